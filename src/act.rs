@@ -1,0 +1,1 @@
+//! Files and commands: brings one destination in step, and makes software take it up.

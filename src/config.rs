@@ -1,0 +1,413 @@
+//! The configuration, resolved and valid: whatever holds one of these values need not check it again.
+//!
+//! `file.rs` reads what was written, with a place for every key; `resolve.rs` makes these types of it and reports
+//! every problem at once; `problem.rs` draws problems with carets; `delta.rs` says what differs between two of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::node::{NodePath, Subject};
+use crate::payload::Format;
+
+pub mod problem;
+
+pub use problem::{Problem, Problems};
+
+/// A whole configuration: the file and all that it includes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where registries are, by name; the first is the default. Never empty for `run` and `render`.
+    pub registries: Vec<Arc<RegistryConfig>>,
+    /// This agent's own settings.
+    pub agent: Agent,
+    /// Where status is told.
+    pub status: StatusConfig,
+    /// `[vars]`, as templates see it.
+    pub vars: serde_json::Map<String, serde_json::Value>,
+    /// What is followed, by the name that templates use.
+    pub rosters: Vec<Arc<RosterConfig>>,
+    /// Single nodes, by the name that templates use.
+    pub keys: Vec<Arc<KeyConfig>>,
+    /// What is written.
+    pub templates: Vec<Arc<TemplateConfig>>,
+}
+
+/// One registry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistryConfig {
+    /// Its name; `default` for the single table.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub url: RegistryUrl,
+    /// How long the ensemble keeps a silent session.
+    pub session_timeout: Duration,
+    /// Credentials, read from their files at load.
+    pub auth: Vec<Auth>,
+    /// Files for `zks://`.
+    pub tls: Option<TlsFiles>,
+    /// Which watches to use.
+    pub watches: Watches,
+}
+
+/// Where a registry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryUrl {
+    /// `zk://a:2181,b:2181/chroot`, or `zks://` with TLS.
+    ZooKeeper {
+        /// `host:port`, in the order written; a missing port is 2181.
+        servers: Vec<String>,
+        /// The node that stands for `/`.
+        chroot: Option<NodePath>,
+        /// Whether each connection is TLS.
+        tls: bool,
+    },
+    /// `dir:PATH`, resolved against the file that it stands in.
+    Directory(PathBuf),
+}
+
+impl fmt::Display for RegistryUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZooKeeper { servers, chroot, tls } => {
+                write!(f, "{}://{}", if *tls { "zks" } else { "zk" }, servers.join(","))?;
+                chroot.as_ref().map_or(Ok(()), |path| path.fmt(f))
+            }
+            Self::Directory(path) => write!(f, "dir:{}", path.display()),
+        }
+    }
+}
+
+/// A credential for ZooKeeper's `addAuth`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// `digest`.
+    pub scheme: String,
+    /// Where the secret came from.
+    pub file: PathBuf,
+    /// `user:password`. Never shown: `Debug` leaves it out.
+    pub secret: Vec<u8>,
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").field("scheme", &self.scheme).field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// PEM files for TLS to ZooKeeper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Authorities to trust; without it those of the system.
+    pub ca: Option<PathBuf>,
+    /// A client certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// Which watches to set on a ZooKeeper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watches {
+    /// Recursive ones, and one-shot ones where the server knows no better.
+    Auto,
+    /// Persistent recursive watches, ZooKeeper 3.6 and later.
+    Recursive,
+    /// One-shot watches, any ZooKeeper.
+    Oneshot,
+}
+
+/// `[agent]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Names the default state directory and socket.
+    pub name: String,
+    /// The lock and, later, what must survive a restart.
+    pub state_dir: PathBuf,
+    /// Where `src` and includes are found.
+    pub template_dir: PathBuf,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person at a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[status]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusConfig {
+    /// The control socket.
+    pub socket: PathBuf,
+}
+
+/// One `[[roster]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RosterConfig {
+    /// The variable's name in templates; an identifier.
+    pub name: Arc<str>,
+    /// The registry's name.
+    pub registry: Arc<str>,
+    /// What to follow: [`Subject::Members`] or [`Subject::Keyed`].
+    pub subject: Subject,
+    /// How node data is read.
+    pub payload: Format,
+    /// How many members there may be.
+    pub bounds: Bounds,
+    /// Which members are taken when there are more than `max`.
+    pub pick: Pick,
+    /// How long changes settle.
+    pub wait: Wait,
+    /// When a loss of members is not believed.
+    pub guard: Guard,
+}
+
+/// When a loss of members is not believed: mass expiry looks like mass shutdown, and is far more often the cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// A loss of more than this percentage of the most members in the window holds; 100 turns the guard off.
+    pub max_shrink_percent: u8,
+    /// How long such a hold lasts at most; never below min.
+    pub hold_max: Duration,
+}
+
+impl Guard {
+    /// `max_shrink = "50%"` and `hold_max = "15m"`, the defaults.
+    pub const DEFAULT: Self = Self { max_shrink_percent: 50, hold_max: Duration::from_mins(15) };
+}
+
+/// How many members there may be; `min` is never over `max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    min: usize,
+    max: Option<usize>,
+    above_max: AboveMax,
+}
+
+impl Bounds {
+    /// Checks the bounds against each other: `None` when `min` is over `max`, or `max` is 0.
+    #[must_use]
+    pub fn new(min: usize, max: Option<usize>, above_max: AboveMax) -> Option<Self> {
+        if max.is_some_and(|max| max == 0 || min > max) {
+            return None;
+        }
+        Some(Self { min, max, above_max })
+    }
+
+    /// With fewer members a roster holds.
+    #[must_use]
+    pub fn min(self) -> usize {
+        self.min
+    }
+
+    /// With more members, what `above_max` says happens.
+    #[must_use]
+    pub fn max(self) -> Option<usize> {
+        self.max
+    }
+
+    /// What happens above `max`.
+    #[must_use]
+    pub fn above_max(self) -> AboveMax {
+        self.above_max
+    }
+}
+
+/// What happens above `max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AboveMax {
+    /// `max` members are picked.
+    Cut,
+    /// The roster holds.
+    Hold,
+}
+
+/// Which members are taken when there are more than `max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// The first by name, bytewise, as zkget does.
+    First,
+    /// Those that rendezvous hashing by this host's name gives: every host takes others, and keeps them.
+    Spread,
+}
+
+/// How long changes settle: quiet for `quiet`, but never later than `max` after the first change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// How long nothing must change.
+    pub quiet: Duration,
+    /// The longest a change may wait.
+    pub max: Duration,
+}
+
+impl Wait {
+    /// `wait = "200ms:2s"`, the default.
+    pub const DEFAULT: Self = Self { quiet: Duration::from_millis(200), max: Duration::from_secs(2) };
+    /// `wait = "0s:0s"`.
+    pub const NONE: Self = Self { quiet: Duration::ZERO, max: Duration::ZERO };
+}
+
+/// One `[[key]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyConfig {
+    /// The variable's name in templates; an identifier that no roster has.
+    pub name: Arc<str>,
+    /// The registry's name.
+    pub registry: Arc<str>,
+    /// The node.
+    pub path: NodePath,
+    /// How its data is read.
+    pub format: KeyFormat,
+}
+
+/// How a `[[key]]`'s data is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFormat {
+    /// JSON, RFC 8259.
+    Json,
+    /// TOML 1.0.
+    Toml,
+    /// YAML 1.2's JSON-like part: what serde reads.
+    Yaml,
+    /// UTF-8 text, as it is.
+    Text,
+}
+
+/// One `[[template]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateConfig {
+    /// Its name in messages; the destination's file name unless given.
+    pub name: Arc<str>,
+    /// The source's name within the template directory, or an absolute path.
+    pub src: PathBuf,
+    /// The file that is kept in step; absolute.
+    pub dest: PathBuf,
+    /// The destination's mode; as it was, else 0644, when `None`.
+    pub mode: Option<u32>,
+    /// The destination's owner; as it was when `None`.
+    pub owner: Option<u32>,
+    /// The destination's group; as it was when `None`.
+    pub group: Option<u32>,
+    /// Run on the staged file; what it refuses is not put in place. Still holds `{{ src }}` and `{{ dest }}`.
+    pub check: Option<Command>,
+    /// Run after the replacement, with `{{ dest }}` filled in: templates with an equal one share a run.
+    pub reload: Option<Reload>,
+    /// How long a check may take.
+    pub check_timeout: Duration,
+    /// How long a reload may take.
+    pub reload_timeout: Duration,
+    /// At most one reload per interval; one that comes sooner is deferred, never dropped.
+    pub reload_interval: Duration,
+    /// How many tries a reload gets; `None` is no end of them.
+    pub reload_retries: Option<u32>,
+    /// Whether missing folders above `dest` are made.
+    pub make_dirs: bool,
+    /// Added to the clean environment of the template's commands.
+    pub env: BTreeMap<String, String>,
+}
+
+/// A command to run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Command {
+    /// A string: under `sh -c`.
+    Shell(String),
+    /// A list: executed directly; never empty.
+    Exec(Vec<String>),
+}
+
+impl Command {
+    /// The command with `{{ src }}` and `{{ dest }}` filled in, as they are; confd's `{{.src}}` too.
+    #[must_use]
+    pub fn fill(&self, src: &str, dest: &str) -> Self {
+        let fill = |text: &String| fill_places(text, src, dest);
+        match self {
+            Self::Shell(text) => Self::Shell(fill(text)),
+            Self::Exec(list) => Self::Exec(list.iter().map(fill).collect()),
+        }
+    }
+}
+
+/// Replaces `{{ src }}`, `{{.src}}`, `{{ dest }}` and `{{.dest}}` with any spaces inside the braces.
+fn fill_places(text: &str, src: &str, dest: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find("{{") {
+        let (before, after) = rest.split_at(open);
+        out.push_str(before);
+        let value = after.find("}}").and_then(|close| {
+            let value = match after[2..close].trim().trim_start_matches('.') {
+                "src" => src,
+                "dest" => dest,
+                _ => return None,
+            };
+            Some((value, close + 2))
+        });
+        if let Some((value, used)) = value {
+            out.push_str(value);
+            rest = &after[used..];
+        } else {
+            out.push_str("{{");
+            rest = &after[2..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shell(text) => f.write_str(text),
+            Self::Exec(list) => f.write_str(&list.join(" ")),
+        }
+    }
+}
+
+/// What makes software take up a replaced file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reload {
+    /// A command that ends with 0.
+    Command(Command),
+    /// A signal to the process whose number is in a file.
+    Signal {
+        /// As `kill(1)` names it, without SIG.
+        signal: String,
+        /// The file with the number.
+        pid_file: PathBuf,
+    },
+}
+
+impl fmt::Display for Reload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(command) => command.fmt(f),
+            Self::Signal { signal, pid_file } => write!(f, "SIG{signal} to the pid in {}", pid_file.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_a_place_are_filled_in() {
+        for text in ["c -f {{ src }} {{ dest }}", "c -f {{.src}} {{.dest}}", "c -f {{src}} {{ .dest }}"] {
+            assert_eq!(Command::Shell(text.into()).fill("/a/.t", "/a/b").to_string(), "c -f /a/.t /a/b");
+        }
+        let odd = Command::Exec(vec!["c".into(), "{{ other }} {{".into()]);
+        assert_eq!(odd.fill("s", "d"), odd);
+    }
+
+    #[test]
+    fn bounds_cannot_hold_min_over_max() {
+        assert_eq!(Bounds::new(2, Some(1), AboveMax::Cut), None);
+        assert_eq!(Bounds::new(0, Some(0), AboveMax::Cut), None);
+        assert!(Bounds::new(1, Some(1), AboveMax::Hold).is_some());
+    }
+}

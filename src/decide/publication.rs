@@ -1,0 +1,107 @@
+//! What `decide` asks of `act`, and what `act` answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::config::{Reload, TemplateConfig};
+
+use super::member::Member;
+
+/// A member and its place among its roster's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seated {
+    /// The member.
+    pub member: Arc<Member>,
+    /// The smallest free number when it came, kept while it stays: for software that knows its backends by number.
+    pub slot: u32,
+}
+
+/// The members of one path as templates see them: sorted by name, bytewise.
+pub type Seats = Arc<[Seated]>;
+
+/// A roster as templates see it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RosterValue {
+    /// Of a plain path.
+    List(Seats),
+    /// Of a path with `*`: by what it matched.
+    Map(BTreeMap<Arc<str>, Seats>),
+}
+
+/// All that a template may see of the registries at one moment. Cheap to clone: members are shared.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Snapshot {
+    /// Rosters by name.
+    pub rosters: BTreeMap<Arc<str>, RosterValue>,
+    /// Keys by name.
+    pub keys: BTreeMap<Arc<str>, Arc<Value>>,
+}
+
+/// Bring one destination in step with a snapshot: render, compare, stage, check, replace.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// The template.
+    pub template: Arc<TemplateConfig>,
+    /// What it is to be rendered with.
+    pub snapshot: Snapshot,
+}
+
+/// What became of a publication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The destination had these bytes already: nothing was written, nothing needs a reload.
+    Unchanged,
+    /// The destination is replaced, and a reload is owed where the template has one.
+    Replaced,
+    /// A dry run: it would have been replaced.
+    WouldReplace,
+    /// Nothing was replaced, and the destination is as it was.
+    Failed(Failure),
+    /// The agent is stopping; the destination is as it was.
+    Abandoned,
+}
+
+/// Why a publication failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// At which step.
+    pub stage: Stage,
+    /// In full: what was tried, on what, why, and the end of a command's output.
+    pub message: String,
+}
+
+/// The steps of a publication that can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The template could not be rendered with these members: only other members or another template will help.
+    Render,
+    /// The destination could not be read, staged or replaced.
+    Write,
+    /// The check refused the staged file, or took too long.
+    Check,
+}
+
+/// Run one reload for all the templates that owe it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReloadJob {
+    /// What to run.
+    pub reload: Reload,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// The templates whose files changed since it last succeeded; never empty.
+    pub templates: Vec<Arc<TemplateConfig>>,
+}
+
+/// What became of a reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ran {
+    /// It ended with 0, or the signal was sent.
+    Done,
+    /// It did not; the debt stays.
+    Failed(String),
+    /// The agent is stopping and cut it off; the debt stays.
+    Abandoned,
+}

@@ -1,0 +1,17 @@
+//! rosterd keeps the plain config files of off-the-shelf software in step with the live membership that ZooKeeper
+//! holds.
+//!
+//! The folders are the sentence: **watch → decide → act**. Live state comes in through [`watch`], what it means is
+//! worked out in [`decide`], files and commands happen in [`act`]. Data goes one way.
+
+pub mod act;
+pub mod cli;
+pub mod config;
+pub mod decide;
+pub mod error;
+pub mod log;
+pub mod node;
+pub mod payload;
+pub mod render;
+pub mod sighting;
+pub mod watch;

@@ -1,0 +1,124 @@
+//! `<path>/<host>:<port>` with JSON data, as nd_service_registry 1.1.0 and zk_watcher 0.4.0 write it.
+//!
+//! Data, trimmed: nothing is no data; text from `{` to `}` is JSON; all else, and broken JSON, is
+//! `{"string_value": text}`, as that library reads it. Bytes that are not UTF-8 are kept as they are: the member is
+//! there, whatever somebody wrote into it.
+
+use std::net::Ipv6Addr;
+
+use serde_json::{Map, Value};
+
+use crate::decide::Fields;
+
+/// Makes a member's fields of a node's name and data. Never fails: every child is a member.
+pub fn decode(name: &str, bytes: &[u8]) -> Fields {
+    let (host, port) = split_name(name);
+    let (data, raw) = match std::str::from_utf8(bytes) {
+        Ok(text) => (data(text), None),
+        Err(_) => (Map::new(), Some(bytes.to_vec())),
+    };
+    Fields {
+        name: name.to_owned(),
+        host,
+        port,
+        id: None,
+        weight: data.get("weight").and_then(Value::as_f64),
+        status: data.get("status").and_then(Value::as_str).map(str::to_owned),
+        data,
+        raw,
+    }
+}
+
+/// Splits `host:port`; an IPv6 host may be bracketed or bare. Without a port the whole name is the host.
+fn split_name(name: &str) -> (Option<String>, Option<u16>) {
+    let whole = || (Some(unbracketed(name).to_owned()), None);
+    let Some((host, port)) = name.rsplit_once(':') else {
+        return whole();
+    };
+    // Digits only: `u16::from_str` would take a sign.
+    let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    let Some(port) = port.parse::<u16>().ok().filter(|_| digits) else {
+        return whole();
+    };
+    let bare = unbracketed(host);
+    if host.is_empty() || (bare.contains(':') && bare.parse::<Ipv6Addr>().is_err()) {
+        return whole();
+    }
+    (Some(bare.to_owned()), Some(port))
+}
+
+fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+fn data(text: &str) -> Map<String, Value> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Map::new();
+    }
+    if text.starts_with('{')
+        && text.ends_with('}')
+        && let Ok(Value::Object(map)) = serde_json::from_str(text)
+    {
+        return map;
+    }
+    Map::from_iter([("string_value".to_owned(), Value::String(text.to_owned()))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_give_host_and_port() {
+        let cases = [
+            ("10.0.0.1:11211", Some("10.0.0.1"), Some(11211)),
+            ("mc1.example.com:80", Some("mc1.example.com"), Some(80)),
+            ("[2001:db8::1]:80", Some("2001:db8::1"), Some(80)),
+            ("2001:db8::1:80", Some("2001:db8::1"), Some(80)),
+            ("web1", Some("web1"), None),
+            ("web1:http", Some("web1:http"), None),
+            ("web1:+80", Some("web1:+80"), None),
+            ("web1:70000", Some("web1:70000"), None),
+            (":80", Some(":80"), None),
+        ];
+        for (name, host, port) in cases {
+            let fields = decode(name, b"");
+            assert_eq!((fields.host.as_deref(), fields.port), (host, port), "{name}");
+        }
+    }
+
+    #[test]
+    fn data_is_read_as_the_library_reads_it() {
+        let cases = [
+            ("", json!({})),
+            ("  \n", json!({})),
+            (
+                r#"{"pid":26802,"created":"2026-11-20 10:07:29","zone":"us-west-2b"}"#,
+                json!({"pid": 26802, "created": "2026-11-20 10:07:29", "zone": "us-west-2b"}),
+            ),
+            (" {\"u\":\"\\u00e9\"} ", json!({"u": "é"})),
+            ("{broken}", json!({"string_value": "{broken}"})),
+            ("[1,2]", json!({"string_value": "[1,2]"})),
+            ("123", json!({"string_value": "123"})),
+            ("null", json!({"string_value": "null"})),
+        ];
+        for (text, data) in cases {
+            assert_eq!(Value::Object(decode("h:1", text.as_bytes()).data), data, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_not_lose_the_member() {
+        let fields = decode("h:1", b"\xff\xfe");
+        assert_eq!(fields.raw.as_deref(), Some(&b"\xff\xfe"[..]));
+        assert!(fields.data.is_empty());
+    }
+
+    #[test]
+    fn weight_and_status_come_from_the_data() {
+        let fields = decode("h:1", br#"{"weight": 5, "status": "up"}"#);
+        assert_eq!((fields.weight, fields.status.as_deref()), (Some(5.0), Some("up")));
+    }
+}

@@ -1,0 +1,1 @@
+//! What the tests stand on: a folder of their own, the agent, and real servers on free loopback ports.

@@ -1,0 +1,3 @@
+//! The real binary against real servers, one file a feature.
+
+mod harness;
