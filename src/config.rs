@@ -167,6 +167,22 @@ pub struct RosterConfig {
     pub guard: Guard,
 }
 
+impl RosterConfig {
+    /// A roster with every default.
+    pub fn new(name: &str, registry: &str, subject: Subject) -> Self {
+        Self {
+            name: Arc::from(name),
+            registry: Arc::from(registry),
+            subject,
+            payload: Format::default(),
+            bounds: Bounds::DEFAULT,
+            pick: Pick::First,
+            wait: Wait::DEFAULT,
+            guard: Guard::DEFAULT,
+        }
+    }
+}
+
 /// When a loss of members is not believed: mass expiry looks like mass shutdown, and is far more often the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guard {
@@ -190,6 +206,9 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// At least one member, and no most.
+    pub const DEFAULT: Self = Self { min: 1, max: None, above_max: AboveMax::Cut };
+
     /// Checks the bounds against each other: `None` when `min` is over `max`, or `max` is 0.
     #[must_use]
     pub fn new(min: usize, max: Option<usize>, above_max: AboveMax) -> Option<Self> {
@@ -309,6 +328,28 @@ pub struct TemplateConfig {
     pub make_dirs: bool,
     /// Added to the clean environment of the template's commands.
     pub env: BTreeMap<String, String>,
+}
+
+impl TemplateConfig {
+    /// A template with every default, and no commands.
+    pub fn new(name: &str, src: impl Into<PathBuf>, dest: impl Into<PathBuf>) -> Self {
+        Self {
+            name: Arc::from(name),
+            src: src.into(),
+            dest: dest.into(),
+            mode: None,
+            owner: None,
+            group: None,
+            check: None,
+            reload: None,
+            check_timeout: Duration::from_secs(30),
+            reload_timeout: Duration::from_secs(30),
+            reload_interval: Duration::from_secs(5),
+            reload_retries: None,
+            make_dirs: false,
+            env: BTreeMap::new(),
+        }
+    }
 }
 
 /// A command to run.

@@ -2,8 +2,30 @@
 //!
 //! Nothing here knows of a file, a process, a task or a clock, and nothing here imports `watch` or `act`.
 
+mod backoff;
+pub mod debt;
+pub mod engine;
+mod guard;
+pub mod hold;
+pub mod key;
 pub mod member;
+mod moment;
+mod muster;
+mod needs;
+pub mod notice;
+pub mod plan;
 pub mod publication;
+pub mod roster;
+mod seats;
+mod settle;
+mod sights;
+pub mod template;
+mod turn;
 
+pub use engine::{Effect, Engine, Input, Pace};
 pub use member::{Fields, Member, Quarantine};
+pub use moment::Moment;
+pub use needs::Needs;
+pub use notice::Notice;
+pub use plan::{Followed, Plan, TemplatePlan};
 pub use publication::{Failure, Outcome, Publication, Ran, ReloadJob, RosterValue, Seated, Seats, Snapshot, Stage};

@@ -1,0 +1,228 @@
+//! Owed reloads: a replaced file owes its software a reload, and owes it until one succeeds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backoff;
+use super::moment::Moment;
+use super::publication::Ran;
+use crate::config::TemplateConfig;
+
+/// Templates by name.
+type Named = BTreeMap<Arc<str>, Arc<TemplateConfig>>;
+
+/// The terms on which one reload command runs: the most cautious of all templates that share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How long it may take.
+    pub timeout: Duration,
+    /// At most one run per interval.
+    pub interval: Duration,
+    /// How many tries it gets; `None` is no end of them.
+    pub retries: Option<u32>,
+}
+
+impl Terms {
+    /// Those of one template.
+    pub fn of(template: &TemplateConfig) -> Self {
+        Self { timeout: template.reload_timeout, interval: template.reload_interval, retries: template.reload_retries }
+    }
+}
+
+/// What one reload command owes to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debt {
+    terms: Terms,
+    /// Templates whose files changed since the last run began.
+    owed: Named,
+    /// Templates that the run under way is for.
+    running: Option<Named>,
+    /// Publications that began together with those that are owed for: all are in place before the reload runs.
+    awaited: BTreeSet<Arc<str>>,
+    failures: u32,
+    not_before: Moment,
+    began: Moment,
+    last_error: Option<String>,
+}
+
+impl Debt {
+    /// Nothing is owed.
+    pub fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            owed: Named::new(),
+            running: None,
+            awaited: BTreeSet::new(),
+            failures: 0,
+            not_before: Moment::START,
+            began: Moment::START,
+            last_error: None,
+        }
+    }
+
+    /// Changed terms, from a new configuration.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+    }
+
+    /// On what terms it runs.
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// A template's file was replaced. `in_flight` are the publications under way that share this reload.
+    pub fn owe(&mut self, template: &Arc<TemplateConfig>, in_flight: impl Iterator<Item = Arc<str>>) {
+        if self.owed.is_empty() {
+            self.awaited = in_flight.collect();
+        }
+        self.owed.insert(Arc::clone(&template.name), Arc::clone(template));
+        if self.is_given_up() {
+            // New content is a new reason to try.
+            self.failures = 0;
+        }
+    }
+
+    /// A publication ended, whatever came of it.
+    pub fn arrived(&mut self, template: &Arc<str>) {
+        self.awaited.remove(template);
+    }
+
+    /// When it may run: `None` while nothing is owed, one is under way, others are awaited, or it was given up.
+    pub fn due(&self) -> Option<Moment> {
+        let ready = !self.owed.is_empty() && self.running.is_none() && self.awaited.is_empty() && !self.is_given_up();
+        ready.then_some(self.not_before)
+    }
+
+    /// It begins to run, for these templates.
+    pub fn begin(&mut self, now: Moment) -> Vec<Arc<TemplateConfig>> {
+        self.began = now;
+        let running = self.running.insert(std::mem::take(&mut self.owed));
+        running.values().cloned().collect()
+    }
+
+    /// It ended. What was replaced while it ran is still owed. After a failure: when the next try is, if there is one.
+    pub fn end(&mut self, now: Moment, ran: &Ran) -> Option<Duration> {
+        let running = self.running.take().unwrap_or_default();
+        self.not_before = self.began + self.terms.interval;
+        let why = match ran {
+            Ran::Done => {
+                self.failures = 0;
+                self.last_error = None;
+                return None;
+            }
+            Ran::Failed(why) => Some(why.clone()),
+            Ran::Abandoned => None,
+        };
+        for (name, template) in running {
+            self.owed.entry(name).or_insert(template);
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.last_error = why;
+        let pause = backoff::pause(self.failures);
+        self.not_before = self.not_before.max(now + pause);
+        (!self.is_given_up()).then(|| self.not_before.since(now))
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.terms.retries.is_some_and(|retries| self.failures > 0 && self.failures >= retries)
+    }
+
+    /// Whether this template's file still needs the reload, one under way included.
+    pub fn owes(&self, template: &Arc<str>) -> bool {
+        self.owed.contains_key(template) || self.running.as_ref().is_some_and(|running| running.contains_key(template))
+    }
+
+    /// Whether anything is owed.
+    pub fn is_owed(&self) -> bool {
+        !self.owed.is_empty() || self.running.is_some()
+    }
+
+    /// How often it has failed since it last succeeded.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Why it failed last, when it has not succeeded since.
+    pub fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms = Terms { timeout: Duration::from_secs(30), interval: Duration::from_secs(5), retries: None };
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after_start(Duration::from_secs(seconds))
+    }
+
+    fn name(text: &str) -> Arc<str> {
+        Arc::from(text)
+    }
+
+    fn template(text: &str) -> Arc<TemplateConfig> {
+        Arc::new(TemplateConfig::new(text, "t.tera", format!("/etc/{text}")))
+    }
+
+    #[test]
+    fn it_runs_once_for_all_that_began_together() {
+        let mut debt = Debt::new(TERMS);
+        debt.owe(&template("a"), [name("b")].into_iter());
+        debt.arrived(&name("a"));
+        assert_eq!(debt.due(), None, "b is not in place yet");
+        debt.owe(&template("b"), std::iter::empty());
+        debt.arrived(&name("b"));
+        assert_eq!(debt.due(), Some(Moment::START));
+        assert_eq!(debt.begin(at(1)).len(), 2);
+        assert_eq!(debt.end(at(1), &Ran::Done), None);
+        assert!(!debt.is_owed());
+    }
+
+    #[test]
+    fn a_change_during_a_reload_makes_another_one_interval_later() {
+        let mut debt = Debt::new(TERMS);
+        debt.owe(&template("a"), std::iter::empty());
+        debt.begin(at(10));
+        debt.owe(&template("a"), std::iter::empty());
+        assert_eq!(debt.due(), None, "one at a time");
+        debt.end(at(12), &Ran::Done);
+        assert!(debt.owes(&name("a")), "the reload had begun before the change");
+        assert_eq!(debt.due(), Some(at(15)), "deferred by the interval, not dropped");
+    }
+
+    #[test]
+    fn a_failed_one_stays_owed_and_backs_off() {
+        let mut debt = Debt::new(Terms { interval: Duration::ZERO, ..TERMS });
+        debt.owe(&template("a"), std::iter::empty());
+        let mut now = at(0);
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            debt.begin(now);
+            let pause = debt.end(now, &Ran::Failed("no".into())).unwrap();
+            pauses.push(pause.as_secs());
+            assert!(debt.owes(&name("a")));
+            now = now + pause;
+            assert_eq!(debt.due(), Some(now));
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        debt.begin(now);
+        debt.end(now, &Ran::Done);
+        assert_eq!((debt.is_owed(), debt.failures()), (false, 0));
+    }
+
+    #[test]
+    fn retries_end_and_the_debt_stays() {
+        let mut debt = Debt::new(Terms { retries: Some(2), ..TERMS });
+        debt.owe(&template("a"), std::iter::empty());
+        debt.begin(at(0));
+        assert!(debt.end(at(0), &Ran::Failed("no".into())).is_some());
+        debt.begin(at(5));
+        assert_eq!(debt.end(at(5), &Ran::Failed("no".into())), None);
+        assert_eq!((debt.due(), debt.is_owed()), (None, true));
+        debt.owe(&template("a"), std::iter::empty());
+        assert!(debt.due().is_some(), "new content is tried again");
+    }
+}

@@ -1,0 +1,75 @@
+//! What the engine has to say to a person. The shell logs it; `status` shows the same facts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::member::Quarantine;
+use super::publication::Failure;
+use crate::node::NodePath;
+
+/// Something worth a line in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A roster or key keeps its last good content, or has none yet.
+    Holding {
+        /// Its name.
+        roster: Arc<str>,
+        /// "0 of 1 members of /services/x: the path does not exist".
+        why: String,
+        /// How many last good members (or keys) stand in; `None` when there are none, and templates wait.
+        kept: Option<usize>,
+    },
+    /// A hold ended.
+    Released {
+        /// Its name.
+        roster: Arc<str>,
+        /// The path.
+        path: String,
+    },
+    /// A node is left out.
+    Quarantined {
+        /// The roster.
+        roster: Arc<str>,
+        /// The node.
+        path: NodePath,
+        /// What is wrong with it.
+        why: Quarantine,
+    },
+    /// A registry is not reached.
+    Away {
+        /// Its name.
+        registry: Arc<str>,
+        /// What was tried, and what came of it.
+        why: String,
+    },
+    /// A registry answers again.
+    Back {
+        /// Its name.
+        registry: Arc<str>,
+    },
+    /// A template cannot be rendered yet.
+    Waiting {
+        /// Its name.
+        template: Arc<str>,
+        /// The rosters and keys that never had a good view.
+        needs: Vec<Arc<str>>,
+    },
+    /// A publication failed.
+    Failed {
+        /// The template.
+        template: Arc<str>,
+        /// At which step, and why.
+        failure: Failure,
+        /// When it is tried again without a change; `None`: only a change will help.
+        again: Option<Duration>,
+    },
+    /// A reload failed and is still owed.
+    ReloadFailed {
+        /// What was run.
+        reload: String,
+        /// Why.
+        why: String,
+        /// When it is tried again; `None`: the tries that `reload_retries` allows are over.
+        again: Option<Duration>,
+    },
+}

@@ -1,0 +1,106 @@
+//! Which members are taken, and the number that each keeps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::member::Member;
+use super::publication::{Seated, Seats};
+use crate::config::Pick;
+
+/// Takes at most `max` members, sorted by name bytewise. The same members give the same choice, whatever came before.
+pub fn pick(members: &BTreeMap<Arc<str>, Arc<Member>>, max: Option<usize>, how: Pick, host: &str) -> Vec<Arc<Member>> {
+    let max = max.unwrap_or(usize::MAX);
+    if how == Pick::First || members.len() <= max {
+        return members.values().take(max).cloned().collect();
+    }
+    let mut scored: Vec<(u64, &Arc<str>)> = members.keys().map(|name| (score(host, name), name)).collect();
+    scored.sort_unstable_by(|a, b| b.cmp(a));
+    let taken: BTreeSet<&Arc<str>> = scored.into_iter().take(max).map(|(_, name)| name).collect();
+    members.iter().filter(|(name, _)| taken.contains(name)).map(|(_, member)| Arc::clone(member)).collect()
+}
+
+/// The score of a member for a host in rendezvous hashing: the highest `max` are taken, so that a member that nobody
+/// here took leaves no trace, and one that was taken is replaced in one place (Thaler and Ravishankar, 1998).
+///
+/// FNV-1a over both names, finished as splitmix64 does: the same on every host and in every version.
+fn score(host: &str, member: &str) -> u64 {
+    let bytes = host.bytes().chain([0]).chain(member.bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Gives each member a number: the one that it had, else the smallest that is free, in the order of names.
+pub fn seat(members: Vec<Arc<Member>>, before: &[Seated]) -> Seats {
+    let kept: BTreeMap<&str, u32> = before.iter().map(|seated| (seated.member.name(), seated.slot)).collect();
+    let mut taken: BTreeSet<u32> = members.iter().filter_map(|member| kept.get(member.name()).copied()).collect();
+    let mut next = 0;
+    members
+        .into_iter()
+        .map(|member| {
+            let slot = kept.get(member.name()).copied().unwrap_or_else(|| {
+                while !taken.insert(next) {
+                    next += 1;
+                }
+                next
+            });
+            Seated { member, slot }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::Fields;
+
+    fn members(names: &[&str]) -> BTreeMap<Arc<str>, Arc<Member>> {
+        let member = |name: &str| Member::new(Fields { name: name.into(), ..Fields::default() }).unwrap();
+        names.iter().map(|name| (Arc::from(*name), Arc::new(member(name)))).collect()
+    }
+
+    fn names(members: &[Arc<Member>]) -> Vec<&str> {
+        members.iter().map(|member| member.name()).collect()
+    }
+
+    fn slots(seats: &[Seated]) -> Vec<(&str, u32)> {
+        seats.iter().map(|seated| (seated.member.name(), seated.slot)).collect()
+    }
+
+    #[test]
+    fn the_first_are_the_first_bytewise() {
+        let all = members(&["b:1", "a:10", "a:9", "B:1"]);
+        assert_eq!(names(&pick(&all, Some(3), Pick::First, "h")), ["B:1", "a:10", "a:9"]);
+        assert_eq!(names(&pick(&all, None, Pick::Spread, "h")), ["B:1", "a:10", "a:9", "b:1"]);
+    }
+
+    #[test]
+    fn spread_changes_one_place_at_most() {
+        let list: Vec<String> = (0..40).map(|n| format!("10.0.0.{n}:80")).collect();
+        let all = members(&list.iter().map(String::as_str).collect::<Vec<_>>());
+        for host in ["web1", "web2", "web3"] {
+            let before = pick(&all, Some(5), Pick::Spread, host);
+            for gone in all.keys() {
+                let mut rest = all.clone();
+                rest.remove(gone);
+                let after = pick(&rest, Some(5), Pick::Spread, host);
+                let stayed = before.iter().filter(|member| after.contains(member)).count();
+                let was_taken = before.iter().any(|member| member.name() == &**gone);
+                assert_eq!(stayed, if was_taken { 4 } else { 5 }, "{host} without {gone}");
+            }
+        }
+        let (one, two) = (pick(&all, Some(5), Pick::Spread, "web1"), pick(&all, Some(5), Pick::Spread, "web2"));
+        assert_ne!(names(&one), names(&two), "another host takes others");
+    }
+
+    #[test]
+    fn a_slot_is_kept_while_its_member_stays() {
+        let all = |names: &[&str]| members(names).into_values().collect::<Vec<_>>();
+        let first = seat(all(&["b", "c", "d"]), &[]);
+        assert_eq!(slots(&first), [("b", 0), ("c", 1), ("d", 2)]);
+        let second = seat(all(&["a", "b", "d", "e"]), &first);
+        assert_eq!(slots(&second), [("a", 1), ("b", 0), ("d", 2), ("e", 3)]);
+    }
+}

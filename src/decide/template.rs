@@ -1,0 +1,148 @@
+//! One `[[template]]`: when it is rendered, and what came of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::backoff;
+use super::key::Key;
+use super::moment::Moment;
+use super::notice::Notice;
+use super::plan::TemplatePlan;
+use super::publication::{Failure, Outcome, Snapshot, Stage};
+use super::roster::Roster;
+use super::turn::Turn;
+
+/// A template's state.
+#[derive(Debug, Clone)]
+pub struct Template {
+    plan: TemplatePlan,
+    turn: Turn,
+    retry: Option<Moment>,
+    failures: u32,
+    last: Option<Outcome>,
+    waiting: Vec<Arc<str>>,
+}
+
+impl Template {
+    /// A template that is to be rendered as soon as what it needs is there.
+    pub fn new(plan: TemplatePlan) -> Self {
+        let mut turn = Turn::default();
+        turn.want();
+        Self { plan, turn, retry: None, failures: 0, last: None, waiting: Vec::new() }
+    }
+
+    /// How it is configured, and what it needs.
+    pub fn plan(&self) -> &TemplatePlan {
+        &self.plan
+    }
+
+    /// Takes on a new configuration or source. It is rendered even if nothing differs: that costs little, and what
+    /// failed before is tried again.
+    pub fn replan(&mut self, plan: TemplatePlan) {
+        self.plan = plan;
+        self.want();
+    }
+
+    /// Something that it depends on changed: what failed before may pass now.
+    pub fn want(&mut self) {
+        self.turn.want();
+        self.retry = None;
+        self.failures = 0;
+    }
+
+    /// Whether it names this roster or key.
+    pub fn needs(&self, name: &Arc<str>, is_roster: bool) -> bool {
+        self.plan.needs.names.contains(name) || (is_roster && self.plan.needs.all)
+    }
+
+    /// What it needs that never had a good view.
+    pub fn missing(&self, rosters: &BTreeMap<Arc<str>, Roster>, keys: &BTreeMap<Arc<str>, Key>) -> Vec<Arc<str>> {
+        let rosters = rosters.iter().filter(|(name, roster)| self.needs(name, true) && roster.value().is_none());
+        let keys = keys.iter().filter(|(name, key)| self.needs(name, false) && key.value().is_none());
+        rosters.map(|(name, _)| name).chain(keys.map(|(name, _)| name)).cloned().collect()
+    }
+
+    /// Begins a publication if it is its turn, its retry is due and all that it needs is there.
+    pub fn begin(
+        &mut self,
+        now: Moment,
+        rosters: &BTreeMap<Arc<str>, Roster>,
+        keys: &BTreeMap<Arc<str>, Key>,
+        notices: &mut Vec<Notice>,
+    ) -> Option<Snapshot> {
+        if self.retry.is_some_and(|retry| retry <= now) {
+            self.retry = None;
+            self.turn.want();
+        }
+        if !self.turn.is_ready() {
+            return None;
+        }
+        let missing = self.missing(rosters, keys);
+        if !missing.is_empty() {
+            if missing != self.waiting {
+                notices.push(Notice::Waiting { template: Arc::clone(&self.plan.config.name), needs: missing.clone() });
+                self.waiting = missing;
+            }
+            return None;
+        }
+        self.waiting.clear();
+        self.turn.begin();
+        Some(self.snapshot(rosters, keys))
+    }
+
+    /// What it sees: only what it names, so that nothing else can change its bytes.
+    fn snapshot(&self, rosters: &BTreeMap<Arc<str>, Roster>, keys: &BTreeMap<Arc<str>, Key>) -> Snapshot {
+        let rosters = rosters.iter().filter(|(name, _)| self.needs(name, true));
+        let keys = keys.iter().filter(|(name, _)| self.needs(name, false));
+        Snapshot {
+            rosters: rosters.filter_map(|(name, roster)| Some((Arc::clone(name), roster.value()?.clone()))).collect(),
+            keys: keys.filter_map(|(name, key)| Some((Arc::clone(name), Arc::clone(key.value()?)))).collect(),
+        }
+    }
+
+    /// A publication ended. After a failure that time may mend it is tried again by itself, when `retries`.
+    pub fn end(&mut self, now: Moment, outcome: Outcome, retries: bool, notices: &mut Vec<Notice>) {
+        self.turn.end();
+        if let Outcome::Failed(failure) = &outcome {
+            self.failures = self.failures.saturating_add(1);
+            // Something newer is waiting to be rendered, or the same members would fail in the same way.
+            let again = (retries && failure.stage != Stage::Render && !self.turn.is_wanted())
+                .then(|| backoff::pause(self.failures));
+            self.retry = again.map(|pause| now + pause);
+            let template = Arc::clone(&self.plan.config.name);
+            notices.push(Notice::Failed { template, failure: failure.clone(), again });
+        } else {
+            self.failures = 0;
+            self.retry = None;
+        }
+        self.last = Some(outcome);
+    }
+
+    /// When it is tried again by itself.
+    pub fn due(&self) -> Option<Moment> {
+        if self.turn.is_in_flight() { None } else { self.retry }
+    }
+
+    /// Whether a publication is under way.
+    pub fn is_in_flight(&self) -> bool {
+        self.turn.is_in_flight()
+    }
+
+    /// Whether it is to be rendered and has not begun.
+    pub fn is_wanted(&self) -> bool {
+        self.turn.is_wanted()
+    }
+
+    /// What came of the last publication.
+    pub fn last(&self) -> Option<&Outcome> {
+        self.last.as_ref()
+    }
+
+    /// Why the last publication failed, if it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.last {
+            Some(Outcome::Failed(failure)) => Some(failure),
+            _ => None,
+        }
+    }
+}

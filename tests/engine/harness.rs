@@ -1,0 +1,182 @@
+//! An engine, its time, and what it asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosterd::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
+use rosterd::decide::{
+    Effect, Engine, Followed, Input, Moment, Needs, Notice, Outcome, Pace, Plan, Publication, Ran, ReloadJob,
+    RosterValue, TemplatePlan,
+};
+use rosterd::node::{NodePath, Subject};
+use rosterd::sighting::{Change, Members, News, Seen, Sighting, View};
+
+/// An engine under test. Publications and reloads stay open until the test answers them.
+pub struct Bench {
+    pub engine: Engine,
+    pub now: Moment,
+    pub publications: Vec<Publication>,
+    pub reloads: Vec<ReloadJob>,
+    pub notices: Vec<Notice>,
+}
+
+pub fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub fn path(text: &str) -> NodePath {
+    NodePath::parse(text).unwrap()
+}
+
+pub fn web() -> Subject {
+    Subject::Members(path("/services/web"))
+}
+
+pub fn roster(name: &str, subject: Subject) -> RosterConfig {
+    RosterConfig::new(name, "default", subject)
+}
+
+/// A template that names `needs`, reloaded by the command `reload` if that is not empty.
+pub fn template(name: &str, needs: &[&str], reload: &str) -> TemplatePlan {
+    let mut config = TemplateConfig::new(name, format!("{name}.tera"), format!("/etc/{name}"));
+    config.reload = (!reload.is_empty()).then(|| Reload::Command(Command::Shell(reload.into())));
+    let names: BTreeSet<Arc<str>> = needs.iter().map(|name| Arc::from(*name)).collect();
+    TemplatePlan { config: Arc::new(config), needs: Needs { names, all: false }, digest: 0 }
+}
+
+pub fn plan(rosters: Vec<RosterConfig>, keys: Vec<KeyConfig>, templates: Vec<TemplatePlan>) -> Plan {
+    let origin: Arc<str> = Arc::from("zk://a");
+    Plan {
+        rosters: rosters
+            .into_iter()
+            .map(|config| Followed { config: Arc::new(config), origin: Arc::clone(&origin) })
+            .collect(),
+        keys: keys
+            .into_iter()
+            .map(|config| Followed { config: Arc::new(config), origin: Arc::clone(&origin) })
+            .collect(),
+        templates,
+    }
+}
+
+pub fn members(names: &[&str]) -> Members {
+    names.iter().map(|name| (Arc::from(*name), Ok(Arc::from(&b""[..])))).collect()
+}
+
+pub fn present(names: &[&str]) -> View {
+    View::Members(Seen::Present(members(names)))
+}
+
+pub fn put(name: &str) -> Change {
+    Change::Put { key: None, name: Arc::from(name), reading: Ok(Arc::from(&b""[..])) }
+}
+
+pub fn left(name: &str) -> Change {
+    Change::Left { key: None, name: Arc::from(name) }
+}
+
+/// The members' names in a publication, of a plain roster.
+pub fn names(publication: &Publication, roster: &str) -> Vec<String> {
+    match &publication.snapshot.rosters[roster] {
+        RosterValue::List(seats) => seats.iter().map(|seated| seated.member.name().to_owned()).collect(),
+        RosterValue::Map(_) => panic!("{roster} is keyed"),
+    }
+}
+
+/// The members' names by key in a publication, of a keyed roster.
+pub fn names_by_key(publication: &Publication, roster: &str) -> BTreeMap<String, Vec<String>> {
+    match &publication.snapshot.rosters[roster] {
+        RosterValue::List(_) => panic!("{roster} is plain"),
+        RosterValue::Map(map) => map
+            .iter()
+            .map(|(key, seats)| (key.to_string(), seats.iter().map(|seated| seated.member.name().to_owned()).collect()))
+            .collect(),
+    }
+}
+
+impl Bench {
+    pub fn new(plan: Plan) -> Self {
+        let mut bench = Self {
+            engine: Engine::new(Pace::Continuous, "host1"),
+            now: Moment::START + seconds(100),
+            publications: Vec::new(),
+            reloads: Vec::new(),
+            notices: Vec::new(),
+        };
+        bench.input(Input::Configured(plan));
+        bench
+    }
+
+    pub fn input(&mut self, input: Input) {
+        for effect in self.engine.step(self.now, input) {
+            match effect {
+                Effect::Publish(publication) => self.publications.push(publication),
+                Effect::Reload(job) => self.reloads.push(job),
+                Effect::Say(notice) => self.notices.push(notice),
+            }
+        }
+    }
+
+    pub fn news(&mut self, news: News) {
+        self.input(Input::Saw(Sighting { registry: Arc::from("default"), news }));
+    }
+
+    pub fn reset(&mut self, subject: &Subject, view: View) {
+        self.news(News::Reset { subject: subject.clone(), view });
+    }
+
+    pub fn change(&mut self, changes: Vec<Change>) {
+        self.news(News::Update { subject: web(), changes });
+    }
+
+    pub fn away(&mut self) {
+        self.news(News::Away { why: "zk://a is not reached".into() });
+    }
+
+    /// Lets time pass, waking the engine whenever it asked to be woken.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        for _ in 0..10_000 {
+            match self.engine.next_wake() {
+                Some(wake) if wake <= end => {
+                    self.now = self.now.max(wake);
+                    self.input(Input::Tick);
+                }
+                _ => {
+                    self.now = end;
+                    return;
+                }
+            }
+        }
+        panic!("the engine wants to be woken without end at {:?}", self.now);
+    }
+
+    /// Answers the oldest open publication, and gives it.
+    pub fn publish(&mut self, outcome: Outcome) -> Publication {
+        assert!(!self.publications.is_empty(), "a publication is expected");
+        let publication = self.publications.remove(0);
+        self.input(Input::Published(Arc::clone(&publication.template), outcome));
+        publication
+    }
+
+    /// Answers the oldest open reload, and gives it.
+    pub fn reload(&mut self, ran: Ran) -> ReloadJob {
+        assert!(!self.reloads.is_empty(), "a reload is expected");
+        let job = self.reloads.remove(0);
+        self.input(Input::Reloaded(job.reload.clone(), ran));
+        job
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.publications.is_empty() && self.reloads.is_empty()
+    }
+
+    pub fn holds(&self) -> Vec<String> {
+        let holding = self.notices.iter().filter_map(|notice| match notice {
+            Notice::Holding { why, .. } => Some(why.clone()),
+            _ => None,
+        });
+        holding.collect()
+    }
+}
