@@ -4,6 +4,8 @@
 //! The folders are the sentence: **watch → decide → act**. Live state comes in through [`watch`], what it means is
 //! worked out in [`decide`], files and commands happen in [`act`]. Data goes one way.
 
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 pub mod act;
 pub mod cli;
 pub mod config;
