@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod decide;
 pub mod error;
+pub mod host;
 pub mod log;
 pub mod node;
 pub mod payload;

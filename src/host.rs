@@ -1,0 +1,145 @@
+//! This machine, as templates and paths name it.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// How long the resolver may take for the full name: a dead name server must not hold up a start.
+const RESOLVER_LIMIT: Duration = Duration::from_secs(2);
+
+/// What `{{ host.name }}`, `{{ host.fqdn }}` and `{{ host.ip }}` stand for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// As `hostname` prints it.
+    pub name: String,
+    /// The full name, as Python's `socket.getfqdn()` gives it: zk_watcher and nd_service_registry register under it.
+    pub fqdn: String,
+    /// The address that packets to the outside would come from.
+    pub ip: IpAddr,
+}
+
+impl Host {
+    /// Asks the system. The full name costs a question to the resolver, 2 s at most, so `fqdn` is the name as it is
+    /// unless `need_fqdn`, and also where the resolver knows no better.
+    #[must_use]
+    pub fn resolve(need_fqdn: bool) -> Self {
+        let name = nix::unistd::gethostname()
+            .ok()
+            .and_then(|name| name.into_string().ok())
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "localhost".to_owned());
+        let fqdn = if need_fqdn { resolve_fqdn(&name).unwrap_or_else(|| name.clone()) } else { name.clone() };
+        Self { name, fqdn, ip: outward().or_else(first_interface).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) }
+    }
+}
+
+/// The full name, or nothing when the resolver fails or takes too long. It cannot be cancelled, so it has a thread
+/// that is left behind.
+fn resolve_fqdn(name: &str) -> Option<String> {
+    let (tell, told) = mpsc::channel();
+    let asked = name.to_owned();
+    thread::Builder::new()
+        .name("resolver".to_owned())
+        .spawn(move || {
+            // Nobody may be listening any more, which is the point of the limit.
+            let _ = tell.send(ask_resolver(&asked));
+        })
+        .ok()?;
+    match told.recv_timeout(RESOLVER_LIMIT) {
+        Ok(full) => full,
+        Err(_) => {
+            tracing::warn!(host = name, limit = "2s", "the resolver does not answer: the full host name is not known");
+            None
+        }
+    }
+}
+
+fn ask_resolver(name: &str) -> Option<String> {
+    let ip = dns_lookup::lookup_host(name).ok()?.into_iter().next()?;
+    let reverse = dns_lookup::lookup_addr(&ip).ok()?;
+    // Without an entry the C library gives the address back as text; Python calls that a failure.
+    if reverse.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    Some(first_full_name(reverse, &hosts, ip))
+}
+
+/// The first of the name and its aliases that has a dot, else the name, as `socket.getfqdn` chooses. Aliases come only
+/// from `/etc/hosts`: the C library's reverse lookup that gives them is not offered to safe code.
+fn first_full_name(reverse: String, hosts: &str, ip: IpAddr) -> String {
+    if reverse.contains('.') {
+        return reverse;
+    }
+    let of_ip = |line: &str| {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let same = words.next()?.parse::<IpAddr>().is_ok_and(|known| known == ip);
+        same.then(|| words.collect::<Vec<_>>())
+    };
+    let aliases = hosts.lines().find_map(of_ip).unwrap_or_default();
+    aliases.into_iter().find(|alias| alias.contains('.')).unwrap_or(reverse)
+}
+
+/// The source address of packets to the outside. Connecting a UDP socket sends nothing; 192.0.2.1 is nobody's
+/// (RFC 5737).
+fn outward() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
+}
+
+/// The first address of an interface that leads out, IPv4 before IPv6.
+fn first_interface() -> Option<IpAddr> {
+    let mut all: Vec<IpAddr> = nix::ifaddrs::getifaddrs()
+        .ok()?
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), 0)));
+            let v6 = || address.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), 0)));
+            v4.or_else(v6).map(|address| address.ip())
+        })
+        .filter(|ip| !ip.is_loopback() && !is_link_local(*ip))
+        .collect();
+    // Stable: the interfaces keep their order.
+    all.sort_by_key(IpAddr::is_ipv6);
+    all.into_iter().next()
+}
+
+/// An address that means nothing without an interface's name.
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_name_with_a_dot_is_the_full_one() {
+        let hosts = "127.0.0.1 localhost\n# 10.0.0.1 old.example.com\n10.0.0.1\tweb1 www # w.old\n\
+                     10.0.0.2 web2 web2.example.com web2.example.org\n2001:db8::1 web3.example.com web3\n";
+        for (reverse, ip, full) in [
+            ("web1", "10.0.0.1", "web1"),
+            ("web2", "10.0.0.2", "web2.example.com"),
+            ("web2.example.net", "10.0.0.2", "web2.example.net"),
+            ("web3", "2001:db8:0::1", "web3.example.com"),
+            ("web9", "10.0.0.9", "web9"),
+        ] {
+            assert_eq!(first_full_name(reverse.to_owned(), hosts, ip.parse().unwrap()), full);
+        }
+    }
+
+    #[test]
+    fn this_machine_has_a_name_and_an_address() {
+        let host = Host::resolve(false);
+        assert!(!host.name.is_empty());
+        assert_eq!(host.fqdn, host.name);
+        assert!(!host.ip.is_unspecified());
+    }
+}
