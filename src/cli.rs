@@ -1,1 +1,4 @@
 //! The command line: parse, call, and the exit code.
+
+pub mod get;
+pub mod ls;

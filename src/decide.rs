@@ -16,6 +16,7 @@ pub mod notice;
 pub mod plan;
 pub mod publication;
 pub mod roster;
+pub mod seated;
 mod seats;
 mod settle;
 mod sights;

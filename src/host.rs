@@ -47,17 +47,15 @@ fn resolve_fqdn(name: &str) -> Option<String> {
             let _ = tell.send(ask_resolver(&asked));
         })
         .ok()?;
-    match told.recv_timeout(RESOLVER_LIMIT) {
-        Ok(full) => full,
-        Err(_) => {
-            tracing::warn!(host = name, limit = "2s", "the resolver does not answer: the full host name is not known");
-            None
-        }
-    }
+    let Ok(full) = told.recv_timeout(RESOLVER_LIMIT) else {
+        tracing::warn!(host = name, limit = ?RESOLVER_LIMIT, "the resolver does not answer: the full host name is not known");
+        return None;
+    };
+    full
 }
 
 fn ask_resolver(name: &str) -> Option<String> {
-    let ip = dns_lookup::lookup_host(name).ok()?.into_iter().next()?;
+    let ip = dns_lookup::lookup_host(name).ok()?.next()?;
     let reverse = dns_lookup::lookup_addr(&ip).ok()?;
     // Without an entry the C library gives the address back as text; Python calls that a failure.
     if reverse.parse::<IpAddr>().is_ok() {

@@ -1,0 +1,219 @@
+//! `get`: the members of a path, once, for Puppet, Chef and shell scripts. Needs no configuration, state or lock.
+//!
+//! What Puppet's zkget did, with its faults left out: an outage is never an empty list, and a bad answer never
+//! replaces a good one in the cache.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Exit;
+use crate::log::plain;
+use crate::node::Subject;
+use crate::payload::Format;
+use crate::sighting::{Change, Members, News, Seen, View};
+use crate::watch::Registry;
+
+mod answer;
+mod cache;
+
+/// How long a session may take to close after the answer is known. It owns nothing in the registry, so a server that
+/// does not hear of the end lets it expire without harm.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// The command line of `get`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct GetArgs {
+    /// Where the members are: /services/web, or /services/* for the members of each service
+    #[arg(value_name = "PATH", required = true, value_parser = wanted)]
+    pub paths: Vec<Wanted>,
+    /// Exit with 3 and print nothing when there are fewer members; 0 allows an empty list
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min: usize,
+    /// Print the first N by name
+    #[arg(long, value_name = "N")]
+    pub max: Option<NonZeroUsize>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Output,
+    /// How node data is read: auto, nextdoor or hostport
+    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
+    pub payload: Format,
+    /// Wait until there are N members, but no longer than --timeout
+    #[arg(long, value_name = "N")]
+    pub wait_for: Option<usize>,
+    /// How long to wait for the registry
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+    /// Keep the last good answer in FILE, and use it when the registry is not reached
+    #[arg(long, value_name = "FILE")]
+    pub cache: Option<PathBuf>,
+    /// Use no cached answer that is older
+    #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = humantime::parse_duration, requires = "cache")]
+    pub cache_max_age: Duration,
+}
+
+/// A path as it was asked for, and what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// As written.
+    pub text: String,
+    /// What to follow for it.
+    pub subject: Subject,
+}
+
+/// What `get` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Output {
+    /// A name a line; with a * in the path, the key, a tab and the name
+    #[default]
+    Lines,
+    /// A JSON array of names
+    Json,
+    /// A YAML list of names
+    Yaml,
+    /// A JSON array of whole members
+    Members,
+}
+
+fn wanted(text: &str) -> Result<Wanted, String> {
+    let subject = Subject::roster(text).map_err(|why| why.to_string())?;
+    Ok(Wanted { text: text.to_owned(), subject })
+}
+
+pub(super) fn payload(name: &str) -> Result<Format, String> {
+    Format::named(name).ok_or_else(|| {
+        let known: Vec<&str> = Format::ALL.iter().map(|(name, _)| *name).collect();
+        format!("no such format; known are {}", known.join(", "))
+    })
+}
+
+/// What is known when the asking is over.
+#[derive(Debug, Default)]
+struct Gathered {
+    /// The paths that the registry answered for, as of now.
+    views: BTreeMap<Subject, View>,
+    /// What came of reaching the registry, while it is not reached.
+    away: Option<String>,
+}
+
+/// Prints the members of the paths once, and everything else on standard error. `out` gets nothing unless the exit
+/// code is 0.
+pub async fn get(args: &GetArgs, registry: Arc<dyn Registry>, out: &mut dyn Write) -> Exit {
+    if let Some(max) = args.max.filter(|max| args.min > max.get()) {
+        say(&format!("--min {} is over --max {max}: no answer could be right", args.min));
+        return Exit::Usage;
+    }
+    let gathered = gather(args, registry).await;
+    let answer = answer::answer(args, &gathered, SystemTime::now());
+    for note in &answer.notes {
+        say(note);
+    }
+    print(out, &answer.out).map_or(answer.exit, |exit| exit.worse(answer.exit))
+}
+
+/// Says one line on standard error, as programs in pipes do; there is nowhere to say that this failed.
+pub(super) fn say(message: &str) {
+    let _ = writeln!(io::stderr(), "rosterd: {}", plain(message));
+}
+
+/// Writes the answer; gives an exit code where that failed. A reader that has read enough (`| head`) is no failure.
+pub(super) fn print(out: &mut dyn Write, text: &str) -> Option<Exit> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => None,
+        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => None,
+        Err(why) => {
+            say(&format!("cannot write to standard output: {why}"));
+            Some(Exit::Failed)
+        }
+    }
+}
+
+/// Asks until every path is answered and has the members that are waited for, or the time is over.
+async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
+    let deadline = Instant::now() + args.timeout;
+    let subjects: BTreeSet<Subject> = args.paths.iter().map(|path| path.subject.clone()).collect();
+    let count = subjects.len();
+    // The sender stays until the end: without it a registry may take the set for final and stop.
+    let (_subjects, followed) = watch::channel(subjects);
+    let (tell, mut told) = mpsc::channel(64);
+    let stop = CancellationToken::new();
+    let following = tokio::spawn(registry.follow(followed, tell, stop.clone()));
+    let mut known = Gathered::default();
+    while known.views.len() < count || !known.views.values().all(|view| answer::enough(args, view)) {
+        match timeout_at(deadline, told.recv()).await {
+            Ok(Some(sighting)) => known.learn(sighting.news),
+            // The time is over, or the registry has given up; what it said last stands.
+            Ok(None) | Err(_) => break,
+        }
+    }
+    stop.cancel();
+    drop(told);
+    // A panic in there was said by the runtime, and the answer is known already.
+    let _ = timeout(CLOSING, following).await;
+    known
+}
+
+impl Gathered {
+    fn learn(&mut self, news: News) {
+        match news {
+            News::Reset { subject, view } => {
+                self.away = None;
+                self.views.insert(subject, view);
+            }
+            News::Update { subject, changes } => {
+                if let Some(view) = self.views.get_mut(&subject) {
+                    for change in changes {
+                        apply(view, change);
+                    }
+                }
+            }
+            // What was seen may be over by now: unknown, until it is read anew.
+            News::Away { why } => {
+                self.views.clear();
+                self.away = Some(why);
+            }
+        }
+    }
+}
+
+/// Takes one difference into a view. One that does not fit the view says nothing; a `Reset` would have come before it.
+fn apply(view: &mut View, change: Change) {
+    match (view, change) {
+        (View::Keyed(Seen::Present(keys)), Change::Key { key, members }) => {
+            keys.insert(key, members);
+        }
+        (View::Keyed(Seen::Present(keys)), Change::KeyLeft { key }) => {
+            keys.remove(&key);
+        }
+        (view, Change::Put { key, name, reading }) => {
+            if let Some(Seen::Present(members)) = group(view, key.as_ref()) {
+                members.insert(name, reading);
+            }
+        }
+        (view, Change::Left { key, name }) => {
+            if let Some(Seen::Present(members)) = group(view, key.as_ref()) {
+                members.remove(&name);
+            }
+        }
+        (_, Change::Key { .. } | Change::KeyLeft { .. }) => {}
+    }
+}
+
+fn group<'v>(view: &'v mut View, key: Option<&Arc<str>>) -> Option<&'v mut Seen<Members>> {
+    match (view, key) {
+        (View::Members(members), None) => Some(members),
+        (View::Keyed(Seen::Present(keys)), Some(key)) => keys.get_mut(key),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

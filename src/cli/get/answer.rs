@@ -1,0 +1,239 @@
+//! What is known of the paths → what is printed, what is said, and the exit code. Only the cache is touched.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use crate::decide::member::is_breaking;
+use crate::decide::seated::to_json;
+use crate::decide::{Member, RosterValue, Seated, Seats};
+use crate::error::Exit;
+use crate::payload::{Format, decode};
+use crate::sighting::{Members, Seen, View};
+
+use super::{Gathered, GetArgs, Output, Wanted, cache};
+
+/// What `get` says in the end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// For standard output; empty unless `exit` is 0.
+    pub out: String,
+    /// For standard error, a line each.
+    pub notes: Vec<String>,
+    /// The exit code.
+    pub exit: Exit,
+}
+
+/// Whether a view has the members that `--wait-for` asks for: of a path with `*`, in all its keys together.
+pub(super) fn enough(args: &GetArgs, view: &View) -> bool {
+    args.wait_for.is_none_or(|wanted| count(view, args.payload) >= wanted)
+}
+
+fn count(view: &View, format: Format) -> usize {
+    let valid =
+        |members: &Members| members.iter().filter(|(name, reading)| decode(format, name, reading).is_ok()).count();
+    match view {
+        View::Members(Seen::Present(members)) => valid(members),
+        View::Keyed(Seen::Present(keys)) => {
+            keys.values().map(|key| if let Seen::Present(members) = key { valid(members) } else { 0 }).sum()
+        }
+        _ => 0,
+    }
+}
+
+/// Judges every path by `--min`, with the cache standing in for what is not known.
+pub(super) fn answer(args: &GetArgs, known: &Gathered, now: SystemTime) -> Answer {
+    let mut notes = Vec::new();
+    let mut exit = Exit::Done;
+    let mut good: Vec<(&Wanted, RosterValue)> = Vec::new();
+    let mut fresh = Vec::new();
+    for path in &args.paths {
+        match one(args, path, known, now, &mut notes) {
+            Ok((value, source)) => {
+                if let Source::Registry(view) = source {
+                    fresh.push((path, view));
+                }
+                good.push((path, value));
+            }
+            Err((worse, why)) => {
+                exit = exit.worse(worse);
+                notes.push(why);
+            }
+        }
+    }
+    if let Some(file) = &args.cache
+        && let Err(why) = cache::store(file, &fresh, now, |members| valid_of(args, members))
+    {
+        notes.push(format!("this answer is not kept: {why}"));
+    }
+    let out = if exit == Exit::Done { written(args.format, &good) } else { String::new() };
+    Answer { out, notes, exit }
+}
+
+/// Where a view is from.
+enum Source<'v> {
+    Registry(&'v View),
+    Cache,
+}
+
+/// The members of one path, or the exit code and the reason.
+fn one<'v>(
+    args: &GetArgs,
+    path: &Wanted,
+    known: &'v Gathered,
+    now: SystemTime,
+    notes: &mut Vec<String>,
+) -> Result<(RosterValue, Source<'v>), (Exit, String)> {
+    let unknown = match known.views.get(&path.subject) {
+        Some(View::Members(Seen::Unreadable(why)) | View::Keyed(Seen::Unreadable(why))) => {
+            (Exit::Held, format!("{} cannot be read: {why}", path.text))
+        }
+        Some(view) => {
+            let found = count(view, args.payload);
+            if let Some(wanted) = args.wait_for.filter(|wanted| found < *wanted) {
+                let waited = humantime::format_duration(args.timeout);
+                notes.push(format!("{found} of the {wanted} members of {} are there after {waited}", path.text));
+            }
+            let value = judge(args, path, view, notes).map_err(|why| (Exit::Held, why))?;
+            return Ok((value, Source::Registry(view)));
+        }
+        None => {
+            let why = known.away.as_deref().unwrap_or("no answer came");
+            let waited = humantime::format_duration(args.timeout);
+            (Exit::Unreached, format!("the registry was not reached in {waited} for {}: {why}", path.text))
+        }
+    };
+    let Some(file) = &args.cache else {
+        return Err(unknown);
+    };
+    let (exit, why) = unknown;
+    match cache::load(file, path, now, args.cache_max_age) {
+        Ok((view, age)) => {
+            let value = judge(args, path, &view, notes).map_err(|few| (exit, format!("{why}; in the cache, {few}")))?;
+            notes.push(format!("stale, {} s old, from {}: {why}", age.as_secs(), file.display()));
+            Ok((value, Source::Cache))
+        }
+        Err(unusable) => Err((exit, format!("{why}; {unusable}"))),
+    }
+}
+
+/// The first `max` members of a view by name, or why they are too few.
+fn judge(args: &GetArgs, path: &Wanted, view: &View, notes: &mut Vec<String>) -> Result<RosterValue, String> {
+    match view {
+        View::Members(seen) => seats(args, &path.text, seen, notes).map(RosterValue::List),
+        View::Keyed(Seen::Present(keys)) => {
+            let mut map = BTreeMap::new();
+            for (key, seen) in keys {
+                let place = path.subject.members_of(key);
+                if key.chars().any(is_breaking) {
+                    notes.push(format!("left out: {place}: its name holds a control character or a line break"));
+                    continue;
+                }
+                match seats(args, place.as_str(), seen, notes) {
+                    Ok(seats) => {
+                        map.insert(Arc::clone(key), seats);
+                    }
+                    Err(few) => notes.push(format!("left out: {few}")),
+                }
+            }
+            if map.is_empty() && args.min > 0 {
+                return Err(format!("nothing at {} has at least {} members", path.text, args.min));
+            }
+            Ok(RosterValue::Map(map))
+        }
+        View::Keyed(_) | View::Node(_) if args.min == 0 => Ok(RosterValue::Map(BTreeMap::new())),
+        View::Keyed(_) | View::Node(_) => Err(format!("nothing at {}: the path does not exist", path.text)),
+    }
+}
+
+fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<String>) -> Result<Seats, String> {
+    let few = |found: usize, why: &str| format!("{found} of {} members of {place}{why}", args.min);
+    let members = match seen {
+        Seen::Present(members) => members,
+        // Unknown, and so not even the empty list of `--min 0`.
+        Seen::Unreadable(why) => return Err(format!("{place} cannot be read: {why}")),
+        Seen::Absent if args.min == 0 => return Ok(Arc::from([])),
+        Seen::Absent => return Err(few(0, ": the path does not exist")),
+    };
+    let mut valid: Vec<Member> = Vec::new();
+    let mut left_out = 0;
+    for (name, reading) in members {
+        match decode(args.payload, name, reading) {
+            Ok(member) => valid.push(member),
+            Err(why) => {
+                left_out += 1;
+                notes.push(format!("left out: {place}/{name}: {why}"));
+            }
+        }
+    }
+    if valid.len() < args.min {
+        let why = if left_out > 0 { format!(": {left_out} more left out") } else { String::new() };
+        return Err(few(valid.len(), &why));
+    }
+    let max = args.max.map_or(usize::MAX, std::num::NonZeroUsize::get);
+    // A map of the registry is in bytewise order of names already. Without a history each slot is just the next one.
+    let seated = |(slot, member)| Seated { member: Arc::new(member), slot };
+    Ok((0..).zip(valid.into_iter().take(max)).map(seated).collect())
+}
+
+/// The valid members of a group, where they are enough to be kept.
+fn valid_of(args: &GetArgs, members: &Members) -> Option<Members> {
+    let valid: Members = members
+        .iter()
+        .filter(|(name, reading)| decode(args.payload, name, reading).is_ok())
+        .map(|(name, reading)| (Arc::clone(name), reading.clone()))
+        .collect();
+    (!valid.is_empty() && valid.len() >= args.min).then_some(valid)
+}
+
+/// The answers as text. One path stands for itself; several are an object by path, but for `lines`, which follow
+/// each other.
+fn written(format: Output, good: &[(&Wanted, RosterValue)]) -> String {
+    if format == Output::Lines {
+        return good.iter().map(|(_, value)| lines(value)).collect();
+    }
+    let value = match good {
+        [(_, one)] => value(format, one),
+        several => Value::Object(several.iter().map(|(path, one)| (path.text.clone(), value(format, one))).collect()),
+    };
+    if format == Output::Yaml {
+        // A JSON value of strings, lists and maps has a YAML form always.
+        return serde_norway::to_string(&value).unwrap_or_default();
+    }
+    format!("{value}\n")
+}
+
+fn lines(value: &RosterValue) -> String {
+    let mut out = String::new();
+    match value {
+        RosterValue::List(seats) => {
+            for seat in seats.iter() {
+                out.extend([seat.member.name(), "\n"]);
+            }
+        }
+        RosterValue::Map(map) => {
+            for (key, seats) in map {
+                for seat in seats.iter() {
+                    out.extend([key, "\t", seat.member.name(), "\n"]);
+                }
+            }
+        }
+    }
+    out
+}
+
+fn value(format: Output, value: &RosterValue) -> Value {
+    let list = |seats: &Seats| -> Value {
+        let one = |seat: &Seated| match format {
+            Output::Members => to_json(seat),
+            _ => Value::from(seat.member.name()),
+        };
+        seats.iter().map(one).collect()
+    };
+    match value {
+        RosterValue::List(seats) => list(seats),
+        RosterValue::Map(map) => Value::Object(map.iter().map(|(key, seats)| (key.to_string(), list(seats))).collect()),
+    }
+}

@@ -1,0 +1,285 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use clap::Parser;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::error::Setback;
+use crate::node::NodePath;
+use crate::sighting::{Bytes, Sighting};
+use crate::watch::{Boxed, Node};
+
+/// A registry that says what it is told to say, and then nothing more until it is stopped.
+struct Script(Vec<News>);
+
+impl Registry for Script {
+    fn follow(
+        self: Arc<Self>,
+        subjects: watch::Receiver<BTreeSet<Subject>>,
+        out: mpsc::Sender<Sighting>,
+        stop: CancellationToken,
+    ) -> Boxed<'static, ()> {
+        Box::pin(async move {
+            for news in self.0.clone() {
+                let _ = out.send(Sighting { registry: "default".into(), news }).await;
+            }
+            stop.cancelled().await;
+            drop(subjects);
+        })
+    }
+
+    fn look(&self, _: NodePath, _: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
+        Box::pin(async { Err(Setback::new("look", "not in this test")) })
+    }
+}
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    get: GetArgs,
+}
+
+fn args(line: &str) -> GetArgs {
+    let words = std::iter::once("get").chain(line.split_whitespace());
+    Line::try_parse_from(words).unwrap_or_else(|why| panic!("{line}: {why}")).get
+}
+
+fn data(text: &str) -> Bytes {
+    Arc::from(text.as_bytes())
+}
+
+fn members(nodes: &[(&str, &str)]) -> Seen<Members> {
+    Seen::Present(nodes.iter().map(|(name, text)| (Arc::from(*name), Ok(data(text)))).collect())
+}
+
+fn names(nodes: &[&str]) -> Seen<Members> {
+    members(&nodes.iter().map(|name| (*name, "")).collect::<Vec<_>>())
+}
+
+fn reset(path: &str, seen: Seen<Members>) -> News {
+    News::Reset { subject: Subject::roster(path).unwrap(), view: View::Members(seen) }
+}
+
+fn keyed(path: &str, keys: &[(&str, Seen<Members>)]) -> News {
+    let keys = keys.iter().map(|(key, seen)| (Arc::from(*key), seen.clone())).collect();
+    News::Reset { subject: Subject::roster(path).unwrap(), view: View::Keyed(Seen::Present(keys)) }
+}
+
+fn away() -> News {
+    News::Away { why: "connect to 127.0.0.1:1: connection refused".into() }
+}
+
+fn put(path: &str, name: &str) -> News {
+    let change = Change::Put { key: None, name: name.into(), reading: Ok(data("")) };
+    News::Update { subject: Subject::roster(path).unwrap(), changes: vec![change] }
+}
+
+/// Exit code, standard output, standard error.
+async fn asked(line: &str, script: Vec<News>) -> (u8, String, String) {
+    let args = args(&format!("--timeout 100ms {line}"));
+    let known = gather(&args, Arc::new(Script(script))).await;
+    let answer = answer::answer(&args, &known, SystemTime::now());
+    (answer.exit.code(), answer.out, answer.notes.join("\n"))
+}
+
+#[tokio::test]
+async fn names_are_sorted_bytewise_and_the_first_are_taken() {
+    let nodes = names(&["h10:1", "h2:1", "H3:1", "h1:1"]);
+    for (line, out) in [
+        ("/s", "H3:1\nh10:1\nh1:1\nh2:1\n"),
+        ("/s --max 2", "H3:1\nh10:1\n"),
+        ("/s --max 2 --min 2 --format json", "[\"H3:1\",\"h10:1\"]\n"),
+        ("/s --max 2 --format yaml", "- H3:1\n- h10:1\n"),
+    ] {
+        // ':' is after the digits, so h10 is before h1 there, as in every bytewise sort.
+        assert_eq!(asked(line, vec![reset("/s", nodes.clone())]).await, (0, out.into(), String::new()), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn members_are_whole() {
+    let nodes = members(&[("10.0.0.2:80", ""), ("10.0.0.1:80", r#"{"zone":"a","weight":5}"#)]);
+    let (code, out, _) = asked("/s --format members", vec![reset("/s", nodes)]).await;
+    let out: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(code, 0);
+    assert_eq!(
+        out[0],
+        json!({"name": "10.0.0.1:80", "host": "10.0.0.1", "port": 80, "address": "10.0.0.1:80", "id": null,
+            "weight": 5, "status": null, "slot": 0, "zone": "a", "data": {"zone": "a", "weight": 5}})
+    );
+    assert_eq!((&out[1]["name"], &out[1]["slot"]), (&json!("10.0.0.2:80"), &json!(1)));
+}
+
+#[tokio::test]
+async fn too_few_is_3_with_nothing_on_standard_output() {
+    let unreadable = || reset("/s", Seen::Unreadable("no permission".into()));
+    let torn = || reset("/s", members(&[("a:1", ""), ("b\n:1", "")]));
+    for (line, news, code, says) in [
+        ("/s", reset("/s", Seen::Absent), 3, "0 of 1 members of /s: the path does not exist"),
+        ("/s", reset("/s", names(&[])), 3, "0 of 1 members of /s"),
+        ("/s --min 3", reset("/s", names(&["a:1", "b:1"])), 3, "2 of 3 members of /s"),
+        (
+            "/s --min 2",
+            torn(),
+            3,
+            "left out: /s/b\n:1: its name holds a control character or a line break\n1 of 2 members of /s: 1 more left out",
+        ),
+        ("/s", unreadable(), 3, "/s cannot be read: no permission"),
+        ("/s --min 0", unreadable(), 3, "/s cannot be read: no permission"),
+        (
+            "/s/*",
+            keyed("/s/*", &[("web", names(&[]))]),
+            3,
+            "left out: 0 of 1 members of /s/web\nnothing at /s/* has at least 1 members",
+        ),
+    ] {
+        assert_eq!(asked(line, vec![news]).await, (code, String::new(), says.into()), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn min_0_allows_an_empty_list() {
+    for seen in [Seen::Absent, names(&[])] {
+        for (format, out) in [("lines", ""), ("json", "[]\n"), ("yaml", "[]\n"), ("members", "[]\n")] {
+            let line = format!("/s --min 0 --format {format}");
+            assert_eq!(asked(&line, vec![reset("/s", seen.clone())]).await, (0, out.into(), String::new()), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_is_not_reached_is_4_and_never_empty() {
+    let says = "the registry was not reached in 100ms for /s: connect to 127.0.0.1:1: connection refused";
+    for line in ["/s", "/s --min 0"] {
+        assert_eq!(asked(line, vec![away()]).await, (4, String::new(), says.into()), "{line}");
+        // What was seen before it was lost may be over.
+        let lost = vec![reset("/s", names(&["a:1"])), away()];
+        assert_eq!(asked(&format!("{line} --wait-for 2"), lost).await, (4, String::new(), says.into()), "{line}");
+    }
+    assert_eq!(asked("/s", vec![]).await.0, 4);
+    let back = vec![away(), reset("/s", names(&["a:1"]))];
+    assert_eq!(asked("/s", back).await, (0, "a:1\n".into(), String::new()));
+}
+
+#[tokio::test]
+async fn several_paths_and_a_star() {
+    let script = || {
+        let web = [("api", names(&["c:1"])), ("bad", Seen::Absent), ("web", names(&["a:1", "b:1"]))];
+        vec![reset("/one", names(&["x:1"])), keyed("/all/*", &web)]
+    };
+    let left_out = "left out: 0 of 1 members of /all/bad: the path does not exist";
+    for (line, out) in [
+        ("/one /all/*", "x:1\napi\tc:1\nweb\ta:1\nweb\tb:1\n"),
+        (
+            "/one /all/* --format json",
+            "{\"/all/*\":{\"api\":[\"c:1\"],\"web\":[\"a:1\",\"b:1\"]},\"/one\":[\"x:1\"]}\n",
+        ),
+        ("/one /all/* --format yaml --max 1", "/all/*:\n  api:\n  - c:1\n  web:\n  - a:1\n/one:\n- x:1\n"),
+    ] {
+        assert_eq!(asked(line, script()).await, (0, out.into(), left_out.into()), "{line}");
+    }
+    // A key that cannot be read is not known: it is not there, rather than there and empty.
+    let closed = [("api", names(&["c:1"])), ("web", Seen::Unreadable("no permission".into()))];
+    let (code, out, says) = asked("/all/* --min 0 --format json", vec![keyed("/all/*", &closed)]).await;
+    assert_eq!((code, out.as_str()), (0, "{\"api\":[\"c:1\"]}\n"));
+    assert_eq!(says, "left out: /all/web cannot be read: no permission");
+    // One path without an answer, and nothing is printed.
+    let (code, out, _) = asked("/one /two", vec![reset("/one", names(&["x:1"]))]).await;
+    assert_eq!((code, out.as_str()), (4, ""));
+}
+
+#[tokio::test]
+async fn wait_for_waits_and_then_min_judges() {
+    let joins = || vec![reset("/s", Seen::Absent), reset("/s", names(&["a:1"])), put("/s", "b:1"), put("/s", "c:1")];
+    assert_eq!(asked("/s --wait-for 3", joins()).await, (0, "a:1\nb:1\nc:1\n".into(), String::new()));
+    let (code, out, says) = asked("/s --wait-for 4", joins()).await;
+    assert_eq!((code, out.as_str()), (0, "a:1\nb:1\nc:1\n"));
+    assert_eq!(says, "3 of the 4 members of /s are there after 100ms");
+    assert_eq!(asked("/s --wait-for 4 --min 4", joins()).await.0, 3);
+}
+
+#[tokio::test]
+async fn the_cache_stands_in_for_a_registry_that_is_not_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("web.json");
+    let with = |line: &str| format!("{line} --cache {}", file.display());
+    let good = |nodes: &[&str]| vec![reset("/s", names(nodes))];
+
+    let (code, _, says) = asked(&with("/s"), vec![away()]).await;
+    assert_eq!((code, says.contains("cannot use the cache")), (4, true), "{says}");
+
+    assert_eq!(asked(&with("/s"), good(&["b:1", "a:1"])).await.0, 0);
+    for news in [away(), reset("/s", Seen::Unreadable("no permission".into()))] {
+        let (code, out, says) = asked(&with("/s --max 1"), vec![news]).await;
+        assert_eq!((code, out.as_str()), (0, "a:1\n"));
+        assert!(says.starts_with("stale, ") && says.contains(" s old, from "), "{says}");
+    }
+
+    // Neither too few, nor none, nor a failure takes the place of the good answer.
+    assert_eq!(asked(&with("/s --min 2"), good(&["c:1"])).await.0, 3);
+    assert_eq!(asked(&with("/s --min 0"), good(&[])).await.0, 0);
+    assert_eq!(asked(&with("/s"), vec![reset("/s", Seen::Absent)]).await.0, 3);
+    assert_eq!(asked(&with("/s"), vec![away()]).await.1, "a:1\nb:1\n");
+    assert_eq!(asked(&with("/s --min 3"), vec![away()]).await.0, 4);
+    assert_eq!(asked(&with("/other"), vec![away()]).await.0, 4);
+
+    // Too old, from the future, damaged.
+    let kept = fs::read_to_string(&file).unwrap();
+    let at: Value = serde_json::from_str(&kept).unwrap();
+    let at = at["paths"]["/s"]["at"].as_u64().unwrap();
+    let aged = |by: i64| kept.replace(&at.to_string(), &at.saturating_add_signed(by).to_string());
+    for (text, says) in
+        [(aged(-172_900), "2days is the most"), (aged(600), "from the future"), ("{".into(), "it is damaged")]
+    {
+        fs::write(&file, text).unwrap();
+        let (code, out, said) = asked(&with("/s"), vec![away()]).await;
+        assert_eq!((code, out.as_str(), said.contains(says)), (4, "", true), "{said}");
+    }
+    assert_eq!(asked(&with("/s --cache-max-age 100days"), good(&["d:1"])).await.0, 0);
+    assert_eq!(asked(&with("/s"), vec![away()]).await.1, "d:1\n");
+}
+
+#[tokio::test]
+async fn the_cache_keeps_data_keys_and_other_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cache");
+    let with = |line: &str| format!("{line} --format members --cache {}", file.display());
+    let script = || {
+        let keys = [("api", names(&[])), ("web", members(&[("a:1", r#"{"zone":"z"}"#)]))];
+        vec![keyed("/all/*", &keys)]
+    };
+    let fresh = asked(&with("/all/*"), script()).await.1;
+    assert_eq!(asked(&with("/s"), vec![reset("/s", names(&["x:1"]))]).await.0, 0);
+    assert_eq!(asked(&with("/all/*"), vec![away()]).await.1, fresh);
+    assert!(fresh.contains(r#""zone":"z""#), "{fresh}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside the cache");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_written_is_said_and_the_answer_stands() {
+    let (code, out, says) = asked("/s --cache /nonexistent/x", vec![reset("/s", names(&["x:1"]))]).await;
+    assert_eq!((code, out.as_str()), (0, "x:1\n"));
+    assert!(says.starts_with("this answer is not kept: cannot write /nonexistent/x: "), "{says}");
+}
+
+#[tokio::test]
+async fn get_prints_and_gives_the_exit_code() {
+    let script = || Arc::new(Script(vec![reset("/s", names(&["x:1"]))]));
+    let mut out = Vec::new();
+    assert_eq!(get(&args("/s"), script(), &mut out).await, Exit::Done);
+    assert_eq!(get(&args("/s --min 3 --max 2"), script(), &mut out).await, Exit::Usage);
+    assert_eq!(get(&args("/s --min 2"), script(), &mut out).await, Exit::Held);
+    assert_eq!(out, b"x:1\n");
+}
+
+#[test]
+fn a_wrong_line_is_refused() {
+    for line in
+        ["", "s", "/a*", "/s --max 0", "/s --min x", "/s --payload nope", "/s --timeout 3", "/s --cache-max-age 1h"]
+    {
+        let words = std::iter::once("get").chain(line.split_whitespace());
+        assert!(Line::try_parse_from(words).is_err(), "{line}");
+    }
+}

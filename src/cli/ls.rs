@@ -1,0 +1,258 @@
+//! `ls`: the nodes of a registry as they are, and how each would be read as a member.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::error::Exit;
+use crate::log::plain;
+use crate::node::NodePath;
+use crate::payload::{Format, decode};
+use crate::sighting::Reading;
+use crate::watch::{Node, Registry};
+
+use super::get::{payload, print, say};
+
+/// The most characters of a node's data that are shown.
+const WIDTH: usize = 60;
+
+/// The command line of `ls`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LsArgs {
+    /// The node
+    #[arg(value_name = "PATH", default_value = "/", value_parser = path)]
+    pub path: NodePath,
+    /// Show what is below the children too
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+    /// How node data would be read: auto, nextdoor or hostport
+    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
+    pub payload: Format,
+    /// How long to wait for the registry
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+}
+
+fn path(text: &str) -> Result<NodePath, String> {
+    NodePath::parse(text).map_err(|why| why.to_string())
+}
+
+/// Prints the node and what is below it. 3 when the path does not exist, 4 when the registry was not reached or
+/// refused, 1 when something of it could not be read.
+pub async fn ls(args: &LsArgs, registry: Arc<dyn Registry>, out: &mut dyn Write) -> Exit {
+    let path = &args.path;
+    let node = match timeout(args.timeout, registry.look(path.clone(), args.recursive)).await {
+        Ok(Ok(Some(node))) => node,
+        Ok(Ok(None)) => {
+            say(&format!("{path}: the path does not exist"));
+            return Exit::Held;
+        }
+        Ok(Err(setback)) => {
+            say(&setback.to_string());
+            return Exit::Unreached;
+        }
+        Err(_) => {
+            let waited = humantime::format_duration(args.timeout);
+            say(&format!("the registry was not reached in {waited} for {path}"));
+            return Exit::Unreached;
+        }
+    };
+    let mut tree = Tree { args, lines: Vec::new(), exit: Exit::Done };
+    tree.line(0, path.as_str(), &node, None);
+    tree.below(&node, 1);
+    print(out, &tree.text()).map_or(tree.exit, |exit| exit.worse(tree.exit))
+}
+
+/// What is printed: a line a node, in columns.
+struct Tree<'a> {
+    args: &'a LsArgs,
+    /// Name with its indent, data, reading.
+    lines: Vec<[String; 3]>,
+    exit: Exit,
+}
+
+impl Tree<'_> {
+    fn below(&mut self, node: &Node, depth: usize) {
+        match &node.children {
+            Ok(children) => {
+                for (name, child) in children {
+                    let reading = match &child.children {
+                        // A node with nodes below it holds members rather than being one.
+                        Ok(below) if !below.is_empty() => None,
+                        _ => Some(as_member(self.args.payload, name, &child.data)),
+                    };
+                    self.line(depth, name, child, reading);
+                    self.below(child, depth + 1);
+                }
+            }
+            Err(why) => {
+                self.exit = Exit::Failed;
+                let text = format!("{}(its children cannot be listed: {})", "  ".repeat(depth), plain(why));
+                self.lines.push([text, String::new(), String::new()]);
+            }
+        }
+    }
+
+    fn line(&mut self, depth: usize, name: &str, node: &Node, reading: Option<String>) {
+        if node.data.is_err() {
+            self.exit = Exit::Failed;
+        }
+        let name = format!("{}{}", "  ".repeat(depth), plain(name));
+        self.lines.push([name, shown(&node.data), reading.unwrap_or_default()]);
+    }
+
+    fn text(&self) -> String {
+        let width = |column: usize| {
+            // A line without a second column does not widen the first.
+            let chars = |line: &[String; 3]| if line[column + 1].is_empty() { 0 } else { line[column].chars().count() };
+            self.lines.iter().map(chars).max().unwrap_or_default()
+        };
+        let (names, data) = (width(0), width(1));
+        let mut out = String::new();
+        for [name, shown, reading] in &self.lines {
+            out.push_str(format!("{name:names$}  {shown:data$}  {reading}").trim_end());
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// Data on one line: `-` for none, text with control characters escaped, and bytes that are no text as such.
+fn shown(data: &Reading) -> String {
+    let bytes = match data {
+        Ok(bytes) if bytes.is_empty() => return "-".to_owned(),
+        Ok(bytes) => bytes,
+        Err(why) => return format!("(cannot be read: {})", plain(why)),
+    };
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => plain(text).into_owned(),
+        Err(_) => format!("b\"{}\"", bytes.escape_ascii()),
+    };
+    if text.chars().count() <= WIDTH {
+        return text;
+    }
+    let start: String = text.chars().take(WIDTH).collect();
+    format!("{start}… ({} bytes)", bytes.len())
+}
+
+/// How a roster on the parent would read the node.
+fn as_member(format: Format, name: &str, data: &Reading) -> String {
+    let member = match decode(format, name, data) {
+        Ok(member) => member,
+        Err(why) => return format!("→ quarantined: {}", plain(&why.to_string())),
+    };
+    let fields = member.fields();
+    let mut out = String::from("→");
+    let mut say = |what: &str, value: Option<String>| {
+        if let Some(value) = value {
+            out.extend([" ", what, " ", &value]);
+        }
+    };
+    say("host", fields.host.clone());
+    say("port", fields.port.map(|port| port.to_string()));
+    say("id", fields.id.clone());
+    say("weight", fields.weight.map(|weight| weight.to_string()));
+    say("status", fields.status.clone());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use insta::assert_snapshot;
+    use tokio::sync::{mpsc, watch};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::error::Setback;
+    use crate::node::Subject;
+    use crate::sighting::Sighting;
+    use crate::watch::Boxed;
+
+    /// A registry that gives one answer to every question, or none at all.
+    struct Fixed(Option<Result<Option<Node>, Setback>>);
+
+    impl Registry for Fixed {
+        fn follow(
+            self: Arc<Self>,
+            _: watch::Receiver<BTreeSet<Subject>>,
+            _: mpsc::Sender<Sighting>,
+            _: CancellationToken,
+        ) -> Boxed<'static, ()> {
+            Box::pin(std::future::pending())
+        }
+
+        fn look(&self, _: NodePath, _: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
+            Box::pin(async move {
+                match &self.0 {
+                    Some(answer) => answer.clone(),
+                    None => std::future::pending().await,
+                }
+            })
+        }
+    }
+
+    fn node(data: &[u8], children: Vec<(&str, Node)>) -> Node {
+        let children = children.into_iter().map(|(name, node)| (name.to_owned(), node)).collect();
+        Node { data: Ok(Arc::from(data)), children: Ok(children) }
+    }
+
+    async fn listed(answer: Option<Result<Option<Node>, Setback>>) -> (u8, String) {
+        let args = LsArgs {
+            path: path("/services").unwrap(),
+            recursive: true,
+            payload: Format::Auto,
+            timeout: Duration::from_millis(50),
+        };
+        let mut out = Vec::new();
+        let exit = ls(&args, Arc::new(Fixed(answer)), &mut out).await;
+        (exit.code(), String::from_utf8(out).unwrap())
+    }
+
+    #[tokio::test]
+    async fn nodes_are_shown_with_their_data_and_how_they_are_read() {
+        let long = format!("{{\"k\":\"{}\"}}", "x".repeat(100));
+        let web = vec![
+            ("10.0.0.1:80", node(br#"{"zone":"a","weight":5,"status":"up"}"#, vec![])),
+            ("[2001:db8::1]:80", node(b"", vec![])),
+            ("bad\u{1b}[2J", node(b"\x1b]0;x\x07", vec![])),
+            ("bytes:1", node(b"\xff\x00", vec![])),
+            ("long:1", node(long.as_bytes(), vec![])),
+        ];
+        let top = node(b"", vec![("db", node(b"", vec![])), ("web", node(b"the web", web))]);
+        let (code, out) = listed(Some(Ok(Some(top)))).await;
+        assert_eq!(code, 0);
+        assert_snapshot!(out, @r#"
+        /services             -
+          db                  -                                                                          → host db
+          web                 the web
+            10.0.0.1:80       {"zone":"a","weight":5,"status":"up"}                                      → host 10.0.0.1 port 80 weight 5 status up
+            [2001:db8::1]:80  -                                                                          → host 2001:db8::1 port 80
+            bad\u{1b}[2J      \u{1b}]0;x\u{7}                                                            → quarantined: its name holds a control character or a line break
+            bytes:1           b"\xff\x00"                                                                → host bytes port 1
+            long:1            {"k":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (108 bytes)  → host long port 1
+        "#);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_said_and_is_1() {
+        let hidden = Node { data: Err("no permission".into()), children: Err("no permission\n".into()) };
+        let (code, out) = listed(Some(Ok(Some(node(b"", vec![("web", hidden)]))))).await;
+        assert_eq!(code, 1);
+        assert_snapshot!(out, @r"
+        /services  -
+          web      (cannot be read: no permission)  → quarantined: its data cannot be read: no permission
+            (its children cannot be listed: no permission\n)
+        ");
+    }
+
+    #[tokio::test]
+    async fn absent_is_3_and_not_reached_is_4() {
+        assert_eq!(listed(Some(Ok(None))).await, (3, String::new()));
+        assert_eq!(listed(Some(Err(Setback::new("connect", "refused")))).await, (4, String::new()));
+        assert_eq!(listed(None).await, (4, String::new()));
+    }
+}
