@@ -1,0 +1,17 @@
+# What a developer types. Everything else is cargo.
+
+.PHONY: test prove tools
+
+# Everything that must hold before a change goes in: installs what the tests run against, then all of them.
+test: tools
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo test --locked
+
+# The same tests with the large counts that the documentation promises; takes much longer.
+prove: tools
+	ROSTERD_PROVE=1 cargo test --locked
+
+# ZooKeeper, haproxy, nginx, pgpool and the like, where they are missing.
+tools:
+	.ci/install
