@@ -1,1 +1,185 @@
 //! Files and commands: brings one destination in step, and makes software take it up.
+//!
+//! A replacement is one way through: look at the destination (`place`), stage the new file beside it (`stage`), run
+//! the check on the staged file (`command`), rename and sync (`commit`). At every instant a reader of the destination
+//! sees the whole old or the whole new file; whatever fails before the rename leaves the old file's inode alone and no
+//! staged file behind. Every call on a destination is made by the one thread of [`Writer`]; commands are waited for
+//! elsewhere, so a slow check of one template holds up no other.
+
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::TemplateConfig;
+use crate::decide::{Failure, Outcome, Stage};
+use crate::error::Setback;
+
+mod attributes;
+pub mod command;
+mod commit;
+mod diff;
+mod lock;
+mod place;
+mod reload;
+mod stage;
+mod tail;
+mod trouble;
+mod writer;
+
+pub use diff::unified_diff;
+pub use lock::StateLock;
+pub use reload::reload;
+pub use writer::Writer;
+
+use command::{How, Occasion};
+use place::Place;
+use stage::{Staged, Wanted};
+use trouble::unwritten;
+use writer::Desk;
+
+/// Brings a template's destination in step with these bytes.
+///
+/// The same bytes with the configured mode and owner are left as they are, without a write. A wrong mode or owner
+/// alone is put right by a replacement too: a reader then never meets the half-way state of a chown before its chmod,
+/// and the software may need its reload to get at a file that it could not read.
+///
+/// Never waits for ever on a check: that is bounded by `check_timeout`. When `stop` is cancelled before the rename,
+/// the answer is [`Outcome::Abandoned`]; after it the replacement is finished.
+///
+/// Never answers [`Outcome::WouldReplace`]. [`Outcome::Failed`] means that the destination is as it was, but for one
+/// case that its message tells: the file is in place and its folder could not be synced. A retry then replaces it once
+/// more, so that a reload stays due.
+pub async fn publish(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken) -> Outcome {
+    match replace(writer, template, bytes, stop).await {
+        Ok(outcome) => outcome,
+        Err(failure) => Outcome::Failed(failure),
+    }
+}
+
+async fn replace(
+    writer: &Writer,
+    template: &TemplateConfig,
+    bytes: Vec<u8>,
+    stop: &CancellationToken,
+) -> Result<Outcome, Failure> {
+    if stop.is_cancelled() {
+        return Ok(Outcome::Abandoned);
+    }
+    let job = {
+        let template = template.clone();
+        move |desk: &mut Desk| prepare(&template, &bytes, desk)
+    };
+    let Some(staged) = writer.call(job).await.flatten().map_err(|setback| unwritten(&setback))? else {
+        return Ok(Outcome::Unchanged);
+    };
+    let staged = Held { writer, staged: Some(staged) };
+    match check(template, &staged.path(), stop).await {
+        Ok(true) => staged.commit(stop).await,
+        Ok(false) => staged.discard().await.map(|()| Outcome::Abandoned),
+        // The check's words are worth more than those of a failed clean-up, which are in the log.
+        Err(failure) => staged.discard().await.and(Err(failure)),
+    }
+}
+
+/// The destination against what it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// Whether [`publish`] would replace it.
+    pub differs: bool,
+    /// Its bytes now; `None` when there is no such file yet.
+    pub old: Option<Vec<u8>>,
+    /// Where mode or owner differ, which, in words: "mode 0600 becomes 0644".
+    pub attributes: Option<String>,
+}
+
+/// Says what [`publish`] would do, without doing it, for dry runs and diffs. No check command is run.
+///
+/// # Errors
+/// Where `publish` would refuse or fail by what stands at the destination now.
+pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -> Result<Comparison, Setback> {
+    let (template, bytes) = (template.clone(), bytes.to_owned());
+    writer
+        .call(move |_| {
+            let old = Place::find(&template)?.map(|place| place.look()).transpose()?.flatten();
+            let Some(mut old) = old else {
+                return Ok(Comparison { differs: true, old: None, attributes: None });
+            };
+            let attributes = Wanted::of(&template, Some(&old)).changes(&old);
+            let now = old.read(&template.dest)?;
+            Ok(Comparison { differs: attributes.is_some() || now != bytes, old: Some(now), attributes })
+        })
+        .await
+        .flatten()
+}
+
+/// Stages the bytes where the destination has not got them; `None` where it has. On the file thread.
+fn prepare(template: &TemplateConfig, bytes: &[u8], desk: &mut Desk) -> Result<Option<Staged>, Setback> {
+    let place = Place::open(template)?;
+    let mut old = place.look()?;
+    let wanted = Wanted::of(template, old.as_ref());
+    if let Some(old) = &mut old
+        && wanted.changes(old).is_none()
+        && !desk.unsettled.contains(&template.dest)
+        && old.holds(bytes, &template.dest)?
+    {
+        return Ok(None);
+    }
+    Staged::write(place, wanted, bytes, old.as_ref()).map(Some)
+}
+
+/// Runs the template's check on its staged file: whether it passed, or `false` when it was cut off by `stop`.
+async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToken) -> Result<bool, Failure> {
+    let Some(check) = &template.check else { return Ok(true) };
+    let failed = |message: String| Failure { stage: Stage::Check, message };
+    let (Some(src), Some(dest)) = (staged.to_str(), template.dest.to_str()) else {
+        let setback = Setback::new(format!("check {}", template.dest.display()), "its path is not UTF-8");
+        return Err(failed(setback.hint("give another dest").to_string()));
+    };
+    let command = check.fill(src, dest);
+    let occasion = Occasion { template: &template.name, src, dest, changed: dest };
+    let environment = command::environment(&template.env, &occasion);
+    let end = command::run(&command, &environment, template.check_timeout, stop).await;
+    match end.how {
+        How::Exited(0) => Ok(true),
+        How::Abandoned => Ok(false),
+        _ => Err(failed(end.words("check", &command))),
+    }
+}
+
+/// A staged file outside the file thread. It goes back there to be placed or removed, also when the publication's
+/// future is dropped.
+struct Held<'a> {
+    writer: &'a Writer,
+    staged: Option<Staged>,
+}
+
+impl Held<'_> {
+    fn path(&self) -> PathBuf {
+        self.staged.as_ref().map(Staged::path).unwrap_or_default()
+    }
+
+    async fn commit(mut self, stop: &CancellationToken) -> Result<Outcome, Failure> {
+        let Some(staged) = self.staged.take() else { return Ok(Outcome::Abandoned) };
+        let stop = stop.clone();
+        let job = move |desk: &mut Desk| {
+            if stop.is_cancelled() {
+                return Ok(Outcome::Abandoned);
+            }
+            commit::commit(staged, desk).map(|()| Outcome::Replaced)
+        };
+        self.writer.call(job).await.map_err(|setback| unwritten(&setback))?
+    }
+
+    async fn discard(mut self) -> Result<(), Failure> {
+        let staged = self.staged.take();
+        self.writer.call(move |_| drop(staged)).await.map_err(|setback| unwritten(&setback))
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(staged) = self.staged.take() {
+            self.writer.send(move |_| drop(staged));
+        }
+    }
+}

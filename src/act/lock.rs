@@ -1,0 +1,127 @@
+//! One agent a state directory.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use tokio::time::{Instant, sleep};
+
+use crate::error::{Exit, Fatal};
+
+use super::trouble::refused;
+
+/// The lock's name in the state directory.
+const NAME: &str = "lock";
+/// How often a held lock is tried again.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The state directory is this agent's until this is dropped, or the process ends in whatever way. The file stays: to
+/// remove it would let a third agent lock a new one while a second waits for the old.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: Flock<File>,
+}
+
+impl StateLock {
+    /// Locks a state directory, which is made (0700) where it is missing; waits up to `wait` for another agent to let
+    /// go of it. Dropping the future stops waiting.
+    ///
+    /// # Errors
+    /// [`Exit::Locked`] when another agent still has it, by its pid; [`Exit::Failed`] when the directory cannot serve.
+    pub async fn acquire(state_dir: &Path, wait: Duration) -> Result<Self, Fatal> {
+        prepare(state_dir)?;
+        let path = state_dir.join(NAME);
+        let end = Instant::now() + wait;
+        loop {
+            let holder = match attempt(&path)? {
+                Attempt::Locked(lock) => return Ok(lock),
+                Attempt::Gone => continue,
+                Attempt::Held(holder) => holder,
+            };
+            if Instant::now() >= end {
+                return Err(held(state_dir, &path, &holder, wait));
+            }
+            sleep(POLL.min(end - Instant::now())).await;
+        }
+    }
+}
+
+enum Attempt {
+    Locked(StateLock),
+    /// What was locked is no longer the file of this name.
+    Gone,
+    /// By the process of this number.
+    Held(String),
+}
+
+fn attempt(path: &Path) -> Result<Attempt, Fatal> {
+    let trouble = |error: io::Error| unusable(format!("lock {}", path.display()), error);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path)
+        .map_err(trouble)?;
+    let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(locked) => locked,
+        Err((file, Errno::EWOULDBLOCK)) => {
+            let mut pid = String::new();
+            // Not readable, or not yet written: the message then does without it.
+            let _ = file.take(32).read_to_string(&mut pid);
+            return Ok(Attempt::Held(pid.trim().to_owned()));
+        }
+        Err((_, errno)) => return Err(trouble(errno.into())),
+    };
+    let mine = file.metadata().map_err(trouble)?;
+    if !std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (mine.dev(), mine.ino())) {
+        return Ok(Attempt::Gone);
+    }
+    file.set_len(0).map_err(trouble)?;
+    file.rewind().map_err(trouble)?;
+    writeln!(file, "{}", std::process::id()).map_err(trouble)?;
+    Ok(Attempt::Locked(StateLock { _file: file }))
+}
+
+fn prepare(state_dir: &Path) -> Result<(), Fatal> {
+    let tried = || format!("use the state directory {}", state_dir.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(|error| unusable(tried(), error))?;
+    let now = std::fs::metadata(state_dir).map_err(|error| unusable(tried(), error))?;
+    if now.mode() & 0o002 != 0 {
+        let message = format!(
+            "{}: everybody may write there, so that anybody could change what the agent remembers (chmod 0700 {})",
+            tried(),
+            state_dir.display()
+        );
+        return Err(Fatal::new(Exit::Failed, message));
+    }
+    Ok(())
+}
+
+fn unusable(tried: String, error: io::Error) -> Fatal {
+    let setback = refused(tried, error);
+    let way = "give another state_dir in [agent], or the agent's user the right to this one";
+    let setback = if setback.hint.is_some() { setback } else { setback.hint(way) };
+    Fatal::new(Exit::Failed, setback.to_string())
+}
+
+fn held(state_dir: &Path, path: &Path, holder: &str, wait: Duration) -> Fatal {
+    let who = if !holder.is_empty() && holder.bytes().all(|byte| byte.is_ascii_digit()) {
+        format!("another agent, process {holder},")
+    } else {
+        "another agent".to_owned()
+    };
+    let message = format!(
+        "{who} has the state directory {} (it holds {}), also after {}: stop it, or give this one its own state_dir",
+        state_dir.display(),
+        path.display(),
+        humantime::format_duration(wait),
+    );
+    Fatal::new(Exit::Locked, message)
+}

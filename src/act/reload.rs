@@ -1,0 +1,164 @@
+//! Makes software take up its replaced files.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Reload;
+use crate::decide::{Ran, ReloadJob};
+use crate::error::Setback;
+
+use super::command::{self, Environment, How, Occasion};
+use super::tail::printable;
+use super::trouble::refused;
+
+/// How much of a pid file is read: a number and, as `PostgreSQL` writes it, what follows on further lines.
+const PID_FILE: u64 = 4096;
+
+/// Runs one reload for all the templates that owe it.
+///
+/// A command learns of the first template by `ROSTERD_TEMPLATE` and `ROSTERD_DEST` (and `ROSTERD_SRC`, which is the
+/// same file now that it is in place), and of all the files by `ROSTERD_CHANGED`. Where the templates' own variables
+/// contradict each other, the first template's value holds.
+pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> Ran {
+    if stop.is_cancelled() {
+        return Ran::Abandoned;
+    }
+    match &job.reload {
+        Reload::Signal { signal, pid_file } => send(signal, pid_file, job, stop).await,
+        Reload::Command(command) => {
+            let end = command::run(command, &environment(job), job.timeout, stop).await;
+            match end.how {
+                How::Exited(0) => Ran::Done,
+                How::Abandoned => Ran::Abandoned,
+                _ => Ran::Failed(end.words("reload", command)),
+            }
+        }
+    }
+}
+
+fn environment(job: &ReloadJob) -> Environment {
+    let mut own = BTreeMap::new();
+    for template in job.templates.iter().rev() {
+        own.extend(template.env.clone());
+    }
+    let dests: Vec<String> = job.templates.iter().map(|template| template.dest.display().to_string()).collect();
+    let first = dests.first().map_or("", String::as_str);
+    let name = job.templates.first().map_or("", |template| &template.name);
+    command::environment(&own, &Occasion { template: name, src: first, dest: first, changed: &dests.join(":") })
+}
+
+async fn send(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &CancellationToken) -> Ran {
+    let (name, file) = (signal.to_owned(), pid_file.to_owned());
+    // A pid file may be on a file system that hangs: off the event loop, and not for longer than a command may take.
+    let sent = tokio::task::spawn_blocking(move || signal_by_file(&name, &file));
+    let outcome = tokio::select! {
+        sent = sent => sent,
+        () = stop.cancelled() => return Ran::Abandoned,
+        () = tokio::time::sleep(job.timeout) => {
+            let limit = humantime::format_duration(job.timeout);
+            return Ran::Failed(format!("read the pid file {}: no answer within {limit}", pid_file.display()));
+        }
+    };
+    match outcome {
+        Ok(Ok(())) => Ran::Done,
+        Ok(Err(setback)) => Ran::Failed(setback.to_string()),
+        Err(fault) => Ran::Failed(format!("send {signal} to the pid in {}: {fault}", pid_file.display())),
+    }
+}
+
+fn signal_by_file(name: &str, file: &Path) -> Result<(), Setback> {
+    let signal = parse_signal(name)?;
+    let text = read(file).map_err(|error| {
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let setback = refused(format!("read the pid file {}", file.display()), error);
+        if missing { setback.hint("is the software running, and does it write its pid there?") } else { setback }
+    })?;
+    let pid = parse_pid(&text).map_err(|why| {
+        Setback::new(format!("send {signal} to the pid in {}", file.display()), why)
+            .hint("the first line of a pid file is the number of the process")
+    })?;
+    let tried = || format!("send {signal} to process {pid}, which {} names", file.display());
+    kill(pid, signal).map_err(|errno| match errno {
+        Errno::ESRCH => Setback::new(tried(), "there is no such process")
+            .hint("the software is not running, or left an old pid file behind"),
+        _ => refused(tried(), errno),
+    })
+}
+
+/// A signal by the name that `kill(1)` gives it, with or without SIG.
+fn parse_signal(name: &str) -> Result<Signal, Setback> {
+    let upper = name.trim().to_ascii_uppercase();
+    let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+    full.parse().map_err(|_| {
+        Setback::new(format!("send the signal {}", printable(name)), "there is no signal of this name")
+            .hint("give HUP, USR1, USR2, TERM …: kill -l lists them")
+    })
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Without waiting: at this path a named pipe would else hang the thread for ever.
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let open = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(file)?;
+    open.take(PID_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The number on the first line. 0, 1 and negative ones are not one process of somebody's: they mean this agent's own
+/// group, the whole system's init, and whole groups.
+fn parse_pid(bytes: &[u8]) -> Result<Pid, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let first = text.lines().next().unwrap_or_default().trim();
+    let shown = || printable(&first.chars().take(40).collect::<String>());
+    match first.parse::<i32>() {
+        _ if first.is_empty() => Err("the file is empty".to_owned()),
+        Err(_) => Err(format!("\"{}\" is no number of a process", shown())),
+        Ok(pid) if pid <= 1 => Err(format!("{pid} is no process that may be signalled")),
+        Ok(pid) if pid == Pid::this().as_raw() => Err(format!("{pid} is this agent itself")),
+        Ok(pid) => Ok(Pid::from_raw(pid)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_is_a_number_of_one_process() {
+        let own = std::process::id().to_string();
+        let cases: [(&[u8], Result<i32, &str>); 10] = [
+            (b"4711\n", Ok(4711)),
+            (b" 4711", Ok(4711)),
+            (b"4711\n/var/lib/postgresql\n", Ok(4711)),
+            (b"", Err("empty")),
+            (b"\n", Err("empty")),
+            (b"0\n", Err("may be signalled")),
+            (b"1\n", Err("may be signalled")),
+            (b"-4711\n", Err("may be signalled")),
+            (b"99999999999\n", Err("no number")),
+            (own.as_bytes(), Err("itself")),
+        ];
+        for (bytes, expected) in cases {
+            match (parse_pid(bytes), expected) {
+                (Ok(pid), Ok(number)) => assert_eq!(pid.as_raw(), number),
+                (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
+                (got, expected) => panic!("{got:?} for {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn signals_have_the_names_of_kill() {
+        for name in ["HUP", "SIGHUP", "hup", " Hup"] {
+            assert_eq!(parse_signal(name), Ok(Signal::SIGHUP), "{name}");
+        }
+        assert!(parse_signal("RELOAD\u{1b}").is_err_and(|setback| setback.to_string().contains("RELOAD\\u{1b}")));
+    }
+}

@@ -1,0 +1,172 @@
+//! The new file, whole and safe on disk under a name of its own beside the destination.
+//!
+//! The order is what makes it safe: created 0600 or narrower, written, given its owner, *then* its mode (the other way
+//! round a set-id bit is lost, or the old owner sees the new bytes), then what else the old file carried, then synced.
+//! Until the rename, dropping it removes it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat};
+
+use crate::config::TemplateConfig;
+use crate::error::Setback;
+
+use super::attributes;
+use super::place::{Old, Place};
+use super::trouble::refused;
+
+/// The mode of a file that was not there, unless one is configured.
+const NEW_MODE: u32 = 0o644;
+
+/// The mode and owners that a destination is to have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// Permission bits.
+    pub(super) mode: u32,
+    /// `None`: whoever makes the file.
+    uid: Option<u32>,
+    /// `None`: as the folder gives it.
+    gid: Option<u32>,
+}
+
+impl Wanted {
+    /// What is configured; else as the old file has it; else 0644 and the agent's own.
+    pub(super) fn of(template: &TemplateConfig, old: Option<&Old>) -> Self {
+        Self {
+            mode: template.mode.or_else(|| old.map(Old::mode)).unwrap_or(NEW_MODE),
+            uid: template.owner.or_else(|| old.map(|old| old.stat.st_uid)),
+            gid: template.group.or_else(|| old.map(|old| old.stat.st_gid)),
+        }
+    }
+
+    /// What a file lacks of that, in words; `None` when nothing.
+    pub(super) fn changes(&self, old: &Old) -> Option<String> {
+        let (had, mut changes) = (&old.stat, Vec::new());
+        if self.mode != old.mode() {
+            changes.push(format!("mode {:04o} becomes {:04o}", old.mode(), self.mode));
+        }
+        for (what, had, wanted) in [("owner", had.st_uid, self.uid), ("group", had.st_gid, self.gid)] {
+            if let Some(wanted) = wanted.filter(|wanted| *wanted != had) {
+                changes.push(format!("{what} {had} becomes {wanted}"));
+            }
+        }
+        (!changes.is_empty()).then(|| changes.join(", "))
+    }
+}
+
+/// A staged file, ready for its check and its rename.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// Where it is to go.
+    pub(super) place: Place,
+    file: File,
+    /// Its own name in the folder; `None` after the rename.
+    name: Option<OsString>,
+    /// As it was when it was synced.
+    synced: Option<FileStat>,
+}
+
+impl Staged {
+    /// Writes a new file beside the destination.
+    pub(super) fn write(place: Place, wanted: Wanted, bytes: &[u8], old: Option<&Old>) -> Result<Self, Setback> {
+        let mut staged = Self::create(place, wanted)?;
+        let path = staged.path();
+        let trouble = |what: &str| format!("{what} {}", path.display());
+        staged.file.write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
+        staged.own(wanted)?;
+        if let Some(old) = old {
+            attributes::drop_inherited(&staged.file, &old.file).map_err(|e| refused(trouble("clear the ACL of"), e))?;
+        }
+        fchmod(&staged.file, Mode::from_bits_truncate(wanted.mode))
+            .map_err(|errno| refused(trouble(&format!("set mode {:04o} on", wanted.mode)), errno))?;
+        if let Some(old) = old {
+            attributes::copy(&old.file, &staged.file, wanted.mode, &path)?;
+        }
+        // After a failed sync the kernel may call the lost pages clean, so that a second one would succeed without
+        // them: the file is dropped instead, and a later try begins with a new one.
+        fsync(&staged.file).map_err(|errno| refused(trouble("sync"), errno))?;
+        staged.synced = Some(fstat(&staged.file).map_err(|errno| refused(trouble("look at"), errno))?);
+        Ok(staged)
+    }
+
+    /// A new file under a random name that ends in `.tmp`, so that no software includes it with its `*.cfg`.
+    fn create(place: Place, wanted: Wanted) -> Result<Self, Setback> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mode = Mode::from_bits_truncate(wanted.mode & 0o600);
+        let made = tempfile::Builder::new()
+            .prefix(".rosterd-")
+            .suffix(".tmp")
+            .rand_bytes(12)
+            // It would remove by path; `Drop` below removes through the open folder.
+            .disable_cleanup(true)
+            .make_in(&place.folder_path, |path| {
+                let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+                openat(place.folder.as_fd(), name, flags, mode)
+                    .map(|file| (File::from(file), name.to_owned()))
+                    .map_err(io::Error::from)
+            });
+        match made {
+            Ok(made) => {
+                let (file, name) = made.into_parts().0;
+                Ok(Self { place, file, name: Some(name), synced: None })
+            }
+            Err(error) => {
+                let error = error.raw_os_error().map_or(error, io::Error::from_raw_os_error);
+                Err(refused(format!("make a file in {}", place.folder_path.display()), error))
+            }
+        }
+    }
+
+    fn own(&self, wanted: Wanted) -> Result<(), Setback> {
+        fchown(&self.file, wanted.uid.map(Uid::from_raw), wanted.gid.map(Gid::from_raw)).map_err(|errno| {
+            let spell = |id: Option<u32>| id.map_or_else(|| "unchanged".to_owned(), |id| id.to_string());
+            let (uid, gid) = (spell(wanted.uid), spell(wanted.gid));
+            refused(format!("set owner {uid} and group {gid} on {}", self.path().display()), errno)
+        })
+    }
+
+    /// Where it is now.
+    pub(super) fn path(&self) -> PathBuf {
+        self.name.as_ref().map_or_else(|| self.place.dest.clone(), |name| self.place.folder_path.join(name))
+    }
+
+    /// Its own name in the folder, while it has one.
+    pub(super) fn name(&self) -> Option<&OsString> {
+        self.name.as_ref()
+    }
+
+    /// Whether the staged name still leads to the bytes that were synced. A check that edits its file, or swaps it,
+    /// would else put something in place that nobody rendered and that no sync has seen.
+    pub(super) fn is_untouched(&self) -> bool {
+        let (Some(name), Some(synced)) = (&self.name, &self.synced) else {
+            return false;
+        };
+        let now = fstatat(&self.place.folder, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
+        now.is_ok_and(|now| same(&now, synced))
+    }
+
+    /// After the rename: there is nothing to remove any more.
+    pub(super) fn is_placed(&mut self) {
+        self.name = None;
+    }
+}
+
+fn same(a: &FileStat, b: &FileStat) -> bool {
+    (a.st_dev, a.st_ino, a.st_size, a.st_mode, a.st_uid, a.st_gid, a.st_mtime, a.st_mtime_nsec)
+        == (b.st_dev, b.st_ino, b.st_size, b.st_mode, b.st_uid, b.st_gid, b.st_mtime, b.st_mtime_nsec)
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let Some(name) = &self.name else { return };
+        if let Err(errno) = unlinkat(&self.place.folder, name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
+            tracing::warn!(file = %self.path().display(), error = %errno, "a staged file could not be removed");
+        }
+    }
+}
