@@ -1,4 +1,240 @@
-//! The command line: parse, call, and the exit code.
+//! The command line: parse, call, print the error once, and the exit code.
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::config::{Config, LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
+use crate::error::{Exit, Fatal};
+use crate::log;
+use crate::once::{self, Pass};
+use crate::perform::{Manner, Write};
+use crate::run;
+use crate::setup::{Setup, Source};
+use crate::watch::{self, Registry};
 
 pub mod get;
 pub mod ls;
+mod spelling;
+
+/// Where the configuration is when nothing else is said.
+pub const DEFAULT_CONFIG: &str = "/etc/rosterd/rosterd.toml";
+
+/// Keeps config files in step with the live membership in ZooKeeper.
+#[derive(Debug, Parser)]
+#[command(name = "rosterd", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The configuration file [default: /etc/rosterd/rosterd.toml]
+    #[arg(short, long, global = true, value_name = "FILE", env = "ROSTERD_CONFIG")]
+    config: Option<PathBuf>,
+    /// The registry, in place of the configured one: zk://a:2181,b:2181/chroot, zks://…, dir:PATH
+    #[arg(long, global = true, value_name = "URL", env = "ROSTERD_REGISTRY")]
+    registry: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch, render, check, replace and reload, until TERM or INT
+    Run,
+    /// Make one pass, then exit (also --once and --onetime)
+    Render(RenderArgs),
+    /// Show what render would change, and write nothing
+    Diff(DiffArgs),
+    /// Check the configuration and the templates, offline
+    Check,
+    /// Print the members of a path
+    Get(get::GetArgs),
+    /// Print the nodes under a path, and how they would be read
+    Ls(ls::LsArgs),
+}
+
+#[derive(Debug, Args)]
+struct RenderArgs {
+    /// Only these templates [default: all]
+    names: Vec<String>,
+    /// How long to wait for what is needed
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// Write and run nothing
+    #[arg(long, visible_alias = "noop")]
+    dry_run: bool,
+    /// Print a unified diff of what changes
+    #[arg(long)]
+    diff: bool,
+    /// Replace files, and run no reload
+    #[arg(long)]
+    no_reload: bool,
+    /// Exit with 2 when something differs
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// Exit with 0 when members are too few
+    #[arg(long)]
+    held_ok: bool,
+    /// One more template, without a configuration file if there is none
+    #[arg(long, value_name = "IN:OUT[:CMD]")]
+    template: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct DiffArgs {
+    /// Only these templates [default: all]
+    names: Vec<String>,
+    /// How long to wait for what is needed
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+/// Parses the command line, runs the command, and gives the exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let args = spelling::modern(args.into_iter().collect(), &Cli::command());
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(wrong) => {
+            // To standard output for --help and --version, to standard error otherwise. A closed pipe is no reason
+            // to say more.
+            let _ = wrong.print();
+            return if wrong.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    match dispatch(cli) {
+        Ok(exit) => exit,
+        Err(fatal) => {
+            complain(&fatal);
+            fatal.exit
+        }
+    }
+}
+
+fn complain(fatal: &Fatal) {
+    // Standard error may be closed; then there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "rosterd: {fatal}");
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Fatal> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| Fatal::new(Exit::Failed, format!("start the event loop: {why}")))?;
+    let exit = runtime.block_on(execute(cli));
+    // A thread that still renders or resolves a name must not keep a finished program.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn execute(cli: Cli) -> Result<Exit, Fatal> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Run => {
+            let source = global.source(vec![]);
+            let setup = load(&source)?;
+            log::init(setup.config.agent.log_format, None);
+            run::run(source, setup).await
+        }
+        Command::Render(args) => {
+            let setup = load(&global.source(args.template.clone()))?;
+            log::init(setup.config.agent.log_format, None);
+            once::render(setup, &args.pass()).await
+        }
+        Command::Diff(DiffArgs { names, timeout }) => {
+            let setup = load(&global.source(vec![]))?;
+            log::init(setup.config.agent.log_format, None);
+            let manner = Manner { write: Write::DryRun, diff: true, reload: false };
+            let pass = Pass { only: names, timeout, manner, detailed_exitcode: true, held_ok: false };
+            once::render(setup, &pass).await
+        }
+        Command::Check => {
+            let setup = load(&global.source(vec![]))?;
+            log::init(LogFormat::Text, None);
+            setup.warnings.iter().for_each(|why| tracing::warn!(%why, "odd configuration"));
+            tracing::info!(
+                rosters = setup.config.rosters.len(),
+                keys = setup.config.keys.len(),
+                templates = setup.config.templates.len(),
+                "the configuration is good"
+            );
+            Ok(Exit::Done)
+        }
+        Command::Get(args) => {
+            log::init(LogFormat::Text, None);
+            Ok(get::get(&args, global.open()?, &mut io::stdout().lock()).await)
+        }
+        Command::Ls(args) => {
+            log::init(LogFormat::Text, None);
+            Ok(ls::ls(&args, global.open()?, &mut io::stdout().lock()).await)
+        }
+    }
+}
+
+fn load(source: &Source) -> Result<Setup, Fatal> {
+    Setup::load(source).map_err(|problems| wrong_config(&problems))
+}
+
+fn wrong_config(problems: &Problems) -> Fatal {
+    Fatal::new(Exit::Config, format!("wrong configuration\n{problems}"))
+}
+
+impl RenderArgs {
+    fn pass(self) -> Pass {
+        let write = if self.dry_run { Write::DryRun } else { Write::Really };
+        Pass {
+            only: self.names,
+            timeout: self.timeout,
+            manner: Manner { write, diff: self.diff, reload: !self.no_reload },
+            detailed_exitcode: self.detailed_exitcode,
+            held_ok: self.held_ok,
+        }
+    }
+}
+
+impl Global {
+    /// Where the configuration comes from. With `--template` the default file may be missing.
+    fn source(&self, templates: Vec<String>) -> Source {
+        let default = Path::new(DEFAULT_CONFIG);
+        let file = match &self.config {
+            Some(file) => Some(file.clone()),
+            None if !templates.is_empty() && !default.exists() => None,
+            None => Some(default.to_owned()),
+        };
+        Source { file, registry: self.registry.clone(), templates }
+    }
+
+    /// The registry for a command that needs no configuration file: `--registry`, else the file's default.
+    fn open(&self) -> Result<Arc<dyn Registry>, Fatal> {
+        let config = match (&self.registry, &self.config) {
+            (Some(url), None) => Arc::new(bare_registry(url)?),
+            _ => self.configured_registry()?,
+        };
+        Ok(watch::open(&config))
+    }
+
+    fn configured_registry(&self) -> Result<Arc<RegistryConfig>, Fatal> {
+        let file = self.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
+        if self.config.is_none() && !file.exists() {
+            let hint = "give --registry zk://HOST:2181 (or $ROSTERD_REGISTRY), or -c FILE";
+            return Err(Fatal::new(Exit::Config, format!("no registry is named, and {} does not exist: {hint}", file.display())));
+        }
+        let overrides = Overrides::new(self.registry.clone());
+        let loaded = crate::config::load(Some(&file), &overrides).map_err(|problems| wrong_config(&problems))?;
+        let Config { registries, .. } = loaded.config;
+        registries.into_iter().next().ok_or_else(|| Fatal::new(Exit::Config, format!("{} names no registry", file.display())))
+    }
+}
+
+fn bare_registry(url: &str) -> Result<RegistryConfig, Fatal> {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    let url = RegistryUrl::parse(url, &here)
+        .map_err(|wrong| Fatal::new(Exit::Usage, format!("--registry {url}: {}", wrong)))?;
+    Ok(RegistryConfig::new("default", url))
+}

@@ -38,6 +38,4 @@ pub struct TemplatePlan {
     pub config: Arc<TemplateConfig>,
     /// The rosters and keys that it names.
     pub needs: Needs,
-    /// Changes when the source, or anything that it includes, or a variable changes.
-    pub digest: u64,
 }

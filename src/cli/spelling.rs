@@ -1,0 +1,82 @@
+//! Spellings of options that users of confd, consul-template and Go's flag package have in their fingers and scripts.
+
+use std::ffi::OsString;
+
+use clap::Command;
+
+/// Gives a long option with one dash its second one (`-onetime`), and reads `--once` and `--onetime` as `render`.
+pub fn modern(args: Vec<OsString>, cli: &Command) -> Vec<OsString> {
+    let longs = long_options(cli);
+    let mut out = Vec::with_capacity(args.len() + 1);
+    let (mut once, mut verbatim) = (false, false);
+    for arg in args {
+        verbatim |= arg == "--";
+        let text = if verbatim { None } else { arg.to_str() };
+        match text.map(|text| two_dashes(text, &longs)) {
+            Some(text) if text == "--once" || text == "--onetime" => once = true,
+            Some(text) => out.push(OsString::from(text)),
+            None => out.push(arg),
+        }
+    }
+    if once {
+        // `rosterd run --once` is what a unit file turns into when somebody tries it by hand.
+        if let Some(at) = out.iter().position(|arg| arg == "run") {
+            out.remove(at);
+        }
+        if !out.iter().any(|arg| arg == "render") {
+            out.insert(out.len().min(1), OsString::from("render"));
+        }
+    }
+    out
+}
+
+fn two_dashes(text: &str, longs: &[String]) -> String {
+    let name = text.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
+    let is_long = |name: &str| {
+        let name = name.split('=').next().unwrap_or_default();
+        name.len() > 1 && (longs.iter().any(|long| long == name) || name == "once" || name == "onetime")
+    };
+    match name {
+        Some(name) if is_long(name) => format!("--{name}"),
+        _ => text.to_owned(),
+    }
+}
+
+fn long_options(command: &Command) -> Vec<String> {
+    let own = command.get_arguments().flat_map(|arg| arg.get_long_and_visible_aliases().unwrap_or_default());
+    let own = own.map(str::to_owned).chain(["help".to_owned(), "version".to_owned()]);
+    own.chain(command.get_subcommands().flat_map(long_options)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Arg;
+
+    fn spelled(words: &str) -> String {
+        let cli = Command::new("rosterd")
+            .arg(Arg::new("config").short('c').long("config").global(true))
+            .subcommand(Command::new("run"))
+            .subcommand(Command::new("render").arg(Arg::new("dry-run").long("dry-run").visible_alias("noop")));
+        let args = words.split(' ').map(OsString::from).collect();
+        let out: Vec<String> = modern(args, &cli).into_iter().map(|arg| arg.into_string().unwrap()).collect();
+        out.join(" ")
+    }
+
+    #[test]
+    fn old_spellings_are_read() {
+        let cases = [
+            ("rosterd -config=f run", "rosterd --config=f run"),
+            ("rosterd -c f run", "rosterd -c f run"),
+            ("rosterd -onetime -noop", "rosterd render --noop"),
+            ("rosterd -c f --once", "rosterd render -c f"),
+            ("rosterd run --once -config f", "rosterd render --config f"),
+            ("rosterd render --once", "rosterd render"),
+            ("rosterd run -- prog -config", "rosterd run -- prog -config"),
+            ("rosterd -x --nonsense", "rosterd -x --nonsense"),
+        ];
+        for (words, read) in cases {
+            assert_eq!(spelled(words), read);
+        }
+    }
+}

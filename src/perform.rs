@@ -1,0 +1,132 @@
+//! Does what the engine asks for: renders off the loop, publishes, reloads, and answers with the next input.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::act::{self, Writer};
+use crate::config::TemplateConfig;
+use crate::decide::{Failure, Input, Outcome, Publication, Ran, ReloadJob, Snapshot, Stage};
+use crate::render::Library;
+
+/// What a dry run does in place of a replacement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// Destinations are replaced, commands run.
+    Really,
+    /// Nothing is written, no command runs.
+    DryRun,
+}
+
+/// How a pass differs from the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    /// Whether anything is written.
+    pub write: Write,
+    /// Whether a unified diff goes to standard output.
+    pub diff: bool,
+    /// Whether reloads run.
+    pub reload: bool,
+}
+
+impl Manner {
+    /// The daemon's.
+    pub const DAEMON: Self = Self { write: Write::Really, diff: false, reload: true };
+}
+
+/// The performer of effects. Each one runs in a task of its own; none holds up another.
+#[derive(Debug)]
+pub struct Performer {
+    writer: Writer,
+    library: Arc<Library>,
+    manner: Manner,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    done: mpsc::UnboundedSender<Input>,
+}
+
+impl Performer {
+    /// A performer whose answers come out of the receiver.
+    pub fn new(writer: Writer, library: Arc<Library>, manner: Manner) -> (Self, mpsc::UnboundedReceiver<Input>) {
+        let (done, answers) = mpsc::unbounded_channel();
+        let performer =
+            Self { writer, library, manner, stop: CancellationToken::new(), tasks: TaskTracker::new(), done };
+        (performer, answers)
+    }
+
+    /// Publications that begin from here on are rendered with these templates.
+    pub fn set_library(&mut self, library: Arc<Library>) {
+        self.library = library;
+    }
+
+    /// Brings a destination in step.
+    pub fn publish(&self, publication: Publication) {
+        let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
+        let (manner, done) = (self.manner, self.done.clone());
+        self.tasks.spawn(async move {
+            let Publication { template, snapshot } = publication;
+            let outcome = match render(library, &template, snapshot).await {
+                Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
+                Ok(bytes) => replace(&writer, &template, bytes, manner, &stop).await,
+            };
+            // The loop may have ended: then nobody waits for the answer.
+            let _ = done.send(Input::Published(template, outcome));
+        });
+    }
+
+    /// Runs a reload.
+    pub fn reload(&self, job: ReloadJob) {
+        let (stop, done, manner) = (self.stop.clone(), self.done.clone(), self.manner);
+        self.tasks.spawn(async move {
+            let ran = if manner.reload { act::reload(&job, &stop).await } else { Ran::Done };
+            if manner.reload && ran == Ran::Done {
+                let templates: Vec<&str> = job.templates.iter().map(|template| &*template.name).collect();
+                tracing::info!(why = %job.reload, templates = templates.join(","), "reloaded");
+            }
+            let _ = done.send(Input::Reloaded(job.reload, ran));
+        });
+    }
+
+    /// Finishes or abandons what is under way: a command is ended, a file is either whole and new or untouched.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Renders on a thread of its own, so that a slow template holds nobody up.
+async fn render(library: Arc<Library>, template: &Arc<TemplateConfig>, snapshot: Snapshot) -> Result<Vec<u8>, String> {
+    let src = template.src.clone();
+    let rendered = tokio::task::spawn_blocking(move || library.render(&src, &snapshot).map_err(|why| why.to_string()));
+    rendered.await.unwrap_or_else(|why| Err(format!("rendering {} broke off: {why}", template.name)))
+}
+
+async fn replace(
+    writer: &Writer,
+    template: &TemplateConfig,
+    bytes: Vec<u8>,
+    manner: Manner,
+    stop: &CancellationToken,
+) -> Outcome {
+    let write_failed = |message: String| Outcome::Failed(Failure { stage: Stage::Write, message });
+    if manner.diff || manner.write == Write::DryRun {
+        let compared = match act::compare(writer, template, &bytes).await {
+            Ok(compared) => compared,
+            Err(setback) => return write_failed(setback.to_string()),
+        };
+        if manner.diff && compared.differs {
+            use std::io::Write as _;
+            let diff = act::unified_diff(compared.old.as_deref(), &bytes, &template.dest);
+            if let Err(why) = std::io::stdout().lock().write_all(diff.as_bytes()) {
+                return write_failed(format!("print the difference of {}: {why}", template.dest.display()));
+            }
+        }
+        if manner.write == Write::DryRun {
+            return if compared.differs { Outcome::WouldReplace } else { Outcome::Unchanged };
+        }
+    }
+    act::publish(writer, template, bytes, stop).await
+}

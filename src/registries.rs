@@ -1,0 +1,133 @@
+//! The registries that are followed: one task each, started, changed and stopped as the configuration says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch as channel};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::RegistryConfig;
+use crate::decide::Plan;
+use crate::node::Subject;
+use crate::sighting::Sighting;
+use crate::watch;
+
+/// How many sightings may wait for the loop. A registry with more to say waits, and joins what comes meanwhile.
+const QUEUE: usize = 8;
+
+/// Sightings of every registry, and the tasks that they come from.
+#[derive(Debug)]
+pub struct Registries {
+    running: BTreeMap<Arc<str>, Running>,
+    next_generation: u64,
+    out: mpsc::Sender<(u64, Sighting)>,
+    news: mpsc::Receiver<(u64, Sighting)>,
+    tasks: TaskTracker,
+}
+
+#[derive(Debug)]
+struct Running {
+    config: Arc<RegistryConfig>,
+    /// Tells this task's sightings from those of one that had the same name before.
+    generation: u64,
+    subjects: channel::Sender<BTreeSet<Subject>>,
+    stop: CancellationToken,
+}
+
+impl Registries {
+    /// No registries.
+    pub fn new() -> Self {
+        let (out, news) = mpsc::channel(QUEUE);
+        Self { running: BTreeMap::new(), next_generation: 0, out, news, tasks: TaskTracker::new() }
+    }
+
+    /// Follows just what the plan asks for. A registry that did not change keeps its session, a subject that did not
+    /// change keeps its watch.
+    pub fn follow(&mut self, configs: &[Arc<RegistryConfig>], plan: &Plan) {
+        let wanted = subjects(plan);
+        self.running.retain(|name, running| {
+            let same = configs.iter().any(|config| *config == running.config) && wanted.contains_key(name);
+            if !same {
+                running.stop.cancel();
+            }
+            same
+        });
+        for config in configs {
+            let Some(wanted) = wanted.get(&config.name) else {
+                continue;
+            };
+            if let Some(running) = self.running.get(&config.name) {
+                running.subjects.send_if_modified(|known| {
+                    let differs = known != wanted;
+                    known.clone_from(wanted);
+                    differs
+                });
+            } else {
+                self.start(config, wanted.clone());
+            }
+        }
+    }
+
+    fn start(&mut self, config: &Arc<RegistryConfig>, wanted: BTreeSet<Subject>) {
+        self.next_generation += 1;
+        let generation = self.next_generation;
+        let (subjects, asked) = channel::channel(wanted);
+        let (tell, mut told) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        self.tasks.spawn(watch::open(config).follow(asked, tell, stop.clone()));
+        let out = self.out.clone();
+        self.tasks.spawn(async move {
+            while let Some(sighting) = told.recv().await {
+                if out.send((generation, sighting)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let running = Running { config: Arc::clone(config), generation, subjects, stop };
+        self.running.insert(Arc::clone(&config.name), running);
+    }
+
+    /// The next news. What a registry that is no longer followed had still to say is left out.
+    pub async fn next(&mut self) -> Sighting {
+        loop {
+            // The queue never closes: `out` is here.
+            let Some((generation, sighting)) = self.news.recv().await else {
+                return std::future::pending().await;
+            };
+            if self.running.get(&sighting.registry).is_some_and(|running| running.generation == generation) {
+                return sighting;
+            }
+        }
+    }
+
+    /// Closes every session, and waits until that is done.
+    pub async fn close(mut self) {
+        for running in self.running.values() {
+            running.stop.cancel();
+        }
+        self.tasks.close();
+        // Sightings are taken and left, so that no registry waits for room in the queue while it is to stop.
+        tokio::select! {
+            () = self.tasks.wait() => {}
+            () = async { while self.news.recv().await.is_some() {} } => {}
+        }
+    }
+}
+
+impl Default for Registries {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn subjects(plan: &Plan) -> BTreeMap<Arc<str>, BTreeSet<Subject>> {
+    let mut wanted: BTreeMap<Arc<str>, BTreeSet<Subject>> = BTreeMap::new();
+    for roster in &plan.rosters {
+        wanted.entry(Arc::clone(&roster.config.registry)).or_default().insert(roster.config.subject.clone());
+    }
+    for key in &plan.keys {
+        wanted.entry(Arc::clone(&key.config.registry)).or_default().insert(Subject::Node(key.config.path.clone()));
+    }
+    wanted
+}

@@ -1,0 +1,238 @@
+//! The daemon: the only event loop, its signals, and its end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{debug, error, info, warn};
+
+use crate::act::{StateLock, Writer};
+use crate::config::delta;
+use crate::decide::{Effect, Engine, Input, Moment, Pace};
+use crate::error::{Exit, Fatal};
+use crate::perform::{Manner, Performer};
+use crate::registries::Registries;
+use crate::say;
+use crate::setup::{Setup, Source};
+use crate::sources::Sources;
+
+/// How long a second agent waits for the first one's state directory.
+pub const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// How long the end may take: what is not done by then is left to the next start.
+const END: Duration = Duration::from_millis(4500);
+
+/// What can happen next.
+enum Event {
+    Engine(Input),
+    Hup,
+    Edited,
+    Stop(&'static str),
+}
+
+/// Keeps every template in step until TERM or INT.
+///
+/// # Errors
+/// The state directory is another agent's or cannot be used, or the system refuses a thread or a signal handler.
+pub async fn run(source: Source, setup: Setup) -> Result<Exit, Fatal> {
+    let mut signals = Signals::new()?;
+    let lock = tokio::select! {
+        lock = lock(&setup) => lock?,
+        _ = signals.stop() => return Ok(Exit::Done),
+    };
+    let mut agent = Agent::start(source, setup)?;
+    loop {
+        let event = agent.next(&mut signals).await;
+        match event {
+            Event::Engine(input) => agent.step(input),
+            Event::Hup => agent.reload_config(),
+            Event::Edited => agent.reload_templates(),
+            Event::Stop(signal) => {
+                info!(signal, "stopping");
+                break;
+            }
+        }
+    }
+    agent.end().await;
+    drop(lock);
+    info!("stopped");
+    Ok(Exit::Done)
+}
+
+/// Takes the state directory's lock, off the loop because it waits.
+///
+/// # Errors
+/// Another agent has it, or the directory cannot be used.
+pub async fn lock(setup: &Setup) -> Result<StateLock, Fatal> {
+    let dir = setup.config.agent.state_dir.clone();
+    let locked = tokio::task::spawn_blocking(move || StateLock::acquire(&dir, LOCK_WAIT));
+    locked.await.unwrap_or_else(|why| Err(Fatal::new(Exit::Failed, format!("taking the lock broke off: {why}"))))
+}
+
+/// Starts the one thread that writes files.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn start_writer() -> Result<Writer, Fatal> {
+    Writer::start().map_err(|why| Fatal::new(Exit::Failed, format!("start the thread that writes files: {why}")))
+}
+
+struct Signals {
+    hup: Signal,
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Fatal> {
+        let listen = |kind| {
+            signal(kind).map_err(|why| Fatal::new(Exit::Failed, format!("listen for signals: {why}")))
+        };
+        Ok(Self {
+            hup: listen(SignalKind::hangup())?,
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "TERM",
+            _ = self.int.recv() => "INT",
+        }
+    }
+}
+
+struct Agent {
+    source: Source,
+    setup: Setup,
+    engine: Engine,
+    performer: Performer,
+    answers: mpsc::UnboundedReceiver<Input>,
+    registries: Registries,
+    sources: Sources,
+    began: Instant,
+}
+
+impl Agent {
+    fn start(source: Source, setup: Setup) -> Result<Self, Fatal> {
+        let (performer, answers) = Performer::new(start_writer()?, Arc::clone(&setup.library), Manner::DAEMON);
+        let mut agent = Self {
+            engine: Engine::new(Pace::Continuous, setup.library.host_name()),
+            sources: Sources::watch(&setup.config),
+            registries: Registries::new(),
+            began: Instant::now(),
+            source,
+            setup,
+            performer,
+            answers,
+        };
+        let plan = agent.setup.plan(&[]);
+        agent.setup.warnings.iter().for_each(|why| warn!(%why, "odd configuration"));
+        say::watching(&agent.setup.config, &plan);
+        agent.registries.follow(&agent.setup.config.registries, &plan);
+        agent.step(Input::Configured(plan));
+        Ok(agent)
+    }
+
+    fn now(&self) -> Moment {
+        Moment::after_start(self.began.elapsed())
+    }
+
+    async fn next(&mut self, signals: &mut Signals) -> Event {
+        let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
+        let sleep = async move {
+            match wake {
+                Some(wake) => tokio::time::sleep_until(wake.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // What ends the agent comes first, and what frees a template before what may make it wanted again.
+            biased;
+            signal = signals.stop() => Event::Stop(signal),
+            _ = signals.hup.recv() => Event::Hup,
+            Some(answer) = self.answers.recv() => Event::Engine(answer),
+            sighting = self.registries.next() => Event::Engine(Input::Saw(sighting)),
+            () = sleep => Event::Engine(Input::Tick),
+            () = self.sources.edited() => Event::Edited,
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        if let Input::Published(template, outcome) = &input {
+            say::published(template, outcome);
+        }
+        for effect in self.engine.step(self.now(), input) {
+            match effect {
+                Effect::Publish(publication) => self.performer.publish(publication),
+                Effect::Reload(job) => self.performer.reload(job),
+                Effect::Say(notice) => say::notice(&notice),
+            }
+        }
+    }
+
+    /// HUP: everything is read again, and taken on as a whole or not at all.
+    fn reload_config(&mut self) {
+        let setup = match Setup::load(&self.source) {
+            Ok(setup) => setup,
+            Err(problems) => {
+                error!(why = %problems, "the new configuration is wrong, the old one stays in force");
+                return;
+            }
+        };
+        let changes = delta::between(&self.setup.config, &setup.config);
+        setup.warnings.iter().for_each(|why| warn!(%why, "odd configuration"));
+        changes.iter().for_each(|why| info!(%why, "configuration changed"));
+        if changes.is_empty() {
+            info!("configuration read again, nothing in it has changed");
+        }
+        if setup.config.agent != self.setup.config.agent {
+            warn!("what changed in [agent] beside template_dir needs a restart");
+        }
+        self.sources = Sources::watch(&setup.config);
+        self.adopt(setup);
+    }
+
+    /// An edited template: all templates are read again, and swapped only when all of them pass.
+    fn reload_templates(&mut self) {
+        match self.setup.reload_templates() {
+            Ok(library) if library.is_same(&self.setup.library) => debug!("templates touched, none has changed"),
+            Ok(library) => {
+                info!("templates changed");
+                self.setup.library = Arc::new(library);
+                self.adopt_setup();
+            }
+            Err(problems) => {
+                error!(why = %problems, "the new templates are wrong, the old ones stay in force");
+            }
+        }
+    }
+
+    fn adopt(&mut self, setup: Setup) {
+        self.setup = setup;
+        self.adopt_setup();
+    }
+
+    fn adopt_setup(&mut self) {
+        let plan = self.setup.plan(&[]);
+        self.performer.set_library(Arc::clone(&self.setup.library));
+        self.registries.follow(&self.setup.config.registries, &plan);
+        self.step(Input::Configured(plan));
+    }
+
+    /// Ends everything in time: commands are ended, files are whole, sessions are closed.
+    async fn end(self) {
+        let Self { performer, registries, engine, .. } = self;
+        let ended = async { tokio::join!(performer.stop(), registries.close()) };
+        if tokio::time::timeout(END, ended).await.is_err() {
+            warn!(limit = ?END, "something did not end in time, and is left behind");
+        }
+        for (reload, debt) in engine.debts() {
+            if debt.is_owed() {
+                warn!(why = %reload, "still owed at the end: run it by hand, or change a member after the next start");
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Facts into log lines: constant messages, values as fields, and `why` in plain words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use crate::config::{Config, TemplateConfig};
+use crate::decide::{Notice, Outcome, Plan, Stage};
+
+/// What is watched, and which files are kept in step with it.
+pub fn watching(config: &Config, plan: &Plan) {
+    for roster in &plan.rosters {
+        let (subject, bounds) = (&roster.config.subject, roster.config.bounds);
+        let max = bounds.max().map(|max| max.to_string()).unwrap_or_else(|| "none".to_owned());
+        let roster_name = &*roster.config.name;
+        info!(why = %format_args!("{subject} on {}", roster.origin), roster = roster_name, min = bounds.min(), max, "watching");
+    }
+    for key in &plan.keys {
+        info!(why = %format_args!("{} on {}", key.config.path, key.origin), key = &*key.config.name, "watching");
+    }
+    for template in &config.templates {
+        info!(why = %template.dest.display(), template = &*template.name, "keeping in step");
+    }
+}
+
+/// What became of a publication. Failures are the engine's to tell, because it knows when they are tried again.
+pub fn published(template: &Arc<TemplateConfig>, outcome: &Outcome) {
+    let (why, template) = (template.dest.display(), &*template.name);
+    match outcome {
+        Outcome::Replaced => info!(%why, template, "wrote"),
+        Outcome::Unchanged => info!(%why, template, "unchanged"),
+        Outcome::WouldReplace => info!(%why, template, "would write"),
+        Outcome::Abandoned => warn!(%why, template, "not written, because the agent is stopping"),
+        Outcome::Failed(_) => {}
+    }
+}
+
+/// What the engine has to say.
+pub fn notice(notice: &Notice) {
+    match notice {
+        Notice::Holding { roster, why, kept } => {
+            let kept = match kept {
+                Some(count) => format!("the last good {count} stand"),
+                None => "no good view yet, so nothing is written from it".to_owned(),
+            };
+            warn!(%why, roster = &**roster, kept, "holding");
+        }
+        Notice::Released { roster, path } => info!(why = %path, roster = &**roster, "no longer holding"),
+        Notice::Quarantined { roster, path, why } => {
+            warn!(why = %format_args!("{path}: {why}"), roster = &**roster, "left out");
+        }
+        Notice::Away { registry, why } => {
+            warn!(%why, registry = &**registry, "registry not reached, files stay as they are");
+        }
+        Notice::Back { registry } => info!(registry = &**registry, "registry reached again"),
+        Notice::Waiting { template, needs } => {
+            let why = format!("no good view yet of {}", needs.join(", "));
+            info!(%why, template = &**template, "waiting");
+        }
+        Notice::Failed { template, failure, again } => {
+            let (why, template, again) = (&failure.message, &**template, pause(*again));
+            match failure.stage {
+                Stage::Render => error!(%why, template, "cannot render, the file stays as it is"),
+                Stage::Write => error!(%why, template, again, "cannot write, the file stays as it is"),
+                Stage::Check => error!(%why, template, again, "check failed, the file stays as it is"),
+            }
+        }
+        Notice::ReloadFailed { reload, why, again } => {
+            error!(%why, reload, again = pause(*again), "reload failed, and is still owed");
+        }
+    }
+}
+
+fn pause(again: Option<Duration>) -> String {
+    match again {
+        Some(pause) => format!("in {}", humantime::format_duration(Duration::from_secs(pause.as_secs().max(1)))),
+        None => "after a change".to_owned(),
+    }
+}

@@ -1,0 +1,114 @@
+//! From files to a plan: the configuration and its templates, loaded and vetted together.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{self, Config, Overrides, Problems};
+use crate::decide::{Followed, Needs, Plan, TemplatePlan};
+use crate::host::Host;
+use crate::render::{Globals, Library};
+
+/// What a command line says about the configuration.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The main file; `None` where a command can do without one and none was named.
+    pub file: Option<PathBuf>,
+    /// `--registry`.
+    pub registry: Option<String>,
+    /// `--template IN:OUT[:CMD]`, taken in addition to the file's.
+    pub templates: Vec<String>,
+}
+
+/// A configuration and its templates, all of them fit to run.
+#[derive(Debug)]
+pub struct Setup {
+    /// The configuration.
+    pub config: Config,
+    /// The templates.
+    pub library: Arc<Library>,
+    /// What is odd but not wrong.
+    pub warnings: Vec<String>,
+}
+
+impl Setup {
+    /// Loads everything, or says everything that is wrong.
+    ///
+    /// # Errors
+    /// Every problem of every file, each at its place.
+    pub fn load(source: &Source) -> Result<Self, Problems> {
+        let mut host = Host::resolve(false);
+        let overrides = Overrides {
+            registry: source.registry.clone(),
+            env: std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect(),
+            host_name: host.name.clone(),
+            templates: source.templates.clone(),
+        };
+        let loaded = config::load(source.file.as_deref(), &overrides)?;
+        if mentions_fqdn(&loaded.config) {
+            host = Host::resolve(true);
+        }
+        let library = load_library(&loaded.config, &host)?;
+        Ok(Self { config: loaded.config, library: Arc::new(library), warnings: loaded.warnings })
+    }
+
+    /// Reads the templates again, with the configuration as it is.
+    ///
+    /// # Errors
+    /// Every problem of every template.
+    pub fn reload_templates(&self) -> Result<Library, Problems> {
+        let host = Host::resolve(mentions_fqdn(&self.config));
+        load_library(&self.config, &host)
+    }
+
+    /// The plan for these templates, or for all of them when `only` is empty: with just the rosters and keys that
+    /// they name, or with all of them.
+    pub fn plan(&self, only: &[String]) -> Plan {
+        let wanted = |name: &str| only.is_empty() || only.iter().any(|other| other == name);
+        let templates: Vec<TemplatePlan> = self
+            .config
+            .templates
+            .iter()
+            .filter(|template| wanted(&template.name))
+            .map(|template| TemplatePlan {
+                config: Arc::clone(template),
+                needs: self.library.needs(&template.src),
+            })
+            .collect();
+        let needed = |name: &Arc<str>, is_roster: bool| {
+            let needs = |needs: &Needs| needs.names.contains(name) || (is_roster && needs.all);
+            only.is_empty() || templates.iter().any(|template| needs(&template.needs))
+        };
+        let origin = |registry: &str| {
+            let found = self.config.registries.iter().find(|config| &*config.name == registry);
+            Arc::from(found.map(|config| config.url.to_string()).unwrap_or_default())
+        };
+        let rosters = self.config.rosters.iter().filter(|roster| needed(&roster.name, true));
+        let keys = self.config.keys.iter().filter(|key| needed(&key.name, false));
+        Plan {
+            rosters: rosters
+                .map(|config| Followed { config: Arc::clone(config), origin: origin(&config.registry) })
+                .collect(),
+            keys: keys.map(|config| Followed { config: Arc::clone(config), origin: origin(&config.registry) }).collect(),
+            templates,
+        }
+    }
+
+    /// The names in `only` that no template has.
+    pub fn unknown<'a>(&self, only: &'a [String]) -> Vec<&'a str> {
+        let known: BTreeSet<&str> = self.config.templates.iter().map(|template| &*template.name).collect();
+        only.iter().map(String::as_str).filter(|name| !known.contains(name)).collect()
+    }
+}
+
+fn load_library(config: &Config, host: &Host) -> Result<Library, Problems> {
+    Library::load(&config.templates, &config.agent.template_dir, &Globals::new(config, host))
+}
+
+/// Whether the full host name is wanted: it costs a question to the resolver.
+fn mentions_fqdn(config: &Config) -> bool {
+    let mentions = |file: &Path| std::fs::read(file).is_ok_and(|text| text.windows(4).any(|word| word == b"fqdn"));
+    let sources = config.templates.iter().map(|template| config.agent.template_dir.join(&template.src));
+    let included = std::fs::read_dir(&config.agent.template_dir).into_iter().flatten().flatten();
+    sources.chain(included.map(|entry| entry.path())).any(|file| mentions(&file))
+}

@@ -1,0 +1,70 @@
+//! Notices that templates were edited.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{Event, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+use tracing::warn;
+
+use crate::config::Config;
+
+/// How long edits settle before templates are read again: an editor saves in several steps.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Follows the folders that templates come from.
+#[derive(Debug)]
+pub struct Sources {
+    /// Dropped, it ends the watch.
+    _watcher: Option<notify::RecommendedWatcher>,
+    touched: Arc<Notify>,
+}
+
+impl Sources {
+    /// Watches the template folder and the folders of templates outside of it: folders, because an editor replaces the
+    /// file. Where the system has no more watches to give, templates are read again on HUP alone, and that is said.
+    pub fn watch(config: &Config) -> Self {
+        let touched = Arc::new(Notify::new());
+        let tell = Arc::clone(&touched);
+        let heard = move |event: notify::Result<Event>| {
+            // What cannot be read is reason enough to look.
+            if event.map_or(true, |event| is_edit(&event)) {
+                tell.notify_one();
+            }
+        };
+        let watcher = notify::recommended_watcher(heard).and_then(|mut watcher| {
+            let dir = &config.agent.template_dir;
+            if dir.is_dir() {
+                watcher.watch(dir, RecursiveMode::Recursive)?;
+            }
+            for folder in outside(config) {
+                watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+            }
+            Ok(watcher)
+        });
+        let watcher = watcher.inspect_err(|why| {
+            warn!(%why, "cannot watch the templates: edits are taken up on HUP");
+        });
+        Self { _watcher: watcher.ok(), touched }
+    }
+
+    /// Returns when something was edited, and the edits have settled.
+    pub async fn edited(&self) {
+        self.touched.notified().await;
+        while tokio::time::timeout(QUIET, self.touched.notified()).await.is_ok() {}
+    }
+}
+
+/// Whether an event can have changed what a template says. Reading one is an event, too.
+fn is_edit(event: &Event) -> bool {
+    let ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".rosterd-"));
+    !event.kind.is_access() && !event.paths.iter().all(ours)
+}
+
+fn outside(config: &Config) -> BTreeSet<PathBuf> {
+    let dir = &config.agent.template_dir;
+    let sources = config.templates.iter().map(|template| dir.join(&template.src));
+    sources.filter(|src| !src.starts_with(dir)).filter_map(|src| src.parent().map(Path::to_path_buf)).collect()
+}
