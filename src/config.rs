@@ -12,9 +12,23 @@ use std::time::Duration;
 use crate::node::{NodePath, Subject};
 use crate::payload::Format;
 
+pub mod keys;
 pub mod problem;
+pub mod resolve;
+pub mod url;
 
-pub use problem::{Problem, Problems};
+mod command;
+mod file;
+mod fill;
+mod names;
+mod registry;
+mod roster;
+mod scalar;
+mod table;
+mod template;
+
+pub use problem::{Problem, Problems, Wrong};
+pub use resolve::{Loaded, Overrides, load};
 
 /// A whole configuration: the file and all that it includes.
 #[derive(Debug, Clone, PartialEq)]

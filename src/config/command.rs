@@ -1,0 +1,122 @@
+//! `check_cmd` and `reload_cmd`: what is run around a replacement.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use nix::sys::signal::Signal;
+use toml::de::DeValue;
+
+use super::keys::SIGNAL;
+use super::problem::Wrong;
+use super::table::Value;
+use super::{Command, Reload};
+
+/// What an example of a command looks like.
+const EXAMPLE: &str = "\"haproxy -c -f {{ src }}\"";
+
+/// A string, for `sh -c`, or a list, for direct execution. Its placeholders stay.
+pub(super) fn command(value: &Value<'_>) -> Option<Command> {
+    let command = match value.raw() {
+        DeValue::String(_) => Command::Shell(word(value)?.to_owned()),
+        DeValue::Array(_) => {
+            let items = value.items(EXAMPLE)?;
+            if items.is_empty() {
+                let hint = format!("name the program and its arguments, or leave `{}` out", value.key);
+                value.wrong(Wrong::new(format!("`{}` is an empty list", value.key), hint));
+                return None;
+            }
+            let words: Vec<Option<String>> =
+                items.iter().enumerate().map(|(at, item)| argument(item, at).map(str::to_owned)).collect();
+            Command::Exec(words.into_iter().collect::<Option<_>>()?)
+        }
+        _ => {
+            value.wrong_kind("a string or a list of strings", EXAMPLE);
+            return None;
+        }
+    };
+    Some(command)
+}
+
+/// A command, or `{ signal = …, pid_file = … }`. Placeholders stay.
+pub(super) fn reload(value: &Value<'_>) -> Option<Reload> {
+    if !matches!(value.raw(), DeValue::Table(_)) {
+        return command(value).map(Reload::Command);
+    }
+    let table = value.table(&[&SIGNAL], "{ signal = \"HUP\", pid_file = \"/run/x.pid\" }")?;
+    let signal = table.require("signal", "\"HUP\"").and_then(|value| value.read(signal, "\"HUP\""));
+    let pid_file = table.require("pid_file", "\"/run/x.pid\"").and_then(|value| value.path("\"/run/x.pid\""));
+    Some(Reload::Signal { signal: signal?, pid_file: pid_file? })
+}
+
+/// A signal's name as kill(1) has it, without SIG.
+fn signal(text: &str) -> Result<String, Wrong> {
+    let upper = text.to_ascii_uppercase();
+    let short = upper.strip_prefix("SIG").unwrap_or(&upper);
+    Signal::from_str(&format!("SIG{short}"))
+        .map(|_| short.to_owned())
+        .map_err(|_| Wrong::new(format!("{text:?} is no signal"), "write a name as `kill -l` has it: HUP, USR1, USR2"))
+}
+
+/// A command's string, which says something, and whose placeholders are known.
+fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
+    let text = text(value)?;
+    if text.trim().is_empty() {
+        value.wrong(Wrong::new(
+            format!("`{}` is empty", value.key),
+            format!("write a command, or leave `{}` out", value.key),
+        ));
+        return None;
+    }
+    Some(text)
+}
+
+/// An element of a list; only the first, which is the program, must say something.
+fn argument<'a>(item: &Value<'a>, at: usize) -> Option<&'a str> {
+    if at == 0 { word(item) } else { text(item) }
+}
+
+/// A text for a command line: it may have line breaks, but no NUL, and only placeholders that are known.
+fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
+    let DeValue::String(text) = value.raw() else {
+        value.wrong_kind("a string", EXAMPLE);
+        return None;
+    };
+    if text.contains('\0') {
+        value.wrong(Wrong::new(format!("`{}` holds a NUL", value.key), "no command line can have one: take it out"));
+        return None;
+    }
+    let unknown = placeholders(text).find(|(_, name)| !matches!(*name, "src" | "dest"));
+    if let Some((part, name)) = unknown {
+        let message = format!("a command has no {name:?} to fill in");
+        let hint = "{{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the \
+                    command's environment; braces that are meant as they are take a space between: { {";
+        value.wrong_part(part, Wrong::new(message, hint));
+        return None;
+    }
+    Some(text)
+}
+
+/// Each `{{ name }}` or `{{.name}}` of a text, whole and as its name alone.
+fn placeholders(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let open = rest.find("{{")?;
+        let after = &rest[open..];
+        let close = after.find("}}")?;
+        rest = &after[close + 2..];
+        Some((&after[..close + 2], after[2..close].trim().trim_start_matches('.')))
+    })
+}
+
+/// A path is put into a shell command as it is, so it must mean nothing to a shell.
+pub(super) fn refuse_shell_path(command: &Command, key: &str, dest: &Path, at: &Value<'_>) {
+    let Command::Shell(text) = command else { return };
+    let dest = dest.to_string_lossy();
+    let odd = dest.chars().find(|c| !(c.is_ascii_alphanumeric() || "/._:@+=,-".contains(*c)));
+    if let Some(odd) = odd.filter(|_| placeholders(text).next().is_some()) {
+        at.wrong(Wrong::new(
+            format!("the path {dest:?} has {odd:?}, which may mean something to the shell that runs `{key}`"),
+            format!("write {key} as a list, which no shell reads: [\"program\", \"{{{{ dest }}}}\"]"),
+        ));
+    }
+}

@@ -1,0 +1,168 @@
+//! Configuration files as they are written: their texts, who may change them, and what they include.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use glob::{MatchOptions, Pattern, glob_with};
+use nix::unistd::Uid;
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::problem::{Problem, Report, Wrong, first_syntax_errors, line_of};
+use super::table::Table;
+
+/// The most bytes that a file of the configuration may have: far more than anybody writes, far less than memory.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// What is included when nothing is written: `include = ["conf.d/*.toml"]`.
+pub(super) const DEFAULT_INCLUDE: &str = "conf.d/*.toml";
+
+/// One file's text.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// The file, as the user named it.
+    pub file: PathBuf,
+    /// All of it.
+    pub text: Arc<str>,
+    /// The absolute folder that relative paths in it start from.
+    pub base: PathBuf,
+    /// Whether this is the file that the others are included in.
+    pub main: bool,
+}
+
+impl Source {
+    /// Reads a file; what is wrong with it goes into the report, and leaves no source.
+    pub fn read(file: &Path, main: bool, report: &Report) -> Option<Self> {
+        let whole = |wrong| report.wrong(Problem::whole(file, wrong));
+        let tried = |what: &str, error: std::io::Error| {
+            Wrong::new(
+                format!("the configuration file cannot be {what}: {error}"),
+                "name another with -c FILE or $ROSTERD_CONFIG, or see to it that rosterd's user may read this one",
+            )
+        };
+        let absolute = std::path::absolute(file).map_err(|error| whole(tried("found", error))).ok()?;
+        let bytes = read_bytes(file).map_err(|error| whole(tried("read", error))).ok()?;
+        if bytes.len() as u64 > MAX_FILE {
+            whole(Wrong::new("the configuration file has more than 16 MiB", "a configuration is text of some pages"));
+            return None;
+        }
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let upto = error.utf8_error().valid_up_to();
+                let line = 1 + error.as_bytes()[..upto].iter().filter(|b| **b == b'\n').count();
+                whole(Wrong::new(
+                    format!("line {line} holds bytes that are not UTF-8"),
+                    "TOML is UTF-8: save the file in that encoding",
+                ));
+                return None;
+            }
+        };
+        let base = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
+        refuse_open(file, "the configuration file", report, &|wrong| whole(wrong));
+        Some(Self { file: file.to_owned(), text: Arc::from(text), base, main })
+    }
+
+    /// The file's tables, as far as they can be made out; every syntax error goes into the report.
+    pub fn parse(&self, report: &Report) -> Spanned<DeTable<'_>> {
+        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        for error in first_syntax_errors(errors) {
+            let span = error.span().unwrap_or(self.text.len()..self.text.len());
+            let hint = (error.message() == "duplicate key").then(|| "each key stands once: leave one out".to_owned());
+            report
+                .syntax(Problem { hint, ..self.problem(span, Wrong { message: error.message().into(), hint: None }) });
+        }
+        table
+    }
+
+    /// A problem at a place in this file.
+    pub fn problem(&self, span: Range<usize>, wrong: Wrong) -> Problem {
+        let (file, text) = (self.file.clone(), self.text.clone());
+        Problem { file, text, span, message: wrong.message, hint: wrong.hint }
+    }
+
+    /// A place in this file, for a person: `rosterd.toml:12`.
+    pub fn place(&self, byte: usize) -> String {
+        format!("{}:{}", self.file.display(), line_of(&self.text, byte))
+    }
+}
+
+/// Reads all of a file, but no more than is worth reading.
+fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Refuses what everybody may change, for it is as good as a command that everybody may have run, and warns where the
+/// owner is neither root nor this user. What is not there is for others to find.
+pub(super) fn refuse_open(path: &Path, what: &str, report: &Report, refuse: &dyn Fn(Wrong)) {
+    let Ok(meta) = std::fs::metadata(path) else { return };
+    if meta.mode() & 0o002 != 0 {
+        refuse(Wrong::new(
+            format!("{what} {} can be written by everyone", path.display()),
+            format!("chmod o-w {}", path.display()),
+        ));
+    }
+    if meta.uid() != 0 && meta.uid() != Uid::effective().as_raw() {
+        report.warn(format!(
+            "{what} {} belongs to user {}, who is neither root nor rosterd's own user, and decides what rosterd does",
+            path.display(),
+            meta.uid()
+        ));
+    }
+}
+
+/// The files that the main file includes, sorted, each once.
+pub(super) fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<Source> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    if let Some(list) = top.get("include") {
+        for item in list.items(&format!("[{DEFAULT_INCLUDE:?}]")).unwrap_or_default() {
+            let Some(pattern) = item.text(&format!("[{DEFAULT_INCLUDE:?}]")) else { continue };
+            let found = item.accept(matching(&main.file, pattern)).unwrap_or_default();
+            if found.is_empty() && !pattern.contains(['*', '?', '[']) {
+                item.wrong(Wrong::new(
+                    format!("the included file {pattern:?} does not exist"),
+                    "make it, or write a pattern with a *, which may match nothing",
+                ));
+            }
+            files.extend(found);
+        }
+    } else if let Ok(found) = matching(&main.file, DEFAULT_INCLUDE) {
+        files.extend(found);
+    }
+    files.sort();
+    files.dedup();
+    files.retain(|file| *file != main.file);
+    files.iter().filter_map(|file| Source::read(file, false, report)).collect()
+}
+
+/// The files that match a pattern beside the main file, named as the user named that.
+fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, Wrong> {
+    // The folder's own name is no pattern, whatever is in it.
+    let folder = Pattern::escape(&main.parent().unwrap_or(Path::new("")).to_string_lossy());
+    let whole =
+        if pattern.starts_with('/') || folder.is_empty() { pattern.to_owned() } else { format!("{folder}/{pattern}") };
+    let options =
+        MatchOptions { require_literal_separator: true, require_literal_leading_dot: true, ..MatchOptions::new() };
+    let refused = |what: String| Wrong::new(what, "write a path, in which * stands for any part of a name");
+    let found =
+        glob_with(&whole, options).map_err(|error| refused(format!("{pattern:?} is no pattern: {}", error.msg)))?;
+    let mut files = Vec::new();
+    for entry in found {
+        match entry {
+            Ok(file) if file.is_dir() => {}
+            Ok(file) => files.push(file),
+            Err(error) => {
+                let (path, error) = (error.path().display().to_string(), error.error());
+                let hint = format!("see to it that rosterd's user may list {path}");
+                return Err(Wrong::new(format!("the included {path} cannot be read: {error}"), hint));
+            }
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,188 @@
+//! Every key that a configuration may have, table by table, and which of them wait for later work.
+//!
+//! The parser refuses what is not here, and a test compares this with docs/configuration.md, so that the three agree.
+
+/// The keys of one table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TableKeys {
+    /// How the table is written: `[[roster]]`; for a table within a key, `[registry] tls`.
+    pub table: &'static str,
+    /// The keys that it takes.
+    pub keys: &'static [&'static str],
+    /// Other spellings, as confd and its relatives have them, each with the key that it stands for.
+    pub aliases: &'static [(&'static str, &'static str)],
+}
+
+/// A key that is known, and that does nothing yet: what it asks for is refused rather than passed over.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Later {
+    /// The table, as [`TableKeys::table`] has it.
+    pub table: &'static str,
+    /// The key.
+    pub key: &'static str,
+    /// Values that ask for what is done anyway, and are accepted.
+    pub accepted: &'static [&'static str],
+}
+
+/// What stands outside of any table.
+pub const TOP: TableKeys = TableKeys {
+    table: "top level",
+    keys: &["include", "registry", "agent", "status", "vars", "roster", "key", "template"],
+    aliases: &[],
+};
+
+/// `[registry]` and `[[registry]]`.
+pub const REGISTRY: TableKeys = TableKeys {
+    table: "[registry]",
+    keys: &["name", "url", "session_timeout", "auth", "tls", "watches"],
+    aliases: &[],
+};
+
+/// One of `auth = [{ … }]`.
+pub const AUTH: TableKeys = TableKeys { table: "[registry] auth", keys: &["scheme", "file"], aliases: &[] };
+
+/// `tls = { … }`.
+pub const TLS: TableKeys = TableKeys { table: "[registry] tls", keys: &["ca", "cert", "key"], aliases: &[] };
+
+/// `[agent]`.
+pub const AGENT: TableKeys =
+    TableKeys { table: "[agent]", keys: &["name", "state_dir", "template_dir", "log_format", "on_stop"], aliases: &[] };
+
+/// `[status]`.
+pub const STATUS: TableKeys = TableKeys { table: "[status]", keys: &["socket", "group"], aliases: &[] };
+
+/// `[[roster]]`.
+pub const ROSTER: TableKeys = TableKeys {
+    table: "[[roster]]",
+    keys: &["name", "registry", "path", "payload", "min", "max", "above_max", "pick", "wait", "max_shrink", "hold_max"],
+    aliases: &[],
+};
+
+/// `wait = { … }`, as consul-template writes it.
+pub const WAIT: TableKeys = TableKeys { table: "[[roster]] wait", keys: &["min", "max"], aliases: &[] };
+
+/// `[[key]]`.
+pub const KEY: TableKeys = TableKeys { table: "[[key]]", keys: &["name", "registry", "path", "format"], aliases: &[] };
+
+/// `[[template]]`.
+pub const TEMPLATE: TableKeys = TableKeys {
+    table: "[[template]]",
+    keys: &[
+        "name",
+        "src",
+        "dest",
+        "mode",
+        "owner",
+        "group",
+        "check_cmd",
+        "reload_cmd",
+        "check_timeout",
+        "reload_timeout",
+        "reload_interval",
+        "reload_retries",
+        "make_dirs",
+        "env",
+    ],
+    aliases: &[
+        ("dst", "dest"),
+        ("destination", "dest"),
+        ("source", "src"),
+        ("perms", "mode"),
+        ("user", "owner"),
+        ("create_dest_dirs", "make_dirs"),
+        ("command", "reload_cmd"),
+        ("command_timeout", "reload_timeout"),
+    ],
+};
+
+/// What confd's `[template]` has beside the keys of [`TEMPLATE`].
+pub const CONFD: TableKeys = TableKeys { table: "[template]", keys: &["keys", "prefix", "uid", "gid"], aliases: &[] };
+
+/// `reload_cmd = { … }`.
+pub const SIGNAL: TableKeys =
+    TableKeys { table: "[[template]] reload_cmd", keys: &["signal", "pid_file"], aliases: &[] };
+
+/// Every table; `[vars]` and a template's `env` take any key.
+pub const TABLES: [&TableKeys; 12] =
+    [&TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL];
+
+/// What later work brings. Whoever builds one of these takes its line out and adds the key to its table above.
+pub const LATER: &[Later] = &[
+    Later { table: "top level", key: "service", accepted: &[] },
+    Later { table: "top level", key: "exec", accepted: &[] },
+    Later { table: "[registry]", key: "exhibitor", accepted: &[] },
+    Later { table: "[status]", key: "listen", accepted: &[] },
+    Later { table: "[[roster]]", key: "where", accepted: &[] },
+    Later { table: "[[roster]]", key: "order", accepted: &[] },
+    Later { table: "[[roster]]", key: "slot_keep", accepted: &[] },
+    Later { table: "[[template]]", key: "on_reload_failure", accepted: &["retry"] },
+    Later { table: "[[template]]", key: "write", accepted: &["atomic"] },
+    Later { table: "[[template]]", key: "symlink", accepted: &["refuse"] },
+    Later { table: "[[template]]", key: "block", accepted: &[] },
+    Later { table: "[[template]]", key: "each", accepted: &[] },
+    Later { table: "[[template]]", key: "on_gone", accepted: &[] },
+    Later { table: "[[template]]", key: "unit", accepted: &[] },
+    Later { table: "[[template]]", key: "backup", accepted: &[] },
+    Later { table: "[[template]]", key: "splay", accepted: &[] },
+    Later { table: "[[template]]", key: "verify_cmd", accepted: &[] },
+    Later { table: "[[template]]", key: "isolate", accepted: &[] },
+    Later { table: "[[template]]", key: "on_drift", accepted: &[] },
+];
+
+impl TableKeys {
+    /// The keys of this table that wait for later work.
+    pub fn later(&self) -> impl Iterator<Item = &'static Later> {
+        let table = self.table;
+        LATER.iter().filter(move |later| later.table == table)
+    }
+
+    /// Every key of this table by its own name, those that wait included.
+    pub fn all(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().copied().chain(self.later().map(|later| later.key))
+    }
+
+    /// The key that a spelling stands for.
+    #[must_use]
+    pub fn canonical(&self, written: &str) -> Option<&'static str> {
+        let alias = self.aliases.iter().find(|(alias, _)| *alias == written).map(|(_, key)| *key);
+        alias.or_else(|| self.all().find(|key| *key == written))
+    }
+}
+
+/// The one of `known` that somebody who wrote `written` most likely meant.
+pub fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let written = written.to_ascii_lowercase().replace('-', "_");
+    known
+        .map(|key| (strsim::damerau_levenshtein(&written, key), key))
+        // Two slips in a word of six letters are likely; more, or as many in a short one, are another word.
+        .filter(|(distance, key)| *distance <= 1 + usize::from(key.len() > 5) && *distance < key.len())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, key)| key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_meant() {
+        for (written, meant) in [
+            ("chekc_cmd", Some("check_cmd")),
+            ("reload-cmd", Some("reload_cmd")),
+            ("Mode", Some("mode")),
+            ("dest_", Some("dest")),
+            ("colour", None),
+        ] {
+            assert_eq!(nearest(written, TEMPLATE.all()), meant, "{written}");
+        }
+        assert_eq!(nearest("mim", ROSTER.all()), Some("min"));
+    }
+
+    #[test]
+    fn every_later_key_belongs_to_a_table_and_is_not_read_yet() {
+        for later in LATER {
+            let table = TABLES.iter().find(|table| table.table == later.table);
+            assert!(table.is_some_and(|table| !table.keys.contains(&later.key)), "{later:?}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Names that must be unique: who has one already, and where.
+
+use std::collections::BTreeMap;
+
+use super::problem::Wrong;
+use super::table::{Table, Value};
+
+/// The names taken so far, each with what has it and where.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// Whether no name is taken.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes a name for a table; one that is taken is reported at `value`, or at the table where the name is not
+    /// written. `what` is the word for what has it: "roster".
+    pub fn take(&mut self, name: &str, what: &str, value: Option<&Value<'_>>, table: &Table<'_>) {
+        let span = value.map_or_else(|| table.span(), Value::span);
+        let holder = format!("{what} at {}", table.source.place(span.start));
+        let Some(other) = self.0.insert(name.to_owned(), holder) else { return };
+        let wrong =
+            Wrong::new(format!("the name {name:?} is taken by the {other}"), "give one of the two another `name`");
+        table.report.wrong(table.source.problem(span, wrong));
+    }
+}

@@ -1,0 +1,187 @@
+//! `[registry]`: where live state is, and what it takes to be let in.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::fill::Fill;
+use super::keys::{AUTH, REGISTRY, TLS};
+use super::names::Names;
+use super::problem::{Problem, Report, Wrong};
+use super::table::{Table, Value};
+use super::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
+
+/// What a registry without a name is called.
+pub(super) const DEFAULT_NAME: &str = "default";
+
+/// `session_timeout`, unless written.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest session timeout: the protocol has it in milliseconds, in 31 bits.
+const LONGEST_SESSION: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// The most bytes of a file of credentials.
+const MAX_AUTH: u64 = 4096;
+
+/// What an example of a URL looks like.
+const URL_EXAMPLE: &str = "\"zk://zk1:2181,zk2:2181\"";
+
+/// Every registry of these files. `url`, from the command line or the environment, stands in for the first one's.
+pub(super) fn registries(
+    tops: &[Table<'_>],
+    fill: &Fill<'_>,
+    url: Option<&str>,
+    report: &Report,
+) -> Vec<Arc<RegistryConfig>> {
+    let url = url.and_then(|text| match RegistryUrl::parse(text, &std::env::current_dir().unwrap_or_default()) {
+        Ok(url) => Some(url),
+        Err(wrong) => {
+            report.wrong(Problem::whole("--registry or $ROSTERD_REGISTRY", wrong));
+            None
+        }
+    });
+    let mut names = Names::default();
+    let mut all: Vec<Arc<RegistryConfig>> = Vec::new();
+    let tables = tops.iter().filter_map(|top| top.get("registry")).flat_map(|value| match value.raw() {
+        DeValue::Array(_) => value.tables(&[&REGISTRY]),
+        _ => value.table(&[&REGISTRY], "{ url = \"zk://…\" }").into_iter().collect(),
+    });
+    for (number, table) in tables.enumerate() {
+        let instead = if number == 0 { url.clone() } else { None };
+        all.extend(registry(&table, fill, instead, &mut names).map(Arc::new));
+    }
+    if names.is_empty() {
+        match url {
+            Some(url) => all.push(Arc::new(from_url(url))),
+            None => {
+                if let Some(top) = tops.first() {
+                    let hint = format!("add [registry] with url = {URL_EXAMPLE}, or give --registry URL");
+                    report.missing(Problem::whole(&top.source.file, Wrong::new("no registry is named", hint)));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// A registry of which only the URL is known.
+pub(super) fn from_url(url: RegistryUrl) -> RegistryConfig {
+    RegistryConfig {
+        name: Arc::from(DEFAULT_NAME),
+        url,
+        session_timeout: SESSION_TIMEOUT,
+        auth: Vec::new(),
+        tls: None,
+        watches: Watches::Auto,
+    }
+}
+
+/// One table. `None` where there is no usable URL, which has been reported.
+fn registry(
+    table: &Table<'_>,
+    fill: &Fill<'_>,
+    instead: Option<RegistryUrl>,
+    names: &mut Names,
+) -> Option<RegistryConfig> {
+    let name = table.get("name").and_then(|value| value.text("\"main\"")).unwrap_or(DEFAULT_NAME);
+    names.take(name, "registry", table.get("name").as_ref(), table);
+    let written = if instead.is_some() { table.get("url") } else { table.require("url", URL_EXAMPLE) };
+    let written = written.and_then(|value| {
+        let text = value.filled(fill, URL_EXAMPLE)?;
+        value.accept(RegistryUrl::parse(&text, &value.source.base))
+    });
+    let url = instead.or(written);
+    let session_timeout = table.get("session_timeout").and_then(session_timeout).unwrap_or(SESSION_TIMEOUT);
+    let auth = table.get("auth").map(|value| auths(&value)).unwrap_or_default();
+    let tls = table.get("tls").and_then(|value| tls(&value, url.as_ref()));
+    let watches = table.get("watches").and_then(|value| {
+        value.choice(&[("auto", Watches::Auto), ("recursive", Watches::Recursive), ("oneshot", Watches::Oneshot)])
+    });
+    let watches = watches.unwrap_or(Watches::Auto);
+    Some(RegistryConfig { name: Arc::from(name), url: url?, session_timeout, auth, tls, watches })
+}
+
+/// How long the ensemble keeps a silent session.
+fn session_timeout(value: Value<'_>) -> Option<Duration> {
+    let timeout = value.timeout("\"10s\"")?;
+    if timeout > LONGEST_SESSION {
+        value.wrong(Wrong::new("the session timeout is over 24 days", "write session_timeout = \"10s\""));
+        return None;
+    }
+    Some(timeout)
+}
+
+/// `auth = [{ … }]`.
+fn auths(value: &Value<'_>) -> Vec<Auth> {
+    let example = "[{ scheme = \"digest\", file = \"/etc/rosterd/zk.auth\" }]";
+    let items = value.items(example).unwrap_or_default();
+    items.iter().filter_map(|item| auth(&item.table(&[&AUTH], example)?)).collect()
+}
+
+/// One credential; its secret goes into no message.
+fn auth(table: &Table<'_>) -> Option<Auth> {
+    let scheme = table.require("scheme", "\"digest\"").and_then(|value| value.choice(&[("digest", "digest")]));
+    let value = table.require("file", "\"/etc/rosterd/zk.auth\"")?;
+    let file = value.path("\"/etc/rosterd/zk.auth\"")?;
+    let secret = value.accept(secret(&file))?;
+    Some(Auth { scheme: scheme?.to_owned(), file, secret })
+}
+
+/// The one line of a file of credentials, which nobody else may read (as ssh asks of its keys).
+fn secret(file: &Path) -> Result<Vec<u8>, Wrong> {
+    let shown = file.display();
+    let unread = |error: std::io::Error| {
+        let hint = "make the file with one line, user:password, that rosterd's user alone may read";
+        Wrong::new(format!("{shown} cannot be read: {error}"), hint)
+    };
+    let opened = File::open(file).map_err(unread)?;
+    // Of the file that is open, and not of whatever has its name a moment later.
+    let mode = opened.metadata().map_err(unread)?.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        let message = format!("{shown} holds a password, and others may read or write it (mode {mode:04o})");
+        return Err(Wrong::new(message, format!("chmod 600 {shown}")));
+    }
+    let mut bytes = Vec::new();
+    opened.take(MAX_AUTH + 1).read_to_end(&mut bytes).map_err(unread)?;
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let user = line.iter().position(|byte| *byte == b':').unwrap_or(0);
+    if user == 0 || line.contains(&b'\n') || line.len() as u64 > MAX_AUTH {
+        return Err(Wrong::new(format!("{shown} is not one line of user:password"), "write user:password into it"));
+    }
+    Ok(line.to_vec())
+}
+
+/// `tls = { … }`.
+fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
+    let table = value.table(&[&TLS], "{ ca = \"ca.pem\" }")?;
+    if let Some(url) = url.filter(|url| !matches!(url, RegistryUrl::ZooKeeper { tls: true, .. })) {
+        let hint = "write zks:// in url, or leave tls out: nothing is sent in the clear where TLS is asked for";
+        value.wrong(Wrong::new(format!("tls is set, and {url} does not use it"), hint));
+    }
+    let file = |key| {
+        let value = table.get(key)?;
+        let file = value.path("\"/etc/rosterd/ca.pem\"")?;
+        let readable = File::open(&file)
+            .and_then(|file| file.metadata())
+            .and_then(|meta| if meta.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(()) });
+        value.accept(readable.map_err(|error| {
+            let hint = "name a PEM file that rosterd's user may read";
+            Wrong::new(format!("{} cannot be read: {error}", file.display()), hint)
+        }))?;
+        Some(file)
+    };
+    let (ca, cert, key) = (file("ca"), file("cert"), file("key"));
+    for (one, other) in [("cert", "key"), ("key", "cert")] {
+        if let (Some(value), None) = (table.get(one), table.get(other)) {
+            let hint = format!("add {other} = \"agent-{other}.pem\", or leave both out");
+            value.wrong(Wrong::new(format!("tls has `{one}` without `{other}`"), hint));
+        }
+    }
+    Some(TlsFiles { ca, identity: cert.zip(key) })
+}

@@ -1,0 +1,210 @@
+//! From what is written to what holds: one configuration of all files, or every problem of all of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeValue;
+
+use super::file::{Source, included, refuse_open};
+use super::fill::Fill;
+use super::keys::{AGENT, STATUS, TOP};
+use super::names::Names;
+use super::problem::{Problem, Problems, Report, Wrong};
+use super::registry::registries;
+use super::roster::Followed;
+use super::table::{Table, Value};
+use super::template::{Written, group};
+use super::{Agent, Config, LogFormat, StatusConfig, scalar};
+
+/// `[agent] name`, unless written.
+const AGENT_NAME: &str = "rosterd";
+
+/// The most bytes of a socket's path: `sockaddr_un` has 108, the last of them 0 (unix(7)).
+const MAX_SOCKET: usize = 107;
+
+/// What the caller knows and the files do not.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--registry` or `$ROSTERD_REGISTRY`: stands in for the url of the first registry.
+    pub registry: Option<String>,
+    /// What `{{ env.X }}` means.
+    pub env: BTreeMap<String, String>,
+    /// What `{{ host.name }}` means.
+    pub host_name: String,
+}
+
+/// A configuration, and what there is to say about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What works, and should not stay so, in whole sentences for the log.
+    pub warnings: Vec<String>,
+    /// Every file of the configuration, the main one first, as the user named it and as the patterns found them.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads a configuration and all that it includes.
+///
+/// # Errors
+/// Every problem of every file, in the order of file and place; a file that cannot be read is one of them.
+pub fn load(file: &Path, overrides: &Overrides) -> Result<Loaded, Problems> {
+    let report = Report::default();
+    let mut files = vec![file.to_owned()];
+    let config = Source::read(file, true, &report).and_then(|main| {
+        let tree = main.parse(&report);
+        let top = Table::new(&main, &report, &[&TOP], tree.get_ref(), 0..0);
+        let others = included(&main, &top, &report);
+        files.extend(others.iter().map(|source| source.file.clone()));
+        let trees: Vec<_> = others.iter().map(|source| source.parse(&report)).collect();
+        let mut tops = vec![top];
+        for (source, tree) in others.iter().zip(&trees) {
+            tops.push(Table::new(source, &report, &[&TOP], tree.get_ref(), 0..0));
+        }
+        resolve(&tops, overrides, &report)
+    });
+    let warnings = report.finish(&files)?;
+    // Nothing is reported, so there is one; otherwise a reader forgot to say what it did not like.
+    let Some(config) = config else {
+        let wrong =
+            Wrong::new("the configuration could not be made out", "this is an error of rosterd: please tell it");
+        return Err(Problems(vec![Problem::whole(file, wrong)]));
+    };
+    Ok(Loaded { config, warnings, files })
+}
+
+/// Makes one configuration of all files; `None` only after a report.
+fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option<Config> {
+    refuse_further_includes(tops);
+    let vars = vars(tops);
+    let fill = Fill { vars: &vars, env: &overrides.env, host_name: &overrides.host_name };
+    let agent = agent(tops, report)?;
+    let status = status(tops, &agent)?;
+    let registries = registries(tops, &fill, overrides.registry.as_deref(), report);
+    let mut followed = Followed { fill: &fill, registries: &registries, names: Names::default() };
+    let (rosters, keys) = (followed.rosters(tops), followed.keys(tops));
+    let (names, dests) = (Names::default(), BTreeMap::new());
+    let mut written = Written { fill: &fill, template_dir: &agent.template_dir, names, dests };
+    let templates = written.templates(tops, report);
+    report.is_clean().then_some(())?;
+    Some(Config { registries, agent, status, vars, rosters, keys, templates })
+}
+
+/// Only the main file includes.
+fn refuse_further_includes(tops: &[Table<'_>]) {
+    for value in tops.iter().skip(1).filter_map(|top| top.get("include")) {
+        value.wrong(Wrong::new(
+            "an included file includes nothing itself",
+            "write this pattern into `include` of the main file",
+        ));
+    }
+}
+
+/// The one table of this name in all files; a second one is a problem.
+fn single<'a>(tops: &[Table<'a>], key: &'static str) -> Option<Value<'a>> {
+    let mut values = tops.iter().filter_map(|top| top.get(key));
+    let first = values.next()?;
+    for value in values {
+        value.wrong(Wrong::new(
+            format!("[{key}] stands at {} already", first.source.place(first.span().start)),
+            "write all of it in one place",
+        ));
+    }
+    Some(first)
+}
+
+/// `[vars]` of all files together.
+fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
+    let mut vars = serde_json::Map::new();
+    let mut places: BTreeMap<&str, String> = BTreeMap::new();
+    for value in tops.iter().filter_map(|top| top.get("vars")) {
+        for entry in value.map("[vars]").unwrap_or_default() {
+            if let Some(other) = places.insert(entry.key, entry.source.place(entry.span().start)) {
+                let message = format!("the variable `{}` is set at {other} already", entry.key);
+                entry.wrong(Wrong::new(message, "set it once, or give one of the two another name"));
+            }
+            match json(entry.raw()) {
+                Some(value) => {
+                    vars.insert(entry.key.to_owned(), value);
+                }
+                None => entry.wrong(Wrong::new(
+                    format!("the variable `{}` has a number that templates cannot hold", entry.key),
+                    "write it as a string; inf, nan and whole numbers of more than 64 bits are none to a template",
+                )),
+            }
+        }
+    }
+    vars
+}
+
+/// A TOML value as templates see it: a date is its text.
+fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
+    Some(match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(number) => scalar::integer(number)?.into(),
+        DeValue::Float(number) => serde_json::Number::from_f64(number.as_str().parse().ok()?)?.into(),
+        DeValue::Boolean(value) => (*value).into(),
+        DeValue::Datetime(date) => date.to_string().into(),
+        DeValue::Array(list) => list.iter().map(|item| json(item.get_ref())).collect::<Option<Vec<_>>>()?.into(),
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(key, value)| Some((key.get_ref().clone().into_owned(), json(value.get_ref())?)))
+            .collect::<Option<serde_json::Map<_, _>>>()?
+            .into(),
+    })
+}
+
+/// `[agent]`.
+fn agent(tops: &[Table<'_>], report: &Report) -> Option<Agent> {
+    let main = tops.first()?.source;
+    let table = single(tops, "agent").and_then(|value| value.table(&[&AGENT], "[agent]"));
+    let get = |key| table.as_ref().and_then(|table| table.get(key));
+    let name = get("name").and_then(|value| value.read(agent_name, "\"rosterd\"")).unwrap_or_else(|| AGENT_NAME.into());
+    let state_dir = get("state_dir").and_then(|value| value.path("\"/var/lib/rosterd\""));
+    let dir_value = get("template_dir");
+    let template_dir = dir_value.and_then(|value| value.path("\"templates\""));
+    let template_dir = template_dir.unwrap_or_else(|| main.base.join("templates"));
+    refuse_open(&template_dir, "template_dir", report, &|wrong| match dir_value {
+        Some(value) => value.wrong(wrong),
+        None => report.wrong(Problem::whole(&main.file, wrong)),
+    });
+    let log_format = get("log_format")
+        .and_then(|value| value.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]))
+        .unwrap_or(LogFormat::Text);
+    if let Some(value) = get("on_stop") {
+        // Nothing is registered by this version, so either word is kept by doing nothing.
+        value.choice(&[("deregister", ()), ("keep", ())]);
+    }
+    let state_dir = state_dir.unwrap_or_else(|| Path::new("/var/lib").join(&name));
+    Some(Agent { name, state_dir, template_dir, log_format })
+}
+
+/// An agent's name, which becomes a folder's.
+fn agent_name(text: &str) -> Result<String, Wrong> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    if !plain || text.starts_with('.') || text.len() > 64 {
+        let message = format!("{text:?} cannot name /var/lib/NAME and /run/NAME");
+        return Err(Wrong::new(message, "write up to 64 letters, digits, -, . and _, and no . first"));
+    }
+    Ok(text.to_owned())
+}
+
+/// `[status]`.
+fn status(tops: &[Table<'_>], agent: &Agent) -> Option<StatusConfig> {
+    let table = single(tops, "status").and_then(|value| value.table(&[&STATUS], "[status]"));
+    let get = |key| table.as_ref().and_then(|table| table.get(key));
+    let socket = get("socket").and_then(|value| {
+        let socket = value.path("\"/run/rosterd/rosterd.sock\"")?;
+        let length = socket.as_os_str().len();
+        if length > MAX_SOCKET {
+            let message = format!("the socket's path has {length} bytes, and {MAX_SOCKET} are the most");
+            value.wrong(Wrong::new(message, "write a shorter one, as in \"/run/rosterd/rosterd.sock\""));
+        }
+        Some(socket)
+    });
+    if let Some(value) = get("group") {
+        value.read(group, "\"adm\"");
+    }
+    let name = &agent.name;
+    Some(StatusConfig { socket: socket.unwrap_or_else(|| PathBuf::from(format!("/run/{name}/{name}.sock"))) })
+}

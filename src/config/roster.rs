@@ -1,0 +1,203 @@
+//! `[[roster]]` and `[[key]]`: what is followed, and when it is believed.
+
+use std::sync::Arc;
+
+use toml::de::DeValue;
+
+use crate::node::{NodePath, Subject};
+use crate::payload::Format;
+
+use super::fill::Fill;
+use super::keys::{KEY, ROSTER, WAIT, nearest};
+use super::names::Names;
+use super::problem::Wrong;
+use super::table::{Table, Value};
+use super::{AboveMax, Bounds, Guard, KeyConfig, KeyFormat, Pick, RegistryConfig, RosterConfig, Wait, scalar};
+
+/// What templates have under these names already, and words that Tera reads as something else than a name.
+const RESERVED: [&str; 16] = [
+    "rosters", "host", "vars", "and", "or", "not", "in", "is", "if", "else", "for", "true", "false", "none", "loop",
+    "body",
+];
+
+/// What an example of a path looks like.
+const PATH_EXAMPLE: &str = "\"/services/web\"";
+
+/// What rosters and keys are read with.
+pub(super) struct Followed<'a> {
+    /// Fills in paths.
+    pub fill: &'a Fill<'a>,
+    /// Every registry; the first is the default.
+    pub registries: &'a [Arc<RegistryConfig>],
+    /// The names of rosters and keys so far.
+    pub names: Names,
+}
+
+impl Followed<'_> {
+    /// Every `[[roster]]` of these files.
+    pub fn rosters(&mut self, tops: &[Table<'_>]) -> Vec<Arc<RosterConfig>> {
+        let tables = tops.iter().filter_map(|top| top.get("roster")).flat_map(|value| value.tables(&[&ROSTER]));
+        tables.filter_map(|table| self.roster(&table)).map(Arc::new).collect()
+    }
+
+    /// Every `[[key]]` of these files.
+    pub fn keys(&mut self, tops: &[Table<'_>]) -> Vec<Arc<KeyConfig>> {
+        let tables = tops.iter().filter_map(|top| top.get("key")).flat_map(|value| value.tables(&[&KEY]));
+        tables.filter_map(|table| self.key(&table)).map(Arc::new).collect()
+    }
+
+    /// One roster; `None` where it has no usable path or name, which has been reported.
+    fn roster(&mut self, table: &Table<'_>) -> Option<RosterConfig> {
+        let path = table.require("path", PATH_EXAMPLE);
+        let subject = path.and_then(|value| {
+            let text = value.filled(self.fill, PATH_EXAMPLE)?;
+            value.accept(Subject::roster(&text).map_err(|why| bad_path(&text, &why)))
+        });
+        let default = subject.as_ref().map(|subject| subject.top().name());
+        let name = self.name(table, default, "roster");
+        let registry = self.registry(table);
+        let payload = table.get("payload").and_then(|value| value.choice(&Format::ALL)).unwrap_or_default();
+        let bounds = bounds(table);
+        let pick =
+            table.get("pick").and_then(|value| value.choice(&[("first", Pick::First), ("spread", Pick::Spread)]));
+        let wait = table.get("wait").and_then(|value| wait(&value)).unwrap_or(Wait::DEFAULT);
+        let shrink = table.get("max_shrink").and_then(|value| value.read(scalar::percent, "\"50%\""));
+        let hold = table.get("hold_max").and_then(|value| value.duration("\"15m\""));
+        let guard = Guard {
+            max_shrink_percent: shrink.unwrap_or(Guard::DEFAULT.max_shrink_percent),
+            hold_max: hold.unwrap_or(Guard::DEFAULT.hold_max),
+        };
+        Some(RosterConfig {
+            name: name?,
+            registry: registry?,
+            subject: subject?,
+            payload,
+            bounds: bounds?,
+            pick: pick.unwrap_or(Pick::First),
+            wait,
+            guard,
+        })
+    }
+
+    /// One key; `None` where it has no usable path or name, which has been reported.
+    fn key(&mut self, table: &Table<'_>) -> Option<KeyConfig> {
+        let path = table.require("path", "\"/config/app\"").and_then(|value| {
+            let text = value.filled(self.fill, "\"/config/app\"")?;
+            if text.contains('*') {
+                value.wrong(Wrong::new(
+                    format!("a key is one node, and {text:?} has a *"),
+                    "name the node; only a roster's path may have a *",
+                ));
+                return None;
+            }
+            value.accept(NodePath::parse(&text).map_err(|why| bad_path(&text, &why)))
+        });
+        let name = self.name(table, path.as_ref().map(NodePath::name), "key");
+        let registry = self.registry(table);
+        let formats = [
+            ("text", KeyFormat::Text),
+            ("json", KeyFormat::Json),
+            ("toml", KeyFormat::Toml),
+            ("yaml", KeyFormat::Yaml),
+        ];
+        let format = table.get("format").and_then(|value| value.choice(&formats)).unwrap_or(KeyFormat::Text);
+        Some(KeyConfig { name: name?, registry: registry?, path: path?, format })
+    }
+
+    /// The name as written, or the one that the path gives.
+    fn name(&mut self, table: &Table<'_>, default: Option<&str>, what: &str) -> Option<Arc<str>> {
+        let written = table.get("name");
+        let name = match &written {
+            Some(value) => value.text("\"web\"")?,
+            None => default?,
+        };
+        let report = |wrong: Wrong| match &written {
+            Some(value) => value.wrong(wrong),
+            None => table.report.wrong(table.problem(wrong)),
+        };
+        if !scalar::is_identifier(name) {
+            let from = if written.is_some() { "" } else { ", which the path gives," };
+            let message = format!("{name:?}{from} cannot be a variable's name in templates");
+            let near: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            let near = match near.as_str() {
+                "" => "services".to_owned(),
+                near if scalar::is_identifier(near) => near.to_owned(),
+                near => format!("_{near}"),
+            };
+            report(Wrong::new(message, format!("write name = {near:?}: letters, digits and _, and no digit first")));
+            return None;
+        }
+        if RESERVED.contains(&name) {
+            let message = format!("{name:?} has a meaning of its own in templates");
+            report(Wrong::new(message, format!("write another name, as in name = \"{name}_members\"")));
+            return None;
+        }
+        self.names.take(name, what, written.as_ref(), table);
+        Some(Arc::from(name))
+    }
+
+    /// The registry that a table names, or the default one.
+    fn registry(&self, table: &Table<'_>) -> Option<Arc<str>> {
+        let Some(value) = table.get("registry") else {
+            return self.registries.first().map(|registry| registry.name.clone());
+        };
+        let name = value.text("\"main\"")?;
+        let found = self.registries.iter().find(|registry| &*registry.name == name);
+        if found.is_none() {
+            let known = || self.registries.iter().map(|registry| &*registry.name);
+            let hint = nearest(name, known()).map_or_else(
+                || format!("there is {}", known().collect::<Vec<_>>().join(", ")),
+                |near| format!("did you mean {near:?}?"),
+            );
+            value.wrong(Wrong::new(format!("there is no registry {name:?}"), hint));
+        }
+        found.map(|registry| registry.name.clone())
+    }
+}
+
+/// A path that the registry cannot have.
+fn bad_path(text: &str, why: &impl std::fmt::Display) -> Wrong {
+    Wrong::new(format!("{text:?} cannot be followed: {why}"), format!("write path = {PATH_EXAMPLE}"))
+}
+
+/// `min`, `max` and `above_max`, checked against each other.
+fn bounds(table: &Table<'_>) -> Option<Bounds> {
+    let above =
+        table.get("above_max").and_then(|value| value.choice(&[("cut", AboveMax::Cut), ("hold", AboveMax::Hold)]));
+    let (min_value, max_value) = (table.get("min"), table.get("max"));
+    let min: usize = min_value.map_or(Some(1), |value| value.count("1"))?;
+    let max: Option<usize> = match max_value {
+        Some(value) => Some(value.count("5")?),
+        None => None,
+    };
+    let bounds = Bounds::new(min, max, above.unwrap_or(AboveMax::Cut));
+    if let (None, Some(max)) = (bounds, max) {
+        let wrong = if max == 0 {
+            Wrong::new("max is 0, and would leave no member", "write max = 1 or more, or leave max out")
+        } else {
+            let message = format!("min ({min}) is over max ({max})");
+            Wrong::new(message, format!("write min = {max} or less, or leave max out"))
+        };
+        // `min` may be the default, and `max` is there, or they would agree.
+        let at = if max == 0 { max_value } else { min_value.or(max_value) };
+        if let Some(value) = at {
+            value.wrong(wrong);
+        }
+    }
+    bounds
+}
+
+/// `wait = "200ms:2s"`, or consul-template's `{ min = …, max = … }`.
+fn wait(value: &Value<'_>) -> Option<Wait> {
+    let example = "\"200ms:2s\"";
+    if !matches!(value.raw(), DeValue::Table(_)) {
+        return value.read(scalar::wait, example);
+    }
+    let table = value.table(&[&WAIT], example)?;
+    let quiet = table.require("min", "\"200ms\"").and_then(|value| value.duration("\"200ms\""));
+    let max = match table.get("max") {
+        Some(value) => Some(value.duration("\"2s\"")?),
+        None => None,
+    };
+    value.accept(scalar::wait_of(quiet?, max))
+}

@@ -1,0 +1,120 @@
+//! Texts that mean a quantity: durations, modes, percentages. Pure; each says what is wrong and what to write instead.
+
+use std::time::Duration;
+
+use toml::de::DeInteger;
+
+use super::Wait;
+use super::problem::Wrong;
+
+/// Longer than anything waits for, and short enough to be added to any instant.
+const LONGEST: Duration = Duration::from_hours(366 * 24);
+
+/// `"500ms"`, `"2s"`, `"5m"`, `"0s"`.
+pub fn duration(text: &str) -> Result<Duration, Wrong> {
+    let hint = "write a number and its unit, as in \"500ms\", \"2s\" or \"5m\"";
+    let duration = humantime::parse_duration(text).map_err(|_| Wrong::new(format!("{text:?} is no duration"), hint))?;
+    if duration > LONGEST {
+        return Err(Wrong::new(format!("{text:?} is longer than a year"), "write a shorter one"));
+    }
+    Ok(duration)
+}
+
+/// `"200ms:2s"`, or `"2s"` alone, which waits four times as long at most, as in consul-template.
+pub fn wait(text: &str) -> Result<Wait, Wrong> {
+    match text.split_once(':') {
+        Some((quiet, max)) => wait_of(duration(quiet)?, Some(duration(max)?)),
+        None => wait_of(duration(text)?, None),
+    }
+}
+
+/// Both ends of a wait, which may not be the wrong way round.
+pub fn wait_of(quiet: Duration, max: Option<Duration>) -> Result<Wait, Wrong> {
+    let max = max.unwrap_or_else(|| quiet.saturating_mul(4));
+    if quiet > max {
+        let (quiet, max) = (humantime::format_duration(quiet), humantime::format_duration(max));
+        return Err(Wrong::new(
+            format!("the quiet time ({quiet}) is over the longest wait ({max})"),
+            format!("write \"{max}:{quiet}\": quiet for the first, but never later than the second"),
+        ));
+    }
+    Ok(Wait { quiet, max })
+}
+
+/// `"50%"`.
+pub fn percent(text: &str) -> Result<u8, Wrong> {
+    let number = text.strip_suffix('%').map(str::trim_end).filter(|number| is_digits(number));
+    let number = number.and_then(|number| number.parse::<u8>().ok()).filter(|number| *number <= 100);
+    number.ok_or_else(|| {
+        Wrong::new(format!("{text:?} is no percentage"), "write \"0%\" to \"100%\"; \"100%\" turns the guard off")
+    })
+}
+
+/// `"0644"`: octal digits, as chmod reads them.
+pub fn mode(text: &str) -> Result<u32, Wrong> {
+    let octal = !text.is_empty() && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    let mode = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|mode| *mode <= 0o7777);
+    mode.ok_or_else(|| {
+        Wrong::new(format!("{text:?} is no mode"), "write octal digits as chmod takes them, as in \"0644\"")
+    })
+}
+
+/// A name that a template can use for a variable.
+pub fn is_identifier(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Whether a text is a number without a sign.
+pub fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A TOML integer; `None` where it has more than 64 bits.
+pub fn integer(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units_and_an_end() {
+        for (text, want) in [("500ms", 500), ("2s", 2_000), ("5m", 300_000), ("0s", 0), ("1m 30s", 90_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(want)), "{text}");
+        }
+        for text in ["", "2", "-2s", "2 parsecs", "s", "367d", "99999999999999999999s", "18446744073709551615y"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wait_has_two_ends() {
+        assert_eq!(wait("200ms:2s"), Ok(Wait::DEFAULT));
+        assert_eq!(wait("2s"), Ok(Wait { quiet: Duration::from_secs(2), max: Duration::from_secs(8) }));
+        assert_eq!(wait("0s"), Ok(Wait::NONE));
+        for text in ["2s:1s", "2s:", ":2s", "1s:2s:3s"] {
+            assert!(wait(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn modes_are_octal() {
+        for (text, want) in [("0644", 0o644), ("640", 0o640), ("4755", 0o4755), ("07777", 0o7777)] {
+            assert_eq!(mode(text), Ok(want), "{text}");
+        }
+        for text in ["", "0o644", "0888", "10000", "+644", "u=rw", "77777777777777"] {
+            assert!(mode(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn percentages_end_at_a_hundred() {
+        assert_eq!((percent("0%"), percent("50%"), percent("100%")), (Ok(0), Ok(50), Ok(100)));
+        for text in ["50", "%", "-1%", "101%", "5.5%", "+5%", "999%"] {
+            assert!(percent(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! `[[template]]`: a source, its destination, and what is run around the replacement.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::unistd::{Group, User};
+use toml::de::DeValue;
+
+use super::command::{command, refuse_shell_path, reload};
+use super::file::refuse_open;
+use super::fill::Fill;
+use super::keys::{CONFD, TEMPLATE};
+use super::names::Names;
+use super::problem::{Report, Wrong};
+use super::table::{Table, Value};
+use super::{Reload, TemplateConfig, scalar};
+
+/// `check_timeout` and `reload_timeout`, unless written.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// `reload_interval`, unless written.
+pub(super) const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What templates are read with.
+pub(super) struct Written<'a> {
+    /// Fills in destinations.
+    pub fill: &'a Fill<'a>,
+    /// Where sources are.
+    pub template_dir: &'a Path,
+    /// The templates' names so far.
+    pub names: Names,
+    /// Destinations so far, lexically normalised, each with the place that it stands at.
+    pub dests: BTreeMap<PathBuf, String>,
+}
+
+impl Written<'_> {
+    /// Every template of these files.
+    pub fn templates(&mut self, tops: &[Table<'_>], report: &Report) -> Vec<Arc<TemplateConfig>> {
+        let tables = tops.iter().filter_map(|top| top.get("template")).flat_map(|value| match value.raw() {
+            DeValue::Table(_) if !value.source.main => {
+                value.table(&[&TEMPLATE, &CONFD], "[template]").into_iter().collect()
+            }
+            _ => value.tables(&[&TEMPLATE]),
+        });
+        tables.filter_map(|table| self.template(&table, report)).map(Arc::new).collect()
+    }
+
+    /// One template; `None` where it has no usable source or destination, which has been reported.
+    fn template(&mut self, table: &Table<'_>, report: &Report) -> Option<TemplateConfig> {
+        let src = table.require("src", "\"haproxy.cfg.tera\"").and_then(|value| self.src(&value, report));
+        let dest_value = table.require("dest", "\"/etc/haproxy/haproxy.cfg\"");
+        let dest = dest_value.and_then(|value| self.dest(&value));
+        let name = self.name(table, dest.as_deref());
+        let check = table.get("check_cmd").and_then(|value| command(&value));
+        let reload = table.get("reload_cmd").and_then(|value| reload(&value));
+        if let (Some(value), Some(dest)) = (dest_value, &dest) {
+            if let Some(check) = &check {
+                refuse_shell_path(check, "check_cmd", dest, &value);
+            }
+            if let Some(Reload::Command(reload)) = &reload {
+                refuse_shell_path(reload, "reload_cmd", dest, &value);
+            }
+        }
+        let duration = |key, default| table.get(key).and_then(|value| value.timeout("\"30s\"")).unwrap_or(default);
+        let interval = table.get("reload_interval").and_then(|value| value.duration("\"5s\""));
+        check_confd(table);
+        let dest = dest?;
+        Some(TemplateConfig {
+            name: name?,
+            src: src?,
+            mode: table.get("mode").and_then(|value| mode(&value)),
+            owner: id(table, "owner", "uid", &user),
+            group: id(table, "group", "gid", &group),
+            check,
+            reload: reload.map(|reload| filled(reload, &dest)),
+            check_timeout: duration("check_timeout", TIMEOUT),
+            reload_timeout: duration("reload_timeout", TIMEOUT),
+            reload_interval: interval.unwrap_or(RELOAD_INTERVAL),
+            reload_retries: table.get("reload_retries").and_then(|value| retries(&value)),
+            make_dirs: table.get("make_dirs").and_then(|value| value.boolean()).unwrap_or(false),
+            env: table.get("env").map(|value| env(&value)).unwrap_or_default(),
+            dest,
+        })
+    }
+
+    /// The source, which is a file that not everybody may write.
+    fn src(&self, value: &Value<'_>, report: &Report) -> Option<PathBuf> {
+        let src = value.text("\"haproxy.cfg.tera\"")?;
+        let file = self.template_dir.join(src);
+        value.accept(is_template(src, &file, self.template_dir))?;
+        refuse_open(&file, "the template", report, &|wrong| value.wrong(wrong));
+        Some(PathBuf::from(src))
+    }
+
+    /// The destination: absolute, a file's name, and nobody else's.
+    fn dest(&mut self, value: &Value<'_>) -> Option<PathBuf> {
+        let text = value.filled(self.fill, "\"/etc/haproxy/haproxy.cfg\"")?;
+        let dest = value.source.base.join(&text);
+        let plain = normal(&dest);
+        if text.ends_with(['/', '.']) && (plain != dest || text.ends_with('/')) || plain.file_name().is_none() {
+            let wrong = Wrong::new(
+                format!("dest {text:?} names a folder, and a template writes one file"),
+                "add the file's name",
+            );
+            value.wrong(wrong);
+            return None;
+        }
+        let place = value.source.place(value.span().start);
+        if let Some(other) = self.dests.insert(plain, place) {
+            let message = format!("{} is written by the template at {other} already", dest.display());
+            value.wrong(Wrong::new(message, "a file has one template: give one of the two another dest"));
+        }
+        Some(dest)
+    }
+
+    /// The name as written, or the file name of the destination.
+    fn name(&mut self, table: &Table<'_>, dest: Option<&Path>) -> Option<Arc<str>> {
+        let written = table.get("name");
+        let default = dest.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+        let name = match &written {
+            Some(value) => value.text("\"haproxy\"")?.to_owned(),
+            None => default?,
+        };
+        self.names.take(&name, "template", written.as_ref().or(table.get("dest").as_ref()), table);
+        Some(Arc::from(name))
+    }
+}
+
+/// Whether a source is a file that can be read.
+fn is_template(src: &str, file: &Path, template_dir: &Path) -> Result<(), Wrong> {
+    let shown = file.display();
+    match std::fs::metadata(file) {
+        Ok(meta) if meta.is_dir() => Err(Wrong::new(format!("the template {shown} is a folder"), "name a file in it")),
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let hint = format!("a relative src is looked for in template_dir, which is {}", template_dir.display());
+            Err(Wrong::new(format!("the template {src:?} cannot be found: {error}"), hint))
+        }
+    }
+}
+
+/// A path without `.` and `..`, by its letters alone: what is on disk may not be there yet.
+fn normal(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+/// The reload with its placeholders filled in. After the replacement the staged file is the destination.
+pub(super) fn filled(reload: Reload, dest: &Path) -> Reload {
+    let dest = dest.to_string_lossy();
+    match reload {
+        Reload::Command(command) => Reload::Command(command.fill(&dest, &dest)),
+        signal @ Reload::Signal { .. } => signal,
+    }
+}
+
+/// `mode = "0644"`. A number is refused: 644 is not what its writer means, and 0o644 is not what the next reader sees.
+fn mode(value: &Value<'_>) -> Option<u32> {
+    if let DeValue::Integer(number) = value.raw() {
+        let digits = number.as_str();
+        let meant = if matches!(number.radix(), 8 | 10) && scalar::mode(digits).is_ok() { digits } else { "0644" };
+        value.wrong_kind("a string of octal digits", &format!("\"{meant:0>4}\""));
+        return None;
+    }
+    value.read(scalar::mode, "\"0644\"")
+}
+
+/// A user's or group's number, by name or number, from rosterd's key or confd's.
+fn id(table: &Table<'_>, key: &'static str, number_key: &'static str, find: &Find) -> Option<u32> {
+    let (named, numbered) = (table.get(key), table.get(number_key));
+    if let (Some(_), Some(value)) = (&named, &numbered) {
+        let message = format!("`{number_key}` says the same as `{key}`");
+        value.wrong(Wrong::new(message, format!("leave one of the two out; rosterd's own word is `{key}`")));
+    }
+    let value = named.or(numbered)?;
+    let number = match value.raw() {
+        DeValue::Integer(_) => value.count("0")?,
+        _ => {
+            let text = value.text("\"root\"")?;
+            if scalar::is_digits(text) {
+                value.accept(
+                    text.parse().map_err(|_| Wrong::new(format!("{text} is over all ids"), "write a smaller one")),
+                )?
+            } else {
+                value.accept(find(text))?
+            }
+        }
+    };
+    if number == u32::MAX {
+        // chown(2) takes it for "leave it as it is".
+        value.wrong(Wrong::new(format!("{number} is nobody's id"), format!("leave `{key}` out to keep it as it is")));
+        return None;
+    }
+    Some(number)
+}
+
+/// Finds a user or a group by name.
+type Find = dyn Fn(&str) -> Result<u32, Wrong>;
+
+/// A user's number.
+fn user(name: &str) -> Result<u32, Wrong> {
+    found("user", name, User::from_name(name).map(|user| user.map(|user| user.uid.as_raw())))
+}
+
+/// A group's number.
+pub(super) fn group(name: &str) -> Result<u32, Wrong> {
+    found("group", name, Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw())))
+}
+
+/// What the system's database says of a name.
+fn found(what: &str, name: &str, answer: nix::Result<Option<u32>>) -> Result<u32, Wrong> {
+    match answer {
+        Ok(Some(id)) => Ok(id),
+        Ok(None) => {
+            let hint = format!("make it, write its number, or leave it out to keep the file's {what} as it is");
+            Err(Wrong::new(format!("there is no {what} {name:?} on this host"), hint))
+        }
+        Err(error) => {
+            let hint = format!("write the {what}'s number instead");
+            Err(Wrong::new(format!("the {what} {name:?} cannot be looked up: {error}"), hint))
+        }
+    }
+}
+
+/// `reload_retries = "unlimited"`, or how many tries.
+fn retries(value: &Value<'_>) -> Option<u32> {
+    if let DeValue::String(text) = value.raw() {
+        if text != "unlimited" {
+            let hint = "write \"unlimited\", or a number without quotes";
+            value.wrong(Wrong::new(format!("`reload_retries` cannot be {text:?}"), hint));
+        }
+        return None;
+    }
+    let tries: u32 = value.count("\"unlimited\"")?;
+    if tries == 0 {
+        let hint = "write how many tries a reload gets, 1 or more; without any leave reload_cmd out";
+        value.wrong(Wrong::new("`reload_retries` is 0, and no reload would ever run", hint));
+    }
+    Some(tries)
+}
+
+/// `env = { … }`: names that any shell takes, and not those that rosterd sets.
+fn env(value: &Value<'_>) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::new();
+    for entry in value.map("{ TZ = \"UTC\" }").unwrap_or_default() {
+        let DeValue::String(text) = entry.raw() else {
+            entry.wrong_kind("a string", "\"…\"");
+            continue;
+        };
+        if !scalar::is_identifier(entry.key) || entry.key.starts_with("ROSTERD_") {
+            let hint = "write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own";
+            entry.wrong(Wrong::new(format!("{:?} cannot be set for commands", entry.key), hint));
+        } else if text.contains('\0') {
+            entry.wrong(Wrong::new(format!("`{}` holds a NUL", entry.key), "no variable can have one: take it out"));
+        } else {
+            env.insert(entry.key.to_owned(), text.clone().into_owned());
+        }
+    }
+    env
+}
+
+/// confd's `keys` and `prefix` say what a resource reads there. Here rosters say it, so only their kind is looked at.
+fn check_confd(table: &Table<'_>) {
+    for item in table.get("keys").and_then(|value| value.items("[\"/services/web\"]")).unwrap_or_default() {
+        item.text("\"/services/web\"");
+    }
+    if let Some(prefix) = table.get("prefix")
+        && !matches!(prefix.raw(), DeValue::String(_))
+    {
+        prefix.wrong_kind("a string", "\"/production\"");
+    }
+}

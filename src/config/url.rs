@@ -1,0 +1,160 @@
+//! Where a registry is, as a text: `zk://a:2181,b/chroot`, `zks://…`, `dir:PATH`.
+
+use std::net::Ipv6Addr;
+use std::path::Path;
+
+use crate::node::NodePath;
+
+use super::problem::Wrong;
+use super::{RegistryUrl, scalar};
+
+/// ZooKeeper's own port, where none is written.
+const PORT: u16 = 2181;
+
+impl RegistryUrl {
+    /// Reads a registry's URL; a relative `dir:PATH` starts at `base`.
+    ///
+    /// # Errors
+    /// Says which part is wrong, and what to write instead.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, Wrong> {
+        if let Some(rest) = text.strip_prefix("zk://") {
+            return zookeeper(rest, false);
+        }
+        if let Some(rest) = text.strip_prefix("zks://") {
+            return zookeeper(rest, true);
+        }
+        let Some(path) = text.strip_prefix("dir:") else {
+            return Err(Wrong::new(
+                format!("{text:?} is no registry"),
+                "write zk://HOST:PORT,HOST:PORT, zks:// for TLS, or dir:PATH",
+            ));
+        };
+        if path.is_empty() || path.starts_with("//") {
+            return Err(Wrong::new(
+                format!("{text:?} names no folder"),
+                "write dir:/var/lib/registry, or dir:registry for one beside this file",
+            ));
+        }
+        Ok(Self::Directory(base.join(path)))
+    }
+}
+
+/// The part after `zk://`.
+fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, Wrong> {
+    let (hosts, chroot) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    if hosts.contains('@') {
+        let hint = "credentials stand in a file of their own: auth = [{ scheme = \"digest\", file = \"zk.auth\" }]";
+        // Not the text itself: it most likely holds a password.
+        return Err(Wrong::new("a server's name has an @ in it", hint));
+    }
+    let servers = hosts.split(',').map(server).collect::<Result<Vec<_>, _>>()?;
+    let chroot = match chroot {
+        "" | "/" => None,
+        path => Some(NodePath::parse(path).map_err(|why| {
+            Wrong::new(format!("the chroot {path:?} is no path: {why}"), "write zk://HOST:PORT/name/of/it")
+        })?),
+    };
+    Ok(RegistryUrl::ZooKeeper { servers, chroot, tls })
+}
+
+/// One server as `host:port`, an IPv6 address in brackets (RFC 3986, section 3.2.2).
+fn server(text: &str) -> Result<String, Wrong> {
+    let hint = "write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between";
+    let wrong = |message: String| Wrong::new(message, hint);
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (address, after) = rest.split_once(']').ok_or_else(|| wrong(format!("{text:?} has no ]")))?;
+        if address.parse::<Ipv6Addr>().is_err() {
+            return Err(wrong(format!("{address:?} is no IPv6 address")));
+        }
+        let port = match after {
+            "" => None,
+            _ => Some(after.strip_prefix(':').ok_or_else(|| wrong(format!("{text:?} has {after:?} after its ]")))?),
+        };
+        (format!("[{address}]"), port)
+    } else {
+        let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+        (host_name(text, host, hint)?, port)
+    };
+    let port = match port {
+        None => PORT,
+        // Digits only: a number's own reader would take a sign.
+        Some(digits) => digits
+            .parse()
+            .ok()
+            .filter(|port| *port != 0 && scalar::is_digits(digits))
+            .ok_or_else(|| wrong(format!("{digits:?} is no port")))?,
+    };
+    Ok(format!("{host}:{port}"))
+}
+
+/// A host's name or IPv4 address.
+fn host_name(server: &str, host: &str, hint: &str) -> Result<String, Wrong> {
+    if host.is_empty() {
+        let message =
+            if server.is_empty() { "a server's name is missing".into() } else { format!("{server:?} has no host") };
+        return Err(Wrong::new(message, hint));
+    }
+    if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+        return Err(Wrong::new(format!("{host:?} is no host name"), hint));
+    }
+    Ok(host.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<String, String> {
+        RegistryUrl::parse(text, Path::new("/etc/x")).map(|url| url.to_string()).map_err(|wrong| wrong.message)
+    }
+
+    #[test]
+    fn registries_are_read() {
+        for (text, want) in [
+            ("zk://a", "zk://a:2181"),
+            ("zk://a:1,b:65535/c/d", "zk://a:1,b:65535/c/d"),
+            ("zk://a/", "zk://a:2181"),
+            ("zks://[::1]:2281,[2001:db8::1]/x", "zks://[::1]:2281,[2001:db8::1]:2181/x"),
+            ("dir:reg", "dir:/etc/x/reg"),
+            ("dir:/srv/reg", "dir:/srv/reg"),
+        ] {
+            assert_eq!(parse(text).as_deref(), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_registry_is_said() {
+        for (text, want) in [
+            ("", r#""" is no registry"#),
+            ("etcd://a", r#""etcd://a" is no registry"#),
+            ("zk://", "a server's name is missing"),
+            ("zk://a,,b", "a server's name is missing"),
+            ("zk://a,", "a server's name is missing"),
+            ("zk:///x", "a server's name is missing"),
+            ("zk://:2181", r#"":2181" has no host"#),
+            ("zk://a:", r#""" is no port"#),
+            ("zk://a:0", r#""0" is no port"#),
+            ("zk://a:+1", r#""+1" is no port"#),
+            ("zk://a:65536", r#""65536" is no port"#),
+            ("zk://::1", r#""::1" has no host"#),
+            ("zk://fe80::1", r#"":1" is no port"#),
+            ("zk://[::1", r#""[::1" has no ]"#),
+            ("zk://[a]", r#""a" is no IPv6 address"#),
+            ("zk://[::1]x", r#""[::1]x" has "x" after its ]"#),
+            ("zk://a b", r#""a b" is no host name"#),
+            ("zk://u:p@a", "a server's name has an @ in it"),
+            (
+                "zk://a//x",
+                r#"the chroot "//x" is no path: a path in the registry has no empty segment, and no / at its end"#,
+            ),
+            (
+                "zk://a/x/",
+                r#"the chroot "/x/" is no path: a path in the registry has no empty segment, and no / at its end"#,
+            ),
+            ("dir:", r#""dir:" names no folder"#),
+            ("dir://srv/x", r#""dir://srv/x" names no folder"#),
+        ] {
+            assert_eq!(parse(text), Err(want.to_owned()), "{text}");
+        }
+    }
+}
