@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::config::{Config, LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
+use crate::config::{self, LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
 use crate::error::{Exit, Fatal};
+use crate::host::Host;
 use crate::log;
 use crate::once::{self, Pass};
 use crate::perform::{Manner, Write};
 use crate::run;
-use crate::setup::{Setup, Source};
+use crate::setup::{self, Setup, Source};
 use crate::watch::{self, Registry};
 
 pub mod get;
@@ -223,18 +224,21 @@ impl Global {
         let file = self.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
         if self.config.is_none() && !file.exists() {
             let hint = "give --registry zk://HOST:2181 (or $ROSTERD_REGISTRY), or -c FILE";
-            return Err(Fatal::new(Exit::Config, format!("no registry is named, and {} does not exist: {hint}", file.display())));
+            let message = format!("no registry is named, and {} does not exist: {hint}", file.display());
+            return Err(Fatal::new(Exit::Config, message));
         }
-        let overrides = Overrides::new(self.registry.clone());
-        let loaded = crate::config::load(Some(&file), &overrides).map_err(|problems| wrong_config(&problems))?;
-        let Config { registries, .. } = loaded.config;
-        registries.into_iter().next().ok_or_else(|| Fatal::new(Exit::Config, format!("{} names no registry", file.display())))
+        let registry = self.registry.clone();
+        let overrides = Overrides { registry, env: setup::environment(), host_name: Host::resolve(false).name };
+        let loaded = config::load(&file, &overrides).map_err(|problems| wrong_config(&problems))?;
+        let first = loaded.config.registries.into_iter().next();
+        first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} names no registry", file.display())))
     }
 }
 
 fn bare_registry(url: &str) -> Result<RegistryConfig, Fatal> {
-    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let url = RegistryUrl::parse(url, &here)
-        .map_err(|wrong| Fatal::new(Exit::Usage, format!("--registry {url}: {}", wrong)))?;
-    Ok(RegistryConfig::new("default", url))
+    let parsed = RegistryUrl::parse(url, &setup::here());
+    parsed.map(RegistryConfig::at).map_err(|wrong| {
+        let hint = wrong.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        Fatal::new(Exit::Usage, format!("--registry {url}: {wrong}{hint}"))
+    })
 }

@@ -66,6 +66,20 @@ pub struct RegistryConfig {
     pub watches: Watches,
 }
 
+impl RegistryConfig {
+    /// A registry with every default, named `default`.
+    pub fn at(url: RegistryUrl) -> Self {
+        Self {
+            name: Arc::from("default"),
+            url,
+            session_timeout: Duration::from_secs(10),
+            auth: Vec::new(),
+            tls: None,
+            watches: Watches::Auto,
+        }
+    }
+}
+
 /// Where a registry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegistryUrl {

@@ -42,9 +42,9 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     }
     setup.warnings.iter().for_each(|why| warn!(%why, "odd configuration"));
     // A dry run writes nothing, so it may look over a running agent's shoulder.
-    let lock = if pass.manner.write == Write::Really { Some(run::lock(&setup).await?) } else { None };
-    let (performer, answers) =
-        Performer::new(run::start_writer()?, Arc::clone(&setup.library), pass.manner);
+    let locks = setup.stateful && pass.manner.write == Write::Really;
+    let lock = if locks { Some(run::lock(&setup).await?) } else { None };
+    let (performer, answers) = Performer::new(run::start_writer()?, Arc::clone(&setup.library), pass.manner);
     let mut registries = Registries::new();
     let plan = setup.plan(&pass.only);
     registries.follow(&setup.config.registries, &plan);
@@ -192,7 +192,9 @@ impl Round {
         let mut held = rosters
             .filter(|(name, roster)| template.needs(name, true) && !roster.holds().is_empty())
             .map(|(name, _)| name)
-            .chain(keys.filter(|(name, key)| template.needs(name, false) && key.hold().is_some()).map(|(name, _)| name));
+            .chain(
+                keys.filter(|(name, key)| template.needs(name, false) && key.hold().is_some()).map(|(name, _)| name),
+            );
         held.next().is_some()
     }
 }

@@ -60,14 +60,12 @@ pub async fn run(source: Source, setup: Setup) -> Result<Exit, Fatal> {
     Ok(Exit::Done)
 }
 
-/// Takes the state directory's lock, off the loop because it waits.
+/// Takes the state directory's lock.
 ///
 /// # Errors
 /// Another agent has it, or the directory cannot be used.
 pub async fn lock(setup: &Setup) -> Result<StateLock, Fatal> {
-    let dir = setup.config.agent.state_dir.clone();
-    let locked = tokio::task::spawn_blocking(move || StateLock::acquire(&dir, LOCK_WAIT));
-    locked.await.unwrap_or_else(|why| Err(Fatal::new(Exit::Failed, format!("taking the lock broke off: {why}"))))
+    StateLock::acquire(&setup.config.agent.state_dir, LOCK_WAIT).await
 }
 
 /// Starts the one thread that writes files.
@@ -86,9 +84,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, Fatal> {
-        let listen = |kind| {
-            signal(kind).map_err(|why| Fatal::new(Exit::Failed, format!("listen for signals: {why}")))
-        };
+        let listen = |kind| signal(kind).map_err(|why| Fatal::new(Exit::Failed, format!("listen for signals: {why}")));
         Ok(Self {
             hup: listen(SignalKind::hangup())?,
             term: listen(SignalKind::terminate())?,
@@ -148,11 +144,13 @@ impl Agent {
                 None => std::future::pending().await,
             }
         };
+        let Signals { hup, term, int } = signals;
         tokio::select! {
             // What ends the agent comes first, and what frees a template before what may make it wanted again.
             biased;
-            signal = signals.stop() => Event::Stop(signal),
-            _ = signals.hup.recv() => Event::Hup,
+            _ = term.recv() => Event::Stop("TERM"),
+            _ = int.recv() => Event::Stop("INT"),
+            _ = hup.recv() => Event::Hup,
             Some(answer) = self.answers.recv() => Event::Engine(answer),
             sighting = self.registries.next() => Event::Engine(Input::Saw(sighting)),
             () = sleep => Event::Engine(Input::Tick),

@@ -1,10 +1,13 @@
 //! From files to a plan: the configuration and its templates, loaded and vetted together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Config, Overrides, Problems};
+use crate::config::{
+    self, Agent, Command, Config, Loaded, LogFormat, Overrides, Problem, Problems, RegistryConfig, RegistryUrl, Reload,
+    StatusConfig, TemplateConfig, Wrong,
+};
 use crate::decide::{Followed, Needs, Plan, TemplatePlan};
 use crate::host::Host;
 use crate::render::{Globals, Library};
@@ -29,6 +32,8 @@ pub struct Setup {
     pub library: Arc<Library>,
     /// What is odd but not wrong.
     pub warnings: Vec<String>,
+    /// Whether there is a configuration file, and so a state directory that is this agent's own.
+    pub stateful: bool,
 }
 
 impl Setup {
@@ -38,18 +43,21 @@ impl Setup {
     /// Every problem of every file, each at its place.
     pub fn load(source: &Source) -> Result<Self, Problems> {
         let mut host = Host::resolve(false);
-        let overrides = Overrides {
-            registry: source.registry.clone(),
-            env: std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect(),
-            host_name: host.name.clone(),
-            templates: source.templates.clone(),
+        let overrides =
+            Overrides { registry: source.registry.clone(), env: environment(), host_name: host.name.clone() };
+        let Loaded { mut config, warnings, .. } = match &source.file {
+            Some(file) => config::load(file, &overrides)?,
+            None => Loaded { config: without_file(source)?, warnings: Vec::new(), files: Vec::new() },
         };
-        let loaded = config::load(source.file.as_deref(), &overrides)?;
-        if mentions_fqdn(&loaded.config) {
+        for text in &source.templates {
+            let template = template(text).map_err(|wrong| refused("--template", text, wrong))?;
+            config.templates.push(Arc::new(template));
+        }
+        if mentions_fqdn(&config) {
             host = Host::resolve(true);
         }
-        let library = load_library(&loaded.config, &host)?;
-        Ok(Self { config: loaded.config, library: Arc::new(library), warnings: loaded.warnings })
+        let library = load_library(&config, &host)?;
+        Ok(Self { config, library: Arc::new(library), warnings, stateful: source.file.is_some() })
     }
 
     /// Reads the templates again, with the configuration as it is.
@@ -70,10 +78,7 @@ impl Setup {
             .templates
             .iter()
             .filter(|template| wanted(&template.name))
-            .map(|template| TemplatePlan {
-                config: Arc::clone(template),
-                needs: self.library.needs(&template.src),
-            })
+            .map(|template| TemplatePlan { config: Arc::clone(template), needs: self.library.needs(&template.src) })
             .collect();
         let needed = |name: &Arc<str>, is_roster: bool| {
             let needs = |needs: &Needs| needs.names.contains(name) || (is_roster && needs.all);
@@ -89,7 +94,9 @@ impl Setup {
             rosters: rosters
                 .map(|config| Followed { config: Arc::clone(config), origin: origin(&config.registry) })
                 .collect(),
-            keys: keys.map(|config| Followed { config: Arc::clone(config), origin: origin(&config.registry) }).collect(),
+            keys: keys
+                .map(|config| Followed { config: Arc::clone(config), origin: origin(&config.registry) })
+                .collect(),
             templates,
         }
     }
@@ -111,4 +118,65 @@ fn mentions_fqdn(config: &Config) -> bool {
     let sources = config.templates.iter().map(|template| config.agent.template_dir.join(&template.src));
     let included = std::fs::read_dir(&config.agent.template_dir).into_iter().flatten().flatten();
     sources.chain(included.map(|entry| entry.path())).any(|file| mentions(&file))
+}
+
+/// What `{{ env.X }}` may name: what is not UTF-8 cannot stand in a configuration.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Every default, and the registry of the command line.
+fn without_file(source: &Source) -> Result<Config, Problems> {
+    let here = here();
+    let url = source
+        .registry
+        .as_deref()
+        .map(|text| RegistryUrl::parse(text, &here).map_err(|wrong| refused("--registry", text, wrong)));
+    let registries = url.transpose()?.map(|url| Arc::new(RegistryConfig::at(url)));
+    Ok(Config {
+        registries: registries.into_iter().collect(),
+        agent: Agent {
+            name: "rosterd".to_owned(),
+            state_dir: PathBuf::from("/var/lib/rosterd"),
+            template_dir: here,
+            log_format: LogFormat::Text,
+        },
+        status: StatusConfig { socket: PathBuf::from("/run/rosterd/rosterd.sock") },
+        vars: serde_json::Map::new(),
+        rosters: Vec::new(),
+        keys: Vec::new(),
+        templates: Vec::new(),
+    })
+}
+
+/// A problem with an option's value.
+fn refused(option: &str, text: &str, wrong: Wrong) -> Problems {
+    Problems(vec![Problem::whole(format!("{option} {text}"), wrong)])
+}
+
+/// The folder that relative paths of the command line are relative to.
+pub fn here() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+}
+
+/// `IN:OUT[:CMD]`, as consul-template's `-template` takes it: the source, the destination and the reload.
+fn template(text: &str) -> Result<TemplateConfig, Wrong> {
+    let mut parts = text.splitn(3, ':');
+    let (Some(src), Some(dest)) =
+        (parts.next().filter(|src| !src.is_empty()), parts.next().filter(|dest| !dest.is_empty()))
+    else {
+        return Err(Wrong::new("it has no source and destination", "write IN:OUT or IN:OUT:CMD"));
+    };
+    let (src, dest) = (here().join(src), here().join(dest));
+    let name = dest.file_name().map(|name| name.to_string_lossy().into_owned());
+    let Some(name) = name else {
+        return Err(Wrong::new("the destination is no file", "write the path of a file after the first colon"));
+    };
+    let reload = parts.next().map(|command| {
+        let file = dest.to_string_lossy();
+        Reload::Command(Command::Shell(command.to_owned()).fill(&file, &file))
+    });
+    Ok(TemplateConfig { reload, ..TemplateConfig::new(&name, src, dest) })
 }

@@ -1,0 +1,202 @@
+//! A folder of one test's own, with a configuration in it, and the real binary run on that.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::eventually;
+
+/// How long anything that the agent is expected to do may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A test's folder. Relative paths in its files are relative to it.
+pub struct Site {
+    dir: TempDir,
+}
+
+impl Site {
+    /// A folder with `rosterd.toml` in it, and `state_dir` inside the folder. `SITE` in the text is the folder's whole
+    /// path: commands run in `/`.
+    pub fn new(config: &str) -> Self {
+        let site = Self { dir: tempfile::Builder::new().prefix("rosterd-it-").tempdir().unwrap() };
+        site.configure(config);
+        fs::create_dir(site.path("out")).unwrap();
+        site
+    }
+
+    pub fn configure(&self, config: &str) {
+        let config = config.replace("SITE", &self.dir.path().to_string_lossy());
+        self.file("rosterd.toml", &format!("[agent]\nstate_dir = \"state\"\n\n{config}"));
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file as an editor does: whole, by a rename.
+    pub fn file(&self, name: &str, text: &str) -> &Self {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let fresh = path.with_file_name(format!(".{}.new", path.file_name().unwrap().to_string_lossy()));
+        fs::write(&fresh, text).unwrap();
+        fs::rename(fresh, path).unwrap();
+        self
+    }
+
+    pub fn remove(&self, name: &str) -> &Self {
+        fs::remove_file(self.path(name)).unwrap();
+        self
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// What must not change when a file is left alone: its inode, its times and its bytes.
+    pub fn fingerprint(&self, name: &str) -> (u64, i64, i64, Vec<u8>) {
+        let meta = fs::metadata(self.path(name)).unwrap();
+        (meta.ino(), meta.mtime(), meta.mtime_nsec(), fs::read(self.path(name)).unwrap())
+    }
+
+    /// Temporary files that were left behind, anywhere in the folder.
+    pub fn leftovers(&self) -> Vec<PathBuf> {
+        fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+            for entry in fs::read_dir(dir).unwrap().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    walk(&path, found);
+                } else if entry.file_name().to_string_lossy().starts_with(".rosterd-") {
+                    found.push(path);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(self.dir.path(), &mut found);
+        found
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env_remove("ROSTERD_REGISTRY").env_remove("RUST_LOG").env("ROSTERD_CONFIG", self.path("rosterd.toml"));
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, args: &[&str]) -> Ended {
+        Ended(self.command(args).output().unwrap())
+    }
+
+    /// Starts the agent.
+    pub fn start(&self) -> Agent {
+        let mut child =
+            self.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&lines));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                kept.lock().unwrap().push(line);
+            }
+        });
+        Agent { child, lines }
+    }
+}
+
+/// A command that has ended.
+pub struct Ended(Output);
+
+impl Ended {
+    pub fn code(&self) -> i32 {
+        self.0.status.code().unwrap_or(-1)
+    }
+
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&self.0.stdout).into_owned()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.0.stderr).into_owned()
+    }
+
+    /// Checks the exit code, and shows what the command said when it is another.
+    pub fn expect(&self, code: i32) -> &Self {
+        assert_eq!(self.code(), code, "\nstdout: {}\nstderr: {}", self.stdout(), self.stderr());
+        self
+    }
+}
+
+/// An agent at work; killed when dropped.
+pub struct Agent {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Agent {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// How many log lines hold this text.
+    pub fn said(&self, text: &str) -> usize {
+        self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until a log line holds this text.
+    pub fn says(&self, text: &str) -> &Self {
+        self.says_times(text, 1)
+    }
+
+    /// Waits until so many log lines hold this text.
+    pub fn says_times(&self, text: &str, times: usize) -> &Self {
+        let said = eventually(PATIENCE, || self.said(text) >= times);
+        assert!(said, "the agent did not say {text:?} {times} times:\n{}", self.log().join("\n"));
+        self
+    }
+
+    /// Waits for a condition, and shows the log when it does not come.
+    pub fn until(&self, what: &str, condition: impl Fn() -> bool) -> &Self {
+        assert!(eventually(PATIENCE, condition), "{what}:\n{}", self.log().join("\n"));
+        self
+    }
+
+    pub fn signal(&self, signal: Signal) -> &Self {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        self
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends TERM and waits for the end, at most the 5 s that are promised.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.ends(Duration::from_secs(5))
+    }
+
+    /// Waits for the end.
+    pub fn ends(&mut self, limit: Duration) -> ExitStatus {
+        let ended = eventually(limit, || self.child.try_wait().unwrap().is_some());
+        assert!(ended, "the agent does not end:\n{}", self.log().join("\n"));
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,171 @@
+//! The main job on the directory registry: from a registry's change to the replaced file and its reload.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::harness::site::Site;
+
+const CONFIG: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "20ms:200ms"
+
+[[template]]
+src = "list.tera"
+dest = "out/list"
+check_cmd = "grep -q . {{ src }} && ! grep -q poison {{ src }}"
+reload_cmd = "echo reloaded >> SITE/reloads; cat {{ dest }} > SITE/seen"
+reload_interval = "0s"
+"#;
+
+fn site(config: &str) -> Site {
+    let site = Site::new(config);
+    site.file("templates/list.tera", "{% for m in web %}{{ m.address }}\n{% endfor %}");
+    site.file("registry/services/web/10.0.0.1:80", "").file("registry/services/web/10.0.0.2:80", "");
+    site
+}
+
+fn reloads(site: &Site) -> usize {
+    site.read("reloads").lines().count()
+}
+
+#[test]
+fn a_change_reaches_the_file_and_the_software() {
+    let site = site(CONFIG);
+    let began = Instant::now();
+    let mut agent = site.start();
+    agent.until("the first file", || site.read("seen") == "10.0.0.1:80\n10.0.0.2:80\n");
+    assert!(began.elapsed() < Duration::from_secs(1), "the first file took {:?}", began.elapsed());
+    agent.says("watching: /services/web on dir:").says("wrote: ").says("reloaded: ");
+    site.file("registry/services/web/10.0.0.3:80", "");
+    agent.until("a join", || site.read("seen").ends_with("10.0.0.3:80\n"));
+    site.remove("registry/services/web/10.0.0.1:80");
+    agent.until("a leave", || site.read("seen") == "10.0.0.2:80\n10.0.0.3:80\n");
+    assert_eq!(reloads(&site), 3, "{:?}", agent.log());
+    assert_eq!(site.read("out/list"), site.read("seen"));
+    assert!(agent.stop().success());
+    assert!(site.leftovers().is_empty());
+}
+
+#[test]
+fn below_min_absent_and_unreached_leave_the_file_alone() {
+    let site = site(CONFIG);
+    let agent = site.start();
+    agent.until("the first file", || reloads(&site) == 1);
+    let before = site.fingerprint("out/list");
+    fs::remove_file(site.path("registry/services/web/10.0.0.1:80")).unwrap();
+    agent.until("one member", || reloads(&site) == 2);
+    let before_one = site.fingerprint("out/list");
+    assert_ne!(before, before_one);
+    site.remove("registry/services/web/10.0.0.2:80");
+    agent.says("holding: 0 of 1 members of /services/web ");
+    fs::remove_dir(site.path("registry/services/web")).unwrap();
+    agent.says("holding: 0 of 1 members of /services/web: the path does not exist");
+    fs::rename(site.path("registry"), site.path("elsewhere")).unwrap();
+    agent.says("registry not reached, files stay as they are: ");
+    assert_eq!(site.fingerprint("out/list"), before_one);
+    assert_eq!(reloads(&site), 2);
+    site.file("elsewhere/services/web/10.0.0.9:80", "");
+    fs::rename(site.path("elsewhere"), site.path("registry")).unwrap();
+    agent.until("members again", || site.read("seen") == "10.0.0.9:80\n");
+    agent.says("no longer holding: /services/web");
+}
+
+#[test]
+fn a_failed_check_leaves_the_file_alone_and_the_next_change_mends_it() {
+    let site = site(CONFIG);
+    let agent = site.start();
+    agent.until("the first file", || reloads(&site) == 1);
+    let before = site.fingerprint("out/list");
+    site.file("registry/services/web/poison:80", "");
+    agent.says("check failed, the file stays as it is");
+    assert_eq!(site.fingerprint("out/list"), before);
+    site.remove("registry/services/web/poison:80").file("registry/services/web/10.0.0.3:80", "");
+    agent.until("the good change", || site.read("seen").ends_with("10.0.0.3:80\n"));
+    assert!(site.leftovers().is_empty());
+}
+
+#[test]
+fn changes_during_a_reload_are_not_lost() {
+    let blocked = "reload_cmd = \"while test -e SITE/block; do sleep 0.01; done; ";
+    let site = site(&CONFIG.replace("reload_cmd = \"", blocked));
+    site.file("block", "");
+    let agent = site.start();
+    agent.until("the first file", || !site.read("out/list").is_empty());
+    for n in 3..8 {
+        site.file(&format!("registry/services/web/10.0.0.{n}:80"), "");
+        agent.until("the change in the file", || site.read("out/list").contains(&format!("10.0.0.{n}:80")));
+    }
+    assert_eq!(site.read("seen"), "", "the first reload is still under way");
+    site.remove("block");
+    agent.until("the last change in the software", || site.read("seen").ends_with("10.0.0.7:80\n"));
+}
+
+#[test]
+fn a_reload_that_fails_is_retried_until_it_succeeds() {
+    let site = site(&CONFIG.replace("echo reloaded", "test -e SITE/mended || exit 3; echo reloaded"));
+    let agent = site.start();
+    agent.says("reload failed, and is still owed").says("exit");
+    assert_eq!(site.read("out/list"), "10.0.0.1:80\n10.0.0.2:80\n", "the file is in place");
+    site.file("mended", "");
+    agent.until("the reload", || reloads(&site) == 1);
+}
+
+#[test]
+fn an_edited_template_is_swapped_when_it_passes() {
+    let site = site(CONFIG);
+    let agent = site.start();
+    agent.until("the first file", || reloads(&site) == 1);
+    let before = site.fingerprint("out/list");
+    site.file("templates/list.tera", "{% for m in web %}broken");
+    agent.says("the new templates are wrong, the old ones stay in force");
+    assert_eq!(site.fingerprint("out/list"), before);
+    site.file("templates/list.tera", "{% for m in web %}server {{ m.address }}\n{% endfor %}");
+    agent.until("the new template", || site.read("seen").starts_with("server 10.0.0.1:80\n"));
+}
+
+#[test]
+fn hup_takes_a_good_configuration_and_refuses_a_bad_one_whole() {
+    let site = site(CONFIG);
+    let agent = site.start();
+    agent.until("the first file", || reloads(&site) == 1);
+    let good = site.read("rosterd.toml");
+    let before = site.fingerprint("out/list");
+    site.file("rosterd.toml", &good.replace("wait =", "min = 9\nwiat ="));
+    agent.signal(Signal::SIGHUP).says("the new configuration is wrong, the old one stays in force");
+    assert_eq!(site.fingerprint("out/list"), before);
+    site.file("rosterd.toml", &good.replace("wait =", "max = 1\nwait ="));
+    agent.signal(Signal::SIGHUP).says("configuration changed: ");
+    agent.until("the new bounds", || site.read("seen") == "10.0.0.1:80\n");
+    assert_eq!(agent.said("watching: /services/web"), 1, "the watch is the one from the start");
+    site.file("registry/services/web/10.0.0.0:80", "");
+    agent.until("a change after the HUP", || site.read("seen") == "10.0.0.0:80\n");
+}
+
+#[test]
+fn one_agent_a_state_directory() {
+    let site = site(CONFIG);
+    let mut first = site.start();
+    first.until("the first file", || reloads(&site) == 1);
+    let second = site.run(&["render"]);
+    second.expect(5);
+    assert!(second.stderr().contains(&first.pid().to_string()), "the pid is named: {}", second.stderr());
+    site.run(&["diff"]).expect(0);
+    assert!(first.is_running());
+}
+
+#[test]
+fn term_ends_a_hanging_reload_in_time() {
+    let hanging = "trap '' TERM; touch SITE/started; while :; do sleep 1; done; echo reloaded";
+    let site = site(&CONFIG.replace("echo reloaded", hanging));
+    let mut agent = site.start();
+    agent.until("the reload begins", || site.path("started").exists());
+    assert!(agent.stop().success());
+    assert!(site.leftovers().is_empty());
+}
