@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Exit;
@@ -138,7 +138,6 @@ pub(super) fn print(out: &mut dyn Write, text: &str) -> Option<Exit> {
 
 /// Asks until every path is answered and has the members that are waited for, or the time is over.
 async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
-    let deadline = Instant::now() + args.timeout;
     let subjects: BTreeSet<Subject> = args.paths.iter().map(|path| path.subject.clone()).collect();
     let count = subjects.len();
     // The sender stays until the end: without it a registry may take the set for final and stop.
@@ -147,13 +146,15 @@ async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
     let stop = CancellationToken::new();
     let following = tokio::spawn(registry.follow(followed, tell, stop.clone()));
     let mut known = Gathered::default();
-    while known.views.len() < count || !known.views.values().all(|view| answer::enough(args, view)) {
-        match timeout_at(deadline, told.recv()).await {
-            Ok(Some(sighting)) => known.learn(sighting.news),
-            // The time is over, or the registry has given up; what it said last stands.
-            Ok(None) | Err(_) => break,
+    let asking = async {
+        while known.views.len() < count || !known.views.values().all(|view| answer::enough(args, view)) {
+            // A registry that has given up has no more to say; what it said last stands.
+            let Some(sighting) = told.recv().await else { break };
+            known.learn(sighting.news);
         }
-    }
+    };
+    // When the time is over, what is known by then is judged.
+    let _ = timeout(args.timeout, asking).await;
     stop.cancel();
     drop(told);
     // A panic in there was said by the runtime, and the answer is known already.

@@ -271,6 +271,8 @@ async fn get_prints_and_gives_the_exit_code() {
     assert_eq!(get(&args("/s"), script(), &mut out).await, Exit::Done);
     assert_eq!(get(&args("/s --min 3 --max 2"), script(), &mut out).await, Exit::Usage);
     assert_eq!(get(&args("/s --min 2"), script(), &mut out).await, Exit::Held);
+    let endless = format!("/s --min 2 --timeout {}s", u64::MAX);
+    assert_eq!(get(&args(&endless), script(), &mut out).await, Exit::Held);
     assert_eq!(out, b"x:1\n");
 }
 
