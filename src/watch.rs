@@ -8,13 +8,35 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::{RegistryConfig, RegistryUrl};
 use crate::error::Setback;
 use crate::node::{NodePath, Subject};
 use crate::sighting::{Reading, Sighting};
+
+pub mod directory;
+pub mod dirty;
+mod known;
+mod pauses;
+mod teller;
+pub mod zookeeper;
+
+pub use directory::Directory;
+pub use zookeeper::ZooKeeper;
+
+/// The most nodes that one subject may have. More is unreadable, so that a runaway writer costs no memory here.
+pub(crate) const MAX_NODES: usize = 100_000;
+
+/// The most bytes of data that one subject may have in all.
+pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// How often every subject is read again although nothing was heard of it: no event comes for a node that the session
+/// may not read. The moment is jittered by a tenth, so that agents do not ask all at once.
+pub(crate) const RESYNC: Duration = Duration::from_mins(5);
 
 /// A boxed future, so that registries of both kinds stand behind one trait object.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -47,4 +69,12 @@ pub struct Node {
     pub data: Reading,
     /// Its children by name, sorted bytewise; `Err` where they could not be listed. Deeper ones only when asked for.
     pub children: Result<Vec<(String, Node)>, Arc<str>>,
+}
+
+/// The registry that a configuration names. Nothing is contacted before it is followed or looked at.
+pub fn open(config: &RegistryConfig) -> Arc<dyn Registry> {
+    match &config.url {
+        RegistryUrl::ZooKeeper { .. } => Arc::new(ZooKeeper::new(config.clone())),
+        RegistryUrl::Directory(root) => Arc::new(Directory::new(Arc::clone(&config.name), root.clone())),
+    }
 }

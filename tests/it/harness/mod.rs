@@ -1,1 +1,4 @@
 //! What the tests stand on: a folder of their own, the agent, and real servers on free loopback ports.
+
+pub mod wait;
+pub mod zookeeper;

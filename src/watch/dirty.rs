@@ -1,0 +1,166 @@
+//! Events → what to read again. Pure.
+//!
+//! An event says only that something happened to a node, and a second one may follow before the first is looked at: so
+//! what is kept is not the events but the places that may have changed, and however many events come, a place is read
+//! once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::node::Subject;
+
+/// What happened to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// It came into being.
+    Came,
+    /// It was deleted.
+    Went,
+    /// Its data changed.
+    Data,
+    /// Its list of children changed; one-shot watches say no more than that.
+    Children,
+}
+
+/// A member's place within its subject.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Its key, in a keyed subject.
+    pub key: Option<Arc<str>>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// The places of one subject that have to be read again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dirty {
+    /// All of it.
+    pub whole: bool,
+    /// These keys with all their members.
+    pub keys: BTreeSet<Arc<str>>,
+    /// These members.
+    pub members: BTreeSet<Place>,
+}
+
+impl Dirty {
+    /// Everything has to be read.
+    pub fn whole() -> Self {
+        Self { whole: true, ..Self::default() }
+    }
+
+    /// Whether there is nothing to read.
+    pub fn is_clean(&self) -> bool {
+        !self.whole && self.keys.is_empty() && self.members.is_empty()
+    }
+
+    /// Hands over what is to be read, and begins anew.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+
+    /// Takes up an event at `path`.
+    pub fn note(&mut self, subject: &Subject, event: Event, path: &str) {
+        let Some(segments) = subject.top().segments_below(path) else {
+            return;
+        };
+        match subject {
+            Subject::Node(_) => self.whole |= segments.is_empty(),
+            Subject::Members(_) => match segments.as_slice() {
+                [] => self.whole |= event != Event::Data,
+                [name] => self.member(None, name, event),
+                _ => {}
+            },
+            Subject::Keyed { below, .. } => match segments.as_slice() {
+                [] => self.whole |= event != Event::Data,
+                [key, rest @ ..] => self.keyed(below, key, rest, event),
+            },
+        }
+    }
+
+    /// An event at `key` or under it.
+    fn keyed(&mut self, below: &[Arc<str>], key: &str, rest: &[&str], event: Event) {
+        let shared = rest.iter().zip(below).all(|(segment, wanted)| *segment == &**wanted);
+        if !shared {
+            return;
+        }
+        match rest.len().checked_sub(below.len()) {
+            // Between the key and its members, or the node that holds them.
+            None | Some(0) => {
+                if event != Event::Data {
+                    self.keys.insert(Arc::from(key));
+                }
+            }
+            Some(1) => self.member(Some(key), rest[below.len()], event),
+            Some(_) => {}
+        }
+    }
+
+    /// An event at a member; what its own children do is no concern.
+    fn member(&mut self, key: Option<&str>, name: &str, event: Event) {
+        if event != Event::Children {
+            self.members.insert(Place { key: key.map(Arc::from), name: Arc::from(name) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(subject: &str, events: &[(Event, &str)]) -> String {
+        let subject = if let Some(path) = subject.strip_prefix("node ") {
+            Subject::Node(crate::node::NodePath::parse(path).unwrap())
+        } else {
+            Subject::roster(subject).unwrap()
+        };
+        let mut dirty = Dirty::default();
+        for (event, path) in events {
+            dirty.note(&subject, *event, path);
+        }
+        let mut words: Vec<String> = Vec::new();
+        if dirty.whole {
+            words.push("whole".into());
+        }
+        words.extend(dirty.keys.iter().map(|key| format!("key {key}")));
+        words.extend(dirty.members.iter().map(|place| match &place.key {
+            Some(key) => format!("{key}>{}", place.name),
+            None => place.name.to_string(),
+        }));
+        words.join(", ")
+    }
+
+    #[test]
+    fn events_say_what_to_read_again() {
+        use Event::{Came, Children, Data, Went};
+        let cases: &[(&str, &[(Event, &str)], &str)] = &[
+            ("/s", &[], ""),
+            ("/s", &[(Came, "/s/a"), (Data, "/s/a"), (Went, "/s/b")], "a, b"),
+            ("/s", &[(Data, "/s")], ""),
+            ("/s", &[(Came, "/s")], "whole"),
+            ("/s", &[(Went, "/s/a"), (Went, "/s"), (Came, "/s"), (Came, "/s/a")], "whole, a"),
+            ("/s", &[(Children, "/s")], "whole"),
+            ("/s", &[(Children, "/s/a")], ""),
+            ("/s", &[(Came, "/s/a/deep"), (Data, "/s/a/deep/er")], ""),
+            ("/s", &[(Came, "/sx"), (Came, "/sx/a"), (Came, "/other")], ""),
+            ("/", &[(Came, "/a"), (Data, "/")], "a"),
+            ("/s/*", &[(Came, "/s/k")], "key k"),
+            ("/s/*", &[(Data, "/s/k"), (Data, "/s")], ""),
+            ("/s/*", &[(Went, "/s/k/a"), (Data, "/s/l/a")], "k>a, l>a"),
+            ("/s/*", &[(Children, "/s/k")], "key k"),
+            ("/s/*", &[(Went, "/s"), (Came, "/s/k/a/deep")], "whole"),
+            ("/s/*/live", &[(Came, "/s/k")], "key k"),
+            ("/s/*/live", &[(Came, "/s/k/live"), (Went, "/s/k/dead")], "key k"),
+            ("/s/*/live", &[(Came, "/s/k/dead/a"), (Data, "/s/k/live")], ""),
+            ("/s/*/live", &[(Came, "/s/k/live/a"), (Data, "/s/k/live/a/b")], "k>a"),
+            ("/s/*/x/y", &[(Came, "/s/k/x"), (Went, "/s/l/x/y"), (Came, "/s/m/x/y/a")], "key k, key l, m>a"),
+            ("/*", &[(Came, "/k"), (Came, "/k/a")], "key k, k>a"),
+            ("node /s", &[(Data, "/s")], "whole"),
+            ("node /s", &[(Went, "/s")], "whole"),
+            ("node /s", &[(Data, "/s/a"), (Came, "/s/b"), (Data, "/")], ""),
+        ];
+        for (subject, events, wanted) in cases {
+            assert_eq!(places(subject, events), *wanted, "{subject} {events:?}");
+        }
+    }
+}

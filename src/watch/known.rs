@@ -1,0 +1,280 @@
+//! What was last said of a subject, and how a new reading differs from it. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::sighting::{Change, Members, Reading, Seen, View};
+
+use super::dirty::{Dirty, Place};
+use super::{MAX_BYTES, MAX_NODES};
+
+/// What to say of a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// The whole of it.
+    Reset(View),
+    /// What changed.
+    Update(Vec<Change>),
+}
+
+/// Some places of a subject, read again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// Members; `None` where the node is not there.
+    pub members: Vec<(Place, Option<Reading>)>,
+    /// Keys; `None` where the key is not there.
+    pub keys: Vec<(Arc<str>, Option<Seen<Members>>)>,
+}
+
+/// What was read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reread {
+    /// All of it.
+    Whole(View),
+    /// Some of it.
+    Some(Patch),
+}
+
+/// What was last said of one subject; nothing at first.
+#[derive(Debug, Default)]
+pub struct Known {
+    view: Option<View>,
+}
+
+impl Known {
+    /// Widens what is to be read to what can be made use of: a place within something that is not there, or was not
+    /// readable, says nothing by itself.
+    pub fn widen(&self, dirty: &mut Dirty) {
+        match &self.view {
+            Some(View::Members(Seen::Present(_))) => {}
+            Some(View::Keyed(Seen::Present(keys))) => {
+                let lost =
+                    |place: &Place| place.key.clone().filter(|key| !matches!(keys.get(key), Some(Seen::Present(_))));
+                dirty.keys.extend(dirty.members.iter().filter_map(lost));
+            }
+            _ => dirty.whole |= !dirty.is_clean(),
+        }
+        let keys = &dirty.keys;
+        dirty.members.retain(|place| place.key.as_ref().is_none_or(|key| !keys.contains(key)));
+    }
+
+    /// Whether the last reading of it failed. It is not tried again as quickly.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(
+            self.view,
+            Some(
+                View::Members(Seen::Unreadable(_)) | View::Keyed(Seen::Unreadable(_)) | View::Node(Seen::Unreadable(_))
+            )
+        )
+    }
+
+    /// Takes a reading up, and gives what is new in it.
+    pub fn take(&mut self, reread: Reread) -> Option<Told> {
+        let changes = match reread {
+            Reread::Whole(view) => {
+                let told = self.view.as_ref().map_or_else(|| Some(Told::Reset(view.clone())), |old| differ(old, &view));
+                self.view = Some(view);
+                return told;
+            }
+            Reread::Some(patch) => self.patch(patch),
+        };
+        (!changes.is_empty()).then_some(Told::Update(changes))
+    }
+
+    /// Whether it has grown over what a subject may have, so that all of it has to be read to say so.
+    pub fn is_too_large(&self) -> bool {
+        fn size<'a>(groups: impl Iterator<Item = &'a Members>) -> (usize, usize) {
+            groups.fold((0, 0), |(nodes, bytes), members| {
+                let data: usize = members.values().map(|reading| reading.as_ref().map_or(0, |data| data.len())).sum();
+                (nodes + members.len(), bytes + data)
+            })
+        }
+        let (nodes, bytes) = match &self.view {
+            Some(View::Members(Seen::Present(members))) => size(std::iter::once(members)),
+            Some(View::Keyed(Seen::Present(keys))) => size(keys.values().filter_map(|seen| match seen {
+                Seen::Present(members) => Some(members),
+                Seen::Absent | Seen::Unreadable(_) => None,
+            })),
+            _ => (0, 0),
+        };
+        nodes > MAX_NODES || bytes > MAX_BYTES
+    }
+
+    fn patch(&mut self, patch: Patch) -> Vec<Change> {
+        let mut changes = Vec::new();
+        match &mut self.view {
+            Some(View::Members(Seen::Present(members))) => {
+                for (place, reading) in patch.members {
+                    changes.extend(put(members, place, reading));
+                }
+            }
+            Some(View::Keyed(Seen::Present(keys))) => {
+                for (key, seen) in patch.keys {
+                    changes.extend(put_key(keys, key, seen));
+                }
+                for (place, reading) in patch.members {
+                    if let Some(Seen::Present(members)) = place.key.as_ref().and_then(|key| keys.get_mut(key)) {
+                        changes.extend(put(members, place, reading));
+                    }
+                }
+            }
+            _ => {}
+        }
+        changes
+    }
+}
+
+/// Puts one member in its place.
+fn put(members: &mut Members, place: Place, reading: Option<Reading>) -> Option<Change> {
+    let Place { key, name } = place;
+    match reading {
+        None => members.remove(&name).map(|_| Change::Left { key, name }),
+        Some(reading) if members.get(&name) == Some(&reading) => None,
+        Some(reading) => {
+            members.insert(Arc::clone(&name), reading.clone());
+            Some(Change::Put { key, name, reading })
+        }
+    }
+}
+
+/// Puts one key in its place.
+fn put_key(keys: &mut BTreeMap<Arc<str>, Seen<Members>>, key: Arc<str>, seen: Option<Seen<Members>>) -> Vec<Change> {
+    let Some(new) = seen else {
+        return keys.remove(&key).map(|_| Change::KeyLeft { key }).into_iter().collect();
+    };
+    let changes = key_changes(&key, keys.get(&key), &new);
+    keys.insert(key, new);
+    changes
+}
+
+fn key_changes(key: &Arc<str>, old: Option<&Seen<Members>>, new: &Seen<Members>) -> Vec<Change> {
+    match (old, new) {
+        (Some(old), new) if old == new => Vec::new(),
+        (Some(Seen::Present(old)), Seen::Present(new)) => member_changes(Some(key), old, new),
+        _ => vec![Change::Key { key: Arc::clone(key), members: new.clone() }],
+    }
+}
+
+fn member_changes(key: Option<&Arc<str>>, old: &Members, new: &Members) -> Vec<Change> {
+    let left = old.keys().filter(|name| !new.contains_key(*name));
+    let put = new.iter().filter(|(name, reading)| old.get(*name) != Some(*reading));
+    left.map(|name| Change::Left { key: key.cloned(), name: Arc::clone(name) })
+        .chain(put.map(|(name, reading)| Change::Put {
+            key: key.cloned(),
+            name: Arc::clone(name),
+            reading: reading.clone(),
+        }))
+        .collect()
+}
+
+/// How a whole reading differs from what was said: in its members, or altogether.
+fn differ(old: &View, new: &View) -> Option<Told> {
+    if old == new {
+        return None;
+    }
+    match (old, new) {
+        (View::Members(Seen::Present(old)), View::Members(Seen::Present(new))) => {
+            Some(Told::Update(member_changes(None, old, new)))
+        }
+        (View::Keyed(Seen::Present(old)), View::Keyed(Seen::Present(new))) => {
+            let left = old.keys().filter(|key| !new.contains_key(*key));
+            let left = left.map(|key| Change::KeyLeft { key: Arc::clone(key) });
+            let put = new.iter().flat_map(|(key, seen)| key_changes(key, old.get(key), seen));
+            Some(Told::Update(left.chain(put).collect()))
+        }
+        _ => Some(Told::Reset(new.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(list: &[(&str, &str)]) -> Members {
+        list.iter().map(|(name, data)| (Arc::from(*name), Ok(Arc::from(data.as_bytes())))).collect()
+    }
+
+    fn keyed(list: &[(&str, Seen<Members>)]) -> View {
+        View::Keyed(Seen::Present(list.iter().map(|(key, seen)| (Arc::from(*key), seen.clone())).collect()))
+    }
+
+    fn at(key: Option<&str>, name: &str) -> Place {
+        Place { key: key.map(Arc::from), name: Arc::from(name) }
+    }
+
+    fn words(told: Option<Told>) -> String {
+        let Some(told) = told else { return "nothing".into() };
+        let Told::Update(changes) = told else { return "reset".into() };
+        let words = changes.iter().map(|change| match change {
+            Change::Put { key, name, .. } => {
+                format!("+{}{name}", key.as_ref().map_or(String::new(), |k| format!("{k}>")))
+            }
+            Change::Left { key, name } => format!("-{}{name}", key.as_ref().map_or(String::new(), |k| format!("{k}>"))),
+            Change::Key { key, .. } => format!("={key}"),
+            Change::KeyLeft { key } => format!("#{key}"),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_whole_reading_says_only_what_is_new() {
+        let present = |list: &[(&str, &str)]| View::Members(Seen::Present(members(list)));
+        let mut known = Known::default();
+        let steps = [
+            (View::Members(Seen::Absent), "reset"),
+            (View::Members(Seen::Absent), "nothing"),
+            (present(&[("a", "1")]), "reset"),
+            (present(&[("a", "1")]), "nothing"),
+            (present(&[("b", "1"), ("a", "2")]), "+a +b"),
+            (present(&[("b", "1")]), "-a"),
+            (View::Members(Seen::Unreadable("no".into())), "reset"),
+            (View::Members(Seen::Unreadable("no".into())), "nothing"),
+            (present(&[]), "reset"),
+        ];
+        for (view, wanted) in steps {
+            assert_eq!(words(known.take(Reread::Whole(view.clone()))), wanted, "{view:?}");
+        }
+        let mut known = Known::default();
+        let live = |list: &[(&str, &str)]| Seen::Present(members(list));
+        let steps = [
+            (keyed(&[("k", live(&[("a", "1")])), ("l", Seen::Absent)]), "reset"),
+            (keyed(&[("k", live(&[("a", "2")])), ("l", live(&[]))]), "+k>a =l"),
+            (keyed(&[("l", live(&[])), ("m", Seen::Absent)]), "#k =m"),
+        ];
+        for (view, wanted) in steps {
+            assert_eq!(words(known.take(Reread::Whole(view.clone()))), wanted, "{view:?}");
+        }
+    }
+
+    #[test]
+    fn a_patch_says_only_what_is_new() {
+        let mut known = Known::default();
+        known.take(Reread::Whole(keyed(&[("k", Seen::Present(members(&[("a", "1")])))])));
+        let patch = Patch {
+            members: vec![
+                (at(Some("k"), "a"), Some(Ok(Arc::from(&b"1"[..])))),
+                (at(Some("k"), "b"), Some(Err("no".into()))),
+                (at(Some("k"), "gone"), None),
+            ],
+            keys: vec![("l".into(), Some(Seen::Absent)), ("never".into(), None)],
+        };
+        assert_eq!(words(known.take(Reread::Some(patch.clone()))), "=l +k>b");
+        assert_eq!(words(known.take(Reread::Some(patch))), "nothing");
+    }
+
+    #[test]
+    fn a_place_within_the_unknown_asks_for_more() {
+        let mut dirty = Dirty { members: [at(None, "a")].into(), ..Dirty::default() };
+        let mut known = Known::default();
+        known.take(Reread::Whole(View::Members(Seen::Absent)));
+        known.widen(&mut dirty);
+        assert!(dirty.whole);
+
+        let mut known = Known::default();
+        known.take(Reread::Whole(keyed(&[("k", Seen::Present(members(&[]))), ("l", Seen::Absent)])));
+        let mut dirty = Dirty { members: [at(Some("k"), "a"), at(Some("l"), "a")].into(), ..Dirty::default() };
+        known.widen(&mut dirty);
+        assert_eq!(dirty.keys, ["l".into()].into());
+        assert_eq!(dirty.members, [at(Some("k"), "a")].into());
+    }
+}

@@ -1,0 +1,83 @@
+//! Says what a registry has seen, in the order in which it was seen.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::node::Subject;
+use crate::sighting::{News, Sighting};
+
+use super::known::Told;
+
+/// How often `Away` is said while it lasts.
+const AWAY_EVERY: Duration = Duration::from_secs(60);
+
+/// One registry's voice.
+#[derive(Debug)]
+pub struct Teller {
+    registry: Arc<str>,
+    out: mpsc::Sender<Sighting>,
+    /// When `Away` was last said, if nothing was read since.
+    away: Mutex<Option<Instant>>,
+}
+
+impl Teller {
+    /// Speaks for `registry`.
+    pub fn new(registry: Arc<str>, out: mpsc::Sender<Sighting>) -> Self {
+        Self { registry, out, away: Mutex::new(None) }
+    }
+
+    /// The registry's name.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// Returns when nobody listens any more.
+    pub async fn closed(&self) {
+        self.out.closed().await;
+    }
+
+    /// Says what was read of a subject.
+    pub async fn told(&self, subject: &Subject, told: Told) {
+        self.set_away(None);
+        let subject = subject.clone();
+        self.say(match told {
+            Told::Reset(view) => News::Reset { subject, view },
+            Told::Update(changes) => News::Update { subject, changes },
+        })
+        .await;
+    }
+
+    /// Whether it is time to say that the registry is not reached.
+    pub fn is_away_due(&self) -> bool {
+        self.said_away().is_none_or(|said| said.elapsed() >= AWAY_EVERY)
+    }
+
+    /// Whether something was read since `Away` was last said.
+    pub fn is_home(&self) -> bool {
+        self.said_away().is_none()
+    }
+
+    /// Says that the registry is not reached, once a minute at most.
+    pub async fn away(&self, why: String) {
+        if self.is_away_due() {
+            tracing::warn!(registry = &*self.registry, why, "registry not reached");
+            self.set_away(Some(Instant::now()));
+            self.say(News::Away { why }).await;
+        }
+    }
+
+    async fn say(&self, news: News) {
+        // A closed channel ends the whole registry, which waits for `closed`.
+        let _ = self.out.send(Sighting { registry: Arc::clone(&self.registry), news }).await;
+    }
+
+    fn said_away(&self) -> Option<Instant> {
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_away(&self, said: Option<Instant>) {
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = said;
+    }
+}

@@ -1,0 +1,252 @@
+//! The registry of a ZooKeeper ensemble.
+//!
+//! One session serves all subjects. Each is followed by its own [`follower`] for as long as a connection lasts; on the
+//! next one all begin anew, because watches do not come through a reconnect, and nobody can say what was missed. A
+//! session that does not come back by itself within [`GRACE`] is given up for a new one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use zookeeper_client::{SessionState, StateWatcher};
+
+use crate::config::{RegistryConfig, Watches};
+use crate::error::Setback;
+use crate::node::{NodePath, Subject};
+use crate::sighting::Sighting;
+
+use super::pauses::Pauses;
+use super::teller::Teller;
+use super::{Boxed, Node, Registry};
+
+mod follower;
+mod look;
+mod oneshot;
+mod probe;
+mod reader;
+mod session;
+
+use session::{Session, Trouble};
+
+/// How long a session has to come back by itself. The client's pauses between tries double, so later than this a new
+/// session is had sooner.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A ZooKeeper ensemble.
+#[derive(Debug)]
+pub struct ZooKeeper {
+    config: RegistryConfig,
+    /// The servers were seen to be older than 3.6.
+    is_old: AtomicBool,
+}
+
+/// Why a session was left.
+enum End {
+    /// Somebody wants to stop, or nobody listens.
+    Stopped,
+    /// It is of no use any more: why.
+    Over(String),
+    /// Another one has to be had at once.
+    Again,
+}
+
+impl ZooKeeper {
+    /// An ensemble that is not contacted yet.
+    pub fn new(config: RegistryConfig) -> Self {
+        Self { config, is_old: AtomicBool::new(false) }
+    }
+
+    fn is_oneshot(&self) -> bool {
+        match self.config.watches {
+            Watches::Oneshot => true,
+            Watches::Recursive => false,
+            Watches::Auto => self.is_old.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn run(&self, mut subjects: watch::Receiver<BTreeSet<Subject>>, teller: Teller, stop: CancellationToken) {
+        let mut pauses = Pauses::default();
+        loop {
+            let opened = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = teller.closed() => return,
+                opened = Session::open(&self.config) => opened,
+            };
+            let end = match opened {
+                Err(why) => End::Over(why),
+                Ok(session) => {
+                    let end = tokio::select! {
+                        biased;
+                        () = stop.cancelled() => End::Stopped,
+                        () = teller.closed() => End::Stopped,
+                        end = self.serve(&session, &mut subjects, &teller) => end,
+                    };
+                    if matches!(end, End::Stopped) {
+                        session.close().await;
+                        return;
+                    }
+                    end
+                }
+            };
+            if teller.is_home() {
+                pauses.reset();
+            }
+            if let End::Over(seen) = end {
+                let pausing = async {
+                    let next = Instant::now() + pauses.next();
+                    self.say_away(&teller, &seen).await;
+                    sleep_until(next).await;
+                };
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    () = teller.closed() => return,
+                    () = pausing => {}
+                }
+            }
+        }
+    }
+
+    /// Follows the subjects for as long as the session lasts.
+    async fn serve(
+        &self,
+        session: &Session,
+        subjects: &mut watch::Receiver<BTreeSet<Subject>>,
+        teller: &Teller,
+    ) -> End {
+        let mut states = session.states();
+        let mut state = states.state();
+        loop {
+            state = match state {
+                SessionState::SyncConnected => match self.connected(session, &mut states, subjects, teller).await {
+                    Ok(state) => state,
+                    Err(end) => return end,
+                },
+                // The watches of an older server are not taken along: see `oneshot`.
+                SessionState::Disconnected if self.is_oneshot() => return End::Again,
+                SessionState::Disconnected => {
+                    let waiting = async {
+                        let over = Instant::now() + GRACE;
+                        self.say_away(teller, "the connection was lost").await;
+                        sleep_until(over).await;
+                    };
+                    tokio::select! {
+                        biased;
+                        state = states.changed() => state,
+                        () = waiting => return End::Again,
+                    }
+                }
+                state => return End::Over(session::ended(&self.config, state)),
+            };
+        }
+    }
+
+    /// Follows the subjects through one connection. Gives the session's next state, or the end of it.
+    async fn connected(
+        &self,
+        session: &Session,
+        states: &mut StateWatcher,
+        subjects: &mut watch::Receiver<BTreeSet<Subject>>,
+        teller: &Teller,
+    ) -> Result<SessionState, End> {
+        if let Err(Trouble::Over(why)) = session.check_chroot().await {
+            return Err(End::Over(why));
+        }
+        let oneshot = self.is_oneshot();
+        let mut followers = FuturesUnordered::new();
+        let mut followed: BTreeMap<Subject, CancellationToken> = BTreeMap::new();
+        let mut lost = None;
+        subjects.mark_changed();
+        loop {
+            tokio::select! {
+                biased;
+                state = states.changed() => return Ok(state),
+                () = changed(subjects) => {
+                    for (subject, token) in take_changes(&mut followed, &subjects.borrow_and_update()) {
+                        let follow = follower::follow(session, subject, teller, oneshot);
+                        followers.push(token.run_until_cancelled_owned(follow));
+                    }
+                }
+                // Not as a pattern: one that does not match would leave all followers unpolled.
+                ended = followers.next(), if !followers.is_empty() => match ended.flatten() {
+                    None => {}
+                    // The state follows; if it does not, the session is not what it seems.
+                    Some(Trouble::Lost) => lost = lost.or(Some(Instant::now() + GRACE)),
+                    Some(Trouble::TooOld) if self.config.watches == Watches::Auto => {
+                        tracing::info!(registry = teller.registry(), "server before 3.6: one-shot watches");
+                        self.is_old.store(true, Ordering::Relaxed);
+                        return Err(End::Again);
+                    }
+                    Some(Trouble::TooOld) => {
+                        return Err(End::Over("the server knows no persistent watches, which came with ZooKeeper 3.6; \
+                            write watches = \"auto\" or \"oneshot\"".into()));
+                    }
+                    Some(Trouble::Over(why) | Trouble::Refused(why)) => return Err(End::Over(why)),
+                },
+                () = sleep_until(lost.unwrap_or_else(Instant::now)), if lost.is_some() => return Err(End::Again),
+            }
+        }
+    }
+
+    /// Says that the registry is not reached, with the reason, which takes a moment to find.
+    async fn say_away(&self, teller: &Teller, seen: &str) {
+        if teller.is_away_due() {
+            teller.away(probe::why(&self.config, seen).await).await;
+        }
+    }
+}
+
+/// Returns when the subjects changed; never, once nobody can change them.
+async fn changed(subjects: &mut watch::Receiver<BTreeSet<Subject>>) {
+    if subjects.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Ends what is not wanted any more, and gives what is new.
+fn take_changes(
+    followed: &mut BTreeMap<Subject, CancellationToken>,
+    wanted: &BTreeSet<Subject>,
+) -> Vec<(Subject, CancellationToken)> {
+    followed.retain(|subject, token| {
+        let stays = wanted.contains(subject);
+        if !stays {
+            token.cancel();
+        }
+        stays
+    });
+    let mut new = Vec::new();
+    for subject in wanted {
+        if !followed.contains_key(subject) {
+            let token = CancellationToken::new();
+            followed.insert(subject.clone(), token.clone());
+            new.push((subject.clone(), token));
+        }
+    }
+    new
+}
+
+impl Registry for ZooKeeper {
+    fn follow(
+        self: Arc<Self>,
+        subjects: watch::Receiver<BTreeSet<Subject>>,
+        out: mpsc::Sender<Sighting>,
+        stop: CancellationToken,
+    ) -> Boxed<'static, ()> {
+        Box::pin(async move {
+            let teller = Teller::new(Arc::clone(&self.config.name), out);
+            self.run(subjects, teller, stop).await;
+        })
+    }
+
+    fn look(&self, path: NodePath, recursive: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
+        Box::pin(look::look(&self.config, path, recursive))
+    }
+}

@@ -1,0 +1,301 @@
+//! Real ZooKeeper servers of Debian's packages on free loopback ports, and a client that looks synchronous.
+
+use std::fs::{self, File};
+use std::future::Future;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+use zookeeper_client::{Acls, Client, CreateMode, Error};
+
+use super::wait::eventually;
+
+/// The jars that a server needs, as Debian's zookeeper and its dependencies install them.
+const JARS: [&str; 12] = [
+    "zookeeper",
+    "zookeeper-jute",
+    "slf4j-api",
+    "slf4j-simple",
+    "netty-buffer",
+    "netty-codec",
+    "netty-common",
+    "netty-handler",
+    "netty-resolver",
+    "netty-transport",
+    "metrics-core",
+    "snappy-java",
+];
+
+/// How long a server may take to start on a busy machine.
+const START: Duration = Duration::from_secs(60);
+
+/// One server, or an ensemble of three. All end when it is dropped.
+pub struct ZooKeeper {
+    folder: TempDir,
+    servers: Vec<Server>,
+}
+
+struct Server {
+    port: u16,
+    child: Option<Child>,
+}
+
+impl ZooKeeper {
+    /// One server, started.
+    pub fn one() -> Self {
+        let mut zookeeper = Self::one_stopped();
+        zookeeper.start(0);
+        zookeeper.wait_ready();
+        zookeeper
+    }
+
+    /// One server that was never started yet.
+    pub fn one_stopped() -> Self {
+        Self::configured(1, "")
+    }
+
+    /// One server with these lines more in its configuration, started. `{folder}` is its folder.
+    pub fn one_with(lines: &str, prepare: impl FnOnce(&std::path::Path)) -> Self {
+        let mut zookeeper = Self::configured(1, lines);
+        prepare(zookeeper.folder.path());
+        zookeeper.start(0);
+        zookeeper.wait_ready();
+        zookeeper
+    }
+
+    /// An ensemble of three, started.
+    pub fn three() -> Self {
+        let mut zookeeper = Self::configured(3, "");
+        for server in 0..3 {
+            zookeeper.start(server);
+        }
+        zookeeper.wait_ready();
+        zookeeper
+    }
+
+    /// The one server that all tests of this process share; each test has a chroot of its own there.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<ZooKeeper> = OnceLock::new();
+        SHARED.get_or_init(Self::one)
+    }
+
+    /// A chroot that no other test has, made on this ensemble.
+    pub fn chroot(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let chroot = format!("/test-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.client("").put(&chroot, b"");
+        chroot
+    }
+
+    fn configured(count: usize, lines: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let servers: Vec<Server> = (0..count).map(|_| Server { port: free_port(), child: None }).collect();
+        let peers: String = if count == 1 {
+            String::new()
+        } else {
+            (0..count).map(|i| format!("server.{i}=127.0.0.1:{}:{}\n", free_port(), free_port())).collect()
+        };
+        for (index, server) in servers.iter().enumerate() {
+            let data = folder.path().join(format!("data{index}"));
+            fs::create_dir(&data).unwrap();
+            fs::write(data.join("myid"), index.to_string()).unwrap();
+            let text = format!(
+                "tickTime=200\ninitLimit=50\nsyncLimit=10\ndataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\n\
+                 minSessionTimeout=400\nmaxSessionTimeout=60000\nmaxClientCnxns=0\nadmin.enableServer=false\n\
+                 4lw.commands.whitelist=*\nforceSync=no\n{}\n{peers}",
+                data.display(),
+                server.port,
+                lines.replace("{folder}", &folder.path().display().to_string()),
+            );
+            fs::write(folder.path().join(format!("{index}.cfg")), text).unwrap();
+        }
+        Self { folder, servers }
+    }
+
+    /// `host:port` of each server.
+    pub fn servers(&self) -> Vec<String> {
+        self.servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect()
+    }
+
+    /// As `zk://` takes it, without chroot.
+    pub fn connect_string(&self) -> String {
+        self.servers().join(",")
+    }
+
+    /// Starts a server; it may take a moment until it is ready.
+    pub fn start(&mut self, index: usize) {
+        let log = File::create(self.folder.path().join(format!("{index}.log"))).unwrap();
+        let classpath: Vec<String> = JARS.iter().map(|jar| format!("/usr/share/java/{jar}.jar")).collect();
+        let child = Command::new("java")
+            .args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"])
+            .args(["-Dzookeeper.admin.enableServer=false", "-Dzookeeper.jmx.log4j.disable=true", "-cp"])
+            .arg(classpath.join(":"))
+            .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+            .arg(self.folder.path().join(format!("{index}.cfg")))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("java and ZooKeeper's jars are installed");
+        self.servers[index].child = Some(child);
+    }
+
+    /// Kills a server, as a power cut would.
+    pub fn stop(&mut self, index: usize) {
+        if let Some(mut child) = self.servers[index].child.take() {
+            // After SIGSTOP too, SIGKILL ends it at once.
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Stops a server in its tracks; its connections stay open.
+    pub fn freeze(&self, index: usize) {
+        self.signal(index, Signal::SIGSTOP);
+    }
+
+    /// Lets a frozen server go on.
+    pub fn thaw(&self, index: usize) {
+        self.signal(index, Signal::SIGCONT);
+    }
+
+    fn signal(&self, index: usize, signal: Signal) {
+        let child = self.servers[index].child.as_ref().expect("the server runs");
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+    }
+
+    /// Waits until every started server serves.
+    pub fn wait_ready(&self) {
+        for (index, server) in self.servers.iter().enumerate().filter(|(_, server)| server.child.is_some()) {
+            eventually(START, &format!("server {index} serves: {}", self.log(index).display()), || {
+                srvr(server.port).is_ok_and(|answer| answer.contains("Mode:"))
+            });
+        }
+    }
+
+    fn log(&self, index: usize) -> PathBuf {
+        self.folder.path().join(format!("{index}.log"))
+    }
+
+    /// A client whose paths are below `chroot`, which may be empty.
+    pub fn client(&self, chroot: &str) -> Zk {
+        let cluster = format!("{}{chroot}", self.connect_string());
+        Zk { client: on_runtime(async move { Client::connect(&cluster).await }).expect("connect") }
+    }
+}
+
+impl Drop for ZooKeeper {
+    fn drop(&mut self) {
+        for index in 0..self.servers.len() {
+            self.stop(index);
+        }
+    }
+}
+
+/// What a server answers to the four-letter word `srvr`.
+fn srvr(port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(b"srvr")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Runs a request to its end on a runtime of the tests' own.
+fn on_runtime<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    static RUNTIME: OnceLock<Handle> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let handle = runtime.handle().clone();
+        std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+        handle
+    });
+    let (send, receive) = std::sync::mpsc::channel();
+    runtime.spawn(async move {
+        let _ = send.send(work.await);
+    });
+    receive.recv_timeout(Duration::from_secs(60)).expect("ZooKeeper answers")
+}
+
+/// A client whose calls return when they are done, and panic when they fail.
+pub struct Zk {
+    client: Client,
+}
+
+impl Zk {
+    /// Makes a node with all above it, or sets its data.
+    pub fn put(&self, path: &str, data: &[u8]) {
+        let (client, path, data) = (self.client.clone(), path.to_owned(), data.to_vec());
+        on_runtime(async move {
+            let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+            match client.create(&path, &data, &options).await {
+                Ok(_) => Ok(()),
+                Err(Error::NodeExists) => client.set_data(&path, &data, None).await.map(|_| ()),
+                Err(Error::NoNode) => {
+                    let (parent, _) = path.rsplit_once('/').unwrap();
+                    client.mkdir(parent, &options).await?;
+                    client.create(&path, &data, &options).await.map(|_| ())
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .expect("put");
+    }
+
+    /// Makes many nodes, hundreds at a time in one transaction.
+    pub fn put_all(&self, nodes: Vec<(String, Vec<u8>)>) {
+        for nodes in nodes.chunks(500).map(<[_]>::to_vec) {
+            let client = self.client.clone();
+            on_runtime(async move {
+                let mut writer = client.new_multi_writer();
+                let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+                for (path, data) in &nodes {
+                    writer.add_create(path, data, &options).unwrap();
+                }
+                writer.commit().await.map(|_| ())
+            })
+            .expect("put_all");
+        }
+    }
+
+    /// Deletes a node with all below it, in one transaction; nothing is done where there is none.
+    pub fn remove(&self, path: &str) {
+        let (client, path) = (self.client.clone(), path.to_owned());
+        on_runtime(async move {
+            let mut all = vec![path];
+            let mut next = 0;
+            while let Some(path) = all.get(next).cloned() {
+                match client.list_children(&path).await {
+                    Ok(names) => all.extend(names.iter().map(|name| format!("{path}/{name}"))),
+                    Err(Error::NoNode) => return,
+                    Err(error) => panic!("list {path}: {error}"),
+                }
+                next += 1;
+            }
+            let mut writer = client.new_multi_writer();
+            for path in all.iter().rev() {
+                writer.add_delete(path, None).unwrap();
+            }
+            writer.commit().await.expect("remove");
+        });
+    }
+
+    /// Runs anything else on the client.
+    pub fn run<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, work: impl FnOnce(Client) -> F) -> T {
+        on_runtime(work(self.client.clone()))
+    }
+}

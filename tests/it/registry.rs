@@ -1,0 +1,45 @@
+//! Registries of both kinds, by the library: one suite for all of them, and what only one kind has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosterd::config::{RegistryConfig, RegistryUrl, Watches};
+use rosterd::node::NodePath;
+
+mod directory;
+mod mirror;
+mod suite;
+mod zookeeper;
+
+pub use mirror::Mirror;
+
+/// How long anything may take on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A tree of nodes that a registry follows.
+pub trait Tree {
+    /// How the registry is configured.
+    fn config(&self) -> RegistryConfig;
+    /// Makes a node with all above it, or sets its data.
+    fn put(&self, path: &str, data: &str);
+    /// Makes a node without data that will have children, with all above it.
+    fn folder(&self, path: &str);
+    /// Deletes a node with all below it.
+    fn remove(&self, path: &str);
+}
+
+fn config(url: RegistryUrl) -> RegistryConfig {
+    RegistryConfig {
+        name: Arc::from("default"),
+        url,
+        session_timeout: Duration::from_secs(4),
+        auth: Vec::new(),
+        tls: None,
+        watches: Watches::Auto,
+    }
+}
+
+fn zookeeper_url(servers: Vec<String>, chroot: &str) -> RegistryUrl {
+    let chroot = (!chroot.is_empty()).then(|| NodePath::parse(chroot).unwrap());
+    RegistryUrl::ZooKeeper { servers, chroot, tls: false }
+}

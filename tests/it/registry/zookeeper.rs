@@ -1,0 +1,300 @@
+//! What only ZooKeeper has: servers that die, sessions, chroots, ACLs.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rosterd::config::{Auth, RegistryConfig, Watches};
+use zookeeper_client::{Acl, AuthId, CreateMode, Permission};
+
+use super::suite::suite;
+use super::{LONG, Mirror, Tree, config, zookeeper_url};
+use crate::harness::wait::eventually;
+use crate::harness::zookeeper::{Zk, ZooKeeper, free_port};
+
+/// A chroot of the shared server.
+struct Chroot {
+    chroot: String,
+    client: Zk,
+    watches: Watches,
+}
+
+impl Chroot {
+    fn new(watches: Watches) -> Self {
+        let shared = ZooKeeper::shared();
+        let chroot = shared.chroot();
+        Self { client: shared.client(&chroot), chroot, watches }
+    }
+}
+
+impl Tree for Chroot {
+    fn config(&self) -> RegistryConfig {
+        let url = zookeeper_url(ZooKeeper::shared().servers(), &self.chroot);
+        RegistryConfig { watches: self.watches, ..config(url) }
+    }
+
+    fn put(&self, path: &str, data: &str) {
+        self.client.put(path, data.as_bytes());
+    }
+
+    fn folder(&self, path: &str) {
+        if path != "/svc/web" {
+            self.client.put(path, b"");
+        }
+    }
+
+    fn remove(&self, path: &str) {
+        self.client.remove(path);
+    }
+}
+
+mod recursive {
+    super::suite!(super::Chroot::new(rosterd::config::Watches::Auto));
+}
+
+mod oneshot {
+    super::suite!(super::Chroot::new(rosterd::config::Watches::Oneshot));
+}
+
+/// A server of its own, without chroot.
+fn own(server: &ZooKeeper) -> RegistryConfig {
+    config(zookeeper_url(server.servers(), ""))
+}
+
+#[test]
+fn changes_while_the_server_is_down_and_after_it_are_seen() {
+    for watches in [Watches::Auto, Watches::Oneshot] {
+        let mut server = ZooKeeper::one();
+        let client = server.client("");
+        client.put("/svc/a", b"1");
+        let config = RegistryConfig { watches, ..own(&server) };
+        let mirror = Mirror::follow(&config, &["/svc", "/svc/*", "node /svc/a"]);
+        mirror.becomes("/svc", "a=1");
+        let resets = mirror.said(|said| said.resets);
+        for round in 0..2 {
+            server.stop(0);
+            let why = mirror.goes_away();
+            assert!(why.contains("refused"), "{why}");
+            assert_eq!(mirror.line("/svc"), if round == 0 { "a=1" } else { "a=1 gap0=x" }, "away says nothing new");
+            // The change in the gap is made before the agent can be back: through the same server, so at the earliest
+            // moment that anybody can make it.
+            server.start(0);
+            server.wait_ready();
+            let client = server.client("");
+            client.put(&format!("/svc/gap{round}"), b"x");
+            let gap: String = (0..=round).map(|i| format!(" gap{i}=x")).collect();
+            let back = mirror.becomes("/svc", &format!("a=1{gap}"));
+            println!("{watches:?}: change seen {back:?} after the server was back");
+            assert!(!mirror.said(|said| said.is_away));
+            client.put("/svc/later", b"1");
+            mirror.becomes("/svc", &format!("a=1{gap} later=1"));
+            client.remove("/svc/later");
+            mirror.becomes("/svc", &format!("a=1{gap}"));
+            client.put("/svc/a", b"1");
+        }
+        assert!(mirror.said(|said| said.resets) >= resets + 6, "each subject is said anew after each connect");
+    }
+}
+
+#[test]
+fn a_server_of_three_dies_and_another_takes_over() {
+    let mut servers = ZooKeeper::three();
+    let client = servers.client("");
+    client.put("/svc/a", b"1");
+    let mirror = Mirror::follow(&own(&servers), &["/svc"]);
+    mirror.becomes("/svc", "a=1");
+    for round in 0..3 {
+        servers.stop(round);
+        // Through the others, as soon as they have a leader; the agent may be on any of the three.
+        let mut wanted = String::new();
+        eventually(LONG, "a quorum of two", || {
+            let up = servers.servers();
+            let up: Vec<String> = up.into_iter().enumerate().filter(|(i, _)| *i != round).map(|(_, s)| s).collect();
+            let connecting = client.run(move |_| async move {
+                let client = zookeeper_client::Client::connector().with_fail_eagerly().connect(&up.join(",")).await?;
+                let options = CreateMode::Persistent.with_acls(zookeeper_client::Acls::anyone_all());
+                client.create(&format!("/svc/r{round}"), b"", &options).await
+            });
+            connecting.is_ok()
+        });
+        for i in 0..=round {
+            wanted.push_str(&format!(" r{i}="));
+        }
+        mirror.becomes("/svc", &format!("a=1{wanted}"));
+        servers.start(round);
+        servers.wait_ready();
+    }
+}
+
+#[test]
+fn a_session_that_expired_is_replaced() {
+    let server = ZooKeeper::one();
+    let client = server.client("");
+    client.put("/svc/a", b"1");
+    let config = RegistryConfig { session_timeout: Duration::from_secs(1), ..own(&server) };
+    let mirror = Mirror::follow(&config, &["/svc"]);
+    mirror.becomes("/svc", "a=1");
+    let resets = mirror.said(|said| said.resets);
+    server.freeze(0);
+    let why = mirror.goes_away();
+    assert!(why.contains("does not answer"), "{why}");
+    // Longer than the session lives, as the client and as the server count.
+    let frozen = Instant::now();
+    eventually(LONG, "well past the session timeout", || frozen.elapsed() > Duration::from_secs(3));
+    server.thaw(0);
+    eventually(LONG, "said anew", || mirror.said(|said| said.resets > resets && !said.is_away));
+    server.client("").put("/svc/b", b"2");
+    mirror.becomes("/svc", "a=1 b=2");
+}
+
+#[test]
+fn a_server_that_starts_later_is_found() {
+    let mut server = ZooKeeper::one_stopped();
+    let began = Instant::now();
+    let mirror = Mirror::follow(&own(&server), &["/svc"]);
+    let why = mirror.goes_away();
+    assert!(began.elapsed() < Duration::from_secs(3), "away said after {:?}", began.elapsed());
+    assert!(why.contains("Connection refused"), "{why}");
+    server.start(0);
+    server.wait_ready();
+    let found = mirror.becomes("/svc", "absent");
+    println!("found {found:?} after it was ready");
+    assert!(found < Duration::from_secs(3), "{found:?}");
+    assert_eq!(mirror.said(|said| said.aways.len()), 1, "said once a minute at most");
+}
+
+#[test]
+fn the_reason_for_being_away_is_named() {
+    let port = free_port();
+    let servers = vec![format!("127.0.0.1:{port}"), "no-such-host.invalid:2181".to_owned()];
+    let mirror = Mirror::follow(&config(zookeeper_url(servers, "/c")), &["/svc"]);
+    let why = mirror.goes_away();
+    assert!(why.starts_with(&format!("zk://127.0.0.1:{port},no-such-host.invalid:2181/c: ")), "{why}");
+    assert!(why.contains(&format!("127.0.0.1:{port}: Connection refused")), "{why}");
+    assert!(why.contains("no-such-host.invalid:2181: the name does not resolve"), "{why}");
+
+    let bad = Auth { scheme: "nonsense".into(), file: PathBuf::from("/etc/x.auth"), secret: b"u:p".to_vec() };
+    let config = RegistryConfig { auth: vec![bad], ..config(zookeeper_url(ZooKeeper::shared().servers(), "")) };
+    let mirror = Mirror::follow(&config, &["/svc"]);
+    let why = mirror.goes_away();
+    assert!(why.contains("refused the credentials: nonsense from /etc/x.auth"), "{why}");
+}
+
+#[test]
+fn a_missing_chroot_is_away_and_not_absent() {
+    let shared = ZooKeeper::shared();
+    let url = zookeeper_url(shared.servers(), "/nobody/made/this");
+    let mirror = Mirror::follow(&config(url), &["/svc", "node /x"]);
+    let why = mirror.goes_away();
+    assert!(why.contains("the chroot /nobody/made/this does not exist"), "{why}");
+    assert_eq!(mirror.line("/svc"), "unheard");
+    shared.client("").put("/nobody/made/this/svc/a", b"1");
+    mirror.becomes("/svc", "a=1");
+    mirror.becomes("node /x", "absent");
+    // And when it goes away later.
+    shared.client("").remove("/nobody/made");
+    mirror.goes_away();
+    assert_eq!(mirror.line("/svc"), "a=1", "what was known is not lost");
+    shared.client("").remove("/nobody");
+}
+
+#[test]
+fn a_protected_path_is_read_with_credentials_and_unreadable_without() {
+    let shared = ZooKeeper::shared();
+    let chroot = shared.chroot();
+    let client = shared.client(&chroot);
+    client.put("/open/free", b"1");
+    client.run(|client| async move {
+        client.auth("digest", b"user:secret").await.unwrap();
+        let acl = [Acl::new(Permission::ALL, AuthId::new("auth", ""))];
+        let options = CreateMode::Persistent.with_acls((&acl[..]).into());
+        client.create("/closed", b"", &options).await.unwrap();
+        client.create("/closed/a", b"1", &options).await.unwrap();
+        client.create("/open/shut", b"1", &options).await.unwrap();
+    });
+    let plain = config(zookeeper_url(shared.servers(), &chroot));
+    let auth = Auth { scheme: "digest".into(), file: PathBuf::from("/etc/x.auth"), secret: b"user:secret".to_vec() };
+    let refused = "no permission: the node's ACL gives this session no read";
+    for watches in [Watches::Auto, Watches::Oneshot] {
+        let plain = RegistryConfig { watches, ..plain.clone() };
+        let mirror = Mirror::follow(&plain, &["/closed", "/open", "node /closed", "/*"]);
+        mirror.becomes("/closed", &format!("unreadable: {refused}"));
+        mirror.becomes("node /closed", &format!("unreadable: {refused}"));
+        mirror.becomes("/open", &format!("free=1 shut=!{refused}"));
+        mirror.becomes("/*", &format!("closed:unreadable: {refused} open:(free=1 shut=!{refused})"));
+        assert!(mirror.said(|said| said.aways.is_empty()));
+
+        let config = RegistryConfig { auth: vec![auth.clone()], ..plain };
+        let mirror = Mirror::follow(&config, &["/closed", "/open", "node /closed"]);
+        mirror.becomes("/closed", "a=1");
+        mirror.becomes("/open", "free=1 shut=1");
+        mirror.becomes("node /closed", "");
+    }
+}
+
+#[test]
+fn five_thousand_members_are_read_fast() {
+    let tree = Chroot::new(Watches::Auto);
+    tree.folder("/big");
+    let data = br#"{"zone": "us-west-2b", "pid": 4711, "created": "2026-11-20 10:07:29"}"#.to_vec();
+    tree.client.put_all((0..5000).map(|i| (format!("/big/host{i:05}.example.com:8080"), data.clone())).collect());
+    for watches in [Watches::Auto, Watches::Oneshot] {
+        let began = Instant::now();
+        let mirror = Mirror::follow(&RegistryConfig { watches, ..tree.config() }, &["/big"]);
+        let count = || mirror.line("/big").split(' ').filter(|word| word.starts_with("host")).count();
+        eventually(LONG, "all are read", || count() == 5000);
+        println!("{watches:?}: 5000 members in {:?}", began.elapsed());
+        tree.put("/big/a", "x");
+        eventually(LONG, "one more", || mirror.line("/big").starts_with("a=x host"));
+        tree.remove("/big/a");
+        eventually(LONG, "one less", || mirror.line("/big").starts_with("host"));
+    }
+}
+
+#[test]
+fn too_much_is_unreadable_and_recovers() {
+    let tree = Chroot::new(Watches::Auto);
+    tree.folder("/fat");
+    let mirror = Mirror::follow(&tree.config(), &["/fat", "/fat/*"]);
+    mirror.becomes("/fat", "");
+    let large = "x".repeat(1_000_000);
+    for i in 0..17 {
+        tree.put(&format!("/fat/m{i}"), &large);
+    }
+    mirror.becomes("/fat", "unreadable: too large: the data of the nodes under /fat is over 16 MiB");
+    for i in 1..17 {
+        tree.remove(&format!("/fat/m{i}"));
+    }
+    mirror.becomes("/fat", &format!("m0={large}"));
+}
+
+#[test]
+fn a_storm_of_changes_converges() {
+    let tree = Chroot::new(Watches::Auto);
+    tree.folder("/storm");
+    let mirror = Mirror::follow(&tree.config(), &["/storm"]);
+    mirror.becomes("/storm", "");
+    for round in 0..20 {
+        tree.client.put_all((0..500).map(|i| (format!("/storm/r{round}-{i}"), Vec::new())).collect());
+        tree.client.run(move |client| async move {
+            let mut writer = client.new_multi_writer();
+            for i in 0..500 {
+                writer.add_delete(&format!("/storm/r{round}-{i}"), None).unwrap();
+            }
+            writer.commit().await.unwrap();
+        });
+    }
+    tree.put("/storm/last", "1");
+    let took = mirror.becomes("/storm", "last=1");
+    println!("20,000 changes: in step {took:?} after the last");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn stopping_closes_the_session() {
+    let server = ZooKeeper::one();
+    let mirror = Mirror::follow(&own(&server), &["/svc"]);
+    mirror.becomes("/svc", "absent");
+    let began = Instant::now();
+    drop(mirror);
+    assert!(began.elapsed() < Duration::from_secs(1), "stopped after {:?}", began.elapsed());
+}
