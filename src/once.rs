@@ -49,7 +49,7 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     let plan = setup.plan(&pass.only);
     registries.follow(&setup.config.registries, &plan);
     let mut round = Round {
-        engine: Engine::new(Pace::Once, setup.library.host_name()),
+        engine: Engine::new(Pace::Once, &setup.host.name),
         performer,
         answers,
         registries,
@@ -88,7 +88,8 @@ impl Round {
     async fn go(&mut self, timeout: Duration) -> Result<(), Fatal> {
         let listen = |kind| signal(kind).map_err(|why| Fatal::new(Exit::Failed, format!("listen for signals: {why}")));
         let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-        let deadline = self.began + timeout;
+        // A timeout too long to be counted is none for a while.
+        let deadline = self.began.checked_add(timeout).unwrap_or_else(|| self.began + Duration::from_hours(24 * 365));
         while !self.is_over() {
             let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
             let sleep_until = wake.map_or(deadline, |wake| wake.min(deadline));
@@ -132,12 +133,8 @@ impl Round {
 
     /// Whether every template is done, failed, or waits for members that the registry does not have.
     fn is_over(&self) -> bool {
-        let templates = self.engine.templates().values();
-        let waiting = |template: &Template| {
-            template.is_in_flight() || (template.is_wanted() && self.lacks(template, &Lack::Unseen))
-        };
-        let reloading = self.engine.debts().values().any(|debt| debt.is_owed() && debt.failures() == 0);
-        !templates.into_iter().any(waiting) && !reloading
+        let waiting = |template: &Template| template.is_wanted() && self.lacks(template, &Lack::Unseen);
+        !self.engine.is_busy() && !self.engine.templates().values().any(waiting)
     }
 
     fn lacks(&self, template: &Template, lack: &Lack) -> bool {

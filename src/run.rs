@@ -20,8 +20,12 @@ use crate::sources::Sources;
 /// How long a second agent waits for the first one's state directory.
 pub const LOCK_WAIT: Duration = Duration::from_secs(10);
 
-/// How long the end may take: what is not done by then is left to the next start.
-const END: Duration = Duration::from_millis(4500);
+/// How long what is under way may go on when the agent is asked to stop, so that a reload that was only deferred is
+/// not lost. Then commands are ended, which takes 2 s at most: together less than the 5 s that are promised.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// How long the end may take after that: what is not done by then is left behind.
+const END: Duration = Duration::from_secs(3);
 
 /// What can happen next.
 enum Event {
@@ -115,7 +119,7 @@ impl Agent {
     fn start(source: Source, setup: Setup) -> Result<Self, Fatal> {
         let (performer, answers) = Performer::new(start_writer()?, Arc::clone(&setup.library), Manner::DAEMON);
         let mut agent = Self {
-            engine: Engine::new(Pace::Continuous, setup.library.host_name()),
+            engine: Engine::new(Pace::Continuous, &setup.host.name),
             sources: Sources::watch(&setup.config),
             registries: Registries::new(),
             began: Instant::now(),
@@ -180,7 +184,7 @@ impl Agent {
                 return;
             }
         };
-        let changes = delta::between(&self.setup.config, &setup.config);
+        let changes = delta::delta(&self.setup.config, &setup.config);
         setup.warnings.iter().for_each(|why| warn!(%why, "odd configuration"));
         changes.iter().for_each(|why| info!(%why, "configuration changed"));
         if changes.is_empty() {
@@ -196,8 +200,8 @@ impl Agent {
     /// An edited template: all templates are read again, and swapped only when all of them pass.
     fn reload_templates(&mut self) {
         match self.setup.reload_templates() {
-            Ok(library) if library.is_same(&self.setup.library) => debug!("templates touched, none has changed"),
-            Ok(library) => {
+            Ok(None) => debug!("templates touched, none has changed"),
+            Ok(Some(library)) => {
                 info!("templates changed");
                 self.setup.library = Arc::new(library);
                 self.adopt_setup();
@@ -220,8 +224,17 @@ impl Agent {
         self.step(Input::Configured(plan));
     }
 
-    /// Ends everything in time: commands are ended, files are whole, sessions are closed.
-    async fn end(self) {
+    /// Ends everything in time: owed reloads run, commands are ended, files are whole, sessions are closed.
+    async fn end(mut self) {
+        self.step(Input::Stopping);
+        let grace = tokio::time::sleep(GRACE);
+        tokio::pin!(grace);
+        while self.engine.is_busy() {
+            tokio::select! {
+                Some(answer) = self.answers.recv() => self.step(answer),
+                () = &mut grace => break,
+            }
+        }
         let Self { performer, registries, engine, .. } = self;
         let ended = async { tokio::join!(performer.stop(), registries.close()) };
         if tokio::time::timeout(END, ended).await.is_err() {

@@ -30,6 +30,8 @@ pub struct Setup {
     pub config: Config,
     /// The templates.
     pub library: Arc<Library>,
+    /// This host.
+    pub host: Host,
     /// What is odd but not wrong.
     pub warnings: Vec<String>,
     /// Whether there is a configuration file, and so a state directory that is this agent's own.
@@ -57,16 +59,18 @@ impl Setup {
             host = Host::resolve(true);
         }
         let library = load_library(&config, &host)?;
-        Ok(Self { config, library: Arc::new(library), warnings, stateful: source.file.is_some() })
+        Ok(Self { config, library: Arc::new(library), host, warnings, stateful: source.file.is_some() })
     }
 
-    /// Reads the templates again, with the configuration as it is.
+    /// Reads the templates again, with the configuration as it is; `None` when none of them has changed.
     ///
     /// # Errors
     /// Every problem of every template.
-    pub fn reload_templates(&self) -> Result<Library, Problems> {
-        let host = Host::resolve(mentions_fqdn(&self.config));
-        load_library(&self.config, &host)
+    pub fn reload_templates(&self) -> Result<Option<Library>, Problems> {
+        let library = load_library(&self.config, &self.host)?;
+        let mut sources = self.config.templates.iter().map(|template| &template.src);
+        let changed = sources.any(|src| library.digest(src) != self.library.digest(src));
+        Ok(changed.then_some(library))
     }
 
     /// The plan for these templates, or for all of them when `only` is empty: with just the rosters and keys that
@@ -109,7 +113,7 @@ impl Setup {
 }
 
 fn load_library(config: &Config, host: &Host) -> Result<Library, Problems> {
-    Library::load(&config.templates, &config.agent.template_dir, &Globals::new(config, host))
+    Library::load(&config.templates, &config.agent.template_dir, Globals::new(config, host.clone()))
 }
 
 /// Whether the full host name is wanted: it costs a question to the resolver.

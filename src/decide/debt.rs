@@ -94,6 +94,13 @@ impl Debt {
         ready.then_some(self.not_before)
     }
 
+    /// The agent is about to stop: what only waits for its interval does not wait any longer.
+    pub fn hurry(&mut self) {
+        if self.failures == 0 {
+            self.not_before = Moment::START;
+        }
+    }
+
     /// It begins to run, for these templates.
     pub fn begin(&mut self, now: Moment) -> Vec<Arc<TemplateConfig>> {
         self.began = now;
@@ -136,6 +143,11 @@ impl Debt {
     /// Whether anything is owed.
     pub fn is_owed(&self) -> bool {
         !self.owed.is_empty() || self.running.is_some()
+    }
+
+    /// Whether it runs, or will without anything going wrong first.
+    pub fn is_pending(&self) -> bool {
+        self.running.is_some() || (!self.owed.is_empty() && self.failures == 0)
     }
 
     /// How often it has failed since it last succeeded.

@@ -30,6 +30,8 @@ pub enum Input {
     Reloaded(Reload, Ran),
     /// A moment that [`Engine::next_wake`] named has come.
     Tick,
+    /// The agent is about to stop: nothing more is published, and reloads that were only deferred run now.
+    Stopping,
 }
 
 /// Something to do.
@@ -56,6 +58,7 @@ pub enum Pace {
 #[derive(Debug)]
 pub struct Engine {
     pace: Pace,
+    stopping: bool,
     host: Arc<str>,
     sights: Sights,
     origins: BTreeMap<Arc<str>, Arc<str>>,
@@ -73,6 +76,7 @@ impl Engine {
     pub fn new(pace: Pace, host: &str) -> Self {
         Self {
             pace,
+            stopping: false,
             host: Arc::from(host),
             sights: Sights::default(),
             origins: BTreeMap::new(),
@@ -94,6 +98,10 @@ impl Engine {
             Input::Published(template, outcome) => self.published(now, &template, outcome, &mut notices),
             Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut notices),
             Input::Tick => {}
+            Input::Stopping => {
+                self.stopping = true;
+                self.debts.values_mut().for_each(Debt::hurry);
+            }
         }
         self.judge(now, &mut notices);
         let mut work = self.publish(now, &mut notices);
@@ -285,6 +293,9 @@ impl Engine {
     }
 
     fn publish(&mut self, now: Moment, notices: &mut Vec<Notice>) -> Vec<Effect> {
+        if self.stopping {
+            return Vec::new();
+        }
         let (rosters, keys, busy) = (&self.rosters, &self.keys, &mut self.busy);
         let begun = self.templates.values_mut().filter_map(|template| {
             let config = Arc::clone(&template.plan().config);
@@ -339,6 +350,11 @@ impl Engine {
             Effect::Reload(ReloadJob { reload: reload.clone(), timeout: debt.terms().timeout, templates })
         })
         .collect()
+    }
+
+    /// Whether something is under way, or a reload that has not failed is still to run.
+    pub fn is_busy(&self) -> bool {
+        !self.busy.is_empty() || self.debts.values().any(Debt::is_pending)
     }
 
     /// Every roster by name.

@@ -79,7 +79,12 @@ impl Template {
         }
         let missing = self.missing(rosters, keys);
         if !missing.is_empty() {
-            if missing != self.waiting {
+            // What no registry has answered for yet is on its way, or the registry's own notice says why not.
+            let unseen = |name| {
+                let roster = rosters.get(name).is_some_and(|roster| !roster.is_seen());
+                roster || keys.get(name).is_some_and(|key| !key.is_seen())
+            };
+            if missing != self.waiting && !missing.iter().any(unseen) {
                 notices.push(Notice::Waiting { template: Arc::clone(&self.plan.config.name), needs: missing.clone() });
                 self.waiting = missing;
             }

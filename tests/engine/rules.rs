@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::config::{AboveMax, Bounds, KeyConfig, KeyFormat, Wait};
-use rosterd::decide::{Failure, Notice, Outcome, Ran, Stage};
+use rosterd::decide::{Failure, Input, Notice, Outcome, Ran, Stage};
 use rosterd::node::Subject;
 use rosterd::sighting::{Change, News, Seen, View};
 
@@ -259,6 +259,23 @@ fn a_reload_that_fails_stays_owed_and_one_during_a_change_is_followed_by_another
 }
 
 #[test]
+fn a_stopping_agent_runs_what_was_only_deferred_and_begins_nothing_new() {
+    let mut bench = one_template();
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Replaced);
+    bench.reload(Ran::Done);
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Replaced);
+    assert!(bench.reloads.is_empty(), "deferred by reload_interval");
+    bench.change(vec![put("c:1")]);
+    bench.input(Input::Stopping);
+    bench.reload(Ran::Done);
+    bench.pass(seconds(60));
+    assert!(bench.is_idle() && !bench.engine.is_busy());
+}
+
+#[test]
 fn a_template_that_is_taken_away_in_flight_still_gets_its_reload() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1"]));
@@ -266,7 +283,7 @@ fn a_template_that_is_taken_away_in_flight_still_gets_its_reload() {
     let mut config = (*renamed.config).clone();
     config.dest = "/etc/a".into();
     let renamed = rosterd::decide::TemplatePlan { config: Arc::new(config), ..renamed };
-    bench.input(rosterd::decide::Input::Configured(plan(vec![roster("web", web())], vec![], vec![renamed])));
+    bench.input(Input::Configured(plan(vec![roster("web", web())], vec![], vec![renamed])));
     assert_eq!(bench.publications.len(), 1, "two names, one file: one after the other");
     bench.publish(Outcome::Replaced);
     assert_eq!(bench.reload(Ran::Done).reload.to_string(), "reload a");
@@ -284,7 +301,7 @@ fn a_new_configuration_keeps_what_is_known() {
     config.wait = Wait::NONE;
     let second = roster("again", web());
     let templates = vec![template("a", &["web"], ""), template("b", &["again"], "")];
-    bench.input(rosterd::decide::Input::Configured(plan(vec![config, second], vec![], templates)));
+    bench.input(Input::Configured(plan(vec![config, second], vec![], templates)));
     let (a, b) = (bench.publish(Outcome::Unchanged), bench.publish(Outcome::Unchanged));
     assert_eq!(names(&a, "web"), ["a:1"], "judged by the new bounds at once");
     assert_eq!(names(&b, "again"), ["a:1", "b:1"], "no second reading is needed");

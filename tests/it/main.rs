@@ -1,4 +1,6 @@
 //! The real binary against real servers, one file a feature.
 
 mod harness;
+mod main_job;
+mod once;
 mod registry;

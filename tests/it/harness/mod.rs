@@ -1,4 +1,5 @@
 //! What the tests stand on: a folder of their own, the agent, and real servers on free loopback ports.
 
+pub mod site;
 pub mod wait;
 pub mod zookeeper;

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::eventually;
+use super::wait::holds;
 
 /// How long anything that the agent is expected to do may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -95,10 +95,14 @@ impl Site {
         Ended(self.command(args).output().unwrap())
     }
 
+    /// Runs a command to its end where no configuration file is named.
+    pub fn run_without_config(&self, args: &[&str]) -> Ended {
+        Ended(self.command(args).env_remove("ROSTERD_CONFIG").output().unwrap())
+    }
+
     /// Starts the agent.
     pub fn start(&self) -> Agent {
-        let mut child =
-            self.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&lines));
         std::thread::spawn(move || {
@@ -160,14 +164,14 @@ impl Agent {
 
     /// Waits until so many log lines hold this text.
     pub fn says_times(&self, text: &str, times: usize) -> &Self {
-        let said = eventually(PATIENCE, || self.said(text) >= times);
+        let said = holds(PATIENCE, || self.said(text) >= times);
         assert!(said, "the agent did not say {text:?} {times} times:\n{}", self.log().join("\n"));
         self
     }
 
     /// Waits for a condition, and shows the log when it does not come.
     pub fn until(&self, what: &str, condition: impl Fn() -> bool) -> &Self {
-        assert!(eventually(PATIENCE, condition), "{what}:\n{}", self.log().join("\n"));
+        assert!(holds(PATIENCE, condition), "{what}:\n{}", self.log().join("\n"));
         self
     }
 
@@ -188,7 +192,7 @@ impl Agent {
 
     /// Waits for the end.
     pub fn ends(&mut self, limit: Duration) -> ExitStatus {
-        let ended = eventually(limit, || self.child.try_wait().unwrap().is_some());
+        let ended = holds(limit, || self.child.try_wait().unwrap().is_some());
         assert!(ended, "the agent does not end:\n{}", self.log().join("\n"));
         self.child.wait().unwrap()
     }

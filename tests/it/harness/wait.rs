@@ -3,13 +3,24 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Waits until `condition` holds, and panics with `what` when it does not within `limit`. Says how long it took.
-#[track_caller]
-pub fn eventually(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) -> Duration {
+/// Waits until `condition` holds; `false` when it does not within `limit`.
+pub fn holds(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
+    loop {
+        if condition() {
+            return true;
+        }
+        if began.elapsed() >= limit {
+            return false;
+        }
         sleep(Duration::from_millis(2));
     }
+}
+
+/// Waits until `condition` holds, and panics with `what` when it does not within `limit`. Says how long it took.
+#[track_caller]
+pub fn eventually(limit: Duration, what: &str, condition: impl FnMut() -> bool) -> Duration {
+    let began = Instant::now();
+    assert!(holds(limit, condition), "not within {limit:?}: {what}");
     began.elapsed()
 }

@@ -1,0 +1,185 @@
+//! One pass and one answer: `render`, `diff`, `check`, `get` and `ls`, for Puppet, Chef and shell scripts.
+
+use crate::harness::site::Site;
+
+const CONFIG: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+
+[[roster]]
+name = "db"
+path = "/services/db"
+
+[[template]]
+name = "web"
+src = "web.tera"
+dest = "out/web"
+reload_cmd = "echo web >> SITE/reloads"
+
+[[template]]
+name = "db"
+src = "db.tera"
+dest = "out/db"
+reload_cmd = "echo db >> SITE/reloads"
+"#;
+
+fn site() -> Site {
+    let site = Site::new(CONFIG);
+    site.file("templates/web.tera", "{% for m in web %}{{ m.address }}\n{% endfor %}");
+    site.file("templates/db.tera", "{% for m in db %}{{ m.slot }} {{ m.address }}\n{% endfor %}");
+    site.file("registry/services/web/10.0.0.2:80", "").file("registry/services/web/10.0.0.1:80", "");
+    site.file("registry/services/db/10.1.0.1:5432", r#"{"zone": "a"}"#);
+    site
+}
+
+#[test]
+fn render_says_2_when_something_differs_and_then_0() {
+    let site = site();
+    site.run(&["render", "--detailed-exitcode"]).expect(2);
+    assert_eq!(site.read("out/web"), "10.0.0.1:80\n10.0.0.2:80\n");
+    assert_eq!(site.read("out/db"), "0 10.1.0.1:5432\n");
+    let reloads = site.read("reloads");
+    assert!(reloads == "web\ndb\n" || reloads == "db\nweb\n", "{reloads}");
+    let before = site.fingerprint("out/web");
+    site.run(&["render", "--detailed-exitcode"]).expect(0);
+    assert_eq!(site.fingerprint("out/web"), before);
+    assert_eq!(site.read("reloads"), reloads);
+    site.run(&["render"]).expect(0);
+}
+
+#[test]
+fn diff_says_2_shows_what_would_change_and_writes_nothing() {
+    let site = site();
+    let first = site.run(&["diff"]);
+    first.expect(2);
+    assert!(first.stdout().contains("+10.0.0.1:80\n"), "{}", first.stdout());
+    assert!(!site.path("out/web").exists() && !site.path("reloads").exists());
+    site.run(&["render"]).expect(0);
+    site.run(&["diff"]).expect(0);
+    let before = (site.fingerprint("out/web"), site.read("reloads"));
+    site.remove("registry/services/web/10.0.0.2:80");
+    let second = site.run(&["diff"]);
+    second.expect(2);
+    assert!(second.stdout().contains("-10.0.0.2:80\n"), "{}", second.stdout());
+    site.run(&["-onetime", "-noop"]).expect(0);
+    site.run(&["render", "--dry-run", "--diff", "--detailed-exitcode"]).expect(2);
+    assert_eq!((site.fingerprint("out/web"), site.read("reloads")), before);
+}
+
+#[test]
+fn too_few_members_are_3_and_the_other_templates_are_done() {
+    let site = site();
+    site.run(&["render"]).expect(0);
+    let before = site.fingerprint("out/web");
+    site.remove("registry/services/web/10.0.0.1:80").remove("registry/services/web/10.0.0.2:80");
+    site.file("registry/services/db/10.1.0.2:5432", "");
+    let held = site.run(&["render"]);
+    held.expect(3);
+    assert!(held.stderr().contains("holding: 0 of 1 members of /services/web"), "{}", held.stderr());
+    assert_eq!(site.fingerprint("out/web"), before);
+    assert_eq!(site.read("out/db"), "0 10.1.0.1:5432\n1 10.1.0.2:5432\n");
+    site.run(&["render", "--held-ok"]).expect(0);
+    site.run(&["render", "db"]).expect(0);
+    site.run(&["render", "web"]).expect(3);
+    site.run(&["render", "nobody"]).expect(64);
+}
+
+#[test]
+fn a_registry_that_is_not_reached_is_4_and_nothing_is_touched() {
+    let site = site();
+    site.run(&["render"]).expect(0);
+    let before = site.fingerprint("out/web");
+    for url in ["dir:nowhere", "zk://127.0.0.1:1"] {
+        let away = site.run(&["render", "--timeout", "300ms", "--registry", url]);
+        away.expect(4);
+        assert!(away.stderr().contains("registry not reached, files stay as they are"), "{}", away.stderr());
+        let get = site.run(&["get", "/services/web", "--timeout", "300ms", "--registry", url]);
+        get.expect(4);
+        assert_eq!(get.stdout(), "");
+    }
+    assert_eq!(site.fingerprint("out/web"), before);
+}
+
+#[test]
+fn what_fails_is_1() {
+    let site = site();
+    let config = site.read("rosterd.toml");
+    site.file("rosterd.toml", &config.replace("src = \"web.tera\"", "src = \"web.tera\"\ncheck_cmd = \"false\""));
+    site.run(&["render"]).expect(1);
+    assert!(!site.path("out/web").exists(), "a failed check puts nothing in place");
+    assert_eq!(site.read("out/db"), "0 10.1.0.1:5432\n", "and stops nobody else");
+    site.file("rosterd.toml", &config.replace("echo web >>", "false && echo web >>"));
+    let reload = site.run(&["render"]);
+    reload.expect(1);
+    assert!(reload.stderr().contains("reload failed, and is still owed"), "{}", reload.stderr());
+    site.file("rosterd.toml", &config.replace("out/db", "missing/db"));
+    let write = site.run(&["render"]);
+    write.expect(1);
+    assert!(write.stderr().contains("missing"), "the folder is named: {}", write.stderr());
+    assert!(site.leftovers().is_empty());
+}
+
+#[test]
+fn no_reload_replaces_and_runs_nothing() {
+    let site = site();
+    site.run(&["render", "--no-reload"]).expect(0);
+    assert!(site.path("out/web").exists() && !site.path("reloads").exists());
+}
+
+#[test]
+fn a_template_on_the_command_line_needs_no_file() {
+    let site = site();
+    site.file("in.tera", "{{ host.name }}\n");
+    let spec = format!("in.tera:{0}/one:echo {{{{ dest }}}} > {0}/ran", site.path("").display());
+    let args = ["render", "-template", &spec, "-registry", "dir:registry"];
+    site.run_without_config(&args).expect(0);
+    assert!(!site.read("one").trim().is_empty());
+    assert!(site.read("ran").trim().ends_with("/one"), "{}", site.read("ran"));
+}
+
+#[test]
+fn get_answers_below_min_with_3_and_nothing_on_standard_output() {
+    let site = site();
+    let all = site.run(&["get", "/services/web"]);
+    assert_eq!(all.expect(0).stdout(), "10.0.0.1:80\n10.0.0.2:80\n");
+    let first = site.run(&["get", "/services/web", "--min", "2", "--max", "2", "--format", "json"]);
+    assert_eq!(first.expect(0).stdout().trim(), r#"["10.0.0.1:80","10.0.0.2:80"]"#);
+    assert_eq!(site.run(&["get", "/services/web", "--max", "1"]).expect(0).stdout(), "10.0.0.1:80\n");
+    let whole = site.run(&["get", "/services/db", "--format", "members"]);
+    let whole: serde_json::Value = serde_json::from_str(&whole.expect(0).stdout()).unwrap();
+    assert_eq!((&whole[0]["address"], &whole[0]["zone"]), (&"10.1.0.1:5432".into(), &"a".into()));
+    for args in [["get", "/services/web", "--min", "3"], ["get", "/services/void", "--min", "1"]] {
+        let few = site.run(&args);
+        assert_eq!(few.expect(3).stdout(), "", "{args:?}");
+        assert!(!few.stderr().is_empty());
+    }
+    assert_eq!(site.run(&["get", "/services/void", "--min", "0", "--format", "json"]).expect(0).stdout().trim(), "[]");
+    let asks = ["get", "/services/web", "--registry", "dir:registry"];
+    assert_eq!(site.run_without_config(&asks).expect(0).stdout(), "10.0.0.1:80\n10.0.0.2:80\n");
+}
+
+#[test]
+fn ls_shows_nodes_and_how_they_are_read() {
+    let site = site();
+    let shown = site.run(&["ls", "/services/db"]);
+    let shown = shown.expect(0).stdout();
+    assert!(shown.contains("10.1.0.1:5432") && shown.contains("zone"), "{shown}");
+    assert!(site.run(&["ls", "-R", "/"]).expect(0).stdout().contains("10.0.0.2:80"));
+}
+
+#[test]
+fn check_is_offline_and_wrong_usage_is_64() {
+    let site = site();
+    site.run(&["check"]).expect(0);
+    site.run(&["check", "--registry", "zk://127.0.0.1:1"]).expect(0);
+    site.run(&["-c", "nowhere.toml", "check"]).expect(78);
+    site.run(&["check", "--nonsense"]).expect(64);
+    site.run(&["fly"]).expect(64);
+    site.run(&[]).expect(64);
+    site.run(&["--help"]).expect(0);
+    site.run(&["-version"]).expect(0);
+}
