@@ -1,28 +1,284 @@
-//! tmp
+//! The registry of a directory tree on the local disk.
+//!
+//! A file is a node, a folder is a node whose own data is in `.data`. Names that begin with a dot or end in `~` are no
+//! nodes, and a file is read when it is closed after writing or renamed into place: editors and `touch` do as they
+//! are used to. Only what is looked at is watched, one folder at a time, and always before it is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-/// tmp
-pub struct Directory;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Setback;
+use crate::node::{NodePath, Subject};
+use crate::sighting::Sighting;
+
+use super::dirty::{Dirty, Event};
+use super::known::{Known, Told};
+use super::teller::Teller;
+use super::{Boxed, Node, RESYNC, Registry};
+
+mod eyes;
+mod tree;
+
+use eyes::{Eyes, Glance};
+use tree::Tree;
+
+/// How often the root is looked at by its name: no event says that another folder stands in its place.
+const ROOT_EVERY: Duration = Duration::from_secs(2);
+
+/// The same while it is missing.
+const MISSING_EVERY: Duration = Duration::from_millis(250);
+
+/// A directory tree.
+#[derive(Debug)]
+pub struct Directory {
+    name: Arc<str>,
+    root: PathBuf,
+}
+
 impl Directory {
-    /// tmp
-    pub fn new(_n: Arc<str>, _p: PathBuf) -> Self {
-        Self
+    /// The tree below `root`, which need not exist yet, as the registry `name`.
+    pub fn new(name: Arc<str>, root: PathBuf) -> Self {
+        Self { name, root }
+    }
+
+    async fn run(&self, mut subjects: watch::Receiver<BTreeSet<Subject>>, teller: Teller, stop: CancellationToken) {
+        let (glances, mut seen) = mpsc::unbounded_channel();
+        let mut state = State::new(Tree::new(self.root.clone()), Eyes::open(glances));
+        let mut resync = Instant::now() + RESYNC;
+        loop {
+            let mut batch = Vec::new();
+            while let Ok(glance) = seen.try_recv() {
+                batch.push(glance);
+            }
+            let is_resync = Instant::now() >= resync;
+            if is_resync {
+                resync = Instant::now() + RESYNC.mul_f64(fastrand::f64().mul_add(0.2, 0.9));
+            }
+            let wanted = subjects.borrow_and_update().clone();
+            let reading = tokio::task::spawn_blocking(move || {
+                let read = state.read(&wanted, batch, is_resync);
+                (state, read)
+            });
+            let done = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = teller.closed() => return,
+                done = reading => done,
+            };
+            let Ok((back, read)) = done else {
+                tracing::error!(registry = &*self.name, "reading a directory registry came to a sudden end");
+                return;
+            };
+            state = back;
+            let every = if read.is_err() { MISSING_EVERY } else { ROOT_EVERY };
+            let telling = async {
+                match read {
+                    Ok(news) => {
+                        for (subject, told) in news {
+                            teller.told(&subject, told).await;
+                        }
+                    }
+                    Err(why) => teller.away(why).await,
+                }
+            };
+            let next = async {
+                tokio::select! {
+                    Some(glance) = seen.recv() => Some(glance),
+                    () = changed(&mut subjects) => None,
+                    () = sleep(every) => None,
+                    () = sleep_until(resync) => None,
+                }
+            };
+            let glance = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = teller.closed() => return,
+                glance = async { telling.await; next.await } => glance,
+            };
+            state.pending.extend(glance);
+        }
     }
 }
-impl super::Registry for Directory {
+
+/// Returns when the subjects changed; never, once nobody can change them.
+async fn changed(subjects: &mut watch::Receiver<BTreeSet<Subject>>) {
+    if subjects.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Registry for Directory {
     fn follow(
         self: Arc<Self>,
-        _s: tokio::sync::watch::Receiver<std::collections::BTreeSet<crate::node::Subject>>,
-        _o: tokio::sync::mpsc::Sender<crate::sighting::Sighting>,
-        _t: tokio_util::sync::CancellationToken,
-    ) -> super::Boxed<'static, ()> {
-        Box::pin(async {})
+        subjects: watch::Receiver<BTreeSet<Subject>>,
+        out: mpsc::Sender<Sighting>,
+        stop: CancellationToken,
+    ) -> Boxed<'static, ()> {
+        Box::pin(async move {
+            let teller = Teller::new(Arc::clone(&self.name), out);
+            self.run(subjects, teller, stop).await;
+        })
     }
-    fn look(
-        &self,
-        _p: crate::node::NodePath,
-        _r: bool,
-    ) -> super::Boxed<'_, Result<Option<super::Node>, crate::error::Setback>> {
-        Box::pin(async { Ok(None) })
+
+    fn look(&self, path: NodePath, recursive: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
+        Box::pin(async move {
+            let tree = Tree::new(self.root.clone());
+            let tried = format!("read {path} in {}", self.root.display());
+            let looked = tokio::task::spawn_blocking(move || {
+                tree.check_root()?;
+                Ok(tree.look(&path, if recursive { usize::MAX } else { 1 }))
+            });
+            match looked.await {
+                Ok(looked) => looked.map_err(|why: String| Setback::new(tried, why)),
+                Err(error) => Err(Setback::new(tried, error)),
+            }
+        })
+    }
+}
+
+/// Everything that is kept between two readings. It lives on threads where reading may take its time.
+#[derive(Debug)]
+struct State {
+    tree: Tree,
+    eyes: Eyes,
+    followed: BTreeMap<Subject, (Dirty, Known)>,
+    /// The root's device and inode while it is there.
+    root: Option<(u64, u64)>,
+    /// Seen, and not taken up yet.
+    pending: Vec<Glance>,
+}
+
+impl State {
+    fn new(tree: Tree, eyes: Eyes) -> Self {
+        Self { tree, eyes, followed: BTreeMap::new(), root: None, pending: Vec::new() }
+    }
+
+    /// Takes up what was seen, and reads again what may have changed.
+    ///
+    /// # Errors
+    /// The root is not there: why nothing is known.
+    fn read(
+        &mut self,
+        wanted: &BTreeSet<Subject>,
+        batch: Vec<Glance>,
+        is_resync: bool,
+    ) -> Result<Vec<(Subject, Told)>, String> {
+        self.followed.retain(|subject, _| wanted.contains(subject));
+        let mut is_structural = self.check_root()?;
+        for subject in wanted {
+            self.followed.entry(subject.clone()).or_insert_with(|| {
+                is_structural = true;
+                (Dirty::whole(), Known::default())
+            });
+        }
+        let pending = std::mem::take(&mut self.pending);
+        for glance in pending.into_iter().chain(batch) {
+            is_structural |= self.take(glance);
+        }
+        if is_resync || self.eyes.is_polling() {
+            self.all_dirty();
+        }
+        if is_structural {
+            self.arm();
+        }
+        let mut news = Vec::new();
+        for (subject, (dirty, known)) in &mut self.followed {
+            known.widen(dirty);
+            if dirty.is_clean() {
+                continue;
+            }
+            let mut told = known.take(self.tree.reread(subject, &dirty.take()));
+            if known.is_too_large() {
+                told = known.take(self.tree.reread(subject, &Dirty::whole()));
+            }
+            news.extend(told.map(|told| (subject.clone(), told)));
+        }
+        // What is missing counts only while the root is there: a vanished one says nothing of its nodes.
+        self.check_root()?;
+        Ok(news)
+    }
+
+    /// Looks whether the root is there, and the one that it was. Tells whether everything has to be watched anew.
+    fn check_root(&mut self) -> Result<bool, String> {
+        let root = self.tree.check_root().map(|metadata| (metadata.dev(), metadata.ino()));
+        if root.as_ref().is_ok_and(|root| Some(root) == self.root.as_ref()) {
+            return Ok(false);
+        }
+        self.eyes.forget(self.tree.root());
+        if root.is_err() {
+            for (dirty, known) in self.followed.values_mut() {
+                (*dirty, *known) = (Dirty::whole(), Known::default());
+            }
+        }
+        self.all_dirty();
+        self.root = root.as_ref().ok().copied();
+        root.map(|_| true)
+    }
+
+    fn all_dirty(&mut self) {
+        for (dirty, _) in self.followed.values_mut() {
+            dirty.whole = true;
+        }
+    }
+
+    /// Takes up one thing seen. Tells whether folders may have come or gone.
+    fn take(&mut self, glance: Glance) -> bool {
+        let (path, mut event) = match glance {
+            Glance::Lost => {
+                self.all_dirty();
+                return true;
+            }
+            Glance::At(path, event) => (path, event),
+        };
+        let is_folder = if event == Event::Went { self.eyes.forget(&path) } else { path.is_dir() };
+        if tree::is_own_data(&path) {
+            event = Event::Data;
+        }
+        if let Some(place) = self.tree.node_path(&path) {
+            self.note(event, &place);
+        }
+        is_folder
+    }
+
+    /// Marks what an event at `place` may have changed. What comes or goes above a subject's top takes the top along.
+    fn note(&mut self, event: Event, place: &str) {
+        let node = NodePath::parse(place).ok();
+        for (subject, (dirty, _)) in &mut self.followed {
+            let above = node.as_ref().and_then(|node| node.segments_below(subject.top().as_str()));
+            if above.is_some_and(|segments| !segments.is_empty()) {
+                dirty.whole |= event != Event::Data;
+            } else {
+                dirty.note(subject, event, place);
+            }
+        }
+    }
+
+    /// Watches every folder that matters and is not watched yet. What it holds may have changed before that.
+    fn arm(&mut self) {
+        loop {
+            let mut new = Vec::new();
+            for subject in self.followed.keys() {
+                for folder in self.tree.folders(subject) {
+                    if self.eyes.watch(&folder) {
+                        new.push(folder);
+                    }
+                }
+            }
+            if new.is_empty() {
+                return;
+            }
+            for folder in new {
+                if let Some(place) = self.tree.node_path(&folder) {
+                    self.note(Event::Came, &place);
+                }
+            }
+        }
     }
 }

@@ -133,7 +133,8 @@ mod tests {
     #[test]
     fn events_say_what_to_read_again() {
         use Event::{Came, Children, Data, Went};
-        let cases: &[(&str, &[(Event, &str)], &str)] = &[
+        type Case<'a> = (&'a str, &'a [(Event, &'a str)], &'a str);
+        let cases: &[Case] = &[
             ("/s", &[], ""),
             ("/s", &[(Came, "/s/a"), (Data, "/s/a"), (Went, "/s/b")], "a, b"),
             ("/s", &[(Data, "/s")], ""),

@@ -11,7 +11,7 @@ use crate::sighting::{News, Sighting};
 use super::known::Told;
 
 /// How often `Away` is said while it lasts.
-const AWAY_EVERY: Duration = Duration::from_secs(60);
+const AWAY_EVERY: Duration = Duration::from_mins(1);
 
 /// One registry's voice.
 #[derive(Debug)]

@@ -97,7 +97,7 @@ impl Follower<'_> {
             self.listening(sleep_until(began + pace)).await?;
             while self.dirty.is_clean() {
                 tokio::select! {
-                    event = self.events.next() => self.note(event?),
+                    event = self.events.next() => self.note(&event?),
                     () = sleep_until(resync) => {
                         self.dirty.whole = true;
                         resync = resync_at();
@@ -114,12 +114,12 @@ impl Follower<'_> {
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                event = self.events.next() => self.note(event?),
+                event = self.events.next() => self.note(&event?),
             }
         }
     }
 
-    fn note(&mut self, event: WatchedEvent) {
+    fn note(&mut self, event: &WatchedEvent) {
         let what = match event.event_type {
             EventType::NodeCreated => Event::Came,
             EventType::NodeDeleted => Event::Went,

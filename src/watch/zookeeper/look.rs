@@ -40,6 +40,9 @@ pub async fn look(config: &RegistryConfig, path: NodePath, recursive: bool) -> R
     })
 }
 
+/// A node's children by name, or why they could not be listed.
+type Children = Result<Vec<(String, Node)>, Arc<str>>;
+
 struct Look<'a> {
     reader: Reader<'a>,
     left: usize,
@@ -56,11 +59,7 @@ impl Look<'_> {
         Ok(Some(Node { data, children }))
     }
 
-    fn children<'a>(
-        &'a mut self,
-        path: &'a NodePath,
-        depth: usize,
-    ) -> Boxed<'a, Result<Result<Vec<(String, Node)>, Arc<str>>, Trouble>> {
+    fn children<'a>(&'a mut self, path: &'a NodePath, depth: usize) -> Boxed<'a, Result<Children, Trouble>> {
         Box::pin(async move {
             if depth == 0 {
                 return Ok(Ok(Vec::new()));

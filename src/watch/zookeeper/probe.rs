@@ -28,8 +28,8 @@ pub async fn why(config: &RegistryConfig, seen: &str) -> String {
     let RegistryUrl::ZooKeeper { servers, tls, .. } = &config.url else {
         return seen.to_owned();
     };
-    let files = tls.then_some(config.tls.as_ref());
-    let found = join_all(servers.iter().map(|server| one(server, files))).await;
+    let files = config.tls.as_ref();
+    let found = join_all(servers.iter().map(|server| one(server, *tls, files))).await;
     let mut text = format!("{}: {seen}", config.url);
     for (server, found) in servers.iter().zip(found) {
         // Writing to a string does not fail.
@@ -38,8 +38,8 @@ pub async fn why(config: &RegistryConfig, seen: &str) -> String {
     text
 }
 
-/// What one server does; `tls` holds the files to use where it is TLS.
-async fn one(server: &str, tls: Option<Option<&TlsFiles>>) -> String {
+/// What one server does.
+async fn one(server: &str, tls: bool, files: Option<&TlsFiles>) -> String {
     let addresses = match timeout(STEP * 2, lookup_host(server)).await {
         Err(_) => return "the name was not resolved in time".into(),
         Ok(Err(error)) => return format!("the name does not resolve: {error}"),
@@ -51,10 +51,7 @@ async fn one(server: &str, tls: Option<Option<&TlsFiles>>) -> String {
             Err(_) => refused = format!("no connection within {STEP:?}"),
             Ok(Err(error)) => refused = error.to_string(),
             Ok(Ok(stream)) => {
-                return match tls {
-                    Some(files) => handshake(server, stream, files).await,
-                    None => word(stream).await,
-                };
+                return if tls { handshake(server, stream, files).await } else { word(stream).await };
             }
         }
     }

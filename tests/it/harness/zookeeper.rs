@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::future::Future;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +19,7 @@ use zookeeper_client::{Acls, Client, CreateMode, Error};
 use super::wait::eventually;
 
 /// The jars that a server needs, as Debian's zookeeper and its dependencies install them.
-const JARS: [&str; 12] = [
+const JARS: [&str; 14] = [
     "zookeeper",
     "zookeeper-jute",
     "slf4j-api",
@@ -30,12 +30,14 @@ const JARS: [&str; 12] = [
     "netty-handler",
     "netty-resolver",
     "netty-transport",
+    "netty-transport-native-epoll",
+    "netty-transport-native-unix-common",
     "metrics-core",
     "snappy-java",
 ];
 
 /// How long a server may take to start on a busy machine.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// One server, or an ensemble of three. All end when it is dropped.
 pub struct ZooKeeper {
@@ -63,7 +65,7 @@ impl ZooKeeper {
     }
 
     /// One server with these lines more in its configuration, started. `{folder}` is its folder.
-    pub fn one_with(lines: &str, prepare: impl FnOnce(&std::path::Path)) -> Self {
+    pub fn one_with(lines: &str, prepare: impl FnOnce(&Path)) -> Self {
         let mut zookeeper = Self::configured(1, lines);
         prepare(zookeeper.folder.path());
         zookeeper.start(0);
@@ -101,7 +103,8 @@ impl ZooKeeper {
         let peers: String = if count == 1 {
             String::new()
         } else {
-            (0..count).map(|i| format!("server.{i}=127.0.0.1:{}:{}\n", free_port(), free_port())).collect()
+            let peer = |i| format!("server.{i}=127.0.0.1:{}:{}", free_port(), free_port());
+            (0..count).map(peer).collect::<Vec<_>>().join("\n")
         };
         for (index, server) in servers.iter().enumerate() {
             let data = folder.path().join(format!("data{index}"));
@@ -228,7 +231,7 @@ fn on_runtime<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static)
     runtime.spawn(async move {
         let _ = send.send(work.await);
     });
-    receive.recv_timeout(Duration::from_secs(60)).expect("ZooKeeper answers")
+    receive.recv_timeout(Duration::from_mins(1)).expect("ZooKeeper answers")
 }
 
 /// A client whose calls return when they are done, and panic when they fail.
@@ -257,7 +260,7 @@ impl Zk {
     }
 
     /// Makes many nodes, hundreds at a time in one transaction.
-    pub fn put_all(&self, nodes: Vec<(String, Vec<u8>)>) {
+    pub fn put_all(&self, nodes: &[(String, Vec<u8>)]) {
         for nodes in nodes.chunks(500).map(<[_]>::to_vec) {
             let client = self.client.clone();
             on_runtime(async move {

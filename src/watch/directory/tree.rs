@@ -1,0 +1,354 @@
+//! Files and folders as nodes. Everything here may take its time on a slow disk.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::node::{NodePath, Subject};
+use crate::sighting::{Bytes, Members, Reading, Seen, View};
+use crate::watch::dirty::{Dirty, Place};
+use crate::watch::known::{Patch, Reread};
+use crate::watch::{MAX_BYTES, MAX_NODES, Node};
+
+/// Where a folder's own data is.
+const OWN_DATA: &str = ".data";
+
+/// The tree below a folder.
+#[derive(Debug)]
+pub struct Tree {
+    root: PathBuf,
+    /// Names that are no UTF-8, and were said to be skipped.
+    skipped: RefCell<BTreeSet<PathBuf>>,
+}
+
+/// What stands at a place.
+enum Kind {
+    Absent,
+    /// Something that is not read: why.
+    Refused(Arc<str>),
+    File,
+    Folder,
+}
+
+/// How many nodes and bytes one subject may still have.
+struct Budget {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    const WHOLE: Self = Self { nodes: MAX_NODES, bytes: MAX_BYTES };
+
+    /// Takes a node's data off. `None` when it is too much.
+    fn take(&mut self, reading: &Reading) -> Option<()> {
+        self.nodes = self.nodes.checked_sub(1)?;
+        self.bytes = self.bytes.checked_sub(reading.as_ref().map_or(0, |data| data.len()))?;
+        Some(())
+    }
+}
+
+impl Tree {
+    /// The tree below `root`.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root, skipped: RefCell::default() }
+    }
+
+    /// Its root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Looks at the root.
+    ///
+    /// # Errors
+    /// It is missing, or is no folder: what to do.
+    pub fn check_root(&self) -> Result<Metadata, String> {
+        let root = self.root.display();
+        match fs::metadata(&self.root) {
+            Ok(metadata) if metadata.is_dir() => Ok(metadata),
+            Ok(_) => Err(format!("dir:{root}: {root} is no folder")),
+            Err(error) if is_missing(&error) => {
+                Err(format!("dir:{root}: the folder {root} does not exist; create it, or correct the registry's url"))
+            }
+            Err(error) => Err(format!("dir:{root}: look at the folder {root}: {error}")),
+        }
+    }
+
+    /// The path of the node that a change at a path on the disk concerns; `None` when it concerns none.
+    pub fn node_path(&self, path: &Path) -> Option<String> {
+        let mut place = String::new();
+        let mut parts = path.strip_prefix(&self.root).ok()?.iter().peekable();
+        while let Some(part) = parts.next() {
+            let part = part.to_str()?;
+            let is_last = parts.peek().is_none();
+            // `..data` and its like are how Kubernetes swaps a whole folder: what links through it changes with it.
+            if is_last && (part == OWN_DATA || part.starts_with("..")) {
+                break;
+            }
+            if !is_node_name(part) {
+                return None;
+            }
+            place.push('/');
+            place.push_str(part);
+        }
+        Some(if place.is_empty() { "/".to_owned() } else { place })
+    }
+
+    /// The folders in which a change may concern a subject: those above its top, and those in it.
+    pub fn folders(&self, subject: &Subject) -> Vec<PathBuf> {
+        let mut folders = vec![self.root.clone()];
+        let mut path = self.root.clone();
+        for part in subject.top().as_str().split('/').filter(|part| !part.is_empty()) {
+            path.push(part);
+            if !matches!(self.kind(&path), Kind::Folder) {
+                return folders;
+            }
+            folders.push(path.clone());
+        }
+        match subject {
+            Subject::Node(_) => {}
+            Subject::Members(_) => folders.extend(self.folders_in(&path)),
+            Subject::Keyed { below, .. } => {
+                for key in self.folders_in(&path) {
+                    folders.push(key.clone());
+                    let mut path = key;
+                    let is_whole = below.iter().all(|part| {
+                        path.push(&**part);
+                        let is_folder = matches!(self.kind(&path), Kind::Folder);
+                        if is_folder {
+                            folders.push(path.clone());
+                        }
+                        is_folder
+                    });
+                    if is_whole {
+                        folders.extend(self.folders_in(&path));
+                    }
+                }
+            }
+        }
+        folders
+    }
+
+    /// Reads again what is dirty.
+    pub fn reread(&self, subject: &Subject, dirty: &Dirty) -> Reread {
+        if dirty.whole {
+            return Reread::Whole(self.whole(subject));
+        }
+        let mut budget = Budget::WHOLE;
+        let keys = dirty.keys.iter().map(|key| (Arc::clone(key), self.key(subject, key, &mut budget)));
+        let member = |place: &Place| {
+            let path = subject.members_of(place.key.as_deref().unwrap_or_default()).child(&place.name);
+            (place.clone(), self.datum(&path))
+        };
+        Reread::Some(Patch { keys: keys.collect(), members: dirty.members.iter().map(member).collect() })
+    }
+
+    fn whole(&self, subject: &Subject) -> View {
+        let mut budget = Budget::WHOLE;
+        match subject {
+            Subject::Node(path) => View::Node(match self.datum(path) {
+                None => Seen::Absent,
+                Some(Ok(data)) => Seen::Present(data),
+                Some(Err(why)) => Seen::Unreadable(why),
+            }),
+            Subject::Members(path) => View::Members(self.members(path, &mut budget)),
+            Subject::Keyed { base, .. } => View::Keyed(match self.names(base) {
+                Seen::Absent => Seen::Absent,
+                Seen::Unreadable(why) => Seen::Unreadable(why),
+                Seen::Present(names) => {
+                    let keys = names.iter().map(|key| Some((Arc::from(&**key), self.key(subject, key, &mut budget)?)));
+                    let keys: BTreeMap<_, _> = keys.flatten().collect();
+                    if budget.nodes == 0 || budget.bytes == 0 { too_large(base) } else { Seen::Present(keys) }
+                }
+            }),
+        }
+    }
+
+    /// What a key holds; `None` when there is no such key.
+    fn key(&self, subject: &Subject, key: &str, budget: &mut Budget) -> Option<Seen<Members>> {
+        match self.members(&subject.members_of(key), budget) {
+            Seen::Absent => {
+                let key = subject.top().child(key);
+                (!matches!(self.place(&key).1, Kind::Absent)).then_some(Seen::Absent)
+            }
+            seen => Some(seen),
+        }
+    }
+
+    fn members(&self, path: &NodePath, budget: &mut Budget) -> Seen<Members> {
+        let names = match self.names(path) {
+            Seen::Absent => return Seen::Absent,
+            Seen::Unreadable(why) => return Seen::Unreadable(why),
+            Seen::Present(names) => names,
+        };
+        let mut members = Members::new();
+        for name in names {
+            if let Some(reading) = self.datum(&path.child(&name)) {
+                if budget.take(&reading).is_none() {
+                    // Nothing is left for others either.
+                    *budget = Budget { nodes: 0, bytes: 0 };
+                    return too_large(path);
+                }
+                members.insert(Arc::from(name), reading);
+            }
+        }
+        Seen::Present(members)
+    }
+
+    /// The names of a node's children, sorted bytewise.
+    fn names(&self, path: &NodePath) -> Seen<Vec<String>> {
+        let (place, kind) = self.place(path);
+        match kind {
+            Kind::Absent => Seen::Absent,
+            Kind::Refused(why) => Seen::Unreadable(why),
+            Kind::File => Seen::Present(Vec::new()),
+            Kind::Folder => match self.list(&place) {
+                Ok(names) => Seen::Present(names),
+                Err(error) if is_missing(&error) => Seen::Absent,
+                Err(error) => Seen::Unreadable(refusal(&place, &error)),
+            },
+        }
+    }
+
+    /// A node's own data; `None` when there is no such node.
+    fn datum(&self, path: &NodePath) -> Option<Reading> {
+        let (place, kind) = self.place(path);
+        let (file, if_missing) = match kind {
+            Kind::Absent => return None,
+            Kind::Refused(why) => return Some(Err(why)),
+            Kind::File => (place, None),
+            Kind::Folder => (place.join(OWN_DATA), Some(Ok(Bytes::default()))),
+        };
+        match self.kind(&file) {
+            Kind::Absent => if_missing,
+            Kind::Refused(why) => Some(Err(why)),
+            Kind::Folder => Some(Err(format!("{}: is a folder", file.display()).into())),
+            Kind::File => match read(&file) {
+                Err(error) if is_missing(&error) => if_missing,
+                read => Some(read.map_err(|error| refusal(&file, &error))),
+            },
+        }
+    }
+
+    /// Where a node is on the disk, and what stands there. Links are followed, but no folder is left through one.
+    fn place(&self, path: &NodePath) -> (PathBuf, Kind) {
+        let mut place = self.root.clone();
+        let mut kind = Kind::Folder;
+        for part in path.as_str().split('/').filter(|part| !part.is_empty()) {
+            match kind {
+                Kind::Folder if is_node_name(part) => {}
+                Kind::Refused(_) => return (place, kind),
+                _ => return (place, Kind::Absent),
+            }
+            place.push(part);
+            kind = self.kind(&place);
+        }
+        (place, kind)
+    }
+
+    fn kind(&self, path: &Path) -> Kind {
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_symlink() => match self.target(path) {
+                Ok(metadata) => metadata,
+                Err(error) => return Kind::Refused(refusal(path, &error)),
+            },
+            Ok(metadata) => metadata,
+            Err(error) if is_missing(&error) => return Kind::Absent,
+            Err(error) => return Kind::Refused(refusal(path, &error)),
+        };
+        if metadata.is_dir() {
+            Kind::Folder
+        } else if metadata.is_file() {
+            Kind::File
+        } else {
+            Kind::Refused(format!("{}: is neither a file nor a folder", path.display()).into())
+        }
+    }
+
+    /// What a link leads to: a file anywhere, or a folder within the root.
+    fn target(&self, link: &Path) -> io::Result<Metadata> {
+        let target = fs::canonicalize(link)?;
+        let metadata = fs::metadata(&target)?;
+        if metadata.is_dir() && !target.starts_with(fs::canonicalize(&self.root)?) {
+            return Err(io::Error::other("is a link to a folder outside of the registry, which is not followed"));
+        }
+        Ok(metadata)
+    }
+
+    /// The names of nodes in a folder, sorted bytewise.
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            match entry?.file_name().into_string() {
+                Ok(name) if is_node_name(&name) => names.push(name),
+                Ok(_) => {}
+                Err(name) => {
+                    let path = folder.join(name);
+                    if self.skipped.borrow_mut().insert(path.clone()) {
+                        tracing::warn!(path = %path.display(), "skipped: its name is no UTF-8");
+                    }
+                }
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn folders_in(&self, folder: &Path) -> Vec<PathBuf> {
+        let paths = self.list(folder).unwrap_or_default().into_iter().map(|name| folder.join(name));
+        paths.filter(|path| matches!(self.kind(path), Kind::Folder)).collect()
+    }
+
+    /// A node with its children down to `depth`.
+    pub fn look(&self, path: &NodePath, depth: usize) -> Option<Node> {
+        let data = self.datum(path)?;
+        let children = match self.names(path) {
+            _ if depth == 0 => Ok(Vec::new()),
+            Seen::Absent => Ok(Vec::new()),
+            Seen::Unreadable(why) => Err(why),
+            Seen::Present(names) => {
+                let nodes = names.into_iter().map(|name| {
+                    let node = self.look(&path.child(&name), depth - 1)?;
+                    Some((name, node))
+                });
+                Ok(nodes.flatten().collect())
+            }
+        };
+        Some(Node { data, children })
+    }
+}
+
+/// Whether a file holds the data of the folder that it is in.
+pub fn is_own_data(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == OWN_DATA)
+}
+
+/// Whether a file of this name is a node: not hidden, and no editor's backup.
+fn is_node_name(name: &str) -> bool {
+    !name.starts_with('.') && !name.ends_with('~')
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn read(file: &Path) -> io::Result<Bytes> {
+    let mut data = Vec::new();
+    // One byte more than may be: then it counts as too much.
+    File::open(file)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut data)?;
+    Ok(data.into())
+}
+
+fn refusal(path: &Path, error: &io::Error) -> Arc<str> {
+    format!("{}: {error}", path.display()).into()
+}
+
+fn too_large<T>(path: &NodePath) -> Seen<T> {
+    let megabytes = MAX_BYTES / 1024 / 1024;
+    Seen::Unreadable(
+        format!("too large: {path} has more than {MAX_NODES} nodes, or {megabytes} MiB of data in them").into(),
+    )
+}
