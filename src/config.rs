@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::node::{NodePath, Subject};
 use crate::payload::Format;
 
+pub mod delta;
 pub mod keys;
 pub mod problem;
 pub mod resolve;
@@ -20,13 +21,16 @@ pub mod url;
 mod command;
 mod file;
 mod fill;
+mod flags;
 mod names;
 mod registry;
 mod roster;
 mod scalar;
 mod table;
 mod template;
+mod value;
 
+pub use delta::delta;
 pub use problem::{Problem, Problems, Wrong};
 pub use resolve::{Loaded, Overrides, load};
 

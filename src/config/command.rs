@@ -6,13 +6,17 @@ use std::str::FromStr;
 use nix::sys::signal::Signal;
 use toml::de::DeValue;
 
+use super::file::refuse_open;
 use super::keys::SIGNAL;
 use super::problem::Wrong;
-use super::table::Value;
+use super::value::Value;
 use super::{Command, Reload};
 
 /// What an example of a command looks like.
 const EXAMPLE: &str = "\"haproxy -c -f {{ src }}\"";
+
+/// The same without a shell.
+const LIST_EXAMPLE: &str = "[\"haproxy\", \"-c\", \"-f\", \"{{ src }}\"]";
 
 /// A string, for `sh -c`, or a list, for direct execution. Its placeholders stay.
 pub(super) fn command(value: &Value<'_>) -> Option<Command> {
@@ -27,7 +31,11 @@ pub(super) fn command(value: &Value<'_>) -> Option<Command> {
             }
             let words: Vec<Option<String>> =
                 items.iter().enumerate().map(|(at, item)| argument(item, at).map(str::to_owned)).collect();
-            Command::Exec(words.into_iter().collect::<Option<_>>()?)
+            let words = words.into_iter().collect::<Option<Vec<_>>>()?;
+            if let Some(program) = words.first().map(Path::new).filter(|program| program.is_absolute()) {
+                refuse_open(program, "the program", value.report, &|wrong| value.wrong(wrong));
+            }
+            Command::Exec(words)
         }
         _ => {
             value.wrong_kind("a string or a list of strings", EXAMPLE);
@@ -78,22 +86,27 @@ fn argument<'a>(item: &Value<'a>, at: usize) -> Option<&'a str> {
 /// A text for a command line: it may have line breaks, but no NUL, and only placeholders that are known.
 fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
     let DeValue::String(text) = value.raw() else {
-        value.wrong_kind("a string", EXAMPLE);
+        value.wrong_kind("a string", LIST_EXAMPLE);
         return None;
     };
     if text.contains('\0') {
         value.wrong(Wrong::new(format!("`{}` holds a NUL", value.key), "no command line can have one: take it out"));
         return None;
     }
-    let unknown = placeholders(text).find(|(_, name)| !matches!(*name, "src" | "dest"));
-    if let Some((part, name)) = unknown {
-        let message = format!("a command has no {name:?} to fill in");
-        let hint = "{{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the \
-                    command's environment; braces that are meant as they are take a space between: { {";
-        value.wrong_part(part, Wrong::new(message, hint));
+    if let Some((part, wrong)) = unknown_place(text) {
+        value.wrong_part(part, wrong);
         return None;
     }
     Some(text)
+}
+
+/// The first placeholder of a command that is not known, and what to say of it.
+pub(super) fn unknown_place(text: &str) -> Option<(&str, Wrong)> {
+    let (part, name) = placeholders(text).find(|(_, name)| !matches!(*name, "src" | "dest"))?;
+    let message = format!("a command has no {name:?} to fill in");
+    let hint = "{{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the \
+                command's environment; braces that are meant as they are take a space between: { {";
+    Some((part, Wrong::new(message, hint)))
 }
 
 /// Each `{{ name }}` or `{{.name}}` of a text, whole and as its name alone.
@@ -109,14 +122,15 @@ fn placeholders(text: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// A path is put into a shell command as it is, so it must mean nothing to a shell.
-pub(super) fn refuse_shell_path(command: &Command, key: &str, dest: &Path, at: &Value<'_>) {
-    let Command::Shell(text) = command else { return };
+pub(super) fn shell_path(command: &Command, key: &str, dest: &Path) -> Result<(), Wrong> {
+    let Command::Shell(text) = command else { return Ok(()) };
     let dest = dest.to_string_lossy();
     let odd = dest.chars().find(|c| !(c.is_ascii_alphanumeric() || "/._:@+=,-".contains(*c)));
-    if let Some(odd) = odd.filter(|_| placeholders(text).next().is_some()) {
-        at.wrong(Wrong::new(
+    match odd.filter(|_| placeholders(text).next().is_some()) {
+        None => Ok(()),
+        Some(odd) => Err(Wrong::new(
             format!("the path {dest:?} has {odd:?}, which may mean something to the shell that runs `{key}`"),
             format!("write {key} as a list, which no shell reads: [\"program\", \"{{{{ dest }}}}\"]"),
-        ));
+        )),
     }
 }

@@ -54,7 +54,7 @@ impl Source {
             Ok(text) => text,
             Err(error) => {
                 let upto = error.utf8_error().valid_up_to();
-                let line = 1 + error.as_bytes()[..upto].iter().filter(|b| **b == b'\n').count();
+                let line = String::from_utf8_lossy(&error.as_bytes()[..upto]).matches('\n').count() + 1;
                 whole(Wrong::new(
                     format!("line {line} holds bytes that are not UTF-8"),
                     "TOML is UTF-8: save the file in that encoding",
@@ -72,9 +72,8 @@ impl Source {
         let (table, errors) = DeTable::parse_recoverable(&self.text);
         for error in first_syntax_errors(errors) {
             let span = error.span().unwrap_or(self.text.len()..self.text.len());
-            let hint = (error.message() == "duplicate key").then(|| "each key stands once: leave one out".to_owned());
-            report
-                .syntax(Problem { hint, ..self.problem(span, Wrong { message: error.message().into(), hint: None }) });
+            let wrong = no_toml(error.message(), span.is_empty());
+            report.syntax(self.problem(span, wrong));
         }
         table
     }
@@ -85,10 +84,30 @@ impl Source {
         Problem { file, text, span, message: wrong.message, hint: wrong.hint }
     }
 
+    /// Whether a byte is on a line that begins a table.
+    pub fn is_header(&self, byte: usize) -> bool {
+        let before = self.text.get(..byte).unwrap_or_default();
+        before.rsplit('\n').next().unwrap_or_default().trim_start().starts_with('[')
+    }
+
     /// A place in this file, for a person: `rosterd.toml:12`.
     pub fn place(&self, byte: usize) -> String {
         format!("{}:{}", self.file.display(), line_of(&self.text, byte))
     }
+}
+
+/// What the TOML reader says, and what to do about it.
+fn no_toml(message: &str, empty: bool) -> Wrong {
+    let unquoted = message.starts_with("string values must be quoted");
+    let (message, hint) = match message {
+        "duplicate key" => ("the key is there already", "each key stands once: leave one out"),
+        _ if unquoted && empty => ("a value is missing", "write one after the ="),
+        _ if unquoted => {
+            ("this is no value", "a text stands in quotes, as in \"text\"; a line holds one key and one value")
+        }
+        message => (message, "a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]"),
+    };
+    Wrong::new(message, hint)
 }
 
 /// Reads all of a file, but no more than is worth reading.
@@ -102,6 +121,10 @@ fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
 /// owner is neither root nor this user. What is not there is for others to find.
 pub(super) fn refuse_open(path: &Path, what: &str, report: &Report, refuse: &dyn Fn(Wrong)) {
     let Ok(meta) = std::fs::metadata(path) else { return };
+    if !meta.is_file() && !meta.is_dir() {
+        // /dev/null and a shell's pipe are everybody's by nature.
+        return;
+    }
     if meta.mode() & 0o002 != 0 {
         refuse(Wrong::new(
             format!("{what} {} can be written by everyone", path.display()),

@@ -26,7 +26,7 @@ pub struct Later {
 
 /// What stands outside of any table.
 pub const TOP: TableKeys = TableKeys {
-    table: "top level",
+    table: "the top level",
     keys: &["include", "registry", "agent", "status", "vars", "roster", "key", "template"],
     aliases: &[],
 };
@@ -108,8 +108,8 @@ pub const TABLES: [&TableKeys; 12] =
 
 /// What later work brings. Whoever builds one of these takes its line out and adds the key to its table above.
 pub const LATER: &[Later] = &[
-    Later { table: "top level", key: "service", accepted: &[] },
-    Later { table: "top level", key: "exec", accepted: &[] },
+    Later { table: "the top level", key: "service", accepted: &[] },
+    Later { table: "the top level", key: "exec", accepted: &[] },
     Later { table: "[registry]", key: "exhibitor", accepted: &[] },
     Later { table: "[status]", key: "listen", accepted: &[] },
     Later { table: "[[roster]]", key: "where", accepted: &[] },

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::problem::Wrong;
-use super::table::{Table, Value};
+use super::table::Table;
+use super::value::Value;
 
 /// The names taken so far, each with what has it and where.
 #[derive(Debug, Default)]
@@ -13,6 +14,16 @@ impl Names {
     /// Whether no name is taken.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether a name is taken.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Every name taken.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// Takes a name for a table; one that is taken is reported at `value`, or at the table where the name is not

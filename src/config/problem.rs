@@ -94,7 +94,8 @@ impl Problems {
         let count = |number, noun| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
         out.push_str(&count(self.0.len(), "problem"));
         if files > 1 {
-            out.push_str(&format!(" in {}", count(files, "file")));
+            out.push_str(" in ");
+            out.push_str(&count(files, "file"));
         }
         out
     }
@@ -111,8 +112,7 @@ impl std::error::Error for Problems {}
 
 /// The line that a byte is on, from 1.
 pub(super) fn line_of(text: &str, byte: usize) -> usize {
-    let end = byte.min(text.len());
-    1 + text.as_bytes()[..end].iter().filter(|b| **b == b'\n').count()
+    1 + text[..text.floor_char_boundary(byte)].matches('\n').count()
 }
 
 /// The span, kept within the text and on whole characters: the drawing must not fail on any span.
@@ -129,8 +129,8 @@ fn within(text: &str, span: &Range<usize>) -> Range<usize> {
 enum Kind {
     /// The text is no TOML.
     Syntax,
-    /// Something is not there; void where a syntax error may have hidden it.
-    Missing,
+    /// Something is not there, or where it should not be; void where a syntax error may have moved it.
+    Misplaced,
     /// All else; void on the line of a syntax error, which is the cause.
     Value,
 }
@@ -148,9 +148,9 @@ impl Report {
         self.problems.borrow_mut().push((Kind::Syntax, problem));
     }
 
-    /// Something that must be there is not.
-    pub fn missing(&self, problem: Problem) {
-        self.problems.borrow_mut().push((Kind::Missing, problem));
+    /// Something that must be there is not, or stands where nothing like it may.
+    pub fn misplaced(&self, problem: Problem) {
+        self.problems.borrow_mut().push((Kind::Misplaced, problem));
     }
 
     /// Something is wrong.
@@ -177,7 +177,7 @@ impl Report {
             .into_iter()
             .filter(|(kind, problem)| match kind {
                 Kind::Syntax => true,
-                Kind::Missing => broken.is_empty(),
+                Kind::Misplaced => broken.is_empty(),
                 Kind::Value => !broken.contains(&(problem.file.clone(), problem.line())),
             })
             .map(|(_, problem)| problem)

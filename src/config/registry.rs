@@ -13,7 +13,8 @@ use super::fill::Fill;
 use super::keys::{AUTH, REGISTRY, TLS};
 use super::names::Names;
 use super::problem::{Problem, Report, Wrong};
-use super::table::{Table, Value};
+use super::table::Table;
+use super::value::Value;
 use super::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
 
 /// What a registry without a name is called.
@@ -31,14 +32,18 @@ const MAX_AUTH: u64 = 4096;
 /// What an example of a URL looks like.
 const URL_EXAMPLE: &str = "\"zk://zk1:2181,zk2:2181\"";
 
-/// Every registry of these files. `url`, from the command line or the environment, stands in for the first one's.
-pub(super) fn registries(
-    tops: &[Table<'_>],
-    fill: &Fill<'_>,
-    url: Option<&str>,
-    report: &Report,
-) -> Vec<Arc<RegistryConfig>> {
-    let url = url.and_then(|text| match RegistryUrl::parse(text, &std::env::current_dir().unwrap_or_default()) {
+/// Every registry of these files.
+pub(super) struct Registries {
+    /// Those that can be used; the first is the default.
+    pub usable: Vec<Arc<RegistryConfig>>,
+    /// The names of all.
+    pub names: Names,
+}
+
+/// Reads every registry of these files. `text`, a URL from the command line or the environment, stands in for that of
+/// the first.
+pub(super) fn registries(tops: &[Table<'_>], fill: &Fill<'_>, text: Option<&str>, report: &Report) -> Registries {
+    let url = text.and_then(|text| match RegistryUrl::parse(text, &std::env::current_dir().unwrap_or_default()) {
         Ok(url) => Some(url),
         Err(wrong) => {
             report.wrong(Problem::whole("--registry or $ROSTERD_REGISTRY", wrong));
@@ -46,27 +51,29 @@ pub(super) fn registries(
         }
     });
     let mut names = Names::default();
-    let mut all: Vec<Arc<RegistryConfig>> = Vec::new();
+    let mut usable: Vec<Arc<RegistryConfig>> = Vec::new();
     let tables = tops.iter().filter_map(|top| top.get("registry")).flat_map(|value| match value.raw() {
         DeValue::Array(_) => value.tables(&[&REGISTRY]),
         _ => value.table(&[&REGISTRY], "{ url = \"zk://…\" }").into_iter().collect(),
     });
     for (number, table) in tables.enumerate() {
         let instead = if number == 0 { url.clone() } else { None };
-        all.extend(registry(&table, fill, instead, &mut names).map(Arc::new));
+        usable.extend(registry(&table, fill, instead, &mut names).map(Arc::new));
     }
     if names.is_empty() {
         match url {
-            Some(url) => all.push(Arc::new(from_url(url))),
+            Some(url) => usable.push(Arc::new(from_url(url))),
+            // What is wrong with it has been said.
+            None if text.is_some() => {}
             None => {
                 if let Some(top) = tops.first() {
                     let hint = format!("add [registry] with url = {URL_EXAMPLE}, or give --registry URL");
-                    report.missing(Problem::whole(&top.source.file, Wrong::new("no registry is named", hint)));
+                    report.misplaced(Problem::whole(&top.source.file, Wrong::new("no registry is named", hint)));
                 }
             }
         }
     }
-    all
+    Registries { usable, names }
 }
 
 /// A registry of which only the URL is known.

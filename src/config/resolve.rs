@@ -12,12 +12,13 @@ use super::names::Names;
 use super::problem::{Problem, Problems, Report, Wrong};
 use super::registry::registries;
 use super::roster::Followed;
-use super::table::{Table, Value};
+use super::table::Table;
 use super::template::{Written, group};
+use super::value::Value;
 use super::{Agent, Config, LogFormat, StatusConfig, scalar};
 
 /// `[agent] name`, unless written.
-const AGENT_NAME: &str = "rosterd";
+pub(super) const AGENT_NAME: &str = "rosterd";
 
 /// The most bytes of a socket's path: `sockaddr_un` has 108, the last of them 0 (unix(7)).
 const MAX_SOCKET: usize = 107;
@@ -79,7 +80,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let vars = vars(tops);
     let fill = Fill { vars: &vars, env: &overrides.env, host_name: &overrides.host_name };
     let agent = agent(tops, report)?;
-    let status = status(tops, &agent)?;
+    let status = status(tops, &agent);
     let registries = registries(tops, &fill, overrides.registry.as_deref(), report);
     let mut followed = Followed { fill: &fill, registries: &registries, names: Names::default() };
     let (rosters, keys) = (followed.rosters(tops), followed.keys(tops));
@@ -87,7 +88,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let mut written = Written { fill: &fill, template_dir: &agent.template_dir, names, dests };
     let templates = written.templates(tops, report);
     report.is_clean().then_some(())?;
-    Some(Config { registries, agent, status, vars, rosters, keys, templates })
+    Some(Config { registries: registries.usable, agent, status, vars, rosters, keys, templates })
 }
 
 /// Only the main file includes.
@@ -190,7 +191,7 @@ fn agent_name(text: &str) -> Result<String, Wrong> {
 }
 
 /// `[status]`.
-fn status(tops: &[Table<'_>], agent: &Agent) -> Option<StatusConfig> {
+fn status(tops: &[Table<'_>], agent: &Agent) -> StatusConfig {
     let table = single(tops, "status").and_then(|value| value.table(&[&STATUS], "[status]"));
     let get = |key| table.as_ref().and_then(|table| table.get(key));
     let socket = get("socket").and_then(|value| {
@@ -206,5 +207,5 @@ fn status(tops: &[Table<'_>], agent: &Agent) -> Option<StatusConfig> {
         value.read(group, "\"adm\"");
     }
     let name = &agent.name;
-    Some(StatusConfig { socket: socket.unwrap_or_else(|| PathBuf::from(format!("/run/{name}/{name}.sock"))) })
+    StatusConfig { socket: socket.unwrap_or_else(|| PathBuf::from(format!("/run/{name}/{name}.sock"))) }
 }

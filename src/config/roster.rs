@@ -11,8 +11,10 @@ use super::fill::Fill;
 use super::keys::{KEY, ROSTER, WAIT, nearest};
 use super::names::Names;
 use super::problem::Wrong;
-use super::table::{Table, Value};
-use super::{AboveMax, Bounds, Guard, KeyConfig, KeyFormat, Pick, RegistryConfig, RosterConfig, Wait, scalar};
+use super::registry::Registries;
+use super::table::Table;
+use super::value::Value;
+use super::{AboveMax, Bounds, Guard, KeyConfig, KeyFormat, Pick, RosterConfig, Wait, scalar};
 
 /// What templates have under these names already, and words that Tera reads as something else than a name.
 const RESERVED: [&str; 16] = [
@@ -28,7 +30,7 @@ pub(super) struct Followed<'a> {
     /// Fills in paths.
     pub fill: &'a Fill<'a>,
     /// Every registry; the first is the default.
-    pub registries: &'a [Arc<RegistryConfig>],
+    pub registries: &'a Registries,
     /// The names of rosters and keys so far.
     pub names: Names,
 }
@@ -139,14 +141,14 @@ impl Followed<'_> {
     /// The registry that a table names, or the default one.
     fn registry(&self, table: &Table<'_>) -> Option<Arc<str>> {
         let Some(value) = table.get("registry") else {
-            return self.registries.first().map(|registry| registry.name.clone());
+            return self.registries.usable.first().map(|registry| registry.name.clone());
         };
         let name = value.text("\"main\"")?;
-        let found = self.registries.iter().find(|registry| &*registry.name == name);
-        if found.is_none() {
-            let known = || self.registries.iter().map(|registry| &*registry.name);
-            let hint = nearest(name, known()).map_or_else(
-                || format!("there is {}", known().collect::<Vec<_>>().join(", ")),
+        let found = self.registries.usable.iter().find(|registry| &*registry.name == name);
+        let names = &self.registries.names;
+        if found.is_none() && !names.has(name) {
+            let hint = nearest(name, names.all()).map_or_else(
+                || format!("there is {}", names.all().collect::<Vec<_>>().join(", ")),
                 |near| format!("did you mean {near:?}?"),
             );
             value.wrong(Wrong::new(format!("there is no registry {name:?}"), hint));

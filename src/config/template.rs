@@ -8,13 +8,14 @@ use std::time::Duration;
 use nix::unistd::{Group, User};
 use toml::de::DeValue;
 
-use super::command::{command, refuse_shell_path, reload};
+use super::command::{command, reload, shell_path};
 use super::file::refuse_open;
 use super::fill::Fill;
 use super::keys::{CONFD, TEMPLATE};
 use super::names::Names;
 use super::problem::{Report, Wrong};
-use super::table::{Table, Value};
+use super::table::Table;
+use super::value::Value;
 use super::{Reload, TemplateConfig, scalar};
 
 /// `check_timeout` and `reload_timeout`, unless written.
@@ -57,10 +58,10 @@ impl Written<'_> {
         let reload = table.get("reload_cmd").and_then(|value| reload(&value));
         if let (Some(value), Some(dest)) = (dest_value, &dest) {
             if let Some(check) = &check {
-                refuse_shell_path(check, "check_cmd", dest, &value);
+                value.accept(shell_path(check, "check_cmd", dest));
             }
             if let Some(Reload::Command(reload)) = &reload {
-                refuse_shell_path(reload, "reload_cmd", dest, &value);
+                value.accept(shell_path(reload, "reload_cmd", dest));
             }
         }
         let duration = |key, default| table.get(key).and_then(|value| value.timeout("\"30s\"")).unwrap_or(default);
@@ -111,6 +112,7 @@ impl Written<'_> {
         if let Some(other) = self.dests.insert(plain, place) {
             let message = format!("{} is written by the template at {other} already", dest.display());
             value.wrong(Wrong::new(message, "a file has one template: give one of the two another dest"));
+            return None;
         }
         Some(dest)
     }
@@ -129,7 +131,7 @@ impl Written<'_> {
 }
 
 /// Whether a source is a file that can be read.
-fn is_template(src: &str, file: &Path, template_dir: &Path) -> Result<(), Wrong> {
+pub(super) fn is_template(src: &str, file: &Path, template_dir: &Path) -> Result<(), Wrong> {
     let shown = file.display();
     match std::fs::metadata(file) {
         Ok(meta) if meta.is_dir() => Err(Wrong::new(format!("the template {shown} is a folder"), "name a file in it")),
@@ -141,8 +143,13 @@ fn is_template(src: &str, file: &Path, template_dir: &Path) -> Result<(), Wrong>
     }
 }
 
+/// Whether a destination's text names a folder rather than a file.
+pub(super) fn is_folder(text: &str) -> bool {
+    matches!(text.rsplit('/').next(), Some("" | "." | ".."))
+}
+
 /// A path without `.` and `..`, by its letters alone: what is on disk may not be there yet.
-fn normal(path: &Path) -> PathBuf {
+pub(super) fn normal(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {
@@ -184,18 +191,12 @@ fn id(table: &Table<'_>, key: &'static str, number_key: &'static str, find: &Fin
         value.wrong(Wrong::new(message, format!("leave one of the two out; rosterd's own word is `{key}`")));
     }
     let value = named.or(numbered)?;
-    let number = match value.raw() {
-        DeValue::Integer(_) => value.count("0")?,
-        _ => {
-            let text = value.text("\"root\"")?;
-            if scalar::is_digits(text) {
-                value.accept(
-                    text.parse().map_err(|_| Wrong::new(format!("{text} is over all ids"), "write a smaller one")),
-                )?
-            } else {
-                value.accept(find(text))?
-            }
-        }
+    let number = if let DeValue::Integer(_) = value.raw() {
+        value.count("0")?
+    } else {
+        let text = value.text("\"root\"")?;
+        let over = |_| Wrong::new(format!("{text} is over all ids"), "write a smaller one");
+        value.accept(if scalar::is_digits(text) { text.parse().map_err(over) } else { find(text) })?
     };
     if number == u32::MAX {
         // chown(2) takes it for "leave it as it is".

@@ -1,0 +1,236 @@
+//! One value as it is written: typed reading that reports what does not fit, at its place, and goes on.
+//!
+//! A reader gives `None` after it has reported, so that a caller takes a default and the next problem is found too.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::file::Source;
+use super::fill::Fill;
+use super::keys::{TableKeys, nearest};
+use super::problem::{Report, Wrong};
+use super::scalar;
+use super::table::Table;
+
+/// A value, and the key that it is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value<'a> {
+    /// The file that it stands in.
+    pub source: &'a Source,
+    /// Where problems go.
+    pub report: &'a Report,
+    /// Its key, for messages.
+    pub key: &'a str,
+    /// Whether this is one of several in a list.
+    item: bool,
+    written: &'a DeValue<'a>,
+    span: (usize, usize),
+}
+
+/// What a value is, in words.
+pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+impl<'a> Value<'a> {
+    /// A value as it stands in a table; `key` as it is spelled there.
+    pub fn new(
+        source: &'a Source,
+        report: &'a Report,
+        key: &'a str,
+        written: &'a DeValue<'a>,
+        span: Range<usize>,
+    ) -> Self {
+        Self { source, report, key, item: false, written, span: (span.start, span.end) }
+    }
+
+    /// The bytes of the file that it stands at.
+    pub fn span(&self) -> Range<usize> {
+        self.span.0..self.span.1
+    }
+
+    /// Reports a problem with this value.
+    pub fn wrong(&self, wrong: Wrong) {
+        self.report.wrong(self.source.problem(self.span(), wrong));
+    }
+
+    /// Reports a problem with a part of this value's text; with all of it where the part cannot be found as written.
+    pub fn wrong_part(&self, part: &str, wrong: Wrong) {
+        let found = self.source.text.get(self.span()).and_then(|written| written.find(part));
+        let span = found.map_or(self.span(), |at| self.span.0 + at..self.span.0 + at + part.len());
+        self.report.wrong(self.source.problem(span, wrong));
+    }
+
+    /// Reports a value of the wrong kind; `example` is what one may write.
+    pub fn wrong_kind(&self, must: &str, example: &str) {
+        let (what, is) = (if self.item { "an element of " } else { "" }, kind(self.written));
+        let message = format!("{what}`{}` is {is}, and must be {must}", self.key);
+        self.wrong(Wrong::new(message, format!("write {} = {example}", self.key)));
+    }
+
+    /// What the reader of a part says, or a report of why not.
+    pub fn accept<T>(&self, read: Result<T, Wrong>) -> Option<T> {
+        read.map_err(|wrong| self.wrong(wrong)).ok()
+    }
+
+    /// The value itself, for what takes several kinds.
+    pub fn raw(&self) -> &'a DeValue<'a> {
+        self.written
+    }
+
+    /// A string that is not empty and has no control characters: neither a path nor a name has them.
+    pub fn text(&self, example: &str) -> Option<&'a str> {
+        let DeValue::String(text) = self.written else {
+            self.wrong_kind("a string", example);
+            return None;
+        };
+        if text.is_empty() || text.chars().any(char::is_control) {
+            let what = if text.is_empty() { "is empty" } else { "holds a control character" };
+            self.wrong(Wrong::new(format!("`{}` {what}", self.key), format!("write {} = {example}", self.key)));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A string with its variables filled in; what comes of that is not empty and has no control characters either.
+    pub fn filled(&self, fill: &Fill<'_>, example: &str) -> Option<String> {
+        let text = self.text(example)?;
+        match fill.fill(text) {
+            Ok(filled) if filled.is_empty() || filled.chars().any(char::is_control) => {
+                let message = format!("`{}` becomes {filled:?}, which is empty or holds a control character", self.key);
+                self.wrong(Wrong::new(message, "give the variables in it another value"));
+                None
+            }
+            Ok(filled) => Some(filled),
+            Err((part, wrong)) => {
+                self.wrong_part(&part, wrong);
+                None
+            }
+        }
+    }
+
+    /// A text that one of `scalar`'s readers understands.
+    pub fn read<T>(&self, read: fn(&str) -> Result<T, Wrong>, example: &str) -> Option<T> {
+        self.text(example).and_then(|text| self.accept(read(text)))
+    }
+
+    /// How long something takes.
+    pub fn duration(&self, example: &str) -> Option<Duration> {
+        self.read(scalar::duration, example)
+    }
+
+    /// How long something may take, which is never 0.
+    pub fn timeout(&self, example: &str) -> Option<Duration> {
+        let duration = self.duration(example)?;
+        if duration.is_zero() {
+            let wrong =
+                Wrong::new(format!("`{}` is 0, and nothing is done in no time", self.key), "write a longer one");
+            self.wrong(wrong);
+            return None;
+        }
+        Some(duration)
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self) -> Option<bool> {
+        if let DeValue::Boolean(value) = self.written {
+            return Some(*value);
+        }
+        self.wrong_kind("true or false", "true");
+        None
+    }
+
+    /// How many.
+    pub fn count<T: TryFrom<i64>>(&self, example: &str) -> Option<T> {
+        let DeValue::Integer(number) = self.written else {
+            self.wrong_kind("a whole number", example);
+            return None;
+        };
+        let count = scalar::integer(number).and_then(|number| T::try_from(number).ok());
+        if count.is_none() {
+            let message = format!("`{}` is {}, which cannot be counted", self.key, number);
+            self.wrong(Wrong::new(message, format!("write {} = {example}", self.key)));
+        }
+        count
+    }
+
+    /// One of some words.
+    pub fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
+        let words: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
+        let text = self.text(words.first().map_or("", String::as_str))?;
+        let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
+        if chosen.is_none() {
+            let hint = nearest(text, choices.iter().map(|(word, _)| *word))
+                .map_or_else(|| format!("write one of {}", words.join(", ")), |near| format!("did you mean {near:?}?"));
+            self.wrong(Wrong::new(format!("`{}` cannot be {text:?}", self.key), hint));
+        }
+        chosen
+    }
+
+    /// A place on this host's disk, absolute: a relative one is relative to the file that it stands in.
+    pub fn path(&self, example: &str) -> Option<PathBuf> {
+        self.text(example).map(|text| self.source.base.join(text))
+    }
+
+    /// The elements of a list.
+    pub fn items(&self, example: &str) -> Option<Vec<Value<'a>>> {
+        let DeValue::Array(list) = self.written else {
+            self.wrong_kind("a list", example);
+            return None;
+        };
+        let item = |value: &'a Spanned<DeValue<'a>>| {
+            // As above: what is broken has the place of the whole.
+            let span = if value.span() == (0..0) { self.span } else { (value.span().start, value.span().end) };
+            Value { written: value.get_ref(), item: true, span, ..*self }
+        };
+        Some(list.iter().map(item).collect())
+    }
+
+    /// The keys and values of a table that takes any key.
+    pub fn map(&self, example: &str) -> Option<Vec<Value<'a>>> {
+        let DeValue::Table(entries) = self.written else {
+            self.wrong_kind("a table", example);
+            return None;
+        };
+        Some(Table::any(self.source, self.report, entries).collect())
+    }
+
+    /// A table.
+    pub fn table(&self, keys: &'static [&'static TableKeys], example: &str) -> Option<Table<'a>> {
+        let DeValue::Table(entries) = self.written else {
+            self.wrong_kind("a table", example);
+            return None;
+        };
+        Some(Table::new(self.source, self.report, keys, entries, self.span()))
+    }
+
+    /// `[[name]]`: a list of tables.
+    pub fn tables(&self, keys: &'static [&'static TableKeys]) -> Vec<Table<'a>> {
+        let DeValue::Array(list) = self.written else {
+            let name = self.key;
+            self.wrong(Wrong::new(
+                format!("`{name}` is {}, and there may be several", kind(self.written)),
+                format!("write [[{name}]] with two brackets"),
+            ));
+            return Vec::new();
+        };
+        let example = format!("[{{ … }}], or a table that begins with [[{}]]", self.key);
+        let item = |value: &'a Spanned<DeValue<'a>>| {
+            let span = (value.span().start, value.span().end);
+            Value { written: value.get_ref(), span, ..*self }.table(keys, &example)
+        };
+        list.iter().filter_map(item).collect()
+    }
+}

@@ -1,0 +1,386 @@
+//! What is wrong with files as a whole, with their TOML and with their keys.
+
+use std::fs;
+
+use super::{Home, told};
+
+#[test]
+fn unknown_keys_are_told_with_what_was_meant() {
+    insta::assert_snapshot!(told(
+        r#"
+[agnet]
+name = "x"
+[[roster]]
+path = "/services/web"
+mim = 2
+colour = "red"
+"#,
+    ), @r#"
+    error: unknown key `agnet` in the top level
+     --> rosterd.toml:3:2
+      |
+    3 | [agnet]
+      |  ^^^^^
+      |
+      = help: did you mean `agent`?
+
+    error: unknown key `mim` in [[roster]]
+     --> rosterd.toml:7:1
+      |
+    7 | mim = 2
+      | ^^^
+      |
+      = help: did you mean `min`?
+
+    error: unknown key `colour` in [[roster]]
+     --> rosterd.toml:8:1
+      |
+    8 | colour = "red"
+      | ^^^^^^
+      |
+      = help: [[roster]] takes above_max, hold_max, max, max_shrink, min, name, path, payload, pick, registry, wait
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn broken_toml_and_unknown_keys_at_once() {
+    insta::assert_snapshot!(told(
+        r#"
+[[roster]]
+path = "/s/web"
+min =
+mim = 2
+max = 5 5
+[[template]
+src = "a.tera"
+mode = 0644
+dset = "x"
+"#,
+    ), @r#"
+    error: a value is missing
+     --> rosterd.toml:5:6
+      |
+    5 | min =
+      |      ^
+      |
+      = help: write one after the =
+
+    error: unknown key `mim` in [[roster]]
+     --> rosterd.toml:6:1
+      |
+    6 | mim = 2
+      | ^^^
+      |
+      = help: did you mean `min`?
+
+    error: this is no value
+     --> rosterd.toml:7:7
+      |
+    7 | max = 5 5
+      |       ^^^
+      |
+      = help: a text stands in quotes, as in "text"; a line holds one key and one value
+
+    error: unclosed array table, expected `]`
+     --> rosterd.toml:8:12
+      |
+    8 | [[template]
+      |            ^
+      |
+      = help: a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]
+
+    4 problems
+    "#);
+}
+
+#[test]
+fn a_key_stands_once() {
+    insta::assert_snapshot!(told("[[roster]]\npath = \"/a\"\npath = \"/b\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\ndst = \"/etc/b\"\n"), @r#"
+    error: the key is there already
+     --> rosterd.toml:4:1
+      |
+    4 | path = "/b"
+      | ^^^^
+      |
+      = help: each key stands once: leave one out
+
+    error: `dst` says the same as `dest`
+     --> rosterd.toml:8:1
+      |
+    8 | dst = "/etc/b"
+      | ^^^
+      |
+      = help: leave one of the two out; rosterd's own word is `dest`
+
+    2 problems
+    "#);
+}
+
+#[test]
+fn two_files_at_once() {
+    insta::assert_snapshot!(Home::new(&[
+        ("rosterd.toml", "registry.url = \"zk://a\"\n[agent]\nnam = \"x\"\n"),
+        ("conf.d/b.toml", "include = [\"x\"]\n[[roster]]\npath = \"x\"\n[agent]\n"),
+        ("conf.d/a.toml", "[vars]\na = 1\n[[roster]]\nmin = \"1\"\npath = \"/x\"\n"),
+    ])
+    .told(), @r#"
+    error: unknown key `nam` in [agent]
+     --> rosterd.toml:3:1
+      |
+    3 | nam = "x"
+      | ^^^
+      |
+      = help: did you mean `name`?
+
+    error: `min` is a string, and must be a whole number
+     --> conf.d/a.toml:4:7
+      |
+    4 | min = "1"
+      |       ^^^
+      |
+      = help: write min = 1
+
+    error: an included file includes nothing itself
+     --> conf.d/b.toml:1:11
+      |
+    1 | include = ["x"]
+      |           ^^^^^
+      |
+      = help: write this pattern into `include` of the main file
+
+    error: "x" cannot be followed: a path in the registry begins with /
+     --> conf.d/b.toml:3:8
+      |
+    3 | path = "x"
+      |        ^^^
+      |
+      = help: write path = "/services/web"
+
+    error: [agent] stands at rosterd.toml:2 already
+     --> conf.d/b.toml:4:1
+      |
+    4 | [agent]
+      | ^^^^^^^
+      |
+      = help: write all of it in one place
+
+    5 problems in 3 files
+    "#);
+}
+
+#[test]
+fn an_include_that_is_not_there() {
+    insta::assert_snapshot!(Home::new(&[("rosterd.toml", "include = [\"extra.toml\", \"none-*.toml\", \"a***\", 5]\nregistry.url = \"zk://a\"\n")]).told(), @r#"
+    error: the included file "extra.toml" does not exist
+     --> rosterd.toml:1:12
+      |
+    1 | include = ["extra.toml", "none-*.toml", "a***", 5]
+      |            ^^^^^^^^^^^^
+      |
+      = help: make it, or write a pattern with a *, which may match nothing
+
+    error: "a***" is no pattern: wildcards are either regular `*` or recursive `**`
+     --> rosterd.toml:1:41
+      |
+    1 | include = ["extra.toml", "none-*.toml", "a***", 5]
+      |                                         ^^^^^^
+      |
+      = help: write a path, in which * stands for any part of a name
+
+    error: an element of `include` is a whole number, and must be a string
+     --> rosterd.toml:1:49
+      |
+    1 | include = ["extra.toml", "none-*.toml", "a***", 5]
+      |                                                 ^
+      |
+      = help: write include = ["conf.d/*.toml"]
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    insta::assert_snapshot!(Home::new(&[]).told(), @"
+    error: the configuration file cannot be read: No such file or directory (os error 2)
+    --> rosterd.toml
+     = help: name another with -c FILE or $ROSTERD_CONFIG, or see to it that rosterd's user may read this one
+
+    1 problem
+    ");
+}
+
+#[test]
+fn a_file_that_is_no_text() {
+    insta::assert_snapshot!({
+        let home = Home::new(&[("rosterd.toml", "")]);
+        fs::write(home.path("rosterd.toml"), b"a = 1\nb = \"\xff\"\n").unwrap();
+        home.told()
+    }, @"
+    error: line 2 holds bytes that are not UTF-8
+    --> rosterd.toml
+     = help: TOML is UTF-8: save the file in that encoding
+
+    1 problem
+    ");
+}
+
+#[test]
+fn what_everyone_may_write_is_refused() {
+    insta::assert_snapshot!({
+        let home = Home::new(&[(
+            "rosterd.toml",
+            "registry.url = \"zk://a\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\n",
+        )]);
+        home.mode("rosterd.toml", 0o666).mode("templates", 0o777).mode("templates/a.tera", 0o646).told()
+    }, @r#"
+    error: the configuration file rosterd.toml can be written by everyone
+    --> rosterd.toml
+     = help: chmod o-w rosterd.toml
+
+    error: template_dir templates can be written by everyone
+    --> rosterd.toml
+     = help: chmod o-w templates
+
+    error: the template templates/a.tera can be written by everyone
+     --> rosterd.toml:3:7
+      |
+    3 | src = "a.tera"
+      |       ^^^^^^^^
+      |
+      = help: chmod o-w templates/a.tera
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn what_comes_later_is_not_passed_over() {
+    insta::assert_snapshot!(told(
+        r#"
+[[roster]]
+path = "/s/web"
+where = "zone == 'a'"
+[[template]]
+src = "a.tera"
+dest = "/etc/a"
+write = "inplace"
+symlink = "refuse"
+on_reload_failure = "rollback"
+block = "x"
+[[service]]
+name = "x"
+port = 1
+[exec]
+cmd = "x"
+[status]
+listen = "127.0.0.1:9189"
+"#,
+    ), @r#"
+    error: `where` is not supported by this version
+     --> rosterd.toml:5:1
+      |
+    5 | where = "zone == 'a'"
+      | ^^^^^
+      |
+      = help: take `where` out: rosterd does not pass over what it cannot do
+
+    error: write = "inplace" is not supported by this version
+     --> rosterd.toml:9:1
+      |
+    9 | write = "inplace"
+      | ^^^^^
+      |
+      = help: leave it out; this version does write = atomic
+
+    error: on_reload_failure = "rollback" is not supported by this version
+      --> rosterd.toml:11:1
+       |
+    11 | on_reload_failure = "rollback"
+       | ^^^^^^^^^^^^^^^^^
+       |
+       = help: leave it out; this version does on_reload_failure = retry
+
+    error: `block` is not supported by this version
+      --> rosterd.toml:12:1
+       |
+    12 | block = "x"
+       | ^^^^^
+       |
+       = help: take `block` out: rosterd does not pass over what it cannot do
+
+    error: `service` is not supported by this version
+      --> rosterd.toml:13:3
+       |
+    13 | [[service]]
+       |   ^^^^^^^
+       |
+       = help: take `service` out: rosterd does not pass over what it cannot do
+
+    error: `exec` is not supported by this version
+      --> rosterd.toml:16:2
+       |
+    16 | [exec]
+       |  ^^^^
+       |
+       = help: take `exec` out: rosterd does not pass over what it cannot do
+
+    error: `listen` is not supported by this version
+      --> rosterd.toml:19:1
+       |
+    19 | listen = "127.0.0.1:9189"
+       | ^^^^^^
+       |
+       = help: take `listen` out: rosterd does not pass over what it cannot do
+
+    7 problems
+    "#);
+}
+
+#[test]
+fn confd_resources_belong_into_included_files() {
+    insta::assert_snapshot!(Home::new(&[
+        ("rosterd.toml", "registry.url = \"zk://a\"\n[template]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\n"),
+        (
+            "conf.d/nginx.toml",
+            "[template]\nsrc = \"b.tera\"\ndest = \"/etc/b\"\nkeys = \"/x\"\nprefix = 5\nuid = 0\nowner = \"root\"\n",
+        ),
+    ])
+    .told(), @r#"
+    error: `template` is a table, and there may be several
+     --> rosterd.toml:2:1
+      |
+    2 | [template]
+      | ^^^^^^^^^^
+      |
+      = help: write [[template]] with two brackets
+
+    error: `keys` is a string, and must be a list
+     --> conf.d/nginx.toml:4:8
+      |
+    4 | keys = "/x"
+      |        ^^^^
+      |
+      = help: write keys = ["/services/web"]
+
+    error: `prefix` is a whole number, and must be a string
+     --> conf.d/nginx.toml:5:10
+      |
+    5 | prefix = 5
+      |          ^
+      |
+      = help: write prefix = "/production"
+
+    error: `uid` says the same as `owner`
+     --> conf.d/nginx.toml:6:7
+      |
+    6 | uid = 0
+      |       ^
+      |
+      = help: leave one of the two out; rosterd's own word is `owner`
+
+    4 problems in 2 files
+    "#);
+}

@@ -1,0 +1,240 @@
+//! What is right, and what comes of it: values, defaults, overrides and differences.
+
+use std::fs;
+
+use rosterd::config::{Command, Config, Loaded, Overrides, delta};
+
+use super::Home;
+
+/// A configuration that uses every kind of thing.
+const GOOD: &str = r#"
+include = ["conf.d/*.toml", "none/*.toml"]
+
+[registry]
+url = "zk://zk1,[::1]:2182/{{ env.STAGE }}"
+session_timeout = "6s"
+auth = [{ scheme = "digest", file = "zk.auth" }]
+watches = "oneshot"
+
+[agent]
+name = "rosterd-b"
+log_format = "json"
+on_stop = "keep"
+
+[vars]
+zone = "west"
+ports = [1, 2.5, true, 2026-11-20]
+
+[[roster]]
+path = "/services/{{ vars.zone }}/memcached"
+payload = "nextdoor"
+min = 2
+max = 5
+above_max = "hold"
+pick = "spread"
+wait = "1s"
+max_shrink = "30%"
+hold_max = "1h"
+
+[[roster]]
+path = "/services/*/live"
+min = 0
+wait = { min = "1s", max = "3s" }
+
+[[key]]
+name = "settings"
+path = "/config/app"
+format = "json"
+
+[[template]]
+src = "a.tera"
+dest = "/etc/{{ host.name }}/a.cfg"
+perms = "0640"
+user = "root"
+check_cmd = "check {{ src }}"
+command = ["reload", "{{.dest}}"]
+command_timeout = "5s"
+reload_retries = 3
+create_dest_dirs = true
+env = { TZ = "UTC" }
+write = "atomic"
+"#;
+
+fn good() -> Home {
+    let home = Home::new(&[
+        ("rosterd.toml", GOOD),
+        ("zk.auth", "user:pass:word\n"),
+        (
+            "conf.d/confd.toml",
+            "[template]\nsrc = \"b.tera\"\ndest = \"out/b\"\nkeys = [\"/x\"]\nprefix = \"/p\"\nuid = 0\ngid = 0\nmode = \"0600\"\n\
+             reload_cmd = { signal = \"SIGHUP\", pid_file = \"/run/b.pid\" }\n",
+        ),
+    ]);
+    home.mode("zk.auth", 0o600);
+    home
+}
+
+fn overrides() -> Overrides {
+    let env = [("STAGE".to_owned(), "prod".to_owned())].into();
+    Overrides { registry: None, env, host_name: "web1".into() }
+}
+
+/// The same things by name, with nothing but what must be written.
+const PLAIN: &str = r#"
+[registry]
+url = "zk://zk1"
+
+[[roster]]
+path = "/memcached"
+
+[[roster]]
+path = "/services/*"
+
+[[key]]
+name = "settings"
+path = "/config"
+
+[[template]]
+src = "b.tera"
+dest = "a.cfg"
+
+[[template]]
+src = "a.tera"
+dest = "b"
+"#;
+
+#[test]
+fn what_is_written_is_what_holds() {
+    let home = good();
+    let Loaded { config, warnings, files } = home.load_with(&overrides()).unwrap();
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(files, [home.path("rosterd.toml"), home.path("conf.d/confd.toml")]);
+    assert!(!format!("{config:?}").contains("pass:word"), "the secret is shown");
+    assert_eq!(config.registries[0].auth[0].secret, b"user:pass:word");
+    assert_eq!(config.templates[0].env, [("TZ".to_owned(), "UTC".to_owned())].into());
+    // A check's places are filled in for every stage, a reload's once.
+    assert_eq!(config.templates[0].check, Some(Command::Shell("check {{ src }}".into())));
+
+    // Every default, and what takes its place.
+    let plain = Home::new(&[("rosterd.toml", PLAIN)]);
+    let defaults = plain.load().unwrap().config;
+    let differences = delta(&defaults, &config).join("\n");
+    insta::assert_snapshot!(home.stable(&plain.stable(&differences)), @r#"
+    registry default changed: auth none → zk.auth, session_timeout 10s → 6s, url zk://zk1:2181 → zk://zk1:2181,[::1]:2182/prod, watches auto → oneshot
+    agent changed: log_format text → json, name rosterd → rosterd-b, socket /run/rosterd/rosterd.sock → /run/rosterd-b/rosterd-b.sock, state_dir /var/lib/rosterd → /var/lib/rosterd-b, template_dir templates → templates
+    vars changed: ports none → [1,2.5,true,"2026-11-20"], zone none → "west"
+    roster memcached changed: above_max cut → hold, hold_max 15m → 1h, max none → 5, max_shrink 50% → 30%, min 1 → 2, path /memcached → /services/west/memcached, payload auto → nextdoor, pick first → spread, wait 200ms:2s → 1s:4s
+    roster services changed: min 1 → 0, path /services/* → /services/*/live, wait 200ms:2s → 1s:3s
+    key settings changed: format text → json, path /config → /config/app
+    template a.cfg changed: check_cmd none → check {{ src }}, dest a.cfg → /etc/web1/a.cfg, env none → TZ, make_dirs false → true, mode none → 0640, owner none → 0, reload_cmd none → reload /etc/web1/a.cfg, reload_retries unlimited → 3, reload_timeout 30s → 5s, src b.tera → a.tera
+    template b changed: dest b → conf.d/out/b, group none → 0, mode none → 0600, owner none → 0, reload_cmd none → SIGHUP to the pid in /run/b.pid, src a.tera → b.tera
+    "#);
+}
+
+#[test]
+fn the_command_line_names_another_registry() {
+    let home = good();
+    let registry = Some("zk://other:1".to_owned());
+    let config = home.load_with(&Overrides { registry, ..overrides() }).unwrap().config;
+    assert_eq!(config.registries[0].url.to_string(), "zk://other:1");
+    assert_eq!(config.registries[0].session_timeout.as_secs(), 6, "the other settings stay");
+
+    let bare = Home::new(&[("rosterd.toml", "[[roster]]\npath = \"/s/web\"\n")]);
+    let with = |url: &str| bare.load_with(&Overrides { registry: Some(url.to_owned()), ..overrides() });
+    assert_eq!(&*with("dir:/srv/reg").unwrap().config.rosters[0].registry, "default");
+    insta::assert_snapshot!(bare.stable(&with("zk:/zk1").unwrap_err().to_string()), @r#"
+    error: "zk:/zk1" is no registry
+    --> --registry or $ROSTERD_REGISTRY
+     = help: write zk://HOST:PORT,HOST:PORT, zks:// for TLS, or dir:PATH
+
+    1 problem
+    "#);
+}
+
+#[test]
+fn the_log_says_what_differs() {
+    let home = good();
+    let old = home.load_with(&overrides()).unwrap().config;
+    assert_eq!(delta(&old, &old), [""; 0]);
+    let text = GOOD
+        .replace("min = 2", "min = 3")
+        .replace("max = 5", "# max")
+        .replace("zone = \"west\"", "zone = \"east\"")
+        .replace("\"/services/*/live\"", "\"/other/*/live\"")
+        .replace("TZ = \"UTC\"", "TZ = \"CET\"")
+        .replace("session_timeout = \"6s\"", "")
+        .replace("log_format = \"json\"", "");
+    home.write("rosterd.toml", &text);
+    fs::remove_file(home.path("conf.d/confd.toml")).unwrap();
+    let new = home.load_with(&overrides()).unwrap().config;
+    insta::assert_snapshot!(home.stable(&delta(&old, &new).join("\n")), @r#"
+    registry default changed: session_timeout 6s → 10s
+    agent changed: log_format json → text
+    vars changed: zone "west" → "east"
+    roster memcached changed: max 5 → none, min 2 → 3, path /services/west/memcached → /services/east/memcached
+    roster services removed
+    roster other added
+    template a.cfg changed: values in its env
+    template b removed
+    "#);
+
+    home.write("zk.auth", "user:other\n").mode("zk.auth", 0o600);
+    let newest = home.load_with(&overrides()).unwrap().config;
+    insta::assert_snapshot!(home.stable(&delta(&new, &newest).join("\n")), @"registry default changed: its credentials");
+}
+
+#[test]
+fn a_stranger_s_file_is_warned_of() {
+    let home = Home::new(&[("rosterd.toml", "registry.url = \"zk://a\"\n")]);
+    if std::os::unix::fs::chown(home.path("rosterd.toml"), Some(12345), None).is_err() {
+        // Only root can give a file away, so only root can make this case.
+        return;
+    }
+    let warnings = home.load().unwrap().warnings.join("\n");
+    insta::assert_snapshot!(home.stable(&warnings), @"the configuration file rosterd.toml belongs to user 12345, who is neither root nor rosterd's own user, and decides what rosterd does");
+}
+
+#[test]
+fn templates_may_stand_on_the_command_line() {
+    let home = Home::new(&[]);
+    let dest = |name: &str| home.path(name).display().to_string();
+    let src = dest("templates/a.tera");
+    let registry = Some("zk://zk1/x".to_owned());
+    let overrides = Overrides { registry, ..overrides() };
+    let config = |specs: &[String]| Config::from_flag_templates(specs, &overrides);
+
+    let two = config(&[format!("{src}:{}", dest("out/a")), format!("{src}:{}:kill -HUP 1: {{{{ dest }}}}", dest("b"))]);
+    let two = two.unwrap();
+    assert_eq!(two.registries[0].url.to_string(), "zk://zk1:2181/x");
+    assert_eq!((&*two.templates[0].name, &two.templates[0].reload), ("a", &None));
+    assert_eq!(two.templates[1].reload.as_ref().unwrap().to_string(), format!("kill -HUP 1: {}", dest("b")));
+
+    let wrong = config(&[
+        src.clone(),
+        format!("{}:{}", dest("none.tera"), dest("c")),
+        format!("{src}:{}", dest("b")),
+        format!("{src}:{}:reload {{{{ dest }}}}", dest("b;")),
+        format!("{src}:{}/b", dest("x/..")),
+    ]);
+    insta::assert_snapshot!(home.stable(&wrong.unwrap_err().to_string()), @r#"
+    error: "templates/a.tera" is no IN:OUT or IN:OUT:CMD
+    --> --template templates/a.tera
+     = help: write TEMPLATE:FILE:COMMAND
+
+    error: the template "none.tera" cannot be found: No such file or directory (os error 2)
+    --> --template none.tera:c
+     = help: a relative src is looked for in template_dir, which is /work/wt/config
+
+    error: the path "b;" has ';', which may mean something to the shell that runs `CMD`
+    --> --template templates/a.tera:b;:reload {{ dest }}
+     = help: write CMD as a list, which no shell reads: ["program", "{{ dest }}"]
+
+    error: another template writes x/../b, or a file of this name
+    --> --template templates/a.tera:x/../b
+     = help: give one of the two another OUT, or write a configuration file
+
+    4 problems in 4 files
+    "#);
+    let nowhere = Overrides { registry: None, ..overrides.clone() };
+    assert!(Config::from_flag_templates(&[], &nowhere).is_err(), "a registry is needed");
+}

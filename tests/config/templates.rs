@@ -1,0 +1,337 @@
+//! What is wrong with templates and their commands.
+
+use super::told;
+
+#[test]
+fn modes() {
+    insta::assert_snapshot!(told(
+        r#"
+[[template]]
+src = "a.tera"
+dest = "/etc/a"
+mode = 644
+[[template]]
+src = "a.tera"
+dest = "/etc/b"
+mode = 0o640
+[[template]]
+src = "a.tera"
+dest = "/etc/c"
+mode = "u=rw"
+[[template]]
+src = "a.tera"
+dest = "/etc/d"
+mode = "10000"
+"#,
+    ), @r#"
+    error: `mode` is a whole number, and must be a string of octal digits
+     --> rosterd.toml:6:8
+      |
+    6 | mode = 644
+      |        ^^^
+      |
+      = help: write mode = "0644"
+
+    error: `mode` is a whole number, and must be a string of octal digits
+      --> rosterd.toml:10:8
+       |
+    10 | mode = 0o640
+       |        ^^^^^
+       |
+       = help: write mode = "0640"
+
+    error: "u=rw" is no mode
+      --> rosterd.toml:14:8
+       |
+    14 | mode = "u=rw"
+       |        ^^^^^^
+       |
+       = help: write octal digits as chmod takes them, as in "0644"
+
+    error: "10000" is no mode
+      --> rosterd.toml:18:8
+       |
+    18 | mode = "10000"
+       |        ^^^^^^^
+       |
+       = help: write octal digits as chmod takes them, as in "0644"
+
+    4 problems
+    "#);
+}
+
+#[test]
+fn commands() {
+    insta::assert_snapshot!(told(
+        r#"
+[[template]]
+src = "a.tera"
+dest = "/etc/a"
+check_cmd = ""
+reload_cmd = []
+[[template]]
+src = "a.tera"
+dest = "/etc/b"
+check_cmd = "haproxy -f {{ source }}"
+reload_cmd = ["systemctl", 1]
+[[template]]
+src = "a.tera"
+dest = "/etc/c"
+check_cmd = 5
+reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
+"#,
+    ), @r#"
+    error: `check_cmd` is empty
+     --> rosterd.toml:6:13
+      |
+    6 | check_cmd = ""
+      |             ^^
+      |
+      = help: write a command, or leave `check_cmd` out
+
+    error: `reload_cmd` is an empty list
+     --> rosterd.toml:7:14
+      |
+    7 | reload_cmd = []
+      |              ^^
+      |
+      = help: name the program and its arguments, or leave `reload_cmd` out
+
+    error: a command has no "source" to fill in
+      --> rosterd.toml:11:25
+       |
+    11 | check_cmd = "haproxy -f {{ source }}"
+       |                         ^^^^^^^^^^^^
+       |
+       = help: {{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the command's environment; braces that are meant as they are take a space between: { {
+
+    error: an element of `reload_cmd` is a whole number, and must be a string
+      --> rosterd.toml:12:28
+       |
+    12 | reload_cmd = ["systemctl", 1]
+       |                            ^
+       |
+       = help: write reload_cmd = ["haproxy", "-c", "-f", "{{ src }}"]
+
+    error: `check_cmd` is a whole number, and must be a string or a list of strings
+      --> rosterd.toml:16:13
+       |
+    16 | check_cmd = 5
+       |             ^
+       |
+       = help: write check_cmd = "haproxy -c -f {{ src }}"
+
+    error: [[template]] reload_cmd has no `pid_file`
+      --> rosterd.toml:17:14
+       |
+    17 | reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
+       |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: add pid_file = "/run/x.pid"
+
+    error: "HUPP" is no signal
+      --> rosterd.toml:17:25
+       |
+    17 | reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
+       |                         ^^^^^^
+       |
+       = help: write a name as `kill -l` has it: HUP, USR1, USR2
+
+    error: unknown key `pid` in [[template]] reload_cmd
+      --> rosterd.toml:17:33
+       |
+    17 | reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
+       |                                 ^^^
+       |
+       = help: [[template]] reload_cmd takes pid_file, signal
+
+    8 problems
+    "#);
+}
+
+#[test]
+fn a_path_with_shell_characters() {
+    insta::assert_snapshot!(told("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a;b\"\ncheck_cmd = \"check {{ src }}\"\n"), @r#"
+    error: the path "/etc/a;b" has ';', which may mean something to the shell that runs `check_cmd`
+     --> rosterd.toml:4:8
+      |
+    4 | dest = "/etc/a;b"
+      |        ^^^^^^^^^^
+      |
+      = help: write check_cmd as a list, which no shell reads: ["program", "{{ dest }}"]
+
+    1 problem
+    "#);
+}
+
+#[test]
+fn owners() {
+    insta::assert_snapshot!(told(
+        r#"
+[[template]]
+src = "a.tera"
+dest = "/etc/a"
+owner = "nobody-has-this-name"
+group = "nor-this"
+[[template]]
+src = "a.tera"
+dest = "/etc/b"
+owner = -1
+group = "4294967295"
+"#,
+    ), @r#"
+    error: there is no user "nobody-has-this-name" on this host
+     --> rosterd.toml:6:9
+      |
+    6 | owner = "nobody-has-this-name"
+      |         ^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: make it, write its number, or leave it out to keep the file's user as it is
+
+    error: there is no group "nor-this" on this host
+     --> rosterd.toml:7:9
+      |
+    7 | group = "nor-this"
+      |         ^^^^^^^^^^
+      |
+      = help: make it, write its number, or leave it out to keep the file's group as it is
+
+    error: `owner` is -1, which cannot be counted
+      --> rosterd.toml:11:9
+       |
+    11 | owner = -1
+       |         ^^
+       |
+       = help: write owner = 0
+
+    error: 4294967295 is nobody's id
+      --> rosterd.toml:12:9
+       |
+    12 | group = "4294967295"
+       |         ^^^^^^^^^^^^
+       |
+       = help: leave `group` out to keep it as it is
+
+    4 problems
+    "#);
+}
+
+#[test]
+fn destinations_and_sources() {
+    insta::assert_snapshot!(told(
+        r#"
+[[template]]
+src = "no.tera"
+dest = "/etc/"
+[[template]]
+src = "."
+dest = "."
+[[template]]
+dest = ""
+"#,
+    ), @r#"
+    error: the template "no.tera" cannot be found: No such file or directory (os error 2)
+     --> rosterd.toml:4:7
+      |
+    4 | src = "no.tera"
+      |       ^^^^^^^^^
+      |
+      = help: a relative src is looked for in template_dir, which is templates
+
+    error: dest "/etc/" names a folder, and a template writes one file
+     --> rosterd.toml:5:8
+      |
+    5 | dest = "/etc/"
+      |        ^^^^^^^
+      |
+      = help: add the file's name
+
+    error: the template templates/. is a folder
+     --> rosterd.toml:7:7
+      |
+    7 | src = "."
+      |       ^^^
+      |
+      = help: name a file in it
+
+    error: [[template]] has no `src`
+     --> rosterd.toml:9:1
+      |
+    9 | [[template]]
+      | ^^^^^^^^^^^^
+      |
+      = help: add src = "haproxy.cfg.tera"
+
+    error: `dest` is empty
+      --> rosterd.toml:10:8
+       |
+    10 | dest = ""
+       |        ^^
+       |
+       = help: write dest = "/etc/haproxy/haproxy.cfg"
+
+    5 problems
+    "#);
+}
+
+#[test]
+fn a_template_without_anything() {
+    insta::assert_snapshot!(told("[[template]]\n"), @r#"
+    error: [[template]] has no `src`
+     --> rosterd.toml:2:1
+      |
+    2 | [[template]]
+      | ^^^^^^^^^^^^
+      |
+      = help: add src = "haproxy.cfg.tera"
+
+    error: [[template]] has no `dest`
+     --> rosterd.toml:2:1
+      |
+    2 | [[template]]
+      | ^^^^^^^^^^^^
+      |
+      = help: add dest = "/etc/haproxy/haproxy.cfg"
+
+    2 problems
+    "#);
+}
+
+#[test]
+fn environments() {
+    insta::assert_snapshot!(told("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\nenv = { \"A-B\" = \"x\", ROSTERD_DEST = \"x\", N = 1 }\nreload_retries = 0\n"), @r#"
+    error: "A-B" cannot be set for commands
+     --> rosterd.toml:5:9
+      |
+    5 | env = { "A-B" = "x", ROSTERD_DEST = "x", N = 1 }
+      |         ^^^^^
+      |
+      = help: write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own
+
+    error: "ROSTERD_DEST" cannot be set for commands
+     --> rosterd.toml:5:22
+      |
+    5 | env = { "A-B" = "x", ROSTERD_DEST = "x", N = 1 }
+      |                      ^^^^^^^^^^^^
+      |
+      = help: write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own
+
+    error: `N` is a whole number, and must be a string
+     --> rosterd.toml:5:42
+      |
+    5 | env = { "A-B" = "x", ROSTERD_DEST = "x", N = 1 }
+      |                                          ^
+      |
+      = help: write N = "…"
+
+    error: `reload_retries` is 0, and no reload would ever run
+     --> rosterd.toml:6:18
+      |
+    6 | reload_retries = 0
+      |                  ^
+      |
+      = help: write how many tries a reload gets, 1 or more; without any leave reload_cmd out
+
+    4 problems
+    "#);
+}

@@ -1,0 +1,589 @@
+//! What is wrong with registries, rosters, keys and variables.
+
+use super::{Home, told};
+
+#[test]
+fn min_over_max() {
+    insta::assert_snapshot!(told("[[roster]]\npath = \"/s/web\"\nmin = 5\nmax = 3\n[[roster]]\npath = \"/s/db\"\nmax = 0\n"), @"
+    error: min (5) is over max (3)
+     --> rosterd.toml:4:7
+      |
+    4 | min = 5
+      |       ^
+      |
+      = help: write min = 3 or less, or leave max out
+
+    error: max is 0, and would leave no member
+     --> rosterd.toml:8:7
+      |
+    8 | max = 0
+      |       ^
+      |
+      = help: write max = 1 or more, or leave max out
+
+    2 problems
+    ");
+}
+
+#[test]
+fn durations() {
+    insta::assert_snapshot!(told(
+        r#"
+[[roster]]
+path = "/s/web"
+wait = "2s:1s"
+hold_max = "-5m"
+[[roster]]
+path = "/s/db"
+wait = { min = "1s", max = 4 }
+[[template]]
+src = "a.tera"
+dest = "/etc/a"
+check_timeout = 30
+reload_timeout = "0s"
+reload_interval = "5 parsecs"
+"#,
+    ), @r#"
+    error: the quiet time (2s) is over the longest wait (1s)
+     --> rosterd.toml:5:8
+      |
+    5 | wait = "2s:1s"
+      |        ^^^^^^^
+      |
+      = help: write "1s:2s": quiet for the first, but never later than the second
+
+    error: "-5m" is no duration
+     --> rosterd.toml:6:12
+      |
+    6 | hold_max = "-5m"
+      |            ^^^^^
+      |
+      = help: write a number and its unit, as in "500ms", "2s" or "5m"
+
+    error: `max` is a whole number, and must be a string
+     --> rosterd.toml:9:28
+      |
+    9 | wait = { min = "1s", max = 4 }
+      |                            ^
+      |
+      = help: write max = "2s"
+
+    error: `check_timeout` is a whole number, and must be a string
+      --> rosterd.toml:13:17
+       |
+    13 | check_timeout = 30
+       |                 ^^
+       |
+       = help: write check_timeout = "30s"
+
+    error: `reload_timeout` is 0, and nothing is done in no time
+      --> rosterd.toml:14:18
+       |
+    14 | reload_timeout = "0s"
+       |                  ^^^^
+       |
+       = help: write a longer one
+
+    error: "5 parsecs" is no duration
+      --> rosterd.toml:15:19
+       |
+    15 | reload_interval = "5 parsecs"
+       |                   ^^^^^^^^^^^
+       |
+       = help: write a number and its unit, as in "500ms", "2s" or "5m"
+
+    6 problems
+    "#);
+}
+
+#[test]
+fn registries() {
+    insta::assert_snapshot!(Home::new(&[(
+        "rosterd.toml",
+        r#"
+[[registry]]
+url = "zk://zk1:99999"
+[[registry]]
+name = "b"
+url = "zk://,zk2"
+watches = "always"
+[[registry]]
+name = "b"
+url = "zk://zk1//x"
+session_timeout = "0s"
+[[registry]]
+name = "c"
+"#,
+    )])
+    .told(), @r#"
+    error: "99999" is no port
+     --> rosterd.toml:3:7
+      |
+    3 | url = "zk://zk1:99999"
+      |       ^^^^^^^^^^^^^^^^
+      |
+      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between
+
+    error: a server's name is missing
+     --> rosterd.toml:6:7
+      |
+    6 | url = "zk://,zk2"
+      |       ^^^^^^^^^^^
+      |
+      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between
+
+    error: `watches` cannot be "always"
+     --> rosterd.toml:7:11
+      |
+    7 | watches = "always"
+      |           ^^^^^^^^
+      |
+      = help: write one of "auto", "recursive", "oneshot"
+
+    error: the name "b" is taken by the registry at rosterd.toml:5
+     --> rosterd.toml:9:8
+      |
+    9 | name = "b"
+      |        ^^^
+      |
+      = help: give one of the two another `name`
+
+    error: the chroot "//x" is no path: a path in the registry has no empty segment, and no / at its end
+      --> rosterd.toml:10:7
+       |
+    10 | url = "zk://zk1//x"
+       |       ^^^^^^^^^^^^^
+       |
+       = help: write zk://HOST:PORT/name/of/it
+
+    error: `session_timeout` is 0, and nothing is done in no time
+      --> rosterd.toml:11:19
+       |
+    11 | session_timeout = "0s"
+       |                   ^^^^
+       |
+       = help: write a longer one
+
+    error: [registry] has no `url`
+      --> rosterd.toml:12:1
+       |
+    12 | [[registry]]
+       | ^^^^^^^^^^^^
+       |
+       = help: add url = "zk://zk1:2181,zk2:2181"
+
+    7 problems
+    "#);
+}
+
+#[test]
+fn no_registry() {
+    insta::assert_snapshot!(Home::new(&[("rosterd.toml", "[agent]\nname = \"x\"\n")]).told(), @r#"
+    error: no registry is named
+    --> rosterd.toml
+     = help: add [registry] with url = "zk://zk1:2181,zk2:2181", or give --registry URL
+
+    1 problem
+    "#);
+}
+
+#[test]
+fn a_registry_that_is_not_there() {
+    insta::assert_snapshot!(told("[[roster]]\npath = \"/s/web\"\nregistry = \"defualt\"\n"), @r#"
+    error: there is no registry "defualt"
+     --> rosterd.toml:4:12
+      |
+    4 | registry = "defualt"
+      |            ^^^^^^^^^
+      |
+      = help: did you mean "default"?
+
+    1 problem
+    "#);
+}
+
+#[test]
+fn paths_and_names() {
+    insta::assert_snapshot!(told(
+        r#"
+[[roster]]
+path = "services/web"
+[[roster]]
+path = "/services/web-2"
+[[roster]]
+path = "/services/*/*"
+[[roster]]
+path = "/"
+[[roster]]
+name = "vars"
+path = "/x"
+[[roster]]
+name = "9lives"
+path = "/x"
+[[key]]
+path = "/config/*"
+[[key]]
+format = "ini"
+"#,
+    ), @r#"
+    error: "services/web" cannot be followed: a path in the registry begins with /
+     --> rosterd.toml:4:8
+      |
+    4 | path = "services/web"
+      |        ^^^^^^^^^^^^^^
+      |
+      = help: write path = "/services/web"
+
+    error: "web-2", which the path gives, cannot be a variable's name in templates
+     --> rosterd.toml:5:1
+      |
+    5 | [[roster]]
+      | ^^^^^^^^^^
+      |
+      = help: write name = "web_2": letters, digits and _, and no digit first
+
+    error: "/services/*/*" cannot be followed: only one whole segment of a path may be *, as in /services/*
+     --> rosterd.toml:8:8
+      |
+    8 | path = "/services/*/*"
+      |        ^^^^^^^^^^^^^^^
+      |
+      = help: write path = "/services/web"
+
+    error: "", which the path gives, cannot be a variable's name in templates
+     --> rosterd.toml:9:1
+      |
+    9 | [[roster]]
+      | ^^^^^^^^^^
+      |
+      = help: write name = "services": letters, digits and _, and no digit first
+
+    error: "vars" has a meaning of its own in templates
+      --> rosterd.toml:12:8
+       |
+    12 | name = "vars"
+       |        ^^^^^^
+       |
+       = help: write another name, as in name = "vars_members"
+
+    error: "9lives" cannot be a variable's name in templates
+      --> rosterd.toml:15:8
+       |
+    15 | name = "9lives"
+       |        ^^^^^^^^
+       |
+       = help: write name = "_9lives": letters, digits and _, and no digit first
+
+    error: a key is one node, and "/config/*" has a *
+      --> rosterd.toml:18:8
+       |
+    18 | path = "/config/*"
+       |        ^^^^^^^^^^^
+       |
+       = help: name the node; only a roster's path may have a *
+
+    error: [[key]] has no `path`
+      --> rosterd.toml:19:1
+       |
+    19 | [[key]]
+       | ^^^^^^^
+       |
+       = help: add path = "/config/app"
+
+    error: `format` cannot be "ini"
+      --> rosterd.toml:20:10
+       |
+    20 | format = "ini"
+       |          ^^^^^
+       |
+       = help: write one of "text", "json", "toml", "yaml"
+
+    9 problems
+    "#);
+}
+
+#[test]
+fn names_are_taken_once() {
+    insta::assert_snapshot!(Home::new(&[
+        ("rosterd.toml", "registry.url = \"zk://a\"\n[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/x/a\"\n"),
+        ("conf.d/web.toml", "[[key]]\npath = \"/config/web\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/x/y/../a\"\n"),
+    ])
+    .told(), @r#"
+    error: the name "web" is taken by the roster at rosterd.toml:2
+     --> conf.d/web.toml:1:1
+      |
+    1 | [[key]]
+      | ^^^^^^^
+      |
+      = help: give one of the two another `name`
+
+    error: /x/y/../a is written by the template at rosterd.toml:6 already
+     --> conf.d/web.toml:5:8
+      |
+    5 | dest = "/x/y/../a"
+      |        ^^^^^^^^^^^
+      |
+      = help: a file has one template: give one of the two another dest
+
+    2 problems
+    "#);
+}
+
+#[test]
+fn variables() {
+    insta::assert_snapshot!(told(
+        r#"
+[vars]
+zone = "west"
+list = [1]
+bad = nan
+[[roster]]
+path = "/s/{{ vars.zome }}/web"
+[[roster]]
+name = "b"
+path = "/s/{{ vars.list }}"
+[[roster]]
+name = "c"
+path = "/s/{{ host.ip }}"
+[[template]]
+src = "a.tera"
+dest = "/etc/{{ env.STAGE }}/x"
+[[template]]
+src = "a.tera"
+dest = "/etc/{{ vars.zone"
+"#,
+    ), @r#"
+    error: the variable `bad` has a number that templates cannot hold
+     --> rosterd.toml:6:1
+      |
+    6 | bad = nan
+      | ^^^
+      |
+      = help: write it as a string; inf, nan and whole numbers of more than 64 bits are none to a template
+
+    error: `vars.zome` is not known
+     --> rosterd.toml:8:12
+      |
+    8 | path = "/s/{{ vars.zome }}/web"
+      |            ^^^^^^^^^^^^^^^
+      |
+      = help: [vars] has list, zone
+
+    error: `vars.list` is a list or a table
+      --> rosterd.toml:11:12
+       |
+    11 | path = "/s/{{ vars.list }}"
+       |            ^^^^^^^^^^^^^^^
+       |
+       = help: name a text, a number, true or false
+
+    error: `host.ip` is not known when the configuration is read
+      --> rosterd.toml:14:12
+       |
+    14 | path = "/s/{{ host.ip }}"
+       |            ^^^^^^^^^^^^^
+       |
+       = help: here {{ vars.NAME }}, {{ host.name }} and {{ env.NAME }} are filled in, and nothing else
+
+    error: $STAGE is not set
+      --> rosterd.toml:17:14
+       |
+    17 | dest = "/etc/{{ env.STAGE }}/x"
+       |              ^^^^^^^^^^^^^^^
+       |
+       = help: set STAGE in rosterd's own environment, or write the value here
+
+    error: `{{` is not closed
+      --> rosterd.toml:20:14
+       |
+    20 | dest = "/etc/{{ vars.zone"
+       |              ^^^^^^^^^^^^
+       |
+       = help: write }} after the variable
+
+    6 problems
+    "#);
+}
+
+#[test]
+fn wrong_kinds() {
+    insta::assert_snapshot!(told(
+        r#"
+roster = "web"
+[agent]
+name = "../x"
+log_format = "xml"
+on_stop = "explode"
+[status]
+group = "nobody-has-this-group"
+[template]
+src = "a.tera"
+"#,
+    ), @r#"
+    error: `roster` is a string, and there may be several
+     --> rosterd.toml:3:10
+      |
+    3 | roster = "web"
+      |          ^^^^^
+      |
+      = help: write [[roster]] with two brackets
+
+    error: "../x" cannot name /var/lib/NAME and /run/NAME
+     --> rosterd.toml:5:8
+      |
+    5 | name = "../x"
+      |        ^^^^^^
+      |
+      = help: write up to 64 letters, digits, -, . and _, and no . first
+
+    error: `log_format` cannot be "xml"
+     --> rosterd.toml:6:14
+      |
+    6 | log_format = "xml"
+      |              ^^^^^
+      |
+      = help: write one of "text", "json"
+
+    error: `on_stop` cannot be "explode"
+     --> rosterd.toml:7:11
+      |
+    7 | on_stop = "explode"
+      |           ^^^^^^^^^
+      |
+      = help: write one of "deregister", "keep"
+
+    error: there is no group "nobody-has-this-group" on this host
+     --> rosterd.toml:9:9
+      |
+    9 | group = "nobody-has-this-group"
+      |         ^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: make it, write its number, or leave it out to keep the file's group as it is
+
+    error: `template` is a table, and there may be several
+      --> rosterd.toml:10:1
+       |
+    10 | [template]
+       | ^^^^^^^^^^
+       |
+       = help: write [[template]] with two brackets
+
+    6 problems
+    "#);
+}
+
+#[test]
+fn credentials_are_for_one_pair_of_eyes() {
+    insta::assert_snapshot!({
+        let auth = |file| format!("{{ scheme = \"digest\", file = \"{file}\" }}");
+        let list = ["open.auth", "two.auth", "none.auth", "user.auth"].map(auth).join(",\n");
+        let home = Home::new(&[
+            ("rosterd.toml", &format!("[registry]\nurl = \"zk://a\"\nauth = [{list},\n{{ scheme = \"sasl\" }}]\n")),
+            ("open.auth", "u:hunter2\n"),
+            ("two.auth", "u:hunter2\nv:x\n"),
+            ("user.auth", "hunter2\n"),
+        ]);
+        home.mode("open.auth", 0o640).mode("two.auth", 0o600).mode("user.auth", 0o600);
+        let told = home.told();
+        assert!(!told.contains("hunter2"), "a password is shown: {told}");
+        told
+    }, @r#"
+    error: open.auth holds a password, and others may read or write it (mode 0640)
+     --> rosterd.toml:3:37
+      |
+    3 | auth = [{ scheme = "digest", file = "open.auth" },
+      |                                     ^^^^^^^^^^^
+      |
+      = help: chmod 600 open.auth
+
+    error: two.auth is not one line of user:password
+     --> rosterd.toml:4:29
+      |
+    4 | { scheme = "digest", file = "two.auth" },
+      |                             ^^^^^^^^^^
+      |
+      = help: write user:password into it
+
+    error: none.auth cannot be read: No such file or directory (os error 2)
+     --> rosterd.toml:5:29
+      |
+    5 | { scheme = "digest", file = "none.auth" },
+      |                             ^^^^^^^^^^^
+      |
+      = help: make the file with one line, user:password, that rosterd's user alone may read
+
+    error: user.auth is not one line of user:password
+     --> rosterd.toml:6:29
+      |
+    6 | { scheme = "digest", file = "user.auth" },
+      |                             ^^^^^^^^^^^
+      |
+      = help: write user:password into it
+
+    error: [registry] auth has no `file`
+     --> rosterd.toml:7:1
+      |
+    7 | { scheme = "sasl" }]
+      | ^^^^^^^^^^^^^^^^^^^
+      |
+      = help: add file = "/etc/rosterd/zk.auth"
+
+    error: `scheme` cannot be "sasl"
+     --> rosterd.toml:7:12
+      |
+    7 | { scheme = "sasl" }]
+      |            ^^^^^^
+      |
+      = help: write one of "digest"
+
+    6 problems
+    "#);
+}
+
+#[test]
+fn tls_files() {
+    insta::assert_snapshot!(Home::new(&[(
+        "rosterd.toml",
+        r#"
+[[registry]]
+name = "a"
+url = "zk://a"
+tls = { ca = "no.pem", cert = "templates" }
+"#,
+    )])
+    .told(), @r#"
+    error: tls is set, and zk://a:2181 does not use it
+     --> rosterd.toml:5:7
+      |
+    5 | tls = { ca = "no.pem", cert = "templates" }
+      |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write zks:// in url, or leave tls out: nothing is sent in the clear where TLS is asked for
+
+    error: no.pem cannot be read: No such file or directory (os error 2)
+     --> rosterd.toml:5:14
+      |
+    5 | tls = { ca = "no.pem", cert = "templates" }
+      |              ^^^^^^^^
+      |
+      = help: name a PEM file that rosterd's user may read
+
+    error: templates cannot be read: is a directory
+     --> rosterd.toml:5:31
+      |
+    5 | tls = { ca = "no.pem", cert = "templates" }
+      |                               ^^^^^^^^^^^
+      |
+      = help: name a PEM file that rosterd's user may read
+
+    error: tls has `cert` without `key`
+     --> rosterd.toml:5:31
+      |
+    5 | tls = { ca = "no.pem", cert = "templates" }
+      |                               ^^^^^^^^^^^
+      |
+      = help: add key = "agent-key.pem", or leave both out
+
+    4 problems
+    "#);
+}

@@ -1,0 +1,105 @@
+//! The house in order: what the folders promise, and what the documentation says there is.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot read or make its files has nothing to say")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rosterd::config::keys::TABLES;
+
+/// Every Rust file under a folder of this crate, with its text.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push((path.clone(), fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    files
+}
+
+/// A line's code, without its comment.
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap_or_default()
+}
+
+#[test]
+fn decide_is_pure() {
+    let impure = [
+        "crate::watch",
+        "crate::act",
+        "super::watch",
+        "super::act",
+        "tokio",
+        "std::fs",
+        "std::process",
+        "std::env",
+        "std::net::Tcp",
+        "Instant::now",
+        "SystemTime",
+        "rand::",
+    ];
+    let mut files = sources("src/decide");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/decide.rs");
+    files.push((root.clone(), fs::read_to_string(root).unwrap()));
+    assert!(files.len() > 1, "src/decide is not where this test looks");
+    for (file, text) in files {
+        for (number, line) in text.lines().enumerate() {
+            for word in impure {
+                assert!(
+                    !code(line).contains(word),
+                    "{}:{}: decide/ is pure, and this is {word}",
+                    file.display(),
+                    number + 1
+                );
+            }
+        }
+    }
+}
+
+/// The headings of docs/configuration.md: `## `[[roster]]`` is a table, `### `min`` a key of it, or several with commas.
+fn documented() -> BTreeSet<(String, String)> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let text = fs::read_to_string(file).unwrap();
+    let mut table = String::new();
+    let mut keys = BTreeSet::new();
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            heading.replace('`', "").clone_into(&mut table);
+        } else if let Some(heading) = line.strip_prefix("### ") {
+            // Every second piece between backquotes is code.
+            for key in heading.split('`').skip(1).step_by(2) {
+                assert!(keys.insert((table.clone(), key.to_owned())), "{table} {key} has two headings");
+            }
+        }
+    }
+    keys
+}
+
+#[test]
+fn the_reference_has_every_key_and_no_other() {
+    let known: BTreeSet<(String, String)> =
+        TABLES.iter().flat_map(|table| table.all().map(|key| (table.table.to_owned(), key.to_owned()))).collect();
+    let documented = documented();
+    let missing: Vec<_> = known.difference(&documented).collect();
+    assert!(missing.is_empty(), "docs/configuration.md says nothing of {missing:?}");
+    let unknown: Vec<_> = documented.difference(&known).collect();
+    assert!(unknown.is_empty(), "docs/configuration.md has what the parser does not know: {unknown:?}");
+}
+
+#[test]
+fn the_reference_has_every_other_spelling() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let text = fs::read_to_string(file).unwrap();
+    for (alias, key) in TABLES.iter().flat_map(|table| table.aliases) {
+        let row = format!("| `{alias}` | `{key}` |");
+        assert!(text.contains(&row), "docs/configuration.md has no row {row}");
+    }
+}
