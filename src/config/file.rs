@@ -117,26 +117,31 @@ fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Refuses what everybody may change, for it is as good as a command that everybody may have run, and warns where the
-/// owner is neither root nor this user. What is not there is for others to find.
-pub(super) fn refuse_open(path: &Path, what: &str, report: &Report, refuse: &dyn Fn(Wrong)) {
-    let Ok(meta) = std::fs::metadata(path) else { return };
-    if !meta.is_file() && !meta.is_dir() {
-        // /dev/null and a shell's pipe are everybody's by nature.
-        return;
-    }
+/// Refuses what everybody may change, for it is as good as a command that everybody may have run, and gives a warning
+/// where the owner is neither root nor this user. What is not there is for others to find.
+pub(super) fn only_ours(path: &Path, what: &str) -> Result<Option<String>, Wrong> {
+    // /dev/null and a shell's pipe are everybody's by nature.
+    let Some(meta) = std::fs::metadata(path).ok().filter(|meta| meta.is_file() || meta.is_dir()) else {
+        return Ok(None);
+    };
+    let shown = path.display();
     if meta.mode() & 0o002 != 0 {
-        refuse(Wrong::new(
-            format!("{what} {} can be written by everyone", path.display()),
-            format!("chmod o-w {}", path.display()),
-        ));
+        return Err(Wrong::new(format!("{what} {shown} can be written by everyone"), format!("chmod o-w {shown}")));
     }
-    if meta.uid() != 0 && meta.uid() != Uid::effective().as_raw() {
-        report.warn(format!(
-            "{what} {} belongs to user {}, who is neither root nor rosterd's own user, and decides what rosterd does",
-            path.display(),
-            meta.uid()
-        ));
+    let stranger = Some(meta.uid()).filter(|uid| *uid != 0 && *uid != Uid::effective().as_raw());
+    Ok(stranger.map(|uid| {
+        format!(
+            "{what} {shown} belongs to user {uid}, who is neither root nor rosterd's own user, and decides what \
+             rosterd does"
+        )
+    }))
+}
+
+/// The same, with both answers in the report; `refuse` knows the place.
+pub(super) fn refuse_open(path: &Path, what: &str, report: &Report, refuse: &dyn Fn(Wrong)) {
+    match only_ours(path, what) {
+        Ok(warning) => warning.into_iter().for_each(|warning| report.warn(warning)),
+        Err(wrong) => refuse(wrong),
     }
 }
 
@@ -160,7 +165,8 @@ pub(super) fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<S
     }
     files.sort();
     files.dedup();
-    files.retain(|file| *file != main.file);
+    let itself = std::path::absolute(&main.file).ok();
+    files.retain(|file| std::path::absolute(file).ok() != itself);
     files.iter().filter_map(|file| Source::read(file, false, report)).collect()
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::command::{shell_path, unknown_place};
+use super::file::only_ours;
 use super::problem::{Problem, Problems, Wrong};
 use super::registry::from_url;
 use super::resolve::{AGENT_NAME, Overrides};
@@ -65,7 +66,8 @@ fn template(spec: &str, here: &Path) -> Result<TemplateConfig, Wrong> {
         (Some(src), Some(dest), command) if !src.is_empty() && !is_folder(dest) => (src, dest, command),
         _ => return Err(Wrong::new(format!("{spec:?} is no IN:OUT or IN:OUT:CMD"), "write TEMPLATE:FILE:COMMAND")),
     };
-    is_template(src, &here.join(src), here)?;
+    is_template(src, &here.join(src), "IN is a path, and a relative one starts where the command is given")?;
+    only_ours(&here.join(src), "the template")?;
     let dest = here.join(dest);
     let reload = match command.filter(|text| !text.trim().is_empty()).map(|text| Command::Shell(text.to_owned())) {
         None => None,
@@ -73,7 +75,8 @@ fn template(spec: &str, here: &Path) -> Result<TemplateConfig, Wrong> {
             if let Some((_, wrong)) = unknown_place(&command.to_string()) {
                 return Err(wrong);
             }
-            shell_path(&command, "CMD", &dest)?;
+            let plainer = "choose an OUT of letters, digits and /._:@+=,-";
+            shell_path(&command, "CMD", &dest).map_err(|wrong| Wrong::new(wrong.message, plainer))?;
             Some(filled(Reload::Command(command), &dest))
         }
     };

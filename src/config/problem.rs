@@ -85,19 +85,10 @@ impl Problems {
     /// Draws all of them, and says at the end how many there are.
     #[must_use]
     pub fn draw(&self, color: bool) -> String {
-        let mut out = String::new();
-        for problem in &self.0 {
-            out.push_str(&problem.draw(color));
-            out.push_str("\n\n");
-        }
-        let files = self.0.iter().map(|problem| &problem.file).collect::<BTreeSet<_>>().len();
-        let count = |number, noun| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
-        out.push_str(&count(self.0.len(), "problem"));
-        if files > 1 {
-            out.push_str(" in ");
-            out.push_str(&count(files, "file"));
-        }
-        out
+        let mut parts: Vec<String> = self.0.iter().map(|problem| problem.draw(color)).collect();
+        let number = self.0.len();
+        parts.push(format!("{number} problem{}", if number == 1 { "" } else { "s" }));
+        parts.join("\n\n")
     }
 }
 

@@ -167,7 +167,7 @@ fn secret(file: &Path) -> Result<Vec<u8>, Wrong> {
 /// `tls = { … }`.
 fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
     let table = value.table(&[&TLS], "{ ca = \"ca.pem\" }")?;
-    if let Some(url) = url.filter(|url| !matches!(url, RegistryUrl::ZooKeeper { tls: true, .. })) {
+    if let Some(url) = url.filter(|url| matches!(url, RegistryUrl::ZooKeeper { tls: false, .. })) {
         let hint = "write zks:// in url, or leave tls out: nothing is sent in the clear where TLS is asked for";
         value.wrong(Wrong::new(format!("tls is set, and {url} does not use it"), hint));
     }

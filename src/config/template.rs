@@ -90,7 +90,8 @@ impl Written<'_> {
     fn src(&self, value: &Value<'_>, report: &Report) -> Option<PathBuf> {
         let src = value.text("\"haproxy.cfg.tera\"")?;
         let file = self.template_dir.join(src);
-        value.accept(is_template(src, &file, self.template_dir))?;
+        let hint = format!("a relative src is looked for in template_dir, which is {}", self.template_dir.display());
+        value.accept(is_template(src, &file, &hint))?;
         refuse_open(&file, "the template", report, &|wrong| value.wrong(wrong));
         Some(PathBuf::from(src))
     }
@@ -131,15 +132,12 @@ impl Written<'_> {
 }
 
 /// Whether a source is a file that can be read.
-pub(super) fn is_template(src: &str, file: &Path, template_dir: &Path) -> Result<(), Wrong> {
+pub(super) fn is_template(src: &str, file: &Path, hint: &str) -> Result<(), Wrong> {
     let shown = file.display();
     match std::fs::metadata(file) {
         Ok(meta) if meta.is_dir() => Err(Wrong::new(format!("the template {shown} is a folder"), "name a file in it")),
         Ok(_) => Ok(()),
-        Err(error) => {
-            let hint = format!("a relative src is looked for in template_dir, which is {}", template_dir.display());
-            Err(Wrong::new(format!("the template {src:?} cannot be found: {error}"), hint))
-        }
+        Err(error) => Err(Wrong::new(format!("the template {src:?} cannot be found: {error}"), hint)),
     }
 }
 

@@ -166,7 +166,7 @@ fn two_files_at_once() {
       |
       = help: write all of it in one place
 
-    5 problems in 3 files
+    5 problems
     "#);
 }
 
@@ -381,6 +381,6 @@ fn confd_resources_belong_into_included_files() {
       |
       = help: leave one of the two out; rosterd's own word is `owner`
 
-    4 problems in 2 files
+    4 problems
     "#);
 }
