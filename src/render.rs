@@ -1,2 +1,254 @@
 //! Tera: templates are read and vetted once at load; (template, snapshot) → bytes, or an error with a caret. Pure, and
 //! called off the event loop.
+//!
+//! Nothing is escaped for HTML. A render sees its [`Snapshot`] and the [`Globals`], and nothing that varies without
+//! cause: no time, no random, no environment, no other file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tera::Tera;
+
+use crate::config::{Config, Problem, Problems, TemplateConfig};
+use crate::decide::{Needs, Snapshot};
+use crate::node::Subject;
+
+mod error;
+mod filter;
+mod lex;
+mod names;
+mod output;
+mod scan;
+mod source;
+mod value;
+mod vet;
+
+pub use error::RenderError;
+pub use names::NameKind;
+pub use output::MAX_OUTPUT;
+pub use value::FIELDS;
+
+use names::Known;
+use source::{Fault, Source, Sources};
+use value::Values;
+
+/// This host, as `host` in templates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Its short name.
+    pub name: String,
+    /// Its full name.
+    pub fqdn: String,
+    /// Its address; null in templates where it is unknown.
+    pub ip: Option<String>,
+}
+
+/// What templates see beside the registries; the same for as long as a configuration stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Globals {
+    /// `host`.
+    pub host: Host,
+    /// `vars`.
+    pub vars: Map<String, Value>,
+    /// The names of rosters and keys.
+    pub names: BTreeMap<Arc<str>, NameKind>,
+}
+
+impl Globals {
+    /// Those of a configuration.
+    pub fn new(config: &Config, host: Host) -> Self {
+        let rosters = config.rosters.iter().map(|roster| {
+            let keyed = matches!(roster.subject, Subject::Keyed { .. });
+            (Arc::clone(&roster.name), if keyed { NameKind::Map } else { NameKind::List })
+        });
+        let keys = config.keys.iter().map(|key| (Arc::clone(&key.name), NameKind::Key));
+        Self { host, vars: config.vars.clone(), names: rosters.chain(keys).collect() }
+    }
+}
+
+/// The templates of a configuration, ready to be rendered. It is never changed: a new load makes a new one.
+pub struct Library {
+    entries: BTreeMap<PathBuf, Entry>,
+    host: tera::Value,
+    vars: tera::Value,
+    values: Values,
+}
+
+/// One template. Each has a Tera of its own, so that two templates may use one name for two components.
+struct Entry {
+    tera: Tera,
+    name: String,
+    needs: Needs,
+    digest: u64,
+    files: BTreeMap<String, Arc<Source>>,
+}
+
+impl Library {
+    /// Reads and vets the sources of `templates`, and all that they include, extend and take components from.
+    ///
+    /// # Errors
+    /// Every problem of every template, in the order of file and place: what Tera cannot parse; names, filters, tests,
+    /// functions, components and templates that are not there; fields that `host` and `vars` do not have. Fields of
+    /// members are not looked at: every key of a member's data is one.
+    pub fn load(templates: &[Arc<TemplateConfig>], template_dir: &Path, globals: Globals) -> Result<Self, Problems> {
+        let known = Known { names: &globals.names, vars: &globals.vars };
+        let mut sources = Sources::new(template_dir);
+        let mut entries = BTreeMap::new();
+        let mut problems: Vec<Problem> = Vec::new();
+        for template in templates {
+            if entries.contains_key(&template.src) {
+                continue;
+            }
+            match entry(template, &mut sources, &known) {
+                Ok(entry) => _ = entries.insert(template.src.clone(), entry),
+                // What is wrong in a file that several templates reach is said once.
+                Err(more) => {
+                    for problem in more {
+                        if !problems.contains(&problem) {
+                            problems.push(problem);
+                        }
+                    }
+                }
+            }
+        }
+        if !problems.is_empty() {
+            problems.sort_by(|a, b| (&a.file, a.span.start).cmp(&(&b.file, b.span.start)));
+            return Err(Problems(problems));
+        }
+        let Host { name, fqdn, ip } = globals.host;
+        let host = [("name", Some(name)), ("fqdn", Some(fqdn)), ("ip", ip)];
+        Ok(Self {
+            entries,
+            host: tera::Value::from(BTreeMap::from(host)),
+            vars: value::object(&globals.vars),
+            values: Values::default(),
+        })
+    }
+
+    /// What a template is rendered from; everything for one that was not loaded.
+    pub fn needs(&self, src: &Path) -> Needs {
+        self.entries.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone())
+    }
+
+    /// A number that changes when the template's source changes, or that of anything it reaches, and with nothing else.
+    pub fn digest(&self, src: &Path) -> u64 {
+        self.entries.get(src).map_or(0, |entry| entry.digest)
+    }
+
+    /// Every file that was read, sorted.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let files: BTreeSet<&PathBuf> =
+            self.entries.values().flat_map(|entry| entry.files.values().map(|source| &source.path)).collect();
+        files.into_iter().cloned().collect()
+    }
+
+    /// Renders a template. The same snapshot gives the same bytes.
+    ///
+    /// # Errors
+    /// Says where and why it cannot be rendered with these members: something undefined was printed or looked into, a
+    /// filter was given what it cannot take, or the output is over [`MAX_OUTPUT`].
+    pub fn render(&self, src: &Path, snapshot: &Snapshot) -> Result<Vec<u8>, RenderError> {
+        let Some(entry) = self.entries.get(src) else {
+            return Err(RenderError::without_place(src, "it was not loaded: this is a bug in rosterd"));
+        };
+        output::render(&entry.tera, &entry.name, &self.context(&entry.needs, snapshot), src)
+    }
+
+    fn context(&self, needs: &Needs, snapshot: &Snapshot) -> tera::Context {
+        let mut context = tera::Context::new();
+        context.insert_value("host", self.host.clone());
+        context.insert_value("vars", self.vars.clone());
+        let mut all = tera::Map::new();
+        for (name, roster) in &snapshot.rosters {
+            let named = needs.names.contains(name);
+            if needs.all || named {
+                let value = self.values.roster(name, roster);
+                if needs.all {
+                    all.insert(tera::value::Key::String(Arc::clone(name)), value.clone());
+                }
+                if named {
+                    context.insert_value(name.to_string(), value);
+                }
+            }
+        }
+        if needs.all {
+            context.insert_value("rosters", tera::Value::from(all));
+        }
+        for (name, value) in snapshot.keys.iter().filter(|(name, _)| needs.names.contains(*name)) {
+            context.insert_value(name.to_string(), value::json(value));
+        }
+        context
+    }
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.entries.keys()).finish()
+    }
+}
+
+/// Reads, vets and compiles one template.
+fn entry(template: &TemplateConfig, sources: &mut Sources, known: &Known<'_>) -> Result<Entry, Vec<Problem>> {
+    let source = source_of(template, sources).map_err(|problem| vec![problem])?;
+    let vetted = vet::vet(&source, sources, known)?;
+    let mut tera = filter::tera();
+    let texts = vetted.files.values().map(|file| (&*file.name, &*file.text));
+    if let Err(error) = tera.add_raw_templates(texts) {
+        return Err(error::at_load(&error, &vetted.files, &source));
+    }
+    let digest = digest(vetted.files.values());
+    Ok(Entry { tera, name: source.name.clone(), needs: vetted.needs, digest, files: vetted.files })
+}
+
+/// The file that `src` names. The problem has no place in the configuration: only the template is known here.
+fn source_of(template: &TemplateConfig, sources: &mut Sources) -> Result<Arc<Source>, Problem> {
+    let src = &template.src;
+    let without_place = |file: PathBuf, message: String, hint: Option<String>| Problem {
+        file,
+        text: Arc::from(""),
+        span: 0..0,
+        message,
+        hint,
+    };
+    // A file of the template directory has one name, however `src` is written: its components would clash with themselves.
+    let inside = src.strip_prefix(sources.dir()).unwrap_or(src);
+    let name = if inside.is_absolute() { inside.to_str().map(str::to_owned) } else { source::plain(&tidy(inside)) };
+    let Some(name) = name else {
+        let message =
+            format!("template {}: src = \"{}\" leads out of the template directory", template.name, src.display());
+        let hint =
+            format!("src is looked for in {}; outside of it an absolute path is needed", sources.dir().display());
+        return Err(without_place(sources.dir().join(src), message, Some(hint)));
+    };
+    sources.get(&name).map_err(|fault| match fault {
+        Fault::Syntax(problem) => problem,
+        Fault::Unreadable(why) => {
+            let message = format!("template {}: its source cannot be read: {why}", template.name);
+            let near = names::nearest(&name, sources.names().iter().map(String::as_str)).map(names::did_you_mean);
+            let hint = near.unwrap_or_else(|| format!("src is looked for in {}", sources.dir().display()));
+            without_place(sources.path(&name), message, Some(hint))
+        }
+    })
+}
+
+/// The path without `.`.
+fn tidy(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != std::path::Component::CurDir).collect()
+}
+
+/// FNV-1a, 64 bits: the same on every machine and with every version. Lengths keep names and texts apart.
+fn digest<'a>(files: impl Iterator<Item = &'a Arc<Source>>) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for text in files.flat_map(|file| [&*file.name, &*file.text]) {
+        for byte in (text.len() as u64).to_le_bytes().iter().chain(text.as_bytes()) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests;

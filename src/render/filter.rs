@@ -1,0 +1,230 @@
+//! Filters and tests beside Tera's own, and the few of Tera's own that are taken over: `group_by`, which would give
+//! its groups in a random order; `default`, which would let a null through; `join` and `str`, which would print what
+//! is undefined as nothing.
+
+mod list;
+mod quote;
+
+use tera::{Error, Kwargs, State, Tera, TeraResult, Value};
+
+/// Tera 2.4's filters; it does not list them itself.
+pub const TERA_FILTERS: [&str; 37] = [
+    "abs",
+    "capitalize",
+    "default",
+    "escape",
+    "escape_html",
+    "escape_xml",
+    "first",
+    "float",
+    "get",
+    "group_by",
+    "indent",
+    "int",
+    "join",
+    "keys",
+    "last",
+    "length",
+    "lower",
+    "newlines_to_br",
+    "nth",
+    "pairs",
+    "pluralize",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "sort",
+    "split",
+    "str",
+    "title",
+    "trim",
+    "trim_end",
+    "trim_start",
+    "truncate",
+    "unique",
+    "upper",
+    "values",
+    "wordcount",
+];
+
+/// Tera 2.4's tests.
+pub const TERA_TESTS: [&str; 17] = [
+    "array",
+    "bool",
+    "containing",
+    "defined",
+    "divisible_by",
+    "ending_with",
+    "even",
+    "float",
+    "integer",
+    "iterable",
+    "map",
+    "none",
+    "number",
+    "odd",
+    "starting_with",
+    "string",
+    "undefined",
+];
+
+/// Tera 2.4's functions, `super` in blocks included.
+pub const FUNCTIONS: [&str; 3] = ["range", "super", "throw"];
+
+type Filter = fn(&Value, &Kwargs) -> TeraResult<Value>;
+
+/// Every filter of ours: its name, the arguments it takes, what it does.
+const FILTERS: [(&str, &[&str], Filter); 18] = [
+    ("base", &[], quote::base),
+    ("default", &["value", "boolean"], list::default),
+    ("dir", &[], quote::dir),
+    ("group_by", &["attribute"], list::group_by),
+    ("haproxy", &[], quote::haproxy),
+    ("haproxy_name", &[], quote::haproxy_name),
+    ("hosts_name", &[], quote::hosts_name),
+    ("join", &["sep"], list::join),
+    ("json", &["pretty"], quote::json),
+    ("nginx", &[], quote::nginx),
+    ("pgpool", &[], quote::pgpool),
+    ("pluck", &["attribute"], list::pluck),
+    ("shell", &[], quote::shell),
+    ("sort_by", &["attribute", "reverse"], list::sort_by),
+    ("str", &[], |value, _| Ok(Value::from(value.to_string()))),
+    ("toml", &[], quote::toml),
+    ("where", &["attribute", "value"], list::matching),
+    ("yaml", &[], quote::yaml),
+];
+
+type Test = fn(&Value) -> bool;
+
+/// Every test of ours.
+const TESTS: [(&str, Test); 2] = [("hostname", quote::is_hostname), ("ip", quote::is_ip)];
+
+/// Every filter by name, Tera's own too.
+pub fn filters() -> impl Iterator<Item = &'static str> {
+    TERA_FILTERS.into_iter().chain(FILTERS.iter().map(|(name, ..)| *name))
+}
+
+/// Every test by name, Tera's own too.
+pub fn tests() -> impl Iterator<Item = &'static str> {
+    TERA_TESTS.into_iter().chain(TESTS.iter().map(|(name, _)| *name))
+}
+
+/// A Tera without templates: nothing is escaped for HTML, and all filters and tests are there.
+pub fn tera() -> Tera {
+    let mut tera = Tera::new();
+    tera.autoescape_on(Vec::<&str>::new());
+    for (name, arguments, filter) in FILTERS {
+        tera.register_filter(name, move |value: &Value, kwargs: Kwargs, _: &State<'_>| {
+            known_only(name, arguments, &kwargs)?;
+            if name != "default" {
+                defined(name, value)?;
+            }
+            filter(value, &kwargs)
+        });
+    }
+    for (name, test) in TESTS {
+        tera.register_test(name, move |value: &Value, _: Kwargs, _: &State<'_>| test(value));
+    }
+    tera
+}
+
+/// Tera itself takes any argument, and a misspelled one would do nothing without a word.
+fn known_only(filter: &str, arguments: &[&str], kwargs: &Kwargs) -> TeraResult<()> {
+    match kwargs.iter().find(|(key, _)| !key.as_str().is_some_and(|key| arguments.contains(&key))) {
+        None => Ok(()),
+        Some((key, _)) if arguments.is_empty() => fail(format!("{filter} takes no argument, and {key} was given")),
+        Some((key, _)) => fail(format!("{filter} takes {}, not {key}", arguments.join(" and "))),
+    }
+}
+
+/// What is undefined is an error, however deep it is in a list or a map that a template put together.
+fn defined(filter: &str, value: &Value) -> TeraResult<()> {
+    let missing = |value: &Value| fail(format!("{filter} was given something undefined{}", kind_hint(value)));
+    if value.is_undefined() {
+        return missing(value);
+    }
+    match (value.as_array(), value.as_map()) {
+        (Some(list), _) if list.iter().any(Value::is_undefined) => missing(value),
+        (_, Some(map)) if map.values().any(Value::is_undefined) => missing(value),
+        _ => Ok(()),
+    }
+}
+
+fn kind_hint(value: &Value) -> &'static str {
+    if value.is_undefined() { "" } else { " in a list or a map" }
+}
+
+fn fail<T>(message: impl Into<String>) -> TeraResult<T> {
+    Err(Error::message(message.into()))
+}
+
+/// A value's kind in plain words.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        _ if value.is_none() => "null",
+        _ if value.is_string() => "a text",
+        _ if value.is_number() => "a number",
+        _ if value.is_bool() => "true or false",
+        _ if value.is_array() => "a list",
+        _ if value.is_map() => "a map",
+        _ => "bytes",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tera::Context;
+
+    /// Renders a template with `web`, three members with a hole in their data, and a few odd values.
+    pub(super) fn render(template: &str) -> Result<String, String> {
+        let mut context = Context::new();
+        let web = serde_json::json!([
+            {"name": "b:1", "zone": "x", "weight": 2, "deep": {"k": 1}},
+            {"name": "a:1", "zone": "y", "weight": 10, "deep": {"k": 2}},
+            {"name": "c:1", "weight": null, "up": true},
+        ]);
+        context.insert("web", &web);
+        context.insert(
+            "odd",
+            &serde_json::json!({"q": "a'b \"c\" $d\\ {{ e }} #;é", "nl": "a\nb", "none": null, "n": 1.0}),
+        );
+        tera().render_str(template, &context, false).map_err(|error| match error.kind() {
+            tera::ErrorKind::RenderingError(report) => report.message().to_owned(),
+            other => other.to_string(),
+        })
+    }
+
+    #[test]
+    fn tera_has_what_is_listed_as_its_own() {
+        let tera = Tera::new();
+        let has = |text: String| {
+            !tera.render_str(&text, &Context::new(), false).is_err_and(|e| e.to_string().contains("Unknown"))
+        };
+        for name in TERA_FILTERS {
+            assert!(has(format!("{{{{ 1 | {name} }}}}")), "filter {name}");
+        }
+        for name in TERA_TESTS {
+            assert!(has(format!("{{{{ 1 is {name} }}}}")), "test {name}");
+        }
+        assert!(!has("{{ 1 | json }}".into()), "json is Tera's own by now");
+    }
+
+    #[test]
+    fn an_argument_that_no_filter_has_is_an_error() {
+        assert_eq!(render("{{ web | json(prety=true) }}"), Err("json takes pretty, not prety".into()));
+        assert_eq!(render("{{ 'a' | shell(x=1) }}"), Err("shell takes no argument, and x was given".into()));
+    }
+
+    #[test]
+    fn nothing_undefined_goes_through_a_filter() {
+        for filter in ["json", "yaml", "shell", "str", "haproxy_name", "nginx"] {
+            let error = render(&format!("{{{{ odd.typo | {filter} }}}}")).unwrap_err();
+            assert_eq!(error, format!("{filter} was given something undefined"));
+        }
+        let error = render("{{ [m.zone for m in web] | join(sep=',') }}").unwrap_err();
+        assert_eq!(error, "join was given something undefined in a list or a map");
+    }
+}

@@ -1,0 +1,200 @@
+//! Filters over lists of members.
+
+use std::collections::BTreeMap;
+
+use tera::value::Key;
+use tera::{Kwargs, TeraResult, Value};
+
+use super::{fail, kind};
+
+fn list<'a>(filter: &str, value: &'a Value) -> TeraResult<&'a [Value]> {
+    match value.as_array() {
+        Some(list) => Ok(list),
+        None if value.is_map() => fail(format!(
+            "{filter} takes a list, and this is a map: name one of its keys, or loop over it with for key, list in …"
+        )),
+        None => fail(format!("{filter} takes a list, and this is {}", kind(value))),
+    }
+}
+
+/// How an element is called in a message.
+fn called(at: usize, element: &Value) -> String {
+    match element.get_from_path("name").and_then(Value::as_str) {
+        Some(name) => format!("{name:?}"),
+        None => format!("element {at}"),
+    }
+}
+
+/// `where(attribute="zone", value="a")`: the elements with that value; without `value` those where it is there and
+/// neither false, null, 0 nor empty. An element without the attribute does not match.
+pub fn matching(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
+    let attribute = kwargs.must_get::<&str>("attribute")?;
+    let wanted = kwargs.get::<&Value>("value")?;
+    if wanted.is_some_and(Value::is_undefined) {
+        return fail("where was given an undefined value to compare with");
+    }
+    let matches = |element: &&Value| match (element.get_from_path(attribute), wanted) {
+        (Some(found), Some(wanted)) => found == wanted,
+        (Some(found), None) => found.is_truthy(),
+        (None, _) => false,
+    };
+    Ok(Value::from(list("where", value)?.iter().filter(matches).cloned().collect::<Vec<_>>()))
+}
+
+/// `pluck(attribute="address")`: that attribute of every element; one without it is an error.
+pub fn pluck(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
+    let attribute = kwargs.must_get::<&str>("attribute")?;
+    let mut out = Vec::new();
+    for (at, element) in list("pluck", value)?.iter().enumerate() {
+        match element.get_from_path(attribute) {
+            Some(found) => out.push(found.clone()),
+            None => {
+                return fail(format!(
+                    "{} has no {attribute}: take those that have it with where(attribute=\"{attribute}\") first",
+                    called(at, element)
+                ));
+            }
+        }
+    }
+    Ok(Value::from(out))
+}
+
+/// `sort_by(attribute="weight", reverse=true)`: a stable sort; elements without the attribute, or with null, come
+/// last either way.
+pub fn sort_by(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
+    let attribute = kwargs.must_get::<&str>("attribute")?;
+    let reverse = kwargs.get::<bool>("reverse")?.unwrap_or(false);
+    let known = |element: &'_ Value| element.get_from_path(attribute).is_some_and(|found| !found.is_none());
+    let (mut sorted, unknown): (Vec<_>, Vec<_>) = list("sort_by", value)?.iter().cloned().partition(known);
+    let mut mixed = None;
+    sorted.sort_by(|a, b| {
+        let (a, b) = (a.get_from_path(attribute), b.get_from_path(attribute));
+        let order = a.partial_cmp(&b).unwrap_or_else(|| {
+            mixed = a.zip(b).map(|(a, b)| (kind(a), kind(b))).or(mixed);
+            a.cmp(&b)
+        });
+        if reverse { order.reverse() } else { order }
+    });
+    if let Some((a, b)) = mixed {
+        return fail(format!("sort_by cannot order by {attribute}: some are {a}, and some are {b}"));
+    }
+    sorted.extend(unknown);
+    Ok(Value::from(sorted))
+}
+
+/// `group_by(attribute="zone")`: a map from each value to the elements that have it, in the order of the values.
+/// Elements where it is null are left out, as Tera's own does it.
+pub fn group_by(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
+    let attribute = kwargs.must_get::<&str>("attribute")?;
+    let mut groups: BTreeMap<Key<'static>, Vec<Value>> = BTreeMap::new();
+    for (at, element) in list("group_by", value)?.iter().enumerate() {
+        let key = match element.get_from_path(attribute) {
+            Some(found) if found.is_none() => continue,
+            Some(found) => key(found),
+            None => {
+                return fail(format!(
+                    "{} has no {attribute}: take those that have it with where(attribute=\"{attribute}\") first",
+                    called(at, element)
+                ));
+            }
+        };
+        let Some(key) = key else {
+            return fail(format!("{attribute} of {} is no text and no whole number", called(at, element)));
+        };
+        groups.entry(key).or_default().push(element.clone());
+    }
+    Ok(Value::from(groups.into_iter().map(|(key, list)| (key, Value::from(list))).collect::<tera::Map>()))
+}
+
+fn key(value: &Value) -> Option<Key<'static>> {
+    value
+        .as_str()
+        .map(|text| Key::from(text.to_owned()))
+        .or_else(|| value.as_bool().map(Key::Bool))
+        .or_else(|| value.as_i128().map(Key::from))
+}
+
+/// `join(sep=", ")`.
+pub fn join(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
+    let separator = kwargs.get::<&str>("sep")?.unwrap_or_default();
+    let texts: Vec<String> = list("join", value)?.iter().map(ToString::to_string).collect();
+    Ok(Value::from(texts.join(separator)))
+}
+
+/// `default(value=1)`: for what is undefined or null; with `boolean=true` for false, 0 and empty too.
+pub fn default(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
+    let other = kwargs.must_get::<&Value>("value")?;
+    let boolean = kwargs.get::<bool>("boolean")?.unwrap_or(false);
+    let missing = value.is_undefined() || value.is_none() || (boolean && !value.is_truthy());
+    Ok(if missing { other.clone() } else { value.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::render;
+
+    #[test]
+    fn lists_are_picked_sorted_and_grouped() {
+        let names =
+            |filters: &str| render(&format!("{{{{ web | {filters} | pluck(attribute='name') | join(sep=' ') }}}}"));
+        let cases = [
+            ("where(attribute='zone', value='x')", "b:1"),
+            ("where(attribute='zone')", "b:1 a:1"),
+            ("where(attribute='up')", "c:1"),
+            ("where(attribute='deep.k', value=2)", "a:1"),
+            ("where(attribute='typo', value=2)", ""),
+            ("sort_by(attribute='name')", "a:1 b:1 c:1"),
+            ("sort_by(attribute='weight')", "b:1 a:1 c:1"),
+            ("sort_by(attribute='weight', reverse=true)", "a:1 b:1 c:1"),
+        ];
+        for (filters, expected) in cases {
+            assert_eq!(names(filters).as_deref(), Ok(expected), "{filters}");
+        }
+    }
+
+    #[test]
+    fn groups_come_in_the_order_of_their_keys() {
+        let template = "{% for k, l in range(end=40) | group_by_text %}{% endfor %}";
+        assert!(render(template).is_err());
+        let template = "{% for k, l in [{'z': 9}, {'z': 10}, {'z': 1}, {'z': 3}, {'z': 2}, {'z': none}] \
+                        | group_by(attribute='z') %}{{ k }}={{ l | length }} {% endfor %}";
+        assert_eq!(render(template).as_deref(), Ok("1=1 2=1 3=1 9=1 10=1 "));
+        let template = "{% for k, l in ['q', 'a', 'z', 'c'] | map_to %}{% endfor %}";
+        assert!(render(template).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_its_place() {
+        let hint = "take those that have it with where(attribute=\"zone\") first";
+        let cases = [
+            ("{{ web | pluck(attribute='zone') }}", format!("\"c:1\" has no zone: {hint}")),
+            ("{{ web | group_by(attribute='zone') }}", format!("\"c:1\" has no zone: {hint}")),
+            ("{{ [1] | pluck(attribute='zone') }}", format!("element 0 has no zone: {hint}")),
+            ("{{ odd.q | pluck(attribute='a') }}", "pluck takes a list, and this is a text".into()),
+            (
+                "{{ odd | where(attribute='a') }}",
+                "where takes a list, and this is a map: name one of its keys, or loop over it with for key, list in …"
+                    .into(),
+            ),
+            ("{{ web | where(value=1) }}", "Missing keyword argument `attribute`".into()),
+            (
+                "{{ web | where(attribute='a', value=odd.typo) }}",
+                "where was given an undefined value to compare with".into(),
+            ),
+            (
+                "{{ [{'a': 1}, {'a': 'x'}] | sort_by(attribute='a') }}",
+                "sort_by cannot order by a: some are a text, and some are a number".into(),
+            ),
+        ];
+        for (template, expected) in cases {
+            assert_eq!(render(template), Err(expected), "{template}");
+        }
+    }
+
+    #[test]
+    fn default_stands_in_for_null_too_and_keeps_a_zero() {
+        let template = "{{ odd.none | default(value=1) }} {{ odd.typo | default(value=2) }} {{ 0 | default(value=3) }} \
+                        {{ 0 | default(value=4, boolean=true) }}";
+        assert_eq!(render(template).as_deref(), Ok("1 2 0 4"));
+    }
+}

@@ -1,0 +1,218 @@
+//! Filters that write a value so that one program's parser reads it as one value, whatever is in it.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use tera::{Kwargs, TeraResult, Value};
+
+use super::{fail, kind};
+
+/// The text of a single value: a text, a number, or true or false.
+fn scalar(filter: &str, value: &Value) -> TeraResult<String> {
+    if value.is_string() || value.is_number() || value.is_bool() {
+        return Ok(value.to_string());
+    }
+    let hint = match kind(value) {
+        "null" => "write default(value=…) before it",
+        _ => "take one field of it",
+    };
+    fail(format!("{filter} takes a text or a number, and this is {}: {hint}", kind(value)))
+}
+
+/// Letters, digits and the marks that no program here reads as anything but text.
+fn is_bare(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/@+-".contains(c))
+}
+
+fn replace(text: &str, allowed: &str, other: char) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || allowed.contains(c) { c } else { other }).collect()
+}
+
+/// `json`, `json(pretty=true)`: RFC 8259, in one line unless pretty.
+pub fn json(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
+    let pretty = kwargs.get::<bool>("pretty")?.unwrap_or(false);
+    let out = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+    out.map(Value::from).or_else(|error| fail(format!("this cannot be written as JSON: {error}")))
+}
+
+/// `yaml`: a YAML document without `---` and without a line break at its end.
+pub fn yaml(value: &Value, _: &Kwargs) -> TeraResult<Value> {
+    match serde_norway::to_string(value) {
+        Ok(out) => Ok(Value::from(out.trim_end_matches('\n'))),
+        Err(error) => fail(format!("this cannot be written as YAML: {error}")),
+    }
+}
+
+/// `toml`: a map as a document, its keys sorted; anything else as the value behind a `key =`.
+pub fn toml(value: &Value, _: &Kwargs) -> TeraResult<Value> {
+    let out = if value.is_map() {
+        toml::Table::try_from(value).map(|table| table.to_string())
+    } else {
+        toml::Value::try_from(value).map(|value| value.to_string())
+    };
+    match out {
+        Ok(out) => Ok(Value::from(out.trim_end_matches('\n'))),
+        Err(error) => fail(format!("this cannot be written as TOML, which has no null: {error}")),
+    }
+}
+
+/// `shell`: one word for sh (POSIX Shell Command Language, 2.2.2), in single quotes where it needs them.
+pub fn shell(value: &Value, _: &Kwargs) -> TeraResult<Value> {
+    Ok(Value::from(single_quoted(&scalar("shell", value)?)))
+}
+
+/// `haproxy`: one argument in a haproxy file, in strong quotes where it needs them (configuration manual, 2.2).
+pub fn haproxy(value: &Value, _: &Kwargs) -> TeraResult<Value> {
+    Ok(Value::from(single_quoted(&scalar("haproxy", value)?)))
+}
+
+/// sh and haproxy end a strongly quoted piece at the next `'`, and take one that is escaped outside of quotes.
+fn single_quoted(text: &str) -> String {
+    if is_bare(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// `haproxy_name`: a proxy's or server's name; what haproxy does not allow in one becomes `_` (configuration manual,
+/// 4). Two names can become one: haproxy's check refuses the file then.
+pub fn haproxy_name(value: &Value, _: &Kwargs) -> TeraResult<Value> {
+    let text = scalar("haproxy_name", value)?;
+    Ok(Value::from(if text.is_empty() { "_".to_owned() } else { replace(&text, "_.:-", '_') }))
+}
+
+/// `hosts_name`: a name for a hosts file (hosts(5)): letters, digits, `-`, `.` and `_`; all else becomes `-`. Two
+/// names can become one.
+pub fn hosts_name(value: &Value, _: &Kwargs) -> TeraResult<Value> {
+    let text = scalar("hosts_name", value)?;
+    Ok(Value::from(if text.is_empty() { "-".to_owned() } else { replace(&text, "-._", '-') }))
+}
+
+/// `nginx`: one argument in an nginx file, in double quotes where it needs them. A `$` begins a variable there, in
+/// quotes too, and nginx has no way to write it as itself, so it is an error.
+pub fn nginx(value: &Value, _: &Kwargs) -> TeraResult<Value> {
+    let text = scalar("nginx", value)?;
+    if text.contains('$') {
+        return fail("nginx has no way to write a $ as itself: leave such a value out");
+    }
+    if is_bare(&text) {
+        return Ok(Value::from(text));
+    }
+    Ok(Value::from(format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))))
+}
+
+/// `pgpool`: a value in pgpool.conf or postgresql.conf, always in single quotes.
+pub fn pgpool(value: &Value, _: &Kwargs) -> TeraResult<Value> {
+    let mut out = String::from("'");
+    for c in scalar("pgpool", value)?.chars() {
+        match c {
+            '\'' => out.push_str("''"),
+            '\\' => out.push_str(r"\\"),
+            // A line break would end the setting; the file's own escape is read back as one.
+            '\n' => out.push_str(r"\n"),
+            c if c.is_control() => _ = write!(out, "\\{:03o}", u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    out.push('\'');
+    Ok(Value::from(out))
+}
+
+/// `base`: what is behind the last `/`.
+pub fn base(value: &Value, _: &Kwargs) -> TeraResult<Value> {
+    let text = scalar("base", value)?;
+    Ok(Value::from(text.rsplit('/').next().unwrap_or_default()))
+}
+
+/// `dir`: what is before the last `/`; `/` for what is right under the root, `.` where there is none.
+pub fn dir(value: &Value, _: &Kwargs) -> TeraResult<Value> {
+    let text = scalar("dir", value)?;
+    Ok(Value::from(match text.rsplit_once('/') {
+        Some(("", _)) => "/",
+        Some((dir, _)) => dir,
+        None => ".",
+    }))
+}
+
+/// `is ip`: an IPv4 or IPv6 address, without brackets.
+pub fn is_ip(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.parse::<IpAddr>().is_ok())
+}
+
+/// `is hostname`: an address, or a name of labels of letters, digits, `-` and `_` (RFC 1123, section 2.1; `_` because
+/// it is in use), at most 253 characters: something that every program takes as one word.
+pub fn is_hostname(value: &Value) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    let name = |text: &str| text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(label);
+    is_ip(value) || value.as_str().is_some_and(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::render;
+    use super::*;
+
+    #[test]
+    fn each_format_quotes_in_its_own_way() {
+        let cases = [
+            ("odd.q | shell", r#"'a'\''b "c" $d\ {{ e }} #;é'"#),
+            ("odd.q | haproxy", r#"'a'\''b "c" $d\ {{ e }} #;é'"#),
+            ("odd.q | haproxy_name", "a_b__c___d_____e_______"),
+            ("odd.q | hosts_name", "a-b--c---d-----e-------"),
+            ("odd.q | replace(from='$', to='') | nginx", r#""a'b \"c\" d\\ {{ e }} #;é""#),
+            ("odd.q | pgpool", r#"'a''b "c" $d\\ {{ e }} #;é'"#),
+            ("odd.nl | pgpool", r"'a\nb'"),
+            ("odd.q | json", r#""a'b \"c\" $d\\ {{ e }} #;é""#),
+            ("odd.n | json", "1.0"),
+            ("web | where(attribute='zone') | pluck(attribute='name') | json", r#"["b:1","a:1"]"#),
+            ("web[0].deep | json(pretty=true)", "{\n  \"k\": 1\n}"),
+            ("web[0] | yaml", "deep:\n  k: 1\nname: b:1\nweight: 2\nzone: x"),
+            ("web[0] | toml", "name = \"b:1\"\nweight = 2\nzone = \"x\"\n\n[deep]\nk = 1"),
+            ("odd.q | toml", "'''a'b \"c\" $d\\ {{ e }} #;é'''"),
+            ("'10.0.0.1:80' | shell", "10.0.0.1:80"),
+            ("'' | shell", "''"),
+            ("'-rf' | shell", "-rf"),
+            ("80 | haproxy", "80"),
+            ("'/a/b/c' | base", "c"),
+            ("'/a/b/c' | dir", "/a/b"),
+            ("'/a' | dir", "/"),
+            ("'a' | dir", "."),
+            ("odd.none | str", ""),
+        ];
+        for (expression, expected) in cases {
+            assert_eq!(render(&format!("{{{{ {expression} }}}}")).as_deref(), Ok(expected), "{expression}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said() {
+        let cases = [
+            ("odd.none | shell", "shell takes a text or a number, and this is null: write default(value=…) before it"),
+            ("web | haproxy", "haproxy takes a text or a number, and this is a list: take one field of it"),
+            ("odd.q | nginx", "nginx has no way to write a $ as itself: leave such a value out"),
+        ];
+        for (expression, expected) in cases {
+            assert_eq!(render(&format!("{{{{ {expression} }}}}")), Err(expected.to_owned()), "{expression}");
+        }
+        assert!(
+            render("{{ odd | toml }}").unwrap_err().starts_with("this cannot be written as TOML, which has no null")
+        );
+    }
+
+    #[test]
+    fn hosts_are_told_from_other_texts() {
+        let good = ["a", "web-1.example.com", "a.b.", "x_y", "10.0.0.1", "::1", "2001:db8::1"];
+        let bad = ["", ".", "a..b", "-a", "a b", "a;b", "a\"", "é", "a:80", "[::1]", "a/b"];
+        for text in good {
+            assert!(is_hostname(&Value::from(text)), "{text}");
+        }
+        for text in bad {
+            assert!(!is_hostname(&Value::from(text)), "{text}");
+        }
+        assert!(!is_hostname(&Value::from("a".repeat(64))));
+        assert!(!is_hostname(&Value::none()));
+        assert!(!is_ip(&Value::from("a")) && is_ip(&Value::from("::1")));
+    }
+}

@@ -1,0 +1,224 @@
+//! Tera's tokens with their places. Tera keeps its own syntax tree to itself, and what it tells of the names in a
+//! template has no places, so the words inside `{{ }}` and `{% %}` are read here once more, by the same rules.
+//!
+//! Only text that Tera has accepted comes here; on anything else the stream just ends early.
+
+use std::ops::Range;
+
+/// What a token is, as far as finding names needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `{{`
+    Output,
+    /// `{%`
+    Tag,
+    /// `}}` or `%}`
+    Close,
+    /// A word.
+    Ident,
+    /// A quoted string; its text is without the quotes.
+    Str,
+    /// A number.
+    Number,
+    /// An operator or a bracket.
+    Op,
+}
+
+/// One token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Its text.
+    pub text: &'a str,
+    /// Its bytes in the template, quotes included.
+    pub span: Range<usize>,
+}
+
+impl Token<'_> {
+    /// Whether it is this operator or bracket.
+    pub fn is(&self, op: &str) -> bool {
+        self.kind == Kind::Op && self.text == op
+    }
+
+    /// Whether it is this word.
+    pub fn is_word(&self, word: &str) -> bool {
+        self.kind == Kind::Ident && self.text == word
+    }
+}
+
+/// Operators of two and three characters, the longer ones first, as Tera's lexer takes them.
+const LONG: [&str; 10] = ["...", "//", "**", "==", "!=", ">=", "<=", "</", "?.", "?["];
+
+/// All the tokens of a template; the text between them, comments and raw blocks are left out.
+pub fn tokens(text: &str) -> Vec<Token<'_>> {
+    let mut lexer = Lexer { text, at: 0, out: Vec::new() };
+    while lexer.outside().is_some() {}
+    lexer.out
+}
+
+struct Lexer<'a> {
+    text: &'a str,
+    at: usize,
+    out: Vec<Token<'a>>,
+}
+
+impl<'a> Lexer<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn push(&mut self, kind: Kind, length: usize) {
+        let span = self.at..self.at + length;
+        self.out.push(Token { kind, text: &self.text[span.clone()], span });
+        self.at += length;
+    }
+
+    /// Moves to the next `{{`, `{%` or `{#` and over what it opens; `None` at the end of the text.
+    fn outside(&mut self) -> Option<()> {
+        let rest = self.rest();
+        let (open, kind) = rest.match_indices('{').find_map(|(at, _)| match rest.as_bytes().get(at + 1)? {
+            b'{' => Some((at, Some(Kind::Output))),
+            b'%' => Some((at, Some(Kind::Tag))),
+            b'#' => Some((at, None)),
+            _ => None,
+        })?;
+        self.at += open;
+        let Some(kind) = kind else {
+            self.at += self.rest().find("#}")? + 2;
+            return Some(());
+        };
+        if kind == Kind::Tag
+            && let Some(after) = tag(self.rest(), "raw")
+        {
+            return self.raw(after);
+        }
+        self.push(kind, 2);
+        // A `-` right after the opening is whitespace control, never a minus.
+        if self.rest().starts_with('-') {
+            self.at += 1;
+        }
+        self.inside(if kind == Kind::Tag { "%}" } else { "}}" })
+    }
+
+    /// Skips to behind the `{% endraw %}` that ends the raw block whose body starts `after` bytes on.
+    fn raw(&mut self, after: usize) -> Option<()> {
+        self.at += after;
+        loop {
+            self.at += self.rest().find("{%")?;
+            if let Some(after) = tag(self.rest(), "endraw") {
+                self.at += after;
+                return Some(());
+            }
+            self.at += 2;
+        }
+    }
+
+    /// Reads tokens up to and with the closing one.
+    fn inside(&mut self, close: &str) -> Option<()> {
+        loop {
+            let blank = self.rest().bytes().take_while(u8::is_ascii_whitespace).count();
+            self.at += blank;
+            let rest = self.rest();
+            if rest.strip_prefix('-').is_some_and(|rest| rest.starts_with(close)) {
+                self.at += 1;
+                self.push(Kind::Close, 2);
+                return Some(());
+            }
+            if rest.starts_with(close) {
+                self.push(Kind::Close, 2);
+                return Some(());
+            }
+            let first = rest.chars().next()?;
+            if let Some(long) = LONG.iter().find(|long| rest.starts_with(**long)) {
+                self.push(Kind::Op, long.len());
+            } else if matches!(first, '\'' | '"' | '`') {
+                self.string(first)?;
+            } else if first.is_ascii_digit() {
+                self.number();
+            } else if first == '_' || first.is_ascii_alphabetic() {
+                let length = rest.bytes().take_while(|b| *b == b'_' || b.is_ascii_alphanumeric()).count();
+                self.push(Kind::Ident, length);
+            } else {
+                self.push(Kind::Op, first.len_utf8());
+            }
+        }
+    }
+
+    fn number(&mut self) {
+        let mut dots = 0;
+        let length = self
+            .rest()
+            .bytes()
+            .take_while(|b| {
+                dots += usize::from(*b == b'.');
+                b.is_ascii_digit() || (*b == b'.' && dots == 1)
+            })
+            .count();
+        self.push(Kind::Number, length);
+    }
+
+    fn string(&mut self, quote: char) -> Option<()> {
+        let mut escaped = false;
+        let end = self.rest().char_indices().skip(1).find_map(|(at, c)| {
+            if escaped {
+                escaped = false;
+            } else if c == '\\' {
+                escaped = true;
+            } else if c == quote {
+                return Some(at);
+            }
+            None
+        })?;
+        let start = self.at;
+        self.out.push(Token {
+            kind: Kind::Str,
+            text: &self.text[start + 1..start + end],
+            span: start..start + end + 1,
+        });
+        self.at += end + 1;
+        Some(())
+    }
+}
+
+/// The length of `{% name %}`, whitespace control included, where `text` begins with just that.
+fn tag(text: &str, name: &str) -> Option<usize> {
+    let rest = text.strip_prefix("{%")?;
+    let rest = rest.strip_prefix('-').unwrap_or(rest);
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace()).strip_prefix(name)?;
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace());
+    let rest = rest.strip_prefix('-').unwrap_or(rest).strip_prefix("%}")?;
+    Some(text.len() - rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_tera_reads_is_read() {
+        let cases = [
+            ("a {{ b }} c", "{{ b }}"),
+            ("{# {{ x }} #}{{- y -}}", "{{ y }}"),
+            ("{% raw %}{{ x }}{% endraw %}{% if y %}", "{% if y %}"),
+            ("{%- raw -%}{% x %}{%- endraw -%}{{ y }}", "{{ y }}"),
+            (r#"{{ "a }} {{ \" b" ~ c }}"#, r#"{{ a }} {{ \" b ~ c }}"#),
+            ("{{ m?.a[1.5] // -2 }}", "{{ m ?. a [ 1.5 ] // - 2 }}"),
+            ("{ {{ ü }}", "{{ ü }}"),
+            ("{{ never closed", "{{ never closed"),
+            ("{{ 'open", "{{"),
+            ("plain { text }", ""),
+        ];
+        for (text, expected) in cases {
+            let words: Vec<&str> = tokens(text).iter().map(|token| token.text).collect();
+            assert_eq!(words.join(" "), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_is_where_the_token_is() {
+        let text = "é {{ 'a' }}";
+        let spans: Vec<&str> = tokens(text).iter().map(|token| &text[token.span.clone()]).collect();
+        assert_eq!(spans, ["{{", "'a'", "}}"]);
+    }
+}

@@ -1,0 +1,59 @@
+//! One render, into a buffer that cannot grow without end.
+
+use std::any::Any;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use tera::{Context, Tera};
+
+use super::RenderError;
+
+/// The most bytes that a rendered file may have.
+pub const MAX_OUTPUT: usize = 16 * 1024 * 1024;
+
+/// Takes bytes up to [`MAX_OUTPUT`].
+struct Capped {
+    bytes: Vec<u8>,
+    full: bool,
+}
+
+impl Write for Capped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > MAX_OUTPUT - self.bytes.len() {
+            self.full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Renders one template; a panic on the way is an error like any other.
+pub fn render(tera: &Tera, name: &str, context: &Context, src: &Path) -> Result<Vec<u8>, RenderError> {
+    let mut out = Capped { bytes: Vec::new(), full: false };
+    // The writer is not looked at again after a panic, and Tera and the context are never changed by a render.
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        tera.render_to(name, context, &mut out).map_err(|error| RenderError::of(&error, src))
+    }));
+    match done {
+        Ok(Ok(())) => Ok(out.bytes),
+        Ok(Err(_)) if out.full => {
+            Err(RenderError::without_place(src, &format!("the output is over {} MiB", MAX_OUTPUT / (1024 * 1024))))
+        }
+        Ok(Err(error)) => Err(error),
+        Err(panic) => Err(RenderError::without_place(src, &format!("Tera broke down on it: {}", panic_text(&*panic)))),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("it did not say why")
+}

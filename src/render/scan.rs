@@ -1,0 +1,500 @@
+//! What a template names, and where: variables with the fields asked of them, filters, tests, functions, components,
+//! and other templates. Scopes follow Tera's: `for` and list comprehensions make one, `set` adds to the one it is in,
+//! a component sees its own arguments only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::lex::{Kind, Token, tokens};
+
+/// A name and its place in the template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// The name.
+    pub text: String,
+    /// Its bytes in the template.
+    pub span: Range<usize>,
+}
+
+/// A variable that is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// The variable.
+    pub word: Word,
+    /// `.a.b` and `["a"]` behind it, as far as they are literal.
+    pub fields: Vec<Word>,
+    /// A `for`, a `set` or an argument here gives it its value.
+    pub local: bool,
+    /// It may be missing: `?.`, `default`, or a test for being defined follows.
+    pub guarded: bool,
+}
+
+/// Another template, or a component, and the names that have local values at that point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Which one.
+    pub word: Word,
+    /// The local names there.
+    pub scope: BTreeSet<String>,
+}
+
+/// A piece that is rendered by itself: what stands outside of components, or one component's body.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Part {
+    /// Variables.
+    pub names: Vec<Name>,
+    /// `{% include %}`s.
+    pub includes: Vec<Call>,
+    /// `<component />`s.
+    pub calls: Vec<Call>,
+    /// What `set` gives a value anywhere in it.
+    pub sets: BTreeSet<String>,
+    /// Every name that has a local value somewhere in it.
+    pub locals: BTreeSet<String>,
+}
+
+/// `{% component %}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component {
+    /// The arguments that are taken from around the call when it does not give them: `@name`.
+    pub implicit: Vec<Word>,
+    /// Its body.
+    pub body: Part,
+}
+
+/// All that one template file names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Uses {
+    /// What stands outside of components.
+    pub body: Part,
+    /// Components by name.
+    pub components: BTreeMap<String, Component>,
+    /// `{% extends %}`.
+    pub extends: Option<Word>,
+    /// Filters, wherever they stand.
+    pub filters: Vec<Word>,
+    /// Tests.
+    pub tests: Vec<Word>,
+    /// Functions.
+    pub functions: Vec<Word>,
+}
+
+impl Uses {
+    /// Reads a template that Tera has accepted.
+    pub fn of(text: &str) -> Self {
+        let mut scanner = Scanner {
+            tokens: tokens(text),
+            scopes: vec![BTreeSet::new()],
+            blocks: Vec::new(),
+            part: Part::default(),
+            outer: None,
+            out: Self::default(),
+        };
+        scanner.run();
+        scanner.out.body = scanner.part;
+        scanner.out
+    }
+
+    /// The body and the components' bodies.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        std::iter::once(&self.body).chain(self.components.values().map(|component| &component.body))
+    }
+}
+
+/// What an `else` belongs to.
+#[derive(PartialEq)]
+enum Block {
+    /// A `for` whose names are still in scope.
+    For,
+    /// An `if`, or the `else` of a `for`.
+    Other,
+}
+
+/// The part around a component definition, to go on with behind it.
+struct Outer {
+    component: (String, Vec<Word>),
+    scopes: Vec<BTreeSet<String>>,
+    part: Part,
+}
+
+struct Scanner<'a> {
+    tokens: Vec<Token<'a>>,
+    scopes: Vec<BTreeSet<String>>,
+    blocks: Vec<Block>,
+    part: Part,
+    outer: Option<Outer>,
+    out: Uses,
+}
+
+const LITERALS: [&str; 7] = ["true", "True", "false", "False", "none", "None", "null"];
+const OPERATORS: [&str; 6] = ["and", "or", "not", "in", "if", "else"];
+
+impl<'a> Scanner<'a> {
+    fn run(&mut self) {
+        let mut at = 0;
+        while let Some(open) = self.tokens.get(at) {
+            let is_tag = open.kind == Kind::Tag;
+            let end = self.find(at..self.tokens.len(), |token| token.kind == Kind::Close);
+            if is_tag {
+                self.statement(at + 1, end);
+            } else {
+                self.expression(at + 1..end);
+            }
+            at = end + 1;
+        }
+    }
+
+    fn token(&self, at: usize) -> Option<&Token<'a>> {
+        self.tokens.get(at)
+    }
+
+    fn text(&self, at: usize) -> &'a str {
+        self.tokens.get(at).map_or("", |token| token.text)
+    }
+
+    fn word(&self, at: usize) -> Word {
+        let token = &self.tokens[at];
+        Word { text: token.text.to_owned(), span: token.span.clone() }
+    }
+
+    fn is(&self, at: usize, op: &str) -> bool {
+        self.token(at).is_some_and(|token| token.is(op))
+    }
+
+    fn is_ident(&self, at: usize) -> bool {
+        self.token(at).is_some_and(|token| token.kind == Kind::Ident)
+    }
+
+    /// The first token in a range that is wanted; the range's end when there is none.
+    fn find(&self, range: Range<usize>, wanted: impl Fn(&Token<'_>) -> bool) -> usize {
+        range.clone().find(|at| self.token(*at).is_some_and(&wanted)).unwrap_or(range.end)
+    }
+
+    /// `{% … %}`: the tokens from `at` up to `end`.
+    fn statement(&mut self, at: usize, end: usize) {
+        match self.text(at) {
+            "set" | "set_global" if self.is_ident(at + 1) => {
+                self.expression((if self.is(at + 2, "=") { at + 3 } else { at + 2 })..end);
+                self.assign(at + 1);
+            }
+            "for" => {
+                let target = self.find(at + 1..end, |token| token.is_word("in"));
+                self.expression((target + 1).min(end)..end);
+                self.enter(at + 1..target);
+                self.blocks.push(Block::For);
+            }
+            "if" => {
+                self.blocks.push(Block::Other);
+                self.expression(at + 1..end);
+            }
+            "elif" => self.expression(at + 1..end),
+            "else" => self.begin_else(),
+            "endfor" | "endif" => self.end_block(),
+            "filter" if self.is_ident(at + 1) => {
+                let filter = self.word(at + 1);
+                self.out.filters.push(filter);
+                self.expression(at + 2..end);
+            }
+            "include" if at + 1 < end => {
+                let call = Call { word: self.word(at + 1), scope: self.visible() };
+                self.part.includes.push(call);
+            }
+            "extends" if at + 1 < end => self.out.extends = Some(self.word(at + 1)),
+            "component" => self.begin_component(at + 1, end),
+            "endcomponent" => self.end_component(),
+            "<" => self.expression(at..end),
+            // The other tags name nothing of their own: block, endblock, endset, endfilter, break, continue, </x>.
+            _ => {}
+        }
+    }
+
+    /// In the `else` of a `for` its names are out of scope.
+    fn begin_else(&mut self) {
+        self.end_block();
+        self.blocks.push(Block::Other);
+    }
+
+    fn end_block(&mut self) {
+        if self.blocks.pop() == Some(Block::For) {
+            self.scopes.pop();
+        }
+    }
+
+    fn assign(&mut self, at: usize) {
+        let name = self.text(at).to_owned();
+        self.part.sets.insert(name.clone());
+        self.part.locals.insert(name.clone());
+        let global = self.text(at - 1) == "set_global";
+        let scope = if global { self.scopes.first_mut() } else { self.scopes.last_mut() };
+        if let Some(scope) = scope {
+            scope.insert(name);
+        }
+    }
+
+    /// A new scope with the words of a range in it.
+    fn enter(&mut self, words: Range<usize>) {
+        let names: BTreeSet<String> =
+            words.filter(|at| self.is_ident(*at)).map(|at| self.text(at).to_owned()).collect();
+        self.part.locals.extend(names.iter().cloned());
+        self.scopes.push(names);
+    }
+
+    fn visible(&self) -> BTreeSet<String> {
+        self.scopes.iter().flatten().cloned().collect()
+    }
+
+    /// A component's name, which may have dots in it: the word, and the token behind it.
+    fn dotted(&self, at: usize) -> (Word, usize) {
+        let mut word = self.word(at);
+        let mut next = at + 1;
+        while self.is(next, ".") && self.is_ident(next + 1) {
+            word.text.push('.');
+            word.text.push_str(self.text(next + 1));
+            word.span.end = self.tokens[next + 1].span.end;
+            next += 2;
+        }
+        (word, next)
+    }
+
+    fn begin_component(&mut self, at: usize, end: usize) {
+        if !self.is_ident(at) {
+            return;
+        }
+        let (name, open) = self.dotted(at);
+        let mut scope = BTreeSet::from(["body".to_owned()]);
+        let mut implicit = Vec::new();
+        let (mut depth, mut wanted) = (0, true);
+        for at in open..end {
+            let Some(token) = self.token(at) else { break };
+            match (token.kind, token.text) {
+                (Kind::Op, "(" | "[" | "{") => depth += 1,
+                (Kind::Op, ")" | "]" | "}") => depth -= 1,
+                (Kind::Op, ",") if depth == 1 => wanted = true,
+                (Kind::Ident, _) if depth == 1 && wanted => {
+                    wanted = false;
+                    scope.insert(token.text.to_owned());
+                    if self.is(at - 1, "@") {
+                        implicit.push(self.word(at));
+                    }
+                }
+                _ => {}
+            }
+            if depth == 0 && token.is(")") {
+                break;
+            }
+        }
+        self.outer = Some(Outer {
+            component: (name.text, implicit),
+            scopes: std::mem::replace(&mut self.scopes, vec![scope]),
+            part: std::mem::take(&mut self.part),
+        });
+    }
+
+    fn end_component(&mut self) {
+        if let Some(outer) = self.outer.take() {
+            let (name, implicit) = outer.component;
+            let body = std::mem::replace(&mut self.part, outer.part);
+            self.scopes = outer.scopes;
+            self.out.components.insert(name, Component { implicit, body });
+        }
+    }
+
+    /// An expression, or the inside of a tag that reads like one.
+    fn expression(&mut self, range: Range<usize>) {
+        let mut at = range.start;
+        // Whether what is before `at` is a value: then `<` compares and `[` looks up; else they open something.
+        let mut value = false;
+        while at < range.end {
+            let Some(token) = self.token(at).cloned() else { return };
+            match token.kind {
+                Kind::Ident => (at, value) = self.ident(at),
+                Kind::Op => (at, value) = self.op(at, value, range.end),
+                _ => (at, value) = (at + 1, true),
+            }
+        }
+    }
+
+    /// A word in an expression; gives the next token, and whether a value ends there.
+    fn ident(&mut self, at: usize) -> (usize, bool) {
+        let text = self.text(at);
+        if text == "is" {
+            let at = if self.token(at + 1).is_some_and(|token| token.is_word("not")) { at + 2 } else { at + 1 };
+            if self.is_ident(at) {
+                let test = self.word(at);
+                self.out.tests.push(test);
+            }
+            return (at + 1, true);
+        }
+        if OPERATORS.contains(&text) {
+            return (at + 1, false);
+        }
+        if LITERALS.contains(&text) {
+            return (at + 1, true);
+        }
+        if self.is(at + 1, "=") {
+            // The name of an argument.
+            return (at + 2, false);
+        }
+        if self.is(at + 1, "(") {
+            let word = self.word(at);
+            self.out.functions.push(word);
+            return (at + 1, false);
+        }
+        (self.name(at), true)
+    }
+
+    /// A variable and the fields behind it; gives the token behind them.
+    fn name(&mut self, at: usize) -> usize {
+        let word = self.word(at);
+        let (mut fields, mut guarded, mut next) = (Vec::new(), false, at + 1);
+        loop {
+            if (self.is(next, ".") || self.is(next, "?.")) && self.is_ident(next + 1) {
+                guarded |= self.is(next, "?.");
+                fields.push(self.word(next + 1));
+                next += 2;
+            } else if self.is(next, "[")
+                && self.token(next + 1).is_some_and(|token| token.kind == Kind::Str)
+                && self.is(next + 2, "]")
+            {
+                fields.push(self.word(next + 1));
+                next += 3;
+            } else {
+                break;
+            }
+        }
+        let test = if self.text(next + 1) == "not" { next + 2 } else { next + 1 };
+        guarded |= self.is(next, "|") && self.text(next + 1) == "default";
+        guarded |= self.text(next) == "is" && matches!(self.text(test), "defined" | "undefined");
+        let in_loop = word.text == "loop" && self.blocks.contains(&Block::For);
+        let local = in_loop || self.scopes.iter().any(|scope| scope.contains(&word.text));
+        self.part.names.push(Name { word, fields, local, guarded });
+        next
+    }
+
+    /// An operator or a bracket; gives the next token, and whether a value ends there.
+    fn op(&mut self, at: usize, value: bool, end: usize) -> (usize, bool) {
+        match self.text(at) {
+            "|" if self.is_ident(at + 1) => {
+                let word = self.word(at + 1);
+                self.out.filters.push(word);
+                (at + 2, true)
+            }
+            "<" if !value && self.is_ident(at + 1) => {
+                let (word, next) = self.dotted(at + 1);
+                let call = Call { word, scope: self.visible() };
+                self.part.calls.push(call);
+                (next, false)
+            }
+            "[" if !value => self.comprehension(at, end).map_or((at + 1, false), |next| (next, true)),
+            // A field of something that is no plain name: `web[0].host`.
+            "." | "?." if self.is_ident(at + 1) => (at + 2, true),
+            ")" | "]" | "}" => (at + 1, true),
+            _ => (at + 1, false),
+        }
+    }
+
+    /// `[each for name in list if condition]` from its `[` on; gives the token behind it, or `None` for a plain list.
+    fn comprehension(&mut self, open: usize, end: usize) -> Option<usize> {
+        let mut depth = 0;
+        let (mut each_end, mut target, mut condition, mut close) = (None, None, None, None);
+        for at in open..end {
+            let token = self.token(at)?;
+            match (token.kind, token.text) {
+                (Kind::Op, "[" | "(" | "{" | "?[") => depth += 1,
+                (Kind::Op, "]" | ")" | "}") => depth -= 1,
+                (Kind::Ident, "for") if depth == 1 => each_end = each_end.or(Some(at)),
+                (Kind::Ident, "in") if depth == 1 && each_end.is_some() => target = target.or(Some(at + 1)),
+                (Kind::Ident, "if") if depth == 1 && target.is_some() => condition = condition.or(Some(at + 1)),
+                _ => {}
+            }
+            if depth == 0 {
+                close = Some(at);
+                break;
+            }
+        }
+        let (each_end, target, close) = (each_end?, target?, close?);
+        self.expression(target..condition.map_or(close, |at| at - 1));
+        self.enter(each_end + 1..target - 1);
+        self.expression(open + 1..each_end);
+        if let Some(condition) = condition {
+            self.expression(condition..close);
+        }
+        self.scopes.pop();
+        Some(close + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of a template that have no local value, with their fields.
+    fn free(text: &str) -> String {
+        let uses = Uses::of(text);
+        let show = |name: &Name| {
+            let mut out = name.word.text.clone();
+            for field in &name.fields {
+                out = format!("{out}.{}", field.text);
+            }
+            if name.guarded { format!("{out}?") } else { out }
+        };
+        let names: Vec<String> = uses.body.names.iter().filter(|name| !name.local).map(show).collect();
+        names.join(" ")
+    }
+
+    #[test]
+    fn names_are_found_in_their_scopes() {
+        let cases = [
+            ("{{ a.b['c'].d }} {{ e[f].g?.h | i(j=1)[0].k }}", "a.b.c.d e f"),
+            ("{% for m in web %}{{ m.x }}{{ loop.index }}{% else %}{{ m }}{% endfor %}{{ loop }}", "web m loop"),
+            ("{% for k, v in web | where(attribute='a', value=b) %}{{ k }}{{ v }}{% endfor %}", "web b"),
+            ("{% for web in web %}{{ web }}{% endfor %}", "web"),
+            ("{% set x = a %}{{ x }}{{ y }}", "a y"),
+            ("{% if a %}{% set x = 1 %}{% elif b is c %}{% else %}{{ d }}{% endif %}{{ x }}", "a b d"),
+            ("{% for m in a %}{% set x = 1 %}{% set_global y = 2 %}{% endfor %}{{ x }}{{ y }}", "a x"),
+            ("{% set x | upper %}{{ a }}{% endset %}{{ x }}", "a"),
+            ("{{ [m.x for m in web if m.y == z] | join(sep=s) }}{{ m }}", "web z s m"),
+            ("{{ [a, b] }}{{ {'k': c, ...d} }}{{ e[1:f] }}", "a b c d e f"),
+            ("{{ a if b else c }}{{ not d and e or f in g }}{{ h < i }}{{ true }}{{ none }}", "a b c d e f g h i"),
+            ("{{ a | default(value=b) }}{{ c is defined }}{{ d?.e }}{{ f is not defined }}", "a? b c? d.e? f?"),
+            ("{{ <server m={x} y w='z' /> }}{% <box> %}{{ b }}{% </box> %}", "x y b"),
+            ("{% filter upper | replace(from=a, to='b') %}{{ c }}{% endfilter %}", "a c"),
+            ("{% block one %}{{ a }}{% endblock one %}{{ range(end=n) }}", "a n"),
+            ("{% raw %}{{ a }}{% endraw %}{# {{ b }} #}{{ 'c' ~ d }}", "d"),
+            (
+                "{% component x(a, @b, c: map = {'q': [1]}, ...r) {'meta': 'x'} %}{{ a }}{% endcomponent x %}{{ e }}",
+                "e",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(free(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_component_sees_its_arguments_only() {
+        let uses =
+            Uses::of("{% component a.b(m, @web, n=1) %}{{ m }}{{ web }}{{ n }}{{ body }}{{ out }}{% endcomponent %}");
+        let component = &uses.components["a.b"];
+        assert_eq!(component.implicit[0].text, "web");
+        let free: Vec<_> = component.body.names.iter().filter(|name| !name.local).map(|name| &name.word.text).collect();
+        assert_eq!(free, ["out"]);
+    }
+
+    #[test]
+    fn calls_are_found_with_what_is_local_there() {
+        let uses = Uses::of(
+            "{% extends 'base' %}{% for m in web %}{% include \"line\" %}{{ <a.b/> }}{% endfor %}\
+             {{ x | f(a=1) | g }}{{ y is not t }}{{ fun(a=b) }}",
+        );
+        assert_eq!(uses.extends.map(|word| word.text), Some("base".into()));
+        assert_eq!(uses.body.includes[0].word.text, "line");
+        assert!(uses.body.includes[0].scope.contains("m"));
+        assert_eq!(uses.body.calls[0].word.text, "a.b");
+        let texts = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            (texts(&uses.filters), texts(&uses.tests), texts(&uses.functions)),
+            ("f g".into(), "t".into(), "fun".into())
+        );
+    }
+}

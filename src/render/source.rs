@@ -1,0 +1,168 @@
+//! Template files, read once a load.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use tera::{ErrorKind, Tera};
+
+use crate::config::Problem;
+
+use super::scan::Uses;
+
+/// How deep folders are looked into for names and components.
+const MAX_DEPTH: usize = 16;
+
+/// A template file that Tera can parse.
+#[derive(Debug)]
+pub struct Source {
+    /// Its name for Tera: the path inside the template directory, or an absolute path.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: Arc<str>,
+    /// What it names.
+    pub uses: Uses,
+}
+
+impl Source {
+    /// A problem at a place in this file.
+    pub fn problem(&self, span: std::ops::Range<usize>, message: impl Into<String>, hint: Option<String>) -> Problem {
+        Problem { file: self.path.clone(), text: Arc::clone(&self.text), span, message: message.into(), hint }
+    }
+}
+
+/// Why there is no [`Source`].
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// The file cannot be read: the reason.
+    Unreadable(String),
+    /// Tera cannot parse it.
+    Syntax(Problem),
+}
+
+/// The files under the template directory.
+pub struct Sources {
+    dir: PathBuf,
+    read: BTreeMap<String, Result<Arc<Source>, Fault>>,
+    listed: Option<BTreeSet<String>>,
+    components: Option<BTreeMap<String, BTreeSet<String>>>,
+}
+
+impl Sources {
+    /// Nothing read yet.
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), read: BTreeMap::new(), listed: None, components: None }
+    }
+
+    /// The template directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The file behind a name.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The template of this name, read and parsed at the first call.
+    pub fn get(&mut self, name: &str) -> Result<Arc<Source>, Fault> {
+        if let Some(known) = self.read.get(name) {
+            return known.clone();
+        }
+        let source = read(name, self.path(name)).map(Arc::new);
+        self.read.insert(name.to_owned(), source.clone());
+        source
+    }
+
+    /// The names of all files in the template directory.
+    pub fn names(&mut self) -> &BTreeSet<String> {
+        let dir = &self.dir;
+        self.listed.get_or_insert_with(|| {
+            let mut names = BTreeSet::new();
+            list(dir, "", MAX_DEPTH, &mut names);
+            names
+        })
+    }
+
+    /// The files in the template directory that define a component.
+    pub fn defining(&mut self, component: &str) -> BTreeSet<String> {
+        if self.components.is_none() {
+            let mut index: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            for name in self.names().clone() {
+                // A file that Tera cannot parse is looked at all the same, so that its own problem is what is shown.
+                let Ok(text) = text(&self.path(&name)) else { continue };
+                if text.contains("component") {
+                    for component in Uses::of(&text).components.into_keys() {
+                        index.entry(component).or_default().insert(name.clone());
+                    }
+                }
+            }
+            self.components = Some(index);
+        }
+        self.components.as_ref().and_then(|index| index.get(component)).cloned().unwrap_or_default()
+    }
+
+    /// The names of all components in the template directory.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.components.iter().flat_map(BTreeMap::keys).map(String::as_str)
+    }
+}
+
+/// A name in the form that all names have: relative, parts joined by `/`, none of them `.` or `..`.
+pub fn plain(path: &Path) -> Option<String> {
+    let parts: Option<Vec<&str>> = path
+        .components()
+        .map(|part| match part {
+            Component::Normal(part) => part.to_str(),
+            _ => None,
+        })
+        .collect();
+    parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join("/"))
+}
+
+/// Files by name relative to the first `dir`; what cannot be listed and what begins with a dot is left out.
+fn list(dir: &Path, prefix: &str, depth: usize, names: &mut BTreeSet<String>) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let (Ok(kind), Ok(seen)) = (entry.file_type(), fs::metadata(entry.path())) else { continue };
+        if name.starts_with('.') {
+            continue;
+        }
+        // A link to a folder is not gone into: it may lead back up.
+        if kind.is_dir() && depth > 0 {
+            list(&entry.path(), &format!("{prefix}{name}/"), depth - 1, names);
+        } else if seen.is_file() {
+            names.insert(format!("{prefix}{name}"));
+        }
+    }
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let meta = fs::metadata(path).map_err(|error| error.to_string())?;
+    if !meta.is_file() {
+        return Err(if meta.is_dir() { "it is a directory" } else { "it is not a regular file" }.to_owned());
+    }
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+}
+
+fn read(name: &str, path: PathBuf) -> Result<Source, Fault> {
+    let text: Arc<str> = text(&path).map_err(Fault::Unreadable)?.into();
+    if let Err(error) = Tera::new().add_raw_template(name, &text)
+        && let ErrorKind::SyntaxError(report) = error.kind()
+    {
+        // At the end of the input Tera's columns are right, and its bytes are those of the last token.
+        let at_end = report.message() == "Unexpected end of input";
+        let span = if at_end { text.len()..text.len() } else { report.span().range.clone() };
+        let hint =
+            at_end.then(|| "a tag that was opened is not closed: {% endfor %}, {% endif %}, }} or %}".to_owned());
+        let message = report.message().to_owned();
+        return Err(Fault::Syntax(Problem { file: path, text, span, message, hint }));
+    }
+    let uses = Uses::of(&text);
+    Ok(Source { name: name.to_owned(), path, text, uses })
+}
