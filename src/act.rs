@@ -18,6 +18,7 @@ mod attributes;
 pub mod command;
 mod commit;
 mod diff;
+mod group;
 mod lock;
 mod place;
 mod reload;

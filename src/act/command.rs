@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{AccessFlags, Pid, access};
+use nix::sys::signal::Signal;
+use nix::unistd::{AccessFlags, access};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::Child;
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Command;
 
+use super::group::Group;
 use super::tail::printable;
 pub use super::tail::{KEPT, Tail};
 
@@ -31,7 +31,7 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How long a killed command may take to be gone: one in an uninterruptible sleep must not hang the agent.
 const REAP: Duration = Duration::from_secs(1);
 /// How often a process group is looked at while it ends; nothing tells of a group's end.
-const GROUP_POLL: Duration = Duration::from_millis(20);
+const GROUP_POLL: Duration = Duration::from_millis(50);
 /// The PATH of an agent that has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The LANG of an agent that has none.
@@ -153,7 +153,7 @@ pub async fn run(
     if matches!(how, How::TimedOut(_) | How::Abandoned) {
         running.end_group(stop).await;
     }
-    running.group.left = true;
+    running.group.leave();
     CommandEnd { how, output: running.last_words().await }
 }
 
@@ -236,7 +236,7 @@ impl Running {
     /// Waits until nobody is left in the group.
     async fn emptied(&mut self) {
         let _ = self.end().await;
-        while self.group.has_members() {
+        while self.group.is_running() {
             tokio::select! {
                 () = sleep(GROUP_POLL) => {}
                 () = take(&mut self.output, &mut self.chunk, &mut self.tail), if self.output.is_some() => {}
@@ -270,36 +270,6 @@ async fn take(output: &mut Option<pipe::Receiver>, chunk: &mut [u8], tail: &mut 
     match pipe.read(chunk).await {
         Ok(0) | Err(_) => *output = None,
         Ok(count) => tail.push(chunk.get(..count).unwrap_or_default()),
-    }
-}
-
-/// A process group, which is killed on drop unless it was left.
-struct Group {
-    leader: Pid,
-    left: bool,
-}
-
-impl Group {
-    fn of(child: &Child) -> Option<Self> {
-        let leader = i32::try_from(child.id()?).ok()?;
-        Some(Self { leader: Pid::from_raw(leader), left: false })
-    }
-
-    fn signal(&self, signal: Signal) {
-        // The only failure is that there is nobody left.
-        let _ = killpg(self.leader, signal);
-    }
-
-    fn has_members(&self) -> bool {
-        killpg(self.leader, None) != Err(Errno::ESRCH)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if !self.left {
-            self.signal(Signal::SIGKILL);
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
@@ -58,6 +58,14 @@ impl Wanted {
         }
         (!changes.is_empty()).then(|| changes.join(", "))
     }
+
+    fn own(&self, file: &File, path: &Path) -> Result<(), Setback> {
+        fchown(file, self.uid.map(Uid::from_raw), self.gid.map(Gid::from_raw)).map_err(|errno| {
+            let spell = |id: Option<u32>| id.map_or_else(|| "unchanged".to_owned(), |id| id.to_string());
+            let (uid, gid) = (spell(self.uid), spell(self.gid));
+            refused(format!("set owner {uid} and group {gid} on {}", path.display()), errno)
+        })
+    }
 }
 
 /// A staged file, ready for its check and its rename.
@@ -65,7 +73,6 @@ impl Wanted {
 pub(super) struct Staged {
     /// Where it is to go.
     pub(super) place: Place,
-    file: File,
     /// Its own name in the folder; `None` after the rename.
     name: Option<OsString>,
     /// As it was when it was synced.
@@ -75,31 +82,33 @@ pub(super) struct Staged {
 impl Staged {
     /// Writes a new file beside the destination.
     pub(super) fn write(place: Place, wanted: Wanted, bytes: &[u8], old: Option<&Old>) -> Result<Self, Setback> {
-        let mut staged = Self::create(place, wanted)?;
+        let (mut staged, mut file) = Self::create(place, wanted)?;
         let path = staged.path();
         let trouble = |what: &str| format!("{what} {}", path.display());
-        staged.file.write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
-        staged.own(wanted)?;
+        file.write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
+        wanted.own(&file, &path)?;
         if let Some(old) = old {
-            attributes::drop_inherited(&staged.file, &old.file).map_err(|e| refused(trouble("clear the ACL of"), e))?;
+            attributes::drop_inherited(&file, &old.file)
+                .map_err(|error| refused(trouble("clear the ACL of"), error))?;
         }
-        fchmod(&staged.file, Mode::from_bits_truncate(wanted.mode))
+        fchmod(&file, Mode::from_bits_truncate(wanted.mode))
             .map_err(|errno| refused(trouble(&format!("set mode {:04o} on", wanted.mode)), errno))?;
         if let Some(old) = old {
-            attributes::copy(&old.file, &staged.file, wanted.mode, &path)?;
+            attributes::copy(&old.file, &file, wanted.mode, &path)?;
         }
         // After a failed sync the kernel may call the lost pages clean, so that a second one would succeed without
         // them: the file is dropped instead, and a later try begins with a new one.
-        fsync(&staged.file).map_err(|errno| refused(trouble("sync"), errno))?;
-        staged.synced = Some(fstat(&staged.file).map_err(|errno| refused(trouble("look at"), errno))?);
+        fsync(&file).map_err(|errno| refused(trouble("sync"), errno))?;
+        staged.synced = Some(fstat(&file).map_err(|errno| refused(trouble("look at"), errno))?);
+        // It is closed here, before the check: a script that is open for writing could not be executed by it.
         Ok(staged)
     }
 
     /// A new file under a random name that ends in `.tmp`, so that no software includes it with its `*.cfg`.
-    fn create(place: Place, wanted: Wanted) -> Result<Self, Setback> {
+    fn create(place: Place, wanted: Wanted) -> Result<(Self, File), Setback> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(wanted.mode & 0o600);
-        let made = tempfile::Builder::new()
+        let created = tempfile::Builder::new()
             .prefix(".rosterd-")
             .suffix(".tmp")
             .rand_bytes(12)
@@ -111,24 +120,16 @@ impl Staged {
                     .map(|file| (File::from(file), name.to_owned()))
                     .map_err(io::Error::from)
             });
-        match made {
-            Ok(made) => {
-                let (file, name) = made.into_parts().0;
-                Ok(Self { place, file, name: Some(name), synced: None })
+        match created {
+            Ok(temp) => {
+                let (file, name) = temp.into_parts().0;
+                Ok((Self { place, name: Some(name), synced: None }, file))
             }
             Err(error) => {
                 let error = error.raw_os_error().map_or(error, io::Error::from_raw_os_error);
                 Err(refused(format!("make a file in {}", place.folder_path.display()), error))
             }
         }
-    }
-
-    fn own(&self, wanted: Wanted) -> Result<(), Setback> {
-        fchown(&self.file, wanted.uid.map(Uid::from_raw), wanted.gid.map(Gid::from_raw)).map_err(|errno| {
-            let spell = |id: Option<u32>| id.map_or_else(|| "unchanged".to_owned(), |id| id.to_string());
-            let (uid, gid) = (spell(wanted.uid), spell(wanted.gid));
-            refused(format!("set owner {uid} and group {gid} on {}", self.path().display()), errno)
-        })
     }
 
     /// Where it is now.
