@@ -15,6 +15,7 @@ use crate::log;
 use crate::once::{self, Pass};
 use crate::perform::{Manner, Write};
 use crate::run;
+use crate::say;
 use crate::setup::{self, Setup, Source};
 use crate::watch::{self, Registry};
 
@@ -68,6 +69,18 @@ struct RenderArgs {
     /// How long to wait for what is needed
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     timeout: Duration,
+    #[command(flatten)]
+    doing: Doing,
+    #[command(flatten)]
+    telling: Telling,
+    /// One more template, without a configuration file if there is none
+    #[arg(long, value_name = "IN:OUT[:CMD]")]
+    template: Vec<String>,
+}
+
+/// What a pass does.
+#[derive(Debug, Args)]
+struct Doing {
     /// Write and run nothing
     #[arg(long, visible_alias = "noop")]
     dry_run: bool,
@@ -77,15 +90,17 @@ struct RenderArgs {
     /// Replace files, and run no reload
     #[arg(long)]
     no_reload: bool,
+}
+
+/// How a pass says how it ended.
+#[derive(Debug, Args)]
+struct Telling {
     /// Exit with 2 when something differs
     #[arg(long)]
     detailed_exitcode: bool,
     /// Exit with 0 when members are too few
     #[arg(long)]
     held_ok: bool,
-    /// One more template, without a configuration file if there is none
-    #[arg(long, value_name = "IN:OUT[:CMD]")]
-    template: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -158,7 +173,7 @@ async fn execute(cli: Cli) -> Result<Exit, Fatal> {
         Command::Check => {
             let setup = load(&global.source(vec![]))?;
             log::init(LogFormat::Text, None);
-            setup.warnings.iter().for_each(|why| tracing::warn!(%why, "odd configuration"));
+            say::odd(&setup.warnings);
             tracing::info!(
                 rosters = setup.config.rosters.len(),
                 keys = setup.config.keys.len(),
@@ -188,13 +203,13 @@ fn wrong_config(problems: &Problems) -> Fatal {
 
 impl RenderArgs {
     fn pass(self) -> Pass {
-        let write = if self.dry_run { Write::DryRun } else { Write::Really };
+        let write = if self.doing.dry_run { Write::DryRun } else { Write::Really };
         Pass {
             only: self.names,
             timeout: self.timeout,
-            manner: Manner { write, diff: self.diff, reload: !self.no_reload },
-            detailed_exitcode: self.detailed_exitcode,
-            held_ok: self.held_ok,
+            manner: Manner { write, diff: self.doing.diff, reload: !self.doing.no_reload },
+            detailed_exitcode: self.telling.detailed_exitcode,
+            held_ok: self.telling.held_ok,
         }
     }
 }
@@ -236,7 +251,7 @@ impl Global {
 }
 
 fn bare_registry(url: &str) -> Result<RegistryConfig, Fatal> {
-    let parsed = RegistryUrl::parse(url, &setup::here());
+    let parsed = RegistryUrl::parse(url, &config::flags::here());
     parsed.map(RegistryConfig::at).map_err(|wrong| {
         let hint = wrong.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
         Fatal::new(Exit::Usage, format!("--registry {url}: {wrong}{hint}"))

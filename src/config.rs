@@ -21,7 +21,7 @@ pub mod url;
 mod command;
 mod file;
 mod fill;
-mod flags;
+pub mod flags;
 mod names;
 mod registry;
 mod roster;
@@ -71,12 +71,15 @@ pub struct RegistryConfig {
 }
 
 impl RegistryConfig {
+    /// The default of `session_timeout`.
+    pub const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
     /// A registry with every default, named `default`.
     pub fn at(url: RegistryUrl) -> Self {
         Self {
             name: Arc::from("default"),
             url,
-            session_timeout: Duration::from_secs(10),
+            session_timeout: Self::SESSION_TIMEOUT,
             auth: Vec::new(),
             tls: None,
             watches: Watches::Auto,
@@ -363,6 +366,11 @@ pub struct TemplateConfig {
 }
 
 impl TemplateConfig {
+    /// The default of `check_timeout` and `reload_timeout`.
+    pub const TIMEOUT: Duration = Duration::from_secs(30);
+    /// The default of `reload_interval`.
+    pub const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+
     /// A template with every default, and no commands.
     pub fn new(name: &str, src: impl Into<PathBuf>, dest: impl Into<PathBuf>) -> Self {
         Self {
@@ -374,9 +382,9 @@ impl TemplateConfig {
             group: None,
             check: None,
             reload: None,
-            check_timeout: Duration::from_secs(30),
-            reload_timeout: Duration::from_secs(30),
-            reload_interval: Duration::from_secs(5),
+            check_timeout: Self::TIMEOUT,
+            reload_timeout: Self::TIMEOUT,
+            reload_interval: Self::RELOAD_INTERVAL,
             reload_retries: None,
             make_dirs: false,
             env: BTreeMap::new(),

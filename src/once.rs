@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
+use crate::decide::debt::Debt;
+use crate::decide::key::Key;
+use crate::decide::roster::Roster;
 use crate::decide::template::Template;
 use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace};
 use crate::error::{Exit, Fatal};
@@ -40,7 +43,7 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     if !unknown.is_empty() {
         return Err(Fatal::new(Exit::Usage, format!("no template is named {}", unknown.join(" or "))));
     }
-    setup.warnings.iter().for_each(|why| warn!(%why, "odd configuration"));
+    say::odd(&setup.warnings);
     // A dry run writes nothing, so it may look over a running agent's shoulder.
     let locks = setup.stateful && pass.manner.write == Write::Really;
     let lock = if locks { Some(run::lock(&setup).await?) } else { None };
@@ -97,20 +100,20 @@ impl Round {
                 Some(answer) = self.answers.recv() => answer,
                 sighting = self.registries.next() => Input::Saw(sighting),
                 () = tokio::time::sleep_until(sleep_until.into()) => Input::Tick,
-                _ = term.recv() => return Ok(self.interrupted("TERM")),
-                _ = int.recv() => return Ok(self.interrupted("INT")),
+                _ = term.recv() => Input::Stopping,
+                _ = int.recv() => Input::Stopping,
             };
+            if matches!(input, Input::Stopping) {
+                warn!("stopped before the pass was over");
+                self.exit = Exit::Failed;
+                break;
+            }
             if matches!(input, Input::Tick) && Instant::now() >= deadline {
                 break;
             }
             self.step(input);
         }
         Ok(())
-    }
-
-    fn interrupted(&mut self, signal: &str) {
-        warn!(signal, "stopped before the pass was over");
-        self.exit = Exit::Failed;
     }
 
     fn step(&mut self, input: Input) {
@@ -140,8 +143,8 @@ impl Round {
     fn lacks(&self, template: &Template, lack: &Lack) -> bool {
         let missing = template.missing(self.engine.rosters(), self.engine.keys());
         missing.iter().any(|name| {
-            let roster = self.engine.rosters().get(name).map(|roster| roster.is_seen());
-            let key = self.engine.keys().get(name).map(|key| key.is_seen());
+            let roster = self.engine.rosters().get(name).map(Roster::is_seen);
+            let key = self.engine.keys().get(name).map(Key::is_seen);
             let seen = roster.or(key).unwrap_or_default();
             (if seen { Lack::Held } else { Lack::Unseen }) == *lack
         })
@@ -173,7 +176,7 @@ impl Round {
         for template in unreached {
             error!(template = &*template, timeout = ?pass.timeout, "no answer from the registry in time");
         }
-        if self.engine.debts().values().any(|debt| debt.is_owed()) {
+        if self.engine.debts().values().any(Debt::is_owed) {
             self.exit = self.exit.worse(Exit::Failed);
         }
         if self.differs && pass.detailed_exitcode {

@@ -47,7 +47,7 @@ impl Registries {
     pub fn follow(&mut self, configs: &[Arc<RegistryConfig>], plan: &Plan) {
         let wanted = subjects(plan);
         self.running.retain(|name, running| {
-            let same = configs.iter().any(|config| *config == running.config) && wanted.contains_key(name);
+            let same = configs.contains(&running.config) && wanted.contains_key(name);
             if !same {
                 running.stop.cancel();
             }

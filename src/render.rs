@@ -14,6 +14,7 @@ use tera::Tera;
 
 use crate::config::{Config, Problem, Problems, TemplateConfig};
 use crate::decide::{Needs, Snapshot};
+use crate::host::Host;
 use crate::node::Subject;
 
 mod error;
@@ -34,17 +35,6 @@ pub use value::FIELDS;
 use names::Known;
 use source::{Fault, Source, Sources};
 use value::Values;
-
-/// This host, as `host` in templates.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Host {
-    /// Its short name.
-    pub name: String,
-    /// Its full name.
-    pub fqdn: String,
-    /// Its address; null in templates where it is unknown.
-    pub ip: Option<String>,
-}
 
 /// What templates see beside the registries; the same for as long as a configuration stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,7 +109,7 @@ impl Library {
             return Err(Problems(problems));
         }
         let Host { name, fqdn, ip } = globals.host;
-        let host = [("name", Some(name)), ("fqdn", Some(fqdn)), ("ip", ip)];
+        let host = [("name", name), ("fqdn", fqdn), ("ip", ip.to_string())];
         Ok(Self {
             entries,
             host: tera::Value::from(BTreeMap::from(host)),

@@ -129,7 +129,7 @@ impl Agent {
             answers,
         };
         let plan = agent.setup.plan(&[]);
-        agent.setup.warnings.iter().for_each(|why| warn!(%why, "odd configuration"));
+        say::odd(&agent.setup.warnings);
         say::watching(&agent.setup.config, &plan);
         agent.registries.follow(&agent.setup.config.registries, &plan);
         agent.step(Input::Configured(plan));
@@ -185,11 +185,8 @@ impl Agent {
             }
         };
         let changes = delta::delta(&self.setup.config, &setup.config);
-        setup.warnings.iter().for_each(|why| warn!(%why, "odd configuration"));
-        changes.iter().for_each(|why| info!(%why, "configuration changed"));
-        if changes.is_empty() {
-            info!("configuration read again, nothing in it has changed");
-        }
+        say::odd(&setup.warnings);
+        say::changed(&changes);
         if setup.config.agent != self.setup.config.agent {
             warn!("what changed in [agent] beside template_dir needs a restart");
         }

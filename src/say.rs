@@ -8,11 +8,28 @@ use tracing::{error, info, warn};
 use crate::config::{Config, TemplateConfig};
 use crate::decide::{Notice, Outcome, Plan, Stage};
 
+/// What is odd in a configuration, and not wrong.
+pub fn odd(warnings: &[String]) {
+    for why in warnings {
+        warn!(%why, "odd configuration");
+    }
+}
+
+/// What a HUP brought.
+pub fn changed(changes: &[String]) {
+    for why in changes {
+        info!(%why, "configuration changed");
+    }
+    if changes.is_empty() {
+        info!("configuration read again, nothing in it has changed");
+    }
+}
+
 /// What is watched, and which files are kept in step with it.
 pub fn watching(config: &Config, plan: &Plan) {
     for roster in &plan.rosters {
         let (subject, bounds) = (&roster.config.subject, roster.config.bounds);
-        let max = bounds.max().map(|max| max.to_string()).unwrap_or_else(|| "none".to_owned());
+        let max = bounds.max().map_or_else(|| "none".to_owned(), |max| max.to_string());
         let roster_name = &*roster.config.name;
         info!(why = %format_args!("{subject} on {}", roster.origin), roster = roster_name, min = bounds.min(), max, "watching");
     }

@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{
-    self, Agent, Command, Config, Loaded, LogFormat, Overrides, Problem, Problems, RegistryConfig, RegistryUrl, Reload,
-    StatusConfig, TemplateConfig, Wrong,
-};
+use crate::config::{self, Config, Overrides, Problems};
 use crate::decide::{Followed, Needs, Plan, TemplatePlan};
 use crate::host::Host;
 use crate::render::{Globals, Library};
@@ -47,14 +44,11 @@ impl Setup {
         let mut host = Host::resolve(false);
         let overrides =
             Overrides { registry: source.registry.clone(), env: environment(), host_name: host.name.clone() };
-        let Loaded { mut config, warnings, .. } = match &source.file {
-            Some(file) => config::load(file, &overrides)?,
-            None => Loaded { config: without_file(source)?, warnings: Vec::new(), files: Vec::new() },
+        let (mut config, warnings) = match &source.file {
+            Some(file) => config::load(file, &overrides).map(|loaded| (loaded.config, loaded.warnings))?,
+            None => (Config::without_file(&overrides)?, Vec::new()),
         };
-        for text in &source.templates {
-            let template = template(text).map_err(|wrong| refused("--template", text, wrong))?;
-            config.templates.push(Arc::new(template));
-        }
+        config.add_flag_templates(&source.templates)?;
         if mentions_fqdn(&config) {
             host = Host::resolve(true);
         }
@@ -129,58 +123,4 @@ pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
-}
-
-/// Every default, and the registry of the command line.
-fn without_file(source: &Source) -> Result<Config, Problems> {
-    let here = here();
-    let url = source
-        .registry
-        .as_deref()
-        .map(|text| RegistryUrl::parse(text, &here).map_err(|wrong| refused("--registry", text, wrong)));
-    let registries = url.transpose()?.map(|url| Arc::new(RegistryConfig::at(url)));
-    Ok(Config {
-        registries: registries.into_iter().collect(),
-        agent: Agent {
-            name: "rosterd".to_owned(),
-            state_dir: PathBuf::from("/var/lib/rosterd"),
-            template_dir: here,
-            log_format: LogFormat::Text,
-        },
-        status: StatusConfig { socket: PathBuf::from("/run/rosterd/rosterd.sock") },
-        vars: serde_json::Map::new(),
-        rosters: Vec::new(),
-        keys: Vec::new(),
-        templates: Vec::new(),
-    })
-}
-
-/// A problem with an option's value.
-fn refused(option: &str, text: &str, wrong: Wrong) -> Problems {
-    Problems(vec![Problem::whole(format!("{option} {text}"), wrong)])
-}
-
-/// The folder that relative paths of the command line are relative to.
-pub fn here() -> PathBuf {
-    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
-}
-
-/// `IN:OUT[:CMD]`, as consul-template's `-template` takes it: the source, the destination and the reload.
-fn template(text: &str) -> Result<TemplateConfig, Wrong> {
-    let mut parts = text.splitn(3, ':');
-    let (Some(src), Some(dest)) =
-        (parts.next().filter(|src| !src.is_empty()), parts.next().filter(|dest| !dest.is_empty()))
-    else {
-        return Err(Wrong::new("it has no source and destination", "write IN:OUT or IN:OUT:CMD"));
-    };
-    let (src, dest) = (here().join(src), here().join(dest));
-    let name = dest.file_name().map(|name| name.to_string_lossy().into_owned());
-    let Some(name) = name else {
-        return Err(Wrong::new("the destination is no file", "write the path of a file after the first colon"));
-    };
-    let reload = parts.next().map(|command| {
-        let file = dest.to_string_lossy();
-        Reload::Command(Command::Shell(command.to_owned()).fill(&file, &file))
-    });
-    Ok(TemplateConfig { reload, ..TemplateConfig::new(&name, src, dest) })
 }

@@ -1,62 +1,68 @@
-//! `--template IN:OUT[:CMD]`: a configuration without a file.
+//! What a command line says in place of a file: `--template IN:OUT[:CMD]` and `--registry URL`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::command::{shell_path, unknown_place};
 use super::file::only_ours;
 use super::problem::{Problem, Problems, Wrong};
-use super::registry::from_url;
 use super::resolve::{AGENT_NAME, Overrides};
-use super::template::{RELOAD_INTERVAL, TIMEOUT, filled, is_folder, is_template, normal};
-use super::{Agent, Command, Config, LogFormat, RegistryUrl, Reload, StatusConfig, TemplateConfig};
+use super::template::{filled, is_folder, is_template, normal};
+use super::{Agent, Command, Config, LogFormat, RegistryConfig, RegistryUrl, Reload, StatusConfig, TemplateConfig};
 
 impl Config {
-    /// A configuration of templates on the command line, and of the overrides' registry; everything else has its
-    /// default, and nothing is followed. Relative paths start where the command was given.
+    /// A configuration without a file: every default, the overrides' registry, and nothing that is followed.
     ///
     /// # Errors
-    /// Every template that is wrong, and a registry that is missing or wrong.
-    pub fn from_flag_templates(specs: &[String], overrides: &Overrides) -> Result<Self, Problems> {
-        let here = std::env::current_dir().unwrap_or_default();
-        let mut problems = Vec::new();
-        let url = match &overrides.registry {
-            Some(text) => RegistryUrl::parse(text, &here),
-            None => Err(Wrong::new("no registry is named", "add --registry zk://HOST:PORT, or dir:PATH")),
-        };
-        let url = url.map_err(|wrong| problems.push(Problem::whole("--registry or $ROSTERD_REGISTRY", wrong))).ok();
-        let (mut names, mut dests) = (BTreeSet::new(), BTreeSet::new());
-        let mut templates = Vec::new();
-        for spec in specs {
-            let read = template(spec, &here).and_then(|template| {
-                if dests.insert(normal(&template.dest)) && names.insert(template.name.clone()) {
-                    return Ok(template);
-                }
-                let message = format!("another template writes {}, or a file of this name", template.dest.display());
-                Err(Wrong::new(message, "give one of the two another OUT, or write a configuration file"))
-            });
-            match read {
-                Ok(template) => templates.push(Arc::new(template)),
-                Err(wrong) => problems.push(Problem::whole(format!("--template {spec}"), wrong)),
-            }
-        }
-        let Some(url) = url.filter(|_| problems.is_empty()) else { return Err(Problems(problems)) };
+    /// A registry that is wrong.
+    pub fn without_file(overrides: &Overrides) -> Result<Self, Problems> {
+        let url = overrides.registry.as_deref().map(|text| RegistryUrl::parse(text, &here())).transpose();
+        let url = url.map_err(|wrong| Problems(vec![Problem::whole("--registry or $ROSTERD_REGISTRY", wrong)]))?;
         Ok(Self {
-            registries: vec![Arc::new(from_url(url))],
+            registries: url.map(|url| Arc::new(RegistryConfig::at(url))).into_iter().collect(),
             agent: Agent {
                 name: AGENT_NAME.to_owned(),
                 state_dir: Path::new("/var/lib").join(AGENT_NAME),
-                template_dir: here,
+                template_dir: here(),
                 log_format: LogFormat::Text,
             },
             status: StatusConfig { socket: PathBuf::from(format!("/run/{AGENT_NAME}/{AGENT_NAME}.sock")) },
             vars: serde_json::Map::new(),
             rosters: Vec::new(),
             keys: Vec::new(),
-            templates,
+            templates: Vec::new(),
         })
     }
+
+    /// Adds the templates of the command line. Relative paths start where the command was given.
+    ///
+    /// # Errors
+    /// Every one that is wrong, or writes what another template writes.
+    pub fn add_flag_templates(&mut self, specs: &[String]) -> Result<(), Problems> {
+        let mut problems = Vec::new();
+        let mut names: BTreeSet<Arc<str>> = self.templates.iter().map(|template| Arc::clone(&template.name)).collect();
+        let mut dests: BTreeSet<PathBuf> = self.templates.iter().map(|template| normal(&template.dest)).collect();
+        for spec in specs {
+            let read = template(spec, &here()).and_then(|template| {
+                if dests.insert(normal(&template.dest)) && names.insert(Arc::clone(&template.name)) {
+                    return Ok(template);
+                }
+                let message = format!("another template writes {}, or a file of this name", template.dest.display());
+                Err(Wrong::new(message, "give one of the two another OUT, or write it into the configuration file"))
+            });
+            match read {
+                Ok(template) => self.templates.push(Arc::new(template)),
+                Err(wrong) => problems.push(Problem::whole(format!("--template {spec}"), wrong)),
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+    }
+}
+
+/// Where relative paths of the command line start.
+pub fn here() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
 }
 
 /// One `IN:OUT[:CMD]`; what follows the second colon is the command, whatever is in it.
@@ -80,20 +86,6 @@ fn template(spec: &str, here: &Path) -> Result<TemplateConfig, Wrong> {
             Some(filled(Reload::Command(command), &dest))
         }
     };
-    Ok(TemplateConfig {
-        name: Arc::from(dest.file_name().unwrap_or_default().to_string_lossy()),
-        src: here.join(src),
-        dest,
-        mode: None,
-        owner: None,
-        group: None,
-        check: None,
-        reload,
-        check_timeout: TIMEOUT,
-        reload_timeout: TIMEOUT,
-        reload_interval: RELOAD_INTERVAL,
-        reload_retries: None,
-        make_dirs: false,
-        env: BTreeMap::new(),
-    })
+    let name = dest.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(TemplateConfig { reload, ..TemplateConfig::new(&name, here.join(src), dest) })
 }

@@ -20,9 +20,6 @@ use super::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
 /// What a registry without a name is called.
 pub(super) const DEFAULT_NAME: &str = "default";
 
-/// `session_timeout`, unless written.
-const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The longest session timeout: the protocol has it in milliseconds, in 31 bits.
 const LONGEST_SESSION: Duration = Duration::from_millis(i32::MAX as u64);
 
@@ -62,7 +59,7 @@ pub(super) fn registries(tops: &[Table<'_>], fill: &Fill<'_>, text: Option<&str>
     }
     if names.is_empty() {
         match url {
-            Some(url) => usable.push(Arc::new(from_url(url))),
+            Some(url) => usable.push(Arc::new(RegistryConfig::at(url))),
             // What is wrong with it has been said.
             None if text.is_some() => {}
             None => {
@@ -74,18 +71,6 @@ pub(super) fn registries(tops: &[Table<'_>], fill: &Fill<'_>, text: Option<&str>
         }
     }
     Registries { usable, names }
-}
-
-/// A registry of which only the URL is known.
-pub(super) fn from_url(url: RegistryUrl) -> RegistryConfig {
-    RegistryConfig {
-        name: Arc::from(DEFAULT_NAME),
-        url,
-        session_timeout: SESSION_TIMEOUT,
-        auth: Vec::new(),
-        tls: None,
-        watches: Watches::Auto,
-    }
 }
 
 /// One table. `None` where there is no usable URL, which has been reported.
@@ -103,7 +88,8 @@ fn registry(
         value.accept(RegistryUrl::parse(&text, &value.source.base))
     });
     let url = instead.or(written);
-    let session_timeout = table.get("session_timeout").and_then(session_timeout).unwrap_or(SESSION_TIMEOUT);
+    let session_timeout =
+        table.get("session_timeout").and_then(session_timeout).unwrap_or(RegistryConfig::SESSION_TIMEOUT);
     let auth = table.get("auth").map(|value| auths(&value)).unwrap_or_default();
     let tls = table.get("tls").and_then(|value| tls(&value, url.as_ref()));
     let watches = table.get("watches").and_then(|value| {

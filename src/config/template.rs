@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::unistd::{Group, User};
 use toml::de::DeValue;
@@ -17,12 +16,6 @@ use super::problem::{Report, Wrong};
 use super::table::Table;
 use super::value::Value;
 use super::{Reload, TemplateConfig, scalar};
-
-/// `check_timeout` and `reload_timeout`, unless written.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// `reload_interval`, unless written.
-pub(super) const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What templates are read with.
 pub(super) struct Written<'a> {
@@ -76,9 +69,9 @@ impl Written<'_> {
             group: id(table, "group", "gid", &group),
             check,
             reload: reload.map(|reload| filled(reload, &dest)),
-            check_timeout: duration("check_timeout", TIMEOUT),
-            reload_timeout: duration("reload_timeout", TIMEOUT),
-            reload_interval: interval.unwrap_or(RELOAD_INTERVAL),
+            check_timeout: duration("check_timeout", TemplateConfig::TIMEOUT),
+            reload_timeout: duration("reload_timeout", TemplateConfig::TIMEOUT),
+            reload_interval: interval.unwrap_or(TemplateConfig::RELOAD_INTERVAL),
             reload_retries: table.get("reload_retries").and_then(|value| retries(&value)),
             make_dirs: table.get("make_dirs").and_then(|value| value.boolean()).unwrap_or(false),
             env: table.get("env").map(|value| env(&value)).unwrap_or_default(),

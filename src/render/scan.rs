@@ -320,8 +320,8 @@ impl<'a> Scanner<'a> {
         if text == "is" {
             let at = if self.token(at + 1).is_some_and(|token| token.is_word("not")) { at + 2 } else { at + 1 };
             if self.is_ident(at) {
-                let test = self.word(at);
-                self.out.tests.push(test);
+                let named = self.word(at);
+                self.out.tests.push(named);
             }
             return (at + 1, true);
         }

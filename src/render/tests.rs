@@ -41,7 +41,7 @@ fn template(src: impl Into<PathBuf>) -> Arc<TemplateConfig> {
 
 fn globals() -> Globals {
     Globals {
-        host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: None },
+        host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: "10.9.8.7".parse().unwrap() },
         vars: json!({"zone": "a", "deep": {"x": 1}}).as_object().unwrap().clone(),
         names: BTreeMap::from([
             ("web".into(), NameKind::List),
@@ -201,7 +201,7 @@ fn right_templates_are_let_through() {
             "{{ typo | default(value='d') }}{% if vars.q is defined %}x{% endif %}{{ vars.q?.z | default(value='e') }}",
             "de".into(),
         ),
-        ("{{ host.ip | default(value='none') }} {{ host.fqdn }} {{ vars.deep.x }}", "none h1.example.com 1".into()),
+        ("{{ host.ip }} {{ host.fqdn }} {{ vars.deep.x }}", "10.9.8.7 h1.example.com 1".into()),
         ("{% for k, v in services %}{{ k }}={{ v | length }}{% endfor %}", "api=2".into()),
         ("{% for k, v in rosters %}{{ k }} {% endfor %}", "memcached services web ".into()),
         ("{{ settings | json }}{{ web | pluck(attribute='port') | json }}", r#"{"a":[true],"b":1}[80,81]"#.into()),

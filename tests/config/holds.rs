@@ -201,7 +201,10 @@ fn templates_may_stand_on_the_command_line() {
     let src = dest("templates/a.tera");
     let registry = Some("zk://zk1/x".to_owned());
     let overrides = Overrides { registry, ..overrides() };
-    let config = |specs: &[String]| Config::from_flag_templates(specs, &overrides);
+    let config = |specs: &[String]| {
+        let mut config = Config::without_file(&overrides)?;
+        config.add_flag_templates(specs).map(|()| config)
+    };
 
     let two = config(&[format!("{src}:{}", dest("out/a")), format!("{src}:{}:kill -HUP 1: {{{{ dest }}}}", dest("b"))]);
     let two = two.unwrap();
@@ -231,10 +234,10 @@ fn templates_may_stand_on_the_command_line() {
 
     error: another template writes x/../b, or a file of this name
     --> --template templates/a.tera:x/../b
-     = help: give one of the two another OUT, or write a configuration file
+     = help: give one of the two another OUT, or write it into the configuration file
 
     4 problems
     "#);
-    let nowhere = Overrides { registry: None, ..overrides.clone() };
-    assert!(Config::from_flag_templates(&[], &nowhere).is_err(), "a registry is needed");
+    let wrong = Overrides { registry: Some("zookeeper".into()), ..overrides.clone() };
+    assert!(Config::without_file(&wrong).is_err(), "the registry is checked");
 }

@@ -153,16 +153,12 @@ impl World {
     fn pass(&mut self, time: Duration) {
         let end = self.bench.now + time;
         for _ in 0..10_000 {
-            match self.bench.engine.next_wake().filter(|wake| *wake <= end) {
-                Some(wake) => {
-                    self.bench.now = self.bench.now.max(wake);
-                    self.input(Input::Tick);
-                }
-                None => {
-                    self.bench.now = end;
-                    return;
-                }
-            }
+            let Some(wake) = self.bench.engine.next_wake().filter(|wake| *wake <= end) else {
+                self.bench.now = end;
+                return;
+            };
+            self.bench.now = self.bench.now.max(wake);
+            self.input(Input::Tick);
         }
         panic!("woken without end");
     }
