@@ -32,7 +32,7 @@ mod value;
 
 pub use delta::delta;
 pub use problem::{Problem, Problems, Wrong};
-pub use resolve::{Loaded, Overrides, load};
+pub use resolve::{Loaded, Overrides, Refused, load, read};
 
 /// A whole configuration: the file and all that it includes.
 #[derive(Debug, Clone, PartialEq)]

@@ -45,6 +45,8 @@ pub struct Globals {
     pub vars: Map<String, Value>,
     /// The names of rosters and keys.
     pub names: BTreeMap<Arc<str>, NameKind>,
+    /// Whether these are all names there are; not so where a part of the configuration was refused.
+    pub complete: bool,
 }
 
 impl Globals {
@@ -55,7 +57,7 @@ impl Globals {
             (Arc::clone(&roster.name), if keyed { NameKind::Map } else { NameKind::List })
         });
         let keys = config.keys.iter().map(|key| (Arc::clone(&key.name), NameKind::Key));
-        Self { host, vars: config.vars.clone(), names: rosters.chain(keys).collect() }
+        Self { host, vars: config.vars.clone(), names: rosters.chain(keys).collect(), complete: true }
     }
 }
 
@@ -84,7 +86,7 @@ impl Library {
     /// functions, components and templates that are not there; fields that `host` and `vars` do not have. Fields of
     /// members are not looked at: every key of a member's data is one.
     pub fn load(templates: &[Arc<TemplateConfig>], template_dir: &Path, globals: Globals) -> Result<Self, Problems> {
-        let known = Known { names: &globals.names, vars: &globals.vars };
+        let known = Known { names: &globals.names, vars: &globals.vars, complete: globals.complete };
         let mut sources = Sources::new(template_dir);
         let mut entries = BTreeMap::new();
         let mut problems: Vec<Problem> = Vec::new();

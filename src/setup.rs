@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Config, Overrides, Problems};
+use crate::config::{self, Config, Overrides, Problems, Refused};
 use crate::decide::{Followed, Needs, Plan, TemplatePlan};
 use crate::host::Host;
 use crate::render::{Globals, Library};
@@ -45,7 +45,10 @@ impl Setup {
         let overrides =
             Overrides { registry: source.registry.clone(), env: environment(), host_name: host.name.clone() };
         let (mut config, warnings) = match &source.file {
-            Some(file) => config::load(file, &overrides).map(|loaded| (loaded.config, loaded.warnings))?,
+            Some(file) => match config::read(file, &overrides) {
+                Ok(loaded) => (loaded.config, loaded.warnings),
+                Err(refused) => return Err(with_templates(refused, host)),
+            },
             None => (Config::without_file(&overrides)?, Vec::new()),
         };
         config.add_flag_templates(&source.templates)?;
@@ -104,6 +107,19 @@ impl Setup {
         let known: BTreeSet<&str> = self.config.templates.iter().map(|template| &*template.name).collect();
         only.iter().map(String::as_str).filter(|name| !known.contains(name)).collect()
     }
+}
+
+/// A refused configuration's problems, and those of the templates that it has all the same: a person mends them in one
+/// go.
+fn with_templates(refused: Refused, host: Host) -> Problems {
+    let Refused { mut problems, rest } = refused;
+    if let Some(config) = rest {
+        let globals = Globals { complete: false, ..Globals::new(&config, host) };
+        if let Err(more) = Library::load(&config.templates, &config.agent.template_dir, globals) {
+            problems.0.extend(more.0);
+        }
+    }
+    problems
 }
 
 fn load_library(config: &Config, host: &Host) -> Result<Library, Problems> {

@@ -154,11 +154,6 @@ impl Report {
         self.warnings.borrow_mut().push(warning);
     }
 
-    /// Whether nothing is wrong so far.
-    pub fn is_clean(&self) -> bool {
-        self.problems.borrow().is_empty()
-    }
-
     /// The warnings, or every problem worth telling by file and place; files in the order that `files` has.
     pub fn finish(self, files: &[PathBuf]) -> Result<Vec<String>, Problems> {
         let all = self.problems.into_inner();

@@ -45,11 +45,28 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
 }
 
+/// A configuration that is wrong, and what could be made out of it all the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    /// Everything that is wrong.
+    pub problems: Problems,
+    /// What is right, so that the templates can be looked at in the same go; nothing else may use it.
+    pub rest: Option<Box<Config>>,
+}
+
 /// Reads a configuration and all that it includes.
 ///
 /// # Errors
 /// Every problem of every file, in the order of file and place; a file that cannot be read is one of them.
 pub fn load(file: &Path, overrides: &Overrides) -> Result<Loaded, Problems> {
+    read(file, overrides).map_err(|refused| refused.problems)
+}
+
+/// Like [`load`], for a caller that has more to find wrong.
+///
+/// # Errors
+/// Every problem of every file, and what is right.
+pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
     let report = Report::default();
     let mut files = vec![file.to_owned()];
     let config = Source::read(file, true, &report).and_then(|main| {
@@ -64,17 +81,20 @@ pub fn load(file: &Path, overrides: &Overrides) -> Result<Loaded, Problems> {
         }
         resolve(&tops, overrides, &report)
     });
-    let warnings = report.finish(&files)?;
+    let warnings = match report.finish(&files) {
+        Ok(warnings) => warnings,
+        Err(problems) => return Err(Refused { problems, rest: config.map(Box::new) }),
+    };
     // Nothing is reported, so there is one; otherwise a reader forgot to say what it did not like.
     let Some(config) = config else {
         let wrong =
             Wrong::new("the configuration could not be made out", "this is an error of rosterd: please tell it");
-        return Err(Problems(vec![Problem::whole(file, wrong)]));
+        return Err(Refused { problems: Problems(vec![Problem::whole(file, wrong)]), rest: None });
     };
     Ok(Loaded { config, warnings, files })
 }
 
-/// Makes one configuration of all files; `None` only after a report.
+/// Makes one configuration of all files, without what is wrong and reported; `None` where nothing can be made of them.
 fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option<Config> {
     refuse_further_includes(tops);
     let vars = vars(tops);
@@ -87,7 +107,6 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let (names, dests) = (Names::default(), BTreeMap::new());
     let mut written = Written { fill: &fill, template_dir: &agent.template_dir, names, dests };
     let templates = written.templates(tops, report);
-    report.is_clean().then_some(())?;
     Some(Config { registries: registries.usable, agent, status, vars, rosters, keys, templates })
 }
 

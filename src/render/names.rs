@@ -27,6 +27,8 @@ pub struct Known<'a> {
     pub names: &'a BTreeMap<Arc<str>, NameKind>,
     /// `[vars]`.
     pub vars: &'a Map<String, Value>,
+    /// Whether that is all.
+    pub complete: bool,
 }
 
 /// Whether a name that has no local value is there.
@@ -57,9 +59,10 @@ impl Known<'_> {
                 message: format!("host has no {}", field.text),
                 hint: Some(format!("it has {}", HOST.join(", "))),
             },
-            ("vars", Some(_)) if !name.guarded => self.var(name),
+            ("vars", Some(_)) if !name.guarded && self.complete => self.var(name),
             ("host" | "vars" | "rosters", _) => Found::Right,
             (text, field) => match (self.names.get(text), field) {
+                (None, _) if !self.complete => Found::Sealed,
                 (None, _) => Found::Unknown,
                 (Some(NameKind::List), Some(field)) => Found::Wrong {
                     field,

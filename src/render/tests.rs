@@ -49,6 +49,7 @@ fn globals() -> Globals {
             ("services".into(), NameKind::Map),
             ("settings".into(), NameKind::Key),
         ]),
+        complete: true,
     }
 }
 
