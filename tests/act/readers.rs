@@ -46,5 +46,5 @@ async fn no_read_is_torn_missing_or_backwards() {
     }
     ended.store(true, Ordering::Relaxed);
     let reads = reader.join().unwrap();
-    assert!(reads > u64::from(REPLACEMENTS), "only {reads} reads");
+    assert!(reads >= 100, "only {reads} reads");
 }
