@@ -1,7 +1,7 @@
 //! What the disk refuses: the old file stays as it was, nothing is left behind, and the words name the way out.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
 use rosterd::decide::{Failure, Outcome, Stage};
@@ -11,6 +11,22 @@ use crate::bench::{Bench, again, identity, is_again, is_root, passes_again, shel
 /// Mounts of a test vanish with its process; without root, one's own user namespace gives the right to make them.
 fn with_mounts() -> &'static [&'static str] {
     if is_root() { &["unshare", "-m"] } else { &["unshare", "-Urm"] }
+}
+
+/// What is mounted on a path until this is dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(arguments: &[&str], on: &Path) -> Self {
+        mount(arguments, on);
+        Self(on.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Process::new("umount").arg("-l").arg(&self.0).status();
+    }
 }
 
 fn mount(arguments: &[&str], on: &Path) {
@@ -24,7 +40,7 @@ async fn a_full_disk() {
         return passes_again(NAME, with_mounts());
     }
     let bench = Bench::new();
-    mount(&["-t", "tmpfs", "-o", "size=64k,nr_inodes=4,mode=755", "none"], bench.folder.path());
+    let _mounted = Mounted::new(&["-t", "tmpfs", "-o", "size=64k,nr_inodes=4,mode=755", "none"], bench.folder.path());
     let template = bench.template("f");
     assert_eq!(bench.publish(&template, b"old").await, Outcome::Replaced);
     let before = identity(&template.dest);
@@ -48,7 +64,7 @@ async fn a_read_only_disk() {
         return passes_again(NAME, with_mounts());
     }
     let bench = Bench::new();
-    mount(&["-t", "tmpfs", "-o", "mode=755", "none"], bench.folder.path());
+    let _mounted = Mounted::new(&["-t", "tmpfs", "-o", "mode=755", "none"], bench.folder.path());
     let mut template = bench.template("f");
     assert_eq!(bench.publish(&template, b"old").await, Outcome::Replaced);
     let before = identity(&template.dest);
@@ -76,7 +92,7 @@ async fn a_destination_that_is_a_mount_point() {
     fs::write(bench.path("source file"), "old").unwrap();
     let template = bench.template("f");
     fs::write(&template.dest, "under").unwrap();
-    mount(&["--bind", bench.path("source file").to_str().unwrap()], &template.dest);
+    let _mounted = Mounted::new(&["--bind", bench.path("source file").to_str().unwrap()], &template.dest);
     let before = identity(&template.dest);
     let message = bench.failure(&template, b"new", Stage::Write).await;
     assert!(message.contains("is a mount point of its own") && message.contains("source file of "), "{message}");
