@@ -24,6 +24,7 @@ mod names;
 mod output;
 mod scan;
 mod source;
+mod uses;
 mod value;
 mod vet;
 

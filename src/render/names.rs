@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::scan::{Name, Word};
+use super::uses::{Name, Word};
 
 /// What stands behind a name of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use tera::{ErrorKind, Tera};
 
 use crate::config::Problem;
 
-use super::scan::Uses;
+use super::uses::Uses;
 
 /// How deep folders are looked into for names and components.
 const MAX_DEPTH: usize = 16;

@@ -12,8 +12,8 @@ use crate::config::Problem;
 use crate::decide::Needs;
 
 use super::names::{Found, Known};
-use super::scan::{Name, Part, Word};
 use super::source::{Fault, Source, Sources, plain};
+use super::uses::{Name, Part, Word};
 use super::{filter, names};
 
 /// A template that is right as far as can be known, and the files it is made of, by name.
