@@ -307,6 +307,33 @@ fn needs_are_what_a_template_and_its_files_name() {
     }
 }
 
+/// Tera tells the free names of a template without their places, which is enough to check the scanner with.
+#[test]
+fn tera_finds_the_same_names() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut texts: Vec<String> =
+        fs::read_dir(shipped).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    let more = [
+        "{{ a.b['c'].d }} {{ e[f].g?.h }} {{ range(end=j)[0] }}{{ -k }}{{- -l -}}",
+        "{% for m in web %}{{ m.x }}{{ loop.index }}{% else %}{{ n }}{% endfor %}",
+        "{% for web in web %}{% set x = web %}{{ x }}{% endfor %}{% set_global y = z %}{{ y }}",
+        "{{ [m.x for m in a if m.y == b] | join(sep=c) }}{{ [web for web in web] }}{{ {'k': d, ...e} }}",
+        "{{ a if b is not defined and c in d else e[1:f:g] }}{{ h < i }}{{ (j | default(value=k))['l'] }}",
+        "{% set x | upper | replace(from=a, to='}}') %}{{ b }}{% endset %}{% filter lower %}{{ c }}{% endfilter %}",
+        "{% component box(p, q=1) %}{{ p }}{% endcomponent %}{% <box p={a} q={2}> %}{{ b }}{% </box> %}{{ <box p /> }}",
+        "{% if a and not (b or c) %}{% elif d ~ 'x {{ y }}' %}{% endif %}{% raw %}{{ z }}{% endraw %}{# {{ z }} #}",
+    ];
+    texts.extend(more.map(str::to_owned));
+    for text in texts {
+        let mut tera = filter::tera();
+        tera.add_raw_template("t", &text).unwrap();
+        let theirs: BTreeSet<&str> = tera.get_template_variables("t").unwrap().into_iter().collect();
+        let uses = uses::Uses::of(&text);
+        let free = uses.body.names.iter().filter(|name| !name.local).map(|name| &*name.word.text);
+        assert_eq!(free.collect::<BTreeSet<&str>>(), theirs, "{text}");
+    }
+}
+
 #[test]
 fn a_digest_follows_a_template_and_what_it_reaches() {
     let digest = |files: &[(&str, &str)]| {

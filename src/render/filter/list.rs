@@ -154,13 +154,9 @@ mod tests {
 
     #[test]
     fn groups_come_in_the_order_of_their_keys() {
-        let template = "{% for k, l in range(end=40) | group_by_text %}{% endfor %}";
-        assert!(render(template).is_err());
         let template = "{% for k, l in [{'z': 9}, {'z': 10}, {'z': 1}, {'z': 3}, {'z': 2}, {'z': none}] \
                         | group_by(attribute='z') %}{{ k }}={{ l | length }} {% endfor %}";
         assert_eq!(render(template).as_deref(), Ok("1=1 2=1 3=1 9=1 10=1 "));
-        let template = "{% for k, l in ['q', 'a', 'z', 'c'] | map_to %}{% endfor %}";
-        assert!(render(template).is_err());
     }
 
     #[test]
