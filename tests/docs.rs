@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use rosterd::config::TemplateConfig;
 use rosterd::decide::{RosterValue, Seated, Seats, Snapshot};
+use rosterd::host::Host;
 use rosterd::payload::{Format, decode};
-use rosterd::render::{Globals, Host, Library, NameKind};
+use rosterd::render::{Globals, Library, NameKind};
 
 /// The fenced blocks of the guide: language, text, and the line they begin on.
 fn blocks() -> Vec<(String, String, usize)> {
@@ -59,24 +59,9 @@ fn snapshot(shown: &str) -> Snapshot {
 fn render(text: &str, snapshot: &Snapshot) -> Result<String, String> {
     let dir = tempfile::TempDir::new().unwrap();
     fs::write(dir.path().join("t"), text).unwrap();
-    let template = TemplateConfig {
-        name: "t".into(),
-        src: "t".into(),
-        dest: "/nowhere".into(),
-        mode: None,
-        owner: None,
-        group: None,
-        check: None,
-        reload: None,
-        check_timeout: Duration::from_secs(30),
-        reload_timeout: Duration::from_secs(30),
-        reload_interval: Duration::from_secs(5),
-        reload_retries: None,
-        make_dirs: false,
-        env: BTreeMap::new(),
-    };
+    let template = TemplateConfig::new("t", "t", "/nowhere");
     let globals = Globals {
-        host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: None },
+        host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [10, 0, 0, 9].into() },
         vars: json!({"zone": "a"}).as_object().unwrap().clone(),
         names: BTreeMap::from([
             ("web".into(), NameKind::List),

@@ -1,5 +1,4 @@
 use std::fs;
-use std::time::Duration;
 
 use insta::assert_snapshot;
 use serde_json::json;
@@ -21,27 +20,12 @@ fn dir(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn template(src: impl Into<PathBuf>) -> Arc<TemplateConfig> {
-    Arc::new(TemplateConfig {
-        name: "t".into(),
-        src: src.into(),
-        dest: "/tmp/never-written".into(),
-        mode: None,
-        owner: None,
-        group: None,
-        check: None,
-        reload: None,
-        check_timeout: Duration::from_secs(30),
-        reload_timeout: Duration::from_secs(30),
-        reload_interval: Duration::from_secs(5),
-        reload_retries: None,
-        make_dirs: false,
-        env: BTreeMap::new(),
-    })
+    Arc::new(TemplateConfig::new("t", src, "/nowhere"))
 }
 
 fn globals() -> Globals {
     Globals {
-        host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: "10.9.8.7".parse().unwrap() },
+        host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [10, 0, 0, 9].into() },
         vars: json!({"zone": "a", "deep": {"x": 1}}).as_object().unwrap().clone(),
         names: BTreeMap::from([
             ("web".into(), NameKind::List),
@@ -202,7 +186,7 @@ fn right_templates_are_let_through() {
             "{{ typo | default(value='d') }}{% if vars.q is defined %}x{% endif %}{{ vars.q?.z | default(value='e') }}",
             "de".into(),
         ),
-        ("{{ host.ip }} {{ host.fqdn }} {{ vars.deep.x }}", "10.9.8.7 h1.example.com 1".into()),
+        ("{{ host.ip }} {{ host.fqdn }} {{ vars.deep.x }}", "10.0.0.9 h1.example.com 1".into()),
         ("{% for k, v in services %}{{ k }}={{ v | length }}{% endfor %}", "api=2".into()),
         ("{% for k, v in rosters %}{{ k }} {% endfor %}", "memcached services web ".into()),
         ("{{ settings | json }}{{ web | pluck(attribute='port') | json }}", r#"{"a":[true],"b":1}[80,81]"#.into()),

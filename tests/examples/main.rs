@@ -8,15 +8,15 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use rosterd::config::TemplateConfig;
 use rosterd::decide::{RosterValue, Seated, Snapshot};
+use rosterd::host::Host;
 use rosterd::payload::{Format, decode};
-use rosterd::render::{Globals, Host, Library, NameKind};
+use rosterd::render::{Globals, Library, NameKind};
 
 mod hostile;
 mod pgpool;
@@ -73,34 +73,17 @@ impl Example {
             .unwrap_or_default();
         all.extend(vars.clone());
         let globals = Globals {
-            host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: None },
+            host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [10, 0, 0, 9].into() },
             vars: all,
             names: BTreeMap::from([(Arc::clone(&roster), NameKind::List)]),
         };
         let template_dir = self.dir.join(self.text("agent", "template_dir"));
-        let library = Library::load(&[template(&src)], &template_dir, globals).unwrap();
+        let library =
+            Library::load(&[Arc::new(TemplateConfig::new("example", &src, "/nowhere"))], &template_dir, globals)
+                .unwrap();
         let snapshot = Snapshot { rosters: BTreeMap::from([(roster, seats(nodes))]), ..Snapshot::default() };
         String::from_utf8(library.render(&src, &snapshot).unwrap()).unwrap()
     }
-}
-
-fn template(src: &Path) -> Arc<TemplateConfig> {
-    Arc::new(TemplateConfig {
-        name: "example".into(),
-        src: src.to_owned(),
-        dest: "/nowhere".into(),
-        mode: None,
-        owner: None,
-        group: None,
-        check: None,
-        reload: None,
-        check_timeout: Duration::from_secs(30),
-        reload_timeout: Duration::from_secs(30),
-        reload_interval: Duration::from_secs(5),
-        reload_retries: None,
-        make_dirs: true,
-        env: BTreeMap::new(),
-    })
 }
 
 /// The members among nodes; what is quarantined is left out.
