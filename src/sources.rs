@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use notify::{Event, RecursiveMode, Watcher};
 use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use crate::config::Config;
@@ -19,7 +20,9 @@ const QUIET: Duration = Duration::from_millis(100);
 pub struct Sources {
     /// Dropped, it ends the watch.
     _watcher: Option<notify::RecommendedWatcher>,
-    touched: Arc<Notify>,
+    /// Ends with it.
+    _settling: AbortOnDropHandle<()>,
+    edited: Arc<Notify>,
 }
 
 impl Sources {
@@ -47,13 +50,23 @@ impl Sources {
         let watcher = watcher.inspect_err(|why| {
             warn!(%why, "cannot watch the templates: edits are taken up on HUP");
         });
-        Self { _watcher: watcher.ok(), touched }
+        let edited = Arc::new(Notify::new());
+        let settling = tokio::spawn(settle(touched, Arc::clone(&edited)));
+        Self { _watcher: watcher.ok(), _settling: AbortOnDropHandle::new(settling), edited }
     }
 
-    /// Returns when something was edited, and the edits have settled.
+    /// Returns when something was edited, and the edits have settled. May be dropped and asked again without losing any.
     pub async fn edited(&self) {
-        self.touched.notified().await;
-        while tokio::time::timeout(QUIET, self.touched.notified()).await.is_ok() {}
+        self.edited.notified().await;
+    }
+}
+
+/// Passes on that something was edited once nothing more comes.
+async fn settle(touched: Arc<Notify>, edited: Arc<Notify>) {
+    loop {
+        touched.notified().await;
+        while tokio::time::timeout(QUIET, touched.notified()).await.is_ok() {}
+        edited.notify_one();
     }
 }
 
