@@ -38,6 +38,12 @@ use session::{Session, Trouble};
 /// session is had sooner.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// A connection that lasts less is none: after some of them in a row, a pause is due. The client makes none.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// How many short connections a session may have in a row.
+const SHORT_IN_A_ROW: u32 = 5;
+
 /// A ZooKeeper ensemble.
 #[derive(Debug)]
 pub struct ZooKeeper {
@@ -52,8 +58,10 @@ enum End {
     Stopped,
     /// It is of no use any more: why.
     Over(String),
-    /// Another one has to be had at once.
+    /// It did not come back in time, or cannot be used further: another one has to be had.
     Again,
+    /// The servers turned out to be old: another one has to be had at once, and used in another way.
+    Old,
 }
 
 impl ZooKeeper {
@@ -79,6 +87,7 @@ impl ZooKeeper {
                 () = teller.closed() => return,
                 opened = Session::open(&self.config) => opened,
             };
+            let began = Instant::now();
             let end = match opened {
                 Err(why) => End::Over(why),
                 Ok(session) => {
@@ -98,7 +107,12 @@ impl ZooKeeper {
             if teller.is_home() {
                 pauses.reset();
             }
-            if let End::Over(seen) = end {
+            let seen = match end {
+                End::Over(seen) => Some(seen),
+                End::Again if began.elapsed() < SHORT => Some("the connection was lost at once".into()),
+                End::Again | End::Old | End::Stopped => None,
+            };
+            if let Some(seen) = seen {
                 let pausing = async {
                     let next = Instant::now() + pauses.next();
                     self.say_away(&teller, &seen).await;
@@ -123,12 +137,21 @@ impl ZooKeeper {
     ) -> End {
         let mut states = session.states();
         let mut state = states.state();
+        let mut short = 0;
         loop {
             state = match state {
-                SessionState::SyncConnected => match self.connected(session, &mut states, subjects, teller).await {
-                    Ok(state) => state,
-                    Err(end) => return end,
-                },
+                SessionState::SyncConnected if short == SHORT_IN_A_ROW => {
+                    return End::Over("the servers drop the connection as soon as it is used".into());
+                }
+                SessionState::SyncConnected => {
+                    let began = Instant::now();
+                    let next = self.connected(session, &mut states, subjects, teller).await;
+                    short = if began.elapsed() < SHORT { short + 1 } else { 0 };
+                    match next {
+                        Ok(state) => state,
+                        Err(end) => return end,
+                    }
+                }
                 // The watches of an older server are not taken along: see `oneshot`.
                 SessionState::Disconnected if self.is_oneshot() => return End::Again,
                 SessionState::Disconnected => {
@@ -167,13 +190,7 @@ impl ZooKeeper {
         loop {
             tokio::select! {
                 biased;
-                state = states.changed() => return Ok(state),
-                () = changed(subjects) => {
-                    for (subject, token) in take_changes(&mut followed, &subjects.borrow_and_update()) {
-                        let follow = follower::follow(session, subject, teller, oneshot);
-                        followers.push(token.run_until_cancelled_owned(follow));
-                    }
-                }
+                // Before the state: a server before 3.6 answers and hangs up at once, and the answer says why.
                 // Not as a pattern: one that does not match would leave all followers unpolled.
                 ended = followers.next(), if !followers.is_empty() => match ended.flatten() {
                     None => {}
@@ -182,7 +199,7 @@ impl ZooKeeper {
                     Some(Trouble::TooOld) if self.config.watches == Watches::Auto => {
                         tracing::info!(registry = teller.registry(), "server before 3.6: one-shot watches");
                         self.is_old.store(true, Ordering::Relaxed);
-                        return Err(End::Again);
+                        return Err(End::Old);
                     }
                     Some(Trouble::TooOld) => {
                         return Err(End::Over("the server knows no persistent watches, which came with ZooKeeper 3.6; \
@@ -190,6 +207,13 @@ impl ZooKeeper {
                     }
                     Some(Trouble::Over(why) | Trouble::Refused(why)) => return Err(End::Over(why)),
                 },
+                state = states.changed() => return Ok(state),
+                () = changed(subjects) => {
+                    for (subject, token) in take_changes(&mut followed, &subjects.borrow_and_update()) {
+                        let follow = follower::follow(session, subject, teller, oneshot);
+                        followers.push(token.run_until_cancelled_owned(follow));
+                    }
+                }
                 () = sleep_until(lost.unwrap_or_else(Instant::now)), if lost.is_some() => return Err(End::Again),
             }
         }

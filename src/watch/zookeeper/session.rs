@@ -93,7 +93,8 @@ impl Session {
     pub async fn ask<T>(&self, request: impl Future<Output = Result<T, Error>>) -> Result<Result<T, Error>, Trouble> {
         match timeout(self.limit, request).await {
             Err(_) => Err(Trouble::Over(format!("{} did not answer within {:?}", self.url, self.limit))),
-            Ok(Err(Error::ConnectionLoss)) => Err(Trouble::Lost),
+            // Custom is the socket's own error, or the client's word that nothing came for too long.
+            Ok(Err(Error::ConnectionLoss | Error::Custom(_))) => Err(Trouble::Lost),
             Ok(Err(Error::Unimplemented)) => Err(Trouble::TooOld),
             Ok(Err(
                 error @ (Error::SessionExpired
@@ -101,8 +102,7 @@ impl Session {
                 | Error::ClientClosed
                 | Error::AuthFailed
                 | Error::UnmarshalError { .. }
-                | Error::UnexpectedError(_)
-                | Error::Custom(_)),
+                | Error::UnexpectedError(_)),
             )) => Err(Trouble::Over(format!("{}: {error}", self.url))),
             Ok(answer) => Ok(answer),
         }
