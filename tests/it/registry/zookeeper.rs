@@ -418,3 +418,59 @@ fn an_old_server_gets_oneshot_watches() {
     let why = Mirror::follow(&recursive, &["/svc"]).goes_away();
     assert!(why.contains("knows no persistent watches"), "{why}");
 }
+
+#[test]
+fn an_outage_longer_than_the_session_is_survived() {
+    let mut server = ZooKeeper::one();
+    server.client("").put("/svc/a", b"1");
+    let config = RegistryConfig { session_timeout: Duration::from_secs(1), ..own(&server) };
+    let mirror = Mirror::follow(&config, &["/svc"]);
+    mirror.becomes("/svc", "a=1");
+    server.stop(0);
+    let stopped = Instant::now();
+    mirror.goes_away();
+    // The client library has given the session up by itself by then.
+    eventually(LONG, "well past the session timeout", || stopped.elapsed() > Duration::from_secs(4));
+    server.start(0);
+    server.wait_ready();
+    server.client("").put("/svc/b", b"2");
+    let back = mirror.becomes("/svc", "a=1 b=2");
+    println!("back {back:?} after the server");
+}
+
+#[test]
+fn a_network_that_is_down_is_survived() {
+    const INSIDE: &str = "ROSTERD_TEST_NETWORK_OF_ITS_OWN";
+    let ip = |words: &str| {
+        assert!(std::process::Command::new("ip").args(words.split(' ')).status().unwrap().success(), "ip {words}");
+    };
+    if std::env::var_os(INSIDE).is_none() {
+        // This test once more, in a network that nobody else is in.
+        let status = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "--net"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "registry::zookeeper::a_network_that_is_down_is_survived", "--nocapture"])
+            .env(INSIDE, "1")
+            .status()
+            .unwrap();
+        assert!(status.success());
+        return;
+    }
+    ip("link set lo up");
+    let server = ZooKeeper::one();
+    server.client("").put("/svc/a", b"1");
+    let config = RegistryConfig { session_timeout: Duration::from_secs(2), ..own(&server) };
+    let mirror = Mirror::follow(&config, &["/svc"]);
+    mirror.becomes("/svc", "a=1");
+    // Now connecting fails at once, without any waiting, for longer than the client keeps a session.
+    ip("route flush table local");
+    let down = Instant::now();
+    let why = mirror.goes_away();
+    assert!(why.contains("Network is unreachable"), "{why}");
+    eventually(LONG, "well past the session timeout", || down.elapsed() > Duration::from_secs(5));
+    ip("link set lo down");
+    ip("link set lo up");
+    server.wait_ready();
+    server.client("").put("/svc/b", b"2");
+    mirror.becomes("/svc", "a=1 b=2");
+}
