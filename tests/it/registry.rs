@@ -8,6 +8,7 @@ use rosterd::node::NodePath;
 
 mod directory;
 mod mirror;
+mod outage;
 mod suite;
 mod zookeeper;
 

@@ -1,0 +1,171 @@
+//! ZooKeeper servers that die, freeze and come back, and what the agent then knows.
+
+use std::time::{Duration, Instant};
+
+use rosterd::config::{RegistryConfig, Watches};
+use zookeeper_client::CreateMode;
+
+use super::{LONG, Mirror, config, zookeeper_url};
+use crate::harness::wait::eventually;
+use crate::harness::zookeeper::ZooKeeper;
+
+/// A server of its own, without chroot.
+fn own(server: &ZooKeeper) -> RegistryConfig {
+    config(zookeeper_url(server.servers(), ""))
+}
+
+#[test]
+fn changes_while_the_server_is_down_and_after_it_are_seen() {
+    for watches in [Watches::Auto, Watches::Oneshot] {
+        let mut server = ZooKeeper::one();
+        let client = server.client("");
+        client.put("/svc/a", b"1");
+        let config = RegistryConfig { watches, ..own(&server) };
+        let mirror = Mirror::follow(&config, &["/svc", "/svc/*", "node /svc/a"]);
+        mirror.becomes("/svc", "a=1");
+        let resets = mirror.said(|said| said.resets);
+        for round in 0..2 {
+            server.stop(0);
+            let why = mirror.goes_away();
+            assert!(why.contains("connection was lost") || why.contains("no server gave"), "{why}");
+            assert!(why.contains(&format!("; {}: ", server.servers()[0])), "{why}");
+            assert_eq!(mirror.line("/svc"), if round == 0 { "a=1" } else { "a=1 gap0=x" }, "away says nothing new");
+            // The change in the gap is made before the agent can be back: through the same server, so at the earliest
+            // moment that anybody can make it.
+            server.start(0);
+            server.wait_ready();
+            let client = server.client("");
+            client.put(&format!("/svc/gap{round}"), b"x");
+            let gap = if round == 0 { " gap0=x" } else { " gap0=x gap1=x" };
+            let back = mirror.becomes("/svc", &format!("a=1{gap}"));
+            println!("{watches:?}: change seen {back:?} after the server was back");
+            assert!(!mirror.said(|said| said.is_away));
+            client.put("/svc/later", b"1");
+            mirror.becomes("/svc", &format!("a=1{gap} later=1"));
+            client.remove("/svc/later");
+            mirror.becomes("/svc", &format!("a=1{gap}"));
+            client.put("/svc/a", b"1");
+        }
+        assert!(mirror.said(|said| said.resets) >= resets + 6, "each subject is said anew after each connect");
+    }
+}
+
+#[test]
+fn a_server_of_three_dies_and_another_takes_over() {
+    let mut servers = ZooKeeper::three();
+    let client = servers.client("");
+    client.put("/svc/a", b"1");
+    let mirror = Mirror::follow(&own(&servers), &["/svc"]);
+    mirror.becomes("/svc", "a=1");
+    for round in 0..3 {
+        servers.stop(round);
+        // Through the others, as soon as they have a leader; the agent may be on any of the three.
+        let wanted: String = (0..=round).map(|i| [" r", &i.to_string(), "="].concat()).collect();
+        eventually(LONG, "a quorum of two", || {
+            let up = servers.servers();
+            let up: Vec<String> = up.into_iter().enumerate().filter(|(i, _)| *i != round).map(|(_, s)| s).collect();
+            let connecting = client.run(move |_| async move {
+                let client = zookeeper_client::Client::connector().with_fail_eagerly().connect(&up.join(",")).await?;
+                let options = CreateMode::Persistent.with_acls(zookeeper_client::Acls::anyone_all());
+                client.create(&format!("/svc/r{round}"), b"", &options).await
+            });
+            connecting.is_ok()
+        });
+        mirror.becomes("/svc", &format!("a=1{wanted}"));
+        servers.start(round);
+        servers.wait_ready();
+    }
+}
+
+#[test]
+fn a_session_that_expired_is_replaced() {
+    let server = ZooKeeper::one();
+    let client = server.client("");
+    client.put("/svc/a", b"1");
+    let config = RegistryConfig { session_timeout: Duration::from_secs(1), ..own(&server) };
+    let mirror = Mirror::follow(&config, &["/svc"]);
+    mirror.becomes("/svc", "a=1");
+    let resets = mirror.said(|said| said.resets);
+    server.freeze(0);
+    let why = mirror.goes_away();
+    assert!(why.contains("does not answer"), "{why}");
+    // Longer than the session lives, as the client and as the server count.
+    let frozen = Instant::now();
+    eventually(LONG, "well past the session timeout", || frozen.elapsed() > Duration::from_secs(3));
+    server.thaw(0);
+    eventually(LONG, "said anew", || mirror.said(|said| said.resets > resets && !said.is_away));
+    server.client("").put("/svc/b", b"2");
+    mirror.becomes("/svc", "a=1 b=2");
+}
+
+#[test]
+fn a_server_that_starts_later_is_found() {
+    let mut server = ZooKeeper::one_stopped();
+    let began = Instant::now();
+    let mirror = Mirror::follow(&own(&server), &["/svc"]);
+    let why = mirror.goes_away();
+    assert!(began.elapsed() < Duration::from_secs(3), "away said after {:?}", began.elapsed());
+    assert!(why.contains("Connection refused"), "{why}");
+    server.start(0);
+    server.wait_ready();
+    let found = mirror.becomes("/svc", "absent");
+    println!("found {found:?} after it was ready");
+    assert!(found < Duration::from_secs(3), "{found:?}");
+    assert_eq!(mirror.said(|said| said.aways.len()), 1, "said once a minute at most");
+}
+
+#[test]
+fn an_outage_longer_than_the_session_is_survived() {
+    let mut server = ZooKeeper::one();
+    server.client("").put("/svc/a", b"1");
+    let config = RegistryConfig { session_timeout: Duration::from_secs(1), ..own(&server) };
+    let mirror = Mirror::follow(&config, &["/svc"]);
+    mirror.becomes("/svc", "a=1");
+    server.stop(0);
+    let stopped = Instant::now();
+    mirror.goes_away();
+    // The client library has given the session up by itself by then.
+    eventually(LONG, "well past the session timeout", || stopped.elapsed() > Duration::from_secs(4));
+    server.start(0);
+    server.wait_ready();
+    server.client("").put("/svc/b", b"2");
+    let back = mirror.becomes("/svc", "a=1 b=2");
+    println!("back {back:?} after the server");
+}
+
+#[test]
+fn a_network_that_is_down_is_survived() {
+    const INSIDE: &str = "ROSTERD_TEST_NETWORK_OF_ITS_OWN";
+    let ip = |words: &str| {
+        assert!(std::process::Command::new("ip").args(words.split(' ')).status().unwrap().success(), "ip {words}");
+    };
+    if std::env::var_os(INSIDE).is_none() {
+        // This test once more, in a network that nobody else is in.
+        let status = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "--net"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "registry::outage::a_network_that_is_down_is_survived", "--nocapture"])
+            .env(INSIDE, "1")
+            .status()
+            .unwrap();
+        assert!(status.success());
+        return;
+    }
+    ip("link set lo up");
+    let server = ZooKeeper::one();
+    server.client("").put("/svc/a", b"1");
+    let config = RegistryConfig { session_timeout: Duration::from_secs(2), ..own(&server) };
+    let mirror = Mirror::follow(&config, &["/svc"]);
+    mirror.becomes("/svc", "a=1");
+    // Now connecting fails at once, without any waiting, for longer than the client keeps a session.
+    ip("route flush table local");
+    let down = Instant::now();
+    let why = mirror.goes_away();
+    assert!(why.contains("Network is unreachable"), "{why}");
+    eventually(LONG, "well past the session timeout", || down.elapsed() > Duration::from_secs(5));
+    ip("link set lo down");
+    ip("link set lo up");
+    server.wait_ready();
+    server.client("").put("/svc/b", b"2");
+    mirror.becomes("/svc", "a=1 b=2");
+}
