@@ -68,6 +68,7 @@ fn render(text: &str, snapshot: &Snapshot) -> Result<String, String> {
             ("services".into(), NameKind::Map),
             ("settings".into(), NameKind::Key),
         ]),
+        complete: true,
     };
     let library = Library::load(&[Arc::new(template)], dir.path(), globals).map_err(|e| format!("{e:?}"))?;
     let bytes = library.render(Path::new("t"), snapshot).map_err(|error| error.to_string())?;

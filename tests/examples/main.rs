@@ -76,6 +76,7 @@ impl Example {
             host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [10, 0, 0, 9].into() },
             vars: all,
             names: BTreeMap::from([(Arc::clone(&roster), NameKind::List)]),
+            complete: true,
         };
         let template_dir = self.dir.join(self.text("agent", "template_dir"));
         let library =
