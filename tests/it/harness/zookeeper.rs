@@ -48,6 +48,8 @@ pub struct ZooKeeper {
 struct Server {
     port: u16,
     child: Option<Child>,
+    /// Kills the server when this process ends, however it ends: the shared one is never dropped.
+    warden: Option<Child>,
 }
 
 impl ZooKeeper {
@@ -99,7 +101,8 @@ impl ZooKeeper {
 
     fn configured(count: usize, lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let servers: Vec<Server> = (0..count).map(|_| Server { port: free_port(), child: None }).collect();
+        let servers: Vec<Server> =
+            (0..count).map(|_| Server { port: free_port(), child: None, warden: None }).collect();
         let peers: String = if count == 1 {
             String::new()
         } else {
@@ -148,11 +151,16 @@ impl ZooKeeper {
             .stderr(log)
             .spawn()
             .expect("java and ZooKeeper's jars are installed");
+        self.servers[index].warden = Some(warden(&child, self.folder.path()));
         self.servers[index].child = Some(child);
     }
 
     /// Kills a server, as a power cut would.
     pub fn stop(&mut self, index: usize) {
+        if let Some(mut warden) = self.servers[index].warden.take() {
+            warden.kill().unwrap();
+            warden.wait().unwrap();
+        }
         if let Some(mut child) = self.servers[index].child.take() {
             // After SIGSTOP too, SIGKILL ends it at once.
             child.kill().unwrap();
@@ -201,6 +209,20 @@ impl Drop for ZooKeeper {
             self.stop(index);
         }
     }
+}
+
+/// A shell that waits for the end of its input, which comes when this process is no more, and then kills the server
+/// and takes its folder away.
+fn warden(server: &Child, folder: &Path) -> Child {
+    let script = "read -r _; grep -q QuorumPeerMain \"/proc/$1/cmdline\" && kill -KILL \"$1\"; rm -rf \"$2\"";
+    Command::new("sh")
+        .args(["-c", script, "sh", &server.id().to_string()])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// What a server answers to the four-letter word `srvr`.
