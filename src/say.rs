@@ -7,6 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, TemplateConfig};
 use crate::decide::{Notice, Outcome, Plan, Stage};
+use crate::log::plain;
 
 /// What is odd in a configuration, and not wrong.
 pub fn odd(warnings: &[String]) {
@@ -65,7 +66,7 @@ pub fn notice(notice: &Notice) {
         }
         Notice::Released { roster, path } => info!(why = %path, roster = &**roster, "no longer holding"),
         Notice::Quarantined { roster, path, why } => {
-            warn!(why = %format_args!("{path}: {why}"), roster = &**roster, "left out");
+            warn!(why = %format_args!("{}: {why}", plain(path.as_str())), roster = &**roster, "left out");
         }
         Notice::Away { registry, why } => {
             warn!(%why, registry = &**registry, "registry not reached, files stay as they are");
