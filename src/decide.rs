@@ -5,6 +5,7 @@
 mod backoff;
 pub mod debt;
 pub mod engine;
+pub mod flight;
 mod guard;
 pub mod hold;
 pub mod key;

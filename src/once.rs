@@ -1,13 +1,10 @@
 //! One pass: wait for every roster that is needed, decide, act, report.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::decide::debt::Debt;
 use crate::decide::key::Key;
 use crate::decide::roster::Roster;
 use crate::decide::template::Template;
@@ -15,7 +12,7 @@ use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace};
 use crate::error::{Exit, Fatal};
 use crate::perform::{Manner, Performer, Write};
 use crate::registries::Registries;
-use crate::run;
+use crate::run::{self, Signals};
 use crate::say;
 use crate::setup::Setup;
 
@@ -61,8 +58,12 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
         differs: false,
     };
     round.step(Input::Configured(plan));
-    round.go(pass.timeout).await?;
-    let exit = round.end(pass).await;
+    let mut signals = Signals::new()?;
+    let ended = tokio::select! {
+        () = round.go(pass.timeout) => true,
+        _ = signals.stop() => false,
+    };
+    let exit = round.end(pass, ended).await;
     drop(lock);
     Ok(exit)
 }
@@ -87,45 +88,38 @@ enum Lack {
 }
 
 impl Round {
-    /// Goes on until nothing more will come of waiting, or the time is over.
-    async fn go(&mut self, timeout: Duration) -> Result<(), Fatal> {
-        let listen = |kind| signal(kind).map_err(|why| Fatal::new(Exit::Failed, format!("listen for signals: {why}")));
-        let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    /// Goes on until nothing more will come of waiting, or the time is over; then the reloads that are owed run, each
+    /// with its own time limit, because a file that was replaced without its reload would look done to the next pass.
+    async fn go(&mut self, timeout: Duration) {
         // A timeout too long to be counted is none for a while.
         let deadline = self.began.checked_add(timeout).unwrap_or_else(|| self.began + Duration::from_hours(24 * 365));
-        while !self.is_over() {
+        while self.is_waiting() {
             let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
-            let sleep_until = wake.map_or(deadline, |wake| wake.min(deadline));
             let input = tokio::select! {
-                Some(answer) = self.answers.recv() => answer,
-                sighting = self.registries.next() => Input::Saw(sighting),
-                () = tokio::time::sleep_until(sleep_until.into()) => Input::Tick,
-                _ = term.recv() => Input::Stopping,
-                _ = int.recv() => Input::Stopping,
+                input = self.next() => input,
+                () = tokio::time::sleep_until(wake.map_or(deadline, |wake| wake.min(deadline)).into()) => Input::Tick,
             };
-            if matches!(input, Input::Stopping) {
-                warn!("stopped before the pass was over");
-                self.exit = Exit::Failed;
-                break;
-            }
             if matches!(input, Input::Tick) && Instant::now() >= deadline {
                 break;
             }
             self.step(input);
         }
-        Ok(())
+        self.step(Input::Stopping);
+        while self.engine.is_reloading() {
+            let input = self.next().await;
+            self.step(input);
+        }
+    }
+
+    async fn next(&mut self) -> Input {
+        tokio::select! {
+            Some(answer) = self.answers.recv() => answer,
+            sighting = self.registries.next() => Input::Saw(sighting),
+        }
     }
 
     fn step(&mut self, input: Input) {
-        if let Input::Published(template, outcome) = &input {
-            say::published(template, outcome);
-            match outcome {
-                Outcome::Replaced | Outcome::WouldReplace => self.differs = true,
-                Outcome::Failed(_) => self.exit = Exit::Failed,
-                Outcome::Unchanged | Outcome::Abandoned => {}
-            }
-        }
-        for effect in self.engine.step(Moment::after_start(self.began.elapsed()), input) {
+        for effect in self.take(input) {
             match effect {
                 Effect::Publish(publication) => self.performer.publish(publication),
                 Effect::Reload(job) => self.performer.reload(job),
@@ -134,10 +128,21 @@ impl Round {
         }
     }
 
-    /// Whether every template is done, failed, or waits for members that the registry does not have.
-    fn is_over(&self) -> bool {
+    /// Lets the engine decide, and keeps what the exit code depends on.
+    fn take(&mut self, input: Input) -> Vec<Effect> {
+        match &input {
+            Input::Published(_, Outcome::Replaced | Outcome::WouldReplace) => self.differs = true,
+            Input::Published(_, Outcome::Failed(_)) => self.exit = Exit::Failed,
+            _ => {}
+        }
+        self.engine.step(Moment::after_start(self.began.elapsed()), input)
+    }
+
+    /// Whether a template is under way, or waits for a registry that has not answered yet. One that waits for members
+    /// that its registry does not have is done: the registry's answer is an answer.
+    fn is_waiting(&self) -> bool {
         let waiting = |template: &Template| template.is_wanted() && self.lacks(template, &Lack::Unseen);
-        !self.engine.is_busy() && !self.engine.templates().values().any(waiting)
+        self.engine.is_publishing() || self.engine.templates().values().any(waiting)
     }
 
     fn lacks(&self, template: &Template, lack: &Lack) -> bool {
@@ -150,33 +155,42 @@ impl Round {
         })
     }
 
-    async fn end(mut self, pass: &Pass) -> Exit {
+    async fn end(mut self, pass: &Pass, ended: bool) -> Exit {
+        let performer = self.performer.stopped();
+        let registries = std::mem::take(&mut self.registries);
+        if tokio::time::timeout(run::END, async { tokio::join!(performer, registries.close()) }).await.is_err() {
+            warn!(limit = ?run::END, "something did not end in time, and is left behind");
+        }
+        // What ended meanwhile counts, but begins nothing new.
+        while let Ok(answer) = self.answers.try_recv() {
+            let _ = self.take(answer);
+        }
+        if !ended {
+            warn!("stopped before the pass was over");
+            self.exit = self.exit.worse(Exit::Failed);
+        }
         self.judge(pass);
-        let Self { performer, registries, exit, .. } = self;
-        tokio::join!(performer.stop(), registries.close());
-        exit
+        self.exit
     }
 
     /// The most serious of all that happened.
     fn judge(&mut self, pass: &Pass) {
-        let mut unreached = BTreeSet::new();
         for (name, template) in self.engine.templates() {
-            if template.is_in_flight() {
-                error!(template = &**name, timeout = ?pass.timeout, "not done in time");
+            let (template_name, timeout) = (&**name, pass.timeout);
+            if template.is_in_flight() || template.last() == Some(&Outcome::Abandoned) {
+                error!(template = template_name, ?timeout, "not done in time");
                 self.exit = self.exit.worse(Exit::Failed);
             }
             if template.is_wanted() && self.lacks(template, &Lack::Unseen) {
-                unreached.insert(Arc::clone(name));
+                error!(template = template_name, ?timeout, "no answer from the registry in time");
                 self.exit = self.exit.worse(Exit::Unreached);
             }
             if self.is_held(template) && !pass.held_ok {
                 self.exit = self.exit.worse(Exit::Held);
             }
         }
-        for template in unreached {
-            error!(template = &*template, timeout = ?pass.timeout, "no answer from the registry in time");
-        }
-        if self.engine.debts().values().any(Debt::is_owed) {
+        for (reload, _) in self.engine.debts().iter().filter(|(_, debt)| debt.is_owed()) {
+            error!(why = %reload, "a reload is still owed");
             self.exit = self.exit.worse(Exit::Failed);
         }
         if self.differs && pass.detailed_exitcode {
@@ -185,16 +199,12 @@ impl Round {
         info!(exit = self.exit.code(), "done");
     }
 
-    /// Whether a roster or key that it needs does not give what the registry shows.
+    /// Whether it could not be rendered, or was rendered with something else than the registry shows.
     fn is_held(&self, template: &Template) -> bool {
         let rosters = self.engine.rosters().iter();
         let keys = self.engine.keys().iter();
-        let mut held = rosters
-            .filter(|(name, roster)| template.needs(name, true) && !roster.holds().is_empty())
-            .map(|(name, _)| name)
-            .chain(
-                keys.filter(|(name, key)| template.needs(name, false) && key.hold().is_some()).map(|(name, _)| name),
-            );
-        held.next().is_some()
+        self.lacks(template, &Lack::Held)
+            || rosters.into_iter().any(|(name, roster)| template.needs(name, true) && roster.is_held())
+            || keys.into_iter().any(|(name, key)| template.needs(name, false) && key.hold().is_some())
     }
 }

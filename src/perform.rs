@@ -1,5 +1,7 @@
 //! Does what the engine asks for: renders off the loop, publishes, reloads, and answers with the next input.
 
+use std::future::Future;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -10,6 +12,7 @@ use crate::act::{self, Writer};
 use crate::config::TemplateConfig;
 use crate::decide::{Failure, Input, Outcome, Publication, Ran, ReloadJob, Snapshot, Stage};
 use crate::render::Library;
+use crate::say;
 
 /// What a dry run does in place of a replacement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +69,14 @@ impl Performer {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
         let (manner, done) = (self.manner, self.done.clone());
         self.tasks.spawn(async move {
-            let Publication { template, snapshot } = publication;
+            let Publication { id, template, snapshot } = publication;
             let outcome = match render(library, &template, snapshot).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(bytes) => replace(&writer, &template, bytes, manner, &stop).await,
             };
+            say::published(&template, &outcome);
             // The loop may have ended: then nobody waits for the answer.
-            let _ = done.send(Input::Published(template, outcome));
+            let _ = done.send(Input::Published(id, outcome));
         });
     }
 
@@ -89,11 +93,13 @@ impl Performer {
         });
     }
 
-    /// Finishes or abandons what is under way: a command is ended, a file is either whole and new or untouched.
-    pub async fn stop(self) {
+    /// Finishes or abandons what is under way, and begins nothing more that is not abandoned at once: a command is
+    /// ended, a file is either whole and new or untouched. Returns when all of it has ended.
+    pub fn stopped(&self) -> impl Future<Output = ()> + use<> {
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        let tasks = self.tasks.clone();
+        async move { tasks.wait().await }
     }
 }
 
@@ -102,6 +108,15 @@ async fn render(library: Arc<Library>, template: &Arc<TemplateConfig>, snapshot:
     let src = template.src.clone();
     let rendered = tokio::task::spawn_blocking(move || library.render(&src, &snapshot).map_err(|why| why.to_string()));
     rendered.await.unwrap_or_else(|why| Err(format!("rendering {} broke off: {why}", template.name)))
+}
+
+/// Prints on a thread of its own: whoever reads may take his time. A reader who has seen enough is no failure.
+async fn print(text: String) -> std::io::Result<()> {
+    let printed = tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(text.as_bytes()));
+    match printed.await.unwrap_or_else(|why| Err(std::io::Error::other(why))) {
+        Err(why) if why.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 async fn replace(
@@ -118,10 +133,12 @@ async fn replace(
             Err(setback) => return write_failed(setback.to_string()),
         };
         if manner.diff && compared.differs {
-            use std::io::Write as _;
             let diff = act::unified_diff(compared.old.as_deref(), &bytes, &template.dest);
-            if let Err(why) = std::io::stdout().lock().write_all(diff.as_bytes()) {
+            if let Err(why) = print(diff).await {
                 return write_failed(format!("print the difference of {}: {why}", template.dest.display()));
+            }
+            if let Some(why) = &compared.attributes {
+                tracing::info!(%why, template = &*template.name, "mode or owner differs");
             }
         }
         if manner.write == Write::DryRun {

@@ -11,7 +11,7 @@ use crate::config::RegistryConfig;
 use crate::decide::Plan;
 use crate::node::Subject;
 use crate::sighting::Sighting;
-use crate::watch;
+use crate::watch::{self, Wanted};
 
 /// How many sightings may wait for the loop. A registry with more to say waits, and joins what comes meanwhile.
 const QUEUE: usize = 8;
@@ -31,8 +31,29 @@ struct Running {
     config: Arc<RegistryConfig>,
     /// Tells this task's sightings from those of one that had the same name before.
     generation: u64,
-    subjects: channel::Sender<BTreeSet<Subject>>,
+    subjects: channel::Sender<Wanted>,
+    /// How often the subjects changed: the number of those that came with the last change.
+    changes: u64,
     stop: CancellationToken,
+}
+
+impl Running {
+    fn follow(&mut self, wanted: &BTreeSet<Subject>) {
+        self.changes += 1;
+        let number = self.changes;
+        self.subjects.send_if_modified(|known| {
+            let count = known.len();
+            known.retain(|subject, _| wanted.contains(subject));
+            let mut differs = known.len() != count;
+            for subject in wanted {
+                known.entry(subject.clone()).or_insert_with(|| {
+                    differs = true;
+                    number
+                });
+            }
+            differs
+        });
+    }
 }
 
 impl Registries {
@@ -57,22 +78,18 @@ impl Registries {
             let Some(wanted) = wanted.get(&config.name) else {
                 continue;
             };
-            if let Some(running) = self.running.get(&config.name) {
-                running.subjects.send_if_modified(|known| {
-                    let differs = known != wanted;
-                    known.clone_from(wanted);
-                    differs
-                });
+            if let Some(running) = self.running.get_mut(&config.name) {
+                running.follow(wanted);
             } else {
-                self.start(config, wanted.clone());
+                self.start(config, wanted);
             }
         }
     }
 
-    fn start(&mut self, config: &Arc<RegistryConfig>, wanted: BTreeSet<Subject>) {
+    fn start(&mut self, config: &Arc<RegistryConfig>, wanted: &BTreeSet<Subject>) {
         self.next_generation += 1;
         let generation = self.next_generation;
-        let (subjects, asked) = channel::channel(wanted);
+        let (subjects, asked) = channel::channel(wanted.iter().map(|subject| (subject.clone(), 0)).collect());
         let (tell, mut told) = mpsc::channel(1);
         let stop = CancellationToken::new();
         self.tasks.spawn(watch::open(config).follow(asked, tell, stop.clone()));
@@ -84,7 +101,7 @@ impl Registries {
                 }
             }
         });
-        let running = Running { config: Arc::clone(config), generation, subjects, stop };
+        let running = Running { config: Arc::clone(config), generation, subjects, changes: 0, stop };
         self.running.insert(Arc::clone(&config.name), running);
     }
 

@@ -25,7 +25,7 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_millis(1500);
 
 /// How long the end may take after that: what is not done by then is left behind.
-const END: Duration = Duration::from_secs(3);
+pub const END: Duration = Duration::from_secs(3);
 
 /// What can happen next.
 enum Event {
@@ -80,14 +80,19 @@ pub fn start_writer() -> Result<Writer, Fatal> {
     Writer::start().map_err(|why| Fatal::new(Exit::Failed, format!("start the thread that writes files: {why}")))
 }
 
-struct Signals {
+/// The signals that the agent hears.
+pub struct Signals {
     hup: Signal,
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, Fatal> {
+    /// Hears them from here on, in place of being ended by them.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn new() -> Result<Self, Fatal> {
         let listen = |kind| signal(kind).map_err(|why| Fatal::new(Exit::Failed, format!("listen for signals: {why}")));
         Ok(Self {
             hup: listen(SignalKind::hangup())?,
@@ -96,7 +101,8 @@ impl Signals {
         })
     }
 
-    async fn stop(&mut self) -> &'static str {
+    /// Returns on TERM and INT, with the name.
+    pub async fn stop(&mut self) -> &'static str {
         tokio::select! {
             _ = self.term.recv() => "TERM",
             _ = self.int.recv() => "INT",
@@ -163,9 +169,6 @@ impl Agent {
     }
 
     fn step(&mut self, input: Input) {
-        if let Input::Published(template, outcome) = &input {
-            say::published(template, outcome);
-        }
         for effect in self.engine.step(self.now(), input) {
             match effect {
                 Effect::Publish(publication) => self.performer.publish(publication),
@@ -226,18 +229,23 @@ impl Agent {
         self.step(Input::Stopping);
         let grace = tokio::time::sleep(GRACE);
         tokio::pin!(grace);
-        while self.engine.is_busy() {
+        while self.engine.is_publishing() || self.engine.is_reloading() {
             tokio::select! {
                 Some(answer) = self.answers.recv() => self.step(answer),
                 () = &mut grace => break,
             }
         }
-        let Self { performer, registries, engine, .. } = self;
-        let ended = async { tokio::join!(performer.stop(), registries.close()) };
-        if tokio::time::timeout(END, ended).await.is_err() {
+        let performer = self.performer.stopped();
+        let registries = std::mem::take(&mut self.registries);
+        if tokio::time::timeout(END, async { tokio::join!(performer, registries.close()) }).await.is_err() {
             warn!(limit = ?END, "something did not end in time, and is left behind");
         }
-        for (reload, debt) in engine.debts() {
+        // What ended meanwhile counts, but begins nothing new.
+        let now = self.now();
+        while let Ok(answer) = self.answers.try_recv() {
+            let _ = self.engine.step(now, answer);
+        }
+        for (reload, debt) in self.engine.debts() {
             if debt.is_owed() {
                 warn!(why = %reload, "still owed at the end: run it by hand, or change a member after the next start");
             }

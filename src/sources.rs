@@ -15,6 +15,9 @@ use crate::config::Config;
 /// How long edits settle before templates are read again: an editor saves in several steps.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// The longest that an edit waits for others.
+const LONGEST: Duration = Duration::from_secs(2);
+
 /// Follows the folders that templates come from.
 #[derive(Debug)]
 pub struct Sources {
@@ -50,6 +53,8 @@ impl Sources {
         let watcher = watcher.inspect_err(|why| {
             warn!(%why, "cannot watch the templates: edits are taken up on HUP");
         });
+        // What was edited between the load and here is found by one look.
+        touched.notify_one();
         let edited = Arc::new(Notify::new());
         let settling = tokio::spawn(settle(touched, Arc::clone(&edited)));
         Self { _watcher: watcher.ok(), _settling: AbortOnDropHandle::new(settling), edited }
@@ -65,7 +70,9 @@ impl Sources {
 async fn settle(touched: Arc<Notify>, edited: Arc<Notify>) {
     loop {
         touched.notified().await;
-        while tokio::time::timeout(QUIET, touched.notified()).await.is_ok() {}
+        let settled = async { while tokio::time::timeout(QUIET, touched.notified()).await.is_ok() {} };
+        // A folder that is never quiet, because something else is written below it, does not hide an edit for long.
+        let _ = tokio::time::timeout(LONGEST, settled).await;
         edited.notify_one();
     }
 }

@@ -4,7 +4,7 @@
 //! a path it could not read whole is [`Seen::Unreadable`](crate::sighting::Seen), a registry it cannot reach is
 //! [`News::Away`](crate::sighting::News), and neither is ever an empty list.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,6 +41,10 @@ pub(crate) const RESYNC: Duration = Duration::from_mins(5);
 /// A boxed future, so that registries of both kinds stand behind one trait object.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// What a registry is to follow. The number of a subject changes when it was taken out and put in again: it is told
+/// anew then, however short the time between.
+pub type Wanted = BTreeMap<Subject, u64>;
+
 /// Where live state is: a ZooKeeper ensemble, or a directory tree of the same shape.
 pub trait Registry: Send + Sync + 'static {
     /// Follows subjects until `stop`, then closes the session and returns.
@@ -50,7 +54,7 @@ pub trait Registry: Send + Sync + 'static {
     /// minute at most, tries for ever, and begins anew with `Reset`s. Dropping the receiver of `out` ends it too.
     fn follow(
         self: Arc<Self>,
-        subjects: watch::Receiver<BTreeSet<Subject>>,
+        subjects: watch::Receiver<Wanted>,
         out: mpsc::Sender<Sighting>,
         stop: CancellationToken,
     ) -> Boxed<'static, ()>;

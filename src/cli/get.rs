@@ -3,7 +3,7 @@
 //! What Puppet's zkget did, with its faults left out: an outage is never an empty list, and a bad answer never
 //! replaces a good one in the cache.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -138,7 +138,7 @@ pub(super) fn print(out: &mut dyn Write, text: &str) -> Option<Exit> {
 
 /// Asks until every path is answered and has the members that are waited for, or the time is over.
 async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
-    let subjects: BTreeSet<Subject> = args.paths.iter().map(|path| path.subject.clone()).collect();
+    let subjects: crate::watch::Wanted = args.paths.iter().map(|path| (path.subject.clone(), 0)).collect();
     let count = subjects.len();
     // The sender stays until the end: without it a registry may take the set for final and stop.
     let (_subjects, followed) = watch::channel(subjects);

@@ -178,7 +178,7 @@ mod tests {
     impl Registry for Fixed {
         fn follow(
             self: Arc<Self>,
-            _: watch::Receiver<BTreeSet<Subject>>,
+            _: watch::Receiver<crate::watch::Wanted>,
             _: mpsc::Sender<Sighting>,
             _: CancellationToken,
         ) -> Boxed<'static, ()> {

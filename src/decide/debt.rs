@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backoff;
+use super::flight::FlightId;
 use super::moment::Moment;
 use super::publication::Ran;
 use crate::config::TemplateConfig;
@@ -39,7 +40,7 @@ pub struct Debt {
     /// Templates that the run under way is for.
     running: Option<Named>,
     /// Publications that began together with those that are owed for: all are in place before the reload runs.
-    awaited: BTreeSet<Arc<str>>,
+    awaited: BTreeSet<FlightId>,
     failures: u32,
     not_before: Moment,
     began: Moment,
@@ -71,11 +72,9 @@ impl Debt {
         self.terms
     }
 
-    /// A template's file was replaced. `in_flight` are the publications under way that share this reload.
-    pub fn owe(&mut self, template: &Arc<TemplateConfig>, in_flight: impl Iterator<Item = Arc<str>>) {
-        if self.owed.is_empty() {
-            self.awaited = in_flight.collect();
-        }
+    /// A template's file was replaced. `beside` are the publications still under way that began together with it.
+    pub fn owe(&mut self, template: &Arc<TemplateConfig>, beside: BTreeSet<FlightId>) {
+        self.awaited.extend(beside);
         self.owed.insert(Arc::clone(&template.name), Arc::clone(template));
         if self.is_given_up() {
             // New content is a new reason to try.
@@ -84,8 +83,26 @@ impl Debt {
     }
 
     /// A publication ended, whatever came of it.
-    pub fn arrived(&mut self, template: &Arc<str>) {
-        self.awaited.remove(template);
+    pub fn arrived(&mut self, id: FlightId) {
+        self.awaited.remove(&id);
+    }
+
+    /// Takes away what is owed to templates that have another configuration now, as `present` gives it.
+    pub fn rehome(
+        &mut self,
+        present: impl Fn(&TemplateConfig) -> Option<Arc<TemplateConfig>>,
+    ) -> Vec<Arc<TemplateConfig>> {
+        let owed = std::mem::take(&mut self.owed);
+        let mut moved = Vec::new();
+        for (name, template) in owed {
+            match present(&template) {
+                Some(now) if now.reload != template.reload => moved.push(now),
+                Some(now) => _ = self.owed.insert(name, now),
+                // It is gone, and what it owed is owed all the same.
+                None => _ = self.owed.insert(name, template),
+            }
+        }
+        moved
     }
 
     /// When it may run: `None` while nothing is owed, one is under way, others are awaited, or it was given up.
@@ -182,11 +199,11 @@ mod tests {
     #[test]
     fn it_runs_once_for_all_that_began_together() {
         let mut debt = Debt::new(TERMS);
-        debt.owe(&template("a"), [name("b")].into_iter());
-        debt.arrived(&name("a"));
+        debt.owe(&template("a"), BTreeSet::from([2]));
+        debt.arrived(1);
         assert_eq!(debt.due(), None, "b is not in place yet");
-        debt.owe(&template("b"), std::iter::empty());
-        debt.arrived(&name("b"));
+        debt.owe(&template("b"), BTreeSet::new());
+        debt.arrived(2);
         assert_eq!(debt.due(), Some(Moment::START));
         assert_eq!(debt.begin(at(1)).len(), 2);
         assert_eq!(debt.end(at(1), &Ran::Done), None);
@@ -196,9 +213,9 @@ mod tests {
     #[test]
     fn a_change_during_a_reload_makes_another_one_interval_later() {
         let mut debt = Debt::new(TERMS);
-        debt.owe(&template("a"), std::iter::empty());
+        debt.owe(&template("a"), BTreeSet::new());
         debt.begin(at(10));
-        debt.owe(&template("a"), std::iter::empty());
+        debt.owe(&template("a"), BTreeSet::new());
         assert_eq!(debt.due(), None, "one at a time");
         debt.end(at(12), &Ran::Done);
         assert!(debt.owes(&name("a")), "the reload had begun before the change");
@@ -208,7 +225,7 @@ mod tests {
     #[test]
     fn a_failed_one_stays_owed_and_backs_off() {
         let mut debt = Debt::new(Terms { interval: Duration::ZERO, ..TERMS });
-        debt.owe(&template("a"), std::iter::empty());
+        debt.owe(&template("a"), BTreeSet::new());
         let mut now = at(0);
         let mut pauses = Vec::new();
         for _ in 0..8 {
@@ -228,13 +245,13 @@ mod tests {
     #[test]
     fn retries_end_and_the_debt_stays() {
         let mut debt = Debt::new(Terms { retries: Some(2), ..TERMS });
-        debt.owe(&template("a"), std::iter::empty());
+        debt.owe(&template("a"), BTreeSet::new());
         debt.begin(at(0));
         assert!(debt.end(at(0), &Ran::Failed("no".into())).is_some());
         debt.begin(at(5));
         assert_eq!(debt.end(at(5), &Ran::Failed("no".into())), None);
         assert_eq!((debt.due(), debt.is_owed()), (None, true));
-        debt.owe(&template("a"), std::iter::empty());
+        debt.owe(&template("a"), BTreeSet::new());
         assert!(debt.due().is_some(), "new content is tried again");
     }
 }

@@ -1,10 +1,10 @@
 //! State, input and time in; effects out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::debt::{Debt, Terms};
+use super::flight::{FlightId, Flights};
 use super::key::Key;
 use super::moment::Moment;
 use super::notice::Notice;
@@ -24,8 +24,8 @@ pub enum Input {
     Configured(Plan),
     /// News from a registry.
     Saw(Sighting),
-    /// A publication of this template, as it was configured then, ended.
-    Published(Arc<TemplateConfig>, Outcome),
+    /// The publication of this number ended.
+    Published(FlightId, Outcome),
     /// A reload ended.
     Reloaded(Reload, Ran),
     /// A moment that [`Engine::next_wake`] named has come.
@@ -62,12 +62,13 @@ pub struct Engine {
     host: Arc<str>,
     sights: Sights,
     origins: BTreeMap<Arc<str>, Arc<str>>,
+    /// What the plan follows: what is still said of anything else is out of date before it is needed again.
+    places: BTreeSet<Place>,
     away: BTreeMap<Arc<str>, String>,
     rosters: BTreeMap<Arc<str>, Roster>,
     keys: BTreeMap<Arc<str>, Key>,
     templates: BTreeMap<Arc<str>, Template>,
-    /// Destinations with a publication under way, whoever asked for it: a template that was renamed meets itself here.
-    busy: BTreeSet<PathBuf>,
+    flights: Flights,
     debts: BTreeMap<Reload, Debt>,
 }
 
@@ -80,11 +81,12 @@ impl Engine {
             host: Arc::from(host),
             sights: Sights::default(),
             origins: BTreeMap::new(),
+            places: BTreeSet::new(),
             away: BTreeMap::new(),
             rosters: BTreeMap::new(),
             keys: BTreeMap::new(),
             templates: BTreeMap::new(),
-            busy: BTreeSet::new(),
+            flights: Flights::default(),
             debts: BTreeMap::new(),
         }
     }
@@ -95,7 +97,7 @@ impl Engine {
         match input {
             Input::Configured(plan) => self.configure(now, plan, &mut notices),
             Input::Saw(sighting) => self.see(now, sighting, &mut notices),
-            Input::Published(template, outcome) => self.published(now, &template, outcome, &mut notices),
+            Input::Published(id, outcome) => self.published(now, id, outcome, &mut notices),
             Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut notices),
             Input::Tick => {}
             Input::Stopping => {
@@ -112,8 +114,10 @@ impl Engine {
     /// When [`Input::Tick`] is wanted at the latest, if nothing else happens before.
     pub fn next_wake(&self) -> Option<Moment> {
         let rosters = self.rosters.values().filter_map(Roster::due);
-        let templates = self.templates.values().filter_map(Template::due);
-        rosters.chain(templates).chain(self.debts.values().filter_map(Debt::due)).min()
+        // One whose destination is busy is looked at again when that publication ends.
+        let free = |template: &&Template| !self.flights.is_busy(&template.plan().config.dest);
+        let templates = self.templates.values().filter(free).filter_map(Template::due);
+        rosters.chain(templates).chain(self.debts.values().filter(|_| self.may_reload()).filter_map(Debt::due)).min()
     }
 
     fn configure(&mut self, now: Moment, plan: Plan, notices: &mut Vec<Notice>) {
@@ -124,13 +128,11 @@ impl Engine {
             .chain(plan.keys.iter().map(|key| (&key.config.registry, &key.origin)))
             .map(|(registry, origin)| (Arc::clone(registry), Arc::clone(origin)))
             .collect();
+        self.places = places(&plan);
         // What was seen at another url says nothing about this one.
         let moved = |registry: &Arc<str>| self.origins.get(registry) != origins.get(registry);
-        self.sights.keep(|(registry, subject)| {
-            let wanted = plan.rosters.iter().any(|roster| roster.config.subject == *subject)
-                || plan.keys.iter().any(|key| Subject::Node(key.config.path.clone()) == *subject);
-            wanted && !moved(registry)
-        });
+        let places = &self.places;
+        self.sights.keep(|place| places.contains(place) && !moved(&place.0));
         let mut rosters: BTreeMap<_, _> = std::mem::take(&mut self.rosters);
         rosters.retain(|_, roster| !moved(&roster.config().registry));
         let mut keys: BTreeMap<_, _> = std::mem::take(&mut self.keys);
@@ -152,6 +154,7 @@ impl Engine {
             self.templates.insert(name, template);
         }
         self.set_terms();
+        self.rehome();
     }
 
     fn take_on_roster(
@@ -161,17 +164,21 @@ impl Engine {
         planned: &Followed<RosterConfig>,
     ) -> (Arc<str>, Roster) {
         let config = &planned.config;
+        let place: Place = (Arc::clone(&config.registry), config.subject.clone());
         let same = |roster: &Roster| {
-            let before = roster.config();
-            (&before.registry, &before.subject, before.payload) == (&config.registry, &config.subject, config.payload)
+            (&roster.config().registry, &roster.config().subject) == (&config.registry, &config.subject)
         };
+        let view = self.sights.view(&place);
         let roster = if let Some(mut roster) = known.remove(&config.name).filter(same) {
+            let reread = roster.config().payload != config.payload;
             roster.reconfigure(now, Arc::clone(config));
+            if let (true, Some(view)) = (reread, view) {
+                roster.reset(now, view);
+            }
             roster
         } else {
             let mut roster = Roster::new(Arc::clone(config));
-            let place: Place = (Arc::clone(&config.registry), config.subject.clone());
-            if let (Some(view), false) = (self.sights.view(&place), self.away.contains_key(&config.registry)) {
+            if let Some(view) = view {
                 roster.reset(now, view);
             }
             roster
@@ -222,14 +229,37 @@ impl Engine {
         });
     }
 
+    /// Reloads that the templates of a new configuration owe by another command, or none, are theirs to run.
+    fn rehome(&mut self) {
+        let templates = &self.templates;
+        let present = |owed: &TemplateConfig| {
+            let now = &templates.get(&owed.name)?.plan().config;
+            (now.dest == owed.dest).then(|| Arc::clone(now))
+        };
+        let moved: Vec<_> = self.debts.values_mut().flat_map(|debt| debt.rehome(present)).collect();
+        for config in moved {
+            if let Some(reload) = &config.reload {
+                let debt = self.debts.entry(reload.clone()).or_insert_with(|| Debt::new(Terms::of(&config)));
+                debt.owe(&config, BTreeSet::new());
+            }
+        }
+    }
+
     fn see(&mut self, now: Moment, sighting: Sighting, notices: &mut Vec<Notice>) {
         let Sighting { registry, news } = sighting;
+        if let News::Reset { subject, .. } | News::Update { subject, .. } = &news
+            && !self.places.contains(&(Arc::clone(&registry), subject.clone()))
+        {
+            return;
+        }
         match &news {
             News::Away { why } => {
                 if self.away.get(&registry) != Some(why) {
                     self.away.insert(Arc::clone(&registry), why.clone());
                     notices.push(Notice::Away { registry: Arc::clone(&registry), why: why.clone() });
                 }
+                // Until a place has been read again, what was seen there may be of any age.
+                self.sights.keep(|(of, _)| *of != registry);
                 self.rosters.values_mut().filter(|roster| roster.config().registry == registry).for_each(Roster::away);
             }
             News::Reset { subject, view } => {
@@ -296,41 +326,41 @@ impl Engine {
         if self.stopping {
             return Vec::new();
         }
-        let (rosters, keys, busy) = (&self.rosters, &self.keys, &mut self.busy);
+        self.flights.next_batch();
+        let (rosters, keys, flights) = (&self.rosters, &self.keys, &mut self.flights);
         let begun = self.templates.values_mut().filter_map(|template| {
             let config = Arc::clone(&template.plan().config);
-            if busy.contains(&config.dest) {
+            if flights.is_busy(&config.dest) {
                 return None;
             }
-            let snapshot = template.begin(now, rosters, keys, notices)?;
-            busy.insert(config.dest.clone());
-            Some(Effect::Publish(Publication { template: config, snapshot }))
+            let snapshot = template.ready(now, rosters, keys, notices)?;
+            let id = flights.begin(&config);
+            template.begin(id);
+            Some(Effect::Publish(Publication { id, template: config, snapshot }))
         });
         begun.collect()
     }
 
-    fn published(&mut self, now: Moment, config: &Arc<TemplateConfig>, outcome: Outcome, notices: &mut Vec<Notice>) {
-        self.busy.remove(&config.dest);
+    fn published(&mut self, now: Moment, id: FlightId, outcome: Outcome, notices: &mut Vec<Notice>) {
+        let Some(flight) = self.flights.end(id) else {
+            return;
+        };
+        self.debts.values_mut().for_each(|debt| debt.arrived(id));
         let replaced = outcome == Outcome::Replaced;
         // What was replaced under a configuration that has changed since is reloaded as the present one says; what has
         // no present one, as it was said then.
-        let mut config = Arc::clone(config);
+        let mut config = Arc::clone(&flight.config);
         if let Some(template) = self.templates.get_mut(&config.name) {
-            template.end(now, outcome, self.pace == Pace::Continuous, notices);
+            template.end(now, id, outcome, self.pace == Pace::Continuous, notices);
             if template.plan().config.dest == config.dest {
                 config = Arc::clone(&template.plan().config);
             }
         }
-        let Some(reload) = &config.reload else {
-            return;
-        };
-        let shares = |other: &&Template| other.is_in_flight() && other.plan().config.reload.as_ref() == Some(reload);
-        let in_flight = self.templates.values().filter(shares).map(|other| Arc::clone(&other.plan().config.name));
-        let debt = self.debts.entry(reload.clone()).or_insert_with(|| Debt::new(Terms::of(&config)));
-        if replaced {
-            debt.owe(&config, in_flight);
+        if let (true, Some(reload)) = (replaced, &config.reload) {
+            let beside = self.flights.beside(&flight, reload);
+            let debt = self.debts.entry(reload.clone()).or_insert_with(|| Debt::new(Terms::of(&config)));
+            debt.owe(&config, beside);
         }
-        debt.arrived(&config.name);
     }
 
     fn reloaded(&mut self, now: Moment, reload: &Reload, ran: &Ran, notices: &mut Vec<Notice>) {
@@ -338,12 +368,22 @@ impl Engine {
             return;
         };
         let again = debt.end(now, ran);
+        // What it was for may be owed by a mended command by now.
+        self.rehome();
         if let Ran::Failed(why) = ran {
             notices.push(Notice::ReloadFailed { reload: reload.to_string(), why: why.clone(), again });
         }
     }
 
+    /// A single pass reloads when all its files are in place, and once each: see [`Input::Stopping`].
+    fn may_reload(&self) -> bool {
+        self.pace == Pace::Continuous || self.stopping
+    }
+
     fn run_reloads(&mut self, now: Moment) -> Vec<Effect> {
+        if !self.may_reload() {
+            return Vec::new();
+        }
         let due = self.debts.iter_mut().filter(|(_, debt)| debt.due().is_some_and(|due| due <= now));
         due.map(|(reload, debt)| {
             let templates = debt.begin(now);
@@ -352,9 +392,14 @@ impl Engine {
         .collect()
     }
 
-    /// Whether something is under way, or a reload that has not failed is still to run.
-    pub fn is_busy(&self) -> bool {
-        !self.busy.is_empty() || self.debts.values().any(Debt::is_pending)
+    /// Whether a publication is under way.
+    pub fn is_publishing(&self) -> bool {
+        !self.flights.is_empty()
+    }
+
+    /// Whether a reload is under way, or one that has not failed is still to run.
+    pub fn is_reloading(&self) -> bool {
+        self.debts.values().any(Debt::is_pending)
     }
 
     /// Every roster by name.
@@ -381,4 +426,12 @@ impl Engine {
     pub fn away(&self) -> &BTreeMap<Arc<str>, String> {
         &self.away
     }
+}
+
+/// Everything that a plan follows.
+fn places(plan: &Plan) -> BTreeSet<Place> {
+    let rosters = plan.rosters.iter().map(|roster| &roster.config);
+    let rosters = rosters.map(|roster| (Arc::clone(&roster.registry), roster.subject.clone()));
+    let keys = plan.keys.iter().map(|key| &key.config);
+    rosters.chain(keys.map(|key| (Arc::clone(&key.registry), Subject::Node(key.path.clone())))).collect()
 }

@@ -28,8 +28,19 @@ pub struct Muster {
     live: Live,
     good: Option<Seats>,
     hold: Option<Hold>,
+    /// The mass loss that is not believed yet, whatever else holds meanwhile.
+    loss: Option<Loss>,
     settle: Settle,
     baseline: Baseline,
+}
+
+/// A loss of more than `max_shrink`.
+#[derive(Debug, Clone, Copy)]
+struct Loss {
+    /// How many were left when it was last found to be worse.
+    to: usize,
+    /// When it is believed.
+    until: Moment,
 }
 
 /// What a judgement came to.
@@ -56,6 +67,7 @@ impl Muster {
             live: read(seen, config, None),
             good: None,
             hold: None,
+            loss: None,
             settle: Settle::default(),
             baseline: Baseline::default(),
         }
@@ -149,8 +161,7 @@ impl Muster {
         };
         let taken = seats::pick(members, config.bounds.max(), config.pick, host);
         let seats = seats::seat(taken, self.good.as_deref().unwrap_or_default());
-        let waited_out = self.hold.as_ref().is_some_and(|hold| hold.reason.until().is_some_and(|until| until <= now));
-        if waited_out {
+        if self.loss.take().is_some_and(|loss| loss.until <= now) {
             self.baseline.restart(now, members.len());
         } else {
             self.baseline.record(now, members.len());
@@ -180,12 +191,13 @@ impl Muster {
         }
         let percent = config.guard.max_shrink_percent;
         let from = self.baseline.refuses(now, have, percent)?;
-        let until = match self.hold.as_ref().and_then(|hold| hold.reason.until()) {
-            Some(until) if until <= now => return None,
-            Some(until) => until,
-            None => now + config.guard.hold_max,
+        let until = match self.loss {
+            // A further loss is held again.
+            Some(Loss { to, until }) if have >= to => until,
+            _ => now + config.guard.hold_max,
         };
-        Some(Reason::Shrunk { from, to: have, percent, until })
+        self.loss = Some(Loss { to: self.loss.map_or(have, |loss| loss.to.min(have)), until });
+        (now < until).then_some(Reason::Shrunk { from, to: have, percent, until })
     }
 
     /// The last good members, if there were any.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::config::{Reload, TemplateConfig};
 
+use super::flight::FlightId;
 use super::member::Member;
 
 /// A member and its place among its roster's.
@@ -43,6 +44,8 @@ pub struct Snapshot {
 /// Bring one destination in step with a snapshot: render, compare, stage, check, replace.
 #[derive(Debug, Clone)]
 pub struct Publication {
+    /// Its number, for the answer.
+    pub id: FlightId,
     /// The template.
     pub template: Arc<TemplateConfig>,
     /// What it is to be rendered with.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::hold::{Hold, Reason};
+use super::member::{Quarantine, is_breaking};
 use super::moment::Moment;
 use super::muster::{Muster, Verdict};
 use super::notice::Notice;
@@ -19,11 +20,15 @@ pub struct Roster {
     unsettled: BTreeSet<Arc<str>>,
     top: Top,
     fresh: bool,
+    /// The node above, or the configuration, changed: the roster as a whole is to be judged.
+    top_changed: bool,
     /// Changes may have been dropped unjudged when the registry went away.
     dropped: bool,
     value: Option<RosterValue>,
     hold: Option<Hold>,
     quarantined: BTreeSet<(Arc<str>, Arc<str>)>,
+    /// Keys that are left out because of their names, and whether that was said.
+    unfit_keys: BTreeMap<Arc<str>, bool>,
 }
 
 /// What is known of the node above the members or the keys.
@@ -45,10 +50,12 @@ impl Roster {
             unsettled: BTreeSet::new(),
             top: Top::Unseen,
             fresh: false,
+            top_changed: false,
             dropped: false,
             value: None,
             hold: None,
             quarantined: BTreeSet::new(),
+            unfit_keys: BTreeMap::new(),
         }
     }
 
@@ -63,6 +70,7 @@ impl Roster {
             return;
         }
         self.config = config;
+        self.top_changed = true;
         let keys: Vec<Arc<str>> = self.musters.keys().cloned().collect();
         for key in keys {
             self.touch(now, &key);
@@ -72,6 +80,7 @@ impl Roster {
     /// The whole of it was read.
     pub fn reset(&mut self, now: Moment, view: &View) {
         self.fresh = true;
+        self.top_changed = true;
         match view {
             View::Members(seen) => {
                 self.top = top_of(seen);
@@ -124,6 +133,11 @@ impl Roster {
     }
 
     fn reset_muster(&mut self, now: Moment, key: &Arc<str>, seen: &Seen<Members>) {
+        if key.chars().any(is_breaking) {
+            // As a member would be: a template that writes the key would write a line of its own.
+            self.top_changed |= self.unfit_keys.insert(Arc::clone(key), false).is_none();
+            return;
+        }
         if let Some(muster) = self.musters.get_mut(key) {
             muster.reset(now, seen, &self.config);
             if self.dropped {
@@ -144,8 +158,12 @@ impl Roster {
     }
 
     fn vanish(&mut self, now: Moment, key: &Arc<str>) {
+        self.unfit_keys.remove(key);
         if let Some(muster) = self.musters.get_mut(key) {
             muster.vanish(now);
+            if self.dropped {
+                muster.touch(now);
+            }
             self.unsettled.insert(Arc::clone(key));
         }
     }
@@ -165,6 +183,9 @@ impl Roster {
         if !self.fresh {
             return None;
         }
+        if self.top_changed {
+            return Some(Moment::START);
+        }
         self.unsettled.iter().filter_map(|key| self.due_of(key)).min()
     }
 
@@ -182,6 +203,7 @@ impl Roster {
         if !self.fresh {
             return false;
         }
+        self.top_changed = false;
         let due: Vec<Arc<str>> =
             self.unsettled.iter().filter(|key| self.due_of(key).is_some_and(|due| due <= now)).cloned().collect();
         let mut changed = false;
@@ -194,8 +216,18 @@ impl Roster {
         if changed || self.value.is_none() {
             changed = self.gather() || changed;
         }
+        self.say_unfit_keys(notices);
         self.judge_top(now, notices);
         changed
+    }
+
+    fn say_unfit_keys(&mut self, notices: &mut Vec<Notice>) {
+        for (key, said) in self.unfit_keys.iter_mut().filter(|(_, said)| !**said) {
+            *said = true;
+            let why = Quarantine::Control { place: "its name".to_owned() };
+            let path = self.config.subject.members_of(key);
+            notices.push(Notice::Quarantined { roster: Arc::clone(&self.config.name), path, why });
+        }
     }
 
     fn judge_key(&mut self, now: Moment, key: &Arc<str>, host: &str, notices: &mut Vec<Notice>) -> bool {
@@ -226,7 +258,10 @@ impl Roster {
             }
             Verdict::Hold { new } => {
                 let kept = muster.good().map(|seats| seats.len());
-                if new && let Some(hold) = muster.hold() {
+                if kept.is_none() && muster.is_absent() && !key.is_empty() {
+                    // A key that never had enough members and is gone leaves nothing behind.
+                    self.musters.remove(key);
+                } else if new && let Some(hold) = muster.hold() {
                     let why = hold.reason.of(&self.config.subject.members_of(key));
                     notices.push(Notice::Holding { roster: Arc::clone(&self.config.name), why, kept });
                 }
@@ -292,6 +327,13 @@ impl Roster {
     /// Whether what is known of it is what the registry shows now.
     pub fn is_fresh(&self) -> bool {
         self.fresh
+    }
+
+    /// Whether what templates see is not what the registry shows. A key that never had enough members is left out, and
+    /// is no reason to call the others held.
+    pub fn is_held(&self) -> bool {
+        let stands_in = |muster: &Muster| muster.hold().is_some() && (muster.good().is_some() || !self.is_keyed());
+        self.hold.is_some() || self.musters.values().any(stands_in)
     }
 
     /// The holds in force, each with the path that it is about.

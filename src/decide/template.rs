@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::backoff;
+use super::flight::FlightId;
 use super::key::Key;
 use super::moment::Moment;
 use super::notice::Notice;
@@ -62,8 +63,9 @@ impl Template {
         rosters.map(|(name, _)| name).chain(keys.map(|(name, _)| name)).cloned().collect()
     }
 
-    /// Begins a publication if it is its turn, its retry is due and all that it needs is there.
-    pub fn begin(
+    /// What a publication would show now, if it is this template's turn, its retry is due and all that it needs is
+    /// there.
+    pub fn ready(
         &mut self,
         now: Moment,
         rosters: &BTreeMap<Arc<str>, Roster>,
@@ -78,21 +80,25 @@ impl Template {
             return None;
         }
         let missing = self.missing(rosters, keys);
-        if !missing.is_empty() {
-            // What no registry has answered for yet is on its way, or the registry's own notice says why not.
-            let unseen = |name| {
-                let roster = rosters.get(name).is_some_and(|roster| !roster.is_seen());
-                roster || keys.get(name).is_some_and(|key| !key.is_seen())
-            };
-            if missing != self.waiting && !missing.iter().any(unseen) {
-                notices.push(Notice::Waiting { template: Arc::clone(&self.plan.config.name), needs: missing.clone() });
-                self.waiting = missing;
-            }
-            return None;
+        if missing.is_empty() {
+            self.waiting.clear();
+            return Some(self.snapshot(rosters, keys));
         }
-        self.waiting.clear();
-        self.turn.begin();
-        Some(self.snapshot(rosters, keys))
+        // What no registry has answered for yet is on its way, or the registry's own notice says why not.
+        let unseen = |name| {
+            let roster = rosters.get(name).is_some_and(|roster| !roster.is_seen());
+            roster || keys.get(name).is_some_and(|key| !key.is_seen())
+        };
+        if missing != self.waiting && !missing.iter().any(unseen) {
+            notices.push(Notice::Waiting { template: Arc::clone(&self.plan.config.name), needs: missing.clone() });
+            self.waiting = missing;
+        }
+        None
+    }
+
+    /// A publication begins.
+    pub fn begin(&mut self, id: FlightId) {
+        self.turn.begin(id);
     }
 
     /// What it sees: only what it names, so that nothing else can change its bytes.
@@ -106,8 +112,10 @@ impl Template {
     }
 
     /// A publication ended. After a failure that time may mend it is tried again by itself, when `retries`.
-    pub fn end(&mut self, now: Moment, outcome: Outcome, retries: bool, notices: &mut Vec<Notice>) {
-        self.turn.end();
+    pub fn end(&mut self, now: Moment, id: FlightId, outcome: Outcome, retries: bool, notices: &mut Vec<Notice>) {
+        if !self.turn.end(id) {
+            return;
+        }
         if let Outcome::Failed(failure) = &outcome {
             self.failures = self.failures.saturating_add(1);
             // Something newer is waiting to be rendered, or the same members would fail in the same way.

@@ -1,11 +1,13 @@
 //! One publication in flight a template, and the latest wins.
 
+use super::flight::FlightId;
+
 /// Whose turn it is. A change during a publication is never lost: it makes the template wanted again, and the next
 /// publication is made from what is known when the present one has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Turn {
     wanted: bool,
-    in_flight: bool,
+    in_flight: Option<FlightId>,
 }
 
 impl Turn {
@@ -21,22 +23,26 @@ impl Turn {
 
     /// Whether a publication is under way.
     pub fn is_in_flight(self) -> bool {
-        self.in_flight
+        self.in_flight.is_some()
     }
 
     /// Whether a publication may begin now.
     pub fn is_ready(self) -> bool {
-        self.wanted && !self.in_flight
+        self.wanted && self.in_flight.is_none()
     }
 
     /// A publication begins.
-    pub fn begin(&mut self) {
-        *self = Self { wanted: false, in_flight: true };
+    pub fn begin(&mut self, id: FlightId) {
+        *self = Self { wanted: false, in_flight: Some(id) };
     }
 
-    /// It ended.
-    pub fn end(&mut self) {
-        self.in_flight = false;
+    /// A publication ended. `false` when it is not this one: it began before the template was what it is now.
+    pub fn end(&mut self, id: FlightId) -> bool {
+        let own = self.in_flight == Some(id);
+        if own {
+            self.in_flight = None;
+        }
+        own
     }
 }
 
@@ -50,14 +56,15 @@ mod tests {
         turn.want();
         turn.want();
         assert!(turn.is_ready());
-        turn.begin();
+        turn.begin(1);
         assert!(!turn.is_ready());
         turn.want();
         assert!(!turn.is_ready(), "one in flight");
-        turn.end();
+        assert!(!turn.end(0) && !turn.is_ready(), "an older one's end says nothing of it");
+        assert!(turn.end(1));
         assert!(turn.is_ready(), "and the change in between is not lost");
-        turn.begin();
-        turn.end();
+        turn.begin(2);
+        turn.end(2);
         assert!(!turn.is_ready(), "two changes before the start are one");
     }
 }

@@ -4,7 +4,7 @@
 //! nodes, and a file is read when it is closed after writing or renamed into place: editors and `touch` do as they
 //! are used to. Only what is looked at is watched, one folder at a time, and always before it is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::sighting::Sighting;
 use super::dirty::{Dirty, Event};
 use super::known::{Known, Told};
 use super::teller::Teller;
-use super::{Boxed, Node, RESYNC, Registry};
+use super::{Boxed, Node, RESYNC, Registry, Wanted};
 
 mod eyes;
 mod tree;
@@ -48,7 +48,7 @@ impl Directory {
         Self { name, root }
     }
 
-    async fn run(&self, mut subjects: watch::Receiver<BTreeSet<Subject>>, teller: Teller, stop: CancellationToken) {
+    async fn run(&self, mut subjects: watch::Receiver<Wanted>, teller: Teller, stop: CancellationToken) {
         let (glances, mut seen) = mpsc::unbounded_channel();
         let mut state = State::new(Tree::new(self.root.clone()), Eyes::open(glances));
         let mut resync = Instant::now() + RESYNC;
@@ -108,7 +108,7 @@ impl Directory {
 }
 
 /// Returns when the subjects changed; never, once nobody can change them.
-async fn changed(subjects: &mut watch::Receiver<BTreeSet<Subject>>) {
+async fn changed(subjects: &mut watch::Receiver<Wanted>) {
     if subjects.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -117,7 +117,7 @@ async fn changed(subjects: &mut watch::Receiver<BTreeSet<Subject>>) {
 impl Registry for Directory {
     fn follow(
         self: Arc<Self>,
-        subjects: watch::Receiver<BTreeSet<Subject>>,
+        subjects: watch::Receiver<Wanted>,
         out: mpsc::Sender<Sighting>,
         stop: CancellationToken,
     ) -> Boxed<'static, ()> {
@@ -148,11 +148,20 @@ impl Registry for Directory {
 struct State {
     tree: Tree,
     eyes: Eyes,
-    followed: BTreeMap<Subject, (Dirty, Known)>,
+    followed: BTreeMap<Subject, Followed>,
     /// The root's device and inode while it is there.
     root: Option<(u64, u64)>,
     /// Seen, and not taken up yet.
     pending: Vec<Glance>,
+}
+
+/// One subject.
+#[derive(Debug)]
+struct Followed {
+    /// Its number in [`Wanted`].
+    number: u64,
+    dirty: Dirty,
+    known: Known,
 }
 
 impl State {
@@ -164,18 +173,13 @@ impl State {
     ///
     /// # Errors
     /// The root is not there: why nothing is known.
-    fn read(
-        &mut self,
-        wanted: &BTreeSet<Subject>,
-        batch: Vec<Glance>,
-        is_resync: bool,
-    ) -> Result<Vec<(Subject, Told)>, String> {
-        self.followed.retain(|subject, _| wanted.contains(subject));
+    fn read(&mut self, wanted: &Wanted, batch: Vec<Glance>, is_resync: bool) -> Result<Vec<(Subject, Told)>, String> {
+        self.followed.retain(|subject, followed| wanted.get(subject) == Some(&followed.number));
         let mut is_structural = self.check_root()?;
-        for subject in wanted {
+        for (subject, number) in wanted {
             self.followed.entry(subject.clone()).or_insert_with(|| {
                 is_structural = true;
-                (Dirty::whole(), Known::default())
+                Followed { number: *number, dirty: Dirty::whole(), known: Known::default() }
             });
         }
         let pending = std::mem::take(&mut self.pending);
@@ -189,7 +193,7 @@ impl State {
             self.arm();
         }
         let mut news = Vec::new();
-        for (subject, (dirty, known)) in &mut self.followed {
+        for (subject, Followed { dirty, known, .. }) in &mut self.followed {
             known.widen(dirty);
             if dirty.is_clean() {
                 continue;
@@ -213,8 +217,8 @@ impl State {
         }
         self.eyes.forget(self.tree.root());
         if root.is_err() {
-            for (dirty, known) in self.followed.values_mut() {
-                (*dirty, *known) = (Dirty::whole(), Known::default());
+            for followed in self.followed.values_mut() {
+                (followed.dirty, followed.known) = (Dirty::whole(), Known::default());
             }
         }
         self.all_dirty();
@@ -223,8 +227,8 @@ impl State {
     }
 
     fn all_dirty(&mut self) {
-        for (dirty, _) in self.followed.values_mut() {
-            dirty.whole = true;
+        for followed in self.followed.values_mut() {
+            followed.dirty.whole = true;
         }
     }
 
@@ -250,7 +254,7 @@ impl State {
     /// Marks what an event at `place` may have changed. What comes or goes above a subject's top takes the top along.
     fn note(&mut self, event: Event, place: &str) {
         let node = NodePath::parse(place).ok();
-        for (subject, (dirty, _)) in &mut self.followed {
+        for (subject, Followed { dirty, .. }) in &mut self.followed {
             let above = node.as_ref().and_then(|node| node.segments_below(subject.top().as_str()));
             if above.is_some_and(|segments| !segments.is_empty()) {
                 dirty.whole |= event != Event::Data;

@@ -4,7 +4,7 @@
 //! next one all begin anew, because watches do not come through a reconnect, and nobody can say what was missed. A
 //! session that does not come back by itself within [`GRACE`] is given up for a new one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::sighting::Sighting;
 
 use super::pauses::Pauses;
 use super::teller::Teller;
-use super::{Boxed, Node, Registry};
+use super::{Boxed, Node, Registry, Wanted};
 
 mod follower;
 mod look;
@@ -78,7 +78,7 @@ impl ZooKeeper {
         }
     }
 
-    async fn run(&self, mut subjects: watch::Receiver<BTreeSet<Subject>>, teller: Teller, stop: CancellationToken) {
+    async fn run(&self, mut subjects: watch::Receiver<Wanted>, teller: Teller, stop: CancellationToken) {
         let mut pauses = Pauses::default();
         loop {
             let opened = tokio::select! {
@@ -129,12 +129,7 @@ impl ZooKeeper {
     }
 
     /// Follows the subjects for as long as the session lasts.
-    async fn serve(
-        &self,
-        session: &Session,
-        subjects: &mut watch::Receiver<BTreeSet<Subject>>,
-        teller: &Teller,
-    ) -> End {
+    async fn serve(&self, session: &Session, subjects: &mut watch::Receiver<Wanted>, teller: &Teller) -> End {
         let mut states = session.states();
         let mut state = states.state();
         let mut short = 0;
@@ -176,7 +171,7 @@ impl ZooKeeper {
         &self,
         session: &Session,
         states: &mut StateWatcher,
-        subjects: &mut watch::Receiver<BTreeSet<Subject>>,
+        subjects: &mut watch::Receiver<Wanted>,
         teller: &Teller,
     ) -> Result<SessionState, End> {
         if let Err(Trouble::Over(why)) = session.check_chroot().await {
@@ -184,7 +179,7 @@ impl ZooKeeper {
         }
         let oneshot = self.is_oneshot();
         let mut followers = FuturesUnordered::new();
-        let mut followed: BTreeMap<Subject, CancellationToken> = BTreeMap::new();
+        let mut followed = BTreeMap::new();
         let mut lost = None;
         subjects.mark_changed();
         loop {
@@ -228,7 +223,7 @@ impl ZooKeeper {
 }
 
 /// Returns when the subjects changed; never, once nobody can change them.
-async fn changed(subjects: &mut watch::Receiver<BTreeSet<Subject>>) {
+async fn changed(subjects: &mut watch::Receiver<Wanted>) {
     if subjects.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -236,21 +231,21 @@ async fn changed(subjects: &mut watch::Receiver<BTreeSet<Subject>>) {
 
 /// Ends what is not wanted any more, and gives what is new.
 fn take_changes(
-    followed: &mut BTreeMap<Subject, CancellationToken>,
-    wanted: &BTreeSet<Subject>,
+    followed: &mut BTreeMap<Subject, (u64, CancellationToken)>,
+    wanted: &Wanted,
 ) -> Vec<(Subject, CancellationToken)> {
-    followed.retain(|subject, token| {
-        let stays = wanted.contains(subject);
+    followed.retain(|subject, (number, token)| {
+        let stays = wanted.get(subject) == Some(number);
         if !stays {
             token.cancel();
         }
         stays
     });
     let mut new = Vec::new();
-    for subject in wanted {
+    for (subject, number) in wanted {
         if !followed.contains_key(subject) {
             let token = CancellationToken::new();
-            followed.insert(subject.clone(), token.clone());
+            followed.insert(subject.clone(), (*number, token.clone()));
             new.push((subject.clone(), token));
         }
     }
@@ -260,7 +255,7 @@ fn take_changes(
 impl Registry for ZooKeeper {
     fn follow(
         self: Arc<Self>,
-        subjects: watch::Receiver<BTreeSet<Subject>>,
+        subjects: watch::Receiver<Wanted>,
         out: mpsc::Sender<Sighting>,
         stop: CancellationToken,
     ) -> Boxed<'static, ()> {

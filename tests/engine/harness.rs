@@ -156,7 +156,7 @@ impl Bench {
     pub fn publish(&mut self, outcome: Outcome) -> Publication {
         assert!(!self.publications.is_empty(), "a publication is expected");
         let publication = self.publications.remove(0);
-        self.input(Input::Published(Arc::clone(&publication.template), outcome));
+        self.input(Input::Published(publication.id, outcome));
         publication
     }
 

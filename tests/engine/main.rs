@@ -1,5 +1,6 @@
 //! The decisions, with hand-made time: no file, no process, no clock.
 
+mod edges;
 mod harness;
 mod rules;
 mod sequences;

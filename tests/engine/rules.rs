@@ -272,7 +272,7 @@ fn a_stopping_agent_runs_what_was_only_deferred_and_begins_nothing_new() {
     bench.input(Input::Stopping);
     bench.reload(Ran::Done);
     bench.pass(seconds(60));
-    assert!(bench.is_idle() && !bench.engine.is_busy());
+    assert!(bench.is_idle() && !bench.engine.is_publishing() && !bench.engine.is_reloading());
 }
 
 #[test]

@@ -180,7 +180,7 @@ impl World {
             self.written.insert(name.clone(), seen);
             self.owed.insert(name);
         }
-        self.input(Input::Published(Arc::clone(&publication.template), outcome));
+        self.input(Input::Published(publication.id, outcome));
     }
 
     fn reloaded(&mut self, well: bool) {

@@ -8,7 +8,7 @@ use super::*;
 use crate::error::Setback;
 use crate::node::NodePath;
 use crate::sighting::{Bytes, Sighting};
-use crate::watch::{Boxed, Node};
+use crate::watch::{Boxed, Node, Wanted};
 
 /// A registry that says what it is told to say, and then nothing more until it is stopped.
 struct Script(Vec<News>);
@@ -16,7 +16,7 @@ struct Script(Vec<News>);
 impl Registry for Script {
     fn follow(
         self: Arc<Self>,
-        subjects: watch::Receiver<BTreeSet<Subject>>,
+        subjects: watch::Receiver<Wanted>,
         out: mpsc::Sender<Sighting>,
         stop: CancellationToken,
     ) -> Boxed<'static, ()> {

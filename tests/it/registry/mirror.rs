@@ -1,6 +1,6 @@
 //! Follows a registry as the agent does, and keeps what it says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use rosterd::config::RegistryConfig;
 use rosterd::node::{NodePath, Subject};
 use rosterd::sighting::{Change, Members, News, Reading, Seen, View};
+use rosterd::watch::Wanted;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,7 @@ pub struct Said {
 /// A registry that is followed on a thread of its own.
 pub struct Mirror {
     said: Arc<Mutex<Said>>,
-    subjects: watch::Sender<BTreeSet<Subject>>,
+    subjects: watch::Sender<Wanted>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -42,8 +43,8 @@ pub fn subject(text: &str) -> Subject {
     }
 }
 
-fn subjects(texts: &[&str]) -> BTreeSet<Subject> {
-    texts.iter().map(|text| subject(text)).collect()
+fn subjects(texts: &[&str]) -> Wanted {
+    texts.iter().map(|text| (subject(text), 0)).collect()
 }
 
 impl Mirror {

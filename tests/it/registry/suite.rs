@@ -244,7 +244,7 @@ pub fn an_end_of_listening_ends_it(tree: &dyn Tree) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (_subjects, receiver) =
-            tokio::sync::watch::channel([super::mirror::subject("/never")].into_iter().collect());
+            tokio::sync::watch::channel([(super::mirror::subject("/never"), 0)].into_iter().collect());
         let (out, mut news) = tokio::sync::mpsc::channel(1);
         let stop = tokio_util::sync::CancellationToken::new();
         let following = tokio::spawn(registry.follow(receiver, out, stop));

@@ -1,0 +1,62 @@
+//! Publications under way: which destination is whose, and which of them began together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{Reload, TemplateConfig};
+
+/// A publication's number: no two have the same.
+pub type FlightId = u64;
+
+/// One publication under way.
+#[derive(Debug, Clone)]
+pub struct Flight {
+    /// The template, as it was configured when it began.
+    pub config: Arc<TemplateConfig>,
+    /// The step in which it began: what changed together began together.
+    batch: u64,
+}
+
+/// Every publication under way.
+#[derive(Debug, Default)]
+pub struct Flights {
+    open: BTreeMap<FlightId, Flight>,
+    last: FlightId,
+    batch: u64,
+}
+
+impl Flights {
+    /// What begins from here on is a batch of its own.
+    pub fn next_batch(&mut self) {
+        self.batch += 1;
+    }
+
+    /// A publication begins.
+    pub fn begin(&mut self, config: &Arc<TemplateConfig>) -> FlightId {
+        self.last += 1;
+        self.open.insert(self.last, Flight { config: Arc::clone(config), batch: self.batch });
+        self.last
+    }
+
+    /// One ended.
+    pub fn end(&mut self, id: FlightId) -> Option<Flight> {
+        self.open.remove(&id)
+    }
+
+    /// Whether a destination has one, whichever template asked for it: one that was renamed meets itself here.
+    pub fn is_busy(&self, dest: &Path) -> bool {
+        self.open.values().any(|flight| flight.config.dest == dest)
+    }
+
+    /// Those that began together with `flight` and share this reload.
+    pub fn beside(&self, flight: &Flight, reload: &Reload) -> BTreeSet<FlightId> {
+        let beside = |other: &Flight| other.batch == flight.batch && other.config.reload.as_ref() == Some(reload);
+        self.open.iter().filter(|(_, other)| beside(other)).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}
