@@ -12,6 +12,7 @@ pub mod config;
 pub mod decide;
 pub mod error;
 pub mod host;
+pub mod loader;
 pub mod log;
 pub mod node;
 pub mod once;

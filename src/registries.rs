@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch as channel};
 use tokio_util::sync::CancellationToken;
@@ -10,11 +11,14 @@ use tokio_util::task::TaskTracker;
 use crate::config::RegistryConfig;
 use crate::decide::Plan;
 use crate::node::Subject;
-use crate::sighting::Sighting;
-use crate::watch::{self, Wanted};
+use crate::sighting::{News, Sighting};
+use crate::watch::{self, Registry, Wanted};
 
 /// How many sightings may wait for the loop. A registry with more to say waits, and joins what comes meanwhile.
 const QUEUE: usize = 8;
+
+/// How long after a sudden end a registry is begun anew.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// Sightings of every registry, and the tasks that they come from.
 #[derive(Debug)]
@@ -92,7 +96,7 @@ impl Registries {
         let (subjects, asked) = channel::channel(wanted.iter().map(|subject| (subject.clone(), 0)).collect());
         let (tell, mut told) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        self.tasks.spawn(watch::open(config).follow(asked, tell, stop.clone()));
+        self.tasks.spawn(supervise(watch::open(config), Arc::clone(&config.name), asked, tell, stop.clone()));
         let out = self.out.clone();
         self.tasks.spawn(async move {
             while let Some(sighting) = told.recv().await {
@@ -132,6 +136,36 @@ impl Registries {
     }
 }
 
+/// Follows a registry for as long as it is wanted. One that ends unasked, which is a fault of this program, is said to
+/// be away and begun anew: an agent that hears nothing must not believe that nothing changes.
+async fn supervise(
+    registry: Arc<dyn Registry>,
+    name: Arc<str>,
+    asked: channel::Receiver<Wanted>,
+    tell: mpsc::Sender<Sighting>,
+    stop: CancellationToken,
+) {
+    loop {
+        // A task of its own, so that a panic ends no more than it.
+        let following = tokio::spawn(Arc::clone(&registry).follow(asked.clone(), tell.clone(), stop.clone()));
+        let ended = following.await;
+        if stop.is_cancelled() || tell.is_closed() {
+            return;
+        }
+        let why = match ended {
+            Ok(()) => "following it ended unasked".to_owned(),
+            Err(why) => format!("following it broke off: {why}"),
+        };
+        tracing::error!(%why, registry = &*name, "registry is begun anew");
+        let away = Sighting { registry: Arc::clone(&name), news: News::Away { why } };
+        // Nobody may be listening any more; the next round finds that out.
+        let _ = tell.send(away).await;
+        if stop.run_until_cancelled(tokio::time::sleep(RESTART)).await.is_none() {
+            return;
+        }
+    }
+}
+
 impl Default for Registries {
     fn default() -> Self {
         Self::new()
@@ -147,4 +181,58 @@ fn subjects(plan: &Plan) -> BTreeMap<Arc<str>, BTreeSet<Subject>> {
         wanted.entry(Arc::clone(&key.config.registry)).or_default().insert(Subject::Node(key.config.path.clone()));
     }
     wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Setback;
+    use crate::node::NodePath;
+    use crate::watch::{Boxed, Node};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Breaks off the first time, ends unasked the second time, and then does its work.
+    struct Frail(AtomicUsize);
+
+    impl Registry for Frail {
+        fn follow(
+            self: Arc<Self>,
+            _: channel::Receiver<Wanted>,
+            _: mpsc::Sender<Sighting>,
+            stop: CancellationToken,
+        ) -> Boxed<'static, ()> {
+            Box::pin(async move {
+                match self.0.fetch_add(1, Ordering::Relaxed) {
+                    0 => panic!("on purpose"),
+                    1 => {}
+                    _ => stop.cancelled().await,
+                }
+            })
+        }
+
+        fn look(&self, _: NodePath, _: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
+            Box::pin(async { Ok(None) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_that_breaks_off_is_away_and_begun_anew() {
+        let registry = Arc::new(Frail(AtomicUsize::new(0)));
+        let (_asking, asked) = channel::channel(Wanted::new());
+        let (tell, mut told) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let watched: Arc<dyn Registry> = Arc::clone(&registry) as _;
+        let supervising = tokio::spawn(supervise(watched, Arc::from("r"), asked, tell, stop.clone()));
+        for words in ["on purpose", "ended unasked"] {
+            let Some(Sighting { news: News::Away { why }, .. }) = told.recv().await else {
+                panic!("it is said to be away");
+            };
+            assert!(why.contains(words), "{why}");
+        }
+        while registry.0.load(Ordering::Relaxed) < 3 {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+        supervising.await.unwrap();
+    }
 }

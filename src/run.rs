@@ -11,6 +11,7 @@ use crate::act::{StateLock, Writer};
 use crate::config::delta;
 use crate::decide::{Effect, Engine, Input, Moment, Pace};
 use crate::error::{Exit, Fatal};
+use crate::loader::{Load, Loaded, Loader};
 use crate::perform::{Manner, Performer};
 use crate::registries::Registries;
 use crate::say;
@@ -30,8 +31,8 @@ pub const END: Duration = Duration::from_secs(3);
 /// What can happen next.
 enum Event {
     Engine(Input),
-    Hup,
-    Edited,
+    Asked(Load),
+    Loaded(Loaded),
     Stop(&'static str),
 }
 
@@ -50,8 +51,8 @@ pub async fn run(source: Source, setup: Setup) -> Result<Exit, Fatal> {
         let event = agent.next(&mut signals).await;
         match event {
             Event::Engine(input) => agent.step(input),
-            Event::Hup => agent.reload_config(),
-            Event::Edited => agent.reload_templates(),
+            Event::Asked(load) => agent.loader.ask(load, &agent.setup),
+            Event::Loaded(loaded) => agent.take_on(loaded),
             Event::Stop(signal) => {
                 info!(signal, "stopping");
                 break;
@@ -111,8 +112,8 @@ impl Signals {
 }
 
 struct Agent {
-    source: Source,
-    setup: Setup,
+    setup: Arc<Setup>,
+    loader: Loader,
     engine: Engine,
     performer: Performer,
     answers: mpsc::UnboundedReceiver<Input>,
@@ -129,8 +130,8 @@ impl Agent {
             sources: Sources::watch(&setup.config),
             registries: Registries::new(),
             began: Instant::now(),
-            source,
-            setup,
+            loader: Loader::new(source),
+            setup: Arc::new(setup),
             performer,
             answers,
         };
@@ -160,11 +161,12 @@ impl Agent {
             biased;
             _ = term.recv() => Event::Stop("TERM"),
             _ = int.recv() => Event::Stop("INT"),
-            _ = hup.recv() => Event::Hup,
+            _ = hup.recv() => Event::Asked(Load::Everything),
             Some(answer) = self.answers.recv() => Event::Engine(answer),
             sighting = self.registries.next() => Event::Engine(Input::Saw(sighting)),
             () = sleep => Event::Engine(Input::Tick),
-            () = self.sources.edited() => Event::Edited,
+            loaded = self.loader.loaded() => Event::Loaded(loaded),
+            () = self.sources.edited() => Event::Asked(Load::Templates),
         }
     }
 
@@ -178,46 +180,41 @@ impl Agent {
         }
     }
 
-    /// HUP: everything is read again, and taken on as a whole or not at all.
-    fn reload_config(&mut self) {
-        let setup = match Setup::load(&self.source) {
-            Ok(setup) => setup,
-            Err(problems) => {
+    /// What was read again is taken on as a whole, or not at all.
+    fn take_on(&mut self, loaded: Loaded) {
+        match loaded {
+            Loaded::Everything(Ok(setup)) => self.take_on_config(*setup),
+            Loaded::Everything(Err(problems)) => {
                 error!(why = %problems, "the new configuration is wrong, the old one stays in force");
-                return;
             }
-        };
-        let changes = delta::delta(&self.setup.config, &setup.config);
+            Loaded::Templates(Ok(None)) => debug!("templates touched, none has changed"),
+            Loaded::Templates(Ok(Some(library))) => {
+                info!("templates changed");
+                self.adopt(self.setup.with_library(library));
+            }
+            Loaded::Templates(Err(problems)) => {
+                error!(why = %problems, "the new templates are wrong, the old ones stay in force");
+            }
+            Loaded::Broken(why) => error!(%why, "reading the configuration broke off, the old one stays in force"),
+        }
+        if let Some(load) = self.loader.asked_meanwhile() {
+            self.loader.ask(load, &self.setup);
+        }
+    }
+
+    fn take_on_config(&mut self, setup: Setup) {
         say::odd(&setup.warnings);
-        say::changed(&changes);
-        if setup.config.agent != self.setup.config.agent {
+        say::changed(&delta::delta(&self.setup.config, &setup.config));
+        let (old, new) = (&self.setup.config.agent, &setup.config.agent);
+        if (&old.name, &old.state_dir, old.log_format) != (&new.name, &new.state_dir, new.log_format) {
             warn!("what changed in [agent] beside template_dir needs a restart");
         }
         self.sources = Sources::watch(&setup.config);
         self.adopt(setup);
     }
 
-    /// An edited template: all templates are read again, and swapped only when all of them pass.
-    fn reload_templates(&mut self) {
-        match self.setup.reload_templates() {
-            Ok(None) => debug!("templates touched, none has changed"),
-            Ok(Some(library)) => {
-                info!("templates changed");
-                self.setup.library = Arc::new(library);
-                self.adopt_setup();
-            }
-            Err(problems) => {
-                error!(why = %problems, "the new templates are wrong, the old ones stay in force");
-            }
-        }
-    }
-
     fn adopt(&mut self, setup: Setup) {
-        self.setup = setup;
-        self.adopt_setup();
-    }
-
-    fn adopt_setup(&mut self) {
+        self.setup = Arc::new(setup);
         let plan = self.setup.plan(&[]);
         self.performer.set_library(Arc::clone(&self.setup.library));
         self.registries.follow(&self.setup.config.registries, &plan);

@@ -21,7 +21,7 @@ pub struct Source {
 }
 
 /// A configuration and its templates, all of them fit to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Setup {
     /// The configuration.
     pub config: Config,
@@ -68,6 +68,12 @@ impl Setup {
         let mut sources = self.config.templates.iter().map(|template| &template.src);
         let changed = sources.any(|src| library.digest(src) != self.library.digest(src));
         Ok(changed.then_some(library))
+    }
+
+    /// The same configuration with other templates.
+    #[must_use]
+    pub fn with_library(&self, library: Library) -> Self {
+        Self { library: Arc::new(library), ..self.clone() }
     }
 
     /// The plan for these templates, or for all of them when `only` is empty: with just the rosters and keys that

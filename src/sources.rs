@@ -80,7 +80,8 @@ async fn settle(touched: Arc<Notify>, edited: Arc<Notify>) {
 /// Whether an event can have changed what a template says. Reading one is an event, too.
 fn is_edit(event: &Event) -> bool {
     let ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".rosterd-"));
-    !event.kind.is_access() && !event.paths.iter().all(ours)
+    // Without paths it says that events were lost.
+    event.need_rescan() || (!event.kind.is_access() && !event.paths.iter().all(ours))
 }
 
 fn outside(config: &Config) -> BTreeSet<PathBuf> {

@@ -160,7 +160,6 @@ fn as_member(format: Format, name: &str, data: &Reading) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
 
     use insta::assert_snapshot;
     use tokio::sync::{mpsc, watch};
@@ -168,7 +167,6 @@ mod tests {
 
     use super::*;
     use crate::error::Setback;
-    use crate::node::Subject;
     use crate::sighting::Sighting;
     use crate::watch::Boxed;
 

@@ -8,14 +8,16 @@ use super::flight::{FlightId, Flights};
 use super::key::Key;
 use super::moment::Moment;
 use super::notice::Notice;
-use super::plan::{Followed, Plan};
+use super::plan::Plan;
 use super::publication::{Outcome, Publication, Ran, ReloadJob};
 use super::roster::Roster;
 use super::sights::{Place, Sights};
 use super::template::Template;
-use crate::config::{KeyConfig, Reload, RosterConfig, TemplateConfig};
+use crate::config::Reload;
 use crate::node::Subject;
 use crate::sighting::{News, Sighting, View};
+
+mod adopt;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -118,131 +120,6 @@ impl Engine {
         let free = |template: &&Template| !self.flights.is_busy(&template.plan().config.dest);
         let templates = self.templates.values().filter(free).filter_map(Template::due);
         rosters.chain(templates).chain(self.debts.values().filter(|_| self.may_reload()).filter_map(Debt::due)).min()
-    }
-
-    fn configure(&mut self, now: Moment, plan: Plan, notices: &mut Vec<Notice>) {
-        let origins: BTreeMap<Arc<str>, Arc<str>> = plan
-            .rosters
-            .iter()
-            .map(|roster| (&roster.config.registry, &roster.origin))
-            .chain(plan.keys.iter().map(|key| (&key.config.registry, &key.origin)))
-            .map(|(registry, origin)| (Arc::clone(registry), Arc::clone(origin)))
-            .collect();
-        self.places = places(&plan);
-        // What was seen at another url says nothing about this one.
-        let moved = |registry: &Arc<str>| self.origins.get(registry) != origins.get(registry);
-        let places = &self.places;
-        self.sights.keep(|place| places.contains(place) && !moved(&place.0));
-        let mut rosters: BTreeMap<_, _> = std::mem::take(&mut self.rosters);
-        rosters.retain(|_, roster| !moved(&roster.config().registry));
-        let mut keys: BTreeMap<_, _> = std::mem::take(&mut self.keys);
-        keys.retain(|_, key| !moved(&key.config().registry));
-        self.away.retain(|registry, _| origins.contains_key(registry));
-        self.origins = origins;
-        self.rosters = plan.rosters.iter().map(|roster| self.take_on_roster(now, &mut rosters, roster)).collect();
-        self.keys = plan.keys.iter().map(|key| self.take_on_key(now, &mut keys, key, notices)).collect();
-        let mut templates = std::mem::take(&mut self.templates);
-        for planned in plan.templates {
-            let name = Arc::clone(&planned.config.name);
-            let template = match templates.remove(&name) {
-                Some(mut template) => {
-                    template.replan(planned);
-                    template
-                }
-                None => Template::new(planned),
-            };
-            self.templates.insert(name, template);
-        }
-        self.set_terms();
-        self.rehome();
-    }
-
-    fn take_on_roster(
-        &self,
-        now: Moment,
-        known: &mut BTreeMap<Arc<str>, Roster>,
-        planned: &Followed<RosterConfig>,
-    ) -> (Arc<str>, Roster) {
-        let config = &planned.config;
-        let place: Place = (Arc::clone(&config.registry), config.subject.clone());
-        let same = |roster: &Roster| {
-            (&roster.config().registry, &roster.config().subject) == (&config.registry, &config.subject)
-        };
-        let view = self.sights.view(&place);
-        let roster = if let Some(mut roster) = known.remove(&config.name).filter(same) {
-            let reread = roster.config().payload != config.payload;
-            roster.reconfigure(now, Arc::clone(config));
-            if let (true, Some(view)) = (reread, view) {
-                roster.reset(now, view);
-            }
-            roster
-        } else {
-            let mut roster = Roster::new(Arc::clone(config));
-            if let Some(view) = view {
-                roster.reset(now, view);
-            }
-            roster
-        };
-        (Arc::clone(&config.name), roster)
-    }
-
-    fn take_on_key(
-        &self,
-        now: Moment,
-        known: &mut BTreeMap<Arc<str>, Key>,
-        planned: &Followed<KeyConfig>,
-        notices: &mut Vec<Notice>,
-    ) -> (Arc<str>, Key) {
-        let config = &planned.config;
-        let key = known.remove(&config.name).filter(|key| key.config() == config).unwrap_or_else(|| {
-            let mut key = Key::new(Arc::clone(config));
-            let place: Place = (Arc::clone(&config.registry), Subject::Node(config.path.clone()));
-            if let Some(View::Node(seen)) = self.sights.view(&place) {
-                key.reset(now, seen, notices);
-            }
-            key
-        });
-        (Arc::clone(&config.name), key)
-    }
-
-    /// Templates that share a reload share its debt, on the most cautious terms of them all.
-    fn set_terms(&mut self) {
-        let mut terms: BTreeMap<&Reload, Terms> = BTreeMap::new();
-        for config in self.templates.values().map(|template| &template.plan().config) {
-            let Some(reload) = &config.reload else {
-                continue;
-            };
-            let own = Terms::of(config);
-            let shared = terms.entry(reload).or_insert(own);
-            shared.timeout = shared.timeout.max(own.timeout);
-            shared.interval = shared.interval.max(own.interval);
-            shared.retries = shared.retries.zip(own.retries).map(|(a, b)| a.max(b));
-        }
-        for (reload, terms) in terms {
-            self.debts.entry(reload.clone()).or_insert_with(|| Debt::new(terms)).set_terms(terms);
-        }
-        // A debt outlives the template that made it.
-        let templates = &self.templates;
-        self.debts.retain(|reload, debt| {
-            let named = templates.values().any(|template| template.plan().config.reload.as_ref() == Some(reload));
-            debt.is_owed() || named
-        });
-    }
-
-    /// Reloads that the templates of a new configuration owe by another command, or none, are theirs to run.
-    fn rehome(&mut self) {
-        let templates = &self.templates;
-        let present = |owed: &TemplateConfig| {
-            let now = &templates.get(&owed.name)?.plan().config;
-            (now.dest == owed.dest).then(|| Arc::clone(now))
-        };
-        let moved: Vec<_> = self.debts.values_mut().flat_map(|debt| debt.rehome(present)).collect();
-        for config in moved {
-            if let Some(reload) = &config.reload {
-                let debt = self.debts.entry(reload.clone()).or_insert_with(|| Debt::new(Terms::of(&config)));
-                debt.owe(&config, BTreeSet::new());
-            }
-        }
     }
 
     fn see(&mut self, now: Moment, sighting: Sighting, notices: &mut Vec<Notice>) {
@@ -426,12 +303,4 @@ impl Engine {
     pub fn away(&self) -> &BTreeMap<Arc<str>, String> {
         &self.away
     }
-}
-
-/// Everything that a plan follows.
-fn places(plan: &Plan) -> BTreeSet<Place> {
-    let rosters = plan.rosters.iter().map(|roster| &roster.config);
-    let rosters = rosters.map(|roster| (Arc::clone(&roster.registry), roster.subject.clone()));
-    let keys = plan.keys.iter().map(|key| &key.config);
-    rosters.chain(keys.map(|key| (Arc::clone(&key.registry), Subject::Node(key.path.clone())))).collect()
 }

@@ -1,8 +1,8 @@
 //! What a reading of the engine with suspicion found: each of these was wrong once.
 
 use crate::harness::*;
-use rosterd::config::{AboveMax, Bounds, Command, Reload, RosterConfig};
-use rosterd::decide::{Input, Outcome, Ran, TemplatePlan};
+use rosterd::config::{AboveMax, Bounds, RosterConfig};
+use rosterd::decide::{Input, Outcome, Ran};
 use rosterd::node::Subject;
 use rosterd::sighting::{Change, News, Seen, Sighting, View};
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ fn moved_to_another_registry_and_back_uses_no_old_view() {
         bench.input(Input::Saw(Sighting {
             registry: registry.into(),
             news: News::Reset { subject: web(), view: present(n) },
-        }))
+        }));
     };
     see(&mut bench, "one", &["old:1", "old:2", "old:3", "old:4"]);
     bench.publish(Outcome::Unchanged);
@@ -94,12 +94,6 @@ fn late_news_of_an_unwanted_subject_is_not_kept() {
     bench.pass(seconds(3600));
     bench.input(Input::Configured(with()));
     assert!(bench.publications.is_empty(), "published an hour-old view");
-}
-fn with_reload(mut t: TemplatePlan, reload: &str) -> TemplatePlan {
-    let mut c = (*t.config).clone();
-    c.reload = Some(Reload::Command(Command::Shell(reload.into())));
-    t.config = Arc::new(c);
-    t
 }
 #[test]
 fn reload_changed_in_flight_does_not_block_a_shared_debt() {

@@ -1,7 +1,6 @@
 //! Any interleaving of what can happen: the invariants hold at every step, and the end is the last membership.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
