@@ -1,5 +1,7 @@
 //! What the tests stand on: a folder of their own, the agent, and real servers on free loopback ports.
 
+pub mod backend;
+pub mod haproxy;
 pub mod site;
 pub mod wait;
 pub mod zookeeper;
