@@ -1,5 +1,6 @@
 //! Real ZooKeeper servers of Debian's packages on free loopback ports, and a client that looks synchronous.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::{Read as _, Write as _};
@@ -50,6 +51,12 @@ struct Server {
     child: Option<Child>,
     /// Kills the server when this process ends, however it ends: the shared one is never dropped.
     warden: Option<Child>,
+}
+
+impl Server {
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
 }
 
 impl ZooKeeper {
@@ -128,7 +135,7 @@ impl ZooKeeper {
 
     /// `host:port` of each server.
     pub fn servers(&self) -> Vec<String> {
-        self.servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect()
+        self.servers.iter().map(Server::address).collect()
     }
 
     /// As `zk://` takes it, without chroot.
@@ -187,9 +194,42 @@ impl ZooKeeper {
     pub fn wait_ready(&self) {
         for (index, server) in self.servers.iter().enumerate().filter(|(_, server)| server.child.is_some()) {
             eventually(START, &format!("server {index} serves: {}", self.log(index).display()), || {
-                srvr(server.port).is_ok_and(|answer| answer.contains("Mode:"))
+                word(server.port, "srvr").is_ok_and(|answer| answer.contains("Mode:"))
             });
         }
+    }
+
+    /// The running server that leads the ensemble.
+    pub fn leader(&self) -> usize {
+        let leads = |server: &Server| word(server.port, "srvr").is_ok_and(|answer| answer.contains("Mode: leader"));
+        let mut leader = None;
+        eventually(START, "a leader", || {
+            leader = self.servers.iter().position(|server| server.child.is_some() && leads(server));
+            leader.is_some()
+        });
+        leader.unwrap()
+    }
+
+    /// The sessions that a single server keeps, connected or not.
+    pub fn sessions(&self) -> BTreeSet<String> {
+        let dump = word(self.servers[0].port, "dump").unwrap();
+        let of = dump.split("ephemeral nodes dump").next().unwrap_or_default();
+        of.split_whitespace().filter(|text| text.starts_with("0x")).map(str::to_owned).collect()
+    }
+
+    /// Makes a node, or sets its data, as soon as the running servers let anybody do so.
+    pub fn put_soon(&self, path: &str, data: &[u8]) {
+        let up: Vec<String> = self.servers.iter().filter(|s| s.child.is_some()).map(Server::address).collect();
+        eventually(START, &format!("a quorum takes {path}"), || {
+            let (up, path, data) = (up.join(","), path.to_owned(), data.to_vec());
+            let putting = async move {
+                let client = Client::connector().with_fail_eagerly().connect(&up).await?;
+                put(&client, &path, &data).await
+            };
+            on_runtime(async move {
+                tokio::time::timeout(Duration::from_secs(5), putting).await.is_ok_and(|put| put.is_ok())
+            })
+        });
     }
 
     fn log(&self, index: usize) -> PathBuf {
@@ -225,11 +265,11 @@ fn warden(server: &Child, folder: &Path) -> Child {
         .unwrap()
 }
 
-/// What a server answers to the four-letter word `srvr`.
-fn srvr(port: u16) -> std::io::Result<String> {
+/// What a server answers to a four-letter word.
+fn word(port: u16, word: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    stream.write_all(b"srvr")?;
+    stream.write_all(word.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
@@ -256,6 +296,20 @@ fn on_runtime<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static)
     receive.recv_timeout(Duration::from_mins(1)).expect("ZooKeeper answers")
 }
 
+async fn put(client: &Client, path: &str, data: &[u8]) -> Result<(), Error> {
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    match client.create(path, data, &options).await {
+        Ok(_) => Ok(()),
+        Err(Error::NodeExists) => client.set_data(path, data, None).await.map(|_| ()),
+        Err(Error::NoNode) => {
+            let (parent, _) = path.rsplit_once('/').unwrap();
+            client.mkdir(parent, &options).await?;
+            client.create(path, data, &options).await.map(|_| ())
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// A client whose calls return when they are done, and panic when they fail.
 pub struct Zk {
     client: Client,
@@ -265,20 +319,7 @@ impl Zk {
     /// Makes a node with all above it, or sets its data.
     pub fn put(&self, path: &str, data: &[u8]) {
         let (client, path, data) = (self.client.clone(), path.to_owned(), data.to_vec());
-        on_runtime(async move {
-            let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
-            match client.create(&path, &data, &options).await {
-                Ok(_) => Ok(()),
-                Err(Error::NodeExists) => client.set_data(&path, &data, None).await.map(|_| ()),
-                Err(Error::NoNode) => {
-                    let (parent, _) = path.rsplit_once('/').unwrap();
-                    client.mkdir(parent, &options).await?;
-                    client.create(&path, &data, &options).await.map(|_| ())
-                }
-                Err(error) => Err(error),
-            }
-        })
-        .expect("put");
+        on_runtime(async move { put(&client, &path, &data).await }).expect("put");
     }
 
     /// Makes many nodes, hundreds at a time in one transaction.

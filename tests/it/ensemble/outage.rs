@@ -1,0 +1,186 @@
+//! Servers that die, freeze and come back, and agents that freeze: every change reaches the file, and nothing else does.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::{CONFIG, becomes, list, member, reloads, site};
+use crate::harness::site::PATIENCE;
+use crate::harness::wait::eventually;
+use crate::harness::zookeeper::ZooKeeper;
+
+const AWAY: &str = "registry not reached, files stay as they are: ";
+
+const BACK: &str = "registry reached again";
+
+/// With a session so short that a test can outlast it.
+fn short() -> String {
+    CONFIG.replace("session_timeout = \"4s\"", "session_timeout = \"1s\"")
+}
+
+#[test]
+fn the_only_server_dies_and_the_change_in_the_gap_reaches_the_file() {
+    let mut server = ZooKeeper::one();
+    server.put_soon(&member(1), b"");
+    let site = site(CONFIG, &server.connect_string());
+    let mut agent = site.start();
+    becomes(&agent, &site, [1]);
+    let mut last = 1;
+    for round in 1..=3 {
+        let before = site.fingerprint("out/list");
+        server.stop(0);
+        agent.says_times(AWAY, round);
+        assert_eq!(site.fingerprint("out/list"), before);
+        // In one round the agent is certain to be late; in the others it comes back while the change is made.
+        let is_late = round == 1;
+        if is_late {
+            agent.signal(Signal::SIGSTOP);
+        }
+        server.start(0);
+        server.wait_ready();
+        server.put_soon(&member(last + 1), b"");
+        if is_late {
+            agent.signal(Signal::SIGCONT);
+        }
+        becomes(&agent, &site, 1..=last + 1);
+        agent.says_times(BACK, round);
+        server.put_soon(&member(last + 2), b"");
+        becomes(&agent, &site, 1..=last + 2);
+        last += 2;
+    }
+    server.client("").remove(&member(last));
+    becomes(&agent, &site, 1..last);
+    assert!(agent.stop().success());
+    assert_eq!(reloads(&site), 8, "one for each change, none for an outage\n{}", agent.log().join("\n"));
+}
+
+#[test]
+fn each_server_of_three_dies_the_leader_first_and_nothing_is_lost() {
+    let mut servers = ZooKeeper::three();
+    servers.put_soon(&member(1), b"");
+    let site = site(CONFIG, &servers.connect_string());
+    let mut agent = site.start();
+    becomes(&agent, &site, [1]);
+    let leader = servers.leader();
+    let mut last = 1;
+    for victim in [leader, (leader + 1) % 3, (leader + 2) % 3] {
+        servers.stop(victim);
+        servers.put_soon(&member(last + 1), b"");
+        becomes(&agent, &site, 1..=last + 1);
+        let before = site.fingerprint("out/list");
+        servers.start(victim);
+        servers.wait_ready();
+        assert_eq!(site.fingerprint("out/list"), before);
+        servers.put_soon(&member(last + 2), b"");
+        becomes(&agent, &site, 1..=last + 2);
+        last += 2;
+    }
+    // All three in a row while nobody changes anything.
+    let before = site.fingerprint("out/list");
+    for victim in 0..3 {
+        servers.stop(victim);
+        servers.leader();
+        servers.start(victim);
+        servers.wait_ready();
+    }
+    assert_eq!(site.fingerprint("out/list"), before);
+    servers.put_soon(&member(last + 1), b"");
+    becomes(&agent, &site, 1..=last + 1);
+    assert!(agent.stop().success());
+    assert_eq!(reloads(&site), 8, "one for each change, none for an outage\n{}", agent.log().join("\n"));
+}
+
+#[test]
+fn a_registry_that_is_not_there_at_the_start_leaves_the_file_and_is_found_later() {
+    let mut server = ZooKeeper::one_stopped();
+    let site = site(CONFIG, &server.connect_string());
+    site.file("out/list", "from before\n");
+    let before = site.fingerprint("out/list");
+    let agent = site.start();
+    agent.says(AWAY).says("Connection refused");
+    assert_eq!(site.fingerprint("out/list"), before);
+    server.start(0);
+    server.wait_ready();
+    agent.says("holding: 0 of 1 members of /services/x: the path does not exist").says(BACK);
+    assert_eq!(site.fingerprint("out/list"), before, "reached, and still nothing to write");
+    server.put_soon(&member(1), b"");
+    becomes(&agent, &site, [1]);
+    assert_eq!(reloads(&site), 1);
+}
+
+#[test]
+fn an_ensemble_that_freezes_past_the_session_costs_nothing() {
+    let servers = ZooKeeper::three();
+    servers.put_soon(&member(1), b"");
+    let site = site(&short(), &servers.connect_string());
+    let agent = site.start();
+    becomes(&agent, &site, [1]);
+    let before = site.fingerprint("out/list");
+    (0..3).for_each(|server| servers.freeze(server));
+    let frozen = Instant::now();
+    agent.says(AWAY);
+    eventually(PATIENCE, "well past the session timeout", || frozen.elapsed() > Duration::from_secs(3));
+    (0..3).for_each(|server| servers.thaw(server));
+    agent.says(BACK);
+    assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before, 1));
+    servers.put_soon(&member(2), b"");
+    becomes(&agent, &site, [1, 2]);
+    assert_eq!(reloads(&site), 2);
+}
+
+#[test]
+fn an_agent_that_freezes_past_its_session_sees_what_it_missed() {
+    let server = ZooKeeper::one();
+    server.put_soon(&member(1), b"");
+    let site = site(&short(), &server.connect_string());
+    eventually(PATIENCE, "no session but the agent's to come", || server.sessions().is_empty());
+    let agent = site.start();
+    becomes(&agent, &site, [1]);
+    assert_eq!(server.sessions().len(), 1);
+    for round in 1..=2 {
+        agent.signal(Signal::SIGSTOP);
+        eventually(PATIENCE, "the server has given the session up", || server.sessions().is_empty());
+        let before = site.fingerprint("out/list");
+        // In one round there is something to miss.
+        if round == 2 {
+            server.put_soon(&member(2), b"");
+        }
+        agent.signal(Signal::SIGCONT);
+        eventually(PATIENCE, "the agent has a new session", || !server.sessions().is_empty());
+        agent.says_times(BACK, round);
+        if round == 1 {
+            assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before, 1));
+        }
+    }
+    becomes(&agent, &site, [1, 2]);
+    server.put_soon(&member(3), b"");
+    becomes(&agent, &site, [1, 2, 3]);
+    assert_eq!(reloads(&site), 3);
+}
+
+#[test]
+fn term_ends_the_agent_in_time_whatever_the_servers_do() {
+    let mut server = ZooKeeper::one();
+    server.put_soon(&member(1), b"");
+    let site = site(CONFIG, &server.connect_string());
+    let ends = |what: &str, prepare: &mut dyn FnMut()| {
+        let mut agent = site.start();
+        agent.says("unchanged: ");
+        prepare();
+        let began = Instant::now();
+        assert!(agent.stop().success(), "{what}: {}", agent.log().join("\n"));
+        println!("{what}: ended in {:?}", began.elapsed());
+    };
+    site.run(&["render"]).expect(0);
+    let before = site.fingerprint("out/list");
+    ends("a server that serves", &mut || {});
+    ends("a server that has just frozen", &mut || server.freeze(0));
+    server.thaw(0);
+    server.wait_ready();
+    ends("a server that has just died", &mut || server.stop(0));
+    let mut agent = site.start();
+    agent.says(AWAY);
+    assert!(agent.stop().success(), "a server that never was there");
+    assert_eq!(site.fingerprint("out/list"), before);
+    assert_eq!(site.read("out/list"), list([1]));
+}
