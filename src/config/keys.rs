@@ -149,34 +149,9 @@ impl TableKeys {
     }
 }
 
-/// The one of `known` that somebody who wrote `written` most likely meant.
-pub fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let written = written.to_ascii_lowercase().replace('-', "_");
-    known
-        .map(|key| (strsim::damerau_levenshtein(&written, key), key))
-        // Two slips in a word of six letters are likely; more, or as many in a short one, are another word.
-        .filter(|(distance, key)| *distance <= 1 + usize::from(key.len() > 5) && *distance < key.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, key)| key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nearest_key_is_meant() {
-        for (written, meant) in [
-            ("chekc_cmd", Some("check_cmd")),
-            ("reload-cmd", Some("reload_cmd")),
-            ("Mode", Some("mode")),
-            ("dest_", Some("dest")),
-            ("colour", None),
-        ] {
-            assert_eq!(nearest(written, TEMPLATE.all()), meant, "{written}");
-        }
-        assert_eq!(nearest("mim", ROSTER.all()), Some("min"));
-    }
 
     #[test]
     fn every_later_key_belongs_to_a_table_and_is_not_read_yet() {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use toml::de::DeValue;
 
+use crate::nearest::nearest;
 use crate::node::{NodePath, Subject};
 use crate::payload::Format;
 
 use super::fill::Fill;
-use super::keys::{KEY, ROSTER, WAIT, nearest};
+use super::keys::{KEY, ROSTER, WAIT};
 use super::names::Names;
 use super::problem::Wrong;
 use super::registry::Registries;

@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::nearest::nearest;
+
 use super::file::Source;
-use super::keys::{Later, TOP, TableKeys, nearest};
+use super::keys::{Later, TOP, TableKeys};
 use super::problem::{Problem, Report, Wrong};
 use super::value::{Value, kind};
 

@@ -9,9 +9,11 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use crate::nearest::nearest;
+
 use super::file::Source;
 use super::fill::Fill;
-use super::keys::{TableKeys, nearest};
+use super::keys::TableKeys;
 use super::problem::{Report, Wrong};
 use super::scalar;
 use super::table::Table;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::nearest::nearest;
+
 use super::uses::{Name, Word};
 
 /// What stands behind a name of the configuration.
@@ -148,11 +150,4 @@ pub fn word_hint(kind: &str, name: &str, all: &[&str]) -> Option<String> {
 /// `did you mean x?`
 pub fn did_you_mean(name: &str) -> String {
     format!("did you mean {name}?")
-}
-
-/// The name that is nearest, if one is near enough to be a slip of the fingers: at most a third of it differs.
-pub fn nearest<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near =
-        |other: &&str| strsim::damerau_levenshtein(name, other) <= (name.chars().count().max(other.len()) / 3).max(1);
-    all.filter(near).min_by_key(|other| strsim::damerau_levenshtein(name, other))
 }

@@ -112,7 +112,7 @@ fn every_problem_has_its_place_and_a_hint() {
     assert_snapshot!(problems(&[("t", "{{ host.nmae }}\n{{ vars.zon }} {{ vars.deep.y }}\n{% if vars.q %}{% endif %}")]), @r#"
     t:1:9 "nmae": host has no nmae (it has fqdn, ip, name)
     t:2:9 "zon": vars has no zon (did you mean zone?)
-    t:2:29 "y": vars.deep has no y (did you mean x?)
+    t:2:29 "y": vars.deep has no y (set it under [vars] in the configuration)
     t:3:12 "q": vars has no q (set it under [vars] in the configuration)
     "#);
     assert_snapshot!(problems(&[("t", "{% if web.typo %}{{ web['host'] }}{% endif %}")]), @r#"

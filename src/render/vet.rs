@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::config::Problem;
 use crate::decide::Needs;
+use crate::nearest::nearest;
 
 use super::names::{Found, Known};
 use super::source::{Fault, Source, Sources, plain};
@@ -102,7 +103,7 @@ impl Vetting<'_> {
             Err(Fault::Unreadable(why)) => {
                 let path = self.sources.path(&word.text);
                 let message = format!("{} cannot be read: {why}", path.display());
-                let near = names::nearest(&word.text, self.sources.names().iter().map(String::as_str));
+                let near = nearest(&word.text, self.sources.names().iter().map(String::as_str));
                 self.problems.push(file.problem(word.span.clone(), message, near.map(names::did_you_mean)));
                 None
             }
@@ -140,7 +141,7 @@ impl Vetting<'_> {
                 }
                 _ => {
                     let here = files.iter().flat_map(|file| file.uses.components.keys()).map(String::as_str);
-                    let near = names::nearest(name, self.sources.components().chain(here));
+                    let near = nearest(name, self.sources.components().chain(here));
                     let hint = near.map_or_else(
                         || format!("define it with {{% component {name}() %}} in a file of the template directory"),
                         names::did_you_mean,

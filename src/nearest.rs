@@ -1,0 +1,49 @@
+//! What somebody most likely meant who wrote a name that is not there.
+
+/// The one of `known` that is nearest to what was written, if one is near enough to be a slip of the fingers: one letter
+/// of a short word, two of six to eight, never more than three. Case, and `-` for `_`, are no difference.
+pub fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let written = plain(written);
+    known
+        .map(|name| (strsim::damerau_levenshtein(&written, &plain(name)), name))
+        .filter(|(distance, name)| {
+            let letters = written.chars().count().max(name.chars().count());
+            // With every letter another, nothing of the word is left to be meant.
+            *distance < letters && *distance <= (letters / 3).clamp(1, 3)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_fingers_is_seen_through_and_another_word_is_not() {
+        let known = ["check_cmd", "reload_cmd", "mode", "dest", "min", "max", "memcached", "Zone", "é", "x"];
+        for (written, meant) in [
+            ("chekc_cmd", Some("check_cmd")),
+            ("reload-cmd", Some("reload_cmd")),
+            ("RELOAD_CMD", Some("reload_cmd")),
+            ("Mode", Some("mode")),
+            ("dest_", Some("dest")),
+            ("mim", Some("min")),
+            ("memcache", Some("memcached")),
+            ("zone", Some("Zone")),
+            ("mxn", Some("min")),
+            ("colour", None),
+            ("y", None),
+            ("xx", Some("x")),
+            ("è", None),
+            ("", None),
+            ("memory_of_cache", None),
+        ] {
+            assert_eq!(nearest(written, known.into_iter()), meant, "{written}");
+        }
+    }
+}
