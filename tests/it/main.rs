@@ -8,3 +8,4 @@ mod harness;
 mod main_job;
 mod once;
 mod registry;
+mod wrong;

@@ -1,0 +1,248 @@
+//! Configuration and templates that are wrong together: one go to mend them all.
+
+use super::told;
+
+#[test]
+fn a_key_and_a_template() {
+    insta::assert_snapshot!(told(&[
+        ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\nmni = 2\n[[template]]\nsrc = \"t\"\ndest = \"/x/a\"\n"),
+        ("templates/t", "{{ web | jsn }}\n{% include 'none' %}\n"),
+    ]), @"
+    rosterd: wrong configuration
+    error: unknown key `mni` in [[roster]]
+     --> rosterd.toml:4:1
+      |
+    4 | mni = 2
+      | ^^^
+      |
+      = help: did you mean `min`?
+
+    error: there is no filter named jsn
+     --> templates/t:1:10
+      |
+    1 | {{ web | jsn }}
+      |          ^^^
+      |
+      = help: did you mean json?
+
+    error: templates/none cannot be read: No such file or directory (os error 2)
+     --> templates/t:2:12
+      |
+    2 | {% include 'none' %}
+      |            ^^^^^^
+
+    3 problems
+    ");
+}
+
+#[test]
+fn several_files_of_both_kinds() {
+    insta::assert_snapshot!(told(&[
+        ("rosterd.toml", "registry.url = \"zk://zk1:0\"\n[agent]\nlog_format = \"xml\"\n"),
+        ("conf.d/a.toml", "[[roster]]\npath = \"/s/web\"\nmin = 3\nmax = 2\n[[template]]\nsrc = \"a\"\ndest = \"/x/a\"\nreload_interval = \"soon\"\n"),
+        ("conf.d/b.toml", "[[template]]\nsrc = \"b\"\ndest = \"/x/a\"\n[[template]]\nsrc = \"none\"\ndest = \"/x/c\"\n[[template]]\nsrc = \"b\"\ndest = \"/x/d\"\n"),
+        ("templates/a", "{% for m in web %}{{ m.name }}\n"),
+        ("templates/b", "{{ host.nmae }}\n{{ web | nope }}\n"),
+    ]), @r#"
+    rosterd: wrong configuration
+    error: "0" is no port
+     --> rosterd.toml:1:16
+      |
+    1 | registry.url = "zk://zk1:0"
+      |                ^^^^^^^^^^^^
+      |
+      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between
+
+    error: `log_format` cannot be "xml"
+     --> rosterd.toml:3:14
+      |
+    3 | log_format = "xml"
+      |              ^^^^^
+      |
+      = help: write one of "text", "json"
+
+    error: min (3) is over max (2)
+     --> conf.d/a.toml:3:7
+      |
+    3 | min = 3
+      |       ^
+      |
+      = help: write min = 2 or less, or leave max out
+
+    error: "soon" is no duration
+     --> conf.d/a.toml:8:19
+      |
+    8 | reload_interval = "soon"
+      |                   ^^^^^^
+      |
+      = help: write a number and its unit, as in "500ms", "2s" or "5m"
+
+    error: /x/a is written by the template at conf.d/a.toml:7 already
+     --> conf.d/b.toml:3:8
+      |
+    3 | dest = "/x/a"
+      |        ^^^^^^
+      |
+      = help: a file has one template: give one of the two another dest
+
+    error: the template "none" cannot be found: No such file or directory (os error 2)
+     --> conf.d/b.toml:5:7
+      |
+    5 | src = "none"
+      |       ^^^^^^
+      |
+      = help: a relative src is looked for in template_dir, which is templates
+
+    error: Unexpected end of input
+     --> templates/a:1:32
+      |
+    1 | {% for m in web %}{{ m.name }}
+      |                               ^
+      |
+      = help: a tag that was opened is not closed: {% endfor %}, {% endif %}, }} or %}
+
+    error: host has no nmae
+     --> templates/b:1:9
+      |
+    1 | {{ host.nmae }}
+      |         ^^^^
+      |
+      = help: it has fqdn, ip, name
+
+    error: web is no argument of this component, and a component sees its arguments only
+     --> templates/b:2:4
+      |
+    2 | {{ web | nope }}
+      |    ^^^
+      |
+      = help: pass it where the component is used, or take it from there with @web
+
+    error: there is no filter named nope
+     --> templates/b:2:10
+      |
+    2 | {{ web | nope }}
+      |          ^^^^
+
+    10 problems
+    "#);
+}
+
+#[test]
+fn broken_toml_and_a_broken_template() {
+    insta::assert_snapshot!(told(&[
+        ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[template]]\nsrc = \"t\"\ndest = \"/x/a\"\n[[roster]]\npath = /s/web\n"),
+        ("templates/t", "{{ web | jsn }}\n{{ later }}\n"),
+    ]), @r#"
+    rosterd: wrong configuration
+    error: this is no value
+     --> rosterd.toml:6:8
+      |
+    6 | path = /s/web
+      |        ^^^^^^
+      |
+      = help: a text stands in quotes, as in "text"; a line holds one key and one value
+
+    error: there is no filter named jsn
+     --> templates/t:1:10
+      |
+    1 | {{ web | jsn }}
+      |          ^^^
+      |
+      = help: did you mean json?
+
+    error: later is no argument of this component, and a component sees its arguments only
+     --> templates/t:2:4
+      |
+    2 | {{ later }}
+      |    ^^^^^
+      |
+      = help: pass it where the component is used, or take it from there with @later
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn a_roster_that_was_refused_is_not_missed_in_the_template() {
+    insta::assert_snapshot!(told(&[
+        ("rosterd.toml", "registry.url = \"zk://zk1\"\n[vars]\nbad = nan\n[[roster]]\npath = \"s/web\"\n[[template]]\nsrc = \"t\"\ndest = \"/x/a\"\n"),
+        ("templates/t", "{{ web | length }} {{ vars.bad }}\n{{ host.ipp }}\n"),
+    ]), @r#"
+    rosterd: wrong configuration
+    error: the variable `bad` has a number that templates cannot hold
+     --> rosterd.toml:3:1
+      |
+    3 | bad = nan
+      | ^^^
+      |
+      = help: write it as a string; inf, nan and whole numbers of more than 64 bits are none to a template
+
+    error: "s/web" cannot be followed: a path in the registry begins with /
+     --> rosterd.toml:5:8
+      |
+    5 | path = "s/web"
+      |        ^^^^^^^
+      |
+      = help: write path = "/services/web"
+
+    error: web is no argument of this component, and a component sees its arguments only
+     --> templates/t:1:4
+      |
+    1 | {{ web | length }} {{ vars.bad }}
+      |    ^^^
+      |
+      = help: pass it where the component is used, or take it from there with @web
+
+    error: host has no ipp
+     --> templates/t:2:9
+      |
+    2 | {{ host.ipp }}
+      |         ^^^
+      |
+      = help: it has fqdn, ip, name
+
+    4 problems
+    "#);
+}
+
+#[test]
+fn a_confd_resource_and_its_template() {
+    insta::assert_snapshot!(told(&[
+        ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\n"),
+        ("conf.d/web.toml", "[template]\nsrc = \"web.tmpl\"\ndest = \"/x/web\"\nmode = 0644\nkeys = [\"/s/web\", 5]\nchek_cmd = \"true {{.src}}\"\n"),
+        ("templates/web.tmpl", "{{range gets \"/s/web/*\"}}\nserver {{.Value}}\n{{end}}\n"),
+    ]), @r#"
+    rosterd: wrong configuration
+    error: unexpected leading zero, expected nothing
+     --> conf.d/web.toml:4:8
+      |
+    4 | mode = 0644
+      |        ^
+      |
+      = help: a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]
+
+    error: an element of `keys` is a whole number, and must be a string
+     --> conf.d/web.toml:5:19
+      |
+    5 | keys = ["/s/web", 5]
+      |                   ^
+      |
+      = help: write keys = "/services/web"
+
+    error: unknown key `chek_cmd` in [[template]]
+     --> conf.d/web.toml:6:1
+      |
+    6 | chek_cmd = "true {{.src}}"
+      | ^^^^^^^^
+      |
+      = help: did you mean `check_cmd`?
+
+    error: Found identifier but expected }}.
+     --> templates/web.tmpl:1:9
+      |
+    1 | {{range gets "/s/web/*"}}
+      |         ^^^^
+
+    4 problems
+    "#);
+}

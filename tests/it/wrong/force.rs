@@ -1,0 +1,1 @@
+//! What a refused configuration leaves as it is: everything.

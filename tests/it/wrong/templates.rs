@@ -1,0 +1,397 @@
+//! Wrong templates under a configuration that is right.
+
+use super::told;
+
+/// A configuration with something of every kind, and one template for each of these names.
+fn good(names: &[&str]) -> String {
+    let mut config = "registry.url = \"zk://zk1\"\n[vars]\nzone = \"west\"\n[[roster]]\npath = \"/s/web\"\n\
+                      [[roster]]\nname = \"services\"\npath = \"/s/*\"\n[[key]]\nname = \"settings\"\npath = \"/config/app\"\n"
+        .to_owned();
+    for name in names {
+        config += &format!("[[template]]\nsrc = \"{name}\"\ndest = \"/x/{name}\"\n");
+    }
+    config
+}
+
+/// What is said of the template `t`, beside other files of the template folder.
+fn of(text: &str, others: &[(&str, &str)]) -> String {
+    let others: Vec<_> = others.iter().map(|(name, text)| (format!("templates/{name}"), *text)).collect();
+    let config = good(&["t"]);
+    let mut files = vec![("rosterd.toml", &*config), ("templates/t", text)];
+    files.extend(others.iter().map(|(name, text)| (&**name, *text)));
+    told(&files)
+}
+
+#[test]
+fn a_tag_that_is_not_closed() {
+    insta::assert_snapshot!(of("backend web\n{% for m in web %}\n  server {{ m.name }\n{% endfor %}\n", &[]), @"
+    rosterd: wrong configuration
+    error: Found `}` but expected }}.
+     --> templates/t:3:20
+      |
+    3 |   server {{ m.name }
+      |                    ^
+
+    1 problem
+    ");
+}
+
+#[test]
+fn a_loop_that_does_not_end() {
+    insta::assert_snapshot!(of("{% for m in web %}\n  server {{ m.name }}\n", &[]), @"
+    rosterd: wrong configuration
+    error: Unexpected end of input
+     --> templates/t:2:23
+      |
+    2 |   server {{ m.name }}
+      |                      ^
+      |
+      = help: a tag that was opened is not closed: {% endfor %}, {% endif %}, }} or %}
+
+    1 problem
+    ");
+}
+
+#[test]
+fn what_another_language_would_say() {
+    insta::assert_snapshot!(of("{{ range .web }}\n{{ m.name | to_json }}\n{{ end }}\n", &[]), @"
+    rosterd: wrong configuration
+    error: there is no roster, key or variable named range
+     --> templates/t:1:4
+      |
+    1 | {{ range .web }}
+      |    ^^^^^
+      |
+      = help: there are: services, settings, web, host, rosters, vars
+
+    error: there is no roster, key or variable named m
+     --> templates/t:2:4
+      |
+    2 | {{ m.name | to_json }}
+      |    ^
+      |
+      = help: there are: services, settings, web, host, rosters, vars
+
+    error: there is no filter named to_json
+     --> templates/t:2:13
+      |
+    2 | {{ m.name | to_json }}
+      |             ^^^^^^^
+      |
+      = help: did you mean json?
+
+    error: there is no roster, key or variable named end
+     --> templates/t:3:4
+      |
+    3 | {{ end }}
+      |    ^^^
+      |
+      = help: there are: services, settings, web, host, rosters, vars
+
+    4 problems
+    ");
+}
+
+#[test]
+fn a_macro_of_tera_1() {
+    insta::assert_snapshot!(of("{% macro server(m) %}{{ m.name }}{% endmacro %}\n", &[]), @"
+    rosterd: wrong configuration
+    error: Unknown tag
+     --> templates/t:1:4
+      |
+    1 | {% macro server(m) %}{{ m.name }}{% endmacro %}
+      |    ^^^^^
+
+    1 problem
+    ");
+}
+
+#[test]
+fn rosters_that_are_not_there() {
+    insta::assert_snapshot!(of("{% for m in wbe %}\n{{ m.name }}\n{% endfor %}\n{{ setings.x }}{{ quite_other }}\n{{ web.name }}\n", &[]), @"
+    rosterd: wrong configuration
+    error: there is no roster, key or variable named wbe
+     --> templates/t:1:13
+      |
+    1 | {% for m in wbe %}
+      |             ^^^
+      |
+      = help: did you mean web?
+
+    error: there is no roster, key or variable named setings
+     --> templates/t:4:4
+      |
+    4 | {{ setings.x }}{{ quite_other }}
+      |    ^^^^^^^
+      |
+      = help: did you mean settings?
+
+    error: there is no roster, key or variable named quite_other
+     --> templates/t:4:19
+      |
+    4 | {{ setings.x }}{{ quite_other }}
+      |                   ^^^^^^^^^^^
+      |
+      = help: there are: services, settings, web, host, rosters, vars
+
+    error: web is a list of members and has no name
+     --> templates/t:5:8
+      |
+    5 | {{ web.name }}
+      |        ^^^^
+      |
+      = help: loop over it: {% for m in web %}{{ m.name }}{% endfor %}
+
+    4 problems
+    ");
+}
+
+#[test]
+fn filters_tests_and_functions_that_are_not_there() {
+    insta::assert_snapshot!(of("{{ web | tojson }}\n{{ web | jsn }}\n{% if web is defind %}{% endif %}\n{{ now() }}{{ rnge(end=3) }}\n", &[]), @"
+    rosterd: wrong configuration
+    error: there is no filter named tojson
+     --> templates/t:1:10
+      |
+    1 | {{ web | tojson }}
+      |          ^^^^^^
+      |
+      = help: did you mean json?
+
+    error: there is no filter named jsn
+     --> templates/t:2:10
+      |
+    2 | {{ web | jsn }}
+      |          ^^^
+      |
+      = help: did you mean json?
+
+    error: there is no test named defind
+     --> templates/t:3:14
+      |
+    3 | {% if web is defind %}{% endif %}
+      |              ^^^^^^
+      |
+      = help: did you mean defined?
+
+    error: there is no function named now
+     --> templates/t:4:4
+      |
+    4 | {{ now() }}{{ rnge(end=3) }}
+      |    ^^^
+      |
+      = help: what varies without cause is not there: the same members always give the same file
+
+    error: there is no function named rnge
+     --> templates/t:4:15
+      |
+    4 | {{ now() }}{{ rnge(end=3) }}
+      |               ^^^^
+      |
+      = help: did you mean range?
+
+    5 problems
+    ");
+}
+
+#[test]
+fn fields_that_host_and_vars_do_not_have() {
+    insta::assert_snapshot!(of("{{ host.nmae }}\n{{ vars.zon }}\n{{ vars.other }} {{ env.HOME }}\n", &[]), @"
+    rosterd: wrong configuration
+    error: host has no nmae
+     --> templates/t:1:9
+      |
+    1 | {{ host.nmae }}
+      |         ^^^^
+      |
+      = help: it has fqdn, ip, name
+
+    error: vars has no zon
+     --> templates/t:2:9
+      |
+    2 | {{ vars.zon }}
+      |         ^^^
+      |
+      = help: did you mean zone?
+
+    error: vars has no other
+     --> templates/t:3:9
+      |
+    3 | {{ vars.other }} {{ env.HOME }}
+      |         ^^^^^
+      |
+      = help: set it under [vars] in the configuration
+
+    error: there is no roster, key or variable named env
+     --> templates/t:3:21
+      |
+    3 | {{ vars.other }} {{ env.HOME }}
+      |                     ^^^
+      |
+      = help: put the value under [vars] in the configuration, where {{ env.X }} is filled in
+
+    4 problems
+    ");
+}
+
+#[test]
+fn includes_that_are_not_there() {
+    insta::assert_snapshot!(of("{% include \"headr\" %}\n{% include '../secret' %}\n{% include '/etc/passwd' %}\n", &[("header", "")]), @r#"
+    rosterd: wrong configuration
+    error: templates/headr cannot be read: No such file or directory (os error 2)
+     --> templates/t:1:12
+      |
+    1 | {% include "headr" %}
+      |            ^^^^^^^
+      |
+      = help: did you mean header?
+
+    error: "../secret" is no name of a template in the template directory
+     --> templates/t:2:12
+      |
+    2 | {% include '../secret' %}
+      |            ^^^^^^^^^^^
+      |
+      = help: names are relative to the template directory, and have no . or .. in them
+
+    error: "/etc/passwd" is no name of a template in the template directory
+     --> templates/t:3:12
+      |
+    3 | {% include '/etc/passwd' %}
+      |            ^^^^^^^^^^^^^
+      |
+      = help: names are relative to the template directory, and have no . or .. in them
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn an_include_that_leads_back() {
+    insta::assert_snapshot!(of("{% include 'a' %}\n", &[("a", "-\n{% include 'b' %}\n"), ("b", "{% include 't' %}\n")]), @"
+    rosterd: wrong configuration
+    error: this leads back into itself: t → a → b → t
+     --> templates/b:1:12
+      |
+    1 | {% include 't' %}
+      |            ^^^
+
+    1 problem
+    ");
+}
+
+#[test]
+fn a_mistake_in_what_is_included() {
+    insta::assert_snapshot!(of("{% include 'a' %}\n{% include 'b' %}\n", &[("a", "one\ntwo {{ webb }}\n"), ("b", "{% if %}\n")]), @"
+    rosterd: wrong configuration
+    error: there is no roster, key or variable named webb
+     --> templates/a:2:8
+      |
+    2 | two {{ webb }}
+      |        ^^^^
+      |
+      = help: did you mean web?
+
+    error: Found `%}` but expected one of: integer, float, string, bool, ident, `-`, `not`, `<`, `{`, `[` or `(`
+     --> templates/b:1:7
+      |
+    1 | {% if %}
+      |       ^^
+
+    2 problems
+    ");
+}
+
+#[test]
+fn components() {
+    insta::assert_snapshot!(of(
+        "{{ <servr m={web} /> }}\n{{ <line n=\"a\" /> }}\n",
+        &[("lib", "{% component server(m) %}{{ m }}{% endcomponent %}\n{% component line(n) %}\n{{ n }} {{ web }}\n{% endcomponent %}\n")],
+    ), @"
+    rosterd: wrong configuration
+    error: web is no argument of this component, and a component sees its arguments only
+     --> templates/lib:3:12
+      |
+    3 | {{ n }} {{ web }}
+      |            ^^^
+      |
+      = help: pass it where the component is used, or take it from there with @web
+
+    error: there is no component named servr
+     --> templates/t:1:5
+      |
+    1 | {{ <servr m={web} /> }}
+      |     ^^^^^
+      |
+      = help: did you mean server?
+
+    2 problems
+    ");
+}
+
+#[test]
+fn blocks_that_the_parent_does_not_have() {
+    insta::assert_snapshot!(of("{% extends 'base' %}\n{% block bdy %}{% endblock %}\n", &[("base", "{% block body %}{% endblock %}")]), @"
+    rosterd: wrong configuration
+    error: Block `bdy` is not defined in any parent template
+     --> templates/t:2:10
+      |
+    2 | {% block bdy %}{% endblock %}
+      |          ^
+
+    1 problem
+    ");
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    let config = good(&["t"]);
+    let site = super::site(&[("rosterd.toml", &config)]);
+    std::fs::write(site.path("templates/t"), b"one\ntwo \xff\n").unwrap();
+    super::mode(&site, "templates/t", 0o644);
+    insta::assert_snapshot!(super::told_of(&site, &["check"]), @"
+    rosterd: wrong configuration
+    error: template t: its source cannot be read: it is not UTF-8 at byte 8
+    --> templates/t
+     = help: did you mean t?
+
+    1 problem
+    ");
+}
+
+#[test]
+fn several_templates_at_once() {
+    insta::assert_snapshot!(told(&[
+        ("rosterd.toml", &good(&["a", "b", "good.tera"])),
+        ("templates/a", "{{ weeb }}\n{% include 'shared' %}"),
+        ("templates/b", "{% include 'shared' %}\n{{ host.nam }}"),
+        ("templates/shared", "{{ web | lenght }}"),
+    ]), @"
+    rosterd: wrong configuration
+    error: there is no roster, key or variable named weeb
+     --> templates/a:1:4
+      |
+    1 | {{ weeb }}
+      |    ^^^^
+      |
+      = help: did you mean web?
+
+    error: host has no nam
+     --> templates/b:2:9
+      |
+    2 | {{ host.nam }}
+      |         ^^^
+      |
+      = help: it has fqdn, ip, name
+
+    error: there is no filter named lenght
+     --> templates/shared:1:10
+      |
+    1 | {{ web | lenght }}
+      |          ^^^^^^
+      |
+      = help: did you mean length?
+
+    3 problems
+    ");
+}
