@@ -221,7 +221,9 @@ fn source_of(template: &TemplateConfig, sources: &mut Sources) -> Result<Arc<Sou
         Fault::Syntax(problem) => problem,
         Fault::Unreadable(why) => {
             let message = format!("template {}: its source cannot be read: {why}", template.name);
-            let near = nearest(&name, sources.names().iter().map(String::as_str)).map(names::did_you_mean);
+            let near = nearest(&name, sources.names().iter().map(String::as_str))
+                .filter(|near| *near != name)
+                .map(names::did_you_mean);
             let hint = near.unwrap_or_else(|| format!("src is looked for in {}", sources.dir().display()));
             without_place(sources.path(&name), message, Some(hint))
         }

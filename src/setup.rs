@@ -118,9 +118,9 @@ impl Setup {
 /// A refused configuration's problems, and those of the templates that it has all the same: a person mends them in one
 /// go.
 fn with_templates(refused: Refused, host: Host) -> Problems {
-    let Refused { mut problems, rest } = refused;
+    let Refused { mut problems, rest, complete } = refused;
     if let Some(config) = rest {
-        let globals = Globals { complete: false, ..Globals::new(&config, host) };
+        let globals = Globals { complete, ..Globals::new(&config, host) };
         if let Err(more) = Library::load(&config.templates, &config.agent.template_dir, globals) {
             problems.0.extend(more.0);
         }

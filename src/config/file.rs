@@ -37,6 +37,14 @@ pub(super) struct Source {
 impl Source {
     /// Reads a file; what is wrong with it goes into the report, and leaves no source.
     pub fn read(file: &Path, main: bool, report: &Report) -> Option<Self> {
+        let source = Self::readable(file, main, report);
+        if source.is_none() {
+            report.gap();
+        }
+        source
+    }
+
+    fn readable(file: &Path, main: bool, report: &Report) -> Option<Self> {
         let whole = |wrong| report.wrong(Problem::whole(file, wrong));
         let tried = |what: &str, error: std::io::Error| {
             Wrong::new(
@@ -53,12 +61,7 @@ impl Source {
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
-                let upto = error.utf8_error().valid_up_to();
-                let line = String::from_utf8_lossy(&error.as_bytes()[..upto]).matches('\n').count() + 1;
-                whole(Wrong::new(
-                    format!("line {line} holds bytes that are not UTF-8"),
-                    "TOML is UTF-8: save the file in that encoding",
-                ));
+                report.wrong(Problem::not_utf8(file, &error, "TOML is UTF-8: save the file in that encoding"));
                 return None;
             }
         };
@@ -150,13 +153,20 @@ pub(super) fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<S
     let mut files: Vec<PathBuf> = Vec::new();
     if let Some(list) = top.get("include") {
         for item in list.items(&format!("[{DEFAULT_INCLUDE:?}]")).unwrap_or_default() {
-            let Some(pattern) = item.text(&format!("[{DEFAULT_INCLUDE:?}]")) else { continue };
-            let found = item.accept(matching(&main.file, pattern)).unwrap_or_default();
+            let Some(pattern) = item.text(&format!("[{DEFAULT_INCLUDE:?}]")) else {
+                report.gap();
+                continue;
+            };
+            let found = item.accept(matching(&main.file, pattern)).unwrap_or_else(|| {
+                report.gap();
+                Vec::new()
+            });
             if found.is_empty() && !pattern.contains(['*', '?', '[']) {
                 item.wrong(Wrong::new(
                     format!("the included file {pattern:?} does not exist"),
                     "make it, or write a pattern with a *, which may match nothing",
                 ));
+                report.gap();
             }
             files.extend(found);
         }

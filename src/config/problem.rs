@@ -1,10 +1,11 @@
 //! What is wrong in a file that a person wrote, at its place.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -54,6 +55,14 @@ impl Problem {
     /// A problem with a file as a whole, or with something that stands in no file.
     pub fn whole(file: impl Into<PathBuf>, wrong: Wrong) -> Self {
         Self { file: file.into(), text: Arc::from(""), span: 0..0, message: wrong.message, hint: wrong.hint }
+    }
+
+    /// A file that holds something else than text, at the first byte that is none; shown with U+FFFD for such bytes.
+    pub fn not_utf8(file: impl Into<PathBuf>, error: &FromUtf8Error, hint: &str) -> Self {
+        let text: Arc<str> = String::from_utf8_lossy(error.as_bytes()).into();
+        let at = error.utf8_error().valid_up_to();
+        let span = at..at + char::REPLACEMENT_CHARACTER.len_utf8();
+        Self { file: file.into(), text, span, message: "these bytes are not UTF-8".into(), hint: Some(hint.into()) }
     }
 
     /// The line that it begins on, from 1.
@@ -131,11 +140,13 @@ enum Kind {
 pub(super) struct Report {
     problems: RefCell<Vec<(Kind, Problem)>>,
     warnings: RefCell<Vec<String>>,
+    gap: Cell<bool>,
 }
 
 impl Report {
     /// The text is no TOML.
     pub fn syntax(&self, problem: Problem) {
+        self.gap();
         self.problems.borrow_mut().push((Kind::Syntax, problem));
     }
 
@@ -147,6 +158,16 @@ impl Report {
     /// Something is wrong.
     pub fn wrong(&self, problem: Problem) {
         self.problems.borrow_mut().push((Kind::Value, problem));
+    }
+
+    /// What may have named something for the templates could not be made out.
+    pub fn gap(&self) {
+        self.gap.set(true);
+    }
+
+    /// Whether there may be names for the templates that could not be made out.
+    pub fn has_gap(&self) -> bool {
+        self.gap.get()
     }
 
     /// Something that works, and should not stay so.

@@ -50,8 +50,10 @@ pub struct Loaded {
 pub struct Refused {
     /// Everything that is wrong.
     pub problems: Problems,
-    /// What is right, so that the templates can be looked at in the same go; nothing else may use it.
+    /// What could be made out, so that the templates can be looked at in the same go; nothing else may use it.
     pub rest: Option<Box<Config>>,
+    /// Whether that has every roster, key and variable that is written.
+    pub complete: bool,
 }
 
 /// Reads a configuration and all that it includes.
@@ -81,15 +83,16 @@ pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
         }
         resolve(&tops, overrides, &report)
     });
+    let complete = !report.has_gap();
     let warnings = match report.finish(&files) {
         Ok(warnings) => warnings,
-        Err(problems) => return Err(Refused { problems, rest: config.map(Box::new) }),
+        Err(problems) => return Err(Refused { problems, rest: config.map(Box::new), complete }),
     };
     // Nothing is reported, so there is one; otherwise a reader forgot to say what it did not like.
     let Some(config) = config else {
         let wrong =
             Wrong::new("the configuration could not be made out", "this is an error of rosterd: please tell it");
-        return Err(Refused { problems: Problems(vec![Problem::whole(file, wrong)]), rest: None });
+        return Err(Refused { problems: Problems(vec![Problem::whole(file, wrong)]), rest: None, complete: false });
     };
     Ok(Loaded { config, warnings, files })
 }
@@ -138,19 +141,24 @@ fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
     let mut vars = serde_json::Map::new();
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
     for value in tops.iter().filter_map(|top| top.get("vars")) {
-        for entry in value.map("[vars]").unwrap_or_default() {
+        let entries = value.map().unwrap_or_else(|| {
+            value.wrong_section();
+            value.report.gap();
+            Vec::new()
+        });
+        for entry in entries {
             if let Some(other) = places.insert(entry.key, entry.source.place(entry.span().start)) {
                 let message = format!("the variable `{}` is set at {other} already", entry.key);
                 entry.wrong(Wrong::new(message, "set it once, or give one of the two another name"));
             }
-            match json(entry.raw()) {
-                Some(value) => {
-                    vars.insert(entry.key.to_owned(), value);
-                }
-                None => entry.wrong(Wrong::new(
+            if let Some(value) = json(entry.raw()) {
+                vars.insert(entry.key.to_owned(), value);
+            } else {
+                entry.report.gap();
+                entry.wrong(Wrong::new(
                     format!("the variable `{}` has a number that templates cannot hold", entry.key),
                     "write it as a string; inf, nan and whole numbers of more than 64 bits are none to a template",
-                )),
+                ));
             }
         }
     }
@@ -177,7 +185,7 @@ fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
 /// `[agent]`.
 fn agent(tops: &[Table<'_>], report: &Report) -> Option<Agent> {
     let main = tops.first()?.source;
-    let table = single(tops, "agent").and_then(|value| value.table(&[&AGENT], "[agent]"));
+    let table = single(tops, "agent").and_then(|value| value.section(&[&AGENT]));
     let get = |key| table.as_ref().and_then(|table| table.get(key));
     let name = get("name").and_then(|value| value.read(agent_name, "\"rosterd\"")).unwrap_or_else(|| AGENT_NAME.into());
     let state_dir = get("state_dir").and_then(|value| value.path("\"/var/lib/rosterd\""));
@@ -211,7 +219,7 @@ fn agent_name(text: &str) -> Result<String, Wrong> {
 
 /// `[status]`.
 fn status(tops: &[Table<'_>], agent: &Agent) -> StatusConfig {
-    let table = single(tops, "status").and_then(|value| value.table(&[&STATUS], "[status]"));
+    let table = single(tops, "status").and_then(|value| value.section(&[&STATUS]));
     let get = |key| table.as_ref().and_then(|table| table.get(key));
     let socket = get("socket").and_then(|value| {
         let socket = value.path("\"/run/rosterd/rosterd.sock\"")?;

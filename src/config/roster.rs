@@ -12,7 +12,7 @@ use super::fill::Fill;
 use super::keys::{KEY, ROSTER, WAIT};
 use super::names::Names;
 use super::problem::Wrong;
-use super::registry::Registries;
+use super::registry::{DEFAULT_NAME, Registries};
 use super::table::Table;
 use super::value::Value;
 use super::{AboveMax, Bounds, Guard, KeyConfig, KeyFormat, Pick, RosterConfig, Wait, scalar};
@@ -70,16 +70,11 @@ impl Followed<'_> {
             max_shrink_percent: shrink.unwrap_or(Guard::DEFAULT.max_shrink_percent),
             hold_max: hold.unwrap_or(Guard::DEFAULT.hold_max),
         };
-        Some(RosterConfig {
-            name: name?,
-            registry: registry?,
-            subject: subject?,
-            payload,
-            bounds: bounds?,
-            pick: pick.unwrap_or(Pick::First),
-            wait,
-            guard,
-        })
+        let (Some(name), Some(subject)) = (name, subject) else {
+            table.report.gap();
+            return None;
+        };
+        Some(RosterConfig { name, registry, subject, payload, bounds, pick: pick.unwrap_or(Pick::First), wait, guard })
     }
 
     /// One key; `None` where it has no usable path or name, which has been reported.
@@ -104,7 +99,11 @@ impl Followed<'_> {
             ("yaml", KeyFormat::Yaml),
         ];
         let format = table.get("format").and_then(|value| value.choice(&formats)).unwrap_or(KeyFormat::Text);
-        Some(KeyConfig { name: name?, registry: registry?, path: path?, format })
+        let (Some(name), Some(path)) = (name, path) else {
+            table.report.gap();
+            return None;
+        };
+        Some(KeyConfig { name, registry, path, format })
     }
 
     /// The name as written, or the one that the path gives.
@@ -139,22 +138,27 @@ impl Followed<'_> {
         Some(Arc::from(name))
     }
 
-    /// The registry that a table names, or the default one.
-    fn registry(&self, table: &Table<'_>) -> Option<Arc<str>> {
-        let Some(value) = table.get("registry") else {
-            return self.registries.usable.first().map(|registry| registry.name.clone());
+    /// The registry that a table names, or the default one. One that is not there, or that cannot be used, has been
+    /// reported; the roster is made out all the same, for its name.
+    fn registry(&self, table: &Table<'_>) -> Arc<str> {
+        let Some(name) = table.get("registry").and_then(|value| self.named(&value)) else {
+            let first = self.registries.usable.first();
+            return first.map_or_else(|| Arc::from(DEFAULT_NAME), |registry| registry.name.clone());
         };
+        Arc::from(name)
+    }
+
+    fn named<'a>(&self, value: &Value<'a>) -> Option<&'a str> {
         let name = value.text("\"main\"")?;
-        let found = self.registries.usable.iter().find(|registry| &*registry.name == name);
         let names = &self.registries.names;
-        if found.is_none() && !names.has(name) {
+        if !names.has(name) && !self.registries.usable.iter().any(|registry| &*registry.name == name) {
             let hint = nearest(name, names.all()).map_or_else(
                 || format!("there is {}", names.all().collect::<Vec<_>>().join(", ")),
                 |near| format!("did you mean {near:?}?"),
             );
             value.wrong(Wrong::new(format!("there is no registry {name:?}"), hint));
         }
-        found.map(|registry| registry.name.clone())
+        Some(name)
     }
 }
 
@@ -163,31 +167,29 @@ fn bad_path(text: &str, why: &impl std::fmt::Display) -> Wrong {
     Wrong::new(format!("{text:?} cannot be followed: {why}"), format!("write path = {PATH_EXAMPLE}"))
 }
 
-/// `min`, `max` and `above_max`, checked against each other.
-fn bounds(table: &Table<'_>) -> Option<Bounds> {
+/// `min`, `max` and `above_max`, checked against each other; the defaults for what has been reported.
+fn bounds(table: &Table<'_>) -> Bounds {
     let above =
         table.get("above_max").and_then(|value| value.choice(&[("cut", AboveMax::Cut), ("hold", AboveMax::Hold)]));
     let (min_value, max_value) = (table.get("min"), table.get("max"));
-    let min: usize = min_value.map_or(Some(1), |value| value.count("1"))?;
-    let max: Option<usize> = match max_value {
-        Some(value) => Some(value.count("5")?),
-        None => None,
-    };
-    let bounds = Bounds::new(min, max, above.unwrap_or(AboveMax::Cut));
-    if let (None, Some(max)) = (bounds, max) {
-        let wrong = if max == 0 {
-            Wrong::new("max is 0, and would leave no member", "write max = 1 or more, or leave max out")
-        } else {
+    let min = min_value.map_or(Some(1), |value| value.count("1"));
+    let max: Option<usize> = max_value.and_then(|value| value.count("5"));
+    let problem = match (min, max) {
+        (_, Some(0)) => Some((
+            max_value,
+            Wrong::new("max is 0, and would leave no member", "write max = 1 or more, or leave max out"),
+        )),
+        // Without a `min` there is the default of 1, and no `max` but 0 is below that.
+        (Some(min), Some(max)) if min > max => {
             let message = format!("min ({min}) is over max ({max})");
-            Wrong::new(message, format!("write min = {max} or less, or leave max out"))
-        };
-        // `min` may be the default, and `max` is there, or they would agree.
-        let at = if max == 0 { max_value } else { min_value.or(max_value) };
-        if let Some(value) = at {
-            value.wrong(wrong);
+            Some((min_value, Wrong::new(message, format!("write min = {max} or less, or leave max out"))))
         }
+        _ => None,
+    };
+    if let Some((Some(value), wrong)) = problem {
+        value.wrong(wrong);
     }
-    bounds
+    Bounds::new(min.unwrap_or(1), max, above.unwrap_or(AboveMax::Cut)).unwrap_or(Bounds::DEFAULT)
 }
 
 /// `wait = "200ms:2s"`, or consul-template's `{ min = …, max = … }`.

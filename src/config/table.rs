@@ -45,6 +45,9 @@ impl<'a> Table<'a> {
             let written = key.get_ref().as_ref();
             let Some(known) = self.keys.iter().find_map(|keys| keys.canonical(written)) else {
                 let problem = self.source.problem(key.span(), self.unknown(written));
+                if self.name() == TOP.table {
+                    self.report.gap();
+                }
                 // After a table's broken header its keys count as those of the top level.
                 let stray = self.name() == TOP.table && !self.source.is_header(key.span().start);
                 if stray {

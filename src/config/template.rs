@@ -245,7 +245,11 @@ fn retries(value: &Value<'_>) -> Option<u32> {
 /// `env = { … }`: names that any shell takes, and not those that rosterd sets.
 fn env(value: &Value<'_>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
-    for entry in value.map("{ TZ = \"UTC\" }").unwrap_or_default() {
+    let entries = value.map().unwrap_or_else(|| {
+        value.wrong_kind("a table", "{ TZ = \"UTC\" }");
+        Vec::new()
+    });
+    for entry in entries {
         let DeValue::String(text) = entry.raw() else {
             entry.wrong_kind("a string", "\"…\"");
             continue;
@@ -265,7 +269,7 @@ fn env(value: &Value<'_>) -> BTreeMap<String, String> {
 /// confd's `keys` and `prefix` say what a resource reads there. Here rosters say it, so only their kind is looked at.
 fn check_confd(table: &Table<'_>) {
     for item in table.get("keys").and_then(|value| value.items("[\"/services/web\"]")).unwrap_or_default() {
-        item.text("\"/services/web\"");
+        item.text("[\"/services/web\"]");
     }
     if let Some(prefix) = table.get("prefix")
         && !matches!(prefix.raw(), DeValue::String(_))

@@ -200,13 +200,26 @@ impl<'a> Value<'a> {
         Some(list.iter().map(item).collect())
     }
 
-    /// The keys and values of a table that takes any key.
-    pub fn map(&self, example: &str) -> Option<Vec<Value<'a>>> {
+    /// The keys and values of a table that takes any key; `None`, and nothing reported, where it is none.
+    pub fn map(&self) -> Option<Vec<Value<'a>>> {
+        let DeValue::Table(entries) = self.written else { return None };
+        Some(Table::any(self.source, self.report, entries).collect())
+    }
+
+    /// `[name]`: one table.
+    pub fn section(&self, keys: &'static [&'static TableKeys]) -> Option<Table<'a>> {
         let DeValue::Table(entries) = self.written else {
-            self.wrong_kind("a table", example);
+            self.wrong_section();
             return None;
         };
-        Some(Table::any(self.source, self.report, entries).collect())
+        Some(Table::new(self.source, self.report, keys, entries, self.span()))
+    }
+
+    /// Reports something else than `[name]`.
+    pub fn wrong_section(&self) {
+        let (name, is) = (self.key, kind(self.written));
+        let message = format!("`{name}` is {is}, and must be a table");
+        self.wrong(Wrong::new(message, format!("write [{name}] with one bracket, and its keys under it")));
     }
 
     /// A table.
@@ -226,12 +239,17 @@ impl<'a> Value<'a> {
                 format!("`{name}` is {}, and there may be several", kind(self.written)),
                 format!("write [[{name}]] with two brackets"),
             ));
+            self.report.gap();
             return Vec::new();
         };
         let example = format!("[{{ … }}], or a table that begins with [[{}]]", self.key);
         let item = |value: &'a Spanned<DeValue<'a>>| {
             let span = (value.span().start, value.span().end);
-            Value { written: value.get_ref(), span, ..*self }.table(keys, &example)
+            let table = Value { written: value.get_ref(), span, ..*self }.table(keys, &example);
+            if table.is_none() {
+                self.report.gap();
+            }
+            table
         };
         list.iter().filter_map(item).collect()
     }

@@ -9,7 +9,7 @@ use tera::{Error, ErrorKind, ReportError};
 
 use crate::config::Problem;
 
-use super::source::Source;
+use super::source::{SEE_GUIDE, Source};
 
 /// Why a template could not be rendered with these members. Displayed with file, line, column and a caret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,8 +76,15 @@ impl std::error::Error for RenderError {}
 pub(super) fn at_load(error: &Error, files: &BTreeMap<String, Arc<Source>>, entry: &Source) -> Vec<Problem> {
     let text = error.to_string();
     text.split("\n\n")
-        .map(|report| placed(report, files).unwrap_or_else(|| entry.problem(0..0, report, None)))
+        .map(|report| placed(report, files).unwrap_or_else(|| entry.problem(0..0, report, Some(hint(report)))))
         .collect()
+}
+
+fn hint(message: &str) -> String {
+    if message.contains("in any parent template") {
+        return "name a block that a parent has, or put a block of this name into the parent".to_owned();
+    }
+    SEE_GUIDE.to_owned()
 }
 
 fn placed(report: &str, files: &BTreeMap<String, Arc<Source>>) -> Option<Problem> {
@@ -87,7 +94,7 @@ fn placed(report: &str, files: &BTreeMap<String, Arc<Source>>) -> Option<Problem
     let (column, line, name) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
     let source = files.get(name)?;
     let at = offset(&source.text, line, column)?;
-    Some(source.problem(at..at, message, None))
+    Some(source.problem(at..at, message, Some(hint(message))))
 }
 
 /// The byte of a line and a column, both from 1; columns are characters.

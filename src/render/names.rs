@@ -1,6 +1,6 @@
 //! What templates may name, and what a name that is not there was probably meant to be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -39,8 +39,6 @@ pub enum Found<'a> {
     Right,
     /// It is not.
     Unknown,
-    /// It may be, and cannot be seen from here.
-    Sealed,
     /// It is, and a field asked of it is not.
     Wrong {
         /// The field.
@@ -64,7 +62,7 @@ impl Known<'_> {
             ("vars", Some(_)) if !name.guarded && self.complete => self.var(name),
             ("host" | "vars" | "rosters", _) => Found::Right,
             (text, field) => match (self.names.get(text), field) {
-                (None, _) if !self.complete => Found::Sealed,
+                (None, _) if !self.complete => Found::Right,
                 (None, _) => Found::Unknown,
                 (Some(NameKind::List), Some(field)) => Found::Wrong {
                     field,
@@ -135,16 +133,19 @@ const OTHER_NAMES: [(&str, &str); 14] = [
 ];
 
 /// What to write instead of a filter, test or function that is not there.
-pub fn word_hint(kind: &str, name: &str, all: &[&str]) -> Option<String> {
+pub fn word_hint(kind: &str, name: &str, all: &[&str]) -> String {
     if kind == "function" && matches!(name, "now" | "get_env" | "get_random" | "getenv" | "env") {
-        return Some("what varies without cause is not there: the same members always give the same file".to_owned());
+        return "what varies without cause is not there: the same members always give the same file".to_owned();
     }
     if kind == "filter"
         && let Some((_, ours)) = OTHER_NAMES.iter().find(|(other, _)| *other == name)
     {
-        return Some(did_you_mean(ours));
+        return did_you_mean(ours);
     }
-    nearest(name, all.iter().copied()).map(did_you_mean)
+    let near = nearest(name, all.iter().copied()).map(did_you_mean);
+    // Some of ours stand in for Tera's of the same name.
+    let sorted = || all.iter().copied().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    near.unwrap_or_else(|| format!("there are: {}", sorted().join(", ")))
 }
 
 /// `did you mean x?`

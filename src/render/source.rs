@@ -11,6 +11,10 @@ use crate::config::Problem;
 
 use super::uses::Uses;
 
+/// What to do where nothing better is known.
+pub const SEE_GUIDE: &str =
+    "templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; docs/templates.md has all of it";
+
 /// How deep folders are looked into for names and components.
 const MAX_DEPTH: usize = 16;
 
@@ -141,28 +145,39 @@ fn list(dir: &Path, prefix: &str, depth: usize, names: &mut BTreeSet<String>) {
     }
 }
 
-fn text(path: &Path) -> Result<String, String> {
-    let meta = fs::metadata(path).map_err(|error| error.to_string())?;
+fn text(path: &Path) -> Result<String, Fault> {
+    let unreadable = |error: std::io::Error| Fault::Unreadable(error.to_string());
+    let meta = fs::metadata(path).map_err(unreadable)?;
     if !meta.is_file() {
-        return Err(if meta.is_dir() { "it is a directory" } else { "it is not a regular file" }.to_owned());
+        let what = if meta.is_dir() { "it is a directory" } else { "it is not a regular file" };
+        return Err(Fault::Unreadable(what.to_owned()));
     }
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+    let not_utf8 = |error| Problem::not_utf8(path, &error, "templates are UTF-8: save the file in that encoding");
+    String::from_utf8(fs::read(path).map_err(unreadable)?).map_err(|error| Fault::Syntax(not_utf8(error)))
 }
 
 fn read(name: &str, path: PathBuf) -> Result<Source, Fault> {
-    let text: Arc<str> = text(&path).map_err(Fault::Unreadable)?.into();
+    let text: Arc<str> = text(&path)?.into();
     if let Err(error) = Tera::new().add_raw_template(name, &text)
         && let ErrorKind::SyntaxError(report) = error.kind()
     {
         // At the end of the input Tera's columns are right, and its bytes are those of the last token.
         let at_end = report.message() == "Unexpected end of input";
         let span = if at_end { text.len()..text.len() } else { report.span().range.clone() };
-        let hint =
-            at_end.then(|| "a tag that was opened is not closed: {% endfor %}, {% endif %}, }} or %}".to_owned());
+        let hint = Some(syntax_hint(report.message(), text.get(span.clone()).unwrap_or_default()));
         let message = report.message().to_owned();
         return Err(Fault::Syntax(Problem { file: path, text, span, message, hint }));
     }
     let uses = Uses::of(&text);
     Ok(Source { name: name.to_owned(), path, text, uses })
+}
+
+/// What to do about what Tera cannot parse; `found` is the text that it points at.
+fn syntax_hint(message: &str, found: &str) -> String {
+    match (message, found) {
+        ("Unexpected end of input", _) => "a tag that was opened is not closed: {% endfor %}, {% endif %}, }} or %}",
+        ("Unknown tag", "macro" | "import") => "Tera 2 has components for it: {% component NAME(ARGUMENTS) %}",
+        _ => SEE_GUIDE,
+    }
+    .to_owned()
 }

@@ -97,12 +97,14 @@ fn every_problem_has_its_place_and_a_hint() {
     t:3:13 "webb": there is no roster, key or variable named webb (did you mean web?)
     t:3:23 "mm": there is no roster, key or variable named mm (did you mean m?)
     "#);
-    assert_snapshot!(problems(&[("t", "{% for m in web %}\n{{ m.name }\n{% endfor %}")]), @r#"t:2:11 "}": Found `}` but expected }}."#);
+    assert_snapshot!(problems(&[("t", "{% for m in web %}\n{{ m.name }\n{% endfor %}")]), @r#"
+    t:2:11 "}": Found `}` but expected }}. (templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; docs/templates.md has all of it)
+    "#);
     assert_snapshot!(problems(&[("t", "{% for m in web %}\n{{ m.name }}\n")]), @r#"t:3:1 "": Unexpected end of input (a tag that was opened is not closed: {% endfor %}, {% endif %}, }} or %})"#);
     assert_snapshot!(problems(&[("t", "é {{ web | jsn }} {{ web | tojson }} {{ web | zzz }}")]), @r#"
     t:1:12 "jsn": there is no filter named jsn (did you mean json?)
     t:1:28 "tojson": there is no filter named tojson (did you mean json?)
-    t:1:47 "zzz": there is no filter named zzz
+    t:1:47 "zzz": there is no filter named zzz (there are: abs, base, capitalize, default, dir, escape, escape_html, escape_xml, first, float, get, group_by, haproxy, haproxy_name, hosts_name, indent, int, join, json, keys, last, length, lower, newlines_to_br, nginx, nth, pairs, pgpool, pluck, pluralize, replace, reverse, round, safe, shell, sort, sort_by, split, str, title, toml, trim, trim_end, trim_start, truncate, unique, upper, values, where, wordcount, yaml)
     "#);
     assert_snapshot!(problems(&[("t", "{% if web is defind %}{% endif %}{{ now() }}{{ rnge(end=1) }}")]), @r#"
     t:1:14 "defind": there is no test named defind (did you mean defined?)
@@ -133,8 +135,12 @@ fn every_problem_has_its_place_and_a_hint() {
     t:1:29 "web": web is no argument of this component, and a component sees its arguments only (pass it where the component is used, or take it from there with @web)
     t:1:38 "host": host is no argument of this component, and a component sees its arguments only (pass it where the component is used, or take it from there with @host)
     "#);
-    assert_snapshot!(problems(&[("t", "{% extends 'base' %}\n{% block bdy %}{% endblock %}"), ("base", "{% block body %}{% endblock %}")]), @r#"t:2:10 "": Block `bdy` is not defined in any parent template"#);
-    assert_snapshot!(problems(&[("t", "{% include 'a' %}"), ("a", "{% include 't' %}")]), @r#"a:1:12 "'t'": this leads back into itself: t → a → t"#);
+    assert_snapshot!(problems(&[("t", "{% extends 'base' %}\n{% block bdy %}{% endblock %}"), ("base", "{% block body %}{% endblock %}")]), @r#"
+    t:2:10 "": Block `bdy` is not defined in any parent template (name a block that a parent has, or put a block of this name into the parent)
+    "#);
+    assert_snapshot!(problems(&[("t", "{% include 'a' %}"), ("a", "{% include 't' %}")]), @r#"
+    a:1:12 "'t'": this leads back into itself: t → a → t (no template can be within itself: take this out, or one that leads here)
+    "#);
     assert_snapshot!(problems(&[("t", "{{ <x /> }}"), ("a", "{% component x() %}{% endcomponent %}"), ("b", "{% component x() %}{% endcomponent %}")]), @r#"t:1:5 "x": the component x is defined in both a and b (rename one of them)"#);
     assert_snapshot!(problems(&[("t", "{{ __tera_context }}{{ loop.index }}{{ env.HOME }}{{ quite_other }}")]), @r#"
     t:1:4 "__tera_context": there is no roster, key or variable named __tera_context (name the rosters that you want to see)

@@ -104,7 +104,10 @@ impl Vetting<'_> {
                 let path = self.sources.path(&word.text);
                 let message = format!("{} cannot be read: {why}", path.display());
                 let near = nearest(&word.text, self.sources.names().iter().map(String::as_str));
-                self.problems.push(file.problem(word.span.clone(), message, near.map(names::did_you_mean)));
+                let hint = near.filter(|near| *near != word.text).map(names::did_you_mean);
+                let dir = self.sources.dir();
+                let hint = hint.unwrap_or_else(|| format!("templates are looked for in {}", dir.display()));
+                self.problems.push(file.problem(word.span.clone(), message, Some(hint)));
                 None
             }
         }
@@ -132,7 +135,8 @@ impl Vetting<'_> {
                     }
                     Err(Fault::Syntax(problem)) => problem,
                     Err(Fault::Unreadable(why)) => {
-                        file.problem(call.word.span.clone(), format!("{only} cannot be read: {why}"), None)
+                        let hint = "see to it that rosterd's user may read it".to_owned();
+                        file.problem(call.word.span.clone(), format!("{only} cannot be read: {why}"), Some(hint))
                     }
                 },
                 (Some(one), Some(other)) => {
@@ -174,7 +178,8 @@ impl Vetting<'_> {
         let all: Vec<&str> = known.collect();
         if !all.contains(&&*word.text) {
             let message = format!("there is no {kind} named {}", word.text);
-            self.problems.push(file.problem(word.span.clone(), message, names::word_hint(kind, &word.text, &all)));
+            let hint = names::word_hint(kind, &word.text, &all);
+            self.problems.push(file.problem(word.span.clone(), message, Some(hint)));
         }
     }
 
@@ -202,7 +207,8 @@ impl Vetting<'_> {
         }
         if self.broken.insert(format!("circle {}", next.name)) {
             let message = format!("this leads back into itself: {} → {}", above.join(" → "), next.name);
-            self.problems.push(file.problem(word.span.clone(), message, None));
+            let hint = "no template can be within itself: take this out, or one that leads here".to_owned();
+            self.problems.push(file.problem(word.span.clone(), message, Some(hint)));
         }
         None
     }
@@ -255,12 +261,12 @@ impl Vetting<'_> {
     }
 
     fn name(&mut self, file: &Source, name: &Name, sealed: bool, part: &Part) {
-        let found = if sealed { Found::Sealed } else { self.known.find(name) };
         let text = &name.word.text;
+        let found = if sealed { Found::Unknown } else { self.known.find(name) };
         let (span, message, hint) = match found {
             Found::Right => return,
-            Found::Unknown | Found::Sealed if name.guarded => return,
-            Found::Sealed => (
+            Found::Unknown if name.guarded => return,
+            Found::Unknown if sealed => (
                 name.word.span.clone(),
                 format!("{text} is no argument of this component, and a component sees its arguments only"),
                 Some(format!("pass it where the component is used, or take it from there with @{text}")),

@@ -3,29 +3,6 @@
 use super::{Home, told};
 
 #[test]
-fn min_over_max() {
-    insta::assert_snapshot!(told("[[roster]]\npath = \"/s/web\"\nmin = 5\nmax = 3\n[[roster]]\npath = \"/s/db\"\nmax = 0\n"), @"
-    error: min (5) is over max (3)
-     --> rosterd.toml:4:7
-      |
-    4 | min = 5
-      |       ^
-      |
-      = help: write min = 3 or less, or leave max out
-
-    error: max is 0, and would leave no member
-     --> rosterd.toml:8:7
-      |
-    8 | max = 0
-      |       ^
-      |
-      = help: write max = 1 or more, or leave max out
-
-    2 problems
-    ");
-}
-
-#[test]
 fn durations() {
     insta::assert_snapshot!(told(
         r#"
@@ -173,32 +150,6 @@ name = "c"
        = help: add url = "zk://zk1:2181,zk2:2181"
 
     7 problems
-    "#);
-}
-
-#[test]
-fn no_registry() {
-    insta::assert_snapshot!(Home::new(&[("rosterd.toml", "[agent]\nname = \"x\"\n")]).told(), @r#"
-    error: no registry is named
-    --> rosterd.toml
-     = help: add [registry] with url = "zk://zk1:2181,zk2:2181", or give --registry URL
-
-    1 problem
-    "#);
-}
-
-#[test]
-fn a_registry_that_is_not_there() {
-    insta::assert_snapshot!(told("[[roster]]\npath = \"/s/web\"\nregistry = \"defualt\"\n"), @r#"
-    error: there is no registry "defualt"
-     --> rosterd.toml:4:12
-      |
-    4 | registry = "defualt"
-      |            ^^^^^^^^^
-      |
-      = help: did you mean "default"?
-
-    1 problem
     "#);
 }
 

@@ -7,9 +7,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::harness::site::Site;
 
 mod both;
-mod config;
+mod files;
+mod followed;
 mod force;
 mod templates;
+mod written;
 
 /// A folder with these files, one of them `rosterd.toml`, and a template `good.tera` for those that need one.
 fn site(files: &[(&str, &str)]) -> Site {
@@ -32,11 +34,18 @@ fn told(files: &[(&str, &str)]) -> String {
     told_of(&site(files), &["check"])
 }
 
+/// What `rosterd check` says of one file, which names a registry in its first line.
+fn one(text: &str) -> String {
+    told(&[("rosterd.toml", &format!("registry.url = \"zk://zk1\"\n{text}"))])
+}
+
 /// What a command says that refuses the configuration.
 fn told_of(site: &Site, args: &[&str]) -> String {
     let ended = site.run(args);
     assert_eq!(ended.expect(78).stdout(), "", "{args:?}");
     let home = site.path("");
     let said = ended.stderr().replace(home.to_str().unwrap(), "");
+    let (errors, hints) = (said.matches("\nerror: ").count(), said.matches(" = help: ").count());
+    assert_eq!(errors, hints, "each has a way out: {said}");
     said.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }

@@ -6,7 +6,7 @@ use super::told;
 fn a_key_and_a_template() {
     insta::assert_snapshot!(told(&[
         ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\nmni = 2\n[[template]]\nsrc = \"t\"\ndest = \"/x/a\"\n"),
-        ("templates/t", "{{ web | jsn }}\n{% include 'none' %}\n"),
+        ("templates/t", "{{ wbe | jsn }}\n{% include 'none' %}\n"),
     ]), @"
     rosterd: wrong configuration
     error: unknown key `mni` in [[roster]]
@@ -17,10 +17,18 @@ fn a_key_and_a_template() {
       |
       = help: did you mean `min`?
 
+    error: there is no roster, key or variable named wbe
+     --> templates/t:1:4
+      |
+    1 | {{ wbe | jsn }}
+      |    ^^^
+      |
+      = help: did you mean web?
+
     error: there is no filter named jsn
      --> templates/t:1:10
       |
-    1 | {{ web | jsn }}
+    1 | {{ wbe | jsn }}
       |          ^^^
       |
       = help: did you mean json?
@@ -30,8 +38,10 @@ fn a_key_and_a_template() {
       |
     2 | {% include 'none' %}
       |            ^^^^^^
+      |
+      = help: templates are looked for in templates
 
-    3 problems
+    4 problems
     ");
 }
 
@@ -109,21 +119,15 @@ fn several_files_of_both_kinds() {
       |
       = help: it has fqdn, ip, name
 
-    error: web is no argument of this component, and a component sees its arguments only
-     --> templates/b:2:4
-      |
-    2 | {{ web | nope }}
-      |    ^^^
-      |
-      = help: pass it where the component is used, or take it from there with @web
-
     error: there is no filter named nope
      --> templates/b:2:10
       |
     2 | {{ web | nope }}
       |          ^^^^
+      |
+      = help: there are: abs, base, capitalize, default, dir, escape, escape_html, escape_xml, first, float, get, group_by, haproxy, haproxy_name, hosts_name, indent, int, join, json, keys, last, length, lower, newlines_to_br, nginx, nth, pairs, pgpool, pluck, pluralize, replace, reverse, round, safe, shell, sort, sort_by, split, str, title, toml, trim, trim_end, trim_start, truncate, unique, upper, values, where, wordcount, yaml
 
-    10 problems
+    9 problems
     "#);
 }
 
@@ -150,15 +154,7 @@ fn broken_toml_and_a_broken_template() {
       |
       = help: did you mean json?
 
-    error: later is no argument of this component, and a component sees its arguments only
-     --> templates/t:2:4
-      |
-    2 | {{ later }}
-      |    ^^^^^
-      |
-      = help: pass it where the component is used, or take it from there with @later
-
-    3 problems
+    2 problems
     "#);
 }
 
@@ -185,14 +181,6 @@ fn a_roster_that_was_refused_is_not_missed_in_the_template() {
       |
       = help: write path = "/services/web"
 
-    error: web is no argument of this component, and a component sees its arguments only
-     --> templates/t:1:4
-      |
-    1 | {{ web | length }} {{ vars.bad }}
-      |    ^^^
-      |
-      = help: pass it where the component is used, or take it from there with @web
-
     error: host has no ipp
      --> templates/t:2:9
       |
@@ -201,7 +189,7 @@ fn a_roster_that_was_refused_is_not_missed_in_the_template() {
       |
       = help: it has fqdn, ip, name
 
-    4 problems
+    3 problems
     "#);
 }
 
@@ -227,7 +215,7 @@ fn a_confd_resource_and_its_template() {
     5 | keys = ["/s/web", 5]
       |                   ^
       |
-      = help: write keys = "/services/web"
+      = help: write keys = ["/services/web"]
 
     error: unknown key `chek_cmd` in [[template]]
      --> conf.d/web.toml:6:1
@@ -242,6 +230,8 @@ fn a_confd_resource_and_its_template() {
       |
     1 | {{range gets "/s/web/*"}}
       |         ^^^^
+      |
+      = help: templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; docs/templates.md has all of it
 
     4 problems
     "#);

@@ -1,5 +1,7 @@
 //! Wrong templates under a configuration that is right.
 
+use std::fmt::Write as _;
+
 use super::told;
 
 /// A configuration with something of every kind, and one template for each of these names.
@@ -8,7 +10,7 @@ fn good(names: &[&str]) -> String {
                       [[roster]]\nname = \"services\"\npath = \"/s/*\"\n[[key]]\nname = \"settings\"\npath = \"/config/app\"\n"
         .to_owned();
     for name in names {
-        config += &format!("[[template]]\nsrc = \"{name}\"\ndest = \"/x/{name}\"\n");
+        writeln!(config, "[[template]]\nsrc = \"{name}\"\ndest = \"/x/{name}\"").unwrap();
     }
     config
 }
@@ -31,6 +33,8 @@ fn a_tag_that_is_not_closed() {
       |
     3 |   server {{ m.name }
       |                    ^
+      |
+      = help: templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; docs/templates.md has all of it
 
     1 problem
     ");
@@ -101,6 +105,8 @@ fn a_macro_of_tera_1() {
       |
     1 | {% macro server(m) %}{{ m.name }}{% endmacro %}
       |    ^^^^^
+      |
+      = help: Tera 2 has components for it: {% component NAME(ARGUMENTS) %}
 
     1 problem
     ");
@@ -275,6 +281,8 @@ fn an_include_that_leads_back() {
       |
     1 | {% include 't' %}
       |            ^^^
+      |
+      = help: no template can be within itself: take this out, or one that leads here
 
     1 problem
     ");
@@ -297,6 +305,8 @@ fn a_mistake_in_what_is_included() {
       |
     1 | {% if %}
       |       ^^
+      |
+      = help: templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; docs/templates.md has all of it
 
     2 problems
     ");
@@ -338,6 +348,8 @@ fn blocks_that_the_parent_does_not_have() {
       |
     2 | {% block bdy %}{% endblock %}
       |          ^
+      |
+      = help: name a block that a parent has, or put a block of this name into the parent
 
     1 problem
     ");
@@ -351,9 +363,13 @@ fn bytes_that_are_no_text() {
     super::mode(&site, "templates/t", 0o644);
     insta::assert_snapshot!(super::told_of(&site, &["check"]), @"
     rosterd: wrong configuration
-    error: template t: its source cannot be read: it is not UTF-8 at byte 8
-    --> templates/t
-     = help: did you mean t?
+    error: these bytes are not UTF-8
+     --> templates/t:2:5
+      |
+    2 | two �
+      |     ^
+      |
+      = help: templates are UTF-8: save the file in that encoding
 
     1 problem
     ");

@@ -1,0 +1,292 @@
+//! Configuration files that are wrong as files: their TOML, their keys, and what they include.
+
+use super::{mode, one, site, told, told_of};
+
+#[test]
+fn toml_that_is_none() {
+    insta::assert_snapshot!(one("[[roster]]\npath = /services/web\nmin =\n[[template]\nsrc = \"good.tera\"\n"), @r#"
+    rosterd: wrong configuration
+    error: this is no value
+     --> rosterd.toml:3:8
+      |
+    3 | path = /services/web
+      |        ^^^^^^^^^^^^^
+      |
+      = help: a text stands in quotes, as in "text"; a line holds one key and one value
+
+    error: a value is missing
+     --> rosterd.toml:4:6
+      |
+    4 | min =
+      |      ^
+      |
+      = help: write one after the =
+
+    error: unclosed array table, expected `]`
+     --> rosterd.toml:5:12
+      |
+    5 | [[template]
+      |            ^
+      |
+      = help: a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn a_text_that_is_not_closed() {
+    insta::assert_snapshot!(one("[[roster]]\npath = \"/services/web\nmin = 2\n"), @r#"
+    rosterd: wrong configuration
+    error: invalid basic string, expected `"`
+     --> rosterd.toml:3:22
+      |
+    3 | path = "/services/web
+      |                      ^
+      |
+      = help: a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]
+
+    1 problem
+    "#);
+}
+
+#[test]
+fn a_key_that_stands_twice() {
+    insta::assert_snapshot!(one("[agent]\nname = \"a\"\n[[roster]]\npath = \"/a\"\npath = \"/b\"\n[agent]\n"), @r#"
+    rosterd: wrong configuration
+    error: the key is there already
+     --> rosterd.toml:6:1
+      |
+    6 | path = "/b"
+      | ^^^^
+      |
+      = help: each key stands once: leave one out
+
+    error: the key is there already
+     --> rosterd.toml:7:2
+      |
+    7 | [agent]
+      |  ^^^^^
+      |
+      = help: each key stands once: leave one out
+
+    2 problems
+    "#);
+}
+
+#[test]
+fn keys_that_nobody_knows() {
+    insta::assert_snapshot!(one("[agnet]\nname = \"x\"\n[[roster]]\npath = \"/services/web\"\nmim = 2\ncolour = \"red\"\n"), @r#"
+    rosterd: wrong configuration
+    error: unknown key `agnet` in the top level
+     --> rosterd.toml:2:2
+      |
+    2 | [agnet]
+      |  ^^^^^
+      |
+      = help: did you mean `agent`?
+
+    error: unknown key `mim` in [[roster]]
+     --> rosterd.toml:6:1
+      |
+    6 | mim = 2
+      | ^^^
+      |
+      = help: did you mean `min`?
+
+    error: unknown key `colour` in [[roster]]
+     --> rosterd.toml:7:1
+      |
+    7 | colour = "red"
+      | ^^^^^^
+      |
+      = help: [[roster]] takes above_max, hold_max, max, max_shrink, min, name, path, payload, pick, registry, wait
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn a_table_where_there_may_be_several() {
+    insta::assert_snapshot!(one("[roster]\npath = \"/services/web\"\n[[agent]]\nname = \"x\"\n"), @"
+    rosterd: wrong configuration
+    error: `roster` is a table, and there may be several
+     --> rosterd.toml:2:1
+      |
+    2 | [roster]
+      | ^^^^^^^^
+      |
+      = help: write [[roster]] with two brackets
+
+    error: `agent` is a list, and must be a table
+     --> rosterd.toml:4:1
+      |
+    4 | [[agent]]
+      | ^^^^^^^^^
+      |
+      = help: write [agent] with one bracket, and its keys under it
+
+    2 problems
+    ");
+}
+
+#[test]
+fn what_this_version_does_not_do_yet() {
+    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nwhere = \"zone == vars.zone\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\nblock = \"cluster\"\nwrite = \"inplace\"\nsymlink = \"refuse\"\n[[service]]\nname = \"memcached\"\nport = 11211\n"), @r#"
+    rosterd: wrong configuration
+    error: `where` is not supported by this version
+     --> rosterd.toml:4:1
+      |
+    4 | where = "zone == vars.zone"
+      | ^^^^^
+      |
+      = help: take `where` out: rosterd does not pass over what it cannot do
+
+    error: `block` is not supported by this version
+     --> rosterd.toml:8:1
+      |
+    8 | block = "cluster"
+      | ^^^^^
+      |
+      = help: take `block` out: rosterd does not pass over what it cannot do
+
+    error: write = "inplace" is not supported by this version
+     --> rosterd.toml:9:1
+      |
+    9 | write = "inplace"
+      | ^^^^^
+      |
+      = help: leave it out; this version does write = atomic
+
+    error: `service` is not supported by this version
+      --> rosterd.toml:11:3
+       |
+    11 | [[service]]
+       |   ^^^^^^^
+       |
+       = help: take `service` out: rosterd does not pass over what it cannot do
+
+    4 problems
+    "#);
+}
+
+#[test]
+fn includes() {
+    insta::assert_snapshot!(told(&[
+        ("rosterd.toml", "include = [\"conf.d/*.toml\", \"more.toml\", \"[\"]\nregistry.url = \"zk://zk1\"\n"),
+        ("conf.d/a.toml", "include = [\"b.toml\"]\n"),
+    ]), @r#"
+    rosterd: wrong configuration
+    error: the included file "more.toml" does not exist
+     --> rosterd.toml:1:29
+      |
+    1 | include = ["conf.d/*.toml", "more.toml", "["]
+      |                             ^^^^^^^^^^^
+      |
+      = help: make it, or write a pattern with a *, which may match nothing
+
+    error: "[" is no pattern: invalid range pattern
+     --> rosterd.toml:1:42
+      |
+    1 | include = ["conf.d/*.toml", "more.toml", "["]
+      |                                          ^^^
+      |
+      = help: write a path, in which * stands for any part of a name
+
+    error: an included file includes nothing itself
+     --> conf.d/a.toml:1:11
+      |
+    1 | include = ["b.toml"]
+      |           ^^^^^^^^^^
+      |
+      = help: write this pattern into `include` of the main file
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn credentials_that_others_may_read() {
+    let site = site(&[
+        (
+            "rosterd.toml",
+            "[registry]\nurl = \"zk://zk1\"\nauth = [{ scheme = \"digest\", file = \"open.auth\" },\n{ scheme = \"digest\", file = \"none.auth\" }]\ntls = { ca = \"none.pem\" }\n",
+        ),
+        ("open.auth", "user:hunter2\n"),
+    ]);
+    mode(&site, "open.auth", 0o644);
+    let said = told_of(&site, &["check"]);
+    assert!(!said.contains("hunter2"), "a password is shown: {said}");
+    insta::assert_snapshot!(said, @r#"
+    rosterd: wrong configuration
+    error: open.auth holds a password, and others may read or write it (mode 0644)
+     --> rosterd.toml:3:37
+      |
+    3 | auth = [{ scheme = "digest", file = "open.auth" },
+      |                                     ^^^^^^^^^^^
+      |
+      = help: chmod 600 open.auth
+
+    error: none.auth cannot be read: No such file or directory (os error 2)
+     --> rosterd.toml:4:29
+      |
+    4 | { scheme = "digest", file = "none.auth" }]
+      |                             ^^^^^^^^^^^
+      |
+      = help: make the file with one line, user:password, that rosterd's user alone may read
+
+    error: tls is set, and zk://zk1:2181 does not use it
+     --> rosterd.toml:5:7
+      |
+    5 | tls = { ca = "none.pem" }
+      |       ^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write zks:// in url, or leave tls out: nothing is sent in the clear where TLS is asked for
+
+    error: none.pem cannot be read: No such file or directory (os error 2)
+     --> rosterd.toml:5:14
+      |
+    5 | tls = { ca = "none.pem" }
+      |              ^^^^^^^^^^
+      |
+      = help: name a PEM file that rosterd's user may read
+
+    4 problems
+    "#);
+}
+
+#[test]
+fn files_that_everyone_may_write() {
+    let site =
+        site(&[("rosterd.toml", "registry.url = \"zk://zk1\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\n")]);
+    mode(&site, "templates/good.tera", 0o666);
+    mode(&site, "rosterd.toml", 0o646);
+    insta::assert_snapshot!(told_of(&site, &["check"]), @r#"
+    rosterd: wrong configuration
+    error: the configuration file rosterd.toml can be written by everyone
+    --> rosterd.toml
+     = help: chmod o-w rosterd.toml
+
+    error: the template templates/good.tera can be written by everyone
+     --> rosterd.toml:3:7
+      |
+    3 | src = "good.tera"
+      |       ^^^^^^^^^^^
+      |
+      = help: chmod o-w templates/good.tera
+
+    2 problems
+    "#);
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    insta::assert_snapshot!(told_of(&site(&[]), &["check", "-c", "rosterd.tmol"]), @"
+    rosterd: wrong configuration
+    error: the configuration file cannot be read: No such file or directory (os error 2)
+    --> rosterd.tmol
+     = help: name another with -c FILE or $ROSTERD_CONFIG, or see to it that rosterd's user may read this one
+
+    1 problem
+    ");
+}

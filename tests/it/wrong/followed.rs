@@ -1,0 +1,266 @@
+//! What is wrong with where live state comes from: registries, rosters, keys.
+
+use super::{one, told};
+
+#[test]
+fn registries() {
+    insta::assert_snapshot!(told(&[("rosterd.toml", "[[registry]]\nname = \"a\"\nurl = \"etcd://zk1\"\n[[registry]]\nname = \"b\"\nurl = \"zk://zk1:99999\"\n[[registry]]\nname = \"c\"\nurl = \"zk://u:secret@zk1\"\n[[registry]]\nname = \"d\"\n")]), @r#"
+    rosterd: wrong configuration
+    error: "etcd://zk1" is no registry
+     --> rosterd.toml:3:7
+      |
+    3 | url = "etcd://zk1"
+      |       ^^^^^^^^^^^^
+      |
+      = help: write zk://HOST:PORT,HOST:PORT, zks:// for TLS, or dir:PATH
+
+    error: "99999" is no port
+     --> rosterd.toml:6:7
+      |
+    6 | url = "zk://zk1:99999"
+      |       ^^^^^^^^^^^^^^^^
+      |
+      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between
+
+    error: a server's name has an @ in it
+     --> rosterd.toml:9:7
+      |
+    9 | url = "zk://u:secret@zk1"
+      |       ^^^^^^^^^^^^^^^^^^^
+      |
+      = help: credentials stand in a file of their own: auth = [{ scheme = "digest", file = "zk.auth" }]
+
+    error: [registry] has no `url`
+      --> rosterd.toml:10:1
+       |
+    10 | [[registry]]
+       | ^^^^^^^^^^^^
+       |
+       = help: add url = "zk://zk1:2181,zk2:2181"
+
+    4 problems
+    "#);
+}
+
+#[test]
+fn no_registry() {
+    insta::assert_snapshot!(told(&[("rosterd.toml", "[[roster]]\npath = \"/s/web\"\n")]), @r#"
+    rosterd: wrong configuration
+    error: no registry is named
+    --> rosterd.toml
+     = help: add [registry] with url = "zk://zk1:2181,zk2:2181", or give --registry URL
+
+    1 problem
+    "#);
+}
+
+#[test]
+fn a_registry_that_is_not_there() {
+    insta::assert_snapshot!(told(&[("rosterd.toml", "[[registry]]\nname = \"west\"\nurl = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\nregistry = \"wset\"\n")]), @r#"
+    rosterd: wrong configuration
+    error: there is no registry "wset"
+     --> rosterd.toml:6:12
+      |
+    6 | registry = "wset"
+      |            ^^^^^^
+      |
+      = help: did you mean "west"?
+
+    1 problem
+    "#);
+}
+
+#[test]
+fn paths_in_the_registry() {
+    insta::assert_snapshot!(one("[[roster]]\npath = \"services/web\"\n[[roster]]\npath = \"/services/*/*\"\n[[roster]]\npath = \"/services/web-2/\"\n[[key]]\npath = \"/config/*\"\n"), @r#"
+    rosterd: wrong configuration
+    error: "services/web" cannot be followed: a path in the registry begins with /
+     --> rosterd.toml:3:8
+      |
+    3 | path = "services/web"
+      |        ^^^^^^^^^^^^^^
+      |
+      = help: write path = "/services/web"
+
+    error: "/services/*/*" cannot be followed: only one whole segment of a path may be *, as in /services/*
+     --> rosterd.toml:5:8
+      |
+    5 | path = "/services/*/*"
+      |        ^^^^^^^^^^^^^^^
+      |
+      = help: write path = "/services/web"
+
+    error: "/services/web-2/" cannot be followed: a path in the registry has no empty segment, and no / at its end
+     --> rosterd.toml:7:8
+      |
+    7 | path = "/services/web-2/"
+      |        ^^^^^^^^^^^^^^^^^^
+      |
+      = help: write path = "/services/web"
+
+    error: a key is one node, and "/config/*" has a *
+     --> rosterd.toml:9:8
+      |
+    9 | path = "/config/*"
+      |        ^^^^^^^^^^^
+      |
+      = help: name the node; only a roster's path may have a *
+
+    4 problems
+    "#);
+}
+
+#[test]
+fn names_that_templates_cannot_use() {
+    insta::assert_snapshot!(one("[[roster]]\npath = \"/services/web-2\"\n[[roster]]\nname = \"vars\"\npath = \"/x\"\n[[roster]]\nname = \"9lives\"\npath = \"/x\"\n"), @r#"
+    rosterd: wrong configuration
+    error: "web-2", which the path gives, cannot be a variable's name in templates
+     --> rosterd.toml:2:1
+      |
+    2 | [[roster]]
+      | ^^^^^^^^^^
+      |
+      = help: write name = "web_2": letters, digits and _, and no digit first
+
+    error: "vars" has a meaning of its own in templates
+     --> rosterd.toml:5:8
+      |
+    5 | name = "vars"
+      |        ^^^^^^
+      |
+      = help: write another name, as in name = "vars_members"
+
+    error: "9lives" cannot be a variable's name in templates
+     --> rosterd.toml:8:8
+      |
+    8 | name = "9lives"
+      |        ^^^^^^^^
+      |
+      = help: write name = "_9lives": letters, digits and _, and no digit first
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn one_name_for_two() {
+    insta::assert_snapshot!(told(&[
+        ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\n[[template]]\nname = \"x\"\nsrc = \"good.tera\"\ndest = \"/x/a\"\n"),
+        ("conf.d/web.toml", "[[key]]\npath = \"/config/web\"\n[[template]]\nname = \"x\"\nsrc = \"good.tera\"\ndest = \"/x/b\"\n"),
+    ]), @r#"
+    rosterd: wrong configuration
+    error: the name "web" is taken by the roster at rosterd.toml:2
+     --> conf.d/web.toml:1:1
+      |
+    1 | [[key]]
+      | ^^^^^^^
+      |
+      = help: give one of the two another `name`
+
+    error: the name "x" is taken by the template at rosterd.toml:5
+     --> conf.d/web.toml:4:8
+      |
+    4 | name = "x"
+      |        ^^^
+      |
+      = help: give one of the two another `name`
+
+    2 problems
+    "#);
+}
+
+#[test]
+fn min_over_max() {
+    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nmin = 5\nmax = 3\n[[roster]]\npath = \"/s/db\"\nmin = -1\nmax = 0\n"), @"
+    rosterd: wrong configuration
+    error: min (5) is over max (3)
+     --> rosterd.toml:4:7
+      |
+    4 | min = 5
+      |       ^
+      |
+      = help: write min = 3 or less, or leave max out
+
+    error: `min` is -1, which cannot be counted
+     --> rosterd.toml:8:7
+      |
+    8 | min = -1
+      |       ^^
+      |
+      = help: write min = 1
+
+    error: max is 0, and would leave no member
+     --> rosterd.toml:9:7
+      |
+    9 | max = 0
+      |       ^
+      |
+      = help: write max = 1 or more, or leave max out
+
+    3 problems
+    ");
+}
+
+#[test]
+fn shares_that_are_none() {
+    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nmax_shrink = \"150%\"\n[[roster]]\npath = \"/s/db\"\nmax_shrink = 0.5\n"), @r#"
+    rosterd: wrong configuration
+    error: "150%" is no percentage
+     --> rosterd.toml:4:14
+      |
+    4 | max_shrink = "150%"
+      |              ^^^^^^
+      |
+      = help: write "0%" to "100%"; "100%" turns the guard off
+
+    error: `max_shrink` is a number with a fraction, and must be a string
+     --> rosterd.toml:7:14
+      |
+    7 | max_shrink = 0.5
+      |              ^^^
+      |
+      = help: write max_shrink = "50%"
+
+    2 problems
+    "#);
+}
+
+#[test]
+fn words_that_no_key_takes() {
+    insta::assert_snapshot!(one("[agent]\nlog_format = \"jsno\"\n[[roster]]\npath = \"/s/web\"\npayload = \"xml\"\npick = \"random\"\nabove_max = \"Hold\"\n"), @r#"
+    rosterd: wrong configuration
+    error: `log_format` cannot be "jsno"
+     --> rosterd.toml:3:14
+      |
+    3 | log_format = "jsno"
+      |              ^^^^^^
+      |
+      = help: did you mean "json"?
+
+    error: `payload` cannot be "xml"
+     --> rosterd.toml:6:11
+      |
+    6 | payload = "xml"
+      |           ^^^^^
+      |
+      = help: write one of "auto", "nextdoor", "hostport"
+
+    error: `pick` cannot be "random"
+     --> rosterd.toml:7:8
+      |
+    7 | pick = "random"
+      |        ^^^^^^^^
+      |
+      = help: write one of "first", "spread"
+
+    error: `above_max` cannot be "Hold"
+     --> rosterd.toml:8:13
+      |
+    8 | above_max = "Hold"
+      |             ^^^^^^
+      |
+      = help: did you mean "hold"?
+
+    4 problems
+    "#);
+}

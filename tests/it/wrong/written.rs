@@ -1,0 +1,235 @@
+//! What is wrong with what is written, and how: templates, commands, values.
+
+use super::one;
+
+#[test]
+fn sources_and_destinations() {
+    insta::assert_snapshot!(one("[[template]]\nsrc = \"godo.tera\"\ndest = \"/x/a\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/\"\n[[template]]\nsrc = \"good.tera\"\n"), @r#"
+    rosterd: wrong configuration
+    error: the template "godo.tera" cannot be found: No such file or directory (os error 2)
+     --> rosterd.toml:3:7
+      |
+    3 | src = "godo.tera"
+      |       ^^^^^^^^^^^
+      |
+      = help: a relative src is looked for in template_dir, which is templates
+
+    error: dest "/x/" names a folder, and a template writes one file
+     --> rosterd.toml:7:8
+      |
+    7 | dest = "/x/"
+      |        ^^^^^
+      |
+      = help: add the file's name
+
+    error: [[template]] has no `dest`
+     --> rosterd.toml:8:1
+      |
+    8 | [[template]]
+      | ^^^^^^^^^^^^
+      |
+      = help: add dest = "/etc/haproxy/haproxy.cfg"
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn one_destination_for_two() {
+    insta::assert_snapshot!(one("[[template]]\nname = \"a\"\nsrc = \"good.tera\"\ndest = \"/x/a\"\n[[template]]\nname = \"b\"\nsrc = \"good.tera\"\ndest = \"/x/y/../a\"\n"), @r#"
+    rosterd: wrong configuration
+    error: /x/y/../a is written by the template at rosterd.toml:5 already
+     --> rosterd.toml:9:8
+      |
+    9 | dest = "/x/y/../a"
+      |        ^^^^^^^^^^^
+      |
+      = help: a file has one template: give one of the two another dest
+
+    1 problem
+    "#);
+}
+
+#[test]
+fn commands() {
+    insta::assert_snapshot!(one("[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a b\"\ncheck_cmd = \"check {{ src }}\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/c\"\ncheck_cmd = \"check {{ soruce }}\"\nreload_cmd = []\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/d\"\nreload_cmd = { signal = \"HPU\", pid_file = \"/run/x.pid\" }\n"), @r#"
+    rosterd: wrong configuration
+    error: the path "/x/a b" has ' ', which may mean something to the shell that runs `check_cmd`
+     --> rosterd.toml:4:8
+      |
+    4 | dest = "/x/a b"
+      |        ^^^^^^^^
+      |
+      = help: write check_cmd as a list, which no shell reads: ["program", "{{ dest }}"]
+
+    error: a command has no "soruce" to fill in
+     --> rosterd.toml:9:20
+      |
+    9 | check_cmd = "check {{ soruce }}"
+      |                    ^^^^^^^^^^^^
+      |
+      = help: {{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the command's environment; braces that are meant as they are take a space between: { {
+
+    error: `reload_cmd` is an empty list
+      --> rosterd.toml:10:14
+       |
+    10 | reload_cmd = []
+       |              ^^
+       |
+       = help: name the program and its arguments, or leave `reload_cmd` out
+
+    error: "HPU" is no signal
+      --> rosterd.toml:14:25
+       |
+    14 | reload_cmd = { signal = "HPU", pid_file = "/run/x.pid" }
+       |                         ^^^^^
+       |
+       = help: write a name as `kill -l` has it: HUP, USR1, USR2
+
+    4 problems
+    "#);
+}
+
+#[test]
+fn variables() {
+    insta::assert_snapshot!(one("[vars]\nzone = \"west\"\n[[roster]]\npath = \"/s/{{ vars.zome }}/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/{{ env.ROSTERD_NEVER_SET }}\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/{{ host.name\"\n"), @r#"
+    rosterd: wrong configuration
+    error: `vars.zome` is not known
+     --> rosterd.toml:5:12
+      |
+    5 | path = "/s/{{ vars.zome }}/web"
+      |            ^^^^^^^^^^^^^^^
+      |
+      = help: [vars] has zone
+
+    error: $ROSTERD_NEVER_SET is not set
+     --> rosterd.toml:8:12
+      |
+    8 | dest = "/x/{{ env.ROSTERD_NEVER_SET }}"
+      |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: set ROSTERD_NEVER_SET in rosterd's own environment, or write the value here
+
+    error: `{{` is not closed
+      --> rosterd.toml:11:12
+       |
+    11 | dest = "/x/{{ host.name"
+       |            ^^^^^^^^^^^^
+       |
+       = help: write }} after the variable
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn modes_and_owners() {
+    insta::assert_snapshot!(one("[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\nmode = 644\nowner = \"nobody-has-this-name\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/b\"\nmode = \"0999\"\n"), @r#"
+    rosterd: wrong configuration
+    error: `mode` is a whole number, and must be a string of octal digits
+     --> rosterd.toml:5:8
+      |
+    5 | mode = 644
+      |        ^^^
+      |
+      = help: write mode = "0644"
+
+    error: there is no user "nobody-has-this-name" on this host
+     --> rosterd.toml:6:9
+      |
+    6 | owner = "nobody-has-this-name"
+      |         ^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: make it, write its number, or leave it out to keep the file's user as it is
+
+    error: "0999" is no mode
+      --> rosterd.toml:10:8
+       |
+    10 | mode = "0999"
+       |        ^^^^^^
+       |
+       = help: write octal digits as chmod takes them, as in "0644"
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn durations() {
+    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nwait = \"2s:1s\"\nhold_max = \"15 parsecs\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\ncheck_timeout = 30\nreload_timeout = \"0s\"\n"), @r#"
+    rosterd: wrong configuration
+    error: the quiet time (2s) is over the longest wait (1s)
+     --> rosterd.toml:4:8
+      |
+    4 | wait = "2s:1s"
+      |        ^^^^^^^
+      |
+      = help: write "1s:2s": quiet for the first, but never later than the second
+
+    error: "15 parsecs" is no duration
+     --> rosterd.toml:5:12
+      |
+    5 | hold_max = "15 parsecs"
+      |            ^^^^^^^^^^^^
+      |
+      = help: write a number and its unit, as in "500ms", "2s" or "5m"
+
+    error: `check_timeout` is a whole number, and must be a string
+     --> rosterd.toml:9:17
+      |
+    9 | check_timeout = 30
+      |                 ^^
+      |
+      = help: write check_timeout = "30s"
+
+    error: `reload_timeout` is 0, and nothing is done in no time
+      --> rosterd.toml:10:18
+       |
+    10 | reload_timeout = "0s"
+       |                  ^^^^
+       |
+       = help: write a longer one
+
+    4 problems
+    "#);
+}
+
+#[test]
+fn values_of_another_kind() {
+    insta::assert_snapshot!(one("roster = \"web\"\n[[key]]\npath = 5\n[[template]]\nsrc = [\"good.tera\"]\ndest = \"/x/a\"\nmake_dirs = \"yes\"\ncheck_cmd = [\"true\", 1]\n"), @r#"
+    rosterd: wrong configuration
+    error: `roster` is a string, and there may be several
+     --> rosterd.toml:2:10
+      |
+    2 | roster = "web"
+      |          ^^^^^
+      |
+      = help: write [[roster]] with two brackets
+
+    error: `path` is a whole number, and must be a string
+     --> rosterd.toml:4:8
+      |
+    4 | path = 5
+      |        ^
+      |
+      = help: write path = "/config/app"
+
+    error: `src` is a list, and must be a string
+     --> rosterd.toml:6:7
+      |
+    6 | src = ["good.tera"]
+      |       ^^^^^^^^^^^^^
+      |
+      = help: write src = "haproxy.cfg.tera"
+
+    error: an element of `check_cmd` is a whole number, and must be a string
+     --> rosterd.toml:9:22
+      |
+    9 | check_cmd = ["true", 1]
+      |                      ^
+      |
+      = help: write check_cmd = ["haproxy", "-c", "-f", "{{ src }}"]
+
+    4 problems
+    "#);
+}
