@@ -1,5 +1,6 @@
 //! A folder of one test's own, with a configuration in it, and the real binary run on that.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
@@ -64,6 +65,21 @@ impl Site {
     pub fn fingerprint(&self, name: &str) -> (u64, i64, i64, Vec<u8>) {
         let meta = fs::metadata(self.path(name)).unwrap();
         (meta.ino(), meta.mtime(), meta.mtime_nsec(), fs::read(self.path(name)).unwrap())
+    }
+
+    /// Every file and folder, with what a file holds.
+    pub fn tree(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+            for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    walk(&path, found);
+                }
+                found.insert(path.clone(), fs::read(&path).unwrap_or_default());
+            }
+        }
+        let mut found = BTreeMap::new();
+        walk(self.dir.path(), &mut found);
+        found
     }
 
     /// Temporary files that were left behind, anywhere in the folder.
