@@ -1,22 +1,14 @@
-//! Every shipped template, rendered from its example, as the real program's own checker sees it.
+//! Every example, run by the real rosterd, and its file as the real program's own checker sees it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
-
-use rosterd::config::TemplateConfig;
-use rosterd::decide::{RosterValue, Seated, Snapshot};
-use rosterd::host::Host;
-use rosterd::payload::{Format, decode};
-use rosterd::render::{Globals, Library, NameKind};
 
 mod hostile;
 mod pgpool;
@@ -57,40 +49,49 @@ impl Example {
         nodes
     }
 
-    /// The rendered file, as the example's registry has it.
+    /// The file that rosterd writes with the example as it is.
     fn render(&self) -> String {
-        self.render_nodes(&self.nodes(), &Map::new())
+        let config = fs::read_to_string(self.dir.join("rosterd.toml")).unwrap();
+        self.run(&config, &self.nodes())
     }
 
-    /// The rendered file with other nodes, and with some of `[vars]` replaced.
+    /// The file that rosterd writes with other nodes, and with some of `[vars]` replaced. None at all are allowed then.
     fn render_nodes(&self, nodes: &Nodes, vars: &Map<String, Value>) -> String {
-        let roster: Arc<str> = self.text("roster", "name").into();
-        let src = PathBuf::from(self.text("template", "src"));
-        let mut all: Map<String, Value> = self
-            .config
-            .get("vars")
-            .map(|vars| serde_json::to_value(vars).unwrap().as_object().unwrap().clone())
-            .unwrap_or_default();
-        all.extend(vars.clone());
-        let globals = Globals {
-            host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [10, 0, 0, 9].into() },
-            vars: all,
-            names: BTreeMap::from([(Arc::clone(&roster), NameKind::List)]),
-            complete: true,
-        };
-        let template_dir = self.dir.join(self.text("agent", "template_dir"));
-        let library =
-            Library::load(&[Arc::new(TemplateConfig::new("example", &src, "/nowhere"))], &template_dir, globals)
-                .unwrap();
-        let snapshot = Snapshot { rosters: BTreeMap::from([(roster, seats(nodes))]), ..Snapshot::default() };
-        String::from_utf8(library.render(&src, &snapshot).unwrap()).unwrap()
+        let mut config = self.config.clone();
+        if nodes.is_empty() {
+            config["roster"][0].as_table_mut().unwrap().insert("min".into(), 0.into());
+        }
+        let all = config.entry("vars").or_insert_with(|| toml::Table::new().into()).as_table_mut().unwrap();
+        for (name, value) in vars {
+            all.insert(name.clone(), toml::Value::try_from(value).unwrap());
+        }
+        self.run(&config.to_string(), nodes)
     }
-}
 
-/// The members among nodes; what is quarantined is left out.
-fn seats(nodes: &Nodes) -> RosterValue {
-    let members = nodes.iter().filter_map(|(name, data)| decode(Format::Auto, name, &Ok(Arc::from(&**data))).ok());
-    RosterValue::List(members.zip(0..).map(|(member, slot)| Seated { member: Arc::new(member), slot }).collect())
+    /// Runs `rosterd render` on a copy, and gives the file: the example's own `check_cmd` has passed it.
+    fn run(&self, config: &str, nodes: &Nodes) -> String {
+        let root = TempDir::new().unwrap();
+        let home = root.path().join("examples/this");
+        let folder = home.join("registry").join(self.text("roster", "path").trim_start_matches('/'));
+        fs::create_dir_all(&folder).unwrap();
+        for (name, data) in nodes {
+            fs::write(folder.join(name), data).unwrap();
+        }
+        let templates = root.path().join("templates");
+        fs::create_dir(&templates).unwrap();
+        for entry in fs::read_dir(self.dir.join(self.text("agent", "template_dir"))).unwrap().flatten() {
+            fs::copy(entry.path(), templates.join(entry.file_name())).unwrap();
+        }
+        fs::write(home.join("rosterd.toml"), config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
+        command.arg("-c").arg(home.join("rosterd.toml")).arg("render").stdin(Stdio::null());
+        for name in ["ROSTERD_CONFIG", "ROSTERD_REGISTRY", "ROSTERD_LOG", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        fs::read_to_string(home.join(self.text("template", "dest"))).unwrap()
+    }
 }
 
 /// Runs a program to its end; a missing one fails with what to install.

@@ -7,5 +7,6 @@ mod haproxy;
 mod harness;
 mod main_job;
 mod once;
+mod quickstart;
 mod registry;
 mod wrong;

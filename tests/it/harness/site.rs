@@ -118,7 +118,12 @@ impl Site {
 
     /// Starts the agent.
     pub fn start(&self) -> Agent {
-        let mut child = self.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        self.start_with(&["run"])
+    }
+
+    /// Starts the agent with these arguments.
+    pub fn start_with(&self, args: &[&str]) -> Agent {
+        let mut child = self.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&lines));
         std::thread::spawn(move || {
