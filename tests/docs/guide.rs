@@ -1,7 +1,5 @@
 //! Every example of the template guide gives what the guide says.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -15,24 +13,7 @@ use rosterd::host::Host;
 use rosterd::payload::{Format, decode};
 use rosterd::render::{Globals, Library, NameKind};
 
-/// The fenced blocks of the guide: language, text, and the line they begin on.
-fn blocks() -> Vec<(String, String, usize)> {
-    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/templates.md")).unwrap();
-    let mut blocks: Vec<(String, String, usize)> = Vec::new();
-    let mut open = false;
-    for (line, number) in guide.lines().zip(1..) {
-        if let Some(language) = line.strip_prefix("```") {
-            open = !open;
-            if open {
-                blocks.push((language.to_owned(), String::new(), number));
-            }
-        } else if let Some((_, text, _)) = blocks.last_mut().filter(|_| open) {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    blocks
-}
+use crate::{Block, blocks};
 
 fn seats(nodes: &Map<String, Value>) -> Seats {
     let decoded = nodes.iter().map(|(name, data)| {
@@ -77,14 +58,14 @@ fn render(text: &str, snapshot: &Snapshot) -> Result<String, String> {
 
 #[test]
 fn every_example_of_the_guide_is_right() {
-    let blocks = blocks();
-    let snapshot = snapshot(&blocks[0].1);
-    let examples = blocks.iter().enumerate().filter(|(_, (language, ..))| language == "jinja");
+    let blocks = blocks("docs/templates.md");
+    let snapshot = snapshot(&blocks[0].text);
+    let examples = blocks.iter().enumerate().filter(|(_, block)| block.language == "jinja");
     let mut count = 0;
-    for (at, (_, text, line)) in examples {
-        let out = render(text, &snapshot).unwrap_or_else(|error| panic!("docs/templates.md:{line}: {error}"));
-        if let Some((_, expected, _)) = blocks.get(at + 1).filter(|(language, ..)| language == "text") {
-            assert_eq!(out.trim(), expected.trim(), "docs/templates.md:{line}");
+    for (at, Block { text, place, .. }) in examples {
+        let out = render(text, &snapshot).unwrap_or_else(|error| panic!("{place}: {error}"));
+        if let Some(expected) = blocks.get(at + 1).filter(|block| block.language == "text") {
+            assert_eq!(out.trim(), expected.text.trim(), "{place}");
         }
         count += 1;
     }

@@ -1,0 +1,78 @@
+//! Every piece of a configuration that the documentation shows passes `rosterd check`.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::{Block, blocks, pages, rosterd};
+
+/// The quoted texts that end in one of these.
+fn quoted<'a>(text: &'a str, ends: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    let texts = text.split('"').skip(1).step_by(2);
+    texts.filter(move |text| ends.iter().any(|end| text.ends_with(end)) && !text.contains('*'))
+}
+
+/// What stands above keys that are shown by themselves, under the heading of their table.
+fn above(heading: &str, text: &str) -> String {
+    // "[registry] auth" is about a key of [registry].
+    let table = heading.split(' ').next().unwrap();
+    let keys: &[&str] = match table {
+        "[registry]" if text.contains("tls =") => &["url = \"zks://zk1\""],
+        "[registry]" => &["url = \"zk://zk1\""],
+        "[[roster]]" | "[[key]]" => &["path = \"/services/web\""],
+        "[[template]]" => &["src = \"a.tera\"", "dest = \"/x/a\""],
+        _ => &[],
+    };
+    format!("{table}\n{}\n", keys.join("\n"))
+}
+
+/// What is shown, as whole files: what is missing is put in, and what a host would have is made here.
+fn complete(block: &Block, template: &str, dir: &Path) {
+    let text = block.text.replace("/etc/rosterd/", &format!("{}/", dir.display()));
+    // Not every host has this group.
+    let text = text.replace("group = \"haproxy\"", "group = 0");
+    let file = |name: &str, text: &str, mode: u32| {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    };
+    for name in quoted(&text, &[".tera", ".tmpl"]).chain(["a.tera"]) {
+        file(&format!("templates/{name}"), template, 0o644);
+    }
+    quoted(&text, &[".auth"]).for_each(|name| file(name, "user:password\n", 0o600));
+    quoted(&text, &[".pem", ".key"]).for_each(|name| file(name, "", 0o600));
+    quoted(&text, &["local.toml"]).for_each(|name| file(name, "", 0o644));
+    let first = text.lines().find(|line| !line.starts_with('#')).unwrap();
+    let is_table = first.starts_with('[') || first.starts_with("include");
+    let text = if is_table { text.clone() } else { above(&block.heading, &text) + &text };
+    let registry = if text.contains("[registry]") { "" } else { "registry.url = \"zk://zk1\"\n" };
+    if text.lines().any(|line| line == "[template]") {
+        // confd's form, which is for included files.
+        file("conf.d/shown.toml", &text, 0o644);
+        file("rosterd.toml", registry, 0o644);
+    } else {
+        file("rosterd.toml", &format!("{registry}{text}"), 0o644);
+    }
+}
+
+#[test]
+fn every_configuration_that_is_shown_is_right() {
+    let mut count = 0;
+    for page in pages() {
+        let blocks = blocks(&page);
+        for (at, block) in blocks.iter().enumerate().filter(|(_, block)| block.language == "toml") {
+            // A template that stands right after its configuration is that one's.
+            let next = blocks.get(at + 1).filter(|next| next.language == "jinja" && block.text.contains("[[roster]]"));
+            let dir = TempDir::new().unwrap();
+            complete(block, next.map_or("", |next| &next.text), dir.path());
+            let output = rosterd(&["-c", dir.path().join("rosterd.toml").to_str().unwrap(), "check"]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: {said}", block.place);
+            count += 1;
+        }
+    }
+    assert!(count >= 15, "only {count} were found");
+}

@@ -1,0 +1,66 @@
+//! The documentation says what is so.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+mod commands;
+mod configs;
+mod guide;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
+/// The README and every page of docs/.
+fn pages() -> Vec<String> {
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = docs.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    pages.sort();
+    let pages = pages.iter().map(|path| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+    ["README.md".to_owned()].into_iter().chain(pages).collect()
+}
+
+/// A fenced block of a page.
+struct Block {
+    language: String,
+    text: String,
+    /// `page:line` where it begins.
+    place: String,
+    /// The heading of the second rank that it stands under, without backquotes.
+    heading: String,
+}
+
+fn blocks(page: &str) -> Vec<Block> {
+    let (mut blocks, mut open, mut heading): (Vec<Block>, bool, String) = (Vec::new(), false, String::new());
+    for (line, number) in text(page).lines().zip(1..) {
+        if let Some(language) = line.strip_prefix("```") {
+            open = !open;
+            if open {
+                let place = format!("{page}:{number}");
+                blocks.push(Block { language: language.into(), text: String::new(), place, heading: heading.clone() });
+            }
+        } else if let Some(block) = blocks.last_mut().filter(|_| open) {
+            block.text.push_str(line);
+            block.text.push('\n');
+        } else if let Some(title) = line.strip_prefix("## ") {
+            heading = title.replace('`', "");
+        }
+    }
+    assert!(!open, "{page} ends within a block");
+    blocks
+}
+
+fn rosterd(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
+    for name in ["ROSTERD_CONFIG", "ROSTERD_REGISTRY", "ROSTERD_LOG", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    command.args(args).stdin(Stdio::null()).output().unwrap()
+}
