@@ -38,7 +38,10 @@ pub struct Pass {
 pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     let unknown = setup.unknown(&pass.only);
     if !unknown.is_empty() {
-        return Err(Fatal::new(Exit::Usage, format!("no template is named {}", unknown.join(" or "))));
+        let known: Vec<&str> = setup.config.templates.iter().map(|template| &*template.name).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let message = format!("no template is named {}: there is {known}", unknown.join(" or "));
+        return Err(Fatal::new(Exit::Usage, message));
     }
     say::odd(&setup.warnings);
     // A dry run writes nothing, so it may look over a running agent's shoulder.

@@ -10,6 +10,7 @@ mod both;
 mod files;
 mod followed;
 mod force;
+mod reached;
 mod templates;
 mod written;
 

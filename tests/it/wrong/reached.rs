@@ -1,0 +1,118 @@
+//! What is wrong with what templates reach: includes, parents, components.
+
+use super::templates::of;
+
+#[test]
+fn includes_that_are_not_there() {
+    insta::assert_snapshot!(of("{% include \"headr\" %}\n{% include '../secret' %}\n{% include '/etc/passwd' %}\n", &[("header", "")]), @r#"
+    rosterd: wrong configuration
+    error: templates/headr cannot be read: No such file or directory (os error 2)
+     --> templates/t:1:12
+      |
+    1 | {% include "headr" %}
+      |            ^^^^^^^
+      |
+      = help: did you mean header?
+
+    error: "../secret" is no name of a template in the template directory
+     --> templates/t:2:12
+      |
+    2 | {% include '../secret' %}
+      |            ^^^^^^^^^^^
+      |
+      = help: names are relative to the template directory, and have no . or .. in them
+
+    error: "/etc/passwd" is no name of a template in the template directory
+     --> templates/t:3:12
+      |
+    3 | {% include '/etc/passwd' %}
+      |            ^^^^^^^^^^^^^
+      |
+      = help: names are relative to the template directory, and have no . or .. in them
+
+    3 problems
+    "#);
+}
+
+#[test]
+fn an_include_that_leads_back() {
+    insta::assert_snapshot!(of("{% include 'a' %}\n", &[("a", "-\n{% include 'b' %}\n"), ("b", "{% include 't' %}\n")]), @"
+    rosterd: wrong configuration
+    error: this leads back into itself: t → a → b → t
+     --> templates/b:1:12
+      |
+    1 | {% include 't' %}
+      |            ^^^
+      |
+      = help: no template can be within itself: take this out, or one that leads here
+
+    1 problem
+    ");
+}
+
+#[test]
+fn a_mistake_in_what_is_included() {
+    insta::assert_snapshot!(of("{% include 'a' %}\n{% include 'b' %}\n", &[("a", "one\ntwo {{ webb }}\n"), ("b", "{% if %}\n")]), @"
+    rosterd: wrong configuration
+    error: there is no roster, key or variable named webb
+     --> templates/a:2:8
+      |
+    2 | two {{ webb }}
+      |        ^^^^
+      |
+      = help: did you mean web?
+
+    error: Found `%}` but expected one of: integer, float, string, bool, ident, `-`, `not`, `<`, `{`, `[` or `(`
+     --> templates/b:1:7
+      |
+    1 | {% if %}
+      |       ^^
+      |
+      = help: templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; docs/templates.md has all of it
+
+    2 problems
+    ");
+}
+
+#[test]
+fn components() {
+    insta::assert_snapshot!(of(
+        "{{ <servr m={web} /> }}\n{{ <line n=\"a\" /> }}\n",
+        &[("lib", "{% component server(m) %}{{ m }}{% endcomponent %}\n{% component line(n) %}\n{{ n }} {{ web }}\n{% endcomponent %}\n")],
+    ), @"
+    rosterd: wrong configuration
+    error: web is no argument of this component, and a component sees its arguments only
+     --> templates/lib:3:12
+      |
+    3 | {{ n }} {{ web }}
+      |            ^^^
+      |
+      = help: pass it where the component is used, or take it from there with @web
+
+    error: there is no component named servr
+     --> templates/t:1:5
+      |
+    1 | {{ <servr m={web} /> }}
+      |     ^^^^^
+      |
+      = help: did you mean server?
+
+    2 problems
+    ");
+}
+
+#[test]
+fn blocks_that_the_parent_does_not_have() {
+    insta::assert_snapshot!(of("{% extends 'base' %}\n{% block bdy %}{% endblock %}\n", &[("base", "{% block body %}{% endblock %}")]), @"
+    rosterd: wrong configuration
+    error: Block `bdy` is not defined in any parent template
+     --> templates/t:2:10
+      |
+    2 | {% block bdy %}{% endblock %}
+      |          ^
+      |
+      = help: name a block that a parent has, or put a block of this name into the parent
+
+    1 problem
+    ");
+}
