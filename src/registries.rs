@@ -190,9 +190,14 @@ mod tests {
     use crate::node::NodePath;
     use crate::watch::{Boxed, Node};
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::Notify;
 
     /// Breaks off the first time, ends unasked the second time, and then does its work.
-    struct Frail(AtomicUsize);
+    #[derive(Default)]
+    struct Frail {
+        begun: AtomicUsize,
+        works: Notify,
+    }
 
     impl Registry for Frail {
         fn follow(
@@ -202,10 +207,13 @@ mod tests {
             stop: CancellationToken,
         ) -> Boxed<'static, ()> {
             Box::pin(async move {
-                match self.0.fetch_add(1, Ordering::Relaxed) {
+                match self.begun.fetch_add(1, Ordering::Relaxed) {
                     0 => panic!("on purpose"),
                     1 => {}
-                    _ => stop.cancelled().await,
+                    _ => {
+                        self.works.notify_one();
+                        stop.cancelled().await;
+                    }
                 }
             })
         }
@@ -217,7 +225,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_registry_that_breaks_off_is_away_and_begun_anew() {
-        let registry = Arc::new(Frail(AtomicUsize::new(0)));
+        let registry = Arc::new(Frail::default());
         let (_asking, asked) = channel::channel(Wanted::new());
         let (tell, mut told) = mpsc::channel(1);
         let stop = CancellationToken::new();
@@ -229,9 +237,7 @@ mod tests {
             };
             assert!(why.contains(words), "{why}");
         }
-        while registry.0.load(Ordering::Relaxed) < 3 {
-            tokio::task::yield_now().await;
-        }
+        registry.works.notified().await;
         stop.cancel();
         supervising.await.unwrap();
     }
