@@ -4,7 +4,6 @@
 //! every problem at once; `problem.rs` draws problems with carets; `delta.rs` says what differs between two of them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +29,10 @@ mod table;
 mod template;
 mod value;
 
+pub use command::{Command, Reload};
 pub use delta::delta;
 pub use problem::{Problem, Problems, Wrong};
+pub use registry::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
 pub use resolve::{Loaded, Overrides, Refused, load, read};
 
 /// A whole configuration: the file and all that it includes.
@@ -51,105 +52,6 @@ pub struct Config {
     pub keys: Vec<Arc<KeyConfig>>,
     /// What is written.
     pub templates: Vec<Arc<TemplateConfig>>,
-}
-
-/// One registry.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RegistryConfig {
-    /// Its name; `default` for the single table.
-    pub name: Arc<str>,
-    /// Where it is.
-    pub url: RegistryUrl,
-    /// How long the ensemble keeps a silent session.
-    pub session_timeout: Duration,
-    /// Credentials, read from their files at load.
-    pub auth: Vec<Auth>,
-    /// Files for `zks://`.
-    pub tls: Option<TlsFiles>,
-    /// Which watches to use.
-    pub watches: Watches,
-}
-
-impl RegistryConfig {
-    /// The default of `session_timeout`.
-    pub const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
-
-    /// A registry with every default, named `default`.
-    pub fn at(url: RegistryUrl) -> Self {
-        Self {
-            name: Arc::from("default"),
-            url,
-            session_timeout: Self::SESSION_TIMEOUT,
-            auth: Vec::new(),
-            tls: None,
-            watches: Watches::Auto,
-        }
-    }
-}
-
-/// Where a registry is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RegistryUrl {
-    /// `zk://a:2181,b:2181/chroot`, or `zks://` with TLS.
-    ZooKeeper {
-        /// `host:port`, in the order written; a missing port is 2181.
-        servers: Vec<String>,
-        /// The node that stands for `/`.
-        chroot: Option<NodePath>,
-        /// Whether each connection is TLS.
-        tls: bool,
-    },
-    /// `dir:PATH`, resolved against the file that it stands in.
-    Directory(PathBuf),
-}
-
-impl fmt::Display for RegistryUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ZooKeeper { servers, chroot, tls } => {
-                write!(f, "{}://{}", if *tls { "zks" } else { "zk" }, servers.join(","))?;
-                chroot.as_ref().map_or(Ok(()), |path| path.fmt(f))
-            }
-            Self::Directory(path) => write!(f, "dir:{}", path.display()),
-        }
-    }
-}
-
-/// A credential for ZooKeeper's `addAuth`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Auth {
-    /// `digest`.
-    pub scheme: String,
-    /// Where the secret came from.
-    pub file: PathBuf,
-    /// `user:password`. Never shown: `Debug` leaves it out.
-    pub secret: Vec<u8>,
-}
-
-impl fmt::Debug for Auth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth").field("scheme", &self.scheme).field("file", &self.file).finish_non_exhaustive()
-    }
-}
-
-/// PEM files for TLS to ZooKeeper.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Authorities to trust; without it those of the system.
-    pub ca: Option<PathBuf>,
-    /// A client certificate and its key.
-    pub identity: Option<(PathBuf, PathBuf)>,
-}
-
-/// Which watches to set on a ZooKeeper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watches {
-    /// Recursive ones, and one-shot ones where the server knows no better.
-    Auto,
-    /// Persistent recursive watches, ZooKeeper 3.6 and later.
-    Recursive,
-    /// One-shot watches, any ZooKeeper.
-    Oneshot,
 }
 
 /// `[agent]`.
@@ -392,98 +294,9 @@ impl TemplateConfig {
     }
 }
 
-/// A command to run.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Command {
-    /// A string: under `sh -c`.
-    Shell(String),
-    /// A list: executed directly; never empty.
-    Exec(Vec<String>),
-}
-
-impl Command {
-    /// The command with `{{ src }}` and `{{ dest }}` filled in, as they are; confd's `{{.src}}` too.
-    #[must_use]
-    pub fn fill(&self, src: &str, dest: &str) -> Self {
-        let fill = |text: &String| fill_places(text, src, dest);
-        match self {
-            Self::Shell(text) => Self::Shell(fill(text)),
-            Self::Exec(list) => Self::Exec(list.iter().map(fill).collect()),
-        }
-    }
-}
-
-/// Replaces `{{ src }}`, `{{.src}}`, `{{ dest }}` and `{{.dest}}` with any spaces inside the braces.
-fn fill_places(text: &str, src: &str, dest: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(open) = rest.find("{{") {
-        let (before, after) = rest.split_at(open);
-        out.push_str(before);
-        let value = after.find("}}").and_then(|close| {
-            let value = match after[2..close].trim().trim_start_matches('.') {
-                "src" => src,
-                "dest" => dest,
-                _ => return None,
-            };
-            Some((value, close + 2))
-        });
-        if let Some((value, used)) = value {
-            out.push_str(value);
-            rest = &after[used..];
-        } else {
-            out.push_str("{{");
-            rest = &after[2..];
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Shell(text) => f.write_str(text),
-            Self::Exec(list) => f.write_str(&list.join(" ")),
-        }
-    }
-}
-
-/// What makes software take up a replaced file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reload {
-    /// A command that ends with 0.
-    Command(Command),
-    /// A signal to the process whose number is in a file.
-    Signal {
-        /// As `kill(1)` names it, without SIG.
-        signal: String,
-        /// The file with the number.
-        pid_file: PathBuf,
-    },
-}
-
-impl fmt::Display for Reload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Command(command) => command.fmt(f),
-            Self::Signal { signal, pid_file } => write!(f, "SIG{signal} to the pid in {}", pid_file.display()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn both_spellings_of_a_place_are_filled_in() {
-        for text in ["c -f {{ src }} {{ dest }}", "c -f {{.src}} {{.dest}}", "c -f {{src}} {{ .dest }}"] {
-            assert_eq!(Command::Shell(text.into()).fill("/a/.t", "/a/b").to_string(), "c -f /a/.t /a/b");
-        }
-        let odd = Command::Exec(vec!["c".into(), "{{ other }} {{".into()]);
-        assert_eq!(odd.fill("s", "d"), odd);
-    }
 
     #[test]
     fn bounds_cannot_hold_min_over_max() {

@@ -1,6 +1,7 @@
 //! `check_cmd` and `reload_cmd`: what is run around a replacement.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use nix::sys::signal::Signal;
@@ -10,7 +11,86 @@ use super::file::refuse_open;
 use super::keys::SIGNAL;
 use super::problem::Wrong;
 use super::value::Value;
-use super::{Command, Reload};
+
+/// A command to run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Command {
+    /// A string: under `sh -c`.
+    Shell(String),
+    /// A list: executed directly; never empty.
+    Exec(Vec<String>),
+}
+
+impl Command {
+    /// The command with `{{ src }}` and `{{ dest }}` filled in, as they are; confd's `{{.src}}` too.
+    #[must_use]
+    pub fn fill(&self, src: &str, dest: &str) -> Self {
+        let fill = |text: &String| fill_places(text, src, dest);
+        match self {
+            Self::Shell(text) => Self::Shell(fill(text)),
+            Self::Exec(list) => Self::Exec(list.iter().map(fill).collect()),
+        }
+    }
+}
+
+/// Replaces `{{ src }}`, `{{.src}}`, `{{ dest }}` and `{{.dest}}` with any spaces inside the braces.
+fn fill_places(text: &str, src: &str, dest: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find("{{") {
+        let (before, after) = rest.split_at(open);
+        out.push_str(before);
+        let value = after.find("}}").and_then(|close| {
+            let value = match after[2..close].trim().trim_start_matches('.') {
+                "src" => src,
+                "dest" => dest,
+                _ => return None,
+            };
+            Some((value, close + 2))
+        });
+        if let Some((value, used)) = value {
+            out.push_str(value);
+            rest = &after[used..];
+        } else {
+            out.push_str("{{");
+            rest = &after[2..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shell(text) => f.write_str(text),
+            Self::Exec(list) => f.write_str(&list.join(" ")),
+        }
+    }
+}
+
+/// What makes software take up a replaced file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reload {
+    /// A command that ends with 0.
+    Command(Command),
+    /// A signal to the process whose number is in a file.
+    Signal {
+        /// As `kill(1)` names it, without SIG.
+        signal: String,
+        /// The file with the number.
+        pid_file: PathBuf,
+    },
+}
+
+impl fmt::Display for Reload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(command) => command.fmt(f),
+            Self::Signal { signal, pid_file } => write!(f, "SIG{signal} to the pid in {}", pid_file.display()),
+        }
+    }
+}
 
 /// What an example of a command looks like.
 const EXAMPLE: &str = "\"haproxy -c -f {{ src }}\"";
@@ -132,5 +212,19 @@ pub(super) fn shell_path(command: &Command, key: &str, dest: &Path) -> Result<()
             format!("the path {dest:?} has {odd:?}, which may mean something to the shell that runs `{key}`"),
             format!("write {key} as a list, which no shell reads: [\"program\", \"{{{{ dest }}}}\"]"),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_a_place_are_filled_in() {
+        for text in ["c -f {{ src }} {{ dest }}", "c -f {{.src}} {{.dest}}", "c -f {{src}} {{ .dest }}"] {
+            assert_eq!(Command::Shell(text.into()).fill("/a/.t", "/a/b").to_string(), "c -f /a/.t /a/b");
+        }
+        let odd = Command::Exec(vec!["c".into(), "{{ other }} {{".into()]);
+        assert_eq!(odd.fill("s", "d"), odd);
     }
 }

@@ -1,9 +1,10 @@
 //! `[registry]`: where live state is, and what it takes to be let in.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,106 @@ use super::names::Names;
 use super::problem::{Problem, Report, Wrong};
 use super::table::Table;
 use super::value::Value;
-use super::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
+use crate::node::NodePath;
+
+/// One registry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistryConfig {
+    /// Its name; `default` for the single table.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub url: RegistryUrl,
+    /// How long the ensemble keeps a silent session.
+    pub session_timeout: Duration,
+    /// Credentials, read from their files at load.
+    pub auth: Vec<Auth>,
+    /// Files for `zks://`.
+    pub tls: Option<TlsFiles>,
+    /// Which watches to use.
+    pub watches: Watches,
+}
+
+impl RegistryConfig {
+    /// The default of `session_timeout`.
+    pub const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// A registry with every default, named `default`.
+    pub fn at(url: RegistryUrl) -> Self {
+        Self {
+            name: Arc::from(DEFAULT_NAME),
+            url,
+            session_timeout: Self::SESSION_TIMEOUT,
+            auth: Vec::new(),
+            tls: None,
+            watches: Watches::Auto,
+        }
+    }
+}
+
+/// Where a registry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryUrl {
+    /// `zk://a:2181,b:2181/chroot`, or `zks://` with TLS.
+    ZooKeeper {
+        /// `host:port`, in the order written; a missing port is 2181.
+        servers: Vec<String>,
+        /// The node that stands for `/`.
+        chroot: Option<NodePath>,
+        /// Whether each connection is TLS.
+        tls: bool,
+    },
+    /// `dir:PATH`, resolved against the file that it stands in.
+    Directory(PathBuf),
+}
+
+impl fmt::Display for RegistryUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZooKeeper { servers, chroot, tls } => {
+                write!(f, "{}://{}", if *tls { "zks" } else { "zk" }, servers.join(","))?;
+                chroot.as_ref().map_or(Ok(()), |path| path.fmt(f))
+            }
+            Self::Directory(path) => write!(f, "dir:{}", path.display()),
+        }
+    }
+}
+
+/// A credential for ZooKeeper's `addAuth`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// `digest`.
+    pub scheme: String,
+    /// Where the secret came from.
+    pub file: PathBuf,
+    /// `user:password`. Never shown: `Debug` leaves it out.
+    pub secret: Vec<u8>,
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth").field("scheme", &self.scheme).field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// PEM files for TLS to ZooKeeper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Authorities to trust; without it those of the system.
+    pub ca: Option<PathBuf>,
+    /// A client certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// Which watches to set on a ZooKeeper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watches {
+    /// Recursive ones, and one-shot ones where the server knows no better.
+    Auto,
+    /// Persistent recursive watches, ZooKeeper 3.6 and later.
+    Recursive,
+    /// One-shot watches, any ZooKeeper.
+    Oneshot,
+}
 
 /// What a registry without a name is called.
 pub(super) const DEFAULT_NAME: &str = "default";
