@@ -32,7 +32,7 @@ use tree::Tree;
 /// How often the root is looked at by its name: no event says that another folder stands in its place.
 const ROOT_EVERY: Duration = Duration::from_secs(2);
 
-/// The same while it is missing.
+/// The same while it is missing, and after it was replaced in the middle of a reading.
 const MISSING_EVERY: Duration = Duration::from_millis(250);
 
 /// A directory tree.
@@ -77,7 +77,7 @@ impl Directory {
                 return;
             };
             state = back;
-            let every = if read.is_err() { MISSING_EVERY } else { ROOT_EVERY };
+            let every = if read.is_err() || state.is_unarmed { MISSING_EVERY } else { ROOT_EVERY };
             let telling = async {
                 match read {
                     Ok(news) => {
@@ -151,6 +151,8 @@ struct State {
     followed: BTreeMap<Subject, Followed>,
     /// The root's device and inode while it is there.
     root: Option<(u64, u64)>,
+    /// Folders that matter may be unwatched.
+    is_unarmed: bool,
     /// Seen, and not taken up yet.
     pending: Vec<Glance>,
 }
@@ -166,7 +168,7 @@ struct Followed {
 
 impl State {
     fn new(tree: Tree, eyes: Eyes) -> Self {
-        Self { tree, eyes, followed: BTreeMap::new(), root: None, pending: Vec::new() }
+        Self { tree, eyes, followed: BTreeMap::new(), root: None, is_unarmed: true, pending: Vec::new() }
     }
 
     /// Takes up what was seen, and reads again what may have changed.
@@ -175,21 +177,22 @@ impl State {
     /// The root is not there: why nothing is known.
     fn read(&mut self, wanted: &Wanted, batch: Vec<Glance>, is_resync: bool) -> Result<Vec<(Subject, Told)>, String> {
         self.followed.retain(|subject, followed| wanted.get(subject) == Some(&followed.number));
-        let mut is_structural = self.check_root()?;
+        self.check_root()?;
         for (subject, number) in wanted {
             self.followed.entry(subject.clone()).or_insert_with(|| {
-                is_structural = true;
+                self.is_unarmed = true;
                 Followed { number: *number, dirty: Dirty::whole(), known: Known::default() }
             });
         }
         let pending = std::mem::take(&mut self.pending);
         for glance in pending.into_iter().chain(batch) {
-            is_structural |= self.take(glance);
+            self.is_unarmed |= self.take(glance);
         }
         if is_resync || self.eyes.is_polling() {
             self.all_dirty();
         }
-        if is_structural {
+        // At a resync too: then no gap lasts longer than from one to the next.
+        if std::mem::take(&mut self.is_unarmed) || is_resync {
             self.arm();
         }
         let mut news = Vec::new();
@@ -204,12 +207,17 @@ impl State {
             }
             news.extend(told.map(|told| (subject.clone(), told)));
         }
-        // What is missing counts only while the root is there: a vanished one says nothing of its nodes.
-        self.check_root()?;
+        // What is missing counts only while the root is there: a vanished one says nothing of its nodes, and what was
+        // read while another one took its place is of neither. The next round, soon, reads and says it all anew.
+        if self.check_root()? {
+            self.all_unknown();
+            return Ok(Vec::new());
+        }
         Ok(news)
     }
 
-    /// Looks whether the root is there, and the one that it was. Tells whether everything has to be watched anew.
+    /// Looks whether the root is there, and the one that it was. Tells whether it is another one: then nothing in it
+    /// is watched yet.
     fn check_root(&mut self) -> Result<bool, String> {
         let root = self.tree.check_root().map(|metadata| (metadata.dev(), metadata.ino()));
         if root.as_ref().is_ok_and(|root| Some(root) == self.root.as_ref()) {
@@ -217,13 +225,18 @@ impl State {
         }
         self.eyes.forget(self.tree.root());
         if root.is_err() {
-            for followed in self.followed.values_mut() {
-                (followed.dirty, followed.known) = (Dirty::whole(), Known::default());
-            }
+            self.all_unknown();
         }
         self.all_dirty();
+        self.is_unarmed = true;
         self.root = root.as_ref().ok().copied();
         root.map(|_| true)
+    }
+
+    fn all_unknown(&mut self) {
+        for followed in self.followed.values_mut() {
+            (followed.dirty, followed.known) = (Dirty::whole(), Known::default());
+        }
     }
 
     fn all_dirty(&mut self) {
