@@ -3,6 +3,9 @@
 //! A file is a node, a folder is a node whose own data is in `.data`. Names that begin with a dot or end in `~` are no
 //! nodes, and a file is read when it is closed after writing or renamed into place: editors and `touch` do as they
 //! are used to. Only what is looked at is watched, one folder at a time, and always before it is read.
+//!
+//! Links lead to files anywhere, and to folders within the root. That a link comes, goes or is flipped is seen at once;
+//! what changes behind it is read every second or two, because a folder with two names cannot be watched under both.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -34,6 +37,9 @@ const ROOT_EVERY: Duration = Duration::from_secs(2);
 
 /// The same while it is missing, and after it was replaced in the middle of a reading.
 const MISSING_EVERY: Duration = Duration::from_millis(250);
+
+/// The least time between two readings of what is behind links. Without other events it is [`ROOT_EVERY`].
+const LINKS_EVERY: Duration = Duration::from_secs(1);
 
 /// A directory tree.
 #[derive(Debug)]
@@ -133,7 +139,7 @@ impl Registry for Directory {
             let tried = format!("read {path} in {}", self.root.display());
             let looked = tokio::task::spawn_blocking(move || {
                 tree.check_root()?;
-                Ok(tree.look(&path, if recursive { usize::MAX } else { 1 }))
+                tree.look(&path, if recursive { usize::MAX } else { 1 })
             });
             match looked.await {
                 Ok(looked) => looked.map_err(|why: String| Setback::new(tried, why)),
@@ -153,6 +159,8 @@ struct State {
     root: Option<(u64, u64)>,
     /// Folders that matter may be unwatched.
     is_unarmed: bool,
+    /// When what is behind links was last read.
+    polled: Option<Instant>,
     /// Seen, and not taken up yet.
     pending: Vec<Glance>,
 }
@@ -164,11 +172,14 @@ struct Followed {
     number: u64,
     dirty: Dirty,
     known: Known,
+    /// What is behind links.
+    linked: Dirty,
 }
 
 impl State {
     fn new(tree: Tree, eyes: Eyes) -> Self {
-        Self { tree, eyes, followed: BTreeMap::new(), root: None, is_unarmed: true, pending: Vec::new() }
+        let (followed, pending) = (BTreeMap::new(), Vec::new());
+        Self { tree, eyes, followed, root: None, is_unarmed: true, polled: None, pending }
     }
 
     /// Takes up what was seen, and reads again what may have changed.
@@ -181,7 +192,8 @@ impl State {
         for (subject, number) in wanted {
             self.followed.entry(subject.clone()).or_insert_with(|| {
                 self.is_unarmed = true;
-                Followed { number: *number, dirty: Dirty::whole(), known: Known::default() }
+                let (dirty, known, linked) = (Dirty::whole(), Known::default(), Dirty::default());
+                Followed { number: *number, dirty, known, linked }
             });
         }
         let pending = std::mem::take(&mut self.pending);
@@ -195,6 +207,7 @@ impl State {
         if std::mem::take(&mut self.is_unarmed) || is_resync {
             self.arm();
         }
+        self.poll_links();
         let mut news = Vec::new();
         for (subject, Followed { dirty, known, .. }) in &mut self.followed {
             known.widen(dirty);
@@ -253,8 +266,11 @@ impl State {
                 return true;
             }
             Glance::At(path, event) => (path, event),
+            Glance::Mode(path) if tree::is_mode_news(&path) => (path, Event::Came),
+            Glance::Mode(_) => return false,
         };
-        let is_folder = if event == Event::Went { self.eyes.forget(&path) } else { path.is_dir() };
+        // A link may have come or gone as well, and what was behind it.
+        let is_folder = if event == Event::Went { self.eyes.forget(&path) } else { path.is_dir() || path.is_symlink() };
         if tree::is_own_data(&path) {
             event = Event::Data;
         }
@@ -277,12 +293,26 @@ impl State {
         }
     }
 
+    /// Reads again what is behind links: events say nothing of it.
+    fn poll_links(&mut self) {
+        if self.polled.is_some_and(|polled| polled.elapsed() < LINKS_EVERY) {
+            return;
+        }
+        self.polled = Some(Instant::now());
+        for Followed { dirty, linked, .. } in self.followed.values_mut() {
+            dirty.whole |= linked.whole;
+            dirty.keys.extend(linked.keys.iter().cloned());
+            dirty.members.extend(linked.members.iter().cloned());
+        }
+    }
+
     /// Watches every folder that matters and is not watched yet. What it holds may have changed before that.
     fn arm(&mut self) {
         loop {
             let mut new = Vec::new();
-            for subject in self.followed.keys() {
-                for folder in self.tree.folders(subject) {
+            for (subject, Followed { linked, .. }) in &mut self.followed {
+                *linked = Dirty::default();
+                for folder in self.tree.folders(subject, linked) {
                     if self.eyes.watch(&folder) {
                         new.push(folder);
                     }

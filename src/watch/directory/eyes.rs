@@ -1,6 +1,6 @@
 //! inotify, and what to do without it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,9 @@ use crate::watch::dirty::Event;
 pub enum Glance {
     /// Something may have happened to a file or folder.
     At(PathBuf, Event),
+    /// The mode or owner of a file or folder changed. What that means is found by opening it, which is nothing to do
+    /// on the thread that all events come through.
+    Mode(PathBuf),
     /// Too much happened to say what.
     Lost,
 }
@@ -24,7 +27,8 @@ pub enum Glance {
 #[derive(Debug)]
 pub struct Eyes {
     watcher: Option<RecommendedWatcher>,
-    watched: BTreeSet<PathBuf>,
+    /// Each with the device and inode that it had.
+    watched: BTreeMap<PathBuf, Option<(u64, u64)>>,
 }
 
 impl Eyes {
@@ -37,7 +41,7 @@ impl Eyes {
             }
         });
         let watcher = watcher.inspect_err(warn_polling).ok();
-        Self { watcher, watched: BTreeSet::new() }
+        Self { watcher, watched: BTreeMap::new() }
     }
 
     /// Whether there is no inotify to be had.
@@ -46,15 +50,26 @@ impl Eyes {
     }
 
     /// Watches a folder. Tells whether that is new.
+    ///
+    /// No folder may be watched under two names: inotify has one watch for it then, and its events one of the names.
     pub fn watch(&mut self, folder: &Path) -> bool {
+        // Before it is watched: should it be replaced in between, it is watched once more the next time.
+        let is = fs::metadata(folder).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        match self.watched.get(folder) {
+            Some(was) if *was == is => return false,
+            Some(_) => {
+                self.forget(folder);
+            }
+            None => {}
+        }
         let Some(watcher) = &mut self.watcher else {
             return false;
         };
-        if self.watched.contains(folder) {
-            return false;
-        }
         match watcher.watch(folder, RecursiveMode::NonRecursive) {
-            Ok(()) => self.watched.insert(folder.to_owned()),
+            Ok(()) => {
+                self.watched.insert(folder.to_owned(), is);
+                true
+            }
             Err(error) if is_limit(&error) => {
                 warn_polling(&error);
                 self.watcher = None;
@@ -72,7 +87,7 @@ impl Eyes {
     /// Watches a folder and all below it no more: it is gone, or another one stands in its place. Tells whether it was
     /// watched.
     pub fn forget(&mut self, folder: &Path) -> bool {
-        let gone: Vec<PathBuf> = self.watched.iter().filter(|path| path.starts_with(folder)).cloned().collect();
+        let gone: Vec<PathBuf> = self.watched.keys().filter(|path| path.starts_with(folder)).cloned().collect();
         let was_watched = !gone.is_empty();
         for path in gone {
             if let Some(watcher) = &mut self.watcher {
@@ -112,22 +127,15 @@ fn interpret(event: &notify::Event) -> Vec<Glance> {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
         | EventKind::Create(CreateKind::Folder)
         | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => each(Event::Came),
-        // A new file is read when it is closed; a link to one was never opened.
-        EventKind::Create(_) if event.paths.iter().any(|path| is_link(path)) => each(Event::Came),
+        // A new file is read when it is closed; a link to one was never opened, and neither was a pipe or its like.
+        EventKind::Create(_) if event.paths.iter().any(|path| is_never_closed(path)) => each(Event::Came),
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => each(Event::Went),
-        // Another mode or owner: something may be readable now, or no more. It may also be in the middle of being
-        // written, so a file that can be read is left to its closing.
-        EventKind::Modify(ModifyKind::Metadata(_)) if event.paths.iter().any(|path| is_mode_news(path)) => {
-            each(Event::Came)
-        }
+        EventKind::Modify(ModifyKind::Metadata(_)) => event.paths.iter().cloned().map(Glance::Mode).collect(),
         _ => Vec::new(),
     }
 }
 
-fn is_link(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink() || metadata.nlink() > 1)
-}
-
-fn is_mode_news(path: &Path) -> bool {
-    path.is_dir() || fs::File::open(path).is_err()
+/// Whether what was created is there as a whole already, so that it will not be closed after writing.
+fn is_never_closed(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file() || metadata.nlink() > 1)
 }

@@ -1,11 +1,15 @@
-//! Files and folders as nodes. Everything here may take its time on a slow disk.
+//! Files and folders as nodes. Everything here may take its time on a slow disk, but none may wait for somebody else: a
+//! pipe, a socket or a device is a node whose data cannot be read, and is never opened for waiting.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use nix::fcntl::OFlag;
 
 use crate::node::{NodePath, Subject};
 use crate::sighting::{Bytes, Members, Reading, Seen, View};
@@ -97,39 +101,57 @@ impl Tree {
         Some(if place.is_empty() { "/".to_owned() } else { place })
     }
 
-    /// The folders in which a change may concern a subject: those above its top, and those in it.
-    pub fn folders(&self, subject: &Subject) -> Vec<PathBuf> {
+    /// The folders in which a change may concern a subject: those above its top, and those in it. None that is reached
+    /// through a link, because it has another name already or may get one, and a watched folder may only have one.
+    ///
+    /// What in the subject is behind links is added to `linked`: of that comes no event.
+    pub fn folders(&self, subject: &Subject, linked: &mut Dirty) -> Vec<PathBuf> {
         let mut folders = vec![self.root.clone()];
-        let mut path = self.root.clone();
+        let mut top = self.root.clone();
         for part in subject.top().as_str().split('/').filter(|part| !part.is_empty()) {
-            path.push(part);
-            if !matches!(self.kind(&path), Kind::Folder) {
+            top.push(part);
+            if !is_plain_folder(&top) {
+                linked.whole |= is_linked(&top);
                 return folders;
             }
-            folders.push(path.clone());
+            folders.push(top.clone());
         }
         match subject {
-            Subject::Node(_) => {}
-            Subject::Members(_) => folders.extend(self.folders_in(&path)),
+            Subject::Node(_) => linked.whole |= is_linked(&top),
+            Subject::Members(_) => self.member_folders(&top, None, &mut folders, linked),
             Subject::Keyed { below, .. } => {
-                for key in self.folders_in(&path) {
-                    folders.push(key.clone());
-                    let mut path = key;
-                    let is_whole = below.iter().all(|part| {
-                        path.push(&**part);
-                        let is_folder = matches!(self.kind(&path), Kind::Folder);
-                        if is_folder {
+                for (name, mut path) in self.children(&top) {
+                    let key: Arc<str> = Arc::from(name);
+                    let parts = std::iter::once(None).chain(below.iter().map(Some));
+                    let is_plain = parts.into_iter().all(|part| {
+                        path.extend(part.map(|part| &**part));
+                        let is_plain = is_plain_folder(&path);
+                        if is_plain {
                             folders.push(path.clone());
+                        } else if is_link(&path) {
+                            linked.keys.insert(Arc::clone(&key));
                         }
-                        is_folder
+                        is_plain
                     });
-                    if is_whole {
-                        folders.extend(self.folders_in(&path));
+                    if is_plain {
+                        self.member_folders(&path, Some(&key), &mut folders, linked);
                     }
                 }
             }
         }
         folders
+    }
+
+    /// The folders of members, whose own data may change.
+    fn member_folders(&self, holder: &Path, key: Option<&Arc<str>>, folders: &mut Vec<PathBuf>, linked: &mut Dirty) {
+        for (name, path) in self.children(holder) {
+            if is_linked(&path) {
+                linked.members.insert(Place { key: key.cloned(), name: Arc::from(name) });
+            }
+            if is_plain_folder(&path) {
+                folders.push(path);
+            }
+        }
     }
 
     /// Reads again what is dirty.
@@ -297,27 +319,49 @@ impl Tree {
         Ok(names)
     }
 
-    fn folders_in(&self, folder: &Path) -> Vec<PathBuf> {
-        let paths = self.list(folder).unwrap_or_default().into_iter().map(|name| folder.join(name));
-        paths.filter(|path| matches!(self.kind(path), Kind::Folder)).collect()
+    fn children(&self, folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+        let names = self.list(folder).unwrap_or_default();
+        names.into_iter().map(|name| {
+            let path = folder.join(&name);
+            (name, path)
+        })
     }
 
-    /// A node with its children down to `depth`.
-    pub fn look(&self, path: &NodePath, depth: usize) -> Option<Node> {
-        let data = self.datum(path)?;
-        let children = match self.names(path) {
-            _ if depth == 0 => Ok(Vec::new()),
-            Seen::Absent => Ok(Vec::new()),
-            Seen::Unreadable(why) => Err(why),
-            Seen::Present(names) => {
-                let nodes = names.into_iter().map(|name| {
-                    let node = self.look(&path.child(&name), depth - 1)?;
-                    Some((name, node))
-                });
-                Ok(nodes.flatten().collect())
-            }
+    /// A node with its children down to `depth`. A link is not followed further down, so that there are no circles.
+    ///
+    /// # Errors
+    /// There are more than [`MAX_NODES`] nodes.
+    pub fn look(&self, path: &NodePath, depth: usize) -> Result<Option<Node>, String> {
+        let mut left = MAX_NODES;
+        self.look_within(path, depth, &mut left)
+    }
+
+    fn look_within(&self, path: &NodePath, depth: usize, left: &mut usize) -> Result<Option<Node>, String> {
+        let Some(data) = self.datum(path) else {
+            return Ok(None);
         };
-        Some(Node { data, children })
+        let names = match if depth == 0 { Seen::Absent } else { self.names(path) } {
+            Seen::Absent => Vec::new(),
+            Seen::Unreadable(why) => return Ok(Some(Node { data, children: Err(why) })),
+            Seen::Present(names) => names,
+        };
+        *left = left
+            .checked_sub(names.len())
+            .ok_or_else(|| format!("too large: there are more than {MAX_NODES} nodes; look at a path further down"))?;
+        let (mut children, mut bytes) = (Vec::with_capacity(names.len()), MAX_BYTES);
+        for name in names {
+            let child = path.child(&name);
+            let depth = if is_link(&self.place(&child).0) { 0 } else { depth - 1 };
+            let Some(node) = self.look_within(&child, depth, left)? else {
+                continue;
+            };
+            match bytes.checked_sub(node.data.as_ref().map_or(0, |data| data.len())) {
+                Some(rest) => bytes = rest,
+                None => return Ok(Some(Node { data, children: Err("too large: the children's data".into()) })),
+            }
+            children.push((name, node));
+        }
+        Ok(Some(Node { data, children: Ok(children) }))
     }
 }
 
@@ -331,14 +375,40 @@ fn is_node_name(name: &str) -> bool {
     !name.starts_with('.') && !name.ends_with('~')
 }
 
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+}
+
+/// Whether a node's own data may change without an event: it is a link, or its data is in one.
+fn is_linked(path: &Path) -> bool {
+    is_link(path) || is_link(&path.join(OWN_DATA))
+}
+
+/// Whether a folder stands here by itself, and not through a link.
+fn is_plain_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Whether a change of mode or owner is news: something may be readable now, or no more. A file may also be in the
+/// middle of being written, so one that can be read is left to its closing.
+pub fn is_mode_news(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) || open(path).is_err()
+}
+
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Opens a regular file. Whatever else may have come in its place is not waited for.
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("is no file")) }
 }
 
 fn read(file: &Path) -> io::Result<Bytes> {
     let mut data = Vec::new();
     // One byte more than may be: then it counts as too much.
-    File::open(file)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut data)?;
+    open(file)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut data)?;
     Ok(data.into())
 }
 

@@ -5,13 +5,15 @@ use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rosterd::config::{RegistryConfig, RegistryUrl};
+use rosterd::node::NodePath;
 use tempfile::TempDir;
 
 use super::suite::suite;
-use super::{Mirror, Tree, config};
+use super::{LONG, Mirror, Tree, config};
+use crate::harness::wait::eventually;
 
 /// A folder of its own.
 struct Folder {
@@ -154,6 +156,37 @@ fn a_missing_root_is_away_and_comes_back() {
 }
 
 #[test]
+fn a_root_that_is_replaced_while_it_is_read_is_followed() {
+    let folder = Folder::new();
+    let fill = |root: &Path, round: usize| {
+        for i in 0..400 {
+            let key = root.join(format!("svc/k{}", i % 20));
+            fs::create_dir_all(&key).unwrap();
+            fs::write(key.join(format!("m{i}")), round.to_string()).unwrap();
+        }
+    };
+    fill(&folder.root, 0);
+    let mirror = Mirror::follow(&folder.config(), &["/svc/*", "/svc/k0"]);
+    for round in 1..=60 {
+        let (new, old) = (folder.root.with_file_name("new"), folder.root.with_file_name(format!("old{round}")));
+        fill(&new, round);
+        // All is being read when the root is replaced, each time at another moment of it.
+        sh(&folder.root, "mv svc .svc; mv .svc svc");
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_micros(200) * round.try_into().unwrap() {
+            std::hint::spin_loop();
+        }
+        fs::rename(&folder.root, old).unwrap();
+        fs::rename(new, &folder.root).unwrap();
+        fs::write(folder.at("/svc/k0/touched"), "").unwrap();
+        eventually(LONG, "a new file in the new root", || mirror.line("/svc/k0").contains(" touched="));
+        // Only an event says this one: the reading that found the new root may have found the file above as well.
+        fs::write(folder.at("/svc/k0/touched"), "2").unwrap();
+        eventually(LONG, "a change in the new root", || mirror.line("/svc/k0").contains(" touched=2"));
+    }
+}
+
+#[test]
 fn links_lead_to_files_but_not_out_of_the_tree() {
     let folder = Folder::new();
     let outside = tempfile::tempdir().unwrap();
@@ -181,6 +214,108 @@ fn links_lead_to_files_but_not_out_of_the_tree() {
             at("/svc/nowhere"),
         ),
     );
+}
+
+#[test]
+fn a_pipe_in_the_tree_stops_nothing() {
+    let folder = Folder::new();
+    folder.put("/svc/a", "1");
+    let mirror = Mirror::follow(&folder.config(), &["/svc", "/later", "node /svc/pipe"]);
+    mirror.becomes("/svc", "a=1");
+    sh(&folder.root, "mkfifo svc/pipe; chmod 600 svc/pipe; chmod 644 svc/pipe");
+    let refused = format!("{}: is neither a file nor a folder", folder.at("/svc/pipe").display());
+    mirror.becomes("/svc", &format!("a=1 pipe=!{refused}"));
+    mirror.becomes("node /svc/pipe", &format!("unreadable: {refused}"));
+    // Nothing of it hangs: events come, and new folders are watched.
+    folder.put("/later/b", "1");
+    mirror.becomes("/later", "b=1");
+    folder.put("/later/b", "2");
+    mirror.becomes("/later", "b=2");
+    sh(&folder.root, "rm svc/pipe; printf 1 > svc/pipe");
+    mirror.becomes("/svc", "a=1 pipe=1");
+}
+
+#[test]
+fn two_names_of_one_folder_are_both_followed() {
+    let folder = Folder::new();
+    folder.put("/blue/a", "1");
+    symlink("blue", folder.at("/current")).unwrap();
+    let mirror = Mirror::follow(&folder.config(), &["/blue", "/current", "/blue/*"]);
+    mirror.becomes("/blue", "a=1");
+    mirror.becomes("/current", "a=1");
+    for round in 2..5 {
+        folder.put("/blue/a", &round.to_string());
+        mirror.becomes("/blue", &format!("a={round}"));
+        mirror.becomes("/current", &format!("a={round}"));
+    }
+    fs::remove_file(folder.at("/current")).unwrap();
+    mirror.becomes("/current", "absent");
+    folder.put("/blue/b", "1");
+    let took = mirror.becomes("/blue", "a=4 b=1");
+    assert!(took < Duration::from_secs(1), "its own name is no link: {took:?}");
+    mirror.becomes("/blue/*", "a:() b:()");
+}
+
+#[test]
+fn a_link_to_a_folder_that_is_flipped_is_followed() {
+    let folder = Folder::new();
+    sh(&folder.root, "mkdir -p .r1/in .r2/in keys; printf 1 > .r1/a; printf 2 > .r2/a; printf 3 > .r2/in/b");
+    sh(&folder.root, "ln -s .r1 web; ln -s ../.r1 keys/k; ln -s ../.r1/a keys/file");
+    let mirror = Mirror::follow(&folder.config(), &["/web", "/web/in", "/keys", "/keys/*"]);
+    mirror.becomes("/web", "a=1 in=");
+    mirror.becomes("/web/in", "");
+    mirror.becomes("/keys", "file=1 k=");
+    mirror.becomes("/keys/*", "file:() k:(a=1 in=)");
+    sh(&folder.root, "ln -s .r2 tmp; mv -T tmp web; ln -s ../.r2 tmp; mv -T tmp keys/k");
+    mirror.becomes("/web", "a=2 in=");
+    mirror.becomes("/web/in", "b=3");
+    mirror.becomes("/keys/*", "file:() k:(a=2 in=)");
+    // What is behind a link, which has no events of its own.
+    sh(&folder.root, "printf 4 > .r2/a; printf 5 > .r2/in/b; printf 6 > .r1/a");
+    mirror.becomes("/web", "a=4 in=");
+    mirror.becomes("/web/in", "b=5");
+    mirror.becomes("/keys", "file=6 k=");
+    mirror.becomes("/keys/*", "file:() k:(a=4 in=)");
+    sh(&folder.root, "rm web; mkdir web; printf 7 > web/a");
+    mirror.becomes("/web", "a=7");
+    mirror.becomes("/web/in", "absent");
+}
+
+#[test]
+fn looking_does_not_go_round_in_circles() {
+    let folder = Folder::new();
+    folder.put("/top/x", "1");
+    for i in 0..4 {
+        symlink("..", folder.at(&format!("/top/up{i}"))).unwrap();
+    }
+    let registry = rosterd::watch::open(&folder.config());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let looking = async {
+        let look = registry.look(NodePath::root(), true);
+        tokio::time::timeout(Duration::from_secs(5), look).await
+    };
+    let looked = runtime.block_on(looking);
+    // Before it is looked at, so that a walk without end does not hold the test up.
+    runtime.shutdown_background();
+    let root = looked.expect("it ends").unwrap().unwrap();
+    let top = &root.children.unwrap()[0].1;
+    let children: Vec<_> = top.children.as_ref().unwrap().iter().collect();
+    assert_eq!(children.len(), 5);
+    for (name, child) in children {
+        assert_eq!(child.children, Ok(Vec::new()), "{name}");
+    }
+}
+
+#[test]
+fn looking_at_too_many_nodes_says_so() {
+    let folder = Folder::new();
+    folder.folder("/many");
+    sh(&folder.at("/many"), "seq 100100 | xargs touch");
+    let registry = rosterd::watch::open(&folder.config());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let looked = runtime.block_on(registry.look(NodePath::root(), true));
+    let why = looked.unwrap_err().to_string();
+    assert!(why.contains("too large: there are more than 100000 nodes"), "{why}");
 }
 
 #[test]
