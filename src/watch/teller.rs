@@ -40,13 +40,13 @@ impl Teller {
 
     /// Says what was read of a subject.
     pub async fn told(&self, subject: &Subject, told: Told) {
-        self.set_away(None);
         let subject = subject.clone();
         self.say(match told {
             Told::Reset(view) => News::Reset { subject, view },
             Told::Update(changes) => News::Update { subject, changes },
         })
         .await;
+        self.set_away(None);
     }
 
     /// Whether it is time to say that the registry is not reached.
@@ -62,9 +62,10 @@ impl Teller {
     /// Says that the registry is not reached, once a minute at most.
     pub async fn away(&self, why: String) {
         if self.is_away_due() {
-            tracing::warn!(registry = &*self.registry, why, "registry not reached");
+            self.say(News::Away { why: why.clone() }).await;
+            // Only now: where the queue was full, and the saying was given up for something newer, nothing was said.
             self.set_away(Some(Instant::now()));
-            self.say(News::Away { why }).await;
+            tracing::warn!(registry = &*self.registry, why, "registry not reached");
         }
     }
 
@@ -79,5 +80,29 @@ impl Teller {
 
     fn set_away(&self, said: Option<Instant>) {
         *self.away.lock().unwrap_or_else(PoisonError::into_inner) = said;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_given_up_was_not_said() {
+        let (out, mut news) = mpsc::channel(1);
+        let teller = Teller::new("r".into(), out);
+        teller.away("first".into()).await;
+        assert!(!teller.is_away_due() && !teller.is_home(), "said, though not heard yet");
+        let told = Told::Reset(crate::sighting::View::Members(crate::sighting::Seen::Absent));
+        let subject = Subject::roster("/a").unwrap();
+        let telling = teller.told(&subject, told);
+        assert!(tokio::time::timeout(Duration::from_millis(1), telling).await.is_err(), "no room");
+        assert!(!teller.is_home());
+        teller.set_away(None);
+        assert!(tokio::time::timeout(Duration::from_millis(1), teller.away("second".into())).await.is_err());
+        assert!(teller.is_away_due(), "it is still to be said");
+        assert!(news.recv().await.is_some());
+        teller.away("second".into()).await;
+        assert!(matches!(news.recv().await.unwrap().news, News::Away { why } if why == "second"));
     }
 }
