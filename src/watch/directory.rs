@@ -38,6 +38,9 @@ const ROOT_EVERY: Duration = Duration::from_secs(2);
 /// The same while it is missing, and after it was replaced in the middle of a reading.
 const MISSING_EVERY: Duration = Duration::from_millis(250);
 
+/// How long to wait after something broke that must not, so that what breaks each time costs little.
+const BROKEN_PAUSE: Duration = Duration::from_secs(1);
+
 /// The least time between two readings of what is behind links. Without other events it is [`ROOT_EVERY`].
 const LINKS_EVERY: Duration = Duration::from_secs(1);
 
@@ -46,19 +49,53 @@ const LINKS_EVERY: Duration = Duration::from_secs(1);
 pub struct Directory {
     name: Arc<str>,
     root: PathBuf,
+    /// The next reading panics.
+    #[cfg(test)]
+    breaks: std::sync::atomic::AtomicBool,
 }
 
 impl Directory {
     /// The tree below `root`, which need not exist yet, as the registry `name`.
     pub fn new(name: Arc<str>, root: PathBuf) -> Self {
-        Self { name, root }
+        Self {
+            name,
+            root,
+            #[cfg(test)]
+            breaks: std::sync::atomic::AtomicBool::new(false),
+        }
     }
 
     async fn run(&self, mut subjects: watch::Receiver<Wanted>, teller: Teller, stop: CancellationToken) {
+        loop {
+            let why = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = teller.closed() => return,
+                why = self.follow_on(&mut subjects, &teller) => why,
+            };
+            let pausing = async {
+                teller.away(why).await;
+                sleep(BROKEN_PAUSE).await;
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = teller.closed() => return,
+                () = pausing => {}
+            }
+        }
+    }
+
+    /// Follows until something breaks that must not: what. All has to begin anew then.
+    async fn follow_on(&self, subjects: &mut watch::Receiver<Wanted>, teller: &Teller) -> String {
         let (glances, mut seen) = mpsc::unbounded_channel();
         let mut state = State::new(Tree::new(self.root.clone()), Eyes::open(glances));
         let mut resync = Instant::now() + RESYNC;
         loop {
+            // Without inotify nobody speaks; with it, its thread has ended.
+            if seen.is_closed() && !state.eyes.is_polling() {
+                return format!("dir:{}: watching came to a sudden end, and begins anew", self.root.display());
+            }
             let mut batch = Vec::new();
             while let Ok(glance) = seen.try_recv() {
                 batch.push(glance);
@@ -68,45 +105,36 @@ impl Directory {
                 resync = Instant::now() + RESYNC.mul_f64(fastrand::f64().mul_add(0.2, 0.9));
             }
             let wanted = subjects.borrow_and_update().clone();
+            #[cfg(test)]
+            let breaks = self.breaks.swap(false, std::sync::atomic::Ordering::Relaxed);
             let reading = tokio::task::spawn_blocking(move || {
+                #[cfg(test)]
+                assert!(!breaks, "this test wants it");
                 let read = state.read(&wanted, batch, is_resync);
                 (state, read)
             });
-            let done = tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = teller.closed() => return,
-                done = reading => done,
+            let read;
+            (state, read) = match reading.await {
+                Ok(done) => done,
+                Err(error) => {
+                    let root = self.root.display();
+                    return format!("dir:{root}: reading came to a sudden end, and begins anew: {error}");
+                }
             };
-            let Ok((back, read)) = done else {
-                tracing::error!(registry = &*self.name, "reading a directory registry came to a sudden end");
-                return;
-            };
-            state = back;
             let every = if read.is_err() || state.is_unarmed { MISSING_EVERY } else { ROOT_EVERY };
-            let telling = async {
-                match read {
-                    Ok(news) => {
-                        for (subject, told) in news {
-                            teller.told(&subject, told).await;
-                        }
+            match read {
+                Ok(news) => {
+                    for (subject, told) in news {
+                        teller.told(&subject, told).await;
                     }
-                    Err(why) => teller.away(why).await,
                 }
-            };
-            let next = async {
-                tokio::select! {
-                    Some(glance) = seen.recv() => Some(glance),
-                    () = changed(&mut subjects) => None,
-                    () = sleep(every) => None,
-                    () = sleep_until(resync) => None,
-                }
-            };
+                Err(why) => teller.away(why).await,
+            }
             let glance = tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = teller.closed() => return,
-                glance = async { telling.await; next.await } => glance,
+                Some(glance) = seen.recv() => Some(glance),
+                () = changed(subjects) => None,
+                () = sleep(every) => None,
+                () = sleep_until(resync) => None,
             };
             state.pending.extend(glance);
         }
@@ -327,5 +355,35 @@ impl State {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::sighting::{News, Seen, View};
+
+    #[tokio::test]
+    async fn a_reading_that_breaks_is_said_and_begun_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Arc::new(Directory::new("r".into(), root.path().to_owned()));
+        let subject = Subject::roster("/svc").unwrap();
+        let (_subjects, wanted) = watch::channel([(subject, 0)].into());
+        let (out, mut news) = mpsc::channel(8);
+        let stop = CancellationToken::new();
+        let following = tokio::spawn(Arc::clone(&directory).follow(wanted, out, stop.clone()));
+        assert!(matches!(news.recv().await.unwrap().news, News::Reset { .. }));
+        directory.breaks.store(true, Ordering::Relaxed);
+        std::fs::create_dir(root.path().join("svc")).unwrap();
+        let News::Away { why } = news.recv().await.unwrap().news else { panic!("not away") };
+        assert!(why.contains("reading came to a sudden end"), "{why}");
+        let News::Reset { view, .. } = news.recv().await.unwrap().news else { panic!("not said anew") };
+        assert_eq!(view, View::Members(Seen::Present([].into())));
+        std::fs::write(root.path().join("svc/a"), "").unwrap();
+        assert!(matches!(news.recv().await.unwrap().news, News::Update { .. }), "it is watched anew");
+        stop.cancel();
+        following.await.unwrap();
     }
 }

@@ -18,7 +18,7 @@ use crate::watch::dirty::{Dirty, Event};
 use crate::watch::known::{Known, Told};
 use crate::watch::teller::Teller;
 
-use super::oneshot::Oneshots;
+use super::oneshot::{Fired, Oneshots};
 use super::reader::Reader;
 use super::session::{Session, Trouble};
 
@@ -139,7 +139,7 @@ fn resync_at() -> Instant {
 /// Where events come from.
 enum Events {
     Recursive(PersistentWatcher),
-    Oneshot(mpsc::UnboundedReceiver<WatchedEvent>),
+    Oneshot(mpsc::UnboundedReceiver<Fired>),
 }
 
 impl Events {
@@ -148,7 +148,10 @@ impl Events {
         loop {
             let event = match self {
                 Self::Recursive(watcher) => watcher.changed().await,
-                Self::Oneshot(fired) => fired.recv().await.ok_or(Trouble::Lost)?,
+                Self::Oneshot(fired) => {
+                    let fired = fired.recv().await.ok_or(Trouble::Lost)?;
+                    fired.ok_or_else(|| Trouble::Over("a watch came to a sudden end".into()))?
+                }
             };
             if event.event_type != EventType::Session {
                 return Ok(event);
