@@ -28,19 +28,27 @@ const PACE: Duration = Duration::from_millis(10);
 /// The same while the subject is too large, or refused.
 const PACE_UNREADABLE: Duration = Duration::from_secs(1);
 
-/// How long until a subject that cannot be watched is tried again.
-const REFUSED: Duration = Duration::from_secs(30);
+/// How long until a subject that cannot be watched or read is tried again: soon, as for a server that is throttled, and
+/// after that twice as long each time up to the most.
+const REFUSED_FIRST: Duration = Duration::from_secs(1);
+const REFUSED_MOST: Duration = Duration::from_secs(30);
 
 /// Follows `subject` until there is trouble with the session.
 pub async fn follow(session: &Session, subject: Subject, teller: &Teller, oneshot: bool) -> Trouble {
+    let mut pause = REFUSED_FIRST;
     loop {
+        let began = Instant::now();
         let Err(trouble) = watched(session, &subject, teller, oneshot).await;
         let Trouble::Refused(why) = trouble else {
             return trouble;
         };
         // Other subjects of the session are none the worse for it.
         teller.told(&subject, Told::Reset(unreadable(&subject, &why))).await;
-        sleep(REFUSED).await;
+        if began.elapsed() > REFUSED_MOST {
+            pause = REFUSED_FIRST;
+        }
+        sleep(pause.mul_f64(fastrand::f64().mul_add(0.5, 0.5))).await;
+        pause = (pause * 2).min(REFUSED_MOST);
     }
 }
 

@@ -35,6 +35,9 @@ const GROWTH: usize = 8;
 /// Servers refuse requests over 1 MiB (`jute.maxbuffer`).
 const REQUEST_BYTES: usize = 512 * 1024;
 
+/// The node at the root of every ensemble in which it keeps its own things: nobody's member.
+const OWN: &str = "zookeeper";
+
 /// A node's list of children.
 pub enum Listing {
     /// There is no such node.
@@ -65,7 +68,11 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// There is no answer: nothing is known of the subject.
-    pub async fn reread(&self, subject: &Subject, dirty: Dirty) -> Result<Reread, Trouble> {
+    pub async fn reread(&self, subject: &Subject, mut dirty: Dirty) -> Result<Reread, Trouble> {
+        if self.session.is_at_root() && subject.top().is_root() {
+            dirty.keys.remove(OWN);
+            dirty.members.retain(|place| place.key.as_deref().unwrap_or(&place.name) != OWN);
+        }
         if dirty.whole {
             return Ok(Reread::Whole(self.whole(subject).await?));
         }
@@ -106,7 +113,7 @@ impl<'a> Reader<'a> {
         if let Some(oneshots) = self.oneshots
             && let Err(error) = self.watch_existence(oneshots, path).await?
         {
-            return Ok(Seen::Unreadable(refusal(&error)));
+            return Ok(Seen::Unreadable(fact(&error)?));
         }
         let mut data = self.data(vec![path.clone()], usize::MAX).await?.unwrap_or_default();
         match data.pop().flatten() {
@@ -119,11 +126,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Lists the node at the top of a subject. Absent only counts where the chroot is there.
+    /// Lists the node at the top of a subject, without the ensemble's own child. Absent only counts where the chroot is there.
     async fn top(&self, path: &NodePath) -> Result<Listing, Trouble> {
-        let listing = self.list(path).await?;
-        if matches!(listing, Listing::Absent) {
-            self.session.check_chroot().await?;
+        let mut listing = self.list(path).await?;
+        match &mut listing {
+            Listing::Absent => self.session.check_chroot().await?,
+            Listing::Names(names) if self.session.is_at_root() && path.is_root() => names.retain(|name| name != OWN),
+            Listing::Names(_) | Listing::Unreadable(_) => {}
         }
         Ok(listing)
     }
@@ -203,7 +212,10 @@ impl<'a> Reader<'a> {
     }
 
     async fn exists(&self, path: &NodePath) -> Result<bool, Trouble> {
-        Ok(!matches!(self.session.ask(self.client().check_stat(path.as_str())).await?, Ok(None)))
+        match self.session.ask(self.client().check_stat(path.as_str())).await? {
+            Ok(stat) => Ok(stat.is_some()),
+            Err(error) => fact(&error).map(|_| true),
+        }
     }
 
     /// Lists a node's children, unless there are too many to take.
@@ -216,7 +228,7 @@ impl<'a> Reader<'a> {
             None => self.session.ask(self.client().check_stat(path.as_str())).await?,
         };
         match stat {
-            Err(error) => return Ok(Listing::Unreadable(refusal(&error))),
+            Err(error) => return Ok(Listing::Unreadable(fact(&error)?)),
             Ok(None) => return Ok(Listing::Absent),
             Ok(Some(stat)) => {
                 let children = usize::try_from(stat.num_children).unwrap_or(0);
@@ -239,7 +251,7 @@ impl<'a> Reader<'a> {
         Ok(match names {
             Ok(names) => Listing::Names(names),
             Err(Error::NoNode) => Listing::Absent,
-            Err(error) => Listing::Unreadable(refusal(&error)),
+            Err(error) => Listing::Unreadable(fact(&error)?),
         })
     }
 
@@ -295,21 +307,17 @@ impl<'a> Reader<'a> {
         let mut reader = self.client().new_multi_reader();
         // A name that the client itself refuses is not sent, so answers are matched to what was.
         let asked: Vec<Result<(), Error>> = paths.iter().map(|path| reader.add_get_data(path.as_str())).collect();
-        let answers = match self.session.ask(reader.commit()).await? {
-            Ok(answers) => answers,
-            Err(error) => return Ok(paths.iter().map(|_| Some(Err(refusal(&error)))).collect()),
-        };
+        let answers = self.session.ask(reader.commit()).await?.map_err(|error| refused(&error))?;
         let mut answers = answers.into_iter();
         let readings = asked.into_iter().map(|asked| match asked {
-            Err(error) => Some(Err(refusal(&error))),
+            Err(error) => reading(Err(error)),
             Ok(()) => match answers.next() {
-                Some(MultiReadResult::Data { data, .. }) => Some(Ok(Bytes::from(data))),
-                Some(MultiReadResult::Error { err: Error::NoNode }) => None,
-                Some(MultiReadResult::Error { err }) => Some(Err(refusal(&err))),
-                _ => Some(Err(Arc::from("the server gave no answer for it"))),
+                Some(MultiReadResult::Data { data, .. }) => reading(Ok(data)),
+                Some(MultiReadResult::Error { err }) => reading(Err(err)),
+                _ => Err(Trouble::Refused("the server gave fewer answers than it was asked for".into())),
             },
         });
-        Ok(readings.collect())
+        readings.collect()
     }
 
     async fn data_watched(&self, oneshots: &Oneshots, paths: &[NodePath]) -> Result<Data, Trouble> {
@@ -330,11 +338,7 @@ impl<'a> Reader<'a> {
                 data
             })
         };
-        Ok(match answer {
-            Ok(data) => Some(Ok(Bytes::from(data))),
-            Err(Error::NoNode) => None,
-            Err(error) => Some(Err(refusal(&error))),
-        })
+        reading(answer)
     }
 
     fn client(&self) -> &'a Client {
@@ -358,10 +362,58 @@ fn too_much(path: &NodePath) -> Arc<str> {
     format!("too large: the data of the nodes under {path} is over {} MiB", MAX_BYTES / 1024 / 1024).into()
 }
 
-/// A server's refusal in words.
-pub fn refusal(error: &Error) -> Arc<str> {
+/// What the answer for one node says of it; `None` when it is not there.
+///
+/// # Errors
+/// It says nothing of the node: see [`fact`].
+fn reading(answer: Result<Vec<u8>, Error>) -> Result<Option<Reading>, Trouble> {
+    match answer {
+        Ok(data) => Ok(Some(Ok(Bytes::from(data)))),
+        Err(Error::NoNode) => Ok(None),
+        Err(error) => Ok(Some(Err(fact(&error)?))),
+    }
+}
+
+/// Why a node cannot be read, in words: this session may not, or the client does not take its name.
+///
+/// # Errors
+/// Any other refusal says something of the server at this moment (it is throttled, it could not write its answer) and
+/// nothing of the node. It is tried again soon, and nobody takes the node for a broken one.
+pub fn fact(error: &Error) -> Result<Arc<str>, Trouble> {
     match error {
-        Error::NoAuth => "no permission: the node's ACL gives this session no read".into(),
-        error => Arc::from(error.to_string()),
+        Error::NoAuth => Ok("no permission: the node's ACL gives this session no read".into()),
+        Error::BadArguments(why) => Ok(format!("its name cannot be asked for: {why}").into()),
+        error => Err(refused(error)),
+    }
+}
+
+fn refused(error: &Error) -> Trouble {
+    Trouble::Refused(format!("the server refused the reading: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_facts_about_a_node_are_booked_on_it() {
+        assert_eq!(reading(Ok(b"x".to_vec())), Ok(Some(Ok(Bytes::from(&b"x"[..])))));
+        assert_eq!(reading(Err(Error::NoNode)), Ok(None));
+        let why = "no permission: the node's ACL gives this session no read";
+        assert_eq!(reading(Err(Error::NoAuth)), Ok(Some(Err(why.into()))));
+        assert_eq!(
+            reading(Err(Error::BadArguments(&"no path"))),
+            Ok(Some(Err("its name cannot be asked for: no path".into())))
+        );
+        for error in [
+            Error::Throttled,
+            Error::MarshallingError,
+            Error::RuntimeInconsistent,
+            Error::QuotaExceeded,
+            Error::UnexpectedErrorCode(-999),
+        ] {
+            let why = format!("the server refused the reading: {error}");
+            assert_eq!(reading(Err(error)), Err(Trouble::Refused(why)));
+        }
     }
 }

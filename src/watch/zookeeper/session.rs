@@ -11,6 +11,8 @@ use zookeeper_client::{Client, Error, SessionState, StateWatcher, TlsOptions};
 use crate::config::{RegistryConfig, RegistryUrl, TlsFiles};
 use crate::node::NodePath;
 
+use super::reader::fact;
+
 /// How long a session may take to close before it is left to expire.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -80,6 +82,11 @@ impl Session {
         &self.client
     }
 
+    /// Whether its `/` is the ensemble's own, and not a chroot.
+    pub fn is_at_root(&self) -> bool {
+        self.chroot.is_none()
+    }
+
     /// The session's states from now on.
     pub fn states(&self) -> StateWatcher {
         self.client.state_watcher()
@@ -121,7 +128,9 @@ impl Session {
                 "the chroot {chroot} does not exist on {}; create it, or correct the registry's url",
                 self.url
             ))),
-            Ok(Some(_)) | Err(_) => Ok(()),
+            Ok(Some(_)) => Ok(()),
+            // Then it is there. Any other refusal says nothing of it.
+            Err(error) => fact(&error).map(|_| ()),
         }
     }
 

@@ -128,6 +128,32 @@ fn a_protected_path_is_read_with_credentials_and_unreadable_without() {
 }
 
 #[test]
+fn the_ensembles_own_node_is_no_member() {
+    let server = ZooKeeper::one();
+    let client = server.client("");
+    client.put("/a/m", b"1");
+    for watches in [Watches::Auto, Watches::Oneshot] {
+        let config = RegistryConfig { watches, ..config(zookeeper_url(server.servers(), "")) };
+        let mirror = Mirror::follow(&config, &["/", "/*", "/*/m", "/zookeeper"]);
+        mirror.becomes("/*", "a:(m=1)");
+        mirror.becomes("/*/m", "a:()");
+        mirror.becomes("/", "a=");
+        // Still to be had by its name, and in a chroot it is a node like any other.
+        eventually(LONG, "its children", || mirror.line("/zookeeper").contains("quota="));
+        client.put("/zookeeper/quota/x", b"1");
+        client.put("/b/m", b"1");
+        mirror.becomes("/*", "a:(m=1) b:(m=1)");
+        mirror.becomes("/", "a= b=");
+        client.remove("/zookeeper/quota/x");
+        client.remove("/b");
+        mirror.becomes("/*", "a:(m=1)");
+    }
+    client.put("/a/zookeeper/m", b"1");
+    let mirror = Mirror::follow(&config(zookeeper_url(server.servers(), "/a")), &["/*"]);
+    mirror.becomes("/*", "m:() zookeeper:(m=1)");
+}
+
+#[test]
 fn five_thousand_members_are_read_fast() {
     let tree = Chroot::new(Watches::Auto);
     tree.folder("/big");
