@@ -18,9 +18,9 @@ use super::value::Value;
 use super::{AboveMax, Bounds, Guard, KeyConfig, KeyFormat, Pick, RosterConfig, Wait, scalar};
 
 /// What templates have under these names already, and words that Tera reads as something else than a name.
-const RESERVED: [&str; 16] = [
-    "rosters", "host", "vars", "and", "or", "not", "in", "is", "if", "else", "for", "true", "false", "none", "loop",
-    "body",
+const RESERVED: [&str; 20] = [
+    "rosters", "host", "vars", "and", "or", "not", "in", "is", "if", "else", "for", "true", "True", "false", "False",
+    "none", "None", "null", "loop", "body",
 ];
 
 /// What an example of a path looks like.

@@ -254,6 +254,16 @@ format = "ini"
 }
 
 #[test]
+fn words_of_the_template_language_name_nothing() {
+    for word in ["true", "True", "false", "False", "none", "None", "null", "not", "loop", "body"] {
+        for table in ["roster", "key"] {
+            let said = told(&format!("[[{table}]]\npath = \"/services/{word}\"\n"));
+            assert!(said.contains(&format!("{word:?} has a meaning of its own in templates")), "{said}");
+        }
+    }
+}
+
+#[test]
 fn names_are_taken_once() {
     insta::assert_snapshot!(Home::new(&[
         ("rosterd.toml", "registry.url = \"zk://a\"\n[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/x/a\"\n"),
