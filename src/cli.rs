@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
 use crate::error::{Exit, Fatal};
-use crate::host::Host;
+use crate::host;
 use crate::log;
 use crate::once::{self, Pass};
 use crate::perform::{Manner, Write};
@@ -194,7 +194,7 @@ async fn execute(cli: Cli) -> Result<Exit, Fatal> {
 }
 
 fn load(source: &Source) -> Result<Setup, Fatal> {
-    Setup::load(source).map_err(|problems| wrong_config(&problems))
+    Setup::load(source, None).map_err(|problems| wrong_config(&problems))
 }
 
 fn wrong_config(problems: &Problems) -> Fatal {
@@ -243,7 +243,7 @@ impl Global {
             return Err(Fatal::new(Exit::Config, message));
         }
         let registry = self.registry.clone();
-        let overrides = Overrides { registry, env: setup::environment(), host_name: Host::resolve(false).name };
+        let overrides = Overrides { registry, env: setup::environment(), host_name: host::name() };
         let loaded = config::load(&file, &overrides).map_err(|problems| wrong_config(&problems))?;
         let first = loaded.config.registries.into_iter().next();
         first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} names no registry", file.display())))

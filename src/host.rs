@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -20,19 +20,63 @@ pub struct Host {
     pub ip: IpAddr,
 }
 
-impl Host {
-    /// Asks the system. The full name costs a question to the resolver, 2 s at most, so `fqdn` is the name as it is
-    /// unless `need_fqdn`, and also where the resolver knows no better.
+/// This host as far as it was found out. What was found stays, whatever the resolver or the routes say later: files must
+/// not change while nothing has changed but the weather. Clones share the full name.
+#[derive(Debug, Clone)]
+pub struct ThisHost {
+    /// As `hostname` prints it.
+    pub name: String,
+    ip: Option<IpAddr>,
+    /// Empty until it is wanted: it costs a question to the resolver, 2 s at most.
+    fqdn: Arc<OnceLock<Option<String>>>,
+}
+
+impl ThisHost {
+    /// Asks the system for everything but the full name.
     #[must_use]
-    pub fn resolve(need_fqdn: bool) -> Self {
-        let name = nix::unistd::gethostname()
-            .ok()
-            .and_then(|name| name.into_string().ok())
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| "localhost".to_owned());
-        let fqdn = if need_fqdn { resolve_fqdn(&name).unwrap_or_else(|| name.clone()) } else { name.clone() };
-        Self { name, fqdn, ip: outward().or_else(first_interface).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) }
+    pub fn find() -> Self {
+        Self { name: name(), ip: outward().or_else(first_interface), fqdn: Arc::default() }
     }
+
+    /// The same host, with another try at what could not be found out so far.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let failed = matches!(self.fqdn.get(), Some(None));
+        Self {
+            name: self.name.clone(),
+            ip: self.ip.or_else(outward).or_else(first_interface),
+            fqdn: if failed { Arc::default() } else { Arc::clone(&self.fqdn) },
+        }
+    }
+
+    /// The host with its full name, which the resolver is asked for at the first call. It is the name as it is where
+    /// the resolver knows no better.
+    #[must_use]
+    pub fn full(&self) -> Host {
+        let fqdn = self.fqdn.get_or_init(|| resolve_fqdn(&self.name));
+        Host { fqdn: fqdn.clone().unwrap_or_else(|| self.name.clone()), ..self.short() }
+    }
+
+    /// The host without asking for its full name: that is the name as it is here.
+    #[must_use]
+    pub fn short(&self) -> Host {
+        let ip = self.ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        Host { name: self.name.clone(), fqdn: self.name.clone(), ip }
+    }
+}
+
+impl From<Host> for ThisHost {
+    /// A host of which everything is known.
+    fn from(host: Host) -> Self {
+        Self { name: host.name, ip: Some(host.ip), fqdn: Arc::new(OnceLock::from(Some(host.fqdn))) }
+    }
+}
+
+/// This host's name, as `hostname` prints it.
+#[must_use]
+pub fn name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// The full name, or nothing when the resolver fails or takes too long. It cannot be cancelled, so it has a thread
@@ -135,9 +179,26 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_name_and_an_address() {
-        let host = Host::resolve(false);
+        let host = ThisHost::find();
         assert!(!host.name.is_empty());
-        assert_eq!(host.fqdn, host.name);
-        assert!(!host.ip.is_unspecified());
+        assert_eq!(host.short().fqdn, host.name);
+        assert!(!host.short().ip.is_unspecified());
+        assert!(host.fqdn.get().is_none(), "nobody has asked the resolver");
+    }
+
+    #[test]
+    fn what_was_found_stays_and_what_was_not_is_tried_again() {
+        let known = Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [192, 0, 2, 9].into() };
+        let host = ThisHost::from(known.clone());
+        assert_eq!(host.full(), known);
+        assert_eq!(host.again().full(), known);
+        let lost = ThisHost { name: "h1".into(), ip: None, fqdn: Arc::new(OnceLock::from(None)) };
+        let short = Host { name: "h1".into(), fqdn: "h1".into(), ip: [127, 0, 0, 1].into() };
+        assert_eq!(lost.full(), short);
+        assert!(lost.again().fqdn.get().is_none(), "the resolver is asked once more");
+        let unasked = ThisHost { name: "h1".into(), ip: None, fqdn: Arc::default() };
+        let later = unasked.again();
+        later.fqdn.set(Some("h1.example.com".into())).unwrap();
+        assert_eq!(unasked.full().fqdn, "h1.example.com", "clones share what one of them finds out");
     }
 }

@@ -52,7 +52,7 @@ impl Loader {
         let (source, setup) = (self.source.clone(), Arc::clone(setup));
         self.loading = Some(tokio::task::spawn_blocking(move || match load {
             Load::Templates => Loaded::Templates(setup.reload_templates()),
-            Load::Everything => Loaded::Everything(Setup::load(&source).map(Box::new)),
+            Load::Everything => Loaded::Everything(Setup::load(&source, Some(&setup.host)).map(Box::new)),
         }));
     }
 

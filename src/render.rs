@@ -76,6 +76,7 @@ struct Entry {
     tera: Tera,
     name: String,
     needs: Needs,
+    uses_fqdn: bool,
     digest: u64,
     files: BTreeMap<String, Arc<Source>>,
 }
@@ -112,14 +113,23 @@ impl Library {
             problems.sort_by(|a, b| (&a.file, a.span.start).cmp(&(&b.file, b.span.start)));
             return Err(Problems(problems));
         }
-        let Host { name, fqdn, ip } = globals.host;
-        let host = [("name", name), ("fqdn", fqdn), ("ip", ip.to_string())];
         Ok(Self {
             entries,
-            host: tera::Value::from(BTreeMap::from(host)),
+            host: host_value(globals.host),
             vars: value::object(&globals.vars),
             values: Values::default(),
         })
+    }
+
+    /// Whether a template shows `host.fqdn`, or may do so because it takes `host` as a whole.
+    pub fn uses_fqdn(&self) -> bool {
+        self.entries.values().any(|entry| entry.uses_fqdn)
+    }
+
+    /// The same templates with another `host`.
+    #[must_use]
+    pub fn on(self, host: Host) -> Self {
+        Self { host: host_value(host), ..self }
     }
 
     /// What a template is rendered from; everything for one that was not loaded.
@@ -178,6 +188,12 @@ impl Library {
     }
 }
 
+/// `host` as templates see it.
+fn host_value(host: Host) -> tera::Value {
+    let Host { name, fqdn, ip } = host;
+    tera::Value::from(BTreeMap::from([("name", name), ("fqdn", fqdn), ("ip", ip.to_string())]))
+}
+
 impl fmt::Debug for Library {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.entries.keys()).finish()
@@ -194,7 +210,14 @@ fn entry(template: &TemplateConfig, sources: &mut Sources, known: &Known<'_>) ->
         return Err(error::at_load(&error, &vetted.files, &source));
     }
     let digest = digest(vetted.files.values());
-    Ok(Entry { tera, name: source.name.clone(), needs: vetted.needs, digest, files: vetted.files })
+    Ok(Entry {
+        tera,
+        name: source.name.clone(),
+        needs: vetted.needs,
+        uses_fqdn: vetted.uses_fqdn,
+        digest,
+        files: vetted.files,
+    })
 }
 
 /// The file that `src` names. The problem has no place in the configuration: only the template is known here.

@@ -1,12 +1,12 @@
 //! From files to a plan: the configuration and its templates, loaded and vetted together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::{self, Config, Overrides, Problems, Refused};
 use crate::decide::{Followed, Needs, Plan, TemplatePlan};
-use crate::host::Host;
+use crate::host::{Host, ThisHost};
 use crate::render::{Globals, Library};
 
 /// What a command line says about the configuration.
@@ -28,7 +28,7 @@ pub struct Setup {
     /// The templates.
     pub library: Arc<Library>,
     /// This host.
-    pub host: Host,
+    pub host: ThisHost,
     /// What is odd but not wrong.
     pub warnings: Vec<String>,
     /// Whether there is a configuration file, and so a state directory that is this agent's own.
@@ -36,25 +36,23 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Loads everything, or says everything that is wrong.
+    /// Loads everything, or says everything that is wrong. `known` is this host as an earlier load of this process found
+    /// it, and stays as it is.
     ///
     /// # Errors
     /// Every problem of every file, each at its place.
-    pub fn load(source: &Source) -> Result<Self, Problems> {
-        let mut host = Host::resolve(false);
+    pub fn load(source: &Source, known: Option<&ThisHost>) -> Result<Self, Problems> {
+        let host = known.map_or_else(ThisHost::find, ThisHost::again);
         let overrides =
             Overrides { registry: source.registry.clone(), env: environment(), host_name: host.name.clone() };
         let (mut config, warnings) = match &source.file {
             Some(file) => match config::read(file, &overrides) {
                 Ok(loaded) => (loaded.config, loaded.warnings),
-                Err(refused) => return Err(with_templates(refused, host)),
+                Err(refused) => return Err(with_templates(refused, host.short())),
             },
             None => (Config::without_file(&overrides)?, Vec::new()),
         };
         config.add_flag_templates(&source.templates)?;
-        if mentions_fqdn(&config) {
-            host = Host::resolve(true);
-        }
         let library = load_library(&config, &host)?;
         Ok(Self { config, library: Arc::new(library), host, warnings, stateful: source.file.is_some() })
     }
@@ -128,16 +126,10 @@ fn with_templates(refused: Refused, host: Host) -> Problems {
     problems
 }
 
-fn load_library(config: &Config, host: &Host) -> Result<Library, Problems> {
-    Library::load(&config.templates, &config.agent.template_dir, Globals::new(config, host.clone()))
-}
-
-/// Whether the full host name is wanted: it costs a question to the resolver.
-fn mentions_fqdn(config: &Config) -> bool {
-    let mentions = |file: &Path| std::fs::read(file).is_ok_and(|text| text.windows(4).any(|word| word == b"fqdn"));
-    let sources = config.templates.iter().map(|template| config.agent.template_dir.join(&template.src));
-    let included = std::fs::read_dir(&config.agent.template_dir).into_iter().flatten().flatten();
-    sources.chain(included.map(|entry| entry.path())).any(|file| mentions(&file))
+fn load_library(config: &Config, host: &ThisHost) -> Result<Library, Problems> {
+    let globals = Globals::new(config, host.short());
+    let library = Library::load(&config.templates, &config.agent.template_dir, globals)?;
+    Ok(if library.uses_fqdn() { library.on(host.full()) } else { library })
 }
 
 /// What `{{ env.X }}` may name: what is not UTF-8 cannot stand in a configuration.
@@ -145,4 +137,38 @@ pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    use crate::decide::Snapshot;
+
+    #[test]
+    fn this_host_stays_the_same_over_loads_and_edits() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let file = |name: &str, text: &str| {
+            fs::create_dir_all(dir.path().join("templates/deep")).unwrap();
+            fs::write(dir.path().join(name), text).unwrap();
+        };
+        let template = "[[template]]\nsrc = \"t\"\ndest = \"/nowhere/t\"\n";
+        file("rosterd.toml", &format!("registry.url = \"zk://127.0.0.1:1\"\n{template}"));
+        file("templates/t", "{{ host.name }} {{ host.ip }}{% include 'deep/line' %}");
+        file("templates/deep/line", "\n");
+        let source = Source { file: Some(dir.path().join("rosterd.toml")), registry: None, templates: vec![] };
+        let known = Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [192, 0, 2, 9].into() };
+        let setup = Setup::load(&source, Some(&ThisHost::from(known))).unwrap();
+        let shown = |library: &Library| {
+            String::from_utf8(library.render(Path::new("t"), &Snapshot::default()).unwrap()).unwrap()
+        };
+        assert_eq!(shown(&setup.library), "h1 192.0.2.9\n");
+        file("templates/deep/line", " {{ host.fqdn }}\n");
+        let edited = setup.reload_templates().unwrap().unwrap();
+        assert_eq!(shown(&edited), "h1 192.0.2.9 h1.example.com\n");
+        let again = Setup::load(&source, Some(&setup.host)).unwrap();
+        assert_eq!(shown(&again.library), shown(&edited));
+    }
 }

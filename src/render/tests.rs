@@ -297,6 +297,35 @@ fn needs_are_what_a_template_and_its_files_name() {
     }
 }
 
+#[test]
+fn the_full_host_name_is_asked_for_only_where_it_is_shown() {
+    let cases = [
+        ("{{ host.fqdn }}", true),
+        ("{{ host['fqdn'] }}", true),
+        ("{{ host | json }}", true),
+        ("{% set key = 'fqdn' %}{{ host[key] }}", true),
+        ("{% include 'deep/er/line' %}", true),
+        ("{{ <whole /> }}", true),
+        ("{% if vars.zone %}{% set host = web[0] %}{% endif %}{{ host.fqdn }}", true),
+        ("{{ host.name }} {{ host.ip }} fqdn {# host.fqdn #}{{ 'host.fqdn' }}", false),
+        ("{{ <server host='fqdn' /> }}", false),
+        ("{% for m in web %}{{ m.host }}{{ m.fqdn | default(value='') }}{% endfor %}", false),
+    ];
+    let more = [
+        ("deep/er/line", "{{ host.fqdn }}"),
+        ("unused", "{{ host.fqdn }}"),
+        (
+            "lib",
+            "{% component server(host) %}{{ host }}{% endcomponent %}{% component whole(@host) %}{% endcomponent %}",
+        ),
+    ];
+    for (text, uses) in cases {
+        let mut files = vec![("t", text)];
+        files.extend(more);
+        assert_eq!(load(&dir(&files), &["t"]).unwrap().uses_fqdn(), uses, "{text}");
+    }
+}
+
 /// Tera tells the free names of a template without their places, which is enough to check the scanner with.
 #[test]
 fn tera_finds_the_same_names() {

@@ -25,6 +25,13 @@ pub struct Name {
     pub guarded: bool,
 }
 
+impl Name {
+    /// Whether it is `host.fqdn`, or `host` as a whole.
+    pub fn is_fqdn(&self) -> bool {
+        self.word.text == "host" && self.fields.first().is_none_or(|field| field.text == "fqdn")
+    }
+}
+
 /// Another template, or a component, and the names that have local values at that point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {

@@ -23,6 +23,8 @@ pub struct Vetted {
     pub files: BTreeMap<String, Arc<Source>>,
     /// What it is rendered from.
     pub needs: Needs,
+    /// Whether it shows the host's full name, or may do so.
+    pub uses_fqdn: bool,
 }
 
 /// Vets one template.
@@ -38,6 +40,7 @@ pub fn vet(entry: &Arc<Source>, sources: &mut Sources, known: &Known<'_>) -> Res
         seen: BTreeSet::new(),
         problems: Vec::new(),
         needs: Needs::default(),
+        uses_fqdn: false,
     };
     vetting.reach(entry);
     let files: Vec<Arc<Source>> = vetting.files.values().cloned().collect();
@@ -46,7 +49,7 @@ pub fn vet(entry: &Arc<Source>, sources: &mut Sources, known: &Known<'_>) -> Res
     }
     vetting.file(entry, &BTreeSet::new(), false, &mut Vec::new());
     if vetting.problems.is_empty() {
-        Ok(Vetted { files: vetting.files, needs: vetting.needs })
+        Ok(Vetted { files: vetting.files, needs: vetting.needs, uses_fqdn: vetting.uses_fqdn })
     } else {
         Err(vetting.problems)
     }
@@ -62,6 +65,7 @@ struct Vetting<'a> {
     seen: BTreeSet<(String, String, BTreeSet<String>, bool)>,
     problems: Vec<Problem>,
     needs: Needs,
+    uses_fqdn: bool,
 }
 
 impl Vetting<'_> {
@@ -228,6 +232,8 @@ impl Vetting<'_> {
         }
         for name in &part.names {
             self.need(&name.word.text);
+            // As with rosters, a local name counts; but in a component's body `host` is an argument and nothing else.
+            self.uses_fqdn |= !sealed && name.is_fqdn();
             if !name.local && !scope.contains(&name.word.text) {
                 self.name(file, name, sealed, part);
             }
@@ -246,6 +252,7 @@ impl Vetting<'_> {
             let component = &home.uses.components[name];
             for word in &component.implicit {
                 self.need(&word.text);
+                self.uses_fqdn |= word.text == "host";
             }
             self.part(&home, name, &component.body, &BTreeSet::new(), true, &mut Vec::new());
         }
