@@ -38,11 +38,12 @@ struct Cli {
 
 #[derive(Debug, Args)]
 struct Global {
-    /// The configuration file [default: /etc/rosterd/rosterd.toml]
-    #[arg(short, long, global = true, value_name = "FILE", env = "ROSTERD_CONFIG")]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(help = "The configuration file [env: ROSTERD_CONFIG] [default: /etc/rosterd/rosterd.toml]")]
     config: Option<PathBuf>,
-    /// The registry, in place of the configured one: zk://a:2181,b:2181/chroot, zks://…, dir:PATH
-    #[arg(long, global = true, value_name = "URL", env = "ROSTERD_REGISTRY")]
+    #[arg(long, global = true, value_name = "URL")]
+    #[arg(help = "The registry, in place of the configured one: zk://a:2181,b:2181/chroot, zks://…, dir:PATH \
+                  [env: ROSTERD_REGISTRY]")]
     registry: Option<String>,
 }
 
@@ -218,36 +219,53 @@ impl Global {
     /// Where the configuration comes from. With `--template` the default file may be missing.
     fn source(&self, templates: Vec<String>) -> Source {
         let default = Path::new(DEFAULT_CONFIG);
-        let file = match &self.config {
-            Some(file) => Some(file.clone()),
+        let file = match self.config() {
+            Some(file) => Some(file),
             None if !templates.is_empty() && !default.exists() => None,
             None => Some(default.to_owned()),
         };
-        Source { file, registry: self.registry.clone(), templates }
+        Source { file, registry: self.registry(), templates }
     }
 
-    /// The registry for a command that needs no configuration file: `--registry`, else the file's default.
+    fn config(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| set("ROSTERD_CONFIG").map(PathBuf::from))
+    }
+
+    fn registry(&self) -> Option<String> {
+        // What is no UTF-8 is no URL either, and is shown as such.
+        self.registry.clone().or_else(|| set("ROSTERD_REGISTRY").map(|url| url.to_string_lossy().into_owned()))
+    }
+
+    /// The registry for a command that needs no configuration file. The file's is used, with the file's credentials,
+    /// where none is named, or where the file is named no less directly: a mistake in a file that only the environment
+    /// names must not stop who says `--registry`.
     fn open(&self) -> Result<Arc<dyn Registry>, Fatal> {
-        let config = match (&self.registry, &self.config) {
-            (Some(url), None) => Arc::new(bare_registry(url)?),
+        let is_bare = self.config.is_none() && (self.registry.is_some() || self.config().is_none());
+        let config = match self.registry() {
+            Some(url) if is_bare => Arc::new(bare_registry(&url)?),
             _ => self.configured_registry()?,
         };
         Ok(watch::open(&config))
     }
 
     fn configured_registry(&self) -> Result<Arc<RegistryConfig>, Fatal> {
-        let file = self.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
-        if self.config.is_none() && !file.exists() {
+        let named = self.config();
+        let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
+        if named.is_none() && !file.exists() {
             let hint = "give --registry zk://HOST:2181 (or $ROSTERD_REGISTRY), or -c FILE";
             let message = format!("no registry is named, and {} does not exist: {hint}", file.display());
             return Err(Fatal::new(Exit::Config, message));
         }
-        let registry = self.registry.clone();
-        let overrides = Overrides { registry, env: setup::environment(), host_name: host::name() };
+        let overrides = Overrides { registry: self.registry(), env: setup::environment(), host_name: host::name() };
         let loaded = config::load(&file, &overrides).map_err(|problems| wrong_config(&problems))?;
         let first = loaded.config.registries.into_iter().next();
         first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} names no registry", file.display())))
     }
+}
+
+/// A variable of the environment. One that is empty counts as unset: unit files make such ones.
+fn set(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 fn bare_registry(url: &str) -> Result<RegistryConfig, Fatal> {

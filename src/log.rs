@@ -31,9 +31,9 @@ pub const MAX_FIELD: usize = 1024;
 ///
 /// A filter that cannot be read is said and left out of account. A second call changes nothing, so tests may call it.
 pub fn init(format: LogFormat, filter: Option<&str>) {
-    let wanted =
-        filter.map(str::to_owned).or_else(|| env::var("ROSTERD_LOG").ok()).or_else(|| env::var("RUST_LOG").ok());
-    let wanted = wanted.filter(|text| !text.trim().is_empty());
+    // An empty variable counts as unset: unit files make such ones.
+    let set = |name: &str| env::var(name).ok().filter(|text| !text.trim().is_empty());
+    let wanted = filter.map(str::to_owned).or_else(|| set("ROSTERD_LOG")).or_else(|| set("RUST_LOG"));
     let (filter, wrong) = match wanted.as_deref().map(EnvFilter::try_new) {
         None => (EnvFilter::new(DEFAULT_FILTER), None),
         Some(Ok(filter)) => (filter, None),

@@ -164,6 +164,38 @@ fn get_answers_below_min_with_3_and_nothing_on_standard_output() {
 }
 
 #[test]
+fn a_registry_that_is_named_needs_no_good_file_of_the_environment() {
+    let site = site();
+    let named = ["get", "/services/web", "--registry", "dir:registry"];
+    for config in
+        ["nonsense = 1", "[registry]\nurl = \"dir:registry\"\nauth = [{ scheme = \"digest\", file = \"none\" }]"]
+    {
+        site.file("rosterd.toml", config);
+        site.run(&named).expect(0);
+        site.run(&["ls", "/", "--registry", "dir:registry"]).expect(0);
+        // A file that is named on the command line, or by as much as the registry, is wanted.
+        site.run(&[&named[..], &["-c", "rosterd.toml"]].concat()).expect(78);
+        site.run_with_env(&[("ROSTERD_REGISTRY", "dir:registry")], &named[..2]).expect(78);
+        site.run(&named[..2]).expect(78);
+    }
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let site = site();
+    site.run_with_env(&[("ROSTERD_REGISTRY", ""), ("ROSTERD_LOG", "")], &["render"]).expect(0);
+    site.run_with_env(&[("ROSTERD_REGISTRY", "")], &["get", "/services/web"]).expect(0);
+    let asks = ["get", "/services/web", "--registry", "dir:registry"];
+    site.run_with_env(&[("ROSTERD_CONFIG", "")], &asks).expect(0);
+    // The default file, then, which a machine that runs this test does not have.
+    let none = site.run_with_env(&[("ROSTERD_CONFIG", ""), ("ROSTERD_REGISTRY", "")], &["check"]);
+    assert!(none.expect(78).stderr().contains("/etc/rosterd/rosterd.toml"), "{}", none.stderr());
+    let quiet = [("ROSTERD_LOG", ""), ("RUST_LOG", "error")];
+    let checked = site.run_with_env(&quiet, &["check"]);
+    assert_eq!(checked.expect(0).stderr(), "");
+}
+
+#[test]
 fn ls_shows_nodes_and_how_they_are_read() {
     let site = site();
     let shown = site.run(&["ls", "/services/db"]);

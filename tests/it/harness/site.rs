@@ -116,6 +116,11 @@ impl Site {
         Ended(self.command(args).env_remove("ROSTERD_CONFIG").output().unwrap())
     }
 
+    /// Runs a command to its end with these variables in its environment.
+    pub fn run_with_env(&self, env: &[(&str, &str)], args: &[&str]) -> Ended {
+        Ended(self.command(args).envs(env.iter().copied()).output().unwrap())
+    }
+
     /// Starts the agent.
     pub fn start(&self) -> Agent {
         self.start_with(&["run"])
