@@ -27,3 +27,4 @@ pub mod setup;
 pub mod sighting;
 pub mod sources;
 pub mod watch;
+pub mod yaml;

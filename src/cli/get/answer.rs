@@ -200,7 +200,7 @@ fn written(format: Output, good: &[(&Wanted, RosterValue)]) -> String {
     };
     if format == Output::Yaml {
         // A JSON value of strings, lists and maps has a YAML form always.
-        return serde_norway::to_string(&value).unwrap_or_default();
+        return crate::yaml::to_string(&value).unwrap_or_default();
     }
     format!("{value}\n")
 }

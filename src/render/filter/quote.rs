@@ -35,9 +35,9 @@ pub fn json(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     out.map(Value::from).or_else(|error| fail(format!("this cannot be written as JSON: {error}")))
 }
 
-/// `yaml`: a YAML document without `---` and without a line break at its end.
+/// `yaml`: a YAML document without `---` and without a line break at its end, the same to readers of 1.1 and 1.2.
 pub fn yaml(value: &Value, _: &Kwargs) -> TeraResult<Value> {
-    match serde_norway::to_string(value) {
+    match crate::yaml::to_string(value) {
         Ok(out) => Ok(Value::from(out.trim_end_matches('\n'))),
         Err(error) => fail(format!("this cannot be written as YAML: {error}")),
     }
@@ -169,6 +169,7 @@ mod tests {
             ("web | where(attribute='zone') | pluck(attribute='name') | json", r#"["b:1","a:1"]"#),
             ("web[0].deep | json(pretty=true)", "{\n  \"k\": 1\n}"),
             ("web[0] | yaml", "deep:\n  k: 1\nname: b:1\nweight: 2\nzone: x"),
+            ("['no', '10:20', 'a', {1: 'y'}] | yaml", "- 'no'\n- '10:20'\n- a\n- 1: 'y'"),
             ("web[0] | toml", "name = \"b:1\"\nweight = 2\nzone = \"x\"\n\n[deep]\nk = 1"),
             ("odd.q | toml", "'''a'b \"c\" $d\\ {{ e }} #;é'''"),
             ("'10.0.0.1:80' | shell", "10.0.0.1:80"),

@@ -1,0 +1,312 @@
+//! YAML that readers of both versions take for the same: version 1.1, which Ruby, Puppet and `PyYAML` read, takes words
+//! as `no` and times as `10:20` for something else than text where version 1.2 does not.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use serde::Serialize;
+use serde::ser::Error as _;
+use serde_norway::{Error, Number, Value};
+
+/// Words that are true, false or null in one of the versions (<https://yaml.org/type/bool.html>), in small letters.
+const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+
+/// How long a key before its colon may be; a little less than the 1,024 of the specification (7.4.2).
+const MAX_KEY: usize = 1000;
+
+/// A value as a YAML document in block style, without `---` and with a line break at its end.
+///
+/// # Errors
+/// The value is nothing that YAML can hold: bytes, or a list or a map as a key.
+pub fn to_string(value: &impl Serialize) -> Result<String, Error> {
+    let mut out = String::new();
+    write(&mut out, &serde_norway::to_value(value)?, 0, Behind::Dash)?;
+    out.push('\n');
+    Ok(out)
+}
+
+/// What a value is written behind.
+#[derive(Clone, Copy, PartialEq)]
+enum Behind {
+    /// `- `, or nothing at all: a list or a map begins on the same line.
+    Dash,
+    /// `key:`
+    Colon,
+}
+
+fn write(out: &mut String, value: &Value, indent: usize, behind: Behind) -> Result<(), Error> {
+    match value {
+        Value::Sequence(list) if !list.is_empty() => {
+            for (number, item) in list.iter().enumerate() {
+                line(out, indent, behind, number);
+                out.push_str("- ");
+                write(out, item, indent + 2, Behind::Dash)?;
+            }
+        }
+        Value::Mapping(map) if !map.is_empty() => {
+            let indent = if behind == Behind::Colon { indent + 2 } else { indent };
+            for (number, (key, value)) in map.iter().enumerate() {
+                line(out, indent, behind, number);
+                let key = scalar(key).ok_or_else(|| Error::custom("a list or a map is the key of a map"))?;
+                entry(out, &key, value, indent)?;
+            }
+        }
+        Value::Tagged(tagged) => {
+            line(out, indent, behind, 0);
+            entry(out, &text(&tagged.tag.to_string()), &tagged.value, indent)?;
+        }
+        other => {
+            if behind == Behind::Colon {
+                out.push(' ');
+            }
+            out.push_str(scalar(other).as_deref().unwrap_or(if other.is_sequence() { "[]" } else { "{}" }));
+        }
+    }
+    Ok(())
+}
+
+/// A new line, but not for the first part of what stands behind a dash.
+fn line(out: &mut String, indent: usize, behind: Behind, number: usize) {
+    if number > 0 || behind == Behind::Colon {
+        let _ = write!(out, "\n{:indent$}", "");
+    }
+}
+
+fn entry(out: &mut String, key: &str, value: &Value, indent: usize) -> Result<(), Error> {
+    if key.len() > MAX_KEY {
+        let _ = write!(out, "? {key}\n{:indent$}:", "");
+    } else {
+        out.extend([key, ":"]);
+    }
+    write(out, value, indent, Behind::Colon)
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some("null".to_owned()),
+        Value::Bool(yes) => Some(yes.to_string()),
+        Value::Number(n) => Some(number(n)),
+        Value::String(string) => Some(text(string)),
+        Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+    }
+}
+
+/// In version 1.1 a number with an exponent has a point and a sign, or it is text.
+fn number(n: &Number) -> String {
+    let shown = n.to_string();
+    match shown.split_once('e') {
+        Some((digits, exponent)) => {
+            let point = if digits.contains('.') { "" } else { ".0" };
+            let sign = if exponent.starts_with('-') { "" } else { "+" };
+            format!("{digits}{point}e{sign}{exponent}")
+        }
+        None => shown,
+    }
+}
+
+/// A text, in quotes unless no reader can take it for anything else.
+fn text(text: &str) -> String {
+    if is_plain(text) {
+        text.to_owned()
+    } else if text.chars().any(is_special) {
+        double_quoted(text)
+    } else {
+        format!("'{}'", text.replace('\'', "''"))
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    let begins = text.starts_with(|c: char| c.is_alphabetic() || c.is_ascii_digit() || c == '/' || c == '_');
+    let inside = |c: char| c.is_alphabetic() || c.is_ascii_digit() || "_./+-@:*=~".contains(c);
+    begins
+        && text.chars().all(inside)
+        && !text.ends_with(':')
+        && !WORDS.contains(&&*text.to_ascii_lowercase())
+        && !is_like_a_number(text)
+}
+
+/// Whether it may be a number to the base of 2, 8, 10, 16 or 60, a date or a time; addresses are none of these.
+fn is_like_a_number(text: &str) -> bool {
+    let like = |c: char| c.is_ascii_hexdigit() || "xXoO_.:+-TZ".contains(c);
+    let address = || text.parse::<Ipv4Addr>().is_ok() || text.parse::<SocketAddrV4>().is_ok();
+    text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(like) && !address()
+}
+
+/// What cannot stand in a YAML file as itself, or ends a line there (YAML 1.1, 4.1 and 4.2).
+fn is_special(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+fn double_quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        let _ = match c {
+            '"' | '\\' => write!(out, "\\{c}"),
+            '\n' => write!(out, "\\n"),
+            '\t' => write!(out, "\\t"),
+            c if is_special(c) => write!(out, "\\u{:04x}", u32::from(c)),
+            c => write!(out, "{c}"),
+        };
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_text_stays_a_text_in_both_versions() {
+        let quoted = [
+            "",
+            "~",
+            "y",
+            "Y",
+            "n",
+            "N",
+            "yes",
+            "Yes",
+            "YES",
+            "no",
+            "NO",
+            "on",
+            "On",
+            "off",
+            "OFF",
+            "true",
+            "TRUE",
+            "False",
+            "null",
+            "Null",
+            "10:20",
+            "1:30:00",
+            "190:20:30.15",
+            "0",
+            "-1",
+            "+1",
+            "1_000",
+            "010",
+            "0o14",
+            "0x1F",
+            "0b101",
+            "1e3",
+            "1.5",
+            "1.",
+            ".5",
+            "1.5e+3",
+            ".inf",
+            "-.inf",
+            ".NaN",
+            "2001-12-14",
+            "2001-12-14T21:59:43Z",
+            "2001-12-14 21:59:43",
+            "<<",
+            "=",
+            "-",
+            "---",
+            "...",
+            "- a",
+            "a: b",
+            "a:",
+            "a #b",
+            "#a",
+            "&a",
+            "*a",
+            "!a",
+            "|",
+            ">",
+            "%a",
+            "@a",
+            "`a",
+            "[a",
+            "{a",
+            "a,b",
+            "?",
+            "? a",
+            ":a",
+            " a",
+            "a ",
+            "'",
+            "\"a\"",
+            "it's",
+            "1:2",
+            "::1",
+            "1::2",
+        ];
+        for text in quoted {
+            assert_eq!(to_string(&text).unwrap(), format!("'{}'\n", text.replace('\'', "''")));
+        }
+        let plain = [
+            "web",
+            "10.0.0.1",
+            "10.0.0.1:80",
+            "web1.example.com:8080",
+            "/services/*",
+            "a-b_c",
+            "nothing",
+            "yes.",
+            "h3:1",
+            "1st",
+            "é",
+            "user@host",
+            "fe80",
+            "x=y",
+        ];
+        for text in plain {
+            assert_eq!(to_string(&text).unwrap(), format!("{text}\n"));
+        }
+        for (text, expected) in
+            [("a\nb", r#""a\nb""#), ("\t\"\\\u{1b}", r#""\t\"\\\u001b""#), ("\u{85}\u{2028}é", r#""\u0085\u2028é""#)]
+        {
+            assert_eq!(to_string(&text).unwrap(), format!("{expected}\n"));
+        }
+    }
+
+    #[test]
+    fn lists_and_maps_stand_in_blocks() {
+        let value = json!({
+            "no": [1, 1.0, 1e300, 1e-7, -3, null, true],
+            "map": {"a": {"b": "off"}, "list": ["x", ["y", []], {"k": 1, "l": [{}]}]},
+            "!tag": "!t",
+        });
+        let expected = "'!tag': '!t'\nmap:\n  a:\n    b: 'off'\n  list:\n  - x\n  - - 'y'\n    - []\n  - k: 1\n    l:\n    \
+                        - {}\n'no':\n- 1\n- 1.0\n- 1.0e+300\n- 1.0e-7\n- -3\n- null\n- true\n";
+        assert_eq!(to_string(&value).unwrap(), expected);
+        assert_eq!(to_string(&json!([])).unwrap(), "[]\n");
+        assert_eq!(to_string(&json!({"!tag": 1})).unwrap(), "'!tag': 1\n");
+        let long = "k".repeat(2000);
+        let read: serde_json::Value =
+            serde_norway::from_str(&to_string(&json!({"a": {&long: ["b"]}})).unwrap()).unwrap();
+        assert_eq!(read, json!({"a": {&long: ["b"]}}));
+        assert!(to_string(&std::collections::BTreeMap::from([(vec![1], 1)])).is_err());
+    }
+
+    fn values() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<bool>().prop_map(|yes| json!(yes)),
+            any::<i64>().prop_map(|n| json!(n)),
+            any::<f64>().prop_map(|n| json!(n)),
+            any::<String>().prop_map(|text| json!(text)),
+            "[-+0-9a-fnoxyNY.:_~'\"# ,!&*\n]{0,6}".prop_map(|text| json!(text)),
+        ];
+        leaf.prop_recursive(4, 30, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
+                prop::collection::vec((any::<String>(), inner), 0..4)
+                    .prop_map(|pairs| serde_json::Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(value in values()) {
+            let written = to_string(&value).unwrap();
+            prop_assert_eq!(serde_norway::from_str::<serde_json::Value>(&written).unwrap(), value, "{}", written);
+        }
+    }
+}
