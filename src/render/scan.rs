@@ -20,6 +20,7 @@ impl Uses {
             out: Self::default(),
         };
         scanner.run();
+        scanner.part.guard();
         scanner.out.body = scanner.part;
         scanner.out
     }
@@ -217,7 +218,8 @@ impl<'a> Scanner<'a> {
     fn end_component(&mut self) {
         if let Some(outer) = self.outer.take() {
             let (name, implicit) = outer.component;
-            let body = std::mem::replace(&mut self.part, outer.part);
+            let mut body = std::mem::replace(&mut self.part, outer.part);
+            body.guard();
             self.scopes = outer.scopes;
             self.out.components.insert(name, Component { implicit, body });
         }
@@ -286,12 +288,26 @@ impl<'a> Scanner<'a> {
                 break;
             }
         }
-        let test = if self.text(next + 1) == "not" { next + 2 } else { next + 1 };
-        guarded |= self.is(next, "|") && self.text(next + 1) == "default";
-        guarded |= self.text(next) == "is" && matches!(self.text(test), "defined" | "undefined");
+        let behind = self.out_of_brackets(at, next);
+        let test = if self.text(behind + 1) == "not" { behind + 2 } else { behind + 1 };
+        let tested = self.text(behind) == "is" && matches!(self.text(test), "defined" | "undefined");
+        guarded |= tested || (self.is(behind, "|") && self.text(behind + 1) == "default");
         let in_loop = word.text == "loop" && self.blocks.contains(&Block::For);
         let local = in_loop || self.scopes.iter().any(|scope| scope.contains(&word.text));
-        self.part.names.push(Name { word, fields, local, guarded });
+        self.part.names.push(Name { word, fields, local, guarded, tested });
+        next
+    }
+
+    /// The token behind what stands from `first` to before `next`, without brackets that are around nothing else.
+    fn out_of_brackets(&self, first: usize, mut next: usize) -> usize {
+        let mut open = first.saturating_sub(1);
+        let calls = |word: usize| {
+            let name = self.text(word);
+            self.is_ident(word) && !OPERATORS.contains(&name) && name != "elif"
+        };
+        while self.is(open, "(") && self.is(next, ")") && !calls(open.saturating_sub(1)) {
+            (open, next) = (open.saturating_sub(1), next + 1);
+        }
         next
     }
 
@@ -381,6 +397,11 @@ mod tests {
             ("{{ [a, b] }}{{ {'k': c, ...d} }}{{ e[1:f] }}", "a b c d e f"),
             ("{{ a if b else c }}{{ not d and e or f in g }}{{ h < i }}{{ true }}{{ none }}", "a b c d e f g h i"),
             ("{{ a | default(value=b) }}{{ c is defined }}{{ d?.e }}{{ f is not defined }}", "a? b c? d.e? f?"),
+            ("{{ (a) | default(value=b) }}{{ ((c.d)) is defined }}{{ (e ~ f) | default(value='') }}", "a? b c.d? e f"),
+            ("{{ a is containing(b) | default(value=1) }}{% if not (c) | default(value=1) %}{% endif %}", "a b c?"),
+            ("{{ a.b }}{{ a.b.c }}{{ a }}{{ a.d }}{% if a.b is not defined %}{% endif %}", "a.b? a.b.c? a a.d a.b?"),
+            ("{% set there = a is defined %}{% if there %}{{ a }}{% endif %}{{ b }}", "a? a? b"),
+            ("{% component x() %}{% if a is defined %}{% endif %}{% endcomponent x %}{{ a }}", "a"),
             ("{{ <server m={x} y w='z' /> }}{% <box> %}{{ b }}{% </box> %}", "x y b"),
             ("{% filter upper | replace(from=a, to='b') %}{{ c }}{% endfilter %}", "a c"),
             ("{% block one %}{{ a }}{% endblock one %}{{ range(end=n) }}", "a n"),

@@ -192,6 +192,11 @@ fn right_templates_are_let_through() {
             "{{ typo | default(value='d') }}{% if vars.q is defined %}x{% endif %}{{ vars.q?.z | default(value='e') }}",
             "de".into(),
         ),
+        (
+            "{% if typo is not defined %}x{% else %}{{ typo }}{% endif %}{% if vars.q is defined %}{{ vars.q }}{% endif %}\
+             {{ (vars.q) | default(value='y') }}",
+            "xy".into(),
+        ),
         ("{{ host.ip }} {{ host.fqdn }} {{ vars.deep.x }}", "10.0.0.9 h1.example.com 1".into()),
         ("{% for k, v in services %}{{ k }}={{ v | length }}{% endfor %}", "api=2".into()),
         ("{% for k, v in rosters %}{{ k }} {% endfor %}", "memcached services web ".into()),

@@ -21,11 +21,18 @@ pub struct Name {
     pub fields: Vec<Word>,
     /// A `for`, a `set` or an argument here gives it its value.
     pub local: bool,
-    /// It may be missing: `?.`, `default`, or a test for being defined follows.
+    /// It may be missing: `?.`, `default`, or a test for being defined follows, or such a test of it stands in the part.
     pub guarded: bool,
+    /// A test for being defined follows.
+    pub tested: bool,
 }
 
 impl Name {
+    /// The variable and its fields.
+    fn path(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.word).chain(&self.fields).map(|word| &*word.text)
+    }
+
     /// Whether it is `host.fqdn`, or `host` as a whole.
     pub fn is_fqdn(&self) -> bool {
         self.word.text == "host" && self.fields.first().is_none_or(|field| field.text == "fqdn")
@@ -54,6 +61,21 @@ pub struct Part {
     pub sets: BTreeSet<String>,
     /// Every name that has a local value somewhere in it.
     pub locals: BTreeSet<String>,
+}
+
+impl Part {
+    /// What is tested for being defined anywhere in the part may be missing in all of it: which branch a name stands in,
+    /// and what a test that was kept in a variable means, only rendering tells.
+    pub fn guard(&mut self) {
+        let tested: BTreeSet<Vec<String>> =
+            self.names.iter().filter(|name| name.tested).map(|name| name.path().map(str::to_owned).collect()).collect();
+        for name in &mut self.names {
+            name.guarded |= tested.iter().any(|path| {
+                let mut own = name.path();
+                path.iter().all(|part| own.next() == Some(part))
+            });
+        }
+    }
 }
 
 /// `{% component %}`.
