@@ -26,6 +26,9 @@ mod spelling;
 /// Where the configuration is when nothing else is said.
 pub const DEFAULT_CONFIG: &str = "/etc/rosterd/rosterd.toml";
 
+/// The longest wait for a registry.
+const LONGEST: Duration = Duration::from_hours(366 * 24);
+
 /// Keeps config files in step with the live membership in ZooKeeper.
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
@@ -68,7 +71,7 @@ struct RenderArgs {
     /// Only these templates [default: all]
     names: Vec<String>,
     /// How long to wait for what is needed
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     timeout: Duration,
     #[command(flatten)]
     doing: Doing,
@@ -109,7 +112,7 @@ struct DiffArgs {
     /// Only these templates [default: all]
     names: Vec<String>,
     /// How long to wait for what is needed
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     timeout: Duration,
 }
 
@@ -261,6 +264,11 @@ impl Global {
         let first = loaded.config.registries.into_iter().next();
         first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} names no registry", file.display())))
     }
+}
+
+/// How long to wait. What is longer than a year waits for a year, which can be added to any instant.
+fn timeout(text: &str) -> Result<Duration, humantime::DurationError> {
+    humantime::parse_duration(text).map(|wanted| wanted.min(LONGEST))
 }
 
 /// A variable of the environment. One that is empty counts as unset: unit files make such ones.

@@ -50,7 +50,7 @@ pub struct GetArgs {
     #[arg(long, value_name = "N")]
     pub wait_for: Option<usize>,
     /// How long to wait for the registry
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::timeout)]
     pub timeout: Duration,
     /// Keep the last good answer in FILE, and use it when the registry is not reached
     #[arg(long, value_name = "FILE")]

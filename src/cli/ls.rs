@@ -31,7 +31,7 @@ pub struct LsArgs {
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
     pub payload: Format,
     /// How long to wait for the registry
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::timeout)]
     pub timeout: Duration,
 }
 

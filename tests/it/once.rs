@@ -90,6 +90,27 @@ fn too_few_members_are_3_and_the_other_templates_are_done() {
 }
 
 #[test]
+fn a_key_that_never_had_enough_members_is_left_out() {
+    let site = site();
+    site.file("rosterd.toml", &site.read("rosterd.toml").replace("/services/web\"", "/services/*\"\nmin = 2"));
+    site.file("templates/web.tera", "{% for k, members in web %}{{ k }}: {{ members | length }}\n{% endfor %}");
+    site.run(&["render", "web"]).expect(0);
+    assert_eq!(site.read("out/web"), "web: 2\n", "db has one member");
+    site.remove("out/web").remove("registry/services/web/10.0.0.1:80");
+    site.run(&["render", "web"]).expect(3);
+    assert!(!site.path("out/web").exists());
+}
+
+#[test]
+fn a_pass_that_is_stopped_is_1() {
+    let site = site();
+    let mut pass = site.start_with(&["render", "--registry", "dir:nowhere", "--timeout", "1h"]);
+    pass.says("registry not reached");
+    assert_eq!(pass.stop().code(), Some(1), "{:?}", pass.log());
+    pass.says("stopped before the pass was over");
+}
+
+#[test]
 fn a_registry_that_is_not_reached_is_4_and_nothing_is_touched() {
     let site = site();
     site.run(&["render"]).expect(0);
@@ -193,6 +214,20 @@ fn an_empty_variable_counts_as_unset() {
     let quiet = [("ROSTERD_LOG", ""), ("RUST_LOG", "error")];
     let checked = site.run_with_env(&quiet, &["check"]);
     assert_eq!(checked.expect(0).stderr(), "");
+}
+
+#[test]
+fn a_timeout_may_be_longer_than_any_instant() {
+    let site = site();
+    for command in [&["render"][..], &["diff"], &["get", "/services/web"], &["ls", "/services/web"]] {
+        for timeout in ["18446744073709551615s", "9223372036854775807s", "400days"] {
+            site.run(&[command, &["--timeout", timeout]].concat()).expect(0);
+        }
+        site.run(&[command, &["--timeout", "1x"]].concat()).expect(64);
+    }
+    let kept = ["get", "/services/web", "--cache", "kept", "--cache-max-age", "18446744073709551615s"];
+    site.run(&kept).expect(0);
+    site.run(&[&kept[..], &["--registry", "dir:nowhere", "--timeout", "300ms"]].concat()).expect(0);
 }
 
 #[test]
