@@ -18,6 +18,9 @@ use super::wait::holds;
 /// How long anything that the agent is expected to do may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a command may take that ends by itself, its own `--timeout` and its wait for the lock included.
+const LIMIT: Duration = Duration::from_secs(90);
+
 /// A test's folder. Relative paths in its files are relative to it.
 pub struct Site {
     dir: TempDir,
@@ -108,12 +111,12 @@ impl Site {
 
     /// Runs a command to its end.
     pub fn run(&self, args: &[&str]) -> Ended {
-        Ended(self.command(args).output().unwrap())
+        ended(&mut self.command(args))
     }
 
     /// Runs a command to its end where no configuration file is named.
     pub fn run_without_config(&self, args: &[&str]) -> Ended {
-        Ended(self.command(args).env_remove("ROSTERD_CONFIG").output().unwrap())
+        ended(self.command(args).env_remove("ROSTERD_CONFIG"))
     }
 
     /// Runs a command to its end with these variables in its environment.
@@ -138,6 +141,19 @@ impl Site {
         });
         Agent { child, lines }
     }
+}
+
+/// Runs a command to its end, which must come: one that hangs is killed, and fails its test.
+fn ended(command: &mut Command) -> Ended {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(child.wait_with_output()));
+    let output = told.recv_timeout(LIMIT).unwrap_or_else(|_| {
+        kill(pid, Signal::SIGKILL).unwrap();
+        panic!("{command:?} does not end");
+    });
+    Ended(output.unwrap())
 }
 
 /// A command that has ended.
