@@ -121,7 +121,7 @@ impl Site {
 
     /// Runs a command to its end with these variables in its environment.
     pub fn run_with_env(&self, env: &[(&str, &str)], args: &[&str]) -> Ended {
-        Ended(self.command(args).envs(env.iter().copied()).output().unwrap())
+        ended(self.command(args).envs(env.iter().copied()))
     }
 
     /// Starts the agent.
