@@ -34,8 +34,10 @@ mod session;
 
 use session::{Session, Trouble};
 
-/// How long a session has to come back by itself. The client's pauses between tries double, so later than this a new
-/// session is had sooner.
+/// How long a session has to come back by itself, though it could live longer. The client's pauses between tries double,
+/// so later than this a new session is had sooner, and nothing but watches hangs on this one. Measured with one server
+/// that was down for 1.5 s to 9.5 s, and a session timeout of 10 s: given up after 2 s, the agent was back 0.6 s after
+/// the server at the latest; with the session kept for as long as it lives, up to 4.2 s after it.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A connection that lasts less is none: after some of them in a row, a pause is due. The client makes none.
