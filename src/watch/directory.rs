@@ -27,6 +27,7 @@ use super::teller::Teller;
 use super::{Boxed, Node, RESYNC, Registry, Wanted};
 
 mod eyes;
+mod look;
 mod tree;
 
 use eyes::{Eyes, Glance};

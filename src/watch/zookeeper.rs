@@ -25,6 +25,7 @@ use super::pauses::Pauses;
 use super::teller::Teller;
 use super::{Boxed, Node, Registry, Wanted};
 
+mod fact;
 mod follower;
 mod look;
 mod oneshot;

@@ -15,7 +15,7 @@ use crate::node::{NodePath, Subject};
 use crate::sighting::{Bytes, Members, Reading, Seen, View};
 use crate::watch::dirty::{Dirty, Place};
 use crate::watch::known::{Patch, Reread};
-use crate::watch::{MAX_BYTES, MAX_NODES, Node};
+use crate::watch::{MAX_BYTES, MAX_NODES};
 
 /// Where a folder's own data is.
 const OWN_DATA: &str = ".data";
@@ -29,11 +29,14 @@ pub struct Tree {
 }
 
 /// What stands at a place.
-enum Kind {
+pub enum Kind {
+    /// Nothing.
     Absent,
     /// Something that is not read: why.
     Refused(Arc<str>),
+    /// A file, or a link to one.
     File,
+    /// A folder, or a link to one within the root.
     Folder,
 }
 
@@ -221,7 +224,7 @@ impl Tree {
     }
 
     /// The names of a node's children, sorted bytewise.
-    fn names(&self, path: &NodePath) -> Seen<Vec<String>> {
+    pub(super) fn names(&self, path: &NodePath) -> Seen<Vec<String>> {
         let (place, kind) = self.place(path);
         match kind {
             Kind::Absent => Seen::Absent,
@@ -236,7 +239,7 @@ impl Tree {
     }
 
     /// A node's own data; `None` when there is no such node.
-    fn datum(&self, path: &NodePath) -> Option<Reading> {
+    pub(super) fn datum(&self, path: &NodePath) -> Option<Reading> {
         let (place, kind) = self.place(path);
         let (file, if_missing) = match kind {
             Kind::Absent => return None,
@@ -256,7 +259,7 @@ impl Tree {
     }
 
     /// Where a node is on the disk, and what stands there. Links are followed, but no folder is left through one.
-    fn place(&self, path: &NodePath) -> (PathBuf, Kind) {
+    pub(super) fn place(&self, path: &NodePath) -> (PathBuf, Kind) {
         let mut place = self.root.clone();
         let mut kind = Kind::Folder;
         for part in path.as_str().split('/').filter(|part| !part.is_empty()) {
@@ -326,43 +329,6 @@ impl Tree {
             (name, path)
         })
     }
-
-    /// A node with its children down to `depth`. A link is not followed further down, so that there are no circles.
-    ///
-    /// # Errors
-    /// There are more than [`MAX_NODES`] nodes.
-    pub fn look(&self, path: &NodePath, depth: usize) -> Result<Option<Node>, String> {
-        let mut left = MAX_NODES;
-        self.look_within(path, depth, &mut left)
-    }
-
-    fn look_within(&self, path: &NodePath, depth: usize, left: &mut usize) -> Result<Option<Node>, String> {
-        let Some(data) = self.datum(path) else {
-            return Ok(None);
-        };
-        let names = match if depth == 0 { Seen::Absent } else { self.names(path) } {
-            Seen::Absent => Vec::new(),
-            Seen::Unreadable(why) => return Ok(Some(Node { data, children: Err(why) })),
-            Seen::Present(names) => names,
-        };
-        *left = left
-            .checked_sub(names.len())
-            .ok_or_else(|| format!("too large: there are more than {MAX_NODES} nodes; look at a path further down"))?;
-        let (mut children, mut bytes) = (Vec::with_capacity(names.len()), MAX_BYTES);
-        for name in names {
-            let child = path.child(&name);
-            let depth = if is_link(&self.place(&child).0) { 0 } else { depth - 1 };
-            let Some(node) = self.look_within(&child, depth, left)? else {
-                continue;
-            };
-            match bytes.checked_sub(node.data.as_ref().map_or(0, |data| data.len())) {
-                Some(rest) => bytes = rest,
-                None => return Ok(Some(Node { data, children: Err("too large: the children's data".into()) })),
-            }
-            children.push((name, node));
-        }
-        Ok(Some(Node { data, children: Ok(children) }))
-    }
 }
 
 /// Whether a file holds the data of the folder that it is in.
@@ -375,7 +341,8 @@ fn is_node_name(name: &str) -> bool {
     !name.starts_with('.') && !name.ends_with('~')
 }
 
-fn is_link(path: &Path) -> bool {
+/// Whether a link stands at a path.
+pub fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
 }
 

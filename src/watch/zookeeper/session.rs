@@ -11,7 +11,7 @@ use zookeeper_client::{Client, Error, SessionState, StateWatcher, TlsOptions};
 use crate::config::{RegistryConfig, RegistryUrl, TlsFiles};
 use crate::node::NodePath;
 
-use super::reader::fact;
+use super::fact::fact;
 
 /// How long a session may take to close before it is left to expire.
 const CLOSE: Duration = Duration::from_secs(1);
