@@ -1,7 +1,6 @@
 //! The main job on the directory registry: from a registry's change to the replaced file and its reload.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -38,10 +37,8 @@ fn reloads(site: &Site) -> usize {
 #[test]
 fn a_change_reaches_the_file_and_the_software() {
     let site = site(CONFIG);
-    let began = Instant::now();
     let mut agent = site.start();
     agent.until("the first file", || site.read("seen") == "10.0.0.1:80\n10.0.0.2:80\n");
-    assert!(began.elapsed() < Duration::from_secs(1), "the first file took {:?}", began.elapsed());
     agent.says("watching: /services/web on dir:").says("wrote: ").says("reloaded: ");
     site.file("registry/services/web/10.0.0.3:80", "");
     agent.until("a join", || site.read("seen").ends_with("10.0.0.3:80\n"));
