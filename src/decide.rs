@@ -21,6 +21,7 @@ pub mod seated;
 mod seats;
 mod settle;
 mod sights;
+pub mod slots;
 pub mod template;
 mod turn;
 
@@ -31,3 +32,4 @@ pub use needs::Needs;
 pub use notice::Notice;
 pub use plan::{Followed, Plan, TemplatePlan};
 pub use publication::{Failure, Outcome, Publication, Ran, ReloadJob, RosterValue, Seated, Seats, Snapshot, Stage};
+pub use slots::{RosterSlots, Slots};

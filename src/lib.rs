@@ -14,6 +14,7 @@ pub mod error;
 pub mod host;
 pub mod loader;
 pub mod log;
+pub mod memory;
 mod nearest;
 pub mod node;
 pub mod once;

@@ -10,6 +10,7 @@ use crate::decide::roster::Roster;
 use crate::decide::template::Template;
 use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace};
 use crate::error::{Exit, Fatal};
+use crate::memory::Memory;
 use crate::perform::{Manner, Performer, Write};
 use crate::registries::Registries;
 use crate::run::{self, Signals};
@@ -51,8 +52,11 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     let mut registries = Registries::new();
     let plan = setup.plan(&pass.only);
     registries.follow(&setup.config.registries, &plan);
+    let memory = setup.stateful.then(|| Memory::of(&setup.config.agent.state_dir));
     let mut round = Round {
-        engine: Engine::new(Pace::Once, &setup.host.name),
+        engine: Engine::new(Pace::Once, &setup.host.name, memory.as_ref().map(Memory::recall).unwrap_or_default()),
+        memory,
+        remembers: locks,
         performer,
         answers,
         registries,
@@ -76,6 +80,10 @@ struct Round {
     performer: Performer,
     answers: tokio::sync::mpsc::UnboundedReceiver<Input>,
     registries: Registries,
+    /// The numbers that members have, where there is a state directory.
+    memory: Option<Memory>,
+    /// Whether this pass writes anything, and so gives numbers that somebody will see.
+    remembers: bool,
     began: Instant,
     exit: Exit,
     differs: bool,
@@ -126,6 +134,11 @@ impl Round {
             match effect {
                 Effect::Publish(publication) => self.performer.publish(publication),
                 Effect::Reload(job) => self.performer.reload(job),
+                Effect::Remember(roster, slots) => {
+                    if let (Some(memory), true) = (&self.memory, self.remembers) {
+                        self.performer.remember(memory, roster, slots);
+                    }
+                }
                 Effect::Say(notice) => say::notice(&notice),
             }
         }

@@ -10,7 +10,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::act::{self, Writer};
 use crate::config::TemplateConfig;
-use crate::decide::{Failure, Input, Outcome, Publication, Ran, ReloadJob, Snapshot, Stage};
+use crate::decide::{Failure, Input, Outcome, Publication, Ran, ReloadJob, RosterSlots, Snapshot, Stage};
+use crate::memory::Memory;
 use crate::render::Library;
 use crate::say;
 
@@ -62,6 +63,12 @@ impl Performer {
     /// Publications that begin from here on are rendered with these templates.
     pub fn set_library(&mut self, library: Arc<Library>) {
         self.library = library;
+    }
+
+    /// Keeps the numbers of members for the next start, before any file that is published after this.
+    pub fn remember(&self, memory: &Memory, roster: Arc<str>, slots: RosterSlots) {
+        let memory = memory.clone();
+        self.writer.in_order(move || memory.remember(&roster, slots));
     }
 
     /// Brings a destination in step.

@@ -12,6 +12,7 @@ use crate::config::delta;
 use crate::decide::{Effect, Engine, Input, Moment, Pace};
 use crate::error::{Exit, Fatal};
 use crate::loader::{Load, Loaded, Loader};
+use crate::memory::Memory;
 use crate::perform::{Manner, Performer};
 use crate::registries::Registries;
 use crate::say;
@@ -115,6 +116,7 @@ struct Agent {
     setup: Arc<Setup>,
     loader: Loader,
     engine: Engine,
+    memory: Memory,
     performer: Performer,
     answers: mpsc::UnboundedReceiver<Input>,
     registries: Registries,
@@ -124,9 +126,11 @@ struct Agent {
 
 impl Agent {
     fn start(source: Source, setup: Setup) -> Result<Self, Fatal> {
+        let memory = Memory::of(&setup.config.agent.state_dir);
         let (performer, answers) = Performer::new(start_writer()?, Arc::clone(&setup.library), Manner::DAEMON);
         let mut agent = Self {
-            engine: Engine::new(Pace::Continuous, &setup.host.name),
+            engine: Engine::new(Pace::Continuous, &setup.host.name, memory.recall()),
+            memory,
             sources: Sources::watch(&setup.config),
             registries: Registries::new(),
             began: Instant::now(),
@@ -175,6 +179,7 @@ impl Agent {
             match effect {
                 Effect::Publish(publication) => self.performer.publish(publication),
                 Effect::Reload(job) => self.performer.reload(job),
+                Effect::Remember(roster, slots) => self.performer.remember(&self.memory, roster, slots),
                 Effect::Say(notice) => say::notice(&notice),
             }
         }

@@ -57,6 +57,11 @@ impl Writer {
         })
     }
 
+    /// Does something else that belongs before the files of later publications.
+    pub fn in_order(&self, job: impl FnOnce() + Send + 'static) {
+        self.send(|_| job());
+    }
+
     /// Does a job on the thread some time.
     pub(super) fn send(&self, job: impl FnOnce(&mut Desk) + Send + 'static) {
         // The thread lives as long as this handle; were it gone, `call` sees that its answer is, and says so.

@@ -12,6 +12,7 @@ use super::plan::Plan;
 use super::publication::{Outcome, Publication, Ran, ReloadJob};
 use super::roster::Roster;
 use super::sights::{Place, Sights};
+use super::slots::{RosterSlots, Slots};
 use super::template::Template;
 use crate::config::Reload;
 use crate::node::Subject;
@@ -43,6 +44,9 @@ pub enum Effect {
     Publish(Publication),
     /// Run a reload; answer with [`Input::Reloaded`].
     Reload(ReloadJob),
+    /// Keep the numbers of this roster's members for the next start, before anything is published that comes after
+    /// this.
+    Remember(Arc<str>, RosterSlots),
     /// Say something.
     Say(Notice),
 }
@@ -67,6 +71,8 @@ pub struct Engine {
     /// What the plan follows: what is still said of anything else is out of date before it is needed again.
     places: BTreeSet<Place>,
     away: BTreeMap<Arc<str>, String>,
+    /// What was remembered of every roster when the agent began.
+    recalled: Slots,
     rosters: BTreeMap<Arc<str>, Roster>,
     keys: BTreeMap<Arc<str>, Key>,
     templates: BTreeMap<Arc<str>, Template>,
@@ -75,8 +81,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with nothing to do. `host` is this host's name, for `pick = "spread"`.
-    pub fn new(pace: Pace, host: &str) -> Self {
+    /// An engine with nothing to do. `host` is this host's name, for `pick = "spread"`; `recalled` is what
+    /// [`Effect::Remember`] gave the agent before this one.
+    pub fn new(pace: Pace, host: &str, recalled: Slots) -> Self {
         Self {
             pace,
             stopping: false,
@@ -85,6 +92,7 @@ impl Engine {
             origins: BTreeMap::new(),
             places: BTreeSet::new(),
             away: BTreeMap::new(),
+            recalled,
             rosters: BTreeMap::new(),
             keys: BTreeMap::new(),
             templates: BTreeMap::new(),
@@ -107,8 +115,8 @@ impl Engine {
                 self.debts.values_mut().for_each(Debt::hurry);
             }
         }
-        self.judge(now, &mut notices);
-        let mut work = self.publish(now, &mut notices);
+        let mut work = self.judge(now, &mut notices);
+        work.extend(self.publish(now, &mut notices));
         work.extend(self.run_reloads(now));
         notices.into_iter().map(Effect::Say).chain(work).collect()
     }
@@ -187,16 +195,19 @@ impl Engine {
         }
     }
 
-    fn judge(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+    fn judge(&mut self, now: Moment, notices: &mut Vec<Notice>) -> Vec<Effect> {
         let due = self.rosters.iter().filter(|(_, roster)| roster.due().is_some_and(|due| due <= now));
         let due: Vec<Arc<str>> = due.map(|(name, _)| Arc::clone(name)).collect();
+        let mut effects = Vec::new();
         for name in due {
             if let Some(roster) = self.rosters.get_mut(&name)
                 && roster.judge(now, &self.host, notices)
             {
+                effects.push(Effect::Remember(Arc::clone(&name), roster.slots()));
                 self.want(&name, true);
             }
         }
+        effects
     }
 
     fn publish(&mut self, now: Moment, notices: &mut Vec<Notice>) -> Vec<Effect> {

@@ -10,6 +10,7 @@ use super::moment::Moment;
 use super::publication::Seats;
 use super::seats;
 use super::settle::Settle;
+use super::slots::{self, Numbers};
 use crate::config::{AboveMax, RosterConfig};
 use crate::payload;
 use crate::sighting::{Members, Reading, Seen};
@@ -146,7 +147,9 @@ impl Muster {
     }
 
     /// Judges what the registry shows, and takes it if it is good.
-    pub fn judge(&mut self, now: Moment, config: &RosterConfig, host: &str) -> Verdict {
+    ///
+    /// `recalled` are the numbers that members had before the agent began.
+    pub fn judge(&mut self, now: Moment, config: &RosterConfig, host: &str, recalled: Option<&Numbers>) -> Verdict {
         self.settle.clear();
         if let Some(reason) = self.objection(now, config) {
             let known = self.hold.take();
@@ -160,7 +163,11 @@ impl Muster {
             Live::Absent | Live::Unreadable(_) => &none,
         };
         let taken = seats::pick(members, config.bounds.max(), config.pick, host);
-        let seats = seats::seat(taken, self.good.as_deref().unwrap_or_default());
+        let kept = match &self.good {
+            Some(good) => slots::numbers(good),
+            None => recalled.cloned().unwrap_or_default(),
+        };
+        let seats = seats::seat(taken, &kept);
         if self.loss.take().is_some_and(|loss| loss.until <= now) {
             self.baseline.restart(now, members.len());
         } else {

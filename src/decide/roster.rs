@@ -9,6 +9,7 @@ use super::moment::Moment;
 use super::muster::{Muster, Verdict};
 use super::notice::Notice;
 use super::publication::RosterValue;
+use super::slots::{self, RosterSlots};
 use crate::config::RosterConfig;
 use crate::sighting::{Change, Members, Seen, View};
 
@@ -29,6 +30,8 @@ pub struct Roster {
     quarantined: BTreeSet<(Arc<str>, Arc<str>)>,
     /// Keys that are left out because of their names, and whether that was said.
     unfit_keys: BTreeMap<Arc<str>, bool>,
+    /// The numbers that members had before the agent began, for the first good view of each path.
+    recalled: RosterSlots,
 }
 
 /// What is known of the node above the members or the keys.
@@ -43,7 +46,7 @@ enum Top {
 
 impl Roster {
     /// A roster that nothing is known of.
-    pub fn new(config: Arc<RosterConfig>) -> Self {
+    pub fn new(config: Arc<RosterConfig>, recalled: RosterSlots) -> Self {
         Self {
             config,
             musters: BTreeMap::new(),
@@ -56,6 +59,7 @@ impl Roster {
             hold: None,
             quarantined: BTreeSet::new(),
             unfit_keys: BTreeMap::new(),
+            recalled,
         }
     }
 
@@ -234,7 +238,10 @@ impl Roster {
         let Some(muster) = self.musters.get_mut(key) else {
             return false;
         };
-        let verdict = muster.judge(now, &self.config, host);
+        let verdict = muster.judge(now, &self.config, host, self.recalled.get(key));
+        if muster.good().is_some() {
+            self.recalled.remove(key);
+        }
         for (name, why) in muster.unfit() {
             if self.quarantined.insert((Arc::clone(key), Arc::clone(name))) {
                 let (path, why) = (self.config.subject.members_of(key).child(name), why.clone());
@@ -317,6 +324,13 @@ impl Roster {
     /// What templates see; `None` while there never was a good view.
     pub fn value(&self) -> Option<&RosterValue> {
         self.value.as_ref()
+    }
+
+    /// The numbers of its members. What was recalled and not needed yet is kept: its path may only be late.
+    pub fn slots(&self) -> RosterSlots {
+        let good =
+            self.musters.iter().filter_map(|(key, muster)| Some((Arc::clone(key), slots::numbers(muster.good()?))));
+        self.recalled.clone().into_iter().chain(good).collect()
     }
 
     /// Whether the registry has said anything of it since the agent began.

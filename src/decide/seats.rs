@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::member::Member;
 use super::publication::{Seated, Seats};
+use super::slots::Numbers;
 use crate::config::Pick;
 
 /// Takes at most `max` members, sorted by name bytewise. The same members give the same choice, whatever came before.
@@ -33,8 +34,7 @@ fn score(host: &str, member: &str) -> u64 {
 }
 
 /// Gives each member a number: the one that it had, else the smallest that is free, in the order of names.
-pub fn seat(members: Vec<Arc<Member>>, before: &[Seated]) -> Seats {
-    let kept: BTreeMap<&str, u32> = before.iter().map(|seated| (seated.member.name(), seated.slot)).collect();
+pub fn seat(members: Vec<Arc<Member>>, kept: &Numbers) -> Seats {
     let mut taken: BTreeSet<u32> = members.iter().filter_map(|member| kept.get(member.name()).copied()).collect();
     let mut next = 0;
     members
@@ -55,6 +55,7 @@ pub fn seat(members: Vec<Arc<Member>>, before: &[Seated]) -> Seats {
 mod tests {
     use super::*;
     use crate::decide::Fields;
+    use crate::decide::slots::numbers;
 
     fn members(names: &[&str]) -> BTreeMap<Arc<str>, Arc<Member>> {
         let member = |name: &str| Member::new(Fields { name: name.into(), ..Fields::default() }).unwrap();
@@ -98,9 +99,9 @@ mod tests {
     #[test]
     fn a_slot_is_kept_while_its_member_stays() {
         let all = |names: &[&str]| members(names).into_values().collect::<Vec<_>>();
-        let first = seat(all(&["b", "c", "d"]), &[]);
+        let first = seat(all(&["b", "c", "d"]), &Numbers::new());
         assert_eq!(slots(&first), [("b", 0), ("c", 1), ("d", 2)]);
-        let second = seat(all(&["a", "b", "d", "e"]), &first);
+        let second = seat(all(&["a", "b", "d", "e"]), &numbers(&first));
         assert_eq!(slots(&second), [("a", 1), ("b", 0), ("d", 2), ("e", 3)]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rosterd::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
 use rosterd::decide::{
     Effect, Engine, Followed, Input, Moment, Needs, Notice, Outcome, Pace, Plan, Publication, Ran, ReloadJob,
-    RosterValue, TemplatePlan,
+    RosterValue, Slots, TemplatePlan,
 };
 use rosterd::node::{NodePath, Subject};
 use rosterd::sighting::{Change, Members, News, Seen, Sighting, View};
@@ -19,6 +19,7 @@ pub struct Bench {
     pub publications: Vec<Publication>,
     pub reloads: Vec<ReloadJob>,
     pub notices: Vec<Notice>,
+    pub remembered: Slots,
 }
 
 pub fn seconds(n: u64) -> Duration {
@@ -95,14 +96,28 @@ pub fn names_by_key(publication: &Publication, roster: &str) -> BTreeMap<String,
     }
 }
 
+/// The members' names and numbers in a publication, of a plain roster.
+pub fn slots<'a>(publication: &'a Publication, roster: &str) -> Vec<(&'a str, u32)> {
+    match &publication.snapshot.rosters[roster] {
+        RosterValue::List(seats) => seats.iter().map(|seated| (seated.member.name(), seated.slot)).collect(),
+        RosterValue::Map(_) => panic!("{roster} is keyed"),
+    }
+}
+
 impl Bench {
     pub fn new(plan: Plan) -> Self {
+        Self::recalling(plan, Slots::new())
+    }
+
+    /// One that begins with what another remembered.
+    pub fn recalling(plan: Plan, recalled: Slots) -> Self {
         let mut bench = Self {
-            engine: Engine::new(Pace::Continuous, "host1"),
+            engine: Engine::new(Pace::Continuous, "host1", recalled),
             now: Moment::START + seconds(100),
             publications: Vec::new(),
             reloads: Vec::new(),
             notices: Vec::new(),
+            remembered: Slots::new(),
         };
         bench.input(Input::Configured(plan));
         bench
@@ -113,6 +128,7 @@ impl Bench {
             match effect {
                 Effect::Publish(publication) => self.publications.push(publication),
                 Effect::Reload(job) => self.reloads.push(job),
+                Effect::Remember(roster, slots) => _ = self.remembered.insert(roster, slots),
                 Effect::Say(notice) => self.notices.push(notice),
             }
         }

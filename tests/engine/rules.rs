@@ -9,7 +9,7 @@ use rosterd::node::Subject;
 use rosterd::sighting::{Change, News, Seen, View};
 
 use crate::harness::{
-    Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, template, web,
+    Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, slots, template, web,
 };
 
 fn one_template() -> Bench {
@@ -104,6 +104,25 @@ fn an_empty_list_has_to_be_allowed_in_writing() {
     let mut bench = Bench::new(plan(vec![config], vec![], vec![template("a", &["web"], "")]));
     bench.reset(&web(), View::Members(Seen::Absent));
     assert!(names(&bench.publish(Outcome::Replaced), "web").is_empty());
+}
+
+#[test]
+fn numbers_from_before_the_start_are_kept_even_by_members_that_are_late() {
+    let mut bench = one_template();
+    bench.reset(&web(), present(&["a:1", "b:1", "c:1"]));
+    bench.publish(Outcome::Unchanged);
+    bench.change(vec![left("a:1")]);
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Unchanged);
+    let remembered = bench.remembered.clone();
+    let plan = plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "")]);
+    let mut next = Bench::recalling(plan, remembered.clone());
+    next.reset(&web(), View::Members(Seen::Absent));
+    next.pass(seconds(60));
+    assert_eq!(next.remembered.get("web"), None, "nothing good, nothing to remember");
+    next.reset(&web(), present(&["b:1", "c:1", "d:1"]));
+    next.pass(seconds(60));
+    assert_eq!(slots(&next.publish(Outcome::Unchanged), "web"), [("b:1", 1), ("c:1", 2), ("d:1", 0)]);
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl World {
                     self.reloading = Some(named);
                     self.bench.reloads.push(job);
                 }
-                Effect::Say(_) => {}
+                Effect::Remember(..) | Effect::Say(_) => {}
             }
         }
     }

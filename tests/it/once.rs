@@ -52,6 +52,32 @@ fn render_says_2_when_something_differs_and_then_0() {
 }
 
 #[test]
+fn numbers_are_kept_from_one_start_to_the_next() {
+    let site = site();
+    let db = |n: u8| format!("registry/services/db/10.1.0.{n}:5432");
+    site.file(&db(2), "").file(&db(3), "");
+    site.run(&["render"]).expect(0);
+    site.remove(&db(1));
+    site.run(&["diff"]).expect(2);
+    site.run(&["render"]).expect(0);
+    assert_eq!(site.read("out/db"), "1 10.1.0.2:5432\n2 10.1.0.3:5432\n", "nobody who stays changes number");
+    site.run(&["render", "web"]).expect(0);
+    site.run(&["diff"]).expect(0);
+    site.file(&db(1), "").file(&db(4), "");
+    let mut agent = site.start();
+    let expected = "0 10.1.0.1:5432\n1 10.1.0.2:5432\n2 10.1.0.3:5432\n3 10.1.0.4:5432\n";
+    agent.until("the free number first", || site.read("out/db") == expected);
+    site.remove(&db(2));
+    agent.until("one less", || site.read("out/db").lines().count() == 3);
+    assert!(agent.stop().success());
+    let before = site.fingerprint("out/db");
+    let mut agent = site.start();
+    agent.says_times("unchanged: ", 2);
+    assert_eq!(site.fingerprint("out/db"), before);
+    assert!(agent.stop().success() && site.leftovers().is_empty());
+}
+
+#[test]
 fn diff_says_2_shows_what_would_change_and_writes_nothing() {
     let site = site();
     let first = site.run(&["diff"]);

@@ -74,7 +74,8 @@ impl Engine {
             }
             roster
         } else {
-            let mut roster = Roster::new(Arc::clone(config));
+            let recalled = self.recalled.get(&config.name).cloned().unwrap_or_default();
+            let mut roster = Roster::new(Arc::clone(config), recalled);
             if let Some(view) = view {
                 roster.reset(now, view);
             }

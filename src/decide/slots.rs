@@ -1,0 +1,21 @@
+//! The numbers that members had, for the next start: software that knows its backends by number must not see them
+//! change because the agent was restarted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::publication::Seated;
+
+/// The members of one path by name, each with its number.
+pub type Numbers = BTreeMap<Arc<str>, u32>;
+
+/// The numbers in a roster: by what its `*` matched, or by the empty string.
+pub type RosterSlots = BTreeMap<Arc<str>, Numbers>;
+
+/// The numbers in each roster by its name.
+pub type Slots = BTreeMap<Arc<str>, RosterSlots>;
+
+/// The numbers of these members.
+pub fn numbers(seats: &[Seated]) -> Numbers {
+    seats.iter().map(|seated| (Arc::from(seated.member.name()), seated.slot)).collect()
+}
