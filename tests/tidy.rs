@@ -1,7 +1,5 @@
 //! The house in order: what the folders promise, and what the documentation says there is.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot read or make its files has nothing to say")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -160,11 +160,13 @@ async fn stopping_ends_a_command_in_time() {
 async fn stopping_shortens_the_grace_of_a_timeout() {
     let (environment, sweep) = marked("shorten");
     let stop = CancellationToken::new();
-    let command = shell("trap '' TERM; sleep 100; sleep 100");
+    let dir = tempfile::TempDir::new().unwrap();
+    let asked = dir.path().join("asked");
+    let command = shell(&format!("trap 'touch {}' TERM; while :; do sleep 100; done", asked.display()));
     let limit = Duration::from_millis(100);
     let begun = Instant::now();
     let (end, ()) = tokio::join!(run(&command, &environment, limit, &stop), async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        until("it is asked to end", || asked.exists()).await;
         stop.cancel();
     });
     assert_eq!(end.how, How::TimedOut(limit));

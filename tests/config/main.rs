@@ -1,7 +1,5 @@
 //! Configurations that are wrong, and what is said of them: the message, the file, line and column, carets, a hint.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot read or make its files has nothing to say")]
-
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

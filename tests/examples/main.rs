@@ -1,7 +1,5 @@
 //! Every example, run by the real rosterd, and its file as the real program's own checker sees it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
