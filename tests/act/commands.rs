@@ -162,7 +162,7 @@ async fn stopping_shortens_the_grace_of_a_timeout() {
     let stop = CancellationToken::new();
     let dir = tempfile::TempDir::new().unwrap();
     let asked = dir.path().join("asked");
-    let command = shell(&format!("trap 'touch {}' TERM; while :; do sleep 100; done", asked.display()));
+    let command = shell(format!("trap 'touch {}' TERM; while :; do sleep 100; done", asked.display()));
     let limit = Duration::from_millis(100);
     let begun = Instant::now();
     let (end, ()) = tokio::join!(run(&command, &environment, limit, &stop), async {
