@@ -172,11 +172,7 @@ impl Round {
     }
 
     async fn end(mut self, pass: &Pass, ended: bool) -> Exit {
-        let performer = self.performer.stopped();
-        let registries = std::mem::take(&mut self.registries);
-        if tokio::time::timeout(run::END, async { tokio::join!(performer, registries.close()) }).await.is_err() {
-            warn!(limit = ?run::END, "something did not end in time, and is left behind");
-        }
+        run::wind_up(&self.performer, std::mem::take(&mut self.registries)).await;
         // What ended meanwhile counts, but begins nothing new.
         while let Ok(answer) = self.answers.try_recv() {
             let _ = self.take(answer);

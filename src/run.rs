@@ -27,7 +27,7 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_millis(1500);
 
 /// How long the end may take after that: what is not done by then is left behind.
-pub const END: Duration = Duration::from_secs(3);
+const END: Duration = Duration::from_secs(3);
 
 /// What can happen next.
 enum Event {
@@ -80,6 +80,14 @@ pub async fn lock(setup: &Setup) -> Result<StateLock, Fatal> {
 /// The system gives no thread.
 pub fn start_writer() -> Result<Writer, Fatal> {
     Writer::start().map_err(|why| Fatal::new(Exit::Failed, format!("start the thread that writes files: {why}")))
+}
+
+/// Ends all that is under way and every session, and leaves behind what does not end in time.
+pub async fn wind_up(performer: &Performer, registries: Registries) {
+    let performer = performer.stopped();
+    if tokio::time::timeout(END, async { tokio::join!(performer, registries.close()) }).await.is_err() {
+        warn!(limit = ?END, "something did not end in time, and is left behind");
+    }
 }
 
 /// The signals that the agent hears.
@@ -237,11 +245,7 @@ impl Agent {
                 () = &mut grace => break,
             }
         }
-        let performer = self.performer.stopped();
-        let registries = std::mem::take(&mut self.registries);
-        if tokio::time::timeout(END, async { tokio::join!(performer, registries.close()) }).await.is_err() {
-            warn!(limit = ?END, "something did not end in time, and is left behind");
-        }
+        wind_up(&self.performer, std::mem::take(&mut self.registries)).await;
         // What ended meanwhile counts, but begins nothing new.
         let now = self.now();
         while let Ok(answer) = self.answers.try_recv() {

@@ -45,6 +45,13 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// anew then, however short the time between.
 pub type Wanted = BTreeMap<Subject, u64>;
 
+/// Returns when the subjects changed; never, once nobody can change them.
+async fn changed(subjects: &mut watch::Receiver<Wanted>) {
+    if subjects.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Where live state is: a ZooKeeper ensemble, or a directory tree of the same shape.
 pub trait Registry: Send + Sync + 'static {
     /// Follows subjects until `stop`, then closes the session and returns.

@@ -14,7 +14,7 @@ use super::roster::Roster;
 use super::sights::{Place, Sights};
 use super::slots::{RosterSlots, Slots};
 use super::template::Template;
-use crate::config::Reload;
+use crate::config::{Reload, TemplateConfig};
 use crate::node::Subject;
 use crate::sighting::{News, Sighting, View};
 
@@ -246,8 +246,15 @@ impl Engine {
         }
         if let (true, Some(reload)) = (replaced, &config.reload) {
             let beside = self.flights.beside(&flight, reload);
-            let debt = self.debts.entry(reload.clone()).or_insert_with(|| Debt::new(Terms::of(&config)));
-            debt.owe(&config, beside);
+            self.owe(&config, beside);
+        }
+    }
+
+    /// A template's reload is owed, if it has one.
+    fn owe(&mut self, config: &Arc<TemplateConfig>, beside: BTreeSet<FlightId>) {
+        if let Some(reload) = &config.reload {
+            let debt = self.debts.entry(reload.clone()).or_insert_with(|| Debt::new(Terms::of(config)));
+            debt.owe(config, beside);
         }
     }
 

@@ -338,11 +338,6 @@ impl Roster {
         self.top != Top::Unseen
     }
 
-    /// Whether what is known of it is what the registry shows now.
-    pub fn is_fresh(&self) -> bool {
-        self.fresh
-    }
-
     /// Whether what templates see is not what the registry shows. A key that never had enough members is left out, and
     /// is no reason to call the others held.
     pub fn is_held(&self) -> bool {

@@ -24,7 +24,7 @@ use crate::sighting::Sighting;
 use super::dirty::{Dirty, Event};
 use super::known::{Known, Told};
 use super::teller::Teller;
-use super::{Boxed, Node, RESYNC, Registry, Wanted};
+use super::{Boxed, Node, RESYNC, Registry, Wanted, changed};
 
 mod eyes;
 mod look;
@@ -139,13 +139,6 @@ impl Directory {
             };
             state.pending.extend(glance);
         }
-    }
-}
-
-/// Returns when the subjects changed; never, once nobody can change them.
-async fn changed(subjects: &mut watch::Receiver<Wanted>) {
-    if subjects.changed().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -23,7 +23,7 @@ use crate::sighting::Sighting;
 
 use super::pauses::Pauses;
 use super::teller::Teller;
-use super::{Boxed, Node, Registry, Wanted};
+use super::{Boxed, Node, Registry, Wanted, changed};
 
 mod fact;
 mod follower;
@@ -222,13 +222,6 @@ impl ZooKeeper {
         if teller.is_away_due() {
             teller.away(probe::why(&self.config, seen).await).await;
         }
-    }
-}
-
-/// Returns when the subjects changed; never, once nobody can change them.
-async fn changed(subjects: &mut watch::Receiver<Wanted>) {
-    if subjects.changed().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -136,10 +136,7 @@ impl Engine {
         };
         let moved: Vec<_> = self.debts.values_mut().flat_map(|debt| debt.rehome(present)).collect();
         for config in moved {
-            if let Some(reload) = &config.reload {
-                let debt = self.debts.entry(reload.clone()).or_insert_with(|| Debt::new(Terms::of(&config)));
-                debt.owe(&config, BTreeSet::new());
-            }
+            self.owe(&config, BTreeSet::new());
         }
     }
 }
