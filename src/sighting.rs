@@ -39,6 +39,20 @@ pub enum View {
     Node(Seen<Bytes>),
 }
 
+/// A ZooKeeper transaction's number: the order of everything that ever happened in one ensemble.
+///
+/// A higher epoch is a later one, so plain comparison gives the order ("ZooKeeper Internals", Guarantees).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Zxid(pub i64);
+
+/// How late each path of a subject is seen: the zxid of the last change of its list of children (`pzxid`); for a path
+/// that is absent, the zxid of the answer that said so. As long as an ensemble keeps what it has acknowledged, a path's
+/// never falls.
+///
+/// The empty string stands for the path itself, and for the one above the keys of a keyed subject; a key's name for the
+/// path that holds its members. A registry without transactions gives none.
+pub type Stamps = BTreeMap<Arc<str>, Zxid>;
+
 /// One difference from the view before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -82,6 +96,8 @@ pub enum News {
         subject: Subject,
         /// What it holds.
         view: View,
+        /// How late that is.
+        stamps: Stamps,
     },
     /// Differences from the last view, in order.
     Update {
@@ -89,6 +105,8 @@ pub enum News {
         subject: Subject,
         /// How.
         changes: Vec<Change>,
+        /// How late it is now, where that was seen.
+        stamps: Stamps,
     },
     /// The registry is not reached: every view of it is the last known one from here until the next `Reset` of it.
     Away {

@@ -165,11 +165,11 @@ async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
 impl Gathered {
     fn learn(&mut self, news: News) {
         match news {
-            News::Reset { subject, view } => {
+            News::Reset { subject, view, .. } => {
                 self.away = None;
                 self.views.insert(subject, view);
             }
-            News::Update { subject, changes } => {
+            News::Update { subject, changes, .. } => {
                 if let Some(view) = self.views.get_mut(&subject) {
                     for change in changes {
                         apply(view, change);

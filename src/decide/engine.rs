@@ -147,7 +147,7 @@ impl Engine {
                 self.sights.keep(|(of, _)| *of != registry);
                 self.rosters.values_mut().filter(|roster| roster.config().registry == registry).for_each(Roster::away);
             }
-            News::Reset { subject, view } => {
+            News::Reset { subject, view, .. } => {
                 if self.away.remove(&registry).is_some() {
                     notices.push(Notice::Back { registry: Arc::clone(&registry) });
                 }
@@ -157,7 +157,7 @@ impl Engine {
                 self.see_key(now, &registry, subject, view, notices);
                 self.sights.take((registry, subject.clone()), news);
             }
-            News::Update { subject, changes } => {
+            News::Update { subject, changes, .. } => {
                 for roster in self.rosters_on(&registry, subject) {
                     for change in changes {
                         roster.update(now, change);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::node::Subject;
-use crate::sighting::{News, Sighting};
+use crate::sighting::{News, Sighting, Stamps};
 
 use super::known::Told;
 
@@ -42,8 +42,8 @@ impl Teller {
     pub async fn told(&self, subject: &Subject, told: Told) {
         let subject = subject.clone();
         self.say(match told {
-            Told::Reset(view) => News::Reset { subject, view },
-            Told::Update(changes) => News::Update { subject, changes },
+            Told::Reset(view) => News::Reset { subject, view, stamps: Stamps::new() },
+            Told::Update(changes) => News::Update { subject, changes, stamps: Stamps::new() },
         })
         .await;
         self.set_away(None);

@@ -4,7 +4,7 @@ use crate::harness::*;
 use rosterd::config::{AboveMax, Bounds, RosterConfig};
 use rosterd::decide::{Input, Outcome, Ran};
 use rosterd::node::Subject;
-use rosterd::sighting::{Change, News, Seen, Sighting, View};
+use rosterd::sighting::{Change, News, Seen, Sighting, Stamps, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -49,7 +49,11 @@ fn a_key_gone_before_an_outage_is_gone_after_it() {
     let mut bench = star_bench(0);
     bench.reset(&star(), keyed(&[("db", &["d:1"]), ("web", &["w:1"])]));
     bench.publish(Outcome::Unchanged);
-    bench.news(News::Update { subject: star(), changes: vec![Change::KeyLeft { key: "db".into() }] });
+    bench.news(News::Update {
+        subject: star(),
+        changes: vec![Change::KeyLeft { key: "db".into() }],
+        stamps: Stamps::new(),
+    });
     bench.away();
     bench.pass(seconds(1));
     bench.reset(&star(), keyed(&[("web", &["w:1"])]));
@@ -68,7 +72,7 @@ fn moved_to_another_registry_and_back_uses_no_old_view() {
     let see = |bench: &mut Bench, registry: &str, n: &[&str]| {
         bench.input(Input::Saw(Sighting {
             registry: registry.into(),
-            news: News::Reset { subject: web(), view: present(n) },
+            news: News::Reset { subject: web(), view: present(n), stamps: Stamps::new() },
         }));
     };
     see(&mut bench, "one", &["old:1", "old:2", "old:3", "old:4"]);
@@ -155,8 +159,9 @@ fn keys_that_never_had_members_and_are_gone_are_forgotten() {
         bench.news(News::Update {
             subject: star(),
             changes: vec![Change::Key { key: key.clone(), members: Seen::Present(BTreeMap::new()) }],
+            stamps: Stamps::new(),
         });
-        bench.news(News::Update { subject: star(), changes: vec![Change::KeyLeft { key }] });
+        bench.news(News::Update { subject: star(), changes: vec![Change::KeyLeft { key }], stamps: Stamps::new() });
         bench.pass(seconds(1));
     }
     assert!(bench.engine.rosters()["all"].holds().len() < 10, "{}", bench.engine.rosters()["all"].holds().len());

@@ -10,7 +10,7 @@ use rosterd::decide::{
     RosterValue, Slots, TemplatePlan,
 };
 use rosterd::node::{NodePath, Subject};
-use rosterd::sighting::{Change, Members, News, Seen, Sighting, View};
+use rosterd::sighting::{Change, Members, News, Seen, Sighting, Stamps, View};
 
 /// An engine under test. Publications and reloads stay open until the test answers them.
 pub struct Bench {
@@ -139,11 +139,11 @@ impl Bench {
     }
 
     pub fn reset(&mut self, subject: &Subject, view: View) {
-        self.news(News::Reset { subject: subject.clone(), view });
+        self.news(News::Reset { subject: subject.clone(), view, stamps: Stamps::new() });
     }
 
     pub fn change(&mut self, changes: Vec<Change>) {
-        self.news(News::Update { subject: web(), changes });
+        self.news(News::Update { subject: web(), changes, stamps: Stamps::new() });
     }
 
     pub fn away(&mut self) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rosterd::config::{AboveMax, Bounds, KeyConfig, KeyFormat, Wait};
 use rosterd::decide::{Failure, Input, Notice, Outcome, Ran, Stage};
 use rosterd::node::Subject;
-use rosterd::sighting::{Change, News, Seen, View};
+use rosterd::sighting::{Change, News, Seen, Stamps, View};
 
 use crate::harness::{
     Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, slots, template, web,
@@ -346,6 +346,7 @@ fn each_key_of_a_path_with_a_star_holds_by_itself() {
             Change::KeyLeft { key: "db".into() },
             Change::Left { key: Some("web".into()), name: "w:1".into() },
         ],
+        stamps: Stamps::new(),
     });
     bench.pass(seconds(1));
     let seen = names_by_key(&bench.publish(Outcome::Unchanged), "all");

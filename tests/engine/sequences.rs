@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rosterd::config::{AboveMax, Bounds, Guard};
 use rosterd::decide::{Effect, Failure, Input, Outcome, Ran, RosterValue, Stage};
-use rosterd::sighting::{News, Sighting};
+use rosterd::sighting::{News, Sighting, Stamps};
 
 use crate::harness::{Bench, left, members, names, plan, present, put, roster, seconds, template, web};
 
@@ -81,7 +81,7 @@ impl World {
         let view: Vec<&str> = self.real.iter().copied().collect();
         self.input(Input::Saw(Sighting {
             registry: "default".into(),
-            news: News::Reset { subject: web(), view: present(&view) },
+            news: News::Reset { subject: web(), view: present(&view), stamps: Stamps::new() },
         }));
     }
 
@@ -144,7 +144,7 @@ impl World {
         if self.connected {
             self.input(Input::Saw(Sighting {
                 registry: "default".into(),
-                news: News::Update { subject: web(), changes },
+                news: News::Update { subject: web(), changes, stamps: Stamps::new() },
             }));
         }
     }

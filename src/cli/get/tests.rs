@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::Setback;
 use crate::node::NodePath;
-use crate::sighting::{Bytes, Sighting};
+use crate::sighting::{Bytes, Sighting, Stamps};
 use crate::watch::{Boxed, Node, Wanted};
 
 /// A registry that says what it is told to say, and then nothing more until it is stopped.
@@ -58,12 +58,16 @@ fn names(nodes: &[&str]) -> Seen<Members> {
 }
 
 fn reset(path: &str, seen: Seen<Members>) -> News {
-    News::Reset { subject: Subject::roster(path).unwrap(), view: View::Members(seen) }
+    News::Reset { subject: Subject::roster(path).unwrap(), view: View::Members(seen), stamps: Stamps::new() }
 }
 
 fn keyed(path: &str, keys: &[(&str, Seen<Members>)]) -> News {
     let keys = keys.iter().map(|(key, seen)| (Arc::from(*key), seen.clone())).collect();
-    News::Reset { subject: Subject::roster(path).unwrap(), view: View::Keyed(Seen::Present(keys)) }
+    News::Reset {
+        subject: Subject::roster(path).unwrap(),
+        view: View::Keyed(Seen::Present(keys)),
+        stamps: Stamps::new(),
+    }
 }
 
 fn away() -> News {
@@ -72,7 +76,7 @@ fn away() -> News {
 
 fn put(path: &str, name: &str) -> News {
     let change = Change::Put { key: None, name: name.into(), reading: Ok(data("")) };
-    News::Update { subject: Subject::roster(path).unwrap(), changes: vec![change] }
+    News::Update { subject: Subject::roster(path).unwrap(), changes: vec![change], stamps: Stamps::new() }
 }
 
 /// Exit code, standard output, standard error.

@@ -131,12 +131,12 @@ impl Said {
                 self.is_away = true;
                 self.aways.push(why);
             }
-            News::Reset { subject, view } => {
+            News::Reset { subject, view, .. } => {
                 self.is_away = false;
                 self.resets += 1;
                 self.views.insert(subject, view);
             }
-            News::Update { subject, changes } => {
+            News::Update { subject, changes, .. } => {
                 self.updates += 1;
                 let Some(view) = self.views.get_mut(&subject) else {
                     self.faults.push(format!("update of {subject} before its reset"));
