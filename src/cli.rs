@@ -73,6 +73,9 @@ struct RenderArgs {
     /// How long to wait for what is needed
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     timeout: Duration,
+    /// Render from last good rosters, no older than this, where the registry is not reached
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    max_stale: Option<Duration>,
     #[command(flatten)]
     doing: Doing,
     #[command(flatten)]
@@ -171,7 +174,7 @@ async fn execute(cli: Cli) -> Result<Exit, Fatal> {
             let setup = load(&global.source(vec![]))?;
             log::init(setup.config.agent.log_format, None);
             let manner = Manner { write: Write::DryRun, diff: true, reload: false };
-            let pass = Pass { only: names, timeout, manner, detailed_exitcode: true, held_ok: false };
+            let pass = Pass { only: names, timeout, manner, detailed_exitcode: true, held_ok: false, max_stale: None };
             once::render(setup, &pass).await
         }
         Command::Check => {
@@ -214,6 +217,7 @@ impl RenderArgs {
             manner: Manner { write, diff: self.doing.diff, reload: !self.doing.no_reload },
             detailed_exitcode: self.telling.detailed_exitcode,
             held_ok: self.telling.held_ok,
+            max_stale: self.max_stale,
         }
     }
 }

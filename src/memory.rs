@@ -1,109 +1,233 @@
-//! What is remembered from one start to the next, in the state directory: the numbers that members have.
+//! What is remembered from one start to the next, in the state directory: the last good members of each roster, the
+//! data of each key, the numbers that members had, how late all that was, and when it was last confirmed.
 //!
-//! A JSON file a roster, replaced by a rename, so that it is whole whenever it is read. It is not synced: after a power
-//! cut the software begins anew as well, and numbers begin anew with it.
+//! A file a roster. It begins with all that was known when it was begun, and each change since is a line at its end, so
+//! that a change costs what it is and not what the roster is. Every line has a checksum: a file that was cut off
+//! anywhere gives what was known after an earlier line, as a whole. When what was appended outgrows what it was appended
+//! to, the file is begun anew: written beside, synced, and renamed into place.
+//!
+//! A line is in the kernel's hands before the files that are made of it are replaced, so that a killed agent remembers
+//! what it wrote. It is not synced: that would double what a change costs. After a power cut the memory may therefore be
+//! half a minute older than the files, which does no harm: it is all the same a whole view that was good then, it says
+//! itself how old it is, it is used only while no registry is reached, and the first view of one takes its place.
 
-use std::io::Write as _;
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::decide::{RosterSlots, Slots};
+use crate::decide::{Memo, Recalled, Recollection};
+
+mod line;
+mod page;
+mod when;
+
+use page::{Confirmed, Page, Refused};
+use when::When;
 
 /// The folder's name in the state directory.
-const NAME: &str = "slots";
+const NAME: &str = "rosters";
 
-/// The format that this version writes, and the only one that it reads.
-const VERSION: u32 = 1;
+/// What follows a roster's or key's name, which is an identifier and so a plain file name.
+const SUFFIX: &str = ".roster";
 
-/// A file's content.
-#[derive(Debug, Serialize, Deserialize)]
-struct Remembered {
-    version: u32,
-    slots: RosterSlots,
-}
+/// The file that says when each roster was last confirmed, as of once a minute: a roster that does not change has no
+/// other sign of life.
+const CONFIRMED: &str = "confirmed";
 
-/// The memory of one state directory.
+/// What is appended up to this many bytes is no reason to begin a file anew.
+const SMALL: usize = 64 * 1024;
+
+/// What is appended beyond this many bytes is begun anew at once, and not when there is time for it.
+const LARGE: usize = 8 * 1024 * 1024;
+
+/// The memory of one state directory. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Memory {
+    book: Arc<Mutex<Book>>,
+}
+
+/// What the files hold, so that only what differs is written.
+#[derive(Debug)]
+struct Book {
     folder: PathBuf,
+    pages: BTreeMap<Arc<str>, Page>,
+    /// The last write failed, and that was said.
+    failing: bool,
+}
+
+/// Whether the state directory is this process's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It is: what cannot be used is set aside.
+    Own,
+    /// It is not, or nothing is to be written: it is only looked at.
+    Look,
 }
 
 impl Memory {
     /// The memory in a state directory.
     pub fn of(state_dir: &Path) -> Self {
-        Self { folder: state_dir.join(NAME) }
+        let book = Book { folder: state_dir.join(NAME), pages: BTreeMap::new(), failing: false };
+        Self { book: Arc::new(Mutex::new(book)) }
     }
 
-    /// What was remembered, by roster. A file that cannot be used is said, and counts as none: numbers begin anew.
-    pub fn recall(&self) -> Slots {
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let named = entries.filter_map(|entry| {
-            let file = entry.path();
-            let name: Arc<str> = file.file_name()?.to_str()?.strip_suffix(".json")?.into();
-            match read(&file) {
-                Ok(slots) => Some((name, slots)),
-                Err(why) => {
-                    warn!(why = %format_args!("{}: {why}", file.display()), "numbers of members begin anew");
-                    None
-                }
-            }
-        });
-        named.collect()
+    /// All that is remembered. A file that cannot be used is said, and counts as none; one of a newer version is kept
+    /// under another name.
+    pub fn recall(&self, access: Access) -> Recollection {
+        self.book().recall(access)
     }
 
-    /// Remembers a roster's. A failure is said and does no more harm than that: the file that is about to be written is
-    /// worth more than the numbers after the next start.
-    pub fn remember(&self, roster: &str, slots: RosterSlots) {
-        if let Err(why) = self.write(roster, slots) {
-            let why = format!("write {roster}.json in {}: {why}", self.folder.display());
-            warn!(%why, "numbers of members are not remembered");
-        }
+    /// Remembers something. A failure is said and does no more harm than that: the file that is about to be written is
+    /// worth more than what is known after the next start.
+    pub fn remember(&self, memo: Memo) {
+        let mut book = self.book();
+        let done = book.remember(memo);
+        book.tell(done);
     }
 
-    fn write(&self, roster: &str, slots: RosterSlots) -> std::io::Result<()> {
-        std::fs::create_dir_all(&self.folder)?;
-        let mut fresh = tempfile::Builder::new().prefix(".rosterd-").suffix(".tmp").tempfile_in(&self.folder)?;
-        fresh.write_all(&serde_json::to_vec(&Remembered { version: VERSION, slots })?)?;
-        // A roster's name is an identifier, and so a plain file name.
-        fresh.persist(self.folder.join(format!("{roster}.json")))?;
-        Ok(())
+    /// Does what can wait: begins files anew that have outgrown themselves, and notes how long ago each roster and key
+    /// was last confirmed.
+    pub fn tend(&self, ages: &BTreeMap<Arc<str>, Duration>) {
+        let mut book = self.book();
+        let done = book.tend(ages);
+        book.tell(done);
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // Whoever panicked with it left a page unsound at worst, which is then written anew.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn read(file: &Path) -> Result<RosterSlots, String> {
-    let text = std::fs::read(file).map_err(|why| why.to_string())?;
-    let known: Remembered = serde_json::from_slice(&text).map_err(|why| why.to_string())?;
-    match known.version {
-        VERSION => Ok(known.slots),
-        other => Err(format!("it is of version {other}, and this is {VERSION}")),
+impl Book {
+    fn recall(&mut self, access: Access) -> Recollection {
+        let now = When::now();
+        let confirmed = self.confirmed();
+        let mut recollection = Recollection::new();
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let file = entry.path();
+            let Some(file_name) = file.file_name().and_then(|name| name.to_str()) else {
+                continue;
+            };
+            if file_name.ends_with(".tmp") && access == Access::Own {
+                // Left by a process that ended while it wrote it.
+                let _ = fs::remove_file(&file);
+            }
+            let Some(name) = file_name.strip_suffix(SUFFIX) else {
+                continue;
+            };
+            if let Some(page) = open(&file, access) {
+                let ages = [now.since(&page.at), confirmed.as_ref().and_then(|all| all.age(name, &now))];
+                let age = ages.into_iter().flatten().min();
+                recollection.insert(name.into(), Recalled { age, ..page.known.clone() });
+                self.pages.insert(name.into(), page);
+            }
+        }
+        recollection
     }
+
+    /// When all was last confirmed. It is only a date: one that is broken is none.
+    fn confirmed(&self) -> Option<Confirmed> {
+        Confirmed::read(&fs::read(self.folder.join(CONFIRMED)).ok()?)
+    }
+
+    fn remember(&mut self, memo: Memo) -> Result<(), String> {
+        let name = Arc::clone(&memo.name);
+        let page = self.pages.entry(Arc::clone(&name)).or_insert_with(|| Page::new(memo.origin.clone()));
+        let Some(line) = page.take(memo, When::now()) else {
+            return Ok(());
+        };
+        let file = self.folder.join(format!("{name}{SUFFIX}"));
+        if page.sound && page.appended < page.whole + LARGE && append(&file, &line).is_ok() {
+            page.appended += line.len();
+            return Ok(());
+        }
+        // A first file takes the place of nothing: there is nothing that a power cut could take away.
+        let first = !file.exists();
+        rewrite(page, &self.folder, &file, !first)
+    }
+
+    fn tend(&mut self, ages: &BTreeMap<Arc<str>, Duration>) -> Result<(), String> {
+        if self.pages.is_empty() {
+            return Ok(());
+        }
+        let mut done = Ok(());
+        for (name, page) in &mut self.pages {
+            if !page.sound || page.appended > page.whole.max(SMALL) {
+                let file = self.folder.join(format!("{name}{SUFFIX}"));
+                done = done.and(rewrite(page, &self.folder, &file, true));
+            }
+        }
+        let known = ages.iter().filter(|(name, _)| self.pages.contains_key(*name));
+        let confirmed = Confirmed::of(When::now(), known.map(|(name, age)| (name, *age)));
+        let file = self.folder.join(CONFIRMED);
+        done.and(replace(&self.folder, &file, &confirmed.bytes(), false).map_err(|why| trouble(&file, &why)))
+    }
+
+    /// Says a failure when it begins.
+    fn tell(&mut self, done: Result<(), String>) {
+        if let Err(why) = &done
+            && !self.failing
+        {
+            warn!(%why, "rosters are not remembered for the next start");
+        }
+        self.failing = done.is_err();
+    }
+}
+
+/// Reads a page, and says what is wrong with it.
+fn open(file: &Path, access: Access) -> Option<Page> {
+    let read = fs::read(file).map_err(|why| Refused::Damaged(why.to_string())).and_then(|bytes| Page::read(&bytes));
+    let (page, why) = match read {
+        Ok((page, None)) => return Some(page),
+        Ok((page, Some(torn))) => (Some(page), torn.to_string()),
+        Err(Refused::Damaged(why)) => (None, format!("{why}: what it held begins anew")),
+        Err(Refused::Newer(version)) => {
+            let aside = file.with_extension("roster.newer");
+            let kept = if access == Access::Own && fs::rename(file, &aside).is_ok() { &aside } else { file };
+            (None, format!("a newer rosterd wrote it (version {version}): kept as {}", kept.display()))
+        }
+    };
+    warn!(why = %format_args!("{}: {why}", file.display()), "cannot remember all of a roster");
+    page
+}
+
+fn append(file: &Path, line: &[u8]) -> io::Result<()> {
+    OpenOptions::new().append(true).open(file)?.write_all(line)
+}
+
+/// Writes a page as a whole.
+fn rewrite(page: &mut Page, folder: &Path, file: &Path, synced: bool) -> Result<(), String> {
+    let bytes = page.bytes();
+    page.sound = false;
+    replace(folder, file, &bytes, synced).map_err(|why| trouble(file, &why))?;
+    (page.sound, page.whole, page.appended) = (true, bytes.len(), 0);
+    Ok(())
+}
+
+/// The old file or the new one, never half of it, whatever becomes of the process; through a power cut too when `synced`.
+fn replace(folder: &Path, file: &Path, bytes: &[u8], synced: bool) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // The lock says that nobody else writes here.
+    let staged = file.with_extension("tmp");
+    let mut fresh = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+    fresh.write_all(bytes)?;
+    if synced {
+        fresh.sync_all()?;
+    }
+    fs::rename(&staged, file)?;
+    if synced { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+fn trouble(file: &Path, why: &io::Error) -> String {
+    format!("write {}: {why}", file.display())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-    use std::fs;
-
-    #[test]
-    fn what_is_remembered_is_recalled_and_what_is_broken_is_not() {
-        let dir = tempfile::TempDir::new().unwrap();
-        let memory = Memory::of(dir.path());
-        assert_eq!(memory.recall(), Slots::new(), "nothing yet");
-        let slots = RosterSlots::from([("".into(), BTreeMap::from([("a:1".into(), 1), ("b:1".into(), 0)]))]);
-        memory.remember("db", slots.clone());
-        memory.remember("web", RosterSlots::new());
-        let all = Slots::from([("db".into(), slots.clone()), ("web".into(), RosterSlots::new())]);
-        assert_eq!(memory.recall(), all);
-        assert_eq!(fs::read_dir(dir.path().join(NAME)).unwrap().count(), 2, "and nothing is left beside them");
-        let negative = r#"{"version": 1, "slots": {"": {"m": -1}}}"#;
-        for text in ["", "{", r#"{"version": 2, "slots": {}}"#, negative] {
-            fs::write(dir.path().join(NAME).join("db.json"), text).unwrap();
-            assert_eq!(memory.recall().len(), 1, "{text}");
-        }
-        Memory::of(Path::new("/dev/null")).remember("db", slots);
-    }
-}
+mod tests;

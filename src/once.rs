@@ -10,7 +10,7 @@ use crate::decide::roster::Roster;
 use crate::decide::template::Template;
 use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace};
 use crate::error::{Exit, Fatal};
-use crate::memory::Memory;
+use crate::memory::{Access, Memory};
 use crate::perform::{Manner, Performer, Write};
 use crate::registries::Registries;
 use crate::run::{self, Signals};
@@ -30,6 +30,8 @@ pub struct Pass {
     pub detailed_exitcode: bool,
     /// Whether too few members are no failure.
     pub held_ok: bool,
+    /// How old a last good roster may be that stands in for a registry that is not reached; `None`: none does.
+    pub max_stale: Option<Duration>,
 }
 
 /// Makes one pass and says how it ended.
@@ -53,10 +55,11 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     let plan = setup.plan(&pass.only);
     registries.follow(&setup.config.registries, &plan);
     let memory = setup.stateful.then(|| Memory::of(&setup.config.agent.state_dir));
+    let access = if locks { Access::Own } else { Access::Look };
+    let recalled = memory.as_ref().map(|memory| memory.recall(access)).unwrap_or_default();
     let mut round = Round {
-        engine: Engine::new(Pace::Once, &setup.host.name, memory.as_ref().map(Memory::recall).unwrap_or_default()),
-        memory,
-        remembers: locks,
+        engine: Engine::new(Pace::Once, &setup.host.name, recalled),
+        memory: memory.filter(|_| locks),
         performer,
         answers,
         registries,
@@ -67,7 +70,7 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     round.step(Input::Configured(plan));
     let mut signals = Signals::new()?;
     let ended = tokio::select! {
-        () = round.go(pass.timeout) => true,
+        () = round.go(pass) => true,
         _ = signals.stop() => false,
     };
     let exit = round.end(pass, ended).await;
@@ -80,10 +83,8 @@ struct Round {
     performer: Performer,
     answers: tokio::sync::mpsc::UnboundedReceiver<Input>,
     registries: Registries,
-    /// The numbers that members have, where there is a state directory.
+    /// What outlives this pass, if it has a state directory and writes anything that somebody will see.
     memory: Option<Memory>,
-    /// Whether this pass writes anything, and so gives numbers that somebody will see.
-    remembers: bool,
     began: Instant,
     exit: Exit,
     differs: bool,
@@ -101,9 +102,9 @@ enum Lack {
 impl Round {
     /// Goes on until nothing more will come of waiting, or the time is over; then the reloads that are owed run, each
     /// with its own time limit, because a file that was replaced without its reload would look done to the next pass.
-    async fn go(&mut self, timeout: Duration) {
+    async fn go(&mut self, pass: &Pass) {
         // A timeout too long to be counted is none for a while.
-        let deadline = self.began.checked_add(timeout).unwrap_or_else(|| self.began + Duration::from_hours(24 * 365));
+        let deadline = self.began.checked_add(pass.timeout).unwrap_or_else(|| self.began + Duration::from_hours(24 * 365));
         while self.is_waiting() {
             let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
             let input = tokio::select! {
@@ -114,6 +115,14 @@ impl Round {
                 break;
             }
             self.step(input);
+        }
+        if let Some(max_stale) = pass.max_stale {
+            self.step(Input::StandIn(max_stale));
+            // Checks have a time limit of their own.
+            while self.engine.is_publishing() {
+                let input = self.next().await;
+                self.step(input);
+            }
         }
         self.step(Input::Stopping);
         while self.engine.is_reloading() {
@@ -134,9 +143,9 @@ impl Round {
             match effect {
                 Effect::Publish(publication) => self.performer.publish(publication),
                 Effect::Reload(job) => self.performer.reload(job),
-                Effect::Remember(roster, slots) => {
-                    if let (Some(memory), true) = (&self.memory, self.remembers) {
-                        self.performer.remember(memory, roster, slots);
+                Effect::Remember(memo) => {
+                    if let Some(memory) = &self.memory {
+                        self.performer.remember(memory, memo);
                     }
                 }
                 Effect::Say(notice) => say::notice(&notice),
@@ -151,7 +160,11 @@ impl Round {
             Input::Published(_, Outcome::Failed(_)) => self.exit = Exit::Failed,
             _ => {}
         }
-        self.engine.step(Moment::after_start(self.began.elapsed()), input)
+        self.engine.step(self.now(), input)
+    }
+
+    fn now(&self) -> Moment {
+        Moment::after_start(self.began.elapsed())
     }
 
     /// Whether a template is under way, or waits for a registry that has not answered yet. One that waits for members
@@ -172,7 +185,13 @@ impl Round {
     }
 
     async fn end(mut self, pass: &Pass, ended: bool) -> Exit {
-        run::wind_up(&self.performer, std::mem::take(&mut self.registries)).await;
+        let tended = self.memory.as_ref().map(|memory| self.performer.tend(memory, self.engine.ages(self.now())));
+        let tended = async {
+            if let Some(tended) = tended {
+                tended.await;
+            }
+        };
+        run::wind_up(&self.performer, std::mem::take(&mut self.registries), tended).await;
         // What ended meanwhile counts, but begins nothing new.
         while let Ok(answer) = self.answers.try_recv() {
             let _ = self.take(answer);
@@ -195,6 +214,7 @@ impl Round {
             }
             if template.is_wanted() && self.lacks(template, &Lack::Unseen) {
                 error!(template = template_name, ?timeout, "no answer from the registry in time");
+                self.say_too_old(template, pass);
                 self.exit = self.exit.worse(Exit::Unreached);
             }
             if self.is_held(template) && !pass.held_ok {
@@ -209,6 +229,22 @@ impl Round {
             self.exit = self.exit.worse(Exit::Differs);
         }
         info!(exit = self.exit.code(), "done");
+    }
+
+    /// Why nothing that is remembered stands in.
+    fn say_too_old(&self, template: &Template, pass: &Pass) {
+        let Some(max) = pass.max_stale.map(humantime::format_duration) else {
+            return;
+        };
+        for name in template.missing(self.engine.rosters(), self.engine.keys()) {
+            let roster = self.engine.rosters().get(&name).and_then(|roster| roster.view_age(self.now()));
+            let age = roster.or_else(|| self.engine.keys().get(&name)?.view_age(self.now()));
+            let why = match age {
+                Some(age) => format!("what was last good of {name} is {} s old, and {max} is the most", age.as_secs()),
+                None => format!("nothing is remembered of {name}, or it cannot be told how old it is"),
+            };
+            warn!(%why, template = &*template.plan().config.name, "nothing stands in");
+        }
     }
 
     /// Whether it could not be rendered, or was rendered with something else than the registry shows.

@@ -1,16 +1,18 @@
 //! Does what the engine asks for: renders off the loop, publishes, reloads, and answers with the next input.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::act::{self, Writer};
 use crate::config::TemplateConfig;
-use crate::decide::{Failure, Input, Outcome, Publication, Ran, ReloadJob, RosterSlots, Snapshot, Stage};
+use crate::decide::{Failure, Input, Memo, Outcome, Publication, Ran, ReloadJob, Snapshot, Stage};
 use crate::memory::Memory;
 use crate::render::Library;
 use crate::say;
@@ -65,10 +67,25 @@ impl Performer {
         self.library = library;
     }
 
-    /// Keeps the numbers of members for the next start, before any file that is published after this.
-    pub fn remember(&self, memory: &Memory, roster: Arc<str>, slots: RosterSlots) {
+    /// Remembers something for the next start, before any file that is published after this.
+    pub fn remember(&self, memory: &Memory, memo: Memo) {
         let memory = memory.clone();
-        self.writer.in_order(move || memory.remember(&roster, slots));
+        self.writer.in_order(move || memory.remember(memo));
+    }
+
+    /// Brings the memory in order, after all that was to be remembered so far. The future ends with it; nobody needs to
+    /// wait for it.
+    pub fn tend(&self, memory: &Memory, ages: BTreeMap<Arc<str>, Duration>) -> impl Future<Output = ()> + use<> {
+        let (tell, told) = oneshot::channel::<()>();
+        let memory = memory.clone();
+        self.writer.in_order(move || {
+            memory.tend(&ages);
+            drop(tell);
+        });
+        async move {
+            // Nothing is ever sent: the end of the channel is the end of the job.
+            let _ = told.await;
+        }
     }
 
     /// Brings a destination in step.

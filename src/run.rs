@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::Interval;
 use tracing::{debug, error, info, warn};
 
 use crate::act::{StateLock, Writer};
@@ -12,7 +13,7 @@ use crate::config::delta;
 use crate::decide::{Effect, Engine, Input, Moment, Pace};
 use crate::error::{Exit, Fatal};
 use crate::loader::{Load, Loaded, Loader};
-use crate::memory::Memory;
+use crate::memory::{Access, Memory};
 use crate::perform::{Manner, Performer};
 use crate::registries::Registries;
 use crate::say;
@@ -29,9 +30,13 @@ const GRACE: Duration = Duration::from_millis(1500);
 /// How long the end may take after that: what is not done by then is left behind.
 const END: Duration = Duration::from_secs(3);
 
+/// How often the memory is brought in order: so much a killed agent may forget of how long ago it was sure.
+const TEND: Duration = Duration::from_mins(1);
+
 /// What can happen next.
 enum Event {
     Engine(Input),
+    Tend,
     Asked(Load),
     Loaded(Loaded),
     Stop(&'static str),
@@ -52,6 +57,7 @@ pub async fn run(source: Source, setup: Setup) -> Result<Exit, Fatal> {
         let event = agent.next(&mut signals).await;
         match event {
             Event::Engine(input) => agent.step(input),
+            Event::Tend => drop(agent.tend()),
             Event::Asked(load) => agent.loader.ask(load, &agent.setup),
             Event::Loaded(loaded) => agent.take_on(loaded),
             Event::Stop(signal) => {
@@ -83,9 +89,9 @@ pub fn start_writer() -> Result<Writer, Fatal> {
 }
 
 /// Ends all that is under way and every session, and leaves behind what does not end in time.
-pub async fn wind_up(performer: &Performer, registries: Registries) {
+pub async fn wind_up(performer: &Performer, registries: Registries, tended: impl Future<Output = ()>) {
     let performer = performer.stopped();
-    if tokio::time::timeout(END, async { tokio::join!(performer, registries.close()) }).await.is_err() {
+    if tokio::time::timeout(END, async { tokio::join!(performer, registries.close(), tended) }).await.is_err() {
         warn!(limit = ?END, "something did not end in time, and is left behind");
     }
 }
@@ -125,6 +131,7 @@ struct Agent {
     loader: Loader,
     engine: Engine,
     memory: Memory,
+    tend: Interval,
     performer: Performer,
     answers: mpsc::UnboundedReceiver<Input>,
     registries: Registries,
@@ -137,8 +144,9 @@ impl Agent {
         let memory = Memory::of(&setup.config.agent.state_dir);
         let (performer, answers) = Performer::new(start_writer()?, Arc::clone(&setup.library), Manner::DAEMON);
         let mut agent = Self {
-            engine: Engine::new(Pace::Continuous, &setup.host.name, memory.recall()),
+            engine: Engine::new(Pace::Continuous, &setup.host.name, memory.recall(Access::Own)),
             memory,
+            tend: tokio::time::interval_at((Instant::now() + TEND).into(), TEND),
             sources: Sources::watch(&setup.config),
             registries: Registries::new(),
             began: Instant::now(),
@@ -177,6 +185,7 @@ impl Agent {
             Some(answer) = self.answers.recv() => Event::Engine(answer),
             sighting = self.registries.next() => Event::Engine(Input::Saw(sighting)),
             () = sleep => Event::Engine(Input::Tick),
+            _ = self.tend.tick() => Event::Tend,
             loaded = self.loader.loaded() => Event::Loaded(loaded),
             () = self.sources.edited() => Event::Asked(Load::Templates),
         }
@@ -187,10 +196,14 @@ impl Agent {
             match effect {
                 Effect::Publish(publication) => self.performer.publish(publication),
                 Effect::Reload(job) => self.performer.reload(job),
-                Effect::Remember(roster, slots) => self.performer.remember(&self.memory, roster, slots),
+                Effect::Remember(memo) => self.performer.remember(&self.memory, memo),
                 Effect::Say(notice) => say::notice(&notice),
             }
         }
+    }
+
+    fn tend(&self) -> impl Future<Output = ()> + use<> {
+        self.performer.tend(&self.memory, self.engine.ages(self.now()))
     }
 
     /// What was read again is taken on as a whole, or not at all.
@@ -245,7 +258,8 @@ impl Agent {
                 () = &mut grace => break,
             }
         }
-        wind_up(&self.performer, std::mem::take(&mut self.registries)).await;
+        let tended = self.tend();
+        wind_up(&self.performer, std::mem::take(&mut self.registries), tended).await;
         // What ended meanwhile counts, but begins nothing new.
         let now = self.now();
         while let Ok(answer) = self.answers.try_recv() {

@@ -71,6 +71,10 @@ pub fn notice(notice: &Notice) {
         Notice::Away { registry, why } => {
             warn!(%why, registry = &**registry, "registry not reached, files stay as they are");
         }
+        Notice::Stale { roster, path, age } => {
+            let age = age.map_or_else(|| "of unknown age".to_owned(), |age| format!("{} s old", age.as_secs()));
+            warn!(why = %format_args!("what was last good of {path} stands in, {age}"), roster = &**roster, "stale");
+        }
         Notice::Back { registry } => info!(registry = &**registry, "registry reached again"),
         Notice::Waiting { template, needs } => {
             let why = format!("no good view yet of {}", needs.join(", "));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::debt::{Debt, Terms};
 use super::flight::{FlightId, Flights};
@@ -10,15 +11,16 @@ use super::moment::Moment;
 use super::notice::Notice;
 use super::plan::Plan;
 use super::publication::{Outcome, Publication, Ran, ReloadJob};
+use super::recall::{Memo, Recollection};
 use super::roster::Roster;
 use super::sights::{Place, Sights};
-use super::slots::{RosterSlots, Slots};
 use super::template::Template;
 use crate::config::{Reload, TemplateConfig};
 use crate::node::Subject;
-use crate::sighting::{News, Sighting, View};
+use crate::sighting::{News, Sighting};
 
 mod adopt;
+mod past;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -31,6 +33,9 @@ pub enum Input {
     Published(FlightId, Outcome),
     /// A reload ended.
     Reloaded(Reload, Ran),
+    /// What no registry has answered for yet is waited for no longer: what was remembered of it stands in, if it is at
+    /// most so old.
+    StandIn(Duration),
     /// A moment that [`Engine::next_wake`] named has come.
     Tick,
     /// The agent is about to stop: nothing more is published, and reloads that were only deferred run now.
@@ -44,9 +49,8 @@ pub enum Effect {
     Publish(Publication),
     /// Run a reload; answer with [`Input::Reloaded`].
     Reload(ReloadJob),
-    /// Keep the numbers of this roster's members for the next start, before anything is published that comes after
-    /// this.
-    Remember(Arc<str>, RosterSlots),
+    /// Keep this for the next start, before anything is published that comes after this.
+    Remember(Memo),
     /// Say something.
     Say(Notice),
 }
@@ -71,8 +75,10 @@ pub struct Engine {
     /// What the plan follows: what is still said of anything else is out of date before it is needed again.
     places: BTreeSet<Place>,
     away: BTreeMap<Arc<str>, String>,
-    /// What was remembered of every roster when the agent began.
-    recalled: Slots,
+    /// What was remembered when the agent began, of each roster and key that nothing newer was remembered of since.
+    recalled: Recollection,
+    /// What is to be remembered and was not given out yet.
+    memos: Vec<Memo>,
     rosters: BTreeMap<Arc<str>, Roster>,
     keys: BTreeMap<Arc<str>, Key>,
     templates: BTreeMap<Arc<str>, Template>,
@@ -83,7 +89,7 @@ pub struct Engine {
 impl Engine {
     /// An engine with nothing to do. `host` is this host's name, for `pick = "spread"`; `recalled` is what
     /// [`Effect::Remember`] gave the agent before this one.
-    pub fn new(pace: Pace, host: &str, recalled: Slots) -> Self {
+    pub fn new(pace: Pace, host: &str, recalled: Recollection) -> Self {
         Self {
             pace,
             stopping: false,
@@ -93,6 +99,7 @@ impl Engine {
             places: BTreeSet::new(),
             away: BTreeMap::new(),
             recalled,
+            memos: Vec::new(),
             rosters: BTreeMap::new(),
             keys: BTreeMap::new(),
             templates: BTreeMap::new(),
@@ -109,13 +116,15 @@ impl Engine {
             Input::Saw(sighting) => self.see(now, sighting, &mut notices),
             Input::Published(id, outcome) => self.published(now, id, outcome, &mut notices),
             Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut notices),
+            Input::StandIn(max) => self.stand_in(now, Some(max), &mut notices),
             Input::Tick => {}
             Input::Stopping => {
                 self.stopping = true;
                 self.debts.values_mut().for_each(Debt::hurry);
             }
         }
-        let mut work = self.judge(now, &mut notices);
+        self.judge(now, &mut notices);
+        let mut work: Vec<Effect> = self.memos.drain(..).map(Effect::Remember).collect();
         work.extend(self.publish(now, &mut notices));
         work.extend(self.run_reloads(now));
         notices.into_iter().map(Effect::Say).chain(work).collect()
@@ -145,23 +154,21 @@ impl Engine {
                 }
                 // Until a place has been read again, what was seen there may be of any age.
                 self.sights.keep(|(of, _)| *of != registry);
-                self.rosters.values_mut().filter(|roster| roster.config().registry == registry).for_each(Roster::away);
+                self.lose(now, &registry, notices);
             }
-            News::Reset { subject, view, .. } => {
+            News::Reset { subject, view, stamps } => {
                 if self.away.remove(&registry).is_some() {
                     notices.push(Notice::Back { registry: Arc::clone(&registry) });
                 }
                 for roster in self.rosters_on(&registry, subject) {
-                    roster.reset(now, view);
+                    roster.reset(now, view, stamps);
                 }
                 self.see_key(now, &registry, subject, view, notices);
                 self.sights.take((registry, subject.clone()), news);
             }
-            News::Update { subject, changes, .. } => {
+            News::Update { subject, changes, stamps } => {
                 for roster in self.rosters_on(&registry, subject) {
-                    for change in changes {
-                        roster.update(now, change);
-                    }
+                    roster.update(now, changes, stamps);
                 }
                 self.sights.take((registry, subject.clone()), news);
             }
@@ -174,40 +181,21 @@ impl Engine {
             .filter(move |roster| roster.config().registry == *registry && roster.config().subject == *subject)
     }
 
-    fn see_key(&mut self, now: Moment, registry: &Arc<str>, subject: &Subject, view: &View, notices: &mut Vec<Notice>) {
-        let (Subject::Node(path), View::Node(seen)) = (subject, view) else {
-            return;
-        };
-        let mut changed = Vec::new();
-        for (name, key) in &mut self.keys {
-            if key.config().registry == *registry && key.config().path == *path && key.reset(now, seen, notices) {
-                changed.push(Arc::clone(name));
-            }
-        }
-        for name in changed {
-            self.want(&name, false);
-        }
-    }
-
     fn want(&mut self, name: &Arc<str>, is_roster: bool) {
         for template in self.templates.values_mut().filter(|template| template.needs(name, is_roster)) {
             template.want();
         }
     }
 
-    fn judge(&mut self, now: Moment, notices: &mut Vec<Notice>) -> Vec<Effect> {
+    fn judge(&mut self, now: Moment, notices: &mut Vec<Notice>) {
         let due = self.rosters.iter().filter(|(_, roster)| roster.due().is_some_and(|due| due <= now));
         let due: Vec<Arc<str>> = due.map(|(name, _)| Arc::clone(name)).collect();
-        let mut effects = Vec::new();
         for name in due {
-            if let Some(roster) = self.rosters.get_mut(&name)
-                && roster.judge(now, &self.host, notices)
-            {
-                effects.push(Effect::Remember(Arc::clone(&name), roster.slots()));
+            if self.rosters.get_mut(&name).is_some_and(|roster| roster.judge(now, &self.host, notices)) {
                 self.want(&name, true);
             }
+            self.remember(&name);
         }
-        effects
     }
 
     fn publish(&mut self, now: Moment, notices: &mut Vec<Notice>) -> Vec<Effect> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::moment::Moment;
+use crate::sighting::Zxid;
 
 /// Why the members that a registry shows now are not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,18 @@ pub enum Reason {
         percent: u8,
         /// When the hold ends by itself.
         until: Moment,
+    },
+    /// Members would be lost, in a view that is an older state than one that was seen. It ends when the state has caught
+    /// up, when nothing would be lost any more, or when a person accepts it; never by time.
+    Older {
+        /// How many of the last good members are missing.
+        lost: usize,
+        /// How many were last good.
+        of: usize,
+        /// How late the view is.
+        shown: Zxid,
+        /// The latest that was seen.
+        highest: Zxid,
     },
     /// The registry answered and would not give the content.
     Unreadable(Arc<str>),
@@ -70,6 +83,9 @@ impl Reason {
                     "{to} of {from} members of {path} are left, and a loss of more than {percent}% is not believed at once (max_shrink)"
                 )
             }
+            Self::Older { lost, of, shown: Zxid(shown), highest: Zxid(highest) } => format!(
+                "{lost} of {of} members of {path} would be lost, and the ensemble shows an older state (zxid {shown:#x} after {highest:#x}): a restored or another ensemble?"
+            ),
             Self::Unreadable(why) => format!("{path} cannot be read: {why}"),
             Self::NoKeys { min, absent } => {
                 format!("no key of {path} has {min} members{}", missing(*absent))
@@ -77,6 +93,21 @@ impl Reason {
             Self::KeyAbsent => format!("no data of {path}: the path does not exist"),
             Self::KeyMalformed(why) => format!("the data of {path} cannot be used: {why}"),
         }
+    }
+
+    /// Whether it differs from another in nothing but how far an older ensemble has come, which changes all the time.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Older { lost, of, highest, .. }, Self::Older { lost: a, of: b, highest: c, .. }) => {
+                (lost, of, highest) == (a, b, c)
+            }
+            _ => self == other,
+        }
+    }
+
+    /// Whether a person may let the view through: it is doubted only because of what came before it.
+    pub fn may_be_accepted(&self) -> bool {
+        matches!(self, Self::Shrunk { .. } | Self::Older { .. })
     }
 
     /// When time alone ends it.
@@ -110,6 +141,11 @@ mod tests {
             (below(false, 0), "0 of 1 members of /services/x"),
             (below(false, 2), "0 of 1 members of /services/x, 2 more left out as unfit"),
             (Reason::AboveMax { have: 9, max: 5 }, "9 members of /services/x, and 5 are the most (max)"),
+            (
+                Reason::Older { lost: 2, of: 5, shown: Zxid(0x1_0000_0050), highest: Zxid(0x2_0000_0007) },
+                "2 of 5 members of /services/x would be lost, and the ensemble shows an older state (zxid 0x100000050 \
+                 after 0x200000007): a restored or another ensemble?",
+            ),
             (Reason::Unreadable("not authorized".into()), "/services/x cannot be read: not authorized"),
             (Reason::NoKeys { min: 1, absent: true }, "no key of /services/x has 1 members: the path does not exist"),
             (Reason::KeyAbsent, "no data of /services/x: the path does not exist"),

@@ -1,12 +1,16 @@
 //! One `[[key]]`: a node's data as a value for templates.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::freshness::Freshness;
 use super::hold::{Hold, Reason};
 use super::moment::Moment;
 use super::notice::Notice;
+use super::recall::{Kept, Known, Memo, Origin, Recalled};
 use crate::config::{KeyConfig, KeyFormat};
 use crate::sighting::{Bytes, Seen};
 
@@ -17,12 +21,35 @@ pub struct Key {
     good: Option<Arc<Value>>,
     hold: Option<Hold>,
     seen: bool,
+    freshness: Freshness,
+    /// What was remembered stands in.
+    stands_in: bool,
+    /// The data that was admitted since this was last asked for.
+    admitted: Option<Bytes>,
 }
 
 impl Key {
-    /// A key that nothing is known of.
-    pub fn new(config: Arc<KeyConfig>) -> Self {
-        Self { config, good: None, hold: None, seen: false }
+    /// A key, and what is remembered of it: nothing is rendered from that before [`Key::stand_in`].
+    pub fn new(config: Arc<KeyConfig>, recalled: Option<&Recalled>, url: &str) -> Self {
+        let mut key = Self {
+            good: None,
+            hold: None,
+            seen: false,
+            freshness: Freshness::NEVER,
+            stands_in: false,
+            admitted: None,
+            config,
+        };
+        if let Some(recalled) = recalled.filter(|recalled| recalled.origin == key.origin(url)) {
+            let kept = recalled.paths.get("").and_then(|known| known.members.get(""));
+            key.good = kept.and_then(|kept| parse(key.config.format, &kept.data).ok()).map(Arc::new);
+            key.freshness = Freshness::recalled(recalled.age);
+        }
+        key
+    }
+
+    fn origin(&self, url: &str) -> Origin {
+        Origin { url: Arc::from(url), path: Arc::from(self.config.path.as_str()) }
     }
 
     /// How it is configured.
@@ -32,12 +59,20 @@ impl Key {
 
     /// Its node was read. Says whether templates see something else than before.
     pub fn reset(&mut self, now: Moment, seen: &Seen<Bytes>, notices: &mut Vec<Notice>) -> bool {
+        let had = self.value().is_some();
         self.seen = true;
+        match seen {
+            Seen::Unreadable(_) => self.freshness.lose(now),
+            Seen::Absent | Seen::Present(_) => self.freshness.confirm(),
+        }
         let reason = match seen {
             Seen::Absent => Reason::KeyAbsent,
             Seen::Unreadable(why) => Reason::Unreadable(Arc::clone(why)),
             Seen::Present(bytes) => match parse(self.config.format, bytes) {
-                Ok(value) => return self.admit(value, notices),
+                Ok(value) => {
+                    self.admitted = Some(Arc::clone(bytes));
+                    return self.admit(value, notices) || !had;
+                }
                 Err(why) => Reason::KeyMalformed(why),
             },
         };
@@ -48,7 +83,29 @@ impl Key {
         }
         let since = self.hold.take().map_or(now, |hold| hold.since);
         self.hold = Some(Hold { reason, since });
-        false
+        !had && self.good.is_some()
+    }
+
+    /// The registry is not reached.
+    pub fn away(&mut self, now: Moment) {
+        self.freshness.lose(now);
+    }
+
+    /// The registry is not reached: templates may be rendered from what was remembered, if that is at most `max` old.
+    /// Says whether they see something now where they saw nothing.
+    pub fn stand_in(&mut self, now: Moment, max: Option<Duration>) -> bool {
+        let young = max.is_none_or(|max| self.freshness.age(now).is_some_and(|age| age <= max));
+        let had = self.value().is_some();
+        self.stands_in |= young;
+        !had && self.value().is_some()
+    }
+
+    /// What to remember of the data that was admitted since this was last asked for.
+    pub fn memo(&mut self, url: &str) -> Option<Memo> {
+        let kept = Kept { data: self.admitted.take()?, slot: None };
+        let known = Known { stamp: None, members: BTreeMap::from([(Arc::from(""), kept)]) };
+        let paths = BTreeMap::from([(Arc::from(""), Some(known))]);
+        Some(Memo { name: Arc::clone(&self.config.name), origin: self.origin(url), paths })
     }
 
     fn admit(&mut self, value: Value, notices: &mut Vec<Notice>) -> bool {
@@ -65,7 +122,17 @@ impl Key {
 
     /// What templates see; `None` while there never was good data.
     pub fn value(&self) -> Option<&Arc<Value>> {
-        self.good.as_ref()
+        self.good.as_ref().filter(|_| self.seen || self.stands_in)
+    }
+
+    /// Whether the registry is reached and the node has been read since.
+    pub fn is_fresh(&self) -> bool {
+        self.freshness.is_live()
+    }
+
+    /// How long ago the data was last confirmed, which is nothing while it is fresh; `None` where that is not known.
+    pub fn view_age(&self, now: Moment) -> Option<Duration> {
+        self.freshness.age(now)
     }
 
     /// The hold in force.

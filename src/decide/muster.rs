@@ -8,16 +8,20 @@ use super::hold::{Hold, Reason};
 use super::member::{Member, Quarantine};
 use super::moment::Moment;
 use super::publication::Seats;
+use super::recall::Known;
 use super::seats;
 use super::settle::Settle;
 use super::slots::{self, Numbers};
+use super::stamp::Stamp;
 use crate::config::{AboveMax, RosterConfig};
 use crate::payload;
-use crate::sighting::{Members, Reading, Seen};
+use crate::sighting::{Members, Reading, Seen, Zxid};
 
 /// What the registry shows now.
 #[derive(Debug, Clone, PartialEq)]
 enum Live {
+    /// It has said nothing yet: all that is known was remembered.
+    Unseen,
     Absent,
     Unreadable(Arc<str>),
     Present { members: BTreeMap<Arc<str>, Arc<Member>>, unfit: BTreeMap<Arc<str>, Quarantine> },
@@ -33,6 +37,11 @@ pub struct Muster {
     loss: Option<Loss>,
     settle: Settle,
     baseline: Baseline,
+    stamp: Stamp,
+    /// Whether a view has been judged since the agent began.
+    judged: bool,
+    /// A person let the present view through: it is judged at once.
+    accepted: bool,
 }
 
 /// A loss of more than `max_shrink`.
@@ -64,13 +73,41 @@ pub enum Verdict {
 impl Muster {
     /// A path of which the registry has just been heard for the first time.
     pub fn new(seen: &Seen<Members>, config: &RosterConfig) -> Self {
+        Self::with(read(seen, config, None))
+    }
+
+    /// A path that was remembered, and of which the registry has not been heard yet. Members that the configuration no
+    /// longer takes for enough are none.
+    ///
+    /// `recent` says whether the guard is to measure the first view by them.
+    pub fn recalled(known: &Known, config: &RosterConfig, host: &str, recent: bool) -> Self {
+        let mut muster = Self { stamp: Stamp::recalled(known.stamp), ..Self::with(Live::Unseen) };
+        let nodes = known.members.iter().map(|(name, kept)| (Arc::clone(name), Ok(Arc::clone(&kept.data))));
+        if let Live::Present { members, .. } = read(&Seen::Present(nodes.collect()), config, None) {
+            if out_of_bounds(members.len(), 0, false, config).is_some() {
+                return muster;
+            }
+            let numbers = known.members.iter().filter_map(|(name, kept)| Some((Arc::clone(name), kept.slot?)));
+            let taken = seats::pick(&members, config.bounds.max(), config.pick, host);
+            muster.good = Some(seats::seat(taken, &numbers.collect()));
+            if recent {
+                muster.baseline.record(Moment::START, members.len());
+            }
+        }
+        muster
+    }
+
+    fn with(live: Live) -> Self {
         Self {
-            live: read(seen, config, None),
+            live,
             good: None,
             hold: None,
             loss: None,
             settle: Settle::default(),
             baseline: Baseline::default(),
+            stamp: Stamp::default(),
+            judged: false,
+            accepted: false,
         }
     }
 
@@ -78,7 +115,7 @@ impl Muster {
     pub fn reset(&mut self, now: Moment, seen: &Seen<Members>, config: &RosterConfig) {
         let before = match &self.live {
             Live::Present { members, .. } => Some(members),
-            Live::Absent | Live::Unreadable(_) => None,
+            Live::Unseen | Live::Absent | Live::Unreadable(_) => None,
         };
         let live = read(seen, config, before);
         if live != self.live {
@@ -126,6 +163,22 @@ impl Muster {
         }
     }
 
+    /// How late the present view is; `None` where the registry does not say.
+    pub fn stamped(&mut self, now: Moment, shown: Option<Zxid>) {
+        let was_older = self.stamp.regress().is_some();
+        self.stamp.see(shown);
+        // An older state is judged even where its members are the same: if nothing is lost, it is the one to go by.
+        if was_older || self.stamp.regress().is_some() {
+            self.touch(now);
+        }
+    }
+
+    /// It is gone together with what is above it, which is so late.
+    pub fn stamped_from_above(&mut self, now: Moment, above: Stamp) {
+        self.stamp.raise(above);
+        self.stamped(now, above.shown());
+    }
+
     /// The registry is away, or something else makes a judgement of what was seen so far wrong.
     pub fn unsettle(&mut self) {
         self.settle.clear();
@@ -133,11 +186,31 @@ impl Muster {
 
     /// It has to be judged again although nothing was seen: the bounds changed, or the registry is back.
     pub fn touch(&mut self, now: Moment) {
-        self.settle.touch(now);
+        if self.live != Live::Unseen {
+            self.settle.touch(now);
+        }
     }
 
-    /// When it is to be judged, if at all: when changes have settled, or when a hold ends by time.
+    /// A person lets the present view through, which a loss of members holds: it is the new baseline. Whatever else
+    /// speaks against it still does. Says whether there was such a hold.
+    pub fn accept(&mut self, now: Moment) -> bool {
+        let held = self.hold.as_ref().is_some_and(|hold| hold.reason.may_be_accepted());
+        if held {
+            self.loss = None;
+            self.baseline.restart(now, self.present().map_or(0, BTreeMap::len));
+            self.stamp.believe();
+            self.accepted = true;
+        }
+        held
+    }
+
+    /// When it is to be judged, if at all: at once when it was never judged, when changes have settled, or when a hold
+    /// ends by time.
     pub fn due(&self, config: &RosterConfig) -> Option<Moment> {
+        // The first view is whole, and a template may be waiting for it.
+        if self.live != Live::Unseen && (!self.judged || self.accepted) {
+            return Some(Moment::START);
+        }
         let settled = self.settle.due(config.wait);
         let released = self.hold.as_ref().and_then(|hold| hold.reason.until());
         match (settled, released) {
@@ -151,27 +224,27 @@ impl Muster {
     /// `recalled` are the numbers that members had before the agent began.
     pub fn judge(&mut self, now: Moment, config: &RosterConfig, host: &str, recalled: Option<&Numbers>) -> Verdict {
         self.settle.clear();
+        (self.judged, self.accepted) = (true, false);
         if let Some(reason) = self.objection(now, config) {
             let known = self.hold.take();
-            let new = known.as_ref().is_none_or(|hold| hold.reason != reason);
+            let new = known.as_ref().is_none_or(|hold| !hold.reason.says_the_same_as(&reason));
             self.hold = Some(Hold { reason, since: known.map_or(now, |hold| hold.since) });
             return Verdict::Hold { new };
         }
+        self.stamp.believe();
         let none = BTreeMap::new();
-        let members = match &self.live {
-            Live::Present { members, .. } => members,
-            Live::Absent | Live::Unreadable(_) => &none,
-        };
+        let members = self.present().unwrap_or(&none);
         let taken = seats::pick(members, config.bounds.max(), config.pick, host);
         let kept = match &self.good {
             Some(good) => slots::numbers(good),
             None => recalled.cloned().unwrap_or_default(),
         };
         let seats = seats::seat(taken, &kept);
+        let count = members.len();
         if self.loss.take().is_some_and(|loss| loss.until <= now) {
-            self.baseline.restart(now, members.len());
+            self.baseline.restart(now, count);
         } else {
-            self.baseline.record(now, members.len());
+            self.baseline.record(now, count);
         }
         let changed = self.good.as_deref() != Some(&*seats);
         if changed {
@@ -182,19 +255,13 @@ impl Muster {
 
     /// What speaks against the members that the registry shows.
     fn objection(&mut self, now: Moment, config: &RosterConfig) -> Option<Reason> {
-        let bounds = config.bounds;
         let (have, quarantined, absent) = match &self.live {
             Live::Unreadable(why) => return Some(Reason::Unreadable(Arc::clone(why))),
-            Live::Absent => (0, 0, true),
+            Live::Unseen | Live::Absent => (0, 0, true),
             Live::Present { members, unfit } => (members.len(), unfit.len(), false),
         };
-        if have < bounds.min() {
-            return Some(Reason::BelowMin { have, min: bounds.min(), quarantined, absent });
-        }
-        if let (Some(max), AboveMax::Hold) = (bounds.max(), bounds.above_max())
-            && have > max
-        {
-            return Some(Reason::AboveMax { have, max });
+        if let Some(reason) = self.older().or_else(|| out_of_bounds(have, quarantined, absent, config)) {
+            return Some(reason);
         }
         let percent = config.guard.max_shrink_percent;
         let from = self.baseline.refuses(now, have, percent)?;
@@ -205,6 +272,31 @@ impl Muster {
         };
         self.loss = Some(Loss { to: self.loss.map_or(have, |loss| loss.to.min(have)), until });
         (now < until).then_some(Reason::Shrunk { from, to: have, percent, until })
+    }
+
+    /// Whether the view is an older state than one that was seen, and lacks members that were good.
+    fn older(&self) -> Option<Reason> {
+        let (shown, highest) = self.stamp.regress()?;
+        let good = self.good.as_deref()?;
+        let members = self.present();
+        let is_lost = |name: &str| members.is_none_or(|members| !members.contains_key(name));
+        let lost = good.iter().filter(|seated| is_lost(seated.member.name())).count();
+        (lost > 0).then_some(Reason::Older { lost, of: good.len(), shown, highest })
+    }
+
+    /// The valid members that the registry shows.
+    fn present(&self) -> Option<&BTreeMap<Arc<str>, Arc<Member>>> {
+        match &self.live {
+            Live::Present { members, .. } => Some(members),
+            Live::Unseen | Live::Absent | Live::Unreadable(_) => None,
+        }
+    }
+
+    /// What to remember of the view that was just admitted; `nodes` is that view as the registry gave it.
+    pub fn known(&self, nodes: Option<&Members>) -> Known {
+        let (good, data) = (self.good.as_deref().unwrap_or_default(), |name| Some(nodes?.get(name)?.as_ref().ok()?));
+        let members = self.present().into_iter().flatten().filter_map(|(name, _)| Some((name, data(name)?)));
+        Known::of(self.stamp.highest(), members, good)
     }
 
     /// The last good members, if there were any.
@@ -221,7 +313,7 @@ impl Muster {
     pub fn unfit(&self) -> impl Iterator<Item = (&Arc<str>, &Quarantine)> {
         match &self.live {
             Live::Present { unfit, .. } => Some(unfit.iter()),
-            Live::Absent | Live::Unreadable(_) => None,
+            Live::Unseen | Live::Absent | Live::Unreadable(_) => None,
         }
         .into_iter()
         .flatten()
@@ -231,6 +323,16 @@ impl Muster {
     pub fn is_absent(&self) -> bool {
         self.live == Live::Absent
     }
+}
+
+/// What the bounds have against so many members.
+fn out_of_bounds(have: usize, quarantined: usize, absent: bool, config: &RosterConfig) -> Option<Reason> {
+    let bounds = config.bounds;
+    if have < bounds.min() {
+        return Some(Reason::BelowMin { have, min: bounds.min(), quarantined, absent });
+    }
+    let max = bounds.max().filter(|max| bounds.above_max() == AboveMax::Hold && have > *max)?;
+    Some(Reason::AboveMax { have, max })
 }
 
 /// Decodes a view. A member that is as before keeps its allocation, so that equal views compare fast.

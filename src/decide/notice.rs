@@ -42,6 +42,15 @@ pub enum Notice {
         /// What was tried, and what came of it.
         why: String,
     },
+    /// What was remembered stands in for what no registry has answered for since the agent began.
+    Stale {
+        /// The roster or key.
+        roster: Arc<str>,
+        /// Its path.
+        path: String,
+        /// How long ago it was last confirmed, where that is known.
+        age: Option<Duration>,
+    },
     /// A registry answers again.
     Back {
         /// Its name.

@@ -2,16 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::hold::{Hold, Reason};
-use super::member::{Quarantine, is_breaking};
+use super::freshness::Freshness;
+use super::hold::Hold;
+use super::member::is_breaking;
 use super::moment::Moment;
-use super::muster::{Muster, Verdict};
-use super::notice::Notice;
+use super::muster::Muster;
 use super::publication::RosterValue;
-use super::slots::{self, RosterSlots};
+use super::recall::Recalled;
+use super::slots::RosterSlots;
+use super::stamp::Stamp;
 use crate::config::RosterConfig;
-use crate::sighting::{Change, Members, Seen, View};
+use crate::sighting::{Change, Members, Seen, Stamps, View};
+
+mod judge;
+mod past;
 
 /// A roster's state. The key of a plain path's only muster is the empty string.
 #[derive(Debug, Clone)]
@@ -20,7 +26,11 @@ pub struct Roster {
     musters: BTreeMap<Arc<str>, Muster>,
     unsettled: BTreeSet<Arc<str>>,
     top: Top,
-    fresh: bool,
+    /// How late the node above the keys was seen.
+    top_stamp: Stamp,
+    /// The registry is reached and has been heard of this: what is known may be judged.
+    reached: bool,
+    freshness: Freshness,
     /// The node above, or the configuration, changed: the roster as a whole is to be judged.
     top_changed: bool,
     /// Changes may have been dropped unjudged when the registry went away.
@@ -32,6 +42,8 @@ pub struct Roster {
     unfit_keys: BTreeMap<Arc<str>, bool>,
     /// The numbers that members had before the agent began, for the first good view of each path.
     recalled: RosterSlots,
+    /// The keys of which a view was admitted since this was last asked for.
+    admitted: BTreeSet<Arc<str>>,
 }
 
 /// What is known of the node above the members or the keys.
@@ -45,22 +57,31 @@ enum Top {
 }
 
 impl Roster {
-    /// A roster that nothing is known of.
-    pub fn new(config: Arc<RosterConfig>, recalled: RosterSlots) -> Self {
-        Self {
-            config,
+    /// A roster, and what is remembered of it. `host` is this host's name.
+    ///
+    /// The members that were last good are known, and nothing is rendered from them: see [`Roster::stand_in`].
+    pub fn new(config: Arc<RosterConfig>, recalled: Option<&Recalled>, url: &str, host: &str) -> Self {
+        let mut roster = Self {
             musters: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             top: Top::Unseen,
-            fresh: false,
+            top_stamp: Stamp::default(),
+            reached: false,
+            freshness: Freshness::NEVER,
             top_changed: false,
             dropped: false,
             value: None,
             hold: None,
             quarantined: BTreeSet::new(),
             unfit_keys: BTreeMap::new(),
-            recalled,
+            recalled: recalled.map(Recalled::slots).unwrap_or_default(),
+            admitted: BTreeSet::new(),
+            config,
+        };
+        if let Some(recalled) = recalled.filter(|recalled| recalled.origin == roster.origin(url)) {
+            roster.recall(recalled, host);
         }
+        roster
     }
 
     /// How it is configured.
@@ -81,17 +102,19 @@ impl Roster {
         }
     }
 
-    /// The whole of it was read.
-    pub fn reset(&mut self, now: Moment, view: &View) {
-        self.fresh = true;
+    /// The whole of it was read, and is so late.
+    pub fn reset(&mut self, now: Moment, view: &View, stamps: &Stamps) {
+        self.reached = true;
         self.top_changed = true;
+        let above = stamps.get("").copied();
         match view {
             View::Members(seen) => {
-                self.top = top_of(seen);
-                self.reset_muster(now, &Arc::from(""), seen);
+                self.see_top(now, top_of(seen));
+                self.reset_muster(now, &Arc::from(""), seen, stamps);
             }
             View::Keyed(seen) => {
-                self.top = top_of(seen);
+                self.see_top(now, top_of(seen));
+                self.top_stamp.see(above);
                 let none = BTreeMap::new();
                 let keys = match seen {
                     Seen::Present(keys) => keys,
@@ -100,7 +123,7 @@ impl Roster {
                     Seen::Unreadable(_) => return,
                 };
                 for (key, members) in keys {
-                    self.reset_muster(now, key, members);
+                    self.reset_muster(now, key, members, stamps);
                 }
                 let gone: Vec<Arc<str>> = self.musters.keys().filter(|key| !keys.contains_key(*key)).cloned().collect();
                 for key in gone {
@@ -112,8 +135,30 @@ impl Roster {
         self.dropped = false;
     }
 
-    /// Something of it changed.
-    pub fn update(&mut self, now: Moment, change: &Change) {
+    fn see_top(&mut self, now: Moment, top: Top) {
+        match &top {
+            Top::Unreadable(_) => self.freshness.lose(now),
+            _ => self.freshness.confirm(),
+        }
+        self.top = top;
+    }
+
+    /// Something of it changed, and it is so late now.
+    pub fn update(&mut self, now: Moment, changes: &[Change], stamps: &Stamps) {
+        for (key, stamp) in stamps {
+            if self.is_keyed() && key.is_empty() {
+                self.top_stamp.see(Some(*stamp));
+            } else if let Some(muster) = self.musters.get_mut(key) {
+                muster.stamped(now, Some(*stamp));
+                self.unsettled.insert(Arc::clone(key));
+            }
+        }
+        for change in changes {
+            self.change(now, change, stamps);
+        }
+    }
+
+    fn change(&mut self, now: Moment, change: &Change, stamps: &Stamps) {
         let plain: Arc<str> = Arc::from("");
         let config = Arc::clone(&self.config);
         match change {
@@ -131,12 +176,12 @@ impl Roster {
                     self.unsettled.insert(Arc::clone(key));
                 }
             }
-            Change::Key { key, members } => self.reset_muster(now, key, members),
+            Change::Key { key, members } => self.reset_muster(now, key, members, stamps),
             Change::KeyLeft { key } => self.vanish(now, key),
         }
     }
 
-    fn reset_muster(&mut self, now: Moment, key: &Arc<str>, seen: &Seen<Members>) {
+    fn reset_muster(&mut self, now: Moment, key: &Arc<str>, seen: &Seen<Members>, stamps: &Stamps) {
         if key.chars().any(is_breaking) {
             // As a member would be: a template that writes the key would write a line of its own.
             self.top_changed |= self.unfit_keys.insert(Arc::clone(key), false).is_none();
@@ -147,11 +192,13 @@ impl Roster {
             if self.dropped {
                 muster.touch(now);
             }
-            self.unsettled.insert(Arc::clone(key));
         } else {
             self.musters.insert(Arc::clone(key), Muster::new(seen, &self.config));
-            self.touch(now, key);
         }
+        if let Some(muster) = self.musters.get_mut(key) {
+            muster.stamped(now, stamps.get(key).copied());
+        }
+        self.unsettled.insert(Arc::clone(key));
     }
 
     fn touch(&mut self, now: Moment, key: &Arc<str>) {
@@ -165,6 +212,7 @@ impl Roster {
         self.unfit_keys.remove(key);
         if let Some(muster) = self.musters.get_mut(key) {
             muster.vanish(now);
+            muster.stamped_from_above(now, self.top_stamp);
             if self.dropped {
                 muster.touch(now);
             }
@@ -173,147 +221,13 @@ impl Roster {
     }
 
     /// The registry is not reached: nothing is judged until it has been read again.
-    pub fn away(&mut self) {
-        self.fresh = false;
+    pub fn away(&mut self, now: Moment) {
+        self.freshness.lose(now);
+        self.reached = false;
         self.dropped = true;
         self.unsettled.clear();
         for muster in self.musters.values_mut() {
             muster.unsettle();
-        }
-    }
-
-    /// When something of it is to be judged next.
-    pub fn due(&self) -> Option<Moment> {
-        if !self.fresh {
-            return None;
-        }
-        if self.top_changed {
-            return Some(Moment::START);
-        }
-        self.unsettled.iter().filter_map(|key| self.due_of(key)).min()
-    }
-
-    fn due_of(&self, key: &Arc<str>) -> Option<Moment> {
-        let muster = self.musters.get(key)?;
-        // The first view is judged at once: it is whole, and a template may be waiting for it.
-        if muster.good().is_none() && muster.hold().is_none() {
-            return Some(Moment::START);
-        }
-        muster.due(&self.config)
-    }
-
-    /// Judges what is due. Says whether templates see something else than before.
-    pub fn judge(&mut self, now: Moment, host: &str, notices: &mut Vec<Notice>) -> bool {
-        if !self.fresh {
-            return false;
-        }
-        self.top_changed = false;
-        let due: Vec<Arc<str>> =
-            self.unsettled.iter().filter(|key| self.due_of(key).is_some_and(|due| due <= now)).cloned().collect();
-        let mut changed = false;
-        for key in due {
-            changed |= self.judge_key(now, &key, host, notices);
-        }
-        // Musters with nothing left to wait for are looked at no more.
-        let (musters, config) = (&self.musters, &self.config);
-        self.unsettled.retain(|key| musters.get(key).is_some_and(|muster| muster.due(config).is_some()));
-        if changed || self.value.is_none() {
-            changed = self.gather() || changed;
-        }
-        self.say_unfit_keys(notices);
-        self.judge_top(now, notices);
-        changed
-    }
-
-    fn say_unfit_keys(&mut self, notices: &mut Vec<Notice>) {
-        for (key, said) in self.unfit_keys.iter_mut().filter(|(_, said)| !**said) {
-            *said = true;
-            let why = Quarantine::Control { place: "its name".to_owned() };
-            let path = self.config.subject.members_of(key);
-            notices.push(Notice::Quarantined { roster: Arc::clone(&self.config.name), path, why });
-        }
-    }
-
-    fn judge_key(&mut self, now: Moment, key: &Arc<str>, host: &str, notices: &mut Vec<Notice>) -> bool {
-        let Some(muster) = self.musters.get_mut(key) else {
-            return false;
-        };
-        let verdict = muster.judge(now, &self.config, host, self.recalled.get(key));
-        if muster.good().is_some() {
-            self.recalled.remove(key);
-        }
-        for (name, why) in muster.unfit() {
-            if self.quarantined.insert((Arc::clone(key), Arc::clone(name))) {
-                let (path, why) = (self.config.subject.members_of(key).child(name), why.clone());
-                notices.push(Notice::Quarantined { roster: Arc::clone(&self.config.name), path, why });
-            }
-        }
-        let unfit: BTreeSet<&Arc<str>> = muster.unfit().map(|(name, _)| name).collect();
-        self.quarantined.retain(|(of, name)| of != key || unfit.contains(name));
-        match verdict {
-            Verdict::Admit { changed, released } => {
-                let forgotten = muster.is_absent();
-                if forgotten && !key.is_empty() {
-                    // With min = 0 a key that is gone is gone.
-                    self.musters.remove(key);
-                }
-                if released {
-                    let path = self.config.subject.members_of(key);
-                    notices.push(Notice::Released { roster: Arc::clone(&self.config.name), path: path.to_string() });
-                }
-                changed || (forgotten && !key.is_empty())
-            }
-            Verdict::Hold { new } => {
-                let kept = muster.good().map(|seats| seats.len());
-                if kept.is_none() && muster.is_absent() && !key.is_empty() {
-                    // A key that never had enough members and is gone leaves nothing behind.
-                    self.musters.remove(key);
-                } else if new && let Some(hold) = muster.hold() {
-                    let why = hold.reason.of(&self.config.subject.members_of(key));
-                    notices.push(Notice::Holding { roster: Arc::clone(&self.config.name), why, kept });
-                }
-                false
-            }
-        }
-    }
-
-    /// Puts the value for templates together. Says whether there is one now where there was none.
-    fn gather(&mut self) -> bool {
-        let had = self.value.is_some();
-        let good = || self.musters.iter().filter_map(|(key, muster)| Some((key, muster.good()?)));
-        self.value = if self.is_keyed() {
-            let map: BTreeMap<_, _> = good().map(|(key, seats)| (Arc::clone(key), Arc::clone(seats))).collect();
-            let may_be_empty = self.config.bounds.min() == 0 && self.top == Top::Present;
-            (!map.is_empty() || may_be_empty || had).then_some(RosterValue::Map(map))
-        } else {
-            good().next().map(|(_, seats)| RosterValue::List(Arc::clone(seats)))
-        };
-        self.value.is_some() && !had
-    }
-
-    /// A keyed roster as a whole holds when its base cannot be read, or when no key ever had enough members.
-    fn judge_top(&mut self, now: Moment, notices: &mut Vec<Notice>) {
-        if !self.is_keyed() {
-            return;
-        }
-        let reason = match &self.top {
-            Top::Unreadable(why) => Some(Reason::Unreadable(Arc::clone(why))),
-            Top::Absent | Top::Present if self.value.is_none() => {
-                Some(Reason::NoKeys { min: self.config.bounds.min(), absent: self.top == Top::Absent })
-            }
-            Top::Unseen | Top::Absent | Top::Present => None,
-        };
-        let roster = Arc::clone(&self.config.name);
-        match (reason, self.hold.take()) {
-            (Some(reason), known) => {
-                if known.as_ref().is_none_or(|hold| hold.reason != reason) {
-                    let kept = self.value.as_ref().map(|_| self.musters.len());
-                    notices.push(Notice::Holding { roster, why: reason.of(&self.config.subject), kept });
-                }
-                self.hold = Some(Hold { reason, since: known.map_or(now, |hold| hold.since) });
-            }
-            (None, Some(_)) => notices.push(Notice::Released { roster, path: self.config.subject.to_string() }),
-            (None, None) => {}
         }
     }
 
@@ -326,11 +240,31 @@ impl Roster {
         self.value.as_ref()
     }
 
-    /// The numbers of its members. What was recalled and not needed yet is kept: its path may only be late.
-    pub fn slots(&self) -> RosterSlots {
-        let good =
-            self.musters.iter().filter_map(|(key, muster)| Some((Arc::clone(key), slots::numbers(muster.good()?))));
-        self.recalled.clone().into_iter().chain(good).collect()
+    /// Lets the present views through that only their loss of members holds, and makes them what later ones are measured
+    /// by. Gives the paths that this is about.
+    pub fn accept(&mut self, now: Moment) -> Vec<String> {
+        if !self.reached {
+            return Vec::new();
+        }
+        let held: Vec<Arc<str>> =
+            self.musters.iter_mut().filter_map(|(key, muster)| muster.accept(now).then(|| Arc::clone(key))).collect();
+        self.unsettled.extend(held.iter().cloned());
+        held.iter().map(|key| self.config.subject.members_of(key).to_string()).collect()
+    }
+
+    /// Whether the registry is reached and its path has been read since, so that what is known is what there is.
+    pub fn is_fresh(&self) -> bool {
+        self.freshness.is_live()
+    }
+
+    /// Whether all that is known of it is from before the agent began.
+    pub fn is_recalled(&self) -> bool {
+        self.freshness.is_recalled()
+    }
+
+    /// How long ago the view was last confirmed, which is nothing while it is fresh; `None` where that is not known.
+    pub fn view_age(&self, now: Moment) -> Option<Duration> {
+        self.freshness.age(now)
     }
 
     /// Whether the registry has said anything of it since the agent began.

@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use crate::node::Subject;
-use crate::sighting::{Change, Members, News, Seen, View};
+use crate::sighting::{Change, Members, News, Seen, Stamps, View};
 
 /// A registry's name and a subject in it.
 pub type Place = (Arc<str>, Subject);
@@ -14,26 +14,31 @@ pub type Place = (Arc<str>, Subject);
 /// The last view of each place.
 #[derive(Debug, Clone, Default)]
 pub struct Sights {
-    views: BTreeMap<Place, View>,
+    views: BTreeMap<Place, (View, Stamps)>,
 }
 
 impl Sights {
-    /// The last view of a place; `None` before the first.
-    pub fn view(&self, place: &Place) -> Option<&View> {
+    /// The last view of a place, and how late it is; `None` before the first.
+    pub fn view(&self, place: &Place) -> Option<&(View, Stamps)> {
         self.views.get(place)
     }
 
     /// Takes the news of one place in.
     pub fn take(&mut self, place: Place, news: News) {
         match news {
-            News::Reset { view, .. } => {
-                self.views.insert(place, view);
+            News::Reset { view, stamps, .. } => {
+                self.views.insert(place, (view, stamps));
             }
-            News::Update { changes, .. } => {
-                if let Entry::Occupied(mut view) = self.views.entry(place) {
+            News::Update { changes, stamps, .. } => {
+                if let Entry::Occupied(mut known) = self.views.entry(place) {
+                    let (view, late) = known.get_mut();
                     for change in changes {
-                        apply(view.get_mut(), change);
+                        if let Change::KeyLeft { key } = &change {
+                            late.remove(key);
+                        }
+                        apply(view, change);
                     }
+                    late.extend(stamps);
                 }
             }
             News::Away { .. } => {}

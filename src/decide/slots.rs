@@ -12,9 +12,6 @@ pub type Numbers = BTreeMap<Arc<str>, u32>;
 /// The numbers in a roster: by what its `*` matched, or by the empty string.
 pub type RosterSlots = BTreeMap<Arc<str>, Numbers>;
 
-/// The numbers in each roster by its name.
-pub type Slots = BTreeMap<Arc<str>, RosterSlots>;
-
 /// The numbers of these members.
 pub fn numbers(seats: &[Seated]) -> Numbers {
     seats.iter().map(|seated| (Arc::from(seated.member.name()), seated.slot)).collect()

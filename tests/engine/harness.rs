@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use rosterd::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
 use rosterd::decide::{
-    Effect, Engine, Followed, Input, Moment, Needs, Notice, Outcome, Pace, Plan, Publication, Ran, ReloadJob,
-    RosterValue, Slots, TemplatePlan,
+    Effect, Engine, Followed, Input, Memo, Moment, Needs, Notice, Outcome, Pace, Plan, Publication, Ran, Recalled,
+    Recollection, ReloadJob, RosterValue, TemplatePlan,
 };
 use rosterd::node::{NodePath, Subject};
-use rosterd::sighting::{Change, Members, News, Seen, Sighting, Stamps, View};
+use rosterd::sighting::{Change, Members, News, Seen, Sighting, Stamps, View, Zxid};
 
 /// An engine under test. Publications and reloads stay open until the test answers them.
 pub struct Bench {
@@ -19,7 +19,8 @@ pub struct Bench {
     pub publications: Vec<Publication>,
     pub reloads: Vec<ReloadJob>,
     pub notices: Vec<Notice>,
-    pub remembered: Slots,
+    /// All that is remembered, from before the start too.
+    pub remembered: Recollection,
 }
 
 pub fn seconds(n: u64) -> Duration {
@@ -77,6 +78,17 @@ pub fn left(name: &str) -> Change {
     Change::Left { key: None, name: Arc::from(name) }
 }
 
+pub fn stamps(all: &[(&str, i64)]) -> Stamps {
+    all.iter().map(|(key, zxid)| (Arc::from(*key), Zxid(*zxid))).collect()
+}
+
+/// Takes a memo into what is remembered, as the files would; what is written at the time of writing was just confirmed.
+pub fn remember(all: &mut Recollection, memo: Memo) {
+    let recalled = all.entry(Arc::clone(&memo.name)).or_insert_with(|| Recalled::none(memo.origin.clone()));
+    recalled.take(memo);
+    recalled.age = Some(Duration::ZERO);
+}
+
 /// The members' names in a publication, of a plain roster.
 pub fn names(publication: &Publication, roster: &str) -> Vec<String> {
     match &publication.snapshot.rosters[roster] {
@@ -106,18 +118,23 @@ pub fn slots<'a>(publication: &'a Publication, roster: &str) -> Vec<(&'a str, u3
 
 impl Bench {
     pub fn new(plan: Plan) -> Self {
-        Self::recalling(plan, Slots::new())
+        Self::recalling(plan, Recollection::new())
     }
 
     /// One that begins with what another remembered.
-    pub fn recalling(plan: Plan, recalled: Slots) -> Self {
+    pub fn recalling(plan: Plan, recalled: Recollection) -> Self {
+        Self::at_pace(Pace::Continuous, plan, recalled)
+    }
+
+    /// One that is a single pass, or lives on.
+    pub fn at_pace(pace: Pace, plan: Plan, recalled: Recollection) -> Self {
         let mut bench = Self {
-            engine: Engine::new(Pace::Continuous, "host1", recalled),
+            engine: Engine::new(pace, "host1", recalled.clone()),
             now: Moment::START + seconds(100),
             publications: Vec::new(),
             reloads: Vec::new(),
             notices: Vec::new(),
-            remembered: Slots::new(),
+            remembered: recalled,
         };
         bench.input(Input::Configured(plan));
         bench
@@ -128,7 +145,7 @@ impl Bench {
             match effect {
                 Effect::Publish(publication) => self.publications.push(publication),
                 Effect::Reload(job) => self.reloads.push(job),
-                Effect::Remember(roster, slots) => _ = self.remembered.insert(roster, slots),
+                Effect::Remember(memo) => remember(&mut self.remembered, memo),
                 Effect::Say(notice) => self.notices.push(notice),
             }
         }
@@ -140,6 +157,16 @@ impl Bench {
 
     pub fn reset(&mut self, subject: &Subject, view: View) {
         self.news(News::Reset { subject: subject.clone(), view, stamps: Stamps::new() });
+    }
+
+    /// The whole of `web`, as late as this.
+    pub fn reset_at(&mut self, view: View, zxid: i64) {
+        self.news(News::Reset { subject: web(), view, stamps: stamps(&[("", zxid)]) });
+    }
+
+    /// What changed of `web`, as late as this.
+    pub fn change_at(&mut self, changes: Vec<Change>, zxid: i64) {
+        self.news(News::Update { subject: web(), changes, stamps: stamps(&[("", zxid)]) });
     }
 
     pub fn change(&mut self, changes: Vec<Change>) {

@@ -34,7 +34,7 @@ impl Engine {
         rosters.retain(|_, roster| !moved(&roster.config().registry));
         let mut keys: BTreeMap<_, _> = std::mem::take(&mut self.keys);
         keys.retain(|_, key| !moved(&key.config().registry));
-        self.away.retain(|registry, _| origins.contains_key(registry));
+        self.away.retain(|registry, _| origins.contains_key(registry) && !moved(registry));
         self.origins = origins;
         self.rosters = plan.rosters.iter().map(|roster| self.take_on_roster(now, &mut rosters, roster)).collect();
         self.keys = plan.keys.iter().map(|key| self.take_on_key(now, &mut keys, key, notices)).collect();
@@ -52,6 +52,7 @@ impl Engine {
         }
         self.set_terms();
         self.rehome();
+        self.stand_in_for_away(now, notices);
     }
 
     fn take_on_roster(
@@ -63,21 +64,23 @@ impl Engine {
         let config = &planned.config;
         let place: Place = (Arc::clone(&config.registry), config.subject.clone());
         let same = |roster: &Roster| {
-            (&roster.config().registry, &roster.config().subject) == (&config.registry, &config.subject)
+            // What is only remembered is remembered again, and judged by the configuration as it is.
+            (roster.is_seen() || roster.config() == config)
+                && (&roster.config().registry, &roster.config().subject) == (&config.registry, &config.subject)
         };
         let view = self.sights.view(&place);
         let roster = if let Some(mut roster) = known.remove(&config.name).filter(same) {
             let reread = roster.config().payload != config.payload;
             roster.reconfigure(now, Arc::clone(config));
-            if let (true, Some(view)) = (reread, view) {
-                roster.reset(now, view);
+            if let (true, Some((view, stamps))) = (reread, view) {
+                roster.reset(now, view, stamps);
             }
             roster
         } else {
-            let recalled = self.recalled.get(&config.name).cloned().unwrap_or_default();
-            let mut roster = Roster::new(Arc::clone(config), recalled);
-            if let Some(view) = view {
-                roster.reset(now, view);
+            let recalled = self.recalled.get(&config.name);
+            let mut roster = Roster::new(Arc::clone(config), recalled, &planned.origin, &self.host);
+            if let Some((view, stamps)) = view {
+                roster.reset(now, view, stamps);
             }
             roster
         };
@@ -93,9 +96,9 @@ impl Engine {
     ) -> (Arc<str>, Key) {
         let config = &planned.config;
         let key = known.remove(&config.name).filter(|key| key.config() == config).unwrap_or_else(|| {
-            let mut key = Key::new(Arc::clone(config));
+            let mut key = Key::new(Arc::clone(config), self.recalled.get(&config.name), &planned.origin);
             let place: Place = (Arc::clone(&config.registry), Subject::Node(config.path.clone()));
-            if let Some(View::Node(seen)) = self.sights.view(&place) {
+            if let Some((View::Node(seen), _)) = self.sights.view(&place) {
                 key.reset(now, seen, notices);
             }
             key

@@ -1,0 +1,110 @@
+//! What is remembered of rosters and keys from one start to the next: the members that were last good, the numbers that
+//! they had, and how late that was.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::publication::Seated;
+use super::slots::{Numbers, RosterSlots};
+use crate::sighting::{Bytes, Zxid};
+
+/// What is remembered, by the name of the roster or key.
+pub type Recollection = BTreeMap<Arc<str>, Recalled>;
+
+/// What is remembered of one roster or key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recalled {
+    /// Where it is from.
+    pub origin: Origin,
+    /// By what its `*` matched, or by the empty string. A keyed roster has the node above its keys under the empty
+    /// string, a `[[key]]` its data as its only member, which has no name.
+    pub paths: BTreeMap<Arc<str>, Known>,
+    /// How long before the agent's start it was last confirmed; `None` where the clocks cannot tell.
+    pub age: Option<Duration>,
+}
+
+/// Where something was seen: under another url, or at another path, it says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The registry's url.
+    pub url: Arc<str>,
+    /// The path, with its `*`.
+    pub path: Arc<str>,
+}
+
+/// The last good view of one path.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// How late it was.
+    pub stamp: Option<Zxid>,
+    /// Every valid member, whether it was picked or not.
+    pub members: BTreeMap<Arc<str>, Kept>,
+}
+
+/// One member, as it stood in the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its data.
+    pub data: Bytes,
+    /// Its number, where it was picked.
+    pub slot: Option<u32>,
+}
+
+/// Something to remember: paths of one roster or key as they now are. What it does not name is as before, unless its
+/// origin is another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memo {
+    /// The roster's or key's name.
+    pub name: Arc<str>,
+    /// Where it is from.
+    pub origin: Origin,
+    /// Each path that was judged good; `None` for one that is gone.
+    pub paths: BTreeMap<Arc<str>, Option<Known>>,
+}
+
+impl Recalled {
+    /// Nothing, from there.
+    pub fn none(origin: Origin) -> Self {
+        Self { origin, paths: BTreeMap::new(), age: None }
+    }
+
+    /// Takes in what was remembered since.
+    pub fn take(&mut self, memo: Memo) {
+        if self.origin != memo.origin {
+            *self = Self::none(memo.origin);
+        }
+        for (path, known) in memo.paths {
+            match known {
+                Some(known) => _ = self.paths.insert(path, known),
+                None => _ = self.paths.remove(&path),
+            }
+        }
+    }
+
+    /// The numbers that members had. They are kept even where the members themselves say nothing any more: an ensemble
+    /// that moved has the same members under another url.
+    pub fn slots(&self) -> RosterSlots {
+        let numbers = |known: &Known| -> Numbers {
+            known.members.iter().filter_map(|(name, kept)| Some((Arc::clone(name), kept.slot?))).collect()
+        };
+        self.paths.iter().map(|(path, known)| (Arc::clone(path), numbers(known))).collect()
+    }
+}
+
+impl Known {
+    /// Valid members by name with their data, and the numbers of those that were picked. Both are sorted by name.
+    pub fn of<'a>(
+        stamp: Option<Zxid>,
+        members: impl Iterator<Item = (&'a Arc<str>, &'a Bytes)>,
+        picked: &[Seated],
+    ) -> Self {
+        let mut picked = picked.iter().peekable();
+        let members = members.map(|(name, data)| {
+            while picked.next_if(|seated| seated.member.name() < &**name).is_some() {}
+            let slot = picked.next_if(|seated| seated.member.name() == &**name).map(|seated| seated.slot);
+            (Arc::clone(name), Kept { data: Arc::clone(data), slot })
+        });
+        Self { stamp, members: members.collect() }
+    }
+}

@@ -1,0 +1,149 @@
+//! Judging what the registry shows, once it has settled, and putting together what templates see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::super::hold::{Hold, Reason};
+use super::super::member::Quarantine;
+use super::super::moment::Moment;
+use super::super::muster::{Muster, Verdict};
+use super::super::notice::Notice;
+use super::super::publication::RosterValue;
+use super::{Roster, Top};
+
+impl Roster {
+    /// When something of it is to be judged next.
+    pub fn due(&self) -> Option<Moment> {
+        if !self.reached {
+            return None;
+        }
+        if self.top_changed {
+            return Some(Moment::START);
+        }
+        self.unsettled.iter().filter_map(|key| self.due_of(key)).min()
+    }
+
+    fn due_of(&self, key: &Arc<str>) -> Option<Moment> {
+        self.musters.get(key)?.due(&self.config)
+    }
+
+    /// Judges what is due. Says whether templates see something else than before.
+    pub fn judge(&mut self, now: Moment, host: &str, notices: &mut Vec<Notice>) -> bool {
+        if !self.reached {
+            return false;
+        }
+        self.top_changed = false;
+        let due: Vec<Arc<str>> =
+            self.unsettled.iter().filter(|key| self.due_of(key).is_some_and(|due| due <= now)).cloned().collect();
+        let mut changed = false;
+        for key in due {
+            changed |= self.judge_key(now, &key, host, notices);
+        }
+        // Musters with nothing left to wait for are looked at no more.
+        let (musters, config) = (&self.musters, &self.config);
+        self.unsettled.retain(|key| musters.get(key).is_some_and(|muster| muster.due(config).is_some()));
+        if changed || self.value.is_none() {
+            changed = self.gather() || changed;
+        }
+        let is_older = |muster: &Muster| matches!(muster.hold(), Some(Hold { reason: Reason::Older { .. }, .. }));
+        if !self.musters.values().any(is_older) {
+            self.top_stamp.believe();
+        }
+        self.say_unfit_keys(notices);
+        self.judge_top(now, notices);
+        changed
+    }
+
+    fn say_unfit_keys(&mut self, notices: &mut Vec<Notice>) {
+        for (key, said) in self.unfit_keys.iter_mut().filter(|(_, said)| !**said) {
+            *said = true;
+            let why = Quarantine::Control { place: "its name".to_owned() };
+            let path = self.config.subject.members_of(key);
+            notices.push(Notice::Quarantined { roster: Arc::clone(&self.config.name), path, why });
+        }
+    }
+
+    fn judge_key(&mut self, now: Moment, key: &Arc<str>, host: &str, notices: &mut Vec<Notice>) -> bool {
+        let Some(muster) = self.musters.get_mut(key) else {
+            return false;
+        };
+        let verdict = muster.judge(now, &self.config, host, self.recalled.get(key));
+        if muster.good().is_some() {
+            self.recalled.remove(key);
+        }
+        for (name, why) in muster.unfit() {
+            if self.quarantined.insert((Arc::clone(key), Arc::clone(name))) {
+                let (path, why) = (self.config.subject.members_of(key).child(name), why.clone());
+                notices.push(Notice::Quarantined { roster: Arc::clone(&self.config.name), path, why });
+            }
+        }
+        let unfit: BTreeSet<&Arc<str>> = muster.unfit().map(|(name, _)| name).collect();
+        self.quarantined.retain(|(of, name)| of != key || unfit.contains(name));
+        match verdict {
+            Verdict::Admit { changed, released } => {
+                self.admitted.insert(Arc::clone(key));
+                let forgotten = muster.is_absent();
+                if forgotten && !key.is_empty() {
+                    // With min = 0 a key that is gone is gone.
+                    self.musters.remove(key);
+                }
+                if released {
+                    let path = self.config.subject.members_of(key);
+                    notices.push(Notice::Released { roster: Arc::clone(&self.config.name), path: path.to_string() });
+                }
+                changed || (forgotten && !key.is_empty())
+            }
+            Verdict::Hold { new } => {
+                let kept = muster.good().map(|seats| seats.len());
+                if kept.is_none() && muster.is_absent() && !key.is_empty() {
+                    // A key that never had enough members and is gone leaves nothing behind.
+                    self.musters.remove(key);
+                } else if new && let Some(hold) = muster.hold() {
+                    let why = hold.reason.of(&self.config.subject.members_of(key));
+                    notices.push(Notice::Holding { roster: Arc::clone(&self.config.name), why, kept });
+                }
+                false
+            }
+        }
+    }
+
+    /// Puts the value for templates together. Says whether there is one now where there was none.
+    pub(super) fn gather(&mut self) -> bool {
+        let had = self.value.is_some();
+        let good = || self.musters.iter().filter_map(|(key, muster)| Some((key, muster.good()?)));
+        self.value = if self.is_keyed() {
+            let map: BTreeMap<_, _> = good().map(|(key, seats)| (Arc::clone(key), Arc::clone(seats))).collect();
+            let may_be_empty = self.config.bounds.min() == 0 && self.top == Top::Present;
+            (!map.is_empty() || may_be_empty || had).then_some(RosterValue::Map(map))
+        } else {
+            good().next().map(|(_, seats)| RosterValue::List(Arc::clone(seats)))
+        };
+        self.value.is_some() && !had
+    }
+
+    /// A keyed roster as a whole holds when its base cannot be read, or when no key ever had enough members.
+    fn judge_top(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+        if !self.is_keyed() {
+            return;
+        }
+        let reason = match &self.top {
+            Top::Unreadable(why) => Some(Reason::Unreadable(Arc::clone(why))),
+            Top::Absent | Top::Present if self.value.is_none() => {
+                Some(Reason::NoKeys { min: self.config.bounds.min(), absent: self.top == Top::Absent })
+            }
+            Top::Unseen | Top::Absent | Top::Present => None,
+        };
+        let roster = Arc::clone(&self.config.name);
+        match (reason, self.hold.take()) {
+            (Some(reason), known) => {
+                if known.as_ref().is_none_or(|hold| hold.reason != reason) {
+                    let kept = self.value.as_ref().map(|_| self.musters.len());
+                    notices.push(Notice::Holding { roster, why: reason.of(&self.config.subject), kept });
+                }
+                self.hold = Some(Hold { reason, since: known.map_or(now, |hold| hold.since) });
+            }
+            (None, Some(_)) => notices.push(Notice::Released { roster, path: self.config.subject.to_string() }),
+            (None, None) => {}
+        }
+    }
+}
