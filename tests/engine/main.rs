@@ -2,6 +2,7 @@
 
 mod edges;
 mod harness;
+mod restored;
 mod rules;
 mod sequences;
 mod truth;
