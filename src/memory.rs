@@ -88,7 +88,7 @@ impl Memory {
     pub fn remember(&self, memo: Memo) {
         let mut book = self.book();
         let done = book.remember(memo);
-        book.tell(done);
+        book.tell(&done);
     }
 
     /// Does what can wait: begins files anew that have outgrown themselves, and notes how long ago each roster and key
@@ -96,7 +96,7 @@ impl Memory {
     pub fn tend(&self, ages: &BTreeMap<Arc<str>, Duration>) {
         let mut book = self.book();
         let done = book.tend(ages);
-        book.tell(done);
+        book.tell(&done);
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -115,7 +115,7 @@ impl Book {
             let Some(file_name) = file.file_name().and_then(|name| name.to_str()) else {
                 continue;
             };
-            if file_name.ends_with(".tmp") && access == Access::Own {
+            if file.extension().is_some_and(|extension| extension == "tmp") && access == Access::Own {
                 // Left by a process that ended while it wrote it.
                 let _ = fs::remove_file(&file);
             }
@@ -171,8 +171,8 @@ impl Book {
     }
 
     /// Says a failure when it begins.
-    fn tell(&mut self, done: Result<(), String>) {
-        if let Err(why) = &done
+    fn tell(&mut self, done: &Result<(), String>) {
+        if let Err(why) = done
             && !self.failing
         {
             warn!(%why, "rosters are not remembered for the next start");

@@ -104,7 +104,8 @@ impl Round {
     /// with its own time limit, because a file that was replaced without its reload would look done to the next pass.
     async fn go(&mut self, pass: &Pass) {
         // A timeout too long to be counted is none for a while.
-        let deadline = self.began.checked_add(pass.timeout).unwrap_or_else(|| self.began + Duration::from_hours(24 * 365));
+        let deadline =
+            self.began.checked_add(pass.timeout).unwrap_or_else(|| self.began + Duration::from_hours(24 * 365));
         while self.is_waiting() {
             let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
             let input = tokio::select! {

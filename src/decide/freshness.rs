@@ -74,7 +74,7 @@ mod tests {
         freshness.lose(at(1));
         assert_eq!(age(freshness, 9), None, "what was never known cannot be lost");
         assert_eq!(age(Freshness::recalled(None), 9), None);
-        freshness = Freshness::recalled(Some(Duration::from_secs(60)));
+        freshness = Freshness::recalled(Some(Duration::from_mins(1)));
         freshness.lose(at(5));
         assert_eq!(age(freshness, 9), Some(69), "the registry is away, and was before");
         freshness.confirm();

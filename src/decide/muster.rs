@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::guard::Baseline;
 use super::hold::{Hold, Reason};
-use super::member::{Member, Quarantine};
+use super::member::Quarantine;
 use super::moment::Moment;
 use super::publication::Seats;
 use super::recall::Known;
@@ -16,16 +16,9 @@ use super::stamp::Stamp;
 use crate::config::{AboveMax, RosterConfig};
 use crate::payload;
 use crate::sighting::{Members, Reading, Seen, Zxid};
+use live::{Live, read};
 
-/// What the registry shows now.
-#[derive(Debug, Clone, PartialEq)]
-enum Live {
-    /// It has said nothing yet: all that is known was remembered.
-    Unseen,
-    Absent,
-    Unreadable(Arc<str>),
-    Present { members: BTreeMap<Arc<str>, Arc<Member>>, unfit: BTreeMap<Arc<str>, Quarantine> },
-}
+mod live;
 
 /// The members of one path. A roster has one, or one for each key that its `*` matches.
 #[derive(Debug, Clone)]
@@ -113,11 +106,7 @@ impl Muster {
 
     /// The whole path was read anew. Says whether that differs from what was known.
     pub fn reset(&mut self, now: Moment, seen: &Seen<Members>, config: &RosterConfig) {
-        let before = match &self.live {
-            Live::Present { members, .. } => Some(members),
-            Live::Unseen | Live::Absent | Live::Unreadable(_) => None,
-        };
-        let live = read(seen, config, before);
+        let live = read(seen, config, self.live.members());
         if live != self.live {
             self.live = live;
             self.settle.touch(now);
@@ -197,7 +186,7 @@ impl Muster {
         let held = self.hold.as_ref().is_some_and(|hold| hold.reason.may_be_accepted());
         if held {
             self.loss = None;
-            self.baseline.restart(now, self.present().map_or(0, BTreeMap::len));
+            self.baseline.restart(now, self.live.members().map_or(0, BTreeMap::len));
             self.stamp.believe();
             self.accepted = true;
         }
@@ -233,7 +222,7 @@ impl Muster {
         }
         self.stamp.believe();
         let none = BTreeMap::new();
-        let members = self.present().unwrap_or(&none);
+        let members = self.live.members().unwrap_or(&none);
         let taken = seats::pick(members, config.bounds.max(), config.pick, host);
         let kept = match &self.good {
             Some(good) => slots::numbers(good),
@@ -278,24 +267,16 @@ impl Muster {
     fn older(&self) -> Option<Reason> {
         let (shown, highest) = self.stamp.regress()?;
         let good = self.good.as_deref()?;
-        let members = self.present();
+        let members = self.live.members();
         let is_lost = |name: &str| members.is_none_or(|members| !members.contains_key(name));
         let lost = good.iter().filter(|seated| is_lost(seated.member.name())).count();
         (lost > 0).then_some(Reason::Older { lost, of: good.len(), shown, highest })
     }
 
-    /// The valid members that the registry shows.
-    fn present(&self) -> Option<&BTreeMap<Arc<str>, Arc<Member>>> {
-        match &self.live {
-            Live::Present { members, .. } => Some(members),
-            Live::Unseen | Live::Absent | Live::Unreadable(_) => None,
-        }
-    }
-
     /// What to remember of the view that was just admitted; `nodes` is that view as the registry gave it.
     pub fn known(&self, nodes: Option<&Members>) -> Known {
-        let (good, data) = (self.good.as_deref().unwrap_or_default(), |name| Some(nodes?.get(name)?.as_ref().ok()?));
-        let members = self.present().into_iter().flatten().filter_map(|(name, _)| Some((name, data(name)?)));
+        let (good, data) = (self.good.as_deref().unwrap_or_default(), |name| nodes?.get(name)?.as_ref().ok());
+        let members = self.live.members().into_iter().flatten().filter_map(|(name, _)| Some((name, data(name)?)));
         Known::of(self.stamp.highest(), members, good)
     }
 
@@ -333,26 +314,4 @@ fn out_of_bounds(have: usize, quarantined: usize, absent: bool, config: &RosterC
     }
     let max = bounds.max().filter(|max| bounds.above_max() == AboveMax::Hold && have > *max)?;
     Some(Reason::AboveMax { have, max })
-}
-
-/// Decodes a view. A member that is as before keeps its allocation, so that equal views compare fast.
-fn read(seen: &Seen<Members>, config: &RosterConfig, before: Option<&BTreeMap<Arc<str>, Arc<Member>>>) -> Live {
-    let nodes = match seen {
-        Seen::Absent => return Live::Absent,
-        Seen::Unreadable(why) => return Live::Unreadable(Arc::clone(why)),
-        Seen::Present(nodes) => nodes,
-    };
-    let (mut members, mut unfit) = (BTreeMap::new(), BTreeMap::new());
-    for (name, reading) in nodes {
-        match payload::decode(config.payload, name, reading) {
-            Ok(member) => {
-                let kept = before.and_then(|before| before.get(name)).filter(|known| ***known == member);
-                members.insert(Arc::clone(name), kept.map_or_else(|| Arc::new(member), Arc::clone));
-            }
-            Err(why) => {
-                unfit.insert(Arc::clone(name), why);
-            }
-        }
-    }
-    Live::Present { members, unfit }
 }

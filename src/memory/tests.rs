@@ -74,12 +74,12 @@ fn a_change_costs_what_it_is_and_the_file_does_not_grow_without_end() {
     let line = fs::metadata(file(dir.path())).unwrap().len() - whole;
     assert!(whole > 100_000 && line < 400, "{line} bytes for one member of {whole}");
     for n in 0..30 {
-        memory.remember(memo("web", &[("", Some(view(3 + n, &[b'x'; 20_000])))]));
-        memory.remember(memo("web", &[("", Some(view(3 + n, &[b'y'; 20_000])))]));
+        memory.remember(memo("web", &[("", Some(view(3 + n, &vec![b'x'; 20_000])))]));
+        memory.remember(memo("web", &[("", Some(view(3 + n, &vec![b'y'; 20_000])))]));
         memory.tend(&BTreeMap::new());
         assert!(fs::metadata(file(dir.path())).unwrap().len() < 3 * whole);
     }
-    assert_eq!(web(dir.path()).unwrap().paths[""], view(32, &[b'y'; 20_000]));
+    assert_eq!(web(dir.path()).unwrap().paths[""], view(32, &vec![b'y'; 20_000]));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn an_age_is_that_of_the_last_line_or_of_the_last_confirmation() {
     fs::write(file(dir.path()), page.bytes()).unwrap();
     let age = || recall(dir.path())["web"].age.unwrap().as_secs();
     assert!((3600..3660).contains(&age()), "{}", age());
-    memory.tend(&BTreeMap::from([("web".into(), Duration::from_secs(60))]));
+    memory.tend(&BTreeMap::from([("web".into(), Duration::from_mins(1))]));
     assert!((60..120).contains(&age()), "{}", age());
     fs::write(dir.path().join("rosters/confirmed"), "rubbish").unwrap();
     assert!(age() >= 3600);
@@ -165,8 +165,8 @@ fn memos() -> impl Strategy<Value = Vec<Memo>> {
         Kept { data: Arc::from(data), slot }
     });
     let members = proptest::collection::btree_map((0u8..4).prop_map(|n| Arc::from(format!("m{n}"))), kept, 0..4);
-    let known = (proptest::option::of(0i64..9), members)
-        .prop_map(|(stamp, members)| Known { stamp: stamp.map(Zxid), members });
+    let known =
+        (proptest::option::of(0i64..9), members).prop_map(|(stamp, members)| Known { stamp: stamp.map(Zxid), members });
     let path = prop_oneof![Just(Arc::from("x")), Just(Arc::from("y"))];
     let paths = proptest::collection::btree_map(path, proptest::option::weighted(0.8, known), 1..3);
     let memo = paths.prop_map(|paths| Memo { name: "web".into(), origin: origin("zk://a:2181"), paths });

@@ -193,7 +193,9 @@ impl World {
             Op::Resync => self.resync(),
             Op::Pass(ms) => self.pass(Duration::from_millis(ms)),
             Op::Kill(secs) => {
-                self.remembered.values_mut().for_each(|recalled| recalled.age = Some(seconds(secs)));
+                for recalled in self.remembered.values_mut() {
+                    recalled.age = Some(seconds(secs));
+                }
                 self.engine = Engine::new(Pace::Continuous, "host1", self.remembered.clone());
                 (self.now, self.told) = (Moment::START, None);
                 self.input(Input::Configured(one_roster()));

@@ -43,7 +43,9 @@ fn ended(names: &[&str], ago: Duration) -> Recollection {
 }
 
 fn aged(mut all: Recollection, age: Option<Duration>) -> Recollection {
-    all.values_mut().for_each(|recalled| recalled.age = age);
+    for recalled in all.values_mut() {
+        recalled.age = age;
+    }
     all
 }
 
@@ -73,8 +75,10 @@ fn an_older_state_that_would_lose_members_holds_and_time_does_not_end_it() {
     bench.pass(seconds(1));
     assert_eq!(
         bench.holds(),
-        ["2 of 3 members of /services/web would be lost, and the ensemble shows an older state (zxid 0x50 after 0x80): \
-          a restored or another ensemble?"]
+        [
+            "2 of 3 members of /services/web would be lost, and the ensemble shows an older state (zxid 0x50 after 0x80): \
+          a restored or another ensemble?"
+        ]
     );
     // It goes on, and says nothing new.
     bench.change_at(vec![put("x:1")], 0x51);

@@ -4,6 +4,7 @@ mod ensemble;
 mod haproxy;
 mod harness;
 mod main_job;
+mod memory;
 mod once;
 mod quickstart;
 mod registry;

@@ -1,0 +1,252 @@
+//! Starts and passes without a registry: what was last good is remembered in the state directory.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::site::{Ended, Site};
+use crate::harness::zookeeper::{Zk, ZooKeeper};
+
+const CONFIG: &str = r#"
+[registry]
+url = "URL"
+session_timeout = "4s"
+
+[[roster]]
+name = "x"
+path = "/services/x"
+wait = "20ms:200ms"
+
+[[key]]
+name = "app"
+path = "/config/app"
+format = "json"
+
+[[template]]
+src = "list.tera"
+dest = "out/list"
+reload_cmd = "echo reloaded >> SITE/reloads"
+reload_interval = "0s"
+"#;
+
+const SECOND: &str = r#"
+[[template]]
+src = "second.tera"
+dest = "out/second"
+"#;
+
+/// A registry that can be taken away.
+trait Fickle {
+    fn url(&self) -> String;
+    fn put(&self, site: &Site, path: &str, data: &str);
+    fn remove(&self, site: &Site, path: &str);
+    fn goes(&mut self, site: &Site);
+    fn comes(&mut self, site: &Site);
+}
+
+struct Folder;
+
+impl Fickle for Folder {
+    fn url(&self) -> String {
+        "dir:registry".to_owned()
+    }
+    fn put(&self, site: &Site, path: &str, data: &str) {
+        site.file(&format!("registry{path}"), data);
+    }
+    fn remove(&self, site: &Site, path: &str) {
+        site.remove(&format!("registry{path}"));
+    }
+    fn goes(&mut self, site: &Site) {
+        fs::rename(site.path("registry"), site.path("unmounted")).unwrap();
+    }
+    fn comes(&mut self, site: &Site) {
+        fs::rename(site.path("unmounted"), site.path("registry")).unwrap();
+    }
+}
+
+struct Server(ZooKeeper);
+
+impl Server {
+    fn client(&self) -> Zk {
+        self.0.client("")
+    }
+}
+
+impl Fickle for Server {
+    fn url(&self) -> String {
+        format!("zk://{}", self.0.connect_string())
+    }
+    fn put(&self, _: &Site, path: &str, data: &str) {
+        self.client().put(path, data.as_bytes());
+    }
+    fn remove(&self, _: &Site, path: &str) {
+        self.client().remove(path);
+    }
+    fn goes(&mut self, _: &Site) {
+        self.0.stop(0);
+    }
+    fn comes(&mut self, _: &Site) {
+        self.0.start(0);
+        self.0.wait_ready();
+    }
+}
+
+fn member(number: usize) -> String {
+    format!("/services/x/10.0.0.{number}:80")
+}
+
+/// A folder with so many members in its registry, and data.
+fn site(registry: &impl Fickle, members: usize) -> Site {
+    let site = Site::new(&CONFIG.replace("URL", &registry.url()));
+    site.file("templates/list.tera", "{{ app.n }}:{% for m in x %} {{ m.slot }}={{ m.name }}{% endfor %}\n");
+    for number in 1..=members {
+        registry.put(&site, &member(number), "");
+    }
+    registry.put(&site, "/config/app", r#"{"n": 7}"#);
+    site
+}
+
+fn a_start_without(mut registry: impl Fickle) {
+    let site = site(&registry, 2);
+    let mut agent = site.start();
+    let list = |n: u8, members: &str| format!("{n}: {members}\n");
+    agent.until("the first file", || site.read("out/list") == list(7, "0=10.0.0.1:80 1=10.0.0.2:80"));
+    agent.until("its reload", || site.read("reloads").lines().count() == 1);
+    assert!(agent.stop().success());
+    let before = site.fingerprint("out/list");
+    registry.goes(&site);
+
+    let agent = site.start();
+    agent.says("registry not reached").says("stale: what was last good of /services/x stands in, ");
+    agent.says("stale: what was last good of /config/app stands in, ").says("unchanged: ");
+    assert_eq!((site.fingerprint("out/list"), site.read("reloads").lines().count()), (before, 1));
+    // A template that is edited, and a configuration that is read again.
+    site.file("templates/list.tera", "{{ app.n }} {% for m in x %} {{ m.name }}{% endfor %}\n");
+    agent.until("the edit", || site.read("out/list") == "7  10.0.0.1:80 10.0.0.2:80\n");
+    site.file("templates/second.tera", "{{ x | length }}\n");
+    site.configure(&(CONFIG.replace("URL", &registry.url()) + SECOND));
+    agent.signal(Signal::SIGHUP);
+    agent.until("the second file", || site.read("out/second") == "2\n");
+    // An agent that is killed has written down what it will need.
+    drop(agent);
+    site.remove("out/second");
+    let mut agent = site.start();
+    agent.until("the second file again", || site.read("out/second") == "2\n");
+
+    registry.comes(&site);
+    agent.says("registry reached again");
+    registry.put(&site, &member(3), "");
+    registry.remove(&site, &member(1));
+    agent.until("what there is now", || site.read("out/list") == "7  10.0.0.2:80 10.0.0.3:80\n");
+    assert!(agent.stop().success() && site.leftovers().is_empty());
+    // Nothing but the lock and the memory, for nobody else to read.
+    let mode = |name: &str| fs::metadata(site.path(name)).unwrap().permissions().mode() & 0o7777;
+    let mut kept: Vec<String> = fs::read_dir(site.path("state/rosters"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    kept.sort();
+    assert_eq!(kept, ["app.roster", "confirmed", "x.roster"]);
+    assert_eq!((mode("state/rosters"), mode("state/rosters/x.roster")), (0o700, 0o600));
+}
+
+#[test]
+fn a_start_without_its_directory_renders_what_was_last_good() {
+    a_start_without(Folder);
+}
+
+#[test]
+fn a_start_without_zookeeper_renders_what_was_last_good() {
+    a_start_without(Server(ZooKeeper::one()));
+}
+
+#[test]
+fn a_first_start_without_the_registry_writes_nothing() {
+    let mut registry = Folder;
+    let site = site(&registry, 2);
+    registry.goes(&site);
+    let mut agent = site.start();
+    agent.says("registry not reached");
+    assert!(agent.stop().success());
+    assert!(!site.path("out/list").exists() && agent.said("stale") == 0);
+    registry.comes(&site);
+    site.run(&["render"]).expect(0);
+    assert!(site.path("out/list").exists());
+}
+
+#[test]
+fn a_mass_loss_while_the_agent_is_dead_is_held() {
+    let registry = Folder;
+    let site = site(&registry, 8);
+    let agent = site.start();
+    agent.until("the first file", || site.read("out/list").contains("7=10.0.0.8:80"));
+    drop(agent);
+    let before = site.fingerprint("out/list");
+    (1..=5).for_each(|number| registry.remove(&site, &member(number)));
+    let mut agent = site.start();
+    agent.says("holding: 3 of 8 members of /services/x are left").says("unchanged: ");
+    assert_eq!(site.fingerprint("out/list"), before);
+    assert!(agent.stop().success());
+    // A pass finds the same.
+    site.run(&["render"]).expect(3);
+    assert_eq!(site.fingerprint("out/list"), before);
+}
+
+fn without(site: &Site, args: &[&str]) -> Ended {
+    site.run(&[&["render", "--timeout", "300ms"], args].concat())
+}
+
+#[test]
+fn a_pass_without_its_registry_takes_what_is_young_enough() {
+    let mut registry = Folder;
+    let site = site(&registry, 2);
+    site.run(&["render"]).expect(0);
+    registry.goes(&site);
+    site.file("templates/list.tera", "{% for m in x %}{{ m.name }} {% endfor %}{{ app.n }}\n");
+    let before = site.fingerprint("out/list");
+    without(&site, &[]).expect(4);
+    let old = without(&site, &["--max-stale", "0s"]);
+    // Within the second in which it was written it is no older than that.
+    if old.code() != 0 {
+        old.expect(4);
+        assert!(old.stderr().contains("nothing stands in: what was last good of"), "{}", old.stderr());
+        assert_eq!(site.fingerprint("out/list"), before);
+    }
+    let young = without(&site, &["--max-stale", "1h"]);
+    young.expect(0);
+    assert!(young.stderr().contains("stale: what was last good of /services/x stands in, "), "{}", young.stderr());
+    assert_eq!(site.read("out/list"), "10.0.0.1:80 10.0.0.2:80 7\n");
+    without(&site, &["--max-stale", "1h", "--detailed-exitcode"]).expect(0);
+    site.run(&["render", "--max-stale", "fortnight"]).expect(64);
+    // What was never seen stands in for nothing, and the rest is done.
+    site.file("templates/second.tera", "{{ y | length }}\n");
+    let more = "[[roster]]\nname = \"y\"\npath = \"/services/y\"\n";
+    site.configure(&(CONFIG.replace("URL", &registry.url()) + more + SECOND));
+    site.file("templates/list.tera", "{{ x | length }} {{ app.n }}\n");
+    let never = without(&site, &["--max-stale", "1h"]);
+    never.expect(4);
+    assert!(never.stderr().contains("nothing is remembered of y"), "{}", never.stderr());
+    assert_eq!((site.read("out/list").as_str(), site.path("out/second").exists()), ("2 7\n", false));
+    // A dry run looks at the memory and leaves it as it is.
+    let state = site.tree();
+    without(&site, &["--max-stale", "1h", "--dry-run"]).expect(4);
+    assert_eq!(site.tree(), state);
+    // Another registry's members are not this one's.
+    without(&site, &["--max-stale", "1h", "--registry", "dir:elsewhere"]).expect(4);
+}
+
+#[test]
+fn a_memory_of_a_newer_version_is_kept_aside() {
+    let mut registry = Folder;
+    let site = site(&registry, 2);
+    site.run(&["render"]).expect(0);
+    site.file("state/rosters/x.roster", "rosterd memory 7\nin a form of its own\n");
+    registry.goes(&site);
+    let newer = without(&site, &["--max-stale", "1h"]);
+    newer.expect(4);
+    assert!(newer.stderr().contains("a newer rosterd wrote it (version 7)"), "{}", newer.stderr());
+    registry.comes(&site);
+    assert!(!site.run(&["render"]).expect(0).stderr().contains("newer"), "said once");
+    assert_eq!(site.read("state/rosters/x.roster.newer"), "rosterd memory 7\nin a form of its own\n");
+}
