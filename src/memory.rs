@@ -164,8 +164,11 @@ impl Book {
                 done = done.and(rewrite(page, &self.folder, &file, true));
             }
         }
-        let known = ages.iter().filter(|(name, _)| self.pages.contains_key(*name));
-        let confirmed = Confirmed::of(When::now(), known.map(|(name, age)| (name, *age)));
+        let (now, before) = (When::now(), self.confirmed());
+        // What this process has nothing to do with was confirmed when it was.
+        let age = |name: &Arc<str>| ages.get(name).copied().or_else(|| before.as_ref()?.age(name, &now));
+        let known = self.pages.keys().filter_map(|name| Some((Arc::clone(name), age(name)?)));
+        let confirmed = Confirmed::of(now.clone(), known);
         let file = self.folder.join(CONFIRMED);
         done.and(replace(&self.folder, &file, &confirmed.bytes(), false).map_err(|why| trouble(&file, &why)))
     }

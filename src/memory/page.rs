@@ -228,8 +228,8 @@ pub struct Confirmed {
 
 impl Confirmed {
     /// As it is at this moment.
-    pub fn of<'a>(at: When, ages: impl Iterator<Item = (&'a Arc<str>, Duration)>) -> Self {
-        Self { at, ages: ages.map(|(name, age)| (Arc::clone(name), age.as_secs())).collect() }
+    pub fn of(at: When, ages: impl Iterator<Item = (Arc<str>, Duration)>) -> Self {
+        Self { at, ages: ages.map(|(name, age)| (name, age.as_secs())).collect() }
     }
 
     /// The whole file.

@@ -126,6 +126,11 @@ fn an_age_is_that_of_the_last_line_or_of_the_last_confirmation() {
     assert!((3600..3660).contains(&age()), "{}", age());
     memory.tend(&BTreeMap::from([("web".into(), Duration::from_mins(1))]));
     assert!((60..120).contains(&age()), "{}", age());
+    let other = Memory::of(dir.path());
+    other.recall(Access::Own);
+    other.remember(memo("db", &[("", Some(known(1, &[])))]));
+    other.tend(&BTreeMap::from([("db".into(), Duration::ZERO)]));
+    assert!((60..120).contains(&age()), "who has nothing to do with it takes nothing from it: {}", age());
     fs::write(dir.path().join("rosters/confirmed"), "rubbish").unwrap();
     assert!(age() >= 3600);
     page.at.wall += 100_000;

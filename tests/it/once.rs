@@ -124,6 +124,9 @@ fn a_key_that_never_had_enough_members_is_left_out() {
     assert_eq!(site.read("out/web"), "web: 2\n", "db has one member");
     site.remove("out/web").remove("registry/services/web/10.0.0.1:80");
     site.run(&["render", "web"]).expect(3);
+    assert_eq!(site.read("out/web"), "web: 2\n", "it had enough once, and that is remembered");
+    site.remove("out/web").remove("state/rosters/web.roster");
+    site.run(&["render", "web"]).expect(3);
     assert!(!site.path("out/web").exists());
 }
 
