@@ -238,8 +238,8 @@ impl Round {
             return;
         };
         for name in template.missing(self.engine.rosters(), self.engine.keys()) {
-            let roster = self.engine.rosters().get(&name).and_then(|roster| roster.view_age(self.now()));
-            let age = roster.or_else(|| self.engine.keys().get(&name)?.view_age(self.now()));
+            let roster = self.engine.rosters().get(&name).and_then(|roster| roster.age(self.now()));
+            let age = roster.or_else(|| self.engine.keys().get(&name)?.age(self.now()));
             let why = match age {
                 Some(age) => format!("what was last good of {name} is {} s old, and {max} is the most", age.as_secs()),
                 None => format!("nothing is remembered of {name}, or it cannot be told how old it is"),

@@ -152,9 +152,8 @@ impl Engine {
                     self.away.insert(Arc::clone(&registry), why.clone());
                     notices.push(Notice::Away { registry: Arc::clone(&registry), why: why.clone() });
                 }
-                // Until a place has been read again, what was seen there may be of any age.
-                self.sights.keep(|(of, _)| *of != registry);
-                self.lose(now, &registry, notices);
+                self.doubt(now, &registry);
+                self.stand_in_for_away(now, notices);
             }
             News::Reset { subject, view, stamps } => {
                 if self.away.remove(&registry).is_some() {

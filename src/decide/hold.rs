@@ -106,7 +106,7 @@ impl Reason {
     }
 
     /// Whether a person may let the view through: it is doubted only because of what came before it.
-    pub fn may_be_accepted(&self) -> bool {
+    pub fn is_acceptable(&self) -> bool {
         matches!(self, Self::Shrunk { .. } | Self::Older { .. })
     }
 

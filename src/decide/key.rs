@@ -131,7 +131,7 @@ impl Key {
     }
 
     /// How long ago the data was last confirmed, which is nothing while it is fresh; `None` where that is not known.
-    pub fn view_age(&self, now: Moment) -> Option<Duration> {
+    pub fn age(&self, now: Moment) -> Option<Duration> {
         self.freshness.age(now)
     }
 

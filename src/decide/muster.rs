@@ -183,7 +183,7 @@ impl Muster {
     /// A person lets the present view through, which a loss of members holds: it is the new baseline. Whatever else
     /// speaks against it still does. Says whether there was such a hold.
     pub fn accept(&mut self, now: Moment) -> bool {
-        let held = self.hold.as_ref().is_some_and(|hold| hold.reason.may_be_accepted());
+        let held = self.hold.as_ref().is_some_and(|hold| hold.reason.is_acceptable());
         if held {
             self.loss = None;
             self.baseline.restart(now, self.live.members().map_or(0, BTreeMap::len));

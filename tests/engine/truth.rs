@@ -283,7 +283,7 @@ fn what_is_remembered_is_rendered_only_once_its_registry_is_said_to_be_away() {
     assert!(bench.is_idle(), "the registry was not tried yet");
     let web = |bench: &Bench| {
         let roster = &bench.engine.rosters()["web"];
-        (roster.is_fresh(), roster.view_age(bench.now).map(|age| age.as_secs()))
+        (roster.is_fresh(), roster.age(bench.now).map(|age| age.as_secs()))
     };
     assert_eq!(web(&bench), (false, Some(300 + 160)), "160 s have gone by on the bench");
     bench.away();
@@ -354,7 +354,7 @@ fn below_min_after_a_restart_keeps_what_is_remembered() {
 #[test]
 fn a_view_that_cannot_be_read_is_not_fresh_and_one_that_is_held_is() {
     let mut bench = settled(1);
-    let age = |bench: &Bench| bench.engine.rosters()["web"].view_age(bench.now).unwrap().as_secs();
+    let age = |bench: &Bench| bench.engine.rosters()["web"].age(bench.now).unwrap().as_secs();
     bench.reset(&web(), View::Members(Seen::Unreadable("not authorized".into())));
     bench.pass(seconds(5));
     bench.reset(&web(), View::Members(Seen::Unreadable("not authorized".into())));
@@ -415,7 +415,7 @@ fn a_single_pass_waits_for_the_registry_and_uses_only_what_is_young_enough() {
     bench.publish(Outcome::Unchanged);
     bench.input(Input::StandIn(seconds(3600)));
     assert!(bench.is_idle() && bench.engine.rosters()["web"].is_held());
-    assert_eq!(bench.engine.rosters()["web"].view_age(Moment::START + seconds(100)), Some(Duration::ZERO));
+    assert_eq!(bench.engine.rosters()["web"].age(Moment::START + seconds(100)), Some(Duration::ZERO));
 }
 
 #[test]

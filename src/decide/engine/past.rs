@@ -14,8 +14,8 @@ use crate::sighting::View;
 impl Engine {
     /// How long ago each roster and key was last confirmed, where that is known: nothing for those that are fresh.
     pub fn ages(&self, now: Moment) -> BTreeMap<Arc<str>, Duration> {
-        let rosters = self.rosters.iter().map(|(name, roster)| (name, roster.view_age(now)));
-        let keys = self.keys.iter().map(|(name, key)| (name, key.view_age(now)));
+        let rosters = self.rosters.iter().map(|(name, roster)| (name, roster.age(now)));
+        let keys = self.keys.iter().map(|(name, key)| (name, key.age(now)));
         rosters.chain(keys).filter_map(|(name, age)| Some((Arc::clone(name), age?))).collect()
     }
 
@@ -25,15 +25,15 @@ impl Engine {
         self.rosters.get_mut(roster).map(|roster| roster.accept(now)).unwrap_or_default()
     }
 
-    /// A registry is not reached. For as long as the agent lives, what was remembered then stands in for what was never
-    /// seen; a single pass waits out its time for the registry first.
-    pub(super) fn lose(&mut self, now: Moment, registry: &Arc<str>, notices: &mut Vec<Notice>) {
+    /// Until a place has been read again, what was seen there may be of any age.
+    pub(super) fn doubt(&mut self, now: Moment, registry: &Arc<str>) {
+        self.sights.keep(|(of, _)| of != registry);
         self.rosters.values_mut().filter(|roster| roster.config().registry == *registry).for_each(|it| it.away(now));
         self.keys.values_mut().filter(|key| key.config().registry == *registry).for_each(|it| it.away(now));
-        self.stand_in_for_away(now, notices);
     }
 
-    /// What was remembered of registries that are away stands in.
+    /// What was remembered of registries that are away stands in, for as long as the agent lives; a single pass waits out
+    /// its time for the registry first.
     pub(super) fn stand_in_for_away(&mut self, now: Moment, notices: &mut Vec<Notice>) {
         if self.pace == Pace::Continuous {
             let away: Vec<Arc<str>> = self.away.keys().cloned().collect();
@@ -56,12 +56,12 @@ impl Engine {
         let mut stale = Vec::new();
         for (name, roster) in &mut self.rosters {
             if wanted(&roster.config().registry) && roster.stand_in(now, max) {
-                stale.push((Arc::clone(name), true, roster.config().subject.to_string(), roster.view_age(now)));
+                stale.push((Arc::clone(name), true, roster.config().subject.to_string(), roster.age(now)));
             }
         }
         for (name, key) in &mut self.keys {
             if wanted(&key.config().registry) && key.stand_in(now, max) {
-                stale.push((Arc::clone(name), false, key.config().path.to_string(), key.view_age(now)));
+                stale.push((Arc::clone(name), false, key.config().path.to_string(), key.age(now)));
             }
         }
         for (name, is_roster, path, age) in stale {
