@@ -207,7 +207,7 @@ impl World {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 50_000 } else { 1_000 },
+        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 50_000 } else { 500 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
