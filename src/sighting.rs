@@ -42,7 +42,7 @@ pub enum View {
 /// A ZooKeeper transaction's number: the order of everything that ever happened in one ensemble.
 ///
 /// A higher epoch is a later one, so plain comparison gives the order ("ZooKeeper Internals", Guarantees).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Zxid(pub i64);
 
 /// How late each path of a subject is seen: the zxid of the last change of its list of children (`pzxid`); for a path

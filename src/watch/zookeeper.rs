@@ -31,7 +31,9 @@ mod look;
 mod oneshot;
 mod probe;
 mod reader;
+mod servers;
 mod session;
+mod wire;
 
 use session::{Session, Trouble};
 

@@ -1,0 +1,140 @@
+//! Frames: a length and so many bytes. Pure, so that any bytes can be tried on it.
+
+use super::MAX_FRAME;
+
+/// The most bytes that are read past for the sake of the connection; more is nothing that a ZooKeeper says.
+const MAX_SKIPPED: usize = 64 * MAX_FRAME;
+
+/// How much of a frame that is read past is kept: a reply's header.
+const HEAD: usize = 16;
+
+/// What came in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// A whole frame.
+    Whole(&'a [u8]),
+    /// The first bytes of a frame with more of them than are taken; the others are read past.
+    Head {
+        /// The bytes.
+        head: &'a [u8],
+        /// How many there are in all.
+        length: usize,
+    },
+}
+
+/// Cuts what comes in into frames.
+#[derive(Debug, Default)]
+pub struct Frames {
+    /// What has come in and was not handed out.
+    buffer: Vec<u8>,
+    /// The bytes of `buffer` that were handed out.
+    taken: usize,
+    /// The bytes that are still to come of a frame that is read past.
+    skip: usize,
+}
+
+impl Frames {
+    /// Where to put what comes in next, with room for at least some bytes.
+    pub fn room(&mut self) -> &mut Vec<u8> {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        // As it comes in, not as the length says: a length costs nothing to write.
+        let more = self.buffer.len().clamp(8 * 1024, 512 * 1024);
+        self.buffer.reserve(more);
+        if self.buffer.is_empty() && self.buffer.capacity() > 1024 * 1024 {
+            // A large first reading need not be paid for as long as the session lasts.
+            self.buffer = Vec::with_capacity(more);
+        }
+        &mut self.buffer
+    }
+
+    /// The next frame, once enough has come in.
+    ///
+    /// # Errors
+    /// A length that no server sends.
+    pub fn next(&mut self) -> Result<Option<Frame<'_>>, usize> {
+        let skipped = self.skip.min(self.buffer.len() - self.taken);
+        self.skip -= skipped;
+        self.taken += skipped;
+        let Some((length, rest)) = self.buffer[self.taken..].split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes(*length) as usize;
+        if length > MAX_SKIPPED {
+            return Err(length);
+        }
+        if length > MAX_FRAME {
+            if rest.len() < HEAD {
+                return Ok(None);
+            }
+            let start = self.taken + 4;
+            self.taken = start + HEAD;
+            self.skip = length - HEAD;
+            return Ok(Some(Frame::Head { head: &self.buffer[start..start + HEAD], length }));
+        }
+        if rest.len() < length {
+            return Ok(None);
+        }
+        let start = self.taken + 4;
+        self.taken = start + length;
+        Ok(Some(Frame::Whole(&self.buffer[start..self.taken])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(length: usize) -> Vec<u8> {
+        let mut bytes = u32::try_from(length).unwrap().to_be_bytes().to_vec();
+        bytes.extend((0..length).map(|n| u8::try_from(n % 251).unwrap()));
+        bytes
+    }
+
+    fn lengths(input: &[u8], step: usize) -> Result<Vec<usize>, usize> {
+        let (mut frames, mut seen) = (Frames::default(), Vec::new());
+        for part in input.chunks(step) {
+            frames.room().extend_from_slice(part);
+            while let Some(frame) = frames.next()? {
+                seen.push(match frame {
+                    Frame::Whole(bytes) => bytes.len(),
+                    Frame::Head { head, length } => {
+                        assert_eq!(head.len(), HEAD);
+                        length
+                    }
+                });
+            }
+        }
+        Ok(seen)
+    }
+
+    #[test]
+    fn frames_come_out_however_they_came_in() {
+        let sizes = [0, 1, 16, 5000, 3];
+        let input: Vec<u8> = sizes.iter().flat_map(|size| frame(*size)).collect();
+        for step in [1, 2, 3, 7, 4096, input.len()] {
+            assert_eq!(lengths(&input, step).unwrap(), sizes, "in steps of {step}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_too_large_is_read_past_and_takes_no_memory() {
+        let sizes = [3, MAX_FRAME + 1, 5, MAX_FRAME, 7];
+        let input: Vec<u8> = sizes.iter().flat_map(|size| frame(*size)).collect();
+        for step in [4096, 100_000, input.len()] {
+            assert_eq!(lengths(&input, step).unwrap(), sizes, "in steps of {step}");
+        }
+        let mut frames = Frames::default();
+        for part in frame(3 * MAX_FRAME).chunks(64 * 1024) {
+            frames.room().extend_from_slice(part);
+            while frames.next().unwrap().is_some() {}
+            assert!(frames.buffer.capacity() < 512 * 1024, "{}", frames.buffer.capacity());
+        }
+    }
+
+    #[test]
+    fn a_length_that_nobody_sends_ends_it_and_costs_nothing() {
+        assert_eq!(lengths(&[0xff; 8], 8), Err(u32::MAX as usize));
+        assert_eq!(lengths(b"HTTP/1.1 400 Bad Request", 24), Err(u32::from_be_bytes(*b"HTTP") as usize));
+    }
+}
