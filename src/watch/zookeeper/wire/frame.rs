@@ -2,8 +2,9 @@
 
 use super::MAX_FRAME;
 
-/// The most bytes that are read past for the sake of the connection; more is nothing that a ZooKeeper says.
-const MAX_SKIPPED: usize = 64 * MAX_FRAME;
+/// The most bytes that are read past for the sake of the connection; more is nothing that a ZooKeeper says. The first
+/// bytes of a TLS record or of an HTTP answer, read as a length, are more.
+const MAX_SKIPPED: usize = 32 * MAX_FRAME;
 
 /// How much of a frame that is read past is kept: a reply's header.
 const HEAD: usize = 16;

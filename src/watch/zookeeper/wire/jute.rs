@@ -44,6 +44,13 @@ impl Out {
         self.0.extend_from_slice(bytes);
     }
 
+    /// Only the first bytes of the body.
+    #[cfg(test)]
+    pub fn cut(mut self, length: usize) -> Self {
+        self.0.truncate(4 + length);
+        self
+    }
+
     /// The whole frame.
     pub fn frame(mut self) -> Vec<u8> {
         let length = u32::try_from(self.0.len() - 4).unwrap_or(u32::MAX);
