@@ -20,8 +20,8 @@ use tracing_subscriber::{EnvFilter, Registry};
 use crate::config::LogFormat;
 use crate::decide::member::is_breaking;
 
-/// What is said when nobody asks for more or less. The client library warns of every lost connection by itself.
-pub const DEFAULT_FILTER: &str = "info,zookeeper_client=warn";
+/// What is said when nobody asks for more or less.
+pub const DEFAULT_FILTER: &str = "info";
 
 /// The most bytes of one field's text, but for `why` and `output`, which are cut where they are made.
 pub const MAX_FIELD: usize = 1024;

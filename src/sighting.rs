@@ -108,6 +108,9 @@ pub enum News {
         /// How late it is now, where that was seen.
         stamps: Stamps,
     },
+    /// The connection is lost, and may be back in a moment: what was said may be out of date. Nothing of it is to be
+    /// judged until the next `Reset` of it.
+    Suspended,
     /// The registry is not reached: every view of it is the last known one from here until the next `Reset` of it.
     Away {
         /// What was tried, and what came of it.

@@ -177,6 +177,7 @@ impl Gathered {
                 }
             }
             // What was seen may be over by now: unknown, until it is read anew.
+            News::Suspended => self.views.clear(),
             News::Away { why } => {
                 self.views.clear();
                 self.away = Some(why);

@@ -155,6 +155,7 @@ impl Engine {
                 self.doubt(now, &registry);
                 self.stand_in_for_away(now, notices);
             }
+            News::Suspended => self.doubt(now, &registry),
             News::Reset { subject, view, stamps } => {
                 if self.away.remove(&registry).is_some() {
                     notices.push(Notice::Back { registry: Arc::clone(&registry) });

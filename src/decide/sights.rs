@@ -41,7 +41,7 @@ impl Sights {
                     late.extend(stamps);
                 }
             }
-            News::Away { .. } => {}
+            News::Suspended | News::Away { .. } => {}
         }
     }
 

@@ -22,6 +22,9 @@ pub enum Event {
     Children,
 }
 
+/// How many places of one subject are kept apart; with more, all of it is read.
+const MAX_PLACES: usize = 20_000;
+
 /// A member's place within its subject.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -36,6 +39,9 @@ pub struct Place {
 pub struct Dirty {
     /// All of it.
     pub whole: bool,
+    /// Which names there are under these: a key stands for the node that holds its members, the empty string for the
+    /// node at the top. What was read of the names that stay still stands.
+    pub lists: BTreeSet<Arc<str>>,
     /// These keys with all their members.
     pub keys: BTreeSet<Arc<str>>,
     /// These members.
@@ -50,7 +56,7 @@ impl Dirty {
 
     /// Whether there is nothing to read.
     pub fn is_clean(&self) -> bool {
-        !self.whole && self.keys.is_empty() && self.members.is_empty()
+        !self.whole && self.lists.is_empty() && self.keys.is_empty() && self.members.is_empty()
     }
 
     /// Hands over what is to be read, and begins anew.
@@ -59,22 +65,45 @@ impl Dirty {
         std::mem::take(self)
     }
 
+    /// Takes up more that is to be read.
+    pub fn add(&mut self, more: Self) {
+        self.whole |= more.whole;
+        self.lists.extend(more.lists);
+        self.keys.extend(more.keys);
+        self.members.extend(more.members);
+    }
+
     /// Takes up an event at `path`.
     pub fn note(&mut self, subject: &Subject, event: Event, path: &str) {
+        // What is read whole is read with every place in it.
+        if self.whole {
+            return;
+        }
         let Some(segments) = subject.top().segments_below(path) else {
             return;
         };
         match subject {
             Subject::Node(_) => self.whole |= segments.is_empty(),
             Subject::Members(_) => match segments.as_slice() {
-                [] => self.whole |= event != Event::Data,
+                [] => self.top(event),
                 [name] => self.member(None, name, event),
                 _ => {}
             },
             Subject::Keyed { below, .. } => match segments.as_slice() {
-                [] => self.whole |= event != Event::Data,
+                [] => self.top(event),
                 [key, rest @ ..] => self.keyed(below, key, rest, event),
             },
+        }
+    }
+
+    /// An event at the node whose children are followed.
+    fn top(&mut self, event: Event) {
+        match event {
+            Event::Came | Event::Went => *self = Self::whole(),
+            Event::Children => {
+                self.lists.insert(Arc::from(""));
+            }
+            Event::Data => {}
         }
     }
 
@@ -86,6 +115,9 @@ impl Dirty {
         }
         match rest.len().checked_sub(below.len()) {
             // Between the key and its members, or the node that holds them.
+            Some(0) if event == Event::Children => {
+                self.lists.insert(Arc::from(key));
+            }
             None | Some(0) => {
                 if event != Event::Data {
                     self.keys.insert(Arc::from(key));
@@ -98,8 +130,13 @@ impl Dirty {
 
     /// An event at a member; what its own children do is no concern.
     fn member(&mut self, key: Option<&str>, name: &str, event: Event) {
-        if event != Event::Children {
-            self.members.insert(Place { key: key.map(Arc::from), name: Arc::from(name) });
+        if event == Event::Children {
+            return;
+        }
+        self.members.insert(Place { key: key.map(Arc::from), name: Arc::from(name) });
+        // Names that come and go without end must not take memory without end.
+        if self.members.len() > MAX_PLACES {
+            *self = Self::whole();
         }
     }
 }
@@ -122,6 +159,7 @@ mod tests {
         if dirty.whole {
             words.push("whole".into());
         }
+        words.extend(dirty.lists.iter().map(|key| format!("list {key}").trim_end().to_owned()));
         words.extend(dirty.keys.iter().map(|key| format!("key {key}")));
         words.extend(dirty.members.iter().map(|place| match &place.key {
             Some(key) => format!("{key}>{}", place.name),
@@ -139,8 +177,8 @@ mod tests {
             ("/s", &[(Came, "/s/a"), (Data, "/s/a"), (Went, "/s/b")], "a, b"),
             ("/s", &[(Data, "/s")], ""),
             ("/s", &[(Came, "/s")], "whole"),
-            ("/s", &[(Went, "/s/a"), (Went, "/s"), (Came, "/s"), (Came, "/s/a")], "whole, a"),
-            ("/s", &[(Children, "/s")], "whole"),
+            ("/s", &[(Went, "/s/a"), (Went, "/s"), (Came, "/s"), (Came, "/s/a")], "whole"),
+            ("/s", &[(Children, "/s"), (Data, "/s/a")], "list, a"),
             ("/s", &[(Children, "/s/a")], ""),
             ("/s", &[(Came, "/s/a/deep"), (Data, "/s/a/deep/er")], ""),
             ("/s", &[(Came, "/sx"), (Came, "/sx/a"), (Came, "/other")], ""),
@@ -148,10 +186,11 @@ mod tests {
             ("/s/*", &[(Came, "/s/k")], "key k"),
             ("/s/*", &[(Data, "/s/k"), (Data, "/s")], ""),
             ("/s/*", &[(Went, "/s/k/a"), (Data, "/s/l/a")], "k>a, l>a"),
-            ("/s/*", &[(Children, "/s/k")], "key k"),
+            ("/s/*", &[(Children, "/s/k"), (Children, "/s")], "list, list k"),
             ("/s/*", &[(Went, "/s"), (Came, "/s/k/a/deep")], "whole"),
             ("/s/*/live", &[(Came, "/s/k")], "key k"),
             ("/s/*/live", &[(Came, "/s/k/live"), (Went, "/s/k/dead")], "key k"),
+            ("/s/*/live", &[(Children, "/s/k"), (Children, "/s/l/live")], "list l, key k"),
             ("/s/*/live", &[(Came, "/s/k/dead/a"), (Data, "/s/k/live")], ""),
             ("/s/*/live", &[(Came, "/s/k/live/a"), (Data, "/s/k/live/a/b")], "k>a"),
             ("/s/*/x/y", &[(Came, "/s/k/x"), (Went, "/s/l/x/y"), (Came, "/s/m/x/y/a")], "key k, key l, m>a"),
@@ -163,5 +202,17 @@ mod tests {
         for (subject, events, wanted) in cases {
             assert_eq!(places(subject, events), *wanted, "{subject} {events:?}");
         }
+    }
+
+    #[test]
+    fn places_without_end_take_no_memory_without_end() {
+        let subject = Subject::roster("/s").unwrap();
+        let mut dirty = Dirty::default();
+        for number in 0..=MAX_PLACES {
+            assert!(!dirty.whole && dirty.members.len() == number);
+            dirty.note(&subject, Event::Went, &format!("/s/{number}"));
+        }
+        dirty.note(&subject, Event::Came, "/s/more");
+        assert_eq!(dirty, Dirty::whole());
     }
 }

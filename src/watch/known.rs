@@ -35,10 +35,12 @@ pub enum Reread {
     Some(Patch),
 }
 
-/// What was last said of one subject; nothing at first.
-#[derive(Debug, Default)]
+/// What was last read of one subject, and whether it was said; nothing at first.
+#[derive(Debug, Clone, Default)]
 pub struct Known {
     view: Option<View>,
+    /// Whoever listens has been told the view, and still believes it.
+    is_said: bool,
 }
 
 impl Known {
@@ -51,11 +53,64 @@ impl Known {
                 let lost =
                     |place: &Place| place.key.clone().filter(|key| !matches!(keys.get(key), Some(Seen::Present(_))));
                 dirty.keys.extend(dirty.members.iter().filter_map(lost));
+                let lost = |key: &&Arc<str>| !key.is_empty() && !matches!(keys.get(*key), Some(Seen::Present(_)));
+                dirty.keys.extend(dirty.lists.iter().filter(lost).cloned());
             }
             _ => dirty.whole |= !dirty.is_clean(),
         }
+        if dirty.whole {
+            *dirty = Dirty::whole();
+        }
         let keys = &dirty.keys;
+        dirty.lists.retain(|key| !keys.contains(key));
         dirty.members.retain(|place| place.key.as_ref().is_none_or(|key| !keys.contains(key)));
+    }
+
+    /// What has to be read so that no name is missed and none is kept that is gone.
+    pub fn lists(&self) -> Dirty {
+        let mut dirty = Dirty::default();
+        match &self.view {
+            Some(View::Members(Seen::Present(_))) => {
+                dirty.lists.insert(Arc::from(""));
+            }
+            Some(View::Keyed(Seen::Present(keys))) => {
+                dirty.lists.extend(std::iter::once(Arc::from("")).chain(keys.keys().cloned()));
+            }
+            _ => dirty.whole = true,
+        }
+        self.widen(&mut dirty);
+        dirty
+    }
+
+    /// The view.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
+    }
+
+    /// The members under one key, or under the path itself where that is the empty string; `None` where they are not
+    /// known.
+    pub fn members(&self, key: &str) -> Option<&Members> {
+        match &self.view {
+            Some(View::Members(Seen::Present(members))) if key.is_empty() => Some(members),
+            Some(View::Keyed(Seen::Present(keys))) => match keys.get(key) {
+                Some(Seen::Present(members)) => Some(members),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The keys; `None` where they are not known, or there can be none.
+    pub fn keys(&self) -> Option<&BTreeMap<Arc<str>, Seen<Members>>> {
+        match &self.view {
+            Some(View::Keyed(Seen::Present(keys))) => Some(keys),
+            _ => None,
+        }
+    }
+
+    /// Nobody believes any more what was said: all of it is said again with the next reading.
+    pub fn unsay(&mut self) {
+        self.is_said = false;
     }
 
     /// Whether the last reading of it failed. It is not tried again as quickly.
@@ -70,15 +125,22 @@ impl Known {
 
     /// Takes a reading up, and gives what is new in it.
     pub fn take(&mut self, reread: Reread) -> Option<Told> {
-        let changes = match reread {
+        let told = match reread {
             Reread::Whole(view) => {
-                let told = self.view.as_ref().map_or_else(|| Some(Told::Reset(view.clone())), |old| differ(old, &view));
+                let told = self.view.as_ref().and_then(|old| differ(old, &view));
                 self.view = Some(view);
-                return told;
+                told
             }
-            Reread::Some(patch) => self.patch(patch),
+            Reread::Some(patch) => {
+                let changes = self.patch(patch);
+                (!changes.is_empty()).then_some(Told::Update(changes))
+            }
         };
-        (!changes.is_empty()).then_some(Told::Update(changes))
+        if self.is_said {
+            return told;
+        }
+        self.is_said = self.view.is_some();
+        self.view.clone().map(Told::Reset)
     }
 
     /// Whether it has grown over what a subject may have, so that all of it has to be read to say so.
@@ -260,6 +322,30 @@ mod tests {
         };
         assert_eq!(words(known.take(Reread::Some(patch.clone()))), "=l +k>b");
         assert_eq!(words(known.take(Reread::Some(patch))), "nothing");
+    }
+
+    #[test]
+    fn what_is_not_believed_any_more_is_said_again() {
+        let mut known = Known::default();
+        let view = View::Members(Seen::Present(members(&[("a", "1")])));
+        known.take(Reread::Whole(view.clone()));
+        assert_eq!(known.take(Reread::Some(Patch::default())), None);
+        known.unsay();
+        assert_eq!(known.take(Reread::Some(Patch::default())), Some(Told::Reset(view.clone())));
+        assert_eq!(known.take(Reread::Some(Patch::default())), None);
+        known.unsay();
+        assert_eq!(known.take(Reread::Whole(view.clone())), Some(Told::Reset(view)));
+    }
+
+    #[test]
+    fn every_list_is_read_again_and_what_is_not_there_as_a_whole() {
+        let mut known = Known::default();
+        assert_eq!(known.lists(), Dirty::whole());
+        known.take(Reread::Whole(View::Members(Seen::Present(members(&[])))));
+        assert_eq!(known.lists(), Dirty { lists: ["".into()].into(), ..Dirty::default() });
+        known.take(Reread::Whole(keyed(&[("k", Seen::Present(members(&[]))), ("l", Seen::Absent)])));
+        let (lists, keys) = (["".into(), "k".into()].into(), ["l".into()].into());
+        assert_eq!(known.lists(), Dirty { lists, keys, ..Dirty::default() });
     }
 
     #[test]

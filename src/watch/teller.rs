@@ -40,23 +40,24 @@ impl Teller {
 
     /// Says what was read of a subject.
     pub async fn told(&self, subject: &Subject, told: Told) {
-        let subject = subject.clone();
-        self.say(match told {
-            Told::Reset(view) => News::Reset { subject, view, stamps: Stamps::new() },
-            Told::Update(changes) => News::Update { subject, changes, stamps: Stamps::new() },
-        })
-        .await;
-        self.set_away(None);
+        if let Some(room) = self.room().await {
+            room.told(subject, told, Stamps::new());
+        }
+    }
+
+    /// Waits until something can be said at once; `None` when nobody listens any more.
+    pub async fn room(&self) -> Option<Room<'_>> {
+        Some(Room { teller: self, permit: self.out.reserve().await.ok()? })
+    }
+
+    /// Says that what was said may be out of date, and is not to be judged before it is said again.
+    pub async fn suspended(&self) {
+        self.say(News::Suspended).await;
     }
 
     /// Whether it is time to say that the registry is not reached.
     pub fn is_away_due(&self) -> bool {
         self.said_away().is_none_or(|said| said.elapsed() >= AWAY_EVERY)
-    }
-
-    /// Whether something was read since `Away` was last said.
-    pub fn is_home(&self) -> bool {
-        self.said_away().is_none()
     }
 
     /// Says that the registry is not reached, once a minute at most.
@@ -83,6 +84,26 @@ impl Teller {
     }
 }
 
+/// Room to say one thing.
+#[derive(Debug)]
+pub struct Room<'a> {
+    teller: &'a Teller,
+    permit: mpsc::Permit<'a, Sighting>,
+}
+
+impl Room<'_> {
+    /// Says what was read of a subject, and how late that is.
+    pub fn told(self, subject: &Subject, told: Told, stamps: Stamps) {
+        let subject = subject.clone();
+        let news = match told {
+            Told::Reset(view) => News::Reset { subject, view, stamps },
+            Told::Update(changes) => News::Update { subject, changes, stamps },
+        };
+        self.permit.send(Sighting { registry: Arc::clone(&self.teller.registry), news });
+        self.teller.set_away(None);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,12 +113,12 @@ mod tests {
         let (out, mut news) = mpsc::channel(1);
         let teller = Teller::new("r".into(), out);
         teller.away("first".into()).await;
-        assert!(!teller.is_away_due() && !teller.is_home(), "said, though not heard yet");
+        assert!(!teller.is_away_due(), "said, though not heard yet");
         let told = Told::Reset(crate::sighting::View::Members(crate::sighting::Seen::Absent));
         let subject = Subject::roster("/a").unwrap();
         let telling = teller.told(&subject, told);
         assert!(tokio::time::timeout(Duration::from_millis(1), telling).await.is_err(), "no room");
-        assert!(!teller.is_home());
+        assert!(!teller.is_away_due());
         teller.set_away(None);
         assert!(tokio::time::timeout(Duration::from_millis(1), teller.away("second".into())).await.is_err());
         assert!(teller.is_away_due(), "it is still to be said");

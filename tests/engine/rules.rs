@@ -184,6 +184,25 @@ fn nothing_is_judged_while_the_registry_is_away() {
 }
 
 #[test]
+fn nothing_is_judged_while_the_connection_is_suspended_and_nothing_is_said_of_it() {
+    let mut bench = one_template();
+    bench.reset(&web(), present(&["a:1", "b:1"]));
+    bench.publish(Outcome::Unchanged);
+    bench.change(vec![left("b:1")]);
+    bench.news(News::Suspended);
+    bench.pass(seconds(3600));
+    assert!(bench.is_idle() && bench.notices.is_empty(), "{:?}", bench.notices);
+    bench.reset(&web(), present(&["a:1", "b:1"]));
+    bench.pass(seconds(1));
+    assert!(bench.is_idle(), "it was not so");
+    bench.news(News::Suspended);
+    bench.reset(&web(), present(&["a:1"]));
+    bench.pass(seconds(1));
+    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1"]);
+    assert!(bench.notices.iter().all(|notice| !matches!(notice, Notice::Away { .. } | Notice::Back { .. })));
+}
+
+#[test]
 fn a_change_renders_only_what_depends_on_it() {
     let other = Subject::Members(path("/services/db"));
     let rosters = vec![roster("web", web()), roster("db", other.clone())];

@@ -1,171 +1,372 @@
-//! Follows one subject through one connection.
+//! Follows all subjects through one connection.
 //!
-//! First the watch, then `sync`, then the reading: what changes after the reading is heard of, and what was there
+//! First the watches, then one `sync`, then the readings: what changes after a reading is heard of, and what was there
 //! before it is seen. From then on events only say where to look; what is said is what was read.
 
-use std::future::Future;
-use std::pin::pin;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
-use zookeeper_client::{AddWatchMode, EventType, PersistentWatcher, WatchedEvent};
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use crate::node::Subject;
-use crate::sighting::{Seen, View};
-use crate::watch::RESYNC;
-use crate::watch::dirty::{Dirty, Event};
-use crate::watch::known::{Known, Told};
+use crate::sighting::{Bytes, Stamps};
+use crate::watch::dirty::Dirty;
+use crate::watch::known::Told;
 use crate::watch::teller::Teller;
+use crate::watch::{Boxed, Wanted, changed};
 
-use super::oneshot::{Fired, Oneshots};
-use super::reader::Reader;
-use super::session::{Session, Trouble};
+use super::desk::Desk;
+use super::ears::{Ears, Id};
+use super::marks::Readout;
+use super::reader::{Mode, Reader, Trouble};
+use super::review::{self, Found, Review};
+use super::servers::Servers;
+use super::wire::{Answer, Connection, Lost, Stat};
 
-/// The least time between two readings of one subject: in a storm many events become one reading.
-const PACE: Duration = Duration::from_millis(10);
+/// How many subjects are read at once. A server answers one connection's requests one by one; more would only wait there.
+const AT_ONCE: usize = 64;
 
-/// The same while the subject is too large, or refused.
-const PACE_UNREADABLE: Duration = Duration::from_secs(1);
+/// What a follower has to do with.
+pub struct Bench<'a> {
+    /// What is known, from earlier connections too.
+    pub desk: &'a mut Desk,
+    /// Learns what the ensemble says of its servers.
+    pub servers: &'a mut Servers,
+    /// Who is told.
+    pub teller: &'a Teller,
+    /// How often everything is looked at although nothing was heard of it.
+    pub reconcile: Duration,
+}
 
-/// How long until a subject that cannot be watched or read is tried again: soon, as for a server that is throttled, and
-/// after that twice as long each time up to the most.
-const REFUSED_FIRST: Duration = Duration::from_secs(1);
-const REFUSED_MOST: Duration = Duration::from_secs(30);
+/// How following ended: never well.
+pub struct Ended {
+    /// Why.
+    pub trouble: Trouble,
+    /// Since when something that was read was told.
+    pub home: Option<Instant>,
+}
 
-/// Follows `subject` until there is trouble with the session.
-pub async fn follow(session: &Session, subject: Subject, teller: &Teller, oneshot: bool) -> Trouble {
-    let mut pause = REFUSED_FIRST;
-    loop {
-        let began = Instant::now();
-        let Err(trouble) = watched(session, &subject, teller, oneshot).await;
-        let Trouble::Refused(why) = trouble else {
-            return trouble;
+/// Something that was asked for has come.
+enum Done {
+    Read(Id, Instant, Result<Readout, Trouble>),
+    Looked(Id, Result<Vec<Found>, Trouble>),
+    Ensemble(Answer<(Bytes, Stat)>),
+}
+
+/// Follows through one connection.
+pub struct Follower<'a> {
+    connection: Connection,
+    reader: Reader,
+    mode: Mode,
+    /// The session is the one from before: it has not missed its own end, and what was read under it is not forgotten.
+    is_carried: bool,
+    ears: Arc<Ears>,
+    bench: Bench<'a>,
+    work: FuturesUnordered<Boxed<'static, Done>>,
+    readings: usize,
+    /// When to read which subject.
+    agenda: BTreeSet<(Instant, Id)>,
+    /// When to look through which subject.
+    reviews: BTreeSet<(Instant, Id)>,
+    /// Those that have been read through this connection.
+    seen: BTreeSet<Id>,
+    /// The subject that is being looked through; one at a time, and one request at a time.
+    review: Option<(Id, Review)>,
+    is_looking: bool,
+    /// What is still to be said, in order.
+    outbox: VecDeque<(Subject, Told, Stamps)>,
+    home: Option<Instant>,
+}
+
+impl<'a> Follower<'a> {
+    /// Nothing is asked yet.
+    pub fn new(connection: Connection, ears: Arc<Ears>, mode: Mode, is_carried: bool, bench: Bench<'a>) -> Self {
+        Self {
+            reader: Reader::new(connection.clone(), mode),
+            connection,
+            mode,
+            is_carried,
+            ears,
+            bench,
+            work: FuturesUnordered::new(),
+            readings: 0,
+            agenda: BTreeSet::new(),
+            reviews: BTreeSet::new(),
+            seen: BTreeSet::new(),
+            review: None,
+            is_looking: false,
+            outbox: VecDeque::new(),
+            home: None,
+        }
+    }
+
+    /// Follows until there is trouble with the connection.
+    pub async fn run(mut self, subjects: &mut watch::Receiver<Wanted>) -> Ended {
+        let wanted = subjects.borrow_and_update().clone();
+        let trouble = match self.open(&wanted).await {
+            Ok(()) => self.serve(subjects).await,
+            Err(trouble) => trouble,
         };
-        // Other subjects of the session are none the worse for it.
-        teller.told(&subject, Told::Reset(unreadable(&subject, &why))).await;
-        if began.elapsed() > REFUSED_MOST {
-            pause = REFUSED_FIRST;
-        }
-        sleep(pause.mul_f64(fastrand::f64().mul_add(0.5, 0.5))).await;
-        pause = (pause * 2).min(REFUSED_MOST);
+        self.bench.desk.doubt();
+        Ended { trouble, home: self.home }
     }
-}
 
-async fn watched(session: &Session, subject: &Subject, teller: &Teller, oneshot: bool) -> Result<Never, Trouble> {
-    let (oneshots, events) = if oneshot {
-        let (oneshots, fired) = Oneshots::new();
-        (Some(oneshots), Events::Oneshot(fired))
-    } else {
-        let top = subject.top().as_str();
-        let watching = session.ask(session.client().watch(top, AddWatchMode::PersistentRecursive)).await?;
-        (None, Events::Recursive(watching.map_err(|error| Trouble::Refused(format!("watch {top}: {error}")))?))
-    };
-    let mut follower = Follower { subject, events, dirty: Dirty::whole(), known: Known::default() };
-    follower.run(session, &Reader::new(session, oneshots.as_ref()), teller).await
-}
-
-fn unreadable(subject: &Subject, why: &str) -> View {
-    match subject {
-        Subject::Members(_) => View::Members(Seen::Unreadable(why.into())),
-        Subject::Keyed { .. } => View::Keyed(Seen::Unreadable(why.into())),
-        Subject::Node(_) => View::Node(Seen::Unreadable(why.into())),
-    }
-}
-
-/// Never made: a follower only ends in trouble.
-enum Never {}
-
-struct Follower<'a> {
-    subject: &'a Subject,
-    events: Events,
-    dirty: Dirty,
-    known: Known,
-}
-
-impl Follower<'_> {
-    async fn run(&mut self, session: &Session, reader: &Reader<'_>, teller: &Teller) -> Result<Never, Trouble> {
-        let top = self.subject.top().as_str();
-        if let Err(error) = self.listening(session.ask(session.client().sync(top))).await?? {
-            return Err(Trouble::Refused(format!("sync {top}: {error}")));
+    /// Sets the watches, and waits for the `sync` after which what the server says counts. All of it in one go.
+    async fn open(&mut self, wanted: &Wanted) -> Result<(), Trouble> {
+        self.bench.desk.adopt(wanted);
+        let mut tops = Vec::new();
+        for (id, followed) in self.bench.desk.all() {
+            // One-shot watches come only with a whole reading.
+            let lists = self.is_carried && self.mode == Mode::Recursive;
+            let first = if lists { followed.held.known.lists() } else { Dirty::whole() };
+            self.ears.follow(id, &followed.subject, first);
+            tops.push((id, followed.subject.top().clone()));
         }
-        let mut resync = resync_at();
-        loop {
-            let began = Instant::now();
-            self.known.widen(&mut self.dirty);
-            let dirty = self.dirty.take();
-            if !dirty.is_clean() {
-                let reread = self.listening(reader.reread(self.subject, dirty)).await??;
-                if let Some(told) = self.known.take(reread) {
-                    self.listening(teller.told(self.subject, told)).await?;
-                }
-                self.dirty.whole |= self.known.is_too_large();
-            }
-            let pace = if self.known.is_unreadable() { PACE_UNREADABLE } else { PACE };
-            self.listening(sleep_until(began + pace)).await?;
-            while self.dirty.is_clean() {
-                tokio::select! {
-                    event = self.events.next() => self.note(&event?),
-                    () = sleep_until(resync) => {
-                        self.dirty.whole = true;
-                        resync = resync_at();
+        let watching = join_all(tops.iter().map(|(_, top)| self.reader.watch(top)));
+        let (chroot, watched, synced) = tokio::join!(self.reader.check_chroot(), watching, self.reader.sync());
+        chroot?;
+        for ((id, _), watched) in tops.iter().zip(watched) {
+            match watched {
+                Ok(()) => {
+                    if let Some(followed) = self.bench.desk.get(*id) {
+                        followed.is_watched = true;
                     }
                 }
+                // Tried again when it is read.
+                Err(Trouble::Refused(_)) => {}
+                Err(trouble) => return Err(trouble),
             }
         }
+        synced
     }
 
-    /// Takes up events while something else is done, so that they need no room.
-    async fn listening<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Trouble> {
-        let mut work = pin!(work);
+    async fn serve(&mut self, subjects: &mut watch::Receiver<Wanted>) -> Trouble {
+        self.ask_ensemble();
         loop {
+            self.start_due();
+            self.start_review();
+            let wake = self.wake();
             tokio::select! {
                 biased;
-                done = &mut work => return Ok(done),
-                event = self.events.next() => self.note(&event?),
+                Some(room) = self.bench.teller.room(), if !self.outbox.is_empty() => {
+                    if let Some((subject, told, stamps)) = self.outbox.pop_front() {
+                        room.told(&subject, told, stamps);
+                        self.home.get_or_insert_with(Instant::now);
+                    }
+                }
+                Some(done) = self.work.next(), if !self.work.is_empty() => {
+                    if let Err(trouble) = self.done(done) {
+                        return trouble;
+                    }
+                }
+                lost = self.connection.lost() => return Trouble::Lost(lost),
+                woken = self.ears.woken() => woken.into_iter().for_each(|id| self.schedule(id)),
+                () = changed(subjects) => {
+                    let wanted = subjects.borrow_and_update().clone();
+                    self.adopt(&wanted);
+                }
+                () = self.connection.ensemble_changed() => self.ask_ensemble(),
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
     }
 
-    fn note(&mut self, event: &WatchedEvent) {
-        let what = match event.event_type {
-            EventType::NodeCreated => Event::Came,
-            EventType::NodeDeleted => Event::Went,
-            EventType::NodeDataChanged => Event::Data,
-            EventType::NodeChildrenChanged => Event::Children,
-            EventType::Session => return,
+    /// When something is to be begun that could be begun.
+    fn wake(&self) -> Option<Instant> {
+        let reading = self.agenda.first().filter(|_| self.may_read());
+        let review = self.reviews.first().filter(|_| self.review.is_none());
+        reading.into_iter().chain(review).map(|(at, _)| *at).min()
+    }
+
+    /// What is read has to be said before more is read: meanwhile events become one.
+    fn may_read(&self) -> bool {
+        self.readings < AT_ONCE && self.outbox.is_empty()
+    }
+
+    fn schedule(&mut self, id: Id) {
+        // One that is being read is looked at again when that is done.
+        if let Some(followed) = self.bench.desk.get(id).filter(|followed| !followed.is_reading) {
+            self.agenda.insert((followed.not_before.max(Instant::now()), id));
+        }
+    }
+
+    fn start_due(&mut self) {
+        let now = Instant::now();
+        while self.may_read()
+            && let Some((_, id)) = self.agenda.first().copied().filter(|(at, _)| *at <= now)
+        {
+            self.agenda.pop_first();
+            self.read(id, now);
+        }
+    }
+
+    fn read(&mut self, id: Id, began: Instant) {
+        let Some(followed) = self.bench.desk.get(id).filter(|followed| !followed.is_reading) else {
+            return;
         };
-        self.dirty.note(self.subject, what, &event.path);
+        let mut dirty = self.ears.take(id);
+        followed.held.known.widen(&mut dirty);
+        if dirty.is_clean() {
+            return;
+        }
+        followed.is_reading = true;
+        self.readings += 1;
+        let (reader, subject, is_watched) = (self.reader.clone(), followed.subject.clone(), followed.is_watched);
+        let held = Arc::clone(&followed.held);
+        self.work.push(Box::pin(async move {
+            let reading = async {
+                if !is_watched {
+                    reader.watch(subject.top()).await?;
+                }
+                reader.reread(&subject, &held, dirty).await
+            };
+            let read = reading.await;
+            drop(held);
+            Done::Read(id, began, read)
+        }));
+    }
+
+    fn done(&mut self, done: Done) -> Result<(), Trouble> {
+        match done {
+            Done::Read(id, began, read) => {
+                self.readings -= 1;
+                self.take(id, began, read)
+            }
+            Done::Looked(id, found) => {
+                self.is_looking = false;
+                self.compare(id, found)
+            }
+            Done::Ensemble(answer) => {
+                // Servers before 3.5 have none, and some let nobody read it.
+                if let Ok((config, _)) = answer?.value {
+                    self.bench.servers.learn(&config);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn take(&mut self, id: Id, began: Instant, read: Result<Readout, Trouble>) -> Result<(), Trouble> {
+        let Some(followed) = self.bench.desk.get(id) else {
+            return Ok(());
+        };
+        followed.is_reading = false;
+        let news = match read {
+            Ok(readout) => {
+                followed.is_watched = true;
+                followed.take(id, began, readout, &self.ears)
+            }
+            // Other subjects are none the worse for it.
+            Err(Trouble::Refused(why)) => followed.refuse(id, &why, &self.ears),
+            Err(trouble) => return Err(trouble),
+        };
+        if let Some((told, stamps)) = news {
+            self.outbox.push_back((followed.subject.clone(), told, stamps));
+        }
+        if !self.ears.is_clean(id) {
+            self.schedule(id);
+        }
+        if self.seen.insert(id) {
+            // The names are right by now; the data of those that stayed is looked at besides.
+            let at = if self.is_carried { Duration::ZERO } else { self.bench.reconcile.mul_f64(fastrand::f64()) };
+            self.reviews.insert((Instant::now() + at, id));
+        }
+        Ok(())
+    }
+
+    /// Looks through one subject after the other.
+    fn start_review(&mut self) {
+        if self.is_looking {
+            return;
+        }
+        loop {
+            if self.review.is_none() {
+                let Some((_, id)) = self.reviews.first().copied().filter(|(at, _)| *at <= Instant::now()) else {
+                    return;
+                };
+                self.reviews.pop_first();
+                self.begin_review(id);
+            }
+            let Some((id, mut review)) = self.review.take() else { continue };
+            let Some(followed) = self.bench.desk.get(id) else { continue };
+            let items = review.next(&followed.held);
+            if items.is_empty() {
+                self.review_again(id);
+                continue;
+            }
+            let (reader, subject) = (self.reader.clone(), followed.subject.clone());
+            self.work.push(Box::pin(async move { Done::Looked(id, review::look(&reader, &subject, items).await) }));
+            self.review = Some((id, review));
+            self.is_looking = true;
+            return;
+        }
+    }
+
+    fn begin_review(&mut self, id: Id) {
+        let Some(followed) = self.bench.desk.get(id) else {
+            return;
+        };
+        // Where watches come with the readings, a lost one is only had back by reading.
+        if let Some(review) = Review::of(&followed.held).filter(|_| self.mode == Mode::Recursive) {
+            self.review = Some((id, review));
+        } else {
+            self.ears.add(id, Dirty::whole());
+            self.review_again(id);
+        }
+    }
+
+    /// Jittered by a tenth, so that agents do not ask all at once.
+    fn review_again(&mut self, id: Id) {
+        let after = self.bench.reconcile.mul_f64(fastrand::f64().mul_add(0.2, 0.9));
+        self.reviews.insert((Instant::now() + after, id));
+    }
+
+    fn compare(&mut self, id: Id, found: Result<Vec<Found>, Trouble>) -> Result<(), Trouble> {
+        let Some(followed) = self.bench.desk.get(id) else {
+            return Ok(());
+        };
+        let dirty = match found {
+            Ok(found) => review::differs(&followed.held, found),
+            // It will say more to the reading of all.
+            Err(Trouble::Refused(_)) => Dirty::whole(),
+            Err(trouble) => return Err(trouble),
+        };
+        self.ears.add(id, dirty);
+        Ok(())
+    }
+
+    fn adopt(&mut self, wanted: &Wanted) {
+        let (ended, begun) = self.bench.desk.adopt(wanted);
+        for id in ended {
+            self.ears.leave(id);
+        }
+        for id in begun {
+            if let Some(followed) = self.bench.desk.get(id) {
+                self.ears.follow(id, &followed.subject, Dirty::whole());
+            }
+        }
+    }
+
+    fn ask_ensemble(&mut self) {
+        let connection = self.connection.clone();
+        self.work.push(Box::pin(async move { Done::Ensemble(connection.ensemble().await) }));
     }
 }
 
-/// When everything is read again, jittered by a tenth.
-fn resync_at() -> Instant {
-    Instant::now() + RESYNC.mul_f64(fastrand::f64().mul_add(0.2, 0.9))
-}
-
-/// Where events come from.
-enum Events {
-    Recursive(PersistentWatcher),
-    Oneshot(mpsc::UnboundedReceiver<Fired>),
-}
-
-impl Events {
-    /// The next event of a node. Must not be called after it failed.
-    async fn next(&mut self) -> Result<WatchedEvent, Trouble> {
-        loop {
-            let event = match self {
-                Self::Recursive(watcher) => watcher.changed().await,
-                Self::Oneshot(fired) => {
-                    let fired = fired.recv().await.ok_or(Trouble::Lost)?;
-                    fired.ok_or_else(|| Trouble::Over("a watch came to a sudden end".into()))?
-                }
-            };
-            if event.event_type != EventType::Session {
-                return Ok(event);
-            }
-            if event.session_state.is_terminated() {
-                return Err(Trouble::Lost);
+impl From<Trouble> for String {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Lost(Lost(why)) => format!("the connection was lost: {why}"),
+            Trouble::Over(why) | Trouble::Refused(why) => why,
+            Trouble::TooOld => {
+                "the server knows no persistent watches, which came with ZooKeeper 3.6; write watches = \
+                \"auto\" or \"oneshot\""
+                    .into()
             }
         }
     }

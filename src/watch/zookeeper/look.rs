@@ -7,10 +7,10 @@ use crate::error::Setback;
 use crate::node::NodePath;
 use crate::watch::{Boxed, MAX_BYTES, MAX_NODES, Node};
 
-use super::oneshot::Oneshots;
-use super::probe;
-use super::reader::{Listing, Reader};
-use super::session::{Session, Trouble};
+use super::reach::{self, Reached};
+use super::reader::{Listing, Mode, Reader, Trouble, reading};
+use super::servers::Servers;
+use super::session::Session;
 
 /// Reads the node at `path` and its children, with the children's own when `recursive`.
 ///
@@ -18,41 +18,35 @@ use super::session::{Session, Trouble};
 /// The ensemble is not reached, or what is there is too large.
 pub async fn look(config: &RegistryConfig, path: NodePath, recursive: bool) -> Result<Option<Node>, Setback> {
     let setback = |why: String| Setback::new(format!("read {path} on {}", config.url), why);
-    let session = match Session::open(config).await {
-        Ok(session) => session,
-        Err(seen) => return Err(setback(probe::why(config, &seen).await)),
+    let connection = match reach::round(config, &mut Servers::new(config), &mut Session::default()).await {
+        Reached::Connected(connection, ..) => connection,
+        Reached::Expired => return Err(setback("the session expired".into())),
+        Reached::Nowhere(found) => return Err(setback(found.join("; "))),
     };
-    // One by one: every server can do that. The watches that this sets end with the session.
-    let (oneshots, _events) = Oneshots::new();
-    let mut look = Look { reader: Reader::new(&session, Some(&oneshots)), left: MAX_NODES };
+    let mut look = Look { reader: Reader::new(connection.clone(), Mode::Plain), left: MAX_NODES };
     let looked = async {
-        session.check_chroot().await?;
+        look.reader.check_chroot().await?;
+        look.reader.sync().await?;
         look.node(&path, if recursive { usize::MAX } else { 1 }).await
     };
     let looked = looked.await;
-    session.close().await;
-    looked.map_err(|trouble| {
-        setback(match trouble {
-            Trouble::Lost => "the connection was lost".into(),
-            Trouble::Over(why) | Trouble::Refused(why) => why,
-            Trouble::TooOld => "the server does not know the request".into(),
-        })
-    })
+    connection.close().await;
+    looked.map_err(|trouble| setback(trouble.into()))
 }
 
 /// A node's children by name, or why they could not be listed.
 type Children = Result<Vec<(String, Node)>, Arc<str>>;
 
-struct Look<'a> {
-    reader: Reader<'a>,
+struct Look {
+    reader: Reader,
     left: usize,
 }
 
-impl Look<'_> {
+impl Look {
     /// Reads a node, and children down to `depth`.
     async fn node(&mut self, path: &NodePath, depth: usize) -> Result<Option<Node>, Trouble> {
-        let data = self.reader.data(vec![path.clone()], MAX_BYTES).await?;
-        let Some(data) = data.unwrap_or_default().pop().flatten() else {
+        let data = self.reader.data(std::slice::from_ref(path), MAX_BYTES).await?.unwrap_or_default().pop();
+        let Some((data, _)) = data.map(reading).transpose()?.flatten() else {
             return Ok(None);
         };
         let children = self.children(path, depth).await?;
@@ -65,9 +59,9 @@ impl Look<'_> {
                 return Ok(Ok(Vec::new()));
             }
             let mut names = match self.reader.list(path).await? {
-                Listing::Absent => return Ok(Ok(Vec::new())),
+                Listing::Absent(_) => return Ok(Ok(Vec::new())),
                 Listing::Unreadable(why) => return Ok(Err(why)),
-                Listing::Names(names) => names,
+                Listing::Names(names, _) => names,
             };
             names.sort_unstable();
             self.left = self
@@ -75,12 +69,12 @@ impl Look<'_> {
                 .checked_sub(names.len())
                 .ok_or_else(|| Trouble::Over(format!("too large: there are more than {MAX_NODES} nodes")))?;
             let paths: Vec<NodePath> = names.iter().map(|name| path.child(name)).collect();
-            let Some(data) = self.reader.data(paths.clone(), MAX_BYTES).await? else {
+            let Some(data) = self.reader.data(&paths, MAX_BYTES).await? else {
                 return Ok(Err("too large: the children's data".into()));
             };
             let mut nodes = Vec::with_capacity(names.len());
             for ((name, path), data) in names.into_iter().zip(&paths).zip(data) {
-                if let Some(data) = data {
+                if let Some((data, _)) = reading(data)? {
                     let children = self.children(path, depth - 1).await?;
                     nodes.push((name, Node { data, children }));
                 }

@@ -1,211 +1,159 @@
-//! One session with an ensemble: connecting, asking within a time, closing.
+//! The session and how it is got back: what to try next, when, and what to say meanwhile. Pure but for the ticket.
+//!
+//! Connected, suspended, lost, as Apache Curator has them. A lost connection suspends: the session is kept, and is
+//! carried to whichever server answers first. It is lost when a server says so, or when no server has heard of it for as
+//! long as it was granted; then a new one is had.
 
-use std::fs;
-use std::future::Future;
-use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::timeout;
-use zookeeper_client::{Client, Error, SessionState, StateWatcher, TlsOptions};
+use tokio::time::Instant;
 
-use crate::config::{RegistryConfig, RegistryUrl, TlsFiles};
-use crate::node::NodePath;
+use crate::watch::pauses::Pauses;
 
-use super::fact::fact;
+use super::wire::Ticket;
 
-/// How long a session may take to close before it is left to expire.
-const CLOSE: Duration = Duration::from_secs(1);
+/// How long one address may take in the first round. It doubles with each round, up to the session timeout: an address
+/// that swallows everything must not eat the session, and a slow ensemble must be reached in the end.
+const LIMIT: Duration = Duration::from_secs(1);
 
-/// Where systems keep the authorities that they trust: Debian, Fedora, openSUSE, Alpine.
-const SYSTEM_ROOTS: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
+/// A connection that lasts less is none: what ended it may end the next one too, and nobody knocks without a pause.
+const SHORT: Duration = Duration::from_secs(5);
 
-/// Why a session is of no use any more, or there is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// The connection is lost; the session may come back by itself.
-    Lost,
-    /// Nothing came in time, or the session is over: only a new one helps. What happened, in words.
-    Over(String),
-    /// The server knows no persistent watches, or no multi-read: it is older than 3.6.
-    TooOld,
-    /// The server refused the request, which says nothing of the session: why.
-    Refused(String),
-}
+/// How long a connection may be lost before that is said: another server usually takes over sooner.
+const GRACE: Duration = Duration::from_millis(500);
 
-/// One session.
-#[derive(Debug)]
+/// The pause before the first try after a connection that lasted: so much that agents of one dead server do not all
+/// knock at once.
+const JITTER: Duration = Duration::from_millis(100);
+
+/// One registry's session.
+#[derive(Debug, Default)]
 pub struct Session {
-    client: Client,
-    chroot: Option<NodePath>,
-    /// The registry's address, for messages.
-    url: String,
-    limit: Duration,
+    ticket: Option<Ticket>,
+    pauses: Pauses,
+    /// Tries of every address since there last was a connection.
+    rounds: u32,
+    pause: Duration,
+    /// When a connection that was of use was lost; `None` while there is one, and before the first.
+    suspended: Option<Instant>,
 }
 
 impl Session {
-    /// Connects: each server is tried once.
-    ///
-    /// # Errors
-    /// Says what the client says, which is little; [`probe`](super::probe) finds the reason.
-    pub async fn open(config: &RegistryConfig) -> Result<Self, String> {
-        let RegistryUrl::ZooKeeper { servers, chroot, tls } = &config.url else {
-            return Err(format!("{} is no ZooKeeper", config.url));
-        };
-        let mut connector = Client::connector().with_session_timeout(config.session_timeout).with_fail_eagerly();
-        for auth in &config.auth {
-            connector = connector.with_auth(&auth.scheme, &auth.secret);
-        }
-        let mut cluster = servers.join(",");
-        if let Some(chroot) = chroot {
-            cluster.push_str(chroot.as_str());
-        }
-        let connecting = async {
-            if *tls {
-                let options = tls_options(config.tls.as_ref())?;
-                connector.with_tls(options).secure_connect(&cluster).await.map_err(|error| worded(config, &error))
-            } else {
-                connector.connect(&cluster).await.map_err(|error| worded(config, &error))
-            }
-        };
-        // The client keeps to the session timeout by itself; this is for the case that it does not.
-        let client = timeout(config.session_timeout * 2, connecting).await.map_err(|_| "no session in time")??;
-        Ok(Self { client, chroot: chroot.clone(), url: config.url.to_string(), limit: config.session_timeout })
+    /// How long to wait before the next round of tries.
+    pub fn pause(&self) -> Duration {
+        self.pause
     }
 
-    /// The client, for making requests.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// How long one address may take.
+    pub fn limit(&self, session_timeout: Duration) -> Duration {
+        let limit = LIMIT.saturating_mul(1 << self.rounds.min(16)).min(session_timeout.max(LIMIT));
+        // Not longer than the session can live: a new one is had by then.
+        let left = self.ticket.as_ref().map(|ticket| ticket.timeout.saturating_sub(ticket.heard.elapsed()));
+        left.map_or(limit, |left| limit.min(left.max(LIMIT / 4)))
     }
 
-    /// Whether its `/` is the ensemble's own, and not a chroot.
-    pub fn is_at_root(&self) -> bool {
-        self.chroot.is_none()
+    /// The session to carry on, where there is one.
+    pub fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_ref()
     }
 
-    /// The session's states from now on.
-    pub fn states(&self) -> StateWatcher {
-        self.client.state_watcher()
+    /// Gives the session up when it can no longer live. Tells whether that is news.
+    pub fn is_newly_lost(&mut self) -> bool {
+        self.ticket.take_if(|ticket| ticket.is_over()).is_some()
     }
 
-    /// Waits for an answer, but no longer than the session timeout. What the server says of a node is the inner
-    /// result.
-    ///
-    /// # Errors
-    /// There is no answer, and what that means for the session.
-    pub async fn ask<T>(&self, request: impl Future<Output = Result<T, Error>>) -> Result<Result<T, Error>, Trouble> {
-        match timeout(self.limit, request).await {
-            Err(_) => Err(Trouble::Over(format!("{} did not answer within {:?}", self.url, self.limit))),
-            // Custom is the socket's own error, or the client's word that nothing came for too long.
-            Ok(Err(Error::ConnectionLoss | Error::Custom(_))) => Err(Trouble::Lost),
-            Ok(Err(Error::Unimplemented)) => Err(Trouble::TooOld),
-            Ok(Err(
-                error @ (Error::SessionExpired
-                | Error::SessionMoved
-                | Error::ClientClosed
-                | Error::AuthFailed
-                | Error::UnmarshalError { .. }
-                | Error::UnexpectedError(_)),
-            )) => Err(Trouble::Over(format!("{}: {error}", self.url))),
-            Ok(answer) => Ok(answer),
+    /// The session is over, or of no use.
+    pub fn drop_ticket(&mut self) {
+        self.ticket = None;
+    }
+
+    /// No address gave a connection, or the one that there was came to nothing. Tells whether that is to be said now.
+    pub fn failed(&mut self, now: Instant) -> bool {
+        self.rounds = self.rounds.saturating_add(1);
+        self.pause = self.pauses.next();
+        self.suspended.is_none_or(|since| now.duration_since(since) >= GRACE)
+    }
+
+    /// A connection was lost that was of use since `since`.
+    pub fn suspend(&mut self, since: Instant, now: Instant, ticket: Ticket) {
+        self.ticket = Some(ticket);
+        self.rounds = 0;
+        self.suspended = Some(now);
+        if now.duration_since(since) >= SHORT {
+            self.pauses.reset();
+            self.pause = JITTER.mul_f64(fastrand::f64());
+        } else {
+            self.pause = self.pauses.next();
         }
     }
 
-    /// Makes sure that the chroot is there: without it every path would look absent, although nothing is known of it.
-    ///
-    /// # Errors
-    /// It is not there, or there is no answer.
-    pub async fn check_chroot(&self) -> Result<(), Trouble> {
-        let Some(chroot) = &self.chroot else {
-            return Ok(());
-        };
-        match self.ask(self.client.check_stat("/")).await? {
-            Ok(None) => Err(Trouble::Over(format!(
-                "the chroot {chroot} does not exist on {}; create it, or correct the registry's url",
-                self.url
-            ))),
-            Ok(Some(_)) => Ok(()),
-            // Then it is there. Any other refusal says nothing of it.
-            Err(error) => fact(&error).map(|_| ()),
-        }
+    /// A connection was had; nothing came of it yet, but the session is known.
+    pub fn keep(&mut self, ticket: Ticket) {
+        self.ticket = Some(ticket);
     }
 
-    /// Closes the session, so that the servers need not keep it until it expires.
-    pub async fn close(self) {
-        let mut states = self.states();
-        drop(self);
-        // The state that was left unseen may be the last one already.
-        let closed = async {
-            let mut state = states.state();
-            while !state.is_terminated() {
-                state = states.changed().await;
-            }
-        };
-        if timeout(CLOSE, closed).await.is_err() {
-            tracing::debug!("session left to expire");
-        }
+    /// At once, as what ended it does not happen again.
+    pub fn hurry(&mut self) {
+        self.pause = Duration::ZERO;
     }
 }
 
-/// What an ended session's state means, in words.
-pub fn ended(config: &RegistryConfig, state: SessionState) -> String {
-    match state {
-        SessionState::AuthFailed => worded(config, &Error::AuthFailed),
-        SessionState::Expired => "the session expired".into(),
-        _ => "the session was closed".into(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What the client's word for a failure means for a person.
-fn worded(config: &RegistryConfig, error: &Error) -> String {
-    match error {
-        Error::AuthFailed => {
-            let files: Vec<String> =
-                config.auth.iter().map(|auth| format!("{} from {}", auth.scheme, auth.file.display())).collect();
-            if files.is_empty() {
-                "the servers ask for credentials, and the registry has no auth".into()
-            } else {
-                format!("the servers refused the credentials: {}", files.join(", "))
-            }
+    #[test]
+    fn an_address_may_take_longer_each_round_up_to_the_session_timeout() {
+        let mut session = Session::default();
+        let mut limits = Vec::new();
+        for _ in 0..6 {
+            limits.push(session.limit(Duration::from_secs(10)).as_secs());
+            session.failed(Instant::now());
         }
-        Error::NoHosts | Error::Timeout | Error::ConnectionLoss => "no server gave a session".into(),
-        error => error.to_string(),
+        assert_eq!(limits, [1, 2, 4, 8, 10, 10]);
+        assert_eq!(session.limit(Duration::from_millis(400)), LIMIT);
     }
-}
 
-/// Reads the PEM files anew for each session, so that a renewed certificate is taken up.
-///
-/// # Errors
-/// Says which file could not be read, or what is wrong in it.
-pub fn tls_options(files: Option<&TlsFiles>) -> Result<TlsOptions, String> {
-    let ca = roots_pem(files)?;
-    let options = TlsOptions::default().with_pem_ca(&ca.1).map_err(|error| format!("{}: {error}", ca.0))?;
-    let Some((cert, key)) = files.and_then(|files| files.identity.as_ref()) else {
-        return Ok(options);
-    };
-    options
-        .with_pem_identity(&read(cert)?, &read(key)?)
-        .map_err(|error| format!("{} with {}: {error}", cert.display(), key.display()))
-}
-
-/// The authorities to trust: where they are, and the PEM text.
-///
-/// # Errors
-/// Says which file could not be read.
-pub fn roots_pem(files: Option<&TlsFiles>) -> Result<(String, String), String> {
-    if let Some(ca) = files.and_then(|files| files.ca.as_ref()) {
-        return Ok((ca.display().to_string(), read(ca)?));
+    #[test]
+    fn being_away_is_said_at_once_at_the_start_and_after_a_moment_later_on() {
+        let start = Instant::now();
+        let mut session = Session::default();
+        assert!(session.failed(start), "never reached");
+        let lost = start + Duration::from_mins(1);
+        session.suspend(start, lost, Ticket::for_tests(Duration::from_secs(10)));
+        assert!(session.pause() <= JITTER, "the next server may be there");
+        assert!(session.ticket().is_some());
+        assert!(!session.failed(lost + Duration::from_millis(20)));
+        for tries in 1..50 {
+            assert!(session.pause() <= Duration::from_secs(1), "{tries}");
+            assert!(session.failed(lost + GRACE * tries));
+        }
     }
-    let found = SYSTEM_ROOTS.iter().find(|path| Path::new(path).exists());
-    let path =
-        found.ok_or("this system has no certificate authorities where they are looked for; name a file as ca")?;
-    Ok(((*path).to_owned(), read(Path::new(path))?))
-}
 
-fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))
+    #[test]
+    fn a_connection_that_breaks_at_once_again_and_again_is_no_reason_to_hurry() {
+        let (start, mut longest) = (Instant::now(), Duration::ZERO);
+        let mut session = Session::default();
+        for _ in 0..200 {
+            session.suspend(start, start + SHORT / 2, Ticket::for_tests(Duration::from_secs(10)));
+            assert!(session.pause() >= Duration::from_millis(500));
+            longest = longest.max(session.pause());
+        }
+        assert!(longest > Duration::from_secs(10));
+        session.suspend(start, start + SHORT, Ticket::for_tests(Duration::from_secs(10)));
+        assert!(session.pause() <= JITTER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_nobody_has_heard_of_for_its_time_is_lost_once() {
+        let mut session = Session::default();
+        assert!(!session.is_newly_lost());
+        session.keep(Ticket::for_tests(Duration::from_secs(10)));
+        tokio::time::advance(Duration::from_millis(9800)).await;
+        assert!(!session.is_newly_lost());
+        assert_eq!(session.limit(Duration::from_secs(10)), LIMIT / 4, "a new one is had in time");
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert!(session.is_newly_lost());
+        assert!(!session.is_newly_lost() && session.ticket().is_none());
+    }
 }

@@ -27,6 +27,8 @@ mod requests;
 
 pub use connection::Connection;
 pub use dial::connect;
+#[cfg(test)]
+pub use jute::{In, Out};
 pub use refusal::Refusal;
 
 /// The most bytes that one answer may take.
@@ -118,6 +120,14 @@ impl Ticket {
     /// Servers expire sessions in steps of a tick and may keep one for a little longer; nothing is lost by a new one then.
     pub fn is_over(&self) -> bool {
         self.heard.elapsed() >= self.timeout
+    }
+}
+
+#[cfg(test)]
+impl Ticket {
+    /// A session that was just heard of.
+    pub fn for_tests(timeout: Duration) -> Self {
+        Self { id: 1, password: Vec::new(), timeout, zxid: Zxid::default(), heard: Instant::now() }
     }
 }
 

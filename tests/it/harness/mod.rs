@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod haproxy;
+pub mod proxy;
 pub mod site;
 pub mod wait;
 pub mod zookeeper;

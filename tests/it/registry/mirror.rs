@@ -22,6 +22,7 @@ pub struct Said {
     pub views: BTreeMap<Subject, View>,
     pub resets: usize,
     pub updates: usize,
+    pub suspensions: usize,
     pub aways: Vec<String>,
     pub is_away: bool,
     pub faults: Vec<String>,
@@ -127,6 +128,7 @@ impl Drop for Mirror {
 impl Said {
     fn hear(&mut self, news: News) {
         match news {
+            News::Suspended => self.suspensions += 1,
             News::Away { why } => {
                 self.is_away = true;
                 self.aways.push(why);

@@ -115,6 +115,45 @@ fn a_server_that_starts_later_is_found() {
 }
 
 #[test]
+fn a_server_that_is_back_after_five_seconds_is_reached_within_one_at_the_median() {
+    let rounds = if std::env::var_os("ROSTERD_PROVE").is_some() { 10 } else { 1 };
+    let mut server = ZooKeeper::one();
+    let client = server.client("");
+    client.put("/svc/a", b"1");
+    // Each tries at moments of its own: one outage says as much as many.
+    let mirrors: Vec<Mirror> = (0..15).map(|_| Mirror::follow(&own(&server), &["/svc"])).collect();
+    for mirror in &mirrors {
+        mirror.becomes("/svc", "a=1");
+    }
+    let mut took = Vec::new();
+    for _ in 0..rounds {
+        server.stop(0);
+        let down = Instant::now();
+        for mirror in &mirrors {
+            mirror.goes_away();
+        }
+        eventually(LONG, "five seconds", || down.elapsed() > Duration::from_secs(5));
+        server.start(0);
+        server.wait_ready();
+        let up = Instant::now();
+        let mut back = vec![None; mirrors.len()];
+        eventually(LONG, "all are back", || {
+            for (mirror, back) in mirrors.iter().zip(&mut back) {
+                if back.is_none() && mirror.said(|said| !said.is_away) {
+                    *back = Some(up.elapsed());
+                }
+            }
+            back.iter().all(Option::is_some)
+        });
+        took.extend(back.into_iter().flatten());
+    }
+    took.sort_unstable();
+    let (median, most) = (took[took.len() / 2], took[took.len() - 1]);
+    println!("{} times back {median:?} at the median after the server was, {most:?} at the most", took.len());
+    assert!(median < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
 fn an_outage_longer_than_the_session_is_survived() {
     let mut server = ZooKeeper::one();
     server.client("").put("/svc/a", b"1");

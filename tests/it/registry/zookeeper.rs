@@ -1,9 +1,6 @@
 //! What only ZooKeeper has: chroots, ACLs, TLS, limits, old servers.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rosterd::config::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
@@ -11,7 +8,8 @@ use zookeeper_client::{Acl, AuthId, CreateMode, Permission};
 
 use super::suite::suite;
 use super::{LONG, Mirror, Tree, config, zookeeper_url};
-use crate::harness::wait::eventually;
+use crate::harness::proxy::{ADD_WATCH, MULTI_READ, Proxy};
+use crate::harness::wait::{eventually, holds};
 use crate::harness::zookeeper::{Zk, ZooKeeper, free_port};
 
 /// A chroot of the shared server.
@@ -72,7 +70,7 @@ fn the_reason_for_being_away_is_named() {
     let config = RegistryConfig { auth: vec![bad], ..config(zookeeper_url(ZooKeeper::shared().servers(), "")) };
     let mirror = Mirror::follow(&config, &["/svc"]);
     let why = mirror.goes_away();
-    assert!(why.contains("refused the credentials: nonsense from /etc/x.auth"), "{why}");
+    assert!(why.contains("it refused the nonsense credentials (nonsense from /etc/x.auth)"), "{why}");
 }
 
 #[test]
@@ -109,7 +107,7 @@ fn a_protected_path_is_read_with_credentials_and_unreadable_without() {
     });
     let plain = config(zookeeper_url(shared.servers(), &chroot));
     let auth = Auth { scheme: "digest".into(), file: PathBuf::from("/etc/x.auth"), secret: b"user:secret".to_vec() };
-    let refused = "no permission: the node's ACL gives this session no read";
+    let refused = "not authorized: the node's ACL does not let this agent's credentials read it";
     for watches in [Watches::Auto, Watches::Oneshot] {
         let plain = RegistryConfig { watches, ..plain.clone() };
         let mirror = Mirror::follow(&plain, &["/closed", "/open", "node /closed", "/*"]);
@@ -170,6 +168,30 @@ fn five_thousand_members_are_read_fast() {
         eventually(LONG, "one more", || mirror.line("/big").starts_with("a=x host"));
         tree.remove("/big/a");
         eventually(LONG, "one less", || mirror.line("/big").starts_with("host"));
+    }
+}
+
+#[test]
+fn one_change_among_a_thousand_members_is_one_request() {
+    let tree = Chroot::new(Watches::Auto);
+    tree.folder("/big");
+    let nodes: Vec<_> = (0..1000).map(|i| (format!("/big/m{i:03}"), b"x".to_vec())).collect();
+    tree.client.put_all(&nodes);
+    let proxy = Proxy::before(&ZooKeeper::shared().servers()[0]);
+    let config = config(zookeeper_url(vec![proxy.address.clone()], &tree.path));
+    let mirror = Mirror::follow(&config, &["/big"]);
+    eventually(LONG, "all are read", || mirror.line("/big").matches("=x").count() == 1000);
+    for round in 0..5 {
+        let updates = mirror.said(|said| said.updates);
+        // What the beginning still had to ask is over.
+        assert!(holds(LONG, || proxy.take_asked().is_empty()));
+        match round {
+            3 => tree.remove("/big/m000"),
+            4 => tree.put("/big/new", "1"),
+            _ => tree.put(&format!("/big/m{round:03}"), "y"),
+        }
+        eventually(LONG, "it is seen", || mirror.said(|said| said.updates) == updates + 1);
+        assert_eq!(proxy.take_asked(), [MULTI_READ], "in round {round}");
     }
 }
 
@@ -269,51 +291,10 @@ fn tls_is_verified_and_a_failure_is_named() {
     assert!(why.contains("read /no/such/ca.pem: No such file or directory"), "{why}");
 }
 
-/// A proxy that makes of a server one before 3.6: requests for persistent watches and multi-reads reach it as ones that
-/// nobody knows, on which it answers so and hangs up, as those did.
-fn aged(server: &str) -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let server = server.to_owned();
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
-            let (mut back_from, mut back_to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-            thread::spawn(move || {
-                let _ = std::io::copy(&mut back_from, &mut back_to);
-                let _ = back_to.shutdown(Shutdown::Both);
-            });
-            thread::spawn(move || {
-                let mut is_first = true;
-                while let Ok(mut frame) = frame(&mut client) {
-                    // After the length and the number of the request comes its kind: 106 is addWatch, 22 multiRead.
-                    if !is_first && [[0, 0, 0, 106], [0, 0, 0, 22]].contains(&frame[8..12].try_into().unwrap()) {
-                        frame[8..12].copy_from_slice(&9999_i32.to_be_bytes());
-                    }
-                    is_first = false;
-                    if server.write_all(&frame).is_err() {
-                        break;
-                    }
-                }
-                let _ = server.shutdown(Shutdown::Both);
-            });
-        }
-    });
-    address
-}
-
-/// One request with its length.
-fn frame(from: &mut TcpStream) -> std::io::Result<Vec<u8>> {
-    let mut frame = vec![0; 4];
-    from.read_exact(&mut frame)?;
-    let length = u32::from_be_bytes(frame[..4].try_into().unwrap());
-    // Not what a four-letter word would make of it.
-    if length > 1 << 24 {
-        return Err(std::io::ErrorKind::InvalidData.into());
-    }
-    frame.resize(4 + usize::try_from(length).unwrap(), 0);
-    from.read_exact(&mut frame[4..])?;
-    Ok(frame)
+/// Makes of a server one before 3.6: requests for persistent watches and multi-reads reach it as ones that nobody knows,
+/// on which it answers so and hangs up, as those did.
+fn aged(server: &str) -> Proxy {
+    Proxy::changing(server, |kind| if [ADD_WATCH, MULTI_READ].contains(&kind) { 9999 } else { kind })
 }
 
 #[test]
@@ -321,7 +302,7 @@ fn an_old_server_gets_oneshot_watches() {
     let tree = Chroot::new(Watches::Auto);
     tree.put("/svc/a", "1");
     let old = aged(&ZooKeeper::shared().servers()[0]);
-    let auto = config(zookeeper_url(vec![old], &tree.path));
+    let auto = config(zookeeper_url(vec![old.address], &tree.path));
     let mirror = Mirror::follow(&auto, &["/svc", "/svc/*", "node /svc/a"]);
     mirror.becomes("/svc", "a=1");
     tree.put("/svc/b", "2");

@@ -104,6 +104,11 @@ impl Connection {
         &self.shared.server
     }
 
+    /// The node that stands for `/`, where that is not the ensemble's own.
+    pub fn chroot(&self) -> Option<&NodePath> {
+        self.chroot.as_ref()
+    }
+
     /// Whether its `/` is the ensemble's own, and not a chroot.
     pub fn is_at_root(&self) -> bool {
         self.chroot.is_none()
