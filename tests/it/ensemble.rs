@@ -11,7 +11,7 @@ use crate::harness::zookeeper::ZooKeeper;
 mod access;
 mod outage;
 
-const CONFIG: &str = r#"
+pub const CONFIG: &str = r#"
 [registry]
 url = "zk://SERVERS"
 session_timeout = "4s"
@@ -29,7 +29,7 @@ reload_interval = "0s"
 "#;
 
 /// A folder whose registry is at `servers`, which may end in a chroot.
-fn site(config: &str, servers: &str) -> Site {
+pub fn site(config: &str, servers: &str) -> Site {
     let site = Site::new(&config.replace("SERVERS", servers));
     site.file("templates/list.tera", "{% for m in x %}{{ m.address }}\n{% endfor %}");
     site
@@ -40,23 +40,23 @@ fn site_at(servers: &str, chroot: &str) -> Site {
     site(CONFIG, &format!("{servers}{chroot}"))
 }
 
-fn reloads(site: &Site) -> usize {
+pub fn reloads(site: &Site) -> usize {
     site.read("reloads").lines().count()
 }
 
 /// The path of a member by its last number: 10.0.0.1:80 is 1.
-fn member(number: usize) -> String {
+pub fn member(number: usize) -> String {
     format!("/services/x/10.0.0.{number}:80")
 }
 
 /// What the file holds when these are the members.
-fn list(numbers: impl IntoIterator<Item = usize>) -> String {
+pub fn list(numbers: impl IntoIterator<Item = usize>) -> String {
     numbers.into_iter().fold(String::new(), |list, number| list + &format!("10.0.0.{number}:80\n"))
 }
 
 /// Waits until the software has taken these members up.
 #[track_caller]
-fn becomes(agent: &Agent, site: &Site, numbers: impl IntoIterator<Item = usize>) {
+pub fn becomes(agent: &Agent, site: &Site, numbers: impl IntoIterator<Item = usize>) {
     let wanted = list(numbers);
     agent.until(&format!("the software has {wanted:?}"), || site.read("seen") == wanted);
 }

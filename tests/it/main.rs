@@ -1,6 +1,7 @@
 //! The real binary against real servers, one file a feature.
 
 mod ensemble;
+mod faults;
 mod haproxy;
 mod harness;
 mod main_job;

@@ -1,8 +1,11 @@
 //! What the tests stand on: a folder of their own, the agent, and real servers on free loopback ports.
 
 pub mod backend;
+pub mod client;
 pub mod haproxy;
+pub mod network;
 pub mod proxy;
 pub mod site;
+pub mod usage;
 pub mod wait;
 pub mod zookeeper;

@@ -1,85 +1,213 @@
-//! Stands between an agent and a ZooKeeper server: counts what is asked, and passes it on.
+//! A TCP proxy between the agent and a ZooKeeper server, which can be slow, deaf or treacherous, and counts requests.
+//!
+//! It knows as much of the protocol as it takes: frames begin with their length; a request then has its number, which
+//! is -2 for a ping; the first frame of a connection asks for a session.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
 
-/// Kinds of requests (`ZooDefs.OpCode`).
-pub const MULTI_READ: i32 = 22;
-pub const ADD_WATCH: i32 = 106;
-const PING: i32 = 11;
+/// No frame of a test is as long: what says so is no frame, but a four-letter word.
+const WORDS: usize = 64 << 20;
 
-/// A proxy; its threads end with the test's process.
+/// A proxy on a port of its own. Dropped, it is gone with all its connections.
 pub struct Proxy {
-    pub address: String,
-    asked: Arc<Mutex<Vec<i32>>>,
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    target: Mutex<String>,
+    delay: Mutex<Duration>,
+    /// Nothing goes through, and nothing is closed.
+    hole: AtomicBool,
+    /// Answers longer than this end in their middle, with the connection; 0 for none.
+    tear: AtomicUsize,
+    torn: AtomicUsize,
+    open: Mutex<Vec<TcpStream>>,
+    accepted: AtomicUsize,
+    requests: AtomicUsize,
+    stop: AtomicBool,
 }
 
 impl Proxy {
-    /// Passes everything on to `server`.
-    pub fn before(server: &str) -> Self {
-        Self::changing(server, |kind| kind)
-    }
-
-    /// Passes every request on to `server` as one of the kind that `change` makes of its own.
-    pub fn changing(server: &str, change: fn(i32) -> i32) -> Self {
+    /// Passes everything to `target`, `host:port`.
+    pub fn to(target: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let (server, asked) = (server.to_owned(), Arc::<Mutex<Vec<i32>>>::default());
-        thread::spawn({
-            let asked = Arc::clone(&asked);
+        let port = listener.local_addr().unwrap().port();
+        let shared = Arc::new(Shared { target: Mutex::new(target.to_owned()), ..Shared::default() });
+        spawn({
+            let shared = Arc::clone(&shared);
             move || {
-                for client in listener.incoming() {
-                    let (client, server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
-                    let (mut back_from, mut back_to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                    thread::spawn(move || {
-                        let _ = std::io::copy(&mut back_from, &mut back_to);
-                        let _ = back_to.shutdown(Shutdown::Both);
-                    });
-                    let asked = Arc::clone(&asked);
-                    thread::spawn(move || pass(client, server, change, &asked));
+                for stream in listener.incoming() {
+                    if shared.stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    // Whoever is not served is hung up on.
+                    let _ = stream.and_then(|stream| serve(&shared, stream));
                 }
             }
         });
-        Self { address, asked }
+        Self { port, shared }
     }
 
-    /// The kinds of what was asked since this was last called, but for pings.
-    pub fn take_asked(&self) -> Vec<i32> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
+    /// `host:port` of the proxy.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// From now on new connections go there; those there are, are closed.
+    pub fn turn_to(&self, target: &str) {
+        target.clone_into(&mut self.shared.target.lock().unwrap());
+        self.hang_up();
+    }
+
+    /// Closes all connections.
+    pub fn hang_up(&self) {
+        for stream in self.shared.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// What the server says arrives so much later, and not less of it.
+    pub fn delay(&self, delay: Duration) {
+        *self.shared.delay.lock().unwrap() = delay;
+    }
+
+    /// From now on nothing goes through in either direction, though connections are accepted and stay open; or it
+    /// does again.
+    pub fn swallow(&self, is_hole: bool) {
+        self.shared.hole.store(is_hole, Ordering::Relaxed);
+    }
+
+    /// Half of each answer of more than so many bytes is passed on, and then the connection is closed; 0: none.
+    pub fn tear_above(&self, bytes: usize) {
+        self.shared.tear.store(bytes, Ordering::Relaxed);
+    }
+
+    /// How many answers were torn.
+    pub fn torn(&self) -> usize {
+        self.shared.torn.load(Ordering::Relaxed)
+    }
+
+    /// How many connections there were.
+    pub fn accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
+    /// How many requests there were, without pings and those for a session.
+    pub fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::Relaxed)
     }
 }
 
-fn pass(mut client: TcpStream, mut server: TcpStream, change: fn(i32) -> i32, asked: &Mutex<Vec<i32>>) {
-    // The first is the session's beginning, and has no kind.
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.hang_up();
+        // It waits in accept.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+}
+
+fn serve(shared: &Arc<Shared>, client: TcpStream) -> io::Result<()> {
+    shared.accepted.fetch_add(1, Ordering::Relaxed);
+    let target = shared.target.lock().unwrap().clone();
+    let server = TcpStream::connect(target)?;
+    for stream in [&client, &server] {
+        stream.set_nodelay(true)?;
+        shared.open.lock().unwrap().push(stream.try_clone()?);
+    }
+    pump(shared, client.try_clone()?, server.try_clone()?, Direction::Up);
+    pump(shared, server, client, Direction::Down);
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Direction {
+    /// Requests.
+    Up,
+    /// Answers.
+    Down,
+}
+
+/// Bytes that are due at a moment.
+type Parcel = (Instant, Vec<u8>);
+
+/// Passes one direction on: one thread reads, so that the other can be late without being slow.
+fn pump(shared: &Arc<Shared>, mut from: TcpStream, to: TcpStream, direction: Direction) {
+    let (send, receive) = channel();
+    spawn({
+        let shared = Arc::clone(shared);
+        move || deliver(&shared, to, &receive)
+    });
+    let shared = Arc::clone(shared);
+    spawn(move || {
+        // The end of the input is told as the end of the channel.
+        let _ = collect(&shared, &mut from, direction, &send);
+    });
+}
+
+fn collect(shared: &Shared, from: &mut TcpStream, direction: Direction, send: &Sender<Parcel>) -> io::Result<()> {
     let mut is_first = true;
-    while let Ok(mut frame) = frame(&mut client) {
-        if !std::mem::take(&mut is_first) {
-            // After the length and the number of the request comes its kind.
-            let kind = change(i32::from_be_bytes(frame[8..12].try_into().unwrap()));
-            frame[8..12].copy_from_slice(&kind.to_be_bytes());
-            if kind != PING {
-                asked.lock().unwrap().push(kind);
-            }
+    loop {
+        let mut length = [0; 4];
+        from.read_exact(&mut length)?;
+        let size = usize::try_from(u32::from_be_bytes(length)).unwrap();
+        let mut frame = length.to_vec();
+        if size > WORDS {
+            put(shared, direction, send, frame)?;
+            return words(shared, from, direction, send);
         }
-        if server.write_all(&frame).is_err() {
+        frame.resize(4 + size, 0);
+        from.read_exact(&mut frame[4..])?;
+        if direction == Direction::Up && !is_first && !frame[4..].starts_with(&(-2_i32).to_be_bytes()) {
+            shared.requests.fetch_add(1, Ordering::Relaxed);
+        }
+        let tear = shared.tear.load(Ordering::Relaxed);
+        if direction == Direction::Down && tear > 0 && size > tear {
+            frame.truncate(size / 2);
+            put(shared, direction, send, frame)?;
+            shared.torn.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        is_first = false;
+        put(shared, direction, send, frame)?;
+    }
+}
+
+/// The rest of a connection that is not about frames.
+fn words(shared: &Shared, from: &mut TcpStream, direction: Direction, send: &Sender<Parcel>) -> io::Result<()> {
+    loop {
+        let mut part = vec![0; 4096];
+        let size = from.read(&mut part)?;
+        if size == 0 {
+            return Ok(());
+        }
+        part.truncate(size);
+        put(shared, direction, send, part)?;
+    }
+}
+
+fn put(shared: &Shared, direction: Direction, send: &Sender<Parcel>, bytes: Vec<u8>) -> io::Result<()> {
+    let delay = if direction == Direction::Down { *shared.delay.lock().unwrap() } else { Duration::ZERO };
+    send.send((Instant::now() + delay, bytes)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+}
+
+fn deliver(shared: &Shared, mut to: TcpStream, parcels: &Receiver<Parcel>) {
+    for (due, bytes) in parcels {
+        sleep(due.saturating_duration_since(Instant::now()));
+        while shared.hole.load(Ordering::Relaxed) && !shared.stop.load(Ordering::Relaxed) {
+            sleep(Duration::from_millis(5));
+        }
+        if to.write_all(&bytes).is_err() {
             break;
         }
     }
-    let _ = server.shutdown(Shutdown::Both);
-}
-
-/// One request with its length.
-fn frame(from: &mut TcpStream) -> std::io::Result<Vec<u8>> {
-    let mut frame = vec![0; 4];
-    from.read_exact(&mut frame)?;
-    let length = u32::from_be_bytes(frame[..4].try_into().unwrap());
-    // Not what a four-letter word would make of it.
-    if length > 1 << 24 {
-        return Err(std::io::ErrorKind::InvalidData.into());
-    }
-    frame.resize(4 + usize::try_from(length).unwrap(), 0);
-    from.read_exact(&mut frame[4..])?;
-    Ok(frame)
+    let _ = to.shutdown(Shutdown::Both);
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::future::Future;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -14,10 +13,13 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
-use tokio::runtime::Handle;
-use zookeeper_client::{Acls, Client, CreateMode, Error};
+use zookeeper_client::Client;
 
+use super::client::{on_runtime, put};
+use super::network::Network;
 use super::wait::eventually;
+
+pub use super::client::Zk;
 
 /// The jars that a server needs, as Debian's zookeeper and its dependencies install them.
 const JARS: [&str; 14] = [
@@ -44,10 +46,15 @@ const START: Duration = Duration::from_mins(1);
 pub struct ZooKeeper {
     folder: TempDir,
     servers: Vec<Server>,
+    /// What more the servers' Java is told.
+    java: Vec<String>,
 }
 
 struct Server {
+    host: String,
     port: u16,
+    /// The command that runs another one where this server is.
+    enter: Vec<String>,
     child: Option<Child>,
     /// Kills the server when this process ends, however it ends: the shared one is never dropped.
     warden: Option<Child>,
@@ -55,7 +62,7 @@ struct Server {
 
 impl Server {
     fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.host, self.port)
     }
 }
 
@@ -84,12 +91,34 @@ impl ZooKeeper {
 
     /// An ensemble of three, started.
     pub fn three() -> Self {
+        Self::three_with(&[])
+    }
+
+    /// The same, with these options more for the servers' Java.
+    pub fn three_with(java: &[&str]) -> Self {
         let mut zookeeper = Self::configured(3, "");
-        for server in 0..3 {
-            zookeeper.start(server);
+        zookeeper.java = java.iter().map(|option| (*option).to_owned()).collect();
+        zookeeper.started()
+    }
+
+    /// An ensemble with a server on each host of `network`, and these lines more in its configuration, started.
+    pub fn spread(network: &Network, lines: &str) -> Self {
+        let host = |index| Server {
+            host: Network::address(index),
+            port: 2181,
+            enter: network.enter(index),
+            child: None,
+            warden: None,
+        };
+        Self::on((0..network.len()).map(host).collect(), lines).started()
+    }
+
+    fn started(mut self) -> Self {
+        for server in 0..self.servers.len() {
+            self.start(server);
         }
-        zookeeper.wait_ready();
-        zookeeper
+        self.wait_ready();
+        self
     }
 
     /// The one server that all tests of this process share; each test has a chroot of its own there.
@@ -107,30 +136,36 @@ impl ZooKeeper {
     }
 
     fn configured(count: usize, lines: &str) -> Self {
+        let host = Ipv4Addr::LOCALHOST.to_string();
+        let server = |_| Server { host: host.clone(), port: free_port(), enter: vec![], child: None, warden: None };
+        Self::on((0..count).map(server).collect(), lines)
+    }
+
+    fn on(servers: Vec<Server>, lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let servers: Vec<Server> =
-            (0..count).map(|_| Server { port: free_port(), child: None, warden: None }).collect();
-        let peers: String = if count == 1 {
+        let peers: String = if servers.len() == 1 {
             String::new()
         } else {
-            let peer = |i| format!("server.{i}=127.0.0.1:{}:{}", free_port(), free_port());
-            (0..count).map(peer).collect::<Vec<_>>().join("\n")
+            let peer =
+                |(i, server): (usize, &Server)| format!("server.{i}={}:{}:{}", server.host, free_port(), free_port());
+            servers.iter().enumerate().map(peer).collect::<Vec<_>>().join("\n")
         };
         for (index, server) in servers.iter().enumerate() {
             let data = folder.path().join(format!("data{index}"));
             fs::create_dir(&data).unwrap();
             fs::write(data.join("myid"), index.to_string()).unwrap();
             let text = format!(
-                "tickTime=200\ninitLimit=50\nsyncLimit=10\ndataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\n\
+                "tickTime=200\ninitLimit=50\nsyncLimit=10\ndataDir={}\nclientPort={}\nclientPortAddress={}\n\
                  minSessionTimeout=400\nmaxSessionTimeout=60000\nmaxClientCnxns=0\nadmin.enableServer=false\n\
                  4lw.commands.whitelist=*\nforceSync=no\n{}\n{peers}",
                 data.display(),
                 server.port,
+                server.host,
                 lines.replace("{folder}", &folder.path().display().to_string()),
             );
             fs::write(folder.path().join(format!("{index}.cfg")), text).unwrap();
         }
-        Self { folder, servers }
+        Self { folder, servers, java: Vec::new() }
     }
 
     /// `host:port` of each server.
@@ -147,9 +182,13 @@ impl ZooKeeper {
     pub fn start(&mut self, index: usize) {
         let log = File::create(self.folder.path().join(format!("{index}.log"))).unwrap();
         let classpath: Vec<String> = JARS.iter().map(|jar| format!("/usr/share/java/{jar}.jar")).collect();
-        let child = Command::new("java")
+        let mut words = self.servers[index].enter.iter().map(String::as_str).chain(["java"]);
+        let child = Command::new(words.next().unwrap())
+            .args(words)
             .args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"])
-            .args(["-Dzookeeper.admin.enableServer=false", "-Dzookeeper.jmx.log4j.disable=true", "-cp"])
+            .args(["-Dzookeeper.admin.enableServer=false", "-Dzookeeper.jmx.log4j.disable=true"])
+            .args(&self.java)
+            .arg("-cp")
             .arg(classpath.join(":"))
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
             .arg(self.folder.path().join(format!("{index}.cfg")))
@@ -194,14 +233,14 @@ impl ZooKeeper {
     pub fn wait_ready(&self) {
         for (index, server) in self.servers.iter().enumerate().filter(|(_, server)| server.child.is_some()) {
             eventually(START, &format!("server {index} serves: {}", self.log(index).display()), || {
-                word(server.port, "srvr").is_ok_and(|answer| answer.contains("Mode:"))
+                word(server, "srvr").is_ok_and(|answer| answer.contains("Mode:"))
             });
         }
     }
 
     /// The running server that leads the ensemble.
     pub fn leader(&self) -> usize {
-        let leads = |server: &Server| word(server.port, "srvr").is_ok_and(|answer| answer.contains("Mode: leader"));
+        let leads = |server: &Server| word(server, "srvr").is_ok_and(|answer| answer.contains("Mode: leader"));
         let mut leader = None;
         eventually(START, "a leader", || {
             leader = self.servers.iter().position(|server| server.child.is_some() && leads(server));
@@ -212,9 +251,32 @@ impl ZooKeeper {
 
     /// The sessions that a single server keeps, connected or not.
     pub fn sessions(&self) -> BTreeSet<String> {
-        let dump = word(self.servers[0].port, "dump").unwrap();
+        let dump = word(&self.servers[0], "dump").unwrap();
         let of = dump.split("ephemeral nodes dump").next().unwrap_or_default();
         of.split_whitespace().filter(|text| text.starts_with("0x")).map(str::to_owned).collect()
+    }
+
+    /// What a server says of itself: `standalone`, `leader`, `follower`, `read-only`; nothing while it serves nobody.
+    pub fn mode(&self, index: usize) -> Option<String> {
+        let answer = word(&self.servers[index], "srvr").ok()?;
+        answer.lines().find_map(|line| line.strip_prefix("Mode: ")).map(str::to_owned)
+    }
+
+    /// Keeps a copy of what a stopped server has on its disk.
+    pub fn save(&self, index: usize) {
+        self.copy(&format!("data{index}"), &format!("saved{index}"));
+    }
+
+    /// Gives a stopped server back what it had when it was saved.
+    pub fn restore(&self, index: usize) {
+        self.copy(&format!("saved{index}"), &format!("data{index}"));
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let to = self.folder.path().join(to);
+        let _ = fs::remove_dir_all(&to);
+        let copied = Command::new("cp").arg("-a").arg(self.folder.path().join(from)).arg(to).status().unwrap();
+        assert!(copied.success(), "cp -a {from}");
     }
 
     /// Makes a node, or sets its data, as soon as the running servers let anybody do so.
@@ -238,8 +300,7 @@ impl ZooKeeper {
 
     /// A client whose paths are below `chroot`, which may be empty.
     pub fn client(&self, chroot: &str) -> Zk {
-        let cluster = format!("{}{chroot}", self.connect_string());
-        Zk { client: on_runtime(async move { Client::connect(&cluster).await }).expect("connect") }
+        Zk::connect(&format!("{}{chroot}", self.connect_string()))
     }
 }
 
@@ -266,8 +327,8 @@ fn warden(server: &Child, folder: &Path) -> Child {
 }
 
 /// What a server answers to a four-letter word.
-fn word(port: u16, word: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+fn word(server: &Server, word: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(server.address())?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     stream.write_all(word.as_bytes())?;
     let mut answer = String::new();
@@ -278,90 +339,4 @@ fn word(port: u16, word: &str) -> std::io::Result<String> {
 /// A port that nobody listens on.
 pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// Runs a request to its end on a runtime of the tests' own.
-fn on_runtime<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    static RUNTIME: OnceLock<Handle> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let handle = runtime.handle().clone();
-        std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
-        handle
-    });
-    let (send, receive) = std::sync::mpsc::channel();
-    runtime.spawn(async move {
-        let _ = send.send(work.await);
-    });
-    receive.recv_timeout(Duration::from_mins(1)).expect("ZooKeeper answers")
-}
-
-async fn put(client: &Client, path: &str, data: &[u8]) -> Result<(), Error> {
-    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
-    match client.create(path, data, &options).await {
-        Ok(_) => Ok(()),
-        Err(Error::NodeExists) => client.set_data(path, data, None).await.map(|_| ()),
-        Err(Error::NoNode) => {
-            let (parent, _) = path.rsplit_once('/').unwrap();
-            client.mkdir(parent, &options).await?;
-            client.create(path, data, &options).await.map(|_| ())
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// A client whose calls return when they are done, and panic when they fail.
-pub struct Zk {
-    client: Client,
-}
-
-impl Zk {
-    /// Makes a node with all above it, or sets its data.
-    pub fn put(&self, path: &str, data: &[u8]) {
-        let (client, path, data) = (self.client.clone(), path.to_owned(), data.to_vec());
-        on_runtime(async move { put(&client, &path, &data).await }).expect("put");
-    }
-
-    /// Makes many nodes, hundreds at a time in one transaction.
-    pub fn put_all(&self, nodes: &[(String, Vec<u8>)]) {
-        for nodes in nodes.chunks(500).map(<[_]>::to_vec) {
-            let client = self.client.clone();
-            on_runtime(async move {
-                let mut writer = client.new_multi_writer();
-                let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
-                for (path, data) in &nodes {
-                    writer.add_create(path, data, &options).unwrap();
-                }
-                writer.commit().await.map(|_| ())
-            })
-            .expect("put_all");
-        }
-    }
-
-    /// Deletes a node with all below it, in one transaction; nothing is done where there is none.
-    pub fn remove(&self, path: &str) {
-        let (client, path) = (self.client.clone(), path.to_owned());
-        on_runtime(async move {
-            let mut all = vec![path];
-            let mut next = 0;
-            while let Some(path) = all.get(next).cloned() {
-                match client.list_children(&path).await {
-                    Ok(names) => all.extend(names.iter().map(|name| format!("{path}/{name}"))),
-                    Err(Error::NoNode) => return,
-                    Err(error) => panic!("list {path}: {error}"),
-                }
-                next += 1;
-            }
-            let mut writer = client.new_multi_writer();
-            for path in all.iter().rev() {
-                writer.add_delete(path, None).unwrap();
-            }
-            writer.commit().await.expect("remove");
-        });
-    }
-
-    /// Runs anything else on the client.
-    pub fn run<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, work: impl FnOnce(Client) -> F) -> T {
-        on_runtime(work(self.client.clone()))
-    }
 }

@@ -6,6 +6,7 @@ use rosterd::config::{RegistryConfig, Watches};
 use zookeeper_client::CreateMode;
 
 use super::{LONG, Mirror, config, zookeeper_url};
+use crate::harness::network::{ip, is_inside};
 use crate::harness::wait::eventually;
 use crate::harness::zookeeper::ZooKeeper;
 
@@ -174,23 +175,9 @@ fn an_outage_longer_than_the_session_is_survived() {
 
 #[test]
 fn a_network_that_is_down_is_survived() {
-    const INSIDE: &str = "ROSTERD_TEST_NETWORK_OF_ITS_OWN";
-    let ip = |words: &str| {
-        assert!(std::process::Command::new("ip").args(words.split(' ')).status().unwrap().success(), "ip {words}");
-    };
-    if std::env::var_os(INSIDE).is_none() {
-        // This test once more, in a network that nobody else is in.
-        let status = std::process::Command::new("unshare")
-            .args(["--user", "--map-root-user", "--net"])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "registry::outage::a_network_that_is_down_is_survived", "--nocapture"])
-            .env(INSIDE, "1")
-            .status()
-            .unwrap();
-        assert!(status.success());
+    if !is_inside("registry::outage::a_network_that_is_down_is_survived") {
         return;
     }
-    ip("link set lo up");
     let server = ZooKeeper::one();
     server.client("").put("/svc/a", b"1");
     let config = RegistryConfig { session_timeout: Duration::from_secs(2), ..own(&server) };

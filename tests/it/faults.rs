@@ -1,0 +1,42 @@
+//! Everything that can go wrong between the agent and its registries, by the real binary against real servers: what
+//! the file then is, how soon it is right again, and what that costs.
+
+use std::time::{Duration, Instant};
+
+use crate::ensemble::CONFIG;
+use crate::harness::site::{Agent, Site};
+
+mod back;
+mod changes;
+mod cut;
+mod foreign;
+mod restored;
+mod several;
+mod slow;
+mod storm;
+
+const AWAY: &str = "registry not reached, files stay as they are: ";
+
+/// `many` where the documentation's numbers are to be proved, else `few`.
+fn rounds(few: usize, many: usize) -> usize {
+    if std::env::var_os("ROSTERD_PROVE").is_some() { many } else { few }
+}
+
+/// With another session timeout.
+fn with_session(timeout: &str) -> String {
+    CONFIG.replace("session_timeout = \"4s\"", &format!("session_timeout = \"{timeout}\""))
+}
+
+/// Waits until the file holds this. Says how long it took.
+#[track_caller]
+fn file_becomes(agent: &Agent, site: &Site, name: &str, wanted: &str) -> Duration {
+    let began = Instant::now();
+    agent.until(&format!("{name} is {wanted:?}"), || site.read(name) == wanted);
+    began.elapsed()
+}
+
+fn median(mut of: Vec<Duration>) -> Duration {
+    of.sort_unstable();
+    println!("{of:?}");
+    of[of.len() / 2]
+}

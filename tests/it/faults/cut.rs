@@ -1,0 +1,134 @@
+//! A follower that is cut from its peers goes on answering by what it knew: nobody may believe it.
+
+use nix::sys::signal::Signal;
+
+use super::{AWAY, file_becomes, with_session};
+use crate::ensemble::{becomes, list, member, reloads, site};
+use crate::harness::network::{Network, is_inside};
+use crate::harness::proxy::Proxy;
+use crate::harness::site::{Agent, PATIENCE, Site};
+use crate::harness::wait::eventually;
+use crate::harness::zookeeper::{Zk, ZooKeeper};
+
+/// How long a follower answers by itself: 150 ticks of 200 ms, so half a minute, in which the test must be through.
+const LONG: &str = "syncLimit=150";
+
+/// The same, and it makes sessions by itself, without asking its leader.
+const LOCAL: &str = "syncLimit=150\nlocalSessionsEnabled=true";
+
+/// Three servers, one of which can be cut off.
+struct Ensemble {
+    network: Network,
+    servers: ZooKeeper,
+    leader: usize,
+    follower: usize,
+}
+
+impl Ensemble {
+    fn new(lines: &str) -> Self {
+        let network = Network::new(3);
+        let servers = ZooKeeper::spread(&network, lines);
+        let leader = servers.leader();
+        Self { network, servers, leader, follower: (leader + 1) % 3 }
+    }
+
+    fn address(&self, index: usize) -> String {
+        self.servers.servers()[index].clone()
+    }
+
+    fn client(&self, index: usize) -> Zk {
+        Zk::connect(&self.address(index))
+    }
+
+    /// Waits until the follower knows what the leader knows, and cuts it off.
+    fn cut(&self) {
+        let follower = self.client(self.follower);
+        follower.run(|client| async move { client.sync("/").await.unwrap() });
+        self.network.cut(self.follower);
+    }
+
+    /// That the follower still serves: else the test shows nothing.
+    #[track_caller]
+    fn still_serves(&self) {
+        assert_eq!(self.servers.mode(self.follower).as_deref(), Some("follower"), "the test took too long");
+    }
+}
+
+#[test]
+fn what_a_cut_follower_says_to_an_open_session_is_not_believed() {
+    if !is_inside("faults::cut::what_a_cut_follower_says_to_an_open_session_is_not_believed") {
+        return;
+    }
+    let ensemble = Ensemble::new(LONG);
+    let leader = ensemble.client(ensemble.leader);
+    for number in [1, 2, 3] {
+        leader.put(&member(number), b"");
+    }
+    leader.put("/services/y/10.9.9.1:90", b"");
+    let site = site(&with_session("2s"), &ensemble.address(ensemble.follower));
+    let agent = site.start();
+    becomes(&agent, &site, 1..=3);
+    let before = site.fingerprint("out/list");
+    ensemble.cut();
+    leader.remove(&member(3));
+    leader.remove("/services/y/10.9.9.1:90");
+    leader.put("/services/y/10.9.9.2:90", b"");
+    // Now it has to read: what the follower knows of this path is no longer so.
+    let more = "[[roster]]\nname = \"y\"\npath = \"/services/y\"\nwait = \"20ms:200ms\"\n\n\
+        [[template]]\nsrc = \"more.tera\"\ndest = \"out/more\"\n";
+    site.file("templates/more.tera", "{% for m in y %}{{ m.address }}\n{% endfor %}");
+    site.file("rosterd.toml", &format!("{}\n{more}", site.read("rosterd.toml")));
+    agent.signal(Signal::SIGHUP).says("configuration changed: ").says(AWAY);
+    ensemble.still_serves();
+    assert_eq!((site.read("out/more"), site.fingerprint("out/list")), (String::new(), before));
+    ensemble.network.heal(ensemble.follower);
+    file_becomes(&agent, &site, "out/more", "10.9.9.2:90\n");
+    becomes(&agent, &site, [1, 2]);
+    assert_eq!(reloads(&site), 2);
+}
+
+/// The agent is led to the cut follower, which knows of one member that is gone and not of two that have come.
+#[test]
+fn a_cut_follower_neither_takes_members_away_nor_brings_dead_ones_back() {
+    if !is_inside("faults::cut::a_cut_follower_neither_takes_members_away_nor_brings_dead_ones_back") {
+        return;
+    }
+    let ensemble = Ensemble::new(LOCAL);
+    let leader = ensemble.client(ensemble.leader);
+    for number in [1, 2, 3] {
+        leader.put(&member(number), b"");
+    }
+    let proxy = Proxy::to(&ensemble.address(ensemble.leader));
+    let site = site(&with_session("2s"), &proxy.address());
+    let mut agent = site.start();
+    becomes(&agent, &site, 1..=3);
+    ensemble.cut();
+    leader.remove(&member(3));
+    for number in [4, 5] {
+        leader.put(&member(number), b"");
+    }
+    becomes(&agent, &site, [1, 2, 4, 5]);
+    let before = site.fingerprint("out/list");
+    let taken_up = reloads(&site);
+    let untouched = |agent: &Agent, site: &Site| {
+        agent.says(AWAY);
+        ensemble.still_serves();
+        assert_eq!((site.fingerprint("out/list"), reloads(site)), (before.clone(), taken_up));
+        assert_eq!(agent.said("holding: "), 0, "its view was not even looked at\n{}", agent.log().join("\n"));
+    };
+    // The agent that has seen better, and one that has just come.
+    let connections = proxy.accepted();
+    proxy.turn_to(&ensemble.address(ensemble.follower));
+    eventually(PATIENCE, "the agent at the follower", || proxy.accepted() > connections);
+    untouched(&agent, &site);
+    assert!(agent.stop().success());
+    let agent = site.start();
+    untouched(&agent, &site);
+    // The commands believe it no more.
+    let answer = site.run(&["get", "/services/x", "--timeout", "1s"]);
+    assert_eq!((answer.expect(4).stdout().as_str(), site.fingerprint("out/list")), ("", before.clone()));
+    ensemble.still_serves();
+    ensemble.network.heal(ensemble.follower);
+    ensemble.client(ensemble.leader).put(&member(6), b"");
+    file_becomes(&agent, &site, "out/list", &list([1, 2, 4, 5, 6]));
+}

@@ -1,0 +1,133 @@
+//! Networks of a test's own, with hosts in them that can be cut from each other. None of it needs root, as far as the
+//! kernel lets a user be root in a namespace of its own.
+
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
+
+use super::site::PATIENCE;
+use super::wait::eventually;
+
+/// Set in the run of a test that is inside.
+const INSIDE: &str = "ROSTERD_TEST_NETWORK_OF_ITS_OWN";
+
+/// Runs the test `name` once more in a network that nobody else is in, and fails as it does. `true` in that run.
+#[must_use]
+pub fn is_inside(name: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        ip("link set lo up");
+        return true;
+    }
+    // `ip` and `nft` are where a user may not look.
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let status = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--net"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .env("PATH", path)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    false
+}
+
+/// Runs `ip` with these words.
+pub fn ip(words: &str) {
+    run(Command::new("ip").args(words.split(' ')));
+}
+
+fn run(command: &mut Command) {
+    let status = command.status();
+    assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "{command:?}: {status:?}");
+}
+
+/// Hosts on one bridge, which the test's own process is on too. Only inside.
+pub struct Network {
+    /// One process a host, which holds its namespace: it ends with its input.
+    hosts: Vec<Child>,
+}
+
+impl Network {
+    pub fn new(hosts: usize) -> Self {
+        ip("link add bridge type bridge");
+        ip("addr add 10.77.0.100/24 dev bridge");
+        ip("link set bridge up");
+        let hosts = (0..hosts).map(|_| holder()).collect();
+        let network = Self { hosts };
+        for (index, host) in network.hosts.iter().enumerate() {
+            ip(&format!("link add port{index} type veth peer name eth0 netns {}", host.id()));
+            ip(&format!("link set port{index} master bridge up"));
+            let address = Self::address(index);
+            network.inside(index, "ip", "link set lo up");
+            network.inside(index, "ip", &format!("addr add {address}/24 dev eth0"));
+            network.inside(index, "ip", "link set eth0 up");
+        }
+        network
+    }
+
+    pub fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// The address of a host.
+    pub fn address(index: usize) -> String {
+        format!("10.77.0.{}", index + 1)
+    }
+
+    /// The command that runs another one on a host.
+    pub fn enter(&self, index: usize) -> Vec<String> {
+        vec!["nsenter".into(), format!("--net=/proc/{}/ns/net", self.hosts[index].id()), "--".into()]
+    }
+
+    /// From now on nothing goes between this host and the others; the test's own process still reaches it.
+    pub fn cut(&self, index: usize) {
+        let others = (0..self.hosts.len()).filter(|other| *other != index).map(Self::address);
+        let others = others.collect::<Vec<_>>().join(", ");
+        let rules = format!(
+            "table inet cut {{\n\
+             chain input {{\ntype filter hook input priority 0;\nip saddr {{ {others} }} drop\n}}\n\
+             chain output {{\ntype filter hook output priority 0;\nip daddr {{ {others} }} drop\n}}\n}}\n"
+        );
+        let mut command = self.command(index, "nft");
+        let mut nft = command.args(["-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        nft.stdin.take().unwrap().write_all(rules.as_bytes()).unwrap();
+        assert!(nft.wait().unwrap().success(), "nft refused {rules}");
+    }
+
+    /// Undoes a cut.
+    pub fn heal(&self, index: usize) {
+        self.inside(index, "nft", "delete table inet cut");
+    }
+
+    fn inside(&self, index: usize, program: &str, words: &str) {
+        run(self.command(index, program).args(words.split(' ')));
+    }
+
+    fn command(&self, index: usize, program: &str) -> Command {
+        let enter = self.enter(index);
+        let mut command = Command::new(&enter[0]);
+        command.args(&enter[1..]).arg(program);
+        command
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for host in &mut self.hosts {
+            drop(host.stdin.take());
+            let _ = host.wait();
+        }
+    }
+}
+
+/// A process in a network namespace of its own.
+fn holder() -> Child {
+    let mut holder = Command::new("unshare").args(["--net", "cat"]).stdin(Stdio::piped()).spawn().unwrap();
+    let space = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/net")).ok();
+    let (own, id) = (space("self"), holder.id().to_string());
+    eventually(PATIENCE, "a network namespace", || {
+        assert!(holder.try_wait().unwrap().is_none(), "unshare --net cat has ended");
+        space(&id).is_some_and(|space| Some(space) != own)
+    });
+    holder
+}

@@ -1,0 +1,38 @@
+//! What the agent takes of the machine.
+
+use std::fs;
+use std::time::Duration;
+
+use super::site::Agent;
+
+/// A process's memory at one moment, in KiB.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Resident now.
+    pub resident: u64,
+    /// The most that was ever resident.
+    pub peak: u64,
+    /// The most address space that it ever had.
+    pub space: u64,
+}
+
+impl Agent {
+    /// The CPU time that it has had, without its commands'.
+    pub fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name, in parentheses, may hold blanks. After it, utime and stime are the 12th and 13th.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        // A hundred a second, which Linux has kept for all that ask through /proc.
+        Duration::from_millis(ticks * 10)
+    }
+
+    pub fn memory(&self) -> Memory {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+        };
+        Memory { resident: field("VmRSS:"), peak: field("VmHWM:"), space: field("VmPeak:") }
+    }
+}
