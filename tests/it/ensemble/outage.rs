@@ -116,16 +116,48 @@ fn an_ensemble_that_freezes_past_the_session_costs_nothing() {
     let agent = site.start();
     becomes(&agent, &site, [1]);
     let before = site.fingerprint("out/list");
-    (0..3).for_each(|server| servers.freeze(server));
-    let frozen = Instant::now();
-    agent.says(AWAY);
-    eventually(PATIENCE, "well past the session timeout", || frozen.elapsed() > Duration::from_secs(3));
-    (0..3).for_each(|server| servers.thaw(server));
-    agent.says(BACK);
-    assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before, 1));
+    // Thawed, and left alone; and then with changes made as soon as anybody can make them.
+    for round in 1..=2 {
+        (0..3).for_each(|server| servers.freeze(server));
+        let frozen = Instant::now();
+        agent.says_times(AWAY, round);
+        eventually(PATIENCE, "well past the session timeout", || frozen.elapsed() > Duration::from_secs(3));
+        assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before.clone(), 1));
+        (0..3).for_each(|server| servers.thaw(server));
+        if round == 2 {
+            servers.put_soon(&member(2), b"");
+            servers.client("").remove(&member(1));
+            becomes(&agent, &site, [2]);
+        }
+        agent.says_times(BACK, round);
+        if round == 1 {
+            assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before.clone(), 1));
+        }
+    }
+    assert!(reloads(&site) <= 3, "one for each change at most\n{}", agent.log().join("\n"));
+    servers.put_soon(&member(3), b"");
+    becomes(&agent, &site, [2, 3]);
+}
+
+#[test]
+fn a_leader_that_freezes_is_replaced_and_nothing_is_lost() {
+    let servers = ZooKeeper::three();
+    servers.put_soon(&member(1), b"");
+    let site = site(CONFIG, &servers.connect_string());
+    let agent = site.start();
+    becomes(&agent, &site, [1]);
+    let leader = servers.leader();
+    servers.freeze(leader);
     servers.put_soon(&member(2), b"");
     becomes(&agent, &site, [1, 2]);
-    assert_eq!(reloads(&site), 2);
+    // It comes back, and has to learn that it leads no longer.
+    let before = site.fingerprint("out/list");
+    servers.thaw(leader);
+    eventually(PATIENCE, "it follows", || servers.mode(leader).as_deref() == Some("follower"));
+    assert_eq!(site.fingerprint("out/list"), before);
+    servers.client("").remove(&member(1));
+    becomes(&agent, &site, [2]);
+    assert_eq!(reloads(&site), 3, "one for each change, none for the outage\n{}", agent.log().join("\n"));
 }
 
 #[test]
@@ -146,13 +178,18 @@ fn an_agent_that_freezes_past_its_session_sees_what_it_missed() {
             server.put_soon(&member(2), b"");
         }
         agent.signal(Signal::SIGCONT);
+        let thawed = Instant::now();
         eventually(PATIENCE, "the agent has a new session", || !server.sessions().is_empty());
+        if round == 2 {
+            becomes(&agent, &site, [1, 2]);
+            println!("right {:?} after the agent was thawed", thawed.elapsed());
+            assert!(thawed.elapsed() < Duration::from_secs(3), "{:?}", thawed.elapsed());
+        }
         agent.says_times(BACK, round);
         if round == 1 {
             assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before, 1));
         }
     }
-    becomes(&agent, &site, [1, 2]);
     server.put_soon(&member(3), b"");
     becomes(&agent, &site, [1, 2, 3]);
     assert_eq!(reloads(&site), 3);

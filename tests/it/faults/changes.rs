@@ -1,1 +1,80 @@
-//! x
+//! Many changes, at moments that do not suit: none is lost.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::{file_becomes, rounds};
+use crate::ensemble::{CONFIG, becomes, list, member, reloads, site};
+use crate::harness::zookeeper::ZooKeeper;
+
+/// Takes up the file as its software does, at once, and has then other things to do.
+const SLOW_RELOAD: &str =
+    "cat {{ dest }} > SITE/begun; sleep 0.3; cat SITE/begun > SITE/seen; echo reloaded >> SITE/reloads";
+
+/// Between two of the five changes, so that all of them fall into a reload.
+const APART: Duration = Duration::from_millis(50);
+
+/// What the software runs by is what it read when its last reload began.
+#[test]
+fn of_five_changes_during_a_reload_none_is_lost() {
+    let shared = ZooKeeper::shared();
+    let chroot = shared.chroot();
+    let client = shared.client(&chroot);
+    for number in 100..110 {
+        client.put(&member(number), b"");
+    }
+    let reload = CONFIG.lines().find(|line| line.starts_with("reload_cmd")).unwrap();
+    let config = CONFIG.replace(reload, &format!("reload_cmd = \"{SLOW_RELOAD}\""));
+    let site = site(&config, &format!("{}{chroot}", shared.connect_string()));
+    let mut agent = site.start();
+    becomes(&agent, &site, 100..110);
+    for round in 0..rounds(5, 200) {
+        // A change that begins a reload, and five while it goes on: coming, and in the next round going.
+        let change = |number| {
+            if round % 2 == 0 { client.put(&member(number), b"") } else { client.remove(&member(number)) }
+        };
+        let before = reloads(&site);
+        change(110);
+        let first = if round % 2 == 0 { list(100..=110) } else { list((100..110).chain(111..=115)) };
+        file_becomes(&agent, &site, "begun", &first);
+        for number in 111..=115 {
+            change(number);
+            sleep(APART);
+        }
+        let last = list(100..if round % 2 == 0 { 116 } else { 110 });
+        agent.until(&format!("round {round}: the software runs by the last change"), || site.read("seen") == last);
+        assert_eq!(site.read("out/list"), last, "round {round}");
+        // Nothing more is to come: the next round begins with a reload of its own.
+        agent.until("the reload has ended", || reloads(&site) > before + 1);
+    }
+    assert!(agent.stop().success());
+    assert_eq!(site.read("seen"), site.read("out/list"), "no reload is owed");
+}
+
+#[test]
+fn three_bursts_of_ten_deletions_are_right_each_time() {
+    let shared = ZooKeeper::shared();
+    let chroot = shared.chroot();
+    let client = shared.client(&chroot);
+    // As many as are left when the last ten are gone: more at once would be held for the loss.
+    for number in 100..160 {
+        client.put(&member(number), b"");
+    }
+    let site = site(CONFIG, &format!("{}{chroot}", shared.connect_string()));
+    let mut agent = site.start();
+    becomes(&agent, &site, 100..160);
+    for burst in [100..110, 110..120, 120..130] {
+        let after = burst.end;
+        let began = Instant::now();
+        for number in burst {
+            client.remove(&member(number));
+        }
+        let made = began.elapsed();
+        becomes(&agent, &site, after..160);
+        println!("ten deletions in {made:?}, taken up after {:?}", began.elapsed());
+        assert_eq!(site.read("out/list"), list(after..160));
+    }
+    assert_eq!(agent.said("holding: "), 0, "{}", agent.log().join("\n"));
+    assert!(agent.stop().success());
+    assert_eq!(site.read("seen"), list(130..160));
+}

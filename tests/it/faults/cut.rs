@@ -1,4 +1,4 @@
-//! A follower that is cut from its peers goes on answering by what it knew: nobody may believe it.
+//! Servers that have lost touch with the ensemble go on answering by what they knew: nobody may believe them.
 
 use nix::sys::signal::Signal;
 
@@ -6,7 +6,7 @@ use super::{AWAY, file_becomes, with_session};
 use crate::ensemble::{becomes, list, member, reloads, site};
 use crate::harness::network::{Network, is_inside};
 use crate::harness::proxy::Proxy;
-use crate::harness::site::{Agent, PATIENCE, Site};
+use crate::harness::site::{Agent, PATIENCE};
 use crate::harness::wait::eventually;
 use crate::harness::zookeeper::{Zk, ZooKeeper};
 
@@ -78,7 +78,8 @@ fn what_a_cut_follower_says_to_an_open_session_is_not_believed() {
         [[template]]\nsrc = \"more.tera\"\ndest = \"out/more\"\n";
     site.file("templates/more.tera", "{% for m in y %}{{ m.address }}\n{% endfor %}");
     site.file("rosterd.toml", &format!("{}\n{more}", site.read("rosterd.toml")));
-    agent.signal(Signal::SIGHUP).says("configuration changed: ").says(AWAY);
+    agent.signal(Signal::SIGHUP).says("configuration changed: ");
+    agent.until("given up", || agent.said(AWAY) > 0 || !site.read("out/more").is_empty());
     ensemble.still_serves();
     assert_eq!((site.read("out/more"), site.fingerprint("out/list")), (String::new(), before));
     ensemble.network.heal(ensemble.follower);
@@ -110,20 +111,21 @@ fn a_cut_follower_neither_takes_members_away_nor_brings_dead_ones_back() {
     becomes(&agent, &site, [1, 2, 4, 5]);
     let before = site.fingerprint("out/list");
     let taken_up = reloads(&site);
-    let untouched = |agent: &Agent, site: &Site| {
-        agent.says(AWAY);
-        ensemble.still_serves();
-        assert_eq!((site.fingerprint("out/list"), reloads(site)), (before.clone(), taken_up));
+    // Until it has given the follower up, or has believed it.
+    let untouched = |agent: &Agent, gave_up: &dyn Fn() -> bool| {
+        agent.until("given up", || gave_up() || site.fingerprint("out/list") != before);
+        assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before.clone(), taken_up));
         assert_eq!(agent.said("holding: "), 0, "its view was not even looked at\n{}", agent.log().join("\n"));
+        ensemble.still_serves();
     };
-    // The agent that has seen better, and one that has just come.
+    // The agent that has seen better: it comes again and again. One of the connections asks why it is so.
     let connections = proxy.accepted();
     proxy.turn_to(&ensemble.address(ensemble.follower));
-    eventually(PATIENCE, "the agent at the follower", || proxy.accepted() > connections);
-    untouched(&agent, &site);
+    untouched(&agent, &|| proxy.accepted() >= connections + 4);
     assert!(agent.stop().success());
+    // One that has just come, to which the follower gives a session.
     let agent = site.start();
-    untouched(&agent, &site);
+    untouched(&agent, &|| agent.said(AWAY) > 0);
     // The commands believe it no more.
     let answer = site.run(&["get", "/services/x", "--timeout", "1s"]);
     assert_eq!((answer.expect(4).stdout().as_str(), site.fingerprint("out/list")), ("", before.clone()));
@@ -131,4 +133,40 @@ fn a_cut_follower_neither_takes_members_away_nor_brings_dead_ones_back() {
     ensemble.network.heal(ensemble.follower);
     ensemble.client(ensemble.leader).put(&member(6), b"");
     file_becomes(&agent, &site, "out/list", &list([1, 2, 4, 5, 6]));
+}
+
+#[test]
+fn what_a_read_only_server_says_is_not_believed() {
+    let mut servers = ZooKeeper::three_with(&["-Dreadonlymode.enabled=true"]);
+    for number in 1..=4 {
+        servers.put_soon(&member(number), b"");
+    }
+    let urls = servers.servers();
+    let proxy = Proxy::to(&urls[2]);
+    let site = site(&with_session("2s"), &[&urls[0], &urls[1], &proxy.address()].map(String::as_str).join(","));
+    let mut agent = site.start();
+    becomes(&agent, &site, 1..=4);
+    // Server 2 misses that members go and come, and is then all that there is.
+    servers.stop(2);
+    servers.put_soon(&member(5), b"");
+    servers.client("").remove(&member(1));
+    becomes(&agent, &site, 2..=5);
+    let before = (site.fingerprint("out/list"), reloads(&site));
+    servers.stop(0);
+    servers.stop(1);
+    servers.start(2);
+    eventually(PATIENCE, "a read-only server", || servers.mode(2).as_deref() == Some("read-only"));
+    let connections = proxy.accepted();
+    agent.until("several tries", || proxy.accepted() >= connections + 4);
+    assert_eq!((site.fingerprint("out/list"), reloads(&site)), before, "{}", agent.log().join("\n"));
+    assert!(agent.stop().success());
+    let agent = site.start();
+    agent.says(AWAY);
+    let answer = site.run(&["get", "/services/x", "--timeout", "1s"]);
+    assert_eq!(answer.expect(4).stdout(), "");
+    assert_eq!((site.fingerprint("out/list"), reloads(&site)), before, "{}", agent.log().join("\n"));
+    assert_eq!(agent.said("holding: "), 0, "{}", agent.log().join("\n"));
+    servers.start(0);
+    servers.put_soon(&member(6), b"");
+    becomes(&agent, &site, 2..=6);
 }

@@ -1,1 +1,108 @@
-//! x
+//! Several registries in one agent: what one of them does is no matter of the others'.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Duration;
+
+use super::{AWAY, file_becomes, median, rounds};
+use crate::harness::site::{Agent, Site};
+use crate::harness::zookeeper::{ZooKeeper, free_port};
+
+/// Two ensembles and a directory, a file for each and one for all.
+fn site(first: &str, second: &str) -> Site {
+    let mut config = String::new();
+    for (name, url) in [("a", format!("zk://{first}")), ("b", format!("zk://{second}")), ("c", "dir:tree".into())] {
+        let _ = write!(
+            config,
+            "[[registry]]\nname = \"{name}\"\nurl = \"{url}\"\n{}\n\
+             [[roster]]\nname = \"{name}\"\npath = \"/services\"\nregistry = \"{name}\"\nwait = \"0s:0s\"\n\n\
+             [[template]]\nsrc = \"{name}.tera\"\ndest = \"out/{name}\"\n\n",
+            if name == "c" { "" } else { "session_timeout = \"4s\"\n" }
+        );
+    }
+    config += "[[template]]\nsrc = \"all.tera\"\ndest = \"out/all\"\n";
+    let site = Site::new(&config);
+    let list = |name: &str| format!("{{% for m in {name} %}}{{{{ m.name }}}}\n{{% endfor %}}");
+    let mut all = String::new();
+    for name in ["a", "b", "c"] {
+        site.file(&format!("templates/{name}.tera"), &list(name));
+        all += &list(name);
+    }
+    site.file("templates/all.tera", &all);
+    fs::create_dir_all(site.path("tree/services")).unwrap();
+    site
+}
+
+/// Changes in the first ensemble and in the directory, each waited for in its file. The median of each.
+fn follows(agent: &Agent, site: &Site, servers: &ZooKeeper, chroot: &str, round: usize) -> [Duration; 2] {
+    let client = servers.client(chroot);
+    let changes = 0..rounds(5, 50);
+    let took = changes.map(|change| {
+        let name = format!("r{round}c{change}");
+        client.put(&format!("/services/{name}"), b"");
+        let zookeeper = file_becomes(agent, site, "out/a", &(site.read("out/a") + &name + "\n"));
+        site.file(&format!("tree/services/{name}"), "");
+        let directory = file_becomes(agent, site, "out/c", &(site.read("out/c") + &name + "\n"));
+        (zookeeper, directory)
+    });
+    let (zookeeper, directory): (Vec<_>, Vec<_>) = took.unzip();
+    [median(zookeeper), median(directory)]
+}
+
+#[track_caller]
+fn is_soon(took: [Duration; 2]) {
+    println!("{took:?}");
+    // A directory registry waits for quiet by itself.
+    assert!(took[0] < Duration::from_millis(500) && took[1] < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_registry_that_refuses_from_the_start_holds_nobody_else_up() {
+    let shared = ZooKeeper::shared();
+    let chroot = shared.chroot();
+    shared.client(&chroot).put("/services/base", b"");
+    let site = site(&format!("{}{chroot}", shared.connect_string()), &format!("127.0.0.1:{}", free_port()));
+    site.file("tree/services/base", "");
+    let agent = site.start();
+    let first = file_becomes(&agent, &site, "out/a", "base\n");
+    file_becomes(&agent, &site, "out/c", "base\n");
+    println!("first file after {first:?}");
+    assert!(first < Duration::from_secs(4), "no sooner than a try at the other may take: {first:?}");
+    agent.says(AWAY).says("registry=b");
+    is_soon(follows(&agent, &site, shared, &chroot, 0));
+    assert_eq!((site.read("out/b"), site.read("out/all")), (String::new(), String::new()), "b was never known");
+}
+
+#[test]
+fn a_registry_that_freezes_and_comes_back_holds_nobody_else_up() {
+    let shared = ZooKeeper::shared();
+    let chroot = shared.chroot();
+    shared.client(&chroot).put("/services/base", b"");
+    let other = ZooKeeper::one();
+    other.put_soon("/services/far", b"");
+    let site = site(&format!("{}{chroot}", shared.connect_string()), &other.connect_string());
+    site.file("tree/services/base", "");
+    // It is frozen when the agent comes: it accepts connections and never answers.
+    other.freeze(0);
+    let agent = site.start();
+    let first = file_becomes(&agent, &site, "out/a", "base\n");
+    file_becomes(&agent, &site, "out/c", "base\n");
+    assert!(first < Duration::from_secs(3), "no sooner than a try at the other may take: {first:?}");
+    is_soon(follows(&agent, &site, shared, &chroot, 0));
+    agent.says(AWAY).says("registry=b");
+    other.thaw(0);
+    file_becomes(&agent, &site, "out/b", "far\n");
+    let all = |site: &Site| site.read("out/a") + &site.read("out/b") + &site.read("out/c");
+    agent.until("the file of all", || site.read("out/all") == all(&site));
+    // And once more, now that all three are known: the file of all goes on with b as it was.
+    other.freeze(0);
+    is_soon(follows(&agent, &site, shared, &chroot, 1));
+    agent.says_times(AWAY, 2);
+    is_soon(follows(&agent, &site, shared, &chroot, 2));
+    assert_eq!(site.read("out/b"), "far\n");
+    agent.until("the file of all", || site.read("out/all") == all(&site));
+    other.thaw(0);
+    other.put_soon("/services/wide", b"");
+    file_becomes(&agent, &site, "out/b", "far\nwide\n");
+    agent.until("the file of all", || site.read("out/all") == all(&site));
+}
