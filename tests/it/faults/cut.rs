@@ -137,7 +137,8 @@ fn a_cut_follower_neither_takes_members_away_nor_brings_dead_ones_back() {
 
 #[test]
 fn what_a_read_only_server_says_is_not_believed() {
-    let mut servers = ZooKeeper::three_with(&["-Dreadonlymode.enabled=true"]);
+    // Without sessions of its own such a server would give none, not even to who asks to be a reader only.
+    let mut servers = ZooKeeper::three_with("localSessionsEnabled=true", &["-Dreadonlymode.enabled=true"]);
     for number in 1..=4 {
         servers.put_soon(&member(number), b"");
     }

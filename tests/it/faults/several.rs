@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::thread::sleep;
 use std::time::Duration;
 
-use super::{AWAY, file_becomes, median, rounds};
+use super::{AWAY, file_becomes, rounds};
 use crate::harness::site::{Agent, Site};
 use crate::harness::zookeeper::{ZooKeeper, free_port};
 
@@ -33,27 +34,28 @@ fn site(first: &str, second: &str) -> Site {
     site
 }
 
-/// Changes in the first ensemble and in the directory, each waited for in its file. The median of each.
-fn follows(agent: &Agent, site: &Site, servers: &ZooKeeper, chroot: &str, round: usize) -> [Duration; 2] {
+/// Between two changes: they are spread over the tries at a registry that is away, which come once a second.
+const APART: Duration = Duration::from_millis(150);
+
+/// Makes changes in the first ensemble and in the directory, and waits for each in its file. Most of them, not only
+/// half, are there soon.
+fn follows(agent: &Agent, site: &Site, servers: &ZooKeeper, chroot: &str, round: usize) {
     let client = servers.client(chroot);
-    let changes = 0..rounds(5, 50);
-    let took = changes.map(|change| {
-        let name = format!("r{round}c{change}");
+    let changes = (0..rounds(15, 100)).map(|change| {
+        sleep(APART);
+        let name = format!("r{round}c{change:03}");
         client.put(&format!("/services/{name}"), b"");
         let zookeeper = file_becomes(agent, site, "out/a", &(site.read("out/a") + &name + "\n"));
         site.file(&format!("tree/services/{name}"), "");
         let directory = file_becomes(agent, site, "out/c", &(site.read("out/c") + &name + "\n"));
         (zookeeper, directory)
     });
-    let (zookeeper, directory): (Vec<_>, Vec<_>) = took.unzip();
-    [median(zookeeper), median(directory)]
-}
-
-#[track_caller]
-fn is_soon(took: [Duration; 2]) {
-    println!("{took:?}");
-    // A directory registry waits for quiet by itself.
-    assert!(took[0] < Duration::from_millis(500) && took[1] < Duration::from_secs(1), "{took:?}");
+    let (zookeeper, directory): (Vec<_>, Vec<_>) = changes.unzip();
+    for mut took in [zookeeper, directory] {
+        took.sort_unstable();
+        println!("{took:?}");
+        assert!(took[took.len() * 4 / 5] < Duration::from_millis(500), "{took:?}");
+    }
 }
 
 #[test]
@@ -69,7 +71,7 @@ fn a_registry_that_refuses_from_the_start_holds_nobody_else_up() {
     println!("first file after {first:?}");
     assert!(first < Duration::from_secs(4), "no sooner than a try at the other may take: {first:?}");
     agent.says(AWAY).says("registry=b");
-    is_soon(follows(&agent, &site, shared, &chroot, 0));
+    follows(&agent, &site, shared, &chroot, 0);
     assert_eq!((site.read("out/b"), site.read("out/all")), (String::new(), String::new()), "b was never known");
 }
 
@@ -88,7 +90,7 @@ fn a_registry_that_freezes_and_comes_back_holds_nobody_else_up() {
     let first = file_becomes(&agent, &site, "out/a", "base\n");
     file_becomes(&agent, &site, "out/c", "base\n");
     assert!(first < Duration::from_secs(3), "no sooner than a try at the other may take: {first:?}");
-    is_soon(follows(&agent, &site, shared, &chroot, 0));
+    follows(&agent, &site, shared, &chroot, 0);
     agent.says(AWAY).says("registry=b");
     other.thaw(0);
     file_becomes(&agent, &site, "out/b", "far\n");
@@ -96,9 +98,9 @@ fn a_registry_that_freezes_and_comes_back_holds_nobody_else_up() {
     agent.until("the file of all", || site.read("out/all") == all(&site));
     // And once more, now that all three are known: the file of all goes on with b as it was.
     other.freeze(0);
-    is_soon(follows(&agent, &site, shared, &chroot, 1));
+    follows(&agent, &site, shared, &chroot, 1);
     agent.says_times(AWAY, 2);
-    is_soon(follows(&agent, &site, shared, &chroot, 2));
+    follows(&agent, &site, shared, &chroot, 2);
     assert_eq!(site.read("out/b"), "far\n");
     agent.until("the file of all", || site.read("out/all") == all(&site));
     other.thaw(0);

@@ -91,12 +91,12 @@ impl ZooKeeper {
 
     /// An ensemble of three, started.
     pub fn three() -> Self {
-        Self::three_with(&[])
+        Self::three_with("", &[])
     }
 
-    /// The same, with these options more for the servers' Java.
-    pub fn three_with(java: &[&str]) -> Self {
-        let mut zookeeper = Self::configured(3, "");
+    /// The same, with these lines more in the configuration, and these options more for the servers' Java.
+    pub fn three_with(lines: &str, java: &[&str]) -> Self {
+        let mut zookeeper = Self::configured(3, lines);
         zookeeper.java = java.iter().map(|option| (*option).to_owned()).collect();
         zookeeper.started()
     }
