@@ -58,7 +58,7 @@ fn a_connection_that_goes_deaf_is_noticed_within_the_session_timeout_and_another
         client.put(&member(last), b"");
         let took = file_becomes(&agent, &site, "out/list", &list(100..=last));
         println!("taken up {took:?} after the connection went deaf");
-        assert!(took < Duration::from_millis(5500), "within the session timeout, and a moment to connect: {took:?}");
+        assert!(took < Duration::from_millis(6500), "within the session timeout, and a try or two: {took:?}");
         becomes(&agent, &site, 100..=last);
         deaf.swallow(false);
     }
