@@ -223,6 +223,11 @@ impl<'a> Follower<'a> {
                 if !is_watched {
                     reader.watch(subject.top()).await?;
                 }
+                // The server may have been cut off since the connection's own `sync`: what is told through events is as
+                // late as they are, but this is told for the first time.
+                if !is_watched || held.known.is_unreadable() {
+                    reader.sync().await?;
+                }
                 reader.reread(&subject, &held, dirty).await
             };
             let read = reading.await;

@@ -11,6 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
+/// Kinds of requests (`ZooDefs.OpCode`).
+pub const MULTI_READ: i32 = 22;
+pub const ADD_WATCH: i32 = 106;
+
 /// No frame of a test is as long: what says so is no frame, but a four-letter word.
 const WORDS: usize = 64 << 20;
 
@@ -20,7 +24,6 @@ pub struct Proxy {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
     target: Mutex<String>,
     delay: Mutex<Duration>,
@@ -31,6 +34,10 @@ struct Shared {
     torn: AtomicUsize,
     open: Mutex<Vec<TcpStream>>,
     accepted: AtomicUsize,
+    /// What a request's kind is passed on as.
+    change: fn(i32) -> i32,
+    /// The kinds of all requests since they were last asked for.
+    asked: Mutex<Vec<i32>>,
     requests: AtomicUsize,
     stop: AtomicBool,
 }
@@ -38,9 +45,26 @@ struct Shared {
 impl Proxy {
     /// Passes everything to `target`, `host:port`.
     pub fn to(target: &str) -> Self {
+        Self::changing(target, |kind| kind)
+    }
+
+    /// Passes everything to `target`, and every request as one of the kind that `change` makes of its own.
+    pub fn changing(target: &str, change: fn(i32) -> i32) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared { target: Mutex::new(target.to_owned()), ..Shared::default() });
+        let shared = Arc::new(Shared {
+            target: Mutex::new(target.to_owned()),
+            delay: Mutex::default(),
+            hole: AtomicBool::default(),
+            tear: AtomicUsize::default(),
+            torn: AtomicUsize::default(),
+            open: Mutex::default(),
+            accepted: AtomicUsize::default(),
+            change,
+            asked: Mutex::default(),
+            requests: AtomicUsize::default(),
+            stop: AtomicBool::default(),
+        });
         spawn({
             let shared = Arc::clone(&shared);
             move || {
@@ -104,6 +128,11 @@ impl Proxy {
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
     }
+
+    /// The kinds of the same, since this was last called.
+    pub fn take_asked(&self) -> Vec<i32> {
+        std::mem::take(&mut *self.shared.asked.lock().unwrap())
+    }
 }
 
 impl Drop for Proxy {
@@ -166,8 +195,8 @@ fn collect(shared: &Shared, from: &mut TcpStream, direction: Direction, send: &S
         }
         frame.resize(4 + size, 0);
         from.read_exact(&mut frame[4..])?;
-        if direction == Direction::Up && !is_first && !frame[4..].starts_with(&(-2_i32).to_be_bytes()) {
-            shared.requests.fetch_add(1, Ordering::Relaxed);
+        if direction == Direction::Up && !is_first {
+            ask(shared, &mut frame);
         }
         let tear = shared.tear.load(Ordering::Relaxed);
         if direction == Direction::Down && tear > 0 && size > tear {
@@ -179,6 +208,17 @@ fn collect(shared: &Shared, from: &mut TcpStream, direction: Direction, send: &S
         is_first = false;
         put(shared, direction, send, frame)?;
     }
+}
+
+/// Takes note of a request: after its length and its number comes its kind.
+fn ask(shared: &Shared, frame: &mut [u8]) {
+    if frame[4..].starts_with(&(-2_i32).to_be_bytes()) {
+        return;
+    }
+    let kind = (shared.change)(i32::from_be_bytes(frame[8..12].try_into().unwrap()));
+    frame[8..12].copy_from_slice(&kind.to_be_bytes());
+    shared.asked.lock().unwrap().push(kind);
+    shared.requests.fetch_add(1, Ordering::Relaxed);
 }
 
 /// The rest of a connection that is not about frames.

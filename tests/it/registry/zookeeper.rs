@@ -177,8 +177,8 @@ fn one_change_among_a_thousand_members_is_one_request() {
     tree.folder("/big");
     let nodes: Vec<_> = (0..1000).map(|i| (format!("/big/m{i:03}"), b"x".to_vec())).collect();
     tree.client.put_all(&nodes);
-    let proxy = Proxy::before(&ZooKeeper::shared().servers()[0]);
-    let config = config(zookeeper_url(vec![proxy.address.clone()], &tree.path));
+    let proxy = Proxy::to(&ZooKeeper::shared().servers()[0]);
+    let config = config(zookeeper_url(vec![proxy.address()], &tree.path));
     let mirror = Mirror::follow(&config, &["/big"]);
     eventually(LONG, "all are read", || mirror.line("/big").matches("=x").count() == 1000);
     for round in 0..5 {
@@ -302,7 +302,7 @@ fn an_old_server_gets_oneshot_watches() {
     let tree = Chroot::new(Watches::Auto);
     tree.put("/svc/a", "1");
     let old = aged(&ZooKeeper::shared().servers()[0]);
-    let auto = config(zookeeper_url(vec![old.address], &tree.path));
+    let auto = config(zookeeper_url(vec![old.address()], &tree.path));
     let mirror = Mirror::follow(&auto, &["/svc", "/svc/*", "node /svc/a"]);
     mirror.becomes("/svc", "a=1");
     tree.put("/svc/b", "2");
