@@ -19,9 +19,11 @@ use crate::say;
 use crate::setup::{self, Setup, Source};
 use crate::watch::{self, Registry};
 
+mod agent;
 pub mod get;
 pub mod ls;
 mod spelling;
+mod status;
 
 /// Where the configuration is when nothing else is said.
 pub const DEFAULT_CONFIG: &str = "/etc/rosterd/rosterd.toml";
@@ -39,6 +41,7 @@ struct Cli {
     command: Command,
 }
 
+/// What every command takes.
 #[derive(Debug, Args)]
 struct Global {
     #[arg(short, long, global = true, value_name = "FILE")]
@@ -60,6 +63,16 @@ enum Command {
     Diff(DiffArgs),
     /// Check the configuration and the templates, offline
     Check,
+    /// Ask the running agent what is fresh, held, owed or failing
+    Status(status::StatusArgs),
+    /// Ask the running agent why a template, roster or key is as it is
+    Explain(agent::ExplainArgs),
+    /// Let through what a roster keeps back, as status or explain showed it
+    Accept(agent::AcceptArgs),
+    /// Replace no file for a while
+    Pause(agent::PauseArgs),
+    /// Replace files again
+    Resume(agent::At),
     /// Print the members of a path
     Get(get::GetArgs),
     /// Print the nodes under a path, and how they would be read
@@ -168,13 +181,17 @@ async fn execute(cli: Cli) -> Result<Exit, Fatal> {
         Command::Render(args) => {
             let setup = load(&global.source(args.template.clone()))?;
             log::init(setup.config.agent.log_format, None);
-            once::render(setup, &args.pass()).await
+            // What the command line says beside the file, the agent does not know.
+            let alone = !args.template.is_empty() || global.registry().is_some();
+            once::render(setup, &Pass { alone, ..args.pass() }).await
         }
         Command::Diff(DiffArgs { names, timeout }) => {
             let setup = load(&global.source(vec![]))?;
             log::init(setup.config.agent.log_format, None);
             let manner = Manner { write: Write::DryRun, diff: true, reload: false };
-            let pass = Pass { only: names, timeout, manner, detailed_exitcode: true, held_ok: false, max_stale: None };
+            let alone = global.registry().is_some();
+            let pass =
+                Pass { only: names, timeout, manner, detailed_exitcode: true, held_ok: false, max_stale: None, alone };
             once::render(setup, &pass).await
         }
         Command::Check => {
@@ -189,6 +206,11 @@ async fn execute(cli: Cli) -> Result<Exit, Fatal> {
             );
             Ok(Exit::Done)
         }
+        Command::Status(args) => status::status(&global, args).await,
+        Command::Explain(args) => agent::explain(&global, args).await,
+        Command::Accept(args) => agent::accept(&global, args).await,
+        Command::Pause(args) => agent::pause(&global, args).await,
+        Command::Resume(at) => agent::resume(&global, &at).await,
         Command::Get(args) => {
             log::init(LogFormat::Text, None);
             Ok(get::get(&args, global.open()?, &mut io::stdout().lock()).await)
@@ -217,6 +239,7 @@ impl RenderArgs {
             manner: Manner { write, diff: self.doing.diff, reload: !self.doing.no_reload },
             detailed_exitcode: self.telling.detailed_exitcode,
             held_ok: self.telling.held_ok,
+            alone: false,
             max_stale: self.max_stale,
         }
     }

@@ -81,6 +81,14 @@ pub enum LogFormat {
 pub struct StatusConfig {
     /// The control socket.
     pub socket: PathBuf,
+    /// The group that may read there; the socket's own group is the process's when `None`.
+    pub group: Option<u32>,
+}
+
+impl Default for StatusConfig {
+    fn default() -> Self {
+        Self { socket: resolve::default_socket(resolve::AGENT_NAME), group: None }
+    }
 }
 
 /// One `[[roster]]`.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows of a file, a process, a task or a clock, and nothing here imports `watch` or `act`.
 
+pub mod accept;
 mod backoff;
 pub mod debt;
 pub mod engine;
@@ -28,6 +29,7 @@ mod stamp;
 pub mod template;
 mod turn;
 
+pub use accept::{Acceptance, Shown, Withheld};
 pub use engine::{Effect, Engine, Input, Pace};
 pub use member::{Fields, Member, Quarantine};
 pub use moment::Moment;

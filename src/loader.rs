@@ -66,6 +66,11 @@ impl Loader {
         loaded
     }
 
+    /// Whether a load is under way.
+    pub fn is_loading(&self) -> bool {
+        self.loading.is_some()
+    }
+
     /// What was asked for while the last load was under way, to be asked for with what is in force now.
     pub fn asked_meanwhile(&mut self) -> Option<Load> {
         self.next.take()

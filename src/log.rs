@@ -203,7 +203,12 @@ fn json(time: &str, level: Level, target: &str, said: &Said) -> String {
         let _ = write!(line, ",{}:{value}", Value::from(*name));
     }
     line.push('}');
-    // serde_json escapes what is below a space; the rest of what is_breaking knows can only stand in a string here.
+    json_safe(&line) + "\n"
+}
+
+/// A line of JSON without anything that could steer a terminal. `serde_json` escapes what is below a space; the rest of
+/// what is breaking can only stand in a string.
+pub fn json_safe(line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 1);
     for c in line.chars() {
         if is_breaking(c) {
@@ -212,7 +217,6 @@ fn json(time: &str, level: Level, target: &str, said: &Said) -> String {
             out.push(c);
         }
     }
-    out.push('\n');
     out
 }
 

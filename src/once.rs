@@ -5,17 +5,20 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use crate::decide::key::Key;
-use crate::decide::roster::Roster;
 use crate::decide::template::Template;
 use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace};
 use crate::error::{Exit, Fatal};
 use crate::memory::{Access, Memory};
-use crate::perform::{Manner, Performer, Write};
+use crate::perform::{Manner, Performer};
 use crate::registries::Registries;
 use crate::run::{self, Signals};
 use crate::say;
 use crate::setup::Setup;
+use crate::verdict::{Lack, is_held, lacks};
+
+mod beside;
+
+use beside::Maker;
 
 /// What `render` and `diff` are asked for.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub struct Pass {
     pub detailed_exitcode: bool,
     /// Whether too few members are no failure.
     pub held_ok: bool,
+    /// Whether a running agent cannot make it, because the command line says something else than the file.
+    pub alone: bool,
     /// How old a last good roster may be that stands in for a registry that is not reached; `None`: none does.
     pub max_stale: Option<Duration>,
 }
@@ -47,14 +52,16 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
         return Err(Fatal::new(Exit::Usage, message));
     }
     say::odd(&setup.warnings);
-    // A dry run writes nothing, so it may look over a running agent's shoulder.
-    let locks = setup.stateful && pass.manner.write == Write::Really;
-    let lock = if locks { Some(run::lock(&setup).await?) } else { None };
+    let lock = match beside::maker(&setup, pass).await? {
+        Maker::Agent(exit) => return Ok(exit),
+        Maker::Itself(lock) => lock,
+    };
     let (performer, answers) = Performer::new(run::start_writer()?, Arc::clone(&setup.library), pass.manner);
     let mut registries = Registries::new();
     let plan = setup.plan(&pass.only);
     registries.follow(&setup.config.registries, &plan);
     let memory = setup.stateful.then(|| Memory::of(&setup.config.agent.state_dir));
+    let locks = lock.is_some();
     let access = if locks { Access::Own } else { Access::Look };
     let recalled = memory.as_ref().map(|memory| memory.recall(access)).unwrap_or_default();
     let mut round = Round {
@@ -88,15 +95,6 @@ struct Round {
     began: Instant,
     exit: Exit,
     differs: bool,
-}
-
-/// Why a template is not done.
-#[derive(PartialEq, Eq)]
-enum Lack {
-    /// The registry has not answered yet.
-    Unseen,
-    /// It has, and the roster holds without a last good view.
-    Held,
 }
 
 impl Round {
@@ -171,18 +169,8 @@ impl Round {
     /// Whether a template is under way, or waits for a registry that has not answered yet. One that waits for members
     /// that its registry does not have is done: the registry's answer is an answer.
     fn is_waiting(&self) -> bool {
-        let waiting = |template: &Template| template.is_wanted() && self.lacks(template, &Lack::Unseen);
+        let waiting = |template: &Template| template.is_wanted() && lacks(&self.engine, template, Lack::Unseen);
         self.engine.is_publishing() || self.engine.templates().values().any(waiting)
-    }
-
-    fn lacks(&self, template: &Template, lack: &Lack) -> bool {
-        let missing = template.missing(self.engine.rosters(), self.engine.keys());
-        missing.iter().any(|name| {
-            let roster = self.engine.rosters().get(name).map(Roster::is_seen);
-            let key = self.engine.keys().get(name).map(Key::is_seen);
-            let seen = roster.or(key).unwrap_or_default();
-            (if seen { Lack::Held } else { Lack::Unseen }) == *lack
-        })
     }
 
     async fn end(mut self, pass: &Pass, ended: bool) -> Exit {
@@ -213,12 +201,12 @@ impl Round {
                 error!(template = template_name, ?timeout, "not done in time");
                 self.exit = self.exit.worse(Exit::Failed);
             }
-            if template.is_wanted() && self.lacks(template, &Lack::Unseen) {
+            if template.is_wanted() && lacks(&self.engine, template, Lack::Unseen) {
                 error!(template = template_name, ?timeout, "no answer from the registry in time");
                 self.say_too_old(template, pass);
                 self.exit = self.exit.worse(Exit::Unreached);
             }
-            if self.is_held(template) && !pass.held_ok {
+            if is_held(&self.engine, template) && !pass.held_ok {
                 self.exit = self.exit.worse(Exit::Held);
             }
         }
@@ -246,14 +234,5 @@ impl Round {
             };
             warn!(%why, template = &*template.plan().config.name, "nothing stands in");
         }
-    }
-
-    /// Whether it could not be rendered, or was rendered with something else than the registry shows.
-    fn is_held(&self, template: &Template) -> bool {
-        let rosters = self.engine.rosters().iter();
-        let keys = self.engine.keys().iter();
-        self.lacks(template, &Lack::Held)
-            || rosters.into_iter().any(|(name, roster)| template.needs(name, true) && roster.is_held())
-            || keys.into_iter().any(|(name, key)| template.needs(name, false) && key.hold().is_some())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -40,6 +40,15 @@ pub struct Manner {
 impl Manner {
     /// The daemon's.
     pub const DAEMON: Self = Self { write: Write::Really, diff: false, reload: true };
+}
+
+/// Where a unified diff goes.
+#[derive(Debug, Clone)]
+pub enum Page {
+    /// To standard output.
+    Stdout,
+    /// Kept for whoever asked.
+    Kept(Arc<Mutex<String>>),
 }
 
 /// The performer of effects. Each one runs in a task of its own; none holds up another.
@@ -88,20 +97,53 @@ impl Performer {
         }
     }
 
+    /// Does something on the file thread, after what was asked for before.
+    pub fn in_order(&self, job: impl FnOnce() + Send + 'static) {
+        self.writer.in_order(job);
+    }
+
     /// Brings a destination in step.
     pub fn publish(&self, publication: Publication) {
-        let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
-        let (manner, done) = (self.manner, self.done.clone());
+        self.publish_as(publication, self.manner, Page::Stdout);
+    }
+
+    /// Brings a destination in step in another manner than usual.
+    pub fn publish_as(&self, publication: Publication, manner: Manner, page: Page) {
+        let Publication { id, template, snapshot } = publication;
+        let (bringing, done) = (self.bring(Arc::clone(&template), snapshot, manner, page), self.done.clone());
         self.tasks.spawn(async move {
-            let Publication { id, template, snapshot } = publication;
-            let outcome = match render(library, &template, snapshot).await {
-                Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
-                Ok(bytes) => replace(&writer, &template, bytes, manner, &stop).await,
-            };
+            let outcome = bringing.await;
             say::published(&template, &outcome);
             // The loop may have ended: then nobody waits for the answer.
             let _ = done.send(Input::Published(id, outcome));
         });
+    }
+
+    /// Renders and compares, and writes nothing.
+    pub fn look(
+        &self,
+        template: Arc<TemplateConfig>,
+        snapshot: Snapshot,
+        diff: bool,
+        page: Page,
+    ) -> impl Future<Output = Outcome> + use<> {
+        self.bring(template, snapshot, Manner { write: Write::DryRun, diff, reload: false }, page)
+    }
+
+    fn bring(
+        &self,
+        template: Arc<TemplateConfig>,
+        snapshot: Snapshot,
+        manner: Manner,
+        page: Page,
+    ) -> impl Future<Output = Outcome> + use<> {
+        let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
+        async move {
+            match render(library, &template, snapshot).await {
+                Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
+                Ok(bytes) => replace(&writer, &template, bytes, manner, &page, &stop).await,
+            }
+        }
     }
 
     /// Runs a reload.
@@ -134,8 +176,13 @@ async fn render(library: Arc<Library>, template: &Arc<TemplateConfig>, snapshot:
     rendered.await.unwrap_or_else(|why| Err(format!("rendering {} broke off: {why}", template.name)))
 }
 
-/// Prints on a thread of its own: whoever reads may take his time. A reader who has seen enough is no failure.
-async fn print(text: String) -> std::io::Result<()> {
+/// Shows a diff. Standard output is written to on a thread of its own: whoever reads may take his time. A reader who has
+/// seen enough is no failure.
+async fn print(text: String, page: &Page) -> std::io::Result<()> {
+    if let Page::Kept(kept) = page {
+        kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+        return Ok(());
+    }
     let printed = tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(text.as_bytes()));
     match printed.await.unwrap_or_else(|why| Err(std::io::Error::other(why))) {
         Err(why) if why.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -148,6 +195,7 @@ async fn replace(
     template: &TemplateConfig,
     bytes: Vec<u8>,
     manner: Manner,
+    page: &Page,
     stop: &CancellationToken,
 ) -> Outcome {
     let write_failed = |message: String| Outcome::Failed(Failure { stage: Stage::Write, message });
@@ -158,7 +206,7 @@ async fn replace(
         };
         if manner.diff && compared.differs {
             let diff = act::unified_diff(compared.old.as_deref(), &bytes, &template.dest);
-            if let Err(why) = print(diff).await {
+            if let Err(why) = print(diff, page).await {
                 return write_failed(format!("print the difference of {}: {why}", template.dest.display()));
             }
             if let Some(why) = &compared.attributes {

@@ -14,6 +14,7 @@ use tera::Tera;
 
 use crate::config::{Config, Problem, Problems, TemplateConfig};
 use crate::decide::{Needs, Snapshot};
+use crate::digest::digest;
 use crate::host::Host;
 use crate::nearest::nearest;
 use crate::node::Subject;
@@ -209,7 +210,7 @@ fn entry(template: &TemplateConfig, sources: &mut Sources, known: &Known<'_>) ->
     if let Err(error) = tera.add_raw_templates(texts) {
         return Err(error::at_load(&error, &vetted.files, &source));
     }
-    let digest = digest(vetted.files.values());
+    let digest = digest(vetted.files.values().flat_map(|file| [&*file.name, &*file.text]));
     Ok(Entry {
         tera,
         name: source.name.clone(),
@@ -256,17 +257,6 @@ fn source_of(template: &TemplateConfig, sources: &mut Sources) -> Result<Arc<Sou
 /// The path without `.`.
 fn tidy(path: &Path) -> PathBuf {
     path.components().filter(|part| *part != std::path::Component::CurDir).collect()
-}
-
-/// FNV-1a, 64 bits: the same on every machine and with every version. Lengths keep names and texts apart.
-fn digest<'a>(files: impl Iterator<Item = &'a Arc<Source>>) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for text in files.flat_map(|file| [&*file.name, &*file.text]) {
-        for byte in (text.len() as u64).to_le_bytes().iter().chain(text.as_bytes()) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    hash
 }
 
 #[cfg(test)]

@@ -17,8 +17,17 @@ use crate::memory::{Access, Memory};
 use crate::perform::{Manner, Performer};
 use crate::registries::Registries;
 use crate::say;
+use crate::serve::{Asked, Server};
 use crate::setup::{Setup, Source};
 use crate::sources::Sources;
+
+mod answers;
+mod passes;
+
+pub use answers::paused;
+
+use answers::Desk;
+use passes::{Look, Passes};
 
 /// How long a second agent waits for the first one's state directory.
 pub const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -39,6 +48,10 @@ enum Event {
     Tend,
     Asked(Load),
     Loaded(Loaded),
+    /// Somebody asks on the control socket.
+    Question(Asked),
+    /// A dry run that was asked for ended.
+    Looked(Look),
     Stop(&'static str),
 }
 
@@ -59,7 +72,12 @@ pub async fn run(source: Source, setup: Setup) -> Result<Exit, Fatal> {
             Event::Engine(input) => agent.step(input),
             Event::Tend => drop(agent.tend()),
             Event::Asked(load) => agent.loader.ask(load, &agent.setup),
-            Event::Loaded(loaded) => agent.take_on(loaded),
+            Event::Loaded(loaded) => agent.take_on(loaded).await,
+            Event::Question(asked) => agent.answer(asked),
+            Event::Looked(ended) => {
+                agent.passes.take(ended);
+                agent.passes.conclude(&agent.engine);
+            }
             Event::Stop(signal) => {
                 info!(signal, "stopping");
                 break;
@@ -136,6 +154,10 @@ struct Agent {
     answers: mpsc::UnboundedReceiver<Input>,
     registries: Registries,
     sources: Sources,
+    server: Server,
+    questions: mpsc::Receiver<Asked>,
+    desk: Desk,
+    passes: Passes,
     began: Instant,
 }
 
@@ -143,7 +165,12 @@ impl Agent {
     fn start(source: Source, setup: Setup) -> Result<Self, Fatal> {
         let memory = Memory::of(&setup.config.agent.state_dir);
         let (performer, answers) = Performer::new(start_writer()?, Arc::clone(&setup.library), Manner::DAEMON);
+        let (ask, questions) = mpsc::channel(1);
         let mut agent = Self {
+            server: Server::open(setup.config.status.clone(), ask),
+            questions,
+            desk: Desk::new(&setup.config.agent.state_dir),
+            passes: Passes::new(),
             engine: Engine::new(Pace::Continuous, &setup.host.name, memory.recall(Access::Own)),
             memory,
             tend: tokio::time::interval_at((Instant::now() + TEND).into(), TEND),
@@ -159,6 +186,7 @@ impl Agent {
         say::odd(&agent.setup.warnings);
         say::watching(&agent.setup.config, &plan);
         agent.registries.follow(&agent.setup.config.registries, &plan);
+        agent.recall_pause();
         agent.step(Input::Configured(plan));
         Ok(agent)
     }
@@ -169,6 +197,7 @@ impl Agent {
 
     async fn next(&mut self, signals: &mut Signals) -> Event {
         let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
+        let wake = wake.into_iter().chain(self.passes.wake()).min();
         let sleep = async move {
             match wake {
                 Some(wake) => tokio::time::sleep_until(wake.into()).await,
@@ -187,14 +216,30 @@ impl Agent {
             () = sleep => Event::Engine(Input::Tick),
             _ = self.tend.tick() => Event::Tend,
             loaded = self.loader.loaded() => Event::Loaded(loaded),
+            Some(asked) = self.questions.recv() => Event::Question(asked),
+            look = self.passes.looked() => Event::Looked(look),
             () = self.sources.edited() => Event::Asked(Load::Templates),
         }
     }
 
+    /// Steps the engine, and brings passes on with what came of it.
     fn step(&mut self, input: Input) {
+        self.step_engine(input);
+        for input in self.passes.advance(&self.engine, (Instant::now(), self.now()), &self.performer) {
+            self.step_engine(input);
+        }
+        self.passes.conclude(&self.engine);
+        self.keep_pause();
+    }
+
+    fn step_engine(&mut self, input: Input) {
+        self.passes.hear(&input);
         for effect in self.engine.step(self.now(), input) {
             match effect {
-                Effect::Publish(publication) => self.performer.publish(publication),
+                Effect::Publish(publication) => match self.passes.see(&publication) {
+                    Some((manner, page)) => self.performer.publish_as(publication, manner, page),
+                    None => self.performer.publish(publication),
+                },
                 Effect::Reload(job) => self.performer.reload(job),
                 Effect::Remember(memo) => self.performer.remember(&self.memory, memo),
                 Effect::Say(notice) => say::notice(&notice),
@@ -207,9 +252,9 @@ impl Agent {
     }
 
     /// What was read again is taken on as a whole, or not at all.
-    fn take_on(&mut self, loaded: Loaded) {
+    async fn take_on(&mut self, loaded: Loaded) {
         match loaded {
-            Loaded::Everything(Ok(setup)) => self.take_on_config(*setup),
+            Loaded::Everything(Ok(setup)) => self.take_on_config(*setup).await,
             Loaded::Everything(Err(problems)) => {
                 error!(why = %problems, "the new configuration is wrong, the old one stays in force");
             }
@@ -226,9 +271,10 @@ impl Agent {
         if let Some(load) = self.loader.asked_meanwhile() {
             self.loader.ask(load, &self.setup);
         }
+        self.begin_passes();
     }
 
-    fn take_on_config(&mut self, setup: Setup) {
+    async fn take_on_config(&mut self, setup: Setup) {
         say::odd(&setup.warnings);
         say::changed(&delta::delta(&self.setup.config, &setup.config));
         let (old, new) = (&self.setup.config.agent, &setup.config.agent);
@@ -236,6 +282,7 @@ impl Agent {
             warn!("what changed in [agent] beside template_dir needs a restart");
         }
         self.sources = Sources::watch(&setup.config);
+        self.server.follow(&setup.config.status).await;
         self.adopt(setup);
     }
 
@@ -249,6 +296,12 @@ impl Agent {
 
     /// Ends everything in time: owed reloads run, commands are ended, files are whole, sessions are closed.
     async fn end(mut self) {
+        // Nobody is told any more what is not so any more.
+        self.questions.close();
+        while self.questions.try_recv().is_ok() {}
+        self.desk.close();
+        self.passes = Passes::new();
+        self.server.end().await;
         self.step(Input::Stopping);
         let grace = tokio::time::sleep(GRACE);
         tokio::pin!(grace);

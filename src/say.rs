@@ -76,6 +76,7 @@ pub fn notice(notice: &Notice) {
             warn!(why = %format_args!("what was last good of {path} stands in, {age}"), roster = &**roster, "stale");
         }
         Notice::Back { registry } => info!(registry = &**registry, "registry reached again"),
+        Notice::PauseOver => info!("the pause is over, files are replaced again"),
         Notice::Waiting { template, needs } => {
             let why = format!("no good view yet of {}", needs.join(", "));
             info!(%why, template = &**template, "waiting");

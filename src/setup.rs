@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, Overrides, Problems, Refused};
 use crate::decide::{Followed, Needs, Plan, TemplatePlan};
+use crate::digest::digest;
 use crate::host::{Host, ThisHost};
 use crate::render::{Globals, Library};
 
@@ -33,6 +34,8 @@ pub struct Setup {
     pub warnings: Vec<String>,
     /// Whether there is a configuration file, and so a state directory that is this agent's own.
     pub stateful: bool,
+    /// A number that changes with what is written in the configuration's files.
+    written: u64,
 }
 
 impl Setup {
@@ -45,16 +48,16 @@ impl Setup {
         let host = known.map_or_else(ThisHost::find, ThisHost::again);
         let overrides =
             Overrides { registry: source.registry.clone(), env: environment(), host_name: host.name.clone() };
-        let (mut config, warnings) = match &source.file {
+        let (mut config, warnings, written) = match &source.file {
             Some(file) => match config::read(file, &overrides) {
-                Ok(loaded) => (loaded.config, loaded.warnings),
+                Ok(loaded) => (loaded.config, loaded.warnings, loaded.digest),
                 Err(refused) => return Err(with_templates(refused, host.short())),
             },
-            None => (Config::without_file(&overrides)?, Vec::new()),
+            None => (Config::without_file(&overrides)?, Vec::new(), 0),
         };
         config.add_flag_templates(&source.templates)?;
         let library = load_library(&config, &host)?;
-        Ok(Self { config, library: Arc::new(library), host, warnings, stateful: source.file.is_some() })
+        Ok(Self { config, library: Arc::new(library), host, warnings, stateful: source.file.is_some(), written })
     }
 
     /// Reads the templates again, with the configuration as it is; `None` when none of them has changed.
@@ -104,6 +107,14 @@ impl Setup {
                 .collect(),
             templates,
         }
+    }
+
+    /// A number that changes with what is written in the configuration and in the templates, and with nothing else: two
+    /// processes with the same number were told the same.
+    pub fn fingerprint(&self) -> u64 {
+        let templates = self.config.templates.iter().map(|template| self.library.digest(&template.src));
+        let all: Vec<String> = [self.written].into_iter().chain(templates).map(|number| number.to_string()).collect();
+        digest(all.iter().map(String::as_str))
     }
 
     /// The names in `only` that no template has.

@@ -120,6 +120,7 @@ fn agent(config: &Config) -> Vec<Setting<'static>> {
         ("template_dir", it.template_dir.display().to_string()),
         ("log_format", word(it.log_format)),
         ("socket", config.status.socket.display().to_string()),
+        ("group", maybe(config.status.group)),
     ]
 }
 

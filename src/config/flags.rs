@@ -27,7 +27,7 @@ impl Config {
                 template_dir: here(),
                 log_format: LogFormat::Text,
             },
-            status: StatusConfig { socket: PathBuf::from(format!("/run/{AGENT_NAME}/{AGENT_NAME}.sock")) },
+            status: StatusConfig::default(),
             vars: serde_json::Map::new(),
             rosters: Vec::new(),
             keys: Vec::new(),

@@ -16,6 +16,7 @@ use super::table::Table;
 use super::template::{Written, group};
 use super::value::Value;
 use super::{Agent, Config, LogFormat, StatusConfig, scalar};
+use crate::digest::digest;
 
 /// `[agent] name`, unless written.
 pub(super) const AGENT_NAME: &str = "rosterd";
@@ -43,6 +44,8 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// Every file of the configuration, the main one first, as the user named it and as the patterns found them.
     pub files: Vec<PathBuf>,
+    /// A number that changes with what is written in any of them.
+    pub digest: u64,
 }
 
 /// A configuration that is wrong, and what could be made out of it all the same.
@@ -71,11 +74,13 @@ pub fn load(file: &Path, overrides: &Overrides) -> Result<Loaded, Problems> {
 pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
     let report = Report::default();
     let mut files = vec![file.to_owned()];
+    let mut written = 0;
     let config = Source::read(file, true, &report).and_then(|main| {
         let tree = main.parse(&report);
         let top = Table::new(&main, &report, &[&TOP], tree.get_ref(), 0..0);
         let others = included(&main, &top, &report);
         files.extend(others.iter().map(|source| source.file.clone()));
+        written = digest([&main].into_iter().chain(&others).map(|source| &*source.text));
         let trees: Vec<_> = others.iter().map(|source| source.parse(&report)).collect();
         let mut tops = vec![top];
         for (source, tree) in others.iter().zip(&trees) {
@@ -94,7 +99,7 @@ pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
             Wrong::new("the configuration could not be made out", "this is an error of rosterd: please tell it");
         return Err(Refused { problems: Problems(vec![Problem::whole(file, wrong)]), rest: None, complete: false });
     };
-    Ok(Loaded { config, warnings, files })
+    Ok(Loaded { config, warnings, files, digest: written })
 }
 
 /// Makes one configuration of all files, without what is wrong and reported; `None` where nothing can be made of them.
@@ -230,9 +235,11 @@ fn status(tops: &[Table<'_>], agent: &Agent) -> StatusConfig {
         }
         Some(socket)
     });
-    if let Some(value) = get("group") {
-        value.read(group, "\"adm\"");
-    }
-    let name = &agent.name;
-    StatusConfig { socket: socket.unwrap_or_else(|| PathBuf::from(format!("/run/{name}/{name}.sock"))) }
+    let group = get("group").and_then(|value| value.read(group, "\"adm\""));
+    StatusConfig { socket: socket.unwrap_or_else(|| default_socket(&agent.name)), group }
+}
+
+/// `[status] socket`, unless written.
+pub(super) fn default_socket(name: &str) -> PathBuf {
+    PathBuf::from(format!("/run/{name}/{name}.sock"))
 }

@@ -148,7 +148,8 @@ impl Debt {
         (!self.is_given_up()).then(|| self.not_before.since(now))
     }
 
-    fn is_given_up(&self) -> bool {
+    /// Whether the tries that `reload_retries` allows are over.
+    pub fn is_given_up(&self) -> bool {
         self.terms.retries.is_some_and(|retries| self.failures > 0 && self.failures >= retries)
     }
 
@@ -160,6 +161,16 @@ impl Debt {
     /// Whether anything is owed.
     pub fn is_owed(&self) -> bool {
         !self.owed.is_empty() || self.running.is_some()
+    }
+
+    /// Whether it runs now.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Whether it waits for other files that changed together with those that it is owed for.
+    pub fn is_waiting(&self) -> bool {
+        !self.awaited.is_empty()
     }
 
     /// Whether it runs, or will without anything going wrong first.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accept::Shown;
 use super::debt::{Debt, Terms};
 use super::flight::{FlightId, Flights};
 use super::key::Key;
@@ -20,6 +21,7 @@ use crate::node::Subject;
 use crate::sighting::{News, Sighting};
 
 mod adopt;
+mod asked;
 mod past;
 
 /// Something that happened.
@@ -33,6 +35,19 @@ pub enum Input {
     Published(FlightId, Outcome),
     /// A reload ended.
     Reloaded(Reload, Ran),
+    /// A person lets through what a roster keeps back, and this is what was shown to him: anything else stays held.
+    Accept(Arc<str>, Shown),
+    /// A person wants nothing to be replaced until then.
+    Paused(Moment),
+    /// Or from here on again.
+    Resumed,
+    /// A person wants these templates rendered, whether or not anything has changed.
+    Render {
+        /// By name.
+        templates: BTreeSet<Arc<str>>,
+        /// Whether a replacement is followed by its reload.
+        reload: bool,
+    },
     /// What no registry has answered for yet is waited for no longer: what was remembered of it stands in, if it is at
     /// most so old.
     StandIn(Duration),
@@ -69,6 +84,10 @@ pub enum Pace {
 pub struct Engine {
     pace: Pace,
     stopping: bool,
+    /// Until when nothing is replaced.
+    paused: Option<Moment>,
+    /// Templates whose next replacement owes no reload.
+    quiet: BTreeSet<Arc<str>>,
     host: Arc<str>,
     sights: Sights,
     origins: BTreeMap<Arc<str>, Arc<str>>,
@@ -93,6 +112,8 @@ impl Engine {
         Self {
             pace,
             stopping: false,
+            paused: None,
+            quiet: BTreeSet::new(),
             host: Arc::from(host),
             sights: Sights::default(),
             origins: BTreeMap::new(),
@@ -116,6 +137,10 @@ impl Engine {
             Input::Saw(sighting) => self.see(now, sighting, &mut notices),
             Input::Published(id, outcome) => self.published(now, id, outcome, &mut notices),
             Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut notices),
+            Input::Accept(roster, shown) => self.accept_shown(now, &roster, &shown),
+            Input::Paused(until) => self.paused = Some(until),
+            Input::Resumed => self.paused = None,
+            Input::Render { templates, reload } => self.render(&templates, reload),
             Input::StandIn(max) => self.stand_in(now, Some(max), &mut notices),
             Input::Tick => {}
             Input::Stopping => {
@@ -123,6 +148,7 @@ impl Engine {
                 self.debts.values_mut().for_each(Debt::hurry);
             }
         }
+        self.end_pause(now, &mut notices);
         self.judge(now, &mut notices);
         let mut work: Vec<Effect> = self.memos.drain(..).map(Effect::Remember).collect();
         work.extend(self.publish(now, &mut notices));
@@ -134,9 +160,10 @@ impl Engine {
     pub fn next_wake(&self) -> Option<Moment> {
         let rosters = self.rosters.values().filter_map(Roster::due);
         // One whose destination is busy is looked at again when that publication ends.
-        let free = |template: &&Template| !self.flights.is_busy(&template.plan().config.dest);
+        let free = |template: &&Template| self.paused.is_none() && !self.flights.is_busy(&template.plan().config.dest);
         let templates = self.templates.values().filter(free).filter_map(Template::due);
-        rosters.chain(templates).chain(self.debts.values().filter(|_| self.may_reload()).filter_map(Debt::due)).min()
+        let debts = self.debts.values().filter(|_| self.may_reload()).filter_map(Debt::due);
+        rosters.chain(templates).chain(debts).chain(self.paused).min()
     }
 
     fn see(&mut self, now: Moment, sighting: Sighting, notices: &mut Vec<Notice>) {
@@ -199,18 +226,18 @@ impl Engine {
     }
 
     fn publish(&mut self, now: Moment, notices: &mut Vec<Notice>) -> Vec<Effect> {
-        if self.stopping {
+        if self.stopping || self.paused.is_some() {
             return Vec::new();
         }
         self.flights.next_batch();
-        let (rosters, keys, flights) = (&self.rosters, &self.keys, &mut self.flights);
+        let (rosters, keys, flights, quiet) = (&self.rosters, &self.keys, &mut self.flights, &mut self.quiet);
         let begun = self.templates.values_mut().filter_map(|template| {
             let config = Arc::clone(&template.plan().config);
             if flights.is_busy(&config.dest) {
                 return None;
             }
             let snapshot = template.ready(now, rosters, keys, notices)?;
-            let id = flights.begin(&config);
+            let id = flights.begin(&config, quiet.remove(&config.name));
             template.begin(id);
             Some(Effect::Publish(Publication { id, template: config, snapshot }))
         });
@@ -222,7 +249,7 @@ impl Engine {
             return;
         };
         self.debts.values_mut().for_each(|debt| debt.arrived(id));
-        let replaced = outcome == Outcome::Replaced;
+        let replaced = outcome == Outcome::Replaced && !flight.quiet;
         // What was replaced under a configuration that has changed since is reloaded as the present one says; what has
         // no present one, as it was said then.
         let mut config = Arc::clone(&flight.config);

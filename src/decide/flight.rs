@@ -16,6 +16,8 @@ pub struct Flight {
     pub config: Arc<TemplateConfig>,
     /// The step in which it began: what changed together began together.
     batch: u64,
+    /// A replacement owes no reload.
+    pub quiet: bool,
 }
 
 /// Every publication under way.
@@ -33,9 +35,9 @@ impl Flights {
     }
 
     /// A publication begins.
-    pub fn begin(&mut self, config: &Arc<TemplateConfig>) -> FlightId {
+    pub fn begin(&mut self, config: &Arc<TemplateConfig>, quiet: bool) -> FlightId {
         self.last += 1;
-        self.open.insert(self.last, Flight { config: Arc::clone(config), batch: self.batch });
+        self.open.insert(self.last, Flight { config: Arc::clone(config), batch: self.batch, quiet });
         self.last
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::accept::Withheld;
 use super::guard::Baseline;
 use super::hold::{Hold, Reason};
 use super::member::Quarantine;
@@ -261,6 +262,22 @@ impl Muster {
         };
         self.loss = Some(Loss { to: self.loss.map_or(have, |loss| loss.to.min(have)), until });
         (now < until).then_some(Reason::Shrunk { from, to: have, percent, until })
+    }
+
+    /// When the changes that were seen last are judged.
+    pub fn settles(&self, config: &RosterConfig) -> Option<Moment> {
+        self.settle.due(config.wait)
+    }
+
+    /// What the hold in force keeps back, if it is one that a person can end, and enough are left.
+    pub fn withheld(&self, config: &RosterConfig) -> Option<Withheld> {
+        let members = match &self.live {
+            Live::Present { members, .. } => members.clone(),
+            Live::Absent => BTreeMap::new(),
+            Live::Unseen | Live::Unreadable(_) => return None,
+        };
+        let ends = self.hold.as_ref().is_some_and(|hold| hold.reason.is_acceptable());
+        (ends && members.len() >= config.bounds.min()).then(|| Withheld::new(members))
     }
 
     /// Whether the view is an older state than one that was seen, and lacks members that were good.

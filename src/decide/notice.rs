@@ -56,6 +56,8 @@ pub enum Notice {
         /// Its name.
         registry: Arc<str>,
     },
+    /// The time of a pause is over.
+    PauseOver,
     /// A template cannot be rendered yet.
     Waiting {
         /// Its name.

@@ -19,6 +19,10 @@ use crate::sighting::{Change, Members, Seen, Stamps, View};
 mod judge;
 mod past;
 
+mod accept;
+
+pub use accept::Held;
+
 /// A roster's state. The key of a plain path's only muster is the empty string.
 #[derive(Debug, Clone)]
 pub struct Roster {

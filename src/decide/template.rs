@@ -21,6 +21,7 @@ pub struct Template {
     retry: Option<Moment>,
     failures: u32,
     last: Option<Outcome>,
+    rendered: Option<Moment>,
     waiting: Vec<Arc<str>>,
 }
 
@@ -29,7 +30,7 @@ impl Template {
     pub fn new(plan: TemplatePlan) -> Self {
         let mut turn = Turn::default();
         turn.want();
-        Self { plan, turn, retry: None, failures: 0, last: None, waiting: Vec::new() }
+        Self { plan, turn, retry: None, failures: 0, last: None, rendered: None, waiting: Vec::new() }
     }
 
     /// How it is configured, and what it needs.
@@ -102,7 +103,7 @@ impl Template {
     }
 
     /// What it sees: only what it names, so that nothing else can change its bytes.
-    fn snapshot(&self, rosters: &BTreeMap<Arc<str>, Roster>, keys: &BTreeMap<Arc<str>, Key>) -> Snapshot {
+    pub fn snapshot(&self, rosters: &BTreeMap<Arc<str>, Roster>, keys: &BTreeMap<Arc<str>, Key>) -> Snapshot {
         let rosters = rosters.iter().filter(|(name, _)| self.needs(name, true));
         let keys = keys.iter().filter(|(name, _)| self.needs(name, false));
         Snapshot {
@@ -128,6 +129,9 @@ impl Template {
             self.failures = 0;
             self.retry = None;
         }
+        if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
+            self.rendered = Some(now);
+        }
         self.last = Some(outcome);
     }
 
@@ -144,6 +148,16 @@ impl Template {
     /// Whether it is to be rendered and has not begun.
     pub fn is_wanted(&self) -> bool {
         self.turn.is_wanted()
+    }
+
+    /// When its destination was last found, or brought, in step.
+    pub fn rendered(&self) -> Option<Moment> {
+        self.rendered
+    }
+
+    /// How often it has failed in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// What came of the last publication.

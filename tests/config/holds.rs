@@ -106,7 +106,7 @@ dest = "b"
 #[test]
 fn what_is_written_is_what_holds() {
     let home = good();
-    let Loaded { config, warnings, files } = home.load_with(&overrides()).unwrap();
+    let Loaded { config, warnings, files, .. } = home.load_with(&overrides()).unwrap();
     assert_eq!(warnings, [""; 0]);
     assert_eq!(files, [home.path("rosterd.toml"), home.path("conf.d/confd.toml")]);
     assert!(!format!("{config:?}").contains("pass:word"), "the secret is shown");

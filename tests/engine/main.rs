@@ -5,4 +5,5 @@ mod harness;
 mod restored;
 mod rules;
 mod sequences;
+mod telling;
 mod truth;

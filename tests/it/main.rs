@@ -9,4 +9,5 @@ mod memory;
 mod once;
 mod quickstart;
 mod registry;
+mod telling;
 mod wrong;

@@ -150,7 +150,7 @@ fn one_agent_a_state_directory() {
     let site = site(CONFIG);
     let mut first = site.start();
     first.until("the first file", || reloads(&site) == 1);
-    let second = site.run(&["render"]);
+    let second = site.run(&["run"]);
     second.expect(5);
     assert!(second.stderr().contains(&first.pid().to_string()), "the pid is named: {}", second.stderr());
     site.run(&["diff"]).expect(0);

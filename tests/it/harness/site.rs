@@ -27,7 +27,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// A folder with `rosterd.toml` in it, and `state_dir` inside the folder. `SITE` in the text is the folder's whole
+    /// A folder with `rosterd.toml` in it, and `state_dir` and socket inside the folder. `SITE` in the text is the folder's whole
     /// path: commands run in `/`.
     pub fn new(config: &str) -> Self {
         let site = Self { dir: tempfile::Builder::new().prefix("rosterd-it-").tempdir().unwrap() };
@@ -38,7 +38,9 @@ impl Site {
 
     pub fn configure(&self, config: &str) {
         let config = config.replace("SITE", &self.dir.path().to_string_lossy());
-        self.file("rosterd.toml", &format!("[agent]\nstate_dir = \"state\"\n\n{config}"));
+        // Agents of other tests have sockets of their own.
+        let status = if config.contains("[status]") { "" } else { "[status]\nsocket = \"agent.sock\"\n\n" };
+        self.file("rosterd.toml", &format!("[agent]\nstate_dir = \"state\"\n\n{status}{config}"));
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

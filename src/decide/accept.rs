@@ -1,0 +1,51 @@
+//! What a hold keeps back, and whether a person may let it through.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::member::Member;
+use super::publication::Seated;
+
+/// The members that a registry shows and a hold keeps back, all of them, with all that is known of each: the next view
+/// of the same path is another one if it differs in anything.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Withheld(BTreeMap<Arc<str>, Arc<Member>>);
+
+/// What was shown to a person of one roster, by what its `*` matched, or by the empty string.
+pub type Shown = BTreeMap<Arc<str>, Withheld>;
+
+impl Withheld {
+    /// These members.
+    pub fn new(members: BTreeMap<Arc<str>, Arc<Member>>) -> Self {
+        Self(members)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Who would come, and who would go, if they were let through in place of the last good ones; by name.
+    pub fn against(&self, good: &[Seated]) -> (Vec<&str>, Vec<String>) {
+        let known: BTreeSet<&str> = good.iter().map(|seated| seated.member.name()).collect();
+        let joins = self.0.keys().map(|name| &**name).filter(|name| !known.contains(name)).collect();
+        let leaves = known.iter().filter(|name| !self.0.contains_key(**name)).map(|name| (*name).to_owned()).collect();
+        (joins, leaves)
+    }
+}
+
+/// Whether what a roster keeps back may be let through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acceptance {
+    /// Nothing is kept back.
+    NotHeld,
+    /// It is what was shown: [`Input::Accept`](super::Input::Accept) lets it through.
+    AsShown,
+    /// It is not, or nothing may let it through; in words.
+    Refused(String),
+}

@@ -1,0 +1,52 @@
+//! What a person asks for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::super::accept::{Acceptance, Shown};
+use super::super::moment::Moment;
+use super::super::notice::Notice;
+use super::Engine;
+
+impl Engine {
+    pub(super) fn accept_shown(&mut self, now: Moment, name: &Arc<str>, shown: &Shown) {
+        if self.rosters.get(name).is_some_and(|roster| roster.acceptance(Some(shown)) == Acceptance::AsShown) {
+            self.accept(now, name);
+        }
+    }
+
+    pub(super) fn render(&mut self, names: &BTreeSet<Arc<str>>, reload: bool) {
+        for (name, template) in self.templates.iter_mut().filter(|(name, _)| names.contains(*name)) {
+            template.want();
+            if reload {
+                self.quiet.remove(name);
+            } else {
+                self.quiet.insert(Arc::clone(name));
+            }
+        }
+    }
+
+    pub(super) fn end_pause(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+        if self.paused.is_some_and(|until| until <= now) {
+            self.paused = None;
+            notices.push(Notice::PauseOver);
+        }
+    }
+
+    /// Until when nothing is replaced.
+    pub fn paused(&self) -> Option<Moment> {
+        self.paused
+    }
+
+    /// The urls of the registries that are followed, by name. No credential is ever part of one.
+    pub fn origins(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.origins.iter()
+    }
+
+    /// Whether a registry is reached: it has answered, and was not lost since.
+    pub fn is_reached(&self, registry: &Arc<str>) -> bool {
+        let rosters = self.rosters.values().any(|roster| roster.config().registry == *registry && roster.is_reached());
+        let keys = self.keys.values().any(|key| key.config().registry == *registry && key.is_seen());
+        !self.away.contains_key(registry) && (rosters || keys)
+    }
+}

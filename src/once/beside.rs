@@ -1,0 +1,126 @@
+//! A pass beside a running agent, which makes it with its own views: two programs must not write one file, and the
+//! agent knows what it holds.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use super::Pass;
+use crate::act::StateLock;
+use crate::error::{Exit, Fatal};
+use crate::perform::Write;
+use crate::run;
+use crate::serve::{self, Answer, Ask, FileReport, RenderAsk, RenderReport};
+use crate::setup::Setup;
+
+/// How often the control socket of an agent that has the lock is tried.
+const POLL: Duration = Duration::from_millis(200);
+
+/// How long beyond its own time limit a pass may take: its reloads have limits of their own.
+const BEYOND: Duration = Duration::from_hours(1);
+
+/// Who makes a pass.
+pub enum Maker {
+    /// This process, with the lock where it needs one.
+    Itself(Option<StateLock>),
+    /// The agent has made it.
+    Agent(Exit),
+}
+
+/// Finds out who makes a pass, and lets a running agent make it.
+///
+/// # Errors
+/// The lock is another's and no agent answers, or the state directory cannot be used, or it is paused.
+pub async fn maker(setup: &Setup, pass: &Pass) -> Result<Maker, Fatal> {
+    if !setup.stateful {
+        return Ok(Maker::Itself(None));
+    }
+    if pass.manner.write == Write::DryRun {
+        // It needs no lock, so a look of its own is the next best.
+        let asked = if pass.alone { None } else { ask(setup, pass).await };
+        return match asked {
+            Some(Answer::Rendered(report)) => show(&report).await.map(Maker::Agent),
+            Some(Answer::Elsewhere(why)) => {
+                warn!(%why, "looking without the running agent");
+                Ok(Maker::Itself(None))
+            }
+            Some(Answer::Told(told)) if told.exit != Exit::Failed => Err(Fatal::new(told.exit, told.text)),
+            Some(Answer::Told(_) | Answer::Status(_)) | None => Ok(Maker::Itself(None)),
+        };
+    }
+    tokio::select! {
+        biased;
+        // At once where no agent runs.
+        lock = run::lock(setup) => {
+            let lock = lock?;
+            match run::paused(&setup.config.agent.state_dir) {
+                Some(why) => Err(Fatal::new(Exit::Held, why)),
+                None => Ok(Maker::Itself(Some(lock))),
+            }
+        }
+        made = through_agent(setup, pass), if !pass.alone => made.map(Maker::Agent),
+    }
+}
+
+/// Has the agent make the pass, as soon as one answers.
+async fn through_agent(setup: &Setup, pass: &Pass) -> Result<Exit, Fatal> {
+    loop {
+        match ask(setup, pass).await {
+            Some(Answer::Rendered(report)) => return show(&report).await,
+            Some(Answer::Told(told)) => return Err(Fatal::new(told.exit, told.text)),
+            // Not the one that has the lock.
+            Some(Answer::Elsewhere(_) | Answer::Status(_)) | None => sleep(POLL).await,
+        }
+    }
+}
+
+async fn ask(setup: &Setup, pass: &Pass) -> Option<Answer> {
+    let ask = RenderAsk {
+        state_dir: std::path::absolute(&setup.config.agent.state_dir).unwrap_or_else(|_| PathBuf::new()),
+        fingerprint: setup.fingerprint(),
+        only: pass.only.clone(),
+        timeout: pass.timeout,
+        max_stale: pass.max_stale,
+        dry_run: pass.manner.write == Write::DryRun,
+        diff: pass.manner.diff,
+        reload: pass.manner.reload,
+        held_ok: pass.held_ok,
+        detailed_exitcode: pass.detailed_exitcode,
+    };
+    let limit = pass.timeout.saturating_add(BEYOND);
+    match serve::ask(&setup.config.status.socket, Ask::Render(ask), limit).await {
+        Ok(answer) => Some(answer),
+        Err(unanswered) if unanswered.absent => None,
+        // It was there, and went: what it did is in its log.
+        Err(unanswered) => Some(Answer::not(Exit::Failed, unanswered.to_string())),
+    }
+}
+
+/// Says how the agent's pass ended, in the words of one's own.
+async fn show(report: &RenderReport) -> Result<Exit, Fatal> {
+    for FileReport { template, dest, what, why } in &report.files {
+        let dest = dest.display();
+        match (what.as_str(), why) {
+            (_, Some(why)) => error!(%why, template, "not done by the running agent"),
+            ("wrote", None) => info!(why = %dest, template, "wrote"),
+            ("would write", None) => info!(why = %dest, template, "would write"),
+            (_, None) => info!(why = %dest, template, "unchanged"),
+        }
+    }
+    for why in &report.remarks {
+        warn!(%why, "the running agent says");
+    }
+    let diff = report.diff.clone();
+    let printed = tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(diff.as_bytes()));
+    match printed.await.unwrap_or_else(|why| Err(std::io::Error::other(why))) {
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
+            return Err(Fatal::new(Exit::Failed, format!("print the difference: {why}")));
+        }
+        _ => {}
+    }
+    info!(exit = report.exit.code(), "done by the running agent");
+    Ok(report.exit)
+}

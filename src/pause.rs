@@ -1,0 +1,162 @@
+//! The pause that a person asked for, kept over restarts in the state directory.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+/// The file's name in the state directory.
+const NAME: &str = "pause.json";
+
+/// The format that this version writes, and the only one that it reads.
+const VERSION: u32 = 1;
+
+/// How long a pause lasts unless its length is given, or cannot be read.
+pub const DEFAULT: Duration = Duration::from_hours(1);
+
+/// The longest pause: what is to last longer is better done by stopping the agent.
+pub const LONGEST: Duration = Duration::from_hours(366 * 24);
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when.
+    pub since: SystemTime,
+    /// When it ends by itself.
+    pub until: SystemTime,
+    /// As it was given.
+    pub reason: Option<String>,
+    /// The user who asked for it.
+    pub uid: u32,
+}
+
+/// The file's content; times are seconds since 1970.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    version: u32,
+    since: u64,
+    until: u64,
+    reason: Option<String>,
+    uid: u32,
+}
+
+impl Pause {
+    /// A pause from now on.
+    pub fn begin(now: SystemTime, length: Duration, reason: Option<String>, uid: u32) -> Self {
+        let until = now.checked_add(length.min(LONGEST)).unwrap_or(now);
+        Self { since: now, until, reason, uid }
+    }
+
+    /// How much of it is left; `None` once it is over. A wall clock that was set back cannot make it longer.
+    pub fn left(&self, now: SystemTime) -> Option<Duration> {
+        let whole = self.until.duration_since(self.since).unwrap_or_default();
+        let left = self.until.duration_since(now).ok()?.min(whole);
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// The file in a state directory.
+    pub fn file(state_dir: &Path) -> PathBuf {
+        state_dir.join(NAME)
+    }
+
+    /// The pause that is in force at the start. A file that cannot be read was written by somebody who wanted a pause:
+    /// it counts as one of [`DEFAULT`] from now on, with the trouble as its reason.
+    pub fn recall(state_dir: &Path, now: SystemTime) -> Option<Self> {
+        let file = Self::file(state_dir);
+        let pause = match std::fs::read(&file) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return None,
+            read => read.map_err(|why| why.to_string()).and_then(|bytes| parse(&bytes)),
+        };
+        let pause = pause.unwrap_or_else(|why| {
+            let why = format!("{}: {why}", file.display());
+            warn!(%why, "the pause cannot be read, and counts as one of an hour");
+            Self::begin(now, DEFAULT, Some(why), 0)
+        });
+        pause.left(now).is_some().then_some(pause)
+    }
+
+    /// Keeps it for the next start: once this returns it survives a power cut.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn keep(&self, state_dir: &Path) -> io::Result<()> {
+        let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        // Rounded up: a pause of half a second is over after it, and not before.
+        let until = seconds(self.until) + 1;
+        let (since, reason) = (seconds(self.since), self.reason.clone());
+        let kept = Kept { version: VERSION, since, until, reason, uid: self.uid };
+        let mut fresh = tempfile::Builder::new().prefix(".rosterd-").suffix(".tmp").tempfile_in(state_dir)?;
+        fresh.write_all(&serde_json::to_vec(&kept)?)?;
+        fresh.as_file().sync_all()?;
+        fresh.persist(Self::file(state_dir))?;
+        sync(state_dir)
+    }
+
+    /// Forgets it.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn forget(state_dir: &Path) -> io::Result<()> {
+        match std::fs::remove_file(Self::file(state_dir)) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(why) => Err(why),
+            Ok(()) => sync(state_dir),
+        }
+    }
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+fn parse(bytes: &[u8]) -> Result<Pause, String> {
+    let kept: Kept = serde_json::from_slice(bytes).map_err(|why| why.to_string())?;
+    if kept.version != VERSION {
+        return Err(format!("it is of version {}, and this is {VERSION}", kept.version));
+    }
+    let time = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    let (since, until) = time(kept.since).zip(time(kept.until)).ok_or("its times cannot be counted")?;
+    Ok(Pause { since, until, reason: kept.reason, uid: kept.uid })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_pause_survives_and_ends() {
+        let dir = tempfile::TempDir::new().unwrap();
+        assert_eq!(Pause::recall(dir.path(), at(0)), None);
+        let pause = Pause::begin(at(1000), Duration::from_mins(1), Some("a\nb".into()), 7);
+        pause.keep(dir.path()).unwrap();
+        let kept = Pause::recall(dir.path(), at(1010)).unwrap();
+        assert_eq!(
+            (kept.left(at(1010)), kept.reason, kept.uid),
+            (Some(Duration::from_secs(51)), Some("a\nb".into()), 7)
+        );
+        assert_eq!(Pause::recall(dir.path(), at(1061)), None, "over by time");
+        assert!(
+            Pause::recall(dir.path(), at(0)).unwrap().left(at(0)).unwrap() <= Duration::from_secs(61),
+            "no longer than it was"
+        );
+        Pause::forget(dir.path()).unwrap();
+        Pause::forget(dir.path()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_pause_of_an_hour() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let newer = r#"{"version": 2, "since": 0, "until": 1, "reason": null, "uid": 0}"#;
+        for text in ["", "{", newer] {
+            std::fs::write(Pause::file(dir.path()), text).unwrap();
+            assert_eq!(Pause::recall(dir.path(), at(5)).unwrap().left(at(5)), Some(DEFAULT), "{text}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! What the agent answers on its control socket.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use super::Agent;
+use crate::decide::{Acceptance, Engine, Input, Shown};
+use crate::error::Exit;
+use crate::loader::Load;
+use crate::pause::Pause;
+use crate::serve::{Answer, Ask, Asked, RenderAsk};
+use crate::status::{self, About, Clock, Status, field};
+
+/// What the control socket's answers depend on, beside the engine.
+#[derive(Debug)]
+pub struct Desk {
+    /// The state directory whose lock this agent has, whatever a later configuration says.
+    state_dir: PathBuf,
+    /// What each roster kept back when it was last shown to a person.
+    shown: BTreeMap<Arc<str>, Shown>,
+    /// The pause in force.
+    pause: Option<Pause>,
+    /// Passes for a configuration that is being read.
+    before_load: Vec<(RenderAsk, oneshot::Sender<Answer>)>,
+}
+
+impl Desk {
+    /// Nothing was asked yet.
+    pub fn new(state_dir: &Path) -> Self {
+        Self { state_dir: state_dir.to_owned(), shown: BTreeMap::new(), pause: None, before_load: Vec::new() }
+    }
+
+    /// Answers nobody any more: who waits is told that the agent is stopping.
+    pub fn close(&mut self) {
+        self.before_load.clear();
+    }
+}
+
+impl Agent {
+    /// Takes up the pause that was in force when the agent before this one ended.
+    pub(super) fn recall_pause(&mut self) {
+        let now = SystemTime::now();
+        let Some(pause) = Pause::recall(&self.desk.state_dir, now) else {
+            return;
+        };
+        let (until, reason) = (status::utc(pause.until), pause.reason.clone().unwrap_or_default());
+        warn!(until, reason = %field(&reason), "paused: files stay as they are");
+        let until = self.now() + pause.left(now).unwrap_or_default();
+        self.desk.pause = Some(pause);
+        self.step(Input::Paused(until));
+    }
+
+    /// Forgets a pause that is over.
+    pub(super) fn keep_pause(&mut self) {
+        if self.desk.pause.is_some() && self.engine.paused().is_none() {
+            self.desk.pause = None;
+            let state_dir = self.desk.state_dir.clone();
+            self.performer.in_order(move || {
+                if let Err(why) = Pause::forget(&state_dir) {
+                    let why = format!("remove {}: {why}", Pause::file(&state_dir).display());
+                    warn!(%why, "the pause that is over stays on disk");
+                }
+            });
+        }
+    }
+
+    /// Answers a question.
+    pub(super) fn answer(&mut self, asked: Asked) {
+        let Asked { ask, uid, answer } = asked;
+        let answered = match ask {
+            Ask::Status => {
+                self.desk.shown =
+                    self.engine.rosters().iter().map(|(name, it)| (Arc::clone(name), it.shown())).collect();
+                Answer::Status(Box::new(Status::of(&self.engine, &self.about())))
+            }
+            Ask::Explain { name } => self.explain(&name),
+            Ask::Accept { roster } => self.accept(&roster, uid),
+            Ask::Pause { length, reason } => return self.pause(length, reason, uid, answer),
+            Ask::Resume => return self.resume(uid, answer),
+            Ask::Render(ask) => return self.render(ask, answer),
+        };
+        // Who asked may have gone.
+        let _ = answer.send(answered);
+    }
+
+    fn about(&self) -> About {
+        About { clock: Clock { now: self.now(), wall: SystemTime::now() }, pause: self.desk.pause.clone() }
+    }
+
+    fn explain(&mut self, name: &str) -> Answer {
+        let Some(text) = status::explain(&self.engine, name, &self.about()) else {
+            let known = status::names(&self.engine);
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Answer::not(
+                Exit::Usage,
+                format!("no template, roster or key is named {}: there is {known}", field(name)),
+            );
+        };
+        // A template's explanation names its rosters' holds, and not who would come and go.
+        if let Some((name, roster)) =
+            self.engine.rosters().get_key_value(name).filter(|_| !self.engine.templates().contains_key(name))
+        {
+            self.desk.shown.insert(Arc::clone(name), roster.shown());
+        }
+        Answer::done(text)
+    }
+
+    fn accept(&mut self, name: &str, uid: u32) -> Answer {
+        let Some((name, roster)) = self.engine.rosters().get_key_value(name) else {
+            let known: Vec<&str> = self.engine.rosters().keys().map(|name| &**name).collect();
+            return Answer::not(
+                Exit::Usage,
+                format!("no roster is named {}: there is {}", field(name), known.join(", ")),
+            );
+        };
+        let name = Arc::clone(name);
+        match roster.acceptance(self.desk.shown.get(&name)) {
+            Acceptance::NotHeld => return Answer::done(format!("{name} is not held: nothing to accept\n")),
+            Acceptance::Refused(why) => {
+                let look = format!("look at it again with `rosterd explain {name}`");
+                return Answer::not(Exit::Held, format!("{name} is still held: {}; {look}", field(&why)));
+            }
+            Acceptance::AsShown => {}
+        }
+        info!(roster = &*name, uid, "accepted what was held");
+        let shown = self.desk.shown.remove(&name).unwrap_or_default();
+        self.step(Input::Accept(Arc::clone(&name), shown));
+        match still_held(&self.engine, &name) {
+            Some(why) => Answer::not(Exit::Held, format!("{name} is still held in part: {}", field(&why))),
+            None => Answer::done(format!("{name}: accepted, what was held is in force\n")),
+        }
+    }
+
+    fn pause(&mut self, length: Duration, reason: Option<String>, uid: u32, answer: oneshot::Sender<Answer>) {
+        let now = SystemTime::now();
+        let pause = Pause::begin(now, length, reason, uid);
+        let until = status::utc(pause.until);
+        info!(until, uid, reason = %field(pause.reason.as_deref().unwrap_or_default()), "paused: files stay as they are");
+        let end = self.now() + pause.left(now).unwrap_or_default();
+        self.desk.pause = Some(pause.clone());
+        self.step(Input::Paused(end));
+        let flying = self.engine.templates().iter().filter(|(_, template)| template.is_in_flight());
+        let flying: Vec<String> = flying.map(|(name, _)| name.to_string()).collect();
+        let mut text = format!("paused until {until}: no file is replaced before that; `rosterd resume` ends it\n");
+        if !flying.is_empty() {
+            text = format!("{text}what had begun is finished: {}\n", flying.join(", "));
+        }
+        let state_dir = self.desk.state_dir.clone();
+        // Answered once it is on disk: until then a restart would end it.
+        self.performer.in_order(move || {
+            let _ = answer.send(match pause.keep(&state_dir) {
+                Ok(()) => Answer::done(text),
+                Err(why) => {
+                    let file = Pause::file(&state_dir);
+                    let text = format!("{text}but a restart ends it: write {}: {why}", file.display());
+                    Answer::not(Exit::Failed, text)
+                }
+            });
+        });
+    }
+
+    fn resume(&mut self, uid: u32, answer: oneshot::Sender<Answer>) {
+        let was = self.desk.pause.take().is_some();
+        let text = if was { "files are replaced again\n" } else { "not paused: nothing to resume\n" };
+        if was {
+            info!(uid, "resumed: files are replaced again");
+        }
+        self.step(Input::Resumed);
+        let state_dir = self.desk.state_dir.clone();
+        self.performer.in_order(move || {
+            let _ = answer.send(match Pause::forget(&state_dir) {
+                Ok(()) => Answer::done(text),
+                Err(why) => {
+                    let file = Pause::file(&state_dir);
+                    let text = format!("{text}but a restart pauses again: remove {}: {why}", file.display());
+                    Answer::not(Exit::Failed, text)
+                }
+            });
+        });
+    }
+
+    fn render(&mut self, ask: RenderAsk, answer: oneshot::Sender<Answer>) {
+        if !same_folder(&ask.state_dir, &self.desk.state_dir) {
+            let _ = answer.send(Answer::Elsewhere("it has another state directory".to_owned()));
+        } else if ask.fingerprint == self.setup.fingerprint() {
+            self.begin_pass(ask, answer);
+        } else if ask.dry_run {
+            let why = "the running agent has another configuration or other templates in force";
+            let _ = answer.send(Answer::Elsewhere(why.to_owned()));
+        } else {
+            info!("asked to render another configuration than is in force, which is read again first");
+            self.desk.before_load.push((ask, answer));
+            self.loader.ask(Load::Everything, &self.setup);
+        }
+    }
+
+    /// Begins the passes that waited for a load, once nothing more is to be loaded.
+    pub(super) fn begin_passes(&mut self) {
+        for (ask, answer) in std::mem::take(&mut self.desk.before_load) {
+            if ask.fingerprint == self.setup.fingerprint() {
+                self.begin_pass(ask, answer);
+            } else if self.loader.is_loading() {
+                self.desk.before_load.push((ask, answer));
+            } else {
+                let why = "the running agent cannot take on the configuration that this command has read: its log \
+                           says why, or it was started with another file";
+                let _ = answer.send(Answer::not(Exit::Failed, why));
+            }
+        }
+    }
+
+    fn begin_pass(&mut self, ask: RenderAsk, answer: oneshot::Sender<Answer>) {
+        if let Some(until) = self.engine.paused().filter(|_| !ask.dry_run) {
+            let until = self.about().clock.time(until);
+            let _ = answer.send(Answer::not(Exit::Held, format!("paused until {until}: `rosterd resume` ends it")));
+            return;
+        }
+        if self.passes.is_full() {
+            let _ = answer.send(Answer::not(Exit::Failed, "too many passes are under way: try again later"));
+            return;
+        }
+        self.passes.begin(ask, &self.engine, Instant::now(), answer);
+        self.step(Input::Tick);
+    }
+}
+
+/// Why a roster is held, if it is.
+fn still_held(engine: &Engine, name: &str) -> Option<String> {
+    let roster = engine.rosters().get(name).filter(|roster| roster.is_held())?;
+    roster.holds().first().map(|(path, hold)| hold.reason.of(path))
+}
+
+fn same_folder(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    one == other || real(one).is_some_and(|one| real(other) == Some(one))
+}
+
+/// The pause of a state directory whose agent does not run, in words for who wants to render there.
+pub fn paused(state_dir: &Path) -> Option<String> {
+    let pause = Pause::recall(state_dir, SystemTime::now())?;
+    let reason = pause.reason.as_deref().map(|reason| format!(", {}", field(reason))).unwrap_or_default();
+    let file = Pause::file(state_dir);
+    Some(format!(
+        "paused until {} by user {}{reason}: `rosterd resume` ends it where an agent runs, removing {} where none does",
+        status::utc(pause.until),
+        pause.uid,
+        file.display()
+    ))
+}

@@ -1,0 +1,300 @@
+//! Passes that the running agent makes for `render` and `diff`: with its own views, through its own publications.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::decide::flight::FlightId;
+use crate::decide::template::Template;
+use crate::decide::{Engine, Input, Moment, Outcome, Publication, Ran};
+use crate::error::Exit;
+use crate::perform::{Manner, Page, Performer};
+use crate::serve::{Answer, FileReport, RenderAsk, RenderReport};
+use crate::verdict::{self, Lack};
+
+/// How many passes may be under way: each holds a connection.
+pub const MOST: usize = 8;
+
+/// All passes under way.
+#[derive(Debug)]
+pub struct Passes {
+    under_way: BTreeMap<u64, Pass>,
+    last: u64,
+    tell: mpsc::UnboundedSender<Look>,
+    looks: mpsc::UnboundedReceiver<Look>,
+}
+
+/// What a dry run came to: of which pass, for which template.
+pub type Look = (u64, Arc<str>, Outcome);
+
+#[derive(Debug)]
+struct Pass {
+    ask: RenderAsk,
+    deadline: Instant,
+    jobs: BTreeMap<Arc<str>, Job>,
+    diff: Arc<Mutex<String>>,
+    /// Reloads of this pass's files that failed, with why.
+    failed: BTreeMap<String, String>,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// How far a pass is with one template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Job {
+    /// What it needs is not all there, or not settled.
+    Waiting,
+    /// The engine, or a dry run, has been asked for it.
+    Asked,
+    /// It is being published.
+    Flying(FlightId),
+    /// It is over.
+    Ended(End),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum End {
+    Came(Outcome),
+    /// No good view yet.
+    Held,
+    /// No answer from a registry in time.
+    Unreached,
+    /// Not done in time.
+    Late,
+    /// Paused meanwhile.
+    Paused,
+}
+
+impl Passes {
+    /// None.
+    pub fn new() -> Self {
+        let (tell, looks) = mpsc::unbounded_channel();
+        Self { under_way: BTreeMap::new(), last: 0, tell, looks }
+    }
+
+    /// Whether one more would be too many.
+    pub fn is_full(&self) -> bool {
+        self.under_way.len() >= MOST
+    }
+
+    /// Begins one, for templates that exist.
+    pub fn begin(&mut self, ask: RenderAsk, engine: &Engine, now: Instant, answer: oneshot::Sender<Answer>) {
+        let wanted = |name: &str| ask.only.is_empty() || ask.only.iter().any(|only| only == name);
+        let names = engine.templates().keys().filter(|name| wanted(name));
+        let jobs = names.map(|name| (Arc::clone(name), Job::Waiting)).collect();
+        let deadline = now.checked_add(ask.timeout).unwrap_or_else(|| now + crate::pause::LONGEST);
+        let (diff, failed) = (Arc::default(), BTreeMap::new());
+        self.last += 1;
+        self.under_way.insert(self.last, Pass { ask, deadline, jobs, diff, failed, answer });
+    }
+
+    /// When something is to be done although nothing happens.
+    pub fn wake(&self) -> Option<Instant> {
+        self.under_way.values().filter(|pass| !pass.is_written()).map(|pass| pass.deadline).min()
+    }
+
+    /// The next answer of a dry run.
+    pub async fn looked(&mut self) -> Look {
+        match self.looks.recv().await {
+            Some(look) => look,
+            // The queue never closes: `tell` is here.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes the answer of a dry run.
+    pub fn take(&mut self, (id, template, outcome): Look) {
+        if let Some(job) = self.under_way.get_mut(&id).and_then(|pass| pass.jobs.get_mut(&template)) {
+            *job = Job::Ended(End::Came(outcome));
+        }
+    }
+
+    /// Hears what the engine hears.
+    pub fn hear(&mut self, input: &Input) {
+        match input {
+            Input::Published(id, outcome) => {
+                let jobs = self.under_way.values_mut().flat_map(|pass| pass.jobs.values_mut());
+                for job in jobs.filter(|job| **job == Job::Flying(*id)) {
+                    *job = Job::Ended(End::Came(outcome.clone()));
+                }
+            }
+            Input::Reloaded(reload, Ran::Failed(why)) => {
+                for pass in self.under_way.values_mut() {
+                    pass.failed.insert(reload.to_string(), why.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Sees a publication begin. Says whether it is to show a diff, and where.
+    pub fn see(&mut self, publication: &Publication) -> Option<(Manner, Page)> {
+        let mut page = None;
+        for pass in self.under_way.values_mut().filter(|pass| !pass.ask.dry_run) {
+            if let Some(job) = pass.jobs.get_mut(&publication.template.name).filter(|job| **job == Job::Asked) {
+                *job = Job::Flying(publication.id);
+                if pass.ask.diff && page.is_none() {
+                    page = Some(Page::Kept(Arc::clone(&pass.diff)));
+                }
+            }
+        }
+        page.map(|page| (Manner { diff: true, ..Manner::DAEMON }, page))
+    }
+
+    /// What the engine is to be asked now. Dry runs begin here.
+    pub fn advance(&mut self, engine: &Engine, now: (Instant, Moment), performer: &Performer) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        for (id, pass) in &mut self.under_way {
+            let ready = pass.settle(engine, now);
+            if pass.ask.dry_run {
+                for name in ready {
+                    look(*id, &name, pass, engine, performer, &self.tell);
+                }
+            } else if !ready.is_empty() {
+                inputs.push(Input::Render { templates: ready, reload: pass.ask.reload });
+            }
+        }
+        inputs
+    }
+
+    /// Answers those that are over.
+    pub fn conclude(&mut self, engine: &Engine) {
+        let over = |pass: &Pass| pass.is_written() && !pass.is_reloading(engine);
+        let ended: Vec<u64> = self.under_way.iter().filter(|(_, pass)| over(pass)).map(|(id, _)| *id).collect();
+        for pass in ended.iter().filter_map(|id| self.under_way.remove(id)) {
+            let report = pass.report(engine);
+            // Who asked may have gone; what was done is done.
+            let _ = pass.answer.send(Answer::Rendered(report));
+        }
+    }
+}
+
+/// Begins the dry run of one template.
+fn look(
+    id: u64,
+    name: &Arc<str>,
+    pass: &Pass,
+    engine: &Engine,
+    performer: &Performer,
+    tell: &mpsc::UnboundedSender<Look>,
+) {
+    let Some(template) = engine.templates().get(name) else {
+        return;
+    };
+    let snapshot = template.snapshot(engine.rosters(), engine.keys());
+    let page = Page::Kept(Arc::clone(&pass.diff));
+    let looking = performer.look(Arc::clone(&template.plan().config), snapshot, pass.ask.diff, page);
+    let (tell, name) = (tell.clone(), Arc::clone(name));
+    tokio::spawn(async move {
+        // The loop may have ended: then nobody waits for the answer.
+        let _ = tell.send((id, name, looking.await));
+    });
+}
+
+impl Pass {
+    /// Says which templates can be rendered now, and ends those that cannot be any more.
+    fn settle(&mut self, engine: &Engine, (instant, now): (Instant, Moment)) -> BTreeSet<Arc<str>> {
+        let late = instant >= self.deadline;
+        let max_stale = self.ask.max_stale;
+        let paused = engine.paused().is_some() && !self.ask.dry_run;
+        let mut ready = BTreeSet::new();
+        for (name, job) in &mut self.jobs {
+            let template = engine.templates().get(name);
+            let next = match (&*job, template) {
+                (Job::Ended(_), _) => continue,
+                (_, None) => Some(Job::Ended(End::Late)),
+                (Job::Waiting | Job::Asked, _) if paused => Some(Job::Ended(End::Paused)),
+                (Job::Waiting, Some(template)) => {
+                    waited(engine, template, late, verdict::is_stale(engine, template, now, max_stale))
+                }
+                (Job::Asked | Job::Flying(_), _) => late.then_some(Job::Ended(End::Late)),
+            };
+            if next == Some(Job::Asked) {
+                ready.insert(Arc::clone(name));
+            }
+            if let Some(next) = next {
+                *job = next;
+            }
+        }
+        ready
+    }
+
+    /// Whether nothing more will be written.
+    fn is_written(&self) -> bool {
+        self.jobs.values().all(|job| matches!(job, Job::Ended(_)))
+    }
+
+    /// Whether a reload for its files has still to run, and has not failed. Each has its own time limit.
+    fn is_reloading(&self, engine: &Engine) -> bool {
+        let owed = |name: &Arc<str>| engine.debts().values().any(|debt| debt.is_pending() && debt.owes(name));
+        !self.ask.dry_run && self.ask.reload && self.jobs.keys().any(owed)
+    }
+
+    fn report(&self, engine: &Engine) -> RenderReport {
+        let mut report = RenderReport {
+            exit: Exit::Done,
+            diff: self.diff.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            files: Vec::new(),
+            remarks: Vec::new(),
+        };
+        for (name, job) in &self.jobs {
+            let template = engine.templates().get(name);
+            let (what, why, exit) = self.told(job);
+            report.exit = report.exit.worse(exit);
+            let dest = template.map(|template| template.plan().config.dest.clone()).unwrap_or_default();
+            report.files.push(FileReport { template: name.to_string(), dest, what: what.to_owned(), why });
+            if template.is_some_and(|template| verdict::is_held(engine, template)) && !self.ask.held_ok {
+                report.exit = report.exit.worse(Exit::Held);
+            }
+        }
+        let needed = |name: &Arc<str>, is_roster| {
+            self.jobs.keys().filter_map(|name| engine.templates().get(name)).any(|it| it.needs(name, is_roster))
+        };
+        for (_, roster) in engine.rosters().iter().filter(|(name, roster)| needed(name, true) && roster.is_held()) {
+            let holds = roster.holds().into_iter();
+            report.remarks.extend(holds.map(|(path, hold)| format!("holding: {}", hold.reason.of(&path))));
+        }
+        for (_, key) in engine.keys().iter().filter(|(name, _)| needed(name, false)) {
+            let hold = key.hold().map(|hold| format!("holding: {}", hold.reason.of(&key.config().path)));
+            report.remarks.extend(hold);
+        }
+        let owed = |debt: &crate::decide::debt::Debt| self.jobs.keys().any(|name| debt.owes(name));
+        for (reload, _) in engine.debts().iter().filter(|(_, debt)| owed(debt) && self.ask.reload && !self.ask.dry_run)
+        {
+            let why = self.failed.get(&reload.to_string()).map(|why| format!(": {why}")).unwrap_or_default();
+            report.remarks.push(format!("a reload is still owed: {reload}{why}"));
+            report.exit = report.exit.worse(Exit::Failed);
+        }
+        report
+    }
+
+    /// What became of one template: in a word, why, and the exit code.
+    fn told(&self, job: &Job) -> (&'static str, Option<String>, Exit) {
+        let differs = if self.ask.detailed_exitcode { Exit::Differs } else { Exit::Done };
+        let not = |why: &str, exit| ("not done", Some(why.to_owned()), exit);
+        match job {
+            Job::Ended(End::Came(Outcome::Unchanged)) => ("unchanged", None, Exit::Done),
+            Job::Ended(End::Came(Outcome::Replaced)) => ("wrote", None, differs),
+            Job::Ended(End::Came(Outcome::WouldReplace)) => ("would write", None, differs),
+            Job::Ended(End::Came(Outcome::Failed(failure))) => not(&failure.message, Exit::Failed),
+            Job::Ended(End::Came(Outcome::Abandoned)) => not("the agent is stopping", Exit::Failed),
+            // The code is the hold's, which --held-ok may pardon.
+            Job::Ended(End::Held) => not("no good view yet", Exit::Done),
+            Job::Ended(End::Unreached) => not("no answer from the registry in time", Exit::Unreached),
+            Job::Ended(End::Paused) => not("paused", Exit::Held),
+            Job::Ended(End::Late) | Job::Waiting | Job::Asked | Job::Flying(_) => not("not done in time", Exit::Failed),
+        }
+    }
+}
+
+/// What becomes of a template that waits; `None` while it goes on waiting.
+fn waited(engine: &Engine, template: &Template, late: bool, stale: bool) -> Option<Job> {
+    if stale {
+        return late.then_some(Job::Ended(End::Unreached));
+    }
+    if verdict::is_settling(engine, template) && !late {
+        return None;
+    }
+    Some(if verdict::lacks(engine, template, Lack::Held) { Job::Ended(End::Held) } else { Job::Asked })
+}

@@ -1,0 +1,252 @@
+//! What a running agent tells on its control socket, and what it may be told.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::harness::site::{Agent, Site};
+
+mod pass;
+mod socket;
+
+const CONFIG: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "20ms:200ms"
+
+[[template]]
+src = "list.tera"
+dest = "out/list"
+check_cmd = "! grep poison {{ src }}"
+reload_cmd = "echo reloaded >> SITE/reloads; test ! -e SITE/broken"
+reload_interval = "0s"
+"#;
+
+fn member(n: u32) -> String {
+    format!("registry/services/web/10.0.0.{n}:80")
+}
+
+fn site_with(config: &str, members: u32) -> Site {
+    let site = Site::new(config);
+    site.file("templates/list.tera", "{% for m in web %}{{ m.address }}\n{% endfor %}");
+    (1..=members).for_each(|n| _ = site.file(&member(n), ""));
+    site
+}
+
+fn site(members: u32) -> Site {
+    site_with(CONFIG, members)
+}
+
+/// An agent whose first file is in place.
+fn up(site: &Site) -> Agent {
+    let agent = site.start();
+    agent.until("the first file", || site.path("out/list").exists());
+    agent.until("the socket", || site.path("agent.sock").exists() && site.run(&["status"]).code() == 0);
+    agent.until("the first reload", || !status(site)["templates"][0]["owed_reload"].as_bool().unwrap());
+    agent
+}
+
+fn status(site: &Site) -> Value {
+    serde_json::from_str(&site.run(&["status", "--json"]).expect(0).stdout()).unwrap()
+}
+
+fn explain(site: &Site, name: &str) -> String {
+    site.run(&["explain", name]).expect(0).stdout()
+}
+
+/// Takes members away at once, so that the loss is not believed.
+fn lose(site: &Site, agent: &Agent, gone: std::ops::RangeInclusive<u32>) {
+    // Names that begin with a dot are no nodes.
+    let (now, next) = (site.path("registry/services/web"), site.path("registry/services/.next"));
+    fs::create_dir(&next).unwrap();
+    for entry in fs::read_dir(&now).unwrap().map(Result::unwrap) {
+        if !gone.clone().any(|n| member(n).ends_with(entry.file_name().to_str().unwrap())) {
+            fs::copy(entry.path(), next.join(entry.file_name())).unwrap();
+        }
+    }
+    let left = fs::read_dir(&next).unwrap().count();
+    fs::rename(&now, site.path("registry/services/.before")).unwrap();
+    fs::rename(&next, &now).unwrap();
+    agent.says(&format!("holding: {left} of "));
+}
+
+#[test]
+fn status_has_what_scripts_rely_on() {
+    let site = site(2);
+    let mut agent = up(&site);
+    let all = status(&site);
+    assert_eq!(all["pid"], agent.pid());
+    assert_eq!(all["version"], env!("CARGO_PKG_VERSION"));
+    assert!(all["paused"].is_null() && all["services"] == Value::Array(vec![]));
+    let time = |value: &Value| humantime::parse_rfc3339(value.as_str().unwrap()).unwrap();
+    let age = time(&all["started"]).elapsed().unwrap();
+    assert!(age < Duration::from_mins(1), "{age:?}");
+    let registry = &all["registries"][0];
+    assert_eq!((&registry["name"], &registry["reached"]), (&"default".into(), &true.into()));
+    assert!(registry["url"].as_str().unwrap().starts_with("dir:/") && registry["why"].is_null());
+    let roster = &all["rosters"][0];
+    for (key, value) in [
+        ("name", "web".into()),
+        ("path", "/services/web".into()),
+        ("members", 2.into()),
+        ("view_age_s", 0.into()),
+        ("fresh", true.into()),
+        ("hold", Value::Null),
+        ("quarantined", 0.into()),
+    ] {
+        assert_eq!(roster.get(key), Some(&value), "{key}");
+    }
+    let template = &all["templates"][0];
+    assert_eq!((&template["name"], &template["owed_reload"]), (&"list".into(), &false.into()));
+    assert_eq!(template["dest"], *site.path("out/list").to_str().unwrap());
+    assert!(template["last_error"].is_null() && template["waiting_for"].is_null());
+    time(&template["rendered_at"]);
+    let text = site.run(&["status"]).expect(0).stdout();
+    assert!(text.contains("roster web /services/web: 2 members, fresh\n"), "{text}");
+    assert!(text.contains(": up to date: rendered at "), "{text}");
+    assert!(explain(&site, "list").contains("  up to date: rendered at "));
+    assert!(explain(&site, "web").contains("    10.0.0.1:80\n    10.0.0.2:80\n"));
+    let nobody = site.run(&["explain", "nobody"]);
+    let said = nobody.expect(64).stderr();
+    assert_eq!(said, "rosterd: no template, roster or key is named nobody: there is list, web\n");
+    assert!(agent.stop().success());
+    assert!(!site.path("agent.sock").exists(), "removed at the end");
+}
+
+#[test]
+fn a_lost_registry_is_named_with_its_reason() {
+    let site = site(2);
+    let agent = up(&site);
+    fs::rename(site.path("registry"), site.path("gone")).unwrap();
+    agent.until("stale", || status(&site)["rosters"][0]["fresh"] == false);
+    let all = status(&site);
+    assert_eq!(all["registries"][0]["reached"], false);
+    assert!(!all["registries"][0]["why"].as_str().unwrap().is_empty());
+    assert!(all["rosters"][0]["view_age_s"].as_u64().is_some_and(|age| age < 60));
+    assert_eq!(all["rosters"][0]["members"], 2, "the last good ones");
+    assert!(explain(&site, "list").contains("the registry default is not reached ("), "{}", explain(&site, "list"));
+    assert!(site.run(&["status"]).expect(0).stdout().contains("NOT REACHED: "));
+    fs::rename(site.path("gone"), site.path("registry")).unwrap();
+    agent.until("fresh", || status(&site)["rosters"][0]["fresh"] == true);
+}
+
+#[test]
+fn a_failed_check_and_an_owed_reload_are_shown_with_what_they_said() {
+    let site = site(1);
+    let agent = up(&site);
+    site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
+    site.file("registry/services/web/poison", "");
+    agent.until("a failed check", || explain(&site, "list").contains("the check failed"));
+    let text = explain(&site, "list");
+    assert!(text.contains("tried again ") && text.contains("      poison\n"), "{text}");
+    let last = status(&site)["templates"][0]["last_error"].as_str().unwrap().to_owned();
+    assert!(last.contains("poison"), "{last}");
+    site.file("broken", "");
+    site.remove("registry/services/web/poison").file(&member(3), "");
+    agent.until("an owed reload", || status(&site)["templates"][0]["owed_reload"] == true);
+    agent.until("a failed one", || explain(&site, "list").contains("is owed, failed "));
+    assert!(status(&site)["templates"][0]["waiting_for"].as_str().unwrap().contains("is owed"));
+    site.remove("broken");
+    agent.until("paid", || status(&site)["templates"][0]["owed_reload"] == false);
+    assert!(explain(&site, "list").contains("up to date"));
+}
+
+#[test]
+fn accept_lets_through_the_view_that_was_shown_and_no_other() {
+    let site = site(8);
+    let agent = up(&site);
+    assert!(site.run(&["accept", "web"]).expect(0).stdout().contains("web is not held"));
+    site.run(&["accept", "nobody"]).expect(64);
+    lose(&site, &agent, 3..=8);
+    let text = explain(&site, "web");
+    assert!(text.contains("`rosterd accept web` would leave 2 members") && text.contains("  leave: 6\n"), "{text}");
+    site.remove(&member(2));
+    // Looking would make it the one that was shown.
+    agent.says("holding: 1 of 8 members of /services/web are left");
+    let other = site.run(&["accept", "web"]);
+    assert!(other.expect(3).stderr().contains("no longer what was shown last"), "{}", other.stderr());
+    site.file(&member(9), "");
+    assert_eq!(site.read("out/list").lines().count(), 8);
+    agent.until("the whole change", || {
+        let text = explain(&site, "web");
+        text.contains("  leave: 7\n    10.0.0.2:80\n") && text.contains("  join: 1\n    10.0.0.9:80\n")
+    });
+    let hold = || status(&site)["rosters"][0]["hold"].clone();
+    agent.until("a settled one", || hold()["reason"].as_str().unwrap().starts_with("2 of 8 members"));
+    let hold = hold();
+    assert_eq!(hold["acceptable"], true);
+    assert!(hold["since"].is_string() && hold["until"].is_string());
+    assert!(site.run(&["status"]).expect(0).stdout().contains("HELD"));
+    site.run(&["accept", "web"]).expect(0);
+    agent.until("the accepted members", || site.read("out/list") == "10.0.0.1:80\n10.0.0.9:80\n");
+    assert!(status(&site)["rosters"][0]["hold"].is_null());
+}
+
+#[test]
+fn below_min_is_never_accepted() {
+    let site = site_with(&CONFIG.replace("wait =", "min = 3\nwait ="), 8);
+    let agent = up(&site);
+    let before = site.fingerprint("out/list");
+    lose(&site, &agent, 3..=8);
+    let few = site.run(&["accept", "web"]);
+    assert!(few.expect(3).stderr().contains("2 of 3 members of /services/web"), "{}", few.stderr());
+    assert_eq!(status(&site)["rosters"][0]["hold"]["acceptable"], false);
+    assert_eq!(site.fingerprint("out/list"), before);
+}
+
+#[test]
+fn a_pause_stops_replacing_survives_a_restart_and_is_resumed() {
+    let site = site(1);
+    let mut agent = up(&site);
+    let before = site.fingerprint("out/list");
+    assert!(site.run(&["resume"]).expect(0).stdout().contains("not paused"));
+    site.run(&["pause", "--for", "0s"]).expect(64);
+    let paused = site.run(&["pause", "--for", "2h", "--reason", "mending\u{1b}[2J it"]);
+    assert!(paused.expect(0).stdout().starts_with("paused until "), "{}", paused.stdout());
+    site.file(&member(2), "");
+    agent.until("the change is seen", || status(&site)["rosters"][0]["members"] == 2);
+    let why = explain(&site, "list");
+    assert!(why.contains("nothing is replaced: paused until ") && why.contains("mending\\u{1b}[2J it"), "{why}");
+    assert!(site.run(&["status"]).expect(0).stdout().contains("PAUSED since "));
+    let shown = status(&site)["paused"].clone();
+    assert_eq!((&shown["reason"], &shown["uid"]), (&"mending\u{1b}[2J it".into(), &0.into()));
+    let refused = site.run(&["render"]);
+    assert!(refused.expect(3).stderr().contains("paused until "), "{}", refused.stderr());
+    let diff = site.run(&["diff"]);
+    assert!(diff.expect(2).stdout().contains("+10.0.0.2:80\n"), "{}", diff.stderr());
+    assert!(agent.stop().success());
+    let alone = site.run(&["render"]);
+    assert!(alone.expect(3).stderr().contains("pause.json"), "{}", alone.stderr());
+    site.run(&["diff"]).expect(2);
+    let mut agent = site.start();
+    agent.says("paused: files stay as they are");
+    agent.until("an answer", || site.run(&["status"]).code() == 0);
+    agent.until("a view", || status(&site)["rosters"][0]["fresh"] == true);
+    let until = |paused: &Value| humantime::parse_rfc3339(paused["until"].as_str().unwrap()).unwrap();
+    let moved = until(&status(&site)["paused"]).duration_since(until(&shown)).unwrap_or_default();
+    assert!(moved <= Duration::from_secs(2), "{moved:?}");
+    assert_eq!(site.fingerprint("out/list"), before);
+    agent.signal(Signal::SIGKILL);
+    agent.ends(Duration::from_secs(5));
+    let agent = site.start();
+    agent.until("a killed one's socket is replaced", || site.run(&["resume"]).code() == 0);
+    agent.until("the change", || site.read("out/list").lines().count() == 2);
+    assert!(status(&site)["paused"].is_null() && !site.path("state/pause.json").exists());
+}
+
+#[test]
+fn a_pause_ends_by_time() {
+    let site = site(1);
+    let agent = up(&site);
+    site.run(&["pause", "--for", "1s"]).expect(0);
+    site.file(&member(2), "");
+    agent.says("the pause is over");
+    agent.until("the change", || site.read("out/list").lines().count() == 2);
+    agent.until("and it is forgotten", || !site.path("state/pause.json").exists());
+}

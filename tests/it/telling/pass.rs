@@ -1,0 +1,106 @@
+//! `render` and `diff` beside a running agent.
+
+use std::fs;
+
+use super::{CONFIG, lose, site, site_with, status, up};
+
+#[test]
+fn render_goes_through_the_running_agent() {
+    let site = site(2);
+    let agent = up(&site);
+    let reloads = || site.read("reloads").lines().count();
+    let before = reloads();
+    let same = site.run(&["render", "--detailed-exitcode"]);
+    assert!(same.expect(0).stderr().contains("done by the running agent"), "{}", same.stderr());
+    site.run(&["diff"]).expect(0);
+    assert_eq!(reloads(), before);
+    fs::write(site.path("out/list"), "by hand\n").unwrap();
+    let diff = site.run(&["diff"]);
+    assert!(diff.expect(2).stdout().contains("-by hand\n+10.0.0.1:80\n"), "{}", diff.stdout());
+    site.run(&["render", "--dry-run"]).expect(0);
+    assert_eq!(site.read("out/list"), "by hand\n");
+    let render = site.run(&["render", "list", "--diff", "--no-reload", "--detailed-exitcode"]);
+    assert!(render.expect(2).stdout().contains("-by hand\n"), "{}", render.stdout());
+    assert!(render.stderr().contains("wrote: "), "{}", render.stderr());
+    assert_eq!((site.read("out/list").lines().count(), reloads()), (2, before), "no reload");
+    fs::write(site.path("out/list"), "by hand\n").unwrap();
+    site.run(&["render"]).expect(0);
+    assert_eq!((site.read("out/list").lines().count(), reloads()), (2, before + 1), "waited for");
+    site.run(&["render", "nobody"]).expect(64);
+    site.file("broken", "");
+    fs::write(site.path("out/list"), "by hand\n").unwrap();
+    let owed = site.run(&["render"]);
+    assert!(owed.expect(1).stderr().contains("a reload is still owed"), "{}", owed.stderr());
+    drop(agent);
+}
+
+#[test]
+fn render_through_the_agent_holds_and_waits_as_alone() {
+    let site = site(8);
+    let agent = up(&site);
+    lose(&site, &agent, 3..=8);
+    let held = site.run(&["render"]);
+    assert!(held.expect(3).stderr().contains("of 8 members of /services/web are left"), "{}", held.stderr());
+    site.run(&["render", "--held-ok"]).expect(0);
+    site.run(&["diff"]).expect(3);
+    assert!(site.read("out/list").lines().count() > 2, "alone it would have believed the loss");
+    fs::rename(site.path("registry"), site.path("gone")).unwrap();
+    agent.until("stale", || status(&site)["rosters"][0]["fresh"] == false);
+    let before = site.fingerprint("out/list");
+    let away = site.run(&["render", "--timeout", "300ms", "--held-ok"]);
+    assert!(away.expect(4).stderr().contains("no answer from the registry in time"), "{}", away.stderr());
+    assert_eq!(site.fingerprint("out/list"), before);
+    fs::write(site.path("out/list"), "by hand\n").unwrap();
+    site.run(&["render", "--timeout", "300ms", "--held-ok", "--max-stale", "0s"]).expect(4);
+    site.run(&["render", "--held-ok", "--max-stale", "1h"]).expect(0);
+    assert_eq!(site.fingerprint("out/list").3, before.3, "the last good members stand in");
+}
+
+#[test]
+fn render_takes_an_edited_configuration_to_the_agent() {
+    let site = site(2);
+    let agent = up(&site);
+    let second = "[[template]]\nsrc = \"more.tera\"\ndest = \"out/more\"\n";
+    site.file("templates/more.tera", "{{ web | length }}\n");
+    site.file("rosterd.toml", &format!("{}\n{second}", site.read("rosterd.toml")));
+    let diff = site.run(&["diff"]);
+    assert!(diff.expect(2).stderr().contains("looking without the running agent"), "{}", diff.stderr());
+    assert!(diff.stdout().contains("+2\n"));
+    assert_eq!(status(&site)["templates"].as_array().unwrap().len(), 1, "a look takes nothing on");
+    let render = site.run(&["render"]);
+    assert!(render.expect(0).stderr().contains("done by the running agent"), "{}", render.stderr());
+    assert_eq!(site.read("out/more"), "2\n");
+    assert_eq!(status(&site)["templates"].as_array().unwrap().len(), 2);
+    drop(agent);
+}
+
+#[test]
+fn the_same_words_in_another_place_are_another_agents() {
+    let config = format!("[status]\nsocket = \"SITE/agent.sock\"\n{CONFIG}");
+    let site = site_with(&config, 1);
+    let agent = up(&site);
+    // Its state directory, registry and destination are beside it.
+    site.file("other/rosterd.toml", &site.read("rosterd.toml"));
+    site.file("other/templates/list.tera", &site.read("templates/list.tera"));
+    site.file("other/registry/services/web/10.9.9.9:80", "").file("other/out/x", "");
+    let diff = site.run(&["-c", "other/rosterd.toml", "diff"]);
+    assert!(diff.expect(2).stdout().contains("+10.9.9.9:80\n"), "{}", diff.stderr());
+    assert!(diff.stderr().contains("it has another state directory"), "{}", diff.stderr());
+    drop(agent);
+}
+
+#[test]
+fn a_lock_without_a_socket_is_5_by_pid_and_another_agent_is_not_asked() {
+    let site = site(1);
+    let agent = up(&site);
+    // The socket of an agent with another state directory.
+    let other = site.read("rosterd.toml").replace("\"state\"", "\"state2\"").replace("out/list", "out/list2");
+    site.file("other.toml", &other);
+    let alone = site.run(&["-c", "other.toml", "render"]);
+    assert!(!alone.expect(0).stderr().contains("by the running agent"), "{}", alone.stderr());
+    assert_eq!(site.read("out/list2"), "10.0.0.1:80\n");
+    site.file("deaf.toml", &site.read("rosterd.toml").replace("agent.sock", "nowhere.sock"));
+    let locked = site.run(&["-c", "deaf.toml", "render"]);
+    assert!(locked.expect(5).stderr().contains(&format!("process {}", agent.pid())), "{}", locked.stderr());
+    site.run(&["-c", "deaf.toml", "diff"]).expect(0);
+}
