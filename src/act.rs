@@ -1,7 +1,8 @@
 //! Files and commands: brings one destination in step, and makes software take it up.
 //!
 //! A replacement is one way through: look at the destination (`place`), stage the new file beside it (`stage`), run
-//! the check on the staged file (`command`), rename and sync (`commit`). At every instant a reader of the destination
+//! the check on the staged file (`command`), rename and sync (`commit`). Files that change together take these steps
+//! side by side (`round`), and share their syncs. At every instant a reader of the destination
 //! sees the whole old or the whole new file; whatever fails before the rename leaves the old file's inode alone and no
 //! staged file behind. Every call on a destination is made by the one thread of [`Writer`]; commands are waited for
 //! elsewhere, so a slow check of one template holds up no other.
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::TemplateConfig;
-use crate::decide::{Failure, Outcome, Stage};
+use crate::decide::{self, Failure, Outcome};
 use crate::error::Setback;
 
 mod attributes;
@@ -22,6 +23,7 @@ mod group;
 mod lock;
 mod place;
 mod reload;
+mod round;
 mod stage;
 mod tail;
 mod trouble;
@@ -34,9 +36,10 @@ pub use writer::Writer;
 
 use command::{How, Occasion};
 use place::Place;
+use round::{Commit, Stage, Then};
 use stage::{Staged, Wanted};
 use trouble::unwritten;
-use writer::Desk;
+use writer::Job;
 
 /// Brings a template's destination in step with these bytes.
 ///
@@ -66,11 +69,12 @@ async fn replace(
     if stop.is_cancelled() {
         return Ok(Outcome::Abandoned);
     }
-    let job = {
-        let template = template.clone();
-        move |desk: &mut Desk| prepare(&template, &bytes, desk)
-    };
-    let Some(staged) = writer.call(job).await.flatten().map_err(|setback| unwritten(&setback))? else {
+    let stage = |then| Job::Stage(Stage { template: template.clone(), bytes, stop: stop.clone(), then });
+    if template.check.is_none() {
+        return writer.ask(|answer| stage(Then::Place(answer))).await.map_err(|setback| unwritten(&setback))?;
+    }
+    let staged = writer.ask(|answer| stage(Then::Hand(answer))).await.flatten();
+    let Some(staged) = staged.map_err(|setback| unwritten(&setback))? else {
         return Ok(Outcome::Unchanged);
     };
     let staged = Held { writer, staged: Some(staged) };
@@ -113,25 +117,10 @@ pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -
         .flatten()
 }
 
-/// Stages the bytes where the destination has not got them; `None` where it has. On the file thread.
-fn prepare(template: &TemplateConfig, bytes: &[u8], desk: &mut Desk) -> Result<Option<Staged>, Setback> {
-    let place = Place::open(template)?;
-    let mut old = place.look()?;
-    let wanted = Wanted::of(template, old.as_ref());
-    if let Some(old) = &mut old
-        && wanted.changes(old).is_none()
-        && !desk.unsettled.contains(&template.dest)
-        && old.holds(bytes, &template.dest)?
-    {
-        return Ok(None);
-    }
-    Staged::write(place, wanted, bytes, old.as_ref()).map(Some)
-}
-
 /// Runs the template's check on its staged file: whether it passed, or `false` when it was cut off by `stop`.
 async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToken) -> Result<bool, Failure> {
     let Some(check) = &template.check else { return Ok(true) };
-    let failed = |message: String| Failure { stage: Stage::Check, message };
+    let failed = |message: String| Failure { stage: decide::Stage::Check, message };
     let (Some(src), Some(dest)) = (staged.to_str(), template.dest.to_str()) else {
         let setback = Setback::new(format!("check {}", template.dest.display()), "its path is not UTF-8");
         return Err(failed(setback.hint("give another dest").to_string()));
@@ -161,14 +150,8 @@ impl Held<'_> {
 
     async fn commit(mut self, stop: &CancellationToken) -> Result<Outcome, Failure> {
         let Some(staged) = self.staged.take() else { return Ok(Outcome::Abandoned) };
-        let stop = stop.clone();
-        let job = move |desk: &mut Desk| {
-            if stop.is_cancelled() {
-                return Ok(Outcome::Abandoned);
-            }
-            commit::commit(staged, desk).map(|()| Outcome::Replaced)
-        };
-        self.writer.call(job).await.map_err(|setback| unwritten(&setback))?
+        let commit = |answer| Job::Commit(Commit { staged, stop: stop.clone(), answer });
+        self.writer.ask(commit).await.map_err(|setback| unwritten(&setback))?
     }
 
     async fn discard(mut self) -> Result<(), Failure> {
@@ -180,7 +163,7 @@ impl Held<'_> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         if let Some(staged) = self.staged.take() {
-            self.writer.send(move |_| drop(staged));
+            self.writer.in_order(move || drop(staged));
         }
     }
 }

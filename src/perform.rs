@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,6 +18,10 @@ use crate::decide::{Failure, Input, Memo, Outcome, Publication, Ran, ReloadJob, 
 use crate::memory::Memory;
 use crate::render::Library;
 use crate::say;
+
+/// How long a template that is rendered counts as busy. One that takes longer renders on, and another may begin beside
+/// it, so that those which never end hold nobody up.
+const TURN: Duration = Duration::from_millis(500);
 
 /// What a dry run does in place of a replacement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +62,8 @@ pub enum Page {
 pub struct Performer {
     writer: Writer,
     library: Arc<Library>,
+    /// As many templates are rendered at once as there are processors: each more would only take memory.
+    renderers: Arc<Semaphore>,
     manner: Manner,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -66,8 +74,15 @@ impl Performer {
     /// A performer whose answers come out of the receiver.
     pub fn new(writer: Writer, library: Arc<Library>, manner: Manner) -> (Self, mpsc::UnboundedReceiver<Input>) {
         let (done, answers) = mpsc::unbounded_channel();
-        let performer =
-            Self { writer, library, manner, stop: CancellationToken::new(), tasks: TaskTracker::new(), done };
+        let performer = Self {
+            writer,
+            library,
+            renderers: Arc::new(Semaphore::new(available_parallelism().map_or(1, Into::into))),
+            manner,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            done,
+        };
         (performer, answers)
     }
 
@@ -138,8 +153,9 @@ impl Performer {
         page: Page,
     ) -> impl Future<Output = Outcome> + use<> {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
+        let renderers = Arc::clone(&self.renderers);
         async move {
-            match render(library, &template, snapshot).await {
+            match render(library, &renderers, &template, snapshot).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(bytes) => replace(&writer, &template, bytes, manner, &page, &stop).await,
             }
@@ -170,10 +186,24 @@ impl Performer {
 }
 
 /// Renders on a thread of its own, so that a slow template holds nobody up.
-async fn render(library: Arc<Library>, template: &Arc<TemplateConfig>, snapshot: Snapshot) -> Result<Vec<u8>, String> {
+async fn render(
+    library: Arc<Library>,
+    renderers: &Semaphore,
+    template: &Arc<TemplateConfig>,
+    snapshot: Snapshot,
+) -> Result<Vec<u8>, String> {
+    // It is never closed; were it, everything would be rendered at once.
+    let turn = renderers.acquire().await.ok();
     let src = template.src.clone();
-    let rendered = tokio::task::spawn_blocking(move || library.render(&src, &snapshot).map_err(|why| why.to_string()));
-    rendered.await.unwrap_or_else(|why| Err(format!("rendering {} broke off: {why}", template.name)))
+    let mut rendering =
+        tokio::task::spawn_blocking(move || library.render(&src, &snapshot).map_err(|why| why.to_string()));
+    let rendered = if let Ok(rendered) = timeout(TURN, &mut rendering).await {
+        rendered
+    } else {
+        drop(turn);
+        rendering.await
+    };
+    rendered.unwrap_or_else(|why| Err(format!("rendering {} broke off: {why}", template.name)))
 }
 
 /// Shows a diff. Standard output is written to on a thread of its own: whoever reads may take his time. A reader who has

@@ -1,4 +1,4 @@
-//! The rename that makes the staged file the destination, and what makes it last.
+//! The rename that makes the staged file the destination, and what makes it last: the steps of one file.
 
 use std::path::{Path, PathBuf};
 
@@ -14,18 +14,8 @@ use super::stage::Staged;
 use super::trouble::{refused, unwritten};
 use super::writer::Desk;
 
-/// Puts a staged and checked file in place.
-///
-/// What must be on disk before the world changes (which file replaces which, and that a reload is owed) belongs
-/// between `verify` and `swap`.
-pub(super) fn commit(mut staged: Staged, desk: &mut Desk) -> Result<(), Failure> {
-    verify(&staged)?;
-    swap(&mut staged, desk).map_err(|setback| unwritten(&setback))?;
-    settle(&staged.place, desk).map_err(|setback| unwritten(&setback))
-}
-
 /// Whether the staged file and the destination are still what they were before the check ran.
-fn verify(staged: &Staged) -> Result<(), Failure> {
+pub(super) fn verify(staged: &Staged) -> Result<(), Failure> {
     staged.place.is_still_here().map_err(|setback| unwritten(&setback))?;
     staged.place.permits().map_err(|setback| unwritten(&setback))?;
     if staged.is_untouched() {
@@ -40,7 +30,7 @@ fn verify(staged: &Staged) -> Result<(), Failure> {
     Err(Failure { stage: Stage::Check, message })
 }
 
-fn swap(staged: &mut Staged, desk: &mut Desk) -> Result<(), Setback> {
+pub(super) fn swap(staged: &mut Staged, desk: &mut Desk) -> Result<(), Setback> {
     let place = &staged.place;
     let Some(name) = staged.name() else {
         return Err(Setback::new(format!("replace {}", place.dest.display()), "nothing is staged"));
@@ -58,26 +48,30 @@ fn swap(staged: &mut Staged, desk: &mut Desk) -> Result<(), Setback> {
     Ok(())
 }
 
-/// Syncs the folder. Where that fails the new file is in place already and readers see it whole; but a power cut may
-/// bring the old one back, so it is no success: the destination stays in `unsettled`, and the retry stages, renames
-/// and syncs a new file instead of believing a second sync of what the first one may have dropped. A reload is then
-/// owed by the retry, so that none is lost.
-fn settle(place: &Place, desk: &mut Desk) -> Result<(), Setback> {
-    match fsync(&place.folder) {
+/// Syncs the folder of all these places, which is one.
+pub(super) fn sync_folder<'a>(mut places: impl Iterator<Item = &'a Place>) -> nix::Result<()> {
+    match places.next().map_or(Ok(()), |place| fsync(&place.folder)) {
         // Some network and FUSE file systems have no sync for folders and say so with EINVAL: all that can be done is.
-        Ok(()) | Err(Errno::EINVAL) => {
-            desk.unsettled.remove(&place.dest);
-            Ok(())
-        }
-        Err(errno) => {
-            let tried = format!(
-                "sync the folder {} after {} was put in place, which a power cut may therefore undo",
-                place.folder_path.display(),
-                place.dest.display()
-            );
-            Err(refused(tried, errno))
-        }
+        Err(Errno::EINVAL) => Ok(()),
+        synced => synced,
     }
+}
+
+/// What the sync of its folder means for a file that was renamed. Where that failed the new file is in place already
+/// and readers see it whole; but a power cut may bring the old one back, so it is no success: the destination stays in
+/// `unsettled`, and the retry stages, renames and syncs a new file instead of believing a second sync of what the first
+/// one may have dropped. A reload is then owed by the retry, so that none is lost.
+pub(super) fn settle(place: &Place, synced: nix::Result<()>, desk: &mut Desk) -> Result<(), Setback> {
+    let Err(errno) = synced else {
+        desk.unsettled.remove(&place.dest);
+        return Ok(());
+    };
+    let tried = format!(
+        "sync the folder {} after {} was put in place, which a power cut may therefore undo",
+        place.folder_path.display(),
+        place.dest.display()
+    );
+    Err(refused(tried, errno))
 }
 
 /// A destination that is a mount point cannot be renamed over.

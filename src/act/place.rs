@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
+use nix::libc::{dev_t, ino_t};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Uid, fsync};
 
@@ -29,6 +30,8 @@ const FOLDER_MODE: u32 = 0o755;
 pub(super) struct Place {
     /// The folder.
     pub(super) folder: OwnedFd,
+    /// Which folder that is, whatever it is called: device and inode.
+    pub(super) id: (dev_t, ino_t),
     /// The folder as the configuration spells it.
     pub(super) folder_path: PathBuf,
     /// The destination's name in it.
@@ -52,8 +55,8 @@ impl Place {
         let (folder_path, name) = split(&template.dest)?;
         match open(folder_path, folder_flags(), Mode::empty()) {
             Ok(folder) => {
-                refuse_open_folder(&folder, folder_path)?;
-                Ok(Some(Self::new(folder, folder_path, name, &template.dest)))
+                let stat = refuse_open_folder(&folder, folder_path)?;
+                Ok(Some(Self::new(folder, &stat, folder_path, name, &template.dest)))
             }
             Err(Errno::ENOENT) if template.make_dirs => Ok(None),
             Err(errno) => Err(folder_trouble(folder_path, errno)),
@@ -66,11 +69,14 @@ impl Place {
             return Ok(place);
         }
         let (folder_path, name) = split(&template.dest)?;
-        Ok(Self::new(make_folders(folder_path)?, folder_path, name, &template.dest))
+        let folder = make_folders(folder_path)?;
+        let stat = fstat(&folder).map_err(|errno| folder_trouble(folder_path, errno))?;
+        Ok(Self::new(folder, &stat, folder_path, name, &template.dest))
     }
 
-    fn new(folder: OwnedFd, folder_path: &Path, name: &OsStr, dest: &Path) -> Self {
-        Self { folder, folder_path: folder_path.to_owned(), name: name.to_owned(), dest: dest.to_owned() }
+    fn new(folder: OwnedFd, stat: &FileStat, folder_path: &Path, name: &OsStr, dest: &Path) -> Self {
+        let id = (stat.st_dev, stat.st_ino);
+        Self { folder, id, folder_path: folder_path.to_owned(), name: name.to_owned(), dest: dest.to_owned() }
     }
 
     /// Opens what is there now; `None` when nothing is.
@@ -132,10 +138,9 @@ impl Place {
     /// Whether the path of the folder still leads to the folder that is open.
     pub(super) fn is_still_here(&self) -> Result<(), Setback> {
         let tried = || format!("replace {}", self.dest.display());
-        let open = fstat(&self.folder).map_err(|errno| refused(tried(), errno))?;
         let named =
             nix::sys::stat::stat(&self.folder_path).map_err(|errno| folder_trouble(&self.folder_path, errno))?;
-        if (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino) {
+        if self.id == (named.st_dev, named.st_ino) {
             return Ok(());
         }
         let why = format!("the folder {} was replaced by another one meanwhile", self.folder_path.display());
@@ -189,8 +194,8 @@ fn folder_trouble(folder: &Path, errno: Errno) -> Setback {
 }
 
 /// As root, refuses a folder in which anybody may swap files: they could put their own in place of the staged one
-/// between the check and the rename. With the sticky bit, as on `/tmp`, they cannot.
-fn refuse_open_folder(folder: &OwnedFd, path: &Path) -> Result<(), Setback> {
+/// between the check and the rename. With the sticky bit, as on `/tmp`, they cannot. Gives what it saw.
+fn refuse_open_folder(folder: &OwnedFd, path: &Path) -> Result<FileStat, Setback> {
     let tried = || format!("write in the folder {}", path.display());
     let stat = fstat(folder).map_err(|errno| refused(tried(), errno))?;
     let open_to_all = stat.st_mode & 0o002 != 0 && stat.st_mode & 0o1000 == 0;
@@ -198,7 +203,7 @@ fn refuse_open_folder(folder: &OwnedFd, path: &Path) -> Result<(), Setback> {
         let why = "everybody may write there, and could swap the file under the agent, which runs as root";
         return Err(Setback::new(tried(), why).hint(format!("chmod o-w {}", path.display())));
     }
-    Ok(())
+    Ok(stat)
 }
 
 /// Makes a folder and the missing ones above it, and keeps each in its parent through a power cut.

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, PosixFadviseAdvice, openat, posix_fadvise};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat};
 
@@ -80,9 +80,9 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// Writes a new file beside the destination.
-    pub(super) fn write(place: Place, wanted: Wanted, bytes: &[u8], old: Option<&Old>) -> Result<Self, Setback> {
-        let (mut staged, mut file) = Self::create(place, wanted)?;
+    /// Writes a new file beside the destination, all but its sync.
+    pub(super) fn write(place: Place, wanted: Wanted, bytes: &[u8], old: Option<&Old>) -> Result<Written, Setback> {
+        let (staged, mut file) = Self::create(place, wanted)?;
         let path = staged.path();
         let trouble = |what: &str| format!("{what} {}", path.display());
         file.write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
@@ -96,12 +96,7 @@ impl Staged {
         if let Some(old) = old {
             attributes::copy(&old.file, &file, wanted.mode, &path)?;
         }
-        // After a failed sync the kernel may call the lost pages clean, so that a second one would succeed without
-        // them: the file is dropped instead, and a later try begins with a new one.
-        fsync(&file).map_err(|errno| refused(trouble("sync"), errno))?;
-        staged.synced = Some(fstat(&file).map_err(|errno| refused(trouble("look at"), errno))?);
-        // It is closed here, before the check: a script that is open for writing could not be executed by it.
-        Ok(staged)
+        Ok(Written { staged, file })
     }
 
     /// A new file under a random name that ends in `.tmp`, so that no software includes it with its `*.cfg`.
@@ -155,6 +150,33 @@ impl Staged {
     /// After the rename: there is nothing to remove any more.
     pub(super) fn is_placed(&mut self) {
         self.name = None;
+    }
+}
+
+/// A file that is written and not synced yet.
+#[derive(Debug)]
+pub(super) struct Written {
+    staged: Staged,
+    file: File,
+}
+
+impl Written {
+    /// Has the system begin to put it on disk, where several are to be synced: the sync of the first then finds all of
+    /// them under way, and one commit of the journal covers them. That is all that the advice does to bytes which are
+    /// not on disk yet (`posix_fadvise(2)`), and a system that does not take it only takes longer.
+    pub(super) fn begin_sync(&self) {
+        let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+    }
+
+    /// Makes it last. It is closed by that, before its check: a script that is open for writing could not be executed.
+    pub(super) fn sync(self) -> Result<Staged, Setback> {
+        let Self { mut staged, file } = self;
+        let trouble = |what: &str| format!("{what} {}", staged.path().display());
+        // After a failed sync the kernel may call the lost pages clean, so that a second one would succeed without
+        // them: the file is dropped instead, and a later try begins with a new one.
+        fsync(&file).map_err(|errno| refused(trouble("sync"), errno))?;
+        staged.synced = Some(fstat(&file).map_err(|errno| refused(trouble("look at"), errno))?);
+        Ok(staged)
     }
 }
 

@@ -8,3 +8,4 @@ mod lock;
 mod order;
 mod readers;
 mod reloads;
+mod rounds;

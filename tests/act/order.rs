@@ -11,7 +11,7 @@ const TRACED: &str = "trace=openat,write,fchown,fchmod,fsetxattr,fsync,rename,re
 
 /// The traced calls on staged files, destinations and folders of the test: the thread, and `call target`. Removing the
 /// test's folder at its end, on the test's own thread, is not among them.
-fn calls(trace: &str) -> Vec<(&str, String)> {
+pub fn calls(trace: &str) -> Vec<(&str, String)> {
     let mut calls = Vec::new();
     for line in trace.lines().filter(|line| line.contains("rosterd-act-") && !line.contains(" = -1 ")) {
         let (thread, call) = line.split_once(' ').unwrap();

@@ -1,5 +1,6 @@
 //! The main job on the directory registry: from a registry's change to the replaced file and its reload.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use nix::sys::signal::Signal;
@@ -165,4 +166,23 @@ fn term_ends_a_hanging_reload_in_time() {
     agent.until("the reload begins", || site.path("started").exists());
     assert!(agent.stop().success());
     assert!(site.leftovers().is_empty());
+}
+
+#[test]
+fn templates_that_never_end_hold_nobody_up() {
+    let mut config = CONFIG.to_owned();
+    for n in 0..=std::thread::available_parallelism().unwrap().get() {
+        // First by name, and so the first to be rendered.
+        write!(config, "\n[[template]]\nname = \"a{n}\"\nsrc = \"endless.tera\"\ndest = \"out/endless{n}\"\n").unwrap();
+    }
+    let site = Site::new(&config);
+    let turns = "{% for a in range(end=99999) %}{% for b in range(end=99999) %}{% endfor %}{% endfor %}";
+    site.file("templates/endless.tera", turns);
+    site.file("templates/list.tera", "{% for m in web %}{{ m.address }}\n{% endfor %}");
+    site.file("registry/services/web/10.0.0.1:80", "");
+    let agent = site.start();
+    agent.until("the file of the one that ends", || site.read("seen") == "10.0.0.1:80\n");
+    site.file("registry/services/web/10.0.0.2:80", "");
+    agent.until("a change of it", || site.read("seen").ends_with("10.0.0.2:80\n"));
+    assert_eq!(site.read("out/endless0"), "");
 }

@@ -1,0 +1,159 @@
+//! Files that are replaced together share their syncs.
+//!
+//! Each file goes its own way in the order that makes it safe (written, owned, synced, checked, renamed, folder
+//! synced), and what fails for one fails for that one only. But the steps of all files are taken side by side: all are
+//! written before the first is synced, so that the file system can put them on disk with one commit of its journal,
+//! and a folder is synced once, after the last rename in it.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::oneshot::Sender;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::TemplateConfig;
+use crate::decide::{Failure, Outcome};
+use crate::error::Setback;
+
+use super::commit::{settle, swap, sync_folder, verify};
+use super::place::Place;
+use super::stage::{Staged, Wanted, Written};
+use super::trouble::unwritten;
+use super::writer::{Desk, guarded};
+
+/// Bytes that are to be staged where the destination has not got them.
+pub(super) struct Stage {
+    pub(super) template: TemplateConfig,
+    pub(super) bytes: Vec<u8>,
+    /// No more is placed once this is cancelled.
+    pub(super) stop: CancellationToken,
+    pub(super) then: Then,
+}
+
+/// What is to happen to a staged file.
+pub(super) enum Then {
+    /// It goes back to be checked; `None`: the destination has the bytes already.
+    Hand(Sender<Result<Option<Staged>, Setback>>),
+    /// It has no check, and is placed in the same round.
+    Place(Sender<Result<Outcome, Failure>>),
+}
+
+/// A staged and checked file that is to be put in place.
+pub(super) struct Commit {
+    pub(super) staged: Staged,
+    /// Nothing is placed once this is cancelled.
+    pub(super) stop: CancellationToken,
+    pub(super) answer: Sender<Result<Outcome, Failure>>,
+}
+
+/// What is done together.
+#[derive(Default)]
+pub(super) struct Round {
+    pub(super) stages: Vec<Stage>,
+    pub(super) commits: Vec<Commit>,
+}
+
+// An answer that nobody waits for any more takes a staged file with it, which removes itself: here, on the file thread.
+
+impl Round {
+    /// Takes every file as far as it can go. Each answer is given as soon as it is known.
+    pub(super) fn run(self, desk: &mut Desk) {
+        let Self { stages, mut commits } = self;
+        let mut written = Vec::with_capacity(stages.len());
+        for Stage { template, bytes, stop, then } in stages {
+            match guarded(|| prepare(&template, &bytes, desk)) {
+                Some(Ok(Some(file))) => written.push((file, stop, then)),
+                Some(Ok(None)) => then.unchanged(),
+                Some(Err(setback)) => then.failed(setback),
+                None => {}
+            }
+        }
+        if written.len() > 1 {
+            for (file, ..) in &written {
+                file.begin_sync();
+            }
+        }
+        for (file, stop, then) in written {
+            match (guarded(|| file.sync()), then) {
+                (Some(Ok(staged)), Then::Place(answer)) => commits.push(Commit { staged, stop, answer }),
+                (Some(Ok(staged)), Then::Hand(answer)) => _ = answer.send(Ok(Some(staged))),
+                (Some(Err(setback)), then) => then.failed(setback),
+                (None, _) => {}
+            }
+        }
+        place(commits, desk);
+    }
+}
+
+impl Then {
+    fn unchanged(self) {
+        match self {
+            Self::Hand(answer) => _ = answer.send(Ok(None)),
+            Self::Place(answer) => _ = answer.send(Ok(Outcome::Unchanged)),
+        }
+    }
+
+    fn failed(self, setback: Setback) {
+        match self {
+            Self::Hand(answer) => _ = answer.send(Err(setback)),
+            Self::Place(answer) => _ = answer.send(Err(unwritten(&setback))),
+        }
+    }
+}
+
+/// Writes the bytes beside the destination where it has not got them; `None` where it has.
+fn prepare(template: &TemplateConfig, bytes: &[u8], desk: &Desk) -> Result<Option<Written>, Setback> {
+    let place = Place::open(template)?;
+    let mut old = place.look()?;
+    let wanted = Wanted::of(template, old.as_ref());
+    if let Some(old) = &mut old
+        && wanted.changes(old).is_none()
+        && !desk.unsettled.contains(&template.dest)
+        && old.holds(bytes, &template.dest)?
+    {
+        return Ok(None);
+    }
+    Staged::write(place, wanted, bytes, old.as_ref()).map(Some)
+}
+
+/// Puts staged files in place.
+///
+/// What must be on disk before the world changes (which file replaces which, and that a reload is owed) belongs
+/// between the `verify` of all and the `swap` of the first.
+fn place(commits: Vec<Commit>, desk: &mut Desk) {
+    let mut sound = Vec::with_capacity(commits.len());
+    for Commit { staged, stop, answer } in commits {
+        if stop.is_cancelled() {
+            drop(staged);
+            let _ = answer.send(Ok(Outcome::Abandoned));
+            continue;
+        }
+        match guarded(|| verify(&staged)) {
+            Some(Ok(())) => sound.push((staged, answer)),
+            Some(Err(failure)) => {
+                // First it is removed: whoever hears of the failure finds nothing left behind.
+                drop(staged);
+                let _ = answer.send(Err(failure));
+            }
+            None => {}
+        }
+    }
+    let mut folders: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (mut staged, answer) in sound {
+        match guarded(|| swap(&mut staged, desk)) {
+            Some(Ok(())) => folders.entry(staged.place.id).or_default().push((staged, answer)),
+            Some(Err(setback)) => {
+                drop(staged);
+                let _ = answer.send(Err(unwritten(&setback)));
+            }
+            None => {}
+        }
+    }
+    for placed in folders.into_values() {
+        let synced = guarded(|| sync_folder(placed.iter().map(|(staged, _)| &staged.place)));
+        for (staged, answer) in placed {
+            let Some(synced) = synced else { continue };
+            let settled = settle(&staged.place, synced, desk).map(|()| Outcome::Replaced);
+            let _ = answer.send(settled.map_err(|setback| unwritten(&setback)));
+        }
+    }
+}
