@@ -160,8 +160,8 @@ impl Engine {
     pub fn next_wake(&self) -> Option<Moment> {
         let rosters = self.rosters.values().filter_map(Roster::due);
         // One whose destination is busy is looked at again when that publication ends.
-        let free = |template: &&Template| self.paused.is_none() && !self.flights.is_busy(&template.plan().config.dest);
-        let templates = self.templates.values().filter(free).filter_map(Template::due);
+        let due = |template: &Template| template.due().filter(|_| !self.flights.is_busy(&template.plan().config.dest));
+        let templates = self.templates.values().filter(|_| self.paused.is_none()).filter_map(due);
         let debts = self.debts.values().filter(|_| self.may_reload()).filter_map(Debt::due);
         rosters.chain(templates).chain(debts).chain(self.paused).min()
     }
@@ -231,7 +231,8 @@ impl Engine {
         }
         self.flights.next_batch();
         let (rosters, keys, flights, quiet) = (&self.rosters, &self.keys, &mut self.flights, &mut self.quiet);
-        let begun = self.templates.values_mut().filter_map(|template| {
+        let wanted = self.templates.values_mut().filter(|template| template.is_due(now));
+        let begun = wanted.filter_map(|template| {
             let config = Arc::clone(&template.plan().config);
             if flights.is_busy(&config.dest) {
                 return None;

@@ -1,7 +1,7 @@
 //! Publications under way: which destination is whose, and which of them began together.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Reload, TemplateConfig};
@@ -24,6 +24,8 @@ pub struct Flight {
 #[derive(Debug, Default)]
 pub struct Flights {
     open: BTreeMap<FlightId, Flight>,
+    /// Where they go. With hundreds of templates under way, to compare each with each would cost more than the rest.
+    busy: HashSet<PathBuf>,
     last: FlightId,
     batch: u64,
 }
@@ -34,21 +36,24 @@ impl Flights {
         self.batch += 1;
     }
 
-    /// A publication begins.
+    /// A publication begins, whose destination is not busy.
     pub fn begin(&mut self, config: &Arc<TemplateConfig>, quiet: bool) -> FlightId {
         self.last += 1;
+        self.busy.insert(config.dest.clone());
         self.open.insert(self.last, Flight { config: Arc::clone(config), batch: self.batch, quiet });
         self.last
     }
 
     /// One ended.
     pub fn end(&mut self, id: FlightId) -> Option<Flight> {
-        self.open.remove(&id)
+        let flight = self.open.remove(&id)?;
+        self.busy.remove(&flight.config.dest);
+        Some(flight)
     }
 
     /// Whether a destination has one, whichever template asked for it: one that was renamed meets itself here.
     pub fn is_busy(&self, dest: &Path) -> bool {
-        self.open.values().any(|flight| flight.config.dest == dest)
+        self.busy.contains(dest)
     }
 
     /// Those that began together with `flight` and share this reload.

@@ -12,7 +12,7 @@ use super::publication::Seats;
 use super::recall::Known;
 use super::seats;
 use super::settle::Settle;
-use super::slots::{self, Numbers};
+use super::slots::Numbers;
 use super::stamp::Stamp;
 use crate::config::{AboveMax, RosterConfig};
 use crate::payload;
@@ -225,11 +225,11 @@ impl Muster {
         let none = BTreeMap::new();
         let members = self.live.members().unwrap_or(&none);
         let taken = seats::pick(members, config.bounds.max(), config.pick, host);
-        let kept = match &self.good {
-            Some(good) => slots::numbers(good),
-            None => recalled.cloned().unwrap_or_default(),
+        let seats = match (&self.good, recalled) {
+            (Some(good), _) => seats::reseat(taken, good),
+            (None, Some(recalled)) => seats::seat(taken, recalled),
+            (None, None) => seats::seat(taken, &Numbers::new()),
         };
-        let seats = seats::seat(taken, &kept);
         let count = members.len();
         if self.loss.take().is_some_and(|loss| loss.until <= now) {
             self.baseline.restart(now, count);

@@ -35,27 +35,59 @@ fn score(host: &str, member: &str) -> u64 {
 
 /// Gives each member a number: the one that it had, else the smallest that is free, in the order of names.
 pub fn seat(members: Vec<Arc<Member>>, kept: &Numbers) -> Seats {
-    let mut taken: BTreeSet<u32> = members.iter().filter_map(|member| kept.get(member.name()).copied()).collect();
-    let mut next = 0;
-    members
-        .into_iter()
-        .map(|member| {
-            let slot = kept.get(member.name()).copied().unwrap_or_else(|| {
-                while !taken.insert(next) {
-                    next += 1;
-                }
-                next
-            });
-            Seated { member, slot }
-        })
-        .collect()
+    number(members, kept.iter().map(|(name, slot)| (&**name, *slot)))
+}
+
+/// The same after other members, which were seated before.
+pub fn reseat(members: Vec<Arc<Member>>, before: &[Seated]) -> Seats {
+    number(members, before.iter().map(|seated| (seated.member.name(), seated.slot)))
+}
+
+/// Both are in the order of names.
+fn number<'a>(members: Vec<Arc<Member>>, kept: impl Iterator<Item = (&'a str, u32)>) -> Seats {
+    let mut kept = kept.peekable();
+    let mut free = Free::new(members.len());
+    let mut keeps = |member: &Arc<Member>| {
+        while kept.next_if(|(name, _)| *name < member.name()).is_some() {}
+        let slot = kept.next_if(|(name, _)| *name == member.name()).map(|(_, slot)| slot);
+        slot.inspect(|slot| free.take(*slot))
+    };
+    let slots: Vec<Option<u32>> = members.iter().map(&mut keeps).collect();
+    let seated = members.into_iter().zip(slots);
+    seated.map(|(member, slot)| Seated { member, slot: slot.unwrap_or_else(|| free.next()) }).collect()
+}
+
+/// The numbers that nobody has. So many members never need one from beyond their own count.
+struct Free {
+    taken: Vec<bool>,
+    next: u32,
+}
+
+impl Free {
+    fn new(members: usize) -> Self {
+        Self { taken: vec![false; members], next: 0 }
+    }
+
+    fn take(&mut self, slot: u32) {
+        if let Some(taken) = usize::try_from(slot).ok().and_then(|slot| self.taken.get_mut(slot)) {
+            *taken = true;
+        }
+    }
+
+    fn next(&mut self) -> u32 {
+        let taken = |slot: u32| usize::try_from(slot).is_ok_and(|slot| self.taken.get(slot) == Some(&true));
+        while taken(self.next) {
+            self.next += 1;
+        }
+        self.next += 1;
+        self.next - 1
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decide::Fields;
-    use crate::decide::slots::numbers;
 
     fn members(names: &[&str]) -> BTreeMap<Arc<str>, Arc<Member>> {
         let member = |name: &str| Member::new(Fields { name: name.into(), ..Fields::default() }).unwrap();
@@ -101,7 +133,11 @@ mod tests {
         let all = |names: &[&str]| members(names).into_values().collect::<Vec<_>>();
         let first = seat(all(&["b", "c", "d"]), &Numbers::new());
         assert_eq!(slots(&first), [("b", 0), ("c", 1), ("d", 2)]);
-        let second = seat(all(&["a", "b", "d", "e"]), &numbers(&first));
-        assert_eq!(slots(&second), [("a", 1), ("b", 0), ("d", 2), ("e", 3)]);
+        let kept = first.iter().map(|seated| (seated.member.name().into(), seated.slot)).collect();
+        for second in [seat(all(&["a", "b", "d", "e"]), &kept), reseat(all(&["a", "b", "d", "e"]), &first)] {
+            assert_eq!(slots(&second), [("a", 1), ("b", 0), ("d", 2), ("e", 3)]);
+        }
+        let high = Numbers::from([("a".into(), 7), ("c".into(), 0)]);
+        assert_eq!(slots(&seat(all(&["a", "b", "d"]), &high)), [("a", 7), ("b", 0), ("d", 1)]);
     }
 }

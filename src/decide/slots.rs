@@ -4,15 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::publication::Seated;
-
 /// The members of one path by name, each with its number.
 pub type Numbers = BTreeMap<Arc<str>, u32>;
 
 /// The numbers in a roster: by what its `*` matched, or by the empty string.
 pub type RosterSlots = BTreeMap<Arc<str>, Numbers>;
-
-/// The numbers of these members.
-pub fn numbers(seats: &[Seated]) -> Numbers {
-    seats.iter().map(|seated| (Arc::from(seated.member.name()), seated.slot)).collect()
-}

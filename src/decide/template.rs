@@ -64,6 +64,11 @@ impl Template {
         rosters.map(|(name, _)| name).chain(keys.map(|(name, _)| name)).cloned().collect()
     }
 
+    /// Whether there is anything to do for it now: most templates have nothing most of the time.
+    pub fn is_due(&self, now: Moment) -> bool {
+        self.turn.is_ready() || self.retry.is_some_and(|retry| retry <= now)
+    }
+
     /// What a publication would show now, if it is this template's turn, its retry is due and all that it needs is
     /// there.
     pub fn ready(
