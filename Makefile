@@ -1,6 +1,6 @@
 # What a developer types. Everything else is cargo.
 
-.PHONY: test prove tools
+.PHONY: test prove bench tools
 
 # Everything that must hold before a change goes in: installs what the tests run against, then all of them.
 test: tools
@@ -11,6 +11,11 @@ test: tools
 # The same tests with the large counts that the documentation promises; takes much longer.
 prove: tools
 	ROSTERD_PROVE=1 cargo test --locked
+	ROSTERD_PROVE=1 cargo test --locked --release --test it -- --test-threads=1 --nocapture cost::
+
+# What a change costs, next to the least that it can cost: the table of docs/performance.md.
+bench: tools
+	cargo bench --locked --bench cost
 
 # ZooKeeper, haproxy, nginx, pgpool and the like, where they are missing.
 tools:

@@ -1,5 +1,6 @@
 //! The real binary against real servers, one file a feature.
 
+mod cost;
 mod ensemble;
 mod faults;
 mod haproxy;

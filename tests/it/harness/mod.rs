@@ -2,9 +2,13 @@
 
 pub mod backend;
 pub mod client;
+pub mod eye;
+pub mod floor;
 pub mod haproxy;
+pub mod meter;
 pub mod network;
 pub mod proxy;
+pub mod scene;
 pub mod site;
 pub mod usage;
 pub mod wait;

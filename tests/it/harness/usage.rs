@@ -16,23 +16,33 @@ pub struct Memory {
     pub space: u64,
 }
 
+/// The CPU time that a process has had, without its children's.
+pub fn cpu(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The name, in parentheses, may hold blanks. After it, utime and stime are the 12th and 13th.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    // A hundred a second, which Linux has kept for all that ask through /proc.
+    Duration::from_millis(ticks * 10)
+}
+
+/// The memory of a process.
+pub fn memory(pid: u32) -> Memory {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    };
+    Memory { resident: field("VmRSS:"), peak: field("VmHWM:"), space: field("VmPeak:") }
+}
+
 impl Agent {
     /// The CPU time that it has had, without its commands'.
     pub fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        // The name, in parentheses, may hold blanks. After it, utime and stime are the 12th and 13th.
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-        // A hundred a second, which Linux has kept for all that ask through /proc.
-        Duration::from_millis(ticks * 10)
+        cpu(self.pid())
     }
 
     pub fn memory(&self) -> Memory {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
-        };
-        Memory { resident: field("VmRSS:"), peak: field("VmHWM:"), space: field("VmPeak:") }
+        memory(self.pid())
     }
 }

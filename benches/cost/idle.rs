@@ -1,0 +1,42 @@
+//! 1,000 watched paths at rest.
+
+use std::time::Duration;
+
+use crate::harness::meter::{Meter, peak, resident};
+use crate::harness::scene::Scene;
+use crate::harness::usage::cpu;
+use crate::harness::wait::holds;
+use crate::harness::zookeeper::ZooKeeper;
+use crate::table::{Table, mib, ms};
+
+const PATHS: usize = 1000;
+const REST: Duration = Duration::from_mins(1);
+
+/// Measures rosterd.
+pub fn measure(zookeeper: &ZooKeeper) -> Table {
+    let site = Scene::of_many_paths(zookeeper, PATHS);
+    let mut agent = site.start();
+    agent.until("the file", || site.read("out/all").lines().count() == PATHS);
+    let started = cpu(agent.pid());
+    let rested = holds(Duration::from_mins(1), || {
+        let meter = Meter::start(agent.pid());
+        std::thread::sleep(Duration::from_secs(1));
+        meter.used().is_zero()
+    });
+    assert!(rested, "it does not come to rest");
+    let meter = Meter::start(agent.pid());
+    std::thread::sleep(REST);
+    let used = meter.used();
+    let mut table = Table::new(&["1,000 paths of 3 members", "", "rosterd"]);
+    let rows = [
+        ("CPU until the first file", ms(started)),
+        ("CPU in a minute at rest", ms(used)),
+        ("memory at rest", mib(resident(agent.pid()))),
+        ("peak memory", mib(peak(agent.pid()))),
+    ];
+    for (what, figure) in rows {
+        table.row([what.to_owned(), String::new(), figure]);
+    }
+    agent.stop();
+    table
+}

@@ -1,0 +1,134 @@
+//! What following a change costs: requests, time, processor, memory.
+//!
+//! The figures that are promised are those of a release build. `make prove` runs these tests on one; on any other build,
+//! and on a machine that is busy with other tests, wider bounds stand, which still tell a cost that follows the change
+//! from one that follows the size.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::floor;
+use crate::harness::meter::{Meter, median, peak, resident};
+use crate::harness::proxy::Proxy;
+use crate::harness::scene::{Scene, State};
+use crate::harness::wait::holds;
+use crate::harness::zookeeper::ZooKeeper;
+
+/// Whether the promised figures are to be met: a release build, and nothing else runs.
+fn is_exact() -> bool {
+    !cfg!(debug_assertions) && std::env::var_os("ROSTERD_PROVE").is_some()
+}
+
+/// A bound as it is promised, or so many times wider.
+fn bound(promised: Duration, times: u32) -> Duration {
+    if is_exact() { promised } else { promised * times }
+}
+
+#[test]
+fn a_change_among_a_thousand_members_in_twenty_files() {
+    let zookeeper = ZooKeeper::one();
+    let scene = Scene::new(&zookeeper, 1000, 20);
+    let mut agent = scene.site.start_with(&["--registry", &Scene::url(&zookeeper.connect_string()), "run"]);
+    scene.await_files("out", State::First);
+    scene.latencies("out", 4);
+    let changes = if is_exact() { 40 } else { 10 };
+    let meter = Meter::start(agent.pid());
+    let times = scene.latencies("out", changes);
+    let used = meter.used() / u32::try_from(changes).unwrap();
+
+    let alone = scene.site.path("alone");
+    std::fs::create_dir(&alone).unwrap();
+    let bytes = scene.bytes(State::First);
+    let writes: Vec<Duration> = (0..changes)
+        .map(|_| {
+            let began = Instant::now();
+            floor::replace(&alone, scene.names(), &bytes).unwrap();
+            began.elapsed()
+        })
+        .collect();
+    let limit = Duration::from_millis(100).max(median(&writes) * 3 / 2);
+    let (took, memory) = (median(&times), peak(agent.pid()));
+    println!("{took:?} (writes alone {:?}), {used:?} of processor, {memory:.1} MiB", median(&writes));
+    assert!(took <= bound(limit, 10), "{took:?}, and {limit:?} are promised");
+    assert!(used <= bound(Duration::from_millis(100), 10), "{used:?} of processor a change");
+    assert!(memory <= if is_exact() { 30.0 } else { 90.0 }, "{memory} MiB");
+    assert!(agent.stop().success());
+}
+
+#[test]
+fn a_change_is_few_requests_however_many_members_and_templates() {
+    let zookeeper = ZooKeeper::one();
+    for (members, templates) in [(1, 1), (1000, 20)] {
+        let scene = Scene::new(&zookeeper, members, templates);
+        let proxy = Proxy::to(&zookeeper.servers()[0]);
+        let agent = scene.site.start_with(&["--registry", &Scene::url(&proxy.address()), "run"]);
+        scene.await_files("out", State::First);
+        let before = proxy.requests();
+        scene.latencies("out", 10);
+        let requests = proxy.requests() - before;
+        assert!((10..=40).contains(&requests), "{requests} for 10 changes of {members}:\n{}", agent.log().join("\n"));
+    }
+}
+
+#[test]
+fn one_member_in_one_file_is_as_fast_as_a_bare_program() {
+    let zookeeper = ZooKeeper::one();
+    let scene = Scene::new(&zookeeper, 1, 1);
+    let (turns, changes) = if is_exact() { (5, 100) } else { (2, 30) };
+    let (mut times, mut floor) = (Vec::new(), Vec::new());
+    // By turns, so that what else the machine does meanwhile slows both.
+    for _ in 0..turns {
+        let bare = scene.start_floor(&zookeeper, "floor");
+        floor.extend(scene.latencies("floor", changes));
+        bare.stop();
+        let mut agent = scene.site.start_with(&["--registry", &Scene::url(&zookeeper.connect_string()), "run"]);
+        scene.await_files("out", State::First);
+        times.extend(scene.latencies("out", changes));
+        assert!(agent.stop().success());
+    }
+    let (took, floor) = (median(&times), median(&floor));
+    println!("{took:?}, floor {floor:?}");
+    assert!(took <= bound(floor * 3 / 2, 10), "{took:?}, and a bare program takes {floor:?}");
+}
+
+#[test]
+fn ten_thousand_members_are_read_in_a_second() {
+    let zookeeper = ZooKeeper::one();
+    let scene = Scene::new(&zookeeper, 10_000, 1);
+    let began = Instant::now();
+    floor::first_read(
+        &zookeeper.servers()[0],
+        &scene.top,
+        &scene.bytes(State::First),
+        &scene.site.path("out"),
+        "floor",
+    );
+    let floor = began.elapsed();
+    let began = Instant::now();
+    let agent = scene.site.start_with(&["--registry", &Scene::url(&zookeeper.connect_string()), "run"]);
+    let took = scene.await_files("out", State::First) - began;
+    println!("{took:?} from the start of the process (floor {floor:?}), {:.1} MiB", peak(agent.pid()));
+    assert!(took <= bound(Duration::from_secs(1), 15), "{took:?}");
+}
+
+#[test]
+fn a_thousand_paths_at_rest_cost_nothing() {
+    let zookeeper = ZooKeeper::one();
+    let paths = if is_exact() { 1000 } else { 200 };
+    let site = Scene::of_many_paths(&zookeeper, paths);
+    let agent = site.start();
+    agent.until("the file", || site.read("out/all").lines().count() == paths);
+    // At rest once nothing was used for a while; then it stays so.
+    let rest = Duration::from_secs(if is_exact() { 60 } else { 3 });
+    let limit = bound(Duration::from_millis(100), 3);
+    let rested = holds(Duration::from_secs(30), || {
+        let meter = Meter::start(agent.pid());
+        std::thread::sleep(Duration::from_millis(200));
+        meter.used().is_zero()
+    });
+    assert!(rested, "it does not come to rest");
+    let meter = Meter::start(agent.pid());
+    std::thread::sleep(rest);
+    let used = meter.used();
+    println!("{used:?} in {rest:?}, {:.1} MiB, at most {:.1}", resident(agent.pid()), peak(agent.pid()));
+    assert!(used < limit, "{used:?} of processor in {rest:?}");
+}

@@ -1,0 +1,45 @@
+//! Sees files change as soon as they do.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+/// An eye on what is renamed into a folder.
+pub struct Eye {
+    folder: PathBuf,
+    inotify: Inotify,
+}
+
+impl Eye {
+    /// Looks at a folder from now on.
+    pub fn on(folder: &Path) -> Self {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).unwrap();
+        inotify.add_watch(folder, AddWatchFlags::IN_MOVED_TO).unwrap();
+        Self { folder: folder.to_owned(), inotify }
+    }
+
+    /// Waits until each of these files holds just these bytes: when the last one was seen to, or `None` when that does not
+    /// come within `limit`.
+    pub fn sees(&self, names: &[String], bytes: &[u8], limit: Duration) -> Option<Instant> {
+        let end = Instant::now() + limit;
+        let is_right = |name: &str| fs::read(self.folder.join(name)).is_ok_and(|read| read == bytes);
+        let mut missing: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        // What changed before is looked at once, and after that only what is renamed.
+        missing.retain(|name| !is_right(name));
+        while !missing.is_empty() {
+            let left = end.checked_duration_since(Instant::now())?;
+            let mut ready = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
+            poll(&mut ready, PollTimeout::try_from(left).unwrap()).unwrap();
+            for event in self.inotify.read_events().unwrap_or_default() {
+                let name = event.name.unwrap_or_default();
+                missing.retain(|missing| *missing != name || !is_right(missing));
+            }
+        }
+        Some(Instant::now())
+    }
+}
