@@ -180,6 +180,7 @@ impl Gathered {
             News::Suspended => self.views.clear(),
             News::Away { why } => {
                 self.views.clear();
+                tracing::warn!(why, "registry not reached");
                 self.away = Some(why);
             }
         }

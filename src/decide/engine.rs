@@ -175,10 +175,9 @@ impl Engine {
         }
         match &news {
             News::Away { why } => {
-                if self.away.get(&registry) != Some(why) {
-                    self.away.insert(Arc::clone(&registry), why.clone());
-                    notices.push(Notice::Away { registry: Arc::clone(&registry), why: why.clone() });
-                }
+                // Each time: a registry says it once a minute, and so is nobody's surprise in the morning.
+                self.away.insert(Arc::clone(&registry), why.clone());
+                notices.push(Notice::Away { registry: Arc::clone(&registry), why: why.clone() });
                 self.doubt(now, &registry);
                 self.stand_in_for_away(now, notices);
             }

@@ -63,10 +63,9 @@ impl Teller {
     /// Says that the registry is not reached, once a minute at most.
     pub async fn away(&self, why: String) {
         if self.is_away_due() {
-            self.say(News::Away { why: why.clone() }).await;
+            self.say(News::Away { why }).await;
             // Only now: where the queue was full, and the saying was given up for something newer, nothing was said.
             self.set_away(Some(Instant::now()));
-            tracing::warn!(registry = &*self.registry, why, "registry not reached");
         }
     }
 

@@ -185,7 +185,7 @@ impl Task {
         mut requests: mpsc::UnboundedReceiver<Request>,
     ) -> Result<(), String> {
         // As the Java client: unheard for two thirds of the session, the last third is for finding another server.
-        let silence = self.limit * 2 / 3;
+        let silence = self.silence();
         let ping = (self.limit / 3).min(LONGEST_SILENCE);
         let mut heard = Instant::now();
         self.inbox.take(&mut self.frames)?;
@@ -227,15 +227,18 @@ impl Task {
         self.inbox.pending.push_back(Pending { xid: self.next_xid, asked: Instant::now(), answer });
     }
 
+    /// How long nothing may be heard, in whole milliseconds for those who read it.
+    fn silence(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX) / 3 * 2)
+    }
+
     /// A time has come: for a ping, or for giving up.
     fn tick(&mut self, silent: Instant, ping: Duration) -> Result<(), String> {
         let now = Instant::now();
         let late = self.inbox.pending.front().is_some_and(|pending| now >= pending.asked + self.limit);
         if late || now >= silent {
-            return Err(format!(
-                "it does not answer: nothing for {:?}",
-                if late { self.limit } else { self.limit * 2 / 3 }
-            ));
+            let waited = if late { self.limit } else { self.silence() };
+            return Err(format!("it does not answer: nothing for {waited:?}"));
         }
         if now >= self.outgoing.sent + ping {
             self.outgoing.bytes.extend_from_slice(&Out::request(XID_PING, OP_PING).frame());
