@@ -17,7 +17,7 @@ use crate::perform::{Manner, Write};
 use crate::run;
 use crate::say;
 use crate::setup::{self, Setup, Source};
-use crate::watch::{self, Registry};
+use crate::watch::{self, Keep, Registry};
 
 mod agent;
 pub mod get;
@@ -271,14 +271,13 @@ impl Global {
     /// names must not stop who says `--registry`.
     fn open(&self) -> Result<Arc<dyn Registry>, Fatal> {
         let is_bare = self.config.is_none() && (self.registry.is_some() || self.config().is_none());
-        let config = match self.registry() {
-            Some(url) if is_bare => Arc::new(bare_registry(&url)?),
-            _ => self.configured_registry()?,
-        };
-        Ok(watch::open(&config))
+        match self.registry() {
+            Some(url) if is_bare => Ok(watch::open(&bare_registry(&url)?, &Keep::Nothing)),
+            _ => self.configured_registry(),
+        }
     }
 
-    fn configured_registry(&self) -> Result<Arc<RegistryConfig>, Fatal> {
+    fn configured_registry(&self) -> Result<Arc<dyn Registry>, Fatal> {
         let named = self.config();
         let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
         if named.is_none() && !file.exists() {
@@ -289,7 +288,8 @@ impl Global {
         let overrides = Overrides { registry: self.registry(), env: setup::environment(), host_name: host::name() };
         let loaded = config::load(&file, &overrides).map_err(|problems| wrong_config(&problems))?;
         let first = loaded.config.registries.into_iter().next();
-        first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} names no registry", file.display())))
+        let first = first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} names no registry", file.display())))?;
+        Ok(watch::open(&first, &Keep::Read(loaded.config.agent.state_dir)))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::run::{self, Signals};
 use crate::say;
 use crate::setup::Setup;
 use crate::verdict::{Lack, is_held, lacks};
+use crate::watch::Keep;
 
 mod beside;
 
@@ -57,11 +58,13 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
         Maker::Itself(lock) => lock,
     };
     let (performer, answers) = Performer::new(run::start_writer()?, Arc::clone(&setup.library), pass.manner);
-    let mut registries = Registries::new();
+    let locks = lock.is_some();
+    let state = setup.stateful.then(|| setup.config.agent.state_dir.clone());
+    let keep = state.map_or(Keep::Nothing, |state| if locks { Keep::Write(state) } else { Keep::Read(state) });
+    let mut registries = Registries::new(keep);
     let plan = setup.plan(&pass.only);
     registries.follow(&setup.config.registries, &plan);
     let memory = setup.stateful.then(|| Memory::of(&setup.config.agent.state_dir));
-    let locks = lock.is_some();
     let access = if locks { Access::Own } else { Access::Look };
     let recalled = memory.as_ref().map(|memory| memory.recall(access)).unwrap_or_default();
     let mut round = Round {

@@ -12,7 +12,7 @@ use crate::config::RegistryConfig;
 use crate::decide::Plan;
 use crate::node::Subject;
 use crate::sighting::{News, Sighting};
-use crate::watch::{self, Registry, Wanted};
+use crate::watch::{self, Keep, Registry, Wanted};
 
 /// How many sightings may wait for the loop. A registry with more to say waits, and joins what comes meanwhile.
 const QUEUE: usize = 8;
@@ -28,6 +28,7 @@ pub struct Registries {
     out: mpsc::Sender<(u64, Sighting)>,
     news: mpsc::Receiver<(u64, Sighting)>,
     tasks: TaskTracker,
+    keep: Keep,
 }
 
 #[derive(Debug)]
@@ -61,10 +62,10 @@ impl Running {
 }
 
 impl Registries {
-    /// No registries.
-    pub fn new() -> Self {
+    /// No registries. What they learn of themselves is kept as `keep` says.
+    pub fn new(keep: Keep) -> Self {
         let (out, news) = mpsc::channel(QUEUE);
-        Self { running: BTreeMap::new(), next_generation: 0, out, news, tasks: TaskTracker::new() }
+        Self { running: BTreeMap::new(), next_generation: 0, out, news, tasks: TaskTracker::new(), keep }
     }
 
     /// Follows just what the plan asks for. A registry that did not change keeps its session, a subject that did not
@@ -96,7 +97,13 @@ impl Registries {
         let (subjects, asked) = channel::channel(wanted.iter().map(|subject| (subject.clone(), 0)).collect());
         let (tell, mut told) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        self.tasks.spawn(supervise(watch::open(config), Arc::clone(&config.name), asked, tell, stop.clone()));
+        self.tasks.spawn(supervise(
+            watch::open(config, &self.keep),
+            Arc::clone(&config.name),
+            asked,
+            tell,
+            stop.clone(),
+        ));
         let out = self.out.clone();
         self.tasks.spawn(async move {
             while let Some(sighting) = told.recv().await {
@@ -167,8 +174,9 @@ async fn supervise(
 }
 
 impl Default for Registries {
+    /// None, which keep nothing.
     fn default() -> Self {
-        Self::new()
+        Self::new(Keep::Nothing)
     }
 }
 

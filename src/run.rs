@@ -20,6 +20,7 @@ use crate::say;
 use crate::serve::{Asked, Server};
 use crate::setup::{Setup, Source};
 use crate::sources::Sources;
+use crate::watch::Keep;
 
 mod answers;
 mod passes;
@@ -175,7 +176,7 @@ impl Agent {
             memory,
             tend: tokio::time::interval_at((Instant::now() + TEND).into(), TEND),
             sources: Sources::watch(&setup.config),
-            registries: Registries::new(),
+            registries: Registries::new(Keep::Write(setup.config.agent.state_dir.clone())),
             began: Instant::now(),
             loader: Loader::new(source),
             setup: Arc::new(setup),

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,18 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// anew then, however short the time between.
 pub type Wanted = BTreeMap<Subject, u64>;
 
+/// Where a registry keeps what it has learnt of itself, for the next start: the state directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Nowhere.
+    #[default]
+    Nothing,
+    /// What is there is used, and left as it is.
+    Read(PathBuf),
+    /// What is there is used and kept up to date.
+    Write(PathBuf),
+}
+
 /// Returns when the subjects changed; never, once nobody can change them.
 async fn changed(subjects: &mut watch::Receiver<Wanted>) {
     if subjects.changed().await.is_err() {
@@ -83,9 +96,9 @@ pub struct Node {
 }
 
 /// The registry that a configuration names. Nothing is contacted before it is followed or looked at.
-pub fn open(config: &RegistryConfig) -> Arc<dyn Registry> {
+pub fn open(config: &RegistryConfig, keep: &Keep) -> Arc<dyn Registry> {
     match &config.url {
-        RegistryUrl::ZooKeeper { .. } => Arc::new(ZooKeeper::new(config.clone())),
+        RegistryUrl::ZooKeeper { .. } => Arc::new(ZooKeeper::new(config.clone(), keep.clone())),
         RegistryUrl::Directory(root) => Arc::new(Directory::new(Arc::clone(&config.name), root.clone())),
     }
 }

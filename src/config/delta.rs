@@ -108,6 +108,7 @@ fn registry(it: &RegistryConfig) -> Vec<Setting<'static>> {
         ("session_timeout", time(it.session_timeout)),
         ("auth", list(it.auth.iter().map(|auth| auth.file.display().to_string()))),
         ("tls", list(tls)),
+        ("exhibitor", list(it.exhibitor.iter().cloned())),
         ("watches", word(it.watches)),
     ]
 }

@@ -34,7 +34,7 @@ pub const TOP: TableKeys = TableKeys {
 /// `[registry]` and `[[registry]]`.
 pub const REGISTRY: TableKeys = TableKeys {
     table: "[registry]",
-    keys: &["name", "url", "session_timeout", "auth", "tls", "watches"],
+    keys: &["name", "url", "session_timeout", "auth", "tls", "exhibitor", "watches"],
     aliases: &[],
 };
 
@@ -110,7 +110,6 @@ pub const TABLES: [&TableKeys; 12] =
 pub const LATER: &[Later] = &[
     Later { table: "the top level", key: "service", accepted: &[] },
     Later { table: "the top level", key: "exec", accepted: &[] },
-    Later { table: "[registry]", key: "exhibitor", accepted: &[] },
     Later { table: "[status]", key: "listen", accepted: &[] },
     Later { table: "[[roster]]", key: "where", accepted: &[] },
     Later { table: "[[roster]]", key: "order", accepted: &[] },

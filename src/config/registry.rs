@@ -15,6 +15,7 @@ use super::keys::{AUTH, REGISTRY, TLS};
 use super::names::Names;
 use super::problem::{Problem, Report, Wrong};
 use super::table::Table;
+use super::url;
 use super::value::Value;
 use crate::node::NodePath;
 
@@ -31,6 +32,8 @@ pub struct RegistryConfig {
     pub auth: Vec<Auth>,
     /// Files for `zks://`.
     pub tls: Option<TlsFiles>,
+    /// Exhibitors that know the servers: `http://HOST:PORT`, without a path.
+    pub exhibitor: Vec<String>,
     /// Which watches to use.
     pub watches: Watches,
 }
@@ -47,6 +50,7 @@ impl RegistryConfig {
             session_timeout: Self::SESSION_TIMEOUT,
             auth: Vec::new(),
             tls: None,
+            exhibitor: Vec::new(),
             watches: Watches::Auto,
         }
     }
@@ -80,15 +84,22 @@ impl fmt::Display for RegistryUrl {
     }
 }
 
-/// A credential for ZooKeeper's `addAuth`.
+/// A credential.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Auth {
-    /// `digest`.
+    /// `digest`, or `sasl` for SASL's DIGEST-MD5.
     pub scheme: String,
     /// Where the secret came from.
     pub file: PathBuf,
     /// `user:password`. Never shown: `Debug` leaves it out.
     pub secret: Vec<u8>,
+}
+
+impl Auth {
+    /// Whether it goes by SASL, and not by `addAuth`.
+    pub fn is_sasl(&self) -> bool {
+        self.scheme == SASL
+    }
 }
 
 impl fmt::Debug for Auth {
@@ -122,6 +133,9 @@ pub(super) const DEFAULT_NAME: &str = "default";
 
 /// The longest session timeout: the protocol has it in milliseconds, in 31 bits.
 const LONGEST_SESSION: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// The scheme of a credential that goes by SASL and not by `addAuth`.
+const SASL: &str = "sasl";
 
 /// The most bytes of a file of credentials.
 const MAX_AUTH: u64 = 4096;
@@ -196,7 +210,9 @@ fn registry(
         value.choice(&[("auto", Watches::Auto), ("recursive", Watches::Recursive), ("oneshot", Watches::Oneshot)])
     });
     let watches = watches.unwrap_or(Watches::Auto);
-    Some(RegistryConfig { name: Arc::from(name), url: url?, session_timeout, auth, tls, watches })
+    let ca = tls.as_ref().and_then(|tls| tls.ca.as_deref());
+    let exhibitor = table.get("exhibitor").map(|value| exhibitors(&value, url.as_ref(), ca)).unwrap_or_default();
+    Some(RegistryConfig { name: Arc::from(name), url: url?, session_timeout, auth, tls, exhibitor, watches })
 }
 
 /// How long the ensemble keeps a silent session.
@@ -213,12 +229,41 @@ fn session_timeout(value: Value<'_>) -> Option<Duration> {
 fn auths(value: &Value<'_>) -> Vec<Auth> {
     let example = "[{ scheme = \"digest\", file = \"/etc/rosterd/zk.auth\" }]";
     let items = value.items(example).unwrap_or_default();
-    items.iter().filter_map(|item| auth(&item.table(&[&AUTH], example)?)).collect()
+    let mut auths: Vec<Auth> = Vec::new();
+    for item in &items {
+        let Some(auth) = item.table(&[&AUTH], example).and_then(|table| auth(&table)) else { continue };
+        if auth.is_sasl() && auths.iter().any(Auth::is_sasl) {
+            item.wrong(Wrong::new("a session takes one sasl credential", "leave one of them out"));
+        }
+        auths.push(auth);
+    }
+    auths
+}
+
+/// `exhibitor = ["http://…"]`.
+fn exhibitors(value: &Value<'_>, url: Option<&RegistryUrl>, ca: Option<&Path>) -> Vec<String> {
+    match url {
+        Some(RegistryUrl::Directory(_)) => {
+            value.wrong(Wrong::new("exhibitor is set, and a folder has no servers", "leave exhibitor out"));
+        }
+        // Whoever can answer in an Exhibitor's place could name a host of their own, with a certificate that everybody
+        // trusts.
+        Some(RegistryUrl::ZooKeeper { tls: true, .. }) if ca.is_none() => {
+            let message = "Exhibitor answers in the clear, and with the authorities of this system any host that it names has a \
+                           good certificate";
+            value.wrong(Wrong::new(message, "name the ensemble's own authority: tls = { ca = \"ca.pem\" }"));
+        }
+        _ => {}
+    }
+    let items = value.items("[\"http://exhibitor:8080\"]").unwrap_or_default();
+    let one = |item: &Value<'_>| item.accept(url::exhibitor(item.text("\"http://exhibitor:8080\"")?));
+    items.iter().filter_map(one).collect()
 }
 
 /// One credential; its secret goes into no message.
 fn auth(table: &Table<'_>) -> Option<Auth> {
-    let scheme = table.require("scheme", "\"digest\"").and_then(|value| value.choice(&[("digest", "digest")]));
+    let scheme =
+        table.require("scheme", "\"digest\"").and_then(|value| value.choice(&[("digest", "digest"), (SASL, SASL)]));
     let value = table.require("file", "\"/etc/rosterd/zk.auth\"")?;
     let file = value.path("\"/etc/rosterd/zk.auth\"")?;
     let secret = value.accept(secret(&file))?;
@@ -250,6 +295,18 @@ fn secret(file: &Path) -> Result<Vec<u8>, Wrong> {
     Ok(line.to_vec())
 }
 
+/// Makes sure that a private key is one. A group may read it, as `ssl-cert` does on Debian.
+fn private(key: &Path) -> Result<(), Wrong> {
+    // One that is gone by now is said when it is read.
+    let Ok(meta) = key.metadata() else { return Ok(()) };
+    let mode = meta.mode() & 0o7777;
+    if mode & 0o027 == 0 {
+        return Ok(());
+    }
+    let message = format!("{} is a private key, and others may read or write it (mode {mode:04o})", key.display());
+    Err(Wrong::new(message, format!("chmod 640 {}", key.display())))
+}
+
 /// `tls = { … }`.
 fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
     let table = value.table(&[&TLS], "{ ca = \"ca.pem\" }")?;
@@ -270,6 +327,9 @@ fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
         Some(file)
     };
     let (ca, cert, key) = (file("ca"), file("cert"), file("key"));
+    if let (Some(value), Some(key)) = (table.get("key"), &key) {
+        value.accept(private(key));
+    }
     for (one, other) in [("cert", "key"), ("key", "cert")] {
         if let (Some(value), None) = (table.get(one), table.get(other)) {
             let hint = format!("add {other} = \"agent-{other}.pem\", or leave both out");

@@ -47,7 +47,7 @@ fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, Wrong> {
         // Not the text itself: it most likely holds a password.
         return Err(Wrong::new("a server's name has an @ in it", hint));
     }
-    let servers = hosts.split(',').map(server).collect::<Result<Vec<_>, _>>()?;
+    let servers = hosts.split(',').map(|text| server(text, PORT)).collect::<Result<Vec<_>, _>>()?;
     let chroot = match chroot {
         "" | "/" => None,
         path => Some(NodePath::parse(path).map_err(|why| {
@@ -57,8 +57,29 @@ fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, Wrong> {
     Ok(RegistryUrl::ZooKeeper { servers, chroot, tls })
 }
 
+/// An Exhibitor as `http://HOST:PORT`, without the path that its API is at.
+pub(super) fn exhibitor(text: &str) -> Result<String, Wrong> {
+    let hint = "write http://HOST:PORT";
+    let wrong = |message: String| Wrong::new(message, hint);
+    let Some(rest) = text.strip_prefix("http://") else {
+        let message = match text.split_once("://") {
+            Some((scheme, _)) => format!("Exhibitor is asked by http, and not by {scheme}"),
+            None => format!("{text:?} is no http:// address"),
+        };
+        return Err(wrong(message));
+    };
+    if rest.contains('@') {
+        return Err(wrong("an Exhibitor's name has an @ in it".into()));
+    }
+    let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    if !["", "/", "/exhibitor/v1/cluster/list"].contains(&path) {
+        return Err(wrong(format!("Exhibitor is not asked at {path}, but at /exhibitor/v1/cluster/list")));
+    }
+    server(host, 80).map(|server| format!("http://{server}")).map_err(|other| wrong(other.message))
+}
+
 /// One server as `host:port`, an IPv6 address in brackets (RFC 3986, section 3.2.2).
-fn server(text: &str) -> Result<String, Wrong> {
+fn server(text: &str, default: u16) -> Result<String, Wrong> {
     let hint = "write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between";
     let wrong = |message: String| Wrong::new(message, hint);
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
@@ -76,7 +97,7 @@ fn server(text: &str) -> Result<String, Wrong> {
         (host_name(text, host, hint)?, port)
     };
     let port = match port {
-        None => PORT,
+        None => default,
         // Digits only: a number's own reader would take a sign.
         Some(digits) => digits
             .parse()
@@ -119,6 +140,25 @@ mod tests {
             ("dir:/srv/reg", "dir:/srv/reg"),
         ] {
             assert_eq!(parse(text).as_deref(), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn exhibitors_are_read() {
+        for (text, want) in [
+            ("http://e", Ok("http://e:80")),
+            ("http://10.0.0.1:8080/", Ok("http://10.0.0.1:8080")),
+            ("http://[::1]:8080/exhibitor/v1/cluster/list", Ok("http://[::1]:8080")),
+            ("e:8080", Err(r#""e:8080" is no http:// address"#)),
+            ("https://e", Err("Exhibitor is asked by http, and not by https")),
+            ("http://u:p@e", Err("an Exhibitor's name has an @ in it")),
+            ("http://e/x", Err("Exhibitor is not asked at /x, but at /exhibitor/v1/cluster/list")),
+            ("http://", Err("a server's name is missing")),
+            ("http://e:x", Err(r#""x" is no port"#)),
+            ("http://e?x", Err(r#""e?x" is no host name"#)),
+        ] {
+            let read = exhibitor(text).map_err(|wrong| wrong.message);
+            assert_eq!(read, want.map(str::to_owned).map_err(str::to_owned), "{text}");
         }
     }
 

@@ -19,16 +19,18 @@ use crate::node::NodePath;
 use crate::sighting::Sighting;
 
 use super::teller::Teller;
-use super::{Boxed, Node, RESYNC, Registry, Wanted};
+use super::{Boxed, Keep, Node, RESYNC, Registry, Wanted};
 
 mod desk;
 mod ears;
+mod exhibitor;
 mod follower;
 mod look;
 mod marks;
 mod reach;
 mod reader;
 mod review;
+mod sasl;
 mod servers;
 mod session;
 mod tls;
@@ -46,6 +48,7 @@ use wire::Connection;
 #[derive(Debug)]
 pub struct ZooKeeper {
     config: RegistryConfig,
+    keep: Keep,
     /// The servers were seen to be older than 3.6.
     is_old: AtomicBool,
     /// How often everything is looked at although nothing was heard of it.
@@ -54,8 +57,8 @@ pub struct ZooKeeper {
 
 impl ZooKeeper {
     /// An ensemble that is not contacted yet.
-    pub fn new(config: RegistryConfig) -> Self {
-        Self { config, is_old: AtomicBool::new(false), reconcile: RESYNC }
+    pub fn new(config: RegistryConfig, keep: Keep) -> Self {
+        Self { config, keep, is_old: AtomicBool::new(false), reconcile: RESYNC }
     }
 
     fn mode(&self) -> Mode {
@@ -69,7 +72,7 @@ impl ZooKeeper {
     async fn run(&self, mut subjects: watch::Receiver<Wanted>, teller: Teller, stop: CancellationToken) {
         let mut keeper = Keeper {
             registry: self,
-            servers: Servers::new(&self.config),
+            servers: Servers::new(&self.config, &self.keep),
             session: Session::default(),
             desk: Desk::default(),
             teller: &teller,
@@ -193,7 +196,7 @@ impl Registry for ZooKeeper {
     }
 
     fn look(&self, path: NodePath, recursive: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
-        Box::pin(look::look(&self.config, path, recursive))
+        Box::pin(look::look(&self.config, &self.keep, path, recursive))
     }
 }
 

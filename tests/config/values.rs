@@ -439,7 +439,7 @@ fn credentials_are_for_one_pair_of_eyes() {
         let auth = |file| format!("{{ scheme = \"digest\", file = \"{file}\" }}");
         let list = ["open.auth", "two.auth", "none.auth", "user.auth"].map(auth).join(",\n");
         let home = Home::new(&[
-            ("rosterd.toml", &format!("[registry]\nurl = \"zk://a\"\nauth = [{list},\n{{ scheme = \"sasl\" }}]\n")),
+            ("rosterd.toml", &format!("[registry]\nurl = \"zk://a\"\nauth = [{list},\n{{ scheme = \"x509\" }}]\n")),
             ("open.auth", "u:hunter2\n"),
             ("two.auth", "u:hunter2\nv:x\n"),
             ("user.auth", "hunter2\n"),
@@ -484,18 +484,18 @@ fn credentials_are_for_one_pair_of_eyes() {
     error: [registry] auth has no `file`
      --> rosterd.toml:7:1
       |
-    7 | { scheme = "sasl" }]
+    7 | { scheme = "x509" }]
       | ^^^^^^^^^^^^^^^^^^^
       |
       = help: add file = "/etc/rosterd/zk.auth"
 
-    error: `scheme` cannot be "sasl"
+    error: `scheme` cannot be "x509"
      --> rosterd.toml:7:12
       |
-    7 | { scheme = "sasl" }]
+    7 | { scheme = "x509" }]
       |            ^^^^^^
       |
-      = help: write one of "digest"
+      = help: write one of "digest", "sasl"
 
     6 problems
     "#);
@@ -546,5 +546,103 @@ tls = { ca = "no.pem", cert = "templates" }
       = help: add key = "agent-key.pem", or leave both out
 
     4 problems
+    "#);
+}
+
+#[test]
+fn a_private_key_is_no_ones_else() {
+    let config = "[registry]\nurl = \"zks://a\"\ntls = { cert = \"agent.pem\", key = \"agent.key\" }\n";
+    let home = Home::new(&[("rosterd.toml", config), ("agent.pem", ""), ("agent.key", "")]);
+    for (mode, is_refused) in
+        [(0o644, true), (0o660, true), (0o604, true), (0o640, false), (0o600, false), (0o400, false)]
+    {
+        home.mode("agent.key", mode);
+        let said = home.load().map_err(|problems| problems.to_string()).map(|_| ());
+        let words = format!("agent.key is a private key, and others may read or write it (mode {mode:04o})");
+        assert_eq!(said.as_ref().is_err_and(|said| said.contains(&words)), is_refused, "{mode:o}: {said:?}");
+    }
+}
+
+#[test]
+fn a_session_takes_one_sasl_credential() {
+    let auth = |scheme: &str| format!("{{ scheme = \"{scheme}\", file = \"u.auth\" }}");
+    let load = |schemes: &[&str]| {
+        let list: Vec<String> = schemes.iter().map(|scheme| auth(scheme)).collect();
+        let config = format!("[registry]\nurl = \"zk://a\"\nauth = [{}]\n", list.join(", "));
+        let home = Home::new(&[("rosterd.toml", &config), ("u.auth", "u:p\n")]);
+        home.mode("u.auth", 0o600);
+        home.load().map(|loaded| loaded.config.registries[0].auth.len()).map_err(|problems| problems.to_string())
+    };
+    assert_eq!(load(&["sasl", "digest", "digest"]), Ok(3));
+    let said = load(&["sasl", "digest", "sasl"]).unwrap_err();
+    assert!(said.contains("a session takes one sasl credential") && said.contains("1 problem"), "{said}");
+}
+
+#[test]
+fn exhibitors() {
+    insta::assert_snapshot!(Home::new(&[(
+        "rosterd.toml",
+        r#"
+[[registry]]
+name = "a"
+url = "zks://a"
+exhibitor = ["https://e", "http://e/x", 5]
+
+[[registry]]
+name = "b"
+url = "dir:x"
+exhibitor = "http://e"
+"#,
+    )])
+    .told(), @r#"
+    error: Exhibitor answers in the clear, and with the authorities of this system any host that it names has a good certificate
+     --> rosterd.toml:5:13
+      |
+    5 | exhibitor = ["https://e", "http://e/x", 5]
+      |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: name the ensemble's own authority: tls = { ca = "ca.pem" }
+
+    error: Exhibitor is asked by http, and not by https
+     --> rosterd.toml:5:14
+      |
+    5 | exhibitor = ["https://e", "http://e/x", 5]
+      |              ^^^^^^^^^^^
+      |
+      = help: write http://HOST:PORT
+
+    error: Exhibitor is not asked at /x, but at /exhibitor/v1/cluster/list
+     --> rosterd.toml:5:27
+      |
+    5 | exhibitor = ["https://e", "http://e/x", 5]
+      |                           ^^^^^^^^^^^^
+      |
+      = help: write http://HOST:PORT
+
+    error: an element of `exhibitor` is a whole number, and must be a string
+     --> rosterd.toml:5:41
+      |
+    5 | exhibitor = ["https://e", "http://e/x", 5]
+      |                                         ^
+      |
+      = help: write exhibitor = "http://exhibitor:8080"
+
+    error: exhibitor is set, and a folder has no servers
+      --> rosterd.toml:10:13
+       |
+    10 | exhibitor = "http://e"
+       |             ^^^^^^^^^^
+       |
+       = help: leave exhibitor out
+
+    error: `exhibitor` is a string, and must be a list
+      --> rosterd.toml:10:13
+       |
+    10 | exhibitor = "http://e"
+       |             ^^^^^^^^^^
+       |
+       = help: write exhibitor = ["http://exhibitor:8080"]
+
+    6 problems
     "#);
 }

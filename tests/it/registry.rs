@@ -1,9 +1,8 @@
 //! Registries of both kinds, by the library: one suite for all of them, and what only one kind has.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use rosterd::config::{RegistryConfig, RegistryUrl, Watches};
+use rosterd::config::{RegistryConfig, RegistryUrl};
 use rosterd::node::NodePath;
 
 mod directory;
@@ -30,14 +29,7 @@ pub trait Tree {
 }
 
 fn config(url: RegistryUrl) -> RegistryConfig {
-    RegistryConfig {
-        name: Arc::from("default"),
-        url,
-        session_timeout: Duration::from_secs(4),
-        auth: Vec::new(),
-        tls: None,
-        watches: Watches::Auto,
-    }
+    RegistryConfig { session_timeout: Duration::from_secs(4), ..RegistryConfig::at(url) }
 }
 
 fn zookeeper_url(servers: Vec<String>, chroot: &str) -> RegistryUrl {

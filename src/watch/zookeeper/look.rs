@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::RegistryConfig;
 use crate::error::Setback;
 use crate::node::NodePath;
-use crate::watch::{Boxed, MAX_BYTES, MAX_NODES, Node};
+use crate::watch::{Boxed, Keep, MAX_BYTES, MAX_NODES, Node};
 
 use super::reach::{self, Reached};
 use super::reader::{Listing, Mode, Reader, Trouble, reading};
@@ -16,9 +16,14 @@ use super::session::Session;
 ///
 /// # Errors
 /// The ensemble is not reached, or what is there is too large.
-pub async fn look(config: &RegistryConfig, path: NodePath, recursive: bool) -> Result<Option<Node>, Setback> {
+pub async fn look(
+    config: &RegistryConfig,
+    keep: &Keep,
+    path: NodePath,
+    recursive: bool,
+) -> Result<Option<Node>, Setback> {
     let setback = |why: String| Setback::new(format!("read {path} on {}", config.url), why);
-    let connection = match reach::round(config, &mut Servers::new(config), &mut Session::default()).await {
+    let connection = match reach::round(config, &mut Servers::new(config, keep), &mut Session::default()).await {
         Reached::Connected(connection, ..) => connection,
         Reached::Expired => return Err(setback("the session expired".into())),
         Reached::Nowhere(found) => return Err(setback(found.join("; "))),

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::config::{RegistryConfig, RegistryUrl};
+use crate::config::{Auth, RegistryConfig, RegistryUrl};
 
 use super::ears::Ears;
+use super::sasl::DigestMd5;
 use super::servers::Servers;
 use super::session::Session;
 use super::tls;
-use super::wire::{self, Connection, Failure, Hello};
+use super::wire::{self, Connection, Failure, Hello, Sasl};
 
 /// What a round came to.
 pub enum Reached {
@@ -29,7 +30,8 @@ pub async fn round(config: &RegistryConfig, servers: &mut Servers, session: &mut
         Ok(tls) => tls,
         Err(why) => return Reached::Nowhere(vec![why]),
     };
-    let auth: Vec<(&str, &[u8])> = config.auth.iter().map(|auth| (&*auth.scheme, &*auth.secret)).collect();
+    let (sasl, auth): (Vec<&Auth>, Vec<&Auth>) = config.auth.iter().partition(|auth| auth.is_sasl());
+    let auth: Vec<(&str, &[u8])> = auth.into_iter().map(|auth| (&*auth.scheme, &*auth.secret)).collect();
     let round = servers.round().await;
     let mut found = round.unresolved;
     for server in &round.servers {
@@ -37,18 +39,24 @@ pub async fn round(config: &RegistryConfig, servers: &mut Servers, session: &mut
             return Reached::Expired;
         }
         let ears = Arc::<Ears>::default();
+        let exchange = match sasl.first().map(|auth| DigestMd5::new(&auth.secret)).transpose() {
+            Ok(exchange) => exchange,
+            Err(why) => return Reached::Nowhere(vec![why]),
+        };
+        let respond = exchange.as_ref().map(|exchange| |challenge: &[u8]| exchange.respond(challenge));
         let hello = Hello {
             ticket: session.ticket(),
             session_timeout: config.session_timeout,
             limit: session.limit(config.session_timeout),
             auth: &auth,
-            sasl: None,
+            sasl: respond.as_ref().map(|respond| respond as Sasl<'_>),
             chroot: chroot.as_ref(),
             tls: tls.as_ref(),
         };
         match wire::connect(server, &hello, Ears::of(&ears)).await {
             Ok(connection) => {
                 let is_carried = session.ticket().is_some_and(|ticket| ticket.id == connection.ticket().id);
+                servers.reached(server);
                 return Reached::Connected(connection, ears, is_carried);
             }
             Err(Failure::Expired) => {

@@ -143,7 +143,7 @@ impl Reader {
             Err(refusal) => return Ok(Listing::Unreadable(fact(refusal)?)),
             Ok(None) => return Ok(Listing::Absent(zxid)),
             Ok(Some(stat)) if stat.num_children > MAX_NODES => {
-                return Ok(Listing::Unreadable(too_many(stat.num_children)));
+                return Ok(Listing::Unreadable(too_many()));
             }
             Ok(Some(_)) => {}
         }
@@ -282,8 +282,9 @@ pub fn member_path(subject: &Subject, place: &Place) -> NodePath {
     subject.members_of(place.key.as_deref().unwrap_or_default()).child(&place.name)
 }
 
-fn too_many(children: usize) -> Arc<str> {
-    format!("too large: {children} children, and {MAX_NODES} are the most that are read").into()
+/// Without the number: a path that grows must not be said anew with each change.
+fn too_many() -> Arc<str> {
+    format!("too large: more than {MAX_NODES} nodes").into()
 }
 
 fn too_much(path: &NodePath) -> Arc<str> {

@@ -27,7 +27,7 @@ struct Listener {
 impl Listener {
     fn follow(fake: &Fake, paths: &[&str], change: impl FnOnce(&mut ZooKeeper)) -> Self {
         let url = RegistryUrl::ZooKeeper { servers: vec![fake.address.clone()], chroot: None, tls: false };
-        let mut registry = ZooKeeper::new(RegistryConfig::at(url));
+        let mut registry = ZooKeeper::new(RegistryConfig::at(url), Keep::Nothing);
         registry.config.session_timeout = Duration::from_secs(3);
         change(&mut registry);
         let wanted: Wanted = paths.iter().map(|path| (Subject::roster(path).unwrap(), 0)).collect();
@@ -383,7 +383,7 @@ async fn what_is_too_large_is_not_listed() {
     fake.put("/t/a", "1");
     fake.state().claims.insert("/s".into(), 100_001);
     let mut listener = Listener::follow(&fake, &["/s", "/t"], |_| {});
-    listener.until("unreadable: too large: 100001 children").await;
+    listener.until("unreadable: too large: more than 100000 nodes").await;
     listener.becomes("/t", "a=1").await;
     assert!(!fake.state().asked.contains(&(CHILDREN, "/s".to_owned())), "{:?}", fake.state().asked);
     assert_eq!(fake.state().connections, 1);

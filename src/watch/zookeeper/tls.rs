@@ -1,12 +1,16 @@
-//! TLS to the servers, as the configuration's files say.
+//! TLS to a ZooKeeper: the server's certificate must chain to an authority that is trusted and be for the name that was
+//! asked for, and nothing can turn that off.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, RootCertStore};
 
 use crate::config::TlsFiles;
 
@@ -18,29 +22,208 @@ const SYSTEM_ROOTS: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Reads the PEM files anew for each round of tries, so that a renewed certificate is taken up.
+/// Reads the PEM files and makes of them what a connection needs. To be called for each connection, so that a renewed
+/// certificate is taken up without a restart.
 ///
 /// # Errors
-/// Says which file could not be read, or what is wrong in it.
+/// Which file could not be read, or what is wrong in it.
 pub fn client_config(files: Option<&TlsFiles>) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(roots_pem(files)?.as_bytes()).flatten());
-    let builder = ClientConfig::builder().with_root_certificates(roots);
+    let roots = match files.and_then(|files| files.ca.as_ref()) {
+        Some(ca) => named_roots(ca)?,
+        None => system_roots()?,
+    };
+    // ZooKeeper before 3.9 speaks TLS 1.2 unless it is told otherwise.
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS: {error}"))?
+        .with_root_certificates(roots);
     let Some((cert, key)) = files.and_then(|files| files.identity.as_ref()) else {
         return Ok(Arc::new(builder.with_no_client_auth()));
     };
-    let wrong = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert).map_err(|error| wrong(cert, &error))?.collect();
-    let chain = chain.map_err(|error| wrong(cert, &error))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
-    let config = builder.with_client_auth_cert(chain, secret).map_err(|error| wrong(cert, &error))?;
+    let chain = certificates(cert)?;
+    let secret = PrivateKeyDer::from_pem_slice(&read(key)?)
+        .map_err(|_| format!("{} holds no private key that is not encrypted, as PEM", key.display()))?;
+    let config = builder.with_client_auth_cert(chain, secret).map_err(|error| match error {
+        Error::InconsistentKeys(_) => format!("{} is not the key of {}", key.display(), cert.display()),
+        error => format!("{} with {}: {error}", cert.display(), key.display()),
+    })?;
     Ok(Arc::new(config))
 }
 
-/// The authorities to trust, as PEM text.
-fn roots_pem(files: Option<&TlsFiles>) -> Result<String, String> {
-    let ca = files.and_then(|files| files.ca.as_deref());
-    let path = ca.or_else(|| SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists()));
-    let path = path.ok_or("this system has no certificate authorities where they are looked for; name a file as ca")?;
-    fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))
+/// The authorities that a file names: each of them must be usable.
+fn named_roots(ca: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(ca)? {
+        roots.add(certificate).map_err(|error| format!("{}: {error}", ca.display()))?;
+    }
+    Ok(roots)
+}
+
+/// The authorities that this system trusts, but for those that nobody could use.
+fn system_roots() -> Result<RootCertStore, String> {
+    let found = SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists());
+    let path = found
+        .ok_or("this system has no certificate authorities where they are looked for; name a file as ca in tls")?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(path)?);
+    Ok(roots)
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let shown = file.display();
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(file)?).collect();
+    let found = found.map_err(|error| format!("{shown}: {error}"))?;
+    if found.is_empty() { Err(format!("{shown} holds no certificate as PEM")) } else { Ok(found) }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    fs::read(file).map_err(|error| format!("read {}: {error}", file.display()))
+}
+
+/// What went wrong on a connection that was to be TLS, in words that name what to mend.
+pub fn words(error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(error) => fault(error),
+        // A plain server takes the handshake for a frame of an absurd length, and hangs up.
+        None if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+            "it hung up in the handshake; for a port without TLS, write zk://".into()
+        }
+        None => error.to_string(),
+    }
+}
+
+fn fault(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(wrong) => certificate_fault(wrong),
+        Error::InvalidMessage(_) => "it does not speak TLS; for a port without it, write zk://".into(),
+        Error::AlertReceived(alert) => alerted(*alert),
+        error => error.to_string(),
+    }
+}
+
+fn certificate_fault(wrong: &CertificateError) -> String {
+    match wrong {
+        CertificateError::UnknownIssuer => {
+            "its certificate is from no authority that is trusted here (ca in tls names those that are)".into()
+        }
+        CertificateError::BadSignature => {
+            "its certificate names an authority that is trusted here, and is not signed by it (ca in tls may be out of \
+             date)"
+                .into()
+        }
+        CertificateError::Expired => "its certificate has expired".into(),
+        CertificateError::NotValidYet => "its certificate is not valid yet".into(),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
+            let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
+            format!("its certificate is not for {}, but for {names}", expected.to_str())
+        }
+        CertificateError::ExpiredContext { not_after, time } => {
+            format!("its certificate expired on {} (it is {} here)", date(*not_after), date(*time))
+        }
+        CertificateError::NotValidYetContext { not_before, time } => {
+            format!("its certificate is valid from {} on (it is {} here)", date(*not_before), date(*time))
+        }
+        wrong => format!("its certificate is not good: {wrong}"),
+    }
+}
+
+/// A name as it stands in `DnsName("zk1")` or `IpAddress(10.0.0.1)`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    inner.trim_matches('"')
+}
+
+fn date(time: UnixTime) -> String {
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
+    time.map_or_else(|| "a day out of reach".into(), |time| humantime::format_rfc3339_seconds(time).to_string())
+}
+
+/// What a server complains of.
+fn alerted(alert: AlertDescription) -> String {
+    use AlertDescription as Alert;
+    match alert {
+        Alert::BadCertificate
+        | Alert::CertificateRequired
+        | Alert::CertificateUnknown
+        | Alert::UnknownCA
+        | Alert::UnsupportedCertificate
+        | Alert::AccessDenied => {
+            format!(
+                "it does not let this host in: it wants another client certificate (cert and key in tls): {alert:?}"
+            )
+        }
+        Alert::CertificateExpired | Alert::CertificateRevoked => {
+            format!("it does not let this host in: the client certificate (cert in tls) is no longer valid: {alert:?}")
+        }
+        Alert::HandshakeFailure | Alert::ProtocolVersion | Alert::InsufficientSecurity => {
+            format!(
+                "it has no version or cipher of TLS in common with rosterd, or wants a client certificate: {alert:?}"
+            )
+        }
+        alert => format!("it broke the handshake off: {alert:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::ServerName;
+    use std::fs;
+
+    #[test]
+    fn faults_are_words() {
+        let at = |secs| UnixTime::since_unix_epoch(Duration::from_secs(secs));
+        let expected = ServerName::try_from("zk1.example.com").unwrap();
+        let named = |presented: &[&str]| CertificateError::NotValidForNameContext {
+            expected: expected.clone(),
+            presented: presented.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        for (wrong, words) in [
+            (named(&["DnsName(\"other\")", "IpAddress(10.0.0.1)"]), "not for zk1.example.com, but for other, 10.0.0.1"),
+            (named(&[]), "not for zk1.example.com, but for no name at all"),
+            (CertificateError::UnknownIssuer, "from no authority that is trusted here"),
+            (
+                CertificateError::ExpiredContext { time: at(86_400), not_after: at(0) },
+                "expired on 1970-01-01T00:00:00Z (it is 1970-01-02T00:00:00Z here)",
+            ),
+            (
+                CertificateError::NotValidYetContext { time: at(0), not_before: at(86_400) },
+                "valid from 1970-01-02T00:00:00Z on (it is 1970-01-01T00:00:00Z here)",
+            ),
+            (CertificateError::BadSignature, "is not signed by it"),
+            (CertificateError::Revoked, "not good: Revoked"),
+        ] {
+            let error = io::Error::new(io::ErrorKind::InvalidData, Error::InvalidCertificate(wrong));
+            let said = super::words(&error);
+            assert!(said.contains(words), "{said}");
+        }
+        let alert = |alert| super::words(&io::Error::other(Error::AlertReceived(alert)));
+        assert!(alert(AlertDescription::BadCertificate).contains("wants another client certificate"));
+        assert!(alert(AlertDescription::CertificateExpired).contains("no longer valid"));
+        assert!(alert(AlertDescription::HandshakeFailure).contains("in common"));
+        assert!(alert(AlertDescription::InternalError).contains("broke the handshake off: InternalError"));
+        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset] {
+            assert!(super::words(&kind.into()).contains("write zk://"));
+        }
+        assert_eq!(super::words(&io::Error::other("else")), "else");
+    }
+
+    #[test]
+    fn files_that_are_of_no_use_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (text, words) in [("", "holds no certificate"), ("plain", "holds no certificate"), (garbage, "ca.pem: ")] {
+            let ca = file("ca.pem", text);
+            let why = client_config(Some(&TlsFiles { ca: Some(ca), identity: None })).unwrap_err();
+            assert!(why.contains(words) && why.contains("ca.pem"), "{why}");
+        }
+        let missing = TlsFiles { ca: Some(dir.path().join("none.pem")), identity: None };
+        assert!(client_config(Some(&missing)).unwrap_err().contains("none.pem: No such file"));
+    }
 }

@@ -288,7 +288,7 @@ fn looking_does_not_go_round_in_circles() {
     for i in 0..4 {
         symlink("..", folder.at(&format!("/top/up{i}"))).unwrap();
     }
-    let registry = rosterd::watch::open(&folder.config());
+    let registry = rosterd::watch::open(&folder.config(), &rosterd::watch::Keep::Nothing);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let looking = async {
         let look = registry.look(NodePath::root(), true);
@@ -311,7 +311,7 @@ fn looking_at_too_many_nodes_says_so() {
     let folder = Folder::new();
     folder.folder("/many");
     sh(&folder.at("/many"), "seq 100100 | xargs touch");
-    let registry = rosterd::watch::open(&folder.config());
+    let registry = rosterd::watch::open(&folder.config(), &rosterd::watch::Keep::Nothing);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let looked = runtime.block_on(registry.look(NodePath::root(), true));
     let why = looked.unwrap_err().to_string();

@@ -54,7 +54,7 @@ impl Mirror {
         let said = Arc::new(Mutex::new(Said::default()));
         let (sender, receiver) = watch::channel(subjects(texts));
         let stop = CancellationToken::new();
-        let registry = rosterd::watch::open(config);
+        let registry = rosterd::watch::open(config, &rosterd::watch::Keep::Nothing);
         let thread = std::thread::spawn({
             let (said, stop) = (Arc::clone(&said), stop.clone());
             move || {

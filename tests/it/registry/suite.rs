@@ -221,7 +221,7 @@ pub fn looking_shows_the_tree(tree: &dyn Tree) {
     tree.put("/top/b", "2");
     tree.put("/top/a/x", "1");
     let look = |path: &str, recursive| {
-        let registry = rosterd::watch::open(&tree.config());
+        let registry = rosterd::watch::open(&tree.config(), &rosterd::watch::Keep::Nothing);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(registry.look(NodePath::parse(path).unwrap(), recursive)).unwrap()
     };
@@ -240,7 +240,7 @@ pub fn looking_shows_the_tree(tree: &dyn Tree) {
 }
 
 pub fn an_end_of_listening_ends_it(tree: &dyn Tree) {
-    let registry = rosterd::watch::open(&tree.config());
+    let registry = rosterd::watch::open(&tree.config(), &rosterd::watch::Keep::Nothing);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (_subjects, receiver) =

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rosterd::config::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
+use rosterd::config::{Auth, RegistryConfig, Watches};
 use zookeeper_client::{Acl, AuthId, CreateMode, Permission};
 
 use super::suite::suite;
@@ -243,52 +243,6 @@ fn stopping_closes_the_session() {
     let began = Instant::now();
     drop(mirror);
     assert!(began.elapsed() < Duration::from_secs(1), "stopped after {:?}", began.elapsed());
-}
-
-#[test]
-fn tls_is_verified_and_a_failure_is_named() {
-    let port = free_port();
-    let lines = format!(
-        "secureClientPort={port}\nsecureClientPortAddress=127.0.0.1\n\
-         serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
-         ssl.keyStore.location={{folder}}/server.p12\nssl.keyStore.password=secret\nssl.clientAuth=none\n"
-    );
-    let pems = tempfile::tempdir().unwrap();
-    let server = ZooKeeper::one_with(&lines, |folder| {
-        let script = r#"
-            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=ca \
-                -keyout ca.key -out ca.pem -addext basicConstraints=critical,CA:TRUE
-            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=zk -keyout zk.key -out zk.csr
-            printf 'subjectAltName=IP:127.0.0.1' > san
-            openssl x509 -req -in zk.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 -extfile san -out zk.pem
-            openssl pkcs12 -export -in zk.pem -inkey zk.key -passout pass:secret -out "$1/server.p12"
-        "#;
-        let made = std::process::Command::new("sh")
-            .args(["-ec", script, "sh"])
-            .arg(folder)
-            .current_dir(pems.path())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    });
-    server.client("").put("/svc/a", b"1");
-    let url = |server: String| RegistryUrl::ZooKeeper { servers: vec![server], chroot: None, tls: true };
-    let with = |ca: Option<PathBuf>, url| RegistryConfig { tls: Some(TlsFiles { ca, identity: None }), ..config(url) };
-    let trusted = with(Some(pems.path().join("ca.pem")), url(format!("127.0.0.1:{port}")));
-    Mirror::follow(&trusted, &["/svc"]).becomes("/svc", "a=1");
-
-    let unknown = with(None, url(format!("127.0.0.1:{port}")));
-    let why = Mirror::follow(&unknown, &["/svc"]).goes_away();
-    assert!(why.contains("TLS: invalid peer certificate: UnknownIssuer"), "{why}");
-    let other_name = with(Some(pems.path().join("ca.pem")), url(format!("localhost:{port}")));
-    let why = Mirror::follow(&other_name, &["/svc"]).goes_away();
-    assert!(why.contains("TLS: invalid peer certificate: certificate not valid for name \"localhost\""), "{why}");
-    let plain = with(Some(pems.path().join("ca.pem")), url(server.connect_string()));
-    let why = Mirror::follow(&plain, &["/svc"]).goes_away();
-    assert!(why.contains("TLS: "), "{why}");
-    let no_file = with(Some("/no/such/ca.pem".into()), url(format!("127.0.0.1:{port}")));
-    let why = Mirror::follow(&no_file, &["/svc"]).goes_away();
-    assert!(why.contains("read /no/such/ca.pem: No such file or directory"), "{why}");
 }
 
 /// Makes of a server one before 3.6: requests for persistent watches and multi-reads reach it as ones that nobody knows,

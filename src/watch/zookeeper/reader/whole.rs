@@ -101,7 +101,7 @@ impl Reader {
             bytes += members.values().map(|reading| reading.as_ref().map_or(0, |data| data.len())).sum::<usize>();
         }
         if nodes > MAX_NODES {
-            return Ok(Seen::Unreadable(too_many(nodes)));
+            return Ok(Seen::Unreadable(too_many()));
         }
         if bytes > MAX_BYTES {
             return Ok(Seen::Unreadable(too_much(subject.top())));

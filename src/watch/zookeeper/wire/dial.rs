@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::super::tls;
 use super::connection::Connection;
 use super::frame::{Frame, Frames};
 use super::jute::{In, Malformed, Out};
@@ -132,7 +133,7 @@ impl Dialling<'_> {
                 .map_err(|_| self.not_reached("TLS: this is no name that a certificate can be for"))?;
             let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
             let shaken = connector.connect(name, stream).await;
-            shaken.map_err(|error| self.not_reached(&format!("TLS: {}", tls_words(&error))))
+            shaken.map_err(|error| self.not_reached(&format!("TLS: {}", tls::words(&error))))
         };
         Ok(Box::new(self.within("no TLS handshake", shaking).await?))
     }
@@ -163,12 +164,18 @@ impl Dialling<'_> {
             Stop::Broken(broken) => broken,
         };
         match broken {
+            // A server may refuse a client's certificate only after the handshake.
+            Broken::Io(error) if self.hello.tls.is_some() => self.not_reached(&format!("TLS: {}", tls::words(&error))),
             Broken::Io(error) => self.not_reached(&format!("it accepts connections, but gave no session: {error}")),
             Broken::Foreign if self.hello.tls.is_none() => {
                 self.not_reached("it does not answer as a ZooKeeper does; if it wants TLS, write zks://")
             }
             Broken::Foreign => self.not_reached("it does not answer as a ZooKeeper does"),
             Broken::Closed => self.not_reached(match self.hello.ticket {
+                None if self.hello.tls.is_none() => {
+                    "it closed the connection before it gave a session: it has no quorum, is starting, is read-only, has \
+                     too many connections from here, or wants TLS (then write zks://)"
+                }
                 None => {
                     "it closed the connection before it gave a session: it has no quorum, is starting, is read-only, or has \
                      too many connections from here"
@@ -267,15 +274,5 @@ enum Stop {
 impl<T: Into<Broken>> From<T> for Stop {
     fn from(broken: T) -> Self {
         Self::Broken(broken.into())
-    }
-}
-
-/// What went wrong in a handshake.
-fn tls_words(error: &io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidMessage(_)) => "it does not speak TLS".into(),
-        Some(error) => error.to_string(),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => "it closed the connection: it may not speak TLS".into(),
-        None => error.to_string(),
     }
 }

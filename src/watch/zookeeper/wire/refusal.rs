@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::MAX_FRAME;
+
 /// A server's refusal of one request; the connection is none the worse for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -43,7 +45,8 @@ impl fmt::Display for Refusal {
             Self::NoAuth => f.write_str("not authorized: the node's ACL does not let this agent's credentials read it"),
             Self::Unimplemented => f.write_str("the server does not know this request: it is too old"),
             Self::Throttled => f.write_str("the server has too much to do, and refused the request"),
-            Self::TooLarge { bytes } => write!(f, "the answer has {bytes} bytes, more than are taken"),
+            // Without the number, which is another one with each change.
+            Self::TooLarge { .. } => write!(f, "the answer has more than {} MiB", MAX_FRAME / 1024 / 1024),
             Self::Other(code) => write!(f, "the server refused: {} (code {code})", meaning(*code)),
         }
     }
