@@ -9,6 +9,7 @@ mod main_job;
 mod memory;
 mod once;
 mod quickstart;
+mod reach;
 mod registry;
 mod telling;
 mod wrong;

@@ -1,7 +1,9 @@
 //! What the tests stand on: a folder of their own, the agent, and real servers on free loopback ports.
 
+pub mod authority;
 pub mod backend;
 pub mod client;
+pub mod exhibitor;
 pub mod eye;
 pub mod floor;
 pub mod haproxy;

@@ -133,7 +133,26 @@ impl Site {
 
     /// Starts the agent with these arguments.
     pub fn start_with(&self, args: &[&str]) -> Agent {
-        let mut child = self.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::started(self.command(args))
+    }
+
+    /// Starts the agent by a program that becomes it.
+    pub fn start_by(&self, program: &[&str]) -> Agent {
+        let agent = self.command(&["run"]);
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(agent.get_program()).args(agent.get_args()).current_dir(self.dir.path());
+        for (name, value) in agent.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self::started(command)
+    }
+
+    fn started(mut command: Command) -> Agent {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&lines));
         std::thread::spawn(move || {

@@ -19,6 +19,8 @@ use super::client::{on_runtime, put};
 use super::network::Network;
 use super::wait::eventually;
 
+mod moving;
+
 pub use super::client::Zk;
 
 /// The jars that a server needs, as Debian's zookeeper and its dependencies install them.
@@ -82,11 +84,16 @@ impl ZooKeeper {
 
     /// One server with these lines more in its configuration, started. `{folder}` is its folder.
     pub fn one_with(lines: &str, prepare: impl FnOnce(&Path)) -> Self {
+        Self::one_with_java(lines, &[], prepare)
+    }
+
+    /// The same, with these options more for the server's Java; `{folder}` stands in them too.
+    pub fn one_with_java(lines: &str, java: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let mut zookeeper = Self::configured(1, lines);
+        let folder = zookeeper.folder.path().display().to_string();
+        zookeeper.java = java.iter().map(|option| option.replace("{folder}", &folder)).collect();
         prepare(zookeeper.folder.path());
-        zookeeper.start(0);
-        zookeeper.wait_ready();
-        zookeeper
+        zookeeper.started()
     }
 
     /// An ensemble of three, started.
@@ -166,6 +173,11 @@ impl ZooKeeper {
             fs::write(folder.path().join(format!("{index}.cfg")), text).unwrap();
         }
         Self { folder, servers, java: Vec::new() }
+    }
+
+    /// Where the servers' files are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// `host:port` of each server.

@@ -1,0 +1,105 @@
+//! Credentials.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+use zookeeper_client::{Acl, AuthId, CreateMode, Permission};
+
+use super::{becomes, is_not_reached, site};
+use crate::ensemble::{list, member};
+use crate::harness::site::Site;
+use crate::harness::zookeeper::ZooKeeper;
+
+const JAAS: &str = r#"Server {
+    org.apache.zookeeper.server.auth.DigestLoginModule required
+    user_rosterd="se:cr et";
+};
+"#;
+
+/// The registry's keys for a credential in a file of the site.
+fn with(scheme: &str) -> String {
+    format!("auth = [{{ scheme = \"{scheme}\", file = \"zk.auth\" }}]")
+}
+
+fn secret(site: &Site, text: &str) {
+    site.file("zk.auth", text);
+    fs::set_permissions(site.path("zk.auth"), Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn sasl_lets_in_who_knows_the_password() {
+    let lines = "authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider";
+    let java = ["-Djava.security.auth.login.config={folder}/jaas.conf"];
+    let server = ZooKeeper::one_with_java(lines, &java, |folder| fs::write(folder.join("jaas.conf"), JAAS).unwrap());
+    let client = server.client("");
+    client.put("/services", b"");
+    client.run(|client| async move {
+        let acl = [Acl::new(Permission::ALL, AuthId::new("sasl", "rosterd"))];
+        let options = CreateMode::Persistent.with_acls((&acl[..]).into());
+        let open = CreateMode::Persistent.with_acls(zookeeper_client::Acls::anyone_all());
+        client.create("/services/x", b"", &open).await.unwrap();
+        client.create(&member(1), b"", &options).await.unwrap();
+        let (acls, _) = client.get_acl("/services/x").await.unwrap();
+        assert_eq!(acls.len(), 1);
+        client.set_acl("/services/x", &acl, None).await.unwrap();
+    });
+    let url = format!("zk://{}", server.connect_string());
+    let let_in = site(&url, &with("sasl"));
+    secret(&let_in, "rosterd:se:cr et\n");
+    let mut agent = let_in.start();
+    becomes(&agent, &let_in, &[1]);
+    assert_eq!(let_in.run(&["get", "/services/x"]).expect(0).stdout(), list([1]));
+    assert!(agent.stop().success());
+    assert!(!agent.log().join("\n").contains("se:cr"));
+
+    let wrong = site(&url, &with("sasl"));
+    secret(&wrong, "rosterd:guessed\n");
+    is_not_reached(&wrong, &["it refused the SASL credentials", "zk.auth"]);
+
+    let without = site(&url, "");
+    without.file("out/list", "from before\n");
+    let before = without.fingerprint("out/list");
+    let pass = without.run(&["render", "--timeout", "2s"]);
+    assert_eq!(without.fingerprint("out/list"), before);
+    assert!(
+        pass.code() != 0 && pass.stderr().contains("/services/x cannot be read: not authorized"),
+        "{}",
+        pass.stderr()
+    );
+}
+
+#[test]
+fn a_server_without_sasl_says_that_it_takes_none() {
+    let shared = ZooKeeper::shared();
+    let site = site(&format!("zk://{}{}", shared.connect_string(), shared.chroot()), &with("sasl"));
+    secret(&site, "rosterd:secret\n");
+    is_not_reached(&site, &["SASL"]);
+}
+
+#[test]
+fn a_wrong_password_for_a_path_is_said_where_the_path_is() {
+    let shared = ZooKeeper::shared();
+    let chroot = shared.chroot();
+    let client = shared.client(&chroot);
+    client.put("/services", b"");
+    client.run(|client| async move {
+        client.auth("digest", b"rosterd:secret").await.unwrap();
+        let acl = [Acl::new(Permission::ALL, AuthId::new("auth", ""))];
+        let options = CreateMode::Persistent.with_acls((&acl[..]).into());
+        client.create("/services/x", b"", &options).await.unwrap();
+        client.create(&member(1), b"", &options).await.unwrap();
+    });
+    let site = site(&format!("zk://{}{chroot}", shared.connect_string()), &with("digest"));
+    secret(&site, "rosterd:secret\n");
+    site.run(&["render"]).expect(0);
+    assert_eq!(site.read("out/list"), list([1]));
+    let before = site.fingerprint("out/list");
+    secret(&site, "rosterd:guessed\n");
+    let pass = site.run(&["render", "--timeout", "2s"]);
+    assert!(pass.code() != 0, "{}", pass.stderr());
+    let words =
+        "/services/x cannot be read: not authorized: the node's ACL does not let this agent's credentials read it";
+    assert!(pass.stderr().contains(words), "{}", pass.stderr());
+    assert!(!pass.stderr().contains("guessed"));
+    assert_eq!(site.fingerprint("out/list"), before);
+}

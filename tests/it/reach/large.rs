@@ -1,0 +1,101 @@
+//! A path that is too large to be read: known as that, and read again when it is not.
+
+use std::time::{Duration, Instant};
+
+use super::{becomes, site};
+use crate::ensemble::member;
+use crate::harness::site::{Agent, Site};
+use crate::harness::zookeeper::ZooKeeper;
+
+/// Makes or deletes many nodes, a thousand in one transaction.
+fn change(server: &ZooKeeper, count: usize, pad: &'static str, is_made: bool) {
+    let client = server.client("");
+    for start in (0..count).step_by(1000) {
+        client.run(move |client| async move {
+            let options = zookeeper_client::CreateMode::Persistent.with_acls(zookeeper_client::Acls::anyone_all());
+            let mut writer = client.new_multi_writer();
+            for number in start..count.min(start + 1000) {
+                let path = format!("/services/x/n{pad}{number}");
+                if is_made {
+                    writer.add_create(&path, b"", &options).unwrap();
+                } else {
+                    writer.add_delete(&path, None).unwrap();
+                }
+            }
+            writer.commit().await.unwrap();
+        });
+    }
+}
+
+/// A folder for a server that has a lot to do, in which a loss is believed at once.
+fn patient(server: &ZooKeeper) -> Site {
+    let site = site(&format!("zk://{}", server.connect_string()), "");
+    let config = site.read("rosterd.toml");
+    let config = config.replace("\"4s\"", "\"30s\"").replace("wait = ", "max_shrink = \"100%\"\nwait = ");
+    let other = "[[roster]]\nname = \"y\"\npath = \"/services/y\"\nmin = 0\n\n\
+        [[template]]\nsrc = \"other.tera\"\ndest = \"out/other\"\n";
+    site.file("templates/other.tera", "{{ y | length }}\n");
+    site.file("rosterd.toml", &format!("{config}\n{other}"));
+    site
+}
+
+/// The agent says `words` of the path, once, and keeps the file and the session whatever else changes there.
+fn is_kept(server: &ZooKeeper, site: &Site, agent: &Agent, words: &str) {
+    agent.says(words);
+    // What was good before that may still be on its way to the file.
+    agent.until("the file holds the last good members", || {
+        let kept = agent.log().into_iter().rfind(|line| line.contains(words));
+        let kept = kept.and_then(|line| line.split("the last good ").nth(1)?.split(' ').next()?.parse().ok());
+        site.read("out/list").lines().count() == kept.unwrap_or(1)
+    });
+    let own = server.client("");
+    let (before, sessions) = (site.fingerprint("out/list"), server.sessions());
+    let cpu = agent.cpu();
+    change(server, 5000, "more", true);
+    change(server, 5000, "more", false);
+    // What is heard of last: all of that has been seen to by then.
+    own.put("/services/y/10.0.0.1:1", b"");
+    agent.until("the other path is seen", || site.read("out/other") == "1\n");
+    assert_eq!(site.fingerprint("out/list"), before);
+    assert!(sessions.is_subset(&server.sessions()), "the agent's session is another one");
+    assert_eq!((agent.said(words), agent.said(super::AWAY)), (1, 0), "{}", agent.log().join("\n"));
+    let (cpu, memory) = (agent.cpu().checked_sub(cpu).unwrap(), agent.memory());
+    println!("{cpu:?} of the processor for 10,000 changes, {memory:?}");
+    assert!(cpu < Duration::from_secs(1), "{cpu:?}");
+}
+
+#[test]
+fn a_hundred_thousand_members_are_too_many() {
+    let server = ZooKeeper::one_with_java("", &["-Xmx400m"], |_| {});
+    server.client("").put(&member(1), b"");
+    let site = patient(&server);
+    let mut agent = site.start();
+    becomes(&agent, &site, &[1]);
+    let made = Instant::now();
+    change(&server, 100_001, "", true);
+    println!("made in {:?}", made.elapsed());
+    is_kept(&server, &site, &agent, "/services/x cannot be read: too large: ");
+    change(&server, 100_001, "", false);
+    server.client("").put(&member(2), b"");
+    becomes(&agent, &site, &[1, 2]);
+    assert_eq!(agent.said(super::AWAY), 0);
+    assert!(agent.stop().success());
+}
+
+#[test]
+fn a_list_that_no_frame_may_hold_is_too_large() {
+    // 50,000 names of 200 bytes: 10 MB in one answer.
+    let pad: &str = Box::leak("p".repeat(195).into_boxed_str());
+    let server = ZooKeeper::one_with_java("", &["-Xmx400m"], |_| {});
+    server.client("").put(&member(1), b"");
+    let site = patient(&server);
+    site.run(&["render"]).expect(0);
+    change(&server, 50_000, pad, true);
+    let mut agent = site.start();
+    is_kept(&server, &site, &agent, "/services/x cannot be read: too large: ");
+    change(&server, 50_000, pad, false);
+    server.client("").put(&member(2), b"");
+    becomes(&agent, &site, &[1, 2]);
+    assert_eq!(agent.said(super::AWAY), 0);
+    assert!(agent.stop().success());
+}

@@ -1,0 +1,119 @@
+//! TLS: whoever is not surely the server is no server.
+
+use std::fs;
+
+use super::{AWAY, becomes, is_not_reached, site};
+use crate::ensemble::{list, member};
+use crate::harness::authority::{Authority, Valid};
+use crate::harness::zookeeper::{ZooKeeper, free_port};
+
+/// A server with a port for TLS beside the plain one, and that port. `client` is `none` or `need`.
+fn secure(authority: &Authority, name: &str, client: &str) -> (ZooKeeper, u16) {
+    let port = free_port();
+    let lines = format!(
+        "secureClientPort={port}\nsecureClientPortAddress=127.0.0.1\n\
+         serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
+         ssl.keyStore.location={{folder}}/{name}.p12\nssl.keyStore.password=secret\n\
+         ssl.trustStore.location={{folder}}/ca.p12\nssl.trustStore.password=secret\nssl.clientAuth={client}\n\
+         authProvider.x509=org.apache.zookeeper.server.auth.X509AuthenticationProvider"
+    );
+    let server = ZooKeeper::one_with(&lines, |folder| authority.equip(folder, name));
+    server.client("").put(&member(1), b"");
+    (server, port)
+}
+
+#[test]
+fn only_the_right_server_is_believed() {
+    let authority = Authority::new("ca");
+    authority.sign("zk", "IP:127.0.0.1,DNS:zk1.example.com", Valid::Now);
+    let (server, port) = secure(&authority, "zk", "none");
+    let tls = |ca: &std::path::Path| format!("tls = {{ ca = \"{}\" }}", ca.display());
+    let (ca, url) = (tls(&authority.ca()), format!("zks://127.0.0.1:{port}"));
+
+    let good = site(&url, &ca);
+    good.run(&["render"]).expect(0);
+    assert_eq!(good.read("out/list"), list([1]));
+    let mut agent = good.start();
+    server.client("").put(&member(2), b"");
+    becomes(&agent, &good, &[1, 2]);
+    assert!(agent.stop().success());
+
+    let other = Authority::new("other");
+    is_not_reached(&site(&url, &tls(&other.ca())), &["TLS: its certificate is from no authority that is trusted here"]);
+    // One of the same name that is another one.
+    is_not_reached(&site(&url, &tls(&Authority::new("ca").ca())), &["TLS: its certificate names an authority that is"]);
+    is_not_reached(&site(&url, ""), &["TLS: its certificate is from no authority that is trusted here"]);
+    is_not_reached(
+        &site(&format!("zks://localhost:{port}"), &ca),
+        &["TLS: its certificate is not for localhost, but for 127.0.0.1, zk1.example.com"],
+    );
+    is_not_reached(
+        &site(&format!("zks://{}", server.connect_string()), &ca),
+        &["TLS: it hung up in the handshake; for a port without TLS, write zk://"],
+    );
+    is_not_reached(&site(&format!("zk://127.0.0.1:{port}"), ""), &["write zks://"]);
+
+    // A running agent says the same, and touches no more.
+    let stranger = site(&url, &tls(&other.ca()));
+    stranger.file("out/list", "from before\n");
+    let before = stranger.fingerprint("out/list");
+    let mut agent = stranger.start();
+    agent.says(AWAY).says("from no authority that is trusted here");
+    assert_eq!(stranger.fingerprint("out/list"), before);
+    assert!(agent.stop().success());
+}
+
+#[test]
+fn a_renewed_certificate_is_taken_up_and_an_expired_one_refused() {
+    let authority = Authority::new("ca");
+    authority.sign("zk", "IP:127.0.0.1", Valid::Now);
+    let (mut server, port) = secure(&authority, "zk", "none");
+    let url = format!("zks://127.0.0.1:{port}");
+    let running = site(&url, "tls = { ca = \"ca.pem\" }");
+    fs::copy(authority.ca(), running.path("ca.pem")).unwrap();
+    let mut agent = running.start();
+    becomes(&agent, &running, &[1]);
+    // Another authority and a new certificate, for an agent that goes on.
+    let next = Authority::new("next");
+    next.sign("zk", "IP:127.0.0.1", Valid::Now);
+    let restart = |server: &mut ZooKeeper| {
+        server.stop(0);
+        next.equip(server.folder(), "zk");
+        server.start(0);
+        server.wait_ready();
+    };
+    restart(&mut server);
+    server.client("").put(&member(2), b"");
+    fs::copy(next.ca(), running.path("ca.pem")).unwrap();
+    becomes(&agent, &running, &[1, 2]);
+    assert!(agent.stop().success());
+
+    next.sign("zk", "IP:127.0.0.1", Valid::NoMore);
+    restart(&mut server);
+    is_not_reached(&running, &["TLS: its certificate expired on 2020-12-31T23:59:59Z (it is 20"]);
+    let mut agent = running.start();
+    agent.says("TLS: its certificate expired on 2020-12-31T23:59:59Z (it is 20");
+    assert_eq!(running.read("out/list"), "from before\n");
+    assert!(agent.stop().success());
+}
+
+#[test]
+fn a_server_that_asks_for_a_certificate_gets_it() {
+    let authority = Authority::new("ca");
+    authority.sign("zk", "IP:127.0.0.1", Valid::Now);
+    let (_server, port) = secure(&authority, "zk", "need");
+    let url = format!("zks://127.0.0.1:{port}");
+    let ca = authority.ca().display().to_string();
+    let with = |authority: &Authority, valid| {
+        let (cert, key) = authority.sign("agent", "DNS:agent", valid);
+        format!("tls = {{ ca = \"{ca}\", cert = \"{}\", key = \"{}\" }}", cert.display(), key.display())
+    };
+    let good = site(&url, &with(&authority, Valid::Now));
+    good.run(&["render"]).expect(0);
+    assert_eq!(good.read("out/list"), list([1]));
+
+    is_not_reached(&site(&url, &format!("tls = {{ ca = \"{ca}\" }}")), &["TLS: ", "client certificate"]);
+    let other = Authority::new("other");
+    is_not_reached(&site(&url, &with(&other, Valid::Now)), &["TLS: ", "client certificate"]);
+    is_not_reached(&site(&url, &with(&authority, Valid::NoMore)), &["TLS: ", "client certificate"]);
+}
