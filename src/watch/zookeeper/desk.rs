@@ -128,6 +128,13 @@ impl Desk {
             followed.is_reading = false;
         }
     }
+
+    /// Nothing that was read counts any more: it was read under another session, however long ago.
+    pub fn forget(&mut self) {
+        for followed in self.subjects.values_mut() {
+            followed.held = Arc::default();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -118,6 +118,10 @@ impl<'a> Follower<'a> {
 
     /// Sets the watches, and waits for the `sync` after which what the server says counts. All of it in one go.
     async fn open(&mut self, wanted: &Wanted) -> Result<(), Trouble> {
+        if !self.is_carried {
+            // Also for the connections that carry this session on before all of it has been read.
+            self.bench.desk.forget();
+        }
         self.bench.desk.adopt(wanted);
         let mut tops = Vec::new();
         for (id, followed) in self.bench.desk.all() {

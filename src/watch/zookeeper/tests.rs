@@ -300,6 +300,31 @@ async fn a_session_that_is_over_is_said_and_everything_is_read() {
 }
 
 #[tokio::test]
+async fn what_was_read_under_another_session_is_never_told_again() {
+    let fake = Fake::start().await;
+    fake.put("/s/a", "old");
+    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
+    listener.becomes("/s", "a=old").await;
+    fake.cut(|state| {
+        state.expire();
+        state.put("/s/a", "new", false);
+        state.hangs_up.insert(MULTI_READ);
+    });
+    // A new session is had, and its first connection breaks before anything is read.
+    while fake.count(MULTI_READ) == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    fake.state().hangs_up.clear();
+    let heard = listener.words.len();
+    listener.until("suspended").await;
+    while !listener.words[heard..].contains(&"reset /s".to_owned()) {
+        listener.hear().await;
+    }
+    assert_eq!(listener.line("/s"), "a=new", "{:?}", listener.words);
+    assert_eq!(fake.state().sessions(), 2);
+}
+
+#[tokio::test]
 async fn a_number_of_children_that_does_not_fit_leads_to_a_new_listing() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");
