@@ -129,7 +129,7 @@ impl Reader {
     /// The server refused, or there is no answer: nothing is known.
     pub async fn sync(&self) -> Result<(), Trouble> {
         let synced = self.said(self.connection.sync("/").await)?.0;
-        synced.map_err(|refusal| Trouble::Over(format!("{}: sync: {refusal}", self.connection.server())))
+        synced.map_err(|refusal| Trouble::Refused(format!("{}: sync: {refusal}", self.connection.server())))
     }
 
     /// Lists a node's children, unless there are too many to take.

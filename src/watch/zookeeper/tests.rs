@@ -17,7 +17,7 @@ const LONG: Duration = Duration::from_secs(20);
 /// Somebody who listens to a registry, and applies what it says.
 struct Listener {
     news: mpsc::Receiver<Sighting>,
-    _subjects: watch::Sender<Wanted>,
+    subjects: watch::Sender<Wanted>,
     views: BTreeMap<Subject, BTreeMap<String, String>>,
     stamps: BTreeMap<Subject, Stamps>,
     /// The news as they came, in a word each.
@@ -35,7 +35,14 @@ impl Listener {
         let (out, news) = mpsc::channel(8);
         tokio::spawn(Arc::new(registry).follow(asked, out, CancellationToken::new()));
         let (views, stamps) = (BTreeMap::new(), BTreeMap::new());
-        Self { news, _subjects: subjects, views, stamps, words: Vec::new() }
+        Self { news, subjects, views, stamps, words: Vec::new() }
+    }
+
+    /// Follows one more path from now on.
+    fn also(&self, path: &str) {
+        self.subjects.send_modify(|wanted| {
+            wanted.insert(Subject::roster(path).unwrap(), 1);
+        });
     }
 
     async fn hear(&mut self) {
@@ -322,6 +329,22 @@ async fn what_was_read_under_another_session_is_never_told_again() {
     }
     assert_eq!(listener.line("/s"), "a=new", "{:?}", listener.words);
     assert_eq!(fake.state().sessions(), 2);
+}
+
+#[tokio::test]
+async fn one_path_whose_sync_is_refused_does_not_end_the_connection() {
+    let fake = Fake::start().await;
+    fake.put("/s/a", "1");
+    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
+    listener.becomes("/s", "a=1").await;
+    fake.put("/t/a", "1");
+    // Throttled, once.
+    fake.state().refuses.insert((SYNC, "/".into()), (-127, 1));
+    listener.also("/t");
+    listener.until("unreadable").await;
+    assert!(listener.words.last().is_some_and(|word| word.contains("too much to do")), "{:?}", listener.words);
+    listener.becomes("/t", "a=1").await;
+    assert_eq!(fake.state().connections, 1, "{:?}", listener.words);
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ pub struct State {
     pub mute: BTreeSet<i32>,
     /// Operations on which it hangs up.
     pub hangs_up: BTreeSet<i32>,
+    /// Operations on some path that are refused with a code, each as often as it says.
+    pub refuses: BTreeMap<(i32, String), (i32, usize)>,
     /// What is said of a node's number of children in place of the truth.
     pub claims: BTreeMap<String, i32>,
     /// Servers that hang up at once.
@@ -295,6 +297,10 @@ impl State {
         if self.mute.contains(&op) {
             return;
         }
+        if let Some((code, times)) = self.refuses.get_mut(&(op, paths[0].clone())).filter(|(_, times)| *times > 0) {
+            *times -= 1;
+            return say(reply(xid, self.zxid, *code));
+        }
         let is_there = self.nodes.contains_key(&paths[0]) || [MULTI_READ, ADD_WATCH, SYNC].contains(&op);
         let mut out = reply(xid, self.zxid, if is_there { 0 } else { -101 });
         match op {
@@ -312,6 +318,12 @@ impl State {
             SYNC => out.bytes(paths[0].as_bytes()),
             MULTI_READ => {
                 for path in &paths {
+                    if let Some((code, times)) =
+                        self.refuses.get_mut(&(op, paths[0].clone())).filter(|(_, times)| *times > 0)
+                    {
+                        *times -= 1;
+                        return say(reply(xid, self.zxid, *code));
+                    }
                     let is_there = self.nodes.contains_key(path);
                     out.int(if is_there { DATA } else { -1 });
                     out.bool(false);
