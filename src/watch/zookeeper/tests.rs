@@ -348,6 +348,26 @@ async fn one_path_whose_sync_is_refused_does_not_end_the_connection() {
 }
 
 #[tokio::test]
+async fn what_has_grown_too_large_unheard_is_neither_read_nor_told() {
+    let fake = Fake::start().await;
+    fake.put("/s/a", "1");
+    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
+    listener.becomes("/s", "a=1").await;
+    let large = "x".repeat(1_000_000);
+    fake.cut(|state| (0..60).for_each(|number| state.put(&format!("/s/m{number}"), &large, false)));
+    listener.words.clear();
+    while !listener.words.contains(&"reset /s".to_owned()) {
+        listener.hear().await;
+    }
+    assert!(listener.words.last().is_some_and(|word| word.contains("too large")), "{:?}", listener.words);
+    let nodes: usize = {
+        let state = fake.state();
+        state.asked.iter().filter(|(op, _)| *op == MULTI_READ).map(|(_, count)| count.parse::<usize>().unwrap()).sum()
+    };
+    assert!(nodes < 60, "{nodes}");
+}
+
+#[tokio::test]
 async fn a_number_of_children_that_does_not_fit_leads_to_a_new_listing() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");

@@ -7,11 +7,11 @@ use futures_util::future::join_all;
 
 use crate::node::{NodePath, Subject};
 use crate::sighting::Members;
-use crate::watch::MAX_NODES;
 use crate::watch::dirty::{Dirty, Place};
 use crate::watch::known::Reread;
 use crate::watch::zookeeper::marks::{Held, Readout};
 use crate::watch::zookeeper::wire::Refusal;
+use crate::watch::{MAX_BYTES, MAX_NODES};
 
 use super::chunk::Chunks;
 use super::whole::Part;
@@ -87,7 +87,8 @@ impl Reader {
         Ok(true)
     }
 
-    /// Reads members again, and in the same request the nodes above them. Tells whether the one at the top is there.
+    /// Reads members again, and in the same request the nodes above them. Tells whether the one at the top is there, and
+    /// all of it could be taken.
     async fn places(
         &self,
         subject: &Subject,
@@ -113,9 +114,12 @@ impl Reader {
             (Arc::clone(key), self.connection.exists(list_path(subject, key).as_str(), false).await)
         }));
         part.is_split = Chunks::default().next(&paths) < paths.len();
-        // A place's node may be too much only together with all others; that is looked at when it is taken up.
-        let (parents, data) = tokio::join!(parents, self.data(&paths, usize::MAX));
-        let mut data = data?.unwrap_or_default().into_iter();
+        // Places may also be too much only together with all others; that is looked at when they are taken up.
+        let (parents, data) = tokio::join!(parents, self.data(&paths, MAX_BYTES));
+        let Some(data) = data? else {
+            return Ok(false);
+        };
+        let mut data = data.into_iter();
         let mut seen = Vec::with_capacity(heavy.len() + light.len());
         for (key, answer) in parents {
             seen.push((key, self.said(answer)?.0));
