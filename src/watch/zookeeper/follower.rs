@@ -282,7 +282,8 @@ impl<'a> Follower<'a> {
         }
         if self.seen.insert(id) {
             // The names are right by now; the data of those that stayed is looked at besides.
-            let at = if self.is_carried { Duration::ZERO } else { self.bench.reconcile.mul_f64(fastrand::f64()) };
+            let is_old = self.is_carried && self.mode == Mode::Recursive;
+            let at = if is_old { Duration::ZERO } else { self.bench.reconcile.mul_f64(fastrand::f64()) };
             self.reviews.insert((Instant::now() + at, id));
         }
         Ok(())

@@ -368,6 +368,18 @@ async fn what_has_grown_too_large_unheard_is_neither_read_nor_told() {
 }
 
 #[tokio::test]
+async fn with_one_shot_watches_a_session_that_survived_is_read_once() {
+    let fake = Fake::start().await;
+    fake.put("/s/a", "1");
+    let mut listener = Listener::follow(&fake, &["/s"], |registry| registry.config.watches = Watches::Oneshot);
+    listener.becomes("/s", "a=1").await;
+    sleep(Duration::from_millis(50)).await;
+    fake.cut(|state| state.put("/s/a", "2", false));
+    listener.becomes("/s", "a=2").await;
+    settles(&fake, CHILDREN, 1).await;
+}
+
+#[tokio::test]
 async fn a_number_of_children_that_does_not_fit_leads_to_a_new_listing() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");
