@@ -94,6 +94,10 @@ impl Dirty {
                 [key, rest @ ..] => self.keyed(below, key, rest, event),
             },
         }
+        // Names that come and go without end must not take memory without end.
+        if self.members.len() + self.keys.len() + self.lists.len() > MAX_PLACES {
+            *self = Self::whole();
+        }
     }
 
     /// An event at the node whose children are followed.
@@ -134,10 +138,6 @@ impl Dirty {
             return;
         }
         self.members.insert(Place { key: key.map(Arc::from), name: Arc::from(name) });
-        // Names that come and go without end must not take memory without end.
-        if self.members.len() > MAX_PLACES {
-            *self = Self::whole();
-        }
     }
 }
 
@@ -213,6 +213,14 @@ mod tests {
             dirty.note(&subject, Event::Went, &format!("/s/{number}"));
         }
         dirty.note(&subject, Event::Came, "/s/more");
+        assert_eq!(dirty, Dirty::whole());
+        let subject = Subject::roster("/s/*").unwrap();
+        let mut dirty = Dirty::default();
+        for number in 0..=MAX_PLACES {
+            let event = if number % 2 == 0 { Event::Came } else { Event::Children };
+            assert!(!dirty.whole && dirty.keys.len() + dirty.lists.len() == number);
+            dirty.note(&subject, event, &format!("/s/{number}"));
+        }
         assert_eq!(dirty, Dirty::whole());
     }
 }
