@@ -38,14 +38,30 @@ pub struct Followed {
     pub is_watched: bool,
     /// It is being read.
     pub is_reading: bool,
+    /// It stands in the agenda.
+    is_due: bool,
     /// When it may be read next.
-    pub not_before: Instant,
+    not_before: Instant,
     /// Its number in [`Wanted`].
     number: u64,
     refused: Duration,
 }
 
 impl Followed {
+    /// When it is to be read; `None` where that is settled already, or it is being read and looked at after that. However
+    /// often something is heard of it, it stands in the agenda once.
+    pub fn due(&mut self) -> Option<Instant> {
+        if self.is_reading || std::mem::replace(&mut self.is_due, true) {
+            return None;
+        }
+        Some(self.not_before.max(Instant::now()))
+    }
+
+    /// Its time has come.
+    pub fn begin(&mut self) {
+        self.is_due = false;
+    }
+
     /// Takes a reading up that began at `began`, and gives what is new in it. What has to be read besides is noted.
     pub fn take(&mut self, id: Id, began: Instant, readout: Readout, ears: &Ears) -> Option<(Told, Stamps)> {
         self.refused = REFUSED_FIRST;
@@ -111,6 +127,7 @@ impl Desk {
                 held: Arc::default(),
                 is_watched: false,
                 is_reading: false,
+                is_due: false,
                 not_before: Instant::now(),
                 number,
                 refused: REFUSED_FIRST,
@@ -126,6 +143,10 @@ impl Desk {
             Arc::make_mut(&mut followed.held).known.unsay();
             followed.is_watched = false;
             followed.is_reading = false;
+            followed.is_due = false;
+            // Another server may well do what this one refused.
+            followed.refused = REFUSED_FIRST;
+            followed.not_before = Instant::now();
         }
     }
 
@@ -150,5 +171,34 @@ mod tests {
         assert_eq!(desk.adopt(&wanted(&[("/a", 0), ("/b", 0)])), (vec![], vec![1, 2]));
         assert_eq!(desk.adopt(&wanted(&[("/a", 0), ("/b", 1), ("/c", 1)])), (vec![2], vec![3, 4]));
         assert_eq!(desk.adopt(&wanted(&[])), (vec![1, 3, 4], vec![]));
+    }
+
+    #[test]
+    fn what_is_heard_often_stands_in_the_agenda_once() {
+        let mut desk = Desk::default();
+        desk.adopt(&[(Subject::roster("/a").unwrap(), 0)].into());
+        let followed = desk.get(1).unwrap();
+        assert!(followed.due().is_some() && followed.due().is_none());
+        followed.begin();
+        followed.is_reading = true;
+        assert!(followed.due().is_none(), "it is looked at when that is done");
+        followed.is_reading = false;
+        assert!(followed.due().is_some());
+        // The agenda ends with the connection.
+        desk.doubt();
+        assert!(desk.get(1).unwrap().due().is_some());
+    }
+
+    #[test]
+    fn what_one_server_refused_is_asked_of_the_next_one_at_once() {
+        let mut desk = Desk::default();
+        desk.adopt(&[(Subject::roster("/a").unwrap(), 0)].into());
+        let followed = desk.get(1).unwrap();
+        for _ in 0..10 {
+            followed.refuse(1, "no", &Ears::default());
+        }
+        assert!(followed.due().is_some_and(|at| at > Instant::now() + REFUSED_MOST / 4));
+        desk.doubt();
+        assert!(desk.get(1).unwrap().due().is_some_and(|at| at <= Instant::now()));
     }
 }

@@ -20,7 +20,7 @@ use crate::watch::known::Told;
 use crate::watch::teller::Teller;
 use crate::watch::{Boxed, Wanted, changed};
 
-use super::desk::Desk;
+use super::desk::{Desk, Followed};
 use super::ears::{Ears, Id};
 use super::marks::Readout;
 use super::reader::{Mode, Reader, Trouble};
@@ -193,9 +193,8 @@ impl<'a> Follower<'a> {
     }
 
     fn schedule(&mut self, id: Id) {
-        // One that is being read is looked at again when that is done.
-        if let Some(followed) = self.bench.desk.get(id).filter(|followed| !followed.is_reading) {
-            self.agenda.insert((followed.not_before.max(Instant::now()), id));
+        if let Some(at) = self.bench.desk.get(id).and_then(Followed::due) {
+            self.agenda.insert((at, id));
         }
     }
 
@@ -210,9 +209,10 @@ impl<'a> Follower<'a> {
     }
 
     fn read(&mut self, id: Id, began: Instant) {
-        let Some(followed) = self.bench.desk.get(id).filter(|followed| !followed.is_reading) else {
+        let Some(followed) = self.bench.desk.get(id) else {
             return;
         };
+        followed.begin();
         let mut dirty = self.ears.take(id);
         followed.held.known.widen(&mut dirty);
         if dirty.is_clean() {
