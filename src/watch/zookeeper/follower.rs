@@ -282,7 +282,9 @@ impl<'a> Follower<'a> {
         }
         if self.seen.insert(id) {
             // The names are right by now; the data of those that stayed is looked at besides.
-            let is_old = self.is_carried && self.mode == Mode::Recursive;
+            let is_kept = |followed: &mut Followed| !followed.held.known.lists().whole;
+            let is_old =
+                self.is_carried && self.mode == Mode::Recursive && self.bench.desk.get(id).is_some_and(is_kept);
             let at = if is_old { Duration::ZERO } else { self.bench.reconcile.mul_f64(fastrand::f64()) };
             self.reviews.insert((Instant::now() + at, id));
         }

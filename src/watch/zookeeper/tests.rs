@@ -307,6 +307,18 @@ async fn a_session_that_is_over_is_said_and_everything_is_read() {
 }
 
 #[tokio::test]
+async fn a_path_that_is_not_there_is_looked_for_once_after_a_reconnect() {
+    let fake = Fake::start().await;
+    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
+    listener.until("absent").await;
+    sleep(Duration::from_millis(50)).await;
+    listener.words.clear();
+    fake.cut(|_| {});
+    listener.until("absent").await;
+    settles(&fake, EXISTS, 1).await;
+}
+
+#[tokio::test]
 async fn what_was_read_under_another_session_is_never_told_again() {
     let fake = Fake::start().await;
     fake.put("/s/a", "old");
