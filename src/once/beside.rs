@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -21,6 +22,12 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// How long beyond its own time limit a pass may take: its reloads have limits of their own.
 const BEYOND: Duration = Duration::from_hours(1);
+
+/// The same for a dry run, which runs no commands.
+const BEYOND_LOOKING: Duration = Duration::from_secs(15);
+
+/// How long an agent may take to answer anything before it counts as frozen.
+const AWAKE: Duration = Duration::from_secs(5);
 
 /// Who makes a pass.
 pub enum Maker {
@@ -51,30 +58,49 @@ pub async fn maker(setup: &Setup, pass: &Pass) -> Result<Maker, Fatal> {
             Some(Answer::Told(_) | Answer::Status(_)) | None => Ok(Maker::Itself(None)),
         };
     }
-    tokio::select! {
-        biased;
-        // At once where no agent runs.
-        lock = run::lock(setup) => {
-            let lock = lock?;
-            match run::paused(&setup.config.agent.state_dir) {
-                Some(why) => Err(Fatal::new(Exit::Held, why)),
-                None => Ok(Maker::Itself(Some(lock))),
-            }
+    if pass.alone {
+        return itself(setup, run::lock(setup).await?);
+    }
+    let mut locking = pin!(run::lock(setup));
+    loop {
+        let mut asking = pin!(ask(setup, pass));
+        let (answer, denied) = tokio::select! {
+            biased;
+            // At once where no agent runs.
+            lock = &mut locking => match lock {
+                Ok(lock) => return itself(setup, lock),
+                // Who has it may be the one that makes the pass, and that takes as long as its checks do.
+                Err(denied) if denied.exit == Exit::Locked && is_awake(setup).await => (asking.await, Some(denied)),
+                Err(denied) => return Err(denied),
+            },
+            answer = &mut asking => (answer, None),
+        };
+        match (answer, denied) {
+            (Some(Answer::Rendered(report)), _) => return show(&report).await.map(Maker::Agent),
+            (Some(Answer::Told(told)), _) => return Err(Fatal::new(told.exit, told.text)),
+            // Not the one that has the lock.
+            (Some(Answer::Elsewhere(_) | Answer::Status(_)) | None, Some(denied)) => return Err(denied),
+            (Some(Answer::Elsewhere(_) | Answer::Status(_)) | None, None) => tokio::select! {
+                biased;
+                lock = &mut locking => return itself(setup, lock?),
+                () = sleep(POLL) => {}
+            },
         }
-        made = through_agent(setup, pass), if !pass.alone => made.map(Maker::Agent),
     }
 }
 
-/// Has the agent make the pass, as soon as one answers.
-async fn through_agent(setup: &Setup, pass: &Pass) -> Result<Exit, Fatal> {
-    loop {
-        match ask(setup, pass).await {
-            Some(Answer::Rendered(report)) => return show(&report).await,
-            Some(Answer::Told(told)) => return Err(Fatal::new(told.exit, told.text)),
-            // Not the one that has the lock.
-            Some(Answer::Elsewhere(_) | Answer::Status(_)) | None => sleep(POLL).await,
-        }
+/// The pass is this process's own, unless the agent that does not run now is paused.
+fn itself(setup: &Setup, lock: StateLock) -> Result<Maker, Fatal> {
+    match run::paused(&setup.config.agent.state_dir) {
+        Some(why) => Err(Fatal::new(Exit::Held, why)),
+        None => Ok(Maker::Itself(Some(lock))),
     }
+}
+
+/// Whether somebody answers on the control socket at all: who is frozen is not waited for.
+async fn is_awake(setup: &Setup) -> bool {
+    let nothing = Ask::Explain { name: String::new() };
+    serve::ask(&setup.config.status.socket, nothing, AWAKE).await.is_ok()
 }
 
 async fn ask(setup: &Setup, pass: &Pass) -> Option<Answer> {
@@ -90,7 +116,8 @@ async fn ask(setup: &Setup, pass: &Pass) -> Option<Answer> {
         held_ok: pass.held_ok,
         detailed_exitcode: pass.detailed_exitcode,
     };
-    let limit = pass.timeout.saturating_add(BEYOND);
+    let beyond = if ask.dry_run { BEYOND_LOOKING } else { BEYOND };
+    let limit = pass.timeout.saturating_add(beyond);
     match serve::ask(&setup.config.status.socket, Ask::Render(ask), limit).await {
         Ok(answer) => Some(answer),
         Err(unanswered) if unanswered.absent => None,

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
+
 use super::{CONFIG, lose, site, site_with, status, up};
 
 #[test]
@@ -103,4 +105,20 @@ fn a_lock_without_a_socket_is_5_by_pid_and_another_agent_is_not_asked() {
     let locked = site.run(&["-c", "deaf.toml", "render"]);
     assert!(locked.expect(5).stderr().contains(&format!("process {}", agent.pid())), "{}", locked.stderr());
     site.run(&["-c", "deaf.toml", "diff"]).expect(0);
+}
+
+#[test]
+fn a_pass_takes_as_long_as_its_check_and_a_frozen_agent_is_not_waited_for() {
+    let site = site_with(&CONFIG.replace("! grep poison {{ src }}", "test ! -e SITE/slow || sleep 11"), 2);
+    let agent = up(&site);
+    site.file("slow", "");
+    fs::write(site.path("out/list"), "by hand\n").unwrap();
+    // Longer than the lock of a state directory is waited for.
+    let render = site.run(&["render"]);
+    assert!(render.expect(0).stderr().contains("done by the running agent"), "{}", render.stderr());
+    assert_eq!(site.read("out/list").lines().count(), 2);
+    agent.signal(Signal::SIGSTOP);
+    let frozen = site.run(&["render"]);
+    assert!(frozen.expect(5).stderr().contains(&format!("process {}", agent.pid())), "{}", frozen.stderr());
+    agent.signal(Signal::SIGCONT);
 }
