@@ -1,6 +1,7 @@
 //! What the agent knows and does, as a person or a program may ask for it: made of the engine's state alone, so that
 //! every way of telling it says the same.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -242,10 +243,13 @@ fn hold(path: &str, hold: &crate::decide::hold::Hold, acceptable: bool, clock: &
 
 fn roster(roster: &Roster, clock: &Clock) -> RosterStatus {
     let config = roster.config();
-    let acceptable = |path: &str| roster.held().any(|held| held.withheld.is_some() && held.path.as_str() == path);
-    let holds: Vec<_> = roster.holds().iter().map(|(path, held)| hold(path, held, acceptable(path), clock)).collect();
+    let held: Vec<_> = roster.held().collect();
+    let acceptable: BTreeSet<&str> =
+        held.iter().filter(|held| held.withheld.is_some()).map(|held| held.path.as_str()).collect();
+    let is_acceptable = |path: &String| acceptable.contains(path.as_str());
+    let holds: Vec<_> = roster.holds().iter().map(|(path, it)| hold(path, it, is_acceptable(path), clock)).collect();
     // The first that keeps templates from seeing what is there: a key that never had enough members does not.
-    let stands_in = roster.held().find(|held| held.good.is_some()).map(|held| held.path.to_string());
+    let stands_in = held.iter().find(|held| held.good.is_some()).map(|held| held.path.to_string());
     let first = holds.iter().find(|hold| stands_in.as_ref().is_none_or(|path| *path == hold.path));
     RosterStatus {
         name: config.name.to_string(),

@@ -485,3 +485,17 @@ fn a_render_that_is_asked_for_publishes_and_may_leave_the_reload_out() {
     bench.input(Input::Render { templates: [Arc::from("nobody")].into(), reload: true });
     assert!(bench.is_idle());
 }
+
+#[test]
+fn the_status_of_thousands_of_holds_costs_what_they_are() {
+    let subject = Subject::roster("/services/*").unwrap();
+    let mut config = roster("web", subject.clone());
+    config.bounds = Bounds::new(2, None, AboveMax::Cut).unwrap();
+    let mut bench = Bench::new(plan(vec![config], vec![], vec![template("a", &["web"], "")]));
+    let key = |n: usize| (Arc::from(format!("key{n}").as_str()), Seen::Present(members(&["a:1"])));
+    bench.reset(&subject, View::Keyed(Seen::Present((0..5000).map(key).collect())));
+    let began = std::time::Instant::now();
+    assert_eq!(status(&bench).rosters[0].holds.len(), 5001);
+    // The event loop waits for it: each with each takes 10 s and more.
+    assert!(began.elapsed() < seconds(2), "{:?}", began.elapsed());
+}
