@@ -208,8 +208,9 @@ impl Engine {
     }
 
     fn want(&mut self, name: &Arc<str>, is_roster: bool) {
-        for template in self.templates.values_mut().filter(|template| template.needs(name, is_roster)) {
+        for (own, template) in self.templates.iter_mut().filter(|(_, template)| template.needs(name, is_roster)) {
             template.want();
+            self.quiet.remove(own);
         }
     }
 

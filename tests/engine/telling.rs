@@ -499,3 +499,33 @@ fn the_status_of_thousands_of_holds_costs_what_they_are() {
     // The event loop waits for it: each with each takes 10 s and more.
     assert!(began.elapsed() < seconds(2), "{:?}", began.elapsed());
 }
+
+#[test]
+fn what_changed_besides_owes_its_reload_whatever_was_asked_for() {
+    let quietly = || Input::Render { templates: [Arc::from("a")].into(), reload: false };
+    // The destination is busy, and members join before it is free, or came before the question.
+    for joined_first in [false, true] {
+        let mut bench = up(&["a:1"]);
+        bench.input(quietly());
+        if joined_first {
+            bench.change(vec![put("b:1")]);
+            bench.pass(seconds(5));
+        }
+        bench.input(quietly());
+        if !joined_first {
+            bench.change(vec![put("b:1")]);
+            bench.pass(seconds(5));
+        }
+        bench.publish(Outcome::Unchanged);
+        bench.publish(Outcome::Replaced);
+        bench.reload(Ran::Done);
+    }
+    // What failed before is what members changed.
+    let mut bench = up(&["a:1"]);
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(5));
+    bench.publish(Outcome::Failed(Failure { stage: Stage::Check, message: "no".into() }));
+    bench.input(quietly());
+    bench.publish(Outcome::Replaced);
+    bench.reload(Ran::Done);
+}

@@ -44,6 +44,7 @@ impl Engine {
             let template = match templates.remove(&name) {
                 Some(mut template) => {
                     template.replan(planned);
+                    self.quiet.remove(&name);
                     template
                 }
                 None => Template::new(planned),

@@ -17,11 +17,14 @@ impl Engine {
 
     pub(super) fn render(&mut self, names: &BTreeSet<Arc<str>>, reload: bool) {
         for (name, template) in self.templates.iter_mut().filter(|(name, _)| names.contains(*name)) {
+            // What has changed besides owes its reload.
+            let alone = !template.is_wanted() && template.failure().is_none();
+            let asked_only = alone || self.quiet.contains(name);
             template.want();
-            if reload {
-                self.quiet.remove(name);
-            } else {
+            if asked_only && !reload {
                 self.quiet.insert(Arc::clone(name));
+            } else {
+                self.quiet.remove(name);
             }
         }
     }
