@@ -235,8 +235,14 @@ async fn replace(
             Err(setback) => return write_failed(setback.to_string()),
         };
         if manner.diff && compared.differs {
-            let diff = act::unified_diff(compared.old.as_deref(), &bytes, &template.dest);
-            if let Err(why) = print(diff, page).await {
+            let (old, new, dest) = (compared.old, bytes.clone(), template.dest.clone());
+            // Of large files it takes seconds, in which an agent must hear its registries.
+            let diff = tokio::task::spawn_blocking(move || act::unified_diff(old.as_deref(), &new, &dest));
+            let printed = match diff.await {
+                Ok(diff) => print(diff, page).await,
+                Err(why) => Err(std::io::Error::other(why)),
+            };
+            if let Err(why) = printed {
                 return write_failed(format!("print the difference of {}: {why}", template.dest.display()));
             }
             if let Some(why) = &compared.attributes {
@@ -248,4 +254,40 @@ async fn replace(
         }
     }
     act::publish(writer, template, bytes, stop).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[tokio::test]
+    async fn a_long_look_for_a_difference_stops_no_timer() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let template = TemplateConfig::new("t", "t.tera", dir.path().join("t"));
+        // The same few lines in both, in another order: the smallest difference is hard to find.
+        let text = |seed: u64| {
+            let next =
+                |n: &u64| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+            let lines = std::iter::successors(Some(seed), next).take(50_000);
+            lines.map(|n| format!("{}\n", (n >> 40) % 50)).collect::<String>()
+        };
+        std::fs::write(&template.dest, text(1)).unwrap();
+        let (writer, stop) = (Writer::start().unwrap(), CancellationToken::new());
+        let manner = Manner { write: Write::DryRun, diff: true, reload: false };
+        let page = Page::Kept(Arc::default());
+        let mut looking = std::pin::pin!(replace(&writer, &template, text(2).into(), manner, &page, &stop));
+        let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut looking => break outcome,
+                () = tokio::time::sleep(Duration::from_millis(10)) => {}
+            }
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
+        };
+        longest = longest.max(last.elapsed());
+        assert_eq!(outcome, Outcome::WouldReplace);
+        assert!(longest < Duration::from_secs(1), "{longest:?}");
+    }
 }
