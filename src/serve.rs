@@ -23,6 +23,7 @@ mod client;
 mod protocol;
 mod socket;
 
+pub use attend::may_command;
 pub use client::{Unanswered, ask};
 pub use protocol::{Answer, Ask, FileReport, RenderAsk, RenderReport, Request, Response, Told};
 

@@ -13,7 +13,7 @@ use crate::decide::{Acceptance, Engine, Input, Shown};
 use crate::error::Exit;
 use crate::loader::Load;
 use crate::pause::Pause;
-use crate::serve::{Answer, Ask, Asked, RenderAsk};
+use crate::serve::{Answer, Ask, Asked, RenderAsk, may_command};
 use crate::status::{self, About, Clock, Status, field};
 
 /// What the control socket's answers depend on, beside the engine.
@@ -21,7 +21,8 @@ use crate::status::{self, About, Clock, Status, field};
 pub struct Desk {
     /// The state directory whose lock this agent has, whatever a later configuration says.
     state_dir: PathBuf,
-    /// What each roster kept back when it was last shown to a person.
+    /// What each roster kept back when it was last shown to a person who may let it through: what others look at
+    /// meanwhile is not what he has seen.
     shown: BTreeMap<Arc<str>, Shown>,
     /// The pause in force.
     pause: Option<Pause>,
@@ -74,11 +75,13 @@ impl Agent {
         let Asked { ask, uid, answer } = asked;
         let answered = match ask {
             Ask::Status => {
-                self.desk.shown =
-                    self.engine.rosters().iter().map(|(name, it)| (Arc::clone(name), it.shown())).collect();
+                if may_command(uid) {
+                    self.desk.shown =
+                        self.engine.rosters().iter().map(|(name, it)| (Arc::clone(name), it.shown())).collect();
+                }
                 Answer::Status(Box::new(Status::of(&self.engine, &self.about())))
             }
-            Ask::Explain { name } => self.explain(&name),
+            Ask::Explain { name } => self.explain(&name, uid),
             Ask::Accept { roster } => self.accept(&roster, uid),
             Ask::Pause { length, reason } => return self.pause(length, reason, uid, answer),
             Ask::Resume => return self.resume(uid, answer),
@@ -92,7 +95,7 @@ impl Agent {
         About { clock: Clock { now: self.now(), wall: SystemTime::now() }, pause: self.desk.pause.clone() }
     }
 
-    fn explain(&mut self, name: &str) -> Answer {
+    fn explain(&mut self, name: &str, uid: u32) -> Answer {
         let Some(text) = status::explain(&self.engine, name, &self.about()) else {
             let known = status::names(&self.engine);
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -102,8 +105,9 @@ impl Agent {
             );
         };
         // A template's explanation names its rosters' holds, and not who would come and go.
-        if let Some((name, roster)) =
-            self.engine.rosters().get_key_value(name).filter(|_| !self.engine.templates().contains_key(name))
+        if let Some((name, roster)) = self.engine.rosters().get_key_value(name)
+            && !self.engine.templates().contains_key(name)
+            && may_command(uid)
         {
             self.desk.shown.insert(Arc::clone(name), roster.shown());
         }

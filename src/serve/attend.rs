@@ -87,7 +87,8 @@ async fn serve(mut stream: UnixStream, questions: &mpsc::Sender<Asked>) -> io::R
     .await?
 }
 
-fn may_command(uid: u32) -> bool {
+/// Whether this user may change anything: root, or the agent's own.
+pub fn may_command(uid: u32) -> bool {
     uid == 0 || uid == Uid::effective().as_raw()
 }
 
