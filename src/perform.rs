@@ -270,7 +270,9 @@ mod tests {
             let next =
                 |n: &u64| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
             let lines = std::iter::successors(Some(seed), next).take(50_000);
-            lines.map(|n| format!("{}\n", (n >> 40) % 50)).collect::<String>()
+            lines
+                .map(|n| ["aa\n", "b\n", "ccc\n", "dddd\n", "e\n"][usize::try_from((n >> 40) % 5).unwrap()])
+                .collect::<String>()
         };
         std::fs::write(&template.dest, text(1)).unwrap();
         let (writer, stop) = (Writer::start().unwrap(), CancellationToken::new());
