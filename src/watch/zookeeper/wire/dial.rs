@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -23,6 +24,10 @@ pub const XID_AUTH: i32 = -4;
 pub const OP_PING: i32 = 11;
 const OP_AUTH: i32 = 100;
 const OP_SASL: i32 = 102;
+
+/// How long an address may take to accept a connection, which its system does and not the server, however busy that is.
+/// One that swallows everything holds up the others for no longer.
+const ACCEPT: Duration = Duration::from_secs(1);
 
 /// A socket, or TLS over one.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -105,10 +110,16 @@ impl Dialling<'_> {
         Failure::NotReached(format!("{}: {why}", self.server))
     }
 
-    async fn within<T>(&self, late: &str, step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        match timeout_at(self.deadline, step).await {
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        late: &str,
+        step: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let limit = limit.min(self.hello.limit);
+        match timeout_at(self.deadline.min(Instant::now() + limit), step).await {
             Ok(done) => done,
-            Err(_) => Err(self.not_reached(&format!("{late} within {:?}", self.hello.limit))),
+            Err(_) => Err(self.not_reached(&format!("{late} within {limit:?}"))),
         }
     }
 
@@ -124,7 +135,7 @@ impl Dialling<'_> {
             stream.set_nodelay(true).map_err(|error| self.not_reached(&error.to_string()))?;
             Ok(stream)
         };
-        let stream = self.within("no connection", connecting).await?;
+        let stream = self.within(ACCEPT, "no connection", connecting).await?;
         let Some(config) = self.hello.tls else {
             return Ok(Box::new(stream));
         };
@@ -135,12 +146,12 @@ impl Dialling<'_> {
             let shaken = connector.connect(name, stream).await;
             shaken.map_err(|error| self.not_reached(&format!("TLS: {}", tls::words(&error))))
         };
-        Ok(Box::new(self.within("no TLS handshake", shaking).await?))
+        Ok(Box::new(self.within(self.hello.limit, "no TLS handshake", shaking).await?))
     }
 
     async fn greet(&self, line: &mut Line) -> Result<Ticket, Failure> {
         let greeting = async { self.greeting(line).await.map_err(|stop| self.stopped(stop)) };
-        self.within("it accepts connections, but gave no session", greeting).await
+        self.within(self.hello.limit, "it accepts connections, but gave no session", greeting).await
     }
 
     async fn greeting(&self, line: &mut Line) -> Result<Ticket, Stop> {
@@ -214,7 +225,7 @@ impl Dialling<'_> {
             return Ok(None);
         }
         let zxid = self.hello.ticket.map(|ticket| ticket.zxid).unwrap_or_default();
-        let timeout = std::time::Duration::from_millis(timeout);
+        let timeout = Duration::from_millis(timeout);
         Ok(Some(Ticket { id, password, timeout, zxid, heard: Instant::now() }))
     }
 

@@ -223,6 +223,22 @@ async fn what_is_no_use_is_said_with_the_server_s_name() {
 }
 
 #[tokio::test]
+async fn an_address_that_swallows_everything_holds_up_the_others_for_no_more_than_a_second() {
+    // A queue that is full drops what comes, as a firewall does.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+        waiting.push(stream);
+    }
+    let server = Server { host: "127.0.0.1".into(), port: address.port(), address };
+    let refused = connect(&server, &Hello { limit: Duration::from_secs(8), ..HELLO }, deaf()).await.err();
+    assert_eq!(refused, Some(Failure::NotReached(format!("{address}: no connection within 1s"))));
+}
+
+#[tokio::test]
 async fn an_answer_that_does_not_come_ends_the_connection_although_pings_are_answered() {
     let server = server(|mut peer| async move {
         peer.greet(300).await;
