@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::node::{NodePath, Subject};
-use crate::payload::Format;
+use crate::payload::Payload;
 
 pub mod delta;
 pub mod keys;
@@ -101,7 +101,7 @@ pub struct RosterConfig {
     /// What to follow: [`Subject::Members`] or [`Subject::Keyed`].
     pub subject: Subject,
     /// How node data is read.
-    pub payload: Format,
+    pub payload: Payload,
     /// How many members there may be.
     pub bounds: Bounds,
     /// Which members are taken when there are more than `max`.
@@ -119,7 +119,7 @@ impl RosterConfig {
             name: Arc::from(name),
             registry: Arc::from(registry),
             subject,
-            payload: Format::default(),
+            payload: Payload::default(),
             bounds: Bounds::DEFAULT,
             pick: Pick::First,
             wait: Wait::DEFAULT,

@@ -1,57 +1,183 @@
 //! Node bytes → [`Member`], one file a format, pure.
 //!
-//! A format says how a node's name and data become a member's fields; [`Member::new`] then checks them.
+//! A format says how a node's name and data become a member's fields; [`Member::new`] then checks them. Which format
+//! reads a path is the configuration's word, or [`auto`]'s, once for all of the path's nodes: [`Children`] holds both.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::decide::member::MAX_DATA;
-use crate::decide::{Member, Quarantine};
+use crate::decide::{Fields, Member, Quarantine};
 use crate::sighting::Reading;
 
+pub mod auto;
+mod children;
+mod curator;
+mod custom;
+mod dubbo;
+mod field;
+mod hbase;
+mod kafka;
+mod masked;
+mod nerve;
 mod nextdoor;
+mod patroni;
+mod serverset;
+mod solr;
+#[cfg(test)]
+mod tests;
 
-/// How a path's nodes are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub use children::Children;
+pub use custom::{BadFieldPath, Custom, FieldPath};
+pub use masked::masked;
+pub use serverset::Vector;
+
+/// How the nodes of one path are read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
-    /// By the look of the nodes.
-    #[default]
-    Auto,
     /// `host:port` names with JSON data, as nd_service_registry and zk_watcher write them.
     Nextdoor,
     /// `host:port` names; data is not looked at.
     HostPort,
+    /// Airbnb's nerve: JSON in the data, or in the name.
+    Nerve,
+    /// Twitter's server sets: those that are ALIVE.
+    Serverset,
+    /// Curator's service discovery, with what Spring and Dubbo put into it.
+    Curator,
+    /// Dubbo's providers: a URL as the name.
+    Dubbo,
+    /// Kafka's brokers.
+    Kafka,
+    /// HBase's region servers.
+    Hbase,
+    /// Solr's live nodes.
+    Solr,
+    /// Patroni's members.
+    Patroni,
+    /// JSON data whose fields the configuration names.
+    Custom(Arc<Custom>),
 }
 
-impl Format {
-    /// Every format by the name that the configuration and `--payload` use.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("auto", Self::Auto), ("nextdoor", Self::Nextdoor), ("hostport", Self::HostPort)];
+/// What a configuration or `--payload` says of how nodes are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Payload {
+    /// By the look of the nodes.
+    #[default]
+    Auto,
+    /// As this.
+    As(Format),
+}
 
-    /// The format of this name.
+/// Every format that has a name, by the name that the configuration and `--payload` use.
+static NAMED: [(&str, Format); 10] = [
+    ("nextdoor", Format::Nextdoor),
+    ("hostport", Format::HostPort),
+    ("nerve", Format::Nerve),
+    ("serverset", Format::Serverset),
+    ("curator", Format::Curator),
+    ("dubbo", Format::Dubbo),
+    ("kafka", Format::Kafka),
+    ("hbase", Format::Hbase),
+    ("solr", Format::Solr),
+    ("patroni", Format::Patroni),
+];
+
+impl Payload {
+    /// Every word that stands for one, `auto` first.
+    pub const NAMES: [&str; 11] =
+        ["auto", "nextdoor", "hostport", "nerve", "serverset", "curator", "dubbo", "kafka", "hbase", "solr", "patroni"];
+
+    /// What this word stands for.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
+        if name == "auto" {
+            return Some(Self::Auto);
+        }
+        NAMED.iter().find(|(known, _)| *known == name).map(|(_, format)| Self::As(format.clone()))
+    }
+}
+
+impl From<Format> for Payload {
+    fn from(format: Format) -> Self {
+        Self::As(format)
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::As(format) => format.fmt(f),
+        }
     }
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::ALL.iter().find(|(_, format)| format == self).map_or("auto", |(name, _)| name))
+        match (self, NAMED.iter().find(|(_, format)| format == self)) {
+            (Self::Custom(custom), _) => custom.fmt(f),
+            (_, Some((name, _))) => f.write_str(name),
+            (_, None) => fmt::Debug::fmt(self, f),
+        }
     }
 }
 
-/// Reads one node as a member.
+/// What a node under a path is, by the path's format.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Child {
+    /// A member.
+    Member(Member),
+    /// No member: it says how much some of the members weigh.
+    Vector(Vector),
+    /// No member, and nothing wrong with it: the format puts other nodes beside members, or has it out of service.
+    Other,
+}
+
+impl Child {
+    /// The member, if it is one.
+    #[must_use]
+    pub fn member(self) -> Option<Member> {
+        match self {
+            Self::Member(member) => Some(member),
+            Self::Vector(_) | Self::Other => None,
+        }
+    }
+}
+
+/// What a format makes of a node, before a member's fields are checked.
+enum Decoded {
+    Member(Fields),
+    Vector(Vector),
+    Other,
+}
+
+/// Reads one node.
 ///
 /// # Errors
 /// Says why the node is left out: too large, unreadable, undecodable, or with a control character in it.
-pub fn decode(format: Format, name: &str, reading: &Reading) -> Result<Member, Quarantine> {
+pub fn decode(format: &Format, name: &str, reading: &Reading) -> Result<Child, Quarantine> {
     let bytes = reading.as_ref().map_err(|why| Quarantine::Unreadable(why.to_string()))?;
-    if bytes.len() > MAX_DATA {
-        return Err(Quarantine::TooLarge { bytes: bytes.len() });
+    let size = bytes.len().max(name.len());
+    if size > MAX_DATA {
+        return Err(Quarantine::TooLarge { bytes: size });
     }
-    let fields = match format {
-        Format::Auto | Format::Nextdoor => nextdoor::decode(name, bytes),
-        Format::HostPort => nextdoor::decode(name, &[]),
+    let decoded = match format {
+        Format::Nextdoor => Decoded::Member(nextdoor::decode(name, bytes)),
+        Format::HostPort => Decoded::Member(nextdoor::decode(name, &[])),
+        Format::Nerve => Decoded::Member(nerve::decode(name, bytes)?),
+        Format::Serverset => serverset::decode(name, bytes)?,
+        Format::Curator => Decoded::Member(curator::decode(name, bytes)?),
+        Format::Dubbo => dubbo::decode(name)?,
+        Format::Kafka => Decoded::Member(kafka::decode(name, bytes)?),
+        Format::Hbase => Decoded::Member(hbase::decode(name)?),
+        Format::Solr => Decoded::Member(solr::decode(name)?),
+        Format::Patroni => Decoded::Member(patroni::decode(name, bytes)?),
+        Format::Custom(custom) => Decoded::Member(custom.decode(name, bytes)?),
     };
-    Member::new(fields)
+    Ok(match decoded {
+        Decoded::Member(fields) => Child::Member(Member::new(fields)?),
+        Decoded::Vector(vector) => Child::Vector(vector),
+        Decoded::Other => Child::Other,
+    })
 }

@@ -65,6 +65,9 @@ pub fn notice(notice: &Notice) {
             warn!(%why, roster = &**roster, kept, "holding");
         }
         Notice::Released { roster, path } => info!(why = %path, roster = &**roster, "no longer holding"),
+        Notice::Chosen { roster, path, format } => {
+            info!(why = %format_args!("{} as {format}", plain(path.as_str())), roster = &**roster, "reading");
+        }
         Notice::Quarantined { roster, path, why } => {
             warn!(why = %format_args!("{}: {why}", plain(path.as_str())), roster = &**roster, "left out");
         }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Exit;
 use crate::log::plain;
 use crate::node::Subject;
-use crate::payload::Format;
+use crate::payload::Payload;
 use crate::sighting::{Change, Members, News, Seen, View};
 use crate::watch::Registry;
 
@@ -43,9 +43,9 @@ pub struct GetArgs {
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     pub format: Output,
-    /// How node data is read: auto, nextdoor or hostport
+    /// How nodes are read: auto, or the name of a format
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
-    pub payload: Format,
+    pub payload: Payload,
     /// Wait until there are N members, but no longer than --timeout
     #[arg(long, value_name = "N")]
     pub wait_for: Option<usize>,
@@ -88,11 +88,8 @@ fn wanted(text: &str) -> Result<Wanted, String> {
     Ok(Wanted { text: text.to_owned(), subject })
 }
 
-pub(super) fn payload(name: &str) -> Result<Format, String> {
-    Format::named(name).ok_or_else(|| {
-        let known: Vec<&str> = Format::ALL.iter().map(|(name, _)| *name).collect();
-        format!("no such format; known are {}", known.join(", "))
-    })
+pub(super) fn payload(name: &str) -> Result<Payload, String> {
+    Payload::named(name).ok_or_else(|| format!("no such format; known are {}", Payload::NAMES.join(", ")))
 }
 
 /// What is known when the asking is over.

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::error::Exit;
 use crate::log::plain;
 use crate::node::NodePath;
-use crate::payload::{Format, decode};
+use crate::payload::{Child, Format, Payload, auto, decode, masked};
 use crate::sighting::Reading;
 use crate::watch::{Node, Registry};
 
@@ -27,9 +27,9 @@ pub struct LsArgs {
     /// Show what is below the children too
     #[arg(short = 'R', long)]
     pub recursive: bool,
-    /// How node data would be read: auto, nextdoor or hostport
+    /// How nodes would be read: auto, or the name of a format
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
-    pub payload: Format,
+    pub payload: Payload,
     /// How long to wait for the registry
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::timeout)]
     pub timeout: Duration,
@@ -77,12 +77,19 @@ impl Tree<'_> {
     fn below(&mut self, node: &Node, depth: usize) {
         match &node.children {
             Ok(children) => {
+                // A node with nodes below it holds members rather than being one.
+                let is_leaf = |child: &Node| child.children.as_ref().map_or(true, Vec::is_empty);
+                let leaves = children.iter().filter(|(_, child)| is_leaf(child));
+                let format = match &self.args.payload {
+                    Payload::As(format) => format.clone(),
+                    Payload::Auto => {
+                        let nodes =
+                            leaves.map(|(name, child)| (Arc::from(name.as_str()), child.data.clone())).collect();
+                        auto::choose(&nodes).unwrap_or(auto::FALLBACK)
+                    }
+                };
                 for (name, child) in children {
-                    let reading = match &child.children {
-                        // A node with nodes below it holds members rather than being one.
-                        Ok(below) if !below.is_empty() => None,
-                        _ => Some(as_member(self.args.payload, name, &child.data)),
-                    };
+                    let reading = is_leaf(child).then(|| as_member(&format, name, &child.data));
                     self.line(depth, name, child, reading);
                     self.below(child, depth + 1);
                 }
@@ -127,7 +134,7 @@ fn shown(data: &Reading) -> String {
         Err(why) => return format!("(cannot be read: {})", plain(why)),
     };
     let text = match std::str::from_utf8(bytes) {
-        Ok(text) => plain(text).into_owned(),
+        Ok(text) => plain(&masked(text)).into_owned(),
         Err(_) => format!("b\"{}\"", bytes.escape_ascii()),
     };
     if text.chars().count() <= WIDTH {
@@ -138,13 +145,14 @@ fn shown(data: &Reading) -> String {
 }
 
 /// How a roster on the parent would read the node.
-fn as_member(format: Format, name: &str, data: &Reading) -> String {
+fn as_member(format: &Format, name: &str, data: &Reading) -> String {
     let member = match decode(format, name, data) {
-        Ok(member) => member,
-        Err(why) => return format!("→ quarantined: {}", plain(&why.to_string())),
+        Ok(Child::Member(member)) => member,
+        Ok(Child::Vector(_) | Child::Other) => return format!("→ {format}: no member"),
+        Err(why) => return format!("→ quarantined as {format}: {}", plain(&why.to_string())),
     };
     let fields = member.fields();
-    let mut out = String::from("→");
+    let mut out = format!("→ {format}:");
     let mut say = |what: &str, value: Option<String>| {
         if let Some(value) = value {
             out.extend([" ", what, " ", &value]);
@@ -202,7 +210,7 @@ mod tests {
         let args = LsArgs {
             path: path("/services").unwrap(),
             recursive: true,
-            payload: Format::Auto,
+            payload: Payload::Auto,
             timeout: Duration::from_millis(50),
         };
         let mut out = Vec::new();
@@ -225,13 +233,37 @@ mod tests {
         assert_eq!(code, 0);
         assert_snapshot!(out, @r#"
         /services             -
-          db                  -                                                                          → host db
+          db                  -                                                                          → nextdoor: host db
           web                 the web
-            10.0.0.1:80       {"zone":"a","weight":5,"status":"up"}                                      → host 10.0.0.1 port 80 weight 5 status up
-            [2001:db8::1]:80  -                                                                          → host 2001:db8::1 port 80
-            bad\u{1b}[2J      \u{1b}]0;x\u{7}                                                            → quarantined: its name holds a control character or a line break
-            bytes:1           b"\xff\x00"                                                                → host bytes port 1
-            long:1            {"k":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (108 bytes)  → host long port 1
+            10.0.0.1:80       {"zone":"a","weight":5,"status":"up"}                                      → nextdoor: host 10.0.0.1 port 80 weight 5 status up
+            [2001:db8::1]:80  -                                                                          → nextdoor: host 2001:db8::1 port 80
+            bad\u{1b}[2J      \u{1b}]0;x\u{7}                                                            → quarantined as nextdoor: its name holds a control character or a line break
+            bytes:1           b"\xff\x00"                                                                → nextdoor: host bytes port 1
+            long:1            {"k":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (108 bytes)  → nextdoor: host long port 1
+        "#);
+    }
+
+    #[tokio::test]
+    async fn a_paths_nodes_are_read_as_one_and_no_password_is_shown() {
+        let pg = br#"{"conn_url":"postgres://u:secret@pg1/","state":"running"}"#;
+        let set = vec![
+            ("member_1", node(br#"{"status":"DEAD","serviceEndpoint":{"host":"a","port":1}}"#, vec![])),
+            ("vector_1", node(br#"{"vector":[]}"#, vec![])),
+        ];
+        let top = node(
+            b"",
+            vec![("pg", node(b"", vec![("pg1", node(pg, vec![])), ("x", node(b"", vec![]))])), ("set", node(b"", set))],
+        );
+        let (code, out) = listed(Some(Ok(Some(top)))).await;
+        assert_eq!(code, 0);
+        assert_snapshot!(out, @r#"
+        /services     -
+          pg          -
+            pg1       {"conn_url":"postgres://u:***@pg1/","state":"running"}     → patroni: host pg1 port 5432 status running
+            x         -                                                          → quarantined as patroni: it has no data
+          set         -
+            member_1  {"status":"DEAD","serviceEndpoint":{"host":"a","port":1}}  → serverset: no member
+            vector_1  {"vector":[]}                                              → serverset: no member
         "#);
     }
 
@@ -242,7 +274,7 @@ mod tests {
         assert_eq!(code, 1);
         assert_snapshot!(out, @r"
         /services  -
-          web      (cannot be read: no permission)  → quarantined: its data cannot be read: no permission
+          web      (cannot be read: no permission)  → quarantined as nextdoor: its data cannot be read: no permission
             (its children cannot be listed: no permission\n)
         ");
     }

@@ -58,6 +58,10 @@ pub const ROSTER: TableKeys = TableKeys {
     aliases: &[],
 };
 
+/// `payload = { … }`.
+pub const PAYLOAD: TableKeys =
+    TableKeys { table: "[[roster]] payload", keys: &["host", "port", "id", "weight", "status"], aliases: &[] };
+
 /// `wait = { … }`, as consul-template writes it.
 pub const WAIT: TableKeys = TableKeys { table: "[[roster]] wait", keys: &["min", "max"], aliases: &[] };
 
@@ -103,8 +107,8 @@ pub const SIGNAL: TableKeys =
     TableKeys { table: "[[template]] reload_cmd", keys: &["signal", "pid_file"], aliases: &[] };
 
 /// Every table; `[vars]` and a template's `env` take any key.
-pub const TABLES: [&TableKeys; 12] =
-    [&TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL];
+pub const TABLES: [&TableKeys; 13] =
+    [&TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL];
 
 /// What later work brings. Whoever builds one of these takes its line out and adds the key to its table above.
 pub const LATER: &[Later] = &[

@@ -6,10 +6,10 @@ use toml::de::DeValue;
 
 use crate::nearest::nearest;
 use crate::node::{NodePath, Subject};
-use crate::payload::Format;
+use crate::payload::{Custom, FieldPath, Format, Payload};
 
 use super::fill::Fill;
-use super::keys::{KEY, ROSTER, WAIT};
+use super::keys::{KEY, PAYLOAD, ROSTER, WAIT};
 use super::names::Names;
 use super::problem::Wrong;
 use super::registry::{DEFAULT_NAME, Registries};
@@ -59,7 +59,7 @@ impl Followed<'_> {
         let default = subject.as_ref().map(|subject| subject.top().name());
         let name = self.name(table, default, "roster");
         let registry = self.registry(table);
-        let payload = table.get("payload").and_then(|value| value.choice(&Format::ALL)).unwrap_or_default();
+        let payload = table.get("payload").and_then(|value| payload(&value)).unwrap_or_default();
         let bounds = bounds(table);
         let pick =
             table.get("pick").and_then(|value| value.choice(&[("first", Pick::First), ("spread", Pick::Spread)]));
@@ -190,6 +190,34 @@ fn bounds(table: &Table<'_>) -> Bounds {
         value.wrong(wrong);
     }
     Bounds::new(min.unwrap_or(1), max, above.unwrap_or(AboveMax::Cut)).unwrap_or(Bounds::DEFAULT)
+}
+
+/// `payload = "nerve"`, or the fields of JSON data as `{ host = …, port = … }`.
+fn payload(value: &Value<'_>) -> Option<Payload> {
+    if !matches!(value.raw(), DeValue::Table(_)) {
+        return Payload::named(value.choice(&Payload::NAMES.map(|name| (name, name)))?);
+    }
+    let example = "{ host = \"ip\", port = \"svc.port\" }";
+    let table = value.table(&[&PAYLOAD], example)?;
+    let field = |key: &'static str| {
+        let value = table.get(key)?;
+        let text = value.text("\"svc.port\"")?;
+        value.accept(FieldPath::parse(text).map_err(|why| {
+            Wrong::new(format!("`{key}` cannot be {text:?}: {why}"), format!("write {key} = \"svc.port\""))
+        }))
+    };
+    let custom = Custom {
+        host: field("host"),
+        port: field("port"),
+        id: field("id"),
+        weight: field("weight"),
+        status: field("status"),
+    };
+    if !PAYLOAD.keys.iter().any(|key| table.get(key).is_some()) {
+        value.wrong(Wrong::new("`payload` is a table that names no field", format!("write payload = {example}")));
+        return None;
+    }
+    Some(Payload::As(Format::Custom(Arc::new(custom))))
 }
 
 /// `wait = "200ms:2s"`, or consul-template's `{ min = …, max = … }`.

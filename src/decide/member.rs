@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-/// The most bytes that one member's data may have.
+/// The most bytes that one member's data may have, and its name.
 pub const MAX_DATA: usize = 64 * 1024;
 
 /// One provider of a service. No text in it holds a control character or a line break: [`Member::new`] is the only way
@@ -47,7 +47,7 @@ pub enum Quarantine {
         place: String,
     },
     /// It is larger than [`MAX_DATA`].
-    #[error("its data has {bytes} bytes, and {MAX_DATA} are the most")]
+    #[error("its name or its data has {bytes} bytes, and {MAX_DATA} are the most")]
     TooLarge {
         /// How large.
         bytes: usize,
@@ -105,6 +105,12 @@ impl Member {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.fields.name
+    }
+
+    /// The same member with another weight.
+    #[must_use]
+    pub fn weighing(&self, weight: Option<f64>) -> Self {
+        Self { fields: Fields { weight, ..self.fields.clone() } }
     }
 
     /// `host:port`, an IPv6 address in brackets (RFC 3986, section 3.2.2); the host alone where no port is known.

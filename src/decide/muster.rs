@@ -15,7 +15,7 @@ use super::settle::Settle;
 use super::slots::Numbers;
 use super::stamp::Stamp;
 use crate::config::{AboveMax, RosterConfig};
-use crate::payload;
+use crate::payload::{Children, Format};
 use crate::sighting::{Members, Reading, Seen, Zxid};
 use live::{Live, read};
 
@@ -25,6 +25,8 @@ mod live;
 #[derive(Debug, Clone)]
 pub struct Muster {
     live: Live,
+    /// What `auto` reads the path by, from the first node on that speaks for a format.
+    chosen: Option<Format>,
     good: Option<Seats>,
     hold: Option<Hold>,
     /// The mass loss that is not believed yet, whatever else holds meanwhile.
@@ -67,7 +69,7 @@ pub enum Verdict {
 impl Muster {
     /// A path of which the registry has just been heard for the first time.
     pub fn new(seen: &Seen<Members>, config: &RosterConfig) -> Self {
-        Self::with(read(seen, config, None))
+        Self::with(read(seen, config, None, None))
     }
 
     /// A path that was remembered, and of which the registry has not been heard yet. Members that the configuration no
@@ -77,12 +79,12 @@ impl Muster {
     pub fn recalled(known: &Known, config: &RosterConfig, host: &str, recent: bool) -> Self {
         let mut muster = Self { stamp: Stamp::recalled(known.stamp), ..Self::with(Live::Unseen) };
         let nodes = known.members.iter().map(|(name, kept)| (Arc::clone(name), Ok(Arc::clone(&kept.data))));
-        if let Live::Present { members, .. } = read(&Seen::Present(nodes.collect()), config, None) {
+        if let Some(members) = read(&Seen::Present(nodes.collect()), config, None, None).members() {
             if out_of_bounds(members.len(), 0, false, config).is_some() {
                 return muster;
             }
             let numbers = known.members.iter().filter_map(|(name, kept)| Some((Arc::clone(name), kept.slot?)));
-            let taken = seats::pick(&members, config.bounds.max(), config.pick, host);
+            let taken = seats::pick(members, config.bounds.max(), config.pick, host);
             muster.good = Some(seats::seat(taken, &numbers.collect()));
             if recent {
                 muster.baseline.record(Moment::START, members.len());
@@ -93,6 +95,7 @@ impl Muster {
 
     fn with(live: Live) -> Self {
         Self {
+            chosen: live.children().and_then(Children::chosen).cloned(),
             live,
             good: None,
             hold: None,
@@ -107,7 +110,10 @@ impl Muster {
 
     /// The whole path was read anew. Says whether that differs from what was known.
     pub fn reset(&mut self, now: Moment, seen: &Seen<Members>, config: &RosterConfig) {
-        let live = read(seen, config, self.live.members());
+        let live = read(seen, config, self.chosen.as_ref(), self.live.children());
+        if let Some(children) = live.children() {
+            self.chosen = children.chosen().cloned();
+        }
         if live != self.live {
             self.live = live;
             self.settle.touch(now);
@@ -115,31 +121,19 @@ impl Muster {
     }
 
     /// A member joined or changed.
-    pub fn put(&mut self, now: Moment, name: &Arc<str>, reading: &Reading, config: &RosterConfig) {
-        let Live::Present { members, unfit } = &mut self.live else {
-            return;
-        };
-        match payload::decode(config.payload, name, reading) {
-            Ok(member) => {
-                let same = members.get(name).is_some_and(|known| **known == member);
-                if same && !unfit.contains_key(name) {
-                    return;
-                }
-                unfit.remove(name);
-                members.insert(Arc::clone(name), Arc::new(member));
-            }
-            Err(why) => {
-                members.remove(name);
-                unfit.insert(Arc::clone(name), why);
-            }
+    pub fn put(&mut self, now: Moment, name: &Arc<str>, reading: &Reading) {
+        if let Live::Present(children) = &mut self.live
+            && children.put(name, reading)
+        {
+            self.chosen = children.chosen().cloned();
+            self.settle.touch(now);
         }
-        self.settle.touch(now);
     }
 
     /// A member left.
     pub fn left(&mut self, now: Moment, name: &Arc<str>) {
-        if let Live::Present { members, unfit } = &mut self.live
-            && (members.remove(name).is_some() | unfit.remove(name).is_some())
+        if let Live::Present(children) = &mut self.live
+            && children.remove(name)
         {
             self.settle.touch(now);
         }
@@ -248,7 +242,7 @@ impl Muster {
         let (have, quarantined, absent) = match &self.live {
             Live::Unreadable(why) => return Some(Reason::Unreadable(Arc::clone(why))),
             Live::Unseen | Live::Absent => (0, 0, true),
-            Live::Present { members, unfit } => (members.len(), unfit.len(), false),
+            Live::Present(children) => (children.members().len(), children.unfit().len(), false),
         };
         if let Some(reason) = self.older().or_else(|| out_of_bounds(have, quarantined, absent, config)) {
             return Some(reason);
@@ -272,7 +266,7 @@ impl Muster {
     /// What the hold in force keeps back, if it is one that a person can end, and enough are left.
     pub fn withheld(&self, config: &RosterConfig) -> Option<Withheld> {
         let members = match &self.live {
-            Live::Present { members, .. } => members.clone(),
+            Live::Present(children) => children.members().clone(),
             Live::Absent => BTreeMap::new(),
             Live::Unseen | Live::Unreadable(_) => return None,
         };
@@ -292,9 +286,11 @@ impl Muster {
 
     /// What to remember of the view that was just admitted; `nodes` is that view as the registry gave it.
     pub fn known(&self, nodes: Option<&Members>) -> Known {
-        let (good, data) = (self.good.as_deref().unwrap_or_default(), |name| nodes?.get(name)?.as_ref().ok());
-        let members = self.live.members().into_iter().flatten().filter_map(|(name, _)| Some((name, data(name)?)));
-        Known::of(self.stamp.highest(), members, good)
+        // What weighs the members is kept with them.
+        let counts = |name| self.live.children().is_some_and(|children| children.counts(name));
+        let kept = nodes.into_iter().flatten().filter(|(name, _)| counts(name));
+        let kept = kept.filter_map(|(name, reading)| Some((name, reading.as_ref().ok()?)));
+        Known::of(self.stamp.highest(), kept, self.good.as_deref().unwrap_or_default())
     }
 
     /// The last good members, if there were any.
@@ -309,12 +305,12 @@ impl Muster {
 
     /// The nodes that are left out, with the reason.
     pub fn unfit(&self) -> impl Iterator<Item = (&Arc<str>, &Quarantine)> {
-        match &self.live {
-            Live::Present { unfit, .. } => Some(unfit.iter()),
-            Live::Unseen | Live::Absent | Live::Unreadable(_) => None,
-        }
-        .into_iter()
-        .flatten()
+        self.live.children().into_iter().flat_map(|children| children.unfit().iter())
+    }
+
+    /// What `auto` reads the path by, once it knows.
+    pub fn chosen(&self) -> Option<&Format> {
+        self.chosen.as_ref()
     }
 
     /// Whether the registry says that the path does not exist.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::member::Quarantine;
 use super::publication::Failure;
 use crate::node::NodePath;
+use crate::payload::Format;
 
 /// Something worth a line in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,15 @@ pub enum Notice {
         roster: Arc<str>,
         /// The path.
         path: String,
+    },
+    /// `auto` has chosen what it reads a path by: said once for each format of a roster.
+    Chosen {
+        /// The roster.
+        roster: Arc<str>,
+        /// The first path of it that is read so.
+        path: NodePath,
+        /// What it is read by.
+        format: Format,
     },
     /// A node is left out.
     Quarantined {

@@ -38,7 +38,7 @@ pub struct Origin {
 pub struct Known {
     /// How late it was.
     pub stamp: Option<Zxid>,
-    /// Every valid member, whether it was picked or not.
+    /// Every valid member, whether it was picked or not, and nodes that weigh them.
     pub members: BTreeMap<Arc<str>, Kept>,
 }
 

@@ -14,6 +14,7 @@ use super::recall::Recalled;
 use super::slots::RosterSlots;
 use super::stamp::Stamp;
 use crate::config::RosterConfig;
+use crate::payload::Format;
 use crate::sighting::{Change, Members, Seen, Stamps, View};
 
 mod judge;
@@ -42,6 +43,8 @@ pub struct Roster {
     value: Option<RosterValue>,
     hold: Option<Hold>,
     quarantined: BTreeSet<(Arc<str>, Arc<str>)>,
+    /// Formats that `auto` has chosen for a path of it, and that were said.
+    told: BTreeSet<Format>,
     /// Keys that are left out because of their names, and whether that was said.
     unfit_keys: BTreeMap<Arc<str>, bool>,
     /// The numbers that members had before the agent began, for the first good view of each path.
@@ -77,6 +80,7 @@ impl Roster {
             value: None,
             hold: None,
             quarantined: BTreeSet::new(),
+            told: BTreeSet::new(),
             unfit_keys: BTreeMap::new(),
             recalled: recalled.map(Recalled::slots).unwrap_or_default(),
             admitted: BTreeSet::new(),
@@ -164,12 +168,11 @@ impl Roster {
 
     fn change(&mut self, now: Moment, change: &Change, stamps: &Stamps) {
         let plain: Arc<str> = Arc::from("");
-        let config = Arc::clone(&self.config);
         match change {
             Change::Put { key, name, reading } => {
                 let key = key.as_ref().unwrap_or(&plain);
                 if let Some(muster) = self.musters.get_mut(key) {
-                    muster.put(now, name, reading, &config);
+                    muster.put(now, name, reading);
                     self.unsettled.insert(Arc::clone(key));
                 }
             }

@@ -4,10 +4,9 @@
 //! `{"string_value": text}`, as that library reads it. Bytes that are not UTF-8 are kept as they are: the member is
 //! there, whatever somebody wrote into it.
 
-use std::net::Ipv6Addr;
-
 use serde_json::{Map, Value};
 
+use super::field::{host_and_port, unbracketed};
 use crate::decide::Fields;
 
 /// Makes a member's fields of a node's name and data. Never fails: every child is a member.
@@ -29,26 +28,12 @@ pub fn decode(name: &str, bytes: &[u8]) -> Fields {
     }
 }
 
-/// Splits `host:port`; an IPv6 host may be bracketed or bare. Without a port the whole name is the host.
+/// The host and the port in a name. Without a port the whole name is the host.
 fn split_name(name: &str) -> (Option<String>, Option<u16>) {
-    let whole = || (Some(unbracketed(name).to_owned()), None);
-    let Some((host, port)) = name.rsplit_once(':') else {
-        return whole();
-    };
-    // Digits only: `u16::from_str` would take a sign.
-    let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-    let Some(port) = port.parse::<u16>().ok().filter(|_| digits) else {
-        return whole();
-    };
-    let bare = unbracketed(host);
-    if host.is_empty() || (bare.contains(':') && bare.parse::<Ipv6Addr>().is_err()) {
-        return whole();
+    match host_and_port(name) {
+        Some((host, port)) => (Some(host.to_owned()), Some(port)),
+        None => (Some(unbracketed(name).to_owned()), None),
     }
-    (Some(bare.to_owned()), Some(port))
-}
-
-fn unbracketed(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 fn data(text: &str) -> Map<String, Value> {

@@ -60,8 +60,8 @@ fn problems(files: &[(&str, &str)]) -> String {
 
 fn seats(members: &[(&str, &str)]) -> RosterValue {
     let seats = members.iter().zip(0..).map(|((name, data), slot)| {
-        let member = decode(Format::Nextdoor, name, &Ok(Arc::from(data.as_bytes()))).unwrap();
-        Seated { member: Arc::new(member), slot }
+        let member = decode(&Format::Nextdoor, name, &Ok(Arc::from(data.as_bytes())));
+        Seated { member: Arc::new(member.unwrap().member().unwrap()), slot }
     });
     RosterValue::List(seats.collect())
 }

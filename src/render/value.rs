@@ -149,7 +149,7 @@ mod tests {
     use serde_json::json as js;
 
     fn seat(name: &str, data: &[u8], slot: u32) -> Seated {
-        let member: Member = decode(Format::Nextdoor, name, &Ok(Arc::from(data))).unwrap();
+        let member: Member = decode(&Format::Nextdoor, name, &Ok(Arc::from(data))).unwrap().member().unwrap();
         Seated { member: Arc::new(member), slot }
     }
 

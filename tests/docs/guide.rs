@@ -18,7 +18,7 @@ use crate::{Block, blocks};
 fn seats(nodes: &Map<String, Value>) -> Seats {
     let decoded = nodes.iter().map(|(name, data)| {
         let bytes: Arc<[u8]> = serde_json::to_vec(data).unwrap().into();
-        Arc::new(decode(Format::Auto, name, &Ok(bytes)).unwrap())
+        Arc::new(decode(&Format::Nextdoor, name, &Ok(bytes)).unwrap().member().unwrap())
     });
     decoded.zip(0..).map(|(member, slot)| Seated { member, slot }).collect()
 }

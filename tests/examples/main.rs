@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 mod hostile;
+mod million;
 mod pgpool;
 
 /// Node names and data, as a registry holds them.

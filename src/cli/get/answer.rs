@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::decide::member::is_breaking;
 use crate::decide::seated::to_json;
-use crate::decide::{Member, RosterValue, Seated, Seats};
+use crate::decide::{RosterValue, Seated, Seats};
 use crate::error::Exit;
-use crate::payload::{Format, decode};
+use crate::payload::{Children, Payload};
 use crate::sighting::{Members, Seen, View};
 
 use super::{Gathered, GetArgs, Output, Wanted, cache};
@@ -28,12 +28,11 @@ pub(super) struct Answer {
 
 /// Whether a view has the members that `--wait-for` asks for: of a path with `*`, in all its keys together.
 pub(super) fn enough(args: &GetArgs, view: &View) -> bool {
-    args.wait_for.is_none_or(|wanted| count(view, args.payload) >= wanted)
+    args.wait_for.is_none_or(|wanted| count(view, &args.payload) >= wanted)
 }
 
-fn count(view: &View, format: Format) -> usize {
-    let valid =
-        |members: &Members| members.iter().filter(|(name, reading)| decode(format, name, reading).is_ok()).count();
+fn count(view: &View, payload: &Payload) -> usize {
+    let valid = |members: &Members| Children::read(payload, None, members, None).members().len();
     match view {
         View::Members(Seen::Present(members)) => valid(members),
         View::Keyed(Seen::Present(keys)) => {
@@ -91,7 +90,7 @@ fn one<'v>(
             (Exit::Held, format!("{} cannot be read: {why}", path.text))
         }
         Some(view) => {
-            let found = count(view, args.payload);
+            let found = count(view, &args.payload);
             if let Some(wanted) = args.wait_for.filter(|wanted| found < *wanted) {
                 let waited = humantime::format_duration(args.timeout);
                 notes.push(format!("{found} of the {wanted} members of {} are there after {waited}", path.text));
@@ -157,35 +156,26 @@ fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<Stri
         Seen::Absent if args.min == 0 => return Ok(Arc::from([])),
         Seen::Absent => return Err(few(0, ": the path does not exist")),
     };
-    let mut valid: Vec<Member> = Vec::new();
-    let mut left_out = 0;
-    for (name, reading) in members {
-        match decode(args.payload, name, reading) {
-            Ok(member) => valid.push(member),
-            Err(why) => {
-                left_out += 1;
-                notes.push(format!("left out: {place}/{name}: {why}"));
-            }
-        }
-    }
+    let children = Children::read(&args.payload, None, members, None);
+    let (valid, left_out) = (children.members(), children.unfit());
+    notes.extend(left_out.iter().map(|(name, why)| format!("left out: {place}/{name}: {why}")));
     if valid.len() < args.min {
-        let why = if left_out > 0 { format!(": {left_out} more left out") } else { String::new() };
+        let why = if left_out.is_empty() { String::new() } else { format!(": {} more left out", left_out.len()) };
         return Err(few(valid.len(), &why));
     }
     let max = args.max.map_or(usize::MAX, std::num::NonZeroUsize::get);
     // A map of the registry is in bytewise order of names already. Without a history each slot is just the next one.
-    let seated = |(slot, member)| Seated { member: Arc::new(member), slot };
-    Ok((0..).zip(valid.into_iter().take(max)).map(seated).collect())
+    let seated = |(slot, member)| Seated { member: Arc::clone(member), slot };
+    Ok((0..).zip(valid.values().take(max)).map(seated).collect())
 }
 
-/// The valid members of a group, where they are enough to be kept.
+/// The nodes of a group without those that are left out, where its members are enough to be kept.
 fn valid_of(args: &GetArgs, members: &Members) -> Option<Members> {
-    let valid: Members = members
-        .iter()
-        .filter(|(name, reading)| decode(args.payload, name, reading).is_ok())
-        .map(|(name, reading)| (Arc::clone(name), reading.clone()))
-        .collect();
-    (!valid.is_empty() && valid.len() >= args.min).then_some(valid)
+    let children = Children::read(&args.payload, None, members, None);
+    let found = children.members().len();
+    let is_fit = |name: &Arc<str>| !children.unfit().contains_key(name);
+    let fit = || members.iter().filter(|(name, _)| is_fit(name));
+    (found > 0 && found >= args.min).then(|| fit().map(|(name, reading)| (Arc::clone(name), reading.clone())).collect())
 }
 
 /// The answers as text. One path stands for itself; several are an object by path, but for `lines`, which follow

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::member::{Member, Quarantine};
+use super::super::member::Member;
 use crate::config::RosterConfig;
-use crate::payload;
+use crate::payload::{Children, Format};
 use crate::sighting::{Members, Seen};
 
 /// What the registry shows now.
@@ -18,42 +18,29 @@ pub enum Live {
     /// It is there and cannot be read.
     Unreadable(Arc<str>),
     /// These are there.
-    Present {
-        /// The valid ones.
-        members: BTreeMap<Arc<str>, Arc<Member>>,
-        /// Those that are left out.
-        unfit: BTreeMap<Arc<str>, Quarantine>,
-    },
+    Present(Children),
 }
 
 impl Live {
-    /// The valid members, where there is a view of them.
-    pub fn members(&self) -> Option<&BTreeMap<Arc<str>, Arc<Member>>> {
+    /// The nodes as they are read, where there is a view of them.
+    pub fn children(&self) -> Option<&Children> {
         match self {
-            Self::Present { members, .. } => Some(members),
+            Self::Present(children) => Some(children),
             Self::Unseen | Self::Absent | Self::Unreadable(_) => None,
         }
     }
+
+    /// The valid members, where there is a view of them.
+    pub fn members(&self) -> Option<&BTreeMap<Arc<str>, Arc<Member>>> {
+        self.children().map(Children::members)
+    }
 }
 
-/// Decodes a view. A member that is as before keeps its allocation, so that equal views compare fast.
-pub fn read(seen: &Seen<Members>, config: &RosterConfig, before: Option<&BTreeMap<Arc<str>, Arc<Member>>>) -> Live {
-    let nodes = match seen {
-        Seen::Absent => return Live::Absent,
-        Seen::Unreadable(why) => return Live::Unreadable(Arc::clone(why)),
-        Seen::Present(nodes) => nodes,
-    };
-    let (mut members, mut unfit) = (BTreeMap::new(), BTreeMap::new());
-    for (name, reading) in nodes {
-        match payload::decode(config.payload, name, reading) {
-            Ok(member) => {
-                let kept = before.and_then(|before| before.get(name)).filter(|known| ***known == member);
-                members.insert(Arc::clone(name), kept.map_or_else(|| Arc::new(member), Arc::clone));
-            }
-            Err(why) => {
-                unfit.insert(Arc::clone(name), why);
-            }
-        }
+/// Reads a view by what the configuration says, or by what `auto` has chosen before.
+pub fn read(seen: &Seen<Members>, config: &RosterConfig, chosen: Option<&Format>, before: Option<&Children>) -> Live {
+    match seen {
+        Seen::Absent => Live::Absent,
+        Seen::Unreadable(why) => Live::Unreadable(Arc::clone(why)),
+        Seen::Present(nodes) => Live::Present(Children::read(&config.payload, chosen, nodes, before)),
     }
-    Live::Present { members, unfit }
 }

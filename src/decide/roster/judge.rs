@@ -71,6 +71,12 @@ impl Roster {
         if muster.good().is_some() {
             self.recalled.remove(key);
         }
+        if let Some(format) = muster.chosen()
+            && self.told.insert(format.clone())
+        {
+            let (roster, path) = (Arc::clone(&self.config.name), self.config.subject.members_of(key));
+            notices.push(Notice::Chosen { roster, path, format: format.clone() });
+        }
         for (name, why) in muster.unfit() {
             if self.quarantined.insert((Arc::clone(key), Arc::clone(name))) {
                 let (path, why) = (self.config.subject.members_of(key).child(name), why.clone());

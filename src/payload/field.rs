@@ -1,0 +1,253 @@
+//! What formats have in common: typed fields out of names and JSON.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde_json::{Map, Value};
+
+use crate::decide::Quarantine;
+
+/// A JSON object.
+pub type Object = Map<String, Value>;
+
+/// URL-safe base64, padded or not: writers do both.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// That a node is not what its format asks for. `why` holds nothing of the node's own text: that may be a secret, or
+/// break a line.
+pub fn undecodable(why: impl Into<String>) -> Quarantine {
+    Quarantine::Undecodable(why.into())
+}
+
+/// Data that has to be a JSON object.
+pub fn object(bytes: &[u8]) -> Result<Object, Quarantine> {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(undecodable("its data is JSON, but no object")),
+        Err(_) if bytes.iter().all(u8::is_ascii_whitespace) => Err(undecodable("it has no data")),
+        Err(error) => Err(undecodable(format!("its data is not JSON: {error}"))),
+    }
+}
+
+/// The object in URL-safe base64.
+pub fn base64_object(text: &str) -> Option<Object> {
+    object(&BASE64.decode(text).ok()?).ok()
+}
+
+/// An address, or a name of the characters that names of hosts have: nothing that a program could take for more than
+/// one word. An IPv6 address may be in brackets, and is given without them.
+pub fn host(text: &str) -> Option<String> {
+    let bare = unbracketed(text);
+    let is_name = |text: &str| {
+        (1..=253).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    };
+    (bare.parse::<IpAddr>().is_ok() || is_name(text)).then(|| bare.to_owned())
+}
+
+/// The host that a field of an object names.
+pub fn host_of(object: &Object, key: &str) -> Result<String, Quarantine> {
+    let text = match object.get(key) {
+        Some(Value::String(text)) => text,
+        None | Some(Value::Null) => return Err(undecodable(format!("its data has no {key}"))),
+        Some(_) => return Err(undecodable(format!("{key} in its data is no text"))),
+    };
+    host(text).ok_or_else(|| undecodable(format!("{key} in its data is neither the name of a host nor an address")))
+}
+
+/// The port that a field of an object has, if there is one.
+pub fn port_of(object: &Object, key: &str) -> Result<Option<u16>, Quarantine> {
+    match object.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match port(value) {
+            Some(port) => Ok(Some(port)),
+            None => Err(undecodable(format!("{key} in its data is no port"))),
+        },
+    }
+}
+
+/// A port, as a number or as digits.
+pub fn port(value: &Value) -> Option<u16> {
+    match value {
+        Value::String(text) => digits(text),
+        _ => value.as_u64().and_then(|number| u16::try_from(number).ok()),
+    }
+    .filter(|port| *port > 0)
+}
+
+/// A number of digits only: the standard library's reader would take a sign.
+pub fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
+    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+/// A weight, as a number or as its text; nothing where it is neither.
+pub fn weight(value: &Value) -> Option<f64> {
+    let weight = match value {
+        Value::String(text) => text.parse().ok(),
+        _ => value.as_f64(),
+    };
+    weight.filter(|weight: &f64| weight.is_finite())
+}
+
+/// A text, or a number as its text.
+pub fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Splits `host:port`; an IPv6 host is in brackets, or bare.
+pub fn host_and_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = digits(port)?;
+    let bare = unbracketed(host);
+    let is_whole = !host.is_empty() && (!bare.contains(':') || bare.parse::<Ipv6Addr>().is_ok());
+    is_whole.then_some((bare, port))
+}
+
+/// An IPv6 address without its brackets.
+pub fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// The digits behind the last `_` of a name: the number that ZooKeeper gave the node.
+pub fn sequence(name: &str) -> Option<u64> {
+    name.rsplit_once('_').and_then(|(_, number)| digits(number))
+}
+
+/// Text with `%20` and the like read (RFC 3986, section 2.1); as bytes may come of it, `None` where they are no text. A
+/// `%` that begins nothing stands for itself.
+pub fn percent_decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let hex = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let escaped = match behind {
+            [high, low, ..] if *first == b'%' => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        let (byte, behind) = match escaped {
+            Some((high, low)) => (high * 16 + low, &behind[2..]),
+            None => (*first, behind),
+        };
+        out.push(byte);
+        rest = behind;
+    }
+    String::from_utf8(out).ok()
+}
+
+/// Where a URL points: its scheme, its host, its port if it has one, and all behind them. Whose credentials it carries
+/// is left out.
+pub struct Url<'a> {
+    /// What is before `://`.
+    pub scheme: &'a str,
+    /// The host, an IPv6 address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: Option<u16>,
+    /// The path without its `/`.
+    pub path: &'a str,
+    /// What is behind the `?`.
+    pub query: &'a str,
+}
+
+impl<'a> Url<'a> {
+    /// Reads one; `None` where it is none, or where its host or port cannot be one.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, behind) = rest.split_at(end);
+        let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+        let (name, port) = match host_and_port(place) {
+            Some((name, port)) => (name, Some(port)),
+            None => (place, None),
+        };
+        let behind = behind.split('#').next().unwrap_or_default();
+        let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
+        let path = path.strip_prefix('/').unwrap_or(path);
+        Some(Self { scheme, host: host(name)?, port: port.filter(|port| *port > 0), path, query })
+    }
+
+    /// The names and values of the query, as they are written.
+    pub fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_host_is_one_word() {
+        let good = ["a", "web-1.example.com", "10.0.0.1", "x_y", "a.b."];
+        for text in good {
+            assert_eq!(host(text).as_deref(), Some(text));
+        }
+        assert_eq!(host("[::1]").as_deref(), Some("::1"));
+        assert_eq!(host("2001:db8::1").as_deref(), Some("2001:db8::1"));
+        for text in ["", "a b", "a:80", "a;b", "a\nb", "é", "[a]", "a/b", "$x", &"a".repeat(254)] {
+            assert_eq!(host(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ports_and_weights_are_numbers_or_their_text() {
+        for (value, expected) in [
+            (json!(80), Some(80)),
+            (json!("80"), Some(80)),
+            (json!(0), None),
+            (json!(-1), None),
+            (json!(65536), None),
+            (json!("+80"), None),
+            (json!(80.5), None),
+            (json!(true), None),
+        ] {
+            assert_eq!(port(&value), expected, "{value}");
+        }
+        for (value, expected) in [
+            (json!(1.5), Some(1.5)),
+            (json!("2"), Some(2.0)),
+            (json!("inf"), None),
+            (json!("x"), None),
+            (json!([]), None),
+        ] {
+            assert_eq!(weight(&value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn percent_signs_are_read() {
+        for (text, expected) in [
+            ("a%3A%2f%2Fb", Some("a://b")),
+            ("100%", Some("100%")),
+            ("%zz%4", Some("%zz%4")),
+            ("%C3%A9", Some("é")),
+            ("%ff", None),
+            ("", Some("")),
+        ] {
+            assert_eq!(percent_decoded(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_taken_apart_without_its_credentials() {
+        let url = Url::parse("postgres://u:p%40@[::1]:5432/db?a=1&b&c=x=y#z").unwrap();
+        assert_eq!((url.scheme, url.host.as_str(), url.port), ("postgres", "::1", Some(5432)));
+        assert_eq!((url.path, url.query), ("db", "a=1&b&c=x=y"));
+        assert_eq!(url.parameters().collect::<Vec<_>>(), [("a", "1"), ("b", ""), ("c", "x=y")]);
+        let bare = Url::parse("http://h").unwrap();
+        assert_eq!((bare.host.as_str(), bare.port, bare.path), ("h", None, ""));
+        for text in ["h:80", "://", "http://", "http://a b/", "http://h:x", "http://h:99999"] {
+            assert!(Url::parse(text).is_none(), "{text}");
+        }
+    }
+}

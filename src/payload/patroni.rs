@@ -1,0 +1,78 @@
+//! `/service/<scope>/members/<name>` with JSON data, as Patroni writes it. Who leads is in `role`.
+
+use serde_json::Value;
+
+use super::field::{Object, Url, object, text, undecodable};
+use crate::decide::{Fields, Quarantine};
+
+/// PostgreSQL's port, where the URL has none.
+const PORT: u16 = 5432;
+
+/// What the connection URL of a member begins with.
+const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
+
+/// Makes a member's fields of a node's data. Data of before Patroni 1.0 is the connection URL itself, with that of the
+/// REST interface in its query.
+pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
+    let data = match std::str::from_utf8(bytes).ok().and_then(legacy) {
+        Some(data) => data,
+        None => object(bytes)?,
+    };
+    let Some(url) = data.get("conn_url").and_then(Value::as_str) else {
+        return Err(undecodable("its data has no conn_url"));
+    };
+    let url = Url::parse(url)
+        .filter(|url| SCHEMES.contains(&url.scheme))
+        .ok_or_else(|| undecodable("conn_url in its data is no URL of PostgreSQL"))?;
+    let (host, port) = (Some(url.host), Some(url.port.unwrap_or(PORT)));
+    let status = data.get("state").and_then(text);
+    Ok(Fields { name: name.to_owned(), host, port, status, data, ..Fields::default() })
+}
+
+/// Data that is a URL.
+pub fn legacy(text: &str) -> Option<Object> {
+    let text = text.trim();
+    let scheme = text.split_once("://")?.0;
+    if !SCHEMES.contains(&scheme) {
+        return None;
+    }
+    let (conn, api) = text.split_once("?application_name=").map_or((text, None), |(conn, api)| (conn, Some(api)));
+    let mut data = Object::from_iter([("conn_url".to_owned(), Value::from(conn))]);
+    data.extend(api.map(|api| ("api_url".to_owned(), Value::from(api))));
+    Some(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_where_its_connection_url_points() {
+        let now = r#"{"conn_url":"postgres://10.10.10.10:6432/postgres","api_url":"http://10.10.10.10:8008/patroni",
+            "state":"running","role":"primary","version":"4.0.1","timeline":1}"#;
+        let fields = decode("pg1", now.as_bytes()).unwrap();
+        assert_eq!((fields.host.as_deref(), fields.port), (Some("10.10.10.10"), Some(6432)));
+        assert_eq!((fields.status.as_deref(), fields.data["role"].as_str()), (Some("running"), Some("primary")));
+
+        let then = "postgres://u:secret@pg1/postgres?application_name=http://pg1:8008/patroni";
+        let fields = decode("pg1", then.as_bytes()).unwrap();
+        assert_eq!((fields.host.as_deref(), fields.port), (Some("pg1"), Some(5432)));
+        assert_eq!(fields.data["api_url"], "http://pg1:8008/patroni");
+    }
+
+    #[test]
+    fn what_has_no_connection_url_is_refused_without_its_text() {
+        for data in [
+            "",
+            "{}",
+            "{broken",
+            r#"{"conn_url":"mysql://u:secret@h/"}"#,
+            r#"{"conn_url":5}"#,
+            "postgres://u:secret@h h/",
+            r#"{"conn_url":"secret"}"#,
+        ] {
+            let error = decode("pg1", data.as_bytes()).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}

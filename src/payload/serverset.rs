@@ -1,0 +1,182 @@
+//! `<path>/member_0000000007` with JSON data, as Twitter's server sets, Aurora and finagle write it.
+//!
+//! As finagle does, only what is ALIVE is a member; `vector_*` beside them weigh them; other nodes are nobody's concern.
+
+use serde_json::Value;
+
+use super::Decoded;
+use super::field::{self, Object, host_and_port, host_of, object, port_of, undecodable};
+use crate::decide::{Fields, Quarantine};
+
+/// What the names of members begin with.
+pub const MEMBER: &str = "member_";
+/// What the names of vectors begin with.
+pub const VECTOR: &str = "vector_";
+
+/// Reads a node by its name.
+pub fn decode(name: &str, bytes: &[u8]) -> Result<Decoded, Quarantine> {
+    if name.starts_with(VECTOR) {
+        return object(bytes).map(|data| Decoded::Vector(Vector::of(&data)));
+    }
+    if !name.starts_with(MEMBER) {
+        return Ok(Decoded::Other);
+    }
+    let data = object(bytes)?;
+    let status = data.get("status").and_then(Value::as_str);
+    if status != Some("ALIVE") {
+        return Ok(Decoded::Other);
+    }
+    let Some(Value::Object(endpoint)) = data.get("serviceEndpoint") else {
+        return Err(undecodable("its data has no serviceEndpoint"));
+    };
+    let host = host_of(endpoint, "host")?;
+    let Some(port) = port_of(endpoint, "port")? else {
+        return Err(undecodable("its serviceEndpoint has no port"));
+    };
+    let id = shard(&data).map_or_else(|| name.to_owned(), |shard| shard.to_string());
+    Ok(Decoded::Member(Fields {
+        name: name.to_owned(),
+        host: Some(host),
+        port: Some(port),
+        id: Some(id),
+        weight: Some(1.0),
+        status: status.map(str::to_owned),
+        data,
+        raw: None,
+    }))
+}
+
+fn shard(data: &Object) -> Option<i64> {
+    data.get("shard").and_then(Value::as_i64)
+}
+
+/// What one `vector_*` says of its members' weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vector {
+    factors: Vec<(Selector, f64)>,
+}
+
+/// Which members a factor is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Selector {
+    Member(String),
+    Inet(String, u16),
+    Shard(i64),
+}
+
+impl Vector {
+    /// Reads `{"vector": [{"select": "shard=1", "weight": 1.2}]}`. What selects nothing that is known weighs nothing, as
+    /// with finagle.
+    fn of(data: &Object) -> Self {
+        let list = data.get("vector").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let factor = |entry: &Value| {
+            let selector = Selector::parse(entry.get("select")?.as_str()?)?;
+            let weight = entry.get("weight").map_or(Some(1.0), field::weight)?;
+            Some((selector, weight))
+        };
+        Self { factors: list.iter().filter_map(factor).collect() }
+    }
+
+    /// By how much a member's weight is multiplied: by 1 where nothing is said of it.
+    #[must_use]
+    pub fn weighs(&self, member: &Fields) -> f64 {
+        self.factors.iter().filter(|(selector, _)| selector.is_for(member)).map(|(_, weight)| weight).product()
+    }
+}
+
+impl Selector {
+    fn parse(text: &str) -> Option<Self> {
+        let (kind, which) = text.split_once('=')?;
+        match kind {
+            "member" => Some(Self::Member(which.to_owned())),
+            "inet" => host_and_port(which).map(|(host, port)| Self::Inet(host.to_owned(), port)),
+            "shard" => which.parse().ok().map(Self::Shard),
+            _ => None,
+        }
+    }
+
+    fn is_for(&self, member: &Fields) -> bool {
+        match self {
+            Self::Member(name) => *name == member.name,
+            Self::Inet(host, port) => Some(host) == member.host.as_ref() && Some(*port) == member.port,
+            Self::Shard(number) => Some(*number) == shard(&member.data),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn member(name: &str, data: &Value) -> Option<Fields> {
+        match decode(name, data.to_string().as_bytes()).unwrap() {
+            Decoded::Member(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    fn data(status: &str) -> Value {
+        json!({"serviceEndpoint": {"host": "myserver", "port": 10000}, "additionalEndpoints":
+            {"http": {"host": "myserver", "port": 80}}, "status": status, "shard": 0})
+    }
+
+    #[test]
+    fn only_what_is_alive_is_a_member() {
+        let fields = member("member_0000000007", &data("ALIVE")).unwrap();
+        assert_eq!(
+            (fields.host.as_deref(), fields.port, fields.id.as_deref()),
+            (Some("myserver"), Some(10000), Some("0"))
+        );
+        assert_eq!((fields.weight, fields.status.as_deref()), (Some(1.0), Some("ALIVE")));
+        assert_eq!(fields.data["additionalEndpoints"]["http"]["port"], json!(80));
+        for status in ["DEAD", "STARTING", "STOPPING", "STOPPED", "WARNING", "UNKNOWN", "alive", ""] {
+            assert!(member("member_1", &data(status)).is_none(), "{status}");
+        }
+        let mut without = data("ALIVE");
+        without.as_object_mut().unwrap().remove("status");
+        assert!(member("member_1", &without).is_none(), "absent is UNKNOWN");
+        without["status"] = json!("ALIVE");
+        without.as_object_mut().unwrap().remove("shard");
+        assert_eq!(member("member_1", &without).unwrap().id.as_deref(), Some("member_1"));
+        assert!(member("lock_1", &data("ALIVE")).is_none());
+    }
+
+    #[test]
+    fn vectors_multiply() {
+        let fields = member("member_1", &data("ALIVE")).unwrap();
+        let weighs = |vector: Value| {
+            let Decoded::Vector(vector) = decode("vector_1", vector.to_string().as_bytes()).unwrap() else { panic!() };
+            vector.weighs(&fields)
+        };
+        for (select, expected) in [
+            ("member=member_1", 0.5),
+            ("member=member_2", 1.0),
+            ("inet=myserver:10000", 0.5),
+            ("inet=myserver:1", 1.0),
+            ("inet=myserver", 1.0),
+            ("shard=0", 0.5),
+            ("shard=x", 1.0),
+            ("rack=1", 1.0),
+        ] {
+            let vector = json!({"vector": [{"select": select, "weight": 0.5, "priority": 1}]});
+            assert!((weighs(vector) - expected).abs() < 1e-9, "{select}");
+        }
+        let both =
+            json!({"vector": [{"select": "shard=0", "weight": 3}, {"select": "member=member_1", "weight": 0.5}, 5]});
+        assert!((weighs(both) - 1.5).abs() < 1e-9);
+        assert!((weighs(json!({"vector": "x"})) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_has_no_address_is_refused() {
+        for (data, why) in [
+            (json!({"status": "ALIVE"}), "its data has no serviceEndpoint"),
+            (json!({"status": "ALIVE", "serviceEndpoint": {"host": "a"}}), "its serviceEndpoint has no port"),
+        ] {
+            let error = decode("member_1", data.to_string().as_bytes()).err().map(|error| error.to_string());
+            assert_eq!(error.as_deref(), Some(why));
+        }
+        assert!(decode("vector_1", b"{").is_err());
+    }
+}

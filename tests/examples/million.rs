@@ -1,0 +1,140 @@
+//! Members by the hundred thousand, in every format, that try to write a line of their own.
+
+use std::fs;
+use std::path::Path;
+
+use fastrand::Rng;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use rosterd::decide::RosterValue;
+use rosterd::payload::Format;
+
+use crate::hostile::{NASTY, Rendered, seats};
+use crate::{Example, Nodes, haproxy_accepts};
+
+/// What ends a line somewhere, or is meant to.
+const BREAKS: [&str; 10] = ["\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}", "\0", "\u{1b}[1A", "\\n"];
+
+const FORMATS: [Format; 10] = [
+    Format::Nextdoor,
+    Format::HostPort,
+    Format::Nerve,
+    Format::Serverset,
+    Format::Curator,
+    Format::Dubbo,
+    Format::Kafka,
+    Format::Hbase,
+    Format::Solr,
+    Format::Patroni,
+];
+
+/// A text that hopes to be printed; now and then one that would end a line.
+fn nasty(rng: &mut Rng) -> String {
+    let mut text = String::new();
+    for _ in 0..rng.usize(1..4) {
+        match rng.usize(0..24) {
+            0 => text.push_str(rng.choice(BREAKS).unwrap()),
+            1..5 => text.push(rng.char(..)),
+            5..12 => text.push_str("web"),
+            _ => text.push_str(rng.choice(NASTY).unwrap()),
+        }
+    }
+    text
+}
+
+/// Mostly something that is right.
+fn mostly(rng: &mut Rng, right: &str) -> String {
+    if rng.u8(0..8) == 0 { nasty(rng) } else { right.to_owned() }
+}
+
+fn value(rng: &mut Rng) -> Value {
+    match rng.u8(0..8) {
+        0 => json!(rng.i64(..)),
+        1 => json!({nasty(rng): [nasty(rng), null, {"deep": nasty(rng)}]}),
+        2 => json!(1.5),
+        _ => json!(nasty(rng)),
+    }
+}
+
+/// A node as the format has it, with hostile texts wherever one fits.
+fn node(rng: &mut Rng, format: &Format, number: usize) -> (String, Vec<u8>) {
+    let host = mostly(rng, "10.0.0.1");
+    let port = if rng.u8(0..8) == 0 { value(rng) } else { json!(rng.u16(1..)) };
+    let tail = mostly(rng, "x");
+    let mut data = match format {
+        Format::Nextdoor | Format::HostPort => json!({"status": "down", "weight": value(rng)}),
+        Format::Nerve => json!({"host": host, "port": port, "name": value(rng), "weight": value(rng)}),
+        Format::Serverset => {
+            json!({"serviceEndpoint": {"host": host, "port": port}, "status": "ALIVE", "shard": value(rng)})
+        }
+        Format::Curator => json!({"address": host, "port": port, "id": value(rng),
+            "payload": {"metadata": {"instance_status": value(rng), "weight": value(rng)}}}),
+        Format::Kafka => json!({"host": host, "port": port, "endpoints": [format!("PLAINTEXT://{host}:9092")]}),
+        Format::Patroni => json!({"conn_url": format!("postgres://{tail}@{host}/{tail}"), "state": value(rng)}),
+        _ => json!({}),
+    };
+    for _ in 0..rng.usize(0..3) {
+        data[nasty(rng)] = value(rng);
+    }
+    let name = match format {
+        Format::Nextdoor | Format::HostPort => format!("{tail}{number}:{}", rng.u16(..)),
+        Format::Kafka => number.to_string(),
+        Format::Serverset => format!("member_{tail}{number}"),
+        Format::Dubbo => format!("dubbo%3A%2F%2F{host}%3A{number}%2F{tail}%3Fdisabled%3Dtrue%26{tail}%3D{tail}%250a"),
+        Format::Hbase => format!("{host},{},{number}", rng.u16(..)),
+        Format::Solr => format!("{host}:{}_{tail}{number}", rng.u16(..)),
+        _ => format!("{tail}_{number}"),
+    };
+    (name, serde_json::to_vec(&data).unwrap())
+}
+
+/// The shipped haproxy template has one line for each member, and a template that quotes nothing has too.
+#[test]
+fn no_member_ever_adds_a_line() {
+    let (batches, batch) = if std::env::var_os("ROSTERD_PROVE").is_some() { (2000, 500) } else { (50, 100) };
+    let mut rng = Rng::with_seed(0x0526_0573);
+    let example = Example::open("haproxy");
+    let haproxy = Rendered::example(&example);
+    let dir = TempDir::new().unwrap();
+    let bare = "{% for m in web %}member {{ m }} {{ m.name }} {{ m.host }} {{ m.id }} {{ m.status }} {{ m.data }}\n{% endfor %}";
+    fs::write(dir.path().join("bare"), bare).unwrap();
+    let bare = Rendered::load(Path::new(dir.path()), "bare", "web", Map::new());
+
+    let clean = haproxy.with(seats(&Format::Nextdoor, &Nodes::new())).lines().count();
+    let (mut made, mut admitted) = (0, 0);
+    for turn in 0..batches {
+        let format = &FORMATS[turn % FORMATS.len()];
+        let nodes: Nodes = (0..batch).map(|number| node(&mut rng, format, number + 1)).collect();
+        let members = seats(format, &nodes);
+        let RosterValue::List(list) = &members else { unreachable!() };
+        let count = list.len();
+        assert!(count * 10 > batch, "{format}: only {count} of {batch} are admitted, so that nothing is tried");
+        let text = haproxy.with(members.clone());
+        assert_eq!(text.split('\n').count(), clean + 1 + count, "{format}: {text}");
+        let lines =
+            text.lines().filter(|line| line.starts_with("    server ") || line.starts_with("    # left out, it has"));
+        assert_eq!(lines.count(), count, "{format}: {text}");
+        let text = bare.with(members);
+        assert_eq!(text.lines().filter(|line| line.starts_with("member ")).count(), count, "{format}: {text}");
+        assert!(
+            !text.chars().any(|c| c != '\n' && (c.is_control() || "\u{2028}\u{2029}".contains(c))),
+            "{format}: {text:?}"
+        );
+        (made, admitted) = (made + batch, admitted + count);
+        if turn < FORMATS.len() {
+            haproxy_accepts(&without_doubles(&haproxy.with(seats(format, &nodes))));
+        }
+    }
+    assert!(admitted * 2 > made, "only {admitted} of {made} are admitted");
+}
+
+/// haproxy refuses two servers of one name, which hostile names come to; it is the rest that it is asked about here.
+fn without_doubles(text: &str) -> String {
+    let mut seen = std::collections::BTreeSet::new();
+    let name = |line: &str| line.strip_prefix("    server ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+    text.lines()
+        .filter(|line| name(line).is_none_or(|name| seen.insert(name)))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
