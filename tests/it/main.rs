@@ -3,6 +3,7 @@
 mod cost;
 mod ensemble;
 mod faults;
+mod formats;
 mod haproxy;
 mod harness;
 mod main_job;

@@ -1,0 +1,241 @@
+//! One service in each format in a real ZooKeeper, and one template that renders all of them.
+
+use std::fmt::Write as _;
+
+use crate::harness::site::Site;
+use crate::harness::zookeeper::ZooKeeper;
+
+/// What one system has registered.
+struct Service {
+    /// The roster's name, which is that of its format.
+    name: &'static str,
+    path: &'static str,
+    /// What `payload` says; for the others `auto` has to find it out.
+    payload: Option<&'static str>,
+    nodes: &'static [(&'static str, &'static [u8])],
+    /// A node that the format cannot read.
+    broken: Option<(&'static str, &'static [u8])>,
+    /// A line for each member.
+    lines: &'static [&'static str],
+}
+
+const SERVICES: [Service; 11] = [
+    Service {
+        name: "nextdoor",
+        path: "/services/production/web",
+        payload: None,
+        nodes: &[
+            ("10.0.0.1:80", br#"{"pid":26802,"created":"2026-11-20 10:07:29","zone":"us-west-2b","weight":3}"#),
+            ("[2001:db8::1]:80", b""),
+        ],
+        broken: Some(("10.0.0.9:80", br#"{"a":"\n"}"#)),
+        lines: &["10.0.0.1:80 id= weight=3 status= more=us-west-2b", "[2001:db8::1]:80 id= weight= status= more="],
+    },
+    Service {
+        name: "hostport",
+        path: "/services/hostport",
+        payload: Some("\"hostport\""),
+        nodes: &[("10.0.1.1:80", b"{\"weight\":3}"), ("h2", b"\xff")],
+        broken: None,
+        lines: &["10.0.1.1:80 id= weight= status= more=", "h2 id= weight= status= more="],
+    },
+    Service {
+        name: "nerve",
+        path: "/nerve/web/services",
+        payload: None,
+        nodes: &[
+            ("i-1_0000000007", br#"{"host":"10.0.2.1","port":8080,"name":"i-1","weight":10}"#),
+            ("base64_44_eyJob3N0IjoiMTAuMC4wLjUiLCJwb3J0Ijo4MDgxfQ==_0000000008", b""),
+        ],
+        broken: Some(("i-3_0000000009", br#"{"host":"10.0.2.3"}"#)),
+        lines: &["10.0.0.5:8081 id= weight= status= more=8", "10.0.2.1:8080 id=i-1 weight=10 status= more=7"],
+    },
+    Service {
+        name: "serverset",
+        path: "/twitter/service/web",
+        payload: None,
+        nodes: &[
+            (
+                "member_0000000001",
+                br#"{"serviceEndpoint":{"host":"s1","port":10000},"additionalEndpoints":{"http":{"host":"s1","port":80}},"status":"ALIVE","shard":0}"#,
+            ),
+            (
+                "member_0000000002",
+                br#"{"serviceEndpoint":{"host":"s2","port":10000},"additionalEndpoints":{},"status":"STOPPING","shard":1}"#,
+            ),
+            ("vector_0000000003", br#"{"vector":[{"select":"shard=0","weight":1.5,"priority":1}]}"#),
+            ("lock", b""),
+        ],
+        broken: Some(("member_0000000004", br#"{"status":"ALIVE"}"#)),
+        lines: &["s1:10000 id=0 weight=1.5 status=ALIVE more=80"],
+    },
+    Service {
+        name: "curator",
+        path: "/discovery/web",
+        payload: None,
+        nodes: &[
+            (
+                "4254",
+                br#"{"name":"web","id":"4254","address":"10.0.4.1","port":123,"sslPort":null,"payload":{"@class":"org.springframework.cloud.zookeeper.discovery.ZookeeperInstance","metadata":{"instance_status":"UP","zone":"a"}},"registrationTimeUTC":1769292890155,"serviceType":"DYNAMIC"}"#,
+            ),
+            (
+                "4255",
+                br#"{"name":"web","id":"4255","address":"10.0.4.2","port":null,"sslPort":443,"payload":null,"registrationTimeUTC":1769292890155,"serviceType":"DYNAMIC","enabled":false}"#,
+            ),
+        ],
+        broken: Some(("4256", b"{")),
+        lines: &["10.0.4.1:123 id=4254 weight= status=UP more=a", "10.0.4.2:443 id=4255 weight= status=down more="],
+    },
+    Service {
+        name: "dubbo",
+        path: "/dubbo/com.foo.BarService/providers",
+        payload: None,
+        nodes: &[
+            ("dubbo%3A%2F%2F10.0.5.1%3A20880%2Fcom.foo.BarService%3Fweight%3D50", b""),
+            ("dubbo%3A%2F%2F10.0.5.2%3A20880%2Fcom.foo.BarService%3Fdisabled%3Dtrue", b""),
+        ],
+        broken: Some(("10.0.5.3:20880", b"")),
+        lines: &[
+            "10.0.5.1:20880 id= weight=50 status= more=com.foo.BarService",
+            "10.0.5.2:20880 id= weight=100 status=down more=com.foo.BarService",
+        ],
+    },
+    Service {
+        name: "kafka",
+        path: "/brokers/ids",
+        payload: None,
+        nodes: &[
+            (
+                "1",
+                br#"{"features":{},"listener_security_protocol_map":{"PLAINTEXT":"PLAINTEXT"},"endpoints":["PLAINTEXT://k1:9092"],"jmx_port":-1,"port":9092,"host":"k1","version":5,"timestamp":"1610264776275","rack":"r1"}"#,
+            ),
+            ("2", br#"{"endpoints":["SSL://k2:9093"],"jmx_port":-1,"port":-1,"host":null,"version":5,"timestamp":"1"}"#),
+        ],
+        broken: Some(("x", b"{}")),
+        lines: &["k1:9092 id=1 weight= status= more=r1", "k2:9093 id=2 weight= status= more="],
+    },
+    Service {
+        name: "hbase",
+        path: "/hbase/rs",
+        payload: None,
+        nodes: &[("rs1,16020,1769292890155", b"\xff\x00PBUF")],
+        broken: Some(("rs2,16020", b"")),
+        lines: &["rs1:16020 id= weight= status= more=1769292890155"],
+    },
+    Service {
+        name: "solr",
+        path: "/live_nodes",
+        payload: None,
+        nodes: &[("10.0.8.1:8983_solr", b""), ("10.0.8.2:8983_a%2Fb", b"")],
+        broken: Some(("10.0.8.3", b"")),
+        lines: &["10.0.8.1:8983 id= weight= status= more=solr", "10.0.8.2:8983 id= weight= status= more=a/b"],
+    },
+    Service {
+        name: "patroni",
+        path: "/service/main/members",
+        payload: None,
+        nodes: &[
+            (
+                "pg1",
+                br#"{"conn_url":"postgres://u:secret@10.0.9.1:6432/postgres","api_url":"http://10.0.9.1:8008/patroni","state":"running","role":"primary","version":"4.0.1","timeline":1}"#,
+            ),
+            ("pg2", br#"{"conn_url":"postgres://10.0.9.2/postgres","state":"streaming","role":"replica"}"#),
+        ],
+        broken: Some(("pg3", br#"{"conn_url":"mysql://u:secret@h/"}"#)),
+        lines: &["10.0.9.1:6432 id= weight= status=running more=primary", "10.0.9.2:5432 id= weight= status=streaming more=replica"],
+    },
+    Service {
+        name: "custom",
+        path: "/own/web",
+        payload: Some(r#"{ host = "ip", port = "svc.ports.0", weight = "w", id = "uid" }"#),
+        nodes: &[("one", br#"{"ip":"10.0.10.1","svc":{"ports":[8080]},"w":"2","uid":7}"#)],
+        broken: Some(("two", br#"{"ip":"10.0.10.2"}"#)),
+        lines: &["10.0.10.1:8080 id=7 weight=2 status= more="],
+    },
+];
+
+const TEMPLATE: &str = r#"
+{%- component line(m, more: string) -%}
+{{ m.address }} id={{ m.id }} weight={{ m.weight }} status={{ m.status }} more={{ more }}
+{%- endcomponent line -%}
+"#;
+
+/// What each format's members have beside the fields of all.
+const MORE: [(&str, &str); 9] = [
+    ("nextdoor", "m.zone | default(value='')"),
+    ("nerve", "m.sequence | str"),
+    ("serverset", "m.additionalEndpoints.http.port | str"),
+    ("curator", "m.metadata?.zone | default(value='')"),
+    ("dubbo", "m.path"),
+    ("kafka", "m.rack | default(value='')"),
+    ("hbase", "m.startcode | str"),
+    ("solr", "m.context"),
+    ("patroni", "m.role"),
+];
+
+#[test]
+fn one_template_renders_a_service_in_each_format() {
+    let zookeeper = ZooKeeper::shared();
+    let chroot = zookeeper.chroot();
+    let client = zookeeper.client(&chroot);
+    let mut config = format!("[registry]\nurl = \"zk://{}{chroot}\"\n", zookeeper.connect_string());
+    let mut template = TEMPLATE.to_owned();
+    let mut expected = String::new();
+    for service in &SERVICES {
+        for (name, data) in service.nodes.iter().chain(&service.broken) {
+            client.put(&format!("{}/{name}", service.path), data);
+        }
+        let (name, path) = (service.name, service.path);
+        let payload = service.payload.unwrap_or("\"auto\"");
+        writeln!(config, "[[roster]]\nname = \"{name}\"\npath = \"{path}\"\npayload = {payload}").unwrap();
+        let more = MORE.iter().find(|(of, _)| *of == name).map_or("''", |(_, more)| more);
+        writeln!(template, "{{% for m in {name} %}}{name} {{{{ <line m={{m}} more={{{more}}} /> }}}}\n{{% endfor -%}}")
+            .unwrap();
+        service.lines.iter().for_each(|line| writeln!(expected, "{name} {line}").unwrap());
+    }
+    config.push_str("[[key]]\nname = \"leader\"\npath = \"/service/main/leader\"\n");
+    config.push_str("[[template]]\nsrc = \"all.tera\"\ndest = \"out/all\"\n");
+    template.push_str("{% for m in patroni %}{% if m.name == leader %}{{ m.name }} leads\n{% endif %}{% endfor -%}\n");
+    expected.push_str("pg1 leads\n");
+    client.put("/service/main/leader", b"pg1");
+
+    let site = Site::new(&config);
+    site.file("templates/all.tera", &template);
+    let mut agent = site.start();
+    agent.until("the file is right", || site.read("out/all").trim() == expected.trim());
+    for service in SERVICES.iter().filter(|service| service.payload.is_none()) {
+        agent.says(&format!("reading: {} as {} roster={}", service.path, service.name, service.name));
+    }
+    for (service, (name, _)) in SERVICES.iter().filter_map(|service| Some((service, service.broken?))) {
+        agent.says(&format!("left out: {}/{name}: ", service.path));
+        assert_eq!(agent.said(&format!("{}/{name}: ", service.path)), 1, "{}", agent.log().join("\n"));
+    }
+    assert_eq!(agent.said("secret"), 0);
+
+    // A vector of its own changes what its neighbours weigh, and is no member; a member comes back to life.
+    client.put(
+        "/twitter/service/web/vector_0000000005",
+        br#"{"vector":[{"select":"member=member_0000000001","weight":2}]}"#,
+    );
+    let alive =
+        br#"{"serviceEndpoint":{"host":"s2","port":1},"additionalEndpoints":{"http":{"port":81}},"status":"ALIVE"}"#;
+    client.put("/twitter/service/web/member_0000000002", alive);
+    let old = "serverset s1:10000 id=0 weight=1.5 status=ALIVE more=80\n";
+    let new = "serverset s1:10000 id=0 weight=3 status=ALIVE more=80\n\
+               serverset s2:1 id=member_0000000002 weight=1 status=ALIVE more=81\n";
+    let expected = expected.replace(old, new);
+    agent.until("the weights are right", || site.read("out/all").trim() == expected.trim());
+    // What was chosen stays, though by now most nodes would say something else.
+    for number in 10..20 {
+        client.put(&format!("/live_nodes/h:{number}"), b"");
+    }
+    agent.says("left out: /live_nodes/h:19: its name is not host:port_context");
+    client.put("/live_nodes/10.0.8.9:8983_solr", b"");
+    agent.until("solr is read as before", || site.read("out/all").contains("\nsolr 10.0.8.9:8983 id= "));
+    assert!(agent.stop().success());
+
+    let listed = site.run(&["get", "/dubbo/com.foo.BarService/providers", "--format", "members"]);
+    assert!(listed.expect(0).stdout().contains("\"host\":\"10.0.5.1\""), "{}", listed.stdout());
+    let shown = site.run(&["ls", "/service/main/members"]);
+    assert!(!shown.expect(0).stdout().contains("secret"), "{}", shown.stdout());
+}
