@@ -38,6 +38,7 @@ hold_max = "1h"
 
 [[roster]]
 path = "/services/*/live"
+payload = { host = "ip", port = "svc.port" }
 min = 0
 wait = { min = "1s", max = "3s" }
 
@@ -124,7 +125,7 @@ fn what_is_written_is_what_holds() {
     agent changed: log_format text → json, name rosterd → rosterd-b, socket /run/rosterd/rosterd.sock → /run/rosterd-b/rosterd-b.sock, state_dir /var/lib/rosterd → /var/lib/rosterd-b, template_dir templates → templates
     vars changed: ports none → [1,2.5,true,"2026-11-20"], zone none → "west"
     roster memcached changed: above_max cut → hold, hold_max 15m → 1h, max none → 5, max_shrink 50% → 30%, min 1 → 2, path /memcached → /services/west/memcached, payload auto → nextdoor, pick first → spread, wait 200ms:2s → 1s:4s
-    roster services changed: min 1 → 0, path /services/* → /services/*/live, wait 200ms:2s → 1s:3s
+    roster services changed: min 1 → 0, path /services/* → /services/*/live, payload auto → { host = "ip", port = "svc.port" }, wait 200ms:2s → 1s:3s
     key settings changed: format text → json, path /config → /config/app
     template a.cfg changed: check_cmd none → check {{ src }}, dest a.cfg → /etc/web1/a.cfg, env none → TZ, make_dirs false → true, mode none → 0640, owner none → 0, reload_cmd none → reload /etc/web1/a.cfg, reload_retries unlimited → 3, reload_timeout 30s → 5s, src b.tera → a.tera
     template b changed: dest b → conf.d/out/b, group none → 0, mode none → 0600, owner none → 0, reload_cmd none → SIGHUP to the pid in /run/b.pid, src a.tera → b.tera

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 mod hostile;
 mod million;
 mod pgpool;
+mod quoting;
 
 /// Node names and data, as a registry holds them.
 type Nodes = Vec<(String, Vec<u8>)>;

@@ -154,11 +154,11 @@ const SERVICES: [Service; 11] = [
     },
 ];
 
-const TEMPLATE: &str = r#"
+const TEMPLATE: &str = "
 {%- component line(m, more: string) -%}
 {{ m.address }} id={{ m.id }} weight={{ m.weight }} status={{ m.status }} more={{ more }}
 {%- endcomponent line -%}
-"#;
+";
 
 /// What each format's members have beside the fields of all.
 const MORE: [(&str, &str); 9] = [

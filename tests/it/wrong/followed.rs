@@ -226,6 +226,54 @@ fn shares_that_are_none() {
 }
 
 #[test]
+fn fields_that_no_payload_has() {
+    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/a\"\npayload = { hots = \"ip\", port = 80, id = \"a..b\" }\n[[roster]]\npath = \"/s/b\"\npayload = {}\n[[roster]]\npath = \"/s/c\"\npayload = [\"nerve\"]\n"), @r#"
+    rosterd: wrong configuration
+    error: unknown key `hots` in [[roster]] payload
+     --> rosterd.toml:4:13
+      |
+    4 | payload = { hots = "ip", port = 80, id = "a..b" }
+      |             ^^^^
+      |
+      = help: did you mean `host`?
+
+    error: `port` is a whole number, and must be a string
+     --> rosterd.toml:4:33
+      |
+    4 | payload = { hots = "ip", port = 80, id = "a..b" }
+      |                                 ^^
+      |
+      = help: write port = "svc.port"
+
+    error: `id` cannot be "a..b": a field is named by keys with a dot between them, and none of them is empty
+     --> rosterd.toml:4:42
+      |
+    4 | payload = { hots = "ip", port = 80, id = "a..b" }
+      |                                          ^^^^^^
+      |
+      = help: write id = "svc.port"
+
+    error: `payload` is a table that names no field
+     --> rosterd.toml:7:11
+      |
+    7 | payload = {}
+      |           ^^
+      |
+      = help: write payload = { host = "ip", port = "svc.port" }
+
+    error: `payload` is a list, and must be a string
+      --> rosterd.toml:10:11
+       |
+    10 | payload = ["nerve"]
+       |           ^^^^^^^^^
+       |
+       = help: write payload = "auto"
+
+    5 problems
+    "#);
+}
+
+#[test]
 fn words_that_no_key_takes() {
     insta::assert_snapshot!(one("[agent]\nlog_format = \"jsno\"\n[[roster]]\npath = \"/s/web\"\npayload = \"xml\"\npick = \"random\"\nabove_max = \"Hold\"\n"), @r#"
     rosterd: wrong configuration
@@ -243,7 +291,7 @@ fn words_that_no_key_takes() {
     6 | payload = "xml"
       |           ^^^^^
       |
-      = help: write one of "auto", "nextdoor", "hostport"
+      = help: write one of "auto", "nextdoor", "hostport", "nerve", "serverset", "curator", "dubbo", "kafka", "hbase", "solr", "patroni"
 
     error: `pick` cannot be "random"
      --> rosterd.toml:7:8
