@@ -160,6 +160,7 @@ mod tests {
             assert!(Member::new(with(json!({ "k": text }))).is_err(), "value {text:?}");
             assert!(Member::new(with(json!({ text: 1 }))).is_err(), "key {text:?}");
             assert!(Member::new(with(json!({ "k": [{ "deep": [text] }] }))).is_err(), "deep {text:?}");
+            assert!(Member::new(with(json!({ "k": [{ "deep": { text: 1 } }] }))).is_err(), "deep key {text:?}");
             assert!(Member::new(Fields { host: Some(text.into()), ..fields("ok") }).is_err(), "host {text:?}");
         }
         assert!(Member::new(fields("ünï-cødé:80")).is_ok());

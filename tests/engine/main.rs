@@ -1,6 +1,7 @@
 //! The decisions, with hand-made time: no file, no process, no clock.
 
 mod edges;
+mod formats;
 mod harness;
 mod restored;
 mod rules;
