@@ -177,6 +177,21 @@ proptest! {
 }
 
 #[test]
+fn a_name_that_is_long_or_like_another_does_no_harm() {
+    let long = "x".repeat(10_000);
+    let members: Nodes =
+        vec![(format!("{long}:80"), vec![]), ("127.0.0.1:1".into(), json!({"zone": long}).to_string().into_bytes())];
+    let render = |name: &str| Rendered::example(&Example::open(name)).with(seats(&Format::Nextdoor, &members));
+    haproxy_accepts(&render("haproxy"));
+    let curator = |id: &str| (id.to_owned(), br#"{"address":"127.0.0.1","port":80}"#.to_vec());
+    let alike = ["a b", "a_b", "a;b", "member-0", "member-1", "member-2"].map(curator).to_vec();
+    haproxy_accepts(&Rendered::example(&Example::open("haproxy")).with(seats(&Format::Curator, &alike)));
+    nginx_accepts(&render("nginx"));
+    nutcracker_accepts(&render("twemproxy"));
+    hosts(&render("hosts"));
+}
+
+#[test]
 fn the_checkers_take_what_hostile_members_leave() {
     let mut members: Nodes = nodes(&[("127.0.0.1:1", "")]);
     for text in NASTY {

@@ -156,8 +156,8 @@ fn haproxy_takes_its_file() {
         ("a:1", r#"{"weight": 999}"#),
     ]);
     let text = example.render_nodes(&odd, &Map::new());
-    assert!(text.contains("server _2001:db8::1_:80 '[2001:db8::1]:80' weight 0\n"), "{text}");
-    assert!(text.contains("# left out, it has no address: two_words:80\n"), "{text}");
+    assert!(text.contains("server member-0 '[2001:db8::1]:80' weight 0\n"), "{text}");
+    assert!(text.contains("# left out, it has no address: member-3\n"), "{text}");
     haproxy_accepts(&text);
     haproxy_accepts(&example.render_nodes(&Nodes::new(), &Map::new()));
 }
