@@ -39,7 +39,9 @@ fuzz_target!(|nodes: Vec<(String, Vec<u8>)>| {
                     let fields = member.fields();
                     let texts = [Some(&fields.name), fields.host.as_ref(), fields.id.as_ref(), fields.status.as_ref()];
                     assert!(texts.into_iter().flatten().all(|text| !text.chars().any(is_breaking)), "{fields:?}");
-                    assert!(fields.data.iter().all(|(key, value)| is_plain(&Value::from(key.as_str())) && is_plain(value)));
+                    assert!(
+                        fields.data.iter().all(|(key, value)| is_plain(&Value::from(key.as_str())) && is_plain(value))
+                    );
                     assert!(fields.weight.is_none_or(f64::is_finite));
                 }
                 Ok(_) => {}
