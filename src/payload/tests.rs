@@ -138,7 +138,7 @@ fn is_safe(name: &str, data: &[u8]) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 1_000_000 } else { 3_000 },
+        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 200_000 } else { 3_000 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rosterd::decide::{Input, Notice, Outcome};
+use rosterd::decide::{Input, Notice, Outcome, RosterValue};
 use rosterd::node::Subject;
 use rosterd::payload::Format;
 use rosterd::sighting::{Change, Members, Seen, View};
@@ -81,4 +81,24 @@ fn each_key_has_a_format_of_its_own_and_each_format_is_said_once() {
             "/services/c/x: its name is not the number of a broker",
         ]
     );
+}
+
+#[test]
+fn what_weighs_a_server_set_is_remembered_with_it() {
+    let with_one = || plan(vec![roster("web", web())], vec![], vec![template("t", &["web"], "")]);
+    let weight = |bench: &mut Bench| match &bench.publish(Outcome::Replaced).snapshot.rosters["web"] {
+        RosterValue::List(seats) => seats[0].member.fields().weight,
+        RosterValue::Map(_) => None,
+    };
+    let list = [
+        ("member_1", r#"{"serviceEndpoint":{"host":"a","port":1},"status":"ALIVE"}"#),
+        ("vector_1", r#"{"vector":[{"select":"member=member_1","weight":0.5}]}"#),
+    ];
+    let mut bench = Bench::new(with_one());
+    bench.reset(&web(), View::Members(Seen::Present(nodes(&list))));
+    assert_eq!(weight(&mut bench), Some(0.5));
+    let mut next = Bench::recalling(with_one(), bench.remembered);
+    next.away();
+    next.pass(seconds(60));
+    assert_eq!(weight(&mut next), Some(0.5));
 }

@@ -188,6 +188,7 @@ fn nothing_is_judged_while_the_connection_is_suspended_and_nothing_is_said_of_it
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1", "b:1"]));
     bench.publish(Outcome::Unchanged);
+    bench.notices.clear();
     bench.change(vec![left("b:1")]);
     bench.news(News::Suspended);
     bench.pass(seconds(3600));
