@@ -23,6 +23,7 @@ mod group;
 mod lock;
 mod place;
 mod reload;
+mod remove;
 mod round;
 mod stage;
 mod tail;
@@ -32,6 +33,7 @@ mod writer;
 pub use diff::unified_diff;
 pub use lock::StateLock;
 pub use reload::reload;
+pub use remove::remove;
 pub use writer::Writer;
 
 use command::{How, Occasion};

@@ -18,6 +18,7 @@ pub mod resolve;
 pub mod url;
 
 mod command;
+mod each;
 mod file;
 mod fill;
 pub mod flags;
@@ -31,6 +32,7 @@ mod value;
 
 pub use command::{Command, Reload};
 pub use delta::delta;
+pub use each::{Each, LOCAL_NAMES, OnGone};
 pub use problem::{Problem, Problems, Wrong};
 pub use registry::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
 pub use resolve::{Loaded, Overrides, Refused, load, read};
@@ -273,6 +275,8 @@ pub struct TemplateConfig {
     pub make_dirs: bool,
     /// Added to the clean environment of the template's commands.
     pub env: BTreeMap<String, String>,
+    /// A file for each key of a roster, in place of one; `dest` and `reload` then have a place for the key.
+    pub each: Option<Each>,
 }
 
 impl TemplateConfig {
@@ -298,6 +302,7 @@ impl TemplateConfig {
             reload_retries: None,
             make_dirs: false,
             env: BTreeMap::new(),
+            each: None,
         }
     }
 }

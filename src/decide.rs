@@ -30,7 +30,7 @@ pub mod template;
 mod turn;
 
 pub use accept::{Acceptance, Shown, Withheld};
-pub use engine::{Effect, Engine, Input, Pace};
+pub use engine::{Effect, Engine, Input, Pace, Written};
 pub use member::{Fields, Member, Quarantine};
 pub use moment::Moment;
 pub use needs::Needs;

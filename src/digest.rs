@@ -10,3 +10,12 @@ pub fn digest<'a>(texts: impl Iterator<Item = &'a str>) -> u64 {
     }
     hash
 }
+
+/// The same of bytes.
+pub fn digest_of(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in bytes {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash
+}

@@ -13,6 +13,7 @@ pub mod decide;
 mod digest;
 pub mod error;
 pub mod host;
+pub mod ledger;
 pub mod loader;
 pub mod log;
 pub mod memory;

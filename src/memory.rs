@@ -23,7 +23,7 @@ use tracing::warn;
 
 use crate::decide::{Memo, Recalled, Recollection};
 
-mod line;
+pub(crate) mod line;
 mod page;
 mod when;
 

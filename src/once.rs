@@ -1,5 +1,6 @@
 //! One pass: wait for every roster that is needed, decide, act, report.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,14 @@ use tracing::{error, info, warn};
 use crate::decide::template::Template;
 use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace};
 use crate::error::{Exit, Fatal};
+use crate::ledger::Ledger;
 use crate::memory::{Access, Memory};
 use crate::perform::{Manner, Performer};
 use crate::registries::Registries;
 use crate::run::{self, Signals};
 use crate::say;
 use crate::setup::Setup;
+use crate::status::field;
 use crate::verdict::{Lack, is_held, lacks};
 use crate::watch::Keep;
 
@@ -57,7 +60,7 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
         Maker::Agent(exit) => return Ok(exit),
         Maker::Itself(lock) => lock,
     };
-    let (performer, answers) = Performer::new(run::start_writer()?, Arc::clone(&setup.library), pass.manner);
+    let (mut performer, answers) = Performer::new(run::start_writer()?, Arc::clone(&setup.library), pass.manner);
     let locks = lock.is_some();
     let state = setup.stateful.then(|| setup.config.agent.state_dir.clone());
     let keep = state.map_or(Keep::Nothing, |state| if locks { Keep::Write(state) } else { Keep::Read(state) });
@@ -65,6 +68,11 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     let plan = setup.plan(&pass.only);
     registries.follow(&setup.config.registries, &plan);
     let memory = setup.stateful.then(|| Memory::of(&setup.config.agent.state_dir));
+    let ledger = setup.stateful.then(|| Ledger::open(&setup.config.agent.state_dir));
+    let written = ledger.as_ref().map(|ledger| ledger.written(&setup.config.templates));
+    if let Some(ledger) = ledger {
+        performer.keep_account(ledger);
+    }
     let access = if locks { Access::Own } else { Access::Look };
     let recalled = memory.as_ref().map(|memory| memory.recall(access)).unwrap_or_default();
     let mut round = Round {
@@ -76,7 +84,11 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
         began: Instant::now(),
         exit: Exit::Done,
         differs: false,
+        removed: BTreeSet::new(),
     };
+    if let Some(written) = written {
+        round.step(Input::Wrote(written));
+    }
     round.step(Input::Configured(plan));
     let mut signals = Signals::new()?;
     let ended = tokio::select! {
@@ -98,6 +110,8 @@ struct Round {
     began: Instant,
     exit: Exit,
     differs: bool,
+    /// The templates whose files were removed.
+    removed: BTreeSet<String>,
 }
 
 impl Round {
@@ -143,7 +157,12 @@ impl Round {
     fn step(&mut self, input: Input) {
         for effect in self.take(input) {
             match effect {
-                Effect::Publish(publication) => self.performer.publish(publication),
+                Effect::Publish(publication) => {
+                    if publication.remove {
+                        self.removed.insert(publication.template.name.to_string());
+                    }
+                    self.performer.publish(publication);
+                }
                 Effect::Reload(job) => self.performer.reload(job),
                 Effect::Remember(memo) => {
                     if let Some(memory) = &self.memory {
@@ -158,7 +177,10 @@ impl Round {
     /// Lets the engine decide, and keeps what the exit code depends on.
     fn take(&mut self, input: Input) -> Vec<Effect> {
         match &input {
-            Input::Published(_, Outcome::Replaced | Outcome::WouldReplace) => self.differs = true,
+            Input::Published(
+                _,
+                Outcome::Replaced | Outcome::WouldReplace | Outcome::Removed | Outcome::WouldRemove,
+            ) => self.differs = true,
             Input::Published(_, Outcome::Failed(_)) => self.exit = Exit::Failed,
             _ => {}
         }
@@ -208,6 +230,15 @@ impl Round {
                 error!(template = template_name, ?timeout, "no answer from the registry in time");
                 self.say_too_old(template, pass);
                 self.exit = self.exit.worse(Exit::Unreached);
+            }
+            let each = template.plan().config.pattern();
+            let keys = each.and_then(|each| each.only.as_ref()).into_iter().flatten();
+            for key in keys.filter(|key| !self.engine.files(template_name).any(|(known, _)| known == *key)) {
+                // Where the registry did not answer, that was said.
+                if !lacks(&self.engine, template, Lack::Unseen) && !self.removed.contains(&format!("{name}[{key}]")) {
+                    warn!(template = template_name, key = %field(key), "there is no such key with members");
+                    self.exit = self.exit.worse(Exit::Held);
+                }
             }
             if is_held(&self.engine, template) && !pass.held_ok {
                 self.exit = self.exit.worse(Exit::Held);

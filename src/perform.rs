@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 use crate::act::{self, Writer};
 use crate::config::TemplateConfig;
 use crate::decide::{Failure, Input, Memo, Outcome, Publication, Ran, ReloadJob, Snapshot, Stage};
+use crate::digest::digest_of;
+use crate::ledger::Ledger;
 use crate::memory::Memory;
 use crate::render::Library;
 use crate::say;
@@ -65,6 +67,8 @@ pub struct Performer {
     /// As many templates are rendered at once as there are processors: each more would only take memory.
     renderers: Arc<Semaphore>,
     manner: Manner,
+    /// Which files of templates with `each` are this agent's own.
+    ledger: Option<Ledger>,
     stop: CancellationToken,
     tasks: TaskTracker,
     done: mpsc::UnboundedSender<Input>,
@@ -79,11 +83,17 @@ impl Performer {
             library,
             renderers: Arc::new(Semaphore::new(available_parallelism().map_or(1, Into::into))),
             manner,
+            ledger: None,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             done,
         };
         (performer, answers)
+    }
+
+    /// Files of templates with `each` are kept account of here; without one none is ever removed.
+    pub fn keep_account(&mut self, ledger: Ledger) {
+        self.ledger = Some(ledger);
     }
 
     /// Publications that begin from here on are rendered with these templates.
@@ -124,8 +134,9 @@ impl Performer {
 
     /// Brings a destination in step in another manner than usual.
     pub fn publish_as(&self, publication: Publication, manner: Manner, page: Page) {
-        let Publication { id, template, snapshot } = publication;
-        let (bringing, done) = (self.bring(Arc::clone(&template), snapshot, manner, page), self.done.clone());
+        let Publication { id, template, snapshot, remove } = publication;
+        let done = self.done.clone();
+        let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), manner, page);
         self.tasks.spawn(async move {
             let outcome = bringing.await;
             say::published(&template, &outcome);
@@ -134,11 +145,11 @@ impl Performer {
         });
     }
 
-    /// Renders and compares, and writes nothing.
+    /// Renders and compares, and writes nothing; without a snapshot looks whether the file would be removed.
     pub fn look(
         &self,
         template: Arc<TemplateConfig>,
-        snapshot: Snapshot,
+        snapshot: Option<Snapshot>,
         diff: bool,
         page: Page,
     ) -> impl Future<Output = Outcome> + use<> {
@@ -148,16 +159,29 @@ impl Performer {
     fn bring(
         &self,
         template: Arc<TemplateConfig>,
-        snapshot: Snapshot,
+        snapshot: Option<Snapshot>,
         manner: Manner,
         page: Page,
     ) -> impl Future<Output = Outcome> + use<> {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
         let renderers = Arc::clone(&self.renderers);
+        let ledger = self.ledger.clone();
         async move {
+            let Some(snapshot) = snapshot else {
+                return remove(&writer, &template, ledger, manner, &page, &stop).await;
+            };
             match render(library, &renderers, &template, snapshot).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
-                Ok(bytes) => replace(&writer, &template, bytes, manner, &page, &stop).await,
+                Ok(bytes) => {
+                    // Nobody else's file is ever noted: a plain template's are not the ledger's.
+                    let ledger = ledger.filter(|_| manner.write == Write::Really && template.file_of().is_some());
+                    note(&writer, ledger.clone(), &template, digest_of(&bytes));
+                    let outcome = replace(&writer, &template, bytes, manner, &page, &stop).await;
+                    if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
+                        confirm(&writer, ledger, &template);
+                    }
+                    outcome
+                }
             }
         }
     }
@@ -183,6 +207,50 @@ impl Performer {
         let tasks = self.tasks.clone();
         async move { tasks.wait().await }
     }
+}
+
+/// Notes on the file thread that a key's file is about to be written, before it is.
+fn note(writer: &Writer, ledger: Option<Ledger>, template: &Arc<TemplateConfig>, digest: u64) {
+    let template = Arc::clone(template);
+    if let Some(ledger) = ledger {
+        writer.in_order(move || ledger.means(&template, digest));
+    }
+}
+
+/// Notes that it was.
+fn confirm(writer: &Writer, ledger: Option<Ledger>, template: &Arc<TemplateConfig>) {
+    let template = Arc::clone(template);
+    if let Some(ledger) = ledger {
+        writer.in_order(move || ledger.wrote(&template));
+    }
+}
+
+/// Removes the file of a key that is gone, where it is the agent's own.
+async fn remove(
+    writer: &Writer,
+    template: &Arc<TemplateConfig>,
+    ledger: Option<Ledger>,
+    manner: Manner,
+    page: &Page,
+    stop: &CancellationToken,
+) -> Outcome {
+    let claim = ledger.as_ref().and_then(|ledger| ledger.claim(template));
+    if manner.diff && claim.is_some() {
+        let old = act::compare(writer, template, b"").await.ok().and_then(|compared| compared.old);
+        if let Some(old) = old
+            && let Err(why) = print(act::unified_diff(Some(&old), b"", &template.dest), page).await
+        {
+            let message = format!("print the difference of {}: {why}", template.dest.display());
+            return Outcome::Failed(Failure { stage: Stage::Write, message });
+        }
+    }
+    let really = manner.write == Write::Really;
+    let outcome = act::remove(writer, template, claim, really, stop).await;
+    if let (true, Some(ledger), Outcome::Removed | Outcome::Unchanged) = (really, ledger, &outcome) {
+        let template = Arc::clone(template);
+        writer.in_order(move || ledger.gone(&template));
+    }
+    outcome
 }
 
 /// Renders on a thread of its own, so that a slow template holds nobody up.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tera::Tera;
 
-use crate::config::{Config, Problem, Problems, TemplateConfig};
+use crate::config::{Config, LOCAL_NAMES, Problem, Problems, TemplateConfig};
 use crate::decide::{Needs, Snapshot};
 use crate::digest::digest;
 use crate::host::Host;
@@ -67,6 +67,8 @@ impl Globals {
 /// The templates of a configuration, ready to be rendered. It is never changed: a new load makes a new one.
 pub struct Library {
     entries: BTreeMap<PathBuf, Entry>,
+    /// Those of templates with `each`, which have names of their own.
+    of_each: BTreeMap<PathBuf, Entry>,
     host: tera::Value,
     vars: tera::Value,
     values: Values,
@@ -92,13 +94,18 @@ impl Library {
     pub fn load(templates: &[Arc<TemplateConfig>], template_dir: &Path, globals: Globals) -> Result<Self, Problems> {
         let known = Known { names: &globals.names, vars: &globals.vars, complete: globals.complete };
         let mut sources = Sources::new(template_dir);
-        let mut entries = BTreeMap::new();
+        let mut each_names = globals.names.clone();
+        each_names.extend(LOCAL_NAMES.map(Arc::from).into_iter().zip([NameKind::Key, NameKind::List]));
+        let known_of_each = Known { names: &each_names, ..known };
+        let (mut entries, mut of_each) = (BTreeMap::new(), BTreeMap::new());
         let mut problems: Vec<Problem> = Vec::new();
         for template in templates {
+            let (entries, known) =
+                if template.each.is_some() { (&mut of_each, &known_of_each) } else { (&mut entries, &known) };
             if entries.contains_key(&template.src) {
                 continue;
             }
-            match entry(template, &mut sources, &known) {
+            match entry(template, &mut sources, known) {
                 Ok(entry) => _ = entries.insert(template.src.clone(), entry),
                 // What is wrong in a file that several templates reach is said once.
                 Err(more) => {
@@ -116,6 +123,7 @@ impl Library {
         }
         Ok(Self {
             entries,
+            of_each,
             host: host_value(globals.host),
             vars: value::object(&globals.vars),
             values: Values::default(),
@@ -124,7 +132,7 @@ impl Library {
 
     /// Whether a template shows `host.fqdn`, or may do so because it takes `host` as a whole.
     pub fn uses_fqdn(&self) -> bool {
-        self.entries.values().any(|entry| entry.uses_fqdn)
+        self.all().any(|entry| entry.uses_fqdn)
     }
 
     /// The same templates with another `host`.
@@ -133,20 +141,32 @@ impl Library {
         Self { host: host_value(host), ..self }
     }
 
+    fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().chain(self.of_each.values())
+    }
+
     /// What a template is rendered from; everything for one that was not loaded.
     pub fn needs(&self, src: &Path) -> Needs {
         self.entries.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone())
     }
 
+    /// What a template with `each` is rendered from beside the members of its key.
+    pub fn needs_of_each(&self, src: &Path) -> Needs {
+        let mut needs =
+            self.of_each.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone());
+        needs.names.retain(|name| !LOCAL_NAMES.contains(&&**name));
+        needs
+    }
+
     /// A number that changes when the template's source changes, or that of anything it reaches, and with nothing else.
     pub fn digest(&self, src: &Path) -> u64 {
-        self.entries.get(src).map_or(0, |entry| entry.digest)
+        self.entries.get(src).or_else(|| self.of_each.get(src)).map_or(0, |entry| entry.digest)
     }
 
     /// Every file that was read, sorted.
     pub fn files(&self) -> Vec<PathBuf> {
         let files: BTreeSet<&PathBuf> =
-            self.entries.values().flat_map(|entry| entry.files.values().map(|source| &source.path)).collect();
+            self.all().flat_map(|entry| entry.files.values().map(|source| &source.path)).collect();
         files.into_iter().cloned().collect()
     }
 
@@ -156,7 +176,8 @@ impl Library {
     /// Says where and why it cannot be rendered with these members: something undefined was printed or looked into, a
     /// filter was given what it cannot take, or the output is over [`MAX_OUTPUT`].
     pub fn render(&self, src: &Path, snapshot: &Snapshot) -> Result<Vec<u8>, RenderError> {
-        let Some(entry) = self.entries.get(src) else {
+        let entries = if snapshot.own.is_some() { &self.of_each } else { &self.entries };
+        let Some(entry) = entries.get(src) else {
             return Err(RenderError::without_place(src, "it was not loaded: this is a bug in rosterd"));
         };
         output::render(&entry.tera, &entry.name, &self.context(&entry.needs, snapshot), src)
@@ -182,6 +203,10 @@ impl Library {
         if needs.all {
             context.insert_value("rosters", tera::Value::from(all));
         }
+        if let Some((key, seats)) = &snapshot.own {
+            context.insert_value("key", tera::Value::from(&**key));
+            context.insert_value("members", value::list(seats));
+        }
         for (name, value) in snapshot.keys.iter().filter(|(name, _)| needs.names.contains(*name)) {
             context.insert_value(name.to_string(), value::json(value));
         }
@@ -197,7 +222,7 @@ fn host_value(host: Host) -> tera::Value {
 
 impl fmt::Debug for Library {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.entries.keys()).finish()
+        f.debug_set().entries(self.entries.keys().chain(self.of_each.keys())).finish()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::act::{StateLock, Writer};
 use crate::config::delta;
 use crate::decide::{Effect, Engine, Input, Moment, Pace};
 use crate::error::{Exit, Fatal};
+use crate::ledger::Ledger;
 use crate::loader::{Load, Loaded, Loader};
 use crate::memory::{Access, Memory};
 use crate::perform::{Manner, Performer};
@@ -152,6 +153,7 @@ struct Agent {
     memory: Memory,
     tend: Interval,
     performer: Performer,
+    ledger: Ledger,
     answers: mpsc::UnboundedReceiver<Input>,
     registries: Registries,
     sources: Sources,
@@ -165,7 +167,11 @@ struct Agent {
 impl Agent {
     fn start(source: Source, setup: Setup) -> Result<Self, Fatal> {
         let memory = Memory::of(&setup.config.agent.state_dir);
-        let (performer, answers) = Performer::new(start_writer()?, Arc::clone(&setup.library), Manner::DAEMON);
+        let (mut performer, answers) = Performer::new(start_writer()?, Arc::clone(&setup.library), Manner::DAEMON);
+        let ledger = Ledger::open(&setup.config.agent.state_dir);
+        ledger.release(&setup.config.templates);
+        let written = ledger.written(&setup.config.templates);
+        performer.keep_account(ledger.clone());
         let (ask, questions) = mpsc::channel(1);
         let mut agent = Self {
             server: Server::open(setup.config.status.clone(), ask),
@@ -182,12 +188,14 @@ impl Agent {
             setup: Arc::new(setup),
             performer,
             answers,
+            ledger,
         };
         let plan = agent.setup.plan(&[]);
         say::odd(&agent.setup.warnings);
         say::watching(&agent.setup.config, &plan);
         agent.registries.follow(&agent.setup.config.registries, &plan);
         agent.recall_pause();
+        agent.step(Input::Wrote(written));
         agent.step(Input::Configured(plan));
         Ok(agent)
     }
@@ -292,6 +300,9 @@ impl Agent {
         let plan = self.setup.plan(&[]);
         self.performer.set_library(Arc::clone(&self.setup.library));
         self.registries.follow(&self.setup.config.registries, &plan);
+        // After what is under way: a file that is being written is noted first.
+        let (ledger, setup) = (self.ledger.clone(), Arc::clone(&self.setup));
+        self.performer.in_order(move || ledger.release(&setup.config.templates));
         self.step(Input::Configured(plan));
     }
 

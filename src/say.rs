@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 use crate::config::{Config, TemplateConfig};
 use crate::decide::{Notice, Outcome, Plan, Stage};
 use crate::log::plain;
+use crate::status::field;
 
 /// What is odd in a configuration, and not wrong.
 pub fn odd(warnings: &[String]) {
@@ -49,6 +50,8 @@ pub fn published(template: &Arc<TemplateConfig>, outcome: &Outcome) {
         Outcome::Replaced => info!(%why, template, "wrote"),
         Outcome::Unchanged => info!(%why, template, "unchanged"),
         Outcome::WouldReplace => info!(%why, template, "would write"),
+        Outcome::Removed => info!(%why, template, "removed"),
+        Outcome::WouldRemove => info!(%why, template, "would remove"),
         Outcome::Abandoned => warn!(%why, template, "not written, because the agent is stopping"),
         Outcome::Failed(_) => {}
     }
@@ -70,6 +73,10 @@ pub fn notice(notice: &Notice) {
         }
         Notice::Quarantined { roster, path, why } => {
             warn!(why = %format_args!("{}: {why}", plain(path.as_str())), roster = &**roster, "left out");
+        }
+        Notice::NoFile { template, key, why } => {
+            let why = format!("{} names no file: {why}", field(key));
+            warn!(%why, template = &**template, "key left out");
         }
         Notice::Away { registry, why } => {
             warn!(%why, registry = &**registry, "registry not reached, files stay as they are");

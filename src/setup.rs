@@ -1,10 +1,10 @@
 //! From files to a plan: the configuration and its templates, loaded and vetted together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::{self, Config, Overrides, Problems, Refused};
+use crate::config::{self, Config, Each, Overrides, Problems, Refused, TemplateConfig};
 use crate::decide::{Followed, Needs, Plan, TemplatePlan};
 use crate::digest::digest;
 use crate::host::{Host, ThisHost};
@@ -80,17 +80,23 @@ impl Setup {
     /// The plan for these templates, or for all of them when `only` is empty: with just the rosters and keys that
     /// they name, or with all of them.
     pub fn plan(&self, only: &[String]) -> Plan {
-        let wanted = |name: &str| only.is_empty() || only.iter().any(|other| other == name);
+        let wanted = |name: &str| only.is_empty() || only.iter().any(|other| is_or_has(name, other));
         let templates: Vec<TemplatePlan> = self
             .config
             .templates
             .iter()
             .filter(|template| wanted(&template.name))
-            .map(|template| TemplatePlan { config: Arc::clone(template), needs: self.library.needs(&template.src) })
+            .map(|template| {
+                let src = &template.src;
+                let needs =
+                    if template.each.is_some() { self.library.needs_of_each(src) } else { self.library.needs(src) };
+                TemplatePlan { config: asked_of(template, only), needs }
+            })
             .collect();
         let needed = |name: &Arc<str>, is_roster: bool| {
             let needs = |needs: &Needs| needs.names.contains(name) || (is_roster && needs.all);
-            only.is_empty() || templates.iter().any(|template| needs(&template.needs))
+            let each = |config: &TemplateConfig| is_roster && config.each.as_ref().is_some_and(|it| it.roster == *name);
+            only.is_empty() || templates.iter().any(|template| needs(&template.needs) || each(&template.config))
         };
         let origin = |registry: &str| {
             let found = self.config.registries.iter().find(|config| &*config.name == registry);
@@ -119,9 +125,30 @@ impl Setup {
 
     /// The names in `only` that no template has.
     pub fn unknown<'a>(&self, only: &'a [String]) -> Vec<&'a str> {
-        let known: BTreeSet<&str> = self.config.templates.iter().map(|template| &*template.name).collect();
-        only.iter().map(String::as_str).filter(|name| !known.contains(name)).collect()
+        let known = |name: &str| {
+            let mut templates = self.config.templates.iter();
+            templates.any(|it| *it.name == *name || (it.each.is_some() && is_or_has(&it.name, name)))
+        };
+        only.iter().map(String::as_str).filter(|name| !known(name)).collect()
     }
+}
+
+/// A template with `each` of which only some files are asked for; any other as it is.
+fn asked_of(template: &Arc<TemplateConfig>, only: &[String]) -> Arc<TemplateConfig> {
+    let whole = only.is_empty() || only.iter().any(|name| **name == *template.name);
+    let Some(each) = template.each.as_ref().filter(|_| !whole) else {
+        return Arc::clone(template);
+    };
+    let key =
+        |asked: &String| Some(Arc::from(asked.strip_prefix(&*template.name)?.strip_prefix('[')?.strip_suffix(']')?));
+    let each = Each { only: Some(only.iter().filter_map(key).collect()), ..each.clone() };
+    Arc::new(TemplateConfig { each: Some(each), ..(**template).clone() })
+}
+
+/// Whether `asked` is the template of this name, or, as `name[key]`, one of its files.
+pub fn is_or_has(name: &str, asked: &str) -> bool {
+    let key = asked.strip_prefix(name);
+    key.is_some_and(|key| key.is_empty() || (key.starts_with('[') && key.ends_with(']')))
 }
 
 /// A refused configuration's problems, and those of the templates that it has all the same: a person mends them in one

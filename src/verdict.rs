@@ -33,6 +33,7 @@ pub fn is_held(engine: &Engine, template: &Template) -> bool {
     let mut rosters = engine.rosters().iter();
     let mut keys = engine.keys().iter();
     lacks(engine, template, Lack::Held)
+        || engine.is_each_held(template)
         || rosters.any(|(name, roster)| template.needs(name, true) && roster.is_held())
         || keys.any(|(name, key)| template.needs(name, false) && key.hold().is_some())
 }
@@ -40,7 +41,7 @@ pub fn is_held(engine: &Engine, template: &Template) -> bool {
 /// Whether changes of something that it needs have been seen and not judged yet.
 pub fn is_settling(engine: &Engine, template: &Template) -> bool {
     let settling = |roster: &Roster| roster.is_reached() && roster.settles().is_some();
-    engine.rosters().iter().any(|(name, roster)| template.needs(name, true) && settling(roster))
+    engine.rosters().iter().any(|(name, roster)| template.leans_on(name, true) && settling(roster))
 }
 
 /// Whether something that it needs is not known from its registry now, and may not stand in for that: only what was
@@ -58,6 +59,6 @@ pub fn is_stale(engine: &Engine, template: &Template, now: Moment, max_stale: Op
         let known = engine.is_reached(registry) || (it.value().is_some() && stands_in(registry, it.age(now)));
         !known
     };
-    engine.rosters().iter().any(|(name, it)| template.needs(name, true) && roster(it))
+    engine.rosters().iter().any(|(name, it)| template.leans_on(name, true) && roster(it))
         || engine.keys().iter().any(|(name, it)| template.needs(name, false) && key(it))
 }

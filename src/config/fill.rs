@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::problem::Wrong;
 
 /// What may be filled in.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Fill<'a> {
     /// `[vars]`.
     pub vars: &'a Map<String, Value>,
@@ -15,6 +15,8 @@ pub(super) struct Fill<'a> {
     pub env: &'a BTreeMap<String, String>,
     /// This host's name.
     pub host_name: &'a str,
+    /// Whether `{{ key }}` stays, to be filled in for each file.
+    pub keeps_key: bool,
 }
 
 impl Fill<'_> {
@@ -39,6 +41,9 @@ impl Fill<'_> {
 
     /// One variable's value as text.
     fn variable(&self, name: &str) -> Result<String, Wrong> {
+        if name == "key" && self.keeps_key {
+            return Ok("{{ key }}".to_owned());
+        }
         if name == "host.name" {
             return Ok(self.host_name.to_owned());
         }
@@ -82,7 +87,7 @@ mod tests {
     fn variables_are_filled_in() {
         let vars = json!({ "zone": "west", "n": 3, "on": true, "deep": { "er": "x" }, "list": [] });
         let env = BTreeMap::from([("STAGE".to_owned(), "prod".to_owned())]);
-        let fill = Fill { vars: vars.as_object().unwrap(), env: &env, host_name: "web1" };
+        let fill = Fill { vars: vars.as_object().unwrap(), env: &env, host_name: "web1", keeps_key: false };
         for (text, want) in [
             ("/a/b", "/a/b"),
             ("/{{ vars.zone }}/{{env.STAGE}}", "/west/prod"),
@@ -107,7 +112,7 @@ mod tests {
     #[test]
     fn what_was_filled_in_is_not_filled_again() {
         let vars = json!({ "a": "{{ vars.a }}" });
-        let fill = Fill { vars: vars.as_object().unwrap(), env: &BTreeMap::new(), host_name: "h" };
+        let fill = Fill { vars: vars.as_object().unwrap(), env: &BTreeMap::new(), host_name: "h", keeps_key: false };
         assert_eq!(fill.fill("{{ vars.a }}"), Ok("{{ vars.a }}".to_owned()));
     }
 }

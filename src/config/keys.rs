@@ -86,6 +86,8 @@ pub const TEMPLATE: TableKeys = TableKeys {
         "reload_retries",
         "make_dirs",
         "env",
+        "each",
+        "on_gone",
     ],
     aliases: &[
         ("dst", "dest"),
@@ -122,8 +124,6 @@ pub const LATER: &[Later] = &[
     Later { table: "[[template]]", key: "write", accepted: &["atomic"] },
     Later { table: "[[template]]", key: "symlink", accepted: &["refuse"] },
     Later { table: "[[template]]", key: "block", accepted: &[] },
-    Later { table: "[[template]]", key: "each", accepted: &[] },
-    Later { table: "[[template]]", key: "on_gone", accepted: &[] },
     Later { table: "[[template]]", key: "unit", accepted: &[] },
     Later { table: "[[template]]", key: "backup", accepted: &[] },
     Later { table: "[[template]]", key: "splay", accepted: &[] },

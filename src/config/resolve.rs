@@ -106,14 +106,16 @@ pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
 fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option<Config> {
     refuse_further_includes(tops);
     let vars = vars(tops);
-    let fill = Fill { vars: &vars, env: &overrides.env, host_name: &overrides.host_name };
+    let fill = Fill { vars: &vars, env: &overrides.env, host_name: &overrides.host_name, keeps_key: false };
     let agent = agent(tops, report)?;
     let status = status(tops, &agent);
     let registries = registries(tops, &fill, overrides.registry.as_deref(), report);
     let mut followed = Followed { fill: &fill, registries: &registries, names: Names::default() };
     let (rosters, keys) = (followed.rosters(tops), followed.keys(tops));
     let (names, dests) = (Names::default(), BTreeMap::new());
-    let mut written = Written { fill: &fill, template_dir: &agent.template_dir, names, dests };
+    let taken = std::mem::take(&mut followed.names);
+    let template_dir = &agent.template_dir;
+    let mut written = Written { fill: &fill, template_dir, rosters: &rosters, taken, names, dests };
     let templates = written.templates(tops, report);
     Some(Config { registries: registries.usable, agent, status, vars, rosters, keys, templates })
 }

@@ -8,6 +8,7 @@ use nix::unistd::{Group, User};
 use toml::de::DeValue;
 
 use super::command::{command, reload, shell_path};
+use super::each::{self, LOCAL_NAMES, each};
 use super::file::refuse_open;
 use super::fill::Fill;
 use super::keys::{CONFD, TEMPLATE};
@@ -15,7 +16,7 @@ use super::names::Names;
 use super::problem::{Report, Wrong};
 use super::table::Table;
 use super::value::Value;
-use super::{Reload, TemplateConfig, scalar};
+use super::{Each, Reload, RosterConfig, TemplateConfig, scalar};
 
 /// What templates are read with.
 pub(super) struct Written<'a> {
@@ -23,6 +24,10 @@ pub(super) struct Written<'a> {
     pub fill: &'a Fill<'a>,
     /// Where sources are.
     pub template_dir: &'a Path,
+    /// Every roster.
+    pub rosters: &'a [Arc<RosterConfig>],
+    /// The names of rosters and keys.
+    pub taken: Names,
     /// The templates' names so far.
     pub names: Names,
     /// Destinations so far, lexically normalised, each with the place that it stands at.
@@ -45,11 +50,14 @@ impl Written<'_> {
     fn template(&mut self, table: &Table<'_>, report: &Report) -> Option<TemplateConfig> {
         let src = table.require("src", "\"haproxy.cfg.tera\"").and_then(|value| self.src(&value, report));
         let dest_value = table.require("dest", "\"/etc/haproxy/haproxy.cfg\"");
-        let dest = dest_value.and_then(|value| self.dest(&value));
-        let name = self.name(table, dest.as_deref());
+        let each = each(table, self.rosters, !report.has_gap());
+        let dest = dest_value.and_then(|value| self.dest(&value, table.get("each").is_some()));
+        let of_each = each.as_ref().map(|each| Path::new(&*each.roster));
+        let name = self.name(table, of_each.or(dest.as_deref()));
+        self.refuse_local_names(table);
         let check = table.get("check_cmd").and_then(|value| command(&value));
         let reload = table.get("reload_cmd").and_then(|value| reload(&value));
-        if let (Some(value), Some(dest)) = (dest_value, &dest) {
+        if let (Some(value), Some(dest)) = (dest_value, &dest.as_deref().map(each::example)) {
             if let Some(check) = &check {
                 value.accept(shell_path(check, "check_cmd", dest));
             }
@@ -60,23 +68,34 @@ impl Written<'_> {
         let duration = |key, default| table.get(key).and_then(|value| value.timeout("\"30s\"")).unwrap_or(default);
         let interval = table.get("reload_interval").and_then(|value| value.duration("\"5s\""));
         check_confd(table);
-        let dest = dest?;
+        let (name, dest) = (name?, dest?);
+        let fill = |reload| if each.is_some() { reload } else { filled(reload, &dest) };
         Some(TemplateConfig {
-            name: name?,
             src: src?,
             mode: table.get("mode").and_then(|value| mode(&value)),
             owner: id(table, "owner", "uid", &user),
             group: id(table, "group", "gid", &group),
             check,
-            reload: reload.map(|reload| filled(reload, &dest)),
+            reload: reload.map(fill),
             check_timeout: duration("check_timeout", TemplateConfig::TIMEOUT),
             reload_timeout: duration("reload_timeout", TemplateConfig::TIMEOUT),
             reload_interval: interval.unwrap_or(TemplateConfig::RELOAD_INTERVAL),
             reload_retries: table.get("reload_retries").and_then(|value| retries(&value)),
             make_dirs: table.get("make_dirs").and_then(|value| value.boolean()).unwrap_or(false),
             env: table.get("env").map(|value| env(&value)).unwrap_or_default(),
+            each: each.map(|each| Each { template: Arc::clone(&name), ..each }),
+            name,
             dest,
         })
+    }
+
+    /// A template with `each` has names of its own, which no roster or key may have.
+    fn refuse_local_names(&self, table: &Table<'_>) {
+        let Some(value) = table.get("each") else { return };
+        for name in LOCAL_NAMES.into_iter().filter(|name| self.taken.has(name)) {
+            let message = format!("a roster or key is named {name:?}, which a template with `each` has for its own");
+            value.wrong(Wrong::new(message, "give the roster or key another `name`"));
+        }
     }
 
     /// The source, which is a file that not everybody may write.
@@ -90,8 +109,9 @@ impl Written<'_> {
     }
 
     /// The destination: absolute, a file's name, and nobody else's.
-    fn dest(&mut self, value: &Value<'_>) -> Option<PathBuf> {
-        let text = value.filled(self.fill, "\"/etc/haproxy/haproxy.cfg\"")?;
+    fn dest(&mut self, value: &Value<'_>, of_each: bool) -> Option<PathBuf> {
+        let fill = Fill { keeps_key: of_each, ..*self.fill };
+        let text = value.filled(&fill, "\"/etc/haproxy/haproxy.cfg\"")?;
         let dest = value.source.base.join(&text);
         let plain = normal(&dest);
         if text.ends_with(['/', '.']) && (plain != dest || text.ends_with('/')) || plain.file_name().is_none() {
@@ -102,6 +122,9 @@ impl Written<'_> {
             value.wrong(wrong);
             return None;
         }
+        if of_each {
+            each::vet_dest(value, &dest)?;
+        }
         let place = value.source.place(value.span().start);
         if let Some(other) = self.dests.insert(plain, place) {
             let message = format!("{} is written by the template at {other} already", dest.display());
@@ -111,7 +134,7 @@ impl Written<'_> {
         Some(dest)
     }
 
-    /// The name as written, or the file name of the destination.
+    /// The name as written, or the file name of the destination; with `each` the roster's.
     fn name(&mut self, table: &Table<'_>, dest: Option<&Path>) -> Option<Arc<str>> {
         let written = table.get("name");
         let default = dest.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());

@@ -23,12 +23,19 @@ use crate::sighting::{News, Sighting};
 mod adopt;
 mod asked;
 mod past;
+mod spread;
+
+pub use spread::Written;
+
+use spread::Spread;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// A new configuration, or new templates: all of it, already checked.
     Configured(Plan),
+    /// Keys have files that agents before this one wrote; said before the first configuration.
+    Wrote(Written),
     /// News from a registry.
     Saw(Sighting),
     /// The publication of this number ended.
@@ -101,6 +108,7 @@ pub struct Engine {
     rosters: BTreeMap<Arc<str>, Roster>,
     keys: BTreeMap<Arc<str>, Key>,
     templates: BTreeMap<Arc<str>, Template>,
+    spread: Spread,
     flights: Flights,
     debts: BTreeMap<Reload, Debt>,
 }
@@ -124,6 +132,7 @@ impl Engine {
             rosters: BTreeMap::new(),
             keys: BTreeMap::new(),
             templates: BTreeMap::new(),
+            spread: Spread::default(),
             flights: Flights::default(),
             debts: BTreeMap::new(),
         }
@@ -134,6 +143,7 @@ impl Engine {
         let mut notices = Vec::new();
         match input {
             Input::Configured(plan) => self.configure(now, plan, &mut notices),
+            Input::Wrote(written) => self.wrote(written),
             Input::Saw(sighting) => self.see(now, sighting, &mut notices),
             Input::Published(id, outcome) => self.published(now, id, outcome, &mut notices),
             Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut notices),
@@ -150,6 +160,7 @@ impl Engine {
         }
         self.end_pause(now, &mut notices);
         self.judge(now, &mut notices);
+        self.spread(&mut notices);
         let mut work: Vec<Effect> = self.memos.drain(..).map(Effect::Remember).collect();
         work.extend(self.publish(now, &mut notices));
         work.extend(self.run_reloads(now));
@@ -212,6 +223,9 @@ impl Engine {
             template.want();
             self.quiet.remove(own);
         }
+        if is_roster && self.spread.is_about(name) {
+            self.spread.touch();
+        }
     }
 
     fn judge(&mut self, now: Moment, notices: &mut Vec<Notice>) {
@@ -240,7 +254,7 @@ impl Engine {
             let snapshot = template.ready(now, rosters, keys, notices)?;
             let id = flights.begin(&config, quiet.remove(&config.name));
             template.begin(id);
-            Some(Effect::Publish(Publication { id, template: config, snapshot }))
+            Some(Effect::Publish(Publication { id, template: config, snapshot, remove: template.is_going() }))
         });
         begun.collect()
     }
@@ -250,7 +264,7 @@ impl Engine {
             return;
         };
         self.debts.values_mut().for_each(|debt| debt.arrived(id));
-        let replaced = outcome == Outcome::Replaced && !flight.quiet;
+        let replaced = matches!(outcome, Outcome::Replaced | Outcome::Removed) && !flight.quiet;
         // What was replaced under a configuration that has changed since is reloaded as the present one says; what has
         // no present one, as it was said then.
         let mut config = Arc::clone(&flight.config);
@@ -260,6 +274,7 @@ impl Engine {
                 config = Arc::clone(&template.plan().config);
             }
         }
+        self.forget_gone(&config.name);
         if let (true, Some(reload)) = (replaced, &config.reload) {
             let beside = self.flights.beside(&flight, reload);
             self.owe(&config, beside);

@@ -59,10 +59,40 @@ pub enum Reason {
         /// The path above the `*` does not exist.
         absent: bool,
     },
+    /// Keys of a path with `*` are gone, and their files would go with them.
+    KeysGone {
+        /// How many there were.
+        from: usize,
+        /// How many there are.
+        to: usize,
+        /// Why that is not believed.
+        doubt: KeyDoubt,
+    },
     /// A `[[key]]`'s node does not exist.
     KeyAbsent,
     /// A `[[key]]`'s data is not what its format asks for.
     KeyMalformed(String),
+}
+
+/// Why it is not believed that keys are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyDoubt {
+    /// They are more than `max_shrink` allows.
+    Shrunk {
+        /// `max_shrink`.
+        percent: u8,
+        /// When the hold ends by itself.
+        until: Moment,
+    },
+    /// The path above the `*` does not exist, as in a registry that was set up anew. Time does not end it.
+    NoBase,
+    /// The view is an older state than one that was seen.
+    Older {
+        /// How late the view is.
+        shown: Zxid,
+        /// The latest that was seen.
+        highest: Zxid,
+    },
 }
 
 impl Reason {
@@ -90,6 +120,18 @@ impl Reason {
             Self::NoKeys { min, absent } => {
                 format!("no key of {path} has {min} members{}", missing(*absent))
             }
+            Self::KeysGone { from, to, doubt } => {
+                let left = format!("{to} of {from} keys of {path} are left");
+                match doubt {
+                    KeyDoubt::Shrunk { percent, .. } => {
+                        format!("{left}, and a loss of more than {percent}% is not believed at once (max_shrink)")
+                    }
+                    KeyDoubt::NoBase => format!("{left}: the path above them does not exist"),
+                    KeyDoubt::Older { shown: Zxid(shown), highest: Zxid(highest) } => format!(
+                        "{left}, and the ensemble shows an older state (zxid {shown:#x} after {highest:#x}): a restored or another ensemble?"
+                    ),
+                }
+            }
             Self::KeyAbsent => format!("no data of {path}: the path does not exist"),
             Self::KeyMalformed(why) => format!("the data of {path} cannot be used: {why}"),
         }
@@ -101,19 +143,23 @@ impl Reason {
             (Self::Older { lost, of, highest, .. }, Self::Older { lost: a, of: b, highest: c, .. }) => {
                 (lost, of, highest) == (a, b, c)
             }
+            (
+                Self::KeysGone { from, to, doubt: KeyDoubt::Older { highest, .. } },
+                Self::KeysGone { from: a, to: b, doubt: KeyDoubt::Older { highest: c, .. } },
+            ) => (from, to, highest) == (a, b, c),
             _ => self == other,
         }
     }
 
     /// Whether a person may let the view through: it is doubted only because of what came before it.
     pub fn is_acceptable(&self) -> bool {
-        matches!(self, Self::Shrunk { .. } | Self::Older { .. })
+        matches!(self, Self::Shrunk { .. } | Self::Older { .. } | Self::KeysGone { .. })
     }
 
     /// When time alone ends it.
     pub fn until(&self) -> Option<Moment> {
         match self {
-            Self::Shrunk { until, .. } => Some(*until),
+            Self::Shrunk { until, .. } | Self::KeysGone { doubt: KeyDoubt::Shrunk { until, .. }, .. } => Some(*until),
             _ => None,
         }
     }

@@ -258,6 +258,13 @@ impl Muster {
         (now < until).then_some(Reason::Shrunk { from, to: have, percent, until })
     }
 
+    /// Its path is gone, and that is judged together with all others of its roster: until then it keeps what it has.
+    pub fn rest(&mut self) {
+        self.settle.clear();
+        (self.judged, self.accepted) = (true, false);
+        self.hold = None;
+    }
+
     /// When the changes that were seen last are judged.
     pub fn settles(&self, config: &RosterConfig) -> Option<Moment> {
         self.settle.due(config.wait)

@@ -45,6 +45,15 @@ pub enum Notice {
         /// What is wrong with it.
         why: Quarantine,
     },
+    /// A key of a template with `each` has no file.
+    NoFile {
+        /// The template.
+        template: Arc<str>,
+        /// The key, as the registry has it.
+        key: Arc<str>,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A registry is not reached.
     Away {
         /// Its name.

@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub rosters: BTreeMap<Arc<str>, RosterValue>,
     /// Keys by name.
     pub keys: BTreeMap<Arc<str>, Arc<Value>>,
+    /// In a template with `each`: the key that this is the file of, and its members.
+    pub own: Option<(Arc<str>, Seats)>,
 }
 
 /// Bring one destination in step with a snapshot: render, compare, stage, check, replace.
@@ -57,6 +59,8 @@ pub struct Publication {
     pub template: Arc<TemplateConfig>,
     /// What it is to be rendered with.
     pub snapshot: Snapshot,
+    /// The key is gone whose file this is: it is removed in place of being rendered.
+    pub remove: bool,
 }
 
 /// What became of a publication.
@@ -68,6 +72,10 @@ pub enum Outcome {
     Replaced,
     /// A dry run: it would have been replaced.
     WouldReplace,
+    /// The destination is removed, and a reload is owed where the template has one.
+    Removed,
+    /// A dry run: it would have been removed.
+    WouldRemove,
     /// Nothing was replaced, and the destination is as it was.
     Failed(Failure),
     /// The agent is stopping; the destination is as it was.

@@ -17,12 +17,14 @@ use crate::config::RosterConfig;
 use crate::payload::Format;
 use crate::sighting::{Change, Members, Seen, Stamps, View};
 
+mod departed;
 mod judge;
 mod past;
 
 mod accept;
 
 pub use accept::Held;
+use departed::Departed;
 
 /// A roster's state. The key of a plain path's only muster is the empty string.
 #[derive(Debug, Clone)]
@@ -51,6 +53,7 @@ pub struct Roster {
     recalled: RosterSlots,
     /// The keys of which a view was admitted since this was last asked for.
     admitted: BTreeSet<Arc<str>>,
+    departed: Departed,
 }
 
 /// What is known of the node above the members or the keys.
@@ -84,6 +87,7 @@ impl Roster {
             unfit_keys: BTreeMap::new(),
             recalled: recalled.map(Recalled::slots).unwrap_or_default(),
             admitted: BTreeSet::new(),
+            departed: Departed::default(),
             config,
         };
         if let Some(recalled) = recalled.filter(|recalled| recalled.origin == roster.origin(url)) {
@@ -130,6 +134,7 @@ impl Roster {
                     // Nothing is known of any key: each keeps what it has.
                     Seen::Unreadable(_) => return,
                 };
+                self.keys_there(keys.keys().cloned());
                 for (key, members) in keys {
                     self.reset_muster(now, key, members, stamps);
                 }
@@ -183,8 +188,14 @@ impl Roster {
                     self.unsettled.insert(Arc::clone(key));
                 }
             }
-            Change::Key { key, members } => self.reset_muster(now, key, members, stamps),
-            Change::KeyLeft { key } => self.vanish(now, key),
+            Change::Key { key, members } => {
+                self.key_is_there(key);
+                self.reset_muster(now, key, members, stamps);
+            }
+            Change::KeyLeft { key } => {
+                self.key_left(key);
+                self.vanish(now, key);
+            }
         }
     }
 
@@ -233,6 +244,7 @@ impl Roster {
         self.reached = false;
         self.dropped = true;
         self.unsettled.clear();
+        self.departed_unseen();
         for muster in self.musters.values_mut() {
             muster.unsettle();
         }
@@ -256,7 +268,8 @@ impl Roster {
         let held: Vec<Arc<str>> =
             self.musters.iter_mut().filter_map(|(key, muster)| muster.accept(now).then(|| Arc::clone(key))).collect();
         self.unsettled.extend(held.iter().cloned());
-        held.iter().map(|key| self.config.subject.members_of(key).to_string()).collect()
+        let keys = self.accept_departed().then(|| self.config.subject.to_string());
+        held.iter().map(|key| self.config.subject.members_of(key).to_string()).chain(keys).collect()
     }
 
     /// Whether the registry is reached and its path has been read since, so that what is known is what there is.
@@ -283,12 +296,12 @@ impl Roster {
     /// is no reason to call the others held.
     pub fn is_held(&self) -> bool {
         let stands_in = |muster: &Muster| muster.hold().is_some() && (muster.good().is_some() || !self.is_keyed());
-        self.hold.is_some() || self.musters.values().any(stands_in)
+        self.hold.is_some() || self.departed.hold().is_some() || self.musters.values().any(stands_in)
     }
 
     /// The holds in force, each with the path that it is about.
     pub fn holds(&self) -> Vec<(String, &Hold)> {
-        let own = self.hold.iter().map(|hold| (self.config.subject.to_string(), hold));
+        let own = self.hold.iter().chain(self.departed.hold()).map(|hold| (self.config.subject.to_string(), hold));
         let musters = self.musters.iter().filter_map(|(key, muster)| {
             muster.hold().map(|hold| (self.config.subject.members_of(key).to_string(), hold))
         });

@@ -9,7 +9,7 @@ use super::key::Key;
 use super::moment::Moment;
 use super::notice::Notice;
 use super::plan::TemplatePlan;
-use super::publication::{Failure, Outcome, Snapshot, Stage};
+use super::publication::{Failure, Outcome, Seats, Snapshot, Stage};
 use super::roster::Roster;
 use super::turn::Turn;
 
@@ -23,6 +23,23 @@ pub struct Template {
     last: Option<Outcome>,
     rendered: Option<Moment>,
     waiting: Vec<Arc<str>>,
+    /// Of a key's file: the members that it shows.
+    members: Option<Seats>,
+    /// Of a key's file: what becomes of it.
+    fate: Fate,
+}
+
+/// What becomes of a key's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is kept in step.
+    Stays,
+    /// The key is gone: it is to be removed.
+    Goes,
+    /// It is being removed.
+    Going,
+    /// It is removed.
+    Gone,
 }
 
 impl Template {
@@ -30,7 +47,17 @@ impl Template {
     pub fn new(plan: TemplatePlan) -> Self {
         let mut turn = Turn::default();
         turn.want();
-        Self { plan, turn, retry: None, failures: 0, last: None, rendered: None, waiting: Vec::new() }
+        Self {
+            plan,
+            turn,
+            retry: None,
+            failures: 0,
+            last: None,
+            rendered: None,
+            waiting: Vec::new(),
+            members: None,
+            fate: Fate::Stays,
+        }
     }
 
     /// How it is configured, and what it needs.
@@ -43,6 +70,34 @@ impl Template {
     pub fn replan(&mut self, plan: TemplatePlan) {
         self.plan = plan;
         self.want();
+    }
+
+    /// Of a key's file: the members of its key, or none, when the key is gone and the file is to go.
+    pub fn take_members(&mut self, seats: Option<&Seats>) {
+        let fate = if seats.is_some() { Fate::Stays } else { Fate::Goes };
+        let changed = (self.fate == Fate::Stays) != (fate == Fate::Stays)
+            || (fate == Fate::Stays && self.members.as_deref() != seats.map(|seats| &**seats));
+        if changed {
+            self.fate = fate;
+            self.want();
+        }
+        self.members = seats.cloned();
+    }
+
+    /// Whether the key is gone whose file it is.
+    pub fn is_going(&self) -> bool {
+        self.fate != Fate::Stays
+    }
+
+    /// Whether nothing is left of it.
+    pub fn is_gone(&self) -> bool {
+        self.fate == Fate::Gone
+    }
+
+    /// Whether it names this roster or key, or has a file for each key of it.
+    pub fn leans_on(&self, name: &Arc<str>, is_roster: bool) -> bool {
+        let each = self.plan.config.each.as_ref().filter(|_| is_roster);
+        each.is_some_and(|each| each.roster == *name) || self.needs(name, is_roster)
     }
 
     /// Something that it depends on changed: what failed before may pass now.
@@ -59,7 +114,7 @@ impl Template {
 
     /// What it needs that never had a good view.
     pub fn missing(&self, rosters: &BTreeMap<Arc<str>, Roster>, keys: &BTreeMap<Arc<str>, Key>) -> Vec<Arc<str>> {
-        let rosters = rosters.iter().filter(|(name, roster)| self.needs(name, true) && roster.value().is_none());
+        let rosters = rosters.iter().filter(|(name, roster)| self.leans_on(name, true) && roster.value().is_none());
         let keys = keys.iter().filter(|(name, key)| self.needs(name, false) && key.value().is_none());
         rosters.map(|(name, _)| name).chain(keys.map(|(name, _)| name)).cloned().collect()
     }
@@ -85,9 +140,17 @@ impl Template {
         if !self.turn.is_ready() {
             return None;
         }
+        if self.is_going() {
+            return Some(Snapshot::default());
+        }
         let missing = self.missing(rosters, keys);
         if missing.is_empty() {
             self.waiting.clear();
+            if self.plan.config.pattern().is_some() {
+                // Its files have templates of their own.
+                self.turn = Turn::default();
+                return None;
+            }
             return Some(self.snapshot(rosters, keys));
         }
         // What no registry has answered for yet is on its way, or the registry's own notice says why not.
@@ -105,6 +168,9 @@ impl Template {
     /// A publication begins.
     pub fn begin(&mut self, id: FlightId) {
         self.turn.begin(id);
+        if self.fate == Fate::Goes {
+            self.fate = Fate::Going;
+        }
     }
 
     /// What it sees: only what it names, so that nothing else can change its bytes.
@@ -114,6 +180,7 @@ impl Template {
         Snapshot {
             rosters: rosters.filter_map(|(name, roster)| Some((Arc::clone(name), roster.value()?.clone()))).collect(),
             keys: keys.filter_map(|(name, key)| Some((Arc::clone(name), Arc::clone(key.value()?)))).collect(),
+            own: self.plan.config.file_of().and_then(|(_, key)| Some((Arc::clone(key), self.members.clone()?))),
         }
     }
 
@@ -121,6 +188,10 @@ impl Template {
     pub fn end(&mut self, now: Moment, id: FlightId, outcome: Outcome, retries: bool, notices: &mut Vec<Notice>) {
         if !self.turn.end(id) {
             return;
+        }
+        if self.fate == Fate::Going {
+            let done = matches!(outcome, Outcome::Removed | Outcome::WouldRemove | Outcome::Unchanged);
+            self.fate = if done { Fate::Gone } else { Fate::Goes };
         }
         if let Outcome::Failed(failure) = &outcome {
             self.failures = self.failures.saturating_add(1);

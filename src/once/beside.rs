@@ -133,6 +133,8 @@ async fn show(report: &RenderReport) -> Result<Exit, Fatal> {
         match (what.as_str(), why) {
             (_, Some(why)) => error!(%why, template, "not done by the running agent"),
             ("wrote", None) => info!(why = %dest, template, "wrote"),
+            ("removed", None) => info!(why = %dest, template, "removed"),
+            ("would remove", None) => info!(why = %dest, template, "would remove"),
             ("would write", None) => info!(why = %dest, template, "would write"),
             (_, None) => info!(why = %dest, template, "unchanged"),
         }

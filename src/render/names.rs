@@ -24,6 +24,7 @@ pub enum NameKind {
 pub const HOST: [&str; 3] = ["fqdn", "ip", "name"];
 
 /// All that is known before there are members.
+#[derive(Clone, Copy)]
 pub struct Known<'a> {
     /// Rosters and keys.
     pub names: &'a BTreeMap<Arc<str>, NameKind>,

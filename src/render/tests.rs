@@ -73,6 +73,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         rosters: BTreeMap::from([("web".into(), web), ("services".into(), services), ("memcached".into(), seats(&[]))]),
         keys: BTreeMap::from([("settings".into(), Arc::new(json!({"b": 1, "a": [true]})))]),
+        ..Snapshot::default()
     }
 }
 

@@ -63,6 +63,11 @@ impl Values {
     }
 }
 
+/// Members by themselves: those of the key whose file is rendered.
+pub fn list(seats: &Seats) -> Value {
+    members(seats, None)
+}
+
 /// The members in their order; those that were there before with the same seat are taken over.
 fn members(seats: &Seats, before: Option<&(Seats, Value)>) -> Value {
     let (old, values) = match before {

@@ -12,6 +12,7 @@ use crate::decide::{Engine, Input, Moment, Outcome, Publication, Ran};
 use crate::error::Exit;
 use crate::perform::{Manner, Page, Performer};
 use crate::serve::{Answer, FileReport, RenderAsk, RenderReport};
+use crate::setup::is_or_has;
 use crate::verdict::{self, Lack};
 
 /// How many passes may be under way: each holds a connection.
@@ -58,6 +59,8 @@ enum End {
     Came(Outcome),
     /// No good view yet.
     Held,
+    /// One key's file was asked for, and there is no such key.
+    NoKey,
     /// No answer from a registry in time.
     Unreached,
     /// Not done in time.
@@ -80,9 +83,17 @@ impl Passes {
 
     /// Begins one, for templates that exist.
     pub fn begin(&mut self, ask: RenderAsk, engine: &Engine, now: Instant, answer: oneshot::Sender<Answer>) {
-        let wanted = |name: &str| ask.only.is_empty() || ask.only.iter().any(|only| only == name);
-        let names = engine.templates().keys().filter(|name| wanted(name));
-        let jobs = names.map(|name| (Arc::clone(name), Job::Waiting)).collect();
+        let wanted = |it: &Template| {
+            let config = &it.plan().config;
+            // The files of a template with `each` come with it, once it is known which there are.
+            let own = |only: &String| match config.pattern() {
+                Some(_) => is_or_has(&config.name, only),
+                None => **only == *config.name,
+            };
+            config.file_of().is_none() && (ask.only.is_empty() || ask.only.iter().any(own))
+        };
+        let names = engine.templates().iter().filter(|(_, template)| wanted(template));
+        let jobs = names.map(|(name, _)| (Arc::clone(name), Job::Waiting)).collect();
         let deadline = now.checked_add(ask.timeout).unwrap_or_else(|| now + crate::pause::LONGEST);
         let (diff, failed) = (Arc::default(), BTreeMap::new());
         self.last += 1;
@@ -182,7 +193,7 @@ fn look(
     let Some(template) = engine.templates().get(name) else {
         return;
     };
-    let snapshot = template.snapshot(engine.rosters(), engine.keys());
+    let snapshot = (!template.is_going()).then(|| template.snapshot(engine.rosters(), engine.keys()));
     let page = Page::Kept(Arc::clone(&pass.diff));
     let looking = performer.look(Arc::clone(&template.plan().config), snapshot, pass.ask.diff, page);
     let (tell, name) = (tell.clone(), Arc::clone(name));
@@ -198,7 +209,7 @@ impl Pass {
         let late = instant >= self.deadline;
         let max_stale = self.ask.max_stale;
         let paused = engine.paused().is_some() && !self.ask.dry_run;
-        let mut ready = BTreeSet::new();
+        let (mut ready, mut spread) = (BTreeSet::new(), Vec::new());
         for (name, job) in &mut self.jobs {
             let template = engine.templates().get(name);
             let next = match (&*job, template) {
@@ -210,6 +221,12 @@ impl Pass {
                 }
                 (Job::Asked | Job::Flying(_), _) => late.then_some(Job::Ended(End::Late)),
             };
+            if let (Some(Job::Asked), Some(template)) = (&next, template)
+                && template.plan().config.pattern().is_some()
+            {
+                spread.push(Arc::clone(name));
+                continue;
+            }
             if next == Some(Job::Asked) {
                 ready.insert(Arc::clone(name));
             }
@@ -217,7 +234,37 @@ impl Pass {
                 *job = next;
             }
         }
+        if spread.is_empty() {
+            return ready;
+        }
+        for name in &spread {
+            ready.extend(self.spread(engine, name));
+        }
+        // The files have needs of their own.
+        ready.extend(self.settle(engine, (instant, now)));
         ready
+    }
+
+    /// In place of a template with `each` its files are asked for. Gives those that are to be removed, which wait for
+    /// nothing.
+    fn spread(&mut self, engine: &Engine, name: &Arc<str>) -> Vec<Arc<str>> {
+        self.jobs.remove(name);
+        let mut going = Vec::new();
+        for (_, template) in engine.files(name) {
+            let file = &template.plan().config.name;
+            let asked = |only: &String| **only == **file || **only == **name;
+            if self.ask.only.is_empty() || self.ask.only.iter().any(asked) {
+                let job = if template.is_going() { Job::Asked } else { Job::Waiting };
+                going.extend(template.is_going().then(|| Arc::clone(file)));
+                self.jobs.insert(Arc::clone(file), job);
+            }
+        }
+        let missing = self.ask.only.iter().filter(|only| ***only != **name && is_or_has(name, only));
+        let missing: Vec<Arc<str>> = missing.map(|only| Arc::from(only.as_str())).collect();
+        for file in missing {
+            self.jobs.entry(file).or_insert(Job::Ended(End::NoKey));
+        }
+        going
     }
 
     /// Whether nothing more will be written.
@@ -249,7 +296,7 @@ impl Pass {
             }
         }
         let needed = |name: &Arc<str>, is_roster| {
-            self.jobs.keys().filter_map(|name| engine.templates().get(name)).any(|it| it.needs(name, is_roster))
+            self.jobs.keys().filter_map(|name| engine.templates().get(name)).any(|it| it.leans_on(name, is_roster))
         };
         for (_, roster) in engine.rosters().iter().filter(|(name, roster)| needed(name, true) && roster.is_held()) {
             let holds = roster.holds().into_iter();
@@ -276,6 +323,9 @@ impl Pass {
         match job {
             Job::Ended(End::Came(Outcome::Unchanged)) => ("unchanged", None, Exit::Done),
             Job::Ended(End::Came(Outcome::Replaced)) => ("wrote", None, differs),
+            Job::Ended(End::Came(Outcome::Removed)) => ("removed", None, differs),
+            Job::Ended(End::Came(Outcome::WouldRemove)) => ("would remove", None, differs),
+            Job::Ended(End::NoKey) => not("there is no such key with members", Exit::Held),
             Job::Ended(End::Came(Outcome::WouldReplace)) => ("would write", None, differs),
             Job::Ended(End::Came(Outcome::Failed(failure))) => not(&failure.message, Exit::Failed),
             Job::Ended(End::Came(Outcome::Abandoned)) => not("the agent is stopping", Exit::Failed),

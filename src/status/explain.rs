@@ -55,12 +55,19 @@ fn template(engine: &Engine, template: &Template, about: &About) -> String {
     if let Some(at) = template.rendered().filter(|_| why.iter().any(Why::keeps)) {
         let _ = writeln!(out, "  last in step at {}", about.clock.time(at));
     }
-    let names = engine.rosters().keys().filter(|name| template.needs(name, true));
+    let names = engine.rosters().keys().filter(|name| template.leans_on(name, true));
     let names = names.chain(engine.keys().keys().filter(|name| template.needs(name, false)));
     let names: Vec<&str> = names.map(|name| &**name).collect();
     if !names.is_empty() {
         let _ = writeln!(out, "  made of: {}", names.join(", "));
     }
+    let files = engine.files(&config.name).map(|(key, file)| {
+        let going = if file.is_going() { " (its key is gone)" } else { "" };
+        format!("{}: {}{going}", field(key), plain(&file.plan().config.dest.display().to_string()))
+    });
+    list(&mut out, "files", files);
+    let without = engine.without_file(&config.name);
+    list(&mut out, "keys without a file", without.map(|(key, why)| format!("{}: {}", field(key), field(why))));
     out
 }
 
@@ -85,12 +92,17 @@ fn roster(engine: &Engine, roster: &Roster, about: &About) -> String {
     for held in roster.held() {
         withheld(&mut out, &config.name, &held);
     }
+    let keys = roster.held_keys();
+    if !keys.is_empty() {
+        let _ = writeln!(out, "  `rosterd accept {}` would let these keys go, and their files", config.name);
+        list(&mut out, "gone keys", keys.iter().map(|key| field(key)));
+    }
     list(
         &mut out,
         "left out",
         roster.unfit().map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string()))),
     );
-    let users = engine.templates().values().filter(|template| template.needs(&config.name, true));
+    let users = engine.templates().values().filter(|template| template.leans_on(&config.name, true));
     let users: Vec<&str> = users.map(|template| &*template.plan().config.name).collect();
     if !users.is_empty() {
         let _ = writeln!(out, "  used by: {}", users.join(", "));

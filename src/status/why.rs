@@ -49,7 +49,11 @@ pub fn of_template(engine: &Engine, template: &Template, about: &About) -> Vec<W
     }
     all.extend(paused(engine, template, about));
     all.extend(failure(template, clock));
-    let rosters = engine.rosters().iter().filter(|(name, _)| template.needs(name, true));
+    all.extend(of_file(engine, template, clock));
+    let whole = template.plan().config.pattern().is_some();
+    let rosters = engine.rosters().iter();
+    let rosters =
+        rosters.filter(|(name, _)| if whole { template.leans_on(name, true) } else { template.needs(name, true) });
     all.extend(rosters.flat_map(|(_, roster)| of_roster(engine, roster, clock)));
     let keys = engine.keys().iter().filter(|(name, _)| template.needs(name, false));
     all.extend(keys.flat_map(|(_, key)| of_key(engine, key, clock)));
@@ -62,6 +66,35 @@ pub fn of_template(engine: &Engine, template: &Template, about: &About) -> Vec<W
         all.insert(0, Why::beside(format!("up to date{at}")));
     }
     all
+}
+
+/// What there is to say of the key whose file it is.
+fn of_file(engine: &Engine, template: &Template, clock: &Clock) -> Option<Why> {
+    let (each, key) = template.plan().config.file_of()?;
+    let roster = engine.rosters().get(&each.roster)?;
+    if template.is_going() {
+        let key = field(key);
+        return Some(Why::keeps_back(format!("{key} is gone from {}, and its file is to be removed", each.roster)));
+    }
+    let path = roster.config().subject.members_of(key).to_string();
+    if !roster.is_reached() {
+        let why = away(engine, &roster.config().registry);
+        return Some(Why::keeps_back(format!("{} is as it was last read: {why}", field(&path))));
+    }
+    let holds = roster.holds().into_iter();
+    let keys = roster.held_keys();
+    let own = |at: &String| *at == path || (keys.contains(key) && *at == roster.config().subject.to_string());
+    holds
+        .filter(|(at, _)| own(at))
+        .map(|(at, hold)| {
+            let (since, ends) = (clock.time(hold.since), release(&hold.reason, clock));
+            let reason = field(&hold.reason.of(&at));
+            Why::keeps_back(format!(
+                "{} holds since {since}, the last good members stand: {reason}; it {ends}",
+                each.roster
+            ))
+        })
+        .next()
 }
 
 fn paused(engine: &Engine, template: &Template, about: &About) -> Option<Why> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Clock;
-use crate::decide::hold::Reason;
+use crate::decide::hold::{KeyDoubt, Reason};
 use crate::log::{cut, plain};
 
 /// The most bytes of one text that comes from a registry or a command line.
@@ -25,7 +25,7 @@ pub(super) fn release(reason: &Reason, clock: &Clock) -> String {
     match reason {
         Reason::BelowMin { min, .. } => format!("ends when there are {min} members, never by time or by accept"),
         Reason::AboveMax { max, .. } => format!("ends when there are {max} members or fewer, or with another max"),
-        Reason::Shrunk { until, .. } => {
+        Reason::Shrunk { until, .. } | Reason::KeysGone { doubt: KeyDoubt::Shrunk { until, .. }, .. } => {
             format!("ends when enough of them are back, by `rosterd accept`, or at {} (hold_max)", clock.time(*until))
         }
         Reason::Older { .. } => {
@@ -35,6 +35,7 @@ pub(super) fn release(reason: &Reason, clock: &Clock) -> String {
         }
         Reason::Unreadable(_) => "ends when the registry lets it be read".to_owned(),
         Reason::NoKeys { min, .. } => format!("ends when a key has {min} members"),
+        Reason::KeysGone { .. } => "ends when they are back, or by `rosterd accept`; never by time".to_owned(),
         Reason::KeyAbsent => "ends when the node is there".to_owned(),
         Reason::KeyMalformed(_) => "ends when its data is mended, or with another format".to_owned(),
     }

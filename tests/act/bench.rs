@@ -68,6 +68,7 @@ pub fn template(dest: PathBuf) -> TemplateConfig {
         reload_retries: None,
         make_dirs: false,
         env: BTreeMap::new(),
+        each: None,
     }
 }
 

@@ -335,3 +335,133 @@ fn environments() {
     4 problems
     "#);
 }
+
+#[test]
+fn files_of_keys() {
+    insta::assert_snapshot!(told(
+        r#"
+[[roster]]
+name = "members"
+path = "/services/*"
+[[roster]]
+name = "web"
+path = "/services/web"
+[[template]]
+each = "web"
+src = "a.tera"
+dest = "/etc/a/{{ key }}"
+[[template]]
+each = "member"
+src = "a.tera"
+dest = "/etc/b/{{key}}.cfg"
+[[template]]
+name = "c"
+each = "members"
+src = "a.tera"
+dest = "/etc/c"
+on_gone = "stay"
+[[template]]
+name = "d"
+each = "members"
+src = "a.tera"
+dest = "/etc/{{ key }}/d"
+[[template]]
+src = "a.tera"
+dest = "/etc/e"
+on_gone = "keep"
+[[template]]
+src = "a.tera"
+dest = "/etc/f/{{ key }}"
+"#,
+    ), @r#"
+    error: roster web has no keys: its path /services/web has no *
+      --> rosterd.toml:10:8
+       |
+    10 | each = "web"
+       |        ^^^^^
+       |
+       = help: name a roster whose path has a *, as in "/services/*"
+
+    error: a roster or key is named "members", which a template with `each` has for its own
+      --> rosterd.toml:10:8
+       |
+    10 | each = "web"
+       |        ^^^^^
+       |
+       = help: give the roster or key another `name`
+
+    error: there is no roster "member"
+      --> rosterd.toml:14:8
+       |
+    14 | each = "member"
+       |        ^^^^^^^^
+       |
+       = help: did you mean "members"?
+
+    error: a roster or key is named "members", which a template with `each` has for its own
+      --> rosterd.toml:14:8
+       |
+    14 | each = "member"
+       |        ^^^^^^^^
+       |
+       = help: give the roster or key another `name`
+
+    error: a roster or key is named "members", which a template with `each` has for its own
+      --> rosterd.toml:19:8
+       |
+    19 | each = "members"
+       |        ^^^^^^^^^
+       |
+       = help: give the roster or key another `name`
+
+    error: `dest` has no {{ key }}, and each key must have a file of its own
+      --> rosterd.toml:21:8
+       |
+    21 | dest = "/etc/c"
+       |        ^^^^^^^^
+       |
+       = help: write it into the file's name, as in "/etc/x/{{ key }}.cfg"
+
+    error: `on_gone` cannot be "stay"
+      --> rosterd.toml:22:11
+       |
+    22 | on_gone = "stay"
+       |           ^^^^^^
+       |
+       = help: write one of "remove", "keep"
+
+    error: a roster or key is named "members", which a template with `each` has for its own
+      --> rosterd.toml:25:8
+       |
+    25 | each = "members"
+       |        ^^^^^^^^^
+       |
+       = help: give the roster or key another `name`
+
+    error: the key may not name a folder of `dest`
+      --> rosterd.toml:27:8
+       |
+    27 | dest = "/etc/{{ key }}/d"
+       |        ^^^^^^^^^^^^^^^^^^
+       |
+       = help: write it into the file's name, as in "/etc/x/{{ key }}.cfg"
+
+    error: `on_gone` stands without `each`
+      --> rosterd.toml:31:11
+       |
+    31 | on_gone = "keep"
+       |           ^^^^^^
+       |
+       = help: leave it out; it says what becomes of the files of a template with `each`
+
+    error: `key` is not known when the configuration is read
+      --> rosterd.toml:34:16
+       |
+    34 | dest = "/etc/f/{{ key }}"
+       |                ^^^^^^^^^
+       |
+       = help: here {{ vars.NAME }}, {{ host.name }} and {{ env.NAME }} are filled in, and nothing else
+
+    11 problems
+    "#);
+}

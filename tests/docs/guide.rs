@@ -34,6 +34,7 @@ fn snapshot(shown: &str) -> Snapshot {
             ("services".into(), RosterValue::Map(services)),
         ]),
         keys: BTreeMap::from([("settings".into(), Arc::new(shown["settings"].clone()))]),
+        ..Snapshot::default()
     }
 }
 

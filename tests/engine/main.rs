@@ -1,5 +1,6 @@
 //! The decisions, with hand-made time: no file, no process, no clock.
 
+mod each;
 mod edges;
 mod formats;
 mod harness;

@@ -1,6 +1,7 @@
 //! The real binary against real servers, one file a feature.
 
 mod cost;
+mod each;
 mod ensemble;
 mod faults;
 mod formats;

@@ -39,7 +39,7 @@ impl Engine {
         self.rosters = plan.rosters.iter().map(|roster| self.take_on_roster(now, &mut rosters, roster)).collect();
         self.keys = plan.keys.iter().map(|key| self.take_on_key(now, &mut keys, key, notices)).collect();
         let mut templates = std::mem::take(&mut self.templates);
-        for planned in plan.templates {
+        for planned in self.take_on_patterns(plan.templates) {
             let name = Arc::clone(&planned.config.name);
             let template = match templates.remove(&name) {
                 Some(mut template) => {
@@ -51,6 +51,7 @@ impl Engine {
             };
             self.templates.insert(name, template);
         }
+        self.take_on_files(templates);
         self.set_terms();
         self.rehome();
         self.stand_in_for_away(now, notices);

@@ -20,7 +20,7 @@ impl Roster {
         if self.top_changed {
             return Some(Moment::START);
         }
-        self.unsettled.iter().filter_map(|key| self.due_of(key)).min()
+        self.unsettled.iter().filter_map(|key| self.due_of(key)).chain(self.departed_due()).min()
     }
 
     fn due_of(&self, key: &Arc<str>) -> Option<Moment> {
@@ -42,11 +42,12 @@ impl Roster {
         // Musters with nothing left to wait for are looked at no more.
         let (musters, config) = (&self.musters, &self.config);
         self.unsettled.retain(|key| musters.get(key).is_some_and(|muster| muster.due(config).is_some()));
+        changed |= self.judge_departed(now, notices);
         if changed || self.value.is_none() {
             changed = self.gather() || changed;
         }
         let is_older = |muster: &Muster| matches!(muster.hold(), Some(Hold { reason: Reason::Older { .. }, .. }));
-        if !self.musters.values().any(is_older) {
+        if !self.doubts_state() && !self.musters.values().any(is_older) {
             self.top_stamp.believe();
         }
         self.say_unfit_keys(notices);
@@ -64,9 +65,14 @@ impl Roster {
     }
 
     fn judge_key(&mut self, now: Moment, key: &Arc<str>, host: &str, notices: &mut Vec<Notice>) -> bool {
+        let (departing, forgettable) = (self.is_departing(key), self.is_forgotten(key));
         let Some(muster) = self.musters.get_mut(key) else {
             return false;
         };
+        if departing && muster.good().is_some() {
+            muster.rest();
+            return false;
+        }
         let verdict = muster.judge(now, &self.config, host, self.recalled.get(key));
         if muster.good().is_some() {
             self.recalled.remove(key);
@@ -88,7 +94,7 @@ impl Roster {
         match verdict {
             Verdict::Admit { changed, released } => {
                 self.admitted.insert(Arc::clone(key));
-                let forgotten = muster.is_absent();
+                let forgotten = muster.is_absent() && forgettable;
                 if forgotten && !key.is_empty() {
                     // With min = 0 a key that is gone is gone.
                     self.musters.remove(key);
@@ -101,7 +107,7 @@ impl Roster {
             }
             Verdict::Hold { new } => {
                 let kept = muster.good().map(|seats| seats.len());
-                if kept.is_none() && muster.is_absent() && !key.is_empty() {
+                if kept.is_none() && muster.is_absent() && forgettable && !key.is_empty() {
                     // A key that never had enough members and is gone leaves nothing behind.
                     self.musters.remove(key);
                 } else if new && let Some(hold) = muster.hold() {

@@ -1,0 +1,91 @@
+//! Removes a file that the agent wrote, and nothing else.
+
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::TemplateConfig;
+use crate::decide::Outcome;
+use crate::digest::digest_of;
+use crate::error::Setback;
+use crate::ledger::Claim;
+
+use super::place::Place;
+use super::trouble::{refused, unwritten};
+use super::writer::{Desk, Writer};
+
+/// Removes a template's destination, for good: the folder is synced.
+///
+/// It stays where nothing says that the agent wrote it, where something else than a regular file of one name stands
+/// there by now, and, with [`Claim::Meant`], where it holds other bytes than were meant: [`Outcome::Unchanged`] then.
+/// One that was written and is not there any more counts as removed: an agent may have been killed between that and its
+/// reload. Without `really` the answer is [`Outcome::WouldRemove`], and nothing is done.
+pub async fn remove(
+    writer: &Writer,
+    template: &TemplateConfig,
+    claim: Option<Claim>,
+    really: bool,
+    stop: &CancellationToken,
+) -> Outcome {
+    let Some(claim) = claim else { return Outcome::Unchanged };
+    let (template, stop) = (template.clone(), stop.clone());
+    let job = move |desk: &mut Desk| {
+        if stop.is_cancelled() { Ok(Outcome::Abandoned) } else { take_away(&template, claim, really, desk) }
+    };
+    let answer = writer.call(job).await.flatten();
+    answer.unwrap_or_else(|setback| Outcome::Failed(unwritten(&setback)))
+}
+
+fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Desk) -> Result<Outcome, Setback> {
+    let dest = &template.dest;
+    let place = match Place::find(template) {
+        Ok(Some(place)) => place,
+        Ok(None) => return Ok(Outcome::Unchanged),
+        // With its folder the file is gone.
+        Err(_) if dest.parent().is_some_and(|folder| !folder.exists()) => return Ok(Outcome::Unchanged),
+        Err(setback) => return Err(setback),
+    };
+    let old = match place.look() {
+        Ok(old) => old,
+        Err(why) => {
+            tracing::warn!(%why, file = %dest.display(), "not removed: it is no file that rosterd wrote");
+            return Ok(Outcome::Unchanged);
+        }
+    };
+    let there = match (old, claim) {
+        (None, Claim::Meant(_)) if !at.unsettled.contains(dest) => return Ok(Outcome::Unchanged),
+        (None, _) => false,
+        (Some(_), Claim::Written) => true,
+        (Some(mut old), Claim::Meant(meant)) => {
+            if digest_of(&old.read(dest)?) != meant {
+                return Ok(Outcome::Unchanged);
+            }
+            true
+        }
+    };
+    if !really {
+        return Ok(if there { Outcome::WouldRemove } else { Outcome::Unchanged });
+    }
+    if there {
+        place.is_still_here()?;
+        unlinkat(&place.folder, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir)
+            .map_err(|errno| refused(format!("remove {}", dest.display()), errno))?;
+    }
+    at.unsettled.insert(dest.clone());
+    match fsync(&place.folder) {
+        // As for a replacement: some file systems have no sync for folders.
+        Ok(()) | Err(Errno::EINVAL) => _ = at.unsettled.remove(dest),
+        Err(errno) => return Err(refused(unsynced(&place.folder_path, dest), errno)),
+    }
+    Ok(Outcome::Removed)
+}
+
+fn unsynced(folder: &Path, dest: &Path) -> String {
+    format!(
+        "sync the folder {} after {} was removed, which a power cut may therefore undo",
+        folder.display(),
+        dest.display()
+    )
+}

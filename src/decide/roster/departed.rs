@@ -1,0 +1,224 @@
+//! Keys of a roster whose nodes are gone: when that is believed.
+//!
+//! A key that only empties, or whose members cannot be read, is none of these: it holds. Only a roster whose keys have
+//! files of their own that go with them (`each`) lets keys go; for any other a key that is gone has no members.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::super::guard::Baseline;
+use super::super::hold::{Hold, KeyDoubt, Reason};
+use super::super::moment::Moment;
+use super::super::notice::Notice;
+use super::super::stamp::Stamp;
+use super::{Roster, Top};
+use crate::config::Guard;
+
+/// What is known of keys that went.
+#[derive(Debug, Clone, Default)]
+pub struct Departed {
+    /// Keys go when their nodes do.
+    enabled: bool,
+    /// The keys whose nodes the registry shows.
+    there: BTreeSet<Arc<str>>,
+    /// Keys that have files from before the agent began.
+    claimed: BTreeSet<Arc<str>>,
+    /// Keys that are believed to be gone.
+    gone: BTreeSet<Arc<str>>,
+    /// How many keys there were.
+    baseline: Baseline,
+    loss: Option<Loss>,
+    hold: Option<Hold>,
+    /// A person lets exactly these go.
+    accepted: Option<BTreeSet<Arc<str>>>,
+}
+
+/// A loss of more keys than `max_shrink` allows.
+#[derive(Debug, Clone, Copy)]
+struct Loss {
+    to: usize,
+    until: Moment,
+}
+
+impl Departed {
+    /// Whether a key is believed to be gone.
+    pub fn is_gone(&self, key: &str) -> bool {
+        self.gone.contains(key)
+    }
+
+    /// The hold that keeps keys from going.
+    pub fn hold(&self) -> Option<&Hold> {
+        self.hold.as_ref()
+    }
+
+    /// What speaks against letting `left` of `known` keys go.
+    fn objection(
+        &mut self,
+        now: Moment,
+        left: usize,
+        known: usize,
+        above: (&Top, Stamp),
+        guard: Guard,
+    ) -> Option<Reason> {
+        let (from, to) = (known, known - left);
+        if *above.0 == Top::Absent {
+            return Some(Reason::KeysGone { from, to, doubt: KeyDoubt::NoBase });
+        }
+        if let Some((shown, highest)) = above.1.regress() {
+            return Some(Reason::KeysGone { from, to, doubt: KeyDoubt::Older { shown, highest } });
+        }
+        let percent = guard.max_shrink_percent;
+        let from = self.baseline.refuses(now, to, percent)?;
+        let until = match self.loss {
+            // A further loss is held again.
+            Some(Loss { to: before, until }) if to >= before => until,
+            _ => now + guard.hold_max,
+        };
+        self.loss = Some(Loss { to: self.loss.map_or(to, |loss| loss.to.min(to)), until });
+        (now < until).then_some(Reason::KeysGone { from, to, doubt: KeyDoubt::Shrunk { percent, until } })
+    }
+}
+
+impl Roster {
+    /// Says whether keys go when their nodes do.
+    pub fn let_keys_go(&mut self, yes: bool) {
+        if self.departed.enabled != yes {
+            self.top_changed = true;
+            self.departed =
+                Departed { enabled: yes, there: std::mem::take(&mut self.departed.there), ..Departed::default() };
+        }
+    }
+
+    /// These keys have files from before the agent began: those that went meanwhile go now, as if they were known.
+    pub fn claim(&mut self, keys: impl Iterator<Item = Arc<str>>) {
+        self.departed.claimed.extend(keys);
+        self.top_changed = true;
+    }
+
+    /// Whether a key's node is believed to be gone for good.
+    pub fn is_gone(&self, key: &str) -> bool {
+        self.departed.is_gone(key)
+    }
+
+    /// Whether this key's members are not what the registry shows.
+    pub fn is_key_held(&self, key: &str) -> bool {
+        let held = self.musters.get(key).is_some_and(|muster| muster.hold().is_some());
+        held || (self.departed.hold.is_some() && !self.departed.there.contains(key))
+    }
+
+    pub(super) fn key_is_there(&mut self, key: &Arc<str>) {
+        self.departed.there.insert(Arc::clone(key));
+        self.departed.gone.remove(key);
+    }
+
+    /// Whether a key's node is gone, and it is for [`Roster::judge_departed`] to say what comes of that.
+    pub(super) fn is_departing(&self, key: &str) -> bool {
+        self.departed.enabled && !key.is_empty() && !self.departed.there.contains(key)
+    }
+
+    /// Whether a key without members is no key: with `min = 0`, and with its node gone or keys staying as they are.
+    pub(super) fn is_forgotten(&self, key: &str) -> bool {
+        !self.departed.enabled || !self.departed.there.contains(key)
+    }
+
+    /// The keys that would go, and how many are known.
+    fn departing(&self) -> (BTreeSet<Arc<str>>, usize) {
+        let good = self.musters.iter().filter(|(_, muster)| muster.good().is_some()).map(|(key, _)| key);
+        let known: BTreeSet<&Arc<str>> = good.chain(&self.departed.claimed).collect();
+        let left = known.iter().filter(|key| !self.departed.there.contains(**key));
+        (left.map(|key| Arc::clone(key)).collect(), known.len())
+    }
+
+    /// When the hold on departed keys ends by time.
+    pub(super) fn departed_due(&self) -> Option<Moment> {
+        self.departed.hold.as_ref().and_then(|hold| hold.reason.until())
+    }
+
+    /// Judges the keys whose nodes are gone. Says whether any went.
+    pub(super) fn judge_departed(&mut self, now: Moment, notices: &mut Vec<Notice>) -> bool {
+        if !self.departed.enabled || matches!(self.top, Top::Unseen | Top::Unreadable(_)) {
+            return false;
+        }
+        let (all, known) = self.departing();
+        // What has just gone may come back in a moment.
+        let (musters, unsettled) = (&self.musters, &self.unsettled);
+        let settled = |key: &&Arc<str>| !unsettled.contains(*key) || !musters.contains_key(*key);
+        let left: BTreeSet<Arc<str>> = all.iter().filter(settled).cloned().collect();
+        if self.departed.baseline.largest(now).is_none() {
+            self.departed.baseline.record(now, known);
+        }
+        let accepted = self.departed.accepted.take().is_some_and(|accepted| accepted == left);
+        let objection = if left.is_empty() || accepted {
+            None
+        } else {
+            let above = (&self.top, self.top_stamp);
+            self.departed.objection(now, left.len(), known, above, self.config.guard)
+        };
+        if let Some(reason) = objection {
+            let held = self.departed.hold.take();
+            let new = held.as_ref().is_none_or(|hold| !hold.reason.says_the_same_as(&reason));
+            if new {
+                let why = reason.of(&self.config.subject);
+                let kept = Some(known);
+                notices.push(Notice::Holding { roster: Arc::clone(&self.config.name), why, kept });
+            }
+            self.departed.hold = Some(Hold { reason, since: held.map_or(now, |hold| hold.since) });
+            return false;
+        }
+        for key in &left {
+            self.musters.remove(key);
+            self.unsettled.remove(key);
+            self.departed.claimed.remove(key);
+            self.departed.gone.insert(Arc::clone(key));
+            self.admitted.insert(Arc::clone(key));
+        }
+        let count = known - left.len();
+        if accepted || self.departed.loss.take().is_some_and(|loss| loss.until <= now) {
+            self.departed.loss = None;
+            self.departed.baseline.restart(now, count);
+        } else if all.len() == left.len() {
+            self.departed.baseline.record(now, count);
+        }
+        if self.departed.hold.take().is_some() {
+            let path = self.config.subject.to_string();
+            notices.push(Notice::Released { roster: Arc::clone(&self.config.name), path });
+        }
+        !left.is_empty()
+    }
+
+    /// The keys that a hold keeps, where a person may let them go.
+    pub fn held_keys(&self) -> BTreeSet<Arc<str>> {
+        if self.departed.hold.is_some() { self.departing().0 } else { BTreeSet::new() }
+    }
+
+    /// A person lets the keys go that a hold keeps. Says whether there was one.
+    pub(super) fn accept_departed(&mut self) -> bool {
+        let held = self.departed.hold.is_some();
+        if held {
+            self.departed.accepted = Some(self.departing().0);
+            self.top_changed = true;
+        }
+        held
+    }
+
+    /// Nothing of it is seen any more.
+    pub(super) fn departed_unseen(&mut self) {
+        self.departed.accepted = None;
+    }
+
+    /// The whole of the keys was read.
+    pub(super) fn keys_there(&mut self, keys: impl Iterator<Item = Arc<str>>) {
+        self.departed.there = keys.collect();
+        let Departed { there, gone, .. } = &mut self.departed;
+        gone.retain(|key| !there.contains(key));
+    }
+
+    pub(super) fn key_left(&mut self, key: &str) {
+        self.departed.there.remove(key);
+    }
+
+    /// Keys that are missing in an older state hold back the belief in it, from before they are judged.
+    pub(super) fn doubts_state(&self) -> bool {
+        self.departed.enabled && self.top_stamp.regress().is_some() && !self.departing().0.is_empty()
+    }
+}

@@ -1,0 +1,321 @@
+//! One template, a file for each key: the folder holds exactly the files that it should, whatever becomes of the agent.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::site::Site;
+use crate::harness::zookeeper::{Zk, ZooKeeper};
+
+const CONFIG: &str = r#"
+[registry]
+url = "URL"
+session_timeout = "4s"
+
+[[roster]]
+name = "services"
+path = "/services/*"
+wait = "20ms:200ms"
+max_shrink = "SHRINK"
+
+[[template]]
+name = "svc"
+each = "services"
+src = "svc.tera"
+dest = "out/{{ key }}.cfg"
+reload_cmd = "echo reloaded >> SITE/reloads"
+reload_interval = "0s"
+"#;
+
+/// A registry, to put services into and take them out of.
+trait Registry {
+    fn url(&self) -> String;
+    fn put(&self, site: &Site, service: &str, member: &str);
+    fn leave(&self, site: &Site, service: &str, member: &str);
+    fn remove(&self, site: &Site, service: &str);
+}
+
+struct Folder;
+
+impl Registry for Folder {
+    fn url(&self) -> String {
+        "dir:registry".to_owned()
+    }
+    fn put(&self, site: &Site, service: &str, member: &str) {
+        site.file(&format!("registry/services/{service}/{member}"), "");
+    }
+    fn leave(&self, site: &Site, service: &str, member: &str) {
+        site.remove(&format!("registry/services/{service}/{member}"));
+    }
+    fn remove(&self, site: &Site, service: &str) {
+        fs::remove_dir_all(site.path(&format!("registry/services/{service}"))).unwrap();
+    }
+}
+
+struct Server(String, Zk);
+
+impl Server {
+    fn shared() -> Self {
+        let (zookeeper, chroot) = (ZooKeeper::shared(), ZooKeeper::shared().chroot());
+        let client = zookeeper.client(&chroot);
+        Self(format!("zk://{}{chroot}", zookeeper.connect_string()), client)
+    }
+}
+
+impl Registry for Server {
+    fn url(&self) -> String {
+        self.0.clone()
+    }
+    fn put(&self, _: &Site, service: &str, member: &str) {
+        self.1.put(&format!("/services/{service}/{member}"), b"");
+    }
+    fn leave(&self, _: &Site, service: &str, member: &str) {
+        self.1.remove(&format!("/services/{service}/{member}"));
+    }
+    fn remove(&self, _: &Site, service: &str) {
+        self.1.remove(&format!("/services/{service}"));
+    }
+}
+
+fn site(registry: &impl Registry, shrink: &str) -> Site {
+    let site = Site::new(&CONFIG.replace("URL", &registry.url()).replace("SHRINK", shrink));
+    site.file("templates/svc.tera", "{{ key }}:{% for m in members %} {{ m.name }}{% endfor %}\n");
+    site
+}
+
+/// Every file of the folder, with what it holds.
+fn folder(site: &Site) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(site.path("out")).unwrap().flatten();
+    // One that is being staged, or is removed meanwhile, is none.
+    let files = entries.filter_map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let text = fs::read_to_string(entry.path()).ok()?;
+        (!name.starts_with(".rosterd-")).then_some((name, text))
+    });
+    files.collect()
+}
+
+fn expected(services: &[(String, usize)]) -> BTreeMap<String, String> {
+    let files = services.iter().map(|(name, count)| {
+        let members: Vec<String> = (0..*count).map(|n| format!(" m{n}:80")).collect();
+        let members = members.concat();
+        (format!("{name}.cfg"), format!("{name}:{members}\n"))
+    });
+    files.collect()
+}
+
+fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
+    let site = site(registry, "100%");
+    fs::write(site.path("out/other.cfg"), "somebody's\n").unwrap();
+    let other = |mut files: BTreeMap<String, String>| {
+        files.insert("other.cfg".to_owned(), "somebody's\n".to_owned());
+        files
+    };
+    let mut present: Vec<(String, usize)> = (0..50).map(|n| (format!("svc-{n:02}"), 1)).collect();
+    for (name, _) in &present {
+        registry.put(&site, name, "m0:80");
+    }
+    for name in odd {
+        registry.put(&site, name, "m0:80");
+    }
+    let agent = site.start();
+    agent.until("50 files", || folder(&site) == other(expected(&present)));
+    for _ in odd {
+        agent.says("names no file");
+    }
+    let before = site.fingerprint("out/svc-49.cfg");
+
+    // Ten go, ten come, ten change, and one empties for a moment.
+    for (name, _) in present.drain(..10) {
+        registry.leave(&site, &name, "m0:80");
+        registry.remove(&site, &name);
+    }
+    for (name, count) in present.iter_mut().take(10) {
+        registry.put(&site, name, "m1:80");
+        *count = 2;
+    }
+    registry.leave(&site, "svc-30", "m0:80");
+    for n in 50..60 {
+        registry.put(&site, &format!("svc-{n:02}"), "m0:80");
+        present.push((format!("svc-{n:02}"), 1));
+    }
+    agent.until("ten went and ten came", || folder(&site) == other(expected(&present)));
+    agent.says("0 of 1 members of /services/svc-30");
+    registry.put(&site, "svc-30", "m0:80");
+    agent.says("no longer holding");
+    assert_eq!(folder(&site), other(expected(&present)));
+    assert_eq!(site.fingerprint("out/svc-49.cfg"), before, "what did not change was not touched");
+    site.run(&["status", "--json"]).expect(0);
+    assert!(site.run(&["status", "--json"]).stdout().contains("svc[svc-30]"));
+    assert!(site.run(&["explain", "svc[svc-30]"]).expect(0).stdout().contains("up to date"));
+    let explained = site.run(&["explain", "svc"]).expect(0).stdout();
+    assert!(explained.contains("files: 50"), "{explained}");
+    assert!(odd.is_empty() || explained.contains(&format!("keys without a file: {}", odd.len())), "{explained}");
+
+    // Nobody is there when five go and five come.
+    agent.signal(Signal::SIGKILL);
+    drop(agent);
+    for (name, count) in present.drain(..5) {
+        (0..count).for_each(|n| registry.leave(&site, &name, &format!("m{n}:80")));
+        registry.remove(&site, &name);
+    }
+    for n in 60..65 {
+        registry.put(&site, &format!("svc-{n:02}"), "m0:80");
+        present.push((format!("svc-{n:02}"), 1));
+    }
+    let diff = site.run(&["diff"]);
+    diff.expect(2);
+    assert!(diff.stdout().contains("-svc-10: m0:80 m1:80"), "{}", diff.stdout());
+    let reloads = site.read("reloads").lines().count();
+    let agent = site.start();
+    agent.until("what went meanwhile is gone", || folder(&site) == other(expected(&present)));
+    agent.until("it is reloaded", || site.read("reloads").lines().count() > reloads);
+    assert_eq!(site.leftovers(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn services_of_a_directory_come_and_go() {
+    services_come_and_go(&Folder, &["a b", "ä"]);
+}
+
+#[test]
+fn services_of_zookeeper_come_and_go() {
+    services_come_and_go(&Server::shared(), &["..x", "a b", "ä", "$(id)"]);
+}
+
+#[test]
+fn the_folder_is_right_after_any_number_of_kills() {
+    let site = site(&Folder, "100%");
+    fs::create_dir_all(site.path("registry/services")).unwrap();
+    let mut present: BTreeMap<String, usize> = BTreeMap::new();
+    let mut random = 7u64;
+    for round in 0..12 {
+        let agent = site.start();
+        agent.says("watching");
+        for _ in 0..20 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let name = format!("s{}", (random >> 33) % 15);
+            if present.remove(&name).is_some() {
+                Folder.remove(&site, &name);
+            } else {
+                Folder.put(&site, &name, "m0:80");
+                present.insert(name, 1);
+            }
+            // Somewhere in the middle of what follows from these.
+            if (random >> 40).is_multiple_of(7) {
+                agent.until("some file", || !folder(&site).is_empty() || round == 0);
+            }
+        }
+        agent.signal(Signal::SIGKILL);
+    }
+    let agent = site.start();
+    let files: Vec<(String, usize)> = present.into_iter().collect();
+    agent.until("the folder is right", || folder(&site) == expected(&files));
+}
+
+#[test]
+fn one_pass_removes_too_and_takes_one_file_alone() {
+    let site = site(&Folder, "100%");
+    for name in ["a", "b", "c"] {
+        Folder.put(&site, name, "m0:80");
+    }
+    site.run(&["render", "svc[b]"]).expect(0);
+    assert_eq!(folder(&site), expected(&[("b".to_owned(), 1)]));
+    site.run(&["render", "svc[zz]"]).expect(3);
+    site.run(&["render"]).expect(0);
+    let all = ["a", "b", "c"].map(|name| (name.to_owned(), 1));
+    assert_eq!(folder(&site), expected(&all));
+    Folder.remove(&site, "b");
+    site.run(&["render", "--dry-run", "--detailed-exitcode"]).expect(2);
+    assert_eq!(folder(&site), expected(&all));
+    site.run(&["render"]).expect(0);
+    assert_eq!(folder(&site), expected(&[("a".to_owned(), 1), ("c".to_owned(), 1)]));
+    // Through the running agent.
+    let agent = site.start();
+    agent.says("keeping in step");
+    site.run(&["render", "svc[a]"]).expect(0);
+    site.run(&["render", "svc[b]"]).expect(3);
+    site.run(&["diff"]).expect(0);
+    site.configure(
+        &CONFIG
+            .replace("URL", "dir:registry")
+            .replace("SHRINK", "100%")
+            .replace("[[template]]", "[[key]]\nname = \"k\"\npath = \"/k\"\n\n[[template]]")
+            .replace("each = \"services\"\n", "")
+            .replace("{{ key }}.cfg", "one")
+            .replace("svc.tera", "one.tera"),
+    );
+    site.file("templates/one.tera", "{% for key, members in services %}{{ key }} {% endfor %}\n");
+    agent.signal(Signal::SIGHUP);
+    agent.until("the one file", || site.read("out/one") == "a c \n");
+    assert_eq!(folder(&site).len(), 3, "a template without its files keeps them");
+}
+
+#[test]
+fn a_mass_loss_of_services_is_held_and_accepted() {
+    let site = site(&Folder, "50%");
+    let names: Vec<String> = (0..6).map(|n| format!("s{n}")).collect();
+    for name in &names {
+        Folder.put(&site, name, "m0:80");
+    }
+    let agent = site.start();
+    agent.until("six files", || folder(&site).len() == 6);
+    fs::rename(site.path("registry/services"), site.path("aside")).unwrap();
+    agent.says("0 of 6 keys of /services/* are left: the path above them does not exist");
+    fs::rename(site.path("aside"), site.path("registry/services")).unwrap();
+    agent.says("no longer holding");
+    for name in &names[..4] {
+        Folder.remove(&site, name);
+    }
+    agent.says("are left, and a loss of more than 50%");
+    let shown = site.run(&["explain", "services"]).expect(0).stdout();
+    assert!(shown.contains("gone keys: ") && folder(&site).len() >= 3, "{shown}");
+    site.run(&["accept", "services"]).expect(0);
+    agent.until("two files", || folder(&site).len() == 2);
+}
+
+#[test]
+fn the_example_runs() {
+    let site = Site::new("");
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/each");
+    for file in ["rosterd.toml", "templates/service.cfg.tera"] {
+        site.file(file, &fs::read_to_string(example.join(file)).unwrap());
+    }
+    for service in fs::read_dir(example.join("registry/services")).unwrap().flatten() {
+        for member in fs::read_dir(service.path()).unwrap().flatten() {
+            Folder.put(&site, &service.file_name().to_string_lossy(), &member.file_name().to_string_lossy());
+        }
+    }
+    site.run(&["check"]).expect(0);
+    site.run(&["render"]).expect(0);
+    let [api, cache] = ["api", "cache"].map(|name| site.read(&format!("out/{name}.cfg")));
+    assert_eq!(api, "# api: written by rosterd, do not edit\n0 10.0.1.1:9000\n");
+    assert_eq!(cache, "# cache: written by rosterd, do not edit\n0 10.0.2.1:11211\n1 10.0.2.2:11211\n");
+    site.run(&["diff"]).expect(0);
+}
+
+/// Only what the agent wrote is removed: not what took its place, nor what was there before it could write.
+#[test]
+fn nothing_else_is_ever_removed() {
+    let site = site(&Folder, "100%");
+    let text = fs::read_to_string(site.path("rosterd.toml")).unwrap();
+    site.file("rosterd.toml", &text.replace("reload_cmd", "check_cmd = \"! grep -q bad {{ src }}\"\nreload_cmd"));
+    for name in ["good", "bad", "link"] {
+        Folder.put(&site, name, "m0:80");
+    }
+    fs::write(site.path("out/bad.cfg"), "somebody's\n").unwrap();
+    let agent = site.start();
+    agent.until("two files", || !site.read("out/good.cfg").is_empty() && !site.read("out/link.cfg").is_empty());
+    agent.says("check failed");
+    fs::rename(site.path("out/link.cfg"), site.path("out/moved")).unwrap();
+    std::os::unix::fs::symlink(site.path("out/moved"), site.path("out/link.cfg")).unwrap();
+    for name in ["bad", "link"] {
+        Folder.remove(&site, name);
+    }
+    agent.says("not removed: it is no file that rosterd wrote");
+    Folder.remove(&site, "good");
+    agent.until("good is gone", || !site.path("out/good.cfg").exists());
+    assert_eq!(site.read("out/bad.cfg"), "somebody's\n");
+    assert!(site.path("out/link.cfg").is_symlink() && site.path("out/moved").is_file());
+}
