@@ -44,10 +44,12 @@ fn follows(agent: &Agent, site: &Site, servers: &ZooKeeper, chroot: &str, round:
     let changes = (0..rounds(15, 100)).map(|change| {
         sleep(APART);
         let name = format!("r{round}c{change:03}");
+        // Before the change: the agent may be quicker than this.
+        let [a, c] = ["out/a", "out/c"].map(|file| site.read(file) + &name + "\n");
         client.put(&format!("/services/{name}"), b"");
-        let zookeeper = file_becomes(agent, site, "out/a", &(site.read("out/a") + &name + "\n"));
+        let zookeeper = file_becomes(agent, site, "out/a", &a);
         site.file(&format!("tree/services/{name}"), "");
-        let directory = file_becomes(agent, site, "out/c", &(site.read("out/c") + &name + "\n"));
+        let directory = file_becomes(agent, site, "out/c", &c);
         (zookeeper, directory)
     });
     let (zookeeper, directory): (Vec<_>, Vec<_>) = changes.unzip();
