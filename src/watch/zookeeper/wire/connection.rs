@@ -318,7 +318,10 @@ impl Inbox {
             (_, -112) => return Ok(Err("the session expired".into())),
             (_, -118) => return Ok(Err("the session moved to another server".into())),
             (xid, code) => {
-                let Some(pending) = self.pending.pop_front().filter(|pending| pending.xid == xid) else {
+                // In order, but for a request that the server does not know: that is refused before those under way.
+                let at = self.pending.iter().position(|pending| pending.xid == xid);
+                let at = at.filter(|at| *at == 0 || Refusal::of(code) == Some(Refusal::Unimplemented));
+                let Some(pending) = at.and_then(|at| self.pending.remove(at)) else {
                     return Ok(Err("it answers what it was not asked".into()));
                 };
                 self.shared.ticket(|ticket| ticket.zxid = ticket.zxid.max(zxid));
