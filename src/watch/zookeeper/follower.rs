@@ -133,6 +133,10 @@ impl<'a> Follower<'a> {
         }
         let watching = join_all(tops.iter().map(|(_, top)| self.reader.watch(top)));
         let (chroot, watched, synced) = tokio::join!(self.reader.check_chroot(), watching, self.reader.sync());
+        // It hangs up as it says so, and the others only see that.
+        if watched.iter().any(|watched| matches!(watched, Err(Trouble::TooOld))) {
+            return Err(Trouble::TooOld);
+        }
         chroot?;
         for ((id, _), watched) in tops.iter().zip(watched) {
             match watched {
