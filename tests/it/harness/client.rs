@@ -7,6 +7,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 
+use super::wait::eventually;
+use super::zookeeper::START;
+
 /// Runs a request to its end on a runtime of the tests' own.
 pub fn on_runtime<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     static RUNTIME: OnceLock<Handle> = OnceLock::new();
@@ -21,6 +24,23 @@ pub fn on_runtime<T: Send + 'static>(work: impl Future<Output = T> + Send + 'sta
         let _ = send.send(work.await);
     });
     receive.recv_timeout(Duration::from_mins(1)).expect("ZooKeeper answers")
+}
+
+/// Asks the servers for something, each time by a client of its own, until one of them does it.
+pub fn soon<F>(servers: &str, what: &str, ask: impl Fn(Client) -> F + Clone + Send + 'static)
+where
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    eventually(START, what, || {
+        let (servers, ask) = (servers.to_owned(), ask.clone());
+        let asking = async move {
+            let client = Client::connector().with_fail_eagerly().connect(&servers).await?;
+            ask(client).await
+        };
+        on_runtime(async move {
+            tokio::time::timeout(Duration::from_secs(5), asking).await.is_ok_and(|answer| answer.is_ok())
+        })
+    });
 }
 
 /// Makes a node with all above it, or sets its data.

@@ -13,9 +13,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
-use zookeeper_client::Client;
 
-use super::client::{on_runtime, put};
+use super::client::{put, soon};
 use super::network::Network;
 use super::wait::eventually;
 
@@ -41,8 +40,8 @@ const JARS: [&str; 14] = [
     "snappy-java",
 ];
 
-/// How long a server may take to start on a busy machine.
-const START: Duration = Duration::from_mins(1);
+/// How long a server may take to start on a busy machine, and an ensemble to agree on a leader.
+pub const START: Duration = Duration::from_mins(1);
 
 /// One server, or an ensemble of three. All end when it is dropped.
 pub struct ZooKeeper {
@@ -274,6 +273,11 @@ impl ZooKeeper {
         answer.lines().find_map(|line| line.strip_prefix("Mode: ")).map(str::to_owned)
     }
 
+    /// Waits until a server says this of itself.
+    pub fn wait_mode(&self, index: usize, mode: &str) {
+        eventually(START, &format!("server {index} is {mode}"), || self.mode(index).as_deref() == Some(mode));
+    }
+
     /// Keeps a copy of what a stopped server has on its disk.
     pub fn save(&self, index: usize) {
         self.copy(&format!("data{index}"), &format!("saved{index}"));
@@ -293,17 +297,19 @@ impl ZooKeeper {
 
     /// Makes a node, or sets its data, as soon as the running servers let anybody do so.
     pub fn put_soon(&self, path: &str, data: &[u8]) {
-        let up: Vec<String> = self.servers.iter().filter(|s| s.child.is_some()).map(Server::address).collect();
-        eventually(START, &format!("a quorum takes {path}"), || {
-            let (up, path, data) = (up.join(","), path.to_owned(), data.to_vec());
-            let putting = async move {
-                let client = Client::connector().with_fail_eagerly().connect(&up).await?;
-                put(&client, &path, &data).await
-            };
-            on_runtime(async move {
-                tokio::time::timeout(Duration::from_secs(5), putting).await.is_ok_and(|put| put.is_ok())
-            })
+        let up = self.servers.iter().filter(|server| server.child.is_some()).map(Server::address);
+        let (path, data) = (path.to_owned(), data.to_vec());
+        soon(&up.collect::<Vec<_>>().join(","), &format!("a quorum takes {path}"), move |client| {
+            let (path, data) = (path.clone(), data.clone());
+            async move { put(&client, &path, &data).await }
         });
+    }
+
+    /// Waits until a server knows all that its leader knows.
+    pub fn sync_soon(&self, index: usize) {
+        let server = &self.servers[index];
+        let what = format!("server {index} is in touch with the others");
+        soon(&server.address(), &what, |client| async move { client.sync("/").await });
     }
 
     fn log(&self, index: usize) -> PathBuf {
