@@ -46,9 +46,10 @@ fn site(members: u32) -> Site {
 /// An agent whose first file is in place.
 fn up(site: &Site) -> Agent {
     let agent = site.start();
-    agent.until("the first file", || site.path("out/list").exists());
-    agent.until("the socket", || site.path("agent.sock").exists() && site.run(&["status"]).code() == 0);
-    agent.until("the first reload", || !status(site)["templates"][0]["owed_reload"].as_bool().unwrap());
+    // The file is there before the agent knows that a reload is owed: nothing is owed then, and is a moment later.
+    agent.until("the first reload", || site.path("reloads").exists());
+    agent.until("the socket", || site.run(&["status"]).code() == 0);
+    agent.until("the reload's end", || status(site)["templates"][0]["owed_reload"] == false);
     agent
 }
 
@@ -124,9 +125,10 @@ fn a_lost_registry_is_named_with_its_reason() {
     let site = site(2);
     let agent = up(&site);
     fs::rename(site.path("registry"), site.path("gone")).unwrap();
-    agent.until("stale", || status(&site)["rosters"][0]["fresh"] == false);
+    // Doubted first, and said to be away after that.
+    agent.until("away", || status(&site)["registries"][0]["reached"] == false);
     let all = status(&site);
-    assert_eq!(all["registries"][0]["reached"], false);
+    assert_eq!(all["rosters"][0]["fresh"], false);
     assert!(!all["registries"][0]["why"].as_str().unwrap().is_empty());
     assert!(all["rosters"][0]["view_age_s"].as_u64().is_some_and(|age| age < 60));
     assert_eq!(all["rosters"][0]["members"], 2, "the last good ones");
@@ -142,9 +144,11 @@ fn a_failed_check_and_an_owed_reload_are_shown_with_what_they_said() {
     let agent = up(&site);
     site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
     site.file("registry/services/web/poison", "");
-    agent.until("a failed check", || explain(&site, "list").contains("the check failed"));
-    let text = explain(&site, "list");
-    assert!(text.contains("tried again ") && text.contains("      poison\n"), "{text}");
+    // In one answer: between two a try may be under way.
+    agent.until("a failed check", || {
+        let text = explain(&site, "list");
+        ["the check failed", "tried again ", "      poison\n"].iter().all(|words| text.contains(words))
+    });
     let last = status(&site)["templates"][0]["last_error"].as_str().unwrap().to_owned();
     assert!(last.contains("poison"), "{last}");
     site.file("broken", "");
