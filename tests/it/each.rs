@@ -170,10 +170,10 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
     let diff = site.run(&["diff"]);
     diff.expect(2);
     assert!(diff.stdout().contains("-svc-10: m0:80 m1:80"), "{}", diff.stdout());
-    let reloads = site.read("reloads").lines().count();
+    let reloads = site.reloads();
     let mut agent = site.start();
     agent.until("what went meanwhile is gone", || folder(&site) == other(expected(&present)));
-    agent.until("it is reloaded", || site.read("reloads").lines().count() > reloads);
+    agent.until("it is reloaded", || site.reloads() > reloads);
     // While it runs it may just be writing down what it remembers.
     assert!(agent.stop().success());
     assert_eq!(site.leftovers(), Vec::<std::path::PathBuf>::new());

@@ -40,10 +40,6 @@ fn site_at(servers: &str, chroot: &str) -> Site {
     site(CONFIG, &format!("{servers}{chroot}"))
 }
 
-pub fn reloads(site: &Site) -> usize {
-    site.read("reloads").lines().count()
-}
-
 /// The path of a member by its last number: 10.0.0.1:80 is 1.
 pub fn member(number: usize) -> String {
     format!("/services/x/10.0.0.{number}:80")
@@ -83,7 +79,7 @@ fn below_min_and_absent_hold_and_say_so_in_plain_words() {
     assert!(agent.stop().success());
     let agent = site.start();
     agent.says(words);
-    assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before, 1));
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     client.put(&member(2), b"");
     agent.says("no longer holding: /services/x");
     becomes(&agent, &site, [2]);
@@ -108,7 +104,7 @@ fn hup_adds_a_roster_in_the_same_session() {
     agent.signal(Signal::SIGHUP).says("configuration changed: ");
     agent.until("the new roster's file", || site.read("out/more") == "10.9.9.9:90\n");
     assert_eq!(&server.sessions() - &own, session);
-    assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before, 1));
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     server.put_soon(&member(2), b"");
     becomes(&agent, &site, [1, 2]);
     // And it is closed at the end: the server need not wait until it expires.
@@ -131,13 +127,13 @@ fn an_agent_that_is_killed_leaves_the_file_and_its_successor_takes_up_from_there
     assert_eq!(site.fingerprint("out/list"), before);
     let mut agent = site.start();
     agent.says("unchanged: ");
-    assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before, 1));
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     agent.signal(Signal::SIGKILL);
     agent.ends(PATIENCE);
     client.put(&member(2), b"");
     let mut agent = site.start();
     becomes(&agent, &site, [1, 2]);
     assert!(agent.stop().success());
-    assert_eq!(reloads(&site), 2);
+    assert_eq!(site.reloads(), 2);
     assert!(site.leftovers().is_empty());
 }

@@ -24,15 +24,21 @@ reload_cmd = "echo reloaded >> SITE/reloads; cat {{ dest }} > SITE/seen"
 reload_interval = "0s"
 "#;
 
-fn site(config: &str) -> Site {
+/// The file of a member by its last number: 10.0.0.1:80 is 1.
+pub fn member(number: u32) -> String {
+    format!("registry/services/web/10.0.0.{number}:80")
+}
+
+/// A folder with so many members in its registry, and the template `list.tera` that lists them.
+pub fn site_with(config: &str, members: u32) -> Site {
     let site = Site::new(config);
     site.file("templates/list.tera", "{% for m in web %}{{ m.address }}\n{% endfor %}");
-    site.file("registry/services/web/10.0.0.1:80", "").file("registry/services/web/10.0.0.2:80", "");
+    (1..=members).for_each(|number| _ = site.file(&member(number), ""));
     site
 }
 
-fn reloads(site: &Site) -> usize {
-    site.read("reloads").lines().count()
+fn site(config: &str) -> Site {
+    site_with(config, 2)
 }
 
 #[test]
@@ -41,11 +47,11 @@ fn a_change_reaches_the_file_and_the_software() {
     let mut agent = site.start();
     agent.until("the first file", || site.read("seen") == "10.0.0.1:80\n10.0.0.2:80\n");
     agent.says("watching: /services/web on dir:").says("wrote: ").says("reloaded: ");
-    site.file("registry/services/web/10.0.0.3:80", "");
+    site.file(&member(3), "");
     agent.until("a join", || site.read("seen").ends_with("10.0.0.3:80\n"));
-    site.remove("registry/services/web/10.0.0.1:80");
+    site.remove(&member(1));
     agent.until("a leave", || site.read("seen") == "10.0.0.2:80\n10.0.0.3:80\n");
-    assert_eq!(reloads(&site), 3, "{:?}", agent.log());
+    assert_eq!(site.reloads(), 3, "{:?}", agent.log());
     assert_eq!(site.read("out/list"), site.read("seen"));
     assert!(agent.stop().success());
     assert!(site.leftovers().is_empty());
@@ -55,20 +61,20 @@ fn a_change_reaches_the_file_and_the_software() {
 fn below_min_absent_and_unreached_leave_the_file_alone() {
     let site = site(CONFIG);
     let agent = site.start();
-    agent.until("the first file", || reloads(&site) == 1);
+    agent.until("the first file", || site.reloads() == 1);
     let before = site.fingerprint("out/list");
-    fs::remove_file(site.path("registry/services/web/10.0.0.1:80")).unwrap();
-    agent.until("one member", || reloads(&site) == 2);
+    fs::remove_file(site.path(&member(1))).unwrap();
+    agent.until("one member", || site.reloads() == 2);
     let before_one = site.fingerprint("out/list");
     assert_ne!(before, before_one);
-    site.remove("registry/services/web/10.0.0.2:80");
+    site.remove(&member(2));
     agent.says("holding: 0 of 1 members of /services/web ");
     fs::remove_dir(site.path("registry/services/web")).unwrap();
     agent.says("holding: 0 of 1 members of /services/web: the path does not exist");
     fs::rename(site.path("registry"), site.path("elsewhere")).unwrap();
     agent.says("registry not reached, files stay as they are: ");
     assert_eq!(site.fingerprint("out/list"), before_one);
-    assert_eq!(reloads(&site), 2);
+    assert_eq!(site.reloads(), 2);
     site.file("elsewhere/services/web/10.0.0.9:80", "");
     fs::rename(site.path("elsewhere"), site.path("registry")).unwrap();
     agent.until("members again", || site.read("seen") == "10.0.0.9:80\n");
@@ -79,12 +85,12 @@ fn below_min_absent_and_unreached_leave_the_file_alone() {
 fn a_failed_check_leaves_the_file_alone_and_the_next_change_mends_it() {
     let site = site(CONFIG);
     let mut agent = site.start();
-    agent.until("the first file", || reloads(&site) == 1);
+    agent.until("the first file", || site.reloads() == 1);
     let before = site.fingerprint("out/list");
     site.file("registry/services/web/poison:80", "");
     agent.says("check failed, the file stays as it is");
     assert_eq!(site.fingerprint("out/list"), before);
-    site.remove("registry/services/web/poison:80").file("registry/services/web/10.0.0.3:80", "");
+    site.remove("registry/services/web/poison:80").file(&member(3), "");
     agent.until("the good change", || site.read("seen").ends_with("10.0.0.3:80\n"));
     // While it runs it may just be writing down what it remembers.
     assert!(agent.stop().success());
@@ -99,7 +105,7 @@ fn changes_during_a_reload_are_not_lost() {
     let agent = site.start();
     agent.until("the first file", || !site.read("out/list").is_empty());
     for n in 3..8 {
-        site.file(&format!("registry/services/web/10.0.0.{n}:80"), "");
+        site.file(&member(n), "");
         agent.until("the change in the file", || site.read("out/list").contains(&format!("10.0.0.{n}:80")));
     }
     assert_eq!(site.read("seen"), "", "the first reload is still under way");
@@ -114,14 +120,14 @@ fn a_reload_that_fails_is_retried_until_it_succeeds() {
     agent.says("reload failed, and is still owed").says("exit");
     assert_eq!(site.read("out/list"), "10.0.0.1:80\n10.0.0.2:80\n", "the file is in place");
     site.file("mended", "");
-    agent.until("the reload", || reloads(&site) == 1);
+    agent.until("the reload", || site.reloads() == 1);
 }
 
 #[test]
 fn an_edited_template_is_swapped_when_it_passes() {
     let site = site(CONFIG);
     let agent = site.start();
-    agent.until("the first file", || reloads(&site) == 1);
+    agent.until("the first file", || site.reloads() == 1);
     let before = site.fingerprint("out/list");
     site.file("templates/list.tera", "{% for m in web %}broken");
     agent.says("the new templates are wrong, the old ones stay in force");
@@ -134,7 +140,7 @@ fn an_edited_template_is_swapped_when_it_passes() {
 fn hup_takes_a_good_configuration_and_refuses_a_bad_one_whole() {
     let site = site(CONFIG);
     let agent = site.start();
-    agent.until("the first file", || reloads(&site) == 1);
+    agent.until("the first file", || site.reloads() == 1);
     let good = site.read("rosterd.toml");
     let before = site.fingerprint("out/list");
     site.file("rosterd.toml", &good.replace("wait =", "min = 9\nwiat ="));
@@ -144,7 +150,7 @@ fn hup_takes_a_good_configuration_and_refuses_a_bad_one_whole() {
     agent.signal(Signal::SIGHUP).says("configuration changed: ");
     agent.until("the new bounds", || site.read("seen") == "10.0.0.1:80\n");
     assert_eq!(agent.said("watching: /services/web"), 1, "the watch is the one from the start");
-    site.file("registry/services/web/10.0.0.0:80", "");
+    site.file(&member(0), "");
     agent.until("a change after the HUP", || site.read("seen") == "10.0.0.0:80\n");
 }
 
@@ -152,7 +158,7 @@ fn hup_takes_a_good_configuration_and_refuses_a_bad_one_whole() {
 fn one_agent_a_state_directory() {
     let site = site(CONFIG);
     let mut first = site.start();
-    first.until("the first file", || reloads(&site) == 1);
+    first.until("the first file", || site.reloads() == 1);
     let second = site.run(&["run"]);
     second.expect(5);
     assert!(second.stderr().contains(&first.pid().to_string()), "the pid is named: {}", second.stderr());
@@ -177,14 +183,12 @@ fn templates_that_never_end_hold_nobody_up() {
         // First by name, and so the first to be rendered.
         write!(config, "\n[[template]]\nname = \"a{n}\"\nsrc = \"endless.tera\"\ndest = \"out/endless{n}\"\n").unwrap();
     }
-    let site = Site::new(&config);
+    let site = site_with(&config, 1);
     let turns = "{% for a in range(end=99999) %}{% for b in range(end=99999) %}{% endfor %}{% endfor %}";
     site.file("templates/endless.tera", turns);
-    site.file("templates/list.tera", "{% for m in web %}{{ m.address }}\n{% endfor %}");
-    site.file("registry/services/web/10.0.0.1:80", "");
     let agent = site.start();
     agent.until("the file of the one that ends", || site.read("seen") == "10.0.0.1:80\n");
-    site.file("registry/services/web/10.0.0.2:80", "");
+    site.file(&member(2), "");
     agent.until("a change of it", || site.read("seen").ends_with("10.0.0.2:80\n"));
     assert_eq!(site.read("out/endless0"), "");
 }

@@ -112,7 +112,7 @@ fn a_start_without(mut registry: impl Fickle) {
     let mut agent = site.start();
     let list = |n: u8, members: &str| format!("{n}: {members}\n");
     agent.until("the first file", || site.read("out/list") == list(7, "0=10.0.0.1:80 1=10.0.0.2:80"));
-    agent.until("its reload", || site.read("reloads").lines().count() == 1);
+    agent.until("its reload", || site.reloads() == 1);
     assert!(agent.stop().success());
     let before = site.fingerprint("out/list");
     registry.goes(&site);
@@ -120,7 +120,7 @@ fn a_start_without(mut registry: impl Fickle) {
     let agent = site.start();
     agent.says("registry not reached").says("stale: what was last good of /services/x stands in, ");
     agent.says("stale: what was last good of /config/app stands in, ").says("unchanged: ");
-    assert_eq!((site.fingerprint("out/list"), site.read("reloads").lines().count()), (before, 1));
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     // A template that is edited, and a configuration that is read again.
     site.file("templates/list.tera", "{{ app.n }} {% for m in x %} {{ m.name }}{% endfor %}\n");
     agent.until("the edit", || site.read("out/list") == "7  10.0.0.1:80 10.0.0.2:80\n");

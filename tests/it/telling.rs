@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::harness::site::{Agent, Site};
+use crate::main_job::{member, site_with};
 
 mod pass;
 mod socket;
@@ -27,17 +28,6 @@ check_cmd = "! grep poison {{ src }}"
 reload_cmd = "echo reloaded >> SITE/reloads; test ! -e SITE/broken"
 reload_interval = "0s"
 "#;
-
-fn member(n: u32) -> String {
-    format!("registry/services/web/10.0.0.{n}:80")
-}
-
-fn site_with(config: &str, members: u32) -> Site {
-    let site = Site::new(config);
-    site.file("templates/list.tera", "{% for m in web %}{{ m.address }}\n{% endfor %}");
-    (1..=members).for_each(|n| _ = site.file(&member(n), ""));
-    site
-}
 
 fn site(members: u32) -> Site {
     site_with(CONFIG, members)

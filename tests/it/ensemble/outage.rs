@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{CONFIG, becomes, list, member, reloads, site};
+use super::{CONFIG, becomes, list, member, site};
 use crate::harness::site::PATIENCE;
 use crate::harness::wait::eventually;
 use crate::harness::zookeeper::ZooKeeper;
@@ -51,7 +51,7 @@ fn the_only_server_dies_and_the_change_in_the_gap_reaches_the_file() {
     server.client("").remove(&member(last));
     becomes(&agent, &site, 1..last);
     assert!(agent.stop().success());
-    assert_eq!(reloads(&site), 8, "one for each change, none for an outage\n{}", agent.log().join("\n"));
+    assert_eq!(site.reloads(), 8, "one for each change, none for an outage\n{}", agent.log().join("\n"));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn each_server_of_three_dies_the_leader_first_and_nothing_is_lost() {
     servers.put_soon(&member(last + 1), b"");
     becomes(&agent, &site, 1..=last + 1);
     assert!(agent.stop().success());
-    assert_eq!(reloads(&site), 8, "one for each change, none for an outage\n{}", agent.log().join("\n"));
+    assert_eq!(site.reloads(), 8, "one for each change, none for an outage\n{}", agent.log().join("\n"));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_registry_that_is_not_there_at_the_start_leaves_the_file_and_is_found_later(
     assert_eq!(site.fingerprint("out/list"), before, "reached, and still nothing to write");
     server.put_soon(&member(1), b"");
     becomes(&agent, &site, [1]);
-    assert_eq!(reloads(&site), 1);
+    assert_eq!(site.reloads(), 1);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_ensemble_that_freezes_past_the_session_costs_nothing() {
         let frozen = Instant::now();
         agent.says_times(AWAY, round);
         eventually(PATIENCE, "well past the session timeout", || frozen.elapsed() > Duration::from_secs(3));
-        assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before.clone(), 1));
+        assert_eq!((site.fingerprint("out/list"), site.reloads()), (before.clone(), 1));
         (0..3).for_each(|server| servers.thaw(server));
         if round == 2 {
             servers.put_soon(&member(2), b"");
@@ -135,10 +135,10 @@ fn an_ensemble_that_freezes_past_the_session_costs_nothing() {
         }
         agent.says_times(BACK, round);
         if round == 1 {
-            assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before.clone(), 1));
+            assert_eq!((site.fingerprint("out/list"), site.reloads()), (before.clone(), 1));
         }
     }
-    assert!(reloads(&site) <= 3, "one for each change at most\n{}", agent.log().join("\n"));
+    assert!(site.reloads() <= 3, "one for each change at most\n{}", agent.log().join("\n"));
     servers.put_soon(&member(3), b"");
     becomes(&agent, &site, [2, 3]);
 }
@@ -161,7 +161,7 @@ fn a_leader_that_freezes_is_replaced_and_nothing_is_lost() {
     assert_eq!(site.fingerprint("out/list"), before);
     servers.client("").remove(&member(1));
     becomes(&agent, &site, [2]);
-    assert_eq!(reloads(&site), 3, "one for each change, none for the outage\n{}", agent.log().join("\n"));
+    assert_eq!(site.reloads(), 3, "one for each change, none for the outage\n{}", agent.log().join("\n"));
 }
 
 #[test]
@@ -191,12 +191,12 @@ fn an_agent_that_freezes_past_its_session_sees_what_it_missed() {
         }
         agent.says_times(BACK, round);
         if round == 1 {
-            assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before, 1));
+            assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
         }
     }
     server.put_soon(&member(3), b"");
     becomes(&agent, &site, [1, 2, 3]);
-    assert_eq!(reloads(&site), 3);
+    assert_eq!(site.reloads(), 3);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::{file_becomes, rounds};
-use crate::ensemble::{CONFIG, becomes, list, member, reloads, site};
+use crate::ensemble::{CONFIG, becomes, list, member, site};
 use crate::harness::zookeeper::ZooKeeper;
 
 /// Takes up the file as its software does, at once, and has then other things to do.
@@ -33,7 +33,7 @@ fn of_five_changes_during_a_reload_none_is_lost() {
         let change = |number| {
             if round % 2 == 0 { client.put(&member(number), b"") } else { client.remove(&member(number)) }
         };
-        let before = reloads(&site);
+        let before = site.reloads();
         change(110);
         let first = if round % 2 == 0 { list(100..=110) } else { list((100..110).chain(111..=115)) };
         file_becomes(&agent, &site, "begun", &first);
@@ -45,7 +45,7 @@ fn of_five_changes_during_a_reload_none_is_lost() {
         agent.until(&format!("round {round}: the software runs by the last change"), || site.read("seen") == last);
         assert_eq!(site.read("out/list"), last, "round {round}");
         // Nothing more is to come: the next round begins with a reload of its own.
-        agent.until("the reload has ended", || reloads(&site) > before + 1);
+        agent.until("the reload has ended", || site.reloads() > before + 1);
     }
     assert!(agent.stop().success());
     assert_eq!(site.read("seen"), site.read("out/list"), "no reload is owed");

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use super::{AWAY, file_becomes, with_session};
-use crate::ensemble::{becomes, list, member, reloads, site};
+use crate::ensemble::{becomes, list, member, site};
 use crate::harness::network::{Network, is_inside};
 use crate::harness::proxy::Proxy;
 use crate::harness::site::Agent;
@@ -92,7 +92,7 @@ fn what_a_cut_follower_says_to_an_open_session_is_not_believed() {
     ensemble.heal();
     file_becomes(&agent, &site, "out/more", "10.9.9.2:90\n");
     becomes(&agent, &site, [1, 2]);
-    assert_eq!(reloads(&site), 2);
+    assert_eq!(site.reloads(), 2);
 }
 
 /// The agent is led to the cut follower, which knows of one member that is gone and not of two that have come.
@@ -117,12 +117,12 @@ fn a_cut_follower_neither_takes_members_away_nor_brings_dead_ones_back() {
     }
     becomes(&agent, &site, [1, 2, 4, 5]);
     let before = site.fingerprint("out/list");
-    let taken_up = reloads(&site);
+    let taken_up = site.reloads();
     // Until it has given the follower up, or has believed it.
     let untouched = |agent: &Agent, gave_up: &dyn Fn() -> bool| {
         let believed = || site.fingerprint("out/list") != before || agent.said("holding: ") > 0;
         agent.until("given up", || gave_up() || believed());
-        assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before.clone(), taken_up));
+        assert_eq!((site.fingerprint("out/list"), site.reloads()), (before.clone(), taken_up));
         assert_eq!(agent.said("holding: "), 0, "its view was not even looked at\n{}", agent.log().join("\n"));
         ensemble.still_serves();
     };
@@ -160,20 +160,20 @@ fn what_a_read_only_server_says_is_not_believed() {
     servers.put_soon(&member(5), b"");
     servers.client("").remove(&member(1));
     becomes(&agent, &site, 2..=5);
-    let before = (site.fingerprint("out/list"), reloads(&site));
+    let before = (site.fingerprint("out/list"), site.reloads());
     servers.stop(0);
     servers.stop(1);
     servers.start(2);
     servers.wait_mode(2, "read-only");
     let connections = proxy.accepted();
     agent.until("several tries", || proxy.accepted() >= connections + 4);
-    assert_eq!((site.fingerprint("out/list"), reloads(&site)), before, "{}", agent.log().join("\n"));
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), before, "{}", agent.log().join("\n"));
     assert!(agent.stop().success());
     let agent = site.start();
     agent.says(AWAY);
     let answer = site.run(&["get", "/services/x", "--timeout", "1s"]);
     assert_eq!(answer.expect(4).stdout(), "");
-    assert_eq!((site.fingerprint("out/list"), reloads(&site)), before, "{}", agent.log().join("\n"));
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), before, "{}", agent.log().join("\n"));
     assert_eq!(agent.said("holding: "), 0, "{}", agent.log().join("\n"));
     servers.start(0);
     servers.put_soon(&member(6), b"");

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use super::{AWAY, file_becomes, with_session};
-use crate::ensemble::{becomes, member, reloads, site};
+use crate::ensemble::{becomes, member, site};
 use crate::harness::zookeeper::ZooKeeper;
 
 /// A server with these members, then with more of them, then restored to what it was.
@@ -37,12 +37,12 @@ fn an_ensemble_restored_from_an_older_snapshot_takes_nobody_away() {
         running = Some((site, agent));
     });
     let (site, mut agent) = running.unwrap();
-    let before = (site.fingerprint("out/list"), reloads(&site));
+    let before = (site.fingerprint("out/list"), site.reloads());
     let held = |agent: &crate::harness::site::Agent| {
         agent.until("held, with the reason", || {
             agent.log().iter().any(|line| line.contains("holding: ") && line.contains("older"))
         });
-        assert_eq!((site.fingerprint("out/list"), reloads(&site)), before, "{}", agent.log().join("\n"));
+        assert_eq!((site.fingerprint("out/list"), site.reloads()), before, "{}", agent.log().join("\n"));
     };
     held(&agent);
     // What was seen before is remembered over a restart; no time releases it, and one that still takes away does not.
@@ -54,7 +54,7 @@ fn an_ensemble_restored_from_an_older_snapshot_takes_nobody_away() {
     server.put_soon(&member(3), b"");
     server.put_soon(&member(4), b"");
     becomes(&agent, &site, 1..=4);
-    assert_eq!(reloads(&site), before.1 + 1, "nothing was written before\n{}", agent.log().join("\n"));
+    assert_eq!(site.reloads(), before.1 + 1, "nothing was written before\n{}", agent.log().join("\n"));
     agent.says("no longer holding: /services/x");
     // From then on it is as believable as any.
     server.client("").remove(&member(4));
@@ -119,11 +119,11 @@ fn without_its_registry_an_agent_that_starts_keeps_the_file_and_renders_a_change
     becomes(&agent, &site, [1, 2]);
     assert!(agent.stop().success());
     server.stop(0);
-    let before = (site.fingerprint("out/list"), reloads(&site));
+    let before = (site.fingerprint("out/list"), site.reloads());
     let mut agent = site.start();
     agent.says(AWAY);
     assert!(agent.stop().success());
-    assert_eq!((site.fingerprint("out/list"), reloads(&site)), before, "the same members give the same file");
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), before, "the same members give the same file");
     site.file("templates/list.tera", "{% for m in x %}server {{ m.address }}\n{% endfor %}");
     let agent = site.start();
     let wanted = "server 10.0.0.1:80\nserver 10.0.0.2:80\n";

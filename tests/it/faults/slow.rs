@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{AWAY, file_becomes, with_session};
-use crate::ensemble::{becomes, list, member, reloads, site};
+use crate::ensemble::{becomes, list, member, site};
 use crate::harness::proxy::Proxy;
 use crate::harness::site::PATIENCE;
 use crate::harness::wait::eventually;
@@ -36,7 +36,7 @@ fn a_registry_that_is_two_seconds_late_is_followed_in_the_same_session() {
     proxy.hang_up();
     client.put(&member(4), b"");
     becomes(&agent, &site, [1, 2, 4]);
-    assert_eq!(reloads(&site), 5);
+    assert_eq!(site.reloads(), 5);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn nothing_is_published_from_an_answer_that_ends_in_its_middle() {
     let before = site.fingerprint("out/list");
     let agent = site.start();
     agent.until("several torn answers", || proxy.torn() >= 3);
-    assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before, 0), "{}", agent.log().join("\n"));
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 0), "{}", agent.log().join("\n"));
     proxy.tear_above(0);
     becomes(&agent, &site, 100..200);
     // The same when there is something to lose.
@@ -96,8 +96,8 @@ fn nothing_is_published_from_an_answer_that_ends_in_its_middle() {
     put(200..250);
     proxy.swallow(false);
     agent.until("several torn answers", || proxy.torn() >= torn + 2);
-    assert_eq!((site.fingerprint("out/list"), reloads(&site)), (before, 1), "{}", agent.log().join("\n"));
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1), "{}", agent.log().join("\n"));
     proxy.tear_above(0);
     becomes(&agent, &site, 101..250);
-    assert_eq!(reloads(&site), 2);
+    assert_eq!(site.reloads(), 2);
 }

@@ -66,6 +66,11 @@ impl Site {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
+    /// How many times a `reload_cmd` has run that writes a line to `reloads`.
+    pub fn reloads(&self) -> usize {
+        self.read("reloads").lines().count()
+    }
+
     /// What must not change when a file is left alone: its inode, its times and its bytes.
     pub fn fingerprint(&self, name: &str) -> (u64, i64, i64, Vec<u8>) {
         let meta = fs::metadata(self.path(name)).unwrap();

@@ -10,12 +10,11 @@ use super::{CONFIG, lose, site, site_with, status, up};
 fn render_goes_through_the_running_agent() {
     let site = site(2);
     let agent = up(&site);
-    let reloads = || site.read("reloads").lines().count();
-    let before = reloads();
+    let before = site.reloads();
     let same = site.run(&["render", "--detailed-exitcode"]);
     assert!(same.expect(0).stderr().contains("done by the running agent"), "{}", same.stderr());
     site.run(&["diff"]).expect(0);
-    assert_eq!(reloads(), before);
+    assert_eq!(site.reloads(), before);
     fs::write(site.path("out/list"), "by hand\n").unwrap();
     let diff = site.run(&["diff"]);
     assert!(diff.expect(2).stdout().contains("-by hand\n+10.0.0.1:80\n"), "{}", diff.stdout());
@@ -24,10 +23,10 @@ fn render_goes_through_the_running_agent() {
     let render = site.run(&["render", "list", "--diff", "--no-reload", "--detailed-exitcode"]);
     assert!(render.expect(2).stdout().contains("-by hand\n"), "{}", render.stdout());
     assert!(render.stderr().contains("wrote: "), "{}", render.stderr());
-    assert_eq!((site.read("out/list").lines().count(), reloads()), (2, before), "no reload");
+    assert_eq!((site.read("out/list").lines().count(), site.reloads()), (2, before), "no reload");
     fs::write(site.path("out/list"), "by hand\n").unwrap();
     site.run(&["render"]).expect(0);
-    assert_eq!((site.read("out/list").lines().count(), reloads()), (2, before + 1), "waited for");
+    assert_eq!((site.read("out/list").lines().count(), site.reloads()), (2, before + 1), "waited for");
     site.run(&["render", "nobody"]).expect(64);
     site.file("broken", "");
     fs::write(site.path("out/list"), "by hand\n").unwrap();

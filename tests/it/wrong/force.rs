@@ -54,7 +54,7 @@ fn every_command_refuses_it_and_touches_nothing() {
         }
         assert!(site.tree() == tree, "{case:?}: {:?}", site.tree().into_keys());
     }
-    assert_eq!((site.fingerprint("out/list"), site.read("reloads").lines().count()), (before, 1));
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     let fresh = running();
     wrong(&fresh, WRONG[0]);
     let tree = fresh.tree();
@@ -68,14 +68,14 @@ fn every_command_refuses_it_and_touches_nothing() {
 fn with_hup_the_old_one_stays_in_force() {
     let site = running();
     let mut agent = site.start();
-    agent.until("the first file", || site.read("reloads").lines().count() == 1);
+    agent.until("the first file", || site.reloads() == 1);
     let before = site.fingerprint("out/list");
     for (number, case) in (1..).zip(WRONG) {
         wrong(&site, case);
         agent.signal(Signal::SIGHUP).says_times("the new configuration is wrong, the old one stays in force", number);
         agent.says(case.2);
     }
-    assert_eq!((site.fingerprint("out/list"), site.read("reloads").lines().count()), (before, 1));
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     // What was refused is not half in force either: the roster, its wait and its template work as before.
     site.file("registry/services/web/10.0.0.2:80", "");
     agent.until("a change under the old one", || site.read("out/list") == "10.0.0.1:80\n10.0.0.2:80\n");
