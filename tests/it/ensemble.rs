@@ -11,6 +11,9 @@ use crate::harness::zookeeper::ZooKeeper;
 mod access;
 mod outage;
 
+/// How the log line begins of a registry that is away.
+pub const AWAY: &str = "registry not reached, files stay as they are: ";
+
 pub const CONFIG: &str = r#"
 [registry]
 url = "zk://SERVERS"

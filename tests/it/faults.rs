@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::ensemble::CONFIG;
+use crate::ensemble::{AWAY, CONFIG};
 use crate::harness::site::{Agent, Site};
 
 mod back;
@@ -14,8 +14,6 @@ mod restored;
 mod several;
 mod slow;
 mod storm;
-
-const AWAY: &str = "registry not reached, files stay as they are: ";
 
 /// `many` where the documentation's numbers are to be proved, else `few`.
 fn rounds(few: usize, many: usize) -> usize {

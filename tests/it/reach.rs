@@ -1,6 +1,6 @@
 //! How the agent reaches an ensemble, by the real binary against real servers: TLS, credentials, and ensembles that move.
 
-use crate::ensemble::{CONFIG, list};
+use crate::ensemble::{AWAY, CONFIG, list};
 use crate::harness::site::{Agent, Site};
 
 mod auth;
@@ -8,8 +8,6 @@ mod exhibitor;
 mod large;
 mod moved;
 mod tls;
-
-const AWAY: &str = "registry not reached, files stay as they are: ";
 
 /// A folder whose registry is at `url`, with these keys more for it.
 fn site(url: &str, keys: &str) -> Site {

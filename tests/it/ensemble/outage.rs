@@ -4,12 +4,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{CONFIG, becomes, list, member, site};
+use super::{AWAY, CONFIG, becomes, list, member, site};
 use crate::harness::site::PATIENCE;
 use crate::harness::wait::eventually;
 use crate::harness::zookeeper::ZooKeeper;
-
-const AWAY: &str = "registry not reached, files stay as they are: ";
 
 const BACK: &str = "registry reached again";
 
