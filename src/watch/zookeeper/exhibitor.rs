@@ -57,13 +57,16 @@ impl Exhibitor {
     /// What is known now; empty when nothing is. Calling it says that servers are needed, so that a newer list is asked
     /// for.
     pub async fn list(&mut self) -> Vec<Told> {
+        // The first time it is asked at once, and need not be told to ask once more.
+        if let Some(asking) = &self.asking {
+            asking.needed.notify_one();
+        }
         let asking = self.asking.get_or_insert_with(|| {
             let (say, said) = watch::channel(None);
             let needed = Arc::new(Notify::new());
             let asking = ask_on(Arc::clone(&self.registry), self.urls.clone(), Arc::clone(&needed), say);
             Asking { said, needed, _task: AbortOnDropHandle::new(tokio::spawn(asking)) }
         });
-        asking.needed.notify_one();
         // Late or broken off: the other sources are there.
         let _ = timeout(FIRST, asking.said.wait_for(Option::is_some)).await;
         asking.said.borrow().clone().unwrap_or_default()
