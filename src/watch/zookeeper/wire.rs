@@ -30,6 +30,8 @@ pub use dial::connect;
 #[cfg(test)]
 pub use jute::{In, Out};
 pub use refusal::Refusal;
+#[cfg(test)]
+pub use tests::reply;
 
 /// The most bytes that one answer may take.
 pub const MAX_FRAME: usize = 8 * 1024 * 1024;

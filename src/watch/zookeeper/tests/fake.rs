@@ -8,7 +8,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::watch::zookeeper::wire::{In, Out};
+use crate::watch::zookeeper::wire::{In, Out, reply};
 
 pub const EXISTS: i32 = 3;
 pub const DATA: i32 = 4;
@@ -362,12 +362,4 @@ impl State {
         out.int(self.claims.get(path).copied().unwrap_or(children));
         out.long(node.children_changed);
     }
-}
-
-fn reply(xid: i32, zxid: i64, code: i32) -> Out {
-    let mut out = Out::new();
-    out.int(xid);
-    out.long(zxid);
-    out.int(code);
-    out
 }

@@ -57,7 +57,8 @@ impl Peer {
     }
 }
 
-fn reply(xid: i32, zxid: i64, code: i32) -> Out {
+/// An answer's header: what was asked, as of which transaction, and how it went.
+pub fn reply(xid: i32, zxid: i64, code: i32) -> Out {
     let mut out = Out::new();
     out.int(xid);
     out.long(zxid);
