@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::harness::meter::{Meter, peak, resident};
 use crate::harness::scene::Scene;
 use crate::harness::usage::cpu;
-use crate::harness::wait::holds;
 use crate::harness::zookeeper::ZooKeeper;
 use crate::table::{Table, mib, ms};
 
@@ -18,15 +17,8 @@ pub fn measure(zookeeper: &ZooKeeper) -> Table {
     let mut agent = site.start();
     agent.until("the file", || site.read("out/all").lines().count() == PATHS);
     let started = cpu(agent.pid());
-    let rested = holds(Duration::from_mins(1), || {
-        let meter = Meter::start(agent.pid());
-        std::thread::sleep(Duration::from_secs(1));
-        meter.used().is_zero()
-    });
-    assert!(rested, "it does not come to rest");
-    let meter = Meter::start(agent.pid());
-    std::thread::sleep(REST);
-    let used = meter.used();
+    Meter::rests(agent.pid(), Duration::from_secs(1), Duration::from_mins(1));
+    let used = Meter::over(agent.pid(), REST);
     let mut table = Table::new(&["1,000 paths of 3 members", "", "rosterd"]);
     let rows = [
         ("CPU until the first file", ms(started)),

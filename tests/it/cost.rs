@@ -10,7 +10,6 @@ use crate::harness::floor;
 use crate::harness::meter::{Meter, median, peak, resident};
 use crate::harness::proxy::Proxy;
 use crate::harness::scene::{Scene, State};
-use crate::harness::wait::holds;
 use crate::harness::zookeeper::ZooKeeper;
 
 /// Whether the promised figures are to be met: a release build, and nothing else runs.
@@ -120,15 +119,8 @@ fn a_thousand_paths_at_rest_cost_nothing() {
     // At rest once nothing was used for a while; then it stays so.
     let rest = Duration::from_secs(if is_exact() { 60 } else { 3 });
     let limit = bound(Duration::from_millis(100), 3);
-    let rested = holds(Duration::from_secs(30), || {
-        let meter = Meter::start(agent.pid());
-        std::thread::sleep(Duration::from_millis(200));
-        meter.used().is_zero()
-    });
-    assert!(rested, "it does not come to rest");
-    let meter = Meter::start(agent.pid());
-    std::thread::sleep(rest);
-    let used = meter.used();
+    Meter::rests(agent.pid(), Duration::from_millis(200), Duration::from_secs(30));
+    let used = Meter::over(agent.pid(), rest);
     println!("{used:?} in {rest:?}, {:.1} MiB, at most {:.1}", resident(agent.pid()), peak(agent.pid()));
     assert!(used < limit, "{used:?} of processor in {rest:?}");
 }

@@ -1,8 +1,10 @@
 //! What a stretch of work cost, and how long things took.
 
+use std::thread::sleep;
 use std::time::Duration;
 
 use super::usage::{cpu, memory};
+use super::wait::holds;
 
 /// Counts the processor time of a process from a moment on.
 pub struct Meter {
@@ -19,6 +21,18 @@ impl Meter {
     /// What was used since.
     pub fn used(&self) -> Duration {
         cpu(self.pid).saturating_sub(self.before)
+    }
+
+    /// What a process uses in so long a time: it is the time that is measured.
+    pub fn over(pid: u32, time: Duration) -> Duration {
+        let meter = Self::start(pid);
+        sleep(time);
+        meter.used()
+    }
+
+    /// Waits until a process uses nothing for so long, and panics when it does not come to that within `limit`.
+    pub fn rests(pid: u32, time: Duration, limit: Duration) {
+        assert!(holds(limit, || Self::over(pid, time).is_zero()), "it does not come to rest");
     }
 }
 
