@@ -1,14 +1,15 @@
 //! Any interleaving of what can happen: the invariants hold at every step, and the end is the last membership.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use rosterd::config::{AboveMax, Bounds, Guard};
-use rosterd::decide::{Effect, Failure, Input, Outcome, Ran, RosterValue, Stage};
-use rosterd::sighting::{News, Sighting, Stamps};
+use rosterd::decide::{Effect, Failure, Input, Outcome, Publication, Ran, RosterValue, Seated, Stage};
+use rosterd::sighting::{Change, News, Reading, Seen, Sighting, Stamps, View};
 
-use crate::harness::{Bench, left, members, names, plan, present, put, roster, seconds, template, web};
+use crate::harness::{Bench, left, plan, roster, seconds, template, web};
 
 const NAMES: [&str; 6] = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1"];
 const MIN: usize = 2;
@@ -18,6 +19,8 @@ const MAX: usize = 4;
 enum Op {
     Join(usize),
     Leave(usize),
+    /// A member's data becomes this.
+    Change(usize, u8),
     Resync,
     Lose,
     Pass(u64),
@@ -30,6 +33,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => (0..NAMES.len()).prop_map(Op::Join),
         4 => (0..NAMES.len()).prop_map(Op::Leave),
+        3 => (0..NAMES.len(), 1u8..4).prop_map(|(which, data)| Op::Change(which, data)),
         1 => Just(Op::Resync),
         1 => Just(Op::Lose),
         3 => (0u64..3000).prop_map(Op::Pass),
@@ -39,11 +43,28 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// What is in a file of members: their names and their data.
+fn shown<'a>(seats: impl IntoIterator<Item = &'a Seated>) -> Vec<String> {
+    let data = |seated: &Seated| seated.member.fields().data.get("n").map(ToString::to_string).unwrap_or_default();
+    seats.into_iter().map(|seated| format!("{} {}", seated.member.name(), data(seated))).collect()
+}
+
+fn content(publication: &Publication) -> Vec<String> {
+    match &publication.snapshot.rosters["web"] {
+        RosterValue::List(seats) => shown(&**seats),
+        RosterValue::Map(_) => panic!("web is plain"),
+    }
+}
+
+fn reading(data: u8) -> Reading {
+    Ok(format!("{{\"n\": {data}}}").into_bytes().into())
+}
+
 /// A naive account of what must hold.
 struct World {
     bench: Bench,
     /// What the registry really has, whether the agent can see it or not.
-    real: BTreeSet<&'static str>,
+    real: BTreeMap<&'static str, u8>,
     connected: bool,
     /// The last content that each destination was replaced with, and whether a reload has begun since.
     written: BTreeMap<String, Vec<String>>,
@@ -57,7 +78,7 @@ impl World {
     fn new() -> Self {
         let mut world = Self {
             bench: Bench::new(Self::plan()),
-            real: BTreeSet::new(),
+            real: BTreeMap::new(),
             connected: false,
             written: BTreeMap::new(),
             owed: BTreeSet::new(),
@@ -78,10 +99,11 @@ impl World {
 
     fn resync(&mut self) {
         self.connected = true;
-        let view: Vec<&str> = self.real.iter().copied().collect();
+        let members = self.real.iter().map(|(name, data)| (Arc::from(*name), reading(*data))).collect();
+        let view = View::Members(Seen::Present(members));
         self.input(Input::Saw(Sighting {
             registry: "default".into(),
-            news: News::Reset { subject: web(), view: present(&view), stamps: Stamps::new() },
+            news: News::Reset { subject: web(), view, stamps: Stamps::new() },
         }));
     }
 
@@ -91,7 +113,7 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Publish(publication) => {
-                    let seen = names(&publication, "web");
+                    let seen = content(&publication);
                     assert!((MIN..=MAX).contains(&seen.len()), "out of bounds: {seen:?}");
                     let twice = self.bench.publications.iter().any(|open| open.template == publication.template);
                     assert!(!twice, "two publications of {} at once", publication.template.name);
@@ -114,8 +136,14 @@ impl World {
     fn apply(&mut self, op: &Op) {
         match *op {
             Op::Join(which) => {
-                self.real.insert(NAMES[which]);
-                self.changed(vec![put(NAMES[which])]);
+                self.real.insert(NAMES[which], 0);
+                self.put(which);
+            }
+            Op::Change(which, data) => {
+                if let Some(known) = self.real.get_mut(NAMES[which]) {
+                    *known = data;
+                    self.put(which);
+                }
             }
             Op::Leave(which) => {
                 self.real.remove(NAMES[which]);
@@ -125,7 +153,7 @@ impl World {
             Op::Lose => {
                 self.connected = false;
                 self.admitted = match self.bench.engine.rosters()["web"].value() {
-                    Some(RosterValue::List(seats)) => seats.iter().map(|seat| seat.member.name().to_owned()).collect(),
+                    Some(RosterValue::List(seats)) => shown(&**seats),
                     _ => Vec::new(),
                 };
                 self.input(Input::Saw(Sighting {
@@ -140,7 +168,12 @@ impl World {
         }
     }
 
-    fn changed(&mut self, changes: Vec<rosterd::sighting::Change>) {
+    fn put(&mut self, which: usize) {
+        let (name, reading) = (Arc::from(NAMES[which]), reading(self.real[NAMES[which]]));
+        self.changed(vec![Change::Put { key: None, name, reading }]);
+    }
+
+    fn changed(&mut self, changes: Vec<Change>) {
         if self.connected {
             self.input(Input::Saw(Sighting {
                 registry: "default".into(),
@@ -167,7 +200,7 @@ impl World {
             return;
         }
         let publication = self.bench.publications.remove(which);
-        let (name, seen) = (publication.template.name.to_string(), names(&publication, "web"));
+        let (name, seen) = (publication.template.name.to_string(), content(&publication));
         let same = self.written.get(&name) == Some(&seen);
         let outcome = match how {
             0 => Outcome::Failed(Failure { stage: Stage::Check, message: String::new() }),
@@ -228,7 +261,8 @@ proptest! {
         world.calm();
         prop_assert!(world.owed.is_empty() && world.reloading.is_none(), "an owed reload was lost");
         if world.real.len() >= MIN {
-            let expected: Vec<String> = world.real.iter().take(MAX).map(|name| (*name).to_owned()).collect();
+            let real = world.real.iter().map(|(name, data)| format!("{name} {data}"));
+            let expected: Vec<String> = real.take(MAX).collect();
             prop_assert_eq!(world.written.len(), 3);
             for written in world.written.values() {
                 prop_assert_eq!(written, &expected);
@@ -236,37 +270,6 @@ proptest! {
         } else {
             for written in world.written.values() {
                 prop_assert!(written.len() >= MIN, "{:?} was {:?}", written, before);
-            }
-        }
-    }
-
-    #[test]
-    fn slots_are_kept_and_never_shared(ops in proptest::collection::vec(op(), 1..60)) {
-        let mut config = roster("web", web());
-        config.bounds = Bounds::new(0, None, AboveMax::Cut).unwrap();
-        config.guard = Guard { max_shrink_percent: 100, ..Guard::DEFAULT };
-        let mut bench = Bench::new(plan(vec![config], vec![], vec![template("a", &["web"], "")]));
-        bench.reset(&web(), rosterd::sighting::View::Members(rosterd::sighting::Seen::Present(members(&[]))));
-        let mut kept: BTreeMap<String, u32> = BTreeMap::new();
-        for op in &ops {
-            match *op {
-                Op::Join(which) => bench.change(vec![put(NAMES[which])]),
-                Op::Leave(which) => bench.change(vec![left(NAMES[which])]),
-                _ => bench.pass(seconds(1)),
-            }
-            while !bench.publications.is_empty() {
-                let publication = bench.publish(Outcome::Unchanged);
-                let rosterd::decide::RosterValue::List(seats) = &publication.snapshot.rosters["web"] else {
-                    panic!("web is plain");
-                };
-                let now: BTreeMap<String, u32> =
-                    seats.iter().map(|seated| (seated.member.name().to_owned(), seated.slot)).collect();
-                let distinct: BTreeSet<u32> = now.values().copied().collect();
-                prop_assert_eq!(distinct.len(), now.len());
-                for (name, slot) in &now {
-                    prop_assert!(kept.get(name).is_none_or(|before| before == slot), "{} moved", name);
-                }
-                kept = now;
             }
         }
     }
