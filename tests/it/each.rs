@@ -1,8 +1,10 @@
 //! One template, a file for each key: the folder holds exactly the files that it should, whatever becomes of the agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::PathBuf;
 
+use fastrand::Rng;
 use nix::sys::signal::Signal;
 
 use crate::harness::site::Site;
@@ -105,6 +107,12 @@ fn expected(services: &[(String, usize)]) -> BTreeMap<String, String> {
     files.collect()
 }
 
+/// Every file and folder, but for those of the test, and the places that are the agent's own.
+fn elsewhere(site: &Site) -> BTreeSet<PathBuf> {
+    let own = ["out", "state", "registry", "agent.sock", "reloads"].map(|name| site.path(name));
+    site.tree().into_keys().filter(|path| !own.iter().any(|own| path.starts_with(own))).collect()
+}
+
 fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
     let site = site(registry, "100%");
     fs::write(site.path("out/other.cfg"), "somebody's\n").unwrap();
@@ -125,6 +133,8 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
         agent.says("names no file");
     }
     let before = site.fingerprint("out/svc-49.cfg");
+    let emptied = site.fingerprint("out/svc-30.cfg");
+    let places = elsewhere(&site);
 
     // Ten go, ten come, ten change, and one empties for a moment.
     for (name, _) in present.drain(..10) {
@@ -146,6 +156,7 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
     agent.says("no longer holding");
     assert_eq!(folder(&site), other(expected(&present)));
     assert_eq!(site.fingerprint("out/svc-49.cfg"), before, "what did not change was not touched");
+    assert_eq!(site.fingerprint("out/svc-30.cfg"), emptied, "what was empty for a moment neither");
     site.run(&["status", "--json"]).expect(0);
     assert!(site.run(&["status", "--json"]).stdout().contains("svc[svc-30]"));
     // One that emptied on its way out may have been held too: that it is over says nothing of this one.
@@ -155,6 +166,25 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
     let explained = site.run(&["explain", "svc"]).expect(0).stdout();
     assert!(explained.contains("files: 50"), "{explained}");
     assert!(odd.is_empty() || explained.contains(&format!("keys without a file: {}", odd.len())), "{explained}");
+
+    // Each of the fifty goes and comes again, with half of the others.
+    let mut random = Rng::with_seed(0x0526_0573);
+    for _ in 0..6 {
+        let mut turn = present.clone();
+        random.shuffle(&mut turn);
+        for half in [&turn[..25], &turn[25..]] {
+            for (name, count) in half {
+                (0..*count).for_each(|n| registry.leave(&site, name, &format!("m{n}:80")));
+                registry.remove(&site, name);
+            }
+            let rest: Vec<_> = present.iter().filter(|service| !half.contains(service)).cloned().collect();
+            agent.until("half of them went", || folder(&site) == other(expected(&rest)));
+            for (name, count) in half {
+                (0..*count).for_each(|n| registry.put(&site, name, &format!("m{n}:80")));
+            }
+            agent.until("and came again", || folder(&site) == other(expected(&present)));
+        }
+    }
 
     // Nobody is there when five go and five come.
     agent.signal(Signal::SIGKILL);
@@ -176,17 +206,23 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
     agent.until("it is reloaded", || site.reloads() > reloads);
     // While it runs it may just be writing down what it remembers.
     assert!(agent.stop().success());
-    assert_eq!(site.leftovers(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(site.leftovers(), Vec::<PathBuf>::new());
+    assert_eq!(elsewhere(&site), places, "nothing is written elsewhere");
 }
 
 #[test]
 fn services_of_a_directory_come_and_go() {
-    services_come_and_go(&Folder, &["a b", "ä"]);
+    // What begins with a dot is no node of a folder; and of a name this long, none could be a file's.
+    services_come_and_go(&Folder, &["a b", "ä", "a\u{202e}b", &"x".repeat(255)]);
 }
+
+/// As near to `../x` as a node's name can be, and what else no file's name should be.
+const ODD: [&str; 8] = ["..x", ".hidden", "...", "a b", "ä", "$(id)", "a\u{202e}b", "a\\..\\x"];
 
 #[test]
 fn services_of_zookeeper_come_and_go() {
-    services_come_and_go(&Server::shared(), &["..x", "a b", "ä", "$(id)"]);
+    let long = "x".repeat(300);
+    services_come_and_go(&Server::shared(), &[&ODD[..], &[&long]].concat());
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use rosterd::payload::Payload;
+
 use crate::harness::site::Site;
 use crate::harness::zookeeper::ZooKeeper;
 
@@ -26,10 +28,18 @@ const SERVICES: [Service; 11] = [
         payload: None,
         nodes: &[
             ("10.0.0.1:80", br#"{"pid":26802,"created":"2026-11-20 10:07:29","zone":"us-west-2b","weight":3}"#),
+            // What is no object is kept as a text, and what is no text as it is.
+            ("10.0.0.2:80", b"[1, 2]"),
+            ("10.0.0.3:80", b"\xff\xfe"),
             ("[2001:db8::1]:80", b""),
         ],
         broken: Some(("10.0.0.9:80", br#"{"a":"\n"}"#)),
-        lines: &["10.0.0.1:80 id= weight=3 status= more=us-west-2b", "[2001:db8::1]:80 id= weight= status= more="],
+        lines: &[
+            "10.0.0.1:80 id= weight=3 status= more=us-west-2b",
+            "10.0.0.2:80 id= weight= status= more=[1, 2]",
+            "10.0.0.3:80 id= weight= status= more=//4=",
+            "[2001:db8::1]:80 id= weight= status= more=",
+        ],
     },
     Service {
         name: "hostport",
@@ -63,6 +73,27 @@ const SERVICES: [Service; 11] = [
                 "member_0000000002",
                 br#"{"serviceEndpoint":{"host":"s2","port":10000},"additionalEndpoints":{},"status":"STOPPING","shard":1}"#,
             ),
+            (
+                "member_0000000020",
+                br#"{"serviceEndpoint":{"host":"s20","port":10000},"additionalEndpoints":{},"status":"DEAD","shard":20}"#,
+            ),
+            (
+                "member_0000000021",
+                br#"{"serviceEndpoint":{"host":"s21","port":10000},"additionalEndpoints":{},"status":"STARTING","shard":21}"#,
+            ),
+            (
+                "member_0000000022",
+                br#"{"serviceEndpoint":{"host":"s22","port":10000},"additionalEndpoints":{},"status":"STOPPED","shard":22}"#,
+            ),
+            (
+                "member_0000000023",
+                br#"{"serviceEndpoint":{"host":"s23","port":10000},"additionalEndpoints":{},"status":"WARNING","shard":23}"#,
+            ),
+            (
+                "member_0000000024",
+                br#"{"serviceEndpoint":{"host":"s24","port":10000},"additionalEndpoints":{},"status":"UNKNOWN","shard":24}"#,
+            ),
+            ("member_0000000030", br#"{"serviceEndpoint":{"host":"s30","port":10000},"additionalEndpoints":{}}"#),
             ("vector_0000000003", br#"{"vector":[{"select":"shard=0","weight":1.5,"priority":1}]}"#),
             ("lock", b""),
         ],
@@ -82,9 +113,17 @@ const SERVICES: [Service; 11] = [
                 "4255",
                 br#"{"name":"web","id":"4255","address":"10.0.4.2","port":null,"sslPort":443,"payload":null,"registrationTimeUTC":1769292890155,"serviceType":"DYNAMIC","enabled":false}"#,
             ),
+            (
+                "4257",
+                br#"{"name":"web","id":"4257","address":"10.0.4.3","port":20880,"sslPort":null,"payload":{"@class":"org.apache.dubbo.registry.zookeeper.ZookeeperInstance","id":"10.0.4.3:20880","name":"web","metadata":{"dubbo.metadata.storage-type":"local","zone":"b"}},"registrationTimeUTC":1769292890155,"serviceType":"DYNAMIC","uriSpec":null}"#,
+            ),
         ],
         broken: Some(("4256", b"{")),
-        lines: &["10.0.4.1:123 id=4254 weight= status=UP more=a", "10.0.4.2:443 id=4255 weight= status=down more="],
+        lines: &[
+            "10.0.4.1:123 id=4254 weight= status=UP more=a",
+            "10.0.4.2:443 id=4255 weight= status=down more=",
+            "10.0.4.3:20880 id=4257 weight= status= more=b",
+        ],
     },
     Service {
         name: "dubbo",
@@ -140,9 +179,14 @@ const SERVICES: [Service; 11] = [
                 br#"{"conn_url":"postgres://u:secret@10.0.9.1:6432/postgres","api_url":"http://10.0.9.1:8008/patroni","state":"running","role":"primary","version":"4.0.1","timeline":1}"#,
             ),
             ("pg2", br#"{"conn_url":"postgres://10.0.9.2/postgres","state":"streaming","role":"replica"}"#),
+            ("pg4", b"postgres://u:secret@10.0.9.4:5433/postgres?application_name=http://10.0.9.4:8008/patroni"),
         ],
         broken: Some(("pg3", br#"{"conn_url":"mysql://u:secret@h/"}"#)),
-        lines: &["10.0.9.1:6432 id= weight= status=running more=primary", "10.0.9.2:5432 id= weight= status=streaming more=replica"],
+        lines: &[
+            "10.0.9.1:6432 id= weight= status=running more=primary",
+            "10.0.9.2:5432 id= weight= status=streaming more=replica",
+            "10.0.9.4:5433 id= weight= status= more=",
+        ],
     },
     Service {
         name: "custom",
@@ -162,7 +206,7 @@ const TEMPLATE: &str = "
 
 /// What each format's members have beside the fields of all.
 const MORE: [(&str, &str); 9] = [
-    ("nextdoor", "m.zone | default(value='')"),
+    ("nextdoor", "m.zone | default(value=m.string_value | default(value=m.raw | default(value='')))"),
     ("nerve", "m.sequence | str"),
     ("serverset", "m.additionalEndpoints.http.port | str"),
     ("curator", "m.metadata?.zone | default(value='')"),
@@ -170,8 +214,14 @@ const MORE: [(&str, &str); 9] = [
     ("kafka", "m.rack | default(value='')"),
     ("hbase", "m.startcode | str"),
     ("solr", "m.context"),
-    ("patroni", "m.role"),
+    ("patroni", "m.role | default(value='')"),
 ];
+
+#[test]
+fn every_format_has_a_service() {
+    let tried: Vec<&str> = SERVICES.iter().map(|service| service.name).collect();
+    assert!(Payload::NAMES.iter().filter(|name| **name != "auto").all(|name| tried.contains(name)), "{tried:?}");
+}
 
 #[test]
 fn one_template_renders_a_service_in_each_format() {
@@ -215,13 +265,13 @@ fn one_template_renders_a_service_in_each_format() {
     // A vector of its own changes what its neighbours weigh, and is no member; a member comes back to life.
     client.put(
         "/twitter/service/web/vector_0000000005",
-        br#"{"vector":[{"select":"member=member_0000000001","weight":2}]}"#,
+        br#"{"vector":[{"select":"member=member_0000000001","weight":2},{"select":"inet=s1:10000","weight":4},{"select":"shard=9","weight":7}]}"#,
     );
     let alive =
         br#"{"serviceEndpoint":{"host":"s2","port":1},"additionalEndpoints":{"http":{"port":81}},"status":"ALIVE"}"#;
     client.put("/twitter/service/web/member_0000000002", alive);
     let old = "serverset s1:10000 id=0 weight=1.5 status=ALIVE more=80\n";
-    let new = "serverset s1:10000 id=0 weight=3 status=ALIVE more=80\n\
+    let new = "serverset s1:10000 id=0 weight=12 status=ALIVE more=80\n\
                serverset s2:1 id=member_0000000002 weight=1 status=ALIVE more=81\n";
     let expected = expected.replace(old, new);
     agent.until("the weights are right", || site.read("out/all").trim() == expected.trim());
