@@ -21,9 +21,17 @@ bench: tools
 # a nightly compiler, and cargo-fuzz (cargo install cargo-fuzz).
 FUZZ_RUNS = 1000000
 fuzz:
-	cargo +nightly fuzz run payload -- -runs=$(FUZZ_RUNS) -timeout=1 -dict=fuzz/payload.dict
-	cargo +nightly fuzz run render -- -runs=$(FUZZ_RUNS) -timeout=1 -dict=fuzz/payload.dict
-	cargo +nightly fuzz run config -- -runs=$(FUZZ_RUNS) -timeout=1 -dict=fuzz/config.dict
+	$(call fuzz,payload,nodes) -dict=fuzz/payload.dict
+	$(call fuzz,render,nodes) -dict=fuzz/payload.dict
+	$(call fuzz,config,config) -dict=fuzz/config.dict
+	$(call fuzz,memory,memory)
+	$(call fuzz,request,request)
+	$(call fuzz,answers,answers)
+	$(call fuzz,ensemble,ensemble)
+
+# One target, and the folder of what it begins with.
+fuzz = mkdir -p fuzz/corpus/$(1) && cargo +nightly fuzz run $(1) fuzz/corpus/$(1) tests/fuzz/seeds/$(2) -- \
+	-runs=$(FUZZ_RUNS) -timeout=1
 
 # ZooKeeper, haproxy, nginx, pgpool and the like, where they are missing.
 tools:

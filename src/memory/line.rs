@@ -17,7 +17,8 @@ pub fn write(value: &impl Serialize) -> Vec<u8> {
 pub fn read<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
     let (sum, json) = (line.get(..8)?, line.get(9..)?);
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
-    (sum == crc32(json)).then(|| serde_json::from_slice(json).ok()).flatten()
+    // A fuzzer would hardly ever come by a right one.
+    (cfg!(fuzzing) || sum == crc32(json)).then(|| serde_json::from_slice(json).ok()).flatten()
 }
 
 /// CRC-32 as Ethernet and gzip have it (IEEE 802.3), a byte at a time.

@@ -21,6 +21,12 @@ use crate::sighting::Sighting;
 use super::teller::Teller;
 use super::{Boxed, Keep, Node, RESYNC, Registry, Wanted};
 
+/// What servers may send, for a fuzzer to try: property tests run the same on a stable compiler.
+#[cfg(any(test, fuzzing))]
+pub mod any_bytes {
+    pub use super::servers::ensemble::any as ensemble;
+    pub use super::wire::any::answers;
+}
 mod desk;
 mod ears;
 mod exhibitor;

@@ -24,7 +24,7 @@ use super::wire::Server;
 use ensemble::Ensemble;
 use kept::Kept;
 
-mod ensemble;
+pub(super) mod ensemble;
 mod kept;
 
 /// How long a round waits for names. One that is not resolved by then is left out, and its lookup is waited for in the

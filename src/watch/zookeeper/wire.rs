@@ -18,6 +18,8 @@ use crate::node::NodePath;
 use crate::sighting::{Bytes, Zxid};
 use crate::watch::dirty::Event;
 
+#[cfg(any(test, fuzzing))]
+pub mod any;
 mod connection;
 mod dial;
 mod frame;

@@ -132,7 +132,7 @@ fn header(out: &mut Out, op: i32, is_last: bool) {
 }
 
 /// One part of a multi-read's answer.
-fn result(read: &mut In<'_>) -> Result<Datum, Malformed> {
+pub(super) fn result(read: &mut In<'_>) -> Result<Datum, Malformed> {
     let (op, is_last, _code) = (read.int()?, read.bool()?, read.int()?);
     match (op, is_last) {
         (OP_DATA, false) => Ok(Ok(datum(read)?)),

@@ -1,0 +1,22 @@
+//! Any text as a configuration: it is taken, or each problem has a message.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use rosterd::config::{Overrides, load};
+use tempfile::TempDir;
+
+/// Whatever is in these bytes, it is a configuration, or it is said what is wrong with it. The folder is for the file.
+pub fn any(home: &TempDir, bytes: &[u8]) {
+    // Its own files are the operator's to choose, and a pattern over the whole disk takes its time.
+    if bytes.contains(&b'\\') || bytes.windows(7).any(|word| word == b"include") {
+        return;
+    }
+    let file = home.path().join("rosterd.toml");
+    fs::write(&file, bytes).expect("a file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("its mode");
+    if let Err(problems) = load(&file, &Overrides { host_name: "web1".into(), ..Overrides::default() }) {
+        assert!(!problems.to_string().is_empty());
+        assert!(problems.draw(true).len() >= problems.to_string().len());
+    }
+}

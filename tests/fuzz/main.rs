@@ -1,0 +1,229 @@
+//! What the fuzz targets do, on a stable compiler and with inputs by chance: `make fuzz` runs the same functions for longer.
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+mod config;
+mod memory;
+mod nodes;
+mod payload;
+mod render;
+mod request;
+
+/// The inputs that the fuzz targets begin with.
+fn seeds(of: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds").join(of);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.into_iter().map(|file| fs::read(file).unwrap()).collect()
+}
+
+/// What is nearly right, and what is not at all: seeds with pieces of them cut out, and others put in.
+fn nearly(of: &str, pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> + use<> {
+    let piece = prop_oneof![
+        1 => prop::collection::vec(any::<u8>(), 0..4),
+        3 => prop::sample::select(pieces).prop_map(|text| text.as_bytes().to_vec()),
+    ];
+    let edit = (any::<prop::sample::Index>(), 0usize..3, piece);
+    let edited = (prop::sample::select(seeds(of)), prop::collection::vec(edit, 0..6));
+    let edited = edited.prop_map(|(mut bytes, edits)| {
+        for (at, cut, piece) in edits {
+            let at = at.index(bytes.len() + 1);
+            let end = (at + cut).min(bytes.len());
+            bytes.splice(at..end, piece);
+        }
+        bytes
+    });
+    prop_oneof![9 => edited, 1 => prop::collection::vec(any::<u8>(), 0..200)]
+}
+
+/// What means something in a node, in JSON, in a line or in the template.
+const OF_NODES: &[&str] = &[
+    "\n",
+    "\r",
+    "\u{b}",
+    "\u{c}",
+    "\u{85}",
+    "\u{2028}",
+    "\u{2029}",
+    "\0",
+    "\u{1b}[1A",
+    "\\n",
+    "\\u2028",
+    "\\u0085",
+    "\\ud800",
+    "\"",
+    "'",
+    "{",
+    "}",
+    "[",
+    ",",
+    ":",
+    "%",
+    "%0a",
+    "%250a",
+    "_",
+    "{{ 1 }}",
+    "{%",
+    "{#",
+    "1e999",
+    "-1",
+    nodes::NODE,
+    nodes::DATA,
+    " server evil 10.0.0.9:1",
+];
+
+/// Pieces of configurations, so that what is put together by chance gets past the first line.
+const OF_CONFIGS: &[&str] = &[
+    "[registry]\n",
+    "[[registry]]\n",
+    "url = \"zk://a:1,[::1]/x\"\n",
+    "[agent]\n",
+    "[status]\n",
+    "[vars]\n",
+    "[[roster]]\n",
+    "[[key]]\n",
+    "[[template]]\n",
+    "[template]\n",
+    "path = ",
+    "min = ",
+    "max = ",
+    "wait = ",
+    "src = ",
+    "dest = ",
+    "mode = ",
+    "check_cmd = ",
+    "reload_cmd = ",
+    "env = ",
+    "tls = ",
+    "auth = ",
+    "owner = ",
+    "\"/a/{{ vars.x }}\"\n",
+    "\"{{ src }}\"\n",
+    "\"é\u{1F980}\"\n",
+    "5\n",
+    "-1\n",
+    "0xffffffffffffffffff\n",
+    "nan\n",
+    "true\n",
+    "{ a = 1 }\n",
+    "[1, 2]\n",
+    "1979-05-27\n",
+    "\"",
+    "'''",
+    "[",
+    "]",
+    "{",
+    "}",
+    "=",
+    "\n",
+];
+
+/// Pieces of requests, and of what is remembered.
+const OF_LINES: &[&str] = &[
+    "\n",
+    "\"",
+    "{",
+    "}",
+    "null",
+    ":",
+    ",",
+    "-1",
+    "1e999",
+    "[[[[[[[[",
+    "\\u0000",
+    "\"secs\":18446744073709551615",
+    "\"v\":2",
+    "rosterd memory 2\n",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 200_000 } else { 1_000 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_node_is_read_or_refused(bytes in nearly("nodes", OF_NODES)) {
+        payload::any(&bytes);
+    }
+
+    #[test]
+    fn any_members_are_rendered_a_line_each(bytes in nearly("nodes", OF_NODES)) {
+        render::any(&bytes);
+    }
+
+    #[test]
+    fn any_text_is_a_configuration_or_has_a_problem(
+        picks in prop::collection::vec(prop::sample::select(OF_CONFIGS), 0..40),
+        nearly in nearly("config", OF_CONFIGS),
+    ) {
+        let home = TempDir::new().unwrap();
+        config::any(&home, picks.concat().as_bytes());
+        config::any(&home, &nearly);
+    }
+
+    #[test]
+    fn any_file_is_recalled_or_left_out(bytes in nearly("memory", OF_LINES)) {
+        memory::any(&TempDir::new().unwrap(), &bytes);
+    }
+
+    #[test]
+    fn any_request_is_understood_or_refused(bytes in nearly("request", OF_LINES)) {
+        request::any(&bytes);
+    }
+}
+
+/// A fuzz target that is not among the tests above would run for nobody who has no nightly compiler.
+#[test]
+fn every_fuzz_target_runs_here_or_beside_what_is_private() {
+    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = fs::read_to_string(crate_dir.join("tests/fuzz/main.rs")).unwrap();
+    let makefile = fs::read_to_string(crate_dir.join("Makefile")).unwrap();
+    let mut targets = 0;
+    for entry in fs::read_dir(crate_dir.join("fuzz/fuzz_targets")).unwrap() {
+        let file = entry.unwrap().path();
+        let (name, text) = (file.file_stem().unwrap().to_str().unwrap(), fs::read_to_string(&file).unwrap());
+        let is_here = text.contains(&format!("tests/fuzz/{name}.rs")) && own.contains(&format!("{name}::any(&"));
+        assert!(is_here || text.contains("any_bytes::"), "{name} is no test");
+        assert!(makefile.contains(&format!("fuzz,{name},")), "make fuzz leaves {name} out");
+        targets += 1;
+    }
+    assert!(targets >= 7, "{targets}");
+}
+
+/// Seeds are worth their name: each is read by what it is a seed of.
+#[test]
+fn each_seed_is_right() {
+    for seed in seeds("request") {
+        let request = serde_json::from_slice::<rosterd::serve::Request>(&seed);
+        assert!(request.is_ok(), "{request:?}");
+    }
+    for seed in seeds("memory") {
+        let home = TempDir::new().unwrap();
+        fs::create_dir(home.path().join("rosters")).unwrap();
+        fs::write(home.path().join("rosters/web.roster"), &seed).unwrap();
+        let recalled = rosterd::memory::Memory::of(home.path()).recall(rosterd::memory::Access::Look);
+        assert_eq!(recalled["web"].paths["x"].members.keys().map(|name| &**name).collect::<Vec<_>>(), ["b:1"]);
+    }
+    for seed in seeds("config") {
+        let home = TempDir::new().unwrap();
+        fs::write(home.path().join("rosterd.toml"), &seed).unwrap();
+        let overrides = rosterd::config::Overrides { host_name: "web1".into(), ..Default::default() };
+        let problems = rosterd::config::load(&home.path().join("rosterd.toml"), &overrides).err();
+        // But for the files that it names, which are not there.
+        let said = problems.map(|problems| problems.to_string()).unwrap_or_default();
+        assert!(said.lines().filter(|line| line.starts_with("error")).all(|line| line.contains("nowhere")), "{said}");
+    }
+    for seed in seeds("nodes") {
+        let nodes = nodes::nodes(&seed);
+        let payload = rosterd::payload::Payload::named(&nodes[0].0).expect("a format's name");
+        let all = nodes[1..].iter().map(|(name, data)| (name.as_str().into(), Ok(data.as_slice().into()))).collect();
+        let children = rosterd::payload::Children::read(&payload, None, &all, None);
+        assert!(!children.members().is_empty() && children.unfit().is_empty(), "{payload}: {:?}", children.unfit());
+    }
+}

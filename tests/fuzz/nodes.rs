@@ -1,0 +1,28 @@
+//! Nodes out of any bytes: text that a person can read and a fuzzer can cut up.
+
+/// What stands between two nodes.
+pub const NODE: &str = "\n----\n";
+
+/// What stands between a node's name and its data.
+pub const DATA: &str = "\n=>\n";
+
+/// Takes any bytes apart into at least one node: its name, and its data.
+pub fn nodes(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut nodes = Vec::new();
+    let mut rest = Some(bytes);
+    while let Some(bytes) = rest {
+        let (node, others) = cut(bytes, NODE.as_bytes());
+        let (name, data) = cut(node, DATA.as_bytes());
+        nodes.push((String::from_utf8_lossy(name).into_owned(), data.unwrap_or_default().to_vec()));
+        rest = others;
+    }
+    nodes
+}
+
+/// What is before the first `mark`, and what is behind it.
+fn cut<'a>(bytes: &'a [u8], mark: &[u8]) -> (&'a [u8], Option<&'a [u8]>) {
+    match bytes.windows(mark.len()).position(|window| window == mark) {
+        Some(at) => (&bytes[..at], Some(&bytes[at + mark.len()..])),
+        None => (bytes, None),
+    }
+}

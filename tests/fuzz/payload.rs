@@ -1,0 +1,88 @@
+//! Any nodes, in every format: each is read or refused, and no text of a member can end a line.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rosterd::decide::member::is_breaking;
+use rosterd::payload::{Child, Children, Custom, FieldPath, Format, Payload, decode, masked};
+use rosterd::sighting::{Members, Reading};
+use serde_json::Value;
+
+use crate::nodes::nodes;
+
+/// Every format, and one that the configuration made.
+fn formats() -> Vec<Format> {
+    let path = |text: &str| FieldPath::parse(text).ok();
+    let custom = Custom { host: path("host"), port: path("port"), weight: path("a.0"), ..Custom::default() };
+    let named = Payload::NAMES.iter().filter_map(|name| match Payload::named(name) {
+        Some(Payload::As(format)) => Some(format),
+        _ => None,
+    });
+    named.chain([Format::Custom(Arc::new(custom))]).collect()
+}
+
+/// Whatever is in these bytes, every format reads it or says why not.
+pub fn any(bytes: &[u8]) {
+    let nodes = nodes(bytes);
+    for format in formats() {
+        for (name, data) in &nodes {
+            reads_or_refuses(&format, name, data);
+        }
+    }
+    reads_alike(nodes);
+}
+
+fn reads_or_refuses(format: &Format, name: &str, data: &[u8]) {
+    let reading: Reading = Ok(Arc::from(data));
+    match decode(format, name, &reading) {
+        Ok(Child::Member(member)) => {
+            let fields = member.fields();
+            let texts = [Some(&fields.name), fields.host.as_ref(), fields.id.as_ref(), fields.status.as_ref()];
+            assert!(texts.into_iter().flatten().all(|text| is_plain_text(text)), "{fields:?}");
+            assert!(fields.data.iter().all(|(key, value)| is_plain_text(key) && is_plain(value)), "{fields:?}");
+            assert!(fields.weight.is_none_or(f64::is_finite), "{fields:?}");
+            // In these two the name is the member, whatever it looks like; what the others call a host is one.
+            let is_free = matches!(format, Format::Nextdoor | Format::HostPort);
+            assert!(is_free || fields.host.as_deref().is_some_and(is_host), "{format}: {fields:?}");
+        }
+        Ok(Child::Vector(_) | Child::Other) => {}
+        Err(why) => assert!(is_plain_text(&why.to_string()), "{why}"),
+    }
+}
+
+/// One by one or all at once, what was chosen reads the same.
+fn reads_alike(nodes: Vec<(String, Vec<u8>)>) {
+    let mut children = Children::read(&Payload::Auto, None, &Members::new(), None);
+    let mut all = Members::new();
+    for (name, data) in nodes {
+        _ = masked(&name);
+        let (name, reading): (Arc<str>, Reading) = (Arc::from(name), Ok(Arc::from(data)));
+        children.put(&name, &reading);
+        all.insert(name, reading);
+    }
+    let again = Children::read(&Payload::Auto, children.chosen(), &all, None);
+    assert_eq!(again.members(), children.members());
+    assert_eq!(again.unfit(), children.unfit());
+    for name in all.keys() {
+        children.remove(name);
+    }
+    assert!(children.members().is_empty() && children.unfit().is_empty());
+}
+
+fn is_plain_text(text: &str) -> bool {
+    !text.chars().any(is_breaking)
+}
+
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_plain_text(text),
+        Value::Array(list) => list.iter().all(is_plain),
+        Value::Object(map) => map.iter().all(|(key, value)| is_plain_text(key) && is_plain(value)),
+        _ => true,
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let is_name = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    host.parse::<IpAddr>().is_ok() || !host.is_empty() && is_name(host)
+}

@@ -1,0 +1,11 @@
+//! Any bytes as a request to a running agent: it is understood, and then means the same when it is said again, or refused.
+
+use rosterd::serve::Request;
+
+/// Whatever is in these bytes, it is a request or it is none.
+pub fn any(bytes: &[u8]) {
+    let Ok(request) = serde_json::from_slice::<Request>(bytes) else { return };
+    let again = serde_json::to_vec(&request).expect("a request is text");
+    let again: Request = serde_json::from_slice(&again).expect("what is written can be read");
+    assert_eq!((again.v, again.ask), (request.v, request.ask));
+}
