@@ -19,6 +19,11 @@ pub fn nodes(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     nodes
 }
 
+/// Whether a character ends a line somewhere, or is a control character: by a list that is not the agent's own.
+pub fn is_breaking(c: char) -> bool {
+    matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}')
+}
+
 /// What is before the first `mark`, and what is behind it.
 fn cut<'a>(bytes: &'a [u8], mark: &[u8]) -> (&'a [u8], Option<&'a [u8]>) {
     match bytes.windows(mark.len()).position(|window| window == mark) {

@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rosterd::decide::member::is_breaking;
 use rosterd::payload::{Child, Children, Custom, FieldPath, Format, Payload, decode, masked};
 use rosterd::sighting::{Members, Reading};
 use serde_json::Value;
 
-use crate::nodes::nodes;
+use crate::nodes::{is_breaking, nodes};
 
 /// Every format, and one that the configuration made.
 fn formats() -> Vec<Format> {

@@ -1,43 +1,58 @@
-//! Any members, through the shipped haproxy template: one line for each, and no other.
+//! Any members, through the shipped haproxy template and one that quotes nothing: one line for each, and no other.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use rosterd::config::TemplateConfig;
-use rosterd::decide::member::is_breaking;
-use rosterd::decide::{RosterValue, Seated, Snapshot};
+use rosterd::decide::{Member, RosterValue, Seated, Snapshot};
 use rosterd::host::Host;
 use rosterd::payload::{Children, Payload};
 use rosterd::render::{Globals, Library, NameKind};
 
-use crate::nodes::nodes;
+use crate::nodes::{is_breaking, nodes};
 
-const SRC: &str = "haproxy.cfg.tera";
-
-static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
-    let globals = Globals {
-        host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [10, 0, 0, 9].into() },
-        vars: serde_json::Map::new(),
-        names: BTreeMap::from([("web".into(), NameKind::List)]),
-        complete: true,
-    };
-    // The fuzz targets are a crate of their own, in a folder of this one.
-    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("templates"));
-    let templates = folders.find(|folder| folder.is_dir()).expect("the shipped templates");
-    Library::load(&[Arc::new(TemplateConfig::new("haproxy", SRC, "/nowhere"))], &templates, globals)
-        .expect("the shipped template loads")
-});
-
-fn render(children: Option<&Children>) -> String {
-    let members = children.into_iter().flat_map(|children| children.members().values());
-    let seats = members.zip(0..).map(|(member, slot)| Seated { member: Arc::clone(member), slot }).collect();
-    let rosters = BTreeMap::from([("web".into(), RosterValue::List(seats))]);
-    let snapshot = Snapshot { rosters, ..Snapshot::default() };
-    String::from_utf8(LIBRARY.render(Path::new(SRC), &snapshot).expect("it renders")).expect("it is text")
+/// A template that is loaded once.
+struct Template {
+    src: &'static Path,
+    library: Library,
 }
 
-static CLEAN: LazyLock<usize> = LazyLock::new(|| render(None).split('\n').count());
+impl Template {
+    fn load(folder: &str, src: &'static str) -> Self {
+        let globals = Globals {
+            host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [10, 0, 0, 9].into() },
+            vars: serde_json::Map::new(),
+            names: BTreeMap::from([("web".into(), NameKind::List)]),
+            complete: true,
+        };
+        // The fuzz targets are a crate of their own, in a folder of this one.
+        let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|above| above.join(folder));
+        let folder = folders.find(|folder| folder.join(src).is_file()).expect("the folder of the template");
+        let config = Arc::new(TemplateConfig::new("web", src, "/nowhere"));
+        Self { src: Path::new(src), library: Library::load(&[config], &folder, globals).expect("it loads") }
+    }
+
+    fn render(&self, members: &BTreeMap<Arc<str>, Arc<Member>>) -> String {
+        let seats =
+            members.values().zip(0..).map(|(member, slot)| Seated { member: Arc::clone(member), slot }).collect();
+        let rosters = BTreeMap::from([("web".into(), RosterValue::List(seats))]);
+        let snapshot = Snapshot { rosters, ..Snapshot::default() };
+        String::from_utf8(self.library.render(self.src, &snapshot).expect("it renders")).expect("it is text")
+    }
+}
+
+/// The shipped one, and one that quotes nothing.
+static TEMPLATES: LazyLock<[Template; 2]> =
+    LazyLock::new(|| [Template::load("templates", "haproxy.cfg.tera"), Template::load("tests/fuzz", "bare.tera")]);
+
+/// The line breaks that each has without a member.
+static CLEAN: LazyLock<Vec<usize>> =
+    LazyLock::new(|| TEMPLATES.iter().map(|template| line_breaks(&template.render(&BTreeMap::new()))).collect());
+
+fn line_breaks(text: &str) -> usize {
+    text.matches('\n').count()
+}
 
 /// Whatever is in these bytes, each member has its line. A first node that has a format's name says how to read the others.
 pub fn any(bytes: &[u8]) {
@@ -46,7 +61,9 @@ pub fn any(bytes: &[u8]) {
     let nodes = nodes.into_iter().skip(usize::from(payload.is_some()));
     let nodes = nodes.map(|(name, data)| (Arc::from(name), Ok(Arc::from(data)))).collect();
     let children = Children::read(&payload.unwrap_or_default(), None, &nodes, None);
-    let text = render(Some(&children));
-    assert_eq!(text.split('\n').count(), *CLEAN + children.members().len(), "{text}");
-    assert!(!text.contains(|c| c != '\n' && is_breaking(c)), "{text:?}");
+    for (template, clean) in TEMPLATES.iter().zip(&*CLEAN) {
+        let text = template.render(children.members());
+        assert_eq!(line_breaks(&text), clean + children.members().len(), "{text}");
+        assert!(!text.contains(|c| c != '\n' && is_breaking(c)), "{text:?}");
+    }
 }
