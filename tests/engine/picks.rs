@@ -58,7 +58,7 @@ impl Agent {
     }
 
     fn begin(&mut self) {
-        self.bench.engine = Engine::new(Pace::Continuous, &*self.host, self.bench.remembered.clone());
+        self.bench.engine = Engine::new(Pace::Continuous, &self.host, self.bench.remembered.clone());
         self.bench.publications.clear();
         self.bench.input(Input::Configured(spread()));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rosterd::config::{AboveMax, Bounds, Guard};
 use rosterd::decide::{Effect, Failure, Input, Outcome, Publication, Ran, RosterValue, Seated, Stage};
-use rosterd::sighting::{Change, News, Reading, Seen, Sighting, Stamps, View};
+use rosterd::sighting::{Change, News, Seen, Sighting, Stamps, View};
 
 use crate::harness::{Bench, left, plan, roster, seconds, template, web};
 
@@ -56,8 +56,8 @@ fn content(publication: &Publication) -> Vec<String> {
     }
 }
 
-fn reading(data: u8) -> Reading {
-    Ok(format!("{{\"n\": {data}}}").into_bytes().into())
+fn bytes(data: u8) -> Arc<[u8]> {
+    format!("{{\"n\": {data}}}").into_bytes().into()
 }
 
 /// A naive account of what must hold.
@@ -99,7 +99,7 @@ impl World {
 
     fn resync(&mut self) {
         self.connected = true;
-        let members = self.real.iter().map(|(name, data)| (Arc::from(*name), reading(*data))).collect();
+        let members = self.real.iter().map(|(name, data)| (Arc::from(*name), Ok(bytes(*data)))).collect();
         let view = View::Members(Seen::Present(members));
         self.input(Input::Saw(Sighting {
             registry: "default".into(),
@@ -169,7 +169,7 @@ impl World {
     }
 
     fn put(&mut self, which: usize) {
-        let (name, reading) = (Arc::from(NAMES[which]), reading(self.real[NAMES[which]]));
+        let (name, reading) = (Arc::from(NAMES[which]), Ok(bytes(self.real[NAMES[which]])));
         self.changed(vec![Change::Put { key: None, name, reading }]);
     }
 

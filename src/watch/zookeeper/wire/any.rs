@@ -5,6 +5,9 @@ use super::jute::In;
 use super::requests::result;
 
 /// Takes any bytes in, in pieces as small as the first one says: each frame is whole, and read no further than it goes.
+///
+/// # Panics
+/// Or it is not.
 pub fn answers(bytes: &[u8]) {
     let step = usize::from(bytes.first().copied().unwrap_or_default()) + 1;
     let (mut frames, mut taken) = (Frames::default(), 0);
