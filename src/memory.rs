@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use crate::book::Access;
 use crate::decide::{Memo, Recalled, Recollection};
 
-pub(crate) mod line;
 mod page;
 mod when;
 
@@ -59,15 +59,6 @@ struct Book {
     pages: BTreeMap<Arc<str>, Page>,
     /// The last write failed, and that was said.
     failing: bool,
-}
-
-/// Whether the state directory is this process's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// It is: what cannot be used is set aside.
-    Own,
-    /// It is not, or nothing is to be written: it is only looked at.
-    Look,
 }
 
 impl Memory {

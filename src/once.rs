@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
+use crate::book::Access;
 use crate::decide::template::Template;
 use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace};
 use crate::error::{Exit, Fatal};
 use crate::ledger::Ledger;
-use crate::memory::{Access, Memory};
+use crate::memory::Memory;
 use crate::perform::{Manner, Performer};
 use crate::registries::Registries;
 use crate::run::{self, Signals};
@@ -68,12 +69,12 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     let plan = setup.plan(&pass.only);
     registries.follow(&setup.config.registries, &plan);
     let memory = setup.stateful.then(|| Memory::of(&setup.config.agent.state_dir));
-    let ledger = setup.stateful.then(|| Ledger::open(&setup.config.agent.state_dir));
+    let access = if locks { Access::Own } else { Access::Look };
+    let ledger = setup.stateful.then(|| Ledger::open(&setup.config.agent.state_dir, access));
     let written = ledger.as_ref().map(|ledger| ledger.written(&setup.config.templates));
     if let Some(ledger) = ledger {
         performer.keep_account(ledger);
     }
-    let access = if locks { Access::Own } else { Access::Look };
     let recalled = memory.as_ref().map(|memory| memory.recall(access)).unwrap_or_default();
     let mut round = Round {
         engine: Engine::new(Pace::Once, &setup.host.name, recalled),

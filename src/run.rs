@@ -9,12 +9,13 @@ use tokio::time::Interval;
 use tracing::{debug, error, info, warn};
 
 use crate::act::{StateLock, Writer};
+use crate::book::Access;
 use crate::config::delta;
 use crate::decide::{Effect, Engine, Input, Moment, Pace};
 use crate::error::{Exit, Fatal};
 use crate::ledger::Ledger;
 use crate::loader::{Load, Loaded, Loader};
-use crate::memory::{Access, Memory};
+use crate::memory::Memory;
 use crate::perform::{Manner, Performer};
 use crate::registries::Registries;
 use crate::say;
@@ -168,7 +169,7 @@ impl Agent {
     fn start(source: Source, setup: Setup) -> Result<Self, Fatal> {
         let memory = Memory::of(&setup.config.agent.state_dir);
         let (mut performer, answers) = Performer::new(start_writer()?, Arc::clone(&setup.library), Manner::DAEMON);
-        let ledger = Ledger::open(&setup.config.agent.state_dir);
+        let ledger = Ledger::open(&setup.config.agent.state_dir, Access::Own);
         ledger.release(&setup.config.templates);
         let written = ledger.written(&setup.config.templates);
         performer.keep_account(ledger.clone());

@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::line;
 use super::when::When;
+use crate::book::line;
 use crate::decide::{Kept, Known, Memo, Origin, Recalled};
 use crate::sighting::Zxid;
 
