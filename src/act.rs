@@ -1,7 +1,8 @@
 //! Files and commands: brings one destination in step, and makes software take it up.
 //!
 //! A replacement is one way through: look at the destination (`place`), stage the new file beside it (`stage`), run
-//! the check on the staged file (`command`), rename and sync (`commit`). Files that change together take these steps
+//! the check on the staged file (`command`), note in the [`journal`] whose reload will be owed, rename and sync
+//! (`commit`). Files that change together take these steps
 //! side by side (`round`), and share their syncs. At every instant a reader of the destination
 //! sees the whole old or the whole new file; whatever fails before the rename leaves the old file's inode alone and no
 //! staged file behind. Every call on a destination is made by the one thread of [`Writer`]; commands are waited for
@@ -20,8 +21,11 @@ pub mod command;
 mod commit;
 mod diff;
 mod group;
+pub mod journal;
+mod leftovers;
 mod lock;
 mod place;
+mod recover;
 mod reload;
 mod remove;
 mod round;
@@ -32,9 +36,10 @@ mod writer;
 
 pub use diff::unified_diff;
 pub use lock::StateLock;
+pub use recover::{Present, recover};
 pub use reload::reload;
 pub use remove::remove;
-pub use writer::Writer;
+pub use writer::{Mark, Writer};
 
 use command::{How, Occasion};
 use place::Place;

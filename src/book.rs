@@ -33,7 +33,7 @@ pub struct Title {
     pub about: &'static str,
     /// The version that is written, and the only one that is read.
     pub version: u32,
-    /// Whether a line is on disk, and not only in the kernel's hands, once it is added.
+    /// Whether a line is on disk, and not only in the kernel's hands, once it is [added](Book::add).
     pub synced: bool,
 }
 
@@ -87,12 +87,35 @@ impl Book {
     /// # Errors
     /// What the system refused. It is not known then whether the line is there.
     pub fn add<T: Serialize>(&mut self, line: &T, needed: usize, all: impl FnOnce() -> Vec<T>) -> io::Result<()> {
+        self.write(line, needed, all, self.title.synced)
+    }
+
+    /// The same for a line that may be lost in a power cut.
+    ///
+    /// # Errors
+    /// What the system refused. It is not known then whether the line is there.
+    pub fn add_unsynced<T: Serialize>(
+        &mut self,
+        line: &T,
+        needed: usize,
+        all: impl FnOnce() -> Vec<T>,
+    ) -> io::Result<()> {
+        self.write(line, needed, all, false)
+    }
+
+    fn write<T: Serialize>(
+        &mut self,
+        line: &T,
+        needed: usize,
+        all: impl FnOnce() -> Vec<T>,
+        synced: bool,
+    ) -> io::Result<()> {
         let appends = self.sound && self.lines < 2 * needed + SPARE;
         self.sound = false;
         if appends {
             let mut file = OpenOptions::new().append(true).open(&self.file)?;
             file.write_all(&line::write(line))?;
-            if self.title.synced {
+            if synced {
                 file.sync_all()?;
             }
             self.lines += 1;

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
+use crate::act::Writer;
 use crate::book::Access;
+use crate::config::TemplateConfig;
 use crate::decide::template::Template;
 use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace};
 use crate::error::{Exit, Fatal};
@@ -14,7 +16,7 @@ use crate::ledger::Ledger;
 use crate::memory::Memory;
 use crate::perform::{Manner, Performer};
 use crate::registries::Registries;
-use crate::run::{self, Signals};
+use crate::run::{self, Inherited, Signals};
 use crate::say;
 use crate::setup::Setup;
 use crate::status::field;
@@ -61,8 +63,16 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
         Maker::Agent(exit) => return Ok(exit),
         Maker::Itself(lock) => lock,
     };
-    let (mut performer, answers) = Performer::new(run::start_writer()?, Arc::clone(&setup.library), pass.manner);
+    let mut signals = Signals::new()?;
     let locks = lock.is_some();
+    let Some(earlier) = (tokio::select! {
+        earlier = Earlier::of(&setup, pass, locks) => Some(earlier?),
+        _ = signals.stop() => None,
+    }) else {
+        warn!("stopped before the pass was over");
+        return Ok(Exit::Failed);
+    };
+    let (mut performer, answers) = Performer::new(earlier.writer, Arc::clone(&setup.library), pass.manner);
     let state = setup.stateful.then(|| setup.config.agent.state_dir.clone());
     let keep = state.map_or(Keep::Nothing, |state| if locks { Keep::Write(state) } else { Keep::Read(state) });
     let mut registries = Registries::new(keep);
@@ -70,9 +80,8 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     registries.follow(&setup.config.registries, &plan);
     let memory = setup.stateful.then(|| Memory::of(&setup.config.agent.state_dir));
     let access = if locks { Access::Own } else { Access::Look };
-    let ledger = setup.stateful.then(|| Ledger::open(&setup.config.agent.state_dir, access));
-    let written = ledger.as_ref().map(|ledger| ledger.written(&setup.config.templates));
-    if let Some(ledger) = ledger {
+    let written = earlier.ledger.as_ref().map(|ledger| ledger.written(&setup.config.templates));
+    if let Some(ledger) = earlier.ledger {
         performer.keep_account(ledger);
     }
     let recalled = memory.as_ref().map(|memory| memory.recall(access)).unwrap_or_default();
@@ -90,8 +99,8 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     if let Some(written) = written {
         round.step(Input::Wrote(written));
     }
+    round.step(Input::Owed(earlier.owed));
     round.step(Input::Configured(plan));
-    let mut signals = Signals::new()?;
     let ended = tokio::select! {
         () = round.go(pass) => true,
         _ = signals.stop() => false,
@@ -99,6 +108,31 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
     let exit = round.end(pass, ended).await;
     drop(lock);
     Ok(exit)
+}
+
+/// What there is from before the pass.
+struct Earlier {
+    writer: Writer,
+    ledger: Option<Ledger>,
+    owed: Vec<Arc<TemplateConfig>>,
+}
+
+impl Earlier {
+    async fn of(setup: &Setup, pass: &Pass, locks: bool) -> Result<Self, Fatal> {
+        if !locks {
+            let look = || Ledger::open(&setup.config.agent.state_dir, Access::Look);
+            let ledger = setup.stateful.then(look);
+            return Ok(Self { writer: run::start_writer()?, ledger, owed: Vec::new() });
+        }
+        let Inherited { writer, ledger, owed } = Inherited::of(setup).await?;
+        // What is owed for other templates is for a pass that is about them.
+        let only = |template: &Arc<TemplateConfig>| {
+            let whole = template.file_of().map(|(each, _)| Arc::clone(&each.template));
+            let is = |only: &String| **only == *template.name || whole.as_ref().is_some_and(|whole| **only == **whole);
+            pass.manner.reload && (pass.only.is_empty() || pass.only.iter().any(is))
+        };
+        Ok(Self { writer, ledger: Some(ledger), owed: owed.into_iter().filter(only).collect() })
+    }
 }
 
 struct Round {

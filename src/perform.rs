@@ -134,7 +134,11 @@ impl Performer {
 
     /// Brings a destination in step in another manner than usual.
     pub fn publish_as(&self, publication: Publication, manner: Manner, page: Page) {
-        let Publication { id, template, snapshot, remove } = publication;
+        let Publication { id, mut template, snapshot, remove, quiet } = publication;
+        if quiet || !manner.reload {
+            // What nobody will run is not noted as owed.
+            template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
+        }
         let done = self.done.clone();
         let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), manner, page);
         self.tasks.spawn(async move {
@@ -189,11 +193,14 @@ impl Performer {
     /// Runs a reload.
     pub fn reload(&self, job: ReloadJob) {
         let (stop, done, manner) = (self.stop.clone(), self.done.clone(), self.manner);
+        let writer = self.writer.clone();
         self.tasks.spawn(async move {
+            let mark = writer.mark();
             let ran = if manner.reload { act::reload(&job, &stop).await } else { Ran::Done };
             if manner.reload && ran == Ran::Done {
                 let templates: Vec<&str> = job.templates.iter().map(|template| &*template.name).collect();
                 tracing::info!(why = %job.reload, templates = templates.join(","), "reloaded");
+                writer.clear(job.templates.iter().map(|template| template.dest.clone()).collect(), mark);
             }
             let _ = done.send(Input::Reloaded(job.reload, ran));
         });

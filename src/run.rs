@@ -25,9 +25,11 @@ use crate::sources::Sources;
 use crate::watch::Keep;
 
 mod answers;
+mod inherited;
 mod passes;
 
 pub use answers::paused;
+pub use inherited::Inherited;
 
 use answers::Desk;
 use passes::{Look, Passes};
@@ -68,7 +70,12 @@ pub async fn run(source: Source, setup: Setup) -> Result<Exit, Fatal> {
         lock = lock(&setup) => lock?,
         _ = signals.stop() => return Ok(Exit::Done),
     };
-    let mut agent = Agent::start(source, setup)?;
+    // A destination may be on a file system that hangs.
+    let inherited = tokio::select! {
+        inherited = Inherited::of(&setup) => inherited?,
+        _ = signals.stop() => return Ok(Exit::Done),
+    };
+    let mut agent = Agent::start(source, setup, inherited);
     loop {
         let event = agent.next(&mut signals).await;
         match event {
@@ -166,10 +173,10 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(source: Source, setup: Setup) -> Result<Self, Fatal> {
+    fn start(source: Source, setup: Setup, inherited: Inherited) -> Self {
+        let Inherited { writer, ledger, owed } = inherited;
         let memory = Memory::of(&setup.config.agent.state_dir);
-        let (mut performer, answers) = Performer::new(start_writer()?, Arc::clone(&setup.library), Manner::DAEMON);
-        let ledger = Ledger::open(&setup.config.agent.state_dir, Access::Own);
+        let (mut performer, answers) = Performer::new(writer, Arc::clone(&setup.library), Manner::DAEMON);
         ledger.release(&setup.config.templates);
         let written = ledger.written(&setup.config.templates);
         performer.keep_account(ledger.clone());
@@ -197,8 +204,9 @@ impl Agent {
         agent.registries.follow(&agent.setup.config.registries, &plan);
         agent.recall_pause();
         agent.step(Input::Wrote(written));
+        agent.step(Input::Owed(owed));
         agent.step(Input::Configured(plan));
-        Ok(agent)
+        agent
     }
 
     fn now(&self) -> Moment {

@@ -1,5 +1,6 @@
 //! The rename that makes the staged file the destination, and what makes it last: the steps of one file.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -7,9 +8,11 @@ use nix::fcntl::renameat;
 use nix::unistd::fsync;
 
 use crate::decide::{Failure, Stage};
+use crate::digest::digest_of;
 use crate::error::Setback;
 
-use super::place::Place;
+use super::journal::{Before, Entry, Journal, Owner};
+use super::place::{Old, Place};
 use super::stage::Staged;
 use super::trouble::{refused, unwritten};
 use super::writer::Desk;
@@ -28,6 +31,44 @@ pub(super) fn verify(staged: &Staged) -> Result<(), Failure> {
     .hint("a check_cmd must only read its file")
     .to_string();
     Err(Failure { stage: Stage::Check, message })
+}
+
+/// What is to take a destination's place.
+pub(super) struct Waits {
+    /// Its digest; `None`: nothing.
+    pub(super) new: Option<u64>,
+    /// Under which name.
+    pub(super) staged: Option<String>,
+}
+
+/// The journal's entry for a file that is about to be replaced or removed. What stands there now is kept, where its owner
+/// wants that.
+pub(super) fn noted(
+    owner: &Owner,
+    place: &Place,
+    old: Option<Old>,
+    waits: Waits,
+    journal: &Journal,
+) -> Result<Entry, Setback> {
+    let (dest, mut before) = (place.dest.clone(), None);
+    if let Some(mut old) = old {
+        let bytes = old.read(&dest)?;
+        before = Some(Before { bytes, mode: old.mode(), uid: old.stat.st_uid, gid: old.stat.st_gid });
+    }
+    let mut saved = None;
+    if owner.saves {
+        let kept = journal.save(&dest, before.as_ref());
+        saved = kept.map_err(|error| refused(format!("keep a copy of {}", dest.display()), error))?;
+    }
+    let old = before.map(|before| digest_of(&before.bytes));
+    let Waits { new, staged } = waits;
+    Ok(Entry { dest, seq: 0, old, new, staged, again: false, owner: owner.clone(), saved })
+}
+
+/// Nothing is replaced that could not be noted.
+pub(super) fn unnoted(journal: &Journal, error: io::Error) -> Setback {
+    let tried = format!("note in {} that a reload will be owed", journal.file().display());
+    refused(tried, error)
 }
 
 pub(super) fn swap(staged: &mut Staged, desk: &mut Desk) -> Result<(), Setback> {

@@ -12,6 +12,8 @@ use crate::digest::digest_of;
 use crate::error::Setback;
 use crate::ledger::Claim;
 
+use super::commit::{Waits, noted, unnoted};
+use super::journal::Owner;
 use super::place::Place;
 use super::trouble::{refused, unwritten};
 use super::writer::{Desk, Writer};
@@ -68,18 +70,38 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
     if !really {
         return Ok(if there { Outcome::WouldRemove } else { Outcome::Unchanged });
     }
+    at.sweep_beside(dest);
     if there {
         place.is_still_here()?;
-        unlinkat(&place.folder, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir)
-            .map_err(|errno| refused(format!("remove {}", dest.display()), errno))?;
+    }
+    note(template, &place, at)?;
+    if there && let Err(errno) = unlinkat(&place.folder, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
+        if let Some(journal) = &mut at.journal {
+            journal.withdraw(std::slice::from_ref(dest));
+        }
+        return Err(refused(format!("remove {}", dest.display()), errno));
     }
     at.unsettled.insert(dest.clone());
+    at.is_placed();
     match fsync(&place.folder) {
         // As for a replacement: some file systems have no sync for folders.
         Ok(()) | Err(Errno::EINVAL) => _ = at.unsettled.remove(dest),
         Err(errno) => return Err(refused(unsynced(&place.folder_path, dest), errno)),
     }
+    at.is_done();
     Ok(Outcome::Removed)
+}
+
+/// Notes that a file is about to go, where that owes a reload.
+fn note(template: &TemplateConfig, place: &Place, at: &mut Desk) -> Result<(), Setback> {
+    let owner = Owner::of(template);
+    let Some(journal) = &mut at.journal else { return Ok(()) };
+    if !owner.is_noted() && !journal.has(&place.dest) {
+        return Ok(());
+    }
+    let gone = Waits { new: None, staged: None };
+    let entry = noted(&owner, place, place.look()?, gone, journal)?;
+    journal.note(vec![entry]).map_err(|error| unnoted(journal, error))
 }
 
 fn unsynced(folder: &Path, dest: &Path) -> String {

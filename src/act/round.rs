@@ -14,7 +14,8 @@ use crate::config::TemplateConfig;
 use crate::decide::{Failure, Outcome};
 use crate::error::Setback;
 
-use super::commit::{settle, swap, sync_folder, verify};
+use super::commit::{Waits, noted, settle, swap, sync_folder, unnoted, verify};
+use super::journal::{Entry, Journal};
 use super::place::Place;
 use super::stage::{Staged, Wanted, Written};
 use super::trouble::unwritten;
@@ -60,8 +61,9 @@ impl Round {
         let Self { stages, mut commits } = self;
         let mut written = Vec::with_capacity(stages.len());
         for Stage { template, bytes, stop, then } in stages {
+            desk.sweep_beside(&template.dest);
             match guarded(|| prepare(&template, &bytes, desk)) {
-                Some(Ok(Some(file))) => written.push((file, stop, then)),
+                Some(Ok(Some(file))) => written.push((file.of(&template), stop, then)),
                 Some(Ok(None)) => then.unchanged(),
                 Some(Err(setback)) => then.failed(setback),
                 None => {}
@@ -112,14 +114,43 @@ fn prepare(template: &TemplateConfig, bytes: &[u8], desk: &Desk) -> Result<Optio
     {
         return Ok(None);
     }
-    Staged::write(place, wanted, bytes, old.as_ref()).map(Some)
+    Staged::write(place, wanted, bytes, old.as_ref(), &desk.tag).map(Some)
 }
 
+/// Who waits for what becomes of a file.
+type Answer = Sender<Result<Outcome, Failure>>;
+
 /// Puts staged files in place.
-///
-/// What must be on disk before the world changes (which file replaces which, and that a reload is owed) belongs
-/// between the `verify` of all and the `swap` of the first.
 fn place(commits: Vec<Commit>, desk: &mut Desk) {
+    let sound = verified(commits);
+    // What must be on disk before the world changes: which file replaces which, and that a reload is owed.
+    let sound = journaled(sound, desk);
+    let mut folders: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (mut staged, answer) in sound {
+        match guarded(|| swap(&mut staged, desk)) {
+            Some(Ok(())) => folders.entry(staged.place.id).or_default().push((staged, answer)),
+            Some(Err(setback)) => {
+                withdraw(&staged, desk);
+                failed(staged, answer, unwritten(&setback));
+            }
+            None => {}
+        }
+    }
+    // Before anybody hears of it: a reload that begins then is for these files too.
+    desk.is_placed();
+    for placed in folders.into_values() {
+        let synced = guarded(|| sync_folder(placed.iter().map(|(staged, _)| &staged.place)));
+        for (staged, answer) in placed {
+            let Some(synced) = synced else { continue };
+            let settled = settle(&staged.place, synced, desk).map(|()| Outcome::Replaced);
+            let _ = answer.send(settled.map_err(|setback| unwritten(&setback)));
+        }
+    }
+    desk.is_done();
+}
+
+/// Those that are still what they were before their check.
+fn verified(commits: Vec<Commit>) -> Vec<(Staged, Answer)> {
     let mut sound = Vec::with_capacity(commits.len());
     for Commit { staged, stop, answer } in commits {
         if stop.is_cancelled() {
@@ -129,31 +160,59 @@ fn place(commits: Vec<Commit>, desk: &mut Desk) {
         }
         match guarded(|| verify(&staged)) {
             Some(Ok(())) => sound.push((staged, answer)),
-            Some(Err(failure)) => {
-                // First it is removed: whoever hears of the failure finds nothing left behind.
-                drop(staged);
-                let _ = answer.send(Err(failure));
-            }
+            Some(Err(failure)) => failed(staged, answer, failure),
             None => {}
         }
     }
-    let mut folders: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (mut staged, answer) in sound {
-        match guarded(|| swap(&mut staged, desk)) {
-            Some(Ok(())) => folders.entry(staged.place.id).or_default().push((staged, answer)),
-            Some(Err(setback)) => {
-                drop(staged);
-                let _ = answer.send(Err(unwritten(&setback)));
+    sound
+}
+
+/// Those that are noted in the journal, or need not be.
+fn journaled(sound: Vec<(Staged, Answer)>, desk: &mut Desk) -> Vec<(Staged, Answer)> {
+    let Some(journal) = &mut desk.journal else { return sound };
+    let (mut ready, mut noted, mut entries) = (Vec::with_capacity(sound.len()), Vec::new(), Vec::new());
+    for (staged, answer) in sound {
+        match guarded(|| entry(&staged, journal)) {
+            Some(Ok(None)) => ready.push((staged, answer)),
+            Some(Ok(Some(entry))) => {
+                entries.push(entry);
+                noted.push((staged, answer));
             }
+            Some(Err(setback)) => failed(staged, answer, unwritten(&setback)),
             None => {}
         }
     }
-    for placed in folders.into_values() {
-        let synced = guarded(|| sync_folder(placed.iter().map(|(staged, _)| &staged.place)));
-        for (staged, answer) in placed {
-            let Some(synced) = synced else { continue };
-            let settled = settle(&staged.place, synced, desk).map(|()| Outcome::Replaced);
-            let _ = answer.send(settled.map_err(|setback| unwritten(&setback)));
+    match journal.note(entries) {
+        Ok(()) => ready.extend(noted),
+        Err(error) => {
+            let setback = unnoted(journal, error);
+            for (staged, answer) in noted {
+                failed(staged, answer, unwritten(&setback));
+            }
         }
     }
+    ready
+}
+
+/// What is to be noted of a file before it is replaced; `None` when nothing is.
+fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
+    let place = &staged.place;
+    let Some(owner) = staged.owner().filter(|owner| owner.is_noted() || journal.has(&place.dest)) else {
+        return Ok(None);
+    };
+    let waits = Waits { new: Some(staged.digest()?), staged: staged.name().map(|name| name.to_string_lossy().into()) };
+    noted(owner, place, place.look()?, waits, journal).map(Some)
+}
+
+/// A file that could not be replaced is as it was.
+fn withdraw(staged: &Staged, desk: &mut Desk) {
+    if let Some(journal) = &mut desk.journal {
+        journal.withdraw(std::slice::from_ref(&staged.place.dest));
+    }
+}
+
+fn failed(staged: Staged, answer: Answer, failure: Failure) {
+    // First it is removed: whoever hears of the failure finds nothing left behind.
+    drop(staged);
+    let _ = answer.send(Err(failure));
 }

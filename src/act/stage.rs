@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +15,12 @@ use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat};
 
 use crate::config::TemplateConfig;
+use crate::digest::digest_of;
 use crate::error::Setback;
 
 use super::attributes;
+use super::journal::Owner;
+use super::leftovers::{self, Tag};
 use super::place::{Old, Place};
 use super::trouble::refused;
 
@@ -77,12 +80,20 @@ pub(super) struct Staged {
     name: Option<OsString>,
     /// As it was when it was synced.
     synced: Option<FileStat>,
+    /// Whose it is, where it is journaled.
+    owner: Option<Owner>,
 }
 
 impl Staged {
     /// Writes a new file beside the destination, all but its sync.
-    pub(super) fn write(place: Place, wanted: Wanted, bytes: &[u8], old: Option<&Old>) -> Result<Written, Setback> {
-        let (staged, mut file) = Self::create(place, wanted)?;
+    pub(super) fn write(
+        place: Place,
+        wanted: Wanted,
+        bytes: &[u8],
+        old: Option<&Old>,
+        tag: &Tag,
+    ) -> Result<Written, Setback> {
+        let (staged, mut file) = Self::create(place, wanted, tag)?;
         let path = staged.path();
         let trouble = |what: &str| format!("{what} {}", path.display());
         file.write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
@@ -100,12 +111,12 @@ impl Staged {
     }
 
     /// A new file under a random name that ends in `.tmp`, so that no software includes it with its `*.cfg`.
-    fn create(place: Place, wanted: Wanted) -> Result<(Self, File), Setback> {
+    fn create(place: Place, wanted: Wanted, tag: &Tag) -> Result<(Self, File), Setback> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(wanted.mode & 0o600);
         let created = tempfile::Builder::new()
-            .prefix(".rosterd-")
-            .suffix(".tmp")
+            .prefix(tag.prefix())
+            .suffix(leftovers::END)
             .rand_bytes(12)
             // It would remove by path; `Drop` below removes through the open folder.
             .disable_cleanup(true)
@@ -118,13 +129,36 @@ impl Staged {
         match created {
             Ok(temp) => {
                 let (file, name) = temp.into_parts().0;
-                Ok((Self { place, name: Some(name), synced: None }, file))
+                Ok((Self { place, name: Some(name), synced: None, owner: None }, file))
             }
             Err(error) => {
                 let error = error.raw_os_error().map_or(error, io::Error::from_raw_os_error);
                 Err(refused(format!("make a file in {}", place.folder_path.display()), error))
             }
         }
+    }
+
+    /// One that an agent before this one has left, by its name; an error where there is none.
+    pub(super) fn found(place: Place, name: &str) -> Result<Self, Setback> {
+        let looked = fstatat(&place.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        looked.map_err(|errno| refused(format!("look at {}", place.folder_path.join(name).display()), errno))?;
+        Ok(Self { place, name: Some(name.into()), synced: None, owner: None })
+    }
+
+    /// Whose it is, where it is journaled.
+    pub(super) fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
+    }
+
+    /// The digest of what is in it.
+    pub(super) fn digest(&self) -> Result<u64, Setback> {
+        let trouble = |error| refused(format!("read {}", self.path().display()), error);
+        let name = self.name.as_ref().unwrap_or(&self.place.name);
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = openat(&self.place.folder, name.as_os_str(), flags, Mode::empty());
+        let mut bytes = Vec::new();
+        File::from(file.map_err(|errno| trouble(errno.into()))?).read_to_end(&mut bytes).map_err(trouble)?;
+        Ok(digest_of(&bytes))
     }
 
     /// Where it is now.
@@ -161,6 +195,12 @@ pub(super) struct Written {
 }
 
 impl Written {
+    /// Whose it is.
+    pub(super) fn of(mut self, template: &TemplateConfig) -> Self {
+        self.staged.owner = Some(Owner::of(template));
+        self
+    }
+
     /// Has the system begin to put it on disk, where several are to be synced: the sync of the first then finds all of
     /// them under way, and one commit of the journal covers them. That is all that the advice does to bytes which are
     /// not on disk yet (`posix_fadvise(2)`), and a system that does not take it only takes longer.

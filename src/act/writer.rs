@@ -7,7 +7,9 @@
 use std::collections::HashSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -15,6 +17,8 @@ use tokio::sync::oneshot;
 
 use crate::error::Setback;
 
+use super::journal::Journal;
+use super::leftovers::Tag;
 use super::round::{Commit, Round, Stage};
 
 /// The most files in one round: each has up to three descriptors open, and a system gives 1,024 unless told otherwise.
@@ -32,17 +36,66 @@ pub(super) enum Job {
 }
 
 /// What the thread remembers from job to job.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Desk {
+    /// Where replacements are noted, once a state directory was [taken over](super::recover()).
+    pub(super) journal: Option<Journal>,
+    /// How this agent's staged files are known.
+    pub(super) tag: Tag,
+    /// Folders in which nothing of an agent before this one is staged any more.
+    swept: HashSet<PathBuf>,
+    /// The last round of which all files are in place.
+    placed: Arc<AtomicU64>,
     /// Destinations that were renamed into place, but whose folder could not be synced: a power cut may bring the old
     /// file back, so equal bytes are not believed, and the next publication replaces them whole.
     pub(super) unsettled: HashSet<PathBuf>,
 }
 
+impl Desk {
+    fn new(placed: Arc<AtomicU64>) -> Self {
+        Self { journal: None, tag: Tag::none(), swept: HashSet::new(), placed, unsettled: HashSet::new() }
+    }
+
+    /// Notes replacements here from now on.
+    pub(super) fn keep(&mut self, journal: Journal) {
+        self.journal = Some(journal);
+        self.is_placed();
+    }
+
+    /// Whatever was noted so far is in place.
+    pub(super) fn is_placed(&mut self) {
+        if let Some(journal) = &self.journal {
+            self.placed.store(journal.last(), Ordering::Release);
+        }
+    }
+
+    /// Whatever was noted so far is in place for good: what has no reload was noted for the time in between alone.
+    pub(super) fn is_done(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.clear(&[], journal.last());
+        }
+    }
+
+    /// Removes what an agent before this one has staged beside a destination, when this is first asked for of its folder.
+    pub(super) fn sweep_beside(&mut self, dest: &Path) {
+        if let Some(folder) = dest.parent()
+            && !self.swept.contains(folder)
+        {
+            self.tag.sweep(folder);
+            self.swept.insert(folder.to_owned());
+        }
+    }
+}
+
+/// A round of the journal of which all files are in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(u64);
+
 /// A handle on the file thread. The thread ends when the last handle is dropped and its jobs are done.
 #[derive(Debug, Clone)]
 pub struct Writer {
     jobs: Sender<Job>,
+    placed: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -52,8 +105,10 @@ impl Writer {
     /// When the system gives no further thread.
     pub fn start() -> io::Result<Self> {
         let (jobs, inbox) = channel();
-        thread::Builder::new().name("rosterd-files".to_owned()).spawn(move || work(&inbox))?;
-        Ok(Self { jobs })
+        let placed = Arc::default();
+        let desk = Desk::new(Arc::clone(&placed));
+        thread::Builder::new().name("rosterd-files".to_owned()).spawn(move || work(&inbox, desk))?;
+        Ok(Self { jobs, placed })
     }
 
     /// Has a job done on the thread and waits for its answer. Dropping the future does not stop the job.
@@ -85,6 +140,21 @@ impl Writer {
         self.send(Job::Other(Box::new(|_| job())));
     }
 
+    /// What a reload that begins now takes up: every file that is in place.
+    pub fn mark(&self) -> Mark {
+        Mark(self.placed.load(Ordering::Acquire))
+    }
+
+    /// A reload that began at this mark has succeeded for these destinations: it is owed no more for what was in place
+    /// then.
+    pub fn clear(&self, dests: Vec<PathBuf>, Mark(up_to): Mark) {
+        self.send(Job::Other(Box::new(move |desk| {
+            if let Some(journal) = &mut desk.journal {
+                journal.clear(&dests, up_to);
+            }
+        })));
+    }
+
     /// Has a job done some time.
     pub(super) fn send(&self, job: Job) {
         // The thread lives as long as this handle; were it gone, `ask` sees that its answer is, and says so.
@@ -92,8 +162,7 @@ impl Writer {
     }
 }
 
-fn work(inbox: &Receiver<Job>) {
-    let mut desk = Desk::default();
+fn work(inbox: &Receiver<Job>, mut desk: Desk) {
     while let Ok(first) = inbox.recv() {
         let mut round = Round::default();
         for job in std::iter::once(first).chain(inbox.try_iter()).take(ROUND) {

@@ -36,6 +36,9 @@ pub enum Input {
     Configured(Plan),
     /// Keys have files that agents before this one wrote; said before the first configuration.
     Wrote(Written),
+    /// Reloads are owed from before the start, each as it was when its file was replaced; said before the first
+    /// configuration, which may have them run otherwise.
+    Owed(Vec<Arc<TemplateConfig>>),
     /// News from a registry.
     Saw(Sighting),
     /// The publication of this number ended.
@@ -111,6 +114,8 @@ pub struct Engine {
     spread: Spread,
     flights: Flights,
     debts: BTreeMap<Reload, Debt>,
+    /// What is owed from before the start, until there is a configuration.
+    inherited: Vec<Arc<TemplateConfig>>,
 }
 
 impl Engine {
@@ -135,6 +140,7 @@ impl Engine {
             spread: Spread::default(),
             flights: Flights::default(),
             debts: BTreeMap::new(),
+            inherited: Vec::new(),
         }
     }
 
@@ -144,6 +150,7 @@ impl Engine {
         match input {
             Input::Configured(plan) => self.configure(now, plan, &mut notices),
             Input::Wrote(written) => self.wrote(written),
+            Input::Owed(owed) => self.inherited = owed,
             Input::Saw(sighting) => self.see(now, sighting, &mut notices),
             Input::Published(id, outcome) => self.published(now, id, outcome, &mut notices),
             Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut notices),
@@ -252,9 +259,11 @@ impl Engine {
                 return None;
             }
             let snapshot = template.ready(now, rosters, keys, notices)?;
-            let id = flights.begin(&config, quiet.remove(&config.name));
+            let quiet = quiet.remove(&config.name);
+            let id = flights.begin(&config, quiet);
             template.begin(id);
-            Some(Effect::Publish(Publication { id, template: config, snapshot, remove: template.is_going() }))
+            let remove = template.is_going();
+            Some(Effect::Publish(Publication { id, template: config, snapshot, remove, quiet }))
         });
         begun.collect()
     }

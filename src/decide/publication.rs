@@ -61,6 +61,8 @@ pub struct Publication {
     pub snapshot: Snapshot,
     /// The key is gone whose file this is: it is removed in place of being rendered.
     pub remove: bool,
+    /// A replacement owes no reload.
+    pub quiet: bool,
 }
 
 /// What became of a publication.

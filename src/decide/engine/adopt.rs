@@ -52,6 +52,9 @@ impl Engine {
             self.templates.insert(name, template);
         }
         self.take_on_files(templates);
+        for owed in std::mem::take(&mut self.inherited) {
+            self.owe(&owed, BTreeSet::new());
+        }
         self.set_terms();
         self.rehome();
         self.stand_in_for_away(now, notices);
@@ -134,10 +137,11 @@ impl Engine {
 
     /// Reloads that the templates of a new configuration owe by another command, or none, are theirs to run.
     pub(super) fn rehome(&mut self) {
-        let templates = &self.templates;
+        let (templates, spread) = (&self.templates, &self.spread);
         let present = |owed: &TemplateConfig| {
-            let now = &templates.get(&owed.name)?.plan().config;
-            (now.dest == owed.dest).then(|| Arc::clone(now))
+            let known = templates.get(&owed.name).map(|template| Arc::clone(&template.plan().config));
+            let now = known.or_else(|| spread.file(owed).map(Arc::new))?;
+            (now.dest == owed.dest).then_some(now)
         };
         let moved: Vec<_> = self.debts.values_mut().flat_map(|debt| debt.rehome(present)).collect();
         for config in moved {

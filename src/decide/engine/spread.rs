@@ -10,7 +10,7 @@ use super::super::plan::TemplatePlan;
 use super::super::publication::{RosterValue, Seats};
 use super::super::template::Template;
 use super::Engine;
-use crate::config::OnGone;
+use crate::config::{OnGone, TemplateConfig};
 
 /// Keys of which files were written, by the name of the template.
 pub type Written = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
@@ -34,6 +34,13 @@ pub(super) struct Spread {
 impl Spread {
     pub(super) fn is_about(&self, roster: &str) -> bool {
         self.patterns.values().any(|plan| plan.config.each.as_ref().is_some_and(|each| &*each.roster == roster))
+    }
+
+    /// The template of a key's file as it would be made now, whether or not the key has been seen yet.
+    pub(super) fn file(&self, known: &TemplateConfig) -> Option<TemplateConfig> {
+        let (each, key) = known.file_of()?;
+        let plan = self.patterns.get(&each.template)?;
+        plan.config.for_key(key).ok()
     }
 
     pub(super) fn touch(&mut self) {

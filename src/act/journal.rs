@@ -1,0 +1,323 @@
+//! What has to be known after a kill or a power cut: which file replaces which, and whose reload is owed for it.
+//!
+//! Before a file that has a reload is replaced or removed, that is noted here, once for all files of a round, and synced;
+//! after its reload has succeeded the note is crossed out. So at the next start ([`recover`](super::recover())) a file
+//! that was replaced and not taken up is known, also where the configuration says something else by then.
+//!
+//! Crossing out is not synced: after a power cut a reload may run once more than it had to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::book::spelling::Spelling;
+use crate::book::{Access, Book, Held, Title};
+
+mod entry;
+mod saved;
+
+pub use entry::{Entry, Owed, Owner};
+pub use saved::{Before, Saved};
+
+use saved::Store;
+
+/// The file's name in the state directory.
+const NAME: &str = "journal";
+
+/// How the file begins.
+const TITLE: Title = Title { about: "journal", version: 1, synced: true };
+
+/// The journal of one state directory, which is locked.
+#[derive(Debug)]
+pub struct Journal {
+    book: Book,
+    store: Store,
+    entries: BTreeMap<PathBuf, Entry>,
+    blocked: Vec<Set>,
+    /// What stood in the journal for the files of the last round.
+    before: BTreeMap<PathBuf, Option<Entry>>,
+    last: u64,
+    failing: bool,
+}
+
+/// Files with the digests of what they held together.
+pub type Set = BTreeMap<PathBuf, u64>;
+
+/// What is known of the time before.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Past {
+    /// All that was noted.
+    Known,
+    /// There was something, which cannot be used; why, in words.
+    Lost(String),
+    /// The state directory does not answer; why, in words.
+    Unreadable(String),
+}
+
+/// One line. What it does not mention stays.
+#[derive(Default, Serialize, Deserialize)]
+struct Line {
+    /// Replacements of one round.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    put: Vec<Entry>,
+    /// Destinations of which nothing more is to be known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gone: Vec<Spelling>,
+    /// All sets that are blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blocked: Option<Vec<Vec<(Spelling, u64)>>>,
+}
+
+impl Journal {
+    /// The journal in a state directory, as far as it is whole.
+    pub fn open(state_dir: &Path) -> (Self, Past) {
+        let (book, held) = Book::open(state_dir.join(NAME), TITLE, Access::Own);
+        let mut journal = Self {
+            book,
+            store: Store::of(state_dir),
+            entries: BTreeMap::new(),
+            blocked: Vec::new(),
+            before: BTreeMap::new(),
+            last: 0,
+            failing: false,
+        };
+        let past = match held {
+            Held::Lines(lines) => {
+                for line in lines {
+                    journal.apply(line);
+                }
+                Past::Known
+            }
+            Held::Lost(why) => Past::Lost(why),
+            Held::Unreadable(why) => Past::Unreadable(why),
+        };
+        if past == Past::Known {
+            journal.store.sweep(journal.entries.values().filter_map(|entry| entry.saved.as_ref()));
+        }
+        (journal, past)
+    }
+
+    /// Where it is.
+    pub fn file(&self) -> &Path {
+        self.book.file()
+    }
+
+    /// All that is noted.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// Whether something is noted of a destination.
+    pub fn has(&self, dest: &Path) -> bool {
+        self.entries.contains_key(dest)
+    }
+
+    /// The number of the last round.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Notes the files of one round before the first of them is replaced: once this returns all of it survives a power
+    /// cut, and before that nothing of it. Their numbers are given here, and of a file that has an entry already it is
+    /// remembered what was saved and that an earlier reload is owed.
+    ///
+    /// # Errors
+    /// What the system refused; nothing is noted then.
+    pub fn note(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let seq = self.last + 1;
+        let put: Vec<Entry> = entries.into_iter().map(|entry| self.after_earlier(entry, seq)).collect();
+        self.before = put.iter().map(|entry| (entry.dest.clone(), self.entries.get(&entry.dest).cloned())).collect();
+        let line = Line { put, ..Line::default() };
+        for entry in &line.put {
+            self.entries.insert(entry.dest.clone(), entry.clone());
+        }
+        let noted = self.write(&line);
+        if noted.is_err() {
+            let before = std::mem::take(&mut self.before);
+            for (dest, entry) in before {
+                self.put_back(dest, entry);
+            }
+        } else {
+            self.last = seq;
+        }
+        noted
+    }
+
+    /// Files of the last round that were not replaced after all.
+    pub fn withdraw(&mut self, dests: &[PathBuf]) {
+        let dests: Vec<&PathBuf> = dests.iter().filter(|dest| self.before.contains_key(*dest)).collect();
+        let (mut put, mut gone) = (Vec::new(), Vec::new());
+        for dest in dests {
+            let before = self.before.remove(dest).flatten();
+            match &before {
+                Some(entry) => put.push(entry.clone()),
+                None => gone.push(Spelling::from(&**dest)),
+            }
+            self.put_back(dest.clone(), before);
+        }
+        if !(put.is_empty() && gone.is_empty()) {
+            self.cross_out(&Line { put, gone, blocked: None });
+        }
+    }
+
+    /// The reload of these files has succeeded, as they were after the round `up_to`. What was replaced since is still
+    /// owed for. A unit's files without a reload of their own go with the last of those that have one.
+    pub fn clear(&mut self, dests: &[PathBuf], up_to: u64) {
+        let done = |dest: &&PathBuf| self.entries.get(*dest).is_some_and(|entry| entry.seq <= up_to);
+        let mut gone: BTreeSet<PathBuf> = dests.iter().filter(done).cloned().collect();
+        let owing: BTreeSet<_> = self
+            .entries
+            .values()
+            .filter(|entry| entry.owner.owed.is_some() && !gone.contains(&entry.dest))
+            .filter_map(|entry| entry.owner.unit.clone())
+            .collect();
+        let idle = |entry: &&Entry| {
+            entry.owner.owed.is_none()
+                && entry.seq <= up_to
+                && entry.owner.unit.as_ref().is_none_or(|unit| !owing.contains(unit))
+        };
+        gone.extend(self.entries.values().filter(idle).map(|entry| entry.dest.clone()));
+        self.forget(gone);
+    }
+
+    /// Nothing more is to be known of these files.
+    pub fn forget(&mut self, dests: impl IntoIterator<Item = PathBuf>) {
+        let mut line = Line::default();
+        let mut copies = Vec::new();
+        for dest in dests {
+            if let Some(entry) = self.entries.remove(&dest) {
+                copies.extend(entry.saved);
+                line.gone.push(Spelling::from(&*dest));
+            }
+        }
+        if !line.gone.is_empty() {
+            self.cross_out(&line);
+        }
+        for saved in &copies {
+            self.store.remove(saved);
+        }
+    }
+
+    /// Keeps what stands at a destination, for good, for the entry that is noted next; nothing where it is kept already
+    /// from before an earlier replacement.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn save(&self, dest: &Path, before: Option<&Before>) -> io::Result<Option<Saved>> {
+        if self.entries.get(dest).is_some_and(|entry| entry.saved.is_some()) {
+            return Ok(None);
+        }
+        self.store.save(dest, self.last + 1, before).map(Some)
+    }
+
+    /// What stood at a destination when its reload last succeeded: `None` where that is not kept, and `Some(None)` where
+    /// there was no file.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn saved(&self, dest: &Path) -> io::Result<Option<Option<Before>>> {
+        let saved = self.entries.get(dest).and_then(|entry| entry.saved.as_ref());
+        saved.map(|saved| self.store.read(saved)).transpose()
+    }
+
+    /// Files that failed their reload are not to hold just these bytes together again, until [`Journal::unblock`].
+    ///
+    /// # Errors
+    /// What the system refused; it is so until the process ends.
+    pub fn block(&mut self, set: Set) -> io::Result<()> {
+        self.blocked.retain(|known| !known.keys().eq(set.keys()));
+        self.blocked.push(set);
+        self.keep_blocked()
+    }
+
+    /// What was blocked of any of these files is forgotten: something else took its place, and succeeded.
+    ///
+    /// # Errors
+    /// What the system refused; it is so until the process ends.
+    pub fn unblock(&mut self, dests: &BTreeSet<PathBuf>) -> io::Result<()> {
+        let known = self.blocked.len();
+        self.blocked.retain(|set| set.keys().all(|dest| !dests.contains(dest)));
+        if self.blocked.len() == known { Ok(()) } else { self.keep_blocked() }
+    }
+
+    /// All that is blocked.
+    pub fn blocked(&self) -> &[Set] {
+        &self.blocked
+    }
+
+    /// An entry, as it follows what is known of its file.
+    fn after_earlier(&self, mut entry: Entry, seq: u64) -> Entry {
+        entry.seq = seq;
+        if let Some(known) = self.entries.get(&entry.dest) {
+            entry.again |= known.owner.owed.is_some();
+            entry.saved = known.saved.clone().or(entry.saved);
+            entry.owner.owed = entry.owner.owed.or_else(|| known.owner.owed.clone());
+        }
+        entry
+    }
+
+    fn put_back(&mut self, dest: PathBuf, entry: Option<Entry>) {
+        match entry {
+            Some(entry) => _ = self.entries.insert(dest, entry),
+            None => _ = self.entries.remove(&dest),
+        }
+    }
+
+    fn apply(&mut self, line: Line) {
+        for entry in line.put {
+            self.last = self.last.max(entry.seq);
+            self.entries.insert(entry.dest.clone(), entry);
+        }
+        for dest in line.gone {
+            self.entries.remove(&PathBuf::from(dest));
+        }
+        if let Some(sets) = line.blocked {
+            let set = |set: Vec<(Spelling, u64)>| set.into_iter().map(|(dest, digest)| (dest.into(), digest)).collect();
+            self.blocked = sets.into_iter().map(set).collect();
+        }
+    }
+
+    fn keep_blocked(&mut self) -> io::Result<()> {
+        let line = Line { blocked: Some(spelled(&self.blocked)), ..Line::default() };
+        self.write(&line)
+    }
+
+    /// Writes what is only of use: without it a reload runs once more than it has to.
+    fn cross_out(&mut self, line: &Line) {
+        let done = self.write_unsynced(line);
+        if let (Err(why), false) = (&done, self.failing) {
+            let file = self.file().display();
+            warn!(why = %format_args!("write {file}: {why}"), "a reload that has run may run again after a restart");
+        }
+        self.failing = done.is_err();
+    }
+
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let Self { book, entries, blocked, .. } = self;
+        book.add(line, 1, || vec![whole(entries, blocked)])
+    }
+
+    fn write_unsynced(&mut self, line: &Line) -> io::Result<()> {
+        let Self { book, entries, blocked, .. } = self;
+        book.add_unsynced(line, 1, || vec![whole(entries, blocked)])
+    }
+}
+
+/// All that is so, in one line.
+fn whole(entries: &BTreeMap<PathBuf, Entry>, blocked: &[Set]) -> Line {
+    Line { put: entries.values().cloned().collect(), gone: Vec::new(), blocked: Some(spelled(blocked)) }
+}
+
+fn spelled(sets: &[Set]) -> Vec<Vec<(Spelling, u64)>> {
+    let spell = |set: &Set| set.iter().map(|(dest, digest)| (Spelling::from(&**dest), *digest)).collect();
+    sets.iter().map(spell).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! What is noted of one file before it is replaced.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::saved::Saved;
+use crate::book::spelling;
+use crate::config::{Command, Each, OnGone, Reload, TemplateConfig};
+
+/// A replacement or a removal that is about to happen, or has, and whose reload has not succeeded since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The destination.
+    #[serde(with = "spelling")]
+    pub dest: PathBuf,
+    /// The round in which it is replaced: higher than any before.
+    pub seq: u64,
+    /// The digest of what stood there; `None`: nothing.
+    pub old: Option<u64>,
+    /// The digest of what is to stand there; `None`: nothing.
+    pub new: Option<u64>,
+    /// The name beside the destination under which that waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged: Option<String>,
+    /// An earlier replacement's reload is owed as well: it is, whatever came of this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+    /// On whose behalf.
+    #[serde(flatten)]
+    pub owner: Owner,
+    /// What stood there when a reload last succeeded, where that is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<Saved>,
+}
+
+/// On whose behalf a file is replaced, as far as that is needed without the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The template's name.
+    pub template: Arc<str>,
+    /// The reload that a replacement owes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<Owed>,
+    /// The files with which this one is replaced as a whole, by their unit's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Arc<str>>,
+    /// What stands there is kept until the reload has succeeded.
+    #[serde(skip)]
+    pub saves: bool,
+}
+
+/// All that is needed to run a reload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    reload: How,
+    timeout: Duration,
+    interval: Duration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retries: Option<u32>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    env: BTreeMap<String, String>,
+    /// The key whose file it is, of a template with `each`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of: Option<KeyOf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct KeyOf {
+    template: Arc<str>,
+    roster: Arc<str>,
+    key: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum How {
+    Shell(String),
+    Exec(Vec<String>),
+    Signal {
+        signal: String,
+        #[serde(with = "spelling")]
+        pid_file: PathBuf,
+    },
+}
+
+impl Owner {
+    /// A template as it is now.
+    pub fn of(template: &TemplateConfig) -> Self {
+        let owed = template.reload.as_ref().map(|reload| Owed {
+            reload: How::of(reload),
+            timeout: template.reload_timeout,
+            interval: template.reload_interval,
+            retries: template.reload_retries,
+            env: template.env.clone(),
+            of: template.file_of().map(|(each, key)| KeyOf {
+                template: Arc::clone(&each.template),
+                roster: Arc::clone(&each.roster),
+                key: Arc::clone(key),
+            }),
+        });
+        Self { template: Arc::clone(&template.name), owed, unit: None, saves: false }
+    }
+
+    /// The same for what is not known any more, other than that its reload is owed.
+    pub fn owes(self, dest: PathBuf) -> Entry {
+        Entry { dest, seq: 0, old: None, new: None, staged: None, again: true, owner: self, saved: None }
+    }
+
+    /// Whether its replacements are noted.
+    pub fn is_noted(&self) -> bool {
+        self.owed.is_some() || self.unit.is_some()
+    }
+}
+
+impl Entry {
+    /// A template by which its reload can be run, whatever the configuration says by now; `None` where none is owed.
+    #[must_use]
+    pub fn debt(&self) -> Option<TemplateConfig> {
+        let owed = self.owner.owed.as_ref()?;
+        let each = owed.of.as_ref().map(|of| Each {
+            key: Some(Arc::clone(&of.key)),
+            // What would become of it is no matter of its reload.
+            ..Each::new(&of.template, &of.roster, OnGone::Keep)
+        });
+        Some(TemplateConfig {
+            reload: Some(owed.reload.reload()),
+            reload_timeout: owed.timeout,
+            reload_interval: owed.interval,
+            reload_retries: owed.retries,
+            env: owed.env.clone(),
+            each,
+            ..TemplateConfig::new(&self.owner.template, "", &self.dest)
+        })
+    }
+}
+
+impl How {
+    fn of(reload: &Reload) -> Self {
+        match reload {
+            Reload::Command(Command::Shell(text)) => Self::Shell(text.clone()),
+            Reload::Command(Command::Exec(words)) => Self::Exec(words.clone()),
+            Reload::Signal { signal, pid_file } => Self::Signal { signal: signal.clone(), pid_file: pid_file.clone() },
+        }
+    }
+
+    fn reload(&self) -> Reload {
+        match self.clone() {
+            Self::Shell(text) => Reload::Command(Command::Shell(text)),
+            Self::Exec(words) => Reload::Command(Command::Exec(words)),
+            Self::Signal { signal, pid_file } => Reload::Signal { signal, pid_file },
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Files as they were when their reload last succeeded, kept until the next one does.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::digest;
+
+/// The folder's name in the state directory.
+const NAME: &str = "saved";
+
+/// A file that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Saved {
+    /// There was none.
+    Nothing,
+    /// Its bytes, under this name in the folder, and what else it was.
+    File {
+        /// Of the copy.
+        name: String,
+        /// Permission bits of the file.
+        mode: u32,
+        /// The file's owner.
+        uid: u32,
+        /// The file's group.
+        gid: u32,
+    },
+}
+
+/// A file as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Before {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+/// The folder with the copies.
+#[derive(Debug)]
+pub(super) struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    pub(super) fn of(state_dir: &Path) -> Self {
+        Self { folder: state_dir.join(NAME) }
+    }
+
+    /// Keeps what stands at a destination, for good. `seq` makes the copy's name its own.
+    pub(super) fn save(&self, dest: &Path, seq: u64, before: Option<&Before>) -> io::Result<Saved> {
+        let Some(Before { bytes, mode, uid, gid }) = before else { return Ok(Saved::Nothing) };
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let name = format!("{:016x}-{seq}", digest(std::iter::once(&*dest.to_string_lossy())));
+        // Nothing refers to it yet: one that is cut off here is removed at the next start.
+        let file = self.folder.join(&name);
+        let mut copy = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+        copy.write_all(bytes)?;
+        copy.sync_all()?;
+        File::open(&self.folder)?.sync_all()?;
+        Ok(Saved::File { name, mode: *mode, uid: *uid, gid: *gid })
+    }
+
+    /// What was kept; `None`: there was no file.
+    pub(super) fn read(&self, saved: &Saved) -> io::Result<Option<Before>> {
+        let Saved::File { name, mode, uid, gid } = saved else { return Ok(None) };
+        let bytes = fs::read(self.folder.join(name))?;
+        Ok(Some(Before { bytes, mode: *mode, uid: *uid, gid: *gid }))
+    }
+
+    pub(super) fn remove(&self, saved: &Saved) {
+        if let Saved::File { name, .. } = saved {
+            // One that stays is removed at the next start.
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+    }
+
+    /// Removes all copies but these.
+    pub(super) fn sweep<'a>(&self, kept: impl Iterator<Item = &'a Saved>) {
+        let kept: BTreeSet<&str> = kept
+            .filter_map(|saved| match saved {
+                Saved::File { name, .. } => Some(&**name),
+                Saved::Nothing => None,
+            })
+            .collect();
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if !entry.file_name().to_str().is_some_and(|name| kept.contains(name)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}

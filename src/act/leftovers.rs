@@ -1,0 +1,71 @@
+//! Staged files that an agent left behind when it was killed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::digest::digest;
+
+/// How the names of all staged files begin.
+const MARK: &str = ".rosterd-";
+
+/// How they end, so that no software includes one with its `*.cfg`.
+pub(super) const END: &str = ".tmp";
+
+/// How the names of one agent's staged files begin: an agent removes its own, and not those of another agent that has
+/// its files in the same folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tag {
+    prefix: String,
+    /// Whether they are told from those of others.
+    is_own: bool,
+}
+
+impl Tag {
+    /// That of whoever has this state directory.
+    pub(super) fn of(state_dir: &Path) -> Self {
+        let real = fs::canonicalize(state_dir).unwrap_or_else(|_| state_dir.to_owned());
+        let digest = digest(std::iter::once(&*real.to_string_lossy()));
+        Self { prefix: format!("{MARK}{:08x}-", (digest ^ (digest >> 32)) & 0xffff_ffff), is_own: true }
+    }
+
+    /// That of a process without a state directory.
+    pub(super) fn none() -> Self {
+        Self { prefix: MARK.to_owned(), is_own: false }
+    }
+
+    /// How names begin.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Removes one's own from a folder in which nothing of this process is staged.
+    pub(super) fn sweep(&self, folder: &Path) {
+        if self.is_own {
+            remove(folder, &self.prefix);
+        }
+    }
+}
+
+/// Removes what was being written in a state directory, which is locked.
+pub(super) fn sweep_state(state_dir: &Path) {
+    for folder in [state_dir.to_owned(), state_dir.join("servers")] {
+        remove(&folder, MARK);
+    }
+}
+
+fn remove(folder: &Path, prefix: &str) {
+    for file in staged(folder, prefix) {
+        match fs::remove_file(&file) {
+            Ok(()) => tracing::info!(file = %file.display(), "removed what an agent that was killed had staged"),
+            Err(error) => tracing::warn!(file = %file.display(), %error, "a staged file could not be removed"),
+        }
+    }
+}
+
+fn staged(folder: &Path, prefix: &str) -> Vec<PathBuf> {
+    // A folder that cannot be read is told of by whoever writes there.
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_staged = |name: &str| name.starts_with(prefix) && name.ends_with(END);
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    files.filter(|entry| entry.file_name().to_str().is_some_and(is_staged)).map(|entry| entry.path()).collect()
+}

@@ -1,0 +1,151 @@
+//! What an agent that was killed left to be done, by its journal.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use crate::config::TemplateConfig;
+use crate::digest::digest_of;
+use crate::error::Setback;
+
+use super::commit::{settle, swap, sync_folder, unnoted};
+use super::journal::{Entry, Journal, Owner, Past};
+use super::leftovers::{Tag, sweep_state};
+use super::place::Place;
+use super::stage::Staged;
+use super::writer::{Desk, Writer};
+
+/// The configuration that the agents of a state directory have now.
+#[derive(Debug, Clone)]
+pub struct Present {
+    /// Every template that writes a file, those of keys with files included.
+    pub templates: Vec<Arc<TemplateConfig>>,
+    /// Further files that were written.
+    pub files: Vec<PathBuf>,
+}
+
+/// Takes a state directory over, whose lock this process has: opens its journal, finishes the replacements that were
+/// noted and not made, and removes what was staged for others. From here on replacements are noted there.
+///
+/// Gives a template for each file whose reload is owed, as the reload was when the file was replaced.
+///
+/// # Errors
+/// The file thread has a fault.
+pub async fn recover(writer: &Writer, state_dir: &Path, present: Present) -> Result<Vec<Arc<TemplateConfig>>, Setback> {
+    let state_dir = state_dir.to_owned();
+    writer.call(move |desk| take_over(&state_dir, &present, desk)).await
+}
+
+fn take_over(state_dir: &Path, present: &Present, desk: &mut Desk) -> Vec<Arc<TemplateConfig>> {
+    let (mut journal, past) = Journal::open(state_dir);
+    desk.tag = Tag::of(state_dir);
+    let owed = match past {
+        Past::Known => {
+            let noted: Vec<Entry> = journal.entries().cloned().collect();
+            let owed: Vec<Entry> = noted.iter().filter(|entry| is_owed(entry, desk)).cloned().collect();
+            let idle = noted.iter().filter(|entry| !owed.iter().any(|known| known.dest == entry.dest));
+            journal.forget(idle.map(|entry| entry.dest.clone()).collect::<Vec<_>>());
+            for entry in noted {
+                desk.sweep_beside(&entry.dest);
+            }
+            let debts = owed.iter().filter_map(Entry::debt).map(Arc::new);
+            debts.inspect(say).collect()
+        }
+        Past::Lost(why) => {
+            warn!(%why, "it is not known which reloads are owed: each runs once");
+            let reloaded = present.templates.iter().filter(|template| template.reload.is_some());
+            let owed: Vec<_> = reloaded.cloned().collect();
+            let entries = owed.iter().map(|template| Owner::of(template).owes(template.dest.clone())).collect();
+            if let Err(error) = journal.note(entries) {
+                warn!(why = %unnoted(&journal, error), "what is owed is not known at the next start");
+            }
+            owed
+        }
+        Past::Unreadable(why) => {
+            warn!(%why, "it is not known which reloads are owed");
+            Vec::new()
+        }
+    };
+    for dest in present.templates.iter().map(|template| &template.dest).chain(&present.files) {
+        desk.sweep_beside(dest);
+    }
+    sweep_state(state_dir);
+    desk.keep(journal);
+    owed
+}
+
+fn say(template: &Arc<TemplateConfig>) {
+    if let Some(why) = &template.reload {
+        info!(%why, template = &*template.name, "a reload is owed from before the start");
+    }
+}
+
+/// What stands at a destination.
+#[derive(Debug, PartialEq, Eq)]
+enum Now {
+    Nothing,
+    Bytes(u64),
+    /// It cannot be read.
+    Unknown,
+}
+
+impl Now {
+    fn is(&self, digest: Option<u64>) -> bool {
+        match self {
+            Self::Nothing => digest.is_none(),
+            Self::Bytes(now) => digest == Some(*now),
+            Self::Unknown => false,
+        }
+    }
+}
+
+/// Whether a noted replacement came about, or is made to now: all files of a round were checked when it was noted, so
+/// those that were left over go the same way as those that were not.
+fn is_owed(entry: &Entry, desk: &mut Desk) -> bool {
+    let now = look(entry);
+    if now.is(entry.new) {
+        return true;
+    }
+    if now.is(entry.old) {
+        return finish(entry, desk) || entry.again;
+    }
+    // Somebody has changed it since, or it does not answer. What the software has taken up nobody knows.
+    true
+}
+
+fn look(entry: &Entry) -> Now {
+    if entry.dest.parent().is_some_and(|folder| !folder.exists()) {
+        return Now::Nothing;
+    }
+    let found = Place::find(&plain(entry)).and_then(|place| place.map(|place| place.look()).transpose());
+    match found.map(Option::flatten) {
+        Ok(None) => Now::Nothing,
+        Ok(Some(mut old)) => old.read(&entry.dest).map_or(Now::Unknown, |bytes| Now::Bytes(digest_of(&bytes))),
+        Err(_) => Now::Unknown,
+    }
+}
+
+/// Puts the staged file in place that an agent was killed before; `false` where there is none, or not as it was.
+fn finish(entry: &Entry, desk: &mut Desk) -> bool {
+    let (Some(name), Some(new)) = (&entry.staged, entry.new) else { return false };
+    let Ok(Some(place)) = Place::find(&plain(entry)) else { return false };
+    let Ok(mut staged) = Staged::found(place, name) else { return false };
+    if staged.digest().ok() != Some(new) {
+        return false;
+    }
+    let placed = swap(&mut staged, desk).and_then(|()| {
+        let synced = sync_folder(std::iter::once(&staged.place));
+        settle(&staged.place, synced, desk)
+    });
+    match placed {
+        Ok(()) => info!(file = %entry.dest.display(), "finished a replacement that was cut off"),
+        Err(why) => warn!(%why, file = %entry.dest.display(), "a replacement that was cut off could not be finished"),
+    }
+    true
+}
+
+/// As much of a template as it takes to find its destination.
+fn plain(entry: &Entry) -> TemplateConfig {
+    TemplateConfig::new(&entry.owner.template, "", &entry.dest)
+}
