@@ -341,7 +341,7 @@ impl Agent {
         }
         for (reload, debt) in self.engine.debts() {
             if debt.is_owed() {
-                warn!(why = %reload, "still owed at the end: run it by hand, or change a member after the next start");
+                warn!(why = %reload, "still owed at the end: it runs after the next start");
             }
         }
     }

@@ -4,6 +4,7 @@ mod bench;
 mod commands;
 mod faults;
 mod files;
+mod journals;
 mod lock;
 mod order;
 mod readers;

@@ -128,6 +128,11 @@ impl Bench {
 
     /// One that is a single pass, or lives on.
     pub fn at_pace(pace: Pace, plan: Plan, recalled: Recollection) -> Self {
+        Self::owing(pace, plan, recalled, Vec::new())
+    }
+
+    /// The same, with reloads that are owed from before.
+    pub fn owing(pace: Pace, plan: Plan, recalled: Recollection, owed: Vec<TemplateConfig>) -> Self {
         let mut bench = Self {
             engine: Engine::new(pace, "host1", recalled.clone()),
             now: Moment::START + seconds(100),
@@ -136,6 +141,8 @@ impl Bench {
             notices: Vec::new(),
             remembered: recalled,
         };
+        bench.input(Input::Owed(owed.into_iter().map(Arc::new).collect()));
+        assert!(bench.is_idle(), "nothing is done without a configuration");
         bench.input(Input::Configured(plan));
         bench
     }

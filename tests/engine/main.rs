@@ -5,6 +5,7 @@ mod edges;
 mod formats;
 mod harness;
 mod picks;
+mod owed;
 mod restored;
 mod rules;
 mod sequences;

@@ -10,6 +10,7 @@ mod back;
 mod changes;
 mod cut;
 mod foreign;
+mod kill;
 mod restored;
 mod several;
 mod slow;

@@ -1,0 +1,270 @@
+//! An agent that is killed before any one of its calls on files. The next one brings everything in order: the file is whole
+//! and right, software has taken it up as it is, and nothing else lies about.
+//!
+//! A pass is recorded under strace; then it is made again and again, and killed before another call of the record each
+//! time. Without `ROSTERD_PROVE` not before every one, but before each that follows a change of a name, and some others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::rounds;
+use crate::harness::site::{PATIENCE, Site};
+use crate::harness::wait::holds;
+
+/// Every call that makes, changes, names or keeps a file, and those that open one.
+const CALLS: &str = "open,openat,openat2,creat,write,pwrite64,writev,ftruncate,truncate,fallocate,fchown,\
+                     fchownat,fchmod,fchmodat,fsetxattr,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,\
+                     unlinkat,mkdir,mkdirat,copy_file_range";
+
+/// Calls on a file by its descriptor which only the file thread makes: their count needs no path.
+const ALONE: [&str; 5] = ["fchown", "fchmod", "fsetxattr", "fsync", "fdatasync"];
+
+/// Files of which so many are read as one, in the order of their names, whenever software is told to: what it has taken up
+/// is in `seen`.
+const TAKES_UP: &str = "cd SITE/out && for file in *; do echo \"$file:\" && cat \"$file\"; done > SITE/seen || true";
+
+/// Something that an agent does to files.
+pub struct Deed {
+    pub name: &'static str,
+    /// `RELOAD` stands for a command by which software takes up what is in `out`.
+    pub config: &'static str,
+    /// What the first agent finds there, whose files are in place and taken up; `None` where none has ever run.
+    pub before: Option<fn(&Site)>,
+    /// What the agent that is killed is to do.
+    pub change: fn(&Site),
+    /// The files in `out` after that.
+    pub right: &'static [(&'static str, &'static str)],
+}
+
+impl Deed {
+    /// A folder in which it is about to be done.
+    fn scene(&self) -> Site {
+        let site = Site::new(&self.config.replace("RELOAD", &format!("'''{TAKES_UP}'''")));
+        site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
+        site.file("templates/svc.tera", "{{ key }}{% for m in members %} {{ m.name }}{% endfor %}\n");
+        fs::create_dir_all(site.path("registry/services")).unwrap();
+        if let Some(before) = self.before {
+            before(&site);
+            site.run(&["render"]).expect(0);
+        }
+        (self.change)(&site);
+        site
+    }
+
+    /// Fails unless everything is in order.
+    fn check(&self, site: &Site, point: &str) {
+        let right: BTreeMap<String, String> =
+            self.right.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let files =
+            fs::read_dir(site.path("out")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let now: BTreeMap<String, String> =
+            files.map(|name| (name.clone(), site.read(&format!("out/{name}")))).collect();
+        assert_eq!(now, right, "{}, killed before {point}", self.name);
+        assert_eq!(site.read("seen"), self.seen(), "{}, killed before {point}: not taken up", self.name);
+        let left: Vec<_> = site.tree().into_keys().filter(|path| is_staged(path)).collect();
+        assert!(left.is_empty(), "{}, killed before {point}: {left:?} is left", self.name);
+    }
+
+    /// What software has taken up when it has taken up all.
+    fn seen(&self) -> String {
+        self.right.iter().map(|(name, text)| format!("{name}:\n{text}")).collect()
+    }
+}
+
+fn is_staged(path: &Path) -> bool {
+    let name = path.file_name().unwrap().to_string_lossy();
+    name.starts_with(".rosterd-") || name.ends_with(".tmp")
+}
+
+/// A call before which an agent is killed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Point {
+    call: String,
+    /// Relative to the site; empty where the call alone says enough. That of a staged file, whose name is another each
+    /// time, is its folder.
+    path: String,
+    /// The how-manieth of these.
+    nth: usize,
+    /// It is the first write into a staged file, which cannot be told by its path: the agent is kept from it, and killed.
+    is_staged_write: bool,
+}
+
+/// The points of a recorded pass in their order.
+fn points(trace: &str, site: &Site) -> Vec<Point> {
+    let top = site.path("");
+    let (top, mut counts, mut seen) = (top.to_str().unwrap(), BTreeMap::new(), BTreeSet::new());
+    let here = format!("AT_FDCWD<{}>", top.trim_end_matches('/'));
+    let mut points = Vec::new();
+    for line in trace.lines() {
+        let Some((thread, call)) = line.split_once(' ') else { continue };
+        let Some((call, arguments)) = call.trim_start().split_once('(') else { continue };
+        // A command's own calls are made in another folder.
+        let is_elsewhere = arguments.starts_with("AT_FDCWD<") && !arguments.starts_with(&here);
+        let own = arguments.split(", ").take(2).find_map(|part| part.split(top).nth(1));
+        let Some(path) = own.filter(|_| !is_elsewhere) else { continue };
+        let path = path.split(['"', '>']).next().unwrap_or_default();
+        if !(path.starts_with("out") || path.starts_with("state")) || arguments.contains(" = ?") {
+            continue;
+        }
+        let staged = path.contains("/.rosterd-");
+        let alone = ALONE.contains(&call);
+        let path = match path.rsplit_once('/') {
+            _ if alone => "",
+            Some((folder, _)) if staged => folder,
+            _ => path,
+        };
+        let count: &mut usize = counts.entry((thread.to_owned(), call.to_owned(), path.to_owned())).or_default();
+        // A write through a descriptor does not match a folder.
+        let is_staged_write = call == "write" && staged;
+        *count += usize::from(!is_staged_write);
+        let nth =
+            if is_staged_write { counts[&(thread.to_owned(), "openat".to_owned(), path.to_owned())] } else { *count };
+        let point = Point { call: call.to_owned(), path: path.to_owned(), nth, is_staged_write };
+        if seen.insert(point.clone()) {
+            points.push(point);
+        }
+    }
+    points
+}
+
+/// Makes a pass under strace with these options; whether it was killed.
+fn strace(site: &Site, options: &[String]) -> bool {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-y", "-o"]).arg(site.path("trace")).args(options);
+    command.args([env!("CARGO_BIN_EXE_rosterd"), "render"]).current_dir(site.path(""));
+    command.env("ROSTERD_CONFIG", site.path("rosterd.toml")).env_remove("ROSTERD_REGISTRY").env("RUST_LOG", "off");
+    let mut child = command.spawn().unwrap();
+    if options.iter().any(|option| option.contains("delay_exit")) {
+        let empty = |path: &Path| is_staged(path) && fs::metadata(path).is_ok_and(|meta| meta.len() == 0);
+        let staged = || fs::read_dir(site.path("out")).unwrap().any(|entry| empty(&entry.unwrap().path()));
+        assert!(holds(PATIENCE, staged), "nothing is staged");
+        kill(Pid::from_raw(site.read("state/lock").trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    }
+    !child.wait().unwrap().success()
+}
+
+/// Records a pass and gives its points.
+fn record(deed: &Deed) -> Vec<Point> {
+    let site = deed.scene();
+    assert!(!strace(&site, &["-e".into(), format!("trace={CALLS}")]), "{}", site.read("trace"));
+    deed.check(&site, "nothing");
+    points(&site.read("trace"), &site)
+}
+
+/// Does it, killed at a point.
+fn kill_at(site: &Site, point: &Point) {
+    let Point { call, path, nth, is_staged_write } = point;
+    let mut options = Vec::new();
+    if !path.is_empty() {
+        options.extend(["-P".to_owned(), site.path(path).display().to_string()]);
+    }
+    let (call, how) = if *is_staged_write { ("openat", "delay_exit=60000000") } else { (call.as_str(), "signal=KILL") };
+    options.extend([
+        "-e".to_owned(),
+        format!("trace={call}"),
+        "-e".to_owned(),
+        format!("inject={call}:{how}:when={nth}"),
+    ]);
+    assert!(strace(site, &options), "{point:?} was not reached");
+}
+
+/// Whether a call gives or takes a name.
+fn renames(point: &Point) -> bool {
+    point.call.starts_with("rename") || point.call.starts_with("unlink") || point.call.starts_with("link")
+}
+
+/// Kills an agent before its calls in this deed, and has the next one bring things in order: a daemon and a pass by turns.
+pub fn survives(deed: &Deed) {
+    let points = record(deed);
+    let apart = rounds(7, 1);
+    let after = |at: usize| at > 0 && renames(&points[at - 1]);
+    let chosen: Vec<usize> = (0..points.len()).filter(|at| at % apart == 0 || after(*at)).collect();
+    for at in &chosen {
+        let point = &points[*at];
+        let (site, name) = (deed.scene(), format!("{point:?} ({at})"));
+        kill_at(&site, point);
+        if at % 2 == 0 {
+            site.run(&["render"]).expect(0);
+        } else {
+            let mut agent = site.start();
+            agent.until(&format!("{}, killed before {name}: taken up", deed.name), || site.read("seen") == deed.seen());
+            assert!(agent.stop().success());
+        }
+        deed.check(&site, &name);
+    }
+    println!("{}: killed before {} of {} calls", deed.name, chosen.len(), points.len());
+}
+
+const ONE: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "0s:0s"
+
+[[template]]
+src = "list.tera"
+dest = "out/list"
+check_cmd = "grep -q . {{ src }}"
+reload_cmd = RELOAD
+reload_interval = "0s"
+"#;
+
+const EACH: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "services"
+path = "/services/*"
+wait = "0s:0s"
+max_shrink = "none"
+
+[[template]]
+name = "svc"
+each = "services"
+src = "svc.tera"
+dest = "out/{{ key }}"
+reload_cmd = RELOAD
+reload_interval = "0s"
+"#;
+
+#[test]
+fn killed_anywhere_in_a_first_write() {
+    survives(&Deed {
+        name: "a first write",
+        config: ONE,
+        before: None,
+        change: |site| _ = site.file("registry/services/web/a:1", ""),
+        right: &[("list", "a:1\n")],
+    });
+}
+
+#[test]
+fn killed_anywhere_in_an_update() {
+    survives(&Deed {
+        name: "an update",
+        config: ONE,
+        before: Some(|site| _ = site.file("registry/services/web/a:1", "")),
+        change: |site| _ = site.file("registry/services/web/b:1", ""),
+        right: &[("list", "a:1\nb:1\n")],
+    });
+}
+
+#[test]
+fn killed_anywhere_in_a_removal() {
+    survives(&Deed {
+        name: "a removal",
+        config: EACH,
+        before: Some(|site| _ = site.file("registry/services/a/1:1", "").file("registry/services/b/2:2", "")),
+        change: |site| fs::remove_dir_all(site.path("registry/services/a")).unwrap(),
+        right: &[("b", "b 2:2\n")],
+    });
+}
