@@ -17,9 +17,9 @@ use crate::harness::site::{PATIENCE, Site};
 use crate::harness::wait::holds;
 
 /// Every call that makes, changes, names or keeps a file, and those that open one.
-const CALLS: &str = "open,openat,openat2,creat,write,pwrite64,writev,ftruncate,truncate,fallocate,fchown,\
-                     fchownat,fchmod,fchmodat,fsetxattr,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,\
-                     unlinkat,mkdir,mkdirat,copy_file_range";
+const CALLS: &str = "open,openat,openat2,creat,write,pwrite64,writev,ftruncate,truncate,fallocate,fchown,fchownat,fchmod,\
+                     fchmodat,fsetxattr,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,\
+                     mkdirat";
 
 /// Calls on a file by its descriptor which only the file thread makes: their count needs no path.
 const ALONE: [&str; 5] = ["fchown", "fchmod", "fsetxattr", "fsync", "fdatasync"];
@@ -144,6 +144,8 @@ fn strace(site: &Site, options: &[String]) -> bool {
         let staged = || fs::read_dir(site.path("out")).unwrap().any(|entry| empty(&entry.unwrap().path()));
         assert!(holds(PATIENCE, staged), "nothing is staged");
         kill(Pid::from_raw(site.read("state/lock").trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+        // It would wait for the end of the delay.
+        child.kill().unwrap();
     }
     !child.wait().unwrap().success()
 }
@@ -192,6 +194,8 @@ pub fn survives(deed: &Deed) {
             site.run(&["render"]).expect(0);
         } else {
             let mut agent = site.start();
+            // It hears signals by then.
+            agent.says("keeping in step");
             agent.until(&format!("{}, killed before {name}: taken up", deed.name), || site.read("seen") == deed.seen());
             assert!(agent.stop().success());
         }
@@ -225,7 +229,7 @@ url = "dir:registry"
 name = "services"
 path = "/services/*"
 wait = "0s:0s"
-max_shrink = "none"
+max_shrink = "100%"
 
 [[template]]
 name = "svc"
