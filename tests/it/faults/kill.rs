@@ -72,7 +72,7 @@ impl Deed {
 
     /// What software has taken up when it has taken up all.
     fn seen(&self) -> String {
-        self.right.iter().map(|(name, text)| format!("{name}:\n{text}")).collect()
+        self.right.iter().flat_map(|(name, text)| [name, ":\n", text]).collect()
     }
 }
 
