@@ -17,6 +17,7 @@ use crate::decide::{self, Failure, Outcome};
 use crate::error::Setback;
 
 mod attributes;
+pub mod children;
 pub mod command;
 mod commit;
 mod diff;
@@ -25,6 +26,8 @@ pub mod journal;
 mod leftovers;
 mod lock;
 mod place;
+mod processes;
+pub mod program;
 mod recover;
 mod reload;
 mod remove;

@@ -56,7 +56,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Watch, render, check, replace and reload, until TERM or INT
-    Run,
+    Run(RunArgs),
     /// Make one pass, then exit (also --once and --onetime)
     Render(RenderArgs),
     /// Show what render would change, and write nothing
@@ -77,6 +77,13 @@ enum Command {
     Get(get::GetArgs),
     /// Print the nodes under a path, and how they would be read
     Ls(ls::LsArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// A program to run beside, once every file is in step, in place of the configured one
+    #[arg(last = true, value_name = "CMD")]
+    program: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -133,7 +140,7 @@ struct DiffArgs {
 }
 
 /// Parses the command line, runs the command, and gives the exit code.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args = spelling::modern(args.into_iter().collect(), &Cli::command());
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -141,14 +148,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
             // To standard output for --help and --version, to standard error otherwise. A closed pipe is no reason
             // to say more.
             let _ = wrong.print();
-            return if wrong.use_stderr() { Exit::Usage } else { Exit::Done };
+            return if wrong.use_stderr() { Exit::Usage } else { Exit::Done }.code();
         }
     };
     match dispatch(cli) {
         Ok(exit) => exit,
         Err(fatal) => {
             complain(&fatal);
-            fatal.exit
+            fatal.exit.code()
         }
     }
 }
@@ -158,7 +165,7 @@ fn complain(fatal: &Fatal) {
     let _ = writeln!(io::stderr().lock(), "rosterd: {fatal}");
 }
 
-fn dispatch(cli: Cli) -> Result<Exit, Fatal> {
+fn dispatch(cli: Cli) -> Result<u8, Fatal> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -169,14 +176,14 @@ fn dispatch(cli: Cli) -> Result<Exit, Fatal> {
     exit
 }
 
-async fn execute(cli: Cli) -> Result<Exit, Fatal> {
+async fn execute(cli: Cli) -> Result<u8, Fatal> {
     let Cli { global, command } = cli;
-    match command {
-        Command::Run => {
-            let source = global.source(vec![]);
+    let exit = match command {
+        Command::Run(RunArgs { program }) => {
+            let source = Source { program: Some(program), ..global.source(vec![]) };
             let setup = load(&source)?;
             log::init(setup.config.agent.log_format, None);
-            run::run(source, setup).await
+            return run::run(source, setup).await;
         }
         Command::Render(args) => {
             let setup = load(&global.source(args.template.clone()))?;
@@ -219,7 +226,8 @@ async fn execute(cli: Cli) -> Result<Exit, Fatal> {
             log::init(LogFormat::Text, None);
             Ok(ls::ls(&args, global.open()?, &mut io::stdout().lock()).await)
         }
-    }
+    };
+    exit.map(Exit::code)
 }
 
 fn load(source: &Source) -> Result<Setup, Fatal> {
@@ -254,7 +262,12 @@ impl Global {
             None if !templates.is_empty() && !default.exists() => None,
             None => Some(default.to_owned()),
         };
-        Source { file, registry: self.registry(), templates }
+        Source { file, registry: self.registry(), templates, program: None }
+    }
+
+    /// What the environment and the command line say, for a command that reads no more than the configuration.
+    fn overrides(&self) -> Overrides {
+        Overrides { registry: self.registry(), env: setup::environment(), host_name: host::name(), program: None }
     }
 
     fn config(&self) -> Option<PathBuf> {
@@ -285,7 +298,7 @@ impl Global {
             let message = format!("no registry is named, and {} does not exist: {hint}", file.display());
             return Err(Fatal::new(Exit::Config, message));
         }
-        let overrides = Overrides { registry: self.registry(), env: setup::environment(), host_name: host::name() };
+        let overrides = self.overrides();
         let loaded = config::load(&file, &overrides).map_err(|problems| wrong_config(&problems))?;
         let first = loaded.config.registries.into_iter().next();
         let first = first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} names no registry", file.display())))?;

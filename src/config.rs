@@ -19,6 +19,7 @@ pub mod url;
 
 mod command;
 mod each;
+mod exec;
 mod file;
 mod fill;
 pub mod flags;
@@ -33,6 +34,7 @@ mod value;
 pub use command::{Command, Reload};
 pub use delta::delta;
 pub use each::{Each, LOCAL_NAMES, OnGone};
+pub use exec::{ExecConfig, OnExit};
 pub use problem::{Problem, Problems, Wrong};
 pub use registry::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
 pub use resolve::{Loaded, Overrides, Refused, load, read};
@@ -54,6 +56,8 @@ pub struct Config {
     pub keys: Vec<Arc<KeyConfig>>,
     /// What is written.
     pub templates: Vec<Arc<TemplateConfig>>,
+    /// The program that the agent runs; never one for a command that runs none.
+    pub exec: Option<Arc<ExecConfig>>,
 }
 
 /// `[agent]`.

@@ -17,6 +17,7 @@ mod muster;
 mod needs;
 pub mod notice;
 pub mod plan;
+pub mod program;
 pub mod publication;
 pub mod recall;
 pub mod roster;
@@ -30,7 +31,7 @@ pub mod template;
 mod turn;
 
 pub use accept::{Acceptance, Shown, Withheld};
-pub use engine::{Effect, Engine, Input, Pace, Written};
+pub use engine::{Behind, Effect, Engine, Input, Pace, Written};
 pub use member::{Fields, Member, Quarantine};
 pub use moment::Moment;
 pub use needs::Needs;

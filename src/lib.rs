@@ -33,6 +33,7 @@ pub mod setup;
 pub mod sighting;
 pub mod sources;
 pub mod status;
+pub mod supervise;
 pub mod verdict;
 pub mod watch;
 pub mod yaml;

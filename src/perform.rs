@@ -91,6 +91,11 @@ impl Performer {
         (performer, answers)
     }
 
+    /// Where the receiver's other end is, for what is done elsewhere.
+    pub fn answers(&self) -> mpsc::UnboundedSender<Input> {
+        self.done.clone()
+    }
+
     /// Files of templates with `each` are kept account of here; without one none is ever removed.
     pub fn keep_account(&mut self, ledger: Ledger) {
         self.ledger = Some(ledger);

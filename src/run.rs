@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Interval;
 use tracing::{debug, error, info, warn};
 
 use crate::act::{StateLock, Writer};
 use crate::book::Access;
-use crate::config::delta;
+use crate::config::{Reload, delta};
 use crate::decide::{Effect, Engine, Input, Moment, Pace};
 use crate::error::{Exit, Fatal};
 use crate::ledger::Ledger;
@@ -22,14 +21,17 @@ use crate::say;
 use crate::serve::{Asked, Server};
 use crate::setup::{Setup, Source};
 use crate::sources::Sources;
+use crate::supervise::{News, Supervisor};
 use crate::watch::Keep;
 
 mod answers;
 mod inherited;
 mod passes;
+mod signals;
 
 pub use answers::paused;
 pub use inherited::Inherited;
+pub use signals::Signals;
 
 use answers::Desk;
 use passes::{Look, Passes};
@@ -57,26 +59,29 @@ enum Event {
     Question(Asked),
     /// A dry run that was asked for ended.
     Looked(Look),
+    /// Something happened around the program that the agent runs.
+    Program(News),
     Stop(&'static str),
 }
 
-/// Keeps every template in step until TERM or INT.
+/// Keeps every template in step until TERM or INT, or until the program that it runs has ended for good. The answer is the
+/// exit code, which may be the program's.
 ///
 /// # Errors
 /// The state directory is another agent's or cannot be used, or the system refuses a thread or a signal handler.
-pub async fn run(source: Source, setup: Setup) -> Result<Exit, Fatal> {
+pub async fn run(source: Source, setup: Setup) -> Result<u8, Fatal> {
     let mut signals = Signals::new()?;
     let lock = tokio::select! {
         lock = lock(&setup) => lock?,
-        _ = signals.stop() => return Ok(Exit::Done),
+        _ = signals.stop() => return Ok(Exit::Done.code()),
     };
     // A destination may be on a file system that hangs.
     let inherited = tokio::select! {
         inherited = Inherited::of(&setup) => inherited?,
-        _ = signals.stop() => return Ok(Exit::Done),
+        _ = signals.stop() => return Ok(Exit::Done.code()),
     };
     let mut agent = Agent::start(source, setup, inherited);
-    loop {
+    let code = loop {
         let event = agent.next(&mut signals).await;
         match event {
             Event::Engine(input) => agent.step(input),
@@ -88,16 +93,20 @@ pub async fn run(source: Source, setup: Setup) -> Result<Exit, Fatal> {
                 agent.passes.take(ended);
                 agent.passes.conclude(&agent.engine);
             }
+            Event::Program(news) => agent.supervise(news),
             Event::Stop(signal) => {
                 info!(signal, "stopping");
-                break;
+                agent.supervisor.stop();
             }
         }
-    }
+        if let Some(code) = agent.supervisor.over() {
+            break code;
+        }
+    };
     agent.end().await;
     drop(lock);
     info!("stopped");
-    Ok(Exit::Done)
+    Ok(code)
 }
 
 /// Takes the state directory's lock.
@@ -124,36 +133,6 @@ pub async fn wind_up(performer: &Performer, registries: Registries, tended: impl
     }
 }
 
-/// The signals that the agent hears.
-pub struct Signals {
-    hup: Signal,
-    term: Signal,
-    int: Signal,
-}
-
-impl Signals {
-    /// Hears them from here on, in place of being ended by them.
-    ///
-    /// # Errors
-    /// The system refuses.
-    pub fn new() -> Result<Self, Fatal> {
-        let listen = |kind| signal(kind).map_err(|why| Fatal::new(Exit::Failed, format!("listen for signals: {why}")));
-        Ok(Self {
-            hup: listen(SignalKind::hangup())?,
-            term: listen(SignalKind::terminate())?,
-            int: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Returns on TERM and INT, with the name.
-    pub async fn stop(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.term.recv() => "TERM",
-            _ = self.int.recv() => "INT",
-        }
-    }
-}
-
 struct Agent {
     setup: Arc<Setup>,
     loader: Loader,
@@ -169,6 +148,7 @@ struct Agent {
     questions: mpsc::Receiver<Asked>,
     desk: Desk,
     passes: Passes,
+    supervisor: Supervisor,
     began: Instant,
 }
 
@@ -181,6 +161,7 @@ impl Agent {
         let written = ledger.written(&setup.config.templates);
         performer.keep_account(ledger.clone());
         let (ask, questions) = mpsc::channel(1);
+        let began = Instant::now();
         let mut agent = Self {
             server: Server::open(setup.config.status.clone(), ask),
             questions,
@@ -191,7 +172,8 @@ impl Agent {
             tend: tokio::time::interval_at((Instant::now() + TEND).into(), TEND),
             sources: Sources::watch(&setup.config),
             registries: Registries::new(Keep::Write(setup.config.agent.state_dir.clone())),
-            began: Instant::now(),
+            supervisor: Supervisor::new(began, performer.answers()),
+            began,
             loader: Loader::new(source),
             setup: Arc::new(setup),
             performer,
@@ -205,6 +187,7 @@ impl Agent {
         agent.recall_pause();
         agent.step(Input::Wrote(written));
         agent.step(Input::Owed(owed));
+        agent.supervisor.follow(agent.setup.config.exec.clone());
         agent.step(Input::Configured(plan));
         agent
     }
@@ -229,6 +212,7 @@ impl Agent {
             _ = term.recv() => Event::Stop("TERM"),
             _ = int.recv() => Event::Stop("INT"),
             _ = hup.recv() => Event::Asked(Load::Everything),
+            news = self.supervisor.next() => Event::Program(news),
             Some(answer) = self.answers.recv() => Event::Engine(answer),
             sighting = self.registries.next() => Event::Engine(Input::Saw(sighting)),
             () = sleep => Event::Engine(Input::Tick),
@@ -248,6 +232,13 @@ impl Agent {
         }
         self.passes.conclude(&self.engine);
         self.keep_pause();
+        self.supervisor.consider(&self.engine, &self.performer);
+    }
+
+    /// Takes in what happened around the program.
+    fn supervise(&mut self, news: News) {
+        self.supervisor.take(news);
+        self.supervisor.consider(&self.engine, &self.performer);
     }
 
     fn step_engine(&mut self, input: Input) {
@@ -258,6 +249,7 @@ impl Agent {
                     Some((manner, page)) => self.performer.publish_as(publication, manner, page),
                     None => self.performer.publish(publication),
                 },
+                Effect::Reload(job) if job.reload == Reload::Program => self.supervisor.changed(),
                 Effect::Reload(job) => self.performer.reload(job),
                 Effect::Remember(memo) => self.performer.remember(&self.memory, memo),
                 Effect::Say(notice) => say::notice(&notice),
@@ -312,7 +304,10 @@ impl Agent {
         // After what is under way: a file that is being written is noted first.
         let (ledger, setup) = (self.ledger.clone(), Arc::clone(&self.setup));
         self.performer.in_order(move || ledger.release(&setup.config.templates));
-        self.step(Input::Configured(plan));
+        self.step_engine(Input::Configured(plan));
+        // By then it is known which files the new configuration makes, and none of them has a start behind it yet.
+        self.supervisor.follow(self.setup.config.exec.clone());
+        self.step(Input::Tick);
     }
 
     /// Ends everything in time: owed reloads run, commands are ended, files are whole, sessions are closed.

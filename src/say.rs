@@ -105,9 +105,15 @@ pub fn notice(notice: &Notice) {
     }
 }
 
-fn pause(again: Option<Duration>) -> String {
+/// When something is tried again, in words.
+pub fn pause(again: Option<Duration>) -> String {
     match again {
-        Some(pause) => format!("in {}", humantime::format_duration(Duration::from_secs(pause.as_secs().max(1)))),
+        Some(pause) => format!(
+            "in {}",
+            humantime::format_duration(Duration::from_secs(
+                pause.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)
+            ))
+        ),
         None => "after a change".to_owned(),
     }
 }

@@ -19,6 +19,8 @@ pub struct Source {
     pub registry: Option<String>,
     /// `--template IN:OUT[:CMD]`, taken in addition to the file's.
     pub templates: Vec<String>,
+    /// `run -- CMD`, empty without; `None` for a command that runs no program.
+    pub program: Option<Vec<String>>,
 }
 
 /// A configuration and its templates, all of them fit to run.
@@ -46,8 +48,12 @@ impl Setup {
     /// Every problem of every file, each at its place.
     pub fn load(source: &Source, known: Option<&ThisHost>) -> Result<Self, Problems> {
         let host = known.map_or_else(ThisHost::find, ThisHost::again);
-        let overrides =
-            Overrides { registry: source.registry.clone(), env: environment(), host_name: host.name.clone() };
+        let overrides = Overrides {
+            registry: source.registry.clone(),
+            env: environment(),
+            host_name: host.name.clone(),
+            program: source.program.clone(),
+        };
         let (mut config, warnings, written) = match &source.file {
             Some(file) => match config::read(file, &overrides) {
                 Ok(loaded) => (loaded.config, loaded.warnings, loaded.digest),
@@ -196,7 +202,8 @@ mod tests {
         file("rosterd.toml", &format!("registry.url = \"zk://127.0.0.1:1\"\n{template}"));
         file("templates/t", "{{ host.name }} {{ host.ip }}{% include 'deep/line' %}");
         file("templates/deep/line", "\n");
-        let source = Source { file: Some(dir.path().join("rosterd.toml")), registry: None, templates: vec![] };
+        let source =
+            Source { file: Some(dir.path().join("rosterd.toml")), registry: None, templates: vec![], program: None };
         let known = Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [192, 0, 2, 9].into() };
         let setup = Setup::load(&source, Some(&ThisHost::from(known))).unwrap();
         let shown = |library: &Library| {

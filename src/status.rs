@@ -14,10 +14,12 @@ use crate::decide::{Engine, Moment, RosterValue};
 use crate::pause::Pause;
 
 mod explain;
+mod program;
 mod why;
 mod words;
 
 pub use explain::{explain, names};
+pub use program::ProgramStatus;
 pub use words::field;
 
 use why::{Why, of_template};
@@ -55,6 +57,8 @@ pub struct About {
     pub clock: Clock,
     /// The pause in force, if there is one.
     pub pause: Option<Pause>,
+    /// How it is with the program that the agent runs, if there is one.
+    pub program: Option<ProgramStatus>,
 }
 
 /// All that `status --json` shows. Times are RFC 3339 in UTC.
@@ -68,6 +72,8 @@ pub struct Status {
     pub started: String,
     /// The pause in force.
     pub paused: Option<PausedStatus>,
+    /// The program that the agent runs; null without one.
+    pub program: Option<ProgramStatus>,
     /// The registries that are followed.
     pub registries: Vec<RegistryStatus>,
     /// Every roster.
@@ -207,6 +213,7 @@ impl Status {
                 reason: pause.reason.clone(),
                 uid: pause.uid,
             }),
+            program: about.program.clone(),
             registries: registries(engine),
             rosters: engine.rosters().values().map(|it| roster(it, clock)).collect(),
             keys: engine.keys().values().map(|it| key(it, clock)).collect(),

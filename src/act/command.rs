@@ -1,7 +1,7 @@
 //! Runs one command: in a process group of its own, with a clean environment, for a limited time.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, access};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-use tokio::process::Child;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Command;
 
+use super::children::OwnChild;
 use super::group::Group;
 use super::tail::printable;
 pub use super::tail::{KEPT, Tail};
@@ -33,7 +33,7 @@ const REAP: Duration = Duration::from_secs(1);
 /// How often a process group is looked at while it ends; nothing tells of a group's end.
 const GROUP_POLL: Duration = Duration::from_millis(50);
 /// The PATH of an agent that has none.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The LANG of an agent that has none.
 const DEFAULT_LANG: &str = "C.UTF-8";
 /// How much is read from a command's output at once.
@@ -157,7 +157,7 @@ pub async fn run(
     CommandEnd { how, output: running.last_words().await }
 }
 
-fn ended(status: ExitStatus) -> How {
+pub(super) fn ended(status: ExitStatus) -> How {
     match (status.code(), status.signal()) {
         (Some(code), _) => How::Exited(code),
         (None, signal) => How::Signalled(signal.unwrap_or_default()),
@@ -165,7 +165,7 @@ fn ended(status: ExitStatus) -> How {
 }
 
 struct Running {
-    child: Child,
+    child: OwnChild,
     group: Group,
     /// Standard output and standard error; `None` once every writer is gone.
     output: Option<pipe::Receiver>,
@@ -175,33 +175,20 @@ struct Running {
 
 impl Running {
     fn start(command: &Command, environment: &Environment) -> Result<Self, String> {
-        let mut process = match command {
-            Command::Shell(text) => {
-                let mut process = tokio::process::Command::new("/bin/sh");
-                process.arg("-c").arg(text);
-                process
-            }
-            Command::Exec(list) => {
-                let (program, arguments) = list.split_first().ok_or("the list is empty")?;
-                let mut process = tokio::process::Command::new(find(program, environment)?);
-                process.arg0(program).args(arguments);
-                process
-            }
-        };
+        let mut process = program(command, environment.get("PATH").map_or(OsStr::new(""), OsString::as_os_str))?;
         let words = |error: io::Error| start_trouble(command, &error);
         let (output, ours) = std::io::pipe().map_err(words)?;
         let output = pipe::Receiver::from_owned_fd(output.into()).map_err(words)?;
-        let child = process
+        process
             .stdin(Stdio::null())
             .stdout(ours.try_clone().map_err(words)?)
             .stderr(ours)
             .env_clear()
             .envs(environment)
             .current_dir("/")
-            .process_group(0)
-            .spawn()
-            .map_err(words)?;
-        let group = Group::of(&child).ok_or("it ended before it was seen")?;
+            .process_group(0);
+        let child = OwnChild::start(&mut process).map_err(words)?;
+        let group = Group::of(child.pid());
         Ok(Self { child, group, output: Some(output), chunk: vec![0; CHUNK].into(), tail: Tail::default() })
     }
 
@@ -273,13 +260,32 @@ async fn take(output: &mut Option<pipe::Receiver>, chunk: &mut [u8], tail: &mut 
     }
 }
 
-/// Where a program is, by the PATH that it will run with.
-fn find(program: &str, environment: &Environment) -> Result<PathBuf, String> {
+/// A command that is not started yet, with nothing but its program and arguments; by the PATH that it will run with.
+///
+/// # Errors
+/// The program is not to be found there.
+pub(super) fn program(command: &Command, path: &OsStr) -> Result<tokio::process::Command, String> {
+    match command {
+        Command::Shell(text) => {
+            let mut process = tokio::process::Command::new("/bin/sh");
+            process.arg("-c").arg(text);
+            Ok(process)
+        }
+        Command::Exec(list) => {
+            let (program, arguments) = list.split_first().ok_or("the list is empty")?;
+            let mut process = tokio::process::Command::new(find(program, path)?);
+            process.arg0(program).args(arguments);
+            Ok(process)
+        }
+    }
+}
+
+/// Where a program is.
+fn find(program: &str, path: &OsStr) -> Result<PathBuf, String> {
     if program.contains('/') {
         return Ok(PathBuf::from(program));
     }
-    let path = environment.get("PATH").cloned().unwrap_or_default();
-    std::env::split_paths(&path)
+    std::env::split_paths(path)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(program))
         .find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
@@ -289,7 +295,7 @@ fn find(program: &str, environment: &Environment) -> Result<PathBuf, String> {
         })
 }
 
-fn start_trouble(command: &Command, error: &io::Error) -> String {
+pub(super) fn start_trouble(command: &Command, error: &io::Error) -> String {
     let program = match command {
         Command::Shell(_) => "/bin/sh",
         Command::Exec(list) => list.first().map_or("", String::as_str),

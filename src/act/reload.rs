@@ -32,6 +32,8 @@ pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> Ran {
     }
     match &job.reload {
         Reload::Signal { signal, pid_file } => send(signal, pid_file, job, stop).await,
+        // Whoever runs the program has to see to that, and nobody who runs none asks for it.
+        Reload::Program => Ran::Done,
         Reload::Command(command) => {
             let end = command::run(command, &environment(job), job.timeout, stop).await;
             match end.how {
@@ -93,7 +95,7 @@ fn signal_by_file(name: &str, file: &Path) -> Result<(), Setback> {
 }
 
 /// A signal by the name that `kill(1)` gives it, with or without SIG.
-fn parse_signal(name: &str) -> Result<Signal, Setback> {
+pub(super) fn parse_signal(name: &str) -> Result<Signal, Setback> {
     let upper = name.trim().to_ascii_uppercase();
     let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
     full.parse().map_err(|_| {

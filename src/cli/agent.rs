@@ -7,11 +7,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{DEFAULT_CONFIG, Global, wrong_config};
-use crate::config::{self, Overrides, StatusConfig};
+use crate::config::{self, StatusConfig};
 use crate::error::{Exit, Fatal};
-use crate::host;
 use crate::serve::{self, Answer, Ask};
-use crate::setup;
 
 /// How long the agent may take to answer.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -98,7 +96,7 @@ pub(super) async fn ask(global: &Global, at: &At, ask: Ask) -> Result<Answer, Fa
 fn configured(global: &Global) -> Result<PathBuf, Fatal> {
     let named = global.config();
     let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
-    let overrides = Overrides { registry: global.registry(), env: setup::environment(), host_name: host::name() };
+    let overrides = global.overrides();
     match config::read(&file, &overrides) {
         Ok(loaded) => Ok(loaded.config.status.socket),
         Err(refused) => match refused.rest {

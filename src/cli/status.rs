@@ -50,6 +50,9 @@ fn text(status: &Status) -> String {
             pause.since, pause.until, pause.uid
         );
     }
+    if let Some(it) = &status.program {
+        let _ = writeln!(out, "program {}: {}", it.command, field(&it.text));
+    }
     for it in &status.registries {
         let state = match &it.why {
             None => "reached".to_owned(),

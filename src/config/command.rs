@@ -1,4 +1,4 @@
-//! `check_cmd` and `reload_cmd`: what is run around a replacement.
+//! `check_cmd` and `reload_cmd`, what is run around a replacement; and what else is a command.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -81,6 +81,8 @@ pub enum Reload {
         /// The file with the number.
         pid_file: PathBuf,
     },
+    /// The program that the agent runs (`[exec]`) takes it up.
+    Program,
 }
 
 impl fmt::Display for Reload {
@@ -88,6 +90,7 @@ impl fmt::Display for Reload {
         match self {
             Self::Command(command) => command.fmt(f),
             Self::Signal { signal, pid_file } => write!(f, "SIG{signal} to the pid in {}", pid_file.display()),
+            Self::Program => f.write_str("[exec]"),
         }
     }
 }
@@ -137,7 +140,7 @@ pub(super) fn reload(value: &Value<'_>) -> Option<Reload> {
 }
 
 /// A signal's name as kill(1) has it, without SIG.
-fn signal(text: &str) -> Result<String, Wrong> {
+pub(super) fn signal(text: &str) -> Result<String, Wrong> {
     let upper = text.to_ascii_uppercase();
     let short = upper.strip_prefix("SIG").unwrap_or(&upper);
     Signal::from_str(&format!("SIG{short}"))
@@ -187,6 +190,18 @@ pub(super) fn unknown_place(text: &str) -> Option<(&str, Wrong)> {
     let hint = "{{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the \
                 command's environment; braces that are meant as they are take a space between: { {";
     Some((part, Wrong::new(message, hint)))
+}
+
+/// Refuses placeholders where there is no file to fill in.
+pub(super) fn refuse_places(value: &Value<'_>, command: &Command) -> Option<()> {
+    let words = match command {
+        Command::Shell(text) => std::slice::from_ref(text),
+        Command::Exec(list) => list,
+    };
+    let Some((part, _)) = words.iter().find_map(|word| placeholders(word).next()) else { return Some(()) };
+    let message = format!("{part} has no meaning in `{}`, which is about no one file", value.key);
+    value.wrong_part(part, Wrong::new(message, "write the file's path"));
+    None
 }
 
 /// Each `{{ name }}` or `{{.name}}` of a text, whole and as its name alone.

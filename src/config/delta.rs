@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AboveMax, Config, KeyConfig, RegistryConfig, RosterConfig, TemplateConfig};
+use super::{AboveMax, Config, ExecConfig, KeyConfig, RegistryConfig, RosterConfig, TemplateConfig};
 
 /// One setting by its key, as a person reads it.
 type Setting<'a> = (&'a str, String);
@@ -25,12 +25,19 @@ pub fn delta(old: &Config, new: &Config) -> Vec<String> {
     keys.compare(&mut lines, &named(&old.keys, |it| &it.name), &named(&new.keys, |it| &it.name));
     let templates = Kind { what: "template", settings: template, hidden: "values in its env" };
     templates.compare(&mut lines, &named(&old.templates, |it| &it.name), &named(&new.templates, |it| &it.name));
+    let programs = Kind { what: "program", settings: exec, hidden: "values in its env" };
+    programs.compare(&mut lines, &program(old), &program(new));
     lines
 }
 
 /// A list by its elements' names.
 fn named<T>(list: &[Arc<T>], name: impl Fn(&T) -> &Arc<str>) -> BTreeMap<Arc<str>, &T> {
     list.iter().map(|item| (name(item).clone(), &**item)).collect()
+}
+
+/// The program, if there is one.
+fn program(config: &Config) -> BTreeMap<Arc<str>, &ExecConfig> {
+    config.exec.iter().map(|exec| (Arc::from("[exec]"), &**exec)).collect()
 }
 
 /// How one kind of thing is compared.
@@ -165,6 +172,18 @@ fn template(it: &TemplateConfig) -> Vec<Setting<'static>> {
         ("each", maybe(it.each.as_ref().map(|each| &each.roster))),
         ("on_gone", maybe(it.each.as_ref().map(|each| word(each.on_gone)))),
         // By names only: values may be secrets.
+        ("env", list(it.env.keys().cloned())),
+    ]
+}
+
+fn exec(it: &ExecConfig) -> Vec<Setting<'static>> {
+    vec![
+        ("cmd", it.cmd.to_string()),
+        ("reload_signal", maybe(it.reload_signal.as_ref())),
+        ("kill_signal", it.kill_signal.clone()),
+        ("kill_timeout", time(it.kill_timeout)),
+        ("splay", time(it.splay)),
+        ("on_exit", word(it.on_exit)),
         ("env", list(it.env.keys().cloned())),
     ]
 }

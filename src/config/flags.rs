@@ -32,6 +32,7 @@ impl Config {
             rosters: Vec::new(),
             keys: Vec::new(),
             templates: Vec::new(),
+            exec: None,
         })
     }
 

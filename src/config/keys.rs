@@ -27,7 +27,7 @@ pub struct Later {
 /// What stands outside of any table.
 pub const TOP: TableKeys = TableKeys {
     table: "the top level",
-    keys: &["include", "registry", "agent", "status", "vars", "roster", "key", "template"],
+    keys: &["include", "registry", "agent", "status", "vars", "roster", "key", "template", "exec"],
     aliases: &[],
 };
 
@@ -108,14 +108,20 @@ pub const CONFD: TableKeys = TableKeys { table: "[template]", keys: &["keys", "p
 pub const SIGNAL: TableKeys =
     TableKeys { table: "[[template]] reload_cmd", keys: &["signal", "pid_file"], aliases: &[] };
 
-/// Every table; `[vars]` and a template's `env` take any key.
-pub const TABLES: [&TableKeys; 13] =
-    [&TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL];
+/// `[exec]`.
+pub const EXEC: TableKeys = TableKeys {
+    table: "[exec]",
+    keys: &["cmd", "env", "reload_signal", "kill_signal", "kill_timeout", "splay", "on_exit"],
+    aliases: &[],
+};
+
+/// Every table; `[vars]` and an `env` take any key.
+pub const TABLES: [&TableKeys; 14] =
+    [&TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL, &EXEC];
 
 /// What later work brings. Whoever builds one of these takes its line out and adds the key to its table above.
 pub const LATER: &[Later] = &[
     Later { table: "the top level", key: "service", accepted: &[] },
-    Later { table: "the top level", key: "exec", accepted: &[] },
     Later { table: "[status]", key: "listen", accepted: &[] },
     Later { table: "[[roster]]", key: "where", accepted: &[] },
     Later { table: "[[roster]]", key: "order", accepted: &[] },

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
+use super::exec::{exec, serve_program};
 use super::file::{Source, included, refuse_open};
 use super::fill::Fill;
 use super::keys::{AGENT, STATUS, TOP};
@@ -33,6 +34,9 @@ pub struct Overrides {
     pub env: BTreeMap<String, String>,
     /// What `{{ host.name }}` means.
     pub host_name: String,
+    /// What `run` is to run beside: `-- CMD` of its command line, or nothing, so that `[exec]` says it. `None` for a
+    /// command that runs no program: there `[exec]` is only looked at.
+    pub program: Option<Vec<String>>,
 }
 
 /// A configuration, and what there is to say about it.
@@ -117,7 +121,9 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let template_dir = &agent.template_dir;
     let mut written = Written { fill: &fill, template_dir, rosters: &rosters, taken, names, dests };
     let templates = written.templates(tops, report);
-    Some(Config { registries: registries.usable, agent, status, vars, rosters, keys, templates })
+    let exec = exec(tops, overrides.program.as_deref());
+    let templates = if exec.is_some() { serve_program(templates) } else { templates };
+    Some(Config { registries: registries.usable, agent, status, vars, rosters, keys, templates, exec })
 }
 
 /// Only the main file includes.
@@ -131,7 +137,7 @@ fn refuse_further_includes(tops: &[Table<'_>]) {
 }
 
 /// The one table of this name in all files; a second one is a problem.
-fn single<'a>(tops: &[Table<'a>], key: &'static str) -> Option<Value<'a>> {
+pub(super) fn single<'a>(tops: &[Table<'a>], key: &'static str) -> Option<Value<'a>> {
     let mut values = tops.iter().filter_map(|top| top.get(key));
     let first = values.next()?;
     for value in values {

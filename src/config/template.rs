@@ -182,7 +182,7 @@ pub(super) fn filled(reload: Reload, dest: &Path) -> Reload {
     let dest = dest.to_string_lossy();
     match reload {
         Reload::Command(command) => Reload::Command(command.fill(&dest, &dest)),
-        signal @ Reload::Signal { .. } => signal,
+        other @ (Reload::Signal { .. } | Reload::Program) => other,
     }
 }
 
@@ -266,7 +266,7 @@ fn retries(value: &Value<'_>) -> Option<u32> {
 }
 
 /// `env = { … }`: names that any shell takes, and not those that rosterd sets.
-fn env(value: &Value<'_>) -> BTreeMap<String, String> {
+pub(super) fn env(value: &Value<'_>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     let entries = value.map().unwrap_or_else(|| {
         value.wrong_kind("a table", "{ TZ = \"UTC\" }");

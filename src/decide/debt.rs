@@ -148,6 +148,13 @@ impl Debt {
         (!self.is_given_up()).then(|| self.not_before.since(now))
     }
 
+    /// Everything that is owed is done, without or beside the run under way.
+    pub fn settle(&mut self, now: Moment) {
+        self.owed.clear();
+        self.began = now;
+        self.end(now, &Ran::Done);
+    }
+
     /// Whether the tries that `reload_retries` allows are over.
     pub fn is_given_up(&self) -> bool {
         self.terms.retries.is_some_and(|retries| self.failures > 0 && self.failures >= retries)

@@ -22,9 +22,11 @@ use crate::sighting::{News, Sighting};
 
 mod adopt;
 mod asked;
+mod behind;
 mod past;
 mod spread;
 
+pub use behind::Behind;
 pub use spread::Written;
 
 use spread::Spread;
@@ -45,6 +47,8 @@ pub enum Input {
     Published(FlightId, Outcome),
     /// A reload ended.
     Reloaded(Reload, Ran),
+    /// The program takes up every file that was in place when this was said.
+    TookUp,
     /// A person lets through what a roster keeps back, and this is what was shown to him: anything else stays held.
     Accept(Arc<str>, Shown),
     /// A person wants nothing to be replaced until then.
@@ -72,7 +76,7 @@ pub enum Input {
 pub enum Effect {
     /// Bring a destination in step; answer with [`Input::Published`]. Several at once are independent of each other.
     Publish(Publication),
-    /// Run a reload; answer with [`Input::Reloaded`].
+    /// Run a reload; answer with [`Input::Reloaded`], or with [`Input::TookUp`] where it is the program's.
     Reload(ReloadJob),
     /// Keep this for the next start, before anything is published that comes after this.
     Remember(Memo),
@@ -154,6 +158,11 @@ impl Engine {
             Input::Saw(sighting) => self.see(now, sighting, &mut notices),
             Input::Published(id, outcome) => self.published(now, id, outcome, &mut notices),
             Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut notices),
+            Input::TookUp => {
+                if let Some(debt) = self.debts.get_mut(&Reload::Program) {
+                    debt.settle(now);
+                }
+            }
             Input::Accept(roster, shown) => self.accept_shown(now, &roster, &shown),
             Input::Paused(until) => self.paused = Some(until),
             Input::Resumed => self.paused = None,

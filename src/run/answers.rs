@@ -92,7 +92,8 @@ impl Agent {
     }
 
     fn about(&self) -> About {
-        About { clock: Clock { now: self.now(), wall: SystemTime::now() }, pause: self.desk.pause.clone() }
+        let clock = Clock { now: self.now(), wall: SystemTime::now() };
+        About { clock, pause: self.desk.pause.clone(), program: self.supervisor.status(&clock) }
     }
 
     fn explain(&mut self, name: &str, uid: u32) -> Answer {

@@ -237,8 +237,6 @@ block = "x"
 [[service]]
 name = "x"
 port = 1
-[exec]
-cmd = "x"
 [status]
 listen = "127.0.0.1:9189"
 "#,
@@ -283,23 +281,15 @@ listen = "127.0.0.1:9189"
        |
        = help: take `service` out: rosterd does not pass over what it cannot do
 
-    error: `exec` is not supported by this version
-      --> rosterd.toml:16:2
-       |
-    16 | [exec]
-       |  ^^^^
-       |
-       = help: take `exec` out: rosterd does not pass over what it cannot do
-
     error: `listen` is not supported by this version
-      --> rosterd.toml:19:1
+      --> rosterd.toml:17:1
        |
-    19 | listen = "127.0.0.1:9189"
+    17 | listen = "127.0.0.1:9189"
        | ^^^^^^
        |
        = help: take `listen` out: rosterd does not pass over what it cannot do
 
-    7 problems
+    6 problems
     "#);
 }
 

@@ -77,7 +77,7 @@ fn good() -> Home {
 
 fn overrides() -> Overrides {
     let env = [("STAGE".to_owned(), "prod".to_owned())].into();
-    Overrides { registry: None, env, host_name: "web1".into() }
+    Overrides { registry: None, env, host_name: "web1".into(), program: None }
 }
 
 /// The same things by name, with nothing but what must be written.

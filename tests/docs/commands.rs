@@ -114,7 +114,9 @@ fn every_command_line_that_is_shown_can_be_typed() {
     let all: Vec<_> = pages().iter().flat_map(|page| shown(page)).collect();
     assert!(all.iter().filter(|(place, _)| place.starts_with("README.md")).count() >= 5, "{all:?}");
     for (place, words) in all {
-        let words: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
+        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // What comes after `--` is another program's.
+        words.insert(words.iter().position(|word| *word == "--").unwrap_or(words.len()), "--help");
         let output = rosterd(&words);
         // What is wrong is told before the help is given.
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

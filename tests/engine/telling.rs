@@ -19,7 +19,7 @@ use crate::harness::{
 fn about(bench: &Bench) -> About {
     let wall = SystemTime::UNIX_EPOCH + bench.now.since(Moment::START);
     let pause = bench.engine.paused().map(|_| Pause::begin(wall, seconds(60), Some("mending\u{1b}[2J".into()), 7));
-    About { clock: Clock { now: bench.now, wall }, pause }
+    About { clock: Clock { now: bench.now, wall }, pause, program: None }
 }
 
 fn explained(bench: &Bench, name: &str) -> String {

@@ -90,8 +90,8 @@ enum How {
 impl Owner {
     /// A template as it is now.
     pub fn of(template: &TemplateConfig) -> Self {
-        let owed = template.reload.as_ref().map(|reload| Owed {
-            reload: How::of(reload),
+        let owed = template.reload.as_ref().and_then(How::of).map(|reload| Owed {
+            reload,
             timeout: template.reload_timeout,
             interval: template.reload_interval,
             retries: template.reload_retries,
@@ -139,12 +139,14 @@ impl Entry {
 }
 
 impl How {
-    fn of(reload: &Reload) -> Self {
-        match reload {
+    /// `None` for the program that the agent runs: the next agent starts it anew, with the files that are there then.
+    fn of(reload: &Reload) -> Option<Self> {
+        Some(match reload {
             Reload::Command(Command::Shell(text)) => Self::Shell(text.clone()),
             Reload::Command(Command::Exec(words)) => Self::Exec(words.clone()),
             Reload::Signal { signal, pid_file } => Self::Signal { signal: signal.clone(), pid_file: pid_file.clone() },
-        }
+            Reload::Program => return None,
+        })
     }
 
     fn reload(&self) -> Reload {

@@ -1,0 +1,267 @@
+//! Runs the program that the agent is started for: does what [`Program`] decides, and tells it what came of it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::act::children;
+use crate::act::program::Process;
+use crate::config::ExecConfig;
+use crate::decide::program::{Deed, End, Happened, Program, State};
+use crate::decide::{Behind, Engine, Input, Moment};
+use crate::perform::Performer;
+use crate::say;
+use crate::status::{Clock, ProgramStatus};
+
+/// The signals that are passed on: those that a person sends to a program, and the agent has no use for itself.
+const PASSED_ON: [Signal; 5] = [Signal::SIGUSR1, Signal::SIGQUIT, Signal::SIGWINCH, Signal::SIGALRM, Signal::SIGCONT];
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum News {
+    /// To the program.
+    Program(Happened),
+    /// The agent got a signal that is the program's.
+    Signal(&'static str),
+    /// These files are there, of those that were looked for.
+    Found(BTreeSet<PathBuf>),
+}
+
+/// The one that runs the program.
+#[derive(Debug)]
+pub struct Supervisor {
+    program: Program,
+    process: Option<Process>,
+    began: Instant,
+    /// Where the engine is told what was taken up.
+    tell: mpsc::UnboundedSender<Input>,
+    news: mpsc::UnboundedReceiver<News>,
+    hear: mpsc::UnboundedSender<News>,
+    /// Whether signals are passed on, and orphans waited for, already.
+    is_ready: bool,
+    /// What the first start waits for.
+    behind: Vec<Behind>,
+    /// Files that were looked for, because they would do as they are.
+    sought: BTreeSet<PathBuf>,
+    /// Those of them that are there.
+    found: BTreeSet<PathBuf>,
+}
+
+impl Supervisor {
+    /// A supervisor without a program. As the first process of a container, the agent waits for orphans anyway.
+    pub fn new(began: Instant, tell: mpsc::UnboundedSender<Input>) -> Self {
+        let (hear, news) = mpsc::unbounded_channel();
+        if std::process::id() == 1
+            && let Err(why) = children::reap_orphans()
+        {
+            warn!(%why, "orphans are not waited for");
+        }
+        Self {
+            program: Program::default(),
+            process: None,
+            began,
+            tell,
+            news,
+            hear,
+            is_ready: false,
+            behind: Vec::new(),
+            sought: BTreeSet::new(),
+            found: BTreeSet::new(),
+        }
+    }
+
+    /// Takes a new configuration on.
+    pub fn follow(&mut self, exec: Option<Arc<ExecConfig>>) {
+        if exec.is_some() && !self.is_ready {
+            self.is_ready = true;
+            self.make_ready();
+        }
+        let wait = exec.as_ref().map_or(Duration::ZERO, |exec| random_up_to(exec.splay));
+        self.step(Happened::Configured(exec, wait));
+    }
+
+    /// Hears signals from here on in place of being ended by them, and takes orphans on.
+    fn make_ready(&self) {
+        for passed_on in PASSED_ON {
+            let name = passed_on.as_str();
+            match signal(SignalKind::from_raw(passed_on as i32)) {
+                Ok(mut signal) => {
+                    let hear = self.hear.clone();
+                    tokio::spawn(async move {
+                        while signal.recv().await.is_some() && hear.send(News::Signal(name)).is_ok() {}
+                    });
+                }
+                Err(why) => warn!(%why, signal = name, "a signal is not passed on"),
+            }
+        }
+        // The first process has them already.
+        if std::process::id() != 1
+            && let Err(why) = children::adopt_orphans()
+        {
+            warn!(%why, "orphans are not waited for");
+        }
+    }
+
+    /// Starts the program as soon as every file is in step, or stands in for what is not to be had.
+    pub fn consider(&mut self, engine: &Engine, performer: &Performer) {
+        if *self.program.state() != State::Waiting {
+            return;
+        }
+        self.behind = engine.behind();
+        let stands = |behind: &Behind| behind.stands.as_ref().is_some_and(|dest| self.found.contains(dest));
+        if self.behind.iter().all(stands) {
+            for behind in &self.behind {
+                info!(template = &*behind.template, "the file stands as it is");
+            }
+            self.step(Happened::InStep);
+            return;
+        }
+        let dests = self.behind.iter().filter_map(|behind| behind.stands.clone());
+        let unsought: Vec<PathBuf> = dests.filter(|dest| !self.sought.contains(dest)).collect();
+        if !unsought.is_empty() {
+            self.sought.extend(unsought.iter().cloned());
+            let hear = self.hear.clone();
+            performer.in_order(move || {
+                let found = unsought.into_iter().filter(|dest| dest.is_file()).collect();
+                // The loop may have ended: then nobody waits for the answer.
+                let _ = hear.send(News::Found(found));
+            });
+        }
+    }
+
+    /// A file was replaced that the program is to take up.
+    pub fn changed(&mut self) {
+        let splay = self.program.config().map_or(Duration::ZERO, |config| config.splay);
+        self.step(Happened::Changed(random_up_to(splay)));
+    }
+
+    /// The agent is to stop, and the program before it; asked twice, at once.
+    pub fn stop(&mut self) {
+        self.step(Happened::Stopping);
+    }
+
+    /// The exit code, once the agent is to end.
+    pub fn over(&self) -> Option<u8> {
+        match self.program.state() {
+            State::Over(code) => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// What happens next. May be dropped and asked again.
+    pub async fn next(&mut self) -> News {
+        let wake = self.program.next_wake().map(|wake| self.began + wake.since_start());
+        let sleep = async move {
+            match wake {
+                Some(wake) => tokio::time::sleep_until(wake.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let (process, news) = (&mut self.process, &mut self.news);
+        let end = async move {
+            match process {
+                Some(process) => process.end().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // What was meant for this process is not to reach the next.
+            biased;
+            Some(news) = news.recv() => news,
+            end = end => News::Program(Happened::Ended(end)),
+            () = sleep => News::Program(Happened::Tick),
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn take(&mut self, news: News) {
+        match news {
+            News::Program(happened) => self.step(happened),
+            News::Found(found) => self.found.extend(found),
+            News::Signal(signal) => {
+                info!(signal, passed_on = self.process.is_some(), "signal");
+                if let Some(process) = &self.process {
+                    process.signal(signal);
+                }
+            }
+        }
+    }
+
+    /// How it is with the program, if there is one.
+    pub fn status(&self, clock: &Clock) -> Option<ProgramStatus> {
+        let behind: Vec<&str> = self.behind.iter().map(|behind| &*behind.template).collect();
+        ProgramStatus::of(&self.program, &behind, clock)
+    }
+
+    fn step(&mut self, happened: Happened) {
+        let mut all = VecDeque::from([happened]);
+        while let Some(happened) = all.pop_front() {
+            let end = if let Happened::Ended(end) = &happened { Some(end.clone()) } else { None };
+            if end.is_some() {
+                // What it leaves behind is killed.
+                self.process = None;
+            }
+            let deeds = self.program.step(self.now(), happened);
+            if let Some(end) = end {
+                self.say_end(&end);
+            }
+            for deed in deeds {
+                all.extend(self.perform(deed));
+            }
+        }
+    }
+
+    fn perform(&mut self, deed: Deed) -> Option<Happened> {
+        match deed {
+            Deed::Start(config) => match Process::start(&config) {
+                Ok(process) => {
+                    let pid = process.pid();
+                    info!(why = %config.cmd, pid, "program started");
+                    self.process = Some(process);
+                    return Some(Happened::Started(pid));
+                }
+                Err(why) => return Some(Happened::Ended(End::NotStarted(why))),
+            },
+            Deed::Signal(signal) => {
+                if let Some(process) = &self.process {
+                    info!(signal, pid = process.pid(), "program signalled");
+                    process.signal(&signal);
+                }
+            }
+            Deed::Kill => {
+                if let Some(process) = &self.process {
+                    warn!(pid = process.pid(), "program killed: it had not ended in time (kill_timeout)");
+                    process.kill();
+                }
+            }
+            Deed::TookUp => {
+                // The loop may have ended: then nobody waits for it.
+                let _ = self.tell.send(Input::TookUp);
+            }
+        }
+        None
+    }
+
+    fn say_end(&self, end: &End) {
+        if let State::Resting(until) = self.program.state() {
+            warn!(why = %end, again = say::pause(Some(until.since(self.now()))), "program ended");
+        } else {
+            info!(why = %end, "program ended");
+        }
+    }
+
+    fn now(&self) -> Moment {
+        Moment::after_start(self.began.elapsed())
+    }
+}
+
+/// A random time, so that a fleet does not do the same all at once.
+fn random_up_to(longest: Duration) -> Duration {
+    longest.mul_f64(fastrand::f64())
+}
