@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 mod files;
 mod holds;
+mod program;
 mod templates;
 mod values;
 
@@ -70,6 +71,77 @@ impl Home {
 /// What is said of one file, which names a registry in its first line.
 fn told(text: &str) -> String {
     Home::new(&[("rosterd.toml", &format!("registry.url = \"zk://zk1\"\n{text}"))]).told()
+}
+
+/// Pieces of configurations, so that what is put together by chance gets past the first line.
+const PIECES: [&str; 46] = [
+    "[registry]\n",
+    "[[registry]]\n",
+    "url = \"zk://a:1,[::1]/x\"\n",
+    "[agent]\n",
+    "[status]\n",
+    "[vars]\n",
+    "[[roster]]\n",
+    "[[key]]\n",
+    "[[template]]\n",
+    "[template]\n",
+    "[exec]\n",
+    "cmd = ",
+    "path = ",
+    "min = ",
+    "max = ",
+    "wait = ",
+    "src = ",
+    "dest = ",
+    "mode = ",
+    "check_cmd = ",
+    "reload_cmd = ",
+    "env = ",
+    "tls = ",
+    "auth = ",
+    "include = ",
+    "owner = ",
+    "\"/a/{{ vars.x }}\"\n",
+    "\"{{ src }}\"\n",
+    "\"é\u{1F980}\"\n",
+    "\"\\u0000\"\n",
+    "5\n",
+    "-1\n",
+    "0xffffffffffffffffff\n",
+    "nan\n",
+    "true\n",
+    "{ a = 1 }\n",
+    "[1, 2]\n",
+    "1979-05-27\n",
+    "\"",
+    "'''",
+    "[",
+    "]",
+    "{",
+    "}",
+    "=",
+    "\n",
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_text_brings_it_down(
+        picks in proptest::collection::vec(0..PIECES.len(), 0..40),
+        noise in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..40),
+        at in 0usize..400,
+    ) {
+        let mut bytes: Vec<u8> = picks.iter().flat_map(|pick| PIECES[*pick].bytes()).collect();
+        let at = at.min(bytes.len());
+        bytes.splice(at..at, noise);
+        let home = Home::new(&[("rosterd.toml", "")]);
+        fs::write(home.path("rosterd.toml"), &bytes).unwrap();
+        if let Err(problems) = home.load() {
+            proptest::prop_assert!(!problems.0.is_empty());
+            proptest::prop_assert!(problems.draw(true).len() >= problems.to_string().len());
+        }
+        fs::write(home.path("rosterd.toml"), String::from_utf8_lossy(&bytes).as_bytes()).unwrap();
+        let _ = home.load().map_err(|problems| problems.to_string());
+    }
 }
 
 #[test]

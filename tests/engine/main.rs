@@ -6,6 +6,7 @@ mod formats;
 mod harness;
 mod owed;
 mod picks;
+mod program;
 mod restored;
 mod rules;
 mod sequences;

@@ -17,7 +17,7 @@ mod slow;
 mod storm;
 
 /// `many` where the documentation's numbers are to be proved, else `few`.
-fn rounds(few: usize, many: usize) -> usize {
+pub fn rounds(few: usize, many: usize) -> usize {
     if std::env::var_os("ROSTERD_PROVE").is_some() { many } else { few }
 }
 

@@ -3,6 +3,7 @@
 mod cost;
 mod each;
 mod ensemble;
+mod exec;
 mod faults;
 mod formats;
 mod haproxy;

@@ -1,0 +1,247 @@
+//! A program that the agent runs: from when its files are there, as they change, and until the end of either.
+
+use std::fs;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::harness::site::{Agent, PATIENCE, Site};
+use crate::harness::wait::holds;
+
+mod orphans;
+
+const CONFIG: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "20ms:200ms"
+
+[[template]]
+src = "web.tera"
+dest = "out/web.cfg"
+reload_interval = "0s"
+"#;
+
+/// Says in `said` when it starts, with what its file shows by then, and which signals come. `sh` runs a trap between two
+/// commands, so it never waits for long.
+const PROGRAM: &str = r#"
+trap 'echo "hup $(cat SITE/out/web.cfg)" >> SITE/said' HUP
+trap 'echo usr1 >> SITE/said' USR1
+trap 'echo quit >> SITE/said' QUIT
+trap 'echo cont >> SITE/said' CONT
+trap 'echo usr2 >> SITE/said' USR2
+trap 'echo term >> SITE/said; exit 5' TERM
+echo $$ > SITE/pid
+echo "started $(cat SITE/out/web.cfg) $GREETING" >> SITE/said
+while :; do sleep 0.02; done
+"#;
+
+/// The table that runs [`PROGRAM`], with more keys.
+fn running(more: &str) -> String {
+    format!("[exec]\ncmd = [\"/bin/sh\", \"SITE/program.sh\"]\nenv = {{ GREETING = \"hello\" }}\n{more}\n")
+}
+
+/// A folder with [`PROGRAM`] in it.
+fn site(config: &str) -> Site {
+    let site = Site::new(config);
+    let folder = site.path("").to_string_lossy().trim_end_matches('/').to_owned();
+    site.file("program.sh", &PROGRAM.replace("SITE", &folder));
+    site.file("templates/web.tera", "{% for m in web %}{{ m.name }}{% endfor %}");
+    fs::create_dir_all(site.path("registry/services/web")).unwrap();
+    site
+}
+
+fn join(site: &Site, member: &str) {
+    site.file(&format!("registry/services/web/{member}"), "");
+}
+
+fn status(site: &Site) -> serde_json::Value {
+    serde_json::from_str(&site.run(&["status", "--json"]).stdout()).unwrap_or_default()
+}
+
+fn says(agent: &Agent, site: &Site, said: &str) {
+    let is_said = holds(PATIENCE, || site.read("said") == said);
+    assert!(is_said, "{said:?} and not {:?}:\n{}", site.read("said"), agent.log().join("\n"));
+}
+
+fn is_gone(pid: &str) -> bool {
+    kill(Pid::from_raw(pid.trim().parse().unwrap()), None) == Err(Errno::ESRCH)
+}
+
+#[test]
+fn it_starts_with_its_files_and_takes_changes_up_by_a_signal() {
+    let site = site(&format!("{CONFIG}{}", running("reload_signal = \"HUP\"")));
+    let mut agent = site.start();
+    agent.until("waits for its file", || {
+        site.run(&["status"]).stdout().contains("WAITING for the files of web.cfg to be in step")
+    });
+    assert_eq!(status(&site)["program"]["waiting_for"][0], "web.cfg");
+    join(&site, "a");
+    says(&agent, &site, "started a hello\n");
+    join(&site, "b");
+    says(&agent, &site, "started a hello\nhup ab\n");
+    // One after another: of several that wait, a shell chooses the order.
+    let mut said = site.read("said");
+    for (signal, word) in [(Signal::SIGUSR1, "usr1"), (Signal::SIGQUIT, "quit"), (Signal::SIGCONT, "cont")] {
+        agent.signal(signal);
+        said = format!("{said}{word}\n");
+        says(&agent, &site, &said);
+    }
+    assert_eq!(status(&site)["program"]["pid"].to_string(), site.read("pid").trim());
+    assert!(agent.stop().success(), "the agent ends with 0, whatever its program ends with");
+    assert_eq!(site.read("said"), format!("{said}term\n"));
+    assert!(is_gone(&site.read("pid")));
+}
+
+#[test]
+fn a_change_restarts_it_once_for_all_that_changed() {
+    let second = "[[template]]\nsrc = \"web.tera\"\ndest = \"out/two.cfg\"\nreload_interval = \"0s\"\n";
+    let own = "[[template]]\nsrc = \"web.tera\"\ndest = \"out/own.cfg\"\nreload_cmd = \"echo reloaded >> SITE/own\"\n";
+    let site = site(&format!("{CONFIG}{second}{own}{}", running("splay = \"50ms\"")));
+    join(&site, "a");
+    let mut agent = site.start();
+    says(&agent, &site, "started a hello\n");
+    join(&site, "b");
+    says(&agent, &site, "started a hello\nterm\nstarted ab hello\n");
+    agent.until("reloads its own", || site.read("own").lines().count() == 2);
+    let owes = |it: &serde_json::Value| it["owed_reload"] == true;
+    agent.until("all is taken up", || !status(&site)["templates"].as_array().unwrap().iter().any(owes));
+    assert_eq!(status(&site)["program"]["starts"], 2);
+    assert!(agent.stop().success());
+}
+
+#[test]
+fn a_splay_defers_a_change_and_no_start() {
+    let site = site(&format!("{CONFIG}{}", running("splay = \"300h\"")));
+    join(&site, "a");
+    let mut agent = site.start();
+    says(&agent, &site, "started a hello\n");
+    join(&site, "b");
+    agent.until("shows the splay", || site.run(&["status"]).stdout().contains("takes up changes in "));
+    assert_eq!(status(&site)["templates"][0]["owed_reload"], true);
+    assert!(agent.stop().success(), "a stop does not wait for it");
+    assert_eq!(agent.said("still owed"), 0, "the next start finds the file");
+    assert_eq!(site.read("said"), "started a hello\nterm\n");
+}
+
+#[test]
+fn it_is_killed_with_all_of_its_group_after_kill_timeout() {
+    let site = site(&format!("{CONFIG}{}", running("kill_signal = \"USR2\"\nkill_timeout = \"200ms\"")));
+    // What it starts is in its group, and outlives the shell.
+    let child = format!("sleep 300 & echo $! > {}\nwhile :;", site.path("child").display());
+    site.file("program.sh", &site.read("program.sh").replace("while :;", &child));
+    join(&site, "a");
+    let mut agent = site.start();
+    let has_child = || site.read("child").trim().parse::<i32>().is_ok();
+    agent.until("has a child", has_child);
+    let (pid, child) = (site.read("pid"), site.read("child"));
+    join(&site, "b");
+    says(&agent, &site, "started a hello\nusr2\nstarted ab hello\n");
+    agent.until("ends all of the first", || is_gone(&pid) && is_gone(&child));
+    agent.until("has another child", || has_child() && site.read("child") != child);
+    assert!(agent.stop().success());
+    assert_eq!(site.read("said"), "started a hello\nusr2\nstarted ab hello\nusr2\n");
+    agent.until("ends all", || is_gone(&site.read("pid")) && is_gone(&site.read("child")));
+    assert_eq!(agent.said("program killed"), 2);
+}
+
+#[test]
+fn one_that_dies_at_once_is_started_again_and_files_are_kept_in_step() {
+    let site = site(&format!("{CONFIG}[exec]\ncmd = \"echo start >> SITE/starts; exit 3\"\n"));
+    join(&site, "a");
+    let mut agent = site.start();
+    agent.says("program ended: exit 3 again=\"in 1s\"").says("program ended: exit 3 again=\"in 2s\"");
+    join(&site, "b");
+    agent.until("goes on with its files", || site.read("out/web.cfg") == "ab");
+    agent.until("is started a third time", || site.read("starts").lines().count() >= 3);
+    agent.until("shows it", || {
+        let program = &status(&site)["program"];
+        program["starts"].as_u64() >= Some(3) && program["next"].is_string()
+    });
+    agent.until("says it", || site.run(&["status"]).stdout().contains("STOPPED: exit 3 at "));
+    assert!(agent.stop().success());
+}
+
+#[test]
+fn the_agent_ends_with_its_program_where_it_is_to() {
+    let cases = [("exit 7", "run", 7), ("kill -KILL $$", "run", 137), ("exit 7", "run -- /bin/sh -c", 9)];
+    for (cmd, args, code) in cases {
+        let site = site(&format!("{CONFIG}[exec]\ncmd = \"{cmd}\"\non_exit = \"stop\"\n"));
+        join(&site, "a");
+        let mut args: Vec<&str> = args.split(' ').collect();
+        if args.len() > 1 {
+            args.push("exit 9");
+        }
+        assert_eq!(site.run(&args).code(), code, "{cmd} {args:?}");
+        assert_eq!(site.read("out/web.cfg"), "a");
+    }
+}
+
+#[test]
+fn without_its_registry_it_starts_with_the_files_that_are_there() {
+    let config = CONFIG.replace("dir:registry", "zk://127.0.0.1:1");
+    let there = site(&format!("{config}{}", running("")));
+    there.file("out/web.cfg", "old");
+    let mut agent = there.start();
+    says(&agent, &there, "started old hello\n");
+    assert!(agent.stop().success());
+
+    let missing = site(&format!("{config}{}", running("")));
+    let mut agent = missing.start();
+    agent.says("registry not reached");
+    agent.until("waits", || missing.run(&["status"]).stdout().contains("WAITING for the files of web.cfg"));
+    assert!(agent.stop().success());
+    assert_eq!(missing.read("said"), "");
+}
+
+#[test]
+fn a_program_is_changed_removed_and_added_by_hup_or_nothing_is() {
+    let site = site(&format!("{CONFIG}{}", running("")));
+    join(&site, "a");
+    let mut agent = site.start();
+    says(&agent, &site, "started a hello\n");
+    let hup = |table: &str, log: &str| {
+        let before = agent.said(log);
+        site.configure(&format!("{CONFIG}{table}"));
+        agent.signal(Signal::SIGHUP).says_times(log, before + 1);
+    };
+    hup(&running("kill_signl = \"TERM\""), "the new configuration is wrong");
+    hup(&running("kill_timeout = \"9s\""), "configuration changed: program [exec] changed");
+    assert_eq!(status(&site)["program"]["starts"], 1, "that takes effect as it runs");
+    hup(&running("").replace("hello", "bye"), "configuration changed: program [exec] changed");
+    says(&agent, &site, "started a hello\nterm\nstarted a bye\n");
+    hup("", "configuration changed: program [exec] removed");
+    says(&agent, &site, "started a hello\nterm\nstarted a bye\nterm\n");
+    agent.until("has none", || status(&site)["program"].is_null());
+    join(&site, "b");
+    agent.until("goes on", || site.read("out/web.cfg") == "ab");
+    hup(&running(""), "configuration changed: program [exec] added");
+    says(&agent, &site, "started a hello\nterm\nstarted a bye\nterm\nstarted ab hello\n");
+    assert!(agent.stop().success());
+}
+
+#[test]
+fn one_pass_runs_no_program() {
+    let site = site(&format!("{CONFIG}[exec]\ncmd = \"echo ran >> SITE/ran\"\n"));
+    join(&site, "a");
+    site.run(&["render"]).expect(0);
+    assert_eq!((site.read("out/web.cfg").as_str(), site.read("ran").as_str()), ("a", ""));
+}
+
+#[test]
+fn asked_twice_it_does_not_wait_for_its_program() {
+    let site = site(&format!("{CONFIG}{}", running("kill_signal = \"USR2\"\nkill_timeout = \"1h\"")));
+    join(&site, "a");
+    let mut agent = site.start();
+    says(&agent, &site, "started a hello\n");
+    agent.signal(Signal::SIGTERM);
+    says(&agent, &site, "started a hello\nusr2\n");
+    join(&site, "b");
+    agent.until("goes on with its files meanwhile", || site.read("out/web.cfg") == "ab");
+    assert!(agent.stop().success());
+    agent.until("is killed", || is_gone(&site.read("pid")));
+}

@@ -1,0 +1,90 @@
+//! Processes that lose their parents below the agent: it waits for them, and never takes its own commands' ends for theirs.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::{join, site, status};
+use crate::faults::rounds;
+use crate::harness::site::{Agent, PATIENCE, Site};
+use crate::harness::wait::holds;
+
+/// How many templates are checked at once.
+const TEMPLATES: usize = 10;
+
+/// Every process whose parent this is, with whether it has ended.
+fn children(parent: u32) -> Vec<(u32, bool)> {
+    let stats =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|it| fs::read_to_string(it.path().join("stat")).ok());
+    let child = |stat: String| {
+        let (first, fields) = stat.rsplit_once(") ")?;
+        let fields: Vec<&str> = fields.split(' ').collect();
+        let pid = first.split(' ').next()?.parse().ok()?;
+        (fields[1] == parent.to_string()).then_some((pid, fields[0] == "Z"))
+    };
+    stats.filter_map(child).collect()
+}
+
+/// A program that makes orphans all the time, which end soon, until there is a file `enough`.
+fn orphanage() -> Site {
+    let mut config = super::CONFIG.replace("[[template]]", "[[unused]]");
+    config.truncate(config.find("[[unused]]").unwrap());
+    for n in 0..TEMPLATES {
+        let check = "case $(cat {{ src }}) in *bad*) exit 3;; esac";
+        let _ = write!(config, "[[template]]\nsrc = \"web.tera\"\ndest = \"out/{n}.cfg\"\ncheck_cmd = \"{check}\"\n");
+    }
+    config.push_str("[exec]\ncmd = [\"/bin/sh\", \"SITE/program.sh\"]\n");
+    let site = site(&config);
+    let folder = site.path("").to_string_lossy().into_owned();
+    let program = "while [ ! -e SITE/enough ]; do (sleep 0.001 &); echo one >> SITE/made; done; exec sleep 300";
+    site.file("program.sh", &program.replace("SITE/", &folder));
+    site
+}
+
+/// Every check comes to what its command ended with, while orphans end; then no zombie is left.
+fn prove(site: &Site, agent: &Agent, pid: impl Fn() -> Option<u32>) {
+    agent.says("program started");
+    let pid = pid().expect("the agent's own process");
+    let members = |of: &str| {
+        fs::remove_dir_all(site.path("registry/services/web")).unwrap();
+        join(site, of);
+    };
+    for round in 0..rounds(5, 100) {
+        let good = format!("good{round}");
+        members(&good);
+        agent.until("every good one passes", || (0..TEMPLATES).all(|n| site.read(&format!("out/{n}.cfg")) == good));
+        members(&format!("bad{round}"));
+        agent.until("every bad one fails", || {
+            let status = status(site);
+            let failed =
+                |it: &serde_json::Value| it["last_error"].as_str().is_some_and(|why| why.contains("exited with 3"));
+            status["templates"].as_array().is_some_and(|all| all.iter().all(failed))
+        });
+    }
+    // Whatever else a check came to was an exit status that somebody else took.
+    let failures = agent.said("check failed");
+    assert_eq!(agent.said("exited with 3"), failures, "{}", agent.log().join("\n"));
+    agent.until("many orphans", || site.read("made").lines().count() >= 200);
+    site.file("enough", "");
+    let zombies = || children(pid).into_iter().filter(|(_, ended)| *ended).count();
+    assert!(holds(PATIENCE, || zombies() == 0), "{} zombies", zombies());
+}
+
+#[test]
+fn the_first_process_of_a_container_leaves_no_zombie() {
+    let site = orphanage();
+    join(&site, "good");
+    let apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let agent = site.start_by(&apart);
+    prove(&site, &agent, || children(agent.pid()).first().map(|(pid, _)| *pid));
+}
+
+#[test]
+fn an_agent_with_a_program_leaves_no_zombie() {
+    let site = orphanage();
+    join(&site, "good");
+    let mut agent = site.start();
+    let pid = agent.pid();
+    prove(&site, &agent, || Some(pid));
+    // Not all fell to the first process of this host.
+    assert!(agent.stop().success());
+}
