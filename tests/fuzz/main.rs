@@ -88,6 +88,8 @@ const OF_CONFIGS: &[&str] = &[
     "[[key]]\n",
     "[[template]]\n",
     "[template]\n",
+    "[exec]\n",
+    "cmd = ",
     "path = ",
     "min = ",
     "max = ",
@@ -207,7 +209,7 @@ fn each_seed_is_right() {
         let home = TempDir::new().unwrap();
         fs::create_dir(home.path().join("rosters")).unwrap();
         fs::write(home.path().join("rosters/web.roster"), &seed).unwrap();
-        let recalled = rosterd::memory::Memory::of(home.path()).recall(rosterd::memory::Access::Look);
+        let recalled = rosterd::memory::Memory::of(home.path()).recall(rosterd::book::Access::Look);
         assert_eq!(recalled["web"].paths["x"].members.keys().map(|name| &**name).collect::<Vec<_>>(), ["b:1"]);
     }
     for seed in seeds("config") {

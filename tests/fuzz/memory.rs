@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use rosterd::memory::{Access, Memory};
+use rosterd::book::Access;
+use rosterd::memory::Memory;
 use tempfile::TempDir;
 
 /// Whatever is in these bytes, something or nothing is recalled by them, and by looking nothing is changed.
