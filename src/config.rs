@@ -4,10 +4,12 @@
 //! every problem at once; `problem.rs` draws problems with carets; `delta.rs` says what differs between two of them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::decide::Filter;
 use crate::node::{NodePath, Subject};
 use crate::payload::Payload;
 
@@ -52,12 +54,25 @@ pub struct Config {
     pub vars: serde_json::Map<String, serde_json::Value>,
     /// What is followed, by the name that templates use.
     pub rosters: Vec<Arc<RosterConfig>>,
+    /// The `where` of each roster that has one, as it is written.
+    pub wheres: Vec<Where>,
     /// Single nodes, by the name that templates use.
     pub keys: Vec<Arc<KeyConfig>>,
     /// What is written.
     pub templates: Vec<Arc<TemplateConfig>>,
     /// The program that the agent runs; never one for a command that runs none.
     pub exec: Option<Arc<ExecConfig>>,
+}
+
+impl Config {
+    /// Gives rosters their filters, by their names.
+    pub fn set_filters(&mut self, mut filters: BTreeMap<Arc<str>, Filter>) {
+        for roster in &mut self.rosters {
+            if let Some(filter) = filters.remove(&roster.name) {
+                *roster = Arc::new(RosterConfig { filter: Some(filter), ..RosterConfig::clone(roster) });
+            }
+        }
+    }
 }
 
 /// `[agent]`.
@@ -116,6 +131,12 @@ pub struct RosterConfig {
     pub wait: Wait,
     /// When a loss of members is not believed.
     pub guard: Guard,
+    /// `where`, ready to be asked: a load makes it of [`Config::wheres`], once it knows the host.
+    pub filter: Option<Filter>,
+    /// In which order templates see the members.
+    pub order: Order,
+    /// For how long the number of a member that left is given to no other.
+    pub slot_keep: Duration,
 }
 
 impl RosterConfig {
@@ -130,8 +151,37 @@ impl RosterConfig {
             pick: Pick::First,
             wait: Wait::DEFAULT,
             guard: Guard::DEFAULT,
+            filter: None,
+            order: Order::Name,
+            slot_keep: Duration::ZERO,
         }
     }
+}
+
+/// A roster's `where`, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Where {
+    /// The roster's name.
+    pub roster: Arc<str>,
+    /// The expression, with its variables filled in.
+    pub text: String,
+    /// The file that it stands in.
+    pub file: PathBuf,
+    /// That file's text.
+    pub source: Arc<str>,
+    /// The bytes of it that are the whole value.
+    pub span: Range<usize>,
+}
+
+/// In which order templates see the members. Those that are equal in it are in the order of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// By the node's name, bytewise.
+    Name,
+    /// By id, whole numbers first and by size; those without one last.
+    Id,
+    /// By weight, the lightest first; those without one last.
+    Weight,
 }
 
 /// When a loss of members is not believed: mass expiry looks like mass shutdown, and is far more often the cause.

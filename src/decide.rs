@@ -5,7 +5,9 @@
 pub mod accept;
 mod backoff;
 pub mod debt;
+mod doubles;
 pub mod engine;
+mod filter;
 pub mod flight;
 mod freshness;
 mod guard;
@@ -32,10 +34,13 @@ mod turn;
 
 pub use accept::{Acceptance, Shown, Withheld};
 pub use engine::{Behind, Effect, Engine, Input, Pace, Written};
+pub use filter::Filter;
+pub use guard::Loss;
 pub use member::{Fields, Member, Quarantine};
 pub use moment::Moment;
 pub use needs::Needs;
 pub use notice::Notice;
 pub use plan::{Followed, Plan, TemplatePlan};
 pub use publication::{Failure, Outcome, Publication, Ran, ReloadJob, RosterValue, Seated, Seats, Snapshot, Stage};
-pub use recall::{Kept, Known, Memo, Origin, Recalled, Recollection};
+pub use recall::{Course, Kept, Known, Memo, Origin, Recalled, Recollection};
+pub use slots::{Vacancies, Vacant};

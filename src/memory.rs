@@ -28,7 +28,7 @@ mod page;
 mod when;
 
 use page::{Confirmed, Page, Refused};
-use when::When;
+use when::{Dial, When};
 
 /// The folder's name in the state directory.
 const NAME: &str = "rosters";
@@ -57,14 +57,16 @@ pub struct Memory {
 struct Book {
     folder: PathBuf,
     pages: BTreeMap<Arc<str>, Page>,
+    dial: Dial,
     /// The last write failed, and that was said.
     failing: bool,
 }
 
 impl Memory {
-    /// The memory in a state directory.
+    /// The memory in a state directory, for an engine that begins now.
     pub fn of(state_dir: &Path) -> Self {
-        let book = Book { folder: state_dir.join(NAME), pages: BTreeMap::new(), failing: false };
+        let book =
+            Book { folder: state_dir.join(NAME), pages: BTreeMap::new(), dial: Dial::new(When::now()), failing: false };
         Self { book: Arc::new(Mutex::new(book)) }
     }
 
@@ -113,7 +115,7 @@ impl Book {
             let Some(name) = file_name.strip_suffix(SUFFIX) else {
                 continue;
             };
-            if let Some(page) = open(&file, access) {
+            if let Some(page) = open(&file, access, &self.dial) {
                 let ages = [now.since(&page.at), confirmed.as_ref().and_then(|all| all.age(name, &now))];
                 let age = ages.into_iter().flatten().min();
                 recollection.insert(name.into(), Recalled { age, ..page.known.clone() });
@@ -131,7 +133,7 @@ impl Book {
     fn remember(&mut self, memo: Memo) -> Result<(), String> {
         let name = Arc::clone(&memo.name);
         let page = self.pages.entry(Arc::clone(&name)).or_insert_with(|| Page::new(memo.origin.clone()));
-        let Some(line) = page.take(memo, When::now()) else {
+        let Some(line) = page.take(memo, When::now(), &self.dial) else {
             return Ok(());
         };
         let file = self.folder.join(format!("{name}{SUFFIX}"));
@@ -141,7 +143,7 @@ impl Book {
         }
         // A first file takes the place of nothing: there is nothing that a power cut could take away.
         let first = !file.exists();
-        rewrite(page, &self.folder, &file, !first)
+        rewrite(page, &self.dial, &self.folder, &file, !first)
     }
 
     fn tend(&mut self, ages: &BTreeMap<Arc<str>, Duration>) -> Result<(), String> {
@@ -152,7 +154,7 @@ impl Book {
         for (name, page) in &mut self.pages {
             if !page.sound || page.appended > page.whole.max(SMALL) {
                 let file = self.folder.join(format!("{name}{SUFFIX}"));
-                done = done.and(rewrite(page, &self.folder, &file, true));
+                done = done.and(rewrite(page, &self.dial, &self.folder, &file, true));
             }
         }
         let (now, before) = (When::now(), self.confirmed());
@@ -176,8 +178,9 @@ impl Book {
 }
 
 /// Reads a page, and says what is wrong with it.
-fn open(file: &Path, access: Access) -> Option<Page> {
-    let read = fs::read(file).map_err(|why| Refused::Damaged(why.to_string())).and_then(|bytes| Page::read(&bytes));
+fn open(file: &Path, access: Access, dial: &Dial) -> Option<Page> {
+    let read =
+        fs::read(file).map_err(|why| Refused::Damaged(why.to_string())).and_then(|bytes| Page::read(&bytes, dial));
     let (page, why) = match read {
         Ok((page, None)) => return Some(page),
         Ok((page, Some(torn))) => (Some(page), torn.to_string()),
@@ -197,8 +200,8 @@ fn append(file: &Path, line: &[u8]) -> io::Result<()> {
 }
 
 /// Writes a page as a whole.
-fn rewrite(page: &mut Page, folder: &Path, file: &Path, synced: bool) -> Result<(), String> {
-    let bytes = page.bytes();
+fn rewrite(page: &mut Page, dial: &Dial, folder: &Path, file: &Path, synced: bool) -> Result<(), String> {
+    let bytes = page.bytes(dial);
     page.sound = false;
     replace(folder, file, &bytes, synced).map_err(|why| trouble(file, &why))?;
     (page.sound, page.whole, page.appended) = (true, bytes.len(), 0);

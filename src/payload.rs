@@ -27,7 +27,7 @@ mod solr;
 #[cfg(test)]
 mod tests;
 
-pub use children::Children;
+pub use children::{Children, Difference};
 pub use custom::{BadFieldPath, Custom, FieldPath};
 pub use masked::masked;
 pub use serverset::Vector;

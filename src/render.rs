@@ -19,6 +19,7 @@ use crate::host::Host;
 use crate::nearest::nearest;
 use crate::node::Subject;
 
+mod choose;
 mod error;
 mod filter;
 mod lex;
@@ -30,6 +31,7 @@ mod uses;
 mod value;
 mod vet;
 
+pub use choose::{Chosen, choose};
 pub use error::RenderError;
 pub use names::NameKind;
 pub use output::MAX_OUTPUT;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::{self, Config, Each, Overrides, Problems, Refused, TemplateConfig};
-use crate::decide::{Followed, Needs, Plan, TemplatePlan};
+use crate::decide::{Filter, Followed, Needs, Plan, TemplatePlan};
 use crate::digest::digest;
 use crate::host::{Host, ThisHost};
-use crate::render::{Globals, Library};
+use crate::render::{Globals, Library, choose};
 
 /// What a command line says about the configuration.
 #[derive(Debug, Clone)]
@@ -57,12 +57,23 @@ impl Setup {
         let (mut config, warnings, written) = match &source.file {
             Some(file) => match config::read(file, &overrides) {
                 Ok(loaded) => (loaded.config, loaded.warnings, loaded.digest),
-                Err(refused) => return Err(with_templates(refused, host.short())),
+                Err(refused) => return Err(with_templates(refused, &host)),
             },
             None => (Config::without_file(&overrides)?, Vec::new(), 0),
         };
         config.add_flag_templates(&source.templates)?;
-        let library = load_library(&config, &host)?;
+        let filters = filters(&config, &host, true);
+        let library = match (filters, load_library(&config, &host)) {
+            (Ok(filters), Ok(library)) => {
+                config.set_filters(filters);
+                library
+            }
+            (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => return Err(problems),
+            (Err(mut problems), Err(more)) => {
+                problems.0.extend(more.0);
+                return Err(problems);
+            }
+        };
         Ok(Self { config, library: Arc::new(library), host, warnings, stateful: source.file.is_some(), written })
     }
 
@@ -159,15 +170,36 @@ pub fn is_or_has(name: &str, asked: &str) -> bool {
 
 /// A refused configuration's problems, and those of the templates that it has all the same: a person mends them in one
 /// go.
-fn with_templates(refused: Refused, host: Host) -> Problems {
+fn with_templates(refused: Refused, host: &ThisHost) -> Problems {
     let Refused { mut problems, rest, complete } = refused;
     if let Some(config) = rest {
-        let globals = Globals { complete, ..Globals::new(&config, host) };
+        if let Err(more) = filters(&config, host, complete) {
+            problems.0.extend(more.0);
+        }
+        let globals = Globals { complete, ..Globals::new(&config, host.short()) };
         if let Err(more) = Library::load(&config.templates, &config.agent.template_dir, globals) {
             problems.0.extend(more.0);
         }
     }
     problems
+}
+
+/// Each roster's `where`, ready to be asked, by the roster's name.
+fn filters(config: &Config, host: &ThisHost, complete: bool) -> Result<BTreeMap<Arc<str>, Filter>, Problems> {
+    let globals = |host: Host| Globals { complete, ..Globals::new(config, host) };
+    let (mut filters, mut problems) = (BTreeMap::new(), Vec::new());
+    for written in &config.wheres {
+        let chosen = match choose(written, &globals(host.short())) {
+            // The full name costs a question to the resolver.
+            Ok(chosen) if chosen.uses_fqdn => choose(written, &globals(host.full())),
+            other => other,
+        };
+        match chosen {
+            Ok(chosen) => _ = filters.insert(Arc::clone(&written.roster), chosen.filter),
+            Err(more) => problems.extend(more),
+        }
+    }
+    if problems.is_empty() { Ok(filters) } else { Err(Problems(problems)) }
 }
 
 fn load_library(config: &Config, host: &ThisHost) -> Result<Library, Problems> {

@@ -133,6 +133,12 @@ pub struct RosterStatus {
     pub holds: Vec<HoldStatus>,
     /// How many nodes are left out as unfit.
     pub quarantined: usize,
+    /// How many members `where` leaves out.
+    pub filtered: usize,
+    /// Of how many of those `where` could not be asked.
+    pub filter_errors: usize,
+    /// How many nodes name the same host and port as another.
+    pub duplicates: usize,
 }
 
 /// A hold.
@@ -268,6 +274,9 @@ fn roster(roster: &Roster, clock: &Clock) -> RosterStatus {
         hold: first.filter(|_| roster.is_held()).cloned(),
         holds,
         quarantined: roster.unfit().count(),
+        filtered: roster.apart().count(),
+        filter_errors: roster.apart().filter(|(_, why)| why.is_some()).count(),
+        duplicates: roster.doubles().count(),
     }
 }
 

@@ -19,7 +19,7 @@ pub fn delta(old: &Config, new: &Config) -> Vec<String> {
     registries.compare(&mut lines, &named(&old.registries, |it| &it.name), &named(&new.registries, |it| &it.name));
     lines.extend(changed("agent", &agent(old), &agent(new)));
     lines.extend(changed("vars", &vars(old), &vars(new)));
-    let rosters = Kind { what: "roster", settings: roster, hidden: "" };
+    let rosters = Kind { what: "roster", settings: roster, hidden: "what its where names" };
     rosters.compare(&mut lines, &named(&old.rosters, |it| &it.name), &named(&new.rosters, |it| &it.name));
     let keys = Kind { what: "key", settings: key, hidden: "" };
     keys.compare(&mut lines, &named(&old.keys, |it| &it.name), &named(&new.keys, |it| &it.name));
@@ -144,7 +144,10 @@ fn roster(it: &RosterConfig) -> Vec<Setting<'static>> {
         ("min", it.bounds.min().to_string()),
         ("max", maybe(it.bounds.max())),
         ("above_max", if it.bounds.above_max() == AboveMax::Cut { "cut" } else { "hold" }.to_owned()),
+        ("where", maybe(it.filter.as_ref())),
         ("pick", word(it.pick)),
+        ("order", word(it.order)),
+        ("slot_keep", time(it.slot_keep)),
         ("wait", format!("{}:{}", time(it.wait.quiet), time(it.wait.max))),
         ("max_shrink", format!("{}%", it.guard.max_shrink_percent)),
         ("hold_max", time(it.guard.hold_max)),

@@ -30,6 +30,7 @@ impl Config {
             status: StatusConfig::default(),
             vars: serde_json::Map::new(),
             rosters: Vec::new(),
+            wheres: Vec::new(),
             keys: Vec::new(),
             templates: Vec::new(),
             exec: None,

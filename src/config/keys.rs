@@ -54,7 +54,22 @@ pub const STATUS: TableKeys = TableKeys { table: "[status]", keys: &["socket", "
 /// `[[roster]]`.
 pub const ROSTER: TableKeys = TableKeys {
     table: "[[roster]]",
-    keys: &["name", "registry", "path", "payload", "min", "max", "above_max", "pick", "wait", "max_shrink", "hold_max"],
+    keys: &[
+        "name",
+        "registry",
+        "path",
+        "payload",
+        "where",
+        "min",
+        "max",
+        "above_max",
+        "pick",
+        "order",
+        "slot_keep",
+        "wait",
+        "max_shrink",
+        "hold_max",
+    ],
     aliases: &[],
 };
 
@@ -123,9 +138,6 @@ pub const TABLES: [&TableKeys; 14] =
 pub const LATER: &[Later] = &[
     Later { table: "the top level", key: "service", accepted: &[] },
     Later { table: "[status]", key: "listen", accepted: &[] },
-    Later { table: "[[roster]]", key: "where", accepted: &[] },
-    Later { table: "[[roster]]", key: "order", accepted: &[] },
-    Later { table: "[[roster]]", key: "slot_keep", accepted: &[] },
     Later { table: "[[template]]", key: "on_reload_failure", accepted: &["retry"] },
     Later { table: "[[template]]", key: "write", accepted: &["atomic"] },
     Later { table: "[[template]]", key: "symlink", accepted: &["refuse"] },

@@ -114,8 +114,9 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let agent = agent(tops, report)?;
     let status = status(tops, &agent);
     let registries = registries(tops, &fill, overrides.registry.as_deref(), report);
-    let mut followed = Followed { fill: &fill, registries: &registries, names: Names::default() };
+    let mut followed = Followed { fill: &fill, registries: &registries, names: Names::default(), wheres: Vec::new() };
     let (rosters, keys) = (followed.rosters(tops), followed.keys(tops));
+    let wheres = followed.wheres;
     let (names, dests) = (Names::default(), BTreeMap::new());
     let taken = std::mem::take(&mut followed.names);
     let template_dir = &agent.template_dir;
@@ -123,7 +124,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let templates = written.templates(tops, report);
     let exec = exec(tops, overrides.program.as_deref());
     let templates = if exec.is_some() { serve_program(templates) } else { templates };
-    Some(Config { registries: registries.usable, agent, status, vars, rosters, keys, templates, exec })
+    Some(Config { registries: registries.usable, agent, status, vars, rosters, wheres, keys, templates, exec })
 }
 
 /// Only the main file includes.

@@ -15,7 +15,7 @@ use super::problem::Wrong;
 use super::registry::{DEFAULT_NAME, Registries};
 use super::table::Table;
 use super::value::Value;
-use super::{AboveMax, Bounds, Guard, KeyConfig, KeyFormat, Pick, RosterConfig, Wait, scalar};
+use super::{AboveMax, Bounds, Guard, KeyConfig, KeyFormat, Order, Pick, RosterConfig, Wait, Where, scalar};
 
 /// What templates have under these names already, and words that Tera reads as something else than a name.
 const RESERVED: [&str; 20] = [
@@ -26,6 +26,9 @@ const RESERVED: [&str; 20] = [
 /// What an example of a path looks like.
 const PATH_EXAMPLE: &str = "\"/services/web\"";
 
+/// What an example of a `where` looks like.
+const WHERE_EXAMPLE: &str = "'zone == vars.zone'";
+
 /// What rosters and keys are read with.
 pub(super) struct Followed<'a> {
     /// Fills in paths.
@@ -34,6 +37,8 @@ pub(super) struct Followed<'a> {
     pub registries: &'a Registries,
     /// The names of rosters and keys so far.
     pub names: Names,
+    /// Every `where` so far.
+    pub wheres: Vec<Where>,
 }
 
 impl Followed<'_> {
@@ -70,11 +75,31 @@ impl Followed<'_> {
             max_shrink_percent: shrink.unwrap_or(Guard::DEFAULT.max_shrink_percent),
             hold_max: hold.unwrap_or(Guard::DEFAULT.hold_max),
         };
+        let orders = [("name", Order::Name), ("id", Order::Id), ("weight", Order::Weight)];
+        let order = table.get("order").and_then(|value| value.choice(&orders)).unwrap_or(Order::Name);
+        let slot_keep = table.get("slot_keep").and_then(|value| value.duration("\"10m\"")).unwrap_or_default();
+        let filter = table.get("where").and_then(|value| Some((value, value.filled(self.fill, WHERE_EXAMPLE)?)));
         let (Some(name), Some(subject)) = (name, subject) else {
             table.report.gap();
             return None;
         };
-        Some(RosterConfig { name, registry, subject, payload, bounds, pick: pick.unwrap_or(Pick::First), wait, guard })
+        if let Some((value, text)) = filter {
+            let (file, source) = (value.source.file.clone(), Arc::clone(&value.source.text));
+            self.wheres.push(Where { roster: Arc::clone(&name), text, file, source, span: value.span() });
+        }
+        Some(RosterConfig {
+            name,
+            registry,
+            subject,
+            payload,
+            bounds,
+            pick: pick.unwrap_or(Pick::First),
+            wait,
+            guard,
+            filter: None,
+            order,
+            slot_keep,
+        })
     }
 
     /// One key; `None` where it has no usable path or name, which has been reported.

@@ -8,12 +8,16 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::moment::Moment;
+use crate::config::Guard;
 
 /// How far back the baseline looks.
 pub const WINDOW: Duration = Duration::from_mins(15);
 
 /// With fewer members than this, a share of them says nothing.
 pub const FROM_MEMBERS: usize = 4;
+
+/// The most sizes that a baseline is made of: with more, some are taken to have lasted a little longer than they did.
+const MOST_SIZES: usize = 32;
 
 /// The admitted sizes of one path over the window. Only sizes that could still be the largest are kept, so it stays
 /// short however often members come and go.
@@ -30,6 +34,11 @@ impl Baseline {
             self.sizes.pop_back();
         }
         self.sizes.push_back((now, size));
+        if self.sizes.len() > MOST_SIZES {
+            let last = self.sizes.len() - 1;
+            let mut index = 0..;
+            self.sizes.retain(|_| index.next().is_some_and(|index| index % 2 == 0 || index == last));
+        }
     }
 
     /// Forgets all that was before: this size is the new baseline, because somebody or something let it through.
@@ -53,6 +62,81 @@ impl Baseline {
         let largest = self.largest(now)?;
         let keep = 100usize.saturating_sub(usize::from(percent));
         (largest >= FROM_MEMBERS && size * 100 < largest * keep).then_some(largest)
+    }
+}
+
+/// A loss of more than `max_shrink`, which is not believed yet, whatever else holds meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// How many were left when it was last found to be worse.
+    pub to: usize,
+    /// When that was.
+    pub since: Moment,
+}
+
+/// What speaks against a loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubt {
+    /// How many there were.
+    pub from: usize,
+    /// When the loss is believed all the same.
+    pub until: Moment,
+}
+
+/// The guard of the members of one path, or of the keys of a roster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Guarded {
+    baseline: Baseline,
+    loss: Option<Loss>,
+}
+
+impl Guarded {
+    /// What was known at the last start.
+    pub fn recalled(sizes: impl Iterator<Item = (Moment, usize)>, loss: Option<Loss>) -> Self {
+        Self { baseline: Baseline { sizes: sizes.collect() }, loss }
+    }
+
+    /// The sizes that the baseline is made of, and the loss that is not believed yet.
+    pub fn known(&self) -> (impl Iterator<Item = (Moment, usize)>, Option<Loss>) {
+        (self.baseline.sizes.iter().copied(), self.loss)
+    }
+
+    /// What speaks against so many, if anything does. A loss is believed `hold_max` after it was last found to
+    /// be worse.
+    pub fn objection(&mut self, now: Moment, have: usize, guard: Guard) -> Option<Doubt> {
+        let from = self.baseline.refuses(now, have, guard.max_shrink_percent)?;
+        let loss = match self.loss {
+            Some(loss) if have >= loss.to => loss,
+            // A further loss is held again.
+            _ => Loss { to: have, since: now },
+        };
+        self.loss = Some(loss);
+        let until = loss.since + guard.hold_max;
+        (now < until).then_some(Doubt { from, until })
+    }
+
+    /// Nothing was ever taken: there were so many to begin with.
+    pub fn begin(&mut self, now: Moment, count: usize) {
+        if self.baseline.largest(now).is_none() {
+            self.baseline.record(now, count);
+        }
+    }
+
+    /// So many were taken.
+    pub fn admit(&mut self, now: Moment, count: usize, guard: Guard) {
+        self.loss = None;
+        if self.baseline.refuses(now, count, guard.max_shrink_percent).is_some() {
+            // Time let a loss through; a recovery, however late, is none.
+            self.baseline.restart(now, count);
+        } else {
+            self.baseline.record(now, count);
+        }
+    }
+
+    /// A person lets so many through.
+    pub fn accept(&mut self, now: Moment, count: usize) {
+        self.loss = None;
+        self.baseline.restart(now, count);
     }
 }
 
@@ -94,5 +178,18 @@ mod tests {
         baseline.restart(minute(2), 6);
         assert_eq!(baseline.refuses(minute(2), 3, 50), None);
         assert_eq!(baseline.refuses(minute(2), 2, 50), Some(6));
+    }
+
+    #[test]
+    fn a_long_slow_fall_is_short_to_keep_and_forgets_nothing_too_soon() {
+        let (mut kept, mut exact) = (Baseline::default(), Vec::new());
+        for second in 0..3000u64 {
+            let (now, size) =
+                (Moment::after_start(Duration::from_secs(second)), 5000 - usize::try_from(second).unwrap());
+            kept.record(now, size);
+            exact.push((now, size));
+            let since = exact.partition_point(|(from, _)| *from <= now - WINDOW).saturating_sub(1);
+            assert!(kept.sizes.len() <= MOST_SIZES && kept.largest(now) >= Some(exact[since].1), "{second}");
+        }
     }
 }

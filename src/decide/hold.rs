@@ -17,6 +17,8 @@ pub enum Reason {
         min: usize,
         /// How many were left out as unfit.
         quarantined: usize,
+        /// How many were left out by `where`.
+        filtered: usize,
         /// The path itself does not exist.
         absent: bool,
     },
@@ -100,12 +102,16 @@ impl Reason {
     pub fn of(&self, path: &dyn fmt::Display) -> String {
         let missing = |absent: bool| if absent { ": the path does not exist" } else { "" };
         match self {
-            Self::BelowMin { have, min, quarantined, absent } => {
+            Self::BelowMin { have, min, quarantined, filtered, absent } => {
                 let unfit = match quarantined {
                     0 => String::new(),
                     more => format!(", {more} more left out as unfit"),
                 };
-                format!("{have} of {min} members of {path}{unfit}{}", missing(*absent))
+                let apart = match filtered {
+                    0 => String::new(),
+                    more => format!(", {more} more left out by where"),
+                };
+                format!("{have} of {min} members of {path}{unfit}{apart}{}", missing(*absent))
             }
             Self::AboveMax { have, max } => format!("{have} members of {path}, and {max} are the most (max)"),
             Self::Shrunk { from, to, percent, .. } => {
@@ -180,12 +186,14 @@ mod tests {
 
     #[test]
     fn a_hold_is_said_in_plain_words() {
-        let below = |absent, quarantined| Reason::BelowMin { have: 0, min: 1, quarantined, absent };
+        let below = |absent, quarantined| Reason::BelowMin { have: 0, min: 1, quarantined, filtered: 0, absent };
+        let filtered = Reason::BelowMin { have: 0, min: 1, quarantined: 1, filtered: 3, absent: false };
         let path = "/services/x";
         let cases = [
             (below(true, 0), "0 of 1 members of /services/x: the path does not exist"),
             (below(false, 0), "0 of 1 members of /services/x"),
             (below(false, 2), "0 of 1 members of /services/x, 2 more left out as unfit"),
+            (filtered, "0 of 1 members of /services/x, 1 more left out as unfit, 3 more left out by where"),
             (Reason::AboveMax { have: 9, max: 5 }, "9 members of /services/x, and 5 are the most (max)"),
             (
                 Reason::Older { lost: 2, of: 5, shown: Zxid(0x1_0000_0050), highest: Zxid(0x2_0000_0007) },

@@ -10,7 +10,7 @@ use super::freshness::Freshness;
 use super::hold::{Hold, Reason};
 use super::moment::Moment;
 use super::notice::Notice;
-use super::recall::{Kept, Known, Memo, Origin, Recalled};
+use super::recall::{Course, Kept, Known, Memo, Origin, Recalled};
 use crate::config::{KeyConfig, KeyFormat};
 use crate::sighting::{Bytes, Seen};
 
@@ -103,9 +103,9 @@ impl Key {
     /// What to remember of the data that was admitted since this was last asked for.
     pub fn memo(&mut self, url: &str) -> Option<Memo> {
         let kept = Kept { data: self.admitted.take()?, slot: None };
-        let known = Known { stamp: None, members: BTreeMap::from([(Arc::from(""), kept)]) };
+        let known = Known { stamp: None, members: BTreeMap::from([(Arc::from(""), kept)]), course: Course::default() };
         let paths = BTreeMap::from([(Arc::from(""), Some(known))]);
-        Some(Memo { name: Arc::clone(&self.config.name), origin: self.origin(url), paths })
+        Some(Memo { name: Arc::clone(&self.config.name), origin: self.origin(url), paths, held: BTreeMap::new() })
     }
 
     fn admit(&mut self, value: Value, notices: &mut Vec<Notice>) -> bool {

@@ -4,21 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::accept::Withheld;
-use super::guard::Baseline;
-use super::hold::{Hold, Reason};
+use super::doubles::{ByName, doubles};
+use super::guard::Guarded;
+use super::hold::Hold;
 use super::member::Quarantine;
 use super::moment::Moment;
 use super::publication::Seats;
-use super::recall::Known;
+use super::recall::{Course, Known};
 use super::seats;
 use super::settle::Settle;
-use super::slots::Numbers;
+use super::slots::Vacancies;
 use super::stamp::Stamp;
-use crate::config::{AboveMax, RosterConfig};
+use crate::config::RosterConfig;
 use crate::payload::{Children, Format};
 use crate::sighting::{Members, Reading, Seen, Zxid};
-use live::{Live, read};
+use judge::out_of_bounds;
+use live::Live;
 
+pub use judge::Verdict;
+
+mod judge;
 mod live;
 
 /// The members of one path. A roster has one, or one for each key that its `*` matches.
@@ -29,10 +34,11 @@ pub struct Muster {
     chosen: Option<Format>,
     good: Option<Seats>,
     hold: Option<Hold>,
-    /// The mass loss that is not believed yet, whatever else holds meanwhile.
-    loss: Option<Loss>,
+    /// Since when a hold was in force that the agent before this one left.
+    held: Option<Moment>,
+    guarded: Guarded,
+    vacancies: Vacancies,
     settle: Settle,
-    baseline: Baseline,
     stamp: Stamp,
     /// Whether a view has been judged since the agent began.
     judged: bool,
@@ -40,36 +46,10 @@ pub struct Muster {
     accepted: bool,
 }
 
-/// A loss of more than `max_shrink`.
-#[derive(Debug, Clone, Copy)]
-struct Loss {
-    /// How many were left when it was last found to be worse.
-    to: usize,
-    /// When it is believed.
-    until: Moment,
-}
-
-/// What a judgement came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// The members are taken; whether that changed what templates see.
-    Admit {
-        /// They are not those from before.
-        changed: bool,
-        /// A hold ended.
-        released: bool,
-    },
-    /// The last good ones stand.
-    Hold {
-        /// The reason was not in force before, or differs in more than its figures' course over time.
-        new: bool,
-    },
-}
-
 impl Muster {
     /// A path of which the registry has just been heard for the first time.
     pub fn new(seen: &Seen<Members>, config: &RosterConfig) -> Self {
-        Self::with(read(seen, config, None, None))
+        Self::with(Live::read(seen, config, None, None))
     }
 
     /// A path that was remembered, and of which the registry has not been heard yet. Members that the configuration no
@@ -79,17 +59,21 @@ impl Muster {
     pub fn recalled(known: &Known, config: &RosterConfig, host: &str, recent: bool) -> Self {
         let mut muster = Self { stamp: Stamp::recalled(known.stamp), ..Self::with(Live::Unseen) };
         let nodes = known.members.iter().map(|(name, kept)| (Arc::clone(name), Ok(Arc::clone(&kept.data))));
-        if let Some(members) = read(&Seen::Present(nodes.collect()), config, None, None).members() {
-            if out_of_bounds(members.len(), 0, false, config).is_some() {
-                return muster;
-            }
-            let numbers = known.members.iter().filter_map(|(name, kept)| Some((Arc::clone(name), kept.slot?)));
-            let taken = seats::pick(members, config.bounds.max(), config.pick, host);
-            muster.good = Some(seats::seat(taken, &numbers.collect()));
-            if recent {
-                muster.baseline.record(Moment::START, members.len());
-            }
+        let live = Live::read(&Seen::Present(nodes.collect()), config, None, None);
+        let Some(members) = live.members().filter(|members| out_of_bounds(members.len(), config).is_none()) else {
+            return muster;
+        };
+        let Course { sizes, loss, held, vacancies } = known.course.clone();
+        let numbers = known.members.iter().filter_map(|(name, kept)| Some((Arc::clone(name), kept.slot?)));
+        let taken = seats::pick(&members, config.bounds.max(), config.pick, host);
+        let seats = seats::seat(taken, &numbers.collect(), &vacancies);
+        muster.good = Some(seats::arrange(seats, config.order));
+        // A loss that is not believed yet is measured by what was there before it, however long ago that was.
+        if recent || loss.is_some() {
+            let sizes = if sizes.is_empty() { vec![(Moment::START, members.len())] } else { sizes };
+            muster.guarded = Guarded::recalled(sizes.into_iter(), loss);
         }
+        (muster.held, muster.vacancies) = (held, vacancies);
         muster
     }
 
@@ -99,9 +83,10 @@ impl Muster {
             live,
             good: None,
             hold: None,
-            loss: None,
+            held: None,
+            guarded: Guarded::default(),
+            vacancies: Vacancies::new(),
             settle: Settle::default(),
-            baseline: Baseline::default(),
             stamp: Stamp::default(),
             judged: false,
             accepted: false,
@@ -110,7 +95,7 @@ impl Muster {
 
     /// The whole path was read anew. Says whether that differs from what was known.
     pub fn reset(&mut self, now: Moment, seen: &Seen<Members>, config: &RosterConfig) {
-        let live = read(seen, config, self.chosen.as_ref(), self.live.children());
+        let live = Live::read(seen, config, self.chosen.as_ref(), self.live.children());
         if let Some(children) = live.children() {
             self.chosen = children.chosen().cloned();
         }
@@ -121,19 +106,19 @@ impl Muster {
     }
 
     /// A member joined or changed.
-    pub fn put(&mut self, now: Moment, name: &Arc<str>, reading: &Reading) {
-        if let Live::Present(children) = &mut self.live
-            && children.put(name, reading)
+    pub fn put(&mut self, now: Moment, name: &Arc<str>, reading: &Reading, config: &RosterConfig) {
+        if let Live::Present(choice) = &mut self.live
+            && choice.put(name, reading, config.filter.as_ref())
         {
-            self.chosen = children.chosen().cloned();
+            self.chosen = choice.children().chosen().cloned();
             self.settle.touch(now);
         }
     }
 
     /// A member left.
-    pub fn left(&mut self, now: Moment, name: &Arc<str>) {
-        if let Live::Present(children) = &mut self.live
-            && children.remove(name)
+    pub fn left(&mut self, now: Moment, name: &Arc<str>, config: &RosterConfig) {
+        if let Live::Present(choice) = &mut self.live
+            && choice.remove(name, config.filter.as_ref())
         {
             self.settle.touch(now);
         }
@@ -180,8 +165,7 @@ impl Muster {
     pub fn accept(&mut self, now: Moment) -> bool {
         let held = self.hold.as_ref().is_some_and(|hold| hold.reason.is_acceptable());
         if held {
-            self.loss = None;
-            self.baseline.restart(now, self.live.members().map_or(0, BTreeMap::len));
+            self.guarded.accept(now, self.live.members().map_or(0, |members| members.len()));
             self.stamp.believe();
             self.accepted = true;
         }
@@ -203,68 +187,6 @@ impl Muster {
         }
     }
 
-    /// Judges what the registry shows, and takes it if it is good.
-    ///
-    /// `recalled` are the numbers that members had before the agent began.
-    pub fn judge(&mut self, now: Moment, config: &RosterConfig, host: &str, recalled: Option<&Numbers>) -> Verdict {
-        self.settle.clear();
-        (self.judged, self.accepted) = (true, false);
-        if let Some(reason) = self.objection(now, config) {
-            let known = self.hold.take();
-            let new = known.as_ref().is_none_or(|hold| !hold.reason.says_the_same_as(&reason));
-            self.hold = Some(Hold { reason, since: known.map_or(now, |hold| hold.since) });
-            return Verdict::Hold { new };
-        }
-        self.stamp.believe();
-        let none = BTreeMap::new();
-        let members = self.live.members().unwrap_or(&none);
-        let taken = seats::pick(members, config.bounds.max(), config.pick, host);
-        let seats = match (&self.good, recalled) {
-            (Some(good), _) => seats::reseat(taken, good),
-            (None, Some(recalled)) => seats::seat(taken, recalled),
-            (None, None) => seats::seat(taken, &Numbers::new()),
-        };
-        let count = members.len();
-        if self.loss.take().is_some_and(|loss| loss.until <= now) {
-            self.baseline.restart(now, count);
-        } else {
-            self.baseline.record(now, count);
-        }
-        let changed = self.good.as_deref() != Some(&*seats);
-        if changed {
-            self.good = Some(seats);
-        }
-        Verdict::Admit { changed, released: self.hold.take().is_some() }
-    }
-
-    /// What speaks against the members that the registry shows.
-    fn objection(&mut self, now: Moment, config: &RosterConfig) -> Option<Reason> {
-        let (have, quarantined, absent) = match &self.live {
-            Live::Unreadable(why) => return Some(Reason::Unreadable(Arc::clone(why))),
-            Live::Unseen | Live::Absent => (0, 0, true),
-            Live::Present(children) => (children.members().len(), children.unfit().len(), false),
-        };
-        if let Some(reason) = self.older().or_else(|| out_of_bounds(have, quarantined, absent, config)) {
-            return Some(reason);
-        }
-        let percent = config.guard.max_shrink_percent;
-        let from = self.baseline.refuses(now, have, percent)?;
-        let until = match self.loss {
-            // A further loss is held again.
-            Some(Loss { to, until }) if have >= to => until,
-            _ => now + config.guard.hold_max,
-        };
-        self.loss = Some(Loss { to: self.loss.map_or(have, |loss| loss.to.min(have)), until });
-        (now < until).then_some(Reason::Shrunk { from, to: have, percent, until })
-    }
-
-    /// Its path is gone, and that is judged together with all others of its roster: until then it keeps what it has.
-    pub fn rest(&mut self) {
-        self.settle.clear();
-        (self.judged, self.accepted) = (true, false);
-        self.hold = None;
-    }
-
     /// When the changes that were seen last are judged.
     pub fn settles(&self, config: &RosterConfig) -> Option<Moment> {
         self.settle.due(config.wait)
@@ -273,22 +195,12 @@ impl Muster {
     /// What the hold in force keeps back, if it is one that a person can end, and enough are left.
     pub fn withheld(&self, config: &RosterConfig) -> Option<Withheld> {
         let members = match &self.live {
-            Live::Present(children) => children.members().clone(),
-            Live::Absent => BTreeMap::new(),
+            Live::Present(choice) => choice.members().into_owned(),
+            Live::Absent => ByName::new(),
             Live::Unseen | Live::Unreadable(_) => return None,
         };
         let ends = self.hold.as_ref().is_some_and(|hold| hold.reason.is_acceptable());
         (ends && members.len() >= config.bounds.min()).then(|| Withheld::new(members))
-    }
-
-    /// Whether the view is an older state than one that was seen, and lacks members that were good.
-    fn older(&self) -> Option<Reason> {
-        let (shown, highest) = self.stamp.regress()?;
-        let good = self.good.as_deref()?;
-        let members = self.live.members();
-        let is_lost = |name: &str| members.is_none_or(|members| !members.contains_key(name));
-        let lost = good.iter().filter(|seated| is_lost(seated.member.name())).count();
-        (lost > 0).then_some(Reason::Older { lost, of: good.len(), shown, highest })
     }
 
     /// What to remember of the view that was just admitted; `nodes` is that view as the registry gave it.
@@ -297,7 +209,18 @@ impl Muster {
         let counts = |name| self.live.children().is_some_and(|children| children.counts(name));
         let kept = nodes.into_iter().flatten().filter(|(name, _)| counts(name));
         let kept = kept.filter_map(|(name, reading)| Some((name, reading.as_ref().ok()?)));
-        Known::of(self.stamp.highest(), kept, self.good.as_deref().unwrap_or_default())
+        Known::of(self.stamp.highest(), kept, self.good.as_deref().unwrap_or_default(), self.course())
+    }
+
+    /// What to remember of a view that is held: how late a view was seen at the latest, and what holds since when.
+    pub fn held(&self) -> (Option<Zxid>, Course) {
+        (self.stamp.highest(), self.course())
+    }
+
+    fn course(&self) -> Course {
+        let (sizes, loss) = self.guarded.known();
+        let held = self.hold.as_ref().map(|hold| hold.since);
+        Course { sizes: sizes.collect(), loss, held, vacancies: self.vacancies.clone() }
     }
 
     /// The last good members, if there were any.
@@ -320,18 +243,19 @@ impl Muster {
         self.chosen.as_ref()
     }
 
+    /// The members that `where` leaves out, with the reason where it cannot be asked of them.
+    pub fn apart(&self) -> impl Iterator<Item = (&Arc<str>, Option<&str>)> {
+        let apart = self.live.choice().into_iter().flat_map(|choice| choice.apart().iter());
+        apart.map(|(name, why)| (name, why.as_deref()))
+    }
+
+    /// The nodes that name the same host and port as one before them, with that one.
+    pub fn doubles(&self) -> BTreeMap<Arc<str>, Arc<str>> {
+        self.live.choice().map(|choice| doubles(&choice.taken())).unwrap_or_default()
+    }
+
     /// Whether the registry says that the path does not exist.
     pub fn is_absent(&self) -> bool {
         self.live == Live::Absent
     }
-}
-
-/// What the bounds have against so many members.
-fn out_of_bounds(have: usize, quarantined: usize, absent: bool, config: &RosterConfig) -> Option<Reason> {
-    let bounds = config.bounds;
-    if have < bounds.min() {
-        return Some(Reason::BelowMin { have, min: bounds.min(), quarantined, absent });
-    }
-    let max = bounds.max().filter(|max| bounds.above_max() == AboveMax::Hold && have > *max)?;
-    Some(Reason::AboveMax { have, max })
 }

@@ -16,7 +16,8 @@ use super::member::Member;
 pub struct Seated {
     /// The member.
     pub member: Arc<Member>,
-    /// The smallest free number when it came, kept while it stays: for software that knows its backends by number.
+    /// The smallest free number when it came, kept while it stays and for `slot_keep` after: for software that knows its
+    /// backends by number.
     pub slot: u32,
 }
 
@@ -27,7 +28,7 @@ impl PartialEq for Seated {
     }
 }
 
-/// The members of one path as templates see them: sorted by name, bytewise.
+/// The members of one path as templates see them, in the order that the configuration asks for.
 pub type Seats = Arc<[Seated]>;
 
 /// A roster as templates see it.

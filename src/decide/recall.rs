@@ -1,12 +1,14 @@
 //! What is remembered of rosters and keys from one start to the next: the members that were last good, the numbers that
 //! they had, and how late that was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::guard::Loss;
+use super::moment::Moment;
 use super::publication::Seated;
-use super::slots::{Numbers, RosterSlots};
+use super::slots::{Numbers, RosterSlots, Vacancies};
 use crate::sighting::{Bytes, Zxid};
 
 /// What is remembered, by the name of the roster or key.
@@ -40,6 +42,22 @@ pub struct Known {
     pub stamp: Option<Zxid>,
     /// Every valid member, whether it was picked or not, and nodes that weigh them.
     pub members: BTreeMap<Arc<str>, Kept>,
+    /// What came before it, and what holds since.
+    pub course: Course,
+}
+
+/// How a path came to where it is: what later views are measured by. Moments of earlier processes lie before
+/// [`Moment::START`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Course {
+    /// Falling numbers of members, each with the moment from which there were so many: the guard's baseline.
+    pub sizes: Vec<(Moment, usize)>,
+    /// The loss that is not believed yet.
+    pub loss: Option<Loss>,
+    /// Since when a hold is in force.
+    pub held: Option<Moment>,
+    /// The numbers that are kept for members who left.
+    pub vacancies: Vacancies,
 }
 
 /// One member, as it stood in the registry.
@@ -61,6 +79,9 @@ pub struct Memo {
     pub origin: Origin,
     /// Each path that was judged good; `None` for one that is gone.
     pub paths: BTreeMap<Arc<str>, Option<Known>>,
+    /// Each path that is held: how late a view was seen at the latest, and its course. Of a path that was never good
+    /// there is nothing to remember.
+    pub held: BTreeMap<Arc<str>, (Option<Zxid>, Course)>,
 }
 
 impl Recalled {
@@ -80,6 +101,11 @@ impl Recalled {
                 None => _ = self.paths.remove(&path),
             }
         }
+        for (path, (stamp, course)) in memo.held {
+            if let Some(known) = self.paths.get_mut(&path) {
+                (known.stamp, known.course) = (stamp, course);
+            }
+        }
     }
 
     /// The numbers that members had. They are kept even where the members themselves say nothing any more: an ensemble
@@ -93,18 +119,17 @@ impl Recalled {
 }
 
 impl Known {
-    /// Valid members by name with their data, and the numbers of those that were picked. Both are sorted by name.
+    /// Valid members by name with their data, and the numbers of those that were picked.
     pub fn of<'a>(
         stamp: Option<Zxid>,
         members: impl Iterator<Item = (&'a Arc<str>, &'a Bytes)>,
         picked: &[Seated],
+        course: Course,
     ) -> Self {
-        let mut picked = picked.iter().peekable();
+        let picked: HashMap<&str, u32> = picked.iter().map(|seated| (seated.member.name(), seated.slot)).collect();
         let members = members.map(|(name, data)| {
-            while picked.next_if(|seated| seated.member.name() < &**name).is_some() {}
-            let slot = picked.next_if(|seated| seated.member.name() == &**name).map(|seated| seated.slot);
-            (Arc::clone(name), Kept { data: Arc::clone(data), slot })
+            (Arc::clone(name), Kept { data: Arc::clone(data), slot: picked.get(&**name).copied() })
         });
-        Self { stamp, members: members.collect() }
+        Self { stamp, members: members.collect(), course }
     }
 }

@@ -53,6 +53,8 @@ pub struct Roster {
     recalled: RosterSlots,
     /// The keys of which a view was admitted since this was last asked for.
     admitted: BTreeSet<Arc<str>>,
+    /// The keys of which a view was held since.
+    held: BTreeSet<Arc<str>>,
     departed: Departed,
 }
 
@@ -87,6 +89,7 @@ impl Roster {
             unfit_keys: BTreeMap::new(),
             recalled: recalled.map(Recalled::slots).unwrap_or_default(),
             admitted: BTreeSet::new(),
+            held: BTreeSet::new(),
             departed: Departed::default(),
             config,
         };
@@ -177,14 +180,14 @@ impl Roster {
             Change::Put { key, name, reading } => {
                 let key = key.as_ref().unwrap_or(&plain);
                 if let Some(muster) = self.musters.get_mut(key) {
-                    muster.put(now, name, reading);
+                    muster.put(now, name, reading, &self.config);
                     self.unsettled.insert(Arc::clone(key));
                 }
             }
             Change::Left { key, name } => {
                 let key = key.as_ref().unwrap_or(&plain);
                 if let Some(muster) = self.musters.get_mut(key) {
-                    muster.left(now, name);
+                    muster.left(now, name, &self.config);
                     self.unsettled.insert(Arc::clone(key));
                 }
             }

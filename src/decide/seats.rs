@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::member::Member;
 use super::publication::{Seated, Seats};
-use super::slots::Numbers;
-use crate::config::Pick;
+use super::slots::{Numbers, Vacancies};
+use crate::config::{Order, Pick};
 
 /// Takes at most `max` members, sorted by name bytewise. The same members give the same choice, whatever came before.
 pub fn pick(members: &BTreeMap<Arc<str>, Arc<Member>>, max: Option<usize>, how: Pick, host: &str) -> Vec<Arc<Member>> {
@@ -33,23 +33,37 @@ fn score(host: &str, member: &str) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Gives each member a number: the one that it had, else the smallest that is free, in the order of names.
-pub fn seat(members: Vec<Arc<Member>>, kept: &Numbers) -> Seats {
-    number(members, kept.iter().map(|(name, slot)| (&**name, *slot)))
+/// Gives each member a number: the one that it has, else the one that is kept for it, else the smallest that is free,
+/// in the order of names.
+pub fn seat(members: Vec<Arc<Member>>, kept: &Numbers, vacancies: &Vacancies) -> Vec<Seated> {
+    number(members, kept.iter().map(|(name, slot)| (&**name, *slot)), vacancies)
 }
 
-/// The same after other members, which were seated before.
-pub fn reseat(members: Vec<Arc<Member>>, before: &[Seated]) -> Seats {
-    number(members, before.iter().map(|seated| (seated.member.name(), seated.slot)))
+/// The same after other members, which were seated before, and in whatever order.
+pub fn reseat(members: Vec<Arc<Member>>, before: &[Seated], vacancies: &Vacancies) -> Vec<Seated> {
+    let kept = || before.iter().map(|seated| (seated.member.name(), seated.slot));
+    if before.is_sorted_by_key(|seated| seated.member.name()) {
+        return number(members, kept(), vacancies);
+    }
+    let kept: BTreeMap<&str, u32> = kept().collect();
+    number(members, kept.into_iter(), vacancies)
 }
 
 /// Both are in the order of names.
-fn number<'a>(members: Vec<Arc<Member>>, kept: impl Iterator<Item = (&'a str, u32)>) -> Seats {
+fn number<'a>(
+    members: Vec<Arc<Member>>,
+    kept: impl Iterator<Item = (&'a str, u32)>,
+    vacancies: &Vacancies,
+) -> Vec<Seated> {
     let mut kept = kept.peekable();
-    let mut free = Free::new(members.len());
+    let mut free = Free::new(members.len() + vacancies.len());
+    for vacant in vacancies.values() {
+        free.take(vacant.slot);
+    }
     let mut keeps = |member: &Arc<Member>| {
         while kept.next_if(|(name, _)| *name < member.name()).is_some() {}
         let slot = kept.next_if(|(name, _)| *name == member.name()).map(|(_, slot)| slot);
+        let slot = slot.or_else(|| vacancies.get(member.name()).map(|vacant| vacant.slot));
         slot.inspect(|slot| free.take(*slot))
     };
     let slots: Vec<Option<u32>> = members.iter().map(&mut keeps).collect();
@@ -57,7 +71,8 @@ fn number<'a>(members: Vec<Arc<Member>>, kept: impl Iterator<Item = (&'a str, u3
     seated.map(|(member, slot)| Seated { member, slot: slot.unwrap_or_else(|| free.next()) }).collect()
 }
 
-/// The numbers that nobody has. So many members never need one from beyond their own count.
+/// The numbers that nobody has. So many members and vacancies never need one from
+/// beyond their own count.
 struct Free {
     taken: Vec<bool>,
     next: u32,
@@ -84,10 +99,36 @@ impl Free {
     }
 }
 
+/// Puts members, which are in the order of their names, into the order that templates are to see.
+pub fn arrange(mut seats: Vec<Seated>, order: Order) -> Seats {
+    match order {
+        Order::Name => {}
+        Order::Id => seats.sort_by(|a, b| id(a).cmp(&id(b))),
+        Order::Weight => seats.sort_by(|a, b| match (a.member.fields().weight, b.member.fields().weight) {
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            (a, b) => a.is_none().cmp(&b.is_none()),
+        }),
+    }
+    Arc::from(seats)
+}
+
+/// What ids are compared by: whole numbers by size, then other texts bytewise, then none.
+fn id(seated: &Seated) -> (bool, bool, u128, &str) {
+    let Some(id) = seated.member.fields().id.as_deref() else {
+        return (true, true, 0, "");
+    };
+    let digits = id.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if digits { id.parse::<u128>().ok() } else { None };
+    (false, number.is_none(), number.unwrap_or_default(), id)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::decide::Fields;
+    use crate::decide::slots::{expire, reclaim, vacate};
+    use crate::decide::{Fields, Moment};
 
     fn members(names: &[&str]) -> BTreeMap<Arc<str>, Arc<Member>> {
         let member = |name: &str| Member::new(Fields { name: name.into(), ..Fields::default() }).unwrap();
@@ -131,13 +172,62 @@ mod tests {
     #[test]
     fn a_slot_is_kept_while_its_member_stays() {
         let all = |names: &[&str]| members(names).into_values().collect::<Vec<_>>();
-        let first = seat(all(&["b", "c", "d"]), &Numbers::new());
+        let none = Vacancies::new();
+        let first = seat(all(&["b", "c", "d"]), &Numbers::new(), &none);
         assert_eq!(slots(&first), [("b", 0), ("c", 1), ("d", 2)]);
         let kept = first.iter().map(|seated| (seated.member.name().into(), seated.slot)).collect();
-        for second in [seat(all(&["a", "b", "d", "e"]), &kept), reseat(all(&["a", "b", "d", "e"]), &first)] {
+        for second in
+            [seat(all(&["a", "b", "d", "e"]), &kept, &none), reseat(all(&["a", "b", "d", "e"]), &first, &none)]
+        {
             assert_eq!(slots(&second), [("a", 1), ("b", 0), ("d", 2), ("e", 3)]);
         }
         let high = Numbers::from([("a".into(), 7), ("c".into(), 0)]);
-        assert_eq!(slots(&seat(all(&["a", "b", "d"]), &high)), [("a", 7), ("b", 0), ("d", 1)]);
+        assert_eq!(slots(&seat(all(&["a", "b", "d"]), &high, &none)), [("a", 7), ("b", 0), ("d", 1)]);
+    }
+
+    #[test]
+    fn a_number_is_kept_for_who_left_and_for_nobody_else() {
+        let all = |names: &[&str]| members(names).into_values().collect::<Vec<_>>();
+        let at = |n| Moment::after_start(Duration::from_secs(n));
+        let keep = Duration::from_mins(1);
+        let mut vacancies = Vacancies::new();
+        let first = seat(all(&["a", "b", "c"]), &Numbers::new(), &vacancies);
+        let second = reseat(all(&["b", "d"]), &first, &vacancies);
+        assert_eq!(slots(&second), [("b", 1), ("d", 0)], "without slot_keep a number is free at once");
+        vacate(&mut vacancies, at(0), &first, &all(&["b", "d"]));
+        let third = reseat(all(&["b", "d"]), &first, &vacancies);
+        assert_eq!(slots(&third), [("b", 1), ("d", 3)], "not even who comes when another leaves");
+        let fourth = reseat(all(&["a", "b", "d"]), &third, &vacancies);
+        assert_eq!(slots(&fourth), [("a", 0), ("b", 1), ("d", 3)], "who comes back has what it had");
+        reclaim(&mut vacancies, &fourth);
+        assert_eq!(vacancies.keys().map(|name| &**name).collect::<Vec<_>>(), ["c"]);
+        expire(&mut vacancies, at(59), keep);
+        assert_eq!(vacancies.len(), 1);
+        expire(&mut vacancies, at(60), keep);
+        let fifth = reseat(all(&["a", "b", "d", "e"]), &fourth, &vacancies);
+        assert_eq!(slots(&fifth), [("a", 0), ("b", 1), ("d", 3), ("e", 2)]);
+    }
+
+    #[test]
+    fn members_are_listed_in_the_order_that_is_asked_for() {
+        let with = |name: &str, id: Option<&str>, weight| {
+            let fields = Fields { name: name.into(), id: id.map(str::to_owned), weight, ..Fields::default() };
+            Arc::new(Member::new(fields).unwrap())
+        };
+        let all = vec![
+            with("a", None, Some(2.0)),
+            with("b", Some("10"), None),
+            with("c", Some("x"), Some(-1.0)),
+            with("d", Some("9"), Some(2.0)),
+            with("e", None, None),
+            with("f", Some("9"), Some(0.5)),
+        ];
+        for (order, wanted) in [(Order::Name, "abcdef"), (Order::Id, "dfbcae"), (Order::Weight, "cfadbe")] {
+            let seats = arrange(seat(all.clone(), &Numbers::new(), &Vacancies::new()), order);
+            let names: String = seats.iter().map(|seated| seated.member.name()).collect();
+            assert_eq!(names, wanted, "{order:?}");
+            let number = |seated: &Seated| u32::from(seated.member.name().as_bytes()[0] - b'a');
+            assert!(seats.iter().all(|seated| seated.slot == number(seated)), "numbers are given by name");
+        }
     }
 }

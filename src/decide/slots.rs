@@ -1,11 +1,49 @@
 //! The numbers that members had, for the next start: software that knows its backends by number must not see them
 //! change because the agent was restarted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
+
+use super::member::Member;
+use super::moment::Moment;
+use super::publication::Seated;
 
 /// The members of one path by name, each with its number.
 pub type Numbers = BTreeMap<Arc<str>, u32>;
 
 /// The numbers in a roster: by what its `*` matched, or by the empty string.
 pub type RosterSlots = BTreeMap<Arc<str>, Numbers>;
+
+/// A number whose member left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vacant {
+    /// The number.
+    pub slot: u32,
+    /// When its member left.
+    pub since: Moment,
+}
+
+/// The numbers that members had who left not long ago, by their names: each is its member's own until `slot_keep` is
+/// over, and given to nobody else.
+pub type Vacancies = BTreeMap<Arc<str>, Vacant>;
+
+/// Forgets the numbers that were kept for long enough.
+pub fn expire(vacancies: &mut Vacancies, now: Moment, keep: Duration) {
+    vacancies.retain(|_, vacant| now.since(vacant.since) < keep);
+}
+
+/// Keeps the numbers of those who are not among the members that are to be seated.
+pub fn vacate(vacancies: &mut Vacancies, now: Moment, before: &[Seated], members: &[Arc<Member>]) {
+    let staying: BTreeSet<&str> = members.iter().map(|member| member.name()).collect();
+    for left in before.iter().filter(|left| !staying.contains(left.member.name())) {
+        vacancies.insert(Arc::from(left.member.name()), Vacant { slot: left.slot, since: now });
+    }
+}
+
+/// Those who are seated have their numbers themselves.
+pub fn reclaim(vacancies: &mut Vacancies, seats: &[Seated]) {
+    for seated in seats {
+        vacancies.remove(seated.member.name());
+    }
+}

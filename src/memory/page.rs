@@ -9,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::when::When;
+use super::when::{Dial, When};
 use crate::book::line;
-use crate::decide::{Kept, Known, Memo, Origin, Recalled};
+use crate::decide::{Course, Kept, Known, Loss, Memo, Moment, Origin, Recalled, Vacant};
 use crate::sighting::Zxid;
 
 /// How every file begins, whatever its version.
@@ -83,6 +83,28 @@ struct Step {
     put: BTreeMap<Arc<str>, Item>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     left: Vec<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    course: Option<Track>,
+}
+
+/// What differs in a path's course, in seconds since the machine was started.
+#[derive(Serialize, Deserialize, Default)]
+struct Track {
+    /// Which start of the machine.
+    boot: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sizes: Vec<(i64, usize)>,
+    /// How many were left, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    loss: Option<(usize, i64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held: Option<i64>,
+    /// The numbers that are kept for members who left, and since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    kept: BTreeMap<Arc<str>, (u32, i64)>,
+    /// Those that are kept no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    freed: Vec<Arc<str>>,
 }
 
 /// One member.
@@ -105,16 +127,23 @@ impl Page {
     }
 
     /// Takes a memo in. Gives the line to append for it; `None` when it says nothing new.
-    pub fn take(&mut self, memo: Memo, now: When) -> Option<Vec<u8>> {
+    pub fn take(&mut self, memo: Memo, now: When, dial: &Dial) -> Option<Vec<u8>> {
         if memo.origin != self.known.origin {
             self.known = Recalled::none(memo.origin.clone());
             self.sound = false;
         }
         let changed = |(path, new): (&Arc<str>, &Option<Known>)| {
-            let step = step(self.known.paths.get(path), new.as_ref())?;
+            let step = step(self.known.paths.get(path), new.as_ref(), dial)?;
             Some((Arc::clone(path), step))
         };
-        let paths: BTreeMap<_, _> = memo.paths.iter().filter_map(changed).collect();
+        let mut paths: BTreeMap<_, _> = memo.paths.iter().filter_map(changed).collect();
+        paths.extend(memo.held.iter().filter_map(|(path, (stamp, course))| {
+            let known = self.known.paths.get(path)?;
+            let same = (&known.stamp, &known.course) == (stamp, course);
+            let track = Some(track(Some(&known.course), course, dial));
+            (!same)
+                .then(|| (Arc::clone(path), Step { stamp: stamp.map(|Zxid(it)| it), course: track, ..Step::default() }))
+        }));
         if paths.is_empty() {
             return None;
         }
@@ -124,10 +153,10 @@ impl Page {
     }
 
     /// The whole file.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self, dial: &Dial) -> Vec<u8> {
         let Origin { url, path } = self.known.origin.clone();
         let paths = self.known.paths.iter().filter_map(|(path, known)| {
-            let step = step(None, Some(known))?;
+            let step = step(None, Some(known), dial)?;
             Some((Arc::clone(path), step))
         });
         let mut bytes = title();
@@ -137,17 +166,17 @@ impl Page {
     }
 
     /// Reads a file. What is not whole at its end is left out, and told.
-    pub fn read(bytes: &[u8]) -> Result<(Self, Option<Torn>), Refused> {
+    pub fn read(bytes: &[u8], dial: &Dial) -> Result<(Self, Option<Torn>), Refused> {
         let damaged = || Refused::Damaged("it is not what was written".to_owned());
         let mut rest = Rest { bytes, at: 0 };
         check(rest.line().ok_or_else(damaged)?)?;
         let Source { url, path } = rest.line().and_then(line::read).ok_or_else(damaged)?;
         let first: Entry = rest.line().and_then(line::read).ok_or_else(damaged)?;
         let mut page = Self { at: first.at.clone(), whole: rest.at, ..Self::new(Origin { url, path }) };
-        page.apply(first).ok_or_else(damaged)?;
+        page.apply(first, dial).ok_or_else(damaged)?;
         let mut good = rest.at;
         while let Some(entry) = rest.line().and_then(line::read) {
-            if page.apply(entry).is_none() {
+            if page.apply(entry, dial).is_none() {
                 break;
             }
             good = rest.at;
@@ -159,13 +188,13 @@ impl Page {
     }
 
     /// Takes in what a line says; `None`, and nothing is changed, when that makes no sense.
-    fn apply(&mut self, entry: Entry) -> Option<()> {
+    fn apply(&mut self, entry: Entry, dial: &Dial) -> Option<()> {
         let mut steps = Vec::new();
-        for (path, Step { gone, stamp, put, left }) in entry.paths {
+        for (path, Step { gone, stamp, put, left, course }) in entry.paths {
             let put: Option<Vec<_>> = put.into_iter().map(|(name, item)| Some((name, item.kept()?))).collect();
-            steps.push((path, gone, stamp, put?, left));
+            steps.push((path, gone, stamp, put?, left, course));
         }
-        for (path, gone, stamp, put, left) in steps {
+        for (path, gone, stamp, put, left, track) in steps {
             if gone {
                 self.known.paths.remove(&path);
                 continue;
@@ -176,6 +205,9 @@ impl Page {
                 known.members.remove(name);
             }
             known.members.extend(put);
+            if let Some(track) = track {
+                follow(&mut known.course, track, dial);
+            }
         }
         self.at = entry.at;
         Some(())
@@ -183,7 +215,7 @@ impl Page {
 }
 
 /// What leads from one view of a path to another; `None` when nothing does.
-fn step(old: Option<&Known>, new: Option<&Known>) -> Option<Step> {
+fn step(old: Option<&Known>, new: Option<&Known>, dial: &Dial) -> Option<Step> {
     if old == new {
         return None;
     }
@@ -198,7 +230,44 @@ fn step(old: Option<&Known>, new: Option<&Known>) -> Option<Step> {
         stamp: new.stamp.map(|Zxid(stamp)| stamp),
         put: put.map(|(name, kept)| (Arc::clone(name), Item::of(kept))).collect(),
         left: left.cloned().collect(),
+        course: {
+            let old = old.map(|old| &old.course);
+            let same = *old.unwrap_or(&Course::default()) == new.course;
+            (!same).then(|| track(old, &new.course, dial))
+        },
     })
+}
+
+/// What leads from one course to another.
+fn track(old: Option<&Course>, new: &Course, dial: &Dial) -> Track {
+    let none = BTreeMap::new();
+    let before = old.map_or(&none, |old| &old.vacancies);
+    let kept = new.vacancies.iter().filter(|(name, vacant)| before.get(*name) != Some(vacant));
+    Track {
+        boot: dial.boot().to_owned(),
+        sizes: new.sizes.iter().map(|(since, size)| (dial.up(*since), *size)).collect(),
+        loss: new.loss.map(|Loss { to, since }| (to, dial.up(since))),
+        held: new.held.map(|since| dial.up(since)),
+        kept: kept.map(|(name, vacant)| (Arc::clone(name), (vacant.slot, dial.up(vacant.since)))).collect(),
+        freed: before.keys().filter(|name| !new.vacancies.contains_key(*name)).cloned().collect(),
+    }
+}
+
+/// Takes in what a line says of a course. After another start of the machine its times say nothing: holds, and the time
+/// that a number is kept, begin anew, and the most members there were are the baseline.
+fn follow(course: &mut Course, track: Track, dial: &Dial) {
+    let moment = |up| dial.moment(&track.boot, up);
+    let since = |up| moment(up).unwrap_or(Moment::START);
+    let sizes: Option<Vec<_>> = track.sizes.iter().map(|(up, size)| Some((moment(*up)?, *size))).collect();
+    let most = track.sizes.iter().map(|(_, size)| (Moment::START, *size)).max_by_key(|(_, size)| *size);
+    course.sizes = sizes.unwrap_or_else(|| most.into_iter().collect());
+    course.loss = track.loss.map(|(to, up)| Loss { to, since: since(up) });
+    course.held = track.held.map(since);
+    for name in &track.freed {
+        course.vacancies.remove(name);
+    }
+    let kept = track.kept.into_iter().map(|(name, (slot, up))| (name, Vacant { slot, since: since(up) }));
+    course.vacancies.extend(kept);
 }
 
 impl Item {

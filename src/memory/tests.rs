@@ -1,5 +1,5 @@
 use super::*;
-use crate::decide::{Kept, Known, Origin};
+use crate::decide::{Course, Kept, Known, Loss, Moment, Origin, Vacancies, Vacant};
 use crate::sighting::Zxid;
 use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,12 +12,12 @@ fn known(stamp: i64, members: &[(&str, &[u8], Option<u32>)]) -> Known {
     let member = |(name, data, slot): &(&str, &[u8], Option<u32>)| {
         (Arc::from(*name), Kept { data: Arc::from(*data), slot: *slot })
     };
-    Known { stamp: Some(Zxid(stamp)), members: members.iter().map(member).collect() }
+    Known { stamp: Some(Zxid(stamp)), members: members.iter().map(member).collect(), ..Known::default() }
 }
 
 fn memo(name: &str, paths: &[(&str, Option<Known>)]) -> Memo {
     let paths = paths.iter().map(|(path, known)| (Arc::from(*path), known.clone())).collect();
-    Memo { name: name.into(), origin: origin("zk://a:2181"), paths }
+    Memo { name: name.into(), origin: origin("zk://a:2181"), paths, held: BTreeMap::new() }
 }
 
 fn recall(dir: &Path) -> Recollection {
@@ -119,9 +119,10 @@ fn an_age_is_that_of_the_last_line_or_of_the_last_confirmation() {
     let memory = Memory::of(dir.path());
     memory.remember(memo("web", &[("", Some(known(1, &[("a:1", b"", None)])))]));
     // As if the line were from an hour ago.
-    let mut page = Page::read(&fs::read(file(dir.path())).unwrap()).unwrap().0;
+    let dial = Dial::new(When::now());
+    let mut page = Page::read(&fs::read(file(dir.path())).unwrap(), &dial).unwrap().0;
     page.at = When { up: page.at.up.saturating_sub(3600), wall: page.at.wall - 3600, boot: String::new() };
-    fs::write(file(dir.path()), page.bytes()).unwrap();
+    fs::write(file(dir.path()), page.bytes(&dial)).unwrap();
     let age = || recall(dir.path())["web"].age.unwrap().as_secs();
     assert!((3600..3660).contains(&age()), "{}", age());
     memory.tend(&BTreeMap::from([("web".into(), Duration::from_mins(1))]));
@@ -134,7 +135,7 @@ fn an_age_is_that_of_the_last_line_or_of_the_last_confirmation() {
     fs::write(dir.path().join("rosters/confirmed"), "rubbish").unwrap();
     assert!(age() >= 3600);
     page.at.wall += 100_000;
-    fs::write(file(dir.path()), page.bytes()).unwrap();
+    fs::write(file(dir.path()), page.bytes(&dial)).unwrap();
     assert_eq!(recall(dir.path())["web"].age, None, "from the future");
 }
 
@@ -163,6 +164,59 @@ fn a_newer_version_is_set_aside_and_what_is_damaged_begins_anew() {
     assert_eq!(fs::read(&aside).unwrap(), newer);
 }
 
+#[test]
+fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_machine() {
+    let after = |secs| Moment::START + Duration::from_secs(secs);
+    let vacancy = |name: &str, slot, since| (Arc::from(name), Vacant { slot, since });
+    let good = Course {
+        sizes: vec![(after(0), 18), (after(60), 14)],
+        vacancies: Vacancies::from([vacancy("x", 3, after(60)), vacancy("y", 4, after(10))]),
+        ..Course::default()
+    };
+    let held = Course {
+        loss: Some(Loss { to: 6, since: after(90) }),
+        held: Some(after(80)),
+        vacancies: Vacancies::from([vacancy("x", 3, after(60)), vacancy("z", 5, after(90))]),
+        ..good.clone()
+    };
+    let mut page = Page::new(origin("zk://a:2181"));
+    let (first, next) = (dial("one", 1000), dial("one", 1300));
+    let known = Known { course: good, ..known(5, &[("a:1", b"", Some(1))]) };
+    page.take(memo("web", &[("x", Some(known.clone()))]), When::now(), &first);
+    let mut bytes = page.bytes(&first);
+    let before = Memo { held: BTreeMap::from([("x".into(), (Some(Zxid(9)), held.clone()))]), ..memo("web", &[]) };
+    bytes.extend(page.take(before.clone(), When::now(), &first).unwrap());
+    assert_eq!(page.take(before, When::now(), &first), None, "said again it is nothing new");
+    assert_eq!(page.known.paths["x"].members, known.members, "what was last good is as it was");
+    // 300 seconds later.
+    let earlier = |moment: Moment| moment - Duration::from_mins(5);
+    let moved = Course {
+        sizes: held.sizes.iter().map(|(since, size)| (earlier(*since), *size)).collect(),
+        loss: held.loss.map(|loss| Loss { since: earlier(loss.since), ..loss }),
+        held: held.held.map(earlier),
+        vacancies: Vacancies::from([vacancy("x", 3, earlier(after(60))), vacancy("z", 5, earlier(after(90)))]),
+    };
+    let read = Page::read(&bytes, &next).unwrap().0;
+    assert_eq!(read.known.paths["x"], Known { stamp: Some(Zxid(9)), course: moved, ..known.clone() });
+    assert_eq!(Page::read(&read.bytes(&next), &next).unwrap().0.known, read.known, "and begun anew");
+    // Another start of the machine: what was there is known, and times begin anew.
+    let restarted = Course {
+        sizes: vec![(Moment::START, 18)],
+        loss: Some(Loss { to: 6, since: Moment::START }),
+        held: Some(Moment::START),
+        vacancies: Vacancies::from([vacancy("x", 3, Moment::START), vacancy("z", 5, Moment::START)]),
+    };
+    let read = Page::read(&bytes, &dial("two", 50)).unwrap().0;
+    assert_eq!(read.known.paths["x"].course, restarted);
+    // Of a path that was never good there is nothing to remember.
+    let never = Memo { held: BTreeMap::from([("q".into(), (None, held))]), ..memo("web", &[]) };
+    assert_eq!(page.take(never, When::now(), &first), None);
+}
+
+fn dial(boot: &str, up: u64) -> Dial {
+    Dial::new(When { boot: boot.into(), up, wall: 0 })
+}
+
 /// Memos about two paths: members come, change, are numbered and go; a path goes.
 fn memos() -> impl Strategy<Value = Vec<Memo>> {
     let kept = (0u8..4, proptest::option::of(0u32..3)).prop_map(|(data, slot)| {
@@ -170,11 +224,19 @@ fn memos() -> impl Strategy<Value = Vec<Memo>> {
         Kept { data: Arc::from(data), slot }
     });
     let members = proptest::collection::btree_map((0u8..4).prop_map(|n| Arc::from(format!("m{n}"))), kept, 0..4);
-    let known =
-        (proptest::option::of(0i64..9), members).prop_map(|(stamp, members)| Known { stamp: stamp.map(Zxid), members });
+    let known = (proptest::option::of(0i64..9), members).prop_map(|(stamp, members)| Known {
+        stamp: stamp.map(Zxid),
+        members,
+        ..Known::default()
+    });
     let path = prop_oneof![Just(Arc::from("x")), Just(Arc::from("y"))];
     let paths = proptest::collection::btree_map(path, proptest::option::weighted(0.8, known), 1..3);
-    let memo = paths.prop_map(|paths| Memo { name: "web".into(), origin: origin("zk://a:2181"), paths });
+    let memo = paths.prop_map(|paths| Memo {
+        name: "web".into(),
+        origin: origin("zk://a:2181"),
+        paths,
+        held: BTreeMap::new(),
+    });
     proptest::collection::vec(memo, 1..8)
 }
 
@@ -198,7 +260,8 @@ proptest! {
             states.push((length, web(dir.path())));
         }
         let bytes = fs::read(file(dir.path())).unwrap_or_default();
-        let read = |bytes: &[u8]| Page::read(bytes).ok().map(|(page, _)| Recalled { age: None, ..page.known });
+        let dial = Dial::new(When::now());
+        let read = |bytes: &[u8]| Page::read(bytes, &dial).ok().map(|(page, _)| Recalled { age: None, ..page.known });
         for cut in 0..=bytes.len() {
             let latest = states.iter().rev().find(|(length, _)| *length <= cut).and_then(|(_, state)| state.clone());
             prop_assert_eq!(read(&bytes[..cut]), latest, "cut at {}", cut);

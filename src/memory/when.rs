@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::decide::Moment;
+
 /// A moment by two clocks: since the machine was started, which nobody can set, and by the calendar, which goes on
 /// through a restart of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,9 +39,63 @@ impl When {
     }
 }
 
+/// Moments of the engine as seconds since the machine was started, and back: what is written by one process is read by
+/// the next.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    /// The agent's start.
+    began: When,
+}
+
+impl Dial {
+    /// For an engine that begins now.
+    pub fn new(began: When) -> Self {
+        Self { began }
+    }
+
+    /// Which start of the machine the seconds count from.
+    pub fn boot(&self) -> &str {
+        &self.began.boot
+    }
+
+    /// A moment in seconds since the machine was started; below 0 where that was remembered of an earlier one.
+    pub fn up(&self, moment: Moment) -> i64 {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        let before = Moment::START.since(moment);
+        // A part of a second counts as one before the start as it does after it: downwards.
+        let before = seconds(before).saturating_add(i64::from(before.subsec_nanos() > 0));
+        seconds(Duration::from_secs(self.began.up)).saturating_sub(before).saturating_add(seconds(moment.since_start()))
+    }
+
+    /// The moment that was written as so many seconds since that start of the machine; `None` where it was another one,
+    /// or nobody knows which: those seconds say nothing.
+    pub fn moment(&self, boot: &str, up: i64) -> Option<Moment> {
+        if boot.is_empty() || boot != self.began.boot {
+            return None;
+        }
+        let began = i64::try_from(self.began.up).ok()?;
+        let away = Duration::from_secs(up.abs_diff(began));
+        Some(if up < began { Moment::START - away } else { Moment::START + away })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_outlives_the_process_and_not_the_machine() {
+        let dial = |boot: &str, up| Dial::new(When { boot: boot.into(), up, wall: 0 });
+        let after = |secs| Moment::START + Duration::from_secs(secs);
+        let (first, second) = (dial("one", 100), dial("one", 400));
+        assert_eq!((first.up(after(50)), first.up(Moment::START - Duration::from_millis(2500))), (150, 97));
+        assert_eq!(second.moment("one", 150), Some(Moment::START - Duration::from_secs(250)));
+        assert_eq!(second.moment("one", 430), Some(after(30)));
+        let before = second.moment("one", 150).unwrap();
+        assert_eq!(second.up(before), 150, "written again it is the same");
+        assert_eq!(second.moment("two", 150), None);
+        assert_eq!(dial("", 400).moment("", 150), None);
+    }
 
     #[test]
     fn the_calendar_counts_only_over_a_restart_of_the_machine() {

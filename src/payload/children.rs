@@ -21,6 +21,17 @@ pub struct Children {
     vectors: BTreeMap<Arc<str>, Vector>,
 }
 
+/// What a node that came, changed or left makes different.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Difference {
+    /// Nothing.
+    None,
+    /// What that node is.
+    Node,
+    /// It may be any member: the node said what they weigh, or what all are read by.
+    All,
+}
+
 /// What the nodes are read by.
 #[derive(Debug, Clone, PartialEq)]
 enum Reader {
@@ -60,21 +71,21 @@ impl Children {
         children
     }
 
-    /// A node joined or changed. Says whether that makes a difference.
-    pub fn put(&mut self, name: &Arc<str>, reading: &Reading) -> bool {
+    /// A node joined or changed.
+    pub fn put(&mut self, name: &Arc<str>, reading: &Reading) -> Difference {
         if let Reader::Undecided(nodes) = &mut self.reader
             && let Some(format) = auto::look(name, reading)
         {
             nodes.insert(Arc::clone(name), reading.clone());
             let nodes = std::mem::take(nodes);
             *self = Self::read(&self.payload, Some(&format), &nodes, Some(self));
-            return true;
+            return Difference::All;
         }
         let before = (self.members.remove(name), self.unfit.remove(name), self.vectors.remove(name));
         self.take(name, reading);
         if before.2.as_ref() != self.vectors.get(name) {
             self.weigh();
-            return true;
+            return Difference::All;
         }
         self.weigh_one(name);
         let (member, unfit) = (self.members.get_mut(name), self.unfit.get(name));
@@ -82,21 +93,29 @@ impl Children {
             && member == known
         {
             *member = Arc::clone(known);
-            return false;
+            return Difference::None;
         }
-        before.0.as_ref() != self.members.get(name) || before.1.as_ref() != unfit
+        if before.0.as_ref() == self.members.get(name) && before.1.as_ref() == unfit {
+            Difference::None
+        } else {
+            Difference::Node
+        }
     }
 
-    /// A node left. Says whether that makes a difference.
-    pub fn remove(&mut self, name: &Arc<str>) -> bool {
+    /// A node left.
+    pub fn remove(&mut self, name: &Arc<str>) -> Difference {
         if let Reader::Undecided(nodes) = &mut self.reader {
             nodes.remove(name);
         }
-        let weighed = self.vectors.remove(name).is_some();
-        if weighed {
+        if self.vectors.remove(name).is_some() {
             self.weigh();
+            return Difference::All;
         }
-        self.members.remove(name).is_some() | self.unfit.remove(name).is_some() | weighed
+        if self.members.remove(name).is_some() | self.unfit.remove(name).is_some() {
+            Difference::Node
+        } else {
+            Difference::None
+        }
     }
 
     /// The members by the names of their nodes.
@@ -183,7 +202,11 @@ mod tests {
     }
 
     fn put(children: &mut Children, name: &str, data: &str) -> bool {
-        children.put(&Arc::from(name), &Ok(Arc::from(data.as_bytes())))
+        children.put(&Arc::from(name), &Ok(Arc::from(data.as_bytes()))) != Difference::None
+    }
+
+    fn remove(children: &mut Children, name: &str) -> bool {
+        children.remove(&Arc::from(name)) != Difference::None
     }
 
     fn auto(list: &[(&str, &str)]) -> Children {
@@ -225,7 +248,7 @@ mod tests {
         let mut children = auto(&[("web1", ""), ("web2", "x")]);
         assert_eq!((children.chosen(), children.format(), children.members().len()), (None, &Format::Nextdoor, 2));
         assert!(put(&mut children, "web3", ""));
-        assert!(children.remove(&Arc::from("web1")));
+        assert!(remove(&mut children, "web1"));
         assert!(put(&mut children, "1", r#"{"host":"k","port":1,"jmx_port":-1,"version":5}"#));
         assert_eq!(children.chosen(), Some(&Format::Kafka));
         assert_eq!(children.members().keys().map(|name| &**name).collect::<Vec<_>>(), ["1"]);
@@ -243,8 +266,8 @@ mod tests {
         assert!(put(&mut children, &name, r#"{"a":"\n"}"#));
         assert!(!put(&mut children, &name, r#"{"a":"\n"}"#));
         assert_eq!((children.members().len(), children.unfit().len()), (1, 1));
-        assert!(children.remove(&name));
-        assert!(!children.remove(&name));
+        assert!(remove(&mut children, &name));
+        assert!(!remove(&mut children, &name));
         let again = Children::read(&Payload::Auto, None, &nodes(&[("h:2", "")]), Some(&children));
         assert!(Arc::ptr_eq(&again.members()["h:2"], &children.members()["h:2"]));
     }
@@ -267,7 +290,7 @@ mod tests {
         assert!(put(&mut children, &vector, "{"));
         assert_eq!((weights(&children), children.unfit().len()), (vec![1.0, 1.0], 1));
         assert!(put(&mut children, &vector, HALF));
-        assert!(children.remove(&vector));
+        assert!(remove(&mut children, &vector));
         assert_eq!(weights(&children), [1.0, 1.0]);
     }
 }

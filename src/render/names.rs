@@ -149,6 +149,11 @@ pub fn word_hint(kind: &str, name: &str, all: &[&str]) -> String {
     near.unwrap_or_else(|| format!("there are: {}", sorted().join(", ")))
 }
 
+/// Tera's words for a place where something else was expected, without the bracket that nobody wrote.
+pub fn in_place_of(message: &str, bracket: &str) -> String {
+    message.replace(&format!("Found `{bracket}` but"), "it ends here, and Tera")
+}
+
 /// `did you mean x?`
 pub fn did_you_mean(name: &str) -> String {
     format!("did you mean {name}?")

@@ -1,6 +1,6 @@
 //! Members as Tera sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use tera::Value;
 use tera::value::Key;
 
-use crate::decide::{RosterValue, Seated, Seats};
+use crate::decide::{Member, RosterValue, Seated, Seats};
 
 /// The fields that every member has. A key of its data with one of these names is found under `data` only.
 pub const FIELDS: [&str; 9] = ["name", "host", "port", "address", "id", "weight", "status", "data", "slot"];
@@ -74,47 +74,46 @@ fn members(seats: &Seats, before: Option<&(Seats, Value)>) -> Value {
         Some((old, value)) => (&**old, value.as_array().unwrap_or_default()),
         None => (&[][..], &[][..]),
     };
-    let mut old = old.iter().zip(values).peekable();
-    let list: Vec<Value> = seats
-        .iter()
-        .map(|seated| {
-            // Both lists are sorted by name.
-            while old.next_if(|(other, _)| other.member.name() < seated.member.name()).is_some() {}
-            match old.peek() {
-                Some((other, value)) if Arc::ptr_eq(&other.member, &seated.member) && other.slot == seated.slot => {
-                    (*value).clone()
-                }
-                _ => member(seated),
-            }
-        })
-        .collect();
+    // By allocation: a member that is as before is the same one.
+    let old: HashMap<*const Member, (u32, &Value)> =
+        old.iter().zip(values).map(|(other, value)| (Arc::as_ptr(&other.member), (other.slot, value))).collect();
+    let same = |seated: &Seated| old.get(&Arc::as_ptr(&seated.member)).filter(|(slot, _)| *slot == seated.slot);
+    let list: Vec<Value> =
+        seats.iter().map(|seated| same(seated).map_or_else(|| member(seated), |(_, value)| (*value).clone())).collect();
     Value::from(list)
 }
 
 /// One member: its fields, then every key of its data that no field has taken.
 fn member(seated: &Seated) -> Value {
-    let fields = seated.member.fields();
+    Value::from(fields(&seated.member, Some(seated.slot)))
+}
+
+/// A member's fields and the keys of its data; without a number where it has none yet.
+pub fn fields(member: &Member, slot: Option<u32>) -> tera::Map {
+    let fields = member.fields();
     let mut map = tera::Map::with_capacity(FIELDS.len() + 1 + fields.data.len());
     let text = |text: &Option<String>| text.as_deref().map_or_else(Value::none, Value::from);
     let values = [
         Value::from(fields.name.as_str()),
         text(&fields.host),
         fields.port.map_or_else(Value::none, Value::from),
-        text(&seated.member.address()),
+        text(&member.address()),
         text(&fields.id),
         fields.weight.map_or_else(Value::none, number),
         text(&fields.status),
         object(&fields.data),
-        Value::from(u64::from(seated.slot)),
     ];
     map.extend(FIELDS.into_iter().map(Key::Str).zip(values));
+    if let Some(slot) = slot {
+        map.insert(Key::Str("slot"), Value::from(u64::from(slot)));
+    }
     if let Some(raw) = &fields.raw {
         map.insert(Key::Str("raw"), Value::from(STANDARD.encode(raw)));
     }
     for (key, value) in &fields.data {
         map.entry(Key::from(key.clone())).or_insert_with(|| json(value));
     }
-    Value::from(map)
+    map
 }
 
 /// JSON as Tera's values; objects keep their order.
@@ -149,7 +148,6 @@ fn number(value: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::Member;
     use crate::payload::{Format, decode};
     use serde_json::json as js;
 

@@ -55,6 +55,12 @@ pub fn vet(entry: &Arc<Source>, sources: &mut Sources, known: &Known<'_>) -> Res
     }
 }
 
+/// A filter, test or function that is not there: what is wrong, and what to write.
+pub fn unknown_word(kind: &str, word: &str, all: &[&str]) -> Option<(String, String)> {
+    let hint = || names::word_hint(kind, word, all);
+    (!all.contains(&word)).then(|| (format!("there is no {kind} named {word}"), hint()))
+}
+
 struct Vetting<'a> {
     sources: &'a mut Sources,
     known: &'a Known<'a>,
@@ -179,10 +185,7 @@ impl Vetting<'_> {
     }
 
     fn word(&mut self, file: &Source, word: &Word, kind: &str, known: &mut dyn Iterator<Item = &'static str>) {
-        let all: Vec<&str> = known.collect();
-        if !all.contains(&&*word.text) {
-            let message = format!("there is no {kind} named {}", word.text);
-            let hint = names::word_hint(kind, &word.text, &all);
+        if let Some((message, hint)) = unknown_word(kind, &word.text, &known.collect::<Vec<_>>()) {
             self.problems.push(file.problem(word.span.clone(), message, Some(hint)));
         }
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::why::{Why, of_key, of_roster, of_template};
 use super::words::field;
 use super::{About, Clock};
+use crate::config::Order;
 use crate::decide::key::Key;
 use crate::decide::roster::{Held, Roster};
 use crate::decide::template::Template;
@@ -80,6 +81,9 @@ fn roster(engine: &Engine, roster: &Roster, about: &About) -> String {
         out.push_str("  up to date\n");
     }
     lines(&mut out, &why);
+    if let Some(order) = by(config.order) {
+        let _ = writeln!(out, "  listed by {order}, then by name");
+    }
     match roster.value() {
         None => {}
         Some(RosterValue::List(seats)) => members(&mut out, "members", seats),
@@ -97,9 +101,25 @@ fn roster(engine: &Engine, roster: &Roster, about: &About) -> String {
         let _ = writeln!(out, "  `rosterd accept {}` would let these keys go, and their files", config.name);
         list(&mut out, "gone keys", keys.iter().map(|key| field(key)));
     }
+    if let Some(filter) = &config.filter {
+        let title = format!("left out by where = {}", field(&filter.to_string()));
+        list(
+            &mut out,
+            &title,
+            roster.apart().map(|(path, why)| match why {
+                None => field(path.as_str()),
+                Some(why) => format!("{}: it cannot be asked: {}", field(path.as_str()), field(why)),
+            }),
+        );
+    }
     list(
         &mut out,
-        "left out",
+        "same host and port as another",
+        roster.doubles().map(|(path, first)| format!("{}: {} stands for it", field(path.as_str()), field(&first))),
+    );
+    list(
+        &mut out,
+        "left out as unfit",
         roster.unfit().map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string()))),
     );
     let users = engine.templates().values().filter(|template| template.leans_on(&config.name, true));
@@ -108,6 +128,15 @@ fn roster(engine: &Engine, roster: &Roster, about: &About) -> String {
         let _ = writeln!(out, "  used by: {}", users.join(", "));
     }
     out
+}
+
+/// What members are listed by, where that is not their names alone.
+fn by(order: Order) -> Option<&'static str> {
+    match order {
+        Order::Name => None,
+        Order::Id => Some("id"),
+        Order::Weight => Some("weight"),
+    }
 }
 
 fn members(out: &mut String, title: &str, seats: &[Seated]) {

@@ -161,6 +161,12 @@ pub(super) fn of_roster(engine: &Engine, roster: &Roster, clock: &Clock) -> Vec<
     if let Some(due) = roster.settles().filter(|_| roster.is_reached()) {
         all.push(Why::keeps_back(format!("changes of {name} settle until {} (wait)", clock.time(due))));
     }
+    match roster.apart().filter(|(_, why)| why.is_some()).count() {
+        0 => {}
+        failed => all.push(Why::beside(format!(
+            "{failed} members of {name} are left out because where cannot be asked of them: see `rosterd explain {name}`"
+        ))),
+    }
     match roster.unfit().count() {
         0 => {}
         unfit => all

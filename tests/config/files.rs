@@ -226,7 +226,7 @@ fn what_comes_later_is_not_passed_over() {
         r#"
 [[roster]]
 path = "/s/web"
-where = "zone == 'a'"
+pick = "first"
 [[template]]
 src = "a.tera"
 dest = "/etc/a"
@@ -241,14 +241,6 @@ port = 1
 listen = "127.0.0.1:9189"
 "#,
     ), @r#"
-    error: `where` is not supported by this version
-     --> rosterd.toml:5:1
-      |
-    5 | where = "zone == 'a'"
-      | ^^^^^
-      |
-      = help: take `where` out: rosterd does not pass over what it cannot do
-
     error: write = "inplace" is not supported by this version
      --> rosterd.toml:9:1
       |

@@ -27,17 +27,22 @@ fn said(bench: &Bench) -> Vec<String> {
     said.collect()
 }
 
-const BROKER: &str = r#"{"host":"k","port":9092,"jmx_port":-1,"version":5,"endpoints":[]}"#;
+/// Kafka's brokers, each on a host of its own.
+const BROKERS: [&str; 3] = [
+    r#"{"host":"k1","port":9092,"jmx_port":-1,"version":5,"endpoints":[]}"#,
+    r#"{"host":"k2","port":9092,"jmx_port":-1,"version":5,"endpoints":[]}"#,
+    r#"{"host":"k3","port":9092,"jmx_port":-1,"version":5,"endpoints":[]}"#,
+];
 
 #[test]
 fn what_auto_chose_for_a_path_stays_while_its_members_come_and_go() {
     let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], vec![template("t", &["web"], "")]));
-    bench.reset(&web(), View::Members(Seen::Present(nodes(&[("1", BROKER), ("2", BROKER)]))));
+    bench.reset(&web(), View::Members(Seen::Present(nodes(&[("1", BROKERS[0]), ("2", BROKERS[1])]))));
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["1", "2"]);
     assert_eq!(said(&bench), ["/services/web as kafka"]);
 
     // Others join, and are left out, even when they are more, and after the path was gone, or read anew.
-    bench.change(vec![put("h:1"), put("h:2"), put("h:3"), with_data("3", BROKER)]);
+    bench.change(vec![put("h:1"), put("h:2"), put("h:3"), with_data("3", BROKERS[2])]);
     bench.pass(seconds(5));
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["1", "2", "3"]);
     bench.reset(&web(), View::Members(Seen::Absent));
@@ -65,7 +70,7 @@ fn each_key_has_a_format_of_its_own_and_each_format_is_said_once() {
     let keys = [
         key("a", &[("h:1", "")]),
         key("b", &[("h:2", ""), ("h:3", "{\"a\":\"\\u0007\"}")]),
-        key("c", &[("1", BROKER), ("x", "")]),
+        key("c", &[("1", BROKERS[0]), ("x", "")]),
     ];
     bench.reset(&subject, View::Keyed(Seen::Present(keys.into())));
     let publication = bench.publish(Outcome::Replaced);

@@ -75,7 +75,7 @@ impl Engine {
         };
         let view = self.sights.view(&place);
         let roster = if let Some(mut roster) = known.remove(&config.name).filter(same) {
-            let reread = roster.config().payload != config.payload;
+            let reread = roster.config().payload != config.payload || roster.config().filter != config.filter;
             roster.reconfigure(now, Arc::clone(config));
             if let (true, Some((view, stamps))) = (reread, view) {
                 roster.reset(now, view, stamps);

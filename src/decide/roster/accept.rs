@@ -73,7 +73,23 @@ impl Roster {
         self.reached
     }
 
-    /// What is left out, with the reason: members, and keys for their names.
+    /// The nodes that `where` leaves out, with the reason where it cannot be asked of them.
+    pub fn apart(&self) -> impl Iterator<Item = (NodePath, Option<&str>)> {
+        self.musters.iter().flat_map(|(key, muster)| {
+            let path = self.config.subject.members_of(key);
+            muster.apart().map(move |(name, why)| (path.child(name), why))
+        })
+    }
+
+    /// The nodes that name the same host and port as another, each with the one that stands for it.
+    pub fn doubles(&self) -> impl Iterator<Item = (NodePath, Arc<str>)> {
+        self.musters.iter().flat_map(|(key, muster)| {
+            let path = self.config.subject.members_of(key);
+            muster.doubles().into_iter().map(move |(name, first)| (path.child(&name), first))
+        })
+    }
+
+    /// What is left out as unfit, with the reason: members, and keys for their names.
     pub fn unfit(&self) -> impl Iterator<Item = (NodePath, Quarantine)> {
         let members = self.musters.iter().flat_map(|(key, muster)| {
             let path = self.config.subject.members_of(key);

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::super::guard::Baseline;
+use super::super::guard::{Doubt, Guarded};
 use super::super::hold::{Hold, KeyDoubt, Reason};
 use super::super::moment::Moment;
 use super::super::notice::Notice;
@@ -25,19 +25,11 @@ pub struct Departed {
     claimed: BTreeSet<Arc<str>>,
     /// Keys that are believed to be gone.
     gone: BTreeSet<Arc<str>>,
-    /// How many keys there were.
-    baseline: Baseline,
-    loss: Option<Loss>,
+    /// By how many keys there were.
+    guarded: Guarded,
     hold: Option<Hold>,
     /// A person lets exactly these go.
     accepted: Option<BTreeSet<Arc<str>>>,
-}
-
-/// A loss of more keys than `max_shrink` allows.
-#[derive(Debug, Clone, Copy)]
-struct Loss {
-    to: usize,
-    until: Moment,
 }
 
 impl Departed {
@@ -67,15 +59,9 @@ impl Departed {
         if let Some((shown, highest)) = above.1.regress() {
             return Some(Reason::KeysGone { from, to, doubt: KeyDoubt::Older { shown, highest } });
         }
+        let Doubt { from, until } = self.guarded.objection(now, to, guard)?;
         let percent = guard.max_shrink_percent;
-        let from = self.baseline.refuses(now, to, percent)?;
-        let until = match self.loss {
-            // A further loss is held again.
-            Some(Loss { to: before, until }) if to >= before => until,
-            _ => now + guard.hold_max,
-        };
-        self.loss = Some(Loss { to: self.loss.map_or(to, |loss| loss.to.min(to)), until });
-        (now < until).then_some(Reason::KeysGone { from, to, doubt: KeyDoubt::Shrunk { percent, until } })
+        Some(Reason::KeysGone { from, to, doubt: KeyDoubt::Shrunk { percent, until } })
     }
 }
 
@@ -144,9 +130,7 @@ impl Roster {
         let (musters, unsettled) = (&self.musters, &self.unsettled);
         let settled = |key: &&Arc<str>| !unsettled.contains(*key) || !musters.contains_key(*key);
         let left: BTreeSet<Arc<str>> = all.iter().filter(settled).cloned().collect();
-        if self.departed.baseline.largest(now).is_none() {
-            self.departed.baseline.record(now, known);
-        }
+        self.departed.guarded.begin(now, known);
         let accepted = self.departed.accepted.take().is_some_and(|accepted| accepted == left);
         let objection = if left.is_empty() || accepted {
             None
@@ -173,11 +157,10 @@ impl Roster {
             self.admitted.insert(Arc::clone(key));
         }
         let count = known - left.len();
-        if accepted || self.departed.loss.take().is_some_and(|loss| loss.until <= now) {
-            self.departed.loss = None;
-            self.departed.baseline.restart(now, count);
-        } else if all.len() == left.len() {
-            self.departed.baseline.record(now, count);
+        if accepted {
+            self.departed.guarded.accept(now, count);
+        } else {
+            self.departed.guarded.admit(now, count, self.config.guard);
         }
         if self.departed.hold.take().is_some() {
             let path = self.config.subject.to_string();

@@ -106,6 +106,7 @@ impl Roster {
                 changed || (forgotten && !key.is_empty())
             }
             Verdict::Hold { new } => {
+                self.held.insert(Arc::clone(key));
                 let kept = muster.good().map(|seats| seats.len());
                 if kept.is_none() && muster.is_absent() && forgettable && !key.is_empty() {
                     // A key that never had enough members and is gone leaves nothing behind.

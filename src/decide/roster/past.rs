@@ -32,10 +32,18 @@ impl Roster {
         Origin { url: Arc::from(url), path: Arc::from(self.config.subject.to_string()) }
     }
 
-    /// What to remember of the views that were admitted since this was last asked for, if any were; `view` is the
-    /// present one as the registry gave it.
+    /// What to remember of the views that were judged since this was last asked for, if any were; `view` is the present
+    /// one as the registry gave it.
     pub fn memo(&mut self, url: &str, view: Option<&View>) -> Option<Memo> {
-        if self.admitted.is_empty() {
+        let held: BTreeMap<_, _> = std::mem::take(&mut self.held)
+            .into_iter()
+            .filter_map(|key| {
+                let muster = self.musters.get(&key).filter(|muster| muster.good().is_some())?;
+                let held = muster.held();
+                Some((key, held))
+            })
+            .collect();
+        if self.admitted.is_empty() && held.is_empty() {
             return None;
         }
         let nodes = |key: &Arc<str>| match view? {
@@ -49,11 +57,11 @@ impl Roster {
         let known = |key| Some(self.musters.get(key)?.known(nodes(key)));
         let mut paths: BTreeMap<_, _> = self.admitted.iter().map(|key| (Arc::clone(key), known(key))).collect();
         if self.is_keyed() {
-            let above = Known { stamp: self.top_stamp.highest(), members: BTreeMap::new() };
+            let above = Known { stamp: self.top_stamp.highest(), ..Known::default() };
             paths.insert(Arc::from(""), Some(above));
         }
         self.admitted.clear();
-        Some(Memo { name: Arc::clone(&self.config.name), origin: self.origin(url), paths })
+        Some(Memo { name: Arc::clone(&self.config.name), origin: self.origin(url), paths, held })
     }
 
     /// Its registry is not reached: templates may be rendered from what was remembered, if that is at most `max` old.

@@ -1,0 +1,96 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::*;
+use crate::host::Host;
+use crate::payload::{Format, decode};
+use serde_json::json;
+
+fn globals() -> Globals {
+    let host = Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [192, 0, 2, 1].into() };
+    let vars = json!({ "zone": "a", "zones": ["a", "b"], "deep": { "er": 1 } });
+    Globals { host, vars: vars.as_object().unwrap().clone(), names: BTreeMap::new(), complete: true }
+}
+
+fn written(text: &str) -> Where {
+    let source = format!("x = 1\nwhere = '{text}'\n");
+    let span = 14..source.len() - 1;
+    let file = PathBuf::from("rosterd.toml");
+    Where { roster: "web".into(), text: text.into(), file, source: source.into(), span }
+}
+
+fn member(data: &str) -> Member {
+    decode(&Format::Nextdoor, "10.0.0.1:80", &Ok(Arc::from(data.as_bytes()))).unwrap().member().unwrap()
+}
+
+#[test]
+fn a_member_is_taken_by_its_fields_and_its_data() {
+    let one = member(r#"{"zone": "a", "weight": 5, "host": "liar", "m": 1, "on": true, "tags": ["x"], "yes": "true"}"#);
+    for (text, wanted) in [
+        ("zone == vars.zone", Ok(true)),
+        ("zone in vars.zones and m.weight >= 5", Ok(true)),
+        ("weight > 5", Ok(false)),
+        ("m.host == \"10.0.0.1\" and port == 80", Ok(true)),
+        ("m.data.host == \"liar\"", Ok(true)),
+        ("m.data.m == 1", Ok(true)),
+        ("host.name == \"h1\"", Ok(true)),
+        ("\"x\" in tags", Ok(true)),
+        ("on", Ok(true)),
+        ("rack == \"r1\"", Ok(false)),
+        ("rack is defined and rack > 3", Ok(false)),
+        ("name is starting_with(pat=\"10.\")", Ok(true)),
+        ("rack > 3", Err("Cannot compare `undefined` with `i64`")),
+        ("zone", Err("it gives \"a\", which is neither true nor false")),
+        ("rack", Err("Variable `rack` is not defined.")),
+    ] {
+        let filter =
+            choose(&written(text), &globals()).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).filter;
+        assert_eq!(filter.takes(&one), wanted.map_err(str::to_owned), "{text}");
+        assert_eq!(filter.to_string(), text);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_at_load_with_its_place() {
+    for (text, part, words) in [
+        ("zone == vars.zon", "zon", "vars has no zon"),
+        ("zone = 1", "=", ""),
+        ("zone ==", "", "it ends here, and Tera expected one of"),
+        ("zone | sort_bi(attribute=1)", "sort_bi", "there is no filter named sort_bi"),
+        ("zone is defind", "defind", "there is no test named defind"),
+        ("now() > 1", "now", "there is no function named now"),
+        ("host == \"a\"", "host", "host is this host"),
+        ("host.nam == \"a\"", "nam", "host has no nam"),
+        ("slot == 1", "slot", "there is no slot"),
+        ("m.slot == 1", "m", "a member has no slot yet"),
+        ("loop.index == 1", "loop", "there is no loop"),
+        ("1 }}{% if x %}", "'1 }}{% if x %}'", "}} has no place"),
+    ] {
+        let written = written(text);
+        let problems = choose(&written, &globals()).map(|_| ()).unwrap_err();
+        let problem = &problems[0];
+        assert!(
+            problem.message.starts_with("`where` of web: ") && problem.message.contains(words),
+            "{text}: {problem:?}"
+        );
+        assert_eq!(written.source.get(problem.span.clone()), Some(part), "{text}: {problem:?}");
+        assert!(problem.hint.as_ref().is_some_and(|hint| !hint.is_empty()), "{text}");
+    }
+    // What stands in the file in other words is pointed at as a whole.
+    let escaped = Where { text: "zone == \"b\" and vars.x".into(), ..written("zone == \\\"b\\\"") };
+    let problems = choose(&escaped, &globals()).map(|_| ()).unwrap_err();
+    assert_eq!(problems[0].span, escaped.span);
+}
+
+#[test]
+fn a_filter_is_another_one_when_something_that_it_names_is() {
+    let filter = |text: &str, globals: &Globals| choose(&written(text), globals).unwrap().filter;
+    let (one, mut other) = (globals(), globals());
+    other.vars.insert("zone".into(), json!("b"));
+    assert_eq!(filter("zone == 1", &one), filter("zone == 1", &other));
+    assert_ne!(filter("zone == vars.zone", &one), filter("zone == vars.zone", &other));
+    assert_ne!(filter("zone == 1", &one), filter("zone == 2", &one));
+    other.host.name = "h2".into();
+    assert_ne!(filter("name == host.name", &one), filter("name == host.name", &other));
+    assert!(choose(&written("name == host.fqdn"), &one).unwrap().uses_fqdn);
+}
