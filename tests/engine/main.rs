@@ -1,8 +1,10 @@
 //! The decisions, with hand-made time: no file, no process, no clock.
 
+mod choice;
 mod each;
 mod edges;
 mod formats;
+mod guard;
 mod harness;
 mod owed;
 mod picks;
