@@ -1,11 +1,13 @@
 //! The real binary against real servers, one file a feature.
 
+mod choice;
 mod cost;
 mod each;
 mod ensemble;
 mod exec;
 mod faults;
 mod formats;
+mod guard;
 mod haproxy;
 mod harness;
 mod main_job;

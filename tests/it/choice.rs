@@ -1,0 +1,82 @@
+//! `where`, `order` and doubles, by the real binary.
+
+use crate::harness::site::Site;
+
+const CONFIG: &str = r#"
+[registry]
+url = "dir:registry"
+
+[vars]
+zone = "a"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+where = 'zone == vars.zone and weight > 0'
+order = "weight"
+slot_keep = "10m"
+wait = "20ms:200ms"
+
+[[template]]
+src = "list.tera"
+dest = "out/list"
+"#;
+
+fn site() -> Site {
+    let site = Site::new(CONFIG);
+    site.file("templates/list.tera", "{% for m in web %}{{ m.name }} {% endfor %}\n");
+    for (name, data) in [
+        ("a:1", r#"{"zone": "a", "weight": 9}"#),
+        ("b:1", r#"{"zone": "a", "weight": 3}"#),
+        ("b:01", r#"{"zone": "a", "weight": 3}"#),
+        ("c:1", r#"{"zone": "b", "weight": 1}"#),
+        ("d:1", r#"{"zone": "a"}"#),
+        ("e:1", ""),
+    ] {
+        site.file(&format!("registry/services/web/{name}"), data);
+    }
+    site
+}
+
+#[test]
+fn members_are_chosen_and_who_is_left_out_is_named() {
+    let site = site();
+    let agent = site.start();
+    agent.until("the file", || site.read("out/list") == "b:01 a:1 \n");
+    agent.until("the socket", || site.path("agent.sock").exists() && site.run(&["status"]).code() == 0);
+    let told = site.run(&["explain", "web"]).expect(0).stdout();
+    for line in [
+        "  1 members of web are left out because where cannot be asked of them",
+        "  listed by weight, then by name\n  members: 2\n    b:01 (b:1)\n    a:1\n",
+        "  left out by where = zone == vars.zone and weight > 0: 3\n    /services/web/c:1\n    /services/web/d:1: it cannot be asked: ",
+        "  same host and port as another: 1\n    /services/web/b:1: b:01 stands for it\n",
+    ] {
+        assert!(told.contains(line), "{line}\n{told}");
+    }
+    let status: serde_json::Value = serde_json::from_str(&site.run(&["status", "--json"]).expect(0).stdout()).unwrap();
+    let roster = &status["rosters"][0];
+    assert_eq!(
+        (&roster["filtered"], &roster["filter_errors"], &roster["duplicates"]),
+        (&3.into(), &1.into(), &1.into())
+    );
+    // A member that changes its zone comes and goes.
+    site.file("registry/services/web/c:1", r#"{"zone": "a", "weight": 1}"#);
+    agent.until("one more", || site.read("out/list") == "c:1 b:01 a:1 \n");
+    site.remove("registry/services/web/b:01");
+    agent.until("the double in its place", || site.read("out/list") == "c:1 b:1 a:1 \n");
+    // Another zone in [vars] is another `where`.
+    site.configure(&CONFIG.replace("zone = \"a\"", "zone = \"b\""));
+    agent.signal(nix::sys::signal::Signal::SIGHUP).says("configuration changed: ");
+    agent.says("holding: 0 of 1 members of /services/web, ");
+}
+
+#[test]
+fn a_where_that_is_wrong_is_refused_at_its_place() {
+    let site = site();
+    site.configure(&CONFIG.replace("vars.zone and", "vars.zon and"));
+    let refused = site.run(&["check"]);
+    let said = refused.expect(78).stderr();
+    assert!(said.contains("error: `where` of web: vars has no zon\n"), "{said}");
+    assert!(said.contains("where = 'zone == vars.zon and weight > 0'\n"), "{said}");
+    assert!(said.contains("|                       ^^^\n") && said.contains("did you mean zone?"), "{said}");
+}
