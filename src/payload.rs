@@ -30,6 +30,7 @@ mod tests;
 pub use children::{Children, Difference};
 pub use custom::{BadFieldPath, Custom, FieldPath};
 pub use masked::masked;
+use serverset::Statuses;
 pub use serverset::Vector;
 
 /// How the nodes of one path are read.
@@ -43,6 +44,8 @@ pub enum Format {
     Nerve,
     /// Twitter's server sets: those that are ALIVE.
     Serverset,
+    /// The same, whatever state they are in.
+    ServersetAll,
     /// Curator's service discovery, with what Spring and Dubbo put into it.
     Curator,
     /// Dubbo's providers: a URL as the name.
@@ -70,11 +73,12 @@ pub enum Payload {
 }
 
 /// Every format that has a name, by the name that the configuration and `--payload` use.
-static NAMED: [(&str, Format); 10] = [
+static NAMED: [(&str, Format); 11] = [
     ("nextdoor", Format::Nextdoor),
     ("hostport", Format::HostPort),
     ("nerve", Format::Nerve),
     ("serverset", Format::Serverset),
+    ("serverset_all", Format::ServersetAll),
     ("curator", Format::Curator),
     ("dubbo", Format::Dubbo),
     ("kafka", Format::Kafka),
@@ -85,8 +89,20 @@ static NAMED: [(&str, Format); 10] = [
 
 impl Payload {
     /// Every word that stands for one, `auto` first.
-    pub const NAMES: [&str; 11] =
-        ["auto", "nextdoor", "hostport", "nerve", "serverset", "curator", "dubbo", "kafka", "hbase", "solr", "patroni"];
+    pub const NAMES: [&str; 12] = [
+        "auto",
+        "nextdoor",
+        "hostport",
+        "nerve",
+        "serverset",
+        "serverset_all",
+        "curator",
+        "dubbo",
+        "kafka",
+        "hbase",
+        "solr",
+        "patroni",
+    ];
 
     /// What this word stands for.
     #[must_use]
@@ -166,7 +182,8 @@ pub fn decode(format: &Format, name: &str, reading: &Reading) -> Result<Child, Q
         Format::Nextdoor => Decoded::Member(nextdoor::decode(name, bytes)),
         Format::HostPort => Decoded::Member(nextdoor::decode(name, &[])),
         Format::Nerve => Decoded::Member(nerve::decode(name, bytes)?),
-        Format::Serverset => serverset::decode(name, bytes)?,
+        Format::Serverset => serverset::decode(name, bytes, Statuses::Alive)?,
+        Format::ServersetAll => serverset::decode(name, bytes, Statuses::All)?,
         Format::Curator => Decoded::Member(curator::decode(name, bytes)?),
         Format::Dubbo => dubbo::decode(name)?,
         Format::Kafka => Decoded::Member(kafka::decode(name, bytes)?),

@@ -73,7 +73,7 @@ fn is_like(format: &Format, name: &str, text: &str, data: &Object) -> bool {
         Format::Hbase => name.contains(','),
         Format::Solr => data.is_empty() && name.contains('_'),
         Format::Nextdoor => host_and_port(name).is_some(),
-        Format::HostPort | Format::Custom(_) => false,
+        Format::HostPort | Format::ServersetAll | Format::Custom(_) => false,
     }
 }
 

@@ -169,7 +169,7 @@ impl Children {
 
     /// Weighs every member by the vectors that there are.
     fn weigh(&mut self) {
-        if *self.format() != Format::Serverset {
+        if !matches!(self.format(), Format::Serverset | Format::ServersetAll) {
             return;
         }
         for member in self.members.values_mut() {

@@ -1,6 +1,7 @@
 //! `<path>/member_0000000007` with JSON data, as Twitter's server sets, Aurora and finagle write it.
 //!
-//! As finagle does, only what is ALIVE is a member; `vector_*` beside them weigh them; other nodes are nobody's concern.
+//! As finagle does, only what is ALIVE is a member, unless all are asked for; `vector_*` beside them weigh them; other
+//! nodes are nobody's concern.
 
 use serde_json::Value;
 
@@ -13,8 +14,17 @@ pub const MEMBER: &str = "member_";
 /// What the names of vectors begin with.
 pub const VECTOR: &str = "vector_";
 
+/// Which of them are members, by their status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statuses {
+    /// Those that are ALIVE.
+    Alive,
+    /// All.
+    All,
+}
+
 /// Reads a node by its name.
-pub fn decode(name: &str, bytes: &[u8]) -> Result<Decoded, Quarantine> {
+pub fn decode(name: &str, bytes: &[u8], statuses: Statuses) -> Result<Decoded, Quarantine> {
     if name.starts_with(VECTOR) {
         return object(bytes).map(|data| Decoded::Vector(Vector::of(&data)));
     }
@@ -22,8 +32,8 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Decoded, Quarantine> {
         return Ok(Decoded::Other);
     }
     let data = object(bytes)?;
-    let status = data.get("status").and_then(Value::as_str);
-    if status != Some("ALIVE") {
+    let status = data.get("status").and_then(Value::as_str).unwrap_or("UNKNOWN");
+    if statuses == Statuses::Alive && status != "ALIVE" {
         return Ok(Decoded::Other);
     }
     let Some(Value::Object(endpoint)) = data.get("serviceEndpoint") else {
@@ -40,7 +50,7 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Decoded, Quarantine> {
         port: Some(port),
         id: Some(id),
         weight: Some(1.0),
-        status: status.map(str::to_owned),
+        status: Some(status.to_owned()),
         data,
         raw: None,
     }))
@@ -110,7 +120,11 @@ mod tests {
     use serde_json::json;
 
     fn member(name: &str, data: &Value) -> Option<Fields> {
-        match decode(name, data.to_string().as_bytes()).unwrap() {
+        of(name, data, Statuses::Alive)
+    }
+
+    fn of(name: &str, data: &Value, statuses: Statuses) -> Option<Fields> {
+        match decode(name, data.to_string().as_bytes(), statuses).unwrap() {
             Decoded::Member(fields) => Some(fields),
             _ => None,
         }
@@ -143,10 +157,25 @@ mod tests {
     }
 
     #[test]
+    fn all_are_members_where_all_are_asked_for() {
+        for status in ["ALIVE", "DEAD", "STARTING", "WARNING"] {
+            let fields = of("member_1", &data(status), Statuses::All).unwrap();
+            assert_eq!((fields.status.as_deref(), fields.weight), (Some(status), Some(1.0)));
+        }
+        let mut without = data("");
+        without.as_object_mut().unwrap().remove("status");
+        assert_eq!(of("member_1", &without, Statuses::All).unwrap().status.as_deref(), Some("UNKNOWN"));
+        assert!(of("lock_1", &data("ALIVE"), Statuses::All).is_none());
+    }
+
+    #[test]
     fn vectors_multiply() {
         let fields = member("member_1", &data("ALIVE")).unwrap();
         let weighs = |vector: Value| {
-            let Decoded::Vector(vector) = decode("vector_1", vector.to_string().as_bytes()).unwrap() else { panic!() };
+            let Decoded::Vector(vector) = decode("vector_1", vector.to_string().as_bytes(), Statuses::Alive).unwrap()
+            else {
+                panic!()
+            };
             vector.weighs(&fields)
         };
         for (select, expected) in [
@@ -174,9 +203,10 @@ mod tests {
             (json!({"status": "ALIVE"}), "its data has no serviceEndpoint"),
             (json!({"status": "ALIVE", "serviceEndpoint": {"host": "a"}}), "its serviceEndpoint has no port"),
         ] {
-            let error = decode("member_1", data.to_string().as_bytes()).err().map(|error| error.to_string());
+            let error =
+                decode("member_1", data.to_string().as_bytes(), Statuses::All).err().map(|error| error.to_string());
             assert_eq!(error.as_deref(), Some(why));
         }
-        assert!(decode("vector_1", b"{").is_err());
+        assert!(decode("vector_1", b"{", Statuses::Alive).is_err());
     }
 }

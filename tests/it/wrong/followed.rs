@@ -291,7 +291,7 @@ fn words_that_no_key_takes() {
     6 | payload = "xml"
       |           ^^^^^
       |
-      = help: write one of "auto", "nextdoor", "hostport", "nerve", "serverset", "curator", "dubbo", "kafka", "hbase", "solr", "patroni"
+      = help: write one of "auto", "nextdoor", "hostport", "nerve", "serverset", "serverset_all", "curator", "dubbo", "kafka", "hbase", "solr", "patroni"
 
     error: `pick` cannot be "random"
      --> rosterd.toml:7:8
