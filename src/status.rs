@@ -12,6 +12,7 @@ use crate::decide::roster::Roster;
 use crate::decide::template::Template;
 use crate::decide::{Engine, Moment, RosterValue};
 use crate::pause::Pause;
+use crate::payload::masked;
 
 mod explain;
 mod program;
@@ -123,6 +124,8 @@ pub struct RosterStatus {
     pub path: String,
     /// How many members templates see; of all keys together where the path has a `*`.
     pub members: usize,
+    /// What the nodes are read by: as configured, or as `auto` has chosen; where the keys differ in that, each once.
+    pub payload: String,
     /// How old the view is: 0 while it is up to date, null before the first.
     pub view_age_s: Option<u64>,
     /// Whether the registry is reached and has been read whole since.
@@ -246,7 +249,7 @@ fn registries(engine: &Engine) -> Vec<RegistryStatus> {
 fn hold(path: &str, hold: &crate::decide::hold::Hold, acceptable: bool, clock: &Clock) -> HoldStatus {
     HoldStatus {
         path: path.to_owned(),
-        reason: hold.reason.of(&path),
+        reason: masked(&hold.reason.of(&path)).into_owned(),
         since: clock.time(hold.since),
         until: hold.reason.until().map(|until| clock.time(until)),
         release: words::release(&hold.reason, clock),
@@ -269,6 +272,7 @@ fn roster(roster: &Roster, clock: &Clock) -> RosterStatus {
         registry: config.registry.to_string(),
         path: config.subject.to_string(),
         members: members(roster),
+        payload: payload(roster),
         view_age_s: roster.age(clock.now).map(|age| age.as_secs()),
         fresh: roster.is_fresh(),
         hold: first.filter(|_| roster.is_held()).cloned(),
@@ -278,6 +282,12 @@ fn roster(roster: &Roster, clock: &Clock) -> RosterStatus {
         filter_errors: roster.apart().filter(|(_, why)| why.is_some()).count(),
         duplicates: roster.doubles().count(),
     }
+}
+
+/// What the nodes of a roster are read by; `auto` while that has chosen nothing.
+fn payload(roster: &Roster) -> String {
+    let formats: Vec<String> = roster.formats().keys().map(ToString::to_string).collect();
+    if formats.is_empty() { roster.config().payload.to_string() } else { formats.join(", ") }
 }
 
 /// How many members templates see.
@@ -308,7 +318,7 @@ fn owed<'a>(engine: &'a Engine, template: &Template) -> Option<(&'a crate::confi
 fn template(engine: &Engine, template: &Template, about: &About) -> TemplateStatus {
     let config = &template.plan().config;
     let owed = owed(engine, template);
-    let failed = template.failure().map(|failure| failure.message.clone());
+    let failed = template.failure().map(|failure| failure.message.as_str());
     let why = of_template(engine, template, about);
     TemplateStatus {
         name: config.name.to_string(),
@@ -321,7 +331,7 @@ fn template(engine: &Engine, template: &Template, about: &About) -> TemplateStat
             next: debt.due().map(|due| about.clock.time(due.max(about.clock.now))),
             given_up: debt.is_given_up(),
         }),
-        last_error: failed.or_else(|| owed.and_then(|(_, debt)| debt.last_error().map(str::to_owned))),
-        waiting_for: why.into_iter().find(Why::keeps).map(|why| why.text),
+        last_error: failed.or_else(|| owed?.1.last_error()).map(|why| masked(why).into_owned()),
+        waiting_for: why.into_iter().find(Why::keeps).map(|why| masked(&why.text).into_owned()),
     }
 }

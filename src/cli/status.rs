@@ -73,9 +73,17 @@ fn roster(out: &mut String, it: &RosterStatus) {
         (false, None) => "NOT READ YET".to_owned(),
     };
     let unfit = if it.quarantined == 0 { String::new() } else { format!(", {} left out as unfit", it.quarantined) };
+    let doubles = if it.duplicates == 0 { String::new() } else { format!(", {} duplicates", it.duplicates) };
     let apart = if it.filtered == 0 { String::new() } else { format!(", {} left out by where", it.filtered) };
     let held = if it.hold.is_some() { ", HELD" } else { "" };
-    let _ = writeln!(out, "roster {} {}: {} members, {age}{unfit}{apart}{held}", it.name, field(&it.path), it.members);
+    let _ = writeln!(
+        out,
+        "roster {} {}: {} members, {age}, read as {}{unfit}{apart}{doubles}{held}",
+        it.name,
+        field(&it.path),
+        it.members,
+        field(&it.payload)
+    );
     if let Some(first) = &it.hold {
         hold(out, first, &it.name);
         let more = it.holds.len() - 1;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::member::Member;
 use super::publication::Seated;
+use super::seats;
+use crate::config::RosterConfig;
 
 /// The members that a registry shows and a hold keeps back, all of them, with all that is known of each: the next view
 /// of the same path is another one if it differs in anything.
@@ -30,13 +32,25 @@ impl Withheld {
         self.0.is_empty()
     }
 
-    /// Who would come, and who would go, if they were let through in place of the last good ones; by name.
-    pub fn against(&self, good: &[Seated]) -> (Vec<&str>, Vec<String>) {
+    /// What would be taken of them if they were let through in place of the last good ones.
+    pub fn outcome(&self, good: &[Seated], config: &RosterConfig, host: &str) -> Change {
+        let taken = seats::pick(&self.0, config.bounds.max(), config.pick, host);
+        let taken: BTreeSet<&str> = taken.iter().map(|member| member.name()).collect();
         let known: BTreeSet<&str> = good.iter().map(|seated| seated.member.name()).collect();
-        let joins = self.0.keys().map(|name| &**name).filter(|name| !known.contains(name)).collect();
-        let leaves = known.iter().filter(|name| !self.0.contains_key(**name)).map(|name| (*name).to_owned()).collect();
-        (joins, leaves)
+        let without = |some: &BTreeSet<&str>, others| some.difference(others).map(|name| (*name).to_owned()).collect();
+        Change { members: taken.len(), join: without(&taken, &known), leave: without(&known, &taken) }
     }
+}
+
+/// What letting members through would change for templates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// How many members there would be.
+    pub members: usize,
+    /// Who would come, by name.
+    pub join: Vec<String>,
+    /// Who would go, by name.
+    pub leave: Vec<String>,
 }
 
 /// Whether what a roster keeps back may be let through.

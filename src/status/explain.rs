@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use super::why::{Why, of_key, of_roster, of_template};
 use super::words::field;
 use super::{About, Clock};
-use crate::config::Order;
+use crate::config::{Order, RosterConfig};
 use crate::decide::key::Key;
 use crate::decide::roster::{Held, Roster};
 use crate::decide::template::Template;
 use crate::decide::{Engine, RosterValue, Seated};
 use crate::log::plain;
+use crate::payload::{Payload, masked};
 
 /// How many members and nodes are named, of each kind: more is for `ls`.
 const NAMED: usize = 500;
@@ -42,7 +43,8 @@ pub fn names(engine: &Engine) -> Vec<&str> {
 fn lines(out: &mut String, why: &[Why]) {
     for why in why {
         for (number, line) in why.text.lines().enumerate() {
-            let line = crate::log::cut(line, MAX_LINE);
+            let line = masked(line);
+            let line = crate::log::cut(&line, MAX_LINE);
             let _ = writeln!(out, "{}{}", if number == 0 { "  " } else { "    " }, plain(&line));
         }
     }
@@ -81,6 +83,7 @@ fn roster(engine: &Engine, roster: &Roster, about: &About) -> String {
         out.push_str("  up to date\n");
     }
     lines(&mut out, &why);
+    read_as(&mut out, roster);
     if let Some(order) = by(config.order) {
         let _ = writeln!(out, "  listed by {order}, then by name");
     }
@@ -94,7 +97,7 @@ fn roster(engine: &Engine, roster: &Roster, about: &About) -> String {
         }
     }
     for held in roster.held() {
-        withheld(&mut out, &config.name, &held);
+        withheld(&mut out, config, engine.host(), &held);
     }
     let keys = roster.held_keys();
     if !keys.is_empty() {
@@ -130,6 +133,19 @@ fn roster(engine: &Engine, roster: &Roster, about: &About) -> String {
     out
 }
 
+/// What the nodes are read by, for each key where the keys differ in that.
+fn read_as(out: &mut String, roster: &Roster) {
+    let formats = roster.formats();
+    let by_look = if roster.config().payload == Payload::Auto { ", by the look of the nodes" } else { "" };
+    if let [format] = formats.keys().collect::<Vec<_>>()[..] {
+        let _ = writeln!(out, "  read as {format}{by_look}");
+        return;
+    }
+    for (format, paths) in &formats {
+        list(out, &format!("read as {format}{by_look}"), paths.iter().map(|path| field(path.as_str())));
+    }
+}
+
 /// What members are listed by, where that is not their names alone.
 fn by(order: Order) -> Option<&'static str> {
     match order {
@@ -150,19 +166,20 @@ fn members(out: &mut String, title: &str, seats: &[Seated]) {
 }
 
 /// What would change if what a hold keeps back were accepted.
-fn withheld(out: &mut String, roster: &str, held: &Held<'_>) {
+fn withheld(out: &mut String, config: &RosterConfig, host: &str, held: &Held<'_>) {
     let Some(withheld) = &held.withheld else {
         return;
     };
-    let (joins, leaves) = withheld.against(held.good.map(|seats| &seats[..]).unwrap_or_default());
+    let change = withheld.outcome(held.good.map(|seats| &seats[..]).unwrap_or_default(), config, host);
     let _ = writeln!(
         out,
-        "  `rosterd accept {roster}` would leave {} members of {}",
-        withheld.len(),
+        "  `rosterd accept {}` would leave {} members of {}",
+        config.name,
+        change.members,
         field(held.path.as_str())
     );
-    list(out, "leave", leaves.iter().map(|name| field(name)));
-    list(out, "join", joins.iter().map(|name| field(name)));
+    list(out, "leave", change.leave.iter().map(|name| field(name)));
+    list(out, "join", change.join.iter().map(|name| field(name)));
 }
 
 fn key(engine: &Engine, key: &Key, clock: &Clock) -> String {

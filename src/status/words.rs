@@ -5,13 +5,14 @@ use std::time::Duration;
 use super::Clock;
 use crate::decide::hold::{KeyDoubt, Reason};
 use crate::log::{cut, plain};
+use crate::payload::masked;
 
 /// The most bytes of one text that comes from a registry or a command line.
 pub const MAX_FIELD: usize = 256;
 
-/// A text that others have written, on one line and not for ever.
+/// A text that others have written, on one line and not for ever, without the passwords of URLs in it.
 pub fn field(text: &str) -> String {
-    cut(&plain(text), MAX_FIELD).into_owned()
+    cut(&masked(&plain(text)), MAX_FIELD).into_owned()
 }
 
 /// A time from now in words: "in 3s".
@@ -38,5 +39,17 @@ pub(super) fn release(reason: &Reason, clock: &Clock) -> String {
         Reason::KeysGone { .. } => "ends when they are back, or by `rosterd accept`; never by time".to_owned(),
         Reason::KeyAbsent => "ends when the node is there".to_owned(),
         Reason::KeyMalformed(_) => "ends when its data is mended, or with another format".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_one_line_of_a_few_words_and_tells_no_password() {
+        assert_eq!(field("a\nb"), "a\\nb");
+        assert_eq!(field("it gives \"postgres://u:secret@h/db\""), "it gives \"postgres://u:***@h/db\"");
+        assert_eq!(field(&"x".repeat(1000)).len(), MAX_FIELD + '…'.len_utf8());
     }
 }

@@ -211,3 +211,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_accept_would_change_is_told_as_templates_would_see_it() {
+    let mut config = roster("web", web());
+    config.bounds = Bounds::new(1, Some(3), AboveMax::Cut).unwrap();
+    let mut bench = bench(config.clone());
+    bench.reset(&web(), present(&["a:1", "b:1", "c:1", "d:1", "e:1", "f:1", "g:1", "h:1", "i:1", "j:1"]));
+    assert_eq!(published(&mut bench), ["a:1", "b:1", "c:1"]);
+    bench.change(["a:1", "b:1", "e:1", "f:1", "g:1", "h:1"].into_iter().map(left).collect());
+    bench.pass(seconds(3));
+    let roster = &bench.engine.rosters()["web"];
+    let held = roster.held().next().unwrap();
+    let change = held.withheld.unwrap().outcome(held.good.unwrap(), &config, bench.engine.host());
+    assert_eq!(
+        (change.members, change.join, change.leave),
+        (3, vec!["d:1".into(), "i:1".into()], vec!["a:1".into(), "b:1".into()])
+    );
+}

@@ -61,7 +61,7 @@ fn nothing_at_all_is_up_to_date() {
     );
     assert_eq!(
         explained(&bench, "web"),
-        "roster web: /services/web on default\n  up to date\n  members: 2\n    a:1\n    b:1\n  used by: a\n"
+        "roster web: /services/web on default\n  up to date\n  read as nextdoor, by the look of the nodes\n  members: 2\n    a:1\n    b:1\n  used by: a\n"
     );
     assert_eq!(waiting_for(&bench), "");
     let status = status(&bench);

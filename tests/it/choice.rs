@@ -47,7 +47,7 @@ fn members_are_chosen_and_who_is_left_out_is_named() {
     let told = site.run(&["explain", "web"]).expect(0).stdout();
     for line in [
         "  1 members of web are left out because where cannot be asked of them",
-        "  listed by weight, then by name\n  members: 2\n    b:01 (b:1)\n    a:1\n",
+        "  read as nextdoor, by the look of the nodes\n  listed by weight, then by name\n  members: 2\n    b:01 (b:1)\n    a:1\n",
         "  left out by where = zone == vars.zone and weight > 0: 3\n    /services/web/c:1\n    /services/web/d:1: it cannot be asked: ",
         "  same host and port as another: 1\n    /services/web/b:1: b:01 stands for it\n",
     ] {
@@ -55,6 +55,7 @@ fn members_are_chosen_and_who_is_left_out_is_named() {
     }
     let status: serde_json::Value = serde_json::from_str(&site.run(&["status", "--json"]).expect(0).stdout()).unwrap();
     let roster = &status["rosters"][0];
+    assert_eq!(roster["payload"], "nextdoor");
     assert_eq!(
         (&roster["filtered"], &roster["filter_errors"], &roster["duplicates"]),
         (&3.into(), &1.into(), &1.into())

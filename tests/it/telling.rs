@@ -99,7 +99,7 @@ fn status_has_what_scripts_rely_on() {
     assert!(template["last_error"].is_null() && template["waiting_for"].is_null());
     time(&template["rendered_at"]);
     let text = site.run(&["status"]).expect(0).stdout();
-    assert!(text.contains("roster web /services/web: 2 members, fresh\n"), "{text}");
+    assert!(text.contains("roster web /services/web: 2 members, fresh, read as nextdoor\n"), "{text}");
     assert!(text.contains(": up to date: rendered at "), "{text}");
     assert!(explain(&site, "list").contains("  up to date: rendered at "));
     assert!(explain(&site, "web").contains("    10.0.0.1:80\n    10.0.0.2:80\n"));

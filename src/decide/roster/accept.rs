@@ -1,5 +1,6 @@
 //! What a roster tells a person, and what a person may let through.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::accept::{Acceptance, Shown, Withheld};
@@ -9,6 +10,7 @@ use super::super::moment::Moment;
 use super::super::publication::Seats;
 use super::Roster;
 use crate::node::NodePath;
+use crate::payload::{Format, Payload};
 
 /// The hold of one path of a roster.
 #[derive(Debug)]
@@ -71,6 +73,21 @@ impl Roster {
     /// Whether its registry is reached and has said something of it since: what is known may be judged.
     pub fn is_reached(&self) -> bool {
         self.reached
+    }
+
+    /// What each path is read by, where that is known: the configuration's word, or what `auto` has chosen.
+    pub fn formats(&self) -> BTreeMap<Format, Vec<NodePath>> {
+        let mut formats: BTreeMap<Format, Vec<NodePath>> = BTreeMap::new();
+        for (key, muster) in &self.musters {
+            let format = match &self.config.payload {
+                Payload::As(format) => Some(format),
+                Payload::Auto => muster.chosen(),
+            };
+            if let Some(format) = format {
+                formats.entry(format.clone()).or_default().push(self.config.subject.members_of(key));
+            }
+        }
+        formats
     }
 
     /// The nodes that `where` leaves out, with the reason where it cannot be asked of them.
