@@ -27,6 +27,7 @@ pub mod seated;
 mod seats;
 mod settle;
 mod sights;
+mod size;
 mod slots;
 mod stamp;
 pub mod template;

@@ -32,8 +32,12 @@ pub use zookeeper::ZooKeeper;
 /// The most nodes that one subject may have. More is unreadable, so that a runaway writer costs no memory here.
 pub(crate) const MAX_NODES: usize = 100_000;
 
-/// The most bytes of data that one subject may have in all.
+/// The most bytes of data that one node, or the members of one path, may have in all.
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// The most bytes of data that all keys of a subject may have together: one that is too large by itself, which is for
+/// `decide/` to hold, leaves the others readable.
+pub(crate) const MAX_KEYED_BYTES: usize = 4 * MAX_BYTES;
 
 /// How often every subject is read again although nothing was heard of it: no event comes for a node that the session
 /// may not read. The moment is jittered by a tenth, so that agents do not ask all at once.

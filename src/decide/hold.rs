@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::moment::Moment;
+use super::size::Excess;
 use crate::sighting::Zxid;
 
 /// Why the members that a registry shows now are not taken.
@@ -52,6 +53,8 @@ pub enum Reason {
         /// The latest that was seen.
         highest: Zxid,
     },
+    /// The path is larger than anything that is taken.
+    TooLarge(Excess),
     /// The registry answered and would not give the content.
     Unreadable(Arc<str>),
     /// A path with `*` under which no key ever had enough members.
@@ -122,6 +125,7 @@ impl Reason {
             Self::Older { lost, of, shown: Zxid(shown), highest: Zxid(highest) } => format!(
                 "{lost} of {of} members of {path} would be lost, and the ensemble shows an older state (zxid {shown:#x} after {highest:#x}): a restored or another ensemble?"
             ),
+            Self::TooLarge(excess) => format!("{path} is too large: {excess} are the most"),
             Self::Unreadable(why) => format!("{path} cannot be read: {why}"),
             Self::NoKeys { min, absent } => {
                 format!("no key of {path} has {min} members{}", missing(*absent))
@@ -202,6 +206,8 @@ mod tests {
             ),
             (Reason::Unreadable("not authorized".into()), "/services/x cannot be read: not authorized"),
             (Reason::NoKeys { min: 1, absent: true }, "no key of /services/x has 1 members: the path does not exist"),
+            (Reason::TooLarge(Excess::Nodes), "/services/x is too large: 10000 nodes are the most"),
+            (Reason::TooLarge(Excess::Bytes), "/services/x is too large: 16 MiB of data are the most"),
             (Reason::KeyAbsent, "no data of /services/x: the path does not exist"),
         ];
         for (reason, words) in cases {

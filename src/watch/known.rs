@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::sighting::{Change, Members, Reading, Seen, View};
 
 use super::dirty::{Dirty, Place};
-use super::{MAX_BYTES, MAX_NODES};
+use super::{MAX_BYTES, MAX_KEYED_BYTES, MAX_NODES};
 
 /// What to say of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,15 +151,18 @@ impl Known {
                 (nodes + members.len(), bytes + data)
             })
         }
-        let (nodes, bytes) = match &self.view {
-            Some(View::Members(Seen::Present(members))) => size(std::iter::once(members)),
-            Some(View::Keyed(Seen::Present(keys))) => size(keys.values().filter_map(|seen| match seen {
-                Seen::Present(members) => Some(members),
-                Seen::Absent | Seen::Unreadable(_) => None,
-            })),
-            _ => (0, 0),
+        let ((nodes, bytes), most) = match &self.view {
+            Some(View::Members(Seen::Present(members))) => (size(std::iter::once(members)), MAX_BYTES),
+            Some(View::Keyed(Seen::Present(keys))) => {
+                let members = keys.values().filter_map(|seen| match seen {
+                    Seen::Present(members) => Some(members),
+                    Seen::Absent | Seen::Unreadable(_) => None,
+                });
+                (size(members), MAX_KEYED_BYTES)
+            }
+            _ => return false,
         };
-        nodes > MAX_NODES || bytes > MAX_BYTES
+        nodes > MAX_NODES || bytes > most
     }
 
     fn patch(&mut self, patch: Patch) -> Vec<Change> {

@@ -12,6 +12,7 @@ mod program;
 mod restored;
 mod rules;
 mod sequences;
+mod size;
 mod slots;
 mod telling;
 mod truth;

@@ -8,7 +8,7 @@ use super::super::moment::Moment;
 use super::super::seats;
 use super::super::slots::{self, Numbers};
 use super::Muster;
-use super::live::Live;
+use super::live::{Choice, Live};
 use crate::config::{AboveMax, RosterConfig};
 
 /// What a judgement came to.
@@ -70,6 +70,9 @@ impl Muster {
     fn objection(&mut self, now: Moment, config: &RosterConfig) -> Option<Reason> {
         if let Live::Unreadable(why) = &self.live {
             return Some(Reason::Unreadable(Arc::clone(why)));
+        }
+        if let Some(excess) = self.live.choice().and_then(Choice::excess) {
+            return Some(Reason::TooLarge(excess));
         }
         let have = self.live.members().map_or(0, |members| members.len());
         let bounds = || Some(self.with_the_rest(out_of_bounds(have, config)?));

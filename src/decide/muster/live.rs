@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::doubles::{ByName, distinct};
 use super::super::filter::Filter;
+use super::super::size::{Excess, Size};
 use crate::config::RosterConfig;
 use crate::payload::{Children, Difference, Format};
 use crate::sighting::{Members, Reading, Seen};
@@ -36,7 +37,7 @@ impl Live {
             Seen::Unreadable(why) => Self::Unreadable(Arc::clone(why)),
             Seen::Present(nodes) => {
                 let children = Children::read(&config.payload, chosen, nodes, before);
-                Self::Present(Choice::of(children, config.filter.as_ref()))
+                Self::Present(Choice::of(children, Size::of(nodes), config.filter.as_ref()))
             }
         }
     }
@@ -66,25 +67,31 @@ pub struct Choice {
     children: Children,
     /// With the reason where it cannot be asked of them.
     apart: BTreeMap<Arc<str>, Option<String>>,
+    /// Of all nodes, members or not.
+    size: Size,
 }
 
 impl Choice {
-    fn of(children: Children, filter: Option<&Filter>) -> Self {
-        let mut choice = Self { children, apart: BTreeMap::new() };
+    fn of(children: Children, size: Size, filter: Option<&Filter>) -> Self {
+        let mut choice = Self { children, apart: BTreeMap::new(), size };
         choice.ask_all(filter);
         choice
     }
 
     /// A node joined or changed. Says whether that makes a difference to what is taken and what is left out.
     pub fn put(&mut self, name: &Arc<str>, reading: &Reading, filter: Option<&Filter>) -> bool {
+        let before = self.size.excess();
+        self.size.put(name, reading);
         let difference = self.children.put(name, reading);
-        self.follow(name, difference, filter)
+        self.follow(name, difference, filter) || before != self.size.excess()
     }
 
     /// A node left. Says whether that makes a difference to what is taken and what is left out.
     pub fn remove(&mut self, name: &Arc<str>, filter: Option<&Filter>) -> bool {
+        let before = self.size.excess();
+        self.size.remove(name);
         let difference = self.children.remove(name);
-        self.follow(name, difference, filter)
+        self.follow(name, difference, filter) || before != self.size.excess()
     }
 
     fn follow(&mut self, name: &Arc<str>, difference: Difference, filter: Option<&Filter>) -> bool {
@@ -122,6 +129,11 @@ impl Choice {
             Err(why) => Some(why),
         };
         self.apart.insert(Arc::clone(name), why);
+    }
+
+    /// What makes it too large to take anything of it, if it is.
+    pub fn excess(&self) -> Option<Excess> {
+        self.size.excess()
     }
 
     /// The nodes as they are read.

@@ -15,7 +15,7 @@ use crate::node::{NodePath, Subject};
 use crate::sighting::{Bytes, Members, Reading, Seen, View};
 use crate::watch::dirty::{Dirty, Place};
 use crate::watch::known::{Patch, Reread};
-use crate::watch::{MAX_BYTES, MAX_NODES};
+use crate::watch::{MAX_BYTES, MAX_KEYED_BYTES, MAX_NODES};
 
 /// Where a folder's own data is.
 const OWN_DATA: &str = ".data";
@@ -44,10 +44,16 @@ pub enum Kind {
 struct Budget {
     nodes: usize,
     bytes: usize,
+    /// How many bytes it began with.
+    most: usize,
 }
 
 impl Budget {
-    const WHOLE: Self = Self { nodes: MAX_NODES, bytes: MAX_BYTES };
+    /// All that a subject may have.
+    fn of(subject: &Subject) -> Self {
+        let most = if matches!(subject, Subject::Keyed { .. }) { MAX_KEYED_BYTES } else { MAX_BYTES };
+        Self { nodes: MAX_NODES, bytes: most, most }
+    }
 
     /// Takes a node's data off. `None` when it is too much.
     fn take(&mut self, reading: &Reading) -> Option<()> {
@@ -162,7 +168,7 @@ impl Tree {
         if dirty.whole {
             return Reread::Whole(self.whole(subject));
         }
-        let mut budget = Budget::WHOLE;
+        let mut budget = Budget::of(subject);
         let keys = dirty.keys.iter().map(|key| (Arc::clone(key), self.key(subject, key, &mut budget)));
         let member = |place: &Place| {
             let path = subject.members_of(place.key.as_deref().unwrap_or_default()).child(&place.name);
@@ -172,7 +178,7 @@ impl Tree {
     }
 
     fn whole(&self, subject: &Subject) -> View {
-        let mut budget = Budget::WHOLE;
+        let mut budget = Budget::of(subject);
         match subject {
             Subject::Node(path) => View::Node(match self.datum(path) {
                 None => Seen::Absent,
@@ -186,7 +192,11 @@ impl Tree {
                 Seen::Present(names) => {
                     let keys = names.iter().map(|key| Some((Arc::from(&**key), self.key(subject, key, &mut budget)?)));
                     let keys: BTreeMap<_, _> = keys.flatten().collect();
-                    if budget.nodes == 0 || budget.bytes == 0 { too_large(base) } else { Seen::Present(keys) }
+                    if budget.nodes == 0 || budget.bytes == 0 {
+                        too_large(base, budget.most)
+                    } else {
+                        Seen::Present(keys)
+                    }
                 }
             }),
         }
@@ -214,8 +224,8 @@ impl Tree {
             if let Some(reading) = self.datum(&path.child(&name)) {
                 if budget.take(&reading).is_none() {
                     // Nothing is left for others either.
-                    *budget = Budget { nodes: 0, bytes: 0 };
-                    return too_large(path);
+                    (budget.nodes, budget.bytes) = (0, 0);
+                    return too_large(path, budget.most);
                 }
                 members.insert(Arc::from(name), reading);
             }
@@ -383,8 +393,8 @@ fn refusal(path: &Path, error: &io::Error) -> Arc<str> {
     format!("{}: {error}", path.display()).into()
 }
 
-fn too_large<T>(path: &NodePath) -> Seen<T> {
-    let megabytes = MAX_BYTES / 1024 / 1024;
+fn too_large<T>(path: &NodePath, most: usize) -> Seen<T> {
+    let megabytes = most / 1024 / 1024;
     Seen::Unreadable(
         format!("too large: {path} has more than {MAX_NODES} nodes, or {megabytes} MiB of data in them").into(),
     )

@@ -8,8 +8,8 @@ use futures_util::future::join_all;
 
 use crate::node::{NodePath, Subject};
 use crate::sighting::{Reading, Zxid};
+use crate::watch::MAX_NODES;
 use crate::watch::dirty::Place;
-use crate::watch::{MAX_BYTES, MAX_NODES};
 
 use super::marks::Parent;
 use super::wire::{Answer, Connection, Datum, Lost, Refusal, Stat};
@@ -287,6 +287,6 @@ fn too_many() -> Arc<str> {
     format!("too large: more than {MAX_NODES} nodes").into()
 }
 
-fn too_much(path: &NodePath) -> Arc<str> {
-    format!("too large: the data of the nodes under {path} is over {} MiB", MAX_BYTES / 1024 / 1024).into()
+fn too_much(path: &NodePath, most: usize) -> Arc<str> {
+    format!("too large: the data of the nodes under {path} is over {} MiB", most / 1024 / 1024).into()
 }

@@ -11,7 +11,7 @@ use crate::watch::dirty::Place;
 use crate::watch::known::{Patch, Reread};
 use crate::watch::zookeeper::marks::{Parent, Readout};
 use crate::watch::zookeeper::wire::Datum;
-use crate::watch::{MAX_BYTES, MAX_NODES};
+use crate::watch::{MAX_BYTES, MAX_KEYED_BYTES, MAX_NODES};
 
 use super::{Listing, PIPELINE, Reader, Trouble, fact, reading, too_many, too_much};
 
@@ -78,7 +78,7 @@ impl Reader {
     async fn members(&self, path: &NodePath, names: Vec<String>, part: &mut Part) -> Result<Seen<Members>, Trouble> {
         let paths: Vec<NodePath> = names.iter().map(|name| path.child(name)).collect();
         let Some(data) = self.data(&paths, MAX_BYTES).await? else {
-            return Ok(Seen::Unreadable(too_much(path)));
+            return Ok(Seen::Unreadable(too_much(path, MAX_BYTES)));
         };
         part.collect(None, names, data).map(Seen::Present)
     }
@@ -103,8 +103,8 @@ impl Reader {
         if nodes > MAX_NODES {
             return Ok(Seen::Unreadable(too_many()));
         }
-        if bytes > MAX_BYTES {
-            return Ok(Seen::Unreadable(too_much(subject.top())));
+        if bytes > MAX_KEYED_BYTES {
+            return Ok(Seen::Unreadable(too_much(subject.top(), MAX_KEYED_BYTES)));
         }
         Ok(Seen::Present(keys.into_iter().filter_map(|(key, seen)| Some((key, seen?))).collect()))
     }
@@ -127,13 +127,13 @@ impl Reader {
             Listing::Names(names, _) => names.iter().map(|name| path.child(name)).collect(),
             Listing::Absent(_) | Listing::Unreadable(_) => Vec::new(),
         });
-        let data = self.data(&wanted.collect::<Vec<_>>(), MAX_BYTES).await?;
+        let data = self.data(&wanted.collect::<Vec<_>>(), MAX_KEYED_BYTES).await?;
         let mut data = data.map(Vec::into_iter);
         let mut read = Vec::with_capacity(keys.len());
         for (key, listing) in keys.into_iter().zip(listings) {
             let seen = match (listing, &mut data) {
                 (Listing::Unreadable(why), _) => Some(Seen::Unreadable(why)),
-                (Listing::Names(..), None) => Some(Seen::Unreadable(too_much(base))),
+                (Listing::Names(..), None) => Some(Seen::Unreadable(too_much(base, MAX_KEYED_BYTES))),
                 (Listing::Names(names, parent), Some(data)) => {
                     let own = data.by_ref().take(names.len()).collect();
                     part.parents.push((Arc::clone(&key), parent));
