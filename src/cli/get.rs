@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Exit;
 use crate::log::plain;
 use crate::node::Subject;
-use crate::payload::Payload;
+use crate::payload::{Payload, masked};
 use crate::sighting::{Change, Members, News, Seen, View};
 use crate::watch::Registry;
 
@@ -118,7 +118,7 @@ pub async fn get(args: &GetArgs, registry: Arc<dyn Registry>, out: &mut dyn Writ
 
 /// Says one line on standard error, as programs in pipes do; there is nowhere to say that this failed.
 pub(super) fn say(message: &str) {
-    let _ = writeln!(io::stderr(), "rosterd: {}", plain(message));
+    let _ = writeln!(io::stderr(), "rosterd: {}", masked(&plain(message)));
 }
 
 /// Writes the answer; gives an exit code where that failed. A reader that has read enough (`| head`) is no failure.
