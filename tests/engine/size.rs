@@ -6,7 +6,7 @@ use rosterd::config::RosterConfig;
 use rosterd::decide::Outcome;
 use rosterd::node::Subject;
 use rosterd::payload::Format;
-use rosterd::sighting::{Change, Members, News, Reading, Seen, Stamps, View};
+use rosterd::sighting::{Bytes, Change, Members, News, Seen, Stamps, View};
 
 use crate::harness::{Bench, names_by_key, plan, roster, seconds, template};
 
@@ -18,16 +18,16 @@ fn name(number: usize) -> Arc<str> {
     Arc::from(format!("10.0.0.1:{}", number + 1))
 }
 
-fn data(bytes: usize) -> Reading {
-    Ok(vec![b' '; bytes].into())
+fn data(bytes: usize) -> Bytes {
+    vec![b' '; bytes].into()
 }
 
 fn nodes(count: usize, each: usize) -> Seen<Members> {
-    Seen::Present((0..count).map(|number| (name(number), data(each))).collect())
+    Seen::Present((0..count).map(|number| (name(number), Ok(data(each)))).collect())
 }
 
 fn put(key: &str, number: usize, each: usize) -> Change {
-    Change::Put { key: Some(Arc::from(key)), name: name(number), reading: data(each) }
+    Change::Put { key: Some(Arc::from(key)), name: name(number), reading: Ok(data(each)) }
 }
 
 fn left(key: &str, number: usize) -> Change {

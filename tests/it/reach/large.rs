@@ -134,7 +134,9 @@ fn sixteen_mebibytes_are_the_most_and_of_a_glob_one_key_alone_is_held() {
     agent.until("both keys", || site.read("out/all") == "x=1 y=1 \n");
     let names: Vec<String> = (0..300).map(|number| format!("/services/x/10.0.1.1:{}", number + 1)).collect();
     let large = vec![b' '; 60 * 1024];
-    names.iter().for_each(|name| client.put(name, &large));
+    for name in &names {
+        client.put(name, &large);
+    }
     let plain = "/services/x cannot be read: too large: the data of the nodes under /services/x is over 16 MiB";
     let keyed = "/services/x is too large: 16 MiB of data are the most";
     agent.says(plain);
@@ -144,7 +146,9 @@ fn sixteen_mebibytes_are_the_most_and_of_a_glob_one_key_alone_is_held() {
     // The path that is followed by itself may say both: it grew over what is taken before all of it was read anew.
     let of_keys = agent.log().iter().filter(|line| line.contains(keyed) && line.contains("roster=all")).count();
     assert_eq!((agent.said(plain), of_keys), (1, 1), "{}", agent.log().join("\n"));
-    names.iter().for_each(|name| client.remove(name));
+    for name in &names {
+        client.remove(name);
+    }
     client.put(&member(2), b"");
     becomes(&agent, &site, &[1, 2]);
     agent.until("both keys again", || site.read("out/all") == "x=2 y=2 \n");
