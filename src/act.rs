@@ -70,6 +70,32 @@ pub async fn publish(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>,
     }
 }
 
+/// Has a template's check tell whether it takes these bytes, and replaces nothing: [`Outcome::WouldReplace`] where it
+/// does, [`Outcome::Unchanged`] where the destination has them already.
+pub async fn probe(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken) -> Outcome {
+    let probed = async {
+        let Some(staged) = hand(writer, template, bytes, stop).await? else { return Ok(Outcome::Unchanged) };
+        let checked = check(template, &staged.path(), stop).await;
+        let discarded = staged.discard().await;
+        let outcome = if checked? { Outcome::WouldReplace } else { Outcome::Abandoned };
+        discarded.map(|()| outcome)
+    };
+    probed.await.unwrap_or_else(Outcome::Failed)
+}
+
+/// Stages bytes for their check; `None` where the destination has them already.
+async fn hand<'a>(
+    writer: &'a Writer,
+    template: &TemplateConfig,
+    bytes: Vec<u8>,
+    stop: &CancellationToken,
+) -> Result<Option<Held<'a>>, Failure> {
+    let stage =
+        |answer| Job::Stage(Stage { template: template.clone(), bytes, stop: stop.clone(), then: Then::Hand(answer) });
+    let staged = writer.ask(stage).await.flatten().map_err(|setback| unwritten(&setback))?;
+    Ok(staged.map(|staged| Held { writer, staged: Some(staged) }))
+}
+
 async fn replace(
     writer: &Writer,
     template: &TemplateConfig,
@@ -79,15 +105,15 @@ async fn replace(
     if stop.is_cancelled() {
         return Ok(Outcome::Abandoned);
     }
-    let stage = |then| Job::Stage(Stage { template: template.clone(), bytes, stop: stop.clone(), then });
     if template.check.is_none() {
-        return writer.ask(|answer| stage(Then::Place(answer))).await.map_err(|setback| unwritten(&setback))?;
+        let stage = |answer| {
+            Job::Stage(Stage { template: template.clone(), bytes, stop: stop.clone(), then: Then::Place(answer) })
+        };
+        return writer.ask(stage).await.map_err(|setback| unwritten(&setback))?;
     }
-    let staged = writer.ask(|answer| stage(Then::Hand(answer))).await.flatten();
-    let Some(staged) = staged.map_err(|setback| unwritten(&setback))? else {
+    let Some(staged) = hand(writer, template, bytes, stop).await? else {
         return Ok(Outcome::Unchanged);
     };
-    let staged = Held { writer, staged: Some(staged) };
     match check(template, &staged.path(), stop).await {
         Ok(true) => staged.commit(stop).await,
         Ok(false) => staged.discard().await.map(|()| Outcome::Abandoned),
@@ -142,6 +168,10 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
     match end.how {
         How::Exited(0) => Ok(true),
         How::Abandoned => Ok(false),
+        // What a shell says where it did not run the program at all.
+        How::Exited(code) if code != 126 && code != 127 => {
+            Err(Failure { stage: decide::Stage::Refused, message: end.words("check", &command) })
+        }
         _ => Err(failed(end.words("check", &command))),
     }
 }

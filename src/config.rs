@@ -329,6 +329,8 @@ pub struct TemplateConfig {
     pub make_dirs: bool,
     /// Added to the clean environment of the template's commands.
     pub env: BTreeMap<String, String>,
+    /// Whether members that the check refuses are found and left out.
+    pub isolate: bool,
     /// A file for each key of a roster, in place of one; `dest` and `reload` then have a place for the key.
     pub each: Option<Each>,
 }
@@ -356,6 +358,7 @@ impl TemplateConfig {
             reload_retries: None,
             make_dirs: false,
             env: BTreeMap::new(),
+            isolate: true,
             each: None,
         }
     }

@@ -12,6 +12,7 @@ pub mod flight;
 mod freshness;
 mod guard;
 pub mod hold;
+pub mod isolate;
 pub mod key;
 pub mod member;
 mod moment;

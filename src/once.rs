@@ -198,6 +198,7 @@ impl Round {
                     }
                     self.performer.publish(publication);
                 }
+                Effect::Probe(publication) => self.performer.probe(publication),
                 Effect::Reload(job) => self.performer.reload(job),
                 Effect::Remember(memo) => {
                     if let Some(memory) = &self.memory {
@@ -211,14 +212,10 @@ impl Round {
 
     /// Lets the engine decide, and keeps what the exit code depends on.
     fn take(&mut self, input: Input) -> Vec<Effect> {
-        match &input {
-            Input::Published(
-                _,
-                Outcome::Replaced | Outcome::WouldReplace | Outcome::Removed | Outcome::WouldRemove,
-            ) => self.differs = true,
-            Input::Published(_, Outcome::Failed(_)) => self.exit = Exit::Failed,
-            _ => {}
-        }
+        let placed = |it: &Outcome| {
+            matches!(it, Outcome::Replaced | Outcome::WouldReplace | Outcome::Removed | Outcome::WouldRemove)
+        };
+        self.differs |= matches!(&input, Input::Published(_, outcome) if placed(outcome));
         self.engine.step(self.now(), input)
     }
 
@@ -257,6 +254,9 @@ impl Round {
     fn judge(&mut self, pass: &Pass) {
         for (name, template) in self.engine.templates() {
             let (template_name, timeout) = (&**name, pass.timeout);
+            if template.failure().is_some() {
+                self.exit = self.exit.worse(Exit::Failed);
+            }
             if template.is_in_flight() || template.last() == Some(&Outcome::Abandoned) {
                 error!(template = template_name, ?timeout, "not done in time");
                 self.exit = self.exit.worse(Exit::Failed);

@@ -154,6 +154,21 @@ impl Performer {
         });
     }
 
+    /// Has a template's check tell whether it takes this, and replaces nothing.
+    pub fn probe(&self, publication: Publication) {
+        let Publication { id, template, snapshot, .. } = publication;
+        let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
+        let (renderers, done) = (Arc::clone(&self.renderers), self.done.clone());
+        self.tasks.spawn(async move {
+            let outcome = match render(library, &renderers, &template, snapshot).await {
+                Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
+                Ok(bytes) => act::probe(&writer, &template, bytes, &stop).await,
+            };
+            // The loop may have ended: then nobody waits for the answer.
+            let _ = done.send(Input::Probed(id, outcome));
+        });
+    }
+
     /// Renders and compares, and writes nothing; without a snapshot looks whether the file would be removed.
     pub fn look(
         &self,

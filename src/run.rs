@@ -249,6 +249,7 @@ impl Agent {
                     Some((manner, page)) => self.performer.publish_as(publication, manner, page),
                     None => self.performer.publish(publication),
                 },
+                Effect::Probe(publication) => self.performer.probe(publication),
                 Effect::Reload(job) if job.reload == Reload::Program => self.supervisor.changed(),
                 Effect::Reload(job) => self.performer.reload(job),
                 Effect::Remember(memo) => self.performer.remember(&self.memory, memo),

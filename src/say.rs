@@ -96,8 +96,14 @@ pub fn notice(notice: &Notice) {
             match failure.stage {
                 Stage::Render => error!(%why, template, "cannot render, the file stays as it is"),
                 Stage::Write => error!(%why, template, again, "cannot write, the file stays as it is"),
-                Stage::Check => error!(%why, template, again, "check failed, the file stays as it is"),
+                Stage::Check | Stage::Refused => error!(%why, template, again, "check failed, the file stays as it is"),
             }
+        }
+        Notice::Refused { template, spot, why } => {
+            warn!(why = %format_args!("{}: {why}", field(&spot.to_string())), template = &**template, "left out, the check refuses it");
+        }
+        Notice::TriedAgain { template, spot } => {
+            info!(why = %field(&spot.to_string()), template = &**template, "changed, and tried again");
         }
         Notice::ReloadFailed { reload, why, again } => {
             error!(%why, reload, again = pause(*again), "reload failed, and is still owed");

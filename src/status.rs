@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::debt::Debt;
+use crate::decide::isolate::{LeftOut, Spot};
 use crate::decide::key::Key;
 use crate::decide::roster::Roster;
 use crate::decide::template::Template;
@@ -193,6 +194,22 @@ pub struct TemplateStatus {
     pub last_error: Option<String>,
     /// What keeps the destination from showing what the registry does; null when nothing does.
     pub waiting_for: Option<String>,
+    /// The members that are left out, because its check refuses them.
+    #[serde(default)]
+    pub left_out: Vec<LeftOutStatus>,
+}
+
+/// A member that is left out of one template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOutStatus {
+    /// The roster.
+    pub roster: String,
+    /// The key, where the roster's path has a `*`.
+    pub key: Option<String>,
+    /// The member's name.
+    pub member: String,
+    /// What the check said, with the end of its output.
+    pub why: String,
 }
 
 /// An owed reload.
@@ -315,6 +332,15 @@ fn owed<'a>(engine: &'a Engine, template: &Template) -> Option<(&'a crate::confi
     engine.debts().iter().find(|(_, debt)| debt.owes(&template.plan().config.name))
 }
 
+fn left_out(spot: &Spot, out: &LeftOut) -> LeftOutStatus {
+    LeftOutStatus {
+        roster: spot.roster.to_string(),
+        key: spot.key.as_ref().map(ToString::to_string),
+        member: spot.member.to_string(),
+        why: masked(&out.why).into_owned(),
+    }
+}
+
 fn template(engine: &Engine, template: &Template, about: &About) -> TemplateStatus {
     let config = &template.plan().config;
     let owed = owed(engine, template);
@@ -333,5 +359,6 @@ fn template(engine: &Engine, template: &Template, about: &About) -> TemplateStat
         }),
         last_error: failed.or_else(|| owed?.1.last_error()).map(|why| masked(why).into_owned()),
         waiting_for: why.into_iter().find(Why::keeps).map(|why| masked(&why.text).into_owned()),
+        left_out: template.left_out().iter().map(|(spot, out)| left_out(spot, out)).collect(),
     }
 }

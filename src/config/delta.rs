@@ -172,6 +172,7 @@ fn template(it: &TemplateConfig) -> Vec<Setting<'static>> {
         ("reload_interval", time(it.reload_interval)),
         ("reload_retries", it.reload_retries.map_or_else(|| "unlimited".to_owned(), |tries| tries.to_string())),
         ("make_dirs", it.make_dirs.to_string()),
+        ("isolate", it.isolate.to_string()),
         ("each", maybe(it.each.as_ref().map(|each| &each.roster))),
         ("on_gone", maybe(it.each.as_ref().map(|each| word(each.on_gone)))),
         // By names only: values may be secrets.

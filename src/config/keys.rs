@@ -101,6 +101,7 @@ pub const TEMPLATE: TableKeys = TableKeys {
         "reload_retries",
         "make_dirs",
         "env",
+        "isolate",
         "each",
         "on_gone",
     ],
@@ -146,7 +147,6 @@ pub const LATER: &[Later] = &[
     Later { table: "[[template]]", key: "backup", accepted: &[] },
     Later { table: "[[template]]", key: "splay", accepted: &[] },
     Later { table: "[[template]]", key: "verify_cmd", accepted: &[] },
-    Later { table: "[[template]]", key: "isolate", accepted: &[] },
     Later { table: "[[template]]", key: "on_drift", accepted: &[] },
 ];
 

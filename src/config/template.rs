@@ -82,6 +82,7 @@ impl Written<'_> {
             reload_interval: interval.unwrap_or(TemplateConfig::RELOAD_INTERVAL),
             reload_retries: table.get("reload_retries").and_then(|value| retries(&value)),
             make_dirs: table.get("make_dirs").and_then(|value| value.boolean()).unwrap_or(false),
+            isolate: table.get("isolate").and_then(|value| value.boolean()).unwrap_or(true),
             env: table.get("env").map(|value| env(&value)).unwrap_or_default(),
             each: each.map(|each| Each { template: Arc::clone(&name), ..each }),
             name,

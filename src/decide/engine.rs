@@ -24,6 +24,7 @@ mod adopt;
 mod asked;
 mod behind;
 mod past;
+mod search;
 mod spread;
 
 pub use behind::Behind;
@@ -45,6 +46,8 @@ pub enum Input {
     Saw(Sighting),
     /// The publication of this number ended.
     Published(FlightId, Outcome),
+    /// The probe of this number ended.
+    Probed(FlightId, Outcome),
     /// A reload ended.
     Reloaded(Reload, Ran),
     /// The program takes up every file that was in place when this was said.
@@ -76,6 +79,8 @@ pub enum Input {
 pub enum Effect {
     /// Bring a destination in step; answer with [`Input::Published`]. Several at once are independent of each other.
     Publish(Publication),
+    /// Render, stage and check this, and replace nothing; answer with [`Input::Probed`].
+    Probe(Publication),
     /// Run a reload; answer with [`Input::Reloaded`], or with [`Input::TookUp`] where it is the program's.
     Reload(ReloadJob),
     /// Keep this for the next start, before anything is published that comes after this.
@@ -162,6 +167,7 @@ impl Engine {
             Input::Owed(owed) => self.inherited = owed,
             Input::Saw(sighting) => self.see(now, sighting, &mut notices),
             Input::Published(id, outcome) => self.published(now, id, outcome, &mut notices),
+            Input::Probed(id, outcome) => self.probed(now, id, outcome, &mut notices),
             Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut notices),
             Input::TookUp => {
                 if let Some(debt) = self.debts.get_mut(&Reload::Program) {
@@ -183,6 +189,7 @@ impl Engine {
         self.judge(now, &mut notices);
         self.spread(&mut notices);
         let mut work: Vec<Effect> = self.memos.drain(..).map(Effect::Remember).collect();
+        work.extend(self.probe(now, &mut notices));
         work.extend(self.publish(now, &mut notices));
         work.extend(self.run_reloads(now));
         notices.into_iter().map(Effect::Say).chain(work).collect()

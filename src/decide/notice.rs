@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::isolate::Spot;
 use super::member::Quarantine;
 use super::publication::Failure;
 use crate::node::NodePath;
@@ -92,6 +93,22 @@ pub enum Notice {
         failure: Failure,
         /// When it is tried again without a change; `None`: only a change will help.
         again: Option<Duration>,
+    },
+    /// A template's check refuses a member, which is left out of its file until it changes.
+    Refused {
+        /// The template.
+        template: Arc<str>,
+        /// The member.
+        spot: Spot,
+        /// What the check said, with the end of its output.
+        why: String,
+    },
+    /// A member that was left out of a template's file has changed, and is tried again.
+    TriedAgain {
+        /// The template.
+        template: Arc<str>,
+        /// The member.
+        spot: Spot,
     },
     /// A reload failed and is still owed.
     ReloadFailed {

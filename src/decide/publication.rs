@@ -101,8 +101,10 @@ pub enum Stage {
     Render,
     /// The destination could not be read, staged or replaced.
     Write,
-    /// The check refused the staged file, or took too long.
+    /// The check could not be run, was cut off, or took too long.
     Check,
+    /// The check ended by itself and refused the staged file: members may be at fault.
+    Refused,
 }
 
 /// Run one reload for all the templates that owe it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::backoff;
 use super::flight::FlightId;
+use super::isolate::Isolation;
 use super::key::Key;
 use super::moment::Moment;
 use super::notice::Notice;
@@ -12,6 +13,8 @@ use super::plan::TemplatePlan;
 use super::publication::{Failure, Outcome, Seats, Snapshot, Stage};
 use super::roster::Roster;
 use super::turn::Turn;
+
+mod search;
 
 /// A template's state.
 #[derive(Debug, Clone)]
@@ -27,6 +30,7 @@ pub struct Template {
     members: Option<Seats>,
     /// Of a key's file: what becomes of it.
     fate: Fate,
+    isolation: Isolation,
 }
 
 /// What becomes of a key's file.
@@ -57,6 +61,7 @@ impl Template {
             waiting: Vec::new(),
             members: None,
             fate: Fate::Stays,
+            isolation: Isolation::default(),
         }
     }
 
@@ -69,6 +74,7 @@ impl Template {
     /// failed before is tried again.
     pub fn replan(&mut self, plan: TemplatePlan) {
         self.plan = plan;
+        self.isolation = Isolation::default();
         self.want();
     }
 
@@ -121,7 +127,7 @@ impl Template {
 
     /// Whether there is anything to do for it now: most templates have nothing most of the time.
     pub fn is_due(&self, now: Moment) -> bool {
-        self.turn.is_ready() || self.retry.is_some_and(|retry| retry <= now)
+        !self.is_searching() && (self.turn.is_ready() || self.retry.is_some_and(|retry| retry <= now))
     }
 
     /// What a publication would show now, if it is this template's turn, its retry is due and all that it needs is
@@ -151,7 +157,10 @@ impl Template {
                 self.turn = Turn::default();
                 return None;
             }
-            return Some(self.snapshot(rosters, keys));
+            self.take_back(rosters, keys, notices);
+            let snapshot = self.snapshot(rosters, keys);
+            self.shows(&snapshot);
+            return Some(snapshot);
         }
         // What no registry has answered for yet is on its way, or the registry's own notice says why not.
         let unseen = |name| {
@@ -173,8 +182,12 @@ impl Template {
         }
     }
 
-    /// What it sees: only what it names, so that nothing else can change its bytes.
+    /// What it sees: only what it names, so that nothing else can change its bytes, and nobody whom its check refuses.
     pub fn snapshot(&self, rosters: &BTreeMap<Arc<str>, Roster>, keys: &BTreeMap<Arc<str>, Key>) -> Snapshot {
+        self.isolation.filter(self.full(rosters, keys), self.each())
+    }
+
+    fn full(&self, rosters: &BTreeMap<Arc<str>, Roster>, keys: &BTreeMap<Arc<str>, Key>) -> Snapshot {
         let rosters = rosters.iter().filter(|(name, _)| self.needs(name, true));
         let keys = keys.iter().filter(|(name, _)| self.needs(name, false));
         Snapshot {
@@ -193,22 +206,31 @@ impl Template {
             let done = matches!(outcome, Outcome::Removed | Outcome::WouldRemove | Outcome::Unchanged);
             self.fate = if done { Fate::Gone } else { Fate::Goes };
         }
-        if let Outcome::Failed(failure) = &outcome {
-            self.failures = self.failures.saturating_add(1);
-            // Something newer is waiting to be rendered, or the same members would fail in the same way.
-            let again = (retries && failure.stage != Stage::Render && !self.turn.is_wanted())
-                .then(|| backoff::pause(self.failures));
-            self.retry = again.map(|pause| now + pause);
-            let template = Arc::clone(&self.plan.config.name);
-            notices.push(Notice::Failed { template, failure: failure.clone(), again });
-        } else {
-            self.failures = 0;
-            self.retry = None;
+        if self.learn(&outcome) {
+            self.last = Some(outcome);
+            return;
         }
+        if let Outcome::Failed(failure) = outcome {
+            self.fail(now, failure, retries, notices);
+            return;
+        }
+        self.failures = 0;
+        self.retry = None;
         if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
             self.rendered = Some(now);
         }
         self.last = Some(outcome);
+    }
+
+    fn fail(&mut self, now: Moment, failure: Failure, retries: bool, notices: &mut Vec<Notice>) {
+        self.failures = self.failures.saturating_add(1);
+        // Something newer is waiting to be rendered, or the same members would fail in the same way.
+        let again = (retries && failure.stage != Stage::Render && !self.turn.is_wanted())
+            .then(|| backoff::pause(self.failures));
+        self.retry = again.map(|pause| now + pause);
+        let template = Arc::clone(&self.plan.config.name);
+        notices.push(Notice::Failed { template, failure: failure.clone(), again });
+        self.last = Some(Outcome::Failed(failure));
     }
 
     /// When it is tried again by itself.

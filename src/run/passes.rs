@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::decide::flight::FlightId;
 use crate::decide::template::Template;
-use crate::decide::{Engine, Input, Moment, Outcome, Publication, Ran};
+use crate::decide::{Engine, Input, Moment, Outcome, Publication, Ran, Stage};
 use crate::error::Exit;
 use crate::perform::{Manner, Page, Performer};
 use crate::serve::{Answer, FileReport, RenderAsk, RenderReport};
@@ -50,6 +50,8 @@ enum Job {
     Asked,
     /// It is being published.
     Flying(FlightId),
+    /// Its check refused it: who is at fault is looked for, and it is published without him.
+    Refused(Outcome),
     /// It is over.
     Ended(End),
 }
@@ -127,7 +129,10 @@ impl Passes {
             Input::Published(id, outcome) => {
                 let jobs = self.under_way.values_mut().flat_map(|pass| pass.jobs.values_mut());
                 for job in jobs.filter(|job| **job == Job::Flying(*id)) {
-                    *job = Job::Ended(End::Came(outcome.clone()));
+                    *job = match outcome {
+                        Outcome::Failed(failure) if failure.stage == Stage::Refused => Job::Refused(outcome.clone()),
+                        _ => Job::Ended(End::Came(outcome.clone())),
+                    };
                 }
             }
             Input::Reloaded(reload, Ran::Failed(why)) => {
@@ -143,7 +148,8 @@ impl Passes {
     pub fn see(&mut self, publication: &Publication) -> Option<(Manner, Page)> {
         let mut page = None;
         for pass in self.under_way.values_mut().filter(|pass| !pass.ask.dry_run) {
-            if let Some(job) = pass.jobs.get_mut(&publication.template.name).filter(|job| **job == Job::Asked) {
+            let job = pass.jobs.get_mut(&publication.template.name);
+            if let Some(job) = job.filter(|job| matches!(job, Job::Asked | Job::Refused(_))) {
                 *job = Job::Flying(publication.id);
                 if pass.ask.diff && page.is_none() {
                     page = Some(Page::Kept(Arc::clone(&pass.diff)));
@@ -219,7 +225,10 @@ impl Pass {
                 (Job::Waiting, Some(template)) => {
                     waited(engine, template, late, verdict::is_stale(engine, template, now, max_stale))
                 }
-                (Job::Asked | Job::Flying(_), _) => late.then_some(Job::Ended(End::Late)),
+                (Job::Refused(outcome), Some(template)) if !template.is_searching() => {
+                    Some(Job::Ended(End::Came(outcome.clone())))
+                }
+                (Job::Asked | Job::Flying(_) | Job::Refused(_), _) => late.then_some(Job::Ended(End::Late)),
             };
             if let (Some(Job::Asked), Some(template)) = (&next, template)
                 && template.plan().config.pattern().is_some()
@@ -333,7 +342,9 @@ impl Pass {
             Job::Ended(End::Held) => not("no good view yet", Exit::Done),
             Job::Ended(End::Unreached) => not("no answer from the registry in time", Exit::Unreached),
             Job::Ended(End::Paused) => not("paused", Exit::Held),
-            Job::Ended(End::Late) | Job::Waiting | Job::Asked | Job::Flying(_) => not("not done in time", Exit::Failed),
+            Job::Ended(End::Late) | Job::Waiting | Job::Asked | Job::Flying(_) | Job::Refused(_) => {
+                not("not done in time", Exit::Failed)
+            }
         }
     }
 }

@@ -49,6 +49,7 @@ pub fn of_template(engine: &Engine, template: &Template, about: &About) -> Vec<W
     }
     all.extend(paused(engine, template, about));
     all.extend(failure(template, clock));
+    all.extend(left_out(template));
     all.extend(of_file(engine, template, clock));
     let whole = template.plan().config.pattern().is_some();
     let rosters = engine.rosters().iter();
@@ -113,18 +114,27 @@ fn failure(template: &Template, clock: &Clock) -> Option<Why> {
     let stage = match failure.stage {
         Stage::Render => "cannot render",
         Stage::Write => "cannot write",
-        Stage::Check => "the check failed",
+        Stage::Check | Stage::Refused => "the check failed",
     };
     let times = match template.failures() {
         0 | 1 => String::new(),
         more => format!(", {more} times in a row"),
     };
     let again = match template.due() {
+        _ if template.is_searching() => "the members at fault are looked for".to_owned(),
         _ if template.is_in_flight() => "tried again now".to_owned(),
         Some(due) => format!("tried again at {} ({})", clock.time(due), ahead(due.since(clock.now))),
         None => "tried again when members, the template or the configuration change".to_owned(),
     };
     Some(Why::keeps_back(format!("{stage}{times}, {again}: {}", failure.message)))
+}
+
+/// The members that its check refuses.
+fn left_out(template: &Template) -> impl Iterator<Item = Why> {
+    template.left_out().iter().map(|(spot, out)| {
+        let spot = field(&spot.to_string());
+        Why::keeps_back(format!("{spot} is left out until it changes, because the check refuses it: {}", out.why))
+    })
 }
 
 /// What there is to say of a roster that a template needs.

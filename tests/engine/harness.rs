@@ -17,6 +17,7 @@ pub struct Bench {
     pub engine: Engine,
     pub now: Moment,
     pub publications: Vec<Publication>,
+    pub probes: Vec<Publication>,
     pub reloads: Vec<ReloadJob>,
     pub notices: Vec<Notice>,
     /// All that is remembered, from before the start too.
@@ -137,6 +138,7 @@ impl Bench {
             engine: Engine::new(pace, "host1", recalled.clone()),
             now: Moment::START + seconds(100),
             publications: Vec::new(),
+            probes: Vec::new(),
             reloads: Vec::new(),
             notices: Vec::new(),
             remembered: recalled,
@@ -151,6 +153,7 @@ impl Bench {
         for effect in self.engine.step(self.now, input) {
             match effect {
                 Effect::Publish(publication) => self.publications.push(publication),
+                Effect::Probe(publication) => self.probes.push(publication),
                 Effect::Reload(job) => self.reloads.push(job),
                 Effect::Remember(memo) => remember(&mut self.remembered, memo),
                 Effect::Say(notice) => self.notices.push(notice),
@@ -219,7 +222,7 @@ impl Bench {
     }
 
     pub fn is_idle(&self) -> bool {
-        self.publications.is_empty() && self.reloads.is_empty()
+        self.publications.is_empty() && self.probes.is_empty() && self.reloads.is_empty()
     }
 
     pub fn holds(&self) -> Vec<String> {

@@ -6,6 +6,7 @@ mod edges;
 mod formats;
 mod guard;
 mod harness;
+mod isolate;
 mod owed;
 mod picks;
 mod program;

@@ -91,7 +91,7 @@ impl World {
                         self.check(names(&publication, "web").into_iter().collect());
                         inputs.push(Input::Published(publication.id, Outcome::Replaced));
                     }
-                    Effect::Reload(_) | Effect::Say(_) => {}
+                    Effect::Probe(_) | Effect::Reload(_) | Effect::Say(_) => {}
                 }
             }
         }

@@ -128,6 +128,7 @@ impl World {
                     self.reloading = Some(named);
                     self.bench.reloads.push(job);
                 }
+                Effect::Probe(..) => panic!("no check has refused anything"),
                 Effect::Remember(..) | Effect::Say(_) => {}
             }
         }

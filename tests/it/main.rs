@@ -10,6 +10,7 @@ mod formats;
 mod guard;
 mod haproxy;
 mod harness;
+mod isolate;
 mod main_job;
 mod memory;
 mod once;

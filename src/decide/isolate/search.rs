@@ -1,0 +1,280 @@
+//! The search for members at fault: each probe is a check of the file without some of them.
+//!
+//! It is taken that a check which refuses some members refuses them with others beside them, too. What has passed stays
+//! in, and a part that is refused is halved, until each one that is refused has been alone with all that pass: for k of
+//! n members about k·log₂(n) probes, and never more than twice as many.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::super::publication::{Seated, Snapshot};
+use super::spot::{Place, Spot, lists, over, without};
+use super::{AllLeftOut, LeftOut};
+
+/// The most probes of one search.
+pub(in super::super) const MOST_PROBES: u32 = 200;
+
+/// Into how many parts suspects are divided at most, where nothing passes without any of them.
+const MOST_PARTS: usize = 8;
+
+/// Members that are suspected together.
+#[derive(Debug, Clone, Default)]
+struct Suspects {
+    members: Vec<(Spot, Seated)>,
+    /// Some of them are known to be refused.
+    refused: bool,
+    /// The other half is the next on the stack, and of the two together some are known to be refused.
+    is_half: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Whether it passes without any suspect.
+    Without,
+    /// A list is empty without suspects, which the check may refuse as such: whether it passes with a part of them.
+    Part { of: usize, number: usize },
+    /// What is known to pass grows, and what is suspected is halved.
+    Halve,
+    /// Members are not at fault.
+    Over,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone)]
+pub(in super::super) enum Step {
+    /// Whether this passes is to be found out.
+    Probe(Snapshot),
+    /// All that are refused are known.
+    Found(AllLeftOut),
+    /// Nobody is left out, and why, where that is not just that no member is at fault.
+    Stands(Option<String>),
+}
+
+/// A search under way.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Search {
+    full: Snapshot,
+    each: Option<Arc<str>>,
+    /// Who was left out before.
+    known: BTreeSet<Spot>,
+    phase: Phase,
+    /// What is suspected, and in no probe until it is asked about.
+    stack: Vec<Suspects>,
+    /// What the probe under way is about.
+    asked: Suspects,
+    found: AllLeftOut,
+    probes: u32,
+}
+
+impl Search {
+    /// Begins: everybody is suspected who was not, as he is now, in what `passed` last. `None` where that is nobody.
+    pub(in super::super) fn begin(
+        full: Snapshot,
+        each: Option<&Arc<str>>,
+        known: &AllLeftOut,
+        passed: Option<&Snapshot>,
+    ) -> Option<Self> {
+        let mut search = Self {
+            full,
+            each: each.cloned(),
+            known: known.keys().cloned().collect(),
+            phase: Phase::Without,
+            stack: Vec::new(),
+            asked: Suspects::default(),
+            found: AllLeftOut::new(),
+            probes: 0,
+        };
+        let members = search.suspects(passed);
+        let some = !members.is_empty();
+        search.stack.push(Suspects { members, ..Suspects::default() });
+        some.then_some(search)
+    }
+
+    /// What it is about.
+    pub(in super::super) fn full(&self) -> &Snapshot {
+        &self.full
+    }
+
+    /// Takes a change up, between two probes. What is known of members that did not change stays known.
+    pub(in super::super) fn take_up(&mut self, full: Snapshot, passed: Option<&Snapshot>) {
+        let same_keys = full.keys == self.full.keys;
+        self.full = full;
+        let lists = lists(&self.full, self.each.as_ref());
+        self.found.retain(|spot, out| spot.find(&lists) == Some(&out.seated));
+        for suspects in &mut self.stack {
+            let before = suspects.members.len();
+            suspects.members.retain(|(spot, seated)| spot.find(&lists) == Some(seated));
+            // Who was refused may have gone.
+            suspects.refused &= suspects.members.len() == before;
+        }
+        if !same_keys || self.phase != Phase::Halve {
+            self.stack.clear();
+        }
+        let on_stack = self.stack.iter().flat_map(|suspects| suspects.members.iter().map(|(spot, _)| spot));
+        let on_stack: BTreeSet<Spot> = on_stack.cloned().collect();
+        let mut members = self.suspects(passed.filter(|_| same_keys));
+        members.retain(|(spot, _)| !on_stack.contains(spot));
+        // Below what is halved already, so that a registry which is never quiet cannot keep a search from its end.
+        self.stack.insert(0, Suspects { members, ..Suspects::default() });
+        if !same_keys {
+            self.phase = Phase::Without;
+        }
+    }
+
+    /// Everybody who was not in what passed, and is not left out.
+    fn suspects(&self, passed: Option<&Snapshot>) -> Vec<(Spot, Seated)> {
+        let passed = passed.map(|passed| lists(passed, self.each.as_ref())).unwrap_or_default();
+        let mut all = Vec::new();
+        for (place, seats) in lists(&self.full, self.each.as_ref()) {
+            let good: BTreeMap<&str, &Seated> = passed
+                .get(&place)
+                .into_iter()
+                .flat_map(|seats| seats.iter())
+                .map(|it| (it.member.name(), it))
+                .collect();
+            for seated in seats.iter().filter(|seated| good.get(seated.member.name()) != Some(seated)) {
+                let (roster, key) = place.clone();
+                let spot = Spot { roster, key, member: Arc::from(seated.member.name()) };
+                if !self.known.contains(&spot) && !self.found.contains_key(&spot) {
+                    all.push((spot, seated.clone()));
+                }
+            }
+        }
+        all
+    }
+
+    /// What is to be done now. `min` is what a roster must have at least.
+    pub(in super::super) fn next(&mut self, min: impl Fn(&str) -> usize) -> Step {
+        let out = self.known.iter().chain(self.found.keys());
+        if let Some(over) = over(&lists(&self.full, self.each.as_ref()), out, min).first() {
+            return Step::Stands(Some(over.to_string()));
+        }
+        if self.probes >= MOST_PROBES {
+            return Step::Stands(Some(format!("none is left out: {MOST_PROBES} checks did not find who is refused")));
+        }
+        match self.phase {
+            Phase::Over => return Step::Stands(None),
+            Phase::Without => {}
+            Phase::Part { of, number } => self.ask_part(of, number),
+            Phase::Halve => {
+                if !self.ask_half() {
+                    return Step::Found(std::mem::take(&mut self.found));
+                }
+            }
+        }
+        self.probes += 1;
+        Step::Probe(self.probe())
+    }
+
+    /// What has passed, and what is asked about.
+    fn probe(&self) -> Snapshot {
+        let suspects = self.stack.iter().flat_map(|suspects| suspects.members.iter().map(|(spot, _)| spot));
+        let gone = suspects.chain(&self.known).chain(self.found.keys()).collect();
+        without(&self.full, self.each.as_ref(), &gone)
+    }
+
+    /// Asks about every `of`-th member of each list.
+    fn ask_part(&mut self, of: usize, number: usize) {
+        let all = self.stack.pop().unwrap_or_default().members;
+        let lengths = lengths(&all);
+        let mut seen: BTreeMap<Place, usize> = BTreeMap::new();
+        let (asked, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|(spot, _)| {
+            let place = spot.place();
+            // A short list has a member in each part.
+            let of = of.min(lengths.get(&place).copied().unwrap_or(1)).max(1);
+            let index = seen.entry(place).or_default();
+            let is_in = *index % of == number % of;
+            *index += 1;
+            is_in
+        });
+        self.asked = Suspects { members: asked, ..Suspects::default() };
+        self.stack.push(Suspects { members: rest, ..Suspects::default() });
+    }
+
+    /// Asks about the next suspects, if there are any.
+    fn ask_half(&mut self) -> bool {
+        while let Some(mut next) = self.stack.pop() {
+            if next.members.is_empty() {
+                continue;
+            }
+            next.is_half = false;
+            // One alone is asked about even if it is known to be refused: for the check's words, and to be sure.
+            if next.refused && next.members.len() > 1 {
+                let other = next.members.split_off(next.members.len() / 2);
+                self.stack.push(Suspects { members: other, ..Suspects::default() });
+                next = Suspects { is_half: true, refused: false, ..next };
+            }
+            self.asked = next;
+            return true;
+        }
+        false
+    }
+
+    /// The probe passed.
+    pub(in super::super) fn passed(&mut self) {
+        let asked = std::mem::take(&mut self.asked);
+        match self.phase {
+            Phase::Halve if asked.is_half => self.stack.last_mut().into_iter().for_each(|other| other.refused = true),
+            Phase::Halve | Phase::Over => {}
+            Phase::Without | Phase::Part { .. } => {
+                self.stack.iter_mut().for_each(|rest| rest.refused = true);
+                self.phase = Phase::Halve;
+            }
+        }
+    }
+
+    /// The probe was refused, and so was what the search began with.
+    pub(in super::super) fn refused(&mut self, why: &str) {
+        let mut asked = std::mem::take(&mut self.asked);
+        match self.phase {
+            Phase::Without => {
+                let is_part = self.empties_a_list() && self.most_parts() > 1;
+                self.phase = if is_part { Phase::Part { of: 2, number: 0 } } else { Phase::Over };
+            }
+            Phase::Part { of, number } => {
+                let all = self.stack.iter_mut().flat_map(|rest| std::mem::take(&mut rest.members));
+                let mut members: Vec<_> = all.chain(asked.members).collect();
+                members.sort_by(|(a, _), (b, _)| a.cmp(b));
+                self.stack = vec![Suspects { members, ..Suspects::default() }];
+                self.phase = match () {
+                    () if number + 1 < of => Phase::Part { of, number: number + 1 },
+                    () if of < self.most_parts() => Phase::Part { of: of * 2, number: 0 },
+                    () => Phase::Over,
+                };
+            }
+            Phase::Halve => match asked.members.pop() {
+                Some((spot, seated)) if asked.members.is_empty() => {
+                    self.found.insert(spot, LeftOut { seated, why: why.to_owned() });
+                }
+                last => {
+                    asked.members.extend(last);
+                    self.stack.push(Suspects { refused: true, is_half: false, ..asked });
+                }
+            },
+            Phase::Over => {}
+        }
+    }
+
+    /// Whether a list that has members has none without the suspects.
+    fn empties_a_list(&self) -> bool {
+        let probe = self.probe();
+        let left = lists(&probe, self.each.as_ref());
+        let is_emptied = |place: &Place| left.get(place).is_some_and(|seats| seats.is_empty());
+        self.stack.iter().flat_map(|suspects| &suspects.members).any(|(spot, _)| is_emptied(&spot.place()))
+    }
+
+    /// How many parts make sense: no more than the longest list has suspects.
+    fn most_parts(&self) -> usize {
+        let lengths = self.stack.first().map(|all| lengths(&all.members)).unwrap_or_default();
+        lengths.into_values().max().unwrap_or(0).min(MOST_PARTS)
+    }
+}
+
+/// How many suspects each list has.
+fn lengths(members: &[(Spot, Seated)]) -> BTreeMap<Place, usize> {
+    let mut lengths = BTreeMap::new();
+    for (spot, _) in members {
+        *lengths.entry(spot.place()).or_default() += 1;
+    }
+    lengths
+}

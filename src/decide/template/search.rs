@@ -1,0 +1,172 @@
+//! How a template comes to know which members its check refuses.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::flight::FlightId;
+use super::super::isolate::{AllLeftOut, Isolation, Search, Step};
+use super::super::key::Key;
+use super::super::moment::Moment;
+use super::super::notice::Notice;
+use super::super::publication::{Failure, Outcome, Snapshot, Stage};
+use super::super::roster::Roster;
+use super::Template;
+
+type Rosters = BTreeMap<Arc<str>, Roster>;
+type Keys = BTreeMap<Arc<str>, Key>;
+
+impl Template {
+    /// The members that are left out, because the check refuses them.
+    pub fn left_out(&self) -> &AllLeftOut {
+        &self.isolation.left_out
+    }
+
+    /// Whether its check has refused the file, and the members at fault are looked for.
+    pub fn is_searching(&self) -> bool {
+        self.isolation.is_searching()
+    }
+
+    /// Whether members that its check refuses are left out.
+    fn isolates(&self) -> bool {
+        self.plan.config.isolate && self.plan.config.check.is_some()
+    }
+
+    /// The roster whose key's file it is.
+    pub(super) fn each(&self) -> Option<&Arc<str>> {
+        self.plan.config.each.as_ref().map(|each| &each.roster)
+    }
+
+    /// Members that changed are tried again.
+    pub(super) fn take_back(&mut self, rosters: &Rosters, keys: &Keys, notices: &mut Vec<Notice>) {
+        if self.isolation.left_out.is_empty() {
+            return;
+        }
+        let full = self.full(rosters, keys);
+        let each = self.each().cloned();
+        let changed = self.isolation.review(&full, each.as_ref(), |roster| min(rosters, roster));
+        let template = &self.plan.config.name;
+        notices.extend(changed.into_iter().map(|spot| Notice::TriedAgain { template: Arc::clone(template), spot }));
+    }
+
+    /// This is about to be published.
+    pub(super) fn shows(&mut self, snapshot: &Snapshot) {
+        self.isolation.shown = self.isolates().then(|| snapshot.clone());
+    }
+
+    /// Learns from a publication. Whether it failed in a way that a search is to look into first.
+    pub(super) fn learn(&mut self, outcome: &Outcome) -> bool {
+        let shown = self.isolation.shown.take();
+        match outcome {
+            Outcome::Replaced | Outcome::Unchanged => {
+                self.isolation.passed = shown;
+                self.isolation.searched = None;
+                false
+            }
+            Outcome::Failed(failure) if failure.stage == Stage::Refused && shown.is_some() => {
+                self.isolation.refused = Some(failure.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What is to be checked next in a search; without anything the search has ended, and the template is to be
+    /// published without those who were found, or has failed.
+    pub fn probe(
+        &mut self,
+        now: Moment,
+        (rosters, keys): (&Rosters, &Keys),
+        retries: bool,
+        notices: &mut Vec<Notice>,
+    ) -> Option<Snapshot> {
+        if self.is_going() || !self.missing(rosters, keys).is_empty() {
+            self.isolation.end_search();
+            self.turn.want();
+            return None;
+        }
+        let full = self.full(rosters, keys);
+        let remark = match self.next_step(&full, rosters) {
+            Step::Probe(snapshot) => {
+                self.isolation.shown = Some(snapshot.clone());
+                return Some(snapshot);
+            }
+            Step::Found(found) => {
+                let template = &self.plan.config.name;
+                notices.extend(found.iter().map(|(spot, out)| Notice::Refused {
+                    template: Arc::clone(template),
+                    spot: spot.clone(),
+                    why: out.why.clone(),
+                }));
+                self.isolation.left_out.extend(found);
+                self.isolation.end_search();
+                self.turn.want();
+                None
+            }
+            Step::Stands(why) => {
+                if let Some(failure) = self.isolation.end_search() {
+                    let remark = why.as_ref().map(|why| format!("\n  {why}")).unwrap_or_default();
+                    let message = format!("{}{remark}", failure.message);
+                    self.fail(now, Failure { message, ..failure }, retries, notices);
+                }
+                why
+            }
+        };
+        self.isolation.searched = Some((full, remark));
+        None
+    }
+
+    /// What is next in the search under way, or in one that begins.
+    fn next_step(&mut self, full: &Snapshot, rosters: &Rosters) -> Step {
+        let each = self.each().cloned();
+        let Isolation { passed, searched, left_out, search, .. } = &mut self.isolation;
+        match search {
+            Some(search) if search.full() != full => search.take_up(full.clone(), passed.as_ref()),
+            Some(_) => {}
+            None => {
+                if let Some((_, why)) = searched.as_ref().filter(|(searched, _)| searched == full) {
+                    return Step::Stands(why.clone());
+                }
+                *search = Search::begin(full.clone(), each.as_ref(), left_out, passed.as_ref());
+            }
+        }
+        search.as_mut().map_or(Step::Stands(None), |search| search.next(|roster| min(rosters, roster)))
+    }
+
+    /// The agent is stopping: nothing more is looked for.
+    pub fn stop_searching(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+        if let Some(failure) = self.isolation.end_search() {
+            self.fail(now, failure, false, notices);
+        }
+    }
+
+    /// A probe ended.
+    pub fn probed(&mut self, now: Moment, id: FlightId, outcome: Outcome, retries: bool, notices: &mut Vec<Notice>) {
+        if !self.turn.end(id) {
+            return;
+        }
+        let shown = self.isolation.shown.take();
+        // Without one the template was configured anew meanwhile.
+        let Some(search) = &mut self.isolation.search else { return };
+        match outcome {
+            Outcome::Failed(failure) if matches!(failure.stage, Stage::Refused | Stage::Render) => {
+                search.refused(&failure.message);
+            }
+            Outcome::Failed(failure) => {
+                self.isolation.end_search();
+                self.fail(now, failure, retries, notices);
+            }
+            Outcome::Abandoned => {
+                self.isolation.end_search();
+                self.last = Some(Outcome::Abandoned);
+            }
+            _ => {
+                search.passed();
+                self.isolation.passed = shown;
+            }
+        }
+    }
+}
+
+fn min(rosters: &Rosters, roster: &str) -> usize {
+    rosters.get(roster).map_or(0, |roster| roster.config().bounds.min())
+}

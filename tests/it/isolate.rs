@@ -1,0 +1,154 @@
+//! One poisonous member must not keep the others' changes from the software: it is found, named and left out.
+
+use serde_json::Value;
+
+use crate::harness::site::{Agent, Site};
+
+const CONFIG: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "200ms:1s"
+
+[[template]]
+name = "haproxy"
+src = "haproxy.cfg.tera"
+dest = "out/haproxy.cfg"
+check_cmd = "PATH=$PATH:/usr/sbin:/sbin; echo check >> SITE/checks; haproxy -c -f {{ src }}"
+reload_cmd = "echo reloaded >> SITE/reloads"
+reload_interval = "0s"
+"#;
+
+const TEMPLATE: &str = "\
+defaults
+    mode tcp
+    timeout connect 1s
+    timeout client 1s
+    timeout server 1s
+listen web
+    bind 127.0.0.1:18080
+{%- for m in web %}
+    server s{{ m.slot }} {{ m.address }} weight {{ m.weight }}
+{%- endfor %}
+";
+
+/// The most that haproxy takes is 256.
+const POISON: &str = r#"{"weight": 999}"#;
+const WELL: &str = r#"{"weight": 5}"#;
+
+/// The one that is poisonous.
+const VICTIM: usize = 23;
+
+fn site(config: &str) -> Site {
+    let site = Site::new(config);
+    site.file("templates/haproxy.cfg.tera", TEMPLATE);
+    for number in 0..50 {
+        put(&site, number, if number == VICTIM { POISON } else { WELL });
+    }
+    site
+}
+
+fn member(number: usize) -> String {
+    format!("10.0.0.{number}:8080")
+}
+
+fn put(site: &Site, number: usize, data: &str) {
+    site.file(&format!("registry/services/web/{}", member(number)), data);
+}
+
+/// The addresses that the file has, in order.
+fn served(site: &Site) -> Vec<String> {
+    let text = site.read("out/haproxy.cfg");
+    let servers = text.lines().filter_map(|line| line.trim().strip_prefix("server "));
+    let mut all: Vec<String> = servers.filter_map(|line| line.split(' ').nth(1)).map(str::to_owned).collect();
+    all.sort();
+    all
+}
+
+fn all_but(left_out: Option<usize>) -> Vec<String> {
+    let mut all: Vec<String> = (0..50).filter(|number| Some(*number) != left_out).map(member).collect();
+    all.sort();
+    all
+}
+
+fn template(site: &Site) -> Value {
+    let status: Value = serde_json::from_str(&site.run(&["status", "--json"]).expect(0).stdout()).unwrap();
+    status["templates"][0].clone()
+}
+
+/// Waits until the agent serves these, and owes nothing.
+fn serves(agent: &Agent, site: &Site, wanted: &[String]) {
+    let done = || served(site) == wanted && template(site)["owed_reload"] == Value::Bool(false);
+    agent.until("the file is right and its reload has run", done);
+}
+
+#[test]
+fn a_poisonous_member_is_named_and_the_other_49_are_served() {
+    let site = site(CONFIG);
+    let mut agent = site.start();
+    serves(&agent, &site, &all_but(Some(VICTIM)));
+    assert_eq!(site.read("reloads").lines().count(), 1, "one replacement, one reload\n{}", agent.log().join("\n"));
+    let checks = site.read("checks").lines().count();
+    assert!(checks <= 2 + 2 * 6 + 2, "{checks} checks for one of 50");
+    println!("{checks} checks for one of 50");
+
+    let name = member(VICTIM);
+    let template = template(&site);
+    let out = &template["left_out"][0];
+    assert_eq!((&out["roster"], &out["member"]), (&Value::from("web"), &Value::from(name.as_str())), "{template}");
+    assert!(out["why"].as_str().unwrap().contains("999"), "haproxy's own words: {out}");
+    assert_eq!(template["left_out"].as_array().unwrap().len(), 1);
+    assert_eq!(template["last_error"], Value::Null, "nothing has failed: {template}");
+    let explained = site.run(&["explain", "haproxy"]).expect(0).stdout();
+    assert!(explained.contains(&format!("{name} of web is left out")) && explained.contains("999"), "{explained}");
+    let told = format!("left out, the check refuses it: {name} of web");
+    agent.says(&told);
+    assert!(site.run(&["status"]).expect(0).stdout().contains(&name));
+
+    // Others come and go meanwhile: it stays out, and nothing is said or searched again.
+    let mut wanted = all_but(Some(VICTIM));
+    wanted.push("10.0.1.1:8080".to_owned());
+    wanted.sort();
+    site.file("registry/services/web/10.0.1.1:8080", WELL);
+    serves(&agent, &site, &wanted);
+    site.remove("registry/services/web/10.0.1.1:8080");
+    serves(&agent, &site, &all_but(Some(VICTIM)));
+    assert_eq!(agent.said(&told), 1, "{}", agent.log().join("\n"));
+    assert_eq!(site.read("checks").lines().count(), checks + 2);
+
+    put(&site, VICTIM, WELL);
+    serves(&agent, &site, &all_but(None));
+    assert_eq!(self::template(&site)["left_out"], Value::Array(Vec::new()));
+    assert!(agent.stop().success());
+    assert_eq!(site.leftovers(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_single_pass_finds_it_too_and_so_does_one_beside_the_agent() {
+    let site = site(CONFIG);
+    site.run(&["render"]).expect(0);
+    assert_eq!(served(&site), all_but(Some(VICTIM)));
+    assert_eq!(site.read("reloads").lines().count(), 1);
+
+    let agent = site.start();
+    agent.says("unchanged: ");
+    put(&site, VICTIM + 1, POISON);
+    site.run(&["render"]).expect(0);
+    agent.until("the second one is left out", || served(&site).len() == 48);
+}
+
+#[test]
+fn with_isolate_false_the_old_file_stays() {
+    let site = site(&format!("{CONFIG}isolate = false\n"));
+    let agent = site.start();
+    agent.says("check failed, the file stays as it is");
+    assert_eq!(site.read("out/haproxy.cfg"), "");
+    let template = template(&site);
+    assert!(template["last_error"].as_str().unwrap().contains("999"), "{template}");
+    assert_eq!(template["left_out"], Value::Array(Vec::new()));
+    put(&site, VICTIM, WELL);
+    serves(&agent, &site, &all_but(None));
+}
