@@ -226,6 +226,19 @@ fn a_mended_member_is_served_again_and_one_that_goes_is_forgotten() {
 }
 
 #[test]
+fn one_left_out_before_who_goes_in_a_search_makes_room() {
+    let mut world = World::new(real(4, &[0, 1]), any_bad);
+    world.settle();
+    world.change(10, Some(false));
+    world.bench.pass(seconds(3));
+    world.answer();
+    world.change(0, None);
+    world.bench.pass(seconds(3));
+    world.rest();
+    assert_eq!(world.left_out(), names(&[1, 10]));
+}
+
+#[test]
 fn those_who_stay_keep_their_numbers() {
     let mut world = World::new(real(8, &[2]), any_bad);
     while world.bench.publications.is_empty() || any_bad(&seats(&world.bench.publications[0])) {

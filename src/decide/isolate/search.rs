@@ -56,7 +56,7 @@ pub(in super::super) struct Search {
     full: Snapshot,
     each: Option<Arc<str>>,
     /// Who was left out before.
-    known: BTreeSet<Spot>,
+    known: AllLeftOut,
     phase: Phase,
     /// What is suspected, and in no probe until it is asked about.
     stack: Vec<Suspects>,
@@ -74,10 +74,14 @@ impl Search {
         known: &AllLeftOut,
         passed: Option<&Snapshot>,
     ) -> Option<Self> {
+        // Who has changed since is suspected like anybody else, and who is gone is not left out.
+        let present = lists(&full, each);
+        let known = known.iter().filter(|(spot, out)| spot.find(&present) == Some(&out.seated));
+        let known = known.map(|(spot, out)| (spot.clone(), out.clone())).collect();
         let mut search = Self {
             full,
             each: each.cloned(),
-            known: known.keys().cloned().collect(),
+            known,
             phase: Phase::Without,
             stack: Vec::new(),
             asked: Suspects::default(),
@@ -100,6 +104,7 @@ impl Search {
         let same_keys = full.keys == self.full.keys;
         self.full = full;
         let lists = lists(&self.full, self.each.as_ref());
+        self.known.retain(|spot, out| spot.find(&lists) == Some(&out.seated));
         self.found.retain(|spot, out| spot.find(&lists) == Some(&out.seated));
         for suspects in &mut self.stack {
             let before = suspects.members.len();
@@ -135,7 +140,7 @@ impl Search {
             for seated in seats.iter().filter(|seated| good.get(seated.member.name()) != Some(seated)) {
                 let (roster, key) = place.clone();
                 let spot = Spot { roster, key, member: Arc::from(seated.member.name()) };
-                if !self.known.contains(&spot) && !self.found.contains_key(&spot) {
+                if !self.known.contains_key(&spot) && !self.found.contains_key(&spot) {
                     all.push((spot, seated.clone()));
                 }
             }
@@ -145,7 +150,7 @@ impl Search {
 
     /// What is to be done now. `min` is what a roster must have at least.
     pub(in super::super) fn next(&mut self, min: impl Fn(&str) -> usize) -> Step {
-        let out = self.known.iter().chain(self.found.keys());
+        let out = self.known.keys().chain(self.found.keys());
         if let Some(over) = over(&lists(&self.full, self.each.as_ref()), out, min).first() {
             return Step::Stands(Some(over.to_string()));
         }
@@ -169,7 +174,7 @@ impl Search {
     /// What has passed, and what is asked about.
     fn probe(&self) -> Snapshot {
         let suspects = self.stack.iter().flat_map(|suspects| suspects.members.iter().map(|(spot, _)| spot));
-        let gone = suspects.chain(&self.known).chain(self.found.keys()).collect();
+        let gone = suspects.chain(self.known.keys()).chain(self.found.keys()).collect();
         without(&self.full, self.each.as_ref(), &gone)
     }
 
