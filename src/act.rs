@@ -21,6 +21,7 @@ pub mod children;
 pub mod command;
 mod commit;
 mod diff;
+mod drift;
 mod group;
 pub mod journal;
 mod leftovers;
@@ -38,6 +39,7 @@ mod trouble;
 mod writer;
 
 pub use diff::unified_diff;
+pub use drift::drifted;
 pub use lock::StateLock;
 pub use recover::{Present, recover};
 pub use reload::reload;

@@ -298,6 +298,15 @@ pub enum KeyFormat {
     Text,
 }
 
+/// What becomes of a destination that somebody else has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDrift {
+    /// It is put right.
+    Correct,
+    /// It is told, and left until something else has the file replaced.
+    Report,
+}
+
 /// One `[[template]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateConfig {
@@ -329,6 +338,8 @@ pub struct TemplateConfig {
     pub make_dirs: bool,
     /// Added to the clean environment of the template's commands.
     pub env: BTreeMap<String, String>,
+    /// What becomes of a destination that somebody else has changed.
+    pub on_drift: OnDrift,
     /// Whether members that the check refuses are found and left out.
     pub isolate: bool,
     /// A file for each key of a roster, in place of one; `dest` and `reload` then have a place for the key.
@@ -358,6 +369,7 @@ impl TemplateConfig {
             reload_retries: None,
             make_dirs: false,
             env: BTreeMap::new(),
+            on_drift: OnDrift::Correct,
             isolate: true,
             each: None,
         }

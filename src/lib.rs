@@ -12,6 +12,8 @@ pub mod cli;
 pub mod config;
 pub mod decide;
 mod digest;
+pub mod drifts;
+pub mod edits;
 pub mod error;
 pub mod host;
 pub mod ledger;

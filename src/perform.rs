@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -208,6 +209,16 @@ impl Performer {
                 }
             }
         }
+    }
+
+    /// Looks whether these destinations, each with its template's name, are as they were left.
+    pub fn look_for_drift(&self, dests: Vec<(Arc<str>, PathBuf)>) {
+        let (writer, done) = (self.writer.clone(), self.done.clone());
+        self.tasks.spawn(async move {
+            for (template, what) in act::drifted(&writer, dests).await {
+                let _ = done.send(Input::Drifted(template, what));
+            }
+        });
     }
 
     /// Runs a reload.

@@ -11,6 +11,7 @@ use crate::act::{StateLock, Writer};
 use crate::book::Access;
 use crate::config::{Reload, delta};
 use crate::decide::{Effect, Engine, Input, Moment, Pace};
+use crate::drifts::Drifts;
 use crate::error::{Exit, Fatal};
 use crate::ledger::Ledger;
 use crate::loader::{Load, Loaded, Loader};
@@ -53,6 +54,8 @@ const TEND: Duration = Duration::from_mins(1);
 enum Event {
     Engine(Input),
     Tend,
+    /// Destinations may have been changed by somebody else.
+    Look,
     Asked(Load),
     Loaded(Loaded),
     /// Somebody asks on the control socket.
@@ -86,6 +89,7 @@ pub async fn run(source: Source, setup: Setup) -> Result<u8, Fatal> {
         match event {
             Event::Engine(input) => agent.step(input),
             Event::Tend => drop(agent.tend()),
+            Event::Look => agent.look_for_drift(),
             Event::Asked(load) => agent.loader.ask(load, &agent.setup),
             Event::Loaded(loaded) => agent.take_on(loaded).await,
             Event::Question(asked) => agent.answer(asked),
@@ -144,6 +148,7 @@ struct Agent {
     answers: mpsc::UnboundedReceiver<Input>,
     registries: Registries,
     sources: Sources,
+    drifts: Drifts,
     server: Server,
     questions: mpsc::Receiver<Asked>,
     desk: Desk,
@@ -171,6 +176,7 @@ impl Agent {
             memory,
             tend: tokio::time::interval_at((Instant::now() + TEND).into(), TEND),
             sources: Sources::watch(&setup.config),
+            drifts: Drifts::watch(&setup.config),
             registries: Registries::new(Keep::Write(setup.config.agent.state_dir.clone())),
             supervisor: Supervisor::new(began, performer.answers()),
             began,
@@ -220,6 +226,7 @@ impl Agent {
             loaded = self.loader.loaded() => Event::Loaded(loaded),
             Some(asked) = self.questions.recv() => Event::Question(asked),
             look = self.passes.looked() => Event::Looked(look),
+            () = self.drifts.due() => Event::Look,
             () = self.sources.edited() => Event::Asked(Load::Templates),
         }
     }
@@ -258,6 +265,11 @@ impl Agent {
         }
     }
 
+    fn look_for_drift(&self) {
+        let configs = self.engine.templates().values().map(|template| &template.plan().config);
+        self.performer.look_for_drift(configs.map(|it| (Arc::clone(&it.name), it.dest.clone())).collect());
+    }
+
     fn tend(&self) -> impl Future<Output = ()> + use<> {
         self.performer.tend(&self.memory, self.engine.ages(self.now()))
     }
@@ -293,6 +305,7 @@ impl Agent {
             warn!("what changed in [agent] beside template_dir needs a restart");
         }
         self.sources = Sources::watch(&setup.config);
+        self.drifts = Drifts::watch(&setup.config);
         self.server.follow(&setup.config.status).await;
         self.adopt(setup);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::config::{Config, TemplateConfig};
+use crate::config::{Config, OnDrift, TemplateConfig};
 use crate::decide::{Notice, Outcome, Plan, Stage};
 use crate::log::plain;
 use crate::status::field;
@@ -104,6 +104,13 @@ pub fn notice(notice: &Notice) {
         }
         Notice::TriedAgain { template, spot } => {
             info!(why = %field(&spot.to_string()), template = &**template, "changed, and tried again");
+        }
+        Notice::Drifted { template, dest, what, on_drift } => {
+            let why = format!("{}: {what}", dest.display());
+            match on_drift {
+                OnDrift::Correct => warn!(%why, template = &**template, "changed by somebody else, it is put right"),
+                OnDrift::Report => warn!(%why, template = &**template, "changed by somebody else, it is left so"),
+            }
         }
         Notice::ReloadFailed { reload, why, again } => {
             error!(%why, reload, again = pause(*again), "reload failed, and is still owed");

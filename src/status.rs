@@ -194,6 +194,9 @@ pub struct TemplateStatus {
     pub last_error: Option<String>,
     /// What keeps the destination from showing what the registry does; null when nothing does.
     pub waiting_for: Option<String>,
+    /// Since when its destination is not as the agent left it; null while it is.
+    #[serde(default)]
+    pub drifted_since: Option<String>,
     /// The members that are left out, because its check refuses them.
     #[serde(default)]
     pub left_out: Vec<LeftOutStatus>,
@@ -359,6 +362,7 @@ fn template(engine: &Engine, template: &Template, about: &About) -> TemplateStat
         }),
         last_error: failed.or_else(|| owed?.1.last_error()).map(|why| masked(why).into_owned()),
         waiting_for: why.into_iter().find(Why::keeps).map(|why| masked(&why.text).into_owned()),
+        drifted_since: template.drift().map(|drift| about.clock.time(drift.since)),
         left_out: template.left_out().iter().map(|(spot, out)| left_out(spot, out)).collect(),
     }
 }

@@ -85,6 +85,7 @@ pub(super) fn swap(staged: &mut Staged, desk: &mut Desk) -> Result<(), Setback> 
     }
     // Until the folder is synced, the file is in place but may not last.
     desk.unsettled.insert(place.dest.clone());
+    desk.left.extend(staged.left().map(|left| (place.dest.clone(), left)));
     staged.is_placed();
     Ok(())
 }

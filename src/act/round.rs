@@ -15,6 +15,7 @@ use crate::decide::{Failure, Outcome};
 use crate::error::Setback;
 
 use super::commit::{Waits, noted, settle, swap, sync_folder, unnoted, verify};
+use super::drift::Left;
 use super::journal::{Entry, Journal};
 use super::place::Place;
 use super::stage::{Staged, Wanted, Written};
@@ -103,7 +104,7 @@ impl Then {
 }
 
 /// Writes the bytes beside the destination where it has not got them; `None` where it has.
-fn prepare(template: &TemplateConfig, bytes: &[u8], desk: &Desk) -> Result<Option<Written>, Setback> {
+fn prepare(template: &TemplateConfig, bytes: &[u8], desk: &mut Desk) -> Result<Option<Written>, Setback> {
     let place = Place::open(template)?;
     let mut old = place.look()?;
     let wanted = Wanted::of(template, old.as_ref());
@@ -112,6 +113,7 @@ fn prepare(template: &TemplateConfig, bytes: &[u8], desk: &Desk) -> Result<Optio
         && !desk.unsettled.contains(&template.dest)
         && old.holds(bytes, &template.dest)?
     {
+        desk.left.insert(template.dest.clone(), Left::of(&old.stat));
         return Ok(None);
     }
     Staged::write(place, wanted, bytes, old.as_ref(), &desk.tag).map(Some)

@@ -19,6 +19,7 @@ use crate::digest::digest_of;
 use crate::error::Setback;
 
 use super::attributes;
+use super::drift::Left;
 use super::journal::Owner;
 use super::leftovers::{self, Tag};
 use super::place::{Old, Place};
@@ -179,6 +180,11 @@ impl Staged {
         };
         let now = fstatat(&self.place.folder, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
         now.is_ok_and(|now| same(&now, synced))
+    }
+
+    /// What it is, as it was synced.
+    pub(super) fn left(&self) -> Option<Left> {
+        self.synced.as_ref().map(Left::of)
     }
 
     /// After the rename: there is nothing to remove any more.

@@ -4,7 +4,7 @@
 //! fail or kill the agent always meets the same call. What is queued when it turns to its queue is done together, as a
 //! [`Round`], so that files which change together share their syncs; nothing ever waits for company.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::error::Setback;
 
+use super::drift::Left;
 use super::journal::Journal;
 use super::leftovers::Tag;
 use super::round::{Commit, Round, Stage};
@@ -49,11 +50,20 @@ pub(super) struct Desk {
     /// Destinations that were renamed into place, but whose folder could not be synced: a power cut may bring the old
     /// file back, so equal bytes are not believed, and the next publication replaces them whole.
     pub(super) unsettled: HashSet<PathBuf>,
+    /// What was put, or found in step, at destinations.
+    pub(super) left: HashMap<PathBuf, Left>,
 }
 
 impl Desk {
     fn new(placed: Arc<AtomicU64>) -> Self {
-        Self { journal: None, tag: Tag::none(), swept: HashSet::new(), placed, unsettled: HashSet::new() }
+        Self {
+            journal: None,
+            tag: Tag::none(),
+            swept: HashSet::new(),
+            placed,
+            unsettled: HashSet::new(),
+            left: HashMap::new(),
+        }
     }
 
     /// Notes replacements here from now on.

@@ -173,6 +173,7 @@ fn template(it: &TemplateConfig) -> Vec<Setting<'static>> {
         ("reload_retries", it.reload_retries.map_or_else(|| "unlimited".to_owned(), |tries| tries.to_string())),
         ("make_dirs", it.make_dirs.to_string()),
         ("isolate", it.isolate.to_string()),
+        ("on_drift", word(it.on_drift)),
         ("each", maybe(it.each.as_ref().map(|each| &each.roster))),
         ("on_gone", maybe(it.each.as_ref().map(|each| word(each.on_gone)))),
         // By names only: values may be secrets.

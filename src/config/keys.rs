@@ -102,6 +102,7 @@ pub const TEMPLATE: TableKeys = TableKeys {
         "make_dirs",
         "env",
         "isolate",
+        "on_drift",
         "each",
         "on_gone",
     ],
@@ -147,7 +148,6 @@ pub const LATER: &[Later] = &[
     Later { table: "[[template]]", key: "backup", accepted: &[] },
     Later { table: "[[template]]", key: "splay", accepted: &[] },
     Later { table: "[[template]]", key: "verify_cmd", accepted: &[] },
-    Later { table: "[[template]]", key: "on_drift", accepted: &[] },
 ];
 
 impl TableKeys {

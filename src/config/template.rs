@@ -16,7 +16,10 @@ use super::names::Names;
 use super::problem::{Report, Wrong};
 use super::table::Table;
 use super::value::Value;
-use super::{Each, Reload, RosterConfig, TemplateConfig, scalar};
+use super::{Each, OnDrift, Reload, RosterConfig, TemplateConfig, scalar};
+
+/// The words for `on_drift`.
+const ON_DRIFT: [(&str, OnDrift); 2] = [("correct", OnDrift::Correct), ("report", OnDrift::Report)];
 
 /// What templates are read with.
 pub(super) struct Written<'a> {
@@ -82,6 +85,7 @@ impl Written<'_> {
             reload_interval: interval.unwrap_or(TemplateConfig::RELOAD_INTERVAL),
             reload_retries: table.get("reload_retries").and_then(|value| retries(&value)),
             make_dirs: table.get("make_dirs").and_then(|value| value.boolean()).unwrap_or(false),
+            on_drift: table.get("on_drift").and_then(|value| value.choice(&ON_DRIFT)).unwrap_or(OnDrift::Correct),
             isolate: table.get("isolate").and_then(|value| value.boolean()).unwrap_or(true),
             env: table.get("env").map(|value| env(&value)).unwrap_or_default(),
             each: each.map(|each| Each { template: Arc::clone(&name), ..each }),

@@ -48,6 +48,8 @@ pub enum Input {
     Published(FlightId, Outcome),
     /// The probe of this number ended.
     Probed(FlightId, Outcome),
+    /// The destination of this template is not as the agent left it; and what it is instead.
+    Drifted(Arc<str>, String),
     /// A reload ended.
     Reloaded(Reload, Ran),
     /// The program takes up every file that was in place when this was said.
@@ -168,6 +170,11 @@ impl Engine {
             Input::Saw(sighting) => self.see(now, sighting, &mut notices),
             Input::Published(id, outcome) => self.published(now, id, outcome, &mut notices),
             Input::Probed(id, outcome) => self.probed(now, id, outcome, &mut notices),
+            Input::Drifted(template, what) => {
+                if let Some(template) = self.templates.get_mut(&template) {
+                    template.drifted(now, what, &mut notices);
+                }
+            }
             Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut notices),
             Input::TookUp => {
                 if let Some(debt) = self.debts.get_mut(&Reload::Program) {

@@ -1,11 +1,13 @@
 //! What the engine has to say to a person. The shell logs it; `status` shows the same facts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::isolate::Spot;
 use super::member::Quarantine;
 use super::publication::Failure;
+use crate::config::OnDrift;
 use crate::node::NodePath;
 use crate::payload::Format;
 
@@ -109,6 +111,17 @@ pub enum Notice {
         template: Arc<str>,
         /// The member.
         spot: Spot,
+    },
+    /// Somebody else has changed a destination.
+    Drifted {
+        /// The template.
+        template: Arc<str>,
+        /// The destination.
+        dest: PathBuf,
+        /// What is there instead.
+        what: String,
+        /// What becomes of it.
+        on_drift: OnDrift,
     },
     /// A reload failed and is still owed.
     ReloadFailed {

@@ -14,7 +14,10 @@ use super::publication::{Failure, Outcome, Seats, Snapshot, Stage};
 use super::roster::Roster;
 use super::turn::Turn;
 
+mod drift;
 mod search;
+
+pub use drift::Drift;
 
 /// A template's state.
 #[derive(Debug, Clone)]
@@ -31,6 +34,7 @@ pub struct Template {
     /// Of a key's file: what becomes of it.
     fate: Fate,
     isolation: Isolation,
+    drift: Option<Drift>,
 }
 
 /// What becomes of a key's file.
@@ -62,6 +66,7 @@ impl Template {
             members: None,
             fate: Fate::Stays,
             isolation: Isolation::default(),
+            drift: None,
         }
     }
 
@@ -217,6 +222,7 @@ impl Template {
         self.failures = 0;
         self.retry = None;
         if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
+            self.drift = None;
             self.rendered = Some(now);
         }
         self.last = Some(outcome);

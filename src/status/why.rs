@@ -2,6 +2,7 @@
 
 use super::words::{ahead, field, release};
 use super::{About, Clock, owed};
+use crate::config::OnDrift;
 use crate::decide::debt::Debt;
 use crate::decide::key::Key;
 use crate::decide::roster::Roster;
@@ -49,6 +50,7 @@ pub fn of_template(engine: &Engine, template: &Template, about: &About) -> Vec<W
     }
     all.extend(paused(engine, template, about));
     all.extend(failure(template, clock));
+    all.extend(drift(template, clock));
     all.extend(left_out(template));
     all.extend(of_file(engine, template, clock));
     let whole = template.plan().config.pattern().is_some();
@@ -127,6 +129,17 @@ fn failure(template: &Template, clock: &Clock) -> Option<Why> {
         None => "tried again when members, the template or the configuration change".to_owned(),
     };
     Some(Why::keeps_back(format!("{stage}{times}, {again}: {}", failure.message)))
+}
+
+/// What somebody else made of its file.
+fn drift(template: &Template, clock: &Clock) -> Option<Why> {
+    let drift = template.drift()?;
+    let since = clock.time(drift.since);
+    let next = match template.plan().config.on_drift {
+        OnDrift::Correct => "it is to be put right",
+        OnDrift::Report => "left so until the file changes for another reason (on_drift)",
+    };
+    Some(Why::keeps_back(format!("changed by somebody else, drifted since {since}, {next}: {}", drift.what)))
 }
 
 /// The members that its check refuses.

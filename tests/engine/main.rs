@@ -1,6 +1,7 @@
 //! The decisions, with hand-made time: no file, no process, no clock.
 
 mod choice;
+mod drift;
 mod each;
 mod edges;
 mod formats;

@@ -2,6 +2,7 @@
 
 mod choice;
 mod cost;
+mod drift;
 mod each;
 mod ensemble;
 mod exec;
