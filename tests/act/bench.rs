@@ -1,7 +1,6 @@
 //! What these tests stand on: a folder and a file thread of their own, waiting for conditions, and running one test
 //! once more in another world (a mount namespace, a umask, under strace).
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -53,23 +52,8 @@ impl Bench {
 }
 
 pub fn template(dest: PathBuf) -> TemplateConfig {
-    TemplateConfig {
-        name: dest.file_name().unwrap().to_str().unwrap().into(),
-        src: "x.tera".into(),
-        dest,
-        mode: None,
-        owner: None,
-        group: None,
-        check: None,
-        reload: None,
-        check_timeout: Duration::from_secs(30),
-        reload_timeout: Duration::from_secs(30),
-        reload_interval: Duration::from_secs(5),
-        reload_retries: None,
-        make_dirs: false,
-        env: BTreeMap::new(),
-        each: None,
-    }
+    let name = dest.file_name().unwrap().to_str().unwrap().to_owned();
+    TemplateConfig::new(&name, "x.tera", dest)
 }
 
 pub fn shell(text: impl Into<String>) -> Command {

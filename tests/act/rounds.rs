@@ -105,7 +105,7 @@ async fn a_failed_check_keeps_nobody_else() {
     templates[1].check = Some(shell("false"));
     templates[2].check = Some(shell("true"));
     let outcomes = told(publish_all(&bench, &templates, b"new").await);
-    assert_eq!(outcomes, [Ok(()), Err(Stage::Check), Ok(()), Ok(()), Ok(())]);
+    assert_eq!(outcomes, [Ok(()), Err(Stage::Refused), Ok(()), Ok(()), Ok(())]);
 }
 
 /// Runs a test once more with the n-th call of a kind failing.
