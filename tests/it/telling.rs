@@ -25,6 +25,7 @@ wait = "20ms:200ms"
 src = "list.tera"
 dest = "out/list"
 check_cmd = "! grep poison {{ src }}"
+isolate = false
 reload_cmd = "echo reloaded >> SITE/reloads; test ! -e SITE/broken"
 reload_interval = "0s"
 "#;
