@@ -21,7 +21,7 @@ struct Service {
     lines: &'static [&'static str],
 }
 
-const SERVICES: [Service; 11] = [
+const SERVICES: [Service; 12] = [
     Service {
         name: "nextdoor",
         path: "/services/production/web",
@@ -99,6 +99,28 @@ const SERVICES: [Service; 11] = [
         ],
         broken: Some(("member_0000000004", br#"{"status":"ALIVE"}"#)),
         lines: &["s1:10000 id=0 weight=1.5 status=ALIVE more=80"],
+    },
+    Service {
+        name: "serverset_all",
+        path: "/twitter/service/all",
+        payload: Some("\"serverset_all\""),
+        nodes: &[
+            (
+                "member_0000000001",
+                br#"{"serviceEndpoint":{"host":"s1","port":10000},"additionalEndpoints":{},"status":"ALIVE","shard":0}"#,
+            ),
+            (
+                "member_0000000020",
+                br#"{"serviceEndpoint":{"host":"s20","port":10000},"additionalEndpoints":{},"status":"DEAD","shard":20}"#,
+            ),
+            ("member_0000000030", br#"{"serviceEndpoint":{"host":"s30","port":10000},"additionalEndpoints":{}}"#),
+        ],
+        broken: Some(("member_0000000004", br#"{"status":"ALIVE"}"#)),
+        lines: &[
+            "s1:10000 id=0 weight=1 status=ALIVE more=",
+            "s20:10000 id=20 weight=1 status=DEAD more=",
+            "s30:10000 id=member_0000000030 weight=1 status=UNKNOWN more=",
+        ],
     },
     Service {
         name: "curator",

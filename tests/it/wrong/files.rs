@@ -100,7 +100,7 @@ fn keys_that_nobody_knows() {
     7 | colour = "red"
       | ^^^^^^
       |
-      = help: [[roster]] takes above_max, hold_max, max, max_shrink, min, name, path, payload, pick, registry, wait
+      = help: [[roster]] takes above_max, hold_max, max, max_shrink, min, name, order, path, payload, pick, registry, slot_keep, wait, where
 
     3 problems
     "#);
@@ -132,41 +132,33 @@ fn a_table_where_there_may_be_several() {
 
 #[test]
 fn what_this_version_does_not_do_yet() {
-    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nwhere = \"zone == vars.zone\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\nblock = \"cluster\"\nwrite = \"inplace\"\nsymlink = \"refuse\"\n[[service]]\nname = \"memcached\"\nport = 11211\n"), @r#"
+    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\nblock = \"cluster\"\nwrite = \"inplace\"\nsymlink = \"refuse\"\n[[service]]\nname = \"memcached\"\nport = 11211\n"), @r#"
     rosterd: wrong configuration
-    error: `where` is not supported by this version
-     --> rosterd.toml:4:1
-      |
-    4 | where = "zone == vars.zone"
-      | ^^^^^
-      |
-      = help: take `where` out: rosterd does not pass over what it cannot do
-
     error: `block` is not supported by this version
-     --> rosterd.toml:8:1
+     --> rosterd.toml:7:1
       |
-    8 | block = "cluster"
+    7 | block = "cluster"
       | ^^^^^
       |
       = help: take `block` out: rosterd does not pass over what it cannot do
 
     error: write = "inplace" is not supported by this version
-     --> rosterd.toml:9:1
+     --> rosterd.toml:8:1
       |
-    9 | write = "inplace"
+    8 | write = "inplace"
       | ^^^^^
       |
       = help: leave it out; this version does write = atomic
 
     error: `service` is not supported by this version
-      --> rosterd.toml:11:3
+      --> rosterd.toml:10:3
        |
-    11 | [[service]]
+    10 | [[service]]
        |   ^^^^^^^
        |
        = help: take `service` out: rosterd does not pass over what it cannot do
 
-    4 problems
+    3 problems
     "#);
 }
 
