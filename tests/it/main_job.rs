@@ -83,7 +83,7 @@ fn below_min_absent_and_unreached_leave_the_file_alone() {
 
 #[test]
 fn a_failed_check_leaves_the_file_alone_and_the_next_change_mends_it() {
-    let site = site(CONFIG);
+    let site = site(&CONFIG.replace("[[template]]\n", "[[template]]\nisolate = false\n"));
     let mut agent = site.start();
     agent.until("the first file", || site.reloads() == 1);
     let before = site.fingerprint("out/list");
