@@ -22,6 +22,7 @@ pub mod command;
 mod commit;
 mod diff;
 mod drift;
+mod folder;
 mod group;
 pub mod journal;
 mod leftovers;
@@ -142,8 +143,8 @@ pub struct Comparison {
 pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -> Result<Comparison, Setback> {
     let (template, bytes) = (template.clone(), bytes.to_owned());
     writer
-        .call(move |_| {
-            let old = Place::find(&template)?.map(|place| place.look()).transpose()?.flatten();
+        .call(move |desk| {
+            let old = Place::find(&template, &mut desk.folders)?.map(|place| place.look()).transpose()?.flatten();
             let Some(mut old) = old else {
                 return Ok(Comparison { differs: true, old: None, attributes: None });
             };

@@ -103,7 +103,9 @@ impl Performer {
     }
 
     /// Publications that begin from here on are rendered with these templates.
+    /// Links on the way to their destinations are followed anew.
     pub fn set_library(&mut self, library: Arc<Library>) {
+        self.writer.forget_folders();
         self.library = library;
     }
 

@@ -103,7 +103,7 @@ impl Now {
 /// Whether a noted replacement came about, or is made to now: all files of a round were checked when it was noted, so
 /// those that were left over go the same way as those that were not.
 fn is_owed(entry: &Entry, desk: &mut Desk) -> bool {
-    let now = look(entry);
+    let now = look(entry, desk);
     if now.is(entry.new) {
         return true;
     }
@@ -114,11 +114,12 @@ fn is_owed(entry: &Entry, desk: &mut Desk) -> bool {
     true
 }
 
-fn look(entry: &Entry) -> Now {
+fn look(entry: &Entry, desk: &mut Desk) -> Now {
     if entry.dest.parent().is_some_and(|folder| !folder.exists()) {
         return Now::Nothing;
     }
-    let found = Place::find(&plain(entry)).and_then(|place| place.map(|place| place.look()).transpose());
+    let found =
+        Place::find(&plain(entry), &mut desk.folders).and_then(|place| place.map(|place| place.look()).transpose());
     match found.map(Option::flatten) {
         Ok(None) => Now::Nothing,
         Ok(Some(mut old)) => old.read(&entry.dest).map_or(Now::Unknown, |bytes| Now::Bytes(digest_of(&bytes))),
@@ -129,7 +130,7 @@ fn look(entry: &Entry) -> Now {
 /// Puts the staged file in place that an agent was killed before; `false` where there is none, or not as it was.
 fn finish(entry: &Entry, desk: &mut Desk) -> bool {
     let (Some(name), Some(new)) = (&entry.staged, entry.new) else { return false };
-    let Ok(Some(place)) = Place::find(&plain(entry)) else { return false };
+    let Ok(Some(place)) = Place::find(&plain(entry), &mut desk.folders) else { return false };
     let Ok(mut staged) = Staged::found(place, name) else { return false };
     if staged.digest().ok() != Some(new) {
         return false;

@@ -42,7 +42,7 @@ pub async fn remove(
 
 fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Desk) -> Result<Outcome, Setback> {
     let dest = &template.dest;
-    let place = match Place::find(template) {
+    let place = match Place::find(template, &mut at.folders) {
         Ok(Some(place)) => place,
         Ok(None) => return Ok(Outcome::Unchanged),
         // With its folder the file is gone.

@@ -105,7 +105,7 @@ impl Then {
 
 /// Writes the bytes beside the destination where it has not got them; `None` where it has.
 fn prepare(template: &TemplateConfig, bytes: &[u8], desk: &mut Desk) -> Result<Option<Written>, Setback> {
-    let place = Place::open(template)?;
+    let place = Place::open(template, &mut desk.folders)?;
     let mut old = place.look()?;
     let wanted = Wanted::of(template, old.as_ref());
     if let Some(old) = &mut old

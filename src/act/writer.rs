@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use crate::error::Setback;
 
 use super::drift::Left;
+use super::folder::Folders;
 use super::journal::Journal;
 use super::leftovers::Tag;
 use super::round::{Commit, Round, Stage};
@@ -52,6 +53,8 @@ pub(super) struct Desk {
     pub(super) unsettled: HashSet<PathBuf>,
     /// What was put, or found in step, at destinations.
     pub(super) left: HashMap<PathBuf, Left>,
+    /// Where the folders of destinations are.
+    pub(super) folders: Folders,
 }
 
 impl Desk {
@@ -63,6 +66,7 @@ impl Desk {
             placed,
             unsettled: HashSet::new(),
             left: HashMap::new(),
+            folders: Folders::default(),
         }
     }
 
@@ -163,6 +167,11 @@ impl Writer {
                 journal.clear(&dests, up_to);
             }
         })));
+    }
+
+    /// Forgets where folders are: of publications from here on each follows its links once more. For a new configuration.
+    pub fn forget_folders(&self) {
+        self.send(Job::Other(Box::new(|desk| desk.folders.forget())));
     }
 
     /// Has a job done some time.

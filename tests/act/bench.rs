@@ -40,12 +40,18 @@ impl Bench {
         publish(&self.writer, template, bytes.to_owned(), &self.stop).await
     }
 
-    /// Publishes what must fail at this stage, and leaves nothing behind; its message.
-    pub async fn failure(&self, template: &TemplateConfig, bytes: &[u8], at: Stage) -> String {
+    /// Publishes what must fail at this stage; its message.
+    pub async fn failure_at(&self, template: &TemplateConfig, bytes: &[u8], at: Stage) -> String {
         let Outcome::Failed(Failure { stage, message }) = self.publish(template, bytes).await else {
             panic!("it did not fail");
         };
         assert_eq!(stage, at, "{message}");
+        message
+    }
+
+    /// The same, which leaves nothing behind.
+    pub async fn failure(&self, template: &TemplateConfig, bytes: &[u8], at: Stage) -> String {
+        let message = self.failure_at(template, bytes, at).await;
         assert_eq!(staged_in(template.dest.parent().unwrap()), [""; 0], "{message}");
         message
     }

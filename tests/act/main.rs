@@ -1,5 +1,6 @@
 //! The act room on real files, real commands and a real kernel, one file a promise.
 
+mod attack;
 mod bench;
 mod commands;
 mod faults;
