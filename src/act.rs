@@ -17,6 +17,8 @@ use crate::decide::{self, Failure, Outcome};
 use crate::error::Setback;
 
 mod attributes;
+mod backup;
+mod block;
 pub mod children;
 pub mod command;
 mod commit;
@@ -24,6 +26,7 @@ mod diff;
 mod drift;
 mod folder;
 mod group;
+mod inplace;
 pub mod journal;
 mod leftovers;
 mod lock;
@@ -37,6 +40,7 @@ mod round;
 mod stage;
 mod tail;
 mod trouble;
+mod whole;
 mod writer;
 
 pub use diff::unified_diff;
@@ -52,9 +56,13 @@ use place::Place;
 use round::{Commit, Stage, Then};
 use stage::{Staged, Wanted};
 use trouble::unwritten;
+use whole::Whole;
 use writer::Job;
 
-/// Brings a template's destination in step with these bytes.
+/// How often a file is made anew at once that others change while it is made.
+const TRIES: usize = 5;
+
+/// Brings a template's destination in step with these bytes: all of it, or the template's block in it.
 ///
 /// The same bytes with the configured mode and owner are left as they are, without a write. A wrong mode or owner
 /// alone is put right by a replacement too: a reader then never meets the half-way state of a chown before its chmod,
@@ -67,10 +75,15 @@ use writer::Job;
 /// case that its message tells: the file is in place and its folder could not be synced. A retry then replaces it once
 /// more, so that a reload stays due.
 pub async fn publish(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken) -> Outcome {
-    match replace(writer, template, bytes, stop).await {
-        Ok(outcome) => outcome,
-        Err(failure) => Outcome::Failed(failure),
+    // Only a file that others write too can have changed meanwhile, and then is made anew from what it is now.
+    let tries = if template.placing.block.is_some() { TRIES } else { 1 };
+    for _ in 1..tries {
+        match replace(writer, template, bytes.clone(), stop).await {
+            Err(Failure { stage: decide::Stage::Changed, .. }) => {}
+            ended => return ended.unwrap_or_else(Outcome::Failed),
+        }
     }
+    replace(writer, template, bytes, stop).await.unwrap_or_else(Outcome::Failed)
 }
 
 /// Has a template's check tell whether it takes these bytes, and replaces nothing: [`Outcome::WouldReplace`] where it
@@ -93,8 +106,9 @@ async fn hand<'a>(
     bytes: Vec<u8>,
     stop: &CancellationToken,
 ) -> Result<Option<Held<'a>>, Failure> {
-    let stage =
-        |answer| Job::Stage(Stage { template: template.clone(), bytes, stop: stop.clone(), then: Then::Hand(answer) });
+    let stage = |answer| {
+        Job::Stage(Box::new(Stage { template: template.clone(), bytes, stop: stop.clone(), then: Then::Hand(answer) }))
+    };
     let staged = writer.ask(stage).await.flatten().map_err(|setback| unwritten(&setback))?;
     Ok(staged.map(|staged| Held { writer, staged: Some(staged) }))
 }
@@ -110,7 +124,12 @@ async fn replace(
     }
     if template.check.is_none() {
         let stage = |answer| {
-            Job::Stage(Stage { template: template.clone(), bytes, stop: stop.clone(), then: Then::Place(answer) })
+            Job::Stage(Box::new(Stage {
+                template: template.clone(),
+                bytes,
+                stop: stop.clone(),
+                then: Then::Place(answer),
+            }))
         };
         return writer.ask(stage).await.map_err(|setback| unwritten(&setback))?;
     }
@@ -132,6 +151,8 @@ pub struct Comparison {
     pub differs: bool,
     /// Its bytes now; `None` when there is no such file yet.
     pub old: Option<Vec<u8>>,
+    /// All the bytes that it would get.
+    pub new: Vec<u8>,
     /// Where mode or owner differ, which, in words: "mode 0600 becomes 0644".
     pub attributes: Option<String>,
 }
@@ -144,13 +165,15 @@ pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -
     let (template, bytes) = (template.clone(), bytes.to_owned());
     writer
         .call(move |desk| {
-            let old = Place::find(&template, &mut desk.folders)?.map(|place| place.look()).transpose()?.flatten();
-            let Some(mut old) = old else {
-                return Ok(Comparison { differs: true, old: None, attributes: None });
-            };
-            let attributes = Wanted::of(&template, Some(&old)).changes(&old);
-            let now = old.read(&template.dest)?;
-            Ok(Comparison { differs: attributes.is_some() || now != bytes, old: Some(now), attributes })
+            let place = Place::find(&template, &mut desk.folders)?;
+            let mut old = place.as_ref().map(Place::look).transpose()?.flatten();
+            let whole = Whole::of(&template, bytes, &mut old)?;
+            let attributes = old.as_ref().and_then(|old| Wanted::of(&template, Some(old)).changes(old));
+            let differs = attributes.is_some() || !whole.is_there(old.as_mut(), &template.dest)?;
+            let now = whole.basis.and_then(|basis| basis.bytes);
+            let now =
+                now.map_or_else(|| old.map(|mut old| old.read(&template.dest)).transpose(), |now| Ok(Some(now)))?;
+            Ok(Comparison { differs, old: now, new: whole.bytes, attributes })
         })
         .await
         .flatten()
@@ -193,7 +216,7 @@ impl Held<'_> {
 
     async fn commit(mut self, stop: &CancellationToken) -> Result<Outcome, Failure> {
         let Some(staged) = self.staged.take() else { return Ok(Outcome::Abandoned) };
-        let commit = |answer| Job::Commit(Commit { staged, stop: stop.clone(), answer });
+        let commit = |answer| Job::Commit(Box::new(Commit { staged, stop: stop.clone(), answer }));
         self.writer.ask(commit).await.map_err(|setback| unwritten(&setback))?
     }
 

@@ -26,6 +26,7 @@ mod file;
 mod fill;
 pub mod flags;
 mod names;
+mod placing;
 mod registry;
 mod roster;
 mod scalar;
@@ -37,6 +38,7 @@ pub use command::{Command, Reload};
 pub use delta::delta;
 pub use each::{Each, LOCAL_NAMES, OnGone};
 pub use exec::{ExecConfig, OnExit};
+pub use placing::{Block, MOST_BACKUPS, Method, Placing, Symlink};
 pub use problem::{Problem, Problems, Wrong};
 pub use registry::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
 pub use resolve::{Loaded, Overrides, Refused, load, read};
@@ -336,6 +338,8 @@ pub struct TemplateConfig {
     pub reload_retries: Option<u32>,
     /// Whether missing folders above `dest` are made.
     pub make_dirs: bool,
+    /// How the bytes come to `dest`.
+    pub placing: Placing,
     /// Added to the clean environment of the template's commands.
     pub env: BTreeMap<String, String>,
     /// What becomes of a destination that somebody else has changed.
@@ -368,6 +372,7 @@ impl TemplateConfig {
             reload_interval: Self::RELOAD_INTERVAL,
             reload_retries: None,
             make_dirs: false,
+            placing: Placing::default(),
             env: BTreeMap::new(),
             on_drift: OnDrift::Correct,
             isolate: true,

@@ -343,7 +343,7 @@ async fn replace(
             Err(setback) => return write_failed(setback.to_string()),
         };
         if manner.diff && compared.differs {
-            let (old, new, dest) = (compared.old, bytes.clone(), template.dest.clone());
+            let (old, new, dest) = (compared.old, compared.new, template.dest.clone());
             // Of large files it takes seconds, in which an agent must hear its registries.
             let diff = tokio::task::spawn_blocking(move || act::unified_diff(old.as_deref(), &new, &dest));
             let printed = match diff.await {

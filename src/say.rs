@@ -95,7 +95,7 @@ pub fn notice(notice: &Notice) {
             let (why, template, again) = (&failure.message, &**template, pause(*again));
             match failure.stage {
                 Stage::Render => error!(%why, template, "cannot render, the file stays as it is"),
-                Stage::Write => error!(%why, template, again, "cannot write, the file stays as it is"),
+                Stage::Write | Stage::Changed => error!(%why, template, again, "cannot write, the file stays as it is"),
                 Stage::Check | Stage::Refused => error!(%why, template, again, "check failed, the file stays as it is"),
             }
         }

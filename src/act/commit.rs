@@ -1,7 +1,6 @@
 //! The rename that makes the staged file the destination, and what makes it last: the steps of one file.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::renameat;
@@ -11,18 +10,23 @@ use crate::decide::{Failure, Stage};
 use crate::digest::digest_of;
 use crate::error::Setback;
 
+use super::backup;
+use super::inplace::{mounted_on, overwrite};
 use super::journal::{Before, Entry, Journal, Owner};
+use super::leftovers::Tag;
 use super::place::{Old, Place};
 use super::stage::Staged;
 use super::trouble::{refused, unwritten};
 use super::writer::Desk;
 
-/// Whether the staged file and the destination are still what they were before the check ran.
-pub(super) fn verify(staged: &Staged) -> Result<(), Failure> {
+/// Whether the staged file and the destination are still what they were before the check ran. Where they are, the file
+/// that is to be replaced is kept, if that is configured.
+pub(super) fn verify(staged: &Staged, tag: &Tag) -> Result<(), Failure> {
     staged.place.is_still_here().map_err(|setback| unwritten(&setback))?;
     staged.place.permits().map_err(|setback| unwritten(&setback))?;
+    is_current(staged)?;
     if staged.is_untouched() {
-        return Ok(());
+        return backup::keep(&staged.place, staged.backup, tag).map_err(|setback| unwritten(&setback));
     }
     let message = Setback::new(
         format!("replace {}", staged.place.dest.display()),
@@ -71,23 +75,41 @@ pub(super) fn unnoted(journal: &Journal, error: io::Error) -> Setback {
     refused(tried, error)
 }
 
-pub(super) fn swap(staged: &mut Staged, desk: &mut Desk) -> Result<(), Setback> {
+/// Nobody else's change to a file that the staged one was made of may be lost with it.
+fn is_current(staged: &Staged) -> Result<(), Failure> {
+    if staged.is_current().map_err(|setback| unwritten(&setback))? {
+        return Ok(());
+    }
+    let tried = format!("replace {}", staged.place.dest.display());
+    let setback = Setback::new(tried, "somebody else changed it while its new text was made");
+    Err(Failure { stage: Stage::Changed, message: setback.hint("it is made anew from what it is now").to_string() })
+}
+
+/// Puts a staged file in place.
+pub(super) fn swap(staged: &mut Staged, desk: &mut Desk) -> Result<(), Failure> {
+    // Others of the round may have been renamed and the round noted since it was verified.
+    is_current(staged)?;
+    let placed = match staged.in_place {
+        Some(configured) => overwrite(staged, configured),
+        None => rename(staged),
+    };
+    placed.map_err(|setback| unwritten(&setback))?;
+    // Until the folder is synced, the file is in place but may not last.
+    desk.unsettled.insert(staged.place.dest.clone());
+    desk.left.extend(staged.left().map(|left| (staged.place.dest.clone(), left)));
+    staged.is_placed();
+    Ok(())
+}
+
+fn rename(staged: &Staged) -> Result<(), Setback> {
     let place = &staged.place;
     let Some(name) = staged.name() else {
         return Err(Setback::new(format!("replace {}", place.dest.display()), "nothing is staged"));
     };
-    if let Err(errno) = renameat(&place.folder, name.as_os_str(), &place.folder, place.name.as_os_str()) {
+    renameat(staged.folder(), name.as_os_str(), &place.folder, place.name.as_os_str()).map_err(|errno| {
         let tried = format!("rename {} to {}", staged.path().display(), place.dest.display());
-        return Err(match errno {
-            Errno::EBUSY => busy(tried, &place.dest),
-            _ => refused(tried, errno),
-        });
-    }
-    // Until the folder is synced, the file is in place but may not last.
-    desk.unsettled.insert(place.dest.clone());
-    desk.left.extend(staged.left().map(|left| (place.dest.clone(), left)));
-    staged.is_placed();
-    Ok(())
+        if errno == Errno::EBUSY { busy(tried, place) } else { refused(tried, errno) }
+    })
 }
 
 /// Syncs the folder of all these places, which is one.
@@ -117,48 +139,15 @@ pub(super) fn settle(place: &Place, synced: nix::Result<()>, desk: &mut Desk) ->
 }
 
 /// A destination that is a mount point cannot be renamed over.
-fn busy(tried: String, dest: &Path) -> Setback {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let real = dest
-        .parent()
-        .and_then(|folder| folder.canonicalize().ok())
-        .zip(dest.file_name())
-        .map_or_else(|| dest.to_owned(), |(folder, name)| folder.join(name));
-    match mount_on(&mounts, &real) {
+fn busy(tried: String, place: &Place) -> Setback {
+    match mounted_on(&place.real_path()) {
         Some(source) => {
-            Setback::new(tried, format!("{} is a mount point of its own: {source} is mounted on it", dest.display()))
-                .hint("mount the folder that it is in, not the single file, as a container or ReadWritePaths= does")
+            let dest = place.dest.display();
+            let why = format!("{dest} is a mount point of its own: {source} is mounted on it");
+            let hint = "mount the folder that it is in, not the single file, as a container or ReadWritePaths= does; \
+                        or set write = \"auto\" on the template, and it is overwritten in place";
+            Setback::new(tried, why).hint(hint)
         }
         None => Setback::new(tried, Errno::EBUSY).hint("see whether it is a mount point, a swap file or in use"),
-    }
-}
-
-/// What is mounted on a path: "/x/y of /dev/vda1", of the lines of `proc_pid_mountinfo(5)`.
-fn mount_on(mounts: &str, path: &Path) -> Option<String> {
-    mounts.lines().rev().find_map(|line| {
-        let (about, kind) = line.split_once(" - ")?;
-        let mut fields = about.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        let source = kind.split(' ').nth(1)?;
-        (unescaped(point) == path).then(|| format!("{} of {}", unescaped(root).display(), unescaped(source).display()))
-    })
-}
-
-/// The four escapes of mountinfo.
-fn unescaped(text: &str) -> PathBuf {
-    PathBuf::from(text.replace(r"\040", " ").replace(r"\011", "\t").replace(r"\012", "\n").replace(r"\134", "\\"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mount_is_named_by_what_is_mounted() {
-        let mounts = "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
-                      90 22 254:0 /data/my\\040file /etc/a\\040b rw shared:7 master:1 - ext4 /dev/vda rw\n";
-        assert_eq!(mount_on(mounts, Path::new("/etc/a b")).as_deref(), Some("/data/my file of /dev/vda"));
-        assert_eq!(mount_on(mounts, Path::new("/etc/a")), None);
-        assert_eq!(mount_on("nonsense\n- - -", Path::new("/")), None);
     }
 }

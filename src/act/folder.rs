@@ -22,7 +22,7 @@ use super::trouble::refused;
 const FOLDER_MODE: u32 = 0o755;
 
 /// The most links on one way, as the kernel has it (`path_resolution(7)`).
-const MOST_LINKS: usize = 40;
+pub(super) const MOST_LINKS: usize = 40;
 
 /// A folder, held open.
 #[derive(Debug)]

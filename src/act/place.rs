@@ -14,10 +14,10 @@ use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::libc::{dev_t, ino_t};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
-use crate::config::TemplateConfig;
+use crate::config::{Symlink, TemplateConfig};
 use crate::error::Setback;
 
-use super::folder::{Folder, Folders, folder_trouble, open_without_links};
+use super::folder::{Folder, Folders, MOST_LINKS, folder_trouble, open_without_links, refuse_foreign_link};
 use super::trouble::refused;
 
 /// The permission bits of a mode, with set-id and sticky.
@@ -50,14 +50,28 @@ pub(super) struct Old {
 }
 
 impl Place {
-    /// Opens a destination's folder; `None` when it is missing and `make_dirs` would make it.
+    /// Opens a destination's folder, or that of the file which it leads to; `None` when it is missing and `make_dirs`
+    /// would make it.
     pub(super) fn find(template: &TemplateConfig, folders: &mut Folders) -> Result<Option<Self>, Setback> {
-        let (folder_path, name) = split(&template.dest)?;
-        match folders.open(folder_path)? {
-            Some(folder) => Ok(Some(Self::new(folder, folder_path, name, &template.dest))),
-            None if template.make_dirs => Ok(None),
-            None => Err(folder_trouble(folder_path, Errno::ENOENT)),
+        let mut at = template.dest.clone();
+        for _ in 0..=MOST_LINKS {
+            let Some(place) = Self::of(&at, folders)? else {
+                let folder = at.parent().unwrap_or(&at);
+                return if template.make_dirs { Ok(None) } else { Err(folder_trouble(folder, Errno::ENOENT)) };
+            };
+            let follows = template.placing.symlink == Symlink::Follow;
+            match if follows { place.link()? } else { None } {
+                Some(target) => at = target,
+                None => return Ok(Some(Self { dest: template.dest.clone(), ..place })),
+            }
         }
+        Err(refused(format!("follow {}", template.dest.display()), Errno::ELOOP))
+    }
+
+    /// Opens the folder of a path; `None` when there is none.
+    pub(super) fn of(path: &Path, folders: &mut Folders) -> Result<Option<Self>, Setback> {
+        let (folder_path, name) = split(path)?;
+        Ok(folders.open(folder_path)?.map(|folder| Self::new(folder, folder_path, name, path)))
     }
 
     /// Opens a destination's folder, which is made first where that is wanted and needed.
@@ -67,6 +81,33 @@ impl Place {
         }
         let (folder_path, name) = split(&template.dest)?;
         Ok(Self::new(folders.make(folder_path)?, folder_path, name, &template.dest))
+    }
+
+    /// Another file of the same folder.
+    pub(super) fn beside(&self, name: OsString) -> Result<Self, Setback> {
+        let dest = self.folder_path.join(&name);
+        let folder = self.folder.try_clone().map_err(|error| refused(format!("write {}", dest.display()), error))?;
+        let (folder_path, real) = (self.folder_path.clone(), self.real.clone());
+        Ok(Self { folder, folder_path, real, name, dest, ..*self })
+    }
+
+    /// Where it leads, if it is a link.
+    fn link(&self) -> Result<Option<PathBuf>, Setback> {
+        let trouble = |errno| refused(format!("look at {}", self.dest.display()), errno);
+        let own = match fstatat(&self.folder, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(own) if SFlag::from_bits_truncate(own.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK => own,
+            Ok(_) | Err(Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(trouble(errno)),
+        };
+        let target = readlinkat(&self.folder, self.name.as_os_str()).map_err(trouble)?;
+        let folder = fstat(&self.folder).map_err(trouble)?;
+        refuse_foreign_link(&self.dest, Path::new(&target), &folder, &own)?;
+        Ok(Some(self.real.join(target)))
+    }
+
+    /// Its path, where no folder is a link.
+    pub(super) fn real_path(&self) -> PathBuf {
+        self.real.join(&self.name)
     }
 
     fn new(folder: Folder, folder_path: &Path, name: &OsStr, dest: &Path) -> Self {
@@ -108,7 +149,7 @@ impl Place {
     }
 
     /// Refuses what a rename would turn into something else, or tear from its other names.
-    fn refuse(&self, stat: &FileStat) -> Result<(), Setback> {
+    pub(super) fn refuse(&self, stat: &FileStat) -> Result<(), Setback> {
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         let (why, hint) = match kind {
             SFlag::S_IFREG if stat.st_nlink <= 1 => return Ok(()),
@@ -119,7 +160,7 @@ impl Place {
             SFlag::S_IFLNK => match readlinkat(&self.folder, self.name.as_os_str()) {
                 Ok(target) => (
                     format!("it is a symbolic link to {}", Path::new(&target).display()),
-                    "give the file that it points to as dest, or remove the link".to_owned(),
+                    "give the file that it points to as dest, set symlink = \"follow\", or remove the link".to_owned(),
                 ),
                 Err(_) => ("it is a symbolic link".to_owned(), "remove the link".to_owned()),
             },

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use crate::config::TemplateConfig;
+use crate::decide::Failure;
 use crate::digest::digest_of;
 use crate::error::Setback;
 
@@ -14,6 +15,7 @@ use super::journal::{Entry, Journal, Owner, Past};
 use super::leftovers::{Tag, sweep_state};
 use super::place::Place;
 use super::stage::Staged;
+use super::trouble::unwritten;
 use super::writer::{Desk, Writer};
 
 /// The configuration that the agents of a state directory have now.
@@ -47,7 +49,7 @@ fn take_over(state_dir: &Path, present: &Present, desk: &mut Desk) -> Vec<Arc<Te
             let idle = noted.iter().filter(|entry| !owed.iter().any(|known| known.dest == entry.dest));
             journal.forget(idle.map(|entry| entry.dest.clone()).collect::<Vec<_>>());
             for entry in noted {
-                desk.sweep_beside(&entry.dest);
+                sweep(&plain(&entry), desk);
             }
             let debts = owed.iter().filter_map(Entry::debt).map(Arc::new);
             debts.inspect(say).collect()
@@ -67,12 +69,23 @@ fn take_over(state_dir: &Path, present: &Present, desk: &mut Desk) -> Vec<Arc<Te
             Vec::new()
         }
     };
-    for dest in present.templates.iter().map(|template| &template.dest).chain(&present.files) {
-        desk.sweep_beside(dest);
+    for template in &present.templates {
+        sweep(template, desk);
+    }
+    for dest in &present.files {
+        sweep(&TemplateConfig::new("", "", dest), desk);
     }
     sweep_state(state_dir);
     desk.keep(journal);
     owed
+}
+
+/// Removes what was staged for a template, also in the folder that its destination leads to.
+fn sweep(template: &TemplateConfig, desk: &mut Desk) {
+    let places = [Place::of(&template.dest, &mut desk.folders), Place::find(template, &mut desk.folders)];
+    for place in places.into_iter().flatten().flatten() {
+        desk.sweep(&place);
+    }
 }
 
 fn say(template: &Arc<TemplateConfig>) {
@@ -137,11 +150,13 @@ fn finish(entry: &Entry, desk: &mut Desk) -> bool {
     }
     let placed = swap(&mut staged, desk).and_then(|()| {
         let synced = sync_folder(std::iter::once(&staged.place));
-        settle(&staged.place, synced, desk)
+        settle(&staged.place, synced, desk).map_err(|setback| unwritten(&setback))
     });
     match placed {
         Ok(()) => info!(file = %entry.dest.display(), "finished a replacement that was cut off"),
-        Err(why) => warn!(%why, file = %entry.dest.display(), "a replacement that was cut off could not be finished"),
+        Err(Failure { message: why, .. }) => {
+            warn!(%why, file = %entry.dest.display(), "a replacement that was cut off could not be finished");
+        }
     }
     true
 }

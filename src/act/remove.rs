@@ -70,7 +70,7 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
     if !really {
         return Ok(if there { Outcome::WouldRemove } else { Outcome::Unchanged });
     }
-    at.sweep_beside(dest);
+    at.sweep(&place);
     if there {
         place.is_still_here()?;
     }

@@ -16,10 +16,12 @@ use crate::error::Setback;
 
 use super::commit::{Waits, noted, settle, swap, sync_folder, unnoted, verify};
 use super::drift::Left;
+use super::inplace;
 use super::journal::{Entry, Journal};
 use super::place::Place;
 use super::stage::{Staged, Wanted, Written};
 use super::trouble::unwritten;
+use super::whole::Whole;
 use super::writer::{Desk, guarded};
 
 /// Bytes that are to be staged where the destination has not got them.
@@ -62,9 +64,8 @@ impl Round {
         let Self { stages, mut commits } = self;
         let mut written = Vec::with_capacity(stages.len());
         for Stage { template, bytes, stop, then } in stages {
-            desk.sweep_beside(&template.dest);
-            match guarded(|| prepare(&template, &bytes, desk)) {
-                Some(Ok(Some(file))) => written.push((file.of(&template), stop, then)),
+            match guarded(|| prepare(&template, bytes, desk)) {
+                Some(Ok(Some(file))) => written.push((file, stop, then)),
                 Some(Ok(None)) => then.unchanged(),
                 Some(Err(setback)) => then.failed(setback),
                 None => {}
@@ -104,19 +105,27 @@ impl Then {
 }
 
 /// Writes the bytes beside the destination where it has not got them; `None` where it has.
-fn prepare(template: &TemplateConfig, bytes: &[u8], desk: &mut Desk) -> Result<Option<Written>, Setback> {
+fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk) -> Result<Option<Written>, Setback> {
     let place = Place::open(template, &mut desk.folders)?;
+    desk.sweep(&place);
     let mut old = place.look()?;
     let wanted = Wanted::of(template, old.as_ref());
-    if let Some(old) = &mut old
-        && wanted.changes(old).is_none()
-        && !desk.unsettled.contains(&template.dest)
-        && old.holds(bytes, &template.dest)?
-    {
-        desk.left.insert(template.dest.clone(), Left::of(&old.stat));
+    let whole = Whole::of(template, bytes, &mut old)?;
+    whole.warn(template, desk);
+    let is_settled = old.as_ref().is_some_and(|old| wanted.changes(old).is_none());
+    if is_settled && !desk.unsettled.contains(&template.dest) && whole.is_there(old.as_mut(), &template.dest)? {
+        desk.left.extend(old.map(|old| (template.dest.clone(), Left::of(&old.stat))));
         return Ok(None);
     }
-    Staged::write(place, wanted, bytes, old.as_ref(), &desk.tag).map(Some)
+    let configured = old.as_ref().and_then(|_| inplace::is_wanted(template, &place, desk));
+    let written = match configured {
+        Some(configured) => {
+            let state = desk.state()?;
+            Staged::write_for_copy(place, wanted, whole, configured, state, &desk.tag)?
+        }
+        None => Staged::write(place, wanted, whole, old.as_ref(), &desk.tag)?,
+    };
+    Ok(Some(written.of(template)))
 }
 
 /// Who waits for what becomes of a file.
@@ -124,16 +133,16 @@ type Answer = Sender<Result<Outcome, Failure>>;
 
 /// Puts staged files in place.
 fn place(commits: Vec<Commit>, desk: &mut Desk) {
-    let sound = verified(commits);
+    let sound = verified(commits, desk);
     // What must be on disk before the world changes: which file replaces which, and that a reload is owed.
     let sound = journaled(sound, desk);
     let mut folders: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (mut staged, answer) in sound {
         match guarded(|| swap(&mut staged, desk)) {
             Some(Ok(())) => folders.entry(staged.place.id).or_default().push((staged, answer)),
-            Some(Err(setback)) => {
+            Some(Err(failure)) => {
                 withdraw(&staged, desk);
-                failed(staged, answer, unwritten(&setback));
+                failed(staged, answer, failure);
             }
             None => {}
         }
@@ -152,7 +161,7 @@ fn place(commits: Vec<Commit>, desk: &mut Desk) {
 }
 
 /// Those that are still what they were before their check.
-fn verified(commits: Vec<Commit>) -> Vec<(Staged, Answer)> {
+fn verified(commits: Vec<Commit>, desk: &Desk) -> Vec<(Staged, Answer)> {
     let mut sound = Vec::with_capacity(commits.len());
     for Commit { staged, stop, answer } in commits {
         if stop.is_cancelled() {
@@ -160,7 +169,7 @@ fn verified(commits: Vec<Commit>) -> Vec<(Staged, Answer)> {
             let _ = answer.send(Ok(Outcome::Abandoned));
             continue;
         }
-        match guarded(|| verify(&staged)) {
+        match guarded(|| verify(&staged, &desk.tag)) {
             Some(Ok(())) => sound.push((staged, answer)),
             Some(Err(failure)) => failed(staged, answer, failure),
             None => {}

@@ -6,10 +6,11 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, PosixFadviseAdvice, openat, posix_fadvise};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat};
@@ -20,10 +21,12 @@ use crate::error::Setback;
 
 use super::attributes;
 use super::drift::Left;
+use super::inplace::{self, Configured};
 use super::journal::Owner;
 use super::leftovers::{self, Tag};
 use super::place::{Old, Place};
 use super::trouble::refused;
+use super::whole::{Basis, Whole};
 
 /// The mode of a file that was not there, unless one is configured.
 const NEW_MODE: u32 = 0o644;
@@ -47,6 +50,16 @@ impl Wanted {
             uid: template.owner.or_else(|| old.map(|old| old.stat.st_uid)),
             gid: template.group.or_else(|| old.map(|old| old.stat.st_gid)),
         }
+    }
+
+    /// As a file has it.
+    pub(super) fn as_it_is(old: &Old) -> Self {
+        Self { mode: old.mode(), uid: Some(old.stat.st_uid), gid: Some(old.stat.st_gid) }
+    }
+
+    /// For a file that is only read: its owner is nobody's business.
+    pub(super) fn passing(self) -> Self {
+        Self { uid: None, gid: None, ..self }
     }
 
     /// What a file lacks of that, in words; `None` when nothing.
@@ -81,23 +94,52 @@ pub(super) struct Staged {
     name: Option<OsString>,
     /// As it was when it was synced.
     synced: Option<FileStat>,
+    /// The folder that it is in, where that is not the destination's, and its path.
+    elsewhere: Option<(OwnedFd, PathBuf)>,
+    /// Where the destination is overwritten with it: what else that gets. `None`: it takes the destination's place.
+    pub(super) in_place: Option<Configured>,
+    /// How many previous files are kept.
+    pub(super) backup: u32,
+    /// The file that it was made of, which must still be that when it is replaced.
+    basis: Option<Basis>,
     /// Whose it is, where it is journaled.
     owner: Option<Owner>,
 }
 
 impl Staged {
-    /// Writes a new file beside the destination, all but its sync.
+    /// Writes a new file beside the destination, all but its sync, which takes its place.
     pub(super) fn write(
         place: Place,
         wanted: Wanted,
-        bytes: &[u8],
+        whole: Whole,
         old: Option<&Old>,
         tag: &Tag,
     ) -> Result<Written, Setback> {
-        let (staged, mut file) = Self::create(place, wanted, tag)?;
+        let (staged, file) = Self::create(place, wanted, None, tag)?;
+        staged.fill(file, wanted, whole, old)
+    }
+
+    /// Writes a new file that the destination is overwritten with: beside it, or in `state` where its folder takes none.
+    pub(super) fn write_for_copy(
+        place: Place,
+        wanted: Wanted,
+        whole: Whole,
+        configured: Configured,
+        state: Option<(OwnedFd, PathBuf)>,
+        tag: &Tag,
+    ) -> Result<Written, Setback> {
+        let wanted = wanted.passing();
+        let (mut staged, file) = Self::create(place, wanted, state, tag)?;
+        staged.in_place = Some(configured);
+        staged.fill(file, wanted, whole, None)
+    }
+
+    fn fill(mut self, mut file: File, wanted: Wanted, whole: Whole, old: Option<&Old>) -> Result<Written, Setback> {
+        self.basis = whole.basis;
+        let staged = self;
         let path = staged.path();
         let trouble = |what: &str| format!("{what} {}", path.display());
-        file.write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
+        file.write_all(&whole.bytes).map_err(|error| refused(trouble("write"), error))?;
         wanted.own(&file, &path)?;
         if let Some(old) = old {
             attributes::drop_inherited(&file, &old.file)
@@ -111,31 +153,52 @@ impl Staged {
         Ok(Written { staged, file })
     }
 
-    /// A new file under a random name that ends in `.tmp`, so that no software includes it with its `*.cfg`.
-    fn create(place: Place, wanted: Wanted, tag: &Tag) -> Result<(Self, File), Setback> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    /// A new file under a random name that ends in `.tmp`, so that no software includes it with its `*.cfg`. It is made
+    /// in `state` where the destination's folder may not be written.
+    fn create(
+        place: Place,
+        wanted: Wanted,
+        state: Option<(OwnedFd, PathBuf)>,
+        tag: &Tag,
+    ) -> Result<(Self, File), Setback> {
         let mode = Mode::from_bits_truncate(wanted.mode & 0o600);
-        let created = tempfile::Builder::new()
-            .prefix(tag.prefix())
-            .suffix(leftovers::END)
-            .rand_bytes(12)
-            // It would remove by path; `Drop` below removes through the open folder.
-            .disable_cleanup(true)
-            .make_in(&place.folder_path, |path| {
-                let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-                openat(place.folder.as_fd(), name, flags, mode)
-                    .map(|file| (File::from(file), name.to_owned()))
-                    .map_err(io::Error::from)
-            });
-        match created {
-            Ok(temp) => {
-                let (file, name) = temp.into_parts().0;
-                Ok((Self { place, name: Some(name), synced: None, owner: None }, file))
+        let (created, elsewhere) = match (new_file(&place.folder, &place.folder_path, mode, tag), state) {
+            (Err(Errno::EROFS | Errno::EACCES | Errno::EPERM), Some((folder, path))) => {
+                (new_file(&folder, &path, mode, tag), Some((folder, path)))
             }
-            Err(error) => {
-                let error = error.raw_os_error().map_or(error, io::Error::from_raw_os_error);
-                Err(refused(format!("make a file in {}", place.folder_path.display()), error))
-            }
+            (created, _) => (created, None),
+        };
+        let path = elsewhere.as_ref().map_or(&place.folder_path, |(_, path)| path);
+        let (file, name) = created.map_err(|errno| refused(format!("make a file in {}", path.display()), errno))?;
+        let mut staged = Self::new(place, name);
+        staged.elsewhere = elsewhere;
+        Ok((staged, file))
+    }
+
+    fn new(place: Place, name: OsString) -> Self {
+        let name = Some(name);
+        Self { place, name, synced: None, elsewhere: None, in_place: None, backup: 0, basis: None, owner: None }
+    }
+
+    /// The folder that it is in.
+    pub(super) fn folder(&self) -> &OwnedFd {
+        self.elsewhere.as_ref().map_or(&self.place.folder, |(folder, _)| folder)
+    }
+
+    /// All that is in it.
+    pub(super) fn read(&self) -> Result<Vec<u8>, Setback> {
+        let Some(name) = &self.name else {
+            return Err(Setback::new(format!("replace {}", self.place.dest.display()), "nothing is staged"));
+        };
+        inplace::read(self.folder(), name, &self.path())
+    }
+
+    /// Removes it.
+    pub(super) fn remove(&mut self) {
+        let path = self.path();
+        let Some(name) = self.name.take() else { return };
+        if let Err(errno) = unlinkat(self.folder(), name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
+            tracing::warn!(file = %path.display(), error = %errno, "a staged file could not be removed");
         }
     }
 
@@ -143,7 +206,7 @@ impl Staged {
     pub(super) fn found(place: Place, name: &str) -> Result<Self, Setback> {
         let looked = fstatat(&place.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW);
         looked.map_err(|errno| refused(format!("look at {}", place.folder_path.join(name).display()), errno))?;
-        Ok(Self { place, name: Some(name.into()), synced: None, owner: None })
+        Ok(Self::new(place, name.into()))
     }
 
     /// Whose it is, where it is journaled.
@@ -153,18 +216,13 @@ impl Staged {
 
     /// The digest of what is in it.
     pub(super) fn digest(&self) -> Result<u64, Setback> {
-        let trouble = |error| refused(format!("read {}", self.path().display()), error);
-        let name = self.name.as_ref().unwrap_or(&self.place.name);
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = openat(&self.place.folder, name.as_os_str(), flags, Mode::empty());
-        let mut bytes = Vec::new();
-        File::from(file.map_err(|errno| trouble(errno.into()))?).read_to_end(&mut bytes).map_err(trouble)?;
-        Ok(digest_of(&bytes))
+        self.read().map(|bytes| digest_of(&bytes))
     }
 
     /// Where it is now.
     pub(super) fn path(&self) -> PathBuf {
-        self.name.as_ref().map_or_else(|| self.place.dest.clone(), |name| self.place.folder_path.join(name))
+        let folder = self.elsewhere.as_ref().map_or(&self.place.folder_path, |(_, path)| path);
+        self.name.as_ref().map_or_else(|| self.place.dest.clone(), |name| folder.join(name))
     }
 
     /// Its own name in the folder, while it has one.
@@ -178,13 +236,18 @@ impl Staged {
         let (Some(name), Some(synced)) = (&self.name, &self.synced) else {
             return false;
         };
-        let now = fstatat(&self.place.folder, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
+        let now = fstatat(self.folder(), name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
         now.is_ok_and(|now| same(&now, synced))
     }
 
     /// What it is, as it was synced.
     pub(super) fn left(&self) -> Option<Left> {
         self.synced.as_ref().map(Left::of)
+    }
+
+    /// Whether the file that it was made of is still the same.
+    pub(super) fn is_current(&self) -> Result<bool, Setback> {
+        self.basis.as_ref().map_or(Ok(true), |basis| basis.holds(&self.place))
     }
 
     /// After the rename: there is nothing to remove any more.
@@ -201,8 +264,9 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Whose it is.
+    /// Whose it is, and how many previous files that keeps.
     pub(super) fn of(mut self, template: &TemplateConfig) -> Self {
+        self.staged.backup = template.placing.backup;
         self.staged.owner = Some(Owner::of(template));
         self
     }
@@ -226,16 +290,35 @@ impl Written {
     }
 }
 
-fn same(a: &FileStat, b: &FileStat) -> bool {
+/// Whether two looks at a file saw the same one, unchanged.
+pub(super) fn same(a: &FileStat, b: &FileStat) -> bool {
     (a.st_dev, a.st_ino, a.st_size, a.st_mode, a.st_uid, a.st_gid, a.st_mtime, a.st_mtime_nsec)
         == (b.st_dev, b.st_ino, b.st_size, b.st_mode, b.st_uid, b.st_gid, b.st_mtime, b.st_mtime_nsec)
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        let Some(name) = &self.name else { return };
-        if let Err(errno) = unlinkat(&self.place.folder, name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
-            tracing::warn!(file = %self.path().display(), error = %errno, "a staged file could not be removed");
-        }
+        self.remove();
+    }
+}
+
+/// Makes a file under a random name in a folder.
+fn new_file(folder: &OwnedFd, path: &Path, mode: Mode, tag: &Tag) -> nix::Result<(File, OsString)> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let created = tempfile::Builder::new()
+        .prefix(tag.prefix())
+        .suffix(leftovers::END)
+        .rand_bytes(12)
+        // It would remove by path; `Drop` above removes through the open folder.
+        .disable_cleanup(true)
+        .make_in(path, |path| {
+            let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+            openat(folder.as_fd(), name, flags, mode)
+                .map(|file| (File::from(file), name.to_owned()))
+                .map_err(io::Error::from)
+        });
+    match created {
+        Ok(temp) => Ok(temp.into_parts().0),
+        Err(error) => Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),
     }
 }

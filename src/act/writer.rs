@@ -6,13 +6,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use nix::libc::{dev_t, ino_t};
 use tokio::sync::oneshot;
 
 use crate::error::Setback;
@@ -21,6 +23,7 @@ use super::drift::Left;
 use super::folder::Folders;
 use super::journal::Journal;
 use super::leftovers::Tag;
+use super::place::Place;
 use super::round::{Commit, Round, Stage};
 
 /// The most files in one round: each has up to three descriptors open, and a system gives 1,024 unless told otherwise.
@@ -30,9 +33,9 @@ const ROUND: usize = 64;
 /// What is asked of the thread.
 pub(super) enum Job {
     /// A file is to be staged.
-    Stage(Stage),
+    Stage(Box<Stage>),
     /// A staged file is to be put in place.
-    Commit(Commit),
+    Commit(Box<Commit>),
     /// Anything else. It is done before the files that are queued at the same time, and after everything before.
     Other(Box<dyn FnOnce(&mut Desk) + Send>),
 }
@@ -45,7 +48,7 @@ pub(super) struct Desk {
     /// How this agent's staged files are known.
     pub(super) tag: Tag,
     /// Folders in which nothing of an agent before this one is staged any more.
-    swept: HashSet<PathBuf>,
+    swept: HashSet<(dev_t, ino_t)>,
     /// The last round of which all files are in place.
     placed: Arc<AtomicU64>,
     /// Destinations that were renamed into place, but whose folder could not be synced: a power cut may bring the old
@@ -55,6 +58,8 @@ pub(super) struct Desk {
     pub(super) left: HashMap<PathBuf, Left>,
     /// Where the folders of destinations are.
     pub(super) folders: Folders,
+    /// What was said, and is not to be said again.
+    pub(super) told: HashSet<String>,
 }
 
 impl Desk {
@@ -67,7 +72,14 @@ impl Desk {
             unsettled: HashSet::new(),
             left: HashMap::new(),
             folders: Folders::default(),
+            told: HashSet::new(),
         }
+    }
+
+    /// The state directory, open: files are staged there whose destination is overwritten and has a folder that takes none.
+    pub(super) fn state(&mut self) -> Result<Option<(OwnedFd, PathBuf)>, Setback> {
+        let Some(path) = self.journal.as_ref().and_then(|journal| journal.file().parent()) else { return Ok(None) };
+        Ok(self.folders.open(path)?.map(|folder| (folder.handle, path.to_owned())))
     }
 
     /// Notes replacements here from now on.
@@ -90,13 +102,10 @@ impl Desk {
         }
     }
 
-    /// Removes what an agent before this one has staged beside a destination, when this is first asked for of its folder.
-    pub(super) fn sweep_beside(&mut self, dest: &Path) {
-        if let Some(folder) = dest.parent()
-            && !self.swept.contains(folder)
-        {
-            self.tag.sweep(folder);
-            self.swept.insert(folder.to_owned());
+    /// Removes what an agent before this one has staged in a folder, when this is first asked for.
+    pub(super) fn sweep(&mut self, place: &Place) {
+        if self.swept.insert(place.id) {
+            self.tag.sweep(&place.folder_path);
         }
     }
 }
@@ -186,8 +195,8 @@ fn work(inbox: &Receiver<Job>, mut desk: Desk) {
         let mut round = Round::default();
         for job in std::iter::once(first).chain(inbox.try_iter()).take(ROUND) {
             match job {
-                Job::Stage(stage) => round.stages.push(stage),
-                Job::Commit(commit) => round.commits.push(commit),
+                Job::Stage(stage) => round.stages.push(*stage),
+                Job::Commit(commit) => round.commits.push(*commit),
                 Job::Other(job) => _ = guarded(|| job(&mut desk)),
             }
         }

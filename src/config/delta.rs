@@ -174,6 +174,11 @@ fn template(it: &TemplateConfig) -> Vec<Setting<'static>> {
         ("make_dirs", it.make_dirs.to_string()),
         ("isolate", it.isolate.to_string()),
         ("on_drift", word(it.on_drift)),
+        ("write", word(it.placing.write)),
+        ("symlink", word(it.placing.symlink)),
+        ("backup", it.placing.backup.to_string()),
+        ("block", maybe(it.placing.block.as_ref())),
+        ("block_comment", maybe(it.placing.block.as_ref().map(|block| &block.comment))),
         ("each", maybe(it.each.as_ref().map(|each| &each.roster))),
         ("on_gone", maybe(it.each.as_ref().map(|each| word(each.on_gone)))),
         // By names only: values may be secrets.

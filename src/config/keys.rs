@@ -105,6 +105,11 @@ pub const TEMPLATE: TableKeys = TableKeys {
         "on_drift",
         "each",
         "on_gone",
+        "write",
+        "symlink",
+        "backup",
+        "block",
+        "block_comment",
     ],
     aliases: &[
         ("dst", "dest"),
@@ -141,11 +146,7 @@ pub const LATER: &[Later] = &[
     Later { table: "the top level", key: "service", accepted: &[] },
     Later { table: "[status]", key: "listen", accepted: &[] },
     Later { table: "[[template]]", key: "on_reload_failure", accepted: &["retry"] },
-    Later { table: "[[template]]", key: "write", accepted: &["atomic"] },
-    Later { table: "[[template]]", key: "symlink", accepted: &["refuse"] },
-    Later { table: "[[template]]", key: "block", accepted: &[] },
     Later { table: "[[template]]", key: "unit", accepted: &[] },
-    Later { table: "[[template]]", key: "backup", accepted: &[] },
     Later { table: "[[template]]", key: "splay", accepted: &[] },
     Later { table: "[[template]]", key: "verify_cmd", accepted: &[] },
 ];

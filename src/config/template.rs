@@ -13,6 +13,7 @@ use super::file::refuse_open;
 use super::fill::Fill;
 use super::keys::{CONFD, TEMPLATE};
 use super::names::Names;
+use super::placing::{Claim, placing};
 use super::problem::{Report, Wrong};
 use super::table::Table;
 use super::value::Value;
@@ -33,8 +34,8 @@ pub(super) struct Written<'a> {
     pub taken: Names,
     /// The templates' names so far.
     pub names: Names,
-    /// Destinations so far, lexically normalised, each with the place that it stands at.
-    pub dests: BTreeMap<PathBuf, String>,
+    /// Destinations so far, lexically normalised, each with what its templates say of it.
+    pub dests: BTreeMap<PathBuf, Vec<Claim>>,
 }
 
 impl Written<'_> {
@@ -54,7 +55,13 @@ impl Written<'_> {
         let src = table.require("src", "\"haproxy.cfg.tera\"").and_then(|value| self.src(&value, report));
         let dest_value = table.require("dest", "\"/etc/haproxy/haproxy.cfg\"");
         let each = each(table, self.rosters, !report.has_gap());
-        let dest = dest_value.and_then(|value| self.dest(&value, table.get("each").is_some()));
+        let (mode, placing) = (table.get("mode").and_then(|value| mode(&value)), placing(table));
+        let (owner, group) = (id(table, "owner", "uid", &user), id(table, "group", "gid", &group));
+        let dest = dest_value.and_then(|value| {
+            let place = value.source.place(value.span().start);
+            let claim = Claim { place, placing: placing.clone(), mode, owner, group };
+            self.dest(&value, table.get("each").is_some(), claim)
+        });
         let of_each = each.as_ref().map(|each| Path::new(&*each.roster));
         let name = self.name(table, of_each.or(dest.as_deref()));
         self.refuse_local_names(table);
@@ -75,9 +82,9 @@ impl Written<'_> {
         let fill = |reload| if each.is_some() { reload } else { filled(reload, &dest) };
         Some(TemplateConfig {
             src: src?,
-            mode: table.get("mode").and_then(|value| mode(&value)),
-            owner: id(table, "owner", "uid", &user),
-            group: id(table, "group", "gid", &group),
+            mode,
+            owner,
+            group,
             check,
             reload: reload.map(fill),
             check_timeout: duration("check_timeout", TemplateConfig::TIMEOUT),
@@ -87,6 +94,7 @@ impl Written<'_> {
             make_dirs: table.get("make_dirs").and_then(|value| value.boolean()).unwrap_or(false),
             on_drift: table.get("on_drift").and_then(|value| value.choice(&ON_DRIFT)).unwrap_or(OnDrift::Correct),
             isolate: table.get("isolate").and_then(|value| value.boolean()).unwrap_or(true),
+            placing,
             env: table.get("env").map(|value| env(&value)).unwrap_or_default(),
             each: each.map(|each| Each { template: Arc::clone(&name), ..each }),
             name,
@@ -113,8 +121,8 @@ impl Written<'_> {
         Some(PathBuf::from(src))
     }
 
-    /// The destination: absolute, a file's name, and nobody else's.
-    fn dest(&mut self, value: &Value<'_>, of_each: bool) -> Option<PathBuf> {
+    /// The destination: absolute, a file's name, and nobody else's but for other blocks of it.
+    fn dest(&mut self, value: &Value<'_>, of_each: bool, claim: Claim) -> Option<PathBuf> {
         let fill = Fill { keeps_key: of_each, ..*self.fill };
         let text = value.filled(&fill, "\"/etc/haproxy/haproxy.cfg\"")?;
         let dest = value.source.base.join(&text);
@@ -130,10 +138,11 @@ impl Written<'_> {
         if of_each {
             each::vet_dest(value, &dest)?;
         }
-        let place = value.source.place(value.span().start);
-        if let Some(other) = self.dests.insert(plain, place) {
-            let message = format!("{} is written by the template at {other} already", dest.display());
-            value.wrong(Wrong::new(message, "a file has one template: give one of the two another dest"));
+        let claims = self.dests.entry(plain).or_default();
+        let clash = claims.iter().find_map(|other| claim.clash(&dest.display().to_string(), other));
+        claims.push(claim);
+        if let Some(wrong) = clash {
+            value.wrong(wrong);
             return None;
         }
         Some(dest)

@@ -101,6 +101,8 @@ pub enum Stage {
     Render,
     /// The destination could not be read, staged or replaced.
     Write,
+    /// Somebody else changed the file, again and again, while its new bytes were made from it.
+    Changed,
     /// The check could not be run, was cut off, or took too long.
     Check,
     /// The check ended by itself and refused the staged file: members may be at fault.

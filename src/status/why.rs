@@ -115,7 +115,7 @@ fn failure(template: &Template, clock: &Clock) -> Option<Why> {
     let failure = template.failure()?;
     let stage = match failure.stage {
         Stage::Render => "cannot render",
-        Stage::Write => "cannot write",
+        Stage::Write | Stage::Changed => "cannot write",
         Stage::Check | Stage::Refused => "the check failed",
     };
     let times = match template.failures() {

@@ -9,15 +9,15 @@ use rosterd::decide::{Failure, Outcome, Stage};
 use crate::bench::{Bench, again, identity, is_again, is_root, passes_again, shell, staged_in};
 
 /// Mounts of a test vanish with its process; without root, one's own user namespace gives the right to make them.
-fn with_mounts() -> &'static [&'static str] {
+pub fn with_mounts() -> &'static [&'static str] {
     if is_root() { &["unshare", "-m"] } else { &["unshare", "-Urm"] }
 }
 
 /// What is mounted on a path until this is dropped.
-struct Mounted(PathBuf);
+pub struct Mounted(PathBuf);
 
 impl Mounted {
-    fn new(arguments: &[&str], on: &Path) -> Self {
+    pub fn new(arguments: &[&str], on: &Path) -> Self {
         mount(arguments, on);
         Self(on.to_owned())
     }

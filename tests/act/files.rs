@@ -77,6 +77,7 @@ async fn the_same_bytes_with_a_wrong_mode_are_replaced_whole() {
     let expected = Comparison {
         differs: true,
         old: Some(b"same".to_vec()),
+        new: b"same".to_vec(),
         attributes: Some("mode 0644 becomes 0600".to_owned()),
     };
     assert_eq!(compare(&bench.writer, &template, b"same").await, Ok(expected));
@@ -201,7 +202,7 @@ async fn missing_folders_are_made_only_where_that_is_configured() {
     }
     let bench = Bench::new();
     let mut template = bench.template("a/b/f");
-    let none = Comparison { differs: true, old: None, attributes: None };
+    let none = Comparison { differs: true, old: None, new: b"new".to_vec(), attributes: None };
     bench.failure(&template, b"new", Stage::Write).await;
     template.make_dirs = true;
     assert_eq!(compare(&bench.writer, &template, b"new").await, Ok(none));

@@ -2,12 +2,14 @@
 
 mod attack;
 mod bench;
+mod blocks;
 mod commands;
 mod faults;
 mod files;
 mod journals;
 mod lock;
 mod order;
+mod placing;
 mod readers;
 mod reloads;
 mod rounds;

@@ -230,10 +230,7 @@ pick = "first"
 [[template]]
 src = "a.tera"
 dest = "/etc/a"
-write = "inplace"
-symlink = "refuse"
 on_reload_failure = "rollback"
-block = "x"
 [[service]]
 name = "x"
 port = 1
@@ -241,47 +238,31 @@ port = 1
 listen = "127.0.0.1:9189"
 "#,
     ), @r#"
-    error: write = "inplace" is not supported by this version
+    error: on_reload_failure = "rollback" is not supported by this version
      --> rosterd.toml:9:1
       |
-    9 | write = "inplace"
-      | ^^^^^
+    9 | on_reload_failure = "rollback"
+      | ^^^^^^^^^^^^^^^^^
       |
-      = help: leave it out; this version does write = atomic
-
-    error: on_reload_failure = "rollback" is not supported by this version
-      --> rosterd.toml:11:1
-       |
-    11 | on_reload_failure = "rollback"
-       | ^^^^^^^^^^^^^^^^^
-       |
-       = help: leave it out; this version does on_reload_failure = retry
-
-    error: `block` is not supported by this version
-      --> rosterd.toml:12:1
-       |
-    12 | block = "x"
-       | ^^^^^
-       |
-       = help: take `block` out: rosterd does not pass over what it cannot do
+      = help: leave it out; this version does on_reload_failure = retry
 
     error: `service` is not supported by this version
-      --> rosterd.toml:13:3
+      --> rosterd.toml:10:3
        |
-    13 | [[service]]
+    10 | [[service]]
        |   ^^^^^^^
        |
        = help: take `service` out: rosterd does not pass over what it cannot do
 
     error: `listen` is not supported by this version
-      --> rosterd.toml:17:1
+      --> rosterd.toml:14:1
        |
-    17 | listen = "127.0.0.1:9189"
+    14 | listen = "127.0.0.1:9189"
        | ^^^^^^
        |
        = help: take `listen` out: rosterd does not pass over what it cannot do
 
-    5 problems
+    3 problems
     "#);
 }
 

@@ -1,6 +1,6 @@
 //! What is wrong with templates and their commands.
 
-use super::told;
+use super::{Home, told};
 
 #[test]
 fn modes() {
@@ -464,4 +464,54 @@ dest = "/etc/f/{{ key }}"
 
     11 problems
     "#);
+}
+
+/// Two templates, with these keys in the first and in the second.
+fn both(first: &str, second: &str) -> String {
+    let template =
+        |name, keys| format!("[[template]]\nname = \"{name}\"\nsrc = \"a.tera\"\ndest = \"/etc/a\"\n{keys}\n");
+    format!("{}{}", template("a", first), template("b", second))
+}
+
+#[test]
+fn one_file_may_have_several_blocks() {
+    let text = both("block = \"one\"\nmode = \"0644\"\nbackup = 2", "block = \"two\"\nmode = \"644\"\nbackup = 2");
+    let config = Home::new(&[("rosterd.toml", &format!("registry.url = \"zk://zk1\"\n{text}"))]).load().unwrap().config;
+    let blocks = config.templates.iter().map(|template| template.placing.block.clone().unwrap().to_string());
+    assert_eq!(blocks.collect::<Vec<_>>(), ["one", "two"]);
+    assert!(config.templates.iter().all(|template| template.placing.backup == 2));
+    for (first, second, why) in [
+        ("block = \"x\"", "block = \"x\"", "block x of /etc/a is written by the template at rosterd.toml:"),
+        ("block = \"x\"", "", "templates share a file only where each has a `block` of its own"),
+        ("", "block = \"x\"", "templates share a file only where each has a `block` of its own"),
+        ("", "", "a file has one template: give one of the two another dest"),
+        ("block = \"x\"", "block = \"y\"\nmode = \"0600\"", "says another `mode`"),
+        ("block = \"x\"", "block = \"y\"\nwrite = \"auto\"", "says another `write`"),
+        ("block = \"x\"", "block = \"y\"\nsymlink = \"follow\"", "says another `symlink`"),
+        ("block = \"x\"", "block = \"y\"\nbackup = 1", "says another `backup`"),
+        ("block = \"x\"", "block = \"y\"\nblock_comment = \";\"", "says another `block_comment`"),
+    ] {
+        let said = told(&both(first, second));
+        assert!(said.contains(why) && said.matches("error: ").count() == 1, "{first} {second}: {said}");
+    }
+}
+
+#[test]
+fn how_bytes_are_placed_is_checked() {
+    for (keys, why) in [
+        ("block = \"two words\"", "\"two words\" cannot name a block"),
+        ("block = \"\"", "`block` is empty"),
+        ("block_comment = \";\"", "`block_comment` stands without `block`"),
+        ("block = \"x\"\nblock_comment = \"# \"", "`block_comment` cannot be \"# \""),
+        ("backup = 100", "99 is the most"),
+        ("backup = -1", "which cannot be counted"),
+        ("write = \"in-place\"", "did you mean \"inplace\"?"),
+        ("symlink = \"yes\"", "write one of \"refuse\", \"follow\""),
+    ] {
+        let said = told(&format!("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\n{keys}\n"));
+        assert!(said.contains(why) && said.matches("error: ").count() == 1, "{keys}: {said}");
+    }
+    let each = "[[roster]]\nname = \"r\"\npath = \"/s/*\"\n[[template]]\nsrc = \"a.tera\"\neach = \"r\"\nblock = \"x\"\n\
+        dest = \"/etc/{{ key }}\"\n";
+    assert!(told(each).contains("`block` stands beside `each`"));
 }

@@ -1,0 +1,172 @@
+//! A destination that is overwritten rather than replaced: one that is mounted on its own cannot be renamed over.
+//!
+//! A reader can see a part of it, and an agent that is killed in the middle leaves a part. The staged file therefore
+//! stays until the whole is on disk, so that [`complete`] can do it again.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, OFlag, fallocate, openat};
+use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, ftruncate, unlinkat};
+
+use crate::config::{Method, TemplateConfig};
+use crate::error::Setback;
+
+use super::folder::Folders;
+use super::place::Place;
+use super::stage::Staged;
+use super::trouble::refused;
+use super::writer::Desk;
+
+/// What is configured of a file's mode and owners; what is not stays as the file has it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Configured {
+    mode: Option<u32>,
+    owner: Option<u32>,
+    group: Option<u32>,
+}
+
+/// Whether a file that is there is to be overwritten, and what it is to get beside its bytes.
+pub(super) fn is_wanted(template: &TemplateConfig, place: &Place, desk: &mut Desk) -> Option<Configured> {
+    let configured = Configured { mode: template.mode, owner: template.owner, group: template.group };
+    match template.placing.write {
+        Method::Atomic => None,
+        Method::InPlace => Some(configured),
+        Method::Auto => {
+            let mounted = mounted_on(&place.real_path())?;
+            if desk.told.insert(format!("{} is written in place", template.dest.display())) {
+                let (template, file) = (&*template.name, template.dest.display());
+                tracing::warn!(template, %file, %mounted, "a mount point of its own, which is written in place");
+            }
+            Some(configured)
+        }
+    }
+}
+
+/// Overwrites the destination with what is staged, which is removed then.
+pub(super) fn overwrite(staged: &mut Staged, configured: Configured) -> Result<(), Setback> {
+    let bytes = staged.read()?;
+    fill(&staged.place, &bytes, configured)?;
+    staged.remove();
+    Ok(())
+}
+
+/// Overwrites a destination with a staged file that an agent which was killed has left. Where there is none, that was
+/// done; doing it twice does no harm.
+///
+/// # Errors
+/// The staged file cannot be read, or the destination not written; the staged file is then still there.
+#[cfg_attr(not(test), expect(dead_code, reason = "for the journal, which says after a start what was begun"))]
+pub(super) fn complete(staged: &Path, dest: &Path, folders: &mut Folders) -> Result<(), Setback> {
+    let Some(left) = Place::of(staged, folders)? else { return Ok(()) };
+    let Some(mut file) = left.look()? else { return Ok(()) };
+    let bytes = file.read(staged)?;
+    let place = Place::of(dest, folders)?.ok_or_else(|| super::folder::folder_trouble(dest, Errno::ENOENT))?;
+    fill(&place, &bytes, Configured::default())?;
+    unlinkat(&left.folder, left.name.as_os_str(), UnlinkatFlags::NoRemoveDir)
+        .map_err(|errno| refused(format!("remove {}", staged.display()), errno))
+}
+
+/// Overwrites a file through one descriptor: its room first, so that a full disk is met before a byte is changed; then
+/// all bytes, its length, and its sync.
+fn fill(place: &Place, bytes: &[u8], configured: Configured) -> Result<(), Setback> {
+    let trouble = |what: &str| format!("{what} {} in place", place.dest.display());
+    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file: OwnedFd = openat(&place.folder, place.name.as_os_str(), flags, Mode::empty())
+        .map_err(|errno| refused(trouble("open"), errno))?;
+    let stat = fstat(&file).map_err(|errno| refused(trouble("look at"), errno))?;
+    place.refuse(&stat)?;
+    let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+    if length > stat.st_size {
+        match fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length) {
+            // Not every file system can say beforehand.
+            Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
+            Err(errno) => return Err(refused(trouble("make room for"), errno)),
+        }
+    }
+    let differs = |wanted: Option<u32>, now: u32| wanted.filter(|wanted| *wanted != now);
+    let (owner, group) = (differs(configured.owner, stat.st_uid), differs(configured.group, stat.st_gid));
+    if owner.is_some() || group.is_some() {
+        fchown(&file, owner.map(Uid::from_raw), group.map(Gid::from_raw))
+            .map_err(|errno| refused(trouble("set the owner of"), errno))?;
+    }
+    if let Some(mode) = configured.mode {
+        fchmod(&file, Mode::from_bits_truncate(mode)).map_err(|errno| refused(trouble("set the mode of"), errno))?;
+    }
+    let mut file = File::from(file);
+    file.write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
+    ftruncate(&file, length).map_err(|errno| refused(trouble("cut the length of"), errno))?;
+    fsync(&file).map_err(|errno| refused(trouble("sync"), errno))
+}
+
+/// All that is in a staged file.
+pub(super) fn read(folder: &OwnedFd, name: &std::ffi::OsStr, path: &Path) -> Result<Vec<u8>, Setback> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let trouble = || format!("read {}", path.display());
+    let file = openat(folder, name, flags, Mode::empty()).map_err(|errno| refused(trouble(), errno))?;
+    let mut bytes = Vec::new();
+    File::from(file).read_to_end(&mut bytes).map_err(|error| refused(trouble(), error))?;
+    Ok(bytes)
+}
+
+/// What is mounted on a path without links, in words; `None` where nothing is.
+pub(super) fn mounted_on(path: &Path) -> Option<String> {
+    mount_on(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), path)
+}
+
+/// What is mounted on a path: "/x/y of /dev/vda1", of the lines of `proc_pid_mountinfo(5)`.
+fn mount_on(mounts: &str, path: &Path) -> Option<String> {
+    mounts.lines().rev().find_map(|line| {
+        let (about, kind) = line.split_once(" - ")?;
+        let mut fields = about.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        let source = kind.split(' ').nth(1)?;
+        (unescaped(point) == path).then(|| format!("{} of {}", unescaped(root).display(), unescaped(source).display()))
+    })
+}
+
+/// The four escapes of mountinfo.
+fn unescaped(text: &str) -> PathBuf {
+    PathBuf::from(text.replace(r"\040", " ").replace(r"\011", "\t").replace(r"\012", "\n").replace(r"\134", "\\"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_begun_is_completed_once_or_twice() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (staged, dest) = (dir.path().join(".rosterd-x.tmp"), dir.path().join("f"));
+        let mut folders = Folders::default();
+        std::fs::write(&dest, "new te").unwrap();
+        complete(&staged, &dest, &mut folders).unwrap();
+        assert_eq!(std::fs::read_to_string(&dest).unwrap(), "new te", "nothing was begun");
+        for begun in ["an old text that is longer", "new te", ""] {
+            std::fs::write(&staged, "new text").unwrap();
+            std::fs::write(&dest, begun).unwrap();
+            for _ in 0..2 {
+                complete(&staged, &dest, &mut folders).unwrap();
+                assert_eq!(std::fs::read_to_string(&dest).unwrap(), "new text");
+                assert!(!staged.exists());
+            }
+        }
+        std::fs::write(&staged, "new text").unwrap();
+        std::fs::remove_file(&dest).unwrap();
+        complete(&staged, &dest, &mut folders).unwrap_err();
+        assert!(staged.exists());
+    }
+
+    #[test]
+    fn a_mount_is_named_by_what_is_mounted() {
+        let mounts = "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
+                      90 22 254:0 /data/my\\040file /etc/a\\040b rw shared:7 master:1 - ext4 /dev/vda rw\n";
+        assert_eq!(mount_on(mounts, Path::new("/etc/a b")).as_deref(), Some("/data/my file of /dev/vda"));
+        assert_eq!(mount_on(mounts, Path::new("/etc/a")), None);
+        assert_eq!(mount_on("nonsense\n- - -", Path::new("/")), None);
+    }
+}

@@ -1,0 +1,173 @@
+//! `write`, `symlink`, `backup`, `block` and `block_comment`: how the bytes come to their destination, and what two
+//! templates of one destination must agree on.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::problem::Wrong;
+use super::table::Table;
+use super::value::Value;
+
+/// The most previous files that are kept.
+pub const MOST_BACKUPS: u32 = 99;
+
+/// The most letters of a block's name.
+const LONGEST_NAME: usize = 64;
+
+/// What begins a comment, unless written.
+const COMMENT: &str = "#";
+
+/// How the bytes come to a destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placing {
+    /// Whether the file is replaced or overwritten.
+    pub write: Method,
+    /// What becomes of a destination that is a symbolic link.
+    pub symlink: Symlink,
+    /// How many previous files are kept.
+    pub backup: u32,
+    /// Which lines of the file are the template's; all when `None`.
+    pub block: Option<Block>,
+}
+
+/// Whether a file is replaced or overwritten.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Method {
+    /// A new file takes its place with one rename: a reader sees the old or the new one.
+    #[default]
+    Atomic,
+    /// The file itself is overwritten: a reader can see a part of the new bytes.
+    InPlace,
+    /// In place where the destination is a mount point, which cannot be renamed over; else atomic.
+    Auto,
+}
+
+/// What becomes of a destination that is a symbolic link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Symlink {
+    /// Nothing is written.
+    #[default]
+    Refuse,
+    /// The file that it leads to is replaced, and the link stays.
+    Follow,
+}
+
+/// Lines of a file that others write too, between two markers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Its name in the markers: letters, digits and `. _ -`.
+    pub name: Arc<str>,
+    /// What begins a comment in that file.
+    pub comment: Arc<str>,
+}
+
+impl Block {
+    /// A block behind `#`.
+    pub fn new(name: &str) -> Self {
+        Self { name: Arc::from(name), comment: Arc::from(COMMENT) }
+    }
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Reads the keys of a template.
+pub(super) fn placing(table: &Table<'_>) -> Placing {
+    let methods = [("atomic", Method::Atomic), ("inplace", Method::InPlace), ("auto", Method::Auto)];
+    let links = [("refuse", Symlink::Refuse), ("follow", Symlink::Follow)];
+    Placing {
+        write: table.get("write").and_then(|value| value.choice(&methods)).unwrap_or_default(),
+        symlink: table.get("symlink").and_then(|value| value.choice(&links)).unwrap_or_default(),
+        backup: table.get("backup").and_then(|value| backup(&value)).unwrap_or_default(),
+        block: block(table),
+    }
+}
+
+fn backup(value: &Value<'_>) -> Option<u32> {
+    let count = value.count("3")?;
+    if count > MOST_BACKUPS {
+        let hint = format!("{MOST_BACKUPS} is the most: write a smaller number");
+        value.wrong(Wrong::new(format!("`backup` is {count}"), hint));
+        return None;
+    }
+    Some(count)
+}
+
+fn block(table: &Table<'_>) -> Option<Block> {
+    let comment = table.get("block_comment");
+    let Some(value) = table.get("block") else {
+        if let Some(comment) = comment {
+            let hint = "add block = \"NAME\", or leave it out: it is what begins the lines that mark a block";
+            comment.wrong(Wrong::new("`block_comment` stands without `block`", hint));
+        }
+        return None;
+    };
+    if table.get("each").is_some() {
+        let hint = "a key's file is the agent's own, and is removed with its key: leave one of the two out";
+        value.wrong(Wrong::new("`block` stands beside `each`", hint));
+    }
+    let name = value.text("\"cluster\"")?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(plain) {
+        let hint = format!("write 1 to {LONGEST_NAME} letters, digits and . _ - alone");
+        value.wrong(Wrong::new(format!("{name:?} cannot name a block"), hint));
+    }
+    let comment = comment.and_then(|value| sign(&value)).unwrap_or_else(|| Arc::from(COMMENT));
+    Some(Block { name: Arc::from(name), comment })
+}
+
+/// What begins a comment: it is no part of a word, and leaves the marker behind it readable.
+fn sign(value: &Value<'_>) -> Option<Arc<str>> {
+    let sign = value.text("\";\"")?;
+    if sign.is_empty() || sign.len() > 8 || !sign.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let hint = "write what begins a comment in that file, as in \";\" or \"//\": 1 to 8 signs without a blank";
+        value.wrong(Wrong::new(format!("`block_comment` cannot be {sign:?}"), hint));
+        return None;
+    }
+    Some(Arc::from(sign))
+}
+
+/// What a template says of its destination.
+#[derive(Debug)]
+pub(super) struct Claim {
+    /// Where its `dest` stands, for a person.
+    pub place: String,
+    pub placing: Placing,
+    pub mode: Option<u32>,
+    pub owner: Option<u32>,
+    pub group: Option<u32>,
+}
+
+impl Claim {
+    /// Why this cannot stand beside another template of the same file; `None` where it can.
+    pub fn clash(&self, dest: &str, other: &Self) -> Option<Wrong> {
+        let at = &other.place;
+        let (Some(block), Some(theirs)) = (&self.placing.block, &other.placing.block) else {
+            let hint = if self.placing.block.is_some() || other.placing.block.is_some() {
+                "templates share a file only where each has a `block` of its own"
+            } else {
+                "a file has one template: give one of the two another dest"
+            };
+            return Some(Wrong::new(format!("{dest} is written by the template at {at} already"), hint));
+        };
+        if block.name == theirs.name {
+            let message = format!("block {block} of {dest} is written by the template at {at} already");
+            return Some(Wrong::new(message, "give one of the two another `block`"));
+        }
+        let same = [
+            ("mode", self.mode == other.mode),
+            ("owner", self.owner == other.owner),
+            ("group", self.group == other.group),
+            ("write", self.placing.write == other.placing.write),
+            ("symlink", self.placing.symlink == other.placing.symlink),
+            ("backup", self.placing.backup == other.placing.backup),
+            ("block_comment", block.comment == theirs.comment),
+        ];
+        let (key, _) = same.iter().find(|(_, same)| !same)?;
+        let message = format!("the template at {at}, which has a block of {dest} too, says another `{key}`");
+        Some(Wrong::new(message, "it is one file: say the same in both"))
+    }
+}
