@@ -1,5 +1,6 @@
 //! The real binary against real servers, one file a feature.
 
+mod block;
 mod choice;
 mod cost;
 mod drift;
