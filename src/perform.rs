@@ -233,7 +233,7 @@ impl Performer {
             if manner.reload && ran == Ran::Done {
                 let templates: Vec<&str> = job.templates.iter().map(|template| &*template.name).collect();
                 tracing::info!(why = %job.reload, templates = templates.join(","), "reloaded");
-                writer.clear(job.templates.iter().map(|template| template.dest.clone()).collect(), mark);
+                writer.clear(job.templates.iter().map(Arc::as_ref), mark);
             }
             let _ = done.send(Input::Reloaded(job.reload, ran));
         });

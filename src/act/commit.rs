@@ -61,7 +61,7 @@ pub(super) fn noted(
     }
     let mut saved = None;
     if owner.saves {
-        let kept = journal.save(&dest, before.as_ref());
+        let kept = journal.save(&owner.key(&dest), before.as_ref());
         saved = kept.map_err(|error| refused(format!("keep a copy of {}", dest.display()), error))?;
     }
     let old = before.map(|before| digest_of(&before.bytes));

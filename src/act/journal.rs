@@ -19,7 +19,7 @@ use crate::book::{Access, Book, Held, Title};
 mod entry;
 mod saved;
 
-pub use entry::{Entry, Owed, Owner};
+pub use entry::{Entry, Key, Owed, Owner};
 pub use saved::{Before, Saved};
 
 use saved::Store;
@@ -35,10 +35,10 @@ const TITLE: Title = Title { about: "journal", version: 1, synced: true };
 pub struct Journal {
     book: Book,
     store: Store,
-    entries: BTreeMap<PathBuf, Entry>,
+    entries: BTreeMap<Key, Entry>,
     blocked: Vec<Set>,
     /// What stood in the journal for the files of the last round.
-    before: BTreeMap<PathBuf, Option<Entry>>,
+    before: BTreeMap<Key, Option<Entry>>,
     last: u64,
     failing: bool,
 }
@@ -63,9 +63,9 @@ struct Line {
     /// Replacements of one round.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     put: Vec<Entry>,
-    /// Destinations of which nothing more is to be known.
+    /// Of what nothing more is to be known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    gone: Vec<Spelling>,
+    gone: Vec<Key>,
     /// All sets that are blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blocked: Option<Vec<Vec<(Spelling, u64)>>>,
@@ -110,9 +110,9 @@ impl Journal {
         self.entries.values()
     }
 
-    /// Whether something is noted of a destination.
-    pub fn has(&self, dest: &Path) -> bool {
-        self.entries.contains_key(dest)
+    /// Whether something is noted of a template's file.
+    pub fn has(&self, key: &Key) -> bool {
+        self.entries.contains_key(key)
     }
 
     /// The number of the last round.
@@ -132,16 +132,16 @@ impl Journal {
         }
         let seq = self.last + 1;
         let put: Vec<Entry> = entries.into_iter().map(|entry| self.after_earlier(entry, seq)).collect();
-        self.before = put.iter().map(|entry| (entry.dest.clone(), self.entries.get(&entry.dest).cloned())).collect();
+        self.before = put.iter().map(Entry::key).map(|key| (key.clone(), self.entries.get(&key).cloned())).collect();
         let line = Line { put, ..Line::default() };
         for entry in &line.put {
-            self.entries.insert(entry.dest.clone(), entry.clone());
+            self.entries.insert(entry.key(), entry.clone());
         }
         let noted = self.write(&line);
         if noted.is_err() {
             let before = std::mem::take(&mut self.before);
-            for (dest, entry) in before {
-                self.put_back(dest, entry);
+            for (key, entry) in before {
+                self.put_back(key, entry);
             }
         } else {
             self.last = seq;
@@ -150,16 +150,16 @@ impl Journal {
     }
 
     /// Files of the last round that were not replaced after all.
-    pub fn withdraw(&mut self, dests: &[PathBuf]) {
-        let dests: Vec<&PathBuf> = dests.iter().filter(|dest| self.before.contains_key(*dest)).collect();
+    pub fn withdraw(&mut self, keys: &[Key]) {
+        let keys: Vec<&Key> = keys.iter().filter(|key| self.before.contains_key(key)).collect();
         let (mut put, mut gone) = (Vec::new(), Vec::new());
-        for dest in dests {
-            let before = self.before.remove(dest).flatten();
+        for key in keys {
+            let before = self.before.remove(key).flatten();
             match &before {
                 Some(entry) => put.push(entry.clone()),
-                None => gone.push(Spelling::from(&**dest)),
+                None => gone.push(key.clone()),
             }
-            self.put_back(dest.clone(), before);
+            self.put_back(key.clone(), before);
         }
         if !(put.is_empty() && gone.is_empty()) {
             self.cross_out(&Line { put, gone, blocked: None });
@@ -168,13 +168,13 @@ impl Journal {
 
     /// The reload of these files has succeeded, as they were after the round `up_to`. What was replaced since is still
     /// owed for. A unit's files without a reload of their own go with the last of those that have one.
-    pub fn clear(&mut self, dests: &[PathBuf], up_to: u64) {
-        let done = |dest: &&PathBuf| self.entries.get(*dest).is_some_and(|entry| entry.seq <= up_to);
-        let mut gone: BTreeSet<PathBuf> = dests.iter().filter(done).cloned().collect();
+    pub fn clear(&mut self, keys: &[Key], up_to: u64) {
+        let done = |key: &&Key| self.entries.get(*key).is_some_and(|entry| entry.seq <= up_to);
+        let mut gone: BTreeSet<Key> = keys.iter().filter(done).cloned().collect();
         let owing: BTreeSet<_> = self
             .entries
             .values()
-            .filter(|entry| entry.owner.owed.is_some() && !gone.contains(&entry.dest))
+            .filter(|entry| entry.owner.owed.is_some() && !gone.contains(&entry.key()))
             .filter_map(|entry| entry.owner.unit.clone())
             .collect();
         let idle = |entry: &&Entry| {
@@ -182,18 +182,18 @@ impl Journal {
                 && entry.seq <= up_to
                 && entry.owner.unit.as_ref().is_none_or(|unit| !owing.contains(unit))
         };
-        gone.extend(self.entries.values().filter(idle).map(|entry| entry.dest.clone()));
+        gone.extend(self.entries.values().filter(idle).map(Entry::key));
         self.forget(gone);
     }
 
     /// Nothing more is to be known of these files.
-    pub fn forget(&mut self, dests: impl IntoIterator<Item = PathBuf>) {
+    pub fn forget(&mut self, keys: impl IntoIterator<Item = Key>) {
         let mut line = Line::default();
         let mut copies = Vec::new();
-        for dest in dests {
-            if let Some(entry) = self.entries.remove(&dest) {
+        for key in keys {
+            if let Some(entry) = self.entries.remove(&key) {
                 copies.extend(entry.saved);
-                line.gone.push(Spelling::from(&*dest));
+                line.gone.push(key);
             }
         }
         if !line.gone.is_empty() {
@@ -209,11 +209,11 @@ impl Journal {
     ///
     /// # Errors
     /// What the system refused.
-    pub fn save(&self, dest: &Path, before: Option<&Before>) -> io::Result<Option<Saved>> {
-        if self.entries.get(dest).is_some_and(|entry| entry.saved.is_some()) {
+    pub fn save(&self, key: &Key, before: Option<&Before>) -> io::Result<Option<Saved>> {
+        if self.entries.get(key).is_some_and(|entry| entry.saved.is_some()) {
             return Ok(None);
         }
-        self.store.save(dest, self.last + 1, before).map(Some)
+        self.store.save(key, self.last + 1, before).map(Some)
     }
 
     /// What stood at a destination when its reload last succeeded: `None` where that is not kept, and `Some(None)` where
@@ -221,8 +221,8 @@ impl Journal {
     ///
     /// # Errors
     /// What the system refused.
-    pub fn saved(&self, dest: &Path) -> io::Result<Option<Option<Before>>> {
-        let saved = self.entries.get(dest).and_then(|entry| entry.saved.as_ref());
+    pub fn saved(&self, key: &Key) -> io::Result<Option<Option<Before>>> {
+        let saved = self.entries.get(key).and_then(|entry| entry.saved.as_ref());
         saved.map(|saved| self.store.read(saved)).transpose()
     }
 
@@ -254,7 +254,7 @@ impl Journal {
     /// An entry, as it follows what is known of its file.
     fn after_earlier(&self, mut entry: Entry, seq: u64) -> Entry {
         entry.seq = seq;
-        if let Some(known) = self.entries.get(&entry.dest) {
+        if let Some(known) = self.entries.get(&entry.key()) {
             entry.again |= known.owner.owed.is_some();
             entry.saved = known.saved.clone().or(entry.saved);
             entry.owner.owed = entry.owner.owed.or_else(|| known.owner.owed.clone());
@@ -262,20 +262,20 @@ impl Journal {
         entry
     }
 
-    fn put_back(&mut self, dest: PathBuf, entry: Option<Entry>) {
+    fn put_back(&mut self, key: Key, entry: Option<Entry>) {
         match entry {
-            Some(entry) => _ = self.entries.insert(dest, entry),
-            None => _ = self.entries.remove(&dest),
+            Some(entry) => _ = self.entries.insert(key, entry),
+            None => _ = self.entries.remove(&key),
         }
     }
 
     fn apply(&mut self, line: Line) {
         for entry in line.put {
             self.last = self.last.max(entry.seq);
-            self.entries.insert(entry.dest.clone(), entry);
+            self.entries.insert(entry.key(), entry);
         }
-        for dest in line.gone {
-            self.entries.remove(&PathBuf::from(dest));
+        for key in line.gone {
+            self.entries.remove(&key);
         }
         if let Some(sets) = line.blocked {
             let set = |set: Vec<(Spelling, u64)>| set.into_iter().map(|(dest, digest)| (dest.into(), digest)).collect();
@@ -310,7 +310,7 @@ impl Journal {
 }
 
 /// All that is so, in one line.
-fn whole(entries: &BTreeMap<PathBuf, Entry>, blocked: &[Set]) -> Line {
+fn whole(entries: &BTreeMap<Key, Entry>, blocked: &[Set]) -> Line {
     Line { put: entries.values().cloned().collect(), gone: Vec::new(), blocked: Some(spelled(blocked)) }
 }
 

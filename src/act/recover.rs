@@ -46,8 +46,8 @@ fn take_over(state_dir: &Path, present: &Present, desk: &mut Desk) -> Vec<Arc<Te
         Past::Known => {
             let noted: Vec<Entry> = journal.entries().cloned().collect();
             let owed: Vec<Entry> = noted.iter().filter(|entry| is_owed(entry, desk)).cloned().collect();
-            let idle = noted.iter().filter(|entry| !owed.iter().any(|known| known.dest == entry.dest));
-            journal.forget(idle.map(|entry| entry.dest.clone()).collect::<Vec<_>>());
+            let idle = noted.iter().filter(|entry| !owed.iter().any(|known| known.key() == entry.key()));
+            journal.forget(idle.map(Entry::key).collect::<Vec<_>>());
             for entry in noted {
                 sweep(&plain(&entry), desk);
             }

@@ -13,7 +13,7 @@ use crate::error::Setback;
 use crate::ledger::Claim;
 
 use super::commit::{Waits, noted, unnoted};
-use super::journal::Owner;
+use super::journal::{Key, Owner};
 use super::place::Place;
 use super::trouble::{refused, unwritten};
 use super::writer::{Desk, Writer};
@@ -77,7 +77,7 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
     note(template, &place, at)?;
     if there && let Err(errno) = unlinkat(&place.folder, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
         if let Some(journal) = &mut at.journal {
-            journal.withdraw(std::slice::from_ref(dest));
+            journal.withdraw(&[Key::of(template)]);
         }
         return Err(refused(format!("remove {}", dest.display()), errno));
     }
@@ -97,7 +97,7 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
 fn note(template: &TemplateConfig, place: &Place, at: &mut Desk) -> Result<(), Setback> {
     let owner = Owner::of(template);
     let Some(journal) = &mut at.journal else { return Ok(()) };
-    if !owner.is_noted() && !journal.has(&place.dest) {
+    if !owner.is_noted() && !journal.has(&owner.key(&place.dest)) {
         return Ok(());
     }
     let gone = Waits { new: None, staged: None };

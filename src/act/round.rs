@@ -208,7 +208,7 @@ fn journaled(sound: Vec<(Staged, Answer)>, desk: &mut Desk) -> Vec<(Staged, Answ
 /// What is to be noted of a file before it is replaced; `None` when nothing is.
 fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
     let place = &staged.place;
-    let Some(owner) = staged.owner().filter(|owner| owner.is_noted() || journal.has(&place.dest)) else {
+    let Some(owner) = staged.owner().filter(|owner| owner.is_noted() || journal.has(&owner.key(&place.dest))) else {
         return Ok(None);
     };
     let waits = Waits { new: Some(staged.digest()?), staged: staged.name().map(|name| name.to_string_lossy().into()) };
@@ -217,8 +217,8 @@ fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
 
 /// A file that could not be replaced is as it was.
 fn withdraw(staged: &Staged, desk: &mut Desk) {
-    if let Some(journal) = &mut desk.journal {
-        journal.withdraw(std::slice::from_ref(&staged.place.dest));
+    if let (Some(journal), Some(owner)) = (&mut desk.journal, staged.owner()) {
+        journal.withdraw(&[owner.key(&staged.place.dest)]);
     }
 }
 

@@ -17,11 +17,12 @@ use std::thread;
 use nix::libc::{dev_t, ino_t};
 use tokio::sync::oneshot;
 
+use crate::config::TemplateConfig;
 use crate::error::Setback;
 
 use super::drift::Left;
 use super::folder::Folders;
-use super::journal::Journal;
+use super::journal::{Journal, Key};
 use super::leftovers::Tag;
 use super::place::Place;
 use super::round::{Commit, Round, Stage};
@@ -168,12 +169,13 @@ impl Writer {
         Mark(self.placed.load(Ordering::Acquire))
     }
 
-    /// A reload that began at this mark has succeeded for these destinations: it is owed no more for what was in place
+    /// A reload that began at this mark has succeeded for these templates: it is owed no more for what was in place
     /// then.
-    pub fn clear(&self, dests: Vec<PathBuf>, Mark(up_to): Mark) {
+    pub fn clear<'a>(&self, templates: impl IntoIterator<Item = &'a TemplateConfig>, Mark(up_to): Mark) {
+        let keys: Vec<Key> = templates.into_iter().map(Key::of).collect();
         self.send(Job::Other(Box::new(move |desk| {
             if let Some(journal) = &mut desk.journal {
-                journal.clear(&dests, up_to);
+                journal.clear(&keys, up_to);
             }
         })));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rosterd::act::journal::{Entry, Journal, Past};
 use rosterd::act::{Present, Writer, recover};
-use rosterd::config::{Reload, TemplateConfig};
+use rosterd::config::{Block, Reload, TemplateConfig};
 use rosterd::decide::{Outcome, Stage};
 
 use crate::bench::{Bench, again, identity, is_again, passes_again, shell, staged_in};
@@ -112,7 +112,7 @@ async fn what_is_owed_is_known_to_the_next_agent_whatever_its_configuration_says
     for template in &templates {
         assert_eq!(bench.publish(template, b"new").await, Outcome::Replaced);
     }
-    bench.writer.clear(vec![templates[1].dest.clone()], bench.writer.mark());
+    bench.writer.clear(&templates[1..2], bench.writer.mark());
     // One is unchanged, and one is nowhere in the configuration any more: how it was reloaded was written down.
     let (bench, owed) = next(bench, &templates[..1]).await;
     assert_eq!(owed, ["reload a", "reload c"]);
@@ -120,8 +120,28 @@ async fn what_is_owed_is_known_to_the_next_agent_whatever_its_configuration_says
     fs::write(&templates[2].dest, "by hand").unwrap();
     let (bench, owed) = next(bench, &[]).await;
     assert_eq!(owed, ["reload a", "reload c"]);
-    let done = templates.iter().map(|template| template.dest.clone()).collect();
-    bench.writer.clear(done, bench.writer.mark());
+    bench.writer.clear(&templates, bench.writer.mark());
+    assert_eq!(next(bench, &templates).await.1, [""; 0]);
+}
+
+#[tokio::test]
+async fn each_block_of_a_file_owes_its_own_reload() {
+    let bench = Bench::new();
+    let templates = ["a", "b"].map(|name| {
+        let mut template = TemplateConfig { dest: bench.path("shared"), ..reloaded(&bench, name) };
+        template.placing.block = Some(Block::new(name));
+        template
+    });
+    take_over(&bench, &templates).await;
+    let [a, b] = &templates;
+    let both = tokio::join!(bench.publish(a, b"new\n"), bench.publish(b, b"new\n"));
+    assert_eq!(<[Outcome; 2]>::from(both), [Outcome::Replaced, Outcome::Replaced]);
+    let (bench, owed) = next(bench, &templates).await;
+    assert_eq!(owed, ["reload a", "reload b"]);
+    bench.writer.clear(&templates[..1], bench.writer.mark());
+    let (bench, owed) = next(bench, &templates).await;
+    assert_eq!(owed, ["reload b"]);
+    bench.writer.clear(&templates, bench.writer.mark());
     assert_eq!(next(bench, &templates).await.1, [""; 0]);
 }
 
@@ -201,7 +221,7 @@ async fn what_a_newer_version_wrote_is_set_aside_and_every_reload_is_owed_once()
     // Until they have run.
     let (bench, owed) = next(bench, &[]).await;
     assert_eq!(owed, ["reload a", "reload b"]);
-    bench.writer.clear(templates.iter().map(|template| template.dest.clone()).collect(), bench.writer.mark());
+    bench.writer.clear(&templates, bench.writer.mark());
     assert_eq!(next(bench, &templates).await.1, [""; 0]);
 }
 

@@ -1,7 +1,7 @@
 //! What is noted of one file before it is replaced.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,23 @@ use serde::{Deserialize, Serialize};
 use super::saved::Saved;
 use crate::book::spelling;
 use crate::config::{Command, Each, OnGone, Reload, TemplateConfig};
+
+/// Which file, and on whose behalf: several templates can have a block each of one file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// The destination.
+    #[serde(with = "spelling")]
+    pub dest: PathBuf,
+    /// The template's name.
+    pub template: Arc<str>,
+}
+
+impl Key {
+    /// A template's own.
+    pub fn of(template: &TemplateConfig) -> Self {
+        Self { dest: template.dest.clone(), template: Arc::clone(&template.name) }
+    }
+}
 
 /// A replacement or a removal that is about to happen, or has, and whose reload has not succeeded since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +127,11 @@ impl Owner {
         Entry { dest, seq: 0, old: None, new: None, staged: None, again: true, owner: self, saved: None }
     }
 
+    /// Its part of a destination.
+    pub fn key(&self, dest: &Path) -> Key {
+        Key { dest: dest.to_owned(), template: Arc::clone(&self.template) }
+    }
+
     /// Whether its replacements are noted.
     pub fn is_noted(&self) -> bool {
         self.owed.is_some() || self.unit.is_some()
@@ -117,6 +139,11 @@ impl Owner {
 }
 
 impl Entry {
+    /// What it is an entry for.
+    pub fn key(&self) -> Key {
+        self.owner.key(&self.dest)
+    }
+
     /// A template by which its reload can be run, whatever the configuration says by now; `None` where none is owed.
     #[must_use]
     pub fn debt(&self) -> Option<TemplateConfig> {

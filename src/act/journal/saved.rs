@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::Key;
 use crate::digest::digest;
 
 /// The folder's name in the state directory.
@@ -57,10 +58,10 @@ impl Store {
     }
 
     /// Keeps what stands at a destination, for good. `seq` makes the copy's name its own.
-    pub(super) fn save(&self, dest: &Path, seq: u64, before: Option<&Before>) -> io::Result<Saved> {
+    pub(super) fn save(&self, key: &Key, seq: u64, before: Option<&Before>) -> io::Result<Saved> {
         let Some(Before { bytes, mode, uid, gid }) = before else { return Ok(Saved::Nothing) };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let name = format!("{:016x}-{seq}", digest(std::iter::once(&*dest.to_string_lossy())));
+        let name = format!("{:016x}-{seq}", digest([&*key.dest.to_string_lossy(), &key.template].into_iter()));
         // Nothing refers to it yet: one that is cut off here is removed at the next start.
         let file = self.folder.join(&name);
         let mut copy = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;

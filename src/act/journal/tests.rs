@@ -20,6 +20,10 @@ fn entry(name: &str, old: Option<u64>, new: Option<u64>) -> Entry {
     Entry { old, new, again: false, ..Owner::of(&template(name)).owes(dest(name)) }
 }
 
+fn key(name: &str) -> Key {
+    Key::of(&template(name))
+}
+
 fn open(dir: &TempDir) -> Journal {
     let (journal, past) = Journal::open(dir.path());
     assert_eq!(past, Past::Known);
@@ -68,13 +72,32 @@ fn a_reload_is_crossed_out_for_what_was_in_place_when_it_began() {
     journal.note(vec![entry("a", None, Some(1)), entry("b", None, Some(1))]).unwrap();
     let mark = journal.last();
     journal.note(vec![entry("b", Some(1), Some(2))]).unwrap();
-    journal.clear(&[dest("a"), dest("b"), dest("other")], mark);
+    journal.clear(&[key("a"), key("b"), key("other")], mark);
     let rest = [("b", Some(1), Some(2), true)];
     assert_eq!(known(&journal), rest, "b was replaced while it ran");
     assert_eq!(known(&open(&dir)), rest);
     let last = journal.last();
-    journal.clear(&[dest("b")], last);
+    journal.clear(&[key("b")], last);
     assert_eq!(known(&open(&dir)), []);
+}
+
+#[test]
+fn templates_with_a_block_each_of_one_file_owe_their_own_reloads() {
+    let dir = TempDir::new().unwrap();
+    let mut journal = open(&dir);
+    let block = |name: &str, old, new| Entry { dest: dest("shared"), ..entry(name, old, new) };
+    let key = |name: &str| block(name, None, None).key();
+    journal.note(vec![block("a", None, Some(1)), block("b", Some(1), Some(2))]).unwrap();
+    journal.note(vec![block("a", Some(2), Some(3))]).unwrap();
+    assert_eq!(known(&open(&dir)), [("a", Some(2), Some(3), true), ("b", Some(1), Some(2), false)]);
+    journal.withdraw(&[key("a"), key("b")]);
+    let last = journal.last();
+    journal.clear(&[key("a")], last);
+    for mut journal in [journal, open(&dir)] {
+        assert_eq!(known(&journal), [("b", Some(1), Some(2), false)]);
+        journal.clear(&[key("b")], last);
+        assert_eq!(known(&journal), []);
+    }
 }
 
 #[test]
@@ -83,7 +106,7 @@ fn what_was_not_replaced_after_all_is_as_if_it_had_never_been_noted() {
     let mut journal = open(&dir);
     journal.note(vec![entry("a", None, Some(1))]).unwrap();
     journal.note(vec![entry("a", Some(1), Some(2)), entry("b", None, Some(2))]).unwrap();
-    journal.withdraw(&[dest("a"), dest("b"), dest("c")]);
+    journal.withdraw(&[key("a"), key("b"), key("c")]);
     for journal in [&journal, &open(&dir)] {
         assert_eq!(known(journal), [("a", None, Some(1), false)]);
     }
@@ -146,7 +169,7 @@ fn a_unit_is_noted_as_long_as_one_of_its_reloads_is_owed() {
     journal.note(vec![of("u", a), silent(of("u", b)), silent(of("v", c))]).unwrap();
     journal.clear(&[], 1);
     assert_eq!(known(&journal).iter().map(|it| it.0).collect::<Vec<_>>(), ["a", "b"], "v has no reload at all");
-    journal.clear(&[dest("a")], 1);
+    journal.clear(&[key("a")], 1);
     assert_eq!(known(&open(&dir)), []);
 }
 
@@ -156,25 +179,25 @@ fn what_stood_there_is_kept_until_a_reload_has_succeeded() {
     let mut journal = open(&dir);
     let before = Before { bytes: b"old\xff".to_vec(), mode: 0o640, uid: 3, gid: 4 };
     let copies = || fs::read_dir(dir.path().join("saved")).map_or(0, Iterator::count);
-    let a = journal.save(&dest("a"), Some(&before)).unwrap();
-    let b = journal.save(&dest("b"), None).unwrap();
+    let a = journal.save(&key("a"), Some(&before)).unwrap();
+    let b = journal.save(&key("b"), None).unwrap();
     assert_eq!(b, Some(Saved::Nothing));
     journal
         .note(vec![Entry { saved: a, ..entry("a", Some(1), Some(2)) }, Entry { saved: b, ..entry("b", None, Some(2)) }])
         .unwrap();
     // A second replacement before the reload: what counts is what was there when one last succeeded.
     let other = Before { bytes: b"never taken up".to_vec(), ..before.clone() };
-    let again = journal.save(&dest("a"), Some(&other)).unwrap();
+    let again = journal.save(&key("a"), Some(&other)).unwrap();
     assert_eq!(again, None);
     journal.note(vec![Entry { saved: again, ..entry("a", Some(2), Some(3)) }]).unwrap();
     fs::write(dir.path().join("saved/cut-off"), "").unwrap();
     let mut journal = open(&dir);
     assert_eq!(copies(), 1, "one that nothing refers to is removed");
-    assert_eq!(journal.saved(&dest("a")).unwrap(), Some(Some(before)));
-    assert_eq!(journal.saved(&dest("b")).unwrap(), Some(None));
-    assert_eq!(journal.saved(&dest("c")).unwrap(), None);
-    journal.clear(&[dest("a"), dest("b")], 2);
-    assert_eq!((journal.saved(&dest("a")).unwrap(), copies()), (None, 0));
+    assert_eq!(journal.saved(&key("a")).unwrap(), Some(Some(before)));
+    assert_eq!(journal.saved(&key("b")).unwrap(), Some(None));
+    assert_eq!(journal.saved(&key("c")).unwrap(), None);
+    journal.clear(&[key("a"), key("b")], 2);
+    assert_eq!((journal.saved(&key("a")).unwrap(), copies()), (None, 0));
 }
 
 #[test]
@@ -191,7 +214,7 @@ fn a_set_is_blocked_until_another_takes_its_place() {
     for round in 0..300 {
         journal.note(vec![entry("a", None, Some(round))]).unwrap();
         let last = journal.last();
-        journal.clear(&[dest("a")], last);
+        journal.clear(&[key("a")], last);
     }
     assert_eq!(open(&dir).blocked(), blocked);
     journal.unblock(&BTreeSet::from([dest("b")])).unwrap();
