@@ -12,7 +12,7 @@ use crate::error::Setback;
 
 use super::backup;
 use super::inplace::{mounted_on, overwrite};
-use super::journal::{Before, Entry, Journal, Owner};
+use super::journal::{Before, Entry, Journal, Overwrite, Owner};
 use super::leftovers::Tag;
 use super::place::{Old, Place};
 use super::stage::Staged;
@@ -41,8 +41,10 @@ pub(super) fn verify(staged: &Staged, tag: &Tag) -> Result<(), Failure> {
 pub(super) struct Waits {
     /// Its digest; `None`: nothing.
     pub(super) new: Option<u64>,
-    /// Under which name.
+    /// Under which name, beside it.
     pub(super) staged: Option<String>,
+    /// Where, and what else it gets, when it is overwritten.
+    pub(super) over: Option<Overwrite>,
 }
 
 /// The journal's entry for a file that is about to be replaced or removed. What stands there now is kept, where its owner
@@ -65,13 +67,14 @@ pub(super) fn noted(
         saved = kept.map_err(|error| refused(format!("keep a copy of {}", dest.display()), error))?;
     }
     let old = before.map(|before| digest_of(&before.bytes));
-    let Waits { new, staged } = waits;
-    Ok(Entry { dest, seq: 0, old, new, staged, again: false, owner: owner.clone(), saved })
+    let Waits { new, staged, over } = waits;
+    let (owner, follows) = (owner.clone(), place.is_followed());
+    Ok(Entry { dest, seq: 0, old, new, staged, over, follows, again: false, owner, saved })
 }
 
 /// Nothing is replaced that could not be noted.
 pub(super) fn unnoted(journal: &Journal, error: io::Error) -> Setback {
-    let tried = format!("note in {} that a reload will be owed", journal.file().display());
+    let tried = format!("note in {} what is written, and that a reload will be owed", journal.file().display());
     refused(tried, error)
 }
 

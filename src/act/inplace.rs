@@ -13,20 +13,27 @@ use nix::fcntl::{FallocateFlags, OFlag, fallocate, openat};
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, ftruncate, unlinkat};
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{Method, TemplateConfig};
+use crate::digest::digest_of;
 use crate::error::Setback;
 
 use super::folder::Folders;
+use super::journal::Overwrite;
 use super::place::Place;
 use super::stage::Staged;
 use super::trouble::refused;
 use super::writer::Desk;
 
 /// What is configured of a file's mode and owners; what is not stays as the file has it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Configured {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     mode: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<u32>,
 }
 
@@ -55,20 +62,23 @@ pub(super) fn overwrite(staged: &mut Staged, configured: Configured) -> Result<(
     Ok(())
 }
 
-/// Overwrites a destination with a staged file that an agent which was killed has left. Where there is none, that was
-/// done; doing it twice does no harm.
+/// Overwrites a destination with a staged file of this digest that an agent which was killed has left; whether there is
+/// one. Where there is none, that was done; doing it twice does no harm.
 ///
 /// # Errors
 /// The staged file cannot be read, or the destination not written; the staged file is then still there.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the journal, which says after a start what was begun"))]
-pub(super) fn complete(staged: &Path, dest: &Path, folders: &mut Folders) -> Result<(), Setback> {
-    let Some(left) = Place::of(staged, folders)? else { return Ok(()) };
-    let Some(mut file) = left.look()? else { return Ok(()) };
+pub(super) fn complete(over: &Overwrite, new: u64, place: &Place, folders: &mut Folders) -> Result<bool, Setback> {
+    let staged = &over.staged;
+    let Some(left) = Place::of(staged, folders)? else { return Ok(false) };
+    let Some(mut file) = left.look()? else { return Ok(false) };
     let bytes = file.read(staged)?;
-    let place = Place::of(dest, folders)?.ok_or_else(|| super::folder::folder_trouble(dest, Errno::ENOENT))?;
-    fill(&place, &bytes, Configured::default())?;
+    if digest_of(&bytes) != new {
+        return Ok(false);
+    }
+    fill(place, &bytes, over.configured)?;
     unlinkat(&left.folder, left.name.as_os_str(), UnlinkatFlags::NoRemoveDir)
-        .map_err(|errno| refused(format!("remove {}", staged.display()), errno))
+        .map_err(|errno| refused(format!("remove {}", staged.display()), errno))?;
+    Ok(true)
 }
 
 /// Overwrites a file through one descriptor: its room first, so that a full disk is met before a byte is changed; then
@@ -137,28 +147,43 @@ fn unescaped(text: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn what_was_begun_is_completed_once_or_twice() {
         let dir = tempfile::TempDir::new().unwrap();
         let (staged, dest) = (dir.path().join(".rosterd-x.tmp"), dir.path().join("f"));
-        let mut folders = Folders::default();
-        std::fs::write(&dest, "new te").unwrap();
-        complete(&staged, &dest, &mut folders).unwrap();
-        assert_eq!(std::fs::read_to_string(&dest).unwrap(), "new te", "nothing was begun");
+        let configured = Configured { mode: Some(0o640), ..Configured::default() };
+        let over = Overwrite { staged: staged.clone(), configured };
+        let complete = |new: &str| {
+            let mut folders = Folders::default();
+            let place = Place::of(&dest, &mut folders).unwrap().unwrap();
+            super::complete(&over, digest_of(new.as_bytes()), &place, &mut folders)
+        };
+        fs::write(&dest, "new te").unwrap();
+        assert!(!complete("new text").unwrap());
+        assert_eq!(fs::read_to_string(&dest).unwrap(), "new te", "nothing was begun");
         for begun in ["an old text that is longer", "new te", ""] {
-            std::fs::write(&staged, "new text").unwrap();
-            std::fs::write(&dest, begun).unwrap();
-            for _ in 0..2 {
-                complete(&staged, &dest, &mut folders).unwrap();
-                assert_eq!(std::fs::read_to_string(&dest).unwrap(), "new text");
+            fs::write(&staged, "new text").unwrap();
+            fs::write(&dest, begun).unwrap();
+            assert!(!complete("another text").unwrap(), "what waits is not what was checked");
+            for is_there in [true, false] {
+                assert_eq!(complete("new text").unwrap(), is_there);
+                assert_eq!(fs::read_to_string(&dest).unwrap(), "new text");
+                assert_eq!(fs::metadata(&dest).unwrap().permissions().mode() & 0o7777, 0o640);
                 assert!(!staged.exists());
             }
         }
-        std::fs::write(&staged, "new text").unwrap();
-        std::fs::remove_file(&dest).unwrap();
-        complete(&staged, &dest, &mut folders).unwrap_err();
+        fs::write(&staged, "new text").unwrap();
+        fs::remove_file(&dest).unwrap();
+        complete("new text").unwrap_err();
         assert!(staged.exists());
+        // Somebody has put a name of another file there meanwhile.
+        fs::write(dir.path().join("victim"), "kept").unwrap();
+        fs::hard_link(dir.path().join("victim"), &dest).unwrap();
+        complete("new text").unwrap_err();
+        assert_eq!(fs::read_to_string(dir.path().join("victim")).unwrap(), "kept");
     }
 
     #[test]

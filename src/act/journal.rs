@@ -1,7 +1,8 @@
 //! What has to be known after a kill or a power cut: which file replaces which, and whose reload is owed for it.
 //!
 //! Before a file that has a reload is replaced or removed, that is noted here, once for all files of a round, and synced;
-//! after its reload has succeeded the note is crossed out. So at the next start ([`recover`](super::recover())) a file
+//! after its reload has succeeded the note is crossed out. One that is overwritten is noted also without a reload, until
+//! all of it is in place. So at the next start ([`recover`](super::recover())) a file
 //! that was replaced and not taken up is known, also where the configuration says something else by then.
 //!
 //! Crossing out is not synced: after a power cut a reload may run once more than it had to.
@@ -19,7 +20,7 @@ use crate::book::{Access, Book, Held, Title};
 mod entry;
 mod saved;
 
-pub use entry::{Entry, Key, Owed, Owner};
+pub use entry::{Entry, Key, Overwrite, Owed, Owner};
 pub use saved::{Before, Saved};
 
 use saved::Store;

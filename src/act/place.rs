@@ -105,6 +105,11 @@ impl Place {
         Ok(Some(self.real.join(target)))
     }
 
+    /// Whether it is the file that the destination leads to.
+    pub(super) fn is_followed(&self) -> bool {
+        self.folder_path.join(&self.name) != self.dest
+    }
+
     /// Its path, where no folder is a link.
     pub(super) fn real_path(&self) -> PathBuf {
         self.real.join(&self.name)

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use crate::config::TemplateConfig;
+use crate::config::{Symlink, TemplateConfig};
 use crate::decide::Failure;
 use crate::digest::digest_of;
 use crate::error::Setback;
 
 use super::commit::{settle, swap, sync_folder, unnoted};
+use super::inplace::complete;
 use super::journal::{Entry, Journal, Owner, Past};
 use super::leftovers::{Tag, sweep_state};
 use super::place::Place;
@@ -45,7 +46,8 @@ fn take_over(state_dir: &Path, present: &Present, desk: &mut Desk) -> Vec<Arc<Te
     let owed = match past {
         Past::Known => {
             let noted: Vec<Entry> = journal.entries().cloned().collect();
-            let owed: Vec<Entry> = noted.iter().filter(|entry| is_owed(entry, desk)).cloned().collect();
+            let owed: Vec<Entry> =
+                noted.iter().filter(|entry| is_owed(entry, &noted, desk) && entry.owner.is_noted()).cloned().collect();
             let idle = noted.iter().filter(|entry| !owed.iter().any(|known| known.key() == entry.key()));
             journal.forget(idle.map(Entry::key).collect::<Vec<_>>());
             for entry in noted {
@@ -115,16 +117,17 @@ impl Now {
 
 /// Whether a noted replacement came about, or is made to now: all files of a round were checked when it was noted, so
 /// those that were left over go the same way as those that were not.
-fn is_owed(entry: &Entry, desk: &mut Desk) -> bool {
+fn is_owed(entry: &Entry, noted: &[Entry], desk: &mut Desk) -> bool {
     let now = look(entry, desk);
-    if now.is(entry.new) {
+    // One that was being overwritten may hold anything, but for what another template has just made of it.
+    let others = |other: &&Entry| other.dest == entry.dest && other.owner.template != entry.owner.template;
+    let is_begun = entry.over.is_some() && !noted.iter().filter(others).any(|other| now.is(other.new));
+    if (is_begun || now.is(entry.old)) && finish(entry, desk) {
         return true;
     }
-    if now.is(entry.old) {
-        return finish(entry, desk) || entry.again;
-    }
-    // Somebody has changed it since, or it does not answer. What the software has taken up nobody knows.
-    true
+    // Where it is neither the old nor the new one, somebody has changed it since, or it does not answer. What the software
+    // has taken up nobody knows.
+    now.is(entry.new) || !now.is(entry.old) || entry.again
 }
 
 fn look(entry: &Entry, desk: &mut Desk) -> Now {
@@ -140,20 +143,17 @@ fn look(entry: &Entry, desk: &mut Desk) -> Now {
     }
 }
 
-/// Puts the staged file in place that an agent was killed before; `false` where there is none, or not as it was.
+/// Puts the bytes in place that an agent was killed before; `false` where they are not there, or not as they were.
 fn finish(entry: &Entry, desk: &mut Desk) -> bool {
-    let (Some(name), Some(new)) = (&entry.staged, entry.new) else { return false };
     let Ok(Some(place)) = Place::find(&plain(entry), &mut desk.folders) else { return false };
-    let Ok(mut staged) = Staged::found(place, name) else { return false };
-    if staged.digest().ok() != Some(new) {
-        return false;
-    }
-    let placed = swap(&mut staged, desk).and_then(|()| {
-        let synced = sync_folder(std::iter::once(&staged.place));
-        settle(&staged.place, synced, desk).map_err(|setback| unwritten(&setback))
-    });
-    match placed {
-        Ok(()) => info!(file = %entry.dest.display(), "finished a replacement that was cut off"),
+    let finished = match (entry.new, &entry.over, &entry.staged) {
+        (Some(new), Some(over), _) => complete(over, new, &place, &mut desk.folders).map_err(|why| unwritten(&why)),
+        (Some(new), None, Some(name)) => rename(place, name, new, desk),
+        _ => Ok(false),
+    };
+    match finished {
+        Ok(true) => info!(file = %entry.dest.display(), "finished a replacement that was cut off"),
+        Ok(false) => return false,
         Err(Failure { message: why, .. }) => {
             warn!(%why, file = %entry.dest.display(), "a replacement that was cut off could not be finished");
         }
@@ -161,7 +161,22 @@ fn finish(entry: &Entry, desk: &mut Desk) -> bool {
     true
 }
 
+/// Renames a staged file of this digest that was left; whether there is one.
+fn rename(place: Place, name: &str, new: u64, desk: &mut Desk) -> Result<bool, Failure> {
+    let Ok(mut staged) = Staged::found(place, name) else { return Ok(false) };
+    if staged.digest().ok() != Some(new) {
+        return Ok(false);
+    }
+    swap(&mut staged, desk)?;
+    let synced = sync_folder(std::iter::once(&staged.place));
+    settle(&staged.place, synced, desk).map(|()| true).map_err(|why| unwritten(&why))
+}
+
 /// As much of a template as it takes to find its destination.
 fn plain(entry: &Entry) -> TemplateConfig {
-    TemplateConfig::new(&entry.owner.template, "", &entry.dest)
+    let mut template = TemplateConfig::new(&entry.owner.template, "", &entry.dest);
+    if entry.follows {
+        template.placing.symlink = Symlink::Follow;
+    }
+    template
 }

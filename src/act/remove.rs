@@ -100,7 +100,7 @@ fn note(template: &TemplateConfig, place: &Place, at: &mut Desk) -> Result<(), S
     if !owner.is_noted() && !journal.has(&owner.key(&place.dest)) {
         return Ok(());
     }
-    let gone = Waits { new: None, staged: None };
+    let gone = Waits { new: None, staged: None, over: None };
     let entry = noted(&owner, place, place.look()?, gone, journal)?;
     journal.note(vec![entry]).map_err(|error| unnoted(journal, error))
 }

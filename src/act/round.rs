@@ -17,7 +17,7 @@ use crate::error::Setback;
 use super::commit::{Waits, noted, settle, swap, sync_folder, unnoted, verify};
 use super::drift::Left;
 use super::inplace;
-use super::journal::{Entry, Journal};
+use super::journal::{Entry, Journal, Overwrite, Owner};
 use super::place::Place;
 use super::stage::{Staged, Wanted, Written};
 use super::trouble::unwritten;
@@ -208,10 +208,11 @@ fn journaled(sound: Vec<(Staged, Answer)>, desk: &mut Desk) -> Vec<(Staged, Answ
 /// What is to be noted of a file before it is replaced; `None` when nothing is.
 fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
     let place = &staged.place;
-    let Some(owner) = staged.owner().filter(|owner| owner.is_noted() || journal.has(&owner.key(&place.dest))) else {
-        return Ok(None);
-    };
-    let waits = Waits { new: Some(staged.digest()?), staged: staged.name().map(|name| name.to_string_lossy().into()) };
+    let is_noted = |owner: &&Owner| owner.is_noted() || journal.has(&owner.key(&place.dest));
+    let over = staged.in_place.map(|configured| Overwrite { staged: staged.path(), configured });
+    let Some(owner) = staged.owner().filter(|owner| over.is_some() || is_noted(owner)) else { return Ok(None) };
+    let beside = staged.name().filter(|_| over.is_none()).map(|name| name.to_string_lossy().into());
+    let waits = Waits { new: Some(staged.digest()?), staged: beside, over };
     noted(owner, place, place.look()?, waits, journal).map(Some)
 }
 

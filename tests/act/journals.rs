@@ -1,14 +1,15 @@
 //! What the journal makes of a replacement: noted before it, on disk, and known to the next agent whatever came of it.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use rosterd::act::journal::{Entry, Journal, Past};
+use rosterd::act::journal::{Entry, Journal};
 use rosterd::act::{Present, Writer, recover};
-use rosterd::config::{Block, Reload, TemplateConfig};
+use rosterd::config::{Block, Method, Reload, Symlink, TemplateConfig};
 use rosterd::decide::{Outcome, Stage};
 
-use crate::bench::{Bench, again, identity, is_again, passes_again, shell, staged_in};
+use crate::bench::{Bench, again, identity, is_again, passes_again, set_mode, shell, staged_in};
 
 fn reloaded(bench: &Bench, name: &str) -> TemplateConfig {
     TemplateConfig { reload: Some(Reload::Command(shell(format!("reload {name}")))), ..bench.template(name) }
@@ -192,21 +193,77 @@ async fn a_replacement_that_was_cut_off_is_finished_and_one_that_never_began_is_
         ("by hand", Some("new"), true, "by hand"),
         ("new", None, true, "new"),
     ] {
-        fs::remove_dir_all(bench.path("state")).unwrap();
-        fs::create_dir(bench.path("state")).unwrap();
-        let (mut journal, past) = Journal::open(&bench.path("state"));
-        assert_eq!(past, Past::Known);
-        journal.note(vec![entry.clone()]).unwrap();
         fs::write(&template.dest, there).unwrap();
         if let Some(text) = waits {
             fs::write(&staged, text).unwrap();
         }
-        let writer = Writer::start().unwrap();
-        let present = Present { templates: Vec::new(), files: Vec::new() };
-        let debts = recover(&writer, &bench.path("state"), present).await.unwrap();
+        let debts = after(&bench, vec![entry.clone()]).await;
         assert_eq!(debts.len(), usize::from(owed), "{there} {waits:?}");
         assert_eq!(fs::read_to_string(&template.dest).unwrap(), becomes, "{there} {waits:?}");
         assert_eq!(staged_in(bench.folder.path()), [""; 0], "{there} {waits:?}");
+    }
+}
+
+/// What the next agent of a folder owes in whose journal these entries are the last.
+async fn after(bench: &Bench, entries: Vec<Entry>) -> Vec<Arc<TemplateConfig>> {
+    fs::remove_dir_all(bench.path("state")).unwrap();
+    fs::create_dir(bench.path("state")).unwrap();
+    Journal::open(&bench.path("state")).0.note(entries).unwrap();
+    let (writer, present) = (Writer::start().unwrap(), Present { templates: Vec::new(), files: Vec::new() });
+    recover(&writer, &bench.path("state"), present).await.unwrap()
+}
+
+#[tokio::test]
+async fn behind_a_link_a_replacement_is_finished_too() {
+    let bench = Bench::new();
+    set_mode(bench.folder.path(), 0o755);
+    fs::create_dir(bench.path("real")).unwrap();
+    symlink("real/f", bench.path("link")).unwrap();
+    let mut template = reloaded(&bench, "link");
+    template.placing.symlink = Symlink::Follow;
+    take_over(&bench, &[]).await;
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    let entry = noted(&bench).remove(0);
+    let staged = bench.path("real").join(entry.staged.as_ref().unwrap());
+    fs::remove_file(bench.path("real/f")).unwrap();
+    fs::write(&staged, "new").unwrap();
+    // Of a replacement that never came so far.
+    fs::write(staged.with_extension("x.tmp"), "newer").unwrap();
+    after(&bench, vec![entry]).await;
+    assert_eq!(fs::read_to_string(bench.path("real/f")).unwrap(), "new");
+    assert!(fs::symlink_metadata(bench.path("link")).unwrap().is_symlink());
+    assert_eq!(staged_in(&bench.path("real")), [""; 0]);
+}
+
+#[tokio::test]
+async fn of_two_blocks_that_were_overwritten_at_once_the_one_that_is_there_stays() {
+    let bench = Bench::new();
+    let [a, b] = ["a", "b"].map(|name| {
+        let mut template = TemplateConfig { dest: bench.path("shared"), ..bench.template(name) };
+        template.placing.block = Some(Block::new(name));
+        template.placing.write = Method::InPlace;
+        // What is noted is still known when both are done.
+        TemplateConfig { reload: reloaded(&bench, name).reload, ..template }
+    });
+    fs::write(&a.dest, "").unwrap();
+    take_over(&bench, &[]).await;
+    let mut entries = Vec::new();
+    for template in [&a, &b] {
+        fs::write(&a.dest, "").unwrap();
+        assert_eq!(bench.publish(template, b"x\n").await, Outcome::Replaced);
+        entries.push((noted(&bench).pop().unwrap(), fs::read_to_string(&a.dest).unwrap()));
+    }
+    let [(of_a, text_a), (of_b, text_b)] = <[_; 2]>::try_from(entries).unwrap();
+    let waits = |entry: &Entry, text: &str| fs::write(&entry.over.as_ref().unwrap().staged, text).unwrap();
+    for (there, a_waits, becomes) in [(&*text_a, false, &*text_a), ("# BEGI", true, &text_a), ("", false, &text_b)] {
+        fs::write(&a.dest, there).unwrap();
+        waits(&of_b, &text_b);
+        if a_waits {
+            waits(&of_a, &text_a);
+        }
+        after(&bench, vec![of_a.clone(), of_b.clone()]).await;
+        assert_eq!(fs::read_to_string(&a.dest).unwrap(), becomes, "{there:?}");
+        assert_eq!(staged_in(bench.folder.path()), [""; 0], "{there:?}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::inplace::Configured;
 use super::saved::Saved;
 use crate::book::spelling;
 use crate::config::{Command, Each, OnGone, Reload, TemplateConfig};
@@ -43,6 +44,12 @@ pub struct Entry {
     /// The name beside the destination under which that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<String>,
+    /// The file is overwritten, not replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Overwrite>,
+    /// The destination is a link, and the file that it leads to is meant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follows: bool,
     /// An earlier replacement's reload is owed as well: it is, whatever came of this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
@@ -52,6 +59,17 @@ pub struct Entry {
     /// What stood there when a reload last succeeded, where that is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<Saved>,
+}
+
+/// All that is needed to overwrite a file once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overwrite {
+    /// The file in which the new bytes wait until the whole of them is in place.
+    #[serde(with = "spelling")]
+    pub staged: PathBuf,
+    /// What else it gets.
+    #[serde(flatten)]
+    pub configured: Configured,
 }
 
 /// On whose behalf a file is replaced, as far as that is needed without the configuration.
@@ -124,7 +142,8 @@ impl Owner {
 
     /// The same for what is not known any more, other than that its reload is owed.
     pub fn owes(self, dest: PathBuf) -> Entry {
-        Entry { dest, seq: 0, old: None, new: None, staged: None, again: true, owner: self, saved: None }
+        let (old, new, staged, over, saved) = (None, None, None, None, None);
+        Entry { dest, seq: 0, old, new, staged, over, follows: false, again: true, owner: self, saved }
     }
 
     /// Its part of a destination.
@@ -132,7 +151,7 @@ impl Owner {
         Key { dest: dest.to_owned(), template: Arc::clone(&self.template) }
     }
 
-    /// Whether its replacements are noted.
+    /// Whether all its replacements are noted.
     pub fn is_noted(&self) -> bool {
         self.owed.is_some() || self.unit.is_some()
     }

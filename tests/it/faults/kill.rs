@@ -221,6 +221,37 @@ reload_cmd = RELOAD
 reload_interval = "0s"
 "#;
 
+const IN_PLACE: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "0s:0s"
+
+[[template]]
+src = "list.tera"
+dest = "out/list"
+mode = "0640"
+write = "inplace"
+reload_cmd = RELOAD
+reload_interval = "0s"
+"#;
+
+/// A file gets shorter: one that is overwritten halfway has the end of the old one.
+const SHORTENED: Deed = Deed {
+    name: "overwriting",
+    config: IN_PLACE,
+    before: Some(|site| {
+        for name in ["a:1", "b:1", "c:1"] {
+            site.file(&format!("registry/services/web/{name}"), "");
+        }
+    }),
+    change: |site| _ = site.remove("registry/services/web/b:1"),
+    right: &[("list", "a:1\nc:1\n")],
+};
+
 const EACH: &str = r#"
 [registry]
 url = "dir:registry"
@@ -271,4 +302,36 @@ fn killed_anywhere_in_a_removal() {
         change: |site| fs::remove_dir_all(site.path("registry/services/a")).unwrap(),
         right: &[("b", "b 2:2\n")],
     });
+}
+
+#[test]
+fn killed_anywhere_in_overwriting() {
+    survives(&SHORTENED);
+}
+
+/// What was begun is ended by what lies there: nobody says any more who the members are.
+#[test]
+fn what_was_overwritten_in_part_is_whole_after_a_start_without_the_registry() {
+    let (old, new) = ("a:1\nb:1\nc:1\n", "a:1\nc:1\n");
+    let mut parts = 0;
+    let (quiet, _) = IN_PLACE.split_once("reload_cmd").unwrap();
+    for config in [IN_PLACE, quiet] {
+        let deed = Deed { config, ..SHORTENED };
+        let site = deed.scene();
+        assert!(!strace(&site, &["-e".into(), format!("trace={CALLS}")]), "{}", site.read("trace"));
+        let points = points(&site.read("trace"), &site);
+        for point in points.iter().filter(|point| point.path.starts_with("out") || renames(point)) {
+            let site = deed.scene();
+            kill_at(&site, point);
+            let killed = site.read("out/list");
+            fs::rename(site.path("registry"), site.path("away")).unwrap();
+            site.run(&["render", "--timeout", "0s"]).expect(4);
+            let now = site.read("out/list");
+            let is_part = killed != old && killed != new;
+            assert!(now == new || !is_part && now == old, "killed before {point:?}: {killed:?}, then {now:?}");
+            assert_eq!(site.leftovers(), [""; 0].map(std::path::PathBuf::from), "killed before {point:?}");
+            parts += usize::from(is_part);
+        }
+    }
+    assert!(parts >= 2, "nowhere was a part of it in place");
 }
