@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -213,11 +212,11 @@ impl Performer {
         }
     }
 
-    /// Looks whether these destinations, each with its template's name, are as they were left.
-    pub fn look_for_drift(&self, dests: Vec<(Arc<str>, PathBuf)>) {
+    /// Looks whether the destinations of these templates are as they were left.
+    pub fn look_for_drift(&self, templates: Vec<Arc<str>>) {
         let (writer, done) = (self.writer.clone(), self.done.clone());
         self.tasks.spawn(async move {
-            for (template, what) in act::drifted(&writer, dests).await {
+            for (template, what) in act::drifted(&writer, templates).await {
                 let _ = done.send(Input::Drifted(template, what));
             }
         });

@@ -266,8 +266,7 @@ impl Agent {
     }
 
     fn look_for_drift(&self) {
-        let configs = self.engine.templates().values().map(|template| &template.plan().config);
-        self.performer.look_for_drift(configs.map(|it| (Arc::clone(&it.name), it.dest.clone())).collect());
+        self.performer.look_for_drift(self.engine.templates().keys().cloned().collect());
     }
 
     fn tend(&self) -> impl Future<Output = ()> + use<> {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::config::Block;
+use crate::digest::digest_of;
 use crate::error::Setback;
 
 /// The file with other lines in its block, which is put at its end where it has none.
@@ -41,6 +42,11 @@ pub(super) fn splice(old: &[u8], block: &Block, text: &[u8], dest: &Path) -> Res
     push_lines(&mut new, text, end);
     push_lines(&mut new, format!("{} END rosterd {block}", block.comment).as_bytes(), end);
     Ok(new)
+}
+
+/// The digest of a block's lines; `None` where the file does not have one whole block of the name.
+pub(super) fn digest(file: &[u8], block: &Block) -> Option<u64> {
+    find(file, block).ok().flatten().map(|lines| digest_of(&file[lines]))
 }
 
 /// The names of hosts in the block of a hosts(5) file that its other lines name too, each with the number of the first

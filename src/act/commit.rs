@@ -93,13 +93,13 @@ pub(super) fn swap(staged: &mut Staged, desk: &mut Desk) -> Result<(), Failure> 
     // Others of the round may have been renamed and the round noted since it was verified.
     is_current(staged)?;
     let placed = match staged.in_place {
-        Some(configured) => overwrite(staged, configured),
-        None => rename(staged),
+        Some(configured) => overwrite(staged, configured).map(Some),
+        None => rename(staged).map(|()| staged.synced()),
     };
-    placed.map_err(|setback| unwritten(&setback))?;
+    let stat = placed.map_err(|setback| unwritten(&setback))?;
     // Until the folder is synced, the file is in place but may not last.
     desk.unsettled.insert(staged.place.dest.clone());
-    desk.left.extend(staged.left().map(|left| (staged.place.dest.clone(), left)));
+    desk.left.extend(staged.leaves().zip(stat).map(|(leaves, stat)| leaves.at(&staged.place, &stat)));
     staged.is_placed();
     Ok(())
 }

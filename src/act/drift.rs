@@ -4,38 +4,71 @@
 //! found in step as it was opened. So nothing that the agent does itself ever looks like somebody else's doing, and what
 //! somebody else does at any moment after that is not taken for the agent's.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, SFlag, lstat};
 
+use crate::config::{Block, TemplateConfig};
+
+use super::block;
+use super::place::Place;
+use super::whole::Whole;
 use super::writer::Writer;
 
-/// What the agent left at a destination.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Left(FileStat);
+/// What a template is about to leave at its destination, beside the file's state.
+#[derive(Debug, Clone)]
+pub(super) struct Leaves {
+    template: Arc<str>,
+    /// Of one that writes a block: which, and the digest of its lines. Other lines are for others to write.
+    block: Option<(Block, Option<u64>)>,
+}
 
-impl Left {
-    pub(super) fn of(stat: &FileStat) -> Self {
-        Self(*stat)
+impl Leaves {
+    pub(super) fn of(template: &TemplateConfig, whole: &Whole) -> Self {
+        let block = template.placing.block.as_ref();
+        let block = block.map(|block| (block.clone(), block::digest(&whole.bytes, block)));
+        Self { template: Arc::clone(&template.name), block }
     }
 
+    /// Whose destination it is, and what is there from now on.
+    pub(super) fn at(&self, place: &Place, stat: &FileStat) -> (Arc<str>, Left) {
+        let left = Left { stat: *stat, path: place.real_path(), block: self.block.clone() };
+        (Arc::clone(&self.template), left)
+    }
+}
+
+/// What the agent left at a destination.
+#[derive(Debug, Clone)]
+pub(super) struct Left {
+    stat: FileStat,
+    path: PathBuf,
+    block: Option<(Block, Option<u64>)>,
+}
+
+impl Left {
     /// What is there in place of that, in words; `None` where it is as it was left, or cannot be looked at.
-    fn drift(&self, dest: &Path) -> Option<String> {
-        match lstat(dest) {
-            Ok(now) => self.against(&now),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Some("it is gone".to_owned()),
+    fn drift(&self) -> Option<String> {
+        let drift = match lstat(&self.path) {
+            Ok(now) if !is_regular(&now) => {
+                return Some("it was replaced by something that is no regular file".to_owned());
+            }
+            Ok(now) => self.against(&now)?,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Some("it is gone".to_owned()),
             // A publication says what is the matter, once there is something to publish.
-            Err(_) => None,
+            Err(_) => return None,
+        };
+        let Some((block, digest)) = &self.block else { return Some(drift) };
+        match fs::read(&self.path) {
+            Ok(file) if block::digest(&file, block) == *digest => None,
+            _ => Some(format!("block {} of it is not what was written: {drift}", block.name)),
         }
     }
 
     fn against(&self, now: &FileStat) -> Option<String> {
-        let left = &self.0;
-        if SFlag::from_bits_truncate(now.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-            return Some("it was replaced by something that is no regular file".to_owned());
-        }
+        let left = &self.stat;
         let mode = |stat: &FileStat| stat.st_mode & 0o7777;
         if (now.st_dev, now.st_ino) != (left.st_dev, left.st_ino) {
             let (mode, uid, gid, size) = (mode(now), now.st_uid, now.st_gid, now.st_size);
@@ -58,12 +91,16 @@ impl Left {
     }
 }
 
-/// Which of these destinations, each with its template's name, are not as the agent left them, and how. One that it has
-/// left nothing at is none of them.
-pub async fn drifted(writer: &Writer, dests: Vec<(Arc<str>, PathBuf)>) -> Vec<(Arc<str>, String)> {
+fn is_regular(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG
+}
+
+/// Which of these templates' destinations are not as the agent left them, and how. One that it has left nothing at is
+/// none of them.
+pub async fn drifted(writer: &Writer, templates: Vec<Arc<str>>) -> Vec<(Arc<str>, String)> {
     let look = writer.call(move |desk| {
-        let drifts = dests.into_iter().filter_map(|(name, dest)| Some((name, desk.left.get(&dest)?.drift(&dest)?)));
-        drifts.collect()
+        let drift = |template: Arc<str>| desk.left.get(&template)?.drift().map(|drift| (template, drift));
+        templates.into_iter().filter_map(drift).collect()
     });
     // Without an answer the next look tells.
     look.await.unwrap_or_default()

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate, openat};
-use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, ftruncate, unlinkat};
 
 use serde::{Deserialize, Serialize};
@@ -54,12 +54,12 @@ pub(super) fn is_wanted(template: &TemplateConfig, place: &Place, desk: &mut Des
     }
 }
 
-/// Overwrites the destination with what is staged, which is removed then.
-pub(super) fn overwrite(staged: &mut Staged, configured: Configured) -> Result<(), Setback> {
+/// Overwrites the destination with what is staged, which is removed then. Gives what the destination is by that.
+pub(super) fn overwrite(staged: &mut Staged, configured: Configured) -> Result<FileStat, Setback> {
     let bytes = staged.read()?;
-    fill(&staged.place, &bytes, configured)?;
+    let stat = fill(&staged.place, &bytes, configured)?;
     staged.remove();
-    Ok(())
+    Ok(stat)
 }
 
 /// Overwrites a destination with a staged file of this digest that an agent which was killed has left; whether there is
@@ -82,8 +82,8 @@ pub(super) fn complete(over: &Overwrite, new: u64, place: &Place, folders: &mut 
 }
 
 /// Overwrites a file through one descriptor: its room first, so that a full disk is met before a byte is changed; then
-/// all bytes, its length, and its sync.
-fn fill(place: &Place, bytes: &[u8], configured: Configured) -> Result<(), Setback> {
+/// all bytes, its length, and its sync. Gives what it is then.
+fn fill(place: &Place, bytes: &[u8], configured: Configured) -> Result<FileStat, Setback> {
     let trouble = |what: &str| format!("{what} {} in place", place.dest.display());
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file: OwnedFd = openat(&place.folder, place.name.as_os_str(), flags, Mode::empty())
@@ -110,7 +110,8 @@ fn fill(place: &Place, bytes: &[u8], configured: Configured) -> Result<(), Setba
     let mut file = File::from(file);
     file.write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
     ftruncate(&file, length).map_err(|errno| refused(trouble("cut the length of"), errno))?;
-    fsync(&file).map_err(|errno| refused(trouble("sync"), errno))
+    fsync(&file).map_err(|errno| refused(trouble("sync"), errno))?;
+    fstat(&file).map_err(|errno| refused(trouble("look at"), errno))
 }
 
 /// All that is in a staged file.

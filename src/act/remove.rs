@@ -81,7 +81,7 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
         }
         return Err(refused(format!("remove {}", dest.display()), errno));
     }
-    at.left.remove(dest);
+    at.left.remove(&template.name);
     at.unsettled.insert(dest.clone());
     at.is_placed();
     match fsync(&place.folder) {

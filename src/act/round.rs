@@ -15,7 +15,7 @@ use crate::decide::{Failure, Outcome};
 use crate::error::Setback;
 
 use super::commit::{Waits, noted, settle, swap, sync_folder, unnoted, verify};
-use super::drift::Left;
+use super::drift::Leaves;
 use super::inplace;
 use super::journal::{Entry, Journal, Overwrite, Owner};
 use super::place::Place;
@@ -112,9 +112,10 @@ fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk) -> Result
     let wanted = Wanted::of(template, old.as_ref());
     let whole = Whole::of(template, bytes, &mut old)?;
     whole.warn(template, desk);
+    let leaves = Leaves::of(template, &whole);
     let is_settled = old.as_ref().is_some_and(|old| wanted.changes(old).is_none());
     if is_settled && !desk.unsettled.contains(&template.dest) && whole.is_there(old.as_mut(), &template.dest)? {
-        desk.left.extend(old.map(|old| (template.dest.clone(), Left::of(&old.stat))));
+        desk.left.extend(old.map(|old| leaves.at(&place, &old.stat)));
         return Ok(None);
     }
     let configured = old.as_ref().and_then(|_| inplace::is_wanted(template, &place, desk));
@@ -125,7 +126,7 @@ fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk) -> Result
         }
         None => Staged::write(place, wanted, whole, old.as_ref(), &desk.tag)?,
     };
-    Ok(Some(written.of(template)))
+    Ok(Some(written.of(template, leaves)))
 }
 
 /// Who waits for what becomes of a file.

@@ -20,7 +20,7 @@ use crate::digest::digest_of;
 use crate::error::Setback;
 
 use super::attributes;
-use super::drift::Left;
+use super::drift::Leaves;
 use super::inplace::{self, Configured};
 use super::journal::Owner;
 use super::leftovers::{self, Tag};
@@ -104,6 +104,8 @@ pub(super) struct Staged {
     basis: Option<Basis>,
     /// Whose it is, where it is journaled.
     owner: Option<Owner>,
+    /// What its template leaves with it.
+    leaves: Option<Leaves>,
 }
 
 impl Staged {
@@ -177,7 +179,17 @@ impl Staged {
 
     fn new(place: Place, name: OsString) -> Self {
         let name = Some(name);
-        Self { place, name, synced: None, elsewhere: None, in_place: None, backup: 0, basis: None, owner: None }
+        Self {
+            place,
+            name,
+            synced: None,
+            elsewhere: None,
+            in_place: None,
+            backup: 0,
+            basis: None,
+            owner: None,
+            leaves: None,
+        }
     }
 
     /// The folder that it is in.
@@ -240,9 +252,14 @@ impl Staged {
         now.is_ok_and(|now| same(&now, synced))
     }
 
-    /// What it is, as it was synced.
-    pub(super) fn left(&self) -> Option<Left> {
-        self.synced.as_ref().map(Left::of)
+    /// Its own state, as it was synced.
+    pub(super) fn synced(&self) -> Option<FileStat> {
+        self.synced
+    }
+
+    /// What its template leaves with it; `None` of one that an agent before this one has left.
+    pub(super) fn leaves(&self) -> Option<&Leaves> {
+        self.leaves.as_ref()
     }
 
     /// Whether the file that it was made of is still the same.
@@ -265,9 +282,10 @@ pub(super) struct Written {
 
 impl Written {
     /// Whose it is, and how many previous files that keeps.
-    pub(super) fn of(mut self, template: &TemplateConfig) -> Self {
+    pub(super) fn of(mut self, template: &TemplateConfig, leaves: Leaves) -> Self {
         self.staged.backup = template.placing.backup;
         self.staged.owner = Some(Owner::of(template));
+        self.staged.leaves = Some(leaves);
         self
     }
 

@@ -55,8 +55,8 @@ pub(super) struct Desk {
     /// Destinations that were renamed into place, but whose folder could not be synced: a power cut may bring the old
     /// file back, so equal bytes are not believed, and the next publication replaces them whole.
     pub(super) unsettled: HashSet<PathBuf>,
-    /// What was put, or found in step, at destinations.
-    pub(super) left: HashMap<PathBuf, Left>,
+    /// What was put, or found in step, at the destinations of templates.
+    pub(super) left: HashMap<Arc<str>, Left>,
     /// Where the folders of destinations are.
     pub(super) folders: Folders,
     /// What was said, and is not to be said again.

@@ -145,7 +145,7 @@ async fn a_mount_point_is_overwritten_and_keeps_its_inode() {
         template.placing.write = method;
         template.check = Some(shell("grep -q good {{ src }}"));
         let before = identity(&template.dest);
-        bench.failure(&template, b"bad", Stage::Check).await;
+        bench.failure(&template, b"bad", Stage::Refused).await;
         assert_eq!(identity(&template.dest), before);
         for text in ["good", "good and longer than what was there\n", "good"] {
             assert_eq!(bench.publish(&template, text.as_bytes()).await, Outcome::Replaced);

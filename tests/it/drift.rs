@@ -140,3 +140,34 @@ fn what_the_agent_writes_itself_is_nobody_elses_doing() {
     let said = agent.said("changed by somebody else");
     assert_eq!(said, 1, "{}", agent.log().join("\n"));
 }
+
+#[test]
+fn of_a_file_with_a_block_only_the_block_drifts_and_one_written_in_place_is_known_by_what_was_written() {
+    let site = site();
+    let more = "\n[[template]]\nname = \"hosts\"\nsrc = \"list.tera\"\ndest = \"out/hosts\"\nblock = \"x\"\n\
+                \n[[template]]\nname = \"over\"\nsrc = \"list.tera\"\ndest = \"out/over\"\nwrite = \"inplace\"\n";
+    site.file("rosterd.toml", &format!("{}{more}", site.read("rosterd.toml")));
+    site.file("out/hosts", "127.0.0.1 localhost\n").file("out/over", "");
+    let agent = site.start();
+    let all = || agent.said("wrote: ") == 4;
+    agent.until("all files are written", all);
+    // At once, so that no look finds half of it.
+    let put = |name: &str, text: &str| {
+        site.file("out/other", text);
+        fs::rename(site.path("out/other"), site.path(name)).unwrap();
+    };
+    for number in 0..5 {
+        put("out/hosts", &site.read("out/hosts").replace("localhost", &format!("localhost h{number}")));
+        site.file(&format!("registry/services/web/n:{number}"), "");
+        let line = format!("n:{number}\n");
+        agent.until(&line, || ["out/hosts", "out/over"].iter().all(|file| site.read(file).contains(&line)));
+    }
+    // One that is somebody else's is noticed, by a look after all of that.
+    put("out/hosts", &site.read("out/hosts").replace("a:1\n", ""));
+    agent.until("the block is put right", || site.read("out/hosts").contains("a:1\n"));
+    put("out/over", "by hand");
+    agent.until("the other file is put right", || site.read("out/over").starts_with("a:1\n"));
+    assert!(agent.said("hosts: block x of it is not what was written: ") > 0, "{}", agent.log().join("\n"));
+    assert_eq!(agent.said("changed by somebody else"), 2, "{}", agent.log().join("\n"));
+    assert!(site.read("out/hosts").starts_with("127.0.0.1 localhost h4 h3 h2 h1 h0\n"), "{}", site.read("out/hosts"));
+}
