@@ -161,15 +161,16 @@ impl Muster {
     }
 
     /// A person lets the present view through, which a loss of members holds: it is the new baseline. Whatever else
-    /// speaks against it still does. Says whether there was such a hold.
-    pub fn accept(&mut self, now: Moment) -> bool {
-        let held = self.hold.as_ref().is_some_and(|hold| hold.reason.is_acceptable());
-        if held {
-            self.guarded.accept(now, self.live.members().map_or(0, |members| members.len()));
+    /// speaks against it still does, and below `min` nothing is let through. Says whether there was such a hold.
+    pub fn accept(&mut self, now: Moment, config: &RosterConfig) -> bool {
+        // What nobody can be shown is no baseline for what comes after it.
+        let withheld = self.withheld(config);
+        if let Some(withheld) = &withheld {
+            self.guarded.accept(now, withheld.len());
             self.stamp.believe();
             self.accepted = true;
         }
-        held
+        withheld.is_some()
     }
 
     /// When it is to be judged, if at all: at once when it was never judged, when changes have settled, or when a hold

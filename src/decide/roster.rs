@@ -268,8 +268,9 @@ impl Roster {
         if !self.reached {
             return Vec::new();
         }
+        let (musters, config) = (self.musters.iter_mut(), &self.config);
         let held: Vec<Arc<str>> =
-            self.musters.iter_mut().filter_map(|(key, muster)| muster.accept(now).then(|| Arc::clone(key))).collect();
+            musters.filter_map(|(key, muster)| muster.accept(now, config).then(|| Arc::clone(key))).collect();
         self.unsettled.extend(held.iter().cloned());
         let keys = self.accept_departed().then(|| self.config.subject.to_string());
         held.iter().map(|key| self.config.subject.members_of(key).to_string()).chain(keys).collect()

@@ -424,3 +424,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn accept_lets_nothing_through_later_that_nobody_could_be_shown() {
+    let mut bench = bench(OnGone::Remove);
+    let at = |a, b, zxid| {
+        let s = stamps(&[("", zxid), ("a", zxid), ("b", zxid)]);
+        News::Reset { subject: services(), view: keyed(&[("a", a), ("b", b)]), stamps: s }
+    };
+    bench.news(at(18, 18, 9));
+    assert_eq!(done(&mut bench).len(), 2);
+    bench.news(at(17, 0, 5));
+    assert_eq!(done(&mut bench), [""; 0]);
+    let shown = bench.engine.rosters()["services"].shown();
+    assert_eq!(shown.len(), 1);
+    bench.input(Input::Accept("services".into(), shown));
+    assert_eq!(done(&mut bench), ["+a 17"]);
+    bench.news(at(17, 1, 6));
+    assert_eq!(done(&mut bench), [""; 0], "1 of 18 was shown to nobody");
+}
