@@ -13,8 +13,9 @@ use crate::config::RosterConfig;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Withheld(BTreeMap<Arc<str>, Arc<Member>>);
 
-/// What was shown to a person of one roster, by what its `*` matched, or by the empty string.
-pub type Shown = BTreeMap<Arc<str>, Withheld>;
+/// What was shown to a person of one roster, by what its `*` matched, or by the empty string; `None` for a key that is
+/// itself gone, which is more than one without members.
+pub type Shown = BTreeMap<Arc<str>, Option<Withheld>>;
 
 impl Withheld {
     /// These members.

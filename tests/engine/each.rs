@@ -443,3 +443,19 @@ fn accept_lets_nothing_through_later_that_nobody_could_be_shown() {
     bench.news(at(17, 1, 6));
     assert_eq!(done(&mut bench), [""; 0], "1 of 18 was shown to nobody");
 }
+
+#[test]
+fn who_accepts_empty_keys_has_not_accepted_that_they_go() {
+    let mut roster = roster("services", services());
+    roster.bounds = Bounds::new(0, None, AboveMax::Cut).unwrap();
+    let mut bench = Bench::new(plan(vec![roster], vec![], vec![each(OnGone::Remove, &[])]));
+    bench.reset(&services(), keyed(&[("a", 4), ("b", 4)]));
+    assert_eq!(done(&mut bench).len(), 2);
+    bench.reset(&services(), keyed(&[("a", 0), ("b", 0)]));
+    assert_eq!(done(&mut bench), [""; 0]);
+    let shown = bench.engine.rosters()["services"].shown();
+    bench.reset(&services(), View::Keyed(Seen::Absent));
+    assert_eq!(done(&mut bench), [""; 0]);
+    bench.input(Input::Accept("services".into(), shown));
+    assert_eq!(done(&mut bench), [""; 0], "empty lists were shown, and no file that goes");
+}

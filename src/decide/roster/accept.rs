@@ -41,8 +41,8 @@ impl Roster {
     /// All that is kept back and may be let through.
     pub fn shown(&self) -> Shown {
         let withheld = self.musters.iter().map(|(key, muster)| (key, muster.withheld(&self.config)));
-        let keys = self.held_keys().into_iter().map(|key| (key, Withheld::default()));
-        withheld.filter_map(|(key, withheld)| Some((Arc::clone(key), withheld?))).chain(keys).collect()
+        let keys = self.held_keys().into_iter().map(|key| (key, None));
+        withheld.filter_map(|(key, withheld)| Some((Arc::clone(key), Some(withheld?)))).chain(keys).collect()
     }
 
     /// Whether all that it keeps back may be let through, when this is what a person was shown of it.
