@@ -19,8 +19,8 @@ pub type Recollection = BTreeMap<Arc<str>, Recalled>;
 pub struct Recalled {
     /// Where it is from.
     pub origin: Origin,
-    /// By what its `*` matched, or by the empty string. A keyed roster has the node above its keys under the empty
-    /// string, a `[[key]]` its data as its only member, which has no name.
+    /// By what its `*` matched, or by the empty string. A keyed roster has the node above its keys, and what their number
+    /// is measured by, under the empty string, a `[[key]]` its data as its only member, which has no name.
     pub paths: BTreeMap<Arc<str>, Known>,
     /// How long before the agent's start it was last confirmed; `None` where the clocks cannot tell.
     pub age: Option<Duration>,

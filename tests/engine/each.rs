@@ -425,6 +425,46 @@ proptest! {
     }
 }
 
+/// The agent is killed, and begins anew a minute later. Its registry is not heard of yet.
+fn restart(bench: &mut Bench, files: &[String]) {
+    let now = bench.now + seconds(60);
+    *bench = Bench::recalling(plan(vec![], vec![], vec![]), std::mem::take(&mut bench.remembered));
+    bench.now = now;
+    let keys = files.iter().map(|key| Arc::from(key.as_str())).collect();
+    bench.input(Input::Wrote(BTreeMap::from([("svc".into(), keys)])));
+    bench.input(Input::Configured(plan(vec![roster("services", services())], vec![], vec![each(OnGone::Remove, &[])])));
+}
+
+#[test]
+fn a_mass_loss_of_keys_in_steps_does_not_slip_through_over_restarts_between_them() {
+    let all: Vec<String> = (10..22).map(|n| format!("k{n}")).collect();
+    let some = |count: usize| -> Vec<(&str, usize)> { all[..count].iter().map(|key| (key.as_str(), 1)).collect() };
+    let mut bench = bench(OnGone::Remove);
+    bench.reset(&services(), keyed(&some(12)));
+    assert_eq!(done(&mut bench).len(), 12);
+    restart(&mut bench, &all);
+    bench.reset(&services(), keyed(&some(7)));
+    let removed = done(&mut bench).iter().filter(|told| told.starts_with('-')).count();
+    assert_eq!(removed, 5, "down to half");
+    let mut hold = None;
+    for _ in 0..3 {
+        restart(&mut bench, &all[..7]);
+        bench.reset(&services(), keyed(&some(4)));
+        assert!(done(&mut bench).iter().all(|told| told.starts_with('+')), "under half of 12");
+        assert!(bench.holds()[0].starts_with("4 of 12 keys "), "{:?}", bench.holds());
+        let (_, now) = bench.engine.rosters()["services"].holds()[0];
+        let known = hold.get_or_insert_with(|| now.clone());
+        assert_eq!((now.since, now.reason.until()), (known.since, known.reason.until()), "it is the same hold");
+    }
+    let until = hold.and_then(|hold| hold.reason.until()).unwrap();
+    bench.pass(until.since(bench.now));
+    assert_eq!(done(&mut bench).len(), 3, "let through when it was to be");
+    restart(&mut bench, &all[..4]);
+    bench.reset(&services(), keyed(&some(1)));
+    done(&mut bench);
+    assert!(bench.holds()[0].starts_with("1 of 7 keys "), "{:?}", bench.holds());
+}
+
 #[test]
 fn accept_lets_nothing_through_later_that_nobody_could_be_shown() {
     let mut bench = bench(OnGone::Remove);

@@ -10,6 +10,7 @@ use super::super::guard::{Doubt, Guarded};
 use super::super::hold::{Hold, KeyDoubt, Reason};
 use super::super::moment::Moment;
 use super::super::notice::Notice;
+use super::super::recall::Course;
 use super::super::stamp::Stamp;
 use super::{Roster, Top};
 use crate::config::Guard;
@@ -28,6 +29,10 @@ pub struct Departed {
     /// By how many keys there were.
     guarded: Guarded,
     hold: Option<Hold>,
+    /// Since when a hold was in force that the agent before this one left.
+    held: Option<Moment>,
+    /// What is measured by changed since it was last remembered.
+    changed: bool,
     /// A person lets exactly these go.
     accepted: Option<BTreeSet<Arc<str>>>,
 }
@@ -66,12 +71,34 @@ impl Departed {
 }
 
 impl Roster {
+    /// What keys were measured by at the last start; `recent` says whether they are to be measured by it now.
+    pub(super) fn recall_departed(&mut self, course: &Course, recent: bool) {
+        if recent || course.loss.is_some() {
+            self.departed.guarded = Guarded::recalled(course.sizes.iter().copied(), course.loss);
+        }
+        self.departed.held = course.held;
+    }
+
+    /// What keys are measured by, for the next start.
+    pub(super) fn departed_course(&self) -> Course {
+        let (sizes, loss) = self.departed.guarded.known();
+        let held = self.departed.hold.as_ref().map(|hold| hold.since).or(self.departed.held);
+        Course { sizes: sizes.collect(), loss, held, ..Course::default() }
+    }
+
+    /// Whether that changed since this was last asked for.
+    pub(super) fn take_departed_changed(&mut self) -> bool {
+        std::mem::take(&mut self.departed.changed)
+    }
+
     /// Says whether keys go when their nodes do.
     pub fn let_keys_go(&mut self, yes: bool) {
         if self.departed.enabled != yes {
             self.top_changed = true;
-            self.departed =
-                Departed { enabled: yes, there: std::mem::take(&mut self.departed.there), ..Departed::default() };
+            let Departed { there, guarded, held, .. } = std::mem::take(&mut self.departed);
+            // What keys were measured by while they did not go says nothing; what was recalled does.
+            let (guarded, held) = if yes { (guarded, held) } else { (Guarded::default(), None) };
+            self.departed = Departed { enabled: yes, there, guarded, held, ..Departed::default() };
         }
     }
 
@@ -145,8 +172,10 @@ impl Roster {
                 let why = reason.of(&self.config.subject);
                 let kept = Some(known);
                 notices.push(Notice::Holding { roster: Arc::clone(&self.config.name), why, kept });
+                self.departed.changed = true;
             }
-            self.departed.hold = Some(Hold { reason, since: held.map_or(now, |hold| hold.since) });
+            let since = held.map(|hold| hold.since).or(self.departed.held).unwrap_or(now);
+            self.departed.hold = Some(Hold { reason, since });
             return false;
         }
         for key in &left {
@@ -162,7 +191,9 @@ impl Roster {
         } else {
             self.departed.guarded.admit(now, count, self.config.guard);
         }
+        self.departed.changed |= self.departed.held.take().is_some();
         if self.departed.hold.take().is_some() {
+            self.departed.changed = true;
             let path = self.config.subject.to_string();
             notices.push(Notice::Released { roster: Arc::clone(&self.config.name), path });
         }

@@ -21,6 +21,7 @@ impl Roster {
         for (key, known) in &recalled.paths {
             if self.is_keyed() && key.is_empty() {
                 self.top_stamp = Stamp::recalled(known.stamp);
+                self.recall_departed(&known.course, recent);
             } else {
                 self.musters.insert(Arc::clone(key), Muster::recalled(known, &self.config, host, recent));
             }
@@ -43,7 +44,8 @@ impl Roster {
                 Some((key, held))
             })
             .collect();
-        if self.admitted.is_empty() && held.is_empty() {
+        let changed = self.take_departed_changed();
+        if self.admitted.is_empty() && held.is_empty() && !changed {
             return None;
         }
         let nodes = |key: &Arc<str>| match view? {
@@ -57,7 +59,8 @@ impl Roster {
         let known = |key| Some(self.musters.get(key)?.known(nodes(key)));
         let mut paths: BTreeMap<_, _> = self.admitted.iter().map(|key| (Arc::clone(key), known(key))).collect();
         if self.is_keyed() {
-            let above = Known { stamp: self.top_stamp.highest(), ..Known::default() };
+            let (stamp, course) = (self.top_stamp.highest(), self.departed_course());
+            let above = Known { stamp, course, ..Known::default() };
             paths.insert(Arc::from(""), Some(above));
         }
         self.admitted.clear();
