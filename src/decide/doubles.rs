@@ -15,9 +15,8 @@ pub fn doubles(members: &ByName) -> BTreeMap<Arc<str>, Arc<str>> {
     let mut first: HashMap<(&str, u16), &Arc<str>> = HashMap::with_capacity(members.len());
     let mut doubles = BTreeMap::new();
     for (name, member) in members {
-        let fields = member.fields();
-        if let (Some(host), Some(port)) = (fields.host.as_deref(), fields.port) {
-            let other = *first.entry((host, port)).or_insert(name);
+        if let Some(endpoint) = member.endpoint() {
+            let other = *first.entry(endpoint).or_insert(name);
             if other != name {
                 doubles.insert(Arc::clone(name), Arc::clone(other));
             }

@@ -113,6 +113,12 @@ impl Member {
         Self { fields: Fields { weight, ..self.fields.clone() } }
     }
 
+    /// The host and the port, where both are known: members that have the same ones are one server.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<(&str, u16)> {
+        self.fields.host.as_deref().zip(self.fields.port)
+    }
+
     /// `host:port`, an IPv6 address in brackets (RFC 3986, section 3.2.2); the host alone where no port is known.
     #[must_use]
     pub fn address(&self) -> Option<String> {

@@ -39,14 +39,28 @@ pub fn seat(members: Vec<Arc<Member>>, kept: &Numbers, vacancies: &Vacancies) ->
     number(members, kept.iter().map(|(name, slot)| (&**name, *slot)), vacancies)
 }
 
-/// The same after other members, which were seated before, and in whatever order.
-pub fn reseat(members: Vec<Arc<Member>>, before: &[Seated], vacancies: &Vacancies) -> Vec<Seated> {
+/// The same after other members, which were seated before, and in whatever order; `inherited` are the numbers that some
+/// of the new ones have from some of those.
+pub fn reseat(members: Vec<Arc<Member>>, before: &[Seated], inherited: &Numbers, vacancies: &Vacancies) -> Vec<Seated> {
     let kept = || before.iter().map(|seated| (seated.member.name(), seated.slot));
-    if before.is_sorted_by_key(|seated| seated.member.name()) {
+    if inherited.is_empty() && before.is_sorted_by_key(|seated| seated.member.name()) {
         return number(members, kept(), vacancies);
     }
-    let kept: BTreeMap<&str, u32> = kept().collect();
+    let kept: BTreeMap<&str, u32> = kept().chain(inherited.iter().map(|(name, slot)| (&**name, *slot))).collect();
     number(members, kept.into_iter(), vacancies)
+}
+
+/// Gives those who are new and have the address of one who left its number: it is the same server, by another node.
+pub fn inherit(members: &[Arc<Member>], before: &[Seated]) -> Numbers {
+    let staying: BTreeSet<&str> = members.iter().map(|member| member.name()).collect();
+    let left = before.iter().filter(|seated| !staying.contains(seated.member.name()));
+    let mut left: BTreeMap<_, u32> = left.filter_map(|seated| Some((seated.member.endpoint()?, seated.slot))).collect();
+    if left.is_empty() {
+        return Numbers::new();
+    }
+    let known: BTreeSet<&str> = before.iter().map(|seated| seated.member.name()).collect();
+    let new = members.iter().filter(|member| !known.contains(member.name()));
+    new.filter_map(|member| Some((Arc::from(member.name()), left.remove(&member.endpoint()?)?))).collect()
 }
 
 /// Both are in the order of names.
@@ -176,9 +190,10 @@ mod tests {
         let first = seat(all(&["b", "c", "d"]), &Numbers::new(), &none);
         assert_eq!(slots(&first), [("b", 0), ("c", 1), ("d", 2)]);
         let kept = first.iter().map(|seated| (seated.member.name().into(), seated.slot)).collect();
-        for second in
-            [seat(all(&["a", "b", "d", "e"]), &kept, &none), reseat(all(&["a", "b", "d", "e"]), &first, &none)]
-        {
+        for second in [
+            seat(all(&["a", "b", "d", "e"]), &kept, &none),
+            reseat(all(&["a", "b", "d", "e"]), &first, &Numbers::new(), &none),
+        ] {
             assert_eq!(slots(&second), [("a", 1), ("b", 0), ("d", 2), ("e", 3)]);
         }
         let high = Numbers::from([("a".into(), 7), ("c".into(), 0)]);
@@ -192,19 +207,19 @@ mod tests {
         let keep = Duration::from_mins(1);
         let mut vacancies = Vacancies::new();
         let first = seat(all(&["a", "b", "c"]), &Numbers::new(), &vacancies);
-        let second = reseat(all(&["b", "d"]), &first, &vacancies);
+        let second = reseat(all(&["b", "d"]), &first, &Numbers::new(), &vacancies);
         assert_eq!(slots(&second), [("b", 1), ("d", 0)], "without slot_keep a number is free at once");
-        vacate(&mut vacancies, at(0), &first, &all(&["b", "d"]));
-        let third = reseat(all(&["b", "d"]), &first, &vacancies);
+        vacate(&mut vacancies, at(0), &first, &all(&["b", "d"]), &Numbers::new());
+        let third = reseat(all(&["b", "d"]), &first, &Numbers::new(), &vacancies);
         assert_eq!(slots(&third), [("b", 1), ("d", 3)], "not even who comes when another leaves");
-        let fourth = reseat(all(&["a", "b", "d"]), &third, &vacancies);
+        let fourth = reseat(all(&["a", "b", "d"]), &third, &Numbers::new(), &vacancies);
         assert_eq!(slots(&fourth), [("a", 0), ("b", 1), ("d", 3)], "who comes back has what it had");
         reclaim(&mut vacancies, &fourth);
         assert_eq!(vacancies.keys().map(|name| &**name).collect::<Vec<_>>(), ["c"]);
         expire(&mut vacancies, at(59), keep);
         assert_eq!(vacancies.len(), 1);
         expire(&mut vacancies, at(60), keep);
-        let fifth = reseat(all(&["a", "b", "d", "e"]), &fourth, &vacancies);
+        let fifth = reseat(all(&["a", "b", "d", "e"]), &fourth, &Numbers::new(), &vacancies);
         assert_eq!(slots(&fifth), [("a", 0), ("b", 1), ("d", 3), ("e", 2)]);
     }
 

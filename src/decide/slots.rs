@@ -33,10 +33,12 @@ pub fn expire(vacancies: &mut Vacancies, now: Moment, keep: Duration) {
     vacancies.retain(|_, vacant| now.since(vacant.since) < keep);
 }
 
-/// Keeps the numbers of those who are not among the members that are to be seated.
-pub fn vacate(vacancies: &mut Vacancies, now: Moment, before: &[Seated], members: &[Arc<Member>]) {
+/// Keeps the numbers of those who are not among the members that are to be seated, but for those that are inherited.
+pub fn vacate(vacancies: &mut Vacancies, now: Moment, before: &[Seated], members: &[Arc<Member>], inherited: &Numbers) {
     let staying: BTreeSet<&str> = members.iter().map(|member| member.name()).collect();
-    for left in before.iter().filter(|left| !staying.contains(left.member.name())) {
+    let passed_on: BTreeSet<u32> = inherited.values().copied().collect();
+    let left = before.iter().filter(|left| !staying.contains(left.member.name()));
+    for left in left.filter(|left| !passed_on.contains(&left.slot)) {
         vacancies.insert(Arc::from(left.member.name()), Vacant { slot: left.slot, since: now });
     }
 }

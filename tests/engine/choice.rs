@@ -229,3 +229,20 @@ fn what_accept_would_change_is_told_as_templates_would_see_it() {
         (3, vec!["d:1".into(), "i:1".into()], vec!["a:1".into(), "b:1".into()])
     );
 }
+
+#[test]
+fn a_server_keeps_its_number_when_another_of_its_nodes_stands_for_it() {
+    for keep in [0, 600] {
+        let mut config = roster("web", web());
+        config.slot_keep = std::time::Duration::from_secs(keep);
+        let mut bench = bench(config);
+        bench.reset(&web(), nodes(&[("a:1", ""), ("b:1", ""), ("c:80", "")]));
+        assert_eq!(slots(&bench.publish(Outcome::Replaced), "web"), [("a:1", 0), ("b:1", 1), ("c:80", 2)]);
+        bench.change(vec![left("a:1")]);
+        bench.pass(seconds(3));
+        bench.publish(Outcome::Replaced);
+        bench.change(vec![put("c:0080")]);
+        bench.pass(seconds(3));
+        assert_eq!(slots(&bench.publish(Outcome::Replaced), "web"), [("b:1", 1), ("c:0080", 2)], "{keep}");
+    }
+}

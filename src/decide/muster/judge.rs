@@ -47,12 +47,14 @@ impl Muster {
         let taken = seats::pick(&members, config.bounds.max(), config.pick, host);
         self.guarded.admit(now, members.len(), config.guard);
         slots::expire(&mut self.vacancies, now, config.slot_keep);
+        let before = self.good.as_deref().unwrap_or_default();
+        let inherited = seats::inherit(&taken, before);
         if !config.slot_keep.is_zero() {
             // Who comes now does not get the number of who leaves now.
-            slots::vacate(&mut self.vacancies, now, self.good.as_deref().unwrap_or_default(), &taken);
+            slots::vacate(&mut self.vacancies, now, before, &taken, &inherited);
         }
         let seats = match (&self.good, recalled) {
-            (Some(good), _) => seats::reseat(taken, good, &self.vacancies),
+            (Some(good), _) => seats::reseat(taken, good, &inherited, &self.vacancies),
             (None, Some(recalled)) => seats::seat(taken, recalled, &self.vacancies),
             (None, None) => seats::seat(taken, &Numbers::new(), &self.vacancies),
         };
