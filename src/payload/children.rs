@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::serverset::Vector;
+use super::serverset::{Vector, Weights};
 use super::{Child, Format, Payload, auto, decode};
 use crate::decide::{Member, Quarantine};
 use crate::sighting::{Members, Reading};
@@ -19,6 +19,8 @@ pub struct Children {
     members: BTreeMap<Arc<str>, Arc<Member>>,
     unfit: BTreeMap<Arc<str>, Quarantine>,
     vectors: BTreeMap<Arc<str>, Vector>,
+    /// What those say in all.
+    weights: Weights,
 }
 
 /// What a node that came, changed or left makes different.
@@ -56,6 +58,7 @@ impl Children {
             members: BTreeMap::new(),
             unfit: BTreeMap::new(),
             vectors: BTreeMap::new(),
+            weights: Weights::default(),
         };
         for (name, reading) in nodes {
             children.take(name, reading);
@@ -172,22 +175,22 @@ impl Children {
         if !matches!(self.format(), Format::Serverset | Format::ServersetAll) {
             return;
         }
+        self.weights = Weights::of(self.vectors.values());
         for member in self.members.values_mut() {
-            weigh(member, &self.vectors);
+            weigh(member, &self.weights);
         }
     }
 
     fn weigh_one(&mut self, name: &Arc<str>) {
         if let Some(member) = self.members.get_mut(name).filter(|_| !self.vectors.is_empty()) {
-            weigh(member, &self.vectors);
+            weigh(member, &self.weights);
         }
     }
 }
 
 /// Sets a member's weight to the product of what the vectors say of it.
-fn weigh(member: &mut Arc<Member>, vectors: &BTreeMap<Arc<str>, Vector>) {
-    let weight: f64 = vectors.values().map(|vector| vector.weighs(member.fields())).product();
-    let weight = Some(weight).filter(|weight| weight.is_finite());
+fn weigh(member: &mut Arc<Member>, weights: &Weights) {
+    let weight = Some(weights.weighs(member.fields())).filter(|weight| weight.is_finite());
     if member.fields().weight != weight {
         *member = Arc::new(member.weighing(weight));
     }
@@ -292,5 +295,24 @@ mod tests {
         assert!(put(&mut children, &vector, HALF));
         assert!(remove(&mut children, &vector));
         assert_eq!(weights(&children), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn many_members_and_many_vectors_cost_no_more_than_both() {
+        let factors = vec![r#"{"select":"inet=a:1","weight":1.0}"#; 1500].join(",");
+        let all = (0..250).flat_map(|number| {
+            let vector = format!(r#"{{"vector":[{factors},{{"select":"member=member_{number}","weight":0.5}}]}}"#);
+            [(format!("vector_{number}"), vector)]
+        });
+        let members = (0..9_000).map(|number| (format!("member_{number}"), ALIVE.to_owned()));
+        let all = all.chain(members).map(|(name, data)| (Arc::from(name), Ok(Arc::from(data.into_bytes()))));
+        let all: Members = all.collect();
+        let began = std::time::Instant::now();
+        let mut children = Children::read(&Format::Serverset.into(), None, &all, None);
+        assert_eq!(weights(&children).iter().filter(|weight| **weight < 1.0).count(), 250);
+        assert!(put(&mut children, "vector_0", "{}"));
+        assert_eq!(weights(&children).iter().filter(|weight| **weight < 1.0).count(), 249);
+        // Looking at each vector for each member takes many minutes.
+        assert!(began.elapsed() < std::time::Duration::from_mins(1), "{:?}", began.elapsed());
     }
 }

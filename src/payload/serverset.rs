@@ -3,6 +3,8 @@
 //! As finagle does, only what is ALIVE is a member, unless all are asked for; `vector_*` beside them weigh them; other
 //! nodes are nobody's concern.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::Decoded;
@@ -67,7 +69,7 @@ pub struct Vector {
 }
 
 /// Which members a factor is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Selector {
     Member(String),
     Inet(String, u16),
@@ -86,11 +88,27 @@ impl Vector {
         };
         Self { factors: list.iter().filter_map(factor).collect() }
     }
+}
+
+/// What all vectors of a path say, by what they select: a member is weighed without looking at each of them, so that
+/// many members with many vectors cost no more than both.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Weights(HashMap<Selector, f64>);
+
+impl Weights {
+    /// What these vectors say.
+    pub fn of<'a>(vectors: impl Iterator<Item = &'a Vector>) -> Self {
+        let mut weights = HashMap::new();
+        for (selector, weight) in vectors.flat_map(|vector| &vector.factors) {
+            *weights.entry(selector.clone()).or_insert(1.0) *= weight;
+        }
+        Self(weights)
+    }
 
     /// By how much a member's weight is multiplied: by 1 where nothing is said of it.
     #[must_use]
     pub fn weighs(&self, member: &Fields) -> f64 {
-        self.factors.iter().filter(|(selector, _)| selector.is_for(member)).map(|(_, weight)| weight).product()
+        Selector::all_for(member).filter_map(|selector| self.0.get(&selector)).product()
     }
 }
 
@@ -105,12 +123,11 @@ impl Selector {
         }
     }
 
-    fn is_for(&self, member: &Fields) -> bool {
-        match self {
-            Self::Member(name) => *name == member.name,
-            Self::Inet(host, port) => Some(host) == member.host.as_ref() && Some(*port) == member.port,
-            Self::Shard(number) => Some(*number) == shard(&member.data),
-        }
+    /// All that select this member.
+    fn all_for(member: &Fields) -> impl Iterator<Item = Self> {
+        let inet = member.host.clone().zip(member.port).map(|(host, port)| Self::Inet(host, port));
+        let shard = shard(&member.data).map(Self::Shard);
+        [Some(Self::Member(member.name.clone())), inet, shard].into_iter().flatten()
     }
 }
 
@@ -176,7 +193,7 @@ mod tests {
             else {
                 panic!()
             };
-            vector.weighs(&fields)
+            Weights::of([&vector].into_iter()).weighs(&fields)
         };
         for (select, expected) in [
             ("member=member_1", 0.5),
