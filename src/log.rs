@@ -355,4 +355,21 @@ mod tests {
         init(LogFormat::Text, Some("off"));
         init(LogFormat::Json, Some("rosterd=[[["));
     }
+
+    #[test]
+    fn a_node_with_a_long_name_makes_no_long_line() {
+        let name = format!("/services/web/postgres://u:secret@h/{}", "x".repeat(900_000));
+        let line = as_text(|| {
+            crate::say::notice(&crate::decide::Notice::Quarantined {
+                roster: "web".into(),
+                path: crate::node::NodePath::parse("/services/web").unwrap().child(&name),
+                why: crate::decide::Quarantine::TooLarge { bytes: name.len() },
+            });
+        });
+        assert!(line.contains("left out") && line.len() < 1024 && !line.contains("secret"), "{} bytes", line.len());
+        let line = as_text(|| {
+            crate::say::notice(&crate::decide::Notice::Holding { roster: "web".into(), why: name.clone(), kept: None });
+        });
+        assert!(line.contains("holding") && line.len() < 2048, "{} bytes", line.len());
+    }
 }

@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, OnDrift, TemplateConfig};
 use crate::decide::{Notice, Outcome, Plan, Stage};
-use crate::log::plain;
+use crate::log::{MAX_FIELD, cut};
 use crate::status::field;
 
 /// What is odd in a configuration, and not wrong.
@@ -65,14 +65,17 @@ pub fn notice(notice: &Notice) {
                 Some(count) => format!("the last good {count} stand"),
                 None => "no good view yet, so nothing is written from it".to_owned(),
             };
-            warn!(%why, roster = &**roster, kept, "holding");
+            // A key's name is in it, which others have written.
+            warn!(why = %cut(why, MAX_FIELD), roster = &**roster, kept, "holding");
         }
-        Notice::Released { roster, path } => info!(why = %path, roster = &**roster, "no longer holding"),
+        Notice::Released { roster, path } => {
+            info!(why = %cut(path, MAX_FIELD), roster = &**roster, "no longer holding")
+        }
         Notice::Chosen { roster, path, format } => {
-            info!(why = %format_args!("{} as {format}", plain(path.as_str())), roster = &**roster, "reading");
+            info!(why = %format_args!("{} as {format}", field(path.as_str())), roster = &**roster, "reading");
         }
         Notice::Quarantined { roster, path, why } => {
-            warn!(why = %format_args!("{}: {why}", plain(path.as_str())), roster = &**roster, "left out");
+            warn!(why = %format_args!("{}: {why}", field(path.as_str())), roster = &**roster, "left out");
         }
         Notice::NoFile { template, key, why } => {
             let why = format!("{} names no file: {why}", field(key));
