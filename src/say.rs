@@ -69,7 +69,7 @@ pub fn notice(notice: &Notice) {
             warn!(why = %cut(why, MAX_FIELD), roster = &**roster, kept, "holding");
         }
         Notice::Released { roster, path } => {
-            info!(why = %cut(path, MAX_FIELD), roster = &**roster, "no longer holding")
+            info!(why = %cut(path, MAX_FIELD), roster = &**roster, "no longer holding");
         }
         Notice::Chosen { roster, path, format } => {
             info!(why = %format_args!("{} as {format}", field(path.as_str())), roster = &**roster, "reading");

@@ -3,7 +3,7 @@
 //! As finagle does, only what is ALIVE is a member, unless all are asked for; `vector_*` beside them weigh them; other
 //! nodes are nobody's concern.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -69,7 +69,7 @@ pub struct Vector {
 }
 
 /// Which members a factor is for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Selector {
     Member(String),
     Inet(String, u16),
@@ -93,12 +93,12 @@ impl Vector {
 /// What all vectors of a path say, by what they select: a member is weighed without looking at each of them, so that
 /// many members with many vectors cost no more than both.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Weights(HashMap<Selector, f64>);
+pub struct Weights(BTreeMap<Selector, f64>);
 
 impl Weights {
     /// What these vectors say.
     pub fn of<'a>(vectors: impl Iterator<Item = &'a Vector>) -> Self {
-        let mut weights = HashMap::new();
+        let mut weights = BTreeMap::new();
         for (selector, weight) in vectors.flat_map(|vector| &vector.factors) {
             *weights.entry(selector.clone()).or_insert(1.0) *= weight;
         }
