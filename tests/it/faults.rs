@@ -9,6 +9,7 @@ use crate::harness::site::{Agent, Site};
 mod back;
 mod changes;
 mod cut;
+mod errno;
 mod foreign;
 mod kill;
 mod restored;

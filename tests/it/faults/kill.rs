@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -17,7 +17,7 @@ use crate::harness::site::{PATIENCE, Site};
 use crate::harness::wait::holds;
 
 /// Every call that makes, changes, names or keeps a file, and those that open one.
-const CALLS: &str = "open,openat,openat2,creat,write,pwrite64,writev,ftruncate,truncate,fallocate,fchown,fchownat,fchmod,\
+pub const CALLS: &str = "open,openat,openat2,creat,write,pwrite64,writev,ftruncate,truncate,fallocate,fchown,fchownat,fchmod,\
                      fchmodat,fsetxattr,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,\
                      mkdirat";
 
@@ -43,7 +43,7 @@ pub struct Deed {
 
 impl Deed {
     /// A folder in which it is about to be done.
-    fn scene(&self) -> Site {
+    pub fn scene(&self) -> Site {
         let site = Site::new(&self.config.replace("RELOAD", &format!("'''{TAKES_UP}'''")));
         site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
         site.file("templates/svc.tera", "{{ key }}{% for m in members %} {{ m.name }}{% endfor %}\n");
@@ -56,24 +56,29 @@ impl Deed {
         site
     }
 
-    /// Fails unless everything is in order.
-    fn check(&self, site: &Site, point: &str) {
+    /// Fails unless everything is in order after an agent was disturbed at a point.
+    pub fn check(&self, site: &Site, point: &str) {
         let right: BTreeMap<String, String> =
             self.right.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         let files =
             fs::read_dir(site.path("out")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let now: BTreeMap<String, String> =
             files.map(|name| (name.clone(), site.read(&format!("out/{name}")))).collect();
-        assert_eq!(now, right, "{}, killed before {point}", self.name);
-        assert_eq!(site.read("seen"), self.seen(), "{}, killed before {point}: not taken up", self.name);
-        let left: Vec<_> = site.tree().into_keys().filter(|path| is_staged(path)).collect();
-        assert!(left.is_empty(), "{}, killed before {point}: {left:?} is left", self.name);
+        assert_eq!(now, right, "{}, {point}", self.name);
+        assert_eq!(site.read("seen"), self.seen(), "{}, {point}: not taken up", self.name);
+        let left = staged(site);
+        assert!(left.is_empty(), "{}, {point}: {left:?} is left", self.name);
     }
 
     /// What software has taken up when it has taken up all.
     fn seen(&self) -> String {
         self.right.iter().flat_map(|(name, text)| [name, ":\n", text]).collect()
     }
+}
+
+/// What was being written when an agent ended.
+pub fn staged(site: &Site) -> Vec<PathBuf> {
+    site.tree().into_keys().filter(|path| is_staged(path)).collect()
 }
 
 fn is_staged(path: &Path) -> bool {
@@ -83,15 +88,15 @@ fn is_staged(path: &Path) -> bool {
 
 /// A call before which an agent is killed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Point {
-    call: String,
+pub struct Point {
+    pub call: String,
     /// Relative to the site; empty where the call alone says enough. That of a staged file, whose name is another each
     /// time, is its folder.
-    path: String,
+    pub path: String,
     /// The how-manieth of these.
-    nth: usize,
+    pub nth: usize,
     /// It is the first write into a staged file, which cannot be told by its path: the agent is kept from it, and killed.
-    is_staged_write: bool,
+    pub is_staged_write: bool,
 }
 
 /// The points of a recorded pass in their order.
@@ -132,8 +137,23 @@ fn points(trace: &str, site: &Site) -> Vec<Point> {
     points
 }
 
-/// Makes a pass under strace with these options; whether it was killed.
-fn strace(site: &Site, options: &[String]) -> bool {
+impl Point {
+    /// Options of strace by which this happens at the point.
+    pub fn options(&self, site: &Site, how: &str) -> Vec<String> {
+        let Self { call, path, nth, is_staged_write } = self;
+        let call = if *is_staged_write { "openat" } else { call };
+        let mut options = Vec::new();
+        if !path.is_empty() {
+            options.extend(["-P".to_owned(), site.path(path).display().to_string()]);
+        }
+        options.extend(["-e".to_owned(), format!("trace={call}")]);
+        options.extend(["-e".to_owned(), format!("inject={call}:{how}:when={nth}")]);
+        options
+    }
+}
+
+/// Makes a pass under strace with these options; how it ended.
+pub fn strace(site: &Site, options: &[String]) -> ExitStatus {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-y", "-o"]).arg(site.path("trace")).args(options);
     command.args([env!("CARGO_BIN_EXE_rosterd"), "render"]).current_dir(site.path(""));
@@ -147,32 +167,21 @@ fn strace(site: &Site, options: &[String]) -> bool {
         // It would wait for the end of the delay.
         child.kill().unwrap();
     }
-    !child.wait().unwrap().success()
+    child.wait().unwrap()
 }
 
 /// Records a pass and gives its points.
-fn record(deed: &Deed) -> Vec<Point> {
+pub fn record(deed: &Deed) -> Vec<Point> {
     let site = deed.scene();
-    assert!(!strace(&site, &["-e".into(), format!("trace={CALLS}")]), "{}", site.read("trace"));
-    deed.check(&site, "nothing");
+    assert!(strace(&site, &["-e".into(), format!("trace={CALLS}")]).success(), "{}", site.read("trace"));
+    deed.check(&site, "undisturbed");
     points(&site.read("trace"), &site)
 }
 
 /// Does it, killed at a point.
-fn kill_at(site: &Site, point: &Point) {
-    let Point { call, path, nth, is_staged_write } = point;
-    let mut options = Vec::new();
-    if !path.is_empty() {
-        options.extend(["-P".to_owned(), site.path(path).display().to_string()]);
-    }
-    let (call, how) = if *is_staged_write { ("openat", "delay_exit=60000000") } else { (call.as_str(), "signal=KILL") };
-    options.extend([
-        "-e".to_owned(),
-        format!("trace={call}"),
-        "-e".to_owned(),
-        format!("inject={call}:{how}:when={nth}"),
-    ]);
-    assert!(strace(site, &options), "{point:?} was not reached");
+pub fn kill_at(site: &Site, point: &Point) {
+    let how = if point.is_staged_write { "delay_exit=60000000" } else { "signal=KILL" };
+    assert!(!strace(site, &point.options(site, how)).success(), "{point:?} was not reached");
 }
 
 /// Whether a call gives or takes a name.
@@ -188,7 +197,7 @@ pub fn survives(deed: &Deed) {
     let chosen: Vec<usize> = (0..points.len()).filter(|at| at % apart == 0 || after(*at)).collect();
     for at in &chosen {
         let point = &points[*at];
-        let (site, name) = (deed.scene(), format!("{point:?} ({at})"));
+        let (site, name) = (deed.scene(), format!("killed before {point:?} ({at})"));
         kill_at(&site, point);
         if at % 2 == 0 {
             site.run(&["render"]).expect(0);
@@ -196,7 +205,7 @@ pub fn survives(deed: &Deed) {
             let mut agent = site.start();
             // It hears signals by then.
             agent.says("keeping in step");
-            agent.until(&format!("{}, killed before {name}: taken up", deed.name), || site.read("seen") == deed.seen());
+            agent.until(&format!("{}, {name}: taken up", deed.name), || site.read("seen") == deed.seen());
             assert!(agent.stop().success());
         }
         deed.check(&site, &name);
@@ -271,26 +280,32 @@ reload_cmd = RELOAD
 reload_interval = "0s"
 "#;
 
+/// A file that was not there.
+pub const FIRST: Deed = Deed {
+    name: "a first write",
+    config: ONE,
+    before: None,
+    change: |site| _ = site.file("registry/services/web/a:1", ""),
+    right: &[("list", "a:1\n")],
+};
+
+/// A file that takes the place of another.
+pub const UPDATE: Deed = Deed {
+    name: "an update",
+    config: ONE,
+    before: Some(|site| _ = site.file("registry/services/web/a:1", "")),
+    change: |site| _ = site.file("registry/services/web/b:1", ""),
+    right: &[("list", "a:1\nb:1\n")],
+};
+
 #[test]
 fn killed_anywhere_in_a_first_write() {
-    survives(&Deed {
-        name: "a first write",
-        config: ONE,
-        before: None,
-        change: |site| _ = site.file("registry/services/web/a:1", ""),
-        right: &[("list", "a:1\n")],
-    });
+    survives(&FIRST);
 }
 
 #[test]
 fn killed_anywhere_in_an_update() {
-    survives(&Deed {
-        name: "an update",
-        config: ONE,
-        before: Some(|site| _ = site.file("registry/services/web/a:1", "")),
-        change: |site| _ = site.file("registry/services/web/b:1", ""),
-        right: &[("list", "a:1\nb:1\n")],
-    });
+    survives(&UPDATE);
 }
 
 #[test]

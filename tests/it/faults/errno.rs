@@ -1,0 +1,78 @@
+//! The system refuses any one call on files, for any reason: the destination stays as it was, inode and all, nothing is
+//! left beside it, and the next pass does what this one could not.
+//!
+//! The calls are those that are found for kills.
+
+use super::kill::{Deed, Point, UPDATE, record, staged, strace};
+use super::rounds;
+use crate::harness::site::Site;
+
+/// Reasons, as strace spells them.
+const REASONS: [&str; 8] = ["ENOSPC", "EROFS", "EDQUOT", "EIO", "EBUSY", "EXDEV", "EPERM", "EMFILE"];
+
+/// An update of a file that carries something more than its bytes.
+const CARRIED: Deed = Deed {
+    change: |site| {
+        (UPDATE.change)(site);
+        xattr::set(site.path("out/list"), "user.origin", b"by hand").unwrap();
+    },
+    ..UPDATE
+};
+
+/// A pass in which the call at a point is refused; its exit code.
+fn refuse(site: &Site, point: &Point, reason: &str) -> i32 {
+    let code = strace(site, &point.options(site, &format!("error={reason}"))).code();
+    let trace = site.read("trace");
+    assert!(trace.contains("(INJECTED)"), "{point:?} was not reached:\n{trace}");
+    code.expect("an exit code")
+}
+
+/// Whether the file cannot be replaced without the call: what is only read, swept or remembered can be done without.
+fn is_needed(point: &Point) -> bool {
+    let Point { call, path, nth, .. } = point;
+    match path.as_str() {
+        "" => true,
+        // The first looks for what was left behind.
+        "out" => *nth > 1,
+        "state/journal" => matches!(call.as_str(), "write" | "fsync") || *nth > 1,
+        _ => false,
+    }
+}
+
+#[test]
+fn a_file_stays_as_it_was_when_any_call_is_refused() {
+    let points = record(&CARRIED);
+    let placed = points.iter().position(|point| point.call == "renameat").unwrap();
+    // What follows the journal's line and the folder's sync is remembered for next time, and no more.
+    let last = points.iter().rposition(|point| point.call == "fsync").unwrap();
+    let (mut refused, mut calls, mut borne) = (0, 0, Vec::new());
+    for (at, point) in points.iter().enumerate().filter(|(_, point)| !point.is_staged_write) {
+        let needed = is_needed(point) && at <= last;
+        let count = rounds(if needed { 1 } else { usize::from(at % 5 == 0) }, REASONS.len());
+        calls += usize::from(count > 0);
+        for reason in REASONS.iter().cycle().skip(at).take(count) {
+            refused += 1;
+            let site = CARRIED.scene();
+            let old = site.fingerprint("out/list");
+            let name = format!("{reason} for {point:?} ({at})");
+            let code = refuse(&site, point, reason);
+            if code == 0 {
+                assert!(!needed, "{name}: nobody has noticed");
+                CARRIED.check(&site, &name);
+                borne.push(name.clone());
+            } else {
+                // What may be a pause is one.
+                assert_eq!(code, if point.path == "state/pause.json" { 3 } else { 1 }, "{name}");
+                if at <= placed {
+                    assert_eq!(site.fingerprint("out/list"), old, "{name}");
+                } else {
+                    assert_eq!(site.read("out/list"), CARRIED.right[0].1, "{name}");
+                }
+            }
+            assert!(staged(&site).is_empty(), "{name}: {:?} is left", staged(&site));
+            site.run(&["render"]).expect(0);
+            CARRIED.check(&site, &name);
+        }
+    }
+    println!("{refused} refusals of {calls} calls, {} of which no harm came: {borne:#?}", borne.len());
+}
