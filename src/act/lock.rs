@@ -89,9 +89,25 @@ fn attempt(path: &Path) -> Result<Attempt, Fatal> {
     Ok(Attempt::Locked(StateLock { _file: file }))
 }
 
+/// Makes a folder where it is missing, for good: what is noted in it is not to be lost with its name.
+fn make(folder: &Path) -> io::Result<()> {
+    let folder = std::path::absolute(folder)?;
+    let missing = folder.ancestors().take_while(|one| !one.exists()).count();
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    folder.ancestors().skip(1).take(missing).try_for_each(|above| {
+        match File::open(above).and_then(|above| above.sync_all()) {
+            // Some network and FUSE file systems have no sync for folders, and a folder may be writable and not readable.
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => {
+                Ok(())
+            }
+            synced => synced,
+        }
+    })
+}
+
 fn prepare(state_dir: &Path) -> Result<(), Fatal> {
     let tried = || format!("use the state directory {}", state_dir.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(|error| unusable(tried(), error))?;
+    make(state_dir).map_err(|error| unusable(tried(), error))?;
     let now = std::fs::metadata(state_dir).map_err(|error| unusable(tried(), error))?;
     if now.mode() & 0o002 != 0 {
         let message = format!(

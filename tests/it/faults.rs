@@ -12,6 +12,7 @@ mod cut;
 mod errno;
 mod foreign;
 mod kill;
+mod power;
 mod restored;
 mod several;
 mod slow;

@@ -1,0 +1,344 @@
+//! The power fails: what was synced is there, and of the rest anything or nothing. The file is then the old or the new
+//! one, and software takes it up after the next start.
+//!
+//! A disk that keeps no promise but those of `fsync(2)` is modelled: a pass is recorded under strace, and done again on
+//! the model call by call. After each call, all that may be found on the disk then is laid out, and the next pass run on
+//! it. What file systems do beyond their promises (ext4 keeps more names than it has to) helps nobody here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::kill::{CALLS, Deed, FIRST, UPDATE, strace};
+use crate::harness::site::Site;
+
+/// Names of files and folders, relative to the site, with what they lead to.
+type Names = BTreeMap<String, usize>;
+
+/// What is on a disk by these names; a folder has no bytes.
+type Found = BTreeMap<String, Option<Vec<u8>>>;
+
+/// The most changes of names that are in the balance at one moment.
+const MANY: usize = 10;
+
+#[derive(Debug, Default, Clone)]
+struct File {
+    is_folder: bool,
+    now: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+/// A change in a folder.
+#[derive(Debug, Clone)]
+enum Change {
+    Made(String, usize),
+    Gone(String),
+    Renamed(String, String),
+}
+
+impl Change {
+    fn name(&self) -> &str {
+        let (Self::Made(name, _) | Self::Gone(name) | Self::Renamed(name, _)) = self;
+        name
+    }
+
+    fn make(&self, names: &mut Names) {
+        match self {
+            Self::Made(name, file) => _ = names.insert(name.clone(), *file),
+            Self::Gone(name) => _ = names.remove(name),
+            Self::Renamed(from, to) => {
+                if let Some(file) = names.remove(from) {
+                    names.insert(to.clone(), file);
+                }
+            }
+        }
+    }
+}
+
+fn folder_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// Files, as all see them and as they are on the disk for good.
+#[derive(Debug, Default)]
+struct Disk {
+    files: Vec<File>,
+    now: Names,
+    synced: Names,
+    /// In their order.
+    changes: Vec<Change>,
+}
+
+impl Disk {
+    /// All that is there, for good.
+    fn of(found: &Found) -> Self {
+        let mut disk = Self::default();
+        for (name, bytes) in found {
+            let kept = bytes.clone().unwrap_or_default();
+            disk.files.push(File { is_folder: bytes.is_none(), now: kept.clone(), synced: kept });
+            disk.now.insert(name.clone(), disk.files.len() - 1);
+        }
+        disk.synced = disk.now.clone();
+        disk
+    }
+
+    fn change(&mut self, change: Change) {
+        change.make(&mut self.now);
+        self.changes.push(change);
+    }
+
+    fn make(&mut self, name: &str, is_folder: bool) {
+        if !self.now.contains_key(name) {
+            self.files.push(File { is_folder, ..File::default() });
+            self.change(Change::Made(name.to_owned(), self.files.len() - 1));
+        }
+    }
+
+    fn file(&mut self, name: &str) -> Option<&mut File> {
+        self.now.get(name).map(|file| &mut self.files[*file])
+    }
+
+    fn sync(&mut self, name: &str) {
+        match self.file(name) {
+            Some(file) if !file.is_folder => file.synced = file.now.clone(),
+            _ => {
+                let (done, open) =
+                    std::mem::take(&mut self.changes).into_iter().partition(|it| folder_of(it.name()) == name);
+                self.changes = open;
+                let done: Vec<Change> = done;
+                done.iter().for_each(|change| change.make(&mut self.synced));
+            }
+        }
+    }
+
+    /// Does a call again.
+    fn call(&mut self, call: &Call) {
+        let Call { name, arguments, .. } = call;
+        let (first, second) = (call.path(0), call.path(1));
+        match (name.as_str(), first, second) {
+            ("open" | "openat", _, Some(path)) => {
+                if arguments.contains("O_CREAT") {
+                    self.make(&path, false);
+                }
+                if arguments.contains("O_TRUNC")
+                    && let Some(file) = self.file(&path)
+                {
+                    file.now.clear();
+                }
+            }
+            ("ftruncate", Some(path), _) => self.file(&path).into_iter().for_each(|file| file.now.clear()),
+            ("write", Some(path), _) => {
+                let bytes = call.bytes();
+                self.file(&path).into_iter().for_each(|file| file.now.extend(&bytes));
+            }
+            // So `cat` does it where it can.
+            ("copy_file_range", Some(from), _) => {
+                let bytes = self.file(&from).map(|file| file.now.clone()).unwrap_or_default();
+                call.path(2).and_then(|to| self.file(&to)).into_iter().for_each(|file| file.now.extend(&bytes));
+            }
+            ("fsync" | "fdatasync", Some(path), _) => self.sync(&path),
+            ("mkdir", Some(path), _) => self.make(&path, true),
+            ("unlink", Some(path), _) | ("unlinkat", _, Some(path)) => self.change(Change::Gone(path)),
+            ("rename", Some(from), Some(to)) => self.change(Change::Renamed(from, to)),
+            ("renameat", Some(from), _) => self.change(Change::Renamed(from, call.path(2).unwrap())),
+            _ => {}
+        }
+    }
+
+    /// All that may be found after a power cut now, without what is only remembered for comfort.
+    fn cuts(&self) -> Vec<Found> {
+        let is_asked = |name: &str| !name.starts_with("state/") || name.starts_with("state/journal");
+        let changes: Vec<&Change> = self.changes.iter().filter(|change| is_asked(change.name())).collect();
+        assert!(changes.len() <= MANY, "{changes:?}");
+        let mut cuts = Vec::new();
+        for chosen in 0..1_usize << changes.len() {
+            let mut names = self.synced.clone();
+            for (_, change) in changes.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1) {
+                change.make(&mut names);
+            }
+            names.retain(|name, _| is_asked(name));
+            // Of bytes that were not synced there may be none, some or all.
+            for part in 0..3 {
+                cuts.push(self.found(&names, part));
+            }
+        }
+        cuts
+    }
+
+    fn found(&self, names: &Names, part: usize) -> Found {
+        let is_there = |name: &str| folder_of(name).is_empty() || names.contains_key(folder_of(name));
+        let bytes = |file: &File| {
+            let File { is_folder, now, synced } = file;
+            let most = now.starts_with(synced).then(|| synced.len() + (now.len() - synced.len()) * part / 2);
+            let all = if part == 0 { synced.clone() } else { now[..most.unwrap_or(now.len() * part / 2)].to_vec() };
+            (!is_folder).then_some(all)
+        };
+        let there = names.iter().filter(|(name, _)| is_there(name));
+        there.map(|(name, file)| (name.clone(), bytes(&self.files[*file]))).collect()
+    }
+}
+
+/// A call that was made and did what it should.
+#[derive(Debug)]
+struct Call {
+    name: String,
+    arguments: String,
+    /// The site.
+    top: String,
+}
+
+impl Call {
+    /// All calls of a trace in the order of their ends.
+    fn all(trace: &str, site: &Site) -> Vec<Self> {
+        let top = site.path("").display().to_string();
+        let (mut begun, mut calls) = (BTreeMap::new(), Vec::new());
+        for line in trace.lines() {
+            let (thread, text) = line.split_once(' ').unwrap();
+            let text = text.trim_start();
+            if let Some(first) = text.strip_suffix(" <unfinished ...>") {
+                begun.insert(thread, first.to_owned());
+                continue;
+            }
+            let text = match text.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>")) {
+                Some((_, rest)) => begun.remove(thread).unwrap() + rest,
+                None => text.to_owned(),
+            };
+            let Some((name, rest)) = text.split_once('(') else { continue };
+            let Some((arguments, result)) = rest.rsplit_once(" = ") else { continue };
+            let has_ended = name == "copy_file_range" && result == "0";
+            if !has_ended && !result.starts_with(['-', '?']) {
+                calls.push(Self {
+                    name: name.to_owned(),
+                    arguments: arguments.trim_end().to_owned(),
+                    top: top.clone(),
+                });
+            }
+        }
+        calls
+    }
+
+    /// What the how-manieth argument names, relative to the site: a path, one below the folder of the argument before it,
+    /// or a descriptor.
+    fn path(&self, nth: usize) -> Option<String> {
+        let parts: Vec<&str> = self.arguments.trim_end_matches(')').split(", ").collect();
+        // Both pairs of `renameat` follow a folder.
+        let at = match (self.name.as_str(), nth) {
+            ("renameat", 0) => 1,
+            ("renameat", 2) => 3,
+            _ => nth,
+        };
+        let is_own = |path: &str| {
+            let below = path.strip_prefix(self.top.trim_end_matches('/'))?;
+            Some(below.trim_start_matches('/').to_owned())
+        };
+        let open = |part: &str| part.split_once('<').map(|(_, path)| path.trim_end_matches('>').to_owned());
+        let part = parts.get(at)?;
+        match part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            None => is_own(&open(part)?),
+            Some(path) if path.starts_with('/') => is_own(path),
+            Some(name) => {
+                let folder = open(parts.get(at.checked_sub(1)?)?)?;
+                is_own(&format!("{folder}/{name}"))
+            }
+        }
+    }
+
+    /// What was written.
+    fn bytes(&self) -> Vec<u8> {
+        let text = self.arguments.split_once(", \"").unwrap().1.rsplit_once("\", ").unwrap().0;
+        let (mut bytes, mut rest) = (Vec::new(), text.chars());
+        while let Some(one) = rest.next() {
+            let one = match one {
+                '\\' => match rest.next() {
+                    Some('n') => '\n',
+                    Some('t') => '\t',
+                    Some(other @ ('"' | '\\')) => other,
+                    other => panic!("{other:?} is not known in {text}"),
+                },
+                plain => plain,
+            };
+            bytes.extend(one.to_string().bytes());
+        }
+        bytes
+    }
+}
+
+/// All that is in a site, but the record.
+fn found(site: &Site) -> Found {
+    let names = ["out", "state", "seen"].map(|name| site.path(name));
+    let own = site.tree().into_iter().filter(|(path, _)| names.iter().any(|name| path.starts_with(name)));
+    let top = site.path("");
+    let name = |path: &std::path::Path| path.strip_prefix(&top).unwrap().to_str().unwrap().to_owned();
+    own.map(|(path, bytes)| (name(&path), path.is_file().then_some(bytes))).collect()
+}
+
+/// Lays out what is found, with what software has taken up.
+fn lay_out(site: &Site, found: &Found, seen: &[u8]) {
+    for name in ["out", "state"] {
+        let _ = fs::remove_dir_all(site.path(name));
+    }
+    fs::create_dir(site.path("out")).unwrap();
+    fs::write(site.path("seen"), seen).unwrap();
+    for (name, bytes) in found {
+        match bytes {
+            None if name == "state" => {
+                fs::create_dir(site.path(name)).unwrap();
+                fs::set_permissions(site.path(name), fs::Permissions::from_mode(0o700)).unwrap();
+            }
+            None => fs::create_dir_all(site.path(name)).unwrap(),
+            Some(bytes) => fs::write(site.path(name), bytes).unwrap(),
+        }
+    }
+}
+
+fn shown(found: &Found) -> String {
+    let text = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let each: Vec<String> = found.iter().map(|(name, bytes)| format!("{name}: {:?}", text(bytes))).collect();
+    each.join("\n")
+}
+
+/// Cuts the power after each call of this deed, and has the next pass bring things in order.
+fn survives(deed: &Deed) {
+    let site = deed.scene();
+    let mut disk = Disk::of(&found(&site));
+    let old = site.read("out/list");
+    let calls = format!("trace={CALLS},copy_file_range");
+    assert!(strace(&site, &["-s".into(), "1000000".into(), "-e".into(), calls]).success());
+    deed.check(&site, "undisturbed");
+    let new = site.read("out/list");
+    let calls = Call::all(&site.read("trace"), &site);
+    let mut laid_out = BTreeSet::new();
+    for (at, call) in calls.iter().enumerate() {
+        disk.call(call);
+        // What software has taken up is no matter of the disk.
+        let seen = disk.file("seen").map(|file| file.now.clone()).unwrap_or_default();
+        for mut cut in disk.cuts() {
+            cut.remove("seen");
+            if !laid_out.insert((cut.clone(), seen.clone())) {
+                continue;
+            }
+            lay_out(&site, &cut, &seen);
+            let name =
+                format!("the power cut after call {at}, {} {}, which left {}", call.name, call.arguments, shown(&cut));
+            let now = site.read("out/list");
+            assert!([&old, &new].contains(&&now), "{}, {name}: {now:?}", deed.name);
+            assert_eq!(cut.contains_key("out/list"), !now.is_empty(), "{}, {name}", deed.name);
+            site.run(&["render"]).expect(0);
+            deed.check(&site, &name);
+        }
+    }
+    // The model has followed all that was done.
+    let now = disk.found(&disk.now, 2);
+    assert_eq!(now.get("out/list"), Some(&Some(new.into_bytes())));
+    println!("{}: {} disks after {} calls", deed.name, laid_out.len(), calls.len());
+}
+
+#[test]
+fn the_power_fails_anywhere_in_a_first_write() {
+    survives(&FIRST);
+}
+
+#[test]
+fn the_power_fails_anywhere_in_an_update() {
+    survives(&UPDATE);
+}
