@@ -159,7 +159,7 @@ impl Book {
         for line in lines {
             bytes.extend(line::write(line));
         }
-        replace(&self.file, &bytes, self.title.synced)?;
+        replace(&self.file, &bytes, if self.title.synced { Lasting::Whole } else { Lasting::Bytes })?;
         self.lines = lines.len();
         Ok(())
     }
@@ -183,9 +183,22 @@ impl Title {
     }
 }
 
-/// Puts a file in place as a whole: the old one or the new one, whatever becomes of the process; for good when it is
-/// `lasting`.
-fn replace(file: &Path, bytes: &[u8], lasting: bool) -> io::Result<()> {
+/// How much of a file in a state directory is to outlive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// It may be gone, or empty.
+    Nothing,
+    /// It may be the old one.
+    Bytes,
+    /// It is the new one.
+    Whole,
+}
+
+/// Puts a file in place as a whole: the old one or the new one, whatever becomes of the process.
+///
+/// # Errors
+/// What the system refused; nothing is left beside the file then.
+pub(crate) fn replace(file: &Path, bytes: &[u8], lasting: Lasting) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("/"));
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     // The lock says that nobody else writes here.
@@ -193,14 +206,16 @@ fn replace(file: &Path, bytes: &[u8], lasting: bool) -> io::Result<()> {
     let placed = (|| {
         let mut fresh = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
         fresh.write_all(bytes)?;
-        fresh.sync_all()?;
+        if lasting != Lasting::Nothing {
+            fresh.sync_all()?;
+        }
         fs::rename(&staged, file)
     })();
     if placed.is_err() {
         let _ = fs::remove_file(&staged);
     }
     placed?;
-    if lasting { File::open(folder)?.sync_all() } else { Ok(()) }
+    if lasting == Lasting::Whole { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn staged(file: &Path) -> PathBuf {

@@ -12,16 +12,15 @@
 //! itself how old it is, it is used only while no registry is reached, and the first view of one takes its place.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing::warn;
 
-use crate::book::Access;
+use crate::book::{Access, Lasting, replace};
 use crate::decide::{Memo, Recalled, Recollection};
 
 mod page;
@@ -143,7 +142,7 @@ impl Book {
         }
         // A first file takes the place of nothing: there is nothing that a power cut could take away.
         let first = !file.exists();
-        rewrite(page, &self.dial, &self.folder, &file, !first)
+        rewrite(page, &self.dial, &file, if first { Lasting::Nothing } else { Lasting::Whole })
     }
 
     fn tend(&mut self, ages: &BTreeMap<Arc<str>, Duration>) -> Result<(), String> {
@@ -154,7 +153,7 @@ impl Book {
         for (name, page) in &mut self.pages {
             if !page.sound || page.appended > page.whole.max(SMALL) {
                 let file = self.folder.join(format!("{name}{SUFFIX}"));
-                done = done.and(rewrite(page, &self.dial, &self.folder, &file, true));
+                done = done.and(rewrite(page, &self.dial, &file, Lasting::Whole));
             }
         }
         let (now, before) = (When::now(), self.confirmed());
@@ -163,7 +162,7 @@ impl Book {
         let known = self.pages.keys().filter_map(|name| Some((Arc::clone(name), age(name)?)));
         let confirmed = Confirmed::of(now.clone(), known);
         let file = self.folder.join(CONFIRMED);
-        done.and(replace(&self.folder, &file, &confirmed.bytes(), false).map_err(|why| trouble(&file, &why)))
+        done.and(replace(&file, &confirmed.bytes(), Lasting::Nothing).map_err(|why| trouble(&file, &why)))
     }
 
     /// Says a failure when it begins.
@@ -200,26 +199,12 @@ fn append(file: &Path, line: &[u8]) -> io::Result<()> {
 }
 
 /// Writes a page as a whole.
-fn rewrite(page: &mut Page, dial: &Dial, folder: &Path, file: &Path, synced: bool) -> Result<(), String> {
+fn rewrite(page: &mut Page, dial: &Dial, file: &Path, lasting: Lasting) -> Result<(), String> {
     let bytes = page.bytes(dial);
     page.sound = false;
-    replace(folder, file, &bytes, synced).map_err(|why| trouble(file, &why))?;
+    replace(file, &bytes, lasting).map_err(|why| trouble(file, &why))?;
     (page.sound, page.whole, page.appended) = (true, bytes.len(), 0);
     Ok(())
-}
-
-/// The old file or the new one, never half of it, whatever becomes of the process; through a power cut too when `synced`.
-fn replace(folder: &Path, file: &Path, bytes: &[u8], synced: bool) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // The lock says that nobody else writes here.
-    let staged = file.with_extension("tmp");
-    let mut fresh = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-    fresh.write_all(bytes)?;
-    if synced {
-        fresh.sync_all()?;
-    }
-    fs::rename(&staged, file)?;
-    if synced { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn trouble(file: &Path, why: &io::Error) -> String {

@@ -19,5 +19,6 @@ mod once;
 mod quickstart;
 mod reach;
 mod registry;
+mod reloads;
 mod telling;
 mod wrong;

@@ -1,0 +1,136 @@
+//! Reloads that hang, fork, hear nothing, never stop talking, or fail at first: each comes to its right end beside the
+//! others, costs no memory, and leaves nobody behind.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpgid};
+
+use crate::harness::site::{Agent, PATIENCE, Site};
+use crate::harness::wait::{eventually, holds};
+
+/// One template after the other, each with a reload of its own, which first writes its number to a file.
+const RELOADS: [(&str, &str); 5] = [
+    ("hangs", "sleep 1000 & test -e SITE/mended || sleep 1000"),
+    ("deaf", "trap \"\" TERM; while :; do sleep 1000; done"),
+    ("loud", "yes | head -c 300000000; echo the last words; exit 4"),
+    ("fails", "test $(wc -l < SITE/fails) -ge 3"),
+    ("forks", "setsid sh -c \"exec sleep 1000\" &"),
+];
+
+/// Processes that were started for this site and live.
+fn alive(site: &Site) -> Vec<Pid> {
+    let dest = format!("ROSTERD_DEST={}", site.path("out").display());
+    let numbers = fs::read_dir("/proc").unwrap().flatten().filter_map(|it| it.file_name().to_str()?.parse().ok());
+    let is_own = |pid: &i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|one| one.starts_with(dest.as_bytes()))
+    };
+    numbers.filter(is_own).map(Pid::from_raw).collect()
+}
+
+/// The numbers of a reload's runs so far: each led a process group.
+fn runs(site: &Site, name: &str) -> Vec<Pid> {
+    site.read(name).lines().filter_map(|line| line.parse().ok()).map(Pid::from_raw).collect()
+}
+
+/// Whether nobody of a run's group lives.
+fn is_gone(site: &Site, run: Pid) -> bool {
+    alive(site).into_iter().all(|pid| getpgid(Some(pid)) != Ok(run))
+}
+
+/// What a test leaves running on purpose, and what it should not.
+struct Sweep<'a>(&'a Site);
+
+impl Drop for Sweep<'_> {
+    fn drop(&mut self) {
+        for pid in alive(self.0) {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Software that is told by a signal, which it writes down.
+struct Software(Child);
+
+impl Software {
+    fn start(site: &Site) -> Self {
+        let script = "trap 'echo hup >> heard' HUP; echo $$ > pid; while :; do sleep 0.02; done";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(site.path("")).stdin(Stdio::null());
+        let software = Self(command.spawn().unwrap());
+        eventually(PATIENCE, "the software runs", || site.read("pid").ends_with('\n'));
+        software
+    }
+}
+
+impl Drop for Software {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn site() -> Site {
+    let mut config = "[registry]\nurl = \"dir:registry\"\n\n\
+                      [[roster]]\nname = \"web\"\npath = \"/web\"\nwait = \"0s:0s\"\n"
+        .to_owned();
+    let mut template = |name: &str, reload: &str| {
+        config += &format!("\n[[template]]\nname = \"{name}\"\nsrc = \"web.tera\"\ndest = \"out/{name}\"\n");
+        config += &format!("reload_interval = \"0s\"\n{reload}\n");
+    };
+    for (name, command) in RELOADS {
+        let timeout = if name == "loud" { "60s" } else { "1s" };
+        template(
+            name,
+            &format!("reload_timeout = \"{timeout}\"\nreload_cmd = '''echo $$ >> SITE/{name}; {command}'''"),
+        );
+    }
+    template("told", "reload_cmd = { signal = \"HUP\", pid_file = \"SITE/pid\" }");
+    let site = Site::new(&config);
+    site.file("templates/web.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}").file("registry/web/a:1", "");
+    site
+}
+
+/// Whether a reload has ended well.
+fn is_done(agent: &Agent, name: &str) -> bool {
+    let line = format!("templates={name}");
+    agent.log().iter().any(|it| it.contains("reloaded: ") && it.ends_with(&line))
+}
+
+#[test]
+fn every_reload_comes_to_its_end_beside_the_others() {
+    let site = site();
+    let (_sweep, _software) = (Sweep(&site), Software::start(&site));
+    let mut agent = site.start();
+    agent.until("a signal is heard", || site.read("heard") == "hup\n" && is_done(&agent, "told"));
+    agent.until("a daemon is left alone", || is_done(&agent, "forks"));
+    // Twice in vain, and then no more.
+    agent.until("it passes in the end", || is_done(&agent, "fails"));
+    assert_eq!(runs(&site, "fails").len(), 3, "{}", agent.log().join("\n"));
+    // A run is over before the next begins, whoever else it had started.
+    let again = |name: &str| {
+        agent.until(&format!("{name} is tried again"), || runs(&site, name).len() >= 2);
+        assert!(is_gone(&site, runs(&site, name)[0]), "the first run of {name} has left somebody");
+    };
+    again("hangs");
+    agent.says("had not ended after 1s");
+    assert!(!is_done(&agent, "hangs"));
+    site.file("mended", "");
+    agent.until("what is mended is reloaded", || is_done(&agent, "hangs"));
+    // The end of what it said is kept, the rest is not.
+    agent.says("the last words");
+    agent.says("exited with 4");
+    let memory = agent.memory();
+    println!("{memory:?}");
+    assert!(memory.peak < 64 << 10, "{memory:?}");
+    // It is stopped in the midst of a run that does not hear of it.
+    again("deaf");
+    assert!(agent.stop().success());
+    assert!(runs(&site, "deaf").into_iter().all(|run| is_gone(&site, run)), "somebody is left");
+    assert_eq!(runs(&site, "fails").len(), 3);
+    // The daemon, and what a reload that ended well has left on purpose.
+    let left = || alive(&site).len();
+    assert!(holds(PATIENCE, || left() == 2), "{:?}", alive(&site));
+}
