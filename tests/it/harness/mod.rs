@@ -7,6 +7,7 @@ pub mod exhibitor;
 pub mod eye;
 pub mod floor;
 pub mod haproxy;
+pub mod inside;
 pub mod meter;
 pub mod network;
 pub mod proxy;

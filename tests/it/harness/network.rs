@@ -4,41 +4,23 @@
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 
+use super::inside::{self, run};
 use super::site::PATIENCE;
 use super::wait::eventually;
-
-/// Set in the run of a test that is inside.
-const INSIDE: &str = "ROSTERD_TEST_NETWORK_OF_ITS_OWN";
 
 /// Runs the test `name` once more in a network that nobody else is in, and fails as it does. `true` in that run.
 #[must_use]
 pub fn is_inside(name: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
+    let is_inside = inside::is_inside(name, &["--user", "--map-root-user", "--net"]);
+    if is_inside {
         ip("link set lo up");
-        return true;
     }
-    // `ip` and `nft` are where a user may not look.
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let status = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
-        .env(INSIDE, "1")
-        .env("PATH", path)
-        .status()
-        .unwrap();
-    assert!(status.success());
-    false
+    is_inside
 }
 
 /// Runs `ip` with these words.
 pub fn ip(words: &str) {
     run(Command::new("ip").args(words.split(' ')));
-}
-
-fn run(command: &mut Command) {
-    let status = command.status();
-    assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "{command:?}: {status:?}");
 }
 
 /// Hosts on one bridge, which the test's own process is on too. Only inside.

@@ -1,0 +1,67 @@
+//! A disk that is full, or turns read-only, below an agent at work: the file stays, the agent says why, and puts things
+//! right by itself when it can.
+
+use std::fs;
+use std::process::Command;
+
+use super::file_becomes;
+use crate::harness::inside::{is_inside, run};
+use crate::harness::site::{Agent, Site};
+
+const CONFIG: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "0s:0s"
+
+[[template]]
+src = "list.tera"
+dest = "out/list"
+reload_cmd = "echo reloaded >> SITE/reloads"
+reload_interval = "0s"
+"#;
+
+/// One more member comes while nothing can be written, and what there is meanwhile does not change.
+#[track_caller]
+fn keeps(agent: &Agent, site: &Site, member: &str, why: &str) {
+    let (before, reloads) = (site.fingerprint("out/list"), site.reloads());
+    site.file(&format!("registry/services/web/{member}"), "");
+    agent.says(why);
+    agent.until("the status tells", || site.run(&["status"]).stdout().contains(why));
+    assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, reloads), "{}", agent.log().join("\n"));
+    assert!(site.leftovers().is_empty(), "{:?}", site.leftovers());
+}
+
+#[test]
+fn a_full_and_a_read_only_disk_are_told_of_and_put_right_when_there_is_room() {
+    const NAME: &str = "faults::room::a_full_and_a_read_only_disk_are_told_of_and_put_right_when_there_is_room";
+    if !is_inside(NAME, &["--user", "--map-root-user", "--mount"]) {
+        return;
+    }
+    let site = Site::new(CONFIG);
+    let out = site.path("out");
+    let mount = |options: &str| run(Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(&out));
+    mount("size=64k,mode=755");
+    site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
+    site.file("registry/services/web/a:1", "");
+    let mut agent = site.start();
+    let _ = file_becomes(&agent, &site, "out/list", "a:1\n");
+    agent.until("the first reload", || site.reloads() == 1);
+    assert!(fs::write(site.path("out/ballast"), vec![b'x'; 100_000]).is_err(), "it is full");
+    keeps(&agent, &site, "b:1", "No space left");
+    agent.says("see df");
+    site.remove("out/ballast");
+    let took = file_becomes(&agent, &site, "out/list", "a:1\nb:1\n");
+    println!("put right {took:?} after there was room");
+    agent.until("its reload", || site.reloads() == 2);
+    mount("remount,ro");
+    keeps(&agent, &site, "c:1", "Read-only file system");
+    mount("remount,rw");
+    let took = file_becomes(&agent, &site, "out/list", "a:1\nb:1\nc:1\n");
+    println!("put right {took:?} after it could be written");
+    agent.until("its reload", || site.reloads() == 3);
+    assert!(agent.stop().success());
+}
