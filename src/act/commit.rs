@@ -151,6 +151,7 @@ fn busy(tried: String, place: &Place) -> Setback {
                         or set write = \"auto\" on the template, and it is overwritten in place";
             Setback::new(tried, why).hint(hint)
         }
-        None => Setback::new(tried, Errno::EBUSY).hint("see whether it is a mount point, a swap file or in use"),
+        None => Setback::new(tried, io::Error::from(Errno::EBUSY))
+            .hint("see whether it is a mount point, a swap file or in use"),
     }
 }

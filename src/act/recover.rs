@@ -56,7 +56,8 @@ fn take_over(state_dir: &Path, present: &Present, desk: &mut Desk) -> Vec<Arc<Te
             let debts = owed.iter().filter_map(Entry::debt).map(Arc::new);
             debts.inspect(say).collect()
         }
-        Past::Lost(why) => {
+        // One that does not answer may have held anything, and is begun anew all the same.
+        Past::Lost(why) | Past::Unreadable(why) => {
             warn!(%why, "it is not known which reloads are owed: each runs once");
             let reloaded = present.templates.iter().filter(|template| template.reload.is_some());
             let owed: Vec<_> = reloaded.cloned().collect();
@@ -65,10 +66,6 @@ fn take_over(state_dir: &Path, present: &Present, desk: &mut Desk) -> Vec<Arc<Te
                 warn!(why = %unnoted(&journal, error), "what is owed is not known at the next start");
             }
             owed
-        }
-        Past::Unreadable(why) => {
-            warn!(%why, "it is not known which reloads are owed");
-            Vec::new()
         }
     };
     for template in &present.templates {

@@ -1,6 +1,7 @@
 //! What the disk refuses: the old file stays as it was, nothing is left behind, and the words name the way out.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
@@ -131,18 +132,28 @@ fn with_fault(test: &str, call: &str, errno: &str, nth: u32) {
     passes_again(test, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]);
 }
 
+/// So many writes of the file thread come before its first to a staged file.
+const WRITES: u32 = 500;
+
 #[tokio::test]
 async fn any_call_before_the_rename_that_fails() {
     const NAME: &str = "faults::any_call_before_the_rename_that_fails";
     if !is_again() {
-        for call in ["fchown", "fchmod", "fsetxattr", "fsync", "renameat"] {
-            for errno in ["EIO", "ENOSPC", "EDQUOT", "EROFS", "EPERM"] {
-                with_fault(NAME, call, errno, 1);
+        for (call, nth) in
+            [("write", WRITES + 1), ("fchown", 1), ("fchmod", 1), ("fsetxattr", 1), ("fsync", 1), ("renameat", 1)]
+        {
+            for errno in ["EIO", "ENOSPC", "EDQUOT", "EROFS", "EPERM", "EBUSY", "EXDEV", "EMFILE"] {
+                with_fault(NAME, call, errno, nth);
             }
         }
         return;
     }
     let bench = Bench::new();
+    // A write is told from those of other threads by its number, which none of them comes to.
+    bench.writer.in_order(|| {
+        let mut nowhere = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
+        (0..WRITES).for_each(|_| nowhere.write_all(b"x").unwrap());
+    });
     let template = bench.template("f");
     fs::write(&template.dest, "old").unwrap();
     xattr::set(&template.dest, "user.origin", b"by hand").unwrap();

@@ -1,6 +1,7 @@
 //! Reloads that hang, fork, hear nothing, never stop talking, or fail at first: each comes to its right end beside the
 //! others, costs no memory, and leaves nobody behind.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
@@ -77,8 +78,8 @@ fn site() -> Site {
                       [[roster]]\nname = \"web\"\npath = \"/web\"\nwait = \"0s:0s\"\n"
         .to_owned();
     let mut template = |name: &str, reload: &str| {
-        config += &format!("\n[[template]]\nname = \"{name}\"\nsrc = \"web.tera\"\ndest = \"out/{name}\"\n");
-        config += &format!("reload_interval = \"0s\"\n{reload}\n");
+        let _ = writeln!(config, "\n[[template]]\nname = \"{name}\"\nsrc = \"web.tera\"\ndest = \"out/{name}\"");
+        let _ = writeln!(config, "reload_interval = \"0s\"\n{reload}");
     };
     for (name, command) in RELOADS {
         let timeout = if name == "loud" { "60s" } else { "1s" };

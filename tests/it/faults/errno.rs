@@ -76,3 +76,47 @@ fn a_file_stays_as_it_was_when_any_call_is_refused() {
     }
     println!("{refused} refusals of {calls} calls, {} of which no harm came: {borne:#?}", borne.len());
 }
+
+/// Two files with a reload each, of which the first fails until somebody is ready.
+const TWO: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/web"
+wait = "0s:0s"
+
+[[roster]]
+name = "db"
+path = "/db"
+wait = "0s:0s"
+
+[[template]]
+src = "web.tera"
+dest = "out/web"
+reload_cmd = "test -e SITE/ready && cp SITE/out/web SITE/taken"
+
+[[template]]
+src = "db.tera"
+dest = "out/db"
+reload_cmd = "true"
+"#;
+
+#[test]
+fn what_is_owed_is_not_lost_with_a_journal_that_does_not_answer() {
+    let reads = Point { call: "openat".into(), path: "state/journal".into(), nth: 1, is_staged_write: false };
+    for reason in REASONS.iter().take(rounds(1, REASONS.len())) {
+        let site = Site::new(TWO);
+        for name in ["web", "db"] {
+            site.file(&format!("templates/{name}.tera"), &format!("{{{{ {name} | length }}}}\n"));
+            site.file(&format!("registry/{name}/a:1"), "");
+        }
+        site.run(&["render"]).expect(1);
+        site.file("ready", "").file("registry/db/b:1", "");
+        // The other file is noted in a journal that is begun anew.
+        refuse(&site, &reads, reason);
+        site.run(&["render"]).expect(0);
+        assert_eq!((&*site.read("taken"), &*site.read("out/db")), ("1\n", "2\n"), "{reason}");
+    }
+}

@@ -47,7 +47,7 @@ impl Drop for Mounted<'_> {
     fn drop(&mut self) {
         let folders = FOLDERS.map(|name| self.site.path(name));
         for folder in folders.iter().map(std::path::PathBuf::as_path).chain([self.folder.path()]) {
-            let _ = Command::new("umount").arg(folder).status();
+            let _ = Command::new("umount").arg("-l").arg(folder).status();
         }
     }
 }

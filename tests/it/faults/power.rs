@@ -106,7 +106,9 @@ impl Disk {
                     std::mem::take(&mut self.changes).into_iter().partition(|it| folder_of(it.name()) == name);
                 self.changes = open;
                 let done: Vec<Change> = done;
-                done.iter().for_each(|change| change.make(&mut self.synced));
+                for change in &done {
+                    change.make(&mut self.synced);
+                }
             }
         }
     }
