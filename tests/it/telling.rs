@@ -26,6 +26,7 @@ src = "list.tera"
 dest = "out/list"
 check_cmd = "! grep poison {{ src }}"
 isolate = false
+on_drift = "report"
 reload_cmd = "echo reloaded >> SITE/reloads; test ! -e SITE/broken"
 reload_interval = "0s"
 "#;

@@ -132,33 +132,17 @@ fn a_table_where_there_may_be_several() {
 
 #[test]
 fn what_this_version_does_not_do_yet() {
-    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\nblock = \"cluster\"\nwrite = \"inplace\"\nsymlink = \"refuse\"\n[[service]]\nname = \"memcached\"\nport = 11211\n"), @r#"
+    insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\n[[service]]\nname = \"memcached\"\nport = 11211\n"), @r#"
     rosterd: wrong configuration
-    error: `block` is not supported by this version
-     --> rosterd.toml:7:1
-      |
-    7 | block = "cluster"
-      | ^^^^^
-      |
-      = help: take `block` out: rosterd does not pass over what it cannot do
-
-    error: write = "inplace" is not supported by this version
-     --> rosterd.toml:8:1
-      |
-    8 | write = "inplace"
-      | ^^^^^
-      |
-      = help: leave it out; this version does write = atomic
-
     error: `service` is not supported by this version
-      --> rosterd.toml:10:3
-       |
-    10 | [[service]]
-       |   ^^^^^^^
-       |
-       = help: take `service` out: rosterd does not pass over what it cannot do
+     --> rosterd.toml:7:3
+      |
+    7 | [[service]]
+      |   ^^^^^^^
+      |
+      = help: take `service` out: rosterd does not pass over what it cannot do
 
-    3 problems
+    1 problem
     "#);
 }
 
