@@ -32,8 +32,8 @@ fn is_needed(point: &Point) -> bool {
     let Point { call, path, nth, .. } = point;
     match path.as_str() {
         "" => true,
-        // The first looks for what was left behind.
-        "out" => *nth > 1,
+        // The first ones look for what was left behind.
+        "out" => *nth > if call == "openat2" { 2 } else { 1 },
         "state/journal" => matches!(call.as_str(), "write" | "fsync") || *nth > 1,
         _ => false,
     }
@@ -57,7 +57,9 @@ fn a_file_stays_as_it_was_when_any_call_is_refused() {
             let name = format!("{reason} for {point:?} ({at})");
             let code = refuse(&site, point, reason);
             if code == 0 {
-                assert!(!needed, "{name}: nobody has noticed");
+                // A filter of system calls may know no openat2: the folder is opened in another way then.
+                let is_filtered = point.call == "openat2" && *reason == "EPERM";
+                assert!(!needed || is_filtered, "{name}: nobody has noticed");
                 CARRIED.check(&site, &name);
                 borne += 1;
             } else {
