@@ -19,6 +19,7 @@ pub mod problem;
 pub mod resolve;
 pub mod url;
 
+mod after;
 mod command;
 mod each;
 mod exec;
@@ -34,6 +35,7 @@ mod table;
 mod template;
 mod value;
 
+pub use after::Verify;
 pub use command::{Command, Reload};
 pub use delta::delta;
 pub use each::{Each, LOCAL_NAMES, OnGone};
@@ -309,6 +311,15 @@ pub enum OnDrift {
     Report,
 }
 
+/// What becomes of the files of a reload that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnReloadFailure {
+    /// They stay, and the reload is tried again.
+    Retry,
+    /// Those from before stand again, and the same bytes are not tried again until something changes.
+    Rollback,
+}
+
 /// One `[[template]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateConfig {
@@ -336,6 +347,14 @@ pub struct TemplateConfig {
     pub reload_interval: Duration,
     /// How many tries a reload gets; `None` is no end of them.
     pub reload_retries: Option<u32>,
+    /// Run after a reload that ended well, to prove it.
+    pub verify: Option<Verify>,
+    /// The longest that this host's place in the spread of a fleet defers a reload.
+    pub splay: Duration,
+    /// What becomes of the files of a reload that failed.
+    pub on_reload_failure: OnReloadFailure,
+    /// The templates of one unit are replaced together or not at all; never with `each`.
+    pub unit: Option<Arc<str>>,
     /// Whether missing folders above `dest` are made.
     pub make_dirs: bool,
     /// How the bytes come to `dest`.
@@ -371,6 +390,10 @@ impl TemplateConfig {
             reload_timeout: Self::TIMEOUT,
             reload_interval: Self::RELOAD_INTERVAL,
             reload_retries: None,
+            verify: None,
+            splay: Duration::ZERO,
+            on_reload_failure: OnReloadFailure::Retry,
+            unit: None,
             make_dirs: false,
             placing: Placing::default(),
             env: BTreeMap::new(),

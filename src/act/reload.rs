@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Reload;
+use crate::config::{Command, Reload};
 use crate::decide::{Ran, ReloadJob};
 use crate::error::Setback;
 
@@ -25,23 +26,34 @@ const PID_FILE: u64 = 4096;
 ///
 /// A command learns of the first template by `ROSTERD_TEMPLATE` and `ROSTERD_DEST` (and `ROSTERD_SRC`, which is the
 /// same file now that it is in place), and of all the files by `ROSTERD_CHANGED`. Where the templates' own variables
-/// contradict each other, the first template's value holds.
+/// contradict each other, the first template's value holds. After it each of the job's verifying commands runs, in the
+/// same environment; the first that fails is the reload's failure.
 pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> Ran {
     if stop.is_cancelled() {
         return Ran::Abandoned;
     }
-    match &job.reload {
+    let mut ran = match &job.reload {
         Reload::Signal { signal, pid_file } => send(signal, pid_file, job, stop).await,
         // Whoever runs the program has to see to that, and nobody who runs none asks for it.
         Reload::Program => Ran::Done,
-        Reload::Command(command) => {
-            let end = command::run(command, &environment(job), job.timeout, stop).await;
-            match end.how {
-                How::Exited(0) => Ran::Done,
-                How::Abandoned => Ran::Abandoned,
-                _ => Ran::Failed(end.words("reload", command)),
-            }
+        Reload::Command(command) => run("reload", command, job, job.timeout, stop).await,
+    };
+    // That a signal was sent, or a command ended with 0, proves nothing of what the software made of it.
+    for verify in &job.verifies {
+        if ran == Ran::Done {
+            ran = run("verify", &verify.command, job, verify.timeout, stop).await;
         }
+    }
+    ran
+}
+
+/// Runs one command of a reload; `what` is the word for it.
+async fn run(what: &str, command: &Command, job: &ReloadJob, limit: Duration, stop: &CancellationToken) -> Ran {
+    let end = command::run(command, &environment(job), limit, stop).await;
+    match end.how {
+        How::Exited(0) => Ran::Done,
+        How::Abandoned => Ran::Abandoned,
+        _ => Ran::Failed(end.words(what, command)),
     }
 }
 

@@ -88,6 +88,7 @@ impl TemplateConfig {
             name: Arc::from(format!("{}[{key}]", self.name)),
             each: self.each.clone().map(|each| Each { key: Some(Arc::clone(key)), ..each }),
             reload: self.reload.clone().map(|reload| filled(reload, &dest)),
+            verify: self.verify.as_ref().map(|verify| verify.filled(&dest)),
             dest,
             ..self.clone()
         })

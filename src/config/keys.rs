@@ -99,6 +99,9 @@ pub const TEMPLATE: TableKeys = TableKeys {
         "reload_timeout",
         "reload_interval",
         "reload_retries",
+        "verify_cmd",
+        "verify_timeout",
+        "splay",
         "make_dirs",
         "env",
         "isolate",
@@ -147,8 +150,6 @@ pub const LATER: &[Later] = &[
     Later { table: "[status]", key: "listen", accepted: &[] },
     Later { table: "[[template]]", key: "on_reload_failure", accepted: &["retry"] },
     Later { table: "[[template]]", key: "unit", accepted: &[] },
-    Later { table: "[[template]]", key: "splay", accepted: &[] },
-    Later { table: "[[template]]", key: "verify_cmd", accepted: &[] },
 ];
 
 impl TableKeys {

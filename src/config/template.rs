@@ -7,6 +7,7 @@ use std::sync::Arc;
 use nix::unistd::{Group, User};
 use toml::de::DeValue;
 
+use super::after::{on_reload_failure, unit, verify};
 use super::command::{command, reload, shell_path};
 use super::each::{self, LOCAL_NAMES, each};
 use super::file::refuse_open;
@@ -75,11 +76,13 @@ impl Written<'_> {
                 value.accept(shell_path(reload, "reload_cmd", dest));
             }
         }
+        let verify = verify(table, dest.as_deref().map(each::example).as_deref());
         let duration = |key, default| table.get(key).and_then(|value| value.timeout("\"30s\"")).unwrap_or(default);
         let interval = table.get("reload_interval").and_then(|value| value.duration("\"5s\""));
         check_confd(table);
         let (name, dest) = (name?, dest?);
         let fill = |reload| if each.is_some() { reload } else { filled(reload, &dest) };
+        let verify = verify.map(|verify| if each.is_some() { verify } else { verify.filled(&dest) });
         Some(TemplateConfig {
             src: src?,
             mode,
@@ -91,6 +94,10 @@ impl Written<'_> {
             reload_timeout: duration("reload_timeout", TemplateConfig::TIMEOUT),
             reload_interval: interval.unwrap_or(TemplateConfig::RELOAD_INTERVAL),
             reload_retries: table.get("reload_retries").and_then(|value| retries(&value)),
+            verify,
+            splay: table.get("splay").and_then(|value| value.duration("\"30s\"")).unwrap_or_default(),
+            on_reload_failure: on_reload_failure(table),
+            unit: unit(table),
             make_dirs: table.get("make_dirs").and_then(|value| value.boolean()).unwrap_or(false),
             on_drift: table.get("on_drift").and_then(|value| value.choice(&ON_DRIFT)).unwrap_or(OnDrift::Correct),
             isolate: table.get("isolate").and_then(|value| value.boolean()).unwrap_or(true),

@@ -8,7 +8,8 @@ use super::backoff;
 use super::flight::FlightId;
 use super::moment::Moment;
 use super::publication::Ran;
-use crate::config::TemplateConfig;
+use crate::config::{Reload, TemplateConfig};
+use crate::digest::digest;
 
 /// Templates by name.
 type Named = BTreeMap<Arc<str>, Arc<TemplateConfig>>;
@@ -22,12 +23,51 @@ pub struct Terms {
     pub interval: Duration,
     /// How many tries it gets; `None` is no end of them.
     pub retries: Option<u32>,
+    /// The longest that a host's place in the spread of a fleet defers it.
+    pub splay: Duration,
 }
 
 impl Terms {
     /// Those of one template.
     pub fn of(template: &TemplateConfig) -> Self {
-        Self { timeout: template.reload_timeout, interval: template.reload_interval, retries: template.reload_retries }
+        Self {
+            timeout: template.reload_timeout,
+            interval: template.reload_interval,
+            retries: template.reload_retries,
+            splay: template.splay,
+        }
+    }
+
+    /// The most cautious of both.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            timeout: self.timeout.max(other.timeout),
+            interval: self.interval.max(other.interval),
+            retries: self.retries.zip(other.retries).map(|(a, b)| a.max(b)),
+            splay: self.splay.max(other.splay),
+        }
+    }
+}
+
+/// A host's share of a splay, its place in the spread of a fleet: for one reload always the same, and for all hosts together even.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share(u64);
+
+impl Share {
+    /// That of this host for this reload.
+    pub fn of(host: &str, reload: &Reload) -> Self {
+        // The digest of short texts leaves the high bits, which count here, much alike: this mixes them.
+        let mixed = digest([host, &reload.to_string()].into_iter());
+        let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        Self(mixed ^ (mixed >> 33))
+    }
+
+    /// How long it waits, of at most `splay`; always less than that.
+    pub fn wait(self, splay: Duration) -> Duration {
+        let nanos = splay.as_nanos().saturating_mul(u128::from(self.0)) >> 64;
+        u64::try_from(nanos).map_or(splay, Duration::from_nanos)
     }
 }
 
@@ -35,6 +75,9 @@ impl Terms {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Debt {
     terms: Terms,
+    share: Share,
+    /// Until when this host's place in the spread defers what is owed.
+    splayed: Moment,
     /// Templates whose files changed since the last run began.
     owed: Named,
     /// Templates that the run under way is for.
@@ -49,9 +92,11 @@ pub struct Debt {
 
 impl Debt {
     /// Nothing is owed.
-    pub fn new(terms: Terms) -> Self {
+    pub fn new(terms: Terms, share: Share) -> Self {
         Self {
             terms,
+            share,
+            splayed: Moment::START,
             owed: Named::new(),
             running: None,
             awaited: BTreeSet::new(),
@@ -73,7 +118,10 @@ impl Debt {
     }
 
     /// A template's file was replaced. `beside` are the publications still under way that began together with it.
-    pub fn owe(&mut self, template: &Arc<TemplateConfig>, beside: BTreeSet<FlightId>) {
+    pub fn owe(&mut self, now: Moment, template: &Arc<TemplateConfig>, beside: BTreeSet<FlightId>) {
+        if self.owed.is_empty() && self.failures == 0 {
+            self.splayed = now + self.share.wait(self.terms.splay);
+        }
         self.awaited.extend(beside);
         self.owed.insert(Arc::clone(&template.name), Arc::clone(template));
         if self.is_given_up() {
@@ -108,13 +156,19 @@ impl Debt {
     /// When it may run: `None` while nothing is owed, one is under way, others are awaited, or it was given up.
     pub fn due(&self) -> Option<Moment> {
         let ready = !self.owed.is_empty() && self.running.is_none() && self.awaited.is_empty() && !self.is_given_up();
-        ready.then_some(self.not_before)
+        ready.then_some(self.not_before.max(self.splayed))
     }
 
-    /// The agent is about to stop: what only waits for its interval does not wait any longer.
+    /// Whether it is this host's place in the spread that it waits for.
+    pub fn is_splayed(&self) -> bool {
+        self.due().is_some_and(|due| due > self.not_before)
+    }
+
+    /// The agent is about to stop: what only waits for its interval or its place does not wait any longer.
     pub fn hurry(&mut self) {
         if self.failures == 0 {
             self.not_before = Moment::START;
+            self.splayed = Moment::START;
         }
     }
 
@@ -200,7 +254,16 @@ impl Debt {
 mod tests {
     use super::*;
 
-    const TERMS: Terms = Terms { timeout: Duration::from_secs(30), interval: Duration::from_secs(5), retries: None };
+    const TERMS: Terms = Terms {
+        timeout: Duration::from_secs(30),
+        interval: Duration::from_secs(5),
+        retries: None,
+        splay: Duration::ZERO,
+    };
+
+    fn debt(terms: Terms) -> Debt {
+        Debt::new(terms, Share(u64::MAX / 2))
+    }
 
     fn at(seconds: u64) -> Moment {
         Moment::after_start(Duration::from_secs(seconds))
@@ -216,11 +279,11 @@ mod tests {
 
     #[test]
     fn it_runs_once_for_all_that_began_together() {
-        let mut debt = Debt::new(TERMS);
-        debt.owe(&template("a"), BTreeSet::from([2]));
+        let mut debt = debt(TERMS);
+        debt.owe(at(0), &template("a"), BTreeSet::from([2]));
         debt.arrived(1);
         assert_eq!(debt.due(), None, "b is not in place yet");
-        debt.owe(&template("b"), BTreeSet::new());
+        debt.owe(at(0), &template("b"), BTreeSet::new());
         debt.arrived(2);
         assert_eq!(debt.due(), Some(Moment::START));
         assert_eq!(debt.begin(at(1)).len(), 2);
@@ -230,10 +293,10 @@ mod tests {
 
     #[test]
     fn a_change_during_a_reload_makes_another_one_interval_later() {
-        let mut debt = Debt::new(TERMS);
-        debt.owe(&template("a"), BTreeSet::new());
+        let mut debt = debt(TERMS);
+        debt.owe(at(0), &template("a"), BTreeSet::new());
         debt.begin(at(10));
-        debt.owe(&template("a"), BTreeSet::new());
+        debt.owe(at(0), &template("a"), BTreeSet::new());
         assert_eq!(debt.due(), None, "one at a time");
         debt.end(at(12), &Ran::Done);
         assert!(debt.owes(&name("a")), "the reload had begun before the change");
@@ -242,8 +305,8 @@ mod tests {
 
     #[test]
     fn a_failed_one_stays_owed_and_backs_off() {
-        let mut debt = Debt::new(Terms { interval: Duration::ZERO, ..TERMS });
-        debt.owe(&template("a"), BTreeSet::new());
+        let mut debt = debt(Terms { interval: Duration::ZERO, ..TERMS });
+        debt.owe(at(0), &template("a"), BTreeSet::new());
         let mut now = at(0);
         let mut pauses = Vec::new();
         for _ in 0..8 {
@@ -262,14 +325,51 @@ mod tests {
 
     #[test]
     fn retries_end_and_the_debt_stays() {
-        let mut debt = Debt::new(Terms { retries: Some(2), ..TERMS });
-        debt.owe(&template("a"), BTreeSet::new());
+        let mut debt = debt(Terms { retries: Some(2), ..TERMS });
+        debt.owe(at(0), &template("a"), BTreeSet::new());
         debt.begin(at(0));
         assert!(debt.end(at(0), &Ran::Failed("no".into())).is_some());
         debt.begin(at(5));
         assert_eq!(debt.end(at(5), &Ran::Failed("no".into())), None);
         assert_eq!((debt.due(), debt.is_owed()), (None, true));
-        debt.owe(&template("a"), BTreeSet::new());
+        debt.owe(at(0), &template("a"), BTreeSet::new());
         assert!(debt.due().is_some(), "new content is tried again");
+    }
+
+    #[test]
+    fn a_fleet_is_spread_over_the_splay_and_each_host_keeps_its_place() {
+        let reload = Reload::Command(crate::config::Command::Shell("systemctl reload x".into()));
+        let splay = Duration::from_secs(60);
+        let waits: Vec<u64> =
+            (0..1000).map(|n| Share::of(&format!("host{n}"), &reload).wait(splay).as_secs()).collect();
+        assert!(waits.iter().all(|wait| *wait < 60));
+        for sixth in 0..6 {
+            let count = waits.iter().filter(|wait| **wait / 10 == sixth).count();
+            assert!((110..=225).contains(&count), "{count} of 1000 in the sixth part {sixth}");
+        }
+        let again = Share::of("host7", &reload).wait(splay).as_secs();
+        assert_eq!(again, waits[7]);
+        assert_eq!(Share(u64::MAX).wait(Duration::from_secs(10)).as_secs(), 9, "never the whole of it");
+        assert_eq!(Share(u64::MAX).wait(Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_splay_counts_from_the_first_change_and_a_retry_has_none() {
+        let splay = Duration::from_secs(20);
+        let mut debt = debt(Terms { splay, interval: Duration::ZERO, ..TERMS });
+        debt.owe(at(100), &template("a"), BTreeSet::new());
+        let due = debt.due().unwrap();
+        assert!(due > at(109) && due < at(110), "half of it: {due:?}");
+        debt.owe(at(105), &template("b"), BTreeSet::new());
+        assert_eq!(debt.due(), Some(due), "a further change defers it no more");
+        assert!(debt.is_splayed());
+        debt.begin(due);
+        debt.end(due, &Ran::Failed("no".into()));
+        assert_eq!(debt.due(), Some(due + Duration::from_secs(1)), "the pause of a first failure, and nothing beside");
+        debt.begin(due);
+        debt.end(due, &Ran::Done);
+        debt.owe(at(200), &template("a"), BTreeSet::new());
+        debt.hurry();
+        assert_eq!(debt.due(), Some(Moment::START), "at the end nothing is deferred");
     }
 }

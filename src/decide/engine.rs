@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accept::Shown;
-use super::debt::{Debt, Terms};
+use super::debt::{Debt, Share, Terms};
 use super::flight::{FlightId, Flights};
 use super::key::Key;
 use super::moment::Moment;
@@ -314,15 +314,15 @@ impl Engine {
         self.forget_gone(&config.name);
         if let (true, Some(reload)) = (replaced, &config.reload) {
             let beside = self.flights.beside(&flight, reload);
-            self.owe(&config, beside);
+            self.owe(now, &config, beside);
         }
     }
 
     /// A template's reload is owed, if it has one.
-    fn owe(&mut self, config: &Arc<TemplateConfig>, beside: BTreeSet<FlightId>) {
+    fn owe(&mut self, now: Moment, config: &Arc<TemplateConfig>, beside: BTreeSet<FlightId>) {
         if let Some(reload) = &config.reload {
-            let debt = self.debts.entry(reload.clone()).or_insert_with(|| Debt::new(Terms::of(config)));
-            debt.owe(config, beside);
+            let debt = || Debt::new(Terms::of(config), Share::of(&self.host, reload));
+            self.debts.entry(reload.clone()).or_insert_with(debt).owe(now, config, beside);
         }
     }
 
@@ -332,7 +332,7 @@ impl Engine {
         };
         let again = debt.end(now, ran);
         // What it was for may be owed by a mended command by now.
-        self.rehome();
+        self.rehome(now);
         if let Ran::Failed(why) = ran {
             notices.push(Notice::ReloadFailed { reload: reload.to_string(), why: why.clone(), again });
         }
@@ -350,7 +350,8 @@ impl Engine {
         let due = self.debts.iter_mut().filter(|(_, debt)| debt.due().is_some_and(|due| due <= now));
         due.map(|(reload, debt)| {
             let templates = debt.begin(now);
-            Effect::Reload(ReloadJob { reload: reload.clone(), timeout: debt.terms().timeout, templates })
+            let verifies = templates.iter().filter_map(|template| template.verify.clone()).collect();
+            Effect::Reload(ReloadJob { reload: reload.clone(), timeout: debt.terms().timeout, verifies, templates })
         })
         .collect()
     }

@@ -1,12 +1,12 @@
 //! What `decide` asks of `act`, and what `act` answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::config::{Reload, TemplateConfig};
+use crate::config::{Reload, TemplateConfig, Verify};
 
 use super::flight::FlightId;
 use super::member::Member;
@@ -116,6 +116,8 @@ pub struct ReloadJob {
     pub reload: Reload,
     /// How long it may take.
     pub timeout: Duration,
+    /// What proves it, each once.
+    pub verifies: BTreeSet<Verify>,
     /// The templates whose files changed since it last succeeded; never empty.
     pub templates: Vec<Arc<TemplateConfig>>,
 }
@@ -123,7 +125,7 @@ pub struct ReloadJob {
 /// What became of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ran {
-    /// It ended with 0, or the signal was sent.
+    /// It ended with 0, or the signal was sent, and what proves it did too.
     Done,
     /// It did not; the debt stays.
     Failed(String),

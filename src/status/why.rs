@@ -237,7 +237,11 @@ fn of_debt(reload: &str, debt: &Debt, clock: &Clock) -> Why {
         "waits for the other files that changed together with this one".to_owned()
     } else if let Some(due) = debt.due() {
         let due = due.max(clock.now);
-        let limit = if debt.failures() == 0 { " (reload_interval)" } else { "" };
+        let limit = match debt.failures() {
+            0 if debt.is_splayed() => " (splay)",
+            0 => " (reload_interval)",
+            _ => "",
+        };
         format!("runs at {} ({}){limit}", clock.time(due), ahead(due.since(clock.now)))
     } else {
         "runs next".to_owned()

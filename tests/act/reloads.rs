@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::act::reload;
-use rosterd::config::{Reload, TemplateConfig};
+use rosterd::config::{Command, Reload, TemplateConfig, Verify};
 use rosterd::decide::{Ran, ReloadJob};
 
 use crate::bench::{Bench, shell, until};
 
 fn job(reload: Reload, templates: Vec<TemplateConfig>) -> ReloadJob {
-    ReloadJob { reload, timeout: Duration::from_secs(10), templates: templates.into_iter().map(Arc::new).collect() }
+    let verifies = templates.iter().filter_map(|template| template.verify.clone()).collect();
+    let templates = templates.into_iter().map(Arc::new).collect();
+    ReloadJob { reload, timeout: Duration::from_secs(10), verifies, templates }
 }
 
 #[tokio::test]
@@ -48,6 +50,31 @@ async fn a_command_that_fails_or_is_cut_off_is_not_done() {
     });
     assert_eq!(ran, Ran::Abandoned);
     assert_eq!(reload(&with("true"), &bench.stop).await, Ran::Abandoned);
+}
+
+#[tokio::test]
+async fn what_proves_a_reload_runs_after_it_and_its_failure_is_the_reloads() {
+    let bench = Bench::new();
+    let log = bench.path("log");
+    let says = |word: &str| shell(format!("echo {word} >> {}", log.display()));
+    let with = |reload: Command, verifies: &[Command]| {
+        let proven = verifies.iter().enumerate().map(|(at, command)| TemplateConfig {
+            verify: Some(Verify { command: command.clone(), timeout: Duration::from_secs(10) }),
+            ..bench.template(&format!("f{at}"))
+        });
+        job(Reload::Command(reload), proven.collect())
+    };
+    let passes = with(says("reload"), &[says("b"), says("a"), says("b")]);
+    assert_eq!(reload(&passes, &bench.stop).await, Ran::Done);
+    assert_eq!(fs::read_to_string(&log).unwrap(), "reload\na\nb\n", "each once, and after the reload");
+    fs::remove_file(&log).unwrap();
+    let fails = with(says("reload"), &[shell("echo not yet up; exit 3"), says("z")]);
+    let Ran::Failed(message) = reload(&fails, &bench.stop).await else { panic!() };
+    assert_eq!(message, "verify \"echo not yet up; exit 3\" exited with 3:\n  not yet up");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "reload\n");
+    fs::remove_file(&log).unwrap();
+    let Ran::Failed(message) = reload(&with(shell("exit 1"), &[says("a")]), &bench.stop).await else { panic!() };
+    assert!(message.starts_with("reload ") && !log.exists(), "after a failed reload nothing is proven: {message}");
 }
 
 struct Ended(Child);

@@ -515,3 +515,56 @@ fn how_bytes_are_placed_is_checked() {
         dest = \"/etc/{{ key }}\"\n";
     assert!(told(each).contains("`block` stands beside `each`"));
 }
+
+#[test]
+fn what_follows_a_reload() {
+    insta::assert_snapshot!(told(
+        r#"
+[[template]]
+src = "a.tera"
+dest = "/etc/a"
+verify_cmd = "curl -f http://127.0.0.1/"
+[[template]]
+src = "a.tera"
+dest = "/etc/b"
+reload_cmd = "true"
+verify_cmd = ""
+verify_timeout = "0s"
+splay = 30
+"#,
+    ), @r#"
+    error: `verify_cmd` stands without `reload_cmd`
+     --> rosterd.toml:6:14
+      |
+    6 | verify_cmd = "curl -f http://127.0.0.1/"
+      |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: add the reload_cmd that it follows, or leave `verify_cmd` out
+
+    error: `verify_cmd` is empty
+      --> rosterd.toml:11:14
+       |
+    11 | verify_cmd = ""
+       |              ^^
+       |
+       = help: write a command, or leave `verify_cmd` out
+
+    error: `verify_timeout` is 0, and nothing is done in no time
+      --> rosterd.toml:12:18
+       |
+    12 | verify_timeout = "0s"
+       |                  ^^^^
+       |
+       = help: write a longer one
+
+    error: `splay` is a whole number, and must be a string
+      --> rosterd.toml:13:9
+       |
+    13 | splay = 30
+       |         ^^
+       |
+       = help: write splay = "30s"
+
+    4 problems
+    "#);
+}

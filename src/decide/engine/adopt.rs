@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::debt::{Debt, Terms};
+use super::super::debt::{Debt, Share, Terms};
 use super::super::key::Key;
 use super::super::moment::Moment;
 use super::super::notice::Notice;
@@ -53,10 +53,10 @@ impl Engine {
         }
         self.take_on_files(templates);
         for owed in std::mem::take(&mut self.inherited) {
-            self.owe(&owed, BTreeSet::new());
+            self.owe(now, &owed, BTreeSet::new());
         }
         self.set_terms();
-        self.rehome();
+        self.rehome(now);
         self.stand_in_for_away(now, notices);
     }
 
@@ -119,13 +119,11 @@ impl Engine {
                 continue;
             };
             let own = Terms::of(config);
-            let shared = terms.entry(reload).or_insert(own);
-            shared.timeout = shared.timeout.max(own.timeout);
-            shared.interval = shared.interval.max(own.interval);
-            shared.retries = shared.retries.zip(own.retries).map(|(a, b)| a.max(b));
+            terms.entry(reload).and_modify(|shared| *shared = shared.with(own)).or_insert(own);
         }
         for (reload, terms) in terms {
-            self.debts.entry(reload.clone()).or_insert_with(|| Debt::new(terms)).set_terms(terms);
+            let debt = || Debt::new(terms, Share::of(&self.host, reload));
+            self.debts.entry(reload.clone()).or_insert_with(debt).set_terms(terms);
         }
         // A debt outlives the template that made it.
         let templates = &self.templates;
@@ -136,7 +134,7 @@ impl Engine {
     }
 
     /// Reloads that the templates of a new configuration owe by another command, or none, are theirs to run.
-    pub(super) fn rehome(&mut self) {
+    pub(super) fn rehome(&mut self, now: Moment) {
         let (templates, spread) = (&self.templates, &self.spread);
         let present = |owed: &TemplateConfig| {
             let known = templates.get(&owed.name).map(|template| Arc::clone(&template.plan().config));
@@ -145,7 +143,7 @@ impl Engine {
         };
         let moved: Vec<_> = self.debts.values_mut().flat_map(|debt| debt.rehome(present)).collect();
         for config in moved {
-            self.owe(&config, BTreeSet::new());
+            self.owe(now, &config, BTreeSet::new());
         }
     }
 }
