@@ -2,14 +2,16 @@
 //!
 //! A replacement is one way through: look at the destination (`place`), stage the new file beside it (`stage`), run
 //! the check on the staged file (`command`), note in the [`journal`] whose reload will be owed, rename and sync
-//! (`commit`). Files that change together take these steps
-//! side by side (`round`), and share their syncs. At every instant a reader of the destination
+//! (`commit`). Files that change together take these steps side by side (`round`), and share their syncs; those that
+//! belong together wait for each other's checks (`joint`). At every instant a reader of the destination
 //! sees the whole old or the whole new file; whatever fails before the rename leaves the old file's inode alone and no
 //! staged file behind. Every call on a destination is made by the one thread of [`Writer`]; commands are waited for
-//! elsewhere, so a slow check of one template holds up no other.
+//! elsewhere, so a slow check holds up only what belongs together with its
+//! file.
 
 use std::path::{Path, PathBuf};
 
+use tokio::sync::oneshot::Sender;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::TemplateConfig;
@@ -27,6 +29,7 @@ mod drift;
 mod folder;
 mod group;
 mod inplace;
+mod joint;
 pub mod journal;
 mod leftovers;
 mod lock;
@@ -45,6 +48,7 @@ mod writer;
 
 pub use diff::unified_diff;
 pub use drift::drifted;
+pub use joint::{Joint, Seat};
 pub use lock::StateLock;
 pub use recover::{Present, recover};
 pub use reload::reload;
@@ -74,16 +78,26 @@ const TRIES: usize = 5;
 /// Never answers [`Outcome::WouldReplace`]. [`Outcome::Failed`] means that the destination is as it was, but for one
 /// case that its message tells: the file is in place and its folder could not be synced. A retry then replaces it once
 /// more, so that a reload stays due.
-pub async fn publish(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken) -> Outcome {
-    // Only a file that others write too can have changed meanwhile, and then is made anew from what it is now.
+///
+/// With a `seat` in a group the file is placed together with the others; it stays in `seat` where the file does not get
+/// so far.
+pub async fn publish(
+    writer: &Writer,
+    template: &TemplateConfig,
+    bytes: Vec<u8>,
+    stop: &CancellationToken,
+    seat: &mut Option<Seat>,
+) -> Outcome {
+    // Only a file that others write too can have changed meanwhile, and then is made anew from what it is now: alone,
+    // where its group has gone without it.
     let tries = if template.placing.block.is_some() { TRIES } else { 1 };
     for _ in 1..tries {
-        match replace(writer, template, bytes.clone(), stop).await {
+        match replace(writer, template, bytes.clone(), stop, seat).await {
             Err(Failure { stage: decide::Stage::Changed, .. }) => {}
             ended => return ended.unwrap_or_else(Outcome::Failed),
         }
     }
-    replace(writer, template, bytes, stop).await.unwrap_or_else(Outcome::Failed)
+    replace(writer, template, bytes, stop, seat).await.unwrap_or_else(Outcome::Failed)
 }
 
 /// Has a template's check tell whether it takes these bytes, and replaces nothing: [`Outcome::WouldReplace`] where it
@@ -100,17 +114,15 @@ pub async fn probe(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>, s
 }
 
 /// Stages bytes for their check; `None` where the destination has them already.
-async fn hand<'a>(
-    writer: &'a Writer,
+async fn hand(
+    writer: &Writer,
     template: &TemplateConfig,
     bytes: Vec<u8>,
     stop: &CancellationToken,
-) -> Result<Option<Held<'a>>, Failure> {
-    let stage = |answer| {
-        Job::Stage(Box::new(Stage { template: template.clone(), bytes, stop: stop.clone(), then: Then::Hand(answer) }))
-    };
+) -> Result<Option<Held>, Failure> {
+    let stage = |answer| stage(template, bytes, stop, Then::Hand(answer));
     let staged = writer.ask(stage).await.flatten().map_err(|setback| unwritten(&setback))?;
-    Ok(staged.map(|staged| Held { writer, staged: Some(staged) }))
+    Ok(staged.map(|staged| Held { writer: writer.clone(), staged: Some(staged) }))
 }
 
 async fn replace(
@@ -118,30 +130,44 @@ async fn replace(
     template: &TemplateConfig,
     bytes: Vec<u8>,
     stop: &CancellationToken,
+    seat: &mut Option<Seat>,
 ) -> Result<Outcome, Failure> {
     if stop.is_cancelled() {
         return Ok(Outcome::Abandoned);
     }
-    if template.check.is_none() {
-        let stage = |answer| {
-            Job::Stage(Box::new(Stage {
-                template: template.clone(),
-                bytes,
-                stop: stop.clone(),
-                then: Then::Place(answer),
-            }))
+    if template.check.is_none() && !seat.as_ref().is_some_and(Seat::is_whole) {
+        return match seat.take() {
+            Some(seat) => seat.rendered(template, bytes).await,
+            None => place(writer, template, bytes, stop).await,
         };
-        return writer.ask(stage).await.map_err(|setback| unwritten(&setback))?;
     }
     let Some(staged) = hand(writer, template, bytes, stop).await? else {
         return Ok(Outcome::Unchanged);
     };
     match check(template, &staged.path(), stop).await {
-        Ok(true) => staged.commit(stop).await,
+        Ok(true) => match seat.take() {
+            Some(seat) => seat.staged(staged).await,
+            None => staged.commit(stop).await,
+        },
         Ok(false) => staged.discard().await.map(|()| Outcome::Abandoned),
         // The check's words are worth more than those of a failed clean-up, which are in the log.
         Err(failure) => staged.discard().await.and(Err(failure)),
     }
+}
+
+fn stage(template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken, then: Then) -> Job {
+    Job::Stage(Box::new(Stage { template: template.clone(), bytes, stop: stop.clone(), then }))
+}
+
+/// Places a file alone that has no check.
+async fn place(
+    writer: &Writer,
+    template: &TemplateConfig,
+    bytes: Vec<u8>,
+    stop: &CancellationToken,
+) -> Result<Outcome, Failure> {
+    let stage = |answer| stage(template, bytes, stop, Then::Place(answer));
+    writer.ask(stage).await.map_err(|setback| unwritten(&setback))?
 }
 
 /// The destination against what it is to be.
@@ -204,14 +230,20 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
 
 /// A staged file outside the file thread. It goes back there to be placed or removed, also when the publication's
 /// future is dropped.
-struct Held<'a> {
-    writer: &'a Writer,
+#[derive(Debug)]
+struct Held {
+    writer: Writer,
     staged: Option<Staged>,
 }
 
-impl Held<'_> {
+impl Held {
     fn path(&self) -> PathBuf {
         self.staged.as_ref().map(Staged::path).unwrap_or_default()
+    }
+
+    /// The job that places it.
+    fn take(mut self, stop: CancellationToken, answer: Sender<Result<Outcome, Failure>>) -> Option<Commit> {
+        Some(Commit { staged: self.staged.take()?, stop, answer })
     }
 
     async fn commit(mut self, stop: &CancellationToken) -> Result<Outcome, Failure> {
@@ -226,7 +258,7 @@ impl Held<'_> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         if let Some(staged) = self.staged.take() {
             self.writer.in_order(move || drop(staged));

@@ -30,6 +30,7 @@ mod settle;
 mod sights;
 mod size;
 mod slots;
+mod splay;
 mod stamp;
 pub mod template;
 mod turn;
@@ -43,6 +44,8 @@ pub use moment::Moment;
 pub use needs::Needs;
 pub use notice::Notice;
 pub use plan::{Followed, Plan, TemplatePlan};
-pub use publication::{Failure, Outcome, Publication, Ran, ReloadJob, RosterValue, Seated, Seats, Snapshot, Stage};
+pub use publication::{
+    Failure, Group, Outcome, Publication, Ran, ReloadJob, RosterValue, Seated, Seats, Snapshot, Stage,
+};
 pub use recall::{Course, Kept, Known, Memo, Origin, Recalled, Recollection};
 pub use slots::{Vacancies, Vacant};

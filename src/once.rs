@@ -192,11 +192,10 @@ impl Round {
     fn step(&mut self, input: Input) {
         for effect in self.take(input) {
             match effect {
-                Effect::Publish(publication) => {
-                    if publication.remove {
-                        self.removed.insert(publication.template.name.to_string());
-                    }
-                    self.performer.publish(publication);
+                Effect::Publish(group) => {
+                    let removed = group.publications.iter().filter(|publication| publication.remove);
+                    self.removed.extend(removed.map(|publication| publication.template.name.to_string()));
+                    self.performer.publish(group, |_| None);
                 }
                 Effect::Probe(publication) => self.performer.probe(publication),
                 Effect::Reload(job) => self.performer.reload(job),

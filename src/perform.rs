@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::act::{self, Writer};
+use crate::act::{self, Joint, Seat, Writer};
 use crate::config::TemplateConfig;
-use crate::decide::{Failure, Input, Memo, Outcome, Publication, Ran, ReloadJob, Snapshot, Stage};
+use crate::decide::{Failure, Group, Input, Memo, Outcome, Publication, Ran, ReloadJob, Snapshot, Stage};
 use crate::digest::digest_of;
 use crate::ledger::Ledger;
 use crate::memory::Memory;
@@ -134,20 +134,29 @@ impl Performer {
         self.writer.in_order(job);
     }
 
-    /// Brings a destination in step.
-    pub fn publish(&self, publication: Publication) {
-        self.publish_as(publication, self.manner, Page::Stdout);
+    /// Brings destinations in step that belong together; `manner` says where it is to be done in another manner than
+    /// usual.
+    pub fn publish(&self, group: Group, mut manner: impl FnMut(&Publication) -> Option<(Manner, Page)>) {
+        let mut seats = Vec::new();
+        if group.publications.len() > 1 {
+            let (joint, given) = Joint::of(group.publications.len(), group.unit, &self.stop);
+            seats = given;
+            self.tasks.spawn(joint.place(self.writer.clone()));
+        }
+        for publication in group.publications {
+            let (manner, page) = manner(&publication).unwrap_or((self.manner, Page::Stdout));
+            self.publish_one(publication, seats.pop(), manner, page);
+        }
     }
 
-    /// Brings a destination in step in another manner than usual.
-    pub fn publish_as(&self, publication: Publication, manner: Manner, page: Page) {
+    fn publish_one(&self, publication: Publication, seat: Option<Seat>, manner: Manner, page: Page) {
         let Publication { id, mut template, snapshot, remove, quiet } = publication;
         if quiet || !manner.reload {
             // What nobody will run is not noted as owed.
             template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
         }
         let done = self.done.clone();
-        let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), manner, page);
+        let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), manner, page, seat);
         self.tasks.spawn(async move {
             let outcome = bringing.await;
             say::published(&template, &outcome);
@@ -162,7 +171,7 @@ impl Performer {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
         let (renderers, done) = (Arc::clone(&self.renderers), self.done.clone());
         self.tasks.spawn(async move {
-            let outcome = match render(library, &renderers, &template, snapshot).await {
+            let outcome = match render(library, &renderers, &template, snapshot, &mut None).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(bytes) => act::probe(&writer, &template, bytes, &stop).await,
             };
@@ -179,7 +188,7 @@ impl Performer {
         diff: bool,
         page: Page,
     ) -> impl Future<Output = Outcome> + use<> {
-        self.bring(template, snapshot, Manner { write: Write::DryRun, diff, reload: false }, page)
+        self.bring(template, snapshot, Manner { write: Write::DryRun, diff, reload: false }, page, None)
     }
 
     fn bring(
@@ -188,27 +197,33 @@ impl Performer {
         snapshot: Option<Snapshot>,
         manner: Manner,
         page: Page,
+        mut seat: Option<Seat>,
     ) -> impl Future<Output = Outcome> + use<> {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
         let renderers = Arc::clone(&self.renderers);
         let ledger = self.ledger.clone();
         async move {
             let Some(snapshot) = snapshot else {
+                drop(seat);
                 return remove(&writer, &template, ledger, manner, &page, &stop).await;
             };
-            match render(library, &renderers, &template, snapshot).await {
+            let outcome = match render(library, &renderers, &template, snapshot, &mut seat).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(bytes) => {
                     // Nobody else's file is ever noted: a plain template's are not the ledger's.
                     let ledger = ledger.filter(|_| manner.write == Write::Really && template.file_of().is_some());
                     note(&writer, ledger.clone(), &template, digest_of(&bytes));
-                    let outcome = replace(&writer, &template, bytes, manner, &page, &stop).await;
+                    let outcome = replace(&writer, &template, bytes, manner, &page, &stop, &mut seat).await;
                     if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
                         confirm(&writer, ledger, &template);
                     }
                     outcome
                 }
+            };
+            if let Some(seat) = seat {
+                seat.leave(&template, &outcome);
             }
+            outcome
         }
     }
 
@@ -298,6 +313,7 @@ async fn render(
     renderers: &Semaphore,
     template: &Arc<TemplateConfig>,
     snapshot: Snapshot,
+    seat: &mut Option<Seat>,
 ) -> Result<Vec<u8>, String> {
     // It is never closed; were it, everything would be rendered at once.
     let turn = renderers.acquire().await.ok();
@@ -308,6 +324,8 @@ async fn render(
         rendered
     } else {
         drop(turn);
+        // Nor those that it belongs with, but for its unit.
+        seat.take_if(|seat| !seat.is_whole());
         rendering.await
     };
     rendered.unwrap_or_else(|why| Err(format!("rendering {} broke off: {why}", template.name)))
@@ -334,6 +352,7 @@ async fn replace(
     manner: Manner,
     page: &Page,
     stop: &CancellationToken,
+    seat: &mut Option<Seat>,
 ) -> Outcome {
     let write_failed = |message: String| Outcome::Failed(Failure { stage: Stage::Write, message });
     if manner.diff || manner.write == Write::DryRun {
@@ -360,7 +379,7 @@ async fn replace(
             return if compared.differs { Outcome::WouldReplace } else { Outcome::Unchanged };
         }
     }
-    act::publish(writer, template, bytes, stop).await
+    act::publish(writer, template, bytes, stop, seat).await
 }
 
 #[cfg(test)]
@@ -385,7 +404,8 @@ mod tests {
         let (writer, stop) = (Writer::start().unwrap(), CancellationToken::new());
         let manner = Manner { write: Write::DryRun, diff: true, reload: false };
         let page = Page::Kept(Arc::default());
-        let mut looking = std::pin::pin!(replace(&writer, &template, text(2).into(), manner, &page, &stop));
+        let mut seat = None;
+        let mut looking = std::pin::pin!(replace(&writer, &template, text(2).into(), manner, &page, &stop, &mut seat));
         let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
         let outcome = loop {
             tokio::select! {

@@ -252,10 +252,7 @@ impl Agent {
         self.passes.hear(&input);
         for effect in self.engine.step(self.now(), input) {
             match effect {
-                Effect::Publish(publication) => match self.passes.see(&publication) {
-                    Some((manner, page)) => self.performer.publish_as(publication, manner, page),
-                    None => self.performer.publish(publication),
-                },
+                Effect::Publish(group) => self.performer.publish(group, |publication| self.passes.see(publication)),
                 Effect::Probe(publication) => self.performer.probe(publication),
                 Effect::Reload(job) if job.reload == Reload::Program => self.supervisor.changed(),
                 Effect::Reload(job) => self.performer.reload(job),

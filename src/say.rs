@@ -100,6 +100,7 @@ pub fn notice(notice: &Notice) {
                 Stage::Render => error!(%why, template, "cannot render, the file stays as it is"),
                 Stage::Write | Stage::Changed => error!(%why, template, again, "cannot write, the file stays as it is"),
                 Stage::Check | Stage::Refused => error!(%why, template, again, "check failed, the file stays as it is"),
+                Stage::Unit => warn!(%why, template, "the file stays as it is"),
             }
         }
         Notice::Refused { template, spot, why } => {

@@ -1,6 +1,6 @@
 //! From files to a plan: the configuration and its templates, loaded and vetted together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -94,15 +94,19 @@ impl Setup {
         Self { library: Arc::new(library), ..self.clone() }
     }
 
-    /// The plan for these templates, or for all of them when `only` is empty: with just the rosters and keys that
+    /// The plan for these templates and all others of their units, or for every one when `only` is empty: with just the rosters and keys that
     /// they name, or with all of them.
     pub fn plan(&self, only: &[String]) -> Plan {
-        let wanted = |name: &str| only.is_empty() || only.iter().any(|other| is_or_has(name, other));
+        let asked = |name: &str| only.iter().any(|other| is_or_has(name, other));
+        let units = self.config.templates.iter().filter(|template| asked(&template.name));
+        let units: BTreeSet<&Arc<str>> = units.filter_map(|template| template.unit.as_ref()).collect();
+        let of_asked = |it: &TemplateConfig| it.unit.as_ref().is_some_and(|unit| units.contains(unit));
+        let wanted = |it: &TemplateConfig| only.is_empty() || asked(&it.name) || of_asked(it);
         let templates: Vec<TemplatePlan> = self
             .config
             .templates
             .iter()
-            .filter(|template| wanted(&template.name))
+            .filter(|template| wanted(template))
             .map(|template| {
                 let src = &template.src;
                 let needs =

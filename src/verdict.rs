@@ -17,12 +17,12 @@ pub enum Lack {
     Held,
 }
 
-/// Whether something that a template needs is lacking for this reason.
+/// Whether something that a template needs, or another of its unit, is lacking for this reason.
 pub fn lacks(engine: &Engine, template: &Template, lack: Lack) -> bool {
-    let missing = template.missing(engine.rosters(), engine.keys());
-    missing.iter().any(|name| {
-        let roster = engine.rosters().get(name).map(Roster::is_seen);
-        let key = engine.keys().get(name).map(Key::is_seen);
+    let mut missing = engine.mates(template).flat_map(|mate| mate.missing(engine.rosters(), engine.keys()));
+    missing.any(|name| {
+        let roster = engine.rosters().get(&name).map(Roster::is_seen);
+        let key = engine.keys().get(&name).map(Key::is_seen);
         let seen = roster.or(key).unwrap_or_default();
         (if seen { Lack::Held } else { Lack::Unseen }) == lack
     })
@@ -38,13 +38,14 @@ pub fn is_held(engine: &Engine, template: &Template) -> bool {
         || keys.any(|(name, key)| template.needs(name, false) && key.hold().is_some())
 }
 
-/// Whether changes of something that it needs have been seen and not judged yet.
+/// Whether changes of something that it needs, or another of its unit, have been seen and not judged yet.
 pub fn is_settling(engine: &Engine, template: &Template) -> bool {
     let settling = |roster: &Roster| roster.is_reached() && roster.settles().is_some();
-    engine.rosters().iter().any(|(name, roster)| template.leans_on(name, true) && settling(roster))
+    let leans_on = |name| engine.mates(template).any(|mate| mate.leans_on(name, true));
+    engine.rosters().iter().any(|(name, roster)| settling(roster) && leans_on(name))
 }
 
-/// Whether something that it needs is not known from its registry now, and may not stand in for that: only what was
+/// Whether something that it needs, or another of its unit, is not known from its registry now, and may not stand in for that: only what was
 /// last good at most `max_stale` ago may, of a registry that is known to be away.
 pub fn is_stale(engine: &Engine, template: &Template, now: Moment, max_stale: Option<Duration>) -> bool {
     let stands_in = |registry: &Arc<str>, age: Option<Duration>| {
@@ -59,6 +60,8 @@ pub fn is_stale(engine: &Engine, template: &Template, now: Moment, max_stale: Op
         let known = engine.is_reached(registry) || (it.value().is_some() && stands_in(registry, it.age(now)));
         !known
     };
-    engine.rosters().iter().any(|(name, it)| template.leans_on(name, true) && roster(it))
-        || engine.keys().iter().any(|(name, it)| template.needs(name, false) && key(it))
+    let leans_on = |name| engine.mates(template).any(|mate| mate.leans_on(name, true));
+    let needs = |name| engine.mates(template).any(|mate| mate.needs(name, false));
+    engine.rosters().iter().any(|(name, it)| roster(it) && leans_on(name))
+        || engine.keys().iter().any(|(name, it)| key(it) && needs(name))
 }

@@ -3,8 +3,8 @@
 use std::io;
 
 use nix::errno::Errno;
-use nix::fcntl::renameat;
-use nix::unistd::fsync;
+use nix::fcntl::{RenameFlags, renameat, renameat2};
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
 use crate::decide::{Failure, Stage};
 use crate::digest::digest_of;
@@ -113,6 +113,47 @@ fn rename(staged: &Staged) -> Result<(), Setback> {
         let tried = format!("rename {} to {}", staged.path().display(), place.dest.display());
         if errno == Errno::EBUSY { busy(tried, place) } else { refused(tried, errno) }
     })
+}
+
+/// The same for a file that may have to be taken back: what stood there takes the staged file's name, and goes with that
+/// when it is dropped. Where nothing stands there, or the file system cannot exchange two files, it is a rename.
+pub(super) fn exchange(staged: &mut Staged, desk: &mut Desk) -> Result<(), Failure> {
+    let place = &staged.place;
+    let Some(name) = staged.name().filter(|_| staged.in_place.is_none()) else { return swap(staged, desk) };
+    is_current(staged)?;
+    let flags = RenameFlags::RENAME_EXCHANGE;
+    match renameat2(staged.folder(), name.as_os_str(), &place.folder, place.name.as_os_str(), flags) {
+        Ok(()) => {
+            desk.unsettled.insert(place.dest.clone());
+            let left = staged.leaves().zip(staged.synced());
+            desk.left.extend(left.map(|(leaves, stat)| leaves.at(place, &stat)));
+        }
+        Err(errno) => {
+            swap(staged, desk)?;
+            staged.is_new = errno == Errno::ENOENT;
+        }
+    }
+    Ok(())
+}
+
+/// Puts back what stood there before [`exchange`], the same file, and gives the staged one its name again: it goes when
+/// it is dropped. A file that was made anew is removed.
+pub(super) fn take_back(staged: Staged, desk: &mut Desk) -> Staged {
+    let place = &staged.place;
+    // What stands there is the one from before again, which the next publication looks at.
+    if let Some(owner) = staged.owner() {
+        desk.left.remove(&owner.template);
+    }
+    let (folder, own) = (&place.folder, place.name.as_os_str());
+    let undone = match staged.name() {
+        Some(name) => renameat2(folder, name.as_os_str(), folder, own, RenameFlags::RENAME_EXCHANGE),
+        None if staged.is_new => unlinkat(folder, own, UnlinkatFlags::NoRemoveDir),
+        None => Err(Errno::EOPNOTSUPP),
+    };
+    if let Err(errno) = undone.and_then(|()| fsync(folder)) {
+        tracing::error!(file = %place.dest.display(), error = %errno, "the file from before could not be put back");
+    }
+    staged
 }
 
 /// Syncs the folder of all these places, which is one.

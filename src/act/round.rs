@@ -6,7 +6,9 @@
 //! and a folder is synced once, after the last rename in it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use nix::libc::{dev_t, ino_t};
 use tokio::sync::oneshot::Sender;
 use tokio_util::sync::CancellationToken;
 
@@ -14,9 +16,10 @@ use crate::config::TemplateConfig;
 use crate::decide::{Failure, Outcome};
 use crate::error::Setback;
 
-use super::commit::{Waits, noted, settle, swap, sync_folder, unnoted, verify};
+use super::commit::{Waits, exchange, noted, settle, swap, sync_folder, take_back, unnoted, verify};
 use super::drift::Leaves;
 use super::inplace;
+use super::joint::kept_back;
 use super::journal::{Entry, Journal, Overwrite, Owner};
 use super::place::Place;
 use super::stage::{Staged, Wanted, Written};
@@ -52,6 +55,8 @@ pub(super) struct Commit {
 /// What is done together.
 #[derive(Default)]
 pub(super) struct Round {
+    /// They are all of this unit: all are placed, or none. Each is staged already.
+    pub(super) unit: Option<Arc<str>>,
     pub(super) stages: Vec<Stage>,
     pub(super) commits: Vec<Commit>,
 }
@@ -61,7 +66,7 @@ pub(super) struct Round {
 impl Round {
     /// Takes every file as far as it can go. Each answer is given as soon as it is known.
     pub(super) fn run(self, desk: &mut Desk) {
-        let Self { stages, mut commits } = self;
+        let Self { unit, stages, mut commits } = self;
         let mut written = Vec::with_capacity(stages.len());
         for Stage { template, bytes, stop, then } in stages {
             match guarded(|| prepare(&template, bytes, desk)) {
@@ -84,7 +89,7 @@ impl Round {
                 (None, _) => {}
             }
         }
-        place(commits, desk);
+        place(commits, unit.as_deref(), desk);
     }
 }
 
@@ -132,38 +137,38 @@ fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk) -> Result
 /// Who waits for what becomes of a file.
 type Answer = Sender<Result<Outcome, Failure>>;
 
+/// A file, and who waits for it.
+type Waiting = (Staged, Answer);
+
+/// One that is not placed, and why.
+type Refused = (Staged, Answer, Failure);
+
 /// Puts staged files in place.
-fn place(commits: Vec<Commit>, desk: &mut Desk) {
-    let sound = verified(commits, desk);
+fn place(commits: Vec<Commit>, unit: Option<&str>, desk: &mut Desk) {
+    let (mut sound, mut refused) = verified(commits, desk);
+    keep_back(unit, &mut sound, &mut refused);
     // What must be on disk before the world changes: which file replaces which, and that a reload is owed.
-    let sound = journaled(sound, desk);
-    let mut folders: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (mut staged, answer) in sound {
-        match guarded(|| swap(&mut staged, desk)) {
-            Some(Ok(())) => folders.entry(staged.place.id).or_default().push((staged, answer)),
-            Some(Err(failure)) => {
-                withdraw(&staged, desk);
-                failed(staged, answer, failure);
-            }
-            None => {}
-        }
-    }
+    let sound = journaled(sound, unit, &mut refused, desk);
+    let placed = swapped(sound, unit, &mut refused, desk);
+    refused.into_iter().for_each(failed);
     // Before anybody hears of it: a reload that begins then is for these files too.
     desk.is_placed();
-    for placed in folders.into_values() {
+    for placed in placed.into_values() {
         let synced = guarded(|| sync_folder(placed.iter().map(|(staged, _)| &staged.place)));
         for (staged, answer) in placed {
             let Some(synced) = synced else { continue };
             let settled = settle(&staged.place, synced, desk).map(|()| Outcome::Replaced);
+            // What was exchanged for it goes before anybody hears of it.
+            drop(staged);
             let _ = answer.send(settled.map_err(|setback| unwritten(&setback)));
         }
     }
     desk.is_done();
 }
 
-/// Those that are still what they were before their check.
-fn verified(commits: Vec<Commit>, desk: &Desk) -> Vec<(Staged, Answer)> {
-    let mut sound = Vec::with_capacity(commits.len());
+/// Those that are still what they were before their check, and those that are not.
+fn verified(commits: Vec<Commit>, desk: &Desk) -> (Vec<Waiting>, Vec<Refused>) {
+    let (mut sound, mut refused) = (Vec::with_capacity(commits.len()), Vec::new());
     for Commit { staged, stop, answer } in commits {
         if stop.is_cancelled() {
             drop(staged);
@@ -172,15 +177,23 @@ fn verified(commits: Vec<Commit>, desk: &Desk) -> Vec<(Staged, Answer)> {
         }
         match guarded(|| verify(&staged, &desk.tag)) {
             Some(Ok(())) => sound.push((staged, answer)),
-            Some(Err(failure)) => failed(staged, answer, failure),
+            Some(Err(failure)) => refused.push((staged, answer, failure)),
             None => {}
         }
     }
-    sound
+    (sound, refused)
+}
+
+/// Of a unit one that fails keeps all others back.
+fn keep_back(unit: Option<&str>, sound: &mut Vec<Waiting>, refused: &mut Vec<Refused>) {
+    if let (Some(unit), Some((staged, _, why))) = (unit, refused.first()) {
+        let why = kept_back(unit, &format!("{} cannot be replaced: {}", staged.place.dest.display(), why.message));
+        refused.extend(sound.drain(..).map(|(staged, answer)| (staged, answer, why.clone())));
+    }
 }
 
 /// Those that are noted in the journal, or need not be.
-fn journaled(sound: Vec<(Staged, Answer)>, desk: &mut Desk) -> Vec<(Staged, Answer)> {
+fn journaled(sound: Vec<Waiting>, unit: Option<&str>, refused: &mut Vec<Refused>, desk: &mut Desk) -> Vec<Waiting> {
     let Some(journal) = &mut desk.journal else { return sound };
     let (mut ready, mut noted, mut entries) = (Vec::with_capacity(sound.len()), Vec::new(), Vec::new());
     for (staged, answer) in sound {
@@ -190,20 +203,56 @@ fn journaled(sound: Vec<(Staged, Answer)>, desk: &mut Desk) -> Vec<(Staged, Answ
                 entries.push(entry);
                 noted.push((staged, answer));
             }
-            Some(Err(setback)) => failed(staged, answer, unwritten(&setback)),
+            Some(Err(setback)) => refused.push((staged, answer, unwritten(&setback))),
             None => {}
         }
+    }
+    // All of a unit are noted: nothing of it is, where one cannot be.
+    keep_back(unit, &mut noted, refused);
+    if noted.is_empty() {
+        return ready;
     }
     match journal.note(entries) {
         Ok(()) => ready.extend(noted),
         Err(error) => {
             let setback = unnoted(journal, error);
-            for (staged, answer) in noted {
-                failed(staged, answer, unwritten(&setback));
-            }
+            refused.extend(noted.into_iter().map(|(staged, answer)| (staged, answer, unwritten(&setback))));
         }
     }
     ready
+}
+
+/// Those that are renamed into place, by their folder. Of a unit, what was is taken back where one fails.
+fn swapped(
+    sound: Vec<Waiting>,
+    unit: Option<&str>,
+    refused: &mut Vec<Refused>,
+    desk: &mut Desk,
+) -> BTreeMap<(dev_t, ino_t), Vec<Waiting>> {
+    let mut folders: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let mut sound = sound.into_iter();
+    while let Some((mut staged, answer)) = sound.next() {
+        let swapped = guarded(|| if unit.is_some() { exchange(&mut staged, desk) } else { swap(&mut staged, desk) });
+        match (swapped, unit) {
+            (Some(Ok(())), _) => folders.entry(staged.place.id).or_default().push((staged, answer)),
+            (Some(Err(failure)), None) => {
+                withdraw(&[&staged], desk);
+                refused.push((staged, answer, failure));
+            }
+            (Some(Err(failure)), Some(unit)) => {
+                let why = kept_back(unit, &failure.message);
+                let placed: Vec<Waiting> = std::mem::take(&mut folders).into_values().flatten().collect();
+                let back = placed.into_iter().map(|(staged, answer)| (take_back(staged, desk), answer));
+                let mut others: Vec<Waiting> = back.collect();
+                others.extend(sound.by_ref());
+                withdraw(&others.iter().map(|(staged, _)| staged).chain([&staged]).collect::<Vec<_>>(), desk);
+                refused.extend(others.into_iter().map(|(staged, answer)| (staged, answer, why.clone())));
+                refused.push((staged, answer, failure));
+            }
+            (None, _) => {}
+        }
+    }
+    folders
 }
 
 /// What is to be noted of a file before it is replaced; `None` when nothing is.
@@ -217,14 +266,15 @@ fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
     noted(owner, place, place.look()?, waits, journal).map(Some)
 }
 
-/// A file that could not be replaced is as it was.
-fn withdraw(staged: &Staged, desk: &mut Desk) {
-    if let (Some(journal), Some(owner)) = (&mut desk.journal, staged.owner()) {
-        journal.withdraw(&[owner.key(&staged.place.dest)]);
+/// Files that could not be replaced are as they were.
+fn withdraw(staged: &[&Staged], desk: &mut Desk) {
+    if let Some(journal) = &mut desk.journal {
+        let key = |staged: &&Staged| staged.owner().map(|owner| owner.key(&staged.place.dest));
+        journal.withdraw(&staged.iter().filter_map(key).collect::<Vec<_>>());
     }
 }
 
-fn failed(staged: Staged, answer: Answer, failure: Failure) {
+fn failed((staged, answer, failure): Refused) {
     // First it is removed: whoever hears of the failure finds nothing left behind.
     drop(staged);
     let _ = answer.send(Err(failure));

@@ -106,6 +106,8 @@ pub(super) struct Staged {
     owner: Option<Owner>,
     /// What its template leaves with it.
     leaves: Option<Leaves>,
+    /// Nothing stood at the destination when it took its place.
+    pub(super) is_new: bool,
 }
 
 impl Staged {
@@ -189,6 +191,7 @@ impl Staged {
             basis: None,
             owner: None,
             leaves: None,
+            is_new: false,
         }
     }
 

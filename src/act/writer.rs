@@ -29,7 +29,7 @@ use super::round::{Commit, Round, Stage};
 
 /// The most files in one round: each has up to three descriptors open, and a system gives 1,024 unless told otherwise.
 /// Measured on ext4, larger rounds are no faster.
-const ROUND: usize = 64;
+pub(super) const ROUND: usize = 64;
 
 /// What is asked of the thread.
 pub(super) enum Job {
@@ -37,6 +37,8 @@ pub(super) enum Job {
     Stage(Box<Stage>),
     /// A staged file is to be put in place.
     Commit(Box<Commit>),
+    /// Files that belong together are.
+    Joint(Round),
     /// Anything else. It is done before the files that are queued at the same time, and after everything before.
     Other(Box<dyn FnOnce(&mut Desk) + Send>),
 }
@@ -194,15 +196,19 @@ impl Writer {
 
 fn work(inbox: &Receiver<Job>, mut desk: Desk) {
     while let Ok(first) = inbox.recv() {
-        let mut round = Round::default();
+        let (mut round, mut joint) = (Round::default(), Vec::new());
         for job in std::iter::once(first).chain(inbox.try_iter()).take(ROUND) {
             match job {
                 Job::Stage(stage) => round.stages.push(*stage),
                 Job::Commit(commit) => round.commits.push(*commit),
+                Job::Joint(files) => joint.push(files),
                 Job::Other(job) => _ = guarded(|| job(&mut desk)),
             }
         }
         round.run(&mut desk);
+        for files in joint {
+            files.run(&mut desk);
+        }
     }
 }
 

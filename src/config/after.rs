@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Command, command, shell_path};
+use super::placing::{Method, Placing};
 use super::problem::Wrong;
 use super::scalar;
 use super::table::Table;
@@ -29,7 +30,7 @@ impl Verify {
 }
 
 /// The templates that a template is all or nothing with.
-pub(super) fn unit(table: &Table<'_>) -> Option<Arc<str>> {
+pub(super) fn unit(table: &Table<'_>, placing: &Placing) -> Option<Arc<str>> {
     let value = table.get("unit")?;
     let text = value.text("\"edge\"")?;
     if !scalar::is_identifier(text) {
@@ -40,6 +41,17 @@ pub(super) fn unit(table: &Table<'_>) -> Option<Arc<str>> {
     if table.get("each").is_some() {
         let hint = "leave one of the two out; the files of a template with `each` come and go one by one";
         value.wrong(Wrong::new("`unit` stands beside `each`", hint));
+        return None;
+    }
+    if table.get("block").is_some() {
+        let hint =
+            "leave one of the two out: others write that file too, and what they wrote meanwhile could not be kept";
+        value.wrong(Wrong::new("`unit` stands beside `block`", hint));
+        return None;
+    }
+    if placing.write != Method::Atomic {
+        let hint = "leave `write` out: a file that is overwritten cannot be taken back where another of the unit fails";
+        value.wrong(Wrong::new("`unit` stands beside a `write` other than \"atomic\"", hint));
         return None;
     }
     Some(Arc::from(text))

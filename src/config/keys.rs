@@ -102,6 +102,7 @@ pub const TEMPLATE: TableKeys = TableKeys {
         "verify_cmd",
         "verify_timeout",
         "splay",
+        "unit",
         "make_dirs",
         "env",
         "isolate",
@@ -149,7 +150,6 @@ pub const LATER: &[Later] = &[
     Later { table: "the top level", key: "service", accepted: &[] },
     Later { table: "[status]", key: "listen", accepted: &[] },
     Later { table: "[[template]]", key: "on_reload_failure", accepted: &["retry"] },
-    Later { table: "[[template]]", key: "unit", accepted: &[] },
 ];
 
 impl TableKeys {

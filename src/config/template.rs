@@ -97,7 +97,7 @@ impl Written<'_> {
             verify,
             splay: table.get("splay").and_then(|value| value.duration("\"30s\"")).unwrap_or_default(),
             on_reload_failure: on_reload_failure(table),
-            unit: unit(table),
+            unit: unit(table, &placing),
             make_dirs: table.get("make_dirs").and_then(|value| value.boolean()).unwrap_or(false),
             on_drift: table.get("on_drift").and_then(|value| value.choice(&ON_DRIFT)).unwrap_or(OnDrift::Correct),
             isolate: table.get("isolate").and_then(|value| value.boolean()).unwrap_or(true),

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accept::Shown;
-use super::debt::{Debt, Share, Terms};
+use super::debt::{Debt, Terms};
 use super::flight::{FlightId, Flights};
 use super::key::Key;
 use super::moment::Moment;
 use super::notice::Notice;
 use super::plan::Plan;
-use super::publication::{Outcome, Publication, Ran, ReloadJob};
+use super::publication::{Group, Outcome, Publication, Ran, ReloadJob};
 use super::recall::{Memo, Recollection};
 use super::roster::Roster;
 use super::sights::{Place, Sights};
+use super::splay::Share;
 use super::template::Template;
 use crate::config::{Reload, TemplateConfig};
 use crate::node::Subject;
@@ -24,6 +25,7 @@ mod adopt;
 mod asked;
 mod behind;
 mod past;
+mod publish;
 mod search;
 mod spread;
 
@@ -79,8 +81,8 @@ pub enum Input {
 /// Something to do.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    /// Bring a destination in step; answer with [`Input::Published`]. Several at once are independent of each other.
-    Publish(Publication),
+    /// Bring destinations in step; answer each with [`Input::Published`]. Groups are independent of each other.
+    Publish(Group),
     /// Render, stage and check this, and replace nothing; answer with [`Input::Probed`].
     Probe(Publication),
     /// Run a reload; answer with [`Input::Reloaded`], or with [`Input::TookUp`] where it is the program's.
@@ -271,50 +273,6 @@ impl Engine {
                 self.want(&name, true);
             }
             self.remember(&name);
-        }
-    }
-
-    fn publish(&mut self, now: Moment, notices: &mut Vec<Notice>) -> Vec<Effect> {
-        if self.stopping || self.paused.is_some() {
-            return Vec::new();
-        }
-        self.flights.next_batch();
-        let (rosters, keys, flights, quiet) = (&self.rosters, &self.keys, &mut self.flights, &mut self.quiet);
-        let wanted = self.templates.values_mut().filter(|template| template.is_due(now));
-        let begun = wanted.filter_map(|template| {
-            let config = Arc::clone(&template.plan().config);
-            if flights.is_busy(&config.dest) {
-                return None;
-            }
-            let snapshot = template.ready(now, rosters, keys, notices)?;
-            let quiet = quiet.remove(&config.name);
-            let id = flights.begin(&config, quiet);
-            template.begin(id);
-            let remove = template.is_going();
-            Some(Effect::Publish(Publication { id, template: config, snapshot, remove, quiet }))
-        });
-        begun.collect()
-    }
-
-    fn published(&mut self, now: Moment, id: FlightId, outcome: Outcome, notices: &mut Vec<Notice>) {
-        let Some(flight) = self.flights.end(id) else {
-            return;
-        };
-        self.debts.values_mut().for_each(|debt| debt.arrived(id));
-        let replaced = matches!(outcome, Outcome::Replaced | Outcome::Removed) && !flight.quiet;
-        // What was replaced under a configuration that has changed since is reloaded as the present one says; what has
-        // no present one, as it was said then.
-        let mut config = Arc::clone(&flight.config);
-        if let Some(template) = self.templates.get_mut(&config.name) {
-            template.end(now, id, outcome, self.pace == Pace::Continuous, notices);
-            if template.plan().config.dest == config.dest {
-                config = Arc::clone(&template.plan().config);
-            }
-        }
-        self.forget_gone(&config.name);
-        if let (true, Some(reload)) = (replaced, &config.reload) {
-            let beside = self.flights.beside(&flight, reload);
-            self.owe(now, &config, beside);
         }
     }
 

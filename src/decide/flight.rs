@@ -56,9 +56,12 @@ impl Flights {
         self.busy.contains(dest)
     }
 
-    /// Those that began together with `flight` and share this reload.
+    /// Those that began together with `flight` and share this reload, or its unit.
     pub fn beside(&self, flight: &Flight, reload: &Reload) -> BTreeSet<FlightId> {
-        let beside = |other: &Flight| other.batch == flight.batch && other.config.reload.as_ref() == Some(reload);
+        let (batch, unit) = (flight.batch, &flight.config.unit);
+        let shares =
+            |other: &TemplateConfig| other.reload.as_ref() == Some(reload) || (unit.is_some() && other.unit == *unit);
+        let beside = |other: &Flight| other.batch == batch && shares(&other.config);
         self.open.iter().filter(|(_, other)| beside(other)).map(|(id, _)| *id).collect()
     }
 

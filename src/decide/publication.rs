@@ -66,6 +66,15 @@ pub struct Publication {
     pub quiet: bool,
 }
 
+/// Publications that belong together: all are staged and checked, then all are put in place.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Never empty.
+    pub publications: Vec<Publication>,
+    /// Of which unit they all are: where one fails, none is put in place. Else one that fails only drops out.
+    pub unit: Option<Arc<str>>,
+}
+
 /// What became of a publication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -107,6 +116,8 @@ pub enum Stage {
     Check,
     /// The check ended by itself and refused the staged file: members may be at fault.
     Refused,
+    /// Another template of its unit failed, and is tried again together with it.
+    Unit,
 }
 
 /// Run one reload for all the templates that owe it.

@@ -135,6 +135,20 @@ impl Template {
         !self.is_searching() && (self.turn.is_ready() || self.retry.is_some_and(|retry| retry <= now))
     }
 
+    /// Where its retry is due, it is wanted.
+    pub fn ripen(&mut self, now: Moment) {
+        if self.retry.is_some_and(|retry| retry <= now) {
+            self.retry = None;
+            self.turn.want();
+        }
+    }
+
+    /// Another template of its unit is to be rendered, and it with that one.
+    pub fn join(&mut self) {
+        self.retry = None;
+        self.turn.want();
+    }
+
     /// What a publication would show now, if it is this template's turn, its retry is due and all that it needs is
     /// there.
     pub fn ready(
@@ -144,10 +158,7 @@ impl Template {
         keys: &BTreeMap<Arc<str>, Key>,
         notices: &mut Vec<Notice>,
     ) -> Option<Snapshot> {
-        if self.retry.is_some_and(|retry| retry <= now) {
-            self.retry = None;
-            self.turn.want();
-        }
+        self.ripen(now);
         if !self.turn.is_ready() {
             return None;
         }
@@ -230,9 +241,10 @@ impl Template {
 
     fn fail(&mut self, now: Moment, failure: Failure, retries: bool, notices: &mut Vec<Notice>) {
         self.failures = self.failures.saturating_add(1);
-        // Something newer is waiting to be rendered, or the same members would fail in the same way.
-        let again = (retries && failure.stage != Stage::Render && !self.turn.is_wanted())
-            .then(|| backoff::pause(self.failures));
+        // Something newer is waiting to be rendered, the same members would fail in the same way, or the template that it
+        // was kept back by takes it along when that is tried again.
+        let waits = matches!(failure.stage, Stage::Render | Stage::Unit) || self.turn.is_wanted();
+        let again = (retries && !waits).then(|| backoff::pause(self.failures));
         self.retry = again.map(|pause| now + pause);
         let template = Arc::clone(&self.plan.config.name);
         notices.push(Notice::Failed { template, failure: failure.clone(), again });

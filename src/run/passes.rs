@@ -94,8 +94,9 @@ impl Passes {
             };
             config.file_of().is_none() && (ask.only.is_empty() || ask.only.iter().any(own))
         };
-        let names = engine.templates().iter().filter(|(_, template)| wanted(template));
-        let jobs = names.map(|(name, _)| (Arc::clone(name), Job::Waiting)).collect();
+        let wanted = engine.templates().values().filter(|template| wanted(template));
+        let names = wanted.flat_map(|template| engine.mates(template)).map(|it| &it.plan().config.name);
+        let jobs = names.map(|name| (Arc::clone(name), Job::Waiting)).collect();
         let deadline = now.checked_add(ask.timeout).unwrap_or_else(|| now + crate::pause::LONGEST);
         let (diff, failed) = (Arc::default(), BTreeMap::new());
         self.last += 1;

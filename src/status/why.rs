@@ -60,6 +60,7 @@ pub fn of_template(engine: &Engine, template: &Template, about: &About) -> Vec<W
     all.extend(rosters.flat_map(|(_, roster)| of_roster(engine, roster, clock)));
     let keys = engine.keys().iter().filter(|(name, _)| template.needs(name, false));
     all.extend(keys.flat_map(|(_, key)| of_key(engine, key, clock)));
+    all.extend(mates(engine, template));
     if all.is_empty() && template.is_wanted() {
         all.push(Why::keeps_back(format!("{name} is to be rendered as soon as its destination is free")));
     }
@@ -100,6 +101,20 @@ fn of_file(engine: &Engine, template: &Template, clock: &Clock) -> Option<Why> {
         .next()
 }
 
+/// Which templates of its unit it waits for, because they lack a good view.
+fn mates(engine: &Engine, template: &Template) -> Vec<Why> {
+    let config = &template.plan().config;
+    let Some(unit) = config.unit.as_ref().filter(|_| template.is_wanted()) else { return Vec::new() };
+    let lacking = engine.mates(template).filter_map(|mate| {
+        let (name, missing) = (&mate.plan().config.name, mate.missing(engine.rosters(), engine.keys()));
+        (*name != config.name && !missing.is_empty()).then(|| (name, missing.join(", ")))
+    });
+    let words = |(name, missing)| {
+        format!("kept back: the unit {unit} goes as a whole, and {name} of it has no good view yet of {missing}")
+    };
+    lacking.map(|it| Why::keeps_back(words(it))).collect()
+}
+
 fn paused(engine: &Engine, template: &Template, about: &About) -> Option<Why> {
     let until = about.clock.time(engine.paused()?);
     let who = about.pause.as_ref().map(|pause| {
@@ -117,6 +132,7 @@ fn failure(template: &Template, clock: &Clock) -> Option<Why> {
         Stage::Render => "cannot render",
         Stage::Write | Stage::Changed => "cannot write",
         Stage::Check | Stage::Refused => "the check failed",
+        Stage::Unit => "kept back",
     };
     let times = match template.failures() {
         0 | 1 => String::new(),
@@ -126,6 +142,7 @@ fn failure(template: &Template, clock: &Clock) -> Option<Why> {
         _ if template.is_searching() => "the members at fault are looked for".to_owned(),
         _ if template.is_in_flight() => "tried again now".to_owned(),
         Some(due) => format!("tried again at {} ({})", clock.time(due), ahead(due.since(clock.now))),
+        None if failure.stage == Stage::Unit => "tried again when that one is".to_owned(),
         None => "tried again when members, the template or the configuration change".to_owned(),
     };
     Some(Why::keeps_back(format!("{stage}{times}, {again}: {}", failure.message)))

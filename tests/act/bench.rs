@@ -37,7 +37,7 @@ impl Bench {
     }
 
     pub async fn publish(&self, template: &TemplateConfig, bytes: &[u8]) -> Outcome {
-        publish(&self.writer, template, bytes.to_owned(), &self.stop).await
+        publish(&self.writer, template, bytes.to_owned(), &self.stop, &mut None).await
     }
 
     /// Publishes what must fail at this stage; its message.

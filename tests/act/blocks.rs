@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rosterd::act::{Comparison, compare, publish};
+use rosterd::act::{Comparison, compare};
 use rosterd::config::{Block, TemplateConfig};
 use rosterd::decide::{Outcome, Stage};
 
@@ -108,7 +108,7 @@ async fn templates_with_a_block_each_share_a_file() {
     fs::write(bench.path("f"), "x\n").unwrap();
     let templates = ["a", "b", "c"].map(|name| block(&bench, name));
     for round in ["1", "2"] {
-        let publications = templates.iter().map(|it| publish(&bench.writer, it, round.into(), &bench.stop));
+        let publications = templates.iter().map(|it| bench.publish(it, round.as_bytes()));
         let outcomes = futures_util::future::join_all(publications).await;
         assert_eq!(outcomes, [Outcome::Replaced, Outcome::Replaced, Outcome::Replaced]);
         let now = fs::read_to_string(bench.path("f")).unwrap();

@@ -13,3 +13,4 @@ mod placing;
 mod readers;
 mod reloads;
 mod rounds;
+mod units;

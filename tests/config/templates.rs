@@ -517,6 +517,18 @@ fn how_bytes_are_placed_is_checked() {
 }
 
 #[test]
+fn what_a_unit_cannot_take_back() {
+    for (keys, why) in [
+        ("block = \"x\"", "`unit` stands beside `block`"),
+        ("write = \"inplace\"", "`unit` stands beside a `write` other than \"atomic\""),
+        ("write = \"auto\"", "`unit` stands beside a `write` other than \"atomic\""),
+    ] {
+        let said = told(&format!("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\nunit = \"edge\"\n{keys}\n"));
+        assert!(said.contains(why) && said.matches("error: ").count() == 1, "{keys}: {said}");
+    }
+}
+
+#[test]
 fn what_follows_a_reload() {
     insta::assert_snapshot!(told(
         r#"
@@ -566,5 +578,43 @@ splay = 30
        = help: write splay = "30s"
 
     4 problems
+    "#);
+}
+
+#[test]
+fn units() {
+    insta::assert_snapshot!(told(
+        r#"
+[[roster]]
+path = "/services/*"
+name = "services"
+[[template]]
+src = "a.tera"
+dest = "/etc/a"
+unit = "the edge"
+[[template]]
+src = "a.tera"
+dest = "/etc/{{ key }}"
+each = "services"
+unit = "edge"
+"#,
+    ), @r#"
+    error: "the edge" cannot name a unit
+     --> rosterd.toml:9:8
+      |
+    9 | unit = "the edge"
+      |        ^^^^^^^^^^
+      |
+      = help: write letters, digits and _, and no digit first, as in "edge"
+
+    error: `unit` stands beside `each`
+      --> rosterd.toml:14:8
+       |
+    14 | unit = "edge"
+       |        ^^^^^^
+       |
+       = help: leave one of the two out; the files of a template with `each` come and go one by one
+
+    2 problems
     "#);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
+use rosterd::decide::flight::FlightId;
 use rosterd::decide::{
     Effect, Engine, Followed, Input, Memo, Moment, Needs, Notice, Outcome, Pace, Plan, Publication, Ran, Recalled,
     Recollection, ReloadJob, RosterValue, TemplatePlan,
@@ -18,6 +19,8 @@ pub struct Bench {
     pub now: Moment,
     pub publications: Vec<Publication>,
     pub probes: Vec<Publication>,
+    /// Which publications went together, and of which unit they were.
+    pub groups: Vec<(Option<Arc<str>>, Vec<FlightId>)>,
     pub reloads: Vec<ReloadJob>,
     pub notices: Vec<Notice>,
     /// All that is remembered, from before the start too.
@@ -139,6 +142,7 @@ impl Bench {
             now: Moment::START + seconds(100),
             publications: Vec::new(),
             probes: Vec::new(),
+            groups: Vec::new(),
             reloads: Vec::new(),
             notices: Vec::new(),
             remembered: recalled,
@@ -152,7 +156,10 @@ impl Bench {
     pub fn input(&mut self, input: Input) {
         for effect in self.engine.step(self.now, input) {
             match effect {
-                Effect::Publish(publication) => self.publications.push(publication),
+                Effect::Publish(group) => {
+                    self.groups.push((group.unit.clone(), group.publications.iter().map(|it| it.id).collect()));
+                    self.publications.extend(group.publications);
+                }
                 Effect::Probe(publication) => self.probes.push(publication),
                 Effect::Reload(job) => self.reloads.push(job),
                 Effect::Remember(memo) => remember(&mut self.remembered, memo),

@@ -18,3 +18,4 @@ mod size;
 mod slots;
 mod telling;
 mod truth;
+mod units;

@@ -87,9 +87,11 @@ impl World {
             for effect in self.engine.step(self.now, input) {
                 match effect {
                     Effect::Remember(memo) => remember(&mut self.remembered, memo),
-                    Effect::Publish(publication) => {
-                        self.check(names(&publication, "web").into_iter().collect());
-                        inputs.push(Input::Published(publication.id, Outcome::Replaced));
+                    Effect::Publish(group) => {
+                        for publication in group.publications {
+                            self.check(names(&publication, "web").into_iter().collect());
+                            inputs.push(Input::Published(publication.id, Outcome::Replaced));
+                        }
                     }
                     Effect::Probe(_) | Effect::Reload(_) | Effect::Say(_) => {}
                 }

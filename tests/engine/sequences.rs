@@ -112,14 +112,14 @@ impl World {
         let effects = self.bench.engine.step(self.bench.now, input);
         for effect in effects {
             match effect {
-                Effect::Publish(publication) => {
+                Effect::Publish(group) => group.publications.into_iter().for_each(|publication| {
                     let seen = content(&publication);
                     assert!((MIN..=MAX).contains(&seen.len()), "out of bounds: {seen:?}");
                     let twice = self.bench.publications.iter().any(|open| open.template == publication.template);
                     assert!(!twice, "two publications of {} at once", publication.template.name);
                     assert!(self.connected || seen == self.admitted, "published from a stale view: {seen:?}");
                     self.bench.publications.push(publication);
-                }
+                }),
                 Effect::Reload(job) => {
                     assert!(self.reloading.is_none(), "two reloads at once");
                     let named: BTreeSet<String> = job.templates.iter().map(|config| config.name.to_string()).collect();

@@ -73,10 +73,10 @@ impl World {
             for effect in self.bench.engine.step(self.bench.now, input) {
                 match effect {
                     Effect::Remember(memo) => remember(&mut self.bench.remembered, memo),
-                    Effect::Publish(publication) => {
-                        self.look(&slots(&publication, "web"));
+                    Effect::Publish(group) => group.publications.iter().for_each(|publication| {
+                        self.look(&slots(publication, "web"));
                         inputs.push(Input::Published(publication.id, Outcome::Replaced));
-                    }
+                    }),
                     Effect::Probe(_) | Effect::Reload(_) | Effect::Say(_) => {}
                 }
             }

@@ -21,4 +21,5 @@ mod reach;
 mod registry;
 mod reloads;
 mod telling;
+mod units;
 mod wrong;

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::debt::{Debt, Share, Terms};
+use super::super::debt::{Debt, Terms};
 use super::super::key::Key;
 use super::super::moment::Moment;
 use super::super::notice::Notice;
 use super::super::plan::{Followed, Plan};
 use super::super::roster::Roster;
 use super::super::sights::Place;
+use super::super::splay::Share;
 use super::super::template::Template;
 use super::Engine;
 use crate::config::{KeyConfig, Reload, RosterConfig, TemplateConfig};

@@ -16,6 +16,9 @@ impl Engine {
     }
 
     pub(super) fn render(&mut self, names: &BTreeSet<Arc<str>>, reload: bool) {
+        let asked = names.iter().filter_map(|name| self.templates.get(name));
+        let names: BTreeSet<Arc<str>> =
+            asked.flat_map(|template| self.mates(template)).map(|it| Arc::clone(&it.plan().config.name)).collect();
         for (name, template) in self.templates.iter_mut().filter(|(name, _)| names.contains(*name)) {
             // What has changed besides owes its reload.
             let alone = !template.is_wanted() && template.failure().is_none();

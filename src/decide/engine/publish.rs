@@ -1,0 +1,118 @@
+//! Which templates are rendered now, which of them go together, and what comes of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::super::flight::FlightId;
+use super::super::moment::Moment;
+use super::super::notice::Notice;
+use super::super::publication::{Group, Outcome, Publication, Snapshot};
+use super::super::template::Template;
+use crate::config::Reload;
+
+use super::{Effect, Engine, Pace};
+
+impl Engine {
+    /// Begins what is due. Those that share a reload go together; a unit goes as a whole or not at all.
+    pub(super) fn publish(&mut self, now: Moment, notices: &mut Vec<Notice>) -> Vec<Effect> {
+        if self.stopping || self.paused.is_some() {
+            return Vec::new();
+        }
+        self.flights.next_batch();
+        let (mut single, mut units) = (Vec::new(), BTreeSet::new());
+        for (name, template) in self.templates.iter().filter(|(_, template)| template.is_due(now)) {
+            match &template.plan().config.unit {
+                Some(unit) => _ = units.insert(Arc::clone(unit)),
+                None => single.push(Arc::clone(name)),
+            }
+        }
+        let mut groups: Vec<Group> = Vec::new();
+        let mut by_reload: BTreeMap<Reload, usize> = BTreeMap::new();
+        for publication in single.iter().filter_map(|name| self.begin_single(now, name, notices)) {
+            let reload = publication.template.reload.clone();
+            let known = reload.as_ref().and_then(|reload| by_reload.get(reload).copied());
+            if let Some(group) = known.and_then(|at| groups.get_mut(at)) {
+                group.publications.push(publication);
+            } else {
+                by_reload.extend(reload.map(|reload| (reload, groups.len())));
+                groups.push(Group { publications: vec![publication], unit: None });
+            }
+        }
+        groups.extend(units.iter().filter_map(|unit| self.begin_unit(now, unit, notices)));
+        groups.into_iter().map(Effect::Publish).collect()
+    }
+
+    fn begin_single(&mut self, now: Moment, name: &Arc<str>, notices: &mut Vec<Notice>) -> Option<Publication> {
+        let template = self.templates.get_mut(name)?;
+        if self.flights.is_busy(&template.plan().config.dest) {
+            return None;
+        }
+        let snapshot = template.ready(now, &self.rosters, &self.keys, notices)?;
+        self.begin(name, snapshot)
+    }
+
+    /// Begins all templates of a unit, whichever of them is due: one of them alone could be at odds with the others. `None`
+    /// while one is under way or lacks a good view.
+    fn begin_unit(&mut self, now: Moment, unit: &Arc<str>, notices: &mut Vec<Notice>) -> Option<Group> {
+        let (rosters, keys, flights) = (&self.rosters, &self.keys, &self.flights);
+        let of_unit = |template: &Template| template.plan().config.unit.as_ref() == Some(unit);
+        let is_busy = |it: &Template| it.is_in_flight() || it.is_searching() || flights.is_busy(&it.plan().config.dest);
+        let busy = self.templates.values().any(|template| of_unit(template) && is_busy(template));
+        let mut snapshots = Vec::new();
+        for (name, template) in self.templates.iter_mut().filter(|(_, template)| of_unit(template)) {
+            template.ripen(now);
+            if !busy {
+                template.join();
+                snapshots.push((Arc::clone(name), template.ready(now, rosters, keys, notices)));
+            }
+        }
+        if busy || snapshots.iter().any(|(_, snapshot)| snapshot.is_none()) {
+            return None;
+        }
+        let publications = snapshots.into_iter().filter_map(|(name, snapshot)| self.begin(&name, snapshot?));
+        Some(Group { publications: publications.collect(), unit: Some(Arc::clone(unit)) })
+    }
+
+    fn begin(&mut self, name: &Arc<str>, snapshot: Snapshot) -> Option<Publication> {
+        let template = self.templates.get_mut(name)?;
+        let config = Arc::clone(&template.plan().config);
+        let quiet = self.quiet.remove(name);
+        let id = self.flights.begin(&config, quiet);
+        template.begin(id);
+        Some(Publication { id, template: config, snapshot, remove: template.is_going(), quiet })
+    }
+
+    pub(super) fn published(&mut self, now: Moment, id: FlightId, outcome: Outcome, notices: &mut Vec<Notice>) {
+        let Some(flight) = self.flights.end(id) else {
+            return;
+        };
+        self.debts.values_mut().for_each(|debt| debt.arrived(id));
+        let replaced = matches!(outcome, Outcome::Replaced | Outcome::Removed) && !flight.quiet;
+        // What was replaced under a configuration that has changed since is reloaded as the present one says; what has
+        // no present one, as it was said then.
+        let mut config = Arc::clone(&flight.config);
+        if let Some(template) = self.templates.get_mut(&config.name) {
+            template.end(now, id, outcome, self.pace == Pace::Continuous, notices);
+            if template.plan().config.dest == config.dest {
+                config = Arc::clone(&template.plan().config);
+            }
+        }
+        self.forget_gone(&config.name);
+        if let (true, Some(reload)) = (replaced, &config.reload) {
+            let beside = self.flights.beside(&flight, reload);
+            self.owe(now, &config, beside);
+        }
+    }
+
+    /// The templates that a template is all or nothing with, itself among them.
+    pub fn mates<'a>(&'a self, template: &'a Template) -> impl Iterator<Item = &'a Template> {
+        let config = &template.plan().config;
+        // Most have no unit, and there may be hundreds of them.
+        let all = config.unit.as_ref().map(|unit| self.templates.values().map(move |other| (unit, other)));
+        let others = all.into_iter().flatten().filter_map(move |(unit, other)| {
+            let its = &other.plan().config;
+            (its.unit.as_ref() == Some(unit) && its.name != config.name).then_some(other)
+        });
+        std::iter::once(template).chain(others)
+    }
+}

@@ -1,0 +1,174 @@
+//! Templates of a unit with the real agent: all of them or none, and what is run around it.
+
+use std::fs;
+
+use crate::harness::site::{Agent, Site};
+
+/// Three templates of one unit, and one that is of none. Each check counts the members, and fails above what is allowed
+/// for its file; the reload keeps count of itself.
+const EDGE: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "10ms"
+max_shrink = "100%"
+
+[[template]]
+src = "list"
+dest = "out/one"
+unit = "edge"
+reload_cmd = "echo $ROSTERD_CHANGED >> SITE/reloads"
+reload_interval = "0s"
+
+[[template]]
+src = "list"
+dest = "out/two"
+unit = "edge"
+check_cmd = "! grep poison {{ src }}"
+isolate = false
+reload_cmd = "echo $ROSTERD_CHANGED >> SITE/reloads"
+reload_interval = "0s"
+
+[[template]]
+src = "list"
+dest = "out/three"
+unit = "edge"
+
+[[template]]
+src = "list"
+dest = "out/alone"
+"#;
+
+fn site(config: &str) -> Site {
+    let site = Site::new(config);
+    site.file("templates/list", "{% for m in web %}{{ m.name }}\n{% endfor %}");
+    site.file("registry/services/web/a", "");
+    site
+}
+
+fn shows(site: &Site, names: &[&str], text: &str) -> bool {
+    names.iter().all(|name| site.read(&format!("out/{name}")) == text)
+}
+
+/// How many lines a log of commands has.
+fn count(site: &Site, log: &str) -> usize {
+    site.read(log).lines().count()
+}
+
+fn explained(site: &Site, name: &str) -> String {
+    site.run(&["explain", name]).expect(0).stdout()
+}
+
+const ALL: [&str; 4] = ["one", "two", "three", "alone"];
+
+fn up(site: &Site) -> Agent {
+    let agent = site.start();
+    agent.until("all files", || shows(site, &ALL, "a\n") && count(site, "reloads") == 1);
+    agent
+}
+
+#[test]
+fn one_that_fails_its_check_keeps_its_unit_back_and_nobody_else() {
+    let site = site(EDGE);
+    let agent = up(&site);
+    let before = ["one", "two", "three"].map(|name| site.fingerprint(&format!("out/{name}")));
+    site.file("registry/services/web/poison", "");
+    agent.until("the one outside goes on", || shows(&site, &["alone"], "a\npoison\n"));
+    agent.says("check failed, the file stays as it is");
+    agent.until("it is told", || explained(&site, "one").contains("kept back"));
+    let why = explained(&site, "three");
+    assert!(why.contains("of the unit edge, two failed its check") && why.contains("poison"), "{why}");
+    assert!(explained(&site, "two").contains("the check failed"), "{}", explained(&site, "two"));
+    assert_eq!(["one", "two", "three"].map(|name| site.fingerprint(&format!("out/{name}"))), before);
+    assert_eq!((count(&site, "reloads"), site.leftovers().len()), (1, 0));
+    // Mended, all three come at once, and one reload.
+    fs::rename(site.path("registry/services/web/poison"), site.path("registry/services/web/b")).unwrap();
+    agent.until("mended", || shows(&site, &ALL, "a\nb\n") && count(&site, "reloads") == 2);
+    let (one, two) = (site.path("out/one"), site.path("out/two"));
+    assert_eq!(site.read("reloads").lines().last().unwrap(), format!("{}:{}", one.display(), two.display()));
+    assert!(site.leftovers().is_empty());
+}
+
+#[test]
+fn who_asks_for_one_gets_its_unit() {
+    // What is changed by hand here is asked for by hand.
+    let left_so = "\non_drift = \"report\"\n";
+    let site = site(
+        &EDGE
+            .replace("\nunit = \"edge\"\n", &format!("\nunit = \"edge\"{left_so}"))
+            .replace("\"out/alone\"\n", &format!("\"out/alone\"{left_so}")),
+    );
+    let alone = site.run(&["render", "three"]);
+    alone.expect(0);
+    assert!(shows(&site, &["one", "two", "three"], "a\n") && !site.path("out/alone").exists());
+    assert_eq!(count(&site, "reloads"), 1, "in a single pass too");
+    let agent = site.start();
+    agent.says_times("unchanged", 3).until("the one outside", || shows(&site, &["alone"], "a\n"));
+    for name in ["one", "two", "alone"] {
+        fs::write(site.path("out").join(name), "by hand\n").unwrap();
+    }
+    let through = site.run(&["render", "three"]);
+    assert!(through.expect(0).stderr().contains("done by the running agent"), "{}", through.stderr());
+    assert!(shows(&site, &["one", "two", "three"], "a\n") && shows(&site, &["alone"], "by hand\n"));
+    assert_eq!(count(&site, "reloads"), 2, "waited for");
+    site.file("registry/services/web/poison", "");
+    agent.says("check failed, the file stays as it is");
+    let failed = site.run(&["render", "three"]);
+    assert!(failed.expect(1).stderr().contains("two failed its check"), "{}", failed.stderr());
+}
+
+#[test]
+fn one_without_a_good_view_keeps_its_unit_back() {
+    let more = "[[roster]]\nname = \"db\"\npath = \"/services/db\"\n\n[[template]]\nsrc = \"db\"\ndest = \"out/db\"\nunit = \"edge\"\n";
+    let site = site(&format!("{EDGE}\n{more}"));
+    site.file("templates/db", "{{ db | length }}\n");
+    let agent = site.start();
+    agent.until("the one outside", || shows(&site, &["alone"], "a\n"));
+    agent.until("it is told", || explained(&site, "one").contains("db of it has no good view yet of db"));
+    let pass = site.run(&["render", "one"]);
+    assert!(pass.expect(3).stderr().contains("no good view yet"), "{}", pass.stderr());
+    assert!(!site.path("out/one").exists());
+    site.file("registry/services/db/x", "");
+    agent.until("all at once", || shows(&site, &ALL, "a\n") && shows(&site, &["db"], "1\n"));
+}
+
+#[test]
+fn what_does_not_prove_itself_is_reloaded_again() {
+    let site = site(
+        r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+
+[[template]]
+src = "list"
+dest = "out/one"
+reload_cmd = "echo >> SITE/reloads"
+reload_interval = "0s"
+verify_cmd = "test -e SITE/healthy || { echo no answer on port 80; exit 1; }"
+"#,
+    );
+    let agent = site.start();
+    agent.says_times("reload failed, and is still owed", 2);
+    let why = explained(&site, "one");
+    assert!(why.contains("is owed, failed ") && why.contains("no answer on port 80"), "{why}");
+    assert!(count(&site, "reloads") >= 2, "it ended with 0 each time, and was run again");
+    site.file("healthy", "");
+    agent.until("it passes", || agent.said("reloaded") == 1 && explained(&site, "one").contains("up to date"));
+}
+
+#[test]
+fn a_reload_that_fails_twice_and_passes_runs_three_times() {
+    let site = site(&EDGE.replace("SITE/reloads\"", "SITE/reloads; test $(wc -l < SITE/reloads) -ge 3\""));
+    let agent = site.start();
+    agent.says("reloaded");
+    assert_eq!((count(&site, "reloads"), agent.said("reload failed, and is still owed")), (3, 2));
+    let lines = site.read("reloads");
+    assert!(lines.lines().all(|line| line == lines.lines().next().unwrap()), "each for both files: {lines}");
+}
