@@ -39,6 +39,7 @@ pub mod program;
 mod recover;
 mod reload;
 mod remove;
+mod rollback;
 mod round;
 mod stage;
 mod tail;
@@ -53,6 +54,7 @@ pub use lock::StateLock;
 pub use recover::{Present, recover};
 pub use reload::reload;
 pub use remove::remove;
+pub use rollback::restore;
 pub use writer::{Mark, Writer};
 
 use command::{How, Occasion};

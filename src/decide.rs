@@ -45,7 +45,7 @@ pub use needs::Needs;
 pub use notice::Notice;
 pub use plan::{Followed, Plan, TemplatePlan};
 pub use publication::{
-    Failure, Group, Outcome, Publication, Ran, ReloadJob, RosterValue, Seated, Seats, Snapshot, Stage,
+    Failure, Group, Outcome, Publication, Ran, ReloadJob, Restoration, RosterValue, Seated, Seats, Snapshot, Stage,
 };
 pub use recall::{Course, Kept, Known, Memo, Origin, Recalled, Recollection};
 pub use slots::{Vacancies, Vacant};

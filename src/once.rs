@@ -199,6 +199,7 @@ impl Round {
                 }
                 Effect::Probe(publication) => self.performer.probe(publication),
                 Effect::Reload(job) => self.performer.reload(job),
+                Effect::Restore(job) => self.performer.restore(job),
                 Effect::Remember(memo) => {
                     if let Some(memory) = &self.memory {
                         self.performer.remember(memory, memo);
@@ -215,6 +216,10 @@ impl Round {
             matches!(it, Outcome::Replaced | Outcome::WouldReplace | Outcome::Removed | Outcome::WouldRemove)
         };
         self.differs |= matches!(&input, Input::Published(_, outcome) if placed(outcome));
+        if matches!(input, Input::Restored(..)) {
+            // What was rolled back was wrong, however well the reload of the old files went.
+            self.exit = Exit::Failed;
+        }
         self.engine.step(self.now(), input)
     }
 

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::act::{self, Joint, Seat, Writer};
-use crate::config::TemplateConfig;
-use crate::decide::{Failure, Group, Input, Memo, Outcome, Publication, Ran, ReloadJob, Snapshot, Stage};
+use crate::config::{OnReloadFailure, TemplateConfig};
+use crate::decide::{Failure, Group, Input, Memo, Outcome, Publication, Ran, ReloadJob, Restoration, Snapshot, Stage};
 use crate::digest::digest_of;
 use crate::ledger::Ledger;
 use crate::memory::Memory;
@@ -152,8 +152,9 @@ impl Performer {
     fn publish_one(&self, publication: Publication, seat: Option<Seat>, manner: Manner, page: Page) {
         let Publication { id, mut template, snapshot, remove, quiet } = publication;
         if quiet || !manner.reload {
-            // What nobody will run is not noted as owed.
-            template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
+            // What nobody will run is not noted as owed, and cannot fail.
+            let on_reload_failure = OnReloadFailure::Retry;
+            template = Arc::new(TemplateConfig { reload: None, on_reload_failure, ..TemplateConfig::clone(&template) });
         }
         let done = self.done.clone();
         let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), manner, page, seat);
@@ -250,6 +251,15 @@ impl Performer {
                 writer.clear(job.templates.iter().map(Arc::as_ref), mark);
             }
             let _ = done.send(Input::Reloaded(job.reload, ran));
+        });
+    }
+
+    /// Puts files back that a failed reload was for.
+    pub fn restore(&self, job: Restoration) {
+        let (writer, done) = (self.writer.clone(), self.done.clone());
+        self.tasks.spawn(async move {
+            let restored = act::restore(&writer, &job).await.map_err(|setback| setback.to_string());
+            let _ = done.send(Input::Restored(job.id, restored));
         });
     }
 

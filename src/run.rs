@@ -256,6 +256,7 @@ impl Agent {
                 Effect::Probe(publication) => self.performer.probe(publication),
                 Effect::Reload(job) if job.reload == Reload::Program => self.supervisor.changed(),
                 Effect::Reload(job) => self.performer.reload(job),
+                Effect::Restore(job) => self.performer.restore(job),
                 Effect::Remember(memo) => self.performer.remember(&self.memory, memo),
                 Effect::Say(notice) => say::notice(&notice),
             }

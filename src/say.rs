@@ -100,9 +100,14 @@ pub fn notice(notice: &Notice) {
                 Stage::Render => error!(%why, template, "cannot render, the file stays as it is"),
                 Stage::Write | Stage::Changed => error!(%why, template, again, "cannot write, the file stays as it is"),
                 Stage::Check | Stage::Refused => error!(%why, template, again, "check failed, the file stays as it is"),
+                Stage::Rollback => warn!(%why, template, "not tried again, the file stays as it is"),
                 Stage::Unit => warn!(%why, template, "the file stays as it is"),
             }
         }
+        Notice::RolledBack { templates, why } => {
+            error!(%why, templates = templates.join(","), "rolled back, the files from before stand again");
+        }
+        Notice::NotRolledBack { why } => error!(%why, "cannot roll back, the files stay as they are"),
         Notice::Refused { template, spot, why } => {
             warn!(why = %format_args!("{}: {why}", field(&spot.to_string())), template = &**template, "left out, the check refuses it");
         }

@@ -93,6 +93,7 @@ fn failed(failure: &Failure) -> String {
         Stage::Write | Stage::Changed => "cannot be written",
         Stage::Check | Stage::Refused => "failed its check",
         Stage::Unit => "is kept back",
+        Stage::Rollback => "is rolled back",
     };
     format!("{what}: {}", failure.message)
 }

@@ -37,7 +37,7 @@ pub struct Journal {
     book: Book,
     store: Store,
     entries: BTreeMap<Key, Entry>,
-    blocked: Vec<Set>,
+    blocked: Vec<Blocked>,
     /// What stood in the journal for the files of the last round.
     before: BTreeMap<Key, Option<Entry>>,
     last: u64,
@@ -46,6 +46,22 @@ pub struct Journal {
 
 /// Files with the digests of what they held together.
 pub type Set = BTreeMap<PathBuf, u64>;
+
+/// What failed its reload together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// The files, as they were.
+    pub files: Set,
+    /// How the reload failed.
+    pub why: String,
+}
+
+/// The same in a line.
+#[derive(Serialize, Deserialize)]
+struct SpelledOut {
+    files: Vec<(Spelling, u64)>,
+    why: String,
+}
 
 /// What is known of the time before.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,7 +85,7 @@ struct Line {
     gone: Vec<Key>,
     /// All sets that are blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    blocked: Option<Vec<Vec<(Spelling, u64)>>>,
+    blocked: Option<Vec<SpelledOut>>,
 }
 
 impl Journal {
@@ -168,22 +184,35 @@ impl Journal {
     }
 
     /// The reload of these files has succeeded, as they were after the round `up_to`. What was replaced since is still
-    /// owed for. A unit's files without a reload of their own go with the last of those that have one.
+    /// owed for. A unit's files without a reload of their own, and what is kept of those that have one, go with the last
+    /// whose reload is owed. What was blocked of files that hold something else by now is forgotten.
     pub fn clear(&mut self, keys: &[Key], up_to: u64) {
         let done = |key: &&Key| self.entries.get(*key).is_some_and(|entry| entry.seq <= up_to);
         let mut gone: BTreeSet<Key> = keys.iter().filter(done).cloned().collect();
+        self.unblock(&gone);
         let owing: BTreeSet<_> = self
             .entries
             .values()
             .filter(|entry| entry.owner.owed.is_some() && !gone.contains(&entry.key()))
             .filter_map(|entry| entry.owner.unit.clone())
             .collect();
+        let is_kept =
+            |entry: &Entry| entry.saved.is_some() && entry.owner.unit.as_ref().is_some_and(|unit| owing.contains(unit));
+        let kept: Vec<Entry> =
+            gone.iter().filter_map(|key| self.entries.get(key)).filter(|it| is_kept(it)).cloned().collect();
         let idle = |entry: &&Entry| {
             entry.owner.owed.is_none()
                 && entry.seq <= up_to
                 && entry.owner.unit.as_ref().is_none_or(|unit| !owing.contains(unit))
         };
         gone.extend(self.entries.values().filter(idle).map(Entry::key));
+        for mut entry in kept {
+            gone.remove(&entry.key());
+            entry.owner.owed = None;
+            entry.again = false;
+            self.entries.insert(entry.key(), entry.clone());
+            self.cross_out(&Line { put: vec![entry], ..Line::default() });
+        }
         self.forget(gone);
     }
 
@@ -227,28 +256,43 @@ impl Journal {
         saved.map(|saved| self.store.read(saved)).transpose()
     }
 
-    /// Files that failed their reload are not to hold just these bytes together again, until [`Journal::unblock`].
+    /// Files that failed their reload are not to hold just these bytes together again, until
+    /// other ones have succeeded.
     ///
     /// # Errors
     /// What the system refused; it is so until the process ends.
-    pub fn block(&mut self, set: Set) -> io::Result<()> {
-        self.blocked.retain(|known| !known.keys().eq(set.keys()));
+    pub fn block(&mut self, set: Blocked) -> io::Result<()> {
+        self.blocked.retain(|known| !known.files.keys().eq(set.files.keys()));
         self.blocked.push(set);
-        self.keep_blocked()
+        let line = Line { blocked: Some(spelled(&self.blocked)), ..Line::default() };
+        self.write(&line)
     }
 
-    /// What was blocked of any of these files is forgotten: something else took its place, and succeeded.
-    ///
-    /// # Errors
-    /// What the system refused; it is so until the process ends.
-    pub fn unblock(&mut self, dests: &BTreeSet<PathBuf>) -> io::Result<()> {
+    /// What was blocked of any of these files is forgotten where something else took its place, and succeeded: other than
+    /// what was put back.
+    fn unblock(&mut self, keys: &BTreeSet<Key>) {
+        let taken = keys.iter().filter_map(|key| self.entries.get(key)).filter(|entry| !entry.owner.back);
+        let taken: BTreeMap<&PathBuf, Option<u64>> = taken.map(|entry| (&entry.dest, entry.new)).collect();
+        let is_new = |dest: &PathBuf, failed: u64| taken.get(dest).is_some_and(|new| *new != Some(failed));
         let known = self.blocked.len();
-        self.blocked.retain(|set| set.keys().all(|dest| !dests.contains(dest)));
-        if self.blocked.len() == known { Ok(()) } else { self.keep_blocked() }
+        self.blocked.retain(|set| !set.files.iter().any(|(dest, failed)| is_new(dest, *failed)));
+        if self.blocked.len() != known {
+            self.cross_out(&Line { blocked: Some(spelled(&self.blocked)), ..Line::default() });
+        }
+    }
+
+    /// Whether a file is put back, or was.
+    pub fn goes_back(&self, key: &Key) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.owner.back)
+    }
+
+    /// Removes copies of what was put back.
+    pub fn tidy(&self) {
+        self.store.sweep(self.entries.values().filter_map(|entry| entry.saved.as_ref()));
     }
 
     /// All that is blocked.
-    pub fn blocked(&self) -> &[Set] {
+    pub fn blocked(&self) -> &[Blocked] {
         &self.blocked
     }
 
@@ -257,7 +301,7 @@ impl Journal {
         entry.seq = seq;
         if let Some(known) = self.entries.get(&entry.key()) {
             entry.again |= known.owner.owed.is_some();
-            entry.saved = known.saved.clone().or(entry.saved);
+            entry.saved = known.saved.clone().filter(|_| !entry.owner.back).or(entry.saved);
             entry.owner.owed = entry.owner.owed.or_else(|| known.owner.owed.clone());
         }
         entry
@@ -279,14 +323,10 @@ impl Journal {
             self.entries.remove(&key);
         }
         if let Some(sets) = line.blocked {
-            let set = |set: Vec<(Spelling, u64)>| set.into_iter().map(|(dest, digest)| (dest.into(), digest)).collect();
+            let files = |files: Vec<(Spelling, u64)>| files.into_iter().map(|(dest, digest)| (dest.into(), digest));
+            let set = |SpelledOut { files: of, why }| Blocked { files: files(of).collect(), why };
             self.blocked = sets.into_iter().map(set).collect();
         }
-    }
-
-    fn keep_blocked(&mut self) -> io::Result<()> {
-        let line = Line { blocked: Some(spelled(&self.blocked)), ..Line::default() };
-        self.write(&line)
     }
 
     /// Writes what is only of use: without it a reload runs once more than it has to.
@@ -311,13 +351,13 @@ impl Journal {
 }
 
 /// All that is so, in one line.
-fn whole(entries: &BTreeMap<Key, Entry>, blocked: &[Set]) -> Line {
+fn whole(entries: &BTreeMap<Key, Entry>, blocked: &[Blocked]) -> Line {
     Line { put: entries.values().cloned().collect(), gone: Vec::new(), blocked: Some(spelled(blocked)) }
 }
 
-fn spelled(sets: &[Set]) -> Vec<Vec<(Spelling, u64)>> {
-    let spell = |set: &Set| set.iter().map(|(dest, digest)| (Spelling::from(&**dest), *digest)).collect();
-    sets.iter().map(spell).collect()
+fn spelled(sets: &[Blocked]) -> Vec<SpelledOut> {
+    let files = |set: &Set| set.iter().map(|(dest, digest)| (Spelling::from(&**dest), *digest)).collect();
+    sets.iter().map(|set| SpelledOut { files: files(&set.files), why: set.why.clone() }).collect()
 }
 
 #[cfg(test)]

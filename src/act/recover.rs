@@ -15,6 +15,7 @@ use super::inplace::complete;
 use super::journal::{Entry, Journal, Owner, Past};
 use super::leftovers::{Tag, sweep_state};
 use super::place::Place;
+use super::rollback::take_away;
 use super::stage::Staged;
 use super::trouble::unwritten;
 use super::writer::{Desk, Writer};
@@ -143,6 +144,12 @@ fn look(entry: &Entry, desk: &mut Desk) -> Now {
 /// Puts the bytes in place that an agent was killed before; `false` where they are not there, or not as they were.
 fn finish(entry: &Entry, desk: &mut Desk) -> bool {
     let Ok(Some(place)) = Place::find(&plain(entry), &mut desk.folders) else { return false };
+    if entry.owner.back && entry.new.is_none() {
+        if let Err(why) = take_away(&place, &entry.key(), desk) {
+            warn!(%why, file = %entry.dest.display(), "a removal that was cut off could not be finished");
+        }
+        return true;
+    }
     let finished = match (entry.new, &entry.over, &entry.staged) {
         (Some(new), Some(over), _) => complete(over, new, &place, &mut desk.folders).map_err(|why| unwritten(&why)),
         (Some(new), None, Some(name)) => rename(place, name, new, desk),

@@ -13,7 +13,7 @@ use tokio::sync::oneshot::Sender;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::TemplateConfig;
-use crate::decide::{Failure, Outcome};
+use crate::decide::{self, Failure, Outcome};
 use crate::error::Setback;
 
 use super::commit::{Waits, exchange, noted, settle, swap, sync_folder, take_back, unnoted, verify};
@@ -22,6 +22,7 @@ use super::inplace;
 use super::joint::kept_back;
 use super::journal::{Entry, Journal, Overwrite, Owner};
 use super::place::Place;
+use super::rollback::again;
 use super::stage::{Staged, Wanted, Written};
 use super::trouble::unwritten;
 use super::whole::Whole;
@@ -59,6 +60,8 @@ pub(super) struct Round {
     pub(super) unit: Option<Arc<str>>,
     pub(super) stages: Vec<Stage>,
     pub(super) commits: Vec<Commit>,
+    /// Removals that are noted together with them, and made by whoever asks for that.
+    pub(super) removals: Vec<Entry>,
 }
 
 // An answer that nobody waits for any more takes a staged file with it, which removes itself: here, on the file thread.
@@ -66,7 +69,7 @@ pub(super) struct Round {
 impl Round {
     /// Takes every file as far as it can go. Each answer is given as soon as it is known.
     pub(super) fn run(self, desk: &mut Desk) {
-        let Self { unit, stages, mut commits } = self;
+        let Self { unit, stages, mut commits, removals } = self;
         let mut written = Vec::with_capacity(stages.len());
         for Stage { template, bytes, stop, then } in stages {
             match guarded(|| prepare(&template, bytes, desk)) {
@@ -89,7 +92,7 @@ impl Round {
                 (None, _) => {}
             }
         }
-        place(commits, unit.as_deref(), desk);
+        place(commits, unit.as_deref(), removals, desk);
     }
 }
 
@@ -110,7 +113,7 @@ impl Then {
 }
 
 /// Writes the bytes beside the destination where it has not got them; `None` where it has.
-fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk) -> Result<Option<Written>, Setback> {
+pub(super) fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk) -> Result<Option<Written>, Setback> {
     let place = Place::open(template, &mut desk.folders)?;
     desk.sweep(&place);
     let mut old = place.look()?;
@@ -144,11 +147,12 @@ type Waiting = (Staged, Answer);
 type Refused = (Staged, Answer, Failure);
 
 /// Puts staged files in place.
-fn place(commits: Vec<Commit>, unit: Option<&str>, desk: &mut Desk) {
-    let (mut sound, mut refused) = verified(commits, desk);
+fn place(commits: Vec<Commit>, unit: Option<&str>, removals: Vec<Entry>, desk: &mut Desk) {
+    let (sound, mut refused) = verified(commits, desk);
+    let mut sound = fresh(sound, &mut refused, desk);
     keep_back(unit, &mut sound, &mut refused);
     // What must be on disk before the world changes: which file replaces which, and that a reload is owed.
-    let sound = journaled(sound, unit, &mut refused, desk);
+    let sound = journaled(sound, unit, removals, &mut refused, desk);
     let placed = swapped(sound, unit, &mut refused, desk);
     refused.into_iter().for_each(failed);
     // Before anybody hears of it: a reload that begins then is for these files too.
@@ -184,6 +188,23 @@ fn verified(commits: Vec<Commit>, desk: &Desk) -> (Vec<Waiting>, Vec<Refused>) {
     (sound, refused)
 }
 
+/// Those that would not make up again what a reload has failed with.
+fn fresh(sound: Vec<Waiting>, refused: &mut Vec<Refused>, desk: &Desk) -> Vec<Waiting> {
+    let Some(journal) = desk.journal.as_ref().filter(|journal| !journal.blocked().is_empty()) else { return sound };
+    let goes_back = |staged: &Staged| staged.owner().is_some_and(|owner| owner.saves);
+    let wanted = sound.iter().filter(|(staged, _)| goes_back(staged));
+    let wanted = wanted.filter_map(|(staged, _)| Some((staged.place.dest.clone(), staged.digest().ok()?)));
+    let again = again(&wanted.collect(), journal);
+    let mut fresh = Vec::with_capacity(sound.len());
+    for (staged, answer) in sound {
+        match again.get(&staged.place.dest).cloned() {
+            Some(message) => refused.push((staged, answer, Failure { stage: decide::Stage::Rollback, message })),
+            None => fresh.push((staged, answer)),
+        }
+    }
+    fresh
+}
+
 /// Of a unit one that fails keeps all others back.
 fn keep_back(unit: Option<&str>, sound: &mut Vec<Waiting>, refused: &mut Vec<Refused>) {
     if let (Some(unit), Some((staged, _, why))) = (unit, refused.first()) {
@@ -193,9 +214,15 @@ fn keep_back(unit: Option<&str>, sound: &mut Vec<Waiting>, refused: &mut Vec<Ref
 }
 
 /// Those that are noted in the journal, or need not be.
-fn journaled(sound: Vec<Waiting>, unit: Option<&str>, refused: &mut Vec<Refused>, desk: &mut Desk) -> Vec<Waiting> {
+fn journaled(
+    sound: Vec<Waiting>,
+    unit: Option<&str>,
+    removals: Vec<Entry>,
+    refused: &mut Vec<Refused>,
+    desk: &mut Desk,
+) -> Vec<Waiting> {
     let Some(journal) = &mut desk.journal else { return sound };
-    let (mut ready, mut noted, mut entries) = (Vec::with_capacity(sound.len()), Vec::new(), Vec::new());
+    let (mut ready, mut noted, mut entries) = (Vec::with_capacity(sound.len()), Vec::new(), removals);
     for (staged, answer) in sound {
         match guarded(|| entry(&staged, journal)) {
             Some(Ok(None)) => ready.push((staged, answer)),
@@ -209,7 +236,7 @@ fn journaled(sound: Vec<Waiting>, unit: Option<&str>, refused: &mut Vec<Refused>
     }
     // All of a unit are noted: nothing of it is, where one cannot be.
     keep_back(unit, &mut noted, refused);
-    if noted.is_empty() {
+    if unit.is_some() && !refused.is_empty() {
         return ready;
     }
     match journal.note(entries) {

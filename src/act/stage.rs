@@ -292,6 +292,12 @@ impl Written {
         self
     }
 
+    /// It becomes what it was before its reload failed.
+    pub(super) fn goes_back(mut self) -> Self {
+        self.staged.owner = self.staged.owner.take().map(|owner| Owner { back: true, ..owner });
+        self
+    }
+
     /// Has the system begin to put it on disk, where several are to be synced: the sync of the first then finds all of
     /// them under way, and one commit of the journal covers them. That is all that the advice does to bytes which are
     /// not on disk yet (`posix_fadvise(2)`), and a system that does not take it only takes longer.

@@ -1,5 +1,6 @@
 //! `unit`, and what follows a replacement: `verify_cmd`, `on_reload_failure`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,8 +77,23 @@ pub(super) fn on_reload_failure(table: &Table<'_>) -> OnReloadFailure {
     let chosen = chosen.unwrap_or(OnReloadFailure::Retry);
     if chosen == OnReloadFailure::Rollback {
         needs_reload(table, "on_reload_failure");
+        if let (Some(_), Some(value)) = (table.get("block"), table.get("on_reload_failure")) {
+            let hint = "leave one of the two out: the whole file from before would take back what others wrote since";
+            value.wrong(Wrong::new("on_reload_failure = \"rollback\" stands beside `block`", hint));
+        }
     }
     chosen
+}
+
+/// Where one template of a unit is rolled back, all of it is.
+pub(super) fn roll_back_as_one(templates: &mut [TemplateConfig]) {
+    let back = templates.iter().filter(|template| template.on_reload_failure == OnReloadFailure::Rollback);
+    let units: BTreeSet<Arc<str>> = back.filter_map(|template| template.unit.clone()).collect();
+    for template in templates {
+        if template.unit.as_ref().is_some_and(|unit| units.contains(unit)) {
+            template.on_reload_failure = OnReloadFailure::Rollback;
+        }
+    }
 }
 
 /// What follows a reload stands beside one.

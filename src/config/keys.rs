@@ -102,6 +102,7 @@ pub const TEMPLATE: TableKeys = TableKeys {
         "verify_cmd",
         "verify_timeout",
         "splay",
+        "on_reload_failure",
         "unit",
         "make_dirs",
         "env",
@@ -149,7 +150,6 @@ pub const TABLES: [&TableKeys; 14] =
 pub const LATER: &[Later] = &[
     Later { table: "the top level", key: "service", accepted: &[] },
     Later { table: "[status]", key: "listen", accepted: &[] },
-    Later { table: "[[template]]", key: "on_reload_failure", accepted: &["retry"] },
 ];
 
 impl TableKeys {

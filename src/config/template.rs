@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nix::unistd::{Group, User};
 use toml::de::DeValue;
 
-use super::after::{on_reload_failure, unit, verify};
+use super::after::{on_reload_failure, roll_back_as_one, unit, verify};
 use super::command::{command, reload, shell_path};
 use super::each::{self, LOCAL_NAMES, each};
 use super::file::refuse_open;
@@ -48,7 +48,9 @@ impl Written<'_> {
             }
             _ => value.tables(&[&TEMPLATE]),
         });
-        tables.filter_map(|table| self.template(&table, report)).map(Arc::new).collect()
+        let mut templates: Vec<_> = tables.filter_map(|table| self.template(&table, report)).collect();
+        roll_back_as_one(&mut templates);
+        templates.into_iter().map(Arc::new).collect()
     }
 
     /// One template; `None` where it has no usable source or destination, which has been reported.

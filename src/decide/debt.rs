@@ -64,6 +64,8 @@ pub struct Debt {
     /// Publications that began together with those that are owed for: all are in place before the reload runs.
     awaited: BTreeSet<FlightId>,
     failures: u32,
+    /// What is owed was put back already, and is as old as it can be.
+    is_rolled_back: bool,
     not_before: Moment,
     began: Moment,
     last_error: Option<String>,
@@ -80,6 +82,7 @@ impl Debt {
             running: None,
             awaited: BTreeSet::new(),
             failures: 0,
+            is_rolled_back: false,
             not_before: Moment::START,
             began: Moment::START,
             last_error: None,
@@ -102,11 +105,38 @@ impl Debt {
             self.splayed = now + self.share.wait(self.terms.splay);
         }
         self.awaited.extend(beside);
+        self.is_rolled_back = false;
         self.owed.insert(Arc::clone(&template.name), Arc::clone(template));
         if self.is_given_up() {
             // New content is a new reason to try.
             self.failures = 0;
         }
+    }
+
+    /// Nothing runs until this has arrived.
+    pub fn wait_for(&mut self, id: FlightId) {
+        self.awaited.insert(id);
+    }
+
+    /// What is owed is as old as it can be, with the files of these templates just put back: that is reloaded as soon as
+    /// the interval lets it, and at once when the agent is about to stop.
+    pub fn roll_back(&mut self, back: impl Iterator<Item = Arc<TemplateConfig>>, stopping: bool) {
+        self.is_rolled_back = true;
+        for template in back {
+            self.owed.insert(Arc::clone(&template.name), template);
+            self.failures = 0;
+            self.not_before = if stopping { Moment::START } else { self.began + self.terms.interval };
+        }
+    }
+
+    /// Whether what is owed cannot be put back any further.
+    pub fn is_rolled_back(&self) -> bool {
+        self.is_rolled_back
+    }
+
+    /// The templates that the run under way is for.
+    pub fn running(&self) -> impl Iterator<Item = &Arc<TemplateConfig>> {
+        self.running.iter().flat_map(BTreeMap::values)
     }
 
     /// A publication ended, whatever came of it.
@@ -165,6 +195,7 @@ impl Debt {
         let why = match ran {
             Ran::Done => {
                 self.failures = 0;
+                self.is_rolled_back = false;
                 self.last_error = None;
                 return None;
             }

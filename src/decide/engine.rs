@@ -11,7 +11,7 @@ use super::key::Key;
 use super::moment::Moment;
 use super::notice::Notice;
 use super::plan::Plan;
-use super::publication::{Group, Outcome, Publication, Ran, ReloadJob};
+use super::publication::{Group, Outcome, Publication, Ran, ReloadJob, Restoration};
 use super::recall::{Memo, Recollection};
 use super::roster::Roster;
 use super::sights::{Place, Sights};
@@ -26,6 +26,7 @@ mod asked;
 mod behind;
 mod past;
 mod publish;
+mod reload;
 mod search;
 mod spread;
 
@@ -56,6 +57,8 @@ pub enum Input {
     Reloaded(Reload, Ran),
     /// The program takes up every file that was in place when this was said.
     TookUp,
+    /// The restoration of this number ended: the templates whose files changed by it, or why none did.
+    Restored(FlightId, Result<BTreeSet<Arc<str>>, String>),
     /// A person lets through what a roster keeps back, and this is what was shown to him: anything else stays held.
     Accept(Arc<str>, Shown),
     /// A person wants nothing to be replaced until then.
@@ -87,6 +90,8 @@ pub enum Effect {
     Probe(Publication),
     /// Run a reload; answer with [`Input::Reloaded`], or with [`Input::TookUp`] where it is the program's.
     Reload(ReloadJob),
+    /// Put files back; answer with [`Input::Restored`].
+    Restore(Restoration),
     /// Keep this for the next start, before anything is published that comes after this.
     Remember(Memo),
     /// Say something.
@@ -129,6 +134,10 @@ pub struct Engine {
     debts: BTreeMap<Reload, Debt>,
     /// What is owed from before the start, until there is a configuration.
     inherited: Vec<Arc<TemplateConfig>>,
+    /// Files that are being put back.
+    restorations: BTreeMap<FlightId, Restoration>,
+    /// What reloads that ended leave to do, and was not given out yet.
+    aftermath: Vec<Effect>,
 }
 
 impl Engine {
@@ -159,6 +168,8 @@ impl Engine {
             flights: Flights::default(),
             debts: BTreeMap::new(),
             inherited: Vec::new(),
+            restorations: BTreeMap::new(),
+            aftermath: Vec::new(),
         }
     }
 
@@ -183,6 +194,7 @@ impl Engine {
                     debt.settle(now);
                 }
             }
+            Input::Restored(id, done) => self.restored(now, id, done, &mut notices),
             Input::Accept(roster, shown) => self.accept_shown(now, &roster, &shown),
             Input::Paused(until) => self.paused = Some(until),
             Input::Resumed => self.paused = None,
@@ -198,6 +210,7 @@ impl Engine {
         self.judge(now, &mut notices);
         self.spread(&mut notices);
         let mut work: Vec<Effect> = self.memos.drain(..).map(Effect::Remember).collect();
+        work.append(&mut self.aftermath);
         work.extend(self.probe(now, &mut notices));
         work.extend(self.publish(now, &mut notices));
         work.extend(self.run_reloads(now));
@@ -284,36 +297,6 @@ impl Engine {
         }
     }
 
-    fn reloaded(&mut self, now: Moment, reload: &Reload, ran: &Ran, notices: &mut Vec<Notice>) {
-        let Some(debt) = self.debts.get_mut(reload) else {
-            return;
-        };
-        let again = debt.end(now, ran);
-        // What it was for may be owed by a mended command by now.
-        self.rehome(now);
-        if let Ran::Failed(why) = ran {
-            notices.push(Notice::ReloadFailed { reload: reload.to_string(), why: why.clone(), again });
-        }
-    }
-
-    /// A single pass reloads when all its files are in place, and once each: see [`Input::Stopping`].
-    fn may_reload(&self) -> bool {
-        self.pace == Pace::Continuous || self.stopping
-    }
-
-    fn run_reloads(&mut self, now: Moment) -> Vec<Effect> {
-        if !self.may_reload() {
-            return Vec::new();
-        }
-        let due = self.debts.iter_mut().filter(|(_, debt)| debt.due().is_some_and(|due| due <= now));
-        due.map(|(reload, debt)| {
-            let templates = debt.begin(now);
-            let verifies = templates.iter().filter_map(|template| template.verify.clone()).collect();
-            Effect::Reload(ReloadJob { reload: reload.clone(), timeout: debt.terms().timeout, verifies, templates })
-        })
-        .collect()
-    }
-
     /// Whether a publication is under way.
     pub fn is_publishing(&self) -> bool {
         !self.flights.is_empty()
@@ -321,7 +304,7 @@ impl Engine {
 
     /// Whether a reload is under way, or one that has not failed is still to run.
     pub fn is_reloading(&self) -> bool {
-        self.debts.values().any(Debt::is_pending)
+        self.debts.values().any(Debt::is_pending) || !self.restorations.is_empty()
     }
 
     /// Every roster by name.

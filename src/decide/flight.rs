@@ -51,6 +51,14 @@ impl Flights {
         Some(flight)
     }
 
+    /// Those of these templates ended.
+    pub fn end_all(&mut self, templates: &[Arc<TemplateConfig>]) {
+        for template in templates {
+            self.busy.remove(&template.dest);
+            self.open.retain(|_, flight| flight.config.dest != template.dest);
+        }
+    }
+
     /// Whether a destination has one, whichever template asked for it: one that was renamed meets itself here.
     pub fn is_busy(&self, dest: &Path) -> bool {
         self.busy.contains(dest)

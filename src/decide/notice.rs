@@ -123,6 +123,18 @@ pub enum Notice {
         /// What becomes of it.
         on_drift: OnDrift,
     },
+    /// Files are as they were before a reload failed.
+    RolledBack {
+        /// Their templates.
+        templates: Vec<Arc<str>>,
+        /// How the reload failed.
+        why: String,
+    },
+    /// Files could not be put back.
+    NotRolledBack {
+        /// What was tried, and why it failed.
+        why: String,
+    },
     /// A reload failed and is still owed.
     ReloadFailed {
         /// What was run.

@@ -118,6 +118,8 @@ pub enum Stage {
     Refused,
     /// Another template of its unit failed, and is tried again together with it.
     Unit,
+    /// Its reload failed with these bytes, and those from before stand.
+    Rollback,
 }
 
 /// Run one reload for all the templates that owe it.
@@ -131,6 +133,19 @@ pub struct ReloadJob {
     pub verifies: BTreeSet<Verify>,
     /// The templates whose files changed since it last succeeded; never empty.
     pub templates: Vec<Arc<TemplateConfig>>,
+}
+
+/// Put the files back that a failed reload was for, as they were before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restoration {
+    /// Its number, for the answer.
+    pub id: FlightId,
+    /// The reload that failed.
+    pub reload: Reload,
+    /// The templates whose files go back, whole units of them.
+    pub templates: Vec<Arc<TemplateConfig>>,
+    /// How it failed.
+    pub why: String,
 }
 
 /// What became of a reload.

@@ -239,11 +239,18 @@ impl Template {
         self.last = Some(outcome);
     }
 
+    /// What it wrote was put back, because its reload failed.
+    pub fn rolled_back(&mut self, why: &str) {
+        self.failures = 1;
+        self.retry = None;
+        self.last = Some(Outcome::Failed(Failure { stage: Stage::Rollback, message: why.to_owned() }));
+    }
+
     fn fail(&mut self, now: Moment, failure: Failure, retries: bool, notices: &mut Vec<Notice>) {
         self.failures = self.failures.saturating_add(1);
         // Something newer is waiting to be rendered, the same members would fail in the same way, or the template that it
         // was kept back by takes it along when that is tried again.
-        let waits = matches!(failure.stage, Stage::Render | Stage::Unit) || self.turn.is_wanted();
+        let waits = matches!(failure.stage, Stage::Render | Stage::Unit | Stage::Rollback) || self.turn.is_wanted();
         let again = (retries && !waits).then(|| backoff::pause(self.failures));
         self.retry = again.map(|pause| now + pause);
         let template = Arc::clone(&self.plan.config.name);

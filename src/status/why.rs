@@ -133,6 +133,7 @@ fn failure(template: &Template, clock: &Clock) -> Option<Why> {
         Stage::Write | Stage::Changed => "cannot write",
         Stage::Check | Stage::Refused => "the check failed",
         Stage::Unit => "kept back",
+        Stage::Rollback => "rolled back, for its reload failed",
     };
     let times = match template.failures() {
         0 | 1 => String::new(),

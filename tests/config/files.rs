@@ -230,7 +230,7 @@ pick = "first"
 [[template]]
 src = "a.tera"
 dest = "/etc/a"
-on_reload_failure = "rollback"
+on_reload_failure = "retry"
 [[service]]
 name = "x"
 port = 1
@@ -238,14 +238,6 @@ port = 1
 listen = "127.0.0.1:9189"
 "#,
     ), @r#"
-    error: on_reload_failure = "rollback" is not supported by this version
-     --> rosterd.toml:9:1
-      |
-    9 | on_reload_failure = "rollback"
-      | ^^^^^^^^^^^^^^^^^
-      |
-      = help: leave it out; this version does on_reload_failure = retry
-
     error: `service` is not supported by this version
       --> rosterd.toml:10:3
        |

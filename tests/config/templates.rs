@@ -526,6 +526,10 @@ fn what_a_unit_cannot_take_back() {
         let said = told(&format!("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\nunit = \"edge\"\n{keys}\n"));
         assert!(said.contains(why) && said.matches("error: ").count() == 1, "{keys}: {said}");
     }
+    let keys = "block = \"x\"\nreload_cmd = \"true\"\non_reload_failure = \"rollback\"";
+    let said = told(&format!("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\n{keys}\n"));
+    let why = "on_reload_failure = \"rollback\" stands beside `block`";
+    assert!(said.contains(why) && said.matches("error: ").count() == 1, "{said}");
 }
 
 #[test]

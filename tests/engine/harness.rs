@@ -8,7 +8,7 @@ use rosterd::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
 use rosterd::decide::flight::FlightId;
 use rosterd::decide::{
     Effect, Engine, Followed, Input, Memo, Moment, Needs, Notice, Outcome, Pace, Plan, Publication, Ran, Recalled,
-    Recollection, ReloadJob, RosterValue, TemplatePlan,
+    Recollection, ReloadJob, Restoration, RosterValue, TemplatePlan,
 };
 use rosterd::node::{NodePath, Subject};
 use rosterd::sighting::{Change, Members, News, Seen, Sighting, Stamps, View, Zxid};
@@ -22,6 +22,7 @@ pub struct Bench {
     /// Which publications went together, and of which unit they were.
     pub groups: Vec<(Option<Arc<str>>, Vec<FlightId>)>,
     pub reloads: Vec<ReloadJob>,
+    pub restorations: Vec<Restoration>,
     pub notices: Vec<Notice>,
     /// All that is remembered, from before the start too.
     pub remembered: Recollection,
@@ -144,6 +145,7 @@ impl Bench {
             probes: Vec::new(),
             groups: Vec::new(),
             reloads: Vec::new(),
+            restorations: Vec::new(),
             notices: Vec::new(),
             remembered: recalled,
         };
@@ -162,6 +164,7 @@ impl Bench {
                 }
                 Effect::Probe(publication) => self.probes.push(publication),
                 Effect::Reload(job) => self.reloads.push(job),
+                Effect::Restore(job) => self.restorations.push(job),
                 Effect::Remember(memo) => remember(&mut self.remembered, memo),
                 Effect::Say(notice) => self.notices.push(notice),
             }

@@ -12,6 +12,7 @@ mod owed;
 mod picks;
 mod program;
 mod restored;
+mod rollback;
 mod rules;
 mod sequences;
 mod size;

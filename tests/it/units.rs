@@ -172,3 +172,63 @@ fn a_reload_that_fails_twice_and_passes_runs_three_times() {
     let lines = site.read("reloads");
     assert!(lines.lines().all(|line| line == lines.lines().next().unwrap()), "each for both files: {lines}");
 }
+
+/// The one template goes back where its software does not take it.
+const BACK: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "10ms"
+
+[[template]]
+src = "list"
+dest = "out/one"
+unit = "edge"
+reload_cmd = "cat SITE/out/one SITE/out/two | tr '\\n' ' ' >> SITE/reloads; echo >> SITE/reloads; ! grep poison SITE/out/one"
+reload_interval = "0s"
+on_reload_failure = "rollback"
+
+[[template]]
+src = "list"
+dest = "out/two"
+unit = "edge"
+"#;
+
+#[test]
+fn what_its_reload_refuses_is_rolled_back_and_not_tried_again_until_it_changes() {
+    let site = site(BACK);
+    let agent = site.start();
+    agent.until("the first", || agent.said("reloaded") == 1);
+    site.file("registry/services/web/poison", "");
+    agent.says("rolled back, the files from before stand again");
+    agent.until("the old files are reloaded", || agent.said("reloaded") == 2);
+    assert!(shows(&site, &["one", "two"], "a\n") && site.leftovers().is_empty());
+    assert_eq!(site.read("reloads"), "a a \na poison a poison \na a \n", "each once");
+    let why = explained(&site, "two");
+    assert!(why.contains("rolled back, for its reload failed") && why.contains("poison"), "{why}");
+    // The same bytes are not tried again, whoever asks for them.
+    let asked = site.run(&["render"]);
+    assert!(asked.expect(1).stderr().contains("poison"), "{}", asked.stderr());
+    assert!(shows(&site, &["one", "two"], "a\n") && site.read("reloads").lines().count() == 3);
+    // Other ones are, and are found as wrong.
+    site.file("registry/services/web/b", "");
+    agent.until("the change is tried", || agent.said("rolled back, the files from before stand again") == 2);
+    agent.until("the old files are reloaded", || agent.said("reloaded") == 3);
+    assert_eq!(site.read("reloads").lines().skip(3).collect::<Vec<_>>(), ["a b poison a b poison ", "a a "]);
+    site.remove("registry/services/web/poison");
+    agent.until("mended", || shows(&site, &["one", "two"], "a\nb\n") && agent.said("reloaded") == 4);
+    agent.until("it is told", || explained(&site, "two").contains("up to date"));
+}
+
+#[test]
+fn a_single_pass_rolls_back_and_a_file_that_was_not_there_goes() {
+    let site = site(BACK);
+    site.file("registry/services/web/poison", "");
+    let pass = site.run(&["render"]);
+    assert!(pass.expect(1).stderr().contains("rolled back"), "{}", pass.stderr());
+    assert!(!site.path("out/one").exists() && !site.path("out/two").exists());
+    assert_eq!(site.read("reloads").lines().count(), 2, "{}", pass.stderr());
+}

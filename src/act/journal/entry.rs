@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::super::inplace::Configured;
 use super::saved::Saved;
 use crate::book::spelling;
-use crate::config::{Command, Each, OnGone, Reload, TemplateConfig};
+use crate::config::{Command, Each, OnGone, OnReloadFailure, Reload, TemplateConfig};
 
 /// Which file, and on whose behalf: several templates can have a block each of one file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -86,6 +86,9 @@ pub struct Owner {
     /// What stands there is kept until the reload has succeeded.
     #[serde(skip)]
     pub saves: bool,
+    /// The file becomes what it was before its reload failed: there is nothing older to go back to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub back: bool,
 }
 
 /// All that is needed to run a reload.
@@ -137,7 +140,8 @@ impl Owner {
                 key: Arc::clone(key),
             }),
         });
-        Self { template: Arc::clone(&template.name), owed, unit: None, saves: false }
+        let saves = template.on_reload_failure == OnReloadFailure::Rollback;
+        Self { template: Arc::clone(&template.name), owed, unit: template.unit.clone(), saves, back: false }
     }
 
     /// The same for what is not known any more, other than that its reload is owed.
@@ -172,7 +176,10 @@ impl Entry {
             // What would become of it is no matter of its reload.
             ..Each::new(&of.template, &of.roster, OnGone::Keep)
         });
+        let on_reload_failure = if self.saved.is_some() { OnReloadFailure::Rollback } else { OnReloadFailure::Retry };
         Some(TemplateConfig {
+            on_reload_failure,
+            unit: self.owner.unit.clone(),
             reload: Some(owed.reload.reload()),
             reload_timeout: owed.timeout,
             reload_interval: owed.interval,

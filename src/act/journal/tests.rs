@@ -204,7 +204,10 @@ fn what_stood_there_is_kept_until_a_reload_has_succeeded() {
 fn a_set_is_blocked_until_another_takes_its_place() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
-    let set = |files: &[(&str, u64)]| files.iter().map(|(name, digest)| (dest(name), *digest)).collect::<Set>();
+    let set = |files: &[(&str, u64)]| Blocked {
+        files: files.iter().map(|(name, digest)| (dest(name), *digest)).collect(),
+        why: "line 7 is wrong".into(),
+    };
     journal.block(set(&[("a", 1), ("b", u64::MAX)])).unwrap();
     journal.block(set(&[("c", 1)])).unwrap();
     journal.block(set(&[("a", 3), ("b", 4)])).unwrap();
@@ -212,13 +215,48 @@ fn a_set_is_blocked_until_another_takes_its_place() {
     assert_eq!(open(&dir).blocked(), blocked);
     // It is not forgotten with what else was in the journal.
     for round in 0..300 {
-        journal.note(vec![entry("a", None, Some(round))]).unwrap();
-        let last = journal.last();
-        journal.clear(&[key("a")], last);
+        journal.note(vec![entry("d", None, Some(round))]).unwrap();
+        journal.clear(&[key("d")], journal.last());
     }
+    // The same bytes are no other ones, and those from before prove nothing.
+    let mut back = entry("b", Some(4), Some(1));
+    back.owner.back = true;
+    journal.note(vec![back]).unwrap();
+    assert!(journal.goes_back(&key("b")) && open(&dir).goes_back(&key("b")));
+    journal.clear(&[key("b")], journal.last());
+    journal.note(vec![entry("b", Some(1), Some(4))]).unwrap();
+    journal.clear(&[key("b")], journal.last());
     assert_eq!(open(&dir).blocked(), blocked);
-    journal.unblock(&BTreeSet::from([dest("b")])).unwrap();
+    journal.note(vec![entry("b", Some(1), Some(5))]).unwrap();
+    journal.clear(&[key("b")], journal.last());
     assert_eq!(open(&dir).blocked(), &blocked[..1]);
+}
+
+#[test]
+fn what_a_unit_replaced_is_kept_until_the_last_of_it_is_taken_up() {
+    let dir = TempDir::new().unwrap();
+    let mut journal = open(&dir);
+    let of_unit = |name: &str, owes: bool| {
+        let mut entry = Entry { saved: Some(Saved::Nothing), ..entry(name, None, Some(1)) };
+        entry.owner.unit = Some("edge".into());
+        entry.owner.owed = entry.owner.owed.filter(|_| owes);
+        entry
+    };
+    journal.note(vec![of_unit("a", true), of_unit("b", true), of_unit("c", false)]).unwrap();
+    journal.clear(&[key("a")], 1);
+    for journal in [&journal, &open(&dir)] {
+        let owing: Vec<_> =
+            journal.entries().filter(|entry| entry.debt().is_some()).map(|it| it.dest.clone()).collect();
+        assert_eq!(owing, [dest("b")]);
+        assert!(["a", "b", "c"].iter().all(|name| journal.saved(&key(name)).unwrap() == Some(None)));
+    }
+    // What is put back has nothing older.
+    let mut back = of_unit("a", true);
+    (back.owner.back, back.saved) = (true, None);
+    journal.note(vec![back]).unwrap();
+    assert_eq!(journal.saved(&key("a")).unwrap(), None);
+    journal.clear(&[key("a"), key("b")], 2);
+    assert_eq!(known(&open(&dir)), []);
 }
 
 #[test]

@@ -1,0 +1,162 @@
+//! Puts back what stood at destinations before a reload failed, by what the [`journal`](super::journal) keeps of it; and
+//! knows what was put back once, and is not tried again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{OnReloadFailure, Placing, TemplateConfig};
+use crate::decide::Restoration;
+use crate::digest::digest_of;
+use crate::error::Setback;
+
+use super::commit::{Waits, noted};
+use super::journal::{Before, Blocked, Journal, Key, Owner, Set};
+use super::place::Place;
+use super::round::{Commit, Round, prepare};
+use super::trouble::refused;
+use super::writer::{Desk, Writer};
+
+/// Which of these files, as they are to be, would make up a set again whose reload failed, and how it did.
+pub(super) fn again(wanted: &Set, journal: &Journal) -> BTreeMap<PathBuf, String> {
+    let digest = |dest: &PathBuf| wanted.get(dest).copied().or_else(|| standing(dest));
+    let again = |set: &&Blocked| {
+        let touched = set.files.keys().any(|dest| wanted.contains_key(dest));
+        touched && set.files.iter().all(|(dest, failed)| digest(dest) == Some(*failed))
+    };
+    let sets = journal.blocked().iter().filter(again);
+    sets.flat_map(|set| set.files.keys().map(|dest| (dest.clone(), set.why.clone()))).collect()
+}
+
+/// The digest of what stands at a destination.
+fn standing(dest: &Path) -> Option<u64> {
+    std::fs::read(dest).ok().map(|bytes| digest_of(&bytes))
+}
+
+/// Puts back what stood there before a reload failed, all of it or nothing, and gives the names of the templates whose
+/// files changed by that. The bytes that go are not placed again as a whole until others have proven themselves.
+///
+/// It is noted as any replacement is: what is cut off is finished at the next start.
+///
+/// # Errors
+/// A file cannot be put back: all stay as they are.
+pub async fn restore(writer: &Writer, job: &Restoration) -> Result<BTreeSet<Arc<str>>, Setback> {
+    let job = job.clone();
+    writer.call(move |desk| put_back(&job, desk)).await.flatten()
+}
+
+fn put_back(job: &Restoration, desk: &mut Desk) -> Result<BTreeSet<Arc<str>>, Setback> {
+    let mut before = Vec::new();
+    let journal = desk.journal.as_ref().ok_or_else(without_journal)?;
+    for template in &job.templates {
+        let kept = journal.saved(&Key::of(template));
+        let kept =
+            kept.map_err(|error| refused(format!("read what {} held before", template.dest.display()), error))?;
+        before.extend(kept.map(|kept| (Arc::clone(template), kept)));
+    }
+    let mut names = BTreeSet::new();
+    let (mut round, mut answers, mut gone) = (Round::default(), Vec::new(), Vec::new());
+    round.unit = Some(Arc::from("that is rolled back"));
+    for (template, kept) in before {
+        if let Some(kept) = kept {
+            let as_it_was = as_it_was(&template, &kept);
+            if let Some(written) = prepare(&as_it_was, kept.bytes, desk)? {
+                let (answer, answered) = oneshot::channel();
+                let staged = written.goes_back().sync()?;
+                round.commits.push(Commit { staged, stop: CancellationToken::new(), answer });
+                answers.push(answered);
+                names.insert(Arc::clone(&template.name));
+            }
+        } else if let Some(place) = Place::find(&template, &mut desk.folders)? {
+            place.permits()?;
+            if let (Some(old), Some(journal)) = (place.look()?, &desk.journal) {
+                let owner = Owner { back: true, saves: false, ..Owner::of(&template) };
+                let nothing = Waits { new: None, staged: None, over: None };
+                round.removals.push(noted(&owner, &place, Some(old), nothing, journal)?);
+                gone.push((Key::of(&template), place));
+                names.insert(Arc::clone(&template.name));
+            }
+        }
+    }
+    let failed = failed(job, &names);
+    round.run(desk);
+    for mut answer in answers {
+        if let Ok(Err(failure)) = answer.try_recv() {
+            withdraw(&gone, desk);
+            return Err(Setback::new("put the files from before back", failure.message));
+        }
+    }
+    for (key, place) in &gone {
+        take_away(place, key, desk)?;
+    }
+    block(failed, &job.why, desk);
+    desk.is_placed();
+    desk.is_done();
+    Ok(names)
+}
+
+fn without_journal() -> Setback {
+    Setback::new("put the files from before back", "without a state directory nothing is kept of them")
+}
+
+/// What the files hold that go, in sets that are not tried again: units, and each file that is of none.
+fn failed(job: &Restoration, names: &BTreeSet<Arc<str>>) -> Vec<Set> {
+    let mut sets: BTreeMap<&Arc<str>, Set> = BTreeMap::new();
+    for template in job.templates.iter().filter(|template| template.unit.is_some() || names.contains(&template.name)) {
+        let set = sets.entry(template.unit.as_ref().unwrap_or(&template.name)).or_default();
+        set.extend(standing(&template.dest).map(|digest| (template.dest.clone(), digest)));
+    }
+    let goes = |set: &Set| {
+        let mut goers = job.templates.iter().filter(|template| names.contains(&template.name));
+        goers.any(|template| set.contains_key(&template.dest))
+    };
+    sets.into_values().filter(goes).collect()
+}
+
+/// A template by which a file becomes what it was.
+fn as_it_was(template: &TemplateConfig, before: &Before) -> TemplateConfig {
+    TemplateConfig {
+        mode: Some(before.mode),
+        owner: Some(before.uid),
+        group: Some(before.gid),
+        on_reload_failure: OnReloadFailure::Retry,
+        // What failed is not worth the place of an older one.
+        placing: Placing { backup: 0, ..template.placing.clone() },
+        ..template.clone()
+    }
+}
+
+fn block(sets: Vec<Set>, why: &str, desk: &mut Desk) {
+    let Some(journal) = &mut desk.journal else { return };
+    for files in sets {
+        if let Err(error) = journal.block(Blocked { files, why: why.to_owned() }) {
+            let why = refused(format!("note in {} what is not to be tried again", journal.file().display()), error);
+            tracing::warn!(%why, "it may be tried again after a restart");
+        }
+    }
+    journal.tidy();
+}
+
+fn withdraw(gone: &[(Key, Place)], desk: &mut Desk) {
+    if let Some(journal) = &mut desk.journal {
+        journal.withdraw(&gone.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+    }
+}
+
+/// Removes a file that was not there before.
+pub(super) fn take_away(place: &Place, key: &Key, desk: &mut Desk) -> Result<(), Setback> {
+    if !desk.journal.as_ref().is_none_or(|journal| journal.goes_back(key)) {
+        return Err(Setback::new(format!("remove {}", place.dest.display()), "it could not be noted"));
+    }
+    desk.left.remove(&key.template);
+    let removed = unlinkat(&place.folder, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir);
+    match removed.and_then(|()| fsync(&place.folder)) {
+        Ok(()) | Err(Errno::EINVAL) => Ok(()),
+        Err(errno) => Err(refused(format!("remove {}", place.dest.display()), errno)),
+    }
+}

@@ -1,0 +1,120 @@
+//! Rollback: files go back once, what is owed is reloaded, and nothing goes round in circles.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rosterd::config::OnReloadFailure;
+use rosterd::decide::{Input, Outcome, Ran, TemplatePlan};
+
+use crate::harness::{Bench, plan, present, put, roster, seconds, template, web};
+
+fn back(name: &str, unit: Option<&str>, reload: &str) -> TemplatePlan {
+    let mut planned = template(name, &["web"], reload);
+    let config = Arc::make_mut(&mut planned.config);
+    config.on_reload_failure = OnReloadFailure::Rollback;
+    config.unit = unit.map(Into::into);
+    planned
+}
+
+/// An engine whose templates are all replaced, with their reloads under way.
+fn replaced(templates: Vec<TemplatePlan>) -> Bench {
+    let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], templates));
+    bench.reset(&web(), present(&["a:1"]));
+    while !bench.publications.is_empty() {
+        bench.publish(Outcome::Replaced);
+    }
+    bench
+}
+
+fn no() -> Ran {
+    Ran::Failed("line 7 is wrong".into())
+}
+
+/// Puts the oldest files back that are to be, those of these templates.
+fn restore(bench: &mut Bench, names: &[&str]) {
+    let job = bench.restorations.remove(0);
+    let names: BTreeSet<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();
+    bench.input(Input::Restored(job.id, Ok(names)));
+}
+
+#[test]
+fn a_reload_that_fails_has_its_unit_put_back_and_runs_once_more() {
+    let mut bench = replaced(vec![
+        back("a", Some("edge"), "ra"),
+        back("b", Some("edge"), "rb"),
+        back("c", None, "ra"),
+        template("d", &["web"], "ra"),
+    ]);
+    assert_eq!(bench.reloads.len(), 2);
+    bench.reload(no());
+    let names: Vec<_> = bench.restorations[0].templates.iter().map(|it| it.name.to_string()).collect();
+    assert_eq!(names, ["a", "b", "c"], "the whole unit, and not who only retries");
+    bench.reload(Ran::Done);
+    bench.pass(seconds(100));
+    assert!(bench.reloads.is_empty(), "not before the files are back");
+    restore(&mut bench, &["a", "b", "c"]);
+    bench.pass(seconds(10));
+    let reloads: Vec<_> = bench.reloads.iter().map(|job| (job.reload.to_string(), job.templates.len())).collect();
+    assert_eq!(reloads, [("ra".to_owned(), 3), ("rb".to_owned(), 1)]);
+    let failure = bench.engine.templates()["b"].failure().unwrap();
+    assert!(failure.message.contains("line 7"), "status has the command's output");
+    // It goes on failing: there is nothing older.
+    for _ in 0..5 {
+        for _ in 0..bench.reloads.len() {
+            bench.reload(no());
+        }
+        bench.pass(seconds(61));
+        assert!(bench.restorations.is_empty() && bench.publications.is_empty());
+    }
+    assert_eq!(bench.reloads.len(), 2, "and is retried for ever");
+    bench.reload(Ran::Done);
+    bench.reload(Ran::Done);
+    assert!(bench.engine.debts().values().all(|debt| !debt.is_owed()));
+}
+
+#[test]
+fn a_change_after_that_is_tried_and_put_back_again() {
+    let mut bench = replaced(vec![back("a", None, "ra")]);
+    bench.reload(no());
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(5));
+    assert!(bench.publications.is_empty(), "its destination is being put back");
+    restore(&mut bench, &["a"]);
+    assert_eq!(bench.publications.len(), 1, "what changed meanwhile is not lost");
+    bench.publish(Outcome::Replaced);
+    bench.pass(seconds(5));
+    bench.reload(no());
+    assert_eq!(bench.restorations.len(), 1, "new bytes are a new reason");
+    restore(&mut bench, &[]);
+    bench.pass(seconds(61));
+    bench.reload(no());
+    assert!(bench.restorations.is_empty(), "there was nothing to put back");
+}
+
+#[test]
+fn new_bytes_on_their_way_come_before_old_ones() {
+    let mut bench = replaced(vec![back("a", None, "ra")]);
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(5));
+    bench.reload(no());
+    assert!(bench.restorations.is_empty());
+    bench.publish(Outcome::Replaced);
+    bench.pass(seconds(5));
+    bench.reload(Ran::Done);
+    assert!(bench.restorations.is_empty() && !bench.engine.debts().values().any(rosterd::decide::debt::Debt::is_owed));
+}
+
+#[test]
+fn what_cannot_be_put_back_stays_and_is_retried() {
+    let mut bench = replaced(vec![back("a", None, "ra")]);
+    bench.reload(no());
+    let id = bench.restorations.remove(0).id;
+    bench.input(Input::Restored(id, Err("no space".into())));
+    bench.pass(seconds(61));
+    bench.reload(no());
+    assert_eq!(bench.restorations.len(), 1, "and so is putting it back");
+    bench.input(Input::Stopping);
+    assert!(bench.engine.is_reloading());
+    restore(&mut bench, &["a"]);
+    assert_eq!(bench.reloads.len(), 1, "at the end it is not deferred");
+}
