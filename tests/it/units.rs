@@ -93,6 +93,18 @@ fn one_that_fails_its_check_keeps_its_unit_back_and_nobody_else() {
 }
 
 #[test]
+fn who_is_left_out_of_one_is_left_out_of_all_of_its_unit() {
+    let site = site(&EDGE.replace("isolate = false\n", ""));
+    let agent = up(&site);
+    site.file("registry/services/web/b", "").file("registry/services/web/poison", "");
+    agent.until("the others are served", || shows(&site, &["one", "two", "three"], "a\nb\n"));
+    agent.until("who is of no unit has all", || shows(&site, &["alone"], "a\nb\npoison\n"));
+    assert!(explained(&site, "three").contains("poison"), "{}", explained(&site, "three"));
+    fs::rename(site.path("registry/services/web/poison"), site.path("registry/services/web/c")).unwrap();
+    agent.until("mended", || shows(&site, &ALL, "a\nb\nc\n"));
+}
+
+#[test]
 fn who_asks_for_one_gets_its_unit() {
     // What is changed by hand here is asked for by hand.
     let left_so = "\non_drift = \"report\"\n";

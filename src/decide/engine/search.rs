@@ -1,5 +1,7 @@
 //! Probes: checks that tell which members a template's check refuses.
 
+use std::sync::Arc;
+
 use super::super::flight::FlightId;
 use super::super::moment::Moment;
 use super::super::notice::Notice;
@@ -22,17 +24,27 @@ impl Engine {
         // A probe replaces nothing: no reload waits for one.
         flights.next_batch();
         let views = (&self.rosters, &self.keys);
+        let mut found = Vec::new();
         let begun = searching.filter_map(|template| {
-            let config = std::sync::Arc::clone(&template.plan().config);
+            let config = Arc::clone(&template.plan().config);
             if flights.is_busy(&config.dest) {
                 return None;
             }
-            let snapshot = template.probe(now, views, retries, notices)?;
+            let Some(snapshot) = template.probe(now, views, retries, notices) else {
+                found.extend(config.unit.clone().map(|unit| (unit, template.left_out().clone())));
+                return None;
+            };
             let id = flights.begin(&config, false);
             template.begin(id);
             Some(Effect::Probe(Publication { id, template: config, snapshot, remove: false, quiet: true }))
         });
-        begun.collect()
+        let begun = begun.collect();
+        // Files that only make sense together show the same members.
+        for (unit, left_out) in found {
+            let mates = self.templates.values_mut().filter(|it| it.plan().config.unit.as_ref() == Some(&unit));
+            mates.for_each(|template| template.leave_out(&left_out));
+        }
+        begun
     }
 
     pub(super) fn probed(&mut self, now: Moment, id: FlightId, outcome: Outcome, notices: &mut Vec<Notice>) {

@@ -21,6 +21,16 @@ impl Template {
         &self.isolation.left_out
     }
 
+    /// Another template of its unit leaves these out, and so does it.
+    pub fn leave_out(&mut self, others: &AllLeftOut) {
+        let new = others.iter().filter(|(spot, _)| !self.isolation.left_out.contains_key(*spot));
+        let new: AllLeftOut = new.map(|(spot, out)| (spot.clone(), out.clone())).collect();
+        if !new.is_empty() {
+            self.isolation.left_out.extend(new);
+            self.want();
+        }
+    }
+
     /// Whether its check has refused the file, and the members at fault are looked for.
     pub fn is_searching(&self) -> bool {
         self.isolation.is_searching()
