@@ -38,9 +38,9 @@ pub struct Joint {
 /// A file that gives its seat up.
 enum Arrival {
     /// It is staged and checked.
-    Staged(Held, oneshot::Sender<Placed>),
+    Staged(Box<Held>, oneshot::Sender<Placed>),
     /// It has no check, and is staged when it is placed: a group may have more files than a process descriptors.
-    Rendered(TemplateConfig, Vec<u8>, oneshot::Sender<Placed>),
+    Rendered(Box<TemplateConfig>, Vec<u8>, oneshot::Sender<Placed>),
     /// The destination has its bytes already.
     Unchanged,
     /// It failed, as these words say.
@@ -64,12 +64,12 @@ impl Seat {
 
     /// A checked file has arrived; the answer comes when the group is placed.
     pub(super) async fn staged(self, file: Held) -> Placed {
-        self.arrive(|answer| Arrival::Staged(file, answer)).await
+        self.arrive(|answer| Arrival::Staged(Box::new(file), answer)).await
     }
 
     /// A file that needs no check has arrived.
     pub(super) async fn rendered(self, template: &TemplateConfig, bytes: Vec<u8>) -> Placed {
-        self.arrive(|answer| Arrival::Rendered(template.clone(), bytes, answer)).await
+        self.arrive(|answer| Arrival::Rendered(Box::new(template.clone()), bytes, answer)).await
     }
 
     async fn arrive(self, arrival: impl FnOnce(oneshot::Sender<Placed>) -> Arrival) -> Placed {
@@ -150,7 +150,7 @@ impl Joint {
                 match arrival {
                     Arrival::Staged(file, answer) => round.commits.extend(file.take(stop, answer)),
                     Arrival::Rendered(template, bytes, answer) => {
-                        round.stages.push(round::Stage { template, bytes, stop, then: Then::Place(answer) });
+                        round.stages.push(round::Stage { template: *template, bytes, stop, then: Then::Place(answer) });
                     }
                     Arrival::Unchanged | Arrival::Failed(_) => {}
                 }

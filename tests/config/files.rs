@@ -254,7 +254,7 @@ listen = "127.0.0.1:9189"
        |
        = help: take `listen` out: rosterd does not pass over what it cannot do
 
-    3 problems
+    2 problems
     "#);
 }
 

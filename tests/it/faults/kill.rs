@@ -263,6 +263,7 @@ const SHORTENED: Deed = Deed {
     }),
     change: |site| _ = site.remove("registry/services/web/b:1"),
     right: &[("list", "a:1\nc:1\n")],
+    fails: false,
 };
 
 const EACH: &str = r#"
