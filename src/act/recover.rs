@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use crate::config::{Symlink, TemplateConfig};
+use crate::config::TemplateConfig;
 use crate::decide::Failure;
 use crate::digest::digest_of;
 use crate::error::Setback;
@@ -52,7 +52,7 @@ fn take_over(state_dir: &Path, present: &Present, desk: &mut Desk) -> Vec<Arc<Te
             let idle = noted.iter().filter(|entry| !owed.iter().any(|known| known.key() == entry.key()));
             journal.forget(idle.map(Entry::key).collect::<Vec<_>>());
             for entry in noted {
-                sweep(&plain(&entry), desk);
+                sweep(&entry.plain(), desk);
             }
             let debts = owed.iter().filter_map(Entry::debt).map(Arc::new);
             debts.inspect(say).collect()
@@ -133,7 +133,7 @@ fn look(entry: &Entry, desk: &mut Desk) -> Now {
         return Now::Nothing;
     }
     let found =
-        Place::find(&plain(entry), &mut desk.folders).and_then(|place| place.map(|place| place.look()).transpose());
+        Place::find(&entry.plain(), &mut desk.folders).and_then(|place| place.map(|place| place.look()).transpose());
     match found.map(Option::flatten) {
         Ok(None) => Now::Nothing,
         Ok(Some(mut old)) => old.read(&entry.dest).map_or(Now::Unknown, |bytes| Now::Bytes(digest_of(&bytes))),
@@ -143,7 +143,7 @@ fn look(entry: &Entry, desk: &mut Desk) -> Now {
 
 /// Puts the bytes in place that an agent was killed before; `false` where they are not there, or not as they were.
 fn finish(entry: &Entry, desk: &mut Desk) -> bool {
-    let Ok(Some(place)) = Place::find(&plain(entry), &mut desk.folders) else { return false };
+    let Ok(Some(place)) = Place::find(&entry.plain(), &mut desk.folders) else { return false };
     if entry.owner.back && entry.new.is_none() {
         if let Err(why) = take_away(&place, &entry.key(), desk) {
             warn!(%why, file = %entry.dest.display(), "a removal that was cut off could not be finished");
@@ -174,13 +174,4 @@ fn rename(place: Place, name: &str, new: u64, desk: &mut Desk) -> Result<bool, F
     swap(&mut staged, desk)?;
     let synced = sync_folder(std::iter::once(&staged.place));
     settle(&staged.place, synced, desk).map(|()| true).map_err(|why| unwritten(&why))
-}
-
-/// As much of a template as it takes to find its destination.
-fn plain(entry: &Entry) -> TemplateConfig {
-    let mut template = TemplateConfig::new(&entry.owner.template, "", &entry.dest);
-    if entry.follows {
-        template.placing.symlink = Symlink::Follow;
-    }
-    template
 }

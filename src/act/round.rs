@@ -257,7 +257,9 @@ fn swapped(
     desk: &mut Desk,
 ) -> BTreeMap<(dev_t, ino_t), Vec<Waiting>> {
     let mut folders: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    let mut sound = sound.into_iter();
+    let (atomic, overwritten): (Vec<_>, Vec<_>) = sound.into_iter().partition(|(staged, _)| staged.in_place.is_none());
+    // What cannot be taken back comes last.
+    let mut sound = atomic.into_iter().chain(overwritten);
     while let Some((mut staged, answer)) = sound.next() {
         let swapped = guarded(|| if unit.is_some() { exchange(&mut staged, desk) } else { swap(&mut staged, desk) });
         match (swapped, unit) {

@@ -1,6 +1,7 @@
 //! Templates of a unit with the real agent: all of them or none, and what is run around it.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use crate::harness::site::{Agent, Site};
 
@@ -243,4 +244,54 @@ fn a_single_pass_rolls_back_and_a_file_that_was_not_there_goes() {
     assert!(pass.expect(1).stderr().contains("rolled back"), "{}", pass.stderr());
     assert!(!site.path("out/one").exists() && !site.path("out/two").exists());
     assert_eq!(site.read("reloads").lines().count(), 2, "{}", pass.stderr());
+}
+
+#[test]
+fn what_is_rolled_back_is_no_change_by_somebody_else() {
+    let site = site(
+        r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "10ms"
+max_shrink = "100%"
+
+[[template]]
+src = "list"
+dest = "out/link"
+symlink = "follow"
+backup = 1
+reload_cmd = "! grep poison SITE/out/link"
+reload_interval = "0s"
+on_reload_failure = "rollback"
+
+[[template]]
+src = "list"
+dest = "out/mounted"
+write = "inplace"
+reload_cmd = "! grep poison SITE/out/link"
+reload_interval = "0s"
+on_reload_failure = "rollback"
+"#,
+    );
+    site.file("out/target", "").file("out/mounted", "");
+    symlink("target", site.path("out/link")).unwrap();
+    let mounted = site.fingerprint("out/mounted").0;
+    let agent = site.start();
+    agent.until("the first", || agent.said("reloaded") == 1);
+    site.file("registry/services/web/poison", "");
+    agent.says("rolled back, the files from before stand again");
+    agent.until("the old files are reloaded", || agent.said("reloaded") == 2);
+    assert!(shows(&site, &["target", "mounted"], "a\n"));
+    assert_eq!(site.read("out/.target.rosterd-1.bak"), "a\n", "what failed is not kept");
+    site.remove("registry/services/web/poison").file("registry/services/web/b", "");
+    agent.until("mended", || shows(&site, &["target", "mounted"], "a\nb\n") && agent.said("reloaded") == 3);
+    assert!(site.path("out/link").is_symlink() && site.fingerprint("out/mounted").0 == mounted);
+    // What was seen before this was nobody else's doing.
+    fs::write(site.path("out/mounted"), "by hand").unwrap();
+    agent.until("put right", || shows(&site, &["mounted"], "a\nb\n") && agent.said("reloaded") == 4);
+    assert_eq!(agent.said("changed by somebody else"), 1);
 }

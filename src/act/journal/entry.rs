@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::super::inplace::Configured;
 use super::saved::Saved;
 use crate::book::spelling;
-use crate::config::{Command, Each, OnGone, OnReloadFailure, Reload, TemplateConfig};
+use crate::config::{Command, Each, Method, OnGone, OnReloadFailure, Reload, Symlink, TemplateConfig};
 
 /// Which file, and on whose behalf: several templates can have a block each of one file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -186,8 +186,21 @@ impl Entry {
             reload_retries: owed.retries,
             env: owed.env.clone(),
             each,
-            ..TemplateConfig::new(&self.owner.template, "", &self.dest)
+            ..self.plain()
         })
+    }
+
+    /// As much of a template as it takes to find its destination and to write there.
+    #[must_use]
+    pub fn plain(&self) -> TemplateConfig {
+        let mut template = TemplateConfig::new(&self.owner.template, "", &self.dest);
+        if self.follows {
+            template.placing.symlink = Symlink::Follow;
+        }
+        if self.over.is_some() {
+            template.placing.write = Method::InPlace;
+        }
+        template
     }
 }
 
