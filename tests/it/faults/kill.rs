@@ -322,7 +322,7 @@ src = "list.tera"
 dest = "out/one"
 unit = "edge"
 reload_cmd = RELOAD
-verify_cmd = "! grep -q poison SITE/out/one SITE/out/two"
+verify_cmd = "grep -q poison SITE/out/one SITE/out/two; test $? -eq 1"
 reload_interval = "0s"
 on_reload_failure = "rollback"
 
