@@ -20,6 +20,7 @@ pub mod resolve;
 pub mod url;
 
 mod after;
+mod bounds;
 mod command;
 mod each;
 mod exec;
@@ -36,6 +37,7 @@ mod template;
 mod value;
 
 pub use after::Verify;
+pub use bounds::{AboveMax, Bounds};
 pub use command::{Command, Reload};
 pub use delta::delta;
 pub use each::{Each, LOCAL_NAMES, OnGone};
@@ -202,55 +204,6 @@ impl Guard {
     pub const DEFAULT: Self = Self { max_shrink_percent: 50, hold_max: Duration::from_mins(15) };
 }
 
-/// How many members there may be; `min` is never over `max`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    min: usize,
-    max: Option<usize>,
-    above_max: AboveMax,
-}
-
-impl Bounds {
-    /// At least one member, and no most.
-    pub const DEFAULT: Self = Self { min: 1, max: None, above_max: AboveMax::Cut };
-
-    /// Checks the bounds against each other: `None` when `min` is over `max`, or `max` is 0.
-    #[must_use]
-    pub fn new(min: usize, max: Option<usize>, above_max: AboveMax) -> Option<Self> {
-        if max.is_some_and(|max| max == 0 || min > max) {
-            return None;
-        }
-        Some(Self { min, max, above_max })
-    }
-
-    /// With fewer members a roster holds.
-    #[must_use]
-    pub fn min(self) -> usize {
-        self.min
-    }
-
-    /// With more members, what `above_max` says happens.
-    #[must_use]
-    pub fn max(self) -> Option<usize> {
-        self.max
-    }
-
-    /// What happens above `max`.
-    #[must_use]
-    pub fn above_max(self) -> AboveMax {
-        self.above_max
-    }
-}
-
-/// What happens above `max`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AboveMax {
-    /// `max` members are picked.
-    Cut,
-    /// The roster holds.
-    Hold,
-}
-
 /// Which members are taken when there are more than `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pick {
@@ -401,17 +354,5 @@ impl TemplateConfig {
             isolate: true,
             each: None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bounds_cannot_hold_min_over_max() {
-        assert_eq!(Bounds::new(2, Some(1), AboveMax::Cut), None);
-        assert_eq!(Bounds::new(0, Some(0), AboveMax::Cut), None);
-        assert!(Bounds::new(1, Some(1), AboveMax::Hold).is_some());
     }
 }
