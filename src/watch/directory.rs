@@ -26,6 +26,7 @@ use super::known::{Known, Told};
 use super::teller::Teller;
 use super::{Boxed, Node, RESYNC, Registry, Wanted, changed};
 
+mod budget;
 mod eyes;
 mod look;
 mod tree;

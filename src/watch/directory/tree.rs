@@ -13,9 +13,11 @@ use nix::fcntl::OFlag;
 
 use crate::node::{NodePath, Subject};
 use crate::sighting::{Bytes, Members, Reading, Seen, View};
+use crate::watch::MAX_BYTES;
 use crate::watch::dirty::{Dirty, Place};
 use crate::watch::known::{Patch, Reread};
-use crate::watch::{MAX_BYTES, MAX_KEYED_BYTES, MAX_NODES};
+
+use super::budget::Budget;
 
 /// Where a folder's own data is.
 const OWN_DATA: &str = ".data";
@@ -38,29 +40,6 @@ pub enum Kind {
     File,
     /// A folder, or a link to one within the root.
     Folder,
-}
-
-/// How many nodes and bytes one subject may still have.
-struct Budget {
-    nodes: usize,
-    bytes: usize,
-    /// How many bytes it began with.
-    most: usize,
-}
-
-impl Budget {
-    /// All that a subject may have.
-    fn of(subject: &Subject) -> Self {
-        let most = if matches!(subject, Subject::Keyed { .. }) { MAX_KEYED_BYTES } else { MAX_BYTES };
-        Self { nodes: MAX_NODES, bytes: most, most }
-    }
-
-    /// Takes a node's data off. `None` when it is too much.
-    fn take(&mut self, reading: &Reading) -> Option<()> {
-        self.nodes = self.nodes.checked_sub(1)?;
-        self.bytes = self.bytes.checked_sub(reading.as_ref().map_or(0, |data| data.len()))?;
-        Some(())
-    }
 }
 
 impl Tree {
@@ -192,11 +171,7 @@ impl Tree {
                 Seen::Present(names) => {
                     let keys = names.iter().map(|key| Some((Arc::from(&**key), self.key(subject, key, &mut budget)?)));
                     let keys: BTreeMap<_, _> = keys.flatten().collect();
-                    if budget.nodes == 0 || budget.bytes == 0 {
-                        too_large(base, budget.most)
-                    } else {
-                        Seen::Present(keys)
-                    }
+                    if budget.is_overdrawn() { budget.too_large(base) } else { Seen::Present(keys) }
                 }
             }),
         }
@@ -223,9 +198,7 @@ impl Tree {
         for name in names {
             if let Some(reading) = self.datum(&path.child(&name)) {
                 if budget.take(&reading).is_none() {
-                    // Nothing is left for others either.
-                    (budget.nodes, budget.bytes) = (0, 0);
-                    return too_large(path, budget.most);
+                    return budget.too_large(path);
                 }
                 members.insert(Arc::from(name), reading);
             }
@@ -391,11 +364,4 @@ fn read(file: &Path) -> io::Result<Bytes> {
 
 fn refusal(path: &Path, error: &io::Error) -> Arc<str> {
     format!("{}: {error}", path.display()).into()
-}
-
-fn too_large<T>(path: &NodePath, most: usize) -> Seen<T> {
-    let megabytes = most / 1024 / 1024;
-    Seen::Unreadable(
-        format!("too large: {path} has more than {MAX_NODES} nodes, or {megabytes} MiB of data in them").into(),
-    )
 }
