@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -20,6 +19,11 @@ use crate::ledger::Ledger;
 use crate::memory::Memory;
 use crate::render::Library;
 use crate::say;
+
+mod file;
+mod page;
+
+pub use page::Page;
 
 /// How long a template that is rendered counts as busy. One that takes longer renders on, and another may begin beside
 /// it, so that those which never end hold nobody up.
@@ -48,15 +52,6 @@ pub struct Manner {
 impl Manner {
     /// The daemon's.
     pub const DAEMON: Self = Self { write: Write::Really, diff: false, reload: true };
-}
-
-/// Where a unified diff goes.
-#[derive(Debug, Clone)]
-pub enum Page {
-    /// To standard output.
-    Stdout,
-    /// Kept for whoever asked.
-    Kept(Arc<Mutex<String>>),
 }
 
 /// The performer of effects. Each one runs in a task of its own; none holds up another.
@@ -206,17 +201,17 @@ impl Performer {
         async move {
             let Some(snapshot) = snapshot else {
                 drop(seat);
-                return remove(&writer, &template, ledger, manner, &page, &stop).await;
+                return file::remove(&writer, &template, ledger, manner, &page, &stop).await;
             };
             let outcome = match render(library, &renderers, &template, snapshot, &mut seat).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(bytes) => {
                     // Nobody else's file is ever noted: a plain template's are not the ledger's.
                     let ledger = ledger.filter(|_| manner.write == Write::Really && template.file_of().is_some());
-                    note(&writer, ledger.clone(), &template, digest_of(&bytes));
-                    let outcome = replace(&writer, &template, bytes, manner, &page, &stop, &mut seat).await;
+                    file::note(&writer, ledger.clone(), &template, digest_of(&bytes));
+                    let outcome = file::replace(&writer, &template, bytes, manner, &page, &stop, &mut seat).await;
                     if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
-                        confirm(&writer, ledger, &template);
+                        file::confirm(&writer, ledger, &template);
                     }
                     outcome
                 }
@@ -273,50 +268,6 @@ impl Performer {
     }
 }
 
-/// Notes on the file thread that a key's file is about to be written, before it is.
-fn note(writer: &Writer, ledger: Option<Ledger>, template: &Arc<TemplateConfig>, digest: u64) {
-    let template = Arc::clone(template);
-    if let Some(ledger) = ledger {
-        writer.in_order(move || ledger.means(&template, digest));
-    }
-}
-
-/// Notes that it was.
-fn confirm(writer: &Writer, ledger: Option<Ledger>, template: &Arc<TemplateConfig>) {
-    let template = Arc::clone(template);
-    if let Some(ledger) = ledger {
-        writer.in_order(move || ledger.wrote(&template));
-    }
-}
-
-/// Removes the file of a key that is gone, where it is the agent's own.
-async fn remove(
-    writer: &Writer,
-    template: &Arc<TemplateConfig>,
-    ledger: Option<Ledger>,
-    manner: Manner,
-    page: &Page,
-    stop: &CancellationToken,
-) -> Outcome {
-    let claim = ledger.as_ref().and_then(|ledger| ledger.claim(template));
-    if manner.diff && claim.is_some() {
-        let old = act::compare(writer, template, b"").await.ok().and_then(|compared| compared.old);
-        if let Some(old) = old
-            && let Err(why) = print(act::unified_diff(Some(&old), b"", &template.dest), page).await
-        {
-            let message = format!("print the difference of {}: {why}", template.dest.display());
-            return Outcome::Failed(Failure { stage: Stage::Write, message });
-        }
-    }
-    let really = manner.write == Write::Really;
-    let outcome = act::remove(writer, template, claim, really, stop).await;
-    if let (true, Some(ledger), Outcome::Removed | Outcome::Unchanged) = (really, ledger, &outcome) {
-        let template = Arc::clone(template);
-        writer.in_order(move || ledger.gone(&template));
-    }
-    outcome
-}
-
 /// Renders on a thread of its own, so that a slow template holds nobody up.
 async fn render(
     library: Arc<Library>,
@@ -339,94 +290,4 @@ async fn render(
         rendering.await
     };
     rendered.unwrap_or_else(|why| Err(format!("rendering {} broke off: {why}", template.name)))
-}
-
-/// Shows a diff. Standard output is written to on a thread of its own: whoever reads may take his time. A reader who has
-/// seen enough is no failure.
-async fn print(text: String, page: &Page) -> std::io::Result<()> {
-    if let Page::Kept(kept) = page {
-        kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
-        return Ok(());
-    }
-    let printed = tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(text.as_bytes()));
-    match printed.await.unwrap_or_else(|why| Err(std::io::Error::other(why))) {
-        Err(why) if why.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed,
-    }
-}
-
-async fn replace(
-    writer: &Writer,
-    template: &TemplateConfig,
-    bytes: Vec<u8>,
-    manner: Manner,
-    page: &Page,
-    stop: &CancellationToken,
-    seat: &mut Option<Seat>,
-) -> Outcome {
-    let write_failed = |message: String| Outcome::Failed(Failure { stage: Stage::Write, message });
-    if manner.diff || manner.write == Write::DryRun {
-        let compared = match act::compare(writer, template, &bytes).await {
-            Ok(compared) => compared,
-            Err(setback) => return write_failed(setback.to_string()),
-        };
-        if manner.diff && compared.differs {
-            let (old, new, dest) = (compared.old, compared.new, template.dest.clone());
-            // Of large files it takes seconds, in which an agent must hear its registries.
-            let diff = tokio::task::spawn_blocking(move || act::unified_diff(old.as_deref(), &new, &dest));
-            let printed = match diff.await {
-                Ok(diff) => print(diff, page).await,
-                Err(why) => Err(std::io::Error::other(why)),
-            };
-            if let Err(why) = printed {
-                return write_failed(format!("print the difference of {}: {why}", template.dest.display()));
-            }
-            if let Some(why) = &compared.attributes {
-                tracing::info!(%why, template = &*template.name, "mode or owner differs");
-            }
-        }
-        if manner.write == Write::DryRun {
-            return if compared.differs { Outcome::WouldReplace } else { Outcome::Unchanged };
-        }
-    }
-    act::publish(writer, template, bytes, stop, seat).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Instant;
-
-    #[tokio::test]
-    async fn a_long_look_for_a_difference_stops_no_timer() {
-        let dir = tempfile::TempDir::new().unwrap();
-        let template = TemplateConfig::new("t", "t.tera", dir.path().join("t"));
-        // The same few lines in both, in another order: the smallest difference is hard to find.
-        let text = |seed: u64| {
-            let next =
-                |n: &u64| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
-            let lines = std::iter::successors(Some(seed), next).take(50_000);
-            lines
-                .map(|n| ["aa\n", "b\n", "ccc\n", "dddd\n", "e\n"][usize::try_from((n >> 40) % 5).unwrap()])
-                .collect::<String>()
-        };
-        std::fs::write(&template.dest, text(1)).unwrap();
-        let (writer, stop) = (Writer::start().unwrap(), CancellationToken::new());
-        let manner = Manner { write: Write::DryRun, diff: true, reload: false };
-        let page = Page::Kept(Arc::default());
-        let mut seat = None;
-        let mut looking = std::pin::pin!(replace(&writer, &template, text(2).into(), manner, &page, &stop, &mut seat));
-        let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut looking => break outcome,
-                () = tokio::time::sleep(Duration::from_millis(10)) => {}
-            }
-            longest = longest.max(last.elapsed());
-            last = Instant::now();
-        };
-        longest = longest.max(last.elapsed());
-        assert_eq!(outcome, Outcome::WouldReplace);
-        assert!(longest < Duration::from_secs(1), "{longest:?}");
-    }
 }
