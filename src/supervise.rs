@@ -13,14 +13,15 @@ use tracing::{info, warn};
 use crate::act::children;
 use crate::act::program::Process;
 use crate::config::ExecConfig;
-use crate::decide::program::{Deed, End, Happened, Program, State};
+use crate::decide::program::{Deed, End, Happened, Program, SETTLED, State};
 use crate::decide::{Behind, Engine, Input, Moment};
 use crate::perform::Performer;
 use crate::say;
 use crate::status::{Clock, ProgramStatus};
 
 /// The signals that are passed on: those that a person sends to a program, and the agent has no use for itself.
-const PASSED_ON: [Signal; 5] = [Signal::SIGUSR1, Signal::SIGQUIT, Signal::SIGWINCH, Signal::SIGALRM, Signal::SIGCONT];
+const PASSED_ON: [Signal; 6] =
+    [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT, Signal::SIGWINCH, Signal::SIGALRM, Signal::SIGCONT];
 
 /// Something that happened.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub struct Supervisor {
     hear: mpsc::UnboundedSender<News>,
     /// Whether signals are passed on, and orphans waited for, already.
     is_ready: bool,
-    /// What the first start waits for.
+    /// What the first start waits for, or that with another command.
     behind: Vec<Behind>,
     /// Files that were looked for, because they would do as they are.
     sought: BTreeSet<PathBuf>,
@@ -82,6 +83,8 @@ impl Supervisor {
             self.is_ready = true;
             self.make_ready();
         }
+        // Other files may matter now, or the same be there by now.
+        (self.sought, self.found) = (BTreeSet::new(), BTreeSet::new());
         let wait = exec.as_ref().map_or(Duration::ZERO, |exec| random_up_to(exec.splay));
         self.step(Happened::Configured(exec, wait));
     }
@@ -108,9 +111,10 @@ impl Supervisor {
         }
     }
 
-    /// Starts the program as soon as every file is in step, or stands in for what is not to be had.
+    /// Starts the program, or another command in its place, as soon as every file is in step, or stands in for what is
+    /// not to be had.
     pub fn consider(&mut self, engine: &Engine, performer: &Performer) {
-        if *self.program.state() != State::Waiting {
+        if !self.program.waits() {
             return;
         }
         self.behind = engine.behind();
@@ -202,9 +206,9 @@ impl Supervisor {
     fn step(&mut self, happened: Happened) {
         let mut all = VecDeque::from([happened]);
         while let Some(happened) = all.pop_front() {
-            let end = if let Happened::Ended(end) = &happened { Some(end.clone()) } else { None };
+            let end = if let Happened::Ended(end) = &happened { Some(self.words(end)) } else { None };
             if end.is_some() {
-                // What it leaves behind is killed.
+                // What it leaves behind in its group is killed.
                 self.process = None;
             }
             let deeds = self.program.step(self.now(), happened);
@@ -234,6 +238,12 @@ impl Supervisor {
                     process.signal(&signal);
                 }
             }
+            Deed::End(signal) => {
+                if let Some(process) = &mut self.process {
+                    info!(signal, pid = process.pid(), "program signalled");
+                    process.ask_to_end(&signal);
+                }
+            }
             Deed::Kill => {
                 if let Some(process) = &self.process {
                     warn!(pid = process.pid(), "program killed: it had not ended in time (kill_timeout)");
@@ -248,11 +258,21 @@ impl Supervisor {
         None
     }
 
-    fn say_end(&self, end: &End) {
+    /// An end in words; of one that nobody asked for, with what is known of it.
+    fn words(&self, end: &End) -> String {
+        let (State::Running { since, .. }, Some(process)) = (self.program.state(), &self.process) else {
+            return end.to_string();
+        };
+        let is_soon = self.now().since(*since) < SETTLED;
+        let reload_signal = self.program.config().and_then(|config| config.reload_signal.as_deref());
+        process.words(end, is_soon, reload_signal)
+    }
+
+    fn say_end(&self, end: &str) {
         if let State::Resting(until) = self.program.state() {
-            warn!(why = %end, again = say::pause(Some(until.since(self.now()))), "program ended");
+            warn!(why = end, again = say::pause(Some(until.since(self.now()))), "program ended");
         } else {
-            info!(why = %end, "program ended");
+            info!(why = end, "program ended");
         }
     }
 

@@ -31,7 +31,7 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How long a killed command may take to be gone: one in an uninterruptible sleep must not hang the agent.
 const REAP: Duration = Duration::from_secs(1);
 /// How often a process group is looked at while it ends; nothing tells of a group's end.
-const GROUP_POLL: Duration = Duration::from_millis(50);
+pub(super) const GROUP_POLL: Duration = Duration::from_millis(50);
 /// The PATH of an agent that has none.
 pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The LANG of an agent that has none.

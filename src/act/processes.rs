@@ -26,6 +26,12 @@ pub(super) fn all() -> io::Result<impl Iterator<Item = Process>> {
     Ok(entries.filter_map(|entry| read(&fs::read_to_string(entry.path().join("stat")).ok()?)))
 }
 
+/// What one of them calls itself, while it is there.
+pub(super) fn name(pid: i32) -> Option<String> {
+    let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned())
+}
+
 /// A line of `proc_pid_stat(5)`. The name in parentheses may hold anything; after it come state, parent and group.
 fn read(stat: &str) -> Option<Process> {
     let (first, fields) = stat.rsplit_once(')')?;

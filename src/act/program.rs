@@ -1,28 +1,41 @@
 //! The process of the program that the agent runs.
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::time::sleep;
 
 use crate::config::{Command, ExecConfig};
 use crate::decide::program::End;
 
-use super::children::OwnChild;
-use super::command::{DEFAULT_PATH, How, ended, program, start_trouble};
+use super::children::{OwnChild, is_own};
+use super::command::{DEFAULT_PATH, GROUP_POLL, How, ended, program, start_trouble};
 use super::group::Group;
+use super::processes;
 use super::reload::parse_signal;
+use super::tail::printable;
+
+/// How many processes a message names.
+const NAMED: usize = 5;
 
 /// A program at work, as a process group of its own, which is killed when this is dropped: what a program that has ended
 /// leaves behind would be in the next one's way.
 ///
 /// It is what the agent was started for, so it is no command: its standard input and outputs, its folder and its
-/// environment are the agent's own.
+/// environment are the agent's own. But a terminal is nothing for it to read from: a process group in the background
+/// would be stopped by that, and not even a TERM would reach it.
 #[derive(Debug)]
 pub struct Process {
     child: OwnChild,
     group: Group,
     /// A shell passes no signal on, so all of its group gets it.
     is_shell: bool,
+    is_asked_to_end: bool,
+    /// How it ended, while others of its group are waited for.
+    end: Option<End>,
 }
 
 impl Process {
@@ -34,9 +47,13 @@ impl Process {
         let path = config.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
         let mut process = program(&config.cmd, &path.unwrap_or_else(|| DEFAULT_PATH.into()))?;
         process.envs(&config.env).process_group(0);
+        if std::io::stdin().is_terminal() {
+            process.stdin(Stdio::null());
+        }
         let child = OwnChild::start(&mut process).map_err(|error| start_trouble(&config.cmd, &error))?;
         let group = Group::of(child.pid());
-        Ok(Self { child, group, is_shell: matches!(config.cmd, Command::Shell(_)) })
+        let is_shell = matches!(config.cmd, Command::Shell(_));
+        Ok(Self { child, group, is_shell, is_asked_to_end: false, end: None })
     }
 
     /// Its number.
@@ -47,13 +64,25 @@ impl Process {
     /// Sends it a signal, as `kill(1)` names it.
     pub fn signal(&self, name: &str) {
         // The configuration has looked at it.
-        let Ok(signal) = parse_signal(name) else { return };
+        if let Ok(signal) = parse_signal(name) {
+            self.send(signal);
+        }
+    }
+
+    fn send(&self, signal: Signal) {
         if self.is_shell {
             self.group.signal(signal);
-        } else {
+        } else if self.end.is_none() {
             // The only failure is that it has ended, and nobody has waited for it yet.
             let _ = kill(self.child.pid(), signal);
         }
+    }
+
+    /// Asks it to end by a signal, as `kill(1)` names it. One that was stopped goes on, or it would never hear of it.
+    pub fn ask_to_end(&mut self, name: &str) {
+        self.is_asked_to_end = true;
+        self.signal(name);
+        self.send(Signal::SIGCONT);
     }
 
     /// Kills it, and all of its group.
@@ -62,12 +91,61 @@ impl Process {
     }
 
     /// Waits for its end. May be dropped and called again.
+    ///
+    /// Where all of the group was asked to end, that is the end of all: a shell is gone at once, and what it has run may
+    /// just be closing its files.
     pub async fn end(&mut self) -> End {
-        match self.child.wait().await.map(ended) {
-            Ok(How::Signalled(number)) => End::Signalled(number),
-            Ok(How::Exited(code)) => End::Exited(code),
-            Ok(_) => End::NotStarted("nothing is known of its end".to_owned()),
-            Err(why) => End::NotStarted(format!("nothing is known of its end: {why}")),
+        let end = match &self.end {
+            Some(end) => end.clone(),
+            None => self.end.insert(of(self.child.wait().await.map(ended))).clone(),
+        };
+        while self.is_asked_to_end && self.is_shell && self.group.is_running() {
+            sleep(GROUP_POLL).await;
         }
+        end
+    }
+
+    /// An end that nobody asked for in words, with what to do about it where that is known. Of one that ends soon with 0,
+    /// what runs on is most likely itself.
+    pub fn words(&self, end: &End, is_soon: bool, reload_signal: Option<&str>) -> String {
+        let reload_signal = reload_signal.and_then(|name| parse_signal(name).ok()).map(|signal| signal as i32);
+        let more = match end {
+            End::Exited(0) if is_soon => self.left().map(|left| {
+                format!(
+                    " while {left} runs on: a program that goes into the background cannot be kept running, so start it in \
+                     the foreground"
+                )
+            }),
+            End::Signalled(number) if reload_signal == Some(*number) && self.is_shell => {
+                let advice = "end the string with `exec PROGRAM`, or write a list";
+                Some(format!(", a reload_signal that its shell does not handle: {advice}"))
+            }
+            End::Signalled(number) if reload_signal == Some(*number) => {
+                Some(", a reload_signal that it does not handle".to_owned())
+            }
+            _ => None,
+        };
+        format!("{end}{}", more.unwrap_or_default())
+    }
+
+    /// Who is left of its group, and the orphans that fell to the agent, in words.
+    fn left(&self) -> Option<String> {
+        let (agent, group) = (Pid::this().as_raw(), self.child.pid().as_raw());
+        let is_left =
+            |it: &processes::Process| !it.ended && (it.group == group || (it.parent == agent && !is_own(it.pid)));
+        let left = processes::all().ok()?.filter(is_left);
+        let named =
+            left.filter_map(|it| Some(format!("process {} ({})", it.pid, printable(&processes::name(it.pid)?))));
+        let named: Vec<String> = named.take(NAMED).collect();
+        (!named.is_empty()).then(|| named.join(", "))
+    }
+}
+
+fn of(how: std::io::Result<How>) -> End {
+    match how {
+        Ok(How::Signalled(number)) => End::Signalled(number),
+        Ok(How::Exited(code)) => End::Exited(code),
+        Ok(_) => End::NotStarted("nothing is known of its end".to_owned()),
+        Err(why) => End::NotStarted(format!("nothing is known of its end: {why}")),
     }
 }

@@ -1,17 +1,18 @@
 //! The program that the agent runs: when it is started, told to take its files up, and ended.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-use nix::sys::signal::Signal;
 
 use super::backoff;
 use super::moment::Moment;
 use crate::config::{ExecConfig, OnExit};
 
+mod end;
+
+pub use end::End;
+
 /// A program that ran for so long has not failed to start.
-const SETTLED: Duration = Duration::from_mins(1);
+pub const SETTLED: Duration = Duration::from_mins(1);
 
 /// How long a killed program may take to be gone before a stopping agent leaves it behind.
 const GONE: Duration = Duration::from_secs(2);
@@ -21,7 +22,7 @@ const GONE: Duration = Duration::from_secs(2);
 pub enum Happened {
     /// This is the configuration now. What a change of it asks for is done after the time given.
     Configured(Option<Arc<ExecConfig>>, Duration),
-    /// Every file is in step.
+    /// Every file is in step; said while [`Program::waits`].
     InStep,
     /// A file was replaced that it is to take up, after the time given.
     Changed(Duration),
@@ -35,49 +36,15 @@ pub enum Happened {
     Tick,
 }
 
-/// How it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// By itself, with this code.
-    Exited(i32),
-    /// By a signal.
-    Signalled(i32),
-    /// It did not start, and why.
-    NotStarted(String),
-}
-
-impl End {
-    /// The exit code that a shell gives for it.
-    pub fn code(&self) -> u8 {
-        let code = match self {
-            Self::Exited(code) => *code,
-            Self::Signalled(number) => number.saturating_add(128),
-            Self::NotStarted(_) => 127,
-        };
-        u8::try_from(code).unwrap_or(u8::MAX)
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exited(code) => write!(f, "exit {code}"),
-            Self::Signalled(number) => match Signal::try_from(*number) {
-                Ok(signal) => write!(f, "ended by {signal}"),
-                Err(_) => write!(f, "ended by signal {number}"),
-            },
-            Self::NotStarted(why) => write!(f, "did not start: {why}"),
-        }
-    }
-}
-
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
     /// Start it; answer with [`Happened::Started`] or [`Happened::Ended`].
     Start(Arc<ExecConfig>),
-    /// Send it this signal, as `kill(1)` names it.
+    /// Send it this signal, as `kill(1)` names it, so that it takes its files up.
     Signal(String),
+    /// Ask it to end, by this signal.
+    End(String),
     /// Kill it with all that belongs to it.
     Kill,
     /// Every file that is in place by now is taken up, or will be by the next start.
@@ -99,8 +66,8 @@ pub enum State {
         pid: u32,
         /// Since when.
         since: Moment,
-        /// What it has not taken up yet.
-        change: Option<Change>,
+        /// When it is to take files up that were replaced.
+        change: Option<Moment>,
     },
     /// It was asked to end.
     Stopping {
@@ -119,15 +86,14 @@ pub enum State {
     Over(u8),
 }
 
-/// What a running program has not taken up yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
-    /// When it is to.
-    pub at: Moment,
-    /// Files were replaced.
-    files: bool,
-    /// Its command or environment is another.
-    command: bool,
+/// Another command or environment. The old one stays until every file of the new configuration is in step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Next {
+    config: Arc<ExecConfig>,
+    /// A program that runs is not restarted for it before.
+    at: Moment,
+    /// Whether every file has been in step since.
+    is_ready: bool,
 }
 
 /// What comes after the end of a program that was asked to end.
@@ -145,8 +111,8 @@ pub enum Then {
 #[derive(Debug, Clone)]
 pub struct Program {
     config: Option<Arc<ExecConfig>>,
-    /// What it was last started with.
-    started: Option<Arc<ExecConfig>>,
+    /// What takes the place of that.
+    next: Option<Next>,
     state: State,
     /// How often in a row it has ended soon.
     failures: u32,
@@ -156,7 +122,7 @@ pub struct Program {
 
 impl Default for Program {
     fn default() -> Self {
-        Self { config: None, started: None, state: State::Off, failures: 0, starts: 0, last: None }
+        Self { config: None, next: None, state: State::Off, failures: 0, starts: 0, last: None }
     }
 }
 
@@ -181,10 +147,15 @@ impl Program {
         self.last.as_ref()
     }
 
+    /// Whether [`Happened::InStep`] is wanted: it is not started yet, or not with its new command.
+    pub fn waits(&self) -> bool {
+        self.state == State::Waiting || self.next.as_ref().is_some_and(|next| !next.is_ready)
+    }
+
     /// When [`Happened::Tick`] is wanted at the latest.
     pub fn next_wake(&self) -> Option<Moment> {
         match &self.state {
-            State::Running { change, .. } => change.map(|change| change.at),
+            State::Running { change, .. } => change.iter().copied().chain(self.succeeded()).min(),
             State::Stopping { kill, killed: false, .. } => Some(*kill),
             State::Stopping { kill, then: Then::Over, .. } => Some(*kill + GONE),
             State::Resting(until) => Some(*until),
@@ -192,16 +163,24 @@ impl Program {
         }
     }
 
+    /// When another command takes over, if it can.
+    fn succeeded(&self) -> Option<Moment> {
+        self.next.as_ref().filter(|next| next.is_ready).map(|next| next.at)
+    }
+
     /// Takes in what happened and says what is to be done now.
     pub fn step(&mut self, now: Moment, happened: Happened) -> Vec<Deed> {
         let mut deeds = Vec::new();
         match happened {
-            Happened::Configured(config, wait) => self.configure(now, config, wait, &mut deeds),
-            Happened::InStep if self.state == State::Waiting => self.start(&mut deeds),
+            Happened::Configured(Some(config), wait) => self.configure(now, config, wait),
+            Happened::Configured(None, _) => self.unconfigure(now, &mut deeds),
+            Happened::InStep => match &mut self.next {
+                Some(next) => next.is_ready = true,
+                None if self.state == State::Waiting => self.start(&mut deeds),
+                None => {}
+            },
             Happened::Changed(wait) => match &mut self.state {
-                State::Running { change, .. } => {
-                    change.get_or_insert(Change { at: now + wait, files: true, command: false }).files = true;
-                }
+                State::Running { change, .. } => _ = change.get_or_insert(now + wait),
                 // The next start is later than the change.
                 _ => deeds.push(Deed::TookUp),
             },
@@ -212,52 +191,60 @@ impl Program {
             }
             Happened::Ended(end) => self.ended(now, end, &mut deeds),
             Happened::Stopping => self.stop(now, &mut deeds),
-            Happened::InStep | Happened::Tick => {}
+            Happened::Tick => {}
         }
         self.advance(now, &mut deeds);
         deeds
     }
 
-    fn configure(&mut self, now: Moment, config: Option<Arc<ExecConfig>>, wait: Duration, deeds: &mut Vec<Deed>) {
-        self.config = config;
-        let is_other = match (&self.config, &self.started) {
-            (Some(new), Some(old)) => !new.runs_the_same(old),
-            _ => false,
+    fn configure(&mut self, now: Moment, new: Arc<ExecConfig>, wait: Duration) {
+        let has_begun = match self.state {
+            State::Starting | State::Running { .. } | State::Resting(_) => true,
+            State::Stopping { then, .. } => then == Then::Again,
+            State::Off | State::Waiting | State::Over(_) => false,
         };
-        match (&mut self.state, &self.config) {
-            (State::Off, Some(_)) => self.state = State::Waiting,
-            (State::Waiting | State::Resting(_), None) => self.state = State::Off,
-            (State::Resting(until), Some(_)) if is_other => {
-                *until = now;
-                self.failures = 0;
-            }
-            (State::Running { .. }, None) => self.end(now, Then::Afresh, deeds),
-            (State::Stopping { then: then @ Then::Again, .. }, None) => *then = Then::Afresh,
-            (State::Running { change, .. }, Some(_)) => {
-                let known = change.unwrap_or(Change { at: now + wait, files: false, command: false });
-                let wanted = Change { command: is_other, ..known };
-                *change = (wanted.files || wanted.command).then_some(wanted);
-            }
-            _ => {}
+        let is_other = self.config.as_ref().is_some_and(|old| !new.runs_the_same(old));
+        if has_begun && is_other {
+            let known = self.next.as_ref().map(|next| next.at);
+            let change = if let State::Running { change, .. } = self.state { change } else { None };
+            self.next = Some(Next { config: new, at: known.or(change).unwrap_or(now + wait), is_ready: false });
+        } else {
+            // The rest takes effect as it runs.
+            self.config = Some(new);
+            self.next = None;
+        }
+        if self.state == State::Off {
+            self.state = State::Waiting;
         }
     }
 
+    fn unconfigure(&mut self, now: Moment, deeds: &mut Vec<Deed>) {
+        match &mut self.state {
+            State::Waiting | State::Resting(_) => self.state = State::Off,
+            State::Running { .. } => self.end(now, Then::Afresh, deeds),
+            State::Stopping { then: then @ Then::Again, .. } => *then = Then::Afresh,
+            _ => {}
+        }
+        (self.config, self.next) = (None, None);
+    }
+
     fn start(&mut self, deeds: &mut Vec<Deed>) {
+        if let Some(next) = self.next.take_if(|next| next.is_ready) {
+            self.config = Some(next.config);
+            self.failures = 0;
+        }
         let Some(config) = self.config.clone() else {
             self.state = State::Off;
             return;
         };
         self.state = State::Starting;
-        self.started = Some(Arc::clone(&config));
         deeds.push(Deed::Start(config));
     }
 
     /// Asks a running program to end.
     fn end(&mut self, now: Moment, then: Then, deeds: &mut Vec<Deed>) {
-        let State::Running { pid, change, .. } = self.state else { return };
-        // One that is not configured any more is ended as it was.
-        let Some(config) = self.config.as_ref().or(self.started.as_ref()) else { return };
-        deeds.push(Deed::Signal(config.kill_signal.clone()));
+        let (&State::Running { pid, change, .. }, Some(config)) = (&self.state, &self.config) else { return };
+        deeds.push(Deed::End(config.kill_signal.clone()));
         if change.is_some() {
             // The next start is later than the change, be it another agent's.
             deeds.push(Deed::TookUp);
@@ -280,7 +267,6 @@ impl Program {
             State::Stopping { then: Then::Over, .. } => self.state = State::Over(0),
             State::Stopping { then: Then::Again, .. } => self.start(deeds),
             State::Stopping { then: Then::Afresh, .. } => {
-                self.started = None;
                 self.state = if self.config.is_some() { State::Waiting } else { State::Off };
             }
             State::Running { .. } | State::Starting => self.ended_by_itself(now, end, deeds),
@@ -309,15 +295,18 @@ impl Program {
 
     /// What is due by now.
     fn advance(&mut self, now: Moment, deeds: &mut Vec<Deed>) {
+        let succeeded = self.succeeded();
         match &mut self.state {
-            State::Running { change, .. } if change.is_some_and(|change| change.at <= now) => {
-                let is_other = change.take().is_some_and(|change| change.command);
-                let signal = self.config.as_ref().and_then(|config| config.reload_signal.clone());
-                match signal.filter(|_| !is_other) {
-                    Some(signal) => deeds.push(Deed::Signal(signal)),
+            // Not by a signal, which would leave the old command running.
+            State::Running { .. } if succeeded.is_some_and(|at| at <= now) => self.end(now, Then::Again, deeds),
+            State::Running { change, .. } if change.is_some_and(|at| at <= now) => {
+                match self.config.as_ref().and_then(|config| config.reload_signal.clone()) {
+                    Some(signal) => {
+                        *change = None;
+                        deeds.extend([Deed::Signal(signal), Deed::TookUp]);
+                    }
                     None => self.end(now, Then::Again, deeds),
                 }
-                deeds.push(Deed::TookUp);
             }
             State::Stopping { kill, killed, .. } if !*killed && *kill <= now => {
                 *killed = true;
@@ -326,11 +315,14 @@ impl Program {
             State::Stopping { kill, then: Then::Over, killed: true, .. } if *kill + GONE <= now => {
                 self.state = State::Over(0);
             }
-            State::Resting(until) if *until <= now => self.start(deeds),
+            // Another one has no reason to wait for the old one's pause.
+            State::Resting(until) if *until <= now || succeeded.is_some() => self.start(deeds),
             _ => {}
         }
     }
 }
 
+#[cfg(test)]
+mod any_order;
 #[cfg(test)]
 mod tests;

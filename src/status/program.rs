@@ -1,5 +1,7 @@
 //! How it is with the program that the agent runs.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use super::Clock;
@@ -15,7 +17,7 @@ pub struct ProgramStatus {
     pub state: String,
     /// The state in words.
     pub text: String,
-    /// The templates whose files the first start waits for.
+    /// The templates whose files the first start waits for, or that with another command.
     pub waiting_for: Vec<String>,
     /// Its process, while it has one.
     pub pid: Option<u32>,
@@ -46,20 +48,29 @@ impl ProgramStatus {
             last_end: last_end.clone(),
             next: None,
         };
+        if program.waits() {
+            status.waiting_for = behind.iter().map(|&name| field(name)).collect();
+        }
+        let waiting_for = status.waiting_for.join(", ");
         match program.state() {
             State::Off => return None,
             State::Waiting => {
                 "waiting".clone_into(&mut status.state);
-                status.waiting_for = behind.iter().map(|&name| field(name)).collect();
-                status.text = format!("WAITING for the files of {} to be in step", status.waiting_for.join(", "));
+                status.text = format!("WAITING for the files of {waiting_for} to be in step");
             }
             State::Starting | State::Over(_) => {}
-            State::Running { pid, since, change } => {
+            State::Running { pid, since, .. } => {
                 let since = clock.time(*since);
-                let takes = change.map(|change| change.at.since(clock.now));
+                let takes = program.next_wake().map(|at| at.since(clock.now));
                 let takes = takes.map(|time| format!(", takes up changes {} (splay)", ahead(time))).unwrap_or_default();
                 "running".clone_into(&mut status.state);
                 status.text = format!("running as process {pid} since {since}{takes}");
+                if program.waits() {
+                    let _ = write!(
+                        status.text,
+                        "; with its new command WAITING for the files of {waiting_for} to be in step"
+                    );
+                }
                 (status.pid, status.since) = (Some(*pid), Some(since));
             }
             State::Stopping { pid, then, kill, killed } => {

@@ -9,6 +9,8 @@ use nix::unistd::Pid;
 use crate::harness::site::{Agent, PATIENCE, Site};
 use crate::harness::wait::holds;
 
+mod ends;
+mod inside;
 mod orphans;
 
 const CONFIG: &str = r#"
@@ -32,7 +34,6 @@ const PROGRAM: &str = r#"
 trap 'echo "hup $(cat SITE/out/web.cfg)" >> SITE/said' HUP
 trap 'echo usr1 >> SITE/said' USR1
 trap 'echo quit >> SITE/said' QUIT
-trap 'echo cont >> SITE/said' CONT
 trap 'echo usr2 >> SITE/said' USR2
 trap 'echo term >> SITE/said; exit 5' TERM
 echo $$ > SITE/pid
@@ -75,6 +76,10 @@ fn is_gone(pid: &str) -> bool {
 #[test]
 fn it_starts_with_its_files_and_takes_changes_up_by_a_signal() {
     let site = site(&format!("{CONFIG}{}", running("reload_signal = \"HUP\"")));
+    site.file(
+        "program.sh",
+        &format!("trap 'echo cont >> {}' CONT\n{}", site.path("said").display(), site.read("program.sh")),
+    );
     let mut agent = site.start();
     agent.until("waits for its file", || {
         site.run(&["status"]).stdout().contains("WAITING for the files of web.cfg to be in step")
@@ -86,7 +91,9 @@ fn it_starts_with_its_files_and_takes_changes_up_by_a_signal() {
     says(&agent, &site, "started a hello\nhup ab\n");
     // One after another: of several that wait, a shell chooses the order.
     let mut said = site.read("said");
-    for (signal, word) in [(Signal::SIGUSR1, "usr1"), (Signal::SIGQUIT, "quit"), (Signal::SIGCONT, "cont")] {
+    let passed_on =
+        [(Signal::SIGUSR1, "usr1"), (Signal::SIGUSR2, "usr2"), (Signal::SIGQUIT, "quit"), (Signal::SIGCONT, "cont")];
+    for (signal, word) in passed_on {
         agent.signal(signal);
         said = format!("{said}{word}\n");
         says(&agent, &site, &said);
@@ -221,6 +228,32 @@ fn a_program_is_changed_removed_and_added_by_hup_or_nothing_is() {
     agent.until("goes on", || site.read("out/web.cfg") == "ab");
     hup(&running(""), "configuration changed: program [exec] added");
     says(&agent, &site, "started a hello\nterm\nstarted a bye\nterm\nstarted ab hello\n");
+    assert!(agent.stop().success());
+}
+
+#[test]
+fn another_command_waits_for_its_files() {
+    let site = site(&format!("{CONFIG}{}", running("")));
+    join(&site, "a");
+    let mut agent = site.start();
+    says(&agent, &site, "started a hello\n");
+    let pid = site.read("pid");
+    let more = "[[roster]]\nname = \"more\"\npath = \"/services/more\"\nwait = \"20ms:200ms\"\n\n\
+                [[template]]\nsrc = \"more.tera\"\ndest = \"out/more.cfg\"\n";
+    site.file("templates/more.tera", "{% for m in more %}{{ m.name }}{% endfor %}");
+    let with_more = running("").replace("hello\" }", "$(cat SITE/out/more.cfg)\" }").replace("program.sh", "more.sh");
+    let text = site.read("program.sh").replace("$GREETING", &format!("$(cat {})", site.path("out/more.cfg").display()));
+    site.file("more.sh", &text).configure(&format!("{CONFIG}{more}{with_more}"));
+    agent.signal(Signal::SIGHUP).says("program [exec] changed");
+    agent.until("waits for the new file", || {
+        site.run(&["status"]).stdout().contains("with its new command WAITING for the files of more.cfg to be in step")
+    });
+    assert_eq!(status(&site)["program"]["waiting_for"][0], "more.cfg");
+    join(&site, "b");
+    says(&agent, &site, "started a hello\nterm\nstarted ab hello\n");
+    assert_ne!(site.read("pid"), pid, "the old command goes on, and takes its files up");
+    site.file("registry/services/more/c", "");
+    says(&agent, &site, "started a hello\nterm\nstarted ab hello\nterm\nstarted ab c\n");
     assert!(agent.stop().success());
 }
 

@@ -15,6 +15,10 @@ fn signal(name: &str) -> Deed {
     Deed::Signal(name.to_owned())
 }
 
+fn end(name: &str) -> Deed {
+    Deed::End(name.to_owned())
+}
+
 /// A program with this configuration that runs since 0.
 fn running(config: &ExecConfig) -> Program {
     let config = Arc::new(config.clone());
@@ -84,7 +88,7 @@ fn a_change_is_a_signal_or_a_restart() {
 
     let config = config("x");
     let mut program = running(&config);
-    assert_eq!(program.step(at(1), Happened::Changed(NOW)), [signal("TERM"), Deed::TookUp]);
+    assert_eq!(program.step(at(1), Happened::Changed(NOW)), [end("TERM"), Deed::TookUp]);
     assert_eq!(program.step(at(2), Happened::Changed(NOW)), [Deed::TookUp], "the next start is later");
     assert_eq!(program.step(at(30), Happened::Tick), []);
     assert_eq!(program.step(at(31), Happened::Tick), [Deed::Kill]);
@@ -99,7 +103,7 @@ fn a_splay_defers_and_what_comes_meanwhile_goes_with_it() {
     assert_eq!(program.step(at(1), Happened::Changed(Duration::from_secs(9))), []);
     assert_eq!(program.step(at(5), Happened::Changed(Duration::from_secs(9))), []);
     assert_eq!(program.next_wake(), Some(at(10)));
-    assert_eq!(program.step(at(10), Happened::Tick), [signal("TERM"), Deed::TookUp]);
+    assert_eq!(program.step(at(10), Happened::Tick), [end("TERM"), Deed::TookUp]);
 
     let mut program = running(&config("x"));
     program.step(at(1), Happened::Changed(Duration::from_secs(9)));
@@ -117,21 +121,50 @@ fn a_changed_configuration_restarts_only_what_is_run() {
     let with = |config: ExecConfig| Happened::Configured(Some(Arc::new(config)), splay);
     let patient = ExecConfig { kill_timeout: Duration::from_secs(99), ..config("x") };
     assert_eq!(program.step(at(1), with(patient)), []);
-    assert_eq!(program.next_wake(), None);
+    assert!(program.next_wake().is_none() && !program.waits());
     assert_eq!(program.step(at(1), with(config("y"))), []);
+    assert_eq!(program.step(at(1), Happened::InStep), []);
     assert_eq!(program.next_wake(), Some(at(10)));
     assert_eq!(program.step(at(2), with(config("x"))), [], "back again");
-    assert_eq!(program.next_wake(), None);
-    // Not by a signal, which would leave the old command running.
-    let y = ExecConfig { reload_signal: Some("HUP".into()), ..config("y") };
+    assert!(program.next_wake().is_none() && !program.waits());
+    // Not by a signal, which would leave the old command running; and as the old command wants to be ended.
+    let y = ExecConfig { reload_signal: Some("HUP".into()), kill_signal: "INT".into(), ..config("y") };
     program.step(at(3), with(y.clone()));
-    assert_eq!(program.step(at(12), Happened::Tick), [signal("TERM"), Deed::TookUp]);
+    program.step(at(3), Happened::InStep);
+    assert_eq!(program.step(at(12), Happened::Tick), [end("TERM")]);
     assert_eq!(program.step(at(13), Happened::Ended(End::Exited(0))), [Deed::Start(Arc::new(y))]);
     program.step(at(13), Happened::Started(8));
     program.step(at(14), Happened::Ended(End::Exited(1)));
     let z = Arc::new(config("z"));
-    let start = program.step(at(14), Happened::Configured(Some(Arc::clone(&z)), splay));
+    assert_eq!(program.step(at(14), Happened::Configured(Some(Arc::clone(&z)), splay)), []);
+    let start = program.step(at(14), Happened::InStep);
     assert_eq!(start, [Deed::Start(z)], "another one is no reason to wait for the old one's pause");
+}
+
+#[test]
+fn another_command_waits_for_its_files_and_the_old_one_goes_on() {
+    let (x, y) = (config("x"), config("y"));
+    let with = |config: &ExecConfig| Happened::Configured(Some(Arc::new(config.clone())), NOW);
+    let start = |config: &ExecConfig| [Deed::Start(Arc::new(config.clone()))];
+    let mut program = running(&x);
+    assert_eq!(program.step(at(1), with(&y)), []);
+    assert!(program.waits() && program.next_wake().is_none());
+    // What the old one is to take up, it does not wait with.
+    assert_eq!(program.step(at(2), Happened::Changed(NOW)), [end("TERM"), Deed::TookUp]);
+    assert_eq!(program.step(at(3), Happened::Ended(End::Exited(0))), start(&x));
+    program.step(at(3), Happened::Started(8));
+    program.step(at(4), Happened::Ended(End::Exited(1)));
+    assert_eq!(program.step(at(5), Happened::Tick), start(&x), "it ended by itself");
+    program.step(at(5), Happened::Started(9));
+    assert_eq!(program.step(at(6), Happened::InStep), [end("TERM")]);
+    assert_eq!(program.step(at(7), Happened::Ended(End::Exited(0))), start(&y));
+    assert!(!program.waits());
+
+    let mut program = running(&x);
+    program.step(at(1), with(&y));
+    program.step(at(2), Happened::Changed(NOW));
+    assert_eq!(program.step(at(2), Happened::InStep), [], "it is ended already");
+    assert_eq!(program.step(at(3), Happened::Ended(End::Exited(0))), start(&y));
 }
 
 #[test]
@@ -139,7 +172,7 @@ fn one_that_is_not_configured_any_more_is_ended_and_another_begins_anew() {
     let none = || Happened::Configured(None, NOW);
     let mut program = running(&config("x"));
     program.step(at(0), Happened::Changed(Duration::from_secs(9)));
-    assert_eq!(program.step(at(1), none()), [signal("TERM"), Deed::TookUp]);
+    assert_eq!(program.step(at(1), none()), [end("TERM"), Deed::TookUp]);
     program.step(at(2), Happened::Ended(End::Signalled(15)));
     assert_eq!(*program.state(), State::Off);
 
@@ -154,7 +187,7 @@ fn one_that_is_not_configured_any_more_is_ended_and_another_begins_anew() {
 #[test]
 fn the_agent_stops_after_the_program_or_at_once_when_asked_twice() {
     let mut program = running(&config("x"));
-    assert_eq!(program.step(at(1), Happened::Stopping), [signal("TERM")]);
+    assert_eq!(program.step(at(1), Happened::Stopping), [end("TERM")]);
     assert_eq!(program.step(at(2), Happened::Stopping), [Deed::Kill]);
     assert_eq!(program.step(at(2), Happened::Ended(End::Signalled(9))), []);
     assert_eq!(*program.state(), State::Over(0), "whatever its code is");
@@ -170,7 +203,7 @@ fn the_agent_stops_after_the_program_or_at_once_when_asked_twice() {
 
     let mut program = running(&config("x"));
     program.step(at(1), Happened::Changed(Duration::from_secs(9)));
-    assert_eq!(program.step(at(2), Happened::Stopping), [signal("TERM"), Deed::TookUp], "nothing stays owed");
+    assert_eq!(program.step(at(2), Happened::Stopping), [end("TERM"), Deed::TookUp], "nothing stays owed");
 
     let mut program = Program::default();
     program.step(at(1), Happened::Stopping);

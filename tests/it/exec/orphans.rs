@@ -2,11 +2,18 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::{join, site, status};
 use crate::faults::rounds;
 use crate::harness::site::{Agent, PATIENCE, Site};
 use crate::harness::wait::holds;
+
+/// Makes what follows the first process of a container.
+const FIRST: [&str; 7] = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
 /// How many templates are checked at once.
 const TEMPLATES: usize = 10;
@@ -63,7 +70,8 @@ fn prove(site: &Site, agent: &Agent, pid: impl Fn() -> Option<u32>) {
     // Whatever else a check came to was an exit status that somebody else took.
     let failures = agent.said("check failed");
     assert_eq!(agent.said("exited with 3"), failures, "{}", agent.log().join("\n"));
-    agent.until("many orphans", || site.read("made").lines().count() >= 200);
+    let many = rounds(200, 2000);
+    agent.until("many orphans", || site.read("made").lines().count() >= many);
     site.file("enough", "");
     let zombies = || children(pid).into_iter().filter(|(_, ended)| *ended).count();
     assert!(holds(PATIENCE, || zombies() == 0), "{} zombies", zombies());
@@ -73,9 +81,23 @@ fn prove(site: &Site, agent: &Agent, pid: impl Fn() -> Option<u32>) {
 fn the_first_process_of_a_container_leaves_no_zombie() {
     let site = orphanage();
     join(&site, "good");
-    let apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    let agent = site.start_by(&apart);
-    prove(&site, &agent, || children(agent.pid()).first().map(|(pid, _)| *pid));
+    let mut agent = site.start_by(&FIRST);
+    agent.says("program started");
+    let pid = children(agent.pid()).first().map(|(pid, _)| *pid);
+    prove(&site, &agent, || pid);
+    // The system gives a first process no signal that it has not asked for.
+    kill(Pid::from_raw(pid.unwrap().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert!(agent.ends(Duration::from_secs(5)).success());
+    assert_eq!(agent.said("program ended: ended by SIGTERM"), 1);
+}
+
+#[test]
+fn the_first_process_of_a_container_hands_the_exit_code_on() {
+    for (cmd, code) in [("exit 7", 7), ("kill -KILL $$", 137)] {
+        let site = site(&format!("{}[exec]\ncmd = \"{cmd}\"\non_exit = \"stop\"\n", super::CONFIG));
+        join(&site, "a");
+        assert_eq!(site.start_by(&FIRST).ends(PATIENCE).code(), Some(code));
+    }
 }
 
 #[test]

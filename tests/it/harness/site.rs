@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -143,6 +144,19 @@ impl Site {
 
     /// Starts the agent by a program that becomes it.
     pub fn start_by(&self, program: &[&str]) -> Agent {
+        let mut command = self.command_by(program);
+        command.stdin(Stdio::null());
+        Self::started(command)
+    }
+
+    /// Starts the agent on a terminal, which is its own.
+    pub fn start_on(&self, terminal: OwnedFd) -> Agent {
+        let mut command = self.command_by(&["setsid", "--ctty"]);
+        command.stdin(terminal);
+        Self::started(command)
+    }
+
+    fn command_by(&self, program: &[&str]) -> Command {
         let agent = self.command(&["run"]);
         let mut command = Command::new(program[0]);
         command.args(&program[1..]).arg(agent.get_program()).args(agent.get_args()).current_dir(self.dir.path());
@@ -152,11 +166,11 @@ impl Site {
                 None => command.env_remove(name),
             };
         }
-        Self::started(command)
+        command
     }
 
     fn started(mut command: Command) -> Agent {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&lines));

@@ -1,0 +1,286 @@
+//! Whatever happens to a program in whatever order, it keeps its promises.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::Command;
+
+/// Longer than anything that a program is waited for here.
+const LONG: Duration = Duration::from_mins(5);
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Act {
+    /// Files are in step from here on, or not.
+    Files(bool),
+    /// A file is replaced, with so many ms of splay.
+    Change(u64),
+    /// A configuration, with so many ms of splay.
+    Configure(Option<Arc<ExecConfig>>, u64),
+    /// The process ends by itself, or because it was asked to.
+    End(End),
+    /// From here on no process starts, or all do.
+    Refuse(bool),
+    Stop,
+    /// So many ms pass.
+    Pass(u64),
+}
+
+fn configs() -> impl Strategy<Value = Option<Arc<ExecConfig>>> {
+    let signal = prop_oneof![Just(None), Just(Some("HUP".to_owned()))];
+    let on_exit = prop_oneof![3 => Just(OnExit::Restart), 1 => Just(OnExit::Stop)];
+    let config = ("[ab]", signal, on_exit, 0..5000_u64).prop_map(|(cmd, reload_signal, on_exit, kill)| {
+        let kill_timeout = Duration::from_millis(kill);
+        // Which configuration it is asked to end by is seen by the signal.
+        let kill_signal = if cmd == "a" { "TERM" } else { "INT" }.to_owned();
+        let plain = ExecConfig::new(Command::Shell(cmd));
+        Arc::new(ExecConfig { reload_signal, kill_signal, kill_timeout, on_exit, ..plain })
+    });
+    prop_oneof![1 => Just(None), 5 => config.prop_map(Some)]
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let splay = || prop_oneof![Just(0), 0..4000_u64];
+    let end = prop_oneof![(0..256_i32).prop_map(End::Exited), (1..32_i32).prop_map(End::Signalled)];
+    let act = prop_oneof![
+        4 => any::<bool>().prop_map(Act::Files),
+        6 => splay().prop_map(Act::Change),
+        3 => (configs(), splay()).prop_map(|(config, splay)| Act::Configure(config, splay)),
+        6 => end.prop_map(Act::End),
+        1 => any::<bool>().prop_map(Act::Refuse),
+        1 => Just(Act::Stop),
+        6 => prop_oneof![0..3000_u64, 0..90_000_u64].prop_map(Act::Pass),
+    ];
+    prop::collection::vec(act, 1..60)
+}
+
+/// A process of the program.
+#[derive(Debug)]
+struct Process {
+    config: Arc<ExecConfig>,
+    /// Which files it has taken up.
+    has: u32,
+    /// When it was asked to end.
+    asked: Option<Moment>,
+    is_killed: bool,
+}
+
+/// What is around the program, as its supervisor has it.
+#[derive(Debug, Default)]
+struct World {
+    program: Program,
+    now: Option<Moment>,
+    process: Option<Process>,
+    pids: u32,
+    refuses: bool,
+    in_step: bool,
+    /// What was configured last, and whether every file has been in step since the configuration asks for its command.
+    configured: Option<Arc<ExecConfig>>,
+    is_ready: bool,
+    /// What was started last, unless no program was configured since.
+    started: Option<Arc<ExecConfig>>,
+    /// How often files were replaced, and how much of that is said to be taken up.
+    files: u32,
+    taken_up: u32,
+    /// The last end by itself of the one that is configured, and the pause that is due at least.
+    ended: Option<(Moment, Duration)>,
+    stops: u32,
+}
+
+impl World {
+    fn now(&self) -> Moment {
+        self.now.unwrap_or(Moment::START)
+    }
+
+    fn is_owed(&self) -> bool {
+        self.taken_up < self.files
+    }
+
+    /// Does as the supervisor does.
+    fn happen(&mut self, happened: Happened) {
+        let mut all = std::collections::VecDeque::from([happened]);
+        while let Some(happened) = all.pop_front() {
+            for deed in self.program.step(self.now(), happened) {
+                all.extend(self.perform(deed));
+            }
+        }
+        if self.in_step && self.program.waits() {
+            self.is_ready = true;
+            self.happen(Happened::InStep);
+        }
+        // One tick may lead to the next.
+        let mut ticked = self.program.clone();
+        (0..3).for_each(|_| _ = ticked.step(self.now(), Happened::Tick));
+        assert!(ticked.next_wake().is_none_or(|wake| wake > self.now()), "it is never woken in vain: {self:?}");
+    }
+
+    fn perform(&mut self, deed: Deed) -> Option<Happened> {
+        match deed {
+            Deed::Start(config) => {
+                assert!(self.process.is_none(), "never two at once: {self:?}");
+                assert_eq!(self.stops, 0, "no start after a stop");
+                let wanted = self.configured.as_ref().expect("one is configured");
+                assert!(self.is_ready || !config.runs_the_same(wanted), "never without its files: {self:?}");
+                if let Some((at, pause)) = self.ended.take().filter(|_| config.runs_the_same(wanted)) {
+                    let took = self.now().since(at);
+                    assert!(took >= pause && took <= backoff::LONGEST, "{took:?} of {pause:?}");
+                }
+                self.started = Some(Arc::clone(&config));
+                if self.refuses {
+                    self.ends_by_itself(&config);
+                    return Some(Happened::Ended(End::NotStarted("refused".into())));
+                }
+                self.pids += 1;
+                self.process = Some(Process { config, has: self.files, asked: None, is_killed: false });
+                return Some(Happened::Started(self.pids));
+            }
+            Deed::Signal(name) => {
+                let process = self.process.as_mut().expect("there is one");
+                assert!(process.asked.is_none() && name == "HUP");
+                process.has = self.files;
+            }
+            Deed::End(name) => {
+                let now = self.now();
+                let process = self.process.as_mut().expect("there is one");
+                assert_eq!(name, process.config.kill_signal, "as the one that runs wants to be asked");
+                assert_eq!(process.asked.replace(now), None, "it is asked once");
+            }
+            Deed::Kill => {
+                let (now, is_hurried) = (self.now(), self.stops > 1);
+                let process = self.process.as_mut().expect("there is one");
+                assert!(!std::mem::replace(&mut process.is_killed, true), "it is killed once");
+                let is_late = |asked: Moment| asked + process.config.kill_timeout <= now;
+                assert!(process.asked.is_some_and(|asked| is_hurried || is_late(asked)), "it is killed too soon");
+            }
+            Deed::TookUp => {
+                let has_all = |process: &Process| process.asked.is_some() || process.has == self.files;
+                assert!(self.process.as_ref().is_none_or(has_all), "that is not so: {self:?}");
+                self.taken_up = self.files;
+            }
+        }
+        None
+    }
+
+    /// One with this command ended, or did not start. Of one that is not wanted any more, nothing is expected.
+    fn ends_by_itself(&mut self, config: &ExecConfig) {
+        if self.configured.as_ref().is_some_and(|wanted| wanted.runs_the_same(config)) {
+            self.ended = Some((self.now(), Duration::from_secs(1)));
+        }
+    }
+
+    /// The process ends.
+    fn end(&mut self, end: End) {
+        let Some(process) = self.process.take() else { return };
+        if process.asked.is_none() {
+            self.ends_by_itself(&process.config);
+        }
+        self.happen(Happened::Ended(end));
+    }
+
+    /// Time passes, and each wake is heard.
+    fn pass(&mut self, time: Duration) {
+        let until = self.now() + time;
+        while let Some(wake) = self.program.next_wake().filter(|wake| *wake <= until) {
+            self.now = Some(wake.max(self.now()));
+            self.happen(Happened::Tick);
+        }
+        self.now = Some(until);
+    }
+
+    /// As [`World::pass`]; who is asked to end, ends soon.
+    fn settle(&mut self, time: Duration) {
+        let until = self.now() + time;
+        while self.now() < until {
+            self.pass(Duration::from_millis(500));
+            if self.process.as_ref().is_some_and(|process| process.asked.is_some()) {
+                self.end(End::Exited(0));
+            }
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Files(in_step) => {
+                self.in_step = in_step;
+                // As every step of the engine is followed by.
+                self.happen(Happened::Tick);
+            }
+            Act::Change(splay) => {
+                self.files += 1;
+                self.happen(Happened::Changed(Duration::from_millis(splay)));
+            }
+            Act::Configure(config, splay) => {
+                let same = |old: &Arc<ExecConfig>| config.as_ref().is_some_and(|new| new.runs_the_same(old));
+                if config.is_none() {
+                    self.started = None;
+                }
+                // What was in step for the same command still is.
+                let was_ready = self.is_ready && self.configured.as_ref().is_some_and(same);
+                self.is_ready = was_ready || self.started.as_ref().is_some_and(same);
+                self.ended = None;
+                if let (Some(process), Some(config)) = (&mut self.process, &config)
+                    && process.asked.is_none()
+                    && config.runs_the_same(&process.config)
+                {
+                    // The rest takes effect as it runs.
+                    process.config = Arc::clone(config);
+                }
+                self.configured.clone_from(&config);
+                self.happen(Happened::Configured(config, Duration::from_millis(splay)));
+            }
+            Act::End(end) => self.end(end),
+            Act::Refuse(refuses) => self.refuses = refuses,
+            Act::Stop => {
+                self.stops += 1;
+                self.happen(Happened::Stopping);
+            }
+            Act::Pass(time) => self.pass(Duration::from_millis(time)),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn it_keeps_its_promises(acts in acts()) {
+        let mut world = World::default();
+        let mut over = None;
+        for act in acts {
+            let own_end = match (&act, &world.process) {
+                (Act::End(end), Some(process)) if process.asked.is_none() => Some(end.code()),
+                _ => None,
+            };
+            world.act(act);
+            match (world.program.state(), over) {
+                (State::Over(code), None) => {
+                    let is_its_own = own_end == Some(*code) || (world.refuses && *code == 127);
+                    prop_assert!(if world.stops > 0 { *code == 0 } else { is_its_own }, "{}", code);
+                    prop_assert!(!world.is_owed(), "the next start of the agent needs no reload");
+                    over = Some(*code);
+                }
+                (state, Some(code)) => prop_assert_eq!(state, &State::Over(code), "an end is an end"),
+                _ => {}
+            }
+        }
+        // Then all goes well for a while.
+        world.refuses = false;
+        world.act(Act::Files(true));
+        world.settle(LONG);
+        let running = world.process.as_ref();
+        match world.program.state() {
+            State::Running { pid, change, .. } => {
+                let wanted = world.configured.as_ref().unwrap();
+                prop_assert!(running.is_some_and(|it| it.config.runs_the_same(wanted) && it.has == world.files));
+                prop_assert_eq!((*pid, *change, world.is_owed()), (world.pids, None, false));
+            }
+            State::Off => prop_assert!(running.is_none() && world.configured.is_none() && !world.is_owed()),
+            State::Over(_) => prop_assert!(running.is_none() || world.stops > 0),
+            state => prop_assert!(false, "it comes to rest: {:?}", state),
+        }
+        // Asked to end, and ending or not, it is over in time; also when it cannot be killed.
+        let limit = world.program.config().map_or(Duration::ZERO, |config| config.kill_timeout + GONE);
+        world.act(Act::Stop);
+        world.pass(limit);
+        prop_assert!(matches!(world.program.state(), State::Over(_)));
+        prop_assert!(over.is_some() || !world.is_owed());
+    }
+}

@@ -1,0 +1,87 @@
+//! How a program ends: in its own time, from whatever it is doing, and with a word on why where that is known.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{CONFIG, join, running, says, site};
+use crate::harness::site::Site;
+
+fn pid(site: &Site, file: &str) -> Option<Pid> {
+    site.read(file).trim().parse().ok().map(Pid::from_raw)
+}
+
+#[test]
+fn what_a_shell_runs_has_the_time_to_end_too() {
+    let config = format!("{CONFIG}[exec]\ncmd = \"/bin/sh SITE/program.sh; true\"\n");
+    let site = site(&config);
+    // The shell is ended by the same signal, and at once.
+    let (ending, go) = (site.path("ending"), site.path("go"));
+    let slow = format!("touch {}; while [ ! -e {} ]; do sleep 0.01; done; echo term", ending.display(), go.display());
+    site.file("program.sh", &site.read("program.sh").replace("echo term", &slow));
+    join(&site, "a");
+    let mut agent = site.start();
+    says(&agent, &site, "started a \n");
+    agent.signal(Signal::SIGTERM).until("begins to end", || ending.exists());
+    site.file("go", "");
+    assert!(agent.ends(Duration::from_secs(5)).success());
+    assert_eq!(site.read("said"), "started a \nterm\n");
+}
+
+#[test]
+fn one_that_was_stopped_is_asked_to_end_all_the_same() {
+    let site = site(&format!("{CONFIG}{}", running("kill_timeout = \"1h\"")));
+    join(&site, "a");
+    let mut agent = site.start();
+    says(&agent, &site, "started a hello\n");
+    let pid = pid(&site, "pid").unwrap();
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let stat = format!("/proc/{pid}/stat");
+    agent.until("is stopped", || fs::read_to_string(&stat).unwrap().contains(") T "));
+    assert!(agent.stop().success());
+    assert_eq!(site.read("said"), "started a hello\nterm\n");
+}
+
+#[test]
+fn one_that_goes_into_the_background_is_told_of() {
+    // In its group, and out of it.
+    for apart in ["", "setsid "] {
+        let site = site(&format!("{CONFIG}[exec]\ncmd = [\"/bin/sh\", \"SITE/program.sh\"]\n"));
+        let daemon = site.path("daemon").display().to_string();
+        let text = format!(
+            "[ -e {daemon} ] && exec sleep 300\n{apart}sh -c 'echo $$ > {daemon}; exec sleep 300' &\n\
+             while [ ! -s {daemon} ]; do sleep 0.01; done\n"
+        );
+        site.file("program.sh", &text);
+        join(&site, "a");
+        let mut agent = site.start();
+        agent.says("runs on: a program that goes into the background cannot be kept running");
+        let pid = pid(&site, "daemon").unwrap();
+        assert_eq!(agent.said(&format!("program ended: exit 0 while process {pid} (")), 1, "{:?}", agent.log());
+        assert!(agent.stop().success());
+        if apart.is_empty() {
+            agent.until("is killed with its group", || super::is_gone(&pid.to_string()));
+        } else {
+            kill(pid, Signal::SIGKILL).unwrap();
+        }
+    }
+}
+
+#[test]
+fn one_that_its_reload_signal_ends_is_told_of() {
+    let cases = [
+        ("[\"sleep\", \"300\"]", "a reload_signal that it does not handle"),
+        ("\"sleep 300; true\"", "a reload_signal that its shell does not handle: end the string with `exec PROGRAM`"),
+    ];
+    for (cmd, said) in cases {
+        let site = site(&format!("{CONFIG}[exec]\ncmd = {cmd}\nreload_signal = \"HUP\"\n"));
+        join(&site, "a");
+        let mut agent = site.start();
+        agent.says("program started");
+        join(&site, "b");
+        agent.says(&format!("program ended: ended by SIGHUP, {said}")).says_times("program started", 2);
+        assert!(agent.stop().success());
+    }
+}
