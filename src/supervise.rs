@@ -245,7 +245,7 @@ impl Supervisor {
                 }
             }
             Deed::Kill => {
-                if let Some(process) = &self.process {
+                if let Some(process) = &mut self.process {
                     warn!(pid = process.pid(), "program killed: it had not ended in time (kill_timeout)");
                     process.kill();
                 }

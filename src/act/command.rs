@@ -29,7 +29,7 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// How long output is waited for after the command itself has ended: some descendant may hold the pipe for ever.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How long a killed command may take to be gone: one in an uninterruptible sleep must not hang the agent.
-const REAP: Duration = Duration::from_secs(1);
+pub(super) const REAP: Duration = Duration::from_secs(1);
 /// How often a process group is looked at while it ends; nothing tells of a group's end.
 pub(super) const GROUP_POLL: Duration = Duration::from_millis(50);
 /// The PATH of an agent that has none.

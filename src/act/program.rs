@@ -3,21 +3,25 @@
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::process::Stdio;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::time::sleep;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Command, ExecConfig};
 use crate::decide::program::End;
 
 use super::children::{OwnChild, is_own};
-use super::command::{DEFAULT_PATH, GROUP_POLL, How, ended, program, start_trouble};
+use super::command::{DEFAULT_PATH, GROUP_POLL, How, REAP, ended, program, start_trouble};
 use super::group::Group;
 use super::processes;
 use super::reload::parse_signal;
 use super::tail::printable;
 
+/// The longest time between two looks at a group that ends slowly.
+const LONGEST_POLL: Duration = Duration::from_millis(500);
 /// How many processes a message names.
 const NAMED: usize = 5;
 
@@ -34,8 +38,10 @@ pub struct Process {
     /// A shell passes no signal on, so all of its group gets it.
     is_shell: bool,
     is_asked_to_end: bool,
-    /// How it ended, while others of its group are waited for.
+    killed: Option<Instant>,
+    /// How it ended, while others of its group are waited for, and who waits for them.
     end: Option<End>,
+    emptied: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -53,7 +59,7 @@ impl Process {
         let child = OwnChild::start(&mut process).map_err(|error| start_trouble(&config.cmd, &error))?;
         let group = Group::of(child.pid());
         let is_shell = matches!(config.cmd, Command::Shell(_));
-        Ok(Self { child, group, is_shell, is_asked_to_end: false, end: None })
+        Ok(Self { child, group, is_shell, is_asked_to_end: false, killed: None, end: None, emptied: None })
     }
 
     /// Its number.
@@ -86,7 +92,8 @@ impl Process {
     }
 
     /// Kills it, and all of its group.
-    pub fn kill(&self) {
+    pub fn kill(&mut self) {
+        self.killed = Some(Instant::now());
         self.group.signal(Signal::SIGKILL);
     }
 
@@ -99,8 +106,13 @@ impl Process {
             Some(end) => end.clone(),
             None => self.end.insert(of(self.child.wait().await.map(ended))).clone(),
         };
-        while self.is_asked_to_end && self.is_shell && self.group.is_running() {
-            sleep(GROUP_POLL).await;
+        if self.is_asked_to_end && self.is_shell {
+            let leader = self.child.pid();
+            let emptied = self.emptied.get_or_insert_with(|| tokio::spawn(emptied(leader)));
+            match self.killed {
+                Some(at) => _ = timeout_at(at + REAP, emptied).await,
+                None => _ = emptied.await,
+            }
         }
         end
     }
@@ -138,6 +150,21 @@ impl Process {
             left.filter_map(|it| Some(format!("process {} ({})", it.pid, printable(&processes::name(it.pid)?))));
         let named: Vec<String> = named.take(NAMED).collect();
         (!named.is_empty()).then(|| named.join(", "))
+    }
+}
+
+/// Waits until nobody of a group is left, whose leader has ended.
+async fn emptied(leader: Pid) {
+    let mut pause = GROUP_POLL;
+    let is_running = move || {
+        let mut group = Group::of(leader);
+        group.leave();
+        group.is_running()
+    };
+    // `/proc` may hold thousands of processes: off the event loop, and ever more rarely.
+    while spawn_blocking(is_running).await.unwrap_or(false) {
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_POLL);
     }
 }
 

@@ -31,6 +31,21 @@ fn what_a_shell_runs_has_the_time_to_end_too() {
 }
 
 #[test]
+fn what_a_shell_runs_is_killed_when_its_time_is_over() {
+    let site = site(&format!("{CONFIG}[exec]\ncmd = \"/bin/sh SITE/program.sh; true\"\nkill_timeout = \"200ms\"\n"));
+    site.file("program.sh", &format!("trap '' TERM\n{}", site.read("program.sh").replace("; exit 5", "")));
+    join(&site, "a");
+    let mut agent = site.start();
+    says(&agent, &site, "started a \n");
+    let pid = site.read("pid");
+    join(&site, "b");
+    agent.says("program killed").until("starts another", || site.read("said").ends_with("started ab \n"));
+    assert!(super::is_gone(&pid), "never two at once");
+    assert!(agent.stop().success());
+    agent.until("is gone", || super::is_gone(&site.read("pid")));
+}
+
+#[test]
 fn one_that_was_stopped_is_asked_to_end_all_the_same() {
     let site = site(&format!("{CONFIG}{}", running("kill_timeout = \"1h\"")));
     join(&site, "a");
