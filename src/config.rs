@@ -22,6 +22,7 @@ pub mod url;
 mod after;
 mod bounds;
 mod command;
+mod dest;
 mod each;
 mod exec;
 mod file;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::nearest::nearest;
 use crate::node::Subject;
 
+use super::dest::{MAX_NAME, name_fits};
 use super::problem::Wrong;
 use super::table::Table;
 use super::template::filled;
@@ -15,9 +16,6 @@ use super::{RosterConfig, TemplateConfig};
 
 /// What stands for the key in `dest`, as it is kept.
 const PLACE: &str = "{{ key }}";
-
-/// The most bytes of a file's name (`NAME_MAX` of Linux's file systems).
-const MAX_NAME: usize = 255;
 
 /// The names that such a template has beside those of the configuration.
 pub const LOCAL_NAMES: [&str; 2] = ["key", "members"];
@@ -81,9 +79,7 @@ impl TemplateConfig {
     pub fn for_key(&self, key: &Arc<str>) -> Result<Self, String> {
         fit(key)?;
         let dest = at(&self.dest, key);
-        if dest.file_name().is_none_or(|name| name.len() > MAX_NAME) {
-            return Err(format!("the file's name would have more than {MAX_NAME} bytes"));
-        }
+        name_fits(&dest, &self.placing).map_err(|wrong| wrong.message)?;
         Ok(Self {
             name: Arc::from(format!("{}[{key}]", self.name)),
             each: self.each.clone().map(|each| Each { key: Some(Arc::clone(key)), ..each }),

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::command::{shell_path, unknown_place};
+use super::dest::{is_folder, real, whereabouts};
 use super::file::only_ours;
 use super::problem::{Problem, Problems, Wrong};
 use super::resolve::{AGENT_NAME, Overrides};
-use super::template::{filled, is_folder, is_template, normal};
+use super::template::{filled, is_template};
 use super::{Agent, Command, Config, LogFormat, RegistryConfig, RegistryUrl, Reload, StatusConfig, TemplateConfig};
 
 impl Config {
@@ -44,10 +45,11 @@ impl Config {
     pub fn add_flag_templates(&mut self, specs: &[String]) -> Result<(), Problems> {
         let mut problems = Vec::new();
         let mut names: BTreeSet<Arc<str>> = self.templates.iter().map(|template| Arc::clone(&template.name)).collect();
-        let mut dests: BTreeSet<PathBuf> = self.templates.iter().map(|template| normal(&template.dest)).collect();
+        let at = |template: &TemplateConfig| whereabouts(&template.dest, &template.placing);
+        let mut dests: BTreeSet<PathBuf> = self.templates.iter().map(|template| at(template)).collect();
         for spec in specs {
             let read = template(spec, &here()).and_then(|template| {
-                if dests.insert(normal(&template.dest)) && names.insert(Arc::clone(&template.name)) {
+                if dests.insert(at(&template)) && names.insert(Arc::clone(&template.name)) {
                     return Ok(template);
                 }
                 let message = format!("another template writes {}, or a file of this name", template.dest.display());
@@ -77,6 +79,9 @@ fn template(spec: &str, here: &Path) -> Result<TemplateConfig, Wrong> {
     is_template(src, &here.join(src), "IN is a path, and a relative one starts where the command is given")?;
     only_ours(&here.join(src), "the template")?;
     let dest = here.join(dest);
+    if real(&here.join(src)) == real(&dest) {
+        return Err(Wrong::new(format!("{spec:?} writes its own template"), "give another OUT"));
+    }
     let reload = match command.filter(|text| !text.trim().is_empty()).map(|text| Command::Shell(text.to_owned())) {
         None => None,
         Some(command) => {

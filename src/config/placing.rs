@@ -17,6 +17,9 @@ const LONGEST_NAME: usize = 64;
 /// What begins a comment, unless written.
 const COMMENT: &str = "#";
 
+/// What begins comments that go on until they are ended.
+const ENDED: [&str; 5] = ["/*", "<!--", "(*", "{-", "{#"];
+
 /// How the bytes come to a destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placing {
@@ -125,6 +128,15 @@ fn sign(value: &Value<'_>) -> Option<Arc<str>> {
     if sign.is_empty() || sign.len() > 8 || !sign.bytes().all(|byte| byte.is_ascii_graphic()) {
         let hint = "write what begins a comment in that file, as in \";\" or \"//\": 1 to 8 signs without a blank";
         value.wrong(Wrong::new(format!("`block_comment` cannot be {sign:?}"), hint));
+        return None;
+    }
+    if ENDED.contains(&sign) {
+        let hint =
+            "write what makes a comment of the rest of its line; a file whose comments all must be ended has none";
+        value.wrong(Wrong::new(
+            format!("`block_comment` is {sign:?}, which would hide the block's own lines too"),
+            hint,
+        ));
         return None;
     }
     Some(Arc::from(sign))

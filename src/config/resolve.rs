@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
+use super::dest::Dests;
 use super::exec::{exec, serve_program};
 use super::file::{Source, included, refuse_open};
 use super::fill::Fill;
@@ -117,7 +118,10 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     let mut followed = Followed { fill: &fill, registries: &registries, names: Names::default(), wheres: Vec::new() };
     let (rosters, keys) = (followed.rosters(tops), followed.keys(tops));
     let wheres = followed.wheres;
-    let (names, dests) = (Names::default(), BTreeMap::new());
+    let (names, mut dests) = (Names::default(), Dests::new(&agent.state_dir));
+    for top in tops {
+        dests.is_read(&top.source.file, "a file of the configuration");
+    }
     let taken = std::mem::take(&mut followed.names);
     let template_dir = &agent.template_dir;
     let mut written = Written { fill: &fill, template_dir, rosters: &rosters, taken, names, dests };

@@ -1,7 +1,7 @@
 //! `[[template]]`: a source, its destination, and what is run around the replacement.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::unistd::{Group, User};
@@ -9,6 +9,7 @@ use toml::de::DeValue;
 
 use super::after::{on_reload_failure, roll_back_as_one, unit, verify};
 use super::command::{command, reload, shell_path};
+use super::dest::{Dests, is_folder, name_fits};
 use super::each::{self, LOCAL_NAMES, each};
 use super::file::refuse_open;
 use super::fill::Fill;
@@ -35,8 +36,8 @@ pub(super) struct Written<'a> {
     pub taken: Names,
     /// The templates' names so far.
     pub names: Names,
-    /// Destinations so far, lexically normalised, each with what its templates say of it.
-    pub dests: BTreeMap<PathBuf, Vec<Claim>>,
+    /// Destinations so far.
+    pub dests: Dests,
 }
 
 impl Written<'_> {
@@ -48,7 +49,13 @@ impl Written<'_> {
             }
             _ => value.tables(&[&TEMPLATE]),
         });
-        let mut templates: Vec<_> = tables.filter_map(|table| self.template(&table, report)).collect();
+        let tables: Vec<_> = tables.collect();
+        for source in tables.iter().filter_map(|table| table.get("src")) {
+            if let DeValue::String(src) = source.raw() {
+                self.dests.is_read(&self.template_dir.join(&**src), "the source of a template");
+            }
+        }
+        let mut templates: Vec<_> = tables.iter().filter_map(|table| self.template(table, report)).collect();
         roll_back_as_one(&mut templates);
         templates.into_iter().map(Arc::new).collect()
     }
@@ -135,8 +142,7 @@ impl Written<'_> {
         let fill = Fill { keeps_key: of_each, ..*self.fill };
         let text = value.filled(&fill, "\"/etc/haproxy/haproxy.cfg\"")?;
         let dest = value.source.base.join(&text);
-        let plain = normal(&dest);
-        if text.ends_with(['/', '.']) && (plain != dest || text.ends_with('/')) || plain.file_name().is_none() {
+        if is_folder(&text) || dest.file_name().is_none() {
             let wrong = Wrong::new(
                 format!("dest {text:?} names a folder, and a template writes one file"),
                 "add the file's name",
@@ -147,13 +153,7 @@ impl Written<'_> {
         if of_each {
             each::vet_dest(value, &dest)?;
         }
-        let claims = self.dests.entry(plain).or_default();
-        let clash = claims.iter().find_map(|other| claim.clash(&dest.display().to_string(), other));
-        claims.push(claim);
-        if let Some(wrong) = clash {
-            value.wrong(wrong);
-            return None;
-        }
+        value.accept(name_fits(&dest, &claim.placing).and_then(|()| self.dests.claim(&dest, claim)))?;
         Some(dest)
     }
 
@@ -178,26 +178,6 @@ pub(super) fn is_template(src: &str, file: &Path, hint: &str) -> Result<(), Wron
         Ok(_) => Ok(()),
         Err(error) => Err(Wrong::new(format!("the template {src:?} cannot be found: {error}"), hint)),
     }
-}
-
-/// Whether a destination's text names a folder rather than a file.
-pub(super) fn is_folder(text: &str) -> bool {
-    matches!(text.rsplit('/').next(), Some("" | "." | ".."))
-}
-
-/// A path without `.` and `..`, by its letters alone: what is on disk may not be there yet.
-pub(super) fn normal(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            part => out.push(part),
-        }
-    }
-    out
 }
 
 /// The reload with its placeholders filled in. After the replacement the staged file is the destination.

@@ -1,5 +1,7 @@
 //! What is wrong with templates and their commands.
 
+use std::os::unix::fs::symlink;
+
 use super::{Home, told};
 
 #[test]
@@ -254,6 +256,14 @@ dest = ""
       |
       = help: name a file in it
 
+    error: dest "." names a folder, and a template writes one file
+     --> rosterd.toml:8:8
+      |
+    8 | dest = "."
+      |        ^^^
+      |
+      = help: add the file's name
+
     error: [[template]] has no `src`
      --> rosterd.toml:9:1
       |
@@ -270,7 +280,7 @@ dest = ""
        |
        = help: write dest = "/etc/haproxy/haproxy.cfg"
 
-    5 problems
+    6 problems
     "#);
 }
 
@@ -466,6 +476,54 @@ dest = "/etc/f/{{ key }}"
     "#);
 }
 
+#[test]
+fn one_file_by_two_names() {
+    let pair = |first: &str, second: &str| {
+        format!(
+            "[agent]\nstate_dir = \"state\"\n[[template]]\nname = \"a\"\nsrc = \"a.tera\"\ndest = {first}\n\
+             [[template]]\nname = \"b\"\nsrc = \"b.tera\"\ndest = {second}\n"
+        )
+    };
+    let home = |text: &str| {
+        let home = Home::new(&[("rosterd.toml", &format!("registry.url = \"zk://zk1\"\n{text}")), ("out/f", "")]);
+        symlink("out", home.path("link")).unwrap();
+        symlink("f", home.path("out/g")).unwrap();
+        symlink("nothing", home.path("out/h")).unwrap();
+        home
+    };
+    let own = "a file has one template";
+    let longest = "n".repeat(255);
+    for (first, second, why) in [
+        ("\"out/f\"", "\"link/f\"", own),
+        ("\"out/new/f\"", "\"link/./new//f\"", own),
+        ("\"link/f\"", "\"out/none/../f\"", own),
+        ("\"link/../x\"", "\"x\"", own),
+        ("\"out/f\"", "\"out/g\"\nsymlink = \"follow\"", own),
+        ("\"out/f\"\nblock = \"x\"", "\"link/f\"\nblock = \"x\"", "block x of"),
+        ("\"out/f\"", "\"templates/b.tera\"", "is the source of a template"),
+        ("\"templates/b.tera\"", "\"out/f\"", "is the source of a template"),
+        ("\"out/f\"", "\"link/../rosterd.toml\"", "is a file of the configuration"),
+        ("\"state/journal\"", "\"out/f\"", "is in state_dir"),
+        ("\".\"", "\"out/f\"", "names a folder"),
+        ("\"out/.\"", "\"out/f\"", "names a folder"),
+        (&format!("\"{longest}n\""), "\"f\"", "the file's name has 256 bytes"),
+        (&format!("\"{longest}\"\nbackup = 2"), "\"f\"", "has 255 bytes, and 15 more with `backup`"),
+    ] {
+        let said = home(&pair(first, second)).told();
+        assert!(said.contains(why) && said.matches("error: ").count() == 1, "{first} {second}: {said}");
+    }
+    for (first, second) in [
+        ("\"out/f\"", "\"out/g\""),
+        ("\"out/h\"\nsymlink = \"follow\"", "\"out/f\""),
+        ("\"out/f\"\nblock = \"x\"", "\"link/f\"\nblock = \"y\""),
+        ("\"out/../out/f.\"", "\"state2/f\""),
+        (&*format!("\"{longest}\""), "\"f\""),
+    ] {
+        let said = home(&pair(first, second)).told();
+        assert_eq!(said, "loaded, with []", "{first} {second}");
+    }
+}
+
 /// Two templates, with these keys in the first and in the second.
 fn both(first: &str, second: &str) -> String {
     let template =
@@ -503,6 +561,7 @@ fn how_bytes_are_placed_is_checked() {
         ("block = \"\"", "`block` is empty"),
         ("block_comment = \";\"", "`block_comment` stands without `block`"),
         ("block = \"x\"\nblock_comment = \"# \"", "`block_comment` cannot be \"# \""),
+        ("block = \"x\"\nblock_comment = \"<!--\"", "which would hide the block's own lines too"),
         ("backup = 100", "99 is the most"),
         ("backup = -1", "which cannot be counted"),
         ("write = \"in-place\"", "did you mean \"inplace\"?"),

@@ -1,0 +1,108 @@
+//! Destinations: where one really is, and whose.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use super::placing::{Claim, Placing, Symlink};
+use super::problem::Wrong;
+
+/// The longest name of a file (`limits.h`).
+pub(super) const MAX_NAME: usize = 255;
+
+/// Whose file each one is, by where it really is.
+pub(super) struct Dests {
+    /// What the templates so far say of their destinations.
+    claims: BTreeMap<PathBuf, Vec<Claim>>,
+    /// Files that rosterd reads, and what they are.
+    read: BTreeMap<PathBuf, &'static str>,
+    /// Where it keeps its own.
+    state_dir: PathBuf,
+}
+
+impl Dests {
+    /// None yet, beside a state directory.
+    pub fn new(state_dir: &Path) -> Self {
+        Self { claims: BTreeMap::new(), read: BTreeMap::new(), state_dir: real(state_dir) }
+    }
+
+    /// A file that no template may write, because rosterd reads it.
+    pub fn is_read(&mut self, file: &Path, what: &'static str) {
+        self.read.insert(real(file), what);
+    }
+
+    /// Gives a destination to a template, where it is nobody else's but for other blocks of it.
+    pub fn claim(&mut self, dest: &Path, claim: Claim) -> Result<(), Wrong> {
+        let at = whereabouts(dest, &claim.placing);
+        let shown = dest.display();
+        if let Some(what) = self.read.get(&at) {
+            return Err(Wrong::new(
+                format!("dest {shown} is {what}"),
+                "it would overwrite what it reads: give another",
+            ));
+        }
+        if at.starts_with(&self.state_dir) {
+            let hint = "rosterd keeps its own files there: give another";
+            return Err(Wrong::new(format!("dest {shown} is in state_dir"), hint));
+        }
+        let claims = self.claims.entry(at).or_default();
+        let clash = claims.iter().find_map(|other| claim.clash(&shown.to_string(), other));
+        claims.push(claim);
+        clash.map_or(Ok(()), Err)
+    }
+}
+
+/// Where the file of a destination is: two spellings of one place, also by a link, give the same.
+pub(super) fn whereabouts(dest: &Path, placing: &Placing) -> PathBuf {
+    if placing.symlink == Symlink::Follow && dest.exists() {
+        return real(dest);
+    }
+    match (dest.parent(), dest.file_name()) {
+        (Some(folder), Some(name)) => real(folder).join(name),
+        _ => normal(dest),
+    }
+}
+
+/// A path without links, as far as it is there; the rest of it by its letters.
+pub(super) fn real(path: &Path) -> PathBuf {
+    let reached = path.ancestors().find_map(|there| {
+        let rest = path.strip_prefix(there).ok()?;
+        Some(normal(&fs::canonicalize(there).ok()?.join(rest)))
+    });
+    reached.unwrap_or_else(|| normal(path))
+}
+
+/// A path without `.` and `..`, by its letters alone.
+fn normal(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+/// Whether a destination's text names a folder rather than a file.
+pub(super) fn is_folder(text: &str) -> bool {
+    matches!(text.rsplit('/').next(), Some("" | "." | ".."))
+}
+
+/// Whether a destination's name, and those of its previous files beside it, are no longer than a name can be.
+pub(super) fn name_fits(dest: &Path, placing: &Placing) -> Result<(), Wrong> {
+    let length = dest.file_name().unwrap_or_default().len();
+    let beside = match placing.backup {
+        0 => 0,
+        count => format!("..rosterd-{count}.bak").len(),
+    };
+    if length + beside <= MAX_NAME {
+        return Ok(());
+    }
+    let with = if beside == 0 { String::new() } else { format!(", and {beside} more with `backup`") };
+    let message = format!("the file's name has {length} bytes{with}");
+    Err(Wrong::new(message, format!("give it one of up to {} bytes", MAX_NAME - beside)))
+}
