@@ -3,7 +3,8 @@
 use std::ffi::{OsStr, OsString};
 
 use nix::errno::Errno;
-use nix::fcntl::renameat;
+use nix::fcntl::{AtFlags, renameat};
+use nix::sys::stat::fstatat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::config::MOST_BACKUPS;
@@ -36,13 +37,9 @@ pub(super) fn keep(place: &Place, count: u32, tag: &Tag) -> Result<(), Setback> 
         return Ok(());
     }
     let mut copy = Staged::write(newest, wanted, Whole { bytes, basis: None }, Some(&old), tag)?.sync()?;
-    for number in (1..count).rev() {
-        match move_on(place, &name(&place.name, number), &name(&place.name, number + 1)) {
-            Ok(()) | Err(Errno::ENOENT) => {}
-            Err(errno) => {
-                return Err(refused(format!("move on the previous files of {}", place.dest.display()), errno));
-            }
-        }
+    for number in (1..first_free(place, count)).rev() {
+        move_on(place, &name(&place.name, number), &name(&place.name, number + 1))
+            .map_err(|errno| refused(format!("move on the previous files of {}", place.dest.display()), errno))?;
     }
     if let Some(own) = copy.name() {
         move_on(place, own, &name(&place.name, 1))
@@ -53,6 +50,16 @@ pub(super) fn keep(place: &Place, count: u32, tag: &Tag) -> Result<(), Setback> 
     // There are some where `backup` was more before.
     let _ = (count + 1..=MOST_BACKUPS).take_while(|number| gone(*number).is_ok()).count();
     Ok(())
+}
+
+/// The first number that no previous file has, or `count`, whose file goes. An agent that is killed while it moves them on
+/// leaves a number free: those above it are where they belong by then.
+fn first_free(place: &Place, count: u32) -> u32 {
+    let is_free = |number: &u32| {
+        let own = name(&place.name, *number);
+        fstatat(&place.folder, own.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT)
+    };
+    (1..count).find(is_free).unwrap_or(count)
 }
 
 fn name(of: &OsStr, number: u32) -> OsString {

@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, mkdirat};
 use nix::unistd::{Uid, fsync};
 
 use crate::error::Setback;
@@ -50,6 +50,7 @@ impl Folders {
     /// Opens a folder; `None` when there is none.
     pub(super) fn open(&mut self, path: &Path) -> Result<Option<Folder>, Setback> {
         let real = if let Some(real) = self.known.get(path) {
+            leads_there(path, real)?;
             real.clone()
         } else {
             let reached = walk(path, Links::Followed)?;
@@ -79,6 +80,11 @@ impl Folders {
                 Err(Errno::EEXIST) => false,
                 Err(errno) => return Err(trouble(errno)),
             };
+            if is_new {
+                // A umask may have taken what the opening takes. Where this call is not known the opening tells.
+                let wanted = Mode::from_bits_truncate(FOLDER_MODE);
+                let _ = fchmodat(&above, name.as_os_str(), wanted, FchmodatFlags::NoFollowSymlink);
+            }
             handle = openat(&above, name.as_os_str(), flags, Mode::empty()).map_err(trouble)?;
             if is_new {
                 // Whatever the umask took away: under a unit's UMask=0077 the software could not enter its own folder.
@@ -178,6 +184,21 @@ fn walk(path: &Path, links: Links) -> Result<Reached, Setback> {
     Ok(Reached { handle, real, missing: ahead })
 }
 
+/// Whether a way with links leads where it did. Where it leads elsewhere the file would be written where nobody looks for
+/// it any more, and whoever can turn a link is not followed unasked.
+fn leads_there(path: &Path, real: &Path) -> Result<(), Setback> {
+    if path == real {
+        return Ok(());
+    }
+    let Reached { real: mut now, missing, .. } = walk(path, Links::Followed)?;
+    now.extend(missing);
+    if now == real {
+        return Ok(());
+    }
+    let why = format!("{} led to {}, and leads to {} by now", path.display(), real.display(), now.display());
+    Err(Setback::new("follow the way to a destination", why).hint(MEANT))
+}
+
 /// The steps of a way, the first one last.
 fn parts(path: &Path) -> Vec<OsString> {
     let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
@@ -203,10 +224,12 @@ pub(super) fn folder_trouble(folder: &Path, errno: Errno) -> Setback {
     }
 }
 
+/// What to do about a way that has changed.
+const MEANT: &str = "put the folder back; or, if the link is meant, send HUP: it is then followed";
+
 fn became_link(link: &Path, target: &Path) -> Setback {
     let why = format!("{} has become a symbolic link to {}", link.display(), target.display());
-    Setback::new("follow the way to a destination", why)
-        .hint("put the folder back; or, if the link is meant, send HUP: it is then followed")
+    Setback::new("follow the way to a destination", why).hint(MEANT)
 }
 
 /// As root, refuses a link that somebody else made or can put in place of another: it may lead to where he must not

@@ -21,10 +21,13 @@ use crate::error::Setback;
 
 use super::folder::Folders;
 use super::journal::Overwrite;
-use super::place::Place;
+use super::place::{PERMISSIONS, Place};
 use super::stage::Staged;
 use super::trouble::refused;
 use super::writer::Desk;
+
+/// The unit of `st_blocks`, whatever the file system's own blocks have (stat(3type)).
+const STAT_BLOCK: i64 = 512;
 
 /// What is configured of a file's mode and owners; what is not stays as the file has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,17 +89,20 @@ pub(super) fn complete(over: &Overwrite, new: u64, place: &Place, folders: &mut 
 fn fill(place: &Place, bytes: &[u8], configured: Configured) -> Result<FileStat, Setback> {
     let trouble = |what: &str| format!("{what} {} in place", place.dest.display());
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let file: OwnedFd = openat(&place.folder, place.name.as_os_str(), flags, Mode::empty())
-        .map_err(|errno| refused(trouble("open"), errno))?;
+    let file = openat(&place.folder, place.name.as_os_str(), flags, Mode::empty());
+    let file = File::from(file.map_err(|errno| refused(trouble("open"), errno))?);
     let stat = fstat(&file).map_err(|errno| refused(trouble("look at"), errno))?;
     place.refuse(&stat)?;
     let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-    if length > stat.st_size {
-        match fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length) {
-            // Not every file system can say beforehand.
-            Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
-            Err(errno) => return Err(refused(trouble("make room for"), errno)),
-        }
+    make_room(&file, length, &stat).map_err(|errno| refused(trouble("make room for"), errno))?;
+    let had = stat.st_mode & PERMISSIONS;
+    let mode = configured.mode.unwrap_or(had);
+    let set_mode = |mode| {
+        fchmod(&file, Mode::from_bits_truncate(mode)).map_err(|errno| refused(trouble("set the mode of"), errno))
+    };
+    // Who may read it only by the old mode, or only by the new owner, gets at neither the old bytes nor the new ones.
+    if had & mode != had {
+        set_mode(had & mode)?;
     }
     let differs = |wanted: Option<u32>, now: u32| wanted.filter(|wanted| *wanted != now);
     let (owner, group) = (differs(configured.owner, stat.st_uid), differs(configured.group, stat.st_gid));
@@ -104,14 +110,27 @@ fn fill(place: &Place, bytes: &[u8], configured: Configured) -> Result<FileStat,
         fchown(&file, owner.map(Uid::from_raw), group.map(Gid::from_raw))
             .map_err(|errno| refused(trouble("set the owner of"), errno))?;
     }
-    if let Some(mode) = configured.mode {
-        fchmod(&file, Mode::from_bits_truncate(mode)).map_err(|errno| refused(trouble("set the mode of"), errno))?;
-    }
-    let mut file = File::from(file);
-    file.write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
+    (&file).write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
     ftruncate(&file, length).map_err(|errno| refused(trouble("cut the length of"), errno))?;
+    let look = || fstat(&file).map_err(|errno| refused(trouble("look at"), errno));
+    // A write, and a change of the owner, take the set-id bits away.
+    if look()?.st_mode & PERMISSIONS != mode {
+        set_mode(mode)?;
+    }
     fsync(&file).map_err(|errno| refused(trouble("sync"), errno))?;
-    fstat(&file).map_err(|errno| refused(trouble("look at"), errno))
+    look()
+}
+
+/// Takes the room for that many bytes, also where the file has holes. What was taken of too little is given back.
+fn make_room(file: &File, length: i64, stat: &FileStat) -> nix::Result<()> {
+    if length <= stat.st_size && length <= stat.st_blocks.saturating_mul(STAT_BLOCK) {
+        return Ok(());
+    }
+    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length) {
+        // Not every file system can say beforehand.
+        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+        Err(errno) => ftruncate(file, stat.st_size).and(Err(errno)),
+    }
 }
 
 /// All that is in a staged file.

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::libc::{dev_t, ino_t};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::unistd::Uid;
 
 use crate::config::{Symlink, TemplateConfig};
 use crate::error::Setback;
@@ -21,7 +22,7 @@ use super::folder::{Folder, Folders, MOST_LINKS, folder_trouble, open_without_li
 use super::trouble::refused;
 
 /// The permission bits of a mode, with set-id and sticky.
-const PERMISSIONS: u32 = 0o7777;
+pub(super) const PERMISSIONS: u32 = 0o7777;
 
 /// A destination's folder, held open, and its name in there.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) struct Place {
     pub(super) name: OsString,
     /// The destination as the configuration spells it.
     pub(super) dest: PathBuf,
+    /// In a folder where everybody may make files: the users whose files may be replaced there.
+    expected: Option<Vec<u32>>,
 }
 
 /// The file that is at a destination now: regular, and under this one name only.
@@ -53,19 +56,31 @@ impl Place {
     /// Opens a destination's folder, or that of the file which it leads to; `None` when it is missing and `make_dirs`
     /// would make it.
     pub(super) fn find(template: &TemplateConfig, folders: &mut Folders) -> Result<Option<Self>, Setback> {
+        Self::reach(template, folders).map(Result::ok)
+    }
+
+    /// The same, or the path of the file whose folder `make_dirs` would make.
+    fn reach(template: &TemplateConfig, folders: &mut Folders) -> Result<Result<Self, PathBuf>, Setback> {
         let mut at = template.dest.clone();
         for _ in 0..=MOST_LINKS {
             let Some(place) = Self::of(&at, folders)? else {
                 let folder = at.parent().unwrap_or(&at);
-                return if template.make_dirs { Ok(None) } else { Err(folder_trouble(folder, Errno::ENOENT)) };
+                return if template.make_dirs { Ok(Err(at)) } else { Err(folder_trouble(folder, Errno::ENOENT)) };
             };
             let follows = template.placing.symlink == Symlink::Follow;
             match if follows { place.link()? } else { None } {
                 Some(target) => at = target,
-                None => return Ok(Some(Self { dest: template.dest.clone(), ..place })),
+                None => return Ok(Ok(place.of_template(template))),
             }
         }
         Err(refused(format!("follow {}", template.dest.display()), Errno::ELOOP))
+    }
+
+    fn of_template(mut self, template: &TemplateConfig) -> Self {
+        if let Some(expected) = &mut self.expected {
+            expected.extend(template.owner);
+        }
+        Self { dest: template.dest.clone(), ..self }
     }
 
     /// Opens the folder of a path; `None` when there is none.
@@ -76,19 +91,21 @@ impl Place {
 
     /// Opens a destination's folder, which is made first where that is wanted and needed.
     pub(super) fn open(template: &TemplateConfig, folders: &mut Folders) -> Result<Self, Setback> {
-        if let Some(place) = Self::find(template, folders)? {
-            return Ok(place);
+        match Self::reach(template, folders)? {
+            Ok(place) => Ok(place),
+            Err(at) => {
+                let (folder_path, name) = split(&at)?;
+                Ok(Self::new(folders.make(folder_path)?, folder_path, name, &at).of_template(template))
+            }
         }
-        let (folder_path, name) = split(&template.dest)?;
-        Ok(Self::new(folders.make(folder_path)?, folder_path, name, &template.dest))
     }
 
     /// Another file of the same folder.
     pub(super) fn beside(&self, name: OsString) -> Result<Self, Setback> {
         let dest = self.folder_path.join(&name);
         let folder = self.folder.try_clone().map_err(|error| refused(format!("write {}", dest.display()), error))?;
-        let (folder_path, real) = (self.folder_path.clone(), self.real.clone());
-        Ok(Self { folder, folder_path, real, name, dest, ..*self })
+        let (folder_path, real, expected) = (self.folder_path.clone(), self.real.clone(), self.expected.clone());
+        Ok(Self { folder, folder_path, real, name, dest, expected, ..*self })
     }
 
     /// Where it leads, if it is a link.
@@ -116,7 +133,9 @@ impl Place {
     }
 
     fn new(folder: Folder, folder_path: &Path, name: &OsStr, dest: &Path) -> Self {
+        let is_everybodys = folder.stat.st_mode & 0o002 != 0;
         Self {
+            expected: is_everybodys.then(|| vec![0, Uid::effective().as_raw(), folder.stat.st_uid]),
             id: (folder.stat.st_dev, folder.stat.st_ino),
             folder: folder.handle,
             folder_path: folder_path.to_owned(),
@@ -157,10 +176,14 @@ impl Place {
     pub(super) fn refuse(&self, stat: &FileStat) -> Result<(), Setback> {
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         let (why, hint) = match kind {
-            SFlag::S_IFREG if stat.st_nlink <= 1 => return Ok(()),
-            SFlag::S_IFREG => (
+            SFlag::S_IFREG if stat.st_nlink > 1 => (
                 format!("it has {} hard links, and its other names would keep the old bytes", stat.st_nlink),
                 format!("part it from them with: cp -p {0} {0}.one && mv {0}.one {0}", self.dest.display()),
+            ),
+            SFlag::S_IFREG if self.is_expected(stat.st_uid) => return Ok(()),
+            SFlag::S_IFREG => (
+                format!("it belongs to user {}, and everybody may make files in its folder", stat.st_uid),
+                "remove it; or set `owner` on the template, if it is to be that user's".to_owned(),
             ),
             SFlag::S_IFLNK => match readlinkat(&self.folder, self.name.as_os_str()) {
                 Ok(target) => (
@@ -180,6 +203,12 @@ impl Place {
             }
         };
         Err(Setback::new(format!("replace {}", self.dest.display()), why).hint(hint))
+    }
+
+    /// Whether a file of this user may stand there. Where everybody may make files, somebody could have been first, to
+    /// own what is written.
+    fn is_expected(&self, uid: u32) -> bool {
+        self.expected.as_ref().is_none_or(|expected| expected.contains(&uid))
     }
 
     /// Whether the path of the folder still leads to the folder that is open.

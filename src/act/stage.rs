@@ -57,9 +57,10 @@ impl Wanted {
         Self { mode: old.mode(), uid: Some(old.stat.st_uid), gid: Some(old.stat.st_gid) }
     }
 
-    /// For a file that is only read: its owner is nobody's business.
+    /// For a file that its check reads and nobody else: the agent's own, for its eyes alone. A folder may give it another
+    /// group than the destination has, and an ACL.
     pub(super) fn passing(self) -> Self {
-        Self { uid: None, gid: None, ..self }
+        Self { uid: None, gid: None, mode: self.mode & 0o700 }
     }
 
     /// What a file lacks of that, in words; `None` when nothing.

@@ -175,6 +175,31 @@ async fn a_folder_that_becomes_a_link_is_named_and_followed_only_after_a_new_sta
 }
 
 #[tokio::test]
+async fn a_link_on_the_way_that_leads_elsewhere_by_now_is_named() {
+    let bench = Bench::new();
+    for folder in ["one", "two"] {
+        fs::create_dir(bench.path(folder)).unwrap();
+    }
+    symlink("one", bench.path("current")).unwrap();
+    let mut template = bench.template("current/f");
+    assert_eq!(bench.publish(&template, b"first").await, Outcome::Replaced);
+    for (leads, to) in [("two", "two"), ("gone/there", "gone/there")] {
+        fs::remove_file(bench.path("current")).unwrap();
+        symlink(leads, bench.path("current")).unwrap();
+        for make_dirs in [false, true] {
+            template.make_dirs = make_dirs;
+            let message = bench.failure_at(&template, b"second", Stage::Write).await;
+            let part = format!("led to {}, and leads to {}", bench.path("one").display(), bench.path(to).display());
+            assert!(message.contains(&part) && message.contains("send HUP"), "{message}");
+        }
+        assert_eq!(fs::read(bench.path("one/f")).unwrap(), b"first");
+    }
+    bench.writer.forget_folders();
+    assert_eq!(bench.publish(&template, b"second").await, Outcome::Replaced);
+    assert_eq!(fs::read(bench.path("gone/there/f")).unwrap(), b"second");
+}
+
+#[tokio::test]
 async fn a_folder_above_that_everybody_may_write_is_refused_to_root() {
     let bench = Bench::new();
     fs::create_dir_all(bench.path("open/conf")).unwrap();

@@ -11,7 +11,7 @@ use std::thread;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, mkfifo};
 use rosterd::act::{Comparison, compare};
-use rosterd::config::Command;
+use rosterd::config::{Command, Method};
 use rosterd::decide::{Outcome, Stage};
 
 use crate::bench::{Bench, identity, is_again, is_root, mode, passes_again, set_mode, shell, staged_in};
@@ -119,7 +119,7 @@ async fn a_folders_default_acl_opens_no_file_that_had_none() {
     assert_eq!(mode(&template.dest), 0o640);
 }
 
-fn acl(entries: &[(u8, u8, u32)]) -> Vec<u8> {
+pub fn acl(entries: &[(u8, u8, u32)]) -> Vec<u8> {
     let mut bytes = vec![2, 0, 0, 0];
     for (tag, permissions, id) in entries {
         bytes.extend([*tag, 0, *permissions, 0]);
@@ -195,12 +195,46 @@ async fn a_folder_where_everybody_may_swap_files_is_refused_to_root() {
 }
 
 #[tokio::test]
+async fn where_everybody_may_make_files_nobody_is_first_to_own_what_is_written() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    template.mode = Some(0o600);
+    set_mode(bench.folder.path(), 0o1777);
+    fs::write(&template.dest, "old").unwrap();
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced, "it is the agent's own");
+    if !is_root() {
+        return;
+    }
+    chown(&template.dest, Some(12345), None).unwrap();
+    let before = identity(&template.dest);
+    for write in [Method::Atomic, Method::InPlace] {
+        template.placing.write = write;
+        let message = bench.failure(&template, b"secret", Stage::Write).await;
+        assert!(message.contains("it belongs to user 12345, and everybody may make files in its folder"), "{message}");
+        assert_eq!(identity(&template.dest), before);
+    }
+    template.owner = Some(12345);
+    assert_eq!(bench.publish(&template, b"his").await, Outcome::Replaced, "it is to be his");
+    template.owner = None;
+    set_mode(bench.folder.path(), 0o755);
+    assert_eq!(bench.publish(&template, b"still").await, Outcome::Replaced, "only root can have made it so");
+    assert_eq!(fs::metadata(&template.dest).unwrap().uid(), 12345);
+    chown(bench.folder.path(), Some(12345), None).unwrap();
+    set_mode(bench.folder.path(), 0o1777);
+    assert_eq!(bench.publish(&template, b"at home").await, Outcome::Replaced, "the folder is his too");
+}
+
+#[tokio::test]
 async fn missing_folders_are_made_only_where_that_is_configured() {
     const NAME: &str = "files::missing_folders_are_made_only_where_that_is_configured";
     if !is_again() {
-        return passes_again(NAME, &["sh", "-c", "umask 077; exec \"$@\"", "sh"]);
+        passes_again(NAME, &["sh", "-c", "umask 077; exec \"$@\"", "sh"]);
+        // Whoever is not root cannot open a folder that he may not read, not even his own new one.
+        let somebody = if is_root() { "setpriv --reuid=12345 --regid=12345 --clear-groups" } else { "" };
+        return passes_again(NAME, &["sh", "-c", &format!("umask 777; exec {somebody} \"$@\""), "sh"]);
     }
     let bench = Bench::new();
+    set_mode(bench.folder.path(), 0o755);
     let mut template = bench.template("a/b/f");
     let none = Comparison { differs: true, old: None, new: b"new".to_vec(), attributes: None };
     bench.failure(&template, b"new", Stage::Write).await;

@@ -11,6 +11,7 @@ use rosterd::decide::{Outcome, Stage};
 
 use crate::bench::{Bench, identity, is_again, is_root, mode, passes_again, set_mode, shell, staged_in};
 use crate::faults::{Mounted, with_mounts};
+use crate::files::acl;
 
 fn followed(bench: &Bench) -> TemplateConfig {
     let mut template = bench.template("link");
@@ -55,6 +56,21 @@ async fn a_link_is_followed_and_stays() {
     assert_eq!(fs::read_to_string(bench.path("real/there/f")).unwrap(), "three");
 }
 
+#[tokio::test]
+async fn the_missing_folder_that_a_link_leads_to_is_made() {
+    let bench = Bench::new();
+    let mut template = followed(&bench);
+    symlink("real/there/f", bench.path("link")).unwrap();
+    let message = bench.failure(&template, b"one", Stage::Write).await;
+    assert!(message.contains("real/there: it does not exist"), "{message}");
+    template.make_dirs = true;
+    for text in ["one", "two"] {
+        assert_eq!(bench.publish(&template, text.as_bytes()).await, Outcome::Replaced);
+        assert_eq!(fs::read_to_string(bench.path("real/there/f")).unwrap(), text);
+        assert!(bench.path("link").is_symlink());
+    }
+}
+
 fn backups(bench: &Bench) -> Vec<String> {
     let names = (1..6).map(|number| bench.path(&format!(".f.rosterd-{number}.bak")));
     names.map(|path| fs::read_to_string(path).unwrap_or_default()).take_while(|text| !text.is_empty()).collect()
@@ -86,6 +102,27 @@ async fn the_last_files_are_kept() {
     template.placing.backup = 2;
     assert_eq!(bench.publish(&template, b"6").await, Outcome::Replaced);
     assert_eq!(backups(&bench), ["5", "4"], "fewer are kept from here on");
+}
+
+#[tokio::test]
+async fn an_agent_that_was_killed_while_it_moved_files_on_loses_none() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    template.placing.backup = 3;
+    // It had come to the one or the other, when all were there before.
+    for free in [2, 1] {
+        for (name, text) in
+            [("f", "4"), (".f.rosterd-1.bak", "3"), (".f.rosterd-2.bak", "2"), (".f.rosterd-3.bak", "2")]
+        {
+            fs::write(bench.path(name), text).unwrap();
+        }
+        if free == 1 {
+            fs::write(bench.path(".f.rosterd-2.bak"), "3").unwrap();
+        }
+        fs::remove_file(bench.path(&format!(".f.rosterd-{free}.bak"))).unwrap();
+        assert_eq!(bench.publish(&template, b"5").await, Outcome::Replaced);
+        assert_eq!(backups(&bench), ["4", "3", "2"]);
+    }
 }
 
 #[tokio::test]
@@ -192,6 +229,76 @@ async fn a_file_in_a_folder_that_takes_no_other_is_staged_in_the_state_directory
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
     assert_eq!(fs::read_to_string(bench.path("source")).unwrap(), "new");
     assert_eq!(staged_in(&bench.path("state")), [""; 0]);
+}
+
+#[tokio::test]
+async fn in_place_nobody_else_may_read_what_is_staged() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    template.placing.write = Method::InPlace;
+    fs::write(&template.dest, "old").unwrap();
+    set_mode(&template.dest, 0o640);
+    // The folder gives its files another group, and an ACL.
+    let default = acl(&[(1, 7, u32::MAX), (2, 7, 4711), (4, 5, u32::MAX), (0x10, 7, u32::MAX), (0x20, 5, u32::MAX)]);
+    xattr::set(bench.folder.path(), "system.posix_acl_default", &default).unwrap();
+    if is_root() {
+        chown(bench.folder.path(), None, Some(4711)).unwrap();
+    }
+    set_mode(bench.folder.path(), 0o2755);
+    template.check = Some(shell("[ $(stat -c %a {{ src }}) = 600 ] && grep -q new {{ src }}"));
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    assert_eq!(mode(&template.dest), 0o640);
+}
+
+#[tokio::test]
+async fn in_place_set_id_bits_stay() {
+    const NAME: &str = "placing::in_place_set_id_bits_stay";
+    if is_root() && !is_again() {
+        // Of one who is not root a write takes them too.
+        passes_again(NAME, &["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]);
+    }
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    template.placing.write = Method::InPlace;
+    template.owner = is_root().then_some(12345);
+    fs::write(&template.dest, "old").unwrap();
+    set_mode(&template.dest, 0o4755);
+    for text in ["new", "newer"] {
+        assert_eq!(bench.publish(&template, text.as_bytes()).await, Outcome::Replaced);
+        assert_eq!(bench.publish(&template, text.as_bytes()).await, Outcome::Unchanged);
+        assert_eq!(mode(&template.dest), 0o4755);
+    }
+    template.mode = Some(0o6711);
+    assert_eq!(bench.publish(&template, b"newer").await, Outcome::Replaced);
+    assert_eq!(mode(&template.dest), 0o6711);
+}
+
+#[tokio::test]
+async fn in_place_a_full_disk_is_met_before_the_old_bytes_go() {
+    const NAME: &str = "placing::in_place_a_full_disk_is_met_before_the_old_bytes_go";
+    if !is_again() {
+        return passes_again(NAME, with_mounts());
+    }
+    let bench = Bench::new();
+    let (small, mut template) = (bench.path("small"), bench.template("f"));
+    template.placing.write = Method::InPlace;
+    fs::create_dir(&small).unwrap();
+    fs::write(&template.dest, "").unwrap();
+    let _disk = Mounted::new(&["-t", "tmpfs", "-o", "size=64k,mode=755", "none"], &small);
+    fs::write(small.join("f"), "old").unwrap();
+    let _file = Mounted::new(&["--bind", small.join("f").to_str().unwrap()], &template.dest);
+    fs::write(small.join("other"), vec![b'x'; 40_000]).unwrap();
+    let text = vec![b'n'; 50_000];
+    // As long as it is to be, or longer: there is no room behind its first page all the same.
+    for length in [3, 50_000, 60_000] {
+        fs::File::options().write(true).open(&template.dest).unwrap().set_len(length).unwrap();
+        let before = identity(&template.dest);
+        let message = bench.failure(&template, &text, Stage::Write).await;
+        assert!(message.contains("make room for") && message.contains("No space left"), "{length}: {message}");
+        assert_eq!(identity(&template.dest).1, before.1);
+    }
+    fs::remove_file(small.join("other")).unwrap();
+    assert_eq!(bench.publish(&template, &text).await, Outcome::Replaced);
 }
 
 #[tokio::test]
