@@ -80,7 +80,8 @@ enum Marker {
 /// somebody touched must not have a second block made.
 fn marker(line: &[u8], comment: &str) -> Option<Marker> {
     let line = String::from_utf8_lossy(line);
-    let mut words = line.trim_ascii().strip_prefix(comment)?.split_ascii_whitespace();
+    // Some editors begin a file with a mark of its encoding.
+    let mut words = line.trim_start_matches('\u{feff}').trim_ascii().strip_prefix(comment)?.split_ascii_whitespace();
     let (what, whose, name) = (words.next()?, words.next()?, words.next()?);
     match (what, whose) {
         ("BEGIN", "rosterd") => Some(Marker::Begin(name.to_owned())),

@@ -25,6 +25,9 @@ fn a_block_is_replaced_and_nothing_else() {
             " #BEGIN  rosterd c  (not by hand)\n\n#\tEND rosterd c \n",
             " #BEGIN  rosterd c  (not by hand)\na\nb\n#\tEND rosterd c \n",
         ),
+        // As some editors save it.
+        ("\u{feff}# BEGIN rosterd c\nold\n# END rosterd c\n", "\u{feff}# BEGIN rosterd c\na\nb\n# END rosterd c\n"),
+        ("\u{feff}x\n", "\u{feff}x\n# BEGIN rosterd c\na\nb\n# END rosterd c\n"),
         // Another's block is nobody's business, broken as it may be.
         (
             "# END rosterd d\n# BEGIN rosterd c\n# END rosterd c\n# BEGIN rosterd d\n",
