@@ -33,6 +33,7 @@ mod joint;
 pub mod journal;
 mod leftovers;
 mod lock;
+mod mark;
 mod place;
 mod processes;
 pub mod program;
@@ -195,6 +196,9 @@ pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -
         .call(move |desk| {
             let place = Place::find(&template, &mut desk.folders)?;
             let mut old = place.as_ref().map(Place::look).transpose()?.flatten();
+            if let (Some(place), Some(old)) = (&place, &old) {
+                mark::refuse(old, place, &desk.tag)?;
+            }
             let whole = Whole::of(&template, bytes, &mut old)?;
             let attributes = old.as_ref().and_then(|old| Wanted::of(&template, Some(old)).changes(old));
             let differs = attributes.is_some() || !whole.is_there(old.as_mut(), &template.dest)?;

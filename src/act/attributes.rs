@@ -6,10 +6,12 @@ use std::io;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::sys::stat::{Mode, fchmod, fstat};
 use xattr::FileExt;
 
 use crate::error::Setback;
 
+use super::mark;
 use super::trouble::refused;
 
 /// The POSIX ACL as Linux keeps it (`linux/posix_acl_xattr.h`).
@@ -47,17 +49,31 @@ pub(super) fn copy(old: &File, new: &File, mode: u32, path: &Path) -> Result<(),
         }
         // The label is the same already where the policy gave it, and then needs no privilege.
         if get(new, &name).map_err(trouble)?.as_deref() != Some(&value[..]) {
-            new.set_xattr(&name, &value).map_err(trouble)?;
+            set(new, &name, &value).map_err(trouble)?;
         }
     }
     Ok(())
 }
 
-fn is_kept(name: &OsStr) -> bool {
-    name == ACL || name == LABEL || name.as_encoded_bytes().starts_with(b"user.")
+/// Sets an attribute. Of a file that its owner may not write, only root may set one: it is made so for that instant.
+pub(super) fn set(file: &File, name: &OsStr, value: &[u8]) -> io::Result<()> {
+    match file.set_xattr(name, value) {
+        Err(error) if error.raw_os_error() == Some(Errno::EACCES as i32) => {}
+        answer => return answer,
+    }
+    let mode = Mode::from_bits_truncate(fstat(file)?.st_mode);
+    fchmod(file, mode | Mode::S_IWUSR)?;
+    let answer = file.set_xattr(name, value);
+    fchmod(file, mode)?;
+    answer
 }
 
-fn get(file: &File, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
+fn is_kept(name: &OsStr) -> bool {
+    let is_users = name.as_encoded_bytes().starts_with(b"user.") && name != mark::NAME;
+    name == ACL || name == LABEL || is_users
+}
+
+pub(super) fn get(file: &File, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
     match file.get_xattr(name) {
         Err(error) if has_none(&error) => Ok(None),
         answer => answer,
@@ -65,7 +81,7 @@ fn get(file: &File, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Whether a file system simply knows no such attributes.
-fn has_none(error: &io::Error) -> bool {
+pub(super) fn has_none(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| [Errno::ENOTSUP, Errno::ENOSYS].contains(&Errno::from_raw(code)))
 }
 

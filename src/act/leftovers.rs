@@ -16,8 +16,8 @@ pub(super) const END: &str = ".tmp";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tag {
     prefix: String,
-    /// Whether they are told from those of others.
-    is_own: bool,
+    /// The state directory; `None`: they are not told from those of others.
+    state_dir: Option<PathBuf>,
 }
 
 impl Tag {
@@ -25,12 +25,12 @@ impl Tag {
     pub(super) fn of(state_dir: &Path) -> Self {
         let real = fs::canonicalize(state_dir).unwrap_or_else(|_| state_dir.to_owned());
         let digest = digest(std::iter::once(&*real.to_string_lossy()));
-        Self { prefix: format!("{MARK}{:08x}-", (digest ^ (digest >> 32)) & 0xffff_ffff), is_own: true }
+        Self { prefix: format!("{MARK}{:08x}-", (digest ^ (digest >> 32)) & 0xffff_ffff), state_dir: Some(real) }
     }
 
     /// That of a process without a state directory.
     pub(super) fn none() -> Self {
-        Self { prefix: MARK.to_owned(), is_own: false }
+        Self { prefix: MARK.to_owned(), state_dir: None }
     }
 
     /// How names begin.
@@ -38,9 +38,14 @@ impl Tag {
         &self.prefix
     }
 
+    /// Whose they are: a path without links.
+    pub(super) fn state_dir(&self) -> Option<&Path> {
+        self.state_dir.as_deref()
+    }
+
     /// Removes one's own from a folder in which nothing of this process is staged.
     pub(super) fn sweep(&self, folder: &Path) {
-        if self.is_own {
+        if self.state_dir.is_some() {
             remove(folder, &self.prefix);
         }
     }

@@ -50,6 +50,27 @@ impl StateLock {
     }
 }
 
+/// The process of the agent that has a state directory, as far as it says so; `None` where none has it, or nobody can
+/// tell. For the instant that it takes, an agent that starts there finds the lock held, and tries again.
+pub(super) fn holder(state_dir: &Path) -> Option<String> {
+    let path = state_dir.join(NAME);
+    // What stands there may be anything, and opening some things does something.
+    std::fs::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Err((file, Errno::EWOULDBLOCK)) => Some(pid(file)),
+        _ => None,
+    }
+}
+
+/// What the holder of a lock wrote into it; empty where that cannot be read, or is not there yet.
+fn pid(file: File) -> String {
+    let mut pid = String::new();
+    let _ = file.take(32).read_to_string(&mut pid);
+    pid.trim().to_owned()
+}
+
 enum Attempt {
     Locked(StateLock),
     /// What was locked is no longer the file of this name.
@@ -71,12 +92,7 @@ fn attempt(path: &Path) -> Result<Attempt, Fatal> {
         .map_err(trouble)?;
     let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(locked) => locked,
-        Err((file, Errno::EWOULDBLOCK)) => {
-            let mut pid = String::new();
-            // Not readable, or not yet written: the message then does without it.
-            let _ = file.take(32).read_to_string(&mut pid);
-            return Ok(Attempt::Held(pid.trim().to_owned()));
-        }
+        Err((file, Errno::EWOULDBLOCK)) => return Ok(Attempt::Held(pid(file))),
         Err((_, errno)) => return Err(trouble(errno.into())),
     };
     let mine = file.metadata().map_err(trouble)?;

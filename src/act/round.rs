@@ -21,6 +21,7 @@ use super::drift::Leaves;
 use super::inplace;
 use super::joint::kept_back;
 use super::journal::{Entry, Journal, Overwrite, Owner};
+use super::mark;
 use super::place::Place;
 use super::rollback::again;
 use super::stage::{Staged, Wanted, Written};
@@ -117,6 +118,9 @@ pub(super) fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk
     let place = Place::open(template, &mut desk.folders)?;
     desk.sweep(&place);
     let mut old = place.look()?;
+    if let Some(old) = &old {
+        mark::refuse(old, &place, &desk.tag)?;
+    }
     let wanted = Wanted::of(template, old.as_ref());
     let whole = Whole::of(template, bytes, &mut old)?;
     whole.warn(template, desk);
@@ -132,7 +136,9 @@ pub(super) fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk
             let state = desk.state()?;
             Staged::write_for_copy(place, wanted, whole, configured, state, &desk.tag)?
         }
-        None => Staged::write(place, wanted, whole, old.as_ref(), &desk.tag)?,
+        // A file with a block in it is others' too.
+        None if template.placing.block.is_some() => Staged::write(place, wanted, whole, old.as_ref(), &desk.tag)?,
+        None => Staged::write(place, wanted, whole, old.as_ref(), &desk.tag)?.mark(&desk.tag)?,
     };
     Ok(Some(written.of(template, leaves)))
 }

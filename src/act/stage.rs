@@ -24,6 +24,7 @@ use super::drift::Leaves;
 use super::inplace::{self, Configured};
 use super::journal::Owner;
 use super::leftovers::{self, Tag};
+use super::mark;
 use super::place::{Old, Place};
 use super::trouble::refused;
 use super::whole::{Basis, Whole};
@@ -291,6 +292,11 @@ impl Written {
         self.staged.owner = Some(Owner::of(template));
         self.staged.leaves = Some(leaves);
         self
+    }
+
+    /// Leaves the agent's mark in it.
+    pub(super) fn mark(self, tag: &Tag) -> Result<Self, Setback> {
+        mark::leave(&self.file, &self.staged.place, tag).map(|()| self)
     }
 
     /// It becomes what it was before its reload failed.

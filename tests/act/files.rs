@@ -107,6 +107,23 @@ async fn acl_and_user_attributes_stay() {
 }
 
 #[tokio::test]
+async fn user_attributes_stay_on_a_file_that_nobody_may_write() {
+    const NAME: &str = "files::user_attributes_stay_on_a_file_that_nobody_may_write";
+    if is_root() && !is_again() {
+        // Whoever is not root may set none on it.
+        return passes_again(NAME, &["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]);
+    }
+    let bench = Bench::new();
+    let template = bench.template("f");
+    fs::write(&template.dest, "old").unwrap();
+    xattr::set(&template.dest, "user.origin", b"by hand").unwrap();
+    set_mode(&template.dest, 0o440);
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    assert_eq!(xattr::get(&template.dest, "user.origin").unwrap(), Some(b"by hand".to_vec()));
+    assert_eq!(mode(&template.dest), 0o440);
+}
+
+#[tokio::test]
 async fn a_folders_default_acl_opens_no_file_that_had_none() {
     let bench = Bench::new();
     let template = bench.template("f");

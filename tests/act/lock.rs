@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
-use rosterd::act::StateLock;
+use rosterd::act::{Present, StateLock, Writer, compare, publish, recover};
+use rosterd::config::{Block, TemplateConfig};
+use rosterd::decide::Outcome;
 use rosterd::error::Exit;
+use tokio_util::sync::CancellationToken;
 
-use crate::bench::{Bench, is_root, mode, set_mode, until};
+use crate::bench::{Bench, identity, is_root, mode, set_mode, until};
 
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -96,5 +100,59 @@ async fn a_directory_that_cannot_serve_is_told_with_the_way_out() {
         let fatal = StateLock::acquire(&bench.path(name), Duration::ZERO).await.unwrap_err();
         assert_eq!(fatal.exit, Exit::Failed);
         assert!(fatal.message.contains(part) && fatal.message.contains(name), "{fatal}");
+    }
+}
+
+/// An agent: it has a state directory, and its files in the bench's folder.
+struct Agent {
+    writer: Writer,
+    lock: StateLock,
+}
+
+impl Agent {
+    async fn new(state_dir: &Path) -> Self {
+        let lock = StateLock::acquire(state_dir, Duration::ZERO).await.unwrap();
+        let writer = Writer::start().unwrap();
+        recover(&writer, state_dir, Present { templates: Vec::new(), files: Vec::new() }).await.unwrap();
+        Self { writer, lock }
+    }
+
+    async fn publish(&self, template: &TemplateConfig, text: &str) -> Outcome {
+        publish(&self.writer, template, text.into(), &CancellationToken::new(), &mut None).await
+    }
+}
+
+#[tokio::test]
+async fn two_agents_do_not_write_one_file() {
+    let bench = Bench::new();
+    let template = bench.template("f");
+    let one = Agent::new(&bench.path("one")).await;
+    assert_eq!(one.publish(&template, "one").await, Outcome::Replaced);
+    let two = Agent::new(&bench.path("two")).await;
+    let before = identity(&template.dest);
+    for text in ["two", "one"] {
+        let Outcome::Failed(failure) = two.publish(&template, text).await else { panic!("it did not fail") };
+        let pid = std::process::id();
+        let part = format!("it is the file of another agent, process {pid}, with the state directory");
+        assert!(failure.message.contains(&part) && failure.message.contains("setfattr -x"), "{}", failure.message);
+        let said = compare(&two.writer, &template, text.as_bytes()).await.unwrap_err();
+        assert_eq!(said.to_string(), failure.message);
+        assert_eq!(identity(&template.dest), before);
+    }
+    // One's own is no obstacle, nor is a copy somewhere else, with all that it carries.
+    assert_eq!(one.publish(&template, "again").await, Outcome::Replaced);
+    let copied = Process::new("cp").arg("-a").args([bench.path("f"), bench.path("g")]).status().unwrap();
+    assert!(copied.success());
+    assert_eq!(two.publish(&bench.template("g"), "two").await, Outcome::Replaced);
+    // It is for as long as the other agent runs.
+    drop(one.lock);
+    assert_eq!(two.publish(&template, "two").await, Outcome::Replaced);
+    let three = Agent::new(&bench.path("one")).await;
+    assert!(matches!(three.publish(&template, "one").await, Outcome::Failed(_)));
+    // Of a file with blocks each agent has its own.
+    let mut block = bench.template("hosts");
+    for (agent, name) in [(&two, "two"), (&three, "three")] {
+        block.placing.block = Some(Block::new(name));
+        assert_eq!(agent.publish(&block, name).await, Outcome::Replaced);
     }
 }
