@@ -1,6 +1,8 @@
 //! Staged files that an agent left behind when it was killed.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::digest::digest;
@@ -43,10 +45,11 @@ impl Tag {
         self.state_dir.as_deref()
     }
 
-    /// Removes one's own from a folder in which nothing of this process is staged.
-    pub(super) fn sweep(&self, folder: &Path) {
+    /// Removes one's own from an open folder in which nothing of this process is staged. What has the folder's name by
+    /// now is left alone.
+    pub(super) fn sweep(&self, folder: &OwnedFd, shown: &Path) {
         if self.state_dir.is_some() {
-            remove(folder, &self.prefix);
+            remove(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())), shown, &self.prefix);
         }
     }
 }
@@ -54,23 +57,49 @@ impl Tag {
 /// Removes what was being written in a state directory, which is locked.
 pub(super) fn sweep_state(state_dir: &Path) {
     for folder in [state_dir.to_owned(), state_dir.join("servers")] {
-        remove(&folder, MARK);
+        remove(&folder, &folder, MARK);
     }
 }
 
-fn remove(folder: &Path, prefix: &str) {
-    for file in staged(folder, prefix) {
-        match fs::remove_file(&file) {
+fn remove(folder: &Path, shown: &Path, prefix: &str) {
+    for name in staged(folder, prefix) {
+        let file = shown.join(&name);
+        match fs::remove_file(folder.join(name)) {
             Ok(()) => tracing::info!(file = %file.display(), "removed what an agent that was killed had staged"),
             Err(error) => tracing::warn!(file = %file.display(), %error, "a staged file could not be removed"),
         }
     }
 }
 
-fn staged(folder: &Path, prefix: &str) -> Vec<PathBuf> {
+fn staged(folder: &Path, prefix: &str) -> Vec<OsString> {
     // A folder that cannot be read is told of by whoever writes there.
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let is_staged = |name: &str| name.starts_with(prefix) && name.ends_with(END);
+    let is_staged = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(END));
     let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-    files.filter(|entry| entry.file_name().to_str().is_some_and(is_staged)).map(|entry| entry.path()).collect()
+    files.map(|entry| entry.file_name()).filter(is_staged).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    #[test]
+    fn what_takes_the_name_of_an_open_folder_is_left_alone() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (own, other) = (dir.path().join("own"), dir.path().join("other"));
+        let tag = Tag::of(dir.path());
+        let staged = format!("{}x{END}", tag.prefix());
+        for folder in [&own, &other] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join(&staged), "").unwrap();
+            fs::write(folder.join("kept"), "").unwrap();
+        }
+        let open = OwnedFd::from(File::open(&own).unwrap());
+        fs::rename(&own, dir.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink("other", &own).unwrap();
+        tag.sweep(&open, &own);
+        let names = |folder: &str| fs::read_dir(dir.path().join(folder)).unwrap().count();
+        assert_eq!((names("moved"), names("other")), (1, 2));
+    }
 }

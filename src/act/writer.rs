@@ -108,7 +108,7 @@ impl Desk {
     /// Removes what an agent before this one has staged in a folder, when this is first asked for.
     pub(super) fn sweep(&mut self, place: &Place) {
         if self.swept.insert(place.id) {
-            self.tag.sweep(&place.folder_path);
+            self.tag.sweep(&place.folder, &place.folder_path);
         }
     }
 }
