@@ -55,8 +55,8 @@ impl Terms {
 pub struct Debt {
     terms: Terms,
     share: Share,
-    /// Until when this host's place in the spread defers what is owed.
-    splayed: Moment,
+    /// Since when it is owed, where this host's place in the spread defers it.
+    since: Option<Moment>,
     /// Templates whose files changed since the last run began.
     owed: Named,
     /// Templates that the run under way is for.
@@ -66,8 +66,10 @@ pub struct Debt {
     failures: u32,
     /// What is owed was put back already, and is as old as it can be.
     is_rolled_back: bool,
+    /// Until when it pauses after a failure.
     not_before: Moment,
-    began: Moment,
+    /// When it last began, where its interval defers the next run.
+    began: Option<Moment>,
     last_error: Option<String>,
 }
 
@@ -77,14 +79,14 @@ impl Debt {
         Self {
             terms,
             share,
-            splayed: Moment::START,
+            since: None,
             owed: Named::new(),
             running: None,
             awaited: BTreeSet::new(),
             failures: 0,
             is_rolled_back: false,
             not_before: Moment::START,
-            began: Moment::START,
+            began: None,
             last_error: None,
         }
     }
@@ -102,7 +104,7 @@ impl Debt {
     /// A template's file was replaced. `beside` are the publications still under way that began together with it.
     pub fn owe(&mut self, now: Moment, template: &Arc<TemplateConfig>, beside: BTreeSet<FlightId>) {
         if self.owed.is_empty() && self.failures == 0 {
-            self.splayed = now + self.share.wait(self.terms.splay);
+            self.since = Some(now);
         }
         self.awaited.extend(beside);
         self.is_rolled_back = false;
@@ -125,7 +127,8 @@ impl Debt {
         for template in back {
             self.owed.insert(Arc::clone(&template.name), template);
             self.failures = 0;
-            self.not_before = if stopping { Moment::START } else { self.began + self.terms.interval };
+            self.not_before = Moment::START;
+            self.began = self.began.filter(|_| !stopping);
         }
     }
 
@@ -165,25 +168,35 @@ impl Debt {
     /// When it may run: `None` while nothing is owed, one is under way, others are awaited, or it was given up.
     pub fn due(&self) -> Option<Moment> {
         let ready = !self.owed.is_empty() && self.running.is_none() && self.awaited.is_empty() && !self.is_given_up();
-        ready.then_some(self.not_before.max(self.splayed))
+        ready.then(|| self.again().max(self.splayed()))
+    }
+
+    /// When its interval, and the pause after a failure, are over.
+    fn again(&self) -> Moment {
+        self.began.map_or(Moment::START, |began| began + self.terms.interval).max(self.not_before)
+    }
+
+    /// Until when this host's place in the spread defers it.
+    fn splayed(&self) -> Moment {
+        self.since.map_or(Moment::START, |since| since + self.share.wait(self.terms.splay))
     }
 
     /// Whether it is this host's place in the spread that it waits for.
     pub fn is_splayed(&self) -> bool {
-        self.due().is_some_and(|due| due > self.not_before)
+        self.due().is_some_and(|due| due > self.again())
     }
 
     /// The agent is about to stop: what only waits for its interval or its place does not wait any longer.
     pub fn hurry(&mut self) {
         if self.failures == 0 {
             self.not_before = Moment::START;
-            self.splayed = Moment::START;
+            (self.began, self.since) = (None, None);
         }
     }
 
     /// It begins to run, for these templates.
     pub fn begin(&mut self, now: Moment) -> Vec<Arc<TemplateConfig>> {
-        self.began = now;
+        (self.began, self.since) = (Some(now), None);
         let running = self.running.insert(std::mem::take(&mut self.owed));
         running.values().cloned().collect()
     }
@@ -191,10 +204,10 @@ impl Debt {
     /// It ended. What was replaced while it ran is still owed. After a failure: when the next try is, if there is one.
     pub fn end(&mut self, now: Moment, ran: &Ran) -> Option<Duration> {
         let running = self.running.take().unwrap_or_default();
-        self.not_before = self.began + self.terms.interval;
         let why = match ran {
             Ran::Done => {
                 self.failures = 0;
+                self.not_before = Moment::START;
                 self.is_rolled_back = false;
                 self.last_error = None;
                 return None;
@@ -208,14 +221,14 @@ impl Debt {
         self.failures = self.failures.saturating_add(1);
         self.last_error = why;
         let pause = backoff::pause(self.failures);
-        self.not_before = self.not_before.max(now + pause);
-        (!self.is_given_up()).then(|| self.not_before.since(now))
+        self.not_before = now + pause;
+        (!self.is_given_up()).then(|| self.again().since(now))
     }
 
     /// Everything that is owed is done, without or beside the run under way.
     pub fn settle(&mut self, now: Moment) {
         self.owed.clear();
-        self.began = now;
+        (self.began, self.since) = (Some(now), None);
         self.end(now, &Ran::Done);
     }
 
@@ -344,6 +357,22 @@ mod tests {
         assert_eq!((debt.due(), debt.is_owed()), (None, true));
         debt.owe(at(0), &template("a"), BTreeSet::new());
         assert!(debt.due().is_some(), "new content is tried again");
+    }
+
+    #[test]
+    fn changed_terms_hold_for_what_is_owed_already() {
+        let hour = Duration::from_hours(1);
+        let mut debt = debt(Terms { splay: hour, interval: hour, ..TERMS });
+        debt.owe(at(100), &template("a"), BTreeSet::new());
+        assert_eq!(debt.due().map(|due| due.since_start().as_secs()), Some(100 + 30 * 60 - 1));
+        debt.set_terms(TERMS);
+        assert_eq!(debt.due(), Some(at(100)), "no splay any more");
+        debt.begin(at(100));
+        debt.owe(at(101), &template("a"), BTreeSet::new());
+        debt.end(at(102), &Ran::Done);
+        assert_eq!(debt.due(), Some(at(105)));
+        debt.set_terms(Terms { interval: hour, ..TERMS });
+        assert_eq!(debt.due(), Some(at(3700)), "a longer interval");
     }
 
     #[test]

@@ -293,7 +293,11 @@ impl Engine {
     fn owe(&mut self, now: Moment, config: &Arc<TemplateConfig>, beside: BTreeSet<FlightId>) {
         if let Some(reload) = &config.reload {
             let debt = || Debt::new(Terms::of(config), Share::of(&self.host, reload));
-            self.debts.entry(reload.clone()).or_insert_with(debt).owe(now, config, beside);
+            let debt = self.debts.entry(reload.clone()).or_insert_with(debt);
+            debt.owe(now, config, beside);
+            if self.stopping {
+                debt.hurry();
+            }
         }
     }
 

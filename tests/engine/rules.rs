@@ -317,6 +317,33 @@ fn a_stopping_agent_runs_what_was_only_deferred_and_begins_nothing_new() {
 }
 
 #[test]
+fn a_stopping_agent_defers_nothing_that_comes_up_meanwhile() {
+    let mut deferred = template("a", &["web"], "reload a");
+    let mut config = (*deferred.config).clone();
+    config.splay = Duration::from_hours(1);
+    deferred.config = Arc::new(config);
+    let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], vec![deferred]));
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Replaced);
+    bench.pass(Duration::from_hours(1));
+    bench.reload(Ran::Failed("no".into()));
+    bench.pass(seconds(1));
+    // It is tried again, more is owed meanwhile, and one file more is being written.
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Replaced);
+    bench.change(vec![put("c:1")]);
+    bench.pass(seconds(1));
+    assert_eq!((bench.reloads.len(), bench.publications.len()), (1, 1));
+    bench.input(Input::Stopping);
+    bench.reload(Ran::Done);
+    bench.reload(Ran::Done);
+    bench.publish(Outcome::Replaced);
+    bench.reload(Ran::Done);
+    assert!(bench.is_idle() && !bench.engine.is_reloading());
+}
+
+#[test]
 fn a_template_that_is_taken_away_in_flight_still_gets_its_reload() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1"]));

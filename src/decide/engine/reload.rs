@@ -40,6 +40,10 @@ impl Engine {
         let back = debt.running().filter(|template| template.on_reload_failure == OnReloadFailure::Rollback);
         let back: Vec<Arc<TemplateConfig>> = back.cloned().collect();
         let again = debt.end(now, ran);
+        if self.stopping {
+            // What changed while it ran has no time to wait either.
+            debt.hurry();
+        }
         let is_rolled_back = debt.is_rolled_back();
         // What it was for may be owed by a mended command by now.
         self.rehome(now);
