@@ -24,6 +24,7 @@ mod block;
 pub mod children;
 pub mod command;
 mod commit;
+mod daemons;
 mod diff;
 mod drift;
 mod folder;
@@ -42,7 +43,9 @@ mod reload;
 mod remove;
 mod rollback;
 mod round;
+mod running;
 mod stage;
+mod survivors;
 mod tail;
 mod trouble;
 mod whole;
@@ -58,7 +61,7 @@ pub use remove::remove;
 pub use rollback::restore;
 pub use writer::{Mark, Writer};
 
-use command::{How, Occasion};
+use command::{How, Occasion, Title};
 use place::Place;
 use round::{Commit, Stage, Then};
 use stage::{Staged, Wanted};
@@ -222,7 +225,8 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
     let command = check.fill(src, dest);
     let occasion = Occasion { template: &template.name, src, dest, changed: dest };
     let environment = command::environment(&template.env, &occasion);
-    let end = command::run(&command, &environment, template.check_timeout, stop).await;
+    let title = Title { what: "check", command: check };
+    let end = command::run(title, &command, &environment, template.check_timeout, stop).await;
     match end.how {
         How::Exited(0) => Ok(true),
         How::Abandoned => Ok(false),

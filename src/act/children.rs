@@ -72,6 +72,16 @@ impl OwnChild {
         forget(self.pid, self.number);
         status
     }
+
+    /// How it has ended, if it has.
+    pub(super) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let child = self.child.as_mut().ok_or_else(|| io::Error::other("it was let go"))?;
+        let status = child.try_wait();
+        if !matches!(status, Ok(None)) {
+            forget(self.pid, self.number);
+        }
+        status
+    }
 }
 
 impl Drop for OwnChild {
@@ -90,7 +100,7 @@ impl Drop for OwnChild {
     }
 }
 
-/// Whether this child is the agent's own, and no orphan.
+/// Whether this is a child of the agent's own, and no orphan that fell to it.
 pub(super) fn is_own(pid: i32) -> bool {
     own().children.contains_key(&pid)
 }

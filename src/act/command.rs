@@ -2,42 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, access};
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Command;
 
-use super::children::OwnChild;
-use super::group::Group;
+use super::daemons::Ended;
+use super::running::Running;
+pub use super::survivors::Survivors;
 use super::tail::printable;
 pub use super::tail::{KEPT, Tail};
 
-/// How long a process group has between TERM and KILL.
-const GRACE: Duration = Duration::from_secs(5);
-/// The same once the agent is stopping, which has 5 s for everything.
-const STOP_GRACE: Duration = Duration::from_secs(2);
-/// How long output is waited for after the command itself has ended: some descendant may hold the pipe for ever.
-const LAST_WORDS: Duration = Duration::from_millis(100);
-/// How long a killed command may take to be gone: one in an uninterruptible sleep must not hang the agent.
-pub(super) const REAP: Duration = Duration::from_secs(1);
-/// How often a process group is looked at while it ends; nothing tells of a group's end.
-pub(super) const GROUP_POLL: Duration = Duration::from_millis(50);
 /// The PATH of an agent that has none.
 pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The LANG of an agent that has none.
 const DEFAULT_LANG: &str = "C.UTF-8";
-/// How much is read from a command's output at once.
-const CHUNK: usize = 16 * 1024;
 
 /// A whole environment for a command: nothing of the agent's own is added.
 pub type Environment = BTreeMap<String, OsString>;
@@ -90,6 +78,21 @@ pub enum How {
     Abandoned,
 }
 
+/// What a command is, in words for people: `check "haproxy -c -f {{ src }}"`.
+#[derive(Debug, Clone, Copy)]
+pub struct Title<'a> {
+    /// What it is for: `check`.
+    pub what: &'a str,
+    /// As it is configured.
+    pub command: &'a Command,
+}
+
+impl fmt::Display for Title<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} \"{}\"", self.what, printable(&self.command.to_string()))
+    }
+}
+
 /// The end of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandEnd {
@@ -97,9 +100,15 @@ pub struct CommandEnd {
     pub how: How,
     /// The end of what it wrote.
     pub output: Tail,
+    /// Who is left of it, where its process group was ended.
+    pub survivors: Survivors,
 }
 
 impl CommandEnd {
+    fn without_output(how: How) -> Self {
+        Self { how, output: Tail::default(), survivors: Survivors::default() }
+    }
+
     /// The end in words, with the end of the output: `check "haproxy -c" exited with 1:` and the lines.
     pub fn words(&self, what: &str, command: &Command) -> String {
         let how = match &self.how {
@@ -122,141 +131,62 @@ impl CommandEnd {
         };
         let shown = self.output.shown();
         let colon = if shown.is_empty() { "" } else { ":" };
-        format!("{what} \"{}\" {how}{colon}{shown}", printable(&command.to_string()))
+        format!("{} {how}{}{colon}{shown}", Title { what, command }, self.survivors)
     }
 }
 
 /// Runs a command, in which `{{ src }}` and `{{ dest }}` are filled in, to its end or to its time.
 ///
 /// It has a process group, `/` as its folder, nothing on its standard input, no descriptor of the agent's, and just
-/// this environment. When `limit` is over or `stop` is cancelled, the whole group gets TERM, and KILL 5 s later (2 s
-/// when stopping). When it ends by itself, whatever it left running (a daemon) is left alone. Dropping the future
-/// kills the group.
+/// this environment with a mark of this run (`ROSTERD_RUN`). When `limit` is over or `stop` is cancelled, the whole group
+/// gets TERM, and KILL 5 s later (2 s when stopping); who had left it is named. When it ends by itself, whatever it left
+/// running (a daemon) is left alone, and said once for each `title`. Dropping the future kills the group.
 pub async fn run(
+    title: Title<'_>,
     command: &Command,
     environment: &Environment,
     limit: Duration,
     stop: &CancellationToken,
 ) -> CommandEnd {
     if stop.is_cancelled() {
-        return CommandEnd { how: How::Abandoned, output: Tail::default() };
+        return CommandEnd::without_output(How::Abandoned);
     }
     let mut running = match Running::start(command, environment) {
         Ok(running) => running,
-        Err(why) => return CommandEnd { how: How::NotStarted(why), output: Tail::default() },
+        Err(why) => return CommandEnd::without_output(How::NotStarted(why)),
     };
     let how = tokio::select! {
-        status = running.end() => status.map_or_else(|error| How::NotStarted(format!("nothing is known of it: {error}")), ended),
-        () = sleep(limit) => How::TimedOut(limit),
-        () = stop.cancelled() => How::Abandoned,
+        status = running.end() => status.map_or_else(|why| unknown(&why), ended),
+        // An agent that was stopped itself meanwhile finds both at once.
+        () = sleep(limit) => running.ended_already().unwrap_or(How::TimedOut(limit)),
+        () = stop.cancelled() => running.ended_already().unwrap_or(How::Abandoned),
     };
-    if matches!(how, How::TimedOut(_) | How::Abandoned) {
-        running.end_group(stop).await;
+    if !matches!(how, How::TimedOut(_) | How::Abandoned) {
+        let (is_left, run) = (running.group.leave(), running.run.clone());
+        let (output, is_heard) = running.last_words().await;
+        Ended { title: title.to_string(), run, is_heard, is_program: false }.look(is_left || is_heard);
+        return CommandEnd { how, output, survivors: Survivors::default() };
     }
+    let survivors = running.end_group(stop).await;
     running.group.leave();
-    CommandEnd { how, output: running.last_words().await }
+    let (output, _) = running.last_words().await;
+    let end = CommandEnd { how, output, survivors };
+    if end.how == How::Abandoned && !end.survivors.is_empty() {
+        // Nobody is told any more how it ended.
+        tracing::warn!(why = %end.words(title.what, title.command), "a command has left processes behind");
+    }
+    end
+}
+
+/// What is known of a command that nothing is known of.
+pub(super) fn unknown(why: &io::Error) -> How {
+    How::NotStarted(format!("nothing is known of it: {why}"))
 }
 
 pub(super) fn ended(status: ExitStatus) -> How {
     match (status.code(), status.signal()) {
         (Some(code), _) => How::Exited(code),
         (None, signal) => How::Signalled(signal.unwrap_or_default()),
-    }
-}
-
-struct Running {
-    child: OwnChild,
-    group: Group,
-    /// Standard output and standard error; `None` once every writer is gone.
-    output: Option<pipe::Receiver>,
-    chunk: Box<[u8]>,
-    tail: Tail,
-}
-
-impl Running {
-    fn start(command: &Command, environment: &Environment) -> Result<Self, String> {
-        let mut process = program(command, environment.get("PATH").map_or(OsStr::new(""), OsString::as_os_str))?;
-        let words = |error: io::Error| start_trouble(command, &error);
-        let (output, ours) = std::io::pipe().map_err(words)?;
-        let output = pipe::Receiver::from_owned_fd(output.into()).map_err(words)?;
-        process
-            .stdin(Stdio::null())
-            .stdout(ours.try_clone().map_err(words)?)
-            .stderr(ours)
-            .env_clear()
-            .envs(environment)
-            .current_dir("/")
-            .process_group(0);
-        let child = OwnChild::start(&mut process).map_err(words)?;
-        let group = Group::of(child.pid());
-        Ok(Self { child, group, output: Some(output), chunk: vec![0; CHUNK].into(), tail: Tail::default() })
-    }
-
-    /// Waits for the command itself, and takes its output meanwhile.
-    async fn end(&mut self) -> io::Result<ExitStatus> {
-        loop {
-            tokio::select! {
-                status = self.child.wait() => return status,
-                () = take(&mut self.output, &mut self.chunk, &mut self.tail), if self.output.is_some() => {}
-            }
-        }
-    }
-
-    /// Ends the whole process group.
-    async fn end_group(&mut self, stop: &CancellationToken) {
-        self.group.signal(Signal::SIGTERM);
-        let patience = async {
-            tokio::select! {
-                () = sleep(GRACE) => {}
-                () = async { stop.cancelled().await; sleep(STOP_GRACE).await } => {}
-            }
-        };
-        tokio::select! {
-            () = self.emptied() => {}
-            () = patience => {}
-        }
-        self.group.signal(Signal::SIGKILL);
-        // What is not gone in this time is reaped by the runtime when it is.
-        let _ = timeout(REAP, self.end()).await;
-    }
-
-    /// Waits until nobody is left in the group.
-    async fn emptied(&mut self) {
-        let _ = self.end().await;
-        while self.group.is_running() {
-            tokio::select! {
-                () = sleep(GROUP_POLL) => {}
-                () = take(&mut self.output, &mut self.chunk, &mut self.tail), if self.output.is_some() => {}
-            }
-        }
-    }
-
-    /// What is still in the pipe. A descendant that goes on holding it is read from for as long as it lives: a daemon
-    /// that a reload has started would otherwise die of SIGPIPE at its next line.
-    async fn last_words(mut self) -> Tail {
-        let rest = async {
-            while self.output.is_some() {
-                take(&mut self.output, &mut self.chunk, &mut self.tail).await;
-            }
-        };
-        if timeout(LAST_WORDS, rest).await.is_err() {
-            let (mut output, mut chunk) = (self.output.take(), self.chunk);
-            tokio::spawn(async move {
-                while output.is_some() {
-                    take(&mut output, &mut chunk, &mut Tail::default()).await;
-                }
-            });
-        }
-        self.tail
-    }
-}
-
-/// Takes one chunk of output, or notes that there is no more.
-async fn take(output: &mut Option<pipe::Receiver>, chunk: &mut [u8], tail: &mut Tail) {
-    let Some(pipe) = output else { return };
-    match pipe.read(chunk).await {
-        Ok(0) | Err(_) => *output = None,
-        Ok(count) => tail.push(chunk.get(..count).unwrap_or_default()),
     }
 }
 

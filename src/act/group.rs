@@ -27,17 +27,25 @@ impl Group {
 
     /// Whether anybody in it still runs. An orphan that has ended stays in its group until the system's first process
     /// reaps it, and in a container that may be never: such a one does not count.
-    pub(super) fn is_running(&self) -> bool {
-        if killpg(self.leader, None) == Err(Errno::ESRCH) {
+    pub(super) async fn is_running(&self) -> bool {
+        if self.is_gone() {
             return false;
         }
-        let runs = |process: processes::Process| !process.ended && process.group == self.leader.as_raw();
-        processes::all().map_or(true, |mut all| all.any(runs))
+        let group = self.leader.as_raw();
+        let runs = move |process: processes::Process| !process.ended && process.group == group;
+        // `/proc` may hold thousands of processes: off the event loop.
+        let looking = tokio::task::spawn_blocking(move || processes::all().map_or(true, |mut all| all.any(runs)));
+        looking.await.unwrap_or(true)
     }
 
-    /// Lets go of it: whoever is in it may go on.
-    pub(super) fn leave(&mut self) {
+    fn is_gone(&self) -> bool {
+        killpg(self.leader, None) == Err(Errno::ESRCH)
+    }
+
+    /// Lets go of it: whoever is in it may go on. Whether there may be anybody.
+    pub(super) fn leave(&mut self) -> bool {
         self.left = true;
+        !self.is_gone()
     }
 }
 

@@ -7,23 +7,22 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::{Command, ExecConfig};
 use crate::decide::program::End;
 
-use super::children::{OwnChild, is_own};
-use super::command::{DEFAULT_PATH, GROUP_POLL, How, REAP, ended, program, start_trouble};
+use super::children::OwnChild;
+use super::command::{DEFAULT_PATH, How, Title, ended, program, start_trouble};
+use super::daemons::Ended;
 use super::group::Group;
-use super::processes;
 use super::reload::parse_signal;
-use super::tail::printable;
+use super::running::{GROUP_POLL, REAP};
+use super::survivors::{MARK, Run};
 
 /// The longest time between two looks at a group that ends slowly.
 const LONGEST_POLL: Duration = Duration::from_millis(500);
-/// How many processes a message names.
-const NAMED: usize = 5;
 
 /// A program at work, as a process group of its own, which is killed when this is dropped: what a program that has ended
 /// leaves behind would be in the next one's way.
@@ -35,8 +34,9 @@ const NAMED: usize = 5;
 pub struct Process {
     child: OwnChild,
     group: Group,
-    /// A shell passes no signal on, so all of its group gets it.
-    is_shell: bool,
+    /// What all that comes of it is known by.
+    run: Run,
+    command: Command,
     is_asked_to_end: bool,
     killed: Option<Instant>,
     /// How it ended, while others of its group are waited for, and who waits for them.
@@ -52,14 +52,16 @@ impl Process {
     pub fn start(config: &ExecConfig) -> Result<Self, String> {
         let path = config.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
         let mut process = program(&config.cmd, &path.unwrap_or_else(|| DEFAULT_PATH.into()))?;
-        process.envs(&config.env).process_group(0);
+        let mark = Run::new_mark();
+        process.envs(&config.env).env(MARK, &mark).process_group(0);
         if std::io::stdin().is_terminal() {
             process.stdin(Stdio::null());
         }
         let child = OwnChild::start(&mut process).map_err(|error| start_trouble(&config.cmd, &error))?;
         let group = Group::of(child.pid());
-        let is_shell = matches!(config.cmd, Command::Shell(_));
-        Ok(Self { child, group, is_shell, is_asked_to_end: false, killed: None, end: None, emptied: None })
+        let run = Run::of(mark, child.pid());
+        let command = config.cmd.clone();
+        Ok(Self { child, group, run, command, is_asked_to_end: false, killed: None, end: None, emptied: None })
     }
 
     /// Its number.
@@ -76,7 +78,7 @@ impl Process {
     }
 
     fn send(&self, signal: Signal) {
-        if self.is_shell {
+        if self.is_shell() {
             self.group.signal(signal);
         } else if self.end.is_none() {
             // The only failure is that it has ended, and nobody has waited for it yet.
@@ -104,9 +106,14 @@ impl Process {
     pub async fn end(&mut self) -> End {
         let end = match &self.end {
             Some(end) => end.clone(),
-            None => self.end.insert(of(self.child.wait().await.map(ended))).clone(),
+            None => {
+                let end = of(self.child.wait().await.map(ended));
+                let title = Title { what: "program", command: &self.command }.to_string();
+                Ended { title, run: self.run.clone(), is_heard: false, is_program: true }.look(true);
+                self.end.insert(end).clone()
+            }
         };
-        if self.is_asked_to_end && self.is_shell {
+        if self.is_asked_to_end && self.is_shell() {
             let leader = self.child.pid();
             let emptied = self.emptied.get_or_insert_with(|| tokio::spawn(emptied(leader)));
             match self.killed {
@@ -122,13 +129,13 @@ impl Process {
     pub fn words(&self, end: &End, is_soon: bool, reload_signal: Option<&str>) -> String {
         let reload_signal = reload_signal.and_then(|name| parse_signal(name).ok()).map(|signal| signal as i32);
         let more = match end {
-            End::Exited(0) if is_soon => self.left().map(|left| {
+            End::Exited(0) if is_soon => self.run.survivors().names().map(|left| {
                 format!(
                     " while {left} runs on: a program that goes into the background cannot be kept running, so start it in \
                      the foreground"
                 )
             }),
-            End::Signalled(number) if reload_signal == Some(*number) && self.is_shell => {
+            End::Signalled(number) if reload_signal == Some(*number) && self.is_shell() => {
                 let advice = "end the string with `exec PROGRAM`, or write a list";
                 Some(format!(", a reload_signal that its shell does not handle: {advice}"))
             }
@@ -140,30 +147,20 @@ impl Process {
         format!("{end}{}", more.unwrap_or_default())
     }
 
-    /// Who is left of its group, and the orphans that fell to the agent, in words.
-    fn left(&self) -> Option<String> {
-        let (agent, group) = (Pid::this().as_raw(), self.child.pid().as_raw());
-        let is_left =
-            |it: &processes::Process| !it.ended && (it.group == group || (it.parent == agent && !is_own(it.pid)));
-        let left = processes::all().ok()?.filter(is_left);
-        let named =
-            left.filter_map(|it| Some(format!("process {} ({})", it.pid, printable(&processes::name(it.pid)?))));
-        let named: Vec<String> = named.take(NAMED).collect();
-        (!named.is_empty()).then(|| named.join(", "))
+    /// A shell passes no signal on, so all of its group gets it.
+    fn is_shell(&self) -> bool {
+        matches!(self.command, Command::Shell(_))
     }
 }
 
 /// Waits until nobody of a group is left, whose leader has ended.
 async fn emptied(leader: Pid) {
     let mut pause = GROUP_POLL;
-    let is_running = move || {
-        let mut group = Group::of(leader);
-        group.leave();
-        group.is_running()
-    };
-    // `/proc` may hold thousands of processes: off the event loop, and ever more rarely.
-    while spawn_blocking(is_running).await.unwrap_or(false) {
+    let mut group = Group::of(leader);
+    group.leave();
+    while group.is_running().await {
         sleep(pause).await;
+        // `/proc` may hold thousands of processes: ever more rarely.
         pause = (pause * 2).min(LONGEST_POLL);
     }
 }

@@ -15,7 +15,7 @@ use crate::config::{Command, Reload};
 use crate::decide::{Ran, ReloadJob};
 use crate::error::Setback;
 
-use super::command::{self, Environment, How, Occasion};
+use super::command::{self, Environment, How, Occasion, Title};
 use super::tail::printable;
 use super::trouble::refused;
 
@@ -49,7 +49,7 @@ pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> Ran {
 
 /// Runs one command of a reload; `what` is the word for it.
 async fn run(what: &str, command: &Command, job: &ReloadJob, limit: Duration, stop: &CancellationToken) -> Ran {
-    let end = command::run(command, &environment(job), limit, stop).await;
+    let end = command::run(Title { what, command }, command, &environment(job), limit, stop).await;
     match end.how {
         How::Exited(0) => Ran::Done,
         How::Abandoned => Ran::Abandoned,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use rosterd::act::command::{CommandEnd, Environment, How, KEPT, Occasion, environment, run};
+use rosterd::act::command::{CommandEnd, Environment, How, KEPT, Occasion, Title, environment};
 use rosterd::config::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,10 @@ fn marked(name: &str) -> (Environment, Sweep) {
     let name = format!("{name}-{}", std::process::id());
     let occasion = Occasion { template: &name, src: "/s", dest: "/d", changed: "/d:/e" };
     (environment(&BTreeMap::new(), &occasion), Sweep(format!("ROSTERD_TEMPLATE={name}")))
+}
+
+async fn run(command: &Command, environment: &Environment, limit: Duration, stop: &CancellationToken) -> CommandEnd {
+    rosterd::act::command::run(Title { what: "check", command }, command, environment, limit, stop).await
 }
 
 async fn run_shell(text: &str, environment: &Environment, limit: Duration) -> CommandEnd {
@@ -44,9 +48,17 @@ async fn a_command_has_a_clean_world() {
         &format!("PATH={path}"),
         "ROSTERD_CHANGED=/d:/e",
         "ROSTERD_DEST=/d",
+        "ROSTERD_RUN=",
         "ROSTERD_SRC=/s",
         "ROSTERD_TEMPLATE=t",
     ];
+    // Of another run it is another.
+    let run_of = |lines: &mut Vec<&str>| {
+        let line = lines.iter_mut().find(|line| line.starts_with("ROSTERD_RUN=")).unwrap();
+        std::mem::replace(line, "ROSTERD_RUN=")["ROSTERD_RUN=".len()..].to_owned()
+    };
+    let mark = run_of(&mut lines);
+    assert!(mark.len() == 16 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()), "{mark}");
     assert_eq!(lines, expected);
     let open = std::fs::File::open("/etc/passwd").unwrap();
     let end = run_shell("pwd; cat; cat /proc/$$/stat; ls /proc/$$/fd", &environment, LONG).await;
@@ -110,6 +122,7 @@ async fn nobody_of_a_command_that_takes_too_long_survives() {
         ("leader-ends-first", "sh -c 'trap \"\" TERM; sleep 100; true' & trap 'exit 0' TERM; sleep 100", 5..8),
         ("deaf", "trap '' TERM; sleep 100; sleep 100", 5..8),
         ("noisy", "trap '' TERM; yes & yes", 5..8),
+        ("stopped", "kill -STOP $$; sleep 100", 0..3),
     ];
     let all = cases.map(|(name, text, seconds)| async move {
         let (environment, sweep) = marked(name);
@@ -134,6 +147,79 @@ async fn futures_of<F: Future<Output = ()>, const N: usize>(all: [F; N]) {
         if waiting.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
+}
+
+/// Processes that say their number in a file, which end with this.
+struct Strays<'a>(&'a Bench, [&'a str; 3]);
+
+impl Strays<'_> {
+    /// Shell text that starts one in a session of its own.
+    fn text(&self, which: usize) -> String {
+        let file = self.0.path(self.1[which]);
+        format!("setsid /bin/sh -c 'echo $$ > {}; exec sleep 10{which}'", file.display())
+    }
+
+    /// How a message names them; `None` until all are what they are to be.
+    fn names(&self) -> Option<Vec<String>> {
+        let names = (0..).zip(self.1).map(|(which, file)| {
+            let pid = std::fs::read_to_string(self.0.path(file)).ok()?.trim().to_owned();
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            (line == format!("sleep\x0010{which}\0").as_bytes()).then(|| format!("sleep 10{which} (pid {pid})"))
+        });
+        names.collect()
+    }
+}
+
+impl Drop for Strays<'_> {
+    fn drop(&mut self) {
+        for file in self.1 {
+            let pid = std::fs::read_to_string(self.0.path(file)).ok().and_then(|pid| pid.trim().parse().ok());
+            let _ = pid.map(|pid| kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL));
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_has_left_the_group_of_a_command_that_is_ended_is_named() {
+    let (environment, sweep) = marked("strays");
+    let bench = Bench::new();
+    let strays = Strays(&bench, ["own-session", "without-parents", "clean-environment"]);
+    let command = shell(format!(
+        "{} & sh -c \"{} &\"; env -i {} & sleep 100",
+        strays.text(0),
+        strays.text(1).replace('$', "\\$"),
+        strays.text(2)
+    ));
+    let stop = CancellationToken::new();
+    let (end, ()) = tokio::join!(run(&command, &environment, LONG, &stop), async {
+        until("all are where they are to be", || strays.names().is_some()).await;
+        stop.cancel();
+    });
+    assert_eq!(end.how, How::Abandoned);
+    let words = end.words("check", &command);
+    let (_, named) = words.split_once("; still running outside of it: ").expect(&words);
+    let mut named: Vec<&str> = named.split(", ").collect();
+    let mut expected = strays.names().unwrap();
+    named.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(named, expected);
+    drop((strays, sweep));
+}
+
+#[tokio::test]
+async fn a_command_that_ended_while_the_agent_was_stopped_did_not_take_too_long() {
+    let (environment, sweep) = marked("asleep");
+    let limit = Duration::from_millis(10);
+    for _ in 0..16 {
+        let begun = Instant::now();
+        let (end, ()) = tokio::join!(run_shell("exit 3", &environment, limit), async {
+            // Nothing else happens in this process until both are over.
+            while begun.elapsed() < 2 * limit || !alive(&sweep.0).is_empty() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        assert_eq!(end.how, How::Exited(3));
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::harness::wait::holds;
 
 mod ends;
 mod inside;
+mod left;
 mod orphans;
 
 const CONFIG: &str = r#"

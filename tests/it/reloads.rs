@@ -135,3 +135,85 @@ fn every_reload_comes_to_its_end_beside_the_others() {
     let left = || alive(&site).len();
     assert!(holds(PATIENCE, || left() == 2), "{:?}", alive(&site));
 }
+
+/// What the log says of who is left.
+const LEFT: &str = "a command has left processes behind: ";
+
+/// A site of templates with these reloads, by name.
+fn site_of(reloads: &[(&str, &str)]) -> Site {
+    let mut config = "[registry]\nurl = \"dir:registry\"\n\n\
+                      [[roster]]\nname = \"web\"\npath = \"/web\"\nwait = \"0s:0s\"\n"
+        .to_owned();
+    for (name, reload) in reloads {
+        let _ = writeln!(config, "\n[[template]]\nname = \"{name}\"\nsrc = \"web.tera\"\ndest = \"out/{name}\"");
+        let _ = writeln!(config, "reload_interval = \"0s\"\nreload_timeout = \"2s\"\nreload_cmd = '''{reload}'''");
+    }
+    let site = Site::new(&config);
+    site.file("templates/web.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}").file("registry/web/a:1", "");
+    site
+}
+
+#[test]
+fn who_has_left_the_group_of_a_reload_that_is_ended_is_named() {
+    let site = site_of(&[("strays", "setsid sh -c \"echo \\$\\$ >> SITE/stray; exec sleep 1000\" & sleep 1000")]);
+    let _sweep = Sweep(&site);
+    let mut agent = site.start();
+    let names = || {
+        let strays = site.read("stray");
+        strays.lines().map(|pid| format!("; still running outside of it: sleep 1000 (pid {pid})")).collect::<Vec<_>>()
+    };
+    let tells = |text: &str| {
+        names()
+            .iter()
+            .any(|name| text.contains("its process group was ended (see reload_timeout)") && text.contains(name))
+    };
+    agent.until("the log names it", || agent.log().iter().any(|line| line.contains("reload failed") && tells(line)));
+    agent.until("status names it", || tells(&site.run(&["status", "--json"]).stdout()));
+    agent.until("explain names it", || tells(&site.run(&["explain", "strays"]).stdout()));
+    // When it is stopped in the midst of a run, only the log can tell.
+    let runs = || site.read("stray").lines().count();
+    let before = runs();
+    let is_asleep = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n");
+    agent.until("it runs once more", || runs() > before && site.read("stray").lines().all(is_asleep));
+    assert!(agent.stop().success());
+    let last = names().pop().unwrap();
+    assert!(agent.log().iter().any(|line| line.contains(&last)), "{last}: {}", agent.log().join("\n"));
+}
+
+#[test]
+fn a_daemon_that_a_reload_leaves_is_told_of_once() {
+    let site = site_of(&[
+        ("quiet", "setsid sleep 1000 > /dev/null 2>&1 &"),
+        ("heard", "setsid sleep 1000 &"),
+        ("plain", "true; true"),
+        ("later", "if test -e SITE/later; then setsid sleep 1000 & fi"),
+    ]);
+    let _sweep = Sweep(&site);
+    let mut agent = site.start();
+    let told = |start: &str| {
+        let (log, start) = (agent.log(), format!("{LEFT}reload \"{start}"));
+        log.into_iter().filter(|line| line.contains(&start)).collect::<Vec<_>>()
+    };
+    let (quiet, heard) = ("setsid sleep 1000 > /dev/null", "setsid sleep 1000 &\"");
+    agent.until("both are told of", || told(quiet).len() == 1 && told(heard).len() == 1);
+    let is_one = |line: &str| alive(&site).iter().any(|pid| line.contains(&format!("sleep 1000 (pid {pid}) running")));
+    assert!(is_one(&told(quiet)[0]) && is_one(&told(heard)[0]), "{}", agent.log().join("\n"));
+    let writes = "; it writes to the agent, and to nobody once that has ended";
+    assert!(!told(quiet)[0].contains(writes) && told(quiet)[0].contains("INFO"), "{:?}", told(quiet));
+    assert!(told(heard)[0].contains(writes) && told(heard)[0].contains("WARN"), "{:?}", told(heard));
+    let done = |count: usize| {
+        let done = |name: &&str| {
+            let line = format!("templates={name}");
+            agent.log().iter().filter(|it| it.contains("reloaded: ") && it.ends_with(&line)).count() >= count
+        };
+        ["quiet", "heard", "plain", "later"].iter().all(done)
+    };
+    agent.until("all have run", || done(1));
+    site.file("registry/web/b:1", "");
+    agent.until("all have run twice", || done(2));
+    // One that leaves somebody only now is looked at together with all that ended before.
+    site.file("later", "").file("registry/web/c:1", "");
+    agent.until("the last one is told of", || told("if test").len() == 1);
+    assert_eq!(agent.said(LEFT), 3, "{}", agent.log().join("\n"));
+    assert!(agent.stop().success());
+}

@@ -74,7 +74,7 @@ fn one_that_goes_into_the_background_is_told_of() {
         let mut agent = site.start();
         agent.says("runs on: a program that goes into the background cannot be kept running");
         let pid = pid(&site, "daemon").unwrap();
-        assert_eq!(agent.said(&format!("program ended: exit 0 while process {pid} (")), 1, "{:?}", agent.log());
+        assert_eq!(agent.said(&format!("(pid {pid}) runs on: ")), 1, "{:?}", agent.log());
         assert!(agent.stop().success());
         if apart.is_empty() {
             agent.until("is killed with its group", || super::is_gone(&pid.to_string()));
