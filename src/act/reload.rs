@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -16,16 +17,20 @@ use crate::decide::{Ran, ReloadJob};
 use crate::error::Setback;
 
 use super::command::{self, Environment, How, Occasion, Title};
+use super::processes;
 use super::tail::printable;
 use super::trouble::refused;
 
 /// How much of a pid file is read: a number and, as `PostgreSQL` writes it, what follows on further lines.
 const PID_FILE: u64 = 4096;
 
+/// How long `ROSTERD_CHANGED` may be: the system starts no program with a variable of 128 KiB.
+const LONGEST: usize = 120 * 1024;
+
 /// Runs one reload for all the templates that owe it.
 ///
 /// A command learns of the first template by `ROSTERD_TEMPLATE` and `ROSTERD_DEST` (and `ROSTERD_SRC`, which is the
-/// same file now that it is in place), and of all the files by `ROSTERD_CHANGED`. Where the templates' own variables
+/// same file now that it is in place), and of all the files by `ROSTERD_CHANGED`, which is empty where they are too many. Where the templates' own variables
 /// contradict each other, the first template's value holds. After it each of the job's verifying commands runs, in the
 /// same environment; the first that fails is the reload's failure.
 pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> Ran {
@@ -65,43 +70,74 @@ fn environment(job: &ReloadJob) -> Environment {
     let dests: Vec<String> = job.templates.iter().map(|template| template.dest.display().to_string()).collect();
     let first = dests.first().map_or("", String::as_str);
     let name = job.templates.first().map_or("", |template| &template.name);
-    command::environment(&own, &Occasion { template: name, src: first, dest: first, changed: &dests.join(":") })
+    let mut changed = dests.join(":");
+    if changed.len() > LONGEST {
+        changed.clear();
+    }
+    command::environment(&own, &Occasion { template: name, src: first, dest: first, changed: &changed })
 }
 
 async fn send(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &CancellationToken) -> Ran {
-    let (name, file) = (signal.to_owned(), pid_file.to_owned());
-    // A pid file may be on a file system that hangs: off the event loop, and not for longer than a command may take.
-    let sent = tokio::task::spawn_blocking(move || signal_by_file(&name, &file));
-    let outcome = tokio::select! {
-        sent = sent => sent,
+    let file = pid_file.to_owned();
+    // A pid file may be on a file system that hangs: off the event loop, not for longer than a command may take, and not
+    // with one more thread at each try.
+    let read = async {
+        let turn = turn(&file).lock_owned().await;
+        let read = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            process_by(&file)
+        });
+        read.await.unwrap_or_else(|fault| Err(Setback::new(format!("read the pid file {}", pid_file.display()), fault)))
+    };
+    let read = tokio::select! {
+        read = read => read,
         () = stop.cancelled() => return Ran::Abandoned,
         () = tokio::time::sleep(job.timeout) => {
             let limit = humantime::format_duration(job.timeout);
             return Ran::Failed(format!("read the pid file {}: no answer within {limit}", pid_file.display()));
         }
     };
-    match outcome {
-        Ok(Ok(())) => Ran::Done,
-        Ok(Err(setback)) => Ran::Failed(setback.to_string()),
-        Err(fault) => Ran::Failed(format!("send {signal} to the pid in {}: {fault}", pid_file.display())),
+    // Only here: an answer that comes too late must not signal anybody.
+    match read.and_then(|pid| signal_to(signal, pid, pid_file)) {
+        Ok(()) => Ran::Done,
+        Err(setback) => Ran::Failed(setback.to_string()),
     }
 }
 
-fn signal_by_file(name: &str, file: &Path) -> Result<(), Setback> {
-    let signal = parse_signal(name)?;
+/// Pid files, each with the turn of who reads it.
+static TURNS: Mutex<BTreeMap<PathBuf, Arc<Turn>>> = Mutex::new(BTreeMap::new());
+
+type Turn = tokio::sync::Mutex<()>;
+
+fn turn(file: &Path) -> Arc<Turn> {
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(turns.entry(file.to_owned()).or_default())
+}
+
+/// The process that a pid file names.
+fn process_by(file: &Path) -> Result<Pid, Setback> {
     let text = read(file).map_err(|error| {
         let missing = error.kind() == io::ErrorKind::NotFound;
         let setback = refused(format!("read the pid file {}", file.display()), error);
         if missing { setback.hint("is the software running, and does it write its pid there?") } else { setback }
     })?;
-    let pid = parse_pid(&text).map_err(|why| {
-        Setback::new(format!("send {signal} to the pid in {}", file.display()), why)
+    parse_pid(&text).map_err(|why| {
+        Setback::new(format!("take the number of a process from the pid file {}", file.display()), why)
             .hint("the first line of a pid file is the number of the process")
-    })?;
+    })
+}
+
+fn signal_to(name: &str, pid: Pid, file: &Path) -> Result<(), Setback> {
+    let signal = parse_signal(name)?;
     let tried = || format!("send {signal} to process {pid}, which {} names", file.display());
+    let gone =
+        |why: &str| Setback::new(tried(), why).hint("the software is not running, or left an old pid file behind");
+    // It takes a signal as the living do.
+    if processes::one(pid.as_raw()).is_some_and(|process| process.ended) {
+        return Err(gone("it has ended, and its parent has not waited for it"));
+    }
     kill(pid, signal).map_err(|errno| match errno {
-        Errno::ESRCH => Setback::new(tried(), "there is no such process")
-            .hint("the software is not running, or left an old pid file behind"),
+        Errno::ESRCH => gone("there is no such process"),
         _ => refused(tried(), errno),
     })
 }
@@ -135,7 +171,10 @@ fn parse_pid(bytes: &[u8]) -> Result<Pid, String> {
         _ if first.is_empty() => Err("the file is empty".to_owned()),
         Err(_) => Err(format!("\"{}\" is no number of a process", shown())),
         Ok(pid) if pid <= 1 => Err(format!("{pid} is no process that may be signalled")),
-        Ok(pid) if pid == Pid::this().as_raw() => Err(format!("{pid} is this agent itself")),
+        // One of its threads, too: a signal to that is one to the agent. In a container all numbers are small.
+        Ok(pid) if Path::new("/proc/self/task").join(pid.to_string()).exists() => {
+            Err(format!("{pid} is this agent itself (does the software see the same processes as the agent?)"))
+        }
         Ok(pid) => Ok(Pid::from_raw(pid)),
     }
 }
@@ -166,6 +205,23 @@ mod tests {
                 (got, expected) => panic!("{got:?} for {expected:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_thread_of_the_agent_is_the_agent() {
+        let own = std::process::id().to_string();
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            tell.send(nix::unistd::gettid()).unwrap();
+            let _ = ended.recv();
+        });
+        let number = told.recv().unwrap().to_string();
+        assert_ne!(number, own);
+        let parsed = parse_pid(number.as_bytes());
+        drop(end);
+        thread.join().unwrap();
+        assert!(parsed.as_ref().is_err_and(|why| why.contains("this agent itself")), "{parsed:?}");
     }
 
     #[test]

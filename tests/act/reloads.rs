@@ -5,11 +5,13 @@ use std::process::{Child, Command as Process, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rosterd::act::reload;
 use rosterd::config::{Command, Reload, TemplateConfig, Verify};
 use rosterd::decide::{Ran, ReloadJob};
 
-use crate::bench::{Bench, shell, until};
+use crate::bench::{Bench, is_again, passes_again, shell, until};
 
 fn job(reload: Reload, templates: Vec<TemplateConfig>) -> ReloadJob {
     let verifies = templates.iter().filter_map(|template| template.verify.clone()).collect();
@@ -30,6 +32,24 @@ async fn one_command_learns_of_all_the_files() {
     let (one, two) = (bench.path("one"), bench.path("two"));
     let (one, two) = (one.display(), two.display());
     assert_eq!(fs::read_to_string(out).unwrap(), format!("one {one} {one} {one}:{two} first b\n"));
+}
+
+#[tokio::test]
+async fn a_command_that_is_for_very_many_files_starts_too() {
+    let bench = Bench::new();
+    let many = |count: usize| (0..count).map(|at| bench.template(&format!("{at:0200}"))).collect();
+    let text = format!("test -n \"$ROSTERD_DEST\" && echo ${{#ROSTERD_CHANGED}} > {}", bench.path("length").display());
+    let length = async |job: ReloadJob| {
+        let (ran, written) = (reload(&job, &bench.stop).await, fs::read_to_string(bench.path("length")).unwrap());
+        (ran, written.trim().parse::<usize>().unwrap())
+    };
+    let own = bench.path(&"0".repeat(200)).display().to_string().len();
+    let command = |text: &str| Reload::Command(shell(text.to_owned()));
+    let few = length(job(command(&text), many(300))).await;
+    assert_eq!(few, (Ran::Done, 300 * (own + 1) - 1), "as long as there is room, all are named");
+    let very_many = job(command(&text), many(1000));
+    assert_eq!(reload(&very_many, &bench.stop).await, Ran::Done);
+    assert_eq!(fs::read_to_string(bench.path("length")).unwrap(), "0\n", "and never some of them");
 }
 
 #[tokio::test]
@@ -98,6 +118,15 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
     assert_eq!(reload(&job(with("HUP"), vec![bench.template("f")]), &bench.stop).await, Ran::Done);
     until("the signal came", || got.exists()).await;
     drop(process);
+    // Dead, and nobody has waited for it: it takes signals.
+    let mut dead = Ended(Process::new("true").spawn().unwrap());
+    let stat = format!("/proc/{}/stat", dead.0.id());
+    until("it is dead", || fs::read_to_string(&stat).is_ok_and(|text| text.contains(") Z "))).await;
+    fs::write(&pid_file, format!("{}\n", dead.0.id())).unwrap();
+    let ran = reload(&job(with("HUP"), vec![bench.template("f")]), &bench.stop).await;
+    assert!(matches!(&ran, Ran::Failed(why) if why.contains("it has ended, and its parent")), "{ran:?}");
+    dead.0.wait().unwrap();
+    fs::write(&pid_file, format!("{}\n", dead.0.id())).unwrap();
     let failures = [
         (None, "HUP", "there is no such process (the software is not running, or left an old pid file behind)"),
         (Some(""), "HUP", "the file is empty"),
@@ -119,4 +148,35 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
         panic!()
     };
     assert!(message.contains("x.pid: No such file") && message.contains("is the software running"), "{message}");
+}
+
+#[tokio::test]
+async fn a_pid_file_that_answers_too_late_signals_nobody() {
+    const NAME: &str = "reloads::a_pid_file_that_answers_too_late_signals_nobody";
+    const PID_FILE: &str = "ROSTERD_ACT_TEST_PID_FILE";
+    let bench = Bench::new();
+    if is_again() {
+        let reload_by = Reload::Signal { signal: "HUP".into(), pid_file: std::env::var_os(PID_FILE).unwrap().into() };
+        let mut job = job(reload_by, vec![bench.template("f")]);
+        job.timeout = Duration::from_millis(100);
+        let ran = reload(&job, &bench.stop).await;
+        assert!(matches!(&ran, Ran::Failed(why) if why.contains("no answer within 100ms")), "{ran:?}");
+        // It waits until the first has been answered.
+        job.timeout = Duration::from_mins(1);
+        assert_eq!(reload(&job, &bench.stop).await, Ran::Done);
+        return;
+    }
+    let (pid_file, heard) = (bench.path("x.pid"), bench.path("heard"));
+    let script = "trap 'echo hup >> HEARD' HUP; trap 'echo usr1 >> HEARD' USR1; echo $$ > PID; \
+                  while :; do sleep 0.02; done";
+    let script = script.replace("HEARD", &heard.display().to_string()).replace("PID", &pid_file.display().to_string());
+    let process = Ended(Process::new("sh").args(["-c", &script]).stdin(Stdio::null()).spawn().unwrap());
+    until("the pid is written", || fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n'))).await;
+    let (named, file) = (format!("{PID_FILE}={}", pid_file.display()), pid_file.display().to_string());
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", &file, "-e", "trace=openat"];
+    passes_again(NAME, &[&["env", &named], &strace[..], &["-e", "inject=openat:delay_enter=1000000"]].concat());
+    kill(Pid::from_raw(process.0.id().try_into().unwrap()), Signal::SIGUSR1).unwrap();
+    let heard = || fs::read_to_string(&heard).unwrap_or_default();
+    until("the last signal is heard", || heard().ends_with("usr1\n")).await;
+    assert_eq!(heard(), "hup\nusr1\n");
 }
