@@ -24,6 +24,8 @@ use super::trouble::refused;
 /// How much of a pid file is read: a number and, as `PostgreSQL` writes it, what follows on further lines.
 const PID_FILE: u64 = 4096;
 
+/// How much of its first line a message shows.
+const SHOWN: usize = 40;
 /// How long `ROSTERD_CHANGED` may be: the system starts no program with a variable of 128 KiB.
 const LONGEST: usize = 120 * 1024;
 
@@ -166,7 +168,10 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
 fn parse_pid(bytes: &[u8]) -> Result<Pid, String> {
     let text = String::from_utf8_lossy(bytes);
     let first = text.lines().next().unwrap_or_default().trim();
-    let shown = || printable(&first.chars().take(40).collect::<String>());
+    let shown = || {
+        let cut: String = first.chars().take(SHOWN).collect();
+        printable(&cut) + if cut.len() < first.len() { "…" } else { "" }
+    };
     match first.parse::<i32>() {
         _ if first.is_empty() => Err("the file is empty".to_owned()),
         Err(_) => Err(format!("\"{}\" is no number of a process", shown())),

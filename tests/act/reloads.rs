@@ -143,6 +143,19 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
         assert!(message.contains(part), "{message}");
         assert!(message.contains("x.pid") || signal == "RELOAD", "{message}");
     }
+    // Nothing of these is read for ever, or whole.
+    let make = |program: &str| assert!(Process::new(program).arg(&pid_file).status().unwrap().success());
+    let odd: [(&dyn Fn(), &str); 3] = [
+        (&|| make("mkfifo"), "the file is empty"),
+        (&|| make("mkdir"), "Is a directory"),
+        (&|| fs::write(&pid_file, vec![b'9'; 50_000_000]).unwrap(), "99…\" is no number of a process"),
+    ];
+    for (make, part) in odd {
+        let _ = fs::remove_file(&pid_file).or_else(|_| fs::remove_dir(&pid_file));
+        make();
+        let ran = reload(&job(with("HUP"), vec![bench.template("f")]), &bench.stop).await;
+        assert!(matches!(&ran, Ran::Failed(why) if why.contains(part) && why.len() < 1000), "{ran:?}");
+    }
     fs::remove_file(&pid_file).unwrap();
     let Ran::Failed(message) = reload(&job(with("HUP"), vec![bench.template("f")]), &bench.stop).await else {
         panic!()
