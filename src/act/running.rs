@@ -27,8 +27,9 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// How long a killed group may take to be gone: one in an uninterruptible sleep must not hang the agent.
 pub(super) const REAP: Duration = Duration::from_secs(1);
-/// How long it may take to look at all processes: a command that is to end must not live longer for that.
-const LOOK: Duration = Duration::from_millis(500);
+/// How long it may take to look at all processes: a command that is to end must not live longer for that, and a stopping
+/// agent waits 3 s for all of it.
+const LOOK: Duration = Duration::from_millis(250);
 /// How often a process group is looked at while it ends; nothing tells of a group's end.
 pub(super) const GROUP_POLL: Duration = Duration::from_millis(50);
 /// How much is read from a command's output at once.

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid};
@@ -216,4 +217,24 @@ fn a_daemon_that_a_reload_leaves_is_told_of_once() {
     agent.until("the last one is told of", || told("if test").len() == 1);
     assert_eq!(agent.said(LEFT), 3, "{}", agent.log().join("\n"));
     assert!(agent.stop().success());
+}
+
+#[test]
+fn a_daemon_that_writes_without_end_costs_no_processor() {
+    let site = site_of(&[("flood", "setsid yes &")]);
+    let _sweep = Sweep(&site);
+    let mut agent = site.start();
+    agent.says("has left yes (pid ");
+    // What it could write, the agent would have to read.
+    let read = || -> u64 {
+        let io = fs::read_to_string(format!("/proc/{}/io", agent.pid())).unwrap();
+        io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+    };
+    let (before, begun) = (read(), Instant::now());
+    agent.until("a megabyte is read", || read() > before + (1 << 20));
+    let _ = holds(Duration::from_secs(1), || false);
+    let rate = u128::from(read() - before) * 1000 / begun.elapsed().as_millis();
+    assert!(rate < 20_000_000, "{rate} bytes a second");
+    let yes = alive(&site);
+    assert!(yes.len() == 1 && agent.stop().success(), "{yes:?}");
 }
