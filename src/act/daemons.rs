@@ -110,10 +110,12 @@ fn look(mut ended: Vec<Ended>) {
         later.map(|process| (process.pid, processes::variable(process.pid, MARK))).collect();
     let own = service(Pid::this().as_raw());
     let in_own = |process: &Process| own.is_some() && service(process.pid) == own;
-    let is_orphan = |process: &Process| match process.parent {
+    let has_lost_parents = |process: &Process| match process.parent {
         parent if parent == Pid::this().as_raw() => !children::is_own(process.pid),
         parent => parent == Pid::parent().as_raw() && in_own(process),
     };
+    // Asked after its environment was: who ends just now is without a mark, too.
+    let is_orphan = |process: &Process| has_lost_parents(process) && processes::is_whole(process.pid);
     let mut families = families(&ended, &all, &marks, is_orphan);
     for one in ended {
         let family = families.remove(one.run.mark()).unwrap_or_default();

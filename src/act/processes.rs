@@ -54,6 +54,11 @@ pub(super) fn words(pid: i32) -> String {
     if first.is_empty() { name(pid) } else { first }
 }
 
+/// Whether it has a command line. One that is about to end has lost that, and its environment.
+pub(super) fn is_whole(pid: i32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
 fn first_words(line: &[u8]) -> String {
     let line = String::from_utf8_lossy(line);
     let plain = |word: &&str| !word.is_empty() && !word.starts_with('-') && !word.contains(['=', '@']);

@@ -37,7 +37,7 @@ fn a_program_that_goes_to_the_background_is_told_of() {
     let left = fs::read_to_string(site.path("left")).unwrap();
     let is_named =
         left.lines().any(|pid| line.contains(&format!("has left sleep 1000 (pid {pid}) running, which may be")));
-    assert!(is_named && line.contains("have it stay in the foreground"), "{line}");
+    assert!(is_named && line.contains("have it stay in the foreground"), "{left:?}: {line}");
     agent.until("its group has ended", || is_gone(&site.read("in-group")));
     assert!(!is_gone(left.lines().next().unwrap()));
     agent.stop();
