@@ -1,27 +1,90 @@
 //! Notices that destinations may have been edited by somebody else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use notify::RecursiveMode;
-use tokio::time::{Instant, Interval, interval_at};
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tracing::warn;
 
-use crate::config::Config;
+use crate::config::{Config, Symlink};
 use crate::edits::Edits;
 
 /// How often all destinations are looked at although nothing was heard: of a file system that tells nothing, and of
-/// folders that were made or replaced later.
+/// folders above which something was renamed or mounted.
 const LOOK: Duration = Duration::from_mins(5);
+
+/// How often it is tried to follow folders that cannot be followed yet.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A folder's device and inode.
+type Id = (u64, u64);
 
 /// Follows the folders that destinations are in.
 #[derive(Debug)]
 pub struct Drifts {
-    edits: Edits,
-    /// Folders that are not there yet.
-    missing: BTreeSet<PathBuf>,
+    /// Somebody has edited something.
+    told: Arc<Notify>,
+    /// `None` while it is at work.
+    follower: Option<Follower>,
+    /// A file system may hang: it works on a thread of its own.
+    work: Option<JoinHandle<(Follower, Followed)>>,
+    /// Destinations are to be looked at once it has done its work.
+    is_due: bool,
+    /// Some folder is not followed.
+    lacks_one: bool,
     looks: Interval,
+    retries: Interval,
+}
+
+/// Follows folders that come and go.
+#[derive(Debug)]
+struct Follower {
+    edits: Edits,
+    /// Each folder, and which one is followed; `None`: none, as long as it is not there, or the system has no more
+    /// watches to give.
+    folders: BTreeMap<PathBuf, Option<Id>>,
+    /// Destinations that are links, or may be.
+    links: Vec<PathBuf>,
+    names: Arc<Mutex<Names>>,
+}
+
+/// What has come of following what is there.
+#[derive(Debug, Default)]
+struct Followed {
+    /// There are folders that were not followed before.
+    is_new: bool,
+    /// Why some of what is there cannot be followed.
+    trouble: Option<notify::Error>,
+}
+
+/// What is heard is about these.
+#[derive(Debug, Default)]
+struct Names {
+    /// Destinations, and what they lead to.
+    files: BTreeSet<PathBuf>,
+    /// The folders of templates with `each`: any file in there may be one's.
+    of_each: BTreeSet<PathBuf>,
+    /// Folders that are followed.
+    folders: BTreeSet<PathBuf>,
+    /// Folders that something has happened to since they were followed: nothing more may be heard of them.
+    changed: BTreeSet<PathBuf>,
+}
+
+impl Names {
+    fn concern(&mut self, path: &Path) -> bool {
+        if self.folders.contains(path) {
+            self.changed.insert(path.to_owned());
+            return true;
+        }
+        self.files.contains(path) || path.parent().is_some_and(|it| self.of_each.contains(it))
+    }
 }
 
 impl Drifts {
@@ -29,44 +92,200 @@ impl Drifts {
     /// from time to time, and that is said.
     pub fn watch(config: &Config) -> Self {
         let configs = || config.templates.iter();
-        let files: BTreeSet<PathBuf> = configs().filter(|it| it.each.is_none()).map(|it| it.dest.clone()).collect();
-        let of_each = configs().filter(|it| it.each.is_some());
-        let of_each: BTreeSet<PathBuf> = of_each.filter_map(|it| it.dest.parent()).map(Path::to_path_buf).collect();
-        let folders = configs().filter_map(|it| it.dest.parent()).map(Path::to_path_buf).collect();
-        let concerns = move |path: &Path| files.contains(path) || path.parent().is_some_and(|it| of_each.contains(it));
-        let (edits, why) = Edits::new(concerns);
-        // Hosts that were started together do not look together.
-        let first = LOOK.mul_f64(1.0 + f64::from(std::process::id() % 100) / 100.0);
-        let mut drifts = Self { edits, missing: folders, looks: interval_at(Instant::now() + first, LOOK) };
-        if let Some(why) = drifts.follow().or(why) {
+        let of_each = configs().filter(|it| it.each.is_some()).filter_map(|it| it.dest.parent());
+        let links = configs().filter(|it| it.placing.symlink == Symlink::Follow);
+        let (drifts, why) = Self::over(
+            configs().filter(|it| it.each.is_none()).map(|it| it.dest.clone()).collect(),
+            of_each.map(Path::to_path_buf).collect(),
+            links.map(|it| it.dest.clone()).collect(),
+        );
+        if let Some(why) = why {
             warn!(%why, "cannot watch all destinations: some are looked at every few minutes");
         }
         drifts
     }
 
-    /// Follows what is there by now; why some of that cannot be.
-    fn follow(&mut self) -> Option<notify::Error> {
-        let mut trouble = None;
-        let Self { edits, missing, .. } = self;
-        missing.retain(|folder| {
-            if !folder.is_dir() {
-                return true;
-            }
-            let followed = edits.follow(folder, RecursiveMode::NonRecursive);
-            let failed = followed.is_err();
-            trouble = trouble.take().or(followed.err());
-            failed
-        });
-        trouble
+    /// Watches the folders of files, and whole folders; and why that cannot be done for all of them.
+    fn over(
+        files: BTreeSet<PathBuf>,
+        of_each: BTreeSet<PathBuf>,
+        links: Vec<PathBuf>,
+    ) -> (Self, Option<notify::Error>) {
+        let (mut follower, why) = Follower::new(files, of_each, links);
+        let Followed { trouble, .. } = follower.follow();
+        // Hosts that were started together do not look together.
+        let first = LOOK.mul_f64(1.0 + f64::from(std::process::id() % 100) / 100.0);
+        let mut drifts = Self {
+            told: follower.edits.told(),
+            lacks_one: follower.lacks_one(),
+            follower: Some(follower),
+            work: None,
+            is_due: false,
+            looks: interval_at(Instant::now() + first, LOOK),
+            retries: interval_at(Instant::now() + RETRY, RETRY),
+        };
+        // After an hour in which every folder was followed, no hour is made up for.
+        drifts.retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        drifts.looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        (drifts, trouble.or(why))
     }
 
     /// Returns when destinations are to be looked at. May be dropped and asked again without losing anything.
     pub async fn due(&mut self) {
-        tokio::select! {
-            () = self.edits.settled() => {}
-            _ = self.looks.tick() => {}
+        loop {
+            if let Some(work) = &mut self.work {
+                let done = work.await;
+                self.work = None;
+                // What cannot be watched was said, and is looked at.
+                let is_new = done.is_ok_and(|(follower, followed)| {
+                    self.lacks_one = follower.lacks_one();
+                    self.follower = Some(follower);
+                    followed.is_new
+                });
+                // Files of a new folder may have been edited before.
+                if std::mem::take(&mut self.is_due) || is_new {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = self.told.notified() => self.is_due = true,
+                _ = self.looks.tick() => self.is_due = true,
+                _ = self.retries.tick(), if self.lacks_one => {}
+            }
+            let Some(mut follower) = self.follower.take() else {
+                // It broke off, which is a fault; a look needs none.
+                self.is_due = false;
+                return;
+            };
+            self.work = Some(spawn_blocking(move || {
+                let done = follower.follow();
+                (follower, done)
+            }));
         }
-        // What cannot be watched was said, and is looked at.
-        let _ = self.follow();
+    }
+}
+
+impl Follower {
+    /// Follows nothing yet. The second is why there is no watch.
+    fn new(files: BTreeSet<PathBuf>, of_each: BTreeSet<PathBuf>, links: Vec<PathBuf>) -> (Self, Option<notify::Error>) {
+        let folders: BTreeSet<PathBuf> =
+            files.iter().filter_map(|file| file.parent()).map(Path::to_path_buf).chain(of_each.clone()).collect();
+        let names = Names { files, of_each, folders: folders.clone(), changed: BTreeSet::new() };
+        let names = Arc::new(Mutex::new(names));
+        let heard = Arc::clone(&names);
+        let (edits, why) = Edits::new(move |path| heard.lock().unwrap_or_else(PoisonError::into_inner).concern(path));
+        let folders = folders.into_iter().map(|folder| (folder, None)).collect();
+        (Self { edits, folders, links, names }, why)
+    }
+
+    /// Follows what is there by now, in place of what was there before.
+    fn follow(&mut self) -> Followed {
+        self.follow_links();
+        let changed = std::mem::take(&mut self.names().changed);
+        let mut done = Followed::default();
+        for (folder, followed) in &mut self.folders {
+            let is_there = fs::metadata(folder).ok().filter(fs::Metadata::is_dir);
+            let id = is_there.map(|meta| (meta.dev(), meta.ino()));
+            if *followed == id && !changed.contains(folder) {
+                continue;
+            }
+            if followed.take().is_some() {
+                self.edits.forget(folder);
+            }
+            let Some(id) = id else { continue };
+            match self.edits.follow(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    *followed = Some(id);
+                    done.is_new = true;
+                }
+                Err(why) => done.trouble = done.trouble.or(Some(why)),
+            }
+        }
+        done
+    }
+
+    /// What a link leads to is edited there.
+    fn follow_links(&mut self) {
+        for link in &self.links {
+            let Some(target) = fs::canonicalize(link).ok().filter(|target| target != link) else { continue };
+            let Some(folder) = target.parent().map(Path::to_path_buf) else { continue };
+            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            names.folders.insert(folder.clone());
+            names.files.insert(target);
+            self.folders.entry(folder).or_default();
+        }
+    }
+
+    fn lacks_one(&self) -> bool {
+        self.folders.values().any(Option::is_none)
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    fn over(file: &Path) -> Drifts {
+        Drifts::over(BTreeSet::from([file.to_owned()]), BTreeSet::new(), Vec::new()).0
+    }
+
+    // Time stands still but for what is waited for, so that no event of a real folder can come in between.
+    #[tokio::test(start_paused = true)]
+    async fn what_tells_nothing_is_looked_at_all_the_same() {
+        // Nothing ever happens in a folder that is not there.
+        let mut drifts = over(Path::new("/no/such/folder/file"));
+        drifts.due().await;
+        let begun = Instant::now();
+        drifts.due().await;
+        let first = begun.elapsed();
+        assert!(first + RETRY >= LOOK && first <= 2 * LOOK, "{first:?}");
+        drifts.due().await;
+        assert_eq!(begun.elapsed().as_secs(), (first + LOOK).as_secs());
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_made_anew_is_followed_anew() {
+        let dir = TempDir::new().unwrap();
+        let folder = dir.path().join("a");
+        let file = folder.join("file");
+        fs::create_dir(&folder).unwrap();
+        let mut drifts = over(&file);
+        drifts.due().await;
+        for removed in [false, true] {
+            if removed {
+                fs::remove_dir_all(&folder).unwrap();
+            } else {
+                fs::rename(&folder, dir.path().join("away")).unwrap();
+            }
+            drifts.due().await;
+            assert!(drifts.lacks_one);
+            fs::create_dir(&folder).unwrap();
+            drifts.due().await;
+            assert!(!drifts.lacks_one);
+            // Nothing but the watch on the new folder tells of this before the next look at all.
+            drifts.looks.reset();
+            fs::write(&file, "by hand").unwrap();
+            tokio::time::timeout(Duration::from_mins(1), drifts.due()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_link_leads_to_is_followed_there() {
+        let dir = TempDir::new().unwrap();
+        let real = dir.path().canonicalize().unwrap().join("real");
+        fs::create_dir(&real).unwrap();
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        let link = dir.path().join("etc/file");
+        fs::write(real.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(real.join("file"), &link).unwrap();
+        let mut drifts = Drifts::over(BTreeSet::from([link.clone()]), BTreeSet::new(), vec![link]).0;
+        drifts.due().await;
+        fs::write(real.join("file"), "by hand").unwrap();
+        tokio::time::timeout(Duration::from_mins(1), drifts.due()).await.unwrap();
     }
 }

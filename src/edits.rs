@@ -26,12 +26,12 @@ pub struct Edits {
 
 impl Edits {
     /// Follows nothing yet. What happens to a path counts where `concerns` says so. The second is why there is no watch.
-    pub fn new(concerns: impl Fn(&Path) -> bool + Send + 'static) -> (Self, Option<notify::Error>) {
+    pub fn new(mut concerns: impl FnMut(&Path) -> bool + Send + 'static) -> (Self, Option<notify::Error>) {
         let touched = Arc::new(Notify::new());
         let tell = Arc::clone(&touched);
         let heard = move |event: notify::Result<Event>| {
             // What cannot be read is reason enough to look.
-            if event.map_or(true, |event| is_edit(&event, &concerns)) {
+            if event.map_or(true, |event| is_edit(&event, &mut concerns)) {
                 tell.notify_one();
             }
         };
@@ -55,9 +55,22 @@ impl Edits {
         self.watcher.as_mut().map_or(Ok(()), |watcher| watcher.watch(folder, mode))
     }
 
+    /// Follows a folder no more.
+    pub fn forget(&mut self, folder: &Path) {
+        if let Some(watcher) = &mut self.watcher {
+            // One that was removed is followed no more anyway.
+            let _ = watcher.unwatch(folder);
+        }
+    }
+
     /// Returns when something was edited, and the edits have settled. May be dropped and asked again without losing any.
     pub async fn settled(&self) {
         self.settled.notified().await;
+    }
+
+    /// Is told when something was edited, and the edits have settled.
+    pub fn told(&self) -> Arc<Notify> {
+        Arc::clone(&self.settled)
     }
 }
 
@@ -73,9 +86,9 @@ async fn settle(touched: Arc<Notify>, settled: Arc<Notify>) {
 }
 
 /// Whether an event can have changed what a file says. Reading one is an event, too, and so is a staged file.
-fn is_edit(event: &Event, concerns: &impl Fn(&Path) -> bool) -> bool {
+fn is_edit(event: &Event, concerns: &mut impl FnMut(&Path) -> bool) -> bool {
     let ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".rosterd-"));
-    let counts = |path: &PathBuf| !ours(path) && concerns(path);
+    let mut counts = |path: &PathBuf| !ours(path) && concerns(path);
     // Without paths it says that events were lost.
-    event.need_rescan() || event.paths.is_empty() || (!event.kind.is_access() && event.paths.iter().any(counts))
+    event.need_rescan() || event.paths.is_empty() || (!event.kind.is_access() && event.paths.iter().any(&mut counts))
 }
