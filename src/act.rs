@@ -11,6 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::libc::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 use tokio::sync::oneshot::Sender;
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +70,9 @@ use trouble::unwritten;
 use whole::Whole;
 use writer::Job;
 
+/// The signals by which a program ends that falls over.
+const CRASHES: [i32; 7] = [SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS];
+
 /// How often a file is made anew at once that others change while it is made.
 const TRIES: usize = 5;
 
@@ -107,10 +111,12 @@ pub async fn publish(
 }
 
 /// Has a template's check tell whether it takes these bytes, and replaces nothing: [`Outcome::WouldReplace`] where it
-/// does, [`Outcome::Unchanged`] where the destination has them already.
+/// does. It is asked about those that the destination has already, too: what it took once it may refuse by now.
 pub async fn probe(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken) -> Outcome {
     let probed = async {
-        let Some(staged) = hand(writer, template, bytes, stop).await? else { return Ok(Outcome::Unchanged) };
+        let Some(staged) = hand(writer, template, bytes, stop, Then::Probe).await? else {
+            return Ok(Outcome::Unchanged);
+        };
         let checked = check(template, &staged.path(), stop).await;
         let discarded = staged.discard().await;
         let outcome = if checked? { Outcome::WouldReplace } else { Outcome::Abandoned };
@@ -125,8 +131,9 @@ async fn hand(
     template: &TemplateConfig,
     bytes: Vec<u8>,
     stop: &CancellationToken,
+    then: fn(Sender<Result<Option<Staged>, Setback>>) -> Then,
 ) -> Result<Option<Held>, Failure> {
-    let stage = |answer| stage(template, bytes, stop, Then::Hand(answer));
+    let stage = |answer| stage(template, bytes, stop, then(answer));
     let staged = writer.ask(stage).await.flatten().map_err(|setback| unwritten(&setback))?;
     Ok(staged.map(|staged| Held { writer: writer.clone(), staged: Some(staged) }))
 }
@@ -147,7 +154,7 @@ async fn replace(
             None => place(writer, template, bytes, stop).await,
         };
     }
-    let Some(staged) = hand(writer, template, bytes, stop).await? else {
+    let Some(staged) = hand(writer, template, bytes, stop, Then::Hand).await? else {
         return Ok(Outcome::Unchanged);
     };
     match check(template, &staged.path(), stop).await {
@@ -218,6 +225,7 @@ pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -
 async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToken) -> Result<bool, Failure> {
     let Some(check) = &template.check else { return Ok(true) };
     let failed = |message: String| Failure { stage: decide::Stage::Check, message };
+    let refused = |message: String| Failure { stage: decide::Stage::Refused, message };
     let (Some(src), Some(dest)) = (staged.to_str(), template.dest.to_str()) else {
         let setback = Setback::new(format!("check {}", template.dest.display()), "its path is not UTF-8");
         return Err(failed(setback.hint("give another dest").to_string()));
@@ -231,9 +239,9 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
         How::Exited(0) => Ok(true),
         How::Abandoned => Ok(false),
         // What a shell says where it did not run the program at all.
-        How::Exited(code) if code != 126 && code != 127 => {
-            Err(Failure { stage: decide::Stage::Refused, message: end.words("check", &command) })
-        }
+        How::Exited(code) if code != 126 && code != 127 => Err(refused(end.words("check", &command))),
+        // A program that a file makes fall over does not take it.
+        How::Signalled(signal) if CRASHES.contains(&signal) => Err(refused(end.words("check", &command))),
         _ => Err(failed(end.words("check", &command))),
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Stage {
 pub(super) enum Then {
     /// It goes back to be checked; `None`: the destination has the bytes already.
     Hand(Sender<Result<Option<Staged>, Setback>>),
+    /// It goes back to be checked and no more, also where the destination has the bytes already.
+    Probe(Sender<Result<Option<Staged>, Setback>>),
     /// It has no check, and is placed in the same round.
     Place(Sender<Result<Outcome, Failure>>),
 }
@@ -73,7 +75,11 @@ impl Round {
         let Self { unit, stages, mut commits, removals } = self;
         let mut written = Vec::with_capacity(stages.len());
         for Stage { template, bytes, stop, then } in stages {
-            match guarded(|| prepare(&template, bytes, desk)) {
+            let staged = match &then {
+                Then::Probe(_) => guarded(|| write(&template, bytes, desk, Equal::IsWritten)),
+                Then::Hand(_) | Then::Place(_) => guarded(|| prepare(&template, bytes, desk)),
+            };
+            match staged {
                 Some(Ok(Some(file))) => written.push((file, stop, then)),
                 Some(Ok(None)) => then.unchanged(),
                 Some(Err(setback)) => then.failed(setback),
@@ -88,7 +94,7 @@ impl Round {
         for (file, stop, then) in written {
             match (guarded(|| file.sync()), then) {
                 (Some(Ok(staged)), Then::Place(answer)) => commits.push(Commit { staged, stop, answer }),
-                (Some(Ok(staged)), Then::Hand(answer)) => _ = answer.send(Ok(Some(staged))),
+                (Some(Ok(staged)), Then::Hand(answer) | Then::Probe(answer)) => _ = answer.send(Ok(Some(staged))),
                 (Some(Err(setback)), then) => then.failed(setback),
                 (None, _) => {}
             }
@@ -100,14 +106,14 @@ impl Round {
 impl Then {
     fn unchanged(self) {
         match self {
-            Self::Hand(answer) => _ = answer.send(Ok(None)),
+            Self::Hand(answer) | Self::Probe(answer) => _ = answer.send(Ok(None)),
             Self::Place(answer) => _ = answer.send(Ok(Outcome::Unchanged)),
         }
     }
 
     fn failed(self, setback: Setback) {
         match self {
-            Self::Hand(answer) => _ = answer.send(Err(setback)),
+            Self::Hand(answer) | Self::Probe(answer) => _ = answer.send(Err(setback)),
             Self::Place(answer) => _ = answer.send(Err(unwritten(&setback))),
         }
     }
@@ -115,6 +121,17 @@ impl Then {
 
 /// Writes the bytes beside the destination where it has not got them; `None` where it has.
 pub(super) fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk) -> Result<Option<Written>, Setback> {
+    write(template, bytes, desk, Equal::IsLeft)
+}
+
+/// What is done where the destination has the bytes already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Equal {
+    IsLeft,
+    IsWritten,
+}
+
+fn write(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk, equal: Equal) -> Result<Option<Written>, Setback> {
     let place = Place::open(template, &mut desk.folders)?;
     desk.sweep(&place);
     let mut old = place.look()?;
@@ -125,7 +142,7 @@ pub(super) fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk
     let whole = Whole::of(template, bytes, &mut old)?;
     whole.warn(template, desk);
     let leaves = Leaves::of(template, &whole);
-    let is_settled = old.as_ref().is_some_and(|old| wanted.changes(old).is_none());
+    let is_settled = equal == Equal::IsLeft && old.as_ref().is_some_and(|old| wanted.changes(old).is_none());
     if is_settled && !desk.unsettled.contains(&template.dest) && whole.is_there(old.as_mut(), &template.dest)? {
         desk.left.extend(old.map(|old| leaves.at(&place, &old.stat)));
         return Ok(None);
