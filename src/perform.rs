@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ pub struct Performer {
     stop: CancellationToken,
     tasks: TaskTracker,
     done: mpsc::UnboundedSender<Input>,
+    /// A look for drift was asked for, and has not begun.
+    is_look_queued: Arc<AtomicBool>,
 }
 
 impl Performer {
@@ -82,6 +85,7 @@ impl Performer {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             done,
+            is_look_queued: Arc::default(),
         };
         (performer, answers)
     }
@@ -223,11 +227,17 @@ impl Performer {
         }
     }
 
-    /// Looks whether the destinations of these templates are as they were left.
+    /// Looks whether the destinations of these templates are as they were left. One look that has not begun is enough,
+    /// however long the file thread hangs.
     pub fn look_for_drift(&self, templates: Vec<Arc<str>>) {
+        if self.is_look_queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let (writer, done) = (self.writer.clone(), self.done.clone());
+        let is_queued = Arc::clone(&self.is_look_queued);
         self.tasks.spawn(async move {
-            for (template, what) in act::drifted(&writer, templates).await {
+            let begins = move || is_queued.store(false, Ordering::Release);
+            for (template, what) in act::drifted(&writer, templates, begins).await {
                 let _ = done.send(Input::Drifted(template, what));
             }
         });

@@ -114,12 +114,23 @@ pub fn notice(notice: &Notice) {
         Notice::TriedAgain { template, spot } => {
             info!(why = %field(&spot.to_string()), template = &**template, "changed, and tried again");
         }
-        Notice::Drifted { template, dest, what, on_drift } => {
-            let why = format!("{}: {what}", dest.display());
-            match on_drift {
-                OnDrift::Correct => warn!(%why, template = &**template, "changed by somebody else, it is put right"),
-                OnDrift::Report => warn!(%why, template = &**template, "changed by somebody else, it is left so"),
+        Notice::PassesNow { template, spot } => {
+            info!(why = %field(&spot.to_string()), template = &**template, "served again, the check takes it now");
+        }
+        Notice::Drifted { template, dest, what, on_drift, disputed } => {
+            let (why, template) = (format!("{}: {what}", dest.display()), &**template);
+            match (on_drift, disputed) {
+                (OnDrift::Correct, None) => warn!(%why, template, "changed by somebody else, it is put right"),
+                (OnDrift::Correct, Some((times, wait))) => {
+                    let why = format!("{why}; put right {times} times of late: is another tool writing it?");
+                    warn!(%why, template, again = pause(Some(*wait)), "changed by somebody else again, it has to wait");
+                }
+                (OnDrift::Report, _) => warn!(%why, template, "changed by somebody else, it is left so"),
             }
+        }
+        Notice::InStep { template, dest } => {
+            let why = format!("{}: it is as it was left", dest.display());
+            info!(%why, template = &**template, "in step again, by somebody else");
         }
         Notice::ReloadFailed { reload, why, again } => {
             error!(%why, reload, again = pause(*again), "reload failed, and is still owed");

@@ -213,6 +213,9 @@ pub struct LeftOutStatus {
     pub member: String,
     /// What the check said, with the end of its output.
     pub why: String,
+    /// When it is tried again as it is; null where another template of its unit decides that.
+    #[serde(default)]
+    pub again: Option<String>,
 }
 
 /// An owed reload.
@@ -335,12 +338,13 @@ fn owed<'a>(engine: &'a Engine, template: &Template) -> Option<(&'a crate::confi
     engine.debts().iter().find(|(_, debt)| debt.owes(&template.plan().config.name))
 }
 
-fn left_out(spot: &Spot, out: &LeftOut) -> LeftOutStatus {
+fn left_out(spot: &Spot, out: &LeftOut, clock: &Clock) -> LeftOutStatus {
     LeftOutStatus {
         roster: spot.roster.to_string(),
         key: spot.key.as_ref().map(ToString::to_string),
         member: spot.member.to_string(),
         why: masked(&out.why).into_owned(),
+        again: out.again.map(|again| clock.time(again.max(clock.now))),
     }
 }
 
@@ -363,6 +367,6 @@ fn template(engine: &Engine, template: &Template, about: &About) -> TemplateStat
         last_error: failed.or_else(|| owed?.1.last_error()).map(|why| masked(why).into_owned()),
         waiting_for: why.into_iter().find(Why::keeps).map(|why| masked(&why.text).into_owned()),
         drifted_since: template.drift().map(|drift| about.clock.time(drift.since)),
-        left_out: template.left_out().iter().map(|(spot, out)| left_out(spot, out)).collect(),
+        left_out: template.left_out().iter().map(|(spot, out)| left_out(spot, out, &about.clock)).collect(),
     }
 }

@@ -51,8 +51,8 @@ pub enum Input {
     Published(FlightId, Outcome),
     /// The probe of this number ended.
     Probed(FlightId, Outcome),
-    /// The destination of this template is not as the agent left it; and what it is instead.
-    Drifted(Arc<str>, String),
+    /// The destination of this template is not as the agent left it, and what it is instead; or it is so again.
+    Drifted(Arc<str>, Option<String>),
     /// A reload ended.
     Reloaded(Reload, Ran),
     /// The program takes up every file that was in place when this was said.
@@ -185,7 +185,12 @@ impl Engine {
             Input::Probed(id, outcome) => self.probed(now, id, outcome, &mut notices),
             Input::Drifted(template, what) => {
                 if let Some(template) = self.templates.get_mut(&template) {
-                    template.drifted(now, what, &mut notices);
+                    // What somebody else did is no part of what was asked for without a reload.
+                    self.quiet.remove(&template.plan().config.name);
+                    match what {
+                        Some(what) => template.drifted(now, what, &mut notices),
+                        None => template.in_step(&mut notices),
+                    }
                 }
             }
             Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut notices),

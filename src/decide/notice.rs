@@ -96,7 +96,7 @@ pub enum Notice {
         /// When it is tried again without a change; `None`: only a change will help.
         again: Option<Duration>,
     },
-    /// A template's check refuses a member, which is left out of its file until it changes.
+    /// A template's check refuses a member, which is left out of its file until it changes or passes.
     Refused {
         /// The template.
         template: Arc<str>,
@@ -112,6 +112,13 @@ pub enum Notice {
         /// The member.
         spot: Spot,
     },
+    /// A member that was left out of a template's file is as it was, and its check takes it now.
+    PassesNow {
+        /// The template.
+        template: Arc<str>,
+        /// The member.
+        spot: Spot,
+    },
     /// Somebody else has changed a destination.
     Drifted {
         /// The template.
@@ -122,6 +129,15 @@ pub enum Notice {
         what: String,
         /// What becomes of it.
         on_drift: OnDrift,
+        /// Where it was put right so often of late that it has to wait: how often, and for how long.
+        disputed: Option<(u32, Duration)>,
+    },
+    /// A destination that somebody else had changed is as the agent left it once more, and not by the agent.
+    InStep {
+        /// The template.
+        template: Arc<str>,
+        /// The destination.
+        dest: PathBuf,
     },
     /// Files are as they were before a reload failed.
     RolledBack {

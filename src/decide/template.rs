@@ -16,8 +16,11 @@ use super::turn::Turn;
 
 mod drift;
 mod search;
+mod trial;
 
 pub use drift::Drift;
+
+use drift::Dispute;
 
 /// A template's state.
 #[derive(Debug, Clone)]
@@ -35,6 +38,7 @@ pub struct Template {
     fate: Fate,
     isolation: Isolation,
     drift: Option<Drift>,
+    dispute: Dispute,
 }
 
 /// What becomes of a key's file.
@@ -67,6 +71,7 @@ impl Template {
             fate: Fate::Stays,
             isolation: Isolation::default(),
             drift: None,
+            dispute: Dispute::default(),
         }
     }
 
@@ -132,15 +137,21 @@ impl Template {
 
     /// Whether there is anything to do for it now: most templates have nothing most of the time.
     pub fn is_due(&self, now: Moment) -> bool {
-        !self.is_searching() && (self.turn.is_ready() || self.retry.is_some_and(|retry| retry <= now))
+        !self.is_searching() && (self.turn.is_ready() || self.ripens().is_some_and(|due| due <= now))
     }
 
     /// Where its retry is due, it is wanted.
     pub fn ripen(&mut self, now: Moment) {
-        if self.retry.is_some_and(|retry| retry <= now) {
+        if self.ripens().is_some_and(|due| due <= now) {
             self.retry = None;
+            self.has_waited();
             self.turn.want();
         }
+    }
+
+    /// When it is to be rendered again although nothing changes that it is made of.
+    fn ripens(&self) -> Option<Moment> {
+        self.retry.into_iter().chain(self.drift.as_ref().and_then(Drift::due)).min()
     }
 
     /// Another template of its unit is to be rendered, and it with that one.
@@ -190,9 +201,15 @@ impl Template {
         None
     }
 
+    /// A probe begins.
+    pub fn begin_probe(&mut self, id: FlightId) {
+        self.turn.begin_probe(id);
+    }
+
     /// A publication begins.
     pub fn begin(&mut self, id: FlightId) {
         self.turn.begin(id);
+        self.puts_right();
         if self.fate == Fate::Goes {
             self.fate = Fate::Going;
         }
@@ -233,7 +250,7 @@ impl Template {
         self.failures = 0;
         self.retry = None;
         if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
-            self.drift = None;
+            self.is_put_right(now, outcome == Outcome::Replaced);
             self.rendered = Some(now);
         }
         self.last = Some(outcome);
@@ -258,9 +275,15 @@ impl Template {
         self.last = Some(Outcome::Failed(failure));
     }
 
-    /// When it is tried again by itself.
+    /// When something is to be done for it by itself.
     pub fn due(&self) -> Option<Moment> {
-        if self.turn.is_in_flight() { None } else { self.retry }
+        let due = self.ripens().into_iter().chain(self.trial_due()).min();
+        due.filter(|_| !self.turn.is_in_flight())
+    }
+
+    /// When a publication that failed is tried again.
+    pub fn retry(&self) -> Option<Moment> {
+        self.retry.filter(|_| !self.turn.is_in_flight())
     }
 
     /// Whether a publication is under way.

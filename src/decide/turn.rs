@@ -36,6 +36,11 @@ impl Turn {
         *self = Self { wanted: false, in_flight: Some(id) };
     }
 
+    /// A probe begins: what is to be published still is.
+    pub fn begin_probe(&mut self, id: FlightId) {
+        self.in_flight = Some(id);
+    }
+
     /// A publication ended. `false` when it is not this one: it began before the template was what it is now.
     pub fn end(&mut self, id: FlightId) -> bool {
         let own = self.in_flight == Some(id);

@@ -51,7 +51,7 @@ pub fn of_template(engine: &Engine, template: &Template, about: &About) -> Vec<W
     all.extend(paused(engine, template, about));
     all.extend(failure(template, clock));
     all.extend(drift(template, clock));
-    all.extend(left_out(template));
+    all.extend(left_out(template, clock));
     all.extend(of_file(engine, template, clock));
     let whole = template.plan().config.pattern().is_some();
     let rosters = engine.rosters().iter();
@@ -139,7 +139,7 @@ fn failure(template: &Template, clock: &Clock) -> Option<Why> {
         0 | 1 => String::new(),
         more => format!(", {more} times in a row"),
     };
-    let again = match template.due() {
+    let again = match template.retry() {
         _ if template.is_searching() => "the members at fault are looked for".to_owned(),
         _ if template.is_in_flight() => "tried again now".to_owned(),
         Some(due) => format!("tried again at {} ({})", clock.time(due), ahead(due.since(clock.now))),
@@ -153,18 +153,31 @@ fn failure(template: &Template, clock: &Clock) -> Option<Why> {
 fn drift(template: &Template, clock: &Clock) -> Option<Why> {
     let drift = template.drift()?;
     let since = clock.time(drift.since);
-    let next = match template.plan().config.on_drift {
-        OnDrift::Correct => "it is to be put right",
-        OnDrift::Report => "left so until the file changes for another reason (on_drift)",
+    let next = match (template.plan().config.on_drift, drift.waits) {
+        (OnDrift::Correct, None) => "it is to be put right".to_owned(),
+        (OnDrift::Correct, Some((times, due))) => format!(
+            "it was put right {times} times of late, is another tool writing it? and is again at {} ({})",
+            clock.time(due),
+            ahead(due.since(clock.now))
+        ),
+        (OnDrift::Report, _) => "left so until the file changes for another reason (on_drift)".to_owned(),
     };
     Some(Why::keeps_back(format!("changed by somebody else, drifted since {since}, {next}: {}", drift.what)))
 }
 
 /// The members that its check refuses.
-fn left_out(template: &Template) -> impl Iterator<Item = Why> {
+fn left_out(template: &Template, clock: &Clock) -> impl Iterator<Item = Why> {
     template.left_out().iter().map(|(spot, out)| {
         let spot = field(&spot.to_string());
-        Why::keeps_back(format!("{spot} is left out until it changes, because the check refuses it: {}", out.why))
+        let next = match out.again.map(|again| again.max(clock.now)) {
+            Some(again) => format!(
+                "is tried again when it changes, or at {} ({})",
+                clock.time(again),
+                ahead(again.since(clock.now))
+            ),
+            None => "is tried again when it changes, or another template of its unit takes it back".to_owned(),
+        };
+        Why::keeps_back(format!("{spot} is left out, because the check refuses it, and {next}: {}", out.why))
     })
 }
 

@@ -23,7 +23,7 @@ fn bench(on_drift: OnDrift) -> Bench {
 }
 
 fn drifted(bench: &mut Bench, what: &str) {
-    bench.input(Input::Drifted(Arc::from("t"), what.to_owned()));
+    bench.input(Input::Drifted(Arc::from("t"), Some(what.to_owned())));
 }
 
 fn said(bench: &Bench) -> usize {
@@ -90,6 +90,101 @@ fn with_report_nothing_is_published_until_something_changes() {
     bench.pass(seconds(3));
     bench.publish(Outcome::Replaced);
     assert_eq!((said(&bench), since(&bench)), (1, false));
+}
+
+#[test]
+fn one_that_is_seen_again_before_its_publication_is_heard_of_is_not_lost() {
+    let mut bench = bench(OnDrift::Correct);
+    drifted(&mut bench, "gone");
+    // The new file was in place already, and is gone once more.
+    drifted(&mut bench, "gone");
+    assert_eq!(said(&bench), 1);
+    bench.publish(Outcome::Replaced);
+    bench.publish(Outcome::Replaced);
+    assert!(bench.publications.is_empty() && !since(&bench));
+}
+
+#[test]
+fn one_that_somebody_else_puts_right_is_none_any_more() {
+    for on_drift in [OnDrift::Report, OnDrift::Correct] {
+        let mut bench = bench(on_drift);
+        bench.input(Input::Paused(bench.now + seconds(100)));
+        drifted(&mut bench, "edited");
+        assert!(since(&bench));
+        bench.input(Input::Drifted(Arc::from("t"), None));
+        assert!(!since(&bench));
+        assert_eq!(bench.notices.iter().filter(|it| matches!(it, Notice::InStep { .. })).count(), 1);
+        // And if there was none, there is nothing to say.
+        bench.input(Input::Drifted(Arc::from("t"), None));
+        assert_eq!(bench.notices.iter().filter(|it| matches!(it, Notice::InStep { .. })).count(), 1);
+    }
+}
+
+#[test]
+fn with_report_a_file_that_is_edited_each_second_is_said_once() {
+    let mut bench = bench(OnDrift::Report);
+    for size in 0..100 {
+        drifted(&mut bench, &format!("{size} bytes"));
+        bench.pass(seconds(1));
+    }
+    assert_eq!(said(&bench), 1);
+    assert_eq!(bench.engine.templates()["t"].drift().unwrap().what, "99 bytes", "and what is there now is shown");
+}
+
+#[test]
+fn a_file_that_another_tool_writes_too_is_put_right_ever_more_seldom_and_never_left() {
+    let mut bench = bench(OnDrift::Correct);
+    let begun = bench.now;
+    let mut replaced = Vec::new();
+    // The other tool writes each time at once, and its text is never the same.
+    for number in 0..3600 {
+        if !since(&bench) || number % 3 == 0 {
+            drifted(&mut bench, &format!("edited {number}"));
+        }
+        while !bench.publications.is_empty() {
+            replaced.push(bench.now.since(begun).as_secs());
+            bench.publish(Outcome::Replaced);
+        }
+        while !bench.reloads.is_empty() {
+            bench.reload(Ran::Done);
+        }
+        bench.pass(seconds(1));
+    }
+    assert_eq!(replaced[..3], [0, 1, 2], "at first at once");
+    let pauses: Vec<u64> = replaced.windows(2).skip(2).map(|two| two[1] - two[0]).collect();
+    assert!(pauses.windows(2).all(|two| two[0] <= two[1] + 1), "{pauses:?}");
+    assert!(pauses[0] >= 10 && pauses.last().is_some_and(|last| (300..=305).contains(last)), "{pauses:?}");
+    assert!(replaced.len() < 22, "{} times in an hour", replaced.len());
+    assert!(said(&bench) <= replaced.len() + 1, "once each");
+    let disputed = bench.notices.iter().find_map(|notice| match notice {
+        Notice::Drifted { disputed, .. } => *disputed,
+        _ => None,
+    });
+    assert_eq!(disputed, Some((3, seconds(10))));
+    // The last word is the agent's: what is there when it has waited is put right.
+    if !since(&bench) {
+        drifted(&mut bench, "edited last");
+    }
+    let waits = bench.engine.templates()["t"].drift().unwrap().waits;
+    assert!(waits.is_some() && bench.engine.next_wake().is_some());
+    bench.pass(seconds(300));
+    bench.publish(Outcome::Replaced);
+    assert!(!since(&bench));
+    // A change of members never waits.
+    bench.pass(seconds(1));
+    drifted(&mut bench, "edited");
+    assert!(bench.publications.is_empty());
+    bench.reset(&web(), present(&["a", "b", "c"]));
+    bench.pass(seconds(3));
+    bench.publish(Outcome::Replaced);
+    bench.pass(seconds(1));
+    // Peace: the next one is put right at once.
+    while !bench.reloads.is_empty() {
+        bench.reload(Ran::Done);
+    }
+    bench.pass(seconds(1000));
+    drifted(&mut bench, "edited");
+    assert_eq!(bench.publications.len(), 1);
 }
 
 #[test]

@@ -255,8 +255,9 @@ fn a_check_that_always_fails_leaves_the_failure_as_it_is() {
     let probes = 1 + 2 + 4 + 8;
     assert_eq!(world.probes, probes, "without anybody, and with each part");
     assert_eq!(world.said(|it| matches!(it, Notice::Failed { again: Some(_), .. })), 1);
+    // Seven minutes: it is published again and again, and searched again after one minute, and three.
     world.rest();
-    assert_eq!(world.probes, probes, "it is tried again, and not searched again");
+    assert_eq!(world.probes, 3 * probes, "it is searched again after pauses that grow");
     assert!(world.said(|it| matches!(it, Notice::Failed { .. })) > 3);
     assert_eq!((world.placed.len(), world.left_out().len()), (0, 0));
 }
@@ -307,6 +308,264 @@ fn never_fewer_than_min_are_served_nor_more_than_half_left_out() {
     world.bench.pass(seconds(3));
     world.rest();
     assert_eq!(world.placed.len(), placed, "one of three would be served");
+}
+
+#[test]
+fn who_was_refused_for_a_passing_trouble_is_served_again() {
+    let mut world = World::new(real(50, &[7, 31]), any_bad);
+    world.settle();
+    assert_eq!((world.left_out(), world.placed.len()), (names(&[7, 31]), 1));
+    let probes = world.probes;
+    // Whatever the check was at has passed, and no member has changed.
+    world.refuses = |_| false;
+    world.bench.pass(seconds(59));
+    assert!(world.bench.is_idle() || world.bench.probes.is_empty());
+    world.bench.pass(seconds(2));
+    world.settle();
+    assert_eq!(world.left_out(), BTreeSet::new());
+    assert_eq!(world.placed.len(), 2, "both at once");
+    assert_eq!(world.placed[1].len(), 50);
+    assert_eq!(world.probes - probes, 2, "one each");
+    assert_eq!(world.said(|it| matches!(it, Notice::PassesNow { .. })), 2);
+    assert_eq!(world.said(|it| matches!(it, Notice::Failed { .. })), 0);
+}
+
+#[test]
+fn who_stays_poisonous_is_tried_ever_more_seldom_and_said_once() {
+    let mut world = World::new(real(50, &[7]), any_bad);
+    world.settle();
+    let probes = world.probes;
+    // After 1, 3, 7, 15, 31, 63 minutes, and each hour after that.
+    let mut tried = Vec::new();
+    for minute in 1..=300 {
+        world.bench.pass(seconds(60));
+        let before = world.probes;
+        world.settle();
+        tried.extend((world.probes > before).then_some(minute));
+    }
+    assert_eq!(tried, [1, 3, 7, 15, 31, 63, 123, 183, 243]);
+    assert_eq!(world.probes - probes, tried.len());
+    assert_eq!(world.said(|it| matches!(it, Notice::Refused { .. })), 1);
+    assert_eq!((world.placed.len(), world.left_out()), (1, names(&[7])), "and nobody else is touched by it");
+}
+
+#[test]
+fn a_change_goes_before_a_trial_and_a_trial_that_took_too_long_is_put_off() {
+    let mut world = World::new(real(10, &[3]), any_bad);
+    world.settle();
+    world.bench.pass(seconds(61));
+    let probe = world.bench.probes.remove(0);
+    world.change(20, Some(true));
+    world.bench.pass(seconds(3));
+    assert!(world.bench.publications.is_empty(), "one at a time");
+    let late = Outcome::Failed(Failure { stage: Stage::Check, message: "too long".into() });
+    world.bench.input(Input::Probed(probe.id, late));
+    world.settle();
+    assert_eq!((world.placed.last(), world.left_out()), (Some(&world.good()), names(&[3])));
+    // Put off, not forgotten.
+    world.refuses = |_| false;
+    world.bench.pass(seconds(121));
+    world.settle();
+    assert_eq!(world.placed.last().map(BTreeSet::len), Some(11));
+}
+
+#[test]
+fn nobody_is_tried_again_while_paused_or_in_a_single_pass() {
+    let mut world = World::new(real(10, &[3]), any_bad);
+    world.settle();
+    world.bench.reload(rosterd::decide::Ran::Done);
+    world.bench.input(Input::Paused(world.bench.now + seconds(1000)));
+    world.bench.pass(seconds(900));
+    assert!(world.bench.is_idle());
+    world.bench.pass(seconds(101));
+    assert_eq!(world.bench.probes.len(), 1);
+
+    let plan = plan(vec![follows("web", 1)], Vec::new(), vec![checked(&["web"])]);
+    let bench = Bench::at_pace(rosterd::decide::Pace::Once, plan, rosterd::decide::Recollection::new());
+    let mut world = World { bench, real: real(10, &[3]), refuses: any_bad, placed: Vec::new(), probes: 0 };
+    world.bench.reset(&web(), view(&world.real));
+    world.bench.pass(seconds(3));
+    world.settle();
+    assert_eq!(world.left_out(), names(&[3]));
+    world.bench.pass(seconds(100_000));
+    assert!(world.bench.probes.is_empty());
+}
+
+#[test]
+fn one_who_is_poisonous_is_found_after_the_check_was_broken_for_everything() {
+    let mut world = World::new(real(50, &[17]), |_| true);
+    world.settle();
+    assert_eq!((world.placed.len(), world.left_out().len()), (0, 0));
+    // The check is mended, and no member has changed: the search that found nobody is no answer for ever.
+    world.refuses = any_bad;
+    world.rest();
+    assert_eq!(world.left_out(), names(&[17]));
+    assert_eq!(world.placed, [world.good()]);
+}
+
+#[test]
+fn a_roster_that_is_never_quiet_does_not_keep_a_search_from_its_end() {
+    let mut config = follows("web", 1);
+    config.wait = rosterd::config::Wait::NONE;
+    let plan = plan(vec![config], Vec::new(), vec![checked(&["web"])]);
+    let mut world = World::planned(plan, real(50, &[17]), any_bad);
+    // Somebody comes or goes during each check.
+    let mut steps = 0;
+    while world.placed.is_empty() {
+        steps += 1;
+        assert!(steps <= 40, "{} probes, and nothing is served", world.probes);
+        world.change(100 + steps % 30, (steps % 60 < 30).then_some(true));
+        assert!(world.answer());
+    }
+    assert_eq!(world.left_out(), names(&[17]));
+    world.settle();
+    assert_eq!(world.placed.last(), Some(&world.good()), "and the latest wins");
+}
+
+#[test]
+fn a_change_during_a_search_that_finds_nobody_is_published_at_once() {
+    let mut config = follows("web", 1);
+    config.wait = rosterd::config::Wait::NONE;
+    let plan = plan(vec![config], Vec::new(), vec![checked(&["web"])]);
+    let mut world = World::planned(plan, real(4, &[0, 1, 2]), any_bad);
+    world.answer();
+    world.answer();
+    assert!(!world.bench.probes.is_empty());
+    for member in 0..3 {
+        world.change(member, Some(true));
+    }
+    world.settle();
+    assert_eq!(world.placed, [world.good()], "and no time has passed");
+}
+
+/// Its check refuses at random, which `chance` of a hundred times.
+fn flaky(chance: u64) -> bool {
+    static STATE: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    let next = |n: u64| n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    let order = std::sync::atomic::Ordering::Relaxed;
+    let n = STATE.fetch_update(order, order, |n| Some(next(n))).unwrap();
+    (n >> 33) % 100 < chance
+}
+
+#[test]
+fn a_check_that_fails_at_random_puts_few_out_and_ends() {
+    let mut worst = 0;
+    for round in 0..100 {
+        let mut world = World::new(real(50, &[]), |_| flaky(30));
+        let mut most = 0;
+        for _ in 0..30 {
+            for _ in 0..200 {
+                if !world.answer() {
+                    break;
+                }
+                most = most.max(world.left_out().len());
+            }
+            assert!(world.bench.is_idle() || world.bench.probes.is_empty(), "round {round} does not end");
+            world.bench.pass(seconds(30));
+        }
+        worst = worst.max(most);
+        assert!(!world.placed.is_empty(), "round {round}");
+        // When it has come to its senses, all are served.
+        world.refuses = |_| false;
+        for _ in 0..200 {
+            world.settle();
+            world.bench.pass(seconds(60));
+        }
+        assert_eq!((world.placed.last().map(BTreeSet::len), world.left_out().len()), (Some(50), 0), "round {round}");
+    }
+    println!("at most {worst} of 50 were left out at a time");
+    assert!(worst <= 12, "{worst} of 50 were left out");
+}
+
+#[test]
+fn three_of_ten_thousand_are_found_in_few_checks() {
+    let bad = [17, 5_000, 9_999];
+    let mut world = World::new(real(10_000, &bad), any_bad);
+    world.settle();
+    assert_eq!(world.left_out(), names(&bad));
+    assert_eq!(world.placed.last().map(BTreeSet::len), Some(9_997));
+    assert!(world.probes <= 2 * 3 * 14 + 5, "{} probes", world.probes);
+}
+
+#[test]
+fn of_two_who_are_bad_only_together_one_is_served() {
+    let both = |seats: &[Seated]| seats.iter().filter(|it| ["m03", "m40"].contains(&it.member.name())).count() == 2;
+    let mut world = World::new(real(50, &[]), both);
+    world.settle();
+    assert_eq!((world.left_out().len(), world.placed.last().map(BTreeSet::len)), (1, Some(49)));
+    assert!(world.left_out().is_subset(&names(&[3, 40])));
+    world.rest();
+    assert_eq!((world.placed.len(), world.left_out().len()), (1, 1), "and it stays so");
+}
+
+/// A unit of two templates whose checks are both asked: of `a` all that is bad, of `b` what is named so.
+fn unit(real: Real, b: fn(&[Seated]) -> bool) -> (World, impl Fn(&mut World, bool)) {
+    let made = |name: &str| {
+        with(template(name, &["web"], "reload"), |config| {
+            config.check = Some(Command::Shell("c".into()));
+            config.unit = Some("u".into());
+        })
+    };
+    let plan = plan(vec![follows("web", 1)], Vec::new(), vec![made("a"), made("b")]);
+    let world = World::planned(plan, real, any_bad);
+    let settle = move |world: &mut World, mended: bool| {
+        for _ in 0..1000 {
+            let refuses = |name: &str, seats: &[Seated]| !mended && if name == "a" { any_bad(seats) } else { b(seats) };
+            if !world.bench.probes.is_empty() {
+                let probe = world.bench.probes.remove(0);
+                world.probes += 1;
+                let is_refused = refuses(&probe.template.name, &seats(&probe));
+                let outcome = if is_refused { refused("no") } else { Outcome::WouldReplace };
+                world.bench.input(Input::Probed(probe.id, outcome));
+            } else if world.bench.publications.len() == 2 {
+                let bad: Vec<bool> =
+                    world.bench.publications.iter().map(|it| refuses(&it.template.name, &seats(it))).collect();
+                let kept = || Outcome::Failed(Failure { stage: Stage::Unit, message: "kept back".into() });
+                world.placed.extend(bad.iter().all(|bad| !bad).then(|| shown(&world.bench.publications[0])));
+                assert_eq!(shown(&world.bench.publications[0]), shown(&world.bench.publications[1]));
+                for is_bad in &bad {
+                    let none = bad.iter().all(|bad| !bad);
+                    let outcome = if *is_bad {
+                        refused("no")
+                    } else if none {
+                        Outcome::Replaced
+                    } else {
+                        kept()
+                    };
+                    world.bench.publish(outcome);
+                }
+            } else {
+                assert!(world.bench.publications.is_empty());
+                return;
+            }
+        }
+        panic!("it never ends");
+    };
+    (world, settle)
+}
+
+#[test]
+fn a_unit_of_which_both_checks_refuse_leaves_out_all_of_them_and_takes_all_back() {
+    let fifth = |seats: &[Seated]| seats.iter().any(|it| it.member.name() == "m05");
+    for (b, expected) in [(fifth as fn(&[Seated]) -> bool, 18), (any_bad, 19)] {
+        let (mut world, settle) = unit(real(20, &[3]), b);
+        settle(&mut world, false);
+        assert_eq!(world.placed.last().map(BTreeSet::len), Some(expected));
+        // As long as they are refused nothing more is placed.
+        for _ in 0..20 {
+            world.bench.pass(seconds(60));
+            settle(&mut world, false);
+        }
+        assert_eq!(world.placed.len(), 1);
+        for _ in 0..120 {
+            world.bench.pass(seconds(60));
+            settle(&mut world, true);
+        }
+        assert_eq!(world.placed.last().map(BTreeSet::len), Some(20));
+        for template in world.bench.engine.templates().values() {
+            assert!(template.left_out().is_empty());
+        }
+    }
 }
 
 #[test]

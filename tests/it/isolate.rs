@@ -140,6 +140,95 @@ fn a_single_pass_finds_it_too_and_so_does_one_beside_the_agent() {
     agent.until("the second one is left out", || served(&site).len() == 48);
 }
 
+const PICKY: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "0s:0s"
+
+[[template]]
+name = "list"
+src = "list.tera"
+dest = "out/list"
+check_cmd = "echo check >> SITE/checks; test ! -e SITE/broken || { echo broken; exit 1; }; ! grep bad {{ src }}"
+"#;
+
+fn picky() -> Site {
+    let site = Site::new(PICKY);
+    site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
+    for name in ["a", "b", "c"] {
+        site.file(&format!("registry/services/web/{name}"), "");
+    }
+    site
+}
+
+#[test]
+fn nobody_is_left_out_of_a_file_whose_check_is_broken_for_everything() {
+    let site = picky();
+    let agent = site.start();
+    agent.says("wrote: ");
+    // What stands there already would not pass today either.
+    site.file("broken", "");
+    site.file("registry/services/web/d", "");
+    agent.says("check failed, the file stays as it is");
+    let told = template(&site);
+    assert_eq!(told["left_out"], Value::Array(Vec::new()), "{told}");
+    assert!(told["last_error"].as_str().unwrap().contains("broken"), "{told}");
+    site.remove("broken");
+    agent.until("it is tried again by itself", || site.read("out/list") == "a\nb\nc\nd\n");
+    assert_eq!(agent.said("left out, the check refuses it"), 0, "{}", agent.log().join("\n"));
+}
+
+#[test]
+fn after_a_restart_it_is_found_again_and_the_file_stays_as_it_is_meanwhile() {
+    let site = picky();
+    let mut agent = site.start();
+    agent.says("wrote: ");
+    site.file("registry/services/web/bad", "");
+    agent.says("left out, the check refuses it: bad of web");
+    assert!(agent.stop().success());
+    let before = site.fingerprint("out/list");
+    let agent = site.start();
+    agent.says("left out, the check refuses it: bad of web").says("unchanged: ");
+    assert_eq!(site.fingerprint("out/list"), before);
+    let told = template(&site);
+    assert!(told["left_out"][0]["again"].is_string(), "{told}");
+    let explained = site.run(&["explain", "list"]).expect(0).stdout();
+    assert!(explained.contains("bad of web is left out") && explained.contains("tried again"), "{explained}");
+}
+
+#[test]
+fn a_check_that_a_member_kills_refuses_it() {
+    let site = picky();
+    let config = PICKY.replace("! grep bad {{ src }}\"", "! grep bad {{ src }} || kill -SEGV $$\"");
+    assert_ne!(config, PICKY);
+    site.configure(&config);
+    site.file("registry/services/web/bad", "");
+    let agent = site.start();
+    agent.says("left out, the check refuses it: bad of web");
+    agent.until("the others are served", || site.read("out/list") == "a\nb\nc\n");
+}
+
+#[test]
+fn a_pass_beside_the_agent_waits_for_the_search_in_another_file_of_the_unit() {
+    let site = picky();
+    let mate = "\n[[template]]\nname = \"mate\"\nsrc = \"list.tera\"\ndest = \"out/mate\"\nunit = \"u\"\n";
+    site.configure(&format!("{PICKY}unit = \"u\"\n{mate}"));
+    let agent = site.start();
+    agent.until("both are written", || agent.said("wrote: ") == 2);
+    for number in 0..3 {
+        site.run(&["pause", "--for", "10m"]).expect(0);
+        site.file(&format!("registry/services/web/bad{number}"), "");
+        site.run(&["resume"]).expect(0);
+        site.run(&["render"]).expect(0);
+        assert_eq!((site.read("out/list"), site.read("out/mate")), ("a\nb\nc\n".into(), "a\nb\nc\n".into()));
+        site.remove(&format!("registry/services/web/bad{number}"));
+    }
+}
+
 #[test]
 fn with_isolate_false_the_old_file_stays() {
     let site = site(&format!("{CONFIG}isolate = false\n"));

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::super::flight::FlightId;
+use super::super::isolate::{AllLeftOut, Spot};
 use super::super::moment::Moment;
 use super::super::notice::Notice;
 use super::super::publication::{Outcome, Publication};
+use super::super::template::Template;
 use super::{Effect, Engine, Pace};
 
 impl Engine {
@@ -13,7 +15,7 @@ impl Engine {
     pub(super) fn probe(&mut self, now: Moment, notices: &mut Vec<Notice>) -> Vec<Effect> {
         let retries = self.pace == Pace::Continuous;
         let flights = &mut self.flights;
-        let searching = self.templates.values_mut().filter(|it| it.is_searching() && !it.is_in_flight());
+        let searching = self.templates.values_mut().filter(|it| it.is_to_probe(now));
         if self.stopping {
             searching.for_each(|template| template.stop_searching(now, notices));
             return Vec::new();
@@ -35,7 +37,7 @@ impl Engine {
                 return None;
             };
             let id = flights.begin(&config, false);
-            template.begin(id);
+            template.begin_probe(id);
             Some(Effect::Probe(Publication { id, template: config, snapshot, remove: false, quiet: true }))
         });
         let begun = begun.collect();
@@ -49,8 +51,30 @@ impl Engine {
 
     pub(super) fn probed(&mut self, now: Moment, id: FlightId, outcome: Outcome, notices: &mut Vec<Notice>) {
         let Some(flight) = self.flights.end(id) else { return };
-        if let Some(template) = self.templates.get_mut(&flight.config.name) {
-            template.probed(now, id, outcome, self.pace == Pace::Continuous, notices);
+        let Some(template) = self.templates.get_mut(&flight.config.name) else { return };
+        let passed = template.probed(now, id, outcome, self.pace == Pace::Continuous, notices);
+        if let (Some(spot), Some(unit)) = (passed, template.plan().config.unit.clone()) {
+            self.take_in(&unit, &spot);
+        }
+    }
+
+    /// A member is served by all templates of a unit again, unless the check of another one refuses it still.
+    fn take_in(&mut self, unit: &Arc<str>, spot: &Spot) {
+        let mates: Vec<&mut Template> =
+            self.templates.values_mut().filter(|it| it.plan().config.unit.as_ref() == Some(unit)).collect();
+        let still = mates.iter().find_map(|mate| mate.refuses(spot)).cloned();
+        match still {
+            Some(out) => {
+                let left_out = AllLeftOut::from([(spot.clone(), out)]);
+                for mate in mates {
+                    mate.leave_out(&left_out);
+                }
+            }
+            None => {
+                for mate in mates {
+                    mate.take_in(spot);
+                }
+            }
         }
     }
 }

@@ -3,8 +3,11 @@
 //! It is taken that a check which refuses some members refuses them with others beside them, too. What has passed stays
 //! in, and a part that is refused is halved, until each one that is refused has been alone with all that pass: for k of
 //! n members about k·log₂(n) probes, and never more than twice as many.
+//!
+//! A search is about the members as they were when it began, so that a registry which is never quiet cannot keep it from
+//! its end. What has changed since is for the publication after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::publication::{Seated, Snapshot};
@@ -67,7 +70,7 @@ pub(in super::super) struct Search {
 }
 
 impl Search {
-    /// Begins: everybody is suspected who was not, as he is now, in what `passed` last. `None` where that is nobody.
+    /// Begins: everybody is suspected who was not, as he is now, in what `passed` last, and is not left out. `None` where that is nobody.
     pub(in super::super) fn begin(
         full: Snapshot,
         each: Option<&Arc<str>>,
@@ -99,33 +102,6 @@ impl Search {
         &self.full
     }
 
-    /// Takes a change up, between two probes. What is known of members that did not change stays known.
-    pub(in super::super) fn take_up(&mut self, full: Snapshot, passed: Option<&Snapshot>) {
-        let same_keys = full.keys == self.full.keys;
-        self.full = full;
-        let lists = lists(&self.full, self.each.as_ref());
-        self.known.retain(|spot, out| spot.find(&lists) == Some(&out.seated));
-        self.found.retain(|spot, out| spot.find(&lists) == Some(&out.seated));
-        for suspects in &mut self.stack {
-            let before = suspects.members.len();
-            suspects.members.retain(|(spot, seated)| spot.find(&lists) == Some(seated));
-            // Who was refused may have gone.
-            suspects.refused &= suspects.members.len() == before;
-        }
-        if !same_keys || self.phase != Phase::Halve {
-            self.stack.clear();
-        }
-        let on_stack = self.stack.iter().flat_map(|suspects| suspects.members.iter().map(|(spot, _)| spot));
-        let on_stack: BTreeSet<Spot> = on_stack.cloned().collect();
-        let mut members = self.suspects(passed.filter(|_| same_keys));
-        members.retain(|(spot, _)| !on_stack.contains(spot));
-        // Below what is halved already, so that a registry which is never quiet cannot keep a search from its end.
-        self.stack.insert(0, Suspects { members, ..Suspects::default() });
-        if !same_keys {
-            self.phase = Phase::Without;
-        }
-    }
-
     /// Everybody who was not in what passed, and is not left out.
     fn suspects(&self, passed: Option<&Snapshot>) -> Vec<(Spot, Seated)> {
         let passed = passed.map(|passed| lists(passed, self.each.as_ref())).unwrap_or_default();
@@ -140,7 +116,7 @@ impl Search {
             for seated in seats.iter().filter(|seated| good.get(seated.member.name()) != Some(seated)) {
                 let (roster, key) = place.clone();
                 let spot = Spot { roster, key, member: Arc::from(seated.member.name()) };
-                if !self.known.contains_key(&spot) && !self.found.contains_key(&spot) {
+                if !self.known.contains_key(&spot) {
                     all.push((spot, seated.clone()));
                 }
             }
@@ -249,7 +225,7 @@ impl Search {
             }
             Phase::Halve => match asked.members.pop() {
                 Some((spot, seated)) if asked.members.is_empty() => {
-                    self.found.insert(spot, LeftOut { seated, why: why.to_owned() });
+                    self.found.insert(spot, LeftOut::new(seated, why));
                 }
                 last => {
                     asked.members.extend(last);

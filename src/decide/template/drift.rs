@@ -1,11 +1,19 @@
 //! A destination that somebody else has changed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::super::backoff;
 use super::super::moment::Moment;
 use super::super::notice::Notice;
 use super::Template;
 use crate::config::OnDrift;
+
+/// How often a file is put right at once.
+const AT_ONCE: u32 = 3;
+
+/// Somebody who leaves a file alone for so long has nothing against how it is.
+const PEACE: Duration = Duration::from_mins(10);
 
 /// That a destination is not as the agent left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,22 +22,111 @@ pub struct Drift {
     pub since: Moment,
     /// What is there instead.
     pub what: String,
+    /// How often it was put right before, and when it is again, where it has to wait.
+    pub waits: Option<(u32, Moment)>,
+    /// It was seen while a publication was under way, which may not have put it right.
+    is_anew: bool,
+}
+
+impl Drift {
+    /// When it is put right, where it has to wait.
+    pub(super) fn due(&self) -> Option<Moment> {
+        self.waits.map(|(_, due)| due)
+    }
+}
+
+/// Somebody else changes a file as often as it is put right, such as another tool that writes it too.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Dispute {
+    /// How often it was put right, without [`PEACE`] between.
+    times: u32,
+    /// When that was last.
+    last: Option<Moment>,
+}
+
+impl Dispute {
+    fn is_over(self, now: Moment) -> bool {
+        self.last.is_none_or(|last| now.since(last) > PEACE)
+    }
+
+    /// It was put right.
+    fn has_put_right(&mut self, now: Moment) {
+        let before = if self.is_over(now) { 0 } else { self.times };
+        *self = Self { times: before.saturating_add(1), last: Some(now) };
+    }
+
+    /// How often it was put right of late, and after which pause it is again; `None`: at once.
+    fn pause(self, now: Moment) -> Option<(u32, Duration)> {
+        let late = self.times.checked_sub(AT_ONCE).filter(|_| !self.is_over(now))?;
+        Some((self.times, backoff::dispute(late.saturating_add(1))))
+    }
 }
 
 impl Template {
     /// Its destination was found to be something else than the agent left there. It is said once, until the destination
     /// is in step again.
+    ///
+    /// Nobody's change is lost by that it has to wait: whatever is there then is put right.
     pub fn drifted(&mut self, now: Moment, what: String, notices: &mut Vec<Notice>) {
-        if self.is_going() || self.drift.as_ref().is_some_and(|drift| drift.what == what) {
+        if self.is_going() {
             return;
         }
-        let since = self.drift.as_ref().map_or(now, |drift| drift.since);
         let on_drift = self.plan.config.on_drift;
-        let template = Arc::clone(&self.plan.config.name);
-        notices.push(Notice::Drifted { template, dest: self.plan.config.dest.clone(), what: what.clone(), on_drift });
-        self.drift = Some(Drift { since, what });
-        if on_drift == OnDrift::Correct {
+        // What is under way may have been in place before, and has not been heard of yet.
+        let is_anew = self.turn.is_in_flight() && on_drift == OnDrift::Correct;
+        if let Some(drift) = &mut self.drift {
+            let is_known = drift.what == what && !is_anew;
+            if is_known || on_drift == OnDrift::Report || drift.waits.is_some() {
+                drift.what = what;
+                drift.is_anew |= is_anew;
+                return;
+            }
+        }
+        let disputed = self.dispute.pause(now).filter(|_| on_drift == OnDrift::Correct);
+        let waits = disputed.map(|(times, pause)| (times, now + pause));
+        if self.drift.is_none() || !is_anew || waits.is_some() {
+            notices.push(Notice::Drifted {
+                template: Arc::clone(&self.plan.config.name),
+                dest: self.plan.config.dest.clone(),
+                what: what.clone(),
+                on_drift,
+                disputed,
+            });
+        }
+        let since = self.drift.as_ref().map_or(now, |drift| drift.since);
+        self.drift = Some(Drift { since, what, waits, is_anew });
+        if on_drift == OnDrift::Correct && waits.is_none() {
             self.want();
+        }
+    }
+
+    /// Its destination was found, or brought, in step.
+    pub(super) fn is_put_right(&mut self, now: Moment, is_replaced: bool) {
+        if is_replaced && self.drift.is_some() {
+            self.dispute.has_put_right(now);
+        }
+        self.drift.take_if(|drift| !std::mem::take(&mut drift.is_anew));
+    }
+
+    /// A publication begins, which puts right what was seen so far.
+    pub(super) fn puts_right(&mut self) {
+        if let Some(drift) = &mut self.drift {
+            drift.is_anew = false;
+        }
+    }
+
+    /// Somebody else has put its destination right.
+    pub fn in_step(&mut self, notices: &mut Vec<Notice>) {
+        if self.drift.take().is_some() {
+            let (template, dest) = (Arc::clone(&self.plan.config.name), self.plan.config.dest.clone());
+            notices.push(Notice::InStep { template, dest });
+        }
+    }
+
+    /// What had to wait need not any more.
+    pub(super) fn has_waited(&mut self) {
+        if let Some(drift) = &mut self.drift {
+            drift.waits = None;
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::flight::FlightId;
-use super::super::isolate::{AllLeftOut, Isolation, Search, Step};
+use super::super::isolate::{AllLeftOut, Isolation, LeftOut, Search, Spot, Step};
 use super::super::key::Key;
 use super::super::moment::Moment;
 use super::super::notice::Notice;
@@ -24,7 +24,8 @@ impl Template {
     /// Another template of its unit leaves these out, and so does it.
     pub fn leave_out(&mut self, others: &AllLeftOut) {
         let new = others.iter().filter(|(spot, _)| !self.isolation.left_out.contains_key(*spot));
-        let new: AllLeftOut = new.map(|(spot, out)| (spot.clone(), out.clone())).collect();
+        // When it is tried again is for that template to say.
+        let new: AllLeftOut = new.map(|(spot, out)| (spot.clone(), LeftOut { again: None, ..out.clone() })).collect();
         if !new.is_empty() {
             self.isolation.left_out.extend(new);
             self.want();
@@ -60,6 +61,7 @@ impl Template {
 
     /// This is about to be published.
     pub(super) fn shows(&mut self, snapshot: &Snapshot) {
+        self.isolation.has_taken_back = false;
         self.isolation.shown = self.isolates().then(|| snapshot.clone());
     }
 
@@ -80,7 +82,7 @@ impl Template {
         }
     }
 
-    /// What is to be checked next in a search; without anything the search has ended, and the template is to be
+    /// What is to be checked next in a search, or to try one again who is left out; without anything the search has ended, and the template is to be
     /// published without those who were found, or has failed.
     pub fn probe(
         &mut self,
@@ -89,18 +91,27 @@ impl Template {
         retries: bool,
         notices: &mut Vec<Notice>,
     ) -> Option<Snapshot> {
+        if !self.is_searching() {
+            return self.try_again(now, rosters, keys);
+        }
         if self.is_going() || !self.missing(rosters, keys).is_empty() {
             self.isolation.end_search();
             self.turn.want();
             return None;
         }
-        let full = self.full(rosters, keys);
-        let remark = match self.next_step(&full, rosters) {
+        let step = self.next_step(now, rosters, keys);
+        let searched = self.isolation.search.as_ref().map(|search| search.full().clone());
+        let remark = match step {
             Step::Probe(snapshot) => {
                 self.isolation.shown = Some(snapshot.clone());
                 return Some(snapshot);
             }
-            Step::Found(found) => {
+            Step::Found(mut found) => {
+                if retries {
+                    for out in found.values_mut() {
+                        out.put_off(now);
+                    }
+                }
                 let template = &self.plan.config.name;
                 notices.extend(found.iter().map(|(spot, out)| Notice::Refused {
                     template: Arc::clone(template),
@@ -121,24 +132,24 @@ impl Template {
                 why
             }
         };
-        self.isolation.searched = Some((full, remark));
+        if let Some(full) = searched {
+            self.isolation.has_searched(now, full, remark);
+        }
         None
     }
 
     /// What is next in the search under way, or in one that begins.
-    fn next_step(&mut self, full: &Snapshot, rosters: &Rosters) -> Step {
-        let each = self.each().cloned();
-        let Isolation { passed, searched, left_out, search, .. } = &mut self.isolation;
-        match search {
-            Some(search) if search.full() != full => search.take_up(full.clone(), passed.as_ref()),
-            Some(_) => {}
-            None => {
-                if let Some((_, why)) = searched.as_ref().filter(|(searched, _)| searched == full) {
-                    return Step::Stands(why.clone());
-                }
-                *search = Search::begin(full.clone(), each.as_ref(), left_out, passed.as_ref());
+    fn next_step(&mut self, now: Moment, rosters: &Rosters, keys: &Keys) -> Step {
+        if self.isolation.search.is_none() {
+            let full = self.full(rosters, keys);
+            let each = self.each().cloned();
+            let Isolation { passed, searched, left_out, search, .. } = &mut self.isolation;
+            if let Some(searched) = searched.as_ref().filter(|it| it.full == full && now < it.again) {
+                return Step::Stands(searched.remark.clone());
             }
+            *search = Search::begin(full, each.as_ref(), left_out, passed.as_ref());
         }
+        let search = &mut self.isolation.search;
         search.as_mut().map_or(Step::Stands(None), |search| search.next(|roster| min(rosters, roster)))
     }
 
@@ -149,14 +160,24 @@ impl Template {
         }
     }
 
-    /// A probe ended.
-    pub fn probed(&mut self, now: Moment, id: FlightId, outcome: Outcome, retries: bool, notices: &mut Vec<Notice>) {
+    /// A probe ended. Gives a member that was left out, and has passed.
+    pub fn probed(
+        &mut self,
+        now: Moment,
+        id: FlightId,
+        outcome: Outcome,
+        retries: bool,
+        notices: &mut Vec<Notice>,
+    ) -> Option<Spot> {
         if !self.turn.end(id) {
-            return;
+            return None;
+        }
+        if let Some(spot) = self.isolation.trial.take() {
+            return self.tried(now, spot, &outcome, notices);
         }
         let shown = self.isolation.shown.take();
         // Without one the template was configured anew meanwhile.
-        let Some(search) = &mut self.isolation.search else { return };
+        let search = self.isolation.search.as_mut()?;
         match outcome {
             Outcome::Failed(failure) if matches!(failure.stage, Stage::Refused | Stage::Render) => {
                 search.refused(&failure.message);
@@ -174,6 +195,7 @@ impl Template {
                 self.isolation.passed = shown;
             }
         }
+        None
     }
 }
 
