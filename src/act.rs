@@ -41,6 +41,7 @@ mod processes;
 pub mod program;
 mod recover;
 mod reload;
+mod removal;
 mod remove;
 mod rollback;
 mod round;

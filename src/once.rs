@@ -14,7 +14,7 @@ use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace};
 use crate::error::{Exit, Fatal};
 use crate::ledger::Ledger;
 use crate::memory::Memory;
-use crate::perform::{Manner, Performer};
+use crate::perform::{Manner, Performer, Write};
 use crate::registries::Registries;
 use crate::run::{self, Inherited, Signals};
 use crate::say;
@@ -94,6 +94,7 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
         began: Instant::now(),
         exit: Exit::Done,
         differs: false,
+        insists: !pass.only.is_empty() && pass.manner.write == Write::Really,
         removed: BTreeSet::new(),
     };
     if let Some(written) = written {
@@ -145,6 +146,8 @@ struct Round {
     began: Instant,
     exit: Exit,
     differs: bool,
+    /// Whoever names files wants them to be tried, also where that has failed.
+    insists: bool,
     /// The templates whose files were removed.
     removed: BTreeSet<String>,
 }
@@ -177,7 +180,18 @@ impl Round {
         }
         self.step(Input::Stopping);
         while self.engine.is_reloading() {
-            let input = self.next().await;
+            // One may be deferred: by its interval, where it ran for other files of this pass.
+            let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
+            let woken = async {
+                match wake {
+                    Some(wake) => tokio::time::sleep_until(wake.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let input = tokio::select! {
+                input = self.next() => input,
+                () = woken => Input::Tick,
+            };
             self.step(input);
         }
     }
@@ -195,6 +209,10 @@ impl Round {
                 Effect::Publish(group) => {
                     let removed = group.publications.iter().filter(|publication| publication.remove);
                     self.removed.extend(removed.map(|publication| publication.template.name.to_string()));
+                    if self.insists {
+                        let dests = group.publications.iter().map(|publication| publication.template.dest.clone());
+                        self.performer.lift(dests.collect());
+                    }
                     self.performer.publish(group, |_| None);
                 }
                 Effect::Probe(publication) => self.performer.probe(publication),

@@ -1,7 +1,8 @@
 //! Does what the engine asks for: renders off the loop, publishes, reloads, and answers with the next input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::act::{self, Joint, Seat, Writer};
-use crate::config::{OnReloadFailure, TemplateConfig};
+use crate::config::TemplateConfig;
 use crate::decide::{Failure, Group, Input, Memo, Outcome, Publication, Ran, ReloadJob, Restoration, Snapshot, Stage};
 use crate::digest::digest_of;
 use crate::ledger::Ledger;
@@ -151,9 +152,8 @@ impl Performer {
     fn publish_one(&self, publication: Publication, seat: Option<Seat>, manner: Manner, page: Page) {
         let Publication { id, mut template, snapshot, remove, quiet } = publication;
         if quiet || !manner.reload {
-            // What nobody will run is not noted as owed, and cannot fail.
-            let on_reload_failure = OnReloadFailure::Retry;
-            template = Arc::new(TemplateConfig { reload: None, on_reload_failure, ..TemplateConfig::clone(&template) });
+            // What nobody will run is not noted as owed.
+            template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
         }
         let done = self.done.clone();
         let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), manner, page, seat);
@@ -248,15 +248,20 @@ impl Performer {
         let (stop, done, manner) = (self.stop.clone(), self.done.clone(), self.manner);
         let writer = self.writer.clone();
         self.tasks.spawn(async move {
-            let mark = writer.mark();
+            let mark = writer.mark(job.templates.iter().map(Arc::as_ref));
             let ran = if manner.reload { act::reload(&job, &stop).await } else { Ran::Done };
             if manner.reload && ran == Ran::Done {
                 let templates: Vec<&str> = job.templates.iter().map(|template| &*template.name).collect();
                 tracing::info!(why = %job.reload, templates = templates.join(","), "reloaded");
-                writer.clear(job.templates.iter().map(Arc::as_ref), mark);
+                writer.clear(mark);
             }
             let _ = done.send(Input::Reloaded(job.reload, ran));
         });
+    }
+
+    /// A person insists on these files: what was blocked of them may be tried once more by the publications after this.
+    pub fn lift(&self, dests: BTreeSet<PathBuf>) {
+        self.writer.lift(dests);
     }
 
     /// Puts files back that a failed reload was for.

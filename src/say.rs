@@ -107,6 +107,9 @@ pub fn notice(notice: &Notice) {
         Notice::RolledBack { templates, why } => {
             error!(%why, templates = templates.join(","), "rolled back, the files from before stand again");
         }
+        Notice::PutRight { templates } => {
+            warn!(templates = templates.join(","), "put right, the files that were rolled back to stand again");
+        }
         Notice::NotRolledBack { why } => error!(%why, "cannot roll back, the files stay as they are"),
         Notice::Refused { template, spot, why } => {
             warn!(why = %format_args!("{}: {why}", field(&spot.to_string())), template = &**template, "left out, the check refuses it");

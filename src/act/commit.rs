@@ -1,6 +1,7 @@
 //! The rename that makes the staged file the destination, and what makes it last: the steps of one file.
 
 use std::io;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{RenameFlags, renameat, renameat2};
@@ -11,8 +12,9 @@ use crate::digest::digest_of;
 use crate::error::Setback;
 
 use super::backup;
-use super::inplace::{mounted_on, overwrite};
-use super::journal::{Before, Entry, Journal, Overwrite, Owner};
+use super::drift::Left;
+use super::inplace::{Configured, fill, mounted_on, overwrite};
+use super::journal::{Before, Copies, Entry, Journal, Overwrite, Owner};
 use super::leftovers::Tag;
 use super::place::{Old, Place};
 use super::stage::Staged;
@@ -61,15 +63,16 @@ pub(super) fn noted(
         let bytes = old.read(&dest)?;
         before = Some(Before { bytes, mode: old.mode(), uid: old.stat.st_uid, gid: old.stat.st_gid });
     }
-    let mut saved = None;
+    let mut copies = Copies::default();
     if owner.saves {
         let kept = journal.save(&owner.key(&dest), before.as_ref());
-        saved = kept.map_err(|error| refused(format!("keep a copy of {}", dest.display()), error))?;
+        copies = kept.map_err(|error| refused(format!("keep a copy of {}", dest.display()), error))?;
     }
     let old = before.map(|before| digest_of(&before.bytes));
     let Waits { new, staged, over } = waits;
     let (owner, follows) = (owner.clone(), place.is_followed());
-    Ok(Entry { dest, seq: 0, old, new, staged, over, follows, again: false, owner, saved })
+    let Copies { saved, trial } = copies;
+    Ok(Entry { dest, seq: 0, old, new, staged, over, follows, again: false, owner, saved, since: 0, trial })
 }
 
 /// Nothing is replaced that could not be noted.
@@ -115,11 +118,35 @@ fn rename(staged: &Staged) -> Result<(), Setback> {
     })
 }
 
+/// What a file may have to be put back to.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    /// Of one that is overwritten: its bytes, mode and owners.
+    bytes: Option<(Vec<u8>, Configured)>,
+    /// What the agent had left there.
+    left: Option<Left>,
+}
+
+impl Earlier {
+    fn of(staged: &Staged, desk: &Desk) -> Result<Self, Setback> {
+        let place = &staged.place;
+        let mut old = if staged.in_place.is_some() { place.look()? } else { None };
+        let bytes = old.as_mut().map(|old| Ok((old.read(&place.dest)?, Configured::as_it_is(old)))).transpose()?;
+        let left = staged.owner().and_then(|owner| desk.left.get(&owner.template).cloned());
+        Ok(Self { bytes, left })
+    }
+}
+
 /// The same for a file that may have to be taken back: what stood there takes the staged file's name, and goes with that
-/// when it is dropped. Where nothing stands there, or the file system cannot exchange two files, it is a rename.
+/// when it is dropped. Where nothing stands there, or the file system cannot exchange two files, it is a rename. One that
+/// is overwritten is remembered.
 pub(super) fn exchange(staged: &mut Staged, desk: &mut Desk) -> Result<(), Failure> {
+    staged.before = Earlier::of(staged, desk).map_err(|setback| unwritten(&setback))?;
+    if staged.in_place.is_some() {
+        return swap(staged, desk).inspect_err(|_| overwrite_back(staged, desk));
+    }
     let place = &staged.place;
-    let Some(name) = staged.name().filter(|_| staged.in_place.is_none()) else { return swap(staged, desk) };
+    let Some(name) = staged.name() else { return swap(staged, desk) };
     is_current(staged)?;
     let flags = RenameFlags::RENAME_EXCHANGE;
     match renameat2(staged.folder(), name.as_os_str(), &place.folder, place.name.as_os_str(), flags) {
@@ -138,22 +165,45 @@ pub(super) fn exchange(staged: &mut Staged, desk: &mut Desk) -> Result<(), Failu
 
 /// Puts back what stood there before [`exchange`], the same file, and gives the staged one its name again: it goes when
 /// it is dropped. A file that was made anew is removed.
-pub(super) fn take_back(staged: Staged, desk: &mut Desk) -> Staged {
-    let place = &staged.place;
-    // What stands there is the one from before again, which the next publication looks at.
-    if let Some(owner) = staged.owner() {
-        desk.left.remove(&owner.template);
+pub(super) fn take_back(mut staged: Staged, desk: &mut Desk) -> Staged {
+    if staged.in_place.is_some() {
+        overwrite_back(&mut staged, desk);
+        return staged;
     }
+    let place = &staged.place;
     let (folder, own) = (&place.folder, place.name.as_os_str());
     let undone = match staged.name() {
         Some(name) => renameat2(folder, name.as_os_str(), folder, own, RenameFlags::RENAME_EXCHANGE),
         None if staged.is_new => unlinkat(folder, own, UnlinkatFlags::NoRemoveDir),
         None => Err(Errno::EOPNOTSUPP),
     };
+    // What stands there is the one from before again, as it was left.
+    if let Some(owner) = staged.owner() {
+        desk.left.remove(&owner.template);
+        let left = staged.before.left.clone().filter(|_| undone.is_ok());
+        desk.left.extend(left.map(|left| (Arc::clone(&owner.template), left)));
+    }
     if let Err(errno) = undone.and_then(|()| fsync(folder)) {
         tracing::error!(file = %place.dest.display(), error = %errno, "the file from before could not be put back");
     }
     staged
+}
+
+/// Overwrites a file with what it was. Where that fails too, what it was overwritten with is left to the next start.
+fn overwrite_back(staged: &mut Staged, desk: &mut Desk) {
+    let Some((bytes, was)) = staged.before.bytes.take() else { return };
+    if let Some(owner) = staged.owner() {
+        desk.left.remove(&owner.template);
+    }
+    match fill(&staged.place, &bytes, was) {
+        Ok(stat) => desk.left.extend(staged.leaves().map(|leaves| leaves.at(&staged.place, &stat))),
+        Err(why) => {
+            let file = staged.place.dest.display();
+            tracing::error!(%file, %why, "the file from before could not be put back, and may be whole only in part");
+            desk.unsettled.insert(staged.place.dest.clone());
+            staged.is_torn = staged.name().is_some();
+        }
+    }
 }
 
 /// Syncs the folder of all these places, which is one.

@@ -21,7 +21,7 @@ use crate::error::Setback;
 
 use super::folder::Folders;
 use super::journal::Overwrite;
-use super::place::{PERMISSIONS, Place};
+use super::place::{Old, PERMISSIONS, Place};
 use super::stage::Staged;
 use super::trouble::refused;
 use super::writer::Desk;
@@ -38,6 +38,13 @@ pub struct Configured {
     owner: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<u32>,
+}
+
+impl Configured {
+    /// All of it as a file has it.
+    pub(super) fn as_it_is(old: &Old) -> Self {
+        Self { mode: Some(old.mode()), owner: Some(old.stat.st_uid), group: Some(old.stat.st_gid) }
+    }
 }
 
 /// Whether a file that is there is to be overwritten, and what it is to get beside its bytes.
@@ -86,7 +93,7 @@ pub(super) fn complete(over: &Overwrite, new: u64, place: &Place, folders: &mut 
 
 /// Overwrites a file through one descriptor: its room first, so that a full disk is met before a byte is changed; then
 /// all bytes, its length, and its sync. Gives what it is then.
-fn fill(place: &Place, bytes: &[u8], configured: Configured) -> Result<FileStat, Setback> {
+pub(super) fn fill(place: &Place, bytes: &[u8], configured: Configured) -> Result<FileStat, Setback> {
     let trouble = |what: &str| format!("{what} {} in place", place.dest.display());
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = openat(&place.folder, place.name.as_os_str(), flags, Mode::empty());

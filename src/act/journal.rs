@@ -18,10 +18,14 @@ use crate::book::spelling::Spelling;
 use crate::book::{Access, Book, Held, Title};
 
 mod entry;
+mod proof;
 mod saved;
 
 pub use entry::{Entry, Key, Overwrite, Owed, Owner};
+pub use proof::{Copies, Trial};
 pub use saved::{Before, Saved};
+
+pub(super) use proof::{Run, Runs};
 
 use saved::Store;
 
@@ -40,8 +44,11 @@ pub struct Journal {
     blocked: Vec<Blocked>,
     /// What stood in the journal for the files of the last round.
     before: BTreeMap<Key, Option<Entry>>,
+    /// And what was blocked, where that round has blocked something.
+    blocked_before: Option<Vec<Blocked>>,
     last: u64,
     failing: bool,
+    runs: Runs,
 }
 
 /// Files with the digests of what they held together.
@@ -98,8 +105,10 @@ impl Journal {
             entries: BTreeMap::new(),
             blocked: Vec::new(),
             before: BTreeMap::new(),
+            blocked_before: None,
             last: 0,
             failing: false,
+            runs: Runs::default(),
         };
         let past = match held {
             Held::Lines(lines) => {
@@ -112,7 +121,7 @@ impl Journal {
             Held::Unreadable(why) => Past::Unreadable(why),
         };
         if past == Past::Known {
-            journal.store.sweep(journal.entries.values().filter_map(|entry| entry.saved.as_ref()));
+            journal.tidy();
         }
         (journal, past)
     }
@@ -144,13 +153,23 @@ impl Journal {
     /// # Errors
     /// What the system refused; nothing is noted then.
     pub fn note(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+        self.note_back(entries, Vec::new())
+    }
+
+    /// The same for files that are put back, with what is blocked by that: what failed is not tried again, wherever the
+    /// agent is killed after this.
+    ///
+    /// # Errors
+    /// What the system refused; nothing is noted then.
+    pub fn note_back(&mut self, entries: Vec<Entry>, blocked: Vec<Blocked>) -> io::Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
         let seq = self.last + 1;
         let put: Vec<Entry> = entries.into_iter().map(|entry| self.after_earlier(entry, seq)).collect();
         self.before = put.iter().map(Entry::key).map(|key| (key.clone(), self.entries.get(&key).cloned())).collect();
-        let line = Line { put, ..Line::default() };
+        let known = self.blocked.clone();
+        let line = Line { put, gone: Vec::new(), blocked: self.add_blocked(blocked) };
         for entry in &line.put {
             self.entries.insert(entry.key(), entry.clone());
         }
@@ -160,10 +179,18 @@ impl Journal {
             for (key, entry) in before {
                 self.put_back(key, entry);
             }
+            self.blocked = known;
         } else {
+            self.blocked_before = line.blocked.is_some().then_some(known);
             self.last = seq;
         }
         noted
+    }
+
+    /// A round begins: what was noted before it is not withdrawn any more.
+    pub fn begin_round(&mut self) {
+        self.before.clear();
+        self.blocked_before = None;
     }
 
     /// Files of the last round that were not replaced after all.
@@ -179,71 +206,10 @@ impl Journal {
             self.put_back(key.clone(), before);
         }
         if !(put.is_empty() && gone.is_empty()) {
-            self.cross_out(&Line { put, gone, blocked: None });
+            // They go back together or not at all.
+            let blocked = self.blocked_before.take().inspect(|known| self.blocked.clone_from(known));
+            self.cross_out(&Line { put, gone, blocked: blocked.as_deref().map(spelled) });
         }
-    }
-
-    /// The reload of these files has succeeded, as they were after the round `up_to`. What was replaced since is still
-    /// owed for. A unit's files without a reload of their own, and what is kept of those that have one, go with the last
-    /// whose reload is owed. What was blocked of files that hold something else by now is forgotten.
-    pub fn clear(&mut self, keys: &[Key], up_to: u64) {
-        let done = |key: &&Key| self.entries.get(*key).is_some_and(|entry| entry.seq <= up_to);
-        let mut gone: BTreeSet<Key> = keys.iter().filter(done).cloned().collect();
-        self.unblock(&gone);
-        let owing: BTreeSet<_> = self
-            .entries
-            .values()
-            .filter(|entry| entry.owner.owed.is_some() && !gone.contains(&entry.key()))
-            .filter_map(|entry| entry.owner.unit.clone())
-            .collect();
-        let is_kept =
-            |entry: &Entry| entry.saved.is_some() && entry.owner.unit.as_ref().is_some_and(|unit| owing.contains(unit));
-        let kept: Vec<Entry> =
-            gone.iter().filter_map(|key| self.entries.get(key)).filter(|it| is_kept(it)).cloned().collect();
-        let idle = |entry: &&Entry| {
-            entry.owner.owed.is_none()
-                && entry.seq <= up_to
-                && entry.owner.unit.as_ref().is_none_or(|unit| !owing.contains(unit))
-        };
-        gone.extend(self.entries.values().filter(idle).map(Entry::key));
-        for mut entry in kept {
-            gone.remove(&entry.key());
-            entry.owner.owed = None;
-            entry.again = false;
-            self.entries.insert(entry.key(), entry.clone());
-            self.cross_out(&Line { put: vec![entry], ..Line::default() });
-        }
-        self.forget(gone);
-    }
-
-    /// Nothing more is to be known of these files.
-    pub fn forget(&mut self, keys: impl IntoIterator<Item = Key>) {
-        let mut line = Line::default();
-        let mut copies = Vec::new();
-        for key in keys {
-            if let Some(entry) = self.entries.remove(&key) {
-                copies.extend(entry.saved);
-                line.gone.push(key);
-            }
-        }
-        if !line.gone.is_empty() {
-            self.cross_out(&line);
-        }
-        for saved in &copies {
-            self.store.remove(saved);
-        }
-    }
-
-    /// Keeps what stands at a destination, for good, for the entry that is noted next; nothing where it is kept already
-    /// from before an earlier replacement.
-    ///
-    /// # Errors
-    /// What the system refused.
-    pub fn save(&self, key: &Key, before: Option<&Before>) -> io::Result<Option<Saved>> {
-        if self.entries.get(key).is_some_and(|entry| entry.saved.is_some()) {
-            return Ok(None);
-        }
-        self.store.save(key, self.last + 1, before).map(Some)
     }
 
     /// What stood at a destination when its reload last succeeded: `None` where that is not kept, and `Some(None)` where
@@ -261,11 +227,19 @@ impl Journal {
     ///
     /// # Errors
     /// What the system refused; it is so until the process ends.
+    #[cfg(test)]
     pub fn block(&mut self, set: Blocked) -> io::Result<()> {
-        self.blocked.retain(|known| !known.files.keys().eq(set.files.keys()));
-        self.blocked.push(set);
-        let line = Line { blocked: Some(spelled(&self.blocked)), ..Line::default() };
+        let line = Line { blocked: self.add_blocked(vec![set]), ..Line::default() };
         self.write(&line)
+    }
+
+    fn add_blocked(&mut self, sets: Vec<Blocked>) -> Option<Vec<SpelledOut>> {
+        let is_none = sets.is_empty();
+        for set in sets {
+            self.blocked.retain(|known| !known.files.keys().eq(set.files.keys()));
+            self.blocked.push(set);
+        }
+        (!is_none).then(|| spelled(&self.blocked))
     }
 
     /// What was blocked of any of these files is forgotten where something else took its place, and succeeded: other than
@@ -286,9 +260,9 @@ impl Journal {
         self.entries.get(key).is_some_and(|entry| entry.owner.back)
     }
 
-    /// Removes copies of what was put back.
-    pub fn tidy(&self) {
-        self.store.sweep(self.entries.values().filter_map(|entry| entry.saved.as_ref()));
+    /// Removes copies that nothing refers to any more.
+    fn tidy(&self) {
+        self.store.sweep(self.entries.values().flat_map(Entry::copies));
     }
 
     /// All that is blocked.
@@ -298,11 +272,15 @@ impl Journal {
 
     /// An entry, as it follows what is known of its file.
     fn after_earlier(&self, mut entry: Entry, seq: u64) -> Entry {
-        entry.seq = seq;
-        if let Some(known) = self.entries.get(&entry.key()) {
-            entry.again |= known.owner.owed.is_some();
-            entry.saved = known.saved.clone().filter(|_| !entry.owner.back).or(entry.saved);
-            entry.owner.owed = entry.owner.owed.or_else(|| known.owner.owed.clone());
+        (entry.seq, entry.since) = (seq, seq);
+        let Some(known) = self.entries.get(&entry.key()) else { return entry };
+        entry.again |= known.owner.owed.is_some();
+        entry.owner.owed = entry.owner.owed.or_else(|| known.owner.owed.clone());
+        // A file whose key is gone does not come back.
+        if known.saved.is_some() && (entry.new.is_some() || entry.owner.back) {
+            entry.saved.clone_from(&known.saved);
+            entry.trial = entry.trial.or_else(|| known.trial.clone()).filter(|_| !entry.owner.back);
+            entry.since = if known.owner.back { seq } else { known.since };
         }
         entry
     }
@@ -332,6 +310,10 @@ impl Journal {
     /// Writes what is only of use: without it a reload runs once more than it has to.
     fn cross_out(&mut self, line: &Line) {
         let done = self.write_unsynced(line);
+        self.crossed_out(done);
+    }
+
+    fn crossed_out(&mut self, done: io::Result<()>) {
         if let (Err(why), false) = (&done, self.failing) {
             let file = self.file().display();
             warn!(why = %format_args!("write {file}: {why}"), "a reload that has run may run again after a restart");

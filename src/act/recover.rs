@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use crate::config::TemplateConfig;
+use crate::config::{OnReloadFailure, TemplateConfig};
 use crate::decide::Failure;
 use crate::digest::digest_of;
 use crate::error::Setback;
 
 use super::commit::{settle, swap, sync_folder, unnoted};
 use super::inplace::complete;
-use super::journal::{Entry, Journal, Owner, Past};
+use super::journal::{Entry, Journal, Key, Owner, Past};
 use super::leftovers::{Tag, sweep_state};
 use super::place::Place;
 use super::rollback::take_away;
@@ -27,6 +27,20 @@ pub struct Present {
     pub templates: Vec<Arc<TemplateConfig>>,
     /// Further files that were written.
     pub files: Vec<PathBuf>,
+}
+
+impl Present {
+    /// Whether anything is still to be known of a replacement that came about: a reload that is owed, or what to go back
+    /// to.
+    fn needs(&self, entry: &Entry) -> bool {
+        let goes_back = |template: &Arc<TemplateConfig>| {
+            template.on_reload_failure == OnReloadFailure::Rollback && Key::of(template) == entry.key()
+        };
+        let is_kept = entry.saved.is_some() && (entry.owner.unit.is_some() || entry.is_settled());
+        entry.owner.owed.is_some()
+            || (entry.owner.is_noted() && entry.saved.is_none())
+            || (is_kept && self.templates.iter().any(goes_back))
+    }
 }
 
 /// Takes a state directory over, whose lock this process has: opens its journal, finishes the replacements that were
@@ -48,7 +62,7 @@ fn take_over(state_dir: &Path, present: &Present, desk: &mut Desk) -> Vec<Arc<Te
         Past::Known => {
             let noted: Vec<Entry> = journal.entries().cloned().collect();
             let owed: Vec<Entry> =
-                noted.iter().filter(|entry| is_owed(entry, &noted, desk) && entry.owner.is_noted()).cloned().collect();
+                noted.iter().filter(|entry| is_owed(entry, &noted, desk) && present.needs(entry)).cloned().collect();
             let idle = noted.iter().filter(|entry| !owed.iter().any(|known| known.key() == entry.key()));
             journal.forget(idle.map(Entry::key).collect::<Vec<_>>());
             for entry in noted {

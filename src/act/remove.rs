@@ -95,7 +95,8 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
 
 /// Notes that a file is about to go, where that owes a reload.
 fn note(template: &TemplateConfig, place: &Place, at: &mut Desk) -> Result<(), Setback> {
-    let owner = Owner::of(template);
+    // Whose key is gone has nothing to go back to.
+    let owner = Owner { saves: false, ..Owner::of(template) };
     let Some(journal) = &mut at.journal else { return Ok(()) };
     if !owner.is_noted() && !journal.has(&owner.key(&place.dest)) {
         return Ok(());

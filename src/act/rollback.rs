@@ -18,7 +18,8 @@ use crate::error::Setback;
 use super::commit::{Waits, noted};
 use super::journal::{Before, Blocked, Journal, Key, Owner, Set};
 use super::place::Place;
-use super::round::{Commit, Round, prepare};
+use super::removal::Removal;
+use super::round::{Answer, Commit, Round, prepare};
 use super::trouble::refused;
 use super::writer::{Desk, Writer};
 
@@ -35,6 +36,8 @@ pub(super) fn again(wanted: &Set, journal: &Journal) -> BTreeMap<PathBuf, String
 
 /// The digest of what stands at a destination.
 fn standing(dest: &Path) -> Option<u64> {
+    // Whatever others have put there: what is no file may never answer.
+    std::fs::metadata(dest).ok().filter(std::fs::Metadata::is_file)?;
     std::fs::read(dest).ok().map(|bytes| digest_of(&bytes))
 }
 
@@ -60,44 +63,46 @@ fn put_back(job: &Restoration, desk: &mut Desk) -> Result<BTreeSet<Arc<str>>, Se
         before.extend(kept.map(|kept| (Arc::clone(template), kept)));
     }
     let mut names = BTreeSet::new();
-    let (mut round, mut answers, mut gone) = (Round::default(), Vec::new(), Vec::new());
+    let (mut round, mut answers) = (Round::default(), Vec::new());
     round.unit = Some(Arc::from("that is rolled back"));
     for (template, kept) in before {
+        let (answer, answered) = oneshot::channel();
         if let Some(kept) = kept {
             let as_it_was = as_it_was(&template, &kept);
-            if let Some(written) = prepare(&as_it_was, kept.bytes, desk)? {
-                let (answer, answered) = oneshot::channel();
-                let staged = written.goes_back().sync()?;
-                round.commits.push(Commit { staged, stop: CancellationToken::new(), answer });
-                answers.push(answered);
-                names.insert(Arc::clone(&template.name));
-            }
-        } else if let Some(place) = Place::find(&template, &mut desk.folders)? {
-            place.permits()?;
-            if let (Some(old), Some(journal)) = (place.look()?, &desk.journal) {
-                let owner = Owner { back: true, saves: false, ..Owner::of(&template) };
-                let nothing = Waits { new: None, staged: None, over: None };
-                round.removals.push(noted(&owner, &place, Some(old), nothing, journal)?);
-                gone.push((Key::of(&template), place));
-                names.insert(Arc::clone(&template.name));
-            }
+            let Some(written) = prepare(&as_it_was, kept.bytes, desk)? else { continue };
+            let staged = written.goes_back().sync()?;
+            round.commits.push(Commit { staged, stop: CancellationToken::new(), answer });
+        } else if job.reload.is_some() {
+            let Some(removal) = removal(&template, answer, desk)? else { continue };
+            round.removals.push(removal);
+        } else {
+            // Whoever has made one since where none was put back meant it.
+            continue;
         }
+        answers.push(answered);
+        names.insert(Arc::clone(&template.name));
     }
-    let failed = failed(job, &names);
+    if job.reload.is_some() {
+        let why = &job.why;
+        round.blocked = failed(job, &names).into_iter().map(|files| Blocked { files, why: why.clone() }).collect();
+    }
     round.run(desk);
     for mut answer in answers {
         if let Ok(Err(failure)) = answer.try_recv() {
-            withdraw(&gone, desk);
             return Err(Setback::new("put the files from before back", failure.message));
         }
     }
-    for (key, place) in &gone {
-        take_away(place, key, desk)?;
-    }
-    block(failed, &job.why, desk);
-    desk.is_placed();
-    desk.is_done();
     Ok(names)
+}
+
+/// That of a file that was not there before, if it is there now.
+fn removal(template: &TemplateConfig, answer: Answer, desk: &mut Desk) -> Result<Option<Removal>, Setback> {
+    let Some(place) = Place::find(template, &mut desk.folders)? else { return Ok(None) };
+    let (Some(old), Some(journal)) = (place.look()?, &desk.journal) else { return Ok(None) };
+    let owner = Owner { back: true, saves: false, ..Owner::of(template) };
+    let nothing = Waits { new: None, staged: None, over: None };
+    let entry = noted(&owner, &place, Some(old), nothing, journal)?;
+    Ok(Some(Removal { entry, place, answer }))
 }
 
 fn without_journal() -> Setback {
@@ -128,23 +133,6 @@ fn as_it_was(template: &TemplateConfig, before: &Before) -> TemplateConfig {
         // What failed is not worth the place of an older one.
         placing: Placing { backup: 0, ..template.placing.clone() },
         ..template.clone()
-    }
-}
-
-fn block(sets: Vec<Set>, why: &str, desk: &mut Desk) {
-    let Some(journal) = &mut desk.journal else { return };
-    for files in sets {
-        if let Err(error) = journal.block(Blocked { files, why: why.to_owned() }) {
-            let why = refused(format!("note in {} what is not to be tried again", journal.file().display()), error);
-            tracing::warn!(%why, "it may be tried again after a restart");
-        }
-    }
-    journal.tidy();
-}
-
-fn withdraw(gone: &[(Key, Place)], desk: &mut Desk) {
-    if let Some(journal) = &mut desk.journal {
-        journal.withdraw(&gone.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
     }
 }
 

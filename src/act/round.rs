@@ -20,9 +20,10 @@ use super::commit::{Waits, exchange, noted, settle, swap, sync_folder, take_back
 use super::drift::Leaves;
 use super::inplace;
 use super::joint::kept_back;
-use super::journal::{Entry, Journal, Overwrite, Owner};
+use super::journal::{Blocked, Entry, Journal, Overwrite, Owner};
 use super::mark;
 use super::place::Place;
+use super::removal::{Removal, set_aside};
 use super::rollback::again;
 use super::stage::{Staged, Wanted, Written};
 use super::trouble::unwritten;
@@ -63,8 +64,10 @@ pub(super) struct Round {
     pub(super) unit: Option<Arc<str>>,
     pub(super) stages: Vec<Stage>,
     pub(super) commits: Vec<Commit>,
-    /// Removals that are noted together with them, and made by whoever asks for that.
-    pub(super) removals: Vec<Entry>,
+    /// Files that go together with them.
+    pub(super) removals: Vec<Removal>,
+    /// What is blocked by that they go back.
+    pub(super) blocked: Vec<Blocked>,
 }
 
 // An answer that nobody waits for any more takes a staged file with it, which removes itself: here, on the file thread.
@@ -72,7 +75,7 @@ pub(super) struct Round {
 impl Round {
     /// Takes every file as far as it can go. Each answer is given as soon as it is known.
     pub(super) fn run(self, desk: &mut Desk) {
-        let Self { unit, stages, mut commits, removals } = self;
+        let Self { unit, stages, mut commits, removals, blocked } = self;
         let mut written = Vec::with_capacity(stages.len());
         for Stage { template, bytes, stop, then } in stages {
             let staged = match &then {
@@ -99,7 +102,7 @@ impl Round {
                 (None, _) => {}
             }
         }
-        place(commits, unit.as_deref(), removals, desk);
+        place(commits, unit.as_deref(), (removals, blocked), desk);
     }
 }
 
@@ -161,22 +164,25 @@ fn write(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk, equal: Equa
 }
 
 /// Who waits for what becomes of a file.
-type Answer = Sender<Result<Outcome, Failure>>;
+pub(super) type Answer = Sender<Result<Outcome, Failure>>;
 
 /// A file, and who waits for it.
-type Waiting = (Staged, Answer);
+pub(super) type Waiting = (Staged, Answer);
 
 /// One that is not placed, and why.
-type Refused = (Staged, Answer, Failure);
+pub(super) type Refused = (Staged, Answer, Failure);
 
 /// Puts staged files in place.
-fn place(commits: Vec<Commit>, unit: Option<&str>, removals: Vec<Entry>, desk: &mut Desk) {
+fn place(commits: Vec<Commit>, unit: Option<&str>, (removals, blocked): (Vec<Removal>, Vec<Blocked>), desk: &mut Desk) {
     let (sound, mut refused) = verified(commits, desk);
     let mut sound = fresh(sound, &mut refused, desk);
     keep_back(unit, &mut sound, &mut refused);
     // What must be on disk before the world changes: which file replaces which, and that a reload is owed.
-    let sound = journaled(sound, unit, removals, &mut refused, desk);
+    let going = removals.iter().map(|removal| removal.entry.clone()).collect();
+    let sound = journaled(sound, unit, (going, blocked), &mut refused, desk);
+    let (sound, aside) = set_aside(removals, sound, unit, &mut refused, desk);
     let placed = swapped(sound, unit, &mut refused, desk);
+    aside.into_iter().for_each(|removal| removal.end(refused.first().map(|(.., why)| why), desk));
     refused.into_iter().for_each(failed);
     // Before anybody hears of it: a reload that begins then is for these files too.
     desk.is_placed();
@@ -240,11 +246,12 @@ fn keep_back(unit: Option<&str>, sound: &mut Vec<Waiting>, refused: &mut Vec<Ref
 fn journaled(
     sound: Vec<Waiting>,
     unit: Option<&str>,
-    removals: Vec<Entry>,
+    (removals, blocked): (Vec<Entry>, Vec<Blocked>),
     refused: &mut Vec<Refused>,
     desk: &mut Desk,
 ) -> Vec<Waiting> {
     let Some(journal) = &mut desk.journal else { return sound };
+    journal.begin_round();
     let (mut ready, mut noted, mut entries) = (Vec::with_capacity(sound.len()), Vec::new(), removals);
     for (staged, answer) in sound {
         match guarded(|| entry(&staged, journal)) {
@@ -262,7 +269,7 @@ fn journaled(
     if unit.is_some() && !refused.is_empty() {
         return ready;
     }
-    match journal.note(entries) {
+    match journal.note_back(entries, blocked) {
         Ok(()) => ready.extend(noted),
         Err(error) => {
             let setback = unnoted(journal, error);
@@ -319,10 +326,11 @@ fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
 }
 
 /// Files that could not be replaced are as they were.
-fn withdraw(staged: &[&Staged], desk: &mut Desk) {
+pub(super) fn withdraw(staged: &[&Staged], desk: &mut Desk) {
     if let Some(journal) = &mut desk.journal {
+        let whole = |staged: &&&Staged| !staged.is_torn;
         let key = |staged: &&Staged| staged.owner().map(|owner| owner.key(&staged.place.dest));
-        journal.withdraw(&staged.iter().filter_map(key).collect::<Vec<_>>());
+        journal.withdraw(&staged.iter().filter(whole).filter_map(key).collect::<Vec<_>>());
     }
 }
 

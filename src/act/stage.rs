@@ -20,6 +20,7 @@ use crate::digest::digest_of;
 use crate::error::Setback;
 
 use super::attributes;
+use super::commit::Earlier;
 use super::drift::Leaves;
 use super::inplace::{self, Configured};
 use super::journal::Owner;
@@ -110,6 +111,10 @@ pub(super) struct Staged {
     leaves: Option<Leaves>,
     /// Nothing stood at the destination when it took its place.
     pub(super) is_new: bool,
+    /// What stood at the destination when it took its place, as far as that is known and it may have to be taken back.
+    pub(super) before: Earlier,
+    /// The destination was overwritten in part, and could not be put back: the next start does it, with this.
+    pub(super) is_torn: bool,
 }
 
 impl Staged {
@@ -194,6 +199,8 @@ impl Staged {
             owner: None,
             leaves: None,
             is_new: false,
+            before: Earlier::default(),
+            is_torn: false,
         }
     }
 
@@ -213,7 +220,7 @@ impl Staged {
     /// Removes it.
     pub(super) fn remove(&mut self) {
         let path = self.path();
-        let Some(name) = self.name.take() else { return };
+        let Some(name) = self.name.take().filter(|_| !self.is_torn) else { return };
         if let Err(errno) = unlinkat(self.folder(), name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
             tracing::warn!(file = %path.display(), error = %errno, "a staged file could not be removed");
         }

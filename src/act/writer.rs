@@ -4,7 +4,7 @@
 //! fail or kill the agent always meets the same call. What is queued when it turns to its queue is done together, as a
 //! [`Round`], so that files which change together share their syncs; nothing ever waits for company.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +22,7 @@ use crate::error::Setback;
 
 use super::drift::Left;
 use super::folder::Folders;
-use super::journal::{Journal, Key};
+use super::journal::{Journal, Key, Run, Runs};
 use super::leftovers::Tag;
 use super::place::Place;
 use super::round::{Commit, Round, Stage};
@@ -54,6 +54,8 @@ pub(super) struct Desk {
     swept: HashSet<(dev_t, ino_t)>,
     /// The last round of which all files are in place.
     placed: Arc<AtomicU64>,
+    /// The reloads under way.
+    runs: Runs,
     /// Destinations that were renamed into place, but whose folder could not be synced: a power cut may bring the old
     /// file back, so equal bytes are not believed, and the next publication replaces them whole.
     pub(super) unsettled: HashSet<PathBuf>,
@@ -66,12 +68,13 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    fn new(placed: Arc<AtomicU64>) -> Self {
+    fn new(placed: Arc<AtomicU64>, runs: Runs) -> Self {
         Self {
             journal: None,
             tag: Tag::none(),
             swept: HashSet::new(),
             placed,
+            runs,
             unsettled: HashSet::new(),
             left: HashMap::new(),
             folders: Folders::default(),
@@ -86,7 +89,8 @@ impl Desk {
     }
 
     /// Notes replacements here from now on.
-    pub(super) fn keep(&mut self, journal: Journal) {
+    pub(super) fn keep(&mut self, mut journal: Journal) {
+        journal.follow(&self.runs);
         self.journal = Some(journal);
         self.is_placed();
     }
@@ -101,7 +105,7 @@ impl Desk {
     /// Whatever was noted so far is in place for good: what has no reload was noted for the time in between alone.
     pub(super) fn is_done(&mut self) {
         if let Some(journal) = &mut self.journal {
-            journal.clear(&[], journal.last());
+            journal.is_done();
         }
     }
 
@@ -113,15 +117,16 @@ impl Desk {
     }
 }
 
-/// A round of the journal of which all files are in place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark(u64);
+/// A reload under way, and every file that is in place when it begins: those it takes up.
+#[derive(Debug)]
+pub struct Mark(Run);
 
 /// A handle on the file thread. The thread ends when the last handle is dropped and its jobs are done.
 #[derive(Debug, Clone)]
 pub struct Writer {
     jobs: Sender<Job>,
     placed: Arc<AtomicU64>,
+    runs: Runs,
 }
 
 impl Writer {
@@ -132,9 +137,10 @@ impl Writer {
     pub fn start() -> io::Result<Self> {
         let (jobs, inbox) = channel();
         let placed = Arc::default();
-        let desk = Desk::new(Arc::clone(&placed));
+        let runs = Runs::default();
+        let desk = Desk::new(Arc::clone(&placed), runs.clone());
         thread::Builder::new().name("rosterd-files".to_owned()).spawn(move || work(&inbox, desk))?;
-        Ok(Self { jobs, placed })
+        Ok(Self { jobs, placed, runs })
     }
 
     /// Has a job done on the thread and waits for its answer. Dropping the future does not stop the job.
@@ -166,18 +172,27 @@ impl Writer {
         self.send(Job::Other(Box::new(|_| job())));
     }
 
-    /// What a reload that begins now takes up: every file that is in place.
-    pub fn mark(&self) -> Mark {
-        Mark(self.placed.load(Ordering::Acquire))
+    /// A reload begins for these templates, and takes up every file that is in place.
+    pub fn mark<'a>(&self, templates: impl IntoIterator<Item = &'a TemplateConfig>) -> Mark {
+        let keys = templates.into_iter().map(Key::of).collect();
+        Mark(self.runs.begin(keys, self.placed.load(Ordering::Acquire)))
     }
 
-    /// A reload that began at this mark has succeeded for these templates: it is owed no more for what was in place
-    /// then.
-    pub fn clear<'a>(&self, templates: impl IntoIterator<Item = &'a TemplateConfig>, Mark(up_to): Mark) {
-        let keys: Vec<Key> = templates.into_iter().map(Key::of).collect();
+    /// A reload has succeeded: it is owed no more for what was in place when it began.
+    pub fn clear(&self, Mark(run): Mark) {
         self.send(Job::Other(Box::new(move |desk| {
+            let (keys, up_to) = run.covers();
             if let Some(journal) = &mut desk.journal {
                 journal.clear(&keys, up_to);
+            }
+        })));
+    }
+
+    /// A person insists on these files: what was blocked of them may be tried once more.
+    pub fn lift(&self, dests: BTreeSet<PathBuf>) {
+        self.send(Job::Other(Box::new(move |desk| {
+            if let Some(journal) = &mut desk.journal {
+                journal.lift(|dest| dests.contains(dest));
             }
         })));
     }

@@ -129,6 +129,7 @@ impl Debt {
             self.failures = 0;
             self.not_before = Moment::START;
             self.began = self.began.filter(|_| !stopping);
+            self.since = None;
         }
     }
 

@@ -146,6 +146,11 @@ pub enum Notice {
         /// How the reload failed.
         why: String,
     },
+    /// What others made of files that were put back is undone.
+    PutRight {
+        /// Their templates.
+        templates: Vec<Arc<str>>,
+    },
     /// Files could not be put back.
     NotRolledBack {
         /// What was tried, and why it failed.

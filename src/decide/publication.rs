@@ -140,8 +140,9 @@ pub struct ReloadJob {
 pub struct Restoration {
     /// Its number, for the answer.
     pub id: FlightId,
-    /// The reload that failed.
-    pub reload: Reload,
+    /// The reload that failed just now; `None`: that is long over, and what somebody else has made of the files since is
+    /// put right.
+    pub reload: Option<Reload>,
     /// The templates whose files go back, whole units of them.
     pub templates: Vec<Arc<TemplateConfig>>,
     /// How it failed.

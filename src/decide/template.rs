@@ -256,11 +256,19 @@ impl Template {
         self.last = Some(outcome);
     }
 
-    /// What it wrote was put back, because its reload failed.
-    pub fn rolled_back(&mut self, why: &str) {
+    /// Its destination is what it was before its reload failed, as `why` says if that has just been put back.
+    pub fn stands_from_before(&mut self, why: Option<&str>) {
+        self.drift = None;
+        let Some(why) = why else { return };
         self.failures = 1;
         self.retry = None;
         self.last = Some(Outcome::Failed(Failure { stage: Stage::Rollback, message: why.to_owned() }));
+    }
+
+    /// What others made of its destination could not be put right: that is tried again.
+    pub fn stands_wrong(&mut self, now: Moment) {
+        self.failures = self.failures.saturating_add(1);
+        self.retry = Some(now + backoff::pause(self.failures));
     }
 
     fn fail(&mut self, now: Moment, failure: Failure, retries: bool, notices: &mut Vec<Notice>) {

@@ -170,6 +170,13 @@ impl Passes {
                     look(*id, &name, pass, engine, performer, &self.tell);
                 }
             } else if !ready.is_empty() {
+                // Who names a file wants it to be tried, also where that has failed; who asks for all of them, again and
+                // again, does not.
+                if !pass.ask.only.is_empty() {
+                    let configs =
+                        ready.iter().filter_map(|name| engine.templates().get(name)).map(|it| &it.plan().config);
+                    performer.lift(configs.map(|config| config.dest.clone()).collect());
+                }
                 inputs.push(Input::Render { templates: ready, reload: pass.ask.reload });
             }
         }

@@ -113,7 +113,7 @@ async fn what_is_owed_is_known_to_the_next_agent_whatever_its_configuration_says
     for template in &templates {
         assert_eq!(bench.publish(template, b"new").await, Outcome::Replaced);
     }
-    bench.writer.clear(&templates[1..2], bench.writer.mark());
+    bench.writer.clear(bench.writer.mark(&templates[1..2]));
     // One is unchanged, and one is nowhere in the configuration any more: how it was reloaded was written down.
     let (bench, owed) = next(bench, &templates[..1]).await;
     assert_eq!(owed, ["reload a", "reload c"]);
@@ -121,7 +121,7 @@ async fn what_is_owed_is_known_to_the_next_agent_whatever_its_configuration_says
     fs::write(&templates[2].dest, "by hand").unwrap();
     let (bench, owed) = next(bench, &[]).await;
     assert_eq!(owed, ["reload a", "reload c"]);
-    bench.writer.clear(&templates, bench.writer.mark());
+    bench.writer.clear(bench.writer.mark(&templates));
     assert_eq!(next(bench, &templates).await.1, [""; 0]);
 }
 
@@ -139,10 +139,10 @@ async fn each_block_of_a_file_owes_its_own_reload() {
     assert_eq!(<[Outcome; 2]>::from(both), [Outcome::Replaced, Outcome::Replaced]);
     let (bench, owed) = next(bench, &templates).await;
     assert_eq!(owed, ["reload a", "reload b"]);
-    bench.writer.clear(&templates[..1], bench.writer.mark());
+    bench.writer.clear(bench.writer.mark(&templates[..1]));
     let (bench, owed) = next(bench, &templates).await;
     assert_eq!(owed, ["reload b"]);
-    bench.writer.clear(&templates, bench.writer.mark());
+    bench.writer.clear(bench.writer.mark(&templates));
     assert_eq!(next(bench, &templates).await.1, [""; 0]);
 }
 
@@ -278,7 +278,7 @@ async fn what_a_newer_version_wrote_is_set_aside_and_every_reload_is_owed_once()
     // Until they have run.
     let (bench, owed) = next(bench, &[]).await;
     assert_eq!(owed, ["reload a", "reload b"]);
-    bench.writer.clear(&templates, bench.writer.mark());
+    bench.writer.clear(bench.writer.mark(&templates));
     assert_eq!(next(bench, &templates).await.1, [""; 0]);
 }
 

@@ -4,6 +4,9 @@ mod attack;
 mod bench;
 mod blocks;
 mod commands;
+#[path = "../engine/harness.rs"]
+#[allow(dead_code, reason = "it serves the tests of the engine first")]
+mod engine;
 mod faults;
 mod files;
 mod journals;
@@ -12,5 +15,6 @@ mod order;
 mod placing;
 mod readers;
 mod reloads;
+mod rollback;
 mod rounds;
 mod units;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rosterd::config::OnReloadFailure;
-use rosterd::decide::{Input, Outcome, Ran, TemplatePlan};
+use rosterd::decide::{Failure, Input, Outcome, Pace, Ran, Recollection, Stage, TemplatePlan};
 
 use crate::harness::{Bench, plan, present, put, roster, seconds, template, web};
 
@@ -117,4 +117,90 @@ fn what_cannot_be_put_back_stays_and_is_retried() {
     assert!(bench.engine.is_reloading());
     restore(&mut bench, &["a"]);
     assert_eq!(bench.reloads.len(), 1, "at the end it is not deferred");
+}
+
+#[test]
+fn what_is_put_back_is_reloaded_at_once_when_nothing_is_waited_for_any_more() {
+    for pace in [Pace::Once, Pace::Continuous] {
+        let mut templates = vec![back("a", Some("edge"), "ra"), back("b", Some("edge"), "rb")];
+        for planned in &mut templates {
+            Arc::make_mut(&mut planned.config).splay = seconds(600);
+        }
+        let plan = plan(vec![roster("web", web())], vec![], templates);
+        let mut bench = Bench::at_pace(pace, plan, Recollection::new());
+        bench.reset(&web(), present(&["a:1"]));
+        bench.publish(Outcome::Replaced);
+        bench.publish(Outcome::Replaced);
+        bench.input(Input::Stopping);
+        assert_eq!(bench.reload(no()).reload.to_string(), "ra");
+        bench.reload(Ran::Done);
+        restore(&mut bench, &["a", "b"]);
+        assert_eq!(bench.reloads.len(), 2, "{pace:?}: rb's place in the spread is no reason to wait");
+    }
+}
+
+#[test]
+fn nothing_is_put_back_while_nothing_is_to_be_replaced() {
+    let mut bench = replaced(vec![back("a", None, "ra")]);
+    bench.input(Input::Paused(bench.now + seconds(3600)));
+    bench.reload(no());
+    assert!(bench.restorations.is_empty());
+    bench.input(Input::Resumed);
+    bench.pass(seconds(61));
+    bench.reload(no());
+    assert_eq!(bench.restorations.len(), 1, "then it is");
+}
+
+#[test]
+fn what_is_put_back_is_reloaded_as_a_new_configuration_says() {
+    let mut bench = replaced(vec![back("a", None, "old")]);
+    bench.reload(no());
+    // Its operator mends the command while the file goes back.
+    bench.input(Input::Configured(plan(vec![roster("web", web())], vec![], vec![back("a", None, "new")])));
+    bench.pass(seconds(100));
+    assert!(bench.reloads.is_empty(), "not before the file is back");
+    restore(&mut bench, &["a"]);
+    bench.pass(seconds(10));
+    let reloads: Vec<_> = bench.reloads.iter().map(|job| job.reload.to_string()).collect();
+    assert_eq!(reloads, ["new"]);
+}
+
+/// Rolled back, reloaded, and then refused: with these bytes its reload has failed.
+fn refused() -> Bench {
+    let mut bench = replaced(vec![back("a", Some("edge"), "ra"), back("b", Some("edge"), "")]);
+    bench.reload(no());
+    restore(&mut bench, &["a", "b"]);
+    bench.pass(seconds(5));
+    bench.reload(Ran::Done);
+    bench.input(Input::Drifted("b".into(), Some("it was edited".into())));
+    refuse(&mut bench);
+    bench
+}
+
+fn refuse(bench: &mut Bench) {
+    for (stage, message) in [(Stage::Unit, "kept back"), (Stage::Rollback, "line 7 is wrong")] {
+        assert!(bench.restorations.is_empty(), "not before the last of the unit has ended");
+        bench.publish(Outcome::Failed(Failure { stage, message: message.into() }));
+    }
+}
+
+#[test]
+fn what_others_make_of_a_file_that_was_put_back_is_put_right() {
+    let mut bench = refused();
+    let names: Vec<_> = bench.restorations[0].templates.iter().map(|it| it.name.to_string()).collect();
+    assert_eq!((names, &bench.restorations[0].reload), (vec!["a".to_owned(), "b".to_owned()], &None));
+    assert!(bench.engine.templates()["b"].drift().is_some());
+    restore(&mut bench, &["b"]);
+    assert!(bench.engine.templates()["b"].drift().is_none());
+    let failure = bench.engine.templates()["b"].failure().unwrap();
+    assert!(failure.message.contains("line 7"), "status says on and on why the file is not what the members give");
+    bench.pass(seconds(100));
+    assert!(bench.is_idle() && bench.restorations.is_empty());
+    // Where it cannot be, that is tried again.
+    let mut bench = refused();
+    let id = bench.restorations.remove(0).id;
+    bench.input(Input::Restored(id, Err("no space".into())));
+    bench.pass(seconds(61));
+    refuse(&mut bench);
+    assert_eq!(bench.restorations.len(), 1);
 }

@@ -222,7 +222,7 @@ fn what_its_reload_refuses_is_rolled_back_and_not_tried_again_until_it_changes()
     assert_eq!(site.read("reloads"), "a a \na poison a poison \na a \n", "each once");
     let why = explained(&site, "two");
     assert!(why.contains("rolled back, for its reload failed") && why.contains("poison"), "{why}");
-    // The same bytes are not tried again, whoever asks for them.
+    // The same bytes are not tried again by who asks for all that is to be done, as a timer may.
     let asked = site.run(&["render"]);
     assert!(asked.expect(1).stderr().contains("poison"), "{}", asked.stderr());
     assert!(shows(&site, &["one", "two"], "a\n") && site.read("reloads").lines().count() == 3);
@@ -234,6 +234,62 @@ fn what_its_reload_refuses_is_rolled_back_and_not_tried_again_until_it_changes()
     site.remove("registry/services/web/poison");
     agent.until("mended", || shows(&site, &["one", "two"], "a\nb\n") && agent.said("reloaded") == 4);
     agent.until("it is told", || explained(&site, "two").contains("up to date"));
+}
+
+#[test]
+fn what_was_rolled_back_is_put_right_and_who_names_it_has_it_tried_again() {
+    let site = site(BACK);
+    let mut agent = site.start();
+    agent.until("the first", || agent.said("reloaded") == 1);
+    site.file("registry/services/web/poison", "");
+    agent.until("the old files are reloaded", || agent.said("reloaded") == 2);
+    let edit = |agent: &Agent, name: &str| {
+        let said = agent.said("put right, the files that were rolled back to stand again");
+        fs::write(site.path("out").join(name), "by hand\n").unwrap();
+        agent.says_times("put right, the files that were rolled back to stand again", said + 1);
+        assert!(shows(&site, &["one", "two"], "a\n"));
+    };
+    edit(&agent, "two");
+    edit(&agent, "one");
+    agent.until("it is reloaded", || agent.said("reloaded") == 3);
+    assert!(explained(&site, "one").contains("rolled back, for its reload failed"), "{}", explained(&site, "one"));
+    // What was edited while no agent ran is seen by the next one.
+    assert!(agent.stop().success());
+    fs::write(site.path("out/two"), "by hand\n").unwrap();
+    let agent = site.start();
+    agent.says("put right, the files that were rolled back to stand again");
+    assert!(shows(&site, &["one", "two"], "a\n"));
+    edit(&agent, "two");
+    // A person who names one means it.
+    let tries = || site.read("reloads").lines().filter(|line| line.contains("poison")).count();
+    assert_eq!((tries(), site.run(&["render"]).expect(1).code()), (1, 1));
+    assert_eq!(tries(), 1);
+    site.run(&["render", "two"]).expect(1);
+    agent.until("it was tried, and put back", || tries() == 2 && shows(&site, &["one", "two"], "a\n"));
+    agent.until("the old files are reloaded", || agent.said("reloaded") >= 1);
+}
+
+#[test]
+fn who_names_a_file_in_a_single_pass_has_it_tried_again() {
+    let site = site(BACK);
+    site.run(&["render"]).expect(0);
+    site.file("registry/services/web/poison", "");
+    let tries = || site.read("reloads").lines().filter(|line| line.contains("poison")).count();
+    for (args, tried) in
+        [(&["render"][..], 1), (&["render"], 1), (&["render", "--no-reload"], 1), (&["render", "two"], 2)]
+    {
+        site.run(args).expect(1);
+        assert_eq!(tries(), tried, "{args:?}");
+        assert!(shows(&site, &["one", "two"], "a\n"), "{args:?}");
+    }
+    // The software is mended, and not the members.
+    site.file(
+        "rosterd.toml",
+        &fs::read_to_string(site.path("rosterd.toml")).unwrap().replace("! grep poison", "grep -q poison"),
+    );
+    site.run(&["render", "one"]).expect(0);
+    assert!(shows(&site, &["one", "two"], "a\npoison\n"));
+    site.run(&["render"]).expect(0);
 }
 
 #[test]

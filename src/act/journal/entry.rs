@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::inplace::Configured;
+use super::proof::Trial;
 use super::saved::Saved;
 use crate::book::spelling;
 use crate::config::{Command, Each, Method, OnGone, OnReloadFailure, Reload, Symlink, TemplateConfig};
@@ -59,6 +60,12 @@ pub struct Entry {
     /// What stood there when a reload last succeeded, where that is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<Saved>,
+    /// The round since which something else stands there.
+    #[serde(default)]
+    pub since: u64,
+    /// What stood there last, where a reload under way may prove it. The reload ends with the agent.
+    #[serde(skip)]
+    pub trial: Option<Trial>,
 }
 
 /// All that is needed to overwrite a file once more.
@@ -146,8 +153,9 @@ impl Owner {
 
     /// The same for what is not known any more, other than that its reload is owed.
     pub fn owes(self, dest: PathBuf) -> Entry {
-        let (old, new, staged, over, saved) = (None, None, None, None, None);
-        Entry { dest, seq: 0, old, new, staged, over, follows: false, again: true, owner: self, saved }
+        let (old, new, staged, over) = (None, None, None, None);
+        let (saved, since, trial) = (None, 0, None);
+        Entry { dest, seq: 0, old, new, staged, over, follows: false, again: true, owner: self, saved, since, trial }
     }
 
     /// Its part of a destination.
@@ -167,6 +175,11 @@ impl Entry {
         self.owner.key(&self.dest)
     }
 
+    /// The copies that it needs.
+    pub(super) fn copies(&self) -> impl Iterator<Item = &Saved> {
+        self.saved.iter().chain(self.trial.as_ref().map(Trial::copy))
+    }
+
     /// A template by which its reload can be run, whatever the configuration says by now; `None` where none is owed.
     #[must_use]
     pub fn debt(&self) -> Option<TemplateConfig> {
@@ -176,7 +189,8 @@ impl Entry {
             // What would become of it is no matter of its reload.
             ..Each::new(&of.template, &of.roster, OnGone::Keep)
         });
-        let on_reload_failure = if self.saved.is_some() { OnReloadFailure::Rollback } else { OnReloadFailure::Retry };
+        let goes_back = self.saved.is_some() && !self.owner.back;
+        let on_reload_failure = if goes_back { OnReloadFailure::Rollback } else { OnReloadFailure::Retry };
         Some(TemplateConfig {
             on_reload_failure,
             unit: self.owner.unit.clone(),

@@ -78,13 +78,6 @@ impl Store {
         Ok(Some(Before { bytes, mode: *mode, uid: *uid, gid: *gid }))
     }
 
-    pub(super) fn remove(&self, saved: &Saved) {
-        if let Saved::File { name, .. } = saved {
-            // One that stays is removed at the next start.
-            let _ = fs::remove_file(self.folder.join(name));
-        }
-    }
-
     /// Removes all copies but these.
     pub(super) fn sweep<'a>(&self, kept: impl Iterator<Item = &'a Saved>) {
         let kept: BTreeSet<&str> = kept

@@ -167,7 +167,7 @@ fn a_unit_is_noted_as_long_as_one_of_its_reloads_is_owed() {
     let silent = |entry: Entry| Entry { owner: Owner { owed: None, ..entry.owner }, ..entry };
     let [a, b, c] = ["a", "b", "c"].map(|name| entry(name, None, Some(1)));
     journal.note(vec![of("u", a), silent(of("u", b)), silent(of("v", c))]).unwrap();
-    journal.clear(&[], 1);
+    journal.is_done();
     assert_eq!(known(&journal).iter().map(|it| it.0).collect::<Vec<_>>(), ["a", "b"], "v has no reload at all");
     journal.clear(&[key("a")], 1);
     assert_eq!(known(&open(&dir)), []);
@@ -179,8 +179,8 @@ fn what_stood_there_is_kept_until_a_reload_has_succeeded() {
     let mut journal = open(&dir);
     let before = Before { bytes: b"old\xff".to_vec(), mode: 0o640, uid: 3, gid: 4 };
     let copies = || fs::read_dir(dir.path().join("saved")).map_or(0, Iterator::count);
-    let a = journal.save(&key("a"), Some(&before)).unwrap();
-    let b = journal.save(&key("b"), None).unwrap();
+    let a = journal.save(&key("a"), Some(&before)).unwrap().saved;
+    let b = journal.save(&key("b"), None).unwrap().saved;
     assert_eq!(b, Some(Saved::Nothing));
     journal
         .note(vec![Entry { saved: a, ..entry("a", Some(1), Some(2)) }, Entry { saved: b, ..entry("b", None, Some(2)) }])
@@ -188,8 +188,8 @@ fn what_stood_there_is_kept_until_a_reload_has_succeeded() {
     // A second replacement before the reload: what counts is what was there when one last succeeded.
     let other = Before { bytes: b"never taken up".to_vec(), ..before.clone() };
     let again = journal.save(&key("a"), Some(&other)).unwrap();
-    assert_eq!(again, None);
-    journal.note(vec![Entry { saved: again, ..entry("a", Some(2), Some(3)) }]).unwrap();
+    assert_eq!(again, Copies::default());
+    journal.note(vec![entry("a", Some(2), Some(3))]).unwrap();
     fs::write(dir.path().join("saved/cut-off"), "").unwrap();
     let mut journal = open(&dir);
     assert_eq!(copies(), 1, "one that nothing refers to is removed");
@@ -250,13 +250,114 @@ fn what_a_unit_replaced_is_kept_until_the_last_of_it_is_taken_up() {
         assert_eq!(owing, [dest("b")]);
         assert!(["a", "b", "c"].iter().all(|name| journal.saved(&key(name)).unwrap() == Some(None)));
     }
-    // What is put back has nothing older.
+    // What is put back stays known until it is taken up: somebody may change it.
     let mut back = of_unit("a", true);
     (back.owner.back, back.saved) = (true, None);
     journal.note(vec![back]).unwrap();
-    assert_eq!(journal.saved(&key("a")).unwrap(), None);
+    assert_eq!(journal.saved(&key("a")).unwrap(), Some(None));
     journal.clear(&[key("a"), key("b")], 2);
     assert_eq!(known(&open(&dir)), []);
+}
+
+/// A journal with files of which so many rounds are noted, each with the copy of its number; and its reloads.
+struct Kept {
+    dir: TempDir,
+    journal: Journal,
+    runs: Runs,
+}
+
+impl Kept {
+    fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let (mut journal, runs) = (open(&dir), Runs::default());
+        journal.follow(&runs);
+        Self { dir, journal, runs }
+    }
+
+    /// Replaces files by their next version; what stood there is a text of the version before.
+    fn replace(&mut self, unit: Option<&str>, files: &[(&str, bool)]) {
+        let entries = files.iter().map(|(name, owes)| {
+            let was = self.journal.entries.get(&key(name)).and_then(|entry| entry.new).unwrap_or(0);
+            let text = format!("{name}{was}").into_bytes();
+            let before = Before { bytes: text, mode: 0o644, uid: 0, gid: 0 };
+            let Copies { saved, trial } = self.journal.save(&key(name), Some(&before)).unwrap();
+            let mut entry = Entry { saved, trial, ..entry(name, Some(was), Some(self.journal.last + 1)) };
+            entry.owner.unit = unit.map(Into::into);
+            entry.owner.owed = entry.owner.owed.filter(|_| *owes);
+            entry
+        });
+        let entries = entries.collect();
+        self.journal.note(entries).unwrap();
+        self.journal.is_done();
+    }
+
+    fn begin(&self, names: &[&str]) -> Run {
+        self.runs.begin(names.iter().map(|name| key(name)).collect(), self.journal.last)
+    }
+
+    fn end(&mut self, run: Run) {
+        let (keys, up_to) = run.covers();
+        self.journal.clear(&keys, up_to);
+    }
+
+    /// What these files would go back to.
+    fn goes_back_to(&self, names: &[&str]) -> Vec<String> {
+        goes_back_to(&self.journal, names)
+    }
+}
+
+fn goes_back_to(journal: &Journal, names: &[&str]) -> Vec<String> {
+    let of = |name: &&str| journal.saved(&key(name)).unwrap().map(|before| before.unwrap().bytes);
+    names.iter().map(|name| of(name).map_or("-".into(), |bytes| String::from_utf8(bytes).unwrap())).collect()
+}
+
+#[test]
+fn what_a_reload_has_proven_is_gone_back_to_also_where_it_was_replaced_meanwhile() {
+    let mut kept = Kept::new();
+    kept.replace(None, &[("a", true)]);
+    let first = kept.begin(&["a"]);
+    kept.replace(None, &[("a", true)]);
+    kept.replace(None, &[("a", true)]);
+    assert_eq!(kept.goes_back_to(&["a"]), ["a0"]);
+    kept.end(first);
+    assert_eq!(kept.goes_back_to(&["a"]), ["a1"], "the first of three was good");
+    assert_eq!(goes_back_to(&open(&kept.dir), &["a"]), ["a1"], "as the next agent knows");
+    // One that fails proves nothing, and of one that ends well only what it began with is known.
+    drop(kept.begin(&["a"]));
+    let other = kept.begin(&["b"]);
+    kept.replace(None, &[("a", true)]);
+    kept.end(other);
+    assert_eq!(kept.goes_back_to(&["a"]), ["a1"]);
+    let last = kept.begin(&["a"]);
+    kept.end(last);
+    assert_eq!(kept.goes_back_to(&["a"]), ["-"]);
+    assert_eq!(fs::read_dir(kept.dir.path().join("saved")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_unit_goes_back_to_what_all_its_reloads_have_proven() {
+    let all = ["a", "b", "c"];
+    let mut kept = Kept::new();
+    kept.replace(Some("edge"), &[("a", true), ("b", true), ("c", false)]);
+    let (a, b) = (kept.begin(&["a"]), kept.begin(&["b"]));
+    kept.replace(Some("edge"), &[("a", true), ("c", false)]);
+    kept.end(a);
+    assert_eq!(kept.goes_back_to(&all), ["a0", "b0", "c0"], "b's reload may fail yet");
+    kept.end(b);
+    assert_eq!(kept.goes_back_to(&all), ["a1", "-", "c1"], "b stands as it was proven");
+    kept.replace(Some("edge"), &[("b", true)]);
+    assert_eq!(kept.goes_back_to(&all), ["a1", "b0", "c1"]);
+}
+
+#[test]
+fn a_file_of_a_unit_without_a_reload_is_kept_until_the_unit_has_proven_itself() {
+    let mut kept = Kept::new();
+    kept.replace(Some("edge"), &[("c", false)]);
+    kept.replace(Some("edge"), &[("a", true)]);
+    assert_eq!(kept.goes_back_to(&["a", "c"]), ["a0", "c0"]);
+    let run = kept.begin(&["a"]);
+    kept.end(run);
+    assert_eq!((kept.goes_back_to(&["a", "c"]), known(&kept.journal)), (vec!["-".into(), "-".into()], vec![]));
 }
 
 #[test]

@@ -144,7 +144,8 @@ impl Engine {
         };
         let moved: Vec<_> = self.debts.values_mut().flat_map(|debt| debt.rehome(present)).collect();
         for config in moved {
-            self.owe(now, &config, BTreeSet::new());
+            let beside = self.restoring(&config.name);
+            self.owe(now, &config, beside);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::flight::FlightId;
 use super::super::moment::Moment;
 use super::super::notice::Notice;
-use super::super::publication::{Group, Outcome, Publication, Snapshot};
+use super::super::publication::{Group, Outcome, Publication, Snapshot, Stage};
 use super::super::template::Template;
 use crate::config::Reload;
 
@@ -91,6 +91,7 @@ impl Engine {
         // What was replaced under a configuration that has changed since is reloaded as the present one says; what has
         // no present one, as it was said then.
         let mut config = Arc::clone(&flight.config);
+        let refused = matches!(&outcome, Outcome::Failed(it) if matches!(it.stage, Stage::Rollback | Stage::Unit));
         if let Some(template) = self.templates.get_mut(&config.name) {
             template.end(now, id, outcome, self.pace == Pace::Continuous, notices);
             if template.plan().config.dest == config.dest {
@@ -101,6 +102,9 @@ impl Engine {
         if let (true, Some(reload)) = (replaced, &config.reload) {
             let beside = self.flights.beside(&flight, reload);
             self.owe(now, &config, beside);
+        }
+        if refused {
+            self.put_right(&config);
         }
     }
 

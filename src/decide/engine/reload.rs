@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::super::flight::FlightId;
 use super::super::moment::Moment;
 use super::super::notice::Notice;
-use super::super::publication::{Ran, ReloadJob, Restoration};
+use super::super::publication::{Ran, ReloadJob, Restoration, Stage};
 use super::{Effect, Engine, Pace};
-use crate::config::{OnReloadFailure, Reload, TemplateConfig};
+use crate::config::{OnDrift, OnReloadFailure, Reload, TemplateConfig};
 
 /// Templates by name.
 type Named = BTreeMap<Arc<str>, Arc<TemplateConfig>>;
@@ -49,7 +49,8 @@ impl Engine {
         self.rehome(now);
         if let Ran::Failed(why) = ran {
             notices.push(Notice::ReloadFailed { reload: reload.to_string(), why: why.clone(), again });
-            if !is_rolled_back {
+            // While nothing is to be replaced, nothing is put back either: a later failure does that.
+            if !is_rolled_back && self.paused.is_none() {
                 self.restore(reload, &back, why);
             }
         }
@@ -71,18 +72,45 @@ impl Engine {
     /// its new bytes come first.
     fn restore(&mut self, reload: &Reload, templates: &[Arc<TemplateConfig>], why: &str) {
         let whole = self.whole(templates);
-        if whole.is_empty() || whole.values().any(|template| self.flights.is_busy(&template.dest)) {
-            return;
+        if !whole.is_empty() && !self.is_any_busy(&whole) {
+            self.put_back(Some(reload.clone()), whole, why);
         }
-        let ids: Vec<FlightId> = whole.values().map(|template| self.flights.begin(template, true)).collect();
+    }
+
+    /// A publication of a template was refused, because its reload has failed with these bytes, or its unit was: what
+    /// stands there is to be what was put back then, whatever others have made of it since.
+    pub(super) fn put_right(&mut self, template: &Arc<TemplateConfig>) {
+        let mut whole = self.whole(std::slice::from_ref(template));
+        whole.retain(|_, it| it.on_drift == OnDrift::Correct);
+        let refused = whole.keys().filter_map(|name| self.templates.get(name)?.failure());
+        let refused = refused.filter(|failure| failure.stage == Stage::Rollback).map(|failure| failure.message.clone());
+        let Some(why) = refused.last() else { return };
+        let is_wanted = |name| self.templates.get(name).is_some_and(|it| it.is_wanted() || it.is_in_flight());
+        if !whole.keys().any(is_wanted) && !self.is_any_busy(&whole) && !self.stopping {
+            self.put_back(None, whole, &why);
+        }
+    }
+
+    fn is_any_busy(&self, templates: &Named) -> bool {
+        templates.values().any(|template| self.flights.is_busy(&template.dest))
+    }
+
+    fn put_back(&mut self, reload: Option<Reload>, templates: Named, why: &str) {
+        let ids: Vec<FlightId> = templates.values().map(|template| self.flights.begin(template, true)).collect();
         let Some(id) = ids.first().copied() else { return };
-        for debt in self.debts.values_mut().filter(|debt| whole.keys().any(|name| debt.owes(name))) {
+        for debt in self.debts.values_mut().filter(|debt| templates.keys().any(|name| debt.owes(name))) {
             debt.wait_for(id);
         }
-        let templates = whole.into_values().collect();
-        let restoration = Restoration { id, reload: reload.clone(), templates, why: why.to_owned() };
+        let templates = templates.into_values().collect();
+        let restoration = Restoration { id, reload, templates, why: why.to_owned() };
         self.restorations.insert(id, restoration.clone());
         self.aftermath.push(Effect::Restore(restoration));
+    }
+
+    /// The restorations under way that a template is one of: its reload waits for them.
+    pub(super) fn restoring(&self, template: &Arc<str>) -> BTreeSet<FlightId> {
+        let with_it = |job: &Restoration| job.templates.iter().any(|it| it.name == *template);
+        self.restorations.values().filter(|job| with_it(job)).map(|job| job.id).collect()
     }
 
     pub(super) fn restored(
@@ -99,23 +127,48 @@ impl Engine {
         self.debts.values_mut().for_each(|debt| debt.arrived(id));
         let back = match done {
             Ok(back) => back,
-            Err(why) => return notices.push(Notice::NotRolledBack { why }),
-        };
-        let stopping = self.stopping;
-        for template in templates.iter().filter(|template| back.contains(&template.name)) {
-            if let Some(known) = self.templates.get_mut(&template.name) {
-                known.rolled_back(&why);
+            Err(why) => {
+                // Where a reload has failed, its next failure has it tried again.
+                let again = reload.is_none() && self.pace == Pace::Continuous;
+                for template in templates.iter().filter(|_| again) {
+                    if let Some(known) = self.templates.get_mut(&template.name) {
+                        known.stands_wrong(now);
+                    }
+                }
+                return notices.push(Notice::NotRolledBack { why });
             }
-            self.owe(now, template, BTreeSet::new());
+        };
+        let mut owing: BTreeMap<Reload, Vec<Arc<TemplateConfig>>> = BTreeMap::new();
+        for template in &templates {
+            let is_back = back.contains(&template.name);
+            // It is reloaded as the present configuration says, as any other replacement.
+            let mut config = Arc::clone(template);
+            if let Some(known) = self.templates.get_mut(&template.name) {
+                known.stands_from_before(is_back.then_some(&*why));
+                if known.plan().config.dest == config.dest {
+                    config = Arc::clone(&known.plan().config);
+                }
+            }
+            if let (true, Some(reload)) = (is_back, config.reload.clone()) {
+                self.owe(now, &config, BTreeSet::new());
+                owing.entry(reload).or_default().push(config);
+            }
         }
-        for (other, debt) in &mut self.debts {
-            let owed = templates.iter().filter(|it| back.contains(&it.name) && it.reload.as_ref() == Some(other));
-            if *other == reload || owed.clone().next().is_some() {
-                debt.roll_back(owed.cloned(), stopping);
+        if let Some(reload) = &reload {
+            owing.entry(reload.clone()).or_default();
+        }
+        let stopping = self.stopping;
+        for (reload, back) in owing {
+            if let Some(debt) = self.debts.get_mut(&reload) {
+                debt.roll_back(back.into_iter(), stopping);
             }
         }
         if !back.is_empty() {
-            notices.push(Notice::RolledBack { templates: back.into_iter().collect(), why });
+            let templates = back.into_iter().collect();
+            notices.push(match reload {
+                Some(_) => Notice::RolledBack { templates, why },
+                None => Notice::PutRight { templates },
+            });
         }
     }
 }
