@@ -310,11 +310,11 @@ impl Journal {
     /// Writes what is only of use: without it a reload runs once more than it has to.
     fn cross_out(&mut self, line: &Line) {
         let done = self.write_unsynced(line);
-        self.crossed_out(done);
+        self.crossed_out(&done);
     }
 
-    fn crossed_out(&mut self, done: io::Result<()>) {
-        if let (Err(why), false) = (&done, self.failing) {
+    fn crossed_out(&mut self, done: &io::Result<()>) {
+        if let (Err(why), false) = (done, self.failing) {
             let file = self.file().display();
             warn!(why = %format_args!("write {file}: {why}"), "a reload that has run may run again after a restart");
         }

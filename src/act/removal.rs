@@ -56,7 +56,9 @@ pub(super) fn set_aside(
         }
     }
     let Some(why) = why else { return (sound, aside) };
-    aside.into_iter().for_each(|one| one.end(Some(&why), desk));
+    for one in aside {
+        one.end(Some(&why), desk);
+    }
     withdraw(&sound.iter().map(|(staged, _)| staged).collect::<Vec<_>>(), desk);
     let why = unit.map_or_else(|| why.clone(), |unit| kept_back(unit, &why.message));
     refused.extend(sound.into_iter().map(|(staged, answer)| (staged, answer, why.clone())));

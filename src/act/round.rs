@@ -182,7 +182,9 @@ fn place(commits: Vec<Commit>, unit: Option<&str>, (removals, blocked): (Vec<Rem
     let sound = journaled(sound, unit, (going, blocked), &mut refused, desk);
     let (sound, aside) = set_aside(removals, sound, unit, &mut refused, desk);
     let placed = swapped(sound, unit, &mut refused, desk);
-    aside.into_iter().for_each(|removal| removal.end(refused.first().map(|(.., why)| why), desk));
+    for removal in aside {
+        removal.end(refused.first().map(|(.., why)| why), desk);
+    }
     refused.into_iter().for_each(failed);
     // Before anybody hears of it: a reload that begins then is for these files too.
     desk.is_placed();

@@ -11,7 +11,9 @@ use super::{Before, Entry, Journal, Key, Line, Saved, spelled};
 
 /// The reloads under way: which files each is for, and the last round of which all files were in place when it began.
 #[derive(Debug, Clone, Default)]
-pub(in super::super) struct Runs(Arc<Mutex<BTreeMap<u64, (Vec<Key>, u64)>>>);
+pub(in super::super) struct Runs(Arc<Mutex<ByNumber>>);
+
+type ByNumber = BTreeMap<u64, (Vec<Key>, u64)>;
 
 /// A reload under way.
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl Runs {
         Run { number, runs: self.clone() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (Vec<Key>, u64)>> {
+    fn lock(&self) -> MutexGuard<'_, ByNumber> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,7 +160,7 @@ impl Journal {
         for group in groups.into_values().filter(|group| group.iter().any(|key| keys.contains(key))) {
             self.clear_group(&group, &done, up_to, &mut line);
         }
-        self.cross_out_settled(line);
+        self.cross_out_settled(&line);
     }
 
     /// The same for files that go back together.
@@ -204,7 +206,7 @@ impl Journal {
     pub fn forget(&mut self, keys: impl IntoIterator<Item = Key>) {
         let mut line = Line::default();
         line.gone.extend(keys.into_iter().filter(|key| self.entries.remove(key).is_some()));
-        self.cross_out_settled(line);
+        self.cross_out_settled(&line);
     }
 
     /// What is blocked of any of these files may be tried again.
@@ -221,16 +223,16 @@ impl Journal {
         for key in &line.gone {
             self.entries.remove(key);
         }
-        self.cross_out_settled(line);
+        self.cross_out_settled(&line);
     }
 
-    fn cross_out_settled(&mut self, line: Line) {
+    fn cross_out_settled(&mut self, line: &Line) {
         if line.gone.is_empty() && line.put.is_empty() && line.blocked.is_none() {
             return;
         }
         // What is gone back to by what is written here is on disk, and what was gone back to before is removed.
-        let done = if line.put.is_empty() { self.write_unsynced(&line) } else { self.write(&line) };
-        self.crossed_out(done);
+        let done = if line.put.is_empty() { self.write_unsynced(line) } else { self.write(line) };
+        self.crossed_out(&done);
         self.tidy();
     }
 }

@@ -295,7 +295,7 @@ impl Kept {
         self.runs.begin(names.iter().map(|name| key(name)).collect(), self.journal.last)
     }
 
-    fn end(&mut self, run: Run) {
+    fn end(&mut self, run: &Run) {
         let (keys, up_to) = run.covers();
         self.journal.clear(&keys, up_to);
     }
@@ -319,17 +319,17 @@ fn what_a_reload_has_proven_is_gone_back_to_also_where_it_was_replaced_meanwhile
     kept.replace(None, &[("a", true)]);
     kept.replace(None, &[("a", true)]);
     assert_eq!(kept.goes_back_to(&["a"]), ["a0"]);
-    kept.end(first);
+    kept.end(&first);
     assert_eq!(kept.goes_back_to(&["a"]), ["a1"], "the first of three was good");
     assert_eq!(goes_back_to(&open(&kept.dir), &["a"]), ["a1"], "as the next agent knows");
     // One that fails proves nothing, and of one that ends well only what it began with is known.
     drop(kept.begin(&["a"]));
     let other = kept.begin(&["b"]);
     kept.replace(None, &[("a", true)]);
-    kept.end(other);
+    kept.end(&other);
     assert_eq!(kept.goes_back_to(&["a"]), ["a1"]);
     let last = kept.begin(&["a"]);
-    kept.end(last);
+    kept.end(&last);
     assert_eq!(kept.goes_back_to(&["a"]), ["-"]);
     assert_eq!(fs::read_dir(kept.dir.path().join("saved")).unwrap().count(), 0);
 }
@@ -341,9 +341,9 @@ fn a_unit_goes_back_to_what_all_its_reloads_have_proven() {
     kept.replace(Some("edge"), &[("a", true), ("b", true), ("c", false)]);
     let (a, b) = (kept.begin(&["a"]), kept.begin(&["b"]));
     kept.replace(Some("edge"), &[("a", true), ("c", false)]);
-    kept.end(a);
+    kept.end(&a);
     assert_eq!(kept.goes_back_to(&all), ["a0", "b0", "c0"], "b's reload may fail yet");
-    kept.end(b);
+    kept.end(&b);
     assert_eq!(kept.goes_back_to(&all), ["a1", "-", "c1"], "b stands as it was proven");
     kept.replace(Some("edge"), &[("b", true)]);
     assert_eq!(kept.goes_back_to(&all), ["a1", "b0", "c1"]);
@@ -356,7 +356,7 @@ fn a_file_of_a_unit_without_a_reload_is_kept_until_the_unit_has_proven_itself() 
     kept.replace(Some("edge"), &[("a", true)]);
     assert_eq!(kept.goes_back_to(&["a", "c"]), ["a0", "c0"]);
     let run = kept.begin(&["a"]);
-    kept.end(run);
+    kept.end(&run);
     assert_eq!((kept.goes_back_to(&["a", "c"]), known(&kept.journal)), (vec!["-".into(), "-".into()], vec![]));
 }
 

@@ -83,8 +83,9 @@ impl Engine {
         let mut whole = self.whole(std::slice::from_ref(template));
         whole.retain(|_, it| it.on_drift == OnDrift::Correct);
         let refused = whole.keys().filter_map(|name| self.templates.get(name)?.failure());
-        let refused = refused.filter(|failure| failure.stage == Stage::Rollback).map(|failure| failure.message.clone());
-        let Some(why) = refused.last() else { return };
+        let mut refused =
+            refused.filter(|failure| failure.stage == Stage::Rollback).map(|failure| failure.message.clone());
+        let Some(why) = refused.next() else { return };
         let is_wanted = |name| self.templates.get(name).is_some_and(|it| it.is_wanted() || it.is_in_flight());
         if !whole.keys().any(is_wanted) && !self.is_any_busy(&whole) && !self.stopping {
             self.put_back(None, whole, &why);
