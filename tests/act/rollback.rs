@@ -73,7 +73,7 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => (0usize..3, any::<u8>()).prop_map(|(roster, n)| Op::Members(roster, n)),
+        6 => (0usize..3, 0u8..8).prop_map(|(roster, n)| Op::Members(roster, n)),
         4 => (0u64..8000).prop_map(Op::Pass),
         8 => proptest::option::weighted(0.15, 0usize..3).prop_map(Op::Publish),
         6 => (0usize..3, any::<bool>()).prop_map(|(at, well)| Op::Reload(at, well)),
@@ -348,7 +348,10 @@ impl World {
     async fn apply(&mut self, op: &Op) {
         match *op {
             Op::Members(at, n) => {
-                let members = ["a:1", "b:1", "c:1", "d:1"][..usize::from(n % 5)].to_vec();
+                // So few that no loss is one to be held.
+                let is_there = |(at, _): &(usize, &'static str)| n & (1 << at) != 0;
+                let members = ["a:1", "b:1", "c:1"].into_iter().enumerate().filter(is_there);
+                let members: Vec<_> = members.map(|(_, name)| name).collect();
                 self.engine.reset(&subject(ROSTERS[at]), present(&members));
                 self.views.insert(ROSTERS[at], members);
                 self.collect();
@@ -407,7 +410,7 @@ proptest! {
     /// Whatever happens in between: a unit is all or nothing, what failed is not tried again until something else has
     /// proven itself, what is gone back to has, what is owed stays owed, and in the end all is as the members are.
     #[test]
-    fn nothing_is_lost_and_nothing_that_failed_is_tried_again(ops in proptest::collection::vec(op(), 1..70)) {
+    fn nothing_is_lost_and_nothing_that_failed_is_tried_again(ops in proptest::collection::vec(op(), 1..120)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut world = World::new().await;
