@@ -57,7 +57,7 @@ pub use diff::unified_diff;
 pub use drift::drifted;
 pub use joint::{Joint, Seat};
 pub use lock::StateLock;
-pub use recover::{Present, recover};
+pub use recover::{Present, finish_left, recover, unfinished};
 pub use reload::reload;
 pub use remove::remove;
 pub use rollback::restore;

@@ -1,21 +1,37 @@
 //! A file of lines, each with a checksum, that grows at its end: what a state directory keeps of what comes and goes.
 //!
-//! A file that was cut off anywhere is read as far as it is whole. When it has far more lines than there is to say, it is
-//! begun anew: written beside, synced, and renamed into place. One that a newer version wrote is kept under another name.
+//! A file that was cut off anywhere is read as far as it is whole, and of one that is damaged elsewhere every line that
+//! is. When it has far more lines than there is to say, it is begun anew: written beside, synced, and renamed into place.
+//! One that a newer version wrote, or that is none at all, is kept under another name.
+//!
+//! One that cannot be read is set aside as well, and read when it answers again: what it says is older than what was
+//! written meanwhile. So is whatever is found in its place later, when somebody mounts another disk on the folder.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
+use nix::libc::{dev_t, ino_t};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::{info, warn};
 
+pub(crate) mod kept;
 pub(crate) mod line;
 pub(crate) mod spelling;
 
+use kept::{Lasting, replace, staged};
+
 /// So many lines more than there is to say, and it is begun anew.
 const SPARE: usize = 256;
+
+/// So many bytes more, and it is as well.
+const LARGE: u64 = 4 * 1024 * 1024;
+
+/// The most files that wait to be read again.
+const ASIDE: usize = 9;
 
 /// Whether the state directory is this process's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,41 +60,83 @@ pub struct Book {
     title: Title,
     /// Lines beyond the title.
     lines: usize,
-    /// It ends where a line may be appended.
-    sound: bool,
+    /// How long it was when it was last begun.
+    begun: u64,
+    /// The file, as it was left, where it ends so that a line may be appended.
+    sound: Option<Left>,
+    /// It is there and could not be read: nothing may take its place.
+    is_unread: bool,
+    /// Files that were set aside before, and are read: what they say is in the next one that is begun.
+    merged: Vec<PathBuf>,
+}
+
+/// By what a file is known again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Left {
+    device: dev_t,
+    inode: ino_t,
+    length: u64,
+}
+
+impl Left {
+    fn of(file: &Metadata) -> Self {
+        Self { device: file.dev(), inode: file.ino(), length: file.len() }
+    }
 }
 
 /// What a file of lines held.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Held<T> {
-    /// These lines, or none where there is no file.
-    Lines(Vec<T>),
-    /// Nothing that can be used; why, in words.
-    Lost(String),
-    /// Nobody knows: it cannot be read; why, in words.
-    Unreadable(String),
+pub struct Held<T> {
+    /// The lines that are whole, or none where there is no file.
+    pub lines: Vec<T>,
+    /// Why there may have been more of them, in words.
+    pub lost: Option<String>,
+}
+
+impl<T> Held<T> {
+    fn lost(why: String) -> Self {
+        Self { lines: Vec::new(), lost: Some(why) }
+    }
 }
 
 impl Book {
-    /// Opens a file, and reads it as far as it is whole. What is damaged at its end is left out, and the next line makes
-    /// it be written anew.
+    /// Opens a file, and reads what is whole of it. What is damaged is left out, and the next line makes it be written
+    /// anew.
     pub fn open<T: DeserializeOwned>(file: PathBuf, title: Title, access: Access) -> (Self, Held<T>) {
-        let mut book = Self { file, title, lines: 0, sound: false };
+        let mut book = Self { file, title, lines: 0, begun: 0, sound: None, is_unread: false, merged: Vec::new() };
         if access == Access::Own {
             // Left by a process that ended while it wrote it.
             let _ = fs::remove_file(book.staged());
         }
-        let held = match fs::read(&book.file) {
-            Ok(bytes) => book.read(&bytes, access),
-            Err(why) if why.kind() == io::ErrorKind::NotFound => Held::Lines(Vec::new()),
-            Err(why) => Held::Unreadable(format!("read {}: {why}", book.file.display())),
+        let (mut earlier, merged) = book.earlier();
+        book.merged = merged;
+        let mut held = match contents(&book.file) {
+            Ok(None) => Held { lines: Vec::new(), lost: None },
+            Ok(Some((bytes, left))) => book.read(&bytes, left, access),
+            Err(why) => {
+                book.is_unread = true;
+                let kept = if access == Access::Own { book.set_aside() } else { Err(io::ErrorKind::Other.into()) };
+                let kept = kept.unwrap_or_else(|_| book.file.clone());
+                Held::lost(format!("read {}: {why}: kept as {}", book.file.display(), kept.display()))
+            }
         };
+        if !book.merged.is_empty() {
+            book.sound = None;
+            earlier.append(&mut held.lines);
+            held.lines = earlier;
+        }
         (book, held)
     }
 
     /// Where it is.
     pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// Whether it is as it was left.
+    pub fn is_there(&self) -> bool {
+        let now = fs::symlink_metadata(&self.file).ok().filter(Metadata::is_file);
+        self.sound.is_some() && self.sound == now.as_ref().map(Left::of)
     }
 
     /// Adds a line. `needed` is how many lines it would take to say all that is so now, this line's part included, and
@@ -110,63 +168,167 @@ impl Book {
         all: impl FnOnce() -> Vec<T>,
         synced: bool,
     ) -> io::Result<()> {
-        let appends = self.sound && self.lines < 2 * needed + SPARE;
-        self.sound = false;
-        if appends {
-            let mut file = OpenOptions::new().append(true).open(&self.file)?;
-            file.write_all(&line::write(line))?;
-            if synced {
-                file.sync_all()?;
-            }
-            self.lines += 1;
-        } else {
-            self.rewrite(&all())?;
+        let is_short = |left: &Left| self.lines < 2 * needed + SPARE && left.length < 2 * self.begun + LARGE;
+        let sound = self.sound.take();
+        let open = sound.filter(is_short).map(|left| self.reopen(left)).transpose()?.flatten();
+        let Some(mut file) = open else {
+            // What may not be appended to may still be what was left there.
+            self.is_unread |= sound.is_some_and(|left| !self.is_left(left));
+            return self.rewrite(&all());
+        };
+        file.write_all(&line::write(line))?;
+        if synced {
+            file.sync_all()?;
         }
-        self.sound = true;
+        self.lines += 1;
+        self.sound = Some(Left::of(&file.metadata()?));
         Ok(())
     }
 
-    fn read<T: DeserializeOwned>(&mut self, bytes: &[u8], access: Access) -> Held<T> {
-        let shown = self.file.display();
-        let Some((version, mut rest)) = self.title.split(bytes) else {
-            return Held::Lost(format!("{shown} is not what was written"));
+    /// Opens it to append, if it is still what was left there.
+    fn reopen(&self, left: Left) -> io::Result<Option<File>> {
+        let file = match OpenOptions::new().append(true).custom_flags(PLAIN).open(&self.file) {
+            Ok(file) => file,
+            Err(_) if !self.is_left(left) => return Ok(None),
+            Err(error) => return Err(error),
         };
-        if version > self.title.version {
-            let aside = self.file.with_extension("newer");
-            let kept =
-                if access == Access::Own && fs::rename(&self.file, &aside).is_ok() { &aside } else { &self.file };
-            return Held::Lost(format!(
-                "a newer rosterd wrote {shown} (version {version}): kept as {}",
-                kept.display()
-            ));
+        Ok((Left::of(&file.metadata()?) == left).then_some(file))
+    }
+
+    fn is_left(&self, left: Left) -> bool {
+        fs::symlink_metadata(&self.file).is_ok_and(|now| Left::of(&now) == left)
+    }
+
+    /// What was set aside before, as far as it can be read now, the oldest first.
+    fn earlier<T: DeserializeOwned>(&self) -> (Vec<T>, Vec<PathBuf>) {
+        let (mut lines, mut read) = (Vec::new(), Vec::new());
+        for aside in (1..=ASIDE).map(|number| self.aside(number)) {
+            match contents(&aside) {
+                Ok(None) => {}
+                Ok(Some((bytes, _))) => {
+                    let rest = self.title.split(&bytes).filter(|it| it.0 == self.title.version);
+                    let Some((_, rest)) = rest else { continue };
+                    info!(file = %aside.display(), "what was set aside can be read");
+                    lines.extend(whole_lines(rest).0);
+                    read.push(aside);
+                }
+                Err(why) => warn!(file = %aside.display(), %why, "what was set aside cannot be read"),
+            }
         }
-        if version != self.title.version {
-            return Held::Lost(format!("{shown} is of version {version}, and this is {}", self.title.version));
+        (lines, read)
+    }
+
+    fn aside(&self, number: usize) -> PathBuf {
+        self.file.with_extension(format!("unread{number}"))
+    }
+
+    /// Keeps what cannot be read under a name by which it is looked at again; that name.
+    fn set_aside(&mut self) -> io::Result<PathBuf> {
+        let is_free = |aside: &PathBuf| fs::symlink_metadata(aside).is_err();
+        let aside = (1..=ASIDE).map(|number| self.aside(number)).find(is_free).unwrap_or_else(|| self.aside(ASIDE));
+        match fs::rename(&self.file, &aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => self.is_unread = false,
         }
-        let mut lines = Vec::new();
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let Some(line) = line::read(&rest[..end]) else { break };
-            lines.push(line);
-            rest = &rest[end + 1..];
-        }
+        Ok(aside)
+    }
+
+    fn read<T: DeserializeOwned>(&mut self, bytes: &[u8], left: Left, access: Access) -> Held<T> {
+        let shown = self.file.display().to_string();
+        let rest = match self.title.split(bytes) {
+            Some((version, rest)) if version == self.title.version => rest,
+            other => {
+                let is_newer = other.is_some_and(|(version, _)| version > self.title.version);
+                let aside = self.file.with_extension(if is_newer { "newer" } else { "damaged" });
+                let kept =
+                    if access == Access::Own && fs::rename(&self.file, &aside).is_ok() { &aside } else { &self.file };
+                let why = match other {
+                    Some((version, _)) if is_newer => format!("a newer rosterd wrote {shown} (version {version})"),
+                    Some((version, _)) => {
+                        format!("{shown} is of version {version}, and this is {}", self.title.version)
+                    }
+                    None => format!("{shown} is not what was written"),
+                };
+                return Held::lost(format!("{why}: kept as {}", kept.display()));
+            }
+        };
+        let (lines, damage) = whole_lines(rest);
         self.lines = lines.len();
-        self.sound = rest.is_empty();
-        Held::Lines(lines)
+        self.sound = (damage == Damage::None).then_some(left);
+        let lost = (damage == Damage::Within).then(|| format!("{shown} is damaged"));
+        Held { lines, lost }
     }
 
     fn rewrite<T: Serialize>(&mut self, lines: &[T]) -> io::Result<()> {
+        if self.is_unread {
+            let aside = self.set_aside()?;
+            let file = self.file.display();
+            warn!(%file, kept = %aside.display(), "it is not what was left there: it is begun anew");
+        }
         let mut bytes = self.title.line().into_bytes();
         for line in lines {
             bytes.extend(line::write(line));
         }
         replace(&self.file, &bytes, if self.title.synced { Lasting::Whole } else { Lasting::Bytes })?;
-        self.lines = lines.len();
+        let left = Left::of(&fs::symlink_metadata(&self.file)?);
+        (self.lines, self.begun, self.sound) = (lines.len(), left.length, Some(left));
+        for read in self.merged.drain(..) {
+            let _ = fs::remove_file(read);
+        }
         Ok(())
     }
 
     fn staged(&self) -> PathBuf {
         staged(&self.file)
     }
+}
+
+/// How a file is opened in whose place somebody may have put a link or a pipe.
+const PLAIN: i32 = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).bits();
+
+/// All that is in a file, and which that is; `None` where there is none.
+fn contents(path: &Path) -> io::Result<Option<(Vec<u8>, Left)>> {
+    let mut file = match OpenOptions::new().read(true).custom_flags(PLAIN).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Some((bytes, Left::of(&meta))))
+}
+
+/// What is wrong with lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    None,
+    /// The last one was cut off as it was written: whatever it was about has not happened.
+    CutOff,
+    /// One is not what was written.
+    Within,
+}
+
+fn whole_lines<T: DeserializeOwned>(mut rest: &[u8]) -> (Vec<T>, Damage) {
+    let (mut lines, mut damage) = (Vec::new(), Damage::None);
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        match line::read(&rest[..end]) {
+            Some(line) => lines.push(line),
+            None => damage = Damage::Within,
+        }
+        rest = &rest[end + 1..];
+    }
+    if let Some(line) = rest.split_last().and_then(|(_, line)| line::read(line)) {
+        // Its end alone is another.
+        lines.push(line);
+        damage = Damage::Within;
+    } else if !rest.is_empty() && damage == Damage::None {
+        damage = Damage::CutOff;
+    }
+    (lines, damage)
 }
 
 impl Title {
@@ -183,105 +345,5 @@ impl Title {
     }
 }
 
-/// How much of a file in a state directory is to outlive a power cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lasting {
-    /// It may be gone, or empty.
-    Nothing,
-    /// It may be the old one.
-    Bytes,
-    /// It is the new one.
-    Whole,
-}
-
-/// Puts a file in place as a whole: the old one or the new one, whatever becomes of the process.
-///
-/// # Errors
-/// What the system refused; nothing is left beside the file then.
-pub(crate) fn replace(file: &Path, bytes: &[u8], lasting: Lasting) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // The lock says that nobody else writes here.
-    let staged = staged(file);
-    let placed = (|| {
-        let mut fresh = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-        fresh.write_all(bytes)?;
-        if lasting != Lasting::Nothing {
-            fresh.sync_all()?;
-        }
-        fs::rename(&staged, file)
-    })();
-    if placed.is_err() {
-        let _ = fs::remove_file(&staged);
-    }
-    placed?;
-    if lasting == Lasting::Whole { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
-fn staged(file: &Path) -> PathBuf {
-    file.with_extension("tmp")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TITLE: Title = Title { about: "test", version: 2, synced: true };
-
-    fn open(folder: &Path, access: Access) -> (Book, Held<u32>) {
-        Book::open(folder.join("lines"), TITLE, access)
-    }
-
-    #[test]
-    fn it_is_read_as_far_as_it_is_whole_and_goes_on_there() {
-        let dir = tempfile::TempDir::new().unwrap();
-        let (mut book, held) = open(dir.path(), Access::Own);
-        assert_eq!(held, Held::Lines(vec![]));
-        for line in 1..=3 {
-            book.add(&line, 1, || vec![line]).unwrap();
-        }
-        let whole = fs::read(dir.path().join("lines")).unwrap();
-        let ends: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] == b'\n').map(|at| at + 1).collect();
-        for cut in 0..=whole.len() {
-            fs::write(dir.path().join("lines"), &whole[..cut]).unwrap();
-            let (mut book, held) = open(dir.path(), Access::Own);
-            let Some(lines) = ends.iter().filter(|end| **end <= cut).count().checked_sub(1) else {
-                assert!(matches!(held, Held::Lost(_)), "cut at {cut}: {held:?}");
-                continue;
-            };
-            let mut expected: Vec<u32> = (1..=3).take(lines).collect();
-            assert_eq!(held, Held::Lines(expected.clone()), "cut at {cut}");
-            expected.push(9);
-            book.add(&9, 1, || expected.clone()).unwrap();
-            assert_eq!(open(dir.path(), Access::Own).1, Held::Lines(expected), "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn it_is_begun_anew_when_it_has_outgrown_what_there_is_to_say() {
-        let dir = tempfile::TempDir::new().unwrap();
-        let (mut book, _) = open(dir.path(), Access::Own);
-        for line in 0..1000_u32 {
-            book.add(&line, 1, || vec![line]).unwrap();
-        }
-        let (_, held) = open(dir.path(), Access::Own);
-        let Held::Lines(lines) = held else { panic!("{held:?}") };
-        assert!(lines.len() < 2 * SPARE && lines.last() == Some(&999), "{}", lines.len());
-    }
-
-    #[test]
-    fn one_of_a_newer_version_is_set_aside_by_whoever_may() {
-        let dir = tempfile::TempDir::new().unwrap();
-        let (file, newer) = (dir.path().join("lines"), dir.path().join("lines.newer"));
-        fs::write(&file, "rosterd test 3\nwhatever it is\n").unwrap();
-        assert!(matches!(open(dir.path(), Access::Look).1, Held::Lost(why) if why.contains("version 3")));
-        assert!(file.exists());
-        assert!(matches!(open(dir.path(), Access::Own).1, Held::Lost(why) if why.contains("lines.newer")));
-        assert_eq!(fs::read_to_string(newer).unwrap(), "rosterd test 3\nwhatever it is\n");
-        fs::write(&file, "another program's\n").unwrap();
-        assert!(matches!(open(dir.path(), Access::Own).1, Held::Lost(_)));
-        fs::remove_file(&file).unwrap();
-        fs::create_dir(&file).unwrap();
-        assert!(matches!(open(dir.path(), Access::Own).1, Held::Unreadable(_)));
-    }
-}
+mod tests;

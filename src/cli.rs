@@ -165,12 +165,22 @@ fn complain(fatal: &Fatal) {
     let _ = writeln!(io::stderr().lock(), "rosterd: {fatal}");
 }
 
+/// A file that would get larger than the system lets it is an error of that write, and no end of the process.
+fn outlive_limits() -> Result<(), Fatal> {
+    // It is heard from here on, and whoever hears it has nothing to do.
+    let heard = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(nix::libc::SIGXFSZ));
+    heard.map(drop).map_err(|why| Fatal::new(Exit::Failed, format!("outlive SIGXFSZ: {why}")))
+}
+
 fn dispatch(cli: Cli) -> Result<u8, Fatal> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|why| Fatal::new(Exit::Failed, format!("start the event loop: {why}")))?;
-    let exit = runtime.block_on(execute(cli));
+    let exit = runtime.block_on(async {
+        outlive_limits()?;
+        execute(cli).await
+    });
     // A thread that still renders or resolves a name must not keep a finished program.
     runtime.shutdown_background();
     exit

@@ -72,18 +72,15 @@ impl Ledger {
     pub fn open(state_dir: &Path, access: Access) -> Self {
         let (book, held) = Book::open(state_dir.join(NAME), TITLE, access);
         let mut files = BTreeMap::new();
-        match held {
-            Held::Lines(lines) => {
-                for Line { dest, is } in lines {
-                    match is {
-                        Some(entry) => _ = files.insert(dest, entry),
-                        None => _ = files.remove(&dest),
-                    }
-                }
+        let Held { lines, lost } = held;
+        for Line { dest, is } in lines {
+            match is {
+                Some(entry) => _ = files.insert(dest, entry),
+                None => _ = files.remove(&dest),
             }
-            Held::Lost(why) | Held::Unreadable(why) => {
-                warn!(%why, "files of keys that went before are not known, and stay");
-            }
+        }
+        if let Some(why) = lost {
+            warn!(%why, "not all files of keys that went before are known: those that are not stay");
         }
         Self { account: Arc::new(Mutex::new(Account { book, files, failing: false })) }
     }
@@ -151,6 +148,15 @@ impl Ledger {
         Some(entry.meant.map_or(Claim::Written, Claim::Meant))
     }
 
+    /// Writes all of it anew where it is not there any more as it was left.
+    pub fn stand_up(&self) {
+        let mut account = self.account();
+        let first = account.files.iter().next().map(|(dest, entry)| (dest.clone(), entry.clone()));
+        if let Some((dest, entry)) = first.filter(|_| !account.book.is_there()) {
+            account.write(&dest, Some(entry));
+        }
+    }
+
     fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -181,6 +187,10 @@ impl Account {
             Some(entry) => _ = self.files.insert(dest.to_owned(), entry.clone()),
             None => _ = self.files.remove(dest),
         }
+        self.write(dest, is);
+    }
+
+    fn write(&mut self, dest: &Path, is: Option<Entry>) {
         let Self { book, files, .. } = self;
         let line = |dest: &Path, is| Line { dest: dest.to_owned(), is };
         let all = || files.iter().map(|(dest, entry)| line(dest, Some(entry.clone()))).collect();

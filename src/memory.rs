@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::book::{Access, Lasting, replace};
+use crate::book::Access;
+use crate::book::kept::{Lasting, replace};
 use crate::decide::{Memo, Recalled, Recollection};
 
 mod page;

@@ -194,6 +194,10 @@ impl Round {
             };
             self.step(input);
         }
+        if self.performer.unfinished().await > 0 {
+            error!("a replacement that was begun is not finished: the next pass or agent tries again");
+            self.exit = self.exit.worse(Exit::Failed);
+        }
     }
 
     async fn next(&mut self) -> Input {

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::act::{self, Joint, Seat, Writer};
 use crate::config::TemplateConfig;
+use crate::decide::backoff;
 use crate::decide::{Failure, Group, Input, Memo, Outcome, Publication, Ran, ReloadJob, Restoration, Snapshot, Stage};
 use crate::digest::digest_of;
 use crate::ledger::Ledger;
@@ -67,6 +68,8 @@ pub struct Performer {
     /// Which files of templates with `each` are this agent's own.
     ledger: Option<Ledger>,
     stop: CancellationToken,
+    /// Whether what could not be finished is being tried again.
+    finishing: Arc<AtomicBool>,
     tasks: TaskTracker,
     done: mpsc::UnboundedSender<Input>,
     /// A look for drift was asked for, and has not begun.
@@ -84,6 +87,7 @@ impl Performer {
             manner,
             ledger: None,
             stop: CancellationToken::new(),
+            finishing: Arc::default(),
             tasks: TaskTracker::new(),
             done,
             is_look_queued: Arc::default(),
@@ -262,6 +266,43 @@ impl Performer {
     /// A person insists on these files: what was blocked of them may be tried once more by the publications after this.
     pub fn lift(&self, dests: BTreeSet<PathBuf>) {
         self.writer.lift(dests);
+    }
+
+    /// Finishes the replacements that were begun and could not be finished, as soon as they can be.
+    pub fn finish(&self) {
+        if self.finishing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (writer, stop, done) = (self.writer.clone(), self.stop.clone(), self.done.clone());
+        let finishing = Arc::clone(&self.finishing);
+        self.tasks.spawn(async move {
+            let (mut left, mut failures) = (act::unfinished(&writer).await.unwrap_or_default(), 0);
+            while left > 0 {
+                failures += 1;
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(backoff::pause(failures)) => {}
+                }
+                let Ok((owed, still)) = act::finish_left(&writer).await else { return };
+                let _ = done.send(Input::Finished(owed));
+                left = still;
+            }
+            finishing.store(false, Ordering::Relaxed);
+        });
+    }
+
+    /// How many replacements that were begun are neither finished nor overtaken by later ones.
+    pub fn unfinished(&self) -> impl Future<Output = usize> + use<> {
+        let writer = self.writer.clone();
+        async move { act::unfinished(&writer).await.unwrap_or_default() }
+    }
+
+    /// Sees to it that what is noted in the state directory is still there.
+    pub fn stand_up(&self) {
+        self.writer.stand_up();
+        if let Some(ledger) = self.ledger.clone() {
+            self.writer.in_order(move || ledger.stand_up());
+        }
     }
 
     /// Puts files back that a failed reload was for.

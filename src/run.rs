@@ -1,6 +1,6 @@
 //! The daemon: the only event loop, its signals, and its end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -83,12 +83,16 @@ pub async fn run(source: Source, setup: Setup) -> Result<u8, Fatal> {
         inherited = Inherited::of(&setup) => inherited?,
         _ = signals.stop() => return Ok(Exit::Done.code()),
     };
-    let mut agent = Agent::start(source, setup, inherited);
+    let lock = Arc::new(Mutex::new(lock));
+    let mut agent = Agent::start(source, setup, inherited, Arc::clone(&lock));
     let code = loop {
         let event = agent.next(&mut signals).await;
         match event {
             Event::Engine(input) => agent.step(input),
-            Event::Tend => drop(agent.tend()),
+            Event::Tend => {
+                drop(agent.tend());
+                agent.keep_state();
+            }
             Event::Look => agent.look_for_drift(),
             Event::Asked(load) => agent.loader.ask(load, &agent.setup),
             Event::Loaded(loaded) => agent.take_on(loaded).await,
@@ -145,6 +149,7 @@ struct Agent {
     tend: Interval,
     performer: Performer,
     ledger: Ledger,
+    lock: Arc<Mutex<StateLock>>,
     answers: mpsc::UnboundedReceiver<Input>,
     registries: Registries,
     sources: Sources,
@@ -158,7 +163,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(source: Source, setup: Setup, inherited: Inherited) -> Self {
+    fn start(source: Source, setup: Setup, inherited: Inherited, lock: Arc<Mutex<StateLock>>) -> Self {
         let Inherited { writer, ledger, owed } = inherited;
         let memory = Memory::of(&setup.config.agent.state_dir);
         let (mut performer, answers) = Performer::new(writer, Arc::clone(&setup.library), Manner::DAEMON);
@@ -185,6 +190,7 @@ impl Agent {
             performer,
             answers,
             ledger,
+            lock,
         };
         let plan = agent.setup.plan(&[]);
         say::odd(&agent.setup.warnings);
@@ -193,6 +199,7 @@ impl Agent {
         agent.recall_pause();
         agent.step(Input::Wrote(written));
         agent.step(Input::Owed(owed));
+        agent.performer.finish();
         agent.supervisor.follow(agent.setup.config.exec.clone());
         agent.step(Input::Configured(plan));
         agent
@@ -271,6 +278,15 @@ impl Agent {
         self.performer.tend(&self.memory, self.engine.ages(self.now()))
     }
 
+    /// Sees to it that the state directory is still this agent's and holds what it is to do, and that what was begun is
+    /// finished.
+    fn keep_state(&self) {
+        let lock = Arc::clone(&self.lock);
+        self.performer.in_order(move || lock.lock().unwrap_or_else(PoisonError::into_inner).renew());
+        self.performer.stand_up();
+        self.performer.finish();
+    }
+
     /// What was read again is taken on as a whole, or not at all.
     async fn take_on(&mut self, loaded: Loaded) {
         match loaded {
@@ -305,6 +321,7 @@ impl Agent {
         self.drifts = Drifts::watch(&setup.config);
         self.server.follow(&setup.config.status).await;
         self.adopt(setup);
+        self.keep_state();
     }
 
     fn adopt(&mut self, setup: Setup) {

@@ -1,6 +1,7 @@
 //! The rename that makes the staged file the destination, and what makes it last: the steps of one file.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -189,7 +190,7 @@ pub(super) fn take_back(mut staged: Staged, desk: &mut Desk) -> Staged {
     staged
 }
 
-/// Overwrites a file with what it was. Where that fails too, what it was overwritten with is left to the next start.
+/// Overwrites a file with what it was. Where that fails too, it is finished with what it was overwritten with.
 fn overwrite_back(staged: &mut Staged, desk: &mut Desk) {
     let Some((bytes, was)) = staged.before.bytes.take() else { return };
     if let Some(owner) = staged.owner() {
@@ -201,14 +202,18 @@ fn overwrite_back(staged: &mut Staged, desk: &mut Desk) {
             let file = staged.place.dest.display();
             tracing::error!(%file, %why, "the file from before could not be put back, and may be whole only in part");
             desk.unsettled.insert(staged.place.dest.clone());
-            staged.is_torn = staged.name().is_some();
         }
     }
 }
 
 /// Syncs the folder of all these places, which is one.
 pub(super) fn sync_folder<'a>(mut places: impl Iterator<Item = &'a Place>) -> nix::Result<()> {
-    match places.next().map_or(Ok(()), |place| fsync(&place.folder)) {
+    places.next().map_or(Ok(()), |place| sync_names(&place.folder))
+}
+
+/// Has all names in a folder last.
+pub(super) fn sync_names(folder: &OwnedFd) -> nix::Result<()> {
+    match fsync(folder) {
         // Some network and FUSE file systems have no sync for folders and say so with EINVAL: all that can be done is.
         Err(Errno::EINVAL) => Ok(()),
         synced => synced,

@@ -18,10 +18,12 @@ use crate::book::spelling::Spelling;
 use crate::book::{Access, Book, Held, Title};
 
 mod entry;
+mod left;
 mod proof;
 mod saved;
 
 pub use entry::{Entry, Key, Overwrite, Owed, Owner};
+pub use left::{Left, Now};
 pub use proof::{Copies, Trial};
 pub use saved::{Before, Saved};
 
@@ -42,6 +44,8 @@ pub struct Journal {
     store: Store,
     entries: BTreeMap<Key, Entry>,
     blocked: Vec<Blocked>,
+    /// Replacements that were begun and are not finished.
+    pub left: BTreeMap<Key, Left>,
     /// What stood in the journal for the files of the last round.
     before: BTreeMap<Key, Option<Entry>>,
     /// And what was blocked, where that round has blocked something.
@@ -75,10 +79,8 @@ struct SpelledOut {
 pub enum Past {
     /// All that was noted.
     Known,
-    /// There was something, which cannot be used; why, in words.
+    /// There was something beside it, which cannot be used; why, in words.
     Lost(String),
-    /// The state directory does not answer; why, in words.
-    Unreadable(String),
 }
 
 /// One line. What it does not mention stays.
@@ -104,22 +106,23 @@ impl Journal {
             store: Store::of(state_dir),
             entries: BTreeMap::new(),
             blocked: Vec::new(),
+            left: BTreeMap::new(),
             before: BTreeMap::new(),
             blocked_before: None,
             last: 0,
             failing: false,
             runs: Runs::default(),
         };
-        let past = match held {
-            Held::Lines(lines) => {
-                for line in lines {
-                    journal.apply(line);
-                }
-                Past::Known
-            }
-            Held::Lost(why) => Past::Lost(why),
-            Held::Unreadable(why) => Past::Unreadable(why),
-        };
+        let Held { lines, lost } = held;
+        for line in lines {
+            journal.apply(line);
+        }
+        let Self { store, entries, .. } = &mut journal;
+        for entry in entries.values_mut() {
+            entry.saved = entry.saved.take().filter(|saved| store.has(saved));
+            entry.trial = entry.trial.take().filter(|trial| store.has(trial.copy()));
+        }
+        let past = lost.map_or(Past::Known, Past::Lost);
         if past == Past::Known {
             journal.tidy();
         }
@@ -210,6 +213,20 @@ impl Journal {
             let blocked = self.blocked_before.take().inspect(|known| self.blocked.clone_from(known));
             self.cross_out(&Line { put, gone, blocked: blocked.as_deref().map(spelled) });
         }
+    }
+
+    /// Writes all of it anew where it is not there any more, as it was left: somebody has removed the state directory, or
+    /// mounted something on it.
+    pub fn stand_up(&mut self) {
+        let is_empty = self.entries.is_empty() && self.blocked.is_empty();
+        if !is_empty && !self.book.is_there() {
+            self.cross_out(&Line::default());
+        }
+    }
+
+    /// What is noted of a template's file.
+    pub fn entry(&self, key: &Key) -> Option<&Entry> {
+        self.entries.get(key)
     }
 
     /// What stood at a destination when its reload last succeeded: `None` where that is not kept, and `Some(None)` where

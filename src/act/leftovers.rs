@@ -1,5 +1,6 @@
 //! Staged files that an agent left behind when it was killed.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -45,24 +46,24 @@ impl Tag {
         self.state_dir.as_deref()
     }
 
-    /// Removes one's own from an open folder in which nothing of this process is staged. What has the folder's name by
-    /// now is left alone.
-    pub(super) fn sweep(&self, folder: &OwnedFd, shown: &Path) {
+    /// Removes one's own from an open folder in which nothing of this process is staged, but for these names. What has the
+    /// folder's name by now is left alone.
+    pub(super) fn sweep(&self, folder: &OwnedFd, shown: &Path, spared: &BTreeSet<OsString>) {
         if self.state_dir.is_some() {
-            remove(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())), shown, &self.prefix);
+            remove(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())), shown, &self.prefix, spared);
         }
     }
 }
 
-/// Removes what was being written in a state directory, which is locked.
-pub(super) fn sweep_state(state_dir: &Path) {
+/// Removes what was being written in a state directory, which is locked, but for these names.
+pub(super) fn sweep_state(state_dir: &Path, spared: &BTreeSet<OsString>) {
     for folder in [state_dir.to_owned(), state_dir.join("servers")] {
-        remove(&folder, &folder, MARK);
+        remove(&folder, &folder, MARK, spared);
     }
 }
 
-fn remove(folder: &Path, shown: &Path, prefix: &str) {
-    for name in staged(folder, prefix) {
+fn remove(folder: &Path, shown: &Path, prefix: &str, spared: &BTreeSet<OsString>) {
+    for name in staged(folder, prefix).into_iter().filter(|name| !spared.contains(name)) {
         let file = shown.join(&name);
         match fs::remove_file(folder.join(name)) {
             Ok(()) => tracing::info!(file = %file.display(), "removed what an agent that was killed had staged"),
@@ -98,7 +99,7 @@ mod tests {
         let open = OwnedFd::from(File::open(&own).unwrap());
         fs::rename(&own, dir.path().join("moved")).unwrap();
         std::os::unix::fs::symlink("other", &own).unwrap();
-        tag.sweep(&open, &own);
+        tag.sweep(&open, &own, &BTreeSet::new());
         let names = |folder: &str| fs::read_dir(dir.path().join(folder)).unwrap().count();
         assert_eq!((names("moved"), names("other")), (1, 2));
     }

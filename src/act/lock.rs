@@ -1,15 +1,17 @@
 //! One agent a state directory.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use tokio::time::{Instant, sleep};
+use tracing::{error, warn};
 
+use crate::book::kept::{keep, make};
 use crate::error::{Exit, Fatal};
 
 use super::trouble::refused;
@@ -23,7 +25,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// remove it would let a third agent lock a new one while a second waits for the old.
 #[derive(Debug)]
 pub struct StateLock {
-    _file: Flock<File>,
+    file: Flock<File>,
+    path: PathBuf,
 }
 
 impl StateLock {
@@ -48,6 +51,32 @@ impl StateLock {
             sleep(POLL.min(end - Instant::now())).await;
         }
     }
+
+    /// Looks whether the state directory is still the one that was locked, and locks the one that has taken its place.
+    pub fn renew(&mut self) {
+        if is_named(&self.file, &self.path).unwrap_or(true) {
+            return;
+        }
+        let state_dir = self.path.parent().unwrap_or(&self.path).to_owned();
+        let shown = state_dir.display();
+        match prepare(&state_dir).and_then(|()| attempt(&self.path)) {
+            Ok(Attempt::Locked(lock)) => {
+                *self = lock;
+                warn!(state_dir = %shown, "it was removed or replaced while the agent runs: it is locked anew");
+            }
+            Ok(Attempt::Gone) => {}
+            Ok(Attempt::Held(pid)) => {
+                error!(state_dir = %shown, %pid, "it was replaced while the agent runs, and another agent has locked it");
+            }
+            Err(why) => error!(%why, "the state directory was removed or replaced while the agent runs"),
+        }
+    }
+}
+
+/// Whether an open file is the one of this name.
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let mine = file.metadata()?;
+    Ok(std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (mine.dev(), mine.ino())))
 }
 
 /// The process of the agent that has a state directory, as far as it says so; `None` where none has it, or nobody can
@@ -95,35 +124,21 @@ fn attempt(path: &Path) -> Result<Attempt, Fatal> {
         Err((file, Errno::EWOULDBLOCK)) => return Ok(Attempt::Held(pid(file))),
         Err((_, errno)) => return Err(trouble(errno.into())),
     };
-    let mine = file.metadata().map_err(trouble)?;
-    if !std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (mine.dev(), mine.ino())) {
+    if !is_named(&file, path).map_err(trouble)? {
         return Ok(Attempt::Gone);
     }
-    file.set_len(0).map_err(trouble)?;
-    file.rewind().map_err(trouble)?;
-    writeln!(file, "{}", std::process::id()).map_err(trouble)?;
-    Ok(Attempt::Locked(StateLock { _file: file }))
-}
-
-/// Makes a folder where it is missing, for good: what is noted in it is not to be lost with its name.
-fn make(folder: &Path) -> io::Result<()> {
-    let folder = std::path::absolute(folder)?;
-    let missing = folder.ancestors().take_while(|one| !one.exists()).count();
-    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    folder.ancestors().skip(1).take(missing).try_for_each(|above| {
-        match File::open(above).and_then(|above| above.sync_all()) {
-            // Some network and FUSE file systems have no sync for folders, and a folder may be writable and not readable.
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => {
-                Ok(())
-            }
-            synced => synced,
-        }
-    })
+    // On a full disk there is no room for the number, which is only said to others.
+    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(Attempt::Locked(StateLock { file, path: path.to_owned() }))
 }
 
 fn prepare(state_dir: &Path) -> Result<(), Fatal> {
     let tried = || format!("use the state directory {}", state_dir.display());
     make(state_dir).map_err(|error| unusable(tried(), error))?;
+    if !state_dir.join(NAME).exists() {
+        // Nobody has come so far yet as to lock it.
+        keep(state_dir).map_err(|error| unusable(tried(), error))?;
+    }
     let now = std::fs::metadata(state_dir).map_err(|error| unusable(tried(), error))?;
     if now.mode() & 0o002 != 0 {
         let message = format!(

@@ -12,12 +12,11 @@ use crate::error::Setback;
 
 use super::commit::{settle, swap, sync_folder, unnoted};
 use super::inplace::complete;
-use super::journal::{Entry, Journal, Key, Owner, Past};
+use super::journal::{Entry, Journal, Key, Left, Now, Owner, Past};
 use super::leftovers::{Tag, sweep_state};
 use super::place::Place;
 use super::rollback::take_away;
 use super::stage::Staged;
-use super::trouble::unwritten;
 use super::writer::{Desk, Writer};
 
 /// The configuration that the agents of a state directory have now.
@@ -46,7 +45,8 @@ impl Present {
 /// Takes a state directory over, whose lock this process has: opens its journal, finishes the replacements that were
 /// noted and not made, and removes what was staged for others. From here on replacements are noted there.
 ///
-/// Gives a template for each file whose reload is owed, as the reload was when the file was replaced.
+/// Gives a template for each file whose reload is owed, as the reload was when the file was replaced. Of one that could not
+/// be finished it is owed when it is: see [`finish_left`].
 ///
 /// # Errors
 /// The file thread has a fault.
@@ -55,43 +55,100 @@ pub async fn recover(writer: &Writer, state_dir: &Path, present: Present) -> Res
     writer.call(move |desk| take_over(&state_dir, &present, desk)).await
 }
 
+/// Tries once more to finish what could not be when the state directory was taken over. Gives a template for each file that
+/// is in place now and whose reload is owed, and how many are left.
+///
+/// # Errors
+/// The file thread has a fault.
+pub async fn finish_left(writer: &Writer) -> Result<(Vec<Arc<TemplateConfig>>, usize), Setback> {
+    writer.call(try_left).await
+}
+
+/// How many replacements that were begun are neither finished nor overtaken by later ones.
+///
+/// # Errors
+/// The file thread has a fault.
+pub async fn unfinished(writer: &Writer) -> Result<usize, Setback> {
+    writer.call(|desk| desk.journal.as_ref().map_or(0, |journal| journal.left.len())).await
+}
+
 fn take_over(state_dir: &Path, present: &Present, desk: &mut Desk) -> Vec<Arc<TemplateConfig>> {
     let (mut journal, past) = Journal::open(state_dir);
     desk.tag = Tag::of(state_dir);
-    let owed = match past {
-        Past::Known => {
-            let noted: Vec<Entry> = journal.entries().cloned().collect();
-            let owed: Vec<Entry> =
-                noted.iter().filter(|entry| is_owed(entry, &noted, desk) && present.needs(entry)).cloned().collect();
-            let idle = noted.iter().filter(|entry| !owed.iter().any(|known| known.key() == entry.key()));
-            journal.forget(idle.map(Entry::key).collect::<Vec<_>>());
-            for entry in noted {
-                sweep(&entry.plain(), desk);
+    let noted: Vec<Entry> = journal.entries().cloned().collect();
+    let (mut owed, mut idle) = (Vec::new(), Vec::new());
+    for entry in &noted {
+        match come_about(entry, &noted, present, desk) {
+            Came::Left(seen) => {
+                // What stands there is whole, and may not have been taken up either.
+                owed.extend(entry.debt().filter(|_| entry.again && entry.over.is_none()).map(Arc::new));
+                journal.left.insert(entry.key(), Left { entry: entry.clone(), seen });
             }
-            let debts = owed.iter().filter_map(Entry::debt).map(Arc::new);
-            debts.inspect(say).collect()
+            Came::About if present.needs(entry) => owed.extend(entry.debt().map(Arc::new)),
+            Came::About | Came::Nothing => idle.push(entry.key()),
         }
-        // One that does not answer may have held anything, and is begun anew all the same.
-        Past::Lost(why) | Past::Unreadable(why) => {
-            warn!(%why, "it is not known which reloads are owed: each runs once");
-            let reloaded = present.templates.iter().filter(|template| template.reload.is_some());
-            let owed: Vec<_> = reloaded.cloned().collect();
-            let entries = owed.iter().map(|template| Owner::of(template).owes(template.dest.clone())).collect();
-            if let Err(error) = journal.note(entries) {
-                warn!(why = %unnoted(&journal, error), "what is owed is not known at the next start");
-            }
-            owed
-        }
-    };
+    }
+    owed.iter().for_each(say);
+    journal.forget(idle);
+    if let Past::Lost(why) = past {
+        owed.extend(owe_all(&why, &owed, present, &mut journal));
+    }
+    desk.keep(journal);
+    for entry in noted {
+        sweep(&entry.plain(), desk);
+    }
     for template in &present.templates {
         sweep(template, desk);
     }
     for dest in &present.files {
         sweep(&TemplateConfig::new("", "", dest), desk);
     }
-    sweep_state(state_dir);
-    desk.keep(journal);
+    sweep_state(state_dir, &desk.spared());
     owed
+}
+
+/// What was noted and is not known may have been anything.
+fn owe_all(
+    why: &str,
+    owed: &[Arc<TemplateConfig>],
+    present: &Present,
+    journal: &mut Journal,
+) -> Vec<Arc<TemplateConfig>> {
+    warn!(%why, "it is not known which reloads are owed: each runs once");
+    let is_known =
+        |template: &TemplateConfig| owed.iter().any(|it| (&it.name, &it.dest) == (&template.name, &template.dest));
+    let others = present.templates.iter().filter(|template| template.reload.is_some() && !is_known(template));
+    let others: Vec<_> = others.cloned().collect();
+    let entries = others.iter().map(|template| Owner::of(template).owes(template.dest.clone())).collect();
+    if let Err(error) = journal.note(entries) {
+        warn!(why = %unnoted(journal, error), "what is owed is not known at the next start");
+    }
+    others
+}
+
+fn try_left(desk: &mut Desk) -> (Vec<Arc<TemplateConfig>>, usize) {
+    let left = desk.journal.as_mut().map(|journal| std::mem::take(&mut journal.left)).unwrap_or_default();
+    let mut owed = Vec::new();
+    for (key, Left { entry, seen }) in left {
+        let now = look(&entry, desk);
+        let is_as_it_was = seen == Now::Unknown || now == seen;
+        let is_made = now.is(entry.new) && entry.over.is_none();
+        if !is_made && is_as_it_was && finish(&entry, desk) == Finished::Failed {
+            // It may have become another part of the whole by that.
+            let left = Left { seen: look(&entry, desk), entry };
+            if let Some(journal) = &mut desk.journal {
+                journal.left.insert(key, left);
+            }
+            continue;
+        }
+        discard(&entry, desk);
+        match (entry.owner.is_noted(), &mut desk.journal) {
+            (false, Some(journal)) => journal.forget([key]),
+            _ => owed.extend(entry.debt().map(Arc::new)),
+        }
+    }
+    owed.iter().for_each(say);
+    (owed, desk.journal.as_ref().map_or(0, |journal| journal.left.len()))
 }
 
 /// Removes what was staged for a template, also in the folder that its destination leads to.
@@ -108,41 +165,47 @@ fn say(template: &Arc<TemplateConfig>) {
     }
 }
 
-/// What stands at a destination.
-#[derive(Debug, PartialEq, Eq)]
-enum Now {
+/// What came of a noted replacement.
+enum Came {
+    /// Nothing: what stood there stands there.
     Nothing,
-    Bytes(u64),
-    /// It cannot be read.
-    Unknown,
-}
-
-impl Now {
-    fn is(&self, digest: Option<u64>) -> bool {
-        match self {
-            Self::Nothing => digest.is_none(),
-            Self::Bytes(now) => digest == Some(*now),
-            Self::Unknown => false,
-        }
-    }
+    /// It came about, or something else did.
+    About,
+    /// It is to come about, and cannot now. What stands there instead.
+    Left(Now),
 }
 
 /// Whether a noted replacement came about, or is made to now: all files of a round were checked when it was noted, so
 /// those that were left over go the same way as those that were not.
-fn is_owed(entry: &Entry, noted: &[Entry], desk: &mut Desk) -> bool {
+fn come_about(entry: &Entry, noted: &[Entry], present: &Present, desk: &mut Desk) -> Came {
     let now = look(entry, desk);
     // One that was being overwritten may hold anything, but for what another template has just made of it.
     let others = |other: &&Entry| other.dest == entry.dest && other.owner.template != entry.owner.template;
     let is_begun = entry.over.is_some() && !noted.iter().filter(others).any(|other| now.is(other.new));
-    if (is_begun || now.is(entry.old)) && finish(entry, desk) {
-        return true;
+    if is_begun || now.is(entry.old) && !present.is_anothers(entry) {
+        match finish(entry, desk) {
+            Finished::Done => return Came::About,
+            Finished::Failed => return Came::Left(look(entry, desk)),
+            Finished::Nothing => {}
+        }
     }
     // Where it is neither the old nor the new one, somebody has changed it since, or it does not answer. What the software
     // has taken up nobody knows.
-    now.is(entry.new) || !now.is(entry.old) || entry.again
+    let is_owed = now.is(entry.new) || !now.is(entry.old) || entry.again;
+    if is_owed { Came::About } else { Came::Nothing }
 }
 
-fn look(entry: &Entry, desk: &mut Desk) -> Now {
+impl Present {
+    /// Whether a file that was to be replaced for one template is another's by now. Of a unit a part may have been
+    /// replaced, and goes with the rest of it.
+    fn is_anothers(&self, entry: &Entry) -> bool {
+        let mut now = self.templates.iter().filter(|template| template.dest == entry.dest).peekable();
+        entry.owner.unit.is_none() && now.peek().is_some() && now.all(|template| template.name != entry.owner.template)
+    }
+}
+
+/// What stands at a noted destination.
+pub(super) fn look(entry: &Entry, desk: &mut Desk) -> Now {
     if entry.dest.parent().is_some_and(|folder| !folder.exists()) {
         return Now::Nothing;
     }
@@ -155,37 +218,71 @@ fn look(entry: &Entry, desk: &mut Desk) -> Now {
     }
 }
 
-/// Puts the bytes in place that an agent was killed before; `false` where they are not there, or not as they were.
-fn finish(entry: &Entry, desk: &mut Desk) -> bool {
-    let Ok(Some(place)) = Place::find(&entry.plain(), &mut desk.folders) else { return false };
-    if entry.owner.back && entry.new.is_none() {
-        if let Err(why) = take_away(&place, &entry.key(), desk) {
-            warn!(%why, file = %entry.dest.display(), "a removal that was cut off could not be finished");
-        }
-        return true;
-    }
+/// What came of finishing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finished {
+    Done,
+    /// There is nothing to finish it with, or that is not as it was.
+    Nothing,
+    /// The system refused; that is said.
+    Failed,
+}
+
+/// Puts the bytes in place that an agent was killed before.
+fn finish(entry: &Entry, desk: &mut Desk) -> Finished {
+    let Ok(Some(place)) = Place::find(&entry.plain(), &mut desk.folders) else { return Finished::Nothing };
+    let is_removal = entry.owner.back && entry.new.is_none();
     let finished = match (entry.new, &entry.over, &entry.staged) {
-        (Some(new), Some(over), _) => complete(over, new, &place, &mut desk.folders).map_err(|why| unwritten(&why)),
+        _ if is_removal => take_away(&place, &entry.key(), desk).map(|()| true),
+        (Some(new), Some(over), _) => complete(over, new, &place, &mut desk.folders),
         (Some(new), None, Some(name)) => rename(place, name, new, desk),
         _ => Ok(false),
     };
+    let file = entry.dest.display();
     match finished {
-        Ok(true) => info!(file = %entry.dest.display(), "finished a replacement that was cut off"),
-        Ok(false) => return false,
-        Err(Failure { message: why, .. }) => {
-            warn!(%why, file = %entry.dest.display(), "a replacement that was cut off could not be finished");
+        Ok(true) => {
+            info!(%file, "finished a replacement that was cut off");
+            Finished::Done
+        }
+        Ok(false) => Finished::Nothing,
+        Err(why) => {
+            warn!(%why, %file, "a replacement that was cut off cannot be finished, and is tried again");
+            Finished::Failed
         }
     }
-    true
 }
 
 /// Renames a staged file of this digest that was left; whether there is one.
-fn rename(place: Place, name: &str, new: u64, desk: &mut Desk) -> Result<bool, Failure> {
+fn rename(place: Place, name: &str, new: u64, desk: &mut Desk) -> Result<bool, Setback> {
     let Ok(mut staged) = Staged::found(place, name) else { return Ok(false) };
-    if staged.digest().ok() != Some(new) {
-        return Ok(false);
+    let swapped = match staged.digest() {
+        Ok(digest) if digest != new => return Ok(false),
+        Ok(_) => swap(&mut staged, desk).map_err(|Failure { message, .. }| Setback::new("put it in place", message)),
+        Err(why) => Err(why),
+    };
+    if let Err(why) = swapped {
+        staged.stays();
+        return Err(why);
     }
-    swap(&mut staged, desk)?;
     let synced = sync_folder(std::iter::once(&staged.place));
-    settle(&staged.place, synced, desk).map(|()| true).map_err(|why| unwritten(&why))
+    if let Err(why) = settle(&staged.place, synced, desk) {
+        warn!(%why, "the next replacement makes it last");
+    }
+    Ok(true)
+}
+
+/// Removes what waits for a replacement that is over.
+pub(super) fn discard(entry: &Entry, desk: &mut Desk) {
+    let found = match (&entry.over, &entry.staged) {
+        (Some(over), _) => Place::of(&over.staged, &mut desk.folders),
+        (None, Some(name)) => Place::find(&entry.plain(), &mut desk.folders)
+            .map(|place| place.and_then(|place| place.beside(name.into()).ok())),
+        (None, None) => Ok(None),
+    };
+    if let Ok(Some(place)) = found
+        && let Some(name) = place.name.to_str().map(ToOwned::to_owned)
+    {
+        // It removes itself.
+        drop(Staged::found(place, &name));
+    }
 }

@@ -39,7 +39,7 @@ pub(super) struct Aside {
 /// or they are not noted.
 pub(super) fn set_aside(
     removals: Vec<Removal>,
-    sound: Vec<Waiting>,
+    mut sound: Vec<Waiting>,
     unit: Option<&str>,
     refused: &mut Vec<Refused>,
     desk: &mut Desk,
@@ -59,7 +59,7 @@ pub(super) fn set_aside(
     for one in aside {
         one.end(Some(&why), desk);
     }
-    withdraw(&sound.iter().map(|(staged, _)| staged).collect::<Vec<_>>(), desk);
+    sound.iter_mut().for_each(|(staged, _)| withdraw(staged, desk));
     let why = unit.map_or_else(|| why.clone(), |unit| kept_back(unit, &why.message));
     refused.extend(sound.into_iter().map(|(staged, answer)| (staged, answer, why.clone())));
     (Vec::new(), Vec::new())

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use nix::errno::Errno;
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::TemplateConfig;
@@ -12,7 +11,7 @@ use crate::digest::digest_of;
 use crate::error::Setback;
 use crate::ledger::Claim;
 
-use super::commit::{Waits, noted, unnoted};
+use super::commit::{Waits, noted, sync_names, unnoted};
 use super::journal::{Key, Owner};
 use super::place::Place;
 use super::trouble::{refused, unwritten};
@@ -84,9 +83,8 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
     at.left.remove(&template.name);
     at.unsettled.insert(dest.clone());
     at.is_placed();
-    match fsync(&place.folder) {
-        // As for a replacement: some file systems have no sync for folders.
-        Ok(()) | Err(Errno::EINVAL) => _ = at.unsettled.remove(dest),
+    match sync_names(&place.folder) {
+        Ok(()) => _ = at.unsettled.remove(dest),
         Err(errno) => return Err(refused(unsynced(&place.folder_path, dest), errno)),
     }
     at.is_done();

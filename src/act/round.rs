@@ -6,6 +6,7 @@
 //! and a folder is synced once, after the last rename in it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use nix::libc::{dev_t, ino_t};
@@ -16,17 +17,18 @@ use crate::config::TemplateConfig;
 use crate::decide::{self, Failure, Outcome};
 use crate::error::Setback;
 
-use super::commit::{Waits, exchange, noted, settle, swap, sync_folder, take_back, unnoted, verify};
+use super::commit::{Waits, exchange, noted, settle, swap, sync_folder, sync_names, take_back, unnoted, verify};
 use super::drift::Leaves;
 use super::inplace;
 use super::joint::kept_back;
-use super::journal::{Blocked, Entry, Journal, Overwrite, Owner};
+use super::journal::{Blocked, Entry, Journal, Left, Overwrite, Owner};
 use super::mark;
 use super::place::Place;
+use super::recover::look;
 use super::removal::{Removal, set_aside};
 use super::rollback::again;
 use super::stage::{Staged, Wanted, Written};
-use super::trouble::unwritten;
+use super::trouble::{refused as refused_by, unwritten};
 use super::whole::Whole;
 use super::writer::{Desk, guarded};
 
@@ -176,6 +178,7 @@ pub(super) type Refused = (Staged, Answer, Failure);
 fn place(commits: Vec<Commit>, unit: Option<&str>, (removals, blocked): (Vec<Removal>, Vec<Blocked>), desk: &mut Desk) {
     let (sound, mut refused) = verified(commits, desk);
     let mut sound = fresh(sound, &mut refused, desk);
+    sound = named(sound, unit, &mut refused);
     keep_back(unit, &mut sound, &mut refused);
     // What must be on disk before the world changes: which file replaces which, and that a reload is owed.
     let going = removals.iter().map(|removal| removal.entry.clone()).collect();
@@ -234,6 +237,27 @@ fn fresh(sound: Vec<Waiting>, refused: &mut Vec<Refused>, desk: &Desk) -> Vec<Wa
         }
     }
     fresh
+}
+
+/// Those whose staged files have their names for good, where a power cut in the middle must not take away what the rest is
+/// finished with: those of a unit, and those that a destination is overwritten with. The same keeps the file from before.
+fn named(sound: Vec<Waiting>, unit: Option<&str>, refused: &mut Vec<Refused>) -> Vec<Waiting> {
+    let (mut synced, mut named) = (BTreeMap::new(), Vec::with_capacity(sound.len()));
+    for (staged, answer) in sound {
+        let is_finished_with_it = unit.is_some() || staged.in_place.is_some();
+        let folder = staged.path().parent().map(Path::to_owned).filter(|_| is_finished_with_it || staged.backup > 0);
+        let last = folder
+            .as_ref()
+            .map_or(Ok(()), |folder| *synced.entry(folder.clone()).or_insert_with(|| sync_names(staged.folder())));
+        match last {
+            Ok(()) => named.push((staged, answer)),
+            Err(errno) => {
+                let setback = refused_by(format!("sync the folder of {}", staged.path().display()), errno);
+                refused.push((staged, answer, unwritten(&setback)));
+            }
+        }
+    }
+    named
 }
 
 /// Of a unit one that fails keeps all others back.
@@ -295,9 +319,12 @@ fn swapped(
     while let Some((mut staged, answer)) = sound.next() {
         let swapped = guarded(|| if unit.is_some() { exchange(&mut staged, desk) } else { swap(&mut staged, desk) });
         match (swapped, unit) {
-            (Some(Ok(())), _) => folders.entry(staged.place.id).or_default().push((staged, answer)),
+            (Some(Ok(())), _) => {
+                overtake(&staged, desk);
+                folders.entry(staged.place.id).or_default().push((staged, answer));
+            }
             (Some(Err(failure)), None) => {
-                withdraw(&[&staged], desk);
+                withdraw(&mut staged, desk);
                 refused.push((staged, answer, failure));
             }
             (Some(Err(failure)), Some(unit)) => {
@@ -306,7 +333,8 @@ fn swapped(
                 let back = placed.into_iter().map(|(staged, answer)| (take_back(staged, desk), answer));
                 let mut others: Vec<Waiting> = back.collect();
                 others.extend(sound.by_ref());
-                withdraw(&others.iter().map(|(staged, _)| staged).chain([&staged]).collect::<Vec<_>>(), desk);
+                let all = others.iter_mut().map(|(staged, _)| staged).chain([&mut staged]);
+                all.for_each(|staged| withdraw(staged, desk));
                 refused.extend(others.into_iter().map(|(staged, answer)| (staged, answer, why.clone())));
                 refused.push((staged, answer, failure));
             }
@@ -327,12 +355,29 @@ fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
     noted(owner, place, place.look()?, waits, journal).map(Some)
 }
 
-/// Files that could not be replaced are as they were.
-pub(super) fn withdraw(staged: &[&Staged], desk: &mut Desk) {
-    if let Some(journal) = &mut desk.journal {
-        let whole = |staged: &&&Staged| !staged.is_torn;
-        let key = |staged: &&Staged| staged.owner().map(|owner| owner.key(&staged.place.dest));
-        journal.withdraw(&staged.iter().filter(whole).filter_map(key).collect::<Vec<_>>());
+/// Nothing is finished any more that was begun before this.
+fn overtake(staged: &Staged, desk: &mut Desk) {
+    if let Some(owner) = staged.owner() {
+        desk.overtake(&owner.key(&staged.place.dest));
+    }
+}
+
+/// A file that could not be replaced is as it was. Of one that was being overwritten a part may be new: what it is
+/// overwritten with is kept until all of it is, by this agent or the next.
+pub(super) fn withdraw(staged: &mut Staged, desk: &mut Desk) {
+    let Some(key) = staged.owner().map(|owner| owner.key(&staged.place.dest)) else { return };
+    let Some(entry) = desk.journal.as_ref().and_then(|journal| journal.entry(&key)).cloned() else { return };
+    let seen = look(&entry, desk);
+    let is_begun = staged.in_place.is_some() && !seen.is(entry.old);
+    if is_begun {
+        desk.overtake(&key);
+        staged.stays();
+    }
+    let Some(journal) = &mut desk.journal else { return };
+    if is_begun {
+        journal.left.insert(key, Left { entry, seen });
+    } else if seen.is(entry.old) {
+        journal.withdraw(&[key]);
     }
 }
 

@@ -113,8 +113,6 @@ pub(super) struct Staged {
     pub(super) is_new: bool,
     /// What stood at the destination when it took its place, as far as that is known and it may have to be taken back.
     pub(super) before: Earlier,
-    /// The destination was overwritten in part, and could not be put back: the next start does it, with this.
-    pub(super) is_torn: bool,
 }
 
 impl Staged {
@@ -200,7 +198,6 @@ impl Staged {
             leaves: None,
             is_new: false,
             before: Earlier::default(),
-            is_torn: false,
         }
     }
 
@@ -220,7 +217,7 @@ impl Staged {
     /// Removes it.
     pub(super) fn remove(&mut self) {
         let path = self.path();
-        let Some(name) = self.name.take().filter(|_| !self.is_torn) else { return };
+        let Some(name) = self.name.take() else { return };
         if let Err(errno) = unlinkat(self.folder(), name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
             tracing::warn!(file = %path.display(), error = %errno, "a staged file could not be removed");
         }
@@ -277,6 +274,11 @@ impl Staged {
     /// Whether the file that it was made of is still the same.
     pub(super) fn is_current(&self) -> Result<bool, Setback> {
         self.basis.as_ref().map_or(Ok(true), |basis| basis.holds(&self.place))
+    }
+
+    /// It is kept for the next agent, to finish with it what this one cannot.
+    pub(super) fn stays(&mut self) {
+        self.name = None;
     }
 
     /// After the rename: there is nothing to remove any more.

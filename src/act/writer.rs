@@ -5,6 +5,7 @@
 //! [`Round`], so that files which change together share their syncs; nothing ever waits for company.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +26,7 @@ use super::folder::Folders;
 use super::journal::{Journal, Key, Run, Runs};
 use super::leftovers::Tag;
 use super::place::Place;
+use super::recover::discard;
 use super::round::{Commit, Round, Stage};
 
 /// The most files in one round: each has up to three descriptors open, and a system gives 1,024 unless told otherwise.
@@ -112,7 +114,20 @@ impl Desk {
     /// Removes what an agent before this one has staged in a folder, when this is first asked for.
     pub(super) fn sweep(&mut self, place: &Place) {
         if self.swept.insert(place.id) {
-            self.tag.sweep(&place.folder, &place.folder_path);
+            self.tag.sweep(&place.folder, &place.folder_path, &self.spared());
+        }
+    }
+
+    /// The names of staged files that a replacement which was begun is finished with.
+    pub(super) fn spared(&self) -> BTreeSet<OsString> {
+        let left = self.journal.iter().flat_map(|journal| journal.left.values());
+        left.filter_map(|left| left.entry.waits().map(ToOwned::to_owned)).collect()
+    }
+
+    /// A later replacement of a file has come about: an earlier one is finished no more.
+    pub(super) fn overtake(&mut self, key: &Key) {
+        if let Some(left) = self.journal.as_mut().and_then(|journal| journal.left.remove(key)) {
+            discard(&left.entry, self);
         }
     }
 }
@@ -193,6 +208,16 @@ impl Writer {
         self.send(Job::Other(Box::new(move |desk| {
             if let Some(journal) = &mut desk.journal {
                 journal.lift(|dest| dests.contains(dest));
+            }
+        })));
+    }
+
+    /// Sees to it that what is noted is still there: somebody may have removed the state directory, or mounted something on
+    /// it.
+    pub fn stand_up(&self) {
+        self.send(Job::Other(Box::new(|desk| {
+            if let Some(journal) = &mut desk.journal {
+                journal.stand_up();
             }
         })));
     }

@@ -45,6 +45,8 @@ pub enum Input {
     /// Reloads are owed from before the start, each as it was when its file was replaced; said before the first
     /// configuration, which may have them run otherwise.
     Owed(Vec<Arc<TemplateConfig>>),
+    /// Replacements from before the start came about only now: their reloads are owed in the same way.
+    Finished(Vec<Arc<TemplateConfig>>),
     /// News from a registry.
     Saw(Sighting),
     /// The publication of this number ended.
@@ -180,6 +182,12 @@ impl Engine {
             Input::Configured(plan) => self.configure(now, plan, &mut notices),
             Input::Wrote(written) => self.wrote(written),
             Input::Owed(owed) => self.inherited = owed,
+            Input::Finished(owed) => {
+                for owed in &owed {
+                    self.owe(now, owed, BTreeSet::new());
+                }
+                self.rehome(now);
+            }
             Input::Saw(sighting) => self.see(now, sighting, &mut notices),
             Input::Published(id, outcome) => self.published(now, id, outcome, &mut notices),
             Input::Probed(id, outcome) => self.probed(now, id, outcome, &mut notices),

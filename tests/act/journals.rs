@@ -11,20 +11,25 @@ use rosterd::decide::{Outcome, Stage};
 
 use crate::bench::{Bench, again, identity, is_again, passes_again, set_mode, shell, staged_in};
 
-fn reloaded(bench: &Bench, name: &str) -> TemplateConfig {
+pub fn reloaded(bench: &Bench, name: &str) -> TemplateConfig {
     TemplateConfig { reload: Some(Reload::Command(shell(format!("reload {name}")))), ..bench.template(name) }
 }
 
 /// Has the bench's agent take over its state directory with these templates; the reloads that are owed.
-async fn take_over(bench: &Bench, templates: &[TemplateConfig]) -> Vec<String> {
+pub async fn take_over(bench: &Bench, templates: &[TemplateConfig]) -> Vec<String> {
     let templates = templates.iter().cloned().map(Arc::new).collect();
     fs::create_dir_all(bench.path("state")).unwrap();
     let owed = recover(&bench.writer, &bench.path("state"), Present { templates, files: Vec::new() }).await.unwrap();
+    reloads(&owed)
+}
+
+/// The reloads of these templates.
+pub fn reloads(owed: &[Arc<TemplateConfig>]) -> Vec<String> {
     owed.iter().map(|template| template.reload.as_ref().unwrap().to_string()).collect()
 }
 
 /// The next agent of the same folder.
-async fn next(bench: Bench, templates: &[TemplateConfig]) -> (Bench, Vec<String>) {
+pub async fn next(bench: Bench, templates: &[TemplateConfig]) -> (Bench, Vec<String>) {
     // The one before it has done all that was asked of it.
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     bench.writer.in_order(move || drop(tell));
@@ -34,7 +39,7 @@ async fn next(bench: Bench, templates: &[TemplateConfig]) -> (Bench, Vec<String>
     (bench, owed)
 }
 
-fn noted(bench: &Bench) -> Vec<Entry> {
+pub fn noted(bench: &Bench) -> Vec<Entry> {
     Journal::open(&bench.path("state")).0.entries().cloned().collect()
 }
 
@@ -94,14 +99,14 @@ async fn a_journal_that_cannot_be_written_keeps_the_files_that_need_it_as_they_a
     let (template, plain) = (reloaded(&bench, "a"), bench.template("plain"));
     fs::write(&template.dest, "old").unwrap();
     take_over(&bench, &[]).await;
-    // Nothing can be renamed onto a folder.
-    fs::create_dir(bench.path("state/journal")).unwrap();
+    // It cannot be begun.
+    fs::create_dir(bench.path("state/journal.tmp")).unwrap();
     let before = identity(&template.dest);
     let message = bench.failure(&template, b"new", Stage::Write).await;
     assert!(message.contains("state/journal") && message.contains("a reload will be owed"), "{message}");
     assert_eq!(identity(&template.dest), before);
     assert_eq!(bench.publish(&plain, b"new").await, Outcome::Replaced);
-    fs::remove_dir(bench.path("state/journal")).unwrap();
+    fs::remove_dir(bench.path("state/journal.tmp")).unwrap();
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
 }
 

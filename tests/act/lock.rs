@@ -12,7 +12,7 @@ use rosterd::decide::Outcome;
 use rosterd::error::Exit;
 use tokio_util::sync::CancellationToken;
 
-use crate::bench::{Bench, identity, is_root, mode, set_mode, until};
+use crate::bench::{Bench, again, identity, is_again, is_root, mode, set_mode, until};
 
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -155,4 +155,33 @@ async fn two_agents_do_not_write_one_file() {
         block.placing.block = Some(Block::new(name));
         assert_eq!(agent.publish(&block, name).await, Outcome::Replaced);
     }
+}
+
+#[tokio::test]
+async fn a_state_directory_is_kept_before_it_is_used_however_often_that_failed() {
+    const NAME: &str = "lock::a_state_directory_is_kept_before_it_is_used_however_often_that_failed";
+    if is_again() {
+        let bench = Bench::new();
+        let state = bench.path("a/state");
+        // Each time another folder above it does not answer.
+        let (mut tries, mut refused) = (0, 0);
+        while tries == refused {
+            tries += 1;
+            refused += usize::from(StateLock::acquire(&state, WAIT).await.is_err());
+        }
+        assert_eq!(refused, 2);
+        return;
+    }
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    let inject = "inject=fsync:error=EIO:when=1..3+2";
+    let traced = ["strace", "-f", "-qq", "-y", "-e", "trace=fsync", "-e", inject, "-o"];
+    let output = again(NAME, &[&traced[..], &[trace.path().to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let trace = fs::read_to_string(trace.path()).unwrap();
+    let kept: Vec<&str> = trace.lines().filter(|line| line.ends_with(" = 0")).collect();
+    let is_kept = |below: &str| {
+        let folders = kept.iter().filter_map(|line| line.split_once("/rosterd-act-")?.1.split_once('>'));
+        folders.into_iter().any(|(path, _)| path.split_once('/').map_or("", |(_, below)| below) == below)
+    };
+    assert!(is_kept("a") && is_kept(""), "{trace}");
 }

@@ -14,6 +14,7 @@ mod lock;
 mod order;
 mod placing;
 mod readers;
+mod recovery;
 mod reloads;
 mod rollback;
 mod rounds;

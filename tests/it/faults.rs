@@ -18,6 +18,7 @@ mod restored;
 mod room;
 mod several;
 mod slow;
+mod state;
 mod storm;
 
 /// `many` where the documentation's numbers are to be proved, else `few`.

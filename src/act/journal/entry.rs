@@ -1,6 +1,7 @@
 //! What is noted of one file before it is replaced.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::super::inplace::Configured;
 use super::proof::Trial;
 use super::saved::Saved;
 use crate::book::spelling;
-use crate::config::{Command, Each, Method, OnGone, OnReloadFailure, Reload, Symlink, TemplateConfig};
+use crate::config::{Command, Each, Method, OnGone, OnReloadFailure, Reload, Symlink, TemplateConfig, Verify};
 
 /// Which file, and on whose behalf: several templates can have a block each of one file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,11 +107,23 @@ pub struct Owed {
     interval: Duration,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retries: Option<u32>,
+    /// How long a host's place in the spread of a fleet may defer it.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    splay: Duration,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     env: BTreeMap<String, String>,
+    /// What proves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verify: Option<Proof>,
     /// The key whose file it is, of a template with `each`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     of: Option<KeyOf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Proof {
+    by: How,
+    timeout: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +153,9 @@ impl Owner {
             timeout: template.reload_timeout,
             interval: template.reload_interval,
             retries: template.reload_retries,
+            splay: template.splay,
             env: template.env.clone(),
+            verify: template.verify.as_ref().map(Proof::of),
             of: template.file_of().map(|(each, key)| KeyOf {
                 template: Arc::clone(&each.template),
                 roster: Arc::clone(&each.roster),
@@ -180,6 +195,15 @@ impl Entry {
         self.saved.iter().chain(self.trial.as_ref().map(Trial::copy))
     }
 
+    /// The name of the file that is to take the destination's place, or to overwrite it.
+    #[must_use]
+    pub fn waits(&self) -> Option<&OsStr> {
+        match (&self.over, &self.staged) {
+            (Some(over), _) => over.staged.file_name(),
+            (None, name) => name.as_deref().map(OsStr::new),
+        }
+    }
+
     /// A template by which its reload can be run, whatever the configuration says by now; `None` where none is owed.
     #[must_use]
     pub fn debt(&self) -> Option<TemplateConfig> {
@@ -198,7 +222,9 @@ impl Entry {
             reload_timeout: owed.timeout,
             reload_interval: owed.interval,
             reload_retries: owed.retries,
+            splay: owed.splay,
             env: owed.env.clone(),
+            verify: owed.verify.as_ref().and_then(Proof::verify),
             each,
             ..self.plain()
         })
@@ -218,15 +244,32 @@ impl Entry {
     }
 }
 
+impl Proof {
+    fn of(Verify { command, timeout }: &Verify) -> Self {
+        Self { by: How::by(command), timeout: *timeout }
+    }
+
+    fn verify(&self) -> Option<Verify> {
+        let Reload::Command(command) = self.by.reload() else { return None };
+        Some(Verify { command, timeout: self.timeout })
+    }
+}
+
 impl How {
     /// `None` for the program that the agent runs: the next agent starts it anew, with the files that are there then.
     fn of(reload: &Reload) -> Option<Self> {
         Some(match reload {
-            Reload::Command(Command::Shell(text)) => Self::Shell(text.clone()),
-            Reload::Command(Command::Exec(words)) => Self::Exec(words.clone()),
+            Reload::Command(command) => Self::by(command),
             Reload::Signal { signal, pid_file } => Self::Signal { signal: signal.clone(), pid_file: pid_file.clone() },
             Reload::Program => return None,
         })
+    }
+
+    fn by(command: &Command) -> Self {
+        match command {
+            Command::Shell(text) => Self::Shell(text.clone()),
+            Command::Exec(words) => Self::Exec(words.clone()),
+        }
     }
 
     fn reload(&self) -> Reload {

@@ -144,7 +144,8 @@ impl Journal {
     pub fn clear(&mut self, keys: &[Key], up_to: u64) {
         let mut done = BTreeSet::new();
         for key in keys {
-            let Some(entry) = self.entries.get_mut(key) else { continue };
+            // What could not be finished has not been taken up.
+            let Some(entry) = self.entries.get_mut(key).filter(|_| !self.left.contains_key(key)) else { continue };
             if entry.seq <= up_to {
                 done.insert(key.clone());
             } else if let Some(trial) = entry.trial.as_mut().filter(|trial| trial.from <= up_to) {
@@ -165,7 +166,9 @@ impl Journal {
 
     /// The same for files that go back together.
     fn clear_group(&mut self, group: &[Key], done: &BTreeSet<Key>, up_to: u64, line: &mut Line) {
-        let is_proven = group.iter().filter_map(|key| self.entries.get(key)).all(|entry| entry.is_proven(up_to, done));
+        let is_finished = !group.iter().any(|key| self.left.contains_key(key));
+        let mut entries = group.iter().filter_map(|key| self.entries.get(key));
+        let is_proven = is_finished && entries.all(|entry| entry.is_proven(up_to, done));
         for key in group {
             let Some(entry) = self.entries.get_mut(key) else { continue };
             let before = entry.clone();
@@ -196,7 +199,8 @@ impl Journal {
             self.entries.values().filter(|it| it.owner.owed.is_some()).filter_map(|it| it.owner.unit.clone()).collect();
         let is_idle = |entry: &&Entry| {
             let of_owing = entry.owner.unit.as_ref().is_some_and(|unit| owing.contains(unit));
-            entry.owner.owed.is_none() && entry.saved.is_none() && !of_owing
+            let is_begun = self.left.contains_key(&entry.key());
+            entry.owner.owed.is_none() && entry.saved.is_none() && !of_owing && !is_begun
         };
         let idle: Vec<Key> = self.entries.values().filter(is_idle).map(Entry::key).collect();
         self.forget(idle);

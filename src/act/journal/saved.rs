@@ -1,14 +1,15 @@
 //! Files as they were when their reload last succeeded, kept until the next one does.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::entry::Key;
+use crate::book::kept::make;
 use crate::digest::digest;
 
 /// The folder's name in the state directory.
@@ -60,14 +61,17 @@ impl Store {
     /// Keeps what stands at a destination, for good. `seq` makes the copy's name its own.
     pub(super) fn save(&self, key: &Key, seq: u64, before: Option<&Before>) -> io::Result<Saved> {
         let Some(Before { bytes, mode, uid, gid }) = before else { return Ok(Saved::Nothing) };
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        make(&self.folder)?;
         let name = format!("{:016x}-{seq}", digest([&*key.dest.to_string_lossy(), &key.template].into_iter()));
         // Nothing refers to it yet: one that is cut off here is removed at the next start.
         let file = self.folder.join(&name);
         let mut copy = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
         copy.write_all(bytes)?;
         copy.sync_all()?;
-        File::open(&self.folder)?.sync_all()?;
+        // The copy's name, and, whoever made it and was cut off after that, the folder's.
+        for folder in self.folder.ancestors().take(2) {
+            File::open(folder)?.sync_all()?;
+        }
         Ok(Saved::File { name, mode: *mode, uid: *uid, gid: *gid })
     }
 
@@ -76,6 +80,12 @@ impl Store {
         let Saved::File { name, mode, uid, gid } = saved else { return Ok(None) };
         let bytes = fs::read(self.folder.join(name))?;
         Ok(Some(Before { bytes, mode: *mode, uid: *uid, gid: *gid }))
+    }
+
+    /// Whether a copy is there, or could be: a power cut may leave the note of one that went with its reload.
+    pub(super) fn has(&self, saved: &Saved) -> bool {
+        let Saved::File { name, .. } = saved else { return true };
+        !fs::symlink_metadata(self.folder.join(name)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Removes all copies but these.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Command, OnGone, Reload, TemplateConfig};
+use crate::config::{Command, OnGone, Reload, TemplateConfig, Verify};
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,11 +118,12 @@ fn what_cannot_be_written_is_not_noted() {
     let mut journal = open(&dir);
     journal.note(vec![entry("a", None, Some(1))]).unwrap();
     fs::remove_file(journal.file()).unwrap();
-    fs::create_dir(dir.path().join(NAME)).unwrap();
+    // It cannot be begun anew.
+    fs::create_dir(dir.path().join("journal.tmp")).unwrap();
     assert!(journal.note(vec![entry("a", Some(1), Some(2)), entry("b", None, Some(2))]).is_err());
     assert_eq!((known(&journal), journal.last()), (vec![("a", None, Some(1), false)], 1));
     assert!(fs::read_dir(dir.path()).unwrap().count() == 1, "nothing staged is left");
-    fs::remove_dir(dir.path().join(NAME)).unwrap();
+    fs::remove_dir(dir.path().join("journal.tmp")).unwrap();
     journal.note(vec![entry("b", None, Some(3))]).unwrap();
     assert_eq!(known(&open(&dir)), [("a", None, Some(1), false), ("b", None, Some(3), false)], "all of it is back");
 }
@@ -139,11 +140,15 @@ fn a_reload_can_be_run_by_what_was_written_down_alone() {
     let mut templates = vec![template("a")];
     templates.extend([signal, exec].map(|reload| TemplateConfig { reload: Some(reload), ..template("b") }));
     templates.push(TemplateConfig { reload: template("c").reload, ..each });
-    for template in templates {
+    let by = |command| Verify { command, timeout: Duration::from_secs(9) };
+    let proofs = [Command::Shell("curl x | grep -q y".into()), Command::Exec(vec!["a".into(), "b c".into()])].map(by);
+    for (template, verify) in templates.into_iter().zip(proofs.iter().cycle()) {
         let template = TemplateConfig {
             reload_timeout: Duration::from_millis(1500),
             reload_interval: Duration::ZERO,
             reload_retries: Some(3),
+            splay: Duration::from_secs(7),
+            verify: Some(verify.clone()),
             env: BTreeMap::from([("TZ".into(), "UTC".into())]),
             ..template
         };
@@ -152,7 +157,7 @@ fn a_reload_can_be_run_by_what_was_written_down_alone() {
         let debt = open(&dir).entries().next().unwrap().debt().unwrap();
         let about = |it: &TemplateConfig| {
             let own = it.file_of().map(|(each, key)| (Arc::clone(&each.template), Arc::clone(key)));
-            let terms = (it.reload_timeout, it.reload_interval, it.reload_retries);
+            let terms = (it.reload_timeout, it.reload_interval, it.reload_retries, it.splay, it.verify.clone());
             (Arc::clone(&it.name), it.dest.clone(), it.reload.clone(), terms, it.env.clone(), own)
         };
         assert_eq!(about(&debt), about(&template));
@@ -198,6 +203,22 @@ fn what_stood_there_is_kept_until_a_reload_has_succeeded() {
     assert_eq!(journal.saved(&key("c")).unwrap(), None);
     journal.clear(&[key("a"), key("b")], 2);
     assert_eq!((journal.saved(&key("a")).unwrap(), copies()), (None, 0));
+}
+
+#[test]
+fn a_copy_that_went_with_the_power_is_not_believed_to_be_kept() {
+    let dir = TempDir::new().unwrap();
+    let mut journal = open(&dir);
+    let before = |bytes: &str| Before { bytes: bytes.into(), mode: 0o640, uid: 3, gid: 4 };
+    let saved = journal.save(&key("a"), Some(&before("first"))).unwrap().saved;
+    journal.note(vec![Entry { saved, ..entry("a", Some(1), Some(2)) }]).unwrap();
+    // Its reload has succeeded: the copy went, and that its note did was not synced.
+    fs::remove_dir_all(dir.path().join("saved")).unwrap();
+    let mut journal = open(&dir);
+    assert_eq!(journal.saved(&key("a")).unwrap(), None);
+    let saved = journal.save(&key("a"), Some(&before("second"))).unwrap().saved;
+    journal.note(vec![Entry { saved, ..entry("a", Some(2), Some(3)) }]).unwrap();
+    assert_eq!(open(&dir).saved(&key("a")).unwrap(), Some(Some(before("second"))));
 }
 
 #[test]
@@ -367,5 +388,5 @@ fn one_of_a_newer_version_is_set_aside() {
     fs::write(&file, "rosterd journal 2\nwhatever\n").unwrap();
     assert!(matches!(Journal::open(dir.path()).1, Past::Lost(why) if why.contains("journal.newer")));
     fs::create_dir(&file).unwrap();
-    assert!(matches!(Journal::open(dir.path()).1, Past::Unreadable(_)));
+    assert!(matches!(Journal::open(dir.path()).1, Past::Lost(why) if why.contains("journal.unread1")));
 }

@@ -3,7 +3,11 @@
 //!
 //! The calls are those that are found for kills.
 
-use super::kill::{Deed, Point, UPDATE, record, staged, strace};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use super::kill::{BACKED_UP, Deed, OF_A_UNIT, Point, REMOVAL, ROLLBACK, SHORTENED, UPDATE, record, staged, strace};
 use super::rounds;
 use crate::harness::site::Site;
 
@@ -41,7 +45,7 @@ fn is_needed(point: &Point) -> bool {
 
 #[test]
 fn a_file_stays_as_it_was_when_any_call_is_refused() {
-    let points = record(&CARRIED);
+    let (site, points) = record(&CARRIED);
     let placed = points.iter().position(|point| point.call == "renameat").unwrap();
     // What follows the journal's line and the folder's sync is remembered for next time, and no more.
     let last = points.iter().rposition(|point| point.call == "fsync").unwrap();
@@ -52,7 +56,7 @@ fn a_file_stays_as_it_was_when_any_call_is_refused() {
         calls += usize::from(count > 0);
         for reason in REASONS.iter().cycle().skip(at).take(count) {
             refused += 1;
-            let site = CARRIED.scene();
+            CARRIED.set(&site);
             let old = site.fingerprint("out/list");
             let name = format!("{reason} for {point:?} ({at})");
             let code = refuse(&site, point, reason);
@@ -77,6 +81,98 @@ fn a_file_stays_as_it_was_when_any_call_is_refused() {
         }
     }
     println!("{refused} refusals of {calls} calls of {}, of which {borne} kept nothing from being done", points.len());
+}
+
+/// The files of a site that software reads, each with its inode.
+fn files(site: &Site) -> BTreeMap<PathBuf, (u64, String)> {
+    let out = site.path("out");
+    let own = site.tree().into_keys().filter(|path| path.starts_with(&out) && path.is_file());
+    let shown = own.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+    let what = |path: &PathBuf| {
+        let name = path.strip_prefix(site.path("")).unwrap().to_str().unwrap();
+        (site.fingerprint(name).0, site.read(name))
+    };
+    shown.map(|path| (path.clone(), what(&path))).collect()
+}
+
+/// Has the calls of a deed refused, one each time. Whatever files were not replaced are the same ones as before, and those
+/// that were are whole; a pass says that it failed, or has done all; and the one after it brings all in order.
+fn bears_refusals(deed: &Deed) {
+    let (site, points) = record(deed);
+    let is_overwritten = deed.config.contains("inplace");
+    let (mut refused, mut borne, apart) = (0, 0, rounds(6, 1));
+    for (at, point) in points.iter().enumerate().filter(|(at, point)| !point.is_staged_write && at % apart == 0) {
+        for reason in REASONS.iter().cycle().skip(at / apart).take(rounds(1, REASONS.len())) {
+            refused += 1;
+            deed.set(&site);
+            let old = files(&site);
+            let name = format!("{}, {reason} for {point:?} ({at})", deed.name);
+            let code = refuse(&site, point, reason);
+            let now = files(&site);
+            if code == 0 {
+                deed.check(&site, &name);
+                borne += 1;
+            } else {
+                assert_eq!(code, if point.path == "state/pause.json" { 3 } else { 1 }, "{name}");
+                for (path, (inode, text)) in &now {
+                    let right = deed.right.iter().any(|(right, text_of)| path.ends_with(right) && text == text_of);
+                    let same = old.get(path).is_some_and(|old| *old == (*inode, text.clone()));
+                    // What is rolled back was in place; and of what is overwritten a part may be.
+                    assert!(right || same || deed.fails || is_overwritten, "{name}: {now:?} of {old:?}");
+                }
+                assert!(old.keys().all(|path| now.contains_key(path) || code == 1), "{name}: {now:?} of {old:?}");
+            }
+            // What was begun waits to be finished; and nothing else is left, but for what could not be removed.
+            let waits = is_overwritten && now != old || point.call.starts_with("unlink");
+            assert!(staged(&site).is_empty() || waits, "{name}: {:?} is left", staged(&site));
+            site.run(&["render"]).expect(i32::from(deed.fails));
+            deed.check(&site, &name);
+        }
+    }
+    println!("{}: {refused} refusals, of which {borne} kept nothing from being done", deed.name);
+}
+
+#[test]
+fn an_update_that_keeps_the_file_before_bears_refusals() {
+    bears_refusals(&BACKED_UP);
+}
+
+#[test]
+fn a_removal_bears_refusals() {
+    bears_refusals(&REMOVAL);
+}
+
+#[test]
+fn the_update_of_a_unit_bears_refusals() {
+    bears_refusals(&OF_A_UNIT);
+}
+
+#[test]
+fn a_rollback_bears_refusals() {
+    bears_refusals(&ROLLBACK);
+}
+
+#[test]
+fn overwriting_bears_refusals() {
+    bears_refusals(&SHORTENED);
+}
+
+/// Not by chance in a sample: it is the record of whose files are removed.
+#[test]
+fn a_removal_is_made_up_for_when_the_record_of_files_was_not_read() {
+    let reads = Point { call: "openat".into(), path: "state/files".into(), nth: 1, is_staged_write: false };
+    for reason in REASONS.iter().take(rounds(1, REASONS.len())) {
+        let site = REMOVAL.scene();
+        // Another key comes at the same time: its file is recorded.
+        site.file("registry/services/c/3:3", "");
+        refuse(&site, &reads, reason);
+        site.run(&["render"]).expect(0);
+        assert!(!site.path("out/a").exists(), "{reason}: it was this agent's");
+        assert!(site.path("out/c").exists(), "{reason}");
+        fs::remove_dir_all(site.path("registry/services/c")).unwrap();
+        site.run(&["render"]).expect(0);
+        assert!(!site.path("out/c").exists(), "{reason}");
+    }
 }
 
 /// Two files with a reload each, of which the first fails until somebody is ready.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -46,16 +47,22 @@ pub struct Deed {
 impl Deed {
     /// A folder in which it is about to be done.
     pub fn scene(&self) -> Site {
-        let site = Site::new(&self.config.replace("RELOAD", &format!("'''{TAKES_UP}'''")));
+        let site = Site::new("");
+        self.set(&site);
+        site
+    }
+
+    /// The same in a folder that was one: what is called after a path has the same name in it.
+    pub fn set(&self, site: &Site) {
+        site.begin_again(&self.config.replace("RELOAD", &format!("'''{TAKES_UP}'''")));
         site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
         site.file("templates/svc.tera", "{{ key }}{% for m in members %} {{ m.name }}{% endfor %}\n");
         fs::create_dir_all(site.path("registry/services")).unwrap();
         if let Some(before) = self.before {
-            before(&site);
+            before(site);
             site.run(&["render"]).expect(0);
         }
-        (self.change)(&site);
-        site
+        (self.change)(site);
     }
 
     /// Fails unless everything is in order after an agent was disturbed at a point.
@@ -72,9 +79,10 @@ impl Deed {
         assert!(left.is_empty(), "{}, {point}: {left:?} is left", self.name);
     }
 
-    /// What software has taken up when it has taken up all.
-    fn seen(&self) -> String {
-        self.right.iter().flat_map(|(name, text)| [name, ":\n", text]).collect()
+    /// What software has taken up when it has taken up all, but for what is hidden.
+    pub fn seen(&self) -> String {
+        let shown = self.right.iter().filter(|(name, _)| !name.starts_with('.'));
+        shown.flat_map(|(name, text)| [name, ":\n", text]).collect()
     }
 }
 
@@ -172,19 +180,21 @@ pub fn strace(site: &Site, options: &[String]) -> ExitStatus {
     child.wait().unwrap()
 }
 
-/// Records a pass and gives its points.
-pub fn record(deed: &Deed) -> Vec<Point> {
+/// Records a pass, and gives its points and the folder in which they are met again.
+pub fn record(deed: &Deed) -> (Site, Vec<Point>) {
     let site = deed.scene();
     let ended = strace(&site, &["-e".into(), format!("trace={CALLS}")]);
     assert_eq!(ended.success(), !deed.fails, "{}", site.read("trace"));
     deed.check(&site, "undisturbed");
-    points(&site.read("trace"), &site)
+    let points = points(&site.read("trace"), &site);
+    (site, points)
 }
 
 /// Does it, killed at a point.
 pub fn kill_at(site: &Site, point: &Point) {
     let how = if point.is_staged_write { "delay_exit=60000000" } else { "signal=KILL" };
-    assert!(!strace(site, &point.options(site, how)).success(), "{point:?} was not reached");
+    let ended = strace(site, &point.options(site, how));
+    assert_eq!(ended.signal(), Some(Signal::SIGKILL as i32), "{point:?} was not reached: {ended:?}");
 }
 
 /// Whether a call gives or takes a name.
@@ -194,13 +204,14 @@ fn renames(point: &Point) -> bool {
 
 /// Kills an agent before its calls in this deed, and has the next one bring things in order: a daemon and a pass by turns.
 pub fn survives(deed: &Deed) {
-    let points = record(deed);
+    let (site, points) = record(deed);
     let apart = rounds(5, 1);
     let after = |at: usize| at > 0 && renames(&points[at - 1]);
     let chosen: Vec<usize> = (0..points.len()).filter(|at| at % apart == 0 || after(*at)).collect();
     for at in &chosen {
         let point = &points[*at];
-        let (site, name) = (deed.scene(), format!("killed before {point:?} ({at})"));
+        let name = format!("killed before {point:?} ({at})");
+        deed.set(&site);
         kill_at(&site, point);
         // A daemon is not seen to be through where things end as they began.
         if deed.fails || at % 2 == 0 {
@@ -253,7 +264,7 @@ reload_interval = "0s"
 "#;
 
 /// A file gets shorter: one that is overwritten halfway has the end of the old one.
-const SHORTENED: Deed = Deed {
+pub const SHORTENED: Deed = Deed {
     name: "overwriting",
     config: IN_PLACE,
     before: Some(|site| {
@@ -265,6 +276,23 @@ const SHORTENED: Deed = Deed {
     right: &[("list", "a:1\nc:1\n")],
     fails: false,
 };
+
+const KEEPING: &str = r#"
+[registry]
+url = "dir:registry"
+
+[[roster]]
+name = "web"
+path = "/services/web"
+wait = "0s:0s"
+
+[[template]]
+src = "list.tera"
+dest = "out/list"
+backup = 2
+reload_cmd = RELOAD
+reload_interval = "0s"
+"#;
 
 const EACH: &str = r#"
 [registry]
@@ -352,6 +380,44 @@ pub const UPDATE: Deed = Deed {
     fails: false,
 };
 
+/// The same, and what was before is kept.
+pub const BACKED_UP: Deed = Deed {
+    name: "an update with a backup",
+    config: KEEPING,
+    right: &[(".list.rosterd-1.bak", "a:1\n"), ("list", "a:1\nb:1\n")],
+    ..UPDATE
+};
+
+/// A file that goes with its key.
+pub const REMOVAL: Deed = Deed {
+    name: "a removal",
+    config: EACH,
+    before: Some(|site| _ = site.file("registry/services/a/1:1", "").file("registry/services/b/2:2", "")),
+    change: |site| fs::remove_dir_all(site.path("registry/services/a")).unwrap(),
+    right: &[("b", "b 2:2\n")],
+    fails: false,
+};
+
+/// Two files that change together.
+pub const OF_A_UNIT: Deed = Deed {
+    name: "a unit",
+    config: UNIT,
+    before: Some(|site| _ = site.file("registry/services/web/a:1", "")),
+    change: |site| _ = site.file("registry/services/web/b:1", ""),
+    right: &[("one", "a:1\nb:1\n"), ("two", "a:1\nb:1\n")],
+    fails: false,
+};
+
+/// Two files that are put back together.
+pub const ROLLBACK: Deed = Deed {
+    name: "a rollback",
+    config: BACK,
+    before: Some(|site| _ = site.file("registry/services/web/a:1", "")),
+    change: |site| _ = site.file("registry/services/web/poison:1", ""),
+    right: &[("one", "a:1\n"), ("two", "a:1\n")],
+    fails: true,
+};
+
 #[test]
 fn killed_anywhere_in_a_first_write() {
     survives(&FIRST);
@@ -363,39 +429,23 @@ fn killed_anywhere_in_an_update() {
 }
 
 #[test]
+fn killed_anywhere_in_an_update_that_keeps_the_file_before() {
+    survives(&BACKED_UP);
+}
+
+#[test]
 fn killed_anywhere_in_a_removal() {
-    survives(&Deed {
-        name: "a removal",
-        config: EACH,
-        before: Some(|site| _ = site.file("registry/services/a/1:1", "").file("registry/services/b/2:2", "")),
-        change: |site| fs::remove_dir_all(site.path("registry/services/a")).unwrap(),
-        right: &[("b", "b 2:2\n")],
-        fails: false,
-    });
+    survives(&REMOVAL);
 }
 
 #[test]
 fn killed_anywhere_in_the_update_of_a_unit() {
-    survives(&Deed {
-        name: "a unit",
-        config: UNIT,
-        before: Some(|site| _ = site.file("registry/services/web/a:1", "")),
-        change: |site| _ = site.file("registry/services/web/b:1", ""),
-        right: &[("one", "a:1\nb:1\n"), ("two", "a:1\nb:1\n")],
-        fails: false,
-    });
+    survives(&OF_A_UNIT);
 }
 
 #[test]
 fn killed_anywhere_in_a_rollback() {
-    survives(&Deed {
-        name: "a rollback",
-        config: BACK,
-        before: Some(|site| _ = site.file("registry/services/web/a:1", "")),
-        change: |site| _ = site.file("registry/services/web/poison:1", ""),
-        right: &[("one", "a:1\n"), ("two", "a:1\n")],
-        fails: true,
-    });
+    survives(&ROLLBACK);
 }
 
 #[test]
@@ -415,7 +465,7 @@ fn what_was_overwritten_in_part_is_whole_after_a_start_without_the_registry() {
         assert!(strace(&site, &["-e".into(), format!("trace={CALLS}")]).success(), "{}", site.read("trace"));
         let points = points(&site.read("trace"), &site);
         for point in points.iter().filter(|point| point.path.starts_with("out") || renames(point)) {
-            let site = deed.scene();
+            deed.set(&site);
             kill_at(&site, point);
             let killed = site.read("out/list");
             fs::rename(site.path("registry"), site.path("away")).unwrap();

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::kill::{CALLS, Deed, FIRST, UPDATE, strace};
+use super::kill::{BACKED_UP, CALLS, Deed, FIRST, OF_A_UNIT, REMOVAL, ROLLBACK, SHORTENED, UPDATE, strace};
+use super::rounds;
 use crate::harness::site::Site;
 
 /// Names of files and folders, relative to the site, with what they lead to.
@@ -26,6 +27,8 @@ struct File {
     is_folder: bool,
     now: Vec<u8>,
     synced: Vec<u8>,
+    /// Where whoever opened it last writes on.
+    at: usize,
 }
 
 /// A change in a folder.
@@ -34,11 +37,21 @@ enum Change {
     Made(String, usize),
     Gone(String),
     Renamed(String, String),
+    /// Both files have the other's name.
+    Exchanged([(String, usize); 2]),
+}
+
+impl File {
+    fn write(&mut self, bytes: &[u8]) {
+        let over = self.now.len().min(self.at + bytes.len());
+        self.now.splice(self.at..over, bytes.iter().copied());
+        self.at += bytes.len();
+    }
 }
 
 impl Change {
     fn name(&self) -> &str {
-        let (Self::Made(name, _) | Self::Gone(name) | Self::Renamed(name, _)) = self;
+        let (Self::Made(name, _) | Self::Gone(name) | Self::Renamed(name, _) | Self::Exchanged([(name, _), _])) = self;
         name
     }
 
@@ -51,6 +64,7 @@ impl Change {
                     names.insert(to.clone(), file);
                 }
             }
+            Self::Exchanged(new) => names.extend(new.clone()),
         }
     }
 }
@@ -75,7 +89,7 @@ impl Disk {
         let mut disk = Self::default();
         for (name, bytes) in found {
             let kept = bytes.clone().unwrap_or_default();
-            disk.files.push(File { is_folder: bytes.is_none(), now: kept.clone(), synced: kept });
+            disk.files.push(File { is_folder: bytes.is_none(), now: kept.clone(), synced: kept, at: 0 });
             disk.now.insert(name.clone(), disk.files.len() - 1);
         }
         disk.synced = disk.now.clone();
@@ -127,29 +141,42 @@ impl Disk {
                 {
                     file.now.clear();
                 }
+                if let Some(file) = self.file(&path) {
+                    file.at = if arguments.contains("O_APPEND") { file.now.len() } else { 0 };
+                }
             }
-            ("ftruncate", Some(path), _) => self.file(&path).into_iter().for_each(|file| file.now.clear()),
+            ("ftruncate", Some(path), _) => {
+                let length = arguments.trim_end_matches(')').rsplit(", ").next().unwrap().parse().unwrap();
+                self.file(&path).into_iter().for_each(|file| file.now.resize(length, 0));
+            }
             ("write", Some(path), _) => {
                 let bytes = call.bytes();
-                self.file(&path).into_iter().for_each(|file| file.now.extend(&bytes));
+                self.file(&path).into_iter().for_each(|file| file.write(&bytes));
             }
             // So `cat` does it where it can.
             ("copy_file_range", Some(from), _) => {
                 let bytes = self.file(&from).map(|file| file.now.clone()).unwrap_or_default();
-                call.path(2).and_then(|to| self.file(&to)).into_iter().for_each(|file| file.now.extend(&bytes));
+                call.path(2).and_then(|to| self.file(&to)).into_iter().for_each(|file| file.write(&bytes));
             }
             ("fsync" | "fdatasync", Some(path), _) => self.sync(&path),
             ("mkdir", Some(path), _) => self.make(&path, true),
             ("unlink", Some(path), _) | ("unlinkat", _, Some(path)) => self.change(Change::Gone(path)),
             ("rename", Some(from), Some(to)) => self.change(Change::Renamed(from, to)),
             ("renameat", Some(from), _) => self.change(Change::Renamed(from, call.path(2).unwrap())),
+            ("renameat2", Some(from), _) => {
+                assert!(arguments.contains("RENAME_EXCHANGE"), "{arguments}");
+                let to = call.path(2).unwrap();
+                let (a, b) = (self.now[&from], self.now[&to]);
+                self.change(Change::Exchanged([(from, b), (to, a)]));
+            }
             _ => {}
         }
     }
 
     /// All that may be found after a power cut now, without what is only remembered for comfort.
     fn cuts(&self) -> Vec<Found> {
-        let is_asked = |name: &str| !name.starts_with("state/") || name.starts_with("state/journal");
+        let asked = ["state/journal", "state/saved", "state/files"];
+        let is_asked = |name: &str| !name.starts_with("state/") || asked.iter().any(|asked| name.starts_with(asked));
         let changes: Vec<&Change> = self.changes.iter().filter(|change| is_asked(change.name())).collect();
         assert!(changes.len() <= MANY, "{changes:?}");
         let mut cuts = Vec::new();
@@ -170,7 +197,7 @@ impl Disk {
     fn found(&self, names: &Names, part: usize) -> Found {
         let is_there = |name: &str| folder_of(name).is_empty() || names.contains_key(folder_of(name));
         let bytes = |file: &File| {
-            let File { is_folder, now, synced } = file;
+            let File { is_folder, now, synced, .. } = file;
             let most = now.starts_with(synced).then(|| synced.len() + (now.len() - synced.len()) * part / 2);
             let all = if part == 0 { synced.clone() } else { now[..most.unwrap_or(now.len() * part / 2)].to_vec() };
             (!is_folder).then_some(all)
@@ -223,10 +250,10 @@ impl Call {
     /// or a descriptor.
     fn path(&self, nth: usize) -> Option<String> {
         let parts: Vec<&str> = self.arguments.trim_end_matches(')').split(", ").collect();
-        // Both pairs of `renameat` follow a folder.
+        // Both pairs follow a folder.
         let at = match (self.name.as_str(), nth) {
-            ("renameat", 0) => 1,
-            ("renameat", 2) => 3,
+            ("renameat" | "renameat2", 0) => 1,
+            ("renameat" | "renameat2", 2) => 3,
             _ => nth,
         };
         let is_own = |path: &str| {
@@ -299,17 +326,40 @@ fn shown(found: &Found) -> String {
     each.join("\n")
 }
 
-/// Cuts the power after each call of this deed, and has the next pass bring things in order.
+/// What readers find of each file.
+fn shown_to_readers(disk: &Found) -> BTreeMap<String, Vec<u8>> {
+    let is_own = |name: &str| name.strip_prefix("out/").is_some_and(|name| !name.starts_with(".rosterd-"));
+    let files = disk.iter().filter(|(name, _)| is_own(name));
+    files.filter_map(|(name, bytes)| Some((name.clone(), bytes.clone()?))).collect()
+}
+
+/// Cuts the power after each call of this deed, and has the next pass bring things in order. A file that is overwritten
+/// may be a part of itself until then.
 fn survives(deed: &Deed) {
     let site = deed.scene();
-    let mut disk = Disk::of(&found(&site));
-    let (old, untold) = (site.read("out/list"), site.read("seen").into_bytes());
+    let before = found(&site);
+    let (mut disk, untold) = (Disk::of(&before), site.read("seen").into_bytes());
     let calls = format!("trace={CALLS},copy_file_range");
-    assert!(strace(&site, &["-s".into(), "1000000".into(), "-e".into(), calls]).success());
+    let ended = strace(&site, &["-s".into(), "1000000".into(), "-e".into(), calls]);
+    assert_eq!(ended.success(), !deed.fails);
     deed.check(&site, "undisturbed");
-    let new = site.read("out/list");
+    let new = shown_to_readers(&found(&site));
     let calls = Call::all(&site.read("trace"), &site);
-    let mut laid_out = BTreeSet::new();
+    // All that was there at any time is whole, where nothing is overwritten.
+    let mut whole: BTreeSet<(String, Option<Vec<u8>>)> = BTreeSet::new();
+    let is_overwritten = deed.config.contains("inplace");
+    let (mut follower, mut names) = (Disk::of(&before), BTreeSet::new());
+    for step in 0..=calls.len() {
+        let now = shown_to_readers(&follower.found(&follower.now, 2));
+        names.extend(now.keys().cloned());
+        if !is_overwritten || [0, calls.len()].contains(&step) {
+            whole.extend(names.iter().map(|name| (name.clone(), now.get(name).cloned())));
+        }
+        calls.get(step).into_iter().for_each(|call| follower.call(call));
+    }
+    let old = shown_to_readers(&before);
+    whole.extend(names.iter().filter(|name| !old.contains_key(*name)).map(|name| (name.clone(), None)));
+    let (mut laid_out, mut met, apart) = (BTreeSet::new(), 0, rounds(2, 1));
     for (at, call) in calls.iter().enumerate() {
         disk.call(call);
         // What software has taken up is no matter of the disk.
@@ -319,22 +369,33 @@ fn survives(deed: &Deed) {
             if !laid_out.insert((cut.clone(), seen.clone())) {
                 continue;
             }
-            lay_out(&site, &cut, &seen);
             let name =
                 format!("the power cut after call {at}, {} {}, which left {}", call.name, call.arguments, shown(&cut));
-            let now = site.read("out/list");
-            assert!([&old, &new].contains(&&now), "{}, {name}: {now:?}", deed.name);
+            let now = shown_to_readers(&cut);
+            let part = names.iter().find(|name| !whole.contains(&((*name).clone(), now.get(*name).cloned())));
+            assert!(is_overwritten || part.is_none(), "{}, {name}: {part:?}", deed.name);
             // What software was told of lasts: it is not to find the old file when it starts again.
-            assert!(now == new || seen == untold, "{}, {name}: {now:?}", deed.name);
-            assert_eq!(cut.contains_key("out/list"), !now.is_empty(), "{}, {name}", deed.name);
-            site.run(&["render"]).expect(0);
+            assert!(deed.fails || now == new || seen == untold, "{}, {name}: {now:?}", deed.name);
+            if laid_out.len() % apart != 0 && part.is_none() {
+                continue;
+            }
+            met += 1;
+            lay_out(&site, &cut, &seen);
+            if part.is_some() {
+                // What was begun is ended by what lies there: nobody says any more who the members are.
+                fs::rename(site.path("registry"), site.path("away")).unwrap();
+                site.run(&["render", "--timeout", "0s"]).expect(4);
+                fs::rename(site.path("away"), site.path("registry")).unwrap();
+                let mended = shown_to_readers(&self::found(&site));
+                assert!(mended == new || mended == old, "{}, {name}: {mended:?}", deed.name);
+            }
+            site.run(&["render"]).expect(i32::from(deed.fails));
             deed.check(&site, &name);
         }
     }
     // The model has followed all that was done.
-    let now = disk.found(&disk.now, 2);
-    assert_eq!(now.get("out/list"), Some(&Some(new.into_bytes())));
-    println!("{}: {} disks after {} calls", deed.name, laid_out.len(), calls.len());
+    assert_eq!(shown_to_readers(&disk.found(&disk.now, 2)), new);
+    println!("{}: {} disks after {} calls, a pass on {met}", deed.name, laid_out.len(), calls.len());
 }
 
 #[test]
@@ -345,4 +406,29 @@ fn the_power_fails_anywhere_in_a_first_write() {
 #[test]
 fn the_power_fails_anywhere_in_an_update() {
     survives(&UPDATE);
+}
+
+#[test]
+fn the_power_fails_anywhere_in_an_update_that_keeps_the_file_before() {
+    survives(&BACKED_UP);
+}
+
+#[test]
+fn the_power_fails_anywhere_in_a_removal() {
+    survives(&REMOVAL);
+}
+
+#[test]
+fn the_power_fails_anywhere_in_the_update_of_a_unit() {
+    survives(&OF_A_UNIT);
+}
+
+#[test]
+fn the_power_fails_anywhere_in_a_rollback() {
+    survives(&ROLLBACK);
+}
+
+#[test]
+fn the_power_fails_anywhere_in_overwriting() {
+    survives(&SHORTENED);
 }

@@ -32,9 +32,21 @@ impl Site {
     /// path: commands run in `/`.
     pub fn new(config: &str) -> Self {
         let site = Self { dir: tempfile::Builder::new().prefix("rosterd-it-").tempdir().unwrap() };
-        site.configure(config);
-        fs::create_dir(site.path("out")).unwrap();
+        site.begin(config);
         site
+    }
+
+    /// The same folder with nothing in it but this.
+    pub fn begin_again(&self, config: &str) {
+        for path in fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        }
+        self.begin(config);
+    }
+
+    fn begin(&self, config: &str) {
+        self.configure(config);
+        fs::create_dir(self.path("out")).unwrap();
     }
 
     pub fn configure(&self, config: &str) {

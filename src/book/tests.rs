@@ -1,0 +1,175 @@
+use super::*;
+
+const TITLE: Title = Title { about: "test", version: 2, synced: true };
+
+fn open(folder: &Path, access: Access) -> (Book, Held<u32>) {
+    Book::open(folder.join("lines"), TITLE, access)
+}
+
+fn held(lines: &[u32]) -> Held<u32> {
+    Held { lines: lines.to_vec(), lost: None }
+}
+
+/// Why something is lost, of what has no line.
+fn lost(folder: &Path, access: Access) -> String {
+    let Held { lines, lost } = open(folder, access).1;
+    assert_eq!(lines, [0; 0]);
+    lost.unwrap()
+}
+
+#[test]
+fn it_is_read_as_far_as_it_is_whole_and_goes_on_there() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let (mut book, now) = open(dir.path(), Access::Own);
+    assert_eq!(now, held(&[]));
+    for line in 1..=3 {
+        book.add(&line, 1, || vec![line]).unwrap();
+    }
+    let whole = fs::read(dir.path().join("lines")).unwrap();
+    let ends: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] == b'\n').map(|at| at + 1).collect();
+    for cut in 0..=whole.len() {
+        fs::write(dir.path().join("lines"), &whole[..cut]).unwrap();
+        let (mut book, now) = open(dir.path(), Access::Own);
+        let Some(lines) = ends.iter().filter(|end| **end <= cut).count().checked_sub(1) else {
+            assert!(now.lines.is_empty() && now.lost.is_some(), "cut at {cut}: {now:?}");
+            fs::remove_file(dir.path().join("lines.damaged")).unwrap();
+            continue;
+        };
+        let mut expected: Vec<u32> = (1..=3).take(lines).collect();
+        assert_eq!(now, held(&expected), "cut at {cut}");
+        expected.push(9);
+        book.add(&9, 1, || expected.clone()).unwrap();
+        assert_eq!(open(dir.path(), Access::Own).1, held(&expected), "cut at {cut}");
+    }
+}
+
+#[test]
+fn it_is_begun_anew_when_it_has_outgrown_what_there_is_to_say() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let (mut book, _) = open(dir.path(), Access::Own);
+    for line in 0..1000_u32 {
+        book.add(&line, 1, || vec![line]).unwrap();
+    }
+    let Held { lines, .. } = open(dir.path(), Access::Own).1;
+    assert!(lines.len() < 2 * SPARE && lines.last() == Some(&999), "{}", lines.len());
+}
+
+#[test]
+fn one_of_few_lines_that_are_long_is_begun_anew_too() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let (mut book, _): (_, Held<String>) = Book::open(dir.path().join("lines"), TITLE, Access::Own);
+    let line = "x".repeat(1 << 20);
+    for _ in 0..20 {
+        book.add(&line, 1, || vec![line.clone()]).unwrap();
+        assert!(fs::metadata(book.file()).unwrap().len() <= 2 * LARGE);
+    }
+}
+
+#[test]
+fn whatever_byte_is_damaged_all_other_lines_are_read_and_it_is_said() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let (mut book, _) = open(dir.path(), Access::Own);
+    for line in 1..=3 {
+        book.add(&line, 1, || vec![line]).unwrap();
+    }
+    let sound = fs::read(book.file()).unwrap();
+    let title = TITLE.line().len();
+    let length = (sound.len() - title) / 3;
+    for (at, bit) in (0..sound.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1 << bit;
+        fs::write(book.file(), &bytes).unwrap();
+        let Held { lines, lost } = open(dir.path(), Access::Look).1;
+        let Some(hit) = at.checked_sub(title) else {
+            assert!(lines.is_empty() && lost.is_some(), "byte {at}, bit {bit}: {lines:?}, {lost:?}");
+            continue;
+        };
+        let (nth, within) = (hit / length, hit % length);
+        // Where a line's end is none any more, it and the next one are one line.
+        let kept = |line: u32| line as usize != nth + 1 && !(within + 1 == length && line as usize == nth + 2);
+        let kept: Vec<u32> = (1..=3).filter(|line| kept(*line)).collect();
+        // A digit of the checksum in the other case, and another space, are the same.
+        let is_all = lines == [1, 2, 3];
+        assert!(is_all || lines == kept && lost.is_some(), "byte {at}, bit {bit}: {lines:?}, {lost:?}");
+    }
+}
+
+#[test]
+fn one_of_a_newer_version_is_set_aside_by_whoever_may() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let (file, newer) = (dir.path().join("lines"), dir.path().join("lines.newer"));
+    fs::write(&file, "rosterd test 3\nwhatever it is\n").unwrap();
+    assert!(lost(dir.path(), Access::Look).contains("version 3"));
+    assert!(file.exists());
+    assert!(lost(dir.path(), Access::Own).contains("lines.newer"));
+    assert_eq!(fs::read_to_string(newer).unwrap(), "rosterd test 3\nwhatever it is\n");
+    for text in ["another program's\n", "rosterd test 1\nan old one's\n", ""] {
+        fs::write(&file, text).unwrap();
+        assert!(lost(dir.path(), Access::Own).contains("lines.damaged"));
+        assert_eq!(fs::read_to_string(dir.path().join("lines.damaged")).unwrap(), text);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_and_read_when_it_can() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let (file, away) = (dir.path().join("lines"), dir.path().join("away"));
+    let (mut book, _) = open(dir.path(), Access::Own);
+    book.add(&1, 1, || vec![1]).unwrap();
+    fs::rename(&file, &away).unwrap();
+    let make_unreadable: [fn(&Path); 3] = [
+        |file| fs::create_dir(file).unwrap(),
+        |file| std::os::unix::fs::symlink("away", file).unwrap(),
+        |file| nix::unistd::mkfifo(file, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+    ];
+    for make in make_unreadable {
+        make(&file);
+        assert!(lost(dir.path(), Access::Look).contains("kept as"));
+        assert!(fs::symlink_metadata(&file).is_ok());
+        let (mut book, now) = open(dir.path(), Access::Own);
+        assert!(now.lost.unwrap().contains("lines.unread1"));
+        book.add(&2, 1, || vec![2]).unwrap();
+        assert_eq!(open(dir.path(), Access::Own).1, held(&[2]), "it is still not there");
+        // It answers again.
+        let aside = dir.path().join("lines.unread1");
+        if aside.is_dir() {
+            fs::remove_dir(&aside).unwrap();
+        } else {
+            fs::remove_file(&aside).unwrap();
+        }
+        fs::copy(&away, &aside).unwrap();
+        let (mut book, now) = open(dir.path(), Access::Own);
+        assert_eq!(now, held(&[1, 2]), "what is older comes first");
+        assert!(aside.exists(), "until it is in the next one");
+        book.add(&3, 1, || vec![1, 2, 3]).unwrap();
+        assert!(!aside.exists());
+        assert_eq!(open(dir.path(), Access::Own).1, held(&[1, 2, 3]));
+        fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn one_that_is_not_what_was_left_there_is_begun_anew_and_the_other_kept() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("lines");
+    let (mut book, _) = open(dir.path(), Access::Own);
+    book.add(&1, 1, || vec![1]).unwrap();
+    assert!(book.is_there());
+    // Somebody has mounted something, and that has one of its own.
+    fs::rename(&file, dir.path().join("away")).unwrap();
+    assert!(!book.is_there());
+    let (mut other, _) = open(dir.path(), Access::Own);
+    other.add(&7, 1, || vec![7]).unwrap();
+    assert!(!book.is_there());
+    book.add(&2, 1, || vec![1, 2]).unwrap();
+    assert_eq!(open(dir.path(), Access::Own).1, held(&[7, 1, 2]));
+    // All of it goes, with the folder.
+    fs::remove_dir_all(dir.path()).unwrap();
+    assert!(!book.is_there());
+    book.add(&3, 1, || vec![1, 2, 3]).unwrap();
+    assert_eq!(open(dir.path(), Access::Own).1, held(&[1, 2, 3]));
+    // And whoever lengthens it behind one's back has not written where one goes on.
+    fs::write(&file, "\n").unwrap();
+    book.add(&4, 1, || vec![4]).unwrap();
+    assert_eq!(open(dir.path(), Access::Look).1, held(&[4]), "what is no file of lines is looked at in vain");
+}
