@@ -27,7 +27,8 @@ const ALONE: [&str; 5] = ["fchown", "fchmod", "fsetxattr", "fsync", "fdatasync"]
 
 /// Files of which so many are read as one, in the order of their names, whenever software is told to: what it has taken up
 /// is in `seen`.
-const TAKES_UP: &str = "cd SITE/out && for file in *; do echo \"$file:\" && cat \"$file\"; done > SITE/seen || true";
+const TAKES_UP: &str =
+    "cd SITE/out && for file in *; do test -e \"$file\" && echo \"$file:\" && cat \"$file\"; done > SITE/seen || true";
 
 /// Something that an agent does to files.
 pub struct Deed {
@@ -120,7 +121,9 @@ fn points(trace: &str, site: &Site) -> Vec<Point> {
         let Some((call, arguments)) = call.trim_start().split_once('(') else { continue };
         // A command's own calls are made in another folder.
         let is_elsewhere = arguments.starts_with("AT_FDCWD<") && !arguments.starts_with(&here);
-        let own = arguments.split(", ").take(2).find_map(|part| part.split(top).nth(1));
+        // What is written may be any words.
+        let most = if call == "write" { 1 } else { 2 };
+        let own = arguments.split(", ").take(most).find_map(|part| part.split(top).nth(1));
         let Some(path) = own.filter(|_| !is_elsewhere) else { continue };
         let path = path.split(['"', '>']).next().unwrap_or_default();
         if !(path.starts_with("out") || path.starts_with("state")) || arguments.contains(" = ?") {
@@ -350,7 +353,7 @@ src = "list.tera"
 dest = "out/one"
 unit = "edge"
 reload_cmd = RELOAD
-verify_cmd = "grep -q poison SITE/out/one SITE/out/two; test $? -eq 1"
+verify_cmd = "! grep -qs poison SITE/out/one SITE/out/two"
 reload_interval = "0s"
 on_reload_failure = "rollback"
 
@@ -418,6 +421,9 @@ pub const ROLLBACK: Deed = Deed {
     fails: true,
 };
 
+/// Two files that were not there before.
+pub const TAKEN_AWAY: Deed = Deed { name: "a rollback to nothing", before: None, right: &[], ..ROLLBACK };
+
 #[test]
 fn killed_anywhere_in_a_first_write() {
     survives(&FIRST);
@@ -446,6 +452,11 @@ fn killed_anywhere_in_the_update_of_a_unit() {
 #[test]
 fn killed_anywhere_in_a_rollback() {
     survives(&ROLLBACK);
+}
+
+#[test]
+fn killed_anywhere_in_a_rollback_of_what_was_not_there() {
+    survives(&TAKEN_AWAY);
 }
 
 #[test]
