@@ -120,7 +120,7 @@ async fn what_could_not_be_read_at_one_start_is_owed_at_the_next() {
     fs::write(&aside, &journal).unwrap();
     let (bench, owed) = next(bench, &[a]).await;
     assert_eq!(owed, ["reload a", "reload b"]);
-    bench.writer.clear(&[reloaded(&bench, "a"), reloaded(&bench, "b")], bench.writer.mark());
+    bench.writer.clear(bench.writer.mark(&[reloaded(&bench, "a"), reloaded(&bench, "b")]));
     assert_eq!(next(bench, &[]).await.1, [""; 0]);
     assert!(!aside.exists());
 }
@@ -156,7 +156,7 @@ async fn what_was_meant_for_one_template_is_not_put_in_place_for_another() {
     take_over(&bench, &[]).await;
     for text in ["old", "new"] {
         assert_eq!(bench.publish(&a, text.as_bytes()).await, Outcome::Replaced);
-        bench.writer.clear([&a].into_iter().filter(|_| text == "old"), bench.writer.mark());
+        bench.writer.clear(bench.writer.mark([&a].into_iter().filter(|_| text == "old")));
     }
     let entry = Entry { again: false, ..noted(&bench).remove(0) };
     let staged = waiting(&bench, &entry);

@@ -110,7 +110,10 @@ fn bears_refusals(deed: &Deed) {
             let code = refuse(&site, point, reason);
             let now = files(&site);
             if code == 0 {
-                deed.check(&site, &name);
+                // Without the record of files nobody knows, for this one pass, what else is the agent's own.
+                if point.path != "state/files" {
+                    deed.check(&site, &name);
+                }
                 borne += 1;
             } else {
                 assert_eq!(code, if point.path == "state/pause.json" { 3 } else { 1 }, "{name}");

@@ -65,3 +65,36 @@ fn a_full_and_a_read_only_disk_are_told_of_and_put_right_when_there_is_room() {
     agent.until("its reload", || site.reloads() == 3);
     assert!(agent.stop().success());
 }
+
+#[test]
+fn a_state_directory_without_room_keeps_files_as_they_are_until_it_has_some() {
+    const NAME: &str = "faults::room::a_state_directory_without_room_keeps_files_as_they_are_until_it_has_some";
+    if !is_inside(NAME, &["--user", "--map-root-user", "--mount"]) {
+        return;
+    }
+    let site = Site::new(CONFIG);
+    let state = site.path("state");
+    fs::create_dir(&state).unwrap();
+    run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k,mode=700", "none"]).arg(&state));
+    site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
+    site.file("registry/services/web/a:1", "");
+    let mut agent = site.start();
+    let _ = file_becomes(&agent, &site, "out/list", "a:1\n");
+    agent.until("the first reload", || site.reloads() == 1);
+    assert!(fs::write(site.path("state/ballast"), vec![b'x'; 100_000]).is_err(), "it is full");
+    // There is room in the last page of the journal yet.
+    let (mut list, mut number) = ("a:1\n".to_owned(), 0);
+    let cannot = || site.run(&["status"]).stdout().contains("No space left");
+    while !cannot() {
+        number += 1;
+        let name = format!("c{number:02}:1\n");
+        list += &name;
+        site.file(&format!("registry/services/web/{}", name.trim()), "");
+        agent.until("it is replaced, or cannot be", || site.read("out/list") == list || cannot());
+        assert!(number < 40, "it is never full");
+    }
+    assert!(list.starts_with(&site.read("out/list")) && site.leftovers().is_empty());
+    site.remove("state/ballast");
+    let _ = file_becomes(&agent, &site, "out/list", &list);
+    assert!(agent.stop().success());
+}
