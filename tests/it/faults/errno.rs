@@ -110,8 +110,9 @@ fn bears_refusals(deed: &Deed) {
             let code = refuse(&site, point, reason);
             let now = files(&site);
             if code == 0 {
-                // Without the record of files nobody knows, for this one pass, what else is the agent's own.
-                if point.path != "state/files" {
+                // Without the record of files nobody knows, for this one pass, what else is the agent's own; and what
+                // cannot be removed stays for as long.
+                if point.path != "state/files" && !point.call.starts_with("unlink") {
                     deed.check(&site, &name);
                 }
                 borne += 1;
