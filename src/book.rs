@@ -176,9 +176,11 @@ impl Book {
             self.is_unread |= sound.is_some_and(|left| !self.is_left(left));
             return self.rewrite(&all());
         };
-        file.write_all(&line::write(line))?;
-        if synced {
-            file.sync_all()?;
+        let added = file.write_all(&line::write(line)).and_then(|()| if synced { file.sync_all() } else { Ok(()) });
+        if let (Err(error), Some(left)) = (added, sound) {
+            // What it says is not done then, and is not to be believed at the next start.
+            let _ = file.set_len(left.length);
+            return Err(error);
         }
         self.lines += 1;
         self.sound = Some(Left::of(&file.metadata()?));

@@ -183,6 +183,8 @@ impl Journal {
                 self.put_back(key, entry);
             }
             self.blocked = known;
+            // It may be in the file all the same.
+            let _ = self.write_unsynced(&Line::default());
         } else {
             self.blocked_before = line.blocked.is_some().then_some(known);
             self.last = seq;

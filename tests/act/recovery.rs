@@ -283,3 +283,30 @@ async fn an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next() {
     assert_eq!(fs::read_to_string(&template.dest).unwrap(), "new");
     assert_eq!(staged_in(bench.folder.path()), [""; 0]);
 }
+
+#[tokio::test]
+async fn what_could_not_be_noted_for_good_is_not_believed_at_the_next_start() {
+    const NAME: &str = "recovery::what_could_not_be_noted_for_good_is_not_believed_at_the_next_start";
+    if !is_again() {
+        // The journal is begun with the second and third, and the sixth is its next line's.
+        for nth in [3, 6] {
+            let inject = format!("inject=fsync:error=EIO:when={nth}");
+            passes_again(NAME, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", &inject]);
+        }
+        return;
+    }
+    let bench = Bench::new();
+    let template = reloaded(&bench, "f");
+    take_over(&bench, &[]).await;
+    let mut done = 0;
+    for text in ["one", "two"] {
+        match bench.publish(&template, text.as_bytes()).await {
+            Outcome::Replaced => done += 1,
+            outcome => {
+                assert!(matches!(outcome, Outcome::Failed(_)));
+                assert_eq!(noted(&bench).iter().map(|entry| entry.seq).collect::<Vec<_>>(), vec![1; done]);
+            }
+        }
+    }
+    assert_eq!(done, 1);
+}
