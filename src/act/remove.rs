@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use nix::fcntl::AtFlags;
+use nix::sys::stat::fstatat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +53,11 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
     let old = match place.look() {
         Ok(old) => old,
         Err(why) => {
+            let there = fstatat(&place.folder, place.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
+            if there.is_err() || there.is_ok_and(|stat| place.refuse(&stat).is_ok()) {
+                // It only does not answer: whose it is stays known.
+                return Err(why);
+            }
             tracing::warn!(%why, file = %dest.display(), "not removed: it is no file that rosterd wrote");
             return Ok(Outcome::Unchanged);
         }
