@@ -104,14 +104,13 @@ impl Process {
     /// Where all of the group was asked to end, that is the end of all: a shell is gone at once, and what it has run may
     /// just be closing its files.
     pub async fn end(&mut self) -> End {
-        let end = match &self.end {
-            Some(end) => end.clone(),
-            None => {
-                let end = of(self.child.wait().await.map(ended));
-                let title = Title { what: "program", command: &self.command }.to_string();
-                Ended { title, run: self.run.clone(), is_heard: false, is_program: true }.look(true);
-                self.end.insert(end).clone()
-            }
+        let end = if let Some(end) = &self.end {
+            end.clone()
+        } else {
+            let end = of(self.child.wait().await.map(ended));
+            let title = Title { what: "program", command: &self.command }.to_string();
+            Ended { title, run: self.run.clone(), is_heard: false, is_program: true }.look(true);
+            self.end.insert(end).clone()
         };
         if self.is_asked_to_end && self.is_shell() {
             let leader = self.child.pid();
