@@ -184,7 +184,7 @@ pub(super) fn take_back(mut staged: Staged, desk: &mut Desk) -> Staged {
         let left = staged.before.left.clone().filter(|_| undone.is_ok());
         desk.left.extend(left.map(|left| (Arc::clone(&owner.template), left)));
     }
-    if let Err(errno) = undone.and_then(|()| fsync(folder)) {
+    if let Err(errno) = undone.and_then(|()| sync_names(folder)) {
         tracing::error!(file = %place.dest.display(), error = %errno, "the file from before could not be put back");
     }
     staged

@@ -3,14 +3,14 @@
 
 use std::ffi::OsString;
 
-use nix::errno::Errno;
 use nix::fcntl::renameat;
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::decide::{Failure, Outcome, Stage};
 use crate::digest::digest;
 use crate::error::Setback;
 
+use super::commit::sync_names;
 use super::joint::kept_back;
 use super::journal::Entry;
 use super::leftovers::END;
@@ -59,7 +59,9 @@ pub(super) fn set_aside(
     for one in aside {
         one.end(Some(&why), desk);
     }
-    sound.iter_mut().for_each(|(staged, _)| withdraw(staged, desk));
+    for (staged, _) in &mut sound {
+        withdraw(staged, desk);
+    }
     let why = unit.map_or_else(|| why.clone(), |unit| kept_back(unit, &why.message));
     refused.extend(sound.into_iter().map(|(staged, answer)| (staged, answer, why.clone())));
     (Vec::new(), Vec::new())
@@ -94,7 +96,7 @@ impl Aside {
         let Self { removal, name: aside } = self;
         let Place { folder, name, dest, .. } = &removal.place;
         if let Some(why) = why {
-            let back = renameat(folder, aside.as_os_str(), folder, name.as_os_str()).and_then(|()| fsync(folder));
+            let back = renameat(folder, aside.as_os_str(), folder, name.as_os_str()).and_then(|()| sync_names(folder));
             if let Err(errno) = back {
                 tracing::error!(file = %dest.display(), error = %errno, "the file from before could not be put back");
             }
@@ -103,8 +105,8 @@ impl Aside {
         desk.left.remove(&removal.entry.owner.template);
         // One that stays under its other name is removed at the next start.
         let _ = unlinkat(folder, aside.as_os_str(), UnlinkatFlags::NoRemoveDir);
-        let gone = match fsync(folder) {
-            Ok(()) | Err(Errno::EINVAL) => Ok(Outcome::Removed),
+        let gone = match sync_names(folder) {
+            Ok(()) => Ok(Outcome::Removed),
             Err(errno) => {
                 let tried = format!("sync the folder of {}, which was removed", dest.display());
                 Err(Failure { stage: Stage::Write, message: refused(tried, errno).to_string() })

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::errno::Errno;
-use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +14,7 @@ use crate::decide::Restoration;
 use crate::digest::digest_of;
 use crate::error::Setback;
 
-use super::commit::{Waits, noted};
+use super::commit::{Waits, noted, sync_names};
 use super::journal::{Before, Blocked, Journal, Key, Owner, Set};
 use super::place::Place;
 use super::removal::Removal;
@@ -143,8 +142,7 @@ pub(super) fn take_away(place: &Place, key: &Key, desk: &mut Desk) -> Result<(),
     }
     desk.left.remove(&key.template);
     let removed = unlinkat(&place.folder, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir);
-    match removed.and_then(|()| fsync(&place.folder)) {
-        Ok(()) | Err(Errno::EINVAL) => Ok(()),
-        Err(errno) => Err(refused(format!("remove {}", place.dest.display()), errno)),
-    }
+    removed
+        .and_then(|()| sync_names(&place.folder))
+        .map_err(|errno| refused(format!("remove {}", place.dest.display()), errno))
 }
