@@ -43,7 +43,8 @@ fn standing(dest: &Path) -> Option<u64> {
 /// Puts back what stood there before a reload failed, all of it or nothing, and gives the names of the templates whose
 /// files changed by that. The bytes that go are not placed again as a whole until others have proven themselves.
 ///
-/// It is noted as any replacement is: what is cut off is finished at the next start.
+/// It is noted as any replacement is: what is cut off is finished at the next start. Where none of them was there before,
+/// they stay.
 ///
 /// # Errors
 /// A file cannot be put back: all stay as they are.
@@ -60,6 +61,10 @@ fn put_back(job: &Restoration, desk: &mut Desk) -> Result<BTreeSet<Arc<str>>, Se
         let kept =
             kept.map_err(|error| refused(format!("read what {} held before", template.dest.display()), error))?;
         before.extend(kept.map(|kept| (Arc::clone(template), kept)));
+    }
+    if before.iter().all(|(_, kept)| kept.is_none()) {
+        // There is nothing to go back to: software that has never run would not find even the file that it is to start with.
+        return Ok(BTreeSet::new());
     }
     let mut names = BTreeSet::new();
     let (mut round, mut answers) = (Round::default(), Vec::new());

@@ -295,11 +295,27 @@ fn who_names_a_file_in_a_single_pass_has_it_tried_again() {
 #[test]
 fn a_single_pass_rolls_back_and_a_file_that_was_not_there_goes() {
     let site = site(BACK);
-    site.file("registry/services/web/poison", "");
+    site.run(&["render"]).expect(0);
+    site.remove("out/two").file("registry/services/web/poison", "");
     let pass = site.run(&["render"]);
     assert!(pass.expect(1).stderr().contains("rolled back"), "{}", pass.stderr());
-    assert!(!site.path("out/one").exists() && !site.path("out/two").exists());
-    assert_eq!(site.read("reloads").lines().count(), 2, "{}", pass.stderr());
+    assert!(shows(&site, &["one"], "a\n") && !site.path("out/two").exists());
+    assert_eq!(site.read("reloads").lines().count(), 3, "{}", pass.stderr());
+}
+
+#[test]
+fn where_no_file_was_there_before_they_stay() {
+    let site = site(BACK);
+    site.file("registry/services/web/poison", "");
+    let pass = site.run(&["render"]);
+    assert!(!pass.expect(1).stderr().contains("rolled back"), "{}", pass.stderr());
+    assert!(shows(&site, &["one", "two"], "a\npoison\n"), "software that never ran has nothing else to start with");
+    let agent = site.start();
+    agent.says("reload failed, and is still owed");
+    site.remove("registry/services/web/poison");
+    agent.says("reloaded");
+    assert!(shows(&site, &["one", "two"], "a\n"));
+    assert_eq!(agent.said("rolled back"), 0);
 }
 
 #[test]

@@ -421,8 +421,13 @@ pub const ROLLBACK: Deed = Deed {
     fails: true,
 };
 
-/// Two files that were not there before.
-pub const TAKEN_AWAY: Deed = Deed { name: "a rollback to nothing", before: None, right: &[], ..ROLLBACK };
+/// Two files that are put back together, one of which was not there before.
+pub const TAKEN_AWAY: Deed = Deed {
+    name: "a rollback of what was not there",
+    change: |site| _ = site.file("registry/services/web/poison:1", "").remove("out/two"),
+    right: &[("one", "a:1\n")],
+    ..ROLLBACK
+};
 
 #[test]
 fn killed_anywhere_in_a_first_write() {
