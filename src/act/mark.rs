@@ -38,7 +38,8 @@ pub(super) fn refuse(old: &Old, place: &Place, tag: &Tag) -> Result<(), Setback>
     // One that was copied or moved here with its attributes is of another place.
     let Some(theirs) = mark.as_deref().and_then(|mark| mark.strip_suffix(&*ending(place))) else { return Ok(()) };
     let theirs = Path::new(OsStr::from_bytes(theirs));
-    if tag.state_dir() == Some(theirs) {
+    // Who has no state directory only looks.
+    if tag.state_dir().is_none_or(|own| own == theirs) {
         return Ok(());
     }
     let Some(pid) = lock::holder(theirs) else { return Ok(()) };
