@@ -8,15 +8,9 @@ use serde_json::Value;
 
 use crate::harness::site::{Agent, Site};
 
-const CONFIG: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "0s:0s"
-
+const CONFIG: &str = web!(
+    r#"wait = "0s:0s""#,
+    r#"
 [[template]]
 name = "kept"
 src = "list.tera"
@@ -30,7 +24,8 @@ name = "told"
 src = "list.tera"
 dest = "out/told"
 on_drift = "report"
-"#;
+"#
+);
 
 const RIGHT: &str = "changed by somebody else, it is put right";
 const LEFT: &str = "changed by somebody else, it is left so";

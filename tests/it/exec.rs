@@ -14,20 +14,15 @@ mod inside;
 mod left;
 mod orphans;
 
-const CONFIG: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "20ms:200ms"
-
+const CONFIG: &str = web!(
+    r#"wait = "20ms:200ms""#,
+    r#"
 [[template]]
 src = "web.tera"
 dest = "out/web.cfg"
 reload_interval = "0s"
-"#;
+"#
+);
 
 /// Says in `said` when it starts, with what its file shows by then, and which signals come. `sh` runs a trap between two
 /// commands, so it never waits for long.

@@ -4,15 +4,9 @@ use serde_json::Value;
 
 use crate::harness::site::{Agent, Site};
 
-const CONFIG: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "200ms:1s"
-
+const CONFIG: &str = web!(
+    r#"wait = "200ms:1s""#,
+    r#"
 [[template]]
 name = "haproxy"
 src = "haproxy.cfg.tera"
@@ -20,7 +14,8 @@ dest = "out/haproxy.cfg"
 check_cmd = "PATH=$PATH:/usr/sbin:/sbin; echo check >> SITE/checks; haproxy -c -f {{ src }}"
 reload_cmd = "echo reloaded >> SITE/reloads"
 reload_interval = "0s"
-"#;
+"#
+);
 
 const TEMPLATE: &str = "\
 defaults
@@ -140,21 +135,16 @@ fn a_single_pass_finds_it_too_and_so_does_one_beside_the_agent() {
     agent.until("the second one is left out", || served(&site).len() == 48);
 }
 
-const PICKY: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "0s:0s"
-
+const PICKY: &str = web!(
+    r#"wait = "0s:0s""#,
+    r#"
 [[template]]
 name = "list"
 src = "list.tera"
 dest = "out/list"
 check_cmd = "echo check >> SITE/checks; test ! -e SITE/broken || { echo broken; exit 1; }; ! grep bad {{ src }}"
-"#;
+"#
+);
 
 fn picky() -> Site {
     let site = Site::new(PICKY);

@@ -1,5 +1,8 @@
 //! The real binary against real servers, one file a feature.
 
+#[macro_use]
+mod harness;
+
 mod block;
 mod choice;
 mod cost;
@@ -11,7 +14,6 @@ mod faults;
 mod formats;
 mod guard;
 mod haproxy;
-mod harness;
 mod isolate;
 mod main_job;
 mod memory;

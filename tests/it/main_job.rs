@@ -7,22 +7,17 @@ use nix::sys::signal::Signal;
 
 use crate::harness::site::Site;
 
-const CONFIG: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "20ms:200ms"
-
+const CONFIG: &str = web!(
+    r#"wait = "20ms:200ms""#,
+    r#"
 [[template]]
 src = "list.tera"
 dest = "out/list"
 check_cmd = "grep -q . {{ src }} && ! grep -q poison {{ src }}"
 reload_cmd = "echo reloaded >> SITE/reloads; cat {{ dest }} > SITE/seen"
 reload_interval = "0s"
-"#;
+"#
+);
 
 /// The file of a member by its last number: 10.0.0.1:80 is 1.
 pub fn member(number: u32) -> String {

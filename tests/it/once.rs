@@ -2,14 +2,9 @@
 
 use crate::harness::site::Site;
 
-const CONFIG: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-
+const CONFIG: &str = web!(
+    r#""#,
+    r#"
 [[roster]]
 name = "db"
 path = "/services/db"
@@ -25,7 +20,8 @@ name = "db"
 src = "db.tera"
 dest = "out/db"
 reload_cmd = "echo db >> SITE/reloads"
-"#;
+"#
+);
 
 fn site() -> Site {
     let site = Site::new(CONFIG);

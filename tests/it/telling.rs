@@ -12,15 +12,9 @@ use crate::main_job::{member, site_with};
 mod pass;
 mod socket;
 
-const CONFIG: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "20ms:200ms"
-
+const CONFIG: &str = web!(
+    r#"wait = "20ms:200ms""#,
+    r#"
 [[template]]
 src = "list.tera"
 dest = "out/list"
@@ -29,7 +23,8 @@ isolate = false
 on_drift = "report"
 reload_cmd = "echo reloaded >> SITE/reloads; test ! -e SITE/broken"
 reload_interval = "0s"
-"#;
+"#
+);
 
 fn site(members: u32) -> Site {
     site_with(CONFIG, members)

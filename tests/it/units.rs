@@ -7,16 +7,10 @@ use crate::harness::site::{Agent, Site};
 
 /// Three templates of one unit, and one that is of none. Each check counts the members, and fails above what is allowed
 /// for its file; the reload keeps count of itself.
-const EDGE: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "10ms"
-max_shrink = "100%"
-
+const EDGE: &str = web!(
+    r#"wait = "10ms"
+max_shrink = "100%""#,
+    r#"
 [[template]]
 src = "list"
 dest = "out/one"
@@ -41,7 +35,8 @@ unit = "edge"
 [[template]]
 src = "list"
 dest = "out/alone"
-"#;
+"#
+);
 
 fn site(config: &str) -> Site {
     let site = Site::new(config);
@@ -150,23 +145,17 @@ fn one_without_a_good_view_keeps_its_unit_back() {
 
 #[test]
 fn what_does_not_prove_itself_is_reloaded_again() {
-    let site = site(
+    let site = site(web!(
+        r#""#,
         r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-
 [[template]]
 src = "list"
 dest = "out/one"
 reload_cmd = "echo >> SITE/reloads"
 reload_interval = "0s"
 verify_cmd = "test -e SITE/healthy || { echo no answer on port 80; exit 1; }"
-"#,
-    );
+"#
+    ));
     let agent = site.start();
     agent.says_times("reload failed, and is still owed", 2);
     let why = explained(&site, "one");
@@ -187,15 +176,9 @@ fn a_reload_that_fails_twice_and_passes_runs_three_times() {
 }
 
 /// The one template goes back where its software does not take it.
-const BACK: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "10ms"
-
+const BACK: &str = web!(
+    r#"wait = "10ms""#,
+    r#"
 [[template]]
 src = "list"
 dest = "out/one"
@@ -208,7 +191,8 @@ on_reload_failure = "rollback"
 src = "list"
 dest = "out/two"
 unit = "edge"
-"#;
+"#
+);
 
 #[test]
 fn what_its_reload_refuses_is_rolled_back_and_not_tried_again_until_it_changes() {
@@ -320,17 +304,10 @@ fn where_no_file_was_there_before_they_stay() {
 
 #[test]
 fn what_is_rolled_back_is_no_change_by_somebody_else() {
-    let site = site(
+    let site = site(web!(
+        r#"wait = "10ms"
+max_shrink = "100%""#,
         r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "10ms"
-max_shrink = "100%"
-
 [[template]]
 src = "list"
 dest = "out/link"
@@ -347,8 +324,8 @@ write = "inplace"
 reload_cmd = "! grep poison SITE/out/link"
 reload_interval = "0s"
 on_reload_failure = "rollback"
-"#,
-    );
+"#
+    ));
     site.file("out/target", "").file("out/mounted", "");
     symlink("target", site.path("out/link")).unwrap();
     let mounted = site.fingerprint("out/mounted").0;

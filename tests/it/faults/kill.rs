@@ -231,32 +231,21 @@ pub fn survives(deed: &Deed) {
     println!("{}: killed before {} of {} calls", deed.name, chosen.len(), points.len());
 }
 
-const ONE: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "0s:0s"
-
+const ONE: &str = web!(
+    r#"wait = "0s:0s""#,
+    r#"
 [[template]]
 src = "list.tera"
 dest = "out/list"
 check_cmd = "grep -q . {{ src }}"
 reload_cmd = RELOAD
 reload_interval = "0s"
-"#;
+"#
+);
 
-const IN_PLACE: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "0s:0s"
-
+const IN_PLACE: &str = web!(
+    r#"wait = "0s:0s""#,
+    r#"
 [[template]]
 src = "list.tera"
 dest = "out/list"
@@ -264,7 +253,8 @@ mode = "0640"
 write = "inplace"
 reload_cmd = RELOAD
 reload_interval = "0s"
-"#;
+"#
+);
 
 /// A file gets shorter: one that is overwritten halfway has the end of the old one.
 pub const SHORTENED: Deed = Deed {
@@ -280,22 +270,17 @@ pub const SHORTENED: Deed = Deed {
     fails: false,
 };
 
-const KEEPING: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "0s:0s"
-
+const KEEPING: &str = web!(
+    r#"wait = "0s:0s""#,
+    r#"
 [[template]]
 src = "list.tera"
 dest = "out/list"
 backup = 2
 reload_cmd = RELOAD
 reload_interval = "0s"
-"#;
+"#
+);
 
 const EACH: &str = r#"
 [registry]
@@ -316,15 +301,9 @@ reload_cmd = RELOAD
 reload_interval = "0s"
 "#;
 
-const UNIT: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "0s:0s"
-
+const UNIT: &str = web!(
+    r#"wait = "0s:0s""#,
+    r#"
 [[template]]
 src = "list.tera"
 dest = "out/one"
@@ -336,18 +315,13 @@ reload_interval = "0s"
 src = "list.tera"
 dest = "out/two"
 unit = "edge"
-"#;
+"#
+);
 
 /// Software that takes up nothing while a member is poison; and of a unit that goes back both files go.
-const BACK: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "0s:0s"
-
+const BACK: &str = web!(
+    r#"wait = "0s:0s""#,
+    r#"
 [[template]]
 src = "list.tera"
 dest = "out/one"
@@ -361,7 +335,8 @@ on_reload_failure = "rollback"
 src = "list.tera"
 dest = "out/two"
 unit = "edge"
-"#;
+"#
+);
 
 /// A file that was not there.
 pub const FIRST: Deed = Deed {

@@ -8,21 +8,16 @@ use super::file_becomes;
 use crate::harness::inside::{is_inside, run};
 use crate::harness::site::{Agent, Site};
 
-const CONFIG: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "0s:0s"
-
+const CONFIG: &str = web!(
+    r#"wait = "0s:0s""#,
+    r#"
 [[template]]
 src = "list.tera"
 dest = "out/list"
 reload_cmd = "echo reloaded >> SITE/reloads"
 reload_interval = "0s"
-"#;
+"#
+);
 
 /// One more member comes while nothing can be written, and what there is meanwhile does not change.
 #[track_caller]

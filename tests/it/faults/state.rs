@@ -11,21 +11,16 @@ use crate::harness::inside::{is_inside, run};
 use crate::harness::site::{Agent, PATIENCE, Site};
 
 /// Software that takes up nothing before somebody is ready.
-const CONFIG: &str = r#"
-[registry]
-url = "dir:registry"
-
-[[roster]]
-name = "web"
-path = "/services/web"
-wait = "0s:0s"
-
+const CONFIG: &str = web!(
+    r#"wait = "0s:0s""#,
+    r#"
 [[template]]
 src = "list.tera"
 dest = "out/list"
 reload_cmd = "test -e SITE/ready && cp SITE/out/list SITE/taken"
 reload_interval = "0s"
-"#;
+"#
+);
 
 fn scene() -> Site {
     let site = Site::new(CONFIG);

@@ -15,4 +15,6 @@ pub mod scene;
 pub mod site;
 pub mod usage;
 pub mod wait;
+#[macro_use]
+pub mod web;
 pub mod zookeeper;
