@@ -1,7 +1,7 @@
 //! The real binary against real servers, one file a feature.
 
 #[macro_use]
-mod harness;
+mod web;
 
 mod block;
 mod choice;
@@ -14,6 +14,7 @@ mod faults;
 mod formats;
 mod guard;
 mod haproxy;
+mod harness;
 mod isolate;
 mod main_job;
 mod memory;

@@ -15,6 +15,4 @@ pub mod scene;
 pub mod site;
 pub mod usage;
 pub mod wait;
-#[macro_use]
-pub mod web;
 pub mod zookeeper;
