@@ -138,9 +138,9 @@ impl CommandEnd {
 /// Runs a command, in which `{{ src }}` and `{{ dest }}` are filled in, to its end or to its time.
 ///
 /// It has a process group, `/` as its folder, nothing on its standard input, no descriptor of the agent's, and just
-/// this environment with a mark of this run (`ROSTERD_RUN`). When `limit` is over or `stop` is cancelled, the whole group
-/// gets TERM, and KILL 5 s later (2 s when stopping); who had left it is named. When it ends by itself, whatever it left
-/// running (a daemon) is left alone, and said once for each `title`. Dropping the future kills the group.
+/// this environment. When `limit` is over or `stop` is cancelled, the whole group gets TERM, and KILL 5 s later (2 s when
+/// stopping); who had left it is named. When it ends by itself, whatever it left running (a daemon) is left alone, and said
+/// once for each `title`. Dropping the future kills the group.
 pub async fn run(
     title: Title<'_>,
     command: &Command,

@@ -17,7 +17,7 @@ use crate::digest::digest_of;
 
 use super::children;
 use super::processes::{self, Process};
-use super::survivors::{MARK, Run, named};
+use super::survivors::{Run, is_marked, named};
 
 /// How long after a command's end it is looked for: what only outlives it by a moment is no daemon.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -106,8 +106,8 @@ fn look(mut ended: Vec<Ended>) {
     ended.sort_by_key(|one| one.run.began);
     let earliest = ended.first().map_or(0, |one| one.run.began);
     let later = all.iter().filter(|process| process.started >= earliest);
-    let marks: BTreeMap<i32, Option<String>> =
-        later.map(|process| (process.pid, processes::variable(process.pid, MARK))).collect();
+    let environments: BTreeMap<i32, Vec<u8>> =
+        later.map(|process| (process.pid, processes::environment(process.pid).unwrap_or_default())).collect();
     let own = service(Pid::this().as_raw());
     let in_own = |process: &Process| own.is_some() && service(process.pid) == own;
     let has_lost_parents = |process: &Process| match process.parent {
@@ -116,9 +116,8 @@ fn look(mut ended: Vec<Ended>) {
     };
     // Asked after its environment was: who ends just now is without a mark, too.
     let is_orphan = |process: &Process| has_lost_parents(process) && processes::is_whole(process.pid);
-    let mut families = families(&ended, &all, &marks, is_orphan);
-    for one in ended {
-        let family = families.remove(one.run.mark()).unwrap_or_default();
+    let families = families(&ended, &all, &environments, is_orphan);
+    for (one, family) in ended.into_iter().zip(families) {
         if !family.is_empty() && looks().told.insert(digest_of(one.title.as_bytes())) {
             let service = own.as_deref().filter(|_| family.iter().any(|process| in_own(process)));
             one.tell(&family, service);
@@ -126,26 +125,26 @@ fn look(mut ended: Vec<Ended>) {
     }
 }
 
-/// Who is left of each command, by its mark. One without a mark, whose parents are gone, is taken to be of the command
+/// Who is left of each command. One without a mark, whose parents are gone, is taken to be of the command
 /// that began last before him.
 fn families<'a>(
     ended: &[Ended],
     all: &'a [Process],
-    marks: &BTreeMap<i32, Option<String>>,
+    environments: &BTreeMap<i32, Vec<u8>>,
     is_orphan: impl Fn(&Process) -> bool,
-) -> BTreeMap<String, Vec<&'a Process>> {
-    let mark = |process: &Process| marks.get(&process.pid).and_then(Option::as_deref);
-    let mut families: BTreeMap<String, Vec<&Process>> = BTreeMap::new();
+) -> Vec<Vec<&'a Process>> {
+    let environment = |process: &Process| environments.get(&process.pid).map_or(&[][..], |it| it);
+    let mut families: Vec<Vec<&Process>> = Vec::with_capacity(ended.len());
     let mut known = BTreeSet::new();
     for one in ended {
-        let family = one.run.family(all, |process| mark(process) == Some(one.run.mark()));
+        let family = one.run.family(all, |process| one.run.mark().is_in(environment(process)));
         known.extend(family.iter().map(|process| process.pid));
-        families.insert(one.run.mark().to_owned(), family);
+        families.push(family);
     }
-    for process in all.iter().filter(|process| !known.contains(&process.pid) && mark(process).is_none()) {
-        let of = ended.iter().rev().find(|one| one.run.began <= process.started);
-        if let Some(of) = of.filter(|_| is_orphan(process)) {
-            families.entry(of.run.mark().to_owned()).or_default().push(process);
+    for process in all.iter().filter(|process| !known.contains(&process.pid) && !is_marked(environment(process))) {
+        let of = ended.iter().rposition(|one| one.run.began <= process.started);
+        if let Some(family) = of.filter(|_| is_orphan(process)).and_then(|of| families.get_mut(of)) {
+            family.push(process);
         }
     }
     families
@@ -208,12 +207,12 @@ mod tests {
             [process(11, 1, 210), process(12, 11, 220), process(13, 1, 150), process(14, 1, 250), process(15, 1, 50)];
         let elsewhere = [process(16, 1, 230), process(17, 8, 230)];
         let all: Vec<Process> = all.into_iter().chain(elsewhere).collect();
-        let marks =
-            BTreeMap::from([(11, Some("mark100".to_owned())), (13, None), (14, None), (16, Some("x".to_owned()))]);
-        let families = families(&ended, &all, &marks, |process| process.parent == 1);
-        let pids = |mark: &str| families[mark].iter().map(|process| process.pid).collect::<Vec<_>>();
-        assert_eq!(pids("mark100"), [11, 12, 13], "by its mark, and between the two without one");
-        assert_eq!(pids("mark200"), [14], "no one who was there before, with another mark, or with parents");
+        let marked = |mark: &str| format!("A=1\0ROSTERD_RUN={mark}\0").into_bytes();
+        let environments = BTreeMap::from([(11, marked("mark100")), (13, b"A=1\0".to_vec()), (16, marked("x"))]);
+        let families = families(&ended, &all, &environments, |process| process.parent == 1);
+        let pids = |at: usize| families[at].iter().map(|process| process.pid).collect::<Vec<_>>();
+        assert_eq!(pids(0), [11, 12, 13], "by its mark, and between the two without one");
+        assert_eq!(pids(1), [14], "no one who was there before, with another mark, or with parents");
     }
 
     #[test]

@@ -69,12 +69,11 @@ fn first_words(line: &[u8]) -> String {
     printable(&cut) + more
 }
 
-/// The value of a variable of the environment that it was started with; `None` where it may not be looked into, too.
-pub(super) fn variable(pid: i32, name: &str) -> Option<String> {
+/// The environment that it was started with, each variable ended by a zero; `None` where it may not be looked into, too.
+pub(super) fn environment(pid: i32) -> Option<Vec<u8>> {
     let mut all = Vec::new();
     File::open(format!("/proc/{pid}/environ")).ok()?.take(ENVIRONMENT).read_to_end(&mut all).ok()?;
-    let value = |one: &[u8]| one.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
-    String::from_utf8(all.split(|byte| *byte == 0).find_map(value)?).ok()
+    Some(all)
 }
 
 /// A line of `proc_pid_stat(5)`. The name in parentheses may hold anything; after it come state, parent and group, and

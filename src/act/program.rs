@@ -19,7 +19,7 @@ use super::daemons::Ended;
 use super::group::Group;
 use super::reload::parse_signal;
 use super::running::{GROUP_POLL, REAP};
-use super::survivors::{MARK, Run};
+use super::survivors::{MARK, Mark, Run};
 
 /// The longest time between two looks at a group that ends slowly.
 const LONGEST_POLL: Duration = Duration::from_millis(500);
@@ -52,14 +52,14 @@ impl Process {
     pub fn start(config: &ExecConfig) -> Result<Self, String> {
         let path = config.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
         let mut process = program(&config.cmd, &path.unwrap_or_else(|| DEFAULT_PATH.into()))?;
-        let mark = Run::new_mark();
-        process.envs(&config.env).env(MARK, &mark).process_group(0);
+        let own = format!("{:016x}", fastrand::u64(..));
+        process.envs(&config.env).env(MARK, &own).process_group(0);
         if std::io::stdin().is_terminal() {
             process.stdin(Stdio::null());
         }
         let child = OwnChild::start(&mut process).map_err(|error| start_trouble(&config.cmd, &error))?;
         let group = Group::of(child.pid());
-        let run = Run::of(mark, child.pid());
+        let run = Run::of(Mark::of([(MARK, own.as_ref())]), child.pid());
         let command = config.cmd.clone();
         Ok(Self { child, group, run, command, is_asked_to_end: false, killed: None, end: None, emptied: None })
     }

@@ -16,7 +16,7 @@ use crate::config::Command;
 use super::children::OwnChild;
 use super::command::{Environment, How, ended, program, start_trouble, unknown};
 use super::group::Group;
-use super::survivors::{MARK, Run, Survivors};
+use super::survivors::{Mark, Run, Survivors};
 use super::tail::Tail;
 
 /// How long a process group has between TERM and KILL.
@@ -60,18 +60,17 @@ impl Running {
         let words = |error: io::Error| start_trouble(command, &error);
         let (output, ours) = std::io::pipe().map_err(words)?;
         let output = pipe::Receiver::from_owned_fd(output.into()).map_err(words)?;
-        let mark = Run::new_mark();
         process
             .stdin(Stdio::null())
             .stdout(ours.try_clone().map_err(words)?)
             .stderr(ours)
             .env_clear()
             .envs(environment)
-            .env(MARK, &mark)
             .current_dir("/")
             .process_group(0);
         let child = OwnChild::start(&mut process).map_err(words)?;
         let group = Group::of(child.pid());
+        let mark = Mark::of(environment.iter().map(|(name, value)| (&**name, &**value)));
         let run = Run::of(mark, child.pid());
         Ok(Self { child, group, run, output: Some(output), chunk: vec![0; CHUNK].into(), tail: Tail::default() })
     }

@@ -1,25 +1,31 @@
 //! Who is left of a command: processes that have left its group, or that not even KILL ends.
 //!
-//! All that comes of a command is known by a variable in its environment, which is handed down; by its process group; and
-//! by having been seen as a descendant before anybody was killed. Only who has a new environment, and new parents, before
-//! that goes unnoticed.
+//! All that comes of a command is known by its environment, which is handed down and says what the command is run for; by
+//! its process group; and by having been seen as a descendant before anybody was killed. Only who has a new environment,
+//! and new parents, before that goes unnoticed.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 
 use nix::unistd::Pid;
 
 use super::processes::{self, Process};
 
-/// The variable that marks all that comes of one run of a command.
+/// The variable that marks all that comes of a program, whose environment says nothing else of it.
 pub(super) const MARK: &str = "ROSTERD_RUN";
+/// How the names begin of what the agent puts into an environment.
+const OWN: &[u8] = b"ROSTERD_";
+/// What a shell's own files may set anew.
+const PASSING: [&str; 2] = ["PATH", "LANG"];
 /// How many survivors a message names.
 const NAMED: usize = 5;
 
 /// One run of a command, and what its processes are known by.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
-    mark: String,
+    mark: Mark,
     leader: i32,
     /// When its leader began, on the clock of [`Process::started`].
     pub(super) began: u64,
@@ -27,14 +33,32 @@ pub(super) struct Run {
     seen: BTreeSet<(i32, u64)>,
 }
 
-impl Run {
-    /// A mark that no other run has.
-    pub(super) fn new_mark() -> String {
-        format!("{:016x}", fastrand::u64(..))
+/// Variables, with their values, that all have which come of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Mark(Vec<Vec<u8>>);
+
+impl Mark {
+    /// That of a run with this environment.
+    pub(super) fn of<'a>(environment: impl IntoIterator<Item = (&'a str, &'a OsStr)>) -> Self {
+        let lasting = environment.into_iter().filter(|(name, _)| !PASSING.contains(name));
+        Self(lasting.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect())
     }
 
+    /// Whether it is in an environment, as [`processes::environment`] gives one.
+    pub(super) fn is_in(&self, environment: &[u8]) -> bool {
+        let all: BTreeSet<&[u8]> = environment.split(|byte| *byte == 0).collect();
+        !self.0.is_empty() && self.0.iter().all(|variable| all.contains(&**variable))
+    }
+}
+
+/// Whether an environment is that of some run.
+pub(super) fn is_marked(environment: &[u8]) -> bool {
+    environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(OWN))
+}
+
+impl Run {
     /// The run that has just been started with this mark.
-    pub(super) fn of(mark: String, leader: Pid) -> Self {
+    pub(super) fn of(mark: Mark, leader: Pid) -> Self {
         let leader = leader.as_raw();
         let began = processes::one(leader).map_or(0, |process| process.started);
         Self { mark, leader, began, seen: BTreeSet::new() }
@@ -43,11 +67,11 @@ impl Run {
     /// A run with this mark that began then.
     #[cfg(test)]
     pub(super) fn at(mark: &str, began: u64) -> Self {
-        Self { mark: mark.to_owned(), leader: 0, began, seen: BTreeSet::new() }
+        Self { mark: Mark::of([(MARK, OsStr::new(mark))]), leader: 0, began, seen: BTreeSet::new() }
     }
 
     /// Its mark.
-    pub(super) fn mark(&self) -> &str {
+    pub(super) fn mark(&self) -> &Mark {
         &self.mark
     }
 
@@ -86,7 +110,7 @@ impl Run {
     pub(super) fn survivors(&self) -> Survivors {
         let Ok(all) = processes::all() else { return Survivors::default() };
         let all: Vec<Process> = all.filter(|process| !process.ended).collect();
-        let marked = |process: &Process| processes::variable(process.pid, MARK).as_deref() == Some(self.mark());
+        let marked = |process: &Process| processes::environment(process.pid).is_some_and(|it| self.mark.is_in(&it));
         let (inside, outside): (Vec<&Process>, Vec<&Process>) =
             self.family(&all, marked).into_iter().partition(|process| process.group == self.leader);
         Survivors {
