@@ -1,5 +1,6 @@
 //! The daemon: the only event loop, its signals, and its end.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::act::{StateLock, Writer};
 use crate::book::Access;
-use crate::config::{Reload, delta};
+use crate::config::{Reload, TemplateConfig, delta};
 use crate::decide::{Effect, Engine, Input, Moment, Pace};
 use crate::drifts::Drifts;
 use crate::error::{Exit, Fatal};
@@ -313,6 +314,7 @@ impl Agent {
     async fn take_on_config(&mut self, setup: Setup) {
         say::odd(&setup.warnings);
         say::changed(&delta::delta(&self.setup.config, &setup.config));
+        self.lift_what_changed(&setup);
         let (old, new) = (&self.setup.config.agent, &setup.config.agent);
         if (&old.name, &old.state_dir, old.log_format) != (&new.name, &new.state_dir, new.log_format) {
             warn!("what changed in [agent] beside template_dir needs a restart");
@@ -322,6 +324,19 @@ impl Agent {
         self.server.follow(&setup.config.status).await;
         self.adopt(setup);
         self.keep_state();
+    }
+
+    /// What a reload has failed with is tried once more where its template is another one now: its reload may be mended.
+    fn lift_what_changed(&self, setup: &Setup) {
+        let old = &self.setup.config.templates;
+        let changed: BTreeSet<&str> =
+            setup.config.templates.iter().filter(|new| !old.contains(new)).map(|new| &*new.name).collect();
+        let configs = self.engine.templates().values().map(|template| &template.plan().config);
+        let base = |config: &TemplateConfig| {
+            config.file_of().map_or_else(|| Arc::clone(&config.name), |(each, _)| Arc::clone(&each.template))
+        };
+        let dests = configs.filter(|config| changed.contains(&*base(config))).map(|config| config.dest.clone());
+        self.performer.lift(dests.collect());
     }
 
     fn adopt(&mut self, setup: Setup) {

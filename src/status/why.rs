@@ -144,6 +144,10 @@ fn failure(template: &Template, clock: &Clock) -> Option<Why> {
         _ if template.is_in_flight() => "tried again now".to_owned(),
         Some(due) => format!("tried again at {} ({})", clock.time(due), ahead(due.since(clock.now))),
         None if failure.stage == Stage::Unit => "tried again when that one is".to_owned(),
+        None if failure.stage == Stage::Rollback => {
+            let name = &template.plan().config.name;
+            format!("tried again when members, the template or its configuration change, or by `rosterd render {name}`")
+        }
         None => "tried again when members, the template or the configuration change".to_owned(),
     };
     Some(Why::keeps_back(format!("{stage}{times}, {again}: {}", failure.message)))

@@ -3,6 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+use nix::sys::signal::Signal;
+
 use crate::harness::site::{Agent, Site};
 
 /// Three templates of one unit, and one that is of none. Each check counts the members, and fails above what is allowed
@@ -251,6 +253,25 @@ fn what_was_rolled_back_is_put_right_and_who_names_it_has_it_tried_again() {
     site.run(&["render", "two"]).expect(1);
     agent.until("it was tried, and put back", || tries() == 2 && shows(&site, &["one", "two"], "a\n"));
     agent.until("the old files are reloaded", || agent.said("reloaded") >= 1);
+}
+
+#[test]
+fn who_mends_a_reload_has_what_it_failed_with_tried_again() {
+    let site = site(BACK);
+    let agent = site.start();
+    agent.until("the first", || agent.said("reloaded") == 1);
+    site.file("registry/services/web/poison", "");
+    agent.until("the old files are reloaded", || agent.said("reloaded") == 2);
+    // Another configuration, but not of these templates.
+    site.file("rosterd.toml", &site.read("rosterd.toml").replace("wait = \"10ms\"", "wait = \"20ms\""));
+    agent.signal(Signal::SIGHUP);
+    agent.says("roster web changed");
+    site.run(&["render"]).expect(1);
+    assert!(shows(&site, &["one", "two"], "a\n"));
+    site.file("rosterd.toml", &site.read("rosterd.toml").replace("! grep poison", "grep -q poison"));
+    agent.signal(Signal::SIGHUP);
+    agent.until("it is in place", || shows(&site, &["one", "two"], "a\npoison\n") && agent.said("reloaded") == 3);
+    site.run(&["render"]).expect(0);
 }
 
 #[test]
