@@ -71,9 +71,9 @@ pub(super) fn noted(
     }
     let old = before.map(|before| digest_of(&before.bytes));
     let Waits { new, staged, over } = waits;
-    let (owner, follows) = (owner.clone(), place.is_followed());
     let Copies { saved, trial } = copies;
-    Ok(Entry { dest, seq: 0, old, new, staged, over, follows, again: false, owner, saved, since: 0, trial })
+    let (follows, again) = (place.is_followed(), false);
+    Ok(Entry { old, new, staged, over, follows, again, saved, trial, ..owner.clone().owes(dest) })
 }
 
 /// Nothing is replaced that could not be noted.

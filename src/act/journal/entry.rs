@@ -67,6 +67,9 @@ pub struct Entry {
     /// What stood there last, where a reload under way may prove it. The reload ends with the agent.
     #[serde(skip)]
     pub trial: Option<Trial>,
+    /// Its own reload has succeeded with it as it stands; others of its unit are waited for.
+    #[serde(skip)]
+    pub is_taken_up: bool,
 }
 
 /// All that is needed to overwrite a file once more.
@@ -168,9 +171,21 @@ impl Owner {
 
     /// The same for what is not known any more, other than that its reload is owed.
     pub fn owes(self, dest: PathBuf) -> Entry {
-        let (old, new, staged, over) = (None, None, None, None);
-        let (saved, since, trial) = (None, 0, None);
-        Entry { dest, seq: 0, old, new, staged, over, follows: false, again: true, owner: self, saved, since, trial }
+        Entry {
+            dest,
+            seq: 0,
+            old: None,
+            new: None,
+            staged: None,
+            over: None,
+            follows: false,
+            again: true,
+            owner: self,
+            saved: None,
+            since: 0,
+            trial: None,
+            is_taken_up: false,
+        }
     }
 
     /// Its part of a destination.

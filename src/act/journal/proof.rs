@@ -85,7 +85,11 @@ impl Entry {
         let owes = self.owner.owed.is_some();
         match &self.trial {
             _ if self.seq <= up_to => !owes || done.contains(&self.key()),
-            Some(trial) => trial.from <= up_to && up_to < trial.until && (!owes || trial.is_proven),
+            // Where nothing is owed because a later one was taken up, this one was not for that.
+            Some(trial) => {
+                let is_silent = !owes && !self.is_taken_up;
+                trial.from <= up_to && up_to < trial.until && (is_silent || trial.is_proven)
+            }
             // It was as it had been proven before.
             None => !self.owner.back && self.since > up_to,
         }
@@ -98,6 +102,7 @@ impl Entry {
 
     /// Nothing is owed for it any more; and where it is `whole`, its replacement is over.
     fn settle(&mut self, whole: bool) {
+        self.is_taken_up |= self.owner.owed.is_some();
         (self.owner.owed, self.again) = (None, false);
         if whole {
             (self.old, self.staged, self.over) = (self.new, None, None);
@@ -167,17 +172,21 @@ impl Journal {
     /// The same for files that go back together.
     fn clear_group(&mut self, group: &[Key], done: &BTreeSet<Key>, up_to: u64, line: &mut Line) {
         let is_finished = !group.iter().any(|key| self.left.contains_key(key));
-        let mut entries = group.iter().filter_map(|key| self.entries.get(key));
-        let is_proven = is_finished && entries.all(|entry| entry.is_proven(up_to, done));
+        let entries = || group.iter().filter_map(|key| self.entries.get(key));
+        let is_proven = is_finished && entries().all(|entry| entry.is_proven(up_to, done));
+        // All as it stands, in whatever order it was taken up.
+        let is_over = is_finished
+            && entries().all(|entry| entry.is_taken_up || (entry.seq <= up_to && entry.is_proven(up_to, done)));
         for key in group {
             let Some(entry) = self.entries.get_mut(key) else { continue };
             let before = entry.clone();
-            if entry.seq > up_to {
+            if entry.seq > up_to && !is_over {
                 if let Some(trial) = entry.trial.take_if(|_| is_proven) {
                     (entry.saved, entry.since) = (Some(trial.saved), trial.until);
                 }
-            } else if is_proven || done.contains(key) {
+            } else if is_over || is_proven || done.contains(key) {
                 let blocked = self.blocked.iter().any(|set| set.files.contains_key(&entry.dest));
+                let is_proven = is_over || is_proven;
                 let stays = if is_proven { entry.owner.back && blocked } else { true };
                 if !stays || entry.saved.is_none() {
                     self.entries.remove(key);

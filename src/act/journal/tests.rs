@@ -390,3 +390,18 @@ fn one_of_a_newer_version_is_set_aside() {
     fs::create_dir(&file).unwrap();
     assert!(matches!(Journal::open(dir.path()).1, Past::Lost(why) if why.contains("journal.unread1")));
 }
+
+#[test]
+fn what_was_taken_up_in_whatever_order_is_over_and_what_never_was_is_not_gone_back_to() {
+    let mut kept = Kept::new();
+    kept.replace(Some("u"), &[("a", true), ("b", true)]);
+    let of_b = kept.begin(&["b"]);
+    // The reload of the first failed; that of the second takes it up as it is by now.
+    kept.replace(Some("u"), &[("a", true)]);
+    let of_a = kept.begin(&["a"]);
+    kept.end(&of_a);
+    assert_eq!(kept.goes_back_to(&["a", "b"]), ["a0", "b0"], "b may still fail");
+    kept.end(&of_b);
+    assert!(kept.journal.entries().next().is_none(), "all as it stands was taken up");
+    assert!(open(&kept.dir).entries().next().is_none());
+}
