@@ -15,7 +15,7 @@ use crate::digest::digest_of;
 use crate::error::Setback;
 
 use super::commit::{Waits, noted, sync_names};
-use super::journal::{Before, Blocked, Journal, Key, Owner, Set};
+use super::journal::{Before, Blocked, Entry, Journal, Key, Owner, Set};
 use super::place::Place;
 use super::removal::Removal;
 use super::round::{Answer, Commit, Round, prepare};
@@ -88,7 +88,11 @@ fn put_back(job: &Restoration, desk: &mut Desk) -> Result<BTreeSet<Arc<str>>, Se
     }
     if job.reload.is_some() {
         let why = &job.why;
-        round.blocked = failed(job, &names).into_iter().map(|files| Blocked { files, why: why.clone() }).collect();
+        round.back.blocked = failed(job, &names).into_iter().map(|files| Blocked { files, why: why.clone() }).collect();
+        let mates = job.templates.iter().filter(|template| template.unit.is_some() && !names.contains(&template.name));
+        for template in mates {
+            round.back.unchanged.extend(unchanged(template, desk)?);
+        }
     }
     round.run(desk);
     for mut answer in answers {
@@ -107,6 +111,16 @@ fn removal(template: &TemplateConfig, answer: Answer, desk: &mut Desk) -> Result
     let nothing = Waits { new: None, staged: None, over: None };
     let entry = noted(&owner, &place, Some(old), nothing, journal)?;
     Ok(Some(Removal { entry, place, answer }))
+}
+
+/// That of a file that stays as it is while its unit goes back: whatever others make of it, it can be put right.
+fn unchanged(template: &TemplateConfig, desk: &mut Desk) -> Result<Option<Entry>, Setback> {
+    let Some(place) = Place::find(template, &mut desk.folders)? else { return Ok(None) };
+    let (Some(old), Some(journal)) = (place.look()?, &desk.journal) else { return Ok(None) };
+    let owner = Owner { back: true, owed: None, ..Owner::of(template) };
+    let nothing = Waits { new: None, staged: None, over: None };
+    let entry = noted(&owner, &place, Some(old), nothing, journal)?;
+    Ok(Some(Entry { new: entry.old, ..entry }))
 }
 
 fn without_journal() -> Setback {

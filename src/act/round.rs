@@ -68,8 +68,17 @@ pub(super) struct Round {
     pub(super) commits: Vec<Commit>,
     /// Files that go together with them.
     pub(super) removals: Vec<Removal>,
-    /// What is blocked by that they go back.
+    /// What is noted with that, where they go back.
+    pub(super) back: Back,
+}
+
+/// What is to be known of files that go back together.
+#[derive(Default)]
+pub(super) struct Back {
+    /// What is not to be tried again.
     pub(super) blocked: Vec<Blocked>,
+    /// Files of the same unit that stay as they are.
+    pub(super) unchanged: Vec<Entry>,
 }
 
 // An answer that nobody waits for any more takes a staged file with it, which removes itself: here, on the file thread.
@@ -77,7 +86,7 @@ pub(super) struct Round {
 impl Round {
     /// Takes every file as far as it can go. Each answer is given as soon as it is known.
     pub(super) fn run(self, desk: &mut Desk) {
-        let Self { unit, stages, mut commits, removals, blocked } = self;
+        let Self { unit, stages, mut commits, removals, back } = self;
         let mut written = Vec::with_capacity(stages.len());
         for Stage { template, bytes, stop, then } in stages {
             let staged = match &then {
@@ -104,7 +113,7 @@ impl Round {
                 (None, _) => {}
             }
         }
-        place(commits, unit.as_deref(), (removals, blocked), desk);
+        place(commits, unit.as_deref(), (removals, back), desk);
     }
 }
 
@@ -175,14 +184,15 @@ pub(super) type Waiting = (Staged, Answer);
 pub(super) type Refused = (Staged, Answer, Failure);
 
 /// Puts staged files in place.
-fn place(commits: Vec<Commit>, unit: Option<&str>, (removals, blocked): (Vec<Removal>, Vec<Blocked>), desk: &mut Desk) {
+fn place(commits: Vec<Commit>, unit: Option<&str>, (removals, back): (Vec<Removal>, Back), desk: &mut Desk) {
     let (sound, mut refused) = verified(commits, desk);
     let mut sound = fresh(sound, &mut refused, desk);
     sound = named(sound, unit, &mut refused);
     keep_back(unit, &mut sound, &mut refused);
     // What must be on disk before the world changes: which file replaces which, and that a reload is owed.
-    let going = removals.iter().map(|removal| removal.entry.clone()).collect();
-    let sound = journaled(sound, unit, (going, blocked), &mut refused, desk);
+    let gone = removals.iter().map(|removal| removal.entry.clone());
+    let entries = gone.chain(back.unchanged).collect();
+    let sound = journaled(sound, unit, (entries, back.blocked), &mut refused, desk);
     let (sound, aside) = set_aside(removals, sound, unit, &mut refused, desk);
     let placed = swapped(sound, unit, &mut refused, desk);
     for removal in aside {
@@ -272,13 +282,13 @@ fn keep_back(unit: Option<&str>, sound: &mut Vec<Waiting>, refused: &mut Vec<Ref
 fn journaled(
     sound: Vec<Waiting>,
     unit: Option<&str>,
-    (removals, blocked): (Vec<Entry>, Vec<Blocked>),
+    (mut entries, blocked): (Vec<Entry>, Vec<Blocked>),
     refused: &mut Vec<Refused>,
     desk: &mut Desk,
 ) -> Vec<Waiting> {
     let Some(journal) = &mut desk.journal else { return sound };
     journal.begin_round();
-    let (mut ready, mut noted, mut entries) = (Vec::with_capacity(sound.len()), Vec::new(), removals);
+    let (mut ready, mut noted) = (Vec::with_capacity(sound.len()), Vec::new());
     for (staged, answer) in sound {
         match guarded(|| entry(&staged, journal)) {
             Some(Ok(None)) => ready.push((staged, answer)),

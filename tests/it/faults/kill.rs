@@ -327,7 +327,7 @@ src = "list.tera"
 dest = "out/one"
 unit = "edge"
 reload_cmd = RELOAD
-verify_cmd = "! grep -qs poison SITE/out/one SITE/out/two"
+verify_cmd = "cd SITE/out && ! grep -qs poison one two"
 reload_interval = "0s"
 on_reload_failure = "rollback"
 
