@@ -257,7 +257,9 @@ impl Template {
     }
 
     /// Its destination is what it was before its reload failed, as `why` says if that has just been put back.
-    pub fn stands_from_before(&mut self, why: Option<&str>) {
+    pub fn stands_from_before(&mut self, now: Moment, why: Option<&str>) {
+        // Whoever writes it too does so whichever bytes it is put right with.
+        self.is_put_right(now, why.is_some());
         self.drift = None;
         let Some(why) = why else { return };
         self.failures = 1;

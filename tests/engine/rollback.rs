@@ -204,3 +204,27 @@ fn what_others_make_of_a_file_that_was_put_back_is_put_right() {
     refuse(&mut bench);
     assert_eq!(bench.restorations.len(), 1);
 }
+
+#[test]
+fn what_another_tool_makes_of_a_file_that_was_put_back_is_put_right_ever_more_seldom() {
+    let mut bench = refused();
+    let mut times = 0;
+    for number in 0..600 {
+        while !bench.restorations.is_empty() {
+            restore(&mut bench, &["b"]);
+            times += 1;
+        }
+        while !bench.reloads.is_empty() {
+            bench.reload(Ran::Done);
+        }
+        bench.pass(seconds(1));
+        if bench.engine.templates()["b"].drift().is_none() {
+            bench.input(Input::Drifted("b".into(), Some(format!("edited {number}"))));
+        }
+        if !bench.publications.is_empty() {
+            refuse(&mut bench);
+        }
+    }
+    assert!((4..12).contains(&times), "{times} times in ten minutes");
+    assert!(bench.engine.templates()["b"].drift().unwrap().waits.is_some() && bench.engine.next_wake().is_some());
+}

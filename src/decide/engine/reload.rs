@@ -145,7 +145,7 @@ impl Engine {
             // It is reloaded as the present configuration says, as any other replacement.
             let mut config = Arc::clone(template);
             if let Some(known) = self.templates.get_mut(&template.name) {
-                known.stands_from_before(is_back.then_some(&*why));
+                known.stands_from_before(now, is_back.then_some(&*why));
                 if known.plan().config.dest == config.dest {
                     config = Arc::clone(&known.plan().config);
                 }
