@@ -329,10 +329,7 @@ fn swapped(
     while let Some((mut staged, answer)) = sound.next() {
         let swapped = guarded(|| if unit.is_some() { exchange(&mut staged, desk) } else { swap(&mut staged, desk) });
         match (swapped, unit) {
-            (Some(Ok(())), _) => {
-                overtake(&staged, desk);
-                folders.entry(staged.place.id).or_default().push((staged, answer));
-            }
+            (Some(Ok(())), _) => folders.entry(staged.place.id).or_default().push((staged, answer)),
             (Some(Err(failure)), None) => {
                 withdraw(&mut staged, desk);
                 refused.push((staged, answer, failure));
@@ -351,6 +348,8 @@ fn swapped(
             (None, _) => {}
         }
     }
+    // Not before: what is taken back is as it was.
+    folders.values().flatten().for_each(|(staged, _)| overtake(staged, desk));
     folders
 }
 

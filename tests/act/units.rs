@@ -3,11 +3,12 @@
 use std::fs;
 
 use futures_util::future::join_all;
-use rosterd::act::{Joint, publish};
-use rosterd::config::{Block, TemplateConfig};
+use rosterd::act::{Joint, finish_left, publish};
+use rosterd::config::{Block, Method, TemplateConfig};
 use rosterd::decide::{Failure, Outcome, Stage};
 
 use crate::bench::{Bench, again, identity, is_again, passes_again, shell, staged_in};
+use crate::journals::{next, noted, reloaded, take_over};
 
 /// Publishes these bytes to all destinations as one group.
 async fn publish_group(bench: &Bench, unit: Option<&str>, templates: &[TemplateConfig], bytes: &[u8]) -> Vec<Outcome> {
@@ -150,4 +151,39 @@ async fn blocks_of_one_file_go_together_or_one_after_the_other() {
     }
     assert_eq!(publish_group(&bench, None, &templates, b"new").await, [const { Outcome::Unchanged }; 3]);
     assert!(staged_in(bench.folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn what_a_unit_that_is_taken_back_was_to_overtake_is_still_finished() {
+    const NAME: &str = "units::what_a_unit_that_is_taken_back_was_to_overtake_is_still_finished";
+    if !is_again() {
+        // A length is cut of each file that is overwritten: that of the second one by the second agent, whose thread is
+        // another one.
+        let traced = ["-e", "trace=ftruncate", "-e", "inject=ftruncate:error=EIO:when=2"];
+        passes_again(NAME, &[&["strace", "-f", "-qq", "-o", "/dev/null"], &traced[..]].concat());
+        return;
+    }
+    let bench = Bench::new();
+    let templates = ["a", "b"].map(|name| {
+        let mut template = reloaded(&bench, name);
+        (template.placing.write, template.unit) = (Method::InPlace, Some("edge".into()));
+        template
+    });
+    fs::write(&templates[0].dest, "an old one").unwrap();
+    take_over(&bench, &templates).await;
+    assert_eq!(publish_group(&bench, Some("edge"), &templates, b"new").await, [const { Outcome::Replaced }; 2]);
+    let entries = noted(&bench);
+    let entry = entries.iter().find(|entry| entry.dest == templates[0].dest).unwrap();
+    let staged = bench.path(entry.waits().unwrap().to_str().unwrap());
+    // It was killed in the middle of the first, and what waits does not answer.
+    fs::write(&templates[0].dest, "newld one").unwrap();
+    fs::create_dir(&staged).unwrap();
+    let (bench, _) = next(bench, &templates).await;
+    fs::remove_dir(&staged).unwrap();
+    fs::write(&staged, "new").unwrap();
+    let outcomes = publish_group(&bench, Some("edge"), &templates, b"newer").await;
+    assert_eq!(outcomes.iter().map(stage).collect::<Vec<_>>(), [Some(Stage::Unit), Some(Stage::Write)]);
+    assert_eq!(fs::read_to_string(bench.path("a")).unwrap(), "newld one", "as it was");
+    assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0);
+    assert_eq!(["a", "b"].map(|name| fs::read_to_string(bench.path(name)).unwrap()), ["new", "new"]);
 }
