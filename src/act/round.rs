@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::TemplateConfig;
 use crate::decide::{self, Failure, Outcome};
+use crate::digest::digest_of;
 use crate::error::Setback;
 
 use super::commit::{Waits, exchange, noted, settle, swap, sync_folder, sync_names, take_back, unnoted, verify};
 use super::drift::Leaves;
 use super::inplace;
 use super::joint::kept_back;
-use super::journal::{Blocked, Entry, Journal, Left, Overwrite, Owner};
+use super::journal::{Blocked, Entry, Journal, Key, Left, Overwrite, Owner};
 use super::mark;
 use super::place::Place;
 use super::recover::look;
@@ -159,6 +160,7 @@ fn write(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk, equal: Equa
     let is_settled = equal == Equal::IsLeft && old.as_ref().is_some_and(|old| wanted.changes(old).is_none());
     if is_settled && !desk.unsettled.contains(&template.dest) && whole.is_there(old.as_mut(), &template.dest)? {
         desk.left.extend(old.map(|old| leaves.at(&place, &old.stat)));
+        desk.is_in_step(&Key::of(template), Some(digest_of(&whole.bytes)));
         return Ok(None);
     }
     let configured = old.as_ref().and_then(|_| inplace::is_wanted(template, &place, desk));

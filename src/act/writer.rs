@@ -130,6 +130,15 @@ impl Desk {
             discard(&left.entry, self);
         }
     }
+
+    /// A file is as it is to be, with bytes of this digest or not there: what was begun for it before, and was to make
+    /// something else of it, is not finished any more. That its reload may be owed stays known.
+    pub(super) fn is_in_step(&mut self, key: &Key, now: Option<u64>) {
+        let left = self.journal.as_ref().and_then(|journal| journal.left.get(key));
+        if let Some(entry) = left.map(|left| left.entry.clone()).filter(|entry| entry.new != now) {
+            discard(&entry, self);
+        }
+    }
 }
 
 /// A reload under way, and every file that is in place when it begins: those it takes up.

@@ -258,6 +258,26 @@ async fn what_somebody_has_mended_or_a_newer_one_has_overtaken_is_not_finished()
 }
 
 #[tokio::test]
+async fn what_is_in_step_by_now_is_not_replaced_by_what_was_begun_before() {
+    for method in [Method::InPlace, Method::Atomic] {
+        let (bench, template, entry) = hindered(method).await;
+        let (staged, templates) = (waiting(&bench, &entry), std::slice::from_ref(&template));
+        // What waits does not answer.
+        fs::write(&template.dest, "an old one").unwrap();
+        fs::create_dir(&staged).unwrap();
+        let (bench, _) = next(bench, templates).await;
+        fs::remove_dir(&staged).unwrap();
+        fs::write(&staged, "new").unwrap();
+        assert_eq!(bench.publish(&template, b"an old one").await, Outcome::Unchanged);
+        assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0, "{method:?}");
+        assert_eq!(fs::read_to_string(&template.dest).unwrap(), "an old one", "{method:?}");
+        assert!(!staged.exists(), "{method:?}");
+        bench.writer.clear(bench.writer.mark([&template]));
+        assert_eq!(next(bench, templates).await.1, [""; 0]);
+    }
+}
+
+#[tokio::test]
 async fn an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next() {
     const NAME: &str = "recovery::an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next";
     if !is_again() {
