@@ -63,7 +63,6 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
         }
     };
     let there = match (old, claim) {
-        (None, Claim::Meant(_)) if !at.unsettled.contains(dest) => return Ok(Outcome::Unchanged),
         (None, _) => false,
         (Some(_), Claim::Written) => true,
         (Some(mut old), Claim::Meant(meant)) => {
@@ -77,6 +76,11 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
         return Ok(if there { Outcome::WouldRemove } else { Outcome::Unchanged });
     }
     at.sweep(&place);
+    // Nobody would remove what is put in place after this.
+    at.is_in_step(&Key::of(template), None);
+    if !there && matches!(claim, Claim::Meant(_)) && !at.unsettled.contains(dest) {
+        return Ok(Outcome::Unchanged);
+    }
     if there {
         place.is_still_here()?;
     }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use rosterd::act::journal::{Entry, Journal};
-use rosterd::act::{Present, Writer, finish_left, recover};
+use rosterd::act::{Present, Writer, finish_left, recover, remove};
 use rosterd::config::{Method, TemplateConfig};
 use rosterd::decide::{Outcome, Stage};
+use rosterd::ledger::Claim;
 
 use crate::bench::{Bench, is_again, passes_again, staged_in};
 use crate::journals::{next, noted, reloaded, reloads, take_over};
@@ -274,6 +275,26 @@ async fn what_is_in_step_by_now_is_not_replaced_by_what_was_begun_before() {
         assert!(!staged.exists(), "{method:?}");
         bench.writer.clear(bench.writer.mark([&template]));
         assert_eq!(next(bench, templates).await.1, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_begun_for_a_key_that_is_gone_is_not_finished() {
+    for (claim, outcome) in [(Claim::Meant(1), Outcome::Unchanged), (Claim::Written, Outcome::Removed)] {
+        let bench = Bench::new();
+        let template = reloaded(&bench, "f");
+        take_over(&bench, std::slice::from_ref(&template)).await;
+        assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+        let staged = waiting(&bench, &noted(&bench)[0]);
+        // It was killed before that, and what waits does not answer.
+        fs::remove_file(&template.dest).unwrap();
+        fs::create_dir(&staged).unwrap();
+        let (bench, _) = next(bench, std::slice::from_ref(&template)).await;
+        fs::remove_dir(&staged).unwrap();
+        fs::write(&staged, "new").unwrap();
+        assert_eq!(remove(&bench.writer, &template, Some(claim), true, &bench.stop).await, outcome);
+        assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0);
+        assert!(!template.dest.exists() && !staged.exists(), "{outcome:?}");
     }
 }
 
