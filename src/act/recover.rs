@@ -128,7 +128,7 @@ fn owe_all(
 
 fn try_left(desk: &mut Desk) -> (Vec<Arc<TemplateConfig>>, usize) {
     let left = desk.journal.as_mut().map(|journal| std::mem::take(&mut journal.left)).unwrap_or_default();
-    let mut owed = Vec::new();
+    let (mut owed, mut over) = (Vec::new(), Vec::new());
     for (key, Left { entry, seen }) in left {
         let now = look(&entry, desk);
         let is_as_it_was = seen == Now::Unknown || now == seen;
@@ -142,13 +142,26 @@ fn try_left(desk: &mut Desk) -> (Vec<Arc<TemplateConfig>>, usize) {
             continue;
         }
         discard(&entry, desk);
-        match (entry.owner.is_noted(), &mut desk.journal) {
-            (false, Some(journal)) => journal.forget([key]),
-            _ => owed.extend(entry.debt().map(Arc::new)),
+        if entry.owner.is_noted() {
+            owed.extend(entry.debt().map(Arc::new));
+            over.push(key);
+        } else if let Some(journal) = &mut desk.journal {
+            journal.forget([key]);
         }
     }
+    note_anew(&over, desk);
     owed.iter().for_each(say);
     (owed, desk.journal.as_ref().map_or(0, |journal| journal.left.len()))
+}
+
+/// What is in place now was not when it was noted: a reload that has begun since may not have taken it up.
+fn note_anew(keys: &[Key], desk: &mut Desk) {
+    let Some(journal) = &mut desk.journal else { return };
+    let entries = keys.iter().filter_map(|key| journal.entry(key).cloned()).collect();
+    if let Err(error) = journal.note(entries) {
+        warn!(why = %unnoted(journal, error), "a reload that is owed may not be known at the next start");
+    }
+    desk.is_placed();
 }
 
 /// Removes what was staged for a template, also in the folder that its destination leads to.

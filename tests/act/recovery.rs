@@ -299,6 +299,25 @@ async fn what_was_begun_for_a_key_that_is_gone_is_not_finished() {
 }
 
 #[tokio::test]
+async fn what_is_finished_while_a_reload_runs_is_for_the_next_one() {
+    let (bench, template, entry) = hindered(Method::InPlace).await;
+    let templates = std::slice::from_ref(&template);
+    fs::write(waiting(&bench, &entry), "new").unwrap();
+    fs::remove_file(&template.dest).unwrap();
+    fs::create_dir(&template.dest).unwrap();
+    let (bench, _) = next(bench, templates).await;
+    fs::remove_dir(&template.dest).unwrap();
+    fs::write(&template.dest, "newld one").unwrap();
+    let began = bench.writer.mark([&template]);
+    assert_eq!(reloads(&finish_left(&bench.writer).await.unwrap().0), ["reload f"]);
+    bench.writer.clear(began);
+    let (bench, owed) = next(bench, templates).await;
+    assert_eq!(owed, ["reload f"], "it may have taken up a part");
+    bench.writer.clear(bench.writer.mark([&template]));
+    assert_eq!(next(bench, templates).await.1, [""; 0]);
+}
+
+#[tokio::test]
 async fn an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next() {
     const NAME: &str = "recovery::an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next";
     if !is_again() {
