@@ -8,6 +8,7 @@ use nix::sys::stat::fstatat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::config::MOST_BACKUPS;
+use crate::digest::digest_of;
 use crate::error::Setback;
 
 use super::leftovers::Tag;
@@ -20,13 +21,17 @@ use super::whole::Whole;
 /// those over `count` go. It is the old file's in mode and owner, and never wider. The sync of the folder that makes the
 /// replacement last does so for the copy's name too.
 ///
-/// One that is there already, of a replacement that then failed, is not kept twice.
-pub(super) fn keep(place: &Place, count: u32, tag: &Tag) -> Result<(), Setback> {
+/// One that is there already, of a replacement that then failed, is not kept twice; nor is what that left, by its digest
+/// `torn`.
+pub(super) fn keep(place: &Place, count: u32, torn: Option<u64>, tag: &Tag) -> Result<(), Setback> {
     if count == 0 {
         return Ok(());
     }
     let Some(mut old) = place.look()? else { return Ok(()) };
     let bytes = old.read(&place.dest)?;
+    if torn == Some(digest_of(&bytes)) {
+        return Ok(());
+    }
     let newest = place.beside(name(&place.name, 1))?;
     let kept = newest.look().ok().flatten();
     let wanted = Wanted::as_it_is(&old);

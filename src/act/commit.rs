@@ -16,7 +16,6 @@ use super::backup;
 use super::drift::Left;
 use super::inplace::{Configured, fill, mounted_on, overwrite};
 use super::journal::{Before, Copies, Entry, Journal, Overwrite, Owner};
-use super::leftovers::Tag;
 use super::place::{Old, Place};
 use super::stage::Staged;
 use super::trouble::{refused, unwritten};
@@ -24,12 +23,13 @@ use super::writer::Desk;
 
 /// Whether the staged file and the destination are still what they were before the check ran. Where they are, the file
 /// that is to be replaced is kept, if that is configured.
-pub(super) fn verify(staged: &Staged, tag: &Tag) -> Result<(), Failure> {
+pub(super) fn verify(staged: &Staged, desk: &Desk) -> Result<(), Failure> {
     staged.place.is_still_here().map_err(|setback| unwritten(&setback))?;
     staged.place.permits().map_err(|setback| unwritten(&setback))?;
     is_current(staged)?;
     if staged.is_untouched() {
-        return backup::keep(&staged.place, staged.backup, tag).map_err(|setback| unwritten(&setback));
+        let torn = staged.owner().and_then(|owner| desk.torn(&owner.key(&staged.place.dest)));
+        return backup::keep(&staged.place, staged.backup, torn, &desk.tag).map_err(|setback| unwritten(&setback));
     }
     let message = Setback::new(
         format!("replace {}", staged.place.dest.display()),

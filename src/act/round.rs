@@ -225,7 +225,7 @@ fn verified(commits: Vec<Commit>, desk: &Desk) -> (Vec<Waiting>, Vec<Refused>) {
             let _ = answer.send(Ok(Outcome::Abandoned));
             continue;
         }
-        match guarded(|| verify(&staged, &desk.tag)) {
+        match guarded(|| verify(&staged, desk)) {
             Some(Ok(())) => sound.push((staged, answer)),
             Some(Err(failure)) => refused.push((staged, answer, failure)),
             None => {}

@@ -23,7 +23,7 @@ use crate::error::Setback;
 
 use super::drift::Left;
 use super::folder::Folders;
-use super::journal::{Journal, Key, Run, Runs};
+use super::journal::{Journal, Key, Now, Run, Runs};
 use super::leftovers::Tag;
 use super::place::Place;
 use super::recover::discard;
@@ -128,6 +128,15 @@ impl Desk {
     pub(super) fn overtake(&mut self, key: &Key) {
         if let Some(left) = self.journal.as_mut().and_then(|journal| journal.left.remove(key)) {
             discard(&left.entry, self);
+        }
+    }
+
+    /// The digest of what an overwriting that could not be finished has left of a file.
+    pub(super) fn torn(&self, key: &Key) -> Option<u64> {
+        let left = self.journal.as_ref()?.left.get(key).filter(|left| !left.seen.is(left.entry.old))?;
+        match left.seen {
+            Now::Bytes(digest) => Some(digest).filter(|_| left.entry.over.is_some()),
+            Now::Nothing | Now::Unknown => None,
         }
     }
 

@@ -12,6 +12,7 @@ use rosterd::decide::{Outcome, Stage};
 use crate::bench::{Bench, identity, is_again, is_root, mode, passes_again, set_mode, shell, staged_in};
 use crate::faults::{Mounted, with_mounts};
 use crate::files::acl;
+use crate::journals::take_over;
 
 fn followed(bench: &Bench) -> TemplateConfig {
     let mut template = bench.template("link");
@@ -163,6 +164,26 @@ async fn a_replacement_that_fails_again_and_again_pushes_no_previous_file_out() 
         }
     }
     assert_eq!(backups(&bench), ["3", "1"]);
+}
+
+#[tokio::test]
+async fn in_place_a_part_of_a_file_is_no_previous_file() {
+    const NAME: &str = "placing::in_place_a_part_of_a_file_is_no_previous_file";
+    if !is_again() {
+        let traced = ["-e", "trace=ftruncate", "-e", "inject=ftruncate:error=EIO:when=1"];
+        return passes_again(NAME, &[&["strace", "-f", "-qq", "-o", "/dev/null"], &traced[..]].concat());
+    }
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    (template.placing.write, template.placing.backup) = (Method::InPlace, 1);
+    fs::write(&template.dest, "an old one").unwrap();
+    take_over(&bench, std::slice::from_ref(&template)).await;
+    let _ = bench.failure_at(&template, b"new", Stage::Write).await;
+    assert_eq!(fs::read_to_string(&template.dest).unwrap(), "newold one");
+    for (text, kept) in [("newer", "an old one"), ("newest", "newer")] {
+        assert_eq!(bench.publish(&template, text.as_bytes()).await, Outcome::Replaced);
+        assert_eq!(backups(&bench), [kept]);
+    }
 }
 
 #[tokio::test]
