@@ -382,6 +382,8 @@ pub(super) fn withdraw(staged: &mut Staged, desk: &mut Desk) {
     let is_begun = staged.in_place.is_some() && !seen.is(entry.old);
     if is_begun {
         desk.overtake(&key);
+        // Nor is what it is now somebody else's change.
+        desk.left.remove(&key.template);
         staged.stays();
     }
     let Some(journal) = &mut desk.journal else { return };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use rosterd::act::journal::{Entry, Journal};
-use rosterd::act::{Present, Writer, finish_left, recover, remove};
+use rosterd::act::{Present, Writer, drifted, finish_left, recover, remove};
 use rosterd::config::{Method, TemplateConfig};
 use rosterd::decide::{Outcome, Stage};
 use rosterd::ledger::Claim;
@@ -256,6 +256,24 @@ async fn what_somebody_has_mended_or_a_newer_one_has_overtaken_is_not_finished()
         assert_eq!(fs::read_to_string(&template.dest).unwrap(), "newer");
         assert_eq!(next(bench, &[]).await.1, ["reload f"]);
     }
+}
+
+#[tokio::test]
+async fn an_overwriting_that_fails_halfway_is_nobody_elses_change() {
+    const NAME: &str = "recovery::an_overwriting_that_fails_halfway_is_nobody_elses_change";
+    if !is_again() {
+        let traced = ["-e", "trace=ftruncate", "-e", "inject=ftruncate:error=EIO:when=2"];
+        return passes_again(NAME, &[&["strace", "-f", "-qq", "-o", "/dev/null"], &traced[..]].concat());
+    }
+    let (bench, template, _) = hindered(Method::InPlace).await;
+    let name = || vec![Arc::clone(&template.name)];
+    let _ = bench.failure_at(&template, b"newest", Stage::Write).await;
+    assert_eq!(drifted(&bench.writer, name(), || {}).await, []);
+    assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0);
+    assert_eq!(drifted(&bench.writer, name(), || {}).await, []);
+    assert_eq!(bench.publish(&template, b"newest").await, Outcome::Unchanged);
+    fs::write(&template.dest, "by hand").unwrap();
+    assert_eq!(drifted(&bench.writer, name(), || {}).await.len(), 1);
 }
 
 #[tokio::test]
