@@ -56,7 +56,7 @@ pub async fn recover(writer: &Writer, state_dir: &Path, present: Present) -> Res
 }
 
 /// Tries once more to finish what could not be when the state directory was taken over. Gives a template for each file that
-/// is in place now and whose reload is owed, and how many are left.
+/// is in place now, with the reload that is owed if one was noted, and how many are left.
 ///
 /// # Errors
 /// The file thread has a fault.
@@ -128,7 +128,7 @@ fn owe_all(
 
 fn try_left(desk: &mut Desk) -> (Vec<Arc<TemplateConfig>>, usize) {
     let left = desk.journal.as_mut().map(|journal| std::mem::take(&mut journal.left)).unwrap_or_default();
-    let (mut owed, mut over) = (Vec::new(), Vec::new());
+    let (mut finished, mut over) = (Vec::new(), Vec::new());
     for (key, Left { entry, seen }) in left {
         let now = look(&entry, desk);
         let is_as_it_was = seen == Now::Unknown || now == seen;
@@ -142,16 +142,16 @@ fn try_left(desk: &mut Desk) -> (Vec<Arc<TemplateConfig>>, usize) {
             continue;
         }
         discard(&entry, desk);
+        finished.push(Arc::new(entry.debt().unwrap_or_else(|| entry.plain())));
         if entry.owner.is_noted() {
-            owed.extend(entry.debt().map(Arc::new));
             over.push(key);
         } else if let Some(journal) = &mut desk.journal {
             journal.forget([key]);
         }
     }
     note_anew(&over, desk);
-    owed.iter().for_each(say);
-    (owed, desk.journal.as_ref().map_or(0, |journal| journal.left.len()))
+    finished.iter().for_each(say);
+    (finished, desk.journal.as_ref().map_or(0, |journal| journal.left.len()))
 }
 
 /// What is in place now was not when it was noted: a reload that has begun since may not have taken it up.

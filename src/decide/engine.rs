@@ -45,7 +45,7 @@ pub enum Input {
     /// Reloads are owed from before the start, each as it was when its file was replaced; said before the first
     /// configuration, which may have them run otherwise.
     Owed(Vec<Arc<TemplateConfig>>),
-    /// Replacements from before the start came about only now: their reloads are owed in the same way.
+    /// Replacements that were begun before came about only now: their reloads are owed in the same way.
     Finished(Vec<Arc<TemplateConfig>>),
     /// News from a registry.
     Saw(Sighting),
@@ -184,7 +184,8 @@ impl Engine {
             Input::Owed(owed) => self.inherited = owed,
             Input::Finished(owed) => {
                 for owed in &owed {
-                    self.owe(now, owed, BTreeSet::new());
+                    let owed = self.of_program(owed).unwrap_or_else(|| Arc::clone(owed));
+                    self.owe(now, &owed, BTreeSet::new());
                 }
                 self.rehome(now);
             }
@@ -312,6 +313,13 @@ impl Engine {
                 debt.hurry();
             }
         }
+    }
+
+    /// The present template of a file that is the program's: what the program is owed is not remembered.
+    fn of_program(&self, finished: &TemplateConfig) -> Option<Arc<TemplateConfig>> {
+        let now = &self.templates.get(&finished.name)?.plan().config;
+        let is_programs = finished.reload.is_none() && now.reload == Some(Reload::Program);
+        (is_programs && now.dest == finished.dest).then(|| Arc::clone(now))
     }
 
     /// Whether a publication is under way.

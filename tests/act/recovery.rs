@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use rosterd::act::journal::{Entry, Journal};
 use rosterd::act::{Present, Writer, drifted, finish_left, recover, remove};
-use rosterd::config::{Method, TemplateConfig};
+use rosterd::config::{Method, Reload, TemplateConfig};
 use rosterd::decide::{Outcome, Stage};
 use rosterd::ledger::Claim;
 
@@ -256,6 +256,25 @@ async fn what_somebody_has_mended_or_a_newer_one_has_overtaken_is_not_finished()
         assert_eq!(fs::read_to_string(&template.dest).unwrap(), "newer");
         assert_eq!(next(bench, &[]).await.1, ["reload f"]);
     }
+}
+
+#[tokio::test]
+async fn the_end_of_an_overwriting_is_told_also_where_no_reload_is_noted() {
+    const NAME: &str = "recovery::the_end_of_an_overwriting_is_told_also_where_no_reload_is_noted";
+    if !is_again() {
+        let traced = ["-e", "trace=ftruncate", "-e", "inject=ftruncate:error=EIO:when=1"];
+        return passes_again(NAME, &[&["strace", "-f", "-qq", "-o", "/dev/null"], &traced[..]].concat());
+    }
+    let bench = Bench::new();
+    let mut template = TemplateConfig { reload: Some(Reload::Program), ..bench.template("f") };
+    template.placing.write = Method::InPlace;
+    fs::write(&template.dest, "an old one").unwrap();
+    take_over(&bench, std::slice::from_ref(&template)).await;
+    let _ = bench.failure_at(&template, b"new", Stage::Write).await;
+    let (finished, left) = finish_left(&bench.writer).await.unwrap();
+    let finished: Vec<_> = finished.iter().map(|it| (&*it.name, &it.dest, it.reload.is_some())).collect();
+    assert_eq!((finished, left), (vec![(&*template.name, &template.dest, false)], 0));
+    assert!(noted(&bench).is_empty());
 }
 
 #[tokio::test]

@@ -89,3 +89,20 @@ fn a_pause_leaves_files_as_they_are_and_a_hold_does_not() {
     bench.input(Input::Paused(bench.now + seconds(60)));
     assert_eq!(behind(&bench)[0].1, Some("/etc/a".into()));
 }
+
+#[test]
+fn what_is_finished_only_now_is_owed_to_the_program() {
+    let mut bench = two();
+    bench.reset(&web(), present(&["m"]));
+    bench.publish(Outcome::Replaced);
+    bench.publish(Outcome::Replaced);
+    bench.input(Input::TookUp);
+    bench.reloads.clear();
+    bench.pass(seconds(60));
+    assert!(bench.is_idle());
+    let finished = |dest: PathBuf| Input::Finished(vec![Arc::new(TemplateConfig::new("a", "", dest))]);
+    bench.input(finished("/elsewhere".into()));
+    assert!(bench.is_idle(), "it is the program's no more");
+    bench.input(finished(of_program("a", &[]).config.dest.clone()));
+    assert_eq!(bench.reloads[0].reload, Reload::Program);
+}
