@@ -103,7 +103,8 @@ impl Engine {
             let beside = self.flights.beside(&flight, reload);
             self.owe(now, &config, beside);
         }
-        if refused {
+        // Of a unit the last one to end may be one that had nothing to place.
+        if refused || config.unit.is_some() {
             self.put_right(&config);
         }
     }
