@@ -109,6 +109,8 @@ struct World {
     views: BTreeMap<&'static str, Vec<&'static str>>,
     /// How many changes of files there were, and which was the last of each.
     changes: usize,
+    /// How many files somebody else changed: each time to something else.
+    edits: usize,
     changed: BTreeMap<&'static str, usize>,
     published: BTreeSet<&'static str>,
     owed: BTreeSet<&'static str>,
@@ -146,6 +148,7 @@ impl World {
             running: Vec::new(),
             views: ROSTERS.into_iter().map(|name| (name, vec![])).collect(),
             changes: 0,
+            edits: 0,
             changed: BTreeMap::new(),
             published: BTreeSet::new(),
             owed: BTreeSet::new(),
@@ -366,15 +369,16 @@ impl World {
             Op::Edit(at) => {
                 let (name, file) = (ALL[at], self.files.path(ALL[at]));
                 if let Ok(before) = fs::read_to_string(&file) {
-                    fs::write(&file, format!("{name} by hand\n")).unwrap();
-                    self.input(Input::Drifted(name.into(), Some(format!("edited at {}", self.changes))));
+                    self.edits += 1;
+                    fs::write(&file, format!("{name} by hand {}\n", self.edits)).unwrap();
+                    self.input(Input::Drifted(name.into(), Some(format!("edited: {}", self.edits))));
                     self.quiet().await;
                     let text = fs::read_to_string(&file).unwrap_or_default();
                     let template = &self.engine.engine.templates()[name];
                     // What was put right often enough waits a while before it is again.
                     let waits = template.is_wanted() || template.drift().is_some_and(|drift| drift.waits.is_some());
                     // Where that was gone back to, because it stood there when it was put right, it is what is to stand there.
-                    let is_gone_back_to = before.contains("by hand");
+                    let is_gone_back_to = text == before;
                     assert!(waits || is_gone_back_to || !text.contains("by hand"), "{name} is not put right");
                 }
             }
