@@ -47,6 +47,7 @@ mod rollback;
 mod round;
 mod running;
 mod stage;
+mod staging;
 mod survivors;
 mod tail;
 mod trouble;
@@ -65,8 +66,9 @@ pub use writer::{Mark, Writer};
 
 use command::{How, Occasion, Title};
 use place::Place;
-use round::{Commit, Stage, Then};
+use round::Commit;
 use stage::{Staged, Wanted};
+use staging::{Stage, Then};
 use trouble::unwritten;
 use whole::Whole;
 use writer::Job;

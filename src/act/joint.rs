@@ -13,7 +13,8 @@ use crate::config::TemplateConfig;
 use crate::decide::{Failure, Outcome, Stage};
 
 use super::Held;
-use super::round::{self, Round, Then};
+use super::round::Round;
+use super::staging::{self, Then};
 use super::writer::{Job, ROUND, Writer};
 
 /// What a publication comes to.
@@ -150,7 +151,12 @@ impl Joint {
                 match arrival {
                     Arrival::Staged(file, answer) => round.commits.extend(file.take(stop, answer)),
                     Arrival::Rendered(template, bytes, answer) => {
-                        round.stages.push(round::Stage { template: *template, bytes, stop, then: Then::Place(answer) });
+                        round.stages.push(staging::Stage {
+                            template: *template,
+                            bytes,
+                            stop,
+                            then: Then::Place(answer),
+                        });
                     }
                     Arrival::Unchanged | Arrival::Failed(_) => {}
                 }

@@ -18,7 +18,8 @@ use super::commit::{Waits, noted, sync_names};
 use super::journal::{Before, Blocked, Entry, Journal, Key, Owner, Set};
 use super::place::Place;
 use super::removal::Removal;
-use super::round::{Answer, Commit, Round, prepare};
+use super::round::{Answer, Commit, Round};
+use super::staging::prepare;
 use super::trouble::refused;
 use super::writer::{Desk, Writer};
 

@@ -27,7 +27,8 @@ use super::journal::{Journal, Key, Now, Run, Runs};
 use super::leftovers::Tag;
 use super::place::Place;
 use super::recover::discard;
-use super::round::{Commit, Round, Stage};
+use super::round::{Commit, Round};
+use super::staging::Stage;
 
 /// The most files in one round: each has up to three descriptors open, and a system gives 1,024 unless told otherwise.
 /// Measured on ext4, larger rounds are no faster.

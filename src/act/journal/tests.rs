@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
+mod proof;
+
 fn template(name: &str) -> TemplateConfig {
     TemplateConfig {
         reload: Some(Reload::Command(Command::Shell(format!("reload {name}")))),
@@ -278,130 +280,4 @@ fn what_a_unit_replaced_is_kept_until_the_last_of_it_is_taken_up() {
     assert_eq!(journal.saved(&key("a")).unwrap(), Some(None));
     journal.clear(&[key("a"), key("b")], 2);
     assert_eq!(known(&open(&dir)), []);
-}
-
-/// A journal with files of which so many rounds are noted, each with the copy of its number; and its reloads.
-struct Kept {
-    dir: TempDir,
-    journal: Journal,
-    runs: Runs,
-}
-
-impl Kept {
-    fn new() -> Self {
-        let dir = TempDir::new().unwrap();
-        let (mut journal, runs) = (open(&dir), Runs::default());
-        journal.follow(&runs);
-        Self { dir, journal, runs }
-    }
-
-    /// Replaces files by their next version; what stood there is a text of the version before.
-    fn replace(&mut self, unit: Option<&str>, files: &[(&str, bool)]) {
-        let entries = files.iter().map(|(name, owes)| {
-            let was = self.journal.entries.get(&key(name)).and_then(|entry| entry.new).unwrap_or(0);
-            let text = format!("{name}{was}").into_bytes();
-            let before = Before { bytes: text, mode: 0o644, uid: 0, gid: 0 };
-            let Copies { saved, trial } = self.journal.save(&key(name), Some(&before)).unwrap();
-            let mut entry = Entry { saved, trial, ..entry(name, Some(was), Some(self.journal.last + 1)) };
-            entry.owner.unit = unit.map(Into::into);
-            entry.owner.owed = entry.owner.owed.filter(|_| *owes);
-            entry
-        });
-        let entries = entries.collect();
-        self.journal.note(entries).unwrap();
-        self.journal.is_done();
-    }
-
-    fn begin(&self, names: &[&str]) -> Run {
-        self.runs.begin(names.iter().map(|name| key(name)).collect(), self.journal.last)
-    }
-
-    fn end(&mut self, run: &Run) {
-        let (keys, up_to) = run.covers();
-        self.journal.clear(&keys, up_to);
-    }
-
-    /// What these files would go back to.
-    fn goes_back_to(&self, names: &[&str]) -> Vec<String> {
-        goes_back_to(&self.journal, names)
-    }
-}
-
-fn goes_back_to(journal: &Journal, names: &[&str]) -> Vec<String> {
-    let of = |name: &&str| journal.saved(&key(name)).unwrap().map(|before| before.unwrap().bytes);
-    names.iter().map(|name| of(name).map_or("-".into(), |bytes| String::from_utf8(bytes).unwrap())).collect()
-}
-
-#[test]
-fn what_a_reload_has_proven_is_gone_back_to_also_where_it_was_replaced_meanwhile() {
-    let mut kept = Kept::new();
-    kept.replace(None, &[("a", true)]);
-    let first = kept.begin(&["a"]);
-    kept.replace(None, &[("a", true)]);
-    kept.replace(None, &[("a", true)]);
-    assert_eq!(kept.goes_back_to(&["a"]), ["a0"]);
-    kept.end(&first);
-    assert_eq!(kept.goes_back_to(&["a"]), ["a1"], "the first of three was good");
-    assert_eq!(goes_back_to(&open(&kept.dir), &["a"]), ["a1"], "as the next agent knows");
-    // One that fails proves nothing, and of one that ends well only what it began with is known.
-    drop(kept.begin(&["a"]));
-    let other = kept.begin(&["b"]);
-    kept.replace(None, &[("a", true)]);
-    kept.end(&other);
-    assert_eq!(kept.goes_back_to(&["a"]), ["a1"]);
-    let last = kept.begin(&["a"]);
-    kept.end(&last);
-    assert_eq!(kept.goes_back_to(&["a"]), ["-"]);
-    assert_eq!(fs::read_dir(kept.dir.path().join("saved")).unwrap().count(), 0);
-}
-
-#[test]
-fn a_unit_goes_back_to_what_all_its_reloads_have_proven() {
-    let all = ["a", "b", "c"];
-    let mut kept = Kept::new();
-    kept.replace(Some("edge"), &[("a", true), ("b", true), ("c", false)]);
-    let (a, b) = (kept.begin(&["a"]), kept.begin(&["b"]));
-    kept.replace(Some("edge"), &[("a", true), ("c", false)]);
-    kept.end(&a);
-    assert_eq!(kept.goes_back_to(&all), ["a0", "b0", "c0"], "b's reload may fail yet");
-    kept.end(&b);
-    assert_eq!(kept.goes_back_to(&all), ["a1", "-", "c1"], "b stands as it was proven");
-    kept.replace(Some("edge"), &[("b", true)]);
-    assert_eq!(kept.goes_back_to(&all), ["a1", "b0", "c1"]);
-}
-
-#[test]
-fn a_file_of_a_unit_without_a_reload_is_kept_until_the_unit_has_proven_itself() {
-    let mut kept = Kept::new();
-    kept.replace(Some("edge"), &[("c", false)]);
-    kept.replace(Some("edge"), &[("a", true)]);
-    assert_eq!(kept.goes_back_to(&["a", "c"]), ["a0", "c0"]);
-    let run = kept.begin(&["a"]);
-    kept.end(&run);
-    assert_eq!((kept.goes_back_to(&["a", "c"]), known(&kept.journal)), (vec!["-".into(), "-".into()], vec![]));
-}
-
-#[test]
-fn one_of_a_newer_version_is_set_aside() {
-    let dir = TempDir::new().unwrap();
-    let file = dir.path().join(NAME);
-    fs::write(&file, "rosterd journal 2\nwhatever\n").unwrap();
-    assert!(matches!(Journal::open(dir.path()).1, Past::Lost(why) if why.contains("journal.newer")));
-    fs::create_dir(&file).unwrap();
-    assert!(matches!(Journal::open(dir.path()).1, Past::Lost(why) if why.contains("journal.unread1")));
-}
-
-#[test]
-fn what_was_taken_up_in_whatever_order_is_over_and_what_never_was_is_not_gone_back_to() {
-    let mut kept = Kept::new();
-    kept.replace(Some("u"), &[("a", true), ("b", true)]);
-    let of_b = kept.begin(&["b"]);
-    // The reload of the first failed; that of the second takes it up as it is by now.
-    kept.replace(Some("u"), &[("a", true)]);
-    let of_a = kept.begin(&["a"]);
-    kept.end(&of_a);
-    assert_eq!(kept.goes_back_to(&["a", "b"]), ["a0", "b0"], "b may still fail");
-    kept.end(&of_b);
-    assert!(kept.journal.entries().next().is_none(), "all as it stands was taken up");
-    assert!(open(&kept.dir).entries().next().is_none());
 }
