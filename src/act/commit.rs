@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{RenameFlags, renameat, renameat2};
+use nix::sys::stat::FileStat;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
 use crate::decide::{Failure, Stage};
@@ -101,11 +102,15 @@ pub(super) fn swap(staged: &mut Staged, desk: &mut Desk) -> Result<(), Failure> 
         None => rename(staged).map(|()| staged.synced()),
     };
     let stat = placed.map_err(|setback| unwritten(&setback))?;
-    // Until the folder is synced, the file is in place but may not last.
-    desk.unsettled.insert(staged.place.dest.clone());
-    desk.left.extend(staged.leaves().zip(stat).map(|(leaves, stat)| leaves.at(&staged.place, &stat)));
+    stands(staged, stat, desk);
     staged.is_placed();
     Ok(())
+}
+
+/// A file is in place, and is this there, as far as that is known. Until the folder is synced it may not last.
+fn stands(staged: &Staged, stat: Option<FileStat>, desk: &mut Desk) {
+    desk.unsettled.insert(staged.place.dest.clone());
+    desk.left.extend(staged.leaves().zip(stat).map(|(leaves, stat)| leaves.at(&staged.place, &stat)));
 }
 
 fn rename(staged: &Staged) -> Result<(), Setback> {
@@ -151,11 +156,7 @@ pub(super) fn exchange(staged: &mut Staged, desk: &mut Desk) -> Result<(), Failu
     is_current(staged)?;
     let flags = RenameFlags::RENAME_EXCHANGE;
     match renameat2(staged.folder(), name.as_os_str(), &place.folder, place.name.as_os_str(), flags) {
-        Ok(()) => {
-            desk.unsettled.insert(place.dest.clone());
-            let left = staged.leaves().zip(staged.synced());
-            desk.left.extend(left.map(|(leaves, stat)| leaves.at(place, &stat)));
-        }
+        Ok(()) => stands(staged, staged.synced(), desk),
         Err(errno) => {
             swap(staged, desk)?;
             staged.is_new = errno == Errno::ENOENT;
