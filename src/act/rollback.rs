@@ -106,22 +106,25 @@ fn put_back(job: &Restoration, desk: &mut Desk) -> Result<BTreeSet<Arc<str>>, Se
 
 /// That of a file that was not there before, if it is there now.
 fn removal(template: &TemplateConfig, answer: Answer, desk: &mut Desk) -> Result<Option<Removal>, Setback> {
-    let Some(place) = Place::find(template, &mut desk.folders)? else { return Ok(None) };
-    let (Some(old), Some(journal)) = (place.look()?, &desk.journal) else { return Ok(None) };
     let owner = Owner { back: true, saves: false, ..Owner::of(template) };
-    let nothing = Waits { new: None, staged: None, over: None };
-    let entry = noted(&owner, &place, Some(old), nothing, journal)?;
-    Ok(Some(Removal { entry, place, answer }))
+    let standing = as_it_stands(template, &owner, desk)?;
+    Ok(standing.map(|(place, entry)| Removal { entry, place, answer }))
 }
 
 /// That of a file that stays as it is while its unit goes back: whatever others make of it, it can be put right.
 fn unchanged(template: &TemplateConfig, desk: &mut Desk) -> Result<Option<Entry>, Setback> {
+    let owner = Owner { back: true, owed: None, ..Owner::of(template) };
+    let standing = as_it_stands(template, &owner, desk)?;
+    Ok(standing.map(|(_, entry)| Entry { new: entry.old, ..entry }))
+}
+
+/// Where a file stands, if it does, and what is noted of it when nothing takes its place.
+fn as_it_stands(template: &TemplateConfig, owner: &Owner, desk: &mut Desk) -> Result<Option<(Place, Entry)>, Setback> {
     let Some(place) = Place::find(template, &mut desk.folders)? else { return Ok(None) };
     let (Some(old), Some(journal)) = (place.look()?, &desk.journal) else { return Ok(None) };
-    let owner = Owner { back: true, owed: None, ..Owner::of(template) };
     let nothing = Waits { new: None, staged: None, over: None };
-    let entry = noted(&owner, &place, Some(old), nothing, journal)?;
-    Ok(Some(Entry { new: entry.old, ..entry }))
+    let entry = noted(owner, &place, Some(old), nothing, journal)?;
+    Ok(Some((place, entry)))
 }
 
 fn without_journal() -> Setback {
