@@ -15,7 +15,7 @@ prove: tools
 
 # What a change costs, next to the least that it can cost: the table of docs/performance.md.
 bench: tools
-	cargo bench --locked --bench cost
+	cargo bench --locked --profile dist --bench cost
 
 # What strangers write, at random, so many times for each target; one that takes over a second counts as hanging. Takes
 # a nightly compiler, and cargo-fuzz (cargo install cargo-fuzz).

@@ -15,36 +15,37 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use tracing_subscriber::{EnvFilter, Registry};
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::Targets;
 
 use crate::config::LogFormat;
 use crate::decide::member::is_breaking;
 
-/// What is said when nobody asks for more or less.
-pub const DEFAULT_FILTER: &str = "info";
+/// The level that is logged when nobody asks for more or less.
+pub const DEFAULT_LEVEL: Level = Level::INFO;
 
 /// The most bytes of one field's text, but for `why` and `output`, which are cut where they are made.
 pub const MAX_FIELD: usize = 1024;
 
 /// Sends events to standard error from here on. `filter`, else `$ROSTERD_LOG`, else `$RUST_LOG`, else
-/// [`DEFAULT_FILTER`] says which, in the syntax of tracing-subscriber's `EnvFilter`: `debug`, `info,rosterd::act=trace`.
+/// [`DEFAULT_LEVEL`] says which, in the syntax of tracing-subscriber's `Targets`: `debug`, `info,rosterd::act=trace`.
 ///
 /// A filter that cannot be read is said and left out of account. A second call changes nothing, so tests may call it.
 pub fn init(format: LogFormat, filter: Option<&str>) {
     // An empty variable counts as unset: unit files make such ones.
     let set = |name: &str| env::var(name).ok().filter(|text| !text.trim().is_empty());
     let wanted = filter.map(str::to_owned).or_else(|| set("ROSTERD_LOG")).or_else(|| set("RUST_LOG"));
-    let (filter, wrong) = match wanted.as_deref().map(EnvFilter::try_new) {
-        None => (EnvFilter::new(DEFAULT_FILTER), None),
+    let (filter, wrong) = match wanted.as_deref().map(str::parse::<Targets>) {
+        None => (Targets::new().with_default(DEFAULT_LEVEL), None),
         Some(Ok(filter)) => (filter, None),
-        Some(Err(why)) => (EnvFilter::new(DEFAULT_FILTER), Some(why)),
+        Some(Err(why)) => (Targets::new().with_default(DEFAULT_LEVEL), Some(why)),
     };
     let colour = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let subscriber = Registry::default().with(filter).with(Lines { format, colour, writer: io::stderr });
     // The only error is that there is one already: the first wins.
     let first = tracing::subscriber::set_global_default(subscriber).is_ok();
     if let Some(why) = wrong.filter(|_| first) {
-        tracing::warn!(%why, filter = wanted.unwrap_or_default(), default = DEFAULT_FILTER, "cannot read the log filter");
+        tracing::warn!(%why, filter = wanted.unwrap_or_default(), default = %DEFAULT_LEVEL, "cannot read the log filter");
     }
 }
 
