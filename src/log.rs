@@ -13,10 +13,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use crate::config::LogFormat;
 use crate::decide::member::is_breaking;
@@ -274,10 +274,10 @@ mod tests {
 
     #[test]
     fn text_is_for_people() {
-        let why = "0 of 1 members of /services/x: the path does not exist";
+        let why = "/services/x has 0 members, needs at least 1: the path does not exist";
         assert_eq!(
             as_text(|| tracing::warn!(why = %why, roster = "x", "holding")),
-            " WARN holding: 0 of 1 members of /services/x: the path does not exist roster=x\n"
+            " WARN holding: /services/x has 0 members, needs at least 1: the path does not exist roster=x\n"
         );
         assert_eq!(
             as_text(|| tracing::info!(n = 3, ok = true, cmd = "nginx -t", none = "", say = "a\"b", "done")),

@@ -272,7 +272,7 @@ fn registries(engine: &Engine) -> Vec<RegistryStatus> {
 fn hold(path: &str, hold: &crate::decide::hold::Hold, acceptable: bool, clock: &Clock) -> HoldStatus {
     HoldStatus {
         path: path.to_owned(),
-        reason: masked(&hold.reason.of(&path)).into_owned(),
+        reason: masked(&hold.reason.describe(&path)).into_owned(),
         since: clock.time(hold.since),
         until: hold.reason.until().map(|until| clock.time(until)),
         release: words::release(&hold.reason, clock),

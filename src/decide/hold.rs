@@ -1,4 +1,4 @@
-//! Why a roster keeps its last good members, in words that a person at a terminal can act on.
+//! Why a roster keeps its last known-good members, in words that a person at a terminal can act on.
 
 use std::fmt;
 use std::sync::Arc;
@@ -101,49 +101,49 @@ pub enum KeyDoubt {
 }
 
 impl Reason {
-    /// The whole of it, with the path: "0 of 1 members of /services/x: the path does not exist".
-    pub fn of(&self, path: &dyn fmt::Display) -> String {
+    /// The reason in words, with the path that it is about.
+    pub fn describe(&self, path: &dyn fmt::Display) -> String {
         let missing = |absent: bool| if absent { ": the path does not exist" } else { "" };
+        let suspicious =
+            |percent: u8| format!("losing more than {percent}% at once is treated as suspicious (max_shrink)");
+        let older = |Zxid(shown): Zxid, Zxid(highest): Zxid| {
+            format!(
+                "the ensemble shows an older state (zxid {shown:#x} after {highest:#x}): was it restored from a \
+                 backup, or is it a different ensemble?"
+            )
+        };
         match self {
             Self::BelowMin { have, min, quarantined, filtered, absent } => {
-                let unfit = match quarantined {
-                    0 => String::new(),
-                    more => format!(", {more} more left out as unfit"),
-                };
-                let apart = match filtered {
-                    0 => String::new(),
-                    more => format!(", {more} more left out by where"),
-                };
-                format!("{have} of {min} members of {path}{unfit}{apart}{}", missing(*absent))
+                let rest = [(quarantined, "quarantined"), (filtered, "excluded by where")];
+                let rest = rest.iter().filter(|(count, _)| **count > 0).map(|(count, why)| format!("{count} {why}"));
+                let rest: Vec<String> = rest.collect();
+                let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join(", ")) };
+                format!("{path} has {}, needs at least {min}{rest}{}", plural(*have, "member"), missing(*absent))
             }
-            Self::AboveMax { have, max } => format!("{have} members of {path}, and {max} are the most (max)"),
+            Self::AboveMax { have, max } => {
+                format!("{path} has {}, at most {max} allowed (max)", plural(*have, "member"))
+            }
             Self::Shrunk { from, to, percent, .. } => {
-                format!(
-                    "{to} of {from} members of {path} are left, and a loss of more than {percent}% is not believed at once (max_shrink)"
-                )
+                format!("{to} of {from} members of {path} remain; {}", suspicious(*percent))
             }
-            Self::Older { lost, of, shown: Zxid(shown), highest: Zxid(highest) } => format!(
-                "{lost} of {of} members of {path} would be lost, and the ensemble shows an older state (zxid {shown:#x} after {highest:#x}): a restored or another ensemble?"
-            ),
-            Self::TooLarge(excess) => format!("{path} is too large: {excess} are the most"),
+            Self::Older { lost, of, shown, highest } => {
+                format!("{lost} of {of} members of {path} would be lost, and {}", older(*shown, *highest))
+            }
+            Self::TooLarge(excess) => format!("{path} is too large: it has more than {excess}"),
             Self::Unreadable(why) => format!("{path} cannot be read: {why}"),
             Self::NoKeys { min, absent } => {
-                format!("no key of {path} has {min} members{}", missing(*absent))
+                format!("no key of {path} has at least {}{}", plural(*min, "member"), missing(*absent))
             }
             Self::KeysGone { from, to, doubt } => {
-                let left = format!("{to} of {from} keys of {path} are left");
+                let remain = format!("{to} of {from} keys of {path} remain");
                 match doubt {
-                    KeyDoubt::Shrunk { percent, .. } => {
-                        format!("{left}, and a loss of more than {percent}% is not believed at once (max_shrink)")
-                    }
-                    KeyDoubt::NoBase => format!("{left}: the path above them does not exist"),
-                    KeyDoubt::Older { shown: Zxid(shown), highest: Zxid(highest) } => format!(
-                        "{left}, and the ensemble shows an older state (zxid {shown:#x} after {highest:#x}): a restored or another ensemble?"
-                    ),
+                    KeyDoubt::Shrunk { percent, .. } => format!("{remain}; {}", suspicious(*percent)),
+                    KeyDoubt::NoBase => format!("{remain}: the parent path does not exist"),
+                    KeyDoubt::Older { shown, highest } => format!("{remain}, and {}", older(*shown, *highest)),
                 }
             }
-            Self::KeyAbsent => format!("no data of {path}: the path does not exist"),
-            Self::KeyMalformed(why) => format!("the data of {path} cannot be used: {why}"),
+            Self::KeyAbsent => format!("{path} does not exist"),
+            Self::KeyMalformed(why) => format!("the data of {path} is {why}"),
         }
     }
 
@@ -175,6 +175,11 @@ impl Reason {
     }
 }
 
+/// "1 member", "2 members".
+pub fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A hold in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
@@ -189,29 +194,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hold_is_said_in_plain_words() {
+    fn a_hold_is_described_in_plain_words() {
         let below = |absent, quarantined| Reason::BelowMin { have: 0, min: 1, quarantined, filtered: 0, absent };
-        let filtered = Reason::BelowMin { have: 0, min: 1, quarantined: 1, filtered: 3, absent: false };
+        let filtered = Reason::BelowMin { have: 1, min: 2, quarantined: 1, filtered: 3, absent: false };
         let path = "/services/x";
         let cases = [
-            (below(true, 0), "0 of 1 members of /services/x: the path does not exist"),
-            (below(false, 0), "0 of 1 members of /services/x"),
-            (below(false, 2), "0 of 1 members of /services/x, 2 more left out as unfit"),
-            (filtered, "0 of 1 members of /services/x, 1 more left out as unfit, 3 more left out by where"),
-            (Reason::AboveMax { have: 9, max: 5 }, "9 members of /services/x, and 5 are the most (max)"),
+            (below(true, 0), "/services/x has 0 members, needs at least 1: the path does not exist"),
+            (below(false, 0), "/services/x has 0 members, needs at least 1"),
+            (below(false, 2), "/services/x has 0 members, needs at least 1 (2 quarantined)"),
+            (filtered, "/services/x has 1 member, needs at least 2 (1 quarantined, 3 excluded by where)"),
+            (Reason::AboveMax { have: 9, max: 5 }, "/services/x has 9 members, at most 5 allowed (max)"),
+            (
+                Reason::Shrunk { from: 9, to: 2, percent: 50, until: Moment::START },
+                "2 of 9 members of /services/x remain; losing more than 50% at once is treated as suspicious (max_shrink)",
+            ),
             (
                 Reason::Older { lost: 2, of: 5, shown: Zxid(0x1_0000_0050), highest: Zxid(0x2_0000_0007) },
                 "2 of 5 members of /services/x would be lost, and the ensemble shows an older state (zxid 0x100000050 \
-                 after 0x200000007): a restored or another ensemble?",
+                 after 0x200000007): was it restored from a backup, or is it a different ensemble?",
             ),
             (Reason::Unreadable("not authorized".into()), "/services/x cannot be read: not authorized"),
-            (Reason::NoKeys { min: 1, absent: true }, "no key of /services/x has 1 members: the path does not exist"),
-            (Reason::TooLarge(Excess::Nodes), "/services/x is too large: 10000 nodes are the most"),
-            (Reason::TooLarge(Excess::Bytes), "/services/x is too large: 16 MiB of data are the most"),
-            (Reason::KeyAbsent, "no data of /services/x: the path does not exist"),
+            (
+                Reason::NoKeys { min: 1, absent: true },
+                "no key of /services/x has at least 1 member: the path does not exist",
+            ),
+            (Reason::TooLarge(Excess::Nodes), "/services/x is too large: it has more than 10000 nodes"),
+            (Reason::TooLarge(Excess::Bytes), "/services/x is too large: it has more than 16 MiB of data"),
+            (
+                Reason::KeysGone { from: 6, to: 0, doubt: KeyDoubt::NoBase },
+                "0 of 6 keys of /services/x remain: the parent path does not exist",
+            ),
+            (Reason::KeyAbsent, "/services/x does not exist"),
+            (Reason::KeyMalformed("not valid JSON".into()), "the data of /services/x is not valid JSON"),
         ];
         for (reason, words) in cases {
-            assert_eq!(reason.of(&path), words);
+            assert_eq!(reason.describe(&path), words);
         }
     }
 }

@@ -77,7 +77,7 @@ impl Key {
             },
         };
         if self.hold.as_ref().is_none_or(|hold| hold.reason != reason) {
-            let why = reason.of(&self.config.path);
+            let why = reason.describe(&self.config.path);
             let kept = self.good.as_ref().map(|_| 1);
             notices.push(Notice::Holding { roster: Arc::clone(&self.config.name), why, kept });
         }
@@ -147,12 +147,12 @@ impl Key {
 }
 
 fn parse(format: KeyFormat, bytes: &[u8]) -> Result<Value, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {error}"))?;
+    let text = std::str::from_utf8(bytes).map_err(|error| format!("not valid UTF-8: {error}"))?;
     match format {
         KeyFormat::Text => Ok(Value::String(text.to_owned())),
-        KeyFormat::Json => serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}")),
-        KeyFormat::Yaml => serde_norway::from_str(text).map_err(|error| format!("it is not YAML: {error}")),
-        KeyFormat::Toml => toml::from_str(text).map_err(|error| format!("it is not TOML: {}", error.message())),
+        KeyFormat::Json => serde_json::from_str(text).map_err(|error| format!("not valid JSON: {error}")),
+        KeyFormat::Yaml => serde_norway::from_str(text).map_err(|error| format!("not valid YAML: {error}")),
+        KeyFormat::Toml => toml::from_str(text).map_err(|error| format!("not valid TOML: {}", error.message())),
     }
 }
 

@@ -18,7 +18,7 @@ pub enum Notice {
     Holding {
         /// Its name.
         roster: Arc<str>,
-        /// "0 of 1 members of /services/x: the path does not exist".
+        /// "/services/x has 0 members, needs at least 1".
         why: String,
         /// How many last good members (or keys) stand in; `None` when there are none, and templates wait.
         kept: Option<usize>,

@@ -237,7 +237,7 @@ impl Agent {
 /// Why a roster is held, if it is.
 fn still_held(engine: &Engine, name: &str) -> Option<String> {
     let roster = engine.rosters().get(name).filter(|roster| roster.is_held())?;
-    roster.holds().first().map(|(path, hold)| hold.reason.of(path))
+    roster.holds().first().map(|(path, hold)| hold.reason.describe(path))
 }
 
 fn same_folder(one: &Path, other: &Path) -> bool {

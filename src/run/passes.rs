@@ -317,10 +317,10 @@ impl Pass {
         };
         for (_, roster) in engine.rosters().iter().filter(|(name, roster)| needed(name, true) && roster.is_held()) {
             let holds = roster.holds().into_iter();
-            report.remarks.extend(holds.map(|(path, hold)| format!("holding: {}", hold.reason.of(&path))));
+            report.remarks.extend(holds.map(|(path, hold)| format!("holding: {}", hold.reason.describe(&path))));
         }
         for (_, key) in engine.keys().iter().filter(|(name, _)| needed(name, false)) {
-            let hold = key.hold().map(|hold| format!("holding: {}", hold.reason.of(&key.config().path)));
+            let hold = key.hold().map(|hold| format!("holding: {}", hold.reason.describe(&key.config().path)));
             report.remarks.extend(hold);
         }
         let owed = |debt: &crate::decide::debt::Debt| self.jobs.keys().any(|name| debt.owes(name));

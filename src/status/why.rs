@@ -92,7 +92,7 @@ fn of_file(engine: &Engine, template: &Template, clock: &Clock) -> Option<Why> {
         .filter(|(at, _)| own(at))
         .map(|(at, hold)| {
             let (since, ends) = (clock.time(hold.since), release(&hold.reason, clock));
-            let reason = field(&hold.reason.of(&at));
+            let reason = field(&hold.reason.describe(&at));
             Why::keeps_back(format!(
                 "{} holds since {since}, the last good members stand: {reason}; it {ends}",
                 each.roster
@@ -204,13 +204,13 @@ pub(super) fn of_roster(engine: &Engine, roster: &Roster, clock: &Clock) -> Vec<
         let standing_in = roster.value().map_or("nothing is rendered from it yet", |_| "the last good members stand");
         for (path, hold) in roster.holds() {
             let (since, ends) = (clock.time(hold.since), release(&hold.reason, clock));
-            let reason = field(&hold.reason.of(&path));
+            let reason = field(&hold.reason.describe(&path));
             all.push(Why::keeps_back(format!("{name} holds since {since}, {standing_in}: {reason}; it {ends}")));
         }
     } else {
         let left_out = roster.holds();
         if let Some((path, hold)) = left_out.first() {
-            let (count, reason) = (left_out.len(), field(&hold.reason.of(path)));
+            let (count, reason) = (left_out.len(), field(&hold.reason.describe(path)));
             all.push(Why::beside(format!(
                 "{count} keys of {name} are left out until they have had enough members: {reason}"
             )));
@@ -245,7 +245,7 @@ pub(super) fn of_key(engine: &Engine, key: &Key, clock: &Clock) -> Vec<Why> {
     }
     if let Some(hold) = key.hold() {
         let (since, ends) = (clock.time(hold.since), release(&hold.reason, clock));
-        let reason = field(&hold.reason.of(&config.path));
+        let reason = field(&hold.reason.describe(&config.path));
         all.push(Why::keeps_back(format!("{name} holds since {since}: {reason}; it {ends}")));
     }
     all

@@ -34,7 +34,7 @@ pub(super) fn release(reason: &Reason, clock: &Clock) -> String {
                                  `rosterd accept`; never by time"
                 .to_owned()
         }
-        Reason::TooLarge(excess) => format!("ends when there are {excess} or less, never by time or by accept"),
+        Reason::TooLarge(excess) => format!("ends when it has at most {excess}, never by time or by accept"),
         Reason::Unreadable(_) => "ends when the registry lets it be read".to_owned(),
         Reason::NoKeys { min, .. } => format!("ends when a key has {min} members"),
         Reason::KeysGone { .. } => "ends when they are back, or by `rosterd accept`; never by time".to_owned(),

@@ -179,7 +179,7 @@ fn a_mass_loss_of_keys_holds_until_it_is_over_accepted_or_believed() {
     let mut bench = start();
     assert_eq!(
         bench.holds(),
-        ["4 of 10 keys of /services/* are left, and a loss of more than 50% is not believed at once (max_shrink)"]
+        ["4 of 10 keys of /services/* remain; losing more than 50% at once is treated as suspicious (max_shrink)"]
     );
     let roster = &bench.engine.rosters()["services"];
     assert!(roster.is_held());

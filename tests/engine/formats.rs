@@ -51,7 +51,7 @@ fn what_auto_chose_for_a_path_stays_while_its_members_come_and_go() {
     bench.pass(seconds(5));
     assert!(bench.is_idle(), "no node is a broker, so the last good ones stand");
     assert_eq!(said(&bench).iter().filter(|said| said.contains(" as ")).count(), 1, "{:?}", said(&bench));
-    assert!(bench.holds().last().unwrap().contains("2 more left out"), "{:?}", bench.holds());
+    assert!(bench.holds().last().unwrap().contains("(2 quarantined)"), "{:?}", bench.holds());
 
     // Another word in the configuration is another reading. A configuration that is read anew renders what was good first.
     let mut config = roster("web", web());

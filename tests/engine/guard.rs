@@ -129,7 +129,7 @@ fn a_view_that_is_only_held_raises_what_is_remembered() {
     bench.publish(Outcome::Replaced);
     bench.change_at(vec![left(some[0]), left(some[1]), left(some[2])], 50);
     bench.pass(seconds(0));
-    assert_eq!(bench.holds(), ["1 of 2 members of /services/web"]);
+    assert_eq!(bench.holds(), ["/services/web has 1 member, needs at least 2"]);
     let known = &bench.remembered["web"].paths[""];
     assert_eq!((known.stamp, known.members.len()), (Some(Zxid(50)), 4), "the last good members are as they were");
     // An older ensemble than the one that was seen, and later than the one that was last good.

@@ -65,10 +65,10 @@ fn below_min_holds_and_the_last_good_members_stand() {
     bench.change(vec![left("a:1"), left("b:1")]);
     bench.pass(seconds(3600));
     assert!(bench.is_idle(), "below min never ends by time");
-    assert_eq!(bench.holds(), ["0 of 1 members of /services/web"]);
+    assert_eq!(bench.holds(), ["/services/web has 0 members, needs at least 1"]);
     bench.reset(&web(), View::Members(Seen::Absent));
     bench.pass(seconds(3600));
-    assert_eq!(bench.holds()[1], "0 of 1 members of /services/web: the path does not exist");
+    assert_eq!(bench.holds()[1], "/services/web has 0 members, needs at least 1: the path does not exist");
     bench.reset(&web(), View::Members(Seen::Unreadable("not authorized".into())));
     bench.pass(seconds(3600));
     assert_eq!(bench.holds()[2], "/services/web cannot be read: not authorized");
@@ -136,7 +136,7 @@ fn above_max_cuts_or_holds() {
         bench.reset(&web(), present(&["c:1", "a:1", "b:1"]));
         match expected {
             Some(expected) => assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), expected),
-            None => assert_eq!(bench.holds(), ["3 members of /services/web, and 2 are the most (max)"]),
+            None => assert_eq!(bench.holds(), ["/services/web has 3 members, at most 2 allowed (max)"]),
         }
         assert!(bench.is_idle());
     }
@@ -159,7 +159,7 @@ fn a_mass_loss_is_held_and_let_through_by_time_but_never_below_min() {
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web").len(), 4, "the steps between were overtaken");
     bench.pass(seconds(14 * 60));
     assert!(bench.is_idle(), "the fifth is not believed at once");
-    assert!(bench.holds()[0].starts_with("3 of 8 members of /services/web are left"), "{:?}", bench.holds());
+    assert!(bench.holds()[0].starts_with("3 of 8 members of /services/web remain"), "{:?}", bench.holds());
     bench.pass(seconds(2 * 60));
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web").len(), 3, "hold_max is over");
     bench.change(vec![left("f:1"), left("g:1")]);
@@ -400,7 +400,7 @@ fn each_key_of_a_path_with_a_star_holds_by_itself() {
     bench.pass(seconds(1));
     let seen = names_by_key(&bench.publish(Outcome::Unchanged), "all");
     assert_eq!((&seen["db"], &seen["web"]), (&vec!["d:1".to_owned()], &vec!["w:2".to_owned()]));
-    assert_eq!(bench.holds().last().unwrap(), "0 of 1 members of /services/db: the path does not exist");
+    assert_eq!(bench.holds().last().unwrap(), "/services/db has 0 members, needs at least 1: the path does not exist");
     bench.reset(&subject, View::Keyed(Seen::Absent));
     bench.pass(seconds(60));
     assert!(bench.is_idle());

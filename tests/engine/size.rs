@@ -62,7 +62,7 @@ fn a_path_that_is_too_large_holds_alone_until_it_is_smaller() {
             }
             bench.pass(seconds(5));
             assert!(bench.publications.is_empty());
-            assert_eq!(bench.holds(), [format!("/services/a is too large: {words} are the most")]);
+            assert_eq!(bench.holds(), [format!("/services/a is too large: it has more than {words}")]);
 
             // More of it is not said again, no time ends it, and the other key is taken.
             change(&mut bench, vec![put("a", most + 1, each), put("b", 1, 0)]);

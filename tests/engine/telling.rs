@@ -108,15 +108,15 @@ fn every_hold_says_since_when_and_what_ends_it() {
             with_bounds(Bounds::DEFAULT),
             &["a:1"],
             View::Members(Seen::Absent),
-            "web holds since 1970-01-01T00:01:41Z, the last good members stand: 0 of 1 members of /services/web: the \
-             path does not exist; it ends when there are 1 members, never by time or by accept",
+            "web holds since 1970-01-01T00:01:41Z, the last good members stand: /services/web has 0 members, \
+             needs at least 1: the path does not exist; it ends when there are 1 members, never by time or by accept",
         ),
         (
             with_bounds(above),
             &["a:1"],
             present(&nine[..3]),
-            "web holds since 1970-01-01T00:01:41Z, the last good members stand: 3 members of /services/web, and 2 are \
-             the most (max); it ends when there are 2 members or fewer, or with another max",
+            "web holds since 1970-01-01T00:01:41Z, the last good members stand: /services/web has 3 members, at most \
+             2 allowed (max); it ends when there are 2 members or fewer, or with another max",
         ),
         (
             with_bounds(Bounds::DEFAULT),
@@ -129,9 +129,9 @@ fn every_hold_says_since_when_and_what_ends_it() {
             with_bounds(Bounds::DEFAULT),
             &nine,
             present(&nine[..2]),
-            "web holds since 1970-01-01T00:01:41Z, the last good members stand: 2 of 9 members of /services/web are \
-             left, and a loss of more than 50% is not believed at once (max_shrink); it ends when enough of them are \
-             back, by `rosterd accept`, or at 1970-01-01T00:16:41Z (hold_max)",
+            "web holds since 1970-01-01T00:01:41Z, the last good members stand: 2 of 9 members of /services/web \
+             remain; losing more than 50% at once is treated as suspicious (max_shrink); it ends when enough of them \
+             are back, by `rosterd accept`, or at 1970-01-01T00:16:41Z (hold_max)",
         ),
     ];
     for (mut bench, first, then, words) in cases {
@@ -155,8 +155,8 @@ fn a_template_without_a_first_good_view_waits_by_name() {
     bench.reset(&web(), present(&[]));
     assert_eq!(
         waiting_for(&bench),
-        "web holds since 1970-01-01T00:01:40Z, nothing is rendered from it yet: 0 of 1 members of /services/web; it \
-         ends when there are 1 members, never by time or by accept"
+        "web holds since 1970-01-01T00:01:40Z, nothing is rendered from it yet: /services/web has 0 members, needs at \
+         least 1; it ends when there are 1 members, never by time or by accept"
     );
     assert_eq!(status(&bench).templates[0].rendered_at, None);
 }
@@ -255,7 +255,7 @@ fn a_key_is_explained_too() {
     read(Seen::Present(Arc::from(&b"{"[..])));
     assert!(
         waiting_for(&bench)
-            .contains("settings holds since 1970-01-01T00:01:40Z: the data of /config/app cannot be used")
+            .contains("settings holds since 1970-01-01T00:01:40Z: the data of /config/app is not valid JSON")
     );
     let subject = Subject::Node(path("/config/app"));
     let view = View::Node(Seen::Present(Arc::from(&b"{}"[..])));
@@ -361,7 +361,7 @@ fn accept_is_no_way_around_min_or_a_lost_registry() {
     let shown = bench.engine.rosters()["web"].shown();
     assert!(shown.is_empty(), "below min there is nothing to let through");
     let few = bench.engine.rosters()["web"].acceptance(Some(&shown));
-    assert!(matches!(few, Acceptance::Refused(why) if why.starts_with("0 of 1 members")));
+    assert!(matches!(few, Acceptance::Refused(why) if why.starts_with("/services/web has 0 members")));
     bench.input(Input::Accept(Arc::from("web"), shown));
     bench.pass(seconds(3600));
     assert!(bench.is_idle());

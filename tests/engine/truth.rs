@@ -77,7 +77,7 @@ fn an_older_state_that_would_lose_members_holds_and_time_does_not_end_it() {
         bench.holds(),
         [
             "2 of 3 members of /services/web would be lost, and the ensemble shows an older state (zxid 0x50 after 0x80): \
-          a restored or another ensemble?"
+          was it restored from a backup, or is it a different ensemble?"
         ]
     );
     // It goes on, and says nothing new.

@@ -151,7 +151,7 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
         present.push((format!("svc-{n:02}"), 1));
     }
     agent.until("ten went and ten came", || folder(&site) == other(expected(&present)));
-    agent.says("0 of 1 members of /services/svc-30");
+    agent.says("/services/svc-30 has 0 members, needs at least 1");
     registry.put(&site, "svc-30", "m0:80");
     agent.says("no longer holding");
     assert_eq!(folder(&site), other(expected(&present)));
@@ -303,13 +303,13 @@ fn a_mass_loss_of_services_is_held_and_accepted() {
     let agent = site.start();
     agent.until("six files", || folder(&site).len() == 6);
     fs::rename(site.path("registry/services"), site.path("aside")).unwrap();
-    agent.says("0 of 6 keys of /services/* are left: the path above them does not exist");
+    agent.says("0 of 6 keys of /services/* remain: the parent path does not exist");
     fs::rename(site.path("aside"), site.path("registry/services")).unwrap();
     agent.says("no longer holding");
     for name in &names[..4] {
         Folder.remove(&site, name);
     }
-    agent.says("are left, and a loss of more than 50%");
+    agent.says("remain; losing more than 50%");
     let shown = site.run(&["explain", "services"]).expect(0).stdout();
     assert!(shown.contains("gone keys: ") && folder(&site).len() >= 3, "{shown}");
     site.run(&["accept", "services"]).expect(0);

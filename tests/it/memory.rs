@@ -185,7 +185,7 @@ fn a_mass_loss_while_the_agent_is_dead_is_held() {
     let before = site.fingerprint("out/list");
     (1..=5).for_each(|number| registry.remove(&site, &member(number)));
     let mut agent = site.start();
-    agent.says("holding: 3 of 8 members of /services/x are left").says("unchanged: ");
+    agent.says("holding: 3 of 8 members of /services/x remain").says("unchanged: ");
     assert_eq!(site.fingerprint("out/list"), before);
     assert!(agent.stop().success());
     // A pass finds the same.

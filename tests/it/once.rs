@@ -101,7 +101,7 @@ fn too_few_members_are_3_and_the_other_templates_are_done() {
     site.file("registry/services/db/10.1.0.2:5432", "");
     let held = site.run(&["render"]);
     held.expect(3);
-    assert!(held.stderr().contains("holding: 0 of 1 members of /services/web"), "{}", held.stderr());
+    assert!(held.stderr().contains("holding: /services/web has 0 members, needs at least 1"), "{}", held.stderr());
     assert_eq!(site.fingerprint("out/web"), before);
     assert_eq!(site.read("out/db"), "0 10.1.0.1:5432\n1 10.1.0.2:5432\n");
     site.run(&["render", "--held-ok"]).expect(0);

@@ -161,7 +161,7 @@ fn accept_lets_through_the_view_that_was_shown_and_no_other() {
     assert!(text.contains("`rosterd accept web` would leave 2 members") && text.contains("  leave: 6\n"), "{text}");
     site.remove(&member(2));
     // Looking would make it the one that was shown.
-    agent.says("holding: 1 of 8 members of /services/web are left");
+    agent.says("holding: 1 of 8 members of /services/web remain");
     let other = site.run(&["accept", "web"]);
     assert!(other.expect(3).stderr().contains("no longer what was shown last"), "{}", other.stderr());
     site.file(&member(9), "");
@@ -188,7 +188,7 @@ fn below_min_is_never_accepted() {
     let before = site.fingerprint("out/list");
     lose(&site, &agent, 3..=8);
     let few = site.run(&["accept", "web"]);
-    assert!(few.expect(3).stderr().contains("2 of 3 members of /services/web"), "{}", few.stderr());
+    assert!(few.expect(3).stderr().contains("/services/web has 2 members, needs at least 3"), "{}", few.stderr());
     assert_eq!(status(&site)["rosters"][0]["hold"]["acceptable"], false);
     assert_eq!(site.fingerprint("out/list"), before);
 }

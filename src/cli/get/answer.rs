@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use crate::decide::hold::Reason;
 use crate::decide::member::is_breaking;
 use crate::decide::seated::to_json;
 use crate::decide::{RosterValue, Seated, Seats};
@@ -138,30 +139,31 @@ fn judge(args: &GetArgs, path: &Wanted, view: &View, notes: &mut Vec<String>) ->
                 }
             }
             if map.is_empty() && args.min > 0 {
-                return Err(format!("nothing at {} has at least {} members", path.text, args.min));
+                return Err(Reason::NoKeys { min: args.min, absent: false }.describe(&path.text));
             }
             Ok(RosterValue::Map(map))
         }
         View::Keyed(_) | View::Node(_) if args.min == 0 => Ok(RosterValue::Map(BTreeMap::new())),
-        View::Keyed(_) | View::Node(_) => Err(format!("nothing at {}: the path does not exist", path.text)),
+        View::Keyed(_) | View::Node(_) => Err(Reason::NoKeys { min: args.min, absent: true }.describe(&path.text)),
     }
 }
 
 fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<String>) -> Result<Seats, String> {
-    let few = |found: usize, why: &str| format!("{found} of {} members of {place}{why}", args.min);
+    let few = |have, quarantined, absent| {
+        Reason::BelowMin { have, min: args.min, quarantined, filtered: 0, absent }.describe(&place)
+    };
     let members = match seen {
         Seen::Present(members) => members,
         // Unknown, and so not even the empty list of `--min 0`.
         Seen::Unreadable(why) => return Err(format!("{place} cannot be read: {why}")),
         Seen::Absent if args.min == 0 => return Ok(Arc::from([])),
-        Seen::Absent => return Err(few(0, ": the path does not exist")),
+        Seen::Absent => return Err(few(0, 0, true)),
     };
     let children = Children::read(&args.payload, None, members, None);
     let (valid, left_out) = (children.members(), children.unfit());
     notes.extend(left_out.iter().map(|(name, why)| format!("left out: {place}/{name}: {why}")));
     if valid.len() < args.min {
-        let why = if left_out.is_empty() { String::new() } else { format!(": {} more left out", left_out.len()) };
-        return Err(few(valid.len(), &why));
+        return Err(few(valid.len(), left_out.len(), false));
     }
     let max = args.max.map_or(usize::MAX, std::num::NonZeroUsize::get);
     // A map of the registry is in bytewise order of names already. Without a history each slot is just the next one.

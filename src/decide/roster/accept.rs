@@ -54,7 +54,7 @@ impl Roster {
         let why = if !self.reached {
             "what it keeps back may be out of date, because its registry is not reached".to_owned()
         } else if present.is_empty() {
-            format!("{}, and nobody can let that through", hold.reason.of(&path))
+            format!("{}, and nobody can let that through", hold.reason.describe(&path))
         } else {
             match shown {
                 None => "nobody was shown yet what it keeps back".to_owned(),

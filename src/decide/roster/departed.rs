@@ -169,7 +169,7 @@ impl Roster {
             let held = self.departed.hold.take();
             let new = held.as_ref().is_none_or(|hold| !hold.reason.says_the_same_as(&reason));
             if new {
-                let why = reason.of(&self.config.subject);
+                let why = reason.describe(&self.config.subject);
                 let kept = Some(known);
                 notices.push(Notice::Holding { roster: Arc::clone(&self.config.name), why, kept });
                 self.departed.changed = true;

@@ -112,7 +112,7 @@ impl Roster {
                     // A key that never had enough members and is gone leaves nothing behind.
                     self.musters.remove(key);
                 } else if new && let Some(hold) = muster.hold() {
-                    let why = hold.reason.of(&self.config.subject.members_of(key));
+                    let why = hold.reason.describe(&self.config.subject.members_of(key));
                     notices.push(Notice::Holding { roster: Arc::clone(&self.config.name), why, kept });
                 }
                 false
@@ -151,7 +151,7 @@ impl Roster {
             (Some(reason), known) => {
                 if known.as_ref().is_none_or(|hold| hold.reason != reason) {
                     let kept = self.value.as_ref().map(|_| self.musters.len());
-                    notices.push(Notice::Holding { roster, why: reason.of(&self.config.subject), kept });
+                    notices.push(Notice::Holding { roster, why: reason.describe(&self.config.subject), kept });
                 }
                 self.hold = Some(Hold { reason, since: known.map_or(now, |hold| hold.since) });
             }

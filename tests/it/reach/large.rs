@@ -111,7 +111,7 @@ fn ten_thousand_members_are_the_most() {
     let mut agent = site.start();
     becomes(&agent, &site, &[1]);
     change(&server, 10_000, "", true);
-    is_kept(&server, &site, &agent, "/services/x is too large: 10000 nodes are the most");
+    is_kept(&server, &site, &agent, "/services/x is too large: it has more than 10000 nodes");
     change(&server, 10_000, "", false);
     server.client("").put(&member(2), b"");
     becomes(&agent, &site, &[1, 2]);
@@ -138,7 +138,7 @@ fn sixteen_mebibytes_are_the_most_and_of_a_glob_one_key_alone_is_held() {
         client.put(name, &large);
     }
     let plain = "/services/x cannot be read: too large: the data of the nodes under /services/x is over 16 MiB";
-    let keyed = "/services/x is too large: 16 MiB of data are the most";
+    let keyed = "/services/x is too large: it has more than 16 MiB of data";
     agent.says(plain);
     agent.says(keyed);
     client.put("/services/y/10.0.0.2:1", b"");

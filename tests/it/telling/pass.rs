@@ -41,7 +41,7 @@ fn render_through_the_agent_holds_and_waits_as_alone() {
     let agent = up(&site);
     lose(&site, &agent, 3..=8);
     let held = site.run(&["render"]);
-    assert!(held.expect(3).stderr().contains("of 8 members of /services/web are left"), "{}", held.stderr());
+    assert!(held.expect(3).stderr().contains("of 8 members of /services/web remain"), "{}", held.stderr());
     site.run(&["render", "--held-ok"]).expect(0);
     site.run(&["diff"]).expect(3);
     assert!(site.read("out/list").lines().count() > 2, "alone it would have believed the loss");
