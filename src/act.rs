@@ -25,7 +25,6 @@ mod block;
 pub mod children;
 pub mod command;
 mod commit;
-mod daemons;
 mod diff;
 mod drift;
 mod folder;

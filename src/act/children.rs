@@ -100,11 +100,6 @@ impl Drop for OwnChild {
     }
 }
 
-/// Whether this is a child of the agent's own, and no orphan that fell to it.
-pub(super) fn is_own(pid: i32) -> bool {
-    own().children.contains_key(&pid)
-}
-
 /// A child has been waited for. Another one may have its process number by now.
 fn forget(pid: i32, number: u64) {
     let mut own = own();

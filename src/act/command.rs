@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Command;
 
-use super::daemons::Ended;
 use super::running::Running;
 pub use super::survivors::Survivors;
 use super::tail::printable;
@@ -100,7 +99,7 @@ pub struct CommandEnd {
     pub how: How,
     /// The end of what it wrote.
     pub output: Tail,
-    /// Who is left of it, where its process group was ended.
+    /// What is left of it, where its process group was ended.
     pub survivors: Survivors,
 }
 
@@ -139,8 +138,8 @@ impl CommandEnd {
 ///
 /// It has a process group, `/` as its folder, nothing on its standard input, no descriptor of the agent's, and just
 /// this environment. When `limit` is over or `stop` is cancelled, the whole group gets TERM, and KILL 5 s later (2 s when
-/// stopping); who had left it is named. When it ends by itself, whatever it left running (a daemon) is left alone, and said
-/// once for each `title`. Dropping the future kills the group.
+/// stopping); processes that have left the group are named. When it ends by itself, whatever it left running (a daemon) is
+/// left alone. Dropping the future kills the group.
 pub async fn run(
     title: Title<'_>,
     command: &Command,
@@ -162,15 +161,12 @@ pub async fn run(
         () = stop.cancelled() => running.ended_already().unwrap_or(How::Abandoned),
     };
     if !matches!(how, How::TimedOut(_) | How::Abandoned) {
-        let (is_left, run) = (running.group.leave(), running.run.clone());
-        let (output, is_heard) = running.last_words().await;
-        Ended { title: title.to_string(), run, is_heard, is_program: false }.look(is_left || is_heard);
-        return CommandEnd { how, output, survivors: Survivors::default() };
+        running.group.leave();
+        return CommandEnd { how, output: running.last_words().await, survivors: Survivors::default() };
     }
     let survivors = running.end_group(stop).await;
     running.group.leave();
-    let (output, _) = running.last_words().await;
-    let end = CommandEnd { how, output, survivors };
+    let end = CommandEnd { how, output: running.last_words().await, survivors };
     if end.how == How::Abandoned && !end.survivors.is_empty() {
         // Nobody is told any more how it ended.
         tracing::warn!(why = %end.words(title.what, title.command), "a command has left processes behind");

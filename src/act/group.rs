@@ -21,14 +21,14 @@ impl Group {
 
     /// Sends a signal to all of it.
     pub(super) fn signal(&self, signal: Signal) {
-        // The only failure is that there is nobody left.
+        // The only failure is that no process is left.
         let _ = killpg(self.leader, signal);
     }
 
     /// Whether anybody in it still runs. An orphan that has ended stays in its group until the system's first process
     /// reaps it, and in a container that may be never: such a one does not count.
     pub(super) async fn is_running(&self) -> bool {
-        if self.is_gone() {
+        if killpg(self.leader, None) == Err(Errno::ESRCH) {
             return false;
         }
         let group = self.leader.as_raw();
@@ -38,14 +38,9 @@ impl Group {
         looking.await.unwrap_or(true)
     }
 
-    fn is_gone(&self) -> bool {
-        killpg(self.leader, None) == Err(Errno::ESRCH)
-    }
-
-    /// Lets go of it: whoever is in it may go on. Whether there may be anybody.
-    pub(super) fn leave(&mut self) -> bool {
+    /// Lets go of it: what is in it may go on.
+    pub(super) fn leave(&mut self) {
         self.left = true;
-        !self.is_gone()
     }
 }
 

@@ -1,12 +1,10 @@
 //! The system's processes, as `/proc` shows them.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 
 use super::tail::printable;
 
-/// How much of an environment is looked at.
-const ENVIRONMENT: u64 = 1024 * 1024;
 /// How much of a command line a message shows.
 const SHOWN: usize = 60;
 
@@ -54,11 +52,6 @@ pub(super) fn words(pid: i32) -> String {
     if first.is_empty() { name(pid) } else { first }
 }
 
-/// Whether it has a command line. One that is about to end has lost that, and its environment.
-pub(super) fn is_whole(pid: i32) -> bool {
-    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
-}
-
 fn first_words(line: &[u8]) -> String {
     let line = String::from_utf8_lossy(line);
     let plain = |word: &&str| !word.is_empty() && !word.starts_with('-') && !word.contains(['=', '@']);
@@ -67,13 +60,6 @@ fn first_words(line: &[u8]) -> String {
     let cut: String = words.chars().take(SHOWN).collect();
     let more = if cut.len() < words.len() { "…" } else { "" };
     printable(&cut) + more
-}
-
-/// The environment that it was started with, each variable ended by a zero; `None` where it may not be looked into, too.
-pub(super) fn environment(pid: i32) -> Option<Vec<u8>> {
-    let mut all = Vec::new();
-    File::open(format!("/proc/{pid}/environ")).ok()?.take(ENVIRONMENT).read_to_end(&mut all).ok()?;
-    Some(all)
 }
 
 /// A line of `proc_pid_stat(5)`. The name in parentheses may hold anything; after it come state, parent and group, and

@@ -14,12 +14,10 @@ use crate::config::{Command, ExecConfig};
 use crate::decide::program::End;
 
 use super::children::OwnChild;
-use super::command::{DEFAULT_PATH, How, Title, ended, program, start_trouble};
-use super::daemons::Ended;
+use super::command::{DEFAULT_PATH, How, ended, program, start_trouble};
 use super::group::Group;
 use super::reload::parse_signal;
 use super::running::{GROUP_POLL, REAP};
-use super::survivors::{MARK, Mark, Run};
 
 /// The longest time between two looks at a group that ends slowly.
 const LONGEST_POLL: Duration = Duration::from_millis(500);
@@ -34,8 +32,6 @@ const LONGEST_POLL: Duration = Duration::from_millis(500);
 pub struct Process {
     child: OwnChild,
     group: Group,
-    /// What all that comes of it is known by.
-    run: Run,
     command: Command,
     is_asked_to_end: bool,
     killed: Option<Instant>,
@@ -52,16 +48,14 @@ impl Process {
     pub fn start(config: &ExecConfig) -> Result<Self, String> {
         let path = config.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
         let mut process = program(&config.cmd, &path.unwrap_or_else(|| DEFAULT_PATH.into()))?;
-        let own = format!("{:016x}", fastrand::u64(..));
-        process.envs(&config.env).env(MARK, &own).process_group(0);
+        process.envs(&config.env).process_group(0);
         if std::io::stdin().is_terminal() {
             process.stdin(Stdio::null());
         }
         let child = OwnChild::start(&mut process).map_err(|error| start_trouble(&config.cmd, &error))?;
         let group = Group::of(child.pid());
-        let run = Run::of(Mark::of([(MARK, own.as_ref())]), child.pid());
         let command = config.cmd.clone();
-        Ok(Self { child, group, run, command, is_asked_to_end: false, killed: None, end: None, emptied: None })
+        Ok(Self { child, group, command, is_asked_to_end: false, killed: None, end: None, emptied: None })
     }
 
     /// Its number.
@@ -108,8 +102,6 @@ impl Process {
             end.clone()
         } else {
             let end = of(self.child.wait().await.map(ended));
-            let title = Title { what: "program", command: &self.command }.to_string();
-            Ended { title, run: self.run.clone(), is_heard: false, is_program: true }.look(true);
             self.end.insert(end).clone()
         };
         if self.is_asked_to_end && self.is_shell() {
@@ -123,27 +115,21 @@ impl Process {
         end
     }
 
-    /// An end that nobody asked for in words, with what to do about it where that is known. Of one that ends soon with 0,
-    /// what runs on is most likely itself.
+    /// An end that was not asked for in words, with what to do about it where that is known. A program that ends soon with
+    /// 0 may have gone into the background.
     pub fn words(&self, end: &End, is_soon: bool, reload_signal: Option<&str>) -> String {
         let reload_signal = reload_signal.and_then(|name| parse_signal(name).ok()).map(|signal| signal as i32);
         let more = match end {
-            End::Exited(0) if is_soon => self.run.survivors().names().map(|left| {
-                format!(
-                    " while {left} runs on: a program that goes into the background cannot be kept running, so start it in \
-                     the foreground"
-                )
-            }),
+            End::Exited(0) if is_soon => {
+                " soon after its start (if it goes into the background, start it in the foreground)"
+            }
             End::Signalled(number) if reload_signal == Some(*number) && self.is_shell() => {
-                let advice = "end the string with `exec PROGRAM`, or write a list";
-                Some(format!(", a reload_signal that its shell does not handle: {advice}"))
+                ", a reload_signal that its shell does not handle: end the string with `exec PROGRAM`, or write a list"
             }
-            End::Signalled(number) if reload_signal == Some(*number) => {
-                Some(", a reload_signal that it does not handle".to_owned())
-            }
-            _ => None,
+            End::Signalled(number) if reload_signal == Some(*number) => ", a reload_signal that it does not handle",
+            _ => "",
         };
-        format!("{end}{}", more.unwrap_or_default())
+        format!("{end}{more}")
     }
 
     /// A shell passes no signal on, so all of its group gets it.

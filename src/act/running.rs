@@ -16,7 +16,7 @@ use crate::config::Command;
 use super::children::OwnChild;
 use super::command::{Environment, How, ended, program, start_trouble, unknown};
 use super::group::Group;
-use super::survivors::{Mark, Run, Survivors};
+use super::survivors::{Run, Survivors};
 use super::tail::Tail;
 
 /// How long a process group has between TERM and KILL.
@@ -42,8 +42,7 @@ const UNHURRIED: Duration = Duration::from_millis(1);
 pub(super) struct Running {
     child: OwnChild,
     pub(super) group: Group,
-    /// What all that comes of it is known by.
-    pub(super) run: Run,
+    run: Run,
     /// Standard output and standard error; `None` once every writer is gone.
     output: Option<pipe::Receiver>,
     chunk: Box<[u8]>,
@@ -70,8 +69,7 @@ impl Running {
             .process_group(0);
         let child = OwnChild::start(&mut process).map_err(words)?;
         let group = Group::of(child.pid());
-        let mark = Mark::of(environment.iter().map(|(name, value)| (&**name, &**value)));
-        let run = Run::of(mark, child.pid());
+        let run = Run::new(child.pid());
         Ok(Self { child, group, run, output: Some(output), chunk: vec![0; CHUNK].into(), tail: Tail::default() })
     }
 
@@ -90,12 +88,12 @@ impl Running {
         self.child.try_wait().transpose().map(|status| status.map_or_else(|why| unknown(&why), ended))
     }
 
-    /// Ends the whole process group, and tells who is left.
+    /// Ends the whole process group, and gives what is left.
     pub(super) async fn end_group(&mut self, stop: &CancellationToken) -> Survivors {
-        // Who comes of it can be told only while his parents live.
+        // Once a parent has ended, its children are no longer known as such.
         self.look().await;
         self.group.signal(Signal::SIGTERM);
-        // Who was stopped hears nothing until he goes on.
+        // A stopped process handles no signal until it goes on.
         self.group.signal(Signal::SIGCONT);
         let patience = async {
             tokio::select! {
@@ -118,7 +116,7 @@ impl Running {
         survivors.ok().and_then(Result::ok).unwrap_or_default()
     }
 
-    /// Looks at who comes of it. `/proc` may hold thousands of processes: off the event loop.
+    /// Notes its processes. `/proc` may hold thousands of processes: off the event loop.
     async fn look(&mut self) {
         let mut run = self.run.clone();
         let looking = tokio::task::spawn_blocking(move || {
@@ -141,16 +139,15 @@ impl Running {
         }
     }
 
-    /// What is still in the pipe, and whether somebody goes on holding that. He is read from for as long as he lives: a
-    /// daemon that a reload has started would otherwise die of SIGPIPE at its next line.
-    pub(super) async fn last_words(mut self) -> (Tail, bool) {
+    /// All output, with what is still in the pipe. A process that goes on holding the pipe is read from for as long as it
+    /// lives: a daemon that a reload has started would otherwise die of SIGPIPE at its next line.
+    pub(super) async fn last_words(mut self) -> Tail {
         let rest = async {
             while self.output.is_some() {
                 take(&mut self.output, &mut self.chunk, &mut self.tail).await;
             }
         };
-        let is_held = timeout(LAST_WORDS, rest).await.is_err();
-        if is_held {
+        if timeout(LAST_WORDS, rest).await.is_err() {
             let (mut output, mut chunk) = (self.output.take(), self.chunk);
             tokio::spawn(async move {
                 while output.is_some() {
@@ -159,7 +156,7 @@ impl Running {
                 }
             });
         }
-        (self.tail, is_held)
+        self.tail
     }
 }
 

@@ -11,7 +11,6 @@ use crate::harness::wait::holds;
 
 mod ends;
 mod inside;
-mod left;
 mod orphans;
 
 const CONFIG: &str = web!(

@@ -137,7 +137,7 @@ fn every_reload_comes_to_its_end_beside_the_others() {
     assert!(holds(PATIENCE, || left() == 2), "{:?}", alive(&site));
 }
 
-/// What the log says of who is left.
+/// The log line for processes that are left of a command.
 const LEFT: &str = "a command has left processes behind: ";
 
 /// A site of templates with these reloads, by name.
@@ -182,41 +182,30 @@ fn who_has_left_the_group_of_a_reload_that_is_ended_is_named() {
 }
 
 #[test]
-fn a_daemon_that_a_reload_leaves_is_told_of_once() {
-    let site = site_of(&[
-        ("quiet", "setsid sleep 1000 > /dev/null 2>&1 &"),
-        ("heard", "setsid sleep 1000 &"),
-        ("plain", "true; true"),
-        ("later", "if test -e SITE/later; then setsid sleep 1000 & fi"),
-    ]);
+fn what_a_reload_that_ended_by_itself_leaves_running_is_neither_ended_nor_logged() {
+    let site = site_of(&[("quiet", "setsid sleep 1000 > /dev/null 2>&1 &"), ("noisy", "sleep 1000 &")]);
     let _sweep = Sweep(&site);
     let mut agent = site.start();
-    let told = |start: &str| {
-        let (log, start) = (agent.log(), format!("{LEFT}reload \"{start}"));
-        log.into_iter().filter(|line| line.contains(&start)).collect::<Vec<_>>()
-    };
-    let (quiet, heard) = ("setsid sleep 1000 > /dev/null", "setsid sleep 1000 &\"");
-    agent.until("both are told of", || told(quiet).len() == 1 && told(heard).len() == 1);
-    let is_one = |line: &str| alive(&site).iter().any(|pid| line.contains(&format!("sleep 1000 (pid {pid}) running")));
-    assert!(is_one(&told(quiet)[0]) && is_one(&told(heard)[0]), "{}", agent.log().join("\n"));
-    let writes = "; it writes to the agent, and to nobody once that has ended";
-    assert!(!told(quiet)[0].contains(writes) && told(quiet)[0].contains("INFO"), "{:?}", told(quiet));
-    assert!(told(heard)[0].contains(writes) && told(heard)[0].contains("WARN"), "{:?}", told(heard));
-    let done = |count: usize| {
-        let done = |name: &&str| {
-            let line = format!("templates={name}");
-            agent.log().iter().filter(|it| it.contains("reloaded: ") && it.ends_with(&line)).count() >= count
-        };
-        ["quiet", "heard", "plain", "later"].iter().all(done)
-    };
-    agent.until("all have run", || done(1));
-    site.file("registry/web/b:1", "");
-    agent.until("all have run twice", || done(2));
-    // One that leaves somebody only now is looked at together with all that ended before.
-    site.file("later", "").file("registry/web/c:1", "");
-    agent.until("the last one is told of", || told("if test").len() == 1);
-    assert_eq!(agent.said(LEFT), 3, "{}", agent.log().join("\n"));
+    agent.until("both have run", || is_done(&agent, "quiet") && is_done(&agent, "noisy"));
     assert!(agent.stop().success());
+    assert_eq!(alive(&site).len(), 2, "{}", agent.log().join("\n"));
+    assert_eq!(agent.said(LEFT), 0, "{}", agent.log().join("\n"));
+}
+
+#[test]
+fn a_reload_is_not_blamed_for_the_processes_of_the_next_one() {
+    let site = site_of(&[("slow", "sleep 0.4")]);
+    let mut agent = site.start();
+    for number in 0..12 {
+        let begun = Instant::now();
+        site.file(&format!("registry/web/m{number}:1"), "");
+        agent.until("it is in the file", || site.read("out/slow").contains(&format!("m{number}:1\n")));
+        let _ = holds(Duration::from_millis(250).saturating_sub(begun.elapsed()), || false);
+    }
+    let reloads = || agent.log().iter().filter(|line| line.contains("reloaded: ")).count();
+    agent.until("it was reloaded often", || reloads() >= 4);
+    assert!(agent.stop().success());
+    assert_eq!(agent.said("left processes"), 0, "{}", agent.log().join("\n"));
 }
 
 #[test]
@@ -224,7 +213,7 @@ fn a_daemon_that_writes_without_end_costs_no_processor() {
     let site = site_of(&[("flood", "setsid yes &")]);
     let _sweep = Sweep(&site);
     let mut agent = site.start();
-    agent.says("has left yes (pid ");
+    agent.until("only the daemon runs", || is_done(&agent, "flood") && alive(&site).len() == 1);
     // What it could write, the agent would have to read.
     let read = || -> u64 {
         let io = fs::read_to_string(format!("/proc/{}/io", agent.pid())).unwrap();
