@@ -1,15 +1,11 @@
-//! YAML that readers of both versions take for the same: version 1.1, which Ruby, Puppet and `PyYAML` read, takes words
-//! as `no` and times as `10:20` for something else than text where version 1.2 does not.
+//! YAML that reads the same in versions 1.1 and 1.2. Version 1.1, which Ruby, Puppet and `PyYAML` read, takes unquoted
+//! words such as `no` and `10:20` for something other than text, so every string is written in double quotes.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::Serialize;
 use serde::ser::Error as _;
 use serde_norway::{Error, Number, Value};
-
-/// Words that are true, false or null in one of the versions (<https://yaml.org/type/bool.html>), in small letters.
-const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
 /// How long a key before its colon may be; a little less than the 1,024 of the specification (7.4.2).
 const MAX_KEY: usize = 1000;
@@ -53,7 +49,7 @@ fn write(out: &mut String, value: &Value, indent: usize, behind: Behind) -> Resu
         }
         Value::Tagged(tagged) => {
             line(out, indent, behind, 0);
-            entry(out, &text(&tagged.tag.to_string()), &tagged.value, indent)?;
+            entry(out, &quoted(&tagged.tag.to_string()), &tagged.value, indent)?;
         }
         other => {
             if behind == Behind::Colon {
@@ -86,7 +82,7 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Null => Some("null".to_owned()),
         Value::Bool(yes) => Some(yes.to_string()),
         Value::Number(n) => Some(number(n)),
-        Value::String(string) => Some(text(string)),
+        Value::String(text) => Some(quoted(text)),
         Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
     }
 }
@@ -104,40 +100,12 @@ fn number(n: &Number) -> String {
     }
 }
 
-/// A text, in quotes unless no reader can take it for anything else.
-fn text(text: &str) -> String {
-    if is_plain(text) {
-        text.to_owned()
-    } else if text.chars().any(is_special) {
-        double_quoted(text)
-    } else {
-        format!("'{}'", text.replace('\'', "''"))
-    }
-}
-
-fn is_plain(text: &str) -> bool {
-    let begins = text.starts_with(|c: char| c.is_alphabetic() || c.is_ascii_digit() || c == '/' || c == '_');
-    let inside = |c: char| c.is_alphabetic() || c.is_ascii_digit() || "_./+-@:*=~".contains(c);
-    begins
-        && text.chars().all(inside)
-        && !text.ends_with(':')
-        && !WORDS.contains(&&*text.to_ascii_lowercase())
-        && !is_like_a_number(text)
-}
-
-/// Whether it may be a number to the base of 2, 8, 10, 16 or 60, a date or a time; addresses are none of these.
-fn is_like_a_number(text: &str) -> bool {
-    let like = |c: char| c.is_ascii_hexdigit() || "xXoO_.:+-TZ".contains(c);
-    let address = || text.parse::<Ipv4Addr>().is_ok() || text.parse::<SocketAddrV4>().is_ok();
-    text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(like) && !address()
-}
-
 /// What cannot stand in a YAML file as itself, or ends a line there (YAML 1.1, 4.1 and 4.2).
 fn is_special(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
-fn double_quoted(text: &str) -> String {
+fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         let _ = match c {
@@ -159,108 +127,18 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_text_stays_a_text_in_both_versions() {
-        let quoted = [
-            "",
-            "~",
-            "y",
-            "Y",
-            "n",
-            "N",
-            "yes",
-            "Yes",
-            "YES",
-            "no",
-            "NO",
-            "on",
-            "On",
-            "off",
-            "OFF",
-            "true",
-            "TRUE",
-            "False",
-            "null",
-            "Null",
-            "10:20",
-            "1:30:00",
-            "190:20:30.15",
-            "0",
-            "-1",
-            "+1",
-            "1_000",
-            "010",
-            "0o14",
-            "0x1F",
-            "0b101",
-            "1e3",
-            "1.5",
-            "1.",
-            ".5",
-            "1.5e+3",
-            ".inf",
-            "-.inf",
-            ".NaN",
-            "2001-12-14",
-            "2001-12-14T21:59:43Z",
-            "2001-12-14 21:59:43",
-            "<<",
-            "=",
-            "-",
-            "---",
-            "...",
-            "- a",
-            "a: b",
-            "a:",
-            "a #b",
-            "#a",
-            "&a",
-            "*a",
-            "!a",
-            "|",
-            ">",
-            "%a",
-            "@a",
-            "`a",
-            "[a",
-            "{a",
-            "a,b",
-            "?",
-            "? a",
-            ":a",
-            " a",
-            "a ",
-            "'",
-            "\"a\"",
-            "it's",
-            "1:2",
-            "::1",
-            "1::2",
+    fn every_string_is_quoted() {
+        let cases = [
+            ("", r#""""#),
+            ("web", r#""web""#),
+            ("no", r#""no""#),
+            ("10:20", r#""10:20""#),
+            ("it's #1", r#""it's #1""#),
+            ("a\nb", r#""a\nb""#),
+            ("\t\"\\\u{1b}", r#""\t\"\\\u001b""#),
+            ("\u{85}\u{2028}é", r#""\u0085\u2028é""#),
         ];
-        for text in quoted {
-            assert_eq!(to_string(&text).unwrap(), format!("'{}'\n", text.replace('\'', "''")));
-        }
-        let plain = [
-            "web",
-            "10.0.0.1",
-            "10.0.0.1:80",
-            "web1.example.com:8080",
-            "/services/*",
-            "a-b_c",
-            "nothing",
-            "yes.",
-            "h3:1",
-            "1st",
-            "é",
-            "user@host",
-            "fe80",
-            "x=y",
-        ];
-        for text in plain {
-            assert_eq!(to_string(&text).unwrap(), format!("{text}\n"));
-        }
-        for (text, expected) in
-            [("a\nb", r#""a\nb""#), ("\t\"\\\u{1b}", r#""\t\"\\\u001b""#), ("\u{85}\u{2028}é", r#""\u0085\u2028é""#)]
-        {
+        for (text, expected) in cases {
             assert_eq!(to_string(&text).unwrap(), format!("{expected}\n"));
         }
     }
@@ -272,11 +150,29 @@ mod tests {
             "map": {"a": {"b": "off"}, "list": ["x", ["y", []], {"k": 1, "l": [{}]}]},
             "!tag": "!t",
         });
-        let expected = "'!tag': '!t'\nmap:\n  a:\n    b: 'off'\n  list:\n  - x\n  - - 'y'\n    - []\n  - k: 1\n    l:\n    \
-                        - {}\n'no':\n- 1\n- 1.0\n- 1.0e+300\n- 1.0e-7\n- -3\n- null\n- true\n";
+        let expected = r#""!tag": "!t"
+"map":
+  "a":
+    "b": "off"
+  "list":
+  - "x"
+  - - "y"
+    - []
+  - "k": 1
+    "l":
+    - {}
+"no":
+- 1
+- 1.0
+- 1.0e+300
+- 1.0e-7
+- -3
+- null
+- true
+"#;
         assert_eq!(to_string(&value).unwrap(), expected);
         assert_eq!(to_string(&json!([])).unwrap(), "[]\n");
-        assert_eq!(to_string(&json!({"!tag": 1})).unwrap(), "'!tag': 1\n");
+        assert_eq!(to_string(&json!({"!tag": 1})).unwrap(), "\"!tag\": 1\n");
         let long = "k".repeat(2000);
         let read: serde_json::Value =
             serde_norway::from_str(&to_string(&json!({"a": {&long: ["b"]}})).unwrap()).unwrap();
