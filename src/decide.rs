@@ -3,7 +3,6 @@
 //! Nothing here knows of a file, a process, a task or a clock, and nothing here imports `watch` or `act`.
 
 pub mod accept;
-pub mod backoff;
 pub mod debt;
 mod doubles;
 pub mod engine;

@@ -7,6 +7,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod act;
+mod backoff;
 pub mod book;
 pub mod cli;
 pub mod config;

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::act::{self, Joint, Seat, Writer};
+use crate::backoff;
 use crate::config::TemplateConfig;
-use crate::decide::backoff;
 use crate::decide::{Failure, Group, Input, Memo, Outcome, Publication, Ran, ReloadJob, Restoration, Snapshot, Stage};
 use crate::digest::digest_of;
 use crate::ledger::Ledger;
@@ -281,7 +281,7 @@ impl Performer {
                 failures += 1;
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(backoff::pause(failures)) => {}
+                    () = tokio::time::sleep(backoff::RETRY.pause(failures)) => {}
                 }
                 let Ok((owed, still)) = act::finish_left(&writer).await else { return };
                 let _ = done.send(Input::Finished(owed));

@@ -22,7 +22,6 @@ use crate::sighting::{Reading, Sighting};
 pub mod directory;
 pub mod dirty;
 mod known;
-mod pauses;
 mod teller;
 pub mod zookeeper;
 

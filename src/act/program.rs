@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::backoff::Backoff;
 use crate::config::{Command, ExecConfig};
 use crate::decide::program::End;
 
@@ -19,8 +20,8 @@ use super::group::Group;
 use super::reload::parse_signal;
 use super::running::{GROUP_POLL, REAP};
 
-/// The longest time between two looks at a group that ends slowly.
-const LONGEST_POLL: Duration = Duration::from_millis(500);
+/// How often a group that ends slowly is looked at: ever more rarely, for `/proc` may hold thousands of processes.
+const POLL: Backoff = Backoff::doubling(GROUP_POLL, Duration::from_millis(500));
 
 /// A program at work, as a process group of its own, which is killed when this is dropped: what a program that has ended
 /// leaves behind would be in the next one's way.
@@ -140,13 +141,12 @@ impl Process {
 
 /// Waits until nobody of a group is left, whose leader has ended.
 async fn emptied(leader: Pid) {
-    let mut pause = GROUP_POLL;
     let mut group = Group::of(leader);
     group.leave();
+    let mut looks = 0;
     while group.is_running().await {
-        sleep(pause).await;
-        // `/proc` may hold thousands of processes: ever more rarely.
-        pause = (pause * 2).min(LONGEST_POLL);
+        looks += 1;
+        sleep(POLL.pause(looks)).await;
     }
 }
 

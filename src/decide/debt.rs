@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::backoff;
 use super::flight::FlightId;
 use super::moment::Moment;
 use super::publication::Ran;
 use super::splay::Share;
+use crate::backoff;
 use crate::config::TemplateConfig;
 
 /// Templates by name.
@@ -221,7 +221,7 @@ impl Debt {
         }
         self.failures = self.failures.saturating_add(1);
         self.last_error = why;
-        let pause = backoff::pause(self.failures);
+        let pause = backoff::RETRY.pause(self.failures);
         self.not_before = now + pause;
         (!self.is_given_up()).then(|| self.again().since(now))
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::backoff;
 use super::moment::Moment;
 use super::publication::{Failure, Seated, Snapshot};
+use crate::backoff;
 
 mod search;
 mod spot;
@@ -37,7 +37,7 @@ impl LeftOut {
 
     /// It is tried again after a pause that grows.
     pub(super) fn put_off(&mut self, now: Moment) {
-        self.again = Some(now + backoff::refusal(self.times));
+        self.again = Some(now + backoff::REFUSAL.pause(self.times));
     }
 }
 
@@ -82,7 +82,7 @@ impl Isolation {
     pub(super) fn has_searched(&mut self, now: Moment, full: Snapshot, remark: Option<String>) {
         let before = self.searched.as_ref().filter(|before| before.full == full);
         let times = before.map_or(0, |before| before.times).saturating_add(1);
-        self.searched = Some(Searched { full, remark, times, again: now + backoff::refusal(times) });
+        self.searched = Some(Searched { full, remark, times, again: now + backoff::REFUSAL.pause(times) });
     }
 
     /// Who is to be tried again now, if anybody is.

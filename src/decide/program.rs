@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::backoff;
 use super::moment::Moment;
+use crate::backoff;
 use crate::config::{ExecConfig, OnExit};
 
 mod end;
@@ -286,7 +286,7 @@ impl Program {
         }
         self.failures = self.failures.saturating_add(1);
         self.state = match self.config.as_ref().map(|config| config.on_exit) {
-            Some(OnExit::Restart) => State::Resting(now + backoff::pause(self.failures)),
+            Some(OnExit::Restart) => State::Resting(now + backoff::RETRY.pause(self.failures)),
             Some(OnExit::Stop) => State::Over(end.code()),
             None => State::Off,
         };

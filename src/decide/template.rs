@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::backoff;
 use super::flight::FlightId;
 use super::isolate::Isolation;
 use super::key::Key;
@@ -13,6 +12,7 @@ use super::plan::TemplatePlan;
 use super::publication::{Failure, Outcome, Seats, Snapshot, Stage};
 use super::roster::Roster;
 use super::turn::Turn;
+use crate::backoff;
 
 mod drift;
 mod search;
@@ -270,7 +270,7 @@ impl Template {
     /// What others made of its destination could not be put right: that is tried again.
     pub fn stands_wrong(&mut self, now: Moment) {
         self.failures = self.failures.saturating_add(1);
-        self.retry = Some(now + backoff::pause(self.failures));
+        self.retry = Some(now + backoff::RETRY.pause(self.failures));
     }
 
     fn fail(&mut self, now: Moment, failure: Failure, retries: bool, notices: &mut Vec<Notice>) {
@@ -278,7 +278,7 @@ impl Template {
         // Something newer is waiting to be rendered, the same members would fail in the same way, or the template that it
         // was kept back by takes it along when that is tried again.
         let waits = matches!(failure.stage, Stage::Render | Stage::Unit | Stage::Rollback) || self.turn.is_wanted();
-        let again = (retries && !waits).then(|| backoff::pause(self.failures));
+        let again = (retries && !waits).then(|| backoff::RETRY.pause(self.failures));
         self.retry = again.map(|pause| now + pause);
         let template = Arc::clone(&self.plan.config.name);
         notices.push(Notice::Failed { template, failure: failure.clone(), again });

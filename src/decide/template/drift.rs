@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::backoff;
 use super::super::moment::Moment;
 use super::super::notice::Notice;
 use super::Template;
+use crate::backoff;
 use crate::config::OnDrift;
 
 /// How often a file is put right at once.
@@ -58,7 +58,7 @@ impl Dispute {
     /// How often it was put right of late, and after which pause it is again; `None`: at once.
     fn pause(self, now: Moment) -> Option<(u32, Duration)> {
         let late = self.times.checked_sub(AT_ONCE).filter(|_| !self.is_over(now))?;
-        Some((self.times, backoff::dispute(late.saturating_add(1))))
+        Some((self.times, backoff::DISPUTE.pause(late.saturating_add(1))))
     }
 }
 

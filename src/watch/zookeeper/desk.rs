@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::Backoff;
 use crate::node::Subject;
 use crate::sighting::Stamps;
 use crate::watch::Wanted;
@@ -22,10 +23,8 @@ const PACE: Duration = Duration::from_millis(10);
 /// The same while the subject is too large, or refused.
 const PACE_UNREADABLE: Duration = Duration::from_secs(1);
 
-/// How long until a subject that cannot be watched or read is tried again: soon, as for a server that is throttled, and
-/// after that twice as long each time up to the most.
-const REFUSED_FIRST: Duration = Duration::from_secs(1);
-const REFUSED_MOST: Duration = Duration::from_secs(30);
+/// How long until a subject that cannot be watched or read is tried again: soon at first, as for a server that is throttled.
+const REFUSED: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(30));
 
 /// One subject.
 #[derive(Debug)]
@@ -44,7 +43,8 @@ pub struct Followed {
     not_before: Instant,
     /// Its number in [`Wanted`].
     number: u64,
-    refused: Duration,
+    /// How often it could not be read since it last was.
+    refusals: u32,
 }
 
 impl Followed {
@@ -64,7 +64,7 @@ impl Followed {
 
     /// Takes a reading up that began at `began`, and gives what is new in it. What has to be read besides is noted.
     pub fn take(&mut self, id: Id, began: Instant, readout: Readout, ears: &Ears) -> Option<(Told, Stamps)> {
-        self.refused = REFUSED_FIRST;
+        self.refusals = 0;
         let held = Arc::make_mut(&mut self.held);
         let news = held.take(readout);
         let pace = if held.known.is_unreadable() { PACE_UNREADABLE } else { PACE };
@@ -79,8 +79,8 @@ impl Followed {
 
     /// Takes up that it could not be read.
     pub fn refuse(&mut self, id: Id, why: &str, ears: &Ears) -> Option<(Told, Stamps)> {
-        self.not_before = Instant::now() + self.refused.mul_f64(fastrand::f64().mul_add(0.5, 0.5));
-        self.refused = (self.refused * 2).min(REFUSED_MOST);
+        self.refusals = self.refusals.saturating_add(1);
+        self.not_before = Instant::now() + REFUSED.jittered(self.refusals, fastrand::f64());
         ears.add(id, Dirty::whole());
         Arc::make_mut(&mut self.held).refused(&self.subject, why)
     }
@@ -130,7 +130,7 @@ impl Desk {
                 is_due: false,
                 not_before: Instant::now(),
                 number,
-                refused: REFUSED_FIRST,
+                refusals: 0,
             };
             self.subjects.insert(self.last, followed);
         }
@@ -145,7 +145,7 @@ impl Desk {
             followed.is_reading = false;
             followed.is_due = false;
             // Another server may well do what this one refused.
-            followed.refused = REFUSED_FIRST;
+            followed.refusals = 0;
             followed.not_before = Instant::now();
         }
     }
@@ -197,7 +197,7 @@ mod tests {
         for _ in 0..10 {
             followed.refuse(1, "no", &Ears::default());
         }
-        assert!(followed.due().is_some_and(|at| at > Instant::now() + REFUSED_MOST / 4));
+        assert!(followed.due().is_some_and(|at| at > Instant::now() + REFUSED.pause(10) / 4));
         desk.doubt();
         assert!(desk.get(1).unwrap().due().is_some_and(|at| at <= Instant::now()));
     }

@@ -8,9 +8,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::watch::pauses::Pauses;
+use crate::backoff::Backoff;
 
 use super::wire::Ticket;
+
+/// How many tries come within a second of each other, so that a restarted ensemble is found at once.
+const QUICK: u32 = 90;
+
+/// The pauses after that, each jittered, so that a fleet of agents does not connect in step.
+const SLOW: Backoff = Backoff::growing(Duration::from_secs(1), 1.5, Duration::from_secs(30));
 
 /// How long one address may take in the first round. It doubles with each round, up to the session timeout: an address
 /// that swallows everything must not eat the session, and a slow ensemble must be reached in the end.
@@ -30,7 +36,8 @@ const JITTER: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub struct Session {
     ticket: Option<Ticket>,
-    pauses: Pauses,
+    /// Tries since there last was a connection that lasted.
+    tries: u32,
     /// Tries of every address since there last was a connection.
     rounds: u32,
     pause: Duration,
@@ -46,7 +53,7 @@ impl Session {
 
     /// How long one address may take.
     pub fn limit(&self, session_timeout: Duration) -> Duration {
-        let limit = LIMIT.saturating_mul(1 << self.rounds.min(16)).min(session_timeout.max(LIMIT));
+        let limit = Backoff::doubling(LIMIT, session_timeout.max(LIMIT)).pause(self.rounds.saturating_add(1));
         // Not longer than the session can live: a new one is had by then.
         let left = self.ticket.as_ref().map(|ticket| ticket.timeout.saturating_sub(ticket.heard.elapsed()));
         left.map_or(limit, |left| limit.min(left.max(LIMIT / 4)))
@@ -70,7 +77,7 @@ impl Session {
     /// No address gave a connection, or the one that there was came to nothing. Tells whether that is to be said now.
     pub fn failed(&mut self, now: Instant) -> bool {
         self.rounds = self.rounds.saturating_add(1);
-        self.pause = self.pauses.next();
+        self.back_off();
         self.suspended.is_none_or(|since| now.duration_since(since) >= GRACE)
     }
 
@@ -80,11 +87,16 @@ impl Session {
         self.rounds = 0;
         self.suspended = Some(now);
         if now.duration_since(since) >= SHORT {
-            self.pauses.reset();
+            self.tries = 0;
             self.pause = JITTER.mul_f64(fastrand::f64());
         } else {
-            self.pause = self.pauses.next();
+            self.back_off();
         }
+    }
+
+    fn back_off(&mut self) {
+        self.tries = self.tries.saturating_add(1);
+        self.pause = SLOW.jittered(self.tries.saturating_sub(QUICK), fastrand::f64());
     }
 
     /// A connection was had; nothing came of it yet, but the session is known.
@@ -112,6 +124,21 @@ mod tests {
         }
         assert_eq!(limits, [1, 2, 4, 8, 10, 10]);
         assert_eq!(session.limit(Duration::from_millis(400)), LIMIT);
+    }
+
+    #[test]
+    fn pauses_are_short_first_and_never_over_half_a_minute() {
+        let mut session = Session::default();
+        for tries in 0..=QUICK {
+            session.failed(Instant::now());
+            let pause = session.pause().as_millis();
+            assert!((500..=1000).contains(&pause), "{tries}: {pause}");
+        }
+        for _ in 0..1000 {
+            session.failed(Instant::now());
+            assert!(session.pause() <= Duration::from_secs(30));
+        }
+        assert!(session.pause() >= Duration::from_secs(15));
     }
 
     #[test]
