@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::decide::Filter;
 use crate::node::{NodePath, Subject};
 use crate::payload::Payload;
@@ -49,9 +51,10 @@ pub use registry::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
 pub use resolve::{Loaded, Overrides, Refused, load, read};
 
 /// A whole configuration: the file and all that it includes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Config {
     /// Where registries are, by name; the first is the default. Never empty for `run` and `render`.
+    #[serde(rename = "registry")]
     pub registries: Vec<Arc<RegistryConfig>>,
     /// This agent's own settings.
     pub agent: Agent,
@@ -60,12 +63,16 @@ pub struct Config {
     /// `[vars]`, as templates see it.
     pub vars: serde_json::Map<String, serde_json::Value>,
     /// What is followed, by the name that templates use.
+    #[serde(rename = "roster")]
     pub rosters: Vec<Arc<RosterConfig>>,
     /// The `where` of each roster that has one, as it is written.
+    #[serde(skip)]
     pub wheres: Vec<Where>,
     /// Single nodes, by the name that templates use.
+    #[serde(rename = "key")]
     pub keys: Vec<Arc<KeyConfig>>,
     /// What is written.
+    #[serde(rename = "template")]
     pub templates: Vec<Arc<TemplateConfig>>,
     /// The program that the agent runs; never one for a command that runs none.
     pub exec: Option<Arc<ExecConfig>>,
@@ -83,7 +90,7 @@ impl Config {
 }
 
 /// `[agent]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Agent {
     /// Names the default state directory and socket.
     pub name: String,
@@ -96,7 +103,8 @@ pub struct Agent {
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For a person at a terminal.
     Text,
@@ -105,7 +113,7 @@ pub enum LogFormat {
 }
 
 /// `[status]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StatusConfig {
     /// The control socket.
     pub socket: PathBuf,
@@ -120,25 +128,29 @@ impl Default for StatusConfig {
 }
 
 /// One `[[roster]]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RosterConfig {
     /// The variable's name in templates; an identifier.
     pub name: Arc<str>,
     /// The registry's name.
     pub registry: Arc<str>,
     /// What to follow: [`Subject::Members`] or [`Subject::Keyed`].
+    #[serde(rename = "path")]
     pub subject: Subject,
     /// How node data is read.
     pub payload: Payload,
     /// How many members there may be.
+    #[serde(flatten)]
     pub bounds: Bounds,
     /// Which members are taken when there are more than `max`.
     pub pick: Pick,
     /// How long changes settle.
     pub wait: Wait,
     /// When a loss of members is not believed.
+    #[serde(flatten)]
     pub guard: Guard,
     /// `where`, ready to be asked: a load makes it of [`Config::wheres`], once it knows the host.
+    #[serde(rename = "where")]
     pub filter: Option<Filter>,
     /// In which order templates see the members.
     pub order: Order,
@@ -181,7 +193,8 @@ pub struct Where {
 }
 
 /// In which order templates see the members. Those that are equal in it are in the order of their names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Order {
     /// By the node's name, bytewise.
     Name,
@@ -192,7 +205,7 @@ pub enum Order {
 }
 
 /// When a loss of members is not believed: mass expiry looks like mass shutdown, and is far more often the cause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Guard {
     /// A loss of more than this percentage of the most members in the window holds; 100 turns the guard off.
     pub max_shrink_percent: u8,
@@ -206,7 +219,8 @@ impl Guard {
 }
 
 /// Which members are taken when there are more than `max`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Pick {
     /// The first by name, bytewise, as zkget does.
     First,
@@ -215,7 +229,7 @@ pub enum Pick {
 }
 
 /// How long changes settle: quiet for `quiet`, but never later than `max` after the first change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Wait {
     /// How long nothing must change.
     pub quiet: Duration,
@@ -231,7 +245,7 @@ impl Wait {
 }
 
 /// One `[[key]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyConfig {
     /// The variable's name in templates; an identifier that no roster has.
     pub name: Arc<str>,
@@ -244,7 +258,8 @@ pub struct KeyConfig {
 }
 
 /// How a `[[key]]`'s data is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum KeyFormat {
     /// JSON, RFC 8259.
     Json,
@@ -257,7 +272,8 @@ pub enum KeyFormat {
 }
 
 /// What becomes of a destination that somebody else has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnDrift {
     /// It is put right.
     Correct,
@@ -266,7 +282,8 @@ pub enum OnDrift {
 }
 
 /// What becomes of the files of a reload that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnReloadFailure {
     /// They stay, and the reload is tried again.
     Retry,
@@ -275,7 +292,7 @@ pub enum OnReloadFailure {
 }
 
 /// One `[[template]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TemplateConfig {
     /// Its name in messages; the destination's file name unless given.
     pub name: Arc<str>,
@@ -284,14 +301,17 @@ pub struct TemplateConfig {
     /// The file that is kept in step; absolute.
     pub dest: PathBuf,
     /// The destination's mode; as it was, else 0644, when `None`.
+    #[serde(serialize_with = "delta::octal")]
     pub mode: Option<u32>,
     /// The destination's owner; as it was when `None`.
     pub owner: Option<u32>,
     /// The destination's group; as it was when `None`.
     pub group: Option<u32>,
     /// Run on the staged file; what it refuses is not put in place. Still holds `{{ src }}` and `{{ dest }}`.
+    #[serde(rename = "check_cmd")]
     pub check: Option<Command>,
     /// Run after the replacement, with `{{ dest }}` filled in: templates with an equal one share a run.
+    #[serde(rename = "reload_cmd")]
     pub reload: Option<Reload>,
     /// How long a check may take.
     pub check_timeout: Duration,
@@ -312,6 +332,7 @@ pub struct TemplateConfig {
     /// Whether missing folders above `dest` are made.
     pub make_dirs: bool,
     /// How the bytes come to `dest`.
+    #[serde(flatten)]
     pub placing: Placing,
     /// Added to the clean environment of the template's commands.
     pub env: BTreeMap<String, String>,

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::command::{Command, command, shell_path};
 use super::placing::{Method, Placing};
 use super::problem::Wrong;
@@ -13,7 +15,7 @@ use super::table::Table;
 use super::{OnReloadFailure, TemplateConfig};
 
 /// What proves that a reload has done its work.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Verify {
     /// Run after a reload that ended well, with `{{ dest }}` filled in: where it fails, the reload failed.
     pub command: Command,

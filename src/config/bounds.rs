@@ -1,7 +1,9 @@
 //! How many members a roster may have.
 
+use serde::Serialize;
+
 /// How many members there may be; `min` is never over `max`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bounds {
     min: usize,
     max: Option<usize>,
@@ -41,7 +43,8 @@ impl Bounds {
 }
 
 /// What happens above `max`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AboveMax {
     /// `max` members are picked.
     Cut,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use nix::sys::signal::Signal;
+use serde::Serialize;
 use toml::de::DeValue;
 
 use super::file::refuse_open;
@@ -13,7 +14,8 @@ use super::problem::Wrong;
 use super::value::Value;
 
 /// A command to run.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(untagged)]
 pub enum Command {
     /// A string: under `sh -c`.
     Shell(String),
@@ -70,7 +72,8 @@ impl fmt::Display for Command {
 }
 
 /// What makes software take up a replaced file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(untagged)]
 pub enum Reload {
     /// A command that ends with 0.
     Command(Command),

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::nearest::nearest;
 use crate::node::Subject;
 
@@ -21,7 +23,7 @@ const PLACE: &str = "{{ key }}";
 pub const LOCAL_NAMES: [&str; 2] = ["key", "members"];
 
 /// Of which roster a template writes a file for each key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Each {
     /// The template's own name; that of a file has its key behind it.
     pub template: Arc<str>,
@@ -49,7 +51,8 @@ impl Each {
 }
 
 /// What becomes of a key's file when the key is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnGone {
     /// It is removed.
     Remove,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::command::{command, refuse_places, signal};
 use super::keys::EXEC;
 use super::problem::Wrong;
@@ -13,7 +15,7 @@ use super::template::env;
 use super::{Command, Reload, TemplateConfig};
 
 /// The program that the agent runs, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExecConfig {
     /// The program.
     pub cmd: Command,
@@ -32,7 +34,8 @@ pub struct ExecConfig {
 }
 
 /// What comes after the program's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnExit {
     /// It is started again.
     Restart,

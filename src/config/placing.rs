@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::problem::Wrong;
 use super::table::Table;
 use super::value::Value;
@@ -21,7 +23,7 @@ const COMMENT: &str = "#";
 const ENDED: [&str; 5] = ["/*", "<!--", "(*", "{-", "{#"];
 
 /// How the bytes come to a destination.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Placing {
     /// Whether the file is replaced or overwritten.
     pub write: Method,
@@ -34,7 +36,8 @@ pub struct Placing {
 }
 
 /// Whether a file is replaced or overwritten.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Method {
     /// A new file takes its place with one rename: a reader sees the old or the new one.
     #[default]
@@ -46,7 +49,8 @@ pub enum Method {
 }
 
 /// What becomes of a destination that is a symbolic link.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Symlink {
     /// Nothing is written.
     #[default]
@@ -56,7 +60,7 @@ pub enum Symlink {
 }
 
 /// Lines of a file that others write too, between two markers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Block {
     /// Its name in the markers: letters, digits and `. _ -`.
     pub name: Arc<str>,

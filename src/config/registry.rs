@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use toml::de::DeValue;
 
 use super::fill::Fill;
@@ -20,7 +21,7 @@ use super::value::Value;
 use crate::node::NodePath;
 
 /// One registry.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RegistryConfig {
     /// Its name; `default` for the single table.
     pub name: Arc<str>,
@@ -85,13 +86,14 @@ impl fmt::Display for RegistryUrl {
 }
 
 /// A credential.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Auth {
     /// `digest`, or `sasl` for SASL's DIGEST-MD5.
     pub scheme: String,
     /// Where the secret came from.
     pub file: PathBuf,
     /// `user:password`. Never shown: `Debug` leaves it out.
+    #[serde(serialize_with = "super::delta::digest")]
     pub secret: Vec<u8>,
 }
 
@@ -109,7 +111,7 @@ impl fmt::Debug for Auth {
 }
 
 /// PEM files for TLS to ZooKeeper.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TlsFiles {
     /// Authorities to trust; without it those of the system.
     pub ca: Option<PathBuf>,
@@ -118,7 +120,8 @@ pub struct TlsFiles {
 }
 
 /// Which watches to set on a ZooKeeper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Watches {
     /// Recursive ones, and one-shot ones where the server knows no better.
     Auto,

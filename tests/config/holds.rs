@@ -121,14 +121,50 @@ fn what_is_written_is_what_holds() {
     let defaults = plain.load().unwrap().config;
     let differences = delta(&defaults, &config).join("\n");
     insta::assert_snapshot!(home.stable(&plain.stable(&differences)), @r#"
-    registry default changed: auth none → zk.auth, session_timeout 10s → 6s, url zk://zk1:2181 → zk://zk1:2181,[::1]:2182/prod, watches auto → oneshot
-    agent changed: log_format text → json, name rosterd → rosterd-b, socket /run/rosterd/rosterd.sock → /run/rosterd-b/rosterd-b.sock, state_dir /var/lib/rosterd → /var/lib/rosterd-b, template_dir templates → templates
-    vars changed: ports none → [1,2.5,true,"2026-11-20"], zone none → "west"
-    roster memcached changed: above_max cut → hold, hold_max 15m → 1h, max none → 5, max_shrink 50% → 30%, min 1 → 2, path /memcached → /services/west/memcached, payload auto → nextdoor, pick first → spread, wait 200ms:2s → 1s:4s
-    roster services changed: min 1 → 0, path /services/* → /services/*/live, payload auto → { host = "ip", port = "svc.port" }, wait 200ms:2s → 1s:3s
-    key settings changed: format text → json, path /config → /config/app
-    template a.cfg changed: check_cmd none → check {{ src }}, dest a.cfg → /etc/web1/a.cfg, env none → TZ, make_dirs false → true, mode none → 0640, owner none → 0, reload_cmd none → reload /etc/web1/a.cfg, reload_retries unlimited → 3, reload_timeout 30s → 5s, src b.tera → a.tera
-    template b changed: dest b → conf.d/out/b, group none → 0, mode none → 0600, owner none → 0, reload_cmd none → SIGHUP to the pid in /run/b.pid, src a.tera → b.tera
+    agent log_format: "text" → "json"
+    agent name: "rosterd" → "rosterd-b"
+    agent state_dir: "/var/lib/rosterd" → "/var/lib/rosterd-b"
+    agent template_dir: "templates" → "templates"
+    key settings format: "text" → "json"
+    key settings path: "/config" → "/config/app"
+    registry default auth 0 added
+    registry default session_timeout: "10s" → "6s"
+    registry default url: "zk://zk1:2181" → "zk://zk1:2181,[::1]:2182/prod"
+    registry default watches: "auto" → "oneshot"
+    roster memcached above_max: "cut" → "hold"
+    roster memcached hold_max: "15m" → "1h"
+    roster memcached max: none → 5
+    roster memcached max_shrink_percent: 50 → 30
+    roster memcached min: 1 → 2
+    roster memcached path: "/memcached" → "/services/west/memcached"
+    roster memcached payload: "auto" → "nextdoor"
+    roster memcached pick: "first" → "spread"
+    roster memcached wait max: "2s" → "4s"
+    roster memcached wait quiet: "200ms" → "1s"
+    roster services min: 1 → 0
+    roster services path: "/services/*" → "/services/*/live"
+    roster services payload: "auto" → "{ host = \"ip\", port = \"svc.port\" }"
+    roster services wait max: "2s" → "3s"
+    roster services wait quiet: "200ms" → "1s"
+    status socket: "/run/rosterd/rosterd.sock" → "/run/rosterd-b/rosterd-b.sock"
+    template a.cfg check_cmd: none → "check {{ src }}"
+    template a.cfg dest: "a.cfg" → "/etc/web1/a.cfg"
+    template a.cfg env TZ changed
+    template a.cfg make_dirs: false → true
+    template a.cfg mode: none → "0640"
+    template a.cfg owner: none → 0
+    template a.cfg reload_cmd: none → ["reload","/etc/web1/a.cfg"]
+    template a.cfg reload_retries: none → 3
+    template a.cfg reload_timeout: "30s" → "5s"
+    template a.cfg src: "b.tera" → "a.tera"
+    template b dest: "b" → "conf.d/out/b"
+    template b group: none → 0
+    template b mode: none → "0600"
+    template b owner: none → 0
+    template b reload_cmd added
+    template b src: "a.tera" → "b.tera"
+    vars ports: none → [1,2.5,true,"2026-11-20"]
+    vars zone: none → "west"
     "#);
 }
 
@@ -169,19 +205,21 @@ fn the_log_says_what_differs() {
     fs::remove_file(home.path("conf.d/confd.toml")).unwrap();
     let new = home.load_with(&overrides()).unwrap().config;
     insta::assert_snapshot!(home.stable(&delta(&old, &new).join("\n")), @r#"
-    registry default changed: session_timeout 6s → 10s
-    agent changed: log_format json → text
-    vars changed: zone "west" → "east"
-    roster memcached changed: max 5 → none, min 2 → 3, path /services/west/memcached → /services/east/memcached
-    roster services removed
+    agent log_format: "json" → "text"
+    registry default session_timeout: "6s" → "10s"
+    roster memcached max: 5 → none
+    roster memcached min: 2 → 3
+    roster memcached path: "/services/west/memcached" → "/services/east/memcached"
     roster other added
-    template a.cfg changed: values in its env
+    roster services removed
+    template a.cfg env TZ changed
     template b removed
+    vars zone: "west" → "east"
     "#);
 
     home.write("zk.auth", "user:other\n").mode("zk.auth", 0o600);
     let newest = home.load_with(&overrides()).unwrap().config;
-    insta::assert_snapshot!(home.stable(&delta(&new, &newest).join("\n")), @"registry default changed: its credentials");
+    insta::assert_snapshot!(home.stable(&delta(&new, &newest).join("\n")), @"registry default auth 0 secret changed");
 }
 
 #[test]

@@ -212,16 +212,16 @@ fn a_program_is_changed_removed_and_added_by_hup_or_nothing_is() {
         agent.signal(Signal::SIGHUP).says_times(log, before + 1);
     };
     hup(&running("kill_signl = \"TERM\""), "the new configuration is wrong");
-    hup(&running("kill_timeout = \"9s\""), "configuration changed: program [exec] changed");
+    hup(&running("kill_timeout = \"9s\""), "configuration changed: exec kill_timeout: \"30s\" → \"9s\"");
     assert_eq!(status(&site)["program"]["starts"], 1, "that takes effect as it runs");
-    hup(&running("").replace("hello", "bye"), "configuration changed: program [exec] changed");
+    hup(&running("").replace("hello", "bye"), "configuration changed: exec env GREETING changed");
     says(&agent, &site, "started a hello\nterm\nstarted a bye\n");
-    hup("", "configuration changed: program [exec] removed");
+    hup("", "configuration changed: exec removed");
     says(&agent, &site, "started a hello\nterm\nstarted a bye\nterm\n");
     agent.until("has none", || status(&site)["program"].is_null());
     join(&site, "b");
     agent.until("goes on", || site.read("out/web.cfg") == "ab");
-    hup(&running(""), "configuration changed: program [exec] added");
+    hup(&running(""), "configuration changed: exec added");
     says(&agent, &site, "started a hello\nterm\nstarted a bye\nterm\nstarted ab hello\n");
     assert!(agent.stop().success());
 }
@@ -239,7 +239,7 @@ fn another_command_waits_for_its_files() {
     let with_more = running("").replace("hello\" }", "$(cat SITE/out/more.cfg)\" }").replace("program.sh", "more.sh");
     let text = site.read("program.sh").replace("$GREETING", &format!("$(cat {})", site.path("out/more.cfg").display()));
     site.file("more.sh", &text).configure(&format!("{CONFIG}{more}{with_more}"));
-    agent.signal(Signal::SIGHUP).says("program [exec] changed");
+    agent.signal(Signal::SIGHUP).says("configuration changed: exec cmd: [");
     agent.until("waits for the new file", || {
         site.run(&["status"]).stdout().contains("with its new command WAITING for the files of more.cfg to be in step")
     });
