@@ -16,13 +16,15 @@ use nix::fcntl::OFlag;
 use nix::libc::{dev_t, ino_t};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tracing::{info, warn};
 
 pub(crate) mod kept;
 pub(crate) mod line;
 pub(crate) mod spelling;
 
 use kept::{Lasting, replace, staged};
+
+use crate::decide::Event;
+use crate::log::emit;
 
 /// So many lines more than there is to say, and it is begun anew.
 const SPARE: usize = 256;
@@ -210,11 +212,14 @@ impl Book {
                 Ok(Some((bytes, _))) => {
                     let rest = self.title.split(&bytes).filter(|it| it.0 == self.title.version);
                     let Some((_, rest)) = rest else { continue };
-                    info!(file = %aside.display(), "what was set aside can be read");
+                    emit(Event::StateMerged { file: aside.clone() });
                     lines.extend(whole_lines(rest).0);
                     read.push(aside);
                 }
-                Err(why) => warn!(file = %aside.display(), %why, "what was set aside cannot be read"),
+                Err(why) => {
+                    let (reason, effect) = (why.to_string(), "what was set aside is still not used");
+                    emit(Event::StateReadFailed { file: Some(aside), reason, effect });
+                }
             }
         }
         (lines, read)
@@ -264,8 +269,7 @@ impl Book {
     fn rewrite<T: Serialize>(&mut self, lines: &[T]) -> io::Result<()> {
         if self.is_unread {
             let aside = self.set_aside()?;
-            let file = self.file.display();
-            warn!(%file, kept = %aside.display(), "it is not what was left there: it is begun anew");
+            emit(Event::StateReplaced { file: self.file.clone(), backup: aside });
         }
         let mut bytes = self.title.line().into_bytes();
         for line in lines {

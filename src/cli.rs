@@ -9,13 +9,13 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
+use crate::decide::Event;
 use crate::error::{Exit, Fatal};
 use crate::host;
 use crate::log;
 use crate::once::{self, Pass};
 use crate::perform::{Manner, Write};
 use crate::run;
-use crate::say;
 use crate::setup::{self, Setup, Source};
 use crate::watch::{self, Keep, Registry};
 
@@ -214,13 +214,13 @@ async fn execute(cli: Cli) -> Result<u8, Fatal> {
         Command::Check => {
             let setup = load(&global.source(vec![]))?;
             log::init(LogFormat::Text, None);
-            say::odd(&setup.warnings);
-            tracing::info!(
-                rosters = setup.config.rosters.len(),
-                keys = setup.config.keys.len(),
-                templates = setup.config.templates.len(),
-                "the configuration is good"
-            );
+            setup.warn();
+            let config = &setup.config;
+            log::emit(Event::ConfigValid {
+                roster_count: config.rosters.len(),
+                key_count: config.keys.len(),
+                template_count: config.templates.len(),
+            });
             Ok(Exit::Done)
         }
         Command::Status(args) => status::status(&global, args).await,

@@ -6,6 +6,7 @@ pub mod accept;
 pub mod debt;
 mod doubles;
 pub mod engine;
+pub mod event;
 mod filter;
 pub mod flight;
 mod freshness;
@@ -17,7 +18,6 @@ pub mod member;
 mod moment;
 mod muster;
 mod needs;
-pub mod notice;
 pub mod plan;
 pub mod program;
 pub mod publication;
@@ -36,12 +36,12 @@ mod turn;
 
 pub use accept::{Acceptance, Shown, Withheld};
 pub use engine::{Behind, Effect, Engine, Input, Pace, Written};
+pub use event::{Event, Severity};
 pub use filter::Filter;
 pub use guard::Loss;
 pub use member::{Fields, Member, Quarantine};
 pub use moment::Moment;
 pub use needs::Needs;
-pub use notice::Notice;
 pub use plan::{Followed, Plan, TemplatePlan};
 pub use publication::{
     Failure, Group, Outcome, Publication, Ran, ReloadJob, Restoration, RosterValue, Seated, Seats, Snapshot, Stage,

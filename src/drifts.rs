@@ -11,10 +11,11 @@ use notify::RecursiveMode;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
-use tracing::warn;
 
 use crate::config::{Config, Symlink};
+use crate::decide::Event;
 use crate::edits::Edits;
+use crate::log::emit;
 
 /// How often all destinations are looked at although nothing was heard: of a file system that tells nothing, and of
 /// folders above which something was renamed or mounted.
@@ -100,7 +101,7 @@ impl Drifts {
             links.map(|it| it.dest.clone()).collect(),
         );
         if let Some(why) = why {
-            warn!(%why, "cannot watch all destinations: some are looked at every few minutes");
+            emit(Event::DriftWatchFailed { reason: why.to_string() });
         }
         drifts
     }

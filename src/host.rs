@@ -6,6 +6,9 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use crate::decide::Event;
+use crate::log::emit;
+
 /// How long the resolver may take for the full name: a dead name server must not hold up a start.
 const RESOLVER_LIMIT: Duration = Duration::from_secs(2);
 
@@ -92,7 +95,7 @@ fn resolve_fqdn(name: &str) -> Option<String> {
         })
         .ok()?;
     let Ok(full) = told.recv_timeout(RESOLVER_LIMIT) else {
-        tracing::warn!(host = name, limit = ?RESOLVER_LIMIT, "the resolver does not answer: the full host name is not known");
+        emit(Event::ResolverTimedOut { host: name.to_owned(), limit_s: RESOLVER_LIMIT.as_secs() });
         return None;
     };
     full

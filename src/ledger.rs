@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
 use crate::book::{Access, Book, Held, Title, spelling};
 use crate::config::{Each, TemplateConfig};
-use crate::decide::Written;
+use crate::decide::{Event, Written};
+use crate::log::emit;
 
 /// The file's name in the state directory.
 const NAME: &str = "files";
@@ -80,7 +80,8 @@ impl Ledger {
             }
         }
         if let Some(why) = lost {
-            warn!(%why, "not all files of keys that went before are known: those that are not stay");
+            let effect = "files of keys that are gone may stay";
+            emit(Event::StateReadFailed { file: None, reason: why, effect });
         }
         Self { account: Arc::new(Mutex::new(Account { book, files, failing: false })) }
     }
@@ -196,8 +197,8 @@ impl Account {
         let all = || files.iter().map(|(dest, entry)| line(dest, Some(entry.clone()))).collect();
         let done = book.add(&line(dest, is), files.len(), all);
         if let (Err(why), false) = (&done, self.failing) {
-            let file = self.book.file().display();
-            warn!(why = %format_args!("write {file}: {why}"), "written files are not remembered for the next start");
+            let (file, effect) = (Some(self.book.file().to_owned()), "written files may not be known after a restart");
+            emit(Event::StateWriteFailed { file, reason: why.to_string(), effect });
         }
         self.failing = done.is_err();
     }

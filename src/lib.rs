@@ -30,7 +30,6 @@ pub mod perform;
 pub mod registries;
 pub mod render;
 pub mod run;
-pub mod say;
 pub mod serve;
 pub mod setup;
 pub mod sighting;

@@ -18,11 +18,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tracing::warn;
-
 use crate::book::Access;
 use crate::book::kept::{Lasting, replace};
-use crate::decide::{Memo, Recalled, Recollection};
+use crate::decide::{Event, Memo, Recalled, Recollection};
+use crate::log::emit;
 
 mod page;
 mod when;
@@ -171,7 +170,8 @@ impl Book {
         if let Err(why) = done
             && !self.failing
         {
-            warn!(%why, "rosters are not remembered for the next start");
+            let (reason, effect) = (why.clone(), "known-good members may not be known after a restart");
+            emit(Event::StateWriteFailed { file: None, reason, effect });
         }
         self.failing = done.is_err();
     }
@@ -191,7 +191,8 @@ fn open(file: &Path, access: Access, dial: &Dial) -> Option<Page> {
             (None, format!("a newer rosterd wrote it (version {version}): kept as {}", kept.display()))
         }
     };
-    warn!(why = %format_args!("{}: {why}", file.display()), "cannot remember all of a roster");
+    let effect = "known-good members of a roster are missing";
+    emit(Event::StateReadFailed { file: Some(file.to_owned()), reason: why, effect });
     page
 }
 

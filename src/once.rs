@@ -4,22 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{error, info, warn};
-
 use crate::act::Writer;
 use crate::book::Access;
 use crate::config::TemplateConfig;
+use crate::decide::event::seconds;
 use crate::decide::template::Template;
-use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace};
+use crate::decide::{Effect, Engine, Event, Input, Moment, Outcome, Pace};
 use crate::error::{Exit, Fatal};
 use crate::ledger::Ledger;
+use crate::log::emit;
 use crate::memory::Memory;
 use crate::perform::{Manner, Performer, Write};
 use crate::registries::Registries;
 use crate::run::{self, Inherited, Signals};
-use crate::say;
 use crate::setup::Setup;
-use crate::status::field;
 use crate::verdict::{Lack, is_held, lacks};
 use crate::watch::Keep;
 
@@ -58,7 +56,7 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
         let message = format!("no template is named {}: there is {known}", unknown.join(" or "));
         return Err(Fatal::new(Exit::Usage, message));
     }
-    say::odd(&setup.warnings);
+    setup.warn();
     let lock = match beside::maker(&setup, pass).await? {
         Maker::Agent(exit) => return Ok(exit),
         Maker::Itself(lock) => lock,
@@ -69,7 +67,7 @@ pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
         earlier = Earlier::of(&setup, pass, locks) => Some(earlier?),
         _ = signals.stop() => None,
     }) else {
-        warn!("stopped before the pass was over");
+        emit(Event::PassInterrupted {});
         return Ok(Exit::Failed);
     };
     let (mut performer, answers) = Performer::new(earlier.writer, Arc::clone(&setup.library), pass.manner);
@@ -195,7 +193,7 @@ impl Round {
             self.step(input);
         }
         if self.performer.unfinished().await > 0 {
-            error!("a replacement that was begun is not finished: the next pass or agent tries again");
+            emit(Event::WriteUnfinished {});
             self.exit = self.exit.worse(Exit::Failed);
         }
     }
@@ -227,7 +225,7 @@ impl Round {
                         self.performer.remember(memory, memo);
                     }
                 }
-                Effect::Say(notice) => say::notice(&notice),
+                Effect::Emit(event) => emit(event),
             }
         }
     }
@@ -269,7 +267,7 @@ impl Round {
             let _ = self.take(answer);
         }
         if !ended {
-            warn!("stopped before the pass was over");
+            emit(Event::PassInterrupted {});
             self.exit = self.exit.worse(Exit::Failed);
         }
         self.judge(pass);
@@ -279,25 +277,25 @@ impl Round {
     /// The most serious of all that happened.
     fn judge(&mut self, pass: &Pass) {
         for (name, template) in self.engine.templates() {
-            let (template_name, timeout) = (&**name, pass.timeout);
+            let limit_s = seconds(pass.timeout);
             if template.failure().is_some() {
                 self.exit = self.exit.worse(Exit::Failed);
             }
             if template.is_in_flight() || template.last() == Some(&Outcome::Abandoned) {
-                error!(template = template_name, ?timeout, "not done in time");
+                emit(Event::TemplateTimedOut { template: Arc::clone(name), limit_s });
                 self.exit = self.exit.worse(Exit::Failed);
             }
             if template.is_wanted() && lacks(&self.engine, template, Lack::Unseen) {
-                error!(template = template_name, ?timeout, "no answer from the registry in time");
+                emit(Event::RegistryTimedOut { template: Arc::clone(name), limit_s });
                 self.say_too_old(template, pass);
                 self.exit = self.exit.worse(Exit::Unreached);
             }
             let each = template.plan().config.pattern();
             let keys = each.and_then(|each| each.only.as_ref()).into_iter().flatten();
-            for key in keys.filter(|key| !self.engine.files(template_name).any(|(known, _)| known == *key)) {
+            for key in keys.filter(|key| !self.engine.files(name).any(|(known, _)| known == *key)) {
                 // Where the registry did not answer, that was said.
                 if !lacks(&self.engine, template, Lack::Unseen) && !self.removed.contains(&format!("{name}[{key}]")) {
-                    warn!(template = template_name, key = %field(key), "there is no such key with members");
+                    emit(Event::KeyMissing { template: Arc::clone(name), key: key.to_string() });
                     self.exit = self.exit.worse(Exit::Held);
                 }
             }
@@ -305,14 +303,14 @@ impl Round {
                 self.exit = self.exit.worse(Exit::Held);
             }
         }
-        for (reload, _) in self.engine.debts().iter().filter(|(_, debt)| debt.is_owed()) {
-            error!(why = %reload, "a reload is still owed");
+        for (reload, debt) in self.engine.debts().iter().filter(|(_, debt)| debt.is_owed()) {
+            emit(Event::PassReloadPending { command: reload.to_string(), templates: debt.templates() });
             self.exit = self.exit.worse(Exit::Failed);
         }
         if self.differs && pass.detailed_exitcode {
             self.exit = self.exit.worse(Exit::Differs);
         }
-        info!(exit = self.exit.code(), "done");
+        emit(Event::PassFinished { exit: self.exit.code(), by: "itself" });
     }
 
     /// Why nothing that is remembered stands in.
@@ -323,11 +321,14 @@ impl Round {
         for name in template.missing(self.engine.rosters(), self.engine.keys()) {
             let roster = self.engine.rosters().get(&name).and_then(|roster| roster.age(self.now()));
             let age = roster.or_else(|| self.engine.keys().get(&name)?.age(self.now()));
-            let why = match age {
-                Some(age) => format!("what was last good of {name} is {} s old, and {max} is the most", age.as_secs()),
-                None => format!("nothing is remembered of {name}, or it cannot be told how old it is"),
+            let reason = match age {
+                Some(age) => {
+                    format!("those of {name} are {} s old, and {max} is the most (--max-stale)", age.as_secs())
+                }
+                None => format!("none of {name} are saved, or their age is not known"),
             };
-            warn!(%why, template = &*template.plan().config.name, "nothing stands in");
+            let template = Arc::clone(&template.plan().config.name);
+            emit(Event::StaleRefused { template, roster: name, reason });
         }
     }
 }

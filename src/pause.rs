@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use tracing::warn;
+
+use crate::decide::Event;
+use crate::log::emit;
 
 /// The file's name in the state directory.
 const NAME: &str = "pause.json";
@@ -70,8 +72,9 @@ impl Pause {
             read => read.map_err(|why| why.to_string()).and_then(|bytes| parse(&bytes)),
         };
         let pause = pause.unwrap_or_else(|why| {
-            let why = format!("{}: {why}", file.display());
-            warn!(%why, "the pause cannot be read, and counts as one of an hour");
+            let (file, effect) = (Some(file.clone()), "the pause counts as one of an hour");
+            emit(Event::StateReadFailed { file, reason: why.clone(), effect });
+            let why = format!("{}: {why}", Self::file(state_dir).display());
             Self::begin(now, DEFAULT, Some(why), 0)
         });
         pause.left(now).is_some().then_some(pause)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -16,12 +16,15 @@ use tokio_util::task::TaskTracker;
 use crate::act::{self, Joint, Seat, Writer};
 use crate::backoff;
 use crate::config::TemplateConfig;
-use crate::decide::{Failure, Group, Input, Memo, Outcome, Publication, Ran, ReloadJob, Restoration, Snapshot, Stage};
+use crate::decide::event::Hex;
+use crate::decide::{
+    Event, Failure, Group, Input, Memo, Outcome, Publication, Ran, ReloadJob, Restoration, Snapshot, Stage,
+};
 use crate::digest::digest_of;
 use crate::ledger::Ledger;
+use crate::log::emit;
 use crate::memory::Memory;
 use crate::render::Library;
-use crate::say;
 
 mod file;
 mod page;
@@ -159,11 +162,14 @@ impl Performer {
             // What nobody will run is not noted as owed.
             template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
         }
-        let done = self.done.clone();
+        let (done, began) = (self.done.clone(), Instant::now());
         let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), manner, page, seat);
         self.tasks.spawn(async move {
-            let outcome = bringing.await;
-            say::published(&template, &outcome);
+            let (outcome, digest) = bringing.await;
+            let took_ms = began.elapsed().as_millis().try_into().ok();
+            if let Some(event) = file::published(&template, &outcome, digest, took_ms) {
+                emit(event);
+            }
             // The loop may have ended: then nobody waits for the answer.
             let _ = done.send(Input::Published(id, outcome));
         });
@@ -192,7 +198,8 @@ impl Performer {
         diff: bool,
         page: Page,
     ) -> impl Future<Output = Outcome> + use<> {
-        self.bring(template, snapshot, Manner { write: Write::DryRun, diff, reload: false }, page, None)
+        let looking = self.bring(template, snapshot, Manner { write: Write::DryRun, diff, reload: false }, page, None);
+        async move { looking.await.0 }
     }
 
     fn bring(
@@ -202,21 +209,24 @@ impl Performer {
         manner: Manner,
         page: Page,
         mut seat: Option<Seat>,
-    ) -> impl Future<Output = Outcome> + use<> {
+    ) -> impl Future<Output = (Outcome, Option<Hex>)> + use<> {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
         let renderers = Arc::clone(&self.renderers);
         let ledger = self.ledger.clone();
         async move {
             let Some(snapshot) = snapshot else {
                 drop(seat);
-                return file::remove(&writer, &template, ledger, manner, &page, &stop).await;
+                return (file::remove(&writer, &template, ledger, manner, &page, &stop).await, None);
             };
+            let mut digest = None;
             let outcome = match render(library, &renderers, &template, snapshot, &mut seat).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(bytes) => {
                     // Nobody else's file is ever noted: a plain template's are not the ledger's.
                     let ledger = ledger.filter(|_| manner.write == Write::Really && template.file_of().is_some());
-                    file::note(&writer, ledger.clone(), &template, digest_of(&bytes));
+                    let rendered = digest_of(&bytes);
+                    digest = Some(Hex(rendered));
+                    file::note(&writer, ledger.clone(), &template, rendered);
                     let outcome = file::replace(&writer, &template, bytes, manner, &page, &stop, &mut seat).await;
                     if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
                         file::confirm(&writer, ledger, &template);
@@ -227,7 +237,7 @@ impl Performer {
             if let Some(seat) = seat {
                 seat.leave(&template, &outcome);
             }
-            outcome
+            (outcome, digest)
         }
     }
 
@@ -252,11 +262,14 @@ impl Performer {
         let (stop, done, manner) = (self.stop.clone(), self.done.clone(), self.manner);
         let writer = self.writer.clone();
         self.tasks.spawn(async move {
-            let mark = writer.mark(job.templates.iter().map(Arc::as_ref));
+            let (mark, began) = (writer.mark(job.templates.iter().map(Arc::as_ref)), Instant::now());
             let ran = if manner.reload { act::reload(&job, &stop).await } else { Ran::Done };
             if manner.reload && ran == Ran::Done {
-                let templates: Vec<&str> = job.templates.iter().map(|template| &*template.name).collect();
-                tracing::info!(why = %job.reload, templates = templates.join(","), "reloaded");
+                emit(Event::ReloadSucceeded {
+                    command: job.reload.to_string(),
+                    templates: job.templates.iter().map(|template| Arc::clone(&template.name)).collect(),
+                    took_ms: began.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+                });
                 writer.clear(mark);
             }
             let _ = done.send(Input::Reloaded(job.reload, ran));

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::RegistryConfig;
-use crate::decide::Plan;
+use crate::decide::{Event, Plan};
+use crate::log::emit;
 use crate::node::Subject;
 use crate::sighting::{News, Sighting};
 use crate::watch::{self, Keep, Registry, Wanted};
@@ -163,7 +164,7 @@ async fn supervise(
             Ok(()) => "following it ended unasked".to_owned(),
             Err(why) => format!("following it broke off: {why}"),
         };
-        tracing::error!(%why, registry = &*name, "registry is begun anew");
+        emit(Event::RegistryRestarted { registry: Arc::clone(&name), reason: why.clone() });
         let away = Sighting { registry: Arc::clone(&name), news: News::Away { why } };
         // Nobody may be listening any more; the next round finds that out.
         let _ = tell.send(away).await;

@@ -6,20 +6,21 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::time::Interval;
-use tracing::{debug, error, info, warn};
+use tracing::debug;
 
 use crate::act::{StateLock, Writer};
 use crate::book::Access;
 use crate::config::{Reload, TemplateConfig, delta};
-use crate::decide::{Effect, Engine, Input, Moment, Pace};
+use crate::decide::event::seconds;
+use crate::decide::{Effect, Engine, Event, Input, Moment, Pace};
 use crate::drifts::Drifts;
 use crate::error::{Exit, Fatal};
 use crate::ledger::Ledger;
 use crate::loader::{Load, Loaded, Loader};
+use crate::log::emit;
 use crate::memory::Memory;
 use crate::perform::{Manner, Performer};
 use crate::registries::Registries;
-use crate::say;
 use crate::serve::{Asked, Server};
 use crate::setup::{Setup, Source};
 use crate::sources::Sources;
@@ -27,6 +28,7 @@ use crate::supervise::{News, Supervisor};
 use crate::watch::Keep;
 
 mod answers;
+mod follows;
 mod inherited;
 mod passes;
 mod signals;
@@ -36,6 +38,7 @@ pub use inherited::Inherited;
 pub use signals::Signals;
 
 use answers::Desk;
+use follows::{config_loaded, follows};
 use passes::{Look, Passes};
 
 /// How long a second agent waits for the first one's state directory.
@@ -52,7 +55,7 @@ const END: Duration = Duration::from_secs(3);
 const TEND: Duration = Duration::from_mins(1);
 
 /// What can happen next.
-enum Event {
+enum Next {
     Engine(Input),
     Tend,
     /// Destinations may have been changed by somebody else.
@@ -89,22 +92,22 @@ pub async fn run(source: Source, setup: Setup) -> Result<u8, Fatal> {
     let code = loop {
         let event = agent.next(&mut signals).await;
         match event {
-            Event::Engine(input) => agent.step(input),
-            Event::Tend => {
+            Next::Engine(input) => agent.step(input),
+            Next::Tend => {
                 drop(agent.tend());
                 agent.keep_state();
             }
-            Event::Look => agent.look_for_drift(),
-            Event::Asked(load) => agent.loader.ask(load, &agent.setup),
-            Event::Loaded(loaded) => agent.take_on(loaded).await,
-            Event::Question(asked) => agent.answer(asked),
-            Event::Looked(ended) => {
+            Next::Look => agent.look_for_drift(),
+            Next::Asked(load) => agent.loader.ask(load, &agent.setup),
+            Next::Loaded(loaded) => agent.take_on(loaded).await,
+            Next::Question(asked) => agent.answer(asked),
+            Next::Looked(ended) => {
                 agent.passes.take(ended);
                 agent.passes.conclude(&agent.engine);
             }
-            Event::Program(news) => agent.supervise(news),
-            Event::Stop(signal) => {
-                info!(signal, "stopping");
+            Next::Program(news) => agent.supervise(news),
+            Next::Stop(signal) => {
+                emit(Event::AgentStopping { signal });
                 agent.supervisor.stop();
             }
         }
@@ -114,7 +117,7 @@ pub async fn run(source: Source, setup: Setup) -> Result<u8, Fatal> {
     };
     agent.end().await;
     drop(lock);
-    info!("stopped");
+    emit(Event::AgentStopped {});
     Ok(code)
 }
 
@@ -138,7 +141,7 @@ pub fn start_writer() -> Result<Writer, Fatal> {
 pub async fn wind_up(performer: &Performer, registries: Registries, tended: impl Future<Output = ()>) {
     let performer = performer.stopped();
     if tokio::time::timeout(END, async { tokio::join!(performer, registries.close(), tended) }).await.is_err() {
-        warn!(limit = ?END, "something did not end in time, and is left behind");
+        emit(Event::ShutdownTimedOut { limit_s: seconds(END) });
     }
 }
 
@@ -194,8 +197,10 @@ impl Agent {
             lock,
         };
         let plan = agent.setup.plan(&[]);
-        say::odd(&agent.setup.warnings);
-        say::watching(&agent.setup.config, &plan);
+        emit(Event::AgentStarted { version: env!("CARGO_PKG_VERSION"), pid: std::process::id() });
+        agent.setup.warn();
+        emit(config_loaded(&agent.setup.config, None));
+        follows(&agent.setup.config, &plan);
         agent.registries.follow(&agent.setup.config.registries, &plan);
         agent.recall_pause();
         agent.step(Input::Wrote(written));
@@ -210,7 +215,7 @@ impl Agent {
         Moment::after_start(self.began.elapsed())
     }
 
-    async fn next(&mut self, signals: &mut Signals) -> Event {
+    async fn next(&mut self, signals: &mut Signals) -> Next {
         let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
         let wake = wake.into_iter().chain(self.passes.wake()).min();
         let sleep = async move {
@@ -223,19 +228,19 @@ impl Agent {
         tokio::select! {
             // What ends the agent comes first, and what frees a template before what may make it wanted again.
             biased;
-            _ = term.recv() => Event::Stop("TERM"),
-            _ = int.recv() => Event::Stop("INT"),
-            _ = hup.recv() => Event::Asked(Load::Everything),
-            news = self.supervisor.next() => Event::Program(news),
-            Some(answer) = self.answers.recv() => Event::Engine(answer),
-            sighting = self.registries.next() => Event::Engine(Input::Saw(sighting)),
-            () = sleep => Event::Engine(Input::Tick),
-            _ = self.tend.tick() => Event::Tend,
-            loaded = self.loader.loaded() => Event::Loaded(loaded),
-            Some(asked) = self.questions.recv() => Event::Question(asked),
-            look = self.passes.looked() => Event::Looked(look),
-            () = self.drifts.due() => Event::Look,
-            () = self.sources.edited() => Event::Asked(Load::Templates),
+            _ = term.recv() => Next::Stop("SIGTERM"),
+            _ = int.recv() => Next::Stop("SIGINT"),
+            _ = hup.recv() => Next::Asked(Load::Everything),
+            news = self.supervisor.next() => Next::Program(news),
+            Some(answer) = self.answers.recv() => Next::Engine(answer),
+            sighting = self.registries.next() => Next::Engine(Input::Saw(sighting)),
+            () = sleep => Next::Engine(Input::Tick),
+            _ = self.tend.tick() => Next::Tend,
+            loaded = self.loader.loaded() => Next::Loaded(loaded),
+            Some(asked) = self.questions.recv() => Next::Question(asked),
+            look = self.passes.looked() => Next::Looked(look),
+            () = self.drifts.due() => Next::Look,
+            () = self.sources.edited() => Next::Asked(Load::Templates),
         }
     }
 
@@ -266,7 +271,7 @@ impl Agent {
                 Effect::Reload(job) => self.performer.reload(job),
                 Effect::Restore(job) => self.performer.restore(job),
                 Effect::Remember(memo) => self.performer.remember(&self.memory, memo),
-                Effect::Say(notice) => say::notice(&notice),
+                Effect::Emit(event) => emit(event),
             }
         }
     }
@@ -292,18 +297,14 @@ impl Agent {
     async fn take_on(&mut self, loaded: Loaded) {
         match loaded {
             Loaded::Everything(Ok(setup)) => self.take_on_config(*setup).await,
-            Loaded::Everything(Err(problems)) => {
-                error!(why = %problems, "the new configuration is wrong, the old one stays in force");
-            }
+            Loaded::Everything(Err(problems)) => emit(Event::ConfigRefused { reason: problems.to_string() }),
             Loaded::Templates(Ok(None)) => debug!("templates touched, none has changed"),
             Loaded::Templates(Ok(Some(library))) => {
-                info!("templates changed");
+                emit(Event::TemplatesChanged {});
                 self.adopt(self.setup.with_library(library));
             }
-            Loaded::Templates(Err(problems)) => {
-                error!(why = %problems, "the new templates are wrong, the old ones stay in force");
-            }
-            Loaded::Broken(why) => error!(%why, "reading the configuration broke off, the old one stays in force"),
+            Loaded::Templates(Err(problems)) => emit(Event::TemplatesRefused { reason: problems.to_string() }),
+            Loaded::Broken(why) => emit(Event::ConfigRefused { reason: why }),
         }
         if let Some(load) = self.loader.asked_meanwhile() {
             self.loader.ask(load, &self.setup);
@@ -312,12 +313,16 @@ impl Agent {
     }
 
     async fn take_on_config(&mut self, setup: Setup) {
-        say::odd(&setup.warnings);
-        say::changed(&delta::delta(&self.setup.config, &setup.config));
+        setup.warn();
+        let changes = delta::delta(&self.setup.config, &setup.config);
+        emit(config_loaded(&setup.config, Some(changes.len())));
+        for change in changes {
+            emit(Event::ConfigChanged { change });
+        }
         self.lift_what_changed(&setup);
         let (old, new) = (&self.setup.config.agent, &setup.config.agent);
         if (&old.name, &old.state_dir, old.log_format) != (&new.name, &new.state_dir, new.log_format) {
-            warn!("what changed in [agent] beside template_dir needs a restart");
+            emit(Event::RestartRequired {});
         }
         self.sources = Sources::watch(&setup.config);
         self.drifts = Drifts::watch(&setup.config);
@@ -379,7 +384,7 @@ impl Agent {
         }
         for (reload, debt) in self.engine.debts() {
             if debt.is_owed() {
-                warn!(why = %reload, "still owed at the end: it runs after the next start");
+                emit(Event::ReloadPending { command: reload.to_string(), templates: debt.templates() });
             }
         }
     }

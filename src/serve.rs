@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use crate::config::StatusConfig;
+use crate::decide::Event;
+use crate::log::emit;
 
 mod attend;
 mod client;
@@ -85,7 +86,7 @@ impl Server {
     pub async fn end(&mut self) {
         self.stop.cancel();
         if let Err(why) = (&mut self.task).await {
-            warn!(%why, "the control socket broke off");
+            emit(Event::SocketError { reason: format!("serve it: {why}") });
         }
     }
 }
@@ -97,14 +98,14 @@ async fn keep(config: StatusConfig, questions: mpsc::Sender<Asked>, stop: Cancel
         match Bound::open(&config).await {
             Ok(bound) => {
                 if said.take().is_some() {
-                    info!(why = %config.socket.display(), "the control socket is open after all");
+                    emit(Event::SocketListening { socket: config.socket.clone() });
                 }
                 attend::attend(&bound, &questions, &stop, LOOK).await;
             }
             Err(setback) => {
                 let why = setback.to_string();
                 if said.as_ref() != Some(&why) {
-                    warn!(%why, "no control socket: `rosterd status` gets no answer; tried again");
+                    emit(Event::SocketUnavailable { reason: why.clone() });
                     said = Some(why);
                 }
             }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::{self, Config, Each, Overrides, Problems, Refused, TemplateConfig};
-use crate::decide::{Filter, Followed, Needs, Plan, TemplatePlan};
+use crate::decide::{Event, Filter, Followed, Needs, Plan, TemplatePlan};
 use crate::digest::digest;
 use crate::host::{Host, ThisHost};
+use crate::log::emit;
 use crate::render::{Globals, Library, choose};
 
 /// What a command line says about the configuration.
@@ -75,6 +76,13 @@ impl Setup {
             }
         };
         Ok(Self { config, library: Arc::new(library), host, warnings, stateful: source.file.is_some(), written })
+    }
+
+    /// Logs what is odd and not wrong.
+    pub fn warn(&self) {
+        for reason in &self.warnings {
+            emit(Event::ConfigWarning { reason: reason.clone() });
+        }
     }
 
     /// Reads the templates again, with the configuration as it is; `None` when none of them has changed.

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use notify::RecursiveMode;
-use tracing::warn;
 
 use crate::config::Config;
+use crate::decide::Event;
 use crate::edits::Edits;
+use crate::log::emit;
 
 /// Follows the folders that templates come from.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl Sources {
             why = why.or(edits.follow(&folder, mode).err());
         }
         if let Some(why) = why {
-            warn!(%why, "cannot watch the templates: edits are taken up on HUP");
+            emit(Event::TemplateWatchFailed { reason: why.to_string() });
         }
         Self { edits }
     }

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
 
 use crate::act::children;
 use crate::act::program::Process;
 use crate::config::ExecConfig;
+use crate::decide::event::seconds;
 use crate::decide::program::{Deed, End, Happened, Program, SETTLED, State};
-use crate::decide::{Behind, Engine, Input, Moment};
+use crate::decide::{Behind, Engine, Event, Input, Moment};
+use crate::log::emit;
 use crate::perform::Performer;
-use crate::say;
 use crate::status::{Clock, ProgramStatus};
 
 /// The signals that are passed on: those that a person sends to a program, and the agent has no use for itself.
@@ -61,7 +61,7 @@ impl Supervisor {
         if std::process::id() == 1
             && let Err(why) = children::reap_orphans()
         {
-            warn!(%why, "orphans are not waited for");
+            emit(Event::OrphansNotReaped { reason: why.to_string() });
         }
         Self {
             program: Program::default(),
@@ -100,14 +100,14 @@ impl Supervisor {
                         while signal.recv().await.is_some() && hear.send(News::Signal(name)).is_ok() {}
                     });
                 }
-                Err(why) => warn!(%why, signal = name, "a signal is not passed on"),
+                Err(why) => emit(Event::SignalNotForwarded { signal: name, reason: why.to_string() }),
             }
         }
         // The first process has them already.
         if std::process::id() != 1
             && let Err(why) = children::adopt_orphans()
         {
-            warn!(%why, "orphans are not waited for");
+            emit(Event::OrphansNotReaped { reason: why.to_string() });
         }
     }
 
@@ -121,7 +121,7 @@ impl Supervisor {
         let stands = |behind: &Behind| behind.stands.as_ref().is_some_and(|dest| self.found.contains(dest));
         if self.behind.iter().all(stands) {
             for behind in &self.behind {
-                info!(template = &*behind.template, "the file stands as it is");
+                emit(Event::ExistingFileUsed { template: Arc::clone(&behind.template) });
             }
             self.step(Happened::InStep);
             return;
@@ -189,7 +189,7 @@ impl Supervisor {
             News::Program(happened) => self.step(happened),
             News::Found(found) => self.found.extend(found),
             News::Signal(signal) => {
-                info!(signal, passed_on = self.process.is_some(), "signal");
+                emit(Event::SignalReceived { signal, forwarded: self.process.is_some() });
                 if let Some(process) = &self.process {
                     process.signal(signal);
                 }
@@ -206,14 +206,14 @@ impl Supervisor {
     fn step(&mut self, happened: Happened) {
         let mut all = VecDeque::from([happened]);
         while let Some(happened) = all.pop_front() {
-            let end = if let Happened::Ended(end) = &happened { Some(self.words(end)) } else { None };
+            let end = if let Happened::Ended(end) = &happened { Some((end.clone(), self.words(end))) } else { None };
             if end.is_some() {
                 // What it leaves behind in its group is killed.
                 self.process = None;
             }
             let deeds = self.program.step(self.now(), happened);
-            if let Some(end) = end {
-                self.say_end(&end);
+            if let Some((end, words)) = end {
+                emit(self.ended(end, words));
             }
             for deed in deeds {
                 all.extend(self.perform(deed));
@@ -226,7 +226,7 @@ impl Supervisor {
             Deed::Start(config) => match Process::start(&config) {
                 Ok(process) => {
                     let pid = process.pid();
-                    info!(why = %config.cmd, pid, "program started");
+                    emit(Event::ProgramStarted { command: config.cmd.to_string(), pid });
                     self.process = Some(process);
                     return Some(Happened::Started(pid));
                 }
@@ -234,19 +234,20 @@ impl Supervisor {
             },
             Deed::Signal(signal) => {
                 if let Some(process) = &self.process {
-                    info!(signal, pid = process.pid(), "program signalled");
+                    emit(Event::ProgramSignalled { pid: process.pid(), signal: format!("SIG{signal}") });
                     process.signal(&signal);
                 }
             }
             Deed::End(signal) => {
                 if let Some(process) = &mut self.process {
-                    info!(signal, pid = process.pid(), "program signalled");
+                    emit(Event::ProgramSignalled { pid: process.pid(), signal: format!("SIG{signal}") });
                     process.ask_to_end(&signal);
                 }
             }
             Deed::Kill => {
                 if let Some(process) = &mut self.process {
-                    warn!(pid = process.pid(), "program killed: it had not ended in time (kill_timeout)");
+                    let reason = "it had not ended in time (kill_timeout)";
+                    emit(Event::ProgramKilled { pid: process.pid(), reason });
                     process.kill();
                 }
             }
@@ -268,11 +269,21 @@ impl Supervisor {
         process.words(end, is_soon, reload_signal)
     }
 
-    fn say_end(&self, end: &str) {
-        if let State::Resting(until) = self.program.state() {
-            warn!(why = end, again = say::pause(Some(until.since(self.now()))), "program ended");
-        } else {
-            info!(why = end, "program ended");
+    fn ended(&self, end: End, reason: String) -> Event {
+        let retry_in_s = match self.program.state() {
+            State::Resting(until) => Some(seconds(until.since(self.now()))),
+            _ => None,
+        };
+        let (exit, signal) = match end {
+            End::NotStarted(reason) => return Event::ProgramStartFailed { reason, retry_in_s },
+            End::Exited(code) => (Some(code), None),
+            End::Signalled(number) => {
+                (None, Some(Signal::try_from(number).map_or_else(|_| number.to_string(), |it| it.to_string())))
+            }
+        };
+        match retry_in_s {
+            Some(retry_in_s) => Event::ProgramExited { reason, exit, signal, retry_in_s },
+            None => Event::ProgramStopped { exit, signal },
         }
     }
 

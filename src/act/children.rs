@@ -15,7 +15,10 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{debug, warn};
+use tracing::debug;
+
+use crate::decide::Event;
+use crate::log::emit;
 
 use super::processes;
 
@@ -129,8 +132,8 @@ pub fn reap_orphans() -> io::Result<()> {
             match tokio::task::spawn_blocking(reap).await {
                 Ok(Ok(0)) => {}
                 Ok(Ok(orphans)) => debug!(orphans, "waited for orphans"),
-                Ok(Err(why)) => warn!(%why, "cannot look for orphans that have ended"),
-                Err(why) => warn!(%why, "looking for orphans broke off"),
+                Ok(Err(why)) => emit(Event::OrphansNotReaped { reason: why.to_string() }),
+                Err(why) => emit(Event::OrphansNotReaped { reason: why.to_string() }),
             }
             let _ = tokio::time::timeout(LOOK, ended.recv()).await;
         }

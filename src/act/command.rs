@@ -15,6 +15,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Command;
+use crate::decide::Event;
+use crate::log::emit;
 
 use super::running::Running;
 pub use super::survivors::Survivors;
@@ -169,7 +171,8 @@ pub async fn run(
     let end = CommandEnd { how, output: running.last_words().await, survivors };
     if end.how == How::Abandoned && !end.survivors.is_empty() {
         // Nobody is told any more how it ended.
-        tracing::warn!(why = %end.words(title.what, title.command), "a command has left processes behind");
+        let reason = end.words(title.what, title.command);
+        emit(Event::ProcessesLeft { command: title.command.to_string(), reason });
     }
     end
 }

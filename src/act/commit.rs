@@ -9,9 +9,10 @@ use nix::fcntl::{RenameFlags, renameat, renameat2};
 use nix::sys::stat::FileStat;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
-use crate::decide::{Failure, Stage};
+use crate::decide::{Event, Failure, Stage};
 use crate::digest::digest_of;
 use crate::error::Setback;
+use crate::log::emit;
 
 use super::backup;
 use super::drift::Left;
@@ -186,7 +187,7 @@ pub(super) fn take_back(mut staged: Staged, desk: &mut Desk) -> Staged {
         desk.left.extend(left.map(|left| (Arc::clone(&owner.template), left)));
     }
     if let Err(errno) = undone.and_then(|()| sync_names(folder)) {
-        tracing::error!(file = %place.dest.display(), error = %errno, "the file from before could not be put back");
+        emit(Event::RestoreFailed { dest: place.dest.clone(), reason: errno.to_string() });
     }
     staged
 }
@@ -200,8 +201,8 @@ fn overwrite_back(staged: &mut Staged, desk: &mut Desk) {
     match fill(&staged.place, &bytes, was) {
         Ok(stat) => desk.left.extend(staged.leaves().map(|leaves| leaves.at(&staged.place, &stat))),
         Err(why) => {
-            let file = staged.place.dest.display();
-            tracing::error!(%file, %why, "the file from before could not be put back, and may be whole only in part");
+            let dest = staged.place.dest.clone();
+            emit(Event::RestoreFailed { dest, reason: format!("{why}; the file may be incomplete") });
             desk.unsettled.insert(staged.place.dest.clone());
         }
     }

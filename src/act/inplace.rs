@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate, openat};
@@ -16,8 +17,10 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, ftruncate, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Method, TemplateConfig};
+use crate::decide::Event;
 use crate::digest::digest_of;
 use crate::error::Setback;
+use crate::log::emit;
 
 use super::folder::Folders;
 use super::journal::Overwrite;
@@ -56,8 +59,8 @@ pub(super) fn is_wanted(template: &TemplateConfig, place: &Place, desk: &mut Des
         Method::Auto => {
             let mounted = mounted_on(&place.real_path())?;
             if desk.told.insert(format!("{} is written in place", template.dest.display())) {
-                let (template, file) = (&*template.name, template.dest.display());
-                tracing::warn!(template, %file, %mounted, "a mount point of its own, which is written in place");
+                let (template, dest) = (Arc::clone(&template.name), template.dest.clone());
+                emit(Event::WrittenInPlace { template, dest, source: mounted });
             }
             Some(configured)
         }

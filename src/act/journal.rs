@@ -12,10 +12,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
 use crate::book::spelling::Spelling;
 use crate::book::{Access, Book, Held, Title};
+use crate::decide::Event;
+use crate::log::emit;
 
 mod entry;
 mod left;
@@ -334,8 +335,8 @@ impl Journal {
 
     fn crossed_out(&mut self, done: &io::Result<()>) {
         if let (Err(why), false) = (done, self.failing) {
-            let file = self.file().display();
-            warn!(why = %format_args!("write {file}: {why}"), "a reload that has run may run again after a restart");
+            let (file, effect) = (Some(self.file().to_owned()), "a reload that has run may run again after a restart");
+            emit(Event::StateWriteFailed { file, reason: why.to_string(), effect });
         }
         self.failing = done.is_err();
     }

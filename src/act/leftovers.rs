@@ -6,7 +6,9 @@ use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use crate::decide::Event;
 use crate::digest::digest;
+use crate::log::emit;
 
 /// How the names of all staged files begin.
 const MARK: &str = ".rosterd-";
@@ -66,8 +68,8 @@ fn remove(folder: &Path, shown: &Path, prefix: &str, spared: &BTreeSet<OsString>
     for name in staged(folder, prefix).into_iter().filter(|name| !spared.contains(name)) {
         let file = shown.join(&name);
         match fs::remove_file(folder.join(name)) {
-            Ok(()) => tracing::info!(file = %file.display(), "removed what an agent that was killed had staged"),
-            Err(error) => tracing::warn!(file = %file.display(), %error, "a staged file could not be removed"),
+            Ok(()) => emit(Event::StagedFileRemoved { file }),
+            Err(error) => emit(Event::StagedFileLeft { file, reason: error.to_string() }),
         }
     }
 }

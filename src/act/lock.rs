@@ -9,10 +9,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use tokio::time::{Instant, sleep};
-use tracing::{error, warn};
 
 use crate::book::kept::{keep, make};
+use crate::decide::Event;
 use crate::error::{Exit, Fatal};
+use crate::log::emit;
 
 use super::trouble::refused;
 
@@ -58,17 +59,14 @@ impl StateLock {
             return;
         }
         let state_dir = self.path.parent().unwrap_or(&self.path).to_owned();
-        let shown = state_dir.display();
         match prepare(&state_dir).and_then(|()| attempt(&self.path)) {
             Ok(Attempt::Locked(lock)) => {
                 *self = lock;
-                warn!(state_dir = %shown, "it was removed or replaced while the agent runs: it is locked anew");
+                emit(Event::StateDirReplaced { dir: state_dir });
             }
             Ok(Attempt::Gone) => {}
-            Ok(Attempt::Held(pid)) => {
-                error!(state_dir = %shown, %pid, "it was replaced while the agent runs, and another agent has locked it");
-            }
-            Err(why) => error!(%why, "the state directory was removed or replaced while the agent runs"),
+            Ok(Attempt::Held(pid)) => emit(Event::StateDirTaken { dir: state_dir, pid: pid.parse().ok() }),
+            Err(why) => emit(Event::StateDirLost { dir: state_dir, reason: why.to_string() }),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! What an agent that was killed left to be done, by its journal.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tracing::{info, warn};
-
 use crate::config::{OnReloadFailure, TemplateConfig};
-use crate::decide::Failure;
+use crate::decide::{Event, Failure};
 use crate::digest::digest_of;
 use crate::error::Setback;
+use crate::log::emit;
 
 use super::commit::{settle, swap, sync_folder, unnoted};
 use super::inplace::complete;
@@ -114,14 +114,15 @@ fn owe_all(
     present: &Present,
     journal: &mut Journal,
 ) -> Vec<Arc<TemplateConfig>> {
-    warn!(%why, "it is not known which reloads are owed: each runs once");
+    let (reason, effect) = (why.to_owned(), "every reload runs once, because it is not known which are pending");
+    emit(Event::StateReadFailed { file: None, reason, effect });
     let is_known =
         |template: &TemplateConfig| owed.iter().any(|it| (&it.name, &it.dest) == (&template.name, &template.dest));
     let others = present.templates.iter().filter(|template| template.reload.is_some() && !is_known(template));
     let others: Vec<_> = others.cloned().collect();
     let entries = others.iter().map(|template| Owner::of(template).owes(template.dest.clone())).collect();
     if let Err(error) = journal.note(entries) {
-        warn!(why = %unnoted(journal, error), "what is owed is not known at the next start");
+        emit(unsaved(journal, error));
     }
     others
 }
@@ -159,7 +160,7 @@ fn note_anew(keys: &[Key], desk: &mut Desk) {
     let Some(journal) = &mut desk.journal else { return };
     let entries = keys.iter().filter_map(|key| journal.entry(key).cloned()).collect();
     if let Err(error) = journal.note(entries) {
-        warn!(why = %unnoted(journal, error), "a reload that is owed may not be known at the next start");
+        emit(unsaved(journal, error));
     }
     desk.is_placed();
 }
@@ -173,9 +174,14 @@ fn sweep(template: &TemplateConfig, desk: &mut Desk) {
 }
 
 fn say(template: &Arc<TemplateConfig>) {
-    if let Some(why) = &template.reload {
-        info!(%why, template = &*template.name, "a reload is owed from before the start");
+    if let Some(reload) = &template.reload {
+        emit(Event::ReloadInherited { command: reload.to_string(), template: Arc::clone(&template.name) });
     }
+}
+
+fn unsaved(journal: &Journal, error: io::Error) -> Event {
+    let (file, reason) = (Some(journal.file().to_owned()), unnoted(journal, error).to_string());
+    Event::StateWriteFailed { file, reason, effect: "pending reloads may not be known after a restart" }
 }
 
 /// What came of a noted replacement.
@@ -251,15 +257,15 @@ fn finish(entry: &Entry, desk: &mut Desk) -> Finished {
         (Some(new), None, Some(name)) => rename(place, name, new, desk),
         _ => Ok(false),
     };
-    let file = entry.dest.display();
+    let dest = entry.dest.clone();
     match finished {
         Ok(true) => {
-            info!(%file, "finished a replacement that was cut off");
+            emit(Event::WriteRecovered { dest });
             Finished::Done
         }
         Ok(false) => Finished::Nothing,
         Err(why) => {
-            warn!(%why, %file, "a replacement that was cut off cannot be finished, and is tried again");
+            emit(Event::WriteRecoveryFailed { dest, reason: why.to_string() });
             Finished::Failed
         }
     }
@@ -279,7 +285,7 @@ fn rename(place: Place, name: &str, new: u64, desk: &mut Desk) -> Result<bool, S
     }
     let synced = sync_folder(std::iter::once(&staged.place));
     if let Err(why) = settle(&staged.place, synced, desk) {
-        warn!(%why, "the next replacement makes it last");
+        emit(Event::SyncFailed { reason: why.to_string() });
     }
     Ok(true)
 }

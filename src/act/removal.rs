@@ -6,9 +6,10 @@ use std::ffi::OsString;
 use nix::fcntl::renameat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::decide::{Failure, Outcome, Stage};
+use crate::decide::{Event, Failure, Outcome, Stage};
 use crate::digest::digest;
 use crate::error::Setback;
+use crate::log::emit;
 
 use super::commit::sync_names;
 use super::joint::kept_back;
@@ -98,7 +99,7 @@ impl Aside {
         if let Some(why) = why {
             let back = renameat(folder, aside.as_os_str(), folder, name.as_os_str()).and_then(|()| sync_names(folder));
             if let Err(errno) = back {
-                tracing::error!(file = %dest.display(), error = %errno, "the file from before could not be put back");
+                emit(Event::RestoreFailed { dest: dest.clone(), reason: errno.to_string() });
             }
             return removal.stays(why.clone(), desk);
         }

@@ -8,10 +8,11 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::TemplateConfig;
-use crate::decide::Outcome;
+use crate::decide::{Event, Outcome};
 use crate::digest::digest_of;
 use crate::error::Setback;
 use crate::ledger::Claim;
+use crate::log::emit;
 
 use super::commit::{Waits, noted, sync_names, unnoted};
 use super::journal::{Key, Owner};
@@ -58,7 +59,7 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
                 // It only does not answer: whose it is stays known.
                 return Err(why);
             }
-            tracing::warn!(%why, file = %dest.display(), "not removed: it is no file that rosterd wrote");
+            emit(Event::RemovalRefused { dest: dest.clone(), reason: why.to_string() });
             return Ok(Outcome::Unchanged);
         }
     };

@@ -16,8 +16,10 @@ use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat};
 
 use crate::config::TemplateConfig;
+use crate::decide::Event;
 use crate::digest::digest_of;
 use crate::error::Setback;
+use crate::log::emit;
 
 use super::attributes;
 use super::commit::Earlier;
@@ -219,7 +221,7 @@ impl Staged {
         let path = self.path();
         let Some(name) = self.name.take() else { return };
         if let Err(errno) = unlinkat(self.folder(), name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
-            tracing::warn!(file = %path.display(), error = %errno, "a staged file could not be removed");
+            emit(Event::StagedFileLeft { file: path, reason: errno.to_string() });
         }
     }
 

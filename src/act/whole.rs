@@ -1,11 +1,14 @@
 //! All that a destination is to hold: what was rendered, or the file that is there with that in its block.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::sys::stat::FileStat;
 
 use crate::config::TemplateConfig;
+use crate::decide::Event;
 use crate::error::Setback;
+use crate::log::emit;
 
 use super::block::{named_elsewhere, splice};
 use super::place::{Old, Place};
@@ -56,11 +59,8 @@ impl Whole {
         };
         for (host, line) in named_elsewhere(&self.bytes, block) {
             if desk.told.insert(format!("{host} of {}", template.dest.display())) {
-                let file = template.dest.display();
-                tracing::warn!(
-                    template = &*template.name, %file, %host, line,
-                    "a host of block {block} is named on a line outside it too, and programs may take that address"
-                );
+                let (template, dest, block) = (Arc::clone(&template.name), template.dest.clone(), block.to_string());
+                emit(Event::HostShadowed { template, dest, block, host, line });
             }
         }
     }

@@ -14,11 +14,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::decide::Event;
 use crate::error::Exit;
+use crate::log::emit;
 use crate::log::plain;
 use crate::node::Subject;
 use crate::payload::{Payload, masked};
-use crate::sighting::{Change, Members, News, Seen, View};
+use crate::sighting::{Change, Members, News, Seen, Sighting, View};
 use crate::watch::Registry;
 
 mod answer;
@@ -147,7 +149,7 @@ async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
         while known.views.len() < count || !known.views.values().all(|view| answer::enough(args, view)) {
             // A registry that has given up has no more to say; what it said last stands.
             let Some(sighting) = told.recv().await else { break };
-            known.learn(sighting.news);
+            known.learn(sighting);
         }
     };
     // When the time is over, what is known by then is judged.
@@ -160,7 +162,7 @@ async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
 }
 
 impl Gathered {
-    fn learn(&mut self, news: News) {
+    fn learn(&mut self, Sighting { registry, news }: Sighting) {
         match news {
             News::Reset { subject, view, .. } => {
                 self.away = None;
@@ -177,7 +179,7 @@ impl Gathered {
             News::Suspended => self.views.clear(),
             News::Away { why } => {
                 self.views.clear();
-                tracing::warn!(why, "registry not reached");
+                emit(Event::RegistryUnreachable { registry, reason: why.clone() });
                 self.away = Some(why);
             }
         }

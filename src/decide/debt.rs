@@ -143,6 +143,17 @@ impl Debt {
         self.running.iter().flat_map(BTreeMap::values)
     }
 
+    /// The templates whose files need it.
+    pub fn templates(&self) -> Vec<Arc<str>> {
+        let all: BTreeSet<&Arc<str>> = self.owed.keys().chain(self.running.iter().flat_map(BTreeMap::keys)).collect();
+        all.into_iter().cloned().collect()
+    }
+
+    /// How long the run under way has lasted, where that is known.
+    pub fn running_for(&self, now: Moment) -> Option<Duration> {
+        self.began.filter(|_| self.running.is_some()).map(|began| now.since(began))
+    }
+
     /// A publication ended, whatever came of it.
     pub fn arrived(&mut self, id: FlightId) {
         self.awaited.remove(&id);

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::accept::Shown;
 use super::debt::{Debt, Terms};
+use super::event::Event;
 use super::flight::{FlightId, Flights};
 use super::key::Key;
 use super::moment::Moment;
-use super::notice::Notice;
 use super::plan::Plan;
 use super::publication::{Group, Outcome, Publication, Ran, ReloadJob, Restoration};
 use super::recall::{Memo, Recollection};
@@ -96,8 +96,8 @@ pub enum Effect {
     Restore(Restoration),
     /// Keep this for the next start, before anything is published that comes after this.
     Remember(Memo),
-    /// Say something.
-    Say(Notice),
+    /// This has happened.
+    Emit(Event),
 }
 
 /// How the engine is to behave where a daemon and a single pass differ.
@@ -177,9 +177,9 @@ impl Engine {
 
     /// Takes one input in and says what is to be done now.
     pub fn step(&mut self, now: Moment, input: Input) -> Vec<Effect> {
-        let mut notices = Vec::new();
+        let mut events = Vec::new();
         match input {
-            Input::Configured(plan) => self.configure(now, plan, &mut notices),
+            Input::Configured(plan) => self.configure(now, plan, &mut events),
             Input::Wrote(written) => self.wrote(written),
             Input::Owed(owed) => self.inherited = owed,
             Input::Finished(owed) => {
@@ -189,46 +189,46 @@ impl Engine {
                 }
                 self.rehome(now);
             }
-            Input::Saw(sighting) => self.see(now, sighting, &mut notices),
-            Input::Published(id, outcome) => self.published(now, id, outcome, &mut notices),
-            Input::Probed(id, outcome) => self.probed(now, id, outcome, &mut notices),
+            Input::Saw(sighting) => self.see(now, sighting, &mut events),
+            Input::Published(id, outcome) => self.published(now, id, outcome, &mut events),
+            Input::Probed(id, outcome) => self.probed(now, id, outcome, &mut events),
             Input::Drifted(template, what) => {
                 if let Some(template) = self.templates.get_mut(&template) {
                     // What somebody else did is no part of what was asked for without a reload.
                     self.quiet.remove(&template.plan().config.name);
                     match what {
-                        Some(what) => template.drifted(now, what, &mut notices),
-                        None => template.in_step(&mut notices),
+                        Some(what) => template.drifted(now, what, &mut events),
+                        None => template.in_step(&mut events),
                     }
                 }
             }
-            Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut notices),
+            Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut events),
             Input::TookUp => {
                 if let Some(debt) = self.debts.get_mut(&Reload::Program) {
                     debt.settle(now);
                 }
             }
-            Input::Restored(id, done) => self.restored(now, id, done, &mut notices),
+            Input::Restored(id, done) => self.restored(now, id, done, &mut events),
             Input::Accept(roster, shown) => self.accept_shown(now, &roster, &shown),
             Input::Paused(until) => self.paused = Some(until),
             Input::Resumed => self.paused = None,
             Input::Render { templates, reload } => self.render(&templates, reload),
-            Input::StandIn(max) => self.stand_in(now, Some(max), &mut notices),
+            Input::StandIn(max) => self.stand_in(now, Some(max), &mut events),
             Input::Tick => {}
             Input::Stopping => {
                 self.stopping = true;
                 self.debts.values_mut().for_each(Debt::hurry);
             }
         }
-        self.end_pause(now, &mut notices);
-        self.judge(now, &mut notices);
-        self.spread(&mut notices);
+        self.end_pause(now, &mut events);
+        self.judge(now, &mut events);
+        self.spread(&mut events);
         let mut work: Vec<Effect> = self.memos.drain(..).map(Effect::Remember).collect();
         work.append(&mut self.aftermath);
-        work.extend(self.probe(now, &mut notices));
-        work.extend(self.publish(now, &mut notices));
+        work.extend(self.probe(now, &mut events));
+        work.extend(self.publish(now, &mut events));
         work.extend(self.run_reloads(now));
-        notices.into_iter().map(Effect::Say).chain(work).collect()
+        events.into_iter().map(Effect::Emit).chain(work).collect()
     }
 
     /// When [`Input::Tick`] is wanted at the latest, if nothing else happens before.
@@ -241,7 +241,7 @@ impl Engine {
         rosters.chain(templates).chain(debts).chain(self.paused).min()
     }
 
-    fn see(&mut self, now: Moment, sighting: Sighting, notices: &mut Vec<Notice>) {
+    fn see(&mut self, now: Moment, sighting: Sighting, events: &mut Vec<Event>) {
         let Sighting { registry, news } = sighting;
         if let News::Reset { subject, .. } | News::Update { subject, .. } = &news
             && !self.places.contains(&(Arc::clone(&registry), subject.clone()))
@@ -252,19 +252,19 @@ impl Engine {
             News::Away { why } => {
                 // Each time: a registry says it once a minute, and so is nobody's surprise in the morning.
                 self.away.insert(Arc::clone(&registry), why.clone());
-                notices.push(Notice::Away { registry: Arc::clone(&registry), why: why.clone() });
+                events.push(Event::RegistryUnreachable { registry: Arc::clone(&registry), reason: why.clone() });
                 self.doubt(now, &registry);
-                self.stand_in_for_away(now, notices);
+                self.stand_in_for_away(now, events);
             }
             News::Suspended => self.doubt(now, &registry),
             News::Reset { subject, view, stamps } => {
                 if self.away.remove(&registry).is_some() {
-                    notices.push(Notice::Back { registry: Arc::clone(&registry) });
+                    events.push(Event::RegistryConnected { registry: Arc::clone(&registry) });
                 }
                 for roster in self.rosters_on(&registry, subject) {
                     roster.reset(now, view, stamps);
                 }
-                self.see_key(now, &registry, subject, view, notices);
+                self.see_key(now, &registry, subject, view, events);
                 self.sights.take((registry, subject.clone()), news);
             }
             News::Update { subject, changes, stamps } => {
@@ -292,11 +292,11 @@ impl Engine {
         }
     }
 
-    fn judge(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+    fn judge(&mut self, now: Moment, events: &mut Vec<Event>) {
         let due = self.rosters.iter().filter(|(_, roster)| roster.due().is_some_and(|due| due <= now));
         let due: Vec<Arc<str>> = due.map(|(name, _)| Arc::clone(name)).collect();
         for name in due {
-            if self.rosters.get_mut(&name).is_some_and(|roster| roster.judge(now, &self.host, notices)) {
+            if self.rosters.get_mut(&name).is_some_and(|roster| roster.judge(now, &self.host, events)) {
                 self.want(&name, true);
             }
             self.remember(&name);

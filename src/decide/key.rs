@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::event::Event;
 use super::freshness::Freshness;
 use super::hold::{Hold, Reason};
 use super::moment::Moment;
-use super::notice::Notice;
 use super::recall::{Course, Kept, Known, Memo, Origin, Recalled};
 use crate::config::{KeyConfig, KeyFormat};
 use crate::sighting::{Bytes, Seen};
@@ -58,7 +58,7 @@ impl Key {
     }
 
     /// Its node was read. Says whether templates see something else than before.
-    pub fn reset(&mut self, now: Moment, seen: &Seen<Bytes>, notices: &mut Vec<Notice>) -> bool {
+    pub fn reset(&mut self, now: Moment, seen: &Seen<Bytes>, events: &mut Vec<Event>) -> bool {
         let had = self.value().is_some();
         self.seen = true;
         match seen {
@@ -71,15 +71,15 @@ impl Key {
             Seen::Present(bytes) => match parse(self.config.format, bytes) {
                 Ok(value) => {
                     self.admitted = Some(Arc::clone(bytes));
-                    return self.admit(value, notices) || !had;
+                    return self.admit(value, events) || !had;
                 }
                 Err(why) => Reason::KeyMalformed(why),
             },
         };
         if self.hold.as_ref().is_none_or(|hold| hold.reason != reason) {
-            let why = reason.describe(&self.config.path);
-            let kept = self.good.as_ref().map(|_| 1);
-            notices.push(Notice::Holding { roster: Arc::clone(&self.config.name), why, kept });
+            let (roster, path) = (Arc::clone(&self.config.name), self.config.path.to_string());
+            let members = self.good.as_ref().map(|_| 1);
+            events.push(Event::RosterHeld { roster, path, reason: reason.describe(&self.config.path), members });
         }
         let since = self.hold.take().map_or(now, |hold| hold.since);
         self.hold = Some(Hold { reason, since });
@@ -108,10 +108,10 @@ impl Key {
         Some(Memo { name: Arc::clone(&self.config.name), origin: self.origin(url), paths, held: BTreeMap::new() })
     }
 
-    fn admit(&mut self, value: Value, notices: &mut Vec<Notice>) -> bool {
+    fn admit(&mut self, value: Value, events: &mut Vec<Event>) -> bool {
         if self.hold.take().is_some() {
             let (roster, path) = (Arc::clone(&self.config.name), self.config.path.to_string());
-            notices.push(Notice::Released { roster, path });
+            events.push(Event::HoldReleased { roster, path });
         }
         let changed = self.good.as_deref() != Some(&value);
         if changed {

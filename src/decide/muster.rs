@@ -224,6 +224,11 @@ impl Muster {
         Course { sizes: sizes.collect(), loss, held, vacancies: self.vacancies.clone() }
     }
 
+    /// How late its views were seen to be.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
     /// The last good members, if there were any.
     pub fn good(&self) -> Option<&Seats> {
         self.good.as_ref()

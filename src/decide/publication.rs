@@ -40,6 +40,16 @@ pub enum RosterValue {
     Map(BTreeMap<Arc<str>, Seats>),
 }
 
+impl RosterValue {
+    /// How many members there are, of all keys.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::List(seats) => seats.len(),
+            Self::Map(keys) => keys.values().map(|seats| seats.len()).sum(),
+        }
+    }
+}
+
 /// All that a template may see of the registries at one moment. Cheap to clone: members are shared.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {

@@ -19,6 +19,7 @@ use crate::sighting::{Change, Members, Seen, Stamps, View};
 
 mod departed;
 mod judge;
+mod membership;
 mod past;
 
 mod accept;
@@ -43,6 +44,8 @@ pub struct Roster {
     /// Changes may have been dropped unjudged when the registry went away.
     dropped: bool,
     value: Option<RosterValue>,
+    /// The first view that is taken is no change.
+    is_loaded: bool,
     hold: Option<Hold>,
     quarantined: BTreeSet<(Arc<str>, Arc<str>)>,
     /// Formats that `auto` has chosen for a path of it, and that were said.
@@ -83,6 +86,7 @@ impl Roster {
             top_changed: false,
             dropped: false,
             value: None,
+            is_loaded: false,
             hold: None,
             quarantined: BTreeSet::new(),
             told: BTreeSet::new(),

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::event::{Event, seconds};
 use super::flight::FlightId;
 use super::isolate::Isolation;
 use super::key::Key;
 use super::moment::Moment;
-use super::notice::Notice;
 use super::plan::TemplatePlan;
 use super::publication::{Failure, Outcome, Seats, Snapshot, Stage};
 use super::roster::Roster;
 use super::turn::Turn;
 use crate::backoff;
+use crate::config::TemplateConfig;
 
 mod drift;
 mod search;
@@ -167,7 +169,7 @@ impl Template {
         now: Moment,
         rosters: &BTreeMap<Arc<str>, Roster>,
         keys: &BTreeMap<Arc<str>, Key>,
-        notices: &mut Vec<Notice>,
+        events: &mut Vec<Event>,
     ) -> Option<Snapshot> {
         self.ripen(now);
         if !self.turn.is_ready() {
@@ -184,7 +186,7 @@ impl Template {
                 self.turn = Turn::default();
                 return None;
             }
-            self.take_back(rosters, keys, notices);
+            self.take_back(rosters, keys, events);
             let snapshot = self.snapshot(rosters, keys);
             self.shows(&snapshot);
             return Some(snapshot);
@@ -195,7 +197,8 @@ impl Template {
             roster || keys.get(name).is_some_and(|key| !key.is_seen())
         };
         if missing != self.waiting && !missing.iter().any(unseen) {
-            notices.push(Notice::Waiting { template: Arc::clone(&self.plan.config.name), needs: missing.clone() });
+            events
+                .push(Event::TemplateWaiting { template: Arc::clone(&self.plan.config.name), needs: missing.clone() });
             self.waiting = missing;
         }
         None
@@ -231,7 +234,7 @@ impl Template {
     }
 
     /// A publication ended. After a failure that time may mend it is tried again by itself, when `retries`.
-    pub fn end(&mut self, now: Moment, id: FlightId, outcome: Outcome, retries: bool, notices: &mut Vec<Notice>) {
+    pub fn end(&mut self, now: Moment, id: FlightId, outcome: Outcome, retries: bool, events: &mut Vec<Event>) {
         if !self.turn.end(id) {
             return;
         }
@@ -244,13 +247,16 @@ impl Template {
             return;
         }
         if let Outcome::Failed(failure) = outcome {
-            self.fail(now, failure, retries, notices);
+            self.fail(now, failure, retries, events);
             return;
         }
         self.failures = 0;
         self.retry = None;
         if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
-            self.is_put_right(now, outcome == Outcome::Replaced);
+            if self.is_put_right(now, outcome == Outcome::Replaced) {
+                let (template, dest) = (Arc::clone(&self.plan.config.name), self.plan.config.dest.clone());
+                events.push(Event::DriftCorrected { template, dest });
+            }
             self.rendered = Some(now);
         }
         self.last = Some(outcome);
@@ -273,15 +279,14 @@ impl Template {
         self.retry = Some(now + backoff::RETRY.pause(self.failures));
     }
 
-    fn fail(&mut self, now: Moment, failure: Failure, retries: bool, notices: &mut Vec<Notice>) {
+    fn fail(&mut self, now: Moment, failure: Failure, retries: bool, events: &mut Vec<Event>) {
         self.failures = self.failures.saturating_add(1);
         // Something newer is waiting to be rendered, the same members would fail in the same way, or the template that it
         // was kept back by takes it along when that is tried again.
         let waits = matches!(failure.stage, Stage::Render | Stage::Unit | Stage::Rollback) || self.turn.is_wanted();
         let again = (retries && !waits).then(|| backoff::RETRY.pause(self.failures));
         self.retry = again.map(|pause| now + pause);
-        let template = Arc::clone(&self.plan.config.name);
-        notices.push(Notice::Failed { template, failure: failure.clone(), again });
+        events.push(failed(&self.plan.config, &failure, again));
         self.last = Some(Outcome::Failed(failure));
     }
 
@@ -327,5 +332,19 @@ impl Template {
             Some(Outcome::Failed(failure)) => Some(failure),
             _ => None,
         }
+    }
+}
+
+/// A publication failed, and is tried again after this long, if by itself.
+fn failed(config: &TemplateConfig, failure: &Failure, again: Option<Duration>) -> Event {
+    let (template, dest, reason) = (Arc::clone(&config.name), config.dest.clone(), failure.message.clone());
+    let retry_in_s = again.map(seconds);
+    match failure.stage {
+        Stage::Render => Event::RenderFailed { template, dest, reason },
+        Stage::Write | Stage::Changed => Event::WriteFailed { template, dest, reason, retry_in_s },
+        Stage::Check => Event::CheckFailed { template, dest, reason, retry_in_s },
+        Stage::Refused => Event::CheckRefused { template, dest, reason, retry_in_s },
+        Stage::Unit => Event::UnitBlocked { template, dest, reason },
+        Stage::Rollback => Event::WriteBlocked { template, dest, reason },
     }
 }

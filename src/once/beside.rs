@@ -4,14 +4,16 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tracing::{error, info, warn};
 
 use super::Pass;
 use crate::act::StateLock;
+use crate::decide::Event;
 use crate::error::{Exit, Fatal};
+use crate::log::emit;
 use crate::perform::Write;
 use crate::run;
 use crate::serve::{self, Answer, Ask, FileReport, RenderAsk, RenderReport};
@@ -51,7 +53,7 @@ pub async fn maker(setup: &Setup, pass: &Pass) -> Result<Maker, Fatal> {
         return match asked {
             Some(Answer::Rendered(report)) => show(&report).await.map(Maker::Agent),
             Some(Answer::Elsewhere(why)) => {
-                warn!(%why, "looking without the running agent");
+                emit(Event::PassAlone { reason: why });
                 Ok(Maker::Itself(None))
             }
             Some(Answer::Told(told)) if told.exit != Exit::Failed => Err(Fatal::new(told.exit, told.text)),
@@ -129,18 +131,18 @@ async fn ask(setup: &Setup, pass: &Pass) -> Option<Answer> {
 /// Says how the agent's pass ended, in the words of one's own.
 async fn show(report: &RenderReport) -> Result<Exit, Fatal> {
     for FileReport { template, dest, what, why } in &report.files {
-        let dest = dest.display();
-        match (what.as_str(), why) {
-            (_, Some(why)) => error!(%why, template, "not done by the running agent"),
-            ("wrote", None) => info!(why = %dest, template, "wrote"),
-            ("removed", None) => info!(why = %dest, template, "removed"),
-            ("would remove", None) => info!(why = %dest, template, "would remove"),
-            ("would write", None) => info!(why = %dest, template, "would write"),
-            (_, None) => info!(why = %dest, template, "unchanged"),
-        }
+        let (template, dest) = (Arc::from(template.as_str()), dest.clone());
+        emit(match (what.as_str(), why) {
+            (_, Some(why)) => Event::AgentPassFailed { template, reason: why.clone() },
+            ("wrote", None) => Event::FileWritten { template, dest, digest: None, took_ms: None },
+            ("removed", None) => Event::FileRemoved { template, dest },
+            ("would remove", None) => Event::FileWouldBeRemoved { template, dest },
+            ("would write", None) => Event::FileWouldChange { template, dest },
+            (_, None) => Event::FileUnchanged { template, dest },
+        });
     }
-    for why in &report.remarks {
-        warn!(%why, "the running agent says");
+    for reason in &report.remarks {
+        emit(Event::AgentRemark { reason: reason.clone() });
     }
     let diff = report.diff.clone();
     let printed = tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(diff.as_bytes()));
@@ -150,6 +152,6 @@ async fn show(report: &RenderReport) -> Result<Exit, Fatal> {
         }
         _ => {}
     }
-    info!(exit = report.exit.code(), "done by the running agent");
+    emit(Event::PassFinished { exit: report.exit.code(), by: "agent" });
     Ok(report.exit)
 }

@@ -6,8 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::act::{self, Seat, Writer};
 use crate::config::TemplateConfig;
-use crate::decide::{Failure, Outcome, Stage};
+use crate::decide::event::Hex;
+use crate::decide::{Event, Failure, Outcome, Stage};
 use crate::ledger::Ledger;
+use crate::log::emit;
 
 use super::{Manner, Page, Write};
 
@@ -74,8 +76,9 @@ pub(super) async fn replace(
             if let Err(failed) = page.show(compared.old, compared.new, template.dest.clone()).await {
                 return failed;
             }
-            if let Some(why) = &compared.attributes {
-                tracing::info!(%why, template = &*template.name, "mode or owner differs");
+            if let Some(change) = compared.attributes {
+                let (template, dest) = (Arc::clone(&template.name), template.dest.clone());
+                emit(Event::AttributesDiffer { template, dest, change });
             }
         }
         if manner.write == Write::DryRun {
@@ -83,6 +86,25 @@ pub(super) async fn replace(
         }
     }
     act::publish(writer, template, bytes, stop, seat).await
+}
+
+/// What became of a publication. Of a failure the engine tells, which knows when it is tried again.
+pub(super) fn published(
+    config: &TemplateConfig,
+    outcome: &Outcome,
+    digest: Option<Hex>,
+    took_ms: Option<u64>,
+) -> Option<Event> {
+    let (template, dest) = (Arc::clone(&config.name), config.dest.clone());
+    Some(match outcome {
+        Outcome::Replaced => Event::FileWritten { template, dest, digest, took_ms },
+        Outcome::Unchanged => Event::FileUnchanged { template, dest },
+        Outcome::WouldReplace => Event::FileWouldChange { template, dest },
+        Outcome::Removed => Event::FileRemoved { template, dest },
+        Outcome::WouldRemove => Event::FileWouldBeRemoved { template, dest },
+        Outcome::Abandoned => Event::WriteAbandoned { template, dest },
+        Outcome::Failed(_) => return None,
+    })
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
-use tracing::{info, warn};
 
 use super::Agent;
-use crate::decide::{Acceptance, Engine, Input, Shown};
+use crate::decide::{Acceptance, Engine, Event, Input, Shown};
 use crate::error::Exit;
 use crate::loader::Load;
+use crate::log::emit;
 use crate::pause::Pause;
 use crate::serve::{Answer, Ask, Asked, RenderAsk, may_command};
 use crate::status::{self, About, Clock, Status, field};
@@ -49,8 +49,7 @@ impl Agent {
         let Some(pause) = Pause::recall(&self.desk.state_dir, now) else {
             return;
         };
-        let (until, reason) = (status::utc(pause.until), pause.reason.clone().unwrap_or_default());
-        warn!(until, reason = %field(&reason), "paused: files stay as they are");
+        emit(paused_by(&pause));
         let until = self.now() + pause.left(now).unwrap_or_default();
         self.desk.pause = Some(pause);
         self.step(Input::Paused(until));
@@ -63,8 +62,8 @@ impl Agent {
             let state_dir = self.desk.state_dir.clone();
             self.performer.in_order(move || {
                 if let Err(why) = Pause::forget(&state_dir) {
-                    let why = format!("remove {}: {why}", Pause::file(&state_dir).display());
-                    warn!(%why, "the pause that is over stays on disk");
+                    let (file, effect) = (Some(Pause::file(&state_dir)), "the pause that is over stays on disk");
+                    emit(Event::StateWriteFailed { file, reason: format!("remove it: {why}"), effect });
                 }
             });
         }
@@ -132,7 +131,7 @@ impl Agent {
             }
             Acceptance::AsShown => {}
         }
-        info!(roster = &*name, uid, "accepted what was held");
+        emit(Event::HoldAccepted { roster: Arc::clone(&name), uid });
         let shown = self.desk.shown.remove(&name).unwrap_or_default();
         self.step(Input::Accept(Arc::clone(&name), shown));
         match still_held(&self.engine, &name) {
@@ -145,7 +144,7 @@ impl Agent {
         let now = SystemTime::now();
         let pause = Pause::begin(now, length, reason, uid);
         let until = status::utc(pause.until);
-        info!(until, uid, reason = %field(pause.reason.as_deref().unwrap_or_default()), "paused: files stay as they are");
+        emit(paused_by(&pause));
         let end = self.now() + pause.left(now).unwrap_or_default();
         self.desk.pause = Some(pause.clone());
         self.step(Input::Paused(end));
@@ -173,7 +172,7 @@ impl Agent {
         let was = self.desk.pause.take().is_some();
         let text = if was { "files are replaced again\n" } else { "not paused: nothing to resume\n" };
         if was {
-            info!(uid, "resumed: files are replaced again");
+            emit(Event::Resumed { uid });
         }
         self.step(Input::Resumed);
         let state_dir = self.desk.state_dir.clone();
@@ -198,7 +197,7 @@ impl Agent {
             let why = "the running agent has another configuration or other templates in force";
             let _ = answer.send(Answer::Elsewhere(why.to_owned()));
         } else {
-            info!("asked to render another configuration than is in force, which is read again first");
+            emit(Event::ConfigReread {});
             self.desk.before_load.push((ask, answer));
             self.loader.ask(Load::Everything, &self.setup);
         }
@@ -232,6 +231,11 @@ impl Agent {
         self.passes.begin(ask, &self.engine, Instant::now(), answer);
         self.step(Input::Tick);
     }
+}
+
+fn paused_by(pause: &Pause) -> Event {
+    let (until, reason) = (status::utc(pause.until), pause.reason.as_deref().map(field));
+    Event::Paused { until, uid: pause.uid, reason }
 }
 
 /// Why a roster is held, if it is.

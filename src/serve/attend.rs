@@ -11,12 +11,14 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use super::protocol::{Answer, Ask, Request, Response, VERSION};
 use super::socket::Bound;
 use super::{Asked, CONNECTIONS, LIMIT, MAX_REQUEST};
+use crate::decide::Event;
 use crate::error::Exit;
+use crate::log::emit;
 use crate::status::field;
 
 /// How long after a failure to take a connection the next one is taken: it is most likely a lack of descriptors.
@@ -52,7 +54,7 @@ pub async fn attend(bound: &Bound, questions: &mpsc::Sender<Asked>, stop: &Cance
                     });
                 }
                 Err(why) => {
-                    warn!(%why, "cannot take a connection on the control socket");
+                    emit(Event::SocketError { reason: format!("accept a connection: {why}") });
                     sleep(PAUSE).await;
                 }
             },
@@ -93,7 +95,7 @@ pub fn may_command(uid: u32) -> bool {
 }
 
 fn refused(uid: u32, ask: &Ask) -> Answer {
-    info!(uid, ask = %field(&format!("{ask:?}")), "a command was refused");
+    emit(Event::RequestRefused { uid, request: field(&format!("{ask:?}")) });
     let own = Uid::effective();
     Answer::not(Exit::Failed, format!("user {uid} may ask, but not command: be root or the agent's own user ({own})"))
 }

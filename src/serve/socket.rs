@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::config::StatusConfig;
+use crate::decide::Event;
 use crate::error::Setback;
+use crate::log::emit;
 
 /// How many may wait to be served, in the kernel.
 const BACKLOG: u32 = 64;
@@ -45,8 +47,7 @@ impl Bound {
         if let Some(group) = config.group
             && let Err(why) = chown(path, None, Some(group))
         {
-            let why = format!("give {} to group {group}: {why}", path.display());
-            tracing::warn!(%why, "the control socket stays with its own group");
+            emit(Event::SocketError { reason: format!("give {} to group {group}: {why}", path.display()) });
         }
         Ok(bound)
     }
@@ -62,8 +63,7 @@ impl Drop for Bound {
         if self.is_there()
             && let Err(why) = std::fs::remove_file(&self.path)
         {
-            let why = format!("remove {}: {why}", self.path.display());
-            tracing::warn!(%why, "the control socket stays behind");
+            emit(Event::SocketError { reason: format!("remove {}: {why}", self.path.display()) });
         }
     }
 }

@@ -14,7 +14,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{RegistryConfig, Watches};
+use crate::decide::Event;
 use crate::error::Setback;
+use crate::log::emit;
 use crate::node::NodePath;
 use crate::sighting::Sighting;
 
@@ -169,7 +171,7 @@ impl Keeper<'_> {
         }
         self.session.keep(ticket);
         if ended.trouble == Trouble::TooOld && self.registry.config.watches == Watches::Auto {
-            tracing::info!(registry = self.teller.registry(), "server before 3.6: one-shot watches");
+            emit(Event::WatchesDowngraded { registry: Arc::from(self.teller.registry()) });
             self.registry.is_old.store(true, Ordering::Relaxed);
             self.session.hurry();
             return;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rosterd::config::OnDrift;
-use rosterd::decide::{Failure, Input, Notice, Outcome, Ran, Stage, TemplatePlan};
+use rosterd::decide::{Event, Failure, Input, Outcome, Ran, Stage, TemplatePlan};
 
 use crate::harness::{Bench, plan, present, roster, seconds, template, web};
 
@@ -27,7 +27,11 @@ fn drifted(bench: &mut Bench, what: &str) {
 }
 
 fn said(bench: &Bench) -> usize {
-    bench.notices.iter().filter(|notice| matches!(notice, Notice::Drifted { .. })).count()
+    bench
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::DriftDetected { .. } | Event::DriftDisputed { .. }))
+        .count()
 }
 
 fn since(bench: &Bench) -> bool {
@@ -113,10 +117,10 @@ fn one_that_somebody_else_puts_right_is_none_any_more() {
         assert!(since(&bench));
         bench.input(Input::Drifted(Arc::from("t"), None));
         assert!(!since(&bench));
-        assert_eq!(bench.notices.iter().filter(|it| matches!(it, Notice::InStep { .. })).count(), 1);
+        assert_eq!(bench.events.iter().filter(|it| matches!(it, Event::DriftResolved { .. })).count(), 1);
         // And if there was none, there is nothing to say.
         bench.input(Input::Drifted(Arc::from("t"), None));
-        assert_eq!(bench.notices.iter().filter(|it| matches!(it, Notice::InStep { .. })).count(), 1);
+        assert_eq!(bench.events.iter().filter(|it| matches!(it, Event::DriftResolved { .. })).count(), 1);
     }
 }
 
@@ -156,11 +160,11 @@ fn a_file_that_another_tool_writes_too_is_put_right_ever_more_seldom_and_never_l
     assert!(pauses[0] >= 10 && pauses.last().is_some_and(|last| (300..=305).contains(last)), "{pauses:?}");
     assert!(replaced.len() < 22, "{} times in an hour", replaced.len());
     assert!(said(&bench) <= replaced.len() + 1, "once each");
-    let disputed = bench.notices.iter().find_map(|notice| match notice {
-        Notice::Drifted { disputed, .. } => *disputed,
+    let disputed = bench.events.iter().find_map(|event| match event {
+        Event::DriftDisputed { corrections, retry_in_s, .. } => Some((*corrections, *retry_in_s)),
         _ => None,
     });
-    assert_eq!(disputed, Some((3, seconds(10))));
+    assert_eq!(disputed, Some((3, 10)));
     // The last word is the agent's: what is there when it has waited is put right.
     if !since(&bench) {
         drifted(&mut bench, "edited last");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rosterd::config::{AboveMax, Bounds, Each, Guard, OnGone, TemplateConfig};
 use rosterd::decide::{
-    Acceptance, Failure, Input, Needs, Notice, Outcome, Plan, Publication, Stage, TemplatePlan, Written,
+    Acceptance, Event, Failure, Input, Needs, Outcome, Plan, Publication, Stage, TemplatePlan, Written,
 };
 use rosterd::node::Subject;
 use rosterd::sighting::{Change, News, Seen, Stamps, View};
@@ -111,14 +111,14 @@ fn a_key_that_names_no_file_writes_nothing() {
     all.push(("a", 1));
     bench.reset(&services(), keyed(&all));
     assert_eq!(done(&mut bench), ["+a 1"]);
-    let said = bench.notices.iter().filter(|notice| matches!(notice, Notice::NoFile { .. })).count();
+    let said = bench.events.iter().filter(|event| matches!(event, Event::KeySkipped { .. })).count();
     assert_eq!(said, odd.len());
     assert_eq!(bench.engine.without_file("svc").count(), odd.len());
     update(&mut bench, odd.iter().map(|odd| key_left(odd)).collect());
     update(&mut bench, vec![key("a", 2)]);
     bench.pass(Duration::from_hours(1));
     assert_eq!(done(&mut bench), ["+a 2"]);
-    let again = bench.notices.iter().filter(|notice| matches!(notice, Notice::NoFile { .. })).count();
+    let again = bench.events.iter().filter(|event| matches!(event, Event::KeySkipped { .. })).count();
     assert_eq!((again, bench.engine.without_file("svc").count()), (odd.len(), 0), "said once");
 }
 

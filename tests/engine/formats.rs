@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rosterd::decide::{Input, Notice, Outcome, RosterValue};
+use rosterd::decide::{Event, Input, Outcome, RosterValue};
 use rosterd::node::Subject;
 use rosterd::payload::Format;
 use rosterd::sighting::{Change, Members, Seen, View};
@@ -19,9 +19,9 @@ fn with_data(name: &str, data: &str) -> Change {
 
 /// What was said of formats and of nodes that are left out.
 fn said(bench: &Bench) -> Vec<String> {
-    let said = bench.notices.iter().filter_map(|notice| match notice {
-        Notice::Chosen { path, format, .. } => Some(format!("{path} as {format}")),
-        Notice::Quarantined { path, why, .. } => Some(format!("{path}: {why}")),
+    let said = bench.events.iter().filter_map(|event| match event {
+        Event::FormatChosen { path, format, .. } => Some(format!("{path} as {format}")),
+        Event::MemberQuarantined { path, reason, .. } => Some(format!("{path}: {reason}")),
         _ => None,
     });
     said.collect()

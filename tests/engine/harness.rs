@@ -7,7 +7,7 @@ use std::time::Duration;
 use rosterd::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
 use rosterd::decide::flight::FlightId;
 use rosterd::decide::{
-    Effect, Engine, Followed, Input, Memo, Moment, Needs, Notice, Outcome, Pace, Plan, Publication, Ran, Recalled,
+    Effect, Engine, Event, Followed, Input, Memo, Moment, Needs, Outcome, Pace, Plan, Publication, Ran, Recalled,
     Recollection, ReloadJob, Restoration, RosterValue, TemplatePlan,
 };
 use rosterd::node::{NodePath, Subject};
@@ -23,7 +23,7 @@ pub struct Bench {
     pub groups: Vec<(Option<Arc<str>>, Vec<FlightId>)>,
     pub reloads: Vec<ReloadJob>,
     pub restorations: Vec<Restoration>,
-    pub notices: Vec<Notice>,
+    pub events: Vec<Event>,
     /// All that is remembered, from before the start too.
     pub remembered: Recollection,
 }
@@ -146,7 +146,7 @@ impl Bench {
             groups: Vec::new(),
             reloads: Vec::new(),
             restorations: Vec::new(),
-            notices: Vec::new(),
+            events: Vec::new(),
             remembered: recalled,
         };
         bench.input(Input::Owed(owed.into_iter().map(Arc::new).collect()));
@@ -166,7 +166,7 @@ impl Bench {
                 Effect::Reload(job) => self.reloads.push(job),
                 Effect::Restore(job) => self.restorations.push(job),
                 Effect::Remember(memo) => remember(&mut self.remembered, memo),
-                Effect::Say(notice) => self.notices.push(notice),
+                Effect::Emit(event) => self.events.push(event),
             }
         }
     }
@@ -236,8 +236,8 @@ impl Bench {
     }
 
     pub fn holds(&self) -> Vec<String> {
-        let holding = self.notices.iter().filter_map(|notice| match notice {
-            Notice::Holding { why, .. } => Some(why.clone()),
+        let holding = self.events.iter().filter_map(|event| match event {
+            Event::RosterHeld { reason, .. } => Some(reason.clone()),
             _ => None,
         });
         holding.collect()

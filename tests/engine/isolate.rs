@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use rosterd::config::{Command, RosterConfig};
 use rosterd::decide::{
-    Failure, Input, Moment, Needs, Notice, Outcome, Plan, Publication, RosterValue, Seated, Stage, TemplatePlan,
+    Event, Failure, Input, Moment, Needs, Outcome, Plan, Publication, RosterValue, Seated, Stage, TemplatePlan,
 };
 use rosterd::node::Subject;
 use rosterd::sighting::{Change, Seen, View};
@@ -132,8 +132,8 @@ impl World {
         self.real.iter().filter(|(_, good)| **good).map(|(name, _)| name.clone()).collect()
     }
 
-    fn said(&self, what: fn(&Notice) -> bool) -> usize {
-        self.bench.notices.iter().filter(|notice| what(notice)).count()
+    fn said(&self, what: fn(&Event) -> bool) -> usize {
+        self.bench.events.iter().filter(|event| what(event)).count()
     }
 }
 
@@ -182,14 +182,18 @@ fn one_of_fifty_is_found_and_the_rest_is_served() {
     assert_eq!(world.placed, [world.good()]);
     assert_eq!(world.left_out(), names(&[17]));
     assert!(world.probes <= 2 * 6 + 2, "{} probes", world.probes);
-    let told = world.bench.notices.iter().find_map(|notice| match notice {
-        Notice::Refused { spot, why, .. } => Some((spot.to_string(), why.clone())),
+    let told = world.bench.events.iter().find_map(|event| match event {
+        Event::MemberIsolated { roster, member, reason, .. } => Some((format!("{member} of {roster}"), reason.clone())),
         _ => None,
     });
     let (spot, why) = told.expect("it is said");
     assert_eq!(spot, "m17 of web");
     assert!(why.ends_with("m17 is bad"), "in the check's words: {why}");
-    assert_eq!(world.said(|it| matches!(it, Notice::Failed { .. })), 0, "nothing is wrong any more");
+    assert_eq!(
+        world.said(|it| matches!(it, Event::CheckRefused { .. } | Event::CheckFailed { .. })),
+        0,
+        "nothing is wrong any more"
+    );
     assert_eq!(world.bench.reloads.len(), 1);
 }
 
@@ -221,8 +225,8 @@ fn a_mended_member_is_served_again_and_one_that_goes_is_forgotten() {
     world.settle();
     assert_eq!(world.placed.last(), Some(&world.good()));
     assert_eq!(world.left_out(), BTreeSet::new());
-    assert_eq!(world.said(|it| matches!(it, Notice::TriedAgain { .. })), 1);
-    assert_eq!(world.said(|it| matches!(it, Notice::Refused { .. })), 2, "each once");
+    assert_eq!(world.said(|it| matches!(it, Event::MemberRetried { .. })), 1);
+    assert_eq!(world.said(|it| matches!(it, Event::MemberIsolated { .. })), 2, "each once");
 }
 
 #[test]
@@ -254,11 +258,11 @@ fn a_check_that_always_fails_leaves_the_failure_as_it_is() {
     world.settle();
     let probes = 1 + 2 + 4 + 8;
     assert_eq!(world.probes, probes, "without anybody, and with each part");
-    assert_eq!(world.said(|it| matches!(it, Notice::Failed { again: Some(_), .. })), 1);
+    assert_eq!(world.said(|it| matches!(it, Event::CheckRefused { retry_in_s: Some(_), .. })), 1);
     // Seven minutes: it is published again and again, and searched again after one minute, and three.
     world.rest();
     assert_eq!(world.probes, 3 * probes, "it is searched again after pauses that grow");
-    assert!(world.said(|it| matches!(it, Notice::Failed { .. })) > 3);
+    assert!(world.said(|it| matches!(it, Event::CheckRefused { .. })) > 3);
     assert_eq!((world.placed.len(), world.left_out().len()), (0, 0));
 }
 
@@ -326,8 +330,8 @@ fn who_was_refused_for_a_passing_trouble_is_served_again() {
     assert_eq!(world.placed.len(), 2, "both at once");
     assert_eq!(world.placed[1].len(), 50);
     assert_eq!(world.probes - probes, 2, "one each");
-    assert_eq!(world.said(|it| matches!(it, Notice::PassesNow { .. })), 2);
-    assert_eq!(world.said(|it| matches!(it, Notice::Failed { .. })), 0);
+    assert_eq!(world.said(|it| matches!(it, Event::MemberReadmitted { .. })), 2);
+    assert_eq!(world.said(|it| matches!(it, Event::CheckRefused { .. })), 0);
 }
 
 #[test]
@@ -345,7 +349,7 @@ fn who_stays_poisonous_is_tried_ever_more_seldom_and_said_once() {
     }
     assert_eq!(tried, [1, 3, 7, 15, 31, 63, 123, 183, 243]);
     assert_eq!(world.probes - probes, tried.len());
-    assert_eq!(world.said(|it| matches!(it, Notice::Refused { .. })), 1);
+    assert_eq!(world.said(|it| matches!(it, Event::MemberIsolated { .. })), 1);
     assert_eq!((world.placed.len(), world.left_out()), (1, names(&[7])), "and nobody else is touched by it");
 }
 
@@ -653,7 +657,7 @@ fn nothing_is_probed_while_paused_or_stopping() {
     world.bench.input(Input::Stopping);
     world.answer();
     assert!(world.bench.is_idle() && !world.bench.engine.is_publishing());
-    assert_eq!(world.said(|it| matches!(it, Notice::Failed { .. })), 1, "why the file is as it is");
+    assert_eq!(world.said(|it| matches!(it, Event::CheckRefused { .. })), 1, "why the file is as it is");
 }
 
 proptest! {

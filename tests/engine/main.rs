@@ -4,6 +4,7 @@ mod choice;
 mod drift;
 mod each;
 mod edges;
+mod events;
 mod formats;
 mod guard;
 mod harness;

@@ -93,7 +93,7 @@ impl World {
                             inputs.push(Input::Published(publication.id, Outcome::Replaced));
                         }
                     }
-                    Effect::Probe(_) | Effect::Reload(_) | Effect::Restore(_) | Effect::Say(_) => {}
+                    Effect::Probe(_) | Effect::Reload(_) | Effect::Restore(_) | Effect::Emit(_) => {}
                 }
             }
         }

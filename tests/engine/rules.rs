@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::config::{AboveMax, Bounds, KeyConfig, KeyFormat, Wait};
-use rosterd::decide::{Failure, Input, Notice, Outcome, Ran, Recollection, Stage};
+use rosterd::decide::{Event, Failure, Input, Outcome, Ran, Recollection, Stage};
 use rosterd::node::Subject;
 use rosterd::sighting::{Change, News, Seen, Stamps, View};
 
@@ -76,7 +76,7 @@ fn below_min_holds_and_the_last_good_members_stand() {
     bench.reset(&web(), present(&["c:1"]));
     bench.pass(seconds(1));
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["c:1"]);
-    assert!(bench.notices.iter().any(|notice| matches!(notice, Notice::Released { .. })));
+    assert!(bench.events.iter().any(|event| matches!(event, Event::HoldReleased { .. })));
 }
 
 #[test]
@@ -179,9 +179,9 @@ fn nothing_is_judged_while_the_registry_is_away() {
     bench.reset(&web(), present(&["a:1"]));
     bench.pass(seconds(1));
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1"], "the same view, confirmed, is");
-    let said = |wanted: fn(&Notice) -> bool| bench.notices.iter().filter(|notice| wanted(notice)).count();
-    assert_eq!(said(|notice| matches!(notice, Notice::Away { .. })), 1);
-    assert_eq!(said(|notice| matches!(notice, Notice::Back { .. })), 1);
+    let said = |wanted: fn(&Event) -> bool| bench.events.iter().filter(|event| wanted(event)).count();
+    assert_eq!(said(|event| matches!(event, Event::RegistryUnreachable { .. })), 1);
+    assert_eq!(said(|event| matches!(event, Event::RegistryConnected { .. })), 1);
 }
 
 #[test]
@@ -189,11 +189,11 @@ fn nothing_is_judged_while_the_connection_is_suspended_and_nothing_is_said_of_it
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1", "b:1"]));
     bench.publish(Outcome::Unchanged);
-    bench.notices.clear();
+    bench.events.clear();
     bench.change(vec![left("b:1")]);
     bench.news(News::Suspended);
     bench.pass(seconds(3600));
-    assert!(bench.is_idle() && bench.notices.is_empty(), "{:?}", bench.notices);
+    assert!(bench.is_idle() && bench.events.is_empty(), "{:?}", bench.events);
     bench.reset(&web(), present(&["a:1", "b:1"]));
     bench.pass(seconds(1));
     assert!(bench.is_idle(), "it was not so");
@@ -201,7 +201,12 @@ fn nothing_is_judged_while_the_connection_is_suspended_and_nothing_is_said_of_it
     bench.reset(&web(), present(&["a:1"]));
     bench.pass(seconds(1));
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1"]);
-    assert!(bench.notices.iter().all(|notice| !matches!(notice, Notice::Away { .. } | Notice::Back { .. })));
+    assert!(
+        bench
+            .events
+            .iter()
+            .all(|event| !matches!(event, Event::RegistryUnreachable { .. } | Event::RegistryConnected { .. }))
+    );
 }
 
 #[test]

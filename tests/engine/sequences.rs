@@ -129,7 +129,7 @@ impl World {
                     self.bench.reloads.push(job);
                 }
                 Effect::Probe(..) => panic!("no check has refused anything"),
-                Effect::Restore(_) | Effect::Remember(..) | Effect::Say(_) => {}
+                Effect::Restore(_) | Effect::Remember(..) | Effect::Emit(_) => {}
             }
         }
     }

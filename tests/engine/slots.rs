@@ -77,7 +77,7 @@ impl World {
                         self.look(&slots(publication, "web"));
                         inputs.push(Input::Published(publication.id, Outcome::Replaced));
                     }),
-                    Effect::Probe(_) | Effect::Reload(_) | Effect::Restore(_) | Effect::Say(_) => {}
+                    Effect::Probe(_) | Effect::Reload(_) | Effect::Restore(_) | Effect::Emit(_) => {}
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosterd::config::{AboveMax, Bounds, KeyConfig, KeyFormat, TemplateConfig};
-use rosterd::decide::{Acceptance, Failure, Input, Moment, Notice, Outcome, Ran, Stage, TemplatePlan};
+use rosterd::decide::{Acceptance, Event, Failure, Input, Moment, Outcome, Ran, Stage, TemplatePlan};
 use rosterd::node::Subject;
 use rosterd::pause::Pause;
 use rosterd::sighting::{News, Seen, Stamps, View, Zxid};
@@ -451,7 +451,7 @@ fn a_pause_stops_replacing_and_ends_by_time_or_by_hand() {
     assert!(bench.is_idle());
     bench.pass(seconds(1));
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1", "b:1"]);
-    assert!(bench.notices.contains(&Notice::PauseOver) && bench.engine.paused().is_none());
+    assert!(bench.events.contains(&Event::PauseEnded {}) && bench.engine.paused().is_none());
     bench.input(Input::Paused(bench.now + seconds(3600)));
     bench.change(vec![put("c:1")]);
     bench.pass(seconds(1));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::config::{AboveMax, Bounds, KeyConfig, KeyFormat};
-use rosterd::decide::{Input, Moment, Notice, Outcome, Pace, Plan, Recollection};
+use rosterd::decide::{Event, Input, Moment, Outcome, Pace, Plan, Recollection};
 use rosterd::node::Subject;
 use rosterd::sighting::{Change, News, Seen, View};
 
@@ -50,8 +50,8 @@ fn aged(mut all: Recollection, age: Option<Duration>) -> Recollection {
 }
 
 fn stale(bench: &Bench) -> Vec<(String, Option<u64>)> {
-    let stale = bench.notices.iter().filter_map(|notice| match notice {
-        Notice::Stale { roster, age, .. } => Some((roster.to_string(), age.map(|age| age.as_secs()))),
+    let stale = bench.events.iter().filter_map(|event| match event {
+        Event::RosterStale { roster, age_s, .. } => Some((roster.to_string(), *age_s)),
         _ => None,
     });
     stale.collect()

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::debt::{Debt, Terms};
+use super::super::event::Event;
 use super::super::key::Key;
 use super::super::moment::Moment;
-use super::super::notice::Notice;
 use super::super::plan::{Followed, Plan};
 use super::super::roster::Roster;
 use super::super::sights::Place;
@@ -18,7 +18,7 @@ use crate::node::Subject;
 use crate::sighting::View;
 
 impl Engine {
-    pub(super) fn configure(&mut self, now: Moment, plan: Plan, notices: &mut Vec<Notice>) {
+    pub(super) fn configure(&mut self, now: Moment, plan: Plan, events: &mut Vec<Event>) {
         let origins: BTreeMap<Arc<str>, Arc<str>> = plan
             .rosters
             .iter()
@@ -38,7 +38,7 @@ impl Engine {
         self.away.retain(|registry, _| origins.contains_key(registry) && !moved(registry));
         self.origins = origins;
         self.rosters = plan.rosters.iter().map(|roster| self.take_on_roster(now, &mut rosters, roster)).collect();
-        self.keys = plan.keys.iter().map(|key| self.take_on_key(now, &mut keys, key, notices)).collect();
+        self.keys = plan.keys.iter().map(|key| self.take_on_key(now, &mut keys, key, events)).collect();
         let mut templates = std::mem::take(&mut self.templates);
         for planned in self.take_on_patterns(plan.templates) {
             let name = Arc::clone(&planned.config.name);
@@ -58,7 +58,7 @@ impl Engine {
         }
         self.set_terms();
         self.rehome(now);
-        self.stand_in_for_away(now, notices);
+        self.stand_in_for_away(now, events);
     }
 
     fn take_on_roster(
@@ -98,14 +98,14 @@ impl Engine {
         now: Moment,
         known: &mut BTreeMap<Arc<str>, Key>,
         planned: &Followed<KeyConfig>,
-        notices: &mut Vec<Notice>,
+        events: &mut Vec<Event>,
     ) -> (Arc<str>, Key) {
         let config = &planned.config;
         let key = known.remove(&config.name).filter(|key| key.config() == config).unwrap_or_else(|| {
             let mut key = Key::new(Arc::clone(config), self.recalled.get(&config.name), &planned.origin);
             let place: Place = (Arc::clone(&config.registry), Subject::Node(config.path.clone()));
             if let Some((View::Node(seen), _)) = self.sights.view(&place) {
-                key.reset(now, seen, notices);
+                key.reset(now, seen, events);
             }
             key
         });

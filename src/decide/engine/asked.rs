@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::accept::{Acceptance, Shown};
+use super::super::event::Event;
 use super::super::moment::Moment;
-use super::super::notice::Notice;
 use super::Engine;
 
 impl Engine {
@@ -32,10 +32,10 @@ impl Engine {
         }
     }
 
-    pub(super) fn end_pause(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+    pub(super) fn end_pause(&mut self, now: Moment, events: &mut Vec<Event>) {
         if self.paused.is_some_and(|until| until <= now) {
             self.paused = None;
-            notices.push(Notice::PauseOver);
+            events.push(Event::PauseEnded {});
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::event::Event;
 use super::super::moment::Moment;
-use super::super::notice::Notice;
 use super::super::recall::Memo;
 use super::{Engine, Pace};
 use crate::node::Subject;
@@ -34,16 +34,16 @@ impl Engine {
 
     /// What was remembered of registries that are away stands in, for as long as the agent lives; a single pass waits out
     /// its time for the registry first.
-    pub(super) fn stand_in_for_away(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+    pub(super) fn stand_in_for_away(&mut self, now: Moment, events: &mut Vec<Event>) {
         if self.pace == Pace::Continuous {
             let away: Vec<Arc<str>> = self.away.keys().cloned().collect();
-            self.stand_in_where(now, None, |registry| away.contains(registry), notices);
+            self.stand_in_where(now, None, |registry| away.contains(registry), events);
         }
     }
 
     /// What was remembered stands in for all that was never seen, if it is at most `max` old.
-    pub(super) fn stand_in(&mut self, now: Moment, max: Option<Duration>, notices: &mut Vec<Notice>) {
-        self.stand_in_where(now, max, |_| true, notices);
+    pub(super) fn stand_in(&mut self, now: Moment, max: Option<Duration>, events: &mut Vec<Event>) {
+        self.stand_in_where(now, max, |_| true, events);
     }
 
     fn stand_in_where(
@@ -51,7 +51,7 @@ impl Engine {
         now: Moment,
         max: Option<Duration>,
         wanted: impl Fn(&Arc<str>) -> bool,
-        notices: &mut Vec<Notice>,
+        events: &mut Vec<Event>,
     ) {
         let mut stale = Vec::new();
         for (name, roster) in &mut self.rosters {
@@ -66,7 +66,7 @@ impl Engine {
         }
         for (name, is_roster, path, age) in stale {
             self.want(&name, is_roster);
-            notices.push(Notice::Stale { roster: name, path, age });
+            events.push(Event::RosterStale { roster: name, path, age_s: age.map(|age| age.as_secs()) });
         }
     }
 
@@ -77,7 +77,7 @@ impl Engine {
         registry: &Arc<str>,
         subject: &Subject,
         view: &View,
-        notices: &mut Vec<Notice>,
+        events: &mut Vec<Event>,
     ) {
         let (Subject::Node(path), View::Node(seen)) = (subject, view) else {
             return;
@@ -85,7 +85,7 @@ impl Engine {
         let mut changed = Vec::new();
         for (name, key) in &mut self.keys {
             if key.config().registry == *registry && key.config().path == *path {
-                if key.reset(now, seen, notices) {
+                if key.reset(now, seen, events) {
                     changed.push(Arc::clone(name));
                 }
                 let url = self.origins.get(registry).map(|url| &**url).unwrap_or_default();

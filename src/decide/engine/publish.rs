@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::super::event::Event;
 use super::super::flight::FlightId;
 use super::super::moment::Moment;
-use super::super::notice::Notice;
 use super::super::publication::{Group, Outcome, Publication, Snapshot, Stage};
 use super::super::template::Template;
 use crate::config::Reload;
@@ -14,7 +14,7 @@ use super::{Effect, Engine, Pace};
 
 impl Engine {
     /// Begins what is due. Those that share a reload go together; a unit goes as a whole or not at all.
-    pub(super) fn publish(&mut self, now: Moment, notices: &mut Vec<Notice>) -> Vec<Effect> {
+    pub(super) fn publish(&mut self, now: Moment, events: &mut Vec<Event>) -> Vec<Effect> {
         if self.stopping || self.paused.is_some() {
             return Vec::new();
         }
@@ -28,7 +28,7 @@ impl Engine {
         }
         let mut groups: Vec<Group> = Vec::new();
         let mut by_reload: BTreeMap<Reload, usize> = BTreeMap::new();
-        for publication in single.iter().filter_map(|name| self.begin_single(now, name, notices)) {
+        for publication in single.iter().filter_map(|name| self.begin_single(now, name, events)) {
             let reload = publication.template.reload.clone();
             let known = reload.as_ref().and_then(|reload| by_reload.get(reload).copied());
             if let Some(group) = known.and_then(|at| groups.get_mut(at)) {
@@ -38,22 +38,22 @@ impl Engine {
                 groups.push(Group { publications: vec![publication], unit: None });
             }
         }
-        groups.extend(units.iter().filter_map(|unit| self.begin_unit(now, unit, notices)));
+        groups.extend(units.iter().filter_map(|unit| self.begin_unit(now, unit, events)));
         groups.into_iter().map(Effect::Publish).collect()
     }
 
-    fn begin_single(&mut self, now: Moment, name: &Arc<str>, notices: &mut Vec<Notice>) -> Option<Publication> {
+    fn begin_single(&mut self, now: Moment, name: &Arc<str>, events: &mut Vec<Event>) -> Option<Publication> {
         let template = self.templates.get_mut(name)?;
         if self.flights.is_busy(&template.plan().config.dest) {
             return None;
         }
-        let snapshot = template.ready(now, &self.rosters, &self.keys, notices)?;
+        let snapshot = template.ready(now, &self.rosters, &self.keys, events)?;
         self.begin(name, snapshot)
     }
 
     /// Begins all templates of a unit, whichever of them is due: one of them alone could be at odds with the others. `None`
     /// while one is under way or lacks a good view.
-    fn begin_unit(&mut self, now: Moment, unit: &Arc<str>, notices: &mut Vec<Notice>) -> Option<Group> {
+    fn begin_unit(&mut self, now: Moment, unit: &Arc<str>, events: &mut Vec<Event>) -> Option<Group> {
         let (rosters, keys, flights) = (&self.rosters, &self.keys, &self.flights);
         let of_unit = |template: &Template| template.plan().config.unit.as_ref() == Some(unit);
         let is_busy = |it: &Template| it.is_in_flight() || it.is_searching() || flights.is_busy(&it.plan().config.dest);
@@ -63,7 +63,7 @@ impl Engine {
             template.ripen(now);
             if !busy {
                 template.join();
-                snapshots.push((Arc::clone(name), template.ready(now, rosters, keys, notices)));
+                snapshots.push((Arc::clone(name), template.ready(now, rosters, keys, events)));
             }
         }
         if busy || snapshots.iter().any(|(_, snapshot)| snapshot.is_none()) {
@@ -82,7 +82,7 @@ impl Engine {
         Some(Publication { id, template: config, snapshot, remove: template.is_going(), quiet })
     }
 
-    pub(super) fn published(&mut self, now: Moment, id: FlightId, outcome: Outcome, notices: &mut Vec<Notice>) {
+    pub(super) fn published(&mut self, now: Moment, id: FlightId, outcome: Outcome, events: &mut Vec<Event>) {
         let Some(flight) = self.flights.end(id) else {
             return;
         };
@@ -93,7 +93,7 @@ impl Engine {
         let mut config = Arc::clone(&flight.config);
         let refused = matches!(&outcome, Outcome::Failed(it) if matches!(it.stage, Stage::Rollback | Stage::Unit));
         if let Some(template) = self.templates.get_mut(&config.name) {
-            template.end(now, id, outcome, self.pace == Pace::Continuous, notices);
+            template.end(now, id, outcome, self.pace == Pace::Continuous, events);
             if template.plan().config.dest == config.dest {
                 config = Arc::clone(&template.plan().config);
             }

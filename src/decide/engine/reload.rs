@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::super::event::{Event, seconds};
 use super::super::flight::FlightId;
 use super::super::moment::Moment;
-use super::super::notice::Notice;
 use super::super::publication::{Ran, ReloadJob, Restoration, Stage};
 use super::{Effect, Engine, Pace};
 use crate::config::{OnDrift, OnReloadFailure, Reload, TemplateConfig};
@@ -33,12 +33,14 @@ impl Engine {
         .collect()
     }
 
-    pub(super) fn reloaded(&mut self, now: Moment, reload: &Reload, ran: &Ran, notices: &mut Vec<Notice>) {
+    pub(super) fn reloaded(&mut self, now: Moment, reload: &Reload, ran: &Ran, events: &mut Vec<Event>) {
         let Some(debt) = self.debts.get_mut(reload) else {
             return;
         };
         let back = debt.running().filter(|template| template.on_reload_failure == OnReloadFailure::Rollback);
         let back: Vec<Arc<TemplateConfig>> = back.cloned().collect();
+        let templates = debt.running().map(|template| Arc::clone(&template.name)).collect();
+        let took_ms = debt.running_for(now).and_then(|took| took.as_millis().try_into().ok());
         let again = debt.end(now, ran);
         if self.stopping {
             // What changed while it ran has no time to wait either.
@@ -48,7 +50,8 @@ impl Engine {
         // What it was for may be owed by a mended command by now.
         self.rehome(now);
         if let Ran::Failed(why) = ran {
-            notices.push(Notice::ReloadFailed { reload: reload.to_string(), why: why.clone(), again });
+            let (command, reason, retry_in_s) = (reload.to_string(), why.clone(), again.map(seconds));
+            events.push(Event::ReloadFailed { command, templates, reason, took_ms, retry_in_s });
             // While nothing is to be replaced, nothing is put back either: a later failure does that.
             if !is_rolled_back && self.paused.is_none() {
                 self.restore(reload, &back, why);
@@ -119,7 +122,7 @@ impl Engine {
         now: Moment,
         id: FlightId,
         done: Result<BTreeSet<Arc<str>>, String>,
-        notices: &mut Vec<Notice>,
+        events: &mut Vec<Event>,
     ) {
         let Some(Restoration { reload, templates, why, .. }) = self.restorations.remove(&id) else {
             return;
@@ -136,7 +139,7 @@ impl Engine {
                         known.stands_wrong(now);
                     }
                 }
-                return notices.push(Notice::NotRolledBack { why });
+                return events.push(Event::RollbackFailed { reason: why });
             }
         };
         let mut owing: BTreeMap<Reload, Vec<Arc<TemplateConfig>>> = BTreeMap::new();
@@ -166,9 +169,9 @@ impl Engine {
         }
         if !back.is_empty() {
             let templates = back.into_iter().collect();
-            notices.push(match reload {
-                Some(_) => Notice::RolledBack { templates, why },
-                None => Notice::PutRight { templates },
+            events.push(match reload {
+                Some(_) => Event::RolledBack { templates, reason: why },
+                None => Event::RollbackReapplied { templates },
             });
         }
     }

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
+use super::super::event::Event;
 use super::super::flight::FlightId;
 use super::super::isolate::{AllLeftOut, Spot};
 use super::super::moment::Moment;
-use super::super::notice::Notice;
 use super::super::publication::{Outcome, Publication};
 use super::super::template::Template;
 use super::{Effect, Engine, Pace};
 
 impl Engine {
     /// Goes on with every search. One that ends here leaves its template to be published in the same step.
-    pub(super) fn probe(&mut self, now: Moment, notices: &mut Vec<Notice>) -> Vec<Effect> {
+    pub(super) fn probe(&mut self, now: Moment, events: &mut Vec<Event>) -> Vec<Effect> {
         let retries = self.pace == Pace::Continuous;
         let flights = &mut self.flights;
         let searching = self.templates.values_mut().filter(|it| it.is_to_probe(now));
         if self.stopping {
-            searching.for_each(|template| template.stop_searching(now, notices));
+            searching.for_each(|template| template.stop_searching(now, events));
             return Vec::new();
         }
         if self.paused.is_some() {
@@ -32,7 +32,7 @@ impl Engine {
             if flights.is_busy(&config.dest) {
                 return None;
             }
-            let Some(snapshot) = template.probe(now, views, retries, notices) else {
+            let Some(snapshot) = template.probe(now, views, retries, events) else {
                 found.extend(config.unit.clone().map(|unit| (unit, template.left_out().clone())));
                 return None;
             };
@@ -49,10 +49,10 @@ impl Engine {
         begun
     }
 
-    pub(super) fn probed(&mut self, now: Moment, id: FlightId, outcome: Outcome, notices: &mut Vec<Notice>) {
+    pub(super) fn probed(&mut self, now: Moment, id: FlightId, outcome: Outcome, events: &mut Vec<Event>) {
         let Some(flight) = self.flights.end(id) else { return };
         let Some(template) = self.templates.get_mut(&flight.config.name) else { return };
-        let passed = template.probed(now, id, outcome, self.pace == Pace::Continuous, notices);
+        let passed = template.probed(now, id, outcome, self.pace == Pace::Continuous, events);
         if let (Some(spot), Some(unit)) = (passed, template.plan().config.unit.clone()) {
             self.take_in(&unit, &spot);
         }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::super::event::Event;
 use super::super::needs::Needs;
-use super::super::notice::Notice;
 use super::super::plan::TemplatePlan;
 use super::super::publication::{RosterValue, Seats};
 use super::super::template::Template;
@@ -100,7 +100,7 @@ impl Engine {
     }
 
     /// Makes the templates be those of the keys that there are.
-    pub(super) fn spread(&mut self, notices: &mut Vec<Notice>) {
+    pub(super) fn spread(&mut self, events: &mut Vec<Event>) {
         if !std::mem::take(&mut self.spread.due) {
             return;
         }
@@ -115,7 +115,11 @@ impl Engine {
         }
         let known = std::mem::replace(&mut self.spread.unfit, unfit);
         for ((template, key), why) in self.spread.unfit.iter().filter(|(file, _)| !known.contains_key(*file)) {
-            notices.push(Notice::NoFile { template: Arc::clone(template), key: Arc::clone(key), why: why.clone() });
+            events.push(Event::KeySkipped {
+                template: Arc::clone(template),
+                key: Arc::clone(key),
+                reason: why.clone(),
+            });
         }
     }
 

@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::super::event::Event;
 use super::super::guard::{Doubt, Guarded};
 use super::super::hold::{Hold, KeyDoubt, Reason};
 use super::super::moment::Moment;
-use super::super::notice::Notice;
+use super::super::muster::Muster;
 use super::super::recall::Course;
 use super::super::stamp::Stamp;
 use super::{Roster, Top};
@@ -148,7 +149,7 @@ impl Roster {
     }
 
     /// Judges the keys whose nodes are gone. Says whether any went.
-    pub(super) fn judge_departed(&mut self, now: Moment, notices: &mut Vec<Notice>) -> bool {
+    pub(super) fn judge_departed(&mut self, now: Moment, events: &mut Vec<Event>) -> bool {
         if !self.departed.enabled || matches!(self.top, Top::Unseen | Top::Unreadable(_)) {
             return false;
         }
@@ -169,9 +170,7 @@ impl Roster {
             let held = self.departed.hold.take();
             let new = held.as_ref().is_none_or(|hold| !hold.reason.says_the_same_as(&reason));
             if new {
-                let why = reason.describe(&self.config.subject);
-                let kept = Some(known);
-                notices.push(Notice::Holding { roster: Arc::clone(&self.config.name), why, kept });
+                events.push(self.held_as_a_whole(&reason));
                 self.departed.changed = true;
             }
             let since = held.map(|hold| hold.since).or(self.departed.held).unwrap_or(now);
@@ -179,7 +178,9 @@ impl Roster {
             return false;
         }
         for key in &left {
-            self.musters.remove(key);
+            let muster = self.musters.remove(key).filter(|_| self.is_loaded);
+            let before = muster.as_ref().and_then(Muster::good).map_or(&[][..], |good| good);
+            events.extend(self.members_change(key, before, &[], self.top_stamp.shown()));
             self.unsettled.remove(key);
             self.departed.claimed.remove(key);
             self.departed.gone.insert(Arc::clone(key));
@@ -194,8 +195,8 @@ impl Roster {
         self.departed.changed |= self.departed.held.take().is_some();
         if self.departed.hold.take().is_some() {
             self.departed.changed = true;
-            let path = self.config.subject.to_string();
-            notices.push(Notice::Released { roster: Arc::clone(&self.config.name), path });
+            let (roster, path) = (Arc::clone(&self.config.name), self.config.subject.to_string());
+            events.push(Event::HoldReleased { roster, path });
         }
         !left.is_empty()
     }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::super::event::Event;
 use super::super::hold::{Hold, Reason};
 use super::super::member::Quarantine;
 use super::super::moment::Moment;
 use super::super::muster::{Muster, Verdict};
-use super::super::notice::Notice;
 use super::super::publication::RosterValue;
 use super::{Roster, Top};
 
@@ -28,7 +28,7 @@ impl Roster {
     }
 
     /// Judges what is due. Says whether templates see something else than before.
-    pub fn judge(&mut self, now: Moment, host: &str, notices: &mut Vec<Notice>) -> bool {
+    pub fn judge(&mut self, now: Moment, host: &str, events: &mut Vec<Event>) -> bool {
         if !self.reached {
             return false;
         }
@@ -37,34 +37,38 @@ impl Roster {
             self.unsettled.iter().filter(|key| self.due_of(key).is_some_and(|due| due <= now)).cloned().collect();
         let mut changed = false;
         for key in due {
-            changed |= self.judge_key(now, &key, host, notices);
+            changed |= self.judge_key(now, &key, host, events);
         }
         // Musters with nothing left to wait for are looked at no more.
         let (musters, config) = (&self.musters, &self.config);
         self.unsettled.retain(|key| musters.get(key).is_some_and(|muster| muster.due(config).is_some()));
-        changed |= self.judge_departed(now, notices);
+        changed |= self.judge_departed(now, events);
         if changed || self.value.is_none() {
             changed = self.gather() || changed;
+        }
+        if !self.is_loaded && !self.admitted.is_empty() && self.value.is_some() {
+            self.is_loaded = true;
+            events.push(self.loaded());
         }
         let is_older = |muster: &Muster| matches!(muster.hold(), Some(Hold { reason: Reason::Older { .. }, .. }));
         if !self.doubts_state() && !self.musters.values().any(is_older) {
             self.top_stamp.believe();
         }
-        self.say_unfit_keys(notices);
-        self.judge_top(now, notices);
+        self.say_unfit_keys(events);
+        self.judge_top(now, events);
         changed
     }
 
-    fn say_unfit_keys(&mut self, notices: &mut Vec<Notice>) {
+    fn say_unfit_keys(&mut self, events: &mut Vec<Event>) {
         for (key, said) in self.unfit_keys.iter_mut().filter(|(_, said)| !**said) {
             *said = true;
-            let why = Quarantine::Control { place: "its name".to_owned() };
+            let reason = Quarantine::Control { place: "its name".to_owned() };
             let path = self.config.subject.members_of(key);
-            notices.push(Notice::Quarantined { roster: Arc::clone(&self.config.name), path, why });
+            events.push(Event::MemberQuarantined { roster: Arc::clone(&self.config.name), path, reason });
         }
     }
 
-    fn judge_key(&mut self, now: Moment, key: &Arc<str>, host: &str, notices: &mut Vec<Notice>) -> bool {
+    fn judge_key(&mut self, now: Moment, key: &Arc<str>, host: &str, events: &mut Vec<Event>) -> bool {
         let (departing, forgettable) = (self.is_departing(key), self.is_forgotten(key));
         let Some(muster) = self.musters.get_mut(key) else {
             return false;
@@ -73,6 +77,7 @@ impl Roster {
             muster.rest();
             return false;
         }
+        let before = muster.good().cloned();
         let verdict = muster.judge(now, &self.config, host, self.recalled.get(key));
         if muster.good().is_some() {
             self.recalled.remove(key);
@@ -81,12 +86,12 @@ impl Roster {
             && self.told.insert(format.clone())
         {
             let (roster, path) = (Arc::clone(&self.config.name), self.config.subject.members_of(key));
-            notices.push(Notice::Chosen { roster, path, format: format.clone() });
+            events.push(Event::FormatChosen { roster, path, format: format.clone() });
         }
         for (name, why) in muster.unfit() {
             if self.quarantined.insert((Arc::clone(key), Arc::clone(name))) {
-                let (path, why) = (self.config.subject.members_of(key).child(name), why.clone());
-                notices.push(Notice::Quarantined { roster: Arc::clone(&self.config.name), path, why });
+                let (path, reason) = (self.config.subject.members_of(key).child(name), why.clone());
+                events.push(Event::MemberQuarantined { roster: Arc::clone(&self.config.name), path, reason });
             }
         }
         let unfit: BTreeSet<&Arc<str>> = muster.unfit().map(|(name, _)| name).collect();
@@ -95,13 +100,18 @@ impl Roster {
             Verdict::Admit { changed, released } => {
                 self.admitted.insert(Arc::clone(key));
                 let forgotten = muster.is_absent() && forgettable;
+                let (after, zxid) = (muster.good().cloned(), muster.stamp().shown());
                 if forgotten && !key.is_empty() {
                     // With min = 0 a key that is gone is gone.
                     self.musters.remove(key);
                 }
                 if released {
-                    let path = self.config.subject.members_of(key);
-                    notices.push(Notice::Released { roster: Arc::clone(&self.config.name), path: path.to_string() });
+                    let path = self.config.subject.members_of(key).to_string();
+                    events.push(Event::HoldReleased { roster: Arc::clone(&self.config.name), path });
+                }
+                if self.is_loaded && changed {
+                    let (before, after) = (before.as_deref().unwrap_or_default(), after.as_deref().unwrap_or_default());
+                    events.extend(self.members_change(key, before, after, zxid));
                 }
                 changed || (forgotten && !key.is_empty())
             }
@@ -112,8 +122,10 @@ impl Roster {
                     // A key that never had enough members and is gone leaves nothing behind.
                     self.musters.remove(key);
                 } else if new && let Some(hold) = muster.hold() {
-                    let why = hold.reason.describe(&self.config.subject.members_of(key));
-                    notices.push(Notice::Holding { roster: Arc::clone(&self.config.name), why, kept });
+                    let path = self.config.subject.members_of(key);
+                    let (reason, path) = (hold.reason.describe(&path), path.to_string());
+                    let roster = Arc::clone(&self.config.name);
+                    events.push(Event::RosterHeld { roster, path, reason, members: kept });
                 }
                 false
             }
@@ -135,7 +147,7 @@ impl Roster {
     }
 
     /// A keyed roster as a whole holds when its base cannot be read, or when no key ever had enough members.
-    fn judge_top(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+    fn judge_top(&mut self, now: Moment, events: &mut Vec<Event>) {
         if !self.is_keyed() {
             return;
         }
@@ -146,16 +158,17 @@ impl Roster {
             }
             Top::Unseen | Top::Absent | Top::Present => None,
         };
-        let roster = Arc::clone(&self.config.name);
         match (reason, self.hold.take()) {
             (Some(reason), known) => {
                 if known.as_ref().is_none_or(|hold| hold.reason != reason) {
-                    let kept = self.value.as_ref().map(|_| self.musters.len());
-                    notices.push(Notice::Holding { roster, why: reason.describe(&self.config.subject), kept });
+                    events.push(self.held_as_a_whole(&reason));
                 }
                 self.hold = Some(Hold { reason, since: known.map_or(now, |hold| hold.since) });
             }
-            (None, Some(_)) => notices.push(Notice::Released { roster, path: self.config.subject.to_string() }),
+            (None, Some(_)) => {
+                let (roster, path) = (Arc::clone(&self.config.name), self.config.subject.to_string());
+                events.push(Event::HoldReleased { roster, path });
+            }
             (None, None) => {}
         }
     }

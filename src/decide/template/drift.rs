@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::event::{Event, seconds};
 use super::super::moment::Moment;
-use super::super::notice::Notice;
 use super::Template;
 use crate::backoff;
 use crate::config::OnDrift;
@@ -67,7 +67,7 @@ impl Template {
     /// is in step again.
     ///
     /// Nobody's change is lost by that it has to wait: whatever is there then is put right.
-    pub fn drifted(&mut self, now: Moment, what: String, notices: &mut Vec<Notice>) {
+    pub fn drifted(&mut self, now: Moment, what: String, events: &mut Vec<Event>) {
         if self.is_going() {
             return;
         }
@@ -85,12 +85,17 @@ impl Template {
         let disputed = self.dispute.pause(now).filter(|_| on_drift == OnDrift::Correct);
         let waits = disputed.map(|(times, pause)| (times, now + pause));
         if self.drift.is_none() || !is_anew || waits.is_some() {
-            notices.push(Notice::Drifted {
-                template: Arc::clone(&self.plan.config.name),
-                dest: self.plan.config.dest.clone(),
-                what: what.clone(),
-                on_drift,
-                disputed,
+            let (template, dest) = (Arc::clone(&self.plan.config.name), self.plan.config.dest.clone());
+            events.push(match disputed {
+                Some((corrections, pause)) => {
+                    let remark = format!("rewritten {corrections} times recently: is another tool managing it?");
+                    let (reason, retry_in_s) = (format!("{what}; {remark}"), seconds(pause));
+                    Event::DriftDisputed { template, dest, reason, corrections, retry_in_s }
+                }
+                None => {
+                    let on_drift = if on_drift == OnDrift::Correct { "correct" } else { "report" };
+                    Event::DriftDetected { template, dest, reason: what.clone(), on_drift }
+                }
             });
         }
         let since = self.drift.as_ref().map_or(now, |drift| drift.since);
@@ -100,12 +105,14 @@ impl Template {
         }
     }
 
-    /// Its destination was found, or brought, in step.
-    pub(super) fn is_put_right(&mut self, now: Moment, is_replaced: bool) {
-        if is_replaced && self.drift.is_some() {
+    /// Its destination was found, or brought, in step. Whether that corrected what somebody else had made of it.
+    pub(super) fn is_put_right(&mut self, now: Moment, is_replaced: bool) -> bool {
+        let is_corrected = is_replaced && self.drift.is_some();
+        if is_corrected {
             self.dispute.has_put_right(now);
         }
         self.drift.take_if(|drift| !std::mem::take(&mut drift.is_anew));
+        is_corrected
     }
 
     /// A publication begins, which puts right what was seen so far.
@@ -116,10 +123,10 @@ impl Template {
     }
 
     /// Somebody else has put its destination right.
-    pub fn in_step(&mut self, notices: &mut Vec<Notice>) {
+    pub fn in_step(&mut self, events: &mut Vec<Event>) {
         if self.drift.take().is_some() {
             let (template, dest) = (Arc::clone(&self.plan.config.name), self.plan.config.dest.clone());
-            notices.push(Notice::InStep { template, dest });
+            events.push(Event::DriftResolved { template, dest });
         }
     }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::super::event::Event;
 use super::super::flight::FlightId;
 use super::super::isolate::{AllLeftOut, Isolation, LeftOut, Search, Spot, Step};
 use super::super::key::Key;
 use super::super::moment::Moment;
-use super::super::notice::Notice;
 use super::super::publication::{Failure, Outcome, Snapshot, Stage};
 use super::super::roster::Roster;
 use super::Template;
@@ -48,7 +48,7 @@ impl Template {
     }
 
     /// Members that changed are tried again.
-    pub(super) fn take_back(&mut self, rosters: &Rosters, keys: &Keys, notices: &mut Vec<Notice>) {
+    pub(super) fn take_back(&mut self, rosters: &Rosters, keys: &Keys, events: &mut Vec<Event>) {
         if self.isolation.left_out.is_empty() {
             return;
         }
@@ -56,7 +56,10 @@ impl Template {
         let each = self.each().cloned();
         let changed = self.isolation.review(&full, each.as_ref(), |roster| min(rosters, roster));
         let template = &self.plan.config.name;
-        notices.extend(changed.into_iter().map(|spot| Notice::TriedAgain { template: Arc::clone(template), spot }));
+        events.extend(changed.into_iter().map(|Spot { roster, key, member }| {
+            let template = Arc::clone(template);
+            Event::MemberRetried { template, roster, key, member }
+        }));
     }
 
     /// This is about to be published.
@@ -89,7 +92,7 @@ impl Template {
         now: Moment,
         (rosters, keys): (&Rosters, &Keys),
         retries: bool,
-        notices: &mut Vec<Notice>,
+        events: &mut Vec<Event>,
     ) -> Option<Snapshot> {
         if !self.is_searching() {
             return self.try_again(now, rosters, keys);
@@ -113,10 +116,9 @@ impl Template {
                     }
                 }
                 let template = &self.plan.config.name;
-                notices.extend(found.iter().map(|(spot, out)| Notice::Refused {
-                    template: Arc::clone(template),
-                    spot: spot.clone(),
-                    why: out.why.clone(),
+                events.extend(found.iter().map(|(spot, out)| {
+                    let (template, Spot { roster, key, member }) = (Arc::clone(template), spot.clone());
+                    Event::MemberIsolated { template, roster, key, member, reason: out.why.clone() }
                 }));
                 self.isolation.left_out.extend(found);
                 self.isolation.end_search();
@@ -127,7 +129,7 @@ impl Template {
                 if let Some(failure) = self.isolation.end_search() {
                     let remark = why.as_ref().map(|why| format!("\n  {why}")).unwrap_or_default();
                     let message = format!("{}{remark}", failure.message);
-                    self.fail(now, Failure { message, ..failure }, retries, notices);
+                    self.fail(now, Failure { message, ..failure }, retries, events);
                 }
                 why
             }
@@ -154,9 +156,9 @@ impl Template {
     }
 
     /// The agent is stopping: nothing more is looked for.
-    pub fn stop_searching(&mut self, now: Moment, notices: &mut Vec<Notice>) {
+    pub fn stop_searching(&mut self, now: Moment, events: &mut Vec<Event>) {
         if let Some(failure) = self.isolation.end_search() {
-            self.fail(now, failure, false, notices);
+            self.fail(now, failure, false, events);
         }
     }
 
@@ -167,13 +169,13 @@ impl Template {
         id: FlightId,
         outcome: Outcome,
         retries: bool,
-        notices: &mut Vec<Notice>,
+        events: &mut Vec<Event>,
     ) -> Option<Spot> {
         if !self.turn.end(id) {
             return None;
         }
         if let Some(spot) = self.isolation.trial.take() {
-            return self.tried(now, spot, &outcome, notices);
+            return self.tried(now, spot, &outcome, events);
         }
         let shown = self.isolation.shown.take();
         // Without one the template was configured anew meanwhile.
@@ -184,7 +186,7 @@ impl Template {
             }
             Outcome::Failed(failure) => {
                 self.isolation.end_search();
-                self.fail(now, failure, retries, notices);
+                self.fail(now, failure, retries, events);
             }
             Outcome::Abandoned => {
                 self.isolation.end_search();

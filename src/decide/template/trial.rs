@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::super::event::Event;
 use super::super::isolate::{LeftOut, Spot};
 use super::super::key::Key;
 use super::super::moment::Moment;
-use super::super::notice::Notice;
 use super::super::publication::{Outcome, Snapshot, Stage};
 use super::super::roster::Roster;
 use super::Template;
@@ -58,7 +58,7 @@ impl Template {
         now: Moment,
         spot: Spot,
         outcome: &Outcome,
-        notices: &mut Vec<Notice>,
+        events: &mut Vec<Event>,
     ) -> Option<Spot> {
         match outcome {
             Outcome::Failed(failure) => {
@@ -74,7 +74,8 @@ impl Template {
             _ => {
                 self.isolation.left_out.remove(&spot)?;
                 self.isolation.has_taken_back = true;
-                notices.push(Notice::PassesNow { template: Arc::clone(&self.plan.config.name), spot: spot.clone() });
+                let (template, Spot { roster, key, member }) = (Arc::clone(&self.plan.config.name), spot.clone());
+                events.push(Event::MemberReadmitted { template, roster, key, member });
                 Some(spot)
             }
         }

@@ -9,6 +9,8 @@ use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
+use crate::decide;
+use crate::log::emit;
 use crate::watch::dirty::Event;
 
 /// Something seen.
@@ -113,8 +115,9 @@ fn is_limit(error: &notify::Error) -> bool {
 }
 
 fn warn_polling(error: &notify::Error) {
-    tracing::warn!(%error, "no inotify: the directory registry is read every 2 s; raise fs.inotify.max_user_watches or \
-        fs.inotify.max_user_instances");
+    let reason =
+        format!("{error}; reading it every 2 s (raise fs.inotify.max_user_watches or fs.inotify.max_user_instances)");
+    emit(decide::Event::RegistryPolled { reason });
 }
 
 /// What an event says of nodes.

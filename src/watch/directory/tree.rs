@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use nix::fcntl::OFlag;
 
+use crate::decide::Event;
+use crate::log::emit;
 use crate::node::{NodePath, Subject};
 use crate::sighting::{Bytes, Members, Reading, Seen, View};
 use crate::watch::MAX_BYTES;
@@ -296,7 +298,7 @@ impl Tree {
                 Err(name) => {
                     let path = folder.join(name);
                     if self.skipped.borrow_mut().insert(path.clone()) {
-                        tracing::warn!(path = %path.display(), "skipped: its name is no UTF-8");
+                        emit(Event::NodeSkipped { file: path });
                     }
                 }
             }

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{info, warn};
+
+use crate::decide::Event;
+use crate::log::emit;
 
 use super::servers::{Told, is_host};
 
@@ -80,15 +82,15 @@ async fn ask_on(registry: Arc<str>, urls: Vec<String>, needed: Arc<Notify>, say:
         match ask(&urls).await {
             Ok(list) => {
                 if say.borrow().as_ref() != Some(&list) {
-                    let servers: Vec<&str> = list.iter().map(|told| &*told.host).collect();
-                    info!(registry = &*registry, servers = servers.join(", "), "Exhibitor names the servers");
+                    let servers = list.iter().map(|told| told.host.clone()).collect();
+                    emit(Event::ServersLearned { registry: Arc::clone(&registry), servers });
                 }
                 say.send_replace(Some(list));
                 complained.clear();
             }
             Err(why) => {
                 if why != complained {
-                    warn!(registry = &*registry, %why, "no Exhibitor gave a list of servers; those known before stay");
+                    emit(Event::ExhibitorUnreachable { registry: Arc::clone(&registry), reason: why.clone() });
                     complained = why;
                 }
                 say.send_modify(|said| *said = Some(said.take().unwrap_or_default()));

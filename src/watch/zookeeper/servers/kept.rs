@@ -5,9 +5,10 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
 use super::{Name, is_host};
+use crate::decide::Event;
+use crate::log::emit;
 use crate::watch::Keep;
 
 /// The folder's name in the state directory.
@@ -44,7 +45,8 @@ impl Kept {
         let named: String = registry.bytes().map(plain).collect();
         let file = state.join(FOLDER).join(format!("{named}.json"));
         let servers = read(&file, url).unwrap_or_else(|why| {
-            warn!(why = %format_args!("{}: {why}", file.display()), "servers that were learnt before are not known");
+            let (file, effect) = (Some(file.clone()), "servers learnt in an earlier run are not known");
+            emit(Event::StateReadFailed { file, reason: why, effect });
             Vec::new()
         });
         let file = matches!(keep, Keep::Write(_)).then_some(file);
@@ -67,7 +69,8 @@ impl Kept {
         };
         let content = File { version: VERSION, url: self.url.clone(), servers: self.servers.clone() };
         if let Err(why) = write(file, &content) {
-            warn!(why = %format_args!("write {}: {why}", file.display()), "servers that were learnt are not kept");
+            let (file, effect) = (Some(file.clone()), "learnt servers are not known after a restart");
+            emit(Event::StateWriteFailed { file, reason: why.to_string(), effect });
         }
     }
 }

@@ -1,0 +1,200 @@
+//! Everything that happens, as one typed stream. The log is made of it; other parts subscribe to it
+//! ([`crate::log::subscribe`]).
+//!
+//! A field has one meaning, whichever event it is part of:
+//!
+//! | Field | Type | Meaning |
+//! |---|---|---|
+//! | `added`, `removed` | list | members by address (`host:port`), or by node name where no address is known |
+//! | `age_s` | number | how long ago the members were last confirmed, in seconds |
+//! | `block`, `host`, `line` | text, text, number | a block of a hosts file, a host in it, and the line outside it that names the host too |
+//! | `by` | text | what made the pass: `agent` (the running agent) or `itself` |
+//! | `change` | text | one difference: of a configuration, or of a file's mode and owner |
+//! | `changed` | number | members whose data changed |
+//! | `changes` | number | differences between the configuration and the one before it |
+//! | `command` | text | a command as configured |
+//! | `corrections` | number | how often the file was corrected recently |
+//! | `dest` | path | a template's destination |
+//! | `digest` | text | a number that stands for the rendered content, in hexadecimal digits |
+//! | `dir` | path | a directory |
+//! | `effect` | text | what follows from a failure |
+//! | `exit` | number | an exit code |
+//! | `file`, `backup` | path | a file that is no destination, and the file that keeps its old content |
+//! | `filter` | text | a log filter |
+//! | `format` | text | what the nodes of a path are read as |
+//! | `forwarded` | true or false | whether a signal was passed on to the program |
+//! | `key` | text | a key of a roster whose path has a `*` |
+//! | `key_count`, `roster_count`, `template_count` | number | how many there are |
+//! | `limit_s` | number | a time limit, in seconds |
+//! | `member` | text | a member's node name |
+//! | `members` | number | how many members templates see |
+//! | `min`, `max` | number | the bounds of a roster |
+//! | `needs` | list | the rosters and keys that never had a good view |
+//! | `on_drift` | text | what is done: `correct` or `report` |
+//! | `path` | text | a path in the registry |
+//! | `pid` | number | a process |
+//! | `reason` | text | why something failed, is held, or is not used |
+//! | `registry`, `roster`, `template` | text | a name in the configuration; `roster` also names a `[[key]]` |
+//! | `request` | text | what was asked on the control socket |
+//! | `retry_in_s` | number | seconds until the next try; absent where only a change leads to one |
+//! | `servers` | list | the servers of an ensemble |
+//! | `signal` | text | a signal by name |
+//! | `socket` | path | the control socket |
+//! | `source` | text | what is mounted on a destination |
+//! | `templates` | list | the templates whose files it is about |
+//! | `took_ms` | number | milliseconds from the decision to the outcome |
+//! | `uid` | number | the user who asked |
+//! | `until` | text | the end of a pause (RFC 3339) |
+//! | `url` | text | a registry's URL, without credentials |
+//! | `version` | text | the version of rosterd |
+//! | `zxid` | text | the ZooKeeper transaction that the view is from |
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::member::Quarantine;
+use crate::node::NodePath;
+use crate::payload::Format;
+use crate::sighting::Zxid;
+
+mod schema;
+
+pub use schema::{Field, Hex, Kind, Severity};
+
+use schema::events;
+
+type Name = Arc<str>;
+type Words = &'static str;
+
+events! {
+    // Rosters and keys.
+    WatchStarted = watch_started Info "watching" { roster: Name, path: String, registry: Name, url: Name, min: Option<usize>, max: Option<usize> }
+    RosterLoaded = roster_loaded Info "roster loaded" { roster: Name, path: String, key_count: Option<usize>, members: usize, zxid: Option<Zxid> }
+    MembersChanged = members_changed Info "members changed" { roster: Name, path: NodePath, added: Vec<String>, removed: Vec<String>, changed: usize, members: usize, zxid: Option<Zxid> }
+    RosterHeld = roster_held Warn "roster held" { roster: Name, path: String, reason: String, members: Option<usize> }
+    HoldReleased = hold_released Info "hold released" { roster: Name, path: String }
+    HoldAccepted = hold_accepted Info "hold accepted" { roster: Name, uid: u32 }
+    RosterStale = roster_stale Warn "using the last known-good members" { roster: Name, path: String, age_s: Option<u64> }
+    StaleRefused = stale_refused Warn "last known-good members not used" { template: Name, roster: Name, reason: String }
+    FormatChosen = format_chosen Info "format chosen" { roster: Name, path: NodePath, format: Format }
+    MemberQuarantined = member_quarantined Warn "member quarantined" { roster: Name, path: NodePath, reason: Quarantine }
+
+    // Registries.
+    RegistryUnreachable = registry_unreachable Warn "registry unreachable; files stay as they are" { registry: Name, reason: String }
+    RegistryConnected = registry_connected Info "registry connected again" { registry: Name }
+    RegistryRestarted = registry_restarted Error "registry client restarted" { registry: Name, reason: String }
+    RegistryPolled = registry_polled Warn "inotify unavailable; polling the directory registry" { reason: String }
+    WatchesDowngraded = watches_downgraded Info "server before ZooKeeper 3.6; using one-shot watches" { registry: Name }
+    ServersLearned = servers_learned Info "server list received from Exhibitor" { registry: Name, servers: Vec<String> }
+    ExhibitorUnreachable = exhibitor_unreachable Warn "no Exhibitor answered; using the known servers" { registry: Name, reason: String }
+    NodeSkipped = node_skipped Warn "file skipped; its name is not UTF-8" { file: PathBuf }
+
+    // Templates and their files.
+    TemplateLoaded = template_loaded Info "managing file" { template: Name, dest: PathBuf }
+    TemplateWaiting = template_waiting Info "waiting for rosters without known-good members" { template: Name, needs: Vec<Name> }
+    KeySkipped = key_skipped Warn "key has no file" { template: Name, key: Name, reason: String }
+    FileWritten = file_written Info "file written" { template: Name, dest: PathBuf, digest: Option<Hex>, took_ms: Option<u64> }
+    FileUnchanged = file_unchanged Info "file unchanged" { template: Name, dest: PathBuf }
+    FileRemoved = file_removed Info "file removed" { template: Name, dest: PathBuf }
+    FileWouldChange = file_would_change Info "file would be written" { template: Name, dest: PathBuf }
+    FileWouldBeRemoved = file_would_be_removed Info "file would be removed" { template: Name, dest: PathBuf }
+    AttributesDiffer = attributes_differ Info "mode or owner differs" { template: Name, dest: PathBuf, change: String }
+    RenderFailed = render_failed Error "render failed; file unchanged" { template: Name, dest: PathBuf, reason: String }
+    CheckRefused = check_refused Error "check failed; file unchanged" { template: Name, dest: PathBuf, reason: String, retry_in_s: Option<u64> }
+    CheckFailed = check_failed Error "check not completed; file unchanged" { template: Name, dest: PathBuf, reason: String, retry_in_s: Option<u64> }
+    WriteFailed = write_failed Error "write failed; file unchanged" { template: Name, dest: PathBuf, reason: String, retry_in_s: Option<u64> }
+    WriteBlocked = write_blocked Warn "file unchanged; its reload failed with this content before" { template: Name, dest: PathBuf, reason: String }
+    UnitBlocked = unit_blocked Warn "file unchanged; another template of its unit failed" { template: Name, dest: PathBuf, reason: String }
+    WriteAbandoned = write_abandoned Warn "file unchanged; the agent is stopping" { template: Name, dest: PathBuf }
+    MemberIsolated = member_isolated Warn "member left out; the check refuses it" { template: Name, roster: Name, key: Option<Name>, member: Name, reason: String }
+    MemberRetried = member_retried Info "isolated member changed; retrying it" { template: Name, roster: Name, key: Option<Name>, member: Name }
+    MemberReadmitted = member_readmitted Info "isolated member passes the check again" { template: Name, roster: Name, key: Option<Name>, member: Name }
+    DriftDetected = drift_detected Warn "file changed by another process" { template: Name, dest: PathBuf, reason: String, on_drift: Words }
+    DriftDisputed = drift_disputed Warn "file changed by another process again" { template: Name, dest: PathBuf, reason: String, corrections: u32, retry_in_s: u64 }
+    DriftCorrected = drift_corrected Info "changed file corrected" { template: Name, dest: PathBuf }
+    DriftResolved = drift_resolved Info "changed file restored by another process" { template: Name, dest: PathBuf }
+    RestoreFailed = restore_failed Error "previous file cannot be restored" { dest: PathBuf, reason: String }
+    RemovalRefused = removal_refused Warn "file not removed; rosterd did not write it" { dest: PathBuf, reason: String }
+    WrittenInPlace = written_in_place Warn "file is a mount point; writing it in place" { template: Name, dest: PathBuf, source: String }
+    HostShadowed = host_shadowed Warn "host is also named outside the block; programs may use that address" { template: Name, dest: PathBuf, block: String, host: String, line: usize }
+    WriteRecovered = write_recovered Info "interrupted write finished" { dest: PathBuf }
+    WriteRecoveryFailed = write_recovery_failed Warn "interrupted write cannot be finished; retrying" { dest: PathBuf, reason: String }
+    SyncFailed = sync_failed Warn "directory not synced; the next write syncs it" { reason: String }
+    StagedFileRemoved = staged_file_removed Info "staged file of an earlier run removed" { file: PathBuf }
+    StagedFileLeft = staged_file_left Warn "staged file cannot be removed" { file: PathBuf, reason: String }
+
+    // Reloads and other commands.
+    ReloadSucceeded = reload_succeeded Info "reload succeeded" { command: String, templates: Vec<Name>, took_ms: u64 }
+    ReloadFailed = reload_failed Error "reload failed; still pending" { command: String, templates: Vec<Name>, reason: String, took_ms: Option<u64>, retry_in_s: Option<u64> }
+    ReloadInherited = reload_inherited Info "a reload from the previous run is still pending" { command: String, template: Name }
+    ReloadPending = reload_pending Warn "a reload is still pending; it runs after the next start" { command: String, templates: Vec<Name> }
+    RolledBack = rolled_back Error "reload failed; previous files restored" { templates: Vec<Name>, reason: String }
+    RollbackReapplied = rollback_reapplied Warn "changed files restored to the rollback" { templates: Vec<Name> }
+    RollbackFailed = rollback_failed Error "rollback failed; files stay as they are" { reason: String }
+    ProcessesLeft = processes_left Warn "command left processes running" { command: String, reason: String }
+
+    // The program of `[exec]`.
+    ProgramStarted = program_started Info "program started" { command: String, pid: u32 }
+    ProgramStartFailed = program_start_failed Warn "program failed to start" { reason: String, retry_in_s: Option<u64> }
+    ProgramExited = program_exited Warn "program exited" { reason: String, exit: Option<i32>, signal: Option<String>, retry_in_s: u64 }
+    ProgramStopped = program_stopped Info "program stopped" { exit: Option<i32>, signal: Option<String> }
+    ProgramSignalled = program_signalled Info "program signalled" { pid: u32, signal: String }
+    ProgramKilled = program_killed Warn "program killed" { pid: u32, reason: Words }
+    SignalReceived = signal_received Info "signal received" { signal: Words, forwarded: bool }
+    SignalNotForwarded = signal_not_forwarded Warn "signal is not forwarded" { signal: Words, reason: String }
+    ExistingFileUsed = existing_file_used Info "program starts with the existing file" { template: Name }
+    OrphansNotReaped = orphans_not_reaped Warn "orphaned processes are not waited for" { reason: String }
+
+    // The agent, its configuration and its state.
+    AgentStarted = agent_started Info "agent started" { version: Words, pid: u32 }
+    AgentStopping = agent_stopping Info "agent stopping" { signal: Words }
+    AgentStopped = agent_stopped Info "agent stopped" {}
+    ShutdownTimedOut = shutdown_timed_out Warn "shutdown incomplete after the time limit" { limit_s: u64 }
+    ConfigLoaded = config_loaded Info "configuration loaded" { roster_count: usize, key_count: usize, template_count: usize, changes: Option<usize> }
+    ConfigValid = config_valid Info "configuration is valid" { roster_count: usize, key_count: usize, template_count: usize }
+    ConfigChanged = config_changed Info "configuration changed" { change: String }
+    ConfigWarning = config_warning Warn "questionable configuration" { reason: String }
+    ConfigRefused = config_refused Error "configuration refused; the previous one stays in force" { reason: String }
+    ConfigReread = config_reread Info "reading the configuration again for a render request" {}
+    RestartRequired = restart_required Warn "restart required: [agent] changed in more than template_dir" {}
+    TemplatesChanged = templates_changed Info "templates changed" {}
+    TemplatesRefused = templates_refused Error "templates refused; the previous ones stay in force" { reason: String }
+    TemplateWatchFailed = template_watch_failed Warn "templates cannot be watched; edits take effect on HUP" { reason: String }
+    DriftWatchFailed = drift_watch_failed Warn "some destinations cannot be watched; checking them every few minutes" { reason: String }
+    Paused = paused Warn "paused; files stay as they are" { until: String, uid: u32, reason: Option<String> }
+    Resumed = resumed Info "resumed; files are replaced again" { uid: u32 }
+    PauseEnded = pause_ended Info "pause ended; files are replaced again" {}
+    StateReadFailed = state_read_failed Warn "saved state is incomplete" { file: Option<PathBuf>, reason: String, effect: Words }
+    StateWriteFailed = state_write_failed Warn "state cannot be saved" { file: Option<PathBuf>, reason: String, effect: Words }
+    StateMerged = state_merged Info "state that was set aside can be read again" { file: PathBuf }
+    StateReplaced = state_replaced Warn "state file was changed by another process; starting a new one" { file: PathBuf, backup: PathBuf }
+    StateDirReplaced = state_dir_replaced Warn "state directory was replaced; locked the new one" { dir: PathBuf }
+    StateDirTaken = state_dir_taken Error "state directory was replaced and is locked by another agent" { dir: PathBuf, pid: Option<u32> }
+    StateDirLost = state_dir_lost Error "state directory was removed or replaced" { dir: PathBuf, reason: String }
+    SocketListening = socket_listening Info "control socket is listening" { socket: PathBuf }
+    SocketUnavailable = socket_unavailable Warn "control socket unavailable; retrying" { reason: String }
+    SocketError = socket_error Warn "control socket error" { reason: String }
+    RequestRefused = request_refused Info "control request refused" { uid: u32, request: String }
+    ResolverTimedOut = resolver_timed_out Warn "resolver does not answer; the full host name is not known" { host: String, limit_s: u64 }
+    LogFilterRefused = log_filter_refused Warn "log filter cannot be read" { filter: String, reason: String }
+
+    // A single pass.
+    PassFinished = pass_finished Info "pass finished" { exit: u8, by: Words }
+    PassInterrupted = pass_interrupted Warn "pass interrupted before its end" {}
+    PassAlone = pass_alone Warn "dry run without the running agent" { reason: String }
+    AgentRemark = agent_remark Warn "the running agent reports" { reason: String }
+    AgentPassFailed = agent_pass_failed Error "the running agent did not do this" { template: Name, reason: String }
+    TemplateTimedOut = template_timed_out Error "template not done in time" { template: Name, limit_s: u64 }
+    RegistryTimedOut = registry_timed_out Error "no answer from the registry in time" { template: Name, limit_s: u64 }
+    KeyMissing = key_missing Warn "no such key with members" { template: Name, key: String }
+    PassReloadPending = pass_reload_pending Error "a reload is still pending" { command: String, templates: Vec<Name> }
+    WriteUnfinished = write_unfinished Error "an interrupted write is not finished; the next pass or agent retries" {}
+}
+
+/// A time in whole seconds, at least one: what is due in less than a second is due in one.
+pub fn seconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
+}

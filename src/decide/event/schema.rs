@@ -1,0 +1,131 @@
+//! How events are declared: each one's name, severity, message and fields stand in one place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::decide::member::Quarantine;
+use crate::node::NodePath;
+use crate::payload::Format;
+use crate::sighting::Zxid;
+
+/// How serious an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It is as it should be.
+    Info,
+    /// It may need attention.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// What all events of one kind have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// The stable name: `file_written`.
+    pub name: &'static str,
+    /// How serious it is.
+    pub severity: Severity,
+    /// The same in words, always the same ones.
+    pub message: &'static str,
+    /// The names of the fields, in order.
+    pub fields: &'static [&'static str],
+}
+
+/// A type that a field can have.
+pub trait Field {
+    /// The value as JSON has it; null for none.
+    fn value(&self) -> Value;
+}
+
+/// A number in hexadecimal digits: a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hex(pub u64);
+
+impl Field for Hex {
+    fn value(&self) -> Value {
+        Value::from(format!("{:016x}", self.0))
+    }
+}
+
+impl Field for Zxid {
+    fn value(&self) -> Value {
+        Value::from(format!("{:#x}", self.0))
+    }
+}
+
+impl Field for PathBuf {
+    fn value(&self) -> Value {
+        Value::from(self.display().to_string())
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn value(&self) -> Value {
+        self.as_ref().map_or(Value::Null, Field::value)
+    }
+}
+
+impl<T: Field> Field for Vec<T> {
+    fn value(&self) -> Value {
+        self.iter().map(Field::value).collect()
+    }
+}
+
+macro_rules! fields {
+    ($method:ident: $($type:ty),*) => {
+        $(impl Field for $type {
+            fn value(&self) -> Value {
+                Value::from(self.$method())
+            }
+        })*
+    };
+}
+
+fields!(clone: bool, i32, u8, u32, u64, usize);
+fields!(to_string: &'static str, Arc<str>, String, NodePath, Format, Quarantine);
+
+/// Declares the events: `Variant = name Severity "message" { field: Type, … }`.
+macro_rules! events {
+    ($($variant:ident = $name:ident $severity:ident $message:literal { $($field:ident: $type:ty),* $(,)? })*) => {
+        /// Something that happened. The table in `docs/operations.md` says what each one means.
+        #[allow(missing_docs, reason = "the table of fields is above")]
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Event {
+            $(#[doc = $message] $variant { $($field: $type),* },)*
+        }
+
+        impl Event {
+            /// Every kind of event.
+            pub const KINDS: &[Kind] = &[$(Kind {
+                name: stringify!($name),
+                severity: Severity::$severity,
+                message: $message,
+                fields: &[$(stringify!($field)),*],
+            }),*];
+
+            /// Which kind of event it is.
+            pub fn kind(&self) -> &'static Kind {
+                match self {
+                    $(Self::$variant { .. } => &Kind {
+                        name: stringify!($name),
+                        severity: Severity::$severity,
+                        message: $message,
+                        fields: &[$(stringify!($field)),*],
+                    },)*
+                }
+            }
+
+            /// The fields, in order. One without a value is null.
+            pub fn fields(&self) -> Vec<(&'static str, Value)> {
+                match self {
+                    $(Self::$variant { $($field),* } => vec![$((stringify!($field), Field::value($field))),*],)*
+                }
+            }
+        }
+    };
+}
+
+pub(super) use events;

@@ -1,0 +1,68 @@
+//! What came of a judgement, as events: which members came, went and changed, and why a roster is held.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::super::event::Event;
+use super::super::hold::Reason;
+use super::super::member::Member;
+use super::super::publication::{RosterValue, Seated};
+use super::Roster;
+use crate::sighting::Zxid;
+
+impl Roster {
+    /// Its first known-good members since it is followed.
+    pub(super) fn loaded(&self) -> Event {
+        let keys = match &self.value {
+            Some(RosterValue::Map(keys)) => Some(keys.len()),
+            Some(RosterValue::List(_)) | None => None,
+        };
+        let own = self.musters.get("").map_or(self.top_stamp, |muster| muster.stamp());
+        Event::RosterLoaded {
+            roster: Arc::clone(&self.config.name),
+            path: self.config.subject.to_string(),
+            key_count: keys,
+            members: self.value.as_ref().map_or(0, RosterValue::count),
+            zxid: own.shown(),
+        }
+    }
+
+    /// How the members of a key differ from those before; `None` where they do not.
+    pub(super) fn members_change(
+        &self,
+        key: &Arc<str>,
+        before: &[Seated],
+        after: &[Seated],
+        zxid: Option<Zxid>,
+    ) -> Option<Event> {
+        let known: BTreeMap<&str, &Arc<Member>> = before.iter().map(|it| (it.member.name(), &it.member)).collect();
+        let (mut there, mut added, mut changed) = (BTreeSet::new(), Vec::new(), 0);
+        for Seated { member, .. } in after {
+            there.insert(member.name());
+            match known.get(member.name()) {
+                None => added.push(label(member)),
+                Some(known) => changed += usize::from(!Arc::ptr_eq(known, member) && *known != member),
+            }
+        }
+        let gone = before.iter().filter(|it| !there.contains(it.member.name()));
+        let removed: Vec<String> = gone.map(|it| label(&it.member)).collect();
+        let (roster, path) = (Arc::clone(&self.config.name), self.config.subject.members_of(key));
+        let differs = !added.is_empty() || !removed.is_empty() || changed > 0;
+        differs.then(|| Event::MembersChanged { roster, path, added, removed, changed, members: after.len(), zxid })
+    }
+
+    /// It is held as a whole.
+    pub(super) fn held_as_a_whole(&self, reason: &Reason) -> Event {
+        Event::RosterHeld {
+            roster: Arc::clone(&self.config.name),
+            path: self.config.subject.to_string(),
+            reason: reason.describe(&self.config.subject),
+            members: self.value.as_ref().map(RosterValue::count),
+        }
+    }
+}
+
+/// A member as a person knows it.
+fn label(member: &Member) -> String {
+    member.address().unwrap_or_else(|| member.name().to_owned())
+}
