@@ -36,6 +36,8 @@ pub mod sighting;
 pub mod sources;
 pub mod status;
 pub mod supervise;
+#[cfg(test)]
+mod testing;
 pub mod verdict;
 pub mod watch;
 pub mod yaml;

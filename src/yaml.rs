@@ -199,6 +199,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::testing::config(256, 20_000))]
+
         #[test]
         fn what_is_written_is_read_back(value in values()) {
             let written = to_string(&value).unwrap();

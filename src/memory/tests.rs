@@ -241,11 +241,7 @@ fn memos() -> impl Strategy<Value = Vec<Memo>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 2_000 } else { 40 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(crate::testing::config(40, 2_000))]
 
     /// Cut off anywhere, or with any byte changed, a file gives a whole earlier state, and never one that was not.
     #[test]

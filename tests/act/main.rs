@@ -18,4 +18,7 @@ mod recovery;
 mod reloads;
 mod rollback;
 mod rounds;
+#[path = "../../src/testing.rs"]
+#[allow(dead_code, reason = "each of its functions is for some of the tests")]
+mod testing;
 mod units;

@@ -15,7 +15,7 @@ use crate::bench::Bench;
 
 /// At least so many replacements, and so many reads: more where the documentation's numbers are to be proved.
 fn wanted() -> (u32, u64) {
-    if std::env::var_os("ROSTERD_PROVE").is_some() { (2_000, 1_000_000) } else { (200, 100) }
+    crate::testing::count((200, 100), (2_000, 1_000_000))
 }
 
 /// Bytes that show by themselves whether they are whole: the number, on as many lines as it has to be.

@@ -391,11 +391,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 100_000 } else { 2_000 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(crate::testing::config(2_000, 100_000))]
 
     #[test]
     fn the_files_converge_to_the_keys(ops in proptest::collection::vec(op(), 1..60)) {

@@ -661,11 +661,7 @@ fn nothing_is_probed_while_paused_or_stopping() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 5_000 } else { 200 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(crate::testing::config(200, 5_000))]
 
     /// Whoever is bad: exactly they are left out, in few probes.
     #[test]

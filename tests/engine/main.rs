@@ -19,5 +19,8 @@ mod sequences;
 mod size;
 mod slots;
 mod telling;
+#[path = "../../src/testing.rs"]
+#[allow(dead_code, reason = "each of its functions is for some of the tests")]
+mod testing;
 mod truth;
 mod units;

@@ -79,11 +79,7 @@ impl Agent {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 20_000 } else { 150 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(crate::testing::config(150, 20_000))]
 
     #[test]
     fn a_change_moves_one_place_on_the_hosts_that_it_concerns(

@@ -208,11 +208,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 50_000 } else { 500 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(crate::testing::config(500, 50_000))]
 
     #[test]
     fn nothing_older_and_smaller_is_published_and_all_converges_after_any_restart(

@@ -246,11 +246,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 200_000 } else { 3_000 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(crate::testing::config(3_000, 200_000))]
 
     #[test]
     fn any_interleaving_converges_and_never_breaks_a_rule(ops in proptest::collection::vec(op(), 1..60)) {

@@ -149,11 +149,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 5_000 } else { 30 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(crate::testing::config(30, 5_000))]
 
     #[test]
     fn nobody_who_stays_changes_number_in_an_hour(

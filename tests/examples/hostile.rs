@@ -137,7 +137,8 @@ fn nginx_marks(text: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::testing::config(300, 3_000))]
+
     /// Whatever members hold, a file keeps its lines, and no line becomes one that its author did not write.
     #[test]
     fn no_member_breaks_out_of_its_line(hostile in prop::collection::vec(nasty_node(), 1..4)) {

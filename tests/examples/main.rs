@@ -12,6 +12,9 @@ mod hostile;
 mod million;
 mod pgpool;
 mod quoting;
+#[path = "../../src/testing.rs"]
+#[allow(dead_code, reason = "each of its functions is for some of the tests")]
+mod testing;
 
 /// Node names and data, as a registry holds them.
 type Nodes = Vec<(String, Vec<u8>)>;

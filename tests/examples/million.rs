@@ -9,7 +9,7 @@ use rosterd::decide::RosterValue;
 use rosterd::payload::Format;
 
 use crate::hostile::{NASTY, Rendered, seats};
-use crate::{Example, Nodes, haproxy_accepts};
+use crate::{Example, Nodes, haproxy_accepts, testing};
 
 /// What ends a line somewhere, or is meant to.
 const BREAKS: [&str; 10] = ["\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}", "\0", "\u{1b}[1A", "\\n"];
@@ -98,8 +98,8 @@ fn is_breaking(c: char) -> bool {
 #[test]
 fn no_member_ever_adds_a_line() {
     // So many are rendered, beside those that are left out.
-    let (wanted, batch) = if std::env::var_os("ROSTERD_PROVE").is_some() { (1_000_000, 500) } else { (4_000, 100) };
-    let mut rng = Rng::with_seed(0x0526_0573);
+    let (wanted, batch) = testing::count((4_000, 100), (1_000_000, 500));
+    let mut rng = testing::rng();
     let example = Example::open("haproxy");
     let haproxy = Rendered::example(&example);
     let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");

@@ -12,6 +12,9 @@ mod nodes;
 mod payload;
 mod render;
 mod request;
+#[path = "../../src/testing.rs"]
+#[allow(dead_code, reason = "each of its functions is for some of the tests")]
+mod testing;
 
 /// The inputs that the fuzz targets begin with.
 fn seeds(of: &str) -> Vec<Vec<u8>> {
@@ -143,11 +146,7 @@ const OF_LINES: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 200_000 } else { 1_000 },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(testing::config(1_000, 200_000))]
 
     #[test]
     fn any_node_is_read_or_refused(bytes in nearly("nodes", OF_NODES)) {

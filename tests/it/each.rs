@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-use fastrand::Rng;
 use nix::sys::signal::Signal;
 
 use crate::harness::site::Site;
@@ -168,7 +167,7 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
     assert!(odd.is_empty() || explained.contains(&format!("keys without a file: {}", odd.len())), "{explained}");
 
     // Each of the fifty goes and comes again, with half of the others.
-    let mut random = Rng::with_seed(0x0526_0573);
+    let mut random = crate::testing::rng();
     for _ in 0..6 {
         let mut turn = present.clone();
         random.shuffle(&mut turn);

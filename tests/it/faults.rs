@@ -21,11 +21,6 @@ mod slow;
 mod state;
 mod storm;
 
-/// `many` where the documentation's numbers are to be proved, else `few`.
-pub fn rounds(few: usize, many: usize) -> usize {
-    if std::env::var_os("ROSTERD_PROVE").is_some() { many } else { few }
-}
-
 /// With another session timeout.
 fn with_session(timeout: &str) -> String {
     CONFIG.replace("session_timeout = \"4s\"", &format!("session_timeout = \"{timeout}\""))

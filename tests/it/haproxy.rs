@@ -49,7 +49,7 @@ struct Turn {
 
 #[test]
 fn no_request_fails_while_backends_come_and_go() {
-    let changes = if std::env::var_os("ROSTERD_PROVE").is_some() { 200 } else { 20 };
+    let changes = crate::testing::count(20, 200);
     let zookeeper = ZooKeeper::three();
     let client = zookeeper.client("");
     let mut backends: Vec<Backend> = (0..3).map(|_| Backend::start()).collect();

@@ -24,5 +24,8 @@ mod reach;
 mod registry;
 mod reloads;
 mod telling;
+#[path = "../../src/testing.rs"]
+#[allow(dead_code, reason = "each of its functions is for some of the tests")]
+mod testing;
 mod units;
 mod wrong;

@@ -240,6 +240,8 @@ impl World {
 }
 
 proptest! {
+    #![proptest_config(crate::testing::config(256, 20_000))]
+
     #[test]
     fn it_keeps_its_promises(acts in acts()) {
         let mut world = World::default();

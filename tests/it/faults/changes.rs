@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{file_becomes, rounds};
+use super::file_becomes;
 use crate::ensemble::{CONFIG, becomes, list, member, site};
 use crate::harness::zookeeper::ZooKeeper;
 
@@ -28,7 +28,7 @@ fn of_five_changes_during_a_reload_none_is_lost() {
     let site = site(&config, &format!("{}{chroot}", shared.connect_string()));
     let mut agent = site.start();
     becomes(&agent, &site, 100..110);
-    for round in 0..rounds(5, 200) {
+    for round in 0..crate::testing::count(5, 200) {
         // A change that begins a reload, and five while it goes on: coming, and in the next round going.
         let change = |number| {
             if round % 2 == 0 { client.put(&member(number), b"") } else { client.remove(&member(number)) }

@@ -12,7 +12,6 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::kill::{BACKED_UP, Deed, OF_A_UNIT, Point, REMOVAL, ROLLBACK, SHORTENED, UPDATE, kill_at, record};
-use super::rounds;
 use crate::harness::inside::{is_inside, run};
 use crate::harness::site::Site;
 
@@ -90,7 +89,7 @@ fn cut_at(deed: &Deed, site: &Site, point: &Point) {
 
 #[test]
 fn the_power_fails_on_ext4() {
-    if rounds(0, 1) == 0 || !is_inside("faults::images::the_power_fails_on_ext4", &["--mount"]) {
+    if crate::testing::count(0, 1) == 0 || !is_inside("faults::images::the_power_fails_on_ext4", &["--mount"]) {
         return;
     }
     for deed in [&UPDATE, &BACKED_UP, &REMOVAL, &OF_A_UNIT, &ROLLBACK, &SHORTENED] {

@@ -13,7 +13,6 @@ use std::process::{Command, ExitStatus};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::rounds;
 use crate::harness::site::{PATIENCE, Site};
 use crate::harness::wait::holds;
 
@@ -208,7 +207,7 @@ fn renames(point: &Point) -> bool {
 /// Kills an agent before its calls in this deed, and has the next one bring things in order: a daemon and a pass by turns.
 pub fn survives(deed: &Deed) {
     let (site, points) = record(deed);
-    let apart = rounds(5, 1);
+    let apart = crate::testing::count(5, 1);
     let after = |at: usize| at > 0 && renames(&points[at - 1]);
     let chosen: Vec<usize> = (0..points.len()).filter(|at| at % apart == 0 || after(*at)).collect();
     for at in &chosen {

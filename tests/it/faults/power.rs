@@ -10,7 +10,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::kill::{BACKED_UP, CALLS, Deed, FIRST, OF_A_UNIT, REMOVAL, ROLLBACK, SHORTENED, TAKEN_AWAY, UPDATE, strace};
-use super::rounds;
 use crate::harness::site::Site;
 
 /// Names of files and folders, relative to the site, with what they lead to.
@@ -359,7 +358,7 @@ fn survives(deed: &Deed) {
     }
     let old = shown_to_readers(&before);
     whole.extend(names.iter().filter(|name| !old.contains_key(*name)).map(|name| (name.clone(), None)));
-    let (mut laid_out, mut met, mut is_untold, apart) = (BTreeSet::new(), 0, false, rounds(2, 1));
+    let (mut laid_out, mut met, mut is_untold, apart) = (BTreeSet::new(), 0, false, crate::testing::count(2, 1));
     for (at, call) in calls.iter().enumerate() {
         disk.call(call);
         // What software has taken up is no matter of the disk.

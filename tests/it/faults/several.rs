@@ -5,7 +5,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::{AWAY, file_becomes, rounds};
+use super::{AWAY, file_becomes};
 use crate::harness::site::{Agent, Site};
 use crate::harness::zookeeper::{ZooKeeper, free_port};
 
@@ -41,7 +41,7 @@ const APART: Duration = Duration::from_millis(150);
 /// half, are there soon.
 fn follows(agent: &Agent, site: &Site, servers: &ZooKeeper, chroot: &str, round: usize) {
     let client = servers.client(chroot);
-    let changes = (0..rounds(15, 100)).map(|change| {
+    let changes = (0..crate::testing::count(15, 100)).map(|change| {
         sleep(APART);
         let name = format!("r{round}c{change:03}");
         // Before the change: the agent may be quicker than this.

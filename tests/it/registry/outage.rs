@@ -118,7 +118,6 @@ fn a_server_that_starts_later_is_found() {
 
 #[test]
 fn a_server_that_is_back_after_five_seconds_is_reached_within_one_at_the_median() {
-    let rounds = if std::env::var_os("ROSTERD_PROVE").is_some() { 10 } else { 1 };
     let mut server = ZooKeeper::one();
     let client = server.client("");
     client.put("/svc/a", b"1");
@@ -128,7 +127,7 @@ fn a_server_that_is_back_after_five_seconds_is_reached_within_one_at_the_median(
         mirror.becomes("/svc", "a=1");
     }
     let mut took = Vec::new();
-    for _ in 0..rounds {
+    for _ in 0..crate::testing::count(1, 10) {
         server.stop(0);
         let down = Instant::now();
         for mirror in &mirrors {

@@ -170,11 +170,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 1_000_000 } else { 1_000 },
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(crate::testing::config(1_000, 1_000_000))]
 
         #[test]
         fn whatever_is_said_what_is_learnt_can_be_connected_to(text in "(server\\.1=|version=|[a-z0-9:;|.\\[\\]\n=]){0,40}") {

@@ -154,21 +154,22 @@ async fn what_is_too_large_is_not_listed() {
 
 #[tokio::test]
 async fn a_stamp_never_falls() {
+    let mut random = crate::testing::rng();
     let fake = Fake::start().await;
     let mut listener = Listener::follow(&fake, &["/s"], |_| {});
     listener.until("absent").await;
     let mut last = listener.stamp("/s");
     assert_eq!(last, fake.state().zxid);
     for round in 0..200 {
-        let name = format!("/s/m{}", fastrand::u8(..5));
-        if fastrand::bool() {
+        let name = format!("/s/m{}", random.u8(..5));
+        if random.bool() {
             fake.put(&name, &round.to_string());
         } else if round % 50 == 0 {
             fake.cut(|_| {});
         } else if fake.state().has(&name) {
-            fake.remove(if fastrand::u8(..10) == 0 { "/s" } else { &name });
+            fake.remove(if random.u8(..10) == 0 { "/s" } else { &name });
         }
-        if fastrand::u8(..4) == 0 {
+        if random.u8(..4) == 0 {
             let _ = timeout(Duration::from_millis(20), listener.hear()).await;
             let now = listener.stamp("/s");
             assert!(Zxid(now) >= Zxid(last), "{now} after {last}: {:?}", listener.words);

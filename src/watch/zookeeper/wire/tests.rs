@@ -384,11 +384,7 @@ async fn credentials_are_proved_before_anything_is_asked() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig {
-        cases: if std::env::var_os("ROSTERD_PROVE").is_some() { 1_000_000 } else { 1_000 },
-        failure_persistence: None,
-        ..proptest::prelude::ProptestConfig::default()
-    })]
+    #![proptest_config(crate::testing::config(1_000, 1_000_000))]
 
     #[test]
     fn any_bytes_are_read_without_a_panic(
