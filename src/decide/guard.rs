@@ -30,10 +30,12 @@ pub struct Baseline {
 impl Baseline {
     /// A view of this size was admitted.
     pub fn record(&mut self, now: Moment, size: usize) {
-        while self.sizes.back().is_some_and(|(_, earlier)| *earlier <= size) {
-            self.sizes.pop_back();
+        // A larger size ended when the first smaller one began, and a return to that one does not lengthen it.
+        let mut from = now;
+        while let Some((earlier, _)) = self.sizes.pop_back_if(|(_, earlier)| *earlier <= size) {
+            from = earlier;
         }
-        self.sizes.push_back((now, size));
+        self.sizes.push_back((from, size));
         if self.sizes.len() > MOST_SIZES {
             let last = self.sizes.len() - 1;
             let mut index = 0..;
@@ -59,10 +61,20 @@ impl Baseline {
 
     /// The baseline, when `size` is a loss of more than `percent` of it.
     pub fn refuses(&mut self, now: Moment, size: usize, percent: u8) -> Option<usize> {
-        let largest = self.largest(now)?;
-        let keep = 100usize.saturating_sub(usize::from(percent));
-        (largest >= FROM_MEMBERS && size * 100 < largest * keep).then_some(largest)
+        self.largest(now).filter(|largest| is_loss(*largest, size, percent))
     }
+
+    /// When `size` is no such loss any more, because the larger sizes have left the window.
+    fn allows_at(&self, size: usize, percent: u8) -> Option<Moment> {
+        let (from, _) = self.sizes.iter().find(|(_, earlier)| !is_loss(*earlier, size, percent))?;
+        Some(*from + WINDOW)
+    }
+}
+
+/// Whether this is a loss of more than `percent`.
+fn is_loss(from: usize, to: usize, percent: u8) -> bool {
+    let keep = 100usize.saturating_sub(usize::from(percent));
+    from >= FROM_MEMBERS && to * 100 < from * keep
 }
 
 /// A loss of more than `max_shrink`, which is not believed yet, whatever else holds meanwhile.
@@ -79,7 +91,7 @@ pub struct Loss {
 pub struct Doubt {
     /// How many there were.
     pub from: usize,
-    /// When the loss is believed all the same.
+    /// When the loss is believed all the same, or is none any more.
     pub until: Moment,
 }
 
@@ -102,16 +114,20 @@ impl Guarded {
     }
 
     /// What speaks against so many, if anything does. A loss is believed `hold_max` after it was last found to
-    /// be worse.
+    /// be worse. Where nothing does, whatever is lost later is a new loss.
     pub fn objection(&mut self, now: Moment, have: usize, guard: Guard) -> Option<Doubt> {
-        let from = self.baseline.refuses(now, have, guard.max_shrink_percent)?;
+        let Some(from) = self.baseline.refuses(now, have, guard.max_shrink_percent) else {
+            self.loss = None;
+            return None;
+        };
         let loss = match self.loss {
             Some(loss) if have >= loss.to => loss,
             // A further loss is held again.
             _ => Loss { to: have, since: now },
         };
         self.loss = Some(loss);
-        let until = loss.since + guard.hold_max;
+        let believed = loss.since + guard.hold_max;
+        let until = self.baseline.allows_at(have, guard.max_shrink_percent).map_or(believed, |at| at.min(believed));
         (now < until).then_some(Doubt { from, until })
     }
 
@@ -166,6 +182,17 @@ mod tests {
         baseline.record(minute(60), 10);
         assert_eq!(baseline.largest(minute(74)), Some(18));
         assert_eq!(baseline.largest(minute(75)), Some(10));
+    }
+
+    #[test]
+    fn members_that_come_and_go_do_not_keep_a_larger_size_in_the_window() {
+        let mut baseline = Baseline::default();
+        baseline.record(minute(0), 18);
+        for m in 1..16 {
+            baseline.record(minute(m), if m % 2 == 0 { 11 } else { 12 });
+        }
+        assert_eq!(baseline.largest(minute(15)), Some(18));
+        assert_eq!(baseline.largest(minute(16)), Some(12), "there were 18 until minute 1");
     }
 
     #[test]

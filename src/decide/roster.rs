@@ -238,7 +238,8 @@ impl Roster {
         if let Some(muster) = self.musters.get_mut(key) {
             muster.vanish(now);
             muster.stamped_from_above(now, self.top_stamp);
-            if self.dropped {
+            // What a hold keeps was judged already, and goes on being held.
+            if self.dropped && !self.departed.keeps(key) {
                 muster.touch(now);
             }
             self.unsettled.insert(Arc::clone(key));

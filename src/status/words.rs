@@ -27,7 +27,7 @@ pub(super) fn release(reason: &Reason, clock: &Clock) -> String {
         Reason::BelowMin { min, .. } => format!("ends when there are {min} members, never by time or by accept"),
         Reason::AboveMax { max, .. } => format!("ends when there are {max} members or fewer, or with another max"),
         Reason::Shrunk { until, .. } | Reason::KeysGone { doubt: KeyDoubt::Shrunk { until, .. }, .. } => {
-            format!("ends when enough of them are back, by `rosterd accept`, or at {} (hold_max)", clock.time(*until))
+            format!("ends when enough of them are back, by `rosterd accept`, or at {}", clock.time(*until))
         }
         Reason::Older { .. } => {
             "ends when the ensemble shows a later state, when none of them is missing any more, or by \

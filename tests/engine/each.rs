@@ -164,7 +164,10 @@ fn a_mass_loss_of_keys_holds_until_it_is_over_accepted_or_believed() {
     let all: Vec<String> = (0..10).map(|n| format!("k{n}")).collect();
     let some = |from: usize| -> Vec<(&str, usize)> { all[from..].iter().map(|key| (key.as_str(), 1)).collect() };
     let start = || {
-        let mut bench = bench(OnGone::Remove);
+        let mut config = roster("services", services());
+        // Shorter than the window, so that it is what ends the hold.
+        config.guard.hold_max = seconds(10 * 60);
+        let mut bench = Bench::new(plan(vec![config], vec![], vec![each(OnGone::Remove, &[])]));
         bench.reset(&services(), keyed(&some(0)));
         assert_eq!(done(&mut bench).len(), 10);
         // In steps, as mass expiry comes.
@@ -194,7 +197,7 @@ fn a_mass_loss_of_keys_holds_until_it_is_over_accepted_or_believed() {
     assert_eq!((done(&mut bench), bench.engine.rosters()["services"].is_held()), (vec![], false), "it is back");
 
     let mut bench = start();
-    bench.pass(seconds(15 * 60 - 10));
+    bench.pass(seconds(10 * 60 - 10));
     assert_eq!(done(&mut bench), [""; 0]);
     bench.pass(seconds(10));
     assert_eq!(done(&mut bench), ["-k5"], "hold_max is over");
@@ -206,6 +209,28 @@ fn a_mass_loss_of_keys_holds_until_it_is_over_accepted_or_believed() {
     bench.pass(seconds(3));
     bench.input(Input::Accept("services".into(), shown));
     assert_eq!(done(&mut bench), [""; 0]);
+}
+
+#[test]
+fn a_hold_on_keys_and_its_end_survive_an_outage_of_the_registry() {
+    let all: Vec<String> = (0..10).map(|n| format!("k{n}")).collect();
+    let some = |from: usize| -> Vec<(&str, usize)> { all[from..].iter().map(|key| (key.as_str(), 1)).collect() };
+    let mut bench = bench(OnGone::Remove);
+    bench.reset(&services(), keyed(&some(0)));
+    done(&mut bench);
+    bench.reset(&services(), keyed(&some(6)));
+    assert_eq!(done(&mut bench), [""; 0]);
+    let hold = |bench: &Bench| bench.engine.rosters()["services"].holds()[0].1.clone();
+    let held = hold(&bench);
+    for _ in 0..3 {
+        bench.away();
+        bench.pass(seconds(60));
+        bench.reset(&services(), keyed(&some(6)));
+        assert_eq!((done(&mut bench), hold(&bench)), (vec![], held.clone()));
+    }
+    assert!(!bench.events.iter().any(|event| matches!(event, Event::HoldReleased { .. })));
+    bench.pass(held.reason.until().unwrap().since(bench.now));
+    assert_eq!(done(&mut bench).len(), 6);
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn every_hold_says_since_when_and_what_ends_it() {
             present(&nine[..2]),
             "web holds since 1970-01-01T00:01:41Z, the last good members stand: 2 of 9 members of /services/web \
              remain; losing more than 50% at once is treated as suspicious (max_shrink); it ends when enough of them \
-             are back, by `rosterd accept`, or at 1970-01-01T00:16:41Z (hold_max)",
+             are back, by `rosterd accept`, or at 1970-01-01T00:16:41Z",
         ),
     ];
     for (mut bench, first, then, words) in cases {

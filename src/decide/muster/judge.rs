@@ -77,11 +77,16 @@ impl Muster {
             return Some(Reason::TooLarge(excess));
         }
         let have = self.live.members().map_or(0, |members| members.len());
-        let bounds = || Some(self.with_the_rest(out_of_bounds(have, config)?));
-        self.older().or_else(bounds).or_else(|| {
-            let Doubt { from, until } = self.guarded.objection(now, have, config.guard)?;
-            Some(Reason::Shrunk { from, to: have, percent: config.guard.max_shrink_percent, until })
-        })
+        if let Some(older) = self.older() {
+            return Some(older);
+        }
+        // More than `max` are held, and are a recovery all the same. Fewer than `min` never are.
+        let doubt = (have >= config.bounds.min()).then(|| self.guarded.objection(now, have, config.guard)).flatten();
+        if let Some(reason) = out_of_bounds(have, config) {
+            return Some(self.with_the_rest(reason));
+        }
+        let Doubt { from, until } = doubt?;
+        Some(Reason::Shrunk { from, to: have, percent: config.guard.max_shrink_percent, until })
     }
 
     /// A reason, with what else there is on the path beside members.

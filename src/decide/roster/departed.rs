@@ -30,6 +30,8 @@ pub struct Departed {
     /// By how many keys there were.
     guarded: Guarded,
     hold: Option<Hold>,
+    /// The keys that the hold keeps.
+    kept: BTreeSet<Arc<str>>,
     /// Since when a hold was in force that the agent before this one left.
     held: Option<Moment>,
     /// What is measured by changed since it was last remembered.
@@ -47,6 +49,11 @@ impl Departed {
     /// The hold that keeps keys from going.
     pub fn hold(&self) -> Option<&Hold> {
         self.hold.as_ref()
+    }
+
+    /// Whether the hold keeps this key from going.
+    pub fn keeps(&self, key: &str) -> bool {
+        self.hold.is_some() && self.kept.contains(key)
     }
 
     /// What speaks against letting `left` of `known` keys go.
@@ -175,6 +182,7 @@ impl Roster {
             }
             let since = held.map(|hold| hold.since).or(self.departed.held).unwrap_or(now);
             self.departed.hold = Some(Hold { reason, since });
+            self.departed.kept = left;
             return false;
         }
         for key in &left {
