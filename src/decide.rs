@@ -22,6 +22,7 @@ pub mod plan;
 pub mod program;
 pub mod publication;
 pub mod recall;
+pub mod report;
 pub mod roster;
 pub mod seated;
 mod seats;

@@ -1,17 +1,16 @@
-//! What the agent knows and does, as a person or a program may ask for it: made of the engine's state alone, so that
-//! every way of telling it says the same.
+//! What the agent knows and does, as `status` and `explain` show it. It is made of the engine's report, so that every
+//! way of showing it agrees.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::debt::Debt;
-use crate::decide::isolate::{LeftOut, Spot};
-use crate::decide::key::Key;
-use crate::decide::roster::Roster;
-use crate::decide::template::Template;
-use crate::decide::{Engine, Moment, RosterValue};
+use crate::config::Reload;
+use crate::decide::Moment;
+use crate::decide::report::{
+    ExcludedReport, Hold, HoldReport, KeyReport, ProgramReport, RegistryReport, ReloadReport, ReloadState, Report,
+    RosterReport, RosterValue, TemplateReport,
+};
 use crate::pause::Pause;
 use crate::payload::masked;
 
@@ -24,7 +23,7 @@ pub use explain::{explain, names};
 pub use program::ProgramStatus;
 pub use words::field;
 
-use why::{Why, of_template};
+use why::of_template;
 
 /// The wall clock beside the engine's, at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +42,12 @@ impl Clock {
         let wall = self.wall.checked_add(ahead).and_then(|wall| wall.checked_sub(behind)).unwrap_or(self.wall);
         utc(wall)
     }
+
+    /// A moment to come, with how long it takes until then. What is due already is due now.
+    fn due(&self, moment: Moment) -> String {
+        let moment = moment.max(self.now);
+        format!("{} ({})", self.time(moment), words::ahead(moment.since(self.now)))
+    }
 }
 
 /// A time as RFC 3339 in UTC, to the second.
@@ -52,15 +57,21 @@ pub fn utc(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time.clamp(SystemTime::UNIX_EPOCH, year_9999)).to_string()
 }
 
-/// What the engine does not know of itself.
+/// What the engine does not know.
 #[derive(Debug, Clone)]
 pub struct About {
-    /// What time it is.
-    pub clock: Clock,
+    /// The time of the report, by the wall clock.
+    pub wall: SystemTime,
     /// The pause in force, if there is one.
     pub pause: Option<Pause>,
-    /// How it is with the program that the agent runs, if there is one.
-    pub program: Option<ProgramStatus>,
+    /// The program that the agent runs, if there is one.
+    pub program: Option<ProgramReport>,
+}
+
+impl About {
+    fn clock(&self, report: &Report) -> Clock {
+        Clock { now: report.now, wall: self.wall }
+    }
 }
 
 /// All that `status --json` shows. Times are RFC 3339 in UTC.
@@ -125,6 +136,9 @@ pub struct RosterStatus {
     pub path: String,
     /// How many members templates see; of all keys together where the path has a `*`.
     pub members: usize,
+    /// How many the registry showed last; null while that is not known.
+    #[serde(default)]
+    pub in_registry: Option<usize>,
     /// What the nodes are read by: as configured, or as `auto` has chosen; where the keys differ in that, each once.
     pub payload: String,
     /// How old the view is: 0 while it is up to date, null before the first.
@@ -133,13 +147,13 @@ pub struct RosterStatus {
     pub fresh: bool,
     /// The hold for which templates see something else than the registry shows; the first of several.
     pub hold: Option<HoldStatus>,
-    /// Every hold, with those of keys that are left out because they never had enough members.
+    /// Every hold, with those of keys that are omitted because they never had enough members.
     pub holds: Vec<HoldStatus>,
-    /// How many nodes are left out as unfit.
+    /// How many nodes are quarantined.
     pub quarantined: usize,
-    /// How many members `where` leaves out.
+    /// How many members `where` excludes.
     pub filtered: usize,
-    /// Of how many of those `where` could not be asked.
+    /// For how many of those `where` could not be evaluated.
     pub filter_errors: usize,
     /// How many nodes name the same host and port as another.
     pub duplicates: usize,
@@ -184,11 +198,11 @@ pub struct TemplateStatus {
     pub name: String,
     /// Its destination.
     pub dest: String,
-    /// When the destination was last found, or brought, in step.
+    /// When the destination was last found, or brought, up to date.
     pub rendered_at: Option<String>,
-    /// Whether a reload is owed for it.
+    /// Whether a reload is pending for it.
     pub owed_reload: bool,
-    /// The reload that is owed.
+    /// The pending reload.
     pub reload: Option<ReloadStatus>,
     /// Why the last publication, or else the last reload, failed; null after one that did not.
     pub last_error: Option<String>,
@@ -197,12 +211,12 @@ pub struct TemplateStatus {
     /// Since when its destination is not as the agent left it; null while it is.
     #[serde(default)]
     pub drifted_since: Option<String>,
-    /// The members that are left out, because its check refuses them.
+    /// The members that its check refuses, which are left out of its file.
     #[serde(default)]
     pub left_out: Vec<LeftOutStatus>,
 }
 
-/// A member that is left out of one template.
+/// A member that is left out of one template's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOutStatus {
     /// The roster.
@@ -213,12 +227,12 @@ pub struct LeftOutStatus {
     pub member: String,
     /// What the check said, with the end of its output.
     pub why: String,
-    /// When it is tried again as it is; null where another template of its unit decides that.
+    /// When it is retried unchanged; null where another template of its unit decides that.
     #[serde(default)]
     pub again: Option<String>,
 }
 
-/// An owed reload.
+/// A pending reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadStatus {
     /// What is run.
@@ -232,44 +246,35 @@ pub struct ReloadStatus {
 }
 
 impl Status {
-    /// The status of an engine at one moment.
-    pub fn of(engine: &Engine, about: &About) -> Self {
-        let clock = &about.clock;
+    /// The status of a report.
+    pub fn new(report: &Report, about: &About) -> Self {
+        let clock = &about.clock(report);
+        let paused = report.paused_until.and_then(|until| {
+            let pause = about.pause.as_ref()?;
+            let (since, until) = (utc(pause.since), clock.time(until));
+            Some(PausedStatus { since, until, reason: pause.reason.clone(), uid: pause.uid })
+        });
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: clock.time(Moment::START),
-            paused: about.pause.as_ref().filter(|_| engine.paused().is_some()).map(|pause| PausedStatus {
-                since: utc(pause.since),
-                until: engine.paused().map_or_else(|| utc(pause.until), |until| clock.time(until)),
-                reason: pause.reason.clone(),
-                uid: pause.uid,
-            }),
-            program: about.program.clone(),
-            registries: registries(engine),
-            rosters: engine.rosters().values().map(|it| roster(it, clock)).collect(),
-            keys: engine.keys().values().map(|it| key(it, clock)).collect(),
-            templates: engine.templates().values().map(|it| template(engine, it, about)).collect(),
+            paused,
+            program: about.program.as_ref().map(|it| ProgramStatus::new(it, clock)),
+            registries: report.registries.iter().map(|(name, it)| registry(name, it)).collect(),
+            rosters: report.rosters.values().map(|it| roster(it, clock)).collect(),
+            keys: report.keys.values().map(|it| key(it, clock)).collect(),
+            templates: report.templates.values().map(|it| template(report, it, about)).collect(),
             services: Vec::new(),
         }
     }
 }
 
-fn registries(engine: &Engine) -> Vec<RegistryStatus> {
-    let registry = |(name, url): (&std::sync::Arc<str>, &std::sync::Arc<str>)| {
-        let reached = engine.is_reached(name);
-        let unheard = || "it has not answered yet".to_owned();
-        RegistryStatus {
-            name: name.to_string(),
-            url: url.to_string(),
-            reached,
-            why: (!reached).then(|| engine.away().get(name).cloned().unwrap_or_else(unheard)),
-        }
-    };
-    engine.origins().map(registry).collect()
+fn registry(name: &str, it: &RegistryReport) -> RegistryStatus {
+    let why = || it.error.clone().unwrap_or_else(|| "no answer yet".to_owned());
+    RegistryStatus { name: name.to_owned(), url: it.url.to_string(), reached: it.reached, why: (!it.reached).then(why) }
 }
 
-fn hold(path: &str, hold: &crate::decide::hold::Hold, acceptable: bool, clock: &Clock) -> HoldStatus {
+fn hold(path: &str, hold: &Hold, acceptable: bool, clock: &Clock) -> HoldStatus {
     HoldStatus {
         path: path.to_owned(),
         reason: masked(&hold.reason.describe(&path)).into_owned(),
@@ -280,93 +285,78 @@ fn hold(path: &str, hold: &crate::decide::hold::Hold, acceptable: bool, clock: &
     }
 }
 
-fn roster(roster: &Roster, clock: &Clock) -> RosterStatus {
-    let config = roster.config();
-    let held: Vec<_> = roster.held().collect();
-    let acceptable: BTreeSet<&str> =
-        held.iter().filter(|held| held.withheld.is_some()).map(|held| held.path.as_str()).collect();
-    let is_acceptable = |path: &String| acceptable.contains(path.as_str());
-    let holds: Vec<_> = roster.holds().iter().map(|(path, it)| hold(path, it, is_acceptable(path), clock)).collect();
+fn roster(it: &RosterReport, clock: &Clock) -> RosterStatus {
+    let status = |held: &HoldReport| hold(&held.path, &held.hold, held.acceptable, clock);
     // The first that keeps templates from seeing what is there: a key that never had enough members does not.
-    let stands_in = held.iter().find(|held| held.good.is_some()).map(|held| held.path.to_string());
-    let first = holds.iter().find(|hold| stands_in.as_ref().is_none_or(|path| *path == hold.path));
+    let first = it.holds.iter().find(|held| held.kept.is_some()).or(it.holds.first());
+    // `auto` while that has chosen nothing.
+    let formats: Vec<String> = it.formats.keys().map(ToString::to_string).collect();
     RosterStatus {
-        name: config.name.to_string(),
-        registry: config.registry.to_string(),
-        path: config.subject.to_string(),
-        members: members(roster),
-        payload: payload(roster),
-        view_age_s: roster.age(clock.now).map(|age| age.as_secs()),
-        fresh: roster.is_fresh(),
-        hold: first.filter(|_| roster.is_held()).cloned(),
-        holds,
-        quarantined: roster.unfit().count(),
-        filtered: roster.apart().count(),
-        filter_errors: roster.apart().filter(|(_, why)| why.is_some()).count(),
-        duplicates: roster.doubles().count(),
+        name: it.config.name.to_string(),
+        registry: it.config.registry.to_string(),
+        path: it.config.subject.to_string(),
+        members: it.value.as_ref().map_or(0, RosterValue::count),
+        in_registry: it.in_registry,
+        payload: if formats.is_empty() { it.config.payload.to_string() } else { formats.join(", ") },
+        view_age_s: it.freshness.age(clock.now).map(|age| age.as_secs()),
+        fresh: it.freshness.is_live(),
+        hold: first.filter(|_| it.held).map(status),
+        holds: it.holds.iter().map(status).collect(),
+        quarantined: it.quarantined.len(),
+        filtered: it.filtered.len(),
+        filter_errors: it.filtered.iter().filter(|(_, error)| error.is_some()).count(),
+        duplicates: it.duplicates.len(),
     }
 }
 
-/// What the nodes of a roster are read by; `auto` while that has chosen nothing.
-fn payload(roster: &Roster) -> String {
-    let formats: Vec<String> = roster.formats().keys().map(ToString::to_string).collect();
-    if formats.is_empty() { roster.config().payload.to_string() } else { formats.join(", ") }
-}
-
-/// How many members templates see.
-fn members(roster: &Roster) -> usize {
-    match roster.value() {
-        Some(RosterValue::List(seats)) => seats.len(),
-        Some(RosterValue::Map(keys)) => keys.values().map(|seats| seats.len()).sum(),
-        None => 0,
-    }
-}
-
-fn key(key: &Key, clock: &Clock) -> KeyStatus {
-    let config = key.config();
+fn key(it: &KeyReport, clock: &Clock) -> KeyStatus {
+    let config = &it.config;
     KeyStatus {
         name: config.name.to_string(),
         registry: config.registry.to_string(),
         path: config.path.to_string(),
-        known: key.value().is_some(),
-        hold: key.hold().map(|held| hold(config.path.as_str(), held, false, clock)),
+        known: it.known,
+        hold: it.hold.as_ref().map(|held| hold(config.path.as_str(), held, false, clock)),
     }
 }
 
-/// The reload that is owed for a template.
-fn owed<'a>(engine: &'a Engine, template: &Template) -> Option<(&'a crate::config::Reload, &'a Debt)> {
-    engine.debts().iter().find(|(_, debt)| debt.owes(&template.plan().config.name))
-}
-
-fn left_out(spot: &Spot, out: &LeftOut, clock: &Clock) -> LeftOutStatus {
+fn left_out(it: &ExcludedReport, clock: &Clock) -> LeftOutStatus {
     LeftOutStatus {
-        roster: spot.roster.to_string(),
-        key: spot.key.as_ref().map(ToString::to_string),
-        member: spot.member.to_string(),
-        why: masked(&out.why).into_owned(),
-        again: out.again.map(|again| clock.time(again.max(clock.now))),
+        roster: it.spot.roster.to_string(),
+        key: it.spot.key.as_ref().map(ToString::to_string),
+        member: it.spot.member.to_string(),
+        why: masked(&it.why).into_owned(),
+        again: it.retry.map(|again| clock.time(again.max(clock.now))),
     }
 }
 
-fn template(engine: &Engine, template: &Template, about: &About) -> TemplateStatus {
-    let config = &template.plan().config;
-    let owed = owed(engine, template);
-    let failed = template.failure().map(|failure| failure.message.as_str());
-    let why = of_template(engine, template, about);
+fn reload(command: &Reload, it: &ReloadReport, clock: &Clock) -> ReloadStatus {
+    let next = if let ReloadState::Due { at, .. } = it.state { Some(at.max(clock.now)) } else { None };
+    ReloadStatus {
+        command: command.to_string(),
+        failures: it.failures,
+        next: next.map(|next| clock.time(next)),
+        given_up: it.state == ReloadState::GivenUp,
+    }
+}
+
+fn template(report: &Report, it: &TemplateReport, about: &About) -> TemplateStatus {
+    let clock = &about.clock(report);
+    let pending = report.reload_of(&it.config.name);
+    let failed = it.failure.as_ref().map(|it| &it.failure.message);
+    let error = failed.or_else(|| pending?.1.last_error.as_ref());
     TemplateStatus {
-        name: config.name.to_string(),
-        dest: config.dest.display().to_string(),
-        rendered_at: template.rendered().map(|at| about.clock.time(at)),
-        owed_reload: owed.is_some(),
-        reload: owed.map(|(reload, debt)| ReloadStatus {
-            command: reload.to_string(),
-            failures: debt.failures(),
-            next: debt.due().map(|due| about.clock.time(due.max(about.clock.now))),
-            given_up: debt.is_given_up(),
-        }),
-        last_error: failed.or_else(|| owed?.1.last_error()).map(|why| masked(why).into_owned()),
-        waiting_for: why.into_iter().find(Why::keeps).map(|why| masked(&why.text).into_owned()),
-        drifted_since: template.drift().map(|drift| about.clock.time(drift.since)),
-        left_out: template.left_out().iter().map(|(spot, out)| left_out(spot, out, &about.clock)).collect(),
+        name: it.config.name.to_string(),
+        dest: it.config.dest.display().to_string(),
+        rendered_at: it.rendered.map(|at| clock.time(at)),
+        owed_reload: pending.is_some(),
+        reload: pending.map(|(command, it)| reload(command, it, clock)),
+        last_error: error.map(|why| masked(why).into_owned()),
+        waiting_for: of_template(report, it, about)
+            .into_iter()
+            .find(|why| why.keeps)
+            .map(|why| masked(&why.text).into_owned()),
+        drifted_since: it.drift.as_ref().map(|drift| clock.time(drift.since)),
+        left_out: it.excluded.iter().map(|it| left_out(it, clock)).collect(),
     }
 }

@@ -14,10 +14,10 @@ use crate::act::program::Process;
 use crate::config::ExecConfig;
 use crate::decide::event::seconds;
 use crate::decide::program::{Deed, End, Happened, Program, SETTLED, State};
+use crate::decide::report::ProgramReport;
 use crate::decide::{Behind, Engine, Event, Input, Moment};
 use crate::log::emit;
 use crate::perform::Performer;
-use crate::status::{Clock, ProgramStatus};
 
 /// The signals that are passed on: those that a person sends to a program, and the agent has no use for itself.
 const PASSED_ON: [Signal; 6] =
@@ -197,10 +197,9 @@ impl Supervisor {
         }
     }
 
-    /// How it is with the program, if there is one.
-    pub fn status(&self, clock: &Clock) -> Option<ProgramStatus> {
-        let behind: Vec<&str> = self.behind.iter().map(|behind| &*behind.template).collect();
-        ProgramStatus::of(&self.program, &behind, clock)
+    /// What is known of the program, if there is one.
+    pub fn report(&self) -> Option<ProgramReport> {
+        self.program.report(self.behind.iter().map(|behind| Arc::clone(&behind.template)))
     }
 
     fn step(&mut self, happened: Happened) {

@@ -58,7 +58,9 @@ impl Seat {
     pub fn leave(self, template: &TemplateConfig, outcome: &Outcome) {
         match outcome {
             Outcome::Unchanged => self.tell(Arrival::Unchanged),
-            Outcome::Failed(failure) => self.tell(Arrival::Failed(format!("{} {}", template.name, failed(failure)))),
+            Outcome::Failed(failure) => {
+                self.tell(Arrival::Failed(format!("template {}: {}", template.name, failed(failure))))
+            }
             _ => {}
         }
     }
@@ -89,19 +91,12 @@ impl Seat {
 
 /// What a failure did, after the name of its template.
 fn failed(failure: &Failure) -> String {
-    let what = match failure.stage {
-        Stage::Render => "cannot be rendered",
-        Stage::Write | Stage::Changed => "cannot be written",
-        Stage::Check | Stage::Refused => "failed its check",
-        Stage::Unit => "is kept back",
-        Stage::Rollback => "is rolled back",
-    };
-    format!("{what}: {}", failure.message)
+    format!("{}: {}", failure.stage.describe(), failure.message)
 }
 
 /// Of a unit whose other file failed.
 pub(super) fn kept_back(unit: &str, why: &str) -> Failure {
-    Failure { stage: Stage::Unit, message: format!("of the unit {unit}, {why}") }
+    Failure { stage: Stage::Unit, message: format!("unit {unit}: {why}") }
 }
 
 impl Joint {

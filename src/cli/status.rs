@@ -1,4 +1,4 @@
-//! `status`: how it is with everything, for a person or as JSON.
+//! `status`: the state of everything, as text or as JSON.
 
 use std::fmt::Write as _;
 
@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Global;
 use super::agent::{At, ask, print};
+use crate::decide::report::plural;
 use crate::error::{Exit, Fatal};
 use crate::log::json_safe;
 use crate::serve::{Answer, Ask};
@@ -21,7 +22,7 @@ pub(super) struct StatusArgs {
     at: At,
 }
 
-/// Asks the agent, and prints what it says.
+/// Asks the agent, and prints its answer.
 pub(super) async fn status(global: &Global, args: StatusArgs) -> Result<Exit, Fatal> {
     match ask(global, &args.at, Ask::Status).await? {
         Answer::Status(status) => {
@@ -29,7 +30,9 @@ pub(super) async fn status(global: &Global, args: StatusArgs) -> Result<Exit, Fa
             Ok(Exit::Done)
         }
         Answer::Told(told) => Err(Fatal::new(told.exit, told.text)),
-        _ => Err(Fatal::new(Exit::NoAgent, "the agent answered something else than was asked: restart it")),
+        _ => {
+            Err(Fatal::new(Exit::NoAgent, "the agent gave an unexpected answer: restart it, it may be another version"))
+        }
     }
 }
 
@@ -39,14 +42,14 @@ fn json(status: &Status) -> Result<String, Fatal> {
     Ok(text.lines().map(|line| json_safe(line) + "\n").collect())
 }
 
-/// A line for each thing, and below it what is not as it should be.
+/// A line for each thing, and below it what is wrong with it.
 fn text(status: &Status) -> String {
-    let mut out = format!("rosterd {}, process {}, since {}\n", status.version, status.pid, status.started);
+    let mut out = format!("rosterd {}, process {}, running since {}\n", status.version, status.pid, status.started);
     if let Some(pause) = &status.paused {
         let reason = pause.reason.as_deref().map(|reason| format!(": {}", field(reason))).unwrap_or_default();
         let _ = writeln!(
             out,
-            "PAUSED since {} until {} by user {}{reason}; `rosterd resume` ends it",
+            "PAUSED since {} until {} by uid {}{reason}; `rosterd resume` ends the pause",
             pause.since, pause.until, pause.uid
         );
     }
@@ -67,64 +70,63 @@ fn text(status: &Status) -> String {
 }
 
 fn roster(out: &mut String, it: &RosterStatus) {
-    let age = match (it.fresh, it.view_age_s) {
-        (true, _) => "fresh".to_owned(),
-        (false, Some(age)) => format!("STALE, as it was {age} s ago"),
-        (false, None) => "NOT READ YET".to_owned(),
+    let _ = write!(out, "roster {} {}: {}", it.name, field(&it.path), plural(it.members, "member"));
+    if let Some(count) = it.in_registry.filter(|count| it.hold.is_some() && *count != it.members) {
+        let _ = write!(out, " ({count} in the registry)");
+    }
+    let _ = match (it.fresh, it.view_age_s) {
+        (true, _) => write!(out, ", fresh"),
+        (false, Some(age)) => write!(out, ", STALE (read {age} s ago)"),
+        (false, None) => write!(out, ", NOT READ YET"),
     };
-    let unfit = if it.quarantined == 0 { String::new() } else { format!(", {} left out as unfit", it.quarantined) };
-    let doubles = if it.duplicates == 0 { String::new() } else { format!(", {} duplicates", it.duplicates) };
-    let apart = if it.filtered == 0 { String::new() } else { format!(", {} left out by where", it.filtered) };
-    let held = if it.hold.is_some() { ", HELD" } else { "" };
-    let _ = writeln!(
-        out,
-        "roster {} {}: {} members, {age}, read as {}{unfit}{apart}{doubles}{held}",
-        it.name,
-        field(&it.path),
-        it.members,
-        field(&it.payload)
-    );
+    let _ = write!(out, ", payload {}", field(&it.payload));
+    for (count, what) in
+        [(it.quarantined, "quarantined"), (it.filtered, "excluded by where"), (it.duplicates, "duplicates")]
+    {
+        if count > 0 {
+            let _ = write!(out, ", {count} {what}");
+        }
+    }
+    out.push_str(if it.hold.is_some() { ", HELD\n" } else { "\n" });
     if let Some(first) = &it.hold {
-        hold(out, first, &it.name);
+        hold(out, first);
+        if first.acceptable {
+            let name = &it.name;
+            let _ = writeln!(out, "  review: rosterd explain {name}; accept: rosterd accept {name}");
+        }
         let more = it.holds.len() - 1;
         if more > 0 {
-            let _ = writeln!(out, "  and {more} more: `rosterd explain {}`", it.name);
+            let _ = writeln!(out, "  and {more} more: rosterd explain {}", it.name);
         }
     }
 }
 
-fn hold(out: &mut String, it: &HoldStatus, name: &str) {
-    let _ = writeln!(out, "  since {}: {}; it {}", it.since, field(&it.reason), it.release);
-    if it.acceptable {
-        let _ = writeln!(
-            out,
-            "  `rosterd explain {name}` says who would come and go, `rosterd accept {name}` lets it through"
-        );
-    }
+fn hold(out: &mut String, it: &HoldStatus) {
+    let _ = writeln!(out, "  held since {}: {}; {}", it.since, field(&it.reason), it.release);
 }
 
 fn key(out: &mut String, it: &KeyStatus) {
     let state = match (&it.hold, it.known) {
         (Some(_), _) => "HELD",
-        (None, true) => "known",
+        (None, true) => "read",
         (None, false) => "NOT READ YET",
     };
     let _ = writeln!(out, "key {} {}: {state}", it.name, field(&it.path));
     if let Some(it) = &it.hold {
-        let _ = writeln!(out, "  since {}: {}; it {}", it.since, field(&it.reason), it.release);
+        hold(out, it);
     }
 }
 
 fn template(out: &mut String, it: &TemplateStatus) {
     let state = match (&it.waiting_for, &it.rendered_at) {
-        (None, Some(at)) => format!("up to date: rendered at {at}"),
-        (None, None) => "nothing to do yet".to_owned(),
-        (Some(_), Some(at)) => format!("NOT UP TO DATE: rendered at {at}"),
-        (Some(_), None) => "NOT UP TO DATE: not rendered yet".to_owned(),
+        (None, Some(at)) => format!("up to date, rendered at {at}"),
+        (None, None) => "up to date".to_owned(),
+        (Some(_), Some(at)) => format!("NOT UP TO DATE, last up to date at {at}"),
+        (Some(_), None) => "NOT UP TO DATE, not rendered yet".to_owned(),
     };
     let _ = writeln!(out, "template {} {}: {state}", field(&it.name), field(&it.dest));
     if let Some(why) = it.waiting_for.as_deref().and_then(|why| why.lines().next()) {
         let _ = writeln!(out, "  {}", field(why));
-        let _ = writeln!(out, "  `rosterd explain {}` says all of it", field(&it.name));
+        let _ = writeln!(out, "  details: rosterd explain {}", field(&it.name));
     }
 }

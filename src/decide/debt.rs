@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::flight::FlightId;
 use super::moment::Moment;
 use super::publication::Ran;
+use super::report::{ReloadReport, ReloadState};
 use super::splay::Share;
 use crate::backoff;
 use crate::config::TemplateConfig;
@@ -193,11 +194,6 @@ impl Debt {
         self.since.map_or(Moment::START, |since| since + self.share.wait(self.terms.splay))
     }
 
-    /// Whether it is this host's place in the spread that it waits for.
-    pub fn is_splayed(&self) -> bool {
-        self.due().is_some_and(|due| due > self.again())
-    }
-
     /// The agent is about to stop: what only waits for its interval or its place does not wait any longer.
     pub fn hurry(&mut self) {
         if self.failures == 0 {
@@ -259,29 +255,23 @@ impl Debt {
         !self.owed.is_empty() || self.running.is_some()
     }
 
-    /// Whether it runs now.
-    pub fn is_running(&self) -> bool {
-        self.running.is_some()
-    }
-
-    /// Whether it waits for other files that changed together with those that it is owed for.
-    pub fn is_waiting(&self) -> bool {
-        !self.awaited.is_empty()
-    }
-
     /// Whether it runs, or will without anything going wrong first.
     pub fn is_pending(&self) -> bool {
         self.running.is_some() || (!self.owed.is_empty() && self.failures == 0)
     }
 
-    /// How often it has failed since it last succeeded.
-    pub fn failures(&self) -> u32 {
-        self.failures
-    }
-
-    /// Why it failed last, when it has not succeeded since.
-    pub fn last_error(&self) -> Option<&str> {
-        self.last_error.as_deref()
+    /// What is known of it; `None` where nothing is owed.
+    pub fn report(&self) -> Option<ReloadReport> {
+        let state = match self.due() {
+            _ if self.running.is_some() => ReloadState::Running,
+            _ if self.is_given_up() => ReloadState::GivenUp,
+            Some(at) => ReloadState::Due { at, splayed: at > self.again() },
+            None => ReloadState::AwaitingFiles,
+        };
+        let (running, failures) = (self.running.iter().flatten(), self.failures);
+        let templates = self.owed.iter().chain(running).map(|(name, _)| Arc::clone(name)).collect();
+        let last_error = self.last_error.clone();
+        self.is_owed().then_some(ReloadReport { templates, failures, last_error, state })
     }
 }
 
@@ -355,7 +345,7 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         debt.begin(now);
         debt.end(now, &Ran::Done);
-        assert_eq!((debt.is_owed(), debt.failures()), (false, 0));
+        assert!(debt.report().is_none());
     }
 
     #[test]
@@ -396,7 +386,7 @@ mod tests {
         assert!(due > at(109) && due < at(110), "half of it: {due:?}");
         debt.owe(at(105), &template("b"), BTreeSet::new());
         assert_eq!(debt.due(), Some(due), "a further change defers it no more");
-        assert!(debt.is_splayed());
+        assert!(matches!(debt.report().unwrap().state, ReloadState::Due { splayed: true, .. }));
         debt.begin(due);
         debt.end(due, &Ran::Failed("no".into()));
         assert_eq!(debt.due(), Some(due + Duration::from_secs(1)), "the pause of a first failure, and nothing beside");

@@ -27,6 +27,7 @@ mod behind;
 mod past;
 mod publish;
 mod reload;
+mod report;
 mod search;
 mod spread;
 
@@ -143,11 +144,6 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// This host's name, as `pick = "spread"` has it.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
     /// An engine with nothing to do. `host` is this host's name, for `pick = "spread"`; `recalled` is what
     /// [`Effect::Remember`] gave the agent before this one.
     pub fn new(pace: Pace, host: &str, recalled: Recollection) -> Self {

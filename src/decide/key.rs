@@ -125,9 +125,9 @@ impl Key {
         self.good.as_ref().filter(|_| self.seen || self.stands_in)
     }
 
-    /// Whether the registry is reached and the node has been read since.
-    pub fn is_fresh(&self) -> bool {
-        self.freshness.is_live()
+    /// How recent the data is.
+    pub fn freshness(&self) -> Freshness {
+        self.freshness
     }
 
     /// How long ago the data was last confirmed, which is nothing while it is fresh; `None` where that is not known.

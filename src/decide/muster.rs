@@ -255,9 +255,12 @@ impl Muster {
         apart.map(|(name, why)| (name, why.as_deref()))
     }
 
-    /// The nodes that name the same host and port as one before them, with that one.
-    pub fn doubles(&self) -> BTreeMap<Arc<str>, Arc<str>> {
-        self.live.choice().map(|choice| doubles(&choice.taken())).unwrap_or_default()
+    /// How many members the registry shows, without the nodes that name the same host and port as one before them;
+    /// and those nodes, with that one.
+    pub fn seen(&self) -> Option<(usize, BTreeMap<Arc<str>, Arc<str>>)> {
+        let taken = self.live.choice()?.taken();
+        let doubles = doubles(&taken);
+        Some((taken.len() - doubles.len(), doubles))
     }
 
     /// Whether the registry says that the path does not exist.

@@ -41,7 +41,7 @@ pub enum RosterValue {
 }
 
 impl RosterValue {
-    /// How many members there are, of all keys.
+    /// How many members there are, of all keys together.
     pub fn count(&self) -> usize {
         match self {
             Self::List(seats) => seats.len(),
@@ -130,6 +130,19 @@ pub enum Stage {
     Unit,
     /// Its reload failed with these bytes, and those from before stand.
     Rollback,
+}
+
+impl Stage {
+    /// What happened at this stage, in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Render => "rendering failed",
+            Self::Write | Self::Changed => "writing failed",
+            Self::Check | Self::Refused => "check failed",
+            Self::Unit => "blocked by its unit",
+            Self::Rollback => "rolled back after a failed reload",
+        }
+    }
 }
 
 /// Run one reload for all the templates that owe it.

@@ -17,14 +17,13 @@ use crate::config::RosterConfig;
 use crate::payload::Format;
 use crate::sighting::{Change, Members, Seen, Stamps, View};
 
+mod accept;
 mod departed;
 mod judge;
 mod membership;
 mod past;
+mod report;
 
-mod accept;
-
-pub use accept::Held;
 use departed::Departed;
 
 /// A roster's state. The key of a plain path's only muster is the empty string.
@@ -284,11 +283,6 @@ impl Roster {
     /// Whether the registry is reached and its path has been read since, so that what is known is what there is.
     pub fn is_fresh(&self) -> bool {
         self.freshness.is_live()
-    }
-
-    /// Whether all that is known of it is from before the agent began.
-    pub fn is_recalled(&self) -> bool {
-        self.freshness.is_recalled()
     }
 
     /// How long ago the view was last confirmed, which is nothing while it is fresh; `None` where that is not known.

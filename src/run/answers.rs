@@ -8,13 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 use super::Agent;
-use crate::decide::{Acceptance, Engine, Event, Input, Shown};
+use crate::decide::{Acceptance, Event, Input, Shown};
 use crate::error::Exit;
 use crate::loader::Load;
 use crate::log::emit;
 use crate::pause::Pause;
 use crate::serve::{Answer, Ask, Asked, RenderAsk, may_command};
-use crate::status::{self, About, Clock, Status, field};
+use crate::status::{self, About, Status, field};
 
 /// What the control socket's answers depend on, beside the engine.
 #[derive(Debug)]
@@ -74,11 +74,12 @@ impl Agent {
         let Asked { ask, uid, answer } = asked;
         let answered = match ask {
             Ask::Status => {
+                let report = self.engine.report(self.now());
+                let status = Status::new(&report, &self.about());
                 if may_command(uid) {
-                    self.desk.shown =
-                        self.engine.rosters().iter().map(|(name, it)| (Arc::clone(name), it.shown())).collect();
+                    self.desk.shown = report.rosters.into_iter().map(|(name, it)| (name, it.withheld)).collect();
                 }
-                Answer::Status(Box::new(Status::of(&self.engine, &self.about())))
+                Answer::Status(Box::new(status))
             }
             Ask::Explain { name } => self.explain(&name, uid),
             Ask::Accept { roster } => self.accept(&roster, uid),
@@ -91,25 +92,23 @@ impl Agent {
     }
 
     fn about(&self) -> About {
-        let clock = Clock { now: self.now(), wall: SystemTime::now() };
-        About { clock, pause: self.desk.pause.clone(), program: self.supervisor.status(&clock) }
+        About { wall: SystemTime::now(), pause: self.desk.pause.clone(), program: self.supervisor.report() }
     }
 
     fn explain(&mut self, name: &str, uid: u32) -> Answer {
-        let Some(text) = status::explain(&self.engine, name, &self.about()) else {
-            let known = status::names(&self.engine);
+        let mut report = self.engine.report(self.now());
+        let Some(text) = status::explain(&report, name, &self.about()) else {
+            let known: Vec<&str> = status::names(&report).into_iter().collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Answer::not(
-                Exit::Usage,
-                format!("no template, roster or key is named {}: there is {known}", field(name)),
-            );
+            let text = format!("no template, roster or key is named {}; known names: {known}", field(name));
+            return Answer::not(Exit::Usage, text);
         };
-        // A template's explanation names its rosters' holds, and not who would come and go.
-        if let Some((name, roster)) = self.engine.rosters().get_key_value(name)
-            && !self.engine.templates().contains_key(name)
+        // A template's explanation names its rosters' holds, and not what would change.
+        if !report.templates.contains_key(name)
             && may_command(uid)
+            && let Some((name, roster)) = report.rosters.remove_entry(name)
         {
-            self.desk.shown.insert(Arc::clone(name), roster.shown());
+            self.desk.shown.insert(name, roster.withheld);
         }
         Answer::done(text)
     }
@@ -119,24 +118,26 @@ impl Agent {
             let known: Vec<&str> = self.engine.rosters().keys().map(|name| &**name).collect();
             return Answer::not(
                 Exit::Usage,
-                format!("no roster is named {}: there is {}", field(name), known.join(", ")),
+                format!("no roster is named {}; known rosters: {}", field(name), known.join(", ")),
             );
         };
         let name = Arc::clone(name);
         match roster.acceptance(self.desk.shown.get(&name)) {
             Acceptance::NotHeld => return Answer::done(format!("{name} is not held: nothing to accept\n")),
             Acceptance::Refused(why) => {
-                let look = format!("look at it again with `rosterd explain {name}`");
-                return Answer::not(Exit::Held, format!("{name} is still held: {}; {look}", field(&why)));
+                let review = format!("review it with `rosterd explain {name}`");
+                return Answer::not(Exit::Held, format!("{name} is still held: {}; {review}", field(&why)));
             }
             Acceptance::AsShown => {}
         }
         emit(Event::HoldAccepted { roster: Arc::clone(&name), uid });
         let shown = self.desk.shown.remove(&name).unwrap_or_default();
         self.step(Input::Accept(Arc::clone(&name), shown));
-        match still_held(&self.engine, &name) {
-            Some(why) => Answer::not(Exit::Held, format!("{name} is still held in part: {}", field(&why))),
-            None => Answer::done(format!("{name}: accepted, what was held is in force\n")),
+        let report = self.engine.report(self.now());
+        let held = report.rosters.get(&name).filter(|roster| roster.held).and_then(|roster| roster.holds.first());
+        match held.map(|it| it.hold.reason.describe(&it.path)) {
+            Some(why) => Answer::not(Exit::Held, format!("{name} is still partly held: {}", field(&why))),
+            None => Answer::done(format!("{name}: accepted, the held view is in use now\n")),
         }
     }
 
@@ -148,11 +149,13 @@ impl Agent {
         let end = self.now() + pause.left(now).unwrap_or_default();
         self.desk.pause = Some(pause.clone());
         self.step(Input::Paused(end));
-        let flying = self.engine.templates().iter().filter(|(_, template)| template.is_in_flight());
-        let flying: Vec<String> = flying.map(|(name, _)| name.to_string()).collect();
-        let mut text = format!("paused until {until}: no file is replaced before that; `rosterd resume` ends it\n");
+        let report = self.engine.report(self.now());
+        let flying = report.templates.iter().filter(|(_, template)| template.in_flight);
+        let flying: Vec<&str> = flying.map(|(name, _)| &**name).collect();
+        let mut text =
+            format!("paused until {until}: no file is replaced before that; `rosterd resume` ends the pause\n");
         if !flying.is_empty() {
-            text = format!("{text}what had begun is finished: {}\n", flying.join(", "));
+            text = format!("{text}in progress, will be finished: {}\n", flying.join(", "));
         }
         let state_dir = self.desk.state_dir.clone();
         // Answered once it is on disk: until then a restart would end it.
@@ -161,7 +164,7 @@ impl Agent {
                 Ok(()) => Answer::done(text),
                 Err(why) => {
                     let file = Pause::file(&state_dir);
-                    let text = format!("{text}but a restart ends it: write {}: {why}", file.display());
+                    let text = format!("{text}but a restart ends the pause: write {}: {why}", file.display());
                     Answer::not(Exit::Failed, text)
                 }
             });
@@ -170,7 +173,7 @@ impl Agent {
 
     fn resume(&mut self, uid: u32, answer: oneshot::Sender<Answer>) {
         let was = self.desk.pause.take().is_some();
-        let text = if was { "files are replaced again\n" } else { "not paused: nothing to resume\n" };
+        let text = if was { "resumed: files are replaced again\n" } else { "not paused: nothing to resume\n" };
         if was {
             emit(Event::Resumed { uid });
         }
@@ -220,12 +223,13 @@ impl Agent {
 
     fn begin_pass(&mut self, ask: RenderAsk, answer: oneshot::Sender<Answer>) {
         if let Some(until) = self.engine.paused().filter(|_| !ask.dry_run) {
-            let until = self.about().clock.time(until);
-            let _ = answer.send(Answer::not(Exit::Held, format!("paused until {until}: `rosterd resume` ends it")));
+            let until = status::utc(SystemTime::now() + until.since(self.now()));
+            let _ =
+                answer.send(Answer::not(Exit::Held, format!("paused until {until}: `rosterd resume` ends the pause")));
             return;
         }
         if self.passes.is_full() {
-            let _ = answer.send(Answer::not(Exit::Failed, "too many passes are under way: try again later"));
+            let _ = answer.send(Answer::not(Exit::Failed, "too many renders are in progress: retry later"));
             return;
         }
         self.passes.begin(ask, &self.engine, Instant::now(), answer);
@@ -236,12 +240,6 @@ impl Agent {
 fn paused_by(pause: &Pause) -> Event {
     let (until, reason) = (status::utc(pause.until), pause.reason.as_deref().map(field));
     Event::Paused { until, uid: pause.uid, reason }
-}
-
-/// Why a roster is held, if it is.
-fn still_held(engine: &Engine, name: &str) -> Option<String> {
-    let roster = engine.rosters().get(name).filter(|roster| roster.is_held())?;
-    roster.holds().first().map(|(path, hold)| hold.reason.describe(path))
 }
 
 fn same_folder(one: &Path, other: &Path) -> bool {
@@ -255,7 +253,7 @@ pub fn paused(state_dir: &Path) -> Option<String> {
     let reason = pause.reason.as_deref().map(|reason| format!(", {}", field(reason))).unwrap_or_default();
     let file = Pause::file(state_dir);
     Some(format!(
-        "paused until {} by user {}{reason}: `rosterd resume` ends it where an agent runs, removing {} where none does",
+        "paused until {} by uid {}{reason}: run `rosterd resume`, or remove {} if no agent is running",
         status::utc(pause.until),
         pause.uid,
         file.display()

@@ -1,15 +1,13 @@
 //! `explain NAME`: all that there is to say of one thing, on lines for a terminal.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use super::About;
 use super::why::{Why, of_key, of_roster, of_template};
 use super::words::field;
-use super::{About, Clock};
-use crate::config::{Order, RosterConfig};
-use crate::decide::key::Key;
-use crate::decide::roster::{Held, Roster};
-use crate::decide::template::Template;
-use crate::decide::{Engine, RosterValue, Seated};
+use crate::config::Order;
+use crate::decide::report::{HoldReport, KeyReport, Report, RosterReport, RosterValue, Seated, TemplateReport, plural};
 use crate::log::plain;
 use crate::payload::{Payload, masked};
 
@@ -20,23 +18,20 @@ const NAMED: usize = 500;
 const MAX_LINE: usize = 1024;
 
 /// Explains a template, else a roster, else a key of this name; `None` where nothing has it.
-pub fn explain(engine: &Engine, name: &str, about: &About) -> Option<String> {
-    if let Some(it) = engine.templates().get(name) {
-        return Some(template(engine, it, about));
+pub fn explain(report: &Report, name: &str, about: &About) -> Option<String> {
+    if let Some(it) = report.templates.get(name) {
+        return Some(template(report, it, about));
     }
-    if let Some(it) = engine.rosters().get(name) {
-        return Some(roster(engine, it, about));
+    if let Some(it) = report.rosters.get(name) {
+        return Some(roster(report, it, about));
     }
-    engine.keys().get(name).map(|it| key(engine, it, &about.clock))
+    report.keys.get(name).map(|it| key(report, it, about))
 }
 
 /// The names that can be explained.
-pub fn names(engine: &Engine) -> Vec<&str> {
-    let all = engine.templates().keys().chain(engine.rosters().keys()).chain(engine.keys().keys());
-    let mut all: Vec<&str> = all.map(|name| &**name).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
+pub fn names(report: &Report) -> BTreeSet<&str> {
+    let all = report.templates.keys().chain(report.rosters.keys()).chain(report.keys.keys());
+    all.map(|name| &**name).collect()
 }
 
 /// Reasons, a line each; what a command printed follows on indented ones.
@@ -50,44 +45,42 @@ fn lines(out: &mut String, why: &[Why]) {
     }
 }
 
-fn template(engine: &Engine, template: &Template, about: &About) -> String {
-    let config = &template.plan().config;
+fn template(report: &Report, it: &TemplateReport, about: &About) -> String {
+    let config = &it.config;
     let mut out = format!("template {}: {}\n", config.name, plain(&config.dest.display().to_string()));
-    let why = of_template(engine, template, about);
+    let why = of_template(report, it, about);
     lines(&mut out, &why);
-    if let Some(at) = template.rendered().filter(|_| why.iter().any(Why::keeps)) {
-        let _ = writeln!(out, "  last in step at {}", about.clock.time(at));
+    if let Some(at) = it.rendered.filter(|_| why.iter().any(|why| why.keeps)) {
+        let _ = writeln!(out, "  last up to date at {}", about.clock(report).time(at));
     }
-    let names = engine.rosters().keys().filter(|name| template.leans_on(name, true));
-    let names = names.chain(engine.keys().keys().filter(|name| template.needs(name, false)));
-    let names: Vec<&str> = names.map(|name| &**name).collect();
+    let names = report.rosters.keys().filter(|name| it.depends_on(name));
+    let names: Vec<&str> = names.chain(&it.keys).map(|name| &**name).collect();
     if !names.is_empty() {
-        let _ = writeln!(out, "  made of: {}", names.join(", "));
+        let _ = writeln!(out, "  uses: {}", names.join(", "));
     }
-    let files = engine.files(&config.name).map(|(key, file)| {
-        let going = if file.is_going() { " (its key is gone)" } else { "" };
-        format!("{}: {}{going}", field(key), plain(&file.plan().config.dest.display().to_string()))
+    let files = report.files(&config.name).map(|(key, file)| {
+        let removing = if file.removing { " (to be removed: its key is gone)" } else { "" };
+        format!("{}: {}{removing}", field(key), plain(&file.config.dest.display().to_string()))
     });
     list(&mut out, "files", files);
-    let without = engine.without_file(&config.name);
-    list(&mut out, "keys without a file", without.map(|(key, why)| format!("{}: {}", field(key), field(why))));
+    let without = it.without_file.iter().map(|(key, why)| format!("{}: {}", field(key), field(why)));
+    list(&mut out, "keys without a file", without);
     out
 }
 
-fn roster(engine: &Engine, roster: &Roster, about: &About) -> String {
-    let config = roster.config();
-    let clock = &about.clock;
+fn roster(report: &Report, it: &RosterReport, about: &About) -> String {
+    let config = &it.config;
     let mut out = format!("roster {}: {} on {}\n", config.name, config.subject, config.registry);
-    let why = of_roster(engine, roster, clock);
-    if !why.iter().any(Why::keeps) {
+    let why = of_roster(report, it, &about.clock(report));
+    if !why.iter().any(|why| why.keeps) {
         out.push_str("  up to date\n");
     }
     lines(&mut out, &why);
-    read_as(&mut out, roster);
+    payload(&mut out, it);
     if let Some(order) = by(config.order) {
-        let _ = writeln!(out, "  listed by {order}, then by name");
+        let _ = writeln!(out, "  ordered by {order}, then by name");
     }
-    match roster.value() {
+    match &it.value {
         None => {}
         Some(RosterValue::List(seats)) => members(&mut out, "members", seats),
         Some(RosterValue::Map(keys)) => {
@@ -96,57 +89,46 @@ fn roster(engine: &Engine, roster: &Roster, about: &About) -> String {
             }
         }
     }
-    for held in roster.held() {
-        withheld(&mut out, config, engine.host(), &held);
+    for hold in &it.holds {
+        accept(&mut out, &config.name, hold);
     }
-    let keys = roster.held_keys();
-    if !keys.is_empty() {
-        let _ = writeln!(out, "  `rosterd accept {}` would let these keys go, and their files", config.name);
-        list(&mut out, "gone keys", keys.iter().map(|key| field(key)));
-    }
+    let title = format!("keys that `rosterd accept {}` would remove, with their files", config.name);
+    list(&mut out, &title, it.kept_keys.iter().map(|key| field(key)));
     if let Some(filter) = &config.filter {
-        let title = format!("left out by where = {}", field(&filter.to_string()));
-        list(
-            &mut out,
-            &title,
-            roster.apart().map(|(path, why)| match why {
-                None => field(path.as_str()),
-                Some(why) => format!("{}: it cannot be asked: {}", field(path.as_str()), field(why)),
-            }),
-        );
+        let title = format!("excluded by where = {}", field(&filter.to_string()));
+        let filtered = it.filtered.iter().map(|(path, error)| match error {
+            None => field(path.as_str()),
+            Some(error) => format!("{}: where failed: {}", field(path.as_str()), field(error)),
+        });
+        list(&mut out, &title, filtered);
     }
-    list(
-        &mut out,
-        "same host and port as another",
-        roster.doubles().map(|(path, first)| format!("{}: {} stands for it", field(path.as_str()), field(&first))),
-    );
-    list(
-        &mut out,
-        "left out as unfit",
-        roster.unfit().map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string()))),
-    );
-    let users = engine.templates().values().filter(|template| template.leans_on(&config.name, true));
-    let users: Vec<&str> = users.map(|template| &*template.plan().config.name).collect();
+    let duplicates = it.duplicates.iter();
+    let duplicates = duplicates.map(|(path, first)| format!("{}: same as {}", field(path.as_str()), field(first)));
+    list(&mut out, "duplicates of a host and port", duplicates);
+    let quarantined = it.quarantined.iter();
+    let quarantined = quarantined.map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string())));
+    list(&mut out, "quarantined", quarantined);
+    let users = report.templates.iter().filter(|(_, template)| template.depends_on(&config.name));
+    let users: Vec<&str> = users.map(|(name, _)| &**name).collect();
     if !users.is_empty() {
         let _ = writeln!(out, "  used by: {}", users.join(", "));
     }
     out
 }
 
-/// What the nodes are read by, for each key where the keys differ in that.
-fn read_as(out: &mut String, roster: &Roster) {
-    let formats = roster.formats();
-    let by_look = if roster.config().payload == Payload::Auto { ", by the look of the nodes" } else { "" };
-    if let [format] = formats.keys().collect::<Vec<_>>()[..] {
-        let _ = writeln!(out, "  read as {format}{by_look}");
+/// What the nodes are read as, for each key where the keys differ in that.
+fn payload(out: &mut String, it: &RosterReport) {
+    let detected = if it.config.payload == Payload::Auto { " (detected)" } else { "" };
+    if let [format] = it.formats.keys().collect::<Vec<_>>()[..] {
+        let _ = writeln!(out, "  payload {format}{detected}");
         return;
     }
-    for (format, paths) in &formats {
-        list(out, &format!("read as {format}{by_look}"), paths.iter().map(|path| field(path.as_str())));
+    for (format, paths) in &it.formats {
+        list(out, &format!("payload {format}{detected}"), paths.iter().map(|path| field(path.as_str())));
     }
 }
 
-/// What members are listed by, where that is not their names alone.
+/// What members are ordered by, where that is not their names alone.
 fn by(order: Order) -> Option<&'static str> {
     match order {
         Order::Name => None,
@@ -166,26 +148,20 @@ fn members(out: &mut String, title: &str, seats: &[Seated]) {
 }
 
 /// What would change if what a hold keeps back were accepted.
-fn withheld(out: &mut String, config: &RosterConfig, host: &str, held: &Held<'_>) {
-    let Some(withheld) = &held.withheld else {
+fn accept(out: &mut String, roster: &str, it: &HoldReport) {
+    let Some(change) = &it.change else {
         return;
     };
-    let change = withheld.outcome(held.good.map(|seats| &seats[..]).unwrap_or_default(), config, host);
-    let _ = writeln!(
-        out,
-        "  `rosterd accept {}` would leave {} members of {}",
-        config.name,
-        change.members,
-        field(held.path.as_str())
-    );
-    list(out, "leave", change.leave.iter().map(|name| field(name)));
-    list(out, "join", change.join.iter().map(|name| field(name)));
+    let remain = plural(change.members, "member");
+    let _ = writeln!(out, "  with `rosterd accept {roster}`, {remain} of {} would remain", field(&it.path));
+    list(out, "would be removed", change.leave.iter().map(|name| field(name)));
+    list(out, "would be added", change.join.iter().map(|name| field(name)));
 }
 
-fn key(engine: &Engine, key: &Key, clock: &Clock) -> String {
-    let config = key.config();
+fn key(report: &Report, it: &KeyReport, about: &About) -> String {
+    let config = &it.config;
     let mut out = format!("key {}: {} on {}\n", config.name, config.path, config.registry);
-    let why = of_key(engine, key, clock);
+    let why = of_key(report, it, &about.clock(report));
     if why.is_empty() {
         out.push_str("  up to date\n");
     }
@@ -199,7 +175,7 @@ fn list(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
     if items.is_empty() {
         return;
     }
-    let _ = writeln!(out, "  {title}: {}", items.len());
+    let _ = writeln!(out, "  {title} ({}):", items.len());
     for item in items.iter().take(NAMED) {
         let _ = writeln!(out, "    {item}");
     }

@@ -1,4 +1,4 @@
-//! How it is with the program that the agent runs.
+//! The program that the agent runs, as `status` shows it.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Clock;
 use super::words::{ahead, field};
-use crate::decide::program::{Program, State, Then};
+use crate::decide::report::{ProgramReport, ProgramState, Then};
 
 /// The program that the agent runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,60 +32,52 @@ pub struct ProgramStatus {
 }
 
 impl ProgramStatus {
-    /// The status at one moment; `behind` are the templates whose files are not in step. `None` without a program.
-    pub fn of(program: &Program, behind: &[&str], clock: &Clock) -> Option<Self> {
-        let command = program.config().map(|config| field(&config.cmd.to_string()));
-        let last_end = program.last().map(|(end, at)| format!("{end} at {}", clock.time(*at)));
-        let ended = last_end.as_deref().map(|end| format!(": {end}")).unwrap_or_default();
+    /// The status of a report.
+    pub(super) fn new(report: &ProgramReport, clock: &Clock) -> Self {
+        let command = report.config.as_ref().map(|config| field(&config.cmd.to_string()));
+        let waiting_for: Vec<String> = report.waiting_for.iter().flatten().map(|name| field(name)).collect();
+        let files = waiting_for.join(", ");
         let mut status = Self {
             command: command.unwrap_or_else(|| "none".to_owned()),
             state: "stopped".to_owned(),
             text: "STOPPED".to_owned(),
-            waiting_for: Vec::new(),
+            waiting_for,
             pid: None,
             since: None,
-            starts: program.starts(),
-            last_end: last_end.clone(),
+            starts: report.starts,
+            last_end: report.last_end.as_ref().map(|(end, at)| format!("{end} at {}", clock.time(*at))),
             next: None,
         };
-        if program.waits() {
-            status.waiting_for = behind.iter().map(|&name| field(name)).collect();
-        }
-        let waiting_for = status.waiting_for.join(", ");
-        match program.state() {
-            State::Off => return None,
-            State::Waiting => {
+        match &report.state {
+            ProgramState::Waiting => {
                 "waiting".clone_into(&mut status.state);
-                status.text = format!("WAITING for the files of {waiting_for} to be in step");
+                status.text = format!("WAITING for files to be up to date: {files}");
             }
-            State::Starting | State::Over(_) => {}
-            State::Running { pid, since, .. } => {
+            ProgramState::Off | ProgramState::Starting | ProgramState::Over(_) => {}
+            ProgramState::Running { pid, since, .. } => {
                 let since = clock.time(*since);
-                let takes = program.next_wake().map(|at| at.since(clock.now));
-                let takes = takes.map(|time| format!(", takes up changes {} (splay)", ahead(time))).unwrap_or_default();
+                let applies =
+                    report.applies.map(|at| format!(", applies changes {} (splay)", ahead(at.since(clock.now))));
                 "running".clone_into(&mut status.state);
-                status.text = format!("running as process {pid} since {since}{takes}");
-                if program.waits() {
-                    let _ = write!(
-                        status.text,
-                        "; with its new command WAITING for the files of {waiting_for} to be in step"
-                    );
+                status.text = format!("running as process {pid} since {since}{}", applies.unwrap_or_default());
+                if report.waiting_for.is_some() {
+                    let _ = write!(status.text, "; new command WAITING for files to be up to date: {files}");
                 }
                 (status.pid, status.since) = (Some(*pid), Some(since));
             }
-            State::Stopping { pid, then, kill, killed } => {
-                let what = if *then == Then::Again { "to be started again" } else { "for good" };
-                let limit =
-                    if *killed { "killed".to_owned() } else { format!("killed {}", ahead(kill.since(clock.now))) };
+            ProgramState::Stopping { pid, then, kill, killed } => {
+                let what = if *then == Then::Again { "RESTARTING" } else { "STOPPING" };
+                let limit = if *killed { String::new() } else { format!(" {}", ahead(kill.since(clock.now))) };
                 "stopping".clone_into(&mut status.state);
-                status.text = format!("STOPPING {what} as process {pid}, {limit} (kill_timeout)");
+                status.text = format!("{what} process {pid}, killed{limit} (kill_timeout)");
                 status.pid = Some(*pid);
             }
-            State::Resting(until) => {
+            ProgramState::Resting(until) => {
+                let ended = status.last_end.as_deref().map(|end| format!(": {end}")).unwrap_or_default();
                 status.text = format!("STOPPED{ended}; next start {}", ahead(until.since(clock.now)));
                 status.next = Some(clock.time((*until).max(clock.now)));
             }
         }
-        Some(status)
+        status
     }
 }

@@ -1,9 +1,9 @@
-//! Words for a terminal: what would end a hold, how long something takes, and texts that others have written.
+//! Words for a terminal: holds, failures, times, and texts that others have written.
 
 use std::time::Duration;
 
 use super::Clock;
-use crate::decide::hold::{KeyDoubt, Reason};
+use crate::decide::report::{Hold, KeyDoubt, Reason, plural};
 use crate::log::{cut, plain};
 use crate::payload::masked;
 
@@ -21,25 +21,38 @@ pub(super) fn ahead(time: Duration) -> String {
     format!("in {}", humantime::format_duration(Duration::from_secs(time.as_secs().max(1))))
 }
 
+/// A time in words, to the second: "1m 15s".
+pub(super) fn seconds(age: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(age.as_secs())).to_string()
+}
+
+/// A hold: since when, what is used meanwhile, why, and what would end it.
+pub(super) fn held(name: &str, path: &str, hold: &Hold, kept: &str, clock: &Clock) -> String {
+    let (since, reason) = (clock.time(hold.since), field(&hold.reason.describe(&path)));
+    format!("{name} held since {since}, {kept}: {reason}; {}", release(&hold.reason, clock))
+}
+
 /// What would end a hold.
 pub(super) fn release(reason: &Reason, clock: &Clock) -> String {
     match reason {
-        Reason::BelowMin { min, .. } => format!("ends when there are {min} members, never by time or by accept"),
-        Reason::AboveMax { max, .. } => format!("ends when there are {max} members or fewer, or with another max"),
+        Reason::BelowMin { min, .. } => {
+            format!("ends when it has at least {}, never by time or accept", plural(*min, "member"))
+        }
+        Reason::AboveMax { max, .. } => {
+            format!("ends when it has at most {}, or with a higher max", plural(*max, "member"))
+        }
         Reason::Shrunk { until, .. } | Reason::KeysGone { doubt: KeyDoubt::Shrunk { until, .. }, .. } => {
-            format!("ends when enough of them are back, by `rosterd accept`, or at {}", clock.time(*until))
+            format!("ends when enough of them return, with `rosterd accept`, or at {}", clock.time(*until))
         }
-        Reason::Older { .. } => {
-            "ends when the ensemble shows a later state, when none of them is missing any more, or by \
+        Reason::Older { .. } => "ends when the ensemble shows a later state, when none of them is missing, or with \
                                  `rosterd accept`; never by time"
-                .to_owned()
-        }
-        Reason::TooLarge(excess) => format!("ends when it has at most {excess}, never by time or by accept"),
-        Reason::Unreadable(_) => "ends when the registry lets it be read".to_owned(),
-        Reason::NoKeys { min, .. } => format!("ends when a key has {min} members"),
-        Reason::KeysGone { .. } => "ends when they are back, or by `rosterd accept`; never by time".to_owned(),
-        Reason::KeyAbsent => "ends when the node is there".to_owned(),
-        Reason::KeyMalformed(_) => "ends when its data is mended, or with another format".to_owned(),
+            .to_owned(),
+        Reason::TooLarge(excess) => format!("ends when it has at most {excess}, never by time or accept"),
+        Reason::Unreadable(_) => "ends when it can be read".to_owned(),
+        Reason::NoKeys { min, .. } => format!("ends when a key has at least {}", plural(*min, "member")),
+        Reason::KeysGone { .. } => "ends when they return, or with `rosterd accept`; never by time".to_owned(),
+        Reason::KeyAbsent => "ends when it exists".to_owned(),
+        Reason::KeyMalformed(_) => "ends when the data is corrected, or with another format".to_owned(),
     }
 }
 

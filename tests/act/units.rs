@@ -50,7 +50,7 @@ async fn one_that_fails_its_check_keeps_its_unit_back() {
     let stages: Vec<_> = outcomes.iter().map(stage).collect();
     assert_eq!(stages, [Some(Stage::Unit), Some(Stage::Refused), Some(Stage::Unit), Some(Stage::Unit)]);
     let Outcome::Failed(Failure { message, .. }) = &outcomes[0] else { panic!() };
-    assert_eq!(message, "of the unit edge, b failed its check: check \"echo line 7; exit 1\" exited with 1:\n  line 7");
+    assert_eq!(message, "unit edge: template b: check failed: check \"echo line 7; exit 1\" exited with 1:\n  line 7");
     assert_eq!(["a", "b", "c"].map(|name| identity(&bench.path(name))).to_vec(), before);
     assert!(!bench.path("d").exists() && staged_in(bench.folder.path()).is_empty());
     templates[1].check = Some(shell("true"));

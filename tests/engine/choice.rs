@@ -46,10 +46,8 @@ fn what_where_leaves_out_counts_for_nothing() {
     bench.change(vec![Change::Put { key: None, name: "c:1".into(), reading: node("c:1", here).1 }]);
     bench.pass(seconds(3));
     assert_eq!(published(&mut bench), ["a:1", "c:1"], "and three that are left out are not above max");
-    let apart: BTreeMap<String, Option<String>> = bench.engine.rosters()["web"]
-        .apart()
-        .map(|(path, why)| (path.name().to_owned(), why.map(str::to_owned)))
-        .collect();
+    let apart: BTreeMap<String, Option<String>> =
+        bench.roster("web").filtered.into_iter().map(|(path, why)| (path.name().to_owned(), why)).collect();
     assert_eq!(apart, BTreeMap::from([("b:1".into(), None), ("d:1".into(), Some("it has no zone".into()))]));
     // Others that come and go, or change, are no loss and no reason to render.
     bench.change(vec![left("b:1"), put("d:1"), put("e:1"), put("f:1")]);
@@ -90,7 +88,7 @@ fn nodes_of_one_address_are_one_member() {
     bench.pass(seconds(3));
     assert_eq!(published(&mut bench), ["a:0080", "b:80"], "three would be above max");
     let doubles: Vec<_> =
-        bench.engine.rosters()["web"].doubles().map(|(path, first)| (path.to_string(), first)).collect();
+        bench.roster("web").duplicates.into_iter().map(|(path, first)| (path.to_string(), first)).collect();
     assert_eq!(doubles, [("/services/web/a:80".to_owned(), "a:0080".into())]);
     bench.change(vec![left("a:0080")]);
     bench.pass(seconds(3));
@@ -217,9 +215,7 @@ fn what_accept_would_change_is_told_as_templates_would_see_it() {
     assert_eq!(published(&mut bench), ["a:1", "b:1", "c:1"]);
     bench.change(["a:1", "b:1", "e:1", "f:1", "g:1", "h:1"].into_iter().map(left).collect());
     bench.pass(seconds(3));
-    let roster = &bench.engine.rosters()["web"];
-    let held = roster.held().next().unwrap();
-    let change = held.withheld.unwrap().outcome(held.good.unwrap(), &config, bench.engine.host());
+    let change = bench.roster("web").holds.remove(0).change.unwrap();
     assert_eq!(
         (change.members, change.join, change.leave),
         (3, vec!["d:1".into(), "i:1".into()], vec!["a:1".into(), "b:1".into()])

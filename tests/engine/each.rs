@@ -187,6 +187,7 @@ fn a_mass_loss_of_keys_holds_until_it_is_over_accepted_or_believed() {
     let roster = &bench.engine.rosters()["services"];
     assert!(roster.is_held());
     let shown = roster.shown();
+    assert!(bench.roster("services").holds[0].acceptable);
     assert_eq!(roster.acceptance(Some(&shown)), Acceptance::AsShown);
     bench.input(Input::Accept("services".into(), shown));
     assert_eq!(done(&mut bench), ["-k5"], "accepted");

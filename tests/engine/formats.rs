@@ -77,7 +77,7 @@ fn each_key_has_a_format_of_its_own_and_each_format_is_said_once() {
     let found = names_by_key(&publication, "all");
     let expected = [("a", "h:1"), ("b", "h:2"), ("c", "1")];
     assert_eq!(found, expected.map(|(key, name)| (key.to_owned(), vec![name.to_owned()])).into());
-    let formats = bench.engine.rosters()["all"].formats();
+    let formats = bench.roster("all").formats;
     let formats: Vec<String> = formats.iter().map(|(format, paths)| format!("{format}: {paths:?}")).collect();
     assert!(formats[0].starts_with("nextdoor: ") && formats[0].contains("/services/b"), "{formats:?}");
     assert!(formats[1].starts_with("kafka: ") && formats[1].contains("/services/c"), "{formats:?}");

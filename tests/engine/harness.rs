@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rosterd::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
 use rosterd::decide::flight::FlightId;
+use rosterd::decide::report::RosterReport;
 use rosterd::decide::{
     Effect, Engine, Event, Followed, Input, Memo, Moment, Needs, Outcome, Pace, Plan, Publication, Ran, Recalled,
     Recollection, ReloadJob, Restoration, RosterValue, TemplatePlan,
@@ -233,6 +234,11 @@ impl Bench {
 
     pub fn is_idle(&self) -> bool {
         self.publications.is_empty() && self.probes.is_empty() && self.reloads.is_empty()
+    }
+
+    /// What the engine reports of a roster.
+    pub fn roster(&self, name: &str) -> RosterReport {
+        self.engine.report(self.now).rosters.remove(name).unwrap()
     }
 
     pub fn holds(&self) -> Vec<String> {

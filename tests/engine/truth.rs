@@ -384,7 +384,7 @@ fn the_data_of_a_key_is_remembered_too() {
     assert_eq!(stale(&next), [("app".to_owned(), Some(160))]);
     next.reset(&node, data(r#"{"n": 2}"#));
     assert_eq!(next.publish(Outcome::Replaced).snapshot.keys["app"]["n"], 2);
-    assert!(next.engine.keys()["app"].is_fresh());
+    assert!(next.engine.report(next.now).keys["app"].freshness.is_live());
     let mut held = Bench::recalling(plan(), remembered.clone());
     held.reset(&node, View::Node(Seen::Absent));
     assert_eq!(held.publish(Outcome::Unchanged).snapshot.keys["app"]["n"], 1);

@@ -46,10 +46,10 @@ fn members_are_chosen_and_who_is_left_out_is_named() {
     agent.until("the socket", || site.path("agent.sock").exists() && site.run(&["status"]).code() == 0);
     let told = site.run(&["explain", "web"]).expect(0).stdout();
     for line in [
-        "  1 members of web are left out because where cannot be asked of them",
-        "  read as nextdoor, by the look of the nodes\n  listed by weight, then by name\n  members: 2\n    b:01 (b:1)\n    a:1\n",
-        "  left out by where = zone == vars.zone and weight > 0: 3\n    /services/web/c:1\n    /services/web/d:1: it cannot be asked: ",
-        "  same host and port as another: 1\n    /services/web/b:1: b:01 stands for it\n",
+        "  1 node of web excluded because where failed, details: rosterd explain web",
+        "  payload nextdoor (detected)\n  ordered by weight, then by name\n  members (2):\n    b:01 (b:1)\n    a:1\n",
+        "  excluded by where = zone == vars.zone and weight > 0 (3):\n    /services/web/c:1\n    /services/web/d:1: where failed: ",
+        "  duplicates of a host and port (1):\n    /services/web/b:1: same as b:01\n",
     ] {
         assert!(told.contains(line), "{line}\n{told}");
     }

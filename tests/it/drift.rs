@@ -273,7 +273,7 @@ fn a_file_that_another_tool_writes_all_the_time_does_not_reload_without_end() {
         assert!(waits, "{}", agent.log().join("\n"));
     });
     let told = template(&site, 0);
-    assert!(told["waiting_for"].as_str().is_some_and(|why| why.contains("is another tool writing it?")), "{told}");
+    assert!(told["waiting_for"].as_str().is_some_and(|why| why.contains("is another tool managing it?")), "{told}");
     agent.until("the last word is the agent's", || site.read("out/kept") == "a:1\nb:2\n");
     agent.until("and in step", || template(&site, 0)["waiting_for"] == Value::Null);
     assert!(reloads(&site) <= 1 + 3 + 1, "{} reloads", reloads(&site));

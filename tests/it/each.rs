@@ -163,8 +163,8 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
         site.run(&["explain", "svc[svc-30]"]).expect(0).stdout().contains("up to date")
     });
     let explained = site.run(&["explain", "svc"]).expect(0).stdout();
-    assert!(explained.contains("files: 50"), "{explained}");
-    assert!(odd.is_empty() || explained.contains(&format!("keys without a file: {}", odd.len())), "{explained}");
+    assert!(explained.contains("files (50):"), "{explained}");
+    assert!(odd.is_empty() || explained.contains(&format!("keys without a file ({}):", odd.len())), "{explained}");
 
     // Each of the fifty goes and comes again, with half of the others.
     let mut random = crate::testing::rng();
@@ -310,7 +310,11 @@ fn a_mass_loss_of_services_is_held_and_accepted() {
     }
     agent.says("remain; losing more than 50%");
     let shown = site.run(&["explain", "services"]).expect(0).stdout();
-    assert!(shown.contains("gone keys: ") && folder(&site).len() >= 3, "{shown}");
+    assert!(
+        shown.contains("keys that `rosterd accept services` would remove, with their files (")
+            && folder(&site).len() >= 3,
+        "{shown}"
+    );
     site.run(&["accept", "services"]).expect(0);
     agent.until("two files", || folder(&site).len() == 2);
 }

@@ -77,7 +77,7 @@ fn it_starts_with_its_files_and_takes_changes_up_by_a_signal() {
     );
     let mut agent = site.start();
     agent.until("waits for its file", || {
-        site.run(&["status"]).stdout().contains("WAITING for the files of web.cfg to be in step")
+        site.run(&["status"]).stdout().contains("WAITING for files to be up to date: web.cfg")
     });
     assert_eq!(status(&site)["program"]["waiting_for"][0], "web.cfg");
     join(&site, "a");
@@ -123,7 +123,7 @@ fn a_splay_defers_a_change_and_no_start() {
     let mut agent = site.start();
     says(&agent, &site, "started a hello\n");
     join(&site, "b");
-    agent.until("shows the splay", || site.run(&["status"]).stdout().contains("takes up changes in "));
+    agent.until("shows the splay", || site.run(&["status"]).stdout().contains("applies changes in "));
     assert_eq!(status(&site)["templates"][0]["owed_reload"], true);
     assert!(agent.stop().success(), "a stop does not wait for it");
     assert_eq!(agent.said("still owed"), 0, "the next start finds the file");
@@ -195,7 +195,7 @@ fn without_its_registry_it_starts_with_the_files_that_are_there() {
     let missing = site(&format!("{config}{}", running("")));
     let mut agent = missing.start();
     agent.says("registry not reached");
-    agent.until("waits", || missing.run(&["status"]).stdout().contains("WAITING for the files of web.cfg"));
+    agent.until("waits", || missing.run(&["status"]).stdout().contains("WAITING for files to be up to date: web.cfg"));
     assert!(agent.stop().success());
     assert_eq!(missing.read("said"), "");
 }
@@ -241,7 +241,7 @@ fn another_command_waits_for_its_files() {
     site.file("more.sh", &text).configure(&format!("{CONFIG}{more}{with_more}"));
     agent.signal(Signal::SIGHUP).says("configuration changed: exec cmd: [");
     agent.until("waits for the new file", || {
-        site.run(&["status"]).stdout().contains("with its new command WAITING for the files of more.cfg to be in step")
+        site.run(&["status"]).stdout().contains("new command WAITING for files to be up to date: more.cfg")
     });
     assert_eq!(status(&site)["program"]["waiting_for"][0], "more.cfg");
     join(&site, "b");

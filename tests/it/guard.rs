@@ -161,9 +161,9 @@ fn twelve_of_eighteen_expire(steps: usize) {
     assert!(agent.stop().success());
     let agent = site.start();
     holds(&agent, &site);
-    assert!(site.run(&["status"]).expect(0).stdout().contains(": looking; `rosterd resume` ends it"));
+    assert!(site.run(&["status"]).expect(0).stdout().contains(": looking; `rosterd resume` ends the pause"));
     let shown = site.run(&["explain", "x"]).expect(0).stdout();
-    assert!(shown.contains("`rosterd accept x` would leave 6 members of /services/x"), "{shown}");
+    assert!(shown.contains("with `rosterd accept x`, 6 members of /services/x would remain"), "{shown}");
     site.run(&["explain", "most"]).expect(0);
     let refused = site.run(&["accept", "most"]);
     assert!(refused.expect(3).stderr().contains("6 of 8 members"), "{}", refused.stderr());

@@ -76,10 +76,10 @@ fn one_that_fails_its_check_keeps_its_unit_back_and_nobody_else() {
     site.file("registry/services/web/poison", "");
     agent.until("the one outside goes on", || shows(&site, &["alone"], "a\npoison\n"));
     agent.says("check failed, the file stays as it is");
-    agent.until("it is told", || explained(&site, "one").contains("kept back"));
+    agent.until("it is told", || explained(&site, "one").contains("blocked by its unit"));
     let why = explained(&site, "three");
-    assert!(why.contains("of the unit edge, two failed its check") && why.contains("poison"), "{why}");
-    assert!(explained(&site, "two").contains("the check failed"), "{}", explained(&site, "two"));
+    assert!(why.contains("unit edge: template two: check failed: ") && why.contains("poison"), "{why}");
+    assert!(explained(&site, "two").contains("check failed, "), "{}", explained(&site, "two"));
     assert_eq!(["one", "two", "three"].map(|name| site.fingerprint(&format!("out/{name}"))), before);
     assert_eq!((count(&site, "reloads"), site.leftovers().len()), (1, 0));
     // Mended, all three come at once, and one reload.
@@ -127,7 +127,7 @@ fn who_asks_for_one_gets_its_unit() {
     site.file("registry/services/web/poison", "");
     agent.says("check failed, the file stays as it is");
     let failed = site.run(&["render", "three"]);
-    assert!(failed.expect(1).stderr().contains("two failed its check"), "{}", failed.stderr());
+    assert!(failed.expect(1).stderr().contains("template two: check failed"), "{}", failed.stderr());
 }
 
 #[test]
@@ -137,7 +137,9 @@ fn one_without_a_good_view_keeps_its_unit_back() {
     site.file("templates/db", "{{ db | length }}\n");
     let agent = site.start();
     agent.until("the one outside", || shows(&site, &["alone"], "a\n"));
-    agent.until("it is told", || explained(&site, "one").contains("db of it has no good view yet of db"));
+    agent.until("it is told", || {
+        explained(&site, "one").contains("blocked by unit edge: template db has no good view of db yet")
+    });
     let pass = site.run(&["render", "one"]);
     assert!(pass.expect(3).stderr().contains("no good view yet"), "{}", pass.stderr());
     assert!(!site.path("out/one").exists());
@@ -161,7 +163,7 @@ verify_cmd = "test -e SITE/healthy || { echo no answer on port 80; exit 1; }"
     let agent = site.start();
     agent.says_times("reload failed, and is still owed", 2);
     let why = explained(&site, "one");
-    assert!(why.contains("is owed, failed ") && why.contains("no answer on port 80"), "{why}");
+    assert!(why.contains("`, failed ") && why.contains("no answer on port 80"), "{why}");
     assert!(count(&site, "reloads") >= 2, "it ended with 0 each time, and was run again");
     site.file("healthy", "");
     agent.until("it passes", || agent.said("reloaded") == 1 && explained(&site, "one").contains("up to date"));
@@ -207,7 +209,7 @@ fn what_its_reload_refuses_is_rolled_back_and_not_tried_again_until_it_changes()
     assert!(shows(&site, &["one", "two"], "a\n") && site.leftovers().is_empty());
     assert_eq!(site.read("reloads"), "a a \na poison a poison \na a \n", "each once");
     let why = explained(&site, "two");
-    assert!(why.contains("rolled back, for its reload failed") && why.contains("poison"), "{why}");
+    assert!(why.contains("rolled back after a failed reload") && why.contains("poison"), "{why}");
     // The same bytes are not tried again by who asks for all that is to be done, as a timer may.
     let asked = site.run(&["render"]);
     assert!(asked.expect(1).stderr().contains("poison"), "{}", asked.stderr());
@@ -238,7 +240,7 @@ fn what_was_rolled_back_is_put_right_and_who_names_it_has_it_tried_again() {
     edit(&agent, "two");
     edit(&agent, "one");
     agent.until("it is reloaded", || agent.said("reloaded") == 3);
-    assert!(explained(&site, "one").contains("rolled back, for its reload failed"), "{}", explained(&site, "one"));
+    assert!(explained(&site, "one").contains("rolled back after a failed reload"), "{}", explained(&site, "one"));
     // What was edited while no agent ran is seen by the next one.
     assert!(agent.stop().success());
     fs::write(site.path("out/two"), "by hand\n").unwrap();

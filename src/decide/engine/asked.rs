@@ -44,11 +44,6 @@ impl Engine {
         self.paused
     }
 
-    /// The urls of the registries that are followed, by name. No credential is ever part of one.
-    pub fn origins(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-        self.origins.iter()
-    }
-
     /// Whether a registry is reached: it has answered, and was not lost since.
     pub fn is_reached(&self, registry: &Arc<str>) -> bool {
         let rosters = self.rosters.values().any(|roster| roster.config().registry == *registry && roster.is_reached());

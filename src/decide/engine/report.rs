@@ -1,0 +1,74 @@
+//! Filling a [`Report`].
+
+use std::sync::Arc;
+
+use super::super::key::Key;
+use super::super::moment::Moment;
+use super::super::report::{
+    DriftReport, ExcludedReport, FailureReport, KeyReport, RegistryReport, Report, Retry, TemplateReport,
+};
+use super::super::template::Template;
+use super::Engine;
+
+impl Engine {
+    /// What the engine knows now.
+    pub fn report(&self, now: Moment) -> Report {
+        let registries = self.origins.iter().map(|(name, url)| {
+            let (reached, error) = (self.is_reached(name), self.away.get(name).cloned());
+            (Arc::clone(name), RegistryReport { url: Arc::clone(url), reached, error })
+        });
+        Report {
+            now,
+            paused_until: self.paused,
+            registries: registries.collect(),
+            rosters: self.rosters.iter().map(|(name, it)| (Arc::clone(name), it.report(&self.host))).collect(),
+            keys: self.keys.iter().map(|(name, it)| (Arc::clone(name), report_key(it))).collect(),
+            templates: self.templates.iter().map(|(name, it)| (Arc::clone(name), self.report_template(it))).collect(),
+            reloads: self.debts.iter().filter_map(|(reload, it)| Some((reload.clone(), it.report()?))).collect(),
+        }
+    }
+
+    fn report_template(&self, template: &Template) -> TemplateReport {
+        let config = &template.plan().config;
+        let retry = match template.retry() {
+            _ if template.is_searching() => Retry::AfterSearch,
+            _ if template.is_in_flight() => Retry::Now,
+            Some(at) => Retry::At(at),
+            None => Retry::OnChange,
+        };
+        let failure = template.failure().cloned();
+        let drift = template.drift().cloned();
+        let excluded = template.left_out().iter();
+        let mates = self.mates(template).filter(|mate| mate.plan().config.name != config.name);
+        let waiting_for = mates.filter_map(|mate| {
+            let missing = mate.missing(&self.rosters, &self.keys);
+            (!missing.is_empty()).then(|| (Arc::clone(&mate.plan().config.name), missing))
+        });
+        let without_file = self.without_file(&config.name);
+        TemplateReport {
+            config: Arc::clone(config),
+            rosters: self.rosters.keys().filter(|name| template.needs(name, true)).cloned().collect(),
+            keys: self.keys.keys().filter(|name| template.needs(name, false)).cloned().collect(),
+            rendered: template.rendered(),
+            queued: template.is_wanted(),
+            in_flight: template.is_in_flight(),
+            removing: template.is_going(),
+            failure: failure.map(|failure| FailureReport { failure, times: template.failures(), retry }),
+            drift: drift.map(|it| DriftReport { since: it.since, what: it.what, disputed: it.waits }),
+            excluded: excluded
+                .map(|(spot, out)| ExcludedReport { spot: spot.clone(), why: out.why.clone(), retry: out.again })
+                .collect(),
+            waiting_for: waiting_for.filter(|_| template.is_wanted()).collect(),
+            without_file: without_file.map(|(key, why)| (Arc::clone(key), why.clone())).collect(),
+        }
+    }
+}
+
+fn report_key(key: &Key) -> KeyReport {
+    KeyReport {
+        config: Arc::clone(key.config()),
+        known: key.value().is_some(),
+        freshness: key.freshness(),
+        hold: key.hold().cloned(),
+    }
+}

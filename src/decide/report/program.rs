@@ -1,0 +1,41 @@
+//! The program that the agent runs, as plain data.
+
+use std::sync::Arc;
+
+use super::super::moment::Moment;
+use super::super::program::Program;
+use crate::config::ExecConfig;
+
+pub use super::super::program::{End, State as ProgramState, Then};
+
+/// The program that the agent runs.
+#[derive(Debug, Clone)]
+pub struct ProgramReport {
+    /// Its configuration.
+    pub config: Option<Arc<ExecConfig>>,
+    /// What it is doing.
+    pub state: ProgramState,
+    /// The templates whose files are waited for, before its first start or before one with another command.
+    pub waiting_for: Option<Vec<Arc<str>>>,
+    /// When the files that have changed are applied, while it runs.
+    pub applies: Option<Moment>,
+    /// How often it was started.
+    pub starts: u64,
+    /// How and when it ended last by itself.
+    pub last_end: Option<(End, Moment)>,
+}
+
+impl Program {
+    /// What is known of it; `behind` are the templates whose files are not up to date. `None` without a program.
+    pub fn report(&self, behind: impl Iterator<Item = Arc<str>>) -> Option<ProgramReport> {
+        let is_running = matches!(self.state(), ProgramState::Running { .. });
+        (*self.state() != ProgramState::Off).then(|| ProgramReport {
+            config: self.config().cloned(),
+            state: self.state().clone(),
+            waiting_for: self.waits().then(|| behind.collect()),
+            applies: self.next_wake().filter(|_| is_running),
+            starts: self.starts(),
+            last_end: self.last().cloned(),
+        })
+    }
+}
