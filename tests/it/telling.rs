@@ -61,7 +61,9 @@ fn lose(site: &Site, agent: &Agent, gone: std::ops::RangeInclusive<u32>) {
     let left = fs::read_dir(&next).unwrap().count();
     fs::rename(&now, site.path("registry/services/.before")).unwrap();
     fs::rename(&next, &now).unwrap();
-    agent.says(&format!("holding: {left} of "));
+    let words = [format!(": {left} of "), format!(" has {left} members, ")];
+    let is_held = |line: &String| words.iter().any(|words| line.contains(words));
+    agent.until("a hold", || agent.log().iter().any(is_held));
 }
 
 #[test]
