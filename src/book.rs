@@ -32,6 +32,9 @@ const SPARE: usize = 256;
 /// So many bytes more, and it is as well.
 const LARGE: u64 = 4 * 1024 * 1024;
 
+/// So many bytes more are no reason to rewrite it when there is time.
+const SMALL: u64 = 64 * 1024;
+
 /// The most files that wait to be read again.
 const ASIDE: usize = 9;
 
@@ -53,6 +56,9 @@ pub struct Title {
     pub version: u32,
     /// Whether a line is on disk, and not only in the kernel's hands, once it is [added](Book::add).
     pub synced: bool,
+    /// How many lines hold the whole state in a file that was rewritten, where each later line is a change to what the
+    /// lines before it say: then nothing after a damaged line is read. 0 where every line stands for itself.
+    pub snapshot: usize,
 }
 
 /// A file of lines.
@@ -62,7 +68,7 @@ pub struct Book {
     title: Title,
     /// Lines beyond the title.
     lines: usize,
-    /// How long it was when it was last begun.
+    /// How long it was when it was last begun; of a file that was only opened, the part before the changes.
     begun: u64,
     /// The file, as it was left, where it ends so that a line may be appended.
     sound: Option<Left>,
@@ -135,6 +141,12 @@ impl Book {
         &self.file
     }
 
+    /// Whether it is as it was left, and most of it is not changes that a rewrite would leave out.
+    pub fn is_compact(&self) -> bool {
+        let is_short = |left: &Left| left.length - self.begun <= self.begun.max(SMALL);
+        self.sound.as_ref().is_some_and(is_short) && self.is_there()
+    }
+
     /// Whether it is as it was left.
     pub fn is_there(&self) -> bool {
         let now = fs::symlink_metadata(&self.file).ok().filter(Metadata::is_file);
@@ -174,8 +186,7 @@ impl Book {
         let sound = self.sound.take();
         let open = sound.filter(is_short).map(|left| self.reopen(left)).transpose()?.flatten();
         let Some(mut file) = open else {
-            // What may not be appended to may still be what was left there.
-            self.is_unread |= sound.is_some_and(|left| !self.is_left(left));
+            self.sound = sound;
             return self.rewrite(&all());
         };
         let added = file.write_all(&line::write(line)).and_then(|()| if synced { file.sync_all() } else { Ok(()) });
@@ -213,7 +224,7 @@ impl Book {
                     let rest = self.title.split(&bytes).filter(|it| it.0 == self.title.version);
                     let Some((_, rest)) = rest else { continue };
                     emit(Event::StateMerged { file: aside.clone() });
-                    lines.extend(whole_lines(rest).0);
+                    lines.extend(self.title.whole_lines(rest).0);
                     read.push(aside);
                 }
                 Err(why) => {
@@ -226,7 +237,7 @@ impl Book {
     }
 
     fn aside(&self, number: usize) -> PathBuf {
-        self.file.with_extension(format!("unread{number}"))
+        self.file.with_added_extension(format!("unread{number}"))
     }
 
     /// Keeps what cannot be read under a name by which it is looked at again; that name.
@@ -246,7 +257,7 @@ impl Book {
             Some((version, rest)) if version == self.title.version => rest,
             other => {
                 let is_newer = other.is_some_and(|(version, _)| version > self.title.version);
-                let aside = self.file.with_extension(if is_newer { "newer" } else { "damaged" });
+                let aside = self.file.with_added_extension(if is_newer { "newer" } else { "damaged" });
                 let kept =
                     if access == Access::Own && fs::rename(&self.file, &aside).is_ok() { &aside } else { &self.file };
                 let why = match other {
@@ -259,14 +270,26 @@ impl Book {
                 return Held::lost(format!("{why}: kept as {}", kept.display()));
             }
         };
-        let (lines, damage) = whole_lines(rest);
+        let (lines, damage) = self.title.whole_lines(rest);
         self.lines = lines.len();
+        let begun = bytes.split_inclusive(|byte| *byte == b'\n').take(1 + self.title.snapshot);
+        self.begun = begun.map(|line| line.len() as u64).sum();
         self.sound = (damage == Damage::None).then_some(left);
-        let lost = (damage == Damage::Within).then(|| format!("{shown} is damaged"));
+        let lost = match damage {
+            Damage::Within => Some(format!("{shown} is damaged")),
+            Damage::CutOff if self.title.snapshot > 0 => Some(format!("the last line of {shown} is incomplete")),
+            _ => None,
+        };
         Held { lines, lost }
     }
 
-    fn rewrite<T: Serialize>(&mut self, lines: &[T]) -> io::Result<()> {
+    /// Replaces the file by one with these lines.
+    ///
+    /// # Errors
+    /// What the system refused; the file is as it was then.
+    pub fn rewrite<T: Serialize>(&mut self, lines: &[T]) -> io::Result<()> {
+        // What may not be appended to may still be what was left there.
+        self.is_unread |= self.sound.take().is_some_and(|left| !self.is_left(left));
         if self.is_unread {
             let aside = self.set_aside()?;
             emit(Event::StateReplaced { file: self.file.clone(), backup: aside });
@@ -275,7 +298,13 @@ impl Book {
         for line in lines {
             bytes.extend(line::write(line));
         }
-        replace(&self.file, &bytes, if self.title.synced { Lasting::Whole } else { Lasting::Bytes })?;
+        let lasting = match (self.title.synced, self.file.exists()) {
+            (true, _) => Lasting::Whole,
+            (false, true) => Lasting::Bytes,
+            // A first file replaces nothing that a power cut could take away.
+            (false, false) => Lasting::Nothing,
+        };
+        replace(&self.file, &bytes, lasting)?;
         let left = Left::of(&fs::symlink_metadata(&self.file)?);
         (self.lines, self.begun, self.sound) = (lines.len(), left.length, Some(left));
         for read in self.merged.drain(..) {
@@ -318,26 +347,28 @@ enum Damage {
     Within,
 }
 
-fn whole_lines<T: DeserializeOwned>(mut rest: &[u8]) -> (Vec<T>, Damage) {
-    let (mut lines, mut damage) = (Vec::new(), Damage::None);
-    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-        match line::read(&rest[..end]) {
-            Some(line) => lines.push(line),
-            None => damage = Damage::Within,
-        }
-        rest = &rest[end + 1..];
-    }
-    if let Some(line) = rest.split_last().and_then(|(_, line)| line::read(line)) {
-        // Its end alone is another.
-        lines.push(line);
-        damage = Damage::Within;
-    } else if !rest.is_empty() && damage == Damage::None {
-        damage = Damage::CutOff;
-    }
-    (lines, damage)
-}
-
 impl Title {
+    /// The lines that can be read.
+    fn whole_lines<T: DeserializeOwned>(self, mut rest: &[u8]) -> (Vec<T>, Damage) {
+        let (mut lines, mut damage) = (Vec::new(), Damage::None);
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            match line::read(&rest[..end]) {
+                Some(line) => lines.push(line),
+                None if self.snapshot > 0 => return (lines, Damage::Within),
+                None => damage = Damage::Within,
+            }
+            rest = &rest[end + 1..];
+        }
+        if let Some(line) = rest.split_last().and_then(|(_, line)| line::read(line)) {
+            // Its end alone is another.
+            lines.push(line);
+            damage = Damage::Within;
+        } else if !rest.is_empty() && damage == Damage::None {
+            damage = Damage::CutOff;
+        }
+        (lines, damage)
+    }
+
     fn line(self) -> String {
         format!("rosterd {} {}\n", self.about, self.version)
     }

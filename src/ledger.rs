@@ -23,7 +23,7 @@ use crate::log::emit;
 const NAME: &str = "files";
 
 /// How the file begins.
-const TITLE: Title = Title { about: "files", version: 1, synced: false };
+const TITLE: Title = Title { about: "files", version: 1, synced: false, snapshot: 0 };
 
 /// The ledger of one state directory. Clones share it.
 #[derive(Debug, Clone)]

@@ -1,216 +1,139 @@
-//! What is remembered from one start to the next, in the state directory: the last good members of each roster, the
-//! data of each key, the numbers that members had, how late all that was, and when it was last confirmed.
+//! The last known-good members of each roster and the data of each key, kept in the state directory across restarts:
+//! with their slots, the guard's history, and when all of it was last confirmed.
 //!
-//! A file a roster. It begins with all that was known when it was begun, and each change since is a line at its end, so
-//! that a change costs what it is and not what the roster is. Every line has a checksum: a file that was cut off
-//! anywhere gives what was known after an earlier line, as a whole. When what was appended outgrows what it was appended
-//! to, the file is begun anew: written beside, synced, and renamed into place.
+//! There is one [log](crate::book) for each roster. It begins with the whole roster, and each change is a line at its
+//! end, so a change costs what it changes and not what the roster holds.
 //!
-//! A line is in the kernel's hands before the files that are made of it are replaced, so that a killed agent remembers
-//! what it wrote. It is not synced: that would double what a change costs. After a power cut the memory may therefore be
-//! half a minute older than the files, which does no harm: it is all the same a whole view that was good then, it says
-//! itself how old it is, it is used only while no registry is reached, and the first view of one takes its place.
+//! A line is in the kernel's hands before the files that are rendered from it are replaced, so a killed agent restores
+//! what it rendered. It is not synced: that would double the cost of a change. After a power cut the last good members
+//! may therefore be half a minute older than the files. That does no harm: they are one whole view that was good then,
+//! their age is known, they are used only while no registry is reached, and the first view of one replaces them.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::book::Access;
-use crate::book::kept::{Lasting, replace};
+use crate::book::{Access, Title};
 use crate::decide::{Event, Memo, Recalled, Recollection};
 use crate::log::emit;
 
-mod page;
+mod confirmed;
+mod record;
+mod roster_log;
 mod when;
 
-use page::{Confirmed, Page, Refused};
+use confirmed::Confirmed;
+use roster_log::RosterLog;
 use when::{Dial, When};
 
-/// The folder's name in the state directory.
+/// The directory's name in the state directory.
 const NAME: &str = "rosters";
 
 /// What follows a roster's or key's name, which is an identifier and so a plain file name.
-const SUFFIX: &str = ".roster";
+const SUFFIX: &str = "roster";
 
-/// The file that says when each roster was last confirmed, as of once a minute: a roster that does not change has no
-/// other sign of life.
-const CONFIRMED: &str = "confirmed";
+/// How each file begins: the whole roster is two lines, where it is from and what it holds.
+const TITLE: Title = Title { about: "memory", version: 1, synced: false, snapshot: 2 };
 
-/// What is appended up to this many bytes is no reason to begin a file anew.
-const SMALL: usize = 64 * 1024;
-
-/// What is appended beyond this many bytes is begun anew at once, and not when there is time for it.
-const LARGE: usize = 8 * 1024 * 1024;
-
-/// The memory of one state directory. Clones share it.
+/// The last good rosters of one state directory. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Memory {
-    book: Arc<Mutex<Book>>,
+    store: Arc<Mutex<Store>>,
 }
 
-/// What the files hold, so that only what differs is written.
 #[derive(Debug)]
-struct Book {
-    folder: PathBuf,
-    pages: BTreeMap<Arc<str>, Page>,
+struct Store {
+    directory: PathBuf,
+    rosters: BTreeMap<Arc<str>, RosterLog>,
+    confirmed: Option<Confirmed>,
     dial: Dial,
-    /// The last write failed, and that was said.
+    /// The last write failed, and that was logged.
     failing: bool,
 }
 
 impl Memory {
-    /// The memory in a state directory, for an engine that begins now.
+    /// Those in a state directory, for an engine that begins now.
     pub fn of(state_dir: &Path) -> Self {
-        let book =
-            Book { folder: state_dir.join(NAME), pages: BTreeMap::new(), dial: Dial::new(When::now()), failing: false };
-        Self { book: Arc::new(Mutex::new(book)) }
+        Self::at(state_dir, When::now())
     }
 
-    /// All that is remembered. A file that cannot be used is said, and counts as none; one of a newer version is kept
-    /// under another name.
+    fn at(state_dir: &Path, now: When) -> Self {
+        let directory = state_dir.join(NAME);
+        let store =
+            Store { directory, rosters: BTreeMap::new(), confirmed: None, dial: Dial::new(now), failing: false };
+        Self { store: Arc::new(Mutex::new(store)) }
+    }
+
+    /// All that is kept. A file that cannot be used is set aside, which is logged.
     pub fn recall(&self, access: Access) -> Recollection {
-        self.book().recall(access)
+        self.store().recall(access, &When::now())
     }
 
-    /// Remembers something. A failure is said and does no more harm than that: the file that is about to be written is
-    /// worth more than what is known after the next start.
+    /// Keeps the latest of one roster. A failure is logged and does no more harm than that: the file that is about to be
+    /// written is worth more than what is known after the next start.
     pub fn remember(&self, memo: Memo) {
-        let mut book = self.book();
-        let done = book.remember(memo);
-        book.tell(&done);
+        self.write(|store| {
+            let dial = store.dial.clone();
+            store.open(&memo.name.clone(), Access::Own).add(memo, When::now(), &dial)
+        });
     }
 
-    /// Does what can wait: begins files anew that have outgrown themselves, and notes how long ago each roster and key
-    /// was last confirmed.
+    /// Does what can wait: rewrites files that have grown long or are not there, and notes how long ago each roster and
+    /// key was last confirmed.
     pub fn tend(&self, ages: &BTreeMap<Arc<str>, Duration>) {
-        let mut book = self.book();
-        let done = book.tend(ages);
-        book.tell(&done);
+        self.write(|Store { directory, rosters, confirmed, dial, .. }| {
+            if rosters.is_empty() {
+                return Ok(());
+            }
+            let done = rosters.values_mut().map(|log| log.compact(dial)).fold(Ok(()), Result::and);
+            let confirmed = confirmed.get_or_insert_with(|| Confirmed::open(directory, Access::Own));
+            done.and(confirmed.note(rosters.keys(), ages))
+        });
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        // Whoever panicked with it left a page unsound at worst, which is then written anew.
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Logs a failure when it begins.
+    fn write(&self, write: impl FnOnce(&mut Store) -> io::Result<()>) {
+        let mut store = self.store();
+        let done = write(&mut store);
+        if let (Err(why), false) = (&done, store.failing) {
+            let (reason, effect) = (why.to_string(), "known-good members may not be known after a restart");
+            emit(Event::StateWriteFailed { file: Some(store.directory.clone()), reason, effect });
+        }
+        store.failing = done.is_err();
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        // A log that somebody panicked with is not as it was left at worst, and is rewritten.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
-    fn recall(&mut self, access: Access) -> Recollection {
-        let now = When::now();
-        let confirmed = self.confirmed();
-        let mut recollection = Recollection::new();
-        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            let file = entry.path();
-            let Some(file_name) = file.file_name().and_then(|name| name.to_str()) else {
-                continue;
-            };
-            if file.extension().is_some_and(|extension| extension == "tmp") && access == Access::Own {
-                // Left by a process that ended while it wrote it.
-                let _ = fs::remove_file(&file);
-            }
-            let Some(name) = file_name.strip_suffix(SUFFIX) else {
-                continue;
-            };
-            if let Some(page) = open(&file, access, &self.dial) {
-                let ages = [now.since(&page.at), confirmed.as_ref().and_then(|all| all.age(name, &now))];
-                let age = ages.into_iter().flatten().min();
-                recollection.insert(name.into(), Recalled { age, ..page.known.clone() });
-                self.pages.insert(name.into(), page);
+impl Store {
+    fn recall(&mut self, access: Access, now: &When) -> Recollection {
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let file = entry.file_name();
+            let Some((name, kind)) = file.to_str().and_then(|file| file.split_once('.')) else { continue };
+            // A staged file, and one that was set aside, belong to the log beside which they lie.
+            if [SUFFIX, "tmp"].contains(&kind) || kind.starts_with("roster.unread") {
+                self.open(name, access);
             }
         }
-        recollection
-    }
-
-    /// When all was last confirmed. It is only a date: one that is broken is none.
-    fn confirmed(&self) -> Option<Confirmed> {
-        Confirmed::read(&fs::read(self.folder.join(CONFIRMED)).ok()?)
-    }
-
-    fn remember(&mut self, memo: Memo) -> Result<(), String> {
-        let name = Arc::clone(&memo.name);
-        let page = self.pages.entry(Arc::clone(&name)).or_insert_with(|| Page::new(memo.origin.clone()));
-        let Some(line) = page.take(memo, When::now(), &self.dial) else {
-            return Ok(());
+        let confirmed = self.confirmed.insert(Confirmed::open(&self.directory, access));
+        let with_age = |(name, log): (&Arc<str>, &RosterLog)| {
+            let (at, known) = log.known()?;
+            let age = [now.since(at), confirmed.age(name, now)].into_iter().flatten().min();
+            Some((Arc::clone(name), Recalled { age, ..known.clone() }))
         };
-        let file = self.folder.join(format!("{name}{SUFFIX}"));
-        if page.sound && page.appended < page.whole + LARGE && append(&file, &line).is_ok() {
-            page.appended += line.len();
-            return Ok(());
-        }
-        // A first file takes the place of nothing: there is nothing that a power cut could take away.
-        let first = !file.exists();
-        rewrite(page, &self.dial, &file, if first { Lasting::Nothing } else { Lasting::Whole })
+        self.rosters.iter().filter_map(with_age).collect()
     }
 
-    fn tend(&mut self, ages: &BTreeMap<Arc<str>, Duration>) -> Result<(), String> {
-        if self.pages.is_empty() {
-            return Ok(());
-        }
-        let mut done = Ok(());
-        for (name, page) in &mut self.pages {
-            if !page.sound || page.appended > page.whole.max(SMALL) {
-                let file = self.folder.join(format!("{name}{SUFFIX}"));
-                done = done.and(rewrite(page, &self.dial, &file, Lasting::Whole));
-            }
-        }
-        let (now, before) = (When::now(), self.confirmed());
-        // What this process has nothing to do with was confirmed when it was.
-        let age = |name: &Arc<str>| ages.get(name).copied().or_else(|| before.as_ref()?.age(name, &now));
-        let known = self.pages.keys().filter_map(|name| Some((Arc::clone(name), age(name)?)));
-        let confirmed = Confirmed::of(now.clone(), known);
-        let file = self.folder.join(CONFIRMED);
-        done.and(replace(&file, &confirmed.bytes(), Lasting::Nothing).map_err(|why| trouble(&file, &why)))
+    fn open(&mut self, name: &str, access: Access) -> &mut RosterLog {
+        let open = || RosterLog::open(self.directory.join(format!("{name}.{SUFFIX}")), access, &self.dial);
+        self.rosters.entry(name.into()).or_insert_with(open)
     }
-
-    /// Says a failure when it begins.
-    fn tell(&mut self, done: &Result<(), String>) {
-        if let Err(why) = done
-            && !self.failing
-        {
-            let (reason, effect) = (why.clone(), "known-good members may not be known after a restart");
-            emit(Event::StateWriteFailed { file: None, reason, effect });
-        }
-        self.failing = done.is_err();
-    }
-}
-
-/// Reads a page, and says what is wrong with it.
-fn open(file: &Path, access: Access, dial: &Dial) -> Option<Page> {
-    let read =
-        fs::read(file).map_err(|why| Refused::Damaged(why.to_string())).and_then(|bytes| Page::read(&bytes, dial));
-    let (page, why) = match read {
-        Ok((page, None)) => return Some(page),
-        Ok((page, Some(torn))) => (Some(page), torn.to_string()),
-        Err(Refused::Damaged(why)) => (None, format!("{why}: what it held begins anew")),
-        Err(Refused::Newer(version)) => {
-            let aside = file.with_extension("roster.newer");
-            let kept = if access == Access::Own && fs::rename(file, &aside).is_ok() { &aside } else { file };
-            (None, format!("a newer rosterd wrote it (version {version}): kept as {}", kept.display()))
-        }
-    };
-    let effect = "known-good members of a roster are missing";
-    emit(Event::StateReadFailed { file: Some(file.to_owned()), reason: why, effect });
-    page
-}
-
-fn append(file: &Path, line: &[u8]) -> io::Result<()> {
-    OpenOptions::new().append(true).open(file)?.write_all(line)
-}
-
-/// Writes a page as a whole.
-fn rewrite(page: &mut Page, dial: &Dial, file: &Path, lasting: Lasting) -> Result<(), String> {
-    let bytes = page.bytes(dial);
-    page.sound = false;
-    replace(file, &bytes, lasting).map_err(|why| trouble(file, &why))?;
-    (page.sound, page.whole, page.appended) = (true, bytes.len(), 0);
-    Ok(())
-}
-
-fn trouble(file: &Path, why: &io::Error) -> String {
-    format!("write {}: {why}", file.display())
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ use saved::Store;
 const NAME: &str = "journal";
 
 /// How the file begins.
-const TITLE: Title = Title { about: "journal", version: 1, synced: true };
+const TITLE: Title = Title { about: "journal", version: 1, synced: true, snapshot: 0 };
 
 /// The journal of one state directory, which is locked.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 use super::*;
 
-const TITLE: Title = Title { about: "test", version: 2, synced: true };
+const TITLE: Title = Title { about: "test", version: 2, synced: true, snapshot: 0 };
 
 fn open(folder: &Path, access: Access) -> (Book, Held<u32>) {
     Book::open(folder.join("lines"), TITLE, access)
@@ -92,6 +92,41 @@ fn whatever_byte_is_damaged_all_other_lines_are_read_and_it_is_said() {
         let is_all = lines == [1, 2, 3];
         assert!(is_all || lines == kept && lost.is_some(), "byte {at}, bit {bit}: {lines:?}, {lost:?}");
     }
+}
+
+#[test]
+fn where_lines_build_on_a_snapshot_nothing_after_a_damaged_one_is_read() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let title = Title { snapshot: 1, ..TITLE };
+    let open = || Book::open::<u32>(dir.path().join("lines"), title, Access::Own);
+    let mut book = open().0;
+    for line in 1..=3 {
+        book.add(&line, 1, || vec![line]).unwrap();
+    }
+    let mut bytes = fs::read(book.file()).unwrap();
+    let second = title.line().len() + line::write(&1).len();
+    bytes[second] ^= 1;
+    fs::write(book.file(), &bytes).unwrap();
+    let (mut book, Held { lines, lost }) = open();
+    assert_eq!((lines, lost.is_some()), (vec![1], true));
+    book.add(&4, 1, || vec![1, 4]).unwrap();
+    assert_eq!(open().1, held(&[1, 4]));
+}
+
+#[test]
+fn one_that_has_doubled_since_it_was_rewritten_is_not_compact_in_the_next_process_either() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let open = || Book::open::<String>(dir.path().join("lines"), Title { snapshot: 1, ..TITLE }, Access::Own).0;
+    let lines = |count: usize| vec!["x".repeat(1 << 17); count];
+    let mut book = open();
+    assert!(!book.is_compact(), "there is none");
+    book.rewrite(&lines(1)).unwrap();
+    book.add(&lines(1)[0], 1, || lines(2)).unwrap();
+    assert!(book.is_compact() && open().is_compact());
+    book.add(&"y".to_owned(), 1, || lines(2)).unwrap();
+    assert!(book.is_compact() && open().is_compact(), "the title is part of what it began with");
+    book.add(&"y".repeat(99), 1, || lines(2)).unwrap();
+    assert!(!(book.is_compact() || open().is_compact()));
 }
 
 #[test]

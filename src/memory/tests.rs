@@ -1,4 +1,6 @@
+use super::record::Line;
 use super::*;
+use crate::book::Book;
 use crate::decide::{Course, Kept, Known, Loss, Moment, Origin, Vacancies, Vacant};
 use crate::sighting::Zxid;
 use proptest::prelude::*;
@@ -113,18 +115,25 @@ fn it_is_for_the_owner_and_leaves_nothing_beside_itself() {
     Memory::of(Path::new("/dev/null")).tend(&BTreeMap::new());
 }
 
+/// As if all lines of `web` had been written so many seconds earlier, or later.
+fn shift(dir: &Path, secs: i64) {
+    let (mut log, held) = Book::open(file(dir), TITLE, Access::Own);
+    let mut lines: Vec<Line> = held.lines;
+    for at in lines.iter_mut().filter_map(|line| line.at.as_mut()) {
+        *at = When { wall: at.wall.saturating_add_signed(secs), boot: String::new(), ..at.clone() };
+    }
+    log.rewrite(&lines).unwrap();
+}
+
 #[test]
 fn an_age_is_that_of_the_last_line_or_of_the_last_confirmation() {
     let dir = tempfile::TempDir::new().unwrap();
-    let memory = Memory::of(dir.path());
-    memory.remember(memo("web", &[("", Some(known(1, &[("a:1", b"", None)])))]));
-    // As if the line were from an hour ago.
-    let dial = Dial::new(When::now());
-    let mut page = Page::read(&fs::read(file(dir.path())).unwrap(), &dial).unwrap().0;
-    page.at = When { up: page.at.up.saturating_sub(3600), wall: page.at.wall - 3600, boot: String::new() };
-    fs::write(file(dir.path()), page.bytes(&dial)).unwrap();
+    Memory::of(dir.path()).remember(memo("web", &[("", Some(known(1, &[("a:1", b"", None)])))]));
+    shift(dir.path(), -3600);
     let age = || recall(dir.path())["web"].age.unwrap().as_secs();
     assert!((3600..3660).contains(&age()), "{}", age());
+    let memory = Memory::of(dir.path());
+    memory.recall(Access::Own);
     memory.tend(&BTreeMap::from([("web".into(), Duration::from_mins(1))]));
     assert!((60..120).contains(&age()), "{}", age());
     let other = Memory::of(dir.path());
@@ -134,8 +143,7 @@ fn an_age_is_that_of_the_last_line_or_of_the_last_confirmation() {
     assert!((60..120).contains(&age()), "who has nothing to do with it takes nothing from it: {}", age());
     fs::write(dir.path().join("rosters/confirmed"), "rubbish").unwrap();
     assert!(age() >= 3600);
-    page.at.wall += 100_000;
-    fs::write(file(dir.path()), page.bytes(&dial)).unwrap();
+    shift(dir.path(), 100_000);
     assert_eq!(recall(dir.path())["web"].age, None, "from the future");
 }
 
@@ -162,6 +170,18 @@ fn a_newer_version_is_set_aside_and_what_is_damaged_begins_anew() {
         assert_eq!(web(dir.path()).unwrap().paths.len(), 1);
     }
     assert_eq!(fs::read(&aside).unwrap(), newer);
+    // One that cannot be read is kept, and read when it can be; what was written meanwhile is newer.
+    let unread = dir.path().join("rosters/web.roster.unread1");
+    fs::remove_file(file(dir.path())).unwrap();
+    fs::create_dir(file(dir.path())).unwrap();
+    assert_eq!(recall(dir.path()), Recollection::new());
+    let later = known(2, &[("b:1", b"", None)]);
+    Memory::of(dir.path()).remember(memo("web", &[("", Some(later.clone()))]));
+    fs::remove_dir(&unread).unwrap();
+    fs::write(&unread, &whole).unwrap();
+    assert_eq!(web(dir.path()).unwrap().paths[""], later);
+    fs::remove_file(file(dir.path())).unwrap();
+    assert_eq!(Some(&web(dir.path()).unwrap().paths[""]), good.paths[""].as_ref());
 }
 
 #[test]
@@ -179,15 +199,18 @@ fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_ma
         vacancies: Vacancies::from([vacancy("x", 3, after(60)), vacancy("z", 5, after(90))]),
         ..good.clone()
     };
-    let mut page = Page::new(origin("zk://a:2181"));
-    let (first, next) = (dial("one", 1000), dial("one", 1300));
+    let dir = tempfile::TempDir::new().unwrap();
+    let memory = |boot: &str, up| Memory::at(dir.path(), When { boot: boot.into(), up, wall: 0 });
+    let read = |boot, up| memory(boot, up).recall(Access::Own)["web"].paths["x"].clone();
+    let length = || fs::metadata(file(dir.path())).unwrap().len();
     let known = Known { course: good, ..known(5, &[("a:1", b"", Some(1))]) };
-    page.take(memo("web", &[("x", Some(known.clone()))]), When::now(), &first);
-    let mut bytes = page.bytes(&first);
+    let first = memory("one", 1000);
+    first.remember(memo("web", &[("x", Some(known.clone()))]));
     let before = Memo { held: BTreeMap::from([("x".into(), (Some(Zxid(9)), held.clone()))]), ..memo("web", &[]) };
-    bytes.extend(page.take(before.clone(), When::now(), &first).unwrap());
-    assert_eq!(page.take(before, When::now(), &first), None, "said again it is nothing new");
-    assert_eq!(page.known.paths["x"].members, known.members, "what was last good is as it was");
+    first.remember(before.clone());
+    let grown = length();
+    first.remember(before);
+    assert_eq!(length(), grown, "said again it is nothing new");
     // 300 seconds later.
     let earlier = |moment: Moment| moment - Duration::from_mins(5);
     let moved = Course {
@@ -196,9 +219,8 @@ fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_ma
         held: held.held.map(earlier),
         vacancies: Vacancies::from([vacancy("x", 3, earlier(after(60))), vacancy("z", 5, earlier(after(90)))]),
     };
-    let read = Page::read(&bytes, &next).unwrap().0;
-    assert_eq!(read.known.paths["x"], Known { stamp: Some(Zxid(9)), course: moved, ..known.clone() });
-    assert_eq!(Page::read(&read.bytes(&next), &next).unwrap().0.known, read.known, "and begun anew");
+    let moved = Known { stamp: Some(Zxid(9)), course: moved, ..known.clone() };
+    assert_eq!(read("one", 1300), moved, "what was last good is as it was");
     // Another start of the machine: what was there is known, and times begin anew.
     let restarted = Course {
         sizes: vec![(Moment::START, 18)],
@@ -206,15 +228,117 @@ fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_ma
         held: Some(Moment::START),
         vacancies: Vacancies::from([vacancy("x", 3, Moment::START), vacancy("z", 5, Moment::START)]),
     };
-    let read = Page::read(&bytes, &dial("two", 50)).unwrap().0;
-    assert_eq!(read.known.paths["x"].course, restarted);
+    assert_eq!(read("two", 50).course, restarted);
+    let next = memory("one", 1300);
+    next.recall(Access::Own);
+    fs::remove_file(file(dir.path())).unwrap();
+    next.tend(&BTreeMap::new());
+    assert_eq!(read("one", 1300), moved, "and rewritten");
     // Of a path that was never good there is nothing to remember.
-    let never = Memo { held: BTreeMap::from([("q".into(), (None, held))]), ..memo("web", &[]) };
-    assert_eq!(page.take(never, When::now(), &first), None);
+    let rewritten = length();
+    next.remember(Memo { held: BTreeMap::from([("q".into(), (None, held))]), ..memo("web", &[]) });
+    assert_eq!(length(), rewritten);
 }
 
-fn dial(boot: &str, up: u64) -> Dial {
-    Dial::new(When { boot: boot.into(), up, wall: 0 })
+/// A state directory as an earlier version left it, whose last good rosters had a writer of their own: there were 8
+/// members, of which one left, one changed, and 4 more left at once; of two keys one went and the other gained a member;
+/// the data changed once.
+#[test]
+fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/last_good_1");
+    fs::create_dir(dir.path().join("rosters")).unwrap();
+    for name in ["app.roster", "apps.roster", "web.roster", "confirmed"] {
+        fs::copy(fixture.join(name), dir.path().join("rosters").join(name)).unwrap();
+    }
+    // 300 seconds after it ended, on the same machine.
+    let now = When { boot: "5d63f750-b429-458e-bc01-8facc30bb2c2".into(), up: 953, wall: 1_795_932_030 };
+    let read = || Memory::at(dir.path(), now.clone()).store().recall(Access::Own, &now);
+    let ago = |up: u64| Moment::START - Duration::from_secs(953 - up);
+    let recalled = |path: &str, paths: &[(&str, Known)]| Recalled {
+        origin: Origin { url: "dir:/nonexistent/registry".into(), path: path.into() },
+        paths: paths.iter().map(|(path, known)| (Arc::from(*path), known.clone())).collect(),
+        age: Some(Duration::from_mins(5)),
+    };
+    let last = |members: &[(&str, &[u8], Option<u32>)], course| Known { stamp: None, course, ..known(0, members) };
+    let expected = Recollection::from([
+        ("app".into(), recalled("/config/app", &[("", last(&[("", b"{\"n\": 8}\n", None)], Course::default()))])),
+        (
+            "apps".into(),
+            recalled(
+                "/apps/*",
+                &[
+                    ("", Known::default()),
+                    (
+                        "blog",
+                        last(
+                            &[("10.0.2.1:80", b"", Some(0))],
+                            Course { sizes: vec![(ago(648), 1)], held: Some(ago(650)), ..Course::default() },
+                        ),
+                    ),
+                    (
+                        "shop",
+                        last(
+                            &[
+                                ("10.0.1.1:80", b"", Some(0)),
+                                ("10.0.1.2:80", b"", Some(1)),
+                                ("10.0.1.3:80", b"", Some(2)),
+                            ],
+                            Course { sizes: vec![(ago(650), 3)], ..Course::default() },
+                        ),
+                    ),
+                ],
+            ),
+        ),
+        (
+            "web".into(),
+            recalled(
+                "/services/web",
+                &[(
+                    "",
+                    last(
+                        &[
+                            ("10.0.0.1:80", b"{\"weight\": 1}\n", Some(0)),
+                            ("10.0.0.3:80", b"{\"weight\": 33}\n", Some(2)),
+                            ("10.0.0.4:80", b"{\"weight\": 4}\n", Some(3)),
+                            ("10.0.0.5:80", b"{\"weight\": 5}\n", Some(4)),
+                            ("10.0.0.6:80", b"{\"weight\": 6}\n", Some(5)),
+                            ("10.0.0.7:80", b"{\"weight\": 7}\n", Some(6)),
+                            ("10.0.0.8:80", b"\xff\xfe", Some(7)),
+                        ],
+                        Course {
+                            sizes: vec![(ago(648), 8), (ago(649), 7)],
+                            loss: Some(Loss { to: 3, since: ago(651) }),
+                            held: Some(ago(651)),
+                            vacancies: Vacancies::from([("10.0.0.2:80".into(), Vacant { slot: 1, since: ago(649) })]),
+                        },
+                    ),
+                )],
+            ),
+        ),
+    ]);
+    assert_eq!(read(), expected);
+    // After another start of the machine, by the calendar.
+    let later = When { boot: "another".into(), up: 5, wall: now.wall + 60 };
+    assert_eq!(
+        Memory::at(dir.path(), later.clone()).store().recall(Access::Own, &later)["web"].age,
+        Some(Duration::from_mins(6))
+    );
+    // A change is a line at the end of the same file.
+    let memory = Memory::at(dir.path(), now.clone());
+    let mut web = memory.store().recall(Access::Own, &now).remove("web").unwrap();
+    web.paths.get_mut("").unwrap().members.remove("10.0.0.7:80");
+    let paths = web.paths.iter().map(|(path, known)| (Arc::clone(path), Some(known.clone()))).collect();
+    memory.remember(Memo { name: "web".into(), origin: web.origin.clone(), paths, held: BTreeMap::new() });
+    memory.tend(&BTreeMap::new());
+    let added = fs::read(file(dir.path())).unwrap();
+    let added = added.strip_prefix(&*fs::read(fixture.join("web.roster")).unwrap()).unwrap();
+    assert_eq!(added.iter().filter(|byte| **byte == b'\n').count(), 1);
+    assert_eq!(read()["web"].paths, web.paths);
+    let mut files: Vec<_> =
+        fs::read_dir(dir.path().join("rosters")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["app.roster", "apps.roster", "confirmed", "web.roster"], "and nothing is set aside");
 }
 
 /// Memos about two paths: members come, change, are numbered and go; a path goes.
@@ -256,8 +380,13 @@ proptest! {
             states.push((length, web(dir.path())));
         }
         let bytes = fs::read(file(dir.path())).unwrap_or_default();
-        let dial = Dial::new(When::now());
-        let read = |bytes: &[u8]| Page::read(bytes, &dial).ok().map(|(page, _)| Recalled { age: None, ..page.known });
+        let (dial, copy) = (Dial::new(When::now()), dir.path().join("copy"));
+        let read = |bytes: &[u8]| {
+            // A file that is cut off and written again would be flushed to the disk each time.
+            let _ = fs::remove_file(&copy);
+            fs::write(&copy, bytes).unwrap();
+            RosterLog::open(copy.clone(), Access::Look, &dial).known().map(|(_, known)| known.clone())
+        };
         for cut in 0..=bytes.len() {
             let latest = states.iter().rev().find(|(length, _)| *length <= cut).and_then(|(_, state)| state.clone());
             prop_assert_eq!(read(&bytes[..cut]), latest, "cut at {}", cut);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use nix::sys::signal::Signal;
 
@@ -140,7 +141,7 @@ fn a_start_without(mut registry: impl Fickle) {
     registry.remove(&site, &member(1));
     agent.until("what there is now", || site.read("out/list") == "7  10.0.0.2:80 10.0.0.3:80\n");
     assert!(agent.stop().success() && site.leftovers().is_empty());
-    // Nothing but the lock and the memory, for nobody else to read.
+    // Nothing but the lock and the last good rosters, for nobody else to read.
     let mode = |name: &str| fs::metadata(site.path(name)).unwrap().permissions().mode() & 0o7777;
     let mut kept: Vec<String> = fs::read_dir(site.path("state/rosters"))
         .unwrap()
@@ -245,8 +246,56 @@ fn a_memory_of_a_newer_version_is_kept_aside() {
     registry.goes(&site);
     let newer = without(&site, &["--max-stale", "1h"]);
     newer.expect(4);
-    assert!(newer.stderr().contains("a newer rosterd wrote it (version 7)"), "{}", newer.stderr());
+    assert!(newer.stderr().contains("x.roster (version 7): kept as "), "{}", newer.stderr());
     registry.comes(&site);
     assert!(!site.run(&["render"]).expect(0).stderr().contains("newer"), "said once");
     assert_eq!(site.read("state/rosters/x.roster.newer"), "rosterd memory 7\nin a form of its own\n");
+}
+
+/// What an earlier version left, whose last good rosters had a writer of their own.
+#[test]
+fn a_start_without_the_registry_renders_from_the_state_of_an_earlier_version() {
+    const FILES: [&str; 3] = ["app.roster", "apps.roster", "web.roster"];
+    const RIGHT: &str = "8: 0=10.0.0.1:80 2=10.0.0.3:80 3=10.0.0.4:80 4=10.0.0.5:80 5=10.0.0.6:80 6=10.0.0.7:80 \
+        7=10.0.0.8:80; blog=1 shop=3\n";
+    let site = Site::new(
+        r#"
+[registry]
+url = "dir:/nonexistent/registry"
+
+[[roster]]
+path = "/services/web"
+
+[[roster]]
+name = "apps"
+path = "/apps/*"
+
+[[key]]
+path = "/config/app"
+format = "json"
+
+[[template]]
+src = "list.tera"
+dest = "out/list"
+"#,
+    );
+    site.file(
+        "templates/list.tera",
+        "{{ app.n }}:{% for m in web %} {{ m.slot }}={{ m.name }}{% endfor %};\
+         {% for key, members in apps %} {{ key }}={{ members | length }}{% endfor %}\n",
+    );
+    let earlier = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/last_good_1");
+        fs::read_to_string(folder.join(name)).unwrap()
+    };
+    for name in FILES {
+        site.file(&format!("state/rosters/{name}"), &earlier(name));
+    }
+    let mut agent = site.start();
+    agent.says("stale: what was last good of /services/web stands in, ");
+    agent.until("the file", || site.read("out/list") == RIGHT);
+    assert!(agent.stop().success());
+    for name in FILES {
+        assert_eq!(site.read(&format!("state/rosters/{name}")), earlier(name));
+    }
 }
