@@ -29,3 +29,4 @@ mod telling;
 mod testing;
 mod units;
 mod wrong;
+mod zookeeper_client;
