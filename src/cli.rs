@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::config::{self, LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
+use crate::agent::executor::{Manner, Write};
+use crate::agent::pass;
+use crate::agent::pass::Pass;
+use crate::config::{LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
 use crate::decide::Event;
 use crate::error::{Exit, Fatal};
-use crate::host;
-use crate::log;
-use crate::once::{self, Pass};
-use crate::perform::{Manner, Write};
-use crate::run;
-use crate::setup::{self, Setup, Source};
-use crate::watch::{self, Keep, Registry};
+use crate::load::setup::{Setup, Source};
+use crate::load::{host, setup};
+use crate::watch::{Keep, Registry};
+use crate::{agent, config, log, watch};
 
-mod agent;
+mod agent_commands;
 pub mod get;
 pub mod ls;
 mod spelling;
@@ -66,13 +66,13 @@ enum Command {
     /// Ask the running agent what is fresh, held, owed or failing
     Status(status::StatusArgs),
     /// Ask the running agent why a template, roster or key is as it is
-    Explain(agent::ExplainArgs),
+    Explain(agent_commands::ExplainArgs),
     /// Let through what a roster keeps back, as status or explain showed it
-    Accept(agent::AcceptArgs),
+    Accept(agent_commands::AcceptArgs),
     /// Replace no file for a while
-    Pause(agent::PauseArgs),
+    Pause(agent_commands::PauseArgs),
     /// Replace files again
-    Resume(agent::At),
+    Resume(agent_commands::At),
     /// Print the members of a path
     Get(get::GetArgs),
     /// Print the nodes under a path, and how they would be read
@@ -193,14 +193,14 @@ async fn execute(cli: Cli) -> Result<u8, Fatal> {
             let source = Source { program: Some(program), ..global.source(vec![]) };
             let setup = load(&source)?;
             log::init(setup.config.agent.log_format, None);
-            return run::run(source, setup).await;
+            return agent::run(source, setup).await;
         }
         Command::Render(args) => {
             let setup = load(&global.source(args.template.clone()))?;
             log::init(setup.config.agent.log_format, None);
             // What the command line says beside the file, the agent does not know.
             let alone = !args.template.is_empty() || global.registry().is_some();
-            once::render(setup, &Pass { alone, ..args.pass() }).await
+            pass::render(setup, &Pass { alone, ..args.pass() }).await
         }
         Command::Diff(DiffArgs { names, timeout }) => {
             let setup = load(&global.source(vec![]))?;
@@ -209,7 +209,7 @@ async fn execute(cli: Cli) -> Result<u8, Fatal> {
             let alone = global.registry().is_some();
             let pass =
                 Pass { only: names, timeout, manner, detailed_exitcode: true, held_ok: false, max_stale: None, alone };
-            once::render(setup, &pass).await
+            pass::render(setup, &pass).await
         }
         Command::Check => {
             let setup = load(&global.source(vec![]))?;
@@ -224,10 +224,10 @@ async fn execute(cli: Cli) -> Result<u8, Fatal> {
             Ok(Exit::Done)
         }
         Command::Status(args) => status::status(&global, args).await,
-        Command::Explain(args) => agent::explain(&global, args).await,
-        Command::Accept(args) => agent::accept(&global, args).await,
-        Command::Pause(args) => agent::pause(&global, args).await,
-        Command::Resume(at) => agent::resume(&global, &at).await,
+        Command::Explain(args) => agent_commands::explain(&global, args).await,
+        Command::Accept(args) => agent_commands::accept(&global, args).await,
+        Command::Pause(args) => agent_commands::pause(&global, args).await,
+        Command::Resume(at) => agent_commands::resume(&global, &at).await,
         Command::Get(args) => {
             log::init(LogFormat::Text, None);
             Ok(get::get(&args, global.open()?, &mut io::stdout().lock()).await)

@@ -11,41 +11,40 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::decide::Filter;
-use crate::node::{NodePath, Subject};
+use crate::model::filter::Filter;
+use crate::model::node_path::{NodePath, Subject};
 use crate::payload::Payload;
 
-pub mod delta;
-pub mod keys;
-pub mod problem;
-pub mod resolve;
-pub mod url;
-
-mod after;
 mod bounds;
 mod command;
+pub mod delta;
 mod dest;
-mod each;
 mod exec;
 mod file;
-mod fill;
 pub mod flags;
+mod interpolate;
+pub mod keys;
 mod names;
+mod per_key;
 mod placing;
+mod post_write;
+pub mod problem;
 mod registry;
+pub mod resolve;
 mod roster;
 mod scalar;
 mod table;
 mod template;
+pub mod url;
 mod value;
 
-pub use after::Verify;
 pub use bounds::{AboveMax, Bounds};
 pub use command::{Command, Reload};
 pub use delta::delta;
-pub use each::{Each, LOCAL_NAMES, OnGone};
 pub use exec::{ExecConfig, OnExit};
+pub use per_key::{Each, LOCAL_NAMES, OnGone};
 pub use placing::{Block, MOST_BACKUPS, Method, Placing, Symlink};
+pub use post_write::Verify;
 pub use problem::{Problem, Problems, Wrong};
 pub use registry::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
 pub use resolve::{Loaded, Overrides, Refused, load, read};

@@ -3,49 +3,48 @@
 //! Nothing here knows of a file, a process, a task or a clock, and nothing here imports `watch` or `act`.
 
 pub mod accept;
-pub mod debt;
-mod doubles;
+mod dedup;
 pub mod engine;
 pub mod event;
-mod filter;
 pub mod flight;
 mod freshness;
 mod guard;
 pub mod hold;
 pub mod isolate;
 pub mod key;
-pub mod member;
+mod member_set;
 mod moment;
-mod muster;
 mod needs;
+mod pending;
+pub mod pending_reload;
 pub mod plan;
 pub mod program;
 pub mod publication;
-pub mod recall;
+pub mod query;
 pub mod report;
 pub mod roster;
-pub mod seated;
-mod seats;
+pub mod saved;
 mod settle;
-mod sights;
 mod size;
+mod slot_assignment;
 mod slots;
+pub mod slotted_member;
 mod splay;
-mod stamp;
 pub mod template;
-mod turn;
+mod view_cache;
 
+pub use crate::model::filter::Filter;
+pub use crate::model::member::{Fields, Member, Quarantine};
 pub use accept::{Acceptance, Shown, Withheld};
 pub use engine::{Behind, Effect, Engine, Input, Pace, Written};
 pub use event::{Event, Severity};
-pub use filter::Filter;
 pub use guard::Loss;
-pub use member::{Fields, Member, Quarantine};
 pub use moment::Moment;
 pub use needs::Needs;
 pub use plan::{Followed, Plan, TemplatePlan};
 pub use publication::{
-    Failure, Group, Outcome, Publication, Ran, ReloadJob, Restoration, RosterValue, Seated, Seats, Snapshot, Stage,
+    Failure, Group, Outcome, Publication, Ran, ReloadJob, Restoration, RosterValue, SlottedMember, SlottedMembers,
+    Snapshot, Stage,
 };
-pub use recall::{Course, Kept, Known, Memo, Origin, Recalled, Recollection};
-pub use slots::{Vacancies, Vacant};
+pub use saved::{GuardHistory, Kept, Known, Origin, Recalled, SavedRoster, SavedState};
+pub use slots::{ReservedSlot, ReservedSlots};

@@ -7,6 +7,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+mod tests;
+
 /// The exit codes, as users rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -116,19 +119,3 @@ impl fmt::Display for Setback {
 }
 
 impl std::error::Error for Setback {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_most_serious_of_several_wins() {
-        let order = [Exit::Done, Exit::Differs, Exit::Held, Exit::Unreached, Exit::Failed];
-        for (rank, low) in order.iter().enumerate() {
-            for high in &order[rank..] {
-                assert_eq!(low.worse(*high), *high);
-                assert_eq!(high.worse(*low), *high);
-            }
-        }
-    }
-}

@@ -7,37 +7,22 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod act;
-mod backoff;
-pub mod book;
+pub mod agent;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod decide;
-mod digest;
-pub mod drifts;
-pub mod edits;
 pub mod error;
-pub mod host;
-pub mod ledger;
-pub mod loader;
+pub mod fswatch;
+pub mod load;
 pub mod log;
-pub mod memory;
-mod nearest;
-pub mod node;
-pub mod once;
-pub mod pause;
+pub mod model;
 pub mod payload;
-pub mod perform;
-pub mod registries;
 pub mod render;
-pub mod run;
-pub mod serve;
-pub mod setup;
-pub mod sighting;
-pub mod sources;
-pub mod status;
-pub mod supervise;
+pub mod report;
+pub mod state;
 #[cfg(test)]
 mod testing;
-pub mod verdict;
+pub mod text;
 pub mod watch;
-pub mod yaml;
+pub mod zk;

@@ -6,9 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::decide::member::MAX_DATA;
-use crate::decide::{Fields, Member, Quarantine};
-use crate::sighting::Reading;
+use crate::model::member::{Fields, MAX_DATA, Member, Quarantine};
+use crate::model::registry_event::Reading;
 
 pub mod auto;
 mod children;

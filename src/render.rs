@@ -14,10 +14,10 @@ use tera::Tera;
 
 use crate::config::{Config, LOCAL_NAMES, Problem, Problems, TemplateConfig};
 use crate::decide::{Needs, Snapshot};
-use crate::digest::digest;
-use crate::host::Host;
-use crate::nearest::nearest;
-use crate::node::Subject;
+use crate::load::host::Host;
+use crate::model::digest::digest;
+use crate::model::node_path::Subject;
+use crate::text::nearest::nearest;
 
 mod choose;
 mod error;
@@ -27,6 +27,8 @@ mod names;
 mod output;
 mod scan;
 mod source;
+#[cfg(test)]
+mod tests;
 mod uses;
 mod value;
 mod vet;
@@ -285,6 +287,3 @@ fn source_of(template: &TemplateConfig, sources: &mut Sources) -> Result<Arc<Sou
 fn tidy(path: &Path) -> PathBuf {
     path.components().filter(|part| *part != std::path::Component::CurDir).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,8 @@
-//! Live state in: a [`Registry`] turns what it follows into a stream of [`Sighting`]s.
+//! Live state in: a [`Registry`] turns what it follows into a stream of [`RegistryEvent`]s.
 //!
 //! A registry states facts. It never decides whether a view is good enough, and it never says less than it knows:
-//! a path it could not read whole is [`Seen::Unreadable`](crate::sighting::Seen), a registry it cannot reach is
-//! [`News::Away`](crate::sighting::News), and neither is ever an empty list.
+//! a path it could not read whole is [`Seen::Unreadable`](crate::model::registry_event::Seen), a registry it cannot reach is
+//! [`News::Away`](crate::model::registry_event::News), and neither is ever an empty list.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -16,13 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{RegistryConfig, RegistryUrl};
 use crate::error::Setback;
-use crate::node::{NodePath, Subject};
-use crate::sighting::{Reading, Sighting};
+use crate::model::node_path::{NodePath, Subject};
+use crate::model::registry_event::{Reading, RegistryEvent};
 
+mod cache;
 pub mod directory;
 pub mod dirty;
-mod known;
-mod teller;
+mod event_sender;
+pub mod registries;
 pub mod zookeeper;
 
 pub use directory::Directory;
@@ -78,7 +79,7 @@ pub trait Registry: Send + Sync + 'static {
     fn follow(
         self: Arc<Self>,
         subjects: watch::Receiver<Wanted>,
-        out: mpsc::Sender<Sighting>,
+        out: mpsc::Sender<RegistryEvent>,
         stop: CancellationToken,
     ) -> Boxed<'static, ()>;
 

@@ -16,15 +16,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::decide::Event;
 use crate::error::Exit;
-use crate::log::emit;
-use crate::log::plain;
-use crate::node::Subject;
+use crate::log::{emit, plain};
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{Change, Members, News, RegistryEvent, Seen, View};
 use crate::payload::{Payload, masked};
-use crate::sighting::{Change, Members, News, Seen, Sighting, View};
 use crate::watch::Registry;
 
 mod answer;
 mod cache;
+#[cfg(test)]
+mod tests;
 
 /// How long a session may take to close after the answer is known. It owns nothing in the registry, so a server that
 /// does not hear of the end lets it expire without harm.
@@ -90,7 +91,7 @@ fn wanted(text: &str) -> Result<Wanted, String> {
     Ok(Wanted { text: text.to_owned(), subject })
 }
 
-pub(super) fn payload(name: &str) -> Result<Payload, String> {
+pub fn payload(name: &str) -> Result<Payload, String> {
     Payload::named(name).ok_or_else(|| format!("no such format; known are {}", Payload::NAMES.join(", ")))
 }
 
@@ -119,12 +120,12 @@ pub async fn get(args: &GetArgs, registry: Arc<dyn Registry>, out: &mut dyn Writ
 }
 
 /// Says one line on standard error, as programs in pipes do; there is nowhere to say that this failed.
-pub(super) fn say(message: &str) {
+pub fn say(message: &str) {
     let _ = writeln!(io::stderr(), "rosterd: {}", masked(&plain(message)));
 }
 
 /// Writes the answer; gives an exit code where that failed. A reader that has read enough (`| head`) is no failure.
-pub(super) fn print(out: &mut dyn Write, text: &str) -> Option<Exit> {
+pub fn print(out: &mut dyn Write, text: &str) -> Option<Exit> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => None,
         Err(why) if why.kind() == io::ErrorKind::BrokenPipe => None,
@@ -162,7 +163,7 @@ async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
 }
 
 impl Gathered {
-    fn learn(&mut self, Sighting { registry, news }: Sighting) {
+    fn learn(&mut self, RegistryEvent { registry, news }: RegistryEvent) {
         match news {
             News::Reset { subject, view, .. } => {
                 self.away = None;
@@ -216,6 +217,3 @@ fn group<'v>(view: &'v mut View, key: Option<&Arc<str>>) -> Option<&'v mut Seen<
         _ => None,
     }
 }
-
-#[cfg(test)]
-mod tests;

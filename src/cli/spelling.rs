@@ -4,6 +4,9 @@ use std::ffi::OsString;
 
 use clap::Command;
 
+#[cfg(test)]
+mod tests;
+
 /// Gives a long option with one dash its second one (`-onetime`), and reads `--once` and `--onetime` as `render`.
 pub fn modern(args: Vec<OsString>, cli: &Command) -> Vec<OsString> {
     let longs = long_options(cli);
@@ -46,37 +49,4 @@ fn long_options(command: &Command) -> Vec<String> {
     let own = command.get_arguments().flat_map(|arg| arg.get_long_and_visible_aliases().unwrap_or_default());
     let own = own.map(str::to_owned).chain(["help".to_owned(), "version".to_owned()]);
     own.chain(command.get_subcommands().flat_map(long_options)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Arg;
-
-    fn spelled(words: &str) -> String {
-        let cli = Command::new("rosterd")
-            .arg(Arg::new("config").short('c').long("config").global(true))
-            .subcommand(Command::new("run"))
-            .subcommand(Command::new("render").arg(Arg::new("dry-run").long("dry-run").visible_alias("noop")));
-        let args = words.split(' ').map(OsString::from).collect();
-        let out: Vec<String> = modern(args, &cli).into_iter().map(|arg| arg.into_string().unwrap()).collect();
-        out.join(" ")
-    }
-
-    #[test]
-    fn old_spellings_are_read() {
-        let cases = [
-            ("rosterd -config=f run", "rosterd --config=f run"),
-            ("rosterd -c f run", "rosterd -c f run"),
-            ("rosterd -onetime -noop", "rosterd render --noop"),
-            ("rosterd -c f --once", "rosterd render -c f"),
-            ("rosterd run --once -config f", "rosterd render --config f"),
-            ("rosterd render --once", "rosterd render"),
-            ("rosterd run -- prog -config", "rosterd run -- prog -config"),
-            ("rosterd -x --nonsense", "rosterd -x --nonsense"),
-        ];
-        for (words, read) in cases {
-            assert_eq!(spelled(words), read);
-        }
-    }
 }

@@ -5,16 +5,17 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use super::Global;
-use super::agent::{At, ask, print};
+use super::agent_commands::{At, ask, print};
+use crate::control::{Answer, Ask};
 use crate::decide::report::plural;
 use crate::error::{Exit, Fatal};
 use crate::log::json_safe;
-use crate::serve::{Answer, Ask};
-use crate::status::{HoldStatus, KeyStatus, RosterStatus, Status, TemplateStatus, field};
+use crate::report::status::{HoldStatus, KeyStatus, RosterStatus, Status, TemplateStatus};
+use crate::report::words::field;
 
 /// The command line of `status`.
 #[derive(Debug, Args)]
-pub(super) struct StatusArgs {
+pub struct StatusArgs {
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -23,7 +24,7 @@ pub(super) struct StatusArgs {
 }
 
 /// Asks the agent, and prints its answer.
-pub(super) async fn status(global: &Global, args: StatusArgs) -> Result<Exit, Fatal> {
+pub async fn status(global: &Global, args: StatusArgs) -> Result<Exit, Fatal> {
     match ask(global, &args.at, Ask::Status).await? {
         Answer::Status(status) => {
             print(&if args.json { json(&status)? } else { text(&status) })?;

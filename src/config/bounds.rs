@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+#[cfg(test)]
+mod tests;
+
 /// How many members there may be; `min` is never over `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bounds {
@@ -50,16 +53,4 @@ pub enum AboveMax {
     Cut,
     /// The roster holds.
     Hold,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bounds_cannot_hold_min_over_max() {
-        assert_eq!(Bounds::new(2, Some(1), AboveMax::Cut), None);
-        assert_eq!(Bounds::new(0, Some(0), AboveMax::Cut), None);
-        assert!(Bounds::new(1, Some(1), AboveMax::Hold).is_some());
-    }
 }

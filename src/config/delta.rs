@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{Config, RegistryUrl};
-use crate::decide::Filter;
-use crate::digest::digest_of;
-use crate::node::{NodePath, Subject};
+use crate::model::digest::digest_of;
+use crate::model::filter::Filter;
+use crate::model::node_path::{NodePath, Subject};
 use crate::payload::Payload;
 
 const NULL: &Value = &Value::Null;
@@ -79,13 +79,13 @@ fn duration(value: &Value) -> Option<Duration> {
 }
 
 /// A number that is another one where the secret is.
-pub(super) fn digest<S: Serializer>(secret: &[u8], to: S) -> Result<S::Ok, S::Error> {
+pub fn digest<S: Serializer>(secret: &[u8], to: S) -> Result<S::Ok, S::Error> {
     digest_of(secret).serialize(to)
 }
 
 /// A file's mode as the configuration has it.
 #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-pub(super) fn octal<S: Serializer>(mode: &Option<u32>, to: S) -> Result<S::Ok, S::Error> {
+pub fn octal<S: Serializer>(mode: &Option<u32>, to: S) -> Result<S::Ok, S::Error> {
     mode.map(|mode| format!("{mode:04o}")).serialize(to)
 }
 

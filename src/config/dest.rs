@@ -8,10 +8,10 @@ use super::placing::{Claim, Placing, Symlink};
 use super::problem::Wrong;
 
 /// The longest name of a file (`limits.h`).
-pub(super) const MAX_NAME: usize = 255;
+pub const MAX_NAME: usize = 255;
 
 /// Whose file each one is, by where it really is.
-pub(super) struct Dests {
+pub struct Dests {
     /// What the templates so far say of their destinations.
     claims: BTreeMap<PathBuf, Vec<Claim>>,
     /// Files that rosterd reads, and what they are.
@@ -53,7 +53,7 @@ impl Dests {
 }
 
 /// Where the file of a destination is: two spellings of one place, also by a link, give the same.
-pub(super) fn whereabouts(dest: &Path, placing: &Placing) -> PathBuf {
+pub fn whereabouts(dest: &Path, placing: &Placing) -> PathBuf {
     if placing.symlink == Symlink::Follow && dest.exists() {
         return real(dest);
     }
@@ -64,7 +64,7 @@ pub(super) fn whereabouts(dest: &Path, placing: &Placing) -> PathBuf {
 }
 
 /// A path without links, as far as it is there; the rest of it by its letters.
-pub(super) fn real(path: &Path) -> PathBuf {
+pub fn real(path: &Path) -> PathBuf {
     let reached = path.ancestors().find_map(|there| {
         let rest = path.strip_prefix(there).ok()?;
         Some(normal(&fs::canonicalize(there).ok()?.join(rest)))
@@ -88,12 +88,12 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 /// Whether a destination's text names a folder rather than a file.
-pub(super) fn is_folder(text: &str) -> bool {
+pub fn is_folder(text: &str) -> bool {
     matches!(text.rsplit('/').next(), Some("" | "." | ".."))
 }
 
 /// Whether a destination's name, and those of its previous files beside it, are no longer than a name can be.
-pub(super) fn name_fits(dest: &Path, placing: &Placing) -> Result<(), Wrong> {
+pub fn name_fits(dest: &Path, placing: &Placing) -> Result<(), Wrong> {
     let length = dest.file_name().unwrap_or_default().len();
     let beside = match placing.backup {
         0 => 0,

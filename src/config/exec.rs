@@ -66,7 +66,7 @@ impl ExecConfig {
 
 /// `[exec]` of all files and the command line's own program, which comes first. `None` where there is neither, and for
 /// a command that runs no program: `given` is `None` then.
-pub(super) fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConfig>> {
+pub fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConfig>> {
     let table = single(tops, "exec").and_then(|value| value.section(&[&EXEC]));
     let get = |key| table.as_ref().and_then(|table| table.get(key));
     let written = get("cmd").and_then(|value| {
@@ -100,7 +100,7 @@ pub(super) fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<E
 }
 
 /// With a program to run, a template without a reload of its own is the program's.
-pub(super) fn serve_program(templates: Vec<Arc<TemplateConfig>>) -> Vec<Arc<TemplateConfig>> {
+pub fn serve_program(templates: Vec<Arc<TemplateConfig>>) -> Vec<Arc<TemplateConfig>> {
     let serve = |template: Arc<TemplateConfig>| match template.reload {
         Some(_) => template,
         None => Arc::new(TemplateConfig { reload: Some(Reload::Program), ..(*template).clone() }),

@@ -19,11 +19,11 @@ use super::table::Table;
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// What is included when nothing is written: `include = ["conf.d/*.toml"]`.
-pub(super) const DEFAULT_INCLUDE: &str = "conf.d/*.toml";
+pub const DEFAULT_INCLUDE: &str = "conf.d/*.toml";
 
 /// One file's text.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub struct Source {
     /// The file, as the user named it.
     pub file: PathBuf,
     /// All of it.
@@ -122,7 +122,7 @@ fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
 
 /// Refuses what everybody may change, for it is as good as a command that everybody may have run, and gives a warning
 /// where the owner is neither root nor this user. What is not there is for others to find.
-pub(super) fn only_ours(path: &Path, what: &str) -> Result<Option<String>, Wrong> {
+pub fn only_ours(path: &Path, what: &str) -> Result<Option<String>, Wrong> {
     // /dev/null and a shell's pipe are everybody's by nature.
     let Some(meta) = std::fs::metadata(path).ok().filter(|meta| meta.is_file() || meta.is_dir()) else {
         return Ok(None);
@@ -141,7 +141,7 @@ pub(super) fn only_ours(path: &Path, what: &str) -> Result<Option<String>, Wrong
 }
 
 /// The same, with both answers in the report; `refuse` knows the place.
-pub(super) fn refuse_open(path: &Path, what: &str, report: &Report, refuse: &dyn Fn(Wrong)) {
+pub fn refuse_open(path: &Path, what: &str, report: &Report, refuse: &dyn Fn(Wrong)) {
     match only_ours(path, what) {
         Ok(warning) => warning.into_iter().for_each(|warning| report.warn(warning)),
         Err(wrong) => refuse(wrong),
@@ -149,7 +149,7 @@ pub(super) fn refuse_open(path: &Path, what: &str, report: &Report, refuse: &dyn
 }
 
 /// The files that the main file includes, sorted, each once.
-pub(super) fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<Source> {
+pub fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<Source> {
     let mut files: Vec<PathBuf> = Vec::new();
     if let Some(list) = top.get("include") {
         for item in list.items(&format!("[{DEFAULT_INCLUDE:?}]")).unwrap_or_default() {

@@ -2,6 +2,9 @@
 //!
 //! The parser refuses what is not here, and a test compares this with docs/configuration.md, so that the three agree.
 
+#[cfg(test)]
+mod tests;
+
 /// The keys of one table.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TableKeys {
@@ -169,18 +172,5 @@ impl TableKeys {
     pub fn canonical(&self, written: &str) -> Option<&'static str> {
         let alias = self.aliases.iter().find(|(alias, _)| *alias == written).map(|(_, key)| *key);
         alias.or_else(|| self.all().find(|key| *key == written))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_later_key_belongs_to_a_table_and_is_not_read_yet() {
-        for later in LATER {
-            let table = TABLES.iter().find(|table| table.table == later.table);
-            assert!(table.is_some_and(|table| !table.keys.contains(&later.key)), "{later:?}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use super::value::Value;
 
 /// The names taken so far, each with what has it and where.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<String, String>);
+pub struct Names(BTreeMap<String, String>);
 
 impl Names {
     /// Whether no name is taken.

@@ -82,7 +82,7 @@ impl fmt::Display for Block {
 }
 
 /// Reads the keys of a template.
-pub(super) fn placing(table: &Table<'_>) -> Placing {
+pub fn placing(table: &Table<'_>) -> Placing {
     let methods = [("atomic", Method::Atomic), ("inplace", Method::InPlace), ("auto", Method::Auto)];
     let links = [("refuse", Symlink::Refuse), ("follow", Symlink::Follow)];
     Placing {
@@ -148,7 +148,7 @@ fn sign(value: &Value<'_>) -> Option<Arc<str>> {
 
 /// What a template says of its destination.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub struct Claim {
     /// Where its `dest` stands, for a person.
     pub place: String,
     pub placing: Placing,

@@ -111,7 +111,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// The line that a byte is on, from 1.
-pub(super) fn line_of(text: &str, byte: usize) -> usize {
+pub fn line_of(text: &str, byte: usize) -> usize {
     1 + text[..text.floor_char_boundary(byte)].matches('\n').count()
 }
 
@@ -137,7 +137,7 @@ enum Kind {
 
 /// Collects what is wrong while a configuration is read.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub struct Report {
     problems: RefCell<Vec<(Kind, Problem)>>,
     warnings: RefCell<Vec<String>>,
     gap: Cell<bool>,
@@ -203,6 +203,6 @@ impl Report {
 }
 
 /// The syntax errors of one file that are worth telling.
-pub(super) fn first_syntax_errors<T>(errors: Vec<T>) -> impl Iterator<Item = T> {
+pub fn first_syntax_errors<T>(errors: Vec<T>) -> impl Iterator<Item = T> {
     errors.into_iter().take(MAX_SYNTAX)
 }

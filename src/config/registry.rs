@@ -11,14 +11,14 @@ use std::time::Duration;
 use serde::Serialize;
 use toml::de::DeValue;
 
-use super::fill::Fill;
+use super::interpolate::Interpolation;
 use super::keys::{AUTH, REGISTRY, TLS};
 use super::names::Names;
 use super::problem::{Problem, Report, Wrong};
 use super::table::Table;
 use super::url;
 use super::value::Value;
-use crate::node::NodePath;
+use crate::model::node_path::NodePath;
 
 /// One registry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -132,7 +132,7 @@ pub enum Watches {
 }
 
 /// What a registry without a name is called.
-pub(super) const DEFAULT_NAME: &str = "default";
+pub const DEFAULT_NAME: &str = "default";
 
 /// The longest session timeout: the protocol has it in milliseconds, in 31 bits.
 const LONGEST_SESSION: Duration = Duration::from_millis(i32::MAX as u64);
@@ -147,7 +147,7 @@ const MAX_AUTH: u64 = 4096;
 const URL_EXAMPLE: &str = "\"zk://zk1:2181,zk2:2181\"";
 
 /// Every registry of these files.
-pub(super) struct Registries {
+pub struct Registries {
     /// Those that can be used; the first is the default.
     pub usable: Vec<Arc<RegistryConfig>>,
     /// The names of all.
@@ -156,7 +156,7 @@ pub(super) struct Registries {
 
 /// Reads every registry of these files. `text`, a URL from the command line or the environment, stands in for that of
 /// the first.
-pub(super) fn registries(tops: &[Table<'_>], fill: &Fill<'_>, text: Option<&str>, report: &Report) -> Registries {
+pub fn registries(tops: &[Table<'_>], fill: &Interpolation<'_>, text: Option<&str>, report: &Report) -> Registries {
     let url = text.and_then(|text| match RegistryUrl::parse(text, &std::env::current_dir().unwrap_or_default()) {
         Ok(url) => Some(url),
         Err(wrong) => {
@@ -193,7 +193,7 @@ pub(super) fn registries(tops: &[Table<'_>], fill: &Fill<'_>, text: Option<&str>
 /// One table. `None` where there is no usable URL, which has been reported.
 fn registry(
     table: &Table<'_>,
-    fill: &Fill<'_>,
+    fill: &Interpolation<'_>,
     instead: Option<RegistryUrl>,
     names: &mut Names,
 ) -> Option<RegistryConfig> {

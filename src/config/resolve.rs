@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::dest::Dests;
 use super::exec::{exec, serve_program};
 use super::file::{Source, included, refuse_open};
-use super::fill::Fill;
+use super::interpolate::Interpolation;
 use super::keys::{AGENT, STATUS, TOP};
 use super::names::Names;
 use super::problem::{Problem, Problems, Report, Wrong};
@@ -18,10 +18,10 @@ use super::table::Table;
 use super::template::{Written, group};
 use super::value::Value;
 use super::{Agent, Config, LogFormat, StatusConfig, scalar};
-use crate::digest::digest;
+use crate::model::digest::digest;
 
 /// `[agent] name`, unless written.
-pub(super) const AGENT_NAME: &str = "rosterd";
+pub const AGENT_NAME: &str = "rosterd";
 
 /// The most bytes of a socket's path: `sockaddr_un` has 108, the last of them 0 (unix(7)).
 const MAX_SOCKET: usize = 107;
@@ -111,7 +111,7 @@ pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
 fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option<Config> {
     refuse_further_includes(tops);
     let vars = vars(tops);
-    let fill = Fill { vars: &vars, env: &overrides.env, host_name: &overrides.host_name, keeps_key: false };
+    let fill = Interpolation { vars: &vars, env: &overrides.env, host_name: &overrides.host_name, keeps_key: false };
     let agent = agent(tops, report)?;
     let status = status(tops, &agent);
     let registries = registries(tops, &fill, overrides.registry.as_deref(), report);
@@ -142,7 +142,7 @@ fn refuse_further_includes(tops: &[Table<'_>]) {
 }
 
 /// The one table of this name in all files; a second one is a problem.
-pub(super) fn single<'a>(tops: &[Table<'a>], key: &'static str) -> Option<Value<'a>> {
+pub fn single<'a>(tops: &[Table<'a>], key: &'static str) -> Option<Value<'a>> {
     let mut values = tops.iter().filter_map(|top| top.get(key));
     let first = values.next()?;
     for value in values {
@@ -253,6 +253,6 @@ fn status(tops: &[Table<'_>], agent: &Agent) -> StatusConfig {
 }
 
 /// `[status] socket`, unless written.
-pub(super) fn default_socket(name: &str) -> PathBuf {
+pub fn default_socket(name: &str) -> PathBuf {
     PathBuf::from(format!("/run/{name}/{name}.sock"))
 }

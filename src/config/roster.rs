@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use toml::de::DeValue;
 
-use crate::nearest::nearest;
-use crate::node::{NodePath, Subject};
+use crate::model::node_path::{NodePath, Subject};
 use crate::payload::{Custom, FieldPath, Format, Payload};
+use crate::text::nearest::nearest;
 
-use super::fill::Fill;
+use super::interpolate::Interpolation;
 use super::keys::{KEY, PAYLOAD, ROSTER, WAIT};
 use super::names::Names;
 use super::problem::Wrong;
@@ -30,9 +30,9 @@ const PATH_EXAMPLE: &str = "\"/services/web\"";
 const WHERE_EXAMPLE: &str = "'zone == vars.zone'";
 
 /// What rosters and keys are read with.
-pub(super) struct Followed<'a> {
+pub struct Followed<'a> {
     /// Fills in paths.
-    pub fill: &'a Fill<'a>,
+    pub fill: &'a Interpolation<'a>,
     /// Every registry; the first is the default.
     pub registries: &'a Registries,
     /// The names of rosters and keys so far.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::nearest::nearest;
+use crate::text::nearest::nearest;
 
 use super::file::Source;
 use super::keys::{Later, TOP, TableKeys};
@@ -13,7 +13,7 @@ use super::value::{Value, kind};
 
 /// A table whose keys are all known: what is not has been reported.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Table<'a> {
+pub struct Table<'a> {
     /// The file that it stands in.
     pub source: &'a Source,
     /// Where problems go.

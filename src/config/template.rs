@@ -7,27 +7,27 @@ use std::sync::Arc;
 use nix::unistd::{Group, User};
 use toml::de::DeValue;
 
-use super::after::{on_reload_failure, roll_back_as_one, unit, verify};
 use super::command::{command, reload, shell_path};
 use super::dest::{Dests, is_folder, name_fits};
-use super::each::{self, LOCAL_NAMES, each};
 use super::file::refuse_open;
-use super::fill::Fill;
+use super::interpolate::Interpolation;
 use super::keys::{CONFD, TEMPLATE};
 use super::names::Names;
+use super::per_key::{LOCAL_NAMES, each};
 use super::placing::{Claim, placing};
+use super::post_write::{on_reload_failure, roll_back_as_one, unit, verify};
 use super::problem::{Report, Wrong};
 use super::table::Table;
 use super::value::Value;
-use super::{Each, OnDrift, Reload, RosterConfig, TemplateConfig, scalar};
+use super::{Each, OnDrift, Reload, RosterConfig, TemplateConfig, per_key, scalar};
 
 /// The words for `on_drift`.
 const ON_DRIFT: [(&str, OnDrift); 2] = [("correct", OnDrift::Correct), ("report", OnDrift::Report)];
 
 /// What templates are read with.
-pub(super) struct Written<'a> {
+pub struct Written<'a> {
     /// Fills in destinations.
-    pub fill: &'a Fill<'a>,
+    pub fill: &'a Interpolation<'a>,
     /// Where sources are.
     pub template_dir: &'a Path,
     /// Every roster.
@@ -77,7 +77,7 @@ impl Written<'_> {
         self.refuse_local_names(table);
         let check = table.get("check_cmd").and_then(|value| command(&value));
         let reload = table.get("reload_cmd").and_then(|value| reload(&value));
-        if let (Some(value), Some(dest)) = (dest_value, &dest.as_deref().map(each::example)) {
+        if let (Some(value), Some(dest)) = (dest_value, &dest.as_deref().map(per_key::example)) {
             if let Some(check) = &check {
                 value.accept(shell_path(check, "check_cmd", dest));
             }
@@ -85,7 +85,7 @@ impl Written<'_> {
                 value.accept(shell_path(reload, "reload_cmd", dest));
             }
         }
-        let verify = verify(table, dest.as_deref().map(each::example).as_deref());
+        let verify = verify(table, dest.as_deref().map(per_key::example).as_deref());
         let duration = |key, default| table.get(key).and_then(|value| value.timeout("\"30s\"")).unwrap_or(default);
         let interval = table.get("reload_interval").and_then(|value| value.duration("\"5s\""));
         check_confd(table);
@@ -139,7 +139,7 @@ impl Written<'_> {
 
     /// The destination: absolute, a file's name, and nobody else's but for other blocks of it.
     fn dest(&mut self, value: &Value<'_>, of_each: bool, claim: Claim) -> Option<PathBuf> {
-        let fill = Fill { keeps_key: of_each, ..*self.fill };
+        let fill = Interpolation { keeps_key: of_each, ..*self.fill };
         let text = value.filled(&fill, "\"/etc/haproxy/haproxy.cfg\"")?;
         let dest = value.source.base.join(&text);
         if is_folder(&text) || dest.file_name().is_none() {
@@ -151,7 +151,7 @@ impl Written<'_> {
             return None;
         }
         if of_each {
-            each::vet_dest(value, &dest)?;
+            per_key::vet_dest(value, &dest)?;
         }
         value.accept(name_fits(&dest, &claim.placing).and_then(|()| self.dests.claim(&dest, claim)))?;
         Some(dest)
@@ -171,7 +171,7 @@ impl Written<'_> {
 }
 
 /// Whether a source is a file that can be read.
-pub(super) fn is_template(src: &str, file: &Path, hint: &str) -> Result<(), Wrong> {
+pub fn is_template(src: &str, file: &Path, hint: &str) -> Result<(), Wrong> {
     let shown = file.display();
     match std::fs::metadata(file) {
         Ok(meta) if meta.is_dir() => Err(Wrong::new(format!("the template {shown} is a folder"), "name a file in it")),
@@ -181,7 +181,7 @@ pub(super) fn is_template(src: &str, file: &Path, hint: &str) -> Result<(), Wron
 }
 
 /// The reload with its placeholders filled in. After the replacement the staged file is the destination.
-pub(super) fn filled(reload: Reload, dest: &Path) -> Reload {
+pub fn filled(reload: Reload, dest: &Path) -> Reload {
     let dest = dest.to_string_lossy();
     match reload {
         Reload::Command(command) => Reload::Command(command.fill(&dest, &dest)),
@@ -232,7 +232,7 @@ fn user(name: &str) -> Result<u32, Wrong> {
 }
 
 /// A group's number.
-pub(super) fn group(name: &str) -> Result<u32, Wrong> {
+pub fn group(name: &str) -> Result<u32, Wrong> {
     found("group", name, Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw())))
 }
 
@@ -269,7 +269,7 @@ fn retries(value: &Value<'_>) -> Option<u32> {
 }
 
 /// `env = { … }`: names that any shell takes, and not those that rosterd sets.
-pub(super) fn env(value: &Value<'_>) -> BTreeMap<String, String> {
+pub fn env(value: &Value<'_>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     let entries = value.map().unwrap_or_else(|| {
         value.wrong_kind("a table", "{ TZ = \"UTC\" }");

@@ -9,10 +9,10 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::nearest::nearest;
+use crate::text::nearest::nearest;
 
 use super::file::Source;
-use super::fill::Fill;
+use super::interpolate::Interpolation;
 use super::keys::TableKeys;
 use super::problem::{Report, Wrong};
 use super::scalar;
@@ -20,7 +20,7 @@ use super::table::Table;
 
 /// A value, and the key that it is of.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Value<'a> {
+pub struct Value<'a> {
     /// The file that it stands in.
     pub source: &'a Source,
     /// Where problems go.
@@ -34,7 +34,7 @@ pub(super) struct Value<'a> {
 }
 
 /// What a value is, in words.
-pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
+pub fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
@@ -107,7 +107,7 @@ impl<'a> Value<'a> {
     }
 
     /// A string with its variables filled in; what comes of that is not empty and has no control characters either.
-    pub fn filled(&self, fill: &Fill<'_>, example: &str) -> Option<String> {
+    pub fn filled(&self, fill: &Interpolation<'_>, example: &str) -> Option<String> {
         let text = self.text(example)?;
         match fill.fill(text) {
             Ok(filled) if filled.is_empty() || filled.chars().any(char::is_control) => {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::member::Member;
-use super::publication::Seated;
-use super::seats;
+use super::publication::SlottedMember;
+use super::slot_assignment;
 use crate::config::RosterConfig;
+use crate::model::member::Member;
 
 /// The members that a registry shows and a hold keeps back, all of them, with all that is known of each: the next view
 /// of the same path is another one if it differs in anything.
@@ -34,8 +34,8 @@ impl Withheld {
     }
 
     /// What would be taken of them if they were let through in place of the last good ones.
-    pub fn outcome(&self, good: &[Seated], config: &RosterConfig, host: &str) -> Change {
-        let taken = seats::pick(&self.0, config.bounds.max(), config.pick, host);
+    pub fn outcome(&self, good: &[SlottedMember], config: &RosterConfig, host: &str) -> Change {
+        let taken = slot_assignment::pick(&self.0, config.bounds.max(), config.pick, host);
         let taken: BTreeSet<&str> = taken.iter().map(|member| member.name()).collect();
         let known: BTreeSet<&str> = good.iter().map(|seated| seated.member.name()).collect();
         let without = |some: &BTreeSet<&str>, others| some.difference(others).map(|name| (*name).to_owned()).collect();

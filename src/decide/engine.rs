@@ -5,36 +5,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accept::Shown;
-use super::debt::{Debt, Terms};
 use super::event::Event;
 use super::flight::{FlightId, Flights};
 use super::key::Key;
 use super::moment::Moment;
+use super::pending_reload::{PendingReload, Terms};
 use super::plan::Plan;
 use super::publication::{Group, Outcome, Publication, Ran, ReloadJob, Restoration};
-use super::recall::{Memo, Recollection};
 use super::roster::Roster;
-use super::sights::{Place, Sights};
+use super::saved::{SavedRoster, SavedState};
 use super::splay::Share;
 use super::template::Template;
+use super::view_cache::{Place, ViewCache};
 use crate::config::{Reload, TemplateConfig};
-use crate::node::Subject;
-use crate::sighting::{News, Sighting};
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{News, RegistryEvent};
 
-mod adopt;
-mod asked;
-mod behind;
-mod past;
+mod operator;
+mod per_key_files;
+mod persistence;
 mod publish;
+mod readiness;
+mod reconfigure;
 mod reload;
 mod report;
 mod search;
-mod spread;
 
-pub use behind::Behind;
-pub use spread::Written;
+pub use per_key_files::Written;
+pub use readiness::Behind;
 
-use spread::Spread;
+use per_key_files::Spread;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub enum Input {
     /// Replacements that were begun before came about only now: their reloads are owed in the same way.
     Finished(Vec<Arc<TemplateConfig>>),
     /// News from a registry.
-    Saw(Sighting),
+    Saw(RegistryEvent),
     /// The publication of this number ended.
     Published(FlightId, Outcome),
     /// The probe of this number ended.
@@ -96,7 +96,7 @@ pub enum Effect {
     /// Put files back; answer with [`Input::Restored`].
     Restore(Restoration),
     /// Keep this for the next start, before anything is published that comes after this.
-    Remember(Memo),
+    Remember(SavedRoster),
     /// This has happened.
     Emit(Event),
 }
@@ -120,21 +120,21 @@ pub struct Engine {
     /// Templates whose next replacement owes no reload.
     quiet: BTreeSet<Arc<str>>,
     host: Arc<str>,
-    sights: Sights,
+    sights: ViewCache,
     origins: BTreeMap<Arc<str>, Arc<str>>,
     /// What the plan follows: what is still said of anything else is out of date before it is needed again.
     places: BTreeSet<Place>,
     away: BTreeMap<Arc<str>, String>,
     /// What was remembered when the agent began, of each roster and key that nothing newer was remembered of since.
-    recalled: Recollection,
+    recalled: SavedState,
     /// What is to be remembered and was not given out yet.
-    memos: Vec<Memo>,
+    memos: Vec<SavedRoster>,
     rosters: BTreeMap<Arc<str>, Roster>,
     keys: BTreeMap<Arc<str>, Key>,
     templates: BTreeMap<Arc<str>, Template>,
     spread: Spread,
     flights: Flights,
-    debts: BTreeMap<Reload, Debt>,
+    debts: BTreeMap<Reload, PendingReload>,
     /// What is owed from before the start, until there is a configuration.
     inherited: Vec<Arc<TemplateConfig>>,
     /// Files that are being put back.
@@ -146,14 +146,14 @@ pub struct Engine {
 impl Engine {
     /// An engine with nothing to do. `host` is this host's name, for `pick = "spread"`; `recalled` is what
     /// [`Effect::Remember`] gave the agent before this one.
-    pub fn new(pace: Pace, host: &str, recalled: Recollection) -> Self {
+    pub fn new(pace: Pace, host: &str, recalled: SavedState) -> Self {
         Self {
             pace,
             stopping: false,
             paused: None,
             quiet: BTreeSet::new(),
             host: Arc::from(host),
-            sights: Sights::default(),
+            sights: ViewCache::default(),
             origins: BTreeMap::new(),
             places: BTreeSet::new(),
             away: BTreeMap::new(),
@@ -213,7 +213,7 @@ impl Engine {
             Input::Tick => {}
             Input::Stopping => {
                 self.stopping = true;
-                self.debts.values_mut().for_each(Debt::hurry);
+                self.debts.values_mut().for_each(PendingReload::hurry);
             }
         }
         self.end_pause(now, &mut events);
@@ -233,12 +233,12 @@ impl Engine {
         // One whose destination is busy is looked at again when that publication ends.
         let due = |template: &Template| template.due().filter(|_| !self.flights.is_busy(&template.plan().config.dest));
         let templates = self.templates.values().filter(|_| self.paused.is_none()).filter_map(due);
-        let debts = self.debts.values().filter(|_| self.may_reload()).filter_map(Debt::due);
+        let debts = self.debts.values().filter(|_| self.may_reload()).filter_map(PendingReload::due);
         rosters.chain(templates).chain(debts).chain(self.paused).min()
     }
 
-    fn see(&mut self, now: Moment, sighting: Sighting, events: &mut Vec<Event>) {
-        let Sighting { registry, news } = sighting;
+    fn see(&mut self, now: Moment, sighting: RegistryEvent, events: &mut Vec<Event>) {
+        let RegistryEvent { registry, news } = sighting;
         if let News::Reset { subject, .. } | News::Update { subject, .. } = &news
             && !self.places.contains(&(Arc::clone(&registry), subject.clone()))
         {
@@ -302,7 +302,7 @@ impl Engine {
     /// A template's reload is owed, if it has one.
     fn owe(&mut self, now: Moment, config: &Arc<TemplateConfig>, beside: BTreeSet<FlightId>) {
         if let Some(reload) = &config.reload {
-            let debt = || Debt::new(Terms::of(config), Share::of(&self.host, reload));
+            let debt = || PendingReload::new(Terms::of(config), Share::of(&self.host, reload));
             let debt = self.debts.entry(reload.clone()).or_insert_with(debt);
             debt.owe(now, config, beside);
             if self.stopping {
@@ -325,7 +325,7 @@ impl Engine {
 
     /// Whether a reload is under way, or one that has not failed is still to run.
     pub fn is_reloading(&self) -> bool {
-        self.debts.values().any(Debt::is_pending) || !self.restorations.is_empty()
+        self.debts.values().any(PendingReload::is_pending) || !self.restorations.is_empty()
     }
 
     /// Every roster by name.
@@ -344,7 +344,7 @@ impl Engine {
     }
 
     /// Every reload that was or is owed.
-    pub fn debts(&self) -> &BTreeMap<Reload, Debt> {
+    pub fn debts(&self) -> &BTreeMap<Reload, PendingReload> {
         &self.debts
     }
 

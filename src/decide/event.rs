@@ -55,10 +55,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::member::Quarantine;
-use crate::node::NodePath;
+use crate::model::member::Quarantine;
+use crate::model::node_path::NodePath;
+use crate::model::registry_event::Zxid;
 use crate::payload::Format;
-use crate::sighting::Zxid;
 
 mod schema;
 

@@ -10,9 +10,12 @@ use super::event::Event;
 use super::freshness::Freshness;
 use super::hold::{Hold, Reason};
 use super::moment::Moment;
-use super::recall::{Course, Kept, Known, Memo, Origin, Recalled};
+use super::saved::{GuardHistory, Kept, Known, Origin, Recalled, SavedRoster};
 use crate::config::{KeyConfig, KeyFormat};
-use crate::sighting::{Bytes, Seen};
+use crate::model::registry_event::{Bytes, Seen};
+
+#[cfg(test)]
+mod tests;
 
 /// A key's state.
 #[derive(Debug, Clone)]
@@ -101,11 +104,17 @@ impl Key {
     }
 
     /// What to remember of the data that was admitted since this was last asked for.
-    pub fn memo(&mut self, url: &str) -> Option<Memo> {
+    pub fn memo(&mut self, url: &str) -> Option<SavedRoster> {
         let kept = Kept { data: self.admitted.take()?, slot: None };
-        let known = Known { stamp: None, members: BTreeMap::from([(Arc::from(""), kept)]), course: Course::default() };
+        let known =
+            Known { stamp: None, members: BTreeMap::from([(Arc::from(""), kept)]), course: GuardHistory::default() };
         let paths = BTreeMap::from([(Arc::from(""), Some(known))]);
-        Some(Memo { name: Arc::clone(&self.config.name), origin: self.origin(url), paths, held: BTreeMap::new() })
+        Some(SavedRoster {
+            name: Arc::clone(&self.config.name),
+            origin: self.origin(url),
+            paths,
+            held: BTreeMap::new(),
+        })
     }
 
     fn admit(&mut self, value: Value, events: &mut Vec<Event>) -> bool {
@@ -153,29 +162,5 @@ fn parse(format: KeyFormat, bytes: &[u8]) -> Result<Value, String> {
         KeyFormat::Json => serde_json::from_str(text).map_err(|error| format!("not valid JSON: {error}")),
         KeyFormat::Yaml => serde_norway::from_str(text).map_err(|error| format!("not valid YAML: {error}")),
         KeyFormat::Toml => toml::from_str(text).map_err(|error| format!("not valid TOML: {}", error.message())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn each_format_is_read() {
-        let cases: [(KeyFormat, &str, Value); 4] = [
-            (KeyFormat::Json, r#"{"a": [1]}"#, json!({"a": [1]})),
-            (KeyFormat::Toml, "a = [1]\n", json!({"a": [1]})),
-            (KeyFormat::Yaml, "a:\n- 1\n", json!({"a": [1]})),
-            (KeyFormat::Text, "a: 1\n", json!("a: 1\n")),
-        ];
-        for (format, text, value) in cases {
-            assert_eq!(parse(format, text.as_bytes()), Ok(value));
-        }
-        for format in [KeyFormat::Json, KeyFormat::Toml, KeyFormat::Yaml] {
-            assert!(parse(format, b"{ [").is_err(), "{format:?}");
-        }
-        assert!(parse(KeyFormat::Text, b"\xff").is_err());
-        assert!(parse(KeyFormat::Json, b"").is_err(), "empty is not null");
     }
 }

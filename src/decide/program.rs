@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::moment::Moment;
-use crate::backoff;
 use crate::config::{ExecConfig, OnExit};
+use crate::model::backoff;
 
+#[cfg(test)]
+mod any_order;
 mod end;
+#[cfg(test)]
+mod tests;
 
 pub use end::End;
 
@@ -19,7 +23,7 @@ const GONE: Duration = Duration::from_secs(2);
 
 /// Something that happened to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happened {
+pub enum ProgramInput {
     /// This is the configuration now. What a change of it asks for is done after the time given.
     Configured(Option<Arc<ExecConfig>>, Duration),
     /// Every file is in step; said while [`Program::waits`].
@@ -38,8 +42,8 @@ pub enum Happened {
 
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deed {
-    /// Start it; answer with [`Happened::Started`] or [`Happened::Ended`].
+pub enum ProgramEffect {
+    /// Start it; answer with [`ProgramInput::Started`] or [`ProgramInput::Ended`].
     Start(Arc<ExecConfig>),
     /// Send it this signal, as `kill(1)` names it, so that it takes its files up.
     Signal(String),
@@ -147,12 +151,12 @@ impl Program {
         self.last.as_ref()
     }
 
-    /// Whether [`Happened::InStep`] is wanted: it is not started yet, or not with its new command.
+    /// Whether [`ProgramInput::InStep`] is wanted: it is not started yet, or not with its new command.
     pub fn waits(&self) -> bool {
         self.state == State::Waiting || self.next.as_ref().is_some_and(|next| !next.is_ready)
     }
 
-    /// When [`Happened::Tick`] is wanted at the latest.
+    /// When [`ProgramInput::Tick`] is wanted at the latest.
     pub fn next_wake(&self) -> Option<Moment> {
         match &self.state {
             State::Running { change, .. } => change.iter().copied().chain(self.succeeded()).min(),
@@ -169,29 +173,29 @@ impl Program {
     }
 
     /// Takes in what happened and says what is to be done now.
-    pub fn step(&mut self, now: Moment, happened: Happened) -> Vec<Deed> {
+    pub fn step(&mut self, now: Moment, happened: ProgramInput) -> Vec<ProgramEffect> {
         let mut deeds = Vec::new();
         match happened {
-            Happened::Configured(Some(config), wait) => self.configure(now, config, wait),
-            Happened::Configured(None, _) => self.unconfigure(now, &mut deeds),
-            Happened::InStep => match &mut self.next {
+            ProgramInput::Configured(Some(config), wait) => self.configure(now, config, wait),
+            ProgramInput::Configured(None, _) => self.unconfigure(now, &mut deeds),
+            ProgramInput::InStep => match &mut self.next {
                 Some(next) => next.is_ready = true,
                 None if self.state == State::Waiting => self.start(&mut deeds),
                 None => {}
             },
-            Happened::Changed(wait) => match &mut self.state {
+            ProgramInput::Changed(wait) => match &mut self.state {
                 State::Running { change, .. } => _ = change.get_or_insert(now + wait),
                 // The next start is later than the change.
-                _ => deeds.push(Deed::TookUp),
+                _ => deeds.push(ProgramEffect::TookUp),
             },
-            Happened::Started(pid) => {
+            ProgramInput::Started(pid) => {
                 self.starts += 1;
                 self.state = State::Running { pid, since: now, change: None };
-                deeds.push(Deed::TookUp);
+                deeds.push(ProgramEffect::TookUp);
             }
-            Happened::Ended(end) => self.ended(now, end, &mut deeds),
-            Happened::Stopping => self.stop(now, &mut deeds),
-            Happened::Tick => {}
+            ProgramInput::Ended(end) => self.ended(now, end, &mut deeds),
+            ProgramInput::Stopping => self.stop(now, &mut deeds),
+            ProgramInput::Tick => {}
         }
         self.advance(now, &mut deeds);
         deeds
@@ -218,7 +222,7 @@ impl Program {
         }
     }
 
-    fn unconfigure(&mut self, now: Moment, deeds: &mut Vec<Deed>) {
+    fn unconfigure(&mut self, now: Moment, deeds: &mut Vec<ProgramEffect>) {
         match &mut self.state {
             State::Waiting | State::Resting(_) => self.state = State::Off,
             State::Running { .. } => self.end(now, Then::Afresh, deeds),
@@ -228,7 +232,7 @@ impl Program {
         (self.config, self.next) = (None, None);
     }
 
-    fn start(&mut self, deeds: &mut Vec<Deed>) {
+    fn start(&mut self, deeds: &mut Vec<ProgramEffect>) {
         if let Some(next) = self.next.take_if(|next| next.is_ready) {
             self.config = Some(next.config);
             self.failures = 0;
@@ -238,21 +242,21 @@ impl Program {
             return;
         };
         self.state = State::Starting;
-        deeds.push(Deed::Start(config));
+        deeds.push(ProgramEffect::Start(config));
     }
 
     /// Asks a running program to end.
-    fn end(&mut self, now: Moment, then: Then, deeds: &mut Vec<Deed>) {
+    fn end(&mut self, now: Moment, then: Then, deeds: &mut Vec<ProgramEffect>) {
         let (&State::Running { pid, change, .. }, Some(config)) = (&self.state, &self.config) else { return };
-        deeds.push(Deed::End(config.kill_signal.clone()));
+        deeds.push(ProgramEffect::End(config.kill_signal.clone()));
         if change.is_some() {
             // The next start is later than the change, be it another agent's.
-            deeds.push(Deed::TookUp);
+            deeds.push(ProgramEffect::TookUp);
         }
         self.state = State::Stopping { pid, then, kill: now + config.kill_timeout, killed: false };
     }
 
-    fn stop(&mut self, now: Moment, deeds: &mut Vec<Deed>) {
+    fn stop(&mut self, now: Moment, deeds: &mut Vec<ProgramEffect>) {
         match &mut self.state {
             State::Running { .. } => self.end(now, Then::Over, deeds),
             State::Stopping { then: Then::Over, kill, killed: false, .. } => *kill = now,
@@ -262,7 +266,7 @@ impl Program {
         }
     }
 
-    fn ended(&mut self, now: Moment, end: End, deeds: &mut Vec<Deed>) {
+    fn ended(&mut self, now: Moment, end: End, deeds: &mut Vec<ProgramEffect>) {
         match &self.state {
             State::Stopping { then: Then::Over, .. } => self.state = State::Over(0),
             State::Stopping { then: Then::Again, .. } => self.start(deeds),
@@ -274,14 +278,14 @@ impl Program {
         }
     }
 
-    fn ended_by_itself(&mut self, now: Moment, end: End, deeds: &mut Vec<Deed>) {
+    fn ended_by_itself(&mut self, now: Moment, end: End, deeds: &mut Vec<ProgramEffect>) {
         if let State::Running { since, change, .. } = &self.state {
             if now.since(*since) >= SETTLED {
                 self.failures = 0;
             }
             if change.is_some() {
                 // The next start is later than the change.
-                deeds.push(Deed::TookUp);
+                deeds.push(ProgramEffect::TookUp);
             }
         }
         self.failures = self.failures.saturating_add(1);
@@ -294,7 +298,7 @@ impl Program {
     }
 
     /// What is due by now.
-    fn advance(&mut self, now: Moment, deeds: &mut Vec<Deed>) {
+    fn advance(&mut self, now: Moment, deeds: &mut Vec<ProgramEffect>) {
         let succeeded = self.succeeded();
         match &mut self.state {
             // Not by a signal, which would leave the old command running.
@@ -303,14 +307,14 @@ impl Program {
                 match self.config.as_ref().and_then(|config| config.reload_signal.clone()) {
                     Some(signal) => {
                         *change = None;
-                        deeds.extend([Deed::Signal(signal), Deed::TookUp]);
+                        deeds.extend([ProgramEffect::Signal(signal), ProgramEffect::TookUp]);
                     }
                     None => self.end(now, Then::Again, deeds),
                 }
             }
             State::Stopping { kill, killed, .. } if !*killed && *kill <= now => {
                 *killed = true;
-                deeds.push(Deed::Kill);
+                deeds.push(ProgramEffect::Kill);
             }
             State::Stopping { kill, then: Then::Over, killed: true, .. } if *kill + GONE <= now => {
                 self.state = State::Over(0);
@@ -321,8 +325,3 @@ impl Program {
         }
     }
 }
-
-#[cfg(test)]
-mod any_order;
-#[cfg(test)]
-mod tests;

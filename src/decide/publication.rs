@@ -9,11 +9,11 @@ use serde_json::Value;
 use crate::config::{Reload, TemplateConfig, Verify};
 
 use super::flight::FlightId;
-use super::member::Member;
+use crate::model::member::Member;
 
 /// A member and its place among its roster's.
 #[derive(Debug, Clone)]
-pub struct Seated {
+pub struct SlottedMember {
     /// The member.
     pub member: Arc<Member>,
     /// The smallest free number when it came, kept while it stays and for `slot_keep` after: for software that knows its
@@ -21,7 +21,7 @@ pub struct Seated {
     pub slot: u32,
 }
 
-impl PartialEq for Seated {
+impl PartialEq for SlottedMember {
     fn eq(&self, other: &Self) -> bool {
         // A member that did not change is the same allocation, and need not be looked into.
         self.slot == other.slot && (Arc::ptr_eq(&self.member, &other.member) || self.member == other.member)
@@ -29,15 +29,15 @@ impl PartialEq for Seated {
 }
 
 /// The members of one path as templates see them, in the order that the configuration asks for.
-pub type Seats = Arc<[Seated]>;
+pub type SlottedMembers = Arc<[SlottedMember]>;
 
 /// A roster as templates see it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RosterValue {
     /// Of a plain path.
-    List(Seats),
+    List(SlottedMembers),
     /// Of a path with `*`: by what it matched.
-    Map(BTreeMap<Arc<str>, Seats>),
+    Map(BTreeMap<Arc<str>, SlottedMembers>),
 }
 
 impl RosterValue {
@@ -58,7 +58,7 @@ pub struct Snapshot {
     /// Keys by name.
     pub keys: BTreeMap<Arc<str>, Arc<Value>>,
     /// In a template with `each`: the key that this is the file of, and its members.
-    pub own: Option<(Arc<str>, Seats)>,
+    pub own: Option<(Arc<str>, SlottedMembers)>,
 }
 
 /// Bring one destination in step with a snapshot: render, compare, stage, check, replace.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::moment::Moment;
 use crate::config::{KeyConfig, Reload, RosterConfig, TemplateConfig};
-use crate::node::NodePath;
+use crate::model::node_path::NodePath;
 use crate::payload::Format;
 
 mod program;
@@ -16,9 +16,9 @@ mod program;
 pub use super::accept::{Acceptance, Change, Shown};
 pub use super::freshness::Freshness;
 pub use super::hold::{Hold, KeyDoubt, Reason, plural};
-pub use super::isolate::Spot;
-pub use super::member::Quarantine;
-pub use super::publication::{Failure, RosterValue, Seated, Stage};
+pub use super::isolate::MemberRef;
+pub use super::publication::{Failure, RosterValue, SlottedMember, Stage};
+pub use crate::model::member::Quarantine;
 pub use program::{End, ProgramReport, ProgramState, Then};
 
 /// Everything that the engine knows at one moment; each map is by name.
@@ -181,7 +181,7 @@ pub struct DriftReport {
 #[derive(Debug, Clone)]
 pub struct ExcludedReport {
     /// Which.
-    pub spot: Spot,
+    pub spot: MemberRef,
     /// What the check printed.
     pub why: String,
     /// When it is tried again unchanged; `None` where another template of the unit decides that.

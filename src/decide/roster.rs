@@ -6,35 +6,35 @@ use std::time::Duration;
 
 use super::freshness::Freshness;
 use super::hold::Hold;
-use super::member::is_breaking;
+use super::member_set::MemberSet;
 use super::moment::Moment;
-use super::muster::Muster;
 use super::publication::RosterValue;
-use super::recall::Recalled;
+use super::saved::Recalled;
 use super::slots::RosterSlots;
-use super::stamp::Stamp;
 use crate::config::RosterConfig;
+use crate::model::member::is_breaking;
+use crate::model::registry_event::{Change, Members, Seen, Versions, View};
+use crate::model::version::Version;
 use crate::payload::Format;
-use crate::sighting::{Change, Members, Seen, Stamps, View};
+
+use departed::Departed;
 
 mod accept;
 mod departed;
 mod judge;
 mod membership;
-mod past;
+mod persistence;
 mod report;
-
-use departed::Departed;
 
 /// A roster's state. The key of a plain path's only muster is the empty string.
 #[derive(Debug, Clone)]
 pub struct Roster {
     config: Arc<RosterConfig>,
-    musters: BTreeMap<Arc<str>, Muster>,
+    musters: BTreeMap<Arc<str>, MemberSet>,
     unsettled: BTreeSet<Arc<str>>,
     top: Top,
     /// How late the node above the keys was seen.
-    top_stamp: Stamp,
+    top_stamp: Version,
     /// The registry is reached and has been heard of this: what is known may be judged.
     reached: bool,
     freshness: Freshness,
@@ -79,7 +79,7 @@ impl Roster {
             musters: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             top: Top::Unseen,
-            top_stamp: Stamp::default(),
+            top_stamp: Version::default(),
             reached: false,
             freshness: Freshness::NEVER,
             top_changed: false,
@@ -121,7 +121,7 @@ impl Roster {
     }
 
     /// The whole of it was read, and is so late.
-    pub fn reset(&mut self, now: Moment, view: &View, stamps: &Stamps) {
+    pub fn reset(&mut self, now: Moment, view: &View, stamps: &Versions) {
         self.reached = true;
         self.top_changed = true;
         let above = stamps.get("").copied();
@@ -163,7 +163,7 @@ impl Roster {
     }
 
     /// Something of it changed, and it is so late now.
-    pub fn update(&mut self, now: Moment, changes: &[Change], stamps: &Stamps) {
+    pub fn update(&mut self, now: Moment, changes: &[Change], stamps: &Versions) {
         for (key, stamp) in stamps {
             if self.is_keyed() && key.is_empty() {
                 self.top_stamp.see(Some(*stamp));
@@ -177,7 +177,7 @@ impl Roster {
         }
     }
 
-    fn change(&mut self, now: Moment, change: &Change, stamps: &Stamps) {
+    fn change(&mut self, now: Moment, change: &Change, stamps: &Versions) {
         let plain: Arc<str> = Arc::from("");
         match change {
             Change::Put { key, name, reading } => {
@@ -205,7 +205,7 @@ impl Roster {
         }
     }
 
-    fn reset_muster(&mut self, now: Moment, key: &Arc<str>, seen: &Seen<Members>, stamps: &Stamps) {
+    fn reset_muster(&mut self, now: Moment, key: &Arc<str>, seen: &Seen<Members>, stamps: &Versions) {
         if key.chars().any(is_breaking) {
             // As a member would be: a template that writes the key would write a line of its own.
             self.top_changed |= self.unfit_keys.insert(Arc::clone(key), false).is_none();
@@ -217,7 +217,7 @@ impl Roster {
                 muster.touch(now);
             }
         } else {
-            self.musters.insert(Arc::clone(key), Muster::new(seen, &self.config));
+            self.musters.insert(Arc::clone(key), MemberSet::new(seen, &self.config));
         }
         if let Some(muster) = self.musters.get_mut(key) {
             muster.stamped(now, stamps.get(key).copied());
@@ -258,7 +258,7 @@ impl Roster {
     }
 
     fn is_keyed(&self) -> bool {
-        matches!(self.config.subject, crate::node::Subject::Keyed { .. })
+        matches!(self.config.subject, crate::model::node_path::Subject::Keyed { .. })
     }
 
     /// What templates see; `None` while there never was a good view.
@@ -298,7 +298,7 @@ impl Roster {
     /// Whether what templates see is not what the registry shows. A key that never had enough members is left out, and
     /// is no reason to call the others held.
     pub fn is_held(&self) -> bool {
-        let stands_in = |muster: &Muster| muster.hold().is_some() && (muster.good().is_some() || !self.is_keyed());
+        let stands_in = |muster: &MemberSet| muster.hold().is_some() && (muster.good().is_some() || !self.is_keyed());
         self.hold.is_some() || self.departed.hold().is_some() || self.musters.values().any(stands_in)
     }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::sighting::{Members, Reading};
+use crate::model::registry_event::{Members, Reading};
+
+#[cfg(test)]
+mod tests;
 
 /// The most nodes that one path may have.
 pub const MAX_NODES: usize = 10_000;
@@ -70,35 +73,4 @@ impl Size {
 
 fn bytes(reading: &Reading) -> usize {
     reading.as_ref().map_or(0, |data| data.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sighting::Bytes;
-
-    fn name(number: usize) -> Arc<str> {
-        Arc::from(number.to_string())
-    }
-
-    fn data(bytes: usize) -> Bytes {
-        vec![b'x'; bytes].into()
-    }
-
-    #[test]
-    fn one_node_too_many_or_one_byte_is_too_large_until_it_is_gone() {
-        for (count, each, excess) in [(MAX_NODES, 0, Excess::Nodes), (256, 64 * 1024, Excess::Bytes)] {
-            let mut size = Size::of(&(0..count).map(|number| (name(number), Ok(data(each)))).collect());
-            assert_eq!(size.excess(), None, "{excess}");
-            size.put(&name(count), &Ok(data(1)));
-            assert_eq!(size.excess(), Some(excess));
-            size.put(&name(count), &Err("refused".into()));
-            assert_eq!(size.excess(), Some(excess).filter(|excess| *excess == Excess::Nodes));
-            size.remove("none");
-            size.remove(&name(count));
-            assert_eq!((size.excess(), size.bytes), (None, count * each));
-            size.put(&name(0), &Ok(data(each + 1)));
-            assert_eq!(size.excess(), Some(excess).filter(|excess| *excess == Excess::Bytes));
-        }
-    }
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::member::Member;
 use super::moment::Moment;
-use super::publication::Seated;
+use super::publication::SlottedMember;
+use crate::model::member::Member;
 
 /// The members of one path by name, each with its number.
 pub type Numbers = BTreeMap<Arc<str>, u32>;
@@ -17,7 +17,7 @@ pub type RosterSlots = BTreeMap<Arc<str>, Numbers>;
 
 /// A number whose member left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Vacant {
+pub struct ReservedSlot {
     /// The number.
     pub slot: u32,
     /// When its member left.
@@ -26,25 +26,31 @@ pub struct Vacant {
 
 /// The numbers that members had who left not long ago, by their names: each is its member's own until `slot_keep` is
 /// over, and given to nobody else.
-pub type Vacancies = BTreeMap<Arc<str>, Vacant>;
+pub type ReservedSlots = BTreeMap<Arc<str>, ReservedSlot>;
 
 /// Forgets the numbers that were kept for long enough.
-pub fn expire(vacancies: &mut Vacancies, now: Moment, keep: Duration) {
+pub fn expire(vacancies: &mut ReservedSlots, now: Moment, keep: Duration) {
     vacancies.retain(|_, vacant| now.since(vacant.since) < keep);
 }
 
 /// Keeps the numbers of those who are not among the members that are to be seated, but for those that are inherited.
-pub fn vacate(vacancies: &mut Vacancies, now: Moment, before: &[Seated], members: &[Arc<Member>], inherited: &Numbers) {
+pub fn vacate(
+    vacancies: &mut ReservedSlots,
+    now: Moment,
+    before: &[SlottedMember],
+    members: &[Arc<Member>],
+    inherited: &Numbers,
+) {
     let staying: BTreeSet<&str> = members.iter().map(|member| member.name()).collect();
     let passed_on: BTreeSet<u32> = inherited.values().copied().collect();
     let left = before.iter().filter(|left| !staying.contains(left.member.name()));
     for left in left.filter(|left| !passed_on.contains(&left.slot)) {
-        vacancies.insert(Arc::from(left.member.name()), Vacant { slot: left.slot, since: now });
+        vacancies.insert(Arc::from(left.member.name()), ReservedSlot { slot: left.slot, since: now });
     }
 }
 
 /// Those who are seated have their numbers themselves.
-pub fn reclaim(vacancies: &mut Vacancies, seats: &[Seated]) {
+pub fn reclaim(vacancies: &mut ReservedSlots, seats: &[SlottedMember]) {
     for seated in seats {
         vacancies.remove(seated.member.name());
     }

@@ -9,12 +9,12 @@ use super::flight::FlightId;
 use super::isolate::Isolation;
 use super::key::Key;
 use super::moment::Moment;
+use super::pending::Turn;
 use super::plan::TemplatePlan;
-use super::publication::{Failure, Outcome, Seats, Snapshot, Stage};
+use super::publication::{Failure, Outcome, SlottedMembers, Snapshot, Stage};
 use super::roster::Roster;
-use super::turn::Turn;
-use crate::backoff;
 use crate::config::TemplateConfig;
+use crate::model::backoff;
 
 mod drift;
 mod search;
@@ -35,7 +35,7 @@ pub struct Template {
     rendered: Option<Moment>,
     waiting: Vec<Arc<str>>,
     /// Of a key's file: the members that it shows.
-    members: Option<Seats>,
+    members: Option<SlottedMembers>,
     /// Of a key's file: what becomes of it.
     fate: Fate,
     isolation: Isolation,
@@ -91,7 +91,7 @@ impl Template {
     }
 
     /// Of a key's file: the members of its key, or none, when the key is gone and the file is to go.
-    pub fn take_members(&mut self, seats: Option<&Seats>) {
+    pub fn take_members(&mut self, seats: Option<&SlottedMembers>) {
         let fate = if seats.is_some() { Fate::Stays } else { Fate::Goes };
         let changed = (self.fate == Fate::Stays) != (fate == Fate::Stays)
             || (fate == Fate::Stays && self.members.as_deref() != seats.map(|seats| &**seats));

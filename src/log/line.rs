@@ -25,15 +25,15 @@ const SUBJECTS: [&str; 6] = ["path", "dest", "command", "file", "change", "socke
 
 /// One line of the log.
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) level: Level,
+pub struct Line {
+    pub level: Level,
     /// The event's name, where it is one.
-    pub(super) event: Option<&'static str>,
+    pub event: Option<&'static str>,
     /// The module that it is from, where it is none.
-    pub(super) target: Option<&'static str>,
-    pub(super) message: Cow<'static, str>,
+    pub target: Option<&'static str>,
+    pub message: Cow<'static, str>,
     /// None is null.
-    pub(super) fields: Vec<(&'static str, Value)>,
+    pub fields: Vec<(&'static str, Value)>,
 }
 
 impl From<&Event> for Line {
@@ -102,7 +102,7 @@ impl Line {
     }
 
     /// What stands after the message in text, and the fields that are in it.
-    pub(super) fn head(&self) -> (String, Vec<&'static str>) {
+    pub fn head(&self) -> (String, Vec<&'static str>) {
         if self.event == Some("members_changed") {
             return (self.membership(), vec!["path", "added", "removed", "changed", "members"]);
         }
@@ -140,7 +140,7 @@ impl Line {
 }
 
 /// Quoted only where a reader could not see its end.
-pub(super) fn quoted(text: &str) -> Cow<'_, str> {
+pub fn quoted(text: &str) -> Cow<'_, str> {
     if text.is_empty() || text.contains([' ', '"']) {
         Cow::Owned(format!("\"{}\"", text.replace('"', "\\\"")))
     } else {

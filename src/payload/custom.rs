@@ -6,7 +6,10 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::field::{Object, host, host_and_port, object, port, text, unbracketed, undecodable, weight};
-use crate::decide::{Fields, Quarantine};
+use crate::model::member::{Fields, Quarantine};
+
+#[cfg(test)]
+mod tests;
 
 /// Which fields of the data are a member's. Without `host` the node's name says host and port; without `port` it says
 /// the port, where it has one.
@@ -82,7 +85,7 @@ impl fmt::Display for Custom {
 
 impl Custom {
     /// Makes a member's fields of a node's name and data.
-    pub(super) fn decode(&self, name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
+    pub fn decode(&self, name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
         let data = object(bytes)?;
         let (named_host, named_port) = match host_and_port(name) {
             Some((host, port)) => (host, Some(port)),
@@ -110,59 +113,5 @@ impl Custom {
         let (id, status) = (find(&self.id).and_then(text), find(&self.status).and_then(text));
         let weight = find(&self.weight).and_then(weight);
         Ok(Fields { name: name.to_owned(), host: Some(found), port, id, weight, status, data, raw: None })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn custom(host: &str, port: &str) -> Custom {
-        let path = |text: &str| (!text.is_empty()).then(|| FieldPath::parse(text).unwrap());
-        Custom { host: path(host), port: path(port), id: path("id"), weight: path("w"), status: path("meta.state") }
-    }
-
-    #[test]
-    fn fields_are_where_the_configuration_says() {
-        let data = br#"{"ip":"10.0.0.1","svc":{"ports":["8080"]},"w":"7","id":5,"meta":{"state":"ok"}}"#;
-        for (host, port, name, expected) in [
-            ("ip", "svc.ports.0", "n1", ("10.0.0.1", Some(8080))),
-            ("", "svc.ports.0", "h:1", ("h", Some(8080))),
-            ("ip", "", "h:1", ("10.0.0.1", Some(1))),
-            ("", "", "h", ("h", None)),
-            ("", "", "[::1]:1", ("::1", Some(1))),
-        ] {
-            let fields = custom(host, port).decode(name, data).unwrap();
-            assert_eq!((fields.host.as_deref().unwrap(), fields.port), expected, "{host} {port} {name}");
-            assert_eq!(
-                (fields.id.as_deref(), fields.weight, fields.status.as_deref()),
-                (Some("5"), Some(7.0), Some("ok"))
-            );
-        }
-    }
-
-    #[test]
-    fn what_lacks_a_field_is_refused_by_its_name() {
-        for (data, why) in [
-            (r#"{"ip":null}"#, "its data has no ip"),
-            (r#"{"ip":{}}"#, "ip in its data is neither the name of a host nor an address"),
-            (r#"{"ip":"a"}"#, "its data has no svc.ports.0"),
-            (r#"{"ip":"a","svc":{"ports":[]}}"#, "its data has no svc.ports.0"),
-            (r#"{"ip":"a","svc":{"ports":[0]}}"#, "svc.ports.0 in its data is no port"),
-            ("x", "its data is not JSON: expected value at line 1 column 1"),
-        ] {
-            assert_eq!(custom("ip", "svc.ports.0").decode("n1", data.as_bytes()).unwrap_err().to_string(), why);
-        }
-        assert!(custom("", "").decode("a b", b"{}").is_err());
-        let fields = custom("", "").decode("a", br#"{"w":[],"meta":5}"#).unwrap();
-        assert_eq!((fields.weight, fields.status), (None, None));
-    }
-
-    #[test]
-    fn a_path_has_no_empty_key() {
-        for text in ["", ".", "a.", ".a", "a..b"] {
-            assert_eq!(FieldPath::parse(text), Err(BadFieldPath), "{text}");
-        }
-        assert_eq!(custom("ip", "").to_string(), r#"{ host = "ip", id = "id", weight = "w", status = "meta.state" }"#);
     }
 }

@@ -4,7 +4,10 @@ use serde_json::Value;
 
 use super::Decoded;
 use super::field::{Object, Url, percent_decoded, undecodable, weight};
-use crate::decide::{Fields, Quarantine};
+use crate::model::member::{Fields, Quarantine};
+
+#[cfg(test)]
+mod tests;
 
 /// The weight of a provider that says nothing of it.
 const WEIGHT: f64 = 100.0;
@@ -40,56 +43,4 @@ pub fn decode(name: &str) -> Result<Decoded, Quarantine> {
         data,
         raw: None,
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn member(name: &str) -> Fields {
-        match decode(name).unwrap() {
-            Decoded::Member(fields) => fields,
-            _ => panic!("{name} is no member"),
-        }
-    }
-
-    #[test]
-    fn the_url_says_all() {
-        let name = "dubbo%3A%2F%2F192.168.0.102%3A20880%2Fcom.foo.BarService%3Fweight%3D50%26group%3Da%253Db";
-        let fields = member(name);
-        assert_eq!(
-            (fields.name.as_str(), fields.host.as_deref(), fields.port),
-            (name, Some("192.168.0.102"), Some(20880))
-        );
-        assert_eq!((fields.weight, fields.status), (Some(50.0), None));
-        assert_eq!(fields.data["protocol"], "dubbo");
-        assert_eq!(fields.data["path"], "com.foo.BarService");
-        assert_eq!(fields.data["group"], "a%3Db", "decoded once");
-    }
-
-    #[test]
-    fn weight_and_state_have_defaults() {
-        for (query, weight, status) in [
-            ("", 100.0, None),
-            ("%3Fdisabled%3Dtrue", 100.0, Some("down")),
-            ("%3Fdisabled%3Dfalse%26enabled%3Dfalse", 100.0, None),
-            ("%3Fenabled%3Dfalse", 100.0, Some("down")),
-            ("%3Fweight%3D0", 0.0, None),
-            ("%3Fweight%3Dheavy", 100.0, None),
-        ] {
-            let fields = member(&format!("tri%3A%2F%2F%5B%3A%3A1%5D%3A50051%2Fx{query}"));
-            assert_eq!((fields.weight, fields.status.as_deref()), (Some(weight), status), "{query}");
-            assert_eq!((fields.host.as_deref(), fields.port), (Some("::1"), Some(50051)));
-        }
-    }
-
-    #[test]
-    fn what_is_no_provider_is_told_apart() {
-        for name in ["override%3A%2F%2F0.0.0.0%2Fx", "consumer%3A%2F%2F10.0.0.1%2Fx", "empty%3A%2F%2F10.0.0.1%2Fx"] {
-            assert!(matches!(decode(name), Ok(Decoded::Other)), "{name}");
-        }
-        for name in ["h:80", "", "%ff", "dubbo%3A%2F%2Fa%20b%3A1%2F"] {
-            assert!(decode(name).is_err(), "{name}");
-        }
-    }
 }

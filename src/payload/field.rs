@@ -7,7 +7,10 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
-use crate::decide::Quarantine;
+use crate::model::member::Quarantine;
+
+#[cfg(test)]
+mod tests;
 
 /// A JSON object.
 pub type Object = Map<String, Value>;
@@ -178,76 +181,5 @@ impl<'a> Url<'a> {
     /// The names and values of the query, as they are written.
     pub fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_host_is_one_word() {
-        let good = ["a", "web-1.example.com", "10.0.0.1", "x_y", "a.b."];
-        for text in good {
-            assert_eq!(host(text).as_deref(), Some(text));
-        }
-        assert_eq!(host("[::1]").as_deref(), Some("::1"));
-        assert_eq!(host("2001:db8::1").as_deref(), Some("2001:db8::1"));
-        for text in ["", "a b", "a:80", "a;b", "a\nb", "é", "[a]", "a/b", "$x", &"a".repeat(254)] {
-            assert_eq!(host(text), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn ports_and_weights_are_numbers_or_their_text() {
-        for (value, expected) in [
-            (json!(80), Some(80)),
-            (json!("80"), Some(80)),
-            (json!(0), None),
-            (json!(-1), None),
-            (json!(65536), None),
-            (json!("+80"), None),
-            (json!(80.5), None),
-            (json!(true), None),
-        ] {
-            assert_eq!(port(&value), expected, "{value}");
-        }
-        for (value, expected) in [
-            (json!(1.5), Some(1.5)),
-            (json!("2"), Some(2.0)),
-            (json!("inf"), None),
-            (json!("x"), None),
-            (json!([]), None),
-        ] {
-            assert_eq!(weight(&value), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn percent_signs_are_read() {
-        for (text, expected) in [
-            ("a%3A%2f%2Fb", Some("a://b")),
-            ("100%", Some("100%")),
-            ("%zz%4", Some("%zz%4")),
-            ("%C3%A9", Some("é")),
-            ("%ff", None),
-            ("", Some("")),
-        ] {
-            assert_eq!(percent_decoded(text).as_deref(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_url_is_taken_apart_without_its_credentials() {
-        let url = Url::parse("postgres://u:p%40@[::1]:5432/db?a=1&b&c=x=y#z").unwrap();
-        assert_eq!((url.scheme, url.host.as_str(), url.port), ("postgres", "::1", Some(5432)));
-        assert_eq!((url.path, url.query), ("db", "a=1&b&c=x=y"));
-        assert_eq!(url.parameters().collect::<Vec<_>>(), [("a", "1"), ("b", ""), ("c", "x=y")]);
-        let bare = Url::parse("http://h").unwrap();
-        assert_eq!((bare.host.as_str(), bare.port, bare.path), ("h", None, ""));
-        for text in ["h:80", "://", "http://", "http://a b/", "http://h:x", "http://h:99999"] {
-            assert!(Url::parse(text).is_none(), "{text}");
-        }
     }
 }

@@ -12,12 +12,16 @@ use serde_json::Value as Json;
 use tera::{ErrorKind, ReportError, Tera, Value};
 
 use crate::config::{Problem, Where};
-use crate::decide::{Filter, Member};
-use crate::digest::digest;
+use crate::model::digest::digest;
+use crate::model::filter::Filter;
+use crate::model::member::Member;
 
 use super::names::{Found, Known};
 use super::uses::{Name, Uses};
 use super::{Globals, filter, host_value, names, output, value, vet};
+
+#[cfg(test)]
+mod tests;
 
 /// What the expression is put between to be a template.
 const OPEN: &str = "{{ ";
@@ -183,6 +187,3 @@ fn problem(written: &Where, span: Range<usize>, message: &str, hint: &str) -> Pr
         hint: Some(hint.to_owned()),
     }
 }
-
-#[cfg(test)]
-mod tests;

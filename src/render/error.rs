@@ -25,7 +25,7 @@ pub struct RenderError {
 }
 
 impl RenderError {
-    pub(super) fn of(error: &Error, src: &Path) -> Self {
+    pub fn of(error: &Error, src: &Path) -> Self {
         match error.kind() {
             ErrorKind::RenderingError(report) | ErrorKind::SyntaxError(report) => {
                 let message = message(report);
@@ -44,7 +44,7 @@ impl RenderError {
         }
     }
 
-    pub(super) fn without_place(src: &Path, message: &str) -> Self {
+    pub fn without_place(src: &Path, message: &str) -> Self {
         Self { template: src.display().to_string(), place: None, message: message.to_owned(), drawing: None }
     }
 }
@@ -73,7 +73,7 @@ impl std::error::Error for RenderError {}
 
 /// What Tera finds wrong when templates are put together: a block that no parent has, a component defined twice. It
 /// gives these as text only: reports of `error: …` and `--> file:line:column`, with empty lines between them.
-pub(super) fn at_load(error: &Error, files: &BTreeMap<String, Arc<Source>>, entry: &Source) -> Vec<Problem> {
+pub fn at_load(error: &Error, files: &BTreeMap<String, Arc<Source>>, entry: &Source) -> Vec<Problem> {
     let text = error.to_string();
     text.split("\n\n")
         .map(|report| placed(report, files).unwrap_or_else(|| entry.problem(0..0, report, Some(hint(report)))))

@@ -2,10 +2,12 @@
 //! its groups in a random order; `default`, which would let a null through; `join` and `str`, which would print what
 //! is undefined as nothing.
 
+use tera::{Error, Kwargs, State, Tera, TeraResult, Value};
+
 mod list;
 mod quote;
-
-use tera::{Error, Kwargs, State, Tera, TeraResult, Value};
+#[cfg(test)]
+mod tests;
 
 /// Tera 2.4's filters; it does not list them itself.
 pub const TERA_FILTERS: [&str; 37] = [
@@ -170,61 +172,5 @@ fn kind(value: &Value) -> &'static str {
         _ if value.is_array() => "a list",
         _ if value.is_map() => "a map",
         _ => "bytes",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tera::Context;
-
-    /// Renders a template with `web`, three members with a hole in their data, and a few odd values.
-    pub(super) fn render(template: &str) -> Result<String, String> {
-        let mut context = Context::new();
-        let web = serde_json::json!([
-            {"name": "b:1", "zone": "x", "weight": 2, "deep": {"k": 1}},
-            {"name": "a:1", "zone": "y", "weight": 10, "deep": {"k": 2}},
-            {"name": "c:1", "weight": null, "up": true},
-        ]);
-        context.insert("web", &web);
-        context.insert(
-            "odd",
-            &serde_json::json!({"q": "a'b \"c\" $d\\ {{ e }} #;é", "nl": "a\nb", "none": null, "n": 1.0}),
-        );
-        tera().render_str(template, &context, false).map_err(|error| match error.kind() {
-            tera::ErrorKind::RenderingError(report) => report.message().to_owned(),
-            other => other.to_string(),
-        })
-    }
-
-    #[test]
-    fn tera_has_what_is_listed_as_its_own() {
-        let tera = Tera::new();
-        let has = |text: String| {
-            !tera.render_str(&text, &Context::new(), false).is_err_and(|e| e.to_string().contains("Unknown"))
-        };
-        for name in TERA_FILTERS {
-            assert!(has(format!("{{{{ 1 | {name} }}}}")), "filter {name}");
-        }
-        for name in TERA_TESTS {
-            assert!(has(format!("{{{{ 1 is {name} }}}}")), "test {name}");
-        }
-        assert!(!has("{{ 1 | json }}".into()), "json is Tera's own by now");
-    }
-
-    #[test]
-    fn an_argument_that_no_filter_has_is_an_error() {
-        assert_eq!(render("{{ web | json(prety=true) }}"), Err("json takes pretty, not prety".into()));
-        assert_eq!(render("{{ 'a' | shell(x=1) }}"), Err("shell takes no argument, and x was given".into()));
-    }
-
-    #[test]
-    fn nothing_undefined_goes_through_a_filter() {
-        for filter in ["json", "yaml", "shell", "str", "haproxy_name", "nginx"] {
-            let error = render(&format!("{{{{ odd.typo | {filter} }}}}")).unwrap_err();
-            assert_eq!(error, format!("{filter} was given something undefined"));
-        }
-        let error = render("{{ [m.zone for m in web] | join(sep=',') }}").unwrap_err();
-        assert_eq!(error, "join was given something undefined in a list or a map");
     }
 }

@@ -5,6 +5,9 @@
 
 use std::ops::Range;
 
+#[cfg(test)]
+mod tests;
+
 /// What a token is, as far as finding names needs to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -189,36 +192,4 @@ fn tag(text: &str, name: &str) -> Option<usize> {
     let rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace());
     let rest = rest.strip_prefix('-').unwrap_or(rest).strip_prefix("%}")?;
     Some(text.len() - rest.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_tera_reads_is_read() {
-        let cases = [
-            ("a {{ b }} c", "{{ b }}"),
-            ("{# {{ x }} #}{{- y -}}", "{{ y }}"),
-            ("{% raw %}{{ x }}{% endraw %}{% if y %}", "{% if y %}"),
-            ("{%- raw -%}{% x %}{%- endraw -%}{{ y }}", "{{ y }}"),
-            (r#"{{ "a }} {{ \" b" ~ c }}"#, r#"{{ a }} {{ \" b ~ c }}"#),
-            ("{{ m?.a[1.5] // -2 }}", "{{ m ?. a [ 1.5 ] // - 2 }}"),
-            ("{ {{ ü }}", "{{ ü }}"),
-            ("{{ never closed", "{{ never closed"),
-            ("{{ 'open", "{{"),
-            ("plain { text }", ""),
-        ];
-        for (text, expected) in cases {
-            let words: Vec<&str> = tokens(text).iter().map(|token| token.text).collect();
-            assert_eq!(words.join(" "), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_span_is_where_the_token_is() {
-        let text = "é {{ 'a' }}";
-        let spans: Vec<&str> = tokens(text).iter().map(|token| &text[token.span.clone()]).collect();
-        assert_eq!(spans, ["{{", "'a'", "}}"]);
-    }
 }

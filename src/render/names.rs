@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::nearest::nearest;
+use crate::text::nearest::nearest;
 
 use super::uses::{Name, Word};
 

@@ -8,6 +8,9 @@ use std::ops::Range;
 use super::lex::{Kind, Token, tokens};
 use super::uses::{Call, Component, Name, Part, Uses, Word};
 
+#[cfg(test)]
+mod tests;
+
 impl Uses {
     /// Reads a template that Tera has accepted.
     pub fn of(text: &str) -> Self {
@@ -363,6 +366,3 @@ impl<'a> Scanner<'a> {
         Some(close + 1)
     }
 }
-
-#[cfg(test)]
-mod tests;

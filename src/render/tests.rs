@@ -4,7 +4,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::decide::{RosterValue, Seated};
+use crate::decide::{RosterValue, SlottedMember};
 use crate::payload::{Format, decode};
 
 mod problems;
@@ -62,7 +62,7 @@ fn problems(files: &[(&str, &str)]) -> String {
 fn seats(members: &[(&str, &str)]) -> RosterValue {
     let seats = members.iter().zip(0..).map(|((name, data), slot)| {
         let member = decode(&Format::Nextdoor, name, &Ok(Arc::from(data.as_bytes())));
-        Seated { member: Arc::new(member.unwrap().member().unwrap()), slot }
+        SlottedMember { member: Arc::new(member.unwrap().member().unwrap()), slot }
     });
     RosterValue::List(seats.collect())
 }

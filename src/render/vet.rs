@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::config::Problem;
 use crate::decide::Needs;
-use crate::nearest::nearest;
+use crate::text::nearest::nearest;
 
 use super::names::{Found, Known};
 use super::source::{Fault, Source, Sources, plain};

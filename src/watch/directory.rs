@@ -18,21 +18,23 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Setback;
-use crate::node::{NodePath, Subject};
-use crate::sighting::Sighting;
+use crate::model::node_path::{NodePath, Subject};
+use crate::model::registry_event::RegistryEvent;
 
+use super::cache::{Known, Told};
 use super::dirty::{Dirty, Event};
-use super::known::{Known, Told};
-use super::teller::Teller;
+use super::event_sender::EventSender;
 use super::{Boxed, Node, RESYNC, Registry, Wanted, changed};
 
-mod budget;
-mod eyes;
-mod look;
-mod tree;
-
-use eyes::{Eyes, Glance};
+use inotify::{Glance, InotifyWatcher};
 use tree::Tree;
+
+mod budget;
+mod inotify;
+mod list;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 /// How often the root is looked at by its name: no event says that another folder stands in its place.
 const ROOT_EVERY: Duration = Duration::from_secs(2);
@@ -67,7 +69,7 @@ impl Directory {
         }
     }
 
-    async fn run(&self, mut subjects: watch::Receiver<Wanted>, teller: Teller, stop: CancellationToken) {
+    async fn run(&self, mut subjects: watch::Receiver<Wanted>, teller: EventSender, stop: CancellationToken) {
         loop {
             let why = tokio::select! {
                 biased;
@@ -89,9 +91,9 @@ impl Directory {
     }
 
     /// Follows until something breaks that must not: what. All has to begin anew then.
-    async fn follow_on(&self, subjects: &mut watch::Receiver<Wanted>, teller: &Teller) -> String {
+    async fn follow_on(&self, subjects: &mut watch::Receiver<Wanted>, teller: &EventSender) -> String {
         let (glances, mut seen) = mpsc::unbounded_channel();
-        let mut state = State::new(Tree::new(self.root.clone()), Eyes::open(glances));
+        let mut state = State::new(Tree::new(self.root.clone()), InotifyWatcher::open(glances));
         let mut resync = Instant::now() + RESYNC;
         loop {
             // Without inotify nobody speaks; with it, its thread has ended.
@@ -147,11 +149,11 @@ impl Registry for Directory {
     fn follow(
         self: Arc<Self>,
         subjects: watch::Receiver<Wanted>,
-        out: mpsc::Sender<Sighting>,
+        out: mpsc::Sender<RegistryEvent>,
         stop: CancellationToken,
     ) -> Boxed<'static, ()> {
         Box::pin(async move {
-            let teller = Teller::new(Arc::clone(&self.name), out);
+            let teller = EventSender::new(Arc::clone(&self.name), out);
             self.run(subjects, teller, stop).await;
         })
     }
@@ -176,7 +178,7 @@ impl Registry for Directory {
 #[derive(Debug)]
 struct State {
     tree: Tree,
-    eyes: Eyes,
+    eyes: InotifyWatcher,
     followed: BTreeMap<Subject, Followed>,
     /// The root's device and inode while it is there.
     root: Option<(u64, u64)>,
@@ -200,7 +202,7 @@ struct Followed {
 }
 
 impl State {
-    fn new(tree: Tree, eyes: Eyes) -> Self {
+    fn new(tree: Tree, eyes: InotifyWatcher) -> Self {
         let (followed, pending) = (BTreeMap::new(), Vec::new());
         Self { tree, eyes, followed, root: None, is_unarmed: true, polled: None, pending }
     }
@@ -352,6 +354,3 @@ impl State {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -17,40 +17,40 @@ use crate::config::{RegistryConfig, Watches};
 use crate::decide::Event;
 use crate::error::Setback;
 use crate::log::emit;
-use crate::node::NodePath;
-use crate::sighting::Sighting;
+use crate::model::node_path::NodePath;
+use crate::model::registry_event::RegistryEvent;
 
-use super::teller::Teller;
+use super::event_sender::EventSender;
 use super::{Boxed, Keep, Node, RESYNC, Registry, Wanted};
 
 /// What servers may send, for a fuzzer to try: property tests run the same on a stable compiler.
 #[cfg(any(test, fuzzing))]
 pub mod any_bytes {
-    pub use super::servers::ensemble::any as ensemble;
-    pub use super::wire::any::answers;
+    pub use crate::watch::zookeeper::servers::ensemble::any as ensemble;
+    pub use crate::zk::any::answers;
 }
-mod desk;
-mod ears;
-mod exhibitor;
-mod follower;
-mod look;
-mod marks;
-mod reach;
-mod reader;
-mod review;
-mod sasl;
-mod servers;
-mod session;
-mod tls;
-mod wire;
 
-use desk::Desk;
+use crate::zk::Connection;
+use connect::Reached;
 use follower::{Bench, Ended, Follower};
-use reach::Reached;
-use reader::{Mode, Trouble};
+use reader::{Mode, ReadError};
 use servers::Servers;
 use session::Session;
-use wire::Connection;
+use subscriptions::Desk;
+
+mod connect;
+mod dirty_tracker;
+mod exhibitor;
+mod follower;
+mod list;
+mod node_versions;
+mod reader;
+mod reconcile;
+mod servers;
+mod session;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 /// A ZooKeeper ensemble.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl ZooKeeper {
         }
     }
 
-    async fn run(&self, mut subjects: watch::Receiver<Wanted>, teller: Teller, stop: CancellationToken) {
+    async fn run(&self, mut subjects: watch::Receiver<Wanted>, teller: EventSender, stop: CancellationToken) {
         let mut keeper = Keeper {
             registry: self,
             servers: Servers::new(&self.config, &self.keep),
@@ -109,7 +109,7 @@ impl ZooKeeper {
 }
 
 /// Does some work, but no longer than somebody wants it and listens.
-async fn unless<T>(stop: &CancellationToken, teller: &Teller, work: impl Future<Output = T>) -> Option<T> {
+async fn unless<T>(stop: &CancellationToken, teller: &EventSender, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         () = stop.cancelled() => None,
@@ -124,7 +124,7 @@ struct Keeper<'a> {
     servers: Servers,
     session: Session,
     desk: Desk,
-    teller: &'a Teller,
+    teller: &'a EventSender,
     /// Why the last connection was lost, in words.
     lost: Option<String>,
     /// The session from before is over, which is still to be said.
@@ -135,7 +135,7 @@ impl Keeper<'_> {
     /// Tries every address once, after a pause where one is due.
     async fn reach(&mut self) -> Reached {
         sleep(self.session.pause()).await;
-        let reached = reach::round(&self.registry.config, &mut self.servers, &mut self.session).await;
+        let reached = connect::round(&self.registry.config, &mut self.servers, &mut self.session).await;
         match &reached {
             Reached::Connected(connection, _, is_carried) => {
                 tracing::debug!(server = connection.server(), is_carried, "connected");
@@ -163,21 +163,21 @@ impl Keeper<'_> {
     /// A connection is over: says so, and sees to what is next.
     async fn ended(&mut self, ended: Ended, connection: &Connection) {
         let (now, ticket) = (Instant::now(), connection.ticket());
-        if let Ended { trouble: Trouble::Lost(_), home: Some(home) } = &ended {
+        if let Ended { trouble: ReadError::Lost(_), home: Some(home) } = &ended {
             self.session.suspend(*home, now, ticket);
             self.lost = Some(ended.trouble.into());
             self.teller.suspended().await;
             return;
         }
         self.session.keep(ticket);
-        if ended.trouble == Trouble::TooOld && self.registry.config.watches == Watches::Auto {
+        if ended.trouble == ReadError::TooOld && self.registry.config.watches == Watches::Auto {
             emit(Event::WatchesDowngraded { registry: Arc::from(self.teller.registry()) });
             self.registry.is_old.store(true, Ordering::Relaxed);
             self.session.hurry();
             return;
         }
         let is_due = self.session.failed(now);
-        let is_lost = matches!(ended.trouble, Trouble::Lost(_));
+        let is_lost = matches!(ended.trouble, ReadError::Lost(_));
         self.lost = None;
         if is_due || !is_lost {
             self.say_away(&[&String::from(ended.trouble)]).await;
@@ -194,19 +194,16 @@ impl Registry for ZooKeeper {
     fn follow(
         self: Arc<Self>,
         subjects: watch::Receiver<Wanted>,
-        out: mpsc::Sender<Sighting>,
+        out: mpsc::Sender<RegistryEvent>,
         stop: CancellationToken,
     ) -> Boxed<'static, ()> {
         Box::pin(async move {
-            let teller = Teller::new(Arc::clone(&self.config.name), out);
+            let teller = EventSender::new(Arc::clone(&self.config.name), out);
             self.run(subjects, teller, stop).await;
         })
     }
 
     fn look(&self, path: NodePath, recursive: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
-        Box::pin(look::look(&self.config, &self.keep, path, recursive))
+        Box::pin(list::look(&self.config, &self.keep, path, recursive))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,7 +7,7 @@ use std::process::{Child, Command as Process};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use rosterd::act::Writer;
+use rosterd::act::files::Writer;
 use rosterd::config::TemplateConfig;
 use rosterd::decide::{Outcome, Stage};
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rosterd::act::{Writer, publish};
+use rosterd::act::files::{Writer, publish};
 use rosterd::config::{Command, TemplateConfig};
 use rosterd::decide::{Failure, Outcome, Stage};
 use tempfile::TempDir;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rosterd::act::{Comparison, compare};
+use rosterd::act::files::{Comparison, compare};
 use rosterd::config::{Block, TemplateConfig};
 use rosterd::decide::{Outcome, Stage};
 

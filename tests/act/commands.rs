@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use rosterd::act::command::{CommandEnd, Environment, How, KEPT, Occasion, Title, environment};
+use rosterd::act::process::command::{CommandEnd, Environment, How, Occasion, Title, environment};
+use rosterd::act::process::output::KEPT;
 use rosterd::config::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +22,7 @@ fn marked(name: &str) -> (Environment, Sweep) {
 }
 
 async fn run(command: &Command, environment: &Environment, limit: Duration, stop: &CancellationToken) -> CommandEnd {
-    rosterd::act::command::run(Title { what: "check", command }, command, environment, limit, stop).await
+    rosterd::act::process::command::run(Title { what: "check", command }, command, environment, limit, stop).await
 }
 
 async fn run_shell(text: &str, environment: &Environment, limit: Duration) -> CommandEnd {

@@ -1,16 +1,15 @@
 //! What a replacement keeps, sets, leaves alone and refuses.
 
-use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::{fs, thread};
 
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, mkfifo};
-use rosterd::act::{Comparison, compare};
+use rosterd::act::files::{Comparison, compare};
 use rosterd::config::{Command, Method};
 use rosterd::decide::{Outcome, Stage};
 

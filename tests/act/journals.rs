@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use rosterd::act::journal::{Entry, Journal};
-use rosterd::act::{Present, Writer, recover};
+use rosterd::act::files::{Present, Writer, recover};
 use rosterd::config::{Block, Method, Reload, Symlink, TemplateConfig};
 use rosterd::decide::{Outcome, Stage};
+use rosterd::state::journal::{Entry, Journal};
 
 use crate::bench::{Bench, again, identity, is_again, passes_again, set_mode, shell, staged_in};
 

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
-use rosterd::act::{Present, StateLock, Writer, compare, publish, recover};
+use rosterd::act::files::{Present, Writer, compare, publish, recover};
 use rosterd::config::{Block, TemplateConfig};
 use rosterd::decide::Outcome;
 use rosterd::error::Exit;
+use rosterd::state::lock::StateLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, again, identity, is_again, is_root, mode, set_mode, until};

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
 
-use rosterd::act::{Present, recover};
+use rosterd::act::files::{Present, recover};
 use rosterd::config::{Method, Symlink, TemplateConfig};
 use rosterd::decide::{Outcome, Stage};
 

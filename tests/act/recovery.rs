@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use rosterd::act::journal::{Entry, Journal};
-use rosterd::act::{Present, Writer, drifted, finish_left, recover, remove};
+use rosterd::act::files::{Present, Writer, drifted, finish_left, recover, remove};
 use rosterd::config::{Method, Reload, TemplateConfig};
 use rosterd::decide::{Outcome, Stage};
-use rosterd::ledger::Claim;
+use rosterd::state::journal::{Entry, Journal};
+use rosterd::state::owned_files::Claim;
 
 use crate::bench::{Bench, is_again, passes_again, staged_in};
 use crate::journals::{next, noted, reloaded, reloads, take_over};

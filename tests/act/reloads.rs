@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rosterd::act::reload;
+use rosterd::act::process::reload::reload;
 use rosterd::config::{Command, Reload, TemplateConfig, Verify};
 use rosterd::decide::{Ran, ReloadJob};
 

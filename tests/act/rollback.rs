@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rosterd::act::journal::Journal;
-use rosterd::act::{Joint, Mark, Present, Writer, publish, recover, restore};
+use rosterd::act::files::{Batch, Mark, Present, Writer, publish, recover, restore};
 use rosterd::config::{Method, OnReloadFailure, Reload, TemplateConfig};
-use rosterd::decide::{Failure, Group, Input, Outcome, Pace, Publication, Ran, Recollection, ReloadJob, Stage};
-use rosterd::decide::{Restoration, TemplatePlan};
-use rosterd::node::Subject;
+use rosterd::decide::{
+    Failure, Group, Input, Outcome, Pace, Publication, Ran, ReloadJob, Restoration, SavedState, Stage, TemplatePlan,
+};
+use rosterd::model::node_path::Subject;
+use rosterd::state::journal::Journal;
 
 use crate::bench::{Bench as Files, is_again, mode, passes_again, set_mode, shell, staged_in};
 use crate::engine::{self, names, path, plan, present, roster, template};
@@ -170,7 +171,7 @@ impl World {
     fn engine(files: &Files, owed: Vec<TemplateConfig>) -> engine::Bench {
         let templates = ALL.map(|name| planned(files, name)).to_vec();
         let rosters = ROSTERS.map(|name| roster(name, subject(name))).to_vec();
-        engine::Bench::owing(Pace::Continuous, plan(rosters, vec![], templates), Recollection::new(), owed)
+        engine::Bench::owing(Pace::Continuous, plan(rosters, vec![], templates), SavedState::new(), owed)
     }
 
     fn contents(&self) -> Contents {
@@ -232,7 +233,7 @@ impl World {
             };
             self.whole.insert(publications.iter().map(of).collect());
         }
-        let (joint, seats) = Joint::of(publications.len(), unit, &self.files.stop);
+        let (joint, seats) = Batch::of(publications.len(), unit, &self.files.stop);
         let files = &self.files;
         let bring = async |at: usize, publication: &Publication, seat| {
             let mut seat = Some(seat);
@@ -607,8 +608,8 @@ async fn what_nobody_reloads_is_not_tried_again_either_and_a_removal_is_no_repla
     let quiet = TemplateConfig { reload: None, ..template.clone() };
     files.failure(&quiet, b"wrong", Stage::Rollback).await;
     // Its key is gone by now, and with that its file, for good.
-    let claim = Some(rosterd::ledger::Claim::Written);
-    assert_eq!(rosterd::act::remove(&files.writer, &template, claim, true, &files.stop).await, Outcome::Removed);
+    let claim = Some(rosterd::state::owned_files::Claim::Written);
+    assert_eq!(rosterd::act::files::remove(&files.writer, &template, claim, true, &files.stop).await, Outcome::Removed);
     assert!(restore(&files.writer, &job(&[template], true)).await.unwrap().is_empty());
     assert!(!files.path("one").exists());
 }

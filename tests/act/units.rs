@@ -3,7 +3,7 @@
 use std::fs;
 
 use futures_util::future::join_all;
-use rosterd::act::{Joint, finish_left, publish};
+use rosterd::act::files::{Batch, finish_left, publish};
 use rosterd::config::{Block, Method, TemplateConfig};
 use rosterd::decide::{Failure, Outcome, Stage};
 
@@ -12,7 +12,7 @@ use crate::journals::{next, noted, reloaded, take_over};
 
 /// Publishes these bytes to all destinations as one group.
 async fn publish_group(bench: &Bench, unit: Option<&str>, templates: &[TemplateConfig], bytes: &[u8]) -> Vec<Outcome> {
-    let (joint, seats) = Joint::of(templates.len(), unit.map(Into::into), &bench.stop);
+    let (joint, seats) = Batch::of(templates.len(), unit.map(Into::into), &bench.stop);
     let bring = async |template: &TemplateConfig, seat| {
         let mut seat = Some(seat);
         let outcome = publish(&bench.writer, template, bytes.to_owned(), &bench.stop, &mut seat).await;

@@ -8,19 +8,19 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use rosterd::config::TemplateConfig;
-use rosterd::decide::{RosterValue, Seated, Seats, Snapshot};
-use rosterd::host::Host;
+use rosterd::decide::{RosterValue, SlottedMember, SlottedMembers, Snapshot};
+use rosterd::load::host::Host;
 use rosterd::payload::{Format, decode};
 use rosterd::render::{Globals, Library, NameKind};
 
 use crate::{Block, blocks};
 
-fn seats(nodes: &Map<String, Value>) -> Seats {
+fn seats(nodes: &Map<String, Value>) -> SlottedMembers {
     let decoded = nodes.iter().map(|(name, data)| {
         let bytes: Arc<[u8]> = serde_json::to_vec(data).unwrap().into();
         Arc::new(decode(&Format::Nextdoor, name, &Ok(bytes)).unwrap().member().unwrap())
     });
-    decoded.zip(0..).map(|(member, slot)| Seated { member, slot }).collect()
+    decoded.zip(0..).map(|(member, slot)| SlottedMember { member, slot }).collect()
 }
 
 /// The members that the guide shows first of all.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use rosterd::config::{AboveMax, Bounds, Order, Pick, RosterConfig, Wait};
-use rosterd::decide::{Filter, Input, Outcome, Recollection};
-use rosterd::sighting::{Change, Members, Reading, Seen, View};
+use rosterd::decide::{Input, Outcome, SavedState};
+use rosterd::model::filter::Filter;
+use rosterd::model::registry_event::{Change, Members, Reading, Seen, View};
 
 use crate::harness::{Bench, left, names, plan, present, put, roster, seconds, slots, template, web};
 
@@ -129,7 +130,7 @@ proptest! {
         config.bounds = Bounds::new(0, None, AboveMax::Cut).unwrap();
         config.guard.max_shrink_percent = 100;
         let plan = || plan(vec![config.clone()], vec![], vec![template("a", &["web"], "")]);
-        let mut bench = Bench::recalling(plan(), Recollection::new());
+        let mut bench = Bench::recalling(plan(), SavedState::new());
         let all: Vec<String> = (0..16).map(|n| format!("m{n}:1")).collect();
         let (mut there, mut before): (u32, BTreeMap<String, u32>) = (0, BTreeMap::new());
         // Who had a number last, and until when.

@@ -9,8 +9,8 @@ use rosterd::config::{AboveMax, Bounds, Each, Guard, OnGone, TemplateConfig};
 use rosterd::decide::{
     Acceptance, Event, Failure, Input, Needs, Outcome, Plan, Publication, Stage, TemplatePlan, Written,
 };
-use rosterd::node::Subject;
-use rosterd::sighting::{Change, News, Seen, Stamps, View};
+use rosterd::model::node_path::Subject;
+use rosterd::model::registry_event::{Change, News, Seen, Versions, View};
 
 use crate::harness::{Bench, members, path, plan, roster, seconds, stamps, template};
 
@@ -35,7 +35,7 @@ fn keyed(keys: &[(&str, usize)]) -> View {
     View::Keyed(Seen::Present(view.collect()))
 }
 
-fn numbered(count: usize) -> rosterd::sighting::Members {
+fn numbered(count: usize) -> rosterd::model::registry_event::Members {
     let names: Vec<String> = (0..count).map(|n| format!("m{n}:1")).collect();
     members(&names.iter().map(String::as_str).collect::<Vec<_>>())
 }
@@ -49,7 +49,7 @@ fn key_left(name: &str) -> Change {
 }
 
 fn update(bench: &mut Bench, changes: Vec<Change>) {
-    bench.news(News::Update { subject: services(), changes, stamps: Stamps::new() });
+    bench.news(News::Update { subject: services(), changes, stamps: Versions::new() });
 }
 
 /// Does all that is open, and says what it was: `+` a file with so many members, `-` one that is removed.

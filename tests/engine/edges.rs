@@ -3,8 +3,8 @@
 use crate::harness::*;
 use rosterd::config::{AboveMax, Bounds, RosterConfig};
 use rosterd::decide::{Input, Outcome, Ran};
-use rosterd::node::Subject;
-use rosterd::sighting::{Change, News, Seen, Sighting, Stamps, View};
+use rosterd::model::node_path::Subject;
+use rosterd::model::registry_event::{Change, News, RegistryEvent, Seen, Versions, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ fn a_key_gone_before_an_outage_is_gone_after_it() {
     bench.news(News::Update {
         subject: star(),
         changes: vec![Change::KeyLeft { key: "db".into() }],
-        stamps: Stamps::new(),
+        stamps: Versions::new(),
     });
     bench.away();
     bench.pass(seconds(1));
@@ -70,9 +70,9 @@ fn moved_to_another_registry_and_back_uses_no_old_view() {
     let p = |registry: &str| plan(vec![on(registry), other.clone()], vec![], vec![template("a", &["web"], "")]);
     let mut bench = Bench::new(p("one"));
     let see = |bench: &mut Bench, registry: &str, n: &[&str]| {
-        bench.input(Input::Saw(Sighting {
+        bench.input(Input::Saw(RegistryEvent {
             registry: registry.into(),
-            news: News::Reset { subject: web(), view: present(n), stamps: Stamps::new() },
+            news: News::Reset { subject: web(), view: present(n), stamps: Versions::new() },
         }));
     };
     see(&mut bench, "one", &["old:1", "old:2", "old:3", "old:4"]);
@@ -159,9 +159,9 @@ fn keys_that_never_had_members_and_are_gone_are_forgotten() {
         bench.news(News::Update {
             subject: star(),
             changes: vec![Change::Key { key: key.clone(), members: Seen::Present(BTreeMap::new()) }],
-            stamps: Stamps::new(),
+            stamps: Versions::new(),
         });
-        bench.news(News::Update { subject: star(), changes: vec![Change::KeyLeft { key }], stamps: Stamps::new() });
+        bench.news(News::Update { subject: star(), changes: vec![Change::KeyLeft { key }], stamps: Versions::new() });
         bench.pass(seconds(1));
     }
     assert!(bench.engine.rosters()["all"].holds().len() < 10, "{}", bench.engine.rosters()["all"].holds().len());

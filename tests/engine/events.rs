@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rosterd::decide::{Event, Outcome};
-use rosterd::node::Subject;
-use rosterd::sighting::{Change, Seen, View};
+use rosterd::model::node_path::Subject;
+use rosterd::model::registry_event::{Change, Seen, View};
 
 use crate::harness::*;
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use rosterd::decide::{Event, Input, Outcome, RosterValue};
-use rosterd::node::Subject;
+use rosterd::model::node_path::Subject;
+use rosterd::model::registry_event::{Change, Members, Seen, View};
 use rosterd::payload::Format;
-use rosterd::sighting::{Change, Members, Seen, View};
 
 use crate::harness::{Bench, names, names_by_key, plan, present, put, roster, seconds, template, web};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rosterd::config::{AboveMax, Bounds, Each, OnGone, RosterConfig, TemplateConfig, Wait};
 use rosterd::decide::{Input, Moment, Needs, Outcome, Plan, TemplatePlan};
-use rosterd::node::Subject;
-use rosterd::sighting::{Seen, View, Zxid};
+use rosterd::model::node_path::Subject;
+use rosterd::model::registry_event::{Seen, View, Zxid};
 
 use crate::harness::{Bench, left, members, names, path, plan, present, roster, seconds, template, web};
 

@@ -8,11 +8,11 @@ use rosterd::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
 use rosterd::decide::flight::FlightId;
 use rosterd::decide::report::RosterReport;
 use rosterd::decide::{
-    Effect, Engine, Event, Followed, Input, Memo, Moment, Needs, Outcome, Pace, Plan, Publication, Ran, Recalled,
-    Recollection, ReloadJob, Restoration, RosterValue, TemplatePlan,
+    Effect, Engine, Event, Followed, Input, Moment, Needs, Outcome, Pace, Plan, Publication, Ran, Recalled, ReloadJob,
+    Restoration, RosterValue, SavedRoster, SavedState, TemplatePlan,
 };
-use rosterd::node::{NodePath, Subject};
-use rosterd::sighting::{Change, Members, News, Seen, Sighting, Stamps, View, Zxid};
+use rosterd::model::node_path::{NodePath, Subject};
+use rosterd::model::registry_event::{Change, Members, News, RegistryEvent, Seen, Versions, View, Zxid};
 
 /// An engine under test. Publications and reloads stay open until the test answers them.
 pub struct Bench {
@@ -26,7 +26,7 @@ pub struct Bench {
     pub restorations: Vec<Restoration>,
     pub events: Vec<Event>,
     /// All that is remembered, from before the start too.
-    pub remembered: Recollection,
+    pub remembered: SavedState,
 }
 
 pub fn seconds(n: u64) -> Duration {
@@ -84,12 +84,12 @@ pub fn left(name: &str) -> Change {
     Change::Left { key: None, name: Arc::from(name) }
 }
 
-pub fn stamps(all: &[(&str, i64)]) -> Stamps {
+pub fn stamps(all: &[(&str, i64)]) -> Versions {
     all.iter().map(|(key, zxid)| (Arc::from(*key), Zxid(*zxid))).collect()
 }
 
 /// Takes a memo into what is remembered, as the files would; what is written at the time of writing was just confirmed.
-pub fn remember(all: &mut Recollection, memo: Memo) {
+pub fn remember(all: &mut SavedState, memo: SavedRoster) {
     let recalled = all.entry(Arc::clone(&memo.name)).or_insert_with(|| Recalled::none(memo.origin.clone()));
     recalled.take(memo);
     recalled.age = Some(Duration::ZERO);
@@ -124,21 +124,21 @@ pub fn slots<'a>(publication: &'a Publication, roster: &str) -> Vec<(&'a str, u3
 
 impl Bench {
     pub fn new(plan: Plan) -> Self {
-        Self::recalling(plan, Recollection::new())
+        Self::recalling(plan, SavedState::new())
     }
 
     /// One that begins with what another remembered.
-    pub fn recalling(plan: Plan, recalled: Recollection) -> Self {
+    pub fn recalling(plan: Plan, recalled: SavedState) -> Self {
         Self::at_pace(Pace::Continuous, plan, recalled)
     }
 
     /// One that is a single pass, or lives on.
-    pub fn at_pace(pace: Pace, plan: Plan, recalled: Recollection) -> Self {
+    pub fn at_pace(pace: Pace, plan: Plan, recalled: SavedState) -> Self {
         Self::owing(pace, plan, recalled, Vec::new())
     }
 
     /// The same, with reloads that are owed from before.
-    pub fn owing(pace: Pace, plan: Plan, recalled: Recollection, owed: Vec<TemplateConfig>) -> Self {
+    pub fn owing(pace: Pace, plan: Plan, recalled: SavedState, owed: Vec<TemplateConfig>) -> Self {
         let mut bench = Self {
             engine: Engine::new(pace, "host1", recalled.clone()),
             now: Moment::START + seconds(100),
@@ -173,11 +173,11 @@ impl Bench {
     }
 
     pub fn news(&mut self, news: News) {
-        self.input(Input::Saw(Sighting { registry: Arc::from("default"), news }));
+        self.input(Input::Saw(RegistryEvent { registry: Arc::from("default"), news }));
     }
 
     pub fn reset(&mut self, subject: &Subject, view: View) {
-        self.news(News::Reset { subject: subject.clone(), view, stamps: Stamps::new() });
+        self.news(News::Reset { subject: subject.clone(), view, stamps: Versions::new() });
     }
 
     /// The whole of `web`, as late as this.
@@ -191,7 +191,7 @@ impl Bench {
     }
 
     pub fn change(&mut self, changes: Vec<Change>) {
-        self.news(News::Update { subject: web(), changes, stamps: Stamps::new() });
+        self.news(News::Update { subject: web(), changes, stamps: Versions::new() });
     }
 
     pub fn away(&mut self) {

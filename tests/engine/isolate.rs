@@ -6,10 +6,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use rosterd::config::{Command, RosterConfig};
 use rosterd::decide::{
-    Event, Failure, Input, Moment, Needs, Outcome, Plan, Publication, RosterValue, Seated, Stage, TemplatePlan,
+    Event, Failure, Input, Moment, Needs, Outcome, Plan, Publication, RosterValue, SlottedMember, Stage, TemplatePlan,
 };
-use rosterd::node::Subject;
-use rosterd::sighting::{Change, Seen, View};
+use rosterd::model::node_path::Subject;
+use rosterd::model::registry_event::{Change, Seen, View};
 
 use crate::harness::{Bench, left, plan, roster, seconds, template, web};
 
@@ -24,11 +24,11 @@ fn data(good: bool) -> Arc<[u8]> {
     Arc::from(format!(r#"{{"zone": "{}"}}"#, if good { "good" } else { "bad" }).as_bytes())
 }
 
-fn is_bad(seated: &Seated) -> bool {
+fn is_bad(seated: &SlottedMember) -> bool {
     seated.member.fields().data.get("zone").is_some_and(|zone| zone == "bad")
 }
 
-fn seats(publication: &Publication) -> Vec<Seated> {
+fn seats(publication: &Publication) -> Vec<SlottedMember> {
     let lists = publication.snapshot.rosters.values().flat_map(|value| match value {
         RosterValue::List(seats) => seats.to_vec(),
         RosterValue::Map(keys) => keys.values().flat_map(|seats| seats.to_vec()).collect(),
@@ -49,18 +49,18 @@ fn refused(why: &str) -> Outcome {
 struct World {
     bench: Bench,
     real: Real,
-    refuses: fn(&[Seated]) -> bool,
+    refuses: fn(&[SlottedMember]) -> bool,
     /// What was replaced by, in turn.
     placed: Vec<BTreeSet<String>>,
     probes: usize,
 }
 
 impl World {
-    fn new(real: Real, refuses: fn(&[Seated]) -> bool) -> Self {
+    fn new(real: Real, refuses: fn(&[SlottedMember]) -> bool) -> Self {
         Self::planned(plan(vec![follows("web", 1)], Vec::new(), vec![checked(&["web"])]), real, refuses)
     }
 
-    fn planned(plan: Plan, real: Real, refuses: fn(&[Seated]) -> bool) -> Self {
+    fn planned(plan: Plan, real: Real, refuses: fn(&[SlottedMember]) -> bool) -> Self {
         let mut world = Self { bench: Bench::new(plan), real, refuses, placed: Vec::new(), probes: 0 };
         world.bench.reset(&web(), view(&world.real));
         world.bench.pass(seconds(3));
@@ -81,7 +81,7 @@ impl World {
 
     /// Answers what is open, oldest first; whether anything was.
     fn answer(&mut self) -> bool {
-        let why = |seats: &[Seated]| {
+        let why = |seats: &[SlottedMember]| {
             let bad = seats.iter().find(|it| is_bad(it));
             bad.map_or_else(|| "nothing is right".to_owned(), |bad| format!("{} is bad", bad.member.name()))
         };
@@ -162,12 +162,12 @@ fn real(count: usize, bad: &[usize]) -> Real {
     (0..count).map(|number| (name(number), !bad.contains(&number))).collect()
 }
 
-fn any_bad(seats: &[Seated]) -> bool {
+fn any_bad(seats: &[SlottedMember]) -> bool {
     seats.iter().any(is_bad)
 }
 
 /// A list may not be empty, as a server group of nginx.
-fn bad_or_empty(seats: &[Seated]) -> bool {
+fn bad_or_empty(seats: &[SlottedMember]) -> bool {
     seats.is_empty() || any_bad(seats)
 }
 
@@ -385,7 +385,7 @@ fn nobody_is_tried_again_while_paused_or_in_a_single_pass() {
     assert_eq!(world.bench.probes.len(), 1);
 
     let plan = plan(vec![follows("web", 1)], Vec::new(), vec![checked(&["web"])]);
-    let bench = Bench::at_pace(rosterd::decide::Pace::Once, plan, rosterd::decide::Recollection::new());
+    let bench = Bench::at_pace(rosterd::decide::Pace::Once, plan, rosterd::decide::SavedState::new());
     let mut world = World { bench, real: real(10, &[3]), refuses: any_bad, placed: Vec::new(), probes: 0 };
     world.bench.reset(&web(), view(&world.real));
     world.bench.pass(seconds(3));
@@ -493,7 +493,8 @@ fn three_of_ten_thousand_are_found_in_few_checks() {
 
 #[test]
 fn of_two_who_are_bad_only_together_one_is_served() {
-    let both = |seats: &[Seated]| seats.iter().filter(|it| ["m03", "m40"].contains(&it.member.name())).count() == 2;
+    let both =
+        |seats: &[SlottedMember]| seats.iter().filter(|it| ["m03", "m40"].contains(&it.member.name())).count() == 2;
     let mut world = World::new(real(50, &[]), both);
     world.settle();
     assert_eq!((world.left_out().len(), world.placed.last().map(BTreeSet::len)), (1, Some(49)));
@@ -503,7 +504,7 @@ fn of_two_who_are_bad_only_together_one_is_served() {
 }
 
 /// A unit of two templates whose checks are both asked: of `a` all that is bad, of `b` what is named so.
-fn unit(real: Real, b: fn(&[Seated]) -> bool) -> (World, impl Fn(&mut World, bool)) {
+fn unit(real: Real, b: fn(&[SlottedMember]) -> bool) -> (World, impl Fn(&mut World, bool)) {
     let made = |name: &str| {
         with(template(name, &["web"], "reload"), |config| {
             config.check = Some(Command::Shell("c".into()));
@@ -514,7 +515,8 @@ fn unit(real: Real, b: fn(&[Seated]) -> bool) -> (World, impl Fn(&mut World, boo
     let world = World::planned(plan, real, any_bad);
     let settle = move |world: &mut World, mended: bool| {
         for _ in 0..1000 {
-            let refuses = |name: &str, seats: &[Seated]| !mended && if name == "a" { any_bad(seats) } else { b(seats) };
+            let refuses =
+                |name: &str, seats: &[SlottedMember]| !mended && if name == "a" { any_bad(seats) } else { b(seats) };
             if !world.bench.probes.is_empty() {
                 let probe = world.bench.probes.remove(0);
                 world.probes += 1;
@@ -550,8 +552,8 @@ fn unit(real: Real, b: fn(&[Seated]) -> bool) -> (World, impl Fn(&mut World, boo
 
 #[test]
 fn a_unit_of_which_both_checks_refuse_leaves_out_all_of_them_and_takes_all_back() {
-    let fifth = |seats: &[Seated]| seats.iter().any(|it| it.member.name() == "m05");
-    for (b, expected) in [(fifth as fn(&[Seated]) -> bool, 18), (any_bad, 19)] {
+    let fifth = |seats: &[SlottedMember]| seats.iter().any(|it| it.member.name() == "m05");
+    for (b, expected) in [(fifth as fn(&[SlottedMember]) -> bool, 18), (any_bad, 19)] {
         let (mut world, settle) = unit(real(20, &[3]), b);
         settle(&mut world, false);
         assert_eq!(world.placed.last().map(BTreeSet::len), Some(expected));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rosterd::config::{Command, Each, OnGone, Reload, TemplateConfig};
-use rosterd::decide::{Input, Needs, Outcome, Pace, Ran, Recollection, ReloadJob, TemplatePlan};
-use rosterd::node::Subject;
+use rosterd::decide::{Input, Needs, Outcome, Pace, Ran, ReloadJob, SavedState, TemplatePlan};
+use rosterd::model::node_path::Subject;
 
 use crate::harness::{Bench, path, plan, present, roster, seconds, template, web};
 
@@ -14,7 +14,7 @@ fn owed(name: &str, reload: &str) -> TemplateConfig {
 
 fn start(templates: Vec<TemplatePlan>, owed: Vec<TemplateConfig>) -> Bench {
     let plan = plan(vec![roster("web", web())], vec![], templates);
-    Bench::owing(Pace::Continuous, plan, Recollection::new(), owed)
+    Bench::owing(Pace::Continuous, plan, SavedState::new(), owed)
 }
 
 /// What runs, and for whom.
@@ -54,7 +54,7 @@ fn a_key_s_file_has_the_present_reload_before_its_key_is_seen() {
         vec![],
         vec![TemplatePlan { config: Arc::new(svc("new {{ dest }}")), needs: Needs::default() }],
     );
-    let bench = Bench::owing(Pace::Continuous, plan, Recollection::new(), vec![before]);
+    let bench = Bench::owing(Pace::Continuous, plan, SavedState::new(), vec![before]);
     let ran: Vec<_> = bench.reloads.iter().map(told).collect();
     assert_eq!(ran, [("new /etc/a.cfg".to_owned(), vec!["svc[a]"])]);
 }
@@ -75,7 +75,7 @@ fn one_that_fails_stays_owed_like_any_other() {
 #[test]
 fn a_pass_runs_them_with_its_own() {
     let plan = plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "R")]);
-    let mut bench = Bench::owing(Pace::Once, plan, Recollection::new(), vec![owed("b", "R")]);
+    let mut bench = Bench::owing(Pace::Once, plan, SavedState::new(), vec![owed("b", "R")]);
     assert!(bench.is_idle());
     bench.reset(&web(), present(&["x"]));
     bench.pass(seconds(30));

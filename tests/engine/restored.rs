@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rosterd::config::{AboveMax, Bounds};
-use rosterd::decide::{Effect, Engine, Input, Moment, Outcome, Pace, Plan, Recollection};
-use rosterd::sighting::{Change, News, Sighting};
+use rosterd::decide::{Effect, Engine, Input, Moment, Outcome, Pace, Plan, SavedState};
+use rosterd::model::registry_event::{Change, News, RegistryEvent};
 
 use crate::harness::{left, names, plan, present, put, remember, roster, seconds, stamps, template, web};
 
@@ -49,7 +49,7 @@ type Published = (BTreeSet<String>, i64);
 struct World {
     engine: Engine,
     now: Moment,
-    remembered: Recollection,
+    remembered: SavedState,
     /// Every state of the ensemble that it could be restored to; the last is the present one.
     history: Vec<(i64, BTreeSet<&'static str>)>,
     /// How late the view is that the agent was told last, while it is connected.
@@ -68,9 +68,9 @@ fn one_roster() -> Plan {
 impl World {
     fn new() -> Self {
         let mut world = Self {
-            engine: Engine::new(Pace::Continuous, "host1", Recollection::new()),
+            engine: Engine::new(Pace::Continuous, "host1", SavedState::new()),
             now: Moment::START,
-            remembered: Recollection::new(),
+            remembered: SavedState::new(),
             history: vec![(10, BTreeSet::new())],
             told: None,
             latest: 0,
@@ -117,7 +117,7 @@ impl World {
     }
 
     fn news(&mut self, news: News) {
-        self.input(Input::Saw(Sighting { registry: "default".into(), news }));
+        self.input(Input::Saw(RegistryEvent { registry: "default".into(), news }));
     }
 
     fn tell(&mut self, zxid: i64) {

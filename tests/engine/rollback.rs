@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rosterd::config::OnReloadFailure;
-use rosterd::decide::{Failure, Input, Outcome, Pace, Ran, Recollection, Stage, TemplatePlan};
+use rosterd::decide::{Failure, Input, Outcome, Pace, Ran, SavedState, Stage, TemplatePlan};
 
 use crate::harness::{Bench, plan, present, put, roster, seconds, template, web};
 
@@ -101,7 +101,10 @@ fn new_bytes_on_their_way_come_before_old_ones() {
     bench.publish(Outcome::Replaced);
     bench.pass(seconds(5));
     bench.reload(Ran::Done);
-    assert!(bench.restorations.is_empty() && !bench.engine.debts().values().any(rosterd::decide::debt::Debt::is_owed));
+    assert!(
+        bench.restorations.is_empty()
+            && !bench.engine.debts().values().any(rosterd::decide::pending_reload::PendingReload::is_owed)
+    );
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn what_is_put_back_is_reloaded_at_once_when_nothing_is_waited_for_any_more() {
             Arc::make_mut(&mut planned.config).splay = seconds(600);
         }
         let plan = plan(vec![roster("web", web())], vec![], templates);
-        let mut bench = Bench::at_pace(pace, plan, Recollection::new());
+        let mut bench = Bench::at_pace(pace, plan, SavedState::new());
         bench.reset(&web(), present(&["a:1"]));
         bench.publish(Outcome::Replaced);
         bench.publish(Outcome::Replaced);

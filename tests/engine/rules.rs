@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::config::{AboveMax, Bounds, KeyConfig, KeyFormat, Wait};
-use rosterd::decide::{Event, Failure, Input, Outcome, Ran, Recollection, Stage};
-use rosterd::node::Subject;
-use rosterd::sighting::{Change, News, Seen, Stamps, View};
+use rosterd::decide::{Event, Failure, Input, Outcome, Ran, SavedState, Stage};
+use rosterd::model::node_path::Subject;
+use rosterd::model::registry_event::{Change, News, Seen, Versions, View};
 
 use crate::harness::{
     Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, slots, template, web,
@@ -119,7 +119,7 @@ fn numbers_from_before_the_start_are_kept_even_by_members_that_are_late() {
     let mut next = Bench::recalling(plan, remembered.clone());
     next.reset(&web(), View::Members(Seen::Absent));
     next.pass(seconds(60));
-    let members = |all: &Recollection| all["web"].paths[""].members.clone();
+    let members = |all: &SavedState| all["web"].paths[""].members.clone();
     assert_eq!(members(&next.remembered), members(&remembered), "nothing good, no members to remember");
     assert_eq!(slots(&next.publish(Outcome::Unchanged), "web"), [("b:1", 1), ("c:1", 2)], "the last good ones stand");
     next.reset(&web(), present(&["b:1", "c:1", "d:1"]));
@@ -400,7 +400,7 @@ fn each_key_of_a_path_with_a_star_holds_by_itself() {
             Change::KeyLeft { key: "db".into() },
             Change::Left { key: Some("web".into()), name: "w:1".into() },
         ],
-        stamps: Stamps::new(),
+        stamps: Versions::new(),
     });
     bench.pass(seconds(1));
     let seen = names_by_key(&bench.publish(Outcome::Unchanged), "all");

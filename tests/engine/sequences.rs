@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rosterd::config::{AboveMax, Bounds, Guard};
-use rosterd::decide::{Effect, Failure, Input, Outcome, Publication, Ran, RosterValue, Seated, Stage};
-use rosterd::sighting::{Change, News, Seen, Sighting, Stamps, View};
+use rosterd::decide::{Effect, Failure, Input, Outcome, Publication, Ran, RosterValue, SlottedMember, Stage};
+use rosterd::model::registry_event::{Change, News, RegistryEvent, Seen, Versions, View};
 
 use crate::harness::{Bench, left, plan, roster, seconds, template, web};
 
@@ -44,8 +44,9 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// What is in a file of members: their names and their data.
-fn shown<'a>(seats: impl IntoIterator<Item = &'a Seated>) -> Vec<String> {
-    let data = |seated: &Seated| seated.member.fields().data.get("n").map(ToString::to_string).unwrap_or_default();
+fn shown<'a>(seats: impl IntoIterator<Item = &'a SlottedMember>) -> Vec<String> {
+    let data =
+        |seated: &SlottedMember| seated.member.fields().data.get("n").map(ToString::to_string).unwrap_or_default();
     seats.into_iter().map(|seated| format!("{} {}", seated.member.name(), data(seated))).collect()
 }
 
@@ -101,9 +102,9 @@ impl World {
         self.connected = true;
         let members = self.real.iter().map(|(name, data)| (Arc::from(*name), Ok(bytes(*data)))).collect();
         let view = View::Members(Seen::Present(members));
-        self.input(Input::Saw(Sighting {
+        self.input(Input::Saw(RegistryEvent {
             registry: "default".into(),
-            news: News::Reset { subject: web(), view, stamps: Stamps::new() },
+            news: News::Reset { subject: web(), view, stamps: Versions::new() },
         }));
     }
 
@@ -157,7 +158,7 @@ impl World {
                     Some(RosterValue::List(seats)) => shown(&**seats),
                     _ => Vec::new(),
                 };
-                self.input(Input::Saw(Sighting {
+                self.input(Input::Saw(RegistryEvent {
                     registry: "default".into(),
                     news: News::Away { why: "gone".into() },
                 }));
@@ -176,9 +177,9 @@ impl World {
 
     fn changed(&mut self, changes: Vec<Change>) {
         if self.connected {
-            self.input(Input::Saw(Sighting {
+            self.input(Input::Saw(RegistryEvent {
                 registry: "default".into(),
-                news: News::Update { subject: web(), changes, stamps: Stamps::new() },
+                news: News::Update { subject: web(), changes, stamps: Versions::new() },
             }));
         }
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rosterd::config::RosterConfig;
 use rosterd::decide::Outcome;
-use rosterd::node::Subject;
+use rosterd::model::node_path::Subject;
+use rosterd::model::registry_event::{Bytes, Change, Members, News, Seen, Versions, View};
 use rosterd::payload::Format;
-use rosterd::sighting::{Bytes, Change, Members, News, Seen, Stamps, View};
 
 use crate::harness::{Bench, names_by_key, plan, roster, seconds, template};
 
@@ -35,7 +35,7 @@ fn left(key: &str, number: usize) -> Change {
 }
 
 fn change(bench: &mut Bench, changes: Vec<Change>) {
-    bench.news(News::Update { subject: services(), changes, stamps: Stamps::new() });
+    bench.news(News::Update { subject: services(), changes, stamps: Versions::new() });
 }
 
 fn counts(bench: &mut Bench) -> Vec<(String, usize)> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rosterd::config::{AboveMax, Bounds, Guard, Pick};
-use rosterd::decide::{Effect, Input, Moment, Outcome, Pace, Plan, Recollection};
-use rosterd::sighting::{Change, News, Sighting, Stamps};
+use rosterd::decide::{Effect, Input, Moment, Outcome, Pace, Plan, SavedState};
+use rosterd::model::registry_event::{Change, News, RegistryEvent, Versions};
 
 use crate::harness::{Bench, left, plan, present, put, remember, roster, seconds, slots, template, web};
 
@@ -61,7 +61,7 @@ impl World {
         config.bounds = Bounds::new(1, max, AboveMax::Cut).unwrap();
         (config.pick, config.guard) = (pick, guard);
         let plan = plan(vec![config], vec![], vec![template("a", &["web"], "")]);
-        let bench = Bench::at_pace(Pace::Continuous, plan.clone(), Recollection::new());
+        let bench = Bench::at_pace(Pace::Continuous, plan.clone(), SavedState::new());
         let seen = BTreeMap::new();
         Self { bench, plan, real: BTreeSet::new(), connected: false, seen, files: 0, stayed: 0 }
     }
@@ -97,18 +97,18 @@ impl World {
     }
 
     fn news(&mut self, news: News) {
-        self.input(Input::Saw(Sighting { registry: "default".into(), news }));
+        self.input(Input::Saw(RegistryEvent { registry: "default".into(), news }));
     }
 
     fn resync(&mut self) {
         self.connected = true;
         let names: Vec<&str> = self.real.iter().copied().collect();
-        self.news(News::Reset { subject: web(), view: present(&names), stamps: Stamps::new() });
+        self.news(News::Reset { subject: web(), view: present(&names), stamps: Versions::new() });
     }
 
     fn changed(&mut self, change: Change) {
         if self.connected {
-            self.news(News::Update { subject: web(), changes: vec![change], stamps: Stamps::new() });
+            self.news(News::Update { subject: web(), changes: vec![change], stamps: Versions::new() });
         }
     }
 

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use rosterd::config::{AboveMax, Bounds, KeyConfig, KeyFormat, TemplateConfig};
 use rosterd::decide::{Acceptance, Event, Failure, Input, Moment, Outcome, Ran, Stage, TemplatePlan};
-use rosterd::node::Subject;
-use rosterd::pause::Pause;
-use rosterd::sighting::{News, Seen, Stamps, View, Zxid};
-use rosterd::status::{About, Status, explain};
+use rosterd::model::node_path::Subject;
+use rosterd::model::registry_event::{News, Seen, Versions, View, Zxid};
+use rosterd::report::explain;
+use rosterd::report::status::{About, Status};
+use rosterd::state::pause::Pause;
 
 use crate::harness::{
     Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, template, web,
@@ -248,7 +249,7 @@ fn a_key_is_explained_too() {
     );
     let subject = Subject::Node(path("/config/app"));
     let mut read =
-        |seen| bench.news(News::Reset { subject: subject.clone(), view: View::Node(seen), stamps: Stamps::new() });
+        |seen| bench.news(News::Reset { subject: subject.clone(), view: View::Node(seen), stamps: Versions::new() });
     read(Seen::Absent);
     read(Seen::Present(Arc::from(&b"{"[..])));
     assert!(waiting_for(&bench).contains(
@@ -256,7 +257,7 @@ fn a_key_is_explained_too() {
     ));
     let subject = Subject::Node(path("/config/app"));
     let view = View::Node(Seen::Present(Arc::from(&b"{}"[..])));
-    bench.news(News::Reset { subject, view, stamps: Stamps::new() });
+    bench.news(News::Reset { subject, view, stamps: Versions::new() });
     bench.publish(Outcome::Unchanged);
     assert_eq!(explained(&bench, "settings"), "key settings: /config/app on default\n  up to date\n");
 }
@@ -400,7 +401,7 @@ fn every_key_that_holds_is_accepted_at_once_or_none_is() {
 fn an_older_state_is_named_and_can_be_accepted() {
     let mut bench = bench();
     let reset = |bench: &mut Bench, names: &[&str], zxid| {
-        let stamps = Stamps::from([(Arc::from(""), Zxid(zxid))]);
+        let stamps = Versions::from([(Arc::from(""), Zxid(zxid))]);
         bench.news(News::Reset { subject: web(), view: present(names), stamps });
         bench.pass(seconds(3));
     };

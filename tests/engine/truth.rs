@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::config::{AboveMax, Bounds, KeyConfig, KeyFormat};
-use rosterd::decide::{Event, Input, Moment, Outcome, Pace, Plan, Recollection};
-use rosterd::node::Subject;
-use rosterd::sighting::{Change, News, Seen, View};
+use rosterd::decide::{Event, Input, Moment, Outcome, Pace, Plan, SavedState};
+use rosterd::model::node_path::Subject;
+use rosterd::model::registry_event::{Change, News, Seen, View};
 
 use crate::harness::{
     Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, slots, stamps, template, web,
@@ -35,14 +35,14 @@ fn settled(min: usize) -> Bench {
 }
 
 /// An agent that ended so long after it had published these.
-fn ended(names: &[&str], ago: Duration) -> Recollection {
+fn ended(names: &[&str], ago: Duration) -> SavedState {
     let mut bench = Bench::new(with_min(1));
     bench.reset_at(present(names), 0x80);
     bench.publish(Outcome::Replaced);
     aged(bench.remembered, Some(ago))
 }
 
-fn aged(mut all: Recollection, age: Option<Duration>) -> Recollection {
+fn aged(mut all: SavedState, age: Option<Duration>) -> SavedState {
     for recalled in all.values_mut() {
         recalled.age = age;
     }
@@ -228,8 +228,8 @@ fn each_key_has_its_own_state_and_one_that_is_gone_that_of_the_node_above() {
         }
         bench
     };
-    let remembered = begin(Recollection::new()).remembered;
-    for recalled in [Recollection::new(), remembered] {
+    let remembered = begin(SavedState::new()).remembered;
+    for recalled in [SavedState::new(), remembered] {
         let restarted = !recalled.is_empty();
         // web lost a member in an older state, db is as it was, and cache is new.
         let mut bench = begin(recalled.clone());

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use rosterd::decide::{Failure, Input, Outcome, Pace, Ran, Recollection, Stage, TemplatePlan};
-use rosterd::node::Subject;
+use rosterd::decide::{Failure, Input, Outcome, Pace, Ran, SavedState, Stage, TemplatePlan};
+use rosterd::model::node_path::Subject;
 
 use crate::harness::{Bench, path, plan, present, put, roster, seconds, template, web};
 
@@ -299,7 +299,7 @@ fn in_a_single_pass_no_splay_is_waited_for() {
     Arc::make_mut(&mut planned.config).splay = seconds(60);
     let plan = plan(vec![roster("web", web())], vec![], vec![planned]);
     for pace in [Pace::Once, Pace::Continuous] {
-        let mut bench = Bench::at_pace(pace, plan.clone(), Recollection::new());
+        let mut bench = Bench::at_pace(pace, plan.clone(), SavedState::new());
         bench.reset(&web(), present(&["a:1"]));
         bench.publish(Outcome::Replaced);
         assert!(bench.reloads.is_empty());

@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use rosterd::config::TemplateConfig;
-use rosterd::decide::{Member, RosterValue, Seated, Snapshot};
-use rosterd::host::Host;
+use rosterd::decide::{RosterValue, SlottedMember, Snapshot};
+use rosterd::load::host::Host;
+use rosterd::model::member::Member;
 use rosterd::payload::{Children, Format};
 use rosterd::render::{Globals, Library, NameKind};
 
@@ -19,7 +20,7 @@ use crate::{EXAMPLES, Example, Nodes, haproxy_accepts, hosts, nginx_accepts, nod
 pub fn seats(format: &Format, nodes: &Nodes) -> RosterValue {
     let nodes = nodes.iter().map(|(name, data)| (Arc::from(name.as_str()), Ok(Arc::from(&**data)))).collect();
     let children = Children::read(&format.clone().into(), None, &nodes, None);
-    let seated = |(member, slot): (&Arc<Member>, u32)| Seated { member: Arc::clone(member), slot };
+    let seated = |(member, slot): (&Arc<Member>, u32)| SlottedMember { member: Arc::clone(member), slot };
     RosterValue::List(children.members().values().zip(0..).map(seated).collect())
 }
 

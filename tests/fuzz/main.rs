@@ -201,14 +201,15 @@ fn every_fuzz_target_runs_here_or_beside_what_is_private() {
 #[test]
 fn each_seed_is_right() {
     for seed in seeds("request") {
-        let request = serde_json::from_slice::<rosterd::serve::Request>(&seed);
+        let request = serde_json::from_slice::<rosterd::control::Request>(&seed);
         assert!(request.is_ok(), "{request:?}");
     }
     for seed in seeds("memory") {
         let home = TempDir::new().unwrap();
         fs::create_dir(home.path().join("rosters")).unwrap();
         fs::write(home.path().join("rosters/web.roster"), &seed).unwrap();
-        let recalled = rosterd::memory::Memory::of(home.path()).recall(rosterd::book::Access::Look);
+        let recalled =
+            rosterd::state::last_good::Memory::of(home.path()).recall(rosterd::state::append_log::Access::Look);
         assert_eq!(recalled["web"].paths["x"].members.keys().map(|name| &**name).collect::<Vec<_>>(), ["b:1"]);
     }
     for seed in seeds("config") {

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use rosterd::book::Access;
-use rosterd::memory::Memory;
+use rosterd::state::append_log::Access;
+use rosterd::state::last_good::Memory;
 use tempfile::TempDir;
 
 /// Whatever is in these bytes, something or nothing is recalled by them, and by looking nothing is changed.

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use rosterd::model::registry_event::{Members, Reading};
 use rosterd::payload::{Child, Children, Custom, FieldPath, Format, Payload, decode, masked};
-use rosterd::sighting::{Members, Reading};
 use serde_json::Value;
 
 use crate::nodes::{is_breaking, nodes};

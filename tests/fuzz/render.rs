@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use rosterd::config::TemplateConfig;
-use rosterd::decide::{Member, RosterValue, Seated, Snapshot};
-use rosterd::host::Host;
+use rosterd::decide::{RosterValue, SlottedMember, Snapshot};
+use rosterd::load::host::Host;
+use rosterd::model::member::Member;
 use rosterd::payload::{Children, Payload};
 use rosterd::render::{Globals, Library, NameKind};
 
@@ -34,8 +35,11 @@ impl Template {
     }
 
     fn render(&self, members: &BTreeMap<Arc<str>, Arc<Member>>) -> String {
-        let seats =
-            members.values().zip(0..).map(|(member, slot)| Seated { member: Arc::clone(member), slot }).collect();
+        let seats = members
+            .values()
+            .zip(0..)
+            .map(|(member, slot)| SlottedMember { member: Arc::clone(member), slot })
+            .collect();
         let rosters = BTreeMap::from([("web".into(), RosterValue::List(seats))]);
         let snapshot = Snapshot { rosters, ..Snapshot::default() };
         String::from_utf8(self.library.render(self.src, &snapshot).expect("it renders")).expect("it is text")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rosterd::config::{RegistryConfig, RegistryUrl};
-use rosterd::node::NodePath;
+use rosterd::model::node_path::NodePath;
 
 mod directory;
 mod mirror;

@@ -7,18 +7,18 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use crate::decide::hold::Reason;
-use crate::decide::member::is_breaking;
-use crate::decide::seated::to_json;
-use crate::decide::{RosterValue, Seated, Seats};
+use crate::decide::slotted_member::to_json;
+use crate::decide::{RosterValue, SlottedMember, SlottedMembers};
 use crate::error::Exit;
+use crate::model::member::is_breaking;
+use crate::model::registry_event::{Members, Seen, View};
 use crate::payload::{Children, Payload};
-use crate::sighting::{Members, Seen, View};
 
 use super::{Gathered, GetArgs, Output, Wanted, cache};
 
 /// What `get` says in the end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub struct Answer {
     /// For standard output; empty unless `exit` is 0.
     pub out: String,
     /// For standard error, a line each.
@@ -28,7 +28,7 @@ pub(super) struct Answer {
 }
 
 /// Whether a view has the members that `--wait-for` asks for: of a path with `*`, in all its keys together.
-pub(super) fn enough(args: &GetArgs, view: &View) -> bool {
+pub fn enough(args: &GetArgs, view: &View) -> bool {
     args.wait_for.is_none_or(|wanted| count(view, &args.payload) >= wanted)
 }
 
@@ -44,7 +44,7 @@ fn count(view: &View, payload: &Payload) -> usize {
 }
 
 /// Judges every path by `--min`, with the cache standing in for what is not known.
-pub(super) fn answer(args: &GetArgs, known: &Gathered, now: SystemTime) -> Answer {
+pub fn answer(args: &GetArgs, known: &Gathered, now: SystemTime) -> Answer {
     let mut notes = Vec::new();
     let mut exit = Exit::Done;
     let mut good: Vec<(&Wanted, RosterValue)> = Vec::new();
@@ -148,7 +148,7 @@ fn judge(args: &GetArgs, path: &Wanted, view: &View, notes: &mut Vec<String>) ->
     }
 }
 
-fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<String>) -> Result<Seats, String> {
+fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<String>) -> Result<SlottedMembers, String> {
     let few = |have, quarantined, absent| {
         Reason::BelowMin { have, min: args.min, quarantined, filtered: 0, absent }.describe(&place)
     };
@@ -167,7 +167,7 @@ fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<Stri
     }
     let max = args.max.map_or(usize::MAX, std::num::NonZeroUsize::get);
     // A map of the registry is in bytewise order of names already. Without a history each slot is just the next one.
-    let seated = |(slot, member)| Seated { member: Arc::clone(member), slot };
+    let seated = |(slot, member)| SlottedMember { member: Arc::clone(member), slot };
     Ok((0..).zip(valid.values().take(max)).map(seated).collect())
 }
 
@@ -192,7 +192,7 @@ fn written(format: Output, good: &[(&Wanted, RosterValue)]) -> String {
     };
     if format == Output::Yaml {
         // A JSON value of strings, lists and maps has a YAML form always.
-        return crate::yaml::to_string(&value).unwrap_or_default();
+        return crate::text::yaml::to_string(&value).unwrap_or_default();
     }
     format!("{value}\n")
 }
@@ -217,8 +217,8 @@ fn lines(value: &RosterValue) -> String {
 }
 
 fn value(format: Output, value: &RosterValue) -> Value {
-    let list = |seats: &Seats| -> Value {
-        let one = |seat: &Seated| match format {
+    let list = |seats: &SlottedMembers| -> Value {
+        let one = |seat: &SlottedMember| match format {
             Output::Members => to_json(seat),
             _ => Value::from(seat.member.name()),
         };

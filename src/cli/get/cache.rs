@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::sighting::{Members, Seen, View};
+use crate::model::registry_event::{Members, Seen, View};
 
 use super::Wanted;
 
@@ -44,7 +44,7 @@ enum What {
 }
 
 /// The view of a path that is kept, and its age; or why there is none to use.
-pub(super) fn load(file: &Path, path: &Wanted, now: SystemTime, max_age: Duration) -> Result<(View, Duration), String> {
+pub fn load(file: &Path, path: &Wanted, now: SystemTime, max_age: Duration) -> Result<(View, Duration), String> {
     let file_name = file.display();
     let mut kept = read(file).map_err(|why| format!("cannot use the cache {file_name}: {why}"))?;
     let Some(entry) = kept.paths.remove(&path.text) else {
@@ -71,7 +71,7 @@ pub(super) fn load(file: &Path, path: &Wanted, now: SystemTime, max_age: Duratio
 
 /// Puts the answers into the file beside those for other paths. Members that `good` does not give back, because they
 /// are none or too few, leave what is kept for their path as it is.
-pub(super) fn store(
+pub fn store(
     file: &Path,
     fresh: &[(&Wanted, &View)],
     now: SystemTime,
@@ -110,7 +110,7 @@ fn packed(view: &View, good: impl Fn(&Members) -> Option<Members>) -> Option<Wha
 }
 
 fn pack(members: &Members) -> Nodes {
-    let readable = |(name, reading): (&Arc<str>, &crate::sighting::Reading)| {
+    let readable = |(name, reading): (&Arc<str>, &crate::model::registry_event::Reading)| {
         reading.as_ref().ok().map(|bytes| (name.to_string(), STANDARD.encode(bytes)))
     };
     members.iter().filter_map(readable).collect()

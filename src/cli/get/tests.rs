@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::error::Setback;
-use crate::node::NodePath;
-use crate::sighting::{Bytes, Sighting, Stamps};
+use crate::model::node_path::NodePath;
+use crate::model::registry_event::{Bytes, RegistryEvent, Versions};
 use crate::watch::{Boxed, Node, Wanted};
 
 /// A registry that says what it is told to say, and then nothing more until it is stopped.
@@ -17,12 +17,12 @@ impl Registry for Script {
     fn follow(
         self: Arc<Self>,
         subjects: watch::Receiver<Wanted>,
-        out: mpsc::Sender<Sighting>,
+        out: mpsc::Sender<RegistryEvent>,
         stop: CancellationToken,
     ) -> Boxed<'static, ()> {
         Box::pin(async move {
             for news in self.0.clone() {
-                let _ = out.send(Sighting { registry: "default".into(), news }).await;
+                let _ = out.send(RegistryEvent { registry: "default".into(), news }).await;
             }
             stop.cancelled().await;
             drop(subjects);
@@ -58,7 +58,7 @@ fn names(nodes: &[&str]) -> Seen<Members> {
 }
 
 fn reset(path: &str, seen: Seen<Members>) -> News {
-    News::Reset { subject: Subject::roster(path).unwrap(), view: View::Members(seen), stamps: Stamps::new() }
+    News::Reset { subject: Subject::roster(path).unwrap(), view: View::Members(seen), stamps: Versions::new() }
 }
 
 fn keyed(path: &str, keys: &[(&str, Seen<Members>)]) -> News {
@@ -66,7 +66,7 @@ fn keyed(path: &str, keys: &[(&str, Seen<Members>)]) -> News {
     News::Reset {
         subject: Subject::roster(path).unwrap(),
         view: View::Keyed(Seen::Present(keys)),
-        stamps: Stamps::new(),
+        stamps: Versions::new(),
     }
 }
 
@@ -76,7 +76,7 @@ fn away() -> News {
 
 fn put(path: &str, name: &str) -> News {
     let change = Change::Put { key: None, name: name.into(), reading: Ok(data("")) };
-    News::Update { subject: Subject::roster(path).unwrap(), changes: vec![change], stamps: Stamps::new() }
+    News::Update { subject: Subject::roster(path).unwrap(), changes: vec![change], stamps: Versions::new() }
 }
 
 /// Exit code, standard output, standard error.

@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::event::Event;
-use super::super::flight::FlightId;
-use super::super::moment::Moment;
-use super::super::publication::{Group, Outcome, Publication, Snapshot, Stage};
-use super::super::template::Template;
 use crate::config::Reload;
+use crate::decide::event::Event;
+use crate::decide::flight::FlightId;
+use crate::decide::moment::Moment;
+use crate::decide::publication::{Group, Outcome, Publication, Snapshot, Stage};
+use crate::decide::template::Template;
 
 use super::{Effect, Engine, Pace};
 
 impl Engine {
     /// Begins what is due. Those that share a reload go together; a unit goes as a whole or not at all.
-    pub(super) fn publish(&mut self, now: Moment, events: &mut Vec<Event>) -> Vec<Effect> {
+    pub fn publish(&mut self, now: Moment, events: &mut Vec<Event>) -> Vec<Effect> {
         if self.stopping || self.paused.is_some() {
             return Vec::new();
         }
@@ -82,7 +82,7 @@ impl Engine {
         Some(Publication { id, template: config, snapshot, remove: template.is_going(), quiet })
     }
 
-    pub(super) fn published(&mut self, now: Moment, id: FlightId, outcome: Outcome, events: &mut Vec<Event>) {
+    pub fn published(&mut self, now: Moment, id: FlightId, outcome: Outcome, events: &mut Vec<Event>) {
         let Some(flight) = self.flights.end(id) else {
             return;
         };

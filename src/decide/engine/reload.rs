@@ -3,23 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::event::{Event, seconds};
-use super::super::flight::FlightId;
-use super::super::moment::Moment;
-use super::super::publication::{Ran, ReloadJob, Restoration, Stage};
 use super::{Effect, Engine, Pace};
 use crate::config::{OnDrift, OnReloadFailure, Reload, TemplateConfig};
+use crate::decide::event::{Event, seconds};
+use crate::decide::flight::FlightId;
+use crate::decide::moment::Moment;
+use crate::decide::publication::{Ran, ReloadJob, Restoration, Stage};
 
 /// Templates by name.
 type Named = BTreeMap<Arc<str>, Arc<TemplateConfig>>;
 
 impl Engine {
     /// A single pass reloads when all its files are in place, and once each: see [`super::Input::Stopping`].
-    pub(super) fn may_reload(&self) -> bool {
+    pub fn may_reload(&self) -> bool {
         self.pace == Pace::Continuous || self.stopping
     }
 
-    pub(super) fn run_reloads(&mut self, now: Moment) -> Vec<Effect> {
+    pub fn run_reloads(&mut self, now: Moment) -> Vec<Effect> {
         if !self.may_reload() {
             return Vec::new();
         }
@@ -33,7 +33,7 @@ impl Engine {
         .collect()
     }
 
-    pub(super) fn reloaded(&mut self, now: Moment, reload: &Reload, ran: &Ran, events: &mut Vec<Event>) {
+    pub fn reloaded(&mut self, now: Moment, reload: &Reload, ran: &Ran, events: &mut Vec<Event>) {
         let Some(debt) = self.debts.get_mut(reload) else {
             return;
         };
@@ -82,7 +82,7 @@ impl Engine {
 
     /// A publication of a template was refused, because its reload has failed with these bytes, or its unit was: what
     /// stands there is to be what was put back then, whatever others have made of it since.
-    pub(super) fn put_right(&mut self, template: &Arc<TemplateConfig>) {
+    pub fn put_right(&mut self, template: &Arc<TemplateConfig>) {
         let mut whole = self.whole(std::slice::from_ref(template));
         whole.retain(|_, it| it.on_drift == OnDrift::Correct);
         let refused = whole.keys().filter_map(|name| self.templates.get(name)?.failure());
@@ -112,12 +112,12 @@ impl Engine {
     }
 
     /// The restorations under way that a template is one of: its reload waits for them.
-    pub(super) fn restoring(&self, template: &Arc<str>) -> BTreeSet<FlightId> {
+    pub fn restoring(&self, template: &Arc<str>) -> BTreeSet<FlightId> {
         let with_it = |job: &Restoration| job.templates.iter().any(|it| it.name == *template);
         self.restorations.values().filter(|job| with_it(job)).map(|job| job.id).collect()
     }
 
-    pub(super) fn restored(
+    pub fn restored(
         &mut self,
         now: Moment,
         id: FlightId,

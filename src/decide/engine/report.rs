@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::super::key::Key;
-use super::super::moment::Moment;
-use super::super::report::{
+use super::Engine;
+use crate::decide::key::Key;
+use crate::decide::moment::Moment;
+use crate::decide::report::{
     DriftReport, ExcludedReport, FailureReport, KeyReport, RegistryReport, Report, Retry, TemplateReport,
 };
-use super::super::template::Template;
-use super::Engine;
+use crate::decide::template::Template;
 
 impl Engine {
     /// What the engine knows now.

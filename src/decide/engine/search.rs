@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::super::event::Event;
-use super::super::flight::FlightId;
-use super::super::isolate::{AllLeftOut, Spot};
-use super::super::moment::Moment;
-use super::super::publication::{Outcome, Publication};
-use super::super::template::Template;
 use super::{Effect, Engine, Pace};
+use crate::decide::event::Event;
+use crate::decide::flight::FlightId;
+use crate::decide::isolate::{AllLeftOut, MemberRef};
+use crate::decide::moment::Moment;
+use crate::decide::publication::{Outcome, Publication};
+use crate::decide::template::Template;
 
 impl Engine {
     /// Goes on with every search. One that ends here leaves its template to be published in the same step.
-    pub(super) fn probe(&mut self, now: Moment, events: &mut Vec<Event>) -> Vec<Effect> {
+    pub fn probe(&mut self, now: Moment, events: &mut Vec<Event>) -> Vec<Effect> {
         let retries = self.pace == Pace::Continuous;
         let flights = &mut self.flights;
         let searching = self.templates.values_mut().filter(|it| it.is_to_probe(now));
@@ -49,7 +49,7 @@ impl Engine {
         begun
     }
 
-    pub(super) fn probed(&mut self, now: Moment, id: FlightId, outcome: Outcome, events: &mut Vec<Event>) {
+    pub fn probed(&mut self, now: Moment, id: FlightId, outcome: Outcome, events: &mut Vec<Event>) {
         let Some(flight) = self.flights.end(id) else { return };
         let Some(template) = self.templates.get_mut(&flight.config.name) else { return };
         let passed = template.probed(now, id, outcome, self.pace == Pace::Continuous, events);
@@ -59,7 +59,7 @@ impl Engine {
     }
 
     /// A member is served by all templates of a unit again, unless the check of another one refuses it still.
-    fn take_in(&mut self, unit: &Arc<str>, spot: &Spot) {
+    fn take_in(&mut self, unit: &Arc<str>, spot: &MemberRef) {
         let mates: Vec<&mut Template> =
             self.templates.values_mut().filter(|it| it.plan().config.unit.as_ref() == Some(unit)).collect();
         let still = mates.iter().find_map(|mate| mate.refuses(spot)).cloned();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::decide::member::Quarantine;
-use crate::node::NodePath;
+use crate::model::member::Quarantine;
+use crate::model::node_path::NodePath;
+use crate::model::registry_event::Zxid;
 use crate::payload::Format;
-use crate::sighting::Zxid;
 
 /// How serious an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,4 +128,4 @@ macro_rules! events {
     };
 }
 
-pub(super) use events;
+pub(crate) use events;

@@ -97,7 +97,7 @@ impl World {
     }
 
     /// Does as the supervisor does.
-    fn happen(&mut self, happened: Happened) {
+    fn happen(&mut self, happened: ProgramInput) {
         let mut all = std::collections::VecDeque::from([happened]);
         while let Some(happened) = all.pop_front() {
             for deed in self.program.step(self.now(), happened) {
@@ -106,17 +106,17 @@ impl World {
         }
         if self.in_step && self.program.waits() {
             self.is_ready = true;
-            self.happen(Happened::InStep);
+            self.happen(ProgramInput::InStep);
         }
         // One tick may lead to the next.
         let mut ticked = self.program.clone();
-        (0..3).for_each(|_| _ = ticked.step(self.now(), Happened::Tick));
+        (0..3).for_each(|_| _ = ticked.step(self.now(), ProgramInput::Tick));
         assert!(ticked.next_wake().is_none_or(|wake| wake > self.now()), "it is never woken in vain: {self:?}");
     }
 
-    fn perform(&mut self, deed: Deed) -> Option<Happened> {
+    fn perform(&mut self, deed: ProgramEffect) -> Option<ProgramInput> {
         match deed {
-            Deed::Start(config) => {
+            ProgramEffect::Start(config) => {
                 assert!(self.process.is_none(), "never two at once: {self:?}");
                 assert_eq!(self.stops, 0, "no start after a stop");
                 let wanted = self.configured.as_ref().expect("one is configured");
@@ -128,31 +128,31 @@ impl World {
                 self.started = Some(Arc::clone(&config));
                 if self.refuses {
                     self.ends_by_itself(&config);
-                    return Some(Happened::Ended(End::NotStarted("refused".into())));
+                    return Some(ProgramInput::Ended(End::NotStarted("refused".into())));
                 }
                 self.pids += 1;
                 self.process = Some(Process { config, has: self.files, asked: None, is_killed: false });
-                return Some(Happened::Started(self.pids));
+                return Some(ProgramInput::Started(self.pids));
             }
-            Deed::Signal(name) => {
+            ProgramEffect::Signal(name) => {
                 let process = self.process.as_mut().expect("there is one");
                 assert!(process.asked.is_none() && name == "HUP");
                 process.has = self.files;
             }
-            Deed::End(name) => {
+            ProgramEffect::End(name) => {
                 let now = self.now();
                 let process = self.process.as_mut().expect("there is one");
                 assert_eq!(name, process.config.kill_signal, "as the one that runs wants to be asked");
                 assert_eq!(process.asked.replace(now), None, "it is asked once");
             }
-            Deed::Kill => {
+            ProgramEffect::Kill => {
                 let (now, is_hurried) = (self.now(), self.stops > 1);
                 let process = self.process.as_mut().expect("there is one");
                 assert!(!std::mem::replace(&mut process.is_killed, true), "it is killed once");
                 let is_late = |asked: Moment| asked + process.config.kill_timeout <= now;
                 assert!(process.asked.is_some_and(|asked| is_hurried || is_late(asked)), "it is killed too soon");
             }
-            Deed::TookUp => {
+            ProgramEffect::TookUp => {
                 let has_all = |process: &Process| process.asked.is_some() || process.has == self.files;
                 assert!(self.process.as_ref().is_none_or(has_all), "that is not so: {self:?}");
                 self.taken_up = self.files;
@@ -174,7 +174,7 @@ impl World {
         if process.asked.is_none() {
             self.ends_by_itself(&process.config);
         }
-        self.happen(Happened::Ended(end));
+        self.happen(ProgramInput::Ended(end));
     }
 
     /// Time passes, and each wake is heard.
@@ -182,7 +182,7 @@ impl World {
         let until = self.now() + time;
         while let Some(wake) = self.program.next_wake().filter(|wake| *wake <= until) {
             self.now = Some(wake.max(self.now()));
-            self.happen(Happened::Tick);
+            self.happen(ProgramInput::Tick);
         }
         self.now = Some(until);
     }
@@ -203,11 +203,11 @@ impl World {
             Act::Files(in_step) => {
                 self.in_step = in_step;
                 // As every step of the engine is followed by.
-                self.happen(Happened::Tick);
+                self.happen(ProgramInput::Tick);
             }
             Act::Change(splay) => {
                 self.files += 1;
-                self.happen(Happened::Changed(Duration::from_millis(splay)));
+                self.happen(ProgramInput::Changed(Duration::from_millis(splay)));
             }
             Act::Configure(config, splay) => {
                 let same = |old: &Arc<ExecConfig>| config.as_ref().is_some_and(|new| new.runs_the_same(old));
@@ -226,13 +226,13 @@ impl World {
                     process.config = Arc::clone(config);
                 }
                 self.configured.clone_from(&config);
-                self.happen(Happened::Configured(config, Duration::from_millis(splay)));
+                self.happen(ProgramInput::Configured(config, Duration::from_millis(splay)));
             }
             Act::End(end) => self.end(end),
             Act::Refuse(refuses) => self.refuses = refuses,
             Act::Stop => {
                 self.stops += 1;
-                self.happen(Happened::Stopping);
+                self.happen(ProgramInput::Stopping);
             }
             Act::Pass(time) => self.pass(Duration::from_millis(time)),
         }

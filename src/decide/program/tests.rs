@@ -11,24 +11,28 @@ fn config(cmd: &str) -> ExecConfig {
     ExecConfig::new(Command::Shell(cmd.to_owned()))
 }
 
-fn signal(name: &str) -> Deed {
-    Deed::Signal(name.to_owned())
+fn signal(name: &str) -> ProgramEffect {
+    ProgramEffect::Signal(name.to_owned())
 }
 
-fn end(name: &str) -> Deed {
-    Deed::End(name.to_owned())
+fn end(name: &str) -> ProgramEffect {
+    ProgramEffect::End(name.to_owned())
 }
 
 /// A program with this configuration that runs since 0.
 fn running(config: &ExecConfig) -> Program {
     let config = Arc::new(config.clone());
     let mut program = Program::default();
-    assert_eq!(program.step(at(0), Happened::Configured(Some(Arc::clone(&config)), NOW)), []);
+    assert_eq!(program.step(at(0), ProgramInput::Configured(Some(Arc::clone(&config)), NOW)), []);
     assert_eq!(*program.state(), State::Waiting);
-    assert_eq!(program.step(at(0), Happened::Changed(NOW)), [Deed::TookUp], "what does not run yet will find it");
-    assert_eq!(program.step(at(0), Happened::InStep), [Deed::Start(config)]);
-    assert_eq!(program.step(at(0), Happened::Started(7)), [Deed::TookUp]);
-    assert_eq!(program.step(at(0), Happened::InStep), [], "it is started once");
+    assert_eq!(
+        program.step(at(0), ProgramInput::Changed(NOW)),
+        [ProgramEffect::TookUp],
+        "what does not run yet will find it"
+    );
+    assert_eq!(program.step(at(0), ProgramInput::InStep), [ProgramEffect::Start(config)]);
+    assert_eq!(program.step(at(0), ProgramInput::Started(7)), [ProgramEffect::TookUp]);
+    assert_eq!(program.step(at(0), ProgramInput::InStep), [], "it is started once");
     program
 }
 
@@ -36,20 +40,20 @@ fn running(config: &ExecConfig) -> Program {
 fn one_that_ends_is_started_again_with_growing_pauses_until_it_stays() {
     let config = config("x");
     let mut program = running(&config);
-    let start = Deed::Start(Arc::new(config));
+    let start = ProgramEffect::Start(Arc::new(config));
     let (mut now, mut pauses) = (at(0), Vec::new());
     for _ in 0..8 {
-        assert_eq!(program.step(now, Happened::Ended(End::Exited(3))), []);
+        assert_eq!(program.step(now, ProgramInput::Ended(End::Exited(3))), []);
         let wake = program.next_wake().unwrap();
         pauses.push(wake.since(now).as_secs());
-        assert_eq!(program.step(now, Happened::Tick), [], "not before its time");
+        assert_eq!(program.step(now, ProgramInput::Tick), [], "not before its time");
         now = wake;
-        assert_eq!(program.step(now, Happened::Tick), std::slice::from_ref(&start));
-        program.step(now, Happened::Started(8));
+        assert_eq!(program.step(now, ProgramInput::Tick), std::slice::from_ref(&start));
+        program.step(now, ProgramInput::Started(8));
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
     now = now + Duration::from_mins(1);
-    program.step(now, Happened::Ended(End::Signalled(9)));
+    program.step(now, ProgramInput::Ended(End::Signalled(9)));
     assert_eq!(program.next_wake(), Some(now + Duration::from_secs(1)), "it ran for a minute");
     assert_eq!((program.starts(), program.last()), (9, Some(&(End::Signalled(9), now))));
 }
@@ -58,9 +62,9 @@ fn one_that_ends_is_started_again_with_growing_pauses_until_it_stays() {
 fn one_that_does_not_start_is_tried_again() {
     let config = config("x");
     let mut program = running(&config);
-    program.step(at(0), Happened::Ended(End::Exited(0)));
-    assert_eq!(program.step(at(1), Happened::Tick), [Deed::Start(Arc::new(config))]);
-    assert_eq!(program.step(at(1), Happened::Ended(End::NotStarted("gone".into()))), []);
+    program.step(at(0), ProgramInput::Ended(End::Exited(0)));
+    assert_eq!(program.step(at(1), ProgramInput::Tick), [ProgramEffect::Start(Arc::new(config))]);
+    assert_eq!(program.step(at(1), ProgramInput::Ended(End::NotStarted("gone".into()))), []);
     assert_eq!(*program.state(), State::Resting(at(3)));
 }
 
@@ -71,45 +75,45 @@ fn the_agent_ends_with_its_code_where_it_is_to() {
         [(End::Exited(0), 0), (End::Exited(3), 3), (End::Signalled(9), 137), (End::NotStarted("gone".into()), 127)]
     {
         let mut program = running(&config);
-        assert_eq!(program.step(at(1), Happened::Ended(end)), []);
+        assert_eq!(program.step(at(1), ProgramInput::Ended(end)), []);
         assert_eq!(*program.state(), State::Over(code));
     }
     let mut program = running(&config);
-    program.step(at(1), Happened::Changed(NOW));
-    program.step(at(2), Happened::Ended(End::Signalled(15)));
+    program.step(at(1), ProgramInput::Changed(NOW));
+    program.step(at(2), ProgramInput::Ended(End::Signalled(15)));
     assert_eq!(*program.state(), State::Starting, "that end was wanted");
 }
 
 #[test]
 fn a_change_is_a_signal_or_a_restart() {
     let mut program = running(&ExecConfig { reload_signal: Some("HUP".into()), ..config("x") });
-    assert_eq!(program.step(at(1), Happened::Changed(NOW)), [signal("HUP"), Deed::TookUp]);
+    assert_eq!(program.step(at(1), ProgramInput::Changed(NOW)), [signal("HUP"), ProgramEffect::TookUp]);
     assert!(matches!(program.state(), State::Running { change: None, .. }));
 
     let config = config("x");
     let mut program = running(&config);
-    assert_eq!(program.step(at(1), Happened::Changed(NOW)), [end("TERM"), Deed::TookUp]);
-    assert_eq!(program.step(at(2), Happened::Changed(NOW)), [Deed::TookUp], "the next start is later");
-    assert_eq!(program.step(at(30), Happened::Tick), []);
-    assert_eq!(program.step(at(31), Happened::Tick), [Deed::Kill]);
-    assert_eq!(program.step(at(60), Happened::Tick), [], "once");
-    let start = Deed::Start(Arc::new(config));
-    assert_eq!(program.step(at(61), Happened::Ended(End::Signalled(9))), [start], "no pause after a wanted end");
+    assert_eq!(program.step(at(1), ProgramInput::Changed(NOW)), [end("TERM"), ProgramEffect::TookUp]);
+    assert_eq!(program.step(at(2), ProgramInput::Changed(NOW)), [ProgramEffect::TookUp], "the next start is later");
+    assert_eq!(program.step(at(30), ProgramInput::Tick), []);
+    assert_eq!(program.step(at(31), ProgramInput::Tick), [ProgramEffect::Kill]);
+    assert_eq!(program.step(at(60), ProgramInput::Tick), [], "once");
+    let start = ProgramEffect::Start(Arc::new(config));
+    assert_eq!(program.step(at(61), ProgramInput::Ended(End::Signalled(9))), [start], "no pause after a wanted end");
 }
 
 #[test]
 fn a_splay_defers_and_what_comes_meanwhile_goes_with_it() {
     let mut program = running(&config("x"));
-    assert_eq!(program.step(at(1), Happened::Changed(Duration::from_secs(9))), []);
-    assert_eq!(program.step(at(5), Happened::Changed(Duration::from_secs(9))), []);
+    assert_eq!(program.step(at(1), ProgramInput::Changed(Duration::from_secs(9))), []);
+    assert_eq!(program.step(at(5), ProgramInput::Changed(Duration::from_secs(9))), []);
     assert_eq!(program.next_wake(), Some(at(10)));
-    assert_eq!(program.step(at(10), Happened::Tick), [end("TERM"), Deed::TookUp]);
+    assert_eq!(program.step(at(10), ProgramInput::Tick), [end("TERM"), ProgramEffect::TookUp]);
 
     let mut program = running(&config("x"));
-    program.step(at(1), Happened::Changed(Duration::from_secs(9)));
+    program.step(at(1), ProgramInput::Changed(Duration::from_secs(9)));
     assert_eq!(
-        program.step(at(2), Happened::Ended(End::Exited(1))),
-        [Deed::TookUp],
+        program.step(at(2), ProgramInput::Ended(End::Exited(1))),
+        [ProgramEffect::TookUp],
         "nothing stays under way for ever"
     );
 }
@@ -118,94 +122,94 @@ fn a_splay_defers_and_what_comes_meanwhile_goes_with_it() {
 fn a_changed_configuration_restarts_only_what_is_run() {
     let splay = Duration::from_secs(9);
     let mut program = running(&config("x"));
-    let with = |config: ExecConfig| Happened::Configured(Some(Arc::new(config)), splay);
+    let with = |config: ExecConfig| ProgramInput::Configured(Some(Arc::new(config)), splay);
     let patient = ExecConfig { kill_timeout: Duration::from_secs(99), ..config("x") };
     assert_eq!(program.step(at(1), with(patient)), []);
     assert!(program.next_wake().is_none() && !program.waits());
     assert_eq!(program.step(at(1), with(config("y"))), []);
-    assert_eq!(program.step(at(1), Happened::InStep), []);
+    assert_eq!(program.step(at(1), ProgramInput::InStep), []);
     assert_eq!(program.next_wake(), Some(at(10)));
     assert_eq!(program.step(at(2), with(config("x"))), [], "back again");
     assert!(program.next_wake().is_none() && !program.waits());
     // Not by a signal, which would leave the old command running; and as the old command wants to be ended.
     let y = ExecConfig { reload_signal: Some("HUP".into()), kill_signal: "INT".into(), ..config("y") };
     program.step(at(3), with(y.clone()));
-    program.step(at(3), Happened::InStep);
-    assert_eq!(program.step(at(12), Happened::Tick), [end("TERM")]);
-    assert_eq!(program.step(at(13), Happened::Ended(End::Exited(0))), [Deed::Start(Arc::new(y))]);
-    program.step(at(13), Happened::Started(8));
-    program.step(at(14), Happened::Ended(End::Exited(1)));
+    program.step(at(3), ProgramInput::InStep);
+    assert_eq!(program.step(at(12), ProgramInput::Tick), [end("TERM")]);
+    assert_eq!(program.step(at(13), ProgramInput::Ended(End::Exited(0))), [ProgramEffect::Start(Arc::new(y))]);
+    program.step(at(13), ProgramInput::Started(8));
+    program.step(at(14), ProgramInput::Ended(End::Exited(1)));
     let z = Arc::new(config("z"));
-    assert_eq!(program.step(at(14), Happened::Configured(Some(Arc::clone(&z)), splay)), []);
-    let start = program.step(at(14), Happened::InStep);
-    assert_eq!(start, [Deed::Start(z)], "another one is no reason to wait for the old one's pause");
+    assert_eq!(program.step(at(14), ProgramInput::Configured(Some(Arc::clone(&z)), splay)), []);
+    let start = program.step(at(14), ProgramInput::InStep);
+    assert_eq!(start, [ProgramEffect::Start(z)], "another one is no reason to wait for the old one's pause");
 }
 
 #[test]
 fn another_command_waits_for_its_files_and_the_old_one_goes_on() {
     let (x, y) = (config("x"), config("y"));
-    let with = |config: &ExecConfig| Happened::Configured(Some(Arc::new(config.clone())), NOW);
-    let start = |config: &ExecConfig| [Deed::Start(Arc::new(config.clone()))];
+    let with = |config: &ExecConfig| ProgramInput::Configured(Some(Arc::new(config.clone())), NOW);
+    let start = |config: &ExecConfig| [ProgramEffect::Start(Arc::new(config.clone()))];
     let mut program = running(&x);
     assert_eq!(program.step(at(1), with(&y)), []);
     assert!(program.waits() && program.next_wake().is_none());
     // What the old one is to take up, it does not wait with.
-    assert_eq!(program.step(at(2), Happened::Changed(NOW)), [end("TERM"), Deed::TookUp]);
-    assert_eq!(program.step(at(3), Happened::Ended(End::Exited(0))), start(&x));
-    program.step(at(3), Happened::Started(8));
-    program.step(at(4), Happened::Ended(End::Exited(1)));
-    assert_eq!(program.step(at(5), Happened::Tick), start(&x), "it ended by itself");
-    program.step(at(5), Happened::Started(9));
-    assert_eq!(program.step(at(6), Happened::InStep), [end("TERM")]);
-    assert_eq!(program.step(at(7), Happened::Ended(End::Exited(0))), start(&y));
+    assert_eq!(program.step(at(2), ProgramInput::Changed(NOW)), [end("TERM"), ProgramEffect::TookUp]);
+    assert_eq!(program.step(at(3), ProgramInput::Ended(End::Exited(0))), start(&x));
+    program.step(at(3), ProgramInput::Started(8));
+    program.step(at(4), ProgramInput::Ended(End::Exited(1)));
+    assert_eq!(program.step(at(5), ProgramInput::Tick), start(&x), "it ended by itself");
+    program.step(at(5), ProgramInput::Started(9));
+    assert_eq!(program.step(at(6), ProgramInput::InStep), [end("TERM")]);
+    assert_eq!(program.step(at(7), ProgramInput::Ended(End::Exited(0))), start(&y));
     assert!(!program.waits());
 
     let mut program = running(&x);
     program.step(at(1), with(&y));
-    program.step(at(2), Happened::Changed(NOW));
-    assert_eq!(program.step(at(2), Happened::InStep), [], "it is ended already");
-    assert_eq!(program.step(at(3), Happened::Ended(End::Exited(0))), start(&y));
+    program.step(at(2), ProgramInput::Changed(NOW));
+    assert_eq!(program.step(at(2), ProgramInput::InStep), [], "it is ended already");
+    assert_eq!(program.step(at(3), ProgramInput::Ended(End::Exited(0))), start(&y));
 }
 
 #[test]
 fn one_that_is_not_configured_any_more_is_ended_and_another_begins_anew() {
-    let none = || Happened::Configured(None, NOW);
+    let none = || ProgramInput::Configured(None, NOW);
     let mut program = running(&config("x"));
-    program.step(at(0), Happened::Changed(Duration::from_secs(9)));
-    assert_eq!(program.step(at(1), none()), [end("TERM"), Deed::TookUp]);
-    program.step(at(2), Happened::Ended(End::Signalled(15)));
+    program.step(at(0), ProgramInput::Changed(Duration::from_secs(9)));
+    assert_eq!(program.step(at(1), none()), [end("TERM"), ProgramEffect::TookUp]);
+    program.step(at(2), ProgramInput::Ended(End::Signalled(15)));
     assert_eq!(*program.state(), State::Off);
 
     let mut program = running(&config("x"));
-    program.step(at(1), Happened::Changed(NOW));
+    program.step(at(1), ProgramInput::Changed(NOW));
     program.step(at(1), none());
-    program.step(at(1), Happened::Configured(Some(Arc::new(config("y"))), NOW));
-    program.step(at(2), Happened::Ended(End::Signalled(15)));
+    program.step(at(1), ProgramInput::Configured(Some(Arc::new(config("y"))), NOW));
+    program.step(at(2), ProgramInput::Ended(End::Signalled(15)));
     assert_eq!(*program.state(), State::Waiting);
 }
 
 #[test]
 fn the_agent_stops_after_the_program_or_at_once_when_asked_twice() {
     let mut program = running(&config("x"));
-    assert_eq!(program.step(at(1), Happened::Stopping), [end("TERM")]);
-    assert_eq!(program.step(at(2), Happened::Stopping), [Deed::Kill]);
-    assert_eq!(program.step(at(2), Happened::Ended(End::Signalled(9))), []);
+    assert_eq!(program.step(at(1), ProgramInput::Stopping), [end("TERM")]);
+    assert_eq!(program.step(at(2), ProgramInput::Stopping), [ProgramEffect::Kill]);
+    assert_eq!(program.step(at(2), ProgramInput::Ended(End::Signalled(9))), []);
     assert_eq!(*program.state(), State::Over(0), "whatever its code is");
 
     let mut program = running(&config("x"));
-    program.step(at(1), Happened::Changed(NOW));
-    assert_eq!(program.step(at(2), Happened::Stopping), [], "it was asked to end already");
-    assert_eq!(program.step(at(31), Happened::Tick), [Deed::Kill]);
-    program.step(at(32), Happened::Tick);
+    program.step(at(1), ProgramInput::Changed(NOW));
+    assert_eq!(program.step(at(2), ProgramInput::Stopping), [], "it was asked to end already");
+    assert_eq!(program.step(at(31), ProgramInput::Tick), [ProgramEffect::Kill]);
+    program.step(at(32), ProgramInput::Tick);
     assert!(matches!(program.state(), State::Stopping { .. }));
-    program.step(at(33), Happened::Tick);
+    program.step(at(33), ProgramInput::Tick);
     assert_eq!(*program.state(), State::Over(0), "one that cannot be killed is left behind");
 
     let mut program = running(&config("x"));
-    program.step(at(1), Happened::Changed(Duration::from_secs(9)));
-    assert_eq!(program.step(at(2), Happened::Stopping), [end("TERM"), Deed::TookUp], "nothing stays owed");
+    program.step(at(1), ProgramInput::Changed(Duration::from_secs(9)));
+    assert_eq!(program.step(at(2), ProgramInput::Stopping), [end("TERM"), ProgramEffect::TookUp], "nothing stays owed");
 
     let mut program = Program::default();
-    program.step(at(1), Happened::Stopping);
+    program.step(at(1), ProgramInput::Stopping);
     assert_eq!(*program.state(), State::Over(0));
 }

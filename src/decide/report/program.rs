@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::moment::Moment;
-use super::super::program::Program;
 use crate::config::ExecConfig;
+use crate::decide::moment::Moment;
+use crate::decide::program::Program;
 
-pub use super::super::program::{End, State as ProgramState, Then};
+pub use crate::decide::program::{End, State as ProgramState, Then};
 
 /// The program that the agent runs.
 #[derive(Debug, Clone)]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::accept::{Acceptance, Shown};
-use super::super::moment::Moment;
 use super::Roster;
+use crate::decide::accept::{Acceptance, Shown};
+use crate::decide::moment::Moment;
 
 impl Roster {
     /// All that is kept back and may be let through.

@@ -6,15 +6,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::super::event::Event;
-use super::super::guard::{Doubt, Guarded};
-use super::super::hold::{Hold, KeyDoubt, Reason};
-use super::super::moment::Moment;
-use super::super::muster::Muster;
-use super::super::recall::Course;
-use super::super::stamp::Stamp;
 use super::{Roster, Top};
 use crate::config::Guard;
+use crate::decide::event::Event;
+use crate::decide::guard::{Doubt, Guarded};
+use crate::decide::hold::{Hold, KeyDoubt, Reason};
+use crate::decide::member_set::MemberSet;
+use crate::decide::moment::Moment;
+use crate::decide::saved::GuardHistory;
+use crate::model::version::Version;
 
 /// What is known of keys that went.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +62,7 @@ impl Departed {
         now: Moment,
         left: usize,
         known: usize,
-        above: (&Top, Stamp),
+        above: (&Top, Version),
         guard: Guard,
     ) -> Option<Reason> {
         let (from, to) = (known, known - left);
@@ -80,7 +80,7 @@ impl Departed {
 
 impl Roster {
     /// What keys were measured by at the last start; `recent` says whether they are to be measured by it now.
-    pub(super) fn recall_departed(&mut self, course: &Course, recent: bool) {
+    pub fn recall_departed(&mut self, course: &GuardHistory, recent: bool) {
         if recent || course.loss.is_some() {
             self.departed.guarded = Guarded::recalled(course.sizes.iter().copied(), course.loss);
         }
@@ -88,14 +88,14 @@ impl Roster {
     }
 
     /// What keys are measured by, for the next start.
-    pub(super) fn departed_course(&self) -> Course {
+    pub fn departed_course(&self) -> GuardHistory {
         let (sizes, loss) = self.departed.guarded.known();
         let held = self.departed.hold.as_ref().map(|hold| hold.since).or(self.departed.held);
-        Course { sizes: sizes.collect(), loss, held, ..Course::default() }
+        GuardHistory { sizes: sizes.collect(), loss, held, ..GuardHistory::default() }
     }
 
     /// Whether that changed since this was last asked for.
-    pub(super) fn take_departed_changed(&mut self) -> bool {
+    pub fn take_departed_changed(&mut self) -> bool {
         std::mem::take(&mut self.departed.changed)
     }
 
@@ -127,18 +127,18 @@ impl Roster {
         held || (self.departed.hold.is_some() && !self.departed.there.contains(key))
     }
 
-    pub(super) fn key_is_there(&mut self, key: &Arc<str>) {
+    pub fn key_is_there(&mut self, key: &Arc<str>) {
         self.departed.there.insert(Arc::clone(key));
         self.departed.gone.remove(key);
     }
 
     /// Whether a key's node is gone, and it is for [`Roster::judge_departed`] to say what comes of that.
-    pub(super) fn is_departing(&self, key: &str) -> bool {
+    pub fn is_departing(&self, key: &str) -> bool {
         self.departed.enabled && !key.is_empty() && !self.departed.there.contains(key)
     }
 
     /// Whether a key without members is no key: with `min = 0`, and with its node gone or keys staying as they are.
-    pub(super) fn is_forgotten(&self, key: &str) -> bool {
+    pub fn is_forgotten(&self, key: &str) -> bool {
         !self.departed.enabled || !self.departed.there.contains(key)
     }
 
@@ -151,12 +151,12 @@ impl Roster {
     }
 
     /// When the hold on departed keys ends by time.
-    pub(super) fn departed_due(&self) -> Option<Moment> {
+    pub fn departed_due(&self) -> Option<Moment> {
         self.departed.hold.as_ref().and_then(|hold| hold.reason.until())
     }
 
     /// Judges the keys whose nodes are gone. Says whether any went.
-    pub(super) fn judge_departed(&mut self, now: Moment, events: &mut Vec<Event>) -> bool {
+    pub fn judge_departed(&mut self, now: Moment, events: &mut Vec<Event>) -> bool {
         if !self.departed.enabled || matches!(self.top, Top::Unseen | Top::Unreadable(_)) {
             return false;
         }
@@ -187,7 +187,7 @@ impl Roster {
         }
         for key in &left {
             let muster = self.musters.remove(key).filter(|_| self.is_loaded);
-            let before = muster.as_ref().and_then(Muster::good).map_or(&[][..], |good| good);
+            let before = muster.as_ref().and_then(MemberSet::good).map_or(&[][..], |good| good);
             events.extend(self.members_change(key, before, &[], self.top_stamp.shown()));
             self.unsettled.remove(key);
             self.departed.claimed.remove(key);
@@ -215,7 +215,7 @@ impl Roster {
     }
 
     /// A person lets the keys go that a hold keeps. Says whether there was one.
-    pub(super) fn accept_departed(&mut self) -> bool {
+    pub fn accept_departed(&mut self) -> bool {
         let held = self.departed.hold.is_some();
         if held {
             self.departed.accepted = Some(self.departing().0);
@@ -225,23 +225,23 @@ impl Roster {
     }
 
     /// Nothing of it is seen any more.
-    pub(super) fn departed_unseen(&mut self) {
+    pub fn departed_unseen(&mut self) {
         self.departed.accepted = None;
     }
 
     /// The whole of the keys was read.
-    pub(super) fn keys_there(&mut self, keys: impl Iterator<Item = Arc<str>>) {
+    pub fn keys_there(&mut self, keys: impl Iterator<Item = Arc<str>>) {
         self.departed.there = keys.collect();
         let Departed { there, gone, .. } = &mut self.departed;
         gone.retain(|key| !there.contains(key));
     }
 
-    pub(super) fn key_left(&mut self, key: &str) {
+    pub fn key_left(&mut self, key: &str) {
         self.departed.there.remove(key);
     }
 
     /// Keys that are missing in an older state hold back the belief in it, from before they are judged.
-    pub(super) fn doubts_state(&self) -> bool {
+    pub fn doubts_state(&self) -> bool {
         self.departed.enabled && self.top_stamp.regress().is_some() && !self.departing().0.is_empty()
     }
 }

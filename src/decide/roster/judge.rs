@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::event::Event;
-use super::super::hold::{Hold, Reason};
-use super::super::member::Quarantine;
-use super::super::moment::Moment;
-use super::super::muster::{Muster, Verdict};
-use super::super::publication::RosterValue;
 use super::{Roster, Top};
+use crate::decide::event::Event;
+use crate::decide::hold::{Hold, Reason};
+use crate::decide::member_set::{MemberSet, Verdict};
+use crate::decide::moment::Moment;
+use crate::decide::publication::RosterValue;
+use crate::model::member::Quarantine;
 
 impl Roster {
     /// When something of it is to be judged next.
@@ -50,7 +50,7 @@ impl Roster {
             self.is_loaded = true;
             events.push(self.loaded());
         }
-        let is_older = |muster: &Muster| matches!(muster.hold(), Some(Hold { reason: Reason::Older { .. }, .. }));
+        let is_older = |muster: &MemberSet| matches!(muster.hold(), Some(Hold { reason: Reason::Older { .. }, .. }));
         if !self.doubts_state() && !self.musters.values().any(is_older) {
             self.top_stamp.believe();
         }
@@ -133,7 +133,7 @@ impl Roster {
     }
 
     /// Puts the value for templates together. Says whether there is one now where there was none.
-    pub(super) fn gather(&mut self) -> bool {
+    pub fn gather(&mut self) -> bool {
         let had = self.value.is_some();
         let good = || self.musters.iter().filter_map(|(key, muster)| Some((key, muster.good()?)));
         self.value = if self.is_keyed() {

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::event::Event;
-use super::super::hold::Reason;
-use super::super::member::Member;
-use super::super::publication::{RosterValue, Seated};
 use super::Roster;
-use crate::sighting::Zxid;
+use crate::decide::event::Event;
+use crate::decide::hold::Reason;
+use crate::decide::publication::{RosterValue, SlottedMember};
+use crate::model::member::Member;
+use crate::model::registry_event::Zxid;
 
 impl Roster {
     /// Its first known-good members since it is followed.
-    pub(super) fn loaded(&self) -> Event {
+    pub fn loaded(&self) -> Event {
         let keys = match &self.value {
             Some(RosterValue::Map(keys)) => Some(keys.len()),
             Some(RosterValue::List(_)) | None => None,
@@ -28,16 +28,16 @@ impl Roster {
     }
 
     /// How the members of a key differ from those before; `None` where they do not.
-    pub(super) fn members_change(
+    pub fn members_change(
         &self,
         key: &Arc<str>,
-        before: &[Seated],
-        after: &[Seated],
+        before: &[SlottedMember],
+        after: &[SlottedMember],
         zxid: Option<Zxid>,
     ) -> Option<Event> {
         let known: BTreeMap<&str, &Arc<Member>> = before.iter().map(|it| (it.member.name(), &it.member)).collect();
         let (mut there, mut added, mut changed) = (BTreeSet::new(), Vec::new(), 0);
-        for Seated { member, .. } in after {
+        for SlottedMember { member, .. } in after {
             there.insert(member.name());
             match known.get(member.name()) {
                 None => added.push(label(member)),
@@ -52,7 +52,7 @@ impl Roster {
     }
 
     /// It is held as a whole.
-    pub(super) fn held_as_a_whole(&self, reason: &Reason) -> Event {
+    pub fn held_as_a_whole(&self, reason: &Reason) -> Event {
         Event::RosterHeld {
             roster: Arc::clone(&self.config.name),
             path: self.config.subject.to_string(),

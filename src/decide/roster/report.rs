@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::accept::Withheld;
-use super::super::hold::{Hold, Reason};
-use super::super::member::Quarantine;
-use super::super::muster::Muster;
-use super::super::publication::RosterValue;
-use super::super::report::{HoldReport, RosterReport};
 use super::{Roster, Top};
-use crate::node::NodePath;
+use crate::decide::accept::Withheld;
+use crate::decide::hold::{Hold, Reason};
+use crate::decide::member_set::MemberSet;
+use crate::decide::publication::RosterValue;
+use crate::decide::report::{HoldReport, RosterReport};
+use crate::model::member::Quarantine;
+use crate::model::node_path::NodePath;
 use crate::payload::Payload;
 
 impl Roster {
@@ -66,7 +66,7 @@ impl Roster {
     }
 
     /// Adds what the nodes of one path are read as.
-    fn report_path(&self, muster: &Muster, path: &NodePath, report: &mut RosterReport) {
+    fn report_path(&self, muster: &MemberSet, path: &NodePath, report: &mut RosterReport) {
         let format = match &self.config.payload {
             Payload::As(format) => Some(format),
             Payload::Auto => muster.chosen(),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::event::{Event, seconds};
-use super::super::moment::Moment;
 use super::Template;
-use crate::backoff;
 use crate::config::OnDrift;
+use crate::decide::event::{Event, seconds};
+use crate::decide::moment::Moment;
+use crate::model::backoff;
 
 /// How often a file is put right at once.
 const AT_ONCE: u32 = 3;
@@ -30,14 +30,14 @@ pub struct Drift {
 
 impl Drift {
     /// When it is put right, where it has to wait.
-    pub(super) fn due(&self) -> Option<Moment> {
+    pub fn due(&self) -> Option<Moment> {
         self.waits.map(|(_, due)| due)
     }
 }
 
 /// Somebody else changes a file as often as it is put right, such as another tool that writes it too.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Dispute {
+pub struct Dispute {
     /// How often it was put right, without [`PEACE`] between.
     times: u32,
     /// When that was last.
@@ -106,7 +106,7 @@ impl Template {
     }
 
     /// Its destination was found, or brought, in step. Whether that corrected what somebody else had made of it.
-    pub(super) fn is_put_right(&mut self, now: Moment, is_replaced: bool) -> bool {
+    pub fn is_put_right(&mut self, now: Moment, is_replaced: bool) -> bool {
         let is_corrected = is_replaced && self.drift.is_some();
         if is_corrected {
             self.dispute.has_put_right(now);
@@ -116,7 +116,7 @@ impl Template {
     }
 
     /// A publication begins, which puts right what was seen so far.
-    pub(super) fn puts_right(&mut self) {
+    pub fn puts_right(&mut self) {
         if let Some(drift) = &mut self.drift {
             drift.is_anew = false;
         }
@@ -131,7 +131,7 @@ impl Template {
     }
 
     /// What had to wait need not any more.
-    pub(super) fn has_waited(&mut self) {
+    pub fn has_waited(&mut self) {
         if let Some(drift) = &mut self.drift {
             drift.waits = None;
         }

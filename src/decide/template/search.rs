@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::event::Event;
-use super::super::flight::FlightId;
-use super::super::isolate::{AllLeftOut, Isolation, LeftOut, Search, Spot, Step};
-use super::super::key::Key;
-use super::super::moment::Moment;
-use super::super::publication::{Failure, Outcome, Snapshot, Stage};
-use super::super::roster::Roster;
 use super::Template;
+use crate::decide::event::Event;
+use crate::decide::flight::FlightId;
+use crate::decide::isolate::{AllLeftOut, Isolation, LeftOut, MemberRef, Search, Step};
+use crate::decide::key::Key;
+use crate::decide::moment::Moment;
+use crate::decide::publication::{Failure, Outcome, Snapshot, Stage};
+use crate::decide::roster::Roster;
 
 type Rosters = BTreeMap<Arc<str>, Roster>;
 type Keys = BTreeMap<Arc<str>, Key>;
@@ -43,12 +43,12 @@ impl Template {
     }
 
     /// The roster whose key's file it is.
-    pub(super) fn each(&self) -> Option<&Arc<str>> {
+    pub fn each(&self) -> Option<&Arc<str>> {
         self.plan.config.each.as_ref().map(|each| &each.roster)
     }
 
     /// Members that changed are tried again.
-    pub(super) fn take_back(&mut self, rosters: &Rosters, keys: &Keys, events: &mut Vec<Event>) {
+    pub fn take_back(&mut self, rosters: &Rosters, keys: &Keys, events: &mut Vec<Event>) {
         if self.isolation.left_out.is_empty() {
             return;
         }
@@ -56,20 +56,20 @@ impl Template {
         let each = self.each().cloned();
         let changed = self.isolation.review(&full, each.as_ref(), |roster| min(rosters, roster));
         let template = &self.plan.config.name;
-        events.extend(changed.into_iter().map(|Spot { roster, key, member }| {
+        events.extend(changed.into_iter().map(|MemberRef { roster, key, member }| {
             let template = Arc::clone(template);
             Event::MemberRetried { template, roster, key, member }
         }));
     }
 
     /// This is about to be published.
-    pub(super) fn shows(&mut self, snapshot: &Snapshot) {
+    pub fn shows(&mut self, snapshot: &Snapshot) {
         self.isolation.has_taken_back = false;
         self.isolation.shown = self.isolates().then(|| snapshot.clone());
     }
 
     /// Learns from a publication. Whether it failed in a way that a search is to look into first.
-    pub(super) fn learn(&mut self, outcome: &Outcome) -> bool {
+    pub fn learn(&mut self, outcome: &Outcome) -> bool {
         let shown = self.isolation.shown.take();
         match outcome {
             Outcome::Replaced | Outcome::Unchanged => {
@@ -117,7 +117,7 @@ impl Template {
                 }
                 let template = &self.plan.config.name;
                 events.extend(found.iter().map(|(spot, out)| {
-                    let (template, Spot { roster, key, member }) = (Arc::clone(template), spot.clone());
+                    let (template, MemberRef { roster, key, member }) = (Arc::clone(template), spot.clone());
                     Event::MemberIsolated { template, roster, key, member, reason: out.why.clone() }
                 }));
                 self.isolation.left_out.extend(found);
@@ -170,7 +170,7 @@ impl Template {
         outcome: Outcome,
         retries: bool,
         events: &mut Vec<Event>,
-    ) -> Option<Spot> {
+    ) -> Option<MemberRef> {
         if !self.turn.end(id) {
             return None;
         }

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::event::Event;
-use super::super::isolate::{LeftOut, Spot};
-use super::super::key::Key;
-use super::super::moment::Moment;
-use super::super::publication::{Outcome, Snapshot, Stage};
-use super::super::roster::Roster;
 use super::Template;
+use crate::decide::event::Event;
+use crate::decide::isolate::{LeftOut, MemberRef};
+use crate::decide::key::Key;
+use crate::decide::moment::Moment;
+use crate::decide::publication::{Outcome, Snapshot, Stage};
+use crate::decide::roster::Roster;
 
 impl Template {
     /// When a member that is left out is to be tried again: nobody is while more than that is to be done.
-    pub(super) fn trial_due(&self) -> Option<Moment> {
+    pub fn trial_due(&self) -> Option<Moment> {
         let is_quiet = !self.is_searching() && !self.turn.is_wanted() && !self.is_going();
         if is_quiet { self.isolation.next_trial() } else { None }
     }
@@ -27,7 +27,7 @@ impl Template {
     /// What is to be checked to try one again who is left out: all that is served, and him.
     ///
     /// Once nobody else is due, those who passed are served together.
-    pub(super) fn try_again(
+    pub fn try_again(
         &mut self,
         now: Moment,
         rosters: &BTreeMap<Arc<str>, Roster>,
@@ -53,13 +53,13 @@ impl Template {
     }
 
     /// A trial ended. Gives the member if he has passed.
-    pub(super) fn tried(
+    pub fn tried(
         &mut self,
         now: Moment,
-        spot: Spot,
+        spot: MemberRef,
         outcome: &Outcome,
         events: &mut Vec<Event>,
-    ) -> Option<Spot> {
+    ) -> Option<MemberRef> {
         match outcome {
             Outcome::Failed(failure) => {
                 let out = self.isolation.left_out.get_mut(&spot)?;
@@ -74,7 +74,7 @@ impl Template {
             _ => {
                 self.isolation.left_out.remove(&spot)?;
                 self.isolation.has_taken_back = true;
-                let (template, Spot { roster, key, member }) = (Arc::clone(&self.plan.config.name), spot.clone());
+                let (template, MemberRef { roster, key, member }) = (Arc::clone(&self.plan.config.name), spot.clone());
                 events.push(Event::MemberReadmitted { template, roster, key, member });
                 Some(spot)
             }
@@ -82,12 +82,12 @@ impl Template {
     }
 
     /// Whether its own check refuses this member.
-    pub fn refuses(&self, spot: &Spot) -> Option<&LeftOut> {
+    pub fn refuses(&self, spot: &MemberRef) -> Option<&LeftOut> {
         self.isolation.left_out.get(spot).filter(|out| out.again.is_some())
     }
 
     /// Another template of its unit takes a member back, and so does it.
-    pub fn take_in(&mut self, spot: &Spot) {
+    pub fn take_in(&mut self, spot: &MemberRef) {
         if self.isolation.left_out.remove(spot).is_some() {
             self.want();
         }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::*;
-use crate::host::Host;
+use crate::load::host::Host;
 use crate::payload::{Format, decode};
 use serde_json::json;
 

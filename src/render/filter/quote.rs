@@ -7,6 +7,9 @@ use tera::{Kwargs, TeraResult, Value};
 
 use super::{fail, kind};
 
+#[cfg(test)]
+mod tests;
+
 /// The text of a single value: a text, a number, or true or false.
 fn scalar(filter: &str, value: &Value) -> TeraResult<String> {
     if value.is_string() || value.is_number() || value.is_bool() {
@@ -37,7 +40,7 @@ pub fn json(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
 
 /// `yaml`: a YAML document without `---` and without a line break at its end, the same to readers of 1.1 and 1.2.
 pub fn yaml(value: &Value, _: &Kwargs) -> TeraResult<Value> {
-    match crate::yaml::to_string(value) {
+    match crate::text::yaml::to_string(value) {
         Ok(out) => Ok(Value::from(out.trim_end_matches('\n'))),
         Err(error) => fail(format!("this cannot be written as YAML: {error}")),
     }
@@ -147,73 +150,4 @@ pub fn is_hostname(value: &Value) -> bool {
     };
     let name = |text: &str| text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(label);
     is_ip(value) || value.as_str().is_some_and(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::render;
-    use super::*;
-
-    #[test]
-    fn each_format_quotes_in_its_own_way() {
-        let cases = [
-            ("odd.q | shell", r#"'a'\''b "c" $d\ {{ e }} #;é'"#),
-            ("odd.q | haproxy", r#"'a'\''b "c" $d\ {{ e }} #;é'"#),
-            ("odd.q | haproxy_name", "a_b__c___d_____e_______"),
-            ("odd.q | hosts_name", "a-b--c---d-----e-------"),
-            ("odd.q | replace(from='$', to='') | nginx", r#""a'b \"c\" d\\ {{ e }} #;é""#),
-            ("odd.q | pgpool", r#"'a''b "c" $d\\ {{ e }} #;é'"#),
-            ("odd.nl | pgpool", r"'a\nb'"),
-            ("odd.q | json", r#""a'b \"c\" $d\\ {{ e }} #;é""#),
-            ("odd.n | json", "1.0"),
-            ("web | where(attribute='zone') | pluck(attribute='name') | json", r#"["b:1","a:1"]"#),
-            ("web[0].deep | json(pretty=true)", "{\n  \"k\": 1\n}"),
-            ("web[0] | yaml", "\"deep\":\n  \"k\": 1\n\"name\": \"b:1\"\n\"weight\": 2\n\"zone\": \"x\""),
-            ("['no', '10:20', 'a', {1: 'y'}] | yaml", "- \"no\"\n- \"10:20\"\n- \"a\"\n- 1: \"y\""),
-            ("web[0] | toml", "name = \"b:1\"\nweight = 2\nzone = \"x\"\n\n[deep]\nk = 1"),
-            ("odd.q | toml", "'''a'b \"c\" $d\\ {{ e }} #;é'''"),
-            ("'10.0.0.1:80' | shell", "10.0.0.1:80"),
-            ("'' | shell", "''"),
-            ("'-rf' | shell", "-rf"),
-            ("80 | haproxy", "80"),
-            ("'/a/b/c' | base", "c"),
-            ("'/a/b/c' | dir", "/a/b"),
-            ("'/a' | dir", "/"),
-            ("'a' | dir", "."),
-            ("odd.none | str", ""),
-        ];
-        for (expression, expected) in cases {
-            assert_eq!(render(&format!("{{{{ {expression} }}}}")).as_deref(), Ok(expected), "{expression}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_said() {
-        let cases = [
-            ("odd.none | shell", "shell takes a text or a number, and this is null: write default(value=…) before it"),
-            ("web | haproxy", "haproxy takes a text or a number, and this is a list: take one field of it"),
-            ("odd.q | nginx", "nginx has no way to write a $ as itself: leave such a value out"),
-        ];
-        for (expression, expected) in cases {
-            assert_eq!(render(&format!("{{{{ {expression} }}}}")), Err(expected.to_owned()), "{expression}");
-        }
-        assert!(
-            render("{{ odd | toml }}").unwrap_err().starts_with("this cannot be written as TOML, which has no null")
-        );
-    }
-
-    #[test]
-    fn hosts_are_told_from_other_texts() {
-        let good = ["a", "web-1.example.com", "a.b.", "x_y", "10.0.0.1", "::1", "2001:db8::1"];
-        let bad = ["", ".", "a..b", "-a", "a b", "a;b", "a\"", "é", "a:80", "[::1]", "a/b"];
-        for text in good {
-            assert!(is_hostname(&Value::from(text)), "{text}");
-        }
-        for text in bad {
-            assert!(!is_hostname(&Value::from(text)), "{text}");
-        }
-        assert!(!is_hostname(&Value::from("a".repeat(64))));
-        assert!(!is_hostname(&Value::none()));
-        assert!(!is_ip(&Value::from("a")) && is_ip(&Value::from("::1")));
-    }
 }

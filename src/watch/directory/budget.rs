@@ -1,8 +1,11 @@
 //! How much of one subject is read.
 
-use crate::node::{NodePath, Subject};
-use crate::sighting::{Reading, Seen};
+use crate::model::node_path::{NodePath, Subject};
+use crate::model::registry_event::{Reading, Seen};
 use crate::watch::{MAX_BYTES, MAX_KEYED_BYTES, MAX_NODES};
+
+#[cfg(test)]
+mod tests;
 
 /// How many nodes and bytes one subject may still have.
 pub struct Budget {
@@ -47,23 +50,5 @@ impl Budget {
         Seen::Unreadable(
             format!("too large: {path} has more than {MAX_NODES} nodes, or {megabytes} MiB of data in them").into(),
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sighting::Bytes;
-
-    #[test]
-    fn all_of_it_may_be_taken_and_nothing_after_too_much() {
-        let mut budget = Budget::of(&Subject::Members(NodePath::parse("/a").unwrap()));
-        let (whole, byte): (Bytes, Bytes) = (vec![0; MAX_BYTES].into(), vec![0; 1].into());
-        assert!(budget.take(&Ok(whole)).is_some());
-        assert!(budget.take(&Ok(Bytes::default())).is_some());
-        assert!(!budget.is_overdrawn());
-        assert!(budget.take(&Ok(byte)).is_none());
-        assert!(budget.is_overdrawn());
-        assert!(budget.take(&Ok(Bytes::default())).is_none());
     }
 }

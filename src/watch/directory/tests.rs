@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::sighting::{News, Seen, View};
+use crate::model::registry_event::{News, Seen, View};
 
 #[tokio::test]
 async fn a_reading_that_breaks_is_said_and_begun_anew() {

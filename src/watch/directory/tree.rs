@@ -13,11 +13,11 @@ use nix::fcntl::OFlag;
 
 use crate::decide::Event;
 use crate::log::emit;
-use crate::node::{NodePath, Subject};
-use crate::sighting::{Bytes, Members, Reading, Seen, View};
+use crate::model::node_path::{NodePath, Subject};
+use crate::model::registry_event::{Bytes, Members, Reading, Seen, View};
 use crate::watch::MAX_BYTES;
+use crate::watch::cache::{Patch, Reread};
 use crate::watch::dirty::{Dirty, Place};
-use crate::watch::known::{Patch, Reread};
 
 use super::budget::Budget;
 
@@ -147,7 +147,7 @@ impl Tree {
     /// Reads again what is dirty.
     pub fn reread(&self, subject: &Subject, dirty: &Dirty) -> Reread {
         if dirty.whole {
-            return Reread::Whole(self.whole(subject));
+            return Reread::Content(self.whole(subject));
         }
         let mut budget = Budget::of(subject);
         let keys = dirty.keys.iter().map(|key| (Arc::clone(key), self.key(subject, key, &mut budget)));
@@ -209,7 +209,7 @@ impl Tree {
     }
 
     /// The names of a node's children, sorted bytewise.
-    pub(super) fn names(&self, path: &NodePath) -> Seen<Vec<String>> {
+    pub fn names(&self, path: &NodePath) -> Seen<Vec<String>> {
         let (place, kind) = self.place(path);
         match kind {
             Kind::Absent => Seen::Absent,
@@ -224,7 +224,7 @@ impl Tree {
     }
 
     /// A node's own data; `None` when there is no such node.
-    pub(super) fn datum(&self, path: &NodePath) -> Option<Reading> {
+    pub fn datum(&self, path: &NodePath) -> Option<Reading> {
         let (place, kind) = self.place(path);
         let (file, if_missing) = match kind {
             Kind::Absent => return None,
@@ -244,7 +244,7 @@ impl Tree {
     }
 
     /// Where a node is on the disk, and what stands there. Links are followed, but no folder is left through one.
-    pub(super) fn place(&self, path: &NodePath) -> (PathBuf, Kind) {
+    pub fn place(&self, path: &NodePath) -> (PathBuf, Kind) {
         let mut place = self.root.clone();
         let mut kind = Kind::Folder;
         for part in path.as_str().split('/').filter(|part| !part.is_empty()) {

@@ -13,20 +13,21 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::node::Subject;
-use crate::sighting::{Bytes, Stamps};
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{Bytes, Versions};
+use crate::watch::cache::Told;
 use crate::watch::dirty::Dirty;
-use crate::watch::known::Told;
-use crate::watch::teller::Teller;
+use crate::watch::event_sender::EventSender;
 use crate::watch::{Boxed, Wanted, changed};
 
-use super::desk::{Desk, Followed};
-use super::ears::{Ears, Id};
-use super::marks::Readout;
-use super::reader::{Mode, Reader, Trouble};
-use super::review::{self, Found, Review};
+use super::dirty_tracker::{Ears, Id};
+use super::node_versions::ReadResult;
+use super::reader::{Mode, ReadError, Reader};
+use super::reconcile;
+use super::reconcile::{Found, Reconciliation};
 use super::servers::Servers;
-use super::wire::{Answer, Connection, Lost, Stat};
+use super::subscriptions::{Desk, Followed};
+use crate::zk::{Answer, Connection, Lost, Stat};
 
 /// How many subjects are read at once. A server answers one connection's requests one by one; more would only wait there.
 const AT_ONCE: usize = 64;
@@ -38,7 +39,7 @@ pub struct Bench<'a> {
     /// Learns what the ensemble says of its servers.
     pub servers: &'a mut Servers,
     /// Who is told.
-    pub teller: &'a Teller,
+    pub teller: &'a EventSender,
     /// How often everything is looked at although nothing was heard of it.
     pub reconcile: Duration,
 }
@@ -46,15 +47,15 @@ pub struct Bench<'a> {
 /// How following ended: never well.
 pub struct Ended {
     /// Why.
-    pub trouble: Trouble,
+    pub trouble: ReadError,
     /// Since when something that was read was told.
     pub home: Option<Instant>,
 }
 
 /// Something that was asked for has come.
 enum Done {
-    Read(Id, Instant, Result<Readout, Trouble>),
-    Looked(Id, Result<Vec<Found>, Trouble>),
+    Read(Id, Instant, Result<ReadResult, ReadError>),
+    Looked(Id, Result<Vec<Found>, ReadError>),
     Ensemble(Answer<(Bytes, Stat)>),
 }
 
@@ -76,10 +77,10 @@ pub struct Follower<'a> {
     /// Those that have been read through this connection.
     seen: BTreeSet<Id>,
     /// The subject that is being looked through; one at a time, and one request at a time.
-    review: Option<(Id, Review)>,
+    review: Option<(Id, Reconciliation)>,
     is_looking: bool,
     /// What is still to be said, in order.
-    outbox: VecDeque<(Subject, Told, Stamps)>,
+    outbox: VecDeque<(Subject, Told, Versions)>,
     home: Option<Instant>,
 }
 
@@ -117,7 +118,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Sets the watches, and waits for the `sync` after which what the server says counts. All of it in one go.
-    async fn open(&mut self, wanted: &Wanted) -> Result<(), Trouble> {
+    async fn open(&mut self, wanted: &Wanted) -> Result<(), ReadError> {
         if !self.is_carried {
             // Also for the connections that carry this session on before all of it has been read.
             self.bench.desk.forget();
@@ -134,8 +135,8 @@ impl<'a> Follower<'a> {
         let watching = join_all(tops.iter().map(|(_, top)| self.reader.watch(top)));
         let (chroot, watched, synced) = tokio::join!(self.reader.check_chroot(), watching, self.reader.sync());
         // It hangs up as it says so, and the others only see that.
-        if watched.iter().any(|watched| matches!(watched, Err(Trouble::TooOld))) {
-            return Err(Trouble::TooOld);
+        if watched.iter().any(|watched| matches!(watched, Err(ReadError::TooOld))) {
+            return Err(ReadError::TooOld);
         }
         chroot?;
         for ((id, _), watched) in tops.iter().zip(watched) {
@@ -146,14 +147,14 @@ impl<'a> Follower<'a> {
                     }
                 }
                 // Tried again when it is read.
-                Err(Trouble::Refused(_)) => {}
+                Err(ReadError::Refused(_)) => {}
                 Err(trouble) => return Err(trouble),
             }
         }
         synced
     }
 
-    async fn serve(&mut self, subjects: &mut watch::Receiver<Wanted>) -> Trouble {
+    async fn serve(&mut self, subjects: &mut watch::Receiver<Wanted>) -> ReadError {
         self.ask_ensemble();
         loop {
             self.start_due();
@@ -172,7 +173,7 @@ impl<'a> Follower<'a> {
                         return trouble;
                     }
                 }
-                lost = self.connection.lost() => return Trouble::Lost(lost),
+                lost = self.connection.lost() => return ReadError::Lost(lost),
                 woken = self.ears.woken() => woken.into_iter().for_each(|id| self.schedule(id)),
                 () = changed(subjects) => {
                     let wanted = subjects.borrow_and_update().clone();
@@ -244,7 +245,7 @@ impl<'a> Follower<'a> {
         }));
     }
 
-    fn done(&mut self, done: Done) -> Result<(), Trouble> {
+    fn done(&mut self, done: Done) -> Result<(), ReadError> {
         match done {
             Done::Read(id, began, read) => {
                 self.readings -= 1;
@@ -264,7 +265,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn take(&mut self, id: Id, began: Instant, read: Result<Readout, Trouble>) -> Result<(), Trouble> {
+    fn take(&mut self, id: Id, began: Instant, read: Result<ReadResult, ReadError>) -> Result<(), ReadError> {
         let Some(followed) = self.bench.desk.get(id) else {
             return Ok(());
         };
@@ -275,7 +276,7 @@ impl<'a> Follower<'a> {
                 followed.take(id, began, readout, &self.ears)
             }
             // Other subjects are none the worse for it.
-            Err(Trouble::Refused(why)) => followed.refuse(id, &why, &self.ears),
+            Err(ReadError::Refused(why)) => followed.refuse(id, &why, &self.ears),
             Err(trouble) => return Err(trouble),
         };
         if let Some((told, stamps)) = news {
@@ -316,7 +317,7 @@ impl<'a> Follower<'a> {
                 continue;
             }
             let (reader, subject) = (self.reader.clone(), followed.subject.clone());
-            self.work.push(Box::pin(async move { Done::Looked(id, review::look(&reader, &subject, items).await) }));
+            self.work.push(Box::pin(async move { Done::Looked(id, reconcile::look(&reader, &subject, items).await) }));
             self.review = Some((id, review));
             self.is_looking = true;
             return;
@@ -328,7 +329,7 @@ impl<'a> Follower<'a> {
             return;
         };
         // Where watches come with the readings, a lost one is only had back by reading.
-        if let Some(review) = Review::of(&followed.held).filter(|_| self.mode == Mode::Recursive) {
+        if let Some(review) = Reconciliation::of(&followed.held).filter(|_| self.mode == Mode::Recursive) {
             self.review = Some((id, review));
         } else {
             self.ears.add(id, Dirty::whole());
@@ -342,14 +343,14 @@ impl<'a> Follower<'a> {
         self.reviews.insert((Instant::now() + after, id));
     }
 
-    fn compare(&mut self, id: Id, found: Result<Vec<Found>, Trouble>) -> Result<(), Trouble> {
+    fn compare(&mut self, id: Id, found: Result<Vec<Found>, ReadError>) -> Result<(), ReadError> {
         let Some(followed) = self.bench.desk.get(id) else {
             return Ok(());
         };
         let dirty = match found {
-            Ok(found) => review::differs(&followed.held, found),
+            Ok(found) => reconcile::differs(&followed.held, found),
             // It will say more to the reading of all.
-            Err(Trouble::Refused(_)) => Dirty::whole(),
+            Err(ReadError::Refused(_)) => Dirty::whole(),
             Err(trouble) => return Err(trouble),
         };
         self.ears.add(id, dirty);
@@ -374,12 +375,12 @@ impl<'a> Follower<'a> {
     }
 }
 
-impl From<Trouble> for String {
-    fn from(trouble: Trouble) -> Self {
+impl From<ReadError> for String {
+    fn from(trouble: ReadError) -> Self {
         match trouble {
-            Trouble::Lost(Lost(why)) => format!("the connection was lost: {why}"),
-            Trouble::Over(why) | Trouble::Refused(why) => why,
-            Trouble::TooOld => {
+            ReadError::Lost(Lost(why)) => format!("the connection was lost: {why}"),
+            ReadError::Over(why) | ReadError::Refused(why) => why,
+            ReadError::TooOld => {
                 "the server knows no persistent watches, which came with ZooKeeper 3.6; write watches = \
                 \"auto\" or \"oneshot\""
                     .into()

@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use crate::node::{NodePath, Subject};
-use crate::sighting::{Reading, Zxid};
+use crate::model::node_path::{NodePath, Subject};
+use crate::model::registry_event::{Reading, Zxid};
 use crate::watch::MAX_NODES;
 use crate::watch::dirty::Place;
 
-use super::marks::Parent;
-use super::wire::{Answer, Connection, Datum, Lost, Refusal, Stat};
+use super::node_versions::Parent;
+use crate::zk::{Answer, Connection, Datum, Lost, Refusal, Stat};
+
+use chunk::Chunks;
 
 mod again;
 mod chunk;
 mod whole;
-
-use chunk::Chunks;
 
 /// How many requests are under way at once.
 const PIPELINE: usize = 200;
@@ -28,7 +28,7 @@ const OWN: &str = "zookeeper";
 
 /// Why a reading came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ReadError {
     /// The connection is lost.
     Lost(Lost),
     /// This connection is of no use: why.
@@ -39,7 +39,7 @@ pub enum Trouble {
     Refused(String),
 }
 
-impl From<Lost> for Trouble {
+impl From<Lost> for ReadError {
     fn from(lost: Lost) -> Self {
         Self::Lost(lost)
     }
@@ -85,10 +85,10 @@ impl Reader {
     }
 
     /// What the server says, and when. A request that it does not know says how old it is.
-    fn said<T>(&self, answer: Answer<T>) -> Result<(Result<T, Refusal>, Zxid), Trouble> {
+    fn said<T>(&self, answer: Answer<T>) -> Result<(Result<T, Refusal>, Zxid), ReadError> {
         let reply = answer?;
         match reply.value {
-            Err(Refusal::Unimplemented) if self.mode == Mode::Recursive => Err(Trouble::TooOld),
+            Err(Refusal::Unimplemented) if self.mode == Mode::Recursive => Err(ReadError::TooOld),
             value => Ok((value, reply.zxid)),
         }
     }
@@ -97,12 +97,12 @@ impl Reader {
     ///
     /// # Errors
     /// It is not there, or there is no answer.
-    pub async fn check_chroot(&self) -> Result<(), Trouble> {
+    pub async fn check_chroot(&self) -> Result<(), ReadError> {
         let Some(chroot) = self.connection.chroot() else {
             return Ok(());
         };
         match self.said(self.connection.exists("/", false).await)?.0 {
-            Ok(None) => Err(Trouble::Over(format!(
+            Ok(None) => Err(ReadError::Over(format!(
                 "the chroot {chroot} does not exist; create it, or correct the registry's url"
             ))),
             Ok(Some(_)) => Ok(()),
@@ -115,28 +115,28 @@ impl Reader {
     ///
     /// # Errors
     /// The server refused, or there is no answer.
-    pub async fn watch(&self, path: &NodePath) -> Result<(), Trouble> {
+    pub async fn watch(&self, path: &NodePath) -> Result<(), ReadError> {
         if self.mode != Mode::Recursive {
             return Ok(());
         }
         let watching = self.said(self.connection.watch(path.as_str()).await)?.0;
-        watching.map_err(|refusal| Trouble::Refused(format!("watch {path}: {refusal}")))
+        watching.map_err(|refusal| ReadError::Refused(format!("watch {path}: {refusal}")))
     }
 
     /// Waits until the server has taken in all that was committed before. Nothing that it says before counts.
     ///
     /// # Errors
     /// The server refused, or there is no answer: nothing is known.
-    pub async fn sync(&self) -> Result<(), Trouble> {
+    pub async fn sync(&self) -> Result<(), ReadError> {
         let synced = self.said(self.connection.sync("/").await)?.0;
-        synced.map_err(|refusal| Trouble::Refused(format!("{}: sync: {refusal}", self.connection.server())))
+        synced.map_err(|refusal| ReadError::Refused(format!("{}: sync: {refusal}", self.connection.server())))
     }
 
     /// Lists a node's children, unless there are too many to take.
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn list(&self, path: &NodePath) -> Result<Listing, Trouble> {
+    pub async fn list(&self, path: &NodePath) -> Result<Listing, ReadError> {
         // Looked at before it is listed. And watched for coming into being, which no listing can do.
         let (stat, zxid) = self.said(self.connection.exists(path.as_str(), self.watches()).await)?;
         match stat {
@@ -180,7 +180,7 @@ impl Reader {
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn data(&self, paths: &[NodePath], budget: usize) -> Result<Option<Vec<Datum>>, Trouble> {
+    pub async fn data(&self, paths: &[NodePath], budget: usize) -> Result<Option<Vec<Datum>>, ReadError> {
         let mut all: Vec<Datum> = Vec::with_capacity(paths.len());
         let mut chunks = Chunks::default();
         while all.len() < paths.len() {
@@ -211,7 +211,7 @@ impl Reader {
         Ok(Some(all))
     }
 
-    async fn data_singly(&self, paths: &[NodePath]) -> Result<Vec<Datum>, Trouble> {
+    async fn data_singly(&self, paths: &[NodePath]) -> Result<Vec<Datum>, ReadError> {
         let mut all = Vec::with_capacity(paths.len());
         for paths in paths.chunks(PIPELINE) {
             for answer in join_all(paths.iter().map(|path| self.connection.data(path.as_str(), self.watches()))).await {
@@ -225,7 +225,7 @@ impl Reader {
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn data_at_once(&self, paths: &[NodePath]) -> Result<Vec<Datum>, Trouble> {
+    pub async fn data_at_once(&self, paths: &[NodePath]) -> Result<Vec<Datum>, ReadError> {
         if paths.is_empty() {
             return Ok(Vec::new());
         }
@@ -236,7 +236,7 @@ impl Reader {
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn stat(&self, path: NodePath) -> Result<Result<Stat, Refusal>, Trouble> {
+    pub async fn stat(&self, path: NodePath) -> Result<Result<Stat, Refusal>, ReadError> {
         let stat = self.said(self.connection.exists(path.as_str(), false).await)?.0;
         Ok(stat.and_then(|stat| stat.ok_or(Refusal::NoNode)))
     }
@@ -246,7 +246,7 @@ impl Reader {
 ///
 /// # Errors
 /// It says nothing of the node: see [`fact`].
-pub fn reading(datum: Datum) -> Result<Option<(Reading, Zxid)>, Trouble> {
+pub fn reading(datum: Datum) -> Result<Option<(Reading, Zxid)>, ReadError> {
     match datum {
         Ok((data, stat)) => Ok(Some((Ok(data), stat.mzxid))),
         Err(Refusal::NoNode) => Ok(None),
@@ -259,7 +259,7 @@ pub fn reading(datum: Datum) -> Result<Option<(Reading, Zxid)>, Trouble> {
 /// # Errors
 /// Any other refusal says something of the server at this moment (it is throttled, it could not write its answer) and
 /// nothing of the node. It is tried again soon, and nobody takes the node for a broken one.
-fn fact(refusal: Refusal) -> Result<Arc<str>, Trouble> {
+fn fact(refusal: Refusal) -> Result<Arc<str>, ReadError> {
     match refusal {
         Refusal::NoAuth => Ok(refusal.to_string().into()),
         Refusal::TooLarge { .. } => Ok(format!("too large: {refusal}").into()),
@@ -268,8 +268,8 @@ fn fact(refusal: Refusal) -> Result<Arc<str>, Trouble> {
 }
 
 /// A refusal of a whole request.
-fn refused(refusal: Refusal) -> Trouble {
-    Trouble::Refused(format!("the server refused the reading: {refusal}"))
+fn refused(refusal: Refusal) -> ReadError {
+    ReadError::Refused(format!("the server refused the reading: {refusal}"))
 }
 
 /// The node above the members of a key, or at the top.

@@ -20,12 +20,14 @@ use crate::config::{RegistryConfig, RegistryUrl};
 use crate::watch::Keep;
 
 use super::exhibitor::Exhibitor;
-use super::wire::Server;
+use crate::zk::Server;
 use ensemble::Ensemble;
 use kept::Kept;
 
-pub(super) mod ensemble;
+pub mod ensemble;
 mod kept;
+#[cfg(test)]
+mod tests;
 
 /// How long a round waits for names. One that is not resolved by then is left out, and its lookup is waited for in the
 /// next round.
@@ -265,6 +267,3 @@ fn name(text: &str) -> Option<Name> {
     let (host, port) = text.rsplit_once(':')?;
     Some(Name { host: host.trim_start_matches('[').trim_end_matches(']').to_owned(), port: port.parse().ok()? })
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,8 +6,8 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::config::RegistryUrl;
-use crate::node::Subject;
-use crate::sighting::{Change, News, Seen, Stamps, View};
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{Change, News, Seen, Versions, View};
 use fake::Fake;
 
 mod changes;
@@ -18,10 +18,10 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// Somebody who listens to a registry, and applies what it says.
 struct Listener {
-    news: mpsc::Receiver<Sighting>,
+    news: mpsc::Receiver<RegistryEvent>,
     subjects: watch::Sender<Wanted>,
     views: BTreeMap<Subject, BTreeMap<String, String>>,
-    stamps: BTreeMap<Subject, Stamps>,
+    stamps: BTreeMap<Subject, Versions>,
     /// The news as they came, in a word each.
     words: Vec<String>,
 }
@@ -113,7 +113,7 @@ impl Listener {
     }
 }
 
-fn text(reading: &crate::sighting::Reading) -> String {
+fn text(reading: &crate::model::registry_event::Reading) -> String {
     reading.as_ref().map_or_else(ToString::to_string, |data| String::from_utf8_lossy(data).into_owned())
 }
 

@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use super::kill::{BACKED_UP, Deed, OF_A_UNIT, Point, REMOVAL, ROLLBACK, SHORTENED, UPDATE, record, staged, strace};
+use super::kill::{
+    BACKED_UP, OF_A_UNIT, Point, ProgramEffect, REMOVAL, ROLLBACK, SHORTENED, UPDATE, record, staged, strace,
+};
 use crate::harness::site::Site;
 
 /// Reasons, as strace spells them.
 const REASONS: [&str; 8] = ["ENOSPC", "EROFS", "EDQUOT", "EIO", "EBUSY", "EXDEV", "EPERM", "EMFILE"];
 
 /// An update of a file that carries something more than its bytes.
-const CARRIED: Deed = Deed {
+const CARRIED: ProgramEffect = ProgramEffect {
     change: |site| {
         (UPDATE.change)(site);
         xattr::set(site.path("out/list"), "user.origin", b"by hand").unwrap();
@@ -96,7 +98,7 @@ fn files(site: &Site) -> BTreeMap<PathBuf, (u64, String)> {
 
 /// Has the calls of a deed refused, one each time. Whatever files were not replaced are the same ones as before, and those
 /// that were are whole; a pass says that it failed, or has done all; and the one after it brings all in order.
-fn bears_refusals(deed: &Deed) {
+fn bears_refusals(deed: &ProgramEffect) {
     let (site, points) = record(deed);
     let is_overwritten = deed.config.contains("inplace");
     let (mut refused, mut borne, apart) = (0, 0, crate::testing::count(6, 1));

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::kill::{BACKED_UP, Deed, OF_A_UNIT, Point, REMOVAL, ROLLBACK, SHORTENED, UPDATE, kill_at, record};
+use super::kill::{BACKED_UP, OF_A_UNIT, Point, ProgramEffect, REMOVAL, ROLLBACK, SHORTENED, UPDATE, kill_at, record};
 use crate::harness::inside::{is_inside, run};
 use crate::harness::site::Site;
 
@@ -60,7 +60,7 @@ fn files(site: &Site) -> BTreeMap<String, String> {
 }
 
 /// The power fails before this call.
-fn cut_at(deed: &Deed, site: &Site, point: &Point) {
+fn cut_at(deed: &ProgramEffect, site: &Site, point: &Point) {
     deed.set(site);
     let old = files(site);
     let folder = TempDir::new().unwrap();

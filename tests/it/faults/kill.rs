@@ -30,7 +30,7 @@ const TAKES_UP: &str =
     "cd SITE/out && for file in *; do test -e \"$file\" && echo \"$file:\" && cat \"$file\"; done > SITE/seen || true";
 
 /// Something that an agent does to files.
-pub struct Deed {
+pub struct ProgramEffect {
     pub name: &'static str,
     /// `RELOAD` stands for a command by which software takes up what is in `out`.
     pub config: &'static str,
@@ -44,7 +44,7 @@ pub struct Deed {
     pub fails: bool,
 }
 
-impl Deed {
+impl ProgramEffect {
     /// A folder in which it is about to be done.
     pub fn scene(&self) -> Site {
         let site = Site::new("");
@@ -183,7 +183,7 @@ pub fn strace(site: &Site, options: &[String]) -> ExitStatus {
 }
 
 /// Records a pass, and gives its points and the folder in which they are met again.
-pub fn record(deed: &Deed) -> (Site, Vec<Point>) {
+pub fn record(deed: &ProgramEffect) -> (Site, Vec<Point>) {
     let site = deed.scene();
     let ended = strace(&site, &["-e".into(), format!("trace={CALLS}")]);
     assert_eq!(ended.success(), !deed.fails, "{}", site.read("trace"));
@@ -205,7 +205,7 @@ fn renames(point: &Point) -> bool {
 }
 
 /// Kills an agent before its calls in this deed, and has the next one bring things in order: a daemon and a pass by turns.
-pub fn survives(deed: &Deed) {
+pub fn survives(deed: &ProgramEffect) {
     let (site, points) = record(deed);
     let apart = crate::testing::count(5, 1);
     let after = |at: usize| at > 0 && renames(&points[at - 1]);
@@ -256,7 +256,7 @@ reload_interval = "0s"
 );
 
 /// A file gets shorter: one that is overwritten halfway has the end of the old one.
-pub const SHORTENED: Deed = Deed {
+pub const SHORTENED: ProgramEffect = ProgramEffect {
     name: "overwriting",
     config: IN_PLACE,
     before: Some(|site| {
@@ -338,7 +338,7 @@ unit = "edge"
 );
 
 /// A file that was not there.
-pub const FIRST: Deed = Deed {
+pub const FIRST: ProgramEffect = ProgramEffect {
     name: "a first write",
     config: ONE,
     before: None,
@@ -348,7 +348,7 @@ pub const FIRST: Deed = Deed {
 };
 
 /// A file that takes the place of another.
-pub const UPDATE: Deed = Deed {
+pub const UPDATE: ProgramEffect = ProgramEffect {
     name: "an update",
     config: ONE,
     before: Some(|site| _ = site.file("registry/services/web/a:1", "")),
@@ -358,7 +358,7 @@ pub const UPDATE: Deed = Deed {
 };
 
 /// The same, and what was before is kept.
-pub const BACKED_UP: Deed = Deed {
+pub const BACKED_UP: ProgramEffect = ProgramEffect {
     name: "an update with a backup",
     config: KEEPING,
     right: &[(".list.rosterd-1.bak", "a:1\n"), ("list", "a:1\nb:1\n")],
@@ -366,7 +366,7 @@ pub const BACKED_UP: Deed = Deed {
 };
 
 /// A file that goes with its key.
-pub const REMOVAL: Deed = Deed {
+pub const REMOVAL: ProgramEffect = ProgramEffect {
     name: "a removal",
     config: EACH,
     before: Some(|site| _ = site.file("registry/services/a/1:1", "").file("registry/services/b/2:2", "")),
@@ -376,7 +376,7 @@ pub const REMOVAL: Deed = Deed {
 };
 
 /// Two files that change together.
-pub const OF_A_UNIT: Deed = Deed {
+pub const OF_A_UNIT: ProgramEffect = ProgramEffect {
     name: "a unit",
     config: UNIT,
     before: Some(|site| _ = site.file("registry/services/web/a:1", "")),
@@ -386,7 +386,7 @@ pub const OF_A_UNIT: Deed = Deed {
 };
 
 /// Two files that are put back together.
-pub const ROLLBACK: Deed = Deed {
+pub const ROLLBACK: ProgramEffect = ProgramEffect {
     name: "a rollback",
     config: BACK,
     before: Some(|site| _ = site.file("registry/services/web/a:1", "")),
@@ -396,7 +396,7 @@ pub const ROLLBACK: Deed = Deed {
 };
 
 /// Two files that are put back together, one of which was not there before.
-pub const TAKEN_AWAY: Deed = Deed {
+pub const TAKEN_AWAY: ProgramEffect = ProgramEffect {
     name: "a rollback of what was not there",
     change: |site| _ = site.file("registry/services/web/poison:1", "").remove("out/two"),
     right: &[("one", "a:1\n")],
@@ -450,7 +450,7 @@ fn what_was_overwritten_in_part_is_whole_after_a_start_without_the_registry() {
     let mut parts = 0;
     let (quiet, _) = IN_PLACE.split_once("reload_cmd").unwrap();
     for config in [IN_PLACE, quiet] {
-        let deed = Deed { config, ..SHORTENED };
+        let deed = ProgramEffect { config, ..SHORTENED };
         let site = deed.scene();
         assert!(strace(&site, &["-e".into(), format!("trace={CALLS}")]).success(), "{}", site.read("trace"));
         let points = points(&site.read("trace"), &site);

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::kill::{BACKED_UP, CALLS, Deed, FIRST, OF_A_UNIT, REMOVAL, ROLLBACK, SHORTENED, TAKEN_AWAY, UPDATE, strace};
+use super::kill::{
+    BACKED_UP, CALLS, FIRST, OF_A_UNIT, ProgramEffect, REMOVAL, ROLLBACK, SHORTENED, TAKEN_AWAY, UPDATE, strace,
+};
 use crate::harness::site::Site;
 
 /// Names of files and folders, relative to the site, with what they lead to.
@@ -334,7 +336,7 @@ fn shown_to_readers(disk: &Found) -> BTreeMap<String, Vec<u8>> {
 
 /// Cuts the power after each call of this deed, and has the next pass bring things in order. A file that is overwritten
 /// may be a part of itself until then.
-fn survives(deed: &Deed) {
+fn survives(deed: &ProgramEffect) {
     let site = deed.scene();
     let before = found(&site);
     let (mut disk, untold) = (Disk::of(&before), site.read("seen").into_bytes());

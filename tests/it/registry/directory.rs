@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rosterd::config::{RegistryConfig, RegistryUrl};
-use rosterd::node::NodePath;
+use rosterd::model::node_path::NodePath;
 use tempfile::TempDir;
 
 use super::suite::suite;

@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rosterd::config::RegistryConfig;
-use rosterd::node::{NodePath, Subject};
-use rosterd::sighting::{Change, Members, News, Reading, Seen, View};
+use rosterd::model::node_path::{NodePath, Subject};
+use rosterd::model::registry_event::{Change, Members, News, Reading, Seen, View};
 use rosterd::watch::Wanted;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;

@@ -1,7 +1,7 @@
 //! What every registry does, whatever it is made of.
 
 use super::{LONG, Mirror, Tree};
-use rosterd::node::NodePath;
+use rosterd::model::node_path::NodePath;
 
 /// Runs each scenario as a test of its own against the tree that `$tree` makes.
 macro_rules! suite {

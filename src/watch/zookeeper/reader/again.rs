@@ -5,24 +5,24 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use crate::node::{NodePath, Subject};
-use crate::sighting::Members;
+use crate::model::node_path::{NodePath, Subject};
+use crate::model::registry_event::Members;
+use crate::watch::cache::Reread;
 use crate::watch::dirty::{Dirty, Place};
-use crate::watch::known::Reread;
-use crate::watch::zookeeper::marks::{Held, Readout};
-use crate::watch::zookeeper::wire::Refusal;
+use crate::watch::zookeeper::node_versions::{Held, ReadResult};
 use crate::watch::{MAX_BYTES, MAX_NODES};
+use crate::zk::Refusal;
 
 use super::chunk::Chunks;
 use super::whole::Part;
-use super::{OWN, PIPELINE, Reader, Trouble, list_path, member_path, refused};
+use super::{OWN, PIPELINE, ReadError, Reader, list_path, member_path, refused};
 
 impl Reader {
     /// Reads again what is dirty.
     ///
     /// # Errors
     /// There is no answer: nothing is known of the subject.
-    pub async fn reread(&self, subject: &Subject, held: &Held, mut dirty: Dirty) -> Result<Readout, Trouble> {
+    pub async fn reread(&self, subject: &Subject, held: &Held, mut dirty: Dirty) -> Result<ReadResult, ReadError> {
         if self.connection.is_at_root() && subject.top().is_root() {
             dirty.keys.remove(OWN);
             dirty.members.retain(|place| place.key.as_deref().unwrap_or(&place.name) != OWN);
@@ -44,7 +44,7 @@ impl Reader {
         if is_gone || part.patch.keys.iter().any(|(_, seen)| seen.is_none()) {
             self.check_chroot().await?;
         }
-        Ok(Readout { reread: Reread::Some(part.patch), parents: part.parents, changed: part.changed })
+        Ok(ReadResult { reread: Reread::Some(part.patch), parents: part.parents, changed: part.changed })
     }
 
     /// Lists what is to be listed again. What is new is to be read with the rest; what is gone is gone. Tells whether the
@@ -55,7 +55,7 @@ impl Reader {
         held: &Held,
         dirty: &mut Dirty,
         part: &mut Part,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, ReadError> {
         let lists: Vec<Arc<str>> = std::mem::take(&mut dirty.lists).into_iter().collect();
         let paths: Vec<NodePath> = lists.iter().map(|key| list_path(subject, key)).collect();
         for (lists, paths) in lists.chunks(PIPELINE).zip(paths.chunks(PIPELINE)) {
@@ -95,7 +95,7 @@ impl Reader {
         held: &Held,
         dirty: &mut Dirty,
         part: &mut Part,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, ReadError> {
         let mut above: Vec<Arc<str>> = Vec::new();
         let keys = dirty.members.iter().map(|place| place.key.clone().unwrap_or_default());
         let top = (!dirty.keys.is_empty() || !part.patch.keys.is_empty()).then(Arc::default);

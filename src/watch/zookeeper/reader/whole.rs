@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
-use crate::node::{NodePath, Subject};
-use crate::sighting::{Bytes, Members, Seen, View, Zxid};
+use crate::model::node_path::{NodePath, Subject};
+use crate::model::registry_event::{Bytes, Members, Seen, View, Zxid};
+use crate::watch::cache::{Patch, Reread};
 use crate::watch::dirty::Place;
-use crate::watch::known::{Patch, Reread};
-use crate::watch::zookeeper::marks::{Parent, Readout};
-use crate::watch::zookeeper::wire::Datum;
+use crate::watch::zookeeper::node_versions::{Parent, ReadResult};
 use crate::watch::{MAX_BYTES, MAX_KEYED_BYTES, MAX_NODES};
+use crate::zk::Datum;
 
-use super::{Listing, PIPELINE, Reader, Trouble, fact, reading, too_many, too_much};
+use super::{Listing, PIPELINE, ReadError, Reader, fact, reading, too_many, too_much};
 
 /// Keys with their members: `None` where the key is not there.
 type Keys = Vec<(Arc<str>, Option<Seen<Members>>)>;
@@ -23,7 +23,7 @@ impl Reader {
     ///
     /// # Errors
     /// There is no answer: nothing is known of it.
-    pub async fn whole(&self, subject: &Subject) -> Result<Readout, Trouble> {
+    pub async fn whole(&self, subject: &Subject) -> Result<ReadResult, ReadError> {
         let mut part = Part::default();
         let view = match subject {
             Subject::Node(path) => View::Node(self.node(path).await?),
@@ -38,10 +38,10 @@ impl Reader {
                 Seen::Present(names) => self.keyed(subject, names, &mut part).await?,
             }),
         };
-        Ok(Readout { reread: Reread::Whole(view), parents: part.parents, changed: part.changed })
+        Ok(ReadResult { reread: Reread::Content(view), parents: part.parents, changed: part.changed })
     }
 
-    async fn node(&self, path: &NodePath) -> Result<Seen<Bytes>, Trouble> {
+    async fn node(&self, path: &NodePath) -> Result<Seen<Bytes>, ReadError> {
         // Watched for coming into being.
         if self.watches()
             && let Err(refusal) = self.said(self.connection.exists(path.as_str(), true).await)?.0
@@ -60,7 +60,7 @@ impl Reader {
     }
 
     /// Lists the node at the top of a subject. Absent only counts where the chroot is there.
-    async fn top(&self, path: &NodePath, part: &mut Part) -> Result<Seen<Vec<String>>, Trouble> {
+    async fn top(&self, path: &NodePath, part: &mut Part) -> Result<Seen<Vec<String>>, ReadError> {
         Ok(match self.list(path).await? {
             Listing::Absent(zxid) => {
                 self.check_chroot().await?;
@@ -75,7 +75,7 @@ impl Reader {
         })
     }
 
-    async fn members(&self, path: &NodePath, names: Vec<String>, part: &mut Part) -> Result<Seen<Members>, Trouble> {
+    async fn members(&self, path: &NodePath, names: Vec<String>, part: &mut Part) -> Result<Seen<Members>, ReadError> {
         let paths: Vec<NodePath> = names.iter().map(|name| path.child(name)).collect();
         let Some(data) = self.data(&paths, MAX_BYTES).await? else {
             return Ok(Seen::Unreadable(too_much(path, MAX_BYTES)));
@@ -88,7 +88,7 @@ impl Reader {
         subject: &Subject,
         keys: Vec<String>,
         part: &mut Part,
-    ) -> Result<Seen<BTreeMap<Arc<str>, Seen<Members>>>, Trouble> {
+    ) -> Result<Seen<BTreeMap<Arc<str>, Seen<Members>>>, ReadError> {
         let keys = keys.into_iter().map(Arc::from).collect();
         let keys = self.keys(subject, keys, part).await?;
         let sizes = keys.iter().filter_map(|(_, seen)| match seen {
@@ -113,7 +113,7 @@ impl Reader {
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn keys(&self, subject: &Subject, keys: Vec<Arc<str>>, part: &mut Part) -> Result<Keys, Trouble> {
+    pub async fn keys(&self, subject: &Subject, keys: Vec<Arc<str>>, part: &mut Part) -> Result<Keys, ReadError> {
         let Subject::Keyed { base, below } = subject else {
             return Ok(Vec::new());
         };
@@ -151,7 +151,7 @@ impl Reader {
         Ok(read)
     }
 
-    async fn exists(&self, path: &NodePath) -> Result<bool, Trouble> {
+    async fn exists(&self, path: &NodePath) -> Result<bool, ReadError> {
         match self.said(self.connection.exists(path.as_str(), false).await)?.0 {
             Ok(stat) => Ok(stat.is_some()),
             Err(refusal) => fact(refusal).map(|_| true),
@@ -171,7 +171,7 @@ pub struct Part {
 
 impl Part {
     /// Puts one member in.
-    pub fn put(&mut self, place: Place, datum: Datum) -> Result<(), Trouble> {
+    pub fn put(&mut self, place: Place, datum: Datum) -> Result<(), ReadError> {
         let read = reading(datum)?;
         if let Some((_, zxid)) = &read {
             self.changed.push((place.clone(), *zxid));
@@ -186,7 +186,7 @@ impl Part {
         key: Option<&Arc<str>>,
         names: Vec<String>,
         data: Vec<Datum>,
-    ) -> Result<Members, Trouble> {
+    ) -> Result<Members, ReadError> {
         let mut members = Members::new();
         for (name, datum) in names.into_iter().zip(data) {
             if let Some((reading, zxid)) = reading(datum)? {

@@ -8,7 +8,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::watch::zookeeper::wire::{In, Out, reply};
+use crate::zk::{In, Out, reply};
 
 pub const EXISTS: i32 = 3;
 pub const DATA: i32 = 4;

@@ -1,0 +1,115 @@
+//! What a file carries beside bytes, owner and mode: its ACL, user attributes and `SELinux` label.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, fchmod, fstat};
+use xattr::FileExt;
+
+use crate::error::Setback;
+
+use super::errors::refused;
+use super::ownership;
+
+#[cfg(test)]
+mod tests;
+
+/// The POSIX ACL as Linux keeps it (`linux/posix_acl_xattr.h`).
+const ACL: &str = "system.posix_acl_access";
+const LABEL: &str = "security.selinux";
+
+/// Takes away an ACL that the new file has from its folder's default, where the old file had none: without this the
+/// mode that is set next would open the file to everybody whom the default names.
+pub fn drop_inherited(new: &File, old: &File) -> io::Result<()> {
+    if get(new, ACL.as_ref())?.is_some() && get(old, ACL.as_ref())?.is_none() {
+        new.remove_xattr(ACL)?;
+    }
+    Ok(())
+}
+
+/// Gives the new file the ACL, user attributes and label of the old one.
+pub fn copy(old: &File, new: &File, mode: u32, path: &Path) -> Result<(), Setback> {
+    let names = match old.list_xattr() {
+        Ok(names) => names,
+        Err(error) if has_none(&error) => return Ok(()),
+        Err(error) => {
+            return Err(refused(format!("list the attributes of the file that {} replaces", path.display()), error));
+        }
+    };
+    for name in names.filter(|name| is_kept(name)) {
+        let trouble = |error| {
+            let hint = format!("or take it from the old file with setfattr -x {} FILE", name.display());
+            let setback = refused(format!("copy the attribute {} to {}", name.display(), path.display()), error);
+            let known = setback.hint.as_ref().map(|known| format!("{known}; "));
+            setback.hint(known.unwrap_or_default() + &hint)
+        };
+        let Some(mut value) = get(old, &name).map_err(trouble)? else { continue };
+        if name == ACL {
+            fit(&mut value, mode);
+        }
+        // The label is the same already where the policy gave it, and then needs no privilege.
+        if get(new, &name).map_err(trouble)?.as_deref() != Some(&value[..]) {
+            set(new, &name, &value).map_err(trouble)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sets an attribute. Of a file that its owner may not write, only root may set one: it is made so for that instant.
+pub fn set(file: &File, name: &OsStr, value: &[u8]) -> io::Result<()> {
+    match file.set_xattr(name, value) {
+        Err(error) if error.raw_os_error() == Some(Errno::EACCES as i32) => {}
+        answer => return answer,
+    }
+    let mode = Mode::from_bits_truncate(fstat(file)?.st_mode);
+    fchmod(file, mode | Mode::S_IWUSR)?;
+    let answer = file.set_xattr(name, value);
+    fchmod(file, mode)?;
+    answer
+}
+
+fn is_kept(name: &OsStr) -> bool {
+    let is_users = name.as_encoded_bytes().starts_with(b"user.") && name != ownership::NAME;
+    name == ACL || name == LABEL || is_users
+}
+
+pub fn get(file: &File, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
+    match file.get_xattr(name) {
+        Err(error) if has_none(&error) => Ok(None),
+        answer => answer,
+    }
+}
+
+/// Whether a file system simply knows no such attributes.
+pub fn has_none(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| [Errno::ENOTSUP, Errno::ENOSYS].contains(&Errno::from_raw(code)))
+}
+
+/// Makes an ACL agree with a mode: setting an ACL sets the mode bits too, and for an instant those of the old file
+/// could be wider than the configured mode.
+///
+/// Four bytes of version, then entries of eight: tag, permissions (both 16 bits, little endian) and an id.
+fn fit(acl: &mut [u8], mode: u32) {
+    const OWNER: u8 = 0x01;
+    const GROUP: u8 = 0x04;
+    const MASK: u8 = 0x10;
+    const OTHER: u8 = 0x20;
+    let entries = acl.get(4..).unwrap_or_default();
+    // With a mask the group bits of a mode are the mask, and the group's own entry stays as it is.
+    let group = if entries.chunks_exact(8).any(|entry| entry.first() == Some(&MASK)) { MASK } else { GROUP };
+    let [.., low] = (mode & 7).to_be_bytes();
+    let [.., middle] = (mode >> 3 & 7).to_be_bytes();
+    let [.., high] = (mode >> 6 & 7).to_be_bytes();
+    for entry in acl.get_mut(4..).unwrap_or_default().chunks_exact_mut(8) {
+        let [tag, _, permissions, ..] = entry else { continue };
+        match *tag {
+            OWNER => *permissions = high,
+            OTHER => *permissions = low,
+            tag if tag == group => *permissions = middle,
+            _ => {}
+        }
+    }
+}

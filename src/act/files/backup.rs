@@ -1,0 +1,79 @@
+//! The last previous files of a destination, kept beside it under hidden names that no include pattern matches.
+
+use std::ffi::{OsStr, OsString};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, renameat};
+use nix::sys::stat::fstatat;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use crate::config::MOST_BACKUPS;
+use crate::error::Setback;
+use crate::model::digest::digest_of;
+
+use super::content::Content;
+use super::errors::refused;
+use super::leftovers::Tag;
+use super::place::Place;
+use super::stage::{Staged, Wanted};
+
+/// Keeps a copy of the file that is about to be replaced as `.NAME.rosterd-1.bak`, and moves the ones before on by one;
+/// those over `count` go. It is the old file's in mode and owner, and never wider. The sync of the folder that makes the
+/// replacement last does so for the copy's name too.
+///
+/// One that is there already, of a replacement that then failed, is not kept twice; nor is what that left, by its digest
+/// `torn`.
+pub fn keep(place: &Place, count: u32, torn: Option<u64>, tag: &Tag) -> Result<(), Setback> {
+    if count == 0 {
+        return Ok(());
+    }
+    let Some(mut old) = place.look()? else { return Ok(()) };
+    let bytes = old.read(&place.dest)?;
+    if torn == Some(digest_of(&bytes)) {
+        return Ok(());
+    }
+    let newest = place.beside(name(&place.name, 1))?;
+    let kept = newest.look().ok().flatten();
+    let wanted = Wanted::as_it_is(&old);
+    if let Some(mut kept) = kept
+        && wanted.changes(&kept).is_none()
+        && kept.holds(&bytes, &newest.dest)?
+    {
+        return Ok(());
+    }
+    let mut copy = Staged::write(newest, wanted, Content { bytes, basis: None }, Some(&old), tag)?.sync()?;
+    for number in (1..first_free(place, count)).rev() {
+        move_on(place, &name(&place.name, number), &name(&place.name, number + 1))
+            .map_err(|errno| refused(format!("move on the previous files of {}", place.dest.display()), errno))?;
+    }
+    if let Some(own) = copy.name() {
+        move_on(place, own, &name(&place.name, 1))
+            .map_err(|errno| refused(format!("keep the previous {}", place.dest.display()), errno))?;
+    }
+    copy.is_placed();
+    let gone = |number| unlinkat(&place.folder, name(&place.name, number).as_os_str(), UnlinkatFlags::NoRemoveDir);
+    // There are some where `backup` was more before.
+    let _ = (count + 1..=MOST_BACKUPS).take_while(|number| gone(*number).is_ok()).count();
+    Ok(())
+}
+
+/// The first number that no previous file has, or `count`, whose file goes. An agent that is killed while it moves them on
+/// leaves a number free: those above it are where they belong by then.
+fn first_free(place: &Place, count: u32) -> u32 {
+    let is_free = |number: &u32| {
+        let own = name(&place.name, *number);
+        fstatat(&place.folder, own.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT)
+    };
+    (1..count).find(is_free).unwrap_or(count)
+}
+
+fn name(of: &OsStr, number: u32) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(of);
+    name.push(format!(".rosterd-{number}.bak"));
+    name
+}
+
+fn move_on(place: &Place, from: &OsStr, to: &OsStr) -> nix::Result<()> {
+    renameat(&place.folder, from, &place.folder, to)
+}

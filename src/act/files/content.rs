@@ -1,0 +1,78 @@
+//! All that a destination is to hold: what was rendered, or the file that is there with that in its block.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::sys::stat::FileStat;
+
+use crate::config::TemplateConfig;
+use crate::decide::Event;
+use crate::error::Setback;
+use crate::log::emit;
+
+use super::block::{named_elsewhere, splice};
+use super::place::{Old, Place};
+use super::stage::same;
+use super::writer::Desk;
+
+/// The bytes of a whole file.
+pub struct Content {
+    /// All of them.
+    pub bytes: Vec<u8>,
+    /// The file that they were made of; `None` where it has no part in them.
+    pub basis: Option<BaseFile>,
+}
+
+/// A file as it was when a new one was made of it.
+#[derive(Debug)]
+pub struct BaseFile {
+    /// Its state; `None`: there was none.
+    stat: Option<FileStat>,
+    /// Its bytes; `None`: there was none.
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Content {
+    /// Makes them of what was rendered.
+    pub fn of(template: &TemplateConfig, rendered: Vec<u8>, old: &mut Option<Old>) -> Result<Self, Setback> {
+        let Some(block) = &template.placing.block else { return Ok(Self { bytes: rendered, basis: None }) };
+        let before = old.as_mut().map(|old| old.read(&template.dest)).transpose()?;
+        let bytes = splice(before.as_deref().unwrap_or_default(), block, &rendered, &template.dest)?;
+        let basis = BaseFile { stat: old.as_ref().map(|old| old.stat), bytes: before };
+        Ok(Self { bytes, basis: Some(basis) })
+    }
+
+    /// Whether they are in the file already.
+    pub fn is_there(&self, old: Option<&mut Old>, dest: &Path) -> Result<bool, Setback> {
+        match &self.basis {
+            Some(basis) => Ok(basis.bytes.as_ref() == Some(&self.bytes)),
+            None => old.map_or(Ok(false), |old| old.holds(&self.bytes, dest)),
+        }
+    }
+
+    /// Says once of each name in a block of a hosts file that another line of it has the name too.
+    pub fn warn(&self, template: &TemplateConfig, desk: &mut Desk) {
+        let (Some(block), Some("hosts")) =
+            (&template.placing.block, template.dest.file_name().and_then(|n| n.to_str()))
+        else {
+            return;
+        };
+        for (host, line) in named_elsewhere(&self.bytes, block) {
+            if desk.told.insert(format!("{host} of {}", template.dest.display())) {
+                let (template, dest, block) = (Arc::clone(&template.name), template.dest.clone(), block.to_string());
+                emit(Event::HostShadowed { template, dest, block, host, line });
+            }
+        }
+    }
+}
+
+impl BaseFile {
+    /// Whether the file is still what it was.
+    pub fn holds(&self, place: &Place) -> Result<bool, Setback> {
+        match (place.look()?, &self.stat) {
+            (None, None) => Ok(true),
+            (Some(mut now), Some(before)) => Ok(same(&now.stat, before) && Some(now.read(&place.dest)?) == self.bytes),
+            _ => Ok(false),
+        }
+    }
+}

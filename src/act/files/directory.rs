@@ -1,0 +1,264 @@
+//! The way to a destination's folder.
+//!
+//! Links on it are followed once, and what they lead to is kept: a folder such as `/var/run/x` is normal. From then on
+//! the folder is opened without following any, so that whoever can swap a folder above for a link makes the agent
+//! write nowhere else. As root, a link is not even followed the first time where somebody else may have made it.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, mkdirat};
+use nix::unistd::{Uid, fsync};
+
+use crate::error::Setback;
+
+use super::errors::refused;
+
+/// The mode of folders that `make_dirs` makes.
+const FOLDER_MODE: u32 = 0o755;
+
+/// The most links on one way, as the kernel has it (`path_resolution(7)`).
+pub const MOST_LINKS: usize = 40;
+
+/// A folder, held open.
+#[derive(Debug)]
+pub struct Folder {
+    /// The folder, for reading and for what is done in it.
+    pub handle: OwnedFd,
+    /// As it was when it was opened.
+    pub stat: FileStat,
+    /// Its path without a link.
+    pub real: PathBuf,
+}
+
+/// Where the folders that are written in really are, by their names in the configuration.
+#[derive(Debug, Default)]
+pub struct Folders {
+    known: HashMap<PathBuf, PathBuf>,
+}
+
+impl Folders {
+    /// Forgets them all: the next use of each follows its links as they are then.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// Opens a folder; `None` when there is none.
+    pub fn open(&mut self, path: &Path) -> Result<Option<Folder>, Setback> {
+        let real = if let Some(real) = self.known.get(path) {
+            leads_there(path, real)?;
+            real.clone()
+        } else {
+            let reached = walk(path, Links::Followed)?;
+            if !reached.missing.is_empty() {
+                return Ok(None);
+            }
+            self.known.insert(path.to_owned(), reached.real.clone());
+            reached.real
+        };
+        open_without_links(&real, path)
+    }
+
+    /// Makes a folder and the missing ones above it, and keeps each in its parent through a power cut.
+    pub fn make(&mut self, path: &Path) -> Result<Folder, Setback> {
+        // Where it is known there is no other way to it any more.
+        let (path, links) = match self.known.get(path) {
+            Some(real) => (real.as_path(), Links::Refused),
+            None => (path, Links::Followed),
+        };
+        let Reached { mut handle, real: mut made, missing } = walk(path, links)?;
+        for name in missing {
+            made.push(&name);
+            let trouble = |errno| refused(format!("make the folder {}", made.display()), errno);
+            let (above, flags) = (reopened(&handle).map_err(trouble)?, folder_flags() | OFlag::O_NOFOLLOW);
+            let is_new = match mkdirat(&above, name.as_os_str(), Mode::from_bits_truncate(FOLDER_MODE)) {
+                Ok(()) => true,
+                Err(Errno::EEXIST) => false,
+                Err(errno) => return Err(trouble(errno)),
+            };
+            if is_new {
+                // A umask may have taken what the opening takes. Where this call is not known the opening tells.
+                let wanted = Mode::from_bits_truncate(FOLDER_MODE);
+                let _ = fchmodat(&above, name.as_os_str(), wanted, FchmodatFlags::NoFollowSymlink);
+            }
+            handle = openat(&above, name.as_os_str(), flags, Mode::empty()).map_err(trouble)?;
+            if is_new {
+                // Whatever the umask took away: under a unit's UMask=0077 the software could not enter its own folder.
+                fchmod(&handle, Mode::from_bits_truncate(FOLDER_MODE)).map_err(trouble)?;
+                fsync(&above).map_err(trouble)?;
+            }
+        }
+        let handle = reopened(&handle).map_err(|errno| folder_trouble(path, errno))?;
+        let stat = refuse_open_folder(&handle, path)?;
+        Ok(Folder { handle, stat, real: made })
+    }
+}
+
+/// Opens a folder by its path without links, which is called `path` in messages; `None` when there is none.
+pub fn open_without_links(real: &Path, path: &Path) -> Result<Option<Folder>, Setback> {
+    let how = OpenHow::new().flags(folder_flags()).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let handle = match openat2(AT_FDCWD, real, how) {
+        Ok(handle) => handle,
+        Err(Errno::ENOENT) => return Ok(None),
+        // Without the call (Linux before 5.6, or a filter that refuses what it does not know) the way is gone step by
+        // step. That also finds which part has become a link, or is no folder.
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::ELOOP | Errno::ENOTDIR) => {
+            let reached = walk(real, Links::Refused)?;
+            if !reached.missing.is_empty() {
+                return Ok(None);
+            }
+            reopened(&reached.handle).map_err(|errno| folder_trouble(path, errno))?
+        }
+        Err(errno) => return Err(folder_trouble(path, errno)),
+    };
+    let stat = refuse_open_folder(&handle, path)?;
+    Ok(Some(Folder { handle, stat, real: real.to_owned() }))
+}
+
+/// What is done with links on a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    Followed,
+    Refused,
+}
+
+/// How far a way could be gone.
+struct Reached {
+    /// The last folder that is there, as a place only.
+    handle: OwnedFd,
+    /// Its path without a link.
+    real: PathBuf,
+    /// What of the way is not there.
+    missing: Vec<OsString>,
+}
+
+/// Goes a way step by step from the root, each step in the folder that the one before opened.
+fn walk(path: &Path, links: Links) -> Result<Reached, Setback> {
+    let trouble = |errno| folder_trouble(path, errno);
+    let root = || open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(trouble);
+    let (mut handle, mut real, mut followed) = (root()?, PathBuf::from("/"), 0);
+    let mut stat = refuse_open_folder(&handle, &real)?;
+    let mut ahead = parts(path);
+    while let Some(name) = ahead.pop() {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let next = match openat(&handle, name.as_os_str(), flags, Mode::empty()) {
+            Ok(next) => next,
+            Err(Errno::ENOENT) => {
+                ahead.push(name);
+                ahead.reverse();
+                return Ok(Reached { handle, real, missing: ahead });
+            }
+            Err(errno) => return Err(trouble(errno)),
+        };
+        let there = fstat(&next).map_err(trouble)?;
+        match SFlag::from_bits_truncate(there.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFDIR if name == ".." => _ = real.pop(),
+            SFlag::S_IFDIR => real.push(&name),
+            SFlag::S_IFLNK => {
+                let target = readlinkat(&next, "").map_err(trouble)?;
+                let (link, target) = (real.join(&name), Path::new(&target));
+                if links == Links::Refused {
+                    return Err(became_link(&link, target));
+                }
+                refuse_foreign_link(&link, target, &stat, &there)?;
+                followed += 1;
+                if followed > MOST_LINKS {
+                    return Err(trouble(Errno::ELOOP));
+                }
+                ahead.extend(parts(target));
+                if target.is_absolute() {
+                    (handle, real) = (root()?, PathBuf::from("/"));
+                    stat = fstat(&handle).map_err(trouble)?;
+                }
+                continue;
+            }
+            _ => return Err(trouble(Errno::ENOTDIR)),
+        }
+        handle = next;
+        stat = refuse_open_folder(&handle, &real)?;
+    }
+    Ok(Reached { handle, real, missing: ahead })
+}
+
+/// Whether a way with links leads where it did. Where it leads elsewhere the file would be written where nobody looks for
+/// it any more, and whoever can turn a link is not followed unasked.
+fn leads_there(path: &Path, real: &Path) -> Result<(), Setback> {
+    if path == real {
+        return Ok(());
+    }
+    let Reached { real: mut now, missing, .. } = walk(path, Links::Followed)?;
+    now.extend(missing);
+    if now == real {
+        return Ok(());
+    }
+    let why = format!("{} led to {}, and leads to {} by now", path.display(), real.display(), now.display());
+    Err(Setback::new("follow the way to a destination", why).hint(MEANT))
+}
+
+/// The steps of a way, the first one last.
+fn parts(path: &Path) -> Vec<OsString> {
+    let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    parts.rev().map(|part| part.as_os_str().to_owned()).collect()
+}
+
+/// A folder that was only a place, for reading and syncing.
+fn reopened(handle: &OwnedFd) -> nix::Result<OwnedFd> {
+    openat(handle, ".", folder_flags(), Mode::empty())
+}
+
+fn folder_flags() -> OFlag {
+    OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC
+}
+
+pub fn folder_trouble(folder: &Path, errno: Errno) -> Setback {
+    let tried = format!("open the folder {}", folder.display());
+    match errno {
+        Errno::ENOENT => Setback::new(tried, "it does not exist")
+            .hint(format!("mkdir -p {}, or set make_dirs = true on the template", folder.display())),
+        Errno::ENOTDIR => Setback::new(tried, "it, or a part of its path, is no folder"),
+        _ => refused(tried, errno),
+    }
+}
+
+/// What to do about a way that has changed.
+const MEANT: &str = "put the folder back; or, if the link is meant, send HUP: it is then followed";
+
+fn became_link(link: &Path, target: &Path) -> Setback {
+    let why = format!("{} has become a symbolic link to {}", link.display(), target.display());
+    Setback::new("follow the way to a destination", why).hint(MEANT)
+}
+
+/// As root, refuses a link that somebody else made or can put in place of another: it may lead to where he must not
+/// write. Who else may write in a sticky folder, as `/tmp`, can only make links that are his.
+pub fn refuse_foreign_link(link: &Path, target: &Path, folder: &FileStat, own: &FileStat) -> Result<(), Setback> {
+    let me = Uid::effective();
+    let is_ours = |stat: &FileStat| stat.st_uid == 0 || stat.st_uid == me.as_raw();
+    let is_shared = folder.st_mode & 0o022 != 0 && folder.st_mode & 0o1000 == 0;
+    if !me.is_root() || is_ours(own) && is_ours(folder) && !is_shared {
+        return Ok(());
+    }
+    let why = format!(
+        "{} is a symbolic link to {}, and others than root can make it lead elsewhere",
+        link.display(),
+        target.display()
+    );
+    Err(Setback::new("follow the way to a destination as root", why)
+        .hint("give the path without the link as dest, or let root own the link and the folder it is in, mode 0755"))
+}
+
+/// As root, refuses a folder in which anybody may swap files: they could put their own in place of the staged one
+/// between the check and the rename. With the sticky bit, as on `/tmp`, they cannot. Gives what it saw.
+fn refuse_open_folder(folder: &OwnedFd, path: &Path) -> Result<FileStat, Setback> {
+    let tried = || format!("write in the folder {}", path.display());
+    let stat = fstat(folder).map_err(|errno| refused(tried(), errno))?;
+    let open_to_all = stat.st_mode & 0o002 != 0 && stat.st_mode & 0o1000 == 0;
+    if open_to_all && Uid::effective().is_root() {
+        let why = "everybody may write there, and could swap the file under the agent, which runs as root";
+        return Err(Setback::new(tried(), why).hint(format!("chmod o-w {}", path.display())));
+    }
+    Ok(stat)
+}

@@ -1,0 +1,188 @@
+//! Whether a destination is still as the agent left it.
+//!
+//! What is left is known from before it was put in place: of the staged file as it was synced, or of the file that was
+//! found in step as it was opened. So nothing that the agent does itself ever looks like somebody else's doing, and what
+//! somebody else does at any moment after that is not taken for the agent's.
+
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{FileStat, SFlag, lstat, stat};
+
+use crate::config::{Block, TemplateConfig};
+use crate::model::digest::digest_of;
+
+use super::block;
+use super::content::Content;
+use super::place::Place;
+use super::stage::same;
+use super::writer::Writer;
+
+/// What a template is about to leave at its destination, beside the file's state.
+#[derive(Debug, Clone)]
+pub struct Leaves {
+    template: Arc<str>,
+    /// Of one that writes a block: which. Other lines are for others to write.
+    block: Option<Block>,
+    /// Of the bytes, or of the block's lines.
+    digest: Option<u64>,
+    /// Whether the mode is the configuration's, and who owns the file. What is not is for others to choose.
+    has_mode: bool,
+    has_owner: bool,
+}
+
+impl Leaves {
+    pub fn of(template: &TemplateConfig, whole: &Content) -> Self {
+        let block = template.placing.block.clone();
+        Self {
+            template: Arc::clone(&template.name),
+            digest: digest(&whole.bytes, block.as_ref()),
+            block,
+            has_mode: template.mode.is_some(),
+            has_owner: template.owner.is_some() || template.group.is_some(),
+        }
+    }
+
+    /// Whose destination it is, and what is there from now on.
+    pub fn at(&self, place: &Place, stat: &FileStat) -> (Arc<str>, Left) {
+        let followed = place.is_followed().then(|| place.dest.clone());
+        let left = Left { stat: *stat, path: place.real_path(), followed, leaves: self.clone(), has_drifted: false };
+        (Arc::clone(&self.template), left)
+    }
+}
+
+fn digest(bytes: &[u8], block: Option<&Block>) -> Option<u64> {
+    block.map_or_else(|| Some(digest_of(bytes)), |block| block::digest(bytes, block))
+}
+
+/// What the agent left at a destination.
+#[derive(Debug, Clone)]
+pub struct Left {
+    stat: FileStat,
+    path: PathBuf,
+    /// The destination, where that is a link which leads there.
+    followed: Option<PathBuf>,
+    leaves: Leaves,
+    /// Somebody else has changed it, which was told.
+    has_drifted: bool,
+}
+
+/// How a destination is found.
+enum Found {
+    /// As it was left.
+    InStep,
+    /// As these words say.
+    Drifted(String),
+    /// It cannot be looked at.
+    Unknown,
+}
+
+impl Left {
+    /// What there is to tell of a template's: in words what is there in place of what was left, or nothing where that is
+    /// there again.
+    fn look(&mut self, template: Arc<str>) -> Option<(Arc<str>, Option<String>)> {
+        match self.find() {
+            Found::Drifted(what) => {
+                self.has_drifted = true;
+                Some((template, Some(what)))
+            }
+            Found::InStep => std::mem::take(&mut self.has_drifted).then_some((template, None)),
+            // A publication says what is the matter, once there is something to publish.
+            Found::Unknown => None,
+        }
+    }
+
+    fn find(&mut self) -> Found {
+        let now = match lstat(&self.path) {
+            Ok(now) => now,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Found::Drifted("it is gone".to_owned()),
+            Err(_) => return Found::Unknown,
+        };
+        if !is_regular(&now) {
+            return Found::Drifted("it was replaced by something that is no regular file".to_owned());
+        }
+        let leads = |dest| stat(dest).is_ok_and(|there| (there.st_dev, there.st_ino) == (now.st_dev, now.st_ino));
+        if self.followed.as_ref().is_some_and(|dest| !leads(dest)) {
+            return Found::Drifted(format!("it does not lead to {} any more", self.path.display()));
+        }
+        let (left, leaves) = (&self.stat, &self.leaves);
+        if same(&now, left) {
+            return Found::InStep;
+        }
+        let has_attributes = (!leaves.has_mode || mode(&now) == mode(left))
+            && (!leaves.has_owner || (now.st_uid, now.st_gid) == (left.st_uid, left.st_gid));
+        if (has_attributes || leaves.block.is_some()) && self.holds() {
+            // A touch, or another file that says the same, is as good.
+            self.stat = now;
+            return Found::InStep;
+        }
+        let what = self.against(&now);
+        Found::Drifted(match &leaves.block {
+            Some(block) => format!("block {} of it is not what was written: {what}", block.name),
+            None => what,
+        })
+    }
+
+    /// Whether the bytes there are those that were left. Never waits for a writer, should a pipe have taken its place.
+    fn holds(&self) -> bool {
+        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(&self.path);
+        let is_file = file.as_ref().is_ok_and(|file| file.metadata().is_ok_and(|it| it.is_file()));
+        let mut bytes = Vec::new();
+        let is_read = is_file && file.is_ok_and(|mut file| file.read_to_end(&mut bytes).is_ok());
+        is_read && digest(&bytes, self.leaves.block.as_ref()) == self.leaves.digest
+    }
+
+    /// What differs, in words.
+    fn against(&self, now: &FileStat) -> String {
+        let left = &self.stat;
+        if (now.st_dev, now.st_ino) != (left.st_dev, left.st_ino) {
+            let (mode, uid, gid, size) = (mode(now), now.st_uid, now.st_gid, now.st_size);
+            return format!("it was replaced by a file of mode {mode:04o}, owner {uid}:{gid} and {size} bytes");
+        }
+        let mut changes = Vec::new();
+        if now.st_size != left.st_size {
+            changes.push(format!("it was edited: {} bytes, it had {}", now.st_size, left.st_size));
+        } else if (now.st_mtime, now.st_mtime_nsec) != (left.st_mtime, left.st_mtime_nsec) {
+            changes.push("it was edited, and has as many bytes as before".to_owned());
+        }
+        if mode(now) != mode(left) {
+            changes.push(format!("its mode is {:04o}, it was {:04o}", mode(now), mode(left)));
+        }
+        if (now.st_uid, now.st_gid) != (left.st_uid, left.st_gid) {
+            let (uid, gid) = (left.st_uid, left.st_gid);
+            changes.push(format!("its owner is {}:{}, it was {uid}:{gid}", now.st_uid, now.st_gid));
+        }
+        changes.join("; ")
+    }
+}
+
+fn mode(stat: &FileStat) -> u32 {
+    stat.st_mode & 0o7777
+}
+
+fn is_regular(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG
+}
+
+/// Which of these templates' destinations are not as the agent left them, and how; or are so again. One that it has left
+/// nothing at is none of them. `begins` is called as soon as the look begins: whatever somebody does after that is for
+/// another one.
+pub async fn drifted(
+    writer: &Writer,
+    templates: Vec<Arc<str>>,
+    begins: impl FnOnce() + Send + 'static,
+) -> Vec<(Arc<str>, Option<String>)> {
+    let look = writer.call(move |desk| {
+        begins();
+        let look = |template: Arc<str>| desk.left.get_mut(&template)?.look(template);
+        templates.into_iter().filter_map(look).collect()
+    });
+    // Without an answer the next look tells.
+    look.await.unwrap_or_default()
+}

@@ -1,0 +1,43 @@
+//! What the operating system refused, in words: what was tried, on what, why, and the way out.
+
+use std::io;
+
+use nix::errno::Errno;
+use nix::unistd::Uid;
+
+use crate::decide::{Failure, Stage};
+use crate::error::Setback;
+
+/// A setback of a failed call, with a way out for the errors that have one wherever they come from.
+pub fn refused(tried: impl Into<String>, error: impl Into<io::Error>) -> Setback {
+    let error = error.into();
+    let setback = Setback::new(tried, &error);
+    match error.raw_os_error().map(Errno::from_raw).and_then(way_out) {
+        Some(hint) => setback.hint(hint),
+        None => setback,
+    }
+}
+
+/// A publication that failed at its destination.
+pub fn unwritten(setback: &Setback) -> Failure {
+    Failure { stage: Stage::Write, message: setback.to_string() }
+}
+
+fn way_out(errno: Errno) -> Option<String> {
+    Some(match errno {
+        Errno::ENOSPC => "the file system has no bytes or no inodes left: see df and df -i, and free some".to_owned(),
+        Errno::EDQUOT => format!("the disk quota of uid {} is used up: free some, or raise it", Uid::effective()),
+        Errno::EROFS => {
+            "the file system is read-only: remount it, or name the folder in ReadWritePaths= of the systemd unit"
+                .to_owned()
+        }
+        Errno::EACCES | Errno::EPERM => format!(
+            "the agent runs as uid {}: give it the right to this, or run it as root; as root already, look for an \
+             immutable flag (lsattr), a missing capability or a security module",
+            Uid::effective()
+        ),
+        Errno::EIO => "the disk reported an error: see dmesg".to_owned(),
+        Errno::EMFILE | Errno::ENFILE => "too many open files: raise LimitNOFILE= or fs.file-max".to_owned(),
+        _ => return None,
+    })
+}

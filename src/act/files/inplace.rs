@@ -1,0 +1,178 @@
+//! A destination that is overwritten rather than replaced: one that is mounted on its own cannot be renamed over.
+//!
+//! A reader can see a part of it, and an agent that is killed in the middle leaves a part. The staged file therefore
+//! stays until the whole is on disk, so that [`complete`] can do it again.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, OFlag, fallocate, openat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, ftruncate, unlinkat};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Method, TemplateConfig};
+use crate::decide::Event;
+use crate::error::Setback;
+use crate::log::emit;
+use crate::model::digest::digest_of;
+
+use super::directory::Folders;
+use super::errors::refused;
+use super::place::{Old, PERMISSIONS, Place};
+use super::stage::Staged;
+use super::writer::Desk;
+use crate::state::journal::Overwrite;
+
+#[cfg(test)]
+mod tests;
+
+/// The unit of `st_blocks`, whatever the file system's own blocks have (stat(3type)).
+const STAT_BLOCK: i64 = 512;
+
+/// What is configured of a file's mode and owners; what is not stays as the file has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mode: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<u32>,
+}
+
+impl Configured {
+    /// All of it as a file has it.
+    pub fn as_it_is(old: &Old) -> Self {
+        Self { mode: Some(old.mode()), owner: Some(old.stat.st_uid), group: Some(old.stat.st_gid) }
+    }
+}
+
+/// Whether a file that is there is to be overwritten, and what it is to get beside its bytes.
+pub fn is_wanted(template: &TemplateConfig, place: &Place, desk: &mut Desk) -> Option<Configured> {
+    let configured = Configured { mode: template.mode, owner: template.owner, group: template.group };
+    match template.placing.write {
+        Method::Atomic => None,
+        Method::InPlace => Some(configured),
+        Method::Auto => {
+            let mounted = mounted_on(&place.real_path())?;
+            if desk.told.insert(format!("{} is written in place", template.dest.display())) {
+                let (template, dest) = (Arc::clone(&template.name), template.dest.clone());
+                emit(Event::WrittenInPlace { template, dest, source: mounted });
+            }
+            Some(configured)
+        }
+    }
+}
+
+/// Overwrites the destination with what is staged, which is removed then. Gives what the destination is by that.
+pub fn overwrite(staged: &mut Staged, configured: Configured) -> Result<FileStat, Setback> {
+    let bytes = staged.read()?;
+    let stat = fill(&staged.place, &bytes, configured)?;
+    staged.remove();
+    Ok(stat)
+}
+
+/// Overwrites a destination with a staged file of this digest that an agent which was killed has left; whether there is
+/// one. Where there is none, that was done; doing it twice does no harm.
+///
+/// # Errors
+/// The staged file cannot be read, or the destination not written; the staged file is then still there.
+pub fn complete(over: &Overwrite, new: u64, place: &Place, folders: &mut Folders) -> Result<bool, Setback> {
+    let staged = &over.staged;
+    let Some(left) = Place::of(staged, folders)? else { return Ok(false) };
+    let Some(mut file) = left.look()? else { return Ok(false) };
+    let bytes = file.read(staged)?;
+    if digest_of(&bytes) != new {
+        return Ok(false);
+    }
+    fill(place, &bytes, over.configured)?;
+    unlinkat(&left.folder, left.name.as_os_str(), UnlinkatFlags::NoRemoveDir)
+        .map_err(|errno| refused(format!("remove {}", staged.display()), errno))?;
+    Ok(true)
+}
+
+/// Overwrites a file through one descriptor: its room first, so that a full disk is met before a byte is changed; then
+/// all bytes, its length, and its sync. Gives what it is then.
+pub fn fill(place: &Place, bytes: &[u8], configured: Configured) -> Result<FileStat, Setback> {
+    let trouble = |what: &str| format!("{what} {} in place", place.dest.display());
+    let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = openat(&place.folder, place.name.as_os_str(), flags, Mode::empty());
+    let file = File::from(file.map_err(|errno| refused(trouble("open"), errno))?);
+    let stat = fstat(&file).map_err(|errno| refused(trouble("look at"), errno))?;
+    place.refuse(&stat)?;
+    let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+    make_room(&file, length, &stat).map_err(|errno| refused(trouble("make room for"), errno))?;
+    let had = stat.st_mode & PERMISSIONS;
+    let mode = configured.mode.unwrap_or(had);
+    let set_mode = |mode| {
+        fchmod(&file, Mode::from_bits_truncate(mode)).map_err(|errno| refused(trouble("set the mode of"), errno))
+    };
+    // Who may read it only by the old mode, or only by the new owner, gets at neither the old bytes nor the new ones.
+    if had & mode != had {
+        set_mode(had & mode)?;
+    }
+    let differs = |wanted: Option<u32>, now: u32| wanted.filter(|wanted| *wanted != now);
+    let (owner, group) = (differs(configured.owner, stat.st_uid), differs(configured.group, stat.st_gid));
+    if owner.is_some() || group.is_some() {
+        fchown(&file, owner.map(Uid::from_raw), group.map(Gid::from_raw))
+            .map_err(|errno| refused(trouble("set the owner of"), errno))?;
+    }
+    (&file).write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
+    ftruncate(&file, length).map_err(|errno| refused(trouble("cut the length of"), errno))?;
+    let look = || fstat(&file).map_err(|errno| refused(trouble("look at"), errno));
+    // A write, and a change of the owner, take the set-id bits away.
+    if look()?.st_mode & PERMISSIONS != mode {
+        set_mode(mode)?;
+    }
+    fsync(&file).map_err(|errno| refused(trouble("sync"), errno))?;
+    look()
+}
+
+/// Takes the room for that many bytes, also where the file has holes. What was taken of too little is given back.
+fn make_room(file: &File, length: i64, stat: &FileStat) -> nix::Result<()> {
+    if length <= stat.st_size && length <= stat.st_blocks.saturating_mul(STAT_BLOCK) {
+        return Ok(());
+    }
+    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length) {
+        // Not every file system can say beforehand.
+        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+        Err(errno) => ftruncate(file, stat.st_size).and(Err(errno)),
+    }
+}
+
+/// All that is in a staged file.
+pub fn read(folder: &OwnedFd, name: &std::ffi::OsStr, path: &Path) -> Result<Vec<u8>, Setback> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let trouble = || format!("read {}", path.display());
+    let file = openat(folder, name, flags, Mode::empty()).map_err(|errno| refused(trouble(), errno))?;
+    let mut bytes = Vec::new();
+    File::from(file).read_to_end(&mut bytes).map_err(|error| refused(trouble(), error))?;
+    Ok(bytes)
+}
+
+/// What is mounted on a path without links, in words; `None` where nothing is.
+pub fn mounted_on(path: &Path) -> Option<String> {
+    mount_on(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), path)
+}
+
+/// What is mounted on a path: "/x/y of /dev/vda1", of the lines of `proc_pid_mountinfo(5)`.
+fn mount_on(mounts: &str, path: &Path) -> Option<String> {
+    mounts.lines().rev().find_map(|line| {
+        let (about, kind) = line.split_once(" - ")?;
+        let mut fields = about.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        let source = kind.split(' ').nth(1)?;
+        (unescaped(point) == path).then(|| format!("{} of {}", unescaped(root).display(), unescaped(source).display()))
+    })
+}
+
+/// The four escapes of mountinfo.
+fn unescaped(text: &str) -> PathBuf {
+    PathBuf::from(text.replace(r"\040", " ").replace(r"\011", "\t").replace(r"\012", "\n").replace(r"\134", "\\"))
+}

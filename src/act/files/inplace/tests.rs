@@ -1,0 +1,48 @@
+use super::*;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+#[test]
+fn what_was_begun_is_completed_once_or_twice() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let (staged, dest) = (dir.path().join(".rosterd-x.tmp"), dir.path().join("f"));
+    let configured = Configured { mode: Some(0o640), ..Configured::default() };
+    let over = Overwrite { staged: staged.clone(), configured };
+    let complete = |new: &str| {
+        let mut folders = Folders::default();
+        let place = Place::of(&dest, &mut folders).unwrap().unwrap();
+        super::complete(&over, digest_of(new.as_bytes()), &place, &mut folders)
+    };
+    fs::write(&dest, "new te").unwrap();
+    assert!(!complete("new text").unwrap());
+    assert_eq!(fs::read_to_string(&dest).unwrap(), "new te", "nothing was begun");
+    for begun in ["an old text that is longer", "new te", ""] {
+        fs::write(&staged, "new text").unwrap();
+        fs::write(&dest, begun).unwrap();
+        assert!(!complete("another text").unwrap(), "what waits is not what was checked");
+        for is_there in [true, false] {
+            assert_eq!(complete("new text").unwrap(), is_there);
+            assert_eq!(fs::read_to_string(&dest).unwrap(), "new text");
+            assert_eq!(fs::metadata(&dest).unwrap().permissions().mode() & 0o7777, 0o640);
+            assert!(!staged.exists());
+        }
+    }
+    fs::write(&staged, "new text").unwrap();
+    fs::remove_file(&dest).unwrap();
+    complete("new text").unwrap_err();
+    assert!(staged.exists());
+    // Somebody has put a name of another file there meanwhile.
+    fs::write(dir.path().join("victim"), "kept").unwrap();
+    fs::hard_link(dir.path().join("victim"), &dest).unwrap();
+    complete("new text").unwrap_err();
+    assert_eq!(fs::read_to_string(dir.path().join("victim")).unwrap(), "kept");
+}
+
+#[test]
+fn a_mount_is_named_by_what_is_mounted() {
+    let mounts = "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
+                      90 22 254:0 /data/my\\040file /etc/a\\040b rw shared:7 master:1 - ext4 /dev/vda rw\n";
+    assert_eq!(mount_on(mounts, Path::new("/etc/a b")).as_deref(), Some("/data/my file of /dev/vda"));
+    assert_eq!(mount_on(mounts, Path::new("/etc/a")), None);
+    assert_eq!(mount_on("nonsense\n- - -", Path::new("/")), None);
+}

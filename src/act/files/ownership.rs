@@ -1,0 +1,56 @@
+//! Which agent writes a file: it leaves its state directory in an attribute of the file, so that another agent does not
+//! take the file from it while it runs.
+//!
+//! A file system without such attributes knows nothing of that.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::error::Setback;
+
+use super::attributes;
+use super::errors::refused;
+use super::leftovers::Tag;
+use super::place::{Old, Place};
+use crate::state::lock;
+
+/// The attribute's name.
+pub const NAME: &str = "user.rosterd.agent";
+
+/// Leaves this agent's mark in a file that is to take a place.
+pub fn leave(file: &File, place: &Place, tag: &Tag) -> Result<(), Setback> {
+    let Some(state_dir) = tag.state_dir() else { return Ok(()) };
+    let value = [state_dir.as_os_str().as_bytes(), &ending(place)].concat();
+    match attributes::set(file, NAME.as_ref(), &value) {
+        Err(error) if !attributes::has_none(&error) => {
+            Err(refused(format!("mark the new {} as this agent's", place.dest.display()), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a file with the mark of another agent that runs.
+pub fn refuse(old: &Old, place: &Place, tag: &Tag) -> Result<(), Setback> {
+    let tried = || format!("replace {}", place.dest.display());
+    let mark = attributes::get(&old.file, NAME.as_ref()).map_err(|error| refused(tried(), error))?;
+    // One that was copied or moved here with its attributes is of another place.
+    let Some(theirs) = mark.as_deref().and_then(|mark| mark.strip_suffix(&*ending(place))) else { return Ok(()) };
+    let theirs = Path::new(OsStr::from_bytes(theirs));
+    // Who has no state directory only looks.
+    if tag.state_dir().is_none_or(|own| own == theirs) {
+        return Ok(());
+    }
+    let Some(pid) = lock::holder(theirs) else { return Ok(()) };
+    let why = format!("it is the file of another agent, process {pid}, with the state directory {}", theirs.display());
+    Err(Setback::new(tried(), why).hint(format!(
+        "give another dest, or stop that one; if it has given the file up: setfattr -x {NAME} {}",
+        place.dest.display()
+    )))
+}
+
+/// How a mark in a file of this place ends.
+fn ending(place: &Place) -> Vec<u8> {
+    [b"\n", place.real_path().as_os_str().as_bytes()].concat()
+}

@@ -1,0 +1,171 @@
+//! Puts back what stood at destinations before a reload failed, by what the [`journal`](crate::state::journal) keeps of it; and
+//! knows what was put back once, and is not tried again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{OnReloadFailure, Placing, TemplateConfig};
+use crate::decide::Restoration;
+use crate::error::Setback;
+use crate::model::digest::digest_of;
+
+use super::batch_commit::{Answer, Commit, Round};
+use super::commit::{Waits, noted, sync_names};
+use super::errors::refused;
+use super::place::Place;
+use super::removal::Removal;
+use super::staging::prepare;
+use super::writer::{Desk, Writer};
+use crate::state::journal::{Before, Blocked, Entry, Journal, Key, Owner, Set};
+
+/// Which of these files, as they are to be, would make up a set again whose reload failed, and how it did.
+pub fn again(wanted: &Set, journal: &Journal) -> BTreeMap<PathBuf, String> {
+    let digest = |dest: &PathBuf| wanted.get(dest).copied().or_else(|| standing(dest));
+    let again = |set: &&Blocked| {
+        let touched = set.files.keys().any(|dest| wanted.contains_key(dest));
+        touched && set.files.iter().all(|(dest, failed)| digest(dest) == Some(*failed))
+    };
+    let sets = journal.blocked().iter().filter(again);
+    sets.flat_map(|set| set.files.keys().map(|dest| (dest.clone(), set.why.clone()))).collect()
+}
+
+/// The digest of what stands at a destination.
+fn standing(dest: &Path) -> Option<u64> {
+    // Whatever others have put there: what is no file may never answer.
+    std::fs::metadata(dest).ok().filter(std::fs::Metadata::is_file)?;
+    std::fs::read(dest).ok().map(|bytes| digest_of(&bytes))
+}
+
+/// Puts back what stood there before a reload failed, all of it or nothing, and gives the names of the templates whose
+/// files changed by that. The bytes that go are not placed again as a whole until others have proven themselves.
+///
+/// It is noted as any replacement is: what is cut off is finished at the next start. Where none of them was there before,
+/// they stay.
+///
+/// # Errors
+/// A file cannot be put back: all stay as they are.
+pub async fn restore(writer: &Writer, job: &Restoration) -> Result<BTreeSet<Arc<str>>, Setback> {
+    let job = job.clone();
+    writer.call(move |desk| put_back(&job, desk)).await.flatten()
+}
+
+fn put_back(job: &Restoration, desk: &mut Desk) -> Result<BTreeSet<Arc<str>>, Setback> {
+    let mut before = Vec::new();
+    let journal = desk.journal.as_ref().ok_or_else(without_journal)?;
+    for template in &job.templates {
+        let kept = journal.saved(&Key::of(template));
+        let kept =
+            kept.map_err(|error| refused(format!("read what {} held before", template.dest.display()), error))?;
+        before.extend(kept.map(|kept| (Arc::clone(template), kept)));
+    }
+    if before.iter().all(|(_, kept)| kept.is_none()) {
+        // There is nothing to go back to: software that has never run would not find even the file that it is to start with.
+        return Ok(BTreeSet::new());
+    }
+    let mut names = BTreeSet::new();
+    let (mut round, mut answers) = (Round::default(), Vec::new());
+    round.unit = Some(Arc::from("that is rolled back"));
+    for (template, kept) in before {
+        let (answer, answered) = oneshot::channel();
+        if let Some(kept) = kept {
+            let as_it_was = as_it_was(&template, &kept);
+            let Some(written) = prepare(&as_it_was, kept.bytes, desk)? else { continue };
+            let staged = written.goes_back().sync()?;
+            round.commits.push(Commit { staged, stop: CancellationToken::new(), answer });
+        } else if job.reload.is_some() {
+            let Some(removal) = removal(&template, answer, desk)? else { continue };
+            round.removals.push(removal);
+        } else {
+            // Whoever has made one since where none was put back meant it.
+            continue;
+        }
+        answers.push(answered);
+        names.insert(Arc::clone(&template.name));
+    }
+    if job.reload.is_some() {
+        let why = &job.why;
+        round.back.blocked = failed(job, &names).into_iter().map(|files| Blocked { files, why: why.clone() }).collect();
+        let mates = job.templates.iter().filter(|template| template.unit.is_some() && !names.contains(&template.name));
+        for template in mates {
+            round.back.unchanged.extend(unchanged(template, desk)?);
+        }
+    }
+    round.run(desk);
+    for mut answer in answers {
+        if let Ok(Err(failure)) = answer.try_recv() {
+            return Err(Setback::new("put the files from before back", failure.message));
+        }
+    }
+    Ok(names)
+}
+
+/// That of a file that was not there before, if it is there now.
+fn removal(template: &TemplateConfig, answer: Answer, desk: &mut Desk) -> Result<Option<Removal>, Setback> {
+    let owner = Owner { back: true, saves: false, ..Owner::of(template) };
+    let standing = as_it_stands(template, &owner, desk)?;
+    Ok(standing.map(|(place, entry)| Removal { entry, place, answer }))
+}
+
+/// That of a file that stays as it is while its unit goes back: whatever others make of it, it can be put right.
+fn unchanged(template: &TemplateConfig, desk: &mut Desk) -> Result<Option<Entry>, Setback> {
+    let owner = Owner { back: true, owed: None, ..Owner::of(template) };
+    let standing = as_it_stands(template, &owner, desk)?;
+    Ok(standing.map(|(_, entry)| Entry { new: entry.old, ..entry }))
+}
+
+/// Where a file stands, if it does, and what is noted of it when nothing takes its place.
+fn as_it_stands(template: &TemplateConfig, owner: &Owner, desk: &mut Desk) -> Result<Option<(Place, Entry)>, Setback> {
+    let Some(place) = Place::find(template, &mut desk.folders)? else { return Ok(None) };
+    let (Some(old), Some(journal)) = (place.look()?, &desk.journal) else { return Ok(None) };
+    let nothing = Waits { new: None, staged: None, over: None };
+    let entry = noted(owner, &place, Some(old), nothing, journal)?;
+    Ok(Some((place, entry)))
+}
+
+fn without_journal() -> Setback {
+    Setback::new("put the files from before back", "without a state directory nothing is kept of them")
+}
+
+/// What the files hold that go, in sets that are not tried again: units, and each file that is of none.
+fn failed(job: &Restoration, names: &BTreeSet<Arc<str>>) -> Vec<Set> {
+    let mut sets: BTreeMap<&Arc<str>, Set> = BTreeMap::new();
+    for template in job.templates.iter().filter(|template| template.unit.is_some() || names.contains(&template.name)) {
+        let set = sets.entry(template.unit.as_ref().unwrap_or(&template.name)).or_default();
+        set.extend(standing(&template.dest).map(|digest| (template.dest.clone(), digest)));
+    }
+    let goes = |set: &Set| {
+        let mut goers = job.templates.iter().filter(|template| names.contains(&template.name));
+        goers.any(|template| set.contains_key(&template.dest))
+    };
+    sets.into_values().filter(goes).collect()
+}
+
+/// A template by which a file becomes what it was.
+fn as_it_was(template: &TemplateConfig, before: &Before) -> TemplateConfig {
+    TemplateConfig {
+        mode: Some(before.mode),
+        owner: Some(before.uid),
+        group: Some(before.gid),
+        on_reload_failure: OnReloadFailure::Retry,
+        // What failed is not worth the place of an older one.
+        placing: Placing { backup: 0, ..template.placing.clone() },
+        ..template.clone()
+    }
+}
+
+/// Removes a file that was not there before.
+pub fn take_away(place: &Place, key: &Key, desk: &mut Desk) -> Result<(), Setback> {
+    if !desk.journal.as_ref().is_none_or(|journal| journal.goes_back(key)) {
+        return Err(Setback::new(format!("remove {}", place.dest.display()), "it could not be noted"));
+    }
+    desk.left.remove(&key.template);
+    let removed = unlinkat(&place.folder, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir);
+    removed
+        .and_then(|()| sync_names(&place.folder))
+        .map_err(|errno| refused(format!("remove {}", place.dest.display()), errno))
+}

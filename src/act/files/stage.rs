@@ -1,0 +1,368 @@
+//! The new file, whole and safe on disk under a name of its own beside the destination.
+//!
+//! The order is what makes it safe: created 0600 or narrower, written, given its owner, *then* its mode (the other way
+//! round a set-id bit is lost, or the old owner sees the new bytes), then what else the old file carried, then synced.
+//! Until the rename, dropping it removes it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, PosixFadviseAdvice, openat, posix_fadvise};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat};
+
+use crate::config::TemplateConfig;
+use crate::decide::Event;
+use crate::error::Setback;
+use crate::log::emit;
+use crate::model::digest::digest_of;
+
+use super::commit::Earlier;
+use super::content::{BaseFile, Content};
+use super::drift::Leaves;
+use super::errors::refused;
+use super::inplace::Configured;
+use super::leftovers::Tag;
+use super::place::{Old, Place};
+use super::{attributes, inplace, leftovers, ownership};
+use crate::state::journal::Owner;
+
+/// The mode of a file that was not there, unless one is configured.
+const NEW_MODE: u32 = 0o644;
+
+/// The mode and owners that a destination is to have.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Permission bits.
+    pub mode: u32,
+    /// `None`: whoever makes the file.
+    uid: Option<u32>,
+    /// `None`: as the folder gives it.
+    gid: Option<u32>,
+}
+
+impl Wanted {
+    /// What is configured; else as the old file has it; else 0644 and the agent's own.
+    pub fn of(template: &TemplateConfig, old: Option<&Old>) -> Self {
+        Self {
+            mode: template.mode.or_else(|| old.map(Old::mode)).unwrap_or(NEW_MODE),
+            uid: template.owner.or_else(|| old.map(|old| old.stat.st_uid)),
+            gid: template.group.or_else(|| old.map(|old| old.stat.st_gid)),
+        }
+    }
+
+    /// As a file has it.
+    pub fn as_it_is(old: &Old) -> Self {
+        Self { mode: old.mode(), uid: Some(old.stat.st_uid), gid: Some(old.stat.st_gid) }
+    }
+
+    /// For a file that its check reads and nobody else: the agent's own, for its eyes alone. A folder may give it another
+    /// group than the destination has, and an ACL.
+    pub fn passing(self) -> Self {
+        Self { uid: None, gid: None, mode: self.mode & 0o700 }
+    }
+
+    /// What a file lacks of that, in words; `None` when nothing.
+    pub fn changes(&self, old: &Old) -> Option<String> {
+        let (had, mut changes) = (&old.stat, Vec::new());
+        if self.mode != old.mode() {
+            changes.push(format!("mode {:04o} becomes {:04o}", old.mode(), self.mode));
+        }
+        for (what, had, wanted) in [("owner", had.st_uid, self.uid), ("group", had.st_gid, self.gid)] {
+            if let Some(wanted) = wanted.filter(|wanted| *wanted != had) {
+                changes.push(format!("{what} {had} becomes {wanted}"));
+            }
+        }
+        (!changes.is_empty()).then(|| changes.join(", "))
+    }
+
+    fn own(&self, file: &File, path: &Path) -> Result<(), Setback> {
+        fchown(file, self.uid.map(Uid::from_raw), self.gid.map(Gid::from_raw)).map_err(|errno| {
+            let spell = |id: Option<u32>| id.map_or_else(|| "unchanged".to_owned(), |id| id.to_string());
+            let (uid, gid) = (spell(self.uid), spell(self.gid));
+            refused(format!("set owner {uid} and group {gid} on {}", path.display()), errno)
+        })
+    }
+}
+
+/// A staged file, ready for its check and its rename.
+#[derive(Debug)]
+pub struct Staged {
+    /// Where it is to go.
+    pub place: Place,
+    /// Its own name in the folder; `None` after the rename.
+    name: Option<OsString>,
+    /// As it was when it was synced.
+    synced: Option<FileStat>,
+    /// The folder that it is in, where that is not the destination's, and its path.
+    elsewhere: Option<(OwnedFd, PathBuf)>,
+    /// Where the destination is overwritten with it: what else that gets. `None`: it takes the destination's place.
+    pub in_place: Option<Configured>,
+    /// How many previous files are kept.
+    pub backup: u32,
+    /// The file that it was made of, which must still be that when it is replaced.
+    basis: Option<BaseFile>,
+    /// Whose it is, where it is journaled.
+    owner: Option<Owner>,
+    /// What its template leaves with it.
+    leaves: Option<Leaves>,
+    /// Nothing stood at the destination when it took its place.
+    pub is_new: bool,
+    /// What stood at the destination when it took its place, as far as that is known and it may have to be taken back.
+    pub before: Earlier,
+}
+
+impl Staged {
+    /// Writes a new file beside the destination, all but its sync, which takes its place.
+    pub fn write(
+        place: Place,
+        wanted: Wanted,
+        whole: Content,
+        old: Option<&Old>,
+        tag: &Tag,
+    ) -> Result<Written, Setback> {
+        let (staged, file) = Self::create(place, wanted, None, tag)?;
+        staged.fill(file, wanted, whole, old)
+    }
+
+    /// Writes a new file that the destination is overwritten with: beside it, or in `state` where its folder takes none.
+    pub fn write_for_copy(
+        place: Place,
+        wanted: Wanted,
+        whole: Content,
+        configured: Configured,
+        state: Option<(OwnedFd, PathBuf)>,
+        tag: &Tag,
+    ) -> Result<Written, Setback> {
+        let wanted = wanted.passing();
+        let (mut staged, file) = Self::create(place, wanted, state, tag)?;
+        staged.in_place = Some(configured);
+        staged.fill(file, wanted, whole, None)
+    }
+
+    fn fill(mut self, mut file: File, wanted: Wanted, whole: Content, old: Option<&Old>) -> Result<Written, Setback> {
+        self.basis = whole.basis;
+        let staged = self;
+        let path = staged.path();
+        let trouble = |what: &str| format!("{what} {}", path.display());
+        file.write_all(&whole.bytes).map_err(|error| refused(trouble("write"), error))?;
+        wanted.own(&file, &path)?;
+        if let Some(old) = old {
+            attributes::drop_inherited(&file, &old.file)
+                .map_err(|error| refused(trouble("clear the ACL of"), error))?;
+        }
+        fchmod(&file, Mode::from_bits_truncate(wanted.mode))
+            .map_err(|errno| refused(trouble(&format!("set mode {:04o} on", wanted.mode)), errno))?;
+        if let Some(old) = old {
+            attributes::copy(&old.file, &file, wanted.mode, &path)?;
+        }
+        Ok(Written { staged, file })
+    }
+
+    /// A new file under a random name that ends in `.tmp`, so that no software includes it with its `*.cfg`. It is made
+    /// in `state` where the destination's folder may not be written.
+    fn create(
+        place: Place,
+        wanted: Wanted,
+        state: Option<(OwnedFd, PathBuf)>,
+        tag: &Tag,
+    ) -> Result<(Self, File), Setback> {
+        let mode = Mode::from_bits_truncate(wanted.mode & 0o600);
+        let (created, elsewhere) = match (new_file(&place.folder, &place.folder_path, mode, tag), state) {
+            (Err(Errno::EROFS | Errno::EACCES | Errno::EPERM), Some((folder, path))) => {
+                (new_file(&folder, &path, mode, tag), Some((folder, path)))
+            }
+            (created, _) => (created, None),
+        };
+        let path = elsewhere.as_ref().map_or(&place.folder_path, |(_, path)| path);
+        let (file, name) = created.map_err(|errno| refused(format!("make a file in {}", path.display()), errno))?;
+        let mut staged = Self::new(place, name);
+        staged.elsewhere = elsewhere;
+        Ok((staged, file))
+    }
+
+    fn new(place: Place, name: OsString) -> Self {
+        let name = Some(name);
+        Self {
+            place,
+            name,
+            synced: None,
+            elsewhere: None,
+            in_place: None,
+            backup: 0,
+            basis: None,
+            owner: None,
+            leaves: None,
+            is_new: false,
+            before: Earlier::default(),
+        }
+    }
+
+    /// The folder that it is in.
+    pub fn folder(&self) -> &OwnedFd {
+        self.elsewhere.as_ref().map_or(&self.place.folder, |(folder, _)| folder)
+    }
+
+    /// All that is in it.
+    pub fn read(&self) -> Result<Vec<u8>, Setback> {
+        let Some(name) = &self.name else {
+            return Err(Setback::new(format!("replace {}", self.place.dest.display()), "nothing is staged"));
+        };
+        inplace::read(self.folder(), name, &self.path())
+    }
+
+    /// Removes it.
+    pub fn remove(&mut self) {
+        let path = self.path();
+        let Some(name) = self.name.take() else { return };
+        if let Err(errno) = unlinkat(self.folder(), name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
+            emit(Event::StagedFileLeft { file: path, reason: errno.to_string() });
+        }
+    }
+
+    /// One that an agent before this one has left, by its name; an error where there is none.
+    pub fn found(place: Place, name: &str) -> Result<Self, Setback> {
+        let looked = fstatat(&place.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        looked.map_err(|errno| refused(format!("look at {}", place.folder_path.join(name).display()), errno))?;
+        Ok(Self::new(place, name.into()))
+    }
+
+    /// Whose it is, where it is journaled.
+    pub fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
+    }
+
+    /// The digest of what is in it.
+    pub fn digest(&self) -> Result<u64, Setback> {
+        self.read().map(|bytes| digest_of(&bytes))
+    }
+
+    /// Where it is now.
+    pub fn path(&self) -> PathBuf {
+        let folder = self.elsewhere.as_ref().map_or(&self.place.folder_path, |(_, path)| path);
+        self.name.as_ref().map_or_else(|| self.place.dest.clone(), |name| folder.join(name))
+    }
+
+    /// Its own name in the folder, while it has one.
+    pub fn name(&self) -> Option<&OsString> {
+        self.name.as_ref()
+    }
+
+    /// Whether the staged name still leads to the bytes that were synced. A check that edits its file, or swaps it,
+    /// would else put something in place that nobody rendered and that no sync has seen.
+    pub fn is_untouched(&self) -> bool {
+        let (Some(name), Some(synced)) = (&self.name, &self.synced) else {
+            return false;
+        };
+        let now = fstatat(self.folder(), name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
+        now.is_ok_and(|now| same(&now, synced))
+    }
+
+    /// Its own state, as it was synced.
+    pub fn synced(&self) -> Option<FileStat> {
+        self.synced
+    }
+
+    /// What its template leaves with it; `None` of one that an agent before this one has left.
+    pub fn leaves(&self) -> Option<&Leaves> {
+        self.leaves.as_ref()
+    }
+
+    /// Whether the file that it was made of is still the same.
+    pub fn is_current(&self) -> Result<bool, Setback> {
+        self.basis.as_ref().map_or(Ok(true), |basis| basis.holds(&self.place))
+    }
+
+    /// It is kept for the next agent, to finish with it what this one cannot.
+    pub fn stays(&mut self) {
+        self.name = None;
+    }
+
+    /// After the rename: there is nothing to remove any more.
+    pub fn is_placed(&mut self) {
+        self.name = None;
+    }
+}
+
+/// A file that is written and not synced yet.
+#[derive(Debug)]
+pub struct Written {
+    staged: Staged,
+    file: File,
+}
+
+impl Written {
+    /// Whose it is, and how many previous files that keeps.
+    pub fn of(mut self, template: &TemplateConfig, leaves: Leaves) -> Self {
+        self.staged.backup = template.placing.backup;
+        self.staged.owner = Some(Owner::of(template));
+        self.staged.leaves = Some(leaves);
+        self
+    }
+
+    /// Leaves the agent's mark in it.
+    pub fn mark(self, tag: &Tag) -> Result<Self, Setback> {
+        ownership::leave(&self.file, &self.staged.place, tag).map(|()| self)
+    }
+
+    /// It becomes what it was before its reload failed.
+    pub fn goes_back(mut self) -> Self {
+        self.staged.owner = self.staged.owner.take().map(|owner| Owner { back: true, ..owner });
+        self
+    }
+
+    /// Has the system begin to put it on disk, where several are to be synced: the sync of the first then finds all of
+    /// them under way, and one commit of the journal covers them. That is all that the advice does to bytes which are
+    /// not on disk yet (`posix_fadvise(2)`), and a system that does not take it only takes longer.
+    pub fn begin_sync(&self) {
+        let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+    }
+
+    /// Makes it last. It is closed by that, before its check: a script that is open for writing could not be executed.
+    pub fn sync(self) -> Result<Staged, Setback> {
+        let Self { mut staged, file } = self;
+        let trouble = |what: &str| format!("{what} {}", staged.path().display());
+        // After a failed sync the kernel may call the lost pages clean, so that a second one would succeed without
+        // them: the file is dropped instead, and a later try begins with a new one.
+        fsync(&file).map_err(|errno| refused(trouble("sync"), errno))?;
+        staged.synced = Some(fstat(&file).map_err(|errno| refused(trouble("look at"), errno))?);
+        Ok(staged)
+    }
+}
+
+/// Whether two looks at a file saw the same one, unchanged.
+pub fn same(a: &FileStat, b: &FileStat) -> bool {
+    (a.st_dev, a.st_ino, a.st_size, a.st_mode, a.st_uid, a.st_gid, a.st_mtime, a.st_mtime_nsec)
+        == (b.st_dev, b.st_ino, b.st_size, b.st_mode, b.st_uid, b.st_gid, b.st_mtime, b.st_mtime_nsec)
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// Makes a file under a random name in a folder.
+fn new_file(folder: &OwnedFd, path: &Path, mode: Mode, tag: &Tag) -> nix::Result<(File, OsString)> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let created = tempfile::Builder::new()
+        .prefix(tag.prefix())
+        .suffix(leftovers::END)
+        .rand_bytes(12)
+        // It would remove by path; `Drop` above removes through the open folder.
+        .disable_cleanup(true)
+        .make_in(path, |path| {
+            let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+            openat(folder.as_fd(), name, flags, mode)
+                .map(|file| (File::from(file), name.to_owned()))
+                .map_err(io::Error::from)
+        });
+    match created {
+        Ok(temp) => Ok(temp.into_parts().0),
+        Err(error) => Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),
+    }
+}

@@ -1,0 +1,117 @@
+//! What still runs of a command whose process group was ended: processes that have left the group, or that not even
+//! KILL ends.
+//!
+//! A process belongs to a command if it is in its process group, or descends from it, or did so before the group was
+//! ended. One that has left the group and lost its parent before that is not found.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use nix::unistd::Pid;
+
+use super::processes;
+use super::processes::Process;
+
+#[cfg(test)]
+mod tests;
+
+/// How many survivors a message names.
+const NAMED: usize = 5;
+
+/// The processes of one command.
+#[derive(Debug, Clone)]
+pub struct Run {
+    leader: i32,
+    /// When its leader began, on the clock of [`Process::started`].
+    began: u64,
+    /// Descendants that were found before the group was ended: number and start.
+    seen: BTreeSet<(i32, u64)>,
+}
+
+impl Run {
+    /// The command whose process group this process, just started, leads.
+    pub fn new(leader: Pid) -> Self {
+        let leader = leader.as_raw();
+        let began = processes::one(leader).map_or(0, |process| process.started);
+        Self { leader, began, seen: BTreeSet::new() }
+    }
+
+    /// Notes its processes, which are then known without their parents. Reads all of `/proc`.
+    pub fn look(&mut self) {
+        let Ok(all) = processes::all() else { return };
+        let all: Vec<Process> = all.collect();
+        let family = self.family(&all);
+        self.seen.extend(family.iter().map(|member| (member.pid, member.started)));
+    }
+
+    /// Its processes among all.
+    fn family<'a>(&self, all: &'a [Process]) -> Vec<&'a Process> {
+        let is_known =
+            |process: &Process| process.group == self.leader || self.seen.contains(&(process.pid, process.started));
+        let later = all.iter().filter(|process| process.started >= self.began);
+        let (mut family, mut rest): (Vec<&Process>, Vec<&Process>) = later.partition(|process| is_known(process));
+        let mut pids: BTreeSet<i32> = family.iter().map(|process| process.pid).collect();
+        loop {
+            let (children, others): (Vec<&Process>, Vec<&Process>) =
+                rest.into_iter().partition(|process| pids.contains(&process.parent));
+            if children.is_empty() {
+                return family;
+            }
+            pids.extend(children.iter().map(|process| process.pid));
+            family.extend(children);
+            rest = others;
+        }
+    }
+
+    /// Those that still run. Reads all of `/proc`.
+    pub fn survivors(&self) -> Survivors {
+        let Ok(all) = processes::all() else { return Survivors::default() };
+        let all: Vec<Process> = all.filter(|process| !process.ended).collect();
+        let (inside, outside): (Vec<&Process>, Vec<&Process>) =
+            self.family(&all).into_iter().partition(|process| process.group == self.leader);
+        Survivors {
+            // To read the command line of a process that KILL does not end may hang.
+            inside: named(&inside, processes::name),
+            outside: named(&outside, processes::words),
+        }
+    }
+}
+
+/// Processes as a message names them: `sleep 1000 (pid 4711)`.
+fn named(them: &[&Process], name: impl Fn(i32) -> String) -> Vec<String> {
+    let mut named: Vec<String> =
+        them.iter().take(NAMED).map(|process| format!("{} (pid {})", name(process.pid), process.pid)).collect();
+    if them.len() > NAMED {
+        named.push(format!("{} more", them.len() - NAMED));
+    }
+    named
+}
+
+/// What still ran of a command after its process group was ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survivors {
+    /// In its group, in spite of KILL.
+    inside: Vec<String>,
+    /// Those that had left its group.
+    outside: Vec<String>,
+}
+
+impl Survivors {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.inside.is_empty() && self.outside.is_empty()
+    }
+}
+
+/// What follows upon "its process group was ended"; nothing where there are none.
+impl fmt::Display for Survivors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.inside.is_empty() {
+            write!(f, "; still there in spite of KILL: {}", self.inside.join(", "))?;
+        }
+        if !self.outside.is_empty() {
+            write!(f, "; still running outside of it: {}", self.outside.join(", "))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! The process of the program that the agent runs.
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::config::{Command, ExecConfig};
+use crate::decide::program::End;
+use crate::model::backoff::Backoff;
+
+use super::command::{DEFAULT_PATH, How, ended, program, start_trouble};
+use super::process_group::Group;
+use super::reaper::OwnChild;
+use super::reload::parse_signal;
+use super::running::{GROUP_POLL, REAP};
+
+/// How often a group that ends slowly is looked at: ever more rarely, for `/proc` may hold thousands of processes.
+const POLL: Backoff = Backoff::doubling(GROUP_POLL, Duration::from_millis(500));
+
+/// A program at work, as a process group of its own, which is killed when this is dropped: what a program that has ended
+/// leaves behind would be in the next one's way.
+///
+/// It is what the agent was started for, so it is no command: its standard input and outputs, its folder and its
+/// environment are the agent's own. But a terminal is nothing for it to read from: a process group in the background
+/// would be stopped by that, and not even a TERM would reach it.
+#[derive(Debug)]
+pub struct Process {
+    child: OwnChild,
+    group: Group,
+    command: Command,
+    is_asked_to_end: bool,
+    killed: Option<Instant>,
+    /// How it ended, while others of its group are waited for, and who waits for them.
+    end: Option<End>,
+    emptied: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Why it does not start, in words.
+    pub fn start(config: &ExecConfig) -> Result<Self, String> {
+        let path = config.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
+        let mut process = program(&config.cmd, &path.unwrap_or_else(|| DEFAULT_PATH.into()))?;
+        process.envs(&config.env).process_group(0);
+        if std::io::stdin().is_terminal() {
+            process.stdin(Stdio::null());
+        }
+        let child = OwnChild::start(&mut process).map_err(|error| start_trouble(&config.cmd, &error))?;
+        let group = Group::of(child.pid());
+        let command = config.cmd.clone();
+        Ok(Self { child, group, command, is_asked_to_end: false, killed: None, end: None, emptied: None })
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.pid().as_raw().unsigned_abs()
+    }
+
+    /// Sends it a signal, as `kill(1)` names it.
+    pub fn signal(&self, name: &str) {
+        // The configuration has looked at it.
+        if let Ok(signal) = parse_signal(name) {
+            self.send(signal);
+        }
+    }
+
+    fn send(&self, signal: Signal) {
+        if self.is_shell() {
+            self.group.signal(signal);
+        } else if self.end.is_none() {
+            // The only failure is that it has ended, and nobody has waited for it yet.
+            let _ = kill(self.child.pid(), signal);
+        }
+    }
+
+    /// Asks it to end by a signal, as `kill(1)` names it. One that was stopped goes on, or it would never hear of it.
+    pub fn ask_to_end(&mut self, name: &str) {
+        self.is_asked_to_end = true;
+        self.signal(name);
+        self.send(Signal::SIGCONT);
+    }
+
+    /// Kills it, and all of its group.
+    pub fn kill(&mut self) {
+        self.killed = Some(Instant::now());
+        self.group.signal(Signal::SIGKILL);
+    }
+
+    /// Waits for its end. May be dropped and called again.
+    ///
+    /// Where all of the group was asked to end, that is the end of all: a shell is gone at once, and what it has run may
+    /// just be closing its files.
+    pub async fn end(&mut self) -> End {
+        let end = if let Some(end) = &self.end {
+            end.clone()
+        } else {
+            let end = of(self.child.wait().await.map(ended));
+            self.end.insert(end).clone()
+        };
+        if self.is_asked_to_end && self.is_shell() {
+            let leader = self.child.pid();
+            let emptied = self.emptied.get_or_insert_with(|| tokio::spawn(emptied(leader)));
+            match self.killed {
+                Some(at) => _ = timeout_at(at + REAP, emptied).await,
+                None => _ = emptied.await,
+            }
+        }
+        end
+    }
+
+    /// An end that was not asked for in words, with what to do about it where that is known. A program that ends soon with
+    /// 0 may have gone into the background.
+    pub fn words(&self, end: &End, is_soon: bool, reload_signal: Option<&str>) -> String {
+        let reload_signal = reload_signal.and_then(|name| parse_signal(name).ok()).map(|signal| signal as i32);
+        let more = match end {
+            End::Exited(0) if is_soon => {
+                " soon after its start (if it goes into the background, start it in the foreground)"
+            }
+            End::Signalled(number) if reload_signal == Some(*number) && self.is_shell() => {
+                ", a reload_signal that its shell does not handle: end the string with `exec PROGRAM`, or write a list"
+            }
+            End::Signalled(number) if reload_signal == Some(*number) => ", a reload_signal that it does not handle",
+            _ => "",
+        };
+        format!("{end}{more}")
+    }
+
+    /// A shell passes no signal on, so all of its group gets it.
+    fn is_shell(&self) -> bool {
+        matches!(self.command, Command::Shell(_))
+    }
+}
+
+/// Waits until nobody of a group is left, whose leader has ended.
+async fn emptied(leader: Pid) {
+    let mut group = Group::of(leader);
+    group.leave();
+    let mut looks = 0;
+    while group.is_running().await {
+        looks += 1;
+        sleep(POLL.pause(looks)).await;
+    }
+}
+
+fn of(how: std::io::Result<How>) -> End {
+    match how {
+        Ok(How::Signalled(number)) => End::Signalled(number),
+        Ok(How::Exited(code)) => End::Exited(code),
+        Ok(_) => End::NotStarted("nothing is known of its end".to_owned()),
+        Err(why) => End::NotStarted(format!("nothing is known of its end: {why}")),
+    }
+}

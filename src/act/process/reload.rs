@@ -1,0 +1,188 @@
+//! Makes software take up its replaced files.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Command, Reload};
+use crate::decide::{Ran, ReloadJob};
+use crate::error::Setback;
+
+use super::command::{Environment, How, Occasion, Title};
+use super::output::printable;
+use super::{command, processes};
+use crate::act::files::errors::refused;
+
+#[cfg(test)]
+mod tests;
+
+/// How much of a pid file is read: a number and, as `PostgreSQL` writes it, what follows on further lines.
+const PID_FILE: u64 = 4096;
+
+/// How much of its first line a message shows.
+const SHOWN: usize = 40;
+/// How long `ROSTERD_CHANGED` may be: the system starts no program with a variable of 128 KiB.
+const LONGEST: usize = 120 * 1024;
+
+/// Runs one reload for all the templates that owe it.
+///
+/// A command learns of the first template by `ROSTERD_TEMPLATE` and `ROSTERD_DEST` (and `ROSTERD_SRC`, which is the
+/// same file now that it is in place), and of all the files by `ROSTERD_CHANGED`, which is empty where they are too many. Where the templates' own variables
+/// contradict each other, the first template's value holds. After it each of the job's verifying commands runs, in the
+/// same environment; the first that fails is the reload's failure.
+pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> Ran {
+    if stop.is_cancelled() {
+        return Ran::Abandoned;
+    }
+    let mut ran = match &job.reload {
+        Reload::Signal { signal, pid_file } => send(signal, pid_file, job, stop).await,
+        // Whoever runs the program has to see to that, and nobody who runs none asks for it.
+        Reload::Program => Ran::Done,
+        Reload::Command(command) => run("reload", command, job, job.timeout, stop).await,
+    };
+    // That a signal was sent, or a command ended with 0, proves nothing of what the software made of it.
+    for verify in &job.verifies {
+        if ran == Ran::Done {
+            ran = run("verify", &verify.command, job, verify.timeout, stop).await;
+        }
+    }
+    ran
+}
+
+/// Runs one command of a reload; `what` is the word for it.
+async fn run(what: &str, command: &Command, job: &ReloadJob, limit: Duration, stop: &CancellationToken) -> Ran {
+    let end = command::run(Title { what, command }, command, &environment(job), limit, stop).await;
+    match end.how {
+        How::Exited(0) => Ran::Done,
+        How::Abandoned => Ran::Abandoned,
+        _ => Ran::Failed(end.words(what, command)),
+    }
+}
+
+fn environment(job: &ReloadJob) -> Environment {
+    let mut own = BTreeMap::new();
+    for template in job.templates.iter().rev() {
+        own.extend(template.env.clone());
+    }
+    let dests: Vec<String> = job.templates.iter().map(|template| template.dest.display().to_string()).collect();
+    let first = dests.first().map_or("", String::as_str);
+    let name = job.templates.first().map_or("", |template| &template.name);
+    let mut changed = dests.join(":");
+    if changed.len() > LONGEST {
+        changed.clear();
+    }
+    command::environment(&own, &Occasion { template: name, src: first, dest: first, changed: &changed })
+}
+
+async fn send(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &CancellationToken) -> Ran {
+    let file = pid_file.to_owned();
+    // A pid file may be on a file system that hangs: off the event loop, not for longer than a command may take, and not
+    // with one more thread at each try.
+    let read = async {
+        let turn = turn(&file).lock_owned().await;
+        let read = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            process_by(&file)
+        });
+        read.await.unwrap_or_else(|fault| Err(Setback::new(format!("read the pid file {}", pid_file.display()), fault)))
+    };
+    let read = tokio::select! {
+        read = read => read,
+        () = stop.cancelled() => return Ran::Abandoned,
+        () = tokio::time::sleep(job.timeout) => {
+            let limit = humantime::format_duration(job.timeout);
+            return Ran::Failed(format!("read the pid file {}: no answer within {limit}", pid_file.display()));
+        }
+    };
+    // Only here: an answer that comes too late must not signal anybody.
+    match read.and_then(|pid| signal_to(signal, pid, pid_file)) {
+        Ok(()) => Ran::Done,
+        Err(setback) => Ran::Failed(setback.to_string()),
+    }
+}
+
+/// Pid files, each with the turn of who reads it.
+static TURNS: Mutex<BTreeMap<PathBuf, Arc<Turn>>> = Mutex::new(BTreeMap::new());
+
+type Turn = tokio::sync::Mutex<()>;
+
+fn turn(file: &Path) -> Arc<Turn> {
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(turns.entry(file.to_owned()).or_default())
+}
+
+/// The process that a pid file names.
+fn process_by(file: &Path) -> Result<Pid, Setback> {
+    let text = read(file).map_err(|error| {
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let setback = refused(format!("read the pid file {}", file.display()), error);
+        if missing { setback.hint("is the software running, and does it write its pid there?") } else { setback }
+    })?;
+    parse_pid(&text).map_err(|why| {
+        Setback::new(format!("take the number of a process from the pid file {}", file.display()), why)
+            .hint("the first line of a pid file is the number of the process")
+    })
+}
+
+fn signal_to(name: &str, pid: Pid, file: &Path) -> Result<(), Setback> {
+    let signal = parse_signal(name)?;
+    let tried = || format!("send {signal} to process {pid}, which {} names", file.display());
+    let gone =
+        |why: &str| Setback::new(tried(), why).hint("the software is not running, or left an old pid file behind");
+    // It takes a signal as the living do.
+    if processes::one(pid.as_raw()).is_some_and(|process| process.ended) {
+        return Err(gone("it has ended, and its parent has not waited for it"));
+    }
+    kill(pid, signal).map_err(|errno| match errno {
+        Errno::ESRCH => gone("there is no such process"),
+        _ => refused(tried(), errno),
+    })
+}
+
+/// A signal by the name that `kill(1)` gives it, with or without SIG.
+pub fn parse_signal(name: &str) -> Result<Signal, Setback> {
+    let upper = name.trim().to_ascii_uppercase();
+    let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+    full.parse().map_err(|_| {
+        Setback::new(format!("send the signal {}", printable(name)), "there is no signal of this name")
+            .hint("give HUP, USR1, USR2, TERM …: kill -l lists them")
+    })
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Without waiting: at this path a named pipe would else hang the thread for ever.
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let open = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(file)?;
+    open.take(PID_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The number on the first line. 0, 1 and negative ones are not one process of somebody's: they mean this agent's own
+/// group, the whole system's init, and whole groups.
+fn parse_pid(bytes: &[u8]) -> Result<Pid, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let first = text.lines().next().unwrap_or_default().trim();
+    let shown = || {
+        let cut: String = first.chars().take(SHOWN).collect();
+        printable(&cut) + if cut.len() < first.len() { "…" } else { "" }
+    };
+    match first.parse::<i32>() {
+        _ if first.is_empty() => Err("the file is empty".to_owned()),
+        Err(_) => Err(format!("\"{}\" is no number of a process", shown())),
+        Ok(pid) if pid <= 1 => Err(format!("{pid} is no process that may be signalled")),
+        // One of its threads, too: a signal to that is one to the agent. In a container all numbers are small.
+        Ok(pid) if Path::new("/proc/self/task").join(pid.to_string()).exists() => {
+            Err(format!("{pid} is this agent itself (does the software see the same processes as the agent?)"))
+        }
+        Ok(pid) => Ok(Pid::from_raw(pid)),
+    }
+}

@@ -1,0 +1,263 @@
+//! What the agent answers on its control socket.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::oneshot;
+
+use super::Agent;
+use crate::control::{Answer, Ask, Asked, RenderAsk, may_command};
+use crate::decide::{Acceptance, Event, Input, Shown};
+use crate::error::Exit;
+use crate::load::loader::Load;
+use crate::log::emit;
+use crate::report::status;
+use crate::report::status::{About, Status};
+use crate::report::words::field;
+use crate::state::pause::Pause;
+
+/// What the control socket's answers depend on, beside the engine.
+#[derive(Debug)]
+pub struct Desk {
+    /// The state directory whose lock this agent has, whatever a later configuration says.
+    state_dir: PathBuf,
+    /// What each roster kept back when it was last shown to a person who may let it through: what others look at
+    /// meanwhile is not what he has seen.
+    shown: BTreeMap<Arc<str>, Shown>,
+    /// The pause in force.
+    pause: Option<Pause>,
+    /// Passes for a configuration that is being read.
+    before_load: Vec<(RenderAsk, oneshot::Sender<Answer>)>,
+}
+
+impl Desk {
+    /// Nothing was asked yet.
+    pub fn new(state_dir: &Path) -> Self {
+        Self { state_dir: state_dir.to_owned(), shown: BTreeMap::new(), pause: None, before_load: Vec::new() }
+    }
+
+    /// Answers nobody any more: who waits is told that the agent is stopping.
+    pub fn close(&mut self) {
+        self.before_load.clear();
+    }
+}
+
+impl Agent {
+    /// Takes up the pause that was in force when the agent before this one ended.
+    pub fn recall_pause(&mut self) {
+        let now = SystemTime::now();
+        let Some(pause) = Pause::recall(&self.desk.state_dir, now) else {
+            return;
+        };
+        emit(paused_by(&pause));
+        let until = self.now() + pause.left(now).unwrap_or_default();
+        self.desk.pause = Some(pause);
+        self.step(Input::Paused(until));
+    }
+
+    /// Forgets a pause that is over.
+    pub fn keep_pause(&mut self) {
+        if self.desk.pause.is_some() && self.engine.paused().is_none() {
+            self.desk.pause = None;
+            let state_dir = self.desk.state_dir.clone();
+            self.performer.in_order(move || {
+                if let Err(why) = Pause::forget(&state_dir) {
+                    let (file, effect) = (Some(Pause::file(&state_dir)), "the pause that is over stays on disk");
+                    emit(Event::StateWriteFailed { file, reason: format!("remove it: {why}"), effect });
+                }
+            });
+        }
+    }
+
+    /// Answers a question.
+    pub fn answer(&mut self, asked: Asked) {
+        let Asked { ask, uid, answer } = asked;
+        let answered = match ask {
+            Ask::Status => {
+                let report = self.engine.report(self.now());
+                let status = Status::new(&report, &self.about());
+                if may_command(uid) {
+                    self.desk.shown = report.rosters.into_iter().map(|(name, it)| (name, it.withheld)).collect();
+                }
+                Answer::Status(Box::new(status))
+            }
+            Ask::Explain { name } => self.explain(&name, uid),
+            Ask::Accept { roster } => self.accept(&roster, uid),
+            Ask::Pause { length, reason } => return self.pause(length, reason, uid, answer),
+            Ask::Resume => return self.resume(uid, answer),
+            Ask::Render(ask) => return self.render(ask, answer),
+        };
+        // Who asked may have gone.
+        let _ = answer.send(answered);
+    }
+
+    fn about(&self) -> About {
+        About { wall: SystemTime::now(), pause: self.desk.pause.clone(), program: self.supervisor.report() }
+    }
+
+    fn explain(&mut self, name: &str, uid: u32) -> Answer {
+        let mut report = self.engine.report(self.now());
+        let Some(text) = status::explain(&report, name, &self.about()) else {
+            let known: Vec<&str> = status::names(&report).into_iter().collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let text = format!("no template, roster or key is named {}; known names: {known}", field(name));
+            return Answer::not(Exit::Usage, text);
+        };
+        // A template's explanation names its rosters' holds, and not what would change.
+        if !report.templates.contains_key(name)
+            && may_command(uid)
+            && let Some((name, roster)) = report.rosters.remove_entry(name)
+        {
+            self.desk.shown.insert(name, roster.withheld);
+        }
+        Answer::done(text)
+    }
+
+    fn accept(&mut self, name: &str, uid: u32) -> Answer {
+        let Some((name, roster)) = self.engine.rosters().get_key_value(name) else {
+            let known: Vec<&str> = self.engine.rosters().keys().map(|name| &**name).collect();
+            return Answer::not(
+                Exit::Usage,
+                format!("no roster is named {}; known rosters: {}", field(name), known.join(", ")),
+            );
+        };
+        let name = Arc::clone(name);
+        match roster.acceptance(self.desk.shown.get(&name)) {
+            Acceptance::NotHeld => return Answer::done(format!("{name} is not held: nothing to accept\n")),
+            Acceptance::Refused(why) => {
+                let review = format!("review it with `rosterd explain {name}`");
+                return Answer::not(Exit::Held, format!("{name} is still held: {}; {review}", field(&why)));
+            }
+            Acceptance::AsShown => {}
+        }
+        emit(Event::HoldAccepted { roster: Arc::clone(&name), uid });
+        let shown = self.desk.shown.remove(&name).unwrap_or_default();
+        self.step(Input::Accept(Arc::clone(&name), shown));
+        let report = self.engine.report(self.now());
+        let held = report.rosters.get(&name).filter(|roster| roster.held).and_then(|roster| roster.holds.first());
+        match held.map(|it| it.hold.reason.describe(&it.path)) {
+            Some(why) => Answer::not(Exit::Held, format!("{name} is still partly held: {}", field(&why))),
+            None => Answer::done(format!("{name}: accepted, the held view is in use now\n")),
+        }
+    }
+
+    fn pause(&mut self, length: Duration, reason: Option<String>, uid: u32, answer: oneshot::Sender<Answer>) {
+        let now = SystemTime::now();
+        let pause = Pause::begin(now, length, reason, uid);
+        let until = status::utc(pause.until);
+        emit(paused_by(&pause));
+        let end = self.now() + pause.left(now).unwrap_or_default();
+        self.desk.pause = Some(pause.clone());
+        self.step(Input::Paused(end));
+        let report = self.engine.report(self.now());
+        let flying = report.templates.iter().filter(|(_, template)| template.in_flight);
+        let flying: Vec<&str> = flying.map(|(name, _)| &**name).collect();
+        let mut text =
+            format!("paused until {until}: no file is replaced before that; `rosterd resume` ends the pause\n");
+        if !flying.is_empty() {
+            text = format!("{text}in progress, will be finished: {}\n", flying.join(", "));
+        }
+        let state_dir = self.desk.state_dir.clone();
+        // Answered once it is on disk: until then a restart would end it.
+        self.performer.in_order(move || {
+            let _ = answer.send(match pause.keep(&state_dir) {
+                Ok(()) => Answer::done(text),
+                Err(why) => {
+                    let file = Pause::file(&state_dir);
+                    let text = format!("{text}but a restart ends the pause: write {}: {why}", file.display());
+                    Answer::not(Exit::Failed, text)
+                }
+            });
+        });
+    }
+
+    fn resume(&mut self, uid: u32, answer: oneshot::Sender<Answer>) {
+        let was = self.desk.pause.take().is_some();
+        let text = if was { "resumed: files are replaced again\n" } else { "not paused: nothing to resume\n" };
+        if was {
+            emit(Event::Resumed { uid });
+        }
+        self.step(Input::Resumed);
+        let state_dir = self.desk.state_dir.clone();
+        self.performer.in_order(move || {
+            let _ = answer.send(match Pause::forget(&state_dir) {
+                Ok(()) => Answer::done(text),
+                Err(why) => {
+                    let file = Pause::file(&state_dir);
+                    let text = format!("{text}but a restart pauses again: remove {}: {why}", file.display());
+                    Answer::not(Exit::Failed, text)
+                }
+            });
+        });
+    }
+
+    fn render(&mut self, ask: RenderAsk, answer: oneshot::Sender<Answer>) {
+        if !same_folder(&ask.state_dir, &self.desk.state_dir) {
+            let _ = answer.send(Answer::Elsewhere("it has another state directory".to_owned()));
+        } else if ask.fingerprint == self.setup.fingerprint() {
+            self.begin_pass(ask, answer);
+        } else if ask.dry_run {
+            let why = "the running agent has another configuration or other templates in force";
+            let _ = answer.send(Answer::Elsewhere(why.to_owned()));
+        } else {
+            emit(Event::ConfigReread {});
+            self.desk.before_load.push((ask, answer));
+            self.loader.ask(Load::Everything, &self.setup);
+        }
+    }
+
+    /// Begins the passes that waited for a load, once nothing more is to be loaded.
+    pub fn begin_passes(&mut self) {
+        for (ask, answer) in std::mem::take(&mut self.desk.before_load) {
+            if ask.fingerprint == self.setup.fingerprint() {
+                self.begin_pass(ask, answer);
+            } else if self.loader.is_loading() {
+                self.desk.before_load.push((ask, answer));
+            } else {
+                let why = "the running agent cannot take on the configuration that this command has read: its log \
+                           says why, or it was started with another file";
+                let _ = answer.send(Answer::not(Exit::Failed, why));
+            }
+        }
+    }
+
+    fn begin_pass(&mut self, ask: RenderAsk, answer: oneshot::Sender<Answer>) {
+        if let Some(until) = self.engine.paused().filter(|_| !ask.dry_run) {
+            let until = status::utc(SystemTime::now() + until.since(self.now()));
+            let _ =
+                answer.send(Answer::not(Exit::Held, format!("paused until {until}: `rosterd resume` ends the pause")));
+            return;
+        }
+        if self.passes.is_full() {
+            let _ = answer.send(Answer::not(Exit::Failed, "too many renders are in progress: retry later"));
+            return;
+        }
+        self.passes.begin(ask, &self.engine, Instant::now(), answer);
+        self.step(Input::Tick);
+    }
+}
+
+fn paused_by(pause: &Pause) -> Event {
+    let (until, reason) = (status::utc(pause.until), pause.reason.as_deref().map(field));
+    Event::Paused { until, uid: pause.uid, reason }
+}
+
+fn same_folder(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    one == other || real(one).is_some_and(|one| real(other) == Some(one))
+}
+
+/// The pause of a state directory whose agent does not run, in words for who wants to render there.
+pub fn paused(state_dir: &Path) -> Option<String> {
+    let pause = Pause::recall(state_dir, SystemTime::now())?;
+    let reason = pause.reason.as_deref().map(|reason| format!(", {}", field(reason))).unwrap_or_default();
+    let file = Pause::file(state_dir);
+    Some(format!(
+        "paused until {} by uid {}{reason}: run `rosterd resume`, or remove {} if no agent is running",
+        status::utc(pause.until),
+        pause.uid,
+        file.display()
+    ))
+}

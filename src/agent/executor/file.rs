@@ -1,0 +1,112 @@
+//! Brings one destination in step, or tells how it differs, and keeps account of whose file it is.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::act::files;
+use crate::act::files::{Seat, Writer};
+use crate::config::TemplateConfig;
+use crate::decide::event::Hex;
+use crate::decide::{Event, Failure, Outcome, Stage};
+use crate::log::emit;
+use crate::state::owned_files::OwnedFiles;
+
+use super::{Manner, Page, Write};
+
+#[cfg(test)]
+mod tests;
+
+/// Notes on the file thread that a key's file is about to be written, before it is.
+pub fn note(writer: &Writer, ledger: Option<OwnedFiles>, template: &Arc<TemplateConfig>, digest: u64) {
+    let template = Arc::clone(template);
+    if let Some(ledger) = ledger {
+        writer.in_order(move || ledger.means(&template, digest));
+    }
+}
+
+/// Notes that it was.
+pub fn confirm(writer: &Writer, ledger: Option<OwnedFiles>, template: &Arc<TemplateConfig>) {
+    let template = Arc::clone(template);
+    if let Some(ledger) = ledger {
+        writer.in_order(move || ledger.wrote(&template));
+    }
+}
+
+/// Removes the file of a key that is gone, where it is the agent's own.
+pub async fn remove(
+    writer: &Writer,
+    template: &Arc<TemplateConfig>,
+    ledger: Option<OwnedFiles>,
+    manner: Manner,
+    page: &Page,
+    stop: &CancellationToken,
+) -> Outcome {
+    let claim = ledger.as_ref().and_then(|ledger| ledger.claim(template));
+    if manner.diff && claim.is_some() {
+        let old = files::compare(writer, template, b"").await.ok().and_then(|compared| compared.old);
+        if let Some(old) = old
+            && let Err(failed) = page.show(Some(old), Vec::new(), template.dest.clone()).await
+        {
+            return failed;
+        }
+    }
+    let really = manner.write == Write::Really;
+    let outcome = files::remove(writer, template, claim, really, stop).await;
+    if let (true, Some(ledger), Outcome::Removed | Outcome::Unchanged) = (really, ledger, &outcome) {
+        let template = Arc::clone(template);
+        writer.in_order(move || ledger.gone(&template));
+    }
+    outcome
+}
+
+pub async fn replace(
+    writer: &Writer,
+    template: &TemplateConfig,
+    bytes: Vec<u8>,
+    manner: Manner,
+    page: &Page,
+    stop: &CancellationToken,
+    seat: &mut Option<Seat>,
+) -> Outcome {
+    if manner.diff || manner.write == Write::DryRun {
+        let compared = match files::compare(writer, template, &bytes).await {
+            Ok(compared) => compared,
+            Err(setback) => {
+                return Outcome::Failed(Failure { stage: Stage::Write, message: setback.to_string() });
+            }
+        };
+        if manner.diff && compared.differs {
+            if let Err(failed) = page.show(compared.old, compared.new, template.dest.clone()).await {
+                return failed;
+            }
+            if let Some(change) = compared.attributes {
+                let (template, dest) = (Arc::clone(&template.name), template.dest.clone());
+                emit(Event::AttributesDiffer { template, dest, change });
+            }
+        }
+        if manner.write == Write::DryRun {
+            return if compared.differs { Outcome::WouldReplace } else { Outcome::Unchanged };
+        }
+    }
+    files::publish(writer, template, bytes, stop, seat).await
+}
+
+/// What became of a publication. Of a failure the engine tells, which knows when it is tried again.
+pub fn published(
+    config: &TemplateConfig,
+    outcome: &Outcome,
+    digest: Option<Hex>,
+    took_ms: Option<u64>,
+) -> Option<Event> {
+    let (template, dest) = (Arc::clone(&config.name), config.dest.clone());
+    Some(match outcome {
+        Outcome::Replaced => Event::FileWritten { template, dest, digest, took_ms },
+        Outcome::Unchanged => Event::FileUnchanged { template, dest },
+        Outcome::WouldReplace => Event::FileWouldChange { template, dest },
+        Outcome::Removed => Event::FileRemoved { template, dest },
+        Outcome::WouldRemove => Event::FileWouldBeRemoved { template, dest },
+        Outcome::Abandoned => Event::WriteAbandoned { template, dest },
+        Outcome::Failed(_) => return None,
+    })
+}

@@ -1,0 +1,49 @@
+//! What an agent takes over with the state directory from the one before it.
+
+use std::sync::Arc;
+
+use super::start_writer;
+use crate::act::files;
+use crate::act::files::{Present, Writer};
+use crate::config::TemplateConfig;
+use crate::error::{Exit, Fatal};
+use crate::load::setup::Setup;
+use crate::state::append_log::Access;
+use crate::state::owned_files::OwnedFiles;
+
+/// The file thread of a state directory, and what is known there of the time before.
+pub struct Inherited {
+    /// It notes replacements in the journal.
+    pub writer: Writer,
+    /// Which files of templates with `each` are this agent's own.
+    pub ledger: OwnedFiles,
+    /// A template for each reload that is owed.
+    pub owed: Vec<Arc<TemplateConfig>>,
+}
+
+impl Inherited {
+    /// Takes over a state directory whose lock this process has, and finishes what was cut off.
+    ///
+    /// # Errors
+    /// The system gives no thread, or the file thread has a fault.
+    pub async fn of(setup: &Setup) -> Result<Self, Fatal> {
+        let state_dir = &setup.config.agent.state_dir;
+        let (writer, ledger) = (start_writer()?, OwnedFiles::open(state_dir, Access::Own));
+        let present = present(&setup.config.templates, &ledger);
+        let owed = files::recover(&writer, state_dir, present).await;
+        let owed = owed.map_err(|setback| Fatal::new(Exit::Failed, setback.to_string()))?;
+        Ok(Self { writer, ledger, owed })
+    }
+}
+
+/// The files of this configuration, and those that were written for keys.
+fn present(templates: &[Arc<TemplateConfig>], ledger: &OwnedFiles) -> Present {
+    let written = ledger.written(templates);
+    let files = templates.iter().flat_map(|template| {
+        let keys = written.get(&template.name).into_iter().flatten();
+        let of_keys = keys.filter_map(|key| template.for_key(key).ok().map(Arc::new));
+        let single = template.pattern().is_none().then(|| Arc::clone(template));
+        single.into_iter().chain(of_keys)
+    });
+    Present { templates: files.collect(), files: ledger.files() }
+}

@@ -1,0 +1,35 @@
+//! The signals that ask something of the agent itself.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::error::{Exit, Fatal};
+
+/// The signals that the agent hears.
+pub struct Signals {
+    pub hup: Signal,
+    pub term: Signal,
+    pub int: Signal,
+}
+
+impl Signals {
+    /// Hears them from here on, in place of being ended by them.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn new() -> Result<Self, Fatal> {
+        let listen = |kind| signal(kind).map_err(|why| Fatal::new(Exit::Failed, format!("listen for signals: {why}")));
+        Ok(Self {
+            hup: listen(SignalKind::hangup())?,
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Returns on TERM and INT, with the name.
+    pub async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "TERM",
+            _ = self.int.recv() => "INT",
+        }
+    }
+}

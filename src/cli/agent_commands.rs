@@ -1,0 +1,128 @@
+//! The commands that ask a running agent.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{DEFAULT_CONFIG, Global, wrong_config};
+use crate::config::StatusConfig;
+use crate::control::{Answer, Ask};
+use crate::error::{Exit, Fatal};
+use crate::{config, control};
+
+/// How long the agent may take to answer.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// Where the agent is asked.
+#[derive(Debug, Clone, Args)]
+pub struct At {
+    /// The agent's control socket, in place of the configured one
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// The command line of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A template, else a roster, else a key
+    name: String,
+    #[command(flatten)]
+    at: At,
+}
+
+/// The command line of `accept`.
+#[derive(Debug, Args)]
+pub struct AcceptArgs {
+    /// The roster
+    roster: String,
+    #[command(flatten)]
+    at: At,
+}
+
+/// The command line of `pause`.
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// For how long
+    #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = length)]
+    length: Duration,
+    /// Why, for those who ask later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    at: At,
+}
+
+fn length(text: &str) -> Result<Duration, String> {
+    let length = humantime::parse_duration(text).map_err(|why| why.to_string())?;
+    if length.is_zero() { Err("no time at all is no pause".to_owned()) } else { Ok(length) }
+}
+
+/// Explains one thing.
+pub async fn explain(global: &Global, args: ExplainArgs) -> Result<Exit, Fatal> {
+    tell(ask(global, &args.at, Ask::Explain { name: args.name }).await?)
+}
+
+/// Lets a held view through.
+pub async fn accept(global: &Global, args: AcceptArgs) -> Result<Exit, Fatal> {
+    tell(ask(global, &args.at, Ask::Accept { roster: args.roster }).await?)
+}
+
+/// Stops replacing files for a while.
+pub async fn pause(global: &Global, args: PauseArgs) -> Result<Exit, Fatal> {
+    let reason = args.reason.filter(|reason| !reason.trim().is_empty());
+    tell(ask(global, &args.at, Ask::Pause { length: args.length, reason }).await?)
+}
+
+/// Replaces files again.
+pub async fn resume(global: &Global, at: &At) -> Result<Exit, Fatal> {
+    tell(ask(global, at, Ask::Resume).await?)
+}
+
+/// Asks the agent that the command line and the configuration name.
+pub async fn ask(global: &Global, at: &At, ask: Ask) -> Result<Answer, Fatal> {
+    let socket = match &at.socket {
+        Some(socket) => socket.clone(),
+        None => configured(global)?,
+    };
+    control::ask(&socket, ask, LIMIT).await.map_err(|unanswered| {
+        let hint = "is `rosterd run` up, and may this user open the socket? -c FILE or --socket PATH names another";
+        Fatal::new(Exit::NoAgent, format!("{unanswered} ({hint})"))
+    })
+}
+
+/// The socket that the configuration names. What is wrong elsewhere in it is no reason not to ask; where nothing can be
+/// made of the default file, because only root may read it for example, it is the default socket.
+fn configured(global: &Global) -> Result<PathBuf, Fatal> {
+    let named = global.config();
+    let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
+    let overrides = global.overrides();
+    match config::read(&file, &overrides) {
+        Ok(loaded) => Ok(loaded.config.status.socket),
+        Err(refused) => match refused.rest {
+            Some(rest) => Ok(rest.status.socket),
+            None if named.is_none() => Ok(StatusConfig::default().socket),
+            None => Err(wrong_config(&refused.problems)),
+        },
+    }
+}
+
+/// Prints an answer in words.
+fn tell(answer: Answer) -> Result<Exit, Fatal> {
+    match answer {
+        Answer::Told(told) if told.exit == Exit::Done => print(&told.text).map(|()| Exit::Done),
+        Answer::Told(told) => Err(Fatal::new(told.exit, told.text.trim_end())),
+        _ => Err(Fatal::new(Exit::NoAgent, "the agent answered something else than was asked: restart it")),
+    }
+}
+
+/// Prints to standard output. A reader who has seen enough is no failure.
+pub fn print(text: &str) -> Result<(), Fatal> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Fatal::new(Exit::Failed, format!("write to standard output: {why}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,116 @@
+use insta::assert_snapshot;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::error::Setback;
+use crate::model::registry_event::RegistryEvent;
+use crate::watch::Boxed;
+
+/// A registry that gives one answer to every question, or none at all.
+struct Fixed(Option<Result<Option<Node>, Setback>>);
+
+impl Registry for Fixed {
+    fn follow(
+        self: Arc<Self>,
+        _: watch::Receiver<crate::watch::Wanted>,
+        _: mpsc::Sender<RegistryEvent>,
+        _: CancellationToken,
+    ) -> Boxed<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn look(&self, _: NodePath, _: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
+        Box::pin(async move {
+            match &self.0 {
+                Some(answer) => answer.clone(),
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+fn node(data: &[u8], children: Vec<(&str, Node)>) -> Node {
+    let children = children.into_iter().map(|(name, node)| (name.to_owned(), node)).collect();
+    Node { data: Ok(Arc::from(data)), children: Ok(children) }
+}
+
+async fn listed(answer: Option<Result<Option<Node>, Setback>>) -> (u8, String) {
+    let args = LsArgs {
+        path: path("/services").unwrap(),
+        recursive: true,
+        payload: Payload::Auto,
+        timeout: Duration::from_millis(50),
+    };
+    let mut out = Vec::new();
+    let exit = ls(&args, Arc::new(Fixed(answer)), &mut out).await;
+    (exit.code(), String::from_utf8(out).unwrap())
+}
+
+#[tokio::test]
+async fn nodes_are_shown_with_their_data_and_how_they_are_read() {
+    let long = format!("{{\"k\":\"{}\"}}", "x".repeat(100));
+    let web = vec![
+        ("10.0.0.1:80", node(br#"{"zone":"a","weight":5,"status":"up"}"#, vec![])),
+        ("[2001:db8::1]:80", node(b"", vec![])),
+        ("bad\u{1b}[2J", node(b"\x1b]0;x\x07", vec![])),
+        ("bytes:1", node(b"\xff\x00", vec![])),
+        ("long:1", node(long.as_bytes(), vec![])),
+    ];
+    let top = node(b"", vec![("db", node(b"", vec![])), ("web", node(b"the web", web))]);
+    let (code, out) = listed(Some(Ok(Some(top)))).await;
+    assert_eq!(code, 0);
+    assert_snapshot!(out, @r#"
+        /services             -
+          db                  -                                                                          → nextdoor: host db
+          web                 the web
+            10.0.0.1:80       {"zone":"a","weight":5,"status":"up"}                                      → nextdoor: host 10.0.0.1 port 80 weight 5 status up
+            [2001:db8::1]:80  -                                                                          → nextdoor: host 2001:db8::1 port 80
+            bad\u{1b}[2J      \u{1b}]0;x\u{7}                                                            → quarantined as nextdoor: its name holds a control character or a line break
+            bytes:1           b"\xff\x00"                                                                → nextdoor: host bytes port 1
+            long:1            {"k":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (108 bytes)  → nextdoor: host long port 1
+        "#);
+}
+
+#[tokio::test]
+async fn a_paths_nodes_are_read_as_one_and_no_password_is_shown() {
+    let pg = br#"{"conn_url":"postgres://u:secret@pg1/","state":"running"}"#;
+    let set = vec![
+        ("member_1", node(br#"{"status":"DEAD","serviceEndpoint":{"host":"a","port":1}}"#, vec![])),
+        ("vector_1", node(br#"{"vector":[]}"#, vec![])),
+    ];
+    let top = node(
+        b"",
+        vec![("pg", node(b"", vec![("pg1", node(pg, vec![])), ("x", node(b"", vec![]))])), ("set", node(b"", set))],
+    );
+    let (code, out) = listed(Some(Ok(Some(top)))).await;
+    assert_eq!(code, 0);
+    assert_snapshot!(out, @r#"
+        /services     -
+          pg          -
+            pg1       {"conn_url":"postgres://u:***@pg1/","state":"running"}     → patroni: host pg1 port 5432 status running
+            x         -                                                          → quarantined as patroni: it has no data
+          set         -
+            member_1  {"status":"DEAD","serviceEndpoint":{"host":"a","port":1}}  → serverset: no member
+            vector_1  {"vector":[]}                                              → serverset: no member
+        "#);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_said_and_is_1() {
+    let hidden = Node { data: Err("no permission".into()), children: Err("no permission\n".into()) };
+    let (code, out) = listed(Some(Ok(Some(node(b"", vec![("web", hidden)]))))).await;
+    assert_eq!(code, 1);
+    assert_snapshot!(out, @r"
+        /services  -
+          web      (cannot be read: no permission)  → quarantined as nextdoor: its data cannot be read: no permission
+            (its children cannot be listed: no permission\n)
+        ");
+}
+
+#[tokio::test]
+async fn absent_is_3_and_not_reached_is_4() {
+    assert_eq!(listed(Some(Ok(None))).await, (3, String::new()));
+    assert_eq!(listed(Some(Err(Setback::new("connect", "refused")))).await, (4, String::new()));
+    assert_eq!(listed(None).await, (4, String::new()));
+}

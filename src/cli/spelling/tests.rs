@@ -1,0 +1,29 @@
+use super::*;
+use clap::Arg;
+
+fn spelled(words: &str) -> String {
+    let cli = Command::new("rosterd")
+        .arg(Arg::new("config").short('c').long("config").global(true))
+        .subcommand(Command::new("run"))
+        .subcommand(Command::new("render").arg(Arg::new("dry-run").long("dry-run").visible_alias("noop")));
+    let args = words.split(' ').map(OsString::from).collect();
+    let out: Vec<String> = modern(args, &cli).into_iter().map(|arg| arg.into_string().unwrap()).collect();
+    out.join(" ")
+}
+
+#[test]
+fn old_spellings_are_read() {
+    let cases = [
+        ("rosterd -config=f run", "rosterd --config=f run"),
+        ("rosterd -c f run", "rosterd -c f run"),
+        ("rosterd -onetime -noop", "rosterd render --noop"),
+        ("rosterd -c f --once", "rosterd render -c f"),
+        ("rosterd run --once -config f", "rosterd render --config f"),
+        ("rosterd render --once", "rosterd render"),
+        ("rosterd run -- prog -config", "rosterd run -- prog -config"),
+        ("rosterd -x --nonsense", "rosterd -x --nonsense"),
+    ];
+    for (words, read) in cases {
+        assert_eq!(spelled(words), read);
+    }
+}

@@ -1,0 +1,10 @@
+use super::*;
+
+#[test]
+fn both_spellings_of_a_place_are_filled_in() {
+    for text in ["c -f {{ src }} {{ dest }}", "c -f {{.src}} {{.dest}}", "c -f {{src}} {{ .dest }}"] {
+        assert_eq!(Command::Shell(text.into()).fill("/a/.t", "/a/b").to_string(), "c -f /a/.t /a/b");
+    }
+    let odd = Command::Exec(vec!["c".into(), "{{ other }} {{".into()]);
+    assert_eq!(odd.fill("s", "d"), odd);
+}

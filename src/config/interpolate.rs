@@ -1,0 +1,82 @@
+//! What stands for what: `{{ vars.x }}`, `{{ host.name }}` and `{{ env.X }}`, filled in when the configuration is read.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::problem::Wrong;
+
+#[cfg(test)]
+mod tests;
+
+/// What may be filled in.
+#[derive(Debug, Clone, Copy)]
+pub struct Interpolation<'a> {
+    /// `[vars]`.
+    pub vars: &'a Map<String, Value>,
+    /// The environment, as the caller passes it.
+    pub env: &'a BTreeMap<String, String>,
+    /// This host's name.
+    pub host_name: &'a str,
+    /// Whether `{{ key }}` stays, to be filled in for each file.
+    pub keeps_key: bool,
+}
+
+impl Interpolation<'_> {
+    /// Fills in every place of a text; what is wrong comes with the part of the text that it is about.
+    pub fn fill(&self, text: &str) -> Result<String, (String, Wrong)> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(open) = rest.find("{{") {
+            let (before, after) = rest.split_at(open);
+            let Some(close) = after.find("}}") else {
+                let wrong = Wrong::new("`{{` is not closed", "write }} after the variable");
+                return Err((after.to_owned(), wrong));
+            };
+            out.push_str(before);
+            let part = &after[..close + 2];
+            out.push_str(&self.variable(part[2..close].trim()).map_err(|wrong| (part.to_owned(), wrong))?);
+            rest = &after[close + 2..];
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    /// One variable's value as text.
+    fn variable(&self, name: &str) -> Result<String, Wrong> {
+        if name == "key" && self.keeps_key {
+            return Ok("{{ key }}".to_owned());
+        }
+        if name == "host.name" {
+            return Ok(self.host_name.to_owned());
+        }
+        if let Some(key) = name.strip_prefix("env.") {
+            let hint = format!("set {key} in rosterd's own environment, or write the value here");
+            return self.env.get(key).cloned().ok_or_else(|| Wrong::new(format!("${key} is not set"), hint));
+        }
+        let Some(path) = name.strip_prefix("vars.") else {
+            return Err(Wrong::new(
+                format!("`{name}` is not known when the configuration is read"),
+                "here {{ vars.NAME }}, {{ host.name }} and {{ env.NAME }} are filled in, and nothing else",
+            ));
+        };
+        let mut segments = path.split('.');
+        let first = segments.next().and_then(|key| self.vars.get(key));
+        match segments.fold(first, |value, key| value.and_then(|value| value.get(key))) {
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
+            Some(_) => {
+                Err(Wrong::new(format!("`{name}` is a list or a table"), "name a text, a number, true or false"))
+            }
+            None => {
+                let known: Vec<&str> = self.vars.keys().map(String::as_str).collect();
+                let hint = if known.is_empty() {
+                    format!("add it: [vars] with {path} = \"…\"")
+                } else {
+                    format!("[vars] has {}", known.join(", "))
+                };
+                Err(Wrong::new(format!("`{name}` is not known"), hint))
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+use super::*;
+use serde_json::json;
+
+#[test]
+fn variables_are_filled_in() {
+    let vars = json!({ "zone": "west", "n": 3, "on": true, "deep": { "er": "x" }, "list": [] });
+    let env = BTreeMap::from([("STAGE".to_owned(), "prod".to_owned())]);
+    let fill = Interpolation { vars: vars.as_object().unwrap(), env: &env, host_name: "web1", keeps_key: false };
+    for (text, want) in [
+        ("/a/b", "/a/b"),
+        ("/{{ vars.zone }}/{{env.STAGE}}", "/west/prod"),
+        ("{{vars.n}}{{ vars.on }}{{ vars.deep.er }}-{{ host.name }}", "3truex-web1"),
+        ("a } b { c }}", "a } b { c }}"),
+    ] {
+        assert_eq!(fill.fill(text), Ok(want.to_owned()), "{text}");
+    }
+    for (text, part) in [
+        ("/a/{{ vars.no }}/b", "{{ vars.no }}"),
+        ("{{ env.NO }}", "{{ env.NO }}"),
+        ("{{ host.ip }}", "{{ host.ip }}"),
+        ("{{ vars.list }}", "{{ vars.list }}"),
+        ("{{ vars.zone.er }}", "{{ vars.zone.er }}"),
+        ("/a{{ vars.zone", "{{ vars.zone"),
+        ("{{}}", "{{}}"),
+    ] {
+        assert_eq!(fill.fill(text).unwrap_err().0, part, "{text}");
+    }
+}
+
+#[test]
+fn what_was_filled_in_is_not_filled_again() {
+    let vars = json!({ "a": "{{ vars.a }}" });
+    let fill =
+        Interpolation { vars: vars.as_object().unwrap(), env: &BTreeMap::new(), host_name: "h", keeps_key: false };
+    assert_eq!(fill.fill("{{ vars.a }}"), Ok("{{ vars.a }}".to_owned()));
+}

@@ -1,0 +1,173 @@
+//! `each` and `on_gone`: one template, a file for each key of a roster.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::model::node_path::Subject;
+use crate::text::nearest::nearest;
+
+use super::dest::{MAX_NAME, name_fits};
+use super::problem::Wrong;
+use super::table::Table;
+use super::template::filled;
+use super::value::Value;
+use super::{RosterConfig, TemplateConfig};
+
+#[cfg(test)]
+mod tests;
+
+/// What stands for the key in `dest`, as it is kept.
+const PLACE: &str = "{{ key }}";
+
+/// The names that such a template has beside those of the configuration.
+pub const LOCAL_NAMES: [&str; 2] = ["key", "members"];
+
+/// Of which roster a template writes a file for each key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Each {
+    /// The template's own name; that of a file has its key behind it.
+    pub template: Arc<str>,
+    /// The roster's name; its path has a `*`.
+    pub roster: Arc<str>,
+    /// What becomes of a key's file when the key is gone.
+    pub on_gone: OnGone,
+    /// The key whose file this is; `None` for the template as it is written, which has no file.
+    pub key: Option<Arc<str>>,
+    /// The only keys that are asked for; all where `None`.
+    pub only: Option<BTreeSet<Arc<str>>>,
+}
+
+impl Each {
+    /// Every key of a roster.
+    pub fn new(template: &str, roster: &str, on_gone: OnGone) -> Self {
+        Self { template: Arc::from(template), roster: Arc::from(roster), on_gone, key: None, only: None }
+    }
+
+    /// Whether a key's file is asked for.
+    #[must_use]
+    pub fn is_wanted(&self, key: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(key))
+    }
+}
+
+/// What becomes of a key's file when the key is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnGone {
+    /// It is removed.
+    Remove,
+    /// It stays, with the last good members.
+    Keep,
+}
+
+impl TemplateConfig {
+    /// The roster of whose keys each has a file, for the template that is written so; `None` for the template of one
+    /// file.
+    #[must_use]
+    pub fn pattern(&self) -> Option<&Each> {
+        self.each.as_ref().filter(|each| each.key.is_none())
+    }
+
+    /// What this file is one of, and its key; `None` where it is the only one.
+    #[must_use]
+    pub fn file_of(&self) -> Option<(&Each, &Arc<str>)> {
+        let each = self.each.as_ref()?;
+        Some((each, each.key.as_ref()?))
+    }
+
+    /// The template of one key's file.
+    ///
+    /// # Errors
+    /// Says why the key can name no file.
+    pub fn for_key(&self, key: &Arc<str>) -> Result<Self, String> {
+        fit(key)?;
+        let dest = at(&self.dest, key);
+        name_fits(&dest, &self.placing).map_err(|wrong| wrong.message)?;
+        Ok(Self {
+            name: Arc::from(format!("{}[{key}]", self.name)),
+            each: self.each.clone().map(|each| Each { key: Some(Arc::clone(key)), ..each }),
+            reload: self.reload.clone().map(|reload| filled(reload, &dest)),
+            verify: self.verify.as_ref().map(|verify| verify.filled(&dest)),
+            dest,
+            ..self.clone()
+        })
+    }
+}
+
+/// Whether a key is a plain file name: it comes from the registry, and never becomes a path, an option of a hidden kind
+/// or a word that a shell reads as something else.
+fn fit(key: &str) -> Result<(), String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@+=,-".contains(&byte);
+    if key.is_empty() || key.len() > MAX_NAME {
+        Err(format!("a file's name has 1 to {MAX_NAME} bytes"))
+    } else if key.starts_with('.') {
+        Err("it begins with a dot".to_owned())
+    } else if !key.bytes().all(plain) {
+        Err("a file's name is of A-Z a-z 0-9 . _ : @ + = , - alone".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+/// A destination with its key.
+fn at(dest: &Path, key: &str) -> PathBuf {
+    match dest.file_name().and_then(|name| name.to_str()) {
+        Some(name) => dest.with_file_name(name.replace(PLACE, key)),
+        None => dest.to_owned(),
+    }
+}
+
+/// A destination as a path that could be one of the files', for checks of its letters.
+pub fn example(dest: &Path) -> PathBuf {
+    at(dest, "key")
+}
+
+/// Reads `each` and `on_gone`. `complete` says whether `rosters` are all there are.
+pub fn each(table: &Table<'_>, rosters: &[Arc<RosterConfig>], complete: bool) -> Option<Each> {
+    let on_gone = table.get("on_gone");
+    let Some(value) = table.get("each") else {
+        if let Some(on_gone) = on_gone {
+            let hint = "leave it out; it says what becomes of the files of a template with `each`";
+            on_gone.wrong(Wrong::new("`on_gone` stands without `each`", hint));
+        }
+        return None;
+    };
+    let choices = [("remove", OnGone::Remove), ("keep", OnGone::Keep)];
+    let on_gone = on_gone.and_then(|value| value.choice(&choices)).unwrap_or(OnGone::Remove);
+    let roster = value.text("\"services\"")?;
+    let keyed = |roster: &&Arc<RosterConfig>| matches!(roster.subject, Subject::Keyed { .. });
+    match rosters.iter().find(|known| &*known.name == roster) {
+        Some(known) if keyed(&known) => {}
+        Some(known) => {
+            let message = format!("roster {roster} has no keys: its path {} has no *", known.subject);
+            value.wrong(Wrong::new(message, "name a roster whose path has a *, as in \"/services/*\""));
+        }
+        None if !complete => {}
+        None => {
+            let names: Vec<&str> = rosters.iter().filter(keyed).map(|known| &*known.name).collect();
+            let hint = match nearest(roster, names.iter().copied()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None if names.is_empty() => "add a [[roster]] whose path has a *, as in \"/services/*\"".to_owned(),
+                None => format!("there is {}", names.join(", ")),
+            };
+            value.wrong(Wrong::new(format!("there is no roster {roster:?}"), hint));
+        }
+    }
+    Some(Each::new("", roster, on_gone))
+}
+
+/// Whether a destination has the key where it must have it.
+pub fn vet_dest(value: &Value<'_>, dest: &Path) -> Option<()> {
+    let name = dest.file_name().is_some_and(|name| name.to_string_lossy().contains(PLACE));
+    let above = dest.parent().is_some_and(|parent| parent.to_string_lossy().contains(PLACE));
+    let hint = "write it into the file's name, as in \"/etc/x/{{ key }}.cfg\"";
+    if above {
+        value.wrong(Wrong::new("the key may not name a folder of `dest`", hint));
+    } else if !name {
+        value.wrong(Wrong::new("`dest` has no {{ key }}, and each key must have a file of its own", hint));
+    }
+    (name && !above).then_some(())
+}

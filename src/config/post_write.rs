@@ -1,0 +1,106 @@
+//! `unit`, and what follows a replacement: `verify_cmd`, `on_reload_failure`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::command::{Command, command, shell_path};
+use super::placing::{Method, Placing};
+use super::problem::Wrong;
+use super::table::Table;
+use super::{OnReloadFailure, TemplateConfig, scalar};
+
+/// What proves that a reload has done its work.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Verify {
+    /// Run after a reload that ended well, with `{{ dest }}` filled in: where it fails, the reload failed.
+    pub command: Command,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+impl Verify {
+    /// With its placeholders filled in. After the replacement the staged file is the destination.
+    #[must_use]
+    pub fn filled(&self, dest: &Path) -> Self {
+        let dest = dest.to_string_lossy();
+        Self { command: self.command.fill(&dest, &dest), timeout: self.timeout }
+    }
+}
+
+/// The templates that a template is all or nothing with.
+pub fn unit(table: &Table<'_>, placing: &Placing) -> Option<Arc<str>> {
+    let value = table.get("unit")?;
+    let text = value.text("\"edge\"")?;
+    if !scalar::is_identifier(text) {
+        let hint = "write letters, digits and _, and no digit first, as in \"edge\"";
+        value.wrong(Wrong::new(format!("{text:?} cannot name a unit"), hint));
+        return None;
+    }
+    if table.get("each").is_some() {
+        let hint = "leave one of the two out; the files of a template with `each` come and go one by one";
+        value.wrong(Wrong::new("`unit` stands beside `each`", hint));
+        return None;
+    }
+    if table.get("block").is_some() {
+        let hint =
+            "leave one of the two out: others write that file too, and what they wrote meanwhile could not be kept";
+        value.wrong(Wrong::new("`unit` stands beside `block`", hint));
+        return None;
+    }
+    if placing.write != Method::Atomic {
+        let hint = "leave `write` out: a file that is overwritten cannot be taken back where another of the unit fails";
+        value.wrong(Wrong::new("`unit` stands beside a `write` other than \"atomic\"", hint));
+        return None;
+    }
+    Some(Arc::from(text))
+}
+
+/// The command that proves a reload. `dest` is one that the template could write.
+pub fn verify(table: &Table<'_>, dest: Option<&Path>) -> Option<Verify> {
+    let timeout = table.get("verify_timeout").and_then(|value| value.timeout("\"30s\""));
+    let value = table.get("verify_cmd")?;
+    let command = command(&value)?;
+    if let Some(dest) = dest {
+        value.accept(shell_path(&command, "verify_cmd", dest));
+    }
+    needs_reload(table, "verify_cmd");
+    Some(Verify { command, timeout: timeout.unwrap_or(TemplateConfig::TIMEOUT) })
+}
+
+/// What becomes of the files of a reload that failed.
+pub fn on_reload_failure(table: &Table<'_>) -> OnReloadFailure {
+    let choices = [("retry", OnReloadFailure::Retry), ("rollback", OnReloadFailure::Rollback)];
+    let chosen = table.get("on_reload_failure").and_then(|value| value.choice(&choices));
+    let chosen = chosen.unwrap_or(OnReloadFailure::Retry);
+    if chosen == OnReloadFailure::Rollback {
+        needs_reload(table, "on_reload_failure");
+        if let (Some(_), Some(value)) = (table.get("block"), table.get("on_reload_failure")) {
+            let hint = "leave one of the two out: the whole file from before would take back what others wrote since";
+            value.wrong(Wrong::new("on_reload_failure = \"rollback\" stands beside `block`", hint));
+        }
+    }
+    chosen
+}
+
+/// Where one template of a unit is rolled back, all of it is.
+pub fn roll_back_as_one(templates: &mut [TemplateConfig]) {
+    let back = templates.iter().filter(|template| template.on_reload_failure == OnReloadFailure::Rollback);
+    let units: BTreeSet<Arc<str>> = back.filter_map(|template| template.unit.clone()).collect();
+    for template in templates {
+        if template.unit.as_ref().is_some_and(|unit| units.contains(unit)) {
+            template.on_reload_failure = OnReloadFailure::Rollback;
+        }
+    }
+}
+
+/// What follows a reload stands beside one.
+fn needs_reload(table: &Table<'_>, key: &'static str) {
+    if let (None, Some(value)) = (table.get("reload_cmd"), table.get(key)) {
+        let hint = format!("add the reload_cmd that it follows, or leave `{key}` out");
+        value.wrong(Wrong::new(format!("`{key}` stands without `reload_cmd`"), hint));
+    }
+}

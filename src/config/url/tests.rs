@@ -1,0 +1,74 @@
+use super::*;
+
+fn parse(text: &str) -> Result<String, String> {
+    RegistryUrl::parse(text, Path::new("/etc/x")).map(|url| url.to_string()).map_err(|wrong| wrong.message)
+}
+
+#[test]
+fn registries_are_read() {
+    for (text, want) in [
+        ("zk://a", "zk://a:2181"),
+        ("zk://a:1,b:65535/c/d", "zk://a:1,b:65535/c/d"),
+        ("zk://a/", "zk://a:2181"),
+        ("zks://[::1]:2281,[2001:db8::1]/x", "zks://[::1]:2281,[2001:db8::1]:2181/x"),
+        ("dir:reg", "dir:/etc/x/reg"),
+        ("dir:/srv/reg", "dir:/srv/reg"),
+    ] {
+        assert_eq!(parse(text).as_deref(), Ok(want), "{text}");
+    }
+}
+
+#[test]
+fn exhibitors_are_read() {
+    for (text, want) in [
+        ("http://e", Ok("http://e:80")),
+        ("http://10.0.0.1:8080/", Ok("http://10.0.0.1:8080")),
+        ("http://[::1]:8080/exhibitor/v1/cluster/list", Ok("http://[::1]:8080")),
+        ("e:8080", Err(r#""e:8080" is no http:// address"#)),
+        ("https://e", Err("Exhibitor is asked by http, and not by https")),
+        ("http://u:p@e", Err("an Exhibitor's name has an @ in it")),
+        ("http://e/x", Err("Exhibitor is not asked at /x, but at /exhibitor/v1/cluster/list")),
+        ("http://", Err("a server's name is missing")),
+        ("http://e:x", Err(r#""x" is no port"#)),
+        ("http://e?x", Err(r#""e?x" is no host name"#)),
+    ] {
+        let read = exhibitor(text).map_err(|wrong| wrong.message);
+        assert_eq!(read, want.map(str::to_owned).map_err(str::to_owned), "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_registry_is_said() {
+    for (text, want) in [
+        ("", r#""" is no registry"#),
+        ("etcd://a", r#""etcd://a" is no registry"#),
+        ("zk://", "a server's name is missing"),
+        ("zk://a,,b", "a server's name is missing"),
+        ("zk://a,", "a server's name is missing"),
+        ("zk:///x", "a server's name is missing"),
+        ("zk://:2181", r#"":2181" has no host"#),
+        ("zk://a:", r#""" is no port"#),
+        ("zk://a:0", r#""0" is no port"#),
+        ("zk://a:+1", r#""+1" is no port"#),
+        ("zk://a:65536", r#""65536" is no port"#),
+        ("zk://::1", r#""::1" has no host"#),
+        ("zk://fe80::1", r#"":1" is no port"#),
+        ("zk://[::1", r#""[::1" has no ]"#),
+        ("zk://[a]", r#""a" is no IPv6 address"#),
+        ("zk://[::1]x", r#""[::1]x" has "x" after its ]"#),
+        ("zk://a b", r#""a b" is no host name"#),
+        ("zk://u:p@a", "a server's name has an @ in it"),
+        (
+            "zk://a//x",
+            r#"the chroot "//x" is no path: a path in the registry has no empty segment, and no / at its end"#,
+        ),
+        (
+            "zk://a/x/",
+            r#"the chroot "/x/" is no path: a path in the registry has no empty segment, and no / at its end"#,
+        ),
+        ("dir:", r#""dir:" names no folder"#),
+        ("dir://srv/x", r#""dir://srv/x" names no folder"#),
+    ] {
+        assert_eq!(parse(text), Err(want.to_owned()), "{text}");
+    }
+}

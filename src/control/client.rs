@@ -1,0 +1,68 @@
+//! Asking a running agent.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fmt, io};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::protocol::{Answer, Ask, Request, Response, VERSION};
+
+/// The most bytes of an answer: far more than any diff that a person reads.
+const MAX_ANSWER: u64 = 256 * 1024 * 1024;
+
+/// No agent answers.
+#[derive(Debug)]
+pub struct Unanswered {
+    /// Where it was asked.
+    pub socket: PathBuf,
+    /// What came of it.
+    pub why: String,
+    /// Whether nobody was there at all.
+    pub absent: bool,
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no agent answers at {}: {}", self.socket.display(), self.why)
+    }
+}
+
+/// Asks the agent at a socket, and waits no longer than `limit` for its answer.
+///
+/// # Errors
+/// Nobody is there, or does not answer in time, or what comes is no answer.
+pub async fn ask(socket: &Path, ask: Ask, limit: Duration) -> Result<Answer, Unanswered> {
+    let unanswered = |absent, why: String| Unanswered { socket: socket.to_owned(), why, absent };
+    let asked = async {
+        let stream = UnixStream::connect(socket).await.map_err(|why| unanswered(true, why.to_string()))?;
+        let line = converse(stream, ask).await.map_err(|why| unanswered(false, why.to_string()))?;
+        if line.is_empty() {
+            return Err(unanswered(false, "it closed the connection".to_owned()));
+        }
+        let response: Response = serde_json::from_slice(&line)
+            .map_err(|why| unanswered(false, format!("it speaks otherwise than this version: {why}")))?;
+        if response.v != VERSION {
+            return Err(unanswered(false, "it is of another version: restart the agent".to_owned()));
+        }
+        Ok(response.answer)
+    };
+    let late = || unanswered(false, format!("no answer within {}", humantime::format_duration(limit)));
+    timeout(limit, asked).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn converse(mut stream: UnixStream, ask: Ask) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&Request { v: VERSION, ask })?;
+    line.push(b'\n');
+    // Who refuses a request may close before it has read all of it: its answer is worth more than the broken pipe.
+    let sent = stream.write_all(&line).await;
+    let mut answer = Vec::new();
+    let read = stream.take(MAX_ANSWER).read_to_end(&mut answer).await;
+    if answer.is_empty() {
+        sent?;
+        read?;
+    }
+    Ok(answer)
+}

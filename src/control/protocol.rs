@@ -1,0 +1,153 @@
+//! What is asked, and what is answered.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Exit;
+use crate::report::status::Status;
+
+/// The version of the protocol. Another one is answered in words, never guessed at.
+pub const VERSION: u32 = 1;
+
+/// One request line.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// [`VERSION`].
+    pub v: u32,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// One answer line.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Response {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// How it is with everything.
+    Status,
+    /// Why a template, a roster or a key is as it is.
+    Explain {
+        /// Its name.
+        name: String,
+    },
+    /// Let through what a roster keeps back.
+    Accept {
+        /// Its name.
+        roster: String,
+    },
+    /// Replace nothing for a while.
+    Pause {
+        /// How long.
+        length: Duration,
+        /// Why, for the others.
+        reason: Option<String>,
+    },
+    /// Replace files again.
+    Resume,
+    /// Make one pass.
+    Render(RenderAsk),
+}
+
+impl Ask {
+    /// Whether it changes anything, or shows what is in files that not everybody may read.
+    pub fn is_command(&self) -> bool {
+        !matches!(self, Self::Status | Self::Explain { .. })
+    }
+}
+
+/// A pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // They are the command line's flags.
+pub struct RenderAsk {
+    /// The state directory of the configuration that the pass is for: an agent with another one is another agent.
+    pub state_dir: PathBuf,
+    /// That configuration and its templates as a number.
+    pub fingerprint: u64,
+    /// The templates; all when empty.
+    pub only: Vec<String>,
+    /// How long to wait.
+    pub timeout: Duration,
+    /// How old what was last good may be that stands in for a registry that is away.
+    pub max_stale: Option<Duration>,
+    /// Write and run nothing.
+    pub dry_run: bool,
+    /// Show what changes.
+    pub diff: bool,
+    /// Run reloads.
+    pub reload: bool,
+    /// Too few members are no failure.
+    pub held_ok: bool,
+    /// A difference is [`Exit::Differs`].
+    pub detailed_exitcode: bool,
+}
+
+/// What can be answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Ask::Status`].
+    Status(Box<Status>),
+    /// Words for a terminal.
+    Told(Told),
+    /// To [`Ask::Render`]: how the pass ended.
+    Rendered(RenderReport),
+    /// To [`Ask::Render`]: this agent is not the one to ask, for this reason.
+    Elsewhere(String),
+}
+
+impl Answer {
+    /// It is done, and this is what there is to say.
+    pub fn done(text: impl Into<String>) -> Self {
+        Self::Told(Told { exit: Exit::Done, text: text.into() })
+    }
+
+    /// It is not done.
+    pub fn not(exit: Exit, why: impl Into<String>) -> Self {
+        Self::Told(Told { exit, text: why.into() })
+    }
+}
+
+/// Words for a terminal, and the exit code that goes with them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// For standard output with [`Exit::Done`], for standard error otherwise.
+    pub exit: Exit,
+    /// The words.
+    pub text: String,
+}
+
+/// How a pass ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenderReport {
+    /// The most serious of all that happened.
+    pub exit: Exit,
+    /// The unified diff, where one was asked for.
+    pub diff: String,
+    /// What became of each file.
+    pub files: Vec<FileReport>,
+    /// What holds, and which reloads are owed, in words.
+    pub remarks: Vec<String>,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileReport {
+    /// The template.
+    pub template: String,
+    /// The file.
+    pub dest: PathBuf,
+    /// `wrote`, `unchanged`, `would write`, or `not done`.
+    pub what: String,
+    /// Why it was not done.
+    pub why: Option<String>,
+}

@@ -1,0 +1,117 @@
+//! The socket file: made with the right mode before anybody can connect, and removed by who made it.
+
+use std::fs::{DirBuilder, Metadata, Permissions, set_permissions, symlink_metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+
+use crate::config::StatusConfig;
+use crate::decide::Event;
+use crate::error::Setback;
+use crate::log::emit;
+
+#[cfg(test)]
+mod tests;
+
+/// How many may wait to be served, in the kernel.
+const BACKLOG: u32 = 64;
+
+/// A socket that is open, and this process's own; removed when dropped.
+#[derive(Debug)]
+pub struct Bound {
+    /// Where connections come in.
+    pub listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode: another file of this name is another's.
+    id: (u64, u64),
+}
+
+impl Bound {
+    /// Opens the socket, and makes the folder where it is missing. A socket file that nobody listens on is replaced.
+    ///
+    /// # Errors
+    /// Somebody listens on it, something else has its name, or the system refuses.
+    pub async fn open(config: &StatusConfig) -> Result<Self, Setback> {
+        let path = &config.socket;
+        let tried = || format!("open the control socket {}", path.display());
+        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+            let tried = || format!("make {} for the control socket", folder.display());
+            let made = DirBuilder::new().recursive(true).mode(0o755).create(folder);
+            // Whatever the umask of this process is: others look for the socket here.
+            made.and_then(|()| set_permissions(folder, Permissions::from_mode(0o755)))
+                .map_err(|why| refused(tried(), &why))?;
+        }
+        clear(path).await?;
+        let listener = listen(path).map_err(|why| refused(tried(), &why))?;
+        let meta = symlink_metadata(path).map_err(|why| refused(tried(), &why))?;
+        let bound = Self { listener, path: path.clone(), id: id(&meta) };
+        if let Some(group) = config.group
+            && let Err(why) = chown(path, None, Some(group))
+        {
+            emit(Event::SocketError { reason: format!("give {} to group {group}: {why}", path.display()) });
+        }
+        Ok(bound)
+    }
+
+    /// Whether the file is still this socket.
+    pub fn is_there(&self) -> bool {
+        symlink_metadata(&self.path).is_ok_and(|meta| id(&meta) == self.id)
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if self.is_there()
+            && let Err(why) = std::fs::remove_file(&self.path)
+        {
+            emit(Event::SocketError { reason: format!("remove {}: {why}", self.path.display()) });
+        }
+    }
+}
+
+fn id(meta: &Metadata) -> (u64, u64) {
+    (meta.dev(), meta.ino())
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
+    // Nobody can connect before `listen`, so nobody ever meets another mode.
+    set_permissions(path, Permissions::from_mode(0o660))?;
+    socket.listen(BACKLOG)
+}
+
+/// Removes what a dead agent left behind, and nothing else.
+async fn clear(path: &Path) -> Result<(), Setback> {
+    let tried = || format!("take the place of {}", path.display());
+    let meta = match symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(why) => return Err(refused(tried(), &why)),
+    };
+    if !meta.file_type().is_socket() {
+        let hint = "move it away, or write another `socket` into [status]";
+        return Err(Setback::new(tried(), "it is no socket").hint(hint));
+    }
+    match UnixStream::connect(path).await {
+        Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(|why| refused(tried(), &why))
+        }
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Also when it is too busy to answer: somebody is there.
+        Ok(_) | Err(_) => {
+            let hint = "give each agent a [agent] name or a [status] socket of its own";
+            Err(Setback::new(tried(), "another agent listens there").hint(hint))
+        }
+    }
+}
+
+fn refused(tried: String, why: &io::Error) -> Setback {
+    let setback = Setback::new(tried, why);
+    if why.kind() == io::ErrorKind::PermissionDenied {
+        return setback.hint("give the agent's user the right to this folder, or write another `socket` into [status]");
+    }
+    setback
+}

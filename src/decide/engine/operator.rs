@@ -1,0 +1,53 @@
+//! What a person asks for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Engine;
+use crate::decide::accept::{Acceptance, Shown};
+use crate::decide::event::Event;
+use crate::decide::moment::Moment;
+
+impl Engine {
+    pub fn accept_shown(&mut self, now: Moment, name: &Arc<str>, shown: &Shown) {
+        if self.rosters.get(name).is_some_and(|roster| roster.acceptance(Some(shown)) == Acceptance::AsShown) {
+            self.accept(now, name);
+        }
+    }
+
+    pub fn render(&mut self, names: &BTreeSet<Arc<str>>, reload: bool) {
+        let asked = names.iter().filter_map(|name| self.templates.get(name));
+        let names: BTreeSet<Arc<str>> =
+            asked.flat_map(|template| self.mates(template)).map(|it| Arc::clone(&it.plan().config.name)).collect();
+        for (name, template) in self.templates.iter_mut().filter(|(name, _)| names.contains(*name)) {
+            // What has changed besides owes its reload.
+            let alone = !template.is_wanted() && template.failure().is_none();
+            let asked_only = alone || self.quiet.contains(name);
+            template.want();
+            if asked_only && !reload {
+                self.quiet.insert(Arc::clone(name));
+            } else {
+                self.quiet.remove(name);
+            }
+        }
+    }
+
+    pub fn end_pause(&mut self, now: Moment, events: &mut Vec<Event>) {
+        if self.paused.is_some_and(|until| until <= now) {
+            self.paused = None;
+            events.push(Event::PauseEnded {});
+        }
+    }
+
+    /// Until when nothing is replaced.
+    pub fn paused(&self) -> Option<Moment> {
+        self.paused
+    }
+
+    /// Whether a registry is reached: it has answered, and was not lost since.
+    pub fn is_reached(&self, registry: &Arc<str>) -> bool {
+        let rosters = self.rosters.values().any(|roster| roster.config().registry == *registry && roster.is_reached());
+        let keys = self.keys.values().any(|key| key.config().registry == *registry && key.is_seen());
+        !self.away.contains_key(registry) && (rosters || keys)
+    }
+}

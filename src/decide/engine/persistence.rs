@@ -1,0 +1,118 @@
+//! What outlives a connection and the agent: what is remembered, and when it stands in for what is not seen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Engine, Pace};
+use crate::decide::event::Event;
+use crate::decide::moment::Moment;
+use crate::decide::saved::SavedRoster;
+use crate::model::node_path::Subject;
+use crate::model::registry_event::View;
+
+impl Engine {
+    /// How long ago each roster and key was last confirmed, where that is known: nothing for those that are fresh.
+    pub fn ages(&self, now: Moment) -> BTreeMap<Arc<str>, Duration> {
+        let rosters = self.rosters.iter().map(|(name, roster)| (name, roster.age(now)));
+        let keys = self.keys.iter().map(|(name, key)| (name, key.age(now)));
+        rosters.chain(keys).filter_map(|(name, age)| Some((Arc::clone(name), age?))).collect()
+    }
+
+    /// Lets the present views of a roster through that only their loss of members holds, and gives their paths. They are
+    /// judged at the next step.
+    pub fn accept(&mut self, now: Moment, roster: &str) -> Vec<String> {
+        self.rosters.get_mut(roster).map(|roster| roster.accept(now)).unwrap_or_default()
+    }
+
+    /// Until a place has been read again, what was seen there may be of any age.
+    pub fn doubt(&mut self, now: Moment, registry: &Arc<str>) {
+        self.sights.keep(|(of, _)| of != registry);
+        self.rosters.values_mut().filter(|roster| roster.config().registry == *registry).for_each(|it| it.away(now));
+        self.keys.values_mut().filter(|key| key.config().registry == *registry).for_each(|it| it.away(now));
+    }
+
+    /// What was remembered of registries that are away stands in, for as long as the agent lives; a single pass waits out
+    /// its time for the registry first.
+    pub fn stand_in_for_away(&mut self, now: Moment, events: &mut Vec<Event>) {
+        if self.pace == Pace::Continuous {
+            let away: Vec<Arc<str>> = self.away.keys().cloned().collect();
+            self.stand_in_where(now, None, |registry| away.contains(registry), events);
+        }
+    }
+
+    /// What was remembered stands in for all that was never seen, if it is at most `max` old.
+    pub fn stand_in(&mut self, now: Moment, max: Option<Duration>, events: &mut Vec<Event>) {
+        self.stand_in_where(now, max, |_| true, events);
+    }
+
+    fn stand_in_where(
+        &mut self,
+        now: Moment,
+        max: Option<Duration>,
+        wanted: impl Fn(&Arc<str>) -> bool,
+        events: &mut Vec<Event>,
+    ) {
+        let mut stale = Vec::new();
+        for (name, roster) in &mut self.rosters {
+            if wanted(&roster.config().registry) && roster.stand_in(now, max) {
+                stale.push((Arc::clone(name), true, roster.config().subject.to_string(), roster.age(now)));
+            }
+        }
+        for (name, key) in &mut self.keys {
+            if wanted(&key.config().registry) && key.stand_in(now, max) {
+                stale.push((Arc::clone(name), false, key.config().path.to_string(), key.age(now)));
+            }
+        }
+        for (name, is_roster, path, age) in stale {
+            self.want(&name, is_roster);
+            events.push(Event::RosterStale { roster: name, path, age_s: age.map(|age| age.as_secs()) });
+        }
+    }
+
+    /// A key's node was read.
+    pub fn see_key(
+        &mut self,
+        now: Moment,
+        registry: &Arc<str>,
+        subject: &Subject,
+        view: &View,
+        events: &mut Vec<Event>,
+    ) {
+        let (Subject::Node(path), View::Node(seen)) = (subject, view) else {
+            return;
+        };
+        let mut changed = Vec::new();
+        for (name, key) in &mut self.keys {
+            if key.config().registry == *registry && key.config().path == *path {
+                if key.reset(now, seen, events) {
+                    changed.push(Arc::clone(name));
+                }
+                let url = self.origins.get(registry).map(|url| &**url).unwrap_or_default();
+                self.memos.extend(key.memo(url));
+            }
+        }
+        for name in changed {
+            self.want(&name, false);
+        }
+        self.supersede();
+    }
+
+    /// Remembers what was admitted of a roster.
+    pub fn remember(&mut self, name: &Arc<str>) {
+        if let Some(roster) = self.rosters.get_mut(name) {
+            let config = Arc::clone(roster.config());
+            let url = self.origins.get(&config.registry).map(|url| &**url).unwrap_or_default();
+            let view = self.sights.view(&(Arc::clone(&config.registry), config.subject.clone()));
+            self.memos.extend(roster.memo(url, view.map(|(view, _)| view)));
+        }
+        self.supersede();
+    }
+
+    /// What was remembered before the start is of no more use once something newer is.
+    fn supersede(&mut self) {
+        for SavedRoster { name, .. } in &self.memos {
+            self.recalled.remove(name);
+        }
+    }
+}

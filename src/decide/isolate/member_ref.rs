@@ -1,0 +1,124 @@
+//! Where members stand in what a template sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use crate::decide::publication::{RosterValue, SlottedMember, SlottedMembers, Snapshot};
+
+/// A roster, and the key of it where its path has a `*`.
+pub type Place = (Arc<str>, Option<Arc<str>>);
+
+/// The lists of members that a template sees.
+pub type Lists<'a> = BTreeMap<Place, &'a SlottedMembers>;
+
+/// Where a member stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MemberRef {
+    /// The roster's name.
+    pub roster: Arc<str>,
+    /// The key, where the roster's path has a `*`.
+    pub key: Option<Arc<str>>,
+    /// The member's name.
+    pub member: Arc<str>,
+}
+
+impl MemberRef {
+    pub fn place(&self) -> Place {
+        (Arc::clone(&self.roster), self.key.clone())
+    }
+
+    /// The member that stands there.
+    pub fn find<'a>(&self, lists: &Lists<'a>) -> Option<&'a SlottedMember> {
+        lists.get(&self.place())?.iter().find(|seated| seated.member.name() == &*self.member)
+    }
+}
+
+impl fmt::Display for MemberRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.key {
+            Some(key) => write!(f, "{} of {key} in {}", self.member, self.roster),
+            None => write!(f, "{} of {}", self.member, self.roster),
+        }
+    }
+}
+
+/// All that a template sees; `each` is the roster whose key's file it is, if it is one's.
+pub fn lists<'a>(snapshot: &'a Snapshot, each: Option<&Arc<str>>) -> Lists<'a> {
+    let mut all = Lists::new();
+    for (name, value) in &snapshot.rosters {
+        match value {
+            RosterValue::List(seats) => _ = all.insert((Arc::clone(name), None), seats),
+            RosterValue::Map(keys) => {
+                all.extend(keys.iter().map(|(key, seats)| ((Arc::clone(name), Some(Arc::clone(key))), seats)));
+            }
+        }
+    }
+    if let (Some((key, seats)), Some(each)) = (&snapshot.own, each) {
+        all.insert((Arc::clone(each), Some(Arc::clone(key))), seats);
+    }
+    all
+}
+
+/// The same without some members. Those that stay keep their numbers, and lists without any of these are the same ones.
+pub fn without(snapshot: &Snapshot, each: Option<&Arc<str>>, gone: &BTreeSet<&MemberRef>) -> Snapshot {
+    let mut names: BTreeMap<Place, BTreeSet<&str>> = BTreeMap::new();
+    for spot in gone {
+        names.entry(spot.place()).or_default().insert(&spot.member);
+    }
+    let stay = |roster: &Arc<str>, key: Option<&Arc<str>>, seats: &SlottedMembers| -> SlottedMembers {
+        match names.get(&(Arc::clone(roster), key.cloned())) {
+            Some(gone) => seats.iter().filter(|seated| !gone.contains(seated.member.name())).cloned().collect(),
+            None => Arc::clone(seats),
+        }
+    };
+    let rosters = snapshot.rosters.iter().map(|(name, value)| {
+        let value = match value {
+            RosterValue::List(seats) => RosterValue::List(stay(name, None, seats)),
+            RosterValue::Map(keys) => {
+                let keys = keys.iter().map(|(key, seats)| (Arc::clone(key), stay(name, Some(key), seats)));
+                RosterValue::Map(keys.collect())
+            }
+        };
+        (Arc::clone(name), value)
+    });
+    let own = snapshot.own.as_ref().map(|(key, seats)| {
+        let seats = each.map_or_else(|| Arc::clone(seats), |each| stay(each, Some(key), seats));
+        (Arc::clone(key), seats)
+    });
+    Snapshot { rosters: rosters.collect(), keys: snapshot.keys.clone(), own }
+}
+
+/// A list of which more would be left out than may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Over {
+    pub place: Place,
+    out: usize,
+    total: usize,
+    min: usize,
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place: (roster, _), out, total, min } = self;
+        write!(
+            f,
+            "none is left out: the check refuses {out} or more of {total} members of {roster}, and no more than half \
+             may be, nor so many that fewer than {min} would be served"
+        )
+    }
+}
+
+/// The lists of which these are more than half, or so many that fewer than the roster's `min` would stay.
+pub fn over<'a>(lists: &Lists<'_>, out: impl Iterator<Item = &'a MemberRef>, min: impl Fn(&str) -> usize) -> Vec<Over> {
+    let mut counts: BTreeMap<Place, usize> = BTreeMap::new();
+    for spot in out {
+        *counts.entry(spot.place()).or_default() += 1;
+    }
+    let over = counts.into_iter().filter_map(|(place, out)| {
+        let total = lists.get(&place).map_or(0, |seats| seats.len());
+        let min = min(&place.0);
+        (out > total / 2 || total.saturating_sub(out) < min).then_some(Over { place, out, total, min })
+    });
+    over.collect()
+}

@@ -1,0 +1,132 @@
+//! Judging what the registry shows of one path: whether it is taken, or the last good members stand.
+
+use std::sync::Arc;
+
+use super::MemberSet;
+use super::live::{Choice, Live};
+use crate::config::{AboveMax, RosterConfig};
+use crate::decide::guard::Doubt;
+use crate::decide::hold::{Hold, Reason};
+use crate::decide::moment::Moment;
+use crate::decide::slots::Numbers;
+use crate::decide::{slot_assignment, slots};
+
+/// What a judgement came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The members are taken; whether that changed what templates see.
+    Admit {
+        /// They are not those from before.
+        changed: bool,
+        /// A hold ended.
+        released: bool,
+    },
+    /// The last good ones stand.
+    Hold {
+        /// The reason was not in force before, or differs in more than its figures' course over time.
+        new: bool,
+    },
+}
+
+impl MemberSet {
+    /// Judges what the registry shows, and takes it if it is good.
+    ///
+    /// `recalled` are the numbers that members had before the agent began.
+    pub fn judge(&mut self, now: Moment, config: &RosterConfig, host: &str, recalled: Option<&Numbers>) -> Verdict {
+        self.settle.clear();
+        (self.judged, self.accepted) = (true, false);
+        if let Some(reason) = self.objection(now, config) {
+            let known = self.hold.take();
+            let new = known.as_ref().is_none_or(|hold| !hold.reason.says_the_same_as(&reason));
+            let since = known.map(|hold| hold.since).or(self.held).unwrap_or(now);
+            self.hold = Some(Hold { reason, since });
+            return Verdict::Hold { new };
+        }
+        self.stamp.believe();
+        let members = self.live.members().unwrap_or_default();
+        let taken = slot_assignment::pick(&members, config.bounds.max(), config.pick, host);
+        self.guarded.admit(now, members.len(), config.guard);
+        slots::expire(&mut self.vacancies, now, config.slot_keep);
+        let before = self.good.as_deref().unwrap_or_default();
+        let inherited = slot_assignment::inherit(&taken, before);
+        if !config.slot_keep.is_zero() {
+            // Who comes now does not get the number of who leaves now.
+            slots::vacate(&mut self.vacancies, now, before, &taken, &inherited);
+        }
+        let seats = match (&self.good, recalled) {
+            (Some(good), _) => slot_assignment::reseat(taken, good, &inherited, &self.vacancies),
+            (None, Some(recalled)) => slot_assignment::seat(taken, recalled, &self.vacancies),
+            (None, None) => slot_assignment::seat(taken, &Numbers::new(), &self.vacancies),
+        };
+        slots::reclaim(&mut self.vacancies, &seats);
+        let seats = slot_assignment::arrange(seats, config.order);
+        let changed = self.good.as_deref() != Some(&*seats);
+        if changed {
+            self.good = Some(seats);
+        }
+        self.held = None;
+        Verdict::Admit { changed, released: self.hold.take().is_some() }
+    }
+
+    /// What speaks against the members that the registry shows.
+    fn objection(&mut self, now: Moment, config: &RosterConfig) -> Option<Reason> {
+        if let Live::Unreadable(why) = &self.live {
+            return Some(Reason::Unreadable(Arc::clone(why)));
+        }
+        if let Some(excess) = self.live.choice().and_then(Choice::excess) {
+            return Some(Reason::TooLarge(excess));
+        }
+        let have = self.live.members().map_or(0, |members| members.len());
+        if let Some(older) = self.older() {
+            return Some(older);
+        }
+        // More than `max` are held, and are a recovery all the same. Fewer than `min` never are.
+        let doubt = (have >= config.bounds.min()).then(|| self.guarded.objection(now, have, config.guard)).flatten();
+        if let Some(reason) = out_of_bounds(have, config) {
+            return Some(self.with_the_rest(reason));
+        }
+        let Doubt { from, until } = doubt?;
+        Some(Reason::Shrunk { from, to: have, percent: config.guard.max_shrink_percent, until })
+    }
+
+    /// A reason, with what else there is on the path beside members.
+    fn with_the_rest(&self, reason: Reason) -> Reason {
+        match reason {
+            Reason::BelowMin { have, min, .. } => Reason::BelowMin {
+                have,
+                min,
+                quarantined: self.unfit().count(),
+                filtered: self.apart().count(),
+                absent: self.live.choice().is_none(),
+            },
+            other => other,
+        }
+    }
+
+    /// Whether the view is an older state than one that was seen, and lacks members that were good.
+    fn older(&self) -> Option<Reason> {
+        let (shown, highest) = self.stamp.regress()?;
+        let good = self.good.as_deref()?;
+        let taken = self.live.choice().map(|choice| choice.taken());
+        let is_lost = |name: &str| taken.as_ref().is_none_or(|taken| !taken.contains_key(name));
+        let lost = good.iter().filter(|seated| is_lost(seated.member.name())).count();
+        (lost > 0).then_some(Reason::Older { lost, of: good.len(), shown, highest })
+    }
+
+    /// Its path is gone, and that is judged together with all others of its roster: until then it keeps what it has.
+    pub fn rest(&mut self) {
+        self.settle.clear();
+        (self.judged, self.accepted) = (true, false);
+        self.hold = None;
+    }
+}
+
+/// What the bounds have against so many members.
+pub fn out_of_bounds(have: usize, config: &RosterConfig) -> Option<Reason> {
+    let bounds = config.bounds;
+    if have < bounds.min() {
+        return Some(Reason::BelowMin { have, min: bounds.min(), quarantined: 0, filtered: 0, absent: false });
+    }
+    let max = bounds.max().filter(|max| bounds.above_max() == AboveMax::Hold && have > *max)?;
+    Some(Reason::AboveMax { have, max })
+}

@@ -1,0 +1,163 @@
+//! What a registry shows of one path, decoded.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::RosterConfig;
+use crate::decide::dedup::{ByName, distinct};
+use crate::decide::size::{Excess, Size};
+use crate::model::filter::Filter;
+use crate::model::registry_event::{Members, Reading, Seen};
+use crate::payload::{Children, Difference, Format};
+
+/// What the registry shows now.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Live {
+    /// It has said nothing yet: all that is known was remembered.
+    Unseen,
+    /// The path does not exist.
+    Absent,
+    /// It is there and cannot be read.
+    Unreadable(Arc<str>),
+    /// These are there.
+    Present(Choice),
+}
+
+impl Live {
+    /// Reads a view by what the configuration says, or by what `auto` has chosen before.
+    pub fn read(
+        seen: &Seen<Members>,
+        config: &RosterConfig,
+        chosen: Option<&Format>,
+        before: Option<&Children>,
+    ) -> Self {
+        match seen {
+            Seen::Absent => Self::Absent,
+            Seen::Unreadable(why) => Self::Unreadable(Arc::clone(why)),
+            Seen::Present(nodes) => {
+                let children = Children::read(&config.payload, chosen, nodes, before);
+                Self::Present(Choice::of(children, Size::of(nodes), config.filter.as_ref()))
+            }
+        }
+    }
+
+    /// What there is, where there is a view of it.
+    pub fn choice(&self) -> Option<&Choice> {
+        match self {
+            Self::Present(choice) => Some(choice),
+            Self::Unseen | Self::Absent | Self::Unreadable(_) => None,
+        }
+    }
+
+    /// The nodes as they are read, where there is a view of them.
+    pub fn children(&self) -> Option<&Children> {
+        self.choice().map(|choice| &choice.children)
+    }
+
+    /// The members that are counted, picked from and shown, where there is a view of them.
+    pub fn members(&self) -> Option<Cow<'_, ByName>> {
+        self.choice().map(Choice::members)
+    }
+}
+
+/// The children of a path, and those of its members that `where` leaves out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    children: Children,
+    /// With the reason where it cannot be asked of them.
+    apart: BTreeMap<Arc<str>, Option<String>>,
+    /// Of all nodes, members or not.
+    size: Size,
+}
+
+impl Choice {
+    fn of(children: Children, size: Size, filter: Option<&Filter>) -> Self {
+        let mut choice = Self { children, apart: BTreeMap::new(), size };
+        choice.ask_all(filter);
+        choice
+    }
+
+    /// A node joined or changed. Says whether that makes a difference to what is taken and what is left out.
+    pub fn put(&mut self, name: &Arc<str>, reading: &Reading, filter: Option<&Filter>) -> bool {
+        let before = self.size.excess();
+        self.size.put(name, reading);
+        let difference = self.children.put(name, reading);
+        self.follow(name, difference, filter) || before != self.size.excess()
+    }
+
+    /// A node left. Says whether that makes a difference to what is taken and what is left out.
+    pub fn remove(&mut self, name: &Arc<str>, filter: Option<&Filter>) -> bool {
+        let before = self.size.excess();
+        self.size.remove(name);
+        let difference = self.children.remove(name);
+        self.follow(name, difference, filter) || before != self.size.excess()
+    }
+
+    fn follow(&mut self, name: &Arc<str>, difference: Difference, filter: Option<&Filter>) -> bool {
+        match difference {
+            Difference::None => false,
+            Difference::Node => {
+                let before = self.apart.remove(name);
+                self.ask(name, filter);
+                before.is_none() || before.as_ref() != self.apart.get(name)
+            }
+            Difference::All => {
+                self.ask_all(filter);
+                true
+            }
+        }
+    }
+
+    fn ask_all(&mut self, filter: Option<&Filter>) {
+        self.apart.clear();
+        if filter.is_some() {
+            let names: Vec<Arc<str>> = self.children.members().keys().cloned().collect();
+            for name in &names {
+                self.ask(name, filter);
+            }
+        }
+    }
+
+    fn ask(&mut self, name: &Arc<str>, filter: Option<&Filter>) {
+        let (Some(filter), Some(member)) = (filter, self.children.members().get(name)) else {
+            return;
+        };
+        let why = match filter.takes(member) {
+            Ok(true) => return,
+            Ok(false) => None,
+            Err(why) => Some(why),
+        };
+        self.apart.insert(Arc::clone(name), why);
+    }
+
+    /// What makes it too large to take anything of it, if it is.
+    pub fn excess(&self) -> Option<Excess> {
+        self.size.excess()
+    }
+
+    /// The nodes as they are read.
+    pub fn children(&self) -> &Children {
+        &self.children
+    }
+
+    /// The members that `where` leaves out, with the reason where it cannot be asked of them.
+    pub fn apart(&self) -> &BTreeMap<Arc<str>, Option<String>> {
+        &self.apart
+    }
+
+    /// The members that `where` takes, doubles among them.
+    pub fn taken(&self) -> Cow<'_, ByName> {
+        let all = self.children.members();
+        if self.apart.is_empty() {
+            return Cow::Borrowed(all);
+        }
+        let taken = all.iter().filter(|(name, _)| !self.apart.contains_key(*name));
+        Cow::Owned(taken.map(|(name, member)| (Arc::clone(name), Arc::clone(member))).collect())
+    }
+
+    /// The same without doubles: what is counted, picked from and shown.
+    pub fn members(&self) -> Cow<'_, ByName> {
+        distinct(self.taken())
+    }
+}

@@ -1,0 +1,76 @@
+//! What is remembered of a roster: what it begins with, and what it leaves for the next start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Roster;
+use crate::decide::freshness::Freshness;
+use crate::decide::guard;
+use crate::decide::member_set::MemberSet;
+use crate::decide::moment::Moment;
+use crate::decide::saved::{Known, Origin, Recalled, SavedRoster};
+use crate::model::registry_event::{Seen, View};
+use crate::model::version::Version;
+
+impl Roster {
+    pub fn recall(&mut self, recalled: &Recalled, host: &str) {
+        self.freshness = Freshness::recalled(recalled.age);
+        // A clock that was set back says nothing; then a loss is rather doubted than believed.
+        let recent = recalled.age.is_none_or(|age| age <= guard::WINDOW);
+        for (key, known) in &recalled.paths {
+            if self.is_keyed() && key.is_empty() {
+                self.top_stamp = Version::recalled(known.stamp);
+                self.recall_departed(&known.course, recent);
+            } else {
+                self.musters.insert(Arc::clone(key), MemberSet::recalled(known, &self.config, host, recent));
+            }
+        }
+    }
+
+    /// Where it is from, with the registry at this url.
+    pub fn origin(&self, url: &str) -> Origin {
+        Origin { url: Arc::from(url), path: Arc::from(self.config.subject.to_string()) }
+    }
+
+    /// What to remember of the views that were judged since this was last asked for, if any were; `view` is the present
+    /// one as the registry gave it.
+    pub fn memo(&mut self, url: &str, view: Option<&View>) -> Option<SavedRoster> {
+        let held: BTreeMap<_, _> = std::mem::take(&mut self.held)
+            .into_iter()
+            .filter_map(|key| {
+                let muster = self.musters.get(&key).filter(|muster| muster.good().is_some())?;
+                let held = muster.held();
+                Some((key, held))
+            })
+            .collect();
+        let changed = self.take_departed_changed();
+        if self.admitted.is_empty() && held.is_empty() && !changed {
+            return None;
+        }
+        let nodes = |key: &Arc<str>| match view? {
+            View::Members(Seen::Present(nodes)) => Some(nodes),
+            View::Keyed(Seen::Present(keys)) => match keys.get(key)? {
+                Seen::Present(nodes) => Some(nodes),
+                Seen::Absent | Seen::Unreadable(_) => None,
+            },
+            _ => None,
+        };
+        let known = |key| Some(self.musters.get(key)?.known(nodes(key)));
+        let mut paths: BTreeMap<_, _> = self.admitted.iter().map(|key| (Arc::clone(key), known(key))).collect();
+        if self.is_keyed() {
+            let (stamp, course) = (self.top_stamp.highest(), self.departed_course());
+            let above = Known { stamp, course, ..Known::default() };
+            paths.insert(Arc::from(""), Some(above));
+        }
+        self.admitted.clear();
+        Some(SavedRoster { name: Arc::clone(&self.config.name), origin: self.origin(url), paths, held })
+    }
+
+    /// Its registry is not reached: templates may be rendered from what was remembered, if that is at most `max` old.
+    /// Says whether they see something now where they saw nothing.
+    pub fn stand_in(&mut self, now: Moment, max: Option<Duration>) -> bool {
+        let young = max.is_none_or(|max| self.freshness.age(now).is_some_and(|age| age <= max));
+        !self.is_seen() && self.value.is_none() && young && self.gather()
+    }
+}

@@ -1,0 +1,135 @@
+//! What is remembered of rosters and keys from one start to the next: the members that were last good, the numbers that
+//! they had, and how late that was.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::guard::Loss;
+use super::moment::Moment;
+use super::publication::SlottedMember;
+use super::slots::{Numbers, ReservedSlots, RosterSlots};
+use crate::model::registry_event::{Bytes, Zxid};
+
+/// What is remembered, by the name of the roster or key.
+pub type SavedState = BTreeMap<Arc<str>, Recalled>;
+
+/// What is remembered of one roster or key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recalled {
+    /// Where it is from.
+    pub origin: Origin,
+    /// By what its `*` matched, or by the empty string. A keyed roster has the node above its keys, and what their number
+    /// is measured by, under the empty string, a `[[key]]` its data as its only member, which has no name.
+    pub paths: BTreeMap<Arc<str>, Known>,
+    /// How long before the agent's start it was last confirmed; `None` where the clocks cannot tell.
+    pub age: Option<Duration>,
+}
+
+/// Where something was seen: under another url, or at another path, it says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The registry's url.
+    pub url: Arc<str>,
+    /// The path, with its `*`.
+    pub path: Arc<str>,
+}
+
+/// The last good view of one path.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// How late it was.
+    pub stamp: Option<Zxid>,
+    /// Every valid member, whether it was picked or not, and nodes that weigh them.
+    pub members: BTreeMap<Arc<str>, Kept>,
+    /// What came before it, and what holds since.
+    pub course: GuardHistory,
+}
+
+/// How a path came to where it is: what later views are measured by. Moments of earlier processes lie before
+/// [`Moment::START`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GuardHistory {
+    /// Falling numbers of members, each with the moment from which there were so many: the guard's baseline.
+    pub sizes: Vec<(Moment, usize)>,
+    /// The loss that is not believed yet.
+    pub loss: Option<Loss>,
+    /// Since when a hold is in force.
+    pub held: Option<Moment>,
+    /// The numbers that are kept for members who left.
+    pub vacancies: ReservedSlots,
+}
+
+/// One member, as it stood in the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its data.
+    pub data: Bytes,
+    /// Its number, where it was picked.
+    pub slot: Option<u32>,
+}
+
+/// Something to remember: paths of one roster or key as they now are. What it does not name is as before, unless its
+/// origin is another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedRoster {
+    /// The roster's or key's name.
+    pub name: Arc<str>,
+    /// Where it is from.
+    pub origin: Origin,
+    /// Each path that was judged good; `None` for one that is gone.
+    pub paths: BTreeMap<Arc<str>, Option<Known>>,
+    /// Each path that is held: how late a view was seen at the latest, and its course. Of a path that was never good
+    /// there is nothing to remember.
+    pub held: BTreeMap<Arc<str>, (Option<Zxid>, GuardHistory)>,
+}
+
+impl Recalled {
+    /// Nothing, from there.
+    pub fn none(origin: Origin) -> Self {
+        Self { origin, paths: BTreeMap::new(), age: None }
+    }
+
+    /// Takes in what was remembered since.
+    pub fn take(&mut self, memo: SavedRoster) {
+        if self.origin != memo.origin {
+            *self = Self::none(memo.origin);
+        }
+        for (path, known) in memo.paths {
+            match known {
+                Some(known) => _ = self.paths.insert(path, known),
+                None => _ = self.paths.remove(&path),
+            }
+        }
+        for (path, (stamp, course)) in memo.held {
+            if let Some(known) = self.paths.get_mut(&path) {
+                (known.stamp, known.course) = (stamp, course);
+            }
+        }
+    }
+
+    /// The numbers that members had. They are kept even where the members themselves say nothing any more: an ensemble
+    /// that moved has the same members under another url.
+    pub fn slots(&self) -> RosterSlots {
+        let numbers = |known: &Known| -> Numbers {
+            known.members.iter().filter_map(|(name, kept)| Some((Arc::clone(name), kept.slot?))).collect()
+        };
+        self.paths.iter().map(|(path, known)| (Arc::clone(path), numbers(known))).collect()
+    }
+}
+
+impl Known {
+    /// Valid members by name with their data, and the numbers of those that were picked.
+    pub fn of<'a>(
+        stamp: Option<Zxid>,
+        members: impl Iterator<Item = (&'a Arc<str>, &'a Bytes)>,
+        picked: &[SlottedMember],
+        course: GuardHistory,
+    ) -> Self {
+        let picked: HashMap<&str, u32> = picked.iter().map(|seated| (seated.member.name(), seated.slot)).collect();
+        let members = members.map(|(name, data)| {
+            (Arc::clone(name), Kept { data: Arc::clone(data), slot: picked.get(&**name).copied() })
+        });
+        Self { stamp, members: members.collect(), course }
+    }
+}

@@ -1,0 +1,145 @@
+//! Which members are taken, and the number that each keeps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::publication::{SlottedMember, SlottedMembers};
+use super::slots::{Numbers, ReservedSlots};
+use crate::config::{Order, Pick};
+use crate::model::member::Member;
+
+#[cfg(test)]
+mod tests;
+
+/// Takes at most `max` members, sorted by name bytewise. The same members give the same choice, whatever came before.
+pub fn pick(members: &BTreeMap<Arc<str>, Arc<Member>>, max: Option<usize>, how: Pick, host: &str) -> Vec<Arc<Member>> {
+    let max = max.unwrap_or(usize::MAX);
+    if how == Pick::First || members.len() <= max {
+        return members.values().take(max).cloned().collect();
+    }
+    let mut scored: Vec<(u64, &Arc<str>)> = members.keys().map(|name| (score(host, name), name)).collect();
+    scored.sort_unstable_by(|a, b| b.cmp(a));
+    let taken: BTreeSet<&Arc<str>> = scored.into_iter().take(max).map(|(_, name)| name).collect();
+    members.iter().filter(|(name, _)| taken.contains(name)).map(|(_, member)| Arc::clone(member)).collect()
+}
+
+/// The score of a member for a host in rendezvous hashing: the highest `max` are taken, so that a member that nobody
+/// here took leaves no trace, and one that was taken is replaced in one place (Thaler and Ravishankar, 1998).
+///
+/// FNV-1a over both names, finished as splitmix64 does: the same on every host and in every version.
+fn score(host: &str, member: &str) -> u64 {
+    let bytes = host.bytes().chain([0]).chain(member.bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Gives each member a number: the one that it has, else the one that is kept for it, else the smallest that is free,
+/// in the order of names.
+pub fn seat(members: Vec<Arc<Member>>, kept: &Numbers, vacancies: &ReservedSlots) -> Vec<SlottedMember> {
+    number(members, kept.iter().map(|(name, slot)| (&**name, *slot)), vacancies)
+}
+
+/// The same after other members, which were seated before, and in whatever order; `inherited` are the numbers that some
+/// of the new ones have from some of those.
+pub fn reseat(
+    members: Vec<Arc<Member>>,
+    before: &[SlottedMember],
+    inherited: &Numbers,
+    vacancies: &ReservedSlots,
+) -> Vec<SlottedMember> {
+    let kept = || before.iter().map(|seated| (seated.member.name(), seated.slot));
+    if inherited.is_empty() && before.is_sorted_by_key(|seated| seated.member.name()) {
+        return number(members, kept(), vacancies);
+    }
+    let kept: BTreeMap<&str, u32> = kept().chain(inherited.iter().map(|(name, slot)| (&**name, *slot))).collect();
+    number(members, kept.into_iter(), vacancies)
+}
+
+/// Gives those who are new and have the address of one who left its number: it is the same server, by another node.
+pub fn inherit(members: &[Arc<Member>], before: &[SlottedMember]) -> Numbers {
+    let staying: BTreeSet<&str> = members.iter().map(|member| member.name()).collect();
+    let left = before.iter().filter(|seated| !staying.contains(seated.member.name()));
+    let mut left: BTreeMap<_, u32> = left.filter_map(|seated| Some((seated.member.endpoint()?, seated.slot))).collect();
+    if left.is_empty() {
+        return Numbers::new();
+    }
+    let known: BTreeSet<&str> = before.iter().map(|seated| seated.member.name()).collect();
+    let new = members.iter().filter(|member| !known.contains(member.name()));
+    new.filter_map(|member| Some((Arc::from(member.name()), left.remove(&member.endpoint()?)?))).collect()
+}
+
+/// Both are in the order of names.
+fn number<'a>(
+    members: Vec<Arc<Member>>,
+    kept: impl Iterator<Item = (&'a str, u32)>,
+    vacancies: &ReservedSlots,
+) -> Vec<SlottedMember> {
+    let mut kept = kept.peekable();
+    let mut free = Free::new(members.len() + vacancies.len());
+    for vacant in vacancies.values() {
+        free.take(vacant.slot);
+    }
+    let mut keeps = |member: &Arc<Member>| {
+        while kept.next_if(|(name, _)| *name < member.name()).is_some() {}
+        let slot = kept.next_if(|(name, _)| *name == member.name()).map(|(_, slot)| slot);
+        let slot = slot.or_else(|| vacancies.get(member.name()).map(|vacant| vacant.slot));
+        slot.inspect(|slot| free.take(*slot))
+    };
+    let slots: Vec<Option<u32>> = members.iter().map(&mut keeps).collect();
+    let seated = members.into_iter().zip(slots);
+    seated.map(|(member, slot)| SlottedMember { member, slot: slot.unwrap_or_else(|| free.next()) }).collect()
+}
+
+/// The numbers that nobody has. So many members and vacancies never need one from
+/// beyond their own count.
+struct Free {
+    taken: Vec<bool>,
+    next: u32,
+}
+
+impl Free {
+    fn new(members: usize) -> Self {
+        Self { taken: vec![false; members], next: 0 }
+    }
+
+    fn take(&mut self, slot: u32) {
+        if let Some(taken) = usize::try_from(slot).ok().and_then(|slot| self.taken.get_mut(slot)) {
+            *taken = true;
+        }
+    }
+
+    fn next(&mut self) -> u32 {
+        let taken = |slot: u32| usize::try_from(slot).is_ok_and(|slot| self.taken.get(slot) == Some(&true));
+        while taken(self.next) {
+            self.next += 1;
+        }
+        self.next += 1;
+        self.next - 1
+    }
+}
+
+/// Puts members, which are in the order of their names, into the order that templates are to see.
+pub fn arrange(mut seats: Vec<SlottedMember>, order: Order) -> SlottedMembers {
+    match order {
+        Order::Name => {}
+        Order::Id => seats.sort_by(|a, b| id(a).cmp(&id(b))),
+        Order::Weight => seats.sort_by(|a, b| match (a.member.fields().weight, b.member.fields().weight) {
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            (a, b) => a.is_none().cmp(&b.is_none()),
+        }),
+    }
+    Arc::from(seats)
+}
+
+/// What ids are compared by: whole numbers by size, then other texts bytewise, then none.
+fn id(seated: &SlottedMember) -> (bool, bool, u128, &str) {
+    let Some(id) = seated.member.fields().id.as_deref() else {
+        return (true, true, 0, "");
+    };
+    let digits = id.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if digits { id.parse::<u128>().ok() } else { None };
+    (false, number.is_none(), number.unwrap_or_default(), id)
+}

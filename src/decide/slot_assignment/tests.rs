@@ -1,0 +1,108 @@
+use std::time::Duration;
+
+use super::*;
+use crate::decide::Moment;
+use crate::decide::slots::{expire, reclaim, vacate};
+use crate::model::member::Fields;
+
+fn members(names: &[&str]) -> BTreeMap<Arc<str>, Arc<Member>> {
+    let member = |name: &str| Member::new(Fields { name: name.into(), ..Fields::default() }).unwrap();
+    names.iter().map(|name| (Arc::from(*name), Arc::new(member(name)))).collect()
+}
+
+fn names(members: &[Arc<Member>]) -> Vec<&str> {
+    members.iter().map(|member| member.name()).collect()
+}
+
+fn slots(seats: &[SlottedMember]) -> Vec<(&str, u32)> {
+    seats.iter().map(|seated| (seated.member.name(), seated.slot)).collect()
+}
+
+#[test]
+fn the_first_are_the_first_bytewise() {
+    let all = members(&["b:1", "a:10", "a:9", "B:1"]);
+    assert_eq!(names(&pick(&all, Some(3), Pick::First, "h")), ["B:1", "a:10", "a:9"]);
+    assert_eq!(names(&pick(&all, None, Pick::Spread, "h")), ["B:1", "a:10", "a:9", "b:1"]);
+}
+
+#[test]
+fn spread_changes_one_place_at_most() {
+    let list: Vec<String> = (0..40).map(|n| format!("10.0.0.{n}:80")).collect();
+    let all = members(&list.iter().map(String::as_str).collect::<Vec<_>>());
+    for host in ["web1", "web2", "web3"] {
+        let before = pick(&all, Some(5), Pick::Spread, host);
+        for gone in all.keys() {
+            let mut rest = all.clone();
+            rest.remove(gone);
+            let after = pick(&rest, Some(5), Pick::Spread, host);
+            let stayed = before.iter().filter(|member| after.contains(member)).count();
+            let was_taken = before.iter().any(|member| member.name() == &**gone);
+            assert_eq!(stayed, if was_taken { 4 } else { 5 }, "{host} without {gone}");
+        }
+    }
+    let (one, two) = (pick(&all, Some(5), Pick::Spread, "web1"), pick(&all, Some(5), Pick::Spread, "web2"));
+    assert_ne!(names(&one), names(&two), "another host takes others");
+}
+
+#[test]
+fn a_slot_is_kept_while_its_member_stays() {
+    let all = |names: &[&str]| members(names).into_values().collect::<Vec<_>>();
+    let none = ReservedSlots::new();
+    let first = seat(all(&["b", "c", "d"]), &Numbers::new(), &none);
+    assert_eq!(slots(&first), [("b", 0), ("c", 1), ("d", 2)]);
+    let kept = first.iter().map(|seated| (seated.member.name().into(), seated.slot)).collect();
+    for second in [
+        seat(all(&["a", "b", "d", "e"]), &kept, &none),
+        reseat(all(&["a", "b", "d", "e"]), &first, &Numbers::new(), &none),
+    ] {
+        assert_eq!(slots(&second), [("a", 1), ("b", 0), ("d", 2), ("e", 3)]);
+    }
+    let high = Numbers::from([("a".into(), 7), ("c".into(), 0)]);
+    assert_eq!(slots(&seat(all(&["a", "b", "d"]), &high, &none)), [("a", 7), ("b", 0), ("d", 1)]);
+}
+
+#[test]
+fn a_number_is_kept_for_who_left_and_for_nobody_else() {
+    let all = |names: &[&str]| members(names).into_values().collect::<Vec<_>>();
+    let at = |n| Moment::after_start(Duration::from_secs(n));
+    let keep = Duration::from_mins(1);
+    let mut vacancies = ReservedSlots::new();
+    let first = seat(all(&["a", "b", "c"]), &Numbers::new(), &vacancies);
+    let second = reseat(all(&["b", "d"]), &first, &Numbers::new(), &vacancies);
+    assert_eq!(slots(&second), [("b", 1), ("d", 0)], "without slot_keep a number is free at once");
+    vacate(&mut vacancies, at(0), &first, &all(&["b", "d"]), &Numbers::new());
+    let third = reseat(all(&["b", "d"]), &first, &Numbers::new(), &vacancies);
+    assert_eq!(slots(&third), [("b", 1), ("d", 3)], "not even who comes when another leaves");
+    let fourth = reseat(all(&["a", "b", "d"]), &third, &Numbers::new(), &vacancies);
+    assert_eq!(slots(&fourth), [("a", 0), ("b", 1), ("d", 3)], "who comes back has what it had");
+    reclaim(&mut vacancies, &fourth);
+    assert_eq!(vacancies.keys().map(|name| &**name).collect::<Vec<_>>(), ["c"]);
+    expire(&mut vacancies, at(59), keep);
+    assert_eq!(vacancies.len(), 1);
+    expire(&mut vacancies, at(60), keep);
+    let fifth = reseat(all(&["a", "b", "d", "e"]), &fourth, &Numbers::new(), &vacancies);
+    assert_eq!(slots(&fifth), [("a", 0), ("b", 1), ("d", 3), ("e", 2)]);
+}
+
+#[test]
+fn members_are_listed_in_the_order_that_is_asked_for() {
+    let with = |name: &str, id: Option<&str>, weight| {
+        let fields = Fields { name: name.into(), id: id.map(str::to_owned), weight, ..Fields::default() };
+        Arc::new(Member::new(fields).unwrap())
+    };
+    let all = vec![
+        with("a", None, Some(2.0)),
+        with("b", Some("10"), None),
+        with("c", Some("x"), Some(-1.0)),
+        with("d", Some("9"), Some(2.0)),
+        with("e", None, None),
+        with("f", Some("9"), Some(0.5)),
+    ];
+    for (order, wanted) in [(Order::Name, "abcdef"), (Order::Id, "dfbcae"), (Order::Weight, "cfadbe")] {
+        let seats = arrange(seat(all.clone(), &Numbers::new(), &ReservedSlots::new()), order);
+        let names: String = seats.iter().map(|seated| seated.member.name()).collect();
+        assert_eq!(names, wanted, "{order:?}");
+        let number = |seated: &SlottedMember| u32::from(seated.member.name().as_bytes()[0] - b'a');
+        assert!(seats.iter().all(|seated| seated.slot == number(seated)), "numbers are given by name");
+    }
+}

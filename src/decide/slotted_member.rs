@@ -1,0 +1,51 @@
+//! A member with its place, as users see it: in templates, in `get --format members`, in status.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Number, Value};
+
+use super::publication::SlottedMember;
+
+#[cfg(test)]
+mod tests;
+
+/// What every member has, null where it is not known. A key of its data with one of these names stays in `data`.
+const ALWAYS: [&str; 9] = ["name", "host", "port", "address", "id", "weight", "status", "data", "slot"];
+
+/// The member as a JSON object: the fields that every member has, `raw` in base64 where its data is no UTF-8, and
+/// every key of its data that takes no field's name.
+#[must_use]
+pub fn to_json(seated: &SlottedMember) -> Value {
+    let fields = seated.member.fields();
+    let text = |text: &Option<String>| text.clone().map_or(Value::Null, Value::String);
+    let mut all = Map::new();
+    for (key, value) in &fields.data {
+        if !ALWAYS.contains(&key.as_str()) {
+            all.insert(key.clone(), value.clone());
+        }
+    }
+    if let Some(raw) = &fields.raw {
+        all.insert("raw".to_owned(), Value::String(STANDARD.encode(raw)));
+    }
+    let known = [
+        Value::String(fields.name.clone()),
+        text(&fields.host),
+        fields.port.map_or(Value::Null, Value::from),
+        seated.member.address().map_or(Value::Null, Value::String),
+        text(&fields.id),
+        fields.weight.map_or(Value::Null, number),
+        text(&fields.status),
+        Value::Object(fields.data.clone()),
+        Value::from(seated.slot),
+    ];
+    all.extend(ALWAYS.map(str::to_owned).into_iter().zip(known));
+    Value::Object(all)
+}
+
+/// A whole number is shown as one: a weight of 5 is `5`, not `5.0`, in JSON and in the files that are made of it.
+fn number(weight: f64) -> Value {
+    // Up to 2^53 each whole number is a float of its own, so the way over text loses nothing.
+    let whole = weight.fract() == 0.0 && weight.abs() <= 9_007_199_254_740_992.0;
+    let exact = whole.then(|| format!("{weight:.0}").parse::<i64>().ok()).flatten();
+    exact.map_or_else(|| Number::from_f64(weight).map_or(Value::Null, Value::Number), Value::from)
+}

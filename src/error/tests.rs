@@ -1,0 +1,12 @@
+use super::*;
+
+#[test]
+fn the_most_serious_of_several_wins() {
+    let order = [Exit::Done, Exit::Differs, Exit::Held, Exit::Unreached, Exit::Failed];
+    for (rank, low) in order.iter().enumerate() {
+        for high in &order[rank..] {
+            assert_eq!(low.worse(*high), *high);
+            assert_eq!(high.worse(*low), *high);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Notices that destinations may have been edited by somebody else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use notify::RecursiveMode;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use crate::config::{Config, Symlink};
+use crate::decide::Event;
+use crate::fswatch::debounce::Debounce;
+use crate::log::emit;
+
+#[cfg(test)]
+mod tests;
+
+/// How often all destinations are looked at although nothing was heard: of a file system that tells nothing, and of
+/// folders above which something was renamed or mounted.
+const LOOK: Duration = Duration::from_mins(5);
+
+/// How often it is tried to follow folders that cannot be followed yet.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A folder's device and inode.
+type Id = (u64, u64);
+
+/// Follows the folders that destinations are in.
+#[derive(Debug)]
+pub struct DestWatcher {
+    /// Somebody has edited something.
+    told: Arc<Notify>,
+    /// `None` while it is at work.
+    follower: Option<Follower>,
+    /// A file system may hang: it works on a thread of its own.
+    work: Option<JoinHandle<(Follower, Followed)>>,
+    /// Destinations are to be looked at once it has done its work.
+    is_due: bool,
+    /// Some folder is not followed.
+    lacks_one: bool,
+    looks: Interval,
+    retries: Interval,
+}
+
+/// Follows folders that come and go.
+#[derive(Debug)]
+struct Follower {
+    edits: Debounce,
+    /// Each folder, and which one is followed; `None`: none, as long as it is not there, or the system has no more
+    /// watches to give.
+    folders: BTreeMap<PathBuf, Option<Id>>,
+    /// Destinations that are links, or may be.
+    links: Vec<PathBuf>,
+    names: Arc<Mutex<Names>>,
+}
+
+/// What has come of following what is there.
+#[derive(Debug, Default)]
+struct Followed {
+    /// There are folders that were not followed before.
+    is_new: bool,
+    /// Why some of what is there cannot be followed.
+    trouble: Option<notify::Error>,
+}
+
+/// What is heard is about these.
+#[derive(Debug, Default)]
+struct Names {
+    /// Destinations, and what they lead to.
+    files: BTreeSet<PathBuf>,
+    /// The folders of templates with `each`: any file in there may be one's.
+    of_each: BTreeSet<PathBuf>,
+    /// Folders that are followed.
+    folders: BTreeSet<PathBuf>,
+    /// Folders that something has happened to since they were followed: nothing more may be heard of them.
+    changed: BTreeSet<PathBuf>,
+}
+
+impl Names {
+    fn concern(&mut self, path: &Path) -> bool {
+        if self.folders.contains(path) {
+            self.changed.insert(path.to_owned());
+            return true;
+        }
+        self.files.contains(path) || path.parent().is_some_and(|it| self.of_each.contains(it))
+    }
+}
+
+impl DestWatcher {
+    /// Watches the folders of all destinations. Where the system has no more watches to give, destinations are looked at
+    /// from time to time, and that is said.
+    pub fn watch(config: &Config) -> Self {
+        let configs = || config.templates.iter();
+        let of_each = configs().filter(|it| it.each.is_some()).filter_map(|it| it.dest.parent());
+        let links = configs().filter(|it| it.placing.symlink == Symlink::Follow);
+        let (drifts, why) = Self::over(
+            configs().filter(|it| it.each.is_none()).map(|it| it.dest.clone()).collect(),
+            of_each.map(Path::to_path_buf).collect(),
+            links.map(|it| it.dest.clone()).collect(),
+        );
+        if let Some(why) = why {
+            emit(Event::DriftWatchFailed { reason: why.to_string() });
+        }
+        drifts
+    }
+
+    /// Watches the folders of files, and whole folders; and why that cannot be done for all of them.
+    fn over(
+        files: BTreeSet<PathBuf>,
+        of_each: BTreeSet<PathBuf>,
+        links: Vec<PathBuf>,
+    ) -> (Self, Option<notify::Error>) {
+        let (mut follower, why) = Follower::new(files, of_each, links);
+        let Followed { trouble, .. } = follower.follow();
+        // Hosts that were started together do not look together.
+        let first = LOOK.mul_f64(1.0 + f64::from(std::process::id() % 100) / 100.0);
+        let mut drifts = Self {
+            told: follower.edits.told(),
+            lacks_one: follower.lacks_one(),
+            follower: Some(follower),
+            work: None,
+            is_due: false,
+            looks: interval_at(Instant::now() + first, LOOK),
+            retries: interval_at(Instant::now() + RETRY, RETRY),
+        };
+        // After an hour in which every folder was followed, no hour is made up for.
+        drifts.retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        drifts.looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        (drifts, trouble.or(why))
+    }
+
+    /// Returns when destinations are to be looked at. May be dropped and asked again without losing anything.
+    pub async fn due(&mut self) {
+        loop {
+            if let Some(work) = &mut self.work {
+                let done = work.await;
+                self.work = None;
+                // What cannot be watched was said, and is looked at.
+                let is_new = done.is_ok_and(|(follower, followed)| {
+                    self.lacks_one = follower.lacks_one();
+                    self.follower = Some(follower);
+                    followed.is_new
+                });
+                // Files of a new folder may have been edited before.
+                if std::mem::take(&mut self.is_due) || is_new {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = self.told.notified() => self.is_due = true,
+                _ = self.looks.tick() => self.is_due = true,
+                _ = self.retries.tick(), if self.lacks_one => {}
+            }
+            let Some(mut follower) = self.follower.take() else {
+                // It broke off, which is a fault; a look needs none.
+                self.is_due = false;
+                return;
+            };
+            self.work = Some(spawn_blocking(move || {
+                let done = follower.follow();
+                (follower, done)
+            }));
+        }
+    }
+}
+
+impl Follower {
+    /// Follows nothing yet. The second is why there is no watch.
+    fn new(files: BTreeSet<PathBuf>, of_each: BTreeSet<PathBuf>, links: Vec<PathBuf>) -> (Self, Option<notify::Error>) {
+        let folders: BTreeSet<PathBuf> =
+            files.iter().filter_map(|file| file.parent()).map(Path::to_path_buf).chain(of_each.clone()).collect();
+        let names = Names { files, of_each, folders: folders.clone(), changed: BTreeSet::new() };
+        let names = Arc::new(Mutex::new(names));
+        let heard = Arc::clone(&names);
+        let (edits, why) =
+            Debounce::new(move |path| heard.lock().unwrap_or_else(PoisonError::into_inner).concern(path));
+        let folders = folders.into_iter().map(|folder| (folder, None)).collect();
+        (Self { edits, folders, links, names }, why)
+    }
+
+    /// Follows what is there by now, in place of what was there before.
+    fn follow(&mut self) -> Followed {
+        self.follow_links();
+        let changed = std::mem::take(&mut self.names().changed);
+        let mut done = Followed::default();
+        for (folder, followed) in &mut self.folders {
+            let is_there = fs::metadata(folder).ok().filter(fs::Metadata::is_dir);
+            let id = is_there.map(|meta| (meta.dev(), meta.ino()));
+            if *followed == id && !changed.contains(folder) {
+                continue;
+            }
+            if followed.take().is_some() {
+                self.edits.forget(folder);
+            }
+            let Some(id) = id else { continue };
+            match self.edits.follow(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    *followed = Some(id);
+                    done.is_new = true;
+                }
+                Err(why) => done.trouble = done.trouble.or(Some(why)),
+            }
+        }
+        done
+    }
+
+    /// What a link leads to is edited there.
+    fn follow_links(&mut self) {
+        for link in &self.links {
+            let Some(target) = fs::canonicalize(link).ok().filter(|target| target != link) else { continue };
+            let Some(folder) = target.parent().map(Path::to_path_buf) else { continue };
+            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            names.folders.insert(folder.clone());
+            names.files.insert(target);
+            self.folders.entry(folder).or_default();
+        }
+    }
+
+    fn lacks_one(&self) -> bool {
+        self.folders.values().any(Option::is_none)
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

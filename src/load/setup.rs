@@ -1,0 +1,233 @@
+//! From files to a plan: the configuration and its templates, loaded and vetted together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config;
+use crate::config::{Config, Each, Overrides, Problems, Refused, TemplateConfig};
+use crate::decide::{Event, Followed, Needs, Plan, TemplatePlan};
+use crate::load::host::{Host, ThisHost};
+use crate::log::emit;
+use crate::model::digest::digest;
+use crate::model::filter::Filter;
+use crate::render::{Globals, Library, choose};
+
+#[cfg(test)]
+mod tests;
+
+/// What a command line says about the configuration.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The main file; `None` where a command can do without one and none was named.
+    pub file: Option<PathBuf>,
+    /// `--registry`.
+    pub registry: Option<String>,
+    /// `--template IN:OUT[:CMD]`, taken in addition to the file's.
+    pub templates: Vec<String>,
+    /// `run -- CMD`, empty without; `None` for a command that runs no program.
+    pub program: Option<Vec<String>>,
+}
+
+/// A configuration and its templates, all of them fit to run.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The configuration.
+    pub config: Config,
+    /// The templates.
+    pub library: Arc<Library>,
+    /// This host.
+    pub host: ThisHost,
+    /// What is odd but not wrong.
+    pub warnings: Vec<String>,
+    /// Whether there is a configuration file, and so a state directory that is this agent's own.
+    pub stateful: bool,
+    /// A number that changes with what is written in the configuration's files.
+    written: u64,
+}
+
+impl Setup {
+    /// Loads everything, or says everything that is wrong. `known` is this host as an earlier load of this process found
+    /// it, and stays as it is.
+    ///
+    /// # Errors
+    /// Every problem of every file, each at its place.
+    pub fn load(source: &Source, known: Option<&ThisHost>) -> Result<Self, Problems> {
+        let host = known.map_or_else(ThisHost::find, ThisHost::again);
+        let overrides = Overrides {
+            registry: source.registry.clone(),
+            env: environment(),
+            host_name: host.name.clone(),
+            program: source.program.clone(),
+        };
+        let (mut config, warnings, written) = match &source.file {
+            Some(file) => match config::read(file, &overrides) {
+                Ok(loaded) => (loaded.config, loaded.warnings, loaded.digest),
+                Err(refused) => return Err(with_templates(refused, &host)),
+            },
+            None => (Config::without_file(&overrides)?, Vec::new(), 0),
+        };
+        config.add_flag_templates(&source.templates)?;
+        let filters = filters(&config, &host, true);
+        let library = match (filters, load_library(&config, &host)) {
+            (Ok(filters), Ok(library)) => {
+                config.set_filters(filters);
+                library
+            }
+            (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => return Err(problems),
+            (Err(mut problems), Err(more)) => {
+                problems.0.extend(more.0);
+                return Err(problems);
+            }
+        };
+        Ok(Self { config, library: Arc::new(library), host, warnings, stateful: source.file.is_some(), written })
+    }
+
+    /// Logs what is odd and not wrong.
+    pub fn warn(&self) {
+        for reason in &self.warnings {
+            emit(Event::ConfigWarning { reason: reason.clone() });
+        }
+    }
+
+    /// Reads the templates again, with the configuration as it is; `None` when none of them has changed.
+    ///
+    /// # Errors
+    /// Every problem of every template.
+    pub fn reload_templates(&self) -> Result<Option<Library>, Problems> {
+        let library = load_library(&self.config, &self.host)?;
+        let mut sources = self.config.templates.iter().map(|template| &template.src);
+        let changed = sources.any(|src| library.digest(src) != self.library.digest(src));
+        Ok(changed.then_some(library))
+    }
+
+    /// The same configuration with other templates.
+    #[must_use]
+    pub fn with_library(&self, library: Library) -> Self {
+        Self { library: Arc::new(library), ..self.clone() }
+    }
+
+    /// The plan for these templates and all others of their units, or for every one when `only` is empty: with just the rosters and keys that
+    /// they name, or with all of them.
+    pub fn plan(&self, only: &[String]) -> Plan {
+        let asked = |name: &str| only.iter().any(|other| is_or_has(name, other));
+        let units = self.config.templates.iter().filter(|template| asked(&template.name));
+        let units: BTreeSet<&Arc<str>> = units.filter_map(|template| template.unit.as_ref()).collect();
+        let of_asked = |it: &TemplateConfig| it.unit.as_ref().is_some_and(|unit| units.contains(unit));
+        let wanted = |it: &TemplateConfig| only.is_empty() || asked(&it.name) || of_asked(it);
+        let templates: Vec<TemplatePlan> = self
+            .config
+            .templates
+            .iter()
+            .filter(|template| wanted(template))
+            .map(|template| {
+                let src = &template.src;
+                let needs =
+                    if template.each.is_some() { self.library.needs_of_each(src) } else { self.library.needs(src) };
+                TemplatePlan { config: asked_of(template, only), needs }
+            })
+            .collect();
+        let needed = |name: &Arc<str>, is_roster: bool| {
+            let needs = |needs: &Needs| needs.names.contains(name) || (is_roster && needs.all);
+            let each = |config: &TemplateConfig| is_roster && config.each.as_ref().is_some_and(|it| it.roster == *name);
+            only.is_empty() || templates.iter().any(|template| needs(&template.needs) || each(&template.config))
+        };
+        let origin = |registry: &str| {
+            let found = self.config.registries.iter().find(|config| &*config.name == registry);
+            Arc::from(found.map(|config| config.url.to_string()).unwrap_or_default())
+        };
+        let rosters = self.config.rosters.iter().filter(|roster| needed(&roster.name, true));
+        let keys = self.config.keys.iter().filter(|key| needed(&key.name, false));
+        Plan {
+            rosters: rosters
+                .map(|config| Followed { config: Arc::clone(config), origin: origin(&config.registry) })
+                .collect(),
+            keys: keys
+                .map(|config| Followed { config: Arc::clone(config), origin: origin(&config.registry) })
+                .collect(),
+            templates,
+        }
+    }
+
+    /// A number that changes with what is written in the configuration and in the templates, and with nothing else: two
+    /// processes with the same number were told the same.
+    pub fn fingerprint(&self) -> u64 {
+        let templates = self.config.templates.iter().map(|template| self.library.digest(&template.src));
+        let all: Vec<String> = [self.written].into_iter().chain(templates).map(|number| number.to_string()).collect();
+        digest(all.iter().map(String::as_str))
+    }
+
+    /// The names in `only` that no template has.
+    pub fn unknown<'a>(&self, only: &'a [String]) -> Vec<&'a str> {
+        let known = |name: &str| {
+            let mut templates = self.config.templates.iter();
+            templates.any(|it| *it.name == *name || (it.each.is_some() && is_or_has(&it.name, name)))
+        };
+        only.iter().map(String::as_str).filter(|name| !known(name)).collect()
+    }
+}
+
+/// A template with `each` of which only some files are asked for; any other as it is.
+fn asked_of(template: &Arc<TemplateConfig>, only: &[String]) -> Arc<TemplateConfig> {
+    let whole = only.is_empty() || only.iter().any(|name| **name == *template.name);
+    let Some(each) = template.each.as_ref().filter(|_| !whole) else {
+        return Arc::clone(template);
+    };
+    let key =
+        |asked: &String| Some(Arc::from(asked.strip_prefix(&*template.name)?.strip_prefix('[')?.strip_suffix(']')?));
+    let each = Each { only: Some(only.iter().filter_map(key).collect()), ..each.clone() };
+    Arc::new(TemplateConfig { each: Some(each), ..(**template).clone() })
+}
+
+/// Whether `asked` is the template of this name, or, as `name[key]`, one of its files.
+pub fn is_or_has(name: &str, asked: &str) -> bool {
+    let key = asked.strip_prefix(name);
+    key.is_some_and(|key| key.is_empty() || (key.starts_with('[') && key.ends_with(']')))
+}
+
+/// A refused configuration's problems, and those of the templates that it has all the same: a person mends them in one
+/// go.
+fn with_templates(refused: Refused, host: &ThisHost) -> Problems {
+    let Refused { mut problems, rest, complete } = refused;
+    if let Some(config) = rest {
+        if let Err(more) = filters(&config, host, complete) {
+            problems.0.extend(more.0);
+        }
+        let globals = Globals { complete, ..Globals::new(&config, host.short()) };
+        if let Err(more) = Library::load(&config.templates, &config.agent.template_dir, globals) {
+            problems.0.extend(more.0);
+        }
+    }
+    problems
+}
+
+/// Each roster's `where`, ready to be asked, by the roster's name.
+fn filters(config: &Config, host: &ThisHost, complete: bool) -> Result<BTreeMap<Arc<str>, Filter>, Problems> {
+    let globals = |host: Host| Globals { complete, ..Globals::new(config, host) };
+    let (mut filters, mut problems) = (BTreeMap::new(), Vec::new());
+    for written in &config.wheres {
+        let chosen = match choose(written, &globals(host.short())) {
+            // The full name costs a question to the resolver.
+            Ok(chosen) if chosen.uses_fqdn => choose(written, &globals(host.full())),
+            other => other,
+        };
+        match chosen {
+            Ok(chosen) => _ = filters.insert(Arc::clone(&written.roster), chosen.filter),
+            Err(more) => problems.extend(more),
+        }
+    }
+    if problems.is_empty() { Ok(filters) } else { Err(Problems(problems)) }
+}
+
+fn load_library(config: &Config, host: &ThisHost) -> Result<Library, Problems> {
+    let globals = Globals::new(config, host.short());
+    let library = Library::load(&config.templates, &config.agent.template_dir, globals)?;
+    Ok(if library.uses_fqdn() { library.on(host.full()) } else { library })
+}
+
+/// What `{{ env.X }}` may name: what is not UTF-8 cannot stand in a configuration.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}

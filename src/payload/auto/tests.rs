@@ -1,0 +1,44 @@
+use super::*;
+use crate::payload::tests::samples;
+use std::sync::Arc;
+
+fn nodes(list: &[(&str, &str)]) -> Members {
+    list.iter().map(|(name, data)| (Arc::from(*name), Ok(Arc::from(data.as_bytes())))).collect()
+}
+
+#[test]
+fn each_format_is_told_by_its_look() {
+    for (format, nodes) in samples() {
+        for (name, data) in &nodes {
+            let chosen = look(name, &Ok(Arc::from(data.as_bytes())));
+            let told = if format == Format::HostPort { Format::Nextdoor } else { format.clone() };
+            assert_eq!(chosen, Some(told), "{name} {data}");
+        }
+    }
+}
+
+#[test]
+fn most_nodes_decide_and_nothing_else() {
+    let nerve = (r"i-1_0000000001", r#"{"host":"a","port":1}"#);
+    let other = (r"i-2_0000000002", r#"{"host":"a","port":2}"#);
+    for (list, expected) in [
+        (&[][..], None),
+        (&[("web1", ""), ("x", "y"), ("lock_", "{}"), ("a b:x", "5")][..], None),
+        (&[("h:1", ""), nerve, other][..], Some(Format::Nerve)),
+        (&[("h:1", ""), ("h:2", ""), nerve][..], Some(Format::Nextdoor)),
+        (&[("h:1", ""), nerve][..], Some(Format::Nerve)),
+        (&[("web1", ""), ("web2", ""), ("h:1", "")][..], Some(Format::Nextdoor)),
+        (&[("h:1", r#"{"host":"a","port":1}"#)][..], Some(Format::Nextdoor)),
+        (&[("i-1_1", r#"{"host":"a b","port":1}"#)][..], None),
+    ] {
+        assert_eq!(choose(&nodes(list)), expected, "{list:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_speaks_for_nothing() {
+    assert_eq!(look("h:1", &Err("no permission".into())), None);
+    assert_eq!(look("h:1", &Ok(Arc::from(vec![b'x'; MAX_DATA + 1]))), None);
+    assert_eq!(look("h:1", &Ok(Arc::from(&b"\xff"[..]))), Some(Format::Nextdoor));
+    assert_eq!(look("h\u{2028}:1", &Ok(Arc::from(&b""[..]))), None);
+}

@@ -1,0 +1,187 @@
+//! `explain NAME`: all that there is to say of one thing, on lines for a terminal.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::status::About;
+use super::why::{Why, of_key, of_roster, of_template};
+use super::words::field;
+use crate::config::Order;
+use crate::decide::report::{
+    HoldReport, KeyReport, Report, RosterReport, RosterValue, SlottedMember, TemplateReport, plural,
+};
+use crate::log::plain;
+use crate::payload::{Payload, masked};
+
+/// How many members and nodes are named, of each kind: more is for `ls`.
+const NAMED: usize = 500;
+
+/// The most bytes of one line of a command's output.
+const MAX_LINE: usize = 1024;
+
+/// Explains a template, else a roster, else a key of this name; `None` where nothing has it.
+pub fn explain(report: &Report, name: &str, about: &About) -> Option<String> {
+    if let Some(it) = report.templates.get(name) {
+        return Some(template(report, it, about));
+    }
+    if let Some(it) = report.rosters.get(name) {
+        return Some(roster(report, it, about));
+    }
+    report.keys.get(name).map(|it| key(report, it, about))
+}
+
+/// The names that can be explained.
+pub fn names(report: &Report) -> BTreeSet<&str> {
+    let all = report.templates.keys().chain(report.rosters.keys()).chain(report.keys.keys());
+    all.map(|name| &**name).collect()
+}
+
+/// Reasons, a line each; what a command printed follows on indented ones.
+fn lines(out: &mut String, why: &[Why]) {
+    for why in why {
+        for (number, line) in why.text.lines().enumerate() {
+            let line = masked(line);
+            let line = crate::log::cut(&line, MAX_LINE);
+            let _ = writeln!(out, "{}{}", if number == 0 { "  " } else { "    " }, plain(&line));
+        }
+    }
+}
+
+fn template(report: &Report, it: &TemplateReport, about: &About) -> String {
+    let config = &it.config;
+    let mut out = format!("template {}: {}\n", config.name, plain(&config.dest.display().to_string()));
+    let why = of_template(report, it, about);
+    lines(&mut out, &why);
+    if let Some(at) = it.rendered.filter(|_| why.iter().any(|why| why.keeps)) {
+        let _ = writeln!(out, "  last up to date at {}", about.clock(report).time(at));
+    }
+    let names = report.rosters.keys().filter(|name| it.depends_on(name));
+    let names: Vec<&str> = names.chain(&it.keys).map(|name| &**name).collect();
+    if !names.is_empty() {
+        let _ = writeln!(out, "  uses: {}", names.join(", "));
+    }
+    let files = report.files(&config.name).map(|(key, file)| {
+        let removing = if file.removing { " (to be removed: its key is gone)" } else { "" };
+        format!("{}: {}{removing}", field(key), plain(&file.config.dest.display().to_string()))
+    });
+    list(&mut out, "files", files);
+    let without = it.without_file.iter().map(|(key, why)| format!("{}: {}", field(key), field(why)));
+    list(&mut out, "keys without a file", without);
+    out
+}
+
+fn roster(report: &Report, it: &RosterReport, about: &About) -> String {
+    let config = &it.config;
+    let mut out = format!("roster {}: {} on {}\n", config.name, config.subject, config.registry);
+    let why = of_roster(report, it, &about.clock(report));
+    if !why.iter().any(|why| why.keeps) {
+        out.push_str("  up to date\n");
+    }
+    lines(&mut out, &why);
+    payload(&mut out, it);
+    if let Some(order) = by(config.order) {
+        let _ = writeln!(out, "  ordered by {order}, then by name");
+    }
+    match &it.value {
+        None => {}
+        Some(RosterValue::List(seats)) => members(&mut out, "members", seats),
+        Some(RosterValue::Map(keys)) => {
+            for (key, seats) in keys {
+                members(&mut out, &format!("members of {}", field(key)), seats);
+            }
+        }
+    }
+    for hold in &it.holds {
+        accept(&mut out, &config.name, hold);
+    }
+    let title = format!("keys that `rosterd accept {}` would remove, with their files", config.name);
+    list(&mut out, &title, it.kept_keys.iter().map(|key| field(key)));
+    if let Some(filter) = &config.filter {
+        let title = format!("excluded by where = {}", field(&filter.to_string()));
+        let filtered = it.filtered.iter().map(|(path, error)| match error {
+            None => field(path.as_str()),
+            Some(error) => format!("{}: where failed: {}", field(path.as_str()), field(error)),
+        });
+        list(&mut out, &title, filtered);
+    }
+    let duplicates = it.duplicates.iter();
+    let duplicates = duplicates.map(|(path, first)| format!("{}: same as {}", field(path.as_str()), field(first)));
+    list(&mut out, "duplicates of a host and port", duplicates);
+    let quarantined = it.quarantined.iter();
+    let quarantined = quarantined.map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string())));
+    list(&mut out, "quarantined", quarantined);
+    let users = report.templates.iter().filter(|(_, template)| template.depends_on(&config.name));
+    let users: Vec<&str> = users.map(|(name, _)| &**name).collect();
+    if !users.is_empty() {
+        let _ = writeln!(out, "  used by: {}", users.join(", "));
+    }
+    out
+}
+
+/// What the nodes are read as, for each key where the keys differ in that.
+fn payload(out: &mut String, it: &RosterReport) {
+    let detected = if it.config.payload == Payload::Auto { " (detected)" } else { "" };
+    if let [format] = it.formats.keys().collect::<Vec<_>>()[..] {
+        let _ = writeln!(out, "  payload {format}{detected}");
+        return;
+    }
+    for (format, paths) in &it.formats {
+        list(out, &format!("payload {format}{detected}"), paths.iter().map(|path| field(path.as_str())));
+    }
+}
+
+/// What members are ordered by, where that is not their names alone.
+fn by(order: Order) -> Option<&'static str> {
+    match order {
+        Order::Name => None,
+        Order::Id => Some("id"),
+        Order::Weight => Some("weight"),
+    }
+}
+
+fn members(out: &mut String, title: &str, seats: &[SlottedMember]) {
+    let names = seats.iter().map(|seated| match seated.member.address() {
+        Some(address) if address != seated.member.name() => {
+            format!("{} ({})", field(seated.member.name()), field(&address))
+        }
+        _ => field(seated.member.name()),
+    });
+    list(out, title, names);
+}
+
+/// What would change if what a hold keeps back were accepted.
+fn accept(out: &mut String, roster: &str, it: &HoldReport) {
+    let Some(change) = &it.change else {
+        return;
+    };
+    let remain = plural(change.members, "member");
+    let _ = writeln!(out, "  with `rosterd accept {roster}`, {remain} of {} would remain", field(&it.path));
+    list(out, "would be removed", change.leave.iter().map(|name| field(name)));
+    list(out, "would be added", change.join.iter().map(|name| field(name)));
+}
+
+fn key(report: &Report, it: &KeyReport, about: &About) -> String {
+    let config = &it.config;
+    let mut out = format!("key {}: {} on {}\n", config.name, config.path, config.registry);
+    let why = of_key(report, it, &about.clock(report));
+    if why.is_empty() {
+        out.push_str("  up to date\n");
+    }
+    lines(&mut out, &why);
+    out
+}
+
+/// A title with its number of items, and the items below it; nothing without any.
+fn list(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
+    let items: Vec<String> = items.collect();
+    if items.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "  {title} ({}):", items.len());
+    for item in items.iter().take(NAMED) {
+        let _ = writeln!(out, "    {item}");
+    }
+    if items.len() > NAMED {
+        let _ = writeln!(out, "    … and {} more", items.len() - NAMED);
+    }
+}

@@ -1,0 +1,83 @@
+//! The program that the agent runs, as `status` shows it.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::status::Clock;
+use super::words::{ahead, field};
+use crate::decide::report::{ProgramReport, ProgramState, Then};
+
+/// The program that the agent runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramStatus {
+    /// What is run.
+    pub command: String,
+    /// `waiting`, `running`, `stopping` or `stopped`.
+    pub state: String,
+    /// The state in words.
+    pub text: String,
+    /// The templates whose files the first start waits for, or that with another command.
+    pub waiting_for: Vec<String>,
+    /// Its process, while it has one.
+    pub pid: Option<u32>,
+    /// Since when it runs.
+    pub since: Option<String>,
+    /// How often it was started.
+    pub starts: u64,
+    /// How it ended the last time that it ended by itself.
+    pub last_end: Option<String>,
+    /// When it is started next.
+    pub next: Option<String>,
+}
+
+impl ProgramStatus {
+    /// The status of a report.
+    pub fn new(report: &ProgramReport, clock: &Clock) -> Self {
+        let command = report.config.as_ref().map(|config| field(&config.cmd.to_string()));
+        let waiting_for: Vec<String> = report.waiting_for.iter().flatten().map(|name| field(name)).collect();
+        let files = waiting_for.join(", ");
+        let mut status = Self {
+            command: command.unwrap_or_else(|| "none".to_owned()),
+            state: "stopped".to_owned(),
+            text: "STOPPED".to_owned(),
+            waiting_for,
+            pid: None,
+            since: None,
+            starts: report.starts,
+            last_end: report.last_end.as_ref().map(|(end, at)| format!("{end} at {}", clock.time(*at))),
+            next: None,
+        };
+        match &report.state {
+            ProgramState::Waiting => {
+                "waiting".clone_into(&mut status.state);
+                status.text = format!("WAITING for files to be up to date: {files}");
+            }
+            ProgramState::Off | ProgramState::Starting | ProgramState::Over(_) => {}
+            ProgramState::Running { pid, since, .. } => {
+                let since = clock.time(*since);
+                let applies =
+                    report.applies.map(|at| format!(", applies changes {} (splay)", ahead(at.since(clock.now))));
+                "running".clone_into(&mut status.state);
+                status.text = format!("running as process {pid} since {since}{}", applies.unwrap_or_default());
+                if report.waiting_for.is_some() {
+                    let _ = write!(status.text, "; new command WAITING for files to be up to date: {files}");
+                }
+                (status.pid, status.since) = (Some(*pid), Some(since));
+            }
+            ProgramState::Stopping { pid, then, kill, killed } => {
+                let what = if *then == Then::Again { "RESTARTING" } else { "STOPPING" };
+                let limit = if *killed { String::new() } else { format!(" {}", ahead(kill.since(clock.now))) };
+                "stopping".clone_into(&mut status.state);
+                status.text = format!("{what} process {pid}, killed{limit} (kill_timeout)");
+                status.pid = Some(*pid);
+            }
+            ProgramState::Resting(until) => {
+                let ended = status.last_end.as_deref().map(|end| format!(": {end}")).unwrap_or_default();
+                status.text = format!("STOPPED{ended}; next start {}", ahead(until.since(clock.now)));
+                status.next = Some(clock.time((*until).max(clock.now)));
+            }
+        }
+        status
+    }
+}

@@ -1,0 +1,358 @@
+//! What the agent knows and does, as `status` and `explain` show it. It is made of the engine's report, so that every
+//! way of showing it agrees.
+
+use crate::report::words;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Reload;
+use crate::decide::Moment;
+use crate::decide::report::{
+    ExcludedReport, Hold, HoldReport, KeyReport, ProgramReport, RegistryReport, ReloadReport, ReloadState, Report,
+    RosterReport, RosterValue, TemplateReport,
+};
+use crate::payload::masked;
+use crate::state::pause::Pause;
+
+pub use crate::report::explain::{explain, names};
+pub use crate::report::program::ProgramStatus;
+pub use crate::report::words::field;
+
+use crate::report::why::of_template;
+
+/// The wall clock beside the engine's, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// Now, as the engine counts.
+    pub now: Moment,
+    /// Now, as everybody else does.
+    pub wall: SystemTime,
+}
+
+impl Clock {
+    /// A moment as RFC 3339 in UTC, to the second.
+    pub fn time(&self, moment: Moment) -> String {
+        let ahead = moment.since(self.now);
+        let behind = self.now.since(moment);
+        let wall = self.wall.checked_add(ahead).and_then(|wall| wall.checked_sub(behind)).unwrap_or(self.wall);
+        utc(wall)
+    }
+
+    /// A moment to come, with how long it takes until then. What is due already is due now.
+    pub fn due(&self, moment: Moment) -> String {
+        let moment = moment.max(self.now);
+        format!("{} ({})", self.time(moment), words::ahead(moment.since(self.now)))
+    }
+}
+
+/// A time as RFC 3339 in UTC, to the second.
+pub fn utc(time: SystemTime) -> String {
+    // What lies before 1970 or after 9999 cannot be written so.
+    let year_9999 = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_seconds(time.clamp(SystemTime::UNIX_EPOCH, year_9999)).to_string()
+}
+
+/// What the engine does not know.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The time of the report, by the wall clock.
+    pub wall: SystemTime,
+    /// The pause in force, if there is one.
+    pub pause: Option<Pause>,
+    /// The program that the agent runs, if there is one.
+    pub program: Option<ProgramReport>,
+}
+
+impl About {
+    pub fn clock(&self, report: &Report) -> Clock {
+        Clock { now: report.now, wall: self.wall }
+    }
+}
+
+/// All that `status --json` shows. Times are RFC 3339 in UTC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The agent's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it was started.
+    pub started: String,
+    /// The pause in force.
+    pub paused: Option<PausedStatus>,
+    /// The program that the agent runs; null without one.
+    pub program: Option<ProgramStatus>,
+    /// The registries that are followed.
+    pub registries: Vec<RegistryStatus>,
+    /// Every roster.
+    pub rosters: Vec<RosterStatus>,
+    /// Every `[[key]]`.
+    pub keys: Vec<KeyStatus>,
+    /// Every template.
+    pub templates: Vec<TemplateStatus>,
+    /// Local services; none in this version.
+    pub services: Vec<serde_json::Value>,
+}
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedStatus {
+    /// Since when.
+    pub since: String,
+    /// When it ends by itself.
+    pub until: String,
+    /// As it was given.
+    pub reason: Option<String>,
+    /// The user who asked for it.
+    pub uid: u32,
+}
+
+/// A registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it is; never with a credential.
+    pub url: String,
+    /// Whether it answers.
+    pub reached: bool,
+    /// Why not.
+    pub why: Option<String>,
+}
+
+/// A roster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RosterStatus {
+    /// Its name.
+    pub name: String,
+    /// Its registry's.
+    pub registry: String,
+    /// Its path.
+    pub path: String,
+    /// How many members templates see; of all keys together where the path has a `*`.
+    pub members: usize,
+    /// How many the registry showed last; null while that is not known.
+    #[serde(default)]
+    pub in_registry: Option<usize>,
+    /// What the nodes are read by: as configured, or as `auto` has chosen; where the keys differ in that, each once.
+    pub payload: String,
+    /// How old the view is: 0 while it is up to date, null before the first.
+    pub view_age_s: Option<u64>,
+    /// Whether the registry is reached and has been read whole since.
+    pub fresh: bool,
+    /// The hold for which templates see something else than the registry shows; the first of several.
+    pub hold: Option<HoldStatus>,
+    /// Every hold, with those of keys that are omitted because they never had enough members.
+    pub holds: Vec<HoldStatus>,
+    /// How many nodes are quarantined.
+    pub quarantined: usize,
+    /// How many members `where` excludes.
+    pub filtered: usize,
+    /// For how many of those `where` could not be evaluated.
+    pub filter_errors: usize,
+    /// How many nodes name the same host and port as another.
+    pub duplicates: usize,
+}
+
+/// A hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldStatus {
+    /// The path that it is about.
+    pub path: String,
+    /// Why, in words.
+    pub reason: String,
+    /// Since when.
+    pub since: String,
+    /// When it ends by itself; null when it does not.
+    pub until: Option<String>,
+    /// What would end it.
+    pub release: String,
+    /// Whether `accept` can end it.
+    pub acceptable: bool,
+}
+
+/// A `[[key]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyStatus {
+    /// Its name.
+    pub name: String,
+    /// Its registry's.
+    pub registry: String,
+    /// Its path.
+    pub path: String,
+    /// Whether there is good data.
+    pub known: bool,
+    /// The hold in force.
+    pub hold: Option<HoldStatus>,
+}
+
+/// A template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateStatus {
+    /// Its name.
+    pub name: String,
+    /// Its destination.
+    pub dest: String,
+    /// When the destination was last found, or brought, up to date.
+    pub rendered_at: Option<String>,
+    /// Whether a reload is pending for it.
+    pub owed_reload: bool,
+    /// The pending reload.
+    pub reload: Option<ReloadStatus>,
+    /// Why the last publication, or else the last reload, failed; null after one that did not.
+    pub last_error: Option<String>,
+    /// What keeps the destination from showing what the registry does; null when nothing does.
+    pub waiting_for: Option<String>,
+    /// Since when its destination is not as the agent left it; null while it is.
+    #[serde(default)]
+    pub drifted_since: Option<String>,
+    /// The members that its check refuses, which are left out of its file.
+    #[serde(default)]
+    pub left_out: Vec<LeftOutStatus>,
+}
+
+/// A member that is left out of one template's file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOutStatus {
+    /// The roster.
+    pub roster: String,
+    /// The key, where the roster's path has a `*`.
+    pub key: Option<String>,
+    /// The member's name.
+    pub member: String,
+    /// What the check said, with the end of its output.
+    pub why: String,
+    /// When it is retried unchanged; null where another template of its unit decides that.
+    #[serde(default)]
+    pub again: Option<String>,
+}
+
+/// A pending reload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadStatus {
+    /// What is run.
+    pub command: String,
+    /// How often it has failed in a row.
+    pub failures: u32,
+    /// When it runs next; null while it runs, waits for other files, or was given up.
+    pub next: Option<String>,
+    /// Whether it was given up.
+    pub given_up: bool,
+}
+
+impl Status {
+    /// The status of a report.
+    pub fn new(report: &Report, about: &About) -> Self {
+        let clock = &about.clock(report);
+        let paused = report.paused_until.and_then(|until| {
+            let pause = about.pause.as_ref()?;
+            let (since, until) = (utc(pause.since), clock.time(until));
+            Some(PausedStatus { since, until, reason: pause.reason.clone(), uid: pause.uid })
+        });
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: clock.time(Moment::START),
+            paused,
+            program: about.program.as_ref().map(|it| ProgramStatus::new(it, clock)),
+            registries: report.registries.iter().map(|(name, it)| registry(name, it)).collect(),
+            rosters: report.rosters.values().map(|it| roster(it, clock)).collect(),
+            keys: report.keys.values().map(|it| key(it, clock)).collect(),
+            templates: report.templates.values().map(|it| template(report, it, about)).collect(),
+            services: Vec::new(),
+        }
+    }
+}
+
+fn registry(name: &str, it: &RegistryReport) -> RegistryStatus {
+    let why = || it.error.clone().unwrap_or_else(|| "no answer yet".to_owned());
+    RegistryStatus { name: name.to_owned(), url: it.url.to_string(), reached: it.reached, why: (!it.reached).then(why) }
+}
+
+fn hold(path: &str, hold: &Hold, acceptable: bool, clock: &Clock) -> HoldStatus {
+    HoldStatus {
+        path: path.to_owned(),
+        reason: masked(&hold.reason.describe(&path)).into_owned(),
+        since: clock.time(hold.since),
+        until: hold.reason.until().map(|until| clock.time(until)),
+        release: words::release(&hold.reason, clock),
+        acceptable,
+    }
+}
+
+fn roster(it: &RosterReport, clock: &Clock) -> RosterStatus {
+    let status = |held: &HoldReport| hold(&held.path, &held.hold, held.acceptable, clock);
+    // The first that keeps templates from seeing what is there: a key that never had enough members does not.
+    let first = it.holds.iter().find(|held| held.kept.is_some()).or(it.holds.first());
+    // `auto` while that has chosen nothing.
+    let formats: Vec<String> = it.formats.keys().map(ToString::to_string).collect();
+    RosterStatus {
+        name: it.config.name.to_string(),
+        registry: it.config.registry.to_string(),
+        path: it.config.subject.to_string(),
+        members: it.value.as_ref().map_or(0, RosterValue::count),
+        in_registry: it.in_registry,
+        payload: if formats.is_empty() { it.config.payload.to_string() } else { formats.join(", ") },
+        view_age_s: it.freshness.age(clock.now).map(|age| age.as_secs()),
+        fresh: it.freshness.is_live(),
+        hold: first.filter(|_| it.held).map(status),
+        holds: it.holds.iter().map(status).collect(),
+        quarantined: it.quarantined.len(),
+        filtered: it.filtered.len(),
+        filter_errors: it.filtered.iter().filter(|(_, error)| error.is_some()).count(),
+        duplicates: it.duplicates.len(),
+    }
+}
+
+fn key(it: &KeyReport, clock: &Clock) -> KeyStatus {
+    let config = &it.config;
+    KeyStatus {
+        name: config.name.to_string(),
+        registry: config.registry.to_string(),
+        path: config.path.to_string(),
+        known: it.known,
+        hold: it.hold.as_ref().map(|held| hold(config.path.as_str(), held, false, clock)),
+    }
+}
+
+fn left_out(it: &ExcludedReport, clock: &Clock) -> LeftOutStatus {
+    LeftOutStatus {
+        roster: it.spot.roster.to_string(),
+        key: it.spot.key.as_ref().map(ToString::to_string),
+        member: it.spot.member.to_string(),
+        why: masked(&it.why).into_owned(),
+        again: it.retry.map(|again| clock.time(again.max(clock.now))),
+    }
+}
+
+fn reload(command: &Reload, it: &ReloadReport, clock: &Clock) -> ReloadStatus {
+    let next = if let ReloadState::Due { at, .. } = it.state { Some(at.max(clock.now)) } else { None };
+    ReloadStatus {
+        command: command.to_string(),
+        failures: it.failures,
+        next: next.map(|next| clock.time(next)),
+        given_up: it.state == ReloadState::GivenUp,
+    }
+}
+
+fn template(report: &Report, it: &TemplateReport, about: &About) -> TemplateStatus {
+    let clock = &about.clock(report);
+    let pending = report.reload_of(&it.config.name);
+    let failed = it.failure.as_ref().map(|it| &it.failure.message);
+    let error = failed.or_else(|| pending?.1.last_error.as_ref());
+    TemplateStatus {
+        name: it.config.name.to_string(),
+        dest: it.config.dest.display().to_string(),
+        rendered_at: it.rendered.map(|at| clock.time(at)),
+        owed_reload: pending.is_some(),
+        reload: pending.map(|(command, it)| reload(command, it, clock)),
+        last_error: error.map(|why| masked(why).into_owned()),
+        waiting_for: of_template(report, it, about)
+            .into_iter()
+            .find(|why| why.keeps)
+            .map(|why| masked(&why.text).into_owned()),
+        drifted_since: it.drift.as_ref().map(|drift| clock.time(drift.since)),
+        left_out: it.excluded.iter().map(|it| left_out(it, clock)).collect(),
+    }
+}

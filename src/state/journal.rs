@@ -1,0 +1,365 @@
+//! What has to be known after a kill or a power cut: which file replaces which, and whose reload is owed for it.
+//!
+//! Before a file that has a reload is replaced or removed, that is noted here, once for all files of a round, and synced;
+//! after its reload has succeeded the note is crossed out. One that is overwritten is noted also without a reload, until
+//! all of it is in place. So at the next start ([`recover`](crate::act::files::recover())) a file
+//! that was replaced and not taken up is known, also where the configuration says something else by then.
+//!
+//! Crossing out is not synced: after a power cut a reload may run once more than it had to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::Event;
+use crate::log::emit;
+use crate::state::append_log::path_encoding::Spelling;
+use crate::state::append_log::{Access, Book, Held, Title};
+
+pub mod entry;
+pub mod known_good;
+pub mod saved;
+#[cfg(test)]
+pub mod tests;
+pub mod unfinished;
+
+pub use entry::{Entry, Key, Overwrite, Owed, Owner};
+pub use known_good::{Copies, Trial};
+pub use saved::{Before, Saved};
+pub use unfinished::{Left, Now};
+
+pub(crate) use known_good::{Run, Runs};
+
+use saved::Store;
+
+/// The file's name in the state directory.
+const NAME: &str = "journal";
+
+/// How the file begins.
+const TITLE: Title = Title { about: "journal", version: 1, synced: true, snapshot: 0 };
+
+/// The journal of one state directory, which is locked.
+#[derive(Debug)]
+pub struct Journal {
+    book: Book,
+    store: Store,
+    entries: BTreeMap<Key, Entry>,
+    blocked: Vec<Blocked>,
+    /// Replacements that were begun and are not finished.
+    pub left: BTreeMap<Key, Left>,
+    /// What stood in the journal for the files of the last round.
+    before: BTreeMap<Key, Option<Entry>>,
+    /// And what was blocked, where that round has blocked something.
+    blocked_before: Option<Vec<Blocked>>,
+    last: u64,
+    failing: bool,
+    runs: Runs,
+}
+
+/// Files with the digests of what they held together.
+pub type Set = BTreeMap<PathBuf, u64>;
+
+/// What failed its reload together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// The files, as they were.
+    pub files: Set,
+    /// How the reload failed.
+    pub why: String,
+}
+
+/// The same in a line.
+#[derive(Serialize, Deserialize)]
+struct SpelledOut {
+    files: Vec<(Spelling, u64)>,
+    why: String,
+}
+
+/// What is known of the time before.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Past {
+    /// All that was noted.
+    Known,
+    /// There was something beside it, which cannot be used; why, in words.
+    Lost(String),
+}
+
+/// One line. What it does not mention stays.
+#[derive(Default, Serialize, Deserialize)]
+struct Line {
+    /// Replacements of one round.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    put: Vec<Entry>,
+    /// Of what nothing more is to be known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gone: Vec<Key>,
+    /// All sets that are blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blocked: Option<Vec<SpelledOut>>,
+}
+
+impl Journal {
+    /// The journal in a state directory, as far as it is whole.
+    pub fn open(state_dir: &Path) -> (Self, Past) {
+        let (book, held) = Book::open(state_dir.join(NAME), TITLE, Access::Own);
+        let mut journal = Self {
+            book,
+            store: Store::of(state_dir),
+            entries: BTreeMap::new(),
+            blocked: Vec::new(),
+            left: BTreeMap::new(),
+            before: BTreeMap::new(),
+            blocked_before: None,
+            last: 0,
+            failing: false,
+            runs: Runs::default(),
+        };
+        let Held { lines, lost } = held;
+        for line in lines {
+            journal.apply(line);
+        }
+        let Self { store, entries, .. } = &mut journal;
+        for entry in entries.values_mut() {
+            entry.saved = entry.saved.take().filter(|saved| store.has(saved));
+            entry.trial = entry.trial.take().filter(|trial| store.has(trial.copy()));
+        }
+        let past = lost.map_or(Past::Known, Past::Lost);
+        if past == Past::Known {
+            journal.tidy();
+        }
+        (journal, past)
+    }
+
+    /// Where it is.
+    pub fn file(&self) -> &Path {
+        self.book.file()
+    }
+
+    /// All that is noted.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// Whether something is noted of a template's file.
+    pub fn has(&self, key: &Key) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    /// The number of the last round.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Notes the files of one round before the first of them is replaced: once this returns all of it survives a power
+    /// cut, and before that nothing of it. Their numbers are given here, and of a file that has an entry already it is
+    /// remembered what was saved and that an earlier reload is owed.
+    ///
+    /// # Errors
+    /// What the system refused; nothing is noted then.
+    pub fn note(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+        self.note_back(entries, Vec::new())
+    }
+
+    /// The same for files that are put back, with what is blocked by that: what failed is not tried again, wherever the
+    /// agent is killed after this.
+    ///
+    /// # Errors
+    /// What the system refused; nothing is noted then.
+    pub fn note_back(&mut self, entries: Vec<Entry>, blocked: Vec<Blocked>) -> io::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let seq = self.last + 1;
+        let put: Vec<Entry> = entries.into_iter().map(|entry| self.after_earlier(entry, seq)).collect();
+        self.before = put.iter().map(Entry::key).map(|key| (key.clone(), self.entries.get(&key).cloned())).collect();
+        let known = self.blocked.clone();
+        let line = Line { put, gone: Vec::new(), blocked: self.add_blocked(blocked) };
+        for entry in &line.put {
+            self.entries.insert(entry.key(), entry.clone());
+        }
+        let noted = self.write(&line);
+        if noted.is_err() {
+            let before = std::mem::take(&mut self.before);
+            for (key, entry) in before {
+                self.put_back(key, entry);
+            }
+            self.blocked = known;
+            // It may be in the file all the same.
+            let _ = self.write_unsynced(&Line::default());
+        } else {
+            self.blocked_before = line.blocked.is_some().then_some(known);
+            self.last = seq;
+        }
+        noted
+    }
+
+    /// A round begins: what was noted before it is not withdrawn any more.
+    pub fn begin_round(&mut self) {
+        self.before.clear();
+        self.blocked_before = None;
+    }
+
+    /// Files of the last round that were not replaced after all.
+    pub fn withdraw(&mut self, keys: &[Key]) {
+        let keys: Vec<&Key> = keys.iter().filter(|key| self.before.contains_key(key)).collect();
+        let (mut put, mut gone) = (Vec::new(), Vec::new());
+        for key in keys {
+            let before = self.before.remove(key).flatten();
+            match &before {
+                Some(entry) => put.push(entry.clone()),
+                None => gone.push(key.clone()),
+            }
+            self.put_back(key.clone(), before);
+        }
+        if !(put.is_empty() && gone.is_empty()) {
+            // They go back together or not at all.
+            let blocked = self.blocked_before.take().inspect(|known| self.blocked.clone_from(known));
+            self.cross_out(&Line { put, gone, blocked: blocked.as_deref().map(spelled) });
+        }
+    }
+
+    /// Writes all of it anew where it is not there any more, as it was left: somebody has removed the state directory, or
+    /// mounted something on it.
+    pub fn stand_up(&mut self) {
+        let is_empty = self.entries.is_empty() && self.blocked.is_empty();
+        if !is_empty && !self.book.is_there() {
+            self.cross_out(&Line::default());
+        }
+    }
+
+    /// What is noted of a template's file.
+    pub fn entry(&self, key: &Key) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// What stood at a destination when its reload last succeeded: `None` where that is not kept, and `Some(None)` where
+    /// there was no file.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn saved(&self, key: &Key) -> io::Result<Option<Option<Before>>> {
+        let saved = self.entries.get(key).and_then(|entry| entry.saved.as_ref());
+        saved.map(|saved| self.store.read(saved)).transpose()
+    }
+
+    /// Files that failed their reload are not to hold just these bytes together again, until
+    /// other ones have succeeded.
+    ///
+    /// # Errors
+    /// What the system refused; it is so until the process ends.
+    #[cfg(test)]
+    pub fn block(&mut self, set: Blocked) -> io::Result<()> {
+        let line = Line { blocked: self.add_blocked(vec![set]), ..Line::default() };
+        self.write(&line)
+    }
+
+    fn add_blocked(&mut self, sets: Vec<Blocked>) -> Option<Vec<SpelledOut>> {
+        let is_none = sets.is_empty();
+        for set in sets {
+            self.blocked.retain(|known| !known.files.keys().eq(set.files.keys()));
+            self.blocked.push(set);
+        }
+        (!is_none).then(|| spelled(&self.blocked))
+    }
+
+    /// What was blocked of any of these files is forgotten where something else took its place, and succeeded: other than
+    /// what was put back.
+    fn unblock(&mut self, keys: &BTreeSet<Key>) {
+        let taken = keys.iter().filter_map(|key| self.entries.get(key)).filter(|entry| !entry.owner.back);
+        let taken: BTreeMap<&PathBuf, Option<u64>> = taken.map(|entry| (&entry.dest, entry.new)).collect();
+        let is_new = |dest: &PathBuf, failed: u64| taken.get(dest).is_some_and(|new| *new != Some(failed));
+        let known = self.blocked.len();
+        self.blocked.retain(|set| !set.files.iter().any(|(dest, failed)| is_new(dest, *failed)));
+        if self.blocked.len() != known {
+            self.cross_out(&Line { blocked: Some(spelled(&self.blocked)), ..Line::default() });
+        }
+    }
+
+    /// Whether a file is put back, or was.
+    pub fn goes_back(&self, key: &Key) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.owner.back)
+    }
+
+    /// Removes copies that nothing refers to any more.
+    fn tidy(&self) {
+        self.store.sweep(self.entries.values().flat_map(Entry::copies));
+    }
+
+    /// All that is blocked.
+    pub fn blocked(&self) -> &[Blocked] {
+        &self.blocked
+    }
+
+    /// An entry, as it follows what is known of its file.
+    fn after_earlier(&self, mut entry: Entry, seq: u64) -> Entry {
+        (entry.seq, entry.since) = (seq, seq);
+        let Some(known) = self.entries.get(&entry.key()) else { return entry };
+        entry.again |= known.owner.owed.is_some();
+        entry.owner.owed = entry.owner.owed.or_else(|| known.owner.owed.clone());
+        // A file whose key is gone does not come back.
+        if known.saved.is_some() && (entry.new.is_some() || entry.owner.back) {
+            entry.saved.clone_from(&known.saved);
+            entry.trial = entry.trial.or_else(|| known.trial.clone()).filter(|_| !entry.owner.back);
+            entry.since = if known.owner.back { seq } else { known.since };
+        }
+        entry
+    }
+
+    fn put_back(&mut self, key: Key, entry: Option<Entry>) {
+        match entry {
+            Some(entry) => _ = self.entries.insert(key, entry),
+            None => _ = self.entries.remove(&key),
+        }
+    }
+
+    fn apply(&mut self, line: Line) {
+        for entry in line.put {
+            self.last = self.last.max(entry.seq);
+            self.entries.insert(entry.key(), entry);
+        }
+        for key in line.gone {
+            self.entries.remove(&key);
+        }
+        if let Some(sets) = line.blocked {
+            let files = |files: Vec<(Spelling, u64)>| files.into_iter().map(|(dest, digest)| (dest.into(), digest));
+            let set = |SpelledOut { files: of, why }| Blocked { files: files(of).collect(), why };
+            self.blocked = sets.into_iter().map(set).collect();
+        }
+    }
+
+    /// Writes what is only of use: without it a reload runs once more than it has to.
+    fn cross_out(&mut self, line: &Line) {
+        let done = self.write_unsynced(line);
+        self.crossed_out(&done);
+    }
+
+    fn crossed_out(&mut self, done: &io::Result<()>) {
+        if let (Err(why), false) = (done, self.failing) {
+            let (file, effect) = (Some(self.file().to_owned()), "a reload that has run may run again after a restart");
+            emit(Event::StateWriteFailed { file, reason: why.to_string(), effect });
+        }
+        self.failing = done.is_err();
+    }
+
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let Self { book, entries, blocked, .. } = self;
+        book.add(line, 1, || vec![whole(entries, blocked)])
+    }
+
+    fn write_unsynced(&mut self, line: &Line) -> io::Result<()> {
+        let Self { book, entries, blocked, .. } = self;
+        book.add_unsynced(line, 1, || vec![whole(entries, blocked)])
+    }
+}
+
+/// All that is so, in one line.
+fn whole(entries: &BTreeMap<Key, Entry>, blocked: &[Blocked]) -> Line {
+    Line { put: entries.values().cloned().collect(), gone: Vec::new(), blocked: Some(spelled(blocked)) }
+}
+
+fn spelled(sets: &[Blocked]) -> Vec<SpelledOut> {
+    let files = |set: &Set| set.iter().map(|(dest, digest)| (Spelling::from(&**dest), *digest)).collect();
+    sets.iter().map(|set| SpelledOut { files: files(&set.files), why: set.why.clone() }).collect()
+}

@@ -1,0 +1,138 @@
+//! The last known-good members of each roster and the data of each key, kept in the state directory across restarts:
+//! with their slots, the guard's history, and when all of it was last confirmed.
+//!
+//! There is one [log](crate::state::append_log) for each roster. It begins with the whole roster, and each change is a line at its
+//! end, so a change costs what it changes and not what the roster holds.
+//!
+//! A line is in the kernel's hands before the files that are rendered from it are replaced, so a killed agent restores
+//! what it rendered. It is not synced: that would double the cost of a change. After a power cut the last good members
+//! may therefore be half a minute older than the files. That does no harm: they are one whole view that was good then,
+//! their age is known, they are used only while no registry is reached, and the first view of one replaces them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{fs, io};
+
+use crate::decide::{Event, Recalled, SavedRoster, SavedState};
+use crate::log::emit;
+use crate::state::append_log::{Access, Title};
+
+use confirmed::Confirmed;
+use roster_log::RosterLog;
+use when::{Dial, When};
+
+pub mod confirmed;
+pub mod record;
+pub mod roster_log;
+#[cfg(test)]
+pub mod tests;
+pub mod when;
+
+/// The directory's name in the state directory.
+const NAME: &str = "rosters";
+
+/// What follows a roster's or key's name, which is an identifier and so a plain file name.
+const SUFFIX: &str = "roster";
+
+/// How each file begins: the whole roster is two lines, where it is from and what it holds.
+const TITLE: Title = Title { about: "memory", version: 1, synced: false, snapshot: 2 };
+
+/// The last good rosters of one state directory. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    store: Arc<Mutex<Store>>,
+}
+
+#[derive(Debug)]
+struct Store {
+    directory: PathBuf,
+    rosters: BTreeMap<Arc<str>, RosterLog>,
+    confirmed: Option<Confirmed>,
+    dial: Dial,
+    /// The last write failed, and that was logged.
+    failing: bool,
+}
+
+impl Memory {
+    /// Those in a state directory, for an engine that begins now.
+    pub fn of(state_dir: &Path) -> Self {
+        Self::at(state_dir, When::now())
+    }
+
+    fn at(state_dir: &Path, now: When) -> Self {
+        let directory = state_dir.join(NAME);
+        let store =
+            Store { directory, rosters: BTreeMap::new(), confirmed: None, dial: Dial::new(now), failing: false };
+        Self { store: Arc::new(Mutex::new(store)) }
+    }
+
+    /// All that is kept. A file that cannot be used is set aside, which is logged.
+    pub fn recall(&self, access: Access) -> SavedState {
+        self.store().recall(access, &When::now())
+    }
+
+    /// Keeps the latest of one roster. A failure is logged and does no more harm than that: the file that is about to be
+    /// written is worth more than what is known after the next start.
+    pub fn remember(&self, memo: SavedRoster) {
+        self.write(|store| {
+            let dial = store.dial.clone();
+            store.open(&memo.name.clone(), Access::Own).add(memo, When::now(), &dial)
+        });
+    }
+
+    /// Does what can wait: rewrites files that have grown long or are not there, and notes how long ago each roster and
+    /// key was last confirmed.
+    pub fn tend(&self, ages: &BTreeMap<Arc<str>, Duration>) {
+        self.write(|Store { directory, rosters, confirmed, dial, .. }| {
+            if rosters.is_empty() {
+                return Ok(());
+            }
+            let done = rosters.values_mut().map(|log| log.compact(dial)).fold(Ok(()), Result::and);
+            let confirmed = confirmed.get_or_insert_with(|| Confirmed::open(directory, Access::Own));
+            done.and(confirmed.note(rosters.keys(), ages))
+        });
+    }
+
+    /// Logs a failure when it begins.
+    fn write(&self, write: impl FnOnce(&mut Store) -> io::Result<()>) {
+        let mut store = self.store();
+        let done = write(&mut store);
+        if let (Err(why), false) = (&done, store.failing) {
+            let (reason, effect) = (why.to_string(), "known-good members may not be known after a restart");
+            emit(Event::StateWriteFailed { file: Some(store.directory.clone()), reason, effect });
+        }
+        store.failing = done.is_err();
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        // A log that somebody panicked with is not as it was left at worst, and is rewritten.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    fn recall(&mut self, access: Access, now: &When) -> SavedState {
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let file = entry.file_name();
+            let Some((name, kind)) = file.to_str().and_then(|file| file.split_once('.')) else { continue };
+            // A staged file, and one that was set aside, belong to the log beside which they lie.
+            if [SUFFIX, "tmp"].contains(&kind) || kind.starts_with("roster.unread") {
+                self.open(name, access);
+            }
+        }
+        let confirmed = self.confirmed.insert(Confirmed::open(&self.directory, access));
+        let with_age = |(name, log): (&Arc<str>, &RosterLog)| {
+            let (at, known) = log.known()?;
+            let age = [now.since(at), confirmed.age(name, now)].into_iter().flatten().min();
+            Some((Arc::clone(name), Recalled { age, ..known.clone() }))
+        };
+        self.rosters.iter().filter_map(with_age).collect()
+    }
+
+    fn open(&mut self, name: &str, access: Access) -> &mut RosterLog {
+        let open = || RosterLog::open(self.directory.join(format!("{name}.{SUFFIX}")), access, &self.dial);
+        self.rosters.entry(name.into()).or_insert_with(open)
+    }
+}

@@ -1,0 +1,67 @@
+//! When each roster was last confirmed, noted once a minute: a roster that does not change has no other sign of life.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::TITLE;
+use super::when::When;
+use crate::decide::Event;
+use crate::log::emit;
+use crate::state::append_log::{Access, Book};
+
+/// The file's name.
+const NAME: &str = "confirmed";
+
+/// The log of confirmations. Its last line says it all.
+#[derive(Debug)]
+pub struct Confirmed {
+    log: Book,
+    last: Option<Line>,
+}
+
+/// How long ago each roster and key was confirmed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Line {
+    at: When,
+    /// In seconds, at that moment.
+    ages: BTreeMap<Arc<str>, u64>,
+}
+
+impl Confirmed {
+    /// Reads the file in this directory.
+    pub fn open(directory: &Path, access: Access) -> Self {
+        let (log, mut held) = Book::open(directory.join(NAME), TITLE, access);
+        if let Some(why) = held.lost {
+            let effect = "known-good members may seem older than they are";
+            emit(Event::StateReadFailed { file: None, reason: why, effect });
+        }
+        Self { log, last: held.lines.pop() }
+    }
+
+    /// How long ago this one was confirmed, as of `now`.
+    pub fn age(&self, name: &str, now: &When) -> Option<Duration> {
+        let Line { at, ages } = self.last.as_ref()?;
+        Some(now.since(at)?.saturating_add(Duration::from_secs(*ages.get(name)?)))
+    }
+
+    /// Notes these ages. What this process does not follow was confirmed when it was.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn note<'a>(
+        &mut self,
+        names: impl Iterator<Item = &'a Arc<str>>,
+        ages: &BTreeMap<Arc<str>, Duration>,
+    ) -> io::Result<()> {
+        let at = When::now();
+        let age = |name: &Arc<str>| ages.get(name).copied().or_else(|| self.age(name, &at));
+        let ages = names.filter_map(|name| Some((Arc::clone(name), age(name)?.as_secs()))).collect();
+        let line = self.last.insert(Line { at, ages });
+        self.log.add(line, 1, || vec![line.clone()])
+    }
+}

@@ -1,0 +1,422 @@
+use super::record::Line;
+use super::*;
+use crate::decide::{GuardHistory, Kept, Known, Loss, Moment, Origin, ReservedSlot, ReservedSlots};
+use crate::model::registry_event::Zxid;
+use crate::state::append_log::Book;
+use proptest::prelude::*;
+use std::os::unix::fs::PermissionsExt as _;
+
+fn origin(url: &str) -> Origin {
+    Origin { url: url.into(), path: "/services/*".into() }
+}
+
+fn known(stamp: i64, members: &[(&str, &[u8], Option<u32>)]) -> Known {
+    let member = |(name, data, slot): &(&str, &[u8], Option<u32>)| {
+        (Arc::from(*name), Kept { data: Arc::from(*data), slot: *slot })
+    };
+    Known { stamp: Some(Zxid(stamp)), members: members.iter().map(member).collect(), ..Known::default() }
+}
+
+fn memo(name: &str, paths: &[(&str, Option<Known>)]) -> SavedRoster {
+    let paths = paths.iter().map(|(path, known)| (Arc::from(*path), known.clone())).collect();
+    SavedRoster { name: name.into(), origin: origin("zk://a:2181"), paths, held: BTreeMap::new() }
+}
+
+fn recall(dir: &Path) -> SavedState {
+    Memory::of(dir).recall(Access::Own)
+}
+
+/// What is remembered of `web`, without its age.
+fn web(dir: &Path) -> Option<Recalled> {
+    Some(Recalled { age: None, ..recall(dir).remove("web")? })
+}
+
+fn file(dir: &Path) -> PathBuf {
+    dir.join("rosters/web.roster")
+}
+
+#[test]
+fn what_is_remembered_is_recalled_by_the_next() {
+    let dir = tempfile::TempDir::new().unwrap();
+    assert_eq!(recall(dir.path()), SavedState::new(), "nothing yet");
+    let memory = Memory::of(dir.path());
+    let first = known(5, &[("a:1", b"{\"n\": \"\\n\"}", Some(1)), ("b:1", b"\xff\xfe", None), ("c:1", b"", Some(0))]);
+    memory.remember(memo("web", &[("x", Some(first.clone())), ("y", Some(known(6, &[])))]));
+    memory.remember(memo("db", &[("", Some(known(1, &[])))]));
+    let all = recall(dir.path());
+    assert_eq!(all.keys().map(|name| &**name).collect::<Vec<_>>(), ["db", "web"]);
+    assert_eq!(all["web"].paths, BTreeMap::from([("x".into(), first), ("y".into(), known(6, &[]))]));
+    assert_eq!((&all["web"].origin, all["web"].age), (&origin("zk://a:2181"), Some(Duration::ZERO)));
+    // Another goes on where this one ended.
+    let next = Memory::of(dir.path());
+    next.recall(Access::Own);
+    let begun = fs::metadata(file(dir.path())).unwrap().len();
+    next.remember(memo("web", &[("x", Some(known(7, &[("a:1", b"1", Some(1))]))), ("y", None)]));
+    let web = web(dir.path()).unwrap();
+    assert_eq!(web.paths, BTreeMap::from([("x".into(), known(7, &[("a:1", b"1", Some(1))]))]));
+    let grown = fs::metadata(file(dir.path())).unwrap().len();
+    next.remember(memo("web", &[("x", Some(known(7, &[("a:1", b"1", Some(1))])))]));
+    assert_eq!(fs::metadata(file(dir.path())).unwrap().len(), grown, "nothing new costs nothing");
+    assert!(grown > begun);
+}
+
+#[test]
+fn a_change_costs_what_it_is_and_the_file_does_not_grow_without_end() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let memory = Memory::of(dir.path());
+    let names: Vec<String> = (0..5000).map(|n| format!("10.0.{}.{}:80", n / 250, n % 250)).collect();
+    let view = |stamp: i64, data: &[u8]| {
+        let mut view = known(stamp, &names.iter().map(|name| (&**name, &b"{}"[..], None)).collect::<Vec<_>>());
+        view.members.insert("one".into(), Kept { data: Arc::from(data), slot: None });
+        view
+    };
+    memory.remember(memo("web", &[("", Some(view(1, b"")))]));
+    let whole = fs::metadata(file(dir.path())).unwrap().len();
+    memory.remember(memo("web", &[("", Some(view(2, b"2")))]));
+    let line = fs::metadata(file(dir.path())).unwrap().len() - whole;
+    assert!(whole > 100_000 && line < 400, "{line} bytes for one member of {whole}");
+    for n in 0..30 {
+        memory.remember(memo("web", &[("", Some(view(3 + n, &vec![b'x'; 20_000])))]));
+        memory.remember(memo("web", &[("", Some(view(3 + n, &vec![b'y'; 20_000])))]));
+        memory.tend(&BTreeMap::new());
+        assert!(fs::metadata(file(dir.path())).unwrap().len() < 3 * whole);
+    }
+    assert_eq!(web(dir.path()).unwrap().paths[""], view(32, &vec![b'y'; 20_000]));
+}
+
+#[test]
+fn another_url_begins_anew() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let memory = Memory::of(dir.path());
+    memory.remember(memo("web", &[("x", Some(known(5, &[("a:1", b"", None)]))), ("y", None)]));
+    let moved =
+        SavedRoster { origin: origin("zk://b:2181"), ..memo("web", &[("y", Some(known(1, &[("b:1", b"", None)])))]) };
+    memory.remember(moved);
+    let web = web(dir.path()).unwrap();
+    assert_eq!((&*web.origin.url, web.paths.keys().map(|key| &**key).collect::<Vec<_>>()), ("zk://b:2181", vec!["y"]));
+}
+
+#[test]
+fn it_is_for_the_owner_and_leaves_nothing_beside_itself() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let memory = Memory::of(dir.path());
+    memory.remember(memo("web", &[("", Some(known(1, &[("a:1", b"", None)])))]));
+    memory.tend(&BTreeMap::from([("web".into(), Duration::from_secs(7)), ("gone".into(), Duration::ZERO)]));
+    let folder = dir.path().join("rosters");
+    fs::write(folder.join("web.tmp"), "a killed agent's").unwrap();
+    assert_eq!(recall(dir.path())["web"].age, Some(Duration::ZERO), "the line is later than the seven seconds");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(&folder), 0o700);
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files, [folder.join("confirmed"), folder.join("web.roster")]);
+    assert!(files.iter().all(|file| mode(file) == 0o600));
+    // A place that cannot be written to is no reason to fail.
+    Memory::of(Path::new("/dev/null")).remember(memo("web", &[("", Some(known(1, &[])))]));
+    Memory::of(Path::new("/dev/null")).tend(&BTreeMap::new());
+}
+
+/// As if all lines of `web` had been written so many seconds earlier, or later.
+fn shift(dir: &Path, secs: i64) {
+    let (mut log, held) = Book::open(file(dir), TITLE, Access::Own);
+    let mut lines: Vec<Line> = held.lines;
+    for at in lines.iter_mut().filter_map(|line| line.at.as_mut()) {
+        *at = When { wall: at.wall.saturating_add_signed(secs), boot: String::new(), ..at.clone() };
+    }
+    log.rewrite(&lines).unwrap();
+}
+
+#[test]
+fn an_age_is_that_of_the_last_line_or_of_the_last_confirmation() {
+    let dir = tempfile::TempDir::new().unwrap();
+    Memory::of(dir.path()).remember(memo("web", &[("", Some(known(1, &[("a:1", b"", None)])))]));
+    shift(dir.path(), -3600);
+    let age = || recall(dir.path())["web"].age.unwrap().as_secs();
+    assert!((3600..3660).contains(&age()), "{}", age());
+    let memory = Memory::of(dir.path());
+    memory.recall(Access::Own);
+    memory.tend(&BTreeMap::from([("web".into(), Duration::from_mins(1))]));
+    assert!((60..120).contains(&age()), "{}", age());
+    let other = Memory::of(dir.path());
+    other.recall(Access::Own);
+    other.remember(memo("db", &[("", Some(known(1, &[])))]));
+    other.tend(&BTreeMap::from([("db".into(), Duration::ZERO)]));
+    assert!((60..120).contains(&age()), "who has nothing to do with it takes nothing from it: {}", age());
+    fs::write(dir.path().join("rosters/confirmed"), "rubbish").unwrap();
+    assert!(age() >= 3600);
+    shift(dir.path(), 100_000);
+    assert_eq!(recall(dir.path())["web"].age, None, "from the future");
+}
+
+#[test]
+fn a_newer_version_is_set_aside_and_what_is_damaged_begins_anew() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let memory = Memory::of(dir.path());
+    let good = memo("web", &[("", Some(known(1, &[("a:1", b"", None)])))]);
+    memory.remember(good.clone());
+    let whole = fs::read(file(dir.path())).unwrap();
+    let newer = b"rosterd memory 2\nwhatever it may be\n";
+    fs::write(file(dir.path()), newer).unwrap();
+    assert_eq!(Memory::of(dir.path()).recall(Access::Look), SavedState::new());
+    assert_eq!(fs::read(file(dir.path())).unwrap(), newer, "who only looks moves nothing");
+    assert_eq!(recall(dir.path()), SavedState::new());
+    let aside = dir.path().join("rosters/web.roster.newer");
+    assert_eq!((fs::read(&aside).unwrap(), file(dir.path()).exists()), (newer.to_vec(), false));
+    assert_eq!(recall(dir.path()), SavedState::new(), "and what was set aside is not read again");
+    for damaged in [&b""[..], b"\n", b"rosterd memory 1\n", b"rosterd memory 0\n", b"{}", &whole[1..]] {
+        fs::write(file(dir.path()), damaged).unwrap();
+        let memory = Memory::of(dir.path());
+        assert_eq!(memory.recall(Access::Own), SavedState::new(), "{damaged:?}");
+        memory.remember(good.clone());
+        assert_eq!(web(dir.path()).unwrap().paths.len(), 1);
+    }
+    assert_eq!(fs::read(&aside).unwrap(), newer);
+    // One that cannot be read is kept, and read when it can be; what was written meanwhile is newer.
+    let unread = dir.path().join("rosters/web.roster.unread1");
+    fs::remove_file(file(dir.path())).unwrap();
+    fs::create_dir(file(dir.path())).unwrap();
+    assert_eq!(recall(dir.path()), SavedState::new());
+    let later = known(2, &[("b:1", b"", None)]);
+    Memory::of(dir.path()).remember(memo("web", &[("", Some(later.clone()))]));
+    fs::remove_dir(&unread).unwrap();
+    fs::write(&unread, &whole).unwrap();
+    assert_eq!(web(dir.path()).unwrap().paths[""], later);
+    fs::remove_file(file(dir.path())).unwrap();
+    assert_eq!(Some(&web(dir.path()).unwrap().paths[""]), good.paths[""].as_ref());
+}
+
+#[test]
+fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_machine() {
+    let after = |secs| Moment::START + Duration::from_secs(secs);
+    let vacancy = |name: &str, slot, since| (Arc::from(name), ReservedSlot { slot, since });
+    let good = GuardHistory {
+        sizes: vec![(after(0), 18), (after(60), 14)],
+        vacancies: ReservedSlots::from([vacancy("x", 3, after(60)), vacancy("y", 4, after(10))]),
+        ..GuardHistory::default()
+    };
+    let held = GuardHistory {
+        loss: Some(Loss { to: 6, since: after(90) }),
+        held: Some(after(80)),
+        vacancies: ReservedSlots::from([vacancy("x", 3, after(60)), vacancy("z", 5, after(90))]),
+        ..good.clone()
+    };
+    let dir = tempfile::TempDir::new().unwrap();
+    let memory = |boot: &str, up| Memory::at(dir.path(), When { boot: boot.into(), up, wall: 0 });
+    let read = |boot, up| memory(boot, up).recall(Access::Own)["web"].paths["x"].clone();
+    let length = || fs::metadata(file(dir.path())).unwrap().len();
+    let known = Known { course: good, ..known(5, &[("a:1", b"", Some(1))]) };
+    let first = memory("one", 1000);
+    first.remember(memo("web", &[("x", Some(known.clone()))]));
+    let before =
+        SavedRoster { held: BTreeMap::from([("x".into(), (Some(Zxid(9)), held.clone()))]), ..memo("web", &[]) };
+    first.remember(before.clone());
+    let grown = length();
+    first.remember(before);
+    assert_eq!(length(), grown, "said again it is nothing new");
+    // 300 seconds later.
+    let earlier = |moment: Moment| moment - Duration::from_mins(5);
+    let moved = GuardHistory {
+        sizes: held.sizes.iter().map(|(since, size)| (earlier(*since), *size)).collect(),
+        loss: held.loss.map(|loss| Loss { since: earlier(loss.since), ..loss }),
+        held: held.held.map(earlier),
+        vacancies: ReservedSlots::from([vacancy("x", 3, earlier(after(60))), vacancy("z", 5, earlier(after(90)))]),
+    };
+    let moved = Known { stamp: Some(Zxid(9)), course: moved, ..known.clone() };
+    assert_eq!(read("one", 1300), moved, "what was last good is as it was");
+    // Another start of the machine: what was there is known, and times begin anew.
+    let restarted = GuardHistory {
+        sizes: vec![(Moment::START, 18)],
+        loss: Some(Loss { to: 6, since: Moment::START }),
+        held: Some(Moment::START),
+        vacancies: ReservedSlots::from([vacancy("x", 3, Moment::START), vacancy("z", 5, Moment::START)]),
+    };
+    assert_eq!(read("two", 50).course, restarted);
+    let next = memory("one", 1300);
+    next.recall(Access::Own);
+    fs::remove_file(file(dir.path())).unwrap();
+    next.tend(&BTreeMap::new());
+    assert_eq!(read("one", 1300), moved, "and rewritten");
+    // Of a path that was never good there is nothing to remember.
+    let rewritten = length();
+    next.remember(SavedRoster { held: BTreeMap::from([("q".into(), (None, held))]), ..memo("web", &[]) });
+    assert_eq!(length(), rewritten);
+}
+
+/// A state directory as an earlier version left it, whose last good rosters had a writer of their own: there were 8
+/// members, of which one left, one changed, and 4 more left at once; of two keys one went and the other gained a member;
+/// the data changed once.
+#[test]
+fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/last_good_1");
+    fs::create_dir(dir.path().join("rosters")).unwrap();
+    for name in ["app.roster", "apps.roster", "web.roster", "confirmed"] {
+        fs::copy(fixture.join(name), dir.path().join("rosters").join(name)).unwrap();
+    }
+    // 300 seconds after it ended, on the same machine.
+    let now = When { boot: "5d63f750-b429-458e-bc01-8facc30bb2c2".into(), up: 953, wall: 1_795_932_030 };
+    let read = || Memory::at(dir.path(), now.clone()).store().recall(Access::Own, &now);
+    let ago = |up: u64| Moment::START - Duration::from_secs(953 - up);
+    let recalled = |path: &str, paths: &[(&str, Known)]| Recalled {
+        origin: Origin { url: "dir:/nonexistent/registry".into(), path: path.into() },
+        paths: paths.iter().map(|(path, known)| (Arc::from(*path), known.clone())).collect(),
+        age: Some(Duration::from_mins(5)),
+    };
+    let last = |members: &[(&str, &[u8], Option<u32>)], course| Known { stamp: None, course, ..known(0, members) };
+    let expected = SavedState::from([
+        ("app".into(), recalled("/config/app", &[("", last(&[("", b"{\"n\": 8}\n", None)], GuardHistory::default()))])),
+        (
+            "apps".into(),
+            recalled(
+                "/apps/*",
+                &[
+                    ("", Known::default()),
+                    (
+                        "blog",
+                        last(
+                            &[("10.0.2.1:80", b"", Some(0))],
+                            GuardHistory {
+                                sizes: vec![(ago(648), 1)],
+                                held: Some(ago(650)),
+                                ..GuardHistory::default()
+                            },
+                        ),
+                    ),
+                    (
+                        "shop",
+                        last(
+                            &[
+                                ("10.0.1.1:80", b"", Some(0)),
+                                ("10.0.1.2:80", b"", Some(1)),
+                                ("10.0.1.3:80", b"", Some(2)),
+                            ],
+                            GuardHistory { sizes: vec![(ago(650), 3)], ..GuardHistory::default() },
+                        ),
+                    ),
+                ],
+            ),
+        ),
+        (
+            "web".into(),
+            recalled(
+                "/services/web",
+                &[(
+                    "",
+                    last(
+                        &[
+                            ("10.0.0.1:80", b"{\"weight\": 1}\n", Some(0)),
+                            ("10.0.0.3:80", b"{\"weight\": 33}\n", Some(2)),
+                            ("10.0.0.4:80", b"{\"weight\": 4}\n", Some(3)),
+                            ("10.0.0.5:80", b"{\"weight\": 5}\n", Some(4)),
+                            ("10.0.0.6:80", b"{\"weight\": 6}\n", Some(5)),
+                            ("10.0.0.7:80", b"{\"weight\": 7}\n", Some(6)),
+                            ("10.0.0.8:80", b"\xff\xfe", Some(7)),
+                        ],
+                        GuardHistory {
+                            sizes: vec![(ago(648), 8), (ago(649), 7)],
+                            loss: Some(Loss { to: 3, since: ago(651) }),
+                            held: Some(ago(651)),
+                            vacancies: ReservedSlots::from([(
+                                "10.0.0.2:80".into(),
+                                ReservedSlot { slot: 1, since: ago(649) },
+                            )]),
+                        },
+                    ),
+                )],
+            ),
+        ),
+    ]);
+    assert_eq!(read(), expected);
+    // After another start of the machine, by the calendar.
+    let later = When { boot: "another".into(), up: 5, wall: now.wall + 60 };
+    assert_eq!(
+        Memory::at(dir.path(), later.clone()).store().recall(Access::Own, &later)["web"].age,
+        Some(Duration::from_mins(6))
+    );
+    // A change is a line at the end of the same file.
+    let memory = Memory::at(dir.path(), now.clone());
+    let mut web = memory.store().recall(Access::Own, &now).remove("web").unwrap();
+    web.paths.get_mut("").unwrap().members.remove("10.0.0.7:80");
+    let paths = web.paths.iter().map(|(path, known)| (Arc::clone(path), Some(known.clone()))).collect();
+    memory.remember(SavedRoster { name: "web".into(), origin: web.origin.clone(), paths, held: BTreeMap::new() });
+    memory.tend(&BTreeMap::new());
+    let added = fs::read(file(dir.path())).unwrap();
+    let added = added.strip_prefix(&*fs::read(fixture.join("web.roster")).unwrap()).unwrap();
+    assert_eq!(added.iter().filter(|byte| **byte == b'\n').count(), 1);
+    assert_eq!(read()["web"].paths, web.paths);
+    let mut files: Vec<_> =
+        fs::read_dir(dir.path().join("rosters")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["app.roster", "apps.roster", "confirmed", "web.roster"], "and nothing is set aside");
+}
+
+/// Memos about two paths: members come, change, are numbered and go; a path goes.
+fn memos() -> impl Strategy<Value = Vec<SavedRoster>> {
+    let kept = (0u8..4, proptest::option::of(0u32..3)).prop_map(|(data, slot)| {
+        let data: &[u8] = [&b""[..], b"{\"a\": \"\\u2028\\n\"}", b"\xff\x00", b"x"][usize::from(data)];
+        Kept { data: Arc::from(data), slot }
+    });
+    let members = proptest::collection::btree_map((0u8..4).prop_map(|n| Arc::from(format!("m{n}"))), kept, 0..4);
+    let known = (proptest::option::of(0i64..9), members).prop_map(|(stamp, members)| Known {
+        stamp: stamp.map(Zxid),
+        members,
+        ..Known::default()
+    });
+    let path = prop_oneof![Just(Arc::from("x")), Just(Arc::from("y"))];
+    let paths = proptest::collection::btree_map(path, proptest::option::weighted(0.8, known), 1..3);
+    let memo = paths.prop_map(|paths| SavedRoster {
+        name: "web".into(),
+        origin: origin("zk://a:2181"),
+        paths,
+        held: BTreeMap::new(),
+    });
+    proptest::collection::vec(memo, 1..8)
+}
+
+proptest! {
+    #![proptest_config(crate::testing::config(40, 2_000))]
+
+    /// Cut off anywhere, or with any byte changed, a file gives a whole earlier state, and never one that was not.
+    #[test]
+    fn a_file_that_is_cut_off_anywhere_recalls_a_whole_earlier_state(memos in memos(), flip in 1u8..=255) {
+        let dir = tempfile::TempDir::new().unwrap();
+        let memory = Memory::of(dir.path());
+        // How long the file was when each state was written, and the state.
+        let mut states: Vec<(usize, Option<Recalled>)> = vec![(0, None)];
+        for memo in memos {
+            memory.remember(memo);
+            let length = fs::read(file(dir.path())).map_or(0, |bytes| bytes.len());
+            states.push((length, web(dir.path())));
+        }
+        let bytes = fs::read(file(dir.path())).unwrap_or_default();
+        let (dial, copy) = (Dial::new(When::now()), dir.path().join("copy"));
+        let read = |bytes: &[u8]| {
+            // A file that is cut off and written again would be flushed to the disk each time.
+            let _ = fs::remove_file(&copy);
+            fs::write(&copy, bytes).unwrap();
+            RosterLog::open(copy.clone(), Access::Look, &dial).known().map(|(_, known)| known.clone())
+        };
+        for cut in 0..=bytes.len() {
+            let latest = states.iter().rev().find(|(length, _)| *length <= cut).and_then(|(_, state)| state.clone());
+            prop_assert_eq!(read(&bytes[..cut]), latest, "cut at {}", cut);
+            if cut < bytes.len() {
+                let mut broken = bytes.clone();
+                broken[cut] ^= flip;
+                let state = read(&broken);
+                prop_assert!(states.iter().any(|(_, earlier)| *earlier == state), "byte {cut} ^ {flip}: {state:?}");
+            }
+        }
+        // What goes on after a cut takes nothing from what is whole.
+        for cut in [bytes.len() / 3, bytes.len() * 2 / 3, bytes.len().saturating_sub(1)] {
+            fs::create_dir_all(dir.path().join("rosters")).unwrap();
+            fs::write(file(dir.path()), &bytes[..cut]).unwrap();
+            let memory = Memory::of(dir.path());
+            let before = memory.recall(Access::Own).remove("web").map(|web| web.paths).unwrap_or_default();
+            let late = known(99, &[("late", b"", None)]);
+            memory.remember(SavedRoster { paths: BTreeMap::from([("z".into(), Some(late.clone()))]), ..memo("web", &[]) });
+            let mut after = web(dir.path()).unwrap().paths;
+            prop_assert_eq!(after.remove("z"), Some(late));
+            prop_assert_eq!(after, before);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! One agent a state directory.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use tokio::time::{Instant, sleep};
+
+use crate::decide::Event;
+use crate::error::{Exit, Fatal};
+use crate::log::emit;
+use crate::state::append_log::kept::{keep, make};
+
+use crate::act::files::errors::refused;
+
+/// The lock's name in the state directory.
+const NAME: &str = "lock";
+/// How often a held lock is tried again.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The state directory is this agent's until this is dropped, or the process ends in whatever way. The file stays: to
+/// remove it would let a third agent lock a new one while a second waits for the old.
+#[derive(Debug)]
+pub struct StateLock {
+    file: Flock<File>,
+    path: PathBuf,
+}
+
+impl StateLock {
+    /// Locks a state directory, which is made (0700) where it is missing; waits up to `wait` for another agent to let
+    /// go of it. Dropping the future stops waiting.
+    ///
+    /// # Errors
+    /// [`Exit::Locked`] when another agent still has it, by its pid; [`Exit::Failed`] when the directory cannot serve.
+    pub async fn acquire(state_dir: &Path, wait: Duration) -> Result<Self, Fatal> {
+        prepare(state_dir)?;
+        let path = state_dir.join(NAME);
+        let end = Instant::now() + wait;
+        loop {
+            let holder = match attempt(&path)? {
+                Attempt::Locked(lock) => return Ok(lock),
+                Attempt::Gone => continue,
+                Attempt::Held(holder) => holder,
+            };
+            if Instant::now() >= end {
+                return Err(held(state_dir, &path, &holder, wait));
+            }
+            sleep(POLL.min(end - Instant::now())).await;
+        }
+    }
+
+    /// Looks whether the state directory is still the one that was locked, and locks the one that has taken its place.
+    pub fn renew(&mut self) {
+        if is_named(&self.file, &self.path).unwrap_or(true) {
+            return;
+        }
+        let state_dir = self.path.parent().unwrap_or(&self.path).to_owned();
+        match prepare(&state_dir).and_then(|()| attempt(&self.path)) {
+            Ok(Attempt::Locked(lock)) => {
+                *self = lock;
+                emit(Event::StateDirReplaced { dir: state_dir });
+            }
+            Ok(Attempt::Gone) => {}
+            Ok(Attempt::Held(pid)) => emit(Event::StateDirTaken { dir: state_dir, pid: pid.parse().ok() }),
+            Err(why) => emit(Event::StateDirLost { dir: state_dir, reason: why.to_string() }),
+        }
+    }
+}
+
+/// Whether an open file is the one of this name.
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let mine = file.metadata()?;
+    Ok(std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (mine.dev(), mine.ino())))
+}
+
+/// The process of the agent that has a state directory, as far as it says so; `None` where none has it, or nobody can
+/// tell. For the instant that it takes, an agent that starts there finds the lock held, and tries again.
+pub fn holder(state_dir: &Path) -> Option<String> {
+    let path = state_dir.join(NAME);
+    // What stands there may be anything, and opening some things does something.
+    std::fs::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Err((file, Errno::EWOULDBLOCK)) => Some(pid(file)),
+        _ => None,
+    }
+}
+
+/// What the holder of a lock wrote into it; empty where that cannot be read, or is not there yet.
+fn pid(file: File) -> String {
+    let mut pid = String::new();
+    let _ = file.take(32).read_to_string(&mut pid);
+    pid.trim().to_owned()
+}
+
+enum Attempt {
+    Locked(StateLock),
+    /// What was locked is no longer the file of this name.
+    Gone,
+    /// By the process of this number.
+    Held(String),
+}
+
+fn attempt(path: &Path) -> Result<Attempt, Fatal> {
+    let trouble = |error: io::Error| unusable(format!("lock {}", path.display()), error);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path)
+        .map_err(trouble)?;
+    let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(locked) => locked,
+        Err((file, Errno::EWOULDBLOCK)) => return Ok(Attempt::Held(pid(file))),
+        Err((_, errno)) => return Err(trouble(errno.into())),
+    };
+    if !is_named(&file, path).map_err(trouble)? {
+        return Ok(Attempt::Gone);
+    }
+    // On a full disk there is no room for the number, which is only said to others.
+    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(Attempt::Locked(StateLock { file, path: path.to_owned() }))
+}
+
+fn prepare(state_dir: &Path) -> Result<(), Fatal> {
+    let tried = || format!("use the state directory {}", state_dir.display());
+    make(state_dir).map_err(|error| unusable(tried(), error))?;
+    if !state_dir.join(NAME).exists() {
+        // Nobody has come so far yet as to lock it.
+        keep(state_dir).map_err(|error| unusable(tried(), error))?;
+    }
+    let now = std::fs::metadata(state_dir).map_err(|error| unusable(tried(), error))?;
+    if now.mode() & 0o002 != 0 {
+        let message = format!(
+            "{}: everybody may write there, so that anybody could change what the agent remembers (chmod 0700 {})",
+            tried(),
+            state_dir.display()
+        );
+        return Err(Fatal::new(Exit::Failed, message));
+    }
+    Ok(())
+}
+
+fn unusable(tried: String, error: io::Error) -> Fatal {
+    let setback = refused(tried, error);
+    let way = "give another state_dir in [agent], or the agent's user the right to this one";
+    let setback = if setback.hint.is_some() { setback } else { setback.hint(way) };
+    Fatal::new(Exit::Failed, setback.to_string())
+}
+
+fn held(state_dir: &Path, path: &Path, holder: &str, wait: Duration) -> Fatal {
+    let who = if !holder.is_empty() && holder.bytes().all(|byte| byte.is_ascii_digit()) {
+        format!("another agent, process {holder},")
+    } else {
+        "another agent".to_owned()
+    };
+    let message = format!(
+        "{who} has the state directory {} (it holds {}), also after {}: stop it, or give this one its own state_dir",
+        state_dir.display(),
+        path.display(),
+        humantime::format_duration(wait),
+    );
+    Fatal::new(Exit::Locked, message)
+}

@@ -1,0 +1,208 @@
+//! Which files the templates with `each` have written, in the state directory: so that the file of a key that went while
+//! no agent ran is removed by the next one, and nothing else ever is.
+//!
+//! A line for each step, with a checksum, at the end of one file. What is to be written is noted before, with what it
+//! will hold; that it was written is noted after. An agent that was killed in between left either what stood there
+//! before or exactly what was noted: the next one takes a file for its own only in the second case.
+//!
+//! Lines are in the kernel's hands before what they are about, and not synced. A power cut may take the last ones: then a
+//! file that is still wanted is noted again as it is found in step, and one whose key is gone may stay.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Each, TemplateConfig};
+use crate::decide::{Event, Written};
+use crate::log::emit;
+use crate::state::append_log::{Access, Book, Held, Title, path_encoding};
+
+#[cfg(test)]
+mod tests;
+
+/// The file's name in the state directory.
+const NAME: &str = "files";
+
+/// How the file begins.
+const TITLE: Title = Title { about: "files", version: 1, synced: false, snapshot: 0 };
+
+/// The ledger of one state directory. Clones share it.
+#[derive(Debug, Clone)]
+pub struct OwnedFiles {
+    account: Arc<Mutex<Account>>,
+}
+
+#[derive(Debug)]
+struct Account {
+    book: Book,
+    files: BTreeMap<PathBuf, Entry>,
+    failing: bool,
+}
+
+/// What is known of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    template: Arc<str>,
+    roster: Arc<str>,
+    key: Arc<str>,
+    /// What it was to hold, where it is not known whether it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    meant: Option<u64>,
+}
+
+/// One line: what is known of a file from here on; nothing, when it is not this agent's.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    #[serde(with = "path_encoding")]
+    dest: PathBuf,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    is: Option<Entry>,
+}
+
+/// By what a file is known to be the agent's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// It was written.
+    Written,
+    /// It was to be written, with this digest, and is the agent's own if it has it.
+    Meant(u64),
+}
+
+impl OwnedFiles {
+    /// The ledger in a state directory. What is damaged at its end is left out, and the next note writes it anew.
+    pub fn open(state_dir: &Path, access: Access) -> Self {
+        let (book, held) = Book::open(state_dir.join(NAME), TITLE, access);
+        let mut files = BTreeMap::new();
+        let Held { lines, lost } = held;
+        for Line { dest, is } in lines {
+            match is {
+                Some(entry) => _ = files.insert(dest, entry),
+                None => _ = files.remove(&dest),
+            }
+        }
+        if let Some(why) = lost {
+            let effect = "files of keys that are gone may stay";
+            emit(Event::StateReadFailed { file: None, reason: why, effect });
+        }
+        Self { account: Arc::new(Mutex::new(Account { book, files, failing: false })) }
+    }
+
+    /// All the files.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.account().files.keys().cloned().collect()
+    }
+
+    /// The keys of the files that these templates have written, where they would write the same ones now.
+    #[must_use]
+    pub fn written(&self, templates: &[Arc<TemplateConfig>]) -> Written {
+        let account = self.account();
+        let patterns = templates.iter().filter_map(|config| Some((config, config.pattern()?)));
+        let keys = |config: &TemplateConfig, each: &Each| -> BTreeSet<Arc<str>> {
+            let own = account.files.iter().filter(|(_, entry)| entry.is_of(each));
+            own.filter(|(dest, entry)| config.for_key(&entry.key).is_ok_and(|file| file.dest == **dest))
+                .map(|(_, entry)| Arc::clone(&entry.key))
+                .collect()
+        };
+        patterns.map(|(config, each)| (Arc::clone(&config.name), keys(config, each))).collect()
+    }
+
+    /// Files that none of these templates would write any more are nobody's from here on.
+    pub fn release(&self, templates: &[Arc<TemplateConfig>]) {
+        let written = self.written(templates);
+        let mut account = self.account();
+        let kept = |entry: &Entry| written.get(&entry.template).is_some_and(|keys| keys.contains(&entry.key));
+        let others: Vec<PathBuf> =
+            account.files.iter().filter(|(_, entry)| !kept(entry)).map(|(dest, _)| dest.clone()).collect();
+        for dest in others {
+            account.note(&dest, None);
+        }
+    }
+
+    /// A key's file is about to be written with these bytes.
+    pub fn means(&self, template: &TemplateConfig, digest: u64) {
+        let Some(entry) = Entry::of(template, Some(digest)) else { return };
+        let mut account = self.account();
+        let written =
+            account.files.get(&template.dest).is_some_and(|known| known.meant.is_none() && known.same(&entry));
+        if !written {
+            account.note(&template.dest, Some(entry));
+        }
+    }
+
+    /// A key's file was written, or found as it should be.
+    pub fn wrote(&self, template: &TemplateConfig) {
+        let Some(entry) = Entry::of(template, None) else { return };
+        self.account().note(&template.dest, Some(entry));
+    }
+
+    /// A key's file is gone, or was not this agent's.
+    pub fn gone(&self, template: &TemplateConfig) {
+        self.account().note(&template.dest, None);
+    }
+
+    /// By what a key's file is this agent's own; `None` where it is not.
+    #[must_use]
+    pub fn claim(&self, template: &TemplateConfig) -> Option<Claim> {
+        let wanted = Entry::of(template, None)?;
+        let account = self.account();
+        let entry = account.files.get(&template.dest).filter(|entry| entry.same(&wanted))?;
+        Some(entry.meant.map_or(Claim::Written, Claim::Meant))
+    }
+
+    /// Writes all of it anew where it is not there any more as it was left.
+    pub fn stand_up(&self) {
+        let mut account = self.account();
+        let first = account.files.iter().next().map(|(dest, entry)| (dest.clone(), entry.clone()));
+        if let Some((dest, entry)) = first.filter(|_| !account.book.is_there()) {
+            account.write(&dest, Some(entry));
+        }
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn of(template: &TemplateConfig, meant: Option<u64>) -> Option<Self> {
+        let (each, key) = template.file_of()?;
+        let (template, roster) = (Arc::clone(&each.template), Arc::clone(&each.roster));
+        Some(Self { template, roster, key: Arc::clone(key), meant })
+    }
+
+    fn is_of(&self, each: &Each) -> bool {
+        (&self.template, &self.roster) == (&each.template, &each.roster)
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        (&self.template, &self.roster, &self.key) == (&other.template, &other.roster, &other.key)
+    }
+}
+
+impl Account {
+    fn note(&mut self, dest: &Path, is: Option<Entry>) {
+        if self.files.get(dest) == is.as_ref() {
+            return;
+        }
+        match &is {
+            Some(entry) => _ = self.files.insert(dest.to_owned(), entry.clone()),
+            None => _ = self.files.remove(dest),
+        }
+        self.write(dest, is);
+    }
+
+    fn write(&mut self, dest: &Path, is: Option<Entry>) {
+        let Self { book, files, .. } = self;
+        let line = |dest: &Path, is| Line { dest: dest.to_owned(), is };
+        let all = || files.iter().map(|(dest, entry)| line(dest, Some(entry.clone()))).collect();
+        let done = book.add(&line(dest, is), files.len(), all);
+        if let (Err(why), false) = (&done, self.failing) {
+            let (file, effect) = (Some(self.book.file().to_owned()), "written files may not be known after a restart");
+            emit(Event::StateWriteFailed { file, reason: why.to_string(), effect });
+        }
+        self.failing = done.is_err();
+    }
+}

@@ -1,0 +1,43 @@
+use std::fs;
+
+use super::*;
+use crate::config::OnGone;
+
+fn template(roster: &str, dest: &str) -> Arc<TemplateConfig> {
+    let each = Each::new("svc", roster, OnGone::Remove);
+    Arc::new(TemplateConfig { each: Some(each), ..TemplateConfig::new("svc", "t", dest) })
+}
+
+fn keys(ledger: &OwnedFiles, template: &Arc<TemplateConfig>) -> Vec<String> {
+    ledger.written(&[Arc::clone(template)])["svc"].iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_was_written_is_known_after_any_cut_and_to_the_same_template_alone() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let svc = template("services", "/x/{{ key }}.cfg");
+    let [a, b] = ["a", "b"].map(|key| svc.for_key(&Arc::from(key)).unwrap());
+    let ledger = OwnedFiles::open(dir.path(), Access::Own);
+    ledger.means(&a, 7);
+    ledger.wrote(&a);
+    ledger.means(&a, 8);
+    ledger.means(&b, 9);
+    let again = OwnedFiles::open(dir.path(), Access::Own);
+    assert_eq!(keys(&again, &svc), ["a", "b"]);
+    assert_eq!((again.claim(&a), again.claim(&b)), (Some(Claim::Written), Some(Claim::Meant(9))));
+    assert_eq!(keys(&again, &template("others", "/x/{{ key }}.cfg")), [""; 0], "of another roster");
+    assert_eq!(keys(&again, &template("services", "/y/{{ key }}.cfg")), [""; 0], "in another folder");
+    again.gone(&b);
+    assert_eq!(keys(&OwnedFiles::open(dir.path(), Access::Own), &svc), ["a"]);
+    let whole = fs::read(dir.path().join(NAME)).unwrap();
+    for cut in 0..whole.len() {
+        fs::write(dir.path().join(NAME), &whole[..cut]).unwrap();
+        let ledger = OwnedFiles::open(dir.path(), Access::Own);
+        assert!(keys(&ledger, &svc).iter().all(|key| key == "a" || key == "b"), "cut at {cut}");
+        ledger.wrote(&a);
+        assert!(keys(&OwnedFiles::open(dir.path(), Access::Own), &svc).contains(&"a".to_owned()), "cut at {cut}");
+    }
+    fs::write(dir.path().join(NAME), &whole).unwrap();
+    OwnedFiles::open(dir.path(), Access::Own).release(&[]);
+    assert_eq!(keys(&OwnedFiles::open(dir.path(), Access::Own), &svc), [""; 0]);
+}

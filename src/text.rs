@@ -1,0 +1,4 @@
+//! Small helpers on text.
+
+pub mod nearest;
+pub mod yaml;

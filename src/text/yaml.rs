@@ -1,0 +1,124 @@
+//! YAML that reads the same in versions 1.1 and 1.2. Version 1.1, which Ruby, Puppet and `PyYAML` read, takes unquoted
+//! words such as `no` and `10:20` for something other than text, so every string is written in double quotes.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde::ser::Error as _;
+use serde_norway::{Error, Number, Value};
+
+#[cfg(test)]
+mod tests;
+
+/// How long a key before its colon may be; a little less than the 1,024 of the specification (7.4.2).
+const MAX_KEY: usize = 1000;
+
+/// A value as a YAML document in block style, without `---` and with a line break at its end.
+///
+/// # Errors
+/// The value is nothing that YAML can hold: bytes, or a list or a map as a key.
+pub fn to_string(value: &impl Serialize) -> Result<String, Error> {
+    let mut out = String::new();
+    write(&mut out, &serde_norway::to_value(value)?, 0, Behind::Dash)?;
+    out.push('\n');
+    Ok(out)
+}
+
+/// What a value is written behind.
+#[derive(Clone, Copy, PartialEq)]
+enum Behind {
+    /// `- `, or nothing at all: a list or a map begins on the same line.
+    Dash,
+    /// `key:`
+    Colon,
+}
+
+fn write(out: &mut String, value: &Value, indent: usize, behind: Behind) -> Result<(), Error> {
+    match value {
+        Value::Sequence(list) if !list.is_empty() => {
+            for (number, item) in list.iter().enumerate() {
+                line(out, indent, behind, number);
+                out.push_str("- ");
+                write(out, item, indent + 2, Behind::Dash)?;
+            }
+        }
+        Value::Mapping(map) if !map.is_empty() => {
+            let indent = if behind == Behind::Colon { indent + 2 } else { indent };
+            for (number, (key, value)) in map.iter().enumerate() {
+                line(out, indent, behind, number);
+                let key = scalar(key).ok_or_else(|| Error::custom("a list or a map is the key of a map"))?;
+                entry(out, &key, value, indent)?;
+            }
+        }
+        Value::Tagged(tagged) => {
+            line(out, indent, behind, 0);
+            entry(out, &quoted(&tagged.tag.to_string()), &tagged.value, indent)?;
+        }
+        other => {
+            if behind == Behind::Colon {
+                out.push(' ');
+            }
+            out.push_str(scalar(other).as_deref().unwrap_or(if other.is_sequence() { "[]" } else { "{}" }));
+        }
+    }
+    Ok(())
+}
+
+/// A new line, but not for the first part of what stands behind a dash.
+fn line(out: &mut String, indent: usize, behind: Behind, number: usize) {
+    if number > 0 || behind == Behind::Colon {
+        let _ = write!(out, "\n{:indent$}", "");
+    }
+}
+
+fn entry(out: &mut String, key: &str, value: &Value, indent: usize) -> Result<(), Error> {
+    if key.len() > MAX_KEY {
+        let _ = write!(out, "? {key}\n{:indent$}:", "");
+    } else {
+        out.extend([key, ":"]);
+    }
+    write(out, value, indent, Behind::Colon)
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some("null".to_owned()),
+        Value::Bool(yes) => Some(yes.to_string()),
+        Value::Number(n) => Some(number(n)),
+        Value::String(text) => Some(quoted(text)),
+        Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+    }
+}
+
+/// In version 1.1 a number with an exponent has a point and a sign, or it is text.
+fn number(n: &Number) -> String {
+    let shown = n.to_string();
+    match shown.split_once('e') {
+        Some((digits, exponent)) => {
+            let point = if digits.contains('.') { "" } else { ".0" };
+            let sign = if exponent.starts_with('-') { "" } else { "+" };
+            format!("{digits}{point}e{sign}{exponent}")
+        }
+        None => shown,
+    }
+}
+
+/// What cannot stand in a YAML file as itself, or ends a line there (YAML 1.1, 4.1 and 4.2).
+fn is_special(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        let _ = match c {
+            '"' | '\\' => write!(out, "\\{c}"),
+            '\n' => write!(out, "\\n"),
+            '\t' => write!(out, "\\t"),
+            c if is_special(c) => write!(out, "\\u{:04x}", u32::from(c)),
+            c => write!(out, "{c}"),
+        };
+    }
+    out.push('"');
+    out
+}

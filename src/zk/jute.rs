@@ -1,0 +1,120 @@
+//! Jute, ZooKeeper's encoding: big-endian numbers, and lengths before bytes (-1 stands for none).
+
+use crate::model::registry_event::Zxid;
+
+use super::Stat;
+
+/// What was read is not what it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+/// A request that is being written: a frame whose length is filled in at the end.
+#[derive(Debug)]
+pub struct Out(Vec<u8>);
+
+impl Out {
+    /// An empty frame.
+    pub fn new() -> Self {
+        Self(vec![0; 4])
+    }
+
+    /// A request's header, and the room for its body.
+    pub fn request(xid: i32, op: i32) -> Self {
+        let mut out = Self::new();
+        out.int(xid);
+        out.int(op);
+        out
+    }
+
+    pub fn int(&mut self, n: i32) {
+        self.0.extend_from_slice(&n.to_be_bytes());
+    }
+
+    pub fn long(&mut self, n: i64) {
+        self.0.extend_from_slice(&n.to_be_bytes());
+    }
+
+    pub fn bool(&mut self, yes: bool) {
+        self.0.push(u8::from(yes));
+    }
+
+    /// Bytes, or a string. What is too long to be counted is too long for any server, which says so.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.int(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Only the first bytes of the body.
+    #[cfg(test)]
+    pub fn cut(mut self, length: usize) -> Self {
+        self.0.truncate(4 + length);
+        self
+    }
+
+    /// The whole frame.
+    pub fn frame(mut self) -> Vec<u8> {
+        let length = u32::try_from(self.0.len() - 4).unwrap_or(u32::MAX);
+        self.0[..4].copy_from_slice(&length.to_be_bytes());
+        self.0
+    }
+}
+
+/// An answer that is being read.
+#[derive(Debug)]
+pub struct In<'a>(pub &'a [u8]);
+
+impl<'a> In<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        self.take(N)?.try_into().map_err(|_| Malformed)
+    }
+
+    pub fn int(&mut self) -> Result<i32, Malformed> {
+        Ok(i32::from_be_bytes(self.array()?))
+    }
+
+    pub fn long(&mut self) -> Result<i64, Malformed> {
+        Ok(i64::from_be_bytes(self.array()?))
+    }
+
+    pub fn bool(&mut self) -> Result<bool, Malformed> {
+        let [byte] = self.array()?;
+        Ok(byte != 0)
+    }
+
+    /// Bytes; those that are null count as none.
+    pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+        match self.int()? {
+            -1 => Ok(&[]),
+            length => self.take(usize::try_from(length).map_err(|_| Malformed)?),
+        }
+    }
+
+    pub fn text(&mut self) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| Malformed)
+    }
+
+    /// A list's length, which no more than what is left can bear out.
+    pub fn count(&mut self) -> Result<usize, Malformed> {
+        match self.int()? {
+            -1 => Ok(0),
+            count => usize::try_from(count).ok().filter(|count| *count <= self.0.len()).ok_or(Malformed),
+        }
+    }
+
+    pub fn stat(&mut self) -> Result<Stat, Malformed> {
+        let (czxid, mzxid) = (Zxid(self.long()?), Zxid(self.long()?));
+        let (_ctime, _mtime) = (self.long()?, self.long()?);
+        let (version, cversion, _aversion) = (self.int()?, self.int()?, self.int()?);
+        let ephemeral_owner = self.long()?;
+        let data_length = usize::try_from(self.int()?).unwrap_or(0);
+        let num_children = usize::try_from(self.int()?).unwrap_or(0);
+        let pzxid = Zxid(self.long()?);
+        Ok(Stat { czxid, mzxid, pzxid, version, cversion, ephemeral_owner, data_length, num_children })
+    }
+}

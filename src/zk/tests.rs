@@ -1,0 +1,396 @@
+//! Against a server that says what a test tells it to.
+
+use std::sync::Mutex;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::jute::{In, Out};
+use super::*;
+
+/// One accepted connection, seen from the server.
+struct Peer(TcpStream);
+
+impl Peer {
+    /// The body of the next frame; empty at the end.
+    async fn hear(&mut self) -> Vec<u8> {
+        let Ok(length) = self.0.read_u32().await else { return Vec::new() };
+        let mut body = vec![0; length as usize];
+        self.0.read_exact(&mut body).await.unwrap();
+        body
+    }
+
+    /// The next request that is no ping: its number, and what it asks for.
+    async fn asked(&mut self) -> (i32, i32, Vec<u8>) {
+        loop {
+            let body = self.hear().await;
+            let mut read = In(&body);
+            let (xid, op) = (read.int().unwrap(), read.int().unwrap());
+            if xid != -2 {
+                return (xid, op, read.0.to_vec());
+            }
+        }
+    }
+
+    async fn say(&mut self, out: Out) {
+        self.0.write_all(&out.frame()).await.unwrap();
+    }
+
+    /// Takes the greeting, and gives the session that was asked for.
+    async fn greet(&mut self, timeout: i32) -> i64 {
+        let body = self.hear().await;
+        let mut read = In(&body);
+        let (_version, _zxid, _timeout, id) =
+            (read.int().unwrap(), read.long().unwrap(), read.int().unwrap(), read.long().unwrap());
+        let mut out = Out::new();
+        out.int(0);
+        out.int(timeout);
+        out.long(7);
+        out.bytes(&[1; 16]);
+        out.bool(false);
+        self.say(out).await;
+        let ping = self.hear().await;
+        assert_eq!(In(&ping).int(), Ok(-2));
+        self.say(reply(-2, 0, 0)).await;
+        id
+    }
+}
+
+/// An answer's header: what was asked, as of which transaction, and how it went.
+pub fn reply(xid: i32, zxid: i64, code: i32) -> Out {
+    let mut out = Out::new();
+    out.int(xid);
+    out.long(zxid);
+    out.int(code);
+    out
+}
+
+fn stat(out: &mut Out, pzxid: i64, children: i32) {
+    for n in [1, 2, 0, 0] {
+        out.long(n);
+    }
+    for n in [3, 4, 0] {
+        out.int(n);
+    }
+    out.long(0);
+    out.int(0);
+    out.int(children);
+    out.long(pzxid);
+}
+
+fn event(kind: i32, path: &str) -> Out {
+    let mut out = reply(-1, -1, 0);
+    out.int(kind);
+    out.int(3);
+    out.bytes(path.as_bytes());
+    out
+}
+
+const HELLO: ConnectRequest<'static> = ConnectRequest {
+    ticket: None,
+    session_timeout: Duration::from_secs(10),
+    limit: Duration::from_secs(5),
+    auth: &[],
+    sasl: None,
+    chroot: None,
+    tls: None,
+};
+
+fn deaf() -> Ears {
+    Arc::new(|_, _| {})
+}
+
+/// A server that does `serve` with its first connection, and where it is.
+async fn server<F: Future<Output = ()> + Send + 'static>(serve: impl FnOnce(Peer) -> F + Send + 'static) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        serve(Peer(stream)).await;
+    });
+    Server { host: "127.0.0.1".into(), port: address.port(), address }
+}
+
+#[tokio::test]
+async fn events_are_heard_before_the_answers_that_follow_them_and_within_the_chroot() {
+    let server = server(|mut peer| async move {
+        assert_eq!(peer.greet(10_000).await, 0, "a new session");
+        let (xid, op, body) = peer.asked().await;
+        assert_eq!((op, In(&body).text()), (12, Ok("/chroot/services")));
+        for (kind, path) in [(1, "/chroot/services/a"), (2, "/chroot"), (3, "/chrooted/x"), (4, "/chroot/services")] {
+            peer.say(event(kind, path)).await;
+        }
+        let mut out = reply(xid, 99, 0);
+        out.int(2);
+        out.bytes(b"a");
+        out.bytes("ü".as_bytes());
+        stat(&mut out, 42, 2);
+        peer.say(out).await;
+        assert!(peer.hear().await.is_empty(), "it hangs up when nobody holds it, and says nothing of the session");
+    })
+    .await;
+    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+    let ears: Ears = {
+        let heard = Arc::clone(&heard);
+        Arc::new(move |event, path| heard.lock().unwrap().push(format!("{event:?} {path}")))
+    };
+    let chroot = NodePath::parse("/chroot").unwrap();
+    let hello = ConnectRequest { chroot: Some(&chroot), ..HELLO };
+    let connection = connect(&server, &hello, ears).await.unwrap();
+    let reply = connection.children("/services", false).await.unwrap();
+    assert_eq!(*heard.lock().unwrap(), ["Came /services/a", "Went /", "Children /services"]);
+    let (names, stat) = reply.value.unwrap();
+    assert_eq!(
+        (reply.zxid, names, stat.pzxid, stat.num_children),
+        (Zxid(99), vec!["a".into(), "ü".into()], Zxid(42), 2)
+    );
+    assert_eq!((connection.ticket().id, connection.ticket().zxid), (7, Zxid(99)));
+}
+
+#[tokio::test]
+async fn a_session_is_carried_on_and_an_expired_one_is_said() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let first = server({
+        let tell = tell.clone();
+        |mut peer| async move { tell.send(peer.greet(10_000).await).unwrap() }
+    })
+    .await;
+    let connection = connect(&first, &HELLO, deaf()).await.unwrap();
+    let lost = connection.lost().await;
+    assert!(lost.to_string().contains("closed the connection"), "{lost}");
+    assert_eq!(connection.exists("/", false).await, Err(lost), "and every request says so");
+    let ticket = connection.ticket();
+    assert!(!ticket.is_over());
+
+    let second = server(|mut peer| async move { tell.send(peer.greet(10_000).await).unwrap() }).await;
+    let hello = ConnectRequest { ticket: Some(&ticket), ..HELLO };
+    connect(&second, &hello, deaf()).await.unwrap();
+    assert_eq!((told.recv().await, told.recv().await), (Some(0), Some(7)));
+
+    let third = server(|mut peer| async move {
+        peer.hear().await;
+        let mut out = Out::new();
+        out.int(0);
+        out.int(0);
+        out.long(0);
+        out.bytes(&[0; 16]);
+        out.bool(false);
+        peer.say(out).await;
+        peer.hear().await;
+    })
+    .await;
+    assert_eq!(connect(&third, &hello, deaf()).await.err(), Some(Failure::Expired));
+}
+
+#[tokio::test]
+async fn what_is_no_use_is_said_with_the_server_s_name() {
+    async fn refused(answer: &'static [u8]) -> String {
+        let server = server(move |mut peer| async move {
+            peer.hear().await;
+            peer.0.write_all(answer).await.unwrap();
+            peer.0.shutdown().await.unwrap();
+            peer.hear().await;
+        })
+        .await;
+        match connect(&server, &HELLO, deaf()).await {
+            Err(Failure::NotReached(why)) if why.starts_with(&server.address.to_string()) => why,
+            Err(failure) => panic!("{failure:?}"),
+            Ok(_) => panic!("connected"),
+        }
+    }
+    let read_only = b"\0\0\0\x25\0\0\0\0\0\0\x27\x10\0\0\0\0\0\0\0\x01\0\0\0\x10................\x01";
+    for (answer, words) in [
+        (&b""[..], "closed the connection before it gave a session"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not answer as a ZooKeeper"),
+        (b"\x15\x03\x03\0\x02\x02\x50", "write zks://"),
+        (b"\0\0\0\x04\0\0\0\0", "does not answer as a ZooKeeper"),
+        (read_only, "read-only"),
+    ] {
+        let why = refused(answer).await;
+        assert!(why.contains(words), "{why}");
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server { host: "zk1".into(), port: address.port(), address };
+    let hello = ConnectRequest { limit: Duration::from_millis(50), ..HELLO };
+    let silent = connect(&server, &hello, deaf()).await.err();
+    let wanted = format!("zk1:{} (127.0.0.1): it accepts connections, but gave no session within 50ms", address.port());
+    assert_eq!(silent, Some(Failure::NotReached(wanted)));
+    drop(listener);
+    assert!(
+        matches!(connect(&server, &HELLO, deaf()).await.err(), Some(Failure::NotReached(why)) if why.contains("refused"))
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_swallows_everything_holds_up_the_others_for_no_more_than_a_second() {
+    // A queue that is full drops what comes, as a firewall does.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+        waiting.push(stream);
+    }
+    let server = Server { host: "127.0.0.1".into(), port: address.port(), address };
+    let refused = connect(&server, &ConnectRequest { limit: Duration::from_secs(8), ..HELLO }, deaf()).await.err();
+    assert_eq!(refused, Some(Failure::NotReached(format!("{address}: no connection within 1s"))));
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_ends_the_connection_although_pings_are_answered() {
+    let server = server(|mut peer| async move {
+        peer.greet(300).await;
+        loop {
+            let body = peer.hear().await;
+            match In(&body).int() {
+                Ok(-2) => peer.say(reply(-2, 0, 0)).await,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    })
+    .await;
+    let connection = connect(&server, &HELLO, deaf()).await.unwrap();
+    let lost = connection.sync("/").await.unwrap_err();
+    assert!(lost.to_string().contains("does not answer: nothing for 300ms"), "{lost}");
+}
+
+#[tokio::test]
+async fn a_silent_server_is_lost_within_the_session() {
+    let server = server(|mut peer| async move {
+        peer.greet(300).await;
+        while !peer.hear().await.is_empty() {}
+    })
+    .await;
+    let connection = connect(&server, &HELLO, deaf()).await.unwrap();
+    let lost = connection.lost().await;
+    assert!(lost.to_string().contains("nothing for 200ms"), "{lost}");
+    assert!(!connection.ticket().is_over(), "there is time left for another server");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_left_out_and_the_next_one_is_taken() {
+    let server = server(|mut peer| async move {
+        peer.greet(10_000).await;
+        let (xid, ..) = peer.asked().await;
+        let mut large = reply(xid, 5, 0);
+        large.bytes(&vec![b'x'; MAX_FRAME]);
+        peer.say(large).await;
+        let (xid, op, body) = peer.asked().await;
+        assert_eq!((op, In(&body[9..]).text()), (22, Ok("/a")));
+        let mut out = reply(xid, 6, 0);
+        for part in 0..2 {
+            out.int(if part == 0 { 4 } else { -1 });
+            out.bool(false);
+            out.int(if part == 0 { 0 } else { -101 });
+            if part == 0 {
+                out.bytes(b"data");
+                stat(&mut out, 1, 0);
+            } else {
+                out.int(-101);
+            }
+        }
+        peer.say(out).await;
+        peer.hear().await;
+    })
+    .await;
+    let connection = connect(&server, &HELLO, deaf()).await.unwrap();
+    let large = connection.data("/large", false).await.unwrap();
+    assert!(matches!(large.value, Err(Refusal::TooLarge { bytes }) if bytes > MAX_FRAME));
+    let read = connection.read(&["/a", "/gone"]).await.unwrap().value.unwrap();
+    assert_eq!(read[0].as_ref().unwrap().0, Bytes::from(&b"data"[..]));
+    assert_eq!(read[1], Err(Refusal::NoNode));
+}
+
+#[tokio::test]
+async fn answers_that_make_no_sense_end_the_connection() {
+    async fn lost(answer: impl Fn(i32) -> Out + Send + 'static) -> String {
+        let server = server(|mut peer| async move {
+            peer.greet(10_000).await;
+            let (xid, ..) = peer.asked().await;
+            peer.say(answer(xid)).await;
+            peer.hear().await;
+        })
+        .await;
+        let connection = connect(&server, &HELLO, deaf()).await.unwrap();
+        connection.children("/", false).await.unwrap_err().to_string()
+    }
+    let mut seen = vec![lost(|xid| reply(xid + 1, 0, 0)).await];
+    seen.push(lost(|_| Out::new()).await);
+    seen.push(lost(|_| event(1, "/x").cut(14)).await);
+    seen.push(lost(|xid| reply(xid, 0, -112)).await);
+    // A list that claims more names than there are bytes.
+    seen.push(
+        lost(|xid| {
+            let mut out = reply(xid, 0, 0);
+            out.int(i32::MAX);
+            out
+        })
+        .await,
+    );
+    for (seen, words) in
+        seen.iter().zip(["not asked", "as a ZooKeeper does", "as a ZooKeeper does", "expired", "no sense"])
+    {
+        assert!(seen.contains(words), "{seen}: {words}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_proved_before_anything_is_asked() {
+    async fn greeted(mut peer: Peer, auth: i32, ping: i32) {
+        peer.hear().await;
+        let mut out = Out::new();
+        out.int(0);
+        out.int(10_000);
+        out.long(7);
+        out.bytes(&[1; 16]);
+        peer.say(out).await;
+        for (challenge, wanted) in [(&b"challenge"[..], &b""[..]), (b"proof", b"answer to challenge")] {
+            let (xid, op, body) = peer.asked().await;
+            assert_eq!((op, In(&body).bytes().unwrap()), (102, wanted));
+            let mut out = reply(xid, 0, 0);
+            out.bytes(challenge);
+            peer.say(out).await;
+        }
+        let (xid, op, body) = peer.asked().await;
+        let mut read = In(&body);
+        assert_eq!(
+            (xid, op, read.int(), read.text(), read.text()),
+            (-4, 100, Ok(0), Ok("digest"), Ok("user:password"))
+        );
+        peer.say(reply(-4, 0, auth)).await;
+        peer.hear().await;
+        peer.say(reply(-2, 0, ping)).await;
+        peer.hear().await;
+    }
+    let sasl = |challenge: &[u8]| match challenge {
+        b"challenge" => Ok(Some(b"answer to challenge".to_vec())),
+        b"proof" => Ok(None),
+        _ => Err("no proof".to_owned()),
+    };
+    let auth: [(&str, &[u8]); 1] = [("digest", b"user:password")];
+    let hello = ConnectRequest { sasl: Some(&sasl), auth: &auth, ..HELLO };
+    for (auth, ping, words) in [(0, 0, None), (-115, 0, Some("digest")), (0, -124, Some("SASL"))] {
+        let server = server(move |peer| greeted(peer, auth, ping)).await;
+        match (connect(&server, &hello, deaf()).await.err(), words) {
+            (None, None) => {}
+            (Some(Failure::Refused(why)), Some(words)) => assert!(why.contains(words), "{why}"),
+            (other, _) => panic!("{other:?}"),
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(crate::testing::config(1_000, 1_000_000))]
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic(
+        // Mostly as small as what they stand for is: lengths, numbers of requests, flags.
+        bytes in proptest::collection::vec(proptest::prop_oneof![4 => 0u8..1, 2 => 0u8..24, 1 => 0u8..=255], 0..200)
+    ) {
+        any::answers(&bytes);
+    }
+}
