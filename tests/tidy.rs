@@ -125,3 +125,14 @@ fn the_reference_has_every_other_spelling() {
         assert!(text.contains(&row), "docs/configuration.md has no row {row}");
     }
 }
+
+#[test]
+fn what_is_logged_is_an_event() {
+    let macros = ["info!(", "warn!(", "error!("];
+    for (file, text) in sources("src").iter().filter(|(file, _)| !file.to_string_lossy().contains("src/log")) {
+        for (line, number) in text.lines().zip(1..) {
+            let called = macros.iter().any(|name| code(line).contains(name));
+            assert!(!called, "{}:{number}: emit an event instead", file.display());
+        }
+    }
+}

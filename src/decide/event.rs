@@ -1,53 +1,9 @@
 //! Everything that happens, as one typed stream. The log is made of it; other parts subscribe to it
 //! ([`crate::log::subscribe`]).
 //!
-//! A field has one meaning, whichever event it is part of:
-//!
-//! | Field | Type | Meaning |
-//! |---|---|---|
-//! | `added`, `removed` | list | members by address (`host:port`), or by node name where no address is known |
-//! | `age_s` | number | how long ago the members were last confirmed, in seconds |
-//! | `block`, `host`, `line` | text, text, number | a block of a hosts file, a host in it, and the line outside it that names the host too |
-//! | `by` | text | what made the pass: `agent` (the running agent) or `itself` |
-//! | `change` | text | one difference: of a configuration, or of a file's mode and owner |
-//! | `changed` | number | members whose data changed |
-//! | `changes` | number | differences between the configuration and the one before it |
-//! | `command` | text | a command as configured |
-//! | `corrections` | number | how often the file was corrected recently |
-//! | `dest` | path | a template's destination |
-//! | `digest` | text | a number that stands for the rendered content, in hexadecimal digits |
-//! | `dir` | path | a directory |
-//! | `effect` | text | what follows from a failure |
-//! | `exit` | number | an exit code |
-//! | `file`, `backup` | path | a file that is no destination, and the file that keeps its old content |
-//! | `filter` | text | a log filter |
-//! | `format` | text | what the nodes of a path are read as |
-//! | `forwarded` | true or false | whether a signal was passed on to the program |
-//! | `key` | text | a key of a roster whose path has a `*` |
-//! | `key_count`, `roster_count`, `template_count` | number | how many there are |
-//! | `limit_s` | number | a time limit, in seconds |
-//! | `member` | text | a member's node name |
-//! | `members` | number | how many members templates see |
-//! | `min`, `max` | number | the bounds of a roster |
-//! | `needs` | list | the rosters and keys that never had a good view |
-//! | `on_drift` | text | what is done: `correct` or `report` |
-//! | `path` | text | a path in the registry |
-//! | `pid` | number | a process |
-//! | `reason` | text | why something failed, is held, or is not used |
-//! | `registry`, `roster`, `template` | text | a name in the configuration; `roster` also names a `[[key]]` |
-//! | `request` | text | what was asked on the control socket |
-//! | `retry_in_s` | number | seconds until the next try; absent where only a change leads to one |
-//! | `servers` | list | the servers of an ensemble |
-//! | `signal` | text | a signal by name |
-//! | `socket` | path | the control socket |
-//! | `source` | text | what is mounted on a destination |
-//! | `templates` | list | the templates whose files it is about |
-//! | `took_ms` | number | milliseconds from the decision to the outcome |
-//! | `uid` | number | the user who asked |
-//! | `until` | text | the end of a pause (RFC 3339) |
-//! | `url` | text | a registry's URL, without credentials |
-//! | `version` | text | the version of rosterd |
-//! | `zxid` | text | the ZooKeeper transaction that the view is from |
+//! A field has one meaning, whichever event it is part of: `docs/operations.md` has a table of all fields, and one of all
+//! events, and a test keeps both true. A unit is in the name: `_s` for seconds, `_ms` for milliseconds. `reason` is only ever
+//! why something failed, is held or is not used.
 
 use std::path::PathBuf;
 use std::sync::Arc;

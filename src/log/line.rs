@@ -21,7 +21,7 @@ const MAX_NAME: usize = 256;
 const MAX_LIST: usize = 10;
 
 /// What a line is about, where it has one of these: the first one stands before the reason in text.
-const SUBJECTS: [&str; 6] = ["path", "dest", "command", "file", "change", "socket"];
+const SUBJECTS: [&str; 7] = ["path", "dest", "command", "file", "member", "change", "socket"];
 
 /// One line of the log.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl Line {
             (Some((name, subject)), None) => (subject.to_owned(), vec![name]),
             (None, Some(reason)) => (reason.to_owned(), vec!["reason"]),
             // Most reasons say what was tried on what.
-            (Some((name, subject)), Some(reason)) if reason.contains(subject) => {
+            (Some((name, subject)), Some(reason)) if name != "member" && reason.contains(subject) => {
                 (reason.to_owned(), vec![name, "reason"])
             }
             (Some((name, subject)), Some(reason)) => (format!("{subject}: {reason}"), vec![name, "reason"]),

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 mod commands;
 mod configs;
+mod events;
 mod guide;
 
 fn root() -> &'static Path {

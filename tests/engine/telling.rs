@@ -8,7 +8,7 @@ use rosterd::config::{AboveMax, Bounds, KeyConfig, KeyFormat, TemplateConfig};
 use rosterd::decide::{Acceptance, Event, Failure, Input, Moment, Outcome, Ran, Stage, TemplatePlan};
 use rosterd::model::node_path::Subject;
 use rosterd::model::registry_event::{News, Seen, Versions, View, Zxid};
-use rosterd::report::explain;
+use rosterd::report::explain::explain;
 use rosterd::report::status::{About, Status};
 use rosterd::state::pause::Pause;
 

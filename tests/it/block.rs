@@ -42,13 +42,13 @@ fn the_block_in_etc_hosts_follows_its_members_and_the_rest_stays() {
         site.start_by(&["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", script, "sh", &own]);
     let one = hosts("10.0.0.1 zk1\n");
     agent.until("the block is there", || site.read("seen") == one);
-    agent.says("a mount point of its own, which is written in place");
-    agent.says("a host of block cluster is named on a line outside it too");
+    agent.says("event=written_in_place");
+    agent.says("host_shadowed template=hosts block=cluster");
     site.file("registry/zk/10.0.0.2", "{\"name\": \"zk2\"}");
     let two = hosts("10.0.0.1 zk1\n10.0.0.2 zk2\n");
     agent.until("the second member is there", || site.read("seen") == two);
     assert_eq!((site.read("hosts"), site.fingerprint("hosts").0), (two, inode));
-    assert_eq!(agent.said("is named on a line outside it too"), 1, "once is enough");
+    assert_eq!(agent.said("event=host_shadowed"), 1, "once is enough");
     assert!(agent.stop().success());
     assert_eq!(site.leftovers(), [""; 0].map(std::path::PathBuf::from));
 }

@@ -27,8 +27,8 @@ on_drift = "report"
 "#
 );
 
-const RIGHT: &str = "changed by somebody else, it is put right";
-const LEFT: &str = "changed by somebody else, it is left so";
+const RIGHT: &str = "on_drift=correct";
+const LEFT: &str = "on_drift=report";
 
 fn site() -> Site {
     let site = Site::new(CONFIG);
@@ -39,8 +39,8 @@ fn site() -> Site {
 
 fn started(site: &Site) -> Agent {
     let agent = site.start();
-    agent.says("reloaded: ");
-    agent.until("both files are written", || agent.said("wrote: ") == 2);
+    agent.says("event=reload_succeeded");
+    agent.until("both files are written", || agent.said("event=file_written") == 2);
     agent
 }
 
@@ -119,11 +119,11 @@ fn what_only_looks_changed_is_nothing_to_speak_of() {
     // What is noticed of another file after that was seen by a look at all of them.
     fs::write(&told, "by hand").unwrap();
     agent.says(LEFT);
-    assert_eq!(agent.said("changed by somebody else"), 1, "{}", agent.log().join("\n"));
+    assert_eq!(agent.said("file changed by another process"), 1, "{}", agent.log().join("\n"));
     assert_eq!((site.fingerprint("out/kept").0, reloads(&site)), (inode, 1));
     // Put back by hand it has not drifted any more.
     fs::write(&told, "a:1\nb:2\n").unwrap();
-    agent.says("in step again, by somebody else");
+    agent.says("changed file restored by another process");
     assert_eq!(template(&site, 1)["drifted_since"], Value::Null);
     assert_eq!(fs::metadata(&told).unwrap().permissions().mode() & 0o7777, 0o600);
 }
@@ -215,7 +215,7 @@ fn what_the_agent_writes_itself_is_nobody_elses_doing() {
     // One that is somebody else's is noticed, by a look after all of that.
     fs::remove_file(site.path("out/told")).unwrap();
     agent.says(LEFT);
-    let said = agent.said("changed by somebody else");
+    let said = agent.said("file changed by another process");
     assert_eq!(said, 1, "{}", agent.log().join("\n"));
 }
 
@@ -227,7 +227,7 @@ fn of_a_file_with_a_block_only_the_block_drifts_and_one_written_in_place_is_know
     site.file("rosterd.toml", &format!("{}{more}", site.read("rosterd.toml")));
     site.file("out/hosts", "127.0.0.1 localhost\n").file("out/over", "");
     let agent = site.start();
-    let all = || agent.said("wrote: ") == 4;
+    let all = || agent.said("event=file_written") == 4;
     agent.until("all files are written", all);
     // At once, so that no look finds half of it.
     let put = |name: &str, text: &str| {
@@ -246,7 +246,7 @@ fn of_a_file_with_a_block_only_the_block_drifts_and_one_written_in_place_is_know
     put("out/over", "by hand");
     agent.until("the other file is put right", || site.read("out/over").starts_with("a:1\n"));
     assert!(agent.said("hosts: block x of it is not what was written: ") > 0, "{}", agent.log().join("\n"));
-    assert_eq!(agent.said("changed by somebody else"), 2, "{}", agent.log().join("\n"));
+    assert_eq!(agent.said("file changed by another process"), 2, "{}", agent.log().join("\n"));
     assert!(site.read("out/hosts").starts_with("127.0.0.1 localhost h4 h3 h2 h1 h0\n"), "{}", site.read("out/hosts"));
 }
 
@@ -267,7 +267,7 @@ fn a_file_that_another_tool_writes_all_the_time_does_not_reload_without_end() {
             }
         });
         let waits = crate::harness::wait::holds(crate::harness::site::PATIENCE, || {
-            agent.said("put right 3 times of late: is another tool writing it?") > 0
+            agent.said("rewritten 3 times recently: is another tool managing it?") > 0
         });
         is_over.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(waits, "{}", agent.log().join("\n"));

@@ -12,7 +12,7 @@ mod access;
 mod outage;
 
 /// How the log line begins of a registry that is away.
-pub const AWAY: &str = "registry not reached, files stay as they are: ";
+pub const AWAY: &str = "registry unreachable; files stay as they are: ";
 
 pub const CONFIG: &str = r#"
 [registry]
@@ -71,20 +71,20 @@ fn below_min_and_absent_hold_and_say_so_in_plain_words() {
     becomes(&agent, &site, [1]);
     let before = site.fingerprint("out/list");
     client.remove(&member(1));
-    agent.says("holding: /services/x has 0 members, needs at least 1 ");
+    agent.says("roster held: /services/x has 0 members, needs at least 1 ");
     client.remove("/services/x");
-    agent.says("holding: /services/x has 0 members, needs at least 1: the path does not exist");
+    agent.says("roster held: /services/x has 0 members, needs at least 1: the path does not exist");
     assert_eq!(site.fingerprint("out/list"), before);
     // One pass says the same, and so does an agent that never saw a member.
     let pass = site_at(&shared.connect_string(), &chroot).run(&["render"]);
-    let words = "holding: /services/x has 0 members, needs at least 1: the path does not exist";
+    let words = "roster held: /services/x has 0 members, needs at least 1: the path does not exist";
     assert!(pass.expect(3).stderr().contains(words), "{}", pass.stderr());
     assert!(agent.stop().success());
     let agent = site.start();
     agent.says(words);
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     client.put(&member(2), b"");
-    agent.says("no longer holding: /services/x");
+    agent.says("hold released: /services/x");
     becomes(&agent, &site, [2]);
 }
 
@@ -132,7 +132,7 @@ fn an_agent_that_is_killed_leaves_the_file_and_its_successor_takes_up_from_there
     agent.ends(PATIENCE);
     assert_eq!(site.fingerprint("out/list"), before);
     let mut agent = site.start();
-    agent.says("unchanged: ");
+    agent.says("event=file_unchanged");
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     agent.signal(Signal::SIGKILL);
     agent.ends(PATIENCE);

@@ -126,7 +126,7 @@ fn a_splay_defers_a_change_and_no_start() {
     agent.until("shows the splay", || site.run(&["status"]).stdout().contains("applies changes in "));
     assert_eq!(status(&site)["templates"][0]["owed_reload"], true);
     assert!(agent.stop().success(), "a stop does not wait for it");
-    assert_eq!(agent.said("still owed"), 0, "the next start finds the file");
+    assert_eq!(agent.said("still pending"), 0, "the next start finds the file");
     assert_eq!(site.read("said"), "started a hello\nterm\n");
 }
 
@@ -156,7 +156,9 @@ fn one_that_dies_at_once_is_started_again_and_files_are_kept_in_step() {
     let site = site(&format!("{CONFIG}[exec]\ncmd = \"echo start >> SITE/starts; exit 3\"\n"));
     join(&site, "a");
     let mut agent = site.start();
-    agent.says("program ended: exit 3 again=\"in 1s\"").says("program ended: exit 3 again=\"in 2s\"");
+    agent
+        .says("program exited: exit 3 event=program_exited exit=3 retry_in_s=1")
+        .says("program exited: exit 3 event=program_exited exit=3 retry_in_s=2");
     join(&site, "b");
     agent.until("goes on with its files", || site.read("out/web.cfg") == "ab");
     agent.until("is started a third time", || site.read("starts").lines().count() >= 3);
@@ -194,7 +196,7 @@ fn without_its_registry_it_starts_with_the_files_that_are_there() {
 
     let missing = site(&format!("{config}{}", running("")));
     let mut agent = missing.start();
-    agent.says("registry not reached");
+    agent.says("registry unreachable");
     agent.until("waits", || missing.run(&["status"]).stdout().contains("WAITING for files to be up to date: web.cfg"));
     assert!(agent.stop().success());
     assert_eq!(missing.read("said"), "");
@@ -211,7 +213,7 @@ fn a_program_is_changed_removed_and_added_by_hup_or_nothing_is() {
         site.configure(&format!("{CONFIG}{table}"));
         agent.signal(Signal::SIGHUP).says_times(log, before + 1);
     };
-    hup(&running("kill_signl = \"TERM\""), "the new configuration is wrong");
+    hup(&running("kill_signl = \"TERM\""), "configuration refused");
     hup(&running("kill_timeout = \"9s\""), "configuration changed: exec kill_timeout: \"30s\" → \"9s\"");
     assert_eq!(status(&site)["program"]["starts"], 1, "that takes effect as it runs");
     hup(&running("").replace("hello", "bye"), "configuration changed: exec env GREETING changed");

@@ -276,10 +276,11 @@ fn one_template_renders_a_service_in_each_format() {
     let mut agent = site.start();
     agent.until("the file is right", || site.read("out/all").trim() == expected.trim());
     for service in SERVICES.iter().filter(|service| service.payload.is_none()) {
-        agent.says(&format!("reading: {} as {} roster={}", service.path, service.name, service.name));
+        let name = service.name;
+        agent.says(&format!("format chosen: {} event=format_chosen roster={name} format={name}", service.path));
     }
     for (service, (name, _)) in SERVICES.iter().filter_map(|service| Some((service, service.broken?))) {
-        agent.says(&format!("left out: {}/{name}: ", service.path));
+        agent.says(&format!("member quarantined: {}/{name}: ", service.path));
         assert_eq!(agent.said(&format!("{}/{name}: ", service.path)), 1, "{}", agent.log().join("\n"));
     }
     assert_eq!(agent.said("secret"), 0);
@@ -301,7 +302,7 @@ fn one_template_renders_a_service_in_each_format() {
     for number in 10..20 {
         client.put(&format!("/live_nodes/h:{number}"), b"");
     }
-    agent.says("left out: /live_nodes/h:19: its name is not host:port_context");
+    agent.says("member quarantined: /live_nodes/h:19: its name is not host:port_context");
     client.put("/live_nodes/10.0.8.9:8983_solr", b"");
     agent.until("solr is read as before", || site.read("out/all").contains("\nsolr 10.0.8.9:8983 id= "));
     assert!(agent.stop().success());

@@ -68,7 +68,7 @@ fn no_request_fails_while_backends_come_and_go() {
     haproxy.start(&site.path("out/haproxy.cfg"));
     let load = Load::start(3, haproxy.port());
     let mut agent = site.start();
-    agent.says("unchanged: ");
+    agent.says("event=file_unchanged");
 
     let mut turns = vec![Turn { changing: Instant::now(), reloaded: Instant::now(), live: names(&backends) }];
     for change in 1..=changes {
@@ -86,7 +86,7 @@ fn no_request_fails_while_backends_come_and_go() {
     }
     assert!(agent.stop().success(), "{}", agent.log().join("\n"));
     assert_eq!(haproxy.reloads(), changes, "one reload a change\n{}", agent.log().join("\n"));
-    assert_eq!(agent.said("wrote: "), changes, "one replacement a change\n{}", agent.log().join("\n"));
+    assert_eq!(agent.said("event=file_written"), changes, "one replacement a change\n{}", agent.log().join("\n"));
     let asked = load.stop();
     println!("{changes} changes, {} requests", asked.len());
     for asked in &asked {

@@ -99,7 +99,7 @@ fn a_poisonous_member_is_named_and_the_other_49_are_served() {
     assert_eq!(template["last_error"], Value::Null, "nothing has failed: {template}");
     let explained = site.run(&["explain", "haproxy"]).expect(0).stdout();
     assert!(explained.contains(&format!("{name} of web is excluded: ")) && explained.contains("999"), "{explained}");
-    let told = format!("left out, the check refuses it: {name} of web");
+    let told = format!("the check refuses it: {name}: ");
     agent.says(&told);
     assert!(site.run(&["status"]).expect(0).stdout().contains(&name));
 
@@ -129,7 +129,7 @@ fn a_single_pass_finds_it_too_and_so_does_one_beside_the_agent() {
     assert_eq!(site.read("reloads").lines().count(), 1);
 
     let agent = site.start();
-    agent.says("unchanged: ");
+    agent.says("event=file_unchanged");
     put(&site, VICTIM + 1, POISON);
     site.run(&["render"]).expect(0);
     agent.until("the second one is left out", || served(&site).len() == 48);
@@ -159,30 +159,30 @@ fn picky() -> Site {
 fn nobody_is_left_out_of_a_file_whose_check_is_broken_for_everything() {
     let site = picky();
     let agent = site.start();
-    agent.says("wrote: ");
+    agent.says("event=file_written");
     // What stands there already would not pass today either.
     site.file("broken", "");
     site.file("registry/services/web/d", "");
-    agent.says("check failed, the file stays as it is");
+    agent.says("check failed; file unchanged");
     let told = template(&site);
     assert_eq!(told["left_out"], Value::Array(Vec::new()), "{told}");
     assert!(told["last_error"].as_str().unwrap().contains("broken"), "{told}");
     site.remove("broken");
     agent.until("it is tried again by itself", || site.read("out/list") == "a\nb\nc\nd\n");
-    assert_eq!(agent.said("left out, the check refuses it"), 0, "{}", agent.log().join("\n"));
+    assert_eq!(agent.said("event=member_isolated"), 0, "{}", agent.log().join("\n"));
 }
 
 #[test]
 fn after_a_restart_it_is_found_again_and_the_file_stays_as_it_is_meanwhile() {
     let site = picky();
     let mut agent = site.start();
-    agent.says("wrote: ");
+    agent.says("event=file_written");
     site.file("registry/services/web/bad", "");
-    agent.says("left out, the check refuses it: bad of web");
+    agent.says("the check refuses it: bad: ");
     assert!(agent.stop().success());
     let before = site.fingerprint("out/list");
     let agent = site.start();
-    agent.says("left out, the check refuses it: bad of web").says("unchanged: ");
+    agent.says("the check refuses it: bad: ").says("event=file_unchanged");
     assert_eq!(site.fingerprint("out/list"), before);
     let told = template(&site);
     assert!(told["left_out"][0]["again"].is_string(), "{told}");
@@ -201,7 +201,7 @@ fn a_check_that_a_member_kills_refuses_it() {
     site.configure(&config);
     site.file("registry/services/web/bad", "");
     let agent = site.start();
-    agent.says("left out, the check refuses it: bad of web");
+    agent.says("the check refuses it: bad: ");
     agent.until("the others are served", || site.read("out/list") == "a\nb\nc\n");
 }
 
@@ -211,7 +211,7 @@ fn a_pass_beside_the_agent_waits_for_the_search_in_another_file_of_the_unit() {
     let mate = "\n[[template]]\nname = \"mate\"\nsrc = \"list.tera\"\ndest = \"out/mate\"\nunit = \"u\"\n";
     site.configure(&format!("{PICKY}unit = \"u\"\n{mate}"));
     let agent = site.start();
-    agent.until("both are written", || agent.said("wrote: ") == 2);
+    agent.until("both are written", || agent.said("event=file_written") == 2);
     for number in 0..3 {
         site.run(&["pause", "--for", "10m"]).expect(0);
         site.file(&format!("registry/services/web/bad{number}"), "");
@@ -226,7 +226,7 @@ fn a_pass_beside_the_agent_waits_for_the_search_in_another_file_of_the_unit() {
 fn with_isolate_false_the_old_file_stays() {
     let site = site(&format!("{CONFIG}isolate = false\n"));
     let agent = site.start();
-    agent.says("check failed, the file stays as it is");
+    agent.says("check failed; file unchanged");
     assert_eq!(site.read("out/haproxy.cfg"), "");
     let template = template(&site);
     assert!(template["last_error"].as_str().unwrap().contains("999"), "{template}");

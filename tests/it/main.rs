@@ -9,6 +9,7 @@ mod cost;
 mod drift;
 mod each;
 mod ensemble;
+mod events;
 mod exec;
 mod faults;
 mod formats;

@@ -41,7 +41,7 @@ fn a_change_reaches_the_file_and_the_software() {
     let site = site(CONFIG);
     let mut agent = site.start();
     agent.until("the first file", || site.read("seen") == "10.0.0.1:80\n10.0.0.2:80\n");
-    agent.says("watching: /services/web on dir:").says("wrote: ").says("reloaded: ");
+    agent.says("watching: /services/web event=watch_started").says("event=file_written").says("event=reload_succeeded");
     site.file(&member(3), "");
     agent.until("a join", || site.read("seen").ends_with("10.0.0.3:80\n"));
     site.remove(&member(1));
@@ -63,17 +63,17 @@ fn below_min_absent_and_unreached_leave_the_file_alone() {
     let before_one = site.fingerprint("out/list");
     assert_ne!(before, before_one);
     site.remove(&member(2));
-    agent.says("holding: /services/web has 0 members, needs at least 1 ");
+    agent.says("roster held: /services/web has 0 members, needs at least 1 ");
     fs::remove_dir(site.path("registry/services/web")).unwrap();
-    agent.says("holding: /services/web has 0 members, needs at least 1: the path does not exist");
+    agent.says("roster held: /services/web has 0 members, needs at least 1: the path does not exist");
     fs::rename(site.path("registry"), site.path("elsewhere")).unwrap();
-    agent.says("registry not reached, files stay as they are: ");
+    agent.says("registry unreachable; files stay as they are: ");
     assert_eq!(site.fingerprint("out/list"), before_one);
     assert_eq!(site.reloads(), 2);
     site.file("elsewhere/services/web/10.0.0.9:80", "");
     fs::rename(site.path("elsewhere"), site.path("registry")).unwrap();
     agent.until("members again", || site.read("seen") == "10.0.0.9:80\n");
-    agent.says("no longer holding: /services/web");
+    agent.says("hold released: /services/web");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_failed_check_leaves_the_file_alone_and_the_next_change_mends_it() {
     agent.until("the first file", || site.reloads() == 1);
     let before = site.fingerprint("out/list");
     site.file("registry/services/web/poison:80", "");
-    agent.says("check failed, the file stays as it is");
+    agent.says("check failed; file unchanged");
     assert_eq!(site.fingerprint("out/list"), before);
     site.remove("registry/services/web/poison:80").file(&member(3), "");
     agent.until("the good change", || site.read("seen").ends_with("10.0.0.3:80\n"));
@@ -112,7 +112,7 @@ fn changes_during_a_reload_are_not_lost() {
 fn a_reload_that_fails_is_retried_until_it_succeeds() {
     let site = site(&CONFIG.replace("echo reloaded", "test -e SITE/mended || exit 3; echo reloaded"));
     let agent = site.start();
-    agent.says("reload failed, and is still owed").says("exit");
+    agent.says("reload failed; still pending").says("exit");
     assert_eq!(site.read("out/list"), "10.0.0.1:80\n10.0.0.2:80\n", "the file is in place");
     site.file("mended", "");
     agent.until("the reload", || site.reloads() == 1);
@@ -125,7 +125,7 @@ fn an_edited_template_is_swapped_when_it_passes() {
     agent.until("the first file", || site.reloads() == 1);
     let before = site.fingerprint("out/list");
     site.file("templates/list.tera", "{% for m in web %}broken");
-    agent.says("the new templates are wrong, the old ones stay in force");
+    agent.says("templates refused; the previous ones stay in force");
     assert_eq!(site.fingerprint("out/list"), before);
     site.file("templates/list.tera", "{% for m in web %}server {{ m.address }}\n{% endfor %}");
     agent.until("the new template", || site.read("seen").starts_with("server 10.0.0.1:80\n"));
@@ -139,7 +139,7 @@ fn hup_takes_a_good_configuration_and_refuses_a_bad_one_whole() {
     let good = site.read("rosterd.toml");
     let before = site.fingerprint("out/list");
     site.file("rosterd.toml", &good.replace("wait =", "min = 9\nwiat ="));
-    agent.signal(Signal::SIGHUP).says("the new configuration is wrong, the old one stays in force");
+    agent.signal(Signal::SIGHUP).says("configuration refused; the previous one stays in force");
     assert_eq!(site.fingerprint("out/list"), before);
     site.file("rosterd.toml", &good.replace("wait =", "max = 1\nwait ="));
     agent.signal(Signal::SIGHUP).says("configuration changed: ");

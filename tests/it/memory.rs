@@ -119,8 +119,8 @@ fn a_start_without(mut registry: impl Fickle) {
     registry.goes(&site);
 
     let agent = site.start();
-    agent.says("registry not reached").says("stale: what was last good of /services/x stands in, ");
-    agent.says("stale: what was last good of /config/app stands in, ").says("unchanged: ");
+    agent.says("registry unreachable").says("using the last known-good members: /services/x ");
+    agent.says("using the last known-good members: /config/app ").says("event=file_unchanged");
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     // A template that is edited, and a configuration that is read again.
     site.file("templates/list.tera", "{{ app.n }} {% for m in x %} {{ m.name }}{% endfor %}\n");
@@ -136,7 +136,7 @@ fn a_start_without(mut registry: impl Fickle) {
     agent.until("the second file again", || site.read("out/second") == "2\n");
 
     registry.comes(&site);
-    agent.says("registry reached again");
+    agent.says("registry connected again");
     registry.put(&site, &member(3), "");
     registry.remove(&site, &member(1));
     agent.until("what there is now", || site.read("out/list") == "7  10.0.0.2:80 10.0.0.3:80\n");
@@ -168,9 +168,9 @@ fn a_first_start_without_the_registry_writes_nothing() {
     let site = site(&registry, 2);
     registry.goes(&site);
     let mut agent = site.start();
-    agent.says("registry not reached");
+    agent.says("registry unreachable");
     assert!(agent.stop().success());
-    assert!(!site.path("out/list").exists() && agent.said("stale") == 0);
+    assert!(!site.path("out/list").exists() && agent.said("event=roster_stale") == 0);
     registry.comes(&site);
     site.run(&["render"]).expect(0);
     assert!(site.path("out/list").exists());
@@ -186,7 +186,7 @@ fn a_mass_loss_while_the_agent_is_dead_is_held() {
     let before = site.fingerprint("out/list");
     (1..=5).for_each(|number| registry.remove(&site, &member(number)));
     let mut agent = site.start();
-    agent.says("holding: 3 of 8 members of /services/x remain").says("unchanged: ");
+    agent.says("roster held: 3 of 8 members of /services/x remain").says("event=file_unchanged");
     assert_eq!(site.fingerprint("out/list"), before);
     assert!(agent.stop().success());
     // A pass finds the same.
@@ -211,12 +211,12 @@ fn a_pass_without_its_registry_takes_what_is_young_enough() {
     // Within the second in which it was written it is no older than that.
     if old.code() != 0 {
         old.expect(4);
-        assert!(old.stderr().contains("nothing stands in: what was last good of"), "{}", old.stderr());
+        assert!(old.stderr().contains("last known-good members not used: those of"), "{}", old.stderr());
         assert_eq!(site.fingerprint("out/list"), before);
     }
     let young = without(&site, &["--max-stale", "1h"]);
     young.expect(0);
-    assert!(young.stderr().contains("stale: what was last good of /services/x stands in, "), "{}", young.stderr());
+    assert!(young.stderr().contains("using the last known-good members: /services/x "), "{}", young.stderr());
     assert_eq!(site.read("out/list"), "10.0.0.1:80 10.0.0.2:80 7\n");
     without(&site, &["--max-stale", "1h", "--detailed-exitcode"]).expect(0);
     site.run(&["render", "--max-stale", "fortnight"]).expect(64);
@@ -227,7 +227,7 @@ fn a_pass_without_its_registry_takes_what_is_young_enough() {
     site.file("templates/list.tera", "{{ x | length }} {{ app.n }}\n");
     let never = without(&site, &["--max-stale", "1h"]);
     never.expect(4);
-    assert!(never.stderr().contains("nothing is remembered of y"), "{}", never.stderr());
+    assert!(never.stderr().contains("none of y are saved"), "{}", never.stderr());
     assert_eq!((site.read("out/list").as_str(), site.path("out/second").exists()), ("2 7\n", false));
     // A dry run looks at the memory and leaves it as it is.
     let state = site.tree();

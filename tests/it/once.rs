@@ -68,7 +68,7 @@ fn numbers_are_kept_from_one_start_to_the_next() {
     assert!(agent.stop().success());
     let before = site.fingerprint("out/db");
     let mut agent = site.start();
-    agent.says_times("unchanged: ", 2);
+    agent.says_times("event=file_unchanged", 2);
     assert_eq!(site.fingerprint("out/db"), before);
     assert!(agent.stop().success() && site.leftovers().is_empty());
 }
@@ -101,7 +101,7 @@ fn too_few_members_are_3_and_the_other_templates_are_done() {
     site.file("registry/services/db/10.1.0.2:5432", "");
     let held = site.run(&["render"]);
     held.expect(3);
-    assert!(held.stderr().contains("holding: /services/web has 0 members, needs at least 1"), "{}", held.stderr());
+    assert!(held.stderr().contains("roster held: /services/web has 0 members, needs at least 1"), "{}", held.stderr());
     assert_eq!(site.fingerprint("out/web"), before);
     assert_eq!(site.read("out/db"), "0 10.1.0.1:5432\n1 10.1.0.2:5432\n");
     site.run(&["render", "--held-ok"]).expect(0);
@@ -130,9 +130,9 @@ fn a_key_that_never_had_enough_members_is_left_out() {
 fn a_pass_that_is_stopped_is_1() {
     let site = site();
     let mut pass = site.start_with(&["render", "--registry", "dir:nowhere", "--timeout", "1h"]);
-    pass.says("registry not reached");
+    pass.says("registry unreachable");
     assert_eq!(pass.stop().code(), Some(1), "{:?}", pass.log());
-    pass.says("stopped before the pass was over");
+    pass.says("pass interrupted before its end");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_registry_that_is_not_reached_is_4_and_nothing_is_touched() {
     for url in ["dir:nowhere", "zk://127.0.0.1:1"] {
         let away = site.run(&["render", "--timeout", "300ms", "--registry", url]);
         away.expect(4);
-        assert!(away.stderr().contains("registry not reached, files stay as they are"), "{}", away.stderr());
+        assert!(away.stderr().contains("registry unreachable; files stay as they are"), "{}", away.stderr());
         let get = site.run(&["get", "/services/web", "--timeout", "300ms", "--registry", url]);
         get.expect(4);
         assert_eq!(get.stdout(), "");
@@ -162,7 +162,7 @@ fn what_fails_is_1() {
     site.file("rosterd.toml", &config.replace("echo web >>", "false && echo web >>"));
     let reload = site.run(&["render"]);
     reload.expect(1);
-    assert!(reload.stderr().contains("reload failed, and is still owed"), "{}", reload.stderr());
+    assert!(reload.stderr().contains("reload failed; still pending"), "{}", reload.stderr());
     site.file("rosterd.toml", &config.replace("out/db", "missing/db"));
     let write = site.run(&["render"]);
     write.expect(1);

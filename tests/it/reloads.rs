@@ -97,8 +97,8 @@ fn site() -> Site {
 
 /// Whether a reload has ended well.
 fn is_done(agent: &Agent, name: &str) -> bool {
-    let line = format!("templates={name}");
-    agent.log().iter().any(|it| it.contains("reloaded: ") && it.ends_with(&line))
+    let line = format!(" templates={name} ");
+    agent.log().iter().any(|it| it.contains("event=reload_succeeded") && it.contains(&line))
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn every_reload_comes_to_its_end_beside_the_others() {
 }
 
 /// The log line for processes that are left of a command.
-const LEFT: &str = "a command has left processes behind: ";
+const LEFT: &str = "command left processes running: ";
 
 /// A site of templates with these reloads, by name.
 fn site_of(reloads: &[(&str, &str)]) -> Site {
@@ -202,7 +202,7 @@ fn a_reload_is_not_blamed_for_the_processes_of_the_next_one() {
         agent.until("it is in the file", || site.read("out/slow").contains(&format!("m{number}:1\n")));
         let _ = holds(Duration::from_millis(250).saturating_sub(begun.elapsed()), || false);
     }
-    let reloads = || agent.log().iter().filter(|line| line.contains("reloaded: ")).count();
+    let reloads = || agent.log().iter().filter(|line| line.contains("event=reload_succeeded")).count();
     agent.until("it was reloaded often", || reloads() >= 4);
     assert!(agent.stop().success());
     assert_eq!(agent.said("left processes"), 0, "{}", agent.log().join("\n"));

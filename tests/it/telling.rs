@@ -61,9 +61,10 @@ fn lose(site: &Site, agent: &Agent, gone: std::ops::RangeInclusive<u32>) {
     let left = fs::read_dir(&next).unwrap().count();
     fs::rename(&now, site.path("registry/services/.before")).unwrap();
     fs::rename(&next, &now).unwrap();
-    let words = [format!(": {left} of "), format!(" has {left} members, ")];
-    let is_held = |line: &String| words.iter().any(|words| line.contains(words));
-    agent.until("a hold", || agent.log().iter().any(is_held));
+    let (of, has) = (format!("roster held: {left} of "), format!(" has {left} member"));
+    agent.until("it is held", || {
+        agent.log().iter().any(|it| it.contains("event=roster_held") && (it.contains(&of) || it.contains(&has)))
+    });
 }
 
 #[test]
@@ -169,7 +170,7 @@ fn accept_lets_through_the_view_that_was_shown_and_no_other() {
     );
     site.remove(&member(2));
     // Looking would make it the one that was shown.
-    agent.says("holding: 1 of 8 members of /services/web remain");
+    agent.says("roster held: 1 of 8 members of /services/web remain");
     let other = site.run(&["accept", "web"]);
     assert!(other.expect(3).stderr().contains("has changed since it was shown last"), "{}", other.stderr());
     site.file(&member(9), "");
@@ -227,7 +228,7 @@ fn a_pause_stops_replacing_survives_a_restart_and_is_resumed() {
     assert!(alone.expect(3).stderr().contains("pause.json"), "{}", alone.stderr());
     site.run(&["diff"]).expect(2);
     let mut agent = site.start();
-    agent.says("paused: files stay as they are");
+    agent.says("paused; files stay as they are");
     agent.until("an answer", || site.run(&["status"]).code() == 0);
     agent.until("a view", || status(&site)["rosters"][0]["fresh"] == true);
     let until = |paused: &Value| humantime::parse_rfc3339(paused["until"].as_str().unwrap()).unwrap();
@@ -248,7 +249,7 @@ fn a_pause_ends_by_time() {
     let agent = up(&site);
     site.run(&["pause", "--for", "1s"]).expect(0);
     site.file(&member(2), "");
-    agent.says("the pause is over");
+    agent.says("pause ended");
     agent.until("the change", || site.read("out/list").lines().count() == 2);
     agent.until("and it is forgotten", || !site.path("state/pause.json").exists());
 }

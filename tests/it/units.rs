@@ -75,7 +75,7 @@ fn one_that_fails_its_check_keeps_its_unit_back_and_nobody_else() {
     let before = ["one", "two", "three"].map(|name| site.fingerprint(&format!("out/{name}")));
     site.file("registry/services/web/poison", "");
     agent.until("the one outside goes on", || shows(&site, &["alone"], "a\npoison\n"));
-    agent.says("check failed, the file stays as it is");
+    agent.says("check failed; file unchanged");
     agent.until("it is told", || explained(&site, "one").contains("blocked by its unit"));
     let why = explained(&site, "three");
     assert!(why.contains("unit edge: template two: check failed: ") && why.contains("poison"), "{why}");
@@ -116,16 +116,16 @@ fn who_asks_for_one_gets_its_unit() {
     assert!(shows(&site, &["one", "two", "three"], "a\n") && !site.path("out/alone").exists());
     assert_eq!(count(&site, "reloads"), 1, "in a single pass too");
     let agent = site.start();
-    agent.says_times("unchanged", 3).until("the one outside", || shows(&site, &["alone"], "a\n"));
+    agent.says_times("event=file_unchanged", 3).until("the one outside", || shows(&site, &["alone"], "a\n"));
     for name in ["one", "two", "alone"] {
         fs::write(site.path("out").join(name), "by hand\n").unwrap();
     }
     let through = site.run(&["render", "three"]);
-    assert!(through.expect(0).stderr().contains("done by the running agent"), "{}", through.stderr());
+    assert!(through.expect(0).stderr().contains("by=agent"), "{}", through.stderr());
     assert!(shows(&site, &["one", "two", "three"], "a\n") && shows(&site, &["alone"], "by hand\n"));
     assert_eq!(count(&site, "reloads"), 2, "waited for");
     site.file("registry/services/web/poison", "");
-    agent.says("check failed, the file stays as it is");
+    agent.says("check failed; file unchanged");
     let failed = site.run(&["render", "three"]);
     assert!(failed.expect(1).stderr().contains("template two: check failed"), "{}", failed.stderr());
 }
@@ -161,20 +161,22 @@ verify_cmd = "test -e SITE/healthy || { echo no answer on port 80; exit 1; }"
 "#
     ));
     let agent = site.start();
-    agent.says_times("reload failed, and is still owed", 2);
+    agent.says_times("reload failed; still pending", 2);
     let why = explained(&site, "one");
     assert!(why.contains("`, failed ") && why.contains("no answer on port 80"), "{why}");
     assert!(count(&site, "reloads") >= 2, "it ended with 0 each time, and was run again");
     site.file("healthy", "");
-    agent.until("it passes", || agent.said("reloaded") == 1 && explained(&site, "one").contains("up to date"));
+    agent.until("it passes", || {
+        agent.said("event=reload_succeeded") == 1 && explained(&site, "one").contains("up to date")
+    });
 }
 
 #[test]
 fn a_reload_that_fails_twice_and_passes_runs_three_times() {
     let site = site(&EDGE.replace("SITE/reloads\"", "SITE/reloads; test $(wc -l < SITE/reloads) -ge 3\""));
     let agent = site.start();
-    agent.says("reloaded");
-    assert_eq!((count(&site, "reloads"), agent.said("reload failed, and is still owed")), (3, 2));
+    agent.says("event=reload_succeeded");
+    assert_eq!((count(&site, "reloads"), agent.said("reload failed; still pending")), (3, 2));
     let lines = site.read("reloads");
     assert!(lines.lines().all(|line| line == lines.lines().next().unwrap()), "each for both files: {lines}");
 }
@@ -202,10 +204,10 @@ unit = "edge"
 fn what_its_reload_refuses_is_rolled_back_and_not_tried_again_until_it_changes() {
     let site = site(BACK);
     let agent = site.start();
-    agent.until("the first", || agent.said("reloaded") == 1);
+    agent.until("the first", || agent.said("event=reload_succeeded") == 1);
     site.file("registry/services/web/poison", "");
-    agent.says("rolled back, the files from before stand again");
-    agent.until("the old files are reloaded", || agent.said("reloaded") == 2);
+    agent.says("event=rolled_back");
+    agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 2);
     assert!(shows(&site, &["one", "two"], "a\n") && site.leftovers().is_empty());
     assert_eq!(site.read("reloads"), "a a \na poison a poison \na a \n", "each once");
     let why = explained(&site, "two");
@@ -216,11 +218,11 @@ fn what_its_reload_refuses_is_rolled_back_and_not_tried_again_until_it_changes()
     assert!(shows(&site, &["one", "two"], "a\n") && site.read("reloads").lines().count() == 3);
     // Other ones are, and are found as wrong.
     site.file("registry/services/web/b", "");
-    agent.until("the change is tried", || agent.said("rolled back, the files from before stand again") == 2);
-    agent.until("the old files are reloaded", || agent.said("reloaded") == 3);
+    agent.until("the change is tried", || agent.said("event=rolled_back") == 2);
+    agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 3);
     assert_eq!(site.read("reloads").lines().skip(3).collect::<Vec<_>>(), ["a b poison a b poison ", "a a "]);
     site.remove("registry/services/web/poison");
-    agent.until("mended", || shows(&site, &["one", "two"], "a\nb\n") && agent.said("reloaded") == 4);
+    agent.until("mended", || shows(&site, &["one", "two"], "a\nb\n") && agent.said("event=reload_succeeded") == 4);
     agent.until("it is told", || explained(&site, "two").contains("up to date"));
 }
 
@@ -228,24 +230,24 @@ fn what_its_reload_refuses_is_rolled_back_and_not_tried_again_until_it_changes()
 fn what_was_rolled_back_is_put_right_and_who_names_it_has_it_tried_again() {
     let site = site(BACK);
     let mut agent = site.start();
-    agent.until("the first", || agent.said("reloaded") == 1);
+    agent.until("the first", || agent.said("event=reload_succeeded") == 1);
     site.file("registry/services/web/poison", "");
-    agent.until("the old files are reloaded", || agent.said("reloaded") == 2);
+    agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 2);
     let edit = |agent: &Agent, name: &str| {
-        let said = agent.said("put right, the files that were rolled back to stand again");
+        let said = agent.said("event=rollback_reapplied");
         fs::write(site.path("out").join(name), "by hand\n").unwrap();
-        agent.says_times("put right, the files that were rolled back to stand again", said + 1);
+        agent.says_times("event=rollback_reapplied", said + 1);
         assert!(shows(&site, &["one", "two"], "a\n"));
     };
     edit(&agent, "two");
     edit(&agent, "one");
-    agent.until("it is reloaded", || agent.said("reloaded") == 3);
+    agent.until("it is reloaded", || agent.said("event=reload_succeeded") == 3);
     assert!(explained(&site, "one").contains("rolled back after a failed reload"), "{}", explained(&site, "one"));
     // What was edited while no agent ran is seen by the next one.
     assert!(agent.stop().success());
     fs::write(site.path("out/two"), "by hand\n").unwrap();
     let agent = site.start();
-    agent.says("put right, the files that were rolled back to stand again");
+    agent.says("event=rollback_reapplied");
     assert!(shows(&site, &["one", "two"], "a\n"));
     edit(&agent, "two");
     // A person who names one means it.
@@ -254,25 +256,27 @@ fn what_was_rolled_back_is_put_right_and_who_names_it_has_it_tried_again() {
     assert_eq!(tries(), 1);
     site.run(&["render", "two"]).expect(1);
     agent.until("it was tried, and put back", || tries() == 2 && shows(&site, &["one", "two"], "a\n"));
-    agent.until("the old files are reloaded", || agent.said("reloaded") >= 1);
+    agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") >= 1);
 }
 
 #[test]
 fn who_mends_a_reload_has_what_it_failed_with_tried_again() {
     let site = site(BACK);
     let agent = site.start();
-    agent.until("the first", || agent.said("reloaded") == 1);
+    agent.until("the first", || agent.said("event=reload_succeeded") == 1);
     site.file("registry/services/web/poison", "");
-    agent.until("the old files are reloaded", || agent.said("reloaded") == 2);
+    agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 2);
     // Another configuration, but not of these templates.
     site.file("rosterd.toml", &site.read("rosterd.toml").replace("wait = \"10ms\"", "wait = \"20ms\""));
     agent.signal(Signal::SIGHUP);
-    agent.says("roster web changed");
+    agent.says("configuration changed: roster web ");
     site.run(&["render"]).expect(1);
     assert!(shows(&site, &["one", "two"], "a\n"));
     site.file("rosterd.toml", &site.read("rosterd.toml").replace("! grep poison", "grep -q poison"));
     agent.signal(Signal::SIGHUP);
-    agent.until("it is in place", || shows(&site, &["one", "two"], "a\npoison\n") && agent.said("reloaded") == 3);
+    agent.until("it is in place", || {
+        shows(&site, &["one", "two"], "a\npoison\n") && agent.said("event=reload_succeeded") == 3
+    });
     site.run(&["render"]).expect(0);
 }
 
@@ -305,7 +309,7 @@ fn a_single_pass_rolls_back_and_a_file_that_was_not_there_goes() {
     site.run(&["render"]).expect(0);
     site.remove("out/two").file("registry/services/web/poison", "");
     let pass = site.run(&["render"]);
-    assert!(pass.expect(1).stderr().contains("rolled back"), "{}", pass.stderr());
+    assert!(pass.expect(1).stderr().contains("event=rolled_back"), "{}", pass.stderr());
     assert!(shows(&site, &["one"], "a\n") && !site.path("out/two").exists());
     assert_eq!(site.read("reloads").lines().count(), 3, "{}", pass.stderr());
 }
@@ -315,14 +319,14 @@ fn where_no_file_was_there_before_they_stay() {
     let site = site(BACK);
     site.file("registry/services/web/poison", "");
     let pass = site.run(&["render"]);
-    assert!(!pass.expect(1).stderr().contains("rolled back"), "{}", pass.stderr());
+    assert!(!pass.expect(1).stderr().contains("event=rolled_back"), "{}", pass.stderr());
     assert!(shows(&site, &["one", "two"], "a\npoison\n"), "software that never ran has nothing else to start with");
     let agent = site.start();
-    agent.says("reload failed, and is still owed");
+    agent.says("reload failed; still pending");
     site.remove("registry/services/web/poison");
-    agent.says("reloaded");
+    agent.says("event=reload_succeeded");
     assert!(shows(&site, &["one", "two"], "a\n"));
-    assert_eq!(agent.said("rolled back"), 0);
+    assert_eq!(agent.said("event=rolled_back"), 0);
 }
 
 #[test]
@@ -353,16 +357,19 @@ on_reload_failure = "rollback"
     symlink("target", site.path("out/link")).unwrap();
     let mounted = site.fingerprint("out/mounted").0;
     let agent = site.start();
-    agent.until("the first", || agent.said("reloaded") == 1);
+    agent.until("the first", || agent.said("event=reload_succeeded") == 1);
     site.file("registry/services/web/poison", "");
-    agent.says("rolled back, the files from before stand again");
-    agent.until("the old files are reloaded", || agent.said("reloaded") == 2);
+    agent.says("event=rolled_back");
+    agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 2);
     assert!(shows(&site, &["target", "mounted"], "a\n"));
     assert_eq!(site.read("out/.target.rosterd-1.bak"), "a\n", "what failed is not kept");
     fs::set_permissions(site.path("out/mounted"), Permissions::from_mode(0o600)).unwrap();
-    agent.says("changed by somebody else");
+    agent.says("file changed by another process").says("event=rollback_reapplied");
+    agent.until("that is reloaded", || agent.said("event=reload_succeeded") == 3);
     site.remove("registry/services/web/poison").file("registry/services/web/b", "");
-    agent.until("mended", || shows(&site, &["target", "mounted"], "a\nb\n") && agent.said("reloaded") == 3);
+    agent.until("mended", || {
+        shows(&site, &["target", "mounted"], "a\nb\n") && agent.said("event=reload_succeeded") == 4
+    });
     assert!(site.path("out/link").is_symlink() && site.fingerprint("out/mounted").0 == mounted);
-    assert_eq!(agent.said("changed by somebody else"), 1, "only what was done by hand");
+    assert_eq!(agent.said("file changed by another process"), 1, "only what was done by hand");
 }

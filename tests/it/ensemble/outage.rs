@@ -9,7 +9,7 @@ use crate::harness::site::PATIENCE;
 use crate::harness::wait::eventually;
 use crate::harness::zookeeper::ZooKeeper;
 
-const BACK: &str = "registry reached again";
+const BACK: &str = "registry connected again";
 
 /// With a session so short that a test can outlast it.
 fn short() -> String {
@@ -99,7 +99,7 @@ fn a_registry_that_is_not_there_at_the_start_leaves_the_file_and_is_found_later(
     assert_eq!(site.fingerprint("out/list"), before);
     server.start(0);
     server.wait_ready();
-    agent.says("holding: /services/x has 0 members, needs at least 1: the path does not exist").says(BACK);
+    agent.says("roster held: /services/x has 0 members, needs at least 1: the path does not exist").says(BACK);
     assert_eq!(site.fingerprint("out/list"), before, "reached, and still nothing to write");
     server.put_soon(&member(1), b"");
     becomes(&agent, &site, [1]);
@@ -204,7 +204,7 @@ fn term_ends_the_agent_in_time_whatever_the_servers_do() {
     let site = site(CONFIG, &server.connect_string());
     let ends = |what: &str, prepare: &mut dyn FnMut()| {
         let mut agent = site.start();
-        agent.says("unchanged: ");
+        agent.says("event=file_unchanged");
         prepare();
         let began = Instant::now();
         assert!(agent.stop().success(), "{what}: {}", agent.log().join("\n"));

@@ -73,7 +73,7 @@ fn one_that_goes_into_the_background_is_told_of() {
         join(&site, "a");
         let mut agent = site.start();
         agent.says(
-            "program ended: exit 0 soon after its start (if it goes into the background, start it in the foreground)",
+            "program exited: exit 0 soon after its start (if it goes into the background, start it in the foreground)",
         );
         let pid = pid(&site, "daemon").unwrap();
         assert!(agent.stop().success());
@@ -97,7 +97,7 @@ fn one_that_its_reload_signal_ends_is_told_of() {
         let mut agent = site.start();
         agent.says("program started");
         join(&site, "b");
-        agent.says(&format!("program ended: ended by SIGHUP, {said}")).says_times("program started", 2);
+        agent.says(&format!("program exited: ended by SIGHUP, {said}")).says_times("program started", 2);
         assert!(agent.stop().success());
     }
 }

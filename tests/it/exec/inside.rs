@@ -69,6 +69,6 @@ fn a_terminal_is_the_agents_and_stops_nobody_who_reads() {
     says(&agent, &site, "nothing\nstarted a hello\n");
     File::from(pair.master.try_clone().unwrap()).write_all(b"\x03").unwrap();
     assert!(agent.ends(Duration::from_secs(5)).success());
-    agent.says("stopping signal=INT");
+    agent.says("agent stopping event=agent_stopping signal=SIGINT");
     assert_eq!(site.read("said"), "nothing\nstarted a hello\nterm\n");
 }

@@ -87,7 +87,7 @@ fn the_first_process_of_a_container_leaves_no_zombie() {
     // The system gives a first process no signal that it has not asked for.
     kill(Pid::from_raw(pid.unwrap().try_into().unwrap()), Signal::SIGTERM).unwrap();
     assert!(agent.ends(Duration::from_secs(5)).success());
-    agent.says("stopping signal=TERM").says("program ended: ended by SIGTERM");
+    agent.says("agent stopping event=agent_stopping signal=SIGTERM").says("event=program_stopped signal=SIGTERM");
 }
 
 #[test]

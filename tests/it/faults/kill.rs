@@ -221,7 +221,7 @@ pub fn survives(deed: &ProgramEffect) {
         } else {
             let mut agent = site.start();
             // It hears signals by then.
-            agent.says("keeping in step");
+            agent.says("managing file");
             agent.until(&format!("{}, {name}: taken up", deed.name), || site.read("seen") == deed.seen());
             assert!(agent.stop().success());
         }

@@ -40,7 +40,7 @@ fn an_ensemble_restored_from_an_older_snapshot_takes_nobody_away() {
     let before = (site.fingerprint("out/list"), site.reloads());
     let held = |agent: &crate::harness::site::Agent| {
         agent.until("held, with the reason", || {
-            agent.log().iter().any(|line| line.contains("holding: ") && line.contains("older"))
+            agent.log().iter().any(|line| line.contains("roster held: ") && line.contains("older"))
         });
         assert_eq!((site.fingerprint("out/list"), site.reloads()), before, "{}", agent.log().join("\n"));
     };
@@ -55,7 +55,7 @@ fn an_ensemble_restored_from_an_older_snapshot_takes_nobody_away() {
     server.put_soon(&member(4), b"");
     becomes(&agent, &site, 1..=4);
     assert_eq!(site.reloads(), before.1 + 1, "nothing was written before\n{}", agent.log().join("\n"));
-    agent.says("no longer holding: /services/x");
+    agent.says("hold released: /services/x");
     // From then on it is as believable as any.
     server.client("").remove(&member(4));
     becomes(&agent, &site, 1..=3);
@@ -74,7 +74,7 @@ fn an_older_view_that_takes_nobody_away_is_taken_up() {
     });
     let (site, agent) = running.unwrap();
     becomes(&agent, &site, [1, 2]);
-    assert_eq!(agent.said("holding: "), 0, "{}", agent.log().join("\n"));
+    assert_eq!(agent.said("roster held: "), 0, "{}", agent.log().join("\n"));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn without_its_registry_an_agent_that_starts_keeps_the_file_and_renders_a_change
     let agent = site.start();
     let wanted = "server 10.0.0.1:80\nserver 10.0.0.2:80\n";
     file_becomes(&agent, &site, "seen", wanted);
-    agent.says("stale");
+    agent.says("event=roster_stale");
     // Back, with one gone and one come: the registry is right.
     server.start(0);
     server.wait_ready();

@@ -54,7 +54,7 @@ fn a_state_directory_that_is_removed_is_told_of_and_made_anew_with_what_is_owed(
     let agent = owing(&site);
     fs::remove_dir_all(site.path("state")).unwrap();
     // It looks once a minute, and when it is asked to.
-    agent.signal(Signal::SIGHUP).says("it was removed or replaced while the agent runs");
+    agent.signal(Signal::SIGHUP).says("event=state_dir_replaced");
     agent.until("what is owed is noted anew", || site.read("state/journal").contains("out/list"));
     let second = site.run(&["run"]);
     assert_eq!((second.code(), second.stderr().contains(&agent.pid().to_string())), (5, true), "{}", second.stderr());
@@ -70,7 +70,7 @@ fn a_disk_that_is_mounted_on_the_state_directory_is_told_of_and_gets_what_is_owe
     let site = scene();
     let agent = owing(&site);
     run(Command::new("mount").args(["-t", "tmpfs", "-o", "mode=700", "none"]).arg(site.path("state")));
-    agent.signal(Signal::SIGHUP).says("it was removed or replaced while the agent runs");
+    agent.signal(Signal::SIGHUP).says("event=state_dir_replaced");
     agent.until("what is owed is noted there", || site.read("state/journal").contains("out/list"));
     takes_up(agent, &site);
 }
@@ -147,7 +147,7 @@ fn an_overwriting_that_was_cut_off_is_finished_as_soon_as_it_can_be() {
     site.run(&["render", "--timeout", "0s"]).expect(1);
     assert!(site.path(&staged).exists());
     let mut next = site.start();
-    next.says("cannot be finished, and is tried again");
+    next.says("interrupted write cannot be finished");
     fs::remove_dir(site.path("out/list")).unwrap();
     fs::write(site.path("out/list"), "a:1\nthing else").unwrap();
     let _ = file_becomes(&next, &site, "out/list", "a:1\n");

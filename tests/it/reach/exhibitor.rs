@@ -43,7 +43,7 @@ fn the_servers_are_those_that_exhibitor_names_and_later_those_that_it_named() {
     exhibitor.dies();
     server.client("").put(&member(3), b"");
     let mut agent = site.start();
-    agent.says("no Exhibitor gave a list of servers");
+    agent.says("no Exhibitor answered");
     becomes(&agent, &site, &[1, 2, 3]);
     assert!(agent.stop().success());
 }

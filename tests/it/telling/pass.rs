@@ -12,7 +12,7 @@ fn render_goes_through_the_running_agent() {
     let agent = up(&site);
     let before = site.reloads();
     let same = site.run(&["render", "--detailed-exitcode"]);
-    assert!(same.expect(0).stderr().contains("done by the running agent"), "{}", same.stderr());
+    assert!(same.expect(0).stderr().contains("by=agent"), "{}", same.stderr());
     site.run(&["diff"]).expect(0);
     assert_eq!(site.reloads(), before);
     fs::write(site.path("out/list"), "by hand\n").unwrap();
@@ -22,7 +22,7 @@ fn render_goes_through_the_running_agent() {
     assert_eq!(site.read("out/list"), "by hand\n");
     let render = site.run(&["render", "list", "--diff", "--no-reload", "--detailed-exitcode"]);
     assert!(render.expect(2).stdout().contains("-by hand\n"), "{}", render.stdout());
-    assert!(render.stderr().contains("wrote: "), "{}", render.stderr());
+    assert!(render.stderr().contains("event=file_written"), "{}", render.stderr());
     assert_eq!((site.read("out/list").lines().count(), site.reloads()), (2, before), "no reload");
     fs::write(site.path("out/list"), "by hand\n").unwrap();
     site.run(&["render"]).expect(0);
@@ -31,7 +31,7 @@ fn render_goes_through_the_running_agent() {
     site.file("broken", "");
     fs::write(site.path("out/list"), "by hand\n").unwrap();
     let owed = site.run(&["render"]);
-    assert!(owed.expect(1).stderr().contains("a reload is still owed"), "{}", owed.stderr());
+    assert!(owed.expect(1).stderr().contains("a reload is still pending"), "{}", owed.stderr());
     drop(agent);
 }
 
@@ -65,11 +65,11 @@ fn render_takes_an_edited_configuration_to_the_agent() {
     site.file("templates/more.tera", "{{ web | length }}\n");
     site.file("rosterd.toml", &format!("{}\n{second}", site.read("rosterd.toml")));
     let diff = site.run(&["diff"]);
-    assert!(diff.expect(2).stderr().contains("looking without the running agent"), "{}", diff.stderr());
+    assert!(diff.expect(2).stderr().contains("dry run without the running agent"), "{}", diff.stderr());
     assert!(diff.stdout().contains("+2\n"));
     assert_eq!(status(&site)["templates"].as_array().unwrap().len(), 1, "a look takes nothing on");
     let render = site.run(&["render"]);
-    assert!(render.expect(0).stderr().contains("done by the running agent"), "{}", render.stderr());
+    assert!(render.expect(0).stderr().contains("by=agent"), "{}", render.stderr());
     assert_eq!(site.read("out/more"), "2\n");
     assert_eq!(status(&site)["templates"].as_array().unwrap().len(), 2);
     drop(agent);
@@ -98,7 +98,7 @@ fn a_lock_without_a_socket_is_5_by_pid_and_another_agent_is_not_asked() {
     let other = site.read("rosterd.toml").replace("\"state\"", "\"state2\"").replace("out/list", "out/list2");
     site.file("other.toml", &other);
     let alone = site.run(&["-c", "other.toml", "render"]);
-    assert!(!alone.expect(0).stderr().contains("by the running agent"), "{}", alone.stderr());
+    assert!(!alone.expect(0).stderr().contains("by=agent"), "{}", alone.stderr());
     assert_eq!(site.read("out/list2"), "10.0.0.1:80\n");
     site.file("deaf.toml", &site.read("rosterd.toml").replace("agent.sock", "nowhere.sock"));
     let locked = site.run(&["-c", "deaf.toml", "render"]);
@@ -114,7 +114,7 @@ fn a_pass_takes_as_long_as_its_check_and_a_frozen_agent_is_not_waited_for() {
     fs::write(site.path("out/list"), "by hand\n").unwrap();
     // Longer than the lock of a state directory is waited for.
     let render = site.run(&["render"]);
-    assert!(render.expect(0).stderr().contains("done by the running agent"), "{}", render.stderr());
+    assert!(render.expect(0).stderr().contains("by=agent"), "{}", render.stderr());
     assert_eq!(site.read("out/list").lines().count(), 2);
     agent.signal(Signal::SIGSTOP);
     let frozen = site.run(&["render"]);

@@ -113,7 +113,7 @@ fn others_may_ask_and_not_command() {
     assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was shown last"));
     assert!(status(&site)["paused"].is_null() && !status(&site)["rosters"][0]["hold"].is_null());
     site.remove(&member(2));
-    agent.says("holding: 1 of 8");
+    agent.says("roster held: 1 of 8");
     assert_eq!((as_other(&["status"]).0, as_other(&["explain", "web"]).0), (0, 0));
     assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was shown last"));
     drop(agent);
@@ -124,11 +124,11 @@ fn a_socket_that_cannot_be_made_stops_nobody_and_a_live_one_is_left() {
     let site = site(1);
     site.file("agent.sock", "mine");
     let mut agent = site.start();
-    agent.says("no control socket: `rosterd status` gets no answer");
+    agent.says("control socket unavailable");
     agent.until("the file", || site.path("out/list").exists());
     assert_eq!(site.read("agent.sock"), "mine");
     site.remove("agent.sock");
-    agent.says("the control socket is open after all");
+    agent.says("control socket is listening");
     site.run(&["status"]).expect(0);
     let other = site.read("rosterd.toml").replace("\"state\"", "\"state2\"").replace("out/list", "out/list2");
     site.file("other.toml", &other);

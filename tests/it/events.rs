@@ -1,0 +1,136 @@
+//! The log as machines read it: every line is an event of the reference, and its fields are what they are there.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use nix::sys::signal::Signal;
+use rosterd::decide::Event;
+use rosterd::decide::event::Severity;
+use serde_json::Value;
+
+use crate::harness::site::Agent;
+use crate::main_job::{member, site_with};
+
+const CONFIG: &str = web!(
+    r#"wait = "20ms:200ms""#,
+    r#"
+[[template]]
+src = "list.tera"
+dest = "out/list"
+check_cmd = "! grep poison {{ src }}"
+isolate = false
+reload_cmd = "echo reloaded >> SITE/reloads; test ! -e SITE/broken"
+reload_interval = "0s"
+"#
+);
+
+/// Fields that are numbers.
+const NUMBERS: [&str; 11] =
+    ["changed", "changes", "corrections", "exit", "line", "max", "members", "min", "pid", "uid", "took_ms"];
+
+/// Fields that are lists.
+const LISTS: [&str; 5] = ["added", "needs", "removed", "servers", "templates"];
+
+/// Checks a line against the reference, and gives the name of its event.
+fn event_of(line: &str) -> String {
+    let object: Value = serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
+    let object = object.as_object().unwrap_or_else(|| panic!("{line}"));
+    let name = object["event"].as_str().unwrap_or_else(|| panic!("no event: {line}"));
+    let kind = Event::KINDS.iter().find(|kind| kind.name == name).unwrap_or_else(|| panic!("not in the table: {line}"));
+    let level = match kind.severity {
+        Severity::Info => "INFO",
+        Severity::Warn => "WARN",
+        Severity::Error => "ERROR",
+    };
+    assert_eq!((&object["level"], &object["message"]), (&level.into(), &kind.message.into()), "{line}");
+    assert!(object["timestamp"].as_str().is_some_and(|time| humantime::parse_rfc3339(time).is_ok()), "{line}");
+    let fields = object.iter().filter(|(name, _)| !["timestamp", "level", "event", "message"].contains(&name.as_str()));
+    for (field, value) in fields {
+        assert!(kind.fields.contains(&field.as_str()), "{field} is not in the table: {line}");
+        let is_number = NUMBERS.contains(&field.as_str()) || field.ends_with("_s") || field.ends_with("_count");
+        let is_list = LISTS.contains(&field.as_str());
+        assert_eq!((value.is_number(), value.is_array()), (is_number, is_list), "{field}: {line}");
+        assert!(is_number || is_list || value.is_string() || value.is_boolean(), "{field}: {line}");
+    }
+    name.to_owned()
+}
+
+/// Waits for one more event of this name.
+fn happens(agent: &Agent, name: &str, mut what: impl FnMut()) {
+    let line = format!("\"event\":\"{name}\"");
+    let before = agent.said(&line);
+    what();
+    agent.says_times(&line, before + 1);
+}
+
+#[test]
+fn every_line_of_a_day_is_an_event_of_the_reference() {
+    let site = site_with(&format!("log_format = \"json\"\n\n[status]\nsocket = \"agent.sock\"\n\n{CONFIG}"), 2);
+    let mut agent = site.start();
+    let began = ["agent_started", "config_loaded", "watch_started", "template_loaded", "roster_loaded", "file_written"];
+    began.iter().for_each(|name| _ = agent.says(&format!("\"event\":\"{name}\"")));
+    agent.says("\"event\":\"reload_succeeded\"");
+    happens(&agent, "members_changed", || _ = site.file(&member(3), ""));
+    agent.says("\"added\":[\"10.0.0.3:80\"],\"removed\":[],\"changed\":0,\"members\":3");
+    agent.says_times("\"event\":\"reload_succeeded\"", 2);
+    // A roster that is held, and released.
+    let (there, away) = (site.path("registry/services/web"), site.path("registry/services/.web"));
+    happens(&agent, "roster_held", || fs::rename(&there, &away).unwrap());
+    happens(&agent, "hold_released", || fs::rename(&away, &there).unwrap());
+    // A check that refuses the file.
+    happens(&agent, "check_refused", || _ = site.file("registry/services/web/poison:80", ""));
+    happens(&agent, "file_unchanged", || _ = site.remove("registry/services/web/poison:80"));
+    // A reload that fails, and is mended.
+    site.file("broken", "");
+    happens(&agent, "reload_failed", || _ = site.file(&member(4), ""));
+    happens(&agent, "reload_succeeded", || _ = site.remove("broken"));
+    // A registry that goes, and is back.
+    let (there, away) = (site.path("registry"), site.path("elsewhere"));
+    happens(&agent, "registry_unreachable", || fs::rename(&there, &away).unwrap());
+    happens(&agent, "registry_connected", || fs::rename(&away, &there).unwrap());
+    // A configuration that is taken, and one that is refused.
+    let good = site.read("rosterd.toml");
+    happens(&agent, "config_loaded", || {
+        site.file("rosterd.toml", &good.replace("20ms:200ms", "30ms:200ms"));
+        agent.signal(Signal::SIGHUP);
+    });
+    agent.says("\"event\":\"config_changed\"");
+    happens(&agent, "config_refused", || {
+        site.file("rosterd.toml", "[[roster]]\nnme = 1\n");
+        agent.signal(Signal::SIGHUP);
+    });
+    site.file("rosterd.toml", &good);
+    // Another process edits the file.
+    happens(&agent, "drift_corrected", || fs::write(site.path("out/list"), "by hand\n").unwrap());
+    happens(&agent, "paused", || _ = site.run(&["pause", "--reason", "a \"test\"\n"]).expect(0));
+    happens(&agent, "resumed", || _ = site.run(&["resume"]).expect(0));
+    assert!(agent.stop().success());
+    agent.says("\"event\":\"agent_stopped\"");
+
+    let log = agent.log();
+    let names: BTreeSet<String> = log.iter().map(|line| event_of(line)).collect();
+    assert!(names.contains("agent_stopping") && names.contains("drift_detected"), "{names:?}");
+    let reasons: Vec<&String> = log.iter().filter(|line| line.contains("\"reason\":")).collect();
+    assert!(reasons.len() >= 5, "{reasons:?}");
+}
+
+#[test]
+fn the_journal_gets_priorities_and_nobody_else_does() {
+    let site = site_with(CONFIG, 2);
+    // What systemd sets, for the pipe that the agent has as its standard error.
+    let journal = "export JOURNAL_STREAM=$(stat -Lc %d:%i /dev/stderr); exec \"$@\"";
+    let mut agent = site.start_by(&["sh", "-c", journal, "sh"]);
+    agent.says("event=reload_succeeded");
+    site.file("registry/services/web/poison:80", "");
+    agent.says("event=check_refused").says("    | ");
+    assert!(agent.stop().success());
+    for line in agent.log() {
+        let priority = if line.contains("event=check_refused") || line.contains("    | ") { "<3>" } else { "<6>" };
+        assert!(line.starts_with(priority), "{line}");
+    }
+    // Another program's: a service that has its output elsewhere hands the variable on.
+    let mut agent = site.start_by(&["env", "JOURNAL_STREAM=1:2"]);
+    agent.says("event=check_refused");
+    assert!(agent.stop().success());
+    assert!(agent.log().iter().all(|line| !line.starts_with('<')), "{:?}", agent.log());
+}
