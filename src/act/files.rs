@@ -11,6 +11,7 @@
 
 use crate::act::process::command;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::libc::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 use tokio::sync::oneshot::Sender;
@@ -21,6 +22,7 @@ use crate::decide;
 use crate::decide::{Failure, Outcome};
 use crate::error::Setback;
 
+pub mod answer;
 pub mod attributes;
 pub mod backup;
 pub mod batch;
@@ -32,6 +34,8 @@ pub mod diff;
 pub mod directory;
 pub mod drift;
 pub mod errors;
+pub mod file_state;
+pub mod fingerprint;
 pub mod inplace;
 pub mod leftovers;
 pub mod ownership;
@@ -48,7 +52,6 @@ pub use crate::act::process::reload::reload;
 pub use crate::state::lock::StateLock;
 pub use batch::{Batch, Seat};
 pub use diff::unified_diff;
-pub use drift::drifted;
 pub use recover::{Present, finish_left, recover, unfinished};
 pub use remove::remove;
 pub use rollback::restore;
@@ -214,6 +217,23 @@ pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -
         .flatten()
 }
 
+/// Which of these templates' destinations are not as the agent left them, and how; or are so again. One that it has left
+/// nothing at is none of them. `begins` is called as soon as the look begins: whatever somebody does after that is for
+/// another one.
+pub async fn drifted(
+    writer: &Writer,
+    templates: Vec<Arc<str>>,
+    begins: impl FnOnce() + Send + 'static,
+) -> Vec<(Arc<str>, Option<String>)> {
+    let look = writer.call(move |desk| {
+        begins();
+        let look = |template: Arc<str>| desk.left.get_mut(&template)?.look(template);
+        templates.into_iter().filter_map(look).collect()
+    });
+    // Without an answer the next look tells.
+    look.await.unwrap_or_default()
+}
+
 /// Runs the template's check on its staged file: whether it passed, or `false` when it was cut off by `stop`.
 async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToken) -> Result<bool, Failure> {
     let Some(check) = &template.check else { return Ok(true) };
@@ -242,7 +262,7 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
 /// A staged file outside the file thread. It goes back there to be placed or removed, also when the publication's
 /// future is dropped.
 #[derive(Debug)]
-struct Held {
+pub struct Held {
     writer: Writer,
     staged: Option<Staged>,
 }

@@ -15,23 +15,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::Event;
 use crate::log::emit;
-use crate::state::append_log::path_encoding::Spelling;
 use crate::state::append_log::{Access, Book, Held, Title};
 
+pub mod blocked;
 pub mod entry;
+pub mod key;
 pub mod known_good;
 pub mod saved;
 #[cfg(test)]
 pub mod tests;
 pub mod unfinished;
 
-pub use entry::{Entry, Key, Overwrite, Owed, Owner};
-pub use known_good::{Copies, Trial};
-pub use saved::{Before, Saved};
+pub use blocked::{Blocked, Set};
+pub use entry::{Configured, Entry, Overwrite, Owed, Owner};
+pub use key::Key;
+pub use saved::{Before, Copies, Saved, Trial};
 pub use unfinished::{Left, Now};
 
 pub(crate) use known_good::{Run, Runs};
 
+use blocked::{SpelledOut, spelled};
 use saved::Store;
 
 /// The file's name in the state directory.
@@ -56,25 +59,6 @@ pub struct Journal {
     last: u64,
     failing: bool,
     runs: Runs,
-}
-
-/// Files with the digests of what they held together.
-pub type Set = BTreeMap<PathBuf, u64>;
-
-/// What failed its reload together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blocked {
-    /// The files, as they were.
-    pub files: Set,
-    /// How the reload failed.
-    pub why: String,
-}
-
-/// The same in a line.
-#[derive(Serialize, Deserialize)]
-struct SpelledOut {
-    files: Vec<(Spelling, u64)>,
-    why: String,
 }
 
 /// What is known of the time before.
@@ -323,9 +307,7 @@ impl Journal {
             self.entries.remove(&key);
         }
         if let Some(sets) = line.blocked {
-            let files = |files: Vec<(Spelling, u64)>| files.into_iter().map(|(dest, digest)| (dest.into(), digest));
-            let set = |SpelledOut { files: of, why }| Blocked { files: files(of).collect(), why };
-            self.blocked = sets.into_iter().map(set).collect();
+            self.blocked = sets.into_iter().map(Blocked::from).collect();
         }
     }
 
@@ -357,9 +339,4 @@ impl Journal {
 /// All that is so, in one line.
 fn whole(entries: &BTreeMap<Key, Entry>, blocked: &[Blocked]) -> Line {
     Line { put: entries.values().cloned().collect(), gone: Vec::new(), blocked: Some(spelled(blocked)) }
-}
-
-fn spelled(sets: &[Blocked]) -> Vec<SpelledOut> {
-    let files = |set: &Set| set.iter().map(|(dest, digest)| (Spelling::from(&**dest), *digest)).collect();
-    sets.iter().map(|set| SpelledOut { files: files(&set.files), why: set.why.clone() }).collect()
 }

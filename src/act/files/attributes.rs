@@ -12,13 +12,14 @@ use xattr::FileExt;
 use crate::error::Setback;
 
 use super::errors::refused;
-use super::ownership;
 
 #[cfg(test)]
 mod tests;
 
 /// The POSIX ACL as Linux keeps it (`linux/posix_acl_xattr.h`).
 const ACL: &str = "system.posix_acl_access";
+/// The name of the attribute by which an agent marks a file as its own.
+pub const OWNER: &str = "user.rosterd.agent";
 const LABEL: &str = "security.selinux";
 
 /// Takes away an ACL that the new file has from its folder's default, where the old file had none: without this the
@@ -72,7 +73,7 @@ pub fn set(file: &File, name: &OsStr, value: &[u8]) -> io::Result<()> {
 }
 
 fn is_kept(name: &OsStr) -> bool {
-    let is_users = name.as_encoded_bytes().starts_with(b"user.") && name != ownership::NAME;
+    let is_users = name.as_encoded_bytes().starts_with(b"user.") && name != OWNER;
     name == ACL || name == LABEL || is_users
 }
 

@@ -10,8 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::TemplateConfig;
-use crate::decide::{Failure, Outcome, Stage};
+use crate::decide::{Failure, Outcome};
 
+use super::answer::kept_back;
 use super::batch_commit::Round;
 use super::staging::Then;
 use super::writer::{Job, ROUND, Writer};
@@ -92,11 +93,6 @@ impl Seat {
 /// What a failure did, after the name of its template.
 fn failed(failure: &Failure) -> String {
     format!("{}: {}", failure.stage.describe(), failure.message)
-}
-
-/// Of a unit whose other file failed.
-pub fn kept_back(unit: &str, why: &str) -> Failure {
-    Failure { stage: Stage::Unit, message: format!("unit {unit}: {why}") }
 }
 
 impl Batch {

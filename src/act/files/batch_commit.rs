@@ -6,6 +6,7 @@
 //! and a folder is synced once, after the last rename in it.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,16 +18,15 @@ use crate::decide;
 use crate::decide::{Failure, Outcome};
 use crate::error::Setback;
 
-use super::batch::kept_back;
+use super::answer::{Refused, Waiting, kept_back, withdraw};
 use super::commit::{Waits, exchange, noted, settle, swap, sync_folder, sync_names, take_back, unnoted, verify};
 use super::errors::{refused as refused_by, unwritten};
-use super::recover::look;
+use super::file_state::FileState;
 use super::removal::{Removal, set_aside};
-use super::rollback::again;
 use super::stage::Staged;
 use super::staging::{Equal, Stage, Then, prepare, write};
-use super::writer::{Desk, guarded};
-use crate::state::journal::{Blocked, Entry, Journal, Left, Overwrite, Owner};
+use crate::state::journal::blocked::failed_again;
+use crate::state::journal::{Blocked, Entry, Journal, Overwrite, Owner};
 
 /// A staged and checked file that is to be put in place.
 pub struct Commit {
@@ -62,7 +62,7 @@ pub struct Back {
 
 impl Round {
     /// Takes every file as far as it can go. Each answer is given as soon as it is known.
-    pub fn run(self, desk: &mut Desk) {
+    pub fn run(self, desk: &mut FileState) {
         let Self { unit, stages, mut commits, removals, back } = self;
         let mut written = Vec::with_capacity(stages.len());
         for Stage { template, bytes, stop, then } in stages {
@@ -94,17 +94,8 @@ impl Round {
     }
 }
 
-/// Who waits for what becomes of a file.
-pub type Answer = Sender<Result<Outcome, Failure>>;
-
-/// A file, and who waits for it.
-pub type Waiting = (Staged, Answer);
-
-/// One that is not placed, and why.
-pub type Refused = (Staged, Answer, Failure);
-
 /// Puts staged files in place.
-fn place(commits: Vec<Commit>, unit: Option<&str>, (removals, back): (Vec<Removal>, Back), desk: &mut Desk) {
+fn place(commits: Vec<Commit>, unit: Option<&str>, (removals, back): (Vec<Removal>, Back), desk: &mut FileState) {
     let (sound, mut refused) = verified(commits, desk);
     let mut sound = fresh(sound, &mut refused, desk);
     sound = named(sound, unit, &mut refused);
@@ -135,7 +126,7 @@ fn place(commits: Vec<Commit>, unit: Option<&str>, (removals, back): (Vec<Remova
 }
 
 /// Those that are still what they were before their check, and those that are not.
-fn verified(commits: Vec<Commit>, desk: &Desk) -> (Vec<Waiting>, Vec<Refused>) {
+fn verified(commits: Vec<Commit>, desk: &FileState) -> (Vec<Waiting>, Vec<Refused>) {
     let (mut sound, mut refused) = (Vec::with_capacity(commits.len()), Vec::new());
     for Commit { staged, stop, answer } in commits {
         if stop.is_cancelled() {
@@ -153,12 +144,12 @@ fn verified(commits: Vec<Commit>, desk: &Desk) -> (Vec<Waiting>, Vec<Refused>) {
 }
 
 /// Those that would not make up again what a reload has failed with.
-fn fresh(sound: Vec<Waiting>, refused: &mut Vec<Refused>, desk: &Desk) -> Vec<Waiting> {
+fn fresh(sound: Vec<Waiting>, refused: &mut Vec<Refused>, desk: &FileState) -> Vec<Waiting> {
     let Some(journal) = desk.journal.as_ref().filter(|journal| !journal.blocked().is_empty()) else { return sound };
     let goes_back = |staged: &Staged| staged.owner().is_some_and(|owner| owner.saves);
     let wanted = sound.iter().filter(|(staged, _)| goes_back(staged));
     let wanted = wanted.filter_map(|(staged, _)| Some((staged.place.dest.clone(), staged.digest().ok()?)));
-    let again = again(&wanted.collect(), journal);
+    let again = failed_again(&wanted.collect(), journal.blocked());
     let mut fresh = Vec::with_capacity(sound.len());
     for (staged, answer) in sound {
         match again.get(&staged.place.dest).cloned() {
@@ -204,7 +195,7 @@ fn journaled(
     unit: Option<&str>,
     (mut entries, blocked): (Vec<Entry>, Vec<Blocked>),
     refused: &mut Vec<Refused>,
-    desk: &mut Desk,
+    desk: &mut FileState,
 ) -> Vec<Waiting> {
     let Some(journal) = &mut desk.journal else { return sound };
     journal.begin_round();
@@ -240,7 +231,7 @@ fn swapped(
     sound: Vec<Waiting>,
     unit: Option<&str>,
     refused: &mut Vec<Refused>,
-    desk: &mut Desk,
+    desk: &mut FileState,
 ) -> BTreeMap<(dev_t, ino_t), Vec<Waiting>> {
     let mut folders: BTreeMap<_, Vec<_>> = BTreeMap::new();
     let (atomic, overwritten): (Vec<_>, Vec<_>) = sound.into_iter().partition(|(staged, _)| staged.in_place.is_none());
@@ -285,30 +276,9 @@ fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
 }
 
 /// Nothing is finished any more that was begun before this.
-fn overtake(staged: &Staged, desk: &mut Desk) {
+fn overtake(staged: &Staged, desk: &mut FileState) {
     if let Some(owner) = staged.owner() {
         desk.overtake(&owner.key(&staged.place.dest));
-    }
-}
-
-/// A file that could not be replaced is as it was. Of one that was being overwritten a part may be new: what it is
-/// overwritten with is kept until all of it is, by this agent or the next.
-pub fn withdraw(staged: &mut Staged, desk: &mut Desk) {
-    let Some(key) = staged.owner().map(|owner| owner.key(&staged.place.dest)) else { return };
-    let Some(entry) = desk.journal.as_ref().and_then(|journal| journal.entry(&key)).cloned() else { return };
-    let seen = look(&entry, desk);
-    let is_begun = staged.in_place.is_some() && !seen.is(entry.old);
-    if is_begun {
-        desk.overtake(&key);
-        // Nor is what it is now somebody else's change.
-        desk.left.remove(&key.template);
-        staged.stays();
-    }
-    let Some(journal) = &mut desk.journal else { return };
-    if is_begun {
-        journal.left.insert(key, Left { entry, seen });
-    } else if seen.is(entry.old) {
-        journal.withdraw(&[key]);
     }
 }
 
@@ -316,4 +286,10 @@ fn failed((staged, answer, failure): Refused) {
     // First it is removed: whoever hears of the failure finds nothing left behind.
     drop(staged);
     let _ = answer.send(Err(failure));
+}
+
+/// Does a step of one job. A fault in it must not take the thread from all other templates: whoever waits for the job
+/// sees that its answer is gone.
+pub fn guarded<T>(step: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(step)).ok()
 }

@@ -15,17 +15,16 @@ use crate::log::emit;
 use crate::model::digest::digest_of;
 
 use super::backup;
-use super::drift::Left;
 use super::errors::{refused, unwritten};
-use super::inplace::{Configured, fill, mounted_on, overwrite};
+use super::file_state::FileState;
+use super::inplace::{fill, mounted_on};
 use super::place::{Old, Place};
-use super::stage::Staged;
-use super::writer::Desk;
-use crate::state::journal::{Before, Copies, Entry, Journal, Overwrite, Owner};
+use super::stage::{Earlier, Staged};
+use crate::state::journal::{Before, Configured, Copies, Entry, Journal, Overwrite, Owner};
 
 /// Whether the staged file and the destination are still what they were before the check ran. Where they are, the file
 /// that is to be replaced is kept, if that is configured.
-pub fn verify(staged: &Staged, desk: &Desk) -> Result<(), Failure> {
+pub fn verify(staged: &Staged, desk: &FileState) -> Result<(), Failure> {
     staged.place.is_still_here().map_err(|setback| unwritten(&setback))?;
     staged.place.permits().map_err(|setback| unwritten(&setback))?;
     is_current(staged)?;
@@ -95,7 +94,7 @@ fn is_current(staged: &Staged) -> Result<(), Failure> {
 }
 
 /// Puts a staged file in place.
-pub fn swap(staged: &mut Staged, desk: &mut Desk) -> Result<(), Failure> {
+pub fn swap(staged: &mut Staged, desk: &mut FileState) -> Result<(), Failure> {
     // Others of the round may have been renamed and the round noted since it was verified.
     is_current(staged)?;
     let placed = match staged.in_place {
@@ -109,9 +108,17 @@ pub fn swap(staged: &mut Staged, desk: &mut Desk) -> Result<(), Failure> {
 }
 
 /// A file is in place, and is this there, as far as that is known. Until the folder is synced it may not last.
-fn stands(staged: &Staged, stat: Option<FileStat>, desk: &mut Desk) {
+fn stands(staged: &Staged, stat: Option<FileStat>, desk: &mut FileState) {
     desk.unsettled.insert(staged.place.dest.clone());
     desk.left.extend(staged.leaves().zip(stat).map(|(leaves, stat)| leaves.at(&staged.place, &stat)));
+}
+
+/// Overwrites the destination with what is staged, which is removed then. Gives what the destination is by that.
+fn overwrite(staged: &mut Staged, configured: Configured) -> Result<FileStat, Setback> {
+    let bytes = staged.read()?;
+    let stat = fill(&staged.place, &bytes, configured)?;
+    staged.remove();
+    Ok(stat)
 }
 
 fn rename(staged: &Staged) -> Result<(), Setback> {
@@ -125,30 +132,20 @@ fn rename(staged: &Staged) -> Result<(), Setback> {
     })
 }
 
-/// What a file may have to be put back to.
-#[derive(Debug, Default)]
-pub struct Earlier {
-    /// Of one that is overwritten: its bytes, mode and owners.
-    bytes: Option<(Vec<u8>, Configured)>,
-    /// What the agent had left there.
-    left: Option<Left>,
-}
-
-impl Earlier {
-    fn of(staged: &Staged, desk: &Desk) -> Result<Self, Setback> {
-        let place = &staged.place;
-        let mut old = if staged.in_place.is_some() { place.look()? } else { None };
-        let bytes = old.as_mut().map(|old| Ok((old.read(&place.dest)?, Configured::as_it_is(old)))).transpose()?;
-        let left = staged.owner().and_then(|owner| desk.left.get(&owner.template).cloned());
-        Ok(Self { bytes, left })
-    }
+/// What stands at a destination, as far as it may have to be put back.
+fn earlier(staged: &Staged, desk: &FileState) -> Result<Earlier, Setback> {
+    let place = &staged.place;
+    let mut old = if staged.in_place.is_some() { place.look()? } else { None };
+    let bytes = old.as_mut().map(|old| Ok((old.read(&place.dest)?, old.mode_and_owner()))).transpose()?;
+    let left = staged.owner().and_then(|owner| desk.left.get(&owner.template).cloned());
+    Ok(Earlier { bytes, left })
 }
 
 /// The same for a file that may have to be taken back: what stood there takes the staged file's name, and goes with that
 /// when it is dropped. Where nothing stands there, or the file system cannot exchange two files, it is a rename. One that
 /// is overwritten is remembered.
-pub fn exchange(staged: &mut Staged, desk: &mut Desk) -> Result<(), Failure> {
-    staged.before = Earlier::of(staged, desk).map_err(|setback| unwritten(&setback))?;
+pub fn exchange(staged: &mut Staged, desk: &mut FileState) -> Result<(), Failure> {
+    staged.before = earlier(staged, desk).map_err(|setback| unwritten(&setback))?;
     if staged.in_place.is_some() {
         return swap(staged, desk).inspect_err(|_| overwrite_back(staged, desk));
     }
@@ -168,7 +165,7 @@ pub fn exchange(staged: &mut Staged, desk: &mut Desk) -> Result<(), Failure> {
 
 /// Puts back what stood there before [`exchange`], the same file, and gives the staged one its name again: it goes when
 /// it is dropped. A file that was made anew is removed.
-pub fn take_back(mut staged: Staged, desk: &mut Desk) -> Staged {
+pub fn take_back(mut staged: Staged, desk: &mut FileState) -> Staged {
     if staged.in_place.is_some() {
         overwrite_back(&mut staged, desk);
         return staged;
@@ -193,7 +190,7 @@ pub fn take_back(mut staged: Staged, desk: &mut Desk) -> Staged {
 }
 
 /// Overwrites a file with what it was. Where that fails too, it is finished with what it was overwritten with.
-fn overwrite_back(staged: &mut Staged, desk: &mut Desk) {
+fn overwrite_back(staged: &mut Staged, desk: &mut FileState) {
     let Some((bytes, was)) = staged.before.bytes.take() else { return };
     if let Some(owner) = staged.owner() {
         desk.left.remove(&owner.template);
@@ -226,7 +223,7 @@ pub fn sync_names(folder: &OwnedFd) -> nix::Result<()> {
 /// and readers see it whole; but a power cut may bring the old one back, so it is no success: the destination stays in
 /// `unsettled`, and the retry stages, renames and syncs a new file instead of believing a second sync of what the first
 /// one may have dropped. A reload is then owed by the retry, so that none is lost.
-pub fn settle(place: &Place, synced: nix::Result<()>, desk: &mut Desk) -> Result<(), Setback> {
+pub fn settle(place: &Place, synced: nix::Result<()>, desk: &mut FileState) -> Result<(), Setback> {
     let Err(errno) = synced else {
         desk.unsettled.remove(&place.dest);
         return Ok(());

@@ -1,19 +1,15 @@
 //! All that a destination is to hold: what was rendered, or the file that is there with that in its block.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use nix::sys::stat::FileStat;
 
 use crate::config::TemplateConfig;
-use crate::decide::Event;
 use crate::error::Setback;
-use crate::log::emit;
 
-use super::block::{named_elsewhere, splice};
+use super::block::splice;
+use super::fingerprint::same;
 use super::place::{Old, Place};
-use super::stage::same;
-use super::writer::Desk;
 
 /// The bytes of a whole file.
 pub struct Content {
@@ -47,21 +43,6 @@ impl Content {
         match &self.basis {
             Some(basis) => Ok(basis.bytes.as_ref() == Some(&self.bytes)),
             None => old.map_or(Ok(false), |old| old.holds(&self.bytes, dest)),
-        }
-    }
-
-    /// Says once of each name in a block of a hosts file that another line of it has the name too.
-    pub fn warn(&self, template: &TemplateConfig, desk: &mut Desk) {
-        let (Some(block), Some("hosts")) =
-            (&template.placing.block, template.dest.file_name().and_then(|n| n.to_str()))
-        else {
-            return;
-        };
-        for (host, line) in named_elsewhere(&self.bytes, block) {
-            if desk.told.insert(format!("{host} of {}", template.dest.display())) {
-                let (template, dest, block) = (Arc::clone(&template.name), template.dest.clone(), block.to_string());
-                emit(Event::HostShadowed { template, dest, block, host, line });
-            }
         }
     }
 }

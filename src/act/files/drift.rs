@@ -19,9 +19,8 @@ use crate::model::digest::digest_of;
 
 use super::block;
 use super::content::Content;
+use super::fingerprint::same;
 use super::place::Place;
-use super::stage::same;
-use super::writer::Writer;
 
 /// What a template is about to leave at its destination, beside the file's state.
 #[derive(Debug, Clone)]
@@ -85,7 +84,7 @@ enum Found {
 impl Left {
     /// What there is to tell of a template's: in words what is there in place of what was left, or nothing where that is
     /// there again.
-    fn look(&mut self, template: Arc<str>) -> Option<(Arc<str>, Option<String>)> {
+    pub fn look(&mut self, template: Arc<str>) -> Option<(Arc<str>, Option<String>)> {
         match self.find() {
             Found::Drifted(what) => {
                 self.has_drifted = true;
@@ -168,21 +167,4 @@ fn mode(stat: &FileStat) -> u32 {
 
 fn is_regular(stat: &FileStat) -> bool {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG
-}
-
-/// Which of these templates' destinations are not as the agent left them, and how; or are so again. One that it has left
-/// nothing at is none of them. `begins` is called as soon as the look begins: whatever somebody does after that is for
-/// another one.
-pub async fn drifted(
-    writer: &Writer,
-    templates: Vec<Arc<str>>,
-    begins: impl FnOnce() + Send + 'static,
-) -> Vec<(Arc<str>, Option<String>)> {
-    let look = writer.call(move |desk| {
-        begins();
-        let look = |template: Arc<str>| desk.left.get_mut(&template)?.look(template);
-        templates.into_iter().filter_map(look).collect()
-    });
-    // Without an answer the next look tells.
-    look.await.unwrap_or_default()
 }

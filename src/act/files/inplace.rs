@@ -4,8 +4,7 @@
 //! stays until the whole is on disk, so that [`complete`] can do it again.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,8 +12,6 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate, openat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, ftruncate, unlinkat};
-
-use serde::{Deserialize, Serialize};
 
 use crate::config::{Method, TemplateConfig};
 use crate::decide::Event;
@@ -24,10 +21,9 @@ use crate::model::digest::digest_of;
 
 use super::directory::Folders;
 use super::errors::refused;
-use super::place::{Old, PERMISSIONS, Place};
-use super::stage::Staged;
-use super::writer::Desk;
-use crate::state::journal::Overwrite;
+use super::file_state::FileState;
+use super::place::{PERMISSIONS, Place};
+use crate::state::journal::{Configured, Overwrite};
 
 #[cfg(test)]
 mod tests;
@@ -35,26 +31,8 @@ mod tests;
 /// The unit of `st_blocks`, whatever the file system's own blocks have (stat(3type)).
 const STAT_BLOCK: i64 = 512;
 
-/// What is configured of a file's mode and owners; what is not stays as the file has it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configured {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    mode: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    owner: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    group: Option<u32>,
-}
-
-impl Configured {
-    /// All of it as a file has it.
-    pub fn as_it_is(old: &Old) -> Self {
-        Self { mode: Some(old.mode()), owner: Some(old.stat.st_uid), group: Some(old.stat.st_gid) }
-    }
-}
-
 /// Whether a file that is there is to be overwritten, and what it is to get beside its bytes.
-pub fn is_wanted(template: &TemplateConfig, place: &Place, desk: &mut Desk) -> Option<Configured> {
+pub fn is_wanted(template: &TemplateConfig, place: &Place, desk: &mut FileState) -> Option<Configured> {
     let configured = Configured { mode: template.mode, owner: template.owner, group: template.group };
     match template.placing.write {
         Method::Atomic => None,
@@ -68,14 +46,6 @@ pub fn is_wanted(template: &TemplateConfig, place: &Place, desk: &mut Desk) -> O
             Some(configured)
         }
     }
-}
-
-/// Overwrites the destination with what is staged, which is removed then. Gives what the destination is by that.
-pub fn overwrite(staged: &mut Staged, configured: Configured) -> Result<FileStat, Setback> {
-    let bytes = staged.read()?;
-    let stat = fill(&staged.place, &bytes, configured)?;
-    staged.remove();
-    Ok(stat)
 }
 
 /// Overwrites a destination with a staged file of this digest that an agent which was killed has left; whether there is
@@ -144,16 +114,6 @@ fn make_room(file: &File, length: i64, stat: &FileStat) -> nix::Result<()> {
         Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
         Err(errno) => ftruncate(file, stat.st_size).and(Err(errno)),
     }
-}
-
-/// All that is in a staged file.
-pub fn read(folder: &OwnedFd, name: &std::ffi::OsStr, path: &Path) -> Result<Vec<u8>, Setback> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let trouble = || format!("read {}", path.display());
-    let file = openat(folder, name, flags, Mode::empty()).map_err(|errno| refused(trouble(), errno))?;
-    let mut bytes = Vec::new();
-    File::from(file).read_to_end(&mut bytes).map_err(|error| refused(trouble(), error))?;
-    Ok(bytes)
 }
 
 /// What is mounted on a path without links, in words; `None` where nothing is.

@@ -1,10 +1,12 @@
 //! Staged files that an agent left behind when it was killed.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+
+use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::decide::Event;
 use crate::log::emit;
@@ -74,6 +76,13 @@ fn remove(folder: &Path, shown: &Path, prefix: &str, spared: &BTreeSet<OsString>
             Ok(()) => emit(Event::StagedFileRemoved { file }),
             Err(error) => emit(Event::StagedFileLeft { file, reason: error.to_string() }),
         }
+    }
+}
+
+/// Removes a staged file from an open folder, which is called `shown` in the log.
+pub fn remove_staged(folder: &OwnedFd, name: &OsStr, shown: &Path) {
+    if let Err(errno) = unlinkat(folder, name, UnlinkatFlags::NoRemoveDir) {
+        emit(Event::StagedFileLeft { file: shown.join(name), reason: errno.to_string() });
     }
 }
 

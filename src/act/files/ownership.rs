@@ -10,20 +10,17 @@ use std::path::Path;
 
 use crate::error::Setback;
 
-use super::attributes;
+use super::attributes::{self, OWNER};
 use super::errors::refused;
 use super::leftovers::Tag;
 use super::place::{Old, Place};
 use crate::state::lock;
 
-/// The attribute's name.
-pub const NAME: &str = "user.rosterd.agent";
-
 /// Leaves this agent's mark in a file that is to take a place.
 pub fn leave(file: &File, place: &Place, tag: &Tag) -> Result<(), Setback> {
     let Some(state_dir) = tag.state_dir() else { return Ok(()) };
     let value = [state_dir.as_os_str().as_bytes(), &ending(place)].concat();
-    match attributes::set(file, NAME.as_ref(), &value) {
+    match attributes::set(file, OWNER.as_ref(), &value) {
         Err(error) if !attributes::has_none(&error) => {
             Err(refused(format!("mark the new {} as this agent's", place.dest.display()), error))
         }
@@ -34,7 +31,7 @@ pub fn leave(file: &File, place: &Place, tag: &Tag) -> Result<(), Setback> {
 /// Refuses a file with the mark of another agent that runs.
 pub fn refuse(old: &Old, place: &Place, tag: &Tag) -> Result<(), Setback> {
     let tried = || format!("replace {}", place.dest.display());
-    let mark = attributes::get(&old.file, NAME.as_ref()).map_err(|error| refused(tried(), error))?;
+    let mark = attributes::get(&old.file, OWNER.as_ref()).map_err(|error| refused(tried(), error))?;
     // One that was copied or moved here with its attributes is of another place.
     let Some(theirs) = mark.as_deref().and_then(|mark| mark.strip_suffix(&*ending(place))) else { return Ok(()) };
     let theirs = Path::new(OsStr::from_bytes(theirs));
@@ -45,7 +42,7 @@ pub fn refuse(old: &Old, place: &Place, tag: &Tag) -> Result<(), Setback> {
     let Some(pid) = lock::holder(theirs) else { return Ok(()) };
     let why = format!("it is the file of another agent, process {pid}, with the state directory {}", theirs.display());
     Err(Setback::new(tried(), why).hint(format!(
-        "give another dest, or stop that one; if it has given the file up: setfattr -x {NAME} {}",
+        "give another dest, or stop that one; if it has given the file up: setfattr -x {OWNER} {}",
         place.dest.display()
     )))
 }

@@ -17,6 +17,8 @@ use nix::unistd::Uid;
 
 use crate::config::{Symlink, TemplateConfig};
 use crate::error::Setback;
+use crate::model::digest::digest_of;
+use crate::state::journal::{Configured, Entry, Now};
 
 use super::directory::{Folder, Folders, MOST_LINKS, folder_trouble, open_without_links, refuse_foreign_link};
 use super::errors::refused;
@@ -211,6 +213,11 @@ impl Place {
         self.expected.as_ref().is_none_or(|expected| expected.contains(&uid))
     }
 
+    /// Whether anything has its name.
+    pub fn exists(&self) -> bool {
+        fstatat(&self.folder, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// Whether the path of the folder still leads to the folder that is open.
     pub fn is_still_here(&self) -> Result<(), Setback> {
         let named = open_without_links(&self.real, &self.folder_path)?
@@ -229,6 +236,11 @@ impl Old {
         self.stat.st_mode & PERMISSIONS
     }
 
+    /// Its mode and owners.
+    pub fn mode_and_owner(&self) -> Configured {
+        Configured { mode: Some(self.mode()), owner: Some(self.stat.st_uid), group: Some(self.stat.st_gid) }
+    }
+
     /// All that is in it.
     pub fn read(&mut self, dest: &Path) -> Result<Vec<u8>, Setback> {
         let mut bytes = Vec::new();
@@ -244,6 +256,19 @@ impl Old {
             return Ok(false);
         }
         Ok(self.read(dest)? == bytes)
+    }
+}
+
+/// What stands at a noted destination.
+pub fn on_disk(entry: &Entry, folders: &mut Folders) -> Now {
+    if entry.dest.parent().is_some_and(|folder| !folder.exists()) {
+        return Now::Nothing;
+    }
+    let found = Place::find(&entry.plain(), folders).and_then(|place| place.map(|place| place.look()).transpose());
+    match found.map(Option::flatten) {
+        Ok(None) => Now::Nothing,
+        Ok(Some(mut old)) => old.read(&entry.dest).map_or(Now::Unknown, |bytes| Now::Bytes(digest_of(&bytes))),
+        Err(_) => Now::Unknown,
     }
 }
 

@@ -8,15 +8,15 @@ use crate::config::{OnReloadFailure, TemplateConfig};
 use crate::decide::{Event, Failure};
 use crate::error::Setback;
 use crate::log::emit;
-use crate::model::digest::digest_of;
 
 use super::commit::{settle, swap, sync_folder, unnoted};
+use super::file_state::FileState;
 use super::inplace::complete;
 use super::leftovers::{Tag, sweep_state};
-use super::place::Place;
+use super::place::{Place, on_disk};
 use super::rollback::take_away;
 use super::stage::Staged;
-use super::writer::{Desk, Writer};
+use super::writer::Writer;
 use crate::state::journal::{Entry, Journal, Key, Left, Now, Owner, Past};
 
 /// The configuration that the agents of a state directory have now.
@@ -72,7 +72,7 @@ pub async fn unfinished(writer: &Writer) -> Result<usize, Setback> {
     writer.call(|desk| desk.journal.as_ref().map_or(0, |journal| journal.left.len())).await
 }
 
-fn take_over(state_dir: &Path, present: &Present, desk: &mut Desk) -> Vec<Arc<TemplateConfig>> {
+fn take_over(state_dir: &Path, present: &Present, desk: &mut FileState) -> Vec<Arc<TemplateConfig>> {
     let (mut journal, past) = Journal::open(state_dir);
     desk.tag = Tag::of(state_dir);
     let noted: Vec<Entry> = journal.entries().cloned().collect();
@@ -127,22 +127,22 @@ fn owe_all(
     others
 }
 
-fn try_left(desk: &mut Desk) -> (Vec<Arc<TemplateConfig>>, usize) {
+fn try_left(desk: &mut FileState) -> (Vec<Arc<TemplateConfig>>, usize) {
     let left = desk.journal.as_mut().map(|journal| std::mem::take(&mut journal.left)).unwrap_or_default();
     let (mut finished, mut over) = (Vec::new(), Vec::new());
     for (key, Left { entry, seen }) in left {
-        let now = look(&entry, desk);
+        let now = on_disk(&entry, &mut desk.folders);
         let is_as_it_was = seen == Now::Unknown || now == seen;
         let is_made = now.is(entry.new) && entry.over.is_none();
         if !is_made && is_as_it_was && finish(&entry, desk) == Finished::Failed {
             // It may have become another part of the whole by that.
-            let left = Left { seen: look(&entry, desk), entry };
+            let left = Left { seen: on_disk(&entry, &mut desk.folders), entry };
             if let Some(journal) = &mut desk.journal {
                 journal.left.insert(key, left);
             }
             continue;
         }
-        discard(&entry, desk);
+        desk.discard(&entry);
         finished.push(Arc::new(entry.debt().unwrap_or_else(|| entry.plain())));
         if entry.owner.is_noted() {
             over.push(key);
@@ -156,7 +156,7 @@ fn try_left(desk: &mut Desk) -> (Vec<Arc<TemplateConfig>>, usize) {
 }
 
 /// What is in place now was not when it was noted: a reload that has begun since may not have taken it up.
-fn note_anew(keys: &[Key], desk: &mut Desk) {
+fn note_anew(keys: &[Key], desk: &mut FileState) {
     let Some(journal) = &mut desk.journal else { return };
     let entries = keys.iter().filter_map(|key| journal.entry(key).cloned()).collect();
     if let Err(error) = journal.note(entries) {
@@ -166,7 +166,7 @@ fn note_anew(keys: &[Key], desk: &mut Desk) {
 }
 
 /// Removes what was staged for a template, also in the folder that its destination leads to.
-fn sweep(template: &TemplateConfig, desk: &mut Desk) {
+fn sweep(template: &TemplateConfig, desk: &mut FileState) {
     let places = [Place::of(&template.dest, &mut desk.folders), Place::find(template, &mut desk.folders)];
     for place in places.into_iter().flatten().flatten() {
         desk.sweep(&place);
@@ -196,15 +196,15 @@ enum Came {
 
 /// Whether a noted replacement came about, or is made to now: all files of a round were checked when it was noted, so
 /// those that were left over go the same way as those that were not.
-fn come_about(entry: &Entry, noted: &[Entry], present: &Present, desk: &mut Desk) -> Came {
-    let now = look(entry, desk);
+fn come_about(entry: &Entry, noted: &[Entry], present: &Present, desk: &mut FileState) -> Came {
+    let now = on_disk(entry, &mut desk.folders);
     // One that was being overwritten may hold anything, but for what another template has just made of it.
     let others = |other: &&Entry| other.dest == entry.dest && other.owner.template != entry.owner.template;
     let is_begun = entry.over.is_some() && !noted.iter().filter(others).any(|other| now.is(other.new));
     if is_begun || now.is(entry.old) && !present.is_anothers(entry) {
         match finish(entry, desk) {
             Finished::Done => return Came::About,
-            Finished::Failed => return Came::Left(look(entry, desk)),
+            Finished::Failed => return Came::Left(on_disk(entry, &mut desk.folders)),
             Finished::Nothing => {}
         }
     }
@@ -223,20 +223,6 @@ impl Present {
     }
 }
 
-/// What stands at a noted destination.
-pub fn look(entry: &Entry, desk: &mut Desk) -> Now {
-    if entry.dest.parent().is_some_and(|folder| !folder.exists()) {
-        return Now::Nothing;
-    }
-    let found =
-        Place::find(&entry.plain(), &mut desk.folders).and_then(|place| place.map(|place| place.look()).transpose());
-    match found.map(Option::flatten) {
-        Ok(None) => Now::Nothing,
-        Ok(Some(mut old)) => old.read(&entry.dest).map_or(Now::Unknown, |bytes| Now::Bytes(digest_of(&bytes))),
-        Err(_) => Now::Unknown,
-    }
-}
-
 /// What came of finishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Finished {
@@ -248,7 +234,7 @@ enum Finished {
 }
 
 /// Puts the bytes in place that an agent was killed before.
-fn finish(entry: &Entry, desk: &mut Desk) -> Finished {
+fn finish(entry: &Entry, desk: &mut FileState) -> Finished {
     let Ok(Some(place)) = Place::find(&entry.plain(), &mut desk.folders) else { return Finished::Nothing };
     let is_removal = entry.owner.back && entry.new.is_none();
     let finished = match (entry.new, &entry.over, &entry.staged) {
@@ -272,7 +258,7 @@ fn finish(entry: &Entry, desk: &mut Desk) -> Finished {
 }
 
 /// Renames a staged file of this digest that was left; whether there is one.
-fn rename(place: Place, name: &str, new: u64, desk: &mut Desk) -> Result<bool, Setback> {
+fn rename(place: Place, name: &str, new: u64, desk: &mut FileState) -> Result<bool, Setback> {
     let Ok(mut staged) = Staged::found(place, name) else { return Ok(false) };
     let swapped = match staged.digest() {
         Ok(digest) if digest != new => return Ok(false),
@@ -288,20 +274,4 @@ fn rename(place: Place, name: &str, new: u64, desk: &mut Desk) -> Result<bool, S
         emit(Event::SyncFailed { reason: why.to_string() });
     }
     Ok(true)
-}
-
-/// Removes what waits for a replacement that is over.
-pub fn discard(entry: &Entry, desk: &mut Desk) {
-    let found = match (&entry.over, &entry.staged) {
-        (Some(over), _) => Place::of(&over.staged, &mut desk.folders),
-        (None, Some(name)) => Place::find(&entry.plain(), &mut desk.folders)
-            .map(|place| place.and_then(|place| place.beside(name.into()).ok())),
-        (None, None) => Ok(None),
-    };
-    if let Ok(Some(place)) = found
-        && let Some(name) = place.name.to_str().map(ToOwned::to_owned)
-    {
-        // It removes itself.
-        drop(Staged::found(place, &name));
-    }
 }

@@ -11,13 +11,12 @@ use crate::error::Setback;
 use crate::log::emit;
 use crate::model::digest::digest;
 
-use super::batch::kept_back;
-use super::batch_commit::{Answer, Refused, Waiting, withdraw};
+use super::answer::{Answer, Refused, Waiting, kept_back, withdraw};
 use super::commit::sync_names;
 use super::errors::{refused, unwritten};
+use super::file_state::FileState;
 use super::leftovers::END;
 use super::place::Place;
-use super::writer::Desk;
 use crate::state::journal::Entry;
 
 /// A file that is to go.
@@ -43,7 +42,7 @@ pub fn set_aside(
     mut sound: Vec<Waiting>,
     unit: Option<&str>,
     refused: &mut Vec<Refused>,
-    desk: &mut Desk,
+    desk: &mut FileState,
 ) -> (Vec<Waiting>, Vec<Aside>) {
     let mut aside = Vec::new();
     let mut why = refused.first().map(|(.., why)| why.clone());
@@ -69,7 +68,7 @@ pub fn set_aside(
 }
 
 impl Removal {
-    fn set_aside(&self, desk: &Desk) -> Result<OsString, Failure> {
+    fn set_aside(&self, desk: &FileState) -> Result<OsString, Failure> {
         let Place { folder, name, dest, .. } = &self.place;
         if !desk.journal.as_ref().is_some_and(|journal| journal.goes_back(&self.entry.key())) {
             let why = Setback::new(format!("remove {}", dest.display()), "it could not be noted");
@@ -83,7 +82,7 @@ impl Removal {
         }
     }
 
-    fn stays(self, failure: Failure, desk: &mut Desk) {
+    fn stays(self, failure: Failure, desk: &mut FileState) {
         if let Some(journal) = &mut desk.journal {
             journal.withdraw(&[self.entry.key()]);
         }
@@ -93,7 +92,7 @@ impl Removal {
 
 impl Aside {
     /// It goes for good, or comes back because of `why`.
-    pub fn end(self, why: Option<&Failure>, desk: &mut Desk) {
+    pub fn end(self, why: Option<&Failure>, desk: &mut FileState) {
         let Self { removal, name: aside } = self;
         let Place { folder, name, dest, .. } = &removal.place;
         if let Some(why) = why {

@@ -16,8 +16,9 @@ use crate::state::owned_files::Claim;
 
 use super::commit::{Waits, noted, sync_names, unnoted};
 use super::errors::{refused, unwritten};
+use super::file_state::FileState;
 use super::place::Place;
-use super::writer::{Desk, Writer};
+use super::writer::Writer;
 use crate::state::journal::{Key, Owner};
 
 /// Removes a template's destination, for good: the folder is synced.
@@ -35,14 +36,14 @@ pub async fn remove(
 ) -> Outcome {
     let Some(claim) = claim else { return Outcome::Unchanged };
     let (template, stop) = (template.clone(), stop.clone());
-    let job = move |desk: &mut Desk| {
+    let job = move |desk: &mut FileState| {
         if stop.is_cancelled() { Ok(Outcome::Abandoned) } else { take_away(&template, claim, really, desk) }
     };
     let answer = writer.call(job).await.flatten();
     answer.unwrap_or_else(|setback| Outcome::Failed(unwritten(&setback)))
 }
 
-fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Desk) -> Result<Outcome, Setback> {
+fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut FileState) -> Result<Outcome, Setback> {
     let dest = &template.dest;
     let place = match Place::find(template, &mut at.folders) {
         Ok(Some(place)) => place,
@@ -104,7 +105,7 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Des
 }
 
 /// Notes that a file is about to go, where that owes a reload.
-fn note(template: &TemplateConfig, place: &Place, at: &mut Desk) -> Result<(), Setback> {
+fn note(template: &TemplateConfig, place: &Place, at: &mut FileState) -> Result<(), Setback> {
     // Whose key is gone has nothing to go back to.
     let owner = Owner { saves: false, ..Owner::of(template) };
     let Some(journal) = &mut at.journal else { return Ok(()) };

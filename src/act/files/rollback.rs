@@ -2,7 +2,6 @@
 //! knows what was put back once, and is not tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -12,34 +11,18 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{OnReloadFailure, Placing, TemplateConfig};
 use crate::decide::Restoration;
 use crate::error::Setback;
-use crate::model::digest::digest_of;
 
-use super::batch_commit::{Answer, Commit, Round};
+use super::answer::Answer;
+use super::batch_commit::{Commit, Round};
 use super::commit::{Waits, noted, sync_names};
 use super::errors::refused;
+use super::file_state::FileState;
 use super::place::Place;
 use super::removal::Removal;
 use super::staging::prepare;
-use super::writer::{Desk, Writer};
-use crate::state::journal::{Before, Blocked, Entry, Journal, Key, Owner, Set};
-
-/// Which of these files, as they are to be, would make up a set again whose reload failed, and how it did.
-pub fn again(wanted: &Set, journal: &Journal) -> BTreeMap<PathBuf, String> {
-    let digest = |dest: &PathBuf| wanted.get(dest).copied().or_else(|| standing(dest));
-    let again = |set: &&Blocked| {
-        let touched = set.files.keys().any(|dest| wanted.contains_key(dest));
-        touched && set.files.iter().all(|(dest, failed)| digest(dest) == Some(*failed))
-    };
-    let sets = journal.blocked().iter().filter(again);
-    sets.flat_map(|set| set.files.keys().map(|dest| (dest.clone(), set.why.clone()))).collect()
-}
-
-/// The digest of what stands at a destination.
-fn standing(dest: &Path) -> Option<u64> {
-    // Whatever others have put there: what is no file may never answer.
-    std::fs::metadata(dest).ok().filter(std::fs::Metadata::is_file)?;
-    std::fs::read(dest).ok().map(|bytes| digest_of(&bytes))
-}
+use super::writer::Writer;
+use crate::state::journal::blocked::standing;
+use crate::state::journal::{Before, Blocked, Entry, Key, Owner, Set};
 
 /// Puts back what stood there before a reload failed, all of it or nothing, and gives the names of the templates whose
 /// files changed by that. The bytes that go are not placed again as a whole until others have proven themselves.
@@ -54,7 +37,7 @@ pub async fn restore(writer: &Writer, job: &Restoration) -> Result<BTreeSet<Arc<
     writer.call(move |desk| put_back(&job, desk)).await.flatten()
 }
 
-fn put_back(job: &Restoration, desk: &mut Desk) -> Result<BTreeSet<Arc<str>>, Setback> {
+fn put_back(job: &Restoration, desk: &mut FileState) -> Result<BTreeSet<Arc<str>>, Setback> {
     let mut before = Vec::new();
     let journal = desk.journal.as_ref().ok_or_else(without_journal)?;
     for template in &job.templates {
@@ -105,21 +88,25 @@ fn put_back(job: &Restoration, desk: &mut Desk) -> Result<BTreeSet<Arc<str>>, Se
 }
 
 /// That of a file that was not there before, if it is there now.
-fn removal(template: &TemplateConfig, answer: Answer, desk: &mut Desk) -> Result<Option<Removal>, Setback> {
+fn removal(template: &TemplateConfig, answer: Answer, desk: &mut FileState) -> Result<Option<Removal>, Setback> {
     let owner = Owner { back: true, saves: false, ..Owner::of(template) };
     let standing = as_it_stands(template, &owner, desk)?;
     Ok(standing.map(|(place, entry)| Removal { entry, place, answer }))
 }
 
 /// That of a file that stays as it is while its unit goes back: whatever others make of it, it can be put right.
-fn unchanged(template: &TemplateConfig, desk: &mut Desk) -> Result<Option<Entry>, Setback> {
+fn unchanged(template: &TemplateConfig, desk: &mut FileState) -> Result<Option<Entry>, Setback> {
     let owner = Owner { back: true, owed: None, ..Owner::of(template) };
     let standing = as_it_stands(template, &owner, desk)?;
     Ok(standing.map(|(_, entry)| Entry { new: entry.old, ..entry }))
 }
 
 /// Where a file stands, if it does, and what is noted of it when nothing takes its place.
-fn as_it_stands(template: &TemplateConfig, owner: &Owner, desk: &mut Desk) -> Result<Option<(Place, Entry)>, Setback> {
+fn as_it_stands(
+    template: &TemplateConfig,
+    owner: &Owner,
+    desk: &mut FileState,
+) -> Result<Option<(Place, Entry)>, Setback> {
     let Some(place) = Place::find(template, &mut desk.folders)? else { return Ok(None) };
     let (Some(old), Some(journal)) = (place.look()?, &desk.journal) else { return Ok(None) };
     let nothing = Waits { new: None, staged: None, over: None };
@@ -159,7 +146,7 @@ fn as_it_was(template: &TemplateConfig, before: &Before) -> TemplateConfig {
 }
 
 /// Removes a file that was not there before.
-pub fn take_away(place: &Place, key: &Key, desk: &mut Desk) -> Result<(), Setback> {
+pub fn take_away(place: &Place, key: &Key, desk: &mut FileState) -> Result<(), Setback> {
     if !desk.journal.as_ref().is_none_or(|journal| journal.goes_back(key)) {
         return Err(Setback::new(format!("remove {}", place.dest.display()), "it could not be noted"));
     }

@@ -4,32 +4,29 @@
 //! round a set-id bit is lost, or the old owner sees the new bytes), then what else the old file carried, then synced.
 //! Until the rename, dropping it removes it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, PosixFadviseAdvice, openat, posix_fadvise};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat};
+use nix::unistd::{Gid, Uid, fchown, fsync};
 
 use crate::config::TemplateConfig;
-use crate::decide::Event;
 use crate::error::Setback;
-use crate::log::emit;
 use crate::model::digest::digest_of;
 
-use super::commit::Earlier;
 use super::content::{BaseFile, Content};
-use super::drift::Leaves;
+use super::drift::{Leaves, Left};
 use super::errors::refused;
-use super::inplace::Configured;
-use super::leftovers::Tag;
+use super::fingerprint::same;
+use super::leftovers::{Tag, remove_staged};
 use super::place::{Old, Place};
-use super::{attributes, inplace, leftovers, ownership};
-use crate::state::journal::Owner;
+use super::{attributes, leftovers, ownership};
+use crate::state::journal::{Configured, Owner};
 
 /// The mode of a file that was not there, unless one is configured.
 const NEW_MODE: u32 = 0o644;
@@ -212,16 +209,14 @@ impl Staged {
         let Some(name) = &self.name else {
             return Err(Setback::new(format!("replace {}", self.place.dest.display()), "nothing is staged"));
         };
-        inplace::read(self.folder(), name, &self.path())
+        read(self.folder(), name, &self.path())
     }
 
     /// Removes it.
     pub fn remove(&mut self) {
-        let path = self.path();
         let Some(name) = self.name.take() else { return };
-        if let Err(errno) = unlinkat(self.folder(), name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
-            emit(Event::StagedFileLeft { file: path, reason: errno.to_string() });
-        }
+        let shown = self.elsewhere.as_ref().map_or(&self.place.folder_path, |(_, path)| path);
+        remove_staged(self.folder(), &name, shown);
     }
 
     /// One that an agent before this one has left, by its name; an error where there is none.
@@ -334,10 +329,13 @@ impl Written {
     }
 }
 
-/// Whether two looks at a file saw the same one, unchanged.
-pub fn same(a: &FileStat, b: &FileStat) -> bool {
-    (a.st_dev, a.st_ino, a.st_size, a.st_mode, a.st_uid, a.st_gid, a.st_mtime, a.st_mtime_nsec)
-        == (b.st_dev, b.st_ino, b.st_size, b.st_mode, b.st_uid, b.st_gid, b.st_mtime, b.st_mtime_nsec)
+/// What a file may have to be put back to.
+#[derive(Debug, Default)]
+pub struct Earlier {
+    /// Of one that is overwritten: its bytes, mode and owners.
+    pub bytes: Option<(Vec<u8>, Configured)>,
+    /// What the agent had left there.
+    pub left: Option<Left>,
 }
 
 impl Drop for Staged {
@@ -365,4 +363,14 @@ fn new_file(folder: &OwnedFd, path: &Path, mode: Mode, tag: &Tag) -> nix::Result
         Ok(temp) => Ok(temp.into_parts().0),
         Err(error) => Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),
     }
+}
+
+/// All that is in a staged file.
+fn read(folder: &OwnedFd, name: &OsStr, path: &Path) -> Result<Vec<u8>, Setback> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let trouble = || format!("read {}", path.display());
+    let file = openat(folder, name, flags, Mode::empty()).map_err(|errno| refused(trouble(), errno))?;
+    let mut bytes = Vec::new();
+    File::from(file).read_to_end(&mut bytes).map_err(|error| refused(trouble(), error))?;
+    Ok(bytes)
 }

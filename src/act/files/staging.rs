@@ -1,19 +1,23 @@
 //! Writes the bytes of a file beside its destination.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot::Sender;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::TemplateConfig;
-use crate::decide::{Failure, Outcome};
+use crate::decide::{Event, Failure, Outcome};
 use crate::error::Setback;
+use crate::log::emit;
 use crate::model::digest::digest_of;
 
+use super::block::named_elsewhere;
 use super::content::Content;
 use super::drift::Leaves;
 use super::errors::unwritten;
+use super::file_state::FileState;
 use super::place::Place;
 use super::stage::{Staged, Wanted, Written};
-use super::writer::Desk;
 use super::{inplace, ownership};
 use crate::state::journal::Key;
 
@@ -55,7 +59,7 @@ impl Then {
 }
 
 /// Writes the bytes beside the destination where it has not got them; `None` where it has.
-pub fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut Desk) -> Result<Option<Written>, Setback> {
+pub fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut FileState) -> Result<Option<Written>, Setback> {
     write(template, bytes, desk, Equal::IsLeft)
 }
 
@@ -70,7 +74,7 @@ pub enum Equal {
 pub fn write(
     template: &TemplateConfig,
     bytes: Vec<u8>,
-    desk: &mut Desk,
+    desk: &mut FileState,
     equal: Equal,
 ) -> Result<Option<Written>, Setback> {
     let place = Place::open(template, &mut desk.folders)?;
@@ -81,7 +85,7 @@ pub fn write(
     }
     let wanted = Wanted::of(template, old.as_ref());
     let whole = Content::of(template, bytes, &mut old)?;
-    whole.warn(template, desk);
+    warn_of_shadowed_hosts(&whole.bytes, template, desk);
     let leaves = Leaves::of(template, &whole);
     let is_settled = equal == Equal::IsLeft && old.as_ref().is_some_and(|old| wanted.changes(old).is_none());
     if is_settled && !desk.unsettled.contains(&template.dest) && whole.is_there(old.as_mut(), &template.dest)? {
@@ -100,4 +104,18 @@ pub fn write(
         None => Staged::write(place, wanted, whole, old.as_ref(), &desk.tag)?.mark(&desk.tag)?,
     };
     Ok(Some(written.of(template, leaves)))
+}
+
+/// Says once of each name in a block of a hosts file that another line of it has the name too.
+fn warn_of_shadowed_hosts(whole: &[u8], template: &TemplateConfig, desk: &mut FileState) {
+    let (Some(block), Some("hosts")) = (&template.placing.block, template.dest.file_name().and_then(|n| n.to_str()))
+    else {
+        return;
+    };
+    for (host, line) in named_elsewhere(whole, block) {
+        if desk.told.insert(format!("{host} of {}", template.dest.display())) {
+            let (template, dest, block) = (Arc::clone(&template.name), template.dest.clone(), block.to_string());
+            emit(Event::HostShadowed { template, dest, block, host, line });
+        }
+    }
 }

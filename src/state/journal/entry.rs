@@ -8,28 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::known_good::Trial;
-use super::saved::Saved;
-use crate::act::files::inplace::Configured;
+use super::key::Key;
+use super::saved::{Saved, Trial};
 use crate::config::{Command, Each, Method, OnGone, OnReloadFailure, Reload, Symlink, TemplateConfig, Verify};
 use crate::state::append_log::path_encoding;
-
-/// Which file, and on whose behalf: several templates can have a block each of one file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Key {
-    /// The destination.
-    #[serde(with = "path_encoding")]
-    pub dest: PathBuf,
-    /// The template's name.
-    pub template: Arc<str>,
-}
-
-impl Key {
-    /// A template's own.
-    pub fn of(template: &TemplateConfig) -> Self {
-        Self { dest: template.dest.clone(), template: Arc::clone(&template.name) }
-    }
-}
 
 /// A replacement or a removal that is about to happen, or has, and whose reload has not succeeded since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +63,17 @@ pub struct Overwrite {
     /// What else it gets.
     #[serde(flatten)]
     pub configured: Configured,
+}
+
+/// What is configured of a file's mode and owners; what is not stays as the file has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
 }
 
 /// On whose behalf a file is replaced, as far as that is needed without the configuration.

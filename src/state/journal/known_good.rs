@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Before, Entry, Journal, Key, Line, Saved, spelled};
+use super::{Before, Copies, Entry, Journal, Key, Line, Trial, spelled};
 
 /// The reloads under way: which files each is for, and the last round of which all files were in place when it began.
 #[derive(Debug, Clone, Default)]
@@ -20,35 +20,6 @@ type ByNumber = BTreeMap<u64, (Vec<Key>, u64)>;
 pub struct Run {
     number: u64,
     runs: Runs,
-}
-
-/// A file that a reload under way takes up, and that was replaced since.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trial {
-    /// The round in which it was put in place.
-    from: u64,
-    /// The round in which it was replaced.
-    until: u64,
-    /// Its copy.
-    saved: Saved,
-    /// Its own reload succeeded; those of its unit may not have.
-    is_proven: bool,
-}
-
-/// Copies of what a replacement takes the place of.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Copies {
-    /// What to go back to, where nothing older is kept.
-    pub saved: Option<Saved>,
-    /// What a reload under way may prove to be better than that.
-    pub trial: Option<Trial>,
-}
-
-impl Trial {
-    /// Its copy.
-    pub fn copy(&self) -> &Saved {
-        &self.saved
-    }
 }
 
 impl Runs {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::Key;
+use super::key::Key;
 use crate::model::digest::digest;
 use crate::state::append_log::kept::make;
 
@@ -45,6 +45,35 @@ pub struct Before {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+}
+
+/// A file that a reload under way takes up, and that was replaced since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The round in which it was put in place.
+    pub from: u64,
+    /// The round in which it was replaced.
+    pub until: u64,
+    /// Its copy.
+    pub saved: Saved,
+    /// Its own reload succeeded; those of its unit may not have.
+    pub is_proven: bool,
+}
+
+/// Copies of what a replacement takes the place of.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// What to go back to, where nothing older is kept.
+    pub saved: Option<Saved>,
+    /// What a reload under way may prove to be better than that.
+    pub trial: Option<Trial>,
+}
+
+impl Trial {
+    /// Its copy.
+    pub fn copy(&self) -> &Saved {
+        &self.saved
+    }
 }
 
 /// The folder with the copies.

@@ -1,0 +1,45 @@
+//! Who waits for what becomes of a file, and what is answered where it is not replaced.
+
+use tokio::sync::oneshot::Sender;
+
+use crate::decide::{Failure, Outcome, Stage};
+
+use super::file_state::FileState;
+use super::place::on_disk;
+use super::stage::Staged;
+use crate::state::journal::Left;
+
+/// Who waits for what becomes of a file.
+pub type Answer = Sender<Result<Outcome, Failure>>;
+
+/// A file, and who waits for it.
+pub type Waiting = (Staged, Answer);
+
+/// One that is not placed, and why.
+pub type Refused = (Staged, Answer, Failure);
+
+/// Of a unit whose other file failed.
+pub fn kept_back(unit: &str, why: &str) -> Failure {
+    Failure { stage: Stage::Unit, message: format!("unit {unit}: {why}") }
+}
+
+/// A file that could not be replaced is as it was. Of one that was being overwritten a part may be new: what it is
+/// overwritten with is kept until all of it is, by this agent or the next.
+pub fn withdraw(staged: &mut Staged, desk: &mut FileState) {
+    let Some(key) = staged.owner().map(|owner| owner.key(&staged.place.dest)) else { return };
+    let Some(entry) = desk.journal.as_ref().and_then(|journal| journal.entry(&key)).cloned() else { return };
+    let seen = on_disk(&entry, &mut desk.folders);
+    let is_begun = staged.in_place.is_some() && !seen.is(entry.old);
+    if is_begun {
+        desk.overtake(&key);
+        // Nor is what it is now somebody else's change.
+        desk.left.remove(&key.template);
+        staged.stays();
+    }
+    let Some(journal) = &mut desk.journal else { return };
+    if is_begun {
+        journal.left.insert(key, Left { entry, seen });
+    } else if seen.is(entry.old) {
+        journal.withdraw(&[key]);
+    }
+}

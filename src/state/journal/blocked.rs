@@ -1,0 +1,59 @@
+//! Files whose reload failed, and that are not replaced with the same bytes again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::digest::digest_of;
+use crate::state::append_log::path_encoding::Spelling;
+
+/// Files with the digests of what they held together.
+pub type Set = BTreeMap<PathBuf, u64>;
+
+/// What failed its reload together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// The files, as they were.
+    pub files: Set,
+    /// How the reload failed.
+    pub why: String,
+}
+
+/// The same in a line.
+#[derive(Serialize, Deserialize)]
+pub struct SpelledOut {
+    files: Vec<(Spelling, u64)>,
+    why: String,
+}
+
+impl From<SpelledOut> for Blocked {
+    fn from(SpelledOut { files, why }: SpelledOut) -> Self {
+        let files = files.into_iter().map(|(dest, digest)| (dest.into(), digest));
+        Self { files: files.collect(), why }
+    }
+}
+
+/// These sets in a line of the journal.
+pub fn spelled(sets: &[Blocked]) -> Vec<SpelledOut> {
+    let files = |set: &Set| set.iter().map(|(dest, digest)| (Spelling::from(&**dest), *digest)).collect();
+    sets.iter().map(|set| SpelledOut { files: files(&set.files), why: set.why.clone() }).collect()
+}
+
+/// Which of these files, as they are to be, would make up a set again whose reload failed, and how it did.
+pub fn failed_again(wanted: &Set, blocked: &[Blocked]) -> BTreeMap<PathBuf, String> {
+    let digest = |dest: &PathBuf| wanted.get(dest).copied().or_else(|| standing(dest));
+    let again = |set: &&Blocked| {
+        let touched = set.files.keys().any(|dest| wanted.contains_key(dest));
+        touched && set.files.iter().all(|(dest, failed)| digest(dest) == Some(*failed))
+    };
+    let sets = blocked.iter().filter(again);
+    sets.flat_map(|set| set.files.keys().map(|dest| (dest.clone(), set.why.clone()))).collect()
+}
+
+/// The digest of what stands at a destination.
+pub fn standing(dest: &Path) -> Option<u64> {
+    // Whatever others have put there: what is no file may never answer.
+    std::fs::metadata(dest).ok().filter(std::fs::Metadata::is_file)?;
+    std::fs::read(dest).ok().map(|bytes| digest_of(&bytes))
+}
