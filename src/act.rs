@@ -2,3 +2,5 @@
 
 pub mod files;
 pub mod process;
+#[cfg(test)]
+mod tests;

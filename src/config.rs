@@ -35,6 +35,8 @@ mod roster;
 mod scalar;
 mod table;
 mod template;
+#[cfg(test)]
+mod tests;
 pub mod url;
 mod value;
 

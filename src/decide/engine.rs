@@ -30,6 +30,8 @@ mod reconfigure;
 mod reload;
 mod report;
 mod search;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use per_key_files::Written;
 pub use readiness::Behind;

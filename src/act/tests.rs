@@ -1,0 +1,21 @@
+//! Tests of `act` on real files, real commands and a real kernel, one file a promise.
+
+mod attack;
+mod bench;
+mod blocks;
+mod commands;
+mod faults;
+mod files;
+mod journals;
+mod lock;
+mod order;
+mod placing;
+mod readers;
+mod recovery;
+mod reloads;
+mod rollback;
+mod rounds;
+mod units;
+
+/// An engine with hand-made time, for tests that join decisions with files.
+use crate::decide::engine::tests::harness as engine;

@@ -1,0 +1,215 @@
+//! Somebody who owns a folder above the destination, and swaps what is on the way to it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process};
+use std::time::{Duration, Instant};
+
+use crate::act::files::Writer;
+use crate::config::TemplateConfig;
+use crate::decide::{Outcome, Stage};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+use super::bench::{Bench, identity, is_again, is_root, passes_again, set_mode, staged_in, template};
+
+/// Nobody's id.
+const NOBODY: u32 = 65534;
+/// Where the attacker finds the folder that is his.
+const PREY: &str = "ROSTERD_ACT_TEST_PREY";
+
+/// A folder `yard` that is nobody's, with `conf` in it, which is to hold the file `f`; and a folder `victim` that is not
+/// his, with a file of that name too.
+struct Yard {
+    bench: Bench,
+    victim: (u64, i64, i64, Vec<String>),
+    kept: (u64, Vec<u8>, i64, i64),
+}
+
+impl Yard {
+    fn new() -> Self {
+        let bench = Bench::new();
+        set_mode(bench.folder.path(), 0o755);
+        for folder in ["yard", "yard/conf", "victim"] {
+            fs::create_dir(bench.path(folder)).unwrap();
+        }
+        fs::write(bench.path("victim/f"), "kept").unwrap();
+        symlink(bench.path("victim"), bench.path("yard/link")).unwrap();
+        if is_root() {
+            chown(bench.path("yard"), Some(NOBODY), Some(NOBODY)).unwrap();
+            std::os::unix::fs::lchown(bench.path("yard/link"), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let victim = seen(&bench.path("victim"));
+        let kept = identity(&bench.path("victim/f"));
+        Self { bench, victim, kept }
+    }
+
+    fn template(&self) -> TemplateConfig {
+        template(self.bench.path("yard/conf/f"))
+    }
+
+    /// Has the folder and the link change places.
+    fn swap(&self) {
+        swap(&self.bench.path("yard")).unwrap();
+    }
+
+    /// A file that is made shows in the times of its folder, also when it is gone again.
+    #[track_caller]
+    fn victim_is_untouched(&self) {
+        assert_eq!(seen(&self.bench.path("victim")), self.victim);
+        assert_eq!(identity(&self.bench.path("victim/f")), self.kept);
+    }
+}
+
+fn seen(folder: &Path) -> (u64, i64, i64, Vec<String>) {
+    let stat = fs::metadata(folder).unwrap();
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    (stat.ino(), stat.mtime(), stat.mtime_nsec(), names.collect())
+}
+
+fn swap(yard: &Path) -> nix::Result<()> {
+    let (conf, link) = (yard.join("conf"), yard.join("link"));
+    renameat2(AT_FDCWD, &conf, AT_FDCWD, &link, RenameFlags::RENAME_EXCHANGE)
+}
+
+/// The attacker's own program: this test once more, as nobody where there is a choice. It ends with `yard/go`.
+fn attack(test: &str, yard: &Path) -> Child {
+    let mut words = Vec::new();
+    if is_root() {
+        words.extend(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(PathBuf::from));
+    }
+    words.push(std::env::current_exe().unwrap());
+    fs::write(yard.join("go"), "").unwrap();
+    let mut process = Process::new(&words[0]);
+    process.args(&words[1..]).args(["--exact", test]).env(PREY, yard).stdout(std::process::Stdio::null());
+    process.spawn().unwrap()
+}
+
+/// Whether this process is the attacker. It comes back when the attack is over.
+fn was_attacker() -> bool {
+    let Some(yard) = std::env::var_os(PREY).map(PathBuf::from) else { return false };
+    while yard.join("go").exists() {
+        // The whole folder may be gone by now.
+        let _ = swap(&yard);
+    }
+    true
+}
+
+#[tokio::test]
+async fn nothing_is_ever_written_where_a_swapped_folder_leads() {
+    const NAME: &str = "act::tests::attack::nothing_is_ever_written_where_a_swapped_folder_leads";
+    if was_attacker() {
+        return;
+    }
+    let writes = crate::testing::count(300, 10_000);
+    let mut yard = Yard::new();
+    let template = yard.template();
+    assert_eq!(yard.bench.publish(&template, b"first").await, Outcome::Replaced);
+    let mut attacker = attack(NAME, &yard.bench.path("yard"));
+    let (mut tried, mut written, mut refused) = (0, 0, 0);
+    let end = Instant::now() + Duration::from_mins(5);
+    // Until it has met both the folder and the link often enough, however seldom the attacker has its turn.
+    while tried < writes || written < 20 || refused < 20 {
+        assert!(Instant::now() < end, "{written} of {tried} written, {refused} refused");
+        match yard.bench.publish(&template, format!("{tried}").as_bytes()).await {
+            Outcome::Replaced => written += 1,
+            Outcome::Failed(failure) => {
+                assert_eq!(failure.stage, Stage::Write, "{failure:?}");
+                refused += u32::from(failure.message.contains("symbolic link"));
+            }
+            outcome => panic!("{outcome:?}"),
+        }
+        tried += 1;
+        // As root the first use follows no link of his either, so an agent may as well start in the middle of it.
+        if is_root() && tried % 10 == 0 {
+            yard.bench.writer = Writer::start().unwrap();
+        }
+    }
+    fs::remove_file(yard.bench.path("yard/go")).unwrap();
+    assert!(attacker.wait().unwrap().success());
+    println!("{tried} writes, {written} done, {refused} met a link");
+    yard.victim_is_untouched();
+    if fs::symlink_metadata(yard.bench.path("yard/conf")).unwrap().is_symlink() {
+        yard.swap();
+    }
+    assert_eq!(yard.bench.publish(&template, b"at last").await, Outcome::Replaced);
+    assert_eq!(fs::read(&template.dest).unwrap(), b"at last");
+    assert_eq!(staged_in(&yard.bench.path("yard/conf")), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_folder_that_becomes_a_link_is_named_and_followed_only_after_a_new_start() {
+    const NAME: &str = "act::tests::attack::a_folder_that_becomes_a_link_is_named_and_followed_only_after_a_new_start";
+    if !is_again() {
+        // On a kernel that has the call for it, and where there is none.
+        passes_again(NAME, &["env"]);
+        for error in ["ENOSYS", "EPERM"] {
+            let inject = format!("inject=openat2:error={error}");
+            passes_again(NAME, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=openat2", "-e", &inject]);
+        }
+        return;
+    }
+    let yard = Yard::new();
+    let template = yard.template();
+    assert_eq!(yard.bench.publish(&template, b"old").await, Outcome::Replaced);
+    yard.swap();
+    let message = yard.bench.failure_at(&template, b"new", Stage::Write).await;
+    let link = yard.bench.path("yard/conf");
+    let part = format!("{} has become a symbolic link to {}", link.display(), yard.bench.path("victim").display());
+    assert!(message.contains(&part) && message.contains("send HUP"), "{message}");
+    yard.victim_is_untouched();
+    yard.swap();
+    assert_eq!(yard.bench.publish(&template, b"new").await, Outcome::Replaced, "the folder is back");
+    yard.swap();
+    yard.bench.writer.forget_folders();
+    if is_root() {
+        let message = yard.bench.failure_at(&template, b"newer", Stage::Write).await;
+        assert!(message.contains("others than root can make it lead elsewhere"), "{message}");
+        yard.victim_is_untouched();
+        for path in ["yard", "yard/conf"] {
+            std::os::unix::fs::lchown(yard.bench.path(path), Some(0), Some(0)).unwrap();
+        }
+    }
+    assert_eq!(yard.bench.publish(&template, b"newer").await, Outcome::Replaced);
+    assert_eq!(fs::read(yard.bench.path("victim/f")).unwrap(), b"newer");
+}
+
+#[tokio::test]
+async fn a_link_on_the_way_that_leads_elsewhere_by_now_is_named() {
+    let bench = Bench::new();
+    for folder in ["one", "two"] {
+        fs::create_dir(bench.path(folder)).unwrap();
+    }
+    symlink("one", bench.path("current")).unwrap();
+    let mut template = bench.template("current/f");
+    assert_eq!(bench.publish(&template, b"first").await, Outcome::Replaced);
+    for (leads, to) in [("two", "two"), ("gone/there", "gone/there")] {
+        fs::remove_file(bench.path("current")).unwrap();
+        symlink(leads, bench.path("current")).unwrap();
+        for make_dirs in [false, true] {
+            template.make_dirs = make_dirs;
+            let message = bench.failure_at(&template, b"second", Stage::Write).await;
+            let part = format!("led to {}, and leads to {}", bench.path("one").display(), bench.path(to).display());
+            assert!(message.contains(&part) && message.contains("send HUP"), "{message}");
+        }
+        assert_eq!(fs::read(bench.path("one/f")).unwrap(), b"first");
+    }
+    bench.writer.forget_folders();
+    assert_eq!(bench.publish(&template, b"second").await, Outcome::Replaced);
+    assert_eq!(fs::read(bench.path("gone/there/f")).unwrap(), b"second");
+}
+
+#[tokio::test]
+async fn a_folder_above_that_everybody_may_write_is_refused_to_root() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.path("open/conf")).unwrap();
+    set_mode(&bench.path("open"), 0o777);
+    let template = bench.template("open/conf/f");
+    if is_root() {
+        let message = bench.failure(&template, b"new", Stage::Write).await;
+        let part = format!("write in the folder {}: everybody may write there", bench.path("open").display());
+        assert!(message.contains(&part), "{message}");
+        set_mode(&bench.path("open"), 0o775);
+    }
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+}

@@ -1,0 +1,211 @@
+//! What the disk refuses: the old file stays as it was, nothing is left behind, and the words name the way out.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+
+use crate::decide::{Failure, Outcome, Stage};
+
+use super::bench::{Bench, again, identity, is_again, is_root, passes_again, shell, staged_in};
+
+/// Mounts of a test vanish with its process; without root, one's own user namespace gives the right to make them.
+pub fn with_mounts() -> &'static [&'static str] {
+    if is_root() { &["unshare", "-m"] } else { &["unshare", "-Urm"] }
+}
+
+/// What is mounted on a path until this is dropped.
+pub struct Mounted(PathBuf);
+
+impl Mounted {
+    pub fn new(arguments: &[&str], on: &Path) -> Self {
+        mount(arguments, on);
+        Self(on.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Process::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn mount(arguments: &[&str], on: &Path) {
+    assert!(Process::new("mount").args(arguments).arg(on).status().unwrap().success(), "mount {arguments:?}");
+}
+
+#[tokio::test]
+async fn a_full_disk() {
+    const NAME: &str = "act::tests::faults::a_full_disk";
+    if !is_again() {
+        return passes_again(NAME, with_mounts());
+    }
+    let bench = Bench::new();
+    let _mounted = Mounted::new(&["-t", "tmpfs", "-o", "size=64k,nr_inodes=4,mode=755", "none"], bench.folder.path());
+    let template = bench.template("f");
+    assert_eq!(bench.publish(&template, b"old").await, Outcome::Replaced);
+    let before = identity(&template.dest);
+    let message = bench.failure(&template, &vec![b'x'; 100_000], Stage::Write).await;
+    assert!(message.contains("No space left") && message.contains("see df"), "{message}");
+    assert_eq!(identity(&template.dest), before);
+    // No inodes: the folder itself, the file, and these.
+    fs::write(bench.path("a"), "").unwrap();
+    fs::write(bench.path("b"), "").unwrap();
+    let message = bench.failure(&template, b"new", Stage::Write).await;
+    assert!(message.contains("make a file in") && message.contains("No space left"), "{message}");
+    assert_eq!(identity(&template.dest), before);
+    fs::remove_file(bench.path("a")).unwrap();
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+}
+
+#[tokio::test]
+async fn a_read_only_disk() {
+    const NAME: &str = "act::tests::faults::a_read_only_disk";
+    if !is_again() {
+        return passes_again(NAME, with_mounts());
+    }
+    let bench = Bench::new();
+    let _mounted = Mounted::new(&["-t", "tmpfs", "-o", "mode=755", "none"], bench.folder.path());
+    let mut template = bench.template("f");
+    assert_eq!(bench.publish(&template, b"old").await, Outcome::Replaced);
+    let before = identity(&template.dest);
+    mount(&["-o", "remount,ro"], bench.folder.path());
+    let message = bench.failure(&template, b"new", Stage::Write).await;
+    assert!(message.contains("Read-only file system") && message.contains("remount it"), "{message}");
+    assert_eq!(bench.publish(&template, b"old").await, Outcome::Unchanged);
+    mount(&["-o", "remount,rw"], bench.folder.path());
+    // It turns read-only between staging and rename: then the staged file cannot be removed either.
+    template.check = Some(shell(format!("mount -o remount,ro {}", bench.folder.path().display())));
+    let Outcome::Failed(Failure { stage: Stage::Write, message }) = bench.publish(&template, b"new").await else {
+        panic!("it did not fail");
+    };
+    assert!(message.contains("rename ") && message.contains("Read-only"), "{message}");
+    assert_eq!(identity(&template.dest), before);
+}
+
+#[tokio::test]
+async fn a_destination_that_is_a_mount_point() {
+    const NAME: &str = "act::tests::faults::a_destination_that_is_a_mount_point";
+    if !is_again() {
+        return passes_again(NAME, with_mounts());
+    }
+    let bench = Bench::new();
+    fs::write(bench.path("source file"), "old").unwrap();
+    let template = bench.template("f");
+    fs::write(&template.dest, "under").unwrap();
+    let _mounted = Mounted::new(&["--bind", bench.path("source file").to_str().unwrap()], &template.dest);
+    let before = identity(&template.dest);
+    let message = bench.failure(&template, b"new", Stage::Write).await;
+    assert!(message.contains("is a mount point of its own") && message.contains("source file of "), "{message}");
+    assert!(message.contains("mount the folder that it is in"), "{message}");
+    assert_eq!(identity(&template.dest), before);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_swapped_during_the_check() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("d")).unwrap();
+    let mut template = bench.template("d/f");
+    let (d, gone) = (bench.path("d"), bench.path("gone"));
+    template.check = Some(shell(format!("mv {d} {gone} && mkdir {d}", d = d.display(), gone = gone.display())));
+    let message = bench.failure(&template, b"new", Stage::Write).await;
+    assert!(message.contains("was replaced by another one meanwhile"), "{message}");
+    assert_eq!((fs::read_dir(&d).unwrap().count(), fs::read_dir(&gone).unwrap().count()), (0, 0));
+    template.check = None;
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+}
+
+#[tokio::test]
+async fn a_link_that_appears_during_the_check() {
+    let bench = Bench::new();
+    fs::write(bench.path("target"), "kept").unwrap();
+    let mut template = bench.template("f");
+    template.check = Some(shell("ln -s target {{ dest }}"));
+    let message = bench.failure(&template, b"new", Stage::Write).await;
+    assert!(message.contains("it is a symbolic link to target"), "{message}");
+    assert_eq!(fs::read(bench.path("target")).unwrap(), b"kept");
+}
+
+/// Runs one publication over an old file with the n-th call of a kind failing.
+fn with_fault(test: &str, call: &str, errno: &str, nth: u32) {
+    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error={errno}:when={nth}"));
+    passes_again(test, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]);
+}
+
+/// So many writes of the file thread come before its first to a staged file.
+const WRITES: u32 = 500;
+
+#[tokio::test]
+async fn any_call_before_the_rename_that_fails() {
+    const NAME: &str = "act::tests::faults::any_call_before_the_rename_that_fails";
+    if !is_again() {
+        for (call, nth) in
+            [("write", WRITES + 1), ("fchown", 1), ("fchmod", 1), ("fsetxattr", 1), ("fsync", 1), ("renameat", 1)]
+        {
+            for errno in ["EIO", "ENOSPC", "EDQUOT", "EROFS", "EPERM", "EBUSY", "EXDEV", "EMFILE"] {
+                with_fault(NAME, call, errno, nth);
+            }
+        }
+        return;
+    }
+    let bench = Bench::new();
+    // A write is told from those of other threads by its number, which none of them comes to.
+    bench.writer.in_order(|| {
+        let mut nowhere = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
+        (0..WRITES).for_each(|_| nowhere.write_all(b"x").unwrap());
+    });
+    let template = bench.template("f");
+    fs::write(&template.dest, "old").unwrap();
+    xattr::set(&template.dest, "user.origin", b"by hand").unwrap();
+    let before = identity(&template.dest);
+    let message = bench.failure(&template, b"new", Stage::Write).await;
+    assert!(message.contains("(os error ") && message.ends_with(')'), "{message}");
+    assert_eq!(identity(&template.dest), before);
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced, "the fault is over");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_synced() {
+    const NAME: &str = "act::tests::faults::a_folder_that_cannot_be_synced";
+    if !is_again() {
+        return with_fault(NAME, "fsync", "EIO", 2);
+    }
+    let bench = Bench::new();
+    let template = bench.template("f");
+    fs::write(&template.dest, "old").unwrap();
+    let message = bench.failure(&template, b"new", Stage::Write).await;
+    assert!(message.contains("sync the folder") && message.contains("a power cut may therefore undo"), "{message}");
+    let before = identity(&template.dest);
+    assert_eq!(before.1, b"new");
+    // The retry must not believe the bytes that it sees, or the reload that they need would never be owed.
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    assert_ne!(identity(&template.dest).0, before.0);
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Unchanged);
+}
+
+#[tokio::test]
+async fn a_file_system_that_cannot_sync_folders() {
+    const NAME: &str = "act::tests::faults::a_file_system_that_cannot_sync_folders";
+    if !is_again() {
+        return with_fault(NAME, "fsync", "EINVAL", 2);
+    }
+    let bench = Bench::new();
+    let template = bench.template("f");
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Unchanged);
+    assert!(staged_in(bench.folder.path()).is_empty());
+}
+
+#[tokio::test]
+async fn the_faults_are_really_made() {
+    // Without it, a strace that injects nothing would pass for an agent that survives everything.
+    const NAME: &str = "act::tests::faults::the_faults_are_really_made";
+    if is_again() {
+        let bench = Bench::new();
+        assert_eq!(bench.publish(&bench.template("f"), b"new").await, Outcome::Replaced);
+        return;
+    }
+    let inject = "inject=fsync:error=EIO:when=1";
+    let output = again(NAME, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", inject]);
+    assert!(!output.status.success());
+}

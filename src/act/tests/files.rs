@@ -1,0 +1,377 @@
+//! What a replacement keeps, sets, leaves alone and refuses.
+
+use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, thread};
+
+use crate::act::files::{Comparison, compare};
+use crate::config::{Command, Method};
+use crate::decide::{Outcome, Stage};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, mkfifo};
+
+use super::bench::{Bench, identity, is_again, is_root, mode, passes_again, set_mode, shell, staged_in};
+
+#[tokio::test]
+async fn a_new_file_gets_the_default_mode_and_the_configured_one() {
+    let bench = Bench::new();
+    let mut template = bench.template("new");
+    assert_eq!(bench.publish(&template, b"one\n").await, Outcome::Replaced);
+    assert_eq!((mode(&template.dest), fs::read(&template.dest).unwrap()), (0o644, b"one\n".to_vec()));
+    template = bench.template("secret");
+    template.mode = Some(0o600);
+    assert_eq!(bench.publish(&template, b"").await, Outcome::Replaced);
+    assert_eq!((mode(&template.dest), fs::read(&template.dest).unwrap()), (0o600, Vec::new()));
+}
+
+#[tokio::test]
+async fn mode_and_owner_stay_unless_they_are_configured() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    // Another owner where the tests may give a file away, else their own.
+    let (uid, gid) = if is_root() { (12345, 23456) } else { (Uid::current().as_raw(), Gid::current().as_raw()) };
+    fs::write(&template.dest, "old").unwrap();
+    chown(&template.dest, Some(uid), Some(gid)).unwrap();
+    for old in [0o640, 0o400, 0o755, 0o666, 0o4750] {
+        set_mode(&template.dest, old);
+        let bytes = format!("{old:o}");
+        assert_eq!(bench.publish(&template, bytes.as_bytes()).await, Outcome::Replaced);
+        let now = fs::metadata(&template.dest).unwrap();
+        assert_eq!((mode(&template.dest), now.uid(), now.gid()), (old, uid, gid));
+    }
+    let (owner, group) = if is_root() { (34567, 45678) } else { (uid, gid) };
+    (template.mode, template.owner, template.group) = (Some(0o2640), Some(owner), Some(group));
+    assert_eq!(bench.publish(&template, b"set").await, Outcome::Replaced);
+    let now = fs::metadata(&template.dest).unwrap();
+    assert_eq!((mode(&template.dest), now.uid(), now.gid()), (0o2640, owner, group));
+}
+
+#[tokio::test]
+async fn same_bytes_are_no_write() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    // A check that would refuse shows that nothing even gets as far.
+    template.check = Some(shell("exit 1"));
+    fs::write(&template.dest, "same").unwrap();
+    set_mode(&template.dest, 0o640);
+    let before = identity(&template.dest);
+    for configured in [None, Some(0o640)] {
+        template.mode = configured;
+        assert_eq!(bench.publish(&template, b"same").await, Outcome::Unchanged);
+    }
+    assert_eq!(identity(&template.dest), before);
+}
+
+#[tokio::test]
+async fn the_same_bytes_with_a_wrong_mode_are_replaced_whole() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    fs::write(&template.dest, "same").unwrap();
+    set_mode(&template.dest, 0o644);
+    template.mode = Some(0o600);
+    let before = identity(&template.dest);
+    let expected = Comparison {
+        differs: true,
+        old: Some(b"same".to_vec()),
+        new: b"same".to_vec(),
+        attributes: Some("mode 0644 becomes 0600".to_owned()),
+    };
+    assert_eq!(compare(&bench.writer, &template, b"same").await, Ok(expected));
+    assert_eq!(bench.publish(&template, b"same").await, Outcome::Replaced);
+    assert_ne!(identity(&template.dest).0, before.0, "the inode is a new one");
+    assert_eq!(mode(&template.dest), 0o600);
+    assert_eq!(bench.publish(&template, b"same").await, Outcome::Unchanged);
+}
+
+#[tokio::test]
+async fn acl_and_user_attributes_stay() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    fs::write(&template.dest, "old").unwrap();
+    // rw for the owner and for user 4711, r for the group, rw as the mask, nothing for others.
+    let acl = acl(&[(1, 6, u32::MAX), (2, 6, 4711), (4, 4, u32::MAX), (0x10, 6, u32::MAX), (0x20, 0, u32::MAX)]);
+    xattr::set(&template.dest, "system.posix_acl_access", &acl).unwrap();
+    xattr::set(&template.dest, "user.origin", b"by hand").unwrap();
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    assert_eq!(xattr::get(&template.dest, "system.posix_acl_access").unwrap(), Some(acl));
+    assert_eq!(xattr::get(&template.dest, "user.origin").unwrap(), Some(b"by hand".to_vec()));
+    assert_eq!(mode(&template.dest), 0o660);
+    template.mode = Some(0o640);
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    assert_eq!(mode(&template.dest), 0o640, "a configured mode narrows the mask");
+    assert!(xattr::get(&template.dest, "system.posix_acl_access").unwrap().is_some());
+}
+
+#[tokio::test]
+async fn user_attributes_stay_on_a_file_that_nobody_may_write() {
+    const NAME: &str = "act::tests::files::user_attributes_stay_on_a_file_that_nobody_may_write";
+    if is_root() && !is_again() {
+        // Whoever is not root may set none on it.
+        return passes_again(NAME, &["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]);
+    }
+    let bench = Bench::new();
+    let template = bench.template("f");
+    fs::write(&template.dest, "old").unwrap();
+    xattr::set(&template.dest, "user.origin", b"by hand").unwrap();
+    set_mode(&template.dest, 0o440);
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    assert_eq!(xattr::get(&template.dest, "user.origin").unwrap(), Some(b"by hand".to_vec()));
+    assert_eq!(mode(&template.dest), 0o440);
+}
+
+#[tokio::test]
+async fn a_folders_default_acl_opens_no_file_that_had_none() {
+    let bench = Bench::new();
+    let template = bench.template("f");
+    fs::write(&template.dest, "old").unwrap();
+    set_mode(&template.dest, 0o640);
+    let default = acl(&[(1, 7, u32::MAX), (2, 7, 4711), (4, 5, u32::MAX), (0x10, 7, u32::MAX), (0x20, 5, u32::MAX)]);
+    xattr::set(bench.folder.path(), "system.posix_acl_default", &default).unwrap();
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    assert_eq!(xattr::get(&template.dest, "system.posix_acl_access").unwrap(), None);
+    assert_eq!(mode(&template.dest), 0o640);
+}
+
+pub fn acl(entries: &[(u8, u8, u32)]) -> Vec<u8> {
+    let mut bytes = vec![2, 0, 0, 0];
+    for (tag, permissions, id) in entries {
+        bytes.extend([*tag, 0, *permissions, 0]);
+        bytes.extend(id.to_le_bytes());
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn the_selinux_label_stays() {
+    // Only root may set one where no policy is loaded; others find none to keep.
+    let bench = Bench::new();
+    let template = bench.template("f");
+    fs::write(&template.dest, "old").unwrap();
+    let label = b"system_u:object_r:etc_t:s0\0".to_vec();
+    if is_root() {
+        xattr::set(&template.dest, "security.selinux", &label).unwrap();
+    }
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    assert_eq!(xattr::get(&template.dest, "security.selinux").unwrap(), is_root().then_some(label));
+}
+
+#[tokio::test]
+async fn what_a_rename_would_spoil_is_refused() {
+    let bench = Bench::new();
+    fs::write(bench.path("target"), "kept").unwrap();
+    symlink("target", bench.path("link")).unwrap();
+    fs::write(bench.path("hard"), "kept").unwrap();
+    fs::hard_link(bench.path("hard"), bench.path("other")).unwrap();
+    fs::create_dir(bench.path("folder")).unwrap();
+    mkfifo(&bench.path("pipe"), Mode::from_bits_truncate(0o600)).unwrap();
+    let _socket = UnixListener::bind(bench.path("socket")).unwrap();
+    let cases = [
+        ("link", "it is a symbolic link to target (give the file that it points to as dest"),
+        ("hard", "it has 2 hard links, and its other names would keep the old bytes (part it from them with: cp -p"),
+        ("folder", "it is a folder (dest is the file itself"),
+        ("pipe", "it is a named pipe, no regular file"),
+        ("socket", "it is a socket"),
+        ("missing/f", "it does not exist (mkdir -p"),
+        ("target/f", "is no folder"),
+    ];
+    for (name, part) in cases {
+        let template = bench.template(name);
+        let message = bench.failure(&template, b"new", Stage::Write).await;
+        assert!(message.contains(part) && message.contains(name.split('/').next().unwrap()), "{message}");
+        let setback = compare(&bench.writer, &template, b"new").await.unwrap_err();
+        assert_eq!(setback.to_string(), message, "a dry run says the same");
+    }
+    let mut device = bench.template("null");
+    device.dest = "/dev/null".into();
+    let message = bench.failure(&device, b"new", Stage::Write).await;
+    assert!(message.contains("replace /dev/null: it is a device, no regular file"), "{message}");
+    assert_eq!(fs::read(bench.path("target")).unwrap(), b"kept");
+    assert_eq!(fs::read_link(bench.path("link")).unwrap(), Path::new("target"));
+}
+
+#[tokio::test]
+async fn a_folder_where_everybody_may_swap_files_is_refused_to_root() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    set_mode(bench.folder.path(), 0o777);
+    if is_root() {
+        let message = bench.failure(&template, b"new", Stage::Write).await;
+        assert!(message.contains("everybody may write there") && message.contains("chmod o-w"), "{message}");
+        template = bench.template("made/f");
+        template.make_dirs = true;
+        bench.failure(&template, b"new", Stage::Write).await;
+        assert!(!bench.path("made").exists());
+        set_mode(bench.folder.path(), 0o1777);
+    }
+    template = bench.template("f");
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+}
+
+#[tokio::test]
+async fn where_everybody_may_make_files_nobody_is_first_to_own_what_is_written() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    template.mode = Some(0o600);
+    set_mode(bench.folder.path(), 0o1777);
+    fs::write(&template.dest, "old").unwrap();
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced, "it is the agent's own");
+    if !is_root() {
+        return;
+    }
+    chown(&template.dest, Some(12345), None).unwrap();
+    let before = identity(&template.dest);
+    for write in [Method::Atomic, Method::InPlace] {
+        template.placing.write = write;
+        let message = bench.failure(&template, b"secret", Stage::Write).await;
+        assert!(message.contains("it belongs to user 12345, and everybody may make files in its folder"), "{message}");
+        assert_eq!(identity(&template.dest), before);
+    }
+    template.owner = Some(12345);
+    assert_eq!(bench.publish(&template, b"his").await, Outcome::Replaced, "it is to be his");
+    template.owner = None;
+    set_mode(bench.folder.path(), 0o755);
+    assert_eq!(bench.publish(&template, b"still").await, Outcome::Replaced, "only root can have made it so");
+    assert_eq!(fs::metadata(&template.dest).unwrap().uid(), 12345);
+    chown(bench.folder.path(), Some(12345), None).unwrap();
+    set_mode(bench.folder.path(), 0o1777);
+    assert_eq!(bench.publish(&template, b"at home").await, Outcome::Replaced, "the folder is his too");
+}
+
+#[tokio::test]
+async fn missing_folders_are_made_only_where_that_is_configured() {
+    const NAME: &str = "act::tests::files::missing_folders_are_made_only_where_that_is_configured";
+    if !is_again() {
+        passes_again(NAME, &["sh", "-c", "umask 077; exec \"$@\"", "sh"]);
+        // Whoever is not root cannot open a folder that he may not read, not even his own new one.
+        let somebody = if is_root() { "setpriv --reuid=12345 --regid=12345 --clear-groups" } else { "" };
+        return passes_again(NAME, &["sh", "-c", &format!("umask 777; exec {somebody} \"$@\""), "sh"]);
+    }
+    let bench = Bench::new();
+    set_mode(bench.folder.path(), 0o755);
+    let mut template = bench.template("a/b/f");
+    let none = Comparison { differs: true, old: None, new: b"new".to_vec(), attributes: None };
+    bench.failure(&template, b"new", Stage::Write).await;
+    template.make_dirs = true;
+    assert_eq!(compare(&bench.writer, &template, b"new").await, Ok(none));
+    assert!(!bench.path("a").exists(), "a dry run makes nothing");
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    assert_eq!((mode(&bench.path("a")), mode(&bench.path("a/b"))), (0o755, 0o755));
+    fs::remove_dir_all(bench.path("a/b")).unwrap();
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+}
+
+#[tokio::test]
+async fn no_file_is_ever_wider_than_its_mode() {
+    const NAME: &str = "act::tests::files::no_file_is_ever_wider_than_its_mode";
+    if !is_again() {
+        for umask in ["000", "077", "777"] {
+            passes_again(NAME, &["sh", "-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
+        }
+        return;
+    }
+    let bench = Bench::new();
+    set_mode(bench.folder.path(), 0o755);
+    for target in [0o600, 0o640, 0o440, 0o000] {
+        let mut template = bench.template(&format!("f{target:o}"));
+        template.mode = Some(target);
+        let ended = Arc::new(AtomicBool::new(false));
+        let watcher = {
+            let (folder, ended) = (bench.folder.path().to_owned(), ended.clone());
+            thread::spawn(move || {
+                let mut seen = 0_u32;
+                while !ended.load(Ordering::Relaxed) {
+                    for name in staged_in(&folder) {
+                        seen |= fs::symlink_metadata(folder.join(name)).map_or(0, |stat| stat.mode() & 0o7777);
+                    }
+                }
+                seen
+            })
+        };
+        for round in 0..40 {
+            assert_eq!(bench.publish(&template, format!("{round}").as_bytes()).await, Outcome::Replaced);
+            assert_eq!(mode(&template.dest), target);
+        }
+        ended.store(true, Ordering::Relaxed);
+        let seen = watcher.join().unwrap();
+        assert_eq!(seen & !target, 0, "seen {seen:o} of {target:o}");
+        fs::remove_file(&template.dest).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_failed_check_leaves_the_old_file_alone() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    fs::write(&template.dest, "old").unwrap();
+    let before = identity(&template.dest);
+    let cases = [
+        ("grep -q good {{ src }} || { echo \"no good in $ROSTERD_SRC\"; exit 3; }", "exited with 3:\n  no good in /"),
+        ("kill -9 $$", "was ended by SIGKILL"),
+        ("not-a-program {{.src}}", "exited with 127"),
+        ("echo bad >> {{ src }}", "was changed after it was written (a check_cmd must only read its file)"),
+        ("cp {{ src }} {{ src }}x && mv {{ src }}x {{ src }}", "was changed after it was written"),
+        ("chmod 777 {{ src }}", "was changed after it was written"),
+    ];
+    for (check, part) in cases {
+        template.check = Some(shell(check));
+        // Only a check that ends by itself says something of the bytes.
+        let stage = if part.starts_with("exited with 3") { Stage::Refused } else { Stage::Check };
+        let message = bench.failure(&template, b"new", stage).await;
+        assert!(message.contains(part), "{message}");
+        assert_eq!(identity(&template.dest), before, "{check}");
+    }
+    template.check = Some(shell("grep -q good {{ src }} && grep -q old {{ dest }}"));
+    assert_eq!(bench.publish(&template, b"good").await, Outcome::Replaced);
+    // A file that is its own check: what is still open for writing cannot be executed.
+    (template.mode, template.check) = (Some(0o755), Some(Command::Exec(vec!["{{ src }}".to_owned()])));
+    assert_eq!(bench.publish(&template, b"#!/bin/sh\nexit 0\n").await, Outcome::Replaced);
+}
+
+#[tokio::test]
+async fn stopping_leaves_the_old_file_alone() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    fs::write(&template.dest, "old").unwrap();
+    let before = identity(&template.dest);
+    template.check = Some(shell(format!("touch {}; sleep 100", bench.path("running").display())));
+    let (outcome, ()) = tokio::join!(bench.publish(&template, b"new"), async {
+        crate::act::tests::bench::until("the check runs", || bench.path("running").exists()).await;
+        assert_eq!(staged_in(bench.folder.path()).len(), 1);
+        bench.stop.cancel();
+    });
+    assert_eq!(outcome, Outcome::Abandoned);
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Abandoned, "nothing begins any more");
+    assert_eq!((identity(&template.dest), staged_in(bench.folder.path())), (before, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_publication_that_is_dropped_leaves_nothing_staged() {
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    template.check = Some(shell(format!("touch {}; sleep 100", bench.path("running").display())));
+    tokio::select! {
+        outcome = bench.publish(&template, b"new") => panic!("{outcome:?}"),
+        () = crate::act::tests::bench::until("the check runs", || bench.path("running").exists()) => {}
+    }
+    crate::act::tests::bench::until("the staged file is gone", || staged_in(bench.folder.path()).is_empty()).await;
+}
+
+#[tokio::test]
+async fn without_the_right_to_it_nothing_changes() {
+    const NAME: &str = "act::tests::files::without_the_right_to_it_nothing_changes";
+    if is_root() && !is_again() {
+        // As somebody who may not give files away.
+        return passes_again(NAME, &["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]);
+    }
+    let bench = Bench::new();
+    let mut template = bench.template("f");
+    fs::write(&template.dest, "old").unwrap();
+    let before = identity(&template.dest);
+    template.owner = Some(0);
+    let message = bench.failure(&template, b"new", Stage::Write).await;
+    assert!(message.contains("set owner 0 and group") && message.contains("the agent runs as uid"), "{message}");
+    assert_eq!(identity(&template.dest), before);
+}

@@ -1,0 +1,314 @@
+//! What the journal makes of a replacement: noted before it, on disk, and known to the next agent whatever came of it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+
+use crate::act::files::{Present, Writer, recover};
+use crate::config::{Block, Method, Reload, Symlink, TemplateConfig};
+use crate::decide::{Outcome, Stage};
+use crate::state::journal::{Entry, Journal};
+
+use super::bench::{Bench, again, identity, is_again, passes_again, set_mode, shell, staged_in};
+
+pub fn reloaded(bench: &Bench, name: &str) -> TemplateConfig {
+    TemplateConfig { reload: Some(Reload::Command(shell(format!("reload {name}")))), ..bench.template(name) }
+}
+
+/// Has the bench's agent take over its state directory with these templates; the reloads that are owed.
+pub async fn take_over(bench: &Bench, templates: &[TemplateConfig]) -> Vec<String> {
+    let templates = templates.iter().cloned().map(Arc::new).collect();
+    fs::create_dir_all(bench.path("state")).unwrap();
+    let owed = recover(&bench.writer, &bench.path("state"), Present { templates, files: Vec::new() }).await.unwrap();
+    reloads(&owed)
+}
+
+/// The reloads of these templates.
+pub fn reloads(owed: &[Arc<TemplateConfig>]) -> Vec<String> {
+    owed.iter().map(|template| template.reload.as_ref().unwrap().to_string()).collect()
+}
+
+/// The next agent of the same folder.
+pub async fn next(bench: Bench, templates: &[TemplateConfig]) -> (Bench, Vec<String>) {
+    // The one before it has done all that was asked of it.
+    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+    bench.writer.in_order(move || drop(tell));
+    told.await.unwrap_err();
+    let bench = Bench { writer: Writer::start().unwrap(), ..bench };
+    let owed = take_over(&bench, templates).await;
+    (bench, owed)
+}
+
+pub fn noted(bench: &Bench) -> Vec<Entry> {
+    Journal::open(&bench.path("state")).0.entries().cloned().collect()
+}
+
+/// What the folder of the destinations and the state directory see of a replacement of two files.
+#[tokio::test]
+async fn a_round_costs_one_more_sync_where_a_reload_is_owed_and_none_where_none_is() {
+    const NAME: &str =
+        "act::tests::journals::a_round_costs_one_more_sync_where_a_reload_is_owed_and_none_where_none_is";
+    if is_again() {
+        let bench = Bench::new();
+        let (a, b, plain) = (reloaded(&bench, "a"), reloaded(&bench, "b"), bench.template("plain"));
+        take_over(&bench, &[]).await;
+        // The journal is begun.
+        assert_eq!(bench.publish(&a, b"one").await, Outcome::Replaced);
+        for text in ["two", "three"] {
+            fs::read(bench.path("beginning")).unwrap_err();
+            let all = [&a, &b, &plain].map(|template| bench.publish(template, text.as_bytes()));
+            let (go, kept) = std::sync::mpsc::channel::<()>();
+            bench.writer.in_order(move || _ = kept.recv());
+            let [a, b, plain] = all;
+            let (a, b, plain, ()) = tokio::join!(a, b, plain, async { drop(go) });
+            assert_eq!([a, b, plain], [Outcome::Replaced, Outcome::Replaced, Outcome::Replaced]);
+        }
+        fs::read(bench.path("beginning")).unwrap_err();
+        assert_eq!(bench.publish(&plain, b"alone").await, Outcome::Replaced);
+        return;
+    }
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    let traced = "trace=openat,fsync,renameat";
+    let output =
+        again(NAME, &["strace", "-f", "-qq", "-y", "-s", "64", "-e", traced, "-o", trace.path().to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let trace = fs::read_to_string(trace.path()).unwrap();
+    let steps = |part: &str| {
+        let lines = part.lines().filter(|line| line.contains("rosterd-act-") && !line.contains("openat("));
+        lines.fold(Vec::new(), |mut steps: Vec<&str>, line| {
+            let step = match line {
+                _ if line.contains("renameat(") => "rename",
+                _ if line.contains("/state/journal") => "sync journal",
+                _ if line.contains(".rosterd-") => "sync file",
+                _ => "sync folder",
+            };
+            steps.push(step);
+            steps
+        })
+    };
+    let parts: Vec<&str> = trace.split("/beginning\"").collect();
+    let of_a_round =
+        ["sync file", "sync file", "sync file", "sync journal", "rename", "rename", "rename", "sync folder"];
+    assert_eq!(steps(parts[1]), of_a_round);
+    assert_eq!(steps(parts[2]), of_a_round);
+    assert_eq!(steps(parts[3]), ["sync file", "rename", "sync folder"], "without a reload it is as it always was");
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_written_keeps_the_files_that_need_it_as_they_are() {
+    let bench = Bench::new();
+    let (template, plain) = (reloaded(&bench, "a"), bench.template("plain"));
+    fs::write(&template.dest, "old").unwrap();
+    take_over(&bench, &[]).await;
+    // It cannot be begun.
+    fs::create_dir(bench.path("state/journal.tmp")).unwrap();
+    let before = identity(&template.dest);
+    let message = bench.failure(&template, b"new", Stage::Write).await;
+    assert!(message.contains("state/journal") && message.contains("a reload will be owed"), "{message}");
+    assert_eq!(identity(&template.dest), before);
+    assert_eq!(bench.publish(&plain, b"new").await, Outcome::Replaced);
+    fs::remove_dir(bench.path("state/journal.tmp")).unwrap();
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+}
+
+#[tokio::test]
+async fn what_is_owed_is_known_to_the_next_agent_whatever_its_configuration_says() {
+    let bench = Bench::new();
+    let templates = ["a", "b", "c"].map(|name| reloaded(&bench, name));
+    assert_eq!(take_over(&bench, &templates).await, [""; 0]);
+    for template in &templates {
+        assert_eq!(bench.publish(template, b"new").await, Outcome::Replaced);
+    }
+    bench.writer.clear(bench.writer.mark(&templates[1..2]));
+    // One is unchanged, and one is nowhere in the configuration any more: how it was reloaded was written down.
+    let (bench, owed) = next(bench, &templates[..1]).await;
+    assert_eq!(owed, ["reload a", "reload c"]);
+    // It is owed until it has run, also when a person has changed the file meanwhile.
+    fs::write(&templates[2].dest, "by hand").unwrap();
+    let (bench, owed) = next(bench, &[]).await;
+    assert_eq!(owed, ["reload a", "reload c"]);
+    bench.writer.clear(bench.writer.mark(&templates));
+    assert_eq!(next(bench, &templates).await.1, [""; 0]);
+}
+
+#[tokio::test]
+async fn each_block_of_a_file_owes_its_own_reload() {
+    let bench = Bench::new();
+    let templates = ["a", "b"].map(|name| {
+        let mut template = TemplateConfig { dest: bench.path("shared"), ..reloaded(&bench, name) };
+        template.placing.block = Some(Block::new(name));
+        template
+    });
+    take_over(&bench, &templates).await;
+    let [a, b] = &templates;
+    let both = tokio::join!(bench.publish(a, b"new\n"), bench.publish(b, b"new\n"));
+    assert_eq!(<[Outcome; 2]>::from(both), [Outcome::Replaced, Outcome::Replaced]);
+    let (bench, owed) = next(bench, &templates).await;
+    assert_eq!(owed, ["reload a", "reload b"]);
+    bench.writer.clear(bench.writer.mark(&templates[..1]));
+    let (bench, owed) = next(bench, &templates).await;
+    assert_eq!(owed, ["reload b"]);
+    bench.writer.clear(bench.writer.mark(&templates));
+    assert_eq!(next(bench, &templates).await.1, [""; 0]);
+}
+
+#[tokio::test]
+async fn without_a_reload_nothing_is_noted_unless_one_is_owed_already() {
+    let bench = Bench::new();
+    let (template, quiet) = (reloaded(&bench, "a"), bench.template("a"));
+    take_over(&bench, &[]).await;
+    assert_eq!(bench.publish(&quiet, b"one").await, Outcome::Replaced);
+    assert_eq!(noted(&bench), []);
+    assert_eq!(bench.publish(&template, b"two").await, Outcome::Replaced);
+    // Back to what stood there before: what the software has is none the less unknown.
+    assert_eq!(bench.publish(&quiet, b"one").await, Outcome::Replaced);
+    assert_eq!(next(bench, &[]).await.1, ["reload a"]);
+}
+
+#[tokio::test]
+async fn a_rename_that_fails_owes_nothing() {
+    const NAME: &str = "act::tests::journals::a_rename_that_fails_owes_nothing";
+    if !is_again() {
+        let inject = "inject=renameat:error=EIO:when=1";
+        passes_again(NAME, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat", "-e", inject]);
+        return;
+    }
+    let bench = Bench::new();
+    let template = reloaded(&bench, "a");
+    take_over(&bench, &[]).await;
+    bench.failure(&template, b"new", Stage::Write).await;
+    assert_eq!(noted(&bench), []);
+    assert_eq!(next(bench, &[]).await.1, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_replacement_that_was_cut_off_is_finished_and_one_that_never_began_is_dropped() {
+    let bench = Bench::new();
+    let template = reloaded(&bench, "a");
+    fs::write(&template.dest, "old").unwrap();
+    take_over(&bench, std::slice::from_ref(&template)).await;
+    // As the journal stands between the note and the rename.
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    let entry = noted(&bench).remove(0);
+    let staged = bench.path(entry.staged.as_ref().unwrap());
+    for (there, waits, owed, becomes) in [
+        ("old", Some("new"), true, "new"),
+        // It is not what was checked.
+        ("old", Some("ne"), false, "old"),
+        ("old", None, false, "old"),
+        ("by hand", Some("new"), true, "by hand"),
+        ("new", None, true, "new"),
+    ] {
+        fs::write(&template.dest, there).unwrap();
+        if let Some(text) = waits {
+            fs::write(&staged, text).unwrap();
+        }
+        let debts = after(&bench, vec![entry.clone()]).await;
+        assert_eq!(debts.len(), usize::from(owed), "{there} {waits:?}");
+        assert_eq!(fs::read_to_string(&template.dest).unwrap(), becomes, "{there} {waits:?}");
+        assert_eq!(staged_in(bench.folder.path()), [""; 0], "{there} {waits:?}");
+    }
+}
+
+/// What the next agent of a folder owes in whose journal these entries are the last.
+async fn after(bench: &Bench, entries: Vec<Entry>) -> Vec<Arc<TemplateConfig>> {
+    fs::remove_dir_all(bench.path("state")).unwrap();
+    fs::create_dir(bench.path("state")).unwrap();
+    Journal::open(&bench.path("state")).0.note(entries).unwrap();
+    let (writer, present) = (Writer::start().unwrap(), Present { templates: Vec::new(), files: Vec::new() });
+    recover(&writer, &bench.path("state"), present).await.unwrap()
+}
+
+#[tokio::test]
+async fn behind_a_link_a_replacement_is_finished_too() {
+    let bench = Bench::new();
+    set_mode(bench.folder.path(), 0o755);
+    fs::create_dir(bench.path("real")).unwrap();
+    symlink("real/f", bench.path("link")).unwrap();
+    let mut template = reloaded(&bench, "link");
+    template.placing.symlink = Symlink::Follow;
+    take_over(&bench, &[]).await;
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    let entry = noted(&bench).remove(0);
+    let staged = bench.path("real").join(entry.staged.as_ref().unwrap());
+    fs::remove_file(bench.path("real/f")).unwrap();
+    fs::write(&staged, "new").unwrap();
+    // Of a replacement that never came so far.
+    fs::write(staged.with_extension("x.tmp"), "newer").unwrap();
+    after(&bench, vec![entry]).await;
+    assert_eq!(fs::read_to_string(bench.path("real/f")).unwrap(), "new");
+    assert!(fs::symlink_metadata(bench.path("link")).unwrap().is_symlink());
+    assert_eq!(staged_in(&bench.path("real")), [""; 0]);
+}
+
+#[tokio::test]
+async fn of_two_blocks_that_were_overwritten_at_once_the_one_that_is_there_stays() {
+    let bench = Bench::new();
+    let [a, b] = ["a", "b"].map(|name| {
+        let mut template = TemplateConfig { dest: bench.path("shared"), ..bench.template(name) };
+        template.placing.block = Some(Block::new(name));
+        template.placing.write = Method::InPlace;
+        // What is noted is still known when both are done.
+        TemplateConfig { reload: reloaded(&bench, name).reload, ..template }
+    });
+    fs::write(&a.dest, "").unwrap();
+    take_over(&bench, &[]).await;
+    let mut entries = Vec::new();
+    for template in [&a, &b] {
+        fs::write(&a.dest, "").unwrap();
+        assert_eq!(bench.publish(template, b"x\n").await, Outcome::Replaced);
+        entries.push((noted(&bench).pop().unwrap(), fs::read_to_string(&a.dest).unwrap()));
+    }
+    let [(of_a, text_a), (of_b, text_b)] = <[_; 2]>::try_from(entries).unwrap();
+    let waits = |entry: &Entry, text: &str| fs::write(&entry.over.as_ref().unwrap().staged, text).unwrap();
+    for (there, a_waits, becomes) in [(&*text_a, false, &*text_a), ("# BEGI", true, &text_a), ("", false, &text_b)] {
+        fs::write(&a.dest, there).unwrap();
+        waits(&of_b, &text_b);
+        if a_waits {
+            waits(&of_a, &text_a);
+        }
+        after(&bench, vec![of_a.clone(), of_b.clone()]).await;
+        assert_eq!(fs::read_to_string(&a.dest).unwrap(), becomes, "{there:?}");
+        assert_eq!(staged_in(bench.folder.path()), [""; 0], "{there:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_set_aside_and_every_reload_is_owed_once() {
+    let bench = Bench::new();
+    let templates = [reloaded(&bench, "a"), bench.template("plain"), reloaded(&bench, "b")];
+    fs::create_dir(bench.path("state")).unwrap();
+    fs::write(bench.path("state/journal"), "rosterd journal 2\nwhatever\n").unwrap();
+    assert_eq!(take_over(&bench, &templates).await, ["reload a", "reload b"]);
+    assert!(bench.path("state/journal.newer").exists());
+    // Until they have run.
+    let (bench, owed) = next(bench, &[]).await;
+    assert_eq!(owed, ["reload a", "reload b"]);
+    bench.writer.clear(bench.writer.mark(&templates));
+    assert_eq!(next(bench, &templates).await.1, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_a_killed_agent_had_staged_is_removed_and_what_others_have_is_not() {
+    let bench = Bench::new();
+    let template = bench.template("a");
+    take_over(&bench, &[]).await;
+    let mut seen = template.clone();
+    seen.check = Some(shell(format!("ls -A {0} > {0}/listed", bench.folder.path().display())));
+    assert_eq!(bench.publish(&seen, b"new").await, Outcome::Replaced);
+    let listed = fs::read_to_string(bench.path("listed")).unwrap();
+    let staged = listed.lines().find(|name| name.starts_with(".rosterd-")).unwrap().to_owned();
+    let other = ".rosterd-00000000-abcdefghijkl.tmp";
+    for name in [&*staged, other, "state/.rosterd-x.tmp"] {
+        fs::write(bench.path(name), "half of").unwrap();
+    }
+    // At the start, where a template says what the folder is.
+    let (bench, _) = next(bench, std::slice::from_ref(&template)).await;
+    assert_eq!(staged_in(bench.folder.path()), [other]);
+    assert_eq!(staged_in(&bench.path("state")), [""; 0]);
+    // And else before the first file is staged there.
+    fs::write(bench.path(&staged), "half of").unwrap();
+    let (bench, _) = next(bench, &[]).await;
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Unchanged);
+    assert_eq!(staged_in(bench.folder.path()), [other]);
+}

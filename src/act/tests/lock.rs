@@ -1,0 +1,188 @@
+//! One agent a state directory.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Child, Command as Process, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::act::files::{Present, Writer, compare, publish, recover};
+use crate::config::{Block, TemplateConfig};
+use crate::decide::Outcome;
+use crate::error::Exit;
+use crate::state::lock::StateLock;
+use tokio_util::sync::CancellationToken;
+
+use super::bench::{Bench, again, identity, is_again, is_root, mode, set_mode, until};
+
+const WAIT: Duration = Duration::from_millis(200);
+
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_second_agent_is_told_who_is_first() {
+    let bench = Bench::new();
+    let state = bench.path("a/state");
+    let first = StateLock::acquire(&state, WAIT).await.unwrap();
+    assert_eq!((mode(&state), mode(&state.join("lock"))), (0o700, 0o600));
+    let begun = Instant::now();
+    let fatal = StateLock::acquire(&state, WAIT).await.unwrap_err();
+    assert!(begun.elapsed() >= WAIT);
+    assert_eq!(fatal.exit, Exit::Locked);
+    let pid = std::process::id();
+    let expected = format!(
+        "another agent, process {pid}, has the state directory {0} (it holds {0}/lock), also after 200ms: stop it, or \
+         give this one its own state_dir",
+        state.display()
+    );
+    assert_eq!(fatal.message, expected);
+    drop(first);
+    assert!(state.join("lock").exists());
+    StateLock::acquire(&state, Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_is_had_as_soon_as_its_process_ends_in_any_way() {
+    let bench = Bench::new();
+    let lock = bench.path("lock");
+    fs::write(&lock, "").unwrap();
+    set_mode(bench.folder.path(), 0o700);
+    let script = format!("echo $$ > {0}; exec sleep 100", lock.display());
+    let holder = Ended(
+        Process::new("flock")
+            .arg("--no-fork")
+            .arg(&lock)
+            .args(["sh", "-c", &script])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let pid = holder.0.id();
+    until("the lock is held", || fs::read_to_string(&lock).is_ok_and(|text| text.trim() == pid.to_string())).await;
+    let fatal = StateLock::acquire(bench.folder.path(), Duration::ZERO).await.unwrap_err();
+    assert!(fatal.message.contains(&format!("process {pid},")), "{fatal}");
+    let waiting = StateLock::acquire(bench.folder.path(), Duration::from_secs(10));
+    let (lock_now, ()) = tokio::join!(waiting, async {
+        // KILL, as `Ended` sends it: nothing of the holder runs any more.
+        drop(holder);
+    });
+    assert!(lock_now.is_ok());
+    assert_eq!(fs::read_to_string(&lock).unwrap(), format!("{}\n", std::process::id()));
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_serve_is_told_with_the_way_out() {
+    let bench = Bench::new();
+    fs::write(bench.path("file"), "").unwrap();
+    fs::create_dir(bench.path("open")).unwrap();
+    set_mode(&bench.path("open"), 0o777);
+    fs::create_dir(bench.path("linked")).unwrap();
+    set_mode(&bench.path("linked"), 0o700);
+    symlink(bench.path("file"), bench.path("linked/lock")).unwrap();
+    let mut cases = vec![
+        ("file", "use the state directory"),
+        ("file/below", "another state_dir"),
+        ("open", "everybody may write there"),
+        ("linked", "lock: Too many levels of symbolic links"),
+    ];
+    if !is_root() {
+        fs::create_dir(bench.path("barred")).unwrap();
+        set_mode(&bench.path("barred"), 0o500);
+        cases.push(("barred/state", "Permission denied"));
+    }
+    for (name, part) in cases {
+        let fatal = StateLock::acquire(&bench.path(name), Duration::ZERO).await.unwrap_err();
+        assert_eq!(fatal.exit, Exit::Failed);
+        assert!(fatal.message.contains(part) && fatal.message.contains(name), "{fatal}");
+    }
+}
+
+/// An agent: it has a state directory, and its files in the bench's folder.
+struct Agent {
+    writer: Writer,
+    lock: StateLock,
+}
+
+impl Agent {
+    async fn new(state_dir: &Path) -> Self {
+        let lock = StateLock::acquire(state_dir, Duration::ZERO).await.unwrap();
+        let writer = Writer::start().unwrap();
+        recover(&writer, state_dir, Present { templates: Vec::new(), files: Vec::new() }).await.unwrap();
+        Self { writer, lock }
+    }
+
+    async fn publish(&self, template: &TemplateConfig, text: &str) -> Outcome {
+        publish(&self.writer, template, text.into(), &CancellationToken::new(), &mut None).await
+    }
+}
+
+#[tokio::test]
+async fn two_agents_do_not_write_one_file() {
+    let bench = Bench::new();
+    let template = bench.template("f");
+    let one = Agent::new(&bench.path("one")).await;
+    assert_eq!(one.publish(&template, "one").await, Outcome::Replaced);
+    let two = Agent::new(&bench.path("two")).await;
+    let before = identity(&template.dest);
+    for text in ["two", "one"] {
+        let Outcome::Failed(failure) = two.publish(&template, text).await else { panic!("it did not fail") };
+        let pid = std::process::id();
+        let part = format!("it is the file of another agent, process {pid}, with the state directory");
+        assert!(failure.message.contains(&part) && failure.message.contains("setfattr -x"), "{}", failure.message);
+        let said = compare(&two.writer, &template, text.as_bytes()).await.unwrap_err();
+        assert_eq!(said.to_string(), failure.message);
+        assert_eq!(identity(&template.dest), before);
+    }
+    // One's own is no obstacle, nor is a copy somewhere else, with all that it carries.
+    assert_eq!(one.publish(&template, "again").await, Outcome::Replaced);
+    let copied = Process::new("cp").arg("-a").args([bench.path("f"), bench.path("g")]).status().unwrap();
+    assert!(copied.success());
+    assert_eq!(two.publish(&bench.template("g"), "two").await, Outcome::Replaced);
+    // It is for as long as the other agent runs.
+    drop(one.lock);
+    assert_eq!(two.publish(&template, "two").await, Outcome::Replaced);
+    let three = Agent::new(&bench.path("one")).await;
+    assert!(matches!(three.publish(&template, "one").await, Outcome::Failed(_)));
+    // Of a file with blocks each agent has its own.
+    let mut block = bench.template("hosts");
+    for (agent, name) in [(&two, "two"), (&three, "three")] {
+        block.placing.block = Some(Block::new(name));
+        assert_eq!(agent.publish(&block, name).await, Outcome::Replaced);
+    }
+}
+
+#[tokio::test]
+async fn a_state_directory_is_kept_before_it_is_used_however_often_that_failed() {
+    const NAME: &str = "act::tests::lock::a_state_directory_is_kept_before_it_is_used_however_often_that_failed";
+    if is_again() {
+        let bench = Bench::new();
+        let state = bench.path("a/state");
+        // Each time another folder above it does not answer.
+        let (mut tries, mut refused) = (0, 0);
+        while tries == refused {
+            tries += 1;
+            refused += usize::from(StateLock::acquire(&state, WAIT).await.is_err());
+        }
+        assert_eq!(refused, 2);
+        return;
+    }
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    let inject = "inject=fsync:error=EIO:when=1..3+2";
+    let traced = ["strace", "-f", "-qq", "-y", "-e", "trace=fsync", "-e", inject, "-o"];
+    let output = again(NAME, &[&traced[..], &[trace.path().to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let trace = fs::read_to_string(trace.path()).unwrap();
+    let kept: Vec<&str> = trace.lines().filter(|line| line.ends_with(" = 0")).collect();
+    let is_kept = |below: &str| {
+        let folders = kept.iter().filter_map(|line| line.split_once("/rosterd-act-")?.1.split_once('>'));
+        folders.into_iter().any(|(path, _)| path.split_once('/').map_or("", |(_, below)| below) == below)
+    };
+    assert!(is_kept("a") && is_kept(""), "{trace}");
+}

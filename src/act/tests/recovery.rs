@@ -1,0 +1,404 @@
+//! What the next agent makes of a journal that was damaged, of a state directory that is another one by now, and of what it
+//! cannot finish at once.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::act::files::{Present, Writer, drifted, finish_left, recover, remove};
+use crate::config::{Method, Reload, TemplateConfig};
+use crate::decide::{Outcome, Stage};
+use crate::state::journal::{Entry, Journal};
+use crate::state::owned_files::Claim;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use super::bench::{Bench, is_again, passes_again, staged_in};
+use super::journals::{next, noted, reloaded, reloads, take_over};
+
+/// A folder whose agent has replaced `a`, and then `b`, and ended before their reloads; and its journal.
+async fn scene() -> (Bench, [TemplateConfig; 2], Vec<u8>) {
+    let bench = Bench::new();
+    let templates = ["a", "b"].map(|name| reloaded(&bench, name));
+    take_over(&bench, &[]).await;
+    for template in &templates {
+        assert_eq!(bench.publish(template, b"new").await, Outcome::Replaced);
+    }
+    let journal = fs::read(bench.path("state/journal")).unwrap();
+    (bench, templates, journal)
+}
+
+/// The reloads that an agent of this folder owes which finds this journal, and has only these in its configuration.
+async fn owed(bench: &Bench, templates: &[TemplateConfig], lay: impl FnOnce(&Path)) -> Vec<String> {
+    let _ = fs::remove_dir_all(bench.path("state"));
+    fs::create_dir(bench.path("state")).unwrap();
+    lay(&bench.path("state/journal"));
+    let templates = templates.iter().cloned().map(Arc::new).collect();
+    let (writer, present) = (Writer::start().unwrap(), Present { templates, files: Vec::new() });
+    reloads(&recover(&writer, &bench.path("state"), present).await.unwrap())
+}
+
+/// Puts something where the journal is looked for.
+type Lay = Box<dyn Fn(&Path)>;
+
+/// Where each line ends.
+fn ends(journal: &[u8]) -> Vec<usize> {
+    (0..journal.len()).filter(|at| journal[*at] == b'\n').map(|at| at + 1).collect()
+}
+
+#[tokio::test]
+async fn of_a_journal_that_was_cut_off_anywhere_all_is_owed_that_is_whole() {
+    let (bench, [a, _], journal) = scene().await;
+    let lines = ends(&journal);
+    assert_eq!(lines.len(), 3, "a title, and a line for each round");
+    for cut in (lines[0]..=journal.len()).step_by(crate::testing::count(7, 1)) {
+        let owed = owed(&bench, std::slice::from_ref(&a), |file| fs::write(file, &journal[..cut]).unwrap()).await;
+        // What was not noted to its end has not happened.
+        let expected = &["reload a", "reload b"][..lines[1..].iter().filter(|end| **end <= cut).count()];
+        assert!(owed == expected || cut + 1 == journal.len() || cut + 1 == lines[1], "cut at {cut}: {owed:?}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_bit_of_a_journal_is_wrong_no_reload_is_lost_that_the_configuration_has() {
+    let (bench, [a, _], journal) = scene().await;
+    let lines = ends(&journal);
+    let mut known = 0;
+    for at in (0..journal.len()).step_by(crate::testing::count(7, 1)) {
+        for bit in (0..8).skip(at % 8).take(crate::testing::count(1, 8)) {
+            let mut bytes = journal.clone();
+            bytes[at] ^= 1 << bit;
+            let owed = owed(&bench, std::slice::from_ref(&a), |file| fs::write(file, &bytes).unwrap()).await;
+            assert!(owed.contains(&"reload a".to_owned()), "byte {at}, bit {bit}: {owed:?}");
+            // What is not in the configuration any more is known by its own line alone.
+            let is_known = owed.contains(&"reload b".to_owned());
+            assert!(is_known || at < lines[0] || at + 1 >= lines[1], "byte {at}, bit {bit}: {owed:?}");
+            known += usize::from(is_known);
+        }
+    }
+    assert!(known > 0);
+}
+
+#[tokio::test]
+async fn what_is_no_journal_is_kept_and_every_reload_is_owed_once() {
+    let (bench, templates, journal) = scene().await;
+    let twice = [&journal[..], &journal[ends(&journal)[0]..]].concat();
+    let large = [&b"rosterd journal 1\n"[..], &vec![b'x'; crate::testing::count(1, 100) << 20]].concat();
+    let many = [&journal[..], &vec![b'\n'; crate::testing::count(1, 100) << 16]].concat();
+    let lays: [(&str, Lay); 8] = [
+        ("nothing", Box::new(|file| fs::write(file, "").unwrap())),
+        ("twice", Box::new(move |file| fs::write(file, &twice).unwrap())),
+        ("large", Box::new(move |file| fs::write(file, &large).unwrap())),
+        ("many lines", Box::new(move |file| fs::write(file, &many).unwrap())),
+        ("a folder", Box::new(|file| fs::create_dir(file).unwrap())),
+        ("a link", Box::new(|file| std::os::unix::fs::symlink("elsewhere", file).unwrap())),
+        ("a link to itself", Box::new(|file| std::os::unix::fs::symlink("journal", file).unwrap())),
+        ("a pipe", Box::new(|file| mkfifo(file, Mode::S_IRWXU).unwrap())),
+    ];
+    for (name, lay) in &lays {
+        let now = owed(&bench, &templates, lay).await;
+        // Of no more than the title nothing is lost.
+        let expected: &[&str] = if *name == "large" { &[] } else { &["reload a", "reload b"] };
+        assert_eq!(now, expected, "{name}");
+        let found = Journal::open(&bench.path("state")).0.entries().count();
+        assert_eq!(found, expected.len(), "{name}: and it is known to the next one");
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_at_one_start_is_owed_at_the_next() {
+    let (bench, [a, _], journal) = scene().await;
+    let owed = owed(&bench, std::slice::from_ref(&a), |file| fs::create_dir(file).unwrap()).await;
+    assert_eq!(owed, ["reload a"], "what else there was nobody knows");
+    // The disk answers again.
+    let aside = bench.path("state/journal.unread1");
+    fs::remove_dir(&aside).unwrap();
+    fs::write(&aside, &journal).unwrap();
+    let (bench, owed) = next(bench, &[a]).await;
+    assert_eq!(owed, ["reload a", "reload b"]);
+    bench.writer.clear(bench.writer.mark(&[reloaded(&bench, "a"), reloaded(&bench, "b")]));
+    assert_eq!(next(bench, &[]).await.1, [""; 0]);
+    assert!(!aside.exists());
+}
+
+#[tokio::test]
+async fn a_state_directory_that_goes_while_an_agent_runs_loses_no_reload() {
+    let (bench, [a, b], journal) = scene().await;
+    // All of it is removed; or something is mounted on it that has a journal of its own.
+    for others in [None, Some(journal)] {
+        fs::remove_dir_all(bench.path("state")).unwrap();
+        if let Some(journal) = &others {
+            fs::create_dir(bench.path("state")).unwrap();
+            fs::write(bench.path("state/journal"), journal).unwrap();
+        }
+        bench.writer.stand_up();
+        // What was asked for before is done by then.
+        let _ = bench.publish(&bench.template("plain"), b"new").await;
+        let (journal, _) = Journal::open(&bench.path("state"));
+        assert_eq!(journal.entries().count(), 2, "{}", others.is_some());
+        // And when a file is to be noted.
+        fs::remove_dir_all(bench.path("state")).unwrap();
+        let text = format!("newer {}", others.is_some());
+        assert_eq!(bench.publish(&b, text.as_bytes()).await, Outcome::Replaced);
+        assert_eq!(noted(&bench).len(), 2);
+    }
+    assert_eq!(next(bench, &[a]).await.1, ["reload a", "reload b"]);
+}
+
+#[tokio::test]
+async fn what_was_meant_for_one_template_is_not_put_in_place_for_another() {
+    let bench = Bench::new();
+    let a = reloaded(&bench, "a");
+    take_over(&bench, &[]).await;
+    for text in ["old", "new"] {
+        assert_eq!(bench.publish(&a, text.as_bytes()).await, Outcome::Replaced);
+        bench.writer.clear(bench.writer.mark([&a].into_iter().filter(|_| text == "old")));
+    }
+    let entry = Entry { again: false, ..noted(&bench).remove(0) };
+    let staged = waiting(&bench, &entry);
+    let note = |file: &Path| Journal::open(file.parent().unwrap()).0.note(vec![entry.clone()]).unwrap();
+    let renamed = TemplateConfig { name: Arc::from("other"), ..a.clone() };
+    let moved = TemplateConfig { dest: bench.path("moved"), ..a.clone() };
+    for (now, is_finished) in [(vec![renamed], false), (vec![moved], true), (vec![], true), (vec![a.clone()], true)] {
+        fs::write(&a.dest, "old").unwrap();
+        fs::write(&staged, "new").unwrap();
+        let owed = owed(&bench, &now, note).await;
+        assert_eq!(owed.len(), usize::from(is_finished));
+        assert_eq!(fs::read_to_string(&a.dest).unwrap(), if is_finished { "new" } else { "old" });
+        assert_eq!(staged_in(bench.folder.path()), [""; 0]);
+    }
+    // What is in place already is taken up, whoever has it now.
+    fs::write(&a.dest, "new").unwrap();
+    let renamed = TemplateConfig { name: Arc::from("other"), ..a.clone() };
+    assert_eq!(owed(&bench, &[renamed], note).await, ["reload a"]);
+}
+
+/// A folder whose agent has replaced its file `f`, and what it had noted of that.
+async fn hindered(method: Method) -> (Bench, TemplateConfig, Entry) {
+    let bench = Bench::new();
+    let mut template = reloaded(&bench, "f");
+    template.placing.write = method;
+    fs::write(&template.dest, "an old one").unwrap();
+    take_over(&bench, std::slice::from_ref(&template)).await;
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+    let entry = noted(&bench).remove(0);
+    (bench, template, entry)
+}
+
+fn waiting(bench: &Bench, entry: &Entry) -> std::path::PathBuf {
+    bench.path(entry.waits().unwrap().to_str().unwrap())
+}
+
+#[tokio::test]
+async fn an_overwriting_that_cannot_be_finished_at_the_start_is_finished_later() {
+    let (mut bench, template, entry) = hindered(Method::InPlace).await;
+    let staged = waiting(&bench, &entry);
+    for is_same_agent in [true, false] {
+        fs::write(&staged, "new").unwrap();
+        fs::remove_file(&template.dest).unwrap();
+        fs::create_dir(&template.dest).unwrap();
+        let templates = std::slice::from_ref(&template);
+        let (agent, owed) = next(bench, templates).await;
+        assert_eq!(owed, [""; 0], "no software is to take up a part");
+        let (owed, left) = finish_left(&agent.writer).await.unwrap();
+        assert_eq!((reloads(&owed), left), (vec![], 1));
+        assert!(staged.exists());
+        fs::remove_dir(&template.dest).unwrap();
+        fs::write(&template.dest, "newld one").unwrap();
+        let owed = if is_same_agent {
+            let (owed, left) = finish_left(&agent.writer).await.unwrap();
+            assert_eq!(left, 0);
+            bench = agent;
+            reloads(&owed)
+        } else {
+            let (next, owed) = next(agent, templates).await;
+            bench = next;
+            owed
+        };
+        assert_eq!(owed, ["reload f"]);
+        assert_eq!(fs::read_to_string(&template.dest).unwrap(), "new");
+        assert!(!staged.exists());
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_has_mended_or_a_newer_one_has_overtaken_is_not_finished() {
+    for method in [Method::InPlace, Method::Atomic] {
+        let (bench, template, entry) = hindered(method).await;
+        let (staged, templates) = (waiting(&bench, &entry), std::slice::from_ref(&template));
+        // What waits does not answer.
+        let lay = || {
+            fs::write(&template.dest, "an old one").unwrap();
+            fs::create_dir(&staged).unwrap();
+        };
+        lay();
+        let (bench, owed) = next(bench, templates).await;
+        assert_eq!(owed, [""; 0], "{method:?}");
+        fs::write(&template.dest, "by hand").unwrap();
+        fs::remove_dir(&staged).unwrap();
+        fs::write(&staged, "new").unwrap();
+        let (owed, left) = finish_left(&bench.writer).await.unwrap();
+        assert_eq!((reloads(&owed), left), (vec!["reload f".to_owned()], 0), "{method:?}");
+        assert_eq!(fs::read_to_string(&template.dest).unwrap(), "by hand");
+        assert!(!staged.exists(), "{method:?}");
+        lay();
+        let (bench, _) = next(bench, templates).await;
+        fs::remove_dir(&staged).unwrap();
+        fs::write(&staged, "new").unwrap();
+        assert_eq!(bench.publish(&template, b"newer").await, Outcome::Replaced);
+        assert!(!staged.exists(), "{method:?}");
+        assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0);
+        assert_eq!(fs::read_to_string(&template.dest).unwrap(), "newer");
+        assert_eq!(next(bench, &[]).await.1, ["reload f"]);
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_an_overwriting_is_told_also_where_no_reload_is_noted() {
+    const NAME: &str = "act::tests::recovery::the_end_of_an_overwriting_is_told_also_where_no_reload_is_noted";
+    if !is_again() {
+        let traced = ["-e", "trace=ftruncate", "-e", "inject=ftruncate:error=EIO:when=1"];
+        return passes_again(NAME, &[&["strace", "-f", "-qq", "-o", "/dev/null"], &traced[..]].concat());
+    }
+    let bench = Bench::new();
+    let mut template = TemplateConfig { reload: Some(Reload::Program), ..bench.template("f") };
+    template.placing.write = Method::InPlace;
+    fs::write(&template.dest, "an old one").unwrap();
+    take_over(&bench, std::slice::from_ref(&template)).await;
+    let _ = bench.failure_at(&template, b"new", Stage::Write).await;
+    let (finished, left) = finish_left(&bench.writer).await.unwrap();
+    let finished: Vec<_> = finished.iter().map(|it| (&*it.name, &it.dest, it.reload.is_some())).collect();
+    assert_eq!((finished, left), (vec![(&*template.name, &template.dest, false)], 0));
+    assert!(noted(&bench).is_empty());
+}
+
+#[tokio::test]
+async fn an_overwriting_that_fails_halfway_is_nobody_elses_change() {
+    const NAME: &str = "act::tests::recovery::an_overwriting_that_fails_halfway_is_nobody_elses_change";
+    if !is_again() {
+        let traced = ["-e", "trace=ftruncate", "-e", "inject=ftruncate:error=EIO:when=2"];
+        return passes_again(NAME, &[&["strace", "-f", "-qq", "-o", "/dev/null"], &traced[..]].concat());
+    }
+    let (bench, template, _) = hindered(Method::InPlace).await;
+    let name = || vec![Arc::clone(&template.name)];
+    let _ = bench.failure_at(&template, b"newest", Stage::Write).await;
+    assert_eq!(drifted(&bench.writer, name(), || {}).await, []);
+    assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0);
+    assert_eq!(drifted(&bench.writer, name(), || {}).await, []);
+    assert_eq!(bench.publish(&template, b"newest").await, Outcome::Unchanged);
+    fs::write(&template.dest, "by hand").unwrap();
+    assert_eq!(drifted(&bench.writer, name(), || {}).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_in_step_by_now_is_not_replaced_by_what_was_begun_before() {
+    for method in [Method::InPlace, Method::Atomic] {
+        let (bench, template, entry) = hindered(method).await;
+        let (staged, templates) = (waiting(&bench, &entry), std::slice::from_ref(&template));
+        // What waits does not answer.
+        fs::write(&template.dest, "an old one").unwrap();
+        fs::create_dir(&staged).unwrap();
+        let (bench, _) = next(bench, templates).await;
+        fs::remove_dir(&staged).unwrap();
+        fs::write(&staged, "new").unwrap();
+        assert_eq!(bench.publish(&template, b"an old one").await, Outcome::Unchanged);
+        assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0, "{method:?}");
+        assert_eq!(fs::read_to_string(&template.dest).unwrap(), "an old one", "{method:?}");
+        assert!(!staged.exists(), "{method:?}");
+        bench.writer.clear(bench.writer.mark([&template]));
+        assert_eq!(next(bench, templates).await.1, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_begun_for_a_key_that_is_gone_is_not_finished() {
+    for (claim, outcome) in [(Claim::Meant(1), Outcome::Unchanged), (Claim::Written, Outcome::Removed)] {
+        let bench = Bench::new();
+        let template = reloaded(&bench, "f");
+        take_over(&bench, std::slice::from_ref(&template)).await;
+        assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
+        let staged = waiting(&bench, &noted(&bench)[0]);
+        // It was killed before that, and what waits does not answer.
+        fs::remove_file(&template.dest).unwrap();
+        fs::create_dir(&staged).unwrap();
+        let (bench, _) = next(bench, std::slice::from_ref(&template)).await;
+        fs::remove_dir(&staged).unwrap();
+        fs::write(&staged, "new").unwrap();
+        assert_eq!(remove(&bench.writer, &template, Some(claim), true, &bench.stop).await, outcome);
+        assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0);
+        assert!(!template.dest.exists() && !staged.exists(), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_finished_while_a_reload_runs_is_for_the_next_one() {
+    let (bench, template, entry) = hindered(Method::InPlace).await;
+    let templates = std::slice::from_ref(&template);
+    fs::write(waiting(&bench, &entry), "new").unwrap();
+    fs::remove_file(&template.dest).unwrap();
+    fs::create_dir(&template.dest).unwrap();
+    let (bench, _) = next(bench, templates).await;
+    fs::remove_dir(&template.dest).unwrap();
+    fs::write(&template.dest, "newld one").unwrap();
+    let began = bench.writer.mark([&template]);
+    assert_eq!(reloads(&finish_left(&bench.writer).await.unwrap().0), ["reload f"]);
+    bench.writer.clear(began);
+    let (bench, owed) = next(bench, templates).await;
+    assert_eq!(owed, ["reload f"], "it may have taken up a part");
+    bench.writer.clear(bench.writer.mark([&template]));
+    assert_eq!(next(bench, templates).await.1, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next() {
+    const NAME: &str = "act::tests::recovery::an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next";
+    if !is_again() {
+        // Before the fifth come the staged file, its name, and the journal and its own.
+        for call in ["ftruncate:error=EIO:when=1", "fsync:error=EIO:when=5"] {
+            let (name, inject) = (call.split(':').next().unwrap(), format!("inject={call}"));
+            let trace = format!("trace={name}");
+            passes_again(NAME, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]);
+        }
+        return;
+    }
+    let bench = Bench::new();
+    let mut template = reloaded(&bench, "f");
+    template.placing.write = Method::InPlace;
+    fs::write(&template.dest, "an old one").unwrap();
+    take_over(&bench, std::slice::from_ref(&template)).await;
+    let _ = bench.failure_at(&template, b"new", Stage::Write).await;
+    assert_eq!(staged_in(bench.folder.path()).len(), 1, "it waits");
+    // It was killed then; and the one after it may meet the same fault.
+    let (bench, owed) = next(bench, std::slice::from_ref(&template)).await;
+    let owed = [owed, reloads(&finish_left(&bench.writer).await.unwrap().0)].concat();
+    assert_eq!(owed, ["reload f"]);
+    assert_eq!(fs::read_to_string(&template.dest).unwrap(), "new");
+    assert_eq!(staged_in(bench.folder.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_noted_for_good_is_not_believed_at_the_next_start() {
+    const NAME: &str = "act::tests::recovery::what_could_not_be_noted_for_good_is_not_believed_at_the_next_start";
+    if !is_again() {
+        // The journal is begun with the second and third, and the sixth is its next line's.
+        for nth in [3, 6] {
+            let inject = format!("inject=fsync:error=EIO:when={nth}");
+            passes_again(NAME, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", &inject]);
+        }
+        return;
+    }
+    let bench = Bench::new();
+    let template = reloaded(&bench, "f");
+    take_over(&bench, &[]).await;
+    let mut done = 0;
+    for text in ["one", "two"] {
+        match bench.publish(&template, text.as_bytes()).await {
+            Outcome::Replaced => done += 1,
+            outcome => {
+                assert!(matches!(outcome, Outcome::Failed(_)));
+                assert_eq!(noted(&bench).iter().map(|entry| entry.seq).collect::<Vec<_>>(), vec![1; done]);
+            }
+        }
+    }
+    assert_eq!(done, 1);
+}

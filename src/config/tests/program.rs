@@ -1,0 +1,141 @@
+//! `[exec]`: what is run, and what is wrong with it.
+
+use std::time::Duration;
+
+use crate::config::{Command, Config, ExecConfig, OnExit, Overrides, Reload};
+
+use super::Home;
+
+const FILE: &str = r#"
+registry.url = "zk://zk1"
+[[template]]
+src = "a.tera"
+dest = "/etc/a"
+[[template]]
+src = "a.tera"
+dest = "/etc/b"
+reload_cmd = "reload b"
+"#;
+
+/// A configuration for `run -- CMD`, empty without; for another command, where it is `None`.
+fn load(table: &str, program: Option<&[&str]>) -> Result<Config, String> {
+    let home = Home::new(&[("rosterd.toml", &format!("{FILE}{table}")), ("templates/a.tera", "")]);
+    let program = program.map(|words| words.iter().map(|&word| word.to_owned()).collect());
+    let loaded = home.load_with(&Overrides { program, ..Overrides::default() });
+    loaded.map(|loaded| loaded.config).map_err(|problems| home.stable(&problems.to_string()))
+}
+
+fn exec(table: &str, program: &[&str]) -> ExecConfig {
+    (**load(table, Some(program)).unwrap().exec.as_ref().unwrap()).clone()
+}
+
+#[test]
+fn the_defaults_and_every_key() {
+    let plain = ExecConfig::new(Command::Shell("x".into()));
+    assert_eq!(exec("[exec]\ncmd = \"x\"", &[]), plain);
+    let table = r#"
+[exec]
+cmd = ["x", "-y"]
+env = { A = "b" }
+reload_signal = "sighup"
+kill_signal = "QUIT"
+kill_timeout = "1m"
+splay = "10s"
+on_exit = "stop"
+"#;
+    let all = ExecConfig {
+        cmd: Command::Exec(vec!["x".into(), "-y".into()]),
+        env: [("A".to_owned(), "b".to_owned())].into(),
+        reload_signal: Some("HUP".into()),
+        kill_signal: "QUIT".into(),
+        kill_timeout: Duration::from_mins(1),
+        splay: Duration::from_secs(10),
+        on_exit: OnExit::Stop,
+    };
+    assert_eq!(exec(table, &[]), all);
+    // The command line's program is run as the table says.
+    let given = ExecConfig { cmd: Command::Exec(vec!["z".into(), "{{ src }}".into()]), ..all };
+    assert_eq!(exec(table, &["z", "{{ src }}"]), given);
+    let bare = "[exec]\nkill_signal = \"QUIT\"";
+    assert_eq!(exec(bare, &["z"]).kill_signal, "QUIT");
+    assert_eq!(exec("", &["z"]), ExecConfig::new(Command::Exec(vec!["z".into()])));
+}
+
+#[test]
+fn a_template_without_a_reload_is_the_programs_where_there_is_one() {
+    let reloads = |config: Config| config.templates.iter().map(|it| it.reload.clone()).collect::<Vec<_>>();
+    let own = Some(Reload::Command(Command::Shell("reload b".into())));
+    let with = load("[exec]\ncmd = \"x\"", Some(&[])).unwrap();
+    assert_eq!(reloads(with), [Some(Reload::Program), own.clone()]);
+    for (table, program) in [("", Some(&[][..])), ("[exec]\ncmd = \"x\"", None), ("[exec]\nsplay = \"1s\"", None)] {
+        let config = load(table, program).unwrap();
+        assert_eq!(config.exec, None, "{table}");
+        assert_eq!(reloads(config), [None, own.clone()], "{table}");
+    }
+}
+
+#[test]
+fn every_problem_of_it() {
+    let table = r#"
+[exec]
+cmd = "x -f {{ dest }}"
+env = { ROSTERD_X = "y" }
+reload_signal = "RELOAD"
+kill_timeout = 30
+on_exit = "restrt"
+kill_signl = "TERM"
+"#;
+    insta::assert_snapshot!(load(table, Some(&[])).unwrap_err(), @r#"
+    error: {{ dest }} has no meaning in `cmd`, which is about no one file
+      --> rosterd.toml:12:13
+       |
+    12 | cmd = "x -f {{ dest }}"
+       |             ^^^^^^^^^^
+       |
+       = help: write the file's path
+
+    error: "ROSTERD_X" cannot be set for commands
+      --> rosterd.toml:13:9
+       |
+    13 | env = { ROSTERD_X = "y" }
+       |         ^^^^^^^^^
+       |
+       = help: write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own
+
+    error: "RELOAD" is no signal
+      --> rosterd.toml:14:17
+       |
+    14 | reload_signal = "RELOAD"
+       |                 ^^^^^^^^
+       |
+       = help: write a name as `kill -l` has it: HUP, USR1, USR2
+
+    error: `kill_timeout` is a whole number, and must be a string
+      --> rosterd.toml:15:16
+       |
+    15 | kill_timeout = 30
+       |                ^^
+       |
+       = help: write kill_timeout = "30s"
+
+    error: `on_exit` cannot be "restrt"
+      --> rosterd.toml:16:11
+       |
+    16 | on_exit = "restrt"
+       |           ^^^^^^^^
+       |
+       = help: did you mean "restart"?
+
+    error: unknown key `kill_signl` in [exec]
+      --> rosterd.toml:17:1
+       |
+    17 | kill_signl = "TERM"
+       | ^^^^^^^^^^
+       |
+       = help: did you mean `kill_signal`?
+
+    6 problems
+    "#);
+    let none = load("[exec]\nsplay = \"1s\"", Some(&[])).unwrap_err();
+    assert!(none.contains("[exec] has no `cmd`") && none.contains("rosterd run -- CMD"), "{none}");
+}

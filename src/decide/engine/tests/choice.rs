@@ -1,0 +1,241 @@
+//! Which members are taken, in which order, and with which numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::{AboveMax, Bounds, Order, Pick, RosterConfig, Wait};
+use crate::decide::{Input, Outcome, SavedState};
+use crate::model::filter::Filter;
+use crate::model::registry_event::{Change, Members, Reading, Seen, View};
+use proptest::prelude::*;
+
+use super::harness::{Bench, left, names, plan, present, put, roster, seconds, slots, template, web};
+
+fn node(name: &str, data: &str) -> (Arc<str>, Reading) {
+    (Arc::from(name), Ok(Arc::from(data.as_bytes())))
+}
+
+fn nodes(all: &[(&str, &str)]) -> View {
+    View::Members(Seen::Present(all.iter().map(|(name, data)| node(name, data)).collect::<Members>()))
+}
+
+/// Takes those of this zone; a member without a zone cannot be asked.
+fn of_zone(zone: &'static str) -> Filter {
+    Filter::new(format!("zone == {zone:?}"), 0, move |member| {
+        let own = member.fields().data.get("zone").and_then(|own| own.as_str());
+        own.map(|own| own == zone).ok_or_else(|| "it has no zone".to_owned())
+    })
+}
+
+fn bench(config: RosterConfig) -> Bench {
+    Bench::new(plan(vec![config], vec![], vec![template("a", &["web"], "")]))
+}
+
+fn published(bench: &mut Bench) -> Vec<String> {
+    names(&bench.publish(Outcome::Replaced), "web")
+}
+
+#[test]
+fn what_where_leaves_out_counts_for_nothing() {
+    let mut config = roster("web", web());
+    config.filter = Some(of_zone("a"));
+    config.bounds = Bounds::new(2, Some(3), AboveMax::Hold).unwrap();
+    let mut bench = bench(config.clone());
+    let (here, there) = (r#"{"zone": "a"}"#, r#"{"zone": "b"}"#);
+    bench.reset(&web(), nodes(&[("a:1", here), ("b:1", there), ("c:1", there), ("d:1", "")]));
+    assert_eq!(bench.holds(), ["/services/web has 1 member, needs at least 2 (3 excluded by where)"]);
+    bench.change(vec![Change::Put { key: None, name: "c:1".into(), reading: node("c:1", here).1 }]);
+    bench.pass(seconds(3));
+    assert_eq!(published(&mut bench), ["a:1", "c:1"], "and three that are left out are not above max");
+    let apart: BTreeMap<String, Option<String>> =
+        bench.roster("web").filtered.into_iter().map(|(path, why)| (path.name().to_owned(), why)).collect();
+    assert_eq!(apart, BTreeMap::from([("b:1".into(), None), ("d:1".into(), Some("it has no zone".into()))]));
+    // Others that come and go, or change, are no loss and no reason to render.
+    bench.change(vec![left("b:1"), put("d:1"), put("e:1"), put("f:1")]);
+    bench.pass(seconds(3));
+    assert!(bench.publications.is_empty());
+    // Another `where` looks at the same view again.
+    config.filter = Some(of_zone("b"));
+    config.bounds = Bounds::new(0, None, AboveMax::Cut).unwrap();
+    bench.input(Input::Configured(plan(vec![config], vec![], vec![template("a", &["web"], "")])));
+    assert_eq!(published(&mut bench), ["a:1", "c:1"], "until it has settled");
+    bench.pass(seconds(3));
+    assert_eq!(published(&mut bench), Vec::<String>::new());
+}
+
+#[test]
+fn what_where_leaves_out_is_remembered_for_another_where() {
+    let mut config = roster("web", web());
+    config.filter = Some(of_zone("a"));
+    let mut first = bench(config.clone());
+    first.reset(&web(), nodes(&[("a:1", r#"{"zone": "a"}"#), ("b:1", r#"{"zone": "b"}"#)]));
+    assert_eq!(published(&mut first), ["a:1"]);
+    config.filter = Some(of_zone("b"));
+    let plan = plan(vec![config], vec![], vec![template("a", &["web"], "")]);
+    let mut second = Bench::recalling(plan, first.remembered);
+    second.away();
+    assert_eq!(published(&mut second), ["b:1"]);
+}
+
+#[test]
+fn nodes_of_one_address_are_one_member() {
+    let mut config = roster("web", web());
+    config.bounds = Bounds::new(2, Some(2), AboveMax::Hold).unwrap();
+    let mut bench = bench(config);
+    // The port as a number is the same, however it is written.
+    bench.reset(&web(), nodes(&[("a:0080", ""), ("a:80", "")]));
+    assert_eq!(bench.holds(), ["/services/web has 1 member, needs at least 2"]);
+    bench.change(vec![put("b:80")]);
+    bench.pass(seconds(3));
+    assert_eq!(published(&mut bench), ["a:0080", "b:80"], "three would be above max");
+    let doubles: Vec<_> =
+        bench.roster("web").duplicates.into_iter().map(|(path, first)| (path.to_string(), first)).collect();
+    assert_eq!(doubles, [("/services/web/a:80".to_owned(), "a:0080".into())]);
+    bench.change(vec![left("a:0080")]);
+    bench.pass(seconds(3));
+    assert_eq!(published(&mut bench), ["a:80", "b:80"], "the other one is there");
+}
+
+#[test]
+fn an_order_is_kept_over_restarts_and_numbers_know_nothing_of_it() {
+    let mut config = roster("web", web());
+    config.order = Order::Weight;
+    let view = || nodes(&[("a:1", r#"{"weight": 9}"#), ("b:1", ""), ("c:1", r#"{"weight": 1}"#)]);
+    let mut first = bench(config.clone());
+    first.reset(&web(), view());
+    let wanted = [("c:1", 2), ("a:1", 0), ("b:1", 1)];
+    assert_eq!(slots(&first.publish(Outcome::Replaced), "web"), wanted);
+    let plan = plan(vec![config], vec![], vec![template("a", &["web"], "")]);
+    let mut second = Bench::recalling(plan, first.remembered);
+    second.away();
+    assert_eq!(slots(&second.publish(Outcome::Unchanged), "web"), wanted);
+    second.reset(&web(), view());
+    assert!(second.publications.is_empty(), "it is what stood in");
+}
+
+/// Members come and go for a while; sometimes the agent is killed, or begins anew elsewhere.
+fn coming_and_going() -> impl Strategy<Value = Vec<(u64, u32, bool)>> {
+    proptest::collection::vec((1u64..60, any::<u32>(), prop::bool::weighted(0.1)), 60..120)
+}
+
+proptest! {
+    #![proptest_config(crate::testing::config(50, 2_000))]
+
+    /// Members come and go for an hour and more: nobody who stays ever changes number, no two have one number, and a
+    /// number is nobody else's before `slot_keep` is over.
+    #[test]
+    fn nobody_who_stays_changes_number(steps in coming_and_going(), keep in prop_oneof![Just(0u64), 1..900u64]) {
+        let mut config = roster("web", web());
+        (config.slot_keep, config.wait) = (seconds(keep), Wait::NONE);
+        config.bounds = Bounds::new(0, None, AboveMax::Cut).unwrap();
+        config.guard.max_shrink_percent = 100;
+        let plan = || plan(vec![config.clone()], vec![], vec![template("a", &["web"], "")]);
+        let mut bench = Bench::recalling(plan(), SavedState::new());
+        let all: Vec<String> = (0..16).map(|n| format!("m{n}:1")).collect();
+        let (mut there, mut before): (u32, BTreeMap<String, u32>) = (0, BTreeMap::new());
+        // Who had a number last, and until when.
+        let mut last: BTreeMap<u32, (String, u64)> = BTreeMap::new();
+        let mut clock = 0;
+        for (wait, flips, killed) in steps {
+            bench.pass(seconds(wait));
+            clock += wait;
+            if killed {
+                let began = bench.now;
+                bench = Bench::recalling(plan(), std::mem::take(&mut bench.remembered));
+                bench.now = began;
+            }
+            // A few at a time.
+            there ^= flips & (flips >> 8) & (flips >> 16) & 0xffff;
+            let names: Vec<&str> =
+                all.iter().enumerate().filter(|(n, _)| there >> n & 1 == 1).map(|(_, name)| name.as_str()).collect();
+            bench.reset(&web(), present(&names));
+            bench.pass(seconds(0));
+            let Some(publication) = bench.publications.first().cloned() else { continue };
+            bench.publish(Outcome::Replaced);
+            let now: BTreeMap<String, u32> =
+                slots(&publication, "web").into_iter().map(|(name, slot)| (name.to_owned(), slot)).collect();
+            prop_assert_eq!(now.len(), names.len());
+            prop_assert_eq!(now.values().collect::<BTreeSet<_>>().len(), now.len(), "{:?}", now);
+            for (name, slot) in &before {
+                match now.get(name) {
+                    Some(own) => prop_assert_eq!(own, slot, "{} stayed", name),
+                    None => _ = last.insert(*slot, (name.clone(), clock)),
+                }
+            }
+            for (name, slot) in now.iter().filter(|(name, _)| !before.contains_key(*name)) {
+                if let Some((owner, since)) = last.get(slot) {
+                    prop_assert!(owner == name || clock - since >= keep, "{} has {}'s {}", name, owner, slot);
+                }
+                if let Some((own, (_, since))) = last.iter().rev().find(|(_, (owner, _))| owner == name) {
+                    prop_assert!(own == slot || clock - since >= keep, "{} came back as {} in place of {}", name, slot, own);
+                }
+                last.retain(|_, (owner, _)| owner != name);
+            }
+            before = now;
+        }
+    }
+
+    /// With `pick = "spread"` an unpicked member's leaving changes nothing, a picked one's changes one place, and a new
+    /// one takes one place at most.
+    #[test]
+    fn spread_moves_at_most_the_share_it_must(size in 2usize..40, max in 1usize..12, gone in any::<prop::sample::Index>()) {
+        let mut config = roster("web", web());
+        (config.pick, config.wait) = (Pick::Spread, Wait::NONE);
+        config.bounds = Bounds::new(0, Some(max), AboveMax::Cut).unwrap();
+        config.guard.max_shrink_percent = 100;
+        let mut bench = bench(config);
+        let all: Vec<String> = (0..size).map(|n| format!("10.0.0.{n}:80")).collect();
+        bench.reset(&web(), present(&all.iter().map(String::as_str).collect::<Vec<_>>()));
+        let before: BTreeSet<String> = published(&mut bench).into_iter().collect();
+        let gone = &all[gone.index(size)];
+        bench.change(vec![left(gone)]);
+        bench.pass(seconds(0));
+        if before.contains(gone) {
+            let after: BTreeSet<String> = published(&mut bench).into_iter().collect();
+            prop_assert_eq!(before.difference(&after).collect::<Vec<_>>(), [gone]);
+            prop_assert_eq!(after.len(), max.min(size - 1));
+        } else {
+            prop_assert!(bench.publications.is_empty(), "nobody had {}", gone);
+        }
+        bench.change(vec![put(gone)]);
+        bench.pass(seconds(0));
+        if before.contains(gone) {
+            prop_assert_eq!(published(&mut bench).into_iter().collect::<BTreeSet<_>>(), before);
+        } else {
+            prop_assert!(bench.publications.is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_accept_would_change_is_told_as_templates_would_see_it() {
+    let mut config = roster("web", web());
+    config.bounds = Bounds::new(1, Some(3), AboveMax::Cut).unwrap();
+    let mut bench = bench(config.clone());
+    bench.reset(&web(), present(&["a:1", "b:1", "c:1", "d:1", "e:1", "f:1", "g:1", "h:1", "i:1", "j:1"]));
+    assert_eq!(published(&mut bench), ["a:1", "b:1", "c:1"]);
+    bench.change(["a:1", "b:1", "e:1", "f:1", "g:1", "h:1"].into_iter().map(left).collect());
+    bench.pass(seconds(3));
+    let change = bench.roster("web").holds.remove(0).change.unwrap();
+    assert_eq!(
+        (change.members, change.join, change.leave),
+        (3, vec!["d:1".into(), "i:1".into()], vec!["a:1".into(), "b:1".into()])
+    );
+}
+
+#[test]
+fn a_server_keeps_its_number_when_another_of_its_nodes_stands_for_it() {
+    for keep in [0, 600] {
+        let mut config = roster("web", web());
+        config.slot_keep = std::time::Duration::from_secs(keep);
+        let mut bench = bench(config);
+        bench.reset(&web(), nodes(&[("a:1", ""), ("b:1", ""), ("c:80", "")]));
+        assert_eq!(slots(&bench.publish(Outcome::Replaced), "web"), [("a:1", 0), ("b:1", 1), ("c:80", 2)]);
+        bench.change(vec![left("a:1")]);
+        bench.pass(seconds(3));
+        bench.publish(Outcome::Replaced);
+        bench.change(vec![put("c:0080")]);
+        bench.pass(seconds(3));
+        assert_eq!(slots(&bench.publish(Outcome::Replaced), "web"), [("b:1", 1), ("c:0080", 2)], "{keep}");
+    }
+}

@@ -1,0 +1,203 @@
+//! A destination that somebody else has changed.
+
+use std::sync::Arc;
+
+use crate::config::OnDrift;
+use crate::decide::{Event, Failure, Input, Outcome, Ran, Stage, TemplatePlan};
+
+use super::harness::{Bench, plan, present, roster, seconds, template, web};
+
+fn bench(on_drift: OnDrift) -> Bench {
+    let made = template("t", &["web"], "reload");
+    let mut config = (*made.config).clone();
+    config.on_drift = on_drift;
+    let made = TemplatePlan { config: Arc::new(config), ..made };
+    let mut bench = Bench::new(plan(vec![roster("web", web())], Vec::new(), vec![made]));
+    bench.reset(&web(), present(&["a", "b"]));
+    bench.pass(seconds(3));
+    bench.publish(Outcome::Replaced);
+    bench.reload(Ran::Done);
+    bench.pass(seconds(10));
+    assert!(bench.is_idle());
+    bench
+}
+
+fn drifted(bench: &mut Bench, what: &str) {
+    bench.input(Input::Drifted(Arc::from("t"), Some(what.to_owned())));
+}
+
+fn said(bench: &Bench) -> usize {
+    bench
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::DriftDetected { .. } | Event::DriftDisputed { .. }))
+        .count()
+}
+
+fn since(bench: &Bench) -> bool {
+    bench.engine.templates()["t"].drift().is_some()
+}
+
+#[test]
+fn it_is_published_again_and_reloaded() {
+    let mut bench = bench(OnDrift::Correct);
+    drifted(&mut bench, "gone");
+    assert!(since(&bench));
+    bench.publish(Outcome::Replaced);
+    bench.reload(Ran::Done);
+    assert_eq!((said(&bench), since(&bench)), (1, false));
+    // The next time it is said again; a mere touch owes nothing.
+    bench.pass(seconds(10));
+    drifted(&mut bench, "gone");
+    bench.publish(Outcome::Unchanged);
+    assert!(bench.is_idle());
+    assert_eq!((said(&bench), since(&bench)), (2, false));
+}
+
+#[test]
+fn what_cannot_be_put_right_is_said_once_and_keeps_its_pauses() {
+    let mut bench = bench(OnDrift::Correct);
+    let refused = || Outcome::Failed(Failure { stage: Stage::Write, message: "a link".into() });
+    drifted(&mut bench, "a link");
+    bench.publish(refused());
+    for _ in 0..5 {
+        drifted(&mut bench, "a link");
+    }
+    assert!(bench.is_idle(), "it is tried again in its time");
+    assert_eq!(said(&bench), 1);
+    bench.pass(seconds(1));
+    bench.publish(refused());
+    drifted(&mut bench, "gone");
+    bench.publish(Outcome::Replaced);
+    assert_eq!((said(&bench), since(&bench)), (2, false));
+}
+
+#[test]
+fn one_that_comes_during_a_publication_is_looked_into_after_it() {
+    let mut bench = bench(OnDrift::Correct);
+    drifted(&mut bench, "edited");
+    drifted(&mut bench, "gone");
+    assert_eq!(bench.publications.len(), 1);
+    bench.publish(Outcome::Replaced);
+    assert_eq!(bench.publications.len(), 1);
+    bench.publish(Outcome::Unchanged);
+    assert!(bench.publications.is_empty());
+}
+
+#[test]
+fn with_report_nothing_is_published_until_something_changes() {
+    let mut bench = bench(OnDrift::Report);
+    drifted(&mut bench, "edited");
+    bench.pass(seconds(1000));
+    assert!(bench.is_idle() && since(&bench));
+    bench.reset(&web(), present(&["a", "b", "c"]));
+    bench.pass(seconds(3));
+    bench.publish(Outcome::Replaced);
+    assert_eq!((said(&bench), since(&bench)), (1, false));
+}
+
+#[test]
+fn one_that_is_seen_again_before_its_publication_is_heard_of_is_not_lost() {
+    let mut bench = bench(OnDrift::Correct);
+    drifted(&mut bench, "gone");
+    // The new file was in place already, and is gone once more.
+    drifted(&mut bench, "gone");
+    assert_eq!(said(&bench), 1);
+    bench.publish(Outcome::Replaced);
+    bench.publish(Outcome::Replaced);
+    assert!(bench.publications.is_empty() && !since(&bench));
+}
+
+#[test]
+fn one_that_somebody_else_puts_right_is_none_any_more() {
+    for on_drift in [OnDrift::Report, OnDrift::Correct] {
+        let mut bench = bench(on_drift);
+        bench.input(Input::Paused(bench.now + seconds(100)));
+        drifted(&mut bench, "edited");
+        assert!(since(&bench));
+        bench.input(Input::Drifted(Arc::from("t"), None));
+        assert!(!since(&bench));
+        assert_eq!(bench.events.iter().filter(|it| matches!(it, Event::DriftResolved { .. })).count(), 1);
+        // And if there was none, there is nothing to say.
+        bench.input(Input::Drifted(Arc::from("t"), None));
+        assert_eq!(bench.events.iter().filter(|it| matches!(it, Event::DriftResolved { .. })).count(), 1);
+    }
+}
+
+#[test]
+fn with_report_a_file_that_is_edited_each_second_is_said_once() {
+    let mut bench = bench(OnDrift::Report);
+    for size in 0..100 {
+        drifted(&mut bench, &format!("{size} bytes"));
+        bench.pass(seconds(1));
+    }
+    assert_eq!(said(&bench), 1);
+    assert_eq!(bench.engine.templates()["t"].drift().unwrap().what, "99 bytes", "and what is there now is shown");
+}
+
+#[test]
+fn a_file_that_another_tool_writes_too_is_put_right_ever_more_seldom_and_never_left() {
+    let mut bench = bench(OnDrift::Correct);
+    let begun = bench.now;
+    let mut replaced = Vec::new();
+    // The other tool writes each time at once, and its text is never the same.
+    for number in 0..3600 {
+        if !since(&bench) || number % 3 == 0 {
+            drifted(&mut bench, &format!("edited {number}"));
+        }
+        while !bench.publications.is_empty() {
+            replaced.push(bench.now.since(begun).as_secs());
+            bench.publish(Outcome::Replaced);
+        }
+        while !bench.reloads.is_empty() {
+            bench.reload(Ran::Done);
+        }
+        bench.pass(seconds(1));
+    }
+    assert_eq!(replaced[..3], [0, 1, 2], "at first at once");
+    let pauses: Vec<u64> = replaced.windows(2).skip(2).map(|two| two[1] - two[0]).collect();
+    assert!(pauses.windows(2).all(|two| two[0] <= two[1] + 1), "{pauses:?}");
+    assert!(pauses[0] >= 10 && pauses.last().is_some_and(|last| (300..=305).contains(last)), "{pauses:?}");
+    assert!(replaced.len() < 22, "{} times in an hour", replaced.len());
+    assert!(said(&bench) <= replaced.len() + 1, "once each");
+    let disputed = bench.events.iter().find_map(|event| match event {
+        Event::DriftDisputed { corrections, retry_in_s, .. } => Some((*corrections, *retry_in_s)),
+        _ => None,
+    });
+    assert_eq!(disputed, Some((3, 10)));
+    // The last word is the agent's: what is there when it has waited is put right.
+    if !since(&bench) {
+        drifted(&mut bench, "edited last");
+    }
+    let waits = bench.engine.templates()["t"].drift().unwrap().waits;
+    assert!(waits.is_some() && bench.engine.next_wake().is_some());
+    bench.pass(seconds(300));
+    bench.publish(Outcome::Replaced);
+    assert!(!since(&bench));
+    // A change of members never waits.
+    bench.pass(seconds(1));
+    drifted(&mut bench, "edited");
+    assert!(bench.publications.is_empty());
+    bench.reset(&web(), present(&["a", "b", "c"]));
+    bench.pass(seconds(3));
+    bench.publish(Outcome::Replaced);
+    bench.pass(seconds(1));
+    // Peace: the next one is put right at once.
+    while !bench.reloads.is_empty() {
+        bench.reload(Ran::Done);
+    }
+    bench.pass(seconds(1000));
+    drifted(&mut bench, "edited");
+    assert_eq!(bench.publications.len(), 1);
+}
+
+#[test]
+fn nothing_is_put_right_while_paused() {
+    let mut bench = bench(OnDrift::Correct);
+    bench.input(Input::Paused(bench.now + seconds(100)));
+    drifted(&mut bench, "gone");
+    assert!(bench.is_idle() && since(&bench));
+    bench.input(Input::Resumed);
+    bench.publish(Outcome::Replaced);
+    assert!(!since(&bench));
+}

@@ -1,0 +1,212 @@
+//! What a reading of the engine with suspicion found: each of these was wrong once.
+
+use super::harness::*;
+use crate::config::{AboveMax, Bounds, RosterConfig};
+use crate::decide::{Input, Outcome, Ran};
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{Change, News, RegistryEvent, Seen, Versions, View};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn star() -> Subject {
+    Subject::roster("/services/*").unwrap()
+}
+fn keyed(keys: &[(&str, &[&str])]) -> View {
+    View::Keyed(Seen::Present(keys.iter().map(|(k, n)| (Arc::from(*k), Seen::Present(members(n)))).collect()))
+}
+fn star_bench(min: usize) -> Bench {
+    let mut config = roster("all", star());
+    config.bounds = Bounds::new(min, None, AboveMax::Cut).unwrap();
+    Bench::new(plan(vec![config], vec![], vec![template("a", &["all"], "")]))
+}
+
+#[test]
+fn keyed_absent_base_is_said_as_a_hold() {
+    let mut bench = star_bench(1);
+    bench.reset(&star(), View::Keyed(Seen::Absent));
+    bench.pass(seconds(10));
+    assert_eq!(bench.holds(), ["no key of /services/* has at least 1 member: the path does not exist"]);
+    assert!(!bench.engine.rosters()["all"].holds().is_empty(), "render would exit 0");
+}
+#[test]
+fn keyed_unreadable_base_is_said_as_a_hold() {
+    let mut bench = star_bench(1);
+    bench.reset(&star(), keyed(&[("web", &["a:1"])]));
+    bench.publish(Outcome::Unchanged);
+    bench.reset(&star(), View::Keyed(Seen::Unreadable("no auth".into())));
+    bench.pass(seconds(10));
+    assert_eq!(bench.holds(), ["/services/* cannot be read: no auth"]);
+}
+#[test]
+fn keyed_min_0_and_no_keys_renders_empty() {
+    let mut bench = star_bench(0);
+    bench.reset(&star(), keyed(&[]));
+    bench.pass(seconds(10));
+    assert_eq!(bench.publications.len(), 1, "min = 0 is written, the base is there and empty");
+}
+#[test]
+fn a_key_gone_before_an_outage_is_gone_after_it() {
+    let mut bench = star_bench(0);
+    bench.reset(&star(), keyed(&[("db", &["d:1"]), ("web", &["w:1"])]));
+    bench.publish(Outcome::Unchanged);
+    bench.news(News::Update {
+        subject: star(),
+        changes: vec![Change::KeyLeft { key: "db".into() }],
+        stamps: Versions::new(),
+    });
+    bench.away();
+    bench.pass(seconds(1));
+    bench.reset(&star(), keyed(&[("web", &["w:1"])]));
+    bench.pass(seconds(60));
+    let seen = names_by_key(&bench.publish(Outcome::Unchanged), "all");
+    assert_eq!(seen.keys().collect::<Vec<_>>(), ["web"]);
+}
+fn on(registry: &str) -> RosterConfig {
+    RosterConfig::new("web", registry, web())
+}
+#[test]
+fn moved_to_another_registry_and_back_uses_no_old_view() {
+    let other = RosterConfig::new("db", "one", Subject::Members(path("/services/db")));
+    let p = |registry: &str| plan(vec![on(registry), other.clone()], vec![], vec![template("a", &["web"], "")]);
+    let mut bench = Bench::new(p("one"));
+    let see = |bench: &mut Bench, registry: &str, n: &[&str]| {
+        bench.input(Input::Saw(RegistryEvent {
+            registry: registry.into(),
+            news: News::Reset { subject: web(), view: present(n), stamps: Versions::new() },
+        }));
+    };
+    see(&mut bench, "one", &["old:1", "old:2", "old:3", "old:4"]);
+    bench.publish(Outcome::Unchanged);
+    bench.input(Input::Configured(p("two")));
+    see(&mut bench, "two", &["x:1"]);
+    bench.publish(Outcome::Unchanged);
+    bench.pass(seconds(3600));
+    bench.input(Input::Configured(p("one")));
+    assert!(
+        bench.publications.is_empty(),
+        "published an hour-old view of `one`: {:?}",
+        names(&bench.publications[0], "web")
+    );
+}
+#[test]
+fn late_news_of_an_unwanted_subject_is_not_kept() {
+    let with = || plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "")]);
+    let other = || plan(vec![roster("db", Subject::Members(path("/services/db")))], vec![], vec![]);
+    let mut bench = Bench::new(with());
+    bench.input(Input::Configured(other()));
+    bench.reset(&web(), present(&["old:1"])); // was in the queue
+    bench.pass(seconds(3600));
+    bench.input(Input::Configured(with()));
+    assert!(bench.publications.is_empty(), "published an hour-old view");
+}
+#[test]
+fn reload_changed_in_flight_does_not_block_a_shared_debt() {
+    let rosters = || vec![roster("web", web())];
+    let mut bench =
+        Bench::new(plan(rosters(), vec![], vec![template("a", &["web"], "R"), template("b", &["web"], "R")]));
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Replaced); // a; waits for b
+    bench.input(Input::Configured(plan(
+        rosters(),
+        vec![],
+        vec![template("a", &["web"], "R"), template("b", &["web"], "R2")],
+    )));
+    while !bench.publications.is_empty() {
+        bench.publish(Outcome::Unchanged);
+    }
+    bench.pass(seconds(3600));
+    assert_eq!(bench.reloads.len(), 1, "a was replaced and owes R");
+}
+#[test]
+fn templates_that_change_together_while_a_reload_is_owed() {
+    let rosters = || vec![roster("web", web())];
+    let mut bench =
+        Bench::new(plan(rosters(), vec![], vec![template("a", &["web"], "R"), template("b", &["web"], "R")]));
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Replaced);
+    bench.publish(Outcome::Replaced);
+    bench.reload(Ran::Done);
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Replaced);
+    bench.publish(Outcome::Replaced); // owed, deferred by the interval
+    bench.change(vec![put("c:1")]);
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Replaced); // a in place, b is still being checked
+    bench.pass(seconds(10));
+    assert!(bench.reloads.is_empty(), "b of the same change is not in place yet");
+}
+#[test]
+fn a_mended_reload_command_takes_the_debt_over() {
+    let rosters = || vec![roster("web", web())];
+    let mut bench = Bench::new(plan(rosters(), vec![], vec![template("a", &["web"], "brokn reload")]));
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Replaced);
+    bench.reload(Ran::Failed("no such program".into()));
+    bench.input(Input::Configured(plan(rosters(), vec![], vec![template("a", &["web"], "right reload")])));
+    bench.publish(Outcome::Unchanged);
+    bench.pass(seconds(1));
+    let ran: Vec<String> = bench.reloads.iter().map(|job| job.reload.to_string()).collect();
+    assert_eq!(ran, ["right reload"]);
+}
+#[test]
+fn keys_that_never_had_members_and_are_gone_are_forgotten() {
+    let mut bench = star_bench(1);
+    bench.reset(&star(), keyed(&[("web", &["w:1"])]));
+    bench.publish(Outcome::Unchanged);
+    for n in 0..1000 {
+        let key: Arc<str> = format!("tmp{n}").into();
+        bench.news(News::Update {
+            subject: star(),
+            changes: vec![Change::Key { key: key.clone(), members: Seen::Present(BTreeMap::new()) }],
+            stamps: Versions::new(),
+        });
+        bench.news(News::Update { subject: star(), changes: vec![Change::KeyLeft { key }], stamps: Versions::new() });
+        bench.pass(seconds(1));
+    }
+    assert!(bench.engine.rosters()["all"].holds().len() < 10, "{}", bench.engine.rosters()["all"].holds().len());
+}
+#[test]
+fn a_further_loss_during_an_outage_is_held_again() {
+    let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "")]));
+    bench.reset(&web(), present(&["a:1", "b:1", "c:1", "d:1", "e:1", "f:1", "g:1", "h:1"]));
+    bench.publish(Outcome::Unchanged);
+    bench.reset(&web(), present(&["a:1", "b:1", "c:1"]));
+    bench.pass(seconds(60));
+    assert!(bench.is_idle());
+    bench.away();
+    bench.pass(seconds(3600));
+    bench.reset(&web(), present(&["a:1"]));
+    bench.pass(seconds(60));
+    assert!(bench.is_idle(), "1 of 8, seen for the first time a minute ago, was let through");
+}
+#[test]
+fn hold_max_is_not_restarted_by_a_dip() {
+    let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "")]));
+    bench.reset(&web(), present(&["a:1", "b:1", "c:1", "d:1", "e:1", "f:1", "g:1", "h:1"]));
+    bench.publish(Outcome::Unchanged);
+    for _ in 0..20 {
+        bench.reset(&web(), present(&["a:1"]));
+        bench.pass(seconds(300));
+        bench.reset(&web(), View::Members(Seen::Unreadable("no".into())));
+        bench.pass(seconds(1));
+    }
+    bench.reset(&web(), present(&["a:1"]));
+    bench.pass(seconds(10));
+    assert!(!bench.is_idle(), "100 minutes at 1 of 8, and hold_max of 15 minutes is never over");
+}
+#[test]
+fn readded_with_another_dest_while_in_flight() {
+    let rosters = || vec![roster("web", web())];
+    let mut bench = Bench::new(plan(rosters(), vec![], vec![template("a", &["web"], "")]));
+    bench.reset(&web(), present(&["a:1"]));
+    bench.input(Input::Configured(plan(rosters(), vec![], vec![])));
+    let mut t = template("a", &["web"], "");
+    let mut c = (*t.config).clone();
+    c.dest = "/etc/other".into();
+    t.config = Arc::new(c);
+    bench.input(Input::Configured(plan(rosters(), vec![], vec![t])));
+    assert_eq!(bench.publications.len(), 2);
+    bench.publish(Outcome::Failed(crate::decide::Failure { stage: crate::decide::Stage::Check, message: "no".into() }));
+    bench.pass(seconds(30)); // other is still being checked
+}

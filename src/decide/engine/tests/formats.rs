@@ -1,0 +1,113 @@
+//! How nodes are read: chosen once for each path, and said.
+
+use std::sync::Arc;
+
+use crate::decide::{Event, Input, Outcome, RosterValue};
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{Change, Members, Seen, View};
+use crate::payload::Format;
+
+use super::harness::{Bench, names, names_by_key, plan, present, put, roster, seconds, template, web};
+
+fn nodes(list: &[(&str, &str)]) -> Members {
+    list.iter().map(|(name, data)| (Arc::from(*name), Ok(Arc::from(data.as_bytes())))).collect()
+}
+
+fn with_data(name: &str, data: &str) -> Change {
+    Change::Put { key: None, name: Arc::from(name), reading: Ok(Arc::from(data.as_bytes())) }
+}
+
+/// What was said of formats and of nodes that are left out.
+fn said(bench: &Bench) -> Vec<String> {
+    let said = bench.events.iter().filter_map(|event| match event {
+        Event::FormatChosen { path, format, .. } => Some(format!("{path} as {format}")),
+        Event::MemberQuarantined { path, reason, .. } => Some(format!("{path}: {reason}")),
+        _ => None,
+    });
+    said.collect()
+}
+
+/// Kafka's brokers, each on a host of its own.
+const BROKERS: [&str; 3] = [
+    r#"{"host":"k1","port":9092,"jmx_port":-1,"version":5,"endpoints":[]}"#,
+    r#"{"host":"k2","port":9092,"jmx_port":-1,"version":5,"endpoints":[]}"#,
+    r#"{"host":"k3","port":9092,"jmx_port":-1,"version":5,"endpoints":[]}"#,
+];
+
+#[test]
+fn what_auto_chose_for_a_path_stays_while_its_members_come_and_go() {
+    let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], vec![template("t", &["web"], "")]));
+    bench.reset(&web(), View::Members(Seen::Present(nodes(&[("1", BROKERS[0]), ("2", BROKERS[1])]))));
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["1", "2"]);
+    assert_eq!(said(&bench), ["/services/web as kafka"]);
+
+    // Others join, and are left out, even when they are more, and after the path was gone, or read anew.
+    bench.change(vec![put("h:1"), put("h:2"), put("h:3"), with_data("3", BROKERS[2])]);
+    bench.pass(seconds(5));
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["1", "2", "3"]);
+    bench.reset(&web(), View::Members(Seen::Absent));
+    bench.pass(seconds(5));
+    bench.reset(&web(), present(&["h:1", "h:2"]));
+    bench.pass(seconds(5));
+    assert!(bench.is_idle(), "no node is a broker, so the last good ones stand");
+    assert_eq!(said(&bench).iter().filter(|said| said.contains(" as ")).count(), 1, "{:?}", said(&bench));
+    assert!(bench.holds().last().unwrap().contains("(2 quarantined)"), "{:?}", bench.holds());
+
+    // Another word in the configuration is another reading. A configuration that is read anew renders what was good first.
+    let mut config = roster("web", web());
+    config.payload = Format::Nextdoor.into();
+    bench.input(Input::Configured(plan(vec![config], vec![], vec![template("t", &["web"], "")])));
+    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["1", "2", "3"]);
+    bench.pass(seconds(5));
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["h:1", "h:2"]);
+}
+
+#[test]
+fn each_key_has_a_format_of_its_own_and_each_format_is_said_once() {
+    let subject = Subject::roster("/services/*").unwrap();
+    let mut bench = Bench::new(plan(vec![roster("all", subject.clone())], vec![], vec![template("t", &["all"], "")]));
+    let key = |name: &str, list: &[(&str, &str)]| (Arc::from(name), Seen::Present(nodes(list)));
+    let keys = [
+        key("a", &[("h:1", "")]),
+        key("b", &[("h:2", ""), ("h:3", "{\"a\":\"\\u0007\"}")]),
+        key("c", &[("1", BROKERS[0]), ("x", "")]),
+    ];
+    bench.reset(&subject, View::Keyed(Seen::Present(keys.into())));
+    let publication = bench.publish(Outcome::Replaced);
+    let found = names_by_key(&publication, "all");
+    let expected = [("a", "h:1"), ("b", "h:2"), ("c", "1")];
+    assert_eq!(found, expected.map(|(key, name)| (key.to_owned(), vec![name.to_owned()])).into());
+    let formats = bench.roster("all").formats;
+    let formats: Vec<String> = formats.iter().map(|(format, paths)| format!("{format}: {paths:?}")).collect();
+    assert!(formats[0].starts_with("nextdoor: ") && formats[0].contains("/services/b"), "{formats:?}");
+    assert!(formats[1].starts_with("kafka: ") && formats[1].contains("/services/c"), "{formats:?}");
+    assert_eq!(
+        said(&bench),
+        [
+            "/services/a as nextdoor",
+            "/services/b/h:3: \"a\" in its data holds a control character or a line break",
+            "/services/c as kafka",
+            "/services/c/x: its name is not the number of a broker",
+        ]
+    );
+}
+
+#[test]
+fn what_weighs_a_server_set_is_remembered_with_it() {
+    let with_one = || plan(vec![roster("web", web())], vec![], vec![template("t", &["web"], "")]);
+    let weight = |bench: &mut Bench| match &bench.publish(Outcome::Replaced).snapshot.rosters["web"] {
+        RosterValue::List(seats) => seats[0].member.fields().weight,
+        RosterValue::Map(_) => None,
+    };
+    let list = [
+        ("member_1", r#"{"serviceEndpoint":{"host":"a","port":1},"status":"ALIVE"}"#),
+        ("vector_1", r#"{"vector":[{"select":"member=member_1","weight":0.5}]}"#),
+    ];
+    let mut bench = Bench::new(with_one());
+    bench.reset(&web(), View::Members(Seen::Present(nodes(&list))));
+    assert_eq!(weight(&mut bench), Some(0.5));
+    let mut next = Bench::recalling(with_one(), bench.remembered);
+    next.away();
+    next.pass(seconds(60));
+    assert_eq!(weight(&mut next), Some(0.5));
+}

@@ -1,0 +1,251 @@
+//! An engine, its time, and what it asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
+use crate::decide::flight::FlightId;
+use crate::decide::report::RosterReport;
+use crate::decide::{
+    Effect, Engine, Event, Followed, Input, Moment, Needs, Outcome, Pace, Plan, Publication, Ran, Recalled, ReloadJob,
+    Restoration, RosterValue, SavedRoster, SavedState, TemplatePlan,
+};
+use crate::model::node_path::{NodePath, Subject};
+use crate::model::registry_event::{Change, Members, News, RegistryEvent, Seen, Versions, View, Zxid};
+
+/// An engine under test. Publications and reloads stay open until the test answers them.
+pub struct Bench {
+    pub engine: Engine,
+    pub now: Moment,
+    pub publications: Vec<Publication>,
+    pub probes: Vec<Publication>,
+    /// Which publications went together, and of which unit they were.
+    pub groups: Vec<(Option<Arc<str>>, Vec<FlightId>)>,
+    pub reloads: Vec<ReloadJob>,
+    pub restorations: Vec<Restoration>,
+    pub events: Vec<Event>,
+    /// All that is remembered, from before the start too.
+    pub remembered: SavedState,
+}
+
+pub fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub fn path(text: &str) -> NodePath {
+    NodePath::parse(text).unwrap()
+}
+
+pub fn web() -> Subject {
+    Subject::Members(path("/services/web"))
+}
+
+pub fn roster(name: &str, subject: Subject) -> RosterConfig {
+    RosterConfig::new(name, "default", subject)
+}
+
+/// A template that names `needs`, reloaded by the command `reload` if that is not empty.
+pub fn template(name: &str, needs: &[&str], reload: &str) -> TemplatePlan {
+    let mut config = TemplateConfig::new(name, format!("{name}.tera"), format!("/etc/{name}"));
+    config.reload = (!reload.is_empty()).then(|| Reload::Command(Command::Shell(reload.into())));
+    let names: BTreeSet<Arc<str>> = needs.iter().map(|name| Arc::from(*name)).collect();
+    TemplatePlan { config: Arc::new(config), needs: Needs { names, all: false } }
+}
+
+pub fn plan(rosters: Vec<RosterConfig>, keys: Vec<KeyConfig>, templates: Vec<TemplatePlan>) -> Plan {
+    let origin: Arc<str> = Arc::from("zk://a");
+    Plan {
+        rosters: rosters
+            .into_iter()
+            .map(|config| Followed { config: Arc::new(config), origin: Arc::clone(&origin) })
+            .collect(),
+        keys: keys
+            .into_iter()
+            .map(|config| Followed { config: Arc::new(config), origin: Arc::clone(&origin) })
+            .collect(),
+        templates,
+    }
+}
+
+pub fn members(names: &[&str]) -> Members {
+    names.iter().map(|name| (Arc::from(*name), Ok(Arc::from(&b""[..])))).collect()
+}
+
+pub fn present(names: &[&str]) -> View {
+    View::Members(Seen::Present(members(names)))
+}
+
+pub fn put(name: &str) -> Change {
+    Change::Put { key: None, name: Arc::from(name), reading: Ok(Arc::from(&b""[..])) }
+}
+
+pub fn left(name: &str) -> Change {
+    Change::Left { key: None, name: Arc::from(name) }
+}
+
+pub fn stamps(all: &[(&str, i64)]) -> Versions {
+    all.iter().map(|(key, zxid)| (Arc::from(*key), Zxid(*zxid))).collect()
+}
+
+/// Takes a memo into what is remembered, as the files would; what is written at the time of writing was just confirmed.
+pub fn remember(all: &mut SavedState, memo: SavedRoster) {
+    let recalled = all.entry(Arc::clone(&memo.name)).or_insert_with(|| Recalled::none(memo.origin.clone()));
+    recalled.take(memo);
+    recalled.age = Some(Duration::ZERO);
+}
+
+/// The members' names in a publication, of a plain roster.
+pub fn names(publication: &Publication, roster: &str) -> Vec<String> {
+    match &publication.snapshot.rosters[roster] {
+        RosterValue::List(seats) => seats.iter().map(|seated| seated.member.name().to_owned()).collect(),
+        RosterValue::Map(_) => panic!("{roster} is keyed"),
+    }
+}
+
+/// The members' names by key in a publication, of a keyed roster.
+pub fn names_by_key(publication: &Publication, roster: &str) -> BTreeMap<String, Vec<String>> {
+    match &publication.snapshot.rosters[roster] {
+        RosterValue::List(_) => panic!("{roster} is plain"),
+        RosterValue::Map(map) => map
+            .iter()
+            .map(|(key, seats)| (key.to_string(), seats.iter().map(|seated| seated.member.name().to_owned()).collect()))
+            .collect(),
+    }
+}
+
+/// The members' names and numbers in a publication, of a plain roster.
+pub fn slots<'a>(publication: &'a Publication, roster: &str) -> Vec<(&'a str, u32)> {
+    match &publication.snapshot.rosters[roster] {
+        RosterValue::List(seats) => seats.iter().map(|seated| (seated.member.name(), seated.slot)).collect(),
+        RosterValue::Map(_) => panic!("{roster} is keyed"),
+    }
+}
+
+impl Bench {
+    pub fn new(plan: Plan) -> Self {
+        Self::recalling(plan, SavedState::new())
+    }
+
+    /// One that begins with what another remembered.
+    pub fn recalling(plan: Plan, recalled: SavedState) -> Self {
+        Self::at_pace(Pace::Continuous, plan, recalled)
+    }
+
+    /// One that is a single pass, or lives on.
+    pub fn at_pace(pace: Pace, plan: Plan, recalled: SavedState) -> Self {
+        Self::owing(pace, plan, recalled, Vec::new())
+    }
+
+    /// The same, with reloads that are owed from before.
+    pub fn owing(pace: Pace, plan: Plan, recalled: SavedState, owed: Vec<TemplateConfig>) -> Self {
+        let mut bench = Self {
+            engine: Engine::new(pace, "host1", recalled.clone()),
+            now: Moment::START + seconds(100),
+            publications: Vec::new(),
+            probes: Vec::new(),
+            groups: Vec::new(),
+            reloads: Vec::new(),
+            restorations: Vec::new(),
+            events: Vec::new(),
+            remembered: recalled,
+        };
+        bench.input(Input::Owed(owed.into_iter().map(Arc::new).collect()));
+        assert!(bench.is_idle(), "nothing is done without a configuration");
+        bench.input(Input::Configured(plan));
+        bench
+    }
+
+    pub fn input(&mut self, input: Input) {
+        for effect in self.engine.step(self.now, input) {
+            match effect {
+                Effect::Publish(group) => {
+                    self.groups.push((group.unit.clone(), group.publications.iter().map(|it| it.id).collect()));
+                    self.publications.extend(group.publications);
+                }
+                Effect::Probe(publication) => self.probes.push(publication),
+                Effect::Reload(job) => self.reloads.push(job),
+                Effect::Restore(job) => self.restorations.push(job),
+                Effect::Remember(memo) => remember(&mut self.remembered, memo),
+                Effect::Emit(event) => self.events.push(event),
+            }
+        }
+    }
+
+    pub fn news(&mut self, news: News) {
+        self.input(Input::Saw(RegistryEvent { registry: Arc::from("default"), news }));
+    }
+
+    pub fn reset(&mut self, subject: &Subject, view: View) {
+        self.news(News::Reset { subject: subject.clone(), view, stamps: Versions::new() });
+    }
+
+    /// The whole of `web`, as late as this.
+    pub fn reset_at(&mut self, view: View, zxid: i64) {
+        self.news(News::Reset { subject: web(), view, stamps: stamps(&[("", zxid)]) });
+    }
+
+    /// What changed of `web`, as late as this.
+    pub fn change_at(&mut self, changes: Vec<Change>, zxid: i64) {
+        self.news(News::Update { subject: web(), changes, stamps: stamps(&[("", zxid)]) });
+    }
+
+    pub fn change(&mut self, changes: Vec<Change>) {
+        self.news(News::Update { subject: web(), changes, stamps: Versions::new() });
+    }
+
+    pub fn away(&mut self) {
+        self.news(News::Away { why: "zk://a is not reached".into() });
+    }
+
+    /// Lets time pass, waking the engine whenever it asked to be woken.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        for _ in 0..10_000 {
+            match self.engine.next_wake() {
+                Some(wake) if wake <= end => {
+                    self.now = self.now.max(wake);
+                    self.input(Input::Tick);
+                }
+                _ => {
+                    self.now = end;
+                    return;
+                }
+            }
+        }
+        panic!("the engine wants to be woken without end at {:?}", self.now);
+    }
+
+    /// Answers the oldest open publication, and gives it.
+    pub fn publish(&mut self, outcome: Outcome) -> Publication {
+        assert!(!self.publications.is_empty(), "a publication is expected");
+        let publication = self.publications.remove(0);
+        self.input(Input::Published(publication.id, outcome));
+        publication
+    }
+
+    /// Answers the oldest open reload, and gives it.
+    pub fn reload(&mut self, ran: Ran) -> ReloadJob {
+        assert!(!self.reloads.is_empty(), "a reload is expected");
+        let job = self.reloads.remove(0);
+        self.input(Input::Reloaded(job.reload.clone(), ran));
+        job
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.publications.is_empty() && self.probes.is_empty() && self.reloads.is_empty()
+    }
+
+    /// What the engine reports of a roster.
+    pub fn roster(&self, name: &str) -> RosterReport {
+        self.engine.report(self.now).rosters.remove(name).unwrap()
+    }
+
+    pub fn holds(&self) -> Vec<String> {
+        let holding = self.events.iter().filter_map(|event| match event {
+            Event::RosterHeld { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
+        holding.collect()
+    }
+}

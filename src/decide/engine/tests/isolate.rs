@@ -1,0 +1,720 @@
+//! Members that a check refuses are found, left out until they change, and the rest is served.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::{Command, RosterConfig};
+use crate::decide::{
+    Event, Failure, Input, Moment, Needs, Outcome, Plan, Publication, RosterValue, SlottedMember, Stage, TemplatePlan,
+};
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{Change, Seen, View};
+use proptest::prelude::*;
+
+use super::harness::{Bench, left, plan, roster, seconds, template, web};
+
+/// What is registered: whether the check takes each member.
+type Real = BTreeMap<String, bool>;
+
+fn name(number: usize) -> String {
+    format!("m{number:02}")
+}
+
+fn data(good: bool) -> Arc<[u8]> {
+    Arc::from(format!(r#"{{"zone": "{}"}}"#, if good { "good" } else { "bad" }).as_bytes())
+}
+
+fn is_bad(seated: &SlottedMember) -> bool {
+    seated.member.fields().data.get("zone").is_some_and(|zone| zone == "bad")
+}
+
+fn seats(publication: &Publication) -> Vec<SlottedMember> {
+    let lists = publication.snapshot.rosters.values().flat_map(|value| match value {
+        RosterValue::List(seats) => seats.to_vec(),
+        RosterValue::Map(keys) => keys.values().flat_map(|seats| seats.to_vec()).collect(),
+    });
+    let own = publication.snapshot.own.iter().flat_map(|(_, seats)| seats.to_vec());
+    lists.chain(own).collect()
+}
+
+fn shown(publication: &Publication) -> BTreeSet<String> {
+    seats(publication).iter().map(|seated| seated.member.name().to_owned()).collect()
+}
+
+fn refused(why: &str) -> Outcome {
+    Outcome::Failed(Failure { stage: Stage::Refused, message: format!("check \"c\" exited with 1:\n  {why}") })
+}
+
+/// An agent whose check refuses what `refuses` says.
+struct World {
+    bench: Bench,
+    real: Real,
+    refuses: fn(&[SlottedMember]) -> bool,
+    /// What was replaced by, in turn.
+    placed: Vec<BTreeSet<String>>,
+    probes: usize,
+}
+
+impl World {
+    fn new(real: Real, refuses: fn(&[SlottedMember]) -> bool) -> Self {
+        Self::planned(plan(vec![follows("web", 1)], Vec::new(), vec![checked(&["web"])]), real, refuses)
+    }
+
+    fn planned(plan: Plan, real: Real, refuses: fn(&[SlottedMember]) -> bool) -> Self {
+        let mut world = Self { bench: Bench::new(plan), real, refuses, placed: Vec::new(), probes: 0 };
+        world.bench.reset(&web(), view(&world.real));
+        world.bench.pass(seconds(3));
+        world
+    }
+
+    fn change(&mut self, member: usize, good: Option<bool>) {
+        let name = name(member);
+        let change = if let Some(good) = good {
+            self.real.insert(name.clone(), good);
+            Change::Put { key: None, name: Arc::from(name), reading: Ok(data(good)) }
+        } else {
+            self.real.remove(&name);
+            left(&name)
+        };
+        self.bench.change(vec![change]);
+    }
+
+    /// Answers what is open, oldest first; whether anything was.
+    fn answer(&mut self) -> bool {
+        let why = |seats: &[SlottedMember]| {
+            let bad = seats.iter().find(|it| is_bad(it));
+            bad.map_or_else(|| "nothing is right".to_owned(), |bad| format!("{} is bad", bad.member.name()))
+        };
+        if let Some(probe) = (!self.bench.probes.is_empty()).then(|| self.bench.probes.remove(0)) {
+            self.probes += 1;
+            let seats = seats(&probe);
+            let outcome = if (self.refuses)(&seats) { refused(&why(&seats)) } else { Outcome::WouldReplace };
+            self.bench.input(Input::Probed(probe.id, outcome));
+        } else if let Some(publication) = self.bench.publications.first() {
+            let seats = seats(publication);
+            if (self.refuses)(&seats) {
+                self.bench.publish(refused(&why(&seats)));
+            } else {
+                self.placed.push(shown(publication));
+                self.bench.publish(Outcome::Replaced);
+            }
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Answers everything until nothing more is asked for at once.
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            if !self.answer() {
+                return;
+            }
+        }
+        panic!("it never ends");
+    }
+
+    /// Lets all that waits come, and answers it.
+    fn rest(&mut self) {
+        for _ in 0..6 {
+            self.settle();
+            self.bench.pass(seconds(70));
+        }
+        self.settle();
+    }
+
+    fn left_out(&self) -> BTreeSet<String> {
+        let template = self.bench.engine.templates().values().next().unwrap();
+        template.left_out().keys().map(|spot| spot.member.to_string()).collect()
+    }
+
+    fn good(&self) -> BTreeSet<String> {
+        self.real.iter().filter(|(_, good)| **good).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn said(&self, what: fn(&Event) -> bool) -> usize {
+        self.bench.events.iter().filter(|event| what(event)).count()
+    }
+}
+
+fn follows(name: &str, min: usize) -> RosterConfig {
+    let mut config = roster(name, web());
+    config.guard.max_shrink_percent = 100;
+    config.bounds = crate::config::Bounds::new(min, None, crate::config::AboveMax::Cut).unwrap();
+    config
+}
+
+fn checked(needs: &[&str]) -> TemplatePlan {
+    with(template("t", needs, "reload"), |config| config.check = Some(Command::Shell("c".into())))
+}
+
+fn with(plan: TemplatePlan, change: impl FnOnce(&mut crate::config::TemplateConfig)) -> TemplatePlan {
+    let mut config = (*plan.config).clone();
+    change(&mut config);
+    TemplatePlan { config: Arc::new(config), ..plan }
+}
+
+fn view(real: &Real) -> View {
+    View::Members(Seen::Present(real.iter().map(|(name, good)| (Arc::from(&**name), Ok(data(*good)))).collect()))
+}
+
+fn real(count: usize, bad: &[usize]) -> Real {
+    (0..count).map(|number| (name(number), !bad.contains(&number))).collect()
+}
+
+fn any_bad(seats: &[SlottedMember]) -> bool {
+    seats.iter().any(is_bad)
+}
+
+/// A list may not be empty, as a server group of nginx.
+fn bad_or_empty(seats: &[SlottedMember]) -> bool {
+    seats.is_empty() || any_bad(seats)
+}
+
+fn names(numbers: &[usize]) -> BTreeSet<String> {
+    numbers.iter().map(|number| name(*number)).collect()
+}
+
+#[test]
+fn one_of_fifty_is_found_and_the_rest_is_served() {
+    let mut world = World::new(real(50, &[17]), any_bad);
+    world.settle();
+    assert_eq!(world.placed, [world.good()]);
+    assert_eq!(world.left_out(), names(&[17]));
+    assert!(world.probes <= 2 * 6 + 2, "{} probes", world.probes);
+    let told = world.bench.events.iter().find_map(|event| match event {
+        Event::MemberIsolated { roster, member, reason, .. } => Some((format!("{member} of {roster}"), reason.clone())),
+        _ => None,
+    });
+    let (spot, why) = told.expect("it is said");
+    assert_eq!(spot, "m17 of web");
+    assert!(why.ends_with("m17 is bad"), "in the check's words: {why}");
+    assert_eq!(
+        world.said(|it| matches!(it, Event::CheckRefused { .. } | Event::CheckFailed { .. })),
+        0,
+        "nothing is wrong any more"
+    );
+    assert_eq!(world.bench.reloads.len(), 1);
+}
+
+#[test]
+fn only_newcomers_are_suspected_once_something_has_passed() {
+    let mut world = World::new(real(50, &[]), any_bad);
+    world.settle();
+    world.change(60, Some(false));
+    world.bench.pass(seconds(3));
+    world.settle();
+    assert_eq!(world.left_out(), names(&[60]));
+    assert_eq!(world.probes, 2, "without it, and with it");
+}
+
+#[test]
+fn a_mended_member_is_served_again_and_one_that_goes_is_forgotten() {
+    let mut world = World::new(real(10, &[3, 4]), any_bad);
+    world.settle();
+    assert_eq!(world.left_out(), names(&[3, 4]));
+    // Somebody else comes: the two stay out, and nothing is searched.
+    let probes = world.probes;
+    world.change(20, Some(true));
+    world.bench.pass(seconds(3));
+    world.settle();
+    assert_eq!((world.probes, world.left_out()), (probes, names(&[3, 4])));
+    world.change(3, Some(true));
+    world.change(4, None);
+    world.bench.pass(seconds(3));
+    world.settle();
+    assert_eq!(world.placed.last(), Some(&world.good()));
+    assert_eq!(world.left_out(), BTreeSet::new());
+    assert_eq!(world.said(|it| matches!(it, Event::MemberRetried { .. })), 1);
+    assert_eq!(world.said(|it| matches!(it, Event::MemberIsolated { .. })), 2, "each once");
+}
+
+#[test]
+fn one_left_out_before_who_goes_in_a_search_makes_room() {
+    let mut world = World::new(real(4, &[0, 1]), any_bad);
+    world.settle();
+    world.change(10, Some(false));
+    world.bench.pass(seconds(3));
+    world.answer();
+    world.change(0, None);
+    world.bench.pass(seconds(3));
+    world.rest();
+    assert_eq!(world.left_out(), names(&[1, 10]));
+}
+
+#[test]
+fn those_who_stay_keep_their_numbers() {
+    let mut world = World::new(real(8, &[2]), any_bad);
+    while world.bench.publications.is_empty() || any_bad(&seats(&world.bench.publications[0])) {
+        assert!(world.answer());
+    }
+    let slots: Vec<u32> = seats(&world.bench.publications[0]).iter().map(|seated| seated.slot).collect();
+    assert_eq!(slots, [0, 1, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn a_check_that_always_fails_leaves_the_failure_as_it_is() {
+    let mut world = World::new(real(50, &[]), |_| true);
+    world.settle();
+    let probes = 1 + 2 + 4 + 8;
+    assert_eq!(world.probes, probes, "without anybody, and with each part");
+    assert_eq!(world.said(|it| matches!(it, Event::CheckRefused { retry_in_s: Some(_), .. })), 1);
+    // Seven minutes: it is published again and again, and searched again after one minute, and three.
+    world.rest();
+    assert_eq!(world.probes, 3 * probes, "it is searched again after pauses that grow");
+    assert!(world.said(|it| matches!(it, Event::CheckRefused { .. })) > 3);
+    assert_eq!((world.placed.len(), world.left_out().len()), (0, 0));
+}
+
+#[test]
+fn a_check_that_begins_to_fail_for_everything_costs_one_probe_a_change() {
+    static BROKEN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    let mut world = World::new(real(50, &[]), |_| BROKEN.load(std::sync::atomic::Ordering::Relaxed));
+    world.settle();
+    BROKEN.store(true, std::sync::atomic::Ordering::Relaxed);
+    world.change(60, Some(true));
+    world.bench.pass(seconds(3));
+    world.settle();
+    assert_eq!((world.probes, world.left_out().len()), (1, 0));
+}
+
+#[test]
+fn a_list_that_may_not_be_empty_is_begun_with_a_part() {
+    for bad in [&[0][..], &[9], &[0, 1], &[3, 6, 9]] {
+        let mut world = World::new(real(10, bad), bad_or_empty);
+        world.settle();
+        assert_eq!(world.left_out(), names(bad));
+        assert_eq!(world.placed, [world.good()]);
+    }
+}
+
+#[test]
+fn never_fewer_than_min_are_served_nor_more_than_half_left_out() {
+    for (count, min, bad, found) in [(4, 1, &[0, 1][..], true), (4, 3, &[0, 1], false), (4, 1, &[0, 1, 2], false)] {
+        let plan = plan(vec![follows("web", min)], Vec::new(), vec![checked(&["web"])]);
+        let mut world = World::planned(plan, real(count, bad), any_bad);
+        world.rest();
+        if found {
+            assert_eq!(world.placed, [world.good()]);
+            continue;
+        }
+        assert_eq!((world.placed.len(), world.left_out().len()), (0, 0), "{count} {min} {bad:?}");
+        let failure = world.bench.engine.templates()["t"].failure().unwrap();
+        assert!(failure.message.contains("members of web"), "{}", failure.message);
+    }
+    // Those that are left out already are too many once others have gone.
+    let mut world = World::new(real(6, &[0, 1]), any_bad);
+    world.settle();
+    let placed = world.placed.len();
+    for member in 2..5 {
+        world.change(member, None);
+    }
+    world.bench.pass(seconds(3));
+    world.rest();
+    assert_eq!(world.placed.len(), placed, "one of three would be served");
+}
+
+#[test]
+fn who_was_refused_for_a_passing_trouble_is_served_again() {
+    let mut world = World::new(real(50, &[7, 31]), any_bad);
+    world.settle();
+    assert_eq!((world.left_out(), world.placed.len()), (names(&[7, 31]), 1));
+    let probes = world.probes;
+    // Whatever the check was at has passed, and no member has changed.
+    world.refuses = |_| false;
+    world.bench.pass(seconds(59));
+    assert!(world.bench.is_idle() || world.bench.probes.is_empty());
+    world.bench.pass(seconds(2));
+    world.settle();
+    assert_eq!(world.left_out(), BTreeSet::new());
+    assert_eq!(world.placed.len(), 2, "both at once");
+    assert_eq!(world.placed[1].len(), 50);
+    assert_eq!(world.probes - probes, 2, "one each");
+    assert_eq!(world.said(|it| matches!(it, Event::MemberReadmitted { .. })), 2);
+    assert_eq!(world.said(|it| matches!(it, Event::CheckRefused { .. })), 0);
+}
+
+#[test]
+fn who_stays_poisonous_is_tried_ever_more_seldom_and_said_once() {
+    let mut world = World::new(real(50, &[7]), any_bad);
+    world.settle();
+    let probes = world.probes;
+    // After 1, 3, 7, 15, 31, 63 minutes, and each hour after that.
+    let mut tried = Vec::new();
+    for minute in 1..=300 {
+        world.bench.pass(seconds(60));
+        let before = world.probes;
+        world.settle();
+        tried.extend((world.probes > before).then_some(minute));
+    }
+    assert_eq!(tried, [1, 3, 7, 15, 31, 63, 123, 183, 243]);
+    assert_eq!(world.probes - probes, tried.len());
+    assert_eq!(world.said(|it| matches!(it, Event::MemberIsolated { .. })), 1);
+    assert_eq!((world.placed.len(), world.left_out()), (1, names(&[7])), "and nobody else is touched by it");
+}
+
+#[test]
+fn a_change_goes_before_a_trial_and_a_trial_that_took_too_long_is_put_off() {
+    let mut world = World::new(real(10, &[3]), any_bad);
+    world.settle();
+    world.bench.pass(seconds(61));
+    let probe = world.bench.probes.remove(0);
+    world.change(20, Some(true));
+    world.bench.pass(seconds(3));
+    assert!(world.bench.publications.is_empty(), "one at a time");
+    let late = Outcome::Failed(Failure { stage: Stage::Check, message: "too long".into() });
+    world.bench.input(Input::Probed(probe.id, late));
+    world.settle();
+    assert_eq!((world.placed.last(), world.left_out()), (Some(&world.good()), names(&[3])));
+    // Put off, not forgotten.
+    world.refuses = |_| false;
+    world.bench.pass(seconds(121));
+    world.settle();
+    assert_eq!(world.placed.last().map(BTreeSet::len), Some(11));
+}
+
+#[test]
+fn nobody_is_tried_again_while_paused_or_in_a_single_pass() {
+    let mut world = World::new(real(10, &[3]), any_bad);
+    world.settle();
+    world.bench.reload(crate::decide::Ran::Done);
+    world.bench.input(Input::Paused(world.bench.now + seconds(1000)));
+    world.bench.pass(seconds(900));
+    assert!(world.bench.is_idle());
+    world.bench.pass(seconds(101));
+    assert_eq!(world.bench.probes.len(), 1);
+
+    let plan = plan(vec![follows("web", 1)], Vec::new(), vec![checked(&["web"])]);
+    let bench = Bench::at_pace(crate::decide::Pace::Once, plan, crate::decide::SavedState::new());
+    let mut world = World { bench, real: real(10, &[3]), refuses: any_bad, placed: Vec::new(), probes: 0 };
+    world.bench.reset(&web(), view(&world.real));
+    world.bench.pass(seconds(3));
+    world.settle();
+    assert_eq!(world.left_out(), names(&[3]));
+    world.bench.pass(seconds(100_000));
+    assert!(world.bench.probes.is_empty());
+}
+
+#[test]
+fn one_who_is_poisonous_is_found_after_the_check_was_broken_for_everything() {
+    let mut world = World::new(real(50, &[17]), |_| true);
+    world.settle();
+    assert_eq!((world.placed.len(), world.left_out().len()), (0, 0));
+    // The check is mended, and no member has changed: the search that found nobody is no answer for ever.
+    world.refuses = any_bad;
+    world.rest();
+    assert_eq!(world.left_out(), names(&[17]));
+    assert_eq!(world.placed, [world.good()]);
+}
+
+#[test]
+fn a_roster_that_is_never_quiet_does_not_keep_a_search_from_its_end() {
+    let mut config = follows("web", 1);
+    config.wait = crate::config::Wait::NONE;
+    let plan = plan(vec![config], Vec::new(), vec![checked(&["web"])]);
+    let mut world = World::planned(plan, real(50, &[17]), any_bad);
+    // Somebody comes or goes during each check.
+    let mut steps = 0;
+    while world.placed.is_empty() {
+        steps += 1;
+        assert!(steps <= 40, "{} probes, and nothing is served", world.probes);
+        world.change(100 + steps % 30, (steps % 60 < 30).then_some(true));
+        assert!(world.answer());
+    }
+    assert_eq!(world.left_out(), names(&[17]));
+    world.settle();
+    assert_eq!(world.placed.last(), Some(&world.good()), "and the latest wins");
+}
+
+#[test]
+fn a_change_during_a_search_that_finds_nobody_is_published_at_once() {
+    let mut config = follows("web", 1);
+    config.wait = crate::config::Wait::NONE;
+    let plan = plan(vec![config], Vec::new(), vec![checked(&["web"])]);
+    let mut world = World::planned(plan, real(4, &[0, 1, 2]), any_bad);
+    world.answer();
+    world.answer();
+    assert!(!world.bench.probes.is_empty());
+    for member in 0..3 {
+        world.change(member, Some(true));
+    }
+    world.settle();
+    assert_eq!(world.placed, [world.good()], "and no time has passed");
+}
+
+/// Its check refuses at random, which `chance` of a hundred times.
+fn flaky(chance: u64) -> bool {
+    static STATE: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    let next = |n: u64| n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    let order = std::sync::atomic::Ordering::Relaxed;
+    let n = STATE.fetch_update(order, order, |n| Some(next(n))).unwrap();
+    (n >> 33) % 100 < chance
+}
+
+#[test]
+fn a_check_that_fails_at_random_puts_few_out_and_ends() {
+    let mut worst = 0;
+    for round in 0..100 {
+        let mut world = World::new(real(50, &[]), |_| flaky(30));
+        let mut most = 0;
+        for _ in 0..30 {
+            for _ in 0..200 {
+                if !world.answer() {
+                    break;
+                }
+                most = most.max(world.left_out().len());
+            }
+            assert!(world.bench.is_idle() || world.bench.probes.is_empty(), "round {round} does not end");
+            world.bench.pass(seconds(30));
+        }
+        worst = worst.max(most);
+        assert!(!world.placed.is_empty(), "round {round}");
+        // When it has come to its senses, all are served.
+        world.refuses = |_| false;
+        for _ in 0..200 {
+            world.settle();
+            world.bench.pass(seconds(60));
+        }
+        assert_eq!((world.placed.last().map(BTreeSet::len), world.left_out().len()), (Some(50), 0), "round {round}");
+    }
+    println!("at most {worst} of 50 were left out at a time");
+    assert!(worst <= 12, "{worst} of 50 were left out");
+}
+
+#[test]
+fn three_of_ten_thousand_are_found_in_few_checks() {
+    let bad = [17, 5_000, 9_999];
+    let mut world = World::new(real(10_000, &bad), any_bad);
+    world.settle();
+    assert_eq!(world.left_out(), names(&bad));
+    assert_eq!(world.placed.last().map(BTreeSet::len), Some(9_997));
+    assert!(world.probes <= 2 * 3 * 14 + 5, "{} probes", world.probes);
+}
+
+#[test]
+fn of_two_who_are_bad_only_together_one_is_served() {
+    let both =
+        |seats: &[SlottedMember]| seats.iter().filter(|it| ["m03", "m40"].contains(&it.member.name())).count() == 2;
+    let mut world = World::new(real(50, &[]), both);
+    world.settle();
+    assert_eq!((world.left_out().len(), world.placed.last().map(BTreeSet::len)), (1, Some(49)));
+    assert!(world.left_out().is_subset(&names(&[3, 40])));
+    world.rest();
+    assert_eq!((world.placed.len(), world.left_out().len()), (1, 1), "and it stays so");
+}
+
+/// A unit of two templates whose checks are both asked: of `a` all that is bad, of `b` what is named so.
+fn unit(real: Real, b: fn(&[SlottedMember]) -> bool) -> (World, impl Fn(&mut World, bool)) {
+    let made = |name: &str| {
+        with(template(name, &["web"], "reload"), |config| {
+            config.check = Some(Command::Shell("c".into()));
+            config.unit = Some("u".into());
+        })
+    };
+    let plan = plan(vec![follows("web", 1)], Vec::new(), vec![made("a"), made("b")]);
+    let world = World::planned(plan, real, any_bad);
+    let settle = move |world: &mut World, mended: bool| {
+        for _ in 0..1000 {
+            let refuses =
+                |name: &str, seats: &[SlottedMember]| !mended && if name == "a" { any_bad(seats) } else { b(seats) };
+            if !world.bench.probes.is_empty() {
+                let probe = world.bench.probes.remove(0);
+                world.probes += 1;
+                let is_refused = refuses(&probe.template.name, &seats(&probe));
+                let outcome = if is_refused { refused("no") } else { Outcome::WouldReplace };
+                world.bench.input(Input::Probed(probe.id, outcome));
+            } else if world.bench.publications.len() == 2 {
+                let bad: Vec<bool> =
+                    world.bench.publications.iter().map(|it| refuses(&it.template.name, &seats(it))).collect();
+                let kept = || Outcome::Failed(Failure { stage: Stage::Unit, message: "kept back".into() });
+                world.placed.extend(bad.iter().all(|bad| !bad).then(|| shown(&world.bench.publications[0])));
+                assert_eq!(shown(&world.bench.publications[0]), shown(&world.bench.publications[1]));
+                for is_bad in &bad {
+                    let none = bad.iter().all(|bad| !bad);
+                    let outcome = if *is_bad {
+                        refused("no")
+                    } else if none {
+                        Outcome::Replaced
+                    } else {
+                        kept()
+                    };
+                    world.bench.publish(outcome);
+                }
+            } else {
+                assert!(world.bench.publications.is_empty());
+                return;
+            }
+        }
+        panic!("it never ends");
+    };
+    (world, settle)
+}
+
+#[test]
+fn a_unit_of_which_both_checks_refuse_leaves_out_all_of_them_and_takes_all_back() {
+    let fifth = |seats: &[SlottedMember]| seats.iter().any(|it| it.member.name() == "m05");
+    for (b, expected) in [(fifth as fn(&[SlottedMember]) -> bool, 18), (any_bad, 19)] {
+        let (mut world, settle) = unit(real(20, &[3]), b);
+        settle(&mut world, false);
+        assert_eq!(world.placed.last().map(BTreeSet::len), Some(expected));
+        // As long as they are refused nothing more is placed.
+        for _ in 0..20 {
+            world.bench.pass(seconds(60));
+            settle(&mut world, false);
+        }
+        assert_eq!(world.placed.len(), 1);
+        for _ in 0..120 {
+            world.bench.pass(seconds(60));
+            settle(&mut world, true);
+        }
+        assert_eq!(world.placed.last().map(BTreeSet::len), Some(20));
+        for template in world.bench.engine.templates().values() {
+            assert!(template.left_out().is_empty());
+        }
+    }
+}
+
+#[test]
+fn without_isolate_a_refused_file_is_a_failure() {
+    let template = with(checked(&["web"]), |config| config.isolate = false);
+    let mut world = World::planned(plan(vec![follows("web", 1)], Vec::new(), vec![template]), real(10, &[3]), any_bad);
+    world.rest();
+    assert_eq!((world.probes, world.placed.len(), world.left_out().len()), (0, 0, 0));
+    assert!(world.bench.engine.templates()["t"].failure().is_some());
+}
+
+#[test]
+fn a_check_that_took_too_long_is_nobodys_fault() {
+    let mut world = World::new(real(10, &[3]), any_bad);
+    let late = || Outcome::Failed(Failure { stage: Stage::Check, message: "too long".into() });
+    world.bench.publish(late());
+    assert!(world.bench.probes.is_empty());
+    world.bench.pass(seconds(2));
+    // Nor is one in a search, which begins anew with the next try.
+    world.bench.publish(refused("bad"));
+    let probe = world.bench.probes.remove(0);
+    world.bench.input(Input::Probed(probe.id, late()));
+    assert!(world.bench.probes.is_empty());
+    world.rest();
+    assert_eq!(world.left_out(), names(&[3]));
+}
+
+#[test]
+fn a_new_configuration_tries_everybody_again() {
+    let mut world = World::new(real(10, &[3]), any_bad);
+    world.settle();
+    world.refuses = |_| false;
+    world.bench.input(Input::Configured(plan(vec![follows("web", 1)], Vec::new(), vec![checked(&["web"])])));
+    world.settle();
+    assert_eq!(world.placed.last().map(BTreeSet::len), Some(10));
+    // Also in the middle of a search.
+    let mut world = World::new(real(10, &[3]), any_bad);
+    world.answer();
+    world.answer();
+    assert!(!world.bench.probes.is_empty());
+    world.refuses = |_| false;
+    world.bench.input(Input::Configured(plan(vec![follows("web", 1)], Vec::new(), vec![checked(&["web"])])));
+    world.settle();
+    assert_eq!(world.placed.last().map(BTreeSet::len), Some(10));
+}
+
+#[test]
+fn a_key_of_a_glob_is_searched_by_itself() {
+    let services = Subject::roster("/services/*").unwrap();
+    let mut config = roster("services", services.clone());
+    config.guard.max_shrink_percent = 100;
+    let needs = Needs { names: BTreeSet::from([Arc::from("services")]), all: false };
+    let template = TemplatePlan { needs, ..checked(&[]) };
+    let mut bench = Bench::new(plan(vec![config], Vec::new(), vec![template]));
+    let list = |bad: &[usize]| {
+        Seen::Present(real(4, bad).iter().map(|(name, good)| (Arc::from(&**name), Ok(data(*good)))).collect())
+    };
+    let keys = BTreeMap::from([(Arc::from("a"), list(&[])), (Arc::from("b"), list(&[2]))]);
+    bench.reset(&services, View::Keyed(Seen::Present(keys)));
+    bench.pass(seconds(3));
+    let mut world = World { bench, real: Real::new(), refuses: any_bad, placed: Vec::new(), probes: 0 };
+    while world.bench.publications.first().is_none_or(|it| any_bad(&seats(it))) {
+        assert!(world.answer());
+    }
+    let publication = &world.bench.publications[0];
+    let lists = crate::decide::engine::tests::harness::names_by_key(publication, "services");
+    assert_eq!((lists["a"].len(), &lists["b"]), (4, &vec![name(0), name(1), name(3)]));
+    let spots: Vec<String> = world.bench.engine.templates()["t"].left_out().keys().map(ToString::to_string).collect();
+    assert_eq!(spots, ["m02 of b in services"]);
+}
+
+#[test]
+fn nothing_is_probed_while_paused_or_stopping() {
+    let mut world = World::new(real(10, &[3]), any_bad);
+    world.answer();
+    world.bench.input(Input::Paused(Moment::START + seconds(10_000)));
+    world.answer();
+    assert!(world.bench.is_idle());
+    world.bench.input(Input::Resumed);
+    world.settle();
+    assert_eq!(world.left_out(), names(&[3]));
+
+    let mut world = World::new(real(10, &[3]), any_bad);
+    world.answer();
+    world.bench.input(Input::Stopping);
+    world.answer();
+    assert!(world.bench.is_idle() && !world.bench.engine.is_publishing());
+    assert_eq!(world.said(|it| matches!(it, Event::CheckRefused { .. })), 1, "why the file is as it is");
+}
+
+proptest! {
+    #![proptest_config(crate::testing::config(200, 5_000))]
+
+    /// Whoever is bad: exactly they are left out, in few probes.
+    #[test]
+    fn exactly_the_bad_are_left_out(count in 2_usize..=60, picks in prop::collection::vec(0_usize..60, 1..12), empty in any::<bool>()) {
+        let bad: BTreeSet<usize> = picks.into_iter().map(|pick| pick % count).take(count / 2).collect();
+        let bad: Vec<usize> = bad.into_iter().collect();
+        let refuses = if empty { any_bad } else { bad_or_empty };
+        let mut world = World::new(real(count, &bad), refuses);
+        world.settle();
+        let logarithm = count.next_power_of_two().ilog2() as usize;
+        let most = 2 * bad.len() * logarithm + bad.len() + 2;
+        if empty {
+            prop_assert!(world.probes <= most, "{} probes for {} of {count}", world.probes, bad.len());
+        }
+        if empty || world.left_out().len() == bad.len() {
+            prop_assert_eq!(world.left_out(), names(&bad));
+            prop_assert_eq!(&world.placed, &[world.good()]);
+        } else {
+            // Each part had a bad one in it.
+            prop_assert!(bad.len() >= 2 && world.placed.is_empty() && world.left_out().is_empty());
+            prop_assert!(world.probes <= 15);
+        }
+    }
+
+    /// Whatever changes while they are looked for: in the end exactly the bad ones are left out, or, where they are too
+    /// many, nobody; and nothing that is bad was ever placed.
+    #[test]
+    fn changes_meanwhile_are_taken_up(
+        count in 2_usize..=20,
+        picks in prop::collection::vec(0_usize..20, 0..4),
+        changes in prop::collection::vec((0_usize..8, 0_usize..30, prop::option::of(any::<bool>())), 0..12),
+    ) {
+        let bad: Vec<usize> = picks.into_iter().map(|pick| pick % count).collect();
+        let mut world = World::new(real(count, &bad), any_bad);
+        for (answers, member, good) in changes {
+            for _ in 0..answers {
+                world.answer();
+            }
+            world.change(member, good);
+            world.bench.pass(seconds(3));
+        }
+        world.rest();
+        let (good, all) = (world.good(), world.real.len());
+        let bad = all - good.len();
+        if bad <= all / 2 && !good.is_empty() {
+            prop_assert_eq!(world.placed.last(), Some(&good));
+            prop_assert_eq!(world.left_out().len(), bad);
+        } else if all > 0 {
+            let failed = world.bench.engine.templates()["t"].failure().is_some();
+            prop_assert!(failed, "{:?} of {:?}", world.placed.last(), world.real);
+        }
+        prop_assert!(world.bench.is_idle() || world.bench.probes.is_empty());
+    }
+}

@@ -1,0 +1,86 @@
+//! Reloads that are owed from before the start.
+
+use std::sync::Arc;
+
+use crate::config::{Command, Each, OnGone, Reload, TemplateConfig};
+use crate::decide::{Input, Needs, Outcome, Pace, Ran, ReloadJob, SavedState, TemplatePlan};
+use crate::model::node_path::Subject;
+
+use super::harness::{Bench, path, plan, present, roster, seconds, template, web};
+
+fn owed(name: &str, reload: &str) -> TemplateConfig {
+    TemplateConfig::clone(&template(name, &[], reload).config)
+}
+
+fn start(templates: Vec<TemplatePlan>, owed: Vec<TemplateConfig>) -> Bench {
+    let plan = plan(vec![roster("web", web())], vec![], templates);
+    Bench::owing(Pace::Continuous, plan, SavedState::new(), owed)
+}
+
+/// What runs, and for whom.
+fn told(job: &ReloadJob) -> (String, Vec<&str>) {
+    (job.reload.to_string(), job.templates.iter().map(|template| &*template.name).collect())
+}
+
+#[test]
+fn they_run_at_once_as_the_present_configuration_says_and_else_as_was_written_down() {
+    let mut moved = owed("moved", "old");
+    moved.dest = "/elsewhere/moved".into();
+    let before = vec![owed("a", "old"), owed("b", "old"), owed("gone", "old"), moved];
+    let now = vec![template("a", &["web"], "new"), template("b", &["web"], "old"), template("moved", &["web"], "new")];
+    let bench = start(now, before);
+    let ran: Vec<_> = bench.reloads.iter().map(told).collect();
+    assert_eq!(ran, [("new".to_owned(), vec!["a"]), ("old".to_owned(), vec!["b", "gone", "moved"])]);
+    assert!(bench.publications.is_empty(), "nothing has been seen");
+}
+
+#[test]
+fn what_has_no_reload_any_more_owes_none() {
+    let bench = start(vec![template("a", &["web"], "")], vec![owed("a", "old")]);
+    assert!(bench.is_idle());
+}
+
+#[test]
+fn a_key_s_file_has_the_present_reload_before_its_key_is_seen() {
+    let svc = |reload: &str| TemplateConfig {
+        each: Some(Each::new("svc", "services", OnGone::Remove)),
+        reload: Some(Reload::Command(Command::Shell(reload.into()))),
+        ..TemplateConfig::new("svc", "svc.tera", "/etc/{{ key }}.cfg")
+    };
+    let before = svc("old").for_key(&Arc::from("a")).unwrap();
+    let services = Subject::Keyed { base: path("/services"), below: vec![] };
+    let plan = plan(
+        vec![roster("services", services)],
+        vec![],
+        vec![TemplatePlan { config: Arc::new(svc("new {{ dest }}")), needs: Needs::default() }],
+    );
+    let bench = Bench::owing(Pace::Continuous, plan, SavedState::new(), vec![before]);
+    let ran: Vec<_> = bench.reloads.iter().map(told).collect();
+    assert_eq!(ran, [("new /etc/a.cfg".to_owned(), vec!["svc[a]"])]);
+}
+
+#[test]
+fn one_that_fails_stays_owed_like_any_other() {
+    let mut bench = start(vec![template("a", &["web"], "R")], vec![owed("a", "R")]);
+    bench.reload(Ran::Failed("no".into()));
+    bench.reset(&web(), present(&["x"]));
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Unchanged);
+    bench.pass(seconds(10));
+    assert_eq!(told(&bench.reload(Ran::Done)).0, "R", "the file is in step, and was not taken up");
+    bench.pass(seconds(100));
+    assert!(bench.is_idle());
+}
+
+#[test]
+fn a_pass_runs_them_with_its_own() {
+    let plan = plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "R")]);
+    let mut bench = Bench::owing(Pace::Once, plan, SavedState::new(), vec![owed("b", "R")]);
+    assert!(bench.is_idle());
+    bench.reset(&web(), present(&["x"]));
+    bench.pass(seconds(30));
+    bench.publish(Outcome::Replaced);
+    assert!(bench.is_idle());
+    bench.input(Input::Stopping);
+    assert_eq!(told(&bench.reload(Ran::Done)), ("R".to_owned(), vec!["a", "b"]));
+}

@@ -1,0 +1,233 @@
+//! Rollback: files go back once, what is owed is reloaded, and nothing goes round in circles.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::config::OnReloadFailure;
+use crate::decide::{Failure, Input, Outcome, Pace, Ran, SavedState, Stage, TemplatePlan};
+
+use super::harness::{Bench, plan, present, put, roster, seconds, template, web};
+
+fn back(name: &str, unit: Option<&str>, reload: &str) -> TemplatePlan {
+    let mut planned = template(name, &["web"], reload);
+    let config = Arc::make_mut(&mut planned.config);
+    config.on_reload_failure = OnReloadFailure::Rollback;
+    config.unit = unit.map(Into::into);
+    planned
+}
+
+/// An engine whose templates are all replaced, with their reloads under way.
+fn replaced(templates: Vec<TemplatePlan>) -> Bench {
+    let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], templates));
+    bench.reset(&web(), present(&["a:1"]));
+    while !bench.publications.is_empty() {
+        bench.publish(Outcome::Replaced);
+    }
+    bench
+}
+
+fn no() -> Ran {
+    Ran::Failed("line 7 is wrong".into())
+}
+
+/// Puts the oldest files back that are to be, those of these templates.
+fn restore(bench: &mut Bench, names: &[&str]) {
+    let job = bench.restorations.remove(0);
+    let names: BTreeSet<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();
+    bench.input(Input::Restored(job.id, Ok(names)));
+}
+
+#[test]
+fn a_reload_that_fails_has_its_unit_put_back_and_runs_once_more() {
+    let mut bench = replaced(vec![
+        back("a", Some("edge"), "ra"),
+        back("b", Some("edge"), "rb"),
+        back("c", None, "ra"),
+        template("d", &["web"], "ra"),
+    ]);
+    assert_eq!(bench.reloads.len(), 2);
+    bench.reload(no());
+    let names: Vec<_> = bench.restorations[0].templates.iter().map(|it| it.name.to_string()).collect();
+    assert_eq!(names, ["a", "b", "c"], "the whole unit, and not who only retries");
+    bench.reload(Ran::Done);
+    bench.pass(seconds(100));
+    assert!(bench.reloads.is_empty(), "not before the files are back");
+    restore(&mut bench, &["a", "b", "c"]);
+    bench.pass(seconds(10));
+    let reloads: Vec<_> = bench.reloads.iter().map(|job| (job.reload.to_string(), job.templates.len())).collect();
+    assert_eq!(reloads, [("ra".to_owned(), 3), ("rb".to_owned(), 1)]);
+    let failure = bench.engine.templates()["b"].failure().unwrap();
+    assert!(failure.message.contains("line 7"), "status has the command's output");
+    // It goes on failing: there is nothing older.
+    for _ in 0..5 {
+        for _ in 0..bench.reloads.len() {
+            bench.reload(no());
+        }
+        bench.pass(seconds(61));
+        assert!(bench.restorations.is_empty() && bench.publications.is_empty());
+    }
+    assert_eq!(bench.reloads.len(), 2, "and is retried for ever");
+    bench.reload(Ran::Done);
+    bench.reload(Ran::Done);
+    assert!(bench.engine.debts().values().all(|debt| !debt.is_owed()));
+}
+
+#[test]
+fn a_change_after_that_is_tried_and_put_back_again() {
+    let mut bench = replaced(vec![back("a", None, "ra")]);
+    bench.reload(no());
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(5));
+    assert!(bench.publications.is_empty(), "its destination is being put back");
+    restore(&mut bench, &["a"]);
+    assert_eq!(bench.publications.len(), 1, "what changed meanwhile is not lost");
+    bench.publish(Outcome::Replaced);
+    bench.pass(seconds(5));
+    bench.reload(no());
+    assert_eq!(bench.restorations.len(), 1, "new bytes are a new reason");
+    restore(&mut bench, &[]);
+    bench.pass(seconds(61));
+    bench.reload(no());
+    assert!(bench.restorations.is_empty(), "there was nothing to put back");
+}
+
+#[test]
+fn new_bytes_on_their_way_come_before_old_ones() {
+    let mut bench = replaced(vec![back("a", None, "ra")]);
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(5));
+    bench.reload(no());
+    assert!(bench.restorations.is_empty());
+    bench.publish(Outcome::Replaced);
+    bench.pass(seconds(5));
+    bench.reload(Ran::Done);
+    assert!(
+        bench.restorations.is_empty()
+            && !bench.engine.debts().values().any(crate::decide::pending_reload::PendingReload::is_owed)
+    );
+}
+
+#[test]
+fn what_cannot_be_put_back_stays_and_is_retried() {
+    let mut bench = replaced(vec![back("a", None, "ra")]);
+    bench.reload(no());
+    let id = bench.restorations.remove(0).id;
+    bench.input(Input::Restored(id, Err("no space".into())));
+    bench.pass(seconds(61));
+    bench.reload(no());
+    assert_eq!(bench.restorations.len(), 1, "and so is putting it back");
+    bench.input(Input::Stopping);
+    assert!(bench.engine.is_reloading());
+    restore(&mut bench, &["a"]);
+    assert_eq!(bench.reloads.len(), 1, "at the end it is not deferred");
+}
+
+#[test]
+fn what_is_put_back_is_reloaded_at_once_when_nothing_is_waited_for_any_more() {
+    for pace in [Pace::Once, Pace::Continuous] {
+        let mut templates = vec![back("a", Some("edge"), "ra"), back("b", Some("edge"), "rb")];
+        for planned in &mut templates {
+            Arc::make_mut(&mut planned.config).splay = seconds(600);
+        }
+        let plan = plan(vec![roster("web", web())], vec![], templates);
+        let mut bench = Bench::at_pace(pace, plan, SavedState::new());
+        bench.reset(&web(), present(&["a:1"]));
+        bench.publish(Outcome::Replaced);
+        bench.publish(Outcome::Replaced);
+        bench.input(Input::Stopping);
+        assert_eq!(bench.reload(no()).reload.to_string(), "ra");
+        bench.reload(Ran::Done);
+        restore(&mut bench, &["a", "b"]);
+        assert_eq!(bench.reloads.len(), 2, "{pace:?}: rb's place in the spread is no reason to wait");
+    }
+}
+
+#[test]
+fn nothing_is_put_back_while_nothing_is_to_be_replaced() {
+    let mut bench = replaced(vec![back("a", None, "ra")]);
+    bench.input(Input::Paused(bench.now + seconds(3600)));
+    bench.reload(no());
+    assert!(bench.restorations.is_empty());
+    bench.input(Input::Resumed);
+    bench.pass(seconds(61));
+    bench.reload(no());
+    assert_eq!(bench.restorations.len(), 1, "then it is");
+}
+
+#[test]
+fn what_is_put_back_is_reloaded_as_a_new_configuration_says() {
+    let mut bench = replaced(vec![back("a", None, "old")]);
+    bench.reload(no());
+    // Its operator mends the command while the file goes back.
+    bench.input(Input::Configured(plan(vec![roster("web", web())], vec![], vec![back("a", None, "new")])));
+    bench.pass(seconds(100));
+    assert!(bench.reloads.is_empty(), "not before the file is back");
+    restore(&mut bench, &["a"]);
+    bench.pass(seconds(10));
+    let reloads: Vec<_> = bench.reloads.iter().map(|job| job.reload.to_string()).collect();
+    assert_eq!(reloads, ["new"]);
+}
+
+/// Rolled back, reloaded, and then refused: with these bytes its reload has failed.
+fn refused() -> Bench {
+    let mut bench = replaced(vec![back("a", Some("edge"), "ra"), back("b", Some("edge"), "")]);
+    bench.reload(no());
+    restore(&mut bench, &["a", "b"]);
+    bench.pass(seconds(5));
+    bench.reload(Ran::Done);
+    bench.input(Input::Drifted("b".into(), Some("it was edited".into())));
+    refuse(&mut bench);
+    bench
+}
+
+fn refuse(bench: &mut Bench) {
+    for (stage, message) in [(Stage::Unit, "kept back"), (Stage::Rollback, "line 7 is wrong")] {
+        assert!(bench.restorations.is_empty(), "not before the last of the unit has ended");
+        bench.publish(Outcome::Failed(Failure { stage, message: message.into() }));
+    }
+}
+
+#[test]
+fn what_others_make_of_a_file_that_was_put_back_is_put_right() {
+    let mut bench = refused();
+    let names: Vec<_> = bench.restorations[0].templates.iter().map(|it| it.name.to_string()).collect();
+    assert_eq!((names, &bench.restorations[0].reload), (vec!["a".to_owned(), "b".to_owned()], &None));
+    assert!(bench.engine.templates()["b"].drift().is_some());
+    restore(&mut bench, &["b"]);
+    assert!(bench.engine.templates()["b"].drift().is_none());
+    let failure = bench.engine.templates()["b"].failure().unwrap();
+    assert!(failure.message.contains("line 7"), "status says on and on why the file is not what the members give");
+    bench.pass(seconds(100));
+    assert!(bench.is_idle() && bench.restorations.is_empty());
+    // Where it cannot be, that is tried again.
+    let mut bench = refused();
+    let id = bench.restorations.remove(0).id;
+    bench.input(Input::Restored(id, Err("no space".into())));
+    bench.pass(seconds(61));
+    refuse(&mut bench);
+    assert_eq!(bench.restorations.len(), 1);
+}
+
+#[test]
+fn what_another_tool_makes_of_a_file_that_was_put_back_is_put_right_ever_more_seldom() {
+    let mut bench = refused();
+    let mut times = 0;
+    for number in 0..600 {
+        while !bench.restorations.is_empty() {
+            restore(&mut bench, &["b"]);
+            times += 1;
+        }
+        while !bench.reloads.is_empty() {
+            bench.reload(Ran::Done);
+        }
+        bench.pass(seconds(1));
+        if bench.engine.templates()["b"].drift().is_none() {
+            bench.input(Input::Drifted("b".into(), Some(format!("edited {number}"))));
+        }
+        if !bench.publications.is_empty() {
+            refuse(&mut bench);
+        }
+    }
+    assert!((4..12).contains(&times), "{times} times in ten minutes");
+    assert!(bench.engine.templates()["b"].drift().unwrap().waits.is_some() && bench.engine.next_wake().is_some());
+}

@@ -1,0 +1,84 @@
+//! Paths that are too large to be taken.
+
+use std::sync::Arc;
+
+use crate::config::RosterConfig;
+use crate::decide::Outcome;
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{Bytes, Change, Members, News, Seen, Versions, View};
+use crate::payload::Format;
+
+use super::harness::{Bench, names_by_key, plan, roster, seconds, template};
+
+fn services() -> Subject {
+    Subject::roster("/services/*").unwrap()
+}
+
+fn name(number: usize) -> Arc<str> {
+    Arc::from(format!("10.0.0.1:{}", number + 1))
+}
+
+fn data(bytes: usize) -> Bytes {
+    vec![b' '; bytes].into()
+}
+
+fn nodes(count: usize, each: usize) -> Seen<Members> {
+    Seen::Present((0..count).map(|number| (name(number), Ok(data(each)))).collect())
+}
+
+fn put(key: &str, number: usize, each: usize) -> Change {
+    Change::Put { key: Some(Arc::from(key)), name: name(number), reading: Ok(data(each)) }
+}
+
+fn left(key: &str, number: usize) -> Change {
+    Change::Left { key: Some(Arc::from(key)), name: name(number) }
+}
+
+fn change(bench: &mut Bench, changes: Vec<Change>) {
+    bench.news(News::Update { subject: services(), changes, stamps: Versions::new() });
+}
+
+fn counts(bench: &mut Bench) -> Vec<(String, usize)> {
+    let found = names_by_key(&bench.publish(Outcome::Replaced), "all");
+    found.into_iter().map(|(key, names)| (key, names.len())).collect()
+}
+
+/// By whatever way it becomes too large, and by whatever way it is smaller again.
+#[test]
+fn a_path_that_is_too_large_holds_alone_until_it_is_smaller() {
+    for (most, each, words) in [(10_000, 0, "10000 nodes"), (273, 60 * 1024, "16 MiB of data")] {
+        for at_once in [true, false] {
+            // Data is not looked at: only how much it is.
+            let config = RosterConfig { payload: Format::HostPort.into(), ..roster("all", services()) };
+            let mut bench = Bench::new(plan(vec![config], vec![], vec![template("t", &["all"], "")]));
+            let both = |a| View::Keyed(Seen::Present([(Arc::from("a"), a), (Arc::from("b"), nodes(1, 0))].into()));
+            bench.reset(&services(), both(nodes(most, each)));
+            assert_eq!(counts(&mut bench), [("a".to_owned(), most), ("b".to_owned(), 1)], "so much may be");
+
+            if at_once {
+                bench.reset(&services(), both(nodes(most + 1, each)));
+            } else {
+                change(&mut bench, vec![put("a", most, each)]);
+            }
+            bench.pass(seconds(5));
+            assert!(bench.publications.is_empty());
+            assert_eq!(bench.holds(), [format!("/services/a is too large: it has more than {words}")]);
+
+            // More of it is not said again, no time ends it, and the other key is taken.
+            change(&mut bench, vec![put("a", most + 1, each), put("b", 1, 0)]);
+            bench.pass(seconds(3600));
+            assert_eq!(counts(&mut bench), [("a".to_owned(), most), ("b".to_owned(), 2)]);
+            assert_eq!(bench.holds().len(), 1);
+            assert!(bench.roster("all").holds.iter().all(|held| !held.acceptable), "accept is of no use");
+
+            if at_once {
+                change(&mut bench, vec![left("a", 0), left("a", 1), left("a", 2)]);
+            } else {
+                bench.reset(&services(), both(nodes(most - 1, each)));
+            }
+            bench.pass(seconds(5));
+            assert_eq!(counts(&mut bench)[0], ("a".to_owned(), most - 1));
+            assert!(!bench.engine.rosters()["all"].is_held());
+        }
+    }
+}

@@ -1,0 +1,534 @@
+//! What status and explain say: every reason for which a file is not what the registry shows, by its name.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::config::{AboveMax, Bounds, KeyConfig, KeyFormat, TemplateConfig};
+use crate::decide::{Acceptance, Event, Failure, Input, Moment, Outcome, Ran, Stage, TemplatePlan};
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{News, Seen, Versions, View, Zxid};
+use crate::report::explain::explain;
+use crate::report::status::{About, Status};
+use crate::state::pause::Pause;
+
+use super::harness::{
+    Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, template, web,
+};
+
+/// The bench begins at 00:01:40 in 1970.
+fn about(bench: &Bench) -> About {
+    let wall = SystemTime::UNIX_EPOCH + bench.now.since(Moment::START);
+    let pause = bench.engine.paused().map(|_| Pause::begin(wall, seconds(60), Some("mending\u{1b}[2J".into()), 7));
+    About { wall, pause, program: None }
+}
+
+fn explained(bench: &Bench, name: &str) -> String {
+    explain(&bench.engine.report(bench.now), name, &about(bench)).unwrap()
+}
+
+fn status(bench: &Bench) -> Status {
+    Status::new(&bench.engine.report(bench.now), &about(bench))
+}
+
+/// What keeps template `a` from being up to date.
+fn waiting_for(bench: &Bench) -> String {
+    status(bench).templates[0].waiting_for.clone().unwrap_or_default()
+}
+
+fn bench() -> Bench {
+    Bench::new(plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "reload a")]))
+}
+
+fn up(names: &[&str]) -> Bench {
+    let mut bench = bench();
+    bench.reset(&web(), present(names));
+    bench.publish(Outcome::Unchanged);
+    bench
+}
+
+fn with_bounds(bounds: Bounds) -> Bench {
+    let mut config = roster("web", web());
+    config.bounds = bounds;
+    Bench::new(plan(vec![config], vec![], vec![template("a", &["web"], "")]))
+}
+
+#[test]
+fn nothing_at_all_is_up_to_date() {
+    let bench = up(&["a:1", "b:1"]);
+    assert_eq!(
+        explained(&bench, "a"),
+        "template a: /etc/a\n  up to date, rendered at 1970-01-01T00:01:40Z\n  uses: web\n"
+    );
+    assert_eq!(
+        explained(&bench, "web"),
+        "roster web: /services/web on default\n  up to date\n  payload nextdoor (detected)\n  members (2):\n    a:1\n    b:1\n  used by: a\n"
+    );
+    assert_eq!(waiting_for(&bench), "");
+    let status = status(&bench);
+    let web = &status.rosters[0];
+    assert_eq!((web.members, web.fresh, web.view_age_s, &web.hold), (2, true, Some(0), &None));
+    assert_eq!((status.registries[0].reached, &*status.registries[0].url), (true, "zk://a"));
+    assert_eq!(explain(&bench.engine.report(bench.now), "nobody", &about(&bench)), None);
+}
+
+#[test]
+fn a_registry_that_never_answered_and_one_that_went_away_are_named() {
+    let mut bench = bench();
+    assert_eq!(waiting_for(&bench), "web has no good view yet: registry default has not been read yet");
+    bench.away();
+    assert_eq!(
+        waiting_for(&bench),
+        "web has no good view yet: registry default is not reached (zk://a is not reached)"
+    );
+    assert_eq!(status(&bench).rosters[0].view_age_s, None);
+    let mut bench = up(&["a:1"]);
+    bench.away();
+    bench.pass(seconds(75));
+    assert_eq!(
+        waiting_for(&bench),
+        "web is stale, read 1m 15s ago: registry default is not reached (zk://a is not reached)"
+    );
+    let status = status(&bench);
+    assert_eq!((status.rosters[0].fresh, status.rosters[0].view_age_s), (false, Some(75)));
+    assert_eq!(status.registries[0].why.as_deref(), Some("zk://a is not reached"));
+    bench.reset(&web(), present(&["a:1"]));
+    assert_eq!(waiting_for(&bench).split(" until").next(), Some("changes of web settle"));
+    bench.pass(seconds(3));
+    assert_eq!(waiting_for(&bench), "");
+}
+
+#[test]
+fn every_hold_says_since_when_and_what_ends_it() {
+    let above = Bounds::new(1, Some(2), AboveMax::Hold).unwrap();
+    let all: Vec<String> = (0..9).map(|n| format!("m{n}:1")).collect();
+    let nine: Vec<&str> = all.iter().map(String::as_str).collect();
+    let unreadable = View::Members(Seen::Unreadable("not authorized".into()));
+    let cases: [(Bench, &[&str], View, &str); 4] = [
+        (
+            with_bounds(Bounds::DEFAULT),
+            &["a:1"],
+            View::Members(Seen::Absent),
+            "web held since 1970-01-01T00:01:41Z, keeping the last known-good member: /services/web has 0 members, \
+             needs at least 1: the path does not exist; ends when it has at least 1 member, never by time or accept",
+        ),
+        (
+            with_bounds(above),
+            &["a:1"],
+            present(&nine[..3]),
+            "web held since 1970-01-01T00:01:41Z, keeping the last known-good member: /services/web has 3 members, at most \
+             2 allowed (max); ends when it has at most 2 members, or with a higher max",
+        ),
+        (
+            with_bounds(Bounds::DEFAULT),
+            &["a:1"],
+            unreadable,
+            "web held since 1970-01-01T00:01:41Z, keeping the last known-good member: /services/web cannot be read: not \
+             authorized; ends when it can be read",
+        ),
+        (
+            with_bounds(Bounds::DEFAULT),
+            &nine,
+            present(&nine[..2]),
+            "web held since 1970-01-01T00:01:41Z, keeping the last 9 known-good members: 2 of 9 members of /services/web \
+             remain; losing more than 50% at once is treated as suspicious (max_shrink); ends when enough of them \
+             return, with `rosterd accept`, or at 1970-01-01T00:16:41Z",
+        ),
+    ];
+    for (mut bench, first, then, words) in cases {
+        bench.reset(&web(), present(first));
+        bench.publish(Outcome::Unchanged);
+        bench.pass(seconds(1));
+        bench.reset(&web(), then);
+        bench.pass(Duration::from_millis(200));
+        assert_eq!(waiting_for(&bench), words);
+        assert!(explained(&bench, "a").contains(words) && explained(&bench, "web").contains(words));
+        let hold = status(&bench).rosters[0].hold.clone().unwrap();
+        assert_eq!(hold.since, "1970-01-01T00:01:41Z");
+        assert_eq!(hold.acceptable, words.contains("accept`"), "{words}");
+        assert_eq!(hold.until.is_some(), hold.acceptable);
+    }
+}
+
+#[test]
+fn a_template_without_a_first_good_view_waits_by_name() {
+    let mut bench = bench();
+    bench.reset(&web(), present(&[]));
+    assert_eq!(
+        waiting_for(&bench),
+        "web held since 1970-01-01T00:01:40Z, no good view yet: /services/web has 0 members, needs at least 1; ends when \
+         it has at least 1 member, never by time or accept"
+    );
+    assert_eq!(status(&bench).templates[0].rendered_at, None);
+}
+
+#[test]
+fn settling_rendering_and_failing_are_told_apart() {
+    let mut bench = up(&["a:1"]);
+    bench.change(vec![put("b:1")]);
+    assert_eq!(waiting_for(&bench), "changes of web settle until 1970-01-01T00:01:40Z (wait)");
+    bench.pass(Duration::from_millis(200));
+    assert_eq!(waiting_for(&bench), "being rendered, checked and replaced now");
+    let message = "check `false`: exit status 1\n  line one\n  line two".to_owned();
+    bench.publish(Outcome::Failed(Failure { stage: Stage::Check, message }));
+    let words = "check failed, retry at 1970-01-01T00:01:41Z (in 1s): check `false`: exit status 1";
+    assert_eq!(waiting_for(&bench), format!("{words}\n  line one\n  line two"));
+    let text = explained(&bench, "a");
+    assert!(text.contains(&format!("  {words}\n      line one\n      line two\n")), "{text}");
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Failed(Failure { stage: Stage::Write, message: "no space".into() }));
+    assert!(waiting_for(&bench).starts_with("writing failed, 2 times in a row, retry at 1970-01-01T00:01:43Z (in 2s)"));
+    assert_eq!(status(&bench).templates[0].last_error.as_deref(), Some("no space"));
+    bench.pass(seconds(2));
+    bench.publish(Outcome::Failed(Failure { stage: Stage::Render, message: "no such field".into() }));
+    assert_eq!(
+        waiting_for(&bench),
+        "rendering failed, 3 times in a row, retried when members, the template or the configuration change: no such \
+         field"
+    );
+    assert!(explained(&bench, "a").contains("last up to date at 1970-01-01T00:01:40Z"));
+}
+
+#[test]
+fn an_owed_reload_says_how_often_it_failed_and_when_it_runs() {
+    let mut bench = bench();
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Replaced);
+    assert_eq!(waiting_for(&bench), "reload pending: `reload a`, runs now");
+    bench.reload(Ran::Failed("exit status 1".into()));
+    assert_eq!(
+        waiting_for(&bench),
+        "reload pending: `reload a`, failed once, retry at 1970-01-01T00:01:45Z (in 5s): exit status 1"
+    );
+    let it = status(&bench).templates[0].clone();
+    assert!(it.owed_reload);
+    assert_eq!(it.last_error.as_deref(), Some("exit status 1"));
+    assert_eq!(it.reload.map(|reload| reload.failures), Some(1));
+    bench.pass(seconds(5));
+    bench.reload(Ran::Done);
+    assert_eq!(waiting_for(&bench), "");
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Replaced);
+    assert_eq!(
+        waiting_for(&bench),
+        "reload pending: `reload a`, runs at 1970-01-01T00:01:50Z (in 4s) (reload_interval)"
+    );
+}
+
+#[test]
+fn a_reload_that_was_given_up_or_waits_for_others_says_so() {
+    let once = |name: &str| {
+        let mut config = TemplateConfig::clone(&template(name, &["web"], "reload").config);
+        config.reload_retries = Some(1);
+        TemplatePlan { config: Arc::new(config), ..template(name, &["web"], "reload") }
+    };
+    let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], vec![once("a"), once("b")]));
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Replaced);
+    assert!(waiting_for(&bench).contains("waits for the other files that changed together with this one"));
+    bench.publish(Outcome::Replaced);
+    bench.reload(Ran::Failed("no".into()));
+    assert!(waiting_for(&bench).contains("given up (reload_retries)"), "{}", waiting_for(&bench));
+    assert!(status(&bench).templates[0].reload.as_ref().unwrap().given_up);
+}
+
+#[test]
+fn a_key_is_explained_too() {
+    let key = KeyConfig {
+        name: Arc::from("settings"),
+        registry: Arc::from("default"),
+        path: path("/config/app"),
+        format: KeyFormat::Json,
+    };
+    let mut bench = Bench::new(plan(vec![], vec![key], vec![template("a", &["settings"], "")]));
+    assert_eq!(
+        explained(&bench, "settings"),
+        "key settings: /config/app on default\n  settings has no good view yet: registry default has not been read \
+         yet\n"
+    );
+    let subject = Subject::Node(path("/config/app"));
+    let mut read =
+        |seen| bench.news(News::Reset { subject: subject.clone(), view: View::Node(seen), stamps: Versions::new() });
+    read(Seen::Absent);
+    read(Seen::Present(Arc::from(&b"{"[..])));
+    assert!(waiting_for(&bench).contains(
+        "settings held since 1970-01-01T00:01:40Z, no good data yet: the data of /config/app is not valid JSON"
+    ));
+    let subject = Subject::Node(path("/config/app"));
+    let view = View::Node(Seen::Present(Arc::from(&b"{}"[..])));
+    bench.news(News::Reset { subject, view, stamps: Versions::new() });
+    bench.publish(Outcome::Unchanged);
+    assert_eq!(explained(&bench, "settings"), "key settings: /config/app on default\n  up to date\n");
+}
+
+#[test]
+fn what_is_left_out_is_listed_and_nothing_steers_a_terminal() {
+    let mut bench = bench();
+    bench.reset(&web(), present(&["a:1", "bad\u{1b}[2J:1"]));
+    bench.publish(Outcome::Unchanged);
+    let text = explained(&bench, "web");
+    assert!(
+        text.contains("  quarantined (1):\n    /services/web/bad\\u{1b}[2J:1: its name holds a control character"),
+        "{text}"
+    );
+    assert_eq!(status(&bench).rosters[0].quarantined, 1);
+    assert!(explained(&bench, "a").contains("1 node of web quarantined, details: rosterd explain web"));
+    bench.input(Input::Paused(bench.now + seconds(60)));
+    let text = explained(&bench, "a");
+    assert!(
+        text.contains("paused until 1970-01-01T00:02:40Z by uid 7: mending\\u{1b}[2J; `rosterd resume` ends the pause"),
+        "{text}"
+    );
+    let long = "x".repeat(5000);
+    bench.reset(&web(), present(&[&long]));
+    bench.pass(seconds(3));
+    assert!(explained(&bench, "web").lines().all(|line| line.len() < 600));
+}
+
+#[test]
+fn keys_of_a_path_with_an_asterisk_hold_one_by_one() {
+    let subject = Subject::roster("/services/*").unwrap();
+    let mut bench = Bench::new(plan(vec![roster("all", subject.clone())], vec![], vec![template("a", &["all"], "")]));
+    let keyed = |keys: &[(&str, &[&str])]| {
+        let keys = keys.iter().map(|(key, names)| (Arc::from(*key), Seen::Present(members(names)))).collect();
+        View::Keyed(Seen::Present(keys))
+    };
+    bench.reset(&subject, keyed(&[("db", &["a:1"]), ("new", &[])]));
+    bench.publish(Outcome::Unchanged);
+    let it = status(&bench).rosters[0].clone();
+    assert_eq!((it.hold, it.holds.len(), it.members), (None, 1, 1), "a key that never had members holds nobody up");
+    assert!(explained(&bench, "a").contains("up to date"));
+    assert!(explained(&bench, "all").contains("1 key of all omitted, without enough members so far"));
+    bench.reset(&subject, keyed(&[("db", &[]), ("new", &[])]));
+    bench.pass(seconds(3));
+    let it = status(&bench).rosters[0].clone();
+    assert_eq!(it.hold.unwrap().path, "/services/db");
+}
+
+/// Nine members of which two are left.
+fn shrunk() -> Bench {
+    let all: Vec<String> = (0..9).map(|n| format!("m{n}:1")).collect();
+    let nine: Vec<&str> = all.iter().map(String::as_str).collect();
+    let mut bench = up(&nine);
+    bench.reset(&web(), present(&["m0:1", "m1:1", "new:1"]));
+    bench.pass(seconds(1));
+    assert!(bench.is_idle() && bench.engine.rosters()["web"].is_held());
+    bench
+}
+
+#[test]
+fn accept_lets_through_what_was_shown_and_nothing_else() {
+    let mut bench = shrunk();
+    let text = explained(&bench, "web");
+    let shrunk = status(&bench).rosters[0].clone();
+    assert_eq!((shrunk.members, shrunk.in_registry), (9, Some(3)));
+    let change =
+        "  with `rosterd accept web`, 3 members of /services/web would remain\n  would be removed (7):\n    m2:1\n";
+    assert!(text.contains(change) && text.contains("  would be added (1):\n    new:1\n"), "{text}");
+    let web = |bench: &Bench| bench.engine.rosters()["web"].clone();
+    let shown = web(&bench).shown();
+    assert!(matches!(web(&bench).acceptance(None), Acceptance::Refused(why) if why.contains("has not been shown")));
+    bench.change(vec![left("m1:1")]);
+    bench.pass(seconds(1));
+    assert!(
+        matches!(web(&bench).acceptance(Some(&shown)), Acceptance::Refused(why) if why.contains("has changed since"))
+    );
+    bench.input(Input::Accept(Arc::from("web"), shown.clone()));
+    assert!(bench.is_idle(), "a view that nobody was shown stays held");
+    bench.change(vec![put("m1:1")]);
+    assert_eq!(web(&bench).acceptance(Some(&shown)), Acceptance::AsShown);
+    bench.input(Input::Accept(Arc::from("web"), shown.clone()));
+    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["m0:1", "m1:1", "new:1"]);
+    assert_eq!(web(&bench).acceptance(Some(&shown)), Acceptance::NotHeld);
+    bench.change(vec![left("m0:1"), left("m1:1")]);
+    bench.pass(seconds(1));
+    assert_eq!(bench.publish(Outcome::Unchanged).snapshot.rosters.len(), 1, "three members are too few for a share");
+}
+
+#[test]
+fn accept_is_no_way_around_min_or_a_lost_registry() {
+    let mut bench = shrunk();
+    let shown = bench.engine.rosters()["web"].shown();
+    bench.away();
+    let away = bench.engine.rosters()["web"].acceptance(Some(&shown));
+    assert!(matches!(away, Acceptance::Refused(why) if why.contains("not reached")));
+    bench.input(Input::Accept(Arc::from("web"), shown));
+    assert!(bench.is_idle());
+    bench.reset(&web(), present(&["m0:1"]));
+    bench.pass(seconds(3));
+    assert_eq!(bench.engine.rosters()["web"].shown().len(), 1);
+    bench.change(vec![left("m0:1")]);
+    assert!(bench.engine.rosters()["web"].shown().is_empty(), "nor before the change has settled");
+    bench.pass(seconds(3));
+    let shown = bench.engine.rosters()["web"].shown();
+    assert!(shown.is_empty(), "below min there is nothing to let through");
+    let few = bench.engine.rosters()["web"].acceptance(Some(&shown));
+    assert!(matches!(few, Acceptance::Refused(why) if why.starts_with("/services/web has 0 members")));
+    bench.input(Input::Accept(Arc::from("web"), shown));
+    bench.pass(seconds(3600));
+    assert!(bench.is_idle());
+}
+
+#[test]
+fn every_key_that_holds_is_accepted_at_once_or_none_is() {
+    let subject = Subject::roster("/services/*").unwrap();
+    let mut bench = Bench::new(plan(vec![roster("all", subject.clone())], vec![], vec![template("a", &["all"], "")]));
+    let view = |db: &[&str], web: &[&str]| {
+        let keys = [("db", db), ("web", web)].map(|(key, names)| (Arc::from(key), Seen::Present(members(names))));
+        View::Keyed(Seen::Present(keys.into()))
+    };
+    let nine: Vec<String> = (0..9).map(|n| format!("m{n}:1")).collect();
+    let nine: Vec<&str> = nine.iter().map(String::as_str).collect();
+    bench.reset(&subject, view(&nine, &nine));
+    bench.publish(Outcome::Unchanged);
+    bench.reset(&subject, view(&nine[..2], &nine[..3]));
+    bench.pass(seconds(3));
+    let shown = bench.engine.rosters()["all"].shown();
+    assert_eq!(shown.len(), 2);
+    bench.reset(&subject, view(&nine[..2], &nine[..1]));
+    bench.pass(seconds(3));
+    bench.input(Input::Accept(Arc::from("all"), shown));
+    assert!(bench.is_idle(), "one of the two is no longer what was shown");
+    let shown = bench.engine.rosters()["all"].shown();
+    bench.input(Input::Accept(Arc::from("all"), shown));
+    let by_key = names_by_key(&bench.publish(Outcome::Unchanged), "all");
+    assert_eq!((by_key["db"].len(), by_key["web"].len()), (2, 1));
+    assert!(!bench.engine.rosters()["all"].is_held());
+}
+
+#[test]
+fn an_older_state_is_named_and_can_be_accepted() {
+    let mut bench = bench();
+    let reset = |bench: &mut Bench, names: &[&str], zxid| {
+        let stamps = Versions::from([(Arc::from(""), Zxid(zxid))]);
+        bench.news(News::Reset { subject: web(), view: present(names), stamps });
+        bench.pass(seconds(3));
+    };
+    reset(&mut bench, &["a:1", "b:1"], 9);
+    bench.publish(Outcome::Unchanged);
+    reset(&mut bench, &["a:1"], 5);
+    assert!(bench.is_idle());
+    let why = waiting_for(&bench);
+    assert!(
+        why.contains("1 of 2 members of /services/web would be lost, and the ensemble shows an older state"),
+        "{why}"
+    );
+    assert!(why.contains("with `rosterd accept`; never by time"), "{why}");
+    assert!(explained(&bench, "web").contains("  would be removed (1):\n    b:1\n"));
+    let shown = bench.engine.rosters()["web"].shown();
+    bench.input(Input::Accept(Arc::from("web"), shown));
+    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1"]);
+}
+
+#[test]
+fn an_accepted_loss_is_the_new_baseline() {
+    let all: Vec<String> = (0..20).map(|n| format!("m{n:02}:1")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let mut bench = up(&all);
+    bench.reset(&web(), present(&all[..8]));
+    bench.pass(seconds(1));
+    let shown = bench.engine.rosters()["web"].shown();
+    bench.input(Input::Accept(Arc::from("web"), shown));
+    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web").len(), 8);
+    bench.reset(&web(), present(&all[..3]));
+    bench.pass(seconds(1));
+    assert!(bench.is_idle(), "a further loss is held again");
+    let hold = status(&bench).rosters[0].hold.clone().unwrap();
+    assert!(hold.reason.starts_with("3 of 8 members"), "{}", hold.reason);
+}
+
+#[test]
+fn a_pause_stops_replacing_and_ends_by_time_or_by_hand() {
+    let mut bench = bench();
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Replaced);
+    bench.input(Input::Paused(bench.now + seconds(60)));
+    bench.reload(Ran::Failed("no".into()));
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(30));
+    assert!(bench.publications.is_empty(), "nothing is replaced");
+    assert!(waiting_for(&bench).starts_with("paused until 1970-01-01T00:02:40Z"));
+    bench.reload(Ran::Done);
+    bench.pass(seconds(29));
+    assert!(bench.is_idle());
+    bench.pass(seconds(1));
+    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1", "b:1"]);
+    assert!(bench.events.contains(&Event::PauseEnded {}) && bench.engine.paused().is_none());
+    bench.input(Input::Paused(bench.now + seconds(3600)));
+    bench.change(vec![put("c:1")]);
+    bench.pass(seconds(1));
+    assert!(bench.is_idle() && bench.engine.next_wake() == bench.engine.paused(), "and nobody spins meanwhile");
+    bench.input(Input::Resumed);
+    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web").len(), 3);
+}
+
+#[test]
+fn a_failed_publication_does_not_spin_while_paused() {
+    let mut bench = bench();
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Failed(Failure { stage: Stage::Check, message: "no".into() }));
+    bench.input(Input::Paused(bench.now + seconds(60)));
+    bench.pass(seconds(59));
+    assert!(bench.is_idle());
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Unchanged);
+}
+
+#[test]
+fn a_render_that_is_asked_for_publishes_and_may_leave_the_reload_out() {
+    let mut bench = up(&["a:1"]);
+    let templates: BTreeSet<Arc<str>> = [Arc::from("a")].into();
+    bench.input(Input::Render { templates: templates.clone(), reload: false });
+    bench.publish(Outcome::Replaced);
+    assert!(bench.is_idle(), "no reload is owed");
+    bench.input(Input::Render { templates, reload: true });
+    bench.publish(Outcome::Replaced);
+    bench.reload(Ran::Done);
+    bench.input(Input::Render { templates: [Arc::from("nobody")].into(), reload: true });
+    assert!(bench.is_idle());
+}
+
+#[test]
+fn the_status_of_thousands_of_holds_costs_what_they_are() {
+    let subject = Subject::roster("/services/*").unwrap();
+    let mut config = roster("web", subject.clone());
+    config.bounds = Bounds::new(2, None, AboveMax::Cut).unwrap();
+    let mut bench = Bench::new(plan(vec![config], vec![], vec![template("a", &["web"], "")]));
+    let key = |n: usize| (Arc::from(format!("key{n}").as_str()), Seen::Present(members(&["a:1"])));
+    bench.reset(&subject, View::Keyed(Seen::Present((0..5000).map(key).collect())));
+    let began = std::time::Instant::now();
+    assert_eq!(status(&bench).rosters[0].holds.len(), 5001);
+    // The event loop waits for it: each with each takes 10 s and more.
+    assert!(began.elapsed() < seconds(2), "{:?}", began.elapsed());
+}
+
+#[test]
+fn what_changed_besides_owes_its_reload_whatever_was_asked_for() {
+    let quietly = || Input::Render { templates: [Arc::from("a")].into(), reload: false };
+    // The destination is busy, and members join before it is free, or came before the question.
+    for joined_first in [false, true] {
+        let mut bench = up(&["a:1"]);
+        bench.input(quietly());
+        if joined_first {
+            bench.change(vec![put("b:1")]);
+            bench.pass(seconds(5));
+        }
+        bench.input(quietly());
+        if !joined_first {
+            bench.change(vec![put("b:1")]);
+            bench.pass(seconds(5));
+        }
+        bench.publish(Outcome::Unchanged);
+        bench.publish(Outcome::Replaced);
+        bench.reload(Ran::Done);
+    }
+    // What failed before is what members changed.
+    let mut bench = up(&["a:1"]);
+    bench.change(vec![put("b:1")]);
+    bench.pass(seconds(5));
+    bench.publish(Outcome::Failed(Failure { stage: Stage::Check, message: "no".into() }));
+    bench.input(quietly());
+    bench.publish(Outcome::Replaced);
+    bench.reload(Ran::Done);
+}

@@ -1,0 +1,432 @@
+//! What the registry shows is not always what is so: an older state, and a start without any.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{AboveMax, Bounds, KeyConfig, KeyFormat};
+use crate::decide::{Event, Input, Moment, Outcome, Pace, Plan, SavedState};
+use crate::model::node_path::Subject;
+use crate::model::registry_event::{Change, News, Seen, View};
+
+use super::harness::{
+    Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, slots, stamps, template, web,
+};
+
+const EIGHT: [&str; 8] = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1", "g:1", "h:1"];
+const OLDER: &str = "the ensemble shows an older state";
+
+fn with_min(min: usize) -> Plan {
+    let mut config = roster("web", web());
+    config.bounds = Bounds::new(min, None, AboveMax::Cut).unwrap();
+    plan(vec![config], vec![], vec![template("a", &["web"], "")])
+}
+
+fn absent() -> View {
+    View::Members(Seen::Absent)
+}
+
+/// One that has published `a b c` at 0x80.
+fn settled(min: usize) -> Bench {
+    let mut bench = Bench::new(with_min(min));
+    bench.reset_at(present(&["a:1", "b:1", "c:1"]), 0x80);
+    bench.publish(Outcome::Replaced);
+    bench
+}
+
+/// An agent that ended so long after it had published these.
+fn ended(names: &[&str], ago: Duration) -> SavedState {
+    let mut bench = Bench::new(with_min(1));
+    bench.reset_at(present(names), 0x80);
+    bench.publish(Outcome::Replaced);
+    aged(bench.remembered, Some(ago))
+}
+
+fn aged(mut all: SavedState, age: Option<Duration>) -> SavedState {
+    for recalled in all.values_mut() {
+        recalled.age = age;
+    }
+    all
+}
+
+fn stale(bench: &Bench) -> Vec<(String, Option<u64>)> {
+    let stale = bench.events.iter().filter_map(|event| match event {
+        Event::RosterStale { roster, age_s, .. } => Some((roster.to_string(), *age_s)),
+        _ => None,
+    });
+    stale.collect()
+}
+
+#[test]
+fn an_older_state_that_would_lose_members_holds_and_time_does_not_end_it() {
+    for view in [present(&["a:1", "b:1"]), present(&["a:1", "b:1", "x:1", "y:1"]), present(&[]), absent()] {
+        for min in [0, 1] {
+            let mut bench = settled(min);
+            bench.away();
+            bench.reset_at(view.clone(), 0x50);
+            bench.pass(seconds(30 * 24 * 3600));
+            assert!(bench.is_idle(), "{view:?} was published");
+            assert_eq!(bench.holds().len(), 1);
+            assert!(bench.holds()[0].contains(OLDER), "{:?}", bench.holds());
+        }
+    }
+    let mut bench = settled(1);
+    bench.reset_at(present(&["a:1"]), 0x50);
+    bench.pass(seconds(1));
+    assert_eq!(
+        bench.holds(),
+        [
+            "2 of 3 members of /services/web would be lost, and the ensemble shows an older state (zxid 0x50 after 0x80): \
+          was it restored from a backup, or is it a different ensemble?"
+        ]
+    );
+    // It goes on, and says nothing new.
+    bench.change_at(vec![put("x:1")], 0x51);
+    bench.pass(seconds(1));
+    bench.change_at(vec![left("x:1")], 0x52);
+    bench.pass(seconds(1));
+    assert_eq!((bench.holds().len(), bench.is_idle()), (1, true));
+}
+
+#[test]
+fn a_hold_of_an_older_state_ends_when_it_has_caught_up() {
+    let mut bench = settled(1);
+    bench.reset_at(present(&["a:1"]), 0x50);
+    bench.pass(seconds(60));
+    bench.change_at(vec![put("x:1")], 0x80);
+    bench.pass(seconds(1));
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "x:1"]);
+    // And what comes after is measured by it.
+    bench.reset_at(present(&["a:1"]), 0x7f);
+    bench.pass(seconds(60));
+    assert!(bench.is_idle());
+}
+
+#[test]
+fn a_hold_of_an_older_state_ends_when_nothing_is_lost_and_that_is_the_state_to_go_by() {
+    let mut bench = settled(1);
+    bench.reset_at(present(&["a:1"]), 0x50);
+    bench.pass(seconds(60));
+    bench.change_at(vec![put("b:1"), put("c:1"), put("d:1")], 0x53);
+    bench.pass(seconds(1));
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1", "c:1", "d:1"]);
+    bench.change_at(vec![left("d:1")], 0x54);
+    bench.pass(seconds(1));
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1", "c:1"], "0x54 is later than 0x53");
+    let mut next = Bench::recalling(with_min(1), bench.remembered);
+    next.reset_at(present(&["a:1", "b:1"]), 0x55);
+    assert_eq!(names(&next.publish(Outcome::Replaced), "web"), ["a:1", "b:1"], "and so it is after a restart");
+}
+
+#[test]
+fn the_same_members_in_an_older_state_make_it_the_one_to_go_by() {
+    let mut bench = settled(1);
+    bench.reset_at(present(&["a:1", "b:1", "c:1"]), 0x50);
+    bench.pass(seconds(1));
+    assert!(bench.is_idle() && bench.holds().is_empty());
+    bench.change_at(vec![left("c:1")], 0x51);
+    bench.pass(seconds(1));
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1"]);
+}
+
+#[test]
+fn an_older_state_is_known_as_one_after_a_restart_and_not_at_another_url() {
+    let recalled = ended(&["a:1", "b:1", "c:1"], seconds(24 * 3600));
+    let mut bench = Bench::recalling(with_min(1), recalled.clone());
+    bench.reset_at(present(&["a:1", "b:1"]), 0x50);
+    bench.pass(seconds(24 * 3600));
+    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1", "b:1", "c:1"], "the last good ones stand");
+    assert!(bench.is_idle() && bench.holds()[0].contains(OLDER), "{:?}", bench.holds());
+    let mut moved = with_min(1);
+    moved.rosters[0].origin = "zk://b".into();
+    let mut bench = Bench::recalling(moved.clone(), recalled);
+    bench.reset_at(present(&["a:1", "b:1"]), 0x50);
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1"]);
+    // Nor when the url changes while it runs.
+    let mut bench = settled(1);
+    bench.input(Input::Configured(moved));
+    bench.reset_at(present(&["a:1"]), 0x10);
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1"]);
+}
+
+#[test]
+fn a_person_may_accept_an_older_state_or_a_mass_loss_and_nothing_else() {
+    let accept = |bench: &mut Bench| {
+        // `Input::Tick` is how a shell has it judged.
+        let now = bench.now;
+        let accepted = bench.engine.accept(now, "web");
+        bench.input(Input::Tick);
+        accepted
+    };
+    let mut bench = settled(1);
+    bench.reset_at(present(&["a:1"]), 0x50);
+    bench.pass(seconds(60));
+    assert_eq!(accept(&mut bench), ["/services/web"]);
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1"]);
+    bench.change_at(vec![put("b:1")], 0x51);
+    bench.change_at(vec![left("b:1")], 0x52);
+    bench.pass(seconds(60));
+    assert!(bench.holds().len() == 1 && bench.is_idle(), "it is the state to go by");
+
+    let mut bench = Bench::new(with_min(1));
+    bench.reset_at(present(&EIGHT), 1);
+    bench.publish(Outcome::Replaced);
+    bench.reset_at(present(&EIGHT[..3]), 2);
+    bench.pass(seconds(60));
+    assert!(bench.is_idle());
+    assert_eq!(accept(&mut bench), ["/services/web"]);
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web").len(), 3);
+    bench.reset_at(present(&EIGHT[..2]), 3);
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Replaced);
+
+    // Both at once are accepted at once; below min never is.
+    let mut bench = Bench::new(with_min(2));
+    bench.reset_at(present(&EIGHT), 9);
+    bench.publish(Outcome::Replaced);
+    bench.reset_at(present(&EIGHT[..2]), 2);
+    bench.pass(seconds(1));
+    assert_eq!(accept(&mut bench).len(), 1);
+    bench.publish(Outcome::Replaced);
+    bench.reset_at(present(&EIGHT[..1]), 3);
+    bench.pass(seconds(1));
+    assert!(accept(&mut bench).is_empty());
+    bench.pass(seconds(60));
+    assert!(bench.is_idle());
+    bench.away();
+    assert!(bench.engine.accept(bench.now, "web").is_empty() && bench.engine.accept(bench.now, "none").is_empty());
+}
+
+fn star() -> Subject {
+    Subject::roster("/services/*").unwrap()
+}
+
+fn globbed() -> Plan {
+    let mut config = roster("all", star());
+    config.bounds = Bounds::new(0, None, AboveMax::Cut).unwrap();
+    plan(vec![config], vec![], vec![template("a", &["all"], "")])
+}
+
+fn keyed(keys: &[(&str, &[&str])]) -> View {
+    View::Keyed(Seen::Present(keys.iter().map(|(k, n)| (Arc::from(*k), Seen::Present(members(n)))).collect()))
+}
+
+fn shown(bench: &mut Bench) -> Vec<(String, usize)> {
+    let seen: BTreeMap<_, _> = names_by_key(&bench.publish(Outcome::Replaced), "all");
+    seen.into_iter().map(|(key, names)| (key, names.len())).collect()
+}
+
+#[test]
+fn each_key_has_its_own_state_and_one_that_is_gone_that_of_the_node_above() {
+    let begin = |recalled| {
+        let mut bench = Bench::recalling(globbed(), recalled);
+        if bench.remembered.is_empty() {
+            let view = keyed(&[("db", &["d:1"]), ("web", &["w:1", "w:2"])]);
+            let stamps = stamps(&[("", 0x60), ("db", 0x20), ("web", 0x80)]);
+            bench.news(News::Reset { subject: star(), view, stamps });
+            bench.publish(Outcome::Replaced);
+        }
+        bench
+    };
+    let remembered = begin(SavedState::new()).remembered;
+    for recalled in [SavedState::new(), remembered] {
+        let restarted = !recalled.is_empty();
+        // web lost a member in an older state, db is as it was, and cache is new.
+        let mut bench = begin(recalled.clone());
+        let view = keyed(&[("cache", &["c:1"]), ("db", &["d:1"]), ("web", &["w:1"])]);
+        let late = stamps(&[("", 0x70), ("cache", 0x10), ("db", 0x20), ("web", 0x50)]);
+        bench.news(News::Reset { subject: star(), view, stamps: late });
+        bench.pass(seconds(3600));
+        let wanted = [("cache", 1), ("db", 1), ("web", 2)].map(|(key, count)| (key.to_owned(), count));
+        assert_eq!(shown(&mut bench), wanted, "restarted: {restarted}");
+        assert!(bench.holds()[0].starts_with("1 of 2 members of /services/web would be lost"), "{:?}", bench.holds());
+        // db is gone with an older state of the node above, although db itself is older still.
+        let mut bench = begin(recalled.clone());
+        let late = stamps(&[("", 0x30), ("web", 0x80)]);
+        bench.news(News::Reset { subject: star(), view: keyed(&[("web", &["w:1", "w:2"])]), stamps: late });
+        bench.pass(seconds(3600));
+        assert!(bench.holds()[0].starts_with("1 of 1 members of /services/db would be lost"), "{:?}", bench.holds());
+        bench.publications.clear();
+        // The node above is gone altogether, in another ensemble, and then it is really gone.
+        let mut bench = begin(recalled);
+        for (zxid, held) in [(0x05, true), (0x90, false)] {
+            bench.news(News::Reset { subject: star(), view: View::Keyed(Seen::Absent), stamps: stamps(&[("", zxid)]) });
+            bench.pass(seconds(3600));
+            assert_eq!(bench.engine.rosters()["all"].is_held(), held, "{zxid:#x}");
+        }
+        let mut last = shown(&mut bench);
+        while !bench.is_idle() {
+            last = shown(&mut bench);
+        }
+        assert_eq!(last, [], "restarted: {restarted}");
+    }
+}
+
+#[test]
+fn a_key_that_leaves_legitimately_is_gone() {
+    let mut bench = Bench::new(globbed());
+    let view = keyed(&[("db", &["d:1"]), ("web", &["w:1"])]);
+    let late = stamps(&[("", 0x60), ("db", 0x70), ("web", 0x80)]);
+    bench.news(News::Reset { subject: star(), view, stamps: late });
+    bench.publish(Outcome::Replaced);
+    let changes = vec![Change::KeyLeft { key: "db".into() }];
+    bench.news(News::Update { subject: star(), changes, stamps: stamps(&[("", 0x90)]) });
+    bench.pass(seconds(1));
+    assert_eq!(shown(&mut bench), [("web".to_owned(), 1)]);
+    assert_eq!(bench.remembered["all"].paths.keys().map(|key| &**key).collect::<Vec<_>>(), ["", "web"]);
+}
+
+#[test]
+fn what_is_remembered_is_rendered_only_once_its_registry_is_said_to_be_away() {
+    let mut bench = Bench::recalling(with_min(1), ended(&["a:1", "b:1"], seconds(300)));
+    bench.pass(seconds(60));
+    assert!(bench.is_idle(), "the registry was not tried yet");
+    let web = |bench: &Bench| {
+        let roster = &bench.engine.rosters()["web"];
+        (roster.is_fresh(), roster.age(bench.now).map(|age| age.as_secs()))
+    };
+    assert_eq!(web(&bench), (false, Some(300 + 160)), "160 s have gone by on the bench");
+    bench.away();
+    bench.away();
+    assert_eq!(stale(&bench), [("web".to_owned(), Some(460))]);
+    assert_eq!(slots(&bench.publish(Outcome::Unchanged), "web"), [("a:1", 0), ("b:1", 1)]);
+    assert!(bench.holds().is_empty());
+    // Another template, or the same one edited, is rendered from it too.
+    let mut more = with_min(1);
+    more.templates.push(template("z", &["web"], ""));
+    bench.input(Input::Configured(more));
+    assert_eq!(bench.publications.len(), 2);
+    bench.publish(Outcome::Unchanged);
+    bench.publish(Outcome::Replaced);
+    // The first view takes over, at once.
+    bench.reset_at(present(&["b:1", "c:1"]), 0x90);
+    assert_eq!(web(&bench), (true, Some(0)));
+    assert_eq!(slots(&bench.publish(Outcome::Replaced), "web"), [("b:1", 1), ("c:1", 0)]);
+    bench.away();
+    bench.pass(seconds(7));
+    assert_eq!((web(&bench), stale(&bench).len()), ((false, Some(7)), 1));
+}
+
+#[test]
+fn what_is_remembered_elsewhere_or_below_min_stands_in_for_nothing() {
+    let recalled = ended(&["a:1", "b:1"], seconds(1));
+    let mut url = with_min(1);
+    url.rosters[0].origin = "zk://b".into();
+    let other = roster("web", Subject::Members(path("/services/other")));
+    let other = plan(vec![other], vec![], vec![template("a", &["web"], "")]);
+    for plan in [url, other, with_min(3)] {
+        let mut bench = Bench::recalling(plan, recalled.clone());
+        bench.away();
+        bench.pass(seconds(3600));
+        assert!(bench.is_idle() && stale(&bench).is_empty());
+    }
+}
+
+#[test]
+fn a_mass_loss_across_a_restart_is_held() {
+    for (ago, held) in [(Some(0), true), (Some(890), true), (Some(910), false), (None, true)] {
+        let recalled = aged(ended(&EIGHT, Duration::ZERO), ago.map(seconds));
+        let mut bench = Bench::recalling(with_min(1), recalled);
+        bench.reset_at(present(&EIGHT[..3]), 0x90);
+        let first = names(&bench.publish(Outcome::Unchanged), "web").len();
+        assert_eq!(first, if held { 8 } else { 3 }, "{ago:?}");
+        assert_eq!(bench.holds().iter().any(|why| why.starts_with("3 of 8 members")), held, "{ago:?}");
+        bench.pass(seconds(16 * 60));
+        if held {
+            assert_eq!(names(&bench.publish(Outcome::Replaced), "web").len(), 3, "hold_max is over");
+        }
+        assert!(bench.is_idle());
+    }
+}
+
+#[test]
+fn below_min_after_a_restart_keeps_what_is_remembered() {
+    for view in [present(&[]), absent(), View::Members(Seen::Unreadable("not authorized".into()))] {
+        let mut bench = Bench::recalling(with_min(1), ended(&["a:1", "b:1"], seconds(24 * 3600)));
+        bench.reset(&web(), view);
+        assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1", "b:1"]);
+        assert!(bench.engine.rosters()["web"].is_held());
+        bench.pass(seconds(3600));
+        assert!(bench.is_idle());
+    }
+}
+
+#[test]
+fn a_view_that_cannot_be_read_is_not_fresh_and_one_that_is_held_is() {
+    let mut bench = settled(1);
+    let age = |bench: &Bench| bench.engine.rosters()["web"].age(bench.now).unwrap().as_secs();
+    bench.reset(&web(), View::Members(Seen::Unreadable("not authorized".into())));
+    bench.pass(seconds(5));
+    bench.reset(&web(), View::Members(Seen::Unreadable("not authorized".into())));
+    bench.pass(seconds(5));
+    assert_eq!((age(&bench), bench.engine.rosters()["web"].is_fresh()), (10, false));
+    bench.reset(&web(), absent());
+    bench.pass(seconds(5));
+    assert_eq!((age(&bench), bench.engine.rosters()["web"].is_fresh()), (0, true));
+    assert_eq!(bench.engine.ages(bench.now)["web"], Duration::ZERO);
+}
+
+#[test]
+fn the_data_of_a_key_is_remembered_too() {
+    let key = |format| KeyConfig { name: "app".into(), registry: "default".into(), path: path("/app"), format };
+    let plan = || plan(vec![], vec![key(KeyFormat::Json)], vec![template("a", &["app"], "")]);
+    let node = Subject::Node(path("/app"));
+    let data = |text: &str| View::Node(Seen::Present(Arc::from(text.as_bytes())));
+    let mut bench = Bench::new(plan());
+    bench.reset(&node, data(r#"{"n": 1}"#));
+    bench.publish(Outcome::Replaced);
+    bench.reset(&node, data("{"));
+    let remembered = aged(bench.remembered, Some(seconds(60)));
+    let mut next = Bench::recalling(plan(), remembered.clone());
+    assert!(next.is_idle(), "its registry was not tried yet");
+    next.away();
+    assert_eq!(next.publish(Outcome::Unchanged).snapshot.keys["app"]["n"], 1);
+    assert_eq!(stale(&next), [("app".to_owned(), Some(160))]);
+    next.reset(&node, data(r#"{"n": 2}"#));
+    assert_eq!(next.publish(Outcome::Replaced).snapshot.keys["app"]["n"], 2);
+    assert!(next.engine.report(next.now).keys["app"].freshness.is_live());
+    let mut held = Bench::recalling(plan(), remembered.clone());
+    held.reset(&node, View::Node(Seen::Absent));
+    assert_eq!(held.publish(Outcome::Unchanged).snapshot.keys["app"]["n"], 1);
+    let mut text = plan();
+    text.keys[0].config = Arc::new(key(KeyFormat::Toml));
+    let mut unfit = Bench::recalling(text, remembered);
+    unfit.away();
+    assert!(unfit.is_idle(), "it is no TOML");
+}
+
+#[test]
+fn a_single_pass_waits_for_the_registry_and_uses_only_what_is_young_enough() {
+    for (age, max, stands_in) in [(Some(60), 3600, true), (Some(4000), 3600, false), (None, 3600, false)] {
+        let recalled = aged(ended(&["a:1", "b:1"], Duration::ZERO), age.map(seconds));
+        let mut bench = Bench::at_pace(Pace::Once, with_min(1), recalled);
+        bench.away();
+        bench.pass(seconds(30));
+        assert!(bench.is_idle(), "nothing stands in before it is asked to");
+        bench.input(Input::StandIn(seconds(max)));
+        assert_eq!(!bench.is_idle(), stands_in, "{age:?}");
+        if stands_in {
+            assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1"]);
+        }
+    }
+    // What was seen is not touched by it.
+    let mut bench = Bench::at_pace(Pace::Once, with_min(3), ended(&["a:1", "b:1", "c:1"], seconds(1)));
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Unchanged);
+    bench.input(Input::StandIn(seconds(3600)));
+    assert!(bench.is_idle() && bench.engine.rosters()["web"].is_held());
+    assert_eq!(bench.engine.rosters()["web"].age(Moment::START + seconds(100)), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_registry_that_moved_is_tried_before_anything_stands_in() {
+    let recalled = ended(&["a:1", "b:1"], seconds(1));
+    let mut elsewhere = with_min(1);
+    elsewhere.rosters[0].origin = "zk://b".into();
+    let mut bench = Bench::recalling(elsewhere, recalled);
+    bench.away();
+    bench.input(Input::Configured(with_min(1)));
+    assert!(bench.is_idle(), "zk://b was away, and zk://a was not tried");
+    bench.away();
+    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1", "b:1"]);
+}

@@ -1,0 +1,316 @@
+//! Units: all of one or none, whatever happens in between; and reloads that are owed until they succeed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::decide::{Failure, Input, Outcome, Pace, Ran, SavedState, Stage, TemplatePlan};
+use crate::model::node_path::Subject;
+use proptest::prelude::*;
+
+use super::harness::{Bench, path, plan, present, put, roster, seconds, template, web};
+
+fn other() -> Subject {
+    Subject::Members(path("/services/other"))
+}
+
+/// A template of the unit "edge".
+fn of_edge(name: &str, needs: &[&str], reload: &str) -> TemplatePlan {
+    let mut planned = template(name, needs, reload);
+    Arc::make_mut(&mut planned.config).unit = Some("edge".into());
+    planned
+}
+
+/// Three templates of a unit over two rosters, and one that is of none.
+fn bench() -> Bench {
+    let templates = vec![
+        of_edge("a", &["web"], "ra"),
+        of_edge("b", &["web"], "rb"),
+        of_edge("c", &["other"], "ra"),
+        template("alone", &["web"], "ra"),
+    ];
+    Bench::new(plan(vec![roster("web", web()), roster("other", other())], vec![], templates))
+}
+
+fn failed(stage: Stage) -> Outcome {
+    Outcome::Failed(Failure { stage, message: "no".into() })
+}
+
+/// Answers every open publication: the template of this name with `outcome`, the others of its unit as they are then.
+fn answer(bench: &mut Bench, culprit: &str, stage: Stage) {
+    for publication in std::mem::take(&mut bench.publications) {
+        let own = &*publication.template.name == culprit;
+        let outcome = match (own, publication.template.unit.is_some()) {
+            (true, _) => failed(stage),
+            (false, true) => failed(Stage::Unit),
+            (false, false) => Outcome::Replaced,
+        };
+        bench.input(Input::Published(publication.id, outcome));
+    }
+}
+
+fn begun(bench: &Bench) -> Vec<&str> {
+    bench.publications.iter().map(|publication| &*publication.template.name).collect()
+}
+
+#[test]
+fn a_unit_waits_for_the_view_of_each_and_goes_as_a_whole() {
+    let mut bench = bench();
+    bench.reset(&web(), present(&["a:1"]));
+    assert_eq!(begun(&bench), ["alone"], "c has no good view yet");
+    bench.reset(&other(), present(&["x:1"]));
+    assert_eq!(begun(&bench), ["alone", "a", "b", "c"]);
+    let units: Vec<_> = bench.groups.iter().map(|(unit, ids)| (unit.as_deref(), ids.len())).collect();
+    assert_eq!(units, [(None, 1), (Some("edge"), 3)]);
+}
+
+#[test]
+fn one_that_changes_takes_its_unit_along_and_no_one_else() {
+    let mut bench = bench();
+    bench.reset(&web(), present(&["a:1"]));
+    bench.reset(&other(), present(&["x:1"]));
+    while !bench.publications.is_empty() {
+        bench.publish(Outcome::Unchanged);
+    }
+    bench.reset(&other(), present(&["x:1", "y:1"]));
+    bench.pass(seconds(1));
+    assert_eq!(begun(&bench), ["a", "b", "c"]);
+    bench.reset(&other(), present(&["x:1", "y:1", "z:1"]));
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Unchanged);
+    bench.publish(Outcome::Unchanged);
+    assert_eq!(begun(&bench), ["c"], "the next waits until the last of this one has ended");
+    bench.publish(Outcome::Unchanged);
+    assert_eq!(begun(&bench), ["a", "b", "c"]);
+}
+
+#[test]
+fn what_kept_the_unit_back_brings_it_along_when_it_is_tried_again() {
+    for stage in [Stage::Check, Stage::Write, Stage::Render] {
+        let mut bench = bench();
+        bench.reset(&web(), present(&["a:1"]));
+        bench.reset(&other(), present(&["x:1"]));
+        answer(&mut bench, "b", stage);
+        while let Some(job) = bench.reloads.pop() {
+            bench.input(Input::Reloaded(job.reload, Ran::Done));
+        }
+        bench.pass(seconds(20));
+        if stage == Stage::Render {
+            assert!(bench.is_idle(), "the same members would fail in the same way");
+            bench.change(vec![put("b:1")]);
+            bench.pass(seconds(1));
+            assert_eq!(&*bench.publish(Outcome::Unchanged).template.name, "alone");
+        }
+        assert_eq!(begun(&bench), ["a", "b", "c"], "{stage:?}");
+        for _ in 0..3 {
+            bench.publish(Outcome::Replaced);
+        }
+        bench.pass(seconds(10));
+        let reloads: BTreeSet<String> = bench.reloads.iter().map(|job| job.reload.to_string()).collect();
+        assert_eq!((bench.reloads.len(), reloads), (2, BTreeSet::from(["ra".into(), "rb".into()])), "each once");
+    }
+}
+
+#[test]
+fn no_reload_of_a_unit_runs_before_all_of_it_is_in_place() {
+    let mut bench = bench();
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Unchanged);
+    bench.reset(&other(), present(&["x:1"]));
+    bench.publish(Outcome::Replaced);
+    bench.publish(Outcome::Replaced);
+    bench.pass(seconds(10));
+    assert!(bench.reloads.is_empty(), "c is not in place, though rb is no reload of its own");
+    bench.publish(Outcome::Replaced);
+    assert_eq!(bench.reloads.len(), 2);
+}
+
+#[test]
+fn who_asks_for_one_asks_for_its_unit() {
+    let mut bench = bench();
+    bench.reset(&web(), present(&["a:1"]));
+    bench.reset(&other(), present(&["x:1"]));
+    while !bench.publications.is_empty() {
+        bench.publish(Outcome::Unchanged);
+    }
+    bench.input(Input::Render { templates: BTreeSet::from(["c".into()]), reload: false });
+    assert_eq!(begun(&bench), ["a", "b", "c"]);
+    for _ in 0..3 {
+        bench.publish(Outcome::Replaced);
+    }
+    bench.pass(seconds(10));
+    assert!(bench.reloads.is_empty(), "none was asked for");
+}
+
+#[test]
+fn templates_that_share_a_reload_go_together() {
+    let templates = ["a", "b", "c", "d", "e"].map(|name| match name {
+        "a" | "d" => template(name, &["web"], "x"),
+        "b" => template(name, &["web"], "y"),
+        _ => template(name, &["web"], ""),
+    });
+    let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], templates.to_vec()));
+    bench.reset(&web(), present(&["a:1"]));
+    let of: BTreeMap<_, _> = bench.publications.iter().map(|it| (it.id, it.template.name.to_string())).collect();
+    let groups: Vec<String> =
+        bench.groups.iter().map(|(_, ids)| ids.iter().map(|id| of[id].as_str()).collect()).collect();
+    assert_eq!(groups, ["ad", "b", "c", "e"]);
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Web(u8),
+    Other(u8),
+    Pass(u64),
+    /// Ends the unit's publications; which of them fails, if any.
+    Unit(Option<usize>),
+    Alone,
+    Reloaded(bool),
+    Configure,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        3 => any::<u8>().prop_map(Op::Web),
+        3 => any::<u8>().prop_map(Op::Other),
+        3 => (0u64..4000).prop_map(Op::Pass),
+        4 => proptest::option::of(0usize..3).prop_map(Op::Unit),
+        2 => Just(Op::Alone),
+        3 => any::<bool>().prop_map(Op::Reloaded),
+        1 => Just(Op::Configure),
+    ]
+}
+
+/// What stands at the unit's destinations, as the world would have it.
+struct World {
+    bench: Bench,
+    /// Of each template, the snapshot that its file shows.
+    files: BTreeMap<String, String>,
+    /// How many replacements there were.
+    replacements: usize,
+    /// Files that were replaced since their reload last succeeded, and the last time they were.
+    owed: BTreeMap<String, usize>,
+    /// How many replacements there had been when a reload began.
+    began: BTreeMap<String, usize>,
+}
+
+impl World {
+    fn new() -> Self {
+        let (files, owed, began) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { bench: bench(), files, replacements: 0, owed, began }
+    }
+
+    fn shown(publication: &crate::decide::Publication) -> String {
+        format!("{:?}", publication.snapshot)
+    }
+
+    fn end_unit(&mut self, culprit: Option<usize>) {
+        let (unit, rest): (Vec<_>, Vec<_>) =
+            self.bench.publications.drain(..).partition(|it| it.template.unit.is_some());
+        self.bench.publications = rest;
+        assert!(unit.is_empty() || unit.len() == 3, "a part of the unit is under way");
+        for (at, publication) in unit.iter().enumerate() {
+            let name = publication.template.name.to_string();
+            let outcome = match culprit {
+                Some(culprit) if culprit == at => failed(Stage::Check),
+                Some(_) => failed(Stage::Unit),
+                None if self.files.get(&name) == Some(&Self::shown(publication)) => Outcome::Unchanged,
+                None => {
+                    self.files.insert(name.clone(), Self::shown(publication));
+                    self.replacements += 1;
+                    self.owed.insert(name, self.replacements);
+                    Outcome::Replaced
+                }
+            };
+            self.bench.input(Input::Published(publication.id, outcome));
+        }
+    }
+
+    fn apply(&mut self, op: &Op) {
+        let view = |n: u8| present(&["a:1", "b:1", "c:1", "d:1"][..=usize::from(n % 3)]);
+        match *op {
+            Op::Web(n) => self.bench.reset(&web(), view(n)),
+            Op::Other(n) => self.bench.reset(&other(), view(n)),
+            Op::Pass(millis) => self.bench.pass(std::time::Duration::from_millis(millis)),
+            Op::Unit(culprit) => self.end_unit(culprit),
+            Op::Alone => {
+                let alone = self.bench.publications.iter().position(|it| it.template.unit.is_none());
+                if let Some(at) = alone {
+                    let publication = self.bench.publications.remove(at);
+                    self.bench.input(Input::Published(publication.id, Outcome::Unchanged));
+                }
+            }
+            Op::Reloaded(well) => {
+                if let Some(job) = self.bench.reloads.pop() {
+                    let before = self.began.remove(&job.reload.to_string()).unwrap_or(0);
+                    for template in job.templates.iter().filter(|_| well) {
+                        if self.owed.get(&*template.name).is_some_and(|at| *at <= before) {
+                            self.owed.remove(&*template.name);
+                        }
+                    }
+                    let ran = if well { Ran::Done } else { Ran::Failed("no".into()) };
+                    self.bench.input(Input::Reloaded(job.reload, ran));
+                }
+            }
+            Op::Configure => {
+                let plans = self.bench.engine.templates().values().map(|it| it.plan().clone()).collect();
+                let rosters = vec![roster("web", web()), roster("other", other())];
+                self.bench.input(Input::Configured(plan(rosters, vec![], plans)));
+            }
+        }
+        for job in &self.bench.reloads {
+            self.began.entry(job.reload.to_string()).or_insert(self.replacements);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::testing::config(200, 10_000))]
+
+    /// Whatever happens in between: a unit is under way as a whole, from one moment, and what it owes is reloaded.
+    #[test]
+    fn a_unit_is_all_or_nothing(ops in proptest::collection::vec(op(), 1..60)) {
+        let mut world = World::new();
+        for op in &ops {
+            world.apply(op);
+            let open = world.bench.publications.iter().filter(|it| it.template.unit.is_some()).count();
+            prop_assert!(open == 0 || open == 3, "{open} of the unit are under way");
+            for name in world.owed.keys() {
+                let owes = world.bench.engine.debts().values().any(|debt| debt.owes(&Arc::from(name.as_str())));
+                prop_assert!(owes, "what {name} owes is forgotten");
+            }
+        }
+        world.bench.reset(&web(), present(&["end:1"]));
+        world.bench.reset(&other(), present(&["end:1"]));
+        for _ in 0..10 {
+            world.bench.pass(seconds(100));
+            world.end_unit(None);
+            world.apply(&Op::Alone);
+            world.apply(&Op::Reloaded(true));
+            world.apply(&Op::Reloaded(true));
+        }
+        prop_assert!(world.bench.is_idle() && world.files.values().all(|shown| shown.contains("end")), "{:?}", world.files);
+        prop_assert!(world.bench.engine.debts().values().all(|debt| !debt.is_owed()));
+    }
+}
+
+#[test]
+fn in_a_single_pass_no_splay_is_waited_for() {
+    let mut planned = template("a", &["web"], "r");
+    Arc::make_mut(&mut planned.config).splay = seconds(60);
+    let plan = plan(vec![roster("web", web())], vec![], vec![planned]);
+    for pace in [Pace::Once, Pace::Continuous] {
+        let mut bench = Bench::at_pace(pace, plan.clone(), SavedState::new());
+        bench.reset(&web(), present(&["a:1"]));
+        bench.publish(Outcome::Replaced);
+        assert!(bench.reloads.is_empty());
+        bench.input(Input::Stopping);
+        assert_eq!(bench.reloads.len(), 1, "{pace:?}");
+    }
+    let mut bench = Bench::new(plan);
+    bench.reset(&web(), present(&["a:1"]));
+    bench.publish(Outcome::Replaced);
+    let due = bench.engine.next_wake().unwrap();
+    assert!(due > bench.now && due < bench.now + seconds(60), "{due:?}");
+    bench.pass(due.since(bench.now));
+    assert_eq!(bench.reloads.len(), 1, "and then it runs");
+}
