@@ -85,7 +85,6 @@ struct Entry {
     needs: Needs,
     uses_fqdn: bool,
     digest: u64,
-    files: BTreeMap<String, Arc<Source>>,
 }
 
 impl Library {
@@ -167,13 +166,6 @@ impl Library {
         self.entries.get(src).or_else(|| self.of_each.get(src)).map_or(0, |entry| entry.digest)
     }
 
-    /// Every file that was read, sorted.
-    pub fn files(&self) -> Vec<PathBuf> {
-        let files: BTreeSet<&PathBuf> =
-            self.all().flat_map(|entry| entry.files.values().map(|source| &source.path)).collect();
-        files.into_iter().cloned().collect()
-    }
-
     /// Renders a template. The same snapshot gives the same bytes.
     ///
     /// # Errors
@@ -240,14 +232,7 @@ fn entry(template: &TemplateConfig, sources: &mut Sources, known: &Known<'_>) ->
         return Err(error::at_load(&error, &vetted.files, &source));
     }
     let digest = digest(vetted.files.values().flat_map(|file| [&*file.name, &*file.text]));
-    Ok(Entry {
-        tera,
-        name: source.name.clone(),
-        needs: vetted.needs,
-        uses_fqdn: vetted.uses_fqdn,
-        digest,
-        files: vetted.files,
-    })
+    Ok(Entry { tera, name: source.name.clone(), needs: vetted.needs, uses_fqdn: vetted.uses_fqdn, digest })
 }
 
 /// The file that `src` names. The problem has no place in the configuration: only the template is known here.

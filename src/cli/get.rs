@@ -18,7 +18,7 @@ use crate::decide::Event;
 use crate::error::Exit;
 use crate::log::{emit, plain};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, Members, News, RegistryEvent, Seen, View};
+use crate::model::registry_event::{News, RegistryEvent, View};
 use crate::payload::{Payload, masked};
 use crate::watch::Registry;
 
@@ -171,9 +171,7 @@ impl Gathered {
             }
             News::Update { subject, changes, .. } => {
                 if let Some(view) = self.views.get_mut(&subject) {
-                    for change in changes {
-                        apply(view, change);
-                    }
+                    changes.into_iter().for_each(|change| view.apply(change));
                 }
             }
             // What was seen may be over by now: unknown, until it is read anew.
@@ -184,36 +182,5 @@ impl Gathered {
                 self.away = Some(why);
             }
         }
-    }
-}
-
-/// Takes one difference into a view. One that does not fit the view says nothing; a `Reset` would have come before it.
-fn apply(view: &mut View, change: Change) {
-    match (view, change) {
-        (View::Keyed(Seen::Present(keys)), Change::Key { key, members }) => {
-            keys.insert(key, members);
-        }
-        (View::Keyed(Seen::Present(keys)), Change::KeyLeft { key }) => {
-            keys.remove(&key);
-        }
-        (view, Change::Put { key, name, reading }) => {
-            if let Some(Seen::Present(members)) = group(view, key.as_ref()) {
-                members.insert(name, reading);
-            }
-        }
-        (view, Change::Left { key, name }) => {
-            if let Some(Seen::Present(members)) = group(view, key.as_ref()) {
-                members.remove(&name);
-            }
-        }
-        (_, Change::Key { .. } | Change::KeyLeft { .. }) => {}
-    }
-}
-
-fn group<'v>(view: &'v mut View, key: Option<&Arc<str>>) -> Option<&'v mut Seen<Members>> {
-    match (view, key) {
-        (View::Members(members), None) => Some(members),
-        (View::Keyed(Seen::Present(keys)), Some(key)) => keys.get_mut(key),
-        _ => None,
     }
 }

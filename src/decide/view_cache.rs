@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, Members, News, Seen, Versions, View};
+use crate::model::registry_event::{Change, News, Versions, View};
 
 /// A registry's name and a subject in it.
 pub type Place = (Arc<str>, Subject);
@@ -36,7 +36,7 @@ impl ViewCache {
                         if let Change::KeyLeft { key } = &change {
                             late.remove(key);
                         }
-                        apply(view, change);
+                        view.apply(change);
                     }
                     late.extend(stamps);
                 }
@@ -48,41 +48,5 @@ impl ViewCache {
     /// Forgets every place that nobody asks for.
     pub fn keep(&mut self, wanted: impl Fn(&Place) -> bool) {
         self.views.retain(|place, _| wanted(place));
-    }
-}
-
-/// Applies one difference. One that does not fit the view is left out: a `Reset` is on its way then.
-fn apply(view: &mut View, change: Change) {
-    match (view, change) {
-        (View::Members(Seen::Present(members)), Change::Put { key: None, name, reading }) => {
-            members.insert(name, reading);
-        }
-        (View::Members(Seen::Present(members)), Change::Left { key: None, name }) => {
-            members.remove(&name);
-        }
-        (View::Keyed(Seen::Present(keys)), Change::Put { key: Some(key), name, reading }) => {
-            if let Some(members) = present(keys, &key) {
-                members.insert(name, reading);
-            }
-        }
-        (View::Keyed(Seen::Present(keys)), Change::Left { key: Some(key), name }) => {
-            if let Some(members) = present(keys, &key) {
-                members.remove(&name);
-            }
-        }
-        (View::Keyed(Seen::Present(keys)), Change::Key { key, members }) => {
-            keys.insert(key, members);
-        }
-        (View::Keyed(Seen::Present(keys)), Change::KeyLeft { key }) => {
-            keys.remove(&key);
-        }
-        _ => {}
-    }
-}
-
-fn present<'a>(keys: &'a mut BTreeMap<Arc<str>, Seen<Members>>, key: &Arc<str>) -> Option<&'a mut Members> {
-    match keys.get_mut(key) {
-        Some(Seen::Present(members)) => Some(members),
-        _ => None,
     }
 }

@@ -39,6 +39,41 @@ pub enum View {
     Node(Seen<Bytes>),
 }
 
+impl View {
+    /// Applies one change. A change that does not fit the view is ignored: a `Reset` follows then.
+    pub fn apply(&mut self, change: Change) {
+        match (self, change) {
+            (view, Change::Put { key, name, reading }) => {
+                if let Some(members) = view.members_mut(key.as_deref()) {
+                    members.insert(name, reading);
+                }
+            }
+            (view, Change::Left { key, name }) => {
+                if let Some(members) = view.members_mut(key.as_deref()) {
+                    members.remove(&name);
+                }
+            }
+            (Self::Keyed(Seen::Present(keys)), Change::Key { key, members }) => {
+                keys.insert(key, members);
+            }
+            (Self::Keyed(Seen::Present(keys)), Change::KeyLeft { key }) => {
+                keys.remove(&key);
+            }
+            (_, Change::Key { .. } | Change::KeyLeft { .. }) => {}
+        }
+    }
+
+    /// The members of the path itself, or of a key; `None` where they are not known.
+    fn members_mut(&mut self, key: Option<&str>) -> Option<&mut Members> {
+        let members = match (self, key) {
+            (Self::Members(members), None) => members,
+            (Self::Keyed(Seen::Present(keys)), Some(key)) => keys.get_mut(key)?,
+            _ => return None,
+        };
+        if let Seen::Present(members) = members { Some(members) } else { None }
+    }
+}
+
 /// A ZooKeeper transaction's number: the order of everything that ever happened in one ensemble.
 ///
 /// A higher epoch is a later one, so plain comparison gives the order ("ZooKeeper Internals", Guarantees).

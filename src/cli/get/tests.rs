@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::Setback;
 use crate::model::node_path::NodePath;
-use crate::model::registry_event::{Bytes, RegistryEvent, Versions};
+use crate::model::registry_event::{Bytes, Change, Members, RegistryEvent, Seen, Versions};
 use crate::watch::{Boxed, Node, Wanted};
 
 /// A registry that says what it is told to say, and then nothing more until it is stopped.

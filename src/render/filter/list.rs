@@ -49,15 +49,7 @@ pub fn pluck(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let attribute = kwargs.must_get::<&str>("attribute")?;
     let mut out = Vec::new();
     for (at, element) in list("pluck", value)?.iter().enumerate() {
-        match element.get_from_path(attribute) {
-            Some(found) => out.push(found.clone()),
-            None => {
-                return fail(format!(
-                    "{} has no {attribute}: take those that have it with where(attribute=\"{attribute}\") first",
-                    called(at, element)
-                ));
-            }
-        }
+        out.push(attribute_of(at, element, attribute)?.clone());
     }
     Ok(Value::from(out))
 }
@@ -91,22 +83,28 @@ pub fn group_by(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let attribute = kwargs.must_get::<&str>("attribute")?;
     let mut groups: BTreeMap<Key<'static>, Vec<Value>> = BTreeMap::new();
     for (at, element) in list("group_by", value)?.iter().enumerate() {
-        let key = match element.get_from_path(attribute) {
-            Some(found) if found.is_none() => continue,
-            Some(found) => key(found),
-            None => {
-                return fail(format!(
-                    "{} has no {attribute}: take those that have it with where(attribute=\"{attribute}\") first",
-                    called(at, element)
-                ));
-            }
-        };
-        let Some(key) = key else {
+        let found = attribute_of(at, element, attribute)?;
+        if found.is_none() {
+            continue;
+        }
+        let Some(key) = key(found) else {
             return fail(format!("{attribute} of {} is no text and no whole number", called(at, element)));
         };
         groups.entry(key).or_default().push(element.clone());
     }
     Ok(Value::from(groups.into_iter().map(|(key, list)| (key, Value::from(list))).collect::<tera::Map>()))
+}
+
+fn attribute_of<'a>(at: usize, element: &'a Value, attribute: &'a str) -> TeraResult<&'a Value> {
+    element.get_from_path(attribute).map_or_else(
+        || {
+            fail(format!(
+                "{} has no {attribute}: take those that have it with where(attribute=\"{attribute}\") first",
+                called(at, element)
+            ))
+        },
+        Ok,
+    )
 }
 
 fn key(value: &Value) -> Option<Key<'static>> {
