@@ -65,10 +65,10 @@ fn decide_is_pure() {
 /// Everything that shows the agent's state reads the engine's report, so that the engine can change behind it.
 #[test]
 fn status_reads_the_report_and_nothing_else_of_the_engine() {
-    let mut files = sources("src/status");
-    let alone = ["src/status.rs", "src/cli/status.rs"].map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+    let mut files = sources("src/report");
+    let alone = ["src/report.rs", "src/cli/status.rs"].map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
     files.extend(alone.map(|file| (file.clone(), fs::read_to_string(file).unwrap())));
-    assert!(files.len() > 4, "src/status is not where this test looks");
+    assert!(files.len() > 4, "src/report is not where this test looks");
     for (file, text) in files {
         for (number, line) in text.lines().enumerate() {
             let mut uses = code(line).split("decide").skip(1);

@@ -59,8 +59,8 @@ fn text(status: &Status) -> String {
     }
     for it in &status.registries {
         let state = match &it.why {
-            None => "reached".to_owned(),
-            Some(why) => format!("NOT REACHED: {}", field(why)),
+            None => "connected".to_owned(),
+            Some(why) => format!("UNREACHABLE: {}", field(why)),
         };
         let _ = writeln!(out, "registry {} {}: {state}", field(&it.name), field(&it.url));
     }

@@ -136,9 +136,10 @@ impl Stage {
     /// What happened at this stage, in words.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::Render => "rendering failed",
-            Self::Write | Self::Changed => "writing failed",
-            Self::Check | Self::Refused => "check failed",
+            Self::Render => "render failed",
+            Self::Write | Self::Changed => "write failed",
+            Self::Check => "check not completed",
+            Self::Refused => "check failed",
             Self::Unit => "blocked by its unit",
             Self::Rollback => "rolled back after a failed reload",
         }

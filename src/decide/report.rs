@@ -135,7 +135,7 @@ pub struct TemplateReport {
     /// What somebody else made of its file.
     pub drift: Option<DriftReport>,
     /// The members that its check refuses (`isolate`), which are left out of its file.
-    pub excluded: Vec<ExcludedReport>,
+    pub isolated: Vec<IsolatedReport>,
     /// The templates of its unit that keep it waiting, with the rosters and keys of which they have no good view.
     pub waiting_for: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     /// With `each`: the keys that have no file, and why.
@@ -179,7 +179,7 @@ pub struct DriftReport {
 
 /// A member that is left out of one template's file.
 #[derive(Debug, Clone)]
-pub struct ExcludedReport {
+pub struct IsolatedReport {
     /// Which.
     pub spot: MemberRef,
     /// What the check printed.

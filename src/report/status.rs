@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Reload;
 use crate::decide::Moment;
 use crate::decide::report::{
-    ExcludedReport, Hold, HoldReport, KeyReport, ProgramReport, RegistryReport, ReloadReport, ReloadState, Report,
+    Hold, HoldReport, IsolatedReport, KeyReport, ProgramReport, RegistryReport, ReloadReport, ReloadState, Report,
     RosterReport, RosterValue, TemplateReport,
 };
 use crate::payload::masked;
@@ -316,7 +316,7 @@ fn key(it: &KeyReport, clock: &Clock) -> KeyStatus {
     }
 }
 
-fn left_out(it: &ExcludedReport, clock: &Clock) -> LeftOutStatus {
+fn left_out(it: &IsolatedReport, clock: &Clock) -> LeftOutStatus {
     LeftOutStatus {
         roster: it.spot.roster.to_string(),
         key: it.spot.key.as_ref().map(ToString::to_string),
@@ -353,6 +353,6 @@ fn template(report: &Report, it: &TemplateReport, about: &About) -> TemplateStat
             .find(|why| why.keeps)
             .map(|why| masked(&why.text).into_owned()),
         drifted_since: it.drift.as_ref().map(|drift| clock.time(drift.since)),
-        left_out: it.excluded.iter().map(|it| left_out(it, clock)).collect(),
+        left_out: it.isolated.iter().map(|it| left_out(it, clock)).collect(),
     }
 }

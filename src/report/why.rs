@@ -4,7 +4,7 @@ use super::status::{About, Clock};
 use super::words::{field, held, seconds};
 use crate::config::{OnDrift, Reload};
 use crate::decide::report::{
-    ExcludedReport, Freshness, HoldReport, KeyReport, Reason, ReloadReport, ReloadState, Report, Retry, RosterReport,
+    Freshness, HoldReport, IsolatedReport, KeyReport, Reason, ReloadReport, ReloadState, Report, Retry, RosterReport,
     Stage, TemplateReport, plural,
 };
 
@@ -38,7 +38,7 @@ pub fn of_template(report: &Report, template: &TemplateReport, about: &About) ->
     all.extend(paused(report, template, about));
     all.extend(failure(template, clock));
     all.extend(drift(template, clock));
-    all.extend(template.excluded.iter().map(|it| excluded(it, clock)));
+    all.extend(template.isolated.iter().map(|it| isolated(it, clock)));
     all.extend(of_file(report, template, clock));
     let rosters = template.rosters.iter().filter_map(|name| report.rosters.get(name));
     all.extend(rosters.flat_map(|roster| of_roster(report, roster, clock)));
@@ -48,7 +48,7 @@ pub fn of_template(report: &Report, template: &TemplateReport, about: &About) ->
         config.unit.iter().flat_map(|unit| template.waiting_for.iter().map(move |it| (unit, it)))
     {
         let missing = missing.join(", ");
-        let text = format!("blocked by unit {unit}: template {mate} has no good view of {missing} yet");
+        let text = format!("blocked by unit {unit}: template {mate} is waiting for {missing}");
         all.push(Why::keeps_back(text));
     }
     if all.is_empty() && template.queued {
@@ -83,7 +83,7 @@ fn of_file(report: &Report, template: &TemplateReport, clock: &Clock) -> Option<
 fn of_hold(roster: &str, it: &HoldReport, clock: &Clock) -> Why {
     let noun = if matches!(it.hold.reason, Reason::KeysGone { .. }) { "key" } else { "member" };
     let kept = match it.kept {
-        None => "no good view yet".to_owned(),
+        None => "no known-good members yet".to_owned(),
         Some(1) => format!("keeping the last known-good {noun}"),
         Some(count) => format!("keeping the last {count} known-good {noun}s"),
     };
@@ -123,7 +123,7 @@ fn drift(template: &TemplateReport, clock: &Clock) -> Option<Why> {
     let drift = template.drift.as_ref()?;
     let since = clock.time(drift.since);
     let next = match (template.config.on_drift, drift.disputed) {
-        (OnDrift::Correct, None) => "will be restored".to_owned(),
+        (OnDrift::Correct, None) => "will be corrected".to_owned(),
         (OnDrift::Correct, Some((times, due))) => {
             format!("rewritten {times} times recently: is another tool managing it? next at {}", clock.due(due))
         }
@@ -133,13 +133,13 @@ fn drift(template: &TemplateReport, clock: &Clock) -> Option<Why> {
 }
 
 /// A member that its check refuses.
-fn excluded(it: &ExcludedReport, clock: &Clock) -> Why {
+fn isolated(it: &IsolatedReport, clock: &Clock) -> Why {
     let spot = field(&it.spot.to_string());
     let next = match it.retry {
         Some(due) => format!("at {}", clock.due(due)),
         None => "with another template of its unit".to_owned(),
     };
-    Why::keeps_back(format!("{spot} is excluded: the check refuses it; retried when it changes, or {next}: {}", it.why))
+    Why::keeps_back(format!("{spot} is isolated: the check refuses it; retried when it changes, or {next}: {}", it.why))
 }
 
 /// What there is to say of a roster that a template needs.
@@ -177,7 +177,7 @@ pub fn of_key(report: &Report, key: &KeyReport, clock: &Clock) -> Vec<Why> {
         all.push(stale(report, (name, "data"), key.known, key.freshness, &key.config.registry));
     }
     if let Some(hold) = &key.hold {
-        let kept = if key.known { "keeping the last known-good data" } else { "no good data yet" };
+        let kept = if key.known { "keeping the last known-good data" } else { "no known-good data yet" };
         all.push(Why::keeps_back(held(name, key.config.path.as_str(), hold, kept, clock)));
     }
     all
@@ -188,7 +188,7 @@ fn stale(report: &Report, (name, noun): (&str, &str), known: bool, freshness: Fr
     let why = away(report, registry);
     let age = freshness.age(report.now).map_or_else(|| "an unknown time".to_owned(), seconds);
     Why::keeps_back(if !known {
-        format!("{name} has no good view yet: {why}")
+        format!("{name} has no known-good {noun} yet: {why}")
     } else if freshness.is_recalled() {
         format!("using the last known-good {noun} of {name}, read {age} ago: {why}")
     } else {
@@ -198,7 +198,7 @@ fn stale(report: &Report, (name, noun): (&str, &str), known: bool, freshness: Fr
 
 fn away(report: &Report, registry: &str) -> String {
     match report.registries.get(registry).and_then(|it| it.error.as_ref()) {
-        Some(why) => format!("registry {registry} is not reached ({})", field(why)),
+        Some(why) => format!("registry {registry} is unreachable ({})", field(why)),
         None => format!("registry {registry} has not been read yet"),
     }
 }

@@ -98,7 +98,7 @@ fn a_poisonous_member_is_named_and_the_other_49_are_served() {
     assert_eq!(template["left_out"].as_array().unwrap().len(), 1);
     assert_eq!(template["last_error"], Value::Null, "nothing has failed: {template}");
     let explained = site.run(&["explain", "haproxy"]).expect(0).stdout();
-    assert!(explained.contains(&format!("{name} of web is excluded: ")) && explained.contains("999"), "{explained}");
+    assert!(explained.contains(&format!("{name} of web is isolated: ")) && explained.contains("999"), "{explained}");
     let told = format!("the check refuses it: {name}: ");
     agent.says(&told);
     assert!(site.run(&["status"]).expect(0).stdout().contains(&name));
@@ -188,7 +188,7 @@ fn after_a_restart_it_is_found_again_and_the_file_stays_as_it_is_meanwhile() {
     assert!(told["left_out"][0]["again"].is_string(), "{told}");
     let explained = site.run(&["explain", "list"]).expect(0).stdout();
     assert!(
-        explained.contains("bad of web is excluded: ") && explained.contains("retried when it changes, or at "),
+        explained.contains("bad of web is isolated: ") && explained.contains("retried when it changes, or at "),
         "{explained}"
     );
 }

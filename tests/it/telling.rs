@@ -122,8 +122,8 @@ fn a_lost_registry_is_named_with_its_reason() {
     assert!(!all["registries"][0]["why"].as_str().unwrap().is_empty());
     assert!(all["rosters"][0]["view_age_s"].as_u64().is_some_and(|age| age < 60));
     assert_eq!(all["rosters"][0]["members"], 2, "the last good ones");
-    assert!(explain(&site, "list").contains("registry default is not reached ("), "{}", explain(&site, "list"));
-    assert!(site.run(&["status"]).expect(0).stdout().contains("NOT REACHED: "));
+    assert!(explain(&site, "list").contains("registry default is unreachable ("), "{}", explain(&site, "list"));
+    assert!(site.run(&["status"]).expect(0).stdout().contains("UNREACHABLE: "));
     fs::rename(site.path("gone"), site.path("registry")).unwrap();
     agent.until("fresh", || status(&site)["rosters"][0]["fresh"] == true);
 }

@@ -138,7 +138,7 @@ fn one_without_a_good_view_keeps_its_unit_back() {
     let agent = site.start();
     agent.until("the one outside", || shows(&site, &["alone"], "a\n"));
     agent.until("it is told", || {
-        explained(&site, "one").contains("blocked by unit edge: template db has no good view of db yet")
+        explained(&site, "one").contains("blocked by unit edge: template db is waiting for db")
     });
     let pass = site.run(&["render", "one"]);
     assert!(pass.expect(3).stderr().contains("no good view yet"), "{}", pass.stderr());

@@ -6,7 +6,7 @@ use super::Engine;
 use crate::decide::key::Key;
 use crate::decide::moment::Moment;
 use crate::decide::report::{
-    DriftReport, ExcludedReport, FailureReport, KeyReport, RegistryReport, Report, Retry, TemplateReport,
+    DriftReport, FailureReport, IsolatedReport, KeyReport, RegistryReport, Report, Retry, TemplateReport,
 };
 use crate::decide::template::Template;
 
@@ -38,7 +38,7 @@ impl Engine {
         };
         let failure = template.failure().cloned();
         let drift = template.drift().cloned();
-        let excluded = template.left_out().iter();
+        let isolated = template.left_out().iter();
         let mates = self.mates(template).filter(|mate| mate.plan().config.name != config.name);
         let waiting_for = mates.filter_map(|mate| {
             let missing = mate.missing(&self.rosters, &self.keys);
@@ -55,8 +55,8 @@ impl Engine {
             removing: template.is_going(),
             failure: failure.map(|failure| FailureReport { failure, times: template.failures(), retry }),
             drift: drift.map(|it| DriftReport { since: it.since, what: it.what, disputed: it.waits }),
-            excluded: excluded
-                .map(|(spot, out)| ExcludedReport { spot: spot.clone(), why: out.why.clone(), retry: out.again })
+            isolated: isolated
+                .map(|(spot, out)| IsolatedReport { spot: spot.clone(), why: out.why.clone(), retry: out.again })
                 .collect(),
             waiting_for: waiting_for.filter(|_| template.is_wanted()).collect(),
             without_file: without_file.map(|(key, why)| (Arc::clone(key), why.clone())).collect(),

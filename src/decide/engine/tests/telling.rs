@@ -75,11 +75,11 @@ fn nothing_at_all_is_up_to_date() {
 #[test]
 fn a_registry_that_never_answered_and_one_that_went_away_are_named() {
     let mut bench = bench();
-    assert_eq!(waiting_for(&bench), "web has no good view yet: registry default has not been read yet");
+    assert_eq!(waiting_for(&bench), "web has no known-good members yet: registry default has not been read yet");
     bench.away();
     assert_eq!(
         waiting_for(&bench),
-        "web has no good view yet: registry default is not reached (zk://a is not reached)"
+        "web has no known-good members yet: registry default is unreachable (zk://a is not reached)"
     );
     assert_eq!(status(&bench).rosters[0].view_age_s, None);
     let mut bench = up(&["a:1"]);
@@ -87,7 +87,7 @@ fn a_registry_that_never_answered_and_one_that_went_away_are_named() {
     bench.pass(seconds(75));
     assert_eq!(
         waiting_for(&bench),
-        "web is stale, read 1m 15s ago: registry default is not reached (zk://a is not reached)"
+        "web is stale, read 1m 15s ago: registry default is unreachable (zk://a is not reached)"
     );
     let status = status(&bench);
     assert_eq!((status.rosters[0].fresh, status.rosters[0].view_age_s), (false, Some(75)));
@@ -156,8 +156,8 @@ fn a_template_without_a_first_good_view_waits_by_name() {
     bench.reset(&web(), present(&[]));
     assert_eq!(
         waiting_for(&bench),
-        "web held since 1970-01-01T00:01:40Z, no good view yet: /services/web has 0 members, needs at least 1; ends when \
-         it has at least 1 member, never by time or accept"
+        "web held since 1970-01-01T00:01:40Z, no known-good members yet: /services/web has 0 members, needs at \
+         least 1; ends when it has at least 1 member, never by time or accept"
     );
     assert_eq!(status(&bench).templates[0].rendered_at, None);
 }
@@ -171,19 +171,19 @@ fn settling_rendering_and_failing_are_told_apart() {
     assert_eq!(waiting_for(&bench), "being rendered, checked and replaced now");
     let message = "check `false`: exit status 1\n  line one\n  line two".to_owned();
     bench.publish(Outcome::Failed(Failure { stage: Stage::Check, message }));
-    let words = "check failed, retry at 1970-01-01T00:01:41Z (in 1s): check `false`: exit status 1";
+    let words = "check not completed, retry at 1970-01-01T00:01:41Z (in 1s): check `false`: exit status 1";
     assert_eq!(waiting_for(&bench), format!("{words}\n  line one\n  line two"));
     let text = explained(&bench, "a");
     assert!(text.contains(&format!("  {words}\n      line one\n      line two\n")), "{text}");
     bench.pass(seconds(1));
     bench.publish(Outcome::Failed(Failure { stage: Stage::Write, message: "no space".into() }));
-    assert!(waiting_for(&bench).starts_with("writing failed, 2 times in a row, retry at 1970-01-01T00:01:43Z (in 2s)"));
+    assert!(waiting_for(&bench).starts_with("write failed, 2 times in a row, retry at 1970-01-01T00:01:43Z (in 2s)"));
     assert_eq!(status(&bench).templates[0].last_error.as_deref(), Some("no space"));
     bench.pass(seconds(2));
     bench.publish(Outcome::Failed(Failure { stage: Stage::Render, message: "no such field".into() }));
     assert_eq!(
         waiting_for(&bench),
-        "rendering failed, 3 times in a row, retried when members, the template or the configuration change: no such \
+        "render failed, 3 times in a row, retried when members, the template or the configuration change: no such \
          field"
     );
     assert!(explained(&bench, "a").contains("last up to date at 1970-01-01T00:01:40Z"));
@@ -244,8 +244,8 @@ fn a_key_is_explained_too() {
     let mut bench = Bench::new(plan(vec![], vec![key], vec![template("a", &["settings"], "")]));
     assert_eq!(
         explained(&bench, "settings"),
-        "key settings: /config/app on default\n  settings has no good view yet: registry default has not been read \
-         yet\n"
+        "key settings: /config/app on default\n  settings has no known-good data yet: registry default has not \
+         been read yet\n"
     );
     let subject = Subject::Node(path("/config/app"));
     let mut read =
@@ -253,7 +253,7 @@ fn a_key_is_explained_too() {
     read(Seen::Absent);
     read(Seen::Present(Arc::from(&b"{"[..])));
     assert!(waiting_for(&bench).contains(
-        "settings held since 1970-01-01T00:01:40Z, no good data yet: the data of /config/app is not valid JSON"
+        "settings held since 1970-01-01T00:01:40Z, no known-good data yet: the data of /config/app is not valid JSON"
     ));
     let subject = Subject::Node(path("/config/app"));
     let view = View::Node(Seen::Present(Arc::from(&b"{}"[..])));
