@@ -48,7 +48,7 @@ pub async fn attend(bound: &Bound, questions: &mpsc::Sender<Asked>, stop: &Cance
                     let questions = questions.clone();
                     tasks.spawn(async move {
                         if let Err(why) = serve(stream, &questions).await {
-                            debug!(%why, "a question on the control socket broke off");
+                            debug!(reason = %why, "a question on the control socket broke off");
                         }
                         drop(seat);
                     });

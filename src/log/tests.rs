@@ -1,6 +1,29 @@
+use std::sync::Mutex;
+
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::*;
+
+/// Keeps each trace as a line.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<String>>);
+
+impl<S: Subscriber> Layer<S> for Kept {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let line = Format::Text { colour: false }.format(&Line::from(event), SystemTime::UNIX_EPOCH);
+        self.0.lock().unwrap().push_str(&line);
+    }
+}
+
+#[test]
+fn what_a_library_logs_is_a_line_with_its_fields() {
+    let kept = Kept::default();
+    tracing::subscriber::with_default(Registry::default().with(kept.clone()), || {
+        tracing::warn!(n = 3, ok = true, text = "a \"b\"\n", reason = "one\ntwo\u{1b}[2J", "lost");
+    });
+    let expected = "1970-01-01T00:00:00Z  WARN lost: one n=3 ok=true text=\"a \\\"b\\\"\\n\"\n    | two\\u{1b}[2J\n";
+    assert_eq!(*kept.0.lock().unwrap(), expected);
+}
 
 #[test]
 fn a_second_init_and_a_wrong_filter_do_no_harm() {

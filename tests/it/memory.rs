@@ -292,7 +292,7 @@ dest = "out/list"
         site.file(&format!("state/rosters/{name}"), &earlier(name));
     }
     let mut agent = site.start();
-    agent.says("stale: what was last good of /services/web stands in, ");
+    agent.says("using the last known-good members: /services/web ");
     agent.until("the file", || site.read("out/list") == RIGHT);
     assert!(agent.stop().success());
     for name in FILES {

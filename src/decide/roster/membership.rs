@@ -35,6 +35,13 @@ impl Roster {
         after: &[SlottedMember],
         zxid: Option<Zxid>,
     ) -> Option<Event> {
+        let members = after.len();
+        // Most members stay as they are, in their places.
+        let same = |(one, other): &(&SlottedMember, &SlottedMember)| Arc::ptr_eq(&one.member, &other.member);
+        let head = before.iter().zip(after).take_while(same).count();
+        let (before, after) = (&before[head..], &after[head..]);
+        let tail = before.iter().rev().zip(after.iter().rev()).take_while(same).count();
+        let (before, after) = (&before[..before.len() - tail], &after[..after.len() - tail]);
         let known: BTreeMap<&str, &Arc<Member>> = before.iter().map(|it| (it.member.name(), &it.member)).collect();
         let (mut there, mut added, mut changed) = (BTreeSet::new(), Vec::new(), 0);
         for SlottedMember { member, .. } in after {
@@ -48,7 +55,7 @@ impl Roster {
         let removed: Vec<String> = gone.map(|it| label(&it.member)).collect();
         let (roster, path) = (Arc::clone(&self.config.name), self.config.subject.members_of(key));
         let differs = !added.is_empty() || !removed.is_empty() || changed > 0;
-        differs.then(|| Event::MembersChanged { roster, path, added, removed, changed, members: after.len(), zxid })
+        differs.then(|| Event::MembersChanged { roster, path, added, removed, changed, members, zxid })
     }
 
     /// It is held as a whole.
