@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::agent::executor::{Manner, Write};
 use crate::agent::pass;
-use crate::agent::pass::Pass;
 use crate::config::{LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
+use crate::control::PassRequest;
 use crate::decide::Event;
 use crate::error::{Exit, Fatal};
 use crate::load::setup::{Setup, Source};
@@ -88,46 +87,11 @@ struct RunArgs {
 
 #[derive(Debug, Args)]
 struct RenderArgs {
-    /// Only these templates [default: all]
-    names: Vec<String>,
-    /// How long to wait for what is needed
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
-    timeout: Duration,
-    /// Render from last good rosters, no older than this, where the registry is not reached
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    max_stale: Option<Duration>,
     #[command(flatten)]
-    doing: Doing,
-    #[command(flatten)]
-    telling: Telling,
+    request: PassRequest,
     /// One more template, without a configuration file if there is none
     #[arg(long, value_name = "IN:OUT[:CMD]")]
     template: Vec<String>,
-}
-
-/// What a pass does.
-#[derive(Debug, Args)]
-struct Doing {
-    /// Write and run nothing
-    #[arg(long, visible_alias = "noop")]
-    dry_run: bool,
-    /// Print a unified diff of what changes
-    #[arg(long)]
-    diff: bool,
-    /// Replace files, and run no reload
-    #[arg(long)]
-    no_reload: bool,
-}
-
-/// How a pass says how it ended.
-#[derive(Debug, Args)]
-struct Telling {
-    /// Exit with 2 when something differs
-    #[arg(long)]
-    detailed_exitcode: bool,
-    /// Exit with 0 when members are too few
-    #[arg(long)]
-    held_ok: bool,
 }
 
 #[derive(Debug, Args)]
@@ -195,21 +159,23 @@ async fn execute(cli: Cli) -> Result<u8, Fatal> {
             log::init(setup.config.agent.log_format, None);
             return agent::run(source, setup).await;
         }
-        Command::Render(args) => {
-            let setup = load(&global.source(args.template.clone()))?;
-            log::init(setup.config.agent.log_format, None);
+        Command::Render(RenderArgs { request, template }) => {
             // What the command line says beside the file, the agent does not know.
-            let alone = !args.template.is_empty() || global.registry().is_some();
-            pass::render(setup, &Pass { alone, ..args.pass() }).await
+            let alone = !template.is_empty() || global.registry().is_some();
+            make_pass(&global.source(template), request, alone).await
         }
         Command::Diff(DiffArgs { names, timeout }) => {
-            let setup = load(&global.source(vec![]))?;
-            log::init(setup.config.agent.log_format, None);
-            let manner = Manner { write: Write::DryRun, diff: true, reload: false };
-            let alone = global.registry().is_some();
-            let pass =
-                Pass { only: names, timeout, manner, detailed_exitcode: true, held_ok: false, max_stale: None, alone };
-            pass::render(setup, &pass).await
+            let request = PassRequest {
+                names,
+                timeout,
+                max_stale: None,
+                dry_run: true,
+                diff: true,
+                no_reload: true,
+                detailed_exitcode: true,
+                held_ok: false,
+            };
+            make_pass(&global.source(vec![]), request, global.registry().is_some()).await
         }
         Command::Check => {
             let setup = load(&global.source(vec![]))?;
@@ -240,27 +206,19 @@ async fn execute(cli: Cli) -> Result<u8, Fatal> {
     exit.map(Exit::code)
 }
 
+async fn make_pass(source: &Source, request: PassRequest, alone: bool) -> Result<Exit, Fatal> {
+    let setup = load(source)?;
+    log::init(setup.config.agent.log_format, None);
+    let (exit, diff) = pass::render(setup, request, alone).await?;
+    agent_commands::print(&diff).map(|()| exit)
+}
+
 fn load(source: &Source) -> Result<Setup, Fatal> {
     Setup::load(source, None).map_err(|problems| wrong_config(&problems))
 }
 
 fn wrong_config(problems: &Problems) -> Fatal {
     Fatal::new(Exit::Config, format!("wrong configuration\n{problems}"))
-}
-
-impl RenderArgs {
-    fn pass(self) -> Pass {
-        let write = if self.doing.dry_run { Write::DryRun } else { Write::Really };
-        Pass {
-            only: self.names,
-            timeout: self.timeout,
-            manner: Manner { write, diff: self.doing.diff, reload: !self.doing.no_reload },
-            detailed_exitcode: self.telling.detailed_exitcode,
-            held_ok: self.telling.held_ok,
-            alone: false,
-            max_stale: self.max_stale,
-        }
-    }
 }
 
 impl Global {

@@ -21,12 +21,14 @@ use crate::log::emit;
 
 pub mod attend;
 pub mod client;
+pub mod pass;
 pub mod protocol;
 pub mod socket;
 
 pub use attend::may_command;
 pub use client::{Unanswered, ask};
-pub use protocol::{Answer, Ask, FileReport, RenderAsk, RenderReport, Request, Response, Told};
+pub use pass::{FileResult, PassReport, PassRequest};
+pub use protocol::{Answer, Ask, Request, Response, Told};
 
 use socket::Bound;
 

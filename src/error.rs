@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 mod tests;
 
 /// The exit codes, as users rely on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Exit {
     /// Done, or nothing to do, or stopped by TERM or INT.
+    #[default]
     Done = 0,
     /// A render, check, write or reload failed.
     Failed = 1,

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 
 use super::Agent;
-use crate::control::{Answer, Ask, Asked, RenderAsk, may_command};
+use crate::control::{Answer, Ask, Asked, PassRequest, may_command};
 use crate::decide::{Acceptance, Event, Input, Shown};
 use crate::error::Exit;
 use crate::load::loader::Load;
@@ -28,8 +28,8 @@ pub struct Desk {
     shown: BTreeMap<Arc<str>, Shown>,
     /// The pause in force.
     pause: Option<Pause>,
-    /// Passes for a configuration that is being read.
-    before_load: Vec<(RenderAsk, oneshot::Sender<Answer>)>,
+    /// Passes for a configuration that is being read, each with its fingerprint.
+    before_load: Vec<(u64, PassRequest, oneshot::Sender<Answer>)>,
 }
 
 impl Desk {
@@ -52,17 +52,17 @@ impl Agent {
             return;
         };
         emit(paused_by(&pause));
-        let until = self.now() + pause.left(now).unwrap_or_default();
+        let until = self.driver.now() + pause.left(now).unwrap_or_default();
         self.desk.pause = Some(pause);
         self.step(Input::Paused(until));
     }
 
     /// Forgets a pause that is over.
     pub fn keep_pause(&mut self) {
-        if self.desk.pause.is_some() && self.engine.paused().is_none() {
+        if self.desk.pause.is_some() && self.driver.engine.paused().is_none() {
             self.desk.pause = None;
             let state_dir = self.desk.state_dir.clone();
-            self.performer.in_order(move || {
+            self.driver.executor.in_order(move || {
                 if let Err(why) = Pause::forget(&state_dir) {
                     let (file, effect) = (Some(Pause::file(&state_dir)), "the pause that is over stays on disk");
                     emit(Event::StateWriteFailed { file, reason: format!("remove it: {why}"), effect });
@@ -76,7 +76,7 @@ impl Agent {
         let Asked { ask, uid, answer } = asked;
         let answered = match ask {
             Ask::Status => {
-                let report = self.engine.report(self.now());
+                let report = self.driver.engine.report(self.driver.now());
                 let status = Status::new(&report, &self.about());
                 if may_command(uid) {
                     self.desk.shown = report.rosters.into_iter().map(|(name, it)| (name, it.withheld)).collect();
@@ -87,7 +87,9 @@ impl Agent {
             Ask::Accept { roster } => self.accept(&roster, uid),
             Ask::Pause { length, reason } => return self.pause(length, reason, uid, answer),
             Ask::Resume => return self.resume(uid, answer),
-            Ask::Render(ask) => return self.render(ask, answer),
+            Ask::Render { state_dir, fingerprint, request } => {
+                return self.render(&state_dir, fingerprint, request, answer);
+            }
         };
         // Who asked may have gone.
         let _ = answer.send(answered);
@@ -98,7 +100,7 @@ impl Agent {
     }
 
     fn explain(&mut self, name: &str, uid: u32) -> Answer {
-        let mut report = self.engine.report(self.now());
+        let mut report = self.driver.engine.report(self.driver.now());
         let Some(text) = status::explain(&report, name, &self.about()) else {
             let known: Vec<&str> = status::names(&report).into_iter().collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -116,8 +118,8 @@ impl Agent {
     }
 
     fn accept(&mut self, name: &str, uid: u32) -> Answer {
-        let Some((name, roster)) = self.engine.rosters().get_key_value(name) else {
-            let known: Vec<&str> = self.engine.rosters().keys().map(|name| &**name).collect();
+        let Some((name, roster)) = self.driver.engine.rosters().get_key_value(name) else {
+            let known: Vec<&str> = self.driver.engine.rosters().keys().map(|name| &**name).collect();
             return Answer::not(
                 Exit::Usage,
                 format!("no roster is named {}; known rosters: {}", field(name), known.join(", ")),
@@ -135,7 +137,7 @@ impl Agent {
         emit(Event::HoldAccepted { roster: Arc::clone(&name), uid });
         let shown = self.desk.shown.remove(&name).unwrap_or_default();
         self.step(Input::Accept(Arc::clone(&name), shown));
-        let report = self.engine.report(self.now());
+        let report = self.driver.engine.report(self.driver.now());
         let held = report.rosters.get(&name).filter(|roster| roster.held).and_then(|roster| roster.holds.first());
         match held.map(|it| it.hold.reason.describe(&it.path)) {
             Some(why) => Answer::not(Exit::Held, format!("{name} is still partly held: {}", field(&why))),
@@ -148,10 +150,10 @@ impl Agent {
         let pause = Pause::begin(now, length, reason, uid);
         let until = status::utc(pause.until);
         emit(paused_by(&pause));
-        let end = self.now() + pause.left(now).unwrap_or_default();
+        let end = self.driver.now() + pause.left(now).unwrap_or_default();
         self.desk.pause = Some(pause.clone());
         self.step(Input::Paused(end));
-        let report = self.engine.report(self.now());
+        let report = self.driver.engine.report(self.driver.now());
         let flying = report.templates.iter().filter(|(_, template)| template.in_flight);
         let flying: Vec<&str> = flying.map(|(name, _)| &**name).collect();
         let mut text =
@@ -161,7 +163,7 @@ impl Agent {
         }
         let state_dir = self.desk.state_dir.clone();
         // Answered once it is on disk: until then a restart would end it.
-        self.performer.in_order(move || {
+        self.driver.executor.in_order(move || {
             let _ = answer.send(match pause.keep(&state_dir) {
                 Ok(()) => Answer::done(text),
                 Err(why) => {
@@ -181,7 +183,7 @@ impl Agent {
         }
         self.step(Input::Resumed);
         let state_dir = self.desk.state_dir.clone();
-        self.performer.in_order(move || {
+        self.driver.executor.in_order(move || {
             let _ = answer.send(match Pause::forget(&state_dir) {
                 Ok(()) => Answer::done(text),
                 Err(why) => {
@@ -193,28 +195,28 @@ impl Agent {
         });
     }
 
-    fn render(&mut self, ask: RenderAsk, answer: oneshot::Sender<Answer>) {
-        if !same_folder(&ask.state_dir, &self.desk.state_dir) {
+    fn render(&mut self, state_dir: &Path, fingerprint: u64, request: PassRequest, answer: oneshot::Sender<Answer>) {
+        if !same_folder(state_dir, &self.desk.state_dir) {
             let _ = answer.send(Answer::Elsewhere("it has another state directory".to_owned()));
-        } else if ask.fingerprint == self.setup.fingerprint() {
-            self.begin_pass(ask, answer);
-        } else if ask.dry_run {
+        } else if fingerprint == self.setup.fingerprint() {
+            self.begin_pass(request, answer);
+        } else if request.dry_run {
             let why = "the running agent has another configuration or other templates in force";
             let _ = answer.send(Answer::Elsewhere(why.to_owned()));
         } else {
             emit(Event::ConfigReread {});
-            self.desk.before_load.push((ask, answer));
+            self.desk.before_load.push((fingerprint, request, answer));
             self.loader.ask(Load::Everything, &self.setup);
         }
     }
 
     /// Begins the passes that waited for a load, once nothing more is to be loaded.
     pub fn begin_passes(&mut self) {
-        for (ask, answer) in std::mem::take(&mut self.desk.before_load) {
-            if ask.fingerprint == self.setup.fingerprint() {
-                self.begin_pass(ask, answer);
+        for (fingerprint, request, answer) in std::mem::take(&mut self.desk.before_load) {
+            if fingerprint == self.setup.fingerprint() {
+                self.begin_pass(request, answer);
             } else if self.loader.is_loading() {
-                self.desk.before_load.push((ask, answer));
+                self.desk.before_load.push((fingerprint, request, answer));
             } else {
                 let why = "the running agent cannot take on the configuration that this command has read: its log \
                            says why, or it was started with another file";
@@ -223,19 +225,18 @@ impl Agent {
         }
     }
 
-    fn begin_pass(&mut self, ask: RenderAsk, answer: oneshot::Sender<Answer>) {
-        if let Some(until) = self.engine.paused().filter(|_| !ask.dry_run) {
-            let until = status::utc(SystemTime::now() + until.since(self.now()));
-            let _ =
-                answer.send(Answer::not(Exit::Held, format!("paused until {until}: `rosterd resume` ends the pause")));
-            return;
-        }
-        if self.passes.is_full() {
+    fn begin_pass(&mut self, request: PassRequest, answer: oneshot::Sender<Answer>) {
+        if let Some(until) = self.driver.engine.paused().filter(|_| !request.dry_run) {
+            let until = status::utc(SystemTime::now() + until.since(self.driver.now()));
+            let why = format!("paused until {until}: `rosterd resume` ends the pause");
+            let _ = answer.send(Answer::not(Exit::Held, why));
+        } else if self.driver.passes.is_full() {
             let _ = answer.send(Answer::not(Exit::Failed, "too many renders are in progress: retry later"));
-            return;
+        } else {
+            let plan = self.setup.plan(&request.names);
+            self.driver.passes.begin(request, &plan, Some(answer));
+            self.step(Input::Tick);
         }
-        self.passes.begin(ask, &self.engine, Instant::now(), answer);
-        self.step(Input::Tick);
     }
 }
 

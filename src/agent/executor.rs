@@ -17,6 +17,7 @@ use crate::act::files;
 use crate::act::files::{Batch, Seat, Writer};
 use crate::config::TemplateConfig;
 use crate::decide::event::Hex;
+use crate::decide::flight::FlightId;
 use crate::decide::{
     Event, Failure, Group, Input, Outcome, Publication, Ran, ReloadJob, Restoration, SavedRoster, Snapshot, Stage,
 };
@@ -30,7 +31,7 @@ use crate::state::owned_files::OwnedFiles;
 pub mod diff_sink;
 pub mod file;
 
-pub use diff_sink::Page;
+pub use diff_sink::DiffSink;
 
 /// How long a template that is rendered counts as busy. One that takes longer renders on, and another may begin beside
 /// it, so that those which never end hold nobody up.
@@ -45,22 +46,6 @@ pub enum Write {
     DryRun,
 }
 
-/// How a pass differs from the daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Manner {
-    /// Whether anything is written.
-    pub write: Write,
-    /// Whether a unified diff goes to standard output.
-    pub diff: bool,
-    /// Whether reloads run.
-    pub reload: bool,
-}
-
-impl Manner {
-    /// The daemon's.
-    pub const DAEMON: Self = Self { write: Write::Really, diff: false, reload: true };
-}
-
 /// The performer of effects. Each one runs in a task of its own; none holds up another.
 #[derive(Debug)]
 pub struct Executor {
@@ -68,7 +53,8 @@ pub struct Executor {
     library: Arc<Library>,
     /// As many templates are rendered at once as there are processors: each more would only take memory.
     renderers: Arc<Semaphore>,
-    manner: Manner,
+    /// Whether reloads run, and are owed.
+    reloads: bool,
     /// Which files of templates with `each` are this agent's own.
     ledger: Option<OwnedFiles>,
     stop: CancellationToken,
@@ -82,13 +68,13 @@ pub struct Executor {
 
 impl Executor {
     /// A performer whose answers come out of the receiver.
-    pub fn new(writer: Writer, library: Arc<Library>, manner: Manner) -> (Self, mpsc::UnboundedReceiver<Input>) {
+    pub fn new(writer: Writer, library: Arc<Library>, reloads: bool) -> (Self, mpsc::UnboundedReceiver<Input>) {
         let (done, answers) = mpsc::unbounded_channel();
         let performer = Self {
             writer,
             library,
             renderers: Arc::new(Semaphore::new(available_parallelism().map_or(1, Into::into))),
-            manner,
+            reloads,
             ledger: None,
             stop: CancellationToken::new(),
             finishing: Arc::default(),
@@ -107,6 +93,13 @@ impl Executor {
     /// Files of templates with `each` are kept account of here; without one none is ever removed.
     pub fn keep_account(&mut self, ledger: OwnedFiles) {
         self.ledger = Some(ledger);
+    }
+
+    /// Files that none of these templates would write any more are nobody's.
+    pub fn release(&self, templates: Vec<Arc<TemplateConfig>>) {
+        if let Some(ledger) = self.ledger.clone() {
+            self.writer.in_order(move || ledger.release(&templates));
+        }
     }
 
     /// Publications that begin from here on are rendered with these templates.
@@ -142,9 +135,8 @@ impl Executor {
         self.writer.in_order(job);
     }
 
-    /// Brings destinations in step that belong together; `manner` says where it is to be done in another manner than
-    /// usual.
-    pub fn publish(&self, group: Group, mut manner: impl FnMut(&Publication) -> Option<(Manner, Page)>) {
+    /// Brings destinations in step that belong together; `diff` says where the diff of each goes, if one is wanted.
+    pub fn publish(&self, group: Group, mut diff: impl FnMut(&Publication) -> Option<DiffSink>) {
         let mut seats = Vec::new();
         if group.publications.len() > 1 {
             let (joint, given) = Batch::of(group.publications.len(), group.unit, &self.stop);
@@ -152,24 +144,30 @@ impl Executor {
             self.tasks.spawn(joint.place(self.writer.clone()));
         }
         for publication in group.publications {
-            let (manner, page) = manner(&publication).unwrap_or((self.manner, Page::Stdout));
-            self.publish_one(publication, seats.pop(), manner, page);
+            let diff = diff(&publication);
+            self.publish_one(publication, seats.pop(), diff);
         }
     }
 
-    fn publish_one(&self, publication: Publication, seat: Option<Seat>, manner: Manner, page: Page) {
+    fn publish_one(&self, publication: Publication, seat: Option<Seat>, diff: Option<DiffSink>) {
         let Publication { id, mut template, snapshot, remove, quiet } = publication;
-        if quiet || !manner.reload {
+        if quiet || !self.reloads {
             // What nobody will run is not noted as owed.
             template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
         }
         let (done, began) = (self.done.clone(), Instant::now());
-        let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), manner, page, seat);
+        let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), Write::Really, diff, seat);
         self.tasks.spawn(async move {
             let (outcome, digest) = bringing.await;
-            let took_ms = began.elapsed().as_millis().try_into().ok();
-            if let Some(event) = file::published(&template, &outcome, digest, took_ms) {
-                emit(event);
+            let (name, dest) = (Arc::clone(&template.name), template.dest.clone());
+            match &outcome {
+                // The engine tells of it, which knows when it is tried again.
+                Outcome::Failed(_) => {}
+                Outcome::Replaced => {
+                    let took_ms = began.elapsed().as_millis().try_into().ok();
+                    emit(Event::FileWritten { template: name, dest, digest, took_ms });
+                }
+                _ => emit(outcome.event(name, dest, None)),
             }
             // The loop may have ended: then nobody waits for the answer.
             let _ = done.send(Input::Published(id, outcome));
@@ -191,24 +189,28 @@ impl Executor {
         });
     }
 
-    /// Renders and compares, and writes nothing; without a snapshot looks whether the file would be removed.
-    pub fn look(
+    /// Renders and compares, and writes nothing; without a snapshot it is said whether the file would be removed.
+    pub fn compare(
         &self,
+        id: FlightId,
         template: Arc<TemplateConfig>,
         snapshot: Option<Snapshot>,
-        diff: bool,
-        page: Page,
-    ) -> impl Future<Output = Outcome> + use<> {
-        let looking = self.bring(template, snapshot, Manner { write: Write::DryRun, diff, reload: false }, page, None);
-        async move { looking.await.0 }
+        diff: Option<DiffSink>,
+    ) {
+        let done = self.done.clone();
+        let comparing = self.bring(template, snapshot, Write::DryRun, diff, None);
+        self.tasks.spawn(async move {
+            // The loop may have ended: then nobody waits for the answer.
+            let _ = done.send(Input::Published(id, comparing.await.0));
+        });
     }
 
     fn bring(
         &self,
         template: Arc<TemplateConfig>,
         snapshot: Option<Snapshot>,
-        manner: Manner,
-        page: Page,
+        write: Write,
+        diff: Option<DiffSink>,
         mut seat: Option<Seat>,
     ) -> impl Future<Output = (Outcome, Option<Hex>)> + use<> {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
@@ -217,18 +219,19 @@ impl Executor {
         async move {
             let Some(snapshot) = snapshot else {
                 drop(seat);
-                return (file::remove(&writer, &template, ledger, manner, &page, &stop).await, None);
+                return (file::remove(&writer, &template, ledger, write, diff.as_ref(), &stop).await, None);
             };
             let mut digest = None;
             let outcome = match render(library, &renderers, &template, snapshot, &mut seat).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(bytes) => {
                     // Nobody else's file is ever noted: a plain template's are not the ledger's.
-                    let ledger = ledger.filter(|_| manner.write == Write::Really && template.file_of().is_some());
+                    let ledger = ledger.filter(|_| write == Write::Really && template.file_of().is_some());
                     let rendered = digest_of(&bytes);
                     digest = Some(Hex(rendered));
                     file::note(&writer, ledger.clone(), &template, rendered);
-                    let outcome = file::replace(&writer, &template, bytes, manner, &page, &stop, &mut seat).await;
+                    let outcome =
+                        file::replace(&writer, &template, bytes, write, diff.as_ref(), &stop, &mut seat).await;
                     if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
                         file::confirm(&writer, ledger, &template);
                     }
@@ -260,12 +263,12 @@ impl Executor {
 
     /// Runs a reload.
     pub fn reload(&self, job: ReloadJob) {
-        let (stop, done, manner) = (self.stop.clone(), self.done.clone(), self.manner);
+        let (stop, done, reloads) = (self.stop.clone(), self.done.clone(), self.reloads);
         let writer = self.writer.clone();
         self.tasks.spawn(async move {
             let (mark, began) = (writer.mark(job.templates.iter().map(Arc::as_ref)), Instant::now());
-            let ran = if manner.reload { files::reload(&job, &stop).await } else { Ran::Done };
-            if manner.reload && ran == Ran::Done {
+            let ran = if reloads { files::reload(&job, &stop).await } else { Ran::Done };
+            if reloads && ran == Ran::Done {
                 emit(Event::ReloadSucceeded {
                     command: job.reload.to_string(),
                     templates: job.templates.iter().map(|template| Arc::clone(&template.name)).collect(),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::start_writer;
 use crate::act::files;
 use crate::act::files::{Present, Writer};
 use crate::config::TemplateConfig;
@@ -15,8 +14,10 @@ use crate::state::owned_files::OwnedFiles;
 pub struct Inherited {
     /// It notes replacements in the journal.
     pub writer: Writer,
-    /// Which files of templates with `each` are this agent's own.
-    pub ledger: OwnedFiles,
+    /// Whether this process has the state directory's lock.
+    pub access: Access,
+    /// Which files of templates with `each` are this agent's own; `None` without a state directory.
+    pub ledger: Option<OwnedFiles>,
     /// A template for each reload that is owed.
     pub owed: Vec<Arc<TemplateConfig>>,
 }
@@ -32,8 +33,23 @@ impl Inherited {
         let present = present(&setup.config.templates, &ledger);
         let owed = files::recover(&writer, state_dir, present).await;
         let owed = owed.map_err(|setback| Fatal::new(Exit::Failed, setback.to_string()))?;
-        Ok(Self { writer, ledger, owed })
+        Ok(Self { writer, access: Access::Own, ledger: Some(ledger), owed })
     }
+
+    /// Reads what a state directory has, where there is one, and leaves it as it is.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn read(setup: &Setup) -> Result<Self, Fatal> {
+        let open = || OwnedFiles::open(&setup.config.agent.state_dir, Access::Look);
+        let (writer, ledger) = (start_writer()?, setup.stateful.then(open));
+        Ok(Self { writer, access: Access::Look, ledger, owed: Vec::new() })
+    }
+}
+
+/// Starts the one thread that writes files.
+fn start_writer() -> Result<Writer, Fatal> {
+    Writer::start().map_err(|why| Fatal::new(Exit::Failed, format!("start the thread that writes files: {why}")))
 }
 
 /// The files of this configuration, and those that were written for keys.

@@ -1,335 +1,325 @@
-//! One pass: wait for every roster that is needed, decide, act, report.
+//! Passes: each renders some templates once, for `render` and `diff`.
+//!
+//! A pass follows the engine. It waits for what its templates need, has the engine render them, or compares them itself
+//! in a dry run, and reports what became of each. The running agent makes the passes that its control socket asks for; where
+//! no agent runs, the command drives an engine of its own and makes one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::act::files::Writer;
-use crate::agent;
-use crate::agent::executor::{Executor, Manner, Write};
-use crate::agent::{Inherited, Signals};
-use crate::config::TemplateConfig;
-use crate::decide::event::seconds;
-use crate::decide::query::{Lack, is_held, lacks};
+use tokio::sync::oneshot;
+
+use crate::agent::executor::{DiffSink, Executor};
+use crate::control::{Answer, FileResult, PassReport, PassRequest};
+use crate::decide::flight::FlightId;
+use crate::decide::pending_reload::PendingReload;
+use crate::decide::query::{Readiness, is_held, readiness};
 use crate::decide::template::Template;
-use crate::decide::{Effect, Engine, Event, Input, Moment, Outcome, Pace};
-use crate::error::{Exit, Fatal};
-use crate::load::setup::Setup;
-use crate::log::emit;
-use crate::state::append_log::Access;
-use crate::state::last_good::Memory;
-use crate::state::owned_files::OwnedFiles;
-use crate::watch::Keep;
-use crate::watch::registries::Registries;
+use crate::decide::{Engine, Input, Moment, Outcome, Plan, Publication, Stage};
+use crate::error::Exit;
+use crate::load::setup::is_or_has;
+use crate::state::pause::LONGEST;
 
-use beside::Maker;
+pub mod command;
 
-pub mod beside;
+pub use command::render;
 
-/// What `render` and `diff` are asked for.
-#[derive(Debug, Clone)]
-pub struct Pass {
-    /// The templates; all when empty.
-    pub only: Vec<String>,
-    /// How long to wait for the registries and the commands.
-    pub timeout: Duration,
-    /// What is written, shown and run.
-    pub manner: Manner,
-    /// Whether a difference is [`Exit::Differs`].
-    pub detailed_exitcode: bool,
-    /// Whether too few members are no failure.
-    pub held_ok: bool,
-    /// Whether a running agent cannot make it, because the command line says something else than the file.
-    pub alone: bool,
-    /// How old a last good roster may be that stands in for a registry that is not reached; `None`: none does.
-    pub max_stale: Option<Duration>,
+/// How many passes may be under way: each holds a connection.
+const MAX_PASSES: usize = 8;
+
+/// All passes under way.
+#[derive(Debug, Default)]
+pub struct Passes {
+    passes: Vec<Pass>,
+    /// How many comparisons dry runs have begun.
+    comparisons: u64,
 }
 
-/// Makes one pass and says how it ended.
-///
-/// # Errors
-/// A template that does not exist was named, or the state directory is another agent's or cannot be used.
-pub async fn render(setup: Setup, pass: &Pass) -> Result<Exit, Fatal> {
-    let unknown = setup.unknown(&pass.only);
-    if !unknown.is_empty() {
-        let known: Vec<&str> = setup.config.templates.iter().map(|template| &*template.name).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        let message = format!("no template is named {}: there is {known}", unknown.join(" or "));
-        return Err(Fatal::new(Exit::Usage, message));
-    }
-    setup.warn();
-    let lock = match beside::maker(&setup, pass).await? {
-        Maker::Agent(exit) => return Ok(exit),
-        Maker::Itself(lock) => lock,
-    };
-    let mut signals = Signals::new()?;
-    let locks = lock.is_some();
-    let Some(earlier) = (tokio::select! {
-        earlier = Earlier::of(&setup, pass, locks) => Some(earlier?),
-        _ = signals.stop() => None,
-    }) else {
-        emit(Event::PassInterrupted {});
-        return Ok(Exit::Failed);
-    };
-    let (mut performer, answers) = Executor::new(earlier.writer, Arc::clone(&setup.library), pass.manner);
-    let state = setup.stateful.then(|| setup.config.agent.state_dir.clone());
-    let keep = state.map_or(Keep::Nothing, |state| if locks { Keep::Write(state) } else { Keep::Read(state) });
-    let mut registries = Registries::new(keep);
-    let plan = setup.plan(&pass.only);
-    registries.follow(&setup.config.registries, &plan);
-    let memory = setup.stateful.then(|| Memory::of(&setup.config.agent.state_dir));
-    let access = if locks { Access::Own } else { Access::Look };
-    let written = earlier.ledger.as_ref().map(|ledger| ledger.written(&setup.config.templates));
-    if let Some(ledger) = earlier.ledger {
-        performer.keep_account(ledger);
-    }
-    let recalled = memory.as_ref().map(|memory| memory.recall(access)).unwrap_or_default();
-    let mut round = Round {
-        engine: Engine::new(Pace::Once, &setup.host.name, recalled),
-        memory: memory.filter(|_| locks),
-        performer,
-        answers,
-        registries,
-        began: Instant::now(),
-        exit: Exit::Done,
-        differs: false,
-        insists: !pass.only.is_empty() && pass.manner.write == Write::Really,
-        removed: BTreeSet::new(),
-    };
-    if let Some(written) = written {
-        round.step(Input::Wrote(written));
-    }
-    round.step(Input::Owed(earlier.owed));
-    round.step(Input::Configured(plan));
-    let ended = tokio::select! {
-        () = round.go(pass) => true,
-        _ = signals.stop() => false,
-    };
-    let exit = round.end(pass, ended).await;
-    drop(lock);
-    Ok(exit)
-}
-
-/// What there is from before the pass.
-struct Earlier {
-    writer: Writer,
-    ledger: Option<OwnedFiles>,
-    owed: Vec<Arc<TemplateConfig>>,
-}
-
-impl Earlier {
-    async fn of(setup: &Setup, pass: &Pass, locks: bool) -> Result<Self, Fatal> {
-        if !locks {
-            let look = || OwnedFiles::open(&setup.config.agent.state_dir, Access::Look);
-            let ledger = setup.stateful.then(look);
-            return Ok(Self { writer: agent::start_writer()?, ledger, owed: Vec::new() });
-        }
-        let Inherited { writer, ledger, owed } = Inherited::of(setup).await?;
-        // What is owed for other templates is for a pass that is about them.
-        let only = |template: &Arc<TemplateConfig>| {
-            let whole = template.file_of().map(|(each, _)| Arc::clone(&each.template));
-            let is = |only: &String| **only == *template.name || whole.as_ref().is_some_and(|whole| **only == **whole);
-            pass.manner.reload && (pass.only.is_empty() || pass.only.iter().any(is))
-        };
-        Ok(Self { writer, ledger: Some(ledger), owed: owed.into_iter().filter(only).collect() })
-    }
-}
-
-struct Round {
-    engine: Engine,
-    performer: Executor,
-    answers: tokio::sync::mpsc::UnboundedReceiver<Input>,
-    registries: Registries,
-    /// What outlives this pass, if it has a state directory and writes anything that somebody will see.
-    memory: Option<Memory>,
-    began: Instant,
-    exit: Exit,
+#[derive(Debug)]
+struct Pass {
+    request: PassRequest,
+    deadline: Instant,
+    /// The deadline has passed.
+    late: bool,
+    jobs: BTreeMap<Arc<str>, Job>,
+    diff: DiffSink,
+    /// Something was replaced, or would have been.
     differs: bool,
-    /// Whoever names files wants them to be tried, also where that has failed.
-    insists: bool,
-    /// The templates whose files were removed.
-    removed: BTreeSet<String>,
+    /// Where the report goes; `None` where this process makes the pass for itself.
+    answer: Option<oneshot::Sender<Answer>>,
 }
 
-impl Round {
-    /// Goes on until nothing more will come of waiting, or the time is over; then the reloads that are owed run, each
-    /// with its own time limit, because a file that was replaced without its reload would look done to the next pass.
-    async fn go(&mut self, pass: &Pass) {
-        // A timeout too long to be counted is none for a while.
-        let deadline =
-            self.began.checked_add(pass.timeout).unwrap_or_else(|| self.began + Duration::from_hours(24 * 365));
-        while self.is_waiting() {
-            let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
-            let input = tokio::select! {
-                input = self.next() => input,
-                () = tokio::time::sleep_until(wake.map_or(deadline, |wake| wake.min(deadline)).into()) => Input::Tick,
-            };
-            if matches!(input, Input::Tick) && Instant::now() >= deadline {
-                break;
-            }
-            self.step(input);
-        }
-        if let Some(max_stale) = pass.max_stale {
-            self.step(Input::StandIn(max_stale));
-            // Checks have a time limit of their own.
-            while self.engine.is_publishing() {
-                let input = self.next().await;
-                self.step(input);
-            }
-        }
-        self.step(Input::Stopping);
-        while self.engine.is_reloading() {
-            // One may be deferred: by its interval, where it ran for other files of this pass.
-            let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
-            let woken = async {
-                match wake {
-                    Some(wake) => tokio::time::sleep_until(wake.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let input = tokio::select! {
-                input = self.next() => input,
-                () = woken => Input::Tick,
-            };
-            self.step(input);
-        }
-        if self.performer.unfinished().await > 0 {
-            emit(Event::WriteUnfinished {});
-            self.exit = self.exit.worse(Exit::Failed);
-        }
+/// How far a pass is with one template.
+#[derive(Debug)]
+enum Job {
+    /// What it needs is not all there, or not settled.
+    Waiting,
+    /// The engine has been asked for it.
+    Asked,
+    /// It is being published, or compared.
+    InFlight(FlightId),
+    /// Its check refused it, or another file of its unit: members at fault are looked for, and it is published without
+    /// them.
+    Refused(Outcome),
+    /// It has a file for each key, and each file has a job.
+    Split,
+    Ended(FileResult),
+}
+
+impl Passes {
+    /// Whether one more would be too many.
+    pub fn is_full(&self) -> bool {
+        self.passes.len() >= MAX_PASSES
     }
 
-    async fn next(&mut self) -> Input {
-        tokio::select! {
-            Some(answer) = self.answers.recv() => answer,
-            sighting = self.registries.next() => Input::Saw(sighting),
-        }
+    /// Begins one for the templates of a plan. The report goes to `answer`; without one this process makes the pass for
+    /// itself, and all that its engine publishes is part of it.
+    pub fn begin(&mut self, request: PassRequest, plan: &Plan, answer: Option<oneshot::Sender<Answer>>) {
+        let deadline = Instant::now() + request.timeout.min(LONGEST);
+        let jobs = plan.templates.iter().map(|template| (Arc::clone(&template.config.name), Job::Waiting)).collect();
+        let diff = DiffSink::default();
+        self.passes.push(Pass { request, deadline, late: false, jobs, diff, differs: false, answer });
     }
 
-    fn step(&mut self, input: Input) {
-        for effect in self.take(input) {
-            match effect {
-                Effect::Publish(group) => {
-                    let removed = group.publications.iter().filter(|publication| publication.remove);
-                    self.removed.extend(removed.map(|publication| publication.template.name.to_string()));
-                    if self.insists {
-                        let dests = group.publications.iter().map(|publication| publication.template.dest.clone());
-                        self.performer.lift(dests.collect());
+    /// When the next deadline is.
+    pub fn wake(&self) -> Option<Instant> {
+        self.passes.iter().filter(|pass| !pass.late && !pass.is_written()).map(|pass| pass.deadline).min()
+    }
+
+    /// Time has passed: what the engine is to be told.
+    pub fn tick(&mut self) -> Input {
+        let (mut input, now) = (Input::Tick, Instant::now());
+        for pass in self.passes.iter_mut().filter(|pass| !pass.late && pass.deadline <= now) {
+            pass.late = true;
+            if let (None, Some(max)) = (&pass.answer, pass.request.max_stale) {
+                input = Input::StandIn(max);
+            }
+        }
+        input
+    }
+
+    /// A publication begins. Gives where its diff goes, if one is wanted.
+    pub fn begin_publication(&mut self, publication: &Publication, executor: &Executor) -> Option<DiffSink> {
+        let (name, mut diff) = (&publication.template.name, None);
+        for pass in self.passes.iter_mut().filter(|pass| !pass.request.dry_run) {
+            let own = pass.answer.is_none();
+            let job = match pass.jobs.get_mut(name) {
+                Some(job) if own || matches!(job, Job::Asked | Job::Refused(_)) => job,
+                None if own => pass.jobs.entry(Arc::clone(name)).or_insert(Job::Waiting),
+                _ => continue,
+            };
+            *job = Job::InFlight(publication.id);
+            // Who names a file wants it to be tried, also where that has failed; who asks for all of them, again and
+            // again, does not.
+            if !pass.request.names.is_empty() {
+                executor.lift(BTreeSet::from([publication.template.dest.clone()]));
+            }
+            if pass.request.diff {
+                diff = diff.or_else(|| Some(pass.diff.clone()));
+            }
+        }
+        diff
+    }
+
+    /// A publication or a comparison ended.
+    pub fn end_publication(&mut self, id: FlightId, outcome: &Outcome) {
+        for pass in &mut self.passes {
+            for job in pass.jobs.values_mut().filter(|job| matches!(job, Job::InFlight(flight) if *flight == id)) {
+                pass.differs |= outcome.differs();
+                *job = match outcome {
+                    Outcome::Failed(failure) if matches!(failure.stage, Stage::Refused | Stage::Unit) => {
+                        Job::Refused(outcome.clone())
                     }
-                    self.performer.publish(group, |_| None);
-                }
-                Effect::Probe(publication) => self.performer.probe(publication),
-                Effect::Reload(job) => self.performer.reload(job),
-                Effect::Restore(job) => self.performer.restore(job),
-                Effect::Remember(memo) => {
-                    if let Some(memory) = &self.memory {
-                        self.performer.remember(memory, memo);
-                    }
-                }
-                Effect::Emit(event) => emit(event),
+                    Outcome::Abandoned => Job::Ended(FileResult::Late),
+                    _ => Job::Ended(FileResult::Published(outcome.clone())),
+                };
             }
         }
     }
 
-    /// Lets the engine decide, and keeps what the exit code depends on.
-    fn take(&mut self, input: Input) -> Vec<Effect> {
-        let placed = |it: &Outcome| {
-            matches!(it, Outcome::Replaced | Outcome::WouldReplace | Outcome::Removed | Outcome::WouldRemove)
+    /// Brings every pass on: what the engine is to be asked now. Comparisons of dry runs begin here.
+    pub fn advance(&mut self, engine: &Engine, now: Moment, executor: &Executor) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        for pass in &mut self.passes {
+            let templates = pass.settle(engine, now);
+            if !pass.request.dry_run {
+                let reload = pass.request.reloads();
+                inputs.extend((!templates.is_empty()).then_some(Input::Render { templates, reload }));
+                continue;
+            }
+            for (name, template) in templates.iter().filter_map(|name| engine.templates().get_key_value(name)) {
+                // The engine counts its publications from the other end, and so takes no answer for its own.
+                let id = FlightId::MAX - self.comparisons;
+                self.comparisons += 1;
+                let snapshot = (!template.is_going()).then(|| template.snapshot(engine.rosters(), engine.keys()));
+                let diff = pass.request.diff.then(|| pass.diff.clone());
+                executor.compare(id, Arc::clone(&template.plan().config), snapshot, diff);
+                pass.jobs.insert(Arc::clone(name), Job::InFlight(id));
+            }
+        }
+        inputs
+    }
+
+    /// Whether nothing more will be written.
+    pub fn are_written(&self) -> bool {
+        self.passes.iter().all(Pass::is_written)
+    }
+
+    /// Answers those that are over.
+    pub fn conclude(&mut self, engine: &Engine) {
+        let is_over = |pass: &mut Pass| pass.answer.is_some() && pass.is_written() && !pass.is_reloading(engine);
+        for mut pass in self.passes.extract_if(.., is_over) {
+            if let Some(answer) = pass.answer.take() {
+                // Who asked may have gone; what was done is done.
+                let _ = answer.send(Answer::Rendered(pass.report(engine)));
+            }
+        }
+    }
+
+    /// How the only pass under way, which this process makes for itself, has ended.
+    pub fn own_report(&self, engine: &Engine) -> Option<PassReport> {
+        self.passes.first().map(|pass| pass.report(engine))
+    }
+}
+
+impl Pass {
+    /// Gives the templates that can be rendered now, and ends those that cannot be any more.
+    fn settle(&mut self, engine: &Engine, now: Moment) -> BTreeSet<Arc<str>> {
+        let is_paused = engine.paused().is_some() && !self.request.dry_run;
+        let (late, max_stale) = (self.late, self.request.max_stale);
+        let stands_in = |registry: &Arc<str>, age| {
+            (late || engine.away().contains_key(registry)) && max_stale.zip(age).is_some_and(|(max, age)| age <= max)
         };
-        self.differs |= matches!(&input, Input::Published(_, outcome) if placed(outcome));
-        if matches!(input, Input::Restored(..)) {
-            // What was rolled back was wrong, however well the reload of the old files went.
-            self.exit = Exit::Failed;
-        }
-        self.engine.step(self.now(), input)
-    }
-
-    fn now(&self) -> Moment {
-        Moment::after_start(self.began.elapsed())
-    }
-
-    /// Whether a template is under way, or waits for a registry that has not answered yet. One that waits for members
-    /// that its registry does not have is done: the registry's answer is an answer.
-    fn is_waiting(&self) -> bool {
-        let waiting = |template: &Template| template.is_wanted() && lacks(&self.engine, template, Lack::Unseen);
-        self.engine.is_publishing() || self.engine.templates().values().any(waiting)
-    }
-
-    async fn end(mut self, pass: &Pass, ended: bool) -> Exit {
-        let tended = self.memory.as_ref().map(|memory| self.performer.tend(memory, self.engine.ages(self.now())));
-        let tended = async {
-            if let Some(tended) = tended {
-                tended.await;
-            }
-        };
-        agent::wind_up(&self.performer, std::mem::take(&mut self.registries), tended).await;
-        // What ended meanwhile counts, but begins nothing new.
-        while let Ok(answer) = self.answers.try_recv() {
-            let _ = self.take(answer);
-        }
-        if !ended {
-            emit(Event::PassInterrupted {});
-            self.exit = self.exit.worse(Exit::Failed);
-        }
-        self.judge(pass);
-        self.exit
-    }
-
-    /// The most serious of all that happened.
-    fn judge(&mut self, pass: &Pass) {
-        for (name, template) in self.engine.templates() {
-            let limit_s = seconds(pass.timeout);
-            if template.failure().is_some() {
-                self.exit = self.exit.worse(Exit::Failed);
-            }
-            if template.is_in_flight() || template.last() == Some(&Outcome::Abandoned) {
-                emit(Event::TemplateTimedOut { template: Arc::clone(name), limit_s });
-                self.exit = self.exit.worse(Exit::Failed);
-            }
-            if template.is_wanted() && lacks(&self.engine, template, Lack::Unseen) {
-                emit(Event::RegistryTimedOut { template: Arc::clone(name), limit_s });
-                self.say_too_old(template, pass);
-                self.exit = self.exit.worse(Exit::Unreached);
-            }
-            let each = template.plan().config.pattern();
-            let keys = each.and_then(|each| each.only.as_ref()).into_iter().flatten();
-            for key in keys.filter(|key| !self.engine.files(name).any(|(known, _)| known == *key)) {
-                // Where the registry did not answer, that was said.
-                if !lacks(&self.engine, template, Lack::Unseen) && !self.removed.contains(&format!("{name}[{key}]")) {
-                    emit(Event::KeyMissing { template: Arc::clone(name), key: key.to_string() });
-                    self.exit = self.exit.worse(Exit::Held);
+        let is_busy = |mate: &Template| mate.is_searching() || mate.is_in_flight();
+        let (mut ready, mut patterns) = (BTreeSet::new(), Vec::new());
+        for (name, job) in &mut self.jobs {
+            let Some(template) = engine.templates().get(name) else {
+                if !matches!(job, Job::Ended(_)) {
+                    *job = Job::Ended(FileResult::Late);
                 }
-            }
-            if is_held(&self.engine, template) && !pass.held_ok {
-                self.exit = self.exit.worse(Exit::Held);
-            }
-        }
-        for (reload, debt) in self.engine.debts().iter().filter(|(_, debt)| debt.is_owed()) {
-            emit(Event::PassReloadPending { command: reload.to_string(), templates: debt.templates() });
-            self.exit = self.exit.worse(Exit::Failed);
-        }
-        if self.differs && pass.detailed_exitcode {
-            self.exit = self.exit.worse(Exit::Differs);
-        }
-        emit(Event::PassFinished { exit: self.exit.code(), by: "itself" });
-    }
-
-    /// Why nothing that is remembered stands in.
-    fn say_too_old(&self, template: &Template, pass: &Pass) {
-        let Some(max) = pass.max_stale.map(humantime::format_duration) else {
-            return;
-        };
-        for name in template.missing(self.engine.rosters(), self.engine.keys()) {
-            let roster = self.engine.rosters().get(&name).and_then(|roster| roster.age(self.now()));
-            let age = roster.or_else(|| self.engine.keys().get(&name)?.age(self.now()));
-            let reason = match age {
-                Some(age) => {
-                    format!("those of {name} are {} s old, and {max} is the most (--max-stale)", age.as_secs())
-                }
-                None => format!("none of {name} are saved, or their age is not known"),
+                continue;
             };
-            let template = Arc::clone(&template.plan().config.name);
-            emit(Event::StaleRefused { template, roster: name, reason });
+            match job {
+                Job::Waiting | Job::Asked if is_paused => *job = Job::Ended(FileResult::Paused),
+                Job::Refused(outcome) if !engine.mates(template).any(is_busy) => {
+                    *job = Job::Ended(FileResult::Published(outcome.clone()));
+                }
+                Job::Waiting => match readiness(engine, template, now, stands_in) {
+                    Readiness::Unreached(known) if late => *job = Job::Ended(FileResult::Unreached(known)),
+                    Readiness::Held(needs) => *job = Job::Ended(FileResult::Held(needs)),
+                    Readiness::Unreached(_) => {}
+                    Readiness::Settling if !late => {}
+                    Readiness::Settling | Readiness::Ready if template.plan().config.pattern().is_some() => {
+                        patterns.push(Arc::clone(name));
+                    }
+                    Readiness::Settling | Readiness::Ready => {
+                        *job = Job::Asked;
+                        ready.insert(Arc::clone(name));
+                    }
+                },
+                _ => {}
+            }
         }
+        if !patterns.is_empty() {
+            for name in &patterns {
+                ready.extend(self.split(engine, name));
+            }
+            // The files have needs of their own.
+            ready.extend(self.settle(engine, now));
+        }
+        ready
+    }
+
+    /// Begins the files of a template with `each`. Gives those that are to be removed, which wait for nothing.
+    fn split(&mut self, engine: &Engine, name: &Arc<str>) -> Vec<Arc<str>> {
+        let names = &self.request.names;
+        let is_whole = names.is_empty() || names.iter().any(|asked| **asked == **name);
+        if is_whole {
+            self.jobs.insert(Arc::clone(name), Job::Split);
+        } else {
+            self.jobs.remove(name);
+        }
+        let mut going = Vec::new();
+        for (_, template) in engine.files(name) {
+            let file = &template.plan().config.name;
+            if (is_whole || names.iter().any(|asked| **asked == **file)) && !self.jobs.contains_key(file) {
+                let job = if template.is_going() { Job::Asked } else { Job::Waiting };
+                going.extend(template.is_going().then(|| Arc::clone(file)));
+                self.jobs.insert(Arc::clone(file), job);
+            }
+        }
+        for asked in names.iter().filter(|asked| ***asked != **name && is_or_has(name, asked)) {
+            self.jobs.entry(Arc::from(asked.as_str())).or_insert(Job::Ended(FileResult::NoKey));
+        }
+        going
+    }
+
+    /// Whether nothing more will be written. With `max_stale` the last files begin at the deadline: checks have a time limit
+    /// of their own.
+    fn is_written(&self) -> bool {
+        let waits = self.late && self.request.max_stale.is_some();
+        self.jobs.values().all(|job| match job {
+            Job::Split | Job::Ended(_) => true,
+            Job::Waiting | Job::Asked => self.late,
+            Job::InFlight(_) | Job::Refused(_) => self.late && !waits,
+        })
+    }
+
+    /// Whether it is about what this reload is owed for.
+    fn is_owed(&self, debt: &PendingReload) -> bool {
+        let is_about = || self.request.names.is_empty() || self.jobs.keys().any(|name| debt.owes(name));
+        self.request.reloads() && debt.is_owed() && is_about()
+    }
+
+    /// Whether a reload for its files has still to run, and has not failed. Each has its own time limit.
+    fn is_reloading(&self, engine: &Engine) -> bool {
+        engine.debts().values().any(|debt| debt.is_pending() && self.is_owed(debt))
+    }
+
+    fn report(&self, engine: &Engine) -> PassReport {
+        let mut exit = if self.differs && self.request.detailed_exitcode { Exit::Differs } else { Exit::Done };
+        let mut files = Vec::new();
+        for (name, job) in &self.jobs {
+            let template = engine.templates().get(name);
+            if !self.request.held_ok && template.is_some_and(|template| is_held(engine, template)) {
+                exit = exit.worse(Exit::Held);
+            }
+            let failure = template.and_then(Template::failure).filter(|_| !self.request.dry_run);
+            let rolled_back = failure.filter(|failure| failure.stage == Stage::Rollback);
+            let result = match job {
+                Job::Split => continue,
+                Job::Ended(FileResult::Published(outcome)) => {
+                    let outcome = rolled_back.map_or_else(|| outcome.clone(), |it| Outcome::Failed(it.clone()));
+                    FileResult::Published(outcome)
+                }
+                Job::Ended(result) => result.clone(),
+                Job::Waiting | Job::Asked | Job::InFlight(_) | Job::Refused(_) => FileResult::Late,
+            };
+            exit = exit.worse(result.exit());
+            let dest = template.map(|template| template.plan().config.dest.clone()).unwrap_or_default();
+            files.push((Arc::clone(name), dest, result));
+        }
+        let is_needed = |name, is_roster| {
+            let mut templates = self.jobs.keys().filter_map(|name| engine.templates().get(name));
+            templates.any(|template| template.leans_on(name, is_roster))
+        };
+        let rosters = engine.rosters().iter().filter(|(name, roster)| roster.is_held() && is_needed(name, true));
+        let rosters =
+            rosters.flat_map(|(name, roster)| roster.holds().into_iter().map(move |(path, hold)| (name, path, hold)));
+        let keys = engine.keys().iter().filter(|(name, _)| is_needed(name, false));
+        let keys = keys.filter_map(|(name, key)| Some((name, key.config().path.to_string(), key.hold()?)));
+        let holds = rosters.chain(keys).map(|(name, path, hold)| {
+            let reason = hold.reason.describe(&path);
+            (Arc::clone(name), path, reason)
+        });
+        let owed = engine.debts().iter().filter(|(_, debt)| self.is_owed(debt));
+        let owed = owed.filter_map(|(reload, debt)| Some((reload.to_string(), debt.report()?)));
+        let owed = owed.map(|(command, it)| (command, it.templates.into_iter().collect(), it.last_error));
+        let (holds, owed): (Vec<_>, Vec<_>) = (holds.collect(), owed.collect());
+        if !owed.is_empty() {
+            exit = exit.worse(Exit::Failed);
+        }
+        PassReport { exit, diff: self.diff.text(), files, holds, owed }
     }
 }

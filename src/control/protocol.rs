@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::pass::{PassReport, PassRequest};
 use crate::error::Exit;
 use crate::report::status::Status;
 
@@ -55,7 +56,14 @@ pub enum Ask {
     /// Replace files again.
     Resume,
     /// Make one pass.
-    Render(RenderAsk),
+    Render {
+        /// The state directory of the configuration that the pass is for: an agent with another one is another agent.
+        state_dir: PathBuf,
+        /// That configuration and its templates as a number.
+        fingerprint: u64,
+        /// The pass.
+        request: PassRequest,
+    },
 }
 
 impl Ask {
@@ -63,32 +71,6 @@ impl Ask {
     pub fn is_command(&self) -> bool {
         !matches!(self, Self::Status | Self::Explain { .. })
     }
-}
-
-/// A pass.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(clippy::struct_excessive_bools)] // They are the command line's flags.
-pub struct RenderAsk {
-    /// The state directory of the configuration that the pass is for: an agent with another one is another agent.
-    pub state_dir: PathBuf,
-    /// That configuration and its templates as a number.
-    pub fingerprint: u64,
-    /// The templates; all when empty.
-    pub only: Vec<String>,
-    /// How long to wait.
-    pub timeout: Duration,
-    /// How old what was last good may be that stands in for a registry that is away.
-    pub max_stale: Option<Duration>,
-    /// Write and run nothing.
-    pub dry_run: bool,
-    /// Show what changes.
-    pub diff: bool,
-    /// Run reloads.
-    pub reload: bool,
-    /// Too few members are no failure.
-    pub held_ok: bool,
-    /// A difference is [`Exit::Differs`].
-    pub detailed_exitcode: bool,
 }
 
 /// What can be answered.
@@ -100,7 +82,7 @@ pub enum Answer {
     /// Words for a terminal.
     Told(Told),
     /// To [`Ask::Render`]: how the pass ended.
-    Rendered(RenderReport),
+    Rendered(PassReport),
     /// To [`Ask::Render`]: this agent is not the one to ask, for this reason.
     Elsewhere(String),
 }
@@ -124,30 +106,4 @@ pub struct Told {
     pub exit: Exit,
     /// The words.
     pub text: String,
-}
-
-/// How a pass ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RenderReport {
-    /// The most serious of all that happened.
-    pub exit: Exit,
-    /// The unified diff, where one was asked for.
-    pub diff: String,
-    /// What became of each file.
-    pub files: Vec<FileReport>,
-    /// What holds, and which reloads are owed, in words.
-    pub remarks: Vec<String>,
-}
-
-/// What became of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileReport {
-    /// The template.
-    pub template: String,
-    /// The file.
-    pub dest: PathBuf,
-    /// `wrote`, `unchanged`, `would write`, or `not done`.
-    pub what: String,
-    /// Why it was not done.
-    pub why: Option<String>,
 }

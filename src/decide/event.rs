@@ -64,6 +64,7 @@ events! {
     WriteFailed = write_failed Error "write failed; file unchanged" { template: Name, dest: PathBuf, reason: String, retry_in_s: Option<u64> }
     WriteBlocked = write_blocked Warn "file unchanged; its reload failed with this content before" { template: Name, dest: PathBuf, reason: String }
     UnitBlocked = unit_blocked Warn "file unchanged; another template of its unit failed" { template: Name, dest: PathBuf, reason: String }
+    WritePaused = write_paused Warn "file unchanged; replacements are paused" { template: Name, dest: PathBuf }
     WriteAbandoned = write_abandoned Warn "file unchanged; the agent is stopping" { template: Name, dest: PathBuf }
     MemberIsolated = member_isolated Warn "member left out; the check refuses it" { template: Name, roster: Name, key: Option<Name>, member: Name, reason: String }
     MemberRetried = member_retried Info "isolated member changed; retrying it" { template: Name, roster: Name, key: Option<Name>, member: Name }
@@ -141,8 +142,6 @@ events! {
     PassFinished = pass_finished Info "pass finished" { exit: u8, by: Words }
     PassInterrupted = pass_interrupted Warn "pass interrupted before its end" {}
     PassAlone = pass_alone Warn "dry run without the running agent" { reason: String }
-    AgentRemark = agent_remark Warn "the running agent reports" { reason: String }
-    AgentPassFailed = agent_pass_failed Error "the running agent did not do this" { template: Name, reason: String }
     TemplateTimedOut = template_timed_out Error "template not done in time" { template: Name, limit_s: u64 }
     RegistryTimedOut = registry_timed_out Error "no answer from the registry in time" { template: Name, limit_s: u64 }
     KeyMissing = key_missing Warn "no such key with members" { template: Name, key: String }

@@ -1,13 +1,16 @@
 //! What `decide` asks of `act`, and what `act` answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::{Reload, TemplateConfig, Verify};
 
+use super::event::Event;
 use super::flight::FlightId;
 use crate::model::member::Member;
 
@@ -86,7 +89,7 @@ pub struct Group {
 }
 
 /// What became of a publication.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The destination had these bytes already: nothing was written, nothing needs a reload.
     Unchanged,
@@ -104,8 +107,37 @@ pub enum Outcome {
     Abandoned,
 }
 
+impl Outcome {
+    /// Whether the destination was changed, or would have been.
+    pub fn differs(&self) -> bool {
+        matches!(self, Self::Replaced | Self::WouldReplace | Self::Removed | Self::WouldRemove)
+    }
+
+    /// What the log tells of it.
+    pub fn event(&self, template: Arc<str>, dest: PathBuf, retry_in_s: Option<u64>) -> Event {
+        let failure = match self {
+            Self::Unchanged => return Event::FileUnchanged { template, dest },
+            Self::Replaced => return Event::FileWritten { template, dest, digest: None, took_ms: None },
+            Self::WouldReplace => return Event::FileWouldChange { template, dest },
+            Self::Removed => return Event::FileRemoved { template, dest },
+            Self::WouldRemove => return Event::FileWouldBeRemoved { template, dest },
+            Self::Abandoned => return Event::WriteAbandoned { template, dest },
+            Self::Failed(failure) => failure,
+        };
+        let reason = failure.message.clone();
+        match failure.stage {
+            Stage::Render => Event::RenderFailed { template, dest, reason },
+            Stage::Write | Stage::Changed => Event::WriteFailed { template, dest, reason, retry_in_s },
+            Stage::Check => Event::CheckFailed { template, dest, reason, retry_in_s },
+            Stage::Refused => Event::CheckRefused { template, dest, reason, retry_in_s },
+            Stage::Unit => Event::UnitBlocked { template, dest, reason },
+            Stage::Rollback => Event::WriteBlocked { template, dest, reason },
+        }
+    }
+}
+
 /// Why a publication failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// At which step.
     pub stage: Stage,
@@ -114,7 +146,7 @@ pub struct Failure {
 }
 
 /// The steps of a publication that can fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// The template could not be rendered with these members: only other members or another template will help.
     Render,

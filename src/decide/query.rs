@@ -1,67 +1,90 @@
-//! What a pass depends on: whether a template's members are there, and whether they are what the registry shows.
+//! Whether a template can be rendered with what its registries show now.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decide::key::Key;
-use crate::decide::roster::Roster;
-use crate::decide::template::Template;
-use crate::decide::{Engine, Moment};
+use super::key::Key;
+use super::roster::Roster;
+use super::template::Template;
+use super::{Engine, Moment};
 
-/// Why a template is not done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lack {
-    /// The registry has not answered yet.
-    Unseen,
-    /// It has, and the roster holds without a last good view.
-    Held,
+/// Whether a template, and all others of its unit, can be rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// These rosters and keys are not known from their registries now. With each, how long ago it was, if that is known.
+    Unreached(Vec<(Arc<str>, Option<Duration>)>),
+    /// Changes have been seen, and not judged yet.
+    Settling,
+    /// The registries have answered, and these rosters and keys never had a good view.
+    Held(Vec<Arc<str>>),
+    /// All that it needs is there.
+    Ready,
 }
 
-/// Whether something that a template needs, or another of its unit, is lacking for this reason.
-pub fn lacks(engine: &Engine, template: &Template, lack: Lack) -> bool {
-    let mut missing = engine.mates(template).flat_map(|mate| mate.missing(engine.rosters(), engine.keys()));
-    missing.any(|name| {
-        let roster = engine.rosters().get(&name).map(Roster::is_seen);
-        let key = engine.keys().get(&name).map(Key::is_seen);
-        let seen = roster.or(key).unwrap_or_default();
-        (if seen { Lack::Held } else { Lack::Unseen }) == lack
-    })
+/// Whether a template can be rendered. `stands_in` says whether the last good view of a registry's roster or key, of this
+/// age, may be used while the registry is not reached.
+pub fn readiness(
+    engine: &Engine,
+    template: &Template,
+    now: Moment,
+    stands_in: impl Fn(&Arc<str>, Option<Duration>) -> bool,
+) -> Readiness {
+    let (mut is_settling, mut held) = (false, Vec::new());
+    for mate in engine.mates(template) {
+        let mut unreached = Vec::new();
+        for roster in rosters(engine, mate).chain(each_roster(engine, mate)) {
+            let (config, is_reached, age) = (roster.config(), roster.is_reached(), roster.age(now));
+            if !(is_reached || roster.value().is_some() && stands_in(&config.registry, age)) {
+                unreached.push((Arc::clone(&config.name), age));
+            }
+            is_settling |= is_reached && roster.settles().is_some();
+            held.extend(roster.value().is_none().then(|| Arc::clone(&config.name)));
+        }
+        for key in keys(engine, mate) {
+            let (config, age) = (key.config(), key.age(now));
+            let is_reached = key.is_seen() && engine.is_reached(&config.registry);
+            if !(is_reached || key.value().is_some() && stands_in(&config.registry, age)) {
+                unreached.push((Arc::clone(&config.name), age));
+            }
+            held.extend(key.value().is_none().then(|| Arc::clone(&config.name)));
+        }
+        if !unreached.is_empty() {
+            return Readiness::Unreached(unreached);
+        }
+    }
+    match held.is_empty() {
+        _ if is_settling => Readiness::Settling,
+        true => Readiness::Ready,
+        false => Readiness::Held(held),
+    }
 }
 
-/// Whether it could not be rendered, or was rendered with something else than the registry shows.
+/// Whether a template could not be rendered, or was rendered with something else than its registries show.
 pub fn is_held(engine: &Engine, template: &Template) -> bool {
-    let mut rosters = engine.rosters().iter();
-    let mut keys = engine.keys().iter();
-    lacks(engine, template, Lack::Held)
+    let has_none = |mate: &Template| {
+        let mut rosters = rosters(engine, mate).chain(each_roster(engine, mate));
+        rosters.any(|roster| roster.is_seen() && roster.value().is_none())
+            || keys(engine, mate).any(|key| key.is_seen() && key.value().is_none())
+    };
+    engine.mates(template).any(has_none)
         || engine.is_each_held(template)
-        || rosters.any(|(name, roster)| template.needs(name, true) && roster.is_held())
-        || keys.any(|(name, key)| template.needs(name, false) && key.hold().is_some())
+        || rosters(engine, template).any(Roster::is_held)
+        || keys(engine, template).any(|key| key.hold().is_some())
 }
 
-/// Whether changes of something that it needs, or another of its unit, have been seen and not judged yet.
-pub fn is_settling(engine: &Engine, template: &Template) -> bool {
-    let settling = |roster: &Roster| roster.is_reached() && roster.settles().is_some();
-    let leans_on = |name| engine.mates(template).any(|mate| mate.leans_on(name, true));
-    engine.rosters().iter().any(|(name, roster)| settling(roster) && leans_on(name))
+/// The rosters that a template names.
+fn rosters<'a>(engine: &'a Engine, template: &'a Template) -> impl Iterator<Item = &'a Roster> {
+    let needs = &template.plan().needs;
+    let all = needs.all.then(|| engine.rosters().values()).into_iter().flatten();
+    needs.names.iter().filter_map(|name| engine.rosters().get(name)).chain(all)
 }
 
-/// Whether something that it needs, or another of its unit, is not known from its registry now, and may not stand in for that: only what was
-/// last good at most `max_stale` ago may, of a registry that is known to be away.
-pub fn is_stale(engine: &Engine, template: &Template, now: Moment, max_stale: Option<Duration>) -> bool {
-    let stands_in = |registry: &Arc<str>, age: Option<Duration>| {
-        engine.away().contains_key(registry) && age.zip(max_stale).is_some_and(|(age, max)| age <= max)
-    };
-    let roster = |it: &Roster| {
-        let known = it.is_reached() || (it.value().is_some() && stands_in(&it.config().registry, it.age(now)));
-        !known
-    };
-    let key = |it: &Key| {
-        let registry = &it.config().registry;
-        let known = engine.is_reached(registry) || (it.value().is_some() && stands_in(registry, it.age(now)));
-        !known
-    };
-    let leans_on = |name| engine.mates(template).any(|mate| mate.leans_on(name, true));
-    let needs = |name| engine.mates(template).any(|mate| mate.needs(name, false));
-    engine.rosters().iter().any(|(name, it)| roster(it) && leans_on(name))
-        || engine.keys().iter().any(|(name, it)| key(it) && needs(name))
+/// The roster that a template has a file for each key of.
+fn each_roster<'a>(engine: &'a Engine, template: &'a Template) -> Option<&'a Roster> {
+    engine.rosters().get(&template.plan().config.each.as_ref()?.roster)
+}
+
+/// The keys that a template names.
+fn keys<'a>(engine: &'a Engine, template: &'a Template) -> impl Iterator<Item = &'a Key> {
+    template.plan().needs.names.iter().filter_map(|name| engine.keys().get(name))
 }

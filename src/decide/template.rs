@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::event::{Event, seconds};
 use super::flight::FlightId;
@@ -13,7 +12,6 @@ use super::pending::Turn;
 use super::plan::TemplatePlan;
 use super::publication::{Failure, Outcome, SlottedMembers, Snapshot, Stage};
 use super::roster::Roster;
-use crate::config::TemplateConfig;
 use crate::model::backoff;
 
 mod drift;
@@ -286,8 +284,9 @@ impl Template {
         let waits = matches!(failure.stage, Stage::Render | Stage::Unit | Stage::Rollback) || self.turn.is_wanted();
         let again = (retries && !waits).then(|| backoff::RETRY.pause(self.failures));
         self.retry = again.map(|pause| now + pause);
-        events.push(failed(&self.plan.config, &failure, again));
-        self.last = Some(Outcome::Failed(failure));
+        let (config, outcome) = (&self.plan.config, Outcome::Failed(failure));
+        events.push(outcome.event(Arc::clone(&config.name), config.dest.clone(), again.map(seconds)));
+        self.last = Some(outcome);
     }
 
     /// When something is to be done for it by itself.
@@ -332,19 +331,5 @@ impl Template {
             Some(Outcome::Failed(failure)) => Some(failure),
             _ => None,
         }
-    }
-}
-
-/// A publication failed, and is tried again after this long, if by itself.
-fn failed(config: &TemplateConfig, failure: &Failure, again: Option<Duration>) -> Event {
-    let (template, dest, reason) = (Arc::clone(&config.name), config.dest.clone(), failure.message.clone());
-    let retry_in_s = again.map(seconds);
-    match failure.stage {
-        Stage::Render => Event::RenderFailed { template, dest, reason },
-        Stage::Write | Stage::Changed => Event::WriteFailed { template, dest, reason, retry_in_s },
-        Stage::Check => Event::CheckFailed { template, dest, reason, retry_in_s },
-        Stage::Refused => Event::CheckRefused { template, dest, reason, retry_in_s },
-        Stage::Unit => Event::UnitBlocked { template, dest, reason },
-        Stage::Rollback => Event::WriteBlocked { template, dest, reason },
     }
 }

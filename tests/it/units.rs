@@ -141,7 +141,7 @@ fn one_without_a_good_view_keeps_its_unit_back() {
         explained(&site, "one").contains("blocked by unit edge: template db is waiting for db")
     });
     let pass = site.run(&["render", "one"]);
-    assert!(pass.expect(3).stderr().contains("no good view yet"), "{}", pass.stderr());
+    assert!(pass.expect(3).stderr().contains("event=template_waiting template=one needs=db"), "{}", pass.stderr());
     assert!(!site.path("out/one").exists());
     site.file("registry/services/db/x", "");
     agent.until("all at once", || shows(&site, &ALL, "a\n") && shows(&site, &["db"], "1\n"));

@@ -1,48 +1,26 @@
-//! Where a unified diff goes.
+//! Where the unified diffs of a pass are kept until it is over.
 
-use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::act::files;
-use crate::decide::{Failure, Outcome, Stage};
 
-/// Where a unified diff goes.
-#[derive(Debug, Clone)]
-pub enum Page {
-    /// To standard output.
-    Stdout,
-    /// Kept for whoever asked.
-    Kept(Arc<Mutex<String>>),
-}
+/// The unified diffs of a pass, one after the other.
+#[derive(Debug, Clone, Default)]
+pub struct DiffSink(Arc<Mutex<String>>);
 
-impl Page {
-    /// Shows how a file differs from its new bytes.
-    ///
-    /// # Errors
-    /// It could not be printed: how the publication ends.
-    pub async fn show(&self, old: Option<Vec<u8>>, new: Vec<u8>, dest: PathBuf) -> Result<(), Outcome> {
-        let tried = format!("print the difference of {}", dest.display());
+impl DiffSink {
+    /// Adds how a file differs from its new bytes.
+    pub async fn add(&self, old: Option<Vec<u8>>, new: Vec<u8>, dest: PathBuf) {
+        let name = dest.display().to_string();
         // Of large files it takes seconds, in which an agent must hear its registries.
         let diff = tokio::task::spawn_blocking(move || files::unified_diff(old.as_deref(), &new, &dest));
-        let printed = match diff.await {
-            Ok(diff) => self.print(diff).await,
-            Err(why) => Err(io::Error::other(why)),
-        };
-        printed.map_err(|why| Outcome::Failed(Failure { stage: Stage::Write, message: format!("{tried}: {why}") }))
+        let diff = diff.await.unwrap_or_else(|why| format!("cannot show the difference of {name}: {why}\n"));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_str(&diff);
     }
 
-    /// Standard output is written to on a thread of its own: whoever reads may take his time. A reader who has seen
-    /// enough is no failure.
-    async fn print(&self, text: String) -> io::Result<()> {
-        if let Self::Kept(kept) = self {
-            kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
-            return Ok(());
-        }
-        let printed = tokio::task::spawn_blocking(move || io::stdout().lock().write_all(text.as_bytes()));
-        match printed.await.unwrap_or_else(|why| Err(io::Error::other(why))) {
-            Err(why) if why.kind() == ErrorKind::BrokenPipe => Ok(()),
-            printed => printed,
-        }
+    /// All of them.
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -7,12 +7,11 @@ use tokio_util::sync::CancellationToken;
 use crate::act::files;
 use crate::act::files::{Seat, Writer};
 use crate::config::TemplateConfig;
-use crate::decide::event::Hex;
 use crate::decide::{Event, Failure, Outcome, Stage};
 use crate::log::emit;
 use crate::state::owned_files::OwnedFiles;
 
-use super::{Manner, Page, Write};
+use super::{DiffSink, Write};
 
 #[cfg(test)]
 mod tests;
@@ -38,20 +37,17 @@ pub async fn remove(
     writer: &Writer,
     template: &Arc<TemplateConfig>,
     ledger: Option<OwnedFiles>,
-    manner: Manner,
-    page: &Page,
+    write: Write,
+    diff: Option<&DiffSink>,
     stop: &CancellationToken,
 ) -> Outcome {
     let claim = ledger.as_ref().and_then(|ledger| ledger.claim(template));
-    if manner.diff && claim.is_some() {
-        let old = files::compare(writer, template, b"").await.ok().and_then(|compared| compared.old);
-        if let Some(old) = old
-            && let Err(failed) = page.show(Some(old), Vec::new(), template.dest.clone()).await
-        {
-            return failed;
-        }
+    if let Some(diff) = diff.filter(|_| claim.is_some())
+        && let Some(old) = files::compare(writer, template, b"").await.ok().and_then(|compared| compared.old)
+    {
+        diff.add(Some(old), Vec::new(), template.dest.clone()).await;
     }
-    let really = manner.write == Write::Really;
+    let really = write == Write::Really;
     let outcome = files::remove(writer, template, claim, really, stop).await;
     if let (true, Some(ledger), Outcome::Removed | Outcome::Unchanged) = (really, ledger, &outcome) {
         let template = Arc::clone(template);
@@ -64,49 +60,28 @@ pub async fn replace(
     writer: &Writer,
     template: &TemplateConfig,
     bytes: Vec<u8>,
-    manner: Manner,
-    page: &Page,
+    write: Write,
+    diff: Option<&DiffSink>,
     stop: &CancellationToken,
     seat: &mut Option<Seat>,
 ) -> Outcome {
-    if manner.diff || manner.write == Write::DryRun {
+    if diff.is_some() || write == Write::DryRun {
         let compared = match files::compare(writer, template, &bytes).await {
             Ok(compared) => compared,
             Err(setback) => {
                 return Outcome::Failed(Failure { stage: Stage::Write, message: setback.to_string() });
             }
         };
-        if manner.diff && compared.differs {
-            if let Err(failed) = page.show(compared.old, compared.new, template.dest.clone()).await {
-                return failed;
-            }
+        if let Some(diff) = diff.filter(|_| compared.differs) {
+            diff.add(compared.old, compared.new, template.dest.clone()).await;
             if let Some(change) = compared.attributes {
                 let (template, dest) = (Arc::clone(&template.name), template.dest.clone());
                 emit(Event::AttributesDiffer { template, dest, change });
             }
         }
-        if manner.write == Write::DryRun {
+        if write == Write::DryRun {
             return if compared.differs { Outcome::WouldReplace } else { Outcome::Unchanged };
         }
     }
     files::publish(writer, template, bytes, stop, seat).await
-}
-
-/// What became of a publication. Of a failure the engine tells, which knows when it is tried again.
-pub fn published(
-    config: &TemplateConfig,
-    outcome: &Outcome,
-    digest: Option<Hex>,
-    took_ms: Option<u64>,
-) -> Option<Event> {
-    let (template, dest) = (Arc::clone(&config.name), config.dest.clone());
-    Some(match outcome {
-        Outcome::Replaced => Event::FileWritten { template, dest, digest, took_ms },
-        Outcome::Unchanged => Event::FileUnchanged { template, dest },
-        Outcome::WouldReplace => Event::FileWouldChange { template, dest },
-        Outcome::Removed => Event::FileRemoved { template, dest },
-        Outcome::WouldRemove => Event::FileWouldBeRemoved { template, dest },
-        Outcome::Abandoned => Event::WriteAbandoned { template, dest },
-        Outcome::Failed(_) => return None,
-    })
 }

@@ -15,14 +15,14 @@ async fn a_long_look_for_a_difference_stops_no_timer() {
     };
     std::fs::write(&template.dest, text(1)).unwrap();
     let (writer, stop) = (Writer::start().unwrap(), CancellationToken::new());
-    let manner = Manner { write: Write::DryRun, diff: true, reload: false };
-    let page = Page::Kept(Arc::default());
-    let mut seat = None;
-    let mut looking = std::pin::pin!(replace(&writer, &template, text(2).into(), manner, &page, &stop, &mut seat));
+    let (diff, mut seat) = (DiffSink::default(), None);
+    let bytes = text(2).into();
+    let comparing = replace(&writer, &template, bytes, Write::DryRun, Some(&diff), &stop, &mut seat);
+    let mut comparing = std::pin::pin!(comparing);
     let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
     let outcome = loop {
         tokio::select! {
-            outcome = &mut looking => break outcome,
+            outcome = &mut comparing => break outcome,
             () = tokio::time::sleep(Duration::from_millis(10)) => {}
         }
         longest = longest.max(last.elapsed());

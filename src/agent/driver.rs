@@ -1,0 +1,157 @@
+//! Drives an engine: tells it what happens, has done what it decides, and brings passes on with it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::agent::Inherited;
+use crate::agent::executor::Executor;
+use crate::agent::pass::Passes;
+use crate::config::Reload;
+use crate::decide::event::seconds;
+use crate::decide::{Effect, Engine, Event, Input, Moment, Pace};
+use crate::load::setup::Setup;
+use crate::log::emit;
+use crate::state::append_log::Access;
+use crate::state::last_good::Memory;
+use crate::watch::Keep;
+use crate::watch::registries::Registries;
+
+/// How long the end may take: what is not done by then is left behind.
+const END: Duration = Duration::from_secs(3);
+
+/// An engine, and what it decides about.
+pub struct Driver {
+    pub engine: Engine,
+    pub executor: Executor,
+    pub registries: Registries,
+    pub passes: Passes,
+    /// What performed effects came to.
+    pub answers: mpsc::UnboundedReceiver<Input>,
+    /// What is kept for the next start; `None` where nothing is.
+    memory: Option<Memory>,
+    pub began: Instant,
+}
+
+impl Driver {
+    /// An engine that knows what `inherited` has, and has no configuration yet. Without `reloads` none is run or owed.
+    pub fn new(setup: &Setup, inherited: Inherited, pace: Pace, reloads: bool) -> Self {
+        let Inherited { writer, access, ledger, owed } = inherited;
+        let (mut executor, answers) = Executor::new(writer, Arc::clone(&setup.library), reloads);
+        let written = ledger.as_ref().map(|ledger| ledger.written(&setup.config.templates)).unwrap_or_default();
+        if let Some(ledger) = ledger {
+            executor.keep_account(ledger);
+        }
+        let state_dir = setup.stateful.then(|| setup.config.agent.state_dir.clone());
+        let memory = state_dir.as_ref().map(|state_dir| Memory::of(state_dir));
+        let recalled = memory.as_ref().map(|memory| memory.recall(access)).unwrap_or_default();
+        let keep = match (state_dir, access) {
+            (None, _) => Keep::Nothing,
+            (Some(state_dir), Access::Own) => Keep::Write(state_dir),
+            (Some(state_dir), Access::Look) => Keep::Read(state_dir),
+        };
+        let mut driver = Self {
+            engine: Engine::new(pace, &setup.host.name, recalled),
+            executor,
+            registries: Registries::new(keep),
+            passes: Passes::default(),
+            answers,
+            memory: memory.filter(|_| access == Access::Own),
+            began: Instant::now(),
+        };
+        driver.step(Input::Wrote(written));
+        driver.step(Input::Owed(owed));
+        driver
+    }
+
+    /// The time as the engine knows it.
+    pub fn now(&self) -> Moment {
+        Moment::after_start(self.began.elapsed())
+    }
+
+    /// What happens next, for [`Driver::step`].
+    pub async fn next(&mut self) -> Input {
+        let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
+        let wake = wake.into_iter().chain(self.passes.wake()).min();
+        let sleep = async {
+            match wake {
+                Some(wake) => tokio::time::sleep_until(wake.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // What frees a template comes before what may make it wanted again.
+            biased;
+            Some(answer) = self.answers.recv() => answer,
+            sighting = self.registries.next() => Input::Saw(sighting),
+            () = sleep => self.passes.tick(),
+        }
+    }
+
+    /// Steps the engine, and brings passes on with what came of it. Says whether files of the program that the agent runs
+    /// have changed, which the program is to take up.
+    pub fn step(&mut self, input: Input) -> bool {
+        let mut has_changed = self.step_engine(input);
+        for input in self.passes.advance(&self.engine, self.now(), &self.executor) {
+            has_changed |= self.step_engine(input);
+        }
+        self.passes.conclude(&self.engine);
+        has_changed
+    }
+
+    fn step_engine(&mut self, input: Input) -> bool {
+        self.note(&input);
+        let mut has_changed = false;
+        for effect in self.engine.step(self.now(), input) {
+            match effect {
+                Effect::Publish(group) => self
+                    .executor
+                    .publish(group, |publication| self.passes.begin_publication(publication, &self.executor)),
+                Effect::Probe(publication) => self.executor.probe(publication),
+                Effect::Reload(job) if job.reload == Reload::Program => has_changed = true,
+                Effect::Reload(job) => self.executor.reload(job),
+                Effect::Restore(job) => self.executor.restore(job),
+                Effect::Remember(memo) => {
+                    if let Some(memory) = &self.memory {
+                        self.executor.remember(memory, memo);
+                    }
+                }
+                Effect::Emit(event) => emit(event),
+            }
+        }
+        has_changed
+    }
+
+    fn note(&mut self, input: &Input) {
+        if let Input::Published(id, outcome) = input {
+            self.passes.end_publication(*id, outcome);
+        }
+    }
+
+    /// Brings the memory in order. The future ends with it; nobody needs to wait for it.
+    pub fn tend(&self) -> impl Future<Output = ()> + use<> {
+        let ages = self.engine.ages(self.now());
+        let tended = self.memory.as_ref().map(|memory| self.executor.tend(memory, ages));
+        async move {
+            if let Some(tended) = tended {
+                tended.await;
+            }
+        }
+    }
+
+    /// Ends all that is under way and every session, and leaves behind what does not end in time.
+    pub async fn end(&mut self) {
+        let (executor, registries) = (self.executor.stopped(), std::mem::take(&mut self.registries).close());
+        let tended = self.tend();
+        if tokio::time::timeout(END, async { tokio::join!(executor, registries, tended) }).await.is_err() {
+            emit(Event::ShutdownTimedOut { limit_s: seconds(END) });
+        }
+        // What ended meanwhile counts, but begins nothing new.
+        while let Ok(answer) = self.answers.try_recv() {
+            self.note(&answer);
+            let _ = self.engine.step(self.now(), answer);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `render` and `diff`: through the running agent, or with an engine of this process.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::agent::driver::Driver;
+use crate::agent::{self, Inherited, Signals};
+use crate::config::TemplateConfig;
+use crate::control::{self, Answer, Ask, PassReport, PassRequest};
+use crate::decide::{Event, Input, Pace, Plan};
+use crate::error::{Exit, Fatal};
+use crate::load::setup::Setup;
+use crate::log::emit;
+use crate::state::lock::StateLock;
+use crate::state::pause::LONGEST;
+
+/// How often the control socket of an agent that has the lock is tried.
+const POLL: Duration = Duration::from_millis(200);
+
+/// How long beyond its own time limit a pass of the agent may take: its reloads have limits of their own.
+const BEYOND: Duration = Duration::from_hours(1);
+
+/// The same for a dry run, which runs no commands.
+const BEYOND_DRY_RUN: Duration = Duration::from_secs(15);
+
+/// How long an agent may take to answer anything before it counts as frozen.
+const AWAKE: Duration = Duration::from_secs(5);
+
+/// Makes one pass, through the running agent where there is one: two programs must not write one file, and the agent knows
+/// what it holds. `alone`: the agent cannot make it, because the command line says something else than the file. Gives the
+/// exit code and the diff.
+///
+/// # Errors
+/// A template that does not exist was named, replacements are paused, another process has the state directory and no
+/// agent answers, or the state directory cannot be used.
+pub async fn render(setup: Setup, request: PassRequest, alone: bool) -> Result<(Exit, String), Fatal> {
+    let unknown = setup.unknown(&request.names);
+    if !unknown.is_empty() {
+        let known: Vec<&str> = setup.config.templates.iter().map(|template| &*template.name).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let message = format!("no template is named {}: there is {known}", unknown.join(" or "));
+        return Err(Fatal::new(Exit::Usage, message));
+    }
+    setup.warn();
+    let mut lock = None;
+    let report = match (setup.stateful, request.dry_run, alone) {
+        (false, ..) | (true, true, true) => None,
+        // It needs no lock: where the agent does not make it, this process does.
+        (true, true, false) => ask(&setup, &request).await?,
+        (true, false, true) => {
+            lock = Some(agent::lock(&setup).await?);
+            None
+        }
+        (true, false, false) => ask_or_lock(&setup, &request, &mut lock).await?,
+    };
+    let Some(report) = report else {
+        return render_alone(setup, request, lock).await;
+    };
+    report.log(&request, false);
+    emit(Event::PassFinished { exit: report.exit.code(), by: "agent" });
+    Ok((report.exit, report.diff))
+}
+
+/// Asks the agent, and waits for the lock meanwhile.
+async fn ask_or_lock(
+    setup: &Setup,
+    request: &PassRequest,
+    lock: &mut Option<StateLock>,
+) -> Result<Option<PassReport>, Fatal> {
+    let mut locking = pin!(agent::lock(setup));
+    loop {
+        let mut asking = pin!(ask(setup, request));
+        tokio::select! {
+            biased;
+            // At once where no agent runs.
+            locked = &mut locking => match locked {
+                // Who has it may be the one that makes the pass, and that takes as long as its checks do.
+                Err(denied) if denied.exit == Exit::Locked && is_awake(setup).await => {
+                    return asking.await?.ok_or(denied).map(Some);
+                }
+                locked => {
+                    *lock = Some(locked?);
+                    return Ok(None);
+                }
+            },
+            report = &mut asking => match report? {
+                // Not the one that has the lock.
+                None => sleep(POLL).await,
+                report => return Ok(report),
+            },
+        }
+    }
+}
+
+/// Whether an agent answers on the control socket at all: one that is frozen is not waited for.
+async fn is_awake(setup: &Setup) -> bool {
+    let nothing = Ask::Explain { name: String::new() };
+    control::ask(&setup.config.status.socket, nothing, AWAKE).await.is_ok()
+}
+
+/// Asks the agent for the pass; `None` where it does not make it.
+async fn ask(setup: &Setup, request: &PassRequest) -> Result<Option<PassReport>, Fatal> {
+    let state_dir = std::path::absolute(&setup.config.agent.state_dir).unwrap_or_default();
+    let ask = Ask::Render { state_dir, fingerprint: setup.fingerprint(), request: request.clone() };
+    let limit = request.timeout.saturating_add(if request.dry_run { BEYOND_DRY_RUN } else { BEYOND });
+    let failed = match control::ask(&setup.config.status.socket, ask, limit).await {
+        Ok(Answer::Rendered(report)) => return Ok(Some(report)),
+        Ok(Answer::Told(told)) => Fatal::new(told.exit, told.text),
+        Ok(Answer::Elsewhere(why)) if request.dry_run => {
+            emit(Event::PassAlone { reason: why });
+            return Ok(None);
+        }
+        Ok(Answer::Elsewhere(_) | Answer::Status(_)) => return Ok(None),
+        Err(unanswered) if unanswered.absent => return Ok(None),
+        // It was there, and went: what it did is in its log.
+        Err(unanswered) => Fatal::new(Exit::Failed, unanswered.to_string()),
+    };
+    if request.dry_run && failed.exit == Exit::Failed { Ok(None) } else { Err(failed) }
+}
+
+/// Makes the pass with an engine of this process.
+async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock>) -> Result<(Exit, String), Fatal> {
+    if lock.is_some()
+        && let Some(why) = agent::paused(&setup.config.agent.state_dir)
+    {
+        return Err(Fatal::new(Exit::Held, why));
+    }
+    let mut signals = Signals::new()?;
+    let inheriting = async { if lock.is_some() { Inherited::of(&setup).await } else { Inherited::read(&setup) } };
+    let Some(mut inherited) = (tokio::select! {
+        inherited = inheriting => Some(inherited?),
+        _ = signals.stop() => None,
+    }) else {
+        emit(Event::PassInterrupted {});
+        return Ok((Exit::Failed, String::new()));
+    };
+    let is_own = |owed: &Arc<TemplateConfig>| {
+        let whole = owed.file_of().map(|(each, _)| &each.template);
+        let is = |name: &String| **name == *owed.name || whole.is_some_and(|whole| **name == **whole);
+        request.reloads() && (request.names.is_empty() || request.names.iter().any(is))
+    };
+    // What is owed for other templates is for a pass that is about them.
+    inherited.owed.retain(is_own);
+    let plan = setup.plan(&request.names);
+    let mut driver = Driver::new(&setup, inherited, Pace::Once, request.reloads());
+    if request.dry_run {
+        // The engine publishes nothing, and the pass compares.
+        driver.step(Input::Paused(driver.now() + LONGEST));
+    }
+    driver.registries.follow(&setup.config.registries, &plan);
+    driver.passes.begin(request.clone(), &plan, None);
+    let unfinished = tokio::select! {
+        unfinished = complete(&mut driver, plan) => Some(unfinished),
+        _ = signals.stop() => None,
+    };
+    driver.end().await;
+    let mut report = driver.passes.own_report(&driver.engine).unwrap_or_default();
+    report.log(&request, !request.dry_run);
+    if unfinished != Some(0) {
+        emit(if unfinished.is_some() { Event::WriteUnfinished {} } else { Event::PassInterrupted {} });
+        report.exit = Exit::Failed;
+    }
+    emit(Event::PassFinished { exit: report.exit.code(), by: "itself" });
+    Ok((report.exit, report.diff))
+}
+
+/// Goes on until nothing more is to be written; then the reloads that are owed run, each with its own time limit, because
+/// a file that was replaced without its reload would look done to the next pass. Gives how many replacements are not
+/// finished.
+async fn complete(driver: &mut Driver, plan: Plan) -> usize {
+    // No program runs here: it finds its files at its next start.
+    let step = |driver: &mut Driver, input| driver.step(input) && driver.step(Input::TookUp);
+    step(driver, Input::Configured(plan));
+    while !driver.passes.are_written() {
+        let input = driver.next().await;
+        step(driver, input);
+    }
+    step(driver, Input::Stopping);
+    while driver.engine.is_reloading() {
+        let input = driver.next().await;
+        step(driver, input);
+    }
+    driver.executor.unfinished().await
+}

@@ -1,0 +1,138 @@
+//! What a pass is asked for, and how it ended.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::decide::event::seconds;
+use crate::decide::{Event, Outcome};
+use crate::error::Exit;
+use crate::log::emit;
+
+/// What `render` and `diff` are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // They are the command line's flags.
+pub struct PassRequest {
+    /// Only these templates [default: all]
+    pub names: Vec<String>,
+    /// How long to wait for what is needed
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+    /// Render from last good rosters, no older than this, where the registry is not reached
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub max_stale: Option<Duration>,
+    /// Write and run nothing
+    #[arg(long, visible_alias = "noop")]
+    pub dry_run: bool,
+    /// Print a unified diff of what changes
+    #[arg(long)]
+    pub diff: bool,
+    /// Replace files, and run no reload
+    #[arg(long)]
+    pub no_reload: bool,
+    /// Exit with 2 when something differs
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Exit with 0 when members are too few
+    #[arg(long)]
+    pub held_ok: bool,
+}
+
+impl PassRequest {
+    /// Whether its replacements are followed by reloads.
+    pub fn reloads(&self) -> bool {
+        !self.dry_run && !self.no_reload
+    }
+}
+
+/// How a pass ended.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassReport {
+    /// The most serious of all that happened.
+    pub exit: Exit,
+    /// The unified diff, where one was asked for.
+    pub diff: String,
+    /// Each file: its template, where it is, and what became of it.
+    pub files: Vec<(Arc<str>, PathBuf, FileResult)>,
+    /// Each hold: the roster or key, its path, and why.
+    pub holds: Vec<(Arc<str>, String, String)>,
+    /// Each reload that is still owed: the command, the templates, and why it failed last.
+    pub owed: Vec<(String, Vec<Arc<str>>, Option<String>)>,
+}
+
+/// What became of one template in a pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileResult {
+    /// Its publication ended.
+    Published(Outcome),
+    /// These rosters and keys never had a good view.
+    Held(Vec<Arc<str>>),
+    /// One key's file was asked for, and there is no such key.
+    NoKey,
+    /// These rosters and keys could not be read in time. With each, how long ago it was known, if it was.
+    Unreached(Vec<(Arc<str>, Option<Duration>)>),
+    /// It took too long.
+    Late,
+    /// Replacements were paused meanwhile.
+    Paused,
+}
+
+impl FileResult {
+    /// The exit code that goes with it. That of a hold is not here, because `--held-ok` may pardon it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Published(Outcome::Failed(_) | Outcome::Abandoned) | Self::Late => Exit::Failed,
+            Self::Published(_) | Self::Held(_) => Exit::Done,
+            Self::NoKey | Self::Paused => Exit::Held,
+            Self::Unreached(_) => Exit::Unreached,
+        }
+    }
+}
+
+impl PassReport {
+    /// Logs it. What was published, what failed and what holds is left out where this process has logged it already.
+    pub fn log(&self, request: &PassRequest, is_logged: bool) {
+        let limit_s = seconds(request.timeout);
+        for (template, dest, result) in self.files.iter().cloned() {
+            match result {
+                FileResult::Published(_) | FileResult::Held(_) if is_logged => {}
+                FileResult::Published(outcome) => emit(outcome.event(template, dest, None)),
+                FileResult::Held(needs) => emit(Event::TemplateWaiting { template, needs }),
+                FileResult::NoKey => {
+                    let (each, key) = template.trim_end_matches(']').split_once('[').unwrap_or((&template, ""));
+                    emit(Event::KeyMissing { template: Arc::from(each), key: key.to_owned() });
+                }
+                FileResult::Unreached(known) => {
+                    emit(Event::RegistryTimedOut { template: Arc::clone(&template), limit_s });
+                    for (roster, age) in known {
+                        let Some(max) = request.max_stale.map(humantime::format_duration) else { continue };
+                        let reason = match age.map(|age| age.as_secs()) {
+                            Some(age) => {
+                                format!("those of {roster} are {age} s old, and {max} is the most (--max-stale)")
+                            }
+                            None => format!("none of {roster} are saved, or their age is not known"),
+                        };
+                        emit(Event::StaleRefused { template: Arc::clone(&template), roster, reason });
+                    }
+                }
+                FileResult::Late => emit(Event::TemplateTimedOut { template, limit_s }),
+                FileResult::Paused => emit(Event::WritePaused { template, dest }),
+            }
+        }
+        if !is_logged {
+            for (roster, path, reason) in self.holds.iter().cloned() {
+                emit(Event::RosterHeld { roster, path, reason, members: None });
+            }
+        }
+        for (command, templates, failed) in self.owed.iter().cloned() {
+            if let Some(reason) = failed.filter(|_| !is_logged) {
+                let (command, templates) = (command.clone(), templates.clone());
+                emit(Event::ReloadFailed { command, templates, reason, took_ms: None, retry_in_s: None });
+            }
+            emit(Event::PassReloadPending { command, templates });
+        }
+    }
+}
