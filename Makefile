@@ -11,7 +11,7 @@ test: tools
 # The same tests with the large counts that the documentation promises; takes much longer.
 prove: tools
 	ROSTERD_PROVE=1 cargo test --locked
-	ROSTERD_PROVE=1 cargo test --locked --release --test it -- --test-threads=1 --nocapture cost::
+	ROSTERD_PROVE=1 cargo test --locked --profile dist --test it -- --test-threads=1 --nocapture cost::
 
 # What a change costs, next to the least that it can cost: the table of docs/performance.md.
 bench: tools
@@ -29,8 +29,8 @@ fuzz:
 	$(call fuzz,answers,answers)
 	$(call fuzz,ensemble,ensemble)
 
-# One target, and the folder of what it begins with.
-fuzz = mkdir -p fuzz/corpus/$(1) && cargo +nightly fuzz run $(1) fuzz/corpus/$(1) tests/fuzz/seeds/$(2) -- \
+# One target, and the directory of its seeds.
+fuzz = mkdir -p fuzz/corpus/$(1) && cargo +nightly fuzz run $(1) fuzz/corpus/$(1) fuzz/seeds/$(2) -- \
 	-runs=$(FUZZ_RUNS) -timeout=1
 
 # ZooKeeper, haproxy, nginx, pgpool and the like, where they are missing.

@@ -14,6 +14,8 @@ pub mod control;
 pub mod decide;
 pub mod error;
 pub mod fswatch;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod load;
 pub mod log;
 pub mod model;
@@ -22,7 +24,11 @@ pub mod render;
 pub mod report;
 pub mod state;
 #[cfg(test)]
-mod testing;
+#[allow(dead_code, reason = "the tests of the binary use the rest")]
+#[path = "../tests/support/mod.rs"]
+mod support;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod watch;
 pub mod zk;

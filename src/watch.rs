@@ -24,6 +24,8 @@ pub mod directory;
 pub mod dirty;
 mod event_sender;
 pub mod registries;
+#[cfg(test)]
+mod tests;
 pub mod zookeeper;
 
 pub use directory::Directory;

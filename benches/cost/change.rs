@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::confd;
 use crate::harness::meter::{Meter, median, peak, percentile};
-use crate::harness::proxy::Proxy;
 use crate::harness::scene::{Scene, State};
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::proxy::Proxy;
+use crate::support::zookeeper::ZooKeeper;
 use crate::table::{Table, mib, ms, times};
 
 /// What is told of each.

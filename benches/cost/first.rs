@@ -8,7 +8,7 @@ use crate::harness::floor;
 use crate::harness::meter::{median, peak};
 use crate::harness::scene::{Scene, State};
 use crate::harness::usage::cpu;
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::zookeeper::ZooKeeper;
 use crate::table::{Table, mib, ms, times};
 
 const MEMBERS: usize = 10_000;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::harness::meter::{Meter, peak, resident};
 use crate::harness::scene::Scene;
 use crate::harness::usage::cpu;
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::zookeeper::ZooKeeper;
 use crate::table::{Table, mib, ms};
 
 const PATHS: usize = 1000;

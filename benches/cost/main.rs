@@ -9,6 +9,9 @@
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/it/harness/mod.rs"]
 mod harness;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 mod change;
 mod confd;
@@ -17,7 +20,7 @@ mod idle;
 mod storm;
 mod table;
 
-use harness::zookeeper::ZooKeeper;
+use support::zookeeper::ZooKeeper;
 use table::Table;
 
 fn main() {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::meter::{Meter, peak};
 use crate::harness::scene::{DATA, Scene, State};
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::zookeeper::ZooKeeper;
 use crate::table::{Table, mib, ms};
 
 const MEMBERS: usize = 1000;

@@ -7,9 +7,6 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
-#[path = "../../tests/fuzz/config.rs"]
-mod config;
-
 static HOME: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a folder"));
 
-fuzz_target!(|bytes: &[u8]| config::any(&HOME, bytes));
+fuzz_target!(|bytes: &[u8]| rosterd::fuzzing::config::any(&HOME, bytes));

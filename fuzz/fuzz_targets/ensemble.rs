@@ -3,6 +3,5 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rosterd::watch::zookeeper::any_bytes;
 
-fuzz_target!(|bytes: &[u8]| any_bytes::ensemble(bytes));
+fuzz_target!(|bytes: &[u8]| rosterd::fuzzing::ensemble(bytes));

@@ -7,9 +7,6 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
-#[path = "../../tests/fuzz/memory.rs"]
-mod memory;
-
 static HOME: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a folder"));
 
-fuzz_target!(|bytes: &[u8]| memory::any(&HOME, bytes));
+fuzz_target!(|bytes: &[u8]| rosterd::fuzzing::memory::any(&HOME, bytes));

@@ -4,9 +4,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../tests/fuzz/nodes.rs"]
-mod nodes;
-#[path = "../../tests/fuzz/payload.rs"]
-mod payload;
-
-fuzz_target!(|bytes: &[u8]| payload::any(bytes));
+fuzz_target!(|bytes: &[u8]| rosterd::fuzzing::payload::any(bytes));

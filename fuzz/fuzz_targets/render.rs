@@ -4,9 +4,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../tests/fuzz/nodes.rs"]
-mod nodes;
-#[path = "../../tests/fuzz/render.rs"]
-mod render;
-
-fuzz_target!(|bytes: &[u8]| render::any(bytes));
+fuzz_target!(|bytes: &[u8]| rosterd::fuzzing::render::any(bytes));

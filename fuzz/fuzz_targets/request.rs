@@ -4,7 +4,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../tests/fuzz/request.rs"]
-mod request;
-
-fuzz_target!(|bytes: &[u8]| request::any(bytes));
+fuzz_target!(|bytes: &[u8]| rosterd::fuzzing::request::any(bytes));

@@ -17,6 +17,8 @@ use crate::model::registry_event::Zxid;
 use crate::payload::Format;
 
 mod schema;
+#[cfg(test)]
+mod tests;
 
 pub use schema::{Field, Hex, Kind, Severity};
 

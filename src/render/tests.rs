@@ -7,7 +7,11 @@ use super::*;
 use crate::decide::{RosterValue, SlottedMember};
 use crate::payload::{Format, decode};
 
+mod guide;
+mod hostile;
+mod million;
 mod problems;
+mod quoting;
 
 /// A template directory with these files.
 fn dir(files: &[(&str, &str)]) -> TempDir {

@@ -23,13 +23,6 @@ use crate::model::registry_event::RegistryEvent;
 use super::event_sender::EventSender;
 use super::{Boxed, Keep, Node, RESYNC, Registry, Wanted};
 
-/// What servers may send, for a fuzzer to try: property tests run the same on a stable compiler.
-#[cfg(any(test, fuzzing))]
-pub mod any_bytes {
-    pub use crate::watch::zookeeper::servers::ensemble::any as ensemble;
-    pub use crate::zk::any::answers;
-}
-
 use crate::zk::Connection;
 use connect::Reached;
 use follower::{Bench, Ended, Follower};
@@ -37,6 +30,9 @@ use reader::{Mode, ReadError};
 use servers::Servers;
 use session::Session;
 use subscriptions::Desk;
+
+#[cfg(any(test, fuzzing))]
+pub use servers::ensemble::any as any_ensemble;
 
 mod connect;
 mod dirty_tracker;

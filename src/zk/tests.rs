@@ -384,7 +384,7 @@ async fn credentials_are_proved_before_anything_is_asked() {
 }
 
 proptest::proptest! {
-    #![proptest_config(crate::testing::config(1_000, 1_000_000))]
+    #![proptest_config(crate::support::random::config(1_000, 1_000_000))]
 
     #[test]
     fn any_bytes_are_read_without_a_panic(

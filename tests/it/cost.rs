@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::harness::floor;
 use crate::harness::meter::{Meter, median, peak, resident};
-use crate::harness::proxy::Proxy;
 use crate::harness::scene::{Scene, State};
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::proxy::Proxy;
+use crate::support::zookeeper::ZooKeeper;
 
 /// Whether the promised figures are to be met: a release build, and nothing else runs.
 fn is_exact() -> bool {
-    !cfg!(debug_assertions) && crate::testing::count(false, true)
+    !cfg!(debug_assertions) && crate::support::random::count(false, true)
 }
 
 /// A bound as it is promised, or so many times wider.

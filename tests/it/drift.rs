@@ -266,7 +266,7 @@ fn a_file_that_another_tool_writes_all_the_time_does_not_reload_without_end() {
                 std::thread::yield_now();
             }
         });
-        let waits = crate::harness::wait::holds(crate::harness::site::PATIENCE, || {
+        let waits = crate::support::wait::holds(crate::harness::site::PATIENCE, || {
             agent.said("rewritten 3 times recently: is another tool managing it?") > 0
         });
         is_over.store(true, std::sync::atomic::Ordering::Relaxed);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use nix::sys::signal::Signal;
 
 use crate::harness::site::Site;
-use crate::harness::zookeeper::{Zk, ZooKeeper};
+use crate::support::zookeeper::{Zk, ZooKeeper};
 
 const CONFIG: &str = r#"
 [registry]
@@ -165,7 +165,7 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
     assert!(odd.is_empty() || explained.contains(&format!("keys without a file ({}):", odd.len())), "{explained}");
 
     // Each of the fifty goes and comes again, with half of the others.
-    let mut random = crate::testing::rng();
+    let mut random = crate::support::random::rng();
     for _ in 0..6 {
         let mut turn = present.clone();
         random.shuffle(&mut turn);

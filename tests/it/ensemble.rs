@@ -5,8 +5,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::harness::site::{Agent, PATIENCE, Site};
-use crate::harness::wait::holds;
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::wait::holds;
+use crate::support::zookeeper::ZooKeeper;
 
 mod access;
 mod outage;

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::harness::site::{Agent, PATIENCE, Site};
-use crate::harness::wait::holds;
+use crate::support::wait::holds;
 
 mod ends;
 mod inside;

@@ -1,11 +1,10 @@
 //! One service in each format in a real ZooKeeper, and one template that renders all of them.
 
 use std::fmt::Write as _;
-
-use rosterd::payload::Payload;
+use std::process::Command;
 
 use crate::harness::site::Site;
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::zookeeper::ZooKeeper;
 
 /// What one system has registered.
 struct Service {
@@ -242,7 +241,11 @@ const MORE: [(&str, &str); 9] = [
 #[test]
 fn every_format_has_a_service() {
     let tried: Vec<&str> = SERVICES.iter().map(|service| service.name).collect();
-    assert!(Payload::NAMES.iter().filter(|name| **name != "auto").all(|name| tried.contains(name)), "{tried:?}");
+    let output = Command::new(env!("CARGO_BIN_EXE_rosterd")).args(["get", "/x", "--payload", "none"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let known =
+        said.split("known are ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or_else(|| panic!("{said}"));
+    assert!(known.split(", ").filter(|name| *name != "auto").all(|name| tried.contains(&name)), "{known}: {tried:?}");
 }
 
 #[test]

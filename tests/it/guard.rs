@@ -10,10 +10,10 @@ use serde_json::Value;
 use zookeeper_client::{Acls, Client, CreateMode};
 
 use crate::ensemble::{list, member};
-use crate::harness::client::{Zk, on_runtime};
-use crate::harness::proxy::Proxy;
 use crate::harness::site::{Agent, Site};
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::client::{Zk, on_runtime};
+use crate::support::proxy::Proxy;
+use crate::support::zookeeper::ZooKeeper;
 
 const CONFIG: &str = r#"
 [registry]

@@ -10,8 +10,8 @@ use zookeeper_client::{Acls, CreateMode};
 use crate::harness::backend::{Asked, Backend, Load};
 use crate::harness::haproxy::HaProxy;
 use crate::harness::site::Site;
-use crate::harness::wait::eventually;
-use crate::harness::zookeeper::{Zk, ZooKeeper};
+use crate::support::wait::eventually;
+use crate::support::zookeeper::{Zk, ZooKeeper};
 
 const PATH: &str = "/services/production/web";
 
@@ -49,7 +49,7 @@ struct Turn {
 
 #[test]
 fn no_request_fails_while_backends_come_and_go() {
-    let changes = crate::testing::count(20, 200);
+    let changes = crate::support::random::count(20, 200);
     let zookeeper = ZooKeeper::three();
     let client = zookeeper.client("");
     let mut backends: Vec<Backend> = (0..3).map(|_| Backend::start()).collect();

@@ -6,10 +6,12 @@ mod web;
 mod block;
 mod choice;
 mod cost;
+mod docs;
 mod drift;
 mod each;
 mod ensemble;
 mod events;
+mod examples;
 mod exec;
 mod faults;
 mod formats;
@@ -22,12 +24,11 @@ mod memory;
 mod once;
 mod quickstart;
 mod reach;
-mod registry;
 mod reloads;
+#[allow(dead_code, reason = "the unit tests use the rest")]
+#[path = "../support/mod.rs"]
+mod support;
 mod telling;
-#[path = "../../src/testing.rs"]
-#[allow(dead_code, reason = "each of its functions is for some of the tests")]
-mod testing;
 mod units;
 mod wrong;
 mod zookeeper_client;

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 
 use crate::harness::site::{Ended, Site};
-use crate::harness::zookeeper::{Zk, ZooKeeper};
+use crate::support::zookeeper::{Zk, ZooKeeper};
 
 const CONFIG: &str = r#"
 [registry]

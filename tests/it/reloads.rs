@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid};
 
 use crate::harness::site::{Agent, PATIENCE, Site};
-use crate::harness::wait::{eventually, holds};
+use crate::support::wait::{eventually, holds};
 
 /// One template after the other, each with a reload of its own, which first writes its number to a file.
 const RELOADS: [(&str, &str); 5] = [

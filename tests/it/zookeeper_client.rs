@@ -5,9 +5,9 @@ use std::task::{Context, Poll, Waker};
 
 use zookeeper_client::{AddWatchMode, EventType, PersistentWatcher, SessionState};
 
-use crate::harness::client::{Zk, on_runtime};
-use crate::harness::proxy::Proxy;
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::client::{Zk, on_runtime};
+use crate::support::proxy::Proxy;
+use crate::support::zookeeper::ZooKeeper;
 
 const PATH: &str = "/services";
 const NODE: &str = "/services/web";

@@ -101,7 +101,7 @@ async fn nothing_is_ever_written_where_a_swapped_folder_leads() {
     if was_attacker() {
         return;
     }
-    let writes = crate::testing::count(300, 10_000);
+    let writes = crate::support::random::count(300, 10_000);
     let mut yard = Yard::new();
     let template = yard.template();
     assert_eq!(yard.bench.publish(&template, b"first").await, Outcome::Replaced);

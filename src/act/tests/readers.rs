@@ -15,7 +15,7 @@ use super::bench::Bench;
 
 /// At least so many replacements, and so many reads: more where the documentation's numbers are to be proved.
 fn wanted() -> (u32, u64) {
-    crate::testing::count((200, 100), (2_000, 1_000_000))
+    crate::support::random::count((200, 100), (2_000, 1_000_000))
 }
 
 /// Bytes that show by themselves whether they are whole: the number, on as many lines as it has to be.

@@ -51,7 +51,7 @@ async fn of_a_journal_that_was_cut_off_anywhere_all_is_owed_that_is_whole() {
     let (bench, [a, _], journal) = scene().await;
     let lines = ends(&journal);
     assert_eq!(lines.len(), 3, "a title, and a line for each round");
-    for cut in (lines[0]..=journal.len()).step_by(crate::testing::count(7, 1)) {
+    for cut in (lines[0]..=journal.len()).step_by(crate::support::random::count(7, 1)) {
         let owed = owed(&bench, std::slice::from_ref(&a), |file| fs::write(file, &journal[..cut]).unwrap()).await;
         // What was not noted to its end has not happened.
         let expected = &["reload a", "reload b"][..lines[1..].iter().filter(|end| **end <= cut).count()];
@@ -64,8 +64,8 @@ async fn whatever_bit_of_a_journal_is_wrong_no_reload_is_lost_that_the_configura
     let (bench, [a, _], journal) = scene().await;
     let lines = ends(&journal);
     let mut known = 0;
-    for at in (0..journal.len()).step_by(crate::testing::count(7, 1)) {
-        for bit in (0..8).skip(at % 8).take(crate::testing::count(1, 8)) {
+    for at in (0..journal.len()).step_by(crate::support::random::count(7, 1)) {
+        for bit in (0..8).skip(at % 8).take(crate::support::random::count(1, 8)) {
             let mut bytes = journal.clone();
             bytes[at] ^= 1 << bit;
             let owed = owed(&bench, std::slice::from_ref(&a), |file| fs::write(file, &bytes).unwrap()).await;
@@ -83,8 +83,8 @@ async fn whatever_bit_of_a_journal_is_wrong_no_reload_is_lost_that_the_configura
 async fn what_is_no_journal_is_kept_and_every_reload_is_owed_once() {
     let (bench, templates, journal) = scene().await;
     let twice = [&journal[..], &journal[ends(&journal)[0]..]].concat();
-    let large = [&b"rosterd journal 1\n"[..], &vec![b'x'; crate::testing::count(1, 100) << 20]].concat();
-    let many = [&journal[..], &vec![b'\n'; crate::testing::count(1, 100) << 16]].concat();
+    let large = [&b"rosterd journal 1\n"[..], &vec![b'x'; crate::support::random::count(1, 100) << 20]].concat();
+    let many = [&journal[..], &vec![b'\n'; crate::support::random::count(1, 100) << 16]].concat();
     let lays: [(&str, Lay); 8] = [
         ("nothing", Box::new(|file| fs::write(file, "").unwrap())),
         ("twice", Box::new(move |file| fs::write(file, &twice).unwrap())),

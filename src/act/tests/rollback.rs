@@ -411,7 +411,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(48, 1_000))]
+    #![proptest_config(crate::support::random::config(48, 1_000))]
 
     /// Whatever happens in between: a unit is all or nothing, what failed is not tried again until something else has
     /// proven itself, what is gone back to has, what is owed stays owed, and in the end all is as the members are.

@@ -240,7 +240,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(256, 20_000))]
+    #![proptest_config(crate::support::random::config(256, 20_000))]
 
     #[test]
     fn it_keeps_its_promises(acts in acts()) {

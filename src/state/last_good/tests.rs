@@ -374,7 +374,7 @@ fn memos() -> impl Strategy<Value = Vec<SavedRoster>> {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(40, 2_000))]
+    #![proptest_config(crate::support::random::config(40, 2_000))]
 
     /// Cut off anywhere, or with any byte changed, a file gives a whole earlier state, and never one that was not.
     #[test]

@@ -74,7 +74,7 @@ fn values() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(256, 20_000))]
+    #![proptest_config(crate::support::random::config(256, 20_000))]
 
     #[test]
     fn what_is_written_is_read_back(value in values()) {

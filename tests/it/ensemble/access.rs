@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use zookeeper_client::{Acl, AuthId, CreateMode, Permission};
 
 use super::{CONFIG, becomes, member, site, site_at};
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::zookeeper::ZooKeeper;
 
 #[test]
 fn a_protected_path_is_read_with_the_credentials_of_a_file() {

@@ -6,8 +6,8 @@ use nix::sys::signal::Signal;
 
 use super::{AWAY, CONFIG, becomes, list, member, site};
 use crate::harness::site::PATIENCE;
-use crate::harness::wait::eventually;
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::wait::eventually;
+use crate::support::zookeeper::ZooKeeper;
 
 const BACK: &str = "registry connected again";
 

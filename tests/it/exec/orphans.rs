@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use super::{join, site, status};
 use crate::harness::site::{Agent, PATIENCE, Site};
-use crate::harness::wait::holds;
+use crate::support::wait::holds;
 
 /// Makes what follows the first process of a container.
 const FIRST: [&str; 7] = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
@@ -54,7 +54,7 @@ fn prove(site: &Site, agent: &Agent, pid: impl Fn() -> Option<u32>) {
         fs::remove_dir_all(site.path("registry/services/web")).unwrap();
         join(site, of);
     };
-    for round in 0..crate::testing::count(5, 100) {
+    for round in 0..crate::support::random::count(5, 100) {
         let good = format!("good{round}");
         members(&good);
         agent.until("every good one passes", || (0..TEMPLATES).all(|n| site.read(&format!("out/{n}.cfg")) == good));
@@ -69,7 +69,7 @@ fn prove(site: &Site, agent: &Agent, pid: impl Fn() -> Option<u32>) {
     // Whatever else a check came to was an exit status that somebody else took.
     let failures = agent.said("check failed");
     assert_eq!(agent.said("exited with 3"), failures, "{}", agent.log().join("\n"));
-    let many = crate::testing::count(200, 2000);
+    let many = crate::support::random::count(200, 2000);
     agent.until("many orphans", || site.read("made").lines().count() >= many);
     site.file("enough", "");
     let zombies = || children(pid).into_iter().filter(|(_, ended)| *ended).count();

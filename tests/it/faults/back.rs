@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::{median, with_session};
 use crate::ensemble::{becomes, list, member, site};
-use crate::harness::proxy::Proxy;
 use crate::harness::site::PATIENCE;
-use crate::harness::wait::eventually;
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::proxy::Proxy;
+use crate::support::wait::eventually;
+use crate::support::zookeeper::ZooKeeper;
 
 const DOWN: Duration = Duration::from_secs(5);
 
@@ -25,7 +25,7 @@ fn a_server_back_after_five_seconds_is_followed_again_within_one_at_the_median()
         })
         .collect();
     let mut back = Vec::new();
-    for last in 2..2 + crate::testing::count(3, 15) {
+    for last in 2..2 + crate::support::random::count(3, 15) {
         server.stop(0);
         let stopped = Instant::now();
         eventually(PATIENCE, "five seconds down", || stopped.elapsed() >= DOWN);

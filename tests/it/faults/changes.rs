@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::file_becomes;
 use crate::ensemble::{CONFIG, becomes, list, member, site};
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::zookeeper::ZooKeeper;
 
 /// Takes up the file as its software does, at once, and has then other things to do.
 const SLOW_RELOAD: &str =
@@ -28,7 +28,7 @@ fn of_five_changes_during_a_reload_none_is_lost() {
     let site = site(&config, &format!("{}{chroot}", shared.connect_string()));
     let mut agent = site.start();
     becomes(&agent, &site, 100..110);
-    for round in 0..crate::testing::count(5, 200) {
+    for round in 0..crate::support::random::count(5, 200) {
         // A change that begins a reload, and five while it goes on: coming, and in the next round going.
         let change = |number| {
             if round % 2 == 0 { client.put(&member(number), b"") } else { client.remove(&member(number)) }

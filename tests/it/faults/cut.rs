@@ -4,10 +4,10 @@ use nix::sys::signal::Signal;
 
 use super::{AWAY, file_becomes, with_session};
 use crate::ensemble::{becomes, list, member, site};
-use crate::harness::network::{Network, is_inside};
-use crate::harness::proxy::Proxy;
 use crate::harness::site::Agent;
-use crate::harness::zookeeper::{Zk, ZooKeeper};
+use crate::support::network::{Network, is_inside};
+use crate::support::proxy::Proxy;
+use crate::support::zookeeper::{Zk, ZooKeeper};
 
 /// How long a follower answers by itself: 300 ticks of 200 ms, so a minute, in which the test must be through.
 const LONG: &str = "syncLimit=300";

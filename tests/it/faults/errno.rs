@@ -53,7 +53,7 @@ fn a_file_stays_as_it_was_when_any_call_is_refused() {
     let (mut refused, mut calls, mut borne) = (0, 0, 0);
     for (at, point) in points.iter().enumerate().filter(|(_, point)| !point.is_staged_write) {
         let needed = is_needed(point) && at <= last;
-        let count = crate::testing::count(if needed { 1 } else { usize::from(at % 5 == 0) }, REASONS.len());
+        let count = crate::support::random::count(if needed { 1 } else { usize::from(at % 5 == 0) }, REASONS.len());
         calls += usize::from(count > 0);
         for reason in REASONS.iter().cycle().skip(at).take(count) {
             refused += 1;
@@ -101,9 +101,9 @@ fn files(site: &Site) -> BTreeMap<PathBuf, (u64, String)> {
 fn bears_refusals(deed: &ProgramEffect) {
     let (site, points) = record(deed);
     let is_overwritten = deed.config.contains("inplace");
-    let (mut refused, mut borne, apart) = (0, 0, crate::testing::count(6, 1));
+    let (mut refused, mut borne, apart) = (0, 0, crate::support::random::count(6, 1));
     for (at, point) in points.iter().enumerate().filter(|(at, point)| !point.is_staged_write && at % apart == 0) {
-        for reason in REASONS.iter().cycle().skip(at / apart).take(crate::testing::count(1, REASONS.len())) {
+        for reason in REASONS.iter().cycle().skip(at / apart).take(crate::support::random::count(1, REASONS.len())) {
             refused += 1;
             deed.set(&site);
             let old = files(&site);
@@ -166,7 +166,7 @@ fn overwriting_bears_refusals() {
 #[test]
 fn a_removal_is_made_up_for_when_the_record_of_files_was_not_read() {
     let reads = Point { call: "openat".into(), path: "state/files".into(), nth: 1, is_staged_write: false };
-    for reason in REASONS.iter().take(crate::testing::count(1, REASONS.len())) {
+    for reason in REASONS.iter().take(crate::support::random::count(1, REASONS.len())) {
         let site = REMOVAL.scene();
         // Another key comes at the same time: its file is recorded.
         site.file("registry/services/c/3:3", "");
@@ -209,7 +209,7 @@ reload_cmd = "true"
 #[test]
 fn what_is_owed_is_not_lost_with_a_journal_that_does_not_answer() {
     let reads = Point { call: "openat".into(), path: "state/journal".into(), nth: 1, is_staged_write: false };
-    for reason in REASONS.iter().take(crate::testing::count(1, REASONS.len())) {
+    for reason in REASONS.iter().take(crate::support::random::count(1, REASONS.len())) {
         let site = Site::new(TWO);
         for name in ["web", "db"] {
             site.file(&format!("templates/{name}.tera"), &format!("{{{{ {name} | length }}}}\n"));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::file_becomes;
 use crate::harness::site::{PATIENCE, Site};
-use crate::harness::wait::eventually;
+use crate::support::wait::eventually;
 
 /// What a server does with a connection.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -12,8 +12,8 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::kill::{BACKED_UP, OF_A_UNIT, Point, ProgramEffect, REMOVAL, ROLLBACK, SHORTENED, UPDATE, kill_at, record};
-use crate::harness::inside::{is_inside, run};
 use crate::harness::site::Site;
+use crate::support::inside::{is_inside, run};
 
 /// It writes nothing by itself for five minutes, and no bytes because of a rename.
 const LAZY: &str = "loop,noauto_da_alloc,commit=300";
@@ -89,7 +89,7 @@ fn cut_at(deed: &ProgramEffect, site: &Site, point: &Point) {
 
 #[test]
 fn the_power_fails_on_ext4() {
-    if crate::testing::count(0, 1) == 0 || !is_inside("faults::images::the_power_fails_on_ext4", &["--mount"]) {
+    if crate::support::random::count(0, 1) == 0 || !is_inside("faults::images::the_power_fails_on_ext4", &["--mount"]) {
         return;
     }
     for deed in [&UPDATE, &BACKED_UP, &REMOVAL, &OF_A_UNIT, &ROLLBACK, &SHORTENED] {

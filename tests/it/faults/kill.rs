@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::harness::site::{PATIENCE, Site};
-use crate::harness::wait::holds;
+use crate::support::wait::holds;
 
 /// Every call that makes, changes, names or keeps a file, and those that open one.
 pub const CALLS: &str = "open,openat,openat2,creat,write,pwrite64,writev,ftruncate,truncate,fallocate,fchown,fchownat,fchmod,\
@@ -207,7 +207,7 @@ fn renames(point: &Point) -> bool {
 /// Kills an agent before its calls in this deed, and has the next one bring things in order: a daemon and a pass by turns.
 pub fn survives(deed: &ProgramEffect) {
     let (site, points) = record(deed);
-    let apart = crate::testing::count(5, 1);
+    let apart = crate::support::random::count(5, 1);
     let after = |at: usize| at > 0 && renames(&points[at - 1]);
     let chosen: Vec<usize> = (0..points.len()).filter(|at| at % apart == 0 || after(*at)).collect();
     for at in &chosen {

@@ -360,7 +360,8 @@ fn survives(deed: &ProgramEffect) {
     }
     let old = shown_to_readers(&before);
     whole.extend(names.iter().filter(|name| !old.contains_key(*name)).map(|name| (name.clone(), None)));
-    let (mut laid_out, mut met, mut is_untold, apart) = (BTreeSet::new(), 0, false, crate::testing::count(2, 1));
+    let (mut laid_out, mut met, mut is_untold, apart) =
+        (BTreeSet::new(), 0, false, crate::support::random::count(2, 1));
     for (at, call) in calls.iter().enumerate() {
         disk.call(call);
         // What software has taken up is no matter of the disk.

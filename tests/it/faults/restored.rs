@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use super::{AWAY, file_becomes, with_session};
 use crate::ensemble::{becomes, member, site};
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::zookeeper::ZooKeeper;
 
 /// A server with these members, then with more of them, then restored to what it was.
 fn restored(before: &[usize], later: &[usize], meanwhile: impl FnOnce(&ZooKeeper)) -> ZooKeeper {

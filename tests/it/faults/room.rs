@@ -5,8 +5,8 @@ use std::fs;
 use std::process::Command;
 
 use super::file_becomes;
-use crate::harness::inside::{is_inside, run};
 use crate::harness::site::{Agent, Site};
+use crate::support::inside::{is_inside, run};
 
 const CONFIG: &str = web!(
     r#"wait = "0s:0s""#,

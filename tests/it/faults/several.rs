@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{AWAY, file_becomes};
 use crate::harness::site::{Agent, Site};
-use crate::harness::zookeeper::{ZooKeeper, free_port};
+use crate::support::zookeeper::{ZooKeeper, free_port};
 
 /// Two ensembles and a directory, a file for each and one for all.
 fn site(first: &str, second: &str) -> Site {
@@ -41,7 +41,7 @@ const APART: Duration = Duration::from_millis(150);
 /// half, are there soon.
 fn follows(agent: &Agent, site: &Site, servers: &ZooKeeper, chroot: &str, round: usize) {
     let client = servers.client(chroot);
-    let changes = (0..crate::testing::count(15, 100)).map(|change| {
+    let changes = (0..crate::support::random::count(15, 100)).map(|change| {
         sleep(APART);
         let name = format!("r{round}c{change:03}");
         // Before the change: the agent may be quicker than this.

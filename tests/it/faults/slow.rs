@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::{AWAY, file_becomes, with_session};
 use crate::ensemble::{becomes, list, member, site};
-use crate::harness::proxy::Proxy;
 use crate::harness::site::PATIENCE;
-use crate::harness::wait::eventually;
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::proxy::Proxy;
+use crate::support::wait::eventually;
+use crate::support::zookeeper::ZooKeeper;
 
 #[test]
 fn a_registry_that_is_two_seconds_late_is_followed_in_the_same_session() {

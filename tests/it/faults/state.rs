@@ -7,8 +7,8 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use super::file_becomes;
-use crate::harness::inside::{is_inside, run};
 use crate::harness::site::{Agent, PATIENCE, Site};
+use crate::support::inside::{is_inside, run};
 
 /// Software that takes up nothing before somebody is ready.
 const CONFIG: &str = web!(
@@ -83,7 +83,7 @@ fn a_file_size_limit_ends_no_agent() {
     let agent = site.start_by(&["prlimit", "--fsize=3000"]);
     let _ = file_becomes(&agent, &site, "out/list", "a:1\n");
     let mut list = "a:1\n".to_owned();
-    for number in 0..crate::testing::count(12, 100) {
+    for number in 0..crate::support::random::count(12, 100) {
         let name = format!("b{number:03}:1");
         site.file(&format!("registry/services/web/{name}"), "");
         list.extend([&*name, "\n"]);
@@ -107,7 +107,7 @@ fn an_agent_without_descriptors_keeps_the_file_and_goes_on_when_it_has_some() {
     let highest = open.map(|fd| fd.unwrap().file_name().to_str().unwrap().parse::<usize>().unwrap()).max().unwrap();
     let mut list = "a:1\n".to_owned();
     // Each time it comes one step further.
-    for spare in 0..crate::testing::count(6, 16) {
+    for spare in 0..crate::support::random::count(6, 16) {
         let before = site.fingerprint("out/list");
         let said = agent.said("Too many open files");
         limit(&(highest + 1 + spare).to_string());

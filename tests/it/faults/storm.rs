@@ -6,8 +6,8 @@ use zookeeper_client::{Acls, CreateMode};
 
 use super::file_becomes;
 use crate::ensemble::{CONFIG, site};
-use crate::harness::wait::holds;
-use crate::harness::zookeeper::{Zk, ZooKeeper};
+use crate::support::wait::holds;
+use crate::support::zookeeper::{Zk, ZooKeeper};
 
 const MEMBERS: usize = 1000;
 
@@ -46,7 +46,7 @@ fn a_storm_of_changes_costs_one_core_and_bounded_memory_and_the_file_is_right_wi
     agent.until("the first file", || site.read("seen").lines().count() == MEMBERS);
     let (memory, cpu, began) = (agent.memory(), agent.cpu(), Instant::now());
 
-    let gusts = u32::try_from(crate::testing::count(3, 15)).unwrap() * A_SECOND;
+    let gusts = u32::try_from(crate::support::random::count(3, 15)).unwrap() * A_SECOND;
     for gusted in 0..gusts {
         gust(&client, gusted as usize * 250, 1 + gusted as usize);
         // In step with the clock, as far as the server keeps up.

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::zookeeper::free_port;
+use crate::support::zookeeper::free_port;
 
 /// What an administrator adds to the file that is kept in step: a socket over which the next process takes the
 /// listening sockets from the present one, so that no connection is refused or lost in between.

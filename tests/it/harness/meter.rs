@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::usage::{cpu, memory};
-use super::wait::holds;
+use crate::support::wait::holds;
 
 /// Counts the processor time of a process from a moment on.
 pub struct Meter {

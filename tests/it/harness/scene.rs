@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use zookeeper_client::{Acls, CreateMode};
 
-use super::client::Zk;
 use super::eye::Eye;
 use super::floor::Floor;
 use super::site::{PATIENCE, Site};
-use super::zookeeper::ZooKeeper;
+use crate::support::client::Zk;
+use crate::support::zookeeper::ZooKeeper;
 
 /// What is stored for a member, at first and after a change of it.
 pub const DATA: [&str; 2] = [r#"{"weight": 1}"#, r#"{"weight": 2}"#];

@@ -14,10 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::wait::holds;
-
-/// How long anything that the agent is expected to do may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub use crate::support::wait::PATIENCE;
+use crate::support::wait::holds;
 
 /// How long a command may take that ends by itself, its own `--timeout` and its wait for the lock included.
 const LIMIT: Duration = Duration::from_secs(90);

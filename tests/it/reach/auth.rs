@@ -8,7 +8,7 @@ use zookeeper_client::{Acl, AuthId, CreateMode, Permission};
 use super::{becomes, is_not_reached, site};
 use crate::ensemble::{list, member};
 use crate::harness::site::Site;
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::zookeeper::ZooKeeper;
 
 const JAAS: &str = r#"Server {
     org.apache.zookeeper.server.auth.DigestLoginModule required

@@ -3,7 +3,7 @@
 use super::{becomes, is_not_reached, site};
 use crate::ensemble::{list, member};
 use crate::harness::exhibitor::Exhibitor;
-use crate::harness::zookeeper::{ZooKeeper, free_port};
+use crate::support::zookeeper::{ZooKeeper, free_port};
 
 fn port(server: &ZooKeeper) -> u16 {
     server.servers()[0].rsplit_once(':').unwrap().1.parse().unwrap()

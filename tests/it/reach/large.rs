@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{becomes, site};
 use crate::ensemble::member;
 use crate::harness::site::{Agent, Site};
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::zookeeper::ZooKeeper;
 
 /// Makes or deletes many nodes, a thousand in one transaction.
 fn change(server: &ZooKeeper, count: usize, pad: &'static str, is_made: bool) {

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{becomes, is_not_reached, site};
 use crate::ensemble::{list, member};
-use crate::harness::zookeeper::{ZooKeeper, free_port};
+use crate::support::zookeeper::{ZooKeeper, free_port};
 
 #[test]
 fn an_ensemble_that_is_reconfigured_is_followed_and_found_after_a_restart() {

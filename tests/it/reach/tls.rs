@@ -4,8 +4,8 @@ use std::fs;
 
 use super::{AWAY, becomes, is_not_reached, site};
 use crate::ensemble::{list, member};
-use crate::harness::authority::{Authority, Valid};
-use crate::harness::zookeeper::{ZooKeeper, free_port};
+use crate::support::authority::{Authority, Valid};
+use crate::support::zookeeper::{ZooKeeper, free_port};
 
 /// A server with a port for TLS beside the plain one, and that port. `client` is `none` or `need`.
 fn secure(authority: &Authority, name: &str, client: &str) -> (ZooKeeper, u16) {

@@ -124,7 +124,7 @@ fn plain() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(500, 20_000))]
+    #![proptest_config(crate::support::random::config(500, 20_000))]
 
     #[test]
     fn bytes_outside_stay(old in text(), texts in prop::collection::vec(plain(), 1..4)) {

@@ -119,7 +119,7 @@ fn coming_and_going() -> impl Strategy<Value = Vec<(u64, u32, bool)>> {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(50, 2_000))]
+    #![proptest_config(crate::support::random::config(50, 2_000))]
 
     /// Members come and go for an hour and more: nobody who stays ever changes number, no two have one number, and a
     /// number is nobody else's before `slot_keep` is over.

@@ -418,7 +418,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(2_000, 100_000))]
+    #![proptest_config(crate::support::random::config(2_000, 100_000))]
 
     #[test]
     fn the_files_converge_to_the_keys(ops in proptest::collection::vec(op(), 1..60)) {

@@ -387,7 +387,7 @@ fn more_than_max_are_held_and_are_a_recovery() {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(300, 20_000))]
+    #![proptest_config(crate::support::random::config(300, 20_000))]
 
     /// Whatever is shown when, and however often the agent is killed: nothing is published below min, and a loss of more
     /// than half of the most in 15 minutes only when there were too few for `hold_max`, or when a person lets it through.

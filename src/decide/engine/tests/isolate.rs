@@ -663,7 +663,7 @@ fn nothing_is_probed_while_paused_or_stopping() {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(200, 5_000))]
+    #![proptest_config(crate::support::random::config(200, 5_000))]
 
     /// Whoever is bad: exactly they are left out, in few probes.
     #[test]

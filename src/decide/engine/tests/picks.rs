@@ -79,7 +79,7 @@ impl Agent {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(150, 20_000))]
+    #![proptest_config(crate::support::random::config(150, 20_000))]
 
     #[test]
     fn a_change_moves_one_place_on_the_hosts_that_it_concerns(

@@ -208,7 +208,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(500, 50_000))]
+    #![proptest_config(crate::support::random::config(500, 50_000))]
 
     #[test]
     fn nothing_older_and_smaller_is_published_and_all_converges_after_any_restart(

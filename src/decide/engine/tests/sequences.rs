@@ -247,7 +247,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(3_000, 200_000))]
+    #![proptest_config(crate::support::random::config(3_000, 200_000))]
 
     #[test]
     fn any_interleaving_converges_and_never_breaks_a_rule(ops in proptest::collection::vec(op(), 1..60)) {

@@ -149,7 +149,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(30, 5_000))]
+    #![proptest_config(crate::support::random::config(30, 5_000))]
 
     #[test]
     fn nobody_who_stays_changes_number_in_an_hour(

@@ -264,7 +264,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(200, 10_000))]
+    #![proptest_config(crate::support::random::config(200, 10_000))]
 
     /// Whatever happens in between: a unit is under way as a whole, from one moment, and what it owes is reloaded.
     #[test]

@@ -154,7 +154,7 @@ async fn what_is_too_large_is_not_listed() {
 
 #[tokio::test]
 async fn a_stamp_never_falls() {
-    let mut random = crate::testing::rng();
+    let mut random = crate::support::random::rng();
     let fake = Fake::start().await;
     let mut listener = Listener::follow(&fake, &["/s"], |_| {});
     listener.until("absent").await;

@@ -66,7 +66,7 @@ fn what_names_no_server_teaches_nothing() {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(1_000, 1_000_000))]
+    #![proptest_config(crate::support::random::config(1_000, 1_000_000))]
 
     #[test]
     fn whatever_is_said_what_is_learnt_can_be_connected_to(text in "(server\\.1=|version=|[a-z0-9:;|.\\[\\]\n=]){0,40}") {

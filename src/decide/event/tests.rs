@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use rosterd::decide::Event;
+use crate::decide::Event;
 
-use crate::text;
+use crate::support::docs::text;
 
 const REFERENCE: &str = "docs/operations.md";
 

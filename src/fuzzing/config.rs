@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use rosterd::config::{Overrides, load};
+use crate::config::{Overrides, load};
 use tempfile::TempDir;
 
 /// Whatever is in these bytes, it is a configuration, or it is said what is wrong with it. The folder is for the file.

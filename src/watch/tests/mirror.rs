@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rosterd::config::RegistryConfig;
-use rosterd::model::node_path::{NodePath, Subject};
-use rosterd::model::registry_event::{Change, Members, News, Reading, Seen, View};
-use rosterd::watch::Wanted;
+use crate::config::RegistryConfig;
+use crate::model::node_path::{NodePath, Subject};
+use crate::model::registry_event::{Change, Members, News, Reading, Seen, View};
+use crate::watch::Wanted;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::LONG;
-use crate::harness::wait::eventually;
+use crate::support::wait::eventually;
 
 /// What a registry said, applied to what it said before. An update of something that was never whole is a fault, and
 /// so is a change that changes nothing.
@@ -54,7 +54,7 @@ impl Mirror {
         let said = Arc::new(Mutex::new(Said::default()));
         let (sender, receiver) = watch::channel(subjects(texts));
         let stop = CancellationToken::new();
-        let registry = rosterd::watch::open(config, &rosterd::watch::Keep::Nothing);
+        let registry = crate::watch::open(config, &crate::watch::Keep::Nothing);
         let thread = std::thread::spawn({
             let (said, stop) = (Arc::clone(&said), stop.clone());
             move || {

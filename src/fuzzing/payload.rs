@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rosterd::model::registry_event::{Members, Reading};
-use rosterd::payload::{Child, Children, Custom, FieldPath, Format, Payload, decode, masked};
+use crate::model::registry_event::{Members, Reading};
+use crate::payload::{Child, Children, Custom, FieldPath, Format, Payload, decode, masked};
 use serde_json::Value;
 
-use crate::nodes::{is_breaking, nodes};
+use super::nodes::{is_breaking, nodes};
 
 /// Every format, and one that the configuration made.
 fn formats() -> Vec<Format> {

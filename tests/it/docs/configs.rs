@@ -6,7 +6,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::{Block, blocks, pages, rosterd};
+use super::rosterd;
+use crate::support::docs::{Block, blocks, pages};
 
 /// The quoted texts that end in one of these.
 fn quoted<'a>(text: &'a str, ends: &'a [&'a str]) -> impl Iterator<Item = &'a str> {

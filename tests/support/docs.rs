@@ -1,24 +1,18 @@
-//! The documentation says what is so.
+//! The pages of the documentation, and the blocks that they show.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
-mod commands;
-mod configs;
-mod events;
-mod guide;
-
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn text(name: &str) -> String {
+pub fn text(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap()
 }
 
 /// The README and every page of docs/.
-fn pages() -> Vec<String> {
+pub fn pages() -> Vec<String> {
     let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let mut pages: Vec<PathBuf> = docs.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
     pages.sort();
@@ -27,16 +21,16 @@ fn pages() -> Vec<String> {
 }
 
 /// A fenced block of a page.
-struct Block {
-    language: String,
-    text: String,
+pub struct Block {
+    pub language: String,
+    pub text: String,
     /// `page:line` where it begins.
-    place: String,
+    pub place: String,
     /// The heading of the second rank that it stands under, without backquotes.
-    heading: String,
+    pub heading: String,
 }
 
-fn blocks(page: &str) -> Vec<Block> {
+pub fn blocks(page: &str) -> Vec<Block> {
     let (mut blocks, mut open, mut heading): (Vec<Block>, bool, String) = (Vec::new(), false, String::new());
     for (line, number) in text(page).lines().zip(1..) {
         if let Some(language) = line.strip_prefix("```") {
@@ -54,12 +48,4 @@ fn blocks(page: &str) -> Vec<Block> {
     }
     assert!(!open, "{page} ends within a block");
     blocks
-}
-
-fn rosterd(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
-    for name in ["ROSTERD_CONFIG", "ROSTERD_REGISTRY", "ROSTERD_LOG", "RUST_LOG"] {
-        command.env_remove(name);
-    }
-    command.args(args).stdin(Stdio::null()).output().unwrap()
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rosterd::config::{RegistryConfig, RegistryUrl};
-use rosterd::model::node_path::NodePath;
+use crate::config::{RegistryConfig, RegistryUrl};
+use crate::model::node_path::NodePath;
 
 mod directory;
 mod mirror;

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rosterd::config::{Auth, RegistryConfig, Watches};
+use crate::config::{Auth, RegistryConfig, Watches};
 use zookeeper_client::{Acl, AuthId, CreateMode, Permission};
 
 use super::suite::suite;
 use super::{LONG, Mirror, Tree, config, zookeeper_url};
-use crate::harness::proxy::{ADD_WATCH, MULTI_READ, Proxy};
-use crate::harness::wait::{eventually, holds};
-use crate::harness::zookeeper::{Zk, ZooKeeper, free_port};
+use crate::support::proxy::{ADD_WATCH, MULTI_READ, Proxy};
+use crate::support::wait::{eventually, holds};
+use crate::support::zookeeper::{Zk, ZooKeeper, free_port};
 
 /// A chroot of the shared server.
 struct Chroot {
@@ -49,11 +49,11 @@ impl Tree for Chroot {
 }
 
 mod recursive {
-    super::suite!(super::Chroot::new(rosterd::config::Watches::Auto));
+    super::suite!(super::Chroot::new(crate::config::Watches::Auto));
 }
 
 mod oneshot {
-    super::suite!(super::Chroot::new(rosterd::config::Watches::Oneshot));
+    super::suite!(super::Chroot::new(crate::config::Watches::Oneshot));
 }
 
 #[test]

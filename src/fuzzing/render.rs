@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use rosterd::config::TemplateConfig;
-use rosterd::decide::{RosterValue, SlottedMember, Snapshot};
-use rosterd::load::host::Host;
-use rosterd::model::member::Member;
-use rosterd::payload::{Children, Payload};
-use rosterd::render::{Globals, Library, NameKind};
+use crate::config::TemplateConfig;
+use crate::decide::{RosterValue, SlottedMember, Snapshot};
+use crate::load::host::Host;
+use crate::model::member::Member;
+use crate::payload::{Children, Payload};
+use crate::render::{Globals, Library, NameKind};
 
-use crate::nodes::{is_breaking, nodes};
+use super::nodes::{is_breaking, nodes};
 
 /// A template that is loaded once.
 struct Template {
@@ -27,9 +27,7 @@ impl Template {
             names: BTreeMap::from([("web".into(), NameKind::List)]),
             complete: true,
         };
-        // The fuzz targets are a crate of their own, in a folder of this one.
-        let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|above| above.join(folder));
-        let folder = folders.find(|folder| folder.join(src).is_file()).expect("the folder of the template");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let config = Arc::new(TemplateConfig::new("web", src, "/nowhere"));
         Self { src: Path::new(src), library: Library::load(&[config], &folder, globals).expect("it loads") }
     }
@@ -48,7 +46,7 @@ impl Template {
 
 /// The shipped one, and one that quotes nothing.
 static TEMPLATES: LazyLock<[Template; 2]> =
-    LazyLock::new(|| [Template::load("templates", "haproxy.cfg.tera"), Template::load("tests/fuzz", "bare.tera")]);
+    LazyLock::new(|| [Template::load("templates", "haproxy.cfg.tera"), Template::load("fuzz", "bare.tera")]);
 
 /// The line breaks that each has without a member.
 static CLEAN: LazyLock<Vec<usize>> =

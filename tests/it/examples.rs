@@ -1,57 +1,19 @@
 //! Every example, run by the real rosterd, and its file as the real program's own checker sees it.
 
 use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-mod hostile;
-mod million;
+use crate::support::examples::{
+    EXAMPLES, Example, NASTY, Nodes, haproxy_accepts, hosts, nginx_accepts, nodes, nutcracker_accepts, said,
+};
+
 mod pgpool;
-mod quoting;
-#[path = "../../src/testing.rs"]
-#[allow(dead_code, reason = "each of its functions is for some of the tests")]
-mod testing;
-
-/// Node names and data, as a registry holds them.
-type Nodes = Vec<(String, Vec<u8>)>;
-
-/// An example: its folder, and what its configuration says.
-struct Example {
-    dir: PathBuf,
-    config: toml::Table,
-}
 
 impl Example {
-    fn open(name: &str) -> Self {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
-        let config = fs::read_to_string(dir.join("rosterd.toml")).unwrap().parse().unwrap();
-        Self { dir, config }
-    }
-
-    fn text(&self, table: &str, key: &str) -> String {
-        let found = &self.config[table];
-        let found = if found.is_array() { &found[0] } else { found };
-        found[key].as_str().unwrap().to_owned()
-    }
-
-    fn nodes(&self) -> Nodes {
-        let path = self.text("roster", "path");
-        let dir = self.dir.join("registry").join(path.trim_start_matches('/'));
-        let mut nodes: Nodes = fs::read_dir(dir)
-            .unwrap()
-            .map(|entry| {
-                let entry = entry.unwrap();
-                (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())
-            })
-            .collect();
-        nodes.sort();
-        nodes
-    }
-
     /// The file that rosterd writes with the example as it is.
     fn render(&self) -> String {
         let config = fs::read_to_string(self.dir.join("rosterd.toml")).unwrap();
@@ -95,54 +57,6 @@ impl Example {
         assert!(output.status.success(), "{}", said(&output));
         fs::read_to_string(home.join(self.text("template", "dest"))).unwrap()
     }
-}
-
-/// Runs a program to its end; a missing one fails with what to install.
-fn run(program: &str, package: &str, arguments: &[&str]) -> Output {
-    match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
-        Ok(output) => output,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            panic!("{program} is missing: apt-get install {package}")
-        }
-        Err(error) => panic!("{program}: {error}"),
-    }
-}
-
-fn said(output: &Output) -> String {
-    format!("{}: {}{}", output.status, String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// A folder with one file in it.
-fn file(name: &str, text: &str) -> (TempDir, String) {
-    let dir = TempDir::new().unwrap();
-    let path = dir.path().join(name);
-    fs::write(&path, text).unwrap();
-    (dir, path.to_str().unwrap().to_owned())
-}
-
-fn haproxy_accepts(text: &str) {
-    let (_dir, path) = file("haproxy.cfg", text);
-    let output = run("haproxy", "haproxy", &["-c", "-f", &path]);
-    assert!(output.status.success(), "{}\n{text}", said(&output));
-}
-
-fn nginx_accepts(text: &str) {
-    let (dir, upstream) = file("web.conf", text);
-    let conf = dir.path().join("nginx.conf");
-    let whole = format!(
-        "pid {0}/pid; error_log stderr; events {{}} http {{ access_log off; include {upstream};
-         server {{ listen 127.0.0.1:1; location / {{ proxy_pass http://web; }} }} }}",
-        dir.path().display()
-    );
-    fs::write(&conf, whole).unwrap();
-    let output = run("nginx", "nginx-light", &["-t", "-c", conf.to_str().unwrap()]);
-    assert!(output.status.success(), "{}\n{text}", said(&output));
-}
-
-fn nutcracker_accepts(text: &str) {
-    let (_dir, path) = file("nutcracker.yml", text);
-    let output = run("nutcracker", "nutcracker", &["-t", "-c", &path]);
-    assert!(output.status.success(), "{}\n{text}", said(&output));
 }
 
 #[test]
@@ -205,25 +119,6 @@ fn the_memcached_list_is_json_and_whole() {
     assert_eq!(parsed, json!({"servers": ["a\"b\\:1", "\u{feff}:1"]}));
 }
 
-/// The entries of a hosts file, read as hosts(5) has it; panics on a line that is none.
-fn hosts(text: &str) -> Vec<(std::net::IpAddr, Vec<String>)> {
-    let lines =
-        text.lines().map(|line| line.split('#').next().unwrap_or_default()).filter(|line| !line.trim().is_empty());
-    lines
-        .map(|line| {
-            let mut words = line.split_ascii_whitespace();
-            let ip = words.next().unwrap().parse().unwrap();
-            let names: Vec<String> = words.map(str::to_owned).collect();
-            assert!(!names.is_empty(), "{line}");
-            assert!(
-                names.iter().all(|n| n.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))),
-                "{line}"
-            );
-            (ip, names)
-        })
-        .collect()
-}
-
 #[test]
 fn hosts_lines_resolve() {
     let example = Example::open("hosts");
@@ -245,10 +140,6 @@ fn hosts_lines_resolve() {
     assert_eq!(hosts(&text), [entry("10.0.0.9", "zk9")], "{text}");
 }
 
-fn nodes(nodes: &[(&str, &str)]) -> Nodes {
-    nodes.iter().map(|(name, data)| ((*name).to_owned(), data.as_bytes().to_vec())).collect()
-}
-
 #[test]
 fn every_shipped_template_has_an_example() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -262,4 +153,17 @@ fn every_shipped_template_has_an_example() {
     assert_eq!(shipped, shown);
 }
 
-const EXAMPLES: [&str; 6] = ["haproxy", "hosts", "memcached", "nginx", "pgpool", "twemproxy"];
+#[test]
+fn the_checkers_take_what_hostile_members_leave() {
+    let mut members: Nodes = nodes(&[("127.0.0.1:1", "")]);
+    for text in NASTY {
+        // A folder's entry has no / in its name.
+        let name = text.replace('/', "");
+        members.push((format!("{name}:80"), serde_json::to_vec(&json!({"weight": text, "zone": text})).unwrap()));
+        members.push((format!("n{name}"), text.as_bytes().to_vec()));
+    }
+    members.sort();
+    haproxy_accepts(&Example::open("haproxy").render_nodes(&members, &Map::new()));
+    nginx_accepts(&Example::open("nginx").render_nodes(&members, &Map::new()));
+    nutcracker_accepts(&Example::open("twemproxy").render_nodes(&members, &Map::new()));
+}

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use rosterd::config::TemplateConfig;
-use rosterd::decide::{RosterValue, SlottedMember, Snapshot};
-use rosterd::load::host::Host;
-use rosterd::model::member::Member;
-use rosterd::payload::{Children, Format};
-use rosterd::render::{Globals, Library, NameKind};
+use crate::config::TemplateConfig;
+use crate::decide::{RosterValue, SlottedMember, Snapshot};
+use crate::load::host::Host;
+use crate::model::member::Member;
+use crate::payload::{Children, Format};
+use crate::render::{Globals, Library, NameKind};
 
-use crate::{EXAMPLES, Example, Nodes, haproxy_accepts, hosts, nginx_accepts, nodes, nutcracker_accepts};
+use crate::support::examples::{
+    EXAMPLES, Example, NASTY, Nodes, haproxy_accepts, hosts, nginx_accepts, nutcracker_accepts,
+};
 
 /// The members among nodes as a format reads them; what is quarantined is left out.
 pub fn seats(format: &Format, nodes: &Nodes) -> RosterValue {
@@ -58,38 +60,6 @@ impl Rendered {
         String::from_utf8(self.library.render(&self.src, &snapshot).unwrap()).unwrap()
     }
 }
-
-/// Texts that mean something to one of the formats, or to a shell, or to Tera.
-pub const NASTY: [&str; 28] = [
-    "'",
-    "\"",
-    "\\",
-    "`",
-    "{{ host }}",
-    "{% raw %}",
-    "{#",
-    "$(touch /tmp/never)",
-    "${HOME}",
-    "#",
-    ";",
-    " ",
-    "}",
-    "{",
-    "*",
-    "&",
-    "|",
-    "<",
-    ">",
-    "é",
-    "\u{feff}",
-    "\u{202e}",
-    ": ",
-    "- ",
-    ", ",
-    "server evil 10.0.0.9:1",
-    "\\\n",
-    "%0a",
-];
 
 fn nasty() -> impl Strategy<Value = String> {
     let piece = prop_oneof![3 => prop::sample::select(&NASTY[..]).prop_map(str::to_owned), 2 => "[a-z0-9.:-]{1,6}", 1 => any::<char>().prop_map(String::from)];
@@ -138,7 +108,7 @@ fn nginx_marks(text: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(crate::testing::config(300, 3_000))]
+    #![proptest_config(crate::support::random::config(300, 3_000))]
 
     /// Whatever members hold, a file keeps its lines, and no line becomes one that its author did not write.
     #[test]
@@ -191,19 +161,4 @@ fn a_name_that_is_long_or_like_another_does_no_harm() {
     nginx_accepts(&render("nginx"));
     nutcracker_accepts(&render("twemproxy"));
     hosts(&render("hosts"));
-}
-
-#[test]
-fn the_checkers_take_what_hostile_members_leave() {
-    let mut members: Nodes = nodes(&[("127.0.0.1:1", "")]);
-    for text in NASTY {
-        // A folder's entry has no / in its name.
-        let name = text.replace('/', "");
-        members.push((format!("{name}:80"), serde_json::to_vec(&json!({"weight": text, "zone": text})).unwrap()));
-        members.push((format!("n{name}"), text.as_bytes().to_vec()));
-    }
-    members.sort();
-    haproxy_accepts(&Example::open("haproxy").render_nodes(&members, &Map::new()));
-    nginx_accepts(&Example::open("nginx").render_nodes(&members, &Map::new()));
-    nutcracker_accepts(&Example::open("twemproxy").render_nodes(&members, &Map::new()));
 }

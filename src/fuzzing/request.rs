@@ -1,6 +1,6 @@
 //! Any bytes as a request to a running agent: it is understood, and then means the same when it is said again, or refused.
 
-use rosterd::control::Request;
+use crate::control::Request;
 
 /// Whatever is in these bytes, it is a request or it is none.
 pub fn any(bytes: &[u8]) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rosterd::config::keys::TABLES;
+use crate::config::keys::TABLES;
 
 /// Every Rust file under a folder of this crate, with its text.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {

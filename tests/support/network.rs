@@ -5,8 +5,7 @@ use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 
 use super::inside::{self, run};
-use super::site::PATIENCE;
-use super::wait::eventually;
+use super::wait::{PATIENCE, eventually};
 
 /// Runs the test `name` once more in a network that nobody else is in, and fails as it does. `true` in that run.
 #[must_use]

@@ -5,11 +5,12 @@ use std::path::Path;
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
-use rosterd::decide::RosterValue;
-use rosterd::payload::Format;
+use crate::decide::RosterValue;
+use crate::payload::Format;
 
-use crate::hostile::{NASTY, Rendered, seats};
-use crate::{Example, Nodes, haproxy_accepts, testing};
+use super::hostile::{Rendered, seats};
+use crate::support::examples::{Example, NASTY, Nodes, haproxy_accepts};
+use crate::support::random;
 
 /// What ends a line somewhere, or is meant to.
 const BREAKS: [&str; 10] = ["\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}", "\0", "\u{1b}[1A", "\\n"];
@@ -98,11 +99,11 @@ fn is_breaking(c: char) -> bool {
 #[test]
 fn no_member_ever_adds_a_line() {
     // So many are rendered, beside those that are left out.
-    let (wanted, batch) = testing::count((4_000, 100), (1_000_000, 500));
-    let mut rng = testing::rng();
+    let (wanted, batch) = random::count((4_000, 100), (1_000_000, 500));
+    let mut rng = random::rng();
     let example = Example::open("haproxy");
     let haproxy = Rendered::example(&example);
-    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
+    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let bare = Rendered::load(&templates, "bare.tera", "web", Map::new());
 
     let clean = haproxy.with(seats(&Format::Nextdoor, &Nodes::new())).lines().count();

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use rosterd::state::append_log::Access;
-use rosterd::state::last_good::Memory;
+use crate::state::append_log::Access;
+use crate::state::last_good::Memory;
 use tempfile::TempDir;
 
 /// Whatever is in these bytes, something or nothing is recalled by them, and by looking nothing is changed.

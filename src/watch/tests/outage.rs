@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use rosterd::config::{RegistryConfig, Watches};
+use crate::config::{RegistryConfig, Watches};
 use zookeeper_client::CreateMode;
 
 use super::{LONG, Mirror, config, zookeeper_url};
-use crate::harness::network::{ip, is_inside};
-use crate::harness::wait::eventually;
-use crate::harness::zookeeper::ZooKeeper;
+use crate::support::network::{ip, is_inside};
+use crate::support::wait::eventually;
+use crate::support::zookeeper::ZooKeeper;
 
 /// A server of its own, without chroot.
 fn own(server: &ZooKeeper) -> RegistryConfig {
@@ -127,7 +127,7 @@ fn a_server_that_is_back_after_five_seconds_is_reached_within_one_at_the_median(
         mirror.becomes("/svc", "a=1");
     }
     let mut took = Vec::new();
-    for _ in 0..crate::testing::count(1, 10) {
+    for _ in 0..crate::support::random::count(1, 10) {
         server.stop(0);
         let down = Instant::now();
         for mirror in &mirrors {
@@ -175,7 +175,7 @@ fn an_outage_longer_than_the_session_is_survived() {
 
 #[test]
 fn a_network_that_is_down_is_survived() {
-    if !is_inside("registry::outage::a_network_that_is_down_is_survived") {
+    if !is_inside("watch::tests::outage::a_network_that_is_down_is_survived") {
         return;
     }
     let server = ZooKeeper::one();

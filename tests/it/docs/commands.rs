@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::{pages, rosterd, text};
+use super::rosterd;
+use crate::support::docs::{pages, text};
 
 const REFERENCE: &str = "docs/commands.md";
 

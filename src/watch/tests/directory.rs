@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rosterd::config::{RegistryConfig, RegistryUrl};
-use rosterd::model::node_path::NodePath;
+use crate::config::{RegistryConfig, RegistryUrl};
+use crate::model::node_path::NodePath;
 use tempfile::TempDir;
 
 use super::suite::suite;
 use super::{LONG, Mirror, Tree, config};
-use crate::harness::wait::eventually;
+use crate::support::wait::eventually;
 
 /// A folder of its own.
 struct Folder {
@@ -288,7 +288,7 @@ fn looking_does_not_go_round_in_circles() {
     for i in 0..4 {
         symlink("..", folder.at(&format!("/top/up{i}"))).unwrap();
     }
-    let registry = rosterd::watch::open(&folder.config(), &rosterd::watch::Keep::Nothing);
+    let registry = crate::watch::open(&folder.config(), &crate::watch::Keep::Nothing);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let looking = async {
         let look = registry.look(NodePath::root(), true);
@@ -311,7 +311,7 @@ fn looking_at_too_many_nodes_says_so() {
     let folder = Folder::new();
     folder.folder("/many");
     sh(&folder.at("/many"), "seq 100100 | xargs touch");
-    let registry = rosterd::watch::open(&folder.config(), &rosterd::watch::Keep::Nothing);
+    let registry = crate::watch::open(&folder.config(), &crate::watch::Keep::Nothing);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let looked = runtime.block_on(registry.look(NodePath::root(), true));
     let why = looked.unwrap_err().to_string();
@@ -341,7 +341,7 @@ fn without_inotify_the_tree_is_read_again_and_again() {
         let status = Command::new("unshare")
             .args(["--user", "--map-root-user", "sh", "-ec", script, "sh"])
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "registry::directory::without_inotify_the_tree_is_read_again_and_again"])
+            .args(["--exact", "watch::tests::directory::without_inotify_the_tree_is_read_again_and_again"])
             .env(INSIDE, "1")
             .status()
             .unwrap();

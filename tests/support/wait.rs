@@ -3,6 +3,9 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// How long anything that the agent is expected to do may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Waits until `condition` holds; `false` when it does not within `limit`.
 pub fn holds(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let began = Instant::now();

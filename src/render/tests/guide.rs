@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use rosterd::config::TemplateConfig;
-use rosterd::decide::{RosterValue, SlottedMember, SlottedMembers, Snapshot};
-use rosterd::load::host::Host;
-use rosterd::payload::{Format, decode};
-use rosterd::render::{Globals, Library, NameKind};
+use crate::config::TemplateConfig;
+use crate::decide::{RosterValue, SlottedMember, SlottedMembers, Snapshot};
+use crate::load::host::Host;
+use crate::payload::{Format, decode};
+use crate::render::{Globals, Library, NameKind};
 
-use crate::{Block, blocks};
+use crate::support::docs::{Block, blocks};
 
 fn seats(nodes: &Map<String, Value>) -> SlottedMembers {
     let decoded = nodes.iter().map(|(name, data)| {

@@ -1,4 +1,4 @@
-//! What the fuzz targets do, on a stable compiler and with inputs by chance: `make fuzz` runs the same functions for longer.
+//! The fuzz targets with random inputs, on a stable compiler: `make fuzz` runs the same functions for longer.
 
 use std::fs;
 use std::path::Path;
@@ -6,19 +6,12 @@ use std::path::Path;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-mod config;
-mod memory;
-mod nodes;
-mod payload;
-mod render;
-mod request;
-#[path = "../../src/testing.rs"]
-#[allow(dead_code, reason = "each of its functions is for some of the tests")]
-mod testing;
+use super::{config, memory, nodes, payload, render, request};
+use crate::support::random;
 
 /// The inputs that the fuzz targets begin with.
 fn seeds(of: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds").join(of);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(of);
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files.into_iter().map(|file| fs::read(file).unwrap()).collect()
@@ -146,7 +139,7 @@ const OF_LINES: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(testing::config(1_000, 200_000))]
+    #![proptest_config(random::config(1_000, 200_000))]
 
     #[test]
     fn any_node_is_read_or_refused(bytes in nearly("nodes", OF_NODES)) {
@@ -183,14 +176,14 @@ proptest! {
 #[test]
 fn every_fuzz_target_runs_here_or_beside_what_is_private() {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let own = fs::read_to_string(crate_dir.join("tests/fuzz/main.rs")).unwrap();
+    let own = fs::read_to_string(crate_dir.join("src/fuzzing/tests.rs")).unwrap();
     let makefile = fs::read_to_string(crate_dir.join("Makefile")).unwrap();
     let mut targets = 0;
     for entry in fs::read_dir(crate_dir.join("fuzz/fuzz_targets")).unwrap() {
         let file = entry.unwrap().path();
         let (name, text) = (file.file_stem().unwrap().to_str().unwrap(), fs::read_to_string(&file).unwrap());
-        let is_here = text.contains(&format!("tests/fuzz/{name}.rs")) && own.contains(&format!("{name}::any(&"));
-        assert!(is_here || text.contains("any_bytes::"), "{name} is no test");
+        let is_here = text.contains(&format!("fuzzing::{name}::any")) && own.contains(&format!("{name}::any(&"));
+        assert!(is_here || text.contains(&format!("fuzzing::{name}(")), "{name} is no test");
         assert!(makefile.contains(&format!("fuzz,{name},")), "make fuzz leaves {name} out");
         targets += 1;
     }
@@ -201,31 +194,30 @@ fn every_fuzz_target_runs_here_or_beside_what_is_private() {
 #[test]
 fn each_seed_is_right() {
     for seed in seeds("request") {
-        let request = serde_json::from_slice::<rosterd::control::Request>(&seed);
+        let request = serde_json::from_slice::<crate::control::Request>(&seed);
         assert!(request.is_ok(), "{request:?}");
     }
     for seed in seeds("memory") {
         let home = TempDir::new().unwrap();
         fs::create_dir(home.path().join("rosters")).unwrap();
         fs::write(home.path().join("rosters/web.roster"), &seed).unwrap();
-        let recalled =
-            rosterd::state::last_good::Memory::of(home.path()).recall(rosterd::state::append_log::Access::Look);
+        let recalled = crate::state::last_good::Memory::of(home.path()).recall(crate::state::append_log::Access::Look);
         assert_eq!(recalled["web"].paths["x"].members.keys().map(|name| &**name).collect::<Vec<_>>(), ["b:1"]);
     }
     for seed in seeds("config") {
         let home = TempDir::new().unwrap();
         fs::write(home.path().join("rosterd.toml"), &seed).unwrap();
-        let overrides = rosterd::config::Overrides { host_name: "web1".into(), ..Default::default() };
-        let problems = rosterd::config::load(&home.path().join("rosterd.toml"), &overrides).err();
+        let overrides = crate::config::Overrides { host_name: "web1".into(), ..Default::default() };
+        let problems = crate::config::load(&home.path().join("rosterd.toml"), &overrides).err();
         // But for the files that it names, which are not there.
         let said = problems.map(|problems| problems.to_string()).unwrap_or_default();
         assert!(said.lines().filter(|line| line.starts_with("error")).all(|line| line.contains("nowhere")), "{said}");
     }
     for seed in seeds("nodes") {
         let nodes = nodes::nodes(&seed);
-        let payload = rosterd::payload::Payload::named(&nodes[0].0).expect("a format's name");
+        let payload = crate::payload::Payload::named(&nodes[0].0).expect("a format's name");
         let all = nodes[1..].iter().map(|(name, data)| (name.as_str().into(), Ok(data.as_slice().into()))).collect();
-        let children = rosterd::payload::Children::read(&payload, None, &all, None);
+        let children = crate::payload::Children::read(&payload, None, &all, None);
         assert!(!children.members().is_empty() && children.unfit().is_empty(), "{payload}: {:?}", children.unfit());
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{Example, nodes, run, said};
+use crate::support::examples::{Example, nodes, run, said};
 
 /// Ends a process, and what it started, with the test.
 struct Running(Child);

@@ -5,10 +5,10 @@ use std::fs;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use rosterd::payload::Format;
+use crate::payload::Format;
 
-use crate::hostile::{NASTY, Rendered, seats};
-use crate::{Nodes, file, run, said};
+use super::hostile::{Rendered, seats};
+use crate::support::examples::{NASTY, Nodes, file, run, said};
 
 /// Texts that mean something to one program or another, alone and together. A member has no control characters.
 fn texts() -> Vec<String> {
@@ -117,7 +117,7 @@ fn a_yaml_reader_reads_what_yaml_writes() {
 #[test]
 fn a_hosts_file_reads_what_hosts_name_writes() {
     let texts = texts();
-    let entries = crate::hosts(&lines("10.0.0.1 {{ m.x | hosts_name }}", &texts));
+    let entries = crate::support::examples::hosts(&lines("10.0.0.1 {{ m.x | hosts_name }}", &texts));
     assert_eq!(entries.len(), texts.len());
     assert!(entries.iter().all(|(_, names)| names.len() == 1));
 }

@@ -1,12 +1,12 @@
 //! What every registry does, whatever it is made of.
 
 use super::{LONG, Mirror, Tree};
-use rosterd::model::node_path::NodePath;
+use crate::model::node_path::NodePath;
 
 /// Runs each scenario as a test of its own against the tree that `$tree` makes.
 macro_rules! suite {
     ($tree:expr) => {
-        $crate::registry::suite::suite! { $tree;
+        $crate::watch::tests::suite::suite! { $tree;
             absent_empty_and_present_are_three_things,
             a_member_joins_changes_and_leaves,
             a_path_that_is_deleted_and_made_again_is_followed,
@@ -25,7 +25,7 @@ macro_rules! suite {
     ($tree:expr; $($name:ident),*) => {
         $(#[test]
         fn $name() {
-            $crate::registry::suite::$name(&$tree);
+            $crate::watch::tests::suite::$name(&$tree);
         })*
     };
 }
@@ -221,11 +221,11 @@ pub fn looking_shows_the_tree(tree: &dyn Tree) {
     tree.put("/top/b", "2");
     tree.put("/top/a/x", "1");
     let look = |path: &str, recursive| {
-        let registry = rosterd::watch::open(&tree.config(), &rosterd::watch::Keep::Nothing);
+        let registry = crate::watch::open(&tree.config(), &crate::watch::Keep::Nothing);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(registry.look(NodePath::parse(path).unwrap(), recursive)).unwrap()
     };
-    let names = |node: &rosterd::watch::Node| -> Vec<String> {
+    let names = |node: &crate::watch::Node| -> Vec<String> {
         node.children.as_ref().unwrap().iter().map(|(name, _)| name.clone()).collect()
     };
     assert_eq!(look("/missing", false), None);
@@ -240,7 +240,7 @@ pub fn looking_shows_the_tree(tree: &dyn Tree) {
 }
 
 pub fn an_end_of_listening_ends_it(tree: &dyn Tree) {
-    let registry = rosterd::watch::open(&tree.config(), &rosterd::watch::Keep::Nothing);
+    let registry = crate::watch::open(&tree.config(), &crate::watch::Keep::Nothing);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (_subjects, receiver) =

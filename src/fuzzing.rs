@@ -1,0 +1,15 @@
+//! What the fuzz targets run. Each function takes any bytes, and panics when a promise about them is broken.
+
+#![allow(clippy::expect_used, reason = "a panic is what a fuzzer looks for")]
+
+pub mod config;
+pub mod memory;
+mod nodes;
+pub mod payload;
+pub mod render;
+pub mod request;
+#[cfg(test)]
+mod tests;
+
+pub use crate::watch::zookeeper::any_ensemble as ensemble;
+pub use crate::zk::any::answers;

@@ -1,0 +1,12 @@
+//! What the unit tests, the tests of the binary and the benchmark share: a real ZooKeeper, waiting, fixed seeds.
+
+pub mod authority;
+pub mod client;
+pub mod docs;
+pub mod examples;
+pub mod inside;
+pub mod network;
+pub mod proxy;
+pub mod random;
+pub mod wait;
+pub mod zookeeper;
