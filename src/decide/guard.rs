@@ -1,6 +1,9 @@
 //! The guard against mass loss: the baseline is the most members there were over a window, not in the step before,
 //! because mass expiry arrives in steps.
 //!
+//! A loss is held until enough members are back, until the larger sizes have left the window, until a person accepts it,
+//! or for `hold_max`. What is lost after that is a new loss.
+//!
 //! The rule and its figures follow Pinterest's `KingPin` (a ratio that counts from a few members up) and Eureka's
 //! self-preservation (a baseline over fifteen minutes).
 

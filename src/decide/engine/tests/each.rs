@@ -223,15 +223,15 @@ fn a_hold_on_keys_and_its_end_survive_an_outage_of_the_registry() {
     bench.reset(&services(), keyed(&some(6)));
     assert_eq!(done(&mut bench), [""; 0]);
     let hold = |bench: &Bench| bench.engine.rosters()["services"].holds()[0].1.clone();
-    let held = hold(&bench);
+    let before = hold(&bench);
     for _ in 0..3 {
         bench.away();
         bench.pass(seconds(60));
         bench.reset(&services(), keyed(&some(6)));
-        assert_eq!((done(&mut bench), hold(&bench)), (vec![], held.clone()));
+        assert_eq!((done(&mut bench), hold(&bench)), (vec![], before.clone()));
     }
     assert!(!bench.events.iter().any(|event| matches!(event, Event::HoldReleased { .. })));
-    bench.pass(held.reason.until().unwrap().since(bench.now));
+    bench.pass(before.reason.until().unwrap().since(bench.now));
     assert_eq!(done(&mut bench).len(), 6);
 }
 
