@@ -91,7 +91,7 @@ fields!(to_string: &'static str, Arc<str>, String, NodePath, Format, Quarantine)
 macro_rules! events {
     ($($variant:ident = $name:ident $severity:ident $message:literal { $($field:ident: $type:ty),* $(,)? })*) => {
         /// Something that happened. The table in `docs/operations.md` says what each one means.
-        #[allow(missing_docs, reason = "docs/operations.md has a table of the fields")]
+        #[allow(missing_docs, clippy::doc_markdown, reason = "docs/operations.md has a table of the fields")]
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum Event {
             $(#[doc = $message] $variant { $($field: $type),* },)*

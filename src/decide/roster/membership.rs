@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Roster;
 use crate::decide::event::Event;
 use crate::decide::hold::Reason;
+use crate::decide::member_set::MemberSet;
 use crate::decide::publication::{RosterValue, SlottedMember};
 use crate::model::member::Member;
 use crate::model::registry_event::Zxid;
@@ -17,7 +18,7 @@ impl Roster {
             Some(RosterValue::Map(keys)) => Some(keys.len()),
             Some(RosterValue::List(_)) | None => None,
         };
-        let own = self.musters.get("").map_or(self.top_stamp, |muster| muster.stamp());
+        let own = self.musters.get("").map_or(self.top_stamp, MemberSet::stamp);
         Event::RosterLoaded {
             roster: Arc::clone(&self.config.name),
             path: self.config.subject.to_string(),
@@ -55,7 +56,7 @@ impl Roster {
         let removed: Vec<String> = gone.map(|it| label(&it.member)).collect();
         let (roster, path) = (Arc::clone(&self.config.name), self.config.subject.members_of(key));
         let differs = !added.is_empty() || !removed.is_empty() || changed > 0;
-        differs.then(|| Event::MembersChanged { roster, path, added, removed, changed, members, zxid })
+        differs.then_some(Event::MembersChanged { roster, path, added, removed, changed, members, zxid })
     }
 
     /// It is held as a whole.
