@@ -15,7 +15,7 @@ use crate::decide::Event;
 use crate::error::{Exit, Fatal};
 use crate::load::setup::{Setup, Source};
 use crate::load::{host, setup};
-use crate::watch::{Keep, Registry};
+use crate::watch::{Registry, StateAccess};
 use crate::{agent, config, log, watch};
 
 mod agent_commands;
@@ -253,7 +253,7 @@ impl Global {
     fn open(&self) -> Result<Arc<dyn Registry>, Fatal> {
         let is_bare = self.config.is_none() && (self.registry.is_some() || self.config().is_none());
         match self.registry() {
-            Some(url) if is_bare => Ok(watch::open(&bare_registry(&url)?, &Keep::Nothing)),
+            Some(url) if is_bare => Ok(watch::open(&bare_registry(&url)?, &StateAccess::None)),
             _ => self.configured_registry(),
         }
     }
@@ -270,7 +270,7 @@ impl Global {
         let loaded = config::load(&file, &overrides).map_err(|problems| wrong_config(&problems))?;
         let first = loaded.config.registries.into_iter().next();
         let first = first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} names no registry", file.display())))?;
-        Ok(watch::open(&first, &Keep::Read(loaded.config.agent.state_dir)))
+        Ok(watch::open(&first, &StateAccess::ReadOnly(loaded.config.agent.state_dir)))
     }
 }
 

@@ -2,7 +2,7 @@
 //! and `zookeeper.jute` for the records).
 //!
 //! It knows nothing of the next connection: whoever holds it carries the session on with its [`SessionId`]. Requests are
-//! answered in order, and each within a limit, or the connection is [`Lost`]. Events are handed over at once and
+//! answered in order, and each within a limit, or the connection is [`ConnectionLost`]. Events are handed over at once and
 //! before the answers that follow them, so a reading that comes after an event never shows less than the event told.
 //! What an answer says is bounded: no frame takes more memory than [`MAX_FRAME`], and one that would is left out
 //! without the loss of the connection.
@@ -15,39 +15,54 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::node_path::NodePath;
-use crate::model::registry_event::{Bytes, Zxid};
-use crate::watch::dirty::Event;
+use crate::model::version::Zxid;
 
-#[cfg(any(test, fuzzing))]
-pub mod any;
+pub mod connect;
 pub mod connection;
-pub mod dial;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod jute;
-pub mod refusal;
 pub mod requests;
 pub mod sasl;
+pub mod server_error;
 #[cfg(test)]
 pub mod tests;
 pub mod tls;
 
+pub use connect::connect;
 pub use connection::Connection;
-pub use dial::connect;
 #[cfg(test)]
-pub use jute::In;
-pub use jute::Out;
-pub use refusal::Refusal;
+pub use jute::Decoder;
+pub use jute::Encoder;
+pub use server_error::ServerError;
 #[cfg(test)]
 pub use tests::reply;
+
+/// The data of a node.
+pub type Bytes = Arc<[u8]>;
+
+/// What happened to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeEvent {
+    /// It was created.
+    Created,
+    /// It was deleted.
+    Deleted,
+    /// Its data changed.
+    DataChanged,
+    /// Its list of children changed. Only one-shot watches report this, without the names.
+    ChildrenChanged,
+}
 
 /// The most bytes that one answer may take.
 pub const MAX_FRAME: usize = 8 * 1024 * 1024;
 
 /// The connection is over: why, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost(pub Arc<str>);
+pub struct ConnectionLost(pub Arc<str>);
 
-impl fmt::Display for Lost {
+impl fmt::Display for ConnectionLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -59,14 +74,14 @@ pub struct Reply<T> {
     /// The last transaction that the server had taken in when it answered.
     pub zxid: Zxid,
     /// The answer, or what the server says in place of one.
-    pub value: Result<T, Refusal>,
+    pub value: Result<T, ServerError>,
 }
 
 /// An answer, or none.
-pub type Answer<T> = Result<Reply<T>, Lost>;
+pub type Answer<T> = Result<Reply<T>, ConnectionLost>;
 
 /// What one node of a multi-read holds.
-pub type Datum = Result<(Bytes, Stat), Refusal>;
+pub type NodeResult = Result<(Bytes, Stat), ServerError>;
 
 /// What a server knows of a node beside its data (`zookeeper.jute`, `Stat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -157,7 +172,7 @@ pub type Sasl<'a> = &'a (dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, String> + Sync
 #[derive(Clone, Copy)]
 pub struct ConnectRequest<'a> {
     /// The session to carry on; a new one without.
-    pub ticket: Option<&'a SessionId>,
+    pub session: Option<&'a SessionId>,
     /// How long the session is to live unheard; servers may grant another time.
     pub session_timeout: Duration,
     /// How long all of it may take: the connection, TLS, the session, the credentials.
@@ -174,7 +189,7 @@ pub struct ConnectRequest<'a> {
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
+pub enum ConnectError {
     /// The server was not reached, or is of no use now: why, with its name.
     NotReached(String),
     /// The session that was to be carried on is over.
@@ -184,4 +199,4 @@ pub enum Failure {
 }
 
 /// Hears of events, with the path within the chroot. Called from the connection's task: it must not block.
-pub type Ears = Arc<dyn Fn(Event, &str) + Send + Sync>;
+pub type EventHandler = Arc<dyn Fn(NodeEvent, &str) + Send + Sync>;

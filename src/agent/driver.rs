@@ -16,7 +16,7 @@ use crate::load::setup::Setup;
 use crate::log::emit;
 use crate::state::append_log::Access;
 use crate::state::last_good::Memory;
-use crate::watch::Keep;
+use crate::watch::StateAccess;
 use crate::watch::registries::Registries;
 
 /// How long the end may take: what is not done by then is left behind.
@@ -48,9 +48,9 @@ impl Driver {
         let memory = state_dir.as_ref().map(|state_dir| Memory::of(state_dir));
         let recalled = memory.as_ref().map(|memory| memory.recall(access)).unwrap_or_default();
         let keep = match (state_dir, access) {
-            (None, _) => Keep::Nothing,
-            (Some(state_dir), Access::Own) => Keep::Write(state_dir),
-            (Some(state_dir), Access::Look) => Keep::Read(state_dir),
+            (None, _) => StateAccess::None,
+            (Some(state_dir), Access::Own) => StateAccess::ReadWrite(state_dir),
+            (Some(state_dir), Access::Look) => StateAccess::ReadOnly(state_dir),
         };
         let mut driver = Self {
             engine: Engine::new(pace, &setup.host.name, recalled),
@@ -85,7 +85,7 @@ impl Driver {
             // What frees a template comes before what may make it wanted again.
             biased;
             Some(answer) = self.answers.recv() => answer,
-            sighting = self.registries.next() => Input::Saw(sighting),
+            event = self.registries.next() => Input::Saw(event),
             () = sleep => self.passes.tick(),
         }
     }

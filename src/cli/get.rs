@@ -18,7 +18,7 @@ use crate::decide::Event;
 use crate::error::Exit;
 use crate::log::{emit, plain};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{News, RegistryEvent, View};
+use crate::model::registry_event::{RegistryEvent, Update, View};
 use crate::payload::{Payload, masked};
 use crate::watch::Registry;
 
@@ -138,7 +138,7 @@ pub fn print(out: &mut dyn Write, text: &str) -> Option<Exit> {
 
 /// Asks until every path is answered and has the members that are waited for, or the time is over.
 async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
-    let subjects: crate::watch::Wanted = args.paths.iter().map(|path| (path.subject.clone(), 0)).collect();
+    let subjects: crate::watch::Subjects = args.paths.iter().map(|path| (path.subject.clone(), 0)).collect();
     let count = subjects.len();
     // The sender stays until the end: without it a registry may take the set for final and stop.
     let (_subjects, followed) = watch::channel(subjects);
@@ -149,8 +149,8 @@ async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
     let asking = async {
         while known.views.len() < count || !known.views.values().all(|view| answer::enough(args, view)) {
             // A registry that has given up has no more to say; what it said last stands.
-            let Some(sighting) = told.recv().await else { break };
-            known.learn(sighting);
+            let Some(event) = told.recv().await else { break };
+            known.learn(event);
         }
     };
     // When the time is over, what is known by then is judged.
@@ -163,23 +163,23 @@ async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
 }
 
 impl Gathered {
-    fn learn(&mut self, RegistryEvent { registry, news }: RegistryEvent) {
-        match news {
-            News::Reset { subject, view, .. } => {
+    fn learn(&mut self, RegistryEvent { registry, update }: RegistryEvent) {
+        match update {
+            Update::Reset { subject, view, .. } => {
                 self.away = None;
                 self.views.insert(subject, view);
             }
-            News::Update { subject, changes, .. } => {
+            Update::Changed { subject, changes, .. } => {
                 if let Some(view) = self.views.get_mut(&subject) {
                     changes.into_iter().for_each(|change| view.apply(change));
                 }
             }
             // What was seen may be over by now: unknown, until it is read anew.
-            News::Suspended => self.views.clear(),
-            News::Away { why } => {
+            Update::Suspended => self.views.clear(),
+            Update::Unreachable { reason } => {
                 self.views.clear();
-                emit(Event::RegistryUnreachable { registry, reason: why.clone() });
-                self.away = Some(why);
+                emit(Event::RegistryUnreachable { registry, reason: reason.clone() });
+                self.away = Some(reason);
             }
         }
     }

@@ -46,7 +46,7 @@ fn path(text: &str) -> Result<NodePath, String> {
 /// refused, 1 when something of it could not be read.
 pub async fn ls(args: &LsArgs, registry: Arc<dyn Registry>, out: &mut dyn Write) -> Exit {
     let path = &args.path;
-    let node = match timeout(args.timeout, registry.look(path.clone(), args.recursive)).await {
+    let node = match timeout(args.timeout, registry.read(path.clone(), args.recursive)).await {
         Ok(Ok(Some(node))) => node,
         Ok(Ok(None)) => {
             say(&format!("{path}: the path does not exist"));

@@ -19,7 +19,7 @@ use super::template::Template;
 use super::view_cache::{Place, ViewCache};
 use crate::config::{Reload, TemplateConfig};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{News, RegistryEvent};
+use crate::model::registry_event::{RegistryEvent, Update};
 
 mod operator;
 mod per_key_files;
@@ -50,7 +50,7 @@ pub enum Input {
     Owed(Vec<Arc<TemplateConfig>>),
     /// Replacements that were begun before came about only now: their reloads are owed in the same way.
     Finished(Vec<Arc<TemplateConfig>>),
-    /// News from a registry.
+    /// Update from a registry.
     Saw(RegistryEvent),
     /// The publication of this number ended.
     Published(FlightId, Outcome),
@@ -187,7 +187,7 @@ impl Engine {
                 }
                 self.rehome(now);
             }
-            Input::Saw(sighting) => self.see(now, sighting, &mut events),
+            Input::Saw(event) => self.see(now, event, &mut events),
             Input::Published(id, outcome) => self.published(now, id, outcome, &mut events),
             Input::Probed(id, outcome) => self.probed(now, id, outcome, &mut events),
             Input::Drifted(template, what) => {
@@ -239,37 +239,37 @@ impl Engine {
         rosters.chain(templates).chain(debts).chain(self.paused).min()
     }
 
-    fn see(&mut self, now: Moment, sighting: RegistryEvent, events: &mut Vec<Event>) {
-        let RegistryEvent { registry, news } = sighting;
-        if let News::Reset { subject, .. } | News::Update { subject, .. } = &news
+    fn see(&mut self, now: Moment, event: RegistryEvent, events: &mut Vec<Event>) {
+        let RegistryEvent { registry, update } = event;
+        if let Update::Reset { subject, .. } | Update::Changed { subject, .. } = &update
             && !self.places.contains(&(Arc::clone(&registry), subject.clone()))
         {
             return;
         }
-        match &news {
-            News::Away { why } => {
+        match &update {
+            Update::Unreachable { reason } => {
                 // Each time: a registry says it once a minute, and so is nobody's surprise in the morning.
-                self.away.insert(Arc::clone(&registry), why.clone());
-                events.push(Event::RegistryUnreachable { registry: Arc::clone(&registry), reason: why.clone() });
+                self.away.insert(Arc::clone(&registry), reason.clone());
+                events.push(Event::RegistryUnreachable { registry: Arc::clone(&registry), reason: reason.clone() });
                 self.doubt(now, &registry);
                 self.stand_in_for_away(now, events);
             }
-            News::Suspended => self.doubt(now, &registry),
-            News::Reset { subject, view, stamps } => {
+            Update::Suspended => self.doubt(now, &registry),
+            Update::Reset { subject, view, versions } => {
                 if self.away.remove(&registry).is_some() {
                     events.push(Event::RegistryConnected { registry: Arc::clone(&registry) });
                 }
                 for roster in self.rosters_on(&registry, subject) {
-                    roster.reset(now, view, stamps);
+                    roster.reset(now, view, versions);
                 }
                 self.see_key(now, &registry, subject, view, events);
-                self.sights.take((registry, subject.clone()), news);
+                self.sights.take((registry, subject.clone()), update);
             }
-            News::Update { subject, changes, stamps } => {
+            Update::Changed { subject, changes, versions } => {
                 for roster in self.rosters_on(&registry, subject) {
-                    roster.update(now, changes, stamps);
+                    roster.update(now, changes, versions);
                 }
-                self.sights.take((registry, subject.clone()), news);
+                self.sights.take((registry, subject.clone()), update);
             }
         }
     }

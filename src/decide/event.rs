@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::model::member::Quarantine;
 use crate::model::node_path::NodePath;
-use crate::model::registry_event::Zxid;
+use crate::model::version::Zxid;
 use crate::payload::Format;
 
 mod schema;

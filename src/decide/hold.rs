@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::moment::Moment;
 use super::size::Excess;
-use crate::model::registry_event::Zxid;
+use crate::model::version::Zxid;
 
 #[cfg(test)]
 mod tests;

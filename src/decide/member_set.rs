@@ -15,8 +15,8 @@ use super::slot_assignment;
 use super::slots::ReservedSlots;
 use crate::config::RosterConfig;
 use crate::model::member::Quarantine;
-use crate::model::registry_event::{Members, Reading, Seen, Zxid};
-use crate::model::version::Version;
+use crate::model::registry_event::{Members, Reading, Seen};
+use crate::model::version::{VersionTracker, Zxid};
 use crate::payload::{Children, Format};
 use judge::out_of_bounds;
 use live::Live;
@@ -39,7 +39,7 @@ pub struct MemberSet {
     guarded: Guarded,
     vacancies: ReservedSlots,
     settle: Settle,
-    stamp: Version,
+    stamp: VersionTracker,
     /// Whether a view has been judged since the agent began.
     judged: bool,
     /// A person let the present view through: it is judged at once.
@@ -57,7 +57,7 @@ impl MemberSet {
     ///
     /// `recent` says whether the guard is to measure the first view by them.
     pub fn recalled(known: &Known, config: &RosterConfig, host: &str, recent: bool) -> Self {
-        let mut muster = Self { stamp: Version::recalled(known.stamp), ..Self::with(Live::Unseen) };
+        let mut muster = Self { stamp: VersionTracker::restored(known.stamp), ..Self::with(Live::Unseen) };
         let nodes = known.members.iter().map(|(name, kept)| (Arc::clone(name), Ok(Arc::clone(&kept.data))));
         let live = Live::read(&Seen::Present(nodes.collect()), config, None, None);
         let Some(members) = live.members().filter(|members| out_of_bounds(members.len(), config).is_none()) else {
@@ -87,7 +87,7 @@ impl MemberSet {
             guarded: Guarded::default(),
             vacancies: ReservedSlots::new(),
             settle: Settle::default(),
-            stamp: Version::default(),
+            stamp: VersionTracker::default(),
             judged: false,
             accepted: false,
         }
@@ -134,18 +134,18 @@ impl MemberSet {
 
     /// How late the present view is; `None` where the registry does not say.
     pub fn stamped(&mut self, now: Moment, shown: Option<Zxid>) {
-        let was_older = self.stamp.regress().is_some();
-        self.stamp.see(shown);
+        let was_older = self.stamp.regression().is_some();
+        self.stamp.observe(shown);
         // An older state is judged even where its members are the same: if nothing is lost, it is the one to go by.
-        if was_older || self.stamp.regress().is_some() {
+        if was_older || self.stamp.regression().is_some() {
             self.touch(now);
         }
     }
 
     /// It is gone together with what is above it, which is so late.
-    pub fn stamped_from_above(&mut self, now: Moment, above: Version) {
+    pub fn stamped_from_above(&mut self, now: Moment, above: VersionTracker) {
         self.stamp.raise(above);
-        self.stamped(now, above.shown());
+        self.stamped(now, above.current());
     }
 
     /// The registry is away, or something else makes a judgement of what was seen so far wrong.
@@ -167,7 +167,7 @@ impl MemberSet {
         let withheld = self.withheld(config);
         if let Some(withheld) = &withheld {
             self.guarded.accept(now, withheld.len());
-            self.stamp.believe();
+            self.stamp.accept();
             self.accepted = true;
         }
         withheld.is_some()
@@ -225,7 +225,7 @@ impl MemberSet {
     }
 
     /// How late its views were seen to be.
-    pub fn stamp(&self) -> Version {
+    pub fn stamp(&self) -> VersionTracker {
         self.stamp
     }
 

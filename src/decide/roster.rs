@@ -13,8 +13,8 @@ use super::saved::Recalled;
 use super::slots::RosterSlots;
 use crate::config::RosterConfig;
 use crate::model::member::is_breaking;
-use crate::model::registry_event::{Change, Members, Seen, Versions, View};
-use crate::model::version::Version;
+use crate::model::registry_event::{Change, Members, Seen, View};
+use crate::model::version::{VersionTracker, Versions};
 use crate::payload::Format;
 
 use departed::Departed;
@@ -34,7 +34,7 @@ pub struct Roster {
     unsettled: BTreeSet<Arc<str>>,
     top: Top,
     /// How late the node above the keys was seen.
-    top_stamp: Version,
+    top_stamp: VersionTracker,
     /// The registry is reached and has been heard of this: what is known may be judged.
     reached: bool,
     freshness: Freshness,
@@ -79,7 +79,7 @@ impl Roster {
             musters: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             top: Top::Unseen,
-            top_stamp: Version::default(),
+            top_stamp: VersionTracker::default(),
             reached: false,
             freshness: Freshness::NEVER,
             top_changed: false,
@@ -121,18 +121,18 @@ impl Roster {
     }
 
     /// The whole of it was read, and is so late.
-    pub fn reset(&mut self, now: Moment, view: &View, stamps: &Versions) {
+    pub fn reset(&mut self, now: Moment, view: &View, versions: &Versions) {
         self.reached = true;
         self.top_changed = true;
-        let above = stamps.get("").copied();
+        let above = versions.get("").copied();
         match view {
             View::Members(seen) => {
                 self.see_top(now, top_of(seen));
-                self.reset_muster(now, &Arc::from(""), seen, stamps);
+                self.reset_muster(now, &Arc::from(""), seen, versions);
             }
             View::Keyed(seen) => {
                 self.see_top(now, top_of(seen));
-                self.top_stamp.see(above);
+                self.top_stamp.observe(above);
                 let none = BTreeMap::new();
                 let keys = match seen {
                     Seen::Present(keys) => keys,
@@ -142,7 +142,7 @@ impl Roster {
                 };
                 self.keys_there(keys.keys().cloned());
                 for (key, members) in keys {
-                    self.reset_muster(now, key, members, stamps);
+                    self.reset_muster(now, key, members, versions);
                 }
                 let gone: Vec<Arc<str>> = self.musters.keys().filter(|key| !keys.contains_key(*key)).cloned().collect();
                 for key in gone {
@@ -163,21 +163,21 @@ impl Roster {
     }
 
     /// Something of it changed, and it is so late now.
-    pub fn update(&mut self, now: Moment, changes: &[Change], stamps: &Versions) {
-        for (key, stamp) in stamps {
+    pub fn update(&mut self, now: Moment, changes: &[Change], versions: &Versions) {
+        for (key, stamp) in versions {
             if self.is_keyed() && key.is_empty() {
-                self.top_stamp.see(Some(*stamp));
+                self.top_stamp.observe(Some(*stamp));
             } else if let Some(muster) = self.musters.get_mut(key) {
                 muster.stamped(now, Some(*stamp));
                 self.unsettled.insert(Arc::clone(key));
             }
         }
         for change in changes {
-            self.change(now, change, stamps);
+            self.change(now, change, versions);
         }
     }
 
-    fn change(&mut self, now: Moment, change: &Change, stamps: &Versions) {
+    fn change(&mut self, now: Moment, change: &Change, versions: &Versions) {
         let plain: Arc<str> = Arc::from("");
         match change {
             Change::Put { key, name, reading } => {
@@ -187,25 +187,25 @@ impl Roster {
                     self.unsettled.insert(Arc::clone(key));
                 }
             }
-            Change::Left { key, name } => {
+            Change::Removed { key, name } => {
                 let key = key.as_ref().unwrap_or(&plain);
                 if let Some(muster) = self.musters.get_mut(key) {
                     muster.left(now, name, &self.config);
                     self.unsettled.insert(Arc::clone(key));
                 }
             }
-            Change::Key { key, members } => {
+            Change::KeyPut { key, members } => {
                 self.key_is_there(key);
-                self.reset_muster(now, key, members, stamps);
+                self.reset_muster(now, key, members, versions);
             }
-            Change::KeyLeft { key } => {
+            Change::KeyRemoved { key } => {
                 self.key_left(key);
                 self.vanish(now, key);
             }
         }
     }
 
-    fn reset_muster(&mut self, now: Moment, key: &Arc<str>, seen: &Seen<Members>, stamps: &Versions) {
+    fn reset_muster(&mut self, now: Moment, key: &Arc<str>, seen: &Seen<Members>, versions: &Versions) {
         if key.chars().any(is_breaking) {
             // As a member would be: a template that writes the key would write a line of its own.
             self.top_changed |= self.unfit_keys.insert(Arc::clone(key), false).is_none();
@@ -220,7 +220,7 @@ impl Roster {
             self.musters.insert(Arc::clone(key), MemberSet::new(seen, &self.config));
         }
         if let Some(muster) = self.musters.get_mut(key) {
-            muster.stamped(now, stamps.get(key).copied());
+            muster.stamped(now, versions.get(key).copied());
         }
         self.unsettled.insert(Arc::clone(key));
     }

@@ -9,7 +9,8 @@ use super::guard::Loss;
 use super::moment::Moment;
 use super::publication::SlottedMember;
 use super::slots::{Numbers, ReservedSlots, RosterSlots};
-use crate::model::registry_event::{Bytes, Zxid};
+use crate::model::registry_event::Bytes;
+use crate::model::version::Zxid;
 
 /// What is remembered, by the name of the roster or key.
 pub type SavedState = BTreeMap<Arc<str>, Recalled>;

@@ -6,7 +6,8 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, News, Versions, View};
+use crate::model::registry_event::{Change, Update, View};
+use crate::model::version::Versions;
 
 /// A registry's name and a subject in it.
 pub type Place = (Arc<str>, Subject);
@@ -23,25 +24,25 @@ impl ViewCache {
         self.views.get(place)
     }
 
-    /// Takes the news of one place in.
-    pub fn take(&mut self, place: Place, news: News) {
-        match news {
-            News::Reset { view, stamps, .. } => {
-                self.views.insert(place, (view, stamps));
+    /// Records an update of one place.
+    pub fn take(&mut self, place: Place, update: Update) {
+        match update {
+            Update::Reset { view, versions, .. } => {
+                self.views.insert(place, (view, versions));
             }
-            News::Update { changes, stamps, .. } => {
+            Update::Changed { changes, versions, .. } => {
                 if let Entry::Occupied(mut known) = self.views.entry(place) {
                     let (view, late) = known.get_mut();
                     for change in changes {
-                        if let Change::KeyLeft { key } = &change {
+                        if let Change::KeyRemoved { key } = &change {
                             late.remove(key);
                         }
                         view.apply(change);
                     }
-                    late.extend(stamps);
+                    late.extend(versions);
                 }
             }
-            News::Suspended | News::Away { .. } => {}
+            Update::Suspended | Update::Unreachable { .. } => {}
         }
     }
 

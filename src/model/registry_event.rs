@@ -1,41 +1,42 @@
-//! What a registry says it has seen: the words in which `watch/` speaks to `decide/`.
+//! What a registry reports: the interface between `watch/` and `decide/`.
 //!
-//! A sighting is a fact about the registry, never a judgement: absent, unreadable and empty are three things, and
-//! "not reached" is a fourth that says nothing at all about the members.
+//! An event states a fact about the registry and judges nothing. Absent, unreadable and empty are three different
+//! facts. "Unreachable" is a fourth, which says nothing about the members.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::node_path::Subject;
+use super::node_path::Subject;
+use super::version::Versions;
 
-/// A node's data as it is stored.
+/// The data of a node as stored.
 pub type Bytes = Arc<[u8]>;
 
-/// One node's data, or why it could not be read although the node is there (an ACL, a file's mode, a size).
+/// The data of an existing node, or why it cannot be read: an ACL, a file mode, a size.
 pub type Reading = Result<Bytes, Arc<str>>;
 
 /// The members of one path by node name.
 pub type Members = BTreeMap<Arc<str>, Reading>;
 
-/// What is known of a place in the registry after an answer.
+/// The state of a node according to an answer of the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen<T> {
-    /// The registry answered: there is no such node.
+    /// The node does not exist.
     Absent,
-    /// The registry answered, and refused or could not give the content: unknown, never empty.
+    /// The registry did not give the content, for this reason. The content is unknown, not empty.
     Unreadable(Arc<str>),
-    /// It is there, and this is the whole of it at one moment.
+    /// The complete content at one moment.
     Present(T),
 }
 
-/// The whole of a subject at one moment.
+/// The complete content of a subject at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
-    /// Of [`Subject::Members`].
+    /// The members of [`Subject::Members`].
     Members(Seen<Members>),
-    /// Of [`Subject::Keyed`]: what each key holds.
+    /// The members of each key of [`Subject::Keyed`].
     Keyed(Seen<BTreeMap<Arc<str>, Seen<Members>>>),
-    /// Of [`Subject::Node`].
+    /// The data of [`Subject::Node`].
     Node(Seen<Bytes>),
 }
 
@@ -48,18 +49,18 @@ impl View {
                     members.insert(name, reading);
                 }
             }
-            (view, Change::Left { key, name }) => {
+            (view, Change::Removed { key, name }) => {
                 if let Some(members) = view.members_mut(key.as_deref()) {
                     members.remove(&name);
                 }
             }
-            (Self::Keyed(Seen::Present(keys)), Change::Key { key, members }) => {
+            (Self::Keyed(Seen::Present(keys)), Change::KeyPut { key, members }) => {
                 keys.insert(key, members);
             }
-            (Self::Keyed(Seen::Present(keys)), Change::KeyLeft { key }) => {
+            (Self::Keyed(Seen::Present(keys)), Change::KeyRemoved { key }) => {
                 keys.remove(&key);
             }
-            (_, Change::Key { .. } | Change::KeyLeft { .. }) => {}
+            (_, Change::KeyPut { .. } | Change::KeyRemoved { .. }) => {}
         }
     }
 
@@ -74,90 +75,76 @@ impl View {
     }
 }
 
-/// A ZooKeeper transaction's number: the order of everything that ever happened in one ensemble.
-///
-/// A higher epoch is a later one, so plain comparison gives the order ("ZooKeeper Internals", Guarantees).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Zxid(pub i64);
-
-/// How late each path of a subject is seen: the zxid of the last change of its list of children (`pzxid`); for a path
-/// that is absent, the zxid of the answer that said so. As long as an ensemble keeps what it has acknowledged, a path's
-/// never falls.
-///
-/// The empty string stands for the path itself, and for the one above the keys of a keyed subject; a key's name for the
-/// path that holds its members. A registry without transactions gives none.
-pub type Versions = BTreeMap<Arc<str>, Zxid>;
-
-/// One difference from the view before.
+/// One difference from the previous view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A member joined or changed its data.
+    /// A member joined, or its data changed.
     Put {
         /// Its key, in a keyed subject.
         key: Option<Arc<str>>,
-        /// The node's name.
+        /// The name of its node.
         name: Arc<str>,
         /// Its data now.
         reading: Reading,
     },
     /// A member left.
-    Left {
+    Removed {
         /// Its key, in a keyed subject.
         key: Option<Arc<str>>,
-        /// The node's name.
+        /// The name of its node.
         name: Arc<str>,
     },
-    /// A key of a keyed subject came, or has to be taken anew as a whole.
-    Key {
-        /// Its name.
+    /// A key of a keyed subject was added, or its members are replaced as a whole.
+    KeyPut {
+        /// The name of the key.
         key: Arc<str>,
-        /// What it holds.
+        /// Its members.
         members: Seen<Members>,
     },
-    /// A key of a keyed subject is gone with all its members.
-    KeyLeft {
-        /// Its name.
+    /// A key of a keyed subject was removed with all its members.
+    KeyRemoved {
+        /// The name of the key.
         key: Arc<str>,
     },
 }
 
-/// News from one registry.
+/// What a registry reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
-    /// The whole of a subject: at the start, after each connect, and whenever a difference would not do. Everything
-    /// said of the subject before is void.
+pub enum Update {
+    /// The complete content of a subject: the first report, the first one after each connect, and whenever a list of
+    /// differences does not suffice. It replaces everything reported of the subject before.
     Reset {
-        /// What was read.
+        /// The subject.
         subject: Subject,
-        /// What it holds.
+        /// Its content.
         view: View,
-        /// How late that is.
-        stamps: Versions,
+        /// How recent the content is.
+        versions: Versions,
     },
-    /// Differences from the last view, in order.
-    Update {
-        /// What changed.
+    /// The differences from the previous view, in order.
+    Changed {
+        /// The subject.
         subject: Subject,
-        /// How.
+        /// The differences.
         changes: Vec<Change>,
-        /// How late it is now, where that was seen.
-        stamps: Versions,
+        /// How recent the paths are now, where that was read.
+        versions: Versions,
     },
-    /// The connection is lost, and may be back in a moment: what was said may be out of date. Nothing of it is to be
-    /// judged until the next `Reset` of it.
+    /// The connection was lost and may be back in a moment. What was reported may be out of date, and must not be
+    /// judged before the next `Reset`.
     Suspended,
-    /// The registry is not reached: every view of it is the last known one from here until the next `Reset` of it.
-    Away {
-        /// What was tried, and what came of it.
-        why: String,
+    /// The registry cannot be reached. Every view of it is the last known one until its next `Reset`.
+    Unreachable {
+        /// What was tried, and what failed.
+        reason: String,
     },
 }
 
-/// News, and the registry that it is from.
+/// An update and its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryEvent {
-    /// The registry's name in the configuration.
+    /// The name of the registry in the configuration.
     pub registry: Arc<str>,
-    /// What it says.
-    pub news: News,
+    /// What it reports.
+    pub update: Update,
 }

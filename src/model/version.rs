@@ -1,55 +1,67 @@
-//! How late a path was seen to be, and whether it went backwards.
+//! How recent a view of a path is, and whether it is older than an earlier one.
 //!
-//! An ensemble never forgets what it acknowledged, so a path's stamp never falls: one that does is from a backup that
-//! was restored, from another ensemble behind the same name, or from servers that lost their disks.
+//! An ensemble never forgets what it acknowledged, so the version of a path never falls. Where it does, the ensemble was
+//! restored from a backup, another ensemble answers at the same name, or servers lost their disks.
 
-use crate::model::registry_event::Zxid;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[cfg(test)]
 mod tests;
 
-/// The stamps of one path.
+/// The number of a ZooKeeper transaction: the order of everything that ever happened in one ensemble.
+///
+/// A higher epoch is a later one, so comparing the numbers gives the order ("ZooKeeper Internals", Guarantees).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Zxid(pub i64);
+
+/// The version of each path of a subject: the zxid of the last change of its list of children (`pzxid`), or, for an
+/// absent path, the zxid of the reply that said so.
+///
+/// The empty string stands for the path itself, or for the path above the keys of a keyed subject. The name of a key
+/// stands for the path that holds its members. A registry without transactions gives no versions.
+pub type Versions = BTreeMap<Arc<str>, Zxid>;
+
+/// The version of the current view of one path, and the highest version seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Version {
-    /// The present view's, where it has one.
-    shown: Option<Zxid>,
-    /// The highest that was ever believed or seen.
+pub struct VersionTracker {
+    current: Option<Zxid>,
     highest: Option<Zxid>,
 }
 
-impl Version {
-    /// What is known before the first view.
-    pub fn recalled(highest: Option<Zxid>) -> Self {
-        Self { shown: None, highest }
+impl VersionTracker {
+    /// A path without a view yet, whose highest version was saved by an earlier run.
+    pub fn restored(highest: Option<Zxid>) -> Self {
+        Self { current: None, highest }
     }
 
-    /// A view came, with this stamp or without one.
-    pub fn see(&mut self, shown: Option<Zxid>) {
-        self.shown = shown;
-        self.highest = self.highest.max(shown);
+    /// Records the version of a new view, if the view has one.
+    pub fn observe(&mut self, current: Option<Zxid>) {
+        self.current = current;
+        self.highest = self.highest.max(current);
     }
 
-    /// What this says nothing of was last known at `other`'s highest: a key's path is no older than the node above.
+    /// Raises the highest version to that of `other`: the path of a key is not older than the path above it.
     pub fn raise(&mut self, other: Self) {
         self.highest = self.highest.max(other.highest);
     }
 
-    /// The view's stamp and the highest one, when the view is an older state than one that was seen.
-    pub fn regress(self) -> Option<(Zxid, Zxid)> {
-        self.shown.zip(self.highest).filter(|(shown, highest)| shown < highest)
+    /// The current and the highest version, if the current view is older than an earlier one.
+    pub fn regression(self) -> Option<(Zxid, Zxid)> {
+        self.current.zip(self.highest).filter(|(current, highest)| current < highest)
     }
 
-    /// The view was taken: what comes later is compared with it, however old it is.
-    pub fn believe(&mut self) {
-        self.highest = self.shown.or(self.highest);
+    /// Accepts the current view, even an older one: later views are compared with it.
+    pub fn accept(&mut self) {
+        self.highest = self.current.or(self.highest);
     }
 
-    /// The stamp of the present view, where it has one.
-    pub fn shown(self) -> Option<Zxid> {
-        self.shown
+    /// The version of the current view, if it has one.
+    pub fn current(self) -> Option<Zxid> {
+        self.current
     }
 
-    /// What the next view is compared with.
+    /// The version that the next view is compared with.
     pub fn highest(self) -> Option<Zxid> {
         self.highest
     }

@@ -1,77 +1,77 @@
-//! What was last said of a subject, and how a new reading differs from it. Pure.
+//! The view of a subject as last sent, and how newer data differs from it. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::registry_event::{Change, Members, Reading, Seen, View};
 
-use super::dirty::{Dirty, Place};
-use super::{MAX_BYTES, MAX_KEYED_BYTES, MAX_NODES};
+use super::dirty::{DirtySet, MemberId};
+use super::{MAX_KEYED_BYTES, MAX_PATH_BYTES, MAX_SUBJECT_NODES};
 
 #[cfg(test)]
 mod tests;
 
-/// What to say of a subject.
+/// How a subject differs from what was last sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// The whole of it.
+pub enum Diff {
+    /// Send the complete view.
     Reset(View),
-    /// What changed.
-    Update(Vec<Change>),
+    /// Send these changes.
+    Changes(Vec<Change>),
 }
 
-/// Some places of a subject, read again.
+/// Parts of a subject that were read again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
-    /// Members; `None` where the node is not there.
-    pub members: Vec<(Place, Option<Reading>)>,
-    /// Keys; `None` where the key is not there.
+    /// Members; `None` if the node does not exist.
+    pub members: Vec<(MemberId, Option<Reading>)>,
+    /// Keys; `None` if the key does not exist.
     pub keys: Vec<(Arc<str>, Option<Seen<Members>>)>,
 }
 
-/// What was read again.
+/// What was read of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reread {
+pub enum ViewUpdate {
     /// All of it.
-    Content(View),
-    /// Some of it.
-    Some(Patch),
+    Full(View),
+    /// Parts of it.
+    Partial(Patch),
 }
 
-/// What was last read of one subject, and whether it was said; nothing at first.
+/// The view of one subject as last read, and whether it was sent. Empty before the first read.
 #[derive(Debug, Clone, Default)]
-pub struct Known {
+pub struct CachedView {
     view: Option<View>,
-    /// Whoever listens has been told the view, and still believes it.
-    is_said: bool,
+    /// The receiver has this view, and may still rely on it.
+    is_sent: bool,
 }
 
-impl Known {
-    /// Widens what is to be read to what can be made use of: a place within something that is not there, or was not
-    /// readable, says nothing by itself.
-    pub fn widen(&self, dirty: &mut Dirty) {
+impl CachedView {
+    /// Widens a dirty set to what can be applied to this view: a part of something absent or unreadable is meaningless
+    /// by itself.
+    pub fn widen(&self, dirty: &mut DirtySet) {
         match &self.view {
             Some(View::Members(Seen::Present(_))) => {}
             Some(View::Keyed(Seen::Present(keys))) => {
-                let lost =
-                    |place: &Place| place.key.clone().filter(|key| !matches!(keys.get(key), Some(Seen::Present(_))));
-                dirty.keys.extend(dirty.members.iter().filter_map(lost));
-                let lost = |key: &&Arc<str>| !key.is_empty() && !matches!(keys.get(*key), Some(Seen::Present(_)));
-                dirty.keys.extend(dirty.lists.iter().filter(lost).cloned());
+                let is_known = |key: &Arc<str>| matches!(keys.get(key), Some(Seen::Present(_)));
+                let of_members = dirty.members.iter().filter_map(|member| member.key.as_ref());
+                let lists = dirty.lists.iter().filter(|key| !key.is_empty());
+                let unknown: Vec<Arc<str>> = of_members.chain(lists).filter(|key| !is_known(key)).cloned().collect();
+                dirty.keys.extend(unknown);
             }
-            _ => dirty.whole |= !dirty.is_clean(),
+            _ => dirty.all |= !dirty.is_empty(),
         }
-        if dirty.whole {
-            *dirty = Dirty::whole();
+        if dirty.all {
+            *dirty = DirtySet::all();
         }
         let keys = &dirty.keys;
         dirty.lists.retain(|key| !keys.contains(key));
-        dirty.members.retain(|place| place.key.as_ref().is_none_or(|key| !keys.contains(key)));
+        dirty.members.retain(|member| member.key.as_ref().is_none_or(|key| !keys.contains(key)));
     }
 
-    /// What has to be read so that no name is missed and none is kept that is gone.
-    pub fn lists(&self) -> Dirty {
-        let mut dirty = Dirty::default();
+    /// What has to be read to find every name that was added or removed.
+    pub fn all_lists(&self) -> DirtySet {
+        let mut dirty = DirtySet::default();
         match &self.view {
             Some(View::Members(Seen::Present(_))) => {
                 dirty.lists.insert(Arc::from(""));
@@ -79,19 +79,18 @@ impl Known {
             Some(View::Keyed(Seen::Present(keys))) => {
                 dirty.lists.extend(std::iter::once(Arc::from("")).chain(keys.keys().cloned()));
             }
-            _ => dirty.whole = true,
+            _ => dirty.all = true,
         }
         self.widen(&mut dirty);
         dirty
     }
 
-    /// The view.
+    /// The view, if there is one.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
     }
 
-    /// The members under one key, or under the path itself where that is the empty string; `None` where they are not
-    /// known.
+    /// The members of a key, or of the path itself for the empty string; `None` if they are not known.
     pub fn members(&self, key: &str) -> Option<&Members> {
         match &self.view {
             Some(View::Members(Seen::Present(members))) if key.is_empty() => Some(members),
@@ -103,7 +102,7 @@ impl Known {
         }
     }
 
-    /// The keys; `None` where they are not known, or there can be none.
+    /// The keys; `None` if they are not known, or the subject has none.
     pub fn keys(&self) -> Option<&BTreeMap<Arc<str>, Seen<Members>>> {
         match &self.view {
             Some(View::Keyed(Seen::Present(keys))) => Some(keys),
@@ -111,12 +110,12 @@ impl Known {
         }
     }
 
-    /// Nobody believes any more what was said: all of it is said again with the next reading.
-    pub fn unsay(&mut self) {
-        self.is_said = false;
+    /// Marks the view as not sent: the next update is sent as a `Reset`.
+    pub fn mark_unsent(&mut self) {
+        self.is_sent = false;
     }
 
-    /// Whether the last reading of it failed. It is not tried again as quickly.
+    /// Whether the subject could not be read last time. It is read less often then.
     pub fn is_unreadable(&self) -> bool {
         matches!(
             self.view,
@@ -126,27 +125,27 @@ impl Known {
         )
     }
 
-    /// Takes a reading up, and gives what is new in it.
-    pub fn take(&mut self, reread: Reread) -> Option<Told> {
-        let told = match reread {
-            Reread::Content(view) => {
-                let told = self.view.as_ref().and_then(|old| differ(old, &view));
+    /// Applies what was read, and returns what to send.
+    pub fn apply(&mut self, update: ViewUpdate) -> Option<Diff> {
+        let diff = match update {
+            ViewUpdate::Full(view) => {
+                let diff = self.view.as_ref().and_then(|old| diff_views(old, &view));
                 self.view = Some(view);
-                told
+                diff
             }
-            Reread::Some(patch) => {
+            ViewUpdate::Partial(patch) => {
                 let changes = self.patch(patch);
-                (!changes.is_empty()).then_some(Told::Update(changes))
+                (!changes.is_empty()).then_some(Diff::Changes(changes))
             }
         };
-        if self.is_said {
-            return told;
+        if self.is_sent {
+            return diff;
         }
-        self.is_said = self.view.is_some();
-        self.view.clone().map(Told::Reset)
+        self.is_sent = self.view.is_some();
+        self.view.clone().map(Diff::Reset)
     }
 
-    /// Whether it has grown over what a subject may have, so that all of it has to be read to say so.
+    /// Whether the view exceeds the limits of a subject. A full read then reports it as unreadable.
     pub fn is_too_large(&self) -> bool {
         fn size<'a>(groups: impl Iterator<Item = &'a Members>) -> (usize, usize) {
             groups.fold((0, 0), |(nodes, bytes), members| {
@@ -154,8 +153,8 @@ impl Known {
                 (nodes + members.len(), bytes + data)
             })
         }
-        let ((nodes, bytes), most) = match &self.view {
-            Some(View::Members(Seen::Present(members))) => (size(std::iter::once(members)), MAX_BYTES),
+        let ((nodes, bytes), max_bytes) = match &self.view {
+            Some(View::Members(Seen::Present(members))) => (size(std::iter::once(members)), MAX_PATH_BYTES),
             Some(View::Keyed(Seen::Present(keys))) => {
                 let members = keys.values().filter_map(|seen| match seen {
                     Seen::Present(members) => Some(members),
@@ -165,24 +164,24 @@ impl Known {
             }
             _ => return false,
         };
-        nodes > MAX_NODES || bytes > most
+        nodes > MAX_SUBJECT_NODES || bytes > max_bytes
     }
 
     fn patch(&mut self, patch: Patch) -> Vec<Change> {
         let mut changes = Vec::new();
         match &mut self.view {
             Some(View::Members(Seen::Present(members))) => {
-                for (place, reading) in patch.members {
-                    changes.extend(put(members, place, reading));
+                for (member, reading) in patch.members {
+                    changes.extend(put(members, member, reading));
                 }
             }
             Some(View::Keyed(Seen::Present(keys))) => {
                 for (key, seen) in patch.keys {
                     changes.extend(put_key(keys, key, seen));
                 }
-                for (place, reading) in patch.members {
-                    if let Some(Seen::Present(members)) = place.key.as_ref().and_then(|key| keys.get_mut(key)) {
-                        changes.extend(put(members, place, reading));
+                for (member, reading) in patch.members {
+                    if let Some(Seen::Present(members)) = member.key.as_ref().and_then(|key| keys.get_mut(key)) {
+                        changes.extend(put(members, member, reading));
                     }
                 }
             }
@@ -192,11 +191,11 @@ impl Known {
     }
 }
 
-/// Puts one member in its place.
-fn put(members: &mut Members, place: Place, reading: Option<Reading>) -> Option<Change> {
-    let Place { key, name } = place;
+/// Sets or removes one member.
+fn put(members: &mut Members, member: MemberId, reading: Option<Reading>) -> Option<Change> {
+    let MemberId { key, name } = member;
     match reading {
-        None => members.remove(&name).map(|_| Change::Left { key, name }),
+        None => members.remove(&name).map(|_| Change::Removed { key, name }),
         Some(reading) if members.get(&name) == Some(&reading) => None,
         Some(reading) => {
             members.insert(Arc::clone(&name), reading.clone());
@@ -205,10 +204,10 @@ fn put(members: &mut Members, place: Place, reading: Option<Reading>) -> Option<
     }
 }
 
-/// Puts one key in its place.
+/// Sets or removes one key.
 fn put_key(keys: &mut BTreeMap<Arc<str>, Seen<Members>>, key: Arc<str>, seen: Option<Seen<Members>>) -> Vec<Change> {
     let Some(new) = seen else {
-        return keys.remove(&key).map(|_| Change::KeyLeft { key }).into_iter().collect();
+        return keys.remove(&key).map(|_| Change::KeyRemoved { key }).into_iter().collect();
     };
     let changes = key_changes(&key, keys.get(&key), &new);
     keys.insert(key, new);
@@ -219,14 +218,15 @@ fn key_changes(key: &Arc<str>, old: Option<&Seen<Members>>, new: &Seen<Members>)
     match (old, new) {
         (Some(old), new) if old == new => Vec::new(),
         (Some(Seen::Present(old)), Seen::Present(new)) => member_changes(Some(key), old, new),
-        _ => vec![Change::Key { key: Arc::clone(key), members: new.clone() }],
+        _ => vec![Change::KeyPut { key: Arc::clone(key), members: new.clone() }],
     }
 }
 
 fn member_changes(key: Option<&Arc<str>>, old: &Members, new: &Members) -> Vec<Change> {
-    let left = old.keys().filter(|name| !new.contains_key(*name));
+    let removed = old.keys().filter(|name| !new.contains_key(*name));
     let put = new.iter().filter(|(name, reading)| old.get(*name) != Some(*reading));
-    left.map(|name| Change::Left { key: key.cloned(), name: Arc::clone(name) })
+    removed
+        .map(|name| Change::Removed { key: key.cloned(), name: Arc::clone(name) })
         .chain(put.map(|(name, reading)| Change::Put {
             key: key.cloned(),
             name: Arc::clone(name),
@@ -235,21 +235,21 @@ fn member_changes(key: Option<&Arc<str>>, old: &Members, new: &Members) -> Vec<C
         .collect()
 }
 
-/// How a whole reading differs from what was said: in its members, or altogether.
-fn differ(old: &View, new: &View) -> Option<Told> {
+/// The changes between two views; a `Reset` if they differ in more than members and keys.
+fn diff_views(old: &View, new: &View) -> Option<Diff> {
     if old == new {
         return None;
     }
     match (old, new) {
         (View::Members(Seen::Present(old)), View::Members(Seen::Present(new))) => {
-            Some(Told::Update(member_changes(None, old, new)))
+            Some(Diff::Changes(member_changes(None, old, new)))
         }
         (View::Keyed(Seen::Present(old)), View::Keyed(Seen::Present(new))) => {
-            let left = old.keys().filter(|key| !new.contains_key(*key));
-            let left = left.map(|key| Change::KeyLeft { key: Arc::clone(key) });
+            let removed = old.keys().filter(|key| !new.contains_key(*key));
+            let removed = removed.map(|key| Change::KeyRemoved { key: Arc::clone(key) });
             let put = new.iter().flat_map(|(key, seen)| key_changes(key, old.get(key), seen));
-            Some(Told::Update(left.chain(put).collect()))
+            Some(Diff::Changes(removed.chain(put).collect()))
         }
-        _ => Some(Told::Reset(new.clone())),
+        _ => Some(Diff::Reset(new.clone())),
     }
 }

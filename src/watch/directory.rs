@@ -1,11 +1,11 @@
 //! The registry of a directory tree on the local disk.
 //!
-//! A file is a node, a folder is a node whose own data is in `.data`. Names that begin with a dot or end in `~` are no
+//! A file is a node, a directory is a node whose own data is in `.data`. Names that begin with a dot or end in `~` are no
 //! nodes, and a file is read when it is closed after writing or renamed into place: editors and `touch` do as they
-//! are used to. Only what is looked at is watched, one folder at a time, and always before it is read.
+//! are used to. Only what is looked at is watched, one directory at a time, and always before it is read.
 //!
-//! Links lead to files anywhere, and to folders within the root. That a link comes, goes or is flipped is seen at once;
-//! what changes behind it is read every second or two, because a folder with two names cannot be watched under both.
+//! Links lead to files anywhere, and to directories within the root. That a link comes, goes or is flipped is seen at once;
+//! what changes behind it is read every second or two, because a directory with two names cannot be watched under both.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,12 +21,13 @@ use crate::error::Setback;
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::RegistryEvent;
 
-use super::cache::{Known, Told};
-use super::dirty::{Dirty, Event};
+use super::cache::{CachedView, Diff};
+use super::dirty::DirtySet;
 use super::event_sender::EventSender;
-use super::{Boxed, Node, RESYNC, Registry, Wanted, changed};
+use super::{BoxFuture, Node, RESYNC_INTERVAL, Registry, Subjects, changed};
+use crate::zk::NodeEvent;
 
-use inotify::{Glance, InotifyWatcher};
+use inotify::{FsEvent, InotifyWatcher};
 use tree::Tree;
 
 mod budget;
@@ -36,7 +37,7 @@ mod list;
 mod tests;
 mod tree;
 
-/// How often the root is looked at by its name: no event says that another folder stands in its place.
+/// How often the root is looked at by its name: no event says that another directory stands in its place.
 const ROOT_EVERY: Duration = Duration::from_secs(2);
 
 /// The same while it is missing, and after it was replaced in the middle of a reading.
@@ -69,44 +70,44 @@ impl Directory {
         }
     }
 
-    async fn run(&self, mut subjects: watch::Receiver<Wanted>, teller: EventSender, stop: CancellationToken) {
+    async fn run(&self, mut subjects: watch::Receiver<Subjects>, events: EventSender, stop: CancellationToken) {
         loop {
             let why = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = teller.closed() => return,
-                why = self.follow_on(&mut subjects, &teller) => why,
+                () = events.closed() => return,
+                why = self.follow_on(&mut subjects, &events) => why,
             };
             let pausing = async {
-                teller.away(why).await;
+                events.send_unreachable(why).await;
                 sleep(BROKEN_PAUSE).await;
             };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = teller.closed() => return,
+                () = events.closed() => return,
                 () = pausing => {}
             }
         }
     }
 
     /// Follows until something breaks that must not: what. All has to begin anew then.
-    async fn follow_on(&self, subjects: &mut watch::Receiver<Wanted>, teller: &EventSender) -> String {
+    async fn follow_on(&self, subjects: &mut watch::Receiver<Subjects>, events: &EventSender) -> String {
         let (glances, mut seen) = mpsc::unbounded_channel();
         let mut state = State::new(Tree::new(self.root.clone()), InotifyWatcher::open(glances));
-        let mut resync = Instant::now() + RESYNC;
+        let mut resync = Instant::now() + RESYNC_INTERVAL;
         loop {
             // Without inotify nobody speaks; with it, its thread has ended.
             if seen.is_closed() && !state.eyes.is_polling() {
                 return format!("dir:{}: watching came to a sudden end, and begins anew", self.root.display());
             }
             let mut batch = Vec::new();
-            while let Ok(glance) = seen.try_recv() {
-                batch.push(glance);
+            while let Ok(event) = seen.try_recv() {
+                batch.push(event);
             }
             let is_resync = Instant::now() >= resync;
             if is_resync {
-                resync = Instant::now() + RESYNC.mul_f64(fastrand::f64().mul_add(0.2, 0.9));
+                resync = Instant::now() + RESYNC_INTERVAL.mul_f64(fastrand::f64().mul_add(0.2, 0.9));
             }
             let wanted = subjects.borrow_and_update().clone();
             #[cfg(test)]
@@ -129,18 +130,18 @@ impl Directory {
             match read {
                 Ok(news) => {
                     for (subject, told) in news {
-                        teller.told(&subject, told).await;
+                        events.send_diff(&subject, told).await;
                     }
                 }
-                Err(why) => teller.away(why).await,
+                Err(why) => events.send_unreachable(why).await,
             }
-            let glance = tokio::select! {
-                Some(glance) = seen.recv() => Some(glance),
+            let event = tokio::select! {
+                Some(event) = seen.recv() => Some(event),
                 () = changed(subjects) => None,
                 () = sleep(every) => None,
                 () = sleep_until(resync) => None,
             };
-            state.pending.extend(glance);
+            state.pending.extend(event);
         }
     }
 }
@@ -148,17 +149,17 @@ impl Directory {
 impl Registry for Directory {
     fn follow(
         self: Arc<Self>,
-        subjects: watch::Receiver<Wanted>,
+        subjects: watch::Receiver<Subjects>,
         out: mpsc::Sender<RegistryEvent>,
         stop: CancellationToken,
-    ) -> Boxed<'static, ()> {
+    ) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let teller = EventSender::new(Arc::clone(&self.name), out);
-            self.run(subjects, teller, stop).await;
+            let events = EventSender::new(Arc::clone(&self.name), out);
+            self.run(subjects, events, stop).await;
         })
     }
 
-    fn look(&self, path: NodePath, recursive: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
+    fn read(&self, path: NodePath, recursive: bool) -> BoxFuture<'_, Result<Option<Node>, Setback>> {
         Box::pin(async move {
             let tree = Tree::new(self.root.clone());
             let tried = format!("read {path} in {}", self.root.display());
@@ -179,7 +180,7 @@ impl Registry for Directory {
 struct State {
     tree: Tree,
     eyes: InotifyWatcher,
-    followed: BTreeMap<Subject, Followed>,
+    subscription: BTreeMap<Subject, Subscription>,
     /// The root's device and inode while it is there.
     root: Option<(u64, u64)>,
     /// Folders that matter may be unwatched.
@@ -187,43 +188,48 @@ struct State {
     /// When what is behind links was last read.
     polled: Option<Instant>,
     /// Seen, and not taken up yet.
-    pending: Vec<Glance>,
+    pending: Vec<FsEvent>,
 }
 
 /// One subject.
 #[derive(Debug)]
-struct Followed {
-    /// Its number in [`Wanted`].
+struct Subscription {
+    /// Its number in [`Subjects`].
     number: u64,
-    dirty: Dirty,
-    known: Known,
+    dirty: DirtySet,
+    known: CachedView,
     /// What is behind links.
-    linked: Dirty,
+    linked: DirtySet,
 }
 
 impl State {
     fn new(tree: Tree, eyes: InotifyWatcher) -> Self {
-        let (followed, pending) = (BTreeMap::new(), Vec::new());
-        Self { tree, eyes, followed, root: None, is_unarmed: true, polled: None, pending }
+        let (subscription, pending) = (BTreeMap::new(), Vec::new());
+        Self { tree, eyes, subscription, root: None, is_unarmed: true, polled: None, pending }
     }
 
     /// Takes up what was seen, and reads again what may have changed.
     ///
     /// # Errors
     /// The root is not there: why nothing is known.
-    fn read(&mut self, wanted: &Wanted, batch: Vec<Glance>, is_resync: bool) -> Result<Vec<(Subject, Told)>, String> {
-        self.followed.retain(|subject, followed| wanted.get(subject) == Some(&followed.number));
+    fn read(
+        &mut self,
+        wanted: &Subjects,
+        batch: Vec<FsEvent>,
+        is_resync: bool,
+    ) -> Result<Vec<(Subject, Diff)>, String> {
+        self.subscription.retain(|subject, subscription| wanted.get(subject) == Some(&subscription.number));
         self.check_root()?;
         for (subject, number) in wanted {
-            self.followed.entry(subject.clone()).or_insert_with(|| {
+            self.subscription.entry(subject.clone()).or_insert_with(|| {
                 self.is_unarmed = true;
-                let (dirty, known, linked) = (Dirty::whole(), Known::default(), Dirty::default());
-                Followed { number: *number, dirty, known, linked }
+                let (dirty, known, linked) = (DirtySet::all(), CachedView::default(), DirtySet::default());
+                Subscription { number: *number, dirty, known, linked }
             });
         }
         let pending = std::mem::take(&mut self.pending);
-        for glance in pending.into_iter().chain(batch) {
-            self.is_unarmed |= self.take(glance);
+        for event in pending.into_iter().chain(batch) {
+            self.is_unarmed |= self.take(event);
         }
         if is_resync || self.eyes.is_polling() {
             self.all_dirty();
@@ -234,14 +240,14 @@ impl State {
         }
         self.poll_links();
         let mut news = Vec::new();
-        for (subject, Followed { dirty, known, .. }) in &mut self.followed {
+        for (subject, Subscription { dirty, known, .. }) in &mut self.subscription {
             known.widen(dirty);
-            if dirty.is_clean() {
+            if dirty.is_empty() {
                 continue;
             }
-            let mut told = known.take(self.tree.reread(subject, &dirty.take()));
+            let mut told = known.apply(self.tree.reread(subject, &dirty.take()));
             if known.is_too_large() {
-                told = known.take(self.tree.reread(subject, &Dirty::whole()));
+                told = known.apply(self.tree.reread(subject, &DirtySet::all()));
             }
             news.extend(told.map(|told| (subject.clone(), told)));
         }
@@ -272,32 +278,33 @@ impl State {
     }
 
     fn all_unknown(&mut self) {
-        for followed in self.followed.values_mut() {
-            (followed.dirty, followed.known) = (Dirty::whole(), Known::default());
+        for subscription in self.subscription.values_mut() {
+            (subscription.dirty, subscription.known) = (DirtySet::all(), CachedView::default());
         }
     }
 
     fn all_dirty(&mut self) {
-        for followed in self.followed.values_mut() {
-            followed.dirty.whole = true;
+        for subscription in self.subscription.values_mut() {
+            subscription.dirty.all = true;
         }
     }
 
-    /// Takes up one thing seen. Tells whether folders may have come or gone.
-    fn take(&mut self, glance: Glance) -> bool {
-        let (path, mut event) = match glance {
-            Glance::Lost => {
+    /// Takes up one thing seen. Tells whether directories may have come or gone.
+    fn take(&mut self, event: FsEvent) -> bool {
+        let (path, mut event) = match event {
+            FsEvent::Overflow => {
                 self.all_dirty();
                 return true;
             }
-            Glance::At(path, event) => (path, event),
-            Glance::Mode(path) if tree::is_mode_news(&path) => (path, Event::Came),
-            Glance::Mode(_) => return false,
+            FsEvent::At(path, event) => (path, event),
+            FsEvent::Mode(path) if tree::is_mode_news(&path) => (path, NodeEvent::Created),
+            FsEvent::Mode(_) => return false,
         };
         // A link may have come or gone as well, and what was behind it.
-        let is_folder = if event == Event::Went { self.eyes.forget(&path) } else { path.is_dir() || path.is_symlink() };
+        let is_folder =
+            if event == NodeEvent::Deleted { self.eyes.forget(&path) } else { path.is_dir() || path.is_symlink() };
         if tree::is_own_data(&path) {
-            event = Event::Data;
+            event = NodeEvent::DataChanged;
         }
         if let Some(place) = self.tree.node_path(&path) {
             self.note(event, &place);
@@ -306,14 +313,14 @@ impl State {
     }
 
     /// Marks what an event at `place` may have changed. What comes or goes above a subject's top takes the top along.
-    fn note(&mut self, event: Event, place: &str) {
+    fn note(&mut self, event: NodeEvent, place: &str) {
         let node = NodePath::parse(place).ok();
-        for (subject, Followed { dirty, .. }) in &mut self.followed {
+        for (subject, Subscription { dirty, .. }) in &mut self.subscription {
             let above = node.as_ref().and_then(|node| node.segments_below(subject.top().as_str()));
             if above.is_some_and(|segments| !segments.is_empty()) {
-                dirty.whole |= event != Event::Data;
+                dirty.all |= event != NodeEvent::DataChanged;
             } else {
-                dirty.note(subject, event, place);
+                dirty.record(subject, event, place);
             }
         }
     }
@@ -324,31 +331,31 @@ impl State {
             return;
         }
         self.polled = Some(Instant::now());
-        for Followed { dirty, linked, .. } in self.followed.values_mut() {
-            dirty.whole |= linked.whole;
+        for Subscription { dirty, linked, .. } in self.subscription.values_mut() {
+            dirty.all |= linked.all;
             dirty.keys.extend(linked.keys.iter().cloned());
             dirty.members.extend(linked.members.iter().cloned());
         }
     }
 
-    /// Watches every folder that matters and is not watched yet. What it holds may have changed before that.
+    /// Watches every directory that matters and is not watched yet. What it holds may have changed before that.
     fn arm(&mut self) {
         loop {
             let mut new = Vec::new();
-            for (subject, Followed { linked, .. }) in &mut self.followed {
-                *linked = Dirty::default();
-                for folder in self.tree.folders(subject, linked) {
-                    if self.eyes.watch(&folder) {
-                        new.push(folder);
+            for (subject, Subscription { linked, .. }) in &mut self.subscription {
+                *linked = DirtySet::default();
+                for directory in self.tree.directories(subject, linked) {
+                    if self.eyes.watch(&directory) {
+                        new.push(directory);
                     }
                 }
             }
             if new.is_empty() {
                 return;
             }
-            for folder in new {
-                if let Some(place) = self.tree.node_path(&folder) {
-                    self.note(Event::Came, &place);
+            for directory in new {
+                if let Some(place) = self.tree.node_path(&directory) {
+                    self.note(NodeEvent::Created, &place);
                 }
             }
         }

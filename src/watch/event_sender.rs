@@ -1,4 +1,4 @@
-//! Says what a registry has seen, in the order in which it was seen.
+//! Sends the updates of one registry, in order.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,102 +6,103 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{News, RegistryEvent, Versions};
+use crate::model::registry_event::{RegistryEvent, Update};
+use crate::model::version::Versions;
 
-use super::cache::Told;
+use super::cache::Diff;
 
 #[cfg(test)]
 mod tests;
 
-/// How often `Away` is said while it lasts.
-const AWAY_EVERY: Duration = Duration::from_mins(1);
+/// How often `Unreachable` is repeated while it lasts.
+const UNREACHABLE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// One registry's voice.
+/// The sending end of the queue of registry events, for one registry.
 #[derive(Debug)]
 pub struct EventSender {
     registry: Arc<str>,
     out: mpsc::Sender<RegistryEvent>,
-    /// When `Away` was last said, if nothing was read since.
-    away: Mutex<Option<Instant>>,
+    /// When `Unreachable` was last sent, unless something was read since.
+    unreachable_sent: Mutex<Option<Instant>>,
 }
 
 impl EventSender {
-    /// Speaks for `registry`.
+    /// A sender for `registry`.
     pub fn new(registry: Arc<str>, out: mpsc::Sender<RegistryEvent>) -> Self {
-        Self { registry, out, away: Mutex::new(None) }
+        Self { registry, out, unreachable_sent: Mutex::new(None) }
     }
 
-    /// The registry's name.
+    /// The name of the registry.
     pub fn registry(&self) -> &str {
         &self.registry
     }
 
-    /// Returns when nobody listens any more.
+    /// Returns when the receiver is gone.
     pub async fn closed(&self) {
         self.out.closed().await;
     }
 
-    /// Says what was read of a subject.
-    pub async fn told(&self, subject: &Subject, told: Told) {
-        if let Some(room) = self.room().await {
-            room.told(subject, told, Versions::new());
+    /// Sends a diff of a subject that has no versions.
+    pub async fn send_diff(&self, subject: &Subject, diff: Diff) {
+        if let Some(permit) = self.reserve().await {
+            permit.send_diff(subject, diff, Versions::new());
         }
     }
 
-    /// Waits until something can be said at once; `None` when nobody listens any more.
-    pub async fn room(&self) -> Option<EventPermit<'_>> {
-        Some(EventPermit { teller: self, permit: self.out.reserve().await.ok()? })
+    /// Waits for space in the queue; `None` when the receiver is gone.
+    pub async fn reserve(&self) -> Option<EventPermit<'_>> {
+        Some(EventPermit { sender: self, permit: self.out.reserve().await.ok()? })
     }
 
-    /// Says that what was said may be out of date, and is not to be judged before it is said again.
-    pub async fn suspended(&self) {
-        self.say(News::Suspended).await;
+    /// Sends `Suspended`.
+    pub async fn send_suspended(&self) {
+        self.send(Update::Suspended).await;
     }
 
-    /// Whether it is time to say that the registry is not reached.
-    pub fn is_away_due(&self) -> bool {
-        self.said_away().is_none_or(|said| said.elapsed() >= AWAY_EVERY)
+    /// Whether `Unreachable` was not sent within the last minute.
+    pub fn is_unreachable_due(&self) -> bool {
+        self.unreachable_sent().is_none_or(|sent| sent.elapsed() >= UNREACHABLE_INTERVAL)
     }
 
-    /// Says that the registry is not reached, once a minute at most.
-    pub async fn away(&self, why: String) {
-        if self.is_away_due() {
-            self.say(News::Away { why }).await;
-            // Only now: where the queue was full, and the saying was given up for something newer, nothing was said.
-            self.set_away(Some(Instant::now()));
+    /// Sends `Unreachable`, at most once a minute.
+    pub async fn send_unreachable(&self, reason: String) {
+        if self.is_unreachable_due() {
+            self.send(Update::Unreachable { reason }).await;
+            // Only now: if the queue was full and this future was dropped, nothing was sent.
+            self.set_unreachable_sent(Some(Instant::now()));
         }
     }
 
-    async fn say(&self, news: News) {
-        // A closed channel ends the whole registry, which waits for `closed`.
-        let _ = self.out.send(RegistryEvent { registry: Arc::clone(&self.registry), news }).await;
+    async fn send(&self, update: Update) {
+        // A closed channel ends the registry, which waits for `closed`.
+        let _ = self.out.send(RegistryEvent { registry: Arc::clone(&self.registry), update }).await;
     }
 
-    fn said_away(&self) -> Option<Instant> {
-        *self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unreachable_sent(&self) -> Option<Instant> {
+        *self.unreachable_sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_away(&self, said: Option<Instant>) {
-        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = said;
+    fn set_unreachable_sent(&self, sent: Option<Instant>) {
+        *self.unreachable_sent.lock().unwrap_or_else(PoisonError::into_inner) = sent;
     }
 }
 
-/// EventPermit to say one thing.
+/// Space in the queue for one event.
 #[derive(Debug)]
 pub struct EventPermit<'a> {
-    teller: &'a EventSender,
+    sender: &'a EventSender,
     permit: mpsc::Permit<'a, RegistryEvent>,
 }
 
 impl EventPermit<'_> {
-    /// Says what was read of a subject, and how late that is.
-    pub fn told(self, subject: &Subject, told: Told, stamps: Versions) {
+    /// Sends a diff of a subject and its versions.
+    pub fn send_diff(self, subject: &Subject, diff: Diff, versions: Versions) {
         let subject = subject.clone();
-        let news = match told {
-            Told::Reset(view) => News::Reset { subject, view, stamps },
-            Told::Update(changes) => News::Update { subject, changes, stamps },
+        let update = match diff {
+            Diff::Reset(view) => Update::Reset { subject, view, versions },
+            Diff::Changes(changes) => Update::Changed { subject, changes, versions },
         };
-        self.permit.send(RegistryEvent { registry: Arc::clone(&self.teller.registry), news });
-        self.teller.set_away(None);
+        self.permit.send(RegistryEvent { registry: Arc::clone(&self.sender.registry), update });
+        self.sender.set_unreachable_sent(None);
     }
 }

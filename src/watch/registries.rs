@@ -12,84 +12,84 @@ use crate::config::RegistryConfig;
 use crate::decide::{Event, Plan};
 use crate::log::emit;
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{News, RegistryEvent};
+use crate::model::registry_event::{RegistryEvent, Update};
 use crate::watch;
-use crate::watch::{Keep, Registry, Wanted};
+use crate::watch::{Registry, StateAccess, Subjects};
 
 #[cfg(test)]
 mod tests;
 
-/// How many sightings may wait for the loop. A registry with more to say waits, and joins what comes meanwhile.
+/// How many events may wait for the event loop. While the queue is full, a registry merges what changes meanwhile.
 const QUEUE: usize = 8;
 
-/// How long after a sudden end a registry is begun anew.
-const RESTART: Duration = Duration::from_secs(1);
+/// The pause before a registry that ended unexpectedly is started again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// Sightings of every registry, and the tasks that they come from.
+/// The tasks of all registries, and the queue of their events.
 #[derive(Debug)]
 pub struct Registries {
     running: BTreeMap<Arc<str>, Running>,
     next_generation: u64,
     out: mpsc::Sender<(u64, RegistryEvent)>,
-    news: mpsc::Receiver<(u64, RegistryEvent)>,
+    events: mpsc::Receiver<(u64, RegistryEvent)>,
     tasks: TaskTracker,
-    keep: Keep,
+    state: StateAccess,
 }
 
 #[derive(Debug)]
 struct Running {
     config: Arc<RegistryConfig>,
-    /// Tells this task's sightings from those of one that had the same name before.
+    /// Distinguishes the events of this task from those of an earlier registry of the same name.
     generation: u64,
-    subjects: channel::Sender<Wanted>,
-    /// How often the subjects changed: the number of those that came with the last change.
+    subjects: channel::Sender<Subjects>,
+    /// How often the subjects changed. Subjects added by the last change have this number.
     changes: u64,
     stop: CancellationToken,
 }
 
 impl Running {
-    fn follow(&mut self, wanted: &BTreeSet<Subject>) {
+    fn set_subjects(&mut self, wanted: &BTreeSet<Subject>) {
         self.changes += 1;
         let number = self.changes;
-        self.subjects.send_if_modified(|known| {
-            let count = known.len();
-            known.retain(|subject, _| wanted.contains(subject));
-            let mut differs = known.len() != count;
+        self.subjects.send_if_modified(|subjects| {
+            let count = subjects.len();
+            subjects.retain(|subject, _| wanted.contains(subject));
+            let mut is_modified = subjects.len() != count;
             for subject in wanted {
-                known.entry(subject.clone()).or_insert_with(|| {
-                    differs = true;
+                subjects.entry(subject.clone()).or_insert_with(|| {
+                    is_modified = true;
                     number
                 });
             }
-            differs
+            is_modified
         });
     }
 }
 
 impl Registries {
-    /// No registries. What they learn of themselves is kept as `keep` says.
-    pub fn new(keep: Keep) -> Self {
-        let (out, news) = mpsc::channel(QUEUE);
-        Self { running: BTreeMap::new(), next_generation: 0, out, news, tasks: TaskTracker::new(), keep }
+    /// No registries yet. They use the state directory as `state` says.
+    pub fn new(state: StateAccess) -> Self {
+        let (out, events) = mpsc::channel(QUEUE);
+        Self { running: BTreeMap::new(), next_generation: 0, out, events, tasks: TaskTracker::new(), state }
     }
 
-    /// Follows just what the plan asks for. A registry that did not change keeps its session, a subject that did not
-    /// change keeps its watch.
+    /// Follows exactly the subjects of the plan. A registry that did not change keeps its session, and a subject that
+    /// did not change keeps its watch.
     pub fn follow(&mut self, configs: &[Arc<RegistryConfig>], plan: &Plan) {
         let wanted = subjects(plan);
         self.running.retain(|name, running| {
-            let same = configs.contains(&running.config) && wanted.contains_key(name);
-            if !same {
+            let is_same = configs.contains(&running.config) && wanted.contains_key(name);
+            if !is_same {
                 running.stop.cancel();
             }
-            same
+            is_same
         });
         for config in configs {
             let Some(wanted) = wanted.get(&config.name) else {
                 continue;
             };
             if let Some(running) = self.running.get_mut(&config.name) {
-                running.follow(wanted);
+                running.set_subjects(wanted);
             } else {
                 self.start(config, wanted);
             }
@@ -99,20 +99,20 @@ impl Registries {
     fn start(&mut self, config: &Arc<RegistryConfig>, wanted: &BTreeSet<Subject>) {
         self.next_generation += 1;
         let generation = self.next_generation;
-        let (subjects, asked) = channel::channel(wanted.iter().map(|subject| (subject.clone(), 0)).collect());
-        let (tell, mut told) = mpsc::channel(1);
+        let (subjects, receiver) = channel::channel(wanted.iter().map(|subject| (subject.clone(), 0)).collect());
+        let (sender, mut events) = mpsc::channel(1);
         let stop = CancellationToken::new();
         self.tasks.spawn(supervise(
-            watch::open(config, &self.keep),
+            watch::open(config, &self.state),
             Arc::clone(&config.name),
-            asked,
-            tell,
+            receiver,
+            sender,
             stop.clone(),
         ));
         let out = self.out.clone();
         self.tasks.spawn(async move {
-            while let Some(sighting) = told.recv().await {
-                if out.send((generation, sighting)).await.is_err() {
+            while let Some(event) = events.recv().await {
+                if out.send((generation, event)).await.is_err() {
                     return;
                 }
             }
@@ -121,15 +121,15 @@ impl Registries {
         self.running.insert(Arc::clone(&config.name), running);
     }
 
-    /// The next news. What a registry that is no longer followed had still to say is left out.
+    /// The next event. Events of a registry that is no longer followed are dropped.
     pub async fn next(&mut self) -> RegistryEvent {
         loop {
             // The queue never closes: `out` is here.
-            let Some((generation, sighting)) = self.news.recv().await else {
+            let Some((generation, event)) = self.events.recv().await else {
                 return std::future::pending().await;
             };
-            if self.running.get(&sighting.registry).is_some_and(|running| running.generation == generation) {
-                return sighting;
+            if self.running.get(&event.registry).is_some_and(|running| running.generation == generation) {
+                return event;
             }
         }
     }
@@ -140,51 +140,52 @@ impl Registries {
             running.stop.cancel();
         }
         self.tasks.close();
-        // Sightings are taken and left, so that no registry waits for room in the queue while it is to stop.
+        // Events are drained, so that no registry waits for space in the queue when it is to stop.
         tokio::select! {
             () = self.tasks.wait() => {}
-            () = async { while self.news.recv().await.is_some() {} } => {}
+            () = async { while self.events.recv().await.is_some() {} } => {}
         }
     }
 }
 
-/// Follows a registry for as long as it is wanted. One that ends unasked, which is a fault of this program, is said to
-/// be away and begun anew: an agent that hears nothing must not believe that nothing changes.
+/// Follows a registry until `stop`. If it ends unexpectedly, which is a bug in this program, it is reported as
+/// unreachable and started again: an agent without events must not assume that nothing changes.
 async fn supervise(
     registry: Arc<dyn Registry>,
     name: Arc<str>,
-    asked: channel::Receiver<Wanted>,
-    tell: mpsc::Sender<RegistryEvent>,
+    subjects: channel::Receiver<Subjects>,
+    out: mpsc::Sender<RegistryEvent>,
     stop: CancellationToken,
 ) {
     loop {
-        // A task of its own, so that a panic ends no more than it.
-        let following = tokio::spawn(Arc::clone(&registry).follow(asked.clone(), tell.clone(), stop.clone()));
+        // In a task of its own, so that a panic ends only that task.
+        let following = tokio::spawn(Arc::clone(&registry).follow(subjects.clone(), out.clone(), stop.clone()));
         let ended = following.await;
-        if stop.is_cancelled() || tell.is_closed() {
+        if stop.is_cancelled() || out.is_closed() {
             return;
         }
-        let why = match ended {
-            Ok(()) => "following it ended unasked".to_owned(),
-            Err(why) => format!("following it broke off: {why}"),
+        let reason = match ended {
+            Ok(()) => "the registry client ended unexpectedly".to_owned(),
+            Err(error) => format!("the registry client failed: {error}"),
         };
-        emit(Event::RegistryRestarted { registry: Arc::clone(&name), reason: why.clone() });
-        let away = RegistryEvent { registry: Arc::clone(&name), news: News::Away { why } };
-        // Nobody may be listening any more; the next round finds that out.
-        let _ = tell.send(away).await;
-        if stop.run_until_cancelled(tokio::time::sleep(RESTART)).await.is_none() {
+        emit(Event::RegistryRestarted { registry: Arc::clone(&name), reason: reason.clone() });
+        let unreachable = RegistryEvent { registry: Arc::clone(&name), update: Update::Unreachable { reason } };
+        // The receiver may be gone; the next iteration finds that out.
+        let _ = out.send(unreachable).await;
+        if stop.run_until_cancelled(tokio::time::sleep(RESTART_PAUSE)).await.is_none() {
             return;
         }
     }
 }
 
 impl Default for Registries {
-    /// None, which keep nothing.
+    /// No registries, without access to a state directory.
     fn default() -> Self {
-        Self::new(Keep::Nothing)
+        Self::new(StateAccess::None)
     }
 }
 
+/// The subjects of a plan by registry.
 fn subjects(plan: &Plan) -> BTreeMap<Arc<str>, BTreeSet<Subject>> {
     let mut wanted: BTreeMap<Arc<str>, BTreeSet<Subject>> = BTreeMap::new();
     for roster in &plan.rosters {

@@ -1,6 +1,6 @@
 //! The registry of a ZooKeeper ensemble.
 //!
-//! One session serves all subjects, through one connection after the other, and each connection is followed by a
+//! One session serves all subjects, through one connection after the other, and each connection is subscription by a
 //! [`follower`] for as long as it lasts. What is known of the subjects outlives the connection, and so, for as long as
 //! the servers grant it, does the session: then the next connection only has to show what differs.
 
@@ -21,22 +21,21 @@ use crate::model::node_path::NodePath;
 use crate::model::registry_event::RegistryEvent;
 
 use super::event_sender::EventSender;
-use super::{Boxed, Keep, Node, RESYNC, Registry, Wanted};
+use super::{BoxFuture, Node, RESYNC_INTERVAL, Registry, StateAccess, Subjects};
 
 use crate::zk::Connection;
 use connect::Reached;
-use follower::{Bench, Ended, Follower};
+use follower::{Ended, FollowContext, Follower};
 use reader::{Mode, ReadError};
 use servers::Servers;
 use session::Session;
-use subscriptions::Desk;
+use subscriptions::Subscriptions;
 
 #[cfg(any(test, fuzzing))]
 pub use servers::ensemble::any as any_ensemble;
 
 mod connect;
 mod dirty_tracker;
-mod exhibitor;
 mod follower;
 mod list;
 mod node_versions;
@@ -52,7 +51,7 @@ mod tests;
 #[derive(Debug)]
 pub struct ZooKeeper {
     config: RegistryConfig,
-    keep: Keep,
+    keep: StateAccess,
     /// The servers were seen to be older than 3.6.
     is_old: AtomicBool,
     /// How often everything is looked at although nothing was heard of it.
@@ -61,8 +60,8 @@ pub struct ZooKeeper {
 
 impl ZooKeeper {
     /// An ensemble that is not contacted yet.
-    pub fn new(config: RegistryConfig, keep: Keep) -> Self {
-        Self { config, keep, is_old: AtomicBool::new(false), reconcile: RESYNC }
+    pub fn new(config: RegistryConfig, keep: StateAccess) -> Self {
+        Self { config, keep, is_old: AtomicBool::new(false), reconcile: RESYNC_INTERVAL }
     }
 
     fn mode(&self) -> Mode {
@@ -73,31 +72,31 @@ impl ZooKeeper {
         }
     }
 
-    async fn run(&self, mut subjects: watch::Receiver<Wanted>, teller: EventSender, stop: CancellationToken) {
-        let mut keeper = Keeper {
+    async fn run(&self, mut subjects: watch::Receiver<Subjects>, events: EventSender, stop: CancellationToken) {
+        let mut client = Client {
             registry: self,
             servers: Servers::new(&self.config, &self.keep),
             session: Session::default(),
-            desk: Desk::default(),
-            teller: &teller,
+            subscriptions: Subscriptions::default(),
+            events: &events,
             lost: None,
             is_expired: false,
         };
         loop {
-            let Some(reached) = unless(&stop, &teller, keeper.reach()).await else { return };
-            let Reached::Connected(connection, ears, is_carried) = reached else { continue };
-            let bench = Bench {
-                desk: &mut keeper.desk,
-                servers: &mut keeper.servers,
-                teller: &teller,
+            let Some(reached) = unless(&stop, &events, client.reach()).await else { return };
+            let Reached::Connected(connection, tracker, is_carried) = reached else { continue };
+            let context = FollowContext {
+                subscriptions: &mut client.subscriptions,
+                servers: &mut client.servers,
+                events: &events,
                 reconcile: self.reconcile,
             };
-            let follower = Follower::new(connection.clone(), ears, self.mode(), is_carried, bench);
-            let Some(ended) = unless(&stop, &teller, follower.run(&mut subjects)).await else {
+            let follower = Follower::new(connection.clone(), tracker, self.mode(), is_carried, context);
+            let Some(ended) = unless(&stop, &events, follower.run(&mut subjects)).await else {
                 connection.close().await;
                 return;
             };
-            if unless(&stop, &teller, keeper.ended(ended, &connection)).await.is_none() {
+            if unless(&stop, &events, client.ended(ended, &connection)).await.is_none() {
                 return;
             }
         }
@@ -105,29 +104,29 @@ impl ZooKeeper {
 }
 
 /// Does some work, but no longer than somebody wants it and listens.
-async fn unless<T>(stop: &CancellationToken, teller: &EventSender, work: impl Future<Output = T>) -> Option<T> {
+async fn unless<T>(stop: &CancellationToken, events: &EventSender, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         () = stop.cancelled() => None,
-        () = teller.closed() => None,
+        () = events.closed() => None,
         done = work => Some(done),
     }
 }
 
 /// What outlives the connections.
-struct Keeper<'a> {
+struct Client<'a> {
     registry: &'a ZooKeeper,
     servers: Servers,
     session: Session,
-    desk: Desk,
-    teller: &'a EventSender,
+    subscriptions: Subscriptions,
+    events: &'a EventSender,
     /// Why the last connection was lost, in words.
     lost: Option<String>,
     /// The session from before is over, which is still to be said.
     is_expired: bool,
 }
 
-impl Keeper<'_> {
+impl Client<'_> {
     /// Tries every address once, after a pause where one is due.
     async fn reach(&mut self) -> Reached {
         sleep(self.session.pause()).await;
@@ -158,48 +157,48 @@ impl Keeper<'_> {
 
     /// A connection is over: says so, and sees to what is next.
     async fn ended(&mut self, ended: Ended, connection: &Connection) {
-        let (now, ticket) = (Instant::now(), connection.ticket());
-        if let Ended { trouble: ReadError::Lost(_), home: Some(home) } = &ended {
-            self.session.suspend(*home, now, ticket);
-            self.lost = Some(ended.trouble.into());
-            self.teller.suspended().await;
+        let (now, session_id) = (Instant::now(), connection.session());
+        if let Ended { error: ReadError::Lost(_), home: Some(home) } = &ended {
+            self.session.suspend(*home, now, session_id);
+            self.lost = Some(ended.error.into());
+            self.events.send_suspended().await;
             return;
         }
-        self.session.keep(ticket);
-        if ended.trouble == ReadError::TooOld && self.registry.config.watches == Watches::Auto {
-            emit(Event::WatchesDowngraded { registry: Arc::from(self.teller.registry()) });
+        self.session.keep(session_id);
+        if ended.error == ReadError::TooOld && self.registry.config.watches == Watches::Auto {
+            emit(Event::WatchesDowngraded { registry: Arc::from(self.events.registry()) });
             self.registry.is_old.store(true, Ordering::Relaxed);
             self.session.hurry();
             return;
         }
         let is_due = self.session.failed(now);
-        let is_lost = matches!(ended.trouble, ReadError::Lost(_));
+        let is_lost = matches!(ended.error, ReadError::Lost(_));
         self.lost = None;
         if is_due || !is_lost {
-            self.say_away(&[&String::from(ended.trouble)]).await;
+            self.say_away(&[&String::from(ended.error)]).await;
         }
     }
 
     async fn say_away(&self, words: &[&str]) {
         let words: Vec<&str> = self.lost.as_deref().into_iter().chain(words.iter().copied()).collect();
-        self.teller.away(format!("{}: {}", self.registry.config.url, words.join("; "))).await;
+        self.events.send_unreachable(format!("{}: {}", self.registry.config.url, words.join("; "))).await;
     }
 }
 
 impl Registry for ZooKeeper {
     fn follow(
         self: Arc<Self>,
-        subjects: watch::Receiver<Wanted>,
+        subjects: watch::Receiver<Subjects>,
         out: mpsc::Sender<RegistryEvent>,
         stop: CancellationToken,
-    ) -> Boxed<'static, ()> {
+    ) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let teller = EventSender::new(Arc::clone(&self.config.name), out);
-            self.run(subjects, teller, stop).await;
+            let events = EventSender::new(Arc::clone(&self.config.name), out);
+            self.run(subjects, events, stop).await;
         })
     }
 
-    fn look(&self, path: NodePath, recursive: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
+    fn read(&self, path: NodePath, recursive: bool) -> BoxFuture<'_, Result<Option<Node>, Setback>> {
         Box::pin(list::look(&self.config, &self.keep, path, recursive))
     }
 }

@@ -10,13 +10,12 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::model::node_path::NodePath;
-use crate::model::registry_event::Zxid;
-use crate::watch::dirty::Event;
+use crate::model::version::Zxid;
 
-use super::dial::{Line, OP_PING, Stream, XID_AUTH, XID_EVENT, XID_PING};
+use super::connect::{FramedStream, OP_PING, Stream, XID_AUTH, XID_EVENT, XID_PING};
 use super::frame::{Frame, Frames};
-use super::jute::{In, Malformed, Out};
-use super::{Ears, Lost, Refusal, SessionId};
+use super::jute::{Decoder, Encoder, Malformed};
+use super::{ConnectionLost, EventHandler, NodeEvent, ServerError, SessionId};
 
 /// How long a session may take to close before it is left to expire.
 const CLOSE: Duration = Duration::from_secs(1);
@@ -36,21 +35,21 @@ const ENSEMBLE: &str = "/zookeeper/config";
 pub struct Connection {
     requests: mpsc::UnboundedSender<Request>,
     shared: Arc<Shared>,
-    lost: watch::Receiver<Option<Lost>>,
+    lost: watch::Receiver<Option<ConnectionLost>>,
     chroot: Option<NodePath>,
 }
 
 /// What the task and its handles both look at.
 struct Shared {
     server: String,
-    ticket: Mutex<SessionId>,
+    session: Mutex<SessionId>,
     /// The ensemble's own list of servers changed.
     ensemble: Notify,
 }
 
 impl Shared {
-    fn ticket<T>(&self, with: impl FnOnce(&mut SessionId) -> T) -> T {
-        with(&mut self.ticket.lock().unwrap_or_else(PoisonError::into_inner))
+    fn session<T>(&self, with: impl FnOnce(&mut SessionId) -> T) -> T {
+        with(&mut self.session.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -58,25 +57,31 @@ impl Shared {
 struct Request {
     /// A whole frame, but for its number.
     frame: Vec<u8>,
-    answer: oneshot::Sender<Raw>,
+    answer: oneshot::Sender<RawReply>,
 }
 
 /// An answer that is still encoded.
-pub struct Raw {
+pub struct RawReply {
     pub zxid: Zxid,
-    pub body: Result<Vec<u8>, Refusal>,
+    pub body: Result<Vec<u8>, ServerError>,
 }
 
 impl Connection {
     /// Starts the task that has the socket.
-    pub fn start(line: Line, ticket: SessionId, chroot: Option<NodePath>, server: String, ears: Ears) -> Self {
+    pub fn start(
+        line: FramedStream,
+        session: SessionId,
+        chroot: Option<NodePath>,
+        server: String,
+        on_event: EventHandler,
+    ) -> Self {
         let (requests, inbox) = mpsc::unbounded_channel();
         let (tell, lost) = watch::channel(None);
-        let limit = ticket.timeout;
-        let shared = Arc::new(Shared { server, ticket: Mutex::new(ticket), ensemble: Notify::new() });
+        let limit = session.timeout;
+        let shared = Arc::new(Shared { server, session: Mutex::new(session), ensemble: Notify::new() });
         let (reader, writer) = tokio::io::split(line.stream);
         let mut task = Task {
-            inbox: Inbox { chroot: chroot.clone(), ears, shared: Arc::clone(&shared), pending: VecDeque::new() },
+            inbox: Inbox { chroot: chroot.clone(), on_event, shared: Arc::clone(&shared), pending: VecDeque::new() },
             frames: line.frames,
             outgoing: Outgoing { writer, bytes: Vec::new(), unflushed: false, sent: Instant::now() },
             limit,
@@ -88,15 +93,15 @@ impl Connection {
                 Err(why) => why,
             };
             // Before the requests under way fall: whoever sees one fall finds the reason.
-            let _ = tell.send(Some(Lost(format!("{}: {why}", task.inbox.shared.server).into())));
+            let _ = tell.send(Some(ConnectionLost(format!("{}: {why}", task.inbox.shared.server).into())));
             drop(task);
         });
         Self { requests, shared, lost, chroot }
     }
 
     /// The session, as it can be carried on from here.
-    pub fn ticket(&self) -> SessionId {
-        self.shared.ticket(|ticket| ticket.clone())
+    pub fn session(&self) -> SessionId {
+        self.shared.session(|session| session.clone())
     }
 
     /// The server, in words.
@@ -115,10 +120,10 @@ impl Connection {
     }
 
     /// Returns when the connection is over.
-    pub async fn lost(&self) -> Lost {
+    pub async fn lost(&self) -> ConnectionLost {
         let mut lost = self.lost.clone();
         let why = lost.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
-        why.unwrap_or_else(|| Lost(format!("{}: its task broke off", self.shared.server).into()))
+        why.unwrap_or_else(|| ConnectionLost(format!("{}: its task broke off", self.shared.server).into()))
     }
 
     /// Returns when the ensemble's own list of servers has changed, once it has been asked for.
@@ -128,14 +133,14 @@ impl Connection {
 
     /// Closes the session, so that the servers need not keep it until it expires.
     pub async fn close(self) {
-        let closing = self.ask(Out::request(0, -11));
+        let closing = self.ask(Encoder::request(0, -11));
         if timeout(CLOSE, closing).await.is_err() {
             tracing::debug!(server = self.shared.server, "session left to expire");
         }
     }
 
     /// Sends a frame, and waits for its answer.
-    pub async fn ask(&self, out: Out) -> Result<Raw, Lost> {
+    pub async fn ask(&self, out: Encoder) -> Result<RawReply, ConnectionLost> {
         let (answer, answered) = oneshot::channel();
         if self.requests.send(Request { frame: out.frame(), answer }).is_ok()
             && let Ok(raw) = answered.await
@@ -146,8 +151,8 @@ impl Connection {
     }
 
     /// What an answer that cannot be read makes of the connection.
-    pub fn garbled(&self, _: Malformed) -> Lost {
-        Lost(format!("{}: its answer makes no sense", self.shared.server).into())
+    pub fn garbled(&self, _: Malformed) -> ConnectionLost {
+        ConnectionLost(format!("{}: its answer makes no sense", self.shared.server).into())
     }
 
     /// The path as the server knows it.
@@ -201,7 +206,7 @@ impl Task {
                         Err(error) => return Err(error.to_string()),
                     }
                     heard = Instant::now();
-                    self.inbox.shared.ticket(|ticket| ticket.heard = heard);
+                    self.inbox.shared.session(|session| session.heard = heard);
                     self.inbox.take(&mut self.frames)?;
                 }
                 wrote = self.outgoing.push(), if self.outgoing.is_full() => wrote.map_err(|error| error.to_string())?,
@@ -241,7 +246,7 @@ impl Task {
             return Err(format!("it does not answer: nothing for {waited:?}"));
         }
         if now >= self.outgoing.sent + ping {
-            self.outgoing.bytes.extend_from_slice(&Out::request(XID_PING, OP_PING).frame());
+            self.outgoing.bytes.extend_from_slice(&Encoder::request(XID_PING, OP_PING).frame());
             self.outgoing.sent = now;
         }
         Ok(())
@@ -281,15 +286,15 @@ impl Outgoing {
 struct Pending {
     xid: i32,
     asked: Instant,
-    answer: oneshot::Sender<Raw>,
+    answer: oneshot::Sender<RawReply>,
 }
 
 /// What is done with what comes in.
 struct Inbox {
     chroot: Option<NodePath>,
-    ears: Ears,
+    on_event: EventHandler,
     shared: Arc<Shared>,
-    /// In the order asked, which is the order in which a server answers.
+    /// Decoder the order asked, which is the order in which a server answers.
     pending: VecDeque<Pending>,
 }
 
@@ -300,51 +305,51 @@ impl Inbox {
             match frames.next() {
                 Err(length) => return Err(format!("it began an answer of {length} bytes: it is no ZooKeeper")),
                 Ok(None) => return Ok(()),
-                Ok(Some(Frame::Content(bytes))) => self.reply(In(bytes), None).map_err(foreign)?,
-                Ok(Some(Frame::Head { head, length })) => self.reply(In(head), Some(length)).map_err(foreign)?,
+                Ok(Some(Frame::Content(bytes))) => self.reply(Decoder(bytes), None).map_err(foreign)?,
+                Ok(Some(Frame::Head { head, length })) => self.reply(Decoder(head), Some(length)).map_err(foreign)?,
             }?;
         }
     }
 
     /// Takes one reply, of which only the head is there where it is too large. The inner result is the connection's end.
-    fn reply(&mut self, mut read: In<'_>, too_large: Option<usize>) -> Result<Result<(), String>, Malformed> {
+    fn reply(&mut self, mut read: Decoder<'_>, too_large: Option<usize>) -> Result<Result<(), String>, Malformed> {
         let (xid, zxid, code) = (read.int()?, Zxid(read.long()?), read.int()?);
         match (xid, code) {
             (XID_EVENT, _) => self.event(read)?,
             (XID_PING | XID_AUTH, 0) => {}
             (XID_PING | XID_AUTH, code) => {
-                return Ok(Err(Refusal::of(code).map_or_else(String::new, |refusal| refusal.to_string())));
+                return Ok(Err(ServerError::from_code(code).map_or_else(String::new, |refusal| refusal.to_string())));
             }
             (_, -112) => return Ok(Err("the session expired".into())),
             (_, -118) => return Ok(Err("the session moved to another server".into())),
             (xid, code) => {
-                // In order, but for a request that the server does not know: that is refused before those under way.
+                // Decoder order, but for a request that the server does not know: that is refused before those under way.
                 let at = self.pending.iter().position(|pending| pending.xid == xid);
-                let at = at.filter(|at| *at == 0 || Refusal::of(code) == Some(Refusal::Unimplemented));
+                let at = at.filter(|at| *at == 0 || ServerError::from_code(code) == Some(ServerError::Unimplemented));
                 let Some(pending) = at.and_then(|at| self.pending.remove(at)) else {
                     return Ok(Err("it answers what it was not asked".into()));
                 };
-                self.shared.ticket(|ticket| ticket.zxid = ticket.zxid.max(zxid));
-                let body = match (too_large, Refusal::of(code)) {
-                    (Some(bytes), _) => Err(Refusal::TooLarge { bytes }),
+                self.shared.session(|session| session.zxid = session.zxid.max(zxid));
+                let body = match (too_large, ServerError::from_code(code)) {
+                    (Some(bytes), _) => Err(ServerError::TooLarge { bytes }),
                     (None, Some(refusal)) => Err(refusal),
                     (None, None) => Ok(read.0.to_vec()),
                 };
                 // Whoever asked may not wait any more.
-                let _ = pending.answer.send(Raw { zxid, body });
+                let _ = pending.answer.send(RawReply { zxid, body });
             }
         }
         Ok(Ok(()))
     }
 
-    fn event(&mut self, mut read: In<'_>) -> Result<(), Malformed> {
+    fn event(&mut self, mut read: Decoder<'_>) -> Result<(), Malformed> {
         let (kind, _state) = (read.int()?, read.int()?);
         let path = read.text()?;
         let event = match kind {
-            1 => Event::Came,
-            2 => Event::Went,
-            3 => Event::Data,
-            4 => Event::Children,
+            1 => NodeEvent::Created,
+            2 => NodeEvent::Deleted,
+            3 => NodeEvent::DataChanged,
+            4 => NodeEvent::ChildrenChanged,
             // The session's states, and watches that were taken away.
             _ => return Ok(()),
         };
@@ -352,7 +357,7 @@ impl Inbox {
             self.shared.ensemble.notify_one();
         }
         if let Some(within) = within(self.chroot.as_ref(), path) {
-            (self.ears)(event, within);
+            (self.on_event)(event, within);
         }
         Ok(())
     }

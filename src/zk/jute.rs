@@ -1,6 +1,6 @@
 //! Jute, ZooKeeper's encoding: big-endian numbers, and lengths before bytes (-1 stands for none).
 
-use crate::model::registry_event::Zxid;
+use crate::model::version::Zxid;
 
 use super::Stat;
 
@@ -10,9 +10,9 @@ pub struct Malformed;
 
 /// A request that is being written: a frame whose length is filled in at the end.
 #[derive(Debug)]
-pub struct Out(Vec<u8>);
+pub struct Encoder(Vec<u8>);
 
-impl Out {
+impl Encoder {
     /// An empty frame.
     pub fn new() -> Self {
         Self(vec![0; 4])
@@ -61,9 +61,9 @@ impl Out {
 
 /// An answer that is being read.
 #[derive(Debug)]
-pub struct In<'a>(pub &'a [u8]);
+pub struct Decoder<'a>(pub &'a [u8]);
 
-impl<'a> In<'a> {
+impl<'a> Decoder<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
         self.0 = rest;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::connection::Connection;
-use super::jute::{In, Malformed, Out};
-use super::{Answer, Datum, Refusal, Reply, Stat};
-use crate::model::registry_event::Bytes;
+use super::jute::{Decoder, Encoder, Malformed};
+use super::{Answer, Bytes, NodeResult, Reply, ServerError, Stat};
 
 const OP_EXISTS: i32 = 3;
 const OP_DATA: i32 = 4;
@@ -25,7 +24,7 @@ impl Connection {
     pub async fn exists(&self, path: &str, watch: bool) -> Answer<Option<Stat>> {
         let reply = self.get(OP_EXISTS, path, watch, |read| read.stat().map(Some)).await?;
         Ok(match reply.value {
-            Err(Refusal::NoNode) => Reply { value: Ok(None), ..reply },
+            Err(ServerError::NoNode) => Reply { value: Ok(None), ..reply },
             _ => reply,
         })
     }
@@ -44,7 +43,7 @@ impl Connection {
     /// # Errors
     /// The connection is over.
     pub async fn children(&self, path: &str, watch: bool) -> Answer<(Vec<String>, Stat)> {
-        let names = |read: &mut In<'_>| {
+        let names = |read: &mut Decoder<'_>| {
             let count = read.count()?;
             let names: Result<Vec<String>, Malformed> = (0..count).map(|_| read.text().map(String::from)).collect();
             Ok((names?, read.stat()?))
@@ -56,8 +55,8 @@ impl Connection {
     ///
     /// # Errors
     /// The connection is over.
-    pub async fn read<P: AsRef<str>>(&self, paths: &[P]) -> Answer<Vec<Datum>> {
-        let mut out = Out::request(0, OP_MULTI_READ);
+    pub async fn read<P: AsRef<str>>(&self, paths: &[P]) -> Answer<Vec<NodeResult>> {
+        let mut out = Encoder::request(0, OP_MULTI_READ);
         for path in paths {
             header(&mut out, OP_DATA, false);
             out.bytes(self.whole(path.as_ref()).as_bytes());
@@ -73,7 +72,7 @@ impl Connection {
     /// # Errors
     /// The connection is over.
     pub async fn watch(&self, path: &str) -> Answer<()> {
-        let mut out = Out::request(0, OP_ADD_WATCH);
+        let mut out = Encoder::request(0, OP_ADD_WATCH);
         out.bytes(self.whole(path).as_bytes());
         out.int(RECURSIVE);
         self.answer(out, |_| Ok(())).await
@@ -85,7 +84,7 @@ impl Connection {
     /// # Errors
     /// The connection is over.
     pub async fn sync(&self, path: &str) -> Answer<()> {
-        let mut out = Out::request(0, OP_SYNC);
+        let mut out = Encoder::request(0, OP_SYNC);
         out.bytes(self.whole(path).as_bytes());
         self.answer(out, |_| Ok(())).await
     }
@@ -95,7 +94,7 @@ impl Connection {
     /// # Errors
     /// The connection is over.
     pub async fn ensemble(&self) -> Answer<(Bytes, Stat)> {
-        let mut out = Out::request(0, OP_DATA);
+        let mut out = Encoder::request(0, OP_DATA);
         out.bytes(Self::ensemble_path().as_bytes());
         out.bool(true);
         self.answer(out, datum).await
@@ -106,42 +105,46 @@ impl Connection {
         op: i32,
         path: &str,
         watch: bool,
-        decode: impl FnOnce(&mut In<'_>) -> Result<T, Malformed>,
+        decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, Malformed>,
     ) -> Answer<T> {
-        let mut out = Out::request(0, op);
+        let mut out = Encoder::request(0, op);
         out.bytes(self.whole(path).as_bytes());
         out.bool(watch);
         self.answer(out, decode).await
     }
 
-    async fn answer<T>(&self, out: Out, decode: impl FnOnce(&mut In<'_>) -> Result<T, Malformed>) -> Answer<T> {
+    async fn answer<T>(
+        &self,
+        out: Encoder,
+        decode: impl FnOnce(&mut Decoder<'_>) -> Result<T, Malformed>,
+    ) -> Answer<T> {
         let raw = self.ask(out).await?;
         let value = match raw.body {
             Err(refusal) => Err(refusal),
-            Ok(body) => Ok(decode(&mut In(&body)).map_err(|malformed| self.garbled(malformed))?),
+            Ok(body) => Ok(decode(&mut Decoder(&body)).map_err(|malformed| self.garbled(malformed))?),
         };
         Ok(Reply { zxid: raw.zxid, value })
     }
 }
 
 /// What stands before each part of a multi-read, and at its end (`MultiHeader`).
-fn header(out: &mut Out, op: i32, is_last: bool) {
+fn header(out: &mut Encoder, op: i32, is_last: bool) {
     out.int(op);
     out.bool(is_last);
     out.int(-1);
 }
 
 /// One part of a multi-read's answer.
-pub fn result(read: &mut In<'_>) -> Result<Datum, Malformed> {
+pub fn result(read: &mut Decoder<'_>) -> Result<NodeResult, Malformed> {
     let (op, is_last, _code) = (read.int()?, read.bool()?, read.int()?);
     match (op, is_last) {
         (OP_DATA, false) => Ok(Ok(datum(read)?)),
-        (-1, false) => Refusal::of(read.int()?).map(Err).ok_or(Malformed),
+        (-1, false) => ServerError::from_code(read.int()?).map(Err).ok_or(Malformed),
         _ => Err(Malformed),
     }
 }
 
-fn datum(read: &mut In<'_>) -> Result<(Bytes, Stat), Malformed> {
+fn datum(read: &mut Decoder<'_>) -> Result<(Bytes, Stat), Malformed> {
     let data = Arc::from(read.bytes()?);
     Ok((data, read.stat()?))
 }

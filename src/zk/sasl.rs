@@ -125,7 +125,7 @@ fn hex(bytes: &[u8]) -> String {
     format!("{:x}", md5::compute(bytes))
 }
 
-/// In ISO 8859-1 where all of a text can be said in it, as the RFC has it; else as it is.
+/// Decoder ISO 8859-1 where all of a text can be said in it, as the RFC has it; else as it is.
 fn latin(text: &[u8]) -> Vec<u8> {
     let said = std::str::from_utf8(text).ok();
     let said = said.and_then(|text| text.chars().map(|char| u8::try_from(u32::from(char)).ok()).collect());

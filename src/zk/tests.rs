@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::jute::{In, Out};
+use super::jute::{Decoder, Encoder};
 use super::*;
 
 /// One accepted connection, seen from the server.
@@ -25,7 +25,7 @@ impl Peer {
     async fn asked(&mut self) -> (i32, i32, Vec<u8>) {
         loop {
             let body = self.hear().await;
-            let mut read = In(&body);
+            let mut read = Decoder(&body);
             let (xid, op) = (read.int().unwrap(), read.int().unwrap());
             if xid != -2 {
                 return (xid, op, read.0.to_vec());
@@ -33,17 +33,17 @@ impl Peer {
         }
     }
 
-    async fn say(&mut self, out: Out) {
+    async fn say(&mut self, out: Encoder) {
         self.0.write_all(&out.frame()).await.unwrap();
     }
 
     /// Takes the greeting, and gives the session that was asked for.
     async fn greet(&mut self, timeout: i32) -> i64 {
         let body = self.hear().await;
-        let mut read = In(&body);
+        let mut read = Decoder(&body);
         let (_version, _zxid, _timeout, id) =
             (read.int().unwrap(), read.long().unwrap(), read.int().unwrap(), read.long().unwrap());
-        let mut out = Out::new();
+        let mut out = Encoder::new();
         out.int(0);
         out.int(timeout);
         out.long(7);
@@ -51,22 +51,22 @@ impl Peer {
         out.bool(false);
         self.say(out).await;
         let ping = self.hear().await;
-        assert_eq!(In(&ping).int(), Ok(-2));
+        assert_eq!(Decoder(&ping).int(), Ok(-2));
         self.say(reply(-2, 0, 0)).await;
         id
     }
 }
 
 /// An answer's header: what was asked, as of which transaction, and how it went.
-pub fn reply(xid: i32, zxid: i64, code: i32) -> Out {
-    let mut out = Out::new();
+pub fn reply(xid: i32, zxid: i64, code: i32) -> Encoder {
+    let mut out = Encoder::new();
     out.int(xid);
     out.long(zxid);
     out.int(code);
     out
 }
 
-fn stat(out: &mut Out, pzxid: i64, children: i32) {
+fn stat(out: &mut Encoder, pzxid: i64, children: i32) {
     for n in [1, 2, 0, 0] {
         out.long(n);
     }
@@ -79,7 +79,7 @@ fn stat(out: &mut Out, pzxid: i64, children: i32) {
     out.long(pzxid);
 }
 
-fn event(kind: i32, path: &str) -> Out {
+fn event(kind: i32, path: &str) -> Encoder {
     let mut out = reply(-1, -1, 0);
     out.int(kind);
     out.int(3);
@@ -87,8 +87,8 @@ fn event(kind: i32, path: &str) -> Out {
     out
 }
 
-const HELLO: ConnectRequest<'static> = ConnectRequest {
-    ticket: None,
+const REQUEST: ConnectRequest<'static> = ConnectRequest {
+    session: None,
     session_timeout: Duration::from_secs(10),
     limit: Duration::from_secs(5),
     auth: &[],
@@ -97,7 +97,7 @@ const HELLO: ConnectRequest<'static> = ConnectRequest {
     tls: None,
 };
 
-fn deaf() -> Ears {
+fn ignore_events() -> EventHandler {
     Arc::new(|_, _| {})
 }
 
@@ -117,7 +117,7 @@ async fn events_are_heard_before_the_answers_that_follow_them_and_within_the_chr
     let server = server(|mut peer| async move {
         assert_eq!(peer.greet(10_000).await, 0, "a new session");
         let (xid, op, body) = peer.asked().await;
-        assert_eq!((op, In(&body).text()), (12, Ok("/chroot/services")));
+        assert_eq!((op, Decoder(&body).text()), (12, Ok("/chroot/services")));
         for (kind, path) in [(1, "/chroot/services/a"), (2, "/chroot"), (3, "/chrooted/x"), (4, "/chroot/services")] {
             peer.say(event(kind, path)).await;
         }
@@ -131,21 +131,21 @@ async fn events_are_heard_before_the_answers_that_follow_them_and_within_the_chr
     })
     .await;
     let heard: Arc<Mutex<Vec<String>>> = Arc::default();
-    let ears: Ears = {
+    let on_event: EventHandler = {
         let heard = Arc::clone(&heard);
         Arc::new(move |event, path| heard.lock().unwrap().push(format!("{event:?} {path}")))
     };
     let chroot = NodePath::parse("/chroot").unwrap();
-    let hello = ConnectRequest { chroot: Some(&chroot), ..HELLO };
-    let connection = connect(&server, &hello, ears).await.unwrap();
+    let request = ConnectRequest { chroot: Some(&chroot), ..REQUEST };
+    let connection = connect(&server, &request, on_event).await.unwrap();
     let reply = connection.children("/services", false).await.unwrap();
-    assert_eq!(*heard.lock().unwrap(), ["Came /services/a", "Went /", "Children /services"]);
+    assert_eq!(*heard.lock().unwrap(), ["Created /services/a", "Deleted /", "ChildrenChanged /services"]);
     let (names, stat) = reply.value.unwrap();
     assert_eq!(
         (reply.zxid, names, stat.pzxid, stat.num_children),
         (Zxid(99), vec!["a".into(), "ü".into()], Zxid(42), 2)
     );
-    assert_eq!((connection.ticket().id, connection.ticket().zxid), (7, Zxid(99)));
+    assert_eq!((connection.session().id, connection.session().zxid), (7, Zxid(99)));
 }
 
 #[tokio::test]
@@ -156,21 +156,21 @@ async fn a_session_is_carried_on_and_an_expired_one_is_said() {
         |mut peer| async move { tell.send(peer.greet(10_000).await).unwrap() }
     })
     .await;
-    let connection = connect(&first, &HELLO, deaf()).await.unwrap();
+    let connection = connect(&first, &REQUEST, ignore_events()).await.unwrap();
     let lost = connection.lost().await;
     assert!(lost.to_string().contains("closed the connection"), "{lost}");
     assert_eq!(connection.exists("/", false).await, Err(lost), "and every request says so");
-    let ticket = connection.ticket();
-    assert!(!ticket.is_over());
+    let session = connection.session();
+    assert!(!session.is_over());
 
     let second = server(|mut peer| async move { tell.send(peer.greet(10_000).await).unwrap() }).await;
-    let hello = ConnectRequest { ticket: Some(&ticket), ..HELLO };
-    connect(&second, &hello, deaf()).await.unwrap();
+    let request = ConnectRequest { session: Some(&session), ..REQUEST };
+    connect(&second, &request, ignore_events()).await.unwrap();
     assert_eq!((told.recv().await, told.recv().await), (Some(0), Some(7)));
 
     let third = server(|mut peer| async move {
         peer.hear().await;
-        let mut out = Out::new();
+        let mut out = Encoder::new();
         out.int(0);
         out.int(0);
         out.long(0);
@@ -180,7 +180,7 @@ async fn a_session_is_carried_on_and_an_expired_one_is_said() {
         peer.hear().await;
     })
     .await;
-    assert_eq!(connect(&third, &hello, deaf()).await.err(), Some(Failure::Expired));
+    assert_eq!(connect(&third, &request, ignore_events()).await.err(), Some(ConnectError::Expired));
 }
 
 #[tokio::test]
@@ -193,8 +193,8 @@ async fn what_is_no_use_is_said_with_the_server_s_name() {
             peer.hear().await;
         })
         .await;
-        match connect(&server, &HELLO, deaf()).await {
-            Err(Failure::NotReached(why)) if why.starts_with(&server.address.to_string()) => why,
+        match connect(&server, &REQUEST, ignore_events()).await {
+            Err(ConnectError::NotReached(why)) if why.starts_with(&server.address.to_string()) => why,
             Err(failure) => panic!("{failure:?}"),
             Ok(_) => panic!("connected"),
         }
@@ -213,13 +213,13 @@ async fn what_is_no_use_is_said_with_the_server_s_name() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server { host: "zk1".into(), port: address.port(), address };
-    let hello = ConnectRequest { limit: Duration::from_millis(50), ..HELLO };
-    let silent = connect(&server, &hello, deaf()).await.err();
+    let request = ConnectRequest { limit: Duration::from_millis(50), ..REQUEST };
+    let silent = connect(&server, &request, ignore_events()).await.err();
     let wanted = format!("zk1:{} (127.0.0.1): it accepts connections, but gave no session within 50ms", address.port());
-    assert_eq!(silent, Some(Failure::NotReached(wanted)));
+    assert_eq!(silent, Some(ConnectError::NotReached(wanted)));
     drop(listener);
     assert!(
-        matches!(connect(&server, &HELLO, deaf()).await.err(), Some(Failure::NotReached(why)) if why.contains("refused"))
+        matches!(connect(&server, &REQUEST, ignore_events()).await.err(), Some(ConnectError::NotReached(why)) if why.contains("refused"))
     );
 }
 
@@ -235,8 +235,9 @@ async fn an_address_that_swallows_everything_holds_up_the_others_for_no_more_tha
         waiting.push(stream);
     }
     let server = Server { host: "127.0.0.1".into(), port: address.port(), address };
-    let refused = connect(&server, &ConnectRequest { limit: Duration::from_secs(8), ..HELLO }, deaf()).await.err();
-    assert_eq!(refused, Some(Failure::NotReached(format!("{address}: no connection within 1s"))));
+    let refused =
+        connect(&server, &ConnectRequest { limit: Duration::from_secs(8), ..REQUEST }, ignore_events()).await.err();
+    assert_eq!(refused, Some(ConnectError::NotReached(format!("{address}: no connection within 1s"))));
 }
 
 #[tokio::test]
@@ -245,7 +246,7 @@ async fn an_answer_that_does_not_come_ends_the_connection_although_pings_are_ans
         peer.greet(300).await;
         loop {
             let body = peer.hear().await;
-            match In(&body).int() {
+            match Decoder(&body).int() {
                 Ok(-2) => peer.say(reply(-2, 0, 0)).await,
                 Ok(_) => {}
                 Err(_) => return,
@@ -253,7 +254,7 @@ async fn an_answer_that_does_not_come_ends_the_connection_although_pings_are_ans
         }
     })
     .await;
-    let connection = connect(&server, &HELLO, deaf()).await.unwrap();
+    let connection = connect(&server, &REQUEST, ignore_events()).await.unwrap();
     let lost = connection.sync("/").await.unwrap_err();
     assert!(lost.to_string().contains("does not answer: nothing for 300ms"), "{lost}");
 }
@@ -265,10 +266,10 @@ async fn a_silent_server_is_lost_within_the_session() {
         while !peer.hear().await.is_empty() {}
     })
     .await;
-    let connection = connect(&server, &HELLO, deaf()).await.unwrap();
+    let connection = connect(&server, &REQUEST, ignore_events()).await.unwrap();
     let lost = connection.lost().await;
     assert!(lost.to_string().contains("nothing for 200ms"), "{lost}");
-    assert!(!connection.ticket().is_over(), "there is time left for another server");
+    assert!(!connection.session().is_over(), "there is time left for another server");
 }
 
 #[tokio::test]
@@ -280,7 +281,7 @@ async fn an_answer_that_is_too_large_is_left_out_and_the_next_one_is_taken() {
         large.bytes(&vec![b'x'; MAX_FRAME]);
         peer.say(large).await;
         let (xid, op, body) = peer.asked().await;
-        assert_eq!((op, In(&body[9..]).text()), (22, Ok("/a")));
+        assert_eq!((op, Decoder(&body[9..]).text()), (22, Ok("/a")));
         let mut out = reply(xid, 6, 0);
         for part in 0..2 {
             out.int(if part == 0 { 4 } else { -1 });
@@ -297,17 +298,17 @@ async fn an_answer_that_is_too_large_is_left_out_and_the_next_one_is_taken() {
         peer.hear().await;
     })
     .await;
-    let connection = connect(&server, &HELLO, deaf()).await.unwrap();
+    let connection = connect(&server, &REQUEST, ignore_events()).await.unwrap();
     let large = connection.data("/large", false).await.unwrap();
-    assert!(matches!(large.value, Err(Refusal::TooLarge { bytes }) if bytes > MAX_FRAME));
+    assert!(matches!(large.value, Err(ServerError::TooLarge { bytes }) if bytes > MAX_FRAME));
     let read = connection.read(&["/a", "/gone"]).await.unwrap().value.unwrap();
     assert_eq!(read[0].as_ref().unwrap().0, Bytes::from(&b"data"[..]));
-    assert_eq!(read[1], Err(Refusal::NoNode));
+    assert_eq!(read[1], Err(ServerError::NoNode));
 }
 
 #[tokio::test]
 async fn answers_that_make_no_sense_end_the_connection() {
-    async fn lost(answer: impl Fn(i32) -> Out + Send + 'static) -> String {
+    async fn lost(answer: impl Fn(i32) -> Encoder + Send + 'static) -> String {
         let server = server(|mut peer| async move {
             peer.greet(10_000).await;
             let (xid, ..) = peer.asked().await;
@@ -315,11 +316,11 @@ async fn answers_that_make_no_sense_end_the_connection() {
             peer.hear().await;
         })
         .await;
-        let connection = connect(&server, &HELLO, deaf()).await.unwrap();
+        let connection = connect(&server, &REQUEST, ignore_events()).await.unwrap();
         connection.children("/", false).await.unwrap_err().to_string()
     }
     let mut seen = vec![lost(|xid| reply(xid + 1, 0, 0)).await];
-    seen.push(lost(|_| Out::new()).await);
+    seen.push(lost(|_| Encoder::new()).await);
     seen.push(lost(|_| event(1, "/x").cut(14)).await);
     seen.push(lost(|xid| reply(xid, 0, -112)).await);
     // A list that claims more names than there are bytes.
@@ -342,7 +343,7 @@ async fn answers_that_make_no_sense_end_the_connection() {
 async fn credentials_are_proved_before_anything_is_asked() {
     async fn greeted(mut peer: Peer, auth: i32, ping: i32) {
         peer.hear().await;
-        let mut out = Out::new();
+        let mut out = Encoder::new();
         out.int(0);
         out.int(10_000);
         out.long(7);
@@ -350,13 +351,13 @@ async fn credentials_are_proved_before_anything_is_asked() {
         peer.say(out).await;
         for (challenge, wanted) in [(&b"challenge"[..], &b""[..]), (b"proof", b"answer to challenge")] {
             let (xid, op, body) = peer.asked().await;
-            assert_eq!((op, In(&body).bytes().unwrap()), (102, wanted));
+            assert_eq!((op, Decoder(&body).bytes().unwrap()), (102, wanted));
             let mut out = reply(xid, 0, 0);
             out.bytes(challenge);
             peer.say(out).await;
         }
         let (xid, op, body) = peer.asked().await;
-        let mut read = In(&body);
+        let mut read = Decoder(&body);
         assert_eq!(
             (xid, op, read.int(), read.text(), read.text()),
             (-4, 100, Ok(0), Ok("digest"), Ok("user:password"))
@@ -372,12 +373,12 @@ async fn credentials_are_proved_before_anything_is_asked() {
         _ => Err("no proof".to_owned()),
     };
     let auth: [(&str, &[u8]); 1] = [("digest", b"user:password")];
-    let hello = ConnectRequest { sasl: Some(&sasl), auth: &auth, ..HELLO };
+    let request = ConnectRequest { sasl: Some(&sasl), auth: &auth, ..REQUEST };
     for (auth, ping, words) in [(0, 0, None), (-115, 0, Some("digest")), (0, -124, Some("SASL"))] {
         let server = server(move |peer| greeted(peer, auth, ping)).await;
-        match (connect(&server, &hello, deaf()).await.err(), words) {
+        match (connect(&server, &request, ignore_events()).await.err(), words) {
             (None, None) => {}
-            (Some(Failure::Refused(why)), Some(words)) => assert!(why.contains(words), "{why}"),
+            (Some(ConnectError::Refused(why)), Some(words)) => assert!(why.contains(words), "{why}"),
             (other, _) => panic!("{other:?}"),
         }
     }
@@ -391,6 +392,6 @@ proptest::proptest! {
         // Mostly as small as what they stand for is: lengths, numbers of requests, flags.
         bytes in proptest::collection::vec(proptest::prop_oneof![4 => 0u8..1, 2 => 0u8..24, 1 => 0u8..=255], 0..200)
     ) {
-        any::answers(&bytes);
+        fuzzing::answers(&bytes);
     }
 }

@@ -7,29 +7,30 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::Setback;
 use crate::model::node_path::NodePath;
-use crate::model::registry_event::{Bytes, Change, Members, RegistryEvent, Seen, Versions};
-use crate::watch::{Boxed, Node, Wanted};
+use crate::model::registry_event::{Bytes, Change, Members, RegistryEvent, Seen};
+use crate::model::version::Versions;
+use crate::watch::{BoxFuture, Node, Subjects};
 
 /// A registry that says what it is told to say, and then nothing more until it is stopped.
-struct Script(Vec<News>);
+struct Script(Vec<Update>);
 
 impl Registry for Script {
     fn follow(
         self: Arc<Self>,
-        subjects: watch::Receiver<Wanted>,
+        subjects: watch::Receiver<Subjects>,
         out: mpsc::Sender<RegistryEvent>,
         stop: CancellationToken,
-    ) -> Boxed<'static, ()> {
+    ) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            for news in self.0.clone() {
-                let _ = out.send(RegistryEvent { registry: "default".into(), news }).await;
+            for update in self.0.clone() {
+                let _ = out.send(RegistryEvent { registry: "default".into(), update }).await;
             }
             stop.cancelled().await;
             drop(subjects);
         })
     }
 
-    fn look(&self, _: NodePath, _: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
+    fn read(&self, _: NodePath, _: bool) -> BoxFuture<'_, Result<Option<Node>, Setback>> {
         Box::pin(async { Err(Setback::new("look", "not in this test")) })
     }
 }
@@ -57,30 +58,30 @@ fn names(nodes: &[&str]) -> Seen<Members> {
     members(&nodes.iter().map(|name| (*name, "")).collect::<Vec<_>>())
 }
 
-fn reset(path: &str, seen: Seen<Members>) -> News {
-    News::Reset { subject: Subject::roster(path).unwrap(), view: View::Members(seen), stamps: Versions::new() }
+fn reset(path: &str, seen: Seen<Members>) -> Update {
+    Update::Reset { subject: Subject::roster(path).unwrap(), view: View::Members(seen), versions: Versions::new() }
 }
 
-fn keyed(path: &str, keys: &[(&str, Seen<Members>)]) -> News {
+fn keyed(path: &str, keys: &[(&str, Seen<Members>)]) -> Update {
     let keys = keys.iter().map(|(key, seen)| (Arc::from(*key), seen.clone())).collect();
-    News::Reset {
+    Update::Reset {
         subject: Subject::roster(path).unwrap(),
         view: View::Keyed(Seen::Present(keys)),
-        stamps: Versions::new(),
+        versions: Versions::new(),
     }
 }
 
-fn away() -> News {
-    News::Away { why: "connect to 127.0.0.1:1: connection refused".into() }
+fn away() -> Update {
+    Update::Unreachable { reason: "connect to 127.0.0.1:1: connection refused".into() }
 }
 
-fn put(path: &str, name: &str) -> News {
+fn put(path: &str, name: &str) -> Update {
     let change = Change::Put { key: None, name: name.into(), reading: Ok(data("")) };
-    News::Update { subject: Subject::roster(path).unwrap(), changes: vec![change], stamps: Versions::new() }
+    Update::Changed { subject: Subject::roster(path).unwrap(), changes: vec![change], versions: Versions::new() }
 }
 
 /// Exit code, standard output, standard error.
-async fn asked(line: &str, script: Vec<News>) -> (u8, String, String) {
+async fn asked(line: &str, script: Vec<Update>) -> (u8, String, String) {
     let args = args(&format!("--timeout 100ms {line}"));
     let known = gather(&args, Arc::new(Script(script))).await;
     let answer = answer::answer(&args, &known, SystemTime::now());
@@ -119,7 +120,7 @@ async fn members_are_whole() {
 async fn too_few_is_3_with_nothing_on_standard_output() {
     let unreadable = || reset("/s", Seen::Unreadable("no permission".into()));
     let torn = || reset("/s", members(&[("a:1", ""), ("b\n:1", "")]));
-    for (line, news, code, says) in [
+    for (line, update, code, says) in [
         ("/s", reset("/s", Seen::Absent), 3, "/s has 0 members, needs at least 1: the path does not exist"),
         ("/s", reset("/s", names(&[])), 3, "/s has 0 members, needs at least 1"),
         ("/s --min 3", reset("/s", names(&["a:1", "b:1"])), 3, "/s has 2 members, needs at least 3"),
@@ -138,7 +139,7 @@ async fn too_few_is_3_with_nothing_on_standard_output() {
             "left out: /s/web has 0 members, needs at least 1\nno key of /s/* has at least 1 member",
         ),
     ] {
-        assert_eq!(asked(line, vec![news]).await, (code, String::new(), says.into()), "{line}");
+        assert_eq!(asked(line, vec![update]).await, (code, String::new(), says.into()), "{line}");
     }
 }
 
@@ -217,8 +218,8 @@ async fn the_cache_stands_in_for_a_registry_that_is_not_reached() {
     assert_eq!((code, says.contains("cannot use the cache")), (4, true), "{says}");
 
     assert_eq!(asked(&with("/s"), good(&["b:1", "a:1"])).await.0, 0);
-    for news in [away(), reset("/s", Seen::Unreadable("no permission".into()))] {
-        let (code, out, says) = asked(&with("/s --max 1"), vec![news]).await;
+    for update in [away(), reset("/s", Seen::Unreadable("no permission".into()))] {
+        let (code, out, says) = asked(&with("/s --max 1"), vec![update]).await;
         assert_eq!((code, out.as_str()), (0, "a:1\n"));
         assert!(says.starts_with("stale, ") && says.contains(" s old, from "), "{says}");
     }

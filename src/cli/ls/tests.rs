@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::error::Setback;
 use crate::model::registry_event::RegistryEvent;
-use crate::watch::Boxed;
+use crate::watch::BoxFuture;
 
 /// A registry that gives one answer to every question, or none at all.
 struct Fixed(Option<Result<Option<Node>, Setback>>);
@@ -13,14 +13,14 @@ struct Fixed(Option<Result<Option<Node>, Setback>>);
 impl Registry for Fixed {
     fn follow(
         self: Arc<Self>,
-        _: watch::Receiver<crate::watch::Wanted>,
+        _: watch::Receiver<crate::watch::Subjects>,
         _: mpsc::Sender<RegistryEvent>,
         _: CancellationToken,
-    ) -> Boxed<'static, ()> {
+    ) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
 
-    fn look(&self, _: NodePath, _: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
+    fn read(&self, _: NodePath, _: bool) -> BoxFuture<'_, Result<Option<Node>, Setback>> {
         Box::pin(async move {
             match &self.0 {
                 Some(answer) => answer.clone(),

@@ -78,15 +78,15 @@ impl Engine {
         let roster = if let Some(mut roster) = known.remove(&config.name).filter(same) {
             let reread = roster.config().payload != config.payload || roster.config().filter != config.filter;
             roster.reconfigure(now, Arc::clone(config));
-            if let (true, Some((view, stamps))) = (reread, view) {
-                roster.reset(now, view, stamps);
+            if let (true, Some((view, versions))) = (reread, view) {
+                roster.reset(now, view, versions);
             }
             roster
         } else {
             let recalled = self.recalled.get(&config.name);
             let mut roster = Roster::new(Arc::clone(config), recalled, &planned.origin, &self.host);
-            if let Some((view, stamps)) = view {
-                roster.reset(now, view, stamps);
+            if let Some((view, versions)) = view {
+                roster.reset(now, view, versions);
             }
             roster
         };

@@ -42,7 +42,7 @@ impl MemberSet {
             self.hold = Some(Hold { reason, since });
             return Verdict::Hold { new };
         }
-        self.stamp.believe();
+        self.stamp.accept();
         let members = self.live.members().unwrap_or_default();
         let taken = slot_assignment::pick(&members, config.bounds.max(), config.pick, host);
         self.guarded.admit(now, members.len(), config.guard);
@@ -105,7 +105,7 @@ impl MemberSet {
 
     /// Whether the view is an older state than one that was seen, and lacks members that were good.
     fn older(&self) -> Option<Reason> {
-        let (shown, highest) = self.stamp.regress()?;
+        let (shown, highest) = self.stamp.regression()?;
         let good = self.good.as_deref()?;
         let taken = self.live.choice().map(|choice| choice.taken());
         let is_lost = |name: &str| taken.as_ref().is_none_or(|taken| !taken.contains_key(name));

@@ -14,7 +14,7 @@ use crate::decide::hold::{Hold, KeyDoubt, Reason};
 use crate::decide::member_set::MemberSet;
 use crate::decide::moment::Moment;
 use crate::decide::saved::GuardHistory;
-use crate::model::version::Version;
+use crate::model::version::VersionTracker;
 
 /// What is known of keys that went.
 #[derive(Debug, Clone, Default)]
@@ -62,14 +62,14 @@ impl Departed {
         now: Moment,
         left: usize,
         known: usize,
-        above: (&Top, Version),
+        above: (&Top, VersionTracker),
         guard: Guard,
     ) -> Option<Reason> {
         let (from, to) = (known, known - left);
         if *above.0 == Top::Absent {
             return Some(Reason::KeysGone { from, to, doubt: KeyDoubt::NoBase });
         }
-        if let Some((shown, highest)) = above.1.regress() {
+        if let Some((shown, highest)) = above.1.regression() {
             return Some(Reason::KeysGone { from, to, doubt: KeyDoubt::Older { shown, highest } });
         }
         let Doubt { from, until } = self.guarded.objection(now, to, guard)?;
@@ -188,7 +188,7 @@ impl Roster {
         for key in &left {
             let muster = self.musters.remove(key).filter(|_| self.is_loaded);
             let before = muster.as_ref().and_then(MemberSet::good).map_or(&[][..], |good| good);
-            events.extend(self.members_change(key, before, &[], self.top_stamp.shown()));
+            events.extend(self.members_change(key, before, &[], self.top_stamp.current()));
             self.unsettled.remove(key);
             self.departed.claimed.remove(key);
             self.departed.gone.insert(Arc::clone(key));
@@ -242,6 +242,6 @@ impl Roster {
 
     /// Keys that are missing in an older state hold back the belief in it, from before they are judged.
     pub fn doubts_state(&self) -> bool {
-        self.departed.enabled && self.top_stamp.regress().is_some() && !self.departing().0.is_empty()
+        self.departed.enabled && self.top_stamp.regression().is_some() && !self.departing().0.is_empty()
     }
 }

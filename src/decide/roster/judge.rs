@@ -52,7 +52,7 @@ impl Roster {
         }
         let is_older = |muster: &MemberSet| matches!(muster.hold(), Some(Hold { reason: Reason::Older { .. }, .. }));
         if !self.doubts_state() && !self.musters.values().any(is_older) {
-            self.top_stamp.believe();
+            self.top_stamp.accept();
         }
         self.say_unfit_keys(events);
         self.judge_top(now, events);
@@ -100,7 +100,7 @@ impl Roster {
             Verdict::Admit { changed, released } => {
                 self.admitted.insert(Arc::clone(key));
                 let forgotten = muster.is_absent() && forgettable;
-                let (after, zxid) = (muster.good().cloned(), muster.stamp().shown());
+                let (after, zxid) = (muster.good().cloned(), muster.stamp().current());
                 if forgotten && !key.is_empty() {
                     // With min = 0 a key that is gone is gone.
                     self.musters.remove(key);

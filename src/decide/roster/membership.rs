@@ -9,7 +9,7 @@ use crate::decide::hold::Reason;
 use crate::decide::member_set::MemberSet;
 use crate::decide::publication::{RosterValue, SlottedMember};
 use crate::model::member::Member;
-use crate::model::registry_event::Zxid;
+use crate::model::version::Zxid;
 
 impl Roster {
     /// Its first known-good members since it is followed.
@@ -24,7 +24,7 @@ impl Roster {
             path: self.config.subject.to_string(),
             key_count: keys,
             members: self.value.as_ref().map_or(0, RosterValue::count),
-            zxid: own.shown(),
+            zxid: own.current(),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::decide::member_set::MemberSet;
 use crate::decide::moment::Moment;
 use crate::decide::saved::{Known, Origin, Recalled, SavedRoster};
 use crate::model::registry_event::{Seen, View};
-use crate::model::version::Version;
+use crate::model::version::VersionTracker;
 
 impl Roster {
     pub fn recall(&mut self, recalled: &Recalled, host: &str) {
@@ -20,7 +20,7 @@ impl Roster {
         let recent = recalled.age.is_none_or(|age| age <= guard::WINDOW);
         for (key, known) in &recalled.paths {
             if self.is_keyed() && key.is_empty() {
-                self.top_stamp = Version::recalled(known.stamp);
+                self.top_stamp = VersionTracker::restored(known.stamp);
                 self.recall_departed(&known.course, recent);
             } else {
                 self.musters.insert(Arc::clone(key), MemberSet::recalled(known, &self.config, host, recent));

@@ -1,20 +1,20 @@
 use super::*;
 
 #[test]
-fn only_a_fall_is_a_regress_until_it_is_believed() {
-    let mut stamp = Version::recalled(Some(Zxid(5)));
-    assert_eq!(stamp.regress(), None, "nothing is shown yet");
-    stamp.see(Some(Zxid(7)));
-    assert_eq!(stamp.regress(), None);
-    stamp.see(Some(Zxid(6)));
-    assert_eq!(stamp.regress(), Some((Zxid(6), Zxid(7))));
-    stamp.see(None);
-    assert_eq!(stamp.regress(), None, "a registry without stamps");
-    stamp.believe();
-    assert_eq!(stamp.highest(), Some(Zxid(7)), "and nothing is forgotten for it");
-    stamp.see(Some(Zxid(6)));
-    stamp.believe();
-    assert_eq!((stamp.regress(), stamp.highest()), (None, Some(Zxid(6))));
-    stamp.raise(Version::recalled(Some(Zxid(9))));
-    assert_eq!(stamp.regress(), Some((Zxid(6), Zxid(9))));
+fn a_lower_version_is_a_regression_until_it_is_accepted() {
+    let mut version = VersionTracker::restored(Some(Zxid(5)));
+    assert_eq!(version.regression(), None, "no view yet");
+    version.observe(Some(Zxid(7)));
+    assert_eq!(version.regression(), None);
+    version.observe(Some(Zxid(6)));
+    assert_eq!(version.regression(), Some((Zxid(6), Zxid(7))));
+    version.observe(None);
+    assert_eq!(version.regression(), None, "a registry without versions");
+    version.accept();
+    assert_eq!(version.highest(), Some(Zxid(7)), "a view without a version keeps the highest");
+    version.observe(Some(Zxid(6)));
+    version.accept();
+    assert_eq!((version.regression(), version.highest()), (None, Some(Zxid(6))));
+    version.raise(VersionTracker::restored(Some(Zxid(9))));
+    assert_eq!(version.regression(), Some((Zxid(6), Zxid(9))));
 }

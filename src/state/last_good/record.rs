@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::when::{Dial, When};
 use crate::decide::{GuardHistory, Kept, Known, Loss, Moment, Origin, Recalled, ReservedSlot, SavedRoster};
-use crate::model::registry_event::Zxid;
+use crate::model::version::Zxid;
 
 /// One line. The first has the origin, and all others a time and paths.
 #[derive(Serialize, Deserialize)]

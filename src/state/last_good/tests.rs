@@ -1,7 +1,7 @@
 use super::record::Line;
 use super::*;
 use crate::decide::{GuardHistory, Kept, Known, Loss, Moment, Origin, ReservedSlot, ReservedSlots};
-use crate::model::registry_event::Zxid;
+use crate::model::version::Zxid;
 use crate::state::append_log::Book;
 use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt as _;

@@ -8,28 +8,28 @@ fn keyed(list: &[(&str, Seen<Members>)]) -> View {
     View::Keyed(Seen::Present(list.iter().map(|(key, seen)| (Arc::from(*key), seen.clone())).collect()))
 }
 
-fn at(key: Option<&str>, name: &str) -> Place {
-    Place { key: key.map(Arc::from), name: Arc::from(name) }
+fn member(key: Option<&str>, name: &str) -> MemberId {
+    MemberId { key: key.map(Arc::from), name: Arc::from(name) }
 }
 
-fn words(told: Option<Told>) -> String {
-    let Some(told) = told else { return "nothing".into() };
-    let Told::Update(changes) = told else { return "reset".into() };
+fn words(diff: Option<Diff>) -> String {
+    let Some(diff) = diff else { return "nothing".into() };
+    let Diff::Changes(changes) = diff else { return "reset".into() };
     let words = changes.iter().map(|change| match change {
         Change::Put { key, name, .. } => {
             format!("+{}{name}", key.as_ref().map_or(String::new(), |k| format!("{k}>")))
         }
-        Change::Left { key, name } => format!("-{}{name}", key.as_ref().map_or(String::new(), |k| format!("{k}>"))),
-        Change::Key { key, .. } => format!("={key}"),
-        Change::KeyLeft { key } => format!("#{key}"),
+        Change::Removed { key, name } => format!("-{}{name}", key.as_ref().map_or(String::new(), |k| format!("{k}>"))),
+        Change::KeyPut { key, .. } => format!("={key}"),
+        Change::KeyRemoved { key } => format!("#{key}"),
     });
     words.collect::<Vec<_>>().join(" ")
 }
 
 #[test]
-fn a_whole_reading_says_only_what_is_new() {
+fn a_full_read_yields_only_the_changes() {
     let present = |list: &[(&str, &str)]| View::Members(Seen::Present(members(list)));
-    let mut known = Known::default();
+    let mut cached = CachedView::default();
     let steps = [
         (View::Members(Seen::Absent), "reset"),
         (View::Members(Seen::Absent), "nothing"),
@@ -42,9 +42,9 @@ fn a_whole_reading_says_only_what_is_new() {
         (present(&[]), "reset"),
     ];
     for (view, wanted) in steps {
-        assert_eq!(words(known.take(Reread::Content(view.clone()))), wanted, "{view:?}");
+        assert_eq!(words(cached.apply(ViewUpdate::Full(view.clone()))), wanted, "{view:?}");
     }
-    let mut known = Known::default();
+    let mut cached = CachedView::default();
     let live = |list: &[(&str, &str)]| Seen::Present(members(list));
     let steps = [
         (keyed(&[("k", live(&[("a", "1")])), ("l", Seen::Absent)]), "reset"),
@@ -52,62 +52,63 @@ fn a_whole_reading_says_only_what_is_new() {
         (keyed(&[("l", live(&[])), ("m", Seen::Absent)]), "#k =m"),
     ];
     for (view, wanted) in steps {
-        assert_eq!(words(known.take(Reread::Content(view.clone()))), wanted, "{view:?}");
+        assert_eq!(words(cached.apply(ViewUpdate::Full(view.clone()))), wanted, "{view:?}");
     }
 }
 
 #[test]
-fn a_patch_says_only_what_is_new() {
-    let mut known = Known::default();
-    known.take(Reread::Content(keyed(&[("k", Seen::Present(members(&[("a", "1")])))])));
+fn a_patch_yields_only_the_changes() {
+    let mut cached = CachedView::default();
+    cached.apply(ViewUpdate::Full(keyed(&[("k", Seen::Present(members(&[("a", "1")])))])));
     let patch = Patch {
         members: vec![
-            (at(Some("k"), "a"), Some(Ok(Arc::from(&b"1"[..])))),
-            (at(Some("k"), "b"), Some(Err("no".into()))),
-            (at(Some("k"), "gone"), None),
+            (member(Some("k"), "a"), Some(Ok(Arc::from(&b"1"[..])))),
+            (member(Some("k"), "b"), Some(Err("no".into()))),
+            (member(Some("k"), "gone"), None),
         ],
         keys: vec![("l".into(), Some(Seen::Absent)), ("never".into(), None)],
     };
-    assert_eq!(words(known.take(Reread::Some(patch.clone()))), "=l +k>b");
-    assert_eq!(words(known.take(Reread::Some(patch))), "nothing");
+    assert_eq!(words(cached.apply(ViewUpdate::Partial(patch.clone()))), "=l +k>b");
+    assert_eq!(words(cached.apply(ViewUpdate::Partial(patch))), "nothing");
 }
 
 #[test]
-fn what_is_not_believed_any_more_is_said_again() {
-    let mut known = Known::default();
+fn an_unsent_view_is_sent_again_as_a_reset() {
+    let mut cached = CachedView::default();
     let view = View::Members(Seen::Present(members(&[("a", "1")])));
-    known.take(Reread::Content(view.clone()));
-    assert_eq!(known.take(Reread::Some(Patch::default())), None);
-    known.unsay();
-    assert_eq!(known.take(Reread::Some(Patch::default())), Some(Told::Reset(view.clone())));
-    assert_eq!(known.take(Reread::Some(Patch::default())), None);
-    known.unsay();
-    assert_eq!(known.take(Reread::Content(view.clone())), Some(Told::Reset(view)));
+    cached.apply(ViewUpdate::Full(view.clone()));
+    assert_eq!(cached.apply(ViewUpdate::Partial(Patch::default())), None);
+    cached.mark_unsent();
+    assert_eq!(cached.apply(ViewUpdate::Partial(Patch::default())), Some(Diff::Reset(view.clone())));
+    assert_eq!(cached.apply(ViewUpdate::Partial(Patch::default())), None);
+    cached.mark_unsent();
+    assert_eq!(cached.apply(ViewUpdate::Full(view.clone())), Some(Diff::Reset(view)));
 }
 
 #[test]
-fn every_list_is_read_again_and_what_is_not_there_as_a_whole() {
-    let mut known = Known::default();
-    assert_eq!(known.lists(), Dirty::whole());
-    known.take(Reread::Content(View::Members(Seen::Present(members(&[])))));
-    assert_eq!(known.lists(), Dirty { lists: ["".into()].into(), ..Dirty::default() });
-    known.take(Reread::Content(keyed(&[("k", Seen::Present(members(&[]))), ("l", Seen::Absent)])));
+fn all_lists_covers_every_list_and_reads_unknown_keys_completely() {
+    let mut cached = CachedView::default();
+    assert_eq!(cached.all_lists(), DirtySet::all());
+    cached.apply(ViewUpdate::Full(View::Members(Seen::Present(members(&[])))));
+    assert_eq!(cached.all_lists(), DirtySet { lists: ["".into()].into(), ..DirtySet::default() });
+    cached.apply(ViewUpdate::Full(keyed(&[("k", Seen::Present(members(&[]))), ("l", Seen::Absent)])));
     let (lists, keys) = (["".into(), "k".into()].into(), ["l".into()].into());
-    assert_eq!(known.lists(), Dirty { lists, keys, ..Dirty::default() });
+    assert_eq!(cached.all_lists(), DirtySet { lists, keys, ..DirtySet::default() });
 }
 
 #[test]
-fn a_place_within_the_unknown_asks_for_more() {
-    let mut dirty = Dirty { members: [at(None, "a")].into(), ..Dirty::default() };
-    let mut known = Known::default();
-    known.take(Reread::Content(View::Members(Seen::Absent)));
-    known.widen(&mut dirty);
-    assert!(dirty.whole);
+fn a_member_of_an_unknown_key_widens_to_the_key() {
+    let mut dirty = DirtySet { members: [member(None, "a")].into(), ..DirtySet::default() };
+    let mut cached = CachedView::default();
+    cached.apply(ViewUpdate::Full(View::Members(Seen::Absent)));
+    cached.widen(&mut dirty);
+    assert!(dirty.all);
 
-    let mut known = Known::default();
-    known.take(Reread::Content(keyed(&[("k", Seen::Present(members(&[]))), ("l", Seen::Absent)])));
-    let mut dirty = Dirty { members: [at(Some("k"), "a"), at(Some("l"), "a")].into(), ..Dirty::default() };
-    known.widen(&mut dirty);
+    let mut cached = CachedView::default();
+    cached.apply(ViewUpdate::Full(keyed(&[("k", Seen::Present(members(&[]))), ("l", Seen::Absent)])));
+    let mut dirty =
+        DirtySet { members: [member(Some("k"), "a"), member(Some("l"), "a")].into(), ..DirtySet::default() };
+    cached.widen(&mut dirty);
     assert_eq!(dirty.keys, ["l".into()].into());
-    assert_eq!(dirty.members, [at(Some("k"), "a")].into());
+    assert_eq!(dirty.members, [member(Some("k"), "a")].into());
 }

@@ -2,7 +2,7 @@
 
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::{Reading, Seen};
-use crate::watch::{MAX_BYTES, MAX_KEYED_BYTES, MAX_NODES};
+use crate::watch::{MAX_KEYED_BYTES, MAX_PATH_BYTES, MAX_SUBJECT_NODES};
 
 #[cfg(test)]
 mod tests;
@@ -20,8 +20,8 @@ pub struct Budget {
 impl Budget {
     /// All that a subject may have.
     pub fn of(subject: &Subject) -> Self {
-        let most = if matches!(subject, Subject::Keyed { .. }) { MAX_KEYED_BYTES } else { MAX_BYTES };
-        Self { nodes: MAX_NODES, bytes: most, most, is_overdrawn: false }
+        let most = if matches!(subject, Subject::Keyed { .. }) { MAX_KEYED_BYTES } else { MAX_PATH_BYTES };
+        Self { nodes: MAX_SUBJECT_NODES, bytes: most, most, is_overdrawn: false }
     }
 
     /// Takes a node's data off. `None` when it is too much; then nothing is left for others either.
@@ -48,7 +48,8 @@ impl Budget {
     pub fn too_large<T>(&self, path: &NodePath) -> Seen<T> {
         let megabytes = self.most / 1024 / 1024;
         Seen::Unreadable(
-            format!("too large: {path} has more than {MAX_NODES} nodes, or {megabytes} MiB of data in them").into(),
+            format!("too large: {path} has more than {MAX_SUBJECT_NODES} nodes, or {megabytes} MiB of data in them")
+                .into(),
         )
     }
 }

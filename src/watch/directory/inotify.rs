@@ -11,21 +11,21 @@ use tokio::sync::mpsc;
 
 use crate::decide;
 use crate::log::emit;
-use crate::watch::dirty::Event;
+use crate::zk::NodeEvent;
 
 /// Something seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Glance {
-    /// Something may have happened to a file or folder.
-    At(PathBuf, Event),
-    /// The mode or owner of a file or folder changed. What that means is found by opening it, which is nothing to do
+pub enum FsEvent {
+    /// Something may have happened to a file or directory.
+    At(PathBuf, NodeEvent),
+    /// The mode or owner of a file or directory changed. What that means is found by opening it, which is nothing to do
     /// on the thread that all events come through.
     Mode(PathBuf),
     /// Too much happened to say what.
-    Lost,
+    Overflow,
 }
 
-/// The folders that are watched. Without inotify there are none, and everything is read every two seconds instead.
+/// The directories that are watched. Without inotify there are none, and everything is read every two seconds instead.
 #[derive(Debug)]
 pub struct InotifyWatcher {
     watcher: Option<RecommendedWatcher>,
@@ -35,11 +35,11 @@ pub struct InotifyWatcher {
 
 impl InotifyWatcher {
     /// Opens them; what they see goes to `glances`.
-    pub fn open(glances: mpsc::UnboundedSender<Glance>) -> Self {
+    pub fn open(glances: mpsc::UnboundedSender<FsEvent>) -> Self {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            for glance in event.map_or_else(|_| vec![Glance::Lost], |event| interpret(&event)) {
+            for event in event.map_or_else(|_| vec![FsEvent::Overflow], |event| interpret(&event)) {
                 // Nobody listens any more when the registry is being left.
-                let _ = glances.send(glance);
+                let _ = glances.send(event);
             }
         });
         let watcher = watcher.inspect_err(warn_polling).ok();
@@ -51,25 +51,25 @@ impl InotifyWatcher {
         self.watcher.is_none()
     }
 
-    /// Watches a folder. Tells whether that is new.
+    /// Watches a directory. Tells whether that is new.
     ///
-    /// No folder may be watched under two names: inotify has one watch for it then, and its events one of the names.
-    pub fn watch(&mut self, folder: &Path) -> bool {
+    /// No directory may be watched under two names: inotify has one watch for it then, and its events one of the names.
+    pub fn watch(&mut self, directory: &Path) -> bool {
         // Before it is watched: should it be replaced in between, it is watched once more the next time.
-        let is = fs::metadata(folder).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-        match self.watched.get(folder) {
+        let is = fs::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        match self.watched.get(directory) {
             Some(was) if *was == is => return false,
             Some(_) => {
-                self.forget(folder);
+                self.forget(directory);
             }
             None => {}
         }
         let Some(watcher) = &mut self.watcher else {
             return false;
         };
-        match watcher.watch(folder, RecursiveMode::NonRecursive) {
+        match watcher.watch(directory, RecursiveMode::NonRecursive) {
             Ok(()) => {
-                self.watched.insert(folder.to_owned(), is);
+                self.watched.insert(directory.to_owned(), is);
                 true
             }
             Err(error) if is_limit(&error) => {
@@ -80,16 +80,16 @@ impl InotifyWatcher {
             }
             // It went away again, or may not be read, which the reading says.
             Err(error) => {
-                tracing::debug!(folder = %folder.display(), %error, "folder not watched");
+                tracing::debug!(directory = %directory.display(), %error, "directory not watched");
                 false
             }
         }
     }
 
-    /// Watches a folder and all below it no more: it is gone, or another one stands in its place. Tells whether it was
+    /// Watches a directory and all below it no more: it is gone, or another one stands in its place. Tells whether it was
     /// watched.
-    pub fn forget(&mut self, folder: &Path) -> bool {
-        let gone: Vec<PathBuf> = self.watched.keys().filter(|path| path.starts_with(folder)).cloned().collect();
+    pub fn forget(&mut self, directory: &Path) -> bool {
+        let gone: Vec<PathBuf> = self.watched.keys().filter(|path| path.starts_with(directory)).cloned().collect();
         let was_watched = !gone.is_empty();
         for path in gone {
             if let Some(watcher) = &mut self.watcher {
@@ -121,19 +121,19 @@ fn warn_polling(error: &notify::Error) {
 }
 
 /// What an event says of nodes.
-fn interpret(event: &notify::Event) -> Vec<Glance> {
+fn interpret(event: &notify::Event) -> Vec<FsEvent> {
     if event.need_rescan() {
-        return vec![Glance::Lost];
+        return vec![FsEvent::Overflow];
     }
-    let each = |what: Event| event.paths.iter().map(|path| Glance::At(path.clone(), what)).collect();
+    let each = |what: NodeEvent| event.paths.iter().map(|path| FsEvent::At(path.clone(), what)).collect();
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
         | EventKind::Create(CreateKind::Folder)
-        | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => each(Event::Came),
+        | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => each(NodeEvent::Created),
         // A new file is read when it is closed; a link to one was never opened, and neither was a pipe or its like.
-        EventKind::Create(_) if event.paths.iter().any(|path| is_never_closed(path)) => each(Event::Came),
-        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => each(Event::Went),
-        EventKind::Modify(ModifyKind::Metadata(_)) => event.paths.iter().cloned().map(Glance::Mode).collect(),
+        EventKind::Create(_) if event.paths.iter().any(|path| is_never_closed(path)) => each(NodeEvent::Created),
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => each(NodeEvent::Deleted),
+        EventKind::Modify(ModifyKind::Metadata(_)) => event.paths.iter().cloned().map(FsEvent::Mode).collect(),
         _ => Vec::new(),
     }
 }

@@ -2,17 +2,17 @@
 
 use crate::model::node_path::NodePath;
 use crate::model::registry_event::Seen;
-use crate::watch::{MAX_BYTES, MAX_NODES, Node};
+use crate::watch::{MAX_PATH_BYTES, MAX_SUBJECT_NODES, Node};
 
 use super::tree::{Tree, is_link};
 
 impl Tree {
-    /// A node with its children down to `depth`. A link is not followed further down, so that there are no circles.
+    /// A node with its children down to `depth`. A link is not subscription further down, so that there are no circles.
     ///
     /// # Errors
-    /// There are more than [`MAX_NODES`] nodes.
+    /// There are more than [`MAX_SUBJECT_NODES`] nodes.
     pub fn look(&self, path: &NodePath, depth: usize) -> Result<Option<Node>, String> {
-        let mut left = MAX_NODES;
+        let mut left = MAX_SUBJECT_NODES;
         self.look_within(path, depth, &mut left)
     }
 
@@ -25,10 +25,10 @@ impl Tree {
             Seen::Unreadable(why) => return Ok(Some(Node { data, children: Err(why) })),
             Seen::Present(names) => names,
         };
-        *left = left
-            .checked_sub(names.len())
-            .ok_or_else(|| format!("too large: there are more than {MAX_NODES} nodes; look at a path further down"))?;
-        let (mut children, mut bytes) = (Vec::with_capacity(names.len()), MAX_BYTES);
+        *left = left.checked_sub(names.len()).ok_or_else(|| {
+            format!("too large: there are more than {MAX_SUBJECT_NODES} nodes; look at a path further down")
+        })?;
+        let (mut children, mut bytes) = (Vec::with_capacity(names.len()), MAX_PATH_BYTES);
         for name in names {
             let child = path.child(&name);
             let depth = if is_link(&self.place(&child).0) { 0 } else { depth - 1 };

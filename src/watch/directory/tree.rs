@@ -1,4 +1,4 @@
-//! Files and folders as nodes. Everything here may take its time on a slow disk, but none may wait for somebody else: a
+//! Files and directories as nodes. Everything here may take its time on a slow disk, but none may wait for somebody else: a
 //! pipe, a socket or a device is a node whose data cannot be read, and is never opened for waiting.
 
 use std::cell::RefCell;
@@ -15,16 +15,16 @@ use crate::decide::Event;
 use crate::log::emit;
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::{Bytes, Members, Reading, Seen, View};
-use crate::watch::MAX_BYTES;
-use crate::watch::cache::{Patch, Reread};
-use crate::watch::dirty::{Dirty, Place};
+use crate::watch::MAX_PATH_BYTES;
+use crate::watch::cache::{Patch, ViewUpdate};
+use crate::watch::dirty::{DirtySet, MemberId};
 
 use super::budget::Budget;
 
-/// Where a folder's own data is.
+/// Where a directory's own data is.
 const OWN_DATA: &str = ".data";
 
-/// The tree below a folder.
+/// The tree below a directory.
 #[derive(Debug)]
 pub struct Tree {
     root: PathBuf,
@@ -40,8 +40,8 @@ pub enum Kind {
     Refused(Arc<str>),
     /// A file, or a link to one.
     File,
-    /// A folder, or a link to one within the root.
-    Folder,
+    /// A directory, or a link to one within the root.
+    Directory,
 }
 
 impl Tree {
@@ -58,16 +58,16 @@ impl Tree {
     /// Looks at the root.
     ///
     /// # Errors
-    /// It is missing, or is no folder: what to do.
+    /// It is missing, or is no directory: what to do.
     pub fn check_root(&self) -> Result<Metadata, String> {
         let root = self.root.display();
         match fs::metadata(&self.root) {
             Ok(metadata) if metadata.is_dir() => Ok(metadata),
-            Ok(_) => Err(format!("dir:{root}: {root} is no folder")),
-            Err(error) if is_missing(&error) => {
-                Err(format!("dir:{root}: the folder {root} does not exist; create it, or correct the registry's url"))
-            }
-            Err(error) => Err(format!("dir:{root}: look at the folder {root}: {error}")),
+            Ok(_) => Err(format!("dir:{root}: {root} is no directory")),
+            Err(error) if is_missing(&error) => Err(format!(
+                "dir:{root}: the directory {root} does not exist; create it, or correct the registry's url"
+            )),
+            Err(error) => Err(format!("dir:{root}: look at the directory {root}: {error}")),
         }
     }
 
@@ -78,7 +78,7 @@ impl Tree {
         while let Some(part) = parts.next() {
             let part = part.to_str()?;
             let is_last = parts.peek().is_none();
-            // `..data` and its like are how Kubernetes swaps a whole folder: what links through it changes with it.
+            // `..data` and its like are how Kubernetes swaps a whole directory: what links through it changes with it.
             if is_last && (part == OWN_DATA || part.starts_with("..")) {
                 break;
             }
@@ -91,24 +91,24 @@ impl Tree {
         Some(if place.is_empty() { "/".to_owned() } else { place })
     }
 
-    /// The folders in which a change may concern a subject: those above its top, and those in it. None that is reached
-    /// through a link, because it has another name already or may get one, and a watched folder may only have one.
+    /// The directories in which a change may concern a subject: those above its top, and those in it. None that is reached
+    /// through a link, because it has another name already or may get one, and a watched directory may only have one.
     ///
     /// What in the subject is behind links is added to `linked`: of that comes no event.
-    pub fn folders(&self, subject: &Subject, linked: &mut Dirty) -> Vec<PathBuf> {
-        let mut folders = vec![self.root.clone()];
+    pub fn directories(&self, subject: &Subject, linked: &mut DirtySet) -> Vec<PathBuf> {
+        let mut directories = vec![self.root.clone()];
         let mut top = self.root.clone();
         for part in subject.top().as_str().split('/').filter(|part| !part.is_empty()) {
             top.push(part);
             if !is_plain_folder(&top) {
-                linked.whole |= is_linked(&top);
-                return folders;
+                linked.all |= is_linked(&top);
+                return directories;
             }
-            folders.push(top.clone());
+            directories.push(top.clone());
         }
         match subject {
-            Subject::Node(_) => linked.whole |= is_linked(&top),
-            Subject::Members(_) => self.member_folders(&top, None, &mut folders, linked),
+            Subject::Node(_) => linked.all |= is_linked(&top),
+            Subject::Members(_) => self.member_folders(&top, None, &mut directories, linked),
             Subject::Keyed { below, .. } => {
                 for (name, mut path) in self.children(&top) {
                     let key: Arc<str> = Arc::from(name);
@@ -117,45 +117,51 @@ impl Tree {
                         path.extend(part.map(|part| &**part));
                         let is_plain = is_plain_folder(&path);
                         if is_plain {
-                            folders.push(path.clone());
+                            directories.push(path.clone());
                         } else if is_link(&path) {
                             linked.keys.insert(Arc::clone(&key));
                         }
                         is_plain
                     });
                     if is_plain {
-                        self.member_folders(&path, Some(&key), &mut folders, linked);
+                        self.member_folders(&path, Some(&key), &mut directories, linked);
                     }
                 }
             }
         }
-        folders
+        directories
     }
 
-    /// The folders of members, whose own data may change.
-    fn member_folders(&self, holder: &Path, key: Option<&Arc<str>>, folders: &mut Vec<PathBuf>, linked: &mut Dirty) {
+    /// The directories of members, whose own data may change.
+    fn member_folders(
+        &self,
+        holder: &Path,
+        key: Option<&Arc<str>>,
+        directories: &mut Vec<PathBuf>,
+        linked: &mut DirtySet,
+    ) {
         for (name, path) in self.children(holder) {
             if is_linked(&path) {
-                linked.members.insert(Place { key: key.cloned(), name: Arc::from(name) });
+                linked.members.insert(MemberId { key: key.cloned(), name: Arc::from(name) });
             }
             if is_plain_folder(&path) {
-                folders.push(path);
+                directories.push(path);
             }
         }
     }
 
     /// Reads again what is dirty.
-    pub fn reread(&self, subject: &Subject, dirty: &Dirty) -> Reread {
-        if dirty.whole {
-            return Reread::Content(self.whole(subject));
+    pub fn reread(&self, subject: &Subject, dirty: &DirtySet) -> ViewUpdate {
+        if dirty.all {
+            return ViewUpdate::Full(self.whole(subject));
         }
         let mut budget = Budget::of(subject);
         let keys = dirty.keys.iter().map(|key| (Arc::clone(key), self.key(subject, key, &mut budget)));
-        let member = |place: &Place| {
+        let member = |place: &MemberId| {
             let path = subject.members_of(place.key.as_deref().unwrap_or_default()).child(&place.name);
             (place.clone(), self.datum(&path))
         };
-        Reread::Some(Patch { keys: keys.collect(), members: dirty.members.iter().map(member).collect() })
+        ViewUpdate::Partial(Patch { keys: keys.collect(), members: dirty.members.iter().map(member).collect() })
     }
 
     fn whole(&self, subject: &Subject) -> View {
@@ -215,7 +221,7 @@ impl Tree {
             Kind::Absent => Seen::Absent,
             Kind::Refused(why) => Seen::Unreadable(why),
             Kind::File => Seen::Present(Vec::new()),
-            Kind::Folder => match self.list(&place) {
+            Kind::Directory => match self.list(&place) {
                 Ok(names) => Seen::Present(names),
                 Err(error) if is_missing(&error) => Seen::Absent,
                 Err(error) => Seen::Unreadable(refusal(&place, &error)),
@@ -230,12 +236,12 @@ impl Tree {
             Kind::Absent => return None,
             Kind::Refused(why) => return Some(Err(why)),
             Kind::File => (place, None),
-            Kind::Folder => (place.join(OWN_DATA), Some(Ok(Bytes::default()))),
+            Kind::Directory => (place.join(OWN_DATA), Some(Ok(Bytes::default()))),
         };
         match self.kind(&file) {
             Kind::Absent => if_missing,
             Kind::Refused(why) => Some(Err(why)),
-            Kind::Folder => Some(Err(format!("{}: is a folder", file.display()).into())),
+            Kind::Directory => Some(Err(format!("{}: is a directory", file.display()).into())),
             Kind::File => match read(&file) {
                 Err(error) if is_missing(&error) => if_missing,
                 read => Some(read.map_err(|error| refusal(&file, &error))),
@@ -243,13 +249,13 @@ impl Tree {
         }
     }
 
-    /// Where a node is on the disk, and what stands there. Links are followed, but no folder is left through one.
+    /// Where a node is on the disk, and what stands there. Links are subscription, but no directory is left through one.
     pub fn place(&self, path: &NodePath) -> (PathBuf, Kind) {
         let mut place = self.root.clone();
-        let mut kind = Kind::Folder;
+        let mut kind = Kind::Directory;
         for part in path.as_str().split('/').filter(|part| !part.is_empty()) {
             match kind {
-                Kind::Folder if is_node_name(part) => {}
+                Kind::Directory if is_node_name(part) => {}
                 Kind::Refused(_) => return (place, kind),
                 _ => return (place, Kind::Absent),
             }
@@ -270,33 +276,35 @@ impl Tree {
             Err(error) => return Kind::Refused(refusal(path, &error)),
         };
         if metadata.is_dir() {
-            Kind::Folder
+            Kind::Directory
         } else if metadata.is_file() {
             Kind::File
         } else {
-            Kind::Refused(format!("{}: is neither a file nor a folder", path.display()).into())
+            Kind::Refused(format!("{}: is neither a file nor a directory", path.display()).into())
         }
     }
 
-    /// What a link leads to: a file anywhere, or a folder within the root.
+    /// What a link leads to: a file anywhere, or a directory within the root.
     fn target(&self, link: &Path) -> io::Result<Metadata> {
         let target = fs::canonicalize(link)?;
         let metadata = fs::metadata(&target)?;
         if metadata.is_dir() && !target.starts_with(fs::canonicalize(&self.root)?) {
-            return Err(io::Error::other("is a link to a folder outside of the registry, which is not followed"));
+            return Err(io::Error::other(
+                "is a link to a directory outside of the registry, which is not subscription",
+            ));
         }
         Ok(metadata)
     }
 
-    /// The names of nodes in a folder, sorted bytewise.
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+    /// The names of nodes in a directory, sorted bytewise.
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(folder)? {
+        for entry in fs::read_dir(directory)? {
             match entry?.file_name().into_string() {
                 Ok(name) if is_node_name(&name) => names.push(name),
                 Ok(_) => {}
                 Err(name) => {
-                    let path = folder.join(name);
+                    let path = directory.join(name);
                     if self.skipped.borrow_mut().insert(path.clone()) {
                         emit(Event::NodeSkipped { file: path });
                     }
@@ -307,16 +315,16 @@ impl Tree {
         Ok(names)
     }
 
-    fn children(&self, folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
-        let names = self.list(folder).unwrap_or_default();
+    fn children(&self, directory: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+        let names = self.list(directory).unwrap_or_default();
         names.into_iter().map(|name| {
-            let path = folder.join(&name);
+            let path = directory.join(&name);
             (name, path)
         })
     }
 }
 
-/// Whether a file holds the data of the folder that it is in.
+/// Whether a file holds the data of the directory that it is in.
 pub fn is_own_data(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == OWN_DATA)
 }
@@ -336,7 +344,7 @@ fn is_linked(path: &Path) -> bool {
     is_link(path) || is_link(&path.join(OWN_DATA))
 }
 
-/// Whether a folder stands here by itself, and not through a link.
+/// Whether a directory stands here by itself, and not through a link.
 fn is_plain_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
@@ -360,7 +368,7 @@ fn open(path: &Path) -> io::Result<File> {
 fn read(file: &Path) -> io::Result<Bytes> {
     let mut data = Vec::new();
     // One byte more than may be: then it counts as too much.
-    open(file)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut data)?;
+    open(file)?.take(MAX_PATH_BYTES as u64 + 1).read_to_end(&mut data)?;
     Ok(data.into())
 }
 

@@ -1,26 +1,26 @@
 use super::*;
 use crate::error::Setback;
 use crate::model::node_path::NodePath;
-use crate::watch::{Boxed, Node};
+use crate::watch::{BoxFuture, Node};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
-/// Breaks off the first time, ends unasked the second time, and then does its work.
+/// Panics the first time, returns the second time, and works from the third time on.
 #[derive(Default)]
-struct Frail {
-    begun: AtomicUsize,
+struct Unreliable {
+    starts: AtomicUsize,
     works: Notify,
 }
 
-impl Registry for Frail {
+impl Registry for Unreliable {
     fn follow(
         self: Arc<Self>,
-        _: channel::Receiver<Wanted>,
+        _: channel::Receiver<Subjects>,
         _: mpsc::Sender<RegistryEvent>,
         stop: CancellationToken,
-    ) -> Boxed<'static, ()> {
+    ) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            match self.begun.fetch_add(1, Ordering::Relaxed) {
+            match self.starts.fetch_add(1, Ordering::Relaxed) {
                 0 => panic!("on purpose"),
                 1 => {}
                 _ => {
@@ -31,24 +31,24 @@ impl Registry for Frail {
         })
     }
 
-    fn look(&self, _: NodePath, _: bool) -> Boxed<'_, Result<Option<Node>, Setback>> {
+    fn read(&self, _: NodePath, _: bool) -> BoxFuture<'_, Result<Option<Node>, Setback>> {
         Box::pin(async { Ok(None) })
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_registry_that_breaks_off_is_away_and_begun_anew() {
-    let registry = Arc::new(Frail::default());
-    let (_asking, asked) = channel::channel(Wanted::new());
-    let (tell, mut told) = mpsc::channel(1);
+async fn a_registry_that_fails_is_unreachable_and_restarted() {
+    let registry = Arc::new(Unreliable::default());
+    let (_subjects, receiver) = channel::channel(Subjects::new());
+    let (out, mut events) = mpsc::channel(1);
     let stop = CancellationToken::new();
     let watched: Arc<dyn Registry> = Arc::clone(&registry) as _;
-    let supervising = tokio::spawn(supervise(watched, Arc::from("r"), asked, tell, stop.clone()));
-    for words in ["on purpose", "ended unasked"] {
-        let Some(RegistryEvent { news: News::Away { why }, .. }) = told.recv().await else {
-            panic!("it is said to be away");
+    let supervising = tokio::spawn(supervise(watched, Arc::from("r"), receiver, out, stop.clone()));
+    for words in ["on purpose", "ended unexpectedly"] {
+        let Some(RegistryEvent { update: Update::Unreachable { reason }, .. }) = events.recv().await else {
+            panic!("not reported as unreachable");
         };
-        assert!(why.contains(words), "{why}");
+        assert!(reason.contains(words), "{reason}");
     }
     registry.works.notified().await;
     stop.cancel();

@@ -288,10 +288,10 @@ fn looking_does_not_go_round_in_circles() {
     for i in 0..4 {
         symlink("..", folder.at(&format!("/top/up{i}"))).unwrap();
     }
-    let registry = crate::watch::open(&folder.config(), &crate::watch::Keep::Nothing);
+    let registry = crate::watch::open(&folder.config(), &crate::watch::StateAccess::None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let looking = async {
-        let look = registry.look(NodePath::root(), true);
+        let look = registry.read(NodePath::root(), true);
         tokio::time::timeout(Duration::from_secs(5), look).await
     };
     let looked = runtime.block_on(looking);
@@ -311,9 +311,9 @@ fn looking_at_too_many_nodes_says_so() {
     let folder = Folder::new();
     folder.folder("/many");
     sh(&folder.at("/many"), "seq 100100 | xargs touch");
-    let registry = crate::watch::open(&folder.config(), &crate::watch::Keep::Nothing);
+    let registry = crate::watch::open(&folder.config(), &crate::watch::StateAccess::None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let looked = runtime.block_on(registry.look(NodePath::root(), true));
+    let looked = runtime.block_on(registry.read(NodePath::root(), true));
     let why = looked.unwrap_err().to_string();
     assert!(why.contains("too large: there are more than 100000 nodes"), "{why}");
 }

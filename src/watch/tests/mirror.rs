@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::config::RegistryConfig;
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Change, Members, News, Reading, Seen, View};
-use crate::watch::Wanted;
+use crate::model::registry_event::{Change, Members, Reading, Seen, Update, View};
+use crate::watch::Subjects;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ pub struct Said {
 /// A registry that is followed on a thread of its own.
 pub struct Mirror {
     said: Arc<Mutex<Said>>,
-    subjects: watch::Sender<Wanted>,
+    subjects: watch::Sender<Subjects>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -44,7 +44,7 @@ pub fn subject(text: &str) -> Subject {
     }
 }
 
-fn subjects(texts: &[&str]) -> Wanted {
+fn subjects(texts: &[&str]) -> Subjects {
     texts.iter().map(|text| (subject(text), 0)).collect()
 }
 
@@ -54,16 +54,16 @@ impl Mirror {
         let said = Arc::new(Mutex::new(Said::default()));
         let (sender, receiver) = watch::channel(subjects(texts));
         let stop = CancellationToken::new();
-        let registry = crate::watch::open(config, &crate::watch::Keep::Nothing);
+        let registry = crate::watch::open(config, &crate::watch::StateAccess::None);
         let thread = std::thread::spawn({
             let (said, stop) = (Arc::clone(&said), stop.clone());
             move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async move {
-                    let (out, mut news) = mpsc::channel(16);
+                    let (out, mut events) = mpsc::channel(16);
                     let following = tokio::spawn(registry.follow(receiver, out, stop));
-                    while let Some(sighting) = news.recv().await {
-                        said.lock().unwrap().hear(sighting.news);
+                    while let Some(event) = events.recv().await {
+                        said.lock().unwrap().hear(event.update);
                     }
                     following.await.unwrap();
                 });
@@ -126,19 +126,19 @@ impl Drop for Mirror {
 }
 
 impl Said {
-    fn hear(&mut self, news: News) {
-        match news {
-            News::Suspended => self.suspensions += 1,
-            News::Away { why } => {
+    fn hear(&mut self, update: Update) {
+        match update {
+            Update::Suspended => self.suspensions += 1,
+            Update::Unreachable { reason } => {
                 self.is_away = true;
-                self.aways.push(why);
+                self.aways.push(reason);
             }
-            News::Reset { subject, view, .. } => {
+            Update::Reset { subject, view, .. } => {
                 self.is_away = false;
                 self.resets += 1;
                 self.views.insert(subject, view);
             }
-            News::Update { subject, changes, .. } => {
+            Update::Changed { subject, changes, .. } => {
                 self.updates += 1;
                 let Some(view) = self.views.get_mut(&subject) else {
                     self.faults.push(format!("update of {subject} before its reset"));
@@ -161,13 +161,13 @@ fn apply(view: &mut View, change: Change) {
         (View::Members(Seen::Present(members)), Change::Put { key: None, name, reading }) => {
             members.insert(name, reading);
         }
-        (View::Members(Seen::Present(members)), Change::Left { key: None, name }) => {
+        (View::Members(Seen::Present(members)), Change::Removed { key: None, name }) => {
             members.remove(&name);
         }
-        (View::Keyed(Seen::Present(keys)), Change::Key { key, members }) => {
+        (View::Keyed(Seen::Present(keys)), Change::KeyPut { key, members }) => {
             keys.insert(key, members);
         }
-        (View::Keyed(Seen::Present(keys)), Change::KeyLeft { key }) => {
+        (View::Keyed(Seen::Present(keys)), Change::KeyRemoved { key }) => {
             keys.remove(&key);
         }
         (View::Keyed(Seen::Present(keys)), Change::Put { key: Some(key), name, reading }) => {
@@ -175,7 +175,7 @@ fn apply(view: &mut View, change: Change) {
                 members.insert(name, reading);
             }
         }
-        (View::Keyed(Seen::Present(keys)), Change::Left { key: Some(key), name }) => {
+        (View::Keyed(Seen::Present(keys)), Change::Removed { key: Some(key), name }) => {
             if let Some(Seen::Present(members)) = keys.get_mut(&key) {
                 members.remove(&name);
             }

@@ -221,9 +221,9 @@ pub fn looking_shows_the_tree(tree: &dyn Tree) {
     tree.put("/top/b", "2");
     tree.put("/top/a/x", "1");
     let look = |path: &str, recursive| {
-        let registry = crate::watch::open(&tree.config(), &crate::watch::Keep::Nothing);
+        let registry = crate::watch::open(&tree.config(), &crate::watch::StateAccess::None);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(registry.look(NodePath::parse(path).unwrap(), recursive)).unwrap()
+        runtime.block_on(registry.read(NodePath::parse(path).unwrap(), recursive)).unwrap()
     };
     let names = |node: &crate::watch::Node| -> Vec<String> {
         node.children.as_ref().unwrap().iter().map(|(name, _)| name.clone()).collect()
@@ -240,16 +240,16 @@ pub fn looking_shows_the_tree(tree: &dyn Tree) {
 }
 
 pub fn an_end_of_listening_ends_it(tree: &dyn Tree) {
-    let registry = crate::watch::open(&tree.config(), &crate::watch::Keep::Nothing);
+    let registry = crate::watch::open(&tree.config(), &crate::watch::StateAccess::None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (_subjects, receiver) =
             tokio::sync::watch::channel([(super::mirror::subject("/never"), 0)].into_iter().collect());
-        let (out, mut news) = tokio::sync::mpsc::channel(1);
+        let (out, mut events) = tokio::sync::mpsc::channel(1);
         let stop = tokio_util::sync::CancellationToken::new();
         let following = tokio::spawn(registry.follow(receiver, out, stop));
-        assert!(news.recv().await.is_some());
-        drop(news);
+        assert!(events.recv().await.is_some());
+        drop(events);
         tokio::time::timeout(LONG, following).await.expect("it ends").unwrap();
     });
 }

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use crate::config::{Auth, RegistryConfig, RegistryUrl};
 
-use super::dirty_tracker::Ears;
+use super::dirty_tracker::DirtyTracker;
 use super::servers::Servers;
 use super::session::Session;
 use crate::zk;
 use crate::zk::sasl::DigestMd5;
-use crate::zk::{ConnectRequest, Connection, Failure, Sasl, tls};
+use crate::zk::{ConnectError, ConnectRequest, Connection, Sasl, tls};
 
 /// What a round came to.
 pub enum Reached {
     /// A connection, what it tells of, and whether the session is the one from before.
-    Connected(Connection, Arc<Ears>, bool),
+    Connected(Connection, Arc<DirtyTracker>, bool),
     /// The session from before is over: another one has to be had, and nothing that was seen counts.
     Expired,
     /// No server gave a session: what each one did, in words.
@@ -38,14 +38,14 @@ pub async fn round(config: &RegistryConfig, servers: &mut Servers, session: &mut
         if session.is_newly_lost() {
             return Reached::Expired;
         }
-        let ears = Arc::<Ears>::default();
+        let tracker = Arc::<DirtyTracker>::default();
         let exchange = match sasl.first().map(|auth| DigestMd5::new(&auth.secret)).transpose() {
             Ok(exchange) => exchange,
             Err(why) => return Reached::Nowhere(vec![why]),
         };
         let respond = exchange.as_ref().map(|exchange| |challenge: &[u8]| exchange.respond(challenge));
         let hello = ConnectRequest {
-            ticket: session.ticket(),
+            session: session.session_id(),
             session_timeout: config.session_timeout,
             limit: session.limit(config.session_timeout),
             auth: &auth,
@@ -53,18 +53,19 @@ pub async fn round(config: &RegistryConfig, servers: &mut Servers, session: &mut
             chroot: chroot.as_ref(),
             tls: tls.as_ref(),
         };
-        match zk::connect(server, &hello, Ears::of(&ears)).await {
+        match zk::connect(server, &hello, DirtyTracker::of(&tracker)).await {
             Ok(connection) => {
-                let is_carried = session.ticket().is_some_and(|ticket| ticket.id == connection.ticket().id);
+                let is_carried =
+                    session.session_id().is_some_and(|session_id| session_id.id == connection.session().id);
                 servers.reached(server);
-                return Reached::Connected(connection, ears, is_carried);
+                return Reached::Connected(connection, tracker, is_carried);
             }
-            Err(Failure::Expired) => {
+            Err(ConnectError::Expired) => {
                 session.drop_ticket();
                 return Reached::Expired;
             }
-            Err(Failure::NotReached(why)) => found.push(why),
-            Err(Failure::Refused(why)) => {
+            Err(ConnectError::NotReached(why)) => found.push(why),
+            Err(ConnectError::Refused(why)) => {
                 session.drop_ticket();
                 found.push(format!("{why} ({})", credentials(config)));
             }

@@ -7,41 +7,42 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::model::node_path::Subject;
-use crate::watch::dirty::{Dirty, Event};
+use crate::watch::dirty::DirtySet;
+use crate::zk::NodeEvent;
 
 use crate::zk;
 
 #[cfg(test)]
 mod tests;
 
-/// Stands for one subject for as long as it is followed.
+/// Stands for one subject for as long as it is subscription.
 pub type Id = u64;
 
 /// What one connection has told of.
 #[derive(Debug, Default)]
-pub struct Ears {
-    heard: Mutex<Heard>,
+pub struct DirtyTracker {
+    heard: Mutex<TrackerState>,
     woken: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct TrackerState {
     /// The subjects by the node at their top.
     tops: HashMap<Box<str>, Vec<Id>>,
-    subjects: BTreeMap<Id, (Subject, Dirty)>,
+    subjects: BTreeMap<Id, (Subject, DirtySet)>,
     /// Those that have become dirty since somebody last asked.
     woken: BTreeSet<Id>,
 }
 
-impl Ears {
+impl DirtyTracker {
     /// As a connection wants them.
-    pub fn of(this: &Arc<Self>) -> zk::Ears {
+    pub fn of(this: &Arc<Self>) -> zk::EventHandler {
         let this = Arc::clone(this);
         Arc::new(move |event, path| this.hear(event, path))
     }
 
     /// Listens for a subject from now on, of which this has to be read first.
-    pub fn follow(&self, id: Id, subject: &Subject, first: Dirty) {
+    pub fn follow(&self, id: Id, subject: &Subject, first: DirtySet) {
         let mut heard = self.heard();
         heard.tops.entry(subject.top().as_str().into()).or_default().push(id);
         heard.subjects.insert(id, (subject.clone(), first));
@@ -64,16 +65,16 @@ impl Ears {
     }
 
     /// Takes an event up. It costs one look for each segment of its path, however many subjects there are.
-    pub fn hear(&self, event: Event, path: &str) {
+    pub fn hear(&self, event: NodeEvent, path: &str) {
         let mut heard = self.heard();
-        let Heard { tops, subjects, woken } = &mut *heard;
+        let TrackerState { tops, subjects, woken } = &mut *heard;
         let above = path.match_indices('/').map(|(at, _)| if at == 0 { "/" } else { &path[..at] });
         let own = (path != "/").then_some(path);
         let mut is_news = false;
         for id in above.chain(own).filter_map(|top| tops.get(top)).flatten() {
             if let Some((subject, dirty)) = subjects.get_mut(id) {
-                dirty.note(subject, event, path);
-                is_news |= !dirty.is_clean() && woken.insert(*id);
+                dirty.record(subject, event, path);
+                is_news |= !dirty.is_empty() && woken.insert(*id);
             }
         }
         if is_news {
@@ -82,23 +83,23 @@ impl Ears {
     }
 
     /// What is to be read of a subject now; from here on it is clean.
-    pub fn take(&self, id: Id) -> Dirty {
+    pub fn take(&self, id: Id) -> DirtySet {
         self.heard().subjects.get_mut(&id).map(|(_, dirty)| dirty.take()).unwrap_or_default()
     }
 
     /// Whether nothing is to be read of a subject.
     pub fn is_clean(&self, id: Id) -> bool {
-        self.heard().subjects.get(&id).is_none_or(|(_, dirty)| dirty.is_clean())
+        self.heard().subjects.get(&id).is_none_or(|(_, dirty)| dirty.is_empty())
     }
 
     /// More is to be read of a subject.
-    pub fn add(&self, id: Id, more: Dirty) {
-        if more.is_clean() {
+    pub fn add(&self, id: Id, more: DirtySet) {
+        if more.is_empty() {
             return;
         }
         let mut heard = self.heard();
         if let Some((_, dirty)) = heard.subjects.get_mut(&id) {
-            dirty.add(more);
+            dirty.merge(more);
             heard.woken.insert(id);
             self.woken.notify_one();
         }
@@ -115,7 +116,7 @@ impl Ears {
         }
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
+    fn heard(&self) -> MutexGuard<'_, TrackerState> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

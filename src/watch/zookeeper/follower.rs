@@ -14,32 +14,33 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Bytes, Versions};
-use crate::watch::cache::Told;
-use crate::watch::dirty::Dirty;
+use crate::model::registry_event::Bytes;
+use crate::model::version::Versions;
+use crate::watch::cache::Diff;
+use crate::watch::dirty::DirtySet;
 use crate::watch::event_sender::EventSender;
-use crate::watch::{Boxed, Wanted, changed};
+use crate::watch::{BoxFuture, Subjects, changed};
 
-use super::dirty_tracker::{Ears, Id};
+use super::dirty_tracker::{DirtyTracker, Id};
 use super::node_versions::ReadResult;
 use super::reader::{Mode, ReadError, Reader};
 use super::reconcile;
 use super::reconcile::{Found, Reconciliation};
 use super::servers::Servers;
-use super::subscriptions::{Desk, Followed};
-use crate::zk::{Answer, Connection, Lost, Stat};
+use super::subscriptions::{Subscription, Subscriptions};
+use crate::zk::{Answer, Connection, ConnectionLost, Stat};
 
 /// How many subjects are read at once. A server answers one connection's requests one by one; more would only wait there.
 const AT_ONCE: usize = 64;
 
 /// What a follower has to do with.
-pub struct Bench<'a> {
+pub struct FollowContext<'a> {
     /// What is known, from earlier connections too.
-    pub desk: &'a mut Desk,
+    pub subscriptions: &'a mut Subscriptions,
     /// Learns what the ensemble says of its servers.
     pub servers: &'a mut Servers,
     /// Who is told.
-    pub teller: &'a EventSender,
+    pub events: &'a EventSender,
     /// How often everything is looked at although nothing was heard of it.
     pub reconcile: Duration,
 }
@@ -47,7 +48,7 @@ pub struct Bench<'a> {
 /// How following ended: never well.
 pub struct Ended {
     /// Why.
-    pub trouble: ReadError,
+    pub error: ReadError,
     /// Since when something that was read was told.
     pub home: Option<Instant>,
 }
@@ -66,9 +67,9 @@ pub struct Follower<'a> {
     mode: Mode,
     /// The session is the one from before: it has not missed its own end, and what was read under it is not forgotten.
     is_carried: bool,
-    ears: Arc<Ears>,
-    bench: Bench<'a>,
-    work: FuturesUnordered<Boxed<'static, Done>>,
+    tracker: Arc<DirtyTracker>,
+    context: FollowContext<'a>,
+    work: FuturesUnordered<BoxFuture<'static, Done>>,
     readings: usize,
     /// When to read which subject.
     agenda: BTreeSet<(Instant, Id)>,
@@ -80,20 +81,26 @@ pub struct Follower<'a> {
     review: Option<(Id, Reconciliation)>,
     is_looking: bool,
     /// What is still to be said, in order.
-    outbox: VecDeque<(Subject, Told, Versions)>,
+    outbox: VecDeque<(Subject, Diff, Versions)>,
     home: Option<Instant>,
 }
 
 impl<'a> Follower<'a> {
     /// Nothing is asked yet.
-    pub fn new(connection: Connection, ears: Arc<Ears>, mode: Mode, is_carried: bool, bench: Bench<'a>) -> Self {
+    pub fn new(
+        connection: Connection,
+        tracker: Arc<DirtyTracker>,
+        mode: Mode,
+        is_carried: bool,
+        context: FollowContext<'a>,
+    ) -> Self {
         Self {
             reader: Reader::new(connection.clone(), mode),
             connection,
             mode,
             is_carried,
-            ears,
-            bench,
+            tracker,
+            context,
             work: FuturesUnordered::new(),
             readings: 0,
             agenda: BTreeSet::new(),
@@ -106,31 +113,31 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Follows until there is trouble with the connection.
-    pub async fn run(mut self, subjects: &mut watch::Receiver<Wanted>) -> Ended {
+    /// Follows until there is error with the connection.
+    pub async fn run(mut self, subjects: &mut watch::Receiver<Subjects>) -> Ended {
         let wanted = subjects.borrow_and_update().clone();
-        let trouble = match self.open(&wanted).await {
+        let error = match self.open(&wanted).await {
             Ok(()) => self.serve(subjects).await,
-            Err(trouble) => trouble,
+            Err(error) => error,
         };
-        self.bench.desk.doubt();
-        Ended { trouble, home: self.home }
+        self.context.subscriptions.doubt();
+        Ended { error, home: self.home }
     }
 
     /// Sets the watches, and waits for the `sync` after which what the server says counts. All of it in one go.
-    async fn open(&mut self, wanted: &Wanted) -> Result<(), ReadError> {
+    async fn open(&mut self, wanted: &Subjects) -> Result<(), ReadError> {
         if !self.is_carried {
             // Also for the connections that carry this session on before all of it has been read.
-            self.bench.desk.forget();
+            self.context.subscriptions.forget();
         }
-        self.bench.desk.adopt(wanted);
+        self.context.subscriptions.adopt(wanted);
         let mut tops = Vec::new();
-        for (id, followed) in self.bench.desk.all() {
+        for (id, subscription) in self.context.subscriptions.all() {
             // One-shot watches come only with a whole reading.
             let lists = self.is_carried && self.mode == Mode::Recursive;
-            let first = if lists { followed.held.known.lists() } else { Dirty::whole() };
-            self.ears.follow(id, &followed.subject, first);
-            tops.push((id, followed.subject.top().clone()));
+            let first = if lists { subscription.cached.known.all_lists() } else { DirtySet::all() };
+            self.tracker.follow(id, &subscription.subject, first);
+            tops.push((id, subscription.subject.top().clone()));
         }
         let watching = join_all(tops.iter().map(|(_, top)| self.reader.watch(top)));
         let (chroot, watched, synced) = tokio::join!(self.reader.check_chroot(), watching, self.reader.sync());
@@ -142,19 +149,19 @@ impl<'a> Follower<'a> {
         for ((id, _), watched) in tops.iter().zip(watched) {
             match watched {
                 Ok(()) => {
-                    if let Some(followed) = self.bench.desk.get(*id) {
-                        followed.is_watched = true;
+                    if let Some(subscription) = self.context.subscriptions.get(*id) {
+                        subscription.is_watched = true;
                     }
                 }
                 // Tried again when it is read.
                 Err(ReadError::Refused(_)) => {}
-                Err(trouble) => return Err(trouble),
+                Err(error) => return Err(error),
             }
         }
         synced
     }
 
-    async fn serve(&mut self, subjects: &mut watch::Receiver<Wanted>) -> ReadError {
+    async fn serve(&mut self, subjects: &mut watch::Receiver<Subjects>) -> ReadError {
         self.ask_ensemble();
         loop {
             self.start_due();
@@ -162,19 +169,19 @@ impl<'a> Follower<'a> {
             let wake = self.wake();
             tokio::select! {
                 biased;
-                Some(room) = self.bench.teller.room(), if !self.outbox.is_empty() => {
-                    if let Some((subject, told, stamps)) = self.outbox.pop_front() {
-                        room.told(&subject, told, stamps);
+                Some(permit) = self.context.events.reserve(), if !self.outbox.is_empty() => {
+                    if let Some((subject, told, versions)) = self.outbox.pop_front() {
+                        permit.send_diff(&subject, told, versions);
                         self.home.get_or_insert_with(Instant::now);
                     }
                 }
                 Some(done) = self.work.next(), if !self.work.is_empty() => {
-                    if let Err(trouble) = self.done(done) {
-                        return trouble;
+                    if let Err(error) = self.done(done) {
+                        return error;
                     }
                 }
                 lost = self.connection.lost() => return ReadError::Lost(lost),
-                woken = self.ears.woken() => woken.into_iter().for_each(|id| self.schedule(id)),
+                woken = self.tracker.woken() => woken.into_iter().for_each(|id| self.schedule(id)),
                 () = changed(subjects) => {
                     let wanted = subjects.borrow_and_update().clone();
                     self.adopt(&wanted);
@@ -198,7 +205,7 @@ impl<'a> Follower<'a> {
     }
 
     fn schedule(&mut self, id: Id) {
-        if let Some(at) = self.bench.desk.get(id).and_then(Followed::due) {
+        if let Some(at) = self.context.subscriptions.get(id).and_then(Subscription::due) {
             self.agenda.insert((at, id));
         }
     }
@@ -214,19 +221,20 @@ impl<'a> Follower<'a> {
     }
 
     fn read(&mut self, id: Id, began: Instant) {
-        let Some(followed) = self.bench.desk.get(id) else {
+        let Some(subscription) = self.context.subscriptions.get(id) else {
             return;
         };
-        followed.begin();
-        let mut dirty = self.ears.take(id);
-        followed.held.known.widen(&mut dirty);
-        if dirty.is_clean() {
+        subscription.begin();
+        let mut dirty = self.tracker.take(id);
+        subscription.cached.known.widen(&mut dirty);
+        if dirty.is_empty() {
             return;
         }
-        followed.is_reading = true;
+        subscription.is_reading = true;
         self.readings += 1;
-        let (reader, subject, is_watched) = (self.reader.clone(), followed.subject.clone(), followed.is_watched);
-        let held = Arc::clone(&followed.held);
+        let (reader, subject, is_watched) =
+            (self.reader.clone(), subscription.subject.clone(), subscription.is_watched);
+        let cached = Arc::clone(&subscription.cached);
         self.work.push(Box::pin(async move {
             let reading = async {
                 if !is_watched {
@@ -234,13 +242,13 @@ impl<'a> Follower<'a> {
                 }
                 // The server may have been cut off since the connection's own `sync`: what is told through events is as
                 // late as they are, but this is told for the first time.
-                if !is_watched || held.known.is_unreadable() {
+                if !is_watched || cached.known.is_unreadable() {
                     reader.sync().await?;
                 }
-                reader.reread(&subject, &held, dirty).await
+                reader.reread(&subject, &cached, dirty).await
             };
             let read = reading.await;
-            drop(held);
+            drop(cached);
             Done::Read(id, began, read)
         }));
     }
@@ -258,7 +266,7 @@ impl<'a> Follower<'a> {
             Done::Ensemble(answer) => {
                 // Servers before 3.5 have none, and some let nobody read it.
                 if let Ok((config, _)) = answer?.value {
-                    self.bench.servers.learn(&config);
+                    self.context.servers.learn(&config);
                 }
                 Ok(())
             }
@@ -266,31 +274,32 @@ impl<'a> Follower<'a> {
     }
 
     fn take(&mut self, id: Id, began: Instant, read: Result<ReadResult, ReadError>) -> Result<(), ReadError> {
-        let Some(followed) = self.bench.desk.get(id) else {
+        let Some(subscription) = self.context.subscriptions.get(id) else {
             return Ok(());
         };
-        followed.is_reading = false;
+        subscription.is_reading = false;
         let news = match read {
-            Ok(readout) => {
-                followed.is_watched = true;
-                followed.take(id, began, readout, &self.ears)
+            Ok(result) => {
+                subscription.is_watched = true;
+                subscription.take(id, began, result, &self.tracker)
             }
             // Other subjects are none the worse for it.
-            Err(ReadError::Refused(why)) => followed.refuse(id, &why, &self.ears),
-            Err(trouble) => return Err(trouble),
+            Err(ReadError::Refused(why)) => subscription.refuse(id, &why, &self.tracker),
+            Err(error) => return Err(error),
         };
-        if let Some((told, stamps)) = news {
-            self.outbox.push_back((followed.subject.clone(), told, stamps));
+        if let Some((told, versions)) = news {
+            self.outbox.push_back((subscription.subject.clone(), told, versions));
         }
-        if !self.ears.is_clean(id) {
+        if !self.tracker.is_clean(id) {
             self.schedule(id);
         }
         if self.seen.insert(id) {
             // The names are right by now; the data of those that stayed is looked at besides.
-            let is_kept = |followed: &mut Followed| !followed.held.known.lists().whole;
-            let is_old =
-                self.is_carried && self.mode == Mode::Recursive && self.bench.desk.get(id).is_some_and(is_kept);
-            let at = if is_old { Duration::ZERO } else { self.bench.reconcile.mul_f64(fastrand::f64()) };
+            let is_kept = |subscription: &mut Subscription| !subscription.cached.known.all_lists().all;
+            let is_old = self.is_carried
+                && self.mode == Mode::Recursive
+                && self.context.subscriptions.get(id).is_some_and(is_kept);
+            let at = if is_old { Duration::ZERO } else { self.context.reconcile.mul_f64(fastrand::f64()) };
             self.reviews.insert((Instant::now() + at, id));
         }
         Ok(())
@@ -310,13 +319,13 @@ impl<'a> Follower<'a> {
                 self.begin_review(id);
             }
             let Some((id, mut review)) = self.review.take() else { continue };
-            let Some(followed) = self.bench.desk.get(id) else { continue };
-            let items = review.next(&followed.held);
+            let Some(subscription) = self.context.subscriptions.get(id) else { continue };
+            let items = review.next(&subscription.cached);
             if items.is_empty() {
                 self.review_again(id);
                 continue;
             }
-            let (reader, subject) = (self.reader.clone(), followed.subject.clone());
+            let (reader, subject) = (self.reader.clone(), subscription.subject.clone());
             self.work.push(Box::pin(async move { Done::Looked(id, reconcile::look(&reader, &subject, items).await) }));
             self.review = Some((id, review));
             self.is_looking = true;
@@ -325,46 +334,46 @@ impl<'a> Follower<'a> {
     }
 
     fn begin_review(&mut self, id: Id) {
-        let Some(followed) = self.bench.desk.get(id) else {
+        let Some(subscription) = self.context.subscriptions.get(id) else {
             return;
         };
         // Where watches come with the readings, a lost one is only had back by reading.
-        if let Some(review) = Reconciliation::of(&followed.held).filter(|_| self.mode == Mode::Recursive) {
+        if let Some(review) = Reconciliation::of(&subscription.cached).filter(|_| self.mode == Mode::Recursive) {
             self.review = Some((id, review));
         } else {
-            self.ears.add(id, Dirty::whole());
+            self.tracker.add(id, DirtySet::all());
             self.review_again(id);
         }
     }
 
     /// Jittered by a tenth, so that agents do not ask all at once.
     fn review_again(&mut self, id: Id) {
-        let after = self.bench.reconcile.mul_f64(fastrand::f64().mul_add(0.2, 0.9));
+        let after = self.context.reconcile.mul_f64(fastrand::f64().mul_add(0.2, 0.9));
         self.reviews.insert((Instant::now() + after, id));
     }
 
     fn compare(&mut self, id: Id, found: Result<Vec<Found>, ReadError>) -> Result<(), ReadError> {
-        let Some(followed) = self.bench.desk.get(id) else {
+        let Some(subscription) = self.context.subscriptions.get(id) else {
             return Ok(());
         };
         let dirty = match found {
-            Ok(found) => reconcile::differs(&followed.held, found),
+            Ok(found) => reconcile::differs(&subscription.cached, found),
             // It will say more to the reading of all.
-            Err(ReadError::Refused(_)) => Dirty::whole(),
-            Err(trouble) => return Err(trouble),
+            Err(ReadError::Refused(_)) => DirtySet::all(),
+            Err(error) => return Err(error),
         };
-        self.ears.add(id, dirty);
+        self.tracker.add(id, dirty);
         Ok(())
     }
 
-    fn adopt(&mut self, wanted: &Wanted) {
-        let (ended, begun) = self.bench.desk.adopt(wanted);
+    fn adopt(&mut self, wanted: &Subjects) {
+        let (ended, begun) = self.context.subscriptions.adopt(wanted);
         for id in ended {
-            self.ears.leave(id);
+            self.tracker.leave(id);
         }
         for id in begun {
-            if let Some(followed) = self.bench.desk.get(id) {
-                self.ears.follow(id, &followed.subject, Dirty::whole());
+            if let Some(subscription) = self.context.subscriptions.get(id) {
+                self.tracker.follow(id, &subscription.subject, DirtySet::all());
             }
         }
     }
@@ -376,9 +385,9 @@ impl<'a> Follower<'a> {
 }
 
 impl From<ReadError> for String {
-    fn from(trouble: ReadError) -> Self {
-        match trouble {
-            ReadError::Lost(Lost(why)) => format!("the connection was lost: {why}"),
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Lost(ConnectionLost(why)) => format!("the connection was lost: {why}"),
             ReadError::Over(why) | ReadError::Refused(why) => why,
             ReadError::TooOld => {
                 "the server knows no persistent watches, which came with ZooKeeper 3.6; write watches = \

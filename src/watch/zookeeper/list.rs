@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::RegistryConfig;
 use crate::error::Setback;
 use crate::model::node_path::NodePath;
-use crate::watch::{Boxed, Keep, MAX_BYTES, MAX_NODES, Node};
+use crate::watch::{BoxFuture, MAX_PATH_BYTES, MAX_SUBJECT_NODES, Node, StateAccess};
 
 use super::connect;
 use super::connect::Reached;
@@ -19,7 +19,7 @@ use super::session::Session;
 /// The ensemble is not reached, or what is there is too large.
 pub async fn look(
     config: &RegistryConfig,
-    keep: &Keep,
+    keep: &StateAccess,
     path: NodePath,
     recursive: bool,
 ) -> Result<Option<Node>, Setback> {
@@ -29,7 +29,7 @@ pub async fn look(
         Reached::Expired => return Err(setback("the session expired".into())),
         Reached::Nowhere(found) => return Err(setback(found.join("; "))),
     };
-    let mut look = Look { reader: Reader::new(connection.clone(), Mode::Plain), left: MAX_NODES };
+    let mut look = Look { reader: Reader::new(connection.clone(), Mode::Plain), left: MAX_SUBJECT_NODES };
     let looked = async {
         look.reader.check_chroot().await?;
         look.reader.sync().await?;
@@ -37,7 +37,7 @@ pub async fn look(
     };
     let looked = looked.await;
     connection.close().await;
-    looked.map_err(|trouble| setback(trouble.into()))
+    looked.map_err(|error| setback(error.into()))
 }
 
 /// A node's children by name, or why they could not be listed.
@@ -51,7 +51,7 @@ struct Look {
 impl Look {
     /// Reads a node, and children down to `depth`.
     async fn node(&mut self, path: &NodePath, depth: usize) -> Result<Option<Node>, ReadError> {
-        let data = self.reader.data(std::slice::from_ref(path), MAX_BYTES).await?.unwrap_or_default().pop();
+        let data = self.reader.data(std::slice::from_ref(path), MAX_PATH_BYTES).await?.unwrap_or_default().pop();
         let Some((data, _)) = data.map(reading).transpose()?.flatten() else {
             return Ok(None);
         };
@@ -59,7 +59,7 @@ impl Look {
         Ok(Some(Node { data, children }))
     }
 
-    fn children<'a>(&'a mut self, path: &'a NodePath, depth: usize) -> Boxed<'a, Result<Children, ReadError>> {
+    fn children<'a>(&'a mut self, path: &'a NodePath, depth: usize) -> BoxFuture<'a, Result<Children, ReadError>> {
         Box::pin(async move {
             if depth == 0 {
                 return Ok(Ok(Vec::new()));
@@ -73,9 +73,9 @@ impl Look {
             self.left = self
                 .left
                 .checked_sub(names.len())
-                .ok_or_else(|| ReadError::Over(format!("too large: there are more than {MAX_NODES} nodes")))?;
+                .ok_or_else(|| ReadError::Over(format!("too large: there are more than {MAX_SUBJECT_NODES} nodes")))?;
             let paths: Vec<NodePath> = names.iter().map(|name| path.child(name)).collect();
-            let Some(data) = self.reader.data(&paths, MAX_BYTES).await? else {
+            let Some(data) = self.reader.data(&paths, MAX_PATH_BYTES).await? else {
                 return Ok(Err("too large: the children's data".into()));
             };
             let mut nodes = Vec::with_capacity(names.len());

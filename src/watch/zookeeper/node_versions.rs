@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Seen, Versions, View, Zxid};
-use crate::watch::cache::{Known, Reread, Told};
-use crate::watch::dirty::Place;
+use crate::model::registry_event::{Seen, View};
+use crate::model::version::{Versions, Zxid};
+use crate::watch::cache::{CachedView, Diff, ViewUpdate};
+use crate::watch::dirty::MemberId;
 
 use crate::zk::Stat;
 
@@ -26,7 +27,7 @@ pub struct Parent {
 }
 
 impl Parent {
-    /// One that is there, with so many children that are followed.
+    /// One that is there, with so many children that are subscription.
     pub fn present(stat: &Stat, children: usize) -> Self {
         Self { stamp: stat.pzxid, children: Some(children), is_heavy: stat.data_length > HEAVY }
     }
@@ -41,34 +42,34 @@ impl Parent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadResult {
     /// What it holds.
-    pub reread: Reread,
+    pub reread: ViewUpdate,
     /// The nodes above, by key; the empty string for the one at the top.
     pub parents: Vec<(Arc<str>, Parent)>,
     /// The transactions that last changed the members' data.
-    pub changed: Vec<(Place, Zxid)>,
+    pub changed: Vec<(MemberId, Zxid)>,
 }
 
 /// What is known of one subject.
 #[derive(Debug, Clone, Default)]
-pub struct Held {
+pub struct CachedSubject {
     /// Its content, as it was said.
-    pub known: Known,
+    pub known: CachedView,
     parents: BTreeMap<Arc<str>, Parent>,
     /// By key and name.
     changed: BTreeMap<Option<Arc<str>>, BTreeMap<Arc<str>, Zxid>>,
     short: BTreeSet<Arc<str>>,
 }
 
-impl Held {
+impl CachedSubject {
     /// Takes a reading up, and gives what is new in it with how late it is.
-    pub fn take(&mut self, readout: ReadResult) -> Option<(Told, Versions)> {
-        let ReadResult { reread, parents, changed } = readout;
+    pub fn take(&mut self, result: ReadResult) -> Option<(Diff, Versions)> {
+        let ReadResult { reread, parents, changed } = result;
         self.forget(&reread);
-        for (Place { key, name }, zxid) in changed {
+        for (MemberId { key, name }, zxid) in changed {
             self.changed.entry(key).or_default().insert(name, zxid);
         }
-        let told = self.known.take(reread);
-        let mut stamps = Versions::new();
+        let told = self.known.apply(reread);
+        let mut versions = Versions::new();
         for (key, mut parent) in parents {
             let is_whole = parent.children.is_none() || self.is_whole(&key, parent.children);
             if is_whole {
@@ -78,19 +79,19 @@ impl Held {
                 parent.stamp = self.parent(&key).map_or(parent.stamp, |known| known.stamp);
                 self.short.insert(Arc::clone(&key));
             }
-            stamps.insert(Arc::clone(&key), parent.stamp);
+            versions.insert(Arc::clone(&key), parent.stamp);
             self.parents.insert(key, parent);
         }
         let told = told?;
-        if matches!(told, Told::Reset(_)) {
-            stamps = self.parents.iter().map(|(key, parent)| (Arc::clone(key), parent.stamp)).collect();
+        if matches!(told, Diff::Reset(_)) {
+            versions = self.parents.iter().map(|(key, parent)| (Arc::clone(key), parent.stamp)).collect();
         }
-        Some((told, stamps))
+        Some((told, versions))
     }
 
     /// What was marked at places that are read anew, or are gone, counts no more.
-    fn forget(&mut self, reread: &Reread) {
-        let Reread::Some(patch) = reread else {
+    fn forget(&mut self, reread: &ViewUpdate) {
+        let ViewUpdate::Partial(patch) = reread else {
             self.parents.clear();
             self.changed.clear();
             self.short.clear();
@@ -101,7 +102,7 @@ impl Held {
             self.short.remove(key);
             self.changed.remove(&Some(Arc::clone(key)));
         }
-        for (Place { key, name }, _) in patch.members.iter().filter(|(_, reading)| reading.is_none()) {
+        for (MemberId { key, name }, _) in patch.members.iter().filter(|(_, reading)| reading.is_none()) {
             if let Some(names) = self.changed.get_mut(key) {
                 names.remove(name);
             }
@@ -115,13 +116,13 @@ impl Held {
     }
 
     /// Takes up that the subject cannot be read: why.
-    pub fn refused(&mut self, subject: &Subject, why: &str) -> Option<(Told, Versions)> {
+    pub fn refused(&mut self, subject: &Subject, why: &str) -> Option<(Diff, Versions)> {
         let view = match subject {
             Subject::Members(_) => View::Members(Seen::Unreadable(why.into())),
             Subject::Keyed { .. } => View::Keyed(Seen::Unreadable(why.into())),
             Subject::Node(_) => View::Node(Seen::Unreadable(why.into())),
         };
-        self.take(ReadResult { reread: Reread::Content(view), parents: Vec::new(), changed: Vec::new() })
+        self.take(ReadResult { reread: ViewUpdate::Full(view), parents: Vec::new(), changed: Vec::new() })
     }
 
     /// The node above the members of a key, or above the keys.
@@ -142,7 +143,7 @@ impl Held {
     }
 
     /// Whether a member's data was last changed by this transaction when it was read.
-    pub fn is_unchanged(&self, place: &Place, changed: Zxid) -> bool {
+    pub fn is_unchanged(&self, place: &MemberId, changed: Zxid) -> bool {
         self.changed.get(&place.key).and_then(|names| names.get(&place.name)) == Some(&changed)
     }
 }

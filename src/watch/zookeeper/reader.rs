@@ -7,18 +7,19 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Reading, Zxid};
-use crate::watch::MAX_NODES;
-use crate::watch::dirty::Place;
+use crate::model::registry_event::Reading;
+use crate::model::version::Zxid;
+use crate::watch::MAX_SUBJECT_NODES;
+use crate::watch::dirty::MemberId;
 
 use super::node_versions::Parent;
-use crate::zk::{Answer, Connection, Datum, Lost, Refusal, Stat};
+use crate::zk::{Answer, Connection, ConnectionLost, NodeResult, ServerError, Stat};
 
 use chunk::Chunks;
 
-mod again;
 mod chunk;
-mod whole;
+mod full;
+mod partial;
 
 /// How many requests are under way at once.
 const PIPELINE: usize = 200;
@@ -30,7 +31,7 @@ const OWN: &str = "zookeeper";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadError {
     /// The connection is lost.
-    Lost(Lost),
+    Lost(ConnectionLost),
     /// This connection is of no use: why.
     Over(String),
     /// The server knows no persistent watches, or no multi-read: it is older than 3.6.
@@ -39,8 +40,8 @@ pub enum ReadError {
     Refused(String),
 }
 
-impl From<Lost> for ReadError {
-    fn from(lost: Lost) -> Self {
+impl From<ConnectionLost> for ReadError {
+    fn from(lost: ConnectionLost) -> Self {
         Self::Lost(lost)
     }
 }
@@ -85,10 +86,10 @@ impl Reader {
     }
 
     /// What the server says, and when. A request that it does not know says how old it is.
-    fn said<T>(&self, answer: Answer<T>) -> Result<(Result<T, Refusal>, Zxid), ReadError> {
+    fn said<T>(&self, answer: Answer<T>) -> Result<(Result<T, ServerError>, Zxid), ReadError> {
         let reply = answer?;
         match reply.value {
-            Err(Refusal::Unimplemented) if self.mode == Mode::Recursive => Err(ReadError::TooOld),
+            Err(ServerError::Unimplemented) if self.mode == Mode::Recursive => Err(ReadError::TooOld),
             value => Ok((value, reply.zxid)),
         }
     }
@@ -142,7 +143,7 @@ impl Reader {
         match stat {
             Err(refusal) => return Ok(Listing::Unreadable(fact(refusal)?)),
             Ok(None) => return Ok(Listing::Absent(zxid)),
-            Ok(Some(stat)) if stat.num_children > MAX_NODES => {
+            Ok(Some(stat)) if stat.num_children > MAX_SUBJECT_NODES => {
                 return Ok(Listing::Unreadable(too_many()));
             }
             Ok(Some(_)) => {}
@@ -153,7 +154,7 @@ impl Reader {
                 let (names, parent) = self.without_own(path, names, &stat);
                 Listing::Names(names, parent)
             }
-            Err(Refusal::NoNode) => Listing::Absent(zxid),
+            Err(ServerError::NoNode) => Listing::Absent(zxid),
             Err(refusal) => Listing::Unreadable(fact(refusal)?),
         })
     }
@@ -180,8 +181,8 @@ impl Reader {
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn data(&self, paths: &[NodePath], budget: usize) -> Result<Option<Vec<Datum>>, ReadError> {
-        let mut all: Vec<Datum> = Vec::with_capacity(paths.len());
+    pub async fn data(&self, paths: &[NodePath], budget: usize) -> Result<Option<Vec<NodeResult>>, ReadError> {
+        let mut all: Vec<NodeResult> = Vec::with_capacity(paths.len());
         let mut chunks = Chunks::default();
         while all.len() < paths.len() {
             let rest = &paths[all.len()..];
@@ -198,7 +199,7 @@ impl Reader {
                     }
                     all.extend(read);
                 }
-                Err(Refusal::TooLarge { bytes }) if now.len() > 1 => {
+                Err(ServerError::TooLarge { bytes }) if now.len() > 1 => {
                     if chunks.bytes() + bytes > budget {
                         return Ok(None);
                     }
@@ -211,7 +212,7 @@ impl Reader {
         Ok(Some(all))
     }
 
-    async fn data_singly(&self, paths: &[NodePath]) -> Result<Vec<Datum>, ReadError> {
+    async fn data_singly(&self, paths: &[NodePath]) -> Result<Vec<NodeResult>, ReadError> {
         let mut all = Vec::with_capacity(paths.len());
         for paths in paths.chunks(PIPELINE) {
             for answer in join_all(paths.iter().map(|path| self.connection.data(path.as_str(), self.watches()))).await {
@@ -225,7 +226,7 @@ impl Reader {
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn data_at_once(&self, paths: &[NodePath]) -> Result<Vec<Datum>, ReadError> {
+    pub async fn data_at_once(&self, paths: &[NodePath]) -> Result<Vec<NodeResult>, ReadError> {
         if paths.is_empty() {
             return Ok(Vec::new());
         }
@@ -236,9 +237,9 @@ impl Reader {
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn stat(&self, path: NodePath) -> Result<Result<Stat, Refusal>, ReadError> {
+    pub async fn stat(&self, path: NodePath) -> Result<Result<Stat, ServerError>, ReadError> {
         let stat = self.said(self.connection.exists(path.as_str(), false).await)?.0;
-        Ok(stat.and_then(|stat| stat.ok_or(Refusal::NoNode)))
+        Ok(stat.and_then(|stat| stat.ok_or(ServerError::NoNode)))
     }
 }
 
@@ -246,10 +247,10 @@ impl Reader {
 ///
 /// # Errors
 /// It says nothing of the node: see [`fact`].
-pub fn reading(datum: Datum) -> Result<Option<(Reading, Zxid)>, ReadError> {
+pub fn reading(datum: NodeResult) -> Result<Option<(Reading, Zxid)>, ReadError> {
     match datum {
         Ok((data, stat)) => Ok(Some((Ok(data), stat.mzxid))),
-        Err(Refusal::NoNode) => Ok(None),
+        Err(ServerError::NoNode) => Ok(None),
         Err(refusal) => Ok(Some((Err(fact(refusal)?), Zxid::default()))),
     }
 }
@@ -259,16 +260,16 @@ pub fn reading(datum: Datum) -> Result<Option<(Reading, Zxid)>, ReadError> {
 /// # Errors
 /// Any other refusal says something of the server at this moment (it is throttled, it could not write its answer) and
 /// nothing of the node. It is tried again soon, and nobody takes the node for a broken one.
-fn fact(refusal: Refusal) -> Result<Arc<str>, ReadError> {
+fn fact(refusal: ServerError) -> Result<Arc<str>, ReadError> {
     match refusal {
-        Refusal::NoAuth => Ok(refusal.to_string().into()),
-        Refusal::TooLarge { .. } => Ok(format!("too large: {refusal}").into()),
+        ServerError::NoAuth => Ok(refusal.to_string().into()),
+        ServerError::TooLarge { .. } => Ok(format!("too large: {refusal}").into()),
         refusal => Err(refused(refusal)),
     }
 }
 
 /// A refusal of a whole request.
-fn refused(refusal: Refusal) -> ReadError {
+fn refused(refusal: ServerError) -> ReadError {
     ReadError::Refused(format!("the server refused the reading: {refusal}"))
 }
 
@@ -278,13 +279,13 @@ pub fn list_path(subject: &Subject, key: &str) -> NodePath {
 }
 
 /// A member's node.
-pub fn member_path(subject: &Subject, place: &Place) -> NodePath {
+pub fn member_path(subject: &Subject, place: &MemberId) -> NodePath {
     subject.members_of(place.key.as_deref().unwrap_or_default()).child(&place.name)
 }
 
 /// Without the number: a path that grows must not be said anew with each change.
 fn too_many() -> Arc<str> {
-    format!("too large: more than {MAX_NODES} nodes").into()
+    format!("too large: more than {MAX_SUBJECT_NODES} nodes").into()
 }
 
 fn too_much(path: &NodePath, most: usize) -> Arc<str> {

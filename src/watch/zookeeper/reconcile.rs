@@ -7,12 +7,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Seen, View, Zxid};
-use crate::watch::dirty::{Dirty, Place};
+use crate::model::registry_event::{Seen, View};
+use crate::model::version::Zxid;
+use crate::watch::dirty::{DirtySet, MemberId};
 
-use super::node_versions::{Held, Parent};
+use super::node_versions::{CachedSubject, Parent};
 use super::reader::{ReadError, Reader, list_path, member_path};
-use crate::zk::Refusal;
+use crate::zk::ServerError;
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ pub enum Item {
     /// The node above the members of a key, or at the top.
     Parent(Arc<str>),
     /// A member.
-    Member(Place),
+    Member(MemberId),
 }
 
 /// What the server says of one node.
@@ -36,7 +37,7 @@ pub enum Found {
     /// A node above.
     Parent(Arc<str>, Option<Parent>),
     /// A member, and the transaction that last changed its data; `Err` when it may not be read.
-    Member(Place, Option<Result<Zxid, ()>>),
+    Member(MemberId, Option<Result<Zxid, ()>>),
 }
 
 /// One subject that is being looked through.
@@ -47,14 +48,15 @@ pub struct Reconciliation {
 
 impl Reconciliation {
     /// All of what is known of a subject; `None` where nothing is known but by reading it.
-    pub fn of(held: &Held) -> Option<Self> {
+    pub fn of(cached: &CachedSubject) -> Option<Self> {
         let mut items = VecDeque::new();
         let members = |key: Option<&Arc<str>>, items: &mut VecDeque<Item>| {
             items.push_back(Item::Parent(key.cloned().unwrap_or_default()));
-            let members = held.known.members(key.map_or("", |key| key)).into_iter().flat_map(|members| members.keys());
-            items.extend(members.map(|name| Item::Member(Place { key: key.cloned(), name: Arc::clone(name) })));
+            let members =
+                cached.known.members(key.map_or("", |key| key)).into_iter().flat_map(|members| members.keys());
+            items.extend(members.map(|name| Item::Member(MemberId { key: key.cloned(), name: Arc::clone(name) })));
         };
-        match held.known.view() {
+        match cached.known.view() {
             Some(View::Members(Seen::Present(_))) => members(None, &mut items),
             Some(View::Keyed(Seen::Present(keys))) => {
                 items.push_back(Item::Parent(Arc::default()));
@@ -71,17 +73,18 @@ impl Reconciliation {
     }
 
     /// What to look at next, and what of it is heavy: nothing at the end.
-    pub fn next(&mut self, held: &Held) -> Vec<(Item, bool)> {
+    pub fn next(&mut self, cached: &CachedSubject) -> Vec<(Item, bool)> {
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         while chunk.len() < NODES && bytes < BYTES {
             let Some(item) = self.items.pop_front() else { break };
-            if let Item::Member(Place { key, name }) = &item {
+            if let Item::Member(MemberId { key, name }) = &item {
                 // One that has left meanwhile was seen to leave.
-                let members = held.known.members(key.as_deref().unwrap_or_default());
+                let members = cached.known.members(key.as_deref().unwrap_or_default());
                 let Some(reading) = members.and_then(|members| members.get(name)) else { continue };
                 bytes += reading.as_ref().map_or(0, |data| data.len());
             }
-            let is_heavy = matches!(&item, Item::Parent(key) if held.parent(key).is_none_or(|parent| parent.is_heavy));
+            let is_heavy =
+                matches!(&item, Item::Parent(key) if cached.parent(key).is_none_or(|parent| parent.is_heavy));
             chunk.push((item, is_heavy));
         }
         chunk
@@ -120,7 +123,7 @@ pub async fn look(reader: &Reader, subject: &Subject, items: Vec<(Item, bool)>) 
             }
             (Item::Parent(key), Err(_)) => Found::Parent(key, None),
             (Item::Member(place), Ok((_, stat))) => Found::Member(place, Some(Ok(stat.mzxid))),
-            (Item::Member(place), Err(Refusal::NoAuth)) => Found::Member(place, Some(Err(()))),
+            (Item::Member(place), Err(ServerError::NoAuth)) => Found::Member(place, Some(Err(()))),
             (Item::Member(place), Err(_)) => Found::Member(place, None),
         });
     }
@@ -128,17 +131,17 @@ pub async fn look(reader: &Reader, subject: &Subject, items: Vec<(Item, bool)>) 
 }
 
 /// What has to be read again, because it is not as it was.
-pub fn differs(held: &Held, found: Vec<Found>) -> Dirty {
-    let mut dirty = Dirty::default();
+pub fn differs(cached: &CachedSubject, found: Vec<Found>) -> DirtySet {
+    let mut dirty = DirtySet::default();
     for found in found {
         match found {
-            Found::Parent(key, Some(parent)) if held.is_same(&key, &parent) => {}
-            Found::Parent(key, None) if held.parent(&key).is_some_and(|parent| parent.children.is_none()) => {}
+            Found::Parent(key, Some(parent)) if cached.is_same(&key, &parent) => {}
+            Found::Parent(key, None) if cached.parent(&key).is_some_and(|parent| parent.children.is_none()) => {}
             Found::Parent(key, _) => {
                 dirty.lists.insert(key);
             }
-            Found::Member(place, Some(Ok(zxid))) if held.is_unchanged(&place, zxid) => {}
-            Found::Member(place, Some(Err(()))) if held.is_unchanged(&place, Zxid::default()) => {}
+            Found::Member(place, Some(Ok(zxid))) if cached.is_unchanged(&place, zxid) => {}
+            Found::Member(place, Some(Err(()))) if cached.is_unchanged(&place, Zxid::default()) => {}
             Found::Member(place, _) => {
                 dirty.members.insert(place);
             }

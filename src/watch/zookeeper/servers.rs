@@ -2,7 +2,7 @@
 //! always those of the configuration.
 //!
 //! A list that was learnt never takes the place of the configured one: both are tried in one round. Names are resolved
-//! afresh in every round, so an ensemble may move behind its names. A server that was learnt is held to the name that it
+//! afresh in every round, so an ensemble may move behind its names. A server that was learnt is cached to the name that it
 //! was learnt by, so a certificate has to be for that.
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,15 +17,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{RegistryConfig, RegistryUrl};
-use crate::watch::Keep;
+use crate::watch::StateAccess;
 
-use super::exhibitor::Exhibitor;
 use crate::zk::Server;
 use ensemble::Ensemble;
-use kept::Kept;
+use exhibitor::Exhibitor;
+use saved::SavedServers;
 
 pub mod ensemble;
-mod kept;
+mod exhibitor;
+mod saved;
 #[cfg(test)]
 mod tests;
 
@@ -49,7 +50,7 @@ impl fmt::Display for Name {
 
 /// A server that somebody named, with the port for this kind of connection where they said one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct NamedServer {
     /// A host name or an address.
     pub host: String,
     /// `None`: as it is configured.
@@ -80,8 +81,8 @@ pub struct Servers {
     ensemble: Option<Ensemble>,
     exhibitor: Option<Exhibitor>,
     /// What Exhibitor last said in this run.
-    exhibited: Vec<Told>,
-    kept: Kept,
+    exhibited: Vec<NamedServer>,
+    kept: SavedServers,
     /// The last one that gave a session.
     reached: Option<Name>,
     /// Lookups that were not done in time.
@@ -92,7 +93,7 @@ type Resolved = Result<Vec<SocketAddr>, String>;
 
 impl Servers {
     /// The servers of a registry; nothing is contacted yet. None of a registry that is no ZooKeeper.
-    pub fn new(config: &RegistryConfig, keep: &Keep) -> Self {
+    pub fn new(config: &RegistryConfig, keep: &StateAccess) -> Self {
         let (configured, tls) = match &config.url {
             RegistryUrl::ZooKeeper { servers, tls, .. } => {
                 (servers.iter().filter_map(|text| name(text)).collect(), *tls)
@@ -105,7 +106,7 @@ impl Servers {
             ensemble: None,
             exhibitor: (!config.exhibitor.is_empty()).then(|| Exhibitor::new(&config.name, &config.exhibitor)),
             exhibited: Vec::new(),
-            kept: Kept::of(keep, &config.name, &config.url.to_string()),
+            kept: SavedServers::of(keep, &config.name, &config.url.to_string()),
             reached: None,
             late: HashMap::new(),
         }
@@ -116,7 +117,7 @@ impl Servers {
         if let Some(exhibitor) = &mut self.exhibitor {
             // Exhibitor knows the plain port.
             let list = exhibitor.list().await.into_iter();
-            self.exhibited = list.map(|told| Told { port: told.port.filter(|_| !self.tls), ..told }).collect();
+            self.exhibited = list.map(|told| NamedServer { port: told.port.filter(|_| !self.tls), ..told }).collect();
             self.keep();
         }
         let names = self.order();
@@ -166,7 +167,7 @@ impl Servers {
         self.named(&shuffled(said.cloned().collect())).chain(self.named(&shuffled(self.exhibited.clone()))).collect()
     }
 
-    fn named<'a>(&'a self, told: &[Told]) -> impl Iterator<Item = Name> + use<'a> {
+    fn named<'a>(&'a self, told: &[NamedServer]) -> impl Iterator<Item = Name> + use<'a> {
         let names = told
             .iter()
             .flat_map(|told| self.ports(told).into_iter().map(|port| Name { host: told.host.clone(), port }));
@@ -174,7 +175,7 @@ impl Servers {
     }
 
     /// The ports of a server: as told, else as this host is configured, else as the first one is.
-    fn ports(&self, told: &Told) -> Vec<u16> {
+    fn ports(&self, told: &NamedServer) -> Vec<u16> {
         if let Some(port) = told.port {
             return vec![port];
         }

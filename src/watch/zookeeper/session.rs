@@ -1,4 +1,4 @@
-//! The session and how it is got back: what to try next, when, and what to say meanwhile. Pure but for the ticket.
+//! The session and how it is got back: what to try next, when, and what to say meanwhile. Pure but for the session_id.
 //!
 //! Connected, suspended, lost, as Apache Curator has them. A lost connection suspends: the session is kept, and is
 //! carried to whichever server answers first. It is lost when a server says so, or when no server has heard of it for as
@@ -38,7 +38,7 @@ const JITTER: Duration = Duration::from_millis(100);
 /// One registry's session.
 #[derive(Debug, Default)]
 pub struct Session {
-    ticket: Option<SessionId>,
+    session_id: Option<SessionId>,
     /// Tries since there last was a connection that lasted.
     tries: u32,
     /// Tries of every address since there last was a connection.
@@ -58,23 +58,24 @@ impl Session {
     pub fn limit(&self, session_timeout: Duration) -> Duration {
         let limit = Backoff::doubling(LIMIT, session_timeout.max(LIMIT)).pause(self.rounds.saturating_add(1));
         // Not longer than the session can live: a new one is had by then.
-        let left = self.ticket.as_ref().map(|ticket| ticket.timeout.saturating_sub(ticket.heard.elapsed()));
+        let left =
+            self.session_id.as_ref().map(|session_id| session_id.timeout.saturating_sub(session_id.heard.elapsed()));
         left.map_or(limit, |left| limit.min(left.max(LIMIT / 4)))
     }
 
     /// The session to carry on, where there is one.
-    pub fn ticket(&self) -> Option<&SessionId> {
-        self.ticket.as_ref()
+    pub fn session_id(&self) -> Option<&SessionId> {
+        self.session_id.as_ref()
     }
 
     /// Gives the session up when it can no longer live. Tells whether that is news.
     pub fn is_newly_lost(&mut self) -> bool {
-        self.ticket.take_if(|ticket| ticket.is_over()).is_some()
+        self.session_id.take_if(|session_id| session_id.is_over()).is_some()
     }
 
     /// The session is over, or of no use.
     pub fn drop_ticket(&mut self) {
-        self.ticket = None;
+        self.session_id = None;
     }
 
     /// No address gave a connection, or the one that there was came to nothing. Tells whether that is to be said now.
@@ -85,8 +86,8 @@ impl Session {
     }
 
     /// A connection was lost that was of use since `since`.
-    pub fn suspend(&mut self, since: Instant, now: Instant, ticket: SessionId) {
-        self.ticket = Some(ticket);
+    pub fn suspend(&mut self, since: Instant, now: Instant, session_id: SessionId) {
+        self.session_id = Some(session_id);
         self.rounds = 0;
         self.suspended = Some(now);
         if now.duration_since(since) >= SHORT {
@@ -103,8 +104,8 @@ impl Session {
     }
 
     /// A connection was had; nothing came of it yet, but the session is known.
-    pub fn keep(&mut self, ticket: SessionId) {
-        self.ticket = Some(ticket);
+    pub fn keep(&mut self, session_id: SessionId) {
+        self.session_id = Some(session_id);
     }
 
     /// At once, as what ended it does not happen again.

@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use crate::model::backoff::Backoff;
 use crate::model::node_path::Subject;
-use crate::model::registry_event::Versions;
-use crate::watch::Wanted;
-use crate::watch::cache::Told;
-use crate::watch::dirty::Dirty;
+use crate::model::version::Versions;
+use crate::watch::Subjects;
+use crate::watch::cache::Diff;
+use crate::watch::dirty::DirtySet;
 
-use super::dirty_tracker::{Ears, Id};
-use super::node_versions::{Held, ReadResult};
+use super::dirty_tracker::{DirtyTracker, Id};
+use super::node_versions::{CachedSubject, ReadResult};
 
 #[cfg(test)]
 mod tests;
@@ -31,11 +31,11 @@ const REFUSED: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::fro
 
 /// One subject.
 #[derive(Debug)]
-pub struct Followed {
+pub struct Subscription {
     /// What it is.
     pub subject: Subject,
     /// What is known of it. A reading under way has a share in it.
-    pub held: Arc<Held>,
+    pub cached: Arc<CachedSubject>,
     /// This connection tells of its changes.
     pub is_watched: bool,
     /// It is being read.
@@ -44,13 +44,13 @@ pub struct Followed {
     is_due: bool,
     /// When it may be read next.
     not_before: Instant,
-    /// Its number in [`Wanted`].
+    /// Its number in [`Subjects`].
     number: u64,
     /// How often it could not be read since it last was.
     refusals: u32,
 }
 
-impl Followed {
+impl Subscription {
     /// When it is to be read; `None` where that is settled already, or it is being read and looked at after that. However
     /// often something is heard of it, it stands in the agenda once.
     pub fn due(&mut self) -> Option<Instant> {
@@ -66,56 +66,63 @@ impl Followed {
     }
 
     /// Takes a reading up that began at `began`, and gives what is new in it. What has to be read besides is noted.
-    pub fn take(&mut self, id: Id, began: Instant, readout: ReadResult, ears: &Ears) -> Option<(Told, Versions)> {
+    pub fn take(
+        &mut self,
+        id: Id,
+        began: Instant,
+        result: ReadResult,
+        tracker: &DirtyTracker,
+    ) -> Option<(Diff, Versions)> {
         self.refusals = 0;
-        let held = Arc::make_mut(&mut self.held);
-        let news = held.take(readout);
-        let pace = if held.known.is_unreadable() { PACE_UNREADABLE } else { PACE };
+        let cached = Arc::make_mut(&mut self.cached);
+        let news = cached.take(result);
+        let pace = if cached.known.is_unreadable() { PACE_UNREADABLE } else { PACE };
         self.not_before = began + pace;
-        if held.known.is_too_large() {
-            ears.add(id, Dirty::whole());
-        } else if ears.is_clean(id) {
-            ears.add(id, Dirty { lists: held.take_short(), ..Dirty::default() });
+        if cached.known.is_too_large() {
+            tracker.add(id, DirtySet::all());
+        } else if tracker.is_clean(id) {
+            tracker.add(id, DirtySet { lists: cached.take_short(), ..DirtySet::default() });
         }
         news
     }
 
     /// Takes up that it could not be read.
-    pub fn refuse(&mut self, id: Id, why: &str, ears: &Ears) -> Option<(Told, Versions)> {
+    pub fn refuse(&mut self, id: Id, why: &str, tracker: &DirtyTracker) -> Option<(Diff, Versions)> {
         self.refusals = self.refusals.saturating_add(1);
         self.not_before = Instant::now() + REFUSED.jittered(self.refusals, fastrand::f64());
-        ears.add(id, Dirty::whole());
-        Arc::make_mut(&mut self.held).refused(&self.subject, why)
+        tracker.add(id, DirtySet::all());
+        Arc::make_mut(&mut self.cached).refused(&self.subject, why)
     }
 }
 
-/// Every subject that is followed.
+/// Every subject that is subscription.
 #[derive(Debug, Default)]
-pub struct Desk {
-    subjects: BTreeMap<Id, Followed>,
+pub struct Subscriptions {
+    subjects: BTreeMap<Id, Subscription>,
     last: Id,
 }
 
-impl Desk {
-    /// A subject, if it is still followed.
-    pub fn get(&mut self, id: Id) -> Option<&mut Followed> {
+impl Subscriptions {
+    /// A subject, if it is still subscription.
+    pub fn get(&mut self, id: Id) -> Option<&mut Subscription> {
         self.subjects.get_mut(&id)
     }
 
     /// All of them.
-    pub fn all(&mut self) -> impl Iterator<Item = (Id, &mut Followed)> {
-        self.subjects.iter_mut().map(|(id, followed)| (*id, followed))
+    pub fn all(&mut self) -> impl Iterator<Item = (Id, &mut Subscription)> {
+        self.subjects.iter_mut().map(|(id, subscription)| (*id, subscription))
     }
 
     /// Ends what is not wanted any more, and begins what is new: gives what ended and what began.
-    pub fn adopt(&mut self, wanted: &Wanted) -> (Vec<Id>, Vec<Id>) {
-        let gone = |(_, followed): &(&Id, &Followed)| wanted.get(&followed.subject) != Some(&followed.number);
+    pub fn adopt(&mut self, wanted: &Subjects) -> (Vec<Id>, Vec<Id>) {
+        let gone =
+            |(_, subscription): &(&Id, &Subscription)| wanted.get(&subscription.subject) != Some(&subscription.number);
         let ended: Vec<Id> = self.subjects.iter().filter(gone).map(|(id, _)| *id).collect();
         for id in &ended {
             self.subjects.remove(id);
         }
         let known: std::collections::BTreeSet<&Subject> =
-            self.subjects.values().map(|followed| &followed.subject).collect();
+            self.subjects.values().map(|subscription| &subscription.subject).collect();
         let new: Vec<(Subject, u64)> = wanted
             .iter()
             .filter(|(subject, _)| !known.contains(subject))
@@ -125,9 +132,9 @@ impl Desk {
         for (subject, number) in new {
             self.last += 1;
             begun.push(self.last);
-            let followed = Followed {
+            let subscription = Subscription {
                 subject,
-                held: Arc::default(),
+                cached: Arc::default(),
                 is_watched: false,
                 is_reading: false,
                 is_due: false,
@@ -135,28 +142,28 @@ impl Desk {
                 number,
                 refusals: 0,
             };
-            self.subjects.insert(self.last, followed);
+            self.subjects.insert(self.last, subscription);
         }
         (ended, begun)
     }
 
     /// Nothing that was said counts any more: the connection is lost, and with it the watches.
     pub fn doubt(&mut self) {
-        for followed in self.subjects.values_mut() {
-            Arc::make_mut(&mut followed.held).known.unsay();
-            followed.is_watched = false;
-            followed.is_reading = false;
-            followed.is_due = false;
+        for subscription in self.subjects.values_mut() {
+            Arc::make_mut(&mut subscription.cached).known.mark_unsent();
+            subscription.is_watched = false;
+            subscription.is_reading = false;
+            subscription.is_due = false;
             // Another server may well do what this one refused.
-            followed.refusals = 0;
-            followed.not_before = Instant::now();
+            subscription.refusals = 0;
+            subscription.not_before = Instant::now();
         }
     }
 
     /// Nothing that was read counts any more: it was read under another session, however long ago.
     pub fn forget(&mut self) {
-        for followed in self.subjects.values_mut() {
-            followed.held = Arc::default();
+        for subscription in self.subjects.values_mut() {
+            subscription.cached = Arc::default();
         }
     }
 }

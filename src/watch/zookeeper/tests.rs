@@ -7,7 +7,8 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::config::RegistryUrl;
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, News, Seen, Versions, View};
+use crate::model::registry_event::{Change, Seen, Update, View};
+use crate::model::version::Versions;
 use fake::Fake;
 
 mod changes;
@@ -18,10 +19,10 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// Somebody who listens to a registry, and applies what it says.
 struct Listener {
-    news: mpsc::Receiver<RegistryEvent>,
-    subjects: watch::Sender<Wanted>,
+    events: mpsc::Receiver<RegistryEvent>,
+    subjects: watch::Sender<Subjects>,
     views: BTreeMap<Subject, BTreeMap<String, String>>,
-    stamps: BTreeMap<Subject, Versions>,
+    versions: BTreeMap<Subject, Versions>,
     /// The news as they came, in a word each.
     words: Vec<String>,
 }
@@ -29,15 +30,15 @@ struct Listener {
 impl Listener {
     fn follow(fake: &Fake, paths: &[&str], change: impl FnOnce(&mut ZooKeeper)) -> Self {
         let url = RegistryUrl::ZooKeeper { servers: vec![fake.address.clone()], chroot: None, tls: false };
-        let mut registry = ZooKeeper::new(RegistryConfig::at(url), Keep::Nothing);
+        let mut registry = ZooKeeper::new(RegistryConfig::at(url), StateAccess::None);
         registry.config.session_timeout = Duration::from_secs(3);
         change(&mut registry);
-        let wanted: Wanted = paths.iter().map(|path| (Subject::roster(path).unwrap(), 0)).collect();
+        let wanted: Subjects = paths.iter().map(|path| (Subject::roster(path).unwrap(), 0)).collect();
         let (subjects, asked) = watch::channel(wanted);
-        let (out, news) = mpsc::channel(8);
+        let (out, events) = mpsc::channel(8);
         tokio::spawn(Arc::new(registry).follow(asked, out, CancellationToken::new()));
-        let (views, stamps) = (BTreeMap::new(), BTreeMap::new());
-        Self { news, subjects, views, stamps, words: Vec::new() }
+        let (views, versions) = (BTreeMap::new(), BTreeMap::new());
+        Self { events, subjects, views, versions, words: Vec::new() }
     }
 
     /// Follows one more path from now on.
@@ -48,11 +49,11 @@ impl Listener {
     }
 
     async fn hear(&mut self) {
-        let sighting = timeout(LONG, self.news.recv()).await.expect("news").expect("it goes on");
-        match sighting.news {
-            News::Suspended => self.words.push("suspended".into()),
-            News::Away { why } => self.words.push(format!("away: {why}")),
-            News::Reset { subject, view, stamps } => {
+        let event = timeout(LONG, self.events.recv()).await.expect("news").expect("it goes on");
+        match event.update {
+            Update::Suspended => self.words.push("suspended".into()),
+            Update::Unreachable { reason: why } => self.words.push(format!("away: {why}")),
+            Update::Reset { subject, view, versions } => {
                 self.words.push(format!("reset {subject}"));
                 let members = match view {
                     View::Members(Seen::Present(members)) => members,
@@ -68,9 +69,9 @@ impl Listener {
                 };
                 let members = members.iter().map(|(name, data)| (name.to_string(), text(data))).collect();
                 self.views.insert(subject.clone(), members);
-                self.stamps.insert(subject, stamps);
+                self.versions.insert(subject, versions);
             }
-            News::Update { subject, changes, stamps } => {
+            Update::Changed { subject, changes, versions } => {
                 self.words.push(format!("update {subject}"));
                 let view = self.views.get_mut(&subject).expect("a reset came before");
                 for change in changes {
@@ -78,13 +79,13 @@ impl Listener {
                         Change::Put { name, reading, .. } => {
                             view.insert(name.to_string(), text(&reading));
                         }
-                        Change::Left { name, .. } => {
+                        Change::Removed { name, .. } => {
                             view.remove(&*name);
                         }
                         change => panic!("{change:?}"),
                     }
                 }
-                self.stamps.entry(subject).or_default().extend(stamps);
+                self.versions.entry(subject).or_default().extend(versions);
             }
         }
     }
@@ -102,7 +103,7 @@ impl Listener {
     }
 
     fn stamp(&self, path: &str) -> i64 {
-        self.stamps[&Subject::roster(path).unwrap()][""].0
+        self.versions[&Subject::roster(path).unwrap()][""].0
     }
 
     /// Listens until a news of this kind comes.

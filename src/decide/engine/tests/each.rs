@@ -9,10 +9,11 @@ use crate::decide::{
     Acceptance, Event, Failure, Input, Needs, Outcome, Plan, Publication, Stage, TemplatePlan, Written,
 };
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, News, Seen, Versions, View};
+use crate::model::registry_event::{Change, Seen, Update, View};
+use crate::model::version::Versions;
 use proptest::prelude::*;
 
-use super::harness::{Bench, members, path, plan, roster, seconds, stamps, template};
+use super::harness::{Bench, members, path, plan, roster, seconds, template, versions};
 
 fn services() -> Subject {
     Subject::Keyed { base: path("/services"), below: vec![] }
@@ -41,15 +42,15 @@ fn numbered(count: usize) -> crate::model::registry_event::Members {
 }
 
 fn key(name: &str, count: usize) -> Change {
-    Change::Key { key: Arc::from(name), members: Seen::Present(numbered(count)) }
+    Change::KeyPut { key: Arc::from(name), members: Seen::Present(numbered(count)) }
 }
 
 fn key_left(name: &str) -> Change {
-    Change::KeyLeft { key: Arc::from(name) }
+    Change::KeyRemoved { key: Arc::from(name) }
 }
 
 fn update(bench: &mut Bench, changes: Vec<Change>) {
-    bench.news(News::Update { subject: services(), changes, stamps: Versions::new() });
+    bench.registry_update(Update::Changed { subject: services(), changes, versions: Versions::new() });
 }
 
 /// Does all that is open, and says what it was: `+` a file with so many members, `-` one that is removed.
@@ -156,7 +157,7 @@ fn an_empty_key_has_an_empty_file_where_min_is_0() {
     let mut bench = Bench::new(plan(vec![config], vec![], vec![each(OnGone::Remove, &[])]));
     bench.reset(&services(), keyed(&[("a", 1), ("b", 0)]));
     assert_eq!(done(&mut bench), ["+a 1", "+b 0"]);
-    update(&mut bench, vec![Change::Key { key: "a".into(), members: Seen::Absent }, key_left("b")]);
+    update(&mut bench, vec![Change::KeyPut { key: "a".into(), members: Seen::Absent }, key_left("b")]);
     assert_eq!(done(&mut bench), ["+a 0", "-b"]);
 }
 
@@ -262,15 +263,18 @@ fn no_key_goes_by_a_view_that_says_nothing_of_it() {
 #[test]
 fn no_key_goes_in_an_older_state() {
     let mut bench = bench(OnGone::Remove);
-    let at =
-        |view, zxid| News::Reset { subject: services(), view, stamps: stamps(&[("", zxid), ("a", zxid), ("b", zxid)]) };
-    bench.news(at(keyed(&[("a", 1), ("b", 1)]), 9));
+    let at = |view, zxid| Update::Reset {
+        subject: services(),
+        view,
+        versions: versions(&[("", zxid), ("a", zxid), ("b", zxid)]),
+    };
+    bench.registry_update(at(keyed(&[("a", 1), ("b", 1)]), 9));
     done(&mut bench);
-    bench.news(at(keyed(&[("a", 1)]), 5));
+    bench.registry_update(at(keyed(&[("a", 1)]), 5));
     bench.pass(Duration::from_hours(1));
     assert_eq!(done(&mut bench), [""; 0]);
     assert!(bench.holds()[0].contains("older state (zxid 0x5 after 0x9)"), "{:?}", bench.holds());
-    bench.news(at(keyed(&[("a", 1)]), 10));
+    bench.registry_update(at(keyed(&[("a", 1)]), 10));
     assert_eq!(done(&mut bench), ["-b"]);
 }
 
@@ -492,18 +496,18 @@ fn a_mass_loss_of_keys_in_steps_does_not_slip_through_over_restarts_between_them
 fn accept_lets_nothing_through_later_that_nobody_could_be_shown() {
     let mut bench = bench(OnGone::Remove);
     let at = |a, b, zxid| {
-        let s = stamps(&[("", zxid), ("a", zxid), ("b", zxid)]);
-        News::Reset { subject: services(), view: keyed(&[("a", a), ("b", b)]), stamps: s }
+        let s = versions(&[("", zxid), ("a", zxid), ("b", zxid)]);
+        Update::Reset { subject: services(), view: keyed(&[("a", a), ("b", b)]), versions: s }
     };
-    bench.news(at(18, 18, 9));
+    bench.registry_update(at(18, 18, 9));
     assert_eq!(done(&mut bench).len(), 2);
-    bench.news(at(17, 0, 5));
+    bench.registry_update(at(17, 0, 5));
     assert_eq!(done(&mut bench), [""; 0]);
     let shown = bench.engine.rosters()["services"].shown();
     assert_eq!(shown.len(), 1);
     bench.input(Input::Accept("services".into(), shown));
     assert_eq!(done(&mut bench), ["+a 17"]);
-    bench.news(at(17, 1, 6));
+    bench.registry_update(at(17, 1, 6));
     assert_eq!(done(&mut bench), [""; 0], "1 of 18 was shown to nobody");
 }
 

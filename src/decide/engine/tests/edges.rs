@@ -4,7 +4,8 @@ use super::harness::*;
 use crate::config::{AboveMax, Bounds, RosterConfig};
 use crate::decide::{Input, Outcome, Ran};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, News, RegistryEvent, Seen, Versions, View};
+use crate::model::registry_event::{Change, RegistryEvent, Seen, Update, View};
+use crate::model::version::Versions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -49,10 +50,10 @@ fn a_key_gone_before_an_outage_is_gone_after_it() {
     let mut bench = star_bench(0);
     bench.reset(&star(), keyed(&[("db", &["d:1"]), ("web", &["w:1"])]));
     bench.publish(Outcome::Unchanged);
-    bench.news(News::Update {
+    bench.registry_update(Update::Changed {
         subject: star(),
-        changes: vec![Change::KeyLeft { key: "db".into() }],
-        stamps: Versions::new(),
+        changes: vec![Change::KeyRemoved { key: "db".into() }],
+        versions: Versions::new(),
     });
     bench.away();
     bench.pass(seconds(1));
@@ -72,7 +73,7 @@ fn moved_to_another_registry_and_back_uses_no_old_view() {
     let see = |bench: &mut Bench, registry: &str, n: &[&str]| {
         bench.input(Input::Saw(RegistryEvent {
             registry: registry.into(),
-            news: News::Reset { subject: web(), view: present(n), stamps: Versions::new() },
+            update: Update::Reset { subject: web(), view: present(n), versions: Versions::new() },
         }));
     };
     see(&mut bench, "one", &["old:1", "old:2", "old:3", "old:4"]);
@@ -156,12 +157,16 @@ fn keys_that_never_had_members_and_are_gone_are_forgotten() {
     bench.publish(Outcome::Unchanged);
     for n in 0..1000 {
         let key: Arc<str> = format!("tmp{n}").into();
-        bench.news(News::Update {
+        bench.registry_update(Update::Changed {
             subject: star(),
-            changes: vec![Change::Key { key: key.clone(), members: Seen::Present(BTreeMap::new()) }],
-            stamps: Versions::new(),
+            changes: vec![Change::KeyPut { key: key.clone(), members: Seen::Present(BTreeMap::new()) }],
+            versions: Versions::new(),
         });
-        bench.news(News::Update { subject: star(), changes: vec![Change::KeyLeft { key }], stamps: Versions::new() });
+        bench.registry_update(Update::Changed {
+            subject: star(),
+            changes: vec![Change::KeyRemoved { key }],
+            versions: Versions::new(),
+        });
         bench.pass(seconds(1));
     }
     assert!(bench.engine.rosters()["all"].holds().len() < 10, "{}", bench.engine.rosters()["all"].holds().len());

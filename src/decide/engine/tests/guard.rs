@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::config::{AboveMax, Bounds, Each, OnGone, RosterConfig, TemplateConfig, Wait};
 use crate::decide::{Input, Moment, Needs, Outcome, Plan, TemplatePlan};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Seen, View, Zxid};
+use crate::model::registry_event::{Seen, View};
+use crate::model::version::Zxid;
 use proptest::prelude::*;
 
 use super::harness::{Bench, left, members, names, path, plan, present, roster, seconds, template, web};

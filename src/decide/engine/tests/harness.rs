@@ -12,7 +12,8 @@ use crate::decide::{
     Restoration, RosterValue, SavedRoster, SavedState, TemplatePlan,
 };
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Change, Members, News, RegistryEvent, Seen, Versions, View, Zxid};
+use crate::model::registry_event::{Change, Members, RegistryEvent, Seen, Update, View};
+use crate::model::version::{Versions, Zxid};
 
 /// An engine under test. Publications and reloads stay open until the test answers them.
 pub struct Bench {
@@ -81,10 +82,10 @@ pub fn put(name: &str) -> Change {
 }
 
 pub fn left(name: &str) -> Change {
-    Change::Left { key: None, name: Arc::from(name) }
+    Change::Removed { key: None, name: Arc::from(name) }
 }
 
-pub fn stamps(all: &[(&str, i64)]) -> Versions {
+pub fn versions(all: &[(&str, i64)]) -> Versions {
     all.iter().map(|(key, zxid)| (Arc::from(*key), Zxid(*zxid))).collect()
 }
 
@@ -172,30 +173,30 @@ impl Bench {
         }
     }
 
-    pub fn news(&mut self, news: News) {
-        self.input(Input::Saw(RegistryEvent { registry: Arc::from("default"), news }));
+    pub fn registry_update(&mut self, update: Update) {
+        self.input(Input::Saw(RegistryEvent { registry: Arc::from("default"), update }));
     }
 
     pub fn reset(&mut self, subject: &Subject, view: View) {
-        self.news(News::Reset { subject: subject.clone(), view, stamps: Versions::new() });
+        self.registry_update(Update::Reset { subject: subject.clone(), view, versions: Versions::new() });
     }
 
     /// The whole of `web`, as late as this.
     pub fn reset_at(&mut self, view: View, zxid: i64) {
-        self.news(News::Reset { subject: web(), view, stamps: stamps(&[("", zxid)]) });
+        self.registry_update(Update::Reset { subject: web(), view, versions: versions(&[("", zxid)]) });
     }
 
     /// What changed of `web`, as late as this.
     pub fn change_at(&mut self, changes: Vec<Change>, zxid: i64) {
-        self.news(News::Update { subject: web(), changes, stamps: stamps(&[("", zxid)]) });
+        self.registry_update(Update::Changed { subject: web(), changes, versions: versions(&[("", zxid)]) });
     }
 
     pub fn change(&mut self, changes: Vec<Change>) {
-        self.news(News::Update { subject: web(), changes, stamps: Versions::new() });
+        self.registry_update(Update::Changed { subject: web(), changes, versions: Versions::new() });
     }
 
     pub fn away(&mut self) {
-        self.news(News::Away { why: "zk://a is not reached".into() });
+        self.registry_update(Update::Unreachable { reason: "zk://a is not reached".into() });
     }
 
     /// Lets time pass, waking the engine whenever it asked to be woken.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::config::{AboveMax, Bounds};
 use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace, Plan, SavedState};
-use crate::model::registry_event::{Change, News, RegistryEvent};
+use crate::model::registry_event::{Change, RegistryEvent, Update};
 use proptest::prelude::*;
 
-use super::harness::{left, names, plan, present, put, remember, roster, seconds, stamps, template, web};
+use super::harness::{left, names, plan, present, put, remember, roster, seconds, template, versions, web};
 
 const NAMES: [&str; 6] = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1"];
 const MIN: usize = 2;
@@ -116,8 +116,8 @@ impl World {
         self.published = Some((seen, late));
     }
 
-    fn news(&mut self, news: News) {
-        self.input(Input::Saw(RegistryEvent { registry: "default".into(), news }));
+    fn registry_update(&mut self, update: Update) {
+        self.input(Input::Saw(RegistryEvent { registry: "default".into(), update }));
     }
 
     fn tell(&mut self, zxid: i64) {
@@ -136,7 +136,11 @@ impl World {
         let (zxid, members) = self.history.last().unwrap().clone();
         self.tell(zxid);
         let names: Vec<&str> = members.into_iter().collect();
-        self.news(News::Reset { subject: web(), view: present(&names), stamps: stamps(&[("", zxid)]) });
+        self.registry_update(Update::Reset {
+            subject: web(),
+            view: present(&names),
+            versions: versions(&[("", zxid)]),
+        });
     }
 
     fn changed(&mut self, change: Change, how: impl FnOnce(&mut BTreeSet<&'static str>) -> bool) {
@@ -147,13 +151,17 @@ impl World {
         self.history.push((zxid + 1, members));
         if self.told.is_some() {
             self.tell(zxid + 1);
-            self.news(News::Update { subject: web(), changes: vec![change], stamps: stamps(&[("", zxid + 1)]) });
+            self.registry_update(Update::Changed {
+                subject: web(),
+                changes: vec![change],
+                versions: versions(&[("", zxid + 1)]),
+            });
         }
     }
 
     fn away(&mut self) {
         self.told = None;
-        self.news(News::Away { why: "gone".into() });
+        self.registry_update(Update::Unreachable { reason: "gone".into() });
     }
 
     fn pass(&mut self, time: Duration) {

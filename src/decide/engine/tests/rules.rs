@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::config::{AboveMax, Bounds, KeyConfig, KeyFormat, Wait};
 use crate::decide::{Event, Failure, Input, Outcome, Ran, SavedState, Stage};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, News, Seen, Versions, View};
+use crate::model::registry_event::{Change, Seen, Update, View};
+use crate::model::version::Versions;
 
 use super::harness::{
     Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, slots, template, web,
@@ -191,13 +192,13 @@ fn nothing_is_judged_while_the_connection_is_suspended_and_nothing_is_said_of_it
     bench.publish(Outcome::Unchanged);
     bench.events.clear();
     bench.change(vec![left("b:1")]);
-    bench.news(News::Suspended);
+    bench.registry_update(Update::Suspended);
     bench.pass(seconds(3600));
     assert!(bench.is_idle() && bench.events.is_empty(), "{:?}", bench.events);
     bench.reset(&web(), present(&["a:1", "b:1"]));
     bench.pass(seconds(1));
     assert!(bench.is_idle(), "it was not so");
-    bench.news(News::Suspended);
+    bench.registry_update(Update::Suspended);
     bench.reset(&web(), present(&["a:1"]));
     bench.pass(seconds(1));
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1"]);
@@ -394,13 +395,13 @@ fn each_key_of_a_path_with_a_star_holds_by_itself() {
     bench.pass(seconds(1));
     let seen = names_by_key(&bench.publish(Outcome::Unchanged), "all");
     assert_eq!(seen.keys().collect::<Vec<_>>(), ["db", "web"], "a key never seen with min members is left out");
-    bench.news(News::Update {
+    bench.registry_update(Update::Changed {
         subject: subject.clone(),
         changes: vec![
-            Change::KeyLeft { key: "db".into() },
-            Change::Left { key: Some("web".into()), name: "w:1".into() },
+            Change::KeyRemoved { key: "db".into() },
+            Change::Removed { key: Some("web".into()), name: "w:1".into() },
         ],
-        stamps: Versions::new(),
+        versions: Versions::new(),
     });
     bench.pass(seconds(1));
     let seen = names_by_key(&bench.publish(Outcome::Unchanged), "all");

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::config::{AboveMax, Bounds, Guard};
 use crate::decide::{Effect, Failure, Input, Outcome, Publication, Ran, RosterValue, SlottedMember, Stage};
-use crate::model::registry_event::{Change, News, RegistryEvent, Seen, Versions, View};
+use crate::model::registry_event::{Change, RegistryEvent, Seen, Update, View};
+use crate::model::version::Versions;
 use proptest::prelude::*;
 
 use super::harness::{Bench, left, plan, roster, seconds, template, web};
@@ -104,7 +105,7 @@ impl World {
         let view = View::Members(Seen::Present(members));
         self.input(Input::Saw(RegistryEvent {
             registry: "default".into(),
-            news: News::Reset { subject: web(), view, stamps: Versions::new() },
+            update: Update::Reset { subject: web(), view, versions: Versions::new() },
         }));
     }
 
@@ -160,7 +161,7 @@ impl World {
                 };
                 self.input(Input::Saw(RegistryEvent {
                     registry: "default".into(),
-                    news: News::Away { why: "gone".into() },
+                    update: Update::Unreachable { reason: "gone".into() },
                 }));
             }
             Op::Pass(ms) => self.pass(Duration::from_millis(ms)),
@@ -179,7 +180,7 @@ impl World {
         if self.connected {
             self.input(Input::Saw(RegistryEvent {
                 registry: "default".into(),
-                news: News::Update { subject: web(), changes, stamps: Versions::new() },
+                update: Update::Changed { subject: web(), changes, versions: Versions::new() },
             }));
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::config::RosterConfig;
 use crate::decide::Outcome;
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Bytes, Change, Members, News, Seen, Versions, View};
+use crate::model::registry_event::{Bytes, Change, Members, Seen, Update, View};
+use crate::model::version::Versions;
 use crate::payload::Format;
 
 use super::harness::{Bench, names_by_key, plan, roster, seconds, template};
@@ -31,11 +32,11 @@ fn put(key: &str, number: usize, each: usize) -> Change {
 }
 
 fn left(key: &str, number: usize) -> Change {
-    Change::Left { key: Some(Arc::from(key)), name: name(number) }
+    Change::Removed { key: Some(Arc::from(key)), name: name(number) }
 }
 
 fn change(bench: &mut Bench, changes: Vec<Change>) {
-    bench.news(News::Update { subject: services(), changes, stamps: Versions::new() });
+    bench.registry_update(Update::Changed { subject: services(), changes, versions: Versions::new() });
 }
 
 fn counts(bench: &mut Bench) -> Vec<(String, usize)> {

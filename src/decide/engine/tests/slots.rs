@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::config::{AboveMax, Bounds, Guard, Pick};
 use crate::decide::{Effect, Input, Moment, Outcome, Pace, Plan, SavedState};
-use crate::model::registry_event::{Change, News, RegistryEvent, Versions};
+use crate::model::registry_event::{Change, RegistryEvent, Update};
+use crate::model::version::Versions;
 use proptest::prelude::*;
 
 use super::harness::{Bench, left, plan, present, put, remember, roster, seconds, slots, template, web};
@@ -96,19 +97,19 @@ impl World {
         (self.seen, self.files) = (now, self.files + 1);
     }
 
-    fn news(&mut self, news: News) {
-        self.input(Input::Saw(RegistryEvent { registry: "default".into(), news }));
+    fn registry_update(&mut self, update: Update) {
+        self.input(Input::Saw(RegistryEvent { registry: "default".into(), update }));
     }
 
     fn resync(&mut self) {
         self.connected = true;
         let names: Vec<&str> = self.real.iter().copied().collect();
-        self.news(News::Reset { subject: web(), view: present(&names), stamps: Versions::new() });
+        self.registry_update(Update::Reset { subject: web(), view: present(&names), versions: Versions::new() });
     }
 
     fn changed(&mut self, change: Change) {
         if self.connected {
-            self.news(News::Update { subject: web(), changes: vec![change], stamps: Versions::new() });
+            self.registry_update(Update::Changed { subject: web(), changes: vec![change], versions: Versions::new() });
         }
     }
 
@@ -125,7 +126,7 @@ impl World {
             Op::Resync => self.resync(),
             Op::Lose => {
                 self.connected = false;
-                self.news(News::Away { why: "gone".into() });
+                self.registry_update(Update::Unreachable { reason: "gone".into() });
             }
             Op::Configure => self.input(Input::Configured(self.plan.clone())),
             Op::Kill => {

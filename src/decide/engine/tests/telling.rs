@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use crate::config::{AboveMax, Bounds, KeyConfig, KeyFormat, TemplateConfig};
 use crate::decide::{Acceptance, Event, Failure, Input, Moment, Outcome, Ran, Stage, TemplatePlan};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{News, Seen, Versions, View, Zxid};
+use crate::model::registry_event::{Seen, Update, View};
+use crate::model::version::{Versions, Zxid};
 use crate::report::explain::explain;
 use crate::report::status::{About, Status};
 use crate::state::pause::Pause;
@@ -248,8 +249,13 @@ fn a_key_is_explained_too() {
          been read yet\n"
     );
     let subject = Subject::Node(path("/config/app"));
-    let mut read =
-        |seen| bench.news(News::Reset { subject: subject.clone(), view: View::Node(seen), stamps: Versions::new() });
+    let mut read = |seen| {
+        bench.registry_update(Update::Reset {
+            subject: subject.clone(),
+            view: View::Node(seen),
+            versions: Versions::new(),
+        })
+    };
     read(Seen::Absent);
     read(Seen::Present(Arc::from(&b"{"[..])));
     assert!(waiting_for(&bench).contains(
@@ -257,7 +263,7 @@ fn a_key_is_explained_too() {
     ));
     let subject = Subject::Node(path("/config/app"));
     let view = View::Node(Seen::Present(Arc::from(&b"{}"[..])));
-    bench.news(News::Reset { subject, view, stamps: Versions::new() });
+    bench.registry_update(Update::Reset { subject, view, versions: Versions::new() });
     bench.publish(Outcome::Unchanged);
     assert_eq!(explained(&bench, "settings"), "key settings: /config/app on default\n  up to date\n");
 }
@@ -401,8 +407,8 @@ fn every_key_that_holds_is_accepted_at_once_or_none_is() {
 fn an_older_state_is_named_and_can_be_accepted() {
     let mut bench = bench();
     let reset = |bench: &mut Bench, names: &[&str], zxid| {
-        let stamps = Versions::from([(Arc::from(""), Zxid(zxid))]);
-        bench.news(News::Reset { subject: web(), view: present(names), stamps });
+        let versions = Versions::from([(Arc::from(""), Zxid(zxid))]);
+        bench.registry_update(Update::Reset { subject: web(), view: present(names), versions });
         bench.pass(seconds(3));
     };
     reset(&mut bench, &["a:1", "b:1"], 9);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use crate::config::{AboveMax, Bounds, KeyConfig, KeyFormat};
 use crate::decide::{Event, Input, Moment, Outcome, Pace, Plan, SavedState};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, News, Seen, View};
+use crate::model::registry_event::{Change, Seen, Update, View};
 
 use super::harness::{
-    Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, slots, stamps, template, web,
+    Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, slots, template, versions,
+    web,
 };
 
 const EIGHT: [&str; 8] = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1", "g:1", "h:1"];
@@ -222,8 +223,8 @@ fn each_key_has_its_own_state_and_one_that_is_gone_that_of_the_node_above() {
         let mut bench = Bench::recalling(globbed(), recalled);
         if bench.remembered.is_empty() {
             let view = keyed(&[("db", &["d:1"]), ("web", &["w:1", "w:2"])]);
-            let stamps = stamps(&[("", 0x60), ("db", 0x20), ("web", 0x80)]);
-            bench.news(News::Reset { subject: star(), view, stamps });
+            let versions = versions(&[("", 0x60), ("db", 0x20), ("web", 0x80)]);
+            bench.registry_update(Update::Reset { subject: star(), view, versions });
             bench.publish(Outcome::Replaced);
         }
         bench
@@ -234,23 +235,31 @@ fn each_key_has_its_own_state_and_one_that_is_gone_that_of_the_node_above() {
         // web lost a member in an older state, db is as it was, and cache is new.
         let mut bench = begin(recalled.clone());
         let view = keyed(&[("cache", &["c:1"]), ("db", &["d:1"]), ("web", &["w:1"])]);
-        let late = stamps(&[("", 0x70), ("cache", 0x10), ("db", 0x20), ("web", 0x50)]);
-        bench.news(News::Reset { subject: star(), view, stamps: late });
+        let late = versions(&[("", 0x70), ("cache", 0x10), ("db", 0x20), ("web", 0x50)]);
+        bench.registry_update(Update::Reset { subject: star(), view, versions: late });
         bench.pass(seconds(3600));
         let wanted = [("cache", 1), ("db", 1), ("web", 2)].map(|(key, count)| (key.to_owned(), count));
         assert_eq!(shown(&mut bench), wanted, "restarted: {restarted}");
         assert!(bench.holds()[0].starts_with("1 of 2 members of /services/web would be lost"), "{:?}", bench.holds());
         // db is gone with an older state of the node above, although db itself is older still.
         let mut bench = begin(recalled.clone());
-        let late = stamps(&[("", 0x30), ("web", 0x80)]);
-        bench.news(News::Reset { subject: star(), view: keyed(&[("web", &["w:1", "w:2"])]), stamps: late });
+        let late = versions(&[("", 0x30), ("web", 0x80)]);
+        bench.registry_update(Update::Reset {
+            subject: star(),
+            view: keyed(&[("web", &["w:1", "w:2"])]),
+            versions: late,
+        });
         bench.pass(seconds(3600));
         assert!(bench.holds()[0].starts_with("1 of 1 members of /services/db would be lost"), "{:?}", bench.holds());
         bench.publications.clear();
         // The node above is gone altogether, in another ensemble, and then it is really gone.
         let mut bench = begin(recalled);
         for (zxid, held) in [(0x05, true), (0x90, false)] {
-            bench.news(News::Reset { subject: star(), view: View::Keyed(Seen::Absent), stamps: stamps(&[("", zxid)]) });
+            bench.registry_update(Update::Reset {
+                subject: star(),
+                view: View::Keyed(Seen::Absent),
+                versions: versions(&[("", zxid)]),
+            });
             bench.pass(seconds(3600));
             assert_eq!(bench.engine.rosters()["all"].is_held(), held, "{zxid:#x}");
         }
@@ -266,11 +275,11 @@ fn each_key_has_its_own_state_and_one_that_is_gone_that_of_the_node_above() {
 fn a_key_that_leaves_legitimately_is_gone() {
     let mut bench = Bench::new(globbed());
     let view = keyed(&[("db", &["d:1"]), ("web", &["w:1"])]);
-    let late = stamps(&[("", 0x60), ("db", 0x70), ("web", 0x80)]);
-    bench.news(News::Reset { subject: star(), view, stamps: late });
+    let late = versions(&[("", 0x60), ("db", 0x70), ("web", 0x80)]);
+    bench.registry_update(Update::Reset { subject: star(), view, versions: late });
     bench.publish(Outcome::Replaced);
-    let changes = vec![Change::KeyLeft { key: "db".into() }];
-    bench.news(News::Update { subject: star(), changes, stamps: stamps(&[("", 0x90)]) });
+    let changes = vec![Change::KeyRemoved { key: "db".into() }];
+    bench.registry_update(Update::Changed { subject: star(), changes, versions: versions(&[("", 0x90)]) });
     bench.pass(seconds(1));
     assert_eq!(shown(&mut bench), [("web".to_owned(), 1)]);
     assert_eq!(bench.remembered["all"].paths.keys().map(|key| &**key).collect::<Vec<_>>(), ["", "web"]);

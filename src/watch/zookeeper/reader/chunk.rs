@@ -1,7 +1,7 @@
 //! How many nodes to read at once. Pure.
 
 use crate::model::node_path::NodePath;
-use crate::zk::Datum;
+use crate::zk::NodeResult;
 
 #[cfg(test)]
 mod tests;
@@ -47,7 +47,7 @@ impl Chunks {
     }
 
     /// Takes up what was read.
-    pub fn took(&mut self, read: &[Datum]) {
+    pub fn took(&mut self, read: &[NodeResult]) {
         self.nodes += read.len();
         self.bytes += read.iter().flatten().map(|(data, _)| data.len()).sum::<usize>();
         let average = (self.bytes / self.nodes.max(1)).max(1);

@@ -3,7 +3,7 @@
 //! One line a server, `server.1=zk1:2888:3888:participant;zk1:2181`, and a version. Servers whose configuration is
 //! static leave out where clients connect, and an ensemble of one server says nothing at all.
 
-use super::{Told, is_host};
+use super::{NamedServer, is_host};
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ pub struct Ensemble {
     /// Grows with each change; 0 where the configuration is static.
     pub version: u64,
     /// Where clients connect; never empty.
-    pub servers: Vec<Told>,
+    pub servers: Vec<NamedServer>,
 }
 
 /// Reads it. `None` when it names no server that clients of this kind (with TLS or without) could use.
@@ -41,7 +41,7 @@ pub fn read(bytes: &[u8], tls: bool) -> Option<Ensemble> {
 
 /// One server: `a:2888:3888|b:2888:3888:participant;CLIENT;SECURE`, both of the last optional. Participants and
 /// observers serve clients alike.
-fn server(text: &str, tls: bool) -> Option<Vec<Told>> {
+fn server(text: &str, tls: bool) -> Option<Vec<NamedServer>> {
     let mut parts = text.split(';');
     let peers: Vec<&str> = parts.next()?.split('|').map(host).collect::<Option<_>>()?;
     let (plain, secure) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -56,7 +56,7 @@ fn server(text: &str, tls: bool) -> Option<Vec<Told>> {
     let (address, port) = if at.is_empty() { ("", None) } else { client(at)? };
     let hosts = if address.is_empty() { peers } else { vec![address] };
     let port = port.filter(|_| is_said);
-    Some(hosts.into_iter().map(|host| Told { host: host.to_owned(), port }).collect())
+    Some(hosts.into_iter().map(|host| NamedServer { host: host.to_owned(), port }).collect())
 }
 
 /// The host of a server's own address: `zk1:2888:3888:participant`, `[2001:db8::1]:2888:3888`.

@@ -10,7 +10,7 @@ fn config(url: &str) -> RegistryConfig {
     RegistryConfig::at(RegistryUrl::parse(url, Path::new("/")).unwrap())
 }
 
-fn servers(url: &str, keep: &Keep) -> Servers {
+fn servers(url: &str, keep: &StateAccess) -> Servers {
     Servers::new(&config(url), keep)
 }
 
@@ -38,7 +38,7 @@ fn at(host: &str, port: u16) -> Server {
 
 #[test]
 fn configured_servers_are_tried_in_no_fixed_order() {
-    let servers = servers("zk://a:1,[::1]:2,c/chroot", &Keep::Nothing);
+    let servers = servers("zk://a:1,[::1]:2,c/chroot", &StateAccess::None);
     assert_eq!(sorted(&servers), ["[::1]:2", "a:1", "c:2181"]);
     let firsts: BTreeSet<String> = (0..200).map(|_| order(&servers).swap_remove(0)).collect();
     assert_eq!(firsts.len(), 3, "each of them comes first now and then: {firsts:?}");
@@ -46,7 +46,7 @@ fn configured_servers_are_tried_in_no_fixed_order() {
 
 #[test]
 fn what_the_ensemble_says_is_tried_first_once_it_was_reached_and_the_configured_ones_always() {
-    let mut servers = servers("zk://old:1", &Keep::Nothing);
+    let mut servers = servers("zk://old:1", &StateAccess::None);
     servers.learn(b"server.1=a:1:2;10\nserver.2=b:1:2;10\nversion=5");
     let new = ["a:10".to_owned(), "b:10".to_owned()];
     for _ in 0..50 {
@@ -64,7 +64,7 @@ fn what_the_ensemble_says_is_tried_first_once_it_was_reached_and_the_configured_
 
 #[test]
 fn an_older_word_of_the_ensemble_is_passed_over() {
-    let mut servers = servers("zk://x:1", &Keep::Nothing);
+    let mut servers = servers("zk://x:1", &StateAccess::None);
     for (said, known) in [
         ("server.1=a:1:2;1\nversion=0", "a:1"),
         ("server.1=b:1:2;1\nversion=0", "b:1"),
@@ -83,14 +83,14 @@ fn an_older_word_of_the_ensemble_is_passed_over() {
 
 #[test]
 fn a_server_without_a_port_has_the_configured_one() {
-    let mut servers = servers("zk://a:1,a:2,b:3", &Keep::Nothing);
+    let mut servers = servers("zk://a:1,a:2,b:3", &StateAccess::None);
     servers.learn(b"server.1=a:8:9:participant\nserver.2=b:8:9:participant\nserver.3=c:8:9:participant\nversion=0");
     assert_eq!(sorted(&servers), ["a:1", "a:2", "b:3", "c:1"]);
 }
 
 #[test]
 fn the_plain_port_is_not_taken_for_tls() {
-    let mut servers = servers("zks://a:2281", &Keep::Nothing);
+    let mut servers = servers("zks://a:2281", &StateAccess::None);
     servers.learn(b"server.1=a:8:9;2181\nserver.2=b:8:9;10.0.0.2:2181\nserver.3=c:8:9;;2381\nversion=1");
     assert_eq!(sorted(&servers), ["10.0.0.2:2281", "a:2281", "c:2381"]);
 }
@@ -98,14 +98,14 @@ fn the_plain_port_is_not_taken_for_tls() {
 #[test]
 fn what_was_learnt_is_known_after_a_restart_and_only_for_the_same_url() {
     let dir = tempfile::tempdir().unwrap();
-    let (reads, writes) = (Keep::Read(dir.path().into()), Keep::Write(dir.path().into()));
+    let (reads, writes) = (StateAccess::ReadOnly(dir.path().into()), StateAccess::ReadWrite(dir.path().into()));
     let said = b"server.1=a:1:2;10\nversion=5";
     learn(servers("zk://old:1", &reads), said);
     assert_eq!(sorted(&servers("zk://old:1", &writes)), ["old:1"], "nothing is written where that is not wanted");
     learn(servers("zk://old:1", &writes), said);
     assert_eq!(sorted(&servers("zk://old:1", &reads)), ["a:10", "old:1"]);
     assert_eq!(sorted(&servers("zk://old:1,other:1", &reads)), ["old:1", "other:1"]);
-    assert_eq!(sorted(&servers("zk://old:1", &Keep::Nothing)), ["old:1"]);
+    assert_eq!(sorted(&servers("zk://old:1", &StateAccess::None)), ["old:1"]);
     // What is learnt in this run takes its place.
     let mut next = learn(servers("zk://old:1", &writes), b"server.1=b:1:2;10\nversion=1");
     assert_eq!(sorted(&next), ["b:10", "old:1"]);
@@ -119,10 +119,10 @@ fn what_was_learnt_is_known_after_a_restart_and_only_for_the_same_url() {
 #[test]
 fn what_nobody_was_reached_by_takes_no_kept_lists_place() {
     let dir = tempfile::tempdir().unwrap();
-    let keep = Keep::Write(dir.path().into());
+    let keep = StateAccess::ReadWrite(dir.path().into());
     learn(servers("zk://old:1", &keep), b"server.1=a:1:2;10");
     let mut next = servers("zk://old:1", &keep);
-    next.exhibited = vec![Told { host: "gone".into(), port: Some(7) }];
+    next.exhibited = vec![NamedServer { host: "gone".into(), port: Some(7) }];
     next.keep();
     assert_eq!(sorted(&next), ["a:10", "gone:7", "old:1"]);
     assert_eq!(sorted(&servers("zk://old:1", &keep)), ["a:10", "old:1"]);
@@ -134,7 +134,7 @@ fn what_nobody_was_reached_by_takes_no_kept_lists_place() {
 #[test]
 fn a_kept_list_that_is_broken_counts_as_none() {
     let dir = tempfile::tempdir().unwrap();
-    let keep = Keep::Write(dir.path().into());
+    let keep = StateAccess::ReadWrite(dir.path().into());
     learn(servers("zk://old:1", &keep), b"server.1=a:1:2;10");
     let file = dir.path().join("servers/default.json");
     let good = fs::read_to_string(&file).unwrap();
@@ -157,8 +157,8 @@ fn a_registrys_name_is_a_file_in_the_folder() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["../x", "a/b", ".", "ä"] {
         let config = RegistryConfig { name: Arc::from(name), ..config("zk://old:1") };
-        learn(Servers::new(&config, &Keep::Write(dir.path().into())), b"server.1=a:1:2;10");
-        assert_eq!(Servers::new(&config, &Keep::Read(dir.path().into())).order().len(), 2, "{name}");
+        learn(Servers::new(&config, &StateAccess::ReadWrite(dir.path().into())), b"server.1=a:1:2;10");
+        assert_eq!(Servers::new(&config, &StateAccess::ReadOnly(dir.path().into())).order().len(), 2, "{name}");
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     assert_eq!(fs::read_dir(dir.path().join("servers")).unwrap().count(), 4);
@@ -166,7 +166,7 @@ fn a_registrys_name_is_a_file_in_the_folder() {
 
 #[tokio::test]
 async fn names_become_addresses_and_those_that_do_not_are_named() {
-    let mut servers = servers("zk://127.0.0.1:1,localhost:2,nowhere.invalid:3,[::1]:4", &Keep::Nothing);
+    let mut servers = servers("zk://127.0.0.1:1,localhost:2,nowhere.invalid:3,[::1]:4", &StateAccess::None);
     let round = servers.round().await;
     let found: Vec<String> = round.servers.iter().map(|server| format!("{} {}", server.host, server.address)).collect();
     for wanted in ["127.0.0.1 127.0.0.1:1", "localhost 127.0.0.1:2", "::1 [::1]:4"] {
@@ -179,8 +179,8 @@ async fn names_become_addresses_and_those_that_do_not_are_named() {
 #[tokio::test]
 async fn an_address_is_tried_once_but_for_tls_by_each_of_its_names() {
     for (url, count) in [("zk://127.0.0.1:1,127.0.0.1:2", 2), ("zks://127.0.0.1:1,127.0.0.1:2", 3)] {
-        let mut servers = servers(url, &Keep::Nothing);
-        servers.exhibited = vec![Told { host: "127.1".into(), port: Some(1) }];
+        let mut servers = servers(url, &StateAccess::None);
+        servers.exhibited = vec![NamedServer { host: "127.1".into(), port: Some(1) }];
         assert_eq!(servers.round().await.servers.len(), count, "{url}");
     }
 }

@@ -35,7 +35,7 @@ fn being_away_is_said_at_once_at_the_start_and_after_a_moment_later_on() {
     let lost = start + Duration::from_mins(1);
     session.suspend(start, lost, SessionId::for_tests(Duration::from_secs(10)));
     assert!(session.pause() <= JITTER, "the next server may be there");
-    assert!(session.ticket().is_some());
+    assert!(session.session_id().is_some());
     assert!(!session.failed(lost + Duration::from_millis(20)));
     for tries in 1..50 {
         assert!(session.pause() <= Duration::from_secs(1), "{tries}");
@@ -67,5 +67,5 @@ async fn a_session_that_nobody_has_heard_of_for_its_time_is_lost_once() {
     assert_eq!(session.limit(Duration::from_secs(10)), LIMIT / 4, "a new one is had in time");
     tokio::time::advance(Duration::from_millis(200)).await;
     assert!(session.is_newly_lost());
-    assert!(!session.is_newly_lost() && session.ticket().is_none());
+    assert!(!session.is_newly_lost() && session.session_id().is_none());
 }

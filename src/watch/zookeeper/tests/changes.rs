@@ -1,7 +1,7 @@
 //! What changes, what is asked for it, and what is too much.
 
 use super::*;
-use crate::model::registry_event::Zxid;
+use crate::model::version::Zxid;
 use fake::{CHILDREN, EXISTS, Fake, MULTI_READ, SYNC};
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::zk::{In, Out, reply};
+use crate::zk::{Decoder, Encoder, reply};
 
 pub const EXISTS: i32 = 3;
 pub const DATA: i32 = 4;
@@ -243,7 +243,7 @@ impl State {
     }
 
     fn greet(&mut self, greeting: &[u8]) -> Vec<u8> {
-        let mut read = In(greeting);
+        let mut read = Decoder(greeting);
         let (_version, _zxid, timeout, wanted) =
             (read.int().unwrap(), read.long().unwrap(), read.int().unwrap(), read.long().unwrap());
         let is_over = wanted != 0 && !self.sessions.contains(&wanted);
@@ -254,7 +254,7 @@ impl State {
         } else {
             wanted
         };
-        let mut out = Out::new();
+        let mut out = Encoder::new();
         out.int(0);
         out.int(if is_over { 0 } else { timeout });
         out.long(if is_over { 0 } else { id });
@@ -264,9 +264,9 @@ impl State {
     }
 
     fn answer(&mut self, request: &[u8], line: &mpsc::UnboundedSender<Option<Vec<u8>>>) {
-        let mut read = In(request);
+        let mut read = Decoder(request);
         let (xid, op) = (read.int().unwrap(), read.int().unwrap());
-        let say = |out: Out| {
+        let say = |out: Encoder| {
             let _ = line.send(Some(out.frame()));
         };
         if op == PING {
@@ -343,12 +343,12 @@ impl State {
         say(out);
     }
 
-    fn datum(&self, path: &str, out: &mut Out) {
+    fn datum(&self, path: &str, out: &mut Encoder) {
         out.bytes(&self.nodes[path].data);
         self.stat(path, out);
     }
 
-    fn stat(&self, path: &str, out: &mut Out) {
+    fn stat(&self, path: &str, out: &mut Encoder) {
         let node = &self.nodes[path];
         let children = i32::try_from(self.children(path).len()).unwrap();
         for zxid in [node.created, node.changed, 0, 0] {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 /// As `host:port`, with `?` where no port is said.
 fn shown(text: &str, tls: bool) -> Option<(u64, String)> {
     let read = read(text.as_bytes(), tls)?;
-    let port = |told: &Told| told.port.map_or("?".to_owned(), |port| port.to_string());
+    let port = |told: &NamedServer| told.port.map_or("?".to_owned(), |port| port.to_string());
     let servers: Vec<String> = read.servers.iter().map(|told| format!("{} {}", told.host, port(told))).collect();
     Some((read.version, servers.join(", ")))
 }

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::decide::Event;
 use crate::log::emit;
 
-use super::servers::{Told, is_host};
+use super::{NamedServer, is_host};
 
 #[cfg(test)]
 mod tests;
@@ -48,7 +48,7 @@ pub struct Exhibitor {
 #[derive(Debug)]
 struct Asking {
     /// `None` until the first answer or failure.
-    said: watch::Receiver<Option<Vec<Told>>>,
+    said: watch::Receiver<Option<Vec<NamedServer>>>,
     needed: Arc<Notify>,
     _task: AbortOnDropHandle<()>,
 }
@@ -61,7 +61,7 @@ impl Exhibitor {
 
     /// What is known now; empty when nothing is. Calling it says that servers are needed, so that a newer list is asked
     /// for.
-    pub async fn list(&mut self) -> Vec<Told> {
+    pub async fn list(&mut self) -> Vec<NamedServer> {
         // The first time it is asked at once, and need not be told to ask once more.
         if let Some(asking) = &self.asking {
             asking.needed.notify_one();
@@ -79,7 +79,12 @@ impl Exhibitor {
 }
 
 /// Asks for ever.
-async fn ask_on(registry: Arc<str>, urls: Vec<String>, needed: Arc<Notify>, say: watch::Sender<Option<Vec<Told>>>) {
+async fn ask_on(
+    registry: Arc<str>,
+    urls: Vec<String>,
+    needed: Arc<Notify>,
+    say: watch::Sender<Option<Vec<NamedServer>>>,
+) {
     let mut complained = String::new();
     loop {
         match ask(&urls).await {
@@ -110,7 +115,7 @@ async fn ask_on(registry: Arc<str>, urls: Vec<String>, needed: Arc<Notify>, say:
 }
 
 /// Asks one after the other, in a random order, until one answers.
-async fn ask(urls: &[String]) -> Result<Vec<Told>, String> {
+async fn ask(urls: &[String]) -> Result<Vec<NamedServer>, String> {
     let mut urls = urls.to_vec();
     fastrand::shuffle(&mut urls);
     let mut failed = Vec::new();
@@ -141,7 +146,7 @@ fn get(url: &str) -> Result<Vec<u8>, String> {
 }
 
 /// `{"servers":["10.0.1.0","10.0.1.1"],"port":2181}`.
-fn read(answer: &[u8]) -> Result<Vec<Told>, String> {
+fn read(answer: &[u8]) -> Result<Vec<NamedServer>, String> {
     #[derive(Deserialize)]
     struct List {
         servers: Vec<String>,
@@ -155,5 +160,5 @@ fn read(answer: &[u8]) -> Result<Vec<Told>, String> {
     if list.port == 0 || list.servers.len() > MOST || !list.servers.iter().all(|host| is_host(host)) {
         return Err("it names what are no servers".into());
     }
-    Ok(list.servers.into_iter().map(|host| Told { host, port: Some(list.port) }).collect())
+    Ok(list.servers.into_iter().map(|host| NamedServer { host, port: Some(list.port) }).collect())
 }

@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
 use super::frame::{Frame, Frames};
-use super::jute::{In, Malformed, Out};
-use super::{ConnectRequest, Ears, Failure, Refusal, Sasl, Server, SessionId, tls};
+use super::jute::{Decoder, Encoder, Malformed};
+use super::{ConnectError, ConnectRequest, EventHandler, Sasl, Server, ServerError, SessionId, tls};
 
 /// Numbers of requests that are none of the caller's.
 pub const XID_EVENT: i32 = -1;
@@ -36,22 +36,26 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 ///
 /// # Errors
 /// Why there is none. A session that could not be carried on is only over when that is said.
-pub async fn connect(server: &Server, hello: &ConnectRequest<'_>, ears: Ears) -> Result<Connection, Failure> {
-    let dialling = Dialling { server, hello, deadline: Instant::now() + hello.limit };
+pub async fn connect(
+    server: &Server,
+    request: &ConnectRequest<'_>,
+    on_event: EventHandler,
+) -> Result<Connection, ConnectError> {
+    let dialling = Connecting { server, request, deadline: Instant::now() + request.limit };
     let stream = dialling.open().await?;
-    let mut line = Line { stream, frames: Frames::default() };
-    let ticket = dialling.greet(&mut line).await?;
-    let chroot = hello.chroot.filter(|path| !path.is_root()).cloned();
-    Ok(Connection::start(line, ticket, chroot, server.to_string(), ears))
+    let mut line = FramedStream { stream, frames: Frames::default() };
+    let session = dialling.greet(&mut line).await?;
+    let chroot = request.chroot.filter(|path| !path.is_root()).cloned();
+    Ok(Connection::start(line, session, chroot, server.to_string(), on_event))
 }
 
 /// A stream, and what has come in of it.
-pub struct Line {
+pub struct FramedStream {
     pub stream: Box<dyn Stream>,
     pub frames: Frames,
 }
 
-impl Line {
+impl FramedStream {
     /// Reads the next frame.
     async fn frame(&mut self) -> Result<Vec<u8>, Broken> {
         loop {
@@ -67,13 +71,13 @@ impl Line {
     }
 
     /// Reads the reply to the request of this number; events may come before it, and are not for this connection yet.
-    async fn reply(&mut self, xid: i32) -> Result<Result<Vec<u8>, Refusal>, Broken> {
+    async fn reply(&mut self, xid: i32) -> Result<Result<Vec<u8>, ServerError>, Broken> {
         loop {
             let frame = self.frame().await?;
-            let mut read = In(&frame);
+            let mut read = Decoder(&frame);
             let (of, _zxid, code) = (read.int()?, read.long()?, read.int()?);
             if of == xid {
-                return Ok(Refusal::of(code).map_or_else(|| Ok(read.0.to_vec()), Err));
+                return Ok(ServerError::from_code(code).map_or_else(|| Ok(read.0.to_vec()), Err));
             }
         }
     }
@@ -98,31 +102,31 @@ impl From<Malformed> for Broken {
     }
 }
 
-struct Dialling<'a> {
+struct Connecting<'a> {
     server: &'a Server,
-    hello: &'a ConnectRequest<'a>,
+    request: &'a ConnectRequest<'a>,
     deadline: Instant,
 }
 
-impl Dialling<'_> {
-    fn not_reached(&self, why: &str) -> Failure {
-        Failure::NotReached(format!("{}: {why}", self.server))
+impl Connecting<'_> {
+    fn not_reached(&self, why: &str) -> ConnectError {
+        ConnectError::NotReached(format!("{}: {why}", self.server))
     }
 
     async fn within<T>(
         &self,
         limit: Duration,
         late: &str,
-        step: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let limit = limit.min(self.hello.limit);
+        step: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let limit = limit.min(self.request.limit);
         match timeout_at(self.deadline.min(Instant::now() + limit), step).await {
             Ok(done) => done,
             Err(_) => Err(self.not_reached(&format!("{late} within {limit:?}"))),
         }
     }
 
-    async fn open(&self) -> Result<Box<dyn Stream>, Failure> {
+    async fn open(&self) -> Result<Box<dyn Stream>, ConnectError> {
         let connecting = async {
             let stream = TcpStream::connect(self.server.address).await;
             let stream = stream.map_err(|error| self.not_reached(&error.to_string()))?;
@@ -135,7 +139,7 @@ impl Dialling<'_> {
             Ok(stream)
         };
         let stream = self.within(ACCEPT, "no connection", connecting).await?;
-        let Some(config) = self.hello.tls else {
+        let Some(config) = self.request.tls else {
             return Ok(Box::new(stream));
         };
         let shaking = async {
@@ -145,44 +149,44 @@ impl Dialling<'_> {
             let shaken = connector.connect(name, stream).await;
             shaken.map_err(|error| self.not_reached(&format!("TLS: {}", tls::words(&error))))
         };
-        Ok(Box::new(self.within(self.hello.limit, "no TLS handshake", shaking).await?))
+        Ok(Box::new(self.within(self.request.limit, "no TLS handshake", shaking).await?))
     }
 
-    async fn greet(&self, line: &mut Line) -> Result<SessionId, Failure> {
+    async fn greet(&self, line: &mut FramedStream) -> Result<SessionId, ConnectError> {
         let greeting = async { self.greeting(line).await.map_err(|stop| self.stopped(stop)) };
-        self.within(self.hello.limit, "it accepts connections, but gave no session", greeting).await
+        self.within(self.request.limit, "it accepts connections, but gave no session", greeting).await
     }
 
-    async fn greeting(&self, line: &mut Line) -> Result<SessionId, Stop> {
+    async fn greeting(&self, line: &mut FramedStream) -> Result<SessionId, Stop> {
         let heard = Instant::now();
-        let Some(ticket) = self.session(line).await? else {
-            return Err(Stop::Failure(match self.hello.ticket {
-                Some(_) => Failure::Expired,
+        let Some(session) = self.session(line).await? else {
+            return Err(Stop::ConnectError(match self.request.session {
+                Some(_) => ConnectError::Expired,
                 None => self.not_reached("it gave no session"),
             }));
         };
-        if let Some(sasl) = self.hello.sasl {
+        if let Some(sasl) = self.request.sasl {
             self.prove(line, sasl).await?;
         }
         self.authenticate(line).await?;
-        Ok(SessionId { heard, ..ticket })
+        Ok(SessionId { heard, ..session })
     }
 
-    fn stopped(&self, stop: Stop) -> Failure {
+    fn stopped(&self, stop: Stop) -> ConnectError {
         let broken = match stop {
-            Stop::Failure(failure) => return failure,
+            Stop::ConnectError(failure) => return failure,
             Stop::Broken(broken) => broken,
         };
         match broken {
             // A server may refuse a client's certificate only after the handshake.
-            Broken::Io(error) if self.hello.tls.is_some() => self.not_reached(&format!("TLS: {}", tls::words(&error))),
+            Broken::Io(error) if self.request.tls.is_some() => self.not_reached(&format!("TLS: {}", tls::words(&error))),
             Broken::Io(error) => self.not_reached(&format!("it accepts connections, but gave no session: {error}")),
-            Broken::Foreign if self.hello.tls.is_none() => {
+            Broken::Foreign if self.request.tls.is_none() => {
                 self.not_reached("it does not answer as a ZooKeeper does; if it wants TLS, write zks://")
             }
             Broken::Foreign => self.not_reached("it does not answer as a ZooKeeper does"),
-            Broken::Closed => self.not_reached(match self.hello.ticket {
-                None if self.hello.tls.is_none() => {
+            Broken::Closed => self.not_reached(match self.request.session {
+                None if self.request.tls.is_none() => {
                     "it closed the connection before it gave a session: it has no quorum, is starting, is read-only, has \
                      too many connections from here, or wants TLS (then write zks://)"
                 }
@@ -199,41 +203,41 @@ impl Dialling<'_> {
     }
 
     /// Begins a session or carries one on; `None` when it is over.
-    async fn session(&self, line: &mut Line) -> Result<Option<SessionId>, Stop> {
-        let mut out = Out::new();
-        let timeout = self.hello.session_timeout;
+    async fn session(&self, line: &mut FramedStream) -> Result<Option<SessionId>, Stop> {
+        let mut out = Encoder::new();
+        let timeout = self.request.session_timeout;
         out.int(0);
-        out.long(self.hello.ticket.map_or(0, |ticket| ticket.zxid.0));
+        out.long(self.request.session.map_or(0, |session| session.zxid.0));
         out.int(i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));
-        out.long(self.hello.ticket.map_or(0, |ticket| ticket.id));
-        out.bytes(self.hello.ticket.map_or(&[0; 16], |ticket| ticket.password.as_slice()));
+        out.long(self.request.session.map_or(0, |session| session.id));
+        out.bytes(self.request.session.map_or(&[0; 16], |session| session.password.as_slice()));
         // A server without a quorum may answer those who take read-only sessions, from what it has: not this agent.
         out.bool(false);
         line.stream.write_all(&out.frame()).await?;
         line.stream.flush().await?;
         let frame = line.frame().await?;
-        let mut read = In(&frame);
+        let mut read = Decoder(&frame);
         let (_version, timeout, id) = (read.int()?, read.int()?, read.long()?);
         let password = read.bytes()?.to_vec();
         // Servers before 3.4 do not say whether they are read-only: there was no such thing.
         if read.bool() == Ok(true) {
-            return Err(Stop::Failure(self.not_reached("it is read-only: it has no quorum")));
+            return Err(Stop::ConnectError(self.not_reached("it is read-only: it has no quorum")));
         }
         let timeout = u64::try_from(timeout).unwrap_or(0);
         if id == 0 || timeout == 0 {
             return Ok(None);
         }
-        let zxid = self.hello.ticket.map(|ticket| ticket.zxid).unwrap_or_default();
+        let zxid = self.request.session.map(|session| session.zxid).unwrap_or_default();
         let timeout = Duration::from_millis(timeout);
         Ok(Some(SessionId { id, password, timeout, zxid, heard: Instant::now() }))
     }
 
     /// SASL: the server's challenges, answered until the mechanism is content.
-    async fn prove(&self, line: &mut Line, sasl: Sasl<'_>) -> Result<(), Stop> {
-        let refused = |why: &str| Stop::Failure(Failure::Refused(format!("{}: {why}", self.server)));
+    async fn prove(&self, line: &mut FramedStream, sasl: Sasl<'_>) -> Result<(), Stop> {
+        let refused = |why: &str| Stop::ConnectError(ConnectError::Refused(format!("{}: {why}", self.server)));
         let mut token = Vec::new();
         for xid in 1.. {
-            let mut out = Out::request(xid, OP_SASL);
+            let mut out = Encoder::request(xid, OP_SASL);
             out.bytes(&token);
             line.stream.write_all(&out.frame()).await?;
             line.stream.flush().await?;
@@ -243,7 +247,7 @@ impl Dialling<'_> {
                 Err(Broken::Closed) => return Err(refused("it refused the SASL credentials")),
                 Err(broken) => return Err(broken.into()),
             };
-            match sasl(In(&body).bytes()?).map_err(|why| refused(&format!("SASL: {why}")))? {
+            match sasl(Decoder(&body).bytes()?).map_err(|why| refused(&format!("SASL: {why}")))? {
                 Some(answer) => token = answer,
                 None => break,
             }
@@ -252,18 +256,18 @@ impl Dialling<'_> {
     }
 
     /// Sends the credentials, and then a ping: a server that asks for others refuses that.
-    async fn authenticate(&self, line: &mut Line) -> Result<(), Stop> {
-        let refused = |why: String| Stop::Failure(Failure::Refused(format!("{}: {why}", self.server)));
-        for (scheme, secret) in self.hello.auth {
-            let mut out = Out::request(XID_AUTH, OP_AUTH);
+    async fn authenticate(&self, line: &mut FramedStream) -> Result<(), Stop> {
+        let refused = |why: String| Stop::ConnectError(ConnectError::Refused(format!("{}: {why}", self.server)));
+        for (scheme, secret) in self.request.auth {
+            let mut out = Encoder::request(XID_AUTH, OP_AUTH);
             out.int(0);
             out.bytes(scheme.as_bytes());
             out.bytes(secret);
             line.stream.write_all(&out.frame()).await?;
         }
-        line.stream.write_all(&Out::request(XID_PING, OP_PING).frame()).await?;
+        line.stream.write_all(&Encoder::request(XID_PING, OP_PING).frame()).await?;
         line.stream.flush().await?;
-        for (scheme, _) in self.hello.auth {
+        for (scheme, _) in self.request.auth {
             if line.reply(XID_AUTH).await?.is_err() {
                 return Err(refused(format!("it refused the {scheme} credentials")));
             }
@@ -278,7 +282,7 @@ impl Dialling<'_> {
 /// Why a greeting goes no further.
 enum Stop {
     Broken(Broken),
-    Failure(Failure),
+    ConnectError(ConnectError),
 }
 
 impl<T: Into<Broken>> From<T> for Stop {

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::{Name, is_host};
 use crate::decide::Event;
 use crate::log::emit;
-use crate::watch::Keep;
+use crate::watch::StateAccess;
 
-/// The folder's name in the state directory.
+/// The directory's name in the state directory.
 const FOLDER: &str = "servers";
 
 /// The format that this version writes, and the only one that it reads.
@@ -28,17 +28,17 @@ struct File {
 
 /// The list of one registry.
 #[derive(Debug)]
-pub struct Kept {
+pub struct SavedServers {
     /// The file; `None` where nothing is written.
     file: Option<PathBuf>,
     url: String,
     servers: Vec<Name>,
 }
 
-impl Kept {
+impl SavedServers {
     /// What an earlier run kept of this registry. A file that cannot be used is said, and counts as none.
-    pub fn of(keep: &Keep, registry: &str, url: &str) -> Self {
-        let (Keep::Read(state) | Keep::Write(state)) = keep else {
+    pub fn of(keep: &StateAccess, registry: &str, url: &str) -> Self {
+        let (StateAccess::ReadOnly(state) | StateAccess::ReadWrite(state)) = keep else {
             return Self { file: None, url: url.to_owned(), servers: Vec::new() };
         };
         // A registry's name need not be a file's.
@@ -49,7 +49,7 @@ impl Kept {
             emit(Event::StateReadFailed { file, reason: why, effect });
             Vec::new()
         });
-        let file = matches!(keep, Keep::Write(_)).then_some(file);
+        let file = matches!(keep, StateAccess::ReadWrite(_)).then_some(file);
         Self { file, url: url.to_owned(), servers }
     }
 
@@ -104,9 +104,9 @@ fn read(file: &Path, url: &str) -> Result<Vec<Name>, String> {
 }
 
 fn write(file: &Path, content: &File) -> std::io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(folder)?;
-    let mut fresh = tempfile::Builder::new().prefix(".rosterd-").suffix(".tmp").tempfile_in(folder)?;
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(directory)?;
+    let mut fresh = tempfile::Builder::new().prefix(".rosterd-").suffix(".tmp").tempfile_in(directory)?;
     fresh.write_all(&serde_json::to_vec(content)?)?;
     // It is rarely written, and worth the most after a power cut that took the servers along.
     fresh.as_file().sync_all()?;

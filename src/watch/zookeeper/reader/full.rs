@@ -6,12 +6,13 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Bytes, Members, Seen, View, Zxid};
-use crate::watch::cache::{Patch, Reread};
-use crate::watch::dirty::Place;
+use crate::model::registry_event::{Bytes, Members, Seen, View};
+use crate::model::version::Zxid;
+use crate::watch::cache::{Patch, ViewUpdate};
+use crate::watch::dirty::MemberId;
 use crate::watch::zookeeper::node_versions::{Parent, ReadResult};
-use crate::watch::{MAX_BYTES, MAX_KEYED_BYTES, MAX_NODES};
-use crate::zk::Datum;
+use crate::watch::{MAX_KEYED_BYTES, MAX_PATH_BYTES, MAX_SUBJECT_NODES};
+use crate::zk::NodeResult;
 
 use super::{Listing, PIPELINE, ReadError, Reader, fact, reading, too_many, too_much};
 
@@ -24,7 +25,7 @@ impl Reader {
     /// # Errors
     /// There is no answer: nothing is known of it.
     pub async fn whole(&self, subject: &Subject) -> Result<ReadResult, ReadError> {
-        let mut part = Part::default();
+        let mut part = PartialRead::default();
         let view = match subject {
             Subject::Node(path) => View::Node(self.node(path).await?),
             Subject::Members(path) => View::Members(match self.top(path, &mut part).await? {
@@ -38,7 +39,7 @@ impl Reader {
                 Seen::Present(names) => self.keyed(subject, names, &mut part).await?,
             }),
         };
-        Ok(ReadResult { reread: Reread::Content(view), parents: part.parents, changed: part.changed })
+        Ok(ReadResult { reread: ViewUpdate::Full(view), parents: part.parents, changed: part.changed })
     }
 
     async fn node(&self, path: &NodePath) -> Result<Seen<Bytes>, ReadError> {
@@ -60,7 +61,7 @@ impl Reader {
     }
 
     /// Lists the node at the top of a subject. Absent only counts where the chroot is there.
-    async fn top(&self, path: &NodePath, part: &mut Part) -> Result<Seen<Vec<String>>, ReadError> {
+    async fn top(&self, path: &NodePath, part: &mut PartialRead) -> Result<Seen<Vec<String>>, ReadError> {
         Ok(match self.list(path).await? {
             Listing::Absent(zxid) => {
                 self.check_chroot().await?;
@@ -75,10 +76,15 @@ impl Reader {
         })
     }
 
-    async fn members(&self, path: &NodePath, names: Vec<String>, part: &mut Part) -> Result<Seen<Members>, ReadError> {
+    async fn members(
+        &self,
+        path: &NodePath,
+        names: Vec<String>,
+        part: &mut PartialRead,
+    ) -> Result<Seen<Members>, ReadError> {
         let paths: Vec<NodePath> = names.iter().map(|name| path.child(name)).collect();
-        let Some(data) = self.data(&paths, MAX_BYTES).await? else {
-            return Ok(Seen::Unreadable(too_much(path, MAX_BYTES)));
+        let Some(data) = self.data(&paths, MAX_PATH_BYTES).await? else {
+            return Ok(Seen::Unreadable(too_much(path, MAX_PATH_BYTES)));
         };
         part.collect(None, names, data).map(Seen::Present)
     }
@@ -87,7 +93,7 @@ impl Reader {
         &self,
         subject: &Subject,
         keys: Vec<String>,
-        part: &mut Part,
+        part: &mut PartialRead,
     ) -> Result<Seen<BTreeMap<Arc<str>, Seen<Members>>>, ReadError> {
         let keys = keys.into_iter().map(Arc::from).collect();
         let keys = self.keys(subject, keys, part).await?;
@@ -100,7 +106,7 @@ impl Reader {
             nodes += members.len();
             bytes += members.values().map(|reading| reading.as_ref().map_or(0, |data| data.len())).sum::<usize>();
         }
-        if nodes > MAX_NODES {
+        if nodes > MAX_SUBJECT_NODES {
             return Ok(Seen::Unreadable(too_many()));
         }
         if bytes > MAX_KEYED_BYTES {
@@ -113,7 +119,12 @@ impl Reader {
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn keys(&self, subject: &Subject, keys: Vec<Arc<str>>, part: &mut Part) -> Result<Keys, ReadError> {
+    pub async fn keys(
+        &self,
+        subject: &Subject,
+        keys: Vec<Arc<str>>,
+        part: &mut PartialRead,
+    ) -> Result<Keys, ReadError> {
         let Subject::Keyed { base, below } = subject else {
             return Ok(Vec::new());
         };
@@ -161,17 +172,17 @@ impl Reader {
 
 /// What was read of some of a subject.
 #[derive(Debug, Default)]
-pub struct Part {
+pub struct PartialRead {
     pub patch: Patch,
     pub parents: Vec<(Arc<str>, Parent)>,
     /// It took several answers, between which more may have happened.
     pub is_split: bool,
-    pub changed: Vec<(Place, Zxid)>,
+    pub changed: Vec<(MemberId, Zxid)>,
 }
 
-impl Part {
+impl PartialRead {
     /// Puts one member in.
-    pub fn put(&mut self, place: Place, datum: Datum) -> Result<(), ReadError> {
+    pub fn put(&mut self, place: MemberId, datum: NodeResult) -> Result<(), ReadError> {
         let read = reading(datum)?;
         if let Some((_, zxid)) = &read {
             self.changed.push((place.clone(), *zxid));
@@ -185,13 +196,13 @@ impl Part {
         &mut self,
         key: Option<&Arc<str>>,
         names: Vec<String>,
-        data: Vec<Datum>,
+        data: Vec<NodeResult>,
     ) -> Result<Members, ReadError> {
         let mut members = Members::new();
         for (name, datum) in names.into_iter().zip(data) {
             if let Some((reading, zxid)) = reading(datum)? {
                 let name: Arc<str> = Arc::from(name);
-                self.changed.push((Place { key: key.cloned(), name: Arc::clone(&name) }, zxid));
+                self.changed.push((MemberId { key: key.cloned(), name: Arc::clone(&name) }, zxid));
                 members.insert(name, reading);
             }
         }

@@ -6,7 +6,7 @@ use super::MAX_FRAME;
 
 /// A server's refusal of one request; the connection is none the worse for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ServerError {
     /// There is no such node.
     NoNode,
     /// The credentials of this session do not allow it.
@@ -24,9 +24,9 @@ pub enum Refusal {
     Other(i32),
 }
 
-impl Refusal {
+impl ServerError {
     /// What the code of an answer means; `None` for 0, which is none.
-    pub fn of(code: i32) -> Option<Self> {
+    pub fn from_code(code: i32) -> Option<Self> {
         match code {
             0 => None,
             -6 => Some(Self::Unimplemented),
@@ -38,7 +38,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoNode => f.write_str("there is no such node"),

@@ -1,7 +1,7 @@
 //! Whatever answers on a server's port: no bytes bring the agent down.
 
 use super::frame::{Frame, Frames};
-use super::jute::In;
+use super::jute::Decoder;
 use super::requests::result;
 
 /// Takes any bytes in, in pieces as small as the first one says: each frame is whole, and read no further than it goes.
@@ -35,11 +35,11 @@ pub fn answers(bytes: &[u8]) {
 
 /// As each thing that an answer may be.
 fn read(bytes: &[u8]) {
-    let mut parts = In(bytes);
+    let mut parts = Decoder(bytes);
     while result(&mut parts).is_ok() {}
-    let mut stats = In(bytes);
+    let mut stats = Decoder(bytes);
     while stats.stat().is_ok() {}
-    let mut names = In(bytes);
+    let mut names = Decoder(bytes);
     if let Ok(count) = names.count() {
         assert!(count <= bytes.len());
         _ = (0..count).map(|_| names.text()).collect::<Result<Vec<_>, _>>();

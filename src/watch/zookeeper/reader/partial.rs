@@ -7,14 +7,14 @@ use futures_util::future::join_all;
 
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::Members;
-use crate::watch::cache::Reread;
-use crate::watch::dirty::{Dirty, Place};
-use crate::watch::zookeeper::node_versions::{Held, ReadResult};
-use crate::watch::{MAX_BYTES, MAX_NODES};
-use crate::zk::Refusal;
+use crate::watch::cache::ViewUpdate;
+use crate::watch::dirty::{DirtySet, MemberId};
+use crate::watch::zookeeper::node_versions::{CachedSubject, ReadResult};
+use crate::watch::{MAX_PATH_BYTES, MAX_SUBJECT_NODES};
+use crate::zk::ServerError;
 
 use super::chunk::Chunks;
-use super::whole::Part;
+use super::full::PartialRead;
 use super::{OWN, PIPELINE, ReadError, Reader, list_path, member_path, refused};
 
 impl Reader {
@@ -22,16 +22,21 @@ impl Reader {
     ///
     /// # Errors
     /// There is no answer: nothing is known of the subject.
-    pub async fn reread(&self, subject: &Subject, held: &Held, mut dirty: Dirty) -> Result<ReadResult, ReadError> {
+    pub async fn reread(
+        &self,
+        subject: &Subject,
+        cached: &CachedSubject,
+        mut dirty: DirtySet,
+    ) -> Result<ReadResult, ReadError> {
         if self.connection.is_at_root() && subject.top().is_root() {
             dirty.keys.remove(OWN);
             dirty.members.retain(|place| place.key.as_deref().unwrap_or(&place.name) != OWN);
         }
-        let mut part = Part::default();
-        if dirty.whole || !self.relist(subject, held, &mut dirty, &mut part).await? {
+        let mut part = PartialRead::default();
+        if dirty.all || !self.relist(subject, cached, &mut dirty, &mut part).await? {
             return self.whole(subject).await;
         }
-        if !self.places(subject, held, &mut dirty, &mut part).await? {
+        if !self.places(subject, cached, &mut dirty, &mut part).await? {
             return self.whole(subject).await;
         }
         if !dirty.keys.is_empty() {
@@ -44,7 +49,7 @@ impl Reader {
         if is_gone || part.patch.keys.iter().any(|(_, seen)| seen.is_none()) {
             self.check_chroot().await?;
         }
-        Ok(ReadResult { reread: Reread::Some(part.patch), parents: part.parents, changed: part.changed })
+        Ok(ReadResult { reread: ViewUpdate::Partial(part.patch), parents: part.parents, changed: part.changed })
     }
 
     /// Lists what is to be listed again. What is new is to be read with the rest; what is gone is gone. Tells whether the
@@ -52,9 +57,9 @@ impl Reader {
     async fn relist(
         &self,
         subject: &Subject,
-        held: &Held,
-        dirty: &mut Dirty,
-        part: &mut Part,
+        cached: &CachedSubject,
+        dirty: &mut DirtySet,
+        part: &mut PartialRead,
     ) -> Result<bool, ReadError> {
         let lists: Vec<Arc<str>> = std::mem::take(&mut dirty.lists).into_iter().collect();
         let paths: Vec<NodePath> = lists.iter().map(|key| list_path(subject, key)).collect();
@@ -63,12 +68,12 @@ impl Reader {
                 join_all(paths.iter().map(|path| self.connection.children(path.as_str(), self.watches()))).await;
             for ((key, path), answer) in lists.iter().zip(paths).zip(answers) {
                 match self.said(answer)?.0 {
-                    Ok((names, stat)) if names.len() <= MAX_NODES => {
+                    Ok((names, stat)) if names.len() <= MAX_SUBJECT_NODES => {
                         let (names, parent) = self.without_own(path, names, &stat);
                         if matches!(subject, Subject::Keyed { .. }) && key.is_empty() {
-                            differ_keys(held, &names, dirty, part);
+                            differ_keys(cached, &names, dirty, part);
                         } else {
-                            differ_members(held, key, &names, dirty, part);
+                            differ_members(cached, key, &names, dirty, part);
                         }
                         part.parents.push((Arc::clone(key), parent));
                     }
@@ -92,9 +97,9 @@ impl Reader {
     async fn places(
         &self,
         subject: &Subject,
-        held: &Held,
-        dirty: &mut Dirty,
-        part: &mut Part,
+        cached: &CachedSubject,
+        dirty: &mut DirtySet,
+        part: &mut PartialRead,
     ) -> Result<bool, ReadError> {
         let mut above: Vec<Arc<str>> = Vec::new();
         let keys = dirty.members.iter().map(|place| place.key.clone().unwrap_or_default());
@@ -106,8 +111,8 @@ impl Reader {
             }
         }
         let (heavy, light): (Vec<_>, Vec<_>) =
-            above.into_iter().partition(|key| held.parent(key).is_some_and(|parent| parent.is_heavy));
-        let places: Vec<Place> = std::mem::take(&mut dirty.members).into_iter().collect();
+            above.into_iter().partition(|key| cached.parent(key).is_some_and(|parent| parent.is_heavy));
+        let places: Vec<MemberId> = std::mem::take(&mut dirty.members).into_iter().collect();
         let mut paths: Vec<NodePath> = light.iter().map(|key| list_path(subject, key)).collect();
         paths.extend(places.iter().map(|place| member_path(subject, place)));
         let parents = join_all(heavy.iter().map(|key| async {
@@ -115,7 +120,7 @@ impl Reader {
         }));
         part.is_split = Chunks::default().next(&paths) < paths.len();
         // Places may also be too much only together with all others; that is looked at when they are taken up.
-        let (parents, data) = tokio::join!(parents, self.data(&paths, MAX_BYTES));
+        let (parents, data) = tokio::join!(parents, self.data(&paths, MAX_PATH_BYTES));
         let Some(data) = data? else {
             return Ok(false);
         };
@@ -132,7 +137,9 @@ impl Reader {
                     let parent = self.parent(&list_path(subject, &key), &stat);
                     part.parents.push((key, parent));
                 }
-                Ok(None) | Err(Refusal::NoNode | Refusal::NoAuth | Refusal::TooLarge { .. }) => lost.push(key),
+                Ok(None) | Err(ServerError::NoNode | ServerError::NoAuth | ServerError::TooLarge { .. }) => {
+                    lost.push(key)
+                }
                 Err(refusal) => return Err(refused(refusal)),
             }
         }
@@ -150,12 +157,18 @@ impl Reader {
 }
 
 /// Takes up which names there are under one node: those that are gone, and those that have to be read.
-fn differ_members(held: &Held, key: &Arc<str>, names: &[String], dirty: &mut Dirty, part: &mut Part) {
+fn differ_members(
+    cached: &CachedSubject,
+    key: &Arc<str>,
+    names: &[String],
+    dirty: &mut DirtySet,
+    part: &mut PartialRead,
+) {
     let of = (!key.is_empty()).then(|| Arc::clone(key));
     let none = Members::new();
-    let known = held.known.members(key).unwrap_or(&none);
+    let known = cached.known.members(key).unwrap_or(&none);
     let listed: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-    let place = |name: &str| Place { key: of.clone(), name: Arc::from(name) };
+    let place = |name: &str| MemberId { key: of.clone(), name: Arc::from(name) };
     dirty.members.retain(|place| place.key != of || listed.contains(&*place.name));
     dirty.members.extend(listed.iter().filter(|name| !known.contains_key(**name)).map(|name| place(name)));
     let gone = known.keys().filter(|name| !listed.contains(&***name));
@@ -163,9 +176,9 @@ fn differ_members(held: &Held, key: &Arc<str>, names: &[String], dirty: &mut Dir
 }
 
 /// Takes up which keys there are.
-fn differ_keys(held: &Held, names: &[String], dirty: &mut Dirty, part: &mut Part) {
+fn differ_keys(cached: &CachedSubject, names: &[String], dirty: &mut DirtySet, part: &mut PartialRead) {
     let none = BTreeMap::new();
-    let known = held.known.keys().unwrap_or(&none);
+    let known = cached.known.keys().unwrap_or(&none);
     let listed: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     dirty.keys.extend(listed.iter().filter(|name| !known.contains_key(**name)).map(|name| Arc::from(*name)));
     let gone = known.keys().filter(|name| !listed.contains(&***name));
