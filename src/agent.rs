@@ -133,7 +133,7 @@ struct Agent {
 
 impl Agent {
     fn start(source: Source, setup: Setup, inherited: Inherited, lock: Arc<Mutex<StateLock>>) -> Self {
-        inherited.ledger.iter().for_each(|ledger| ledger.release(&setup.config.templates));
+        inherited.ledger.iter().for_each(|ledger| ledger.retain(&setup.config.templates));
         let (ask, questions) = mpsc::channel(1);
         let driver = Driver::new(&setup, inherited, Pace::Continuous, true);
         let mut agent = Self {

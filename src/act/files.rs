@@ -49,28 +49,29 @@ pub mod staging;
 pub mod writer;
 
 pub use crate::act::process::reload::reload;
+pub use crate::state::journal::ReloadRun;
 pub use crate::state::lock::StateLock;
-pub use batch::{Batch, Seat};
+pub use batch::{Batch, BatchFile};
 pub use diff::unified_diff;
-pub use recover::{Present, finish_left, recover, unfinished};
+pub use recover::{CurrentConfig, recover, retry_unfinished, unfinished_count};
 pub use remove::remove;
 pub use rollback::restore;
-pub use writer::{Mark, Writer};
+pub use writer::Writer;
 
 use crate::act::process::command::{How, Occasion, Title};
 use batch_commit::Commit;
 use content::Content;
-use errors::unwritten;
+use errors::write_failure;
 use place::Place;
-use stage::{Staged, Wanted};
-use staging::{Stage, Then};
+use stage::{Permissions, Staged};
+use staging::{NextStep, StageJob};
 use writer::Job;
 
 /// The signals by which a program ends that falls over.
-const CRASHES: [i32; 7] = [SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS];
+const CRASH_SIGNALS: [i32; 7] = [SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS];
 
 /// How often a file is made anew at once that others change while it is made.
-const TRIES: usize = 5;
+const MAX_TRIES: usize = 5;
 
 /// Brings a template's destination in step with these bytes: all of it, or the template's block in it.
 ///
@@ -82,35 +83,35 @@ const TRIES: usize = 5;
 /// the answer is [`Outcome::Abandoned`]; after it the replacement is finished.
 ///
 /// Never answers [`Outcome::WouldReplace`]. [`Outcome::Failed`] means that the destination is as it was, but for one
-/// case that its message tells: the file is in place and its folder could not be synced. A retry then replaces it once
+/// case that its message tells: the file is in place and its directory could not be synced. A retry then replaces it once
 /// more, so that a reload stays due.
 ///
-/// With a `seat` in a group the file is placed together with the others; it stays in `seat` where the file does not get
+/// With a `batch_file` in a group the file is placed together with the others; it stays in `batch_file` where the file does not get
 /// so far.
 pub async fn publish(
     writer: &Writer,
     template: &TemplateConfig,
     bytes: Vec<u8>,
     stop: &CancellationToken,
-    seat: &mut Option<Seat>,
+    batch_file: &mut Option<BatchFile>,
 ) -> Outcome {
     // Only a file that others write too can have changed meanwhile, and then is made anew from what it is now: alone,
     // where its group has gone without it.
-    let tries = if template.placing.block.is_some() { TRIES } else { 1 };
+    let tries = if template.placing.block.is_some() { MAX_TRIES } else { 1 };
     for _ in 1..tries {
-        match replace(writer, template, bytes.clone(), stop, seat).await {
+        match replace(writer, template, bytes.clone(), stop, batch_file).await {
             Err(Failure { stage: decide::Stage::Changed, .. }) => {}
             ended => return ended.unwrap_or_else(Outcome::Failed),
         }
     }
-    replace(writer, template, bytes, stop, seat).await.unwrap_or_else(Outcome::Failed)
+    replace(writer, template, bytes, stop, batch_file).await.unwrap_or_else(Outcome::Failed)
 }
 
 /// Has a template's check tell whether it takes these bytes, and replaces nothing: [`Outcome::WouldReplace`] where it
 /// does. It is asked about those that the destination has already, too: what it took once it may refuse by now.
 pub async fn probe(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken) -> Outcome {
     let probed = async {
-        let Some(staged) = hand(writer, template, bytes, stop, Then::Probe).await? else {
+        let Some(staged) = stage_for_check(writer, template, bytes, stop, NextStep::CheckOnly).await? else {
             return Ok(Outcome::Unchanged);
         };
         let checked = check(template, &staged.path(), stop).await;
@@ -122,16 +123,16 @@ pub async fn probe(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>, s
 }
 
 /// Stages bytes for their check; `None` where the destination has them already.
-async fn hand(
+async fn stage_for_check(
     writer: &Writer,
     template: &TemplateConfig,
     bytes: Vec<u8>,
     stop: &CancellationToken,
-    then: fn(Sender<Result<Option<Staged>, Setback>>) -> Then,
-) -> Result<Option<Held>, Failure> {
-    let stage = |answer| stage(template, bytes, stop, then(answer));
-    let staged = writer.ask(stage).await.flatten().map_err(|setback| unwritten(&setback))?;
-    Ok(staged.map(|staged| Held { writer: writer.clone(), staged: Some(staged) }))
+    next: fn(Sender<Result<Option<Staged>, Setback>>) -> NextStep,
+) -> Result<Option<StagedHandle>, Failure> {
+    let stage = |answer| stage(template, bytes, stop, next(answer));
+    let staged = writer.ask(stage).await.flatten().map_err(|setback| write_failure(&setback))?;
+    Ok(staged.map(|staged| StagedHandle { writer: writer.clone(), staged: Some(staged) }))
 }
 
 async fn replace(
@@ -139,23 +140,23 @@ async fn replace(
     template: &TemplateConfig,
     bytes: Vec<u8>,
     stop: &CancellationToken,
-    seat: &mut Option<Seat>,
+    batch_file: &mut Option<BatchFile>,
 ) -> Result<Outcome, Failure> {
     if stop.is_cancelled() {
         return Ok(Outcome::Abandoned);
     }
-    if template.check.is_none() && !seat.as_ref().is_some_and(Seat::is_whole) {
-        return match seat.take() {
-            Some(seat) => seat.rendered(template, bytes).await,
+    if template.check.is_none() && !batch_file.as_ref().is_some_and(BatchFile::is_all_or_nothing) {
+        return match batch_file.take() {
+            Some(batch_file) => batch_file.rendered(template, bytes).await,
             None => place(writer, template, bytes, stop).await,
         };
     }
-    let Some(staged) = hand(writer, template, bytes, stop, Then::Hand).await? else {
+    let Some(staged) = stage_for_check(writer, template, bytes, stop, NextStep::Check).await? else {
         return Ok(Outcome::Unchanged);
     };
     match check(template, &staged.path(), stop).await {
-        Ok(true) => match seat.take() {
-            Some(seat) => seat.staged(staged).await,
+        Ok(true) => match batch_file.take() {
+            Some(batch_file) => batch_file.staged(staged).await,
             None => staged.commit(stop).await,
         },
         Ok(false) => staged.discard().await.map(|()| Outcome::Abandoned),
@@ -164,8 +165,8 @@ async fn replace(
     }
 }
 
-fn stage(template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken, then: Then) -> Job {
-    Job::Stage(Box::new(Stage { template: template.clone(), bytes, stop: stop.clone(), then }))
+fn stage(template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken, next: NextStep) -> Job {
+    Job::Stage(Box::new(StageJob { template: template.clone(), bytes, stop: stop.clone(), next }))
 }
 
 /// Places a file alone that has no check.
@@ -175,8 +176,8 @@ async fn place(
     bytes: Vec<u8>,
     stop: &CancellationToken,
 ) -> Result<Outcome, Failure> {
-    let stage = |answer| stage(template, bytes, stop, Then::Place(answer));
-    writer.ask(stage).await.map_err(|setback| unwritten(&setback))?
+    let stage = |answer| stage(template, bytes, stop, NextStep::Commit(answer));
+    writer.ask(stage).await.map_err(|setback| write_failure(&setback))?
 }
 
 /// The destination against what it is to be.
@@ -199,19 +200,19 @@ pub struct Comparison {
 pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -> Result<Comparison, Setback> {
     let (template, bytes) = (template.clone(), bytes.to_owned());
     writer
-        .call(move |desk| {
-            let place = Place::find(&template, &mut desk.folders)?;
-            let mut old = place.as_ref().map(Place::look).transpose()?.flatten();
+        .call(move |state| {
+            let place = Place::find(&template, &mut state.directories)?;
+            let mut old = place.as_ref().map(Place::existing).transpose()?.flatten();
             if let (Some(place), Some(old)) = (&place, &old) {
-                ownership::refuse(old, place, &desk.tag)?;
+                ownership::check(old, place, &state.tag)?;
             }
-            let whole = Content::of(&template, bytes, &mut old)?;
-            let attributes = old.as_ref().and_then(|old| Wanted::of(&template, Some(old)).changes(old));
-            let differs = attributes.is_some() || !whole.is_there(old.as_mut(), &template.dest)?;
-            let now = whole.basis.and_then(|basis| basis.bytes);
+            let content = Content::new(&template, bytes, &mut old)?;
+            let attributes = old.as_ref().and_then(|old| Permissions::new(&template, Some(old)).describe_changes(old));
+            let differs = attributes.is_some() || !content.is_in(old.as_mut(), &template.dest)?;
+            let now = content.base.and_then(|base| base.bytes);
             let now =
                 now.map_or_else(|| old.map(|mut old| old.read(&template.dest)).transpose(), |now| Ok(Some(now)))?;
-            Ok(Comparison { differs, old: now, new: whole.bytes, attributes })
+            Ok(Comparison { differs, old: now, new: content.bytes, attributes })
         })
         .await
         .flatten()
@@ -225,16 +226,16 @@ pub async fn drifted(
     templates: Vec<Arc<str>>,
     begins: impl FnOnce() + Send + 'static,
 ) -> Vec<(Arc<str>, Option<String>)> {
-    let look = writer.call(move |desk| {
+    let look = writer.call(move |state| {
         begins();
-        let look = |template: Arc<str>| desk.left.get_mut(&template)?.look(template);
+        let look = |template: Arc<str>| state.last_written.get_mut(&template)?.check(template);
         templates.into_iter().filter_map(look).collect()
     });
     // Without an answer the next look tells.
     look.await.unwrap_or_default()
 }
 
-/// Runs the template's check on its staged file: whether it passed, or `false` when it was cut off by `stop`.
+/// RunningReloads the template's check on its staged file: whether it passed, or `false` when it was cut off by `stop`.
 async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToken) -> Result<bool, Failure> {
     let Some(check) = &template.check else { return Ok(true) };
     let failed = |message: String| Failure { stage: decide::Stage::Check, message };
@@ -254,7 +255,7 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
         // What a shell says where it did not run the program at all.
         How::Exited(code) if code != 126 && code != 127 => Err(refused(end.words("check", &command))),
         // A program that a file makes fall over does not take it.
-        How::Signalled(signal) if CRASHES.contains(&signal) => Err(refused(end.words("check", &command))),
+        How::Signalled(signal) if CRASH_SIGNALS.contains(&signal) => Err(refused(end.words("check", &command))),
         _ => Err(failed(end.words("check", &command))),
     }
 }
@@ -262,34 +263,34 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
 /// A staged file outside the file thread. It goes back there to be placed or removed, also when the publication's
 /// future is dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct StagedHandle {
     writer: Writer,
     staged: Option<Staged>,
 }
 
-impl Held {
+impl StagedHandle {
     fn path(&self) -> PathBuf {
         self.staged.as_ref().map(Staged::path).unwrap_or_default()
     }
 
     /// The job that places it.
-    fn take(mut self, stop: CancellationToken, answer: Sender<Result<Outcome, Failure>>) -> Option<Commit> {
+    fn into_commit(mut self, stop: CancellationToken, answer: Sender<Result<Outcome, Failure>>) -> Option<Commit> {
         Some(Commit { staged: self.staged.take()?, stop, answer })
     }
 
     async fn commit(mut self, stop: &CancellationToken) -> Result<Outcome, Failure> {
         let Some(staged) = self.staged.take() else { return Ok(Outcome::Abandoned) };
         let commit = |answer| Job::Commit(Box::new(Commit { staged, stop: stop.clone(), answer }));
-        self.writer.ask(commit).await.map_err(|setback| unwritten(&setback))?
+        self.writer.ask(commit).await.map_err(|setback| write_failure(&setback))?
     }
 
     async fn discard(mut self) -> Result<(), Failure> {
         let staged = self.staged.take();
-        self.writer.call(move |_| drop(staged)).await.map_err(|setback| unwritten(&setback))
+        self.writer.call(move |_| drop(staged)).await.map_err(|setback| write_failure(&setback))
     }
 }
 
-impl Drop for Held {
+impl Drop for StagedHandle {
     fn drop(&mut self) {
         if let Some(staged) = self.staged.take() {
             self.writer.in_order(move || drop(staged));

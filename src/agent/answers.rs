@@ -48,11 +48,11 @@ impl Agent {
     /// Takes up the pause that was in force when the agent before this one ended.
     pub fn recall_pause(&mut self) {
         let now = SystemTime::now();
-        let Some(pause) = Pause::recall(&self.desk.state_dir, now) else {
+        let Some(pause) = Pause::load(&self.desk.state_dir, now) else {
             return;
         };
         emit(paused_by(&pause));
-        let until = self.driver.now() + pause.left(now).unwrap_or_default();
+        let until = self.driver.now() + pause.remaining(now).unwrap_or_default();
         self.desk.pause = Some(pause);
         self.step(Input::Paused(until));
     }
@@ -63,7 +63,7 @@ impl Agent {
             self.desk.pause = None;
             let state_dir = self.desk.state_dir.clone();
             self.driver.executor.in_order(move || {
-                if let Err(why) = Pause::forget(&state_dir) {
+                if let Err(why) = Pause::delete(&state_dir) {
                     let (file, effect) = (Some(Pause::file(&state_dir)), "the pause that is over stays on disk");
                     emit(Event::StateWriteFailed { file, reason: format!("remove it: {why}"), effect });
                 }
@@ -147,10 +147,10 @@ impl Agent {
 
     fn pause(&mut self, length: Duration, reason: Option<String>, uid: u32, answer: oneshot::Sender<Answer>) {
         let now = SystemTime::now();
-        let pause = Pause::begin(now, length, reason, uid);
+        let pause = Pause::new(now, length, reason, uid);
         let until = status::utc(pause.until);
         emit(paused_by(&pause));
-        let end = self.driver.now() + pause.left(now).unwrap_or_default();
+        let end = self.driver.now() + pause.remaining(now).unwrap_or_default();
         self.desk.pause = Some(pause.clone());
         self.step(Input::Paused(end));
         let report = self.driver.engine.report(self.driver.now());
@@ -164,7 +164,7 @@ impl Agent {
         let state_dir = self.desk.state_dir.clone();
         // Answered once it is on disk: until then a restart would end it.
         self.driver.executor.in_order(move || {
-            let _ = answer.send(match pause.keep(&state_dir) {
+            let _ = answer.send(match pause.save(&state_dir) {
                 Ok(()) => Answer::done(text),
                 Err(why) => {
                     let file = Pause::file(&state_dir);
@@ -184,7 +184,7 @@ impl Agent {
         self.step(Input::Resumed);
         let state_dir = self.desk.state_dir.clone();
         self.driver.executor.in_order(move || {
-            let _ = answer.send(match Pause::forget(&state_dir) {
+            let _ = answer.send(match Pause::delete(&state_dir) {
                 Ok(()) => Answer::done(text),
                 Err(why) => {
                     let file = Pause::file(&state_dir);
@@ -252,7 +252,7 @@ fn same_folder(one: &Path, other: &Path) -> bool {
 
 /// The pause of a state directory whose agent does not run, in words for who wants to render there.
 pub fn paused(state_dir: &Path) -> Option<String> {
-    let pause = Pause::recall(state_dir, SystemTime::now())?;
+    let pause = Pause::load(state_dir, SystemTime::now())?;
     let reason = pause.reason.as_deref().map(|reason| format!(", {}", field(reason))).unwrap_or_default();
     let file = Pause::file(state_dir);
     Some(format!(

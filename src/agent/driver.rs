@@ -15,7 +15,7 @@ use crate::decide::{Effect, Engine, Event, Input, Moment, Pace};
 use crate::load::setup::Setup;
 use crate::log::emit;
 use crate::state::append_log::Access;
-use crate::state::last_good::Memory;
+use crate::state::last_good::LastGood;
 use crate::watch::StateAccess;
 use crate::watch::registries::Registries;
 
@@ -31,7 +31,7 @@ pub struct Driver {
     /// What performed effects came to.
     pub answers: mpsc::UnboundedReceiver<Input>,
     /// What is kept for the next start; `None` where nothing is.
-    memory: Option<Memory>,
+    memory: Option<LastGood>,
     pub began: Instant,
 }
 
@@ -45,12 +45,12 @@ impl Driver {
             executor.keep_account(ledger);
         }
         let state_dir = setup.stateful.then(|| setup.config.agent.state_dir.clone());
-        let memory = state_dir.as_ref().map(|state_dir| Memory::of(state_dir));
-        let recalled = memory.as_ref().map(|memory| memory.recall(access)).unwrap_or_default();
+        let memory = state_dir.as_ref().map(|state_dir| LastGood::new(state_dir));
+        let recalled = memory.as_ref().map(|memory| memory.load(access)).unwrap_or_default();
         let keep = match (state_dir, access) {
             (None, _) => StateAccess::None,
-            (Some(state_dir), Access::Own) => StateAccess::ReadWrite(state_dir),
-            (Some(state_dir), Access::Look) => StateAccess::ReadOnly(state_dir),
+            (Some(state_dir), Access::ReadWrite) => StateAccess::ReadWrite(state_dir),
+            (Some(state_dir), Access::ReadOnly) => StateAccess::ReadOnly(state_dir),
         };
         let mut driver = Self {
             engine: Engine::new(pace, &setup.host.name, recalled),
@@ -58,7 +58,7 @@ impl Driver {
             registries: Registries::new(keep),
             passes: Passes::default(),
             answers,
-            memory: memory.filter(|_| access == Access::Own),
+            memory: memory.filter(|_| access == Access::ReadWrite),
             began: Instant::now(),
         };
         driver.step(Input::Wrote(written));

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::act::files;
-use crate::act::files::{Batch, Seat, Writer};
+use crate::act::files::{Batch, BatchFile, Writer};
 use crate::config::TemplateConfig;
 use crate::decide::event::Hex;
 use crate::decide::flight::FlightId;
@@ -25,7 +25,7 @@ use crate::log::emit;
 use crate::model::backoff;
 use crate::model::digest::digest_of;
 use crate::render::Library;
-use crate::state::last_good::Memory;
+use crate::state::last_good::LastGood;
 use crate::state::owned_files::OwnedFiles;
 
 pub mod diff_sink;
@@ -98,30 +98,30 @@ impl Executor {
     /// Files that none of these templates would write any more are nobody's.
     pub fn release(&self, templates: Vec<Arc<TemplateConfig>>) {
         if let Some(ledger) = self.ledger.clone() {
-            self.writer.in_order(move || ledger.release(&templates));
+            self.writer.in_order(move || ledger.retain(&templates));
         }
     }
 
     /// Publications that begin from here on are rendered with these templates.
     /// Links on the way to their destinations are followed anew.
     pub fn set_library(&mut self, library: Arc<Library>) {
-        self.writer.forget_folders();
+        self.writer.forget_directories();
         self.library = library;
     }
 
     /// Remembers something for the next start, before any file that is published after this.
-    pub fn remember(&self, memory: &Memory, memo: SavedRoster) {
+    pub fn remember(&self, memory: &LastGood, memo: SavedRoster) {
         let memory = memory.clone();
-        self.writer.in_order(move || memory.remember(memo));
+        self.writer.in_order(move || memory.save(memo));
     }
 
     /// Brings the memory in order, after all that was to be remembered so far. The future ends with it; nobody needs to
     /// wait for it.
-    pub fn tend(&self, memory: &Memory, ages: BTreeMap<Arc<str>, Duration>) -> impl Future<Output = ()> + use<> {
+    pub fn tend(&self, memory: &LastGood, ages: BTreeMap<Arc<str>, Duration>) -> impl Future<Output = ()> + use<> {
         let (tell, told) = oneshot::channel::<()>();
         let memory = memory.clone();
         self.writer.in_order(move || {
-            memory.tend(&ages);
+            memory.compact(&ages);
             drop(tell);
         });
         async move {
@@ -139,9 +139,9 @@ impl Executor {
     pub fn publish(&self, group: Group, mut diff: impl FnMut(&Publication) -> Option<DiffSink>) {
         let mut seats = Vec::new();
         if group.publications.len() > 1 {
-            let (joint, given) = Batch::of(group.publications.len(), group.unit, &self.stop);
+            let (joint, given) = Batch::new(group.publications.len(), group.unit, &self.stop);
             seats = given;
-            self.tasks.spawn(joint.place(self.writer.clone()));
+            self.tasks.spawn(joint.commit(self.writer.clone()));
         }
         for publication in group.publications {
             let diff = diff(&publication);
@@ -149,7 +149,7 @@ impl Executor {
         }
     }
 
-    fn publish_one(&self, publication: Publication, seat: Option<Seat>, diff: Option<DiffSink>) {
+    fn publish_one(&self, publication: Publication, seat: Option<BatchFile>, diff: Option<DiffSink>) {
         let Publication { id, mut template, snapshot, remove, quiet } = publication;
         if quiet || !self.reloads {
             // What nobody will run is not noted as owed.
@@ -211,7 +211,7 @@ impl Executor {
         snapshot: Option<Snapshot>,
         write: Write,
         diff: Option<DiffSink>,
-        mut seat: Option<Seat>,
+        mut seat: Option<BatchFile>,
     ) -> impl Future<Output = (Outcome, Option<Hex>)> + use<> {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
         let renderers = Arc::clone(&self.renderers);
@@ -239,7 +239,7 @@ impl Executor {
                 }
             };
             if let Some(seat) = seat {
-                seat.leave(&template, &outcome);
+                seat.finish(&template, &outcome);
             }
             (outcome, digest)
         }
@@ -266,7 +266,7 @@ impl Executor {
         let (stop, done, reloads) = (self.stop.clone(), self.done.clone(), self.reloads);
         let writer = self.writer.clone();
         self.tasks.spawn(async move {
-            let (mark, began) = (writer.mark(job.templates.iter().map(Arc::as_ref)), Instant::now());
+            let (mark, began) = (writer.begin_reload(job.templates.iter().map(Arc::as_ref)), Instant::now());
             let ran = if reloads { files::reload(&job, &stop).await } else { Ran::Done };
             if reloads && ran == Ran::Done {
                 emit(Event::ReloadSucceeded {
@@ -274,7 +274,7 @@ impl Executor {
                     templates: job.templates.iter().map(|template| Arc::clone(&template.name)).collect(),
                     took_ms: began.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
                 });
-                writer.clear(mark);
+                writer.reload_succeeded(mark);
             }
             let _ = done.send(Input::Reloaded(job.reload, ran));
         });
@@ -282,7 +282,7 @@ impl Executor {
 
     /// A person insists on these files: what was blocked of them may be tried once more by the publications after this.
     pub fn lift(&self, dests: BTreeSet<PathBuf>) {
-        self.writer.lift(dests);
+        self.writer.unblock(dests);
     }
 
     /// Finishes the replacements that were begun and could not be finished, as soon as they can be.
@@ -293,14 +293,14 @@ impl Executor {
         let (writer, stop, done) = (self.writer.clone(), self.stop.clone(), self.done.clone());
         let finishing = Arc::clone(&self.finishing);
         self.tasks.spawn(async move {
-            let (mut left, mut failures) = (files::unfinished(&writer).await.unwrap_or_default(), 0);
+            let (mut left, mut failures) = (files::unfinished_count(&writer).await.unwrap_or_default(), 0);
             while left > 0 {
                 failures += 1;
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(backoff::RETRY.pause(failures)) => {}
                 }
-                let Ok((owed, still)) = files::finish_left(&writer).await else { return };
+                let Ok((owed, still)) = files::retry_unfinished(&writer).await else { return };
                 let _ = done.send(Input::Finished(owed));
                 left = still;
             }
@@ -311,14 +311,14 @@ impl Executor {
     /// How many replacements that were begun are neither finished nor overtaken by later ones.
     pub fn unfinished(&self) -> impl Future<Output = usize> + use<> {
         let writer = self.writer.clone();
-        async move { files::unfinished(&writer).await.unwrap_or_default() }
+        async move { files::unfinished_count(&writer).await.unwrap_or_default() }
     }
 
     /// Sees to it that what is noted in the state directory is still there.
     pub fn stand_up(&self) {
-        self.writer.stand_up();
+        self.writer.ensure_journal();
         if let Some(ledger) = self.ledger.clone() {
-            self.writer.in_order(move || ledger.stand_up());
+            self.writer.in_order(move || ledger.ensure_exists());
         }
     }
 
@@ -347,7 +347,7 @@ async fn render(
     renderers: &Semaphore,
     template: &Arc<TemplateConfig>,
     snapshot: Snapshot,
-    seat: &mut Option<Seat>,
+    seat: &mut Option<BatchFile>,
 ) -> Result<Vec<u8>, String> {
     // It is never closed; were it, everything would be rendered at once.
     let turn = renderers.acquire().await.ok();
@@ -359,7 +359,7 @@ async fn render(
     } else {
         drop(turn);
         // Nor those that it belongs with, but for its unit.
-        seat.take_if(|seat| !seat.is_whole());
+        seat.take_if(|seat| !seat.is_all_or_nothing());
         rendering.await
     };
     rendered.unwrap_or_else(|why| Err(format!("rendering {} broke off: {why}", template.name)))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::act::files;
-use crate::act::files::{Present, Writer};
+use crate::act::files::{CurrentConfig, Writer};
 use crate::config::TemplateConfig;
 use crate::error::{Exit, Fatal};
 use crate::load::setup::Setup;
@@ -29,11 +29,11 @@ impl Inherited {
     /// The system gives no thread, or the file thread has a fault.
     pub async fn of(setup: &Setup) -> Result<Self, Fatal> {
         let state_dir = &setup.config.agent.state_dir;
-        let (writer, ledger) = (start_writer()?, OwnedFiles::open(state_dir, Access::Own));
+        let (writer, ledger) = (start_writer()?, OwnedFiles::open(state_dir, Access::ReadWrite));
         let present = present(&setup.config.templates, &ledger);
         let owed = files::recover(&writer, state_dir, present).await;
         let owed = owed.map_err(|setback| Fatal::new(Exit::Failed, setback.to_string()))?;
-        Ok(Self { writer, access: Access::Own, ledger: Some(ledger), owed })
+        Ok(Self { writer, access: Access::ReadWrite, ledger: Some(ledger), owed })
     }
 
     /// Reads what a state directory has, where there is one, and leaves it as it is.
@@ -41,9 +41,9 @@ impl Inherited {
     /// # Errors
     /// The system gives no thread.
     pub fn read(setup: &Setup) -> Result<Self, Fatal> {
-        let open = || OwnedFiles::open(&setup.config.agent.state_dir, Access::Look);
+        let open = || OwnedFiles::open(&setup.config.agent.state_dir, Access::ReadOnly);
         let (writer, ledger) = (start_writer()?, setup.stateful.then(open));
-        Ok(Self { writer, access: Access::Look, ledger, owed: Vec::new() })
+        Ok(Self { writer, access: Access::ReadOnly, ledger, owed: Vec::new() })
     }
 }
 
@@ -53,7 +53,7 @@ fn start_writer() -> Result<Writer, Fatal> {
 }
 
 /// The files of this configuration, and those that were written for keys.
-fn present(templates: &[Arc<TemplateConfig>], ledger: &OwnedFiles) -> Present {
+fn present(templates: &[Arc<TemplateConfig>], ledger: &OwnedFiles) -> CurrentConfig {
     let written = ledger.written(templates);
     let files = templates.iter().flat_map(|template| {
         let keys = written.get(&template.name).into_iter().flatten();
@@ -61,5 +61,5 @@ fn present(templates: &[Arc<TemplateConfig>], ledger: &OwnedFiles) -> Present {
         let single = template.pattern().is_none().then(|| Arc::clone(template));
         single.into_iter().chain(of_keys)
     });
-    Present { templates: files.collect(), files: ledger.files() }
+    CurrentConfig { templates: files.collect(), files: ledger.files() }
 }

@@ -19,7 +19,7 @@ use crate::decide::template::Template;
 use crate::decide::{Engine, Input, Moment, Outcome, Plan, Publication, Stage};
 use crate::error::Exit;
 use crate::load::setup::is_or_has;
-use crate::state::pause::LONGEST;
+use crate::state::pause::MAX_DURATION;
 
 pub mod command;
 
@@ -76,7 +76,7 @@ impl Passes {
     /// Begins one for the templates of a plan. The report goes to `answer`; without one this process makes the pass for
     /// itself, and all that its engine publishes is part of it.
     pub fn begin(&mut self, request: PassRequest, plan: &Plan, answer: Option<oneshot::Sender<Answer>>) {
-        let deadline = Instant::now() + request.timeout.min(LONGEST);
+        let deadline = Instant::now() + request.timeout.min(MAX_DURATION);
         let jobs = plan.templates.iter().map(|template| (Arc::clone(&template.config.name), Job::Waiting)).collect();
         let diff = DiffSink::default();
         self.passes.push(Pass { request, deadline, late: false, jobs, diff, differs: false, answer });

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::state::append_log::Access;
-use crate::state::last_good::Memory;
+use crate::state::last_good::LastGood;
 use tempfile::TempDir;
 
 /// Whatever is in these bytes, something or nothing is recalled by them, and by looking nothing is changed.
@@ -12,7 +12,7 @@ pub fn any(home: &TempDir, bytes: &[u8]) {
     fs::create_dir_all(&rosters).expect("a folder");
     let file = rosters.join("web.roster");
     fs::write(&file, bytes).expect("a file");
-    let recalled = Memory::of(home.path()).recall(Access::Look);
+    let recalled = LastGood::new(home.path()).load(Access::ReadOnly);
     assert!(recalled.keys().all(|name| &**name == "web"), "{recalled:?}");
     assert_eq!(fs::read(&file).expect("the file"), bytes);
 }

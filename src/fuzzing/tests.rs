@@ -201,7 +201,8 @@ fn each_seed_is_right() {
         let home = TempDir::new().unwrap();
         fs::create_dir(home.path().join("rosters")).unwrap();
         fs::write(home.path().join("rosters/web.roster"), &seed).unwrap();
-        let recalled = crate::state::last_good::Memory::of(home.path()).recall(crate::state::append_log::Access::Look);
+        let recalled =
+            crate::state::last_good::LastGood::new(home.path()).load(crate::state::append_log::Access::ReadOnly);
         assert_eq!(recalled["web"].paths["x"].members.keys().map(|name| &**name).collect::<Vec<_>>(), ["b:1"]);
     }
     for seed in seeds("config") {

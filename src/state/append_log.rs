@@ -5,7 +5,7 @@
 //! One that a newer version wrote, or that is none at all, is kept under another name.
 //!
 //! One that cannot be read is set aside as well, and read when it answers again: what it says is older than what was
-//! written meanwhile. So is whatever is found in its place later, when somebody mounts another disk on the folder.
+//! written meanwhile. So is whatever is found in its place later, when somebody mounts another disk on the directory.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -17,46 +17,46 @@ use nix::libc::{dev_t, ino_t};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use kept::{Lasting, replace, staged};
+use durable::{Durability, replace, staging_path};
 
 use crate::decide::Event;
 use crate::log::emit;
 
-pub mod kept;
+pub mod durable;
 pub mod line;
 pub mod path_encoding;
 #[cfg(test)]
 pub mod tests;
 
 /// So many lines more than there is to say, and it is begun anew.
-const SPARE: usize = 256;
+const SPARE_LINES: usize = 256;
 
 /// So many bytes more, and it is as well.
-const LARGE: u64 = 4 * 1024 * 1024;
+const SPARE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// So many bytes more are no reason to rewrite it when there is time.
-const SMALL: u64 = 64 * 1024;
+const MIN_COMPACT_BYTES: u64 = 64 * 1024;
 
 /// The most files that wait to be read again.
-const ASIDE: usize = 9;
+const MAX_SET_ASIDE: usize = 9;
 
 /// Whether the state directory is this process's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// It is: what cannot be used is set aside.
-    Own,
+    ReadWrite,
     /// It is not, or nothing is to be written: it is only looked at.
-    Look,
+    ReadOnly,
 }
 
 /// What a file of lines is about, and how it begins.
 #[derive(Debug, Clone, Copy)]
-pub struct Title {
+pub struct Header {
     /// In a word.
     pub about: &'static str,
     /// The version that is written, and the only one that is read.
     pub version: u32,
-    /// Whether a line is on disk, and not only in the kernel's hands, once it is [added](Book::add).
+    /// Whether a line is on disk, and not only in the kernel's hands, once it is [added](AppendLog::add).
     pub synced: bool,
     /// How many lines hold the whole state in a file that was rewritten, where each later line is a change to what the
     /// lines before it say: then nothing after a damaged line is read. 0 where every line stands for itself.
@@ -65,15 +65,15 @@ pub struct Title {
 
 /// A file of lines.
 #[derive(Debug)]
-pub struct Book {
+pub struct AppendLog {
     file: PathBuf,
-    title: Title,
-    /// Lines beyond the title.
+    header: Header,
+    /// Lines beyond the header.
     lines: usize,
     /// How long it was when it was last begun; of a file that was only opened, the part before the changes.
     begun: u64,
     /// The file, as it was left, where it ends so that a line may be appended.
-    sound: Option<Left>,
+    known: Option<FileId>,
     /// It is there and could not be read: nothing may take its place.
     is_unread: bool,
     /// Files that were set aside before, and are read: what they say is in the next one that is begun.
@@ -82,60 +82,60 @@ pub struct Book {
 
 /// By what a file is known again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Left {
+struct FileId {
     device: dev_t,
     inode: ino_t,
     length: u64,
 }
 
-impl Left {
-    fn of(file: &Metadata) -> Self {
+impl FileId {
+    fn new(file: &Metadata) -> Self {
         Self { device: file.dev(), inode: file.ino(), length: file.len() }
     }
 }
 
 /// What a file of lines held.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Held<T> {
+pub struct Contents<T> {
     /// The lines that are whole, or none where there is no file.
     pub lines: Vec<T>,
     /// Why there may have been more of them, in words.
     pub lost: Option<String>,
 }
 
-impl<T> Held<T> {
+impl<T> Contents<T> {
     fn lost(why: String) -> Self {
         Self { lines: Vec::new(), lost: Some(why) }
     }
 }
 
-impl Book {
+impl AppendLog {
     /// Opens a file, and reads what is whole of it. What is damaged is left out, and the next line makes it be written
     /// anew.
-    pub fn open<T: DeserializeOwned>(file: PathBuf, title: Title, access: Access) -> (Self, Held<T>) {
-        let mut book = Self { file, title, lines: 0, begun: 0, sound: None, is_unread: false, merged: Vec::new() };
-        if access == Access::Own {
-            // Left by a process that ended while it wrote it.
-            let _ = fs::remove_file(book.staged());
+    pub fn open<T: DeserializeOwned>(file: PathBuf, header: Header, access: Access) -> (Self, Contents<T>) {
+        let mut log = Self { file, header, lines: 0, begun: 0, known: None, is_unread: false, merged: Vec::new() };
+        if access == Access::ReadWrite {
+            // FileId by a process that ended while it wrote it.
+            let _ = fs::remove_file(log.staging_path());
         }
-        let (mut earlier, merged) = book.earlier();
-        book.merged = merged;
-        let mut held = match contents(&book.file) {
-            Ok(None) => Held { lines: Vec::new(), lost: None },
-            Ok(Some((bytes, left))) => book.read(&bytes, left, access),
+        let (mut earlier, merged) = log.earlier();
+        log.merged = merged;
+        let mut held = match contents(&log.file) {
+            Ok(None) => Contents { lines: Vec::new(), lost: None },
+            Ok(Some((bytes, left))) => log.read(&bytes, left, access),
             Err(why) => {
-                book.is_unread = true;
-                let kept = if access == Access::Own { book.set_aside() } else { Err(io::ErrorKind::Other.into()) };
-                let kept = kept.unwrap_or_else(|_| book.file.clone());
-                Held::lost(format!("read {}: {why}: kept as {}", book.file.display(), kept.display()))
+                log.is_unread = true;
+                let kept = if access == Access::ReadWrite { log.set_aside() } else { Err(io::ErrorKind::Other.into()) };
+                let kept = kept.unwrap_or_else(|_| log.file.clone());
+                Contents::lost(format!("read {}: {why}: kept as {}", log.file.display(), kept.display()))
             }
         };
-        if !book.merged.is_empty() {
-            book.sound = None;
+        if !log.merged.is_empty() {
+            log.known = None;
             earlier.append(&mut held.lines);
             held.lines = earlier;
         }
-        (book, held)
+        (log, held)
     }
 
     /// Where it is.
@@ -145,14 +145,14 @@ impl Book {
 
     /// Whether it is as it was left, and most of it is not changes that a rewrite would leave out.
     pub fn is_compact(&self) -> bool {
-        let is_short = |left: &Left| left.length - self.begun <= self.begun.max(SMALL);
-        self.sound.as_ref().is_some_and(is_short) && self.is_there()
+        let is_short = |left: &FileId| left.length - self.begun <= self.begun.max(MIN_COMPACT_BYTES);
+        self.known.as_ref().is_some_and(is_short) && self.is_intact()
     }
 
     /// Whether it is as it was left.
-    pub fn is_there(&self) -> bool {
+    pub fn is_intact(&self) -> bool {
         let now = fs::symlink_metadata(&self.file).ok().filter(Metadata::is_file);
-        self.sound.is_some() && self.sound == now.as_ref().map(Left::of)
+        self.known.is_some() && self.known == now.as_ref().map(FileId::new)
     }
 
     /// Adds a line. `needed` is how many lines it would take to say all that is so now, this line's part included, and
@@ -160,15 +160,15 @@ impl Book {
     ///
     /// # Errors
     /// What the system refused. It is not known then whether the line is there.
-    pub fn add<T: Serialize>(&mut self, line: &T, needed: usize, all: impl FnOnce() -> Vec<T>) -> io::Result<()> {
-        self.write(line, needed, all, self.title.synced)
+    pub fn append<T: Serialize>(&mut self, line: &T, needed: usize, all: impl FnOnce() -> Vec<T>) -> io::Result<()> {
+        self.write(line, needed, all, self.header.synced)
     }
 
     /// The same for a line that may be lost in a power cut.
     ///
     /// # Errors
     /// What the system refused. It is not known then whether the line is there.
-    pub fn add_unsynced<T: Serialize>(
+    pub fn append_unsynced<T: Serialize>(
         &mut self,
         line: &T,
         needed: usize,
@@ -184,49 +184,50 @@ impl Book {
         all: impl FnOnce() -> Vec<T>,
         synced: bool,
     ) -> io::Result<()> {
-        let is_short = |left: &Left| self.lines < 2 * needed + SPARE && left.length < 2 * self.begun + LARGE;
-        let sound = self.sound.take();
-        let open = sound.filter(is_short).map(|left| self.reopen(left)).transpose()?.flatten();
+        let is_short =
+            |left: &FileId| self.lines < 2 * needed + SPARE_LINES && left.length < 2 * self.begun + SPARE_BYTES;
+        let known = self.known.take();
+        let open = known.filter(is_short).map(|left| self.reopen(left)).transpose()?.flatten();
         let Some(mut file) = open else {
-            self.sound = sound;
+            self.known = known;
             return self.rewrite(&all());
         };
         let added = file.write_all(&line::write(line)).and_then(|()| if synced { file.sync_all() } else { Ok(()) });
-        if let (Err(error), Some(left)) = (added, sound) {
+        if let (Err(error), Some(left)) = (added, known) {
             // What it says is not done then, and is not to be believed at the next start.
             let _ = file.set_len(left.length);
             return Err(error);
         }
         self.lines += 1;
-        self.sound = Some(Left::of(&file.metadata()?));
+        self.known = Some(FileId::new(&file.metadata()?));
         Ok(())
     }
 
     /// Opens it to append, if it is still what was left there.
-    fn reopen(&self, left: Left) -> io::Result<Option<File>> {
+    fn reopen(&self, left: FileId) -> io::Result<Option<File>> {
         let file = match OpenOptions::new().append(true).custom_flags(PLAIN).open(&self.file) {
             Ok(file) => file,
             Err(_) if !self.is_left(left) => return Ok(None),
             Err(error) => return Err(error),
         };
-        Ok((Left::of(&file.metadata()?) == left).then_some(file))
+        Ok((FileId::new(&file.metadata()?) == left).then_some(file))
     }
 
-    fn is_left(&self, left: Left) -> bool {
-        fs::symlink_metadata(&self.file).is_ok_and(|now| Left::of(&now) == left)
+    fn is_left(&self, left: FileId) -> bool {
+        fs::symlink_metadata(&self.file).is_ok_and(|now| FileId::new(&now) == left)
     }
 
     /// What was set aside before, as far as it can be read now, the oldest first.
     fn earlier<T: DeserializeOwned>(&self) -> (Vec<T>, Vec<PathBuf>) {
         let (mut lines, mut read) = (Vec::new(), Vec::new());
-        for aside in (1..=ASIDE).map(|number| self.aside(number)) {
+        for aside in (1..=MAX_SET_ASIDE).map(|number| self.aside(number)) {
             match contents(&aside) {
                 Ok(None) => {}
                 Ok(Some((bytes, _))) => {
-                    let rest = self.title.split(&bytes).filter(|it| it.0 == self.title.version);
+                    let rest = self.header.split(&bytes).filter(|it| it.0 == self.header.version);
                     let Some((_, rest)) = rest else { continue };
                     emit(Event::StateMerged { file: aside.clone() });
-                    lines.extend(self.title.whole_lines(rest).0);
+                    lines.extend(self.header.whole_lines(rest).0);
                     read.push(aside);
                 }
                 Err(why) => {
@@ -245,7 +246,10 @@ impl Book {
     /// Keeps what cannot be read under a name by which it is looked at again; that name.
     fn set_aside(&mut self) -> io::Result<PathBuf> {
         let is_free = |aside: &PathBuf| fs::symlink_metadata(aside).is_err();
-        let aside = (1..=ASIDE).map(|number| self.aside(number)).find(is_free).unwrap_or_else(|| self.aside(ASIDE));
+        let aside = (1..=MAX_SET_ASIDE)
+            .map(|number| self.aside(number))
+            .find(is_free)
+            .unwrap_or_else(|| self.aside(MAX_SET_ASIDE));
         match fs::rename(&self.file, &aside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => self.is_unread = false,
@@ -253,36 +257,39 @@ impl Book {
         Ok(aside)
     }
 
-    fn read<T: DeserializeOwned>(&mut self, bytes: &[u8], left: Left, access: Access) -> Held<T> {
+    fn read<T: DeserializeOwned>(&mut self, bytes: &[u8], left: FileId, access: Access) -> Contents<T> {
         let shown = self.file.display().to_string();
-        let rest = match self.title.split(bytes) {
-            Some((version, rest)) if version == self.title.version => rest,
+        let rest = match self.header.split(bytes) {
+            Some((version, rest)) if version == self.header.version => rest,
             other => {
-                let is_newer = other.is_some_and(|(version, _)| version > self.title.version);
+                let is_newer = other.is_some_and(|(version, _)| version > self.header.version);
                 let aside = self.file.with_added_extension(if is_newer { "newer" } else { "damaged" });
-                let kept =
-                    if access == Access::Own && fs::rename(&self.file, &aside).is_ok() { &aside } else { &self.file };
+                let kept = if access == Access::ReadWrite && fs::rename(&self.file, &aside).is_ok() {
+                    &aside
+                } else {
+                    &self.file
+                };
                 let why = match other {
                     Some((version, _)) if is_newer => format!("a newer rosterd wrote {shown} (version {version})"),
                     Some((version, _)) => {
-                        format!("{shown} is of version {version}, and this is {}", self.title.version)
+                        format!("{shown} is of version {version}, and this is {}", self.header.version)
                     }
                     None => format!("{shown} is not what was written"),
                 };
-                return Held::lost(format!("{why}: kept as {}", kept.display()));
+                return Contents::lost(format!("{why}: kept as {}", kept.display()));
             }
         };
-        let (lines, damage) = self.title.whole_lines(rest);
+        let (lines, damage) = self.header.whole_lines(rest);
         self.lines = lines.len();
-        let begun = bytes.split_inclusive(|byte| *byte == b'\n').take(1 + self.title.snapshot);
+        let begun = bytes.split_inclusive(|byte| *byte == b'\n').take(1 + self.header.snapshot);
         self.begun = begun.map(|line| line.len() as u64).sum();
-        self.sound = (damage == Damage::None).then_some(left);
+        self.known = (damage == Damage::None).then_some(left);
         let lost = match damage {
             Damage::Within => Some(format!("{shown} is damaged")),
-            Damage::CutOff if self.title.snapshot > 0 => Some(format!("the last line of {shown} is incomplete")),
+            Damage::CutOff if self.header.snapshot > 0 => Some(format!("the last line of {shown} is incomplete")),
             _ => None,
         };
-        Held { lines, lost }
+        Contents { lines, lost }
     }
 
     /// Replaces the file by one with these lines.
@@ -291,32 +298,32 @@ impl Book {
     /// What the system refused; the file is as it was then.
     pub fn rewrite<T: Serialize>(&mut self, lines: &[T]) -> io::Result<()> {
         // What may not be appended to may still be what was left there.
-        self.is_unread |= self.sound.take().is_some_and(|left| !self.is_left(left));
+        self.is_unread |= self.known.take().is_some_and(|left| !self.is_left(left));
         if self.is_unread {
             let aside = self.set_aside()?;
             emit(Event::StateReplaced { file: self.file.clone(), backup: aside });
         }
-        let mut bytes = self.title.line().into_bytes();
+        let mut bytes = self.header.line().into_bytes();
         for line in lines {
             bytes.extend(line::write(line));
         }
-        let lasting = match (self.title.synced, self.file.exists()) {
-            (true, _) => Lasting::Content,
-            (false, true) => Lasting::Bytes,
+        let durability = match (self.header.synced, self.file.exists()) {
+            (true, _) => Durability::Content,
+            (false, true) => Durability::Bytes,
             // A first file replaces nothing that a power cut could take away.
-            (false, false) => Lasting::Nothing,
+            (false, false) => Durability::Nothing,
         };
-        replace(&self.file, &bytes, lasting)?;
-        let left = Left::of(&fs::symlink_metadata(&self.file)?);
-        (self.lines, self.begun, self.sound) = (lines.len(), left.length, Some(left));
+        replace(&self.file, &bytes, durability)?;
+        let left = FileId::new(&fs::symlink_metadata(&self.file)?);
+        (self.lines, self.begun, self.known) = (lines.len(), left.length, Some(left));
         for read in self.merged.drain(..) {
             let _ = fs::remove_file(read);
         }
         Ok(())
     }
 
-    fn staged(&self) -> PathBuf {
-        staged(&self.file)
+    fn staging_path(&self) -> PathBuf {
+        staging_path(&self.file)
     }
 }
 
@@ -324,7 +331,7 @@ impl Book {
 const PLAIN: i32 = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).bits();
 
 /// All that is in a file, and which that is; `None` where there is none.
-fn contents(path: &Path) -> io::Result<Option<(Vec<u8>, Left)>> {
+fn contents(path: &Path) -> io::Result<Option<(Vec<u8>, FileId)>> {
     let mut file = match OpenOptions::new().read(true).custom_flags(PLAIN).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -336,7 +343,7 @@ fn contents(path: &Path) -> io::Result<Option<(Vec<u8>, Left)>> {
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    Ok(Some((bytes, Left::of(&meta))))
+    Ok(Some((bytes, FileId::new(&meta))))
 }
 
 /// What is wrong with lines.
@@ -349,7 +356,7 @@ enum Damage {
     Within,
 }
 
-impl Title {
+impl Header {
     /// The lines that can be read.
     fn whole_lines<T: DeserializeOwned>(self, mut rest: &[u8]) -> (Vec<T>, Damage) {
         let (mut lines, mut damage) = (Vec::new(), Damage::None);
@@ -375,11 +382,11 @@ impl Title {
         format!("rosterd {} {}\n", self.about, self.version)
     }
 
-    /// The version that a file says it has, and what follows its title.
+    /// The version that a file says it has, and what follows its header.
     fn split(self, bytes: &[u8]) -> Option<(u32, &[u8])> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
-        let title = std::str::from_utf8(&bytes[..end]).ok()?;
-        let version = title.strip_prefix("rosterd ")?.strip_prefix(self.about)?.strip_prefix(' ')?;
+        let header = std::str::from_utf8(&bytes[..end]).ok()?;
+        let version = header.strip_prefix("rosterd ")?.strip_prefix(self.about)?.strip_prefix(' ')?;
         Some((version.parse().ok()?, &bytes[end + 1..]))
     }
 }

@@ -1,6 +1,6 @@
 //! What has to be known after a kill or a power cut: which file replaces which, and whose reload is owed for it.
 //!
-//! Before a file that has a reload is replaced or removed, that is noted here, once for all files of a round, and synced;
+//! PreviousFile a file that has a reload is replaced or removed, that is noted here, once for all files of a round, and synced;
 //! after its reload has succeeded the note is crossed out. One that is overwritten is noted also without a reload, until
 //! all of it is in place. So at the next start ([`recover`](crate::act::files::recover())) a file
 //! that was replaced and not taken up is known, also where the configuration says something else by then.
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::Event;
 use crate::log::emit;
-use crate::state::append_log::{Access, Book, Held, Title};
+use crate::state::append_log::{Access, AppendLog, Contents, Header};
 
 pub mod blocked;
 pub mod entry;
@@ -27,38 +27,38 @@ pub mod tests;
 pub mod unfinished;
 
 pub use blocked::{Blocked, Set};
-pub use entry::{Configured, Entry, Overwrite, Owed, Owner};
+pub use entry::{Entry, ModeAndOwner, Overwrite, Owner, ReloadSpec};
 pub use key::Key;
-pub use saved::{Before, Copies, Saved, Trial};
-pub use unfinished::{Left, Now};
+pub use saved::{Candidate, NewCopies, PreviousFile, SavedCopy};
+pub use unfinished::{OnDisk, Unfinished};
 
-pub(crate) use known_good::{Run, Runs};
+pub use known_good::{ReloadRun, RunningReloads};
 
-use blocked::{SpelledOut, spelled};
-use saved::Store;
+use blocked::{BlockedLine, to_lines};
+use saved::CopyStore;
 
 /// The file's name in the state directory.
 const NAME: &str = "journal";
 
-/// How the file begins.
-const TITLE: Title = Title { about: "journal", version: 1, synced: true, snapshot: 0 };
+/// Action the file begins.
+const HEADER: Header = Header { about: "journal", version: 1, synced: true, snapshot: 0 };
 
 /// The journal of one state directory, which is locked.
 #[derive(Debug)]
 pub struct Journal {
-    book: Book,
-    store: Store,
+    log: AppendLog,
+    store: CopyStore,
     entries: BTreeMap<Key, Entry>,
     blocked: Vec<Blocked>,
     /// Replacements that were begun and are not finished.
-    pub left: BTreeMap<Key, Left>,
+    pub unfinished: BTreeMap<Key, Unfinished>,
     /// What stood in the journal for the files of the last round.
     before: BTreeMap<Key, Option<Entry>>,
     /// And what was blocked, where that round has blocked something.
     blocked_before: Option<Vec<Blocked>>,
-    last: u64,
+    last_batch: u64,
     failing: bool,
-    runs: Runs,
+    runs: RunningReloads,
 }
 
 /// What is known of the time before.
@@ -81,44 +81,44 @@ struct Line {
     gone: Vec<Key>,
     /// All sets that are blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    blocked: Option<Vec<SpelledOut>>,
+    blocked: Option<Vec<BlockedLine>>,
 }
 
 impl Journal {
     /// The journal in a state directory, as far as it is whole.
     pub fn open(state_dir: &Path) -> (Self, Past) {
-        let (book, held) = Book::open(state_dir.join(NAME), TITLE, Access::Own);
+        let (log, contents) = AppendLog::open(state_dir.join(NAME), HEADER, Access::ReadWrite);
         let mut journal = Self {
-            book,
-            store: Store::of(state_dir),
+            log,
+            store: CopyStore::new(state_dir),
             entries: BTreeMap::new(),
             blocked: Vec::new(),
-            left: BTreeMap::new(),
+            unfinished: BTreeMap::new(),
             before: BTreeMap::new(),
             blocked_before: None,
-            last: 0,
+            last_batch: 0,
             failing: false,
-            runs: Runs::default(),
+            runs: RunningReloads::default(),
         };
-        let Held { lines, lost } = held;
+        let Contents { lines, lost } = contents;
         for line in lines {
             journal.apply(line);
         }
         let Self { store, entries, .. } = &mut journal;
         for entry in entries.values_mut() {
             entry.saved = entry.saved.take().filter(|saved| store.has(saved));
-            entry.trial = entry.trial.take().filter(|trial| store.has(trial.copy()));
+            entry.candidate = entry.candidate.take().filter(|candidate| store.has(candidate.copy()));
         }
         let past = lost.map_or(Past::Known, Past::Lost);
         if past == Past::Known {
-            journal.tidy();
+            journal.remove_unused_copies();
         }
         (journal, past)
     }
 
     /// Where it is.
     pub fn file(&self) -> &Path {
-        self.book.file()
+        self.log.file()
     }
 
     /// All that is noted.
@@ -127,13 +127,13 @@ impl Journal {
     }
 
     /// Whether something is noted of a template's file.
-    pub fn has(&self, key: &Key) -> bool {
+    pub fn contains(&self, key: &Key) -> bool {
         self.entries.contains_key(key)
     }
 
     /// The number of the last round.
-    pub fn last(&self) -> u64 {
-        self.last
+    pub fn last_batch(&self) -> u64 {
+        self.last_batch
     }
 
     /// Notes the files of one round before the first of them is replaced: once this returns all of it survives a power
@@ -142,8 +142,8 @@ impl Journal {
     ///
     /// # Errors
     /// What the system refused; nothing is noted then.
-    pub fn note(&mut self, entries: Vec<Entry>) -> io::Result<()> {
-        self.note_back(entries, Vec::new())
+    pub fn record(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+        self.record_rollback(entries, Vec::new())
     }
 
     /// The same for files that are put back, with what is blocked by that: what failed is not tried again, wherever the
@@ -151,12 +151,12 @@ impl Journal {
     ///
     /// # Errors
     /// What the system refused; nothing is noted then.
-    pub fn note_back(&mut self, entries: Vec<Entry>, blocked: Vec<Blocked>) -> io::Result<()> {
+    pub fn record_rollback(&mut self, entries: Vec<Entry>, blocked: Vec<Blocked>) -> io::Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
-        let seq = self.last + 1;
-        let put: Vec<Entry> = entries.into_iter().map(|entry| self.after_earlier(entry, seq)).collect();
+        let seq = self.last_batch + 1;
+        let put: Vec<Entry> = entries.into_iter().map(|entry| self.merge_earlier(entry, seq)).collect();
         self.before = put.iter().map(Entry::key).map(|key| (key.clone(), self.entries.get(&key).cloned())).collect();
         let known = self.blocked.clone();
         let line = Line { put, gone: Vec::new(), blocked: self.add_blocked(blocked) };
@@ -174,13 +174,13 @@ impl Journal {
             let _ = self.write_unsynced(&Line::default());
         } else {
             self.blocked_before = line.blocked.is_some().then_some(known);
-            self.last = seq;
+            self.last_batch = seq;
         }
         noted
     }
 
     /// A round begins: what was noted before it is not withdrawn any more.
-    pub fn begin_round(&mut self) {
+    pub fn begin_batch(&mut self) {
         self.before.clear();
         self.blocked_before = None;
     }
@@ -200,16 +200,16 @@ impl Journal {
         if !(put.is_empty() && gone.is_empty()) {
             // They go back together or not at all.
             let blocked = self.blocked_before.take().inspect(|known| self.blocked.clone_from(known));
-            self.cross_out(&Line { put, gone, blocked: blocked.as_deref().map(spelled) });
+            self.write_cleared(&Line { put, gone, blocked: blocked.as_deref().map(to_lines) });
         }
     }
 
     /// Writes all of it anew where it is not there any more, as it was left: somebody has removed the state directory, or
     /// mounted something on it.
-    pub fn stand_up(&mut self) {
+    pub fn ensure_exists(&mut self) {
         let is_empty = self.entries.is_empty() && self.blocked.is_empty();
-        if !is_empty && !self.book.is_there() {
-            self.cross_out(&Line::default());
+        if !is_empty && !self.log.is_intact() {
+            self.write_cleared(&Line::default());
         }
     }
 
@@ -223,7 +223,7 @@ impl Journal {
     ///
     /// # Errors
     /// What the system refused.
-    pub fn saved(&self, key: &Key) -> io::Result<Option<Option<Before>>> {
+    pub fn saved(&self, key: &Key) -> io::Result<Option<Option<PreviousFile>>> {
         let saved = self.entries.get(key).and_then(|entry| entry.saved.as_ref());
         saved.map(|saved| self.store.read(saved)).transpose()
     }
@@ -239,35 +239,35 @@ impl Journal {
         self.write(&line)
     }
 
-    fn add_blocked(&mut self, sets: Vec<Blocked>) -> Option<Vec<SpelledOut>> {
+    fn add_blocked(&mut self, sets: Vec<Blocked>) -> Option<Vec<BlockedLine>> {
         let is_none = sets.is_empty();
         for set in sets {
             self.blocked.retain(|known| !known.files.keys().eq(set.files.keys()));
             self.blocked.push(set);
         }
-        (!is_none).then(|| spelled(&self.blocked))
+        (!is_none).then(|| to_lines(&self.blocked))
     }
 
     /// What was blocked of any of these files is forgotten where something else took its place, and succeeded: other than
     /// what was put back.
-    fn unblock(&mut self, keys: &BTreeSet<Key>) {
+    fn drop_outdated_blocks(&mut self, keys: &BTreeSet<Key>) {
         let taken = keys.iter().filter_map(|key| self.entries.get(key)).filter(|entry| !entry.owner.back);
         let taken: BTreeMap<&PathBuf, Option<u64>> = taken.map(|entry| (&entry.dest, entry.new)).collect();
         let is_new = |dest: &PathBuf, failed: u64| taken.get(dest).is_some_and(|new| *new != Some(failed));
         let known = self.blocked.len();
         self.blocked.retain(|set| !set.files.iter().any(|(dest, failed)| is_new(dest, *failed)));
         if self.blocked.len() != known {
-            self.cross_out(&Line { blocked: Some(spelled(&self.blocked)), ..Line::default() });
+            self.write_cleared(&Line { blocked: Some(to_lines(&self.blocked)), ..Line::default() });
         }
     }
 
     /// Whether a file is put back, or was.
-    pub fn goes_back(&self, key: &Key) -> bool {
+    pub fn is_rollback(&self, key: &Key) -> bool {
         self.entries.get(key).is_some_and(|entry| entry.owner.back)
     }
 
     /// Removes copies that nothing refers to any more.
-    fn tidy(&self) {
+    fn remove_unused_copies(&self) {
         self.store.sweep(self.entries.values().flat_map(Entry::copies));
     }
 
@@ -277,7 +277,7 @@ impl Journal {
     }
 
     /// An entry, as it follows what is known of its file.
-    fn after_earlier(&self, mut entry: Entry, seq: u64) -> Entry {
+    fn merge_earlier(&self, mut entry: Entry, seq: u64) -> Entry {
         (entry.seq, entry.since) = (seq, seq);
         let Some(known) = self.entries.get(&entry.key()) else { return entry };
         entry.again |= known.owner.owed.is_some();
@@ -285,7 +285,7 @@ impl Journal {
         // A file whose key is gone does not come back.
         if known.saved.is_some() && (entry.new.is_some() || entry.owner.back) {
             entry.saved.clone_from(&known.saved);
-            entry.trial = entry.trial.or_else(|| known.trial.clone()).filter(|_| !entry.owner.back);
+            entry.candidate = entry.candidate.or_else(|| known.candidate.clone()).filter(|_| !entry.owner.back);
             entry.since = if known.owner.back { seq } else { known.since };
         }
         entry
@@ -300,7 +300,7 @@ impl Journal {
 
     fn apply(&mut self, line: Line) {
         for entry in line.put {
-            self.last = self.last.max(entry.seq);
+            self.last_batch = self.last_batch.max(entry.seq);
             self.entries.insert(entry.key(), entry);
         }
         for key in line.gone {
@@ -312,12 +312,12 @@ impl Journal {
     }
 
     /// Writes what is only of use: without it a reload runs once more than it has to.
-    fn cross_out(&mut self, line: &Line) {
+    fn write_cleared(&mut self, line: &Line) {
         let done = self.write_unsynced(line);
-        self.crossed_out(&done);
+        self.log_failure(&done);
     }
 
-    fn crossed_out(&mut self, done: &io::Result<()>) {
+    fn log_failure(&mut self, done: &io::Result<()>) {
         if let (Err(why), false) = (done, self.failing) {
             let (file, effect) = (Some(self.file().to_owned()), "a reload that has run may run again after a restart");
             emit(Event::StateWriteFailed { file, reason: why.to_string(), effect });
@@ -326,17 +326,17 @@ impl Journal {
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
-        let Self { book, entries, blocked, .. } = self;
-        book.add(line, 1, || vec![whole(entries, blocked)])
+        let Self { log, entries, blocked, .. } = self;
+        log.append(line, 1, || vec![snapshot(entries, blocked)])
     }
 
     fn write_unsynced(&mut self, line: &Line) -> io::Result<()> {
-        let Self { book, entries, blocked, .. } = self;
-        book.add_unsynced(line, 1, || vec![whole(entries, blocked)])
+        let Self { log, entries, blocked, .. } = self;
+        log.append_unsynced(line, 1, || vec![snapshot(entries, blocked)])
     }
 }
 
 /// All that is so, in one line.
-fn whole(entries: &BTreeMap<Key, Entry>, blocked: &[Blocked]) -> Line {
-    Line { put: entries.values().cloned().collect(), gone: Vec::new(), blocked: Some(spelled(blocked)) }
+fn snapshot(entries: &BTreeMap<Key, Entry>, blocked: &[Blocked]) -> Line {
+    Line { put: entries.values().cloned().collect(), gone: Vec::new(), blocked: Some(to_lines(blocked)) }
 }

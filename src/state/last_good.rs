@@ -17,11 +17,11 @@ use std::{fs, io};
 
 use crate::decide::{Event, Recalled, SavedRoster, SavedState};
 use crate::log::emit;
-use crate::state::append_log::{Access, Title};
+use crate::state::append_log::{Access, Header};
 
 use confirmed::Confirmed;
 use roster_log::RosterLog;
-use when::{Dial, When};
+use when::{BootClock, Timestamp};
 
 pub mod confirmed;
 pub mod record;
@@ -37,11 +37,11 @@ const NAME: &str = "rosters";
 const SUFFIX: &str = "roster";
 
 /// How each file begins: the whole roster is two lines, where it is from and what it holds.
-const TITLE: Title = Title { about: "memory", version: 1, synced: false, snapshot: 2 };
+const HEADER: Header = Header { about: "memory", version: 1, synced: false, snapshot: 2 };
 
 /// The last good rosters of one state directory. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub struct LastGood {
     store: Arc<Mutex<Store>>,
 }
 
@@ -50,47 +50,47 @@ struct Store {
     directory: PathBuf,
     rosters: BTreeMap<Arc<str>, RosterLog>,
     confirmed: Option<Confirmed>,
-    dial: Dial,
+    clock: BootClock,
     /// The last write failed, and that was logged.
     failing: bool,
 }
 
-impl Memory {
+impl LastGood {
     /// Those in a state directory, for an engine that begins now.
-    pub fn of(state_dir: &Path) -> Self {
-        Self::at(state_dir, When::now())
+    pub fn new(state_dir: &Path) -> Self {
+        Self::at(state_dir, Timestamp::now())
     }
 
-    fn at(state_dir: &Path, now: When) -> Self {
+    fn at(state_dir: &Path, now: Timestamp) -> Self {
         let directory = state_dir.join(NAME);
         let store =
-            Store { directory, rosters: BTreeMap::new(), confirmed: None, dial: Dial::new(now), failing: false };
+            Store { directory, rosters: BTreeMap::new(), confirmed: None, clock: BootClock::new(now), failing: false };
         Self { store: Arc::new(Mutex::new(store)) }
     }
 
     /// All that is kept. A file that cannot be used is set aside, which is logged.
-    pub fn recall(&self, access: Access) -> SavedState {
-        self.store().recall(access, &When::now())
+    pub fn load(&self, access: Access) -> SavedState {
+        self.store().load(access, &Timestamp::now())
     }
 
     /// Keeps the latest of one roster. A failure is logged and does no more harm than that: the file that is about to be
     /// written is worth more than what is known after the next start.
-    pub fn remember(&self, memo: SavedRoster) {
+    pub fn save(&self, saved: SavedRoster) {
         self.write(|store| {
-            let dial = store.dial.clone();
-            store.open(&memo.name.clone(), Access::Own).add(memo, When::now(), &dial)
+            let clock = store.clock.clone();
+            store.open(&saved.name.clone(), Access::ReadWrite).add(saved, Timestamp::now(), &clock)
         });
     }
 
     /// Does what can wait: rewrites files that have grown long or are not there, and notes how long ago each roster and
     /// key was last confirmed.
-    pub fn tend(&self, ages: &BTreeMap<Arc<str>, Duration>) {
-        self.write(|Store { directory, rosters, confirmed, dial, .. }| {
+    pub fn compact(&self, ages: &BTreeMap<Arc<str>, Duration>) {
+        self.write(|Store { directory, rosters, confirmed, clock, .. }| {
             if rosters.is_empty() {
                 return Ok(());
             }
-            let done = rosters.values_mut().map(|log| log.compact(dial)).fold(Ok(()), Result::and);
-            let confirmed = confirmed.get_or_insert_with(|| Confirmed::open(directory, Access::Own));
+            let done = rosters.values_mut().map(|log| log.compact(clock)).fold(Ok(()), Result::and);
+            let confirmed = confirmed.get_or_insert_with(|| Confirmed::open(directory, Access::ReadWrite));
             done.and(confirmed.note(rosters.keys(), ages))
         });
     }
@@ -113,7 +113,7 @@ impl Memory {
 }
 
 impl Store {
-    fn recall(&mut self, access: Access, now: &When) -> SavedState {
+    fn load(&mut self, access: Access, now: &Timestamp) -> SavedState {
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let file = entry.file_name();
             let Some((name, kind)) = file.to_str().and_then(|file| file.split_once('.')) else { continue };
@@ -132,7 +132,7 @@ impl Store {
     }
 
     fn open(&mut self, name: &str, access: Access) -> &mut RosterLog {
-        let open = || RosterLog::open(self.directory.join(format!("{name}.{SUFFIX}")), access, &self.dial);
+        let open = || RosterLog::open(self.directory.join(format!("{name}.{SUFFIX}")), access, &self.clock);
         self.rosters.entry(name.into()).or_insert_with(open)
     }
 }

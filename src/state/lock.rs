@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep};
 use crate::decide::Event;
 use crate::error::{Exit, Fatal};
 use crate::log::emit;
-use crate::state::append_log::kept::{keep, make};
+use crate::state::append_log::durable::{create_directory, sync_ancestors};
 
-use crate::act::files::errors::refused;
+use crate::act::files::errors::os_error;
 
 /// The lock's name in the state directory.
 const NAME: &str = "lock";
@@ -107,7 +107,7 @@ enum Attempt {
 }
 
 fn attempt(path: &Path) -> Result<Attempt, Fatal> {
-    let trouble = |error: io::Error| unusable(format!("lock {}", path.display()), error);
+    let failed = |error: io::Error| unusable(format!("lock {}", path.display()), error);
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -116,13 +116,13 @@ fn attempt(path: &Path) -> Result<Attempt, Fatal> {
         .mode(0o600)
         .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
         .open(path)
-        .map_err(trouble)?;
+        .map_err(failed)?;
     let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(locked) => locked,
         Err((file, Errno::EWOULDBLOCK)) => return Ok(Attempt::Held(pid(file))),
-        Err((_, errno)) => return Err(trouble(errno.into())),
+        Err((_, errno)) => return Err(failed(errno.into())),
     };
-    if !is_named(&file, path).map_err(trouble)? {
+    if !is_named(&file, path).map_err(failed)? {
         return Ok(Attempt::Gone);
     }
     // On a full disk there is no room for the number, which is only said to others.
@@ -132,10 +132,10 @@ fn attempt(path: &Path) -> Result<Attempt, Fatal> {
 
 fn prepare(state_dir: &Path) -> Result<(), Fatal> {
     let tried = || format!("use the state directory {}", state_dir.display());
-    make(state_dir).map_err(|error| unusable(tried(), error))?;
+    create_directory(state_dir).map_err(|error| unusable(tried(), error))?;
     if !state_dir.join(NAME).exists() {
         // Nobody has come so far yet as to lock it.
-        keep(state_dir).map_err(|error| unusable(tried(), error))?;
+        sync_ancestors(state_dir).map_err(|error| unusable(tried(), error))?;
     }
     let now = std::fs::metadata(state_dir).map_err(|error| unusable(tried(), error))?;
     if now.mode() & 0o002 != 0 {
@@ -150,7 +150,7 @@ fn prepare(state_dir: &Path) -> Result<(), Fatal> {
 }
 
 fn unusable(tried: String, error: io::Error) -> Fatal {
-    let setback = refused(tried, error);
+    let setback = os_error(tried, error);
     let way = "give another state_dir in [agent], or the agent's user the right to this one";
     let setback = if setback.hint.is_some() { setback } else { setback.hint(way) };
     Fatal::new(Exit::Failed, setback.to_string())

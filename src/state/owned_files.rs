@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Each, TemplateConfig};
 use crate::decide::{Event, Written};
 use crate::log::emit;
-use crate::state::append_log::{Access, Book, Held, Title, path_encoding};
+use crate::state::append_log::{Access, AppendLog, Contents, Header, path_encoding};
 
 #[cfg(test)]
 mod tests;
@@ -26,17 +26,17 @@ mod tests;
 const NAME: &str = "files";
 
 /// How the file begins.
-const TITLE: Title = Title { about: "files", version: 1, synced: false, snapshot: 0 };
+const HEADER: Header = Header { about: "files", version: 1, synced: false, snapshot: 0 };
 
 /// The ledger of one state directory. Clones share it.
 #[derive(Debug, Clone)]
 pub struct OwnedFiles {
-    account: Arc<Mutex<Account>>,
+    records: Arc<Mutex<Records>>,
 }
 
 #[derive(Debug)]
-struct Account {
-    book: Book,
+struct Records {
+    log: AppendLog,
     files: BTreeMap<PathBuf, Entry>,
     failing: bool,
 }
@@ -49,7 +49,7 @@ struct Entry {
     key: Arc<str>,
     /// What it was to hold, where it is not known whether it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    meant: Option<u64>,
+    intended: Option<u64>,
 }
 
 /// One line: what is known of a file from here on; nothing, when it is not this agent's.
@@ -67,15 +67,15 @@ pub enum Claim {
     /// It was written.
     Written,
     /// It was to be written, with this digest, and is the agent's own if it has it.
-    Meant(u64),
+    Intended(u64),
 }
 
 impl OwnedFiles {
     /// The ledger in a state directory. What is damaged at its end is left out, and the next note writes it anew.
     pub fn open(state_dir: &Path, access: Access) -> Self {
-        let (book, held) = Book::open(state_dir.join(NAME), TITLE, access);
+        let (log, contents) = AppendLog::open(state_dir.join(NAME), HEADER, access);
         let mut files = BTreeMap::new();
-        let Held { lines, lost } = held;
+        let Contents { lines, lost } = contents;
         for Line { dest, is } in lines {
             match is {
                 Some(entry) => _ = files.insert(dest, entry),
@@ -86,22 +86,22 @@ impl OwnedFiles {
             let effect = "files of keys that are gone may stay";
             emit(Event::StateReadFailed { file: None, reason: why, effect });
         }
-        Self { account: Arc::new(Mutex::new(Account { book, files, failing: false })) }
+        Self { records: Arc::new(Mutex::new(Records { log, files, failing: false })) }
     }
 
     /// All the files.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
-        self.account().files.keys().cloned().collect()
+        self.records().files.keys().cloned().collect()
     }
 
     /// The keys of the files that these templates have written, where they would write the same ones now.
     #[must_use]
     pub fn written(&self, templates: &[Arc<TemplateConfig>]) -> Written {
-        let account = self.account();
+        let records = self.records();
         let patterns = templates.iter().filter_map(|config| Some((config, config.pattern()?)));
         let keys = |config: &TemplateConfig, each: &Each| -> BTreeSet<Arc<str>> {
-            let own = account.files.iter().filter(|(_, entry)| entry.is_of(each));
+            let own = records.files.iter().filter(|(_, entry)| entry.is_of(each));
             own.filter(|(dest, entry)| config.for_key(&entry.key).is_ok_and(|file| file.dest == **dest))
                 .map(|(_, entry)| Arc::clone(&entry.key))
                 .collect()
@@ -110,80 +110,82 @@ impl OwnedFiles {
     }
 
     /// Files that none of these templates would write any more are nobody's from here on.
-    pub fn release(&self, templates: &[Arc<TemplateConfig>]) {
+    pub fn retain(&self, templates: &[Arc<TemplateConfig>]) {
         let written = self.written(templates);
-        let mut account = self.account();
+        let mut records = self.records();
         let kept = |entry: &Entry| written.get(&entry.template).is_some_and(|keys| keys.contains(&entry.key));
         let others: Vec<PathBuf> =
-            account.files.iter().filter(|(_, entry)| !kept(entry)).map(|(dest, _)| dest.clone()).collect();
+            records.files.iter().filter(|(_, entry)| !kept(entry)).map(|(dest, _)| dest.clone()).collect();
         for dest in others {
-            account.note(&dest, None);
+            records.record(&dest, None);
         }
     }
 
     /// A key's file is about to be written with these bytes.
-    pub fn means(&self, template: &TemplateConfig, digest: u64) {
-        let Some(entry) = Entry::of(template, Some(digest)) else { return };
-        let mut account = self.account();
-        let written =
-            account.files.get(&template.dest).is_some_and(|known| known.meant.is_none() && known.same(&entry));
+    pub fn record_intent(&self, template: &TemplateConfig, digest: u64) {
+        let Some(entry) = Entry::new(template, Some(digest)) else { return };
+        let mut records = self.records();
+        let written = records
+            .files
+            .get(&template.dest)
+            .is_some_and(|known| known.intended.is_none() && known.is_same_file(&entry));
         if !written {
-            account.note(&template.dest, Some(entry));
+            records.record(&template.dest, Some(entry));
         }
     }
 
     /// A key's file was written, or found as it should be.
-    pub fn wrote(&self, template: &TemplateConfig) {
-        let Some(entry) = Entry::of(template, None) else { return };
-        self.account().note(&template.dest, Some(entry));
+    pub fn record_written(&self, template: &TemplateConfig) {
+        let Some(entry) = Entry::new(template, None) else { return };
+        self.records().record(&template.dest, Some(entry));
     }
 
     /// A key's file is gone, or was not this agent's.
-    pub fn gone(&self, template: &TemplateConfig) {
-        self.account().note(&template.dest, None);
+    pub fn record_removed(&self, template: &TemplateConfig) {
+        self.records().record(&template.dest, None);
     }
 
     /// By what a key's file is this agent's own; `None` where it is not.
     #[must_use]
     pub fn claim(&self, template: &TemplateConfig) -> Option<Claim> {
-        let wanted = Entry::of(template, None)?;
-        let account = self.account();
-        let entry = account.files.get(&template.dest).filter(|entry| entry.same(&wanted))?;
-        Some(entry.meant.map_or(Claim::Written, Claim::Meant))
+        let wanted = Entry::new(template, None)?;
+        let records = self.records();
+        let entry = records.files.get(&template.dest).filter(|entry| entry.is_same_file(&wanted))?;
+        Some(entry.intended.map_or(Claim::Written, Claim::Intended))
     }
 
     /// Writes all of it anew where it is not there any more as it was left.
-    pub fn stand_up(&self) {
-        let mut account = self.account();
-        let first = account.files.iter().next().map(|(dest, entry)| (dest.clone(), entry.clone()));
-        if let Some((dest, entry)) = first.filter(|_| !account.book.is_there()) {
-            account.write(&dest, Some(entry));
+    pub fn ensure_exists(&self) {
+        let mut records = self.records();
+        let first = records.files.iter().next().map(|(dest, entry)| (dest.clone(), entry.clone()));
+        if let Some((dest, entry)) = first.filter(|_| !records.log.is_intact()) {
+            records.write(&dest, Some(entry));
         }
     }
 
-    fn account(&self) -> MutexGuard<'_, Account> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entry {
-    fn of(template: &TemplateConfig, meant: Option<u64>) -> Option<Self> {
+    fn new(template: &TemplateConfig, intended: Option<u64>) -> Option<Self> {
         let (each, key) = template.file_of()?;
         let (template, roster) = (Arc::clone(&each.template), Arc::clone(&each.roster));
-        Some(Self { template, roster, key: Arc::clone(key), meant })
+        Some(Self { template, roster, key: Arc::clone(key), intended })
     }
 
     fn is_of(&self, each: &Each) -> bool {
         (&self.template, &self.roster) == (&each.template, &each.roster)
     }
 
-    fn same(&self, other: &Self) -> bool {
+    fn is_same_file(&self, other: &Self) -> bool {
         (&self.template, &self.roster, &self.key) == (&other.template, &other.roster, &other.key)
     }
 }
 
-impl Account {
-    fn note(&mut self, dest: &Path, is: Option<Entry>) {
+impl Records {
+    fn record(&mut self, dest: &Path, is: Option<Entry>) {
         if self.files.get(dest) == is.as_ref() {
             return;
         }
@@ -195,12 +197,12 @@ impl Account {
     }
 
     fn write(&mut self, dest: &Path, is: Option<Entry>) {
-        let Self { book, files, .. } = self;
+        let Self { log, files, .. } = self;
         let line = |dest: &Path, is| Line { dest: dest.to_owned(), is };
         let all = || files.iter().map(|(dest, entry)| line(dest, Some(entry.clone()))).collect();
-        let done = book.add(&line(dest, is), files.len(), all);
+        let done = log.append(&line(dest, is), files.len(), all);
         if let (Err(why), false) = (&done, self.failing) {
-            let (file, effect) = (Some(self.book.file().to_owned()), "written files may not be known after a restart");
+            let (file, effect) = (Some(self.log.file().to_owned()), "written files may not be known after a restart");
             emit(Event::StateWriteFailed { file, reason: why.to_string(), effect });
         }
         self.failing = done.is_err();

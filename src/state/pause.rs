@@ -19,10 +19,10 @@ const NAME: &str = "pause.json";
 const VERSION: u32 = 1;
 
 /// How long a pause lasts unless its length is given, or cannot be read.
-pub const DEFAULT: Duration = Duration::from_hours(1);
+pub const DEFAULT_DURATION: Duration = Duration::from_hours(1);
 
 /// The longest pause: what is to last longer is better done by stopping the agent.
-pub const LONGEST: Duration = Duration::from_hours(366 * 24);
+pub const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
 
 /// A pause.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Pause {
 
 /// The file's content; times are seconds since 1970.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct SavedPause {
     version: u32,
     since: u64,
     until: u64,
@@ -49,13 +49,13 @@ struct Kept {
 
 impl Pause {
     /// A pause from now on.
-    pub fn begin(now: SystemTime, length: Duration, reason: Option<String>, uid: u32) -> Self {
-        let until = now.checked_add(length.min(LONGEST)).unwrap_or(now);
+    pub fn new(now: SystemTime, length: Duration, reason: Option<String>, uid: u32) -> Self {
+        let until = now.checked_add(length.min(MAX_DURATION)).unwrap_or(now);
         Self { since: now, until, reason, uid }
     }
 
     /// How much of it is left; `None` once it is over. A wall clock that was set back cannot make it longer.
-    pub fn left(&self, now: SystemTime) -> Option<Duration> {
+    pub fn remaining(&self, now: SystemTime) -> Option<Duration> {
         let whole = self.until.duration_since(self.since).unwrap_or_default();
         let left = self.until.duration_since(now).ok()?.min(whole);
         (!left.is_zero()).then_some(left)
@@ -67,8 +67,8 @@ impl Pause {
     }
 
     /// The pause that is in force at the start. A file that cannot be read was written by somebody who wanted a pause:
-    /// it counts as one of [`DEFAULT`] from now on, with the trouble as its reason.
-    pub fn recall(state_dir: &Path, now: SystemTime) -> Option<Self> {
+    /// it counts as one of [`DEFAULT_DURATION`] from now on, with the trouble as its reason.
+    pub fn load(state_dir: &Path, now: SystemTime) -> Option<Self> {
         let file = Self::file(state_dir);
         let pause = match std::fs::read(&file) {
             Err(why) if why.kind() == io::ErrorKind::NotFound => return None,
@@ -78,23 +78,23 @@ impl Pause {
             let (file, effect) = (Some(file.clone()), "the pause counts as one of an hour");
             emit(Event::StateReadFailed { file, reason: why.clone(), effect });
             let why = format!("{}: {why}", Self::file(state_dir).display());
-            Self::begin(now, DEFAULT, Some(why), 0)
+            Self::new(now, DEFAULT_DURATION, Some(why), 0)
         });
-        pause.left(now).is_some().then_some(pause)
+        pause.remaining(now).is_some().then_some(pause)
     }
 
     /// Keeps it for the next start: once this returns it survives a power cut.
     ///
     /// # Errors
     /// What the system refused.
-    pub fn keep(&self, state_dir: &Path) -> io::Result<()> {
+    pub fn save(&self, state_dir: &Path) -> io::Result<()> {
         let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         // Rounded up: a pause of half a second is over after it, and not before.
         let until = seconds(self.until) + 1;
         let (since, reason) = (seconds(self.since), self.reason.clone());
-        let kept = Kept { version: VERSION, since, until, reason, uid: self.uid };
+        let saved = SavedPause { version: VERSION, since, until, reason, uid: self.uid };
         let mut fresh = tempfile::Builder::new().prefix(".rosterd-").suffix(".tmp").tempfile_in(state_dir)?;
-        fresh.write_all(&serde_json::to_vec(&kept)?)?;
+        fresh.write_all(&serde_json::to_vec(&saved)?)?;
         fresh.as_file().sync_all()?;
         fresh.persist(Self::file(state_dir))?;
         sync(state_dir)
@@ -104,7 +104,7 @@ impl Pause {
     ///
     /// # Errors
     /// What the system refused.
-    pub fn forget(state_dir: &Path) -> io::Result<()> {
+    pub fn delete(state_dir: &Path) -> io::Result<()> {
         match std::fs::remove_file(Self::file(state_dir)) {
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(why) => Err(why),
@@ -113,16 +113,16 @@ impl Pause {
     }
 }
 
-fn sync(folder: &Path) -> io::Result<()> {
-    std::fs::File::open(folder)?.sync_all()
+fn sync(directory: &Path) -> io::Result<()> {
+    std::fs::File::open(directory)?.sync_all()
 }
 
 fn parse(bytes: &[u8]) -> Result<Pause, String> {
-    let kept: Kept = serde_json::from_slice(bytes).map_err(|why| why.to_string())?;
-    if kept.version != VERSION {
-        return Err(format!("it is of version {}, and this is {VERSION}", kept.version));
+    let saved: SavedPause = serde_json::from_slice(bytes).map_err(|why| why.to_string())?;
+    if saved.version != VERSION {
+        return Err(format!("it is of version {}, and this is {VERSION}", saved.version));
     }
     let time = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-    let (since, until) = time(kept.since).zip(time(kept.until)).ok_or("its times cannot be counted")?;
-    Ok(Pause { since, until, reason: kept.reason, uid: kept.uid })
+    let (since, until) = time(saved.since).zip(time(saved.until)).ok_or("its times cannot be counted")?;
+    Ok(Pause { since, until, reason: saved.reason, uid: saved.uid })
 }

@@ -11,7 +11,7 @@ use xattr::FileExt;
 
 use crate::error::Setback;
 
-use super::errors::refused;
+use super::errors::os_error;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,7 @@ const ACL: &str = "system.posix_acl_access";
 pub const OWNER: &str = "user.rosterd.agent";
 const LABEL: &str = "security.selinux";
 
-/// Takes away an ACL that the new file has from its folder's default, where the old file had none: without this the
+/// Takes away an ACL that the new file has from its directory's default, where the old file had none: without this the
 /// mode that is set next would open the file to everybody whom the default names.
 pub fn drop_inherited(new: &File, old: &File) -> io::Result<()> {
     if get(new, ACL.as_ref())?.is_some() && get(old, ACL.as_ref())?.is_none() {
@@ -35,25 +35,25 @@ pub fn drop_inherited(new: &File, old: &File) -> io::Result<()> {
 pub fn copy(old: &File, new: &File, mode: u32, path: &Path) -> Result<(), Setback> {
     let names = match old.list_xattr() {
         Ok(names) => names,
-        Err(error) if has_none(&error) => return Ok(()),
+        Err(error) if is_unsupported(&error) => return Ok(()),
         Err(error) => {
-            return Err(refused(format!("list the attributes of the file that {} replaces", path.display()), error));
+            return Err(os_error(format!("list the attributes of the file that {} replaces", path.display()), error));
         }
     };
     for name in names.filter(|name| is_kept(name)) {
-        let trouble = |error| {
+        let failed = |error| {
             let hint = format!("or take it from the old file with setfattr -x {} FILE", name.display());
-            let setback = refused(format!("copy the attribute {} to {}", name.display(), path.display()), error);
+            let setback = os_error(format!("copy the attribute {} to {}", name.display(), path.display()), error);
             let known = setback.hint.as_ref().map(|known| format!("{known}; "));
             setback.hint(known.unwrap_or_default() + &hint)
         };
-        let Some(mut value) = get(old, &name).map_err(trouble)? else { continue };
+        let Some(mut value) = get(old, &name).map_err(failed)? else { continue };
         if name == ACL {
-            fit(&mut value, mode);
+            fit_acl_to_mode(&mut value, mode);
         }
         // The label is the same already where the policy gave it, and then needs no privilege.
-        if get(new, &name).map_err(trouble)?.as_deref() != Some(&value[..]) {
-            set(new, &name, &value).map_err(trouble)?;
+        if get(new, &name).map_err(failed)?.as_deref() != Some(&value[..]) {
+            set(new, &name, &value).map_err(failed)?;
         }
     }
     Ok(())
@@ -79,13 +79,13 @@ fn is_kept(name: &OsStr) -> bool {
 
 pub fn get(file: &File, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
     match file.get_xattr(name) {
-        Err(error) if has_none(&error) => Ok(None),
+        Err(error) if is_unsupported(&error) => Ok(None),
         answer => answer,
     }
 }
 
 /// Whether a file system simply knows no such attributes.
-pub fn has_none(error: &io::Error) -> bool {
+pub fn is_unsupported(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| [Errno::ENOTSUP, Errno::ENOSYS].contains(&Errno::from_raw(code)))
 }
 
@@ -93,7 +93,7 @@ pub fn has_none(error: &io::Error) -> bool {
 /// could be wider than the configured mode.
 ///
 /// Four bytes of version, then entries of eight: tag, permissions (both 16 bits, little endian) and an id.
-fn fit(acl: &mut [u8], mode: u32) {
+fn fit_acl_to_mode(acl: &mut [u8], mode: u32) {
     const OWNER: u8 = 0x01;
     const GROUP: u8 = 0x04;
     const MASK: u8 = 0x10;

@@ -12,46 +12,47 @@ use crate::error::Setback;
 use crate::model::digest::digest_of;
 
 use super::content::Content;
-use super::errors::refused;
+use super::errors::os_error;
 use super::leftovers::Tag;
 use super::place::Place;
-use super::stage::{Staged, Wanted};
+use super::stage::{Permissions, Staged};
 
 /// Keeps a copy of the file that is about to be replaced as `.NAME.rosterd-1.bak`, and moves the ones before on by one;
-/// those over `count` go. It is the old file's in mode and owner, and never wider. The sync of the folder that makes the
+/// those over `count` go. It is the old file's in mode and owner, and never wider. The sync of the directory that makes the
 /// replacement last does so for the copy's name too.
 ///
 /// One that is there already, of a replacement that then failed, is not kept twice; nor is what that left, by its digest
-/// `torn`.
-pub fn keep(place: &Place, count: u32, torn: Option<u64>, tag: &Tag) -> Result<(), Setback> {
+/// `partial`.
+pub fn save(place: &Place, count: u32, partial: Option<u64>, tag: &Tag) -> Result<(), Setback> {
     if count == 0 {
         return Ok(());
     }
-    let Some(mut old) = place.look()? else { return Ok(()) };
+    let Some(mut old) = place.existing()? else { return Ok(()) };
     let bytes = old.read(&place.dest)?;
-    if torn == Some(digest_of(&bytes)) {
+    if partial == Some(digest_of(&bytes)) {
         return Ok(());
     }
-    let newest = place.beside(name(&place.name, 1))?;
-    let kept = newest.look().ok().flatten();
-    let wanted = Wanted::as_it_is(&old);
+    let newest = place.sibling(backup_name(&place.name, 1))?;
+    let kept = newest.existing().ok().flatten();
+    let wanted = Permissions::from_file(&old);
     if let Some(mut kept) = kept
-        && wanted.changes(&kept).is_none()
-        && kept.holds(&bytes, &newest.dest)?
+        && wanted.describe_changes(&kept).is_none()
+        && kept.has_content(&bytes, &newest.dest)?
     {
         return Ok(());
     }
-    let mut copy = Staged::write(newest, wanted, Content { bytes, basis: None }, Some(&old), tag)?.sync()?;
+    let mut copy = Staged::write(newest, wanted, Content { bytes, base: None }, Some(&old), tag)?.sync()?;
     for number in (1..first_free(place, count)).rev() {
-        move_on(place, &name(&place.name, number), &name(&place.name, number + 1))
-            .map_err(|errno| refused(format!("move on the previous files of {}", place.dest.display()), errno))?;
+        shift(place, &backup_name(&place.name, number), &backup_name(&place.name, number + 1))
+            .map_err(|errno| os_error(format!("move on the previous files of {}", place.dest.display()), errno))?;
     }
     if let Some(own) = copy.name() {
-        move_on(place, own, &name(&place.name, 1))
-            .map_err(|errno| refused(format!("keep the previous {}", place.dest.display()), errno))?;
+        shift(place, own, &backup_name(&place.name, 1))
+            .map_err(|errno| os_error(format!("keep the previous {}", place.dest.display()), errno))?;
     }
-    copy.is_placed();
-    let gone = |number| unlinkat(&place.folder, name(&place.name, number).as_os_str(), UnlinkatFlags::NoRemoveDir);
+    copy.mark_placed();
+    let gone =
+        |number| unlinkat(&place.directory, backup_name(&place.name, number).as_os_str(), UnlinkatFlags::NoRemoveDir);
     // There are some where `backup` was more before.
     let _ = (count + 1..=MOST_BACKUPS).take_while(|number| gone(*number).is_ok()).count();
     Ok(())
@@ -61,19 +62,19 @@ pub fn keep(place: &Place, count: u32, torn: Option<u64>, tag: &Tag) -> Result<(
 /// leaves a number free: those above it are where they belong by then.
 fn first_free(place: &Place, count: u32) -> u32 {
     let is_free = |number: &u32| {
-        let own = name(&place.name, *number);
-        fstatat(&place.folder, own.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT)
+        let own = backup_name(&place.name, *number);
+        fstatat(&place.directory, own.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT)
     };
     (1..count).find(is_free).unwrap_or(count)
 }
 
-fn name(of: &OsStr, number: u32) -> OsString {
+fn backup_name(of: &OsStr, number: u32) -> OsString {
     let mut name = OsString::from(".");
     name.push(of);
     name.push(format!(".rosterd-{number}.bak"));
     name
 }
 
-fn move_on(place: &Place, from: &OsStr, to: &OsStr) -> nix::Result<()> {
-    renameat(&place.folder, from, &place.folder, to)
+fn shift(place: &Place, from: &OsStr, to: &OsStr) -> nix::Result<()> {
+    renameat(&place.directory, from, &place.directory, to)
 }

@@ -1,9 +1,9 @@
 //! Files that are replaced together share their syncs.
 //!
-//! Each file goes its own way in the order that makes it safe (written, owned, synced, checked, renamed, folder
+//! Each file goes its own way in the order that makes it safe (written, owned, synced, checked, renamed, directory
 //! synced), and what fails for one fails for that one only. But the steps of all files are taken side by side: all are
 //! written before the first is synced, so that the file system can put them on disk with one commit of its journal,
-//! and a folder is synced once, after the last rename in it.
+//! and a directory is synced once, after the last rename in it.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,13 +18,16 @@ use crate::decide;
 use crate::decide::{Failure, Outcome};
 use crate::error::Setback;
 
-use super::answer::{Refused, Waiting, kept_back, withdraw};
-use super::commit::{Waits, exchange, noted, settle, swap, sync_folder, sync_names, take_back, unnoted, verify};
-use super::errors::{refused as refused_by, unwritten};
+use super::answer::{Pending, Rejected, unit_failure, withdraw};
+use super::commit::{
+    Replacement, finish_sync, journal_entry, journal_error, replace as replace_file, replace_revertibly, revert,
+    sync_directory, sync_directory_of, verify,
+};
+use super::errors::{os_error, write_failure};
 use super::file_state::FileState;
 use super::removal::{Removal, set_aside};
 use super::stage::Staged;
-use super::staging::{Equal, Stage, Then, prepare, write};
+use super::staging::{IfUnchanged, NextStep, StageJob, prepare, write};
 use crate::state::journal::blocked::failed_again;
 use crate::state::journal::{Blocked, Entry, Journal, Overwrite, Owner};
 
@@ -38,20 +41,20 @@ pub struct Commit {
 
 /// What is done together.
 #[derive(Default)]
-pub struct Round {
+pub struct BatchCommit {
     /// They are all of this unit: all are placed, or none. Each is staged already.
     pub unit: Option<Arc<str>>,
-    pub stages: Vec<Stage>,
+    pub stages: Vec<StageJob>,
     pub commits: Vec<Commit>,
     /// Files that go together with them.
     pub removals: Vec<Removal>,
     /// What is noted with that, where they go back.
-    pub back: Back,
+    pub rollback: Rollback,
 }
 
 /// What is to be known of files that go back together.
 #[derive(Default)]
-pub struct Back {
+pub struct Rollback {
     /// What is not to be tried again.
     pub blocked: Vec<Blocked>,
     /// Files of the same unit that stay as they are.
@@ -60,20 +63,20 @@ pub struct Back {
 
 // An answer that nobody waits for any more takes a staged file with it, which removes itself: here, on the file thread.
 
-impl Round {
+impl BatchCommit {
     /// Takes every file as far as it can go. Each answer is given as soon as it is known.
-    pub fn run(self, desk: &mut FileState) {
-        let Self { unit, stages, mut commits, removals, back } = self;
+    pub fn run(self, state: &mut FileState) {
+        let Self { unit, stages, mut commits, removals, rollback } = self;
         let mut written = Vec::with_capacity(stages.len());
-        for Stage { template, bytes, stop, then } in stages {
-            let staged = match &then {
-                Then::Probe(_) => guarded(|| write(&template, bytes, desk, Equal::IsWritten)),
-                Then::Hand(_) | Then::Place(_) => guarded(|| prepare(&template, bytes, desk)),
+        for StageJob { template, bytes, stop, next } in stages {
+            let staged = match &next {
+                NextStep::CheckOnly(_) => catch_panic(|| write(&template, bytes, state, IfUnchanged::Write)),
+                NextStep::Check(_) | NextStep::Commit(_) => catch_panic(|| prepare(&template, bytes, state)),
             };
             match staged {
-                Some(Ok(Some(file))) => written.push((file, stop, then)),
-                Some(Ok(None)) => then.unchanged(),
-                Some(Err(setback)) => then.failed(setback),
+                Some(Ok(Some(file))) => written.push((file, stop, next)),
+                Some(Ok(None)) => next.unchanged(),
+                Some(Err(setback)) => next.failed(setback),
                 None => {}
             }
         }
@@ -82,78 +85,85 @@ impl Round {
                 file.begin_sync();
             }
         }
-        for (file, stop, then) in written {
-            match (guarded(|| file.sync()), then) {
-                (Some(Ok(staged)), Then::Place(answer)) => commits.push(Commit { staged, stop, answer }),
-                (Some(Ok(staged)), Then::Hand(answer) | Then::Probe(answer)) => _ = answer.send(Ok(Some(staged))),
-                (Some(Err(setback)), then) => then.failed(setback),
+        for (file, stop, next) in written {
+            match (catch_panic(|| file.sync()), next) {
+                (Some(Ok(staged)), NextStep::Commit(answer)) => commits.push(Commit { staged, stop, answer }),
+                (Some(Ok(staged)), NextStep::Check(answer) | NextStep::CheckOnly(answer)) => {
+                    _ = answer.send(Ok(Some(staged)))
+                }
+                (Some(Err(setback)), next) => next.failed(setback),
                 (None, _) => {}
             }
         }
-        place(commits, unit.as_deref(), (removals, back), desk);
+        commit(commits, unit.as_deref(), (removals, rollback), state);
     }
 }
 
 /// Puts staged files in place.
-fn place(commits: Vec<Commit>, unit: Option<&str>, (removals, back): (Vec<Removal>, Back), desk: &mut FileState) {
-    let (sound, mut refused) = verified(commits, desk);
-    let mut sound = fresh(sound, &mut refused, desk);
-    sound = named(sound, unit, &mut refused);
-    keep_back(unit, &mut sound, &mut refused);
+fn commit(
+    commits: Vec<Commit>,
+    unit: Option<&str>,
+    (removals, rollback): (Vec<Removal>, Rollback),
+    state: &mut FileState,
+) {
+    let (ready, mut rejected) = verify_all(commits, state);
+    let mut ready = without_failed_again(ready, &mut rejected, state);
+    ready = with_synced_names(ready, unit, &mut rejected);
+    reject_unit(unit, &mut ready, &mut rejected);
     // What must be on disk before the world changes: which file replaces which, and that a reload is owed.
     let gone = removals.iter().map(|removal| removal.entry.clone());
-    let entries = gone.chain(back.unchanged).collect();
-    let sound = journaled(sound, unit, (entries, back.blocked), &mut refused, desk);
-    let (sound, aside) = set_aside(removals, sound, unit, &mut refused, desk);
-    let placed = swapped(sound, unit, &mut refused, desk);
+    let entries = gone.chain(rollback.unchanged).collect();
+    let ready = record(ready, unit, (entries, rollback.blocked), &mut rejected, state);
+    let (ready, aside) = set_aside(removals, ready, unit, &mut rejected, state);
+    let placed = replace(ready, unit, &mut rejected, state);
     for removal in aside {
-        removal.end(refused.first().map(|(.., why)| why), desk);
+        removal.finish(rejected.first().map(|(.., why)| why), state);
     }
-    refused.into_iter().for_each(failed);
-    // Before anybody hears of it: a reload that begins then is for these files too.
-    desk.is_placed();
+    rejected.into_iter().for_each(reject);
+    // PreviousFile anybody hears of it: a reload that begins next is for these files too.
+    state.mark_placed();
     for placed in placed.into_values() {
-        let synced = guarded(|| sync_folder(placed.iter().map(|(staged, _)| &staged.place)));
+        let synced = catch_panic(|| sync_directory_of(placed.iter().map(|(staged, _)| &staged.place)));
         for (staged, answer) in placed {
             let Some(synced) = synced else { continue };
-            let settled = settle(&staged.place, synced, desk).map(|()| Outcome::Replaced);
+            let settled = finish_sync(&staged.place, synced, state).map(|()| Outcome::Replaced);
             // What was exchanged for it goes before anybody hears of it.
             drop(staged);
-            let _ = answer.send(settled.map_err(|setback| unwritten(&setback)));
+            let _ = answer.send(settled.map_err(|setback| write_failure(&setback)));
         }
     }
-    desk.is_done();
+    state.mark_durable();
 }
 
 /// Those that are still what they were before their check, and those that are not.
-fn verified(commits: Vec<Commit>, desk: &FileState) -> (Vec<Waiting>, Vec<Refused>) {
-    let (mut sound, mut refused) = (Vec::with_capacity(commits.len()), Vec::new());
+fn verify_all(commits: Vec<Commit>, state: &FileState) -> (Vec<Pending>, Vec<Rejected>) {
+    let (mut ready, mut rejected) = (Vec::with_capacity(commits.len()), Vec::new());
     for Commit { staged, stop, answer } in commits {
         if stop.is_cancelled() {
             drop(staged);
             let _ = answer.send(Ok(Outcome::Abandoned));
             continue;
         }
-        match guarded(|| verify(&staged, desk)) {
-            Some(Ok(())) => sound.push((staged, answer)),
-            Some(Err(failure)) => refused.push((staged, answer, failure)),
+        match catch_panic(|| verify(&staged, state)) {
+            Some(Ok(())) => ready.push((staged, answer)),
+            Some(Err(failure)) => rejected.push((staged, answer, failure)),
             None => {}
         }
     }
-    (sound, refused)
+    (ready, rejected)
 }
 
 /// Those that would not make up again what a reload has failed with.
-fn fresh(sound: Vec<Waiting>, refused: &mut Vec<Refused>, desk: &FileState) -> Vec<Waiting> {
-    let Some(journal) = desk.journal.as_ref().filter(|journal| !journal.blocked().is_empty()) else { return sound };
+fn without_failed_again(ready: Vec<Pending>, rejected: &mut Vec<Rejected>, state: &FileState) -> Vec<Pending> {
+    let Some(journal) = state.journal.as_ref().filter(|journal| !journal.blocked().is_empty()) else { return ready };
     let goes_back = |staged: &Staged| staged.owner().is_some_and(|owner| owner.saves);
-    let wanted = sound.iter().filter(|(staged, _)| goes_back(staged));
+    let wanted = ready.iter().filter(|(staged, _)| goes_back(staged));
     let wanted = wanted.filter_map(|(staged, _)| Some((staged.place.dest.clone(), staged.digest().ok()?)));
     let again = failed_again(&wanted.collect(), journal.blocked());
-    let mut fresh = Vec::with_capacity(sound.len());
-    for (staged, answer) in sound {
+    let mut fresh = Vec::with_capacity(ready.len());
+    for (staged, answer) in ready {
         match again.get(&staged.place.dest).cloned() {
-            Some(message) => refused.push((staged, answer, Failure { stage: decide::Stage::Rollback, message })),
+            Some(message) => rejected.push((staged, answer, Failure { stage: decide::Stage::Rollback, message })),
             None => fresh.push((staged, answer)),
         }
     }
@@ -162,19 +172,19 @@ fn fresh(sound: Vec<Waiting>, refused: &mut Vec<Refused>, desk: &FileState) -> V
 
 /// Those whose staged files have their names for good, where a power cut in the middle must not take away what the rest is
 /// finished with: those of a unit, and those that a destination is overwritten with. The same keeps the file from before.
-fn named(sound: Vec<Waiting>, unit: Option<&str>, refused: &mut Vec<Refused>) -> Vec<Waiting> {
-    let (mut synced, mut named) = (BTreeMap::new(), Vec::with_capacity(sound.len()));
-    for (staged, answer) in sound {
+fn with_synced_names(ready: Vec<Pending>, unit: Option<&str>, rejected: &mut Vec<Rejected>) -> Vec<Pending> {
+    let (mut synced, mut named) = (BTreeMap::new(), Vec::with_capacity(ready.len()));
+    for (staged, answer) in ready {
         let is_finished_with_it = unit.is_some() || staged.in_place.is_some();
-        let folder = staged.path().parent().map(Path::to_owned).filter(|_| is_finished_with_it || staged.backup > 0);
-        let last = folder
-            .as_ref()
-            .map_or(Ok(()), |folder| *synced.entry(folder.clone()).or_insert_with(|| sync_names(staged.folder())));
+        let directory = staged.path().parent().map(Path::to_owned).filter(|_| is_finished_with_it || staged.backup > 0);
+        let last = directory.as_ref().map_or(Ok(()), |directory| {
+            *synced.entry(directory.clone()).or_insert_with(|| sync_directory(staged.directory()))
+        });
         match last {
             Ok(()) => named.push((staged, answer)),
             Err(errno) => {
-                let setback = refused_by(format!("sync the folder of {}", staged.path().display()), errno);
-                refused.push((staged, answer, unwritten(&setback)));
+                let setback = os_error(format!("sync the directory of {}", staged.path().display()), errno);
+                rejected.push((staged, answer, write_failure(&setback)));
             }
         }
     }
@@ -182,107 +192,110 @@ fn named(sound: Vec<Waiting>, unit: Option<&str>, refused: &mut Vec<Refused>) ->
 }
 
 /// Of a unit one that fails keeps all others back.
-fn keep_back(unit: Option<&str>, sound: &mut Vec<Waiting>, refused: &mut Vec<Refused>) {
-    if let (Some(unit), Some((staged, _, why))) = (unit, refused.first()) {
-        let why = kept_back(unit, &format!("{} cannot be replaced: {}", staged.place.dest.display(), why.message));
-        refused.extend(sound.drain(..).map(|(staged, answer)| (staged, answer, why.clone())));
+fn reject_unit(unit: Option<&str>, ready: &mut Vec<Pending>, rejected: &mut Vec<Rejected>) {
+    if let (Some(unit), Some((staged, _, why))) = (unit, rejected.first()) {
+        let why = unit_failure(unit, &format!("{} cannot be replaced: {}", staged.place.dest.display(), why.message));
+        rejected.extend(ready.drain(..).map(|(staged, answer)| (staged, answer, why.clone())));
     }
 }
 
 /// Those that are noted in the journal, or need not be.
-fn journaled(
-    sound: Vec<Waiting>,
+fn record(
+    ready: Vec<Pending>,
     unit: Option<&str>,
     (mut entries, blocked): (Vec<Entry>, Vec<Blocked>),
-    refused: &mut Vec<Refused>,
-    desk: &mut FileState,
-) -> Vec<Waiting> {
-    let Some(journal) = &mut desk.journal else { return sound };
-    journal.begin_round();
-    let (mut ready, mut noted) = (Vec::with_capacity(sound.len()), Vec::new());
-    for (staged, answer) in sound {
-        match guarded(|| entry(&staged, journal)) {
-            Some(Ok(None)) => ready.push((staged, answer)),
+    rejected: &mut Vec<Rejected>,
+    state: &mut FileState,
+) -> Vec<Pending> {
+    let Some(journal) = &mut state.journal else { return ready };
+    journal.begin_batch();
+    let (mut passed, mut journaled_files) = (Vec::with_capacity(ready.len()), Vec::new());
+    for (staged, answer) in ready {
+        match catch_panic(|| entry(&staged, journal)) {
+            Some(Ok(None)) => passed.push((staged, answer)),
             Some(Ok(Some(entry))) => {
                 entries.push(entry);
-                noted.push((staged, answer));
+                journaled_files.push((staged, answer));
             }
-            Some(Err(setback)) => refused.push((staged, answer, unwritten(&setback))),
+            Some(Err(setback)) => rejected.push((staged, answer, write_failure(&setback))),
             None => {}
         }
     }
     // All of a unit are noted: nothing of it is, where one cannot be.
-    keep_back(unit, &mut noted, refused);
-    if unit.is_some() && !refused.is_empty() {
-        return ready;
+    reject_unit(unit, &mut journaled_files, rejected);
+    if unit.is_some() && !rejected.is_empty() {
+        return passed;
     }
-    match journal.note_back(entries, blocked) {
-        Ok(()) => ready.extend(noted),
+    match journal.record_rollback(entries, blocked) {
+        Ok(()) => passed.extend(journaled_files),
         Err(error) => {
-            let setback = unnoted(journal, error);
-            refused.extend(noted.into_iter().map(|(staged, answer)| (staged, answer, unwritten(&setback))));
+            let setback = journal_error(journal, error);
+            rejected
+                .extend(journaled_files.into_iter().map(|(staged, answer)| (staged, answer, write_failure(&setback))));
         }
     }
-    ready
+    passed
 }
 
-/// Those that are renamed into place, by their folder. Of a unit, what was is taken back where one fails.
-fn swapped(
-    sound: Vec<Waiting>,
+/// Those that are renamed into place, by their directory. Of a unit, what was is taken back where one fails.
+fn replace(
+    ready: Vec<Pending>,
     unit: Option<&str>,
-    refused: &mut Vec<Refused>,
-    desk: &mut FileState,
-) -> BTreeMap<(dev_t, ino_t), Vec<Waiting>> {
-    let mut folders: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    let (atomic, overwritten): (Vec<_>, Vec<_>) = sound.into_iter().partition(|(staged, _)| staged.in_place.is_none());
+    rejected: &mut Vec<Rejected>,
+    state: &mut FileState,
+) -> BTreeMap<(dev_t, ino_t), Vec<Pending>> {
+    let mut directories: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let (atomic, overwritten): (Vec<_>, Vec<_>) = ready.into_iter().partition(|(staged, _)| staged.in_place.is_none());
     // What cannot be taken back comes last.
-    let mut sound = atomic.into_iter().chain(overwritten);
-    while let Some((mut staged, answer)) = sound.next() {
-        let swapped = guarded(|| if unit.is_some() { exchange(&mut staged, desk) } else { swap(&mut staged, desk) });
+    let mut ready = atomic.into_iter().chain(overwritten);
+    while let Some((mut staged, answer)) = ready.next() {
+        let swapped = catch_panic(|| {
+            if unit.is_some() { replace_revertibly(&mut staged, state) } else { replace_file(&mut staged, state) }
+        });
         match (swapped, unit) {
-            (Some(Ok(())), _) => folders.entry(staged.place.id).or_default().push((staged, answer)),
+            (Some(Ok(())), _) => directories.entry(staged.place.id).or_default().push((staged, answer)),
             (Some(Err(failure)), None) => {
-                withdraw(&mut staged, desk);
-                refused.push((staged, answer, failure));
+                withdraw(&mut staged, state);
+                rejected.push((staged, answer, failure));
             }
             (Some(Err(failure)), Some(unit)) => {
-                let why = kept_back(unit, &failure.message);
-                let placed: Vec<Waiting> = std::mem::take(&mut folders).into_values().flatten().collect();
-                let back = placed.into_iter().map(|(staged, answer)| (take_back(staged, desk), answer));
-                let mut others: Vec<Waiting> = back.collect();
-                others.extend(sound.by_ref());
+                let why = unit_failure(unit, &failure.message);
+                let placed: Vec<Pending> = std::mem::take(&mut directories).into_values().flatten().collect();
+                let back = placed.into_iter().map(|(staged, answer)| (revert(staged, state), answer));
+                let mut others: Vec<Pending> = back.collect();
+                others.extend(ready.by_ref());
                 let all = others.iter_mut().map(|(staged, _)| staged).chain([&mut staged]);
-                all.for_each(|staged| withdraw(staged, desk));
-                refused.extend(others.into_iter().map(|(staged, answer)| (staged, answer, why.clone())));
-                refused.push((staged, answer, failure));
+                all.for_each(|staged| withdraw(staged, state));
+                rejected.extend(others.into_iter().map(|(staged, answer)| (staged, answer, why.clone())));
+                rejected.push((staged, answer, failure));
             }
             (None, _) => {}
         }
     }
     // Not before: what is taken back is as it was.
-    folders.values().flatten().for_each(|(staged, _)| overtake(staged, desk));
-    folders
+    directories.values().flatten().for_each(|(staged, _)| supersede(staged, state));
+    directories
 }
 
 /// What is to be noted of a file before it is replaced; `None` when nothing is.
 fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
     let place = &staged.place;
-    let is_noted = |owner: &&Owner| owner.is_noted() || journal.has(&owner.key(&place.dest));
+    let is_recorded = |owner: &&Owner| owner.is_recorded() || journal.contains(&owner.key(&place.dest));
     let over = staged.in_place.map(|configured| Overwrite { staged: staged.path(), configured });
-    let Some(owner) = staged.owner().filter(|owner| over.is_some() || is_noted(owner)) else { return Ok(None) };
+    let Some(owner) = staged.owner().filter(|owner| over.is_some() || is_recorded(owner)) else { return Ok(None) };
     let beside = staged.name().filter(|_| over.is_none()).map(|name| name.to_string_lossy().into());
-    let waits = Waits { new: Some(staged.digest()?), staged: beside, over };
-    noted(owner, place, place.look()?, waits, journal).map(Some)
+    let waits = Replacement { new: Some(staged.digest()?), staged: beside, over };
+    journal_entry(owner, place, place.existing()?, waits, journal).map(Some)
 }
 
 /// Nothing is finished any more that was begun before this.
-fn overtake(staged: &Staged, desk: &mut FileState) {
+fn supersede(staged: &Staged, state: &mut FileState) {
     if let Some(owner) = staged.owner() {
-        desk.overtake(&owner.key(&staged.place.dest));
+        state.supersede(&owner.key(&staged.place.dest));
     }
 }
 
-fn failed((staged, answer, failure): Refused) {
+fn reject((staged, answer, failure): Rejected) {
     // First it is removed: whoever hears of the failure finds nothing left behind.
     drop(staged);
     let _ = answer.send(Err(failure));
@@ -290,6 +303,6 @@ fn failed((staged, answer, failure): Refused) {
 
 /// Does a step of one job. A fault in it must not take the thread from all other templates: whoever waits for the job
 /// sees that its answer is gone.
-pub fn guarded<T>(step: impl FnOnce() -> T) -> Option<T> {
+pub fn catch_panic<T>(step: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(step)).ok()
 }

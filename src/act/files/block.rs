@@ -20,14 +20,14 @@ pub mod tests;
 /// # Errors
 /// The file's markers do not make one block, or the text has a marker in it.
 pub fn splice(old: &[u8], block: &Block, text: &[u8], dest: &Path) -> Result<Vec<u8>, Setback> {
-    let refused = |why: String| Setback::new(format!("replace block {block} of {}", dest.display()), why);
+    let failed = |why: String| Setback::new(format!("replace block {block} of {}", dest.display()), why);
     if let Some((number, _)) = numbered(text).find(|(_, line)| marker(line, &block.comment).is_some()) {
         let why = format!("line {number} of what was rendered marks a block itself");
-        return Err(refused(why).hint("take the line out of the template, or what the registry holds into it"));
+        return Err(failed(why).hint("take the line out of the template, or what the registry holds into it"));
     }
     let found = find(old, block).map_err(|why| {
         let hint = format!("{} BEGIN rosterd {block} and {0} END rosterd {block} stand once each", block.comment);
-        refused(why).hint(format!("mend the lines of {} by hand: {hint}", dest.display()))
+        failed(why).hint(format!("mend the lines of {} by hand: {hint}", dest.display()))
     })?;
     let end = line_end(old, found.as_ref());
     let mut new = Vec::with_capacity(old.len() + text.len());
@@ -54,7 +54,7 @@ pub fn digest(file: &[u8], block: &Block) -> Option<u64> {
 
 /// The names of hosts in the block of a hosts(5) file that its other lines name too, each with the number of the first
 /// such line.
-pub fn named_elsewhere(hosts: &[u8], block: &Block) -> Vec<(String, usize)> {
+pub fn shadowed_hosts(hosts: &[u8], block: &Block) -> Vec<(String, usize)> {
     let Ok(Some(inner)) = find(hosts, block) else { return Vec::new() };
     let mut own: BTreeSet<String> = lines(&hosts[inner.clone()]).flat_map(names).collect();
     let first = lines(&hosts[..inner.start]).count() + lines(&hosts[inner.clone()]).count();

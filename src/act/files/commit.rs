@@ -15,22 +15,23 @@ use crate::log::emit;
 use crate::model::digest::digest_of;
 
 use super::backup;
-use super::errors::{refused, unwritten};
+use super::errors::{os_error, write_failure};
 use super::file_state::FileState;
-use super::inplace::{fill, mounted_on};
-use super::place::{Old, Place};
-use super::stage::{Earlier, Staged};
-use crate::state::journal::{Before, Configured, Copies, Entry, Journal, Overwrite, Owner};
+use super::inplace::{mounted_on, overwrite};
+use super::place::{ExistingFile, Place};
+use super::stage::{Previous, Staged};
+use crate::state::journal::{Entry, Journal, ModeAndOwner, NewCopies, Overwrite, Owner, PreviousFile};
 
 /// Whether the staged file and the destination are still what they were before the check ran. Where they are, the file
 /// that is to be replaced is kept, if that is configured.
-pub fn verify(staged: &Staged, desk: &FileState) -> Result<(), Failure> {
-    staged.place.is_still_here().map_err(|setback| unwritten(&setback))?;
-    staged.place.permits().map_err(|setback| unwritten(&setback))?;
+pub fn verify(staged: &Staged, state: &FileState) -> Result<(), Failure> {
+    staged.place.verify_directory().map_err(|setback| write_failure(&setback))?;
+    staged.place.check().map_err(|setback| write_failure(&setback))?;
     is_current(staged)?;
     if staged.is_untouched() {
-        let torn = staged.owner().and_then(|owner| desk.torn(&owner.key(&staged.place.dest)));
-        return backup::keep(&staged.place, staged.backup, torn, &desk.tag).map_err(|setback| unwritten(&setback));
+        let partial = staged.owner().and_then(|owner| state.partial_digest(&owner.key(&staged.place.dest)));
+        return backup::save(&staged.place, staged.backup, partial, &state.tag)
+            .map_err(|setback| write_failure(&setback));
     }
     let message = Setback::new(
         format!("replace {}", staged.place.dest.display()),
@@ -42,7 +43,7 @@ pub fn verify(staged: &Staged, desk: &FileState) -> Result<(), Failure> {
 }
 
 /// What is to take a destination's place.
-pub struct Waits {
+pub struct Replacement {
     /// Its digest; `None`: nothing.
     pub new: Option<u64>,
     /// Under which name, beside it.
@@ -53,39 +54,39 @@ pub struct Waits {
 
 /// The journal's entry for a file that is about to be replaced or removed. What stands there now is kept, where its owner
 /// wants that.
-pub fn noted(
+pub fn journal_entry(
     owner: &Owner,
     place: &Place,
-    old: Option<Old>,
-    waits: Waits,
+    old: Option<ExistingFile>,
+    waits: Replacement,
     journal: &Journal,
 ) -> Result<Entry, Setback> {
     let (dest, mut before) = (place.dest.clone(), None);
     if let Some(mut old) = old {
         let bytes = old.read(&dest)?;
-        before = Some(Before { bytes, mode: old.mode(), uid: old.stat.st_uid, gid: old.stat.st_gid });
+        before = Some(PreviousFile { bytes, mode: old.mode(), uid: old.stat.st_uid, gid: old.stat.st_gid });
     }
-    let mut copies = Copies::default();
+    let mut copies = NewCopies::default();
     if owner.saves {
         let kept = journal.save(&owner.key(&dest), before.as_ref());
-        copies = kept.map_err(|error| refused(format!("keep a copy of {}", dest.display()), error))?;
+        copies = kept.map_err(|error| os_error(format!("keep a copy of {}", dest.display()), error))?;
     }
     let old = before.map(|before| digest_of(&before.bytes));
-    let Waits { new, staged, over } = waits;
-    let Copies { saved, trial } = copies;
+    let Replacement { new, staged, over } = waits;
+    let NewCopies { saved, candidate } = copies;
     let (follows, again) = (place.is_followed(), false);
-    Ok(Entry { old, new, staged, over, follows, again, saved, trial, ..owner.clone().owes(dest) })
+    Ok(Entry { old, new, staged, over, follows, again, saved, candidate, ..owner.clone().pending_entry(dest) })
 }
 
 /// Nothing is replaced that could not be noted.
-pub fn unnoted(journal: &Journal, error: io::Error) -> Setback {
+pub fn journal_error(journal: &Journal, error: io::Error) -> Setback {
     let tried = format!("note in {} what is written, and that a reload will be owed", journal.file().display());
-    refused(tried, error)
+    os_error(tried, error)
 }
 
 /// Nobody else's change to a file that the staged one was made of may be lost with it.
 fn is_current(staged: &Staged) -> Result<(), Failure> {
-    if staged.is_current().map_err(|setback| unwritten(&setback))? {
+    if staged.is_current().map_err(|setback| write_failure(&setback))? {
         return Ok(());
     }
     let tried = format!("replace {}", staged.place.dest.display());
@@ -94,29 +95,29 @@ fn is_current(staged: &Staged) -> Result<(), Failure> {
 }
 
 /// Puts a staged file in place.
-pub fn swap(staged: &mut Staged, desk: &mut FileState) -> Result<(), Failure> {
+pub fn replace(staged: &mut Staged, state: &mut FileState) -> Result<(), Failure> {
     // Others of the round may have been renamed and the round noted since it was verified.
     is_current(staged)?;
     let placed = match staged.in_place {
-        Some(configured) => overwrite(staged, configured).map(Some),
+        Some(configured) => overwrite_with(staged, configured).map(Some),
         None => rename(staged).map(|()| staged.synced()),
     };
-    let stat = placed.map_err(|setback| unwritten(&setback))?;
-    stands(staged, stat, desk);
-    staged.is_placed();
+    let stat = placed.map_err(|setback| write_failure(&setback))?;
+    record_placed(staged, stat, state);
+    staged.mark_placed();
     Ok(())
 }
 
-/// A file is in place, and is this there, as far as that is known. Until the folder is synced it may not last.
-fn stands(staged: &Staged, stat: Option<FileStat>, desk: &mut FileState) {
-    desk.unsettled.insert(staged.place.dest.clone());
-    desk.left.extend(staged.leaves().zip(stat).map(|(leaves, stat)| leaves.at(&staged.place, &stat)));
+/// A file is in place, and is this there, as far as that is known. Until the directory is synced it may not last.
+fn record_placed(staged: &Staged, stat: Option<FileStat>, state: &mut FileState) {
+    state.unsettled.insert(staged.place.dest.clone());
+    state.last_written.extend(staged.expected().zip(stat).map(|(leaves, stat)| leaves.written(&staged.place, &stat)));
 }
 
 /// Overwrites the destination with what is staged, which is removed then. Gives what the destination is by that.
-fn overwrite(staged: &mut Staged, configured: Configured) -> Result<FileStat, Setback> {
+fn overwrite_with(staged: &mut Staged, configured: ModeAndOwner) -> Result<FileStat, Setback> {
     let bytes = staged.read()?;
-    let stat = fill(&staged.place, &bytes, configured)?;
+    let stat = overwrite(&staged.place, &bytes, configured)?;
     staged.remove();
     Ok(stat)
 }
@@ -126,123 +127,123 @@ fn rename(staged: &Staged) -> Result<(), Setback> {
     let Some(name) = staged.name() else {
         return Err(Setback::new(format!("replace {}", place.dest.display()), "nothing is staged"));
     };
-    renameat(staged.folder(), name.as_os_str(), &place.folder, place.name.as_os_str()).map_err(|errno| {
+    renameat(staged.directory(), name.as_os_str(), &place.directory, place.name.as_os_str()).map_err(|errno| {
         let tried = format!("rename {} to {}", staged.path().display(), place.dest.display());
-        if errno == Errno::EBUSY { busy(tried, place) } else { refused(tried, errno) }
+        if errno == Errno::EBUSY { busy_error(tried, place) } else { os_error(tried, errno) }
     })
 }
 
 /// What stands at a destination, as far as it may have to be put back.
-fn earlier(staged: &Staged, desk: &FileState) -> Result<Earlier, Setback> {
+fn previous(staged: &Staged, state: &FileState) -> Result<Previous, Setback> {
     let place = &staged.place;
-    let mut old = if staged.in_place.is_some() { place.look()? } else { None };
+    let mut old = if staged.in_place.is_some() { place.existing()? } else { None };
     let bytes = old.as_mut().map(|old| Ok((old.read(&place.dest)?, old.mode_and_owner()))).transpose()?;
-    let left = staged.owner().and_then(|owner| desk.left.get(&owner.template).cloned());
-    Ok(Earlier { bytes, left })
+    let last_written = staged.owner().and_then(|owner| state.last_written.get(&owner.template).cloned());
+    Ok(Previous { bytes, last_written })
 }
 
 /// The same for a file that may have to be taken back: what stood there takes the staged file's name, and goes with that
-/// when it is dropped. Where nothing stands there, or the file system cannot exchange two files, it is a rename. One that
+/// when it is dropped. Where nothing stands there, or the file system cannot replace_revertibly two files, it is a rename. One that
 /// is overwritten is remembered.
-pub fn exchange(staged: &mut Staged, desk: &mut FileState) -> Result<(), Failure> {
-    staged.before = earlier(staged, desk).map_err(|setback| unwritten(&setback))?;
+pub fn replace_revertibly(staged: &mut Staged, state: &mut FileState) -> Result<(), Failure> {
+    staged.before = previous(staged, state).map_err(|setback| write_failure(&setback))?;
     if staged.in_place.is_some() {
-        return swap(staged, desk).inspect_err(|_| overwrite_back(staged, desk));
+        return replace(staged, state).inspect_err(|_| revert_overwrite(staged, state));
     }
     let place = &staged.place;
-    let Some(name) = staged.name() else { return swap(staged, desk) };
+    let Some(name) = staged.name() else { return replace(staged, state) };
     is_current(staged)?;
     let flags = RenameFlags::RENAME_EXCHANGE;
-    match renameat2(staged.folder(), name.as_os_str(), &place.folder, place.name.as_os_str(), flags) {
-        Ok(()) => stands(staged, staged.synced(), desk),
+    match renameat2(staged.directory(), name.as_os_str(), &place.directory, place.name.as_os_str(), flags) {
+        Ok(()) => record_placed(staged, staged.synced(), state),
         Err(errno) => {
-            swap(staged, desk)?;
+            replace(staged, state)?;
             staged.is_new = errno == Errno::ENOENT;
         }
     }
     Ok(())
 }
 
-/// Puts back what stood there before [`exchange`], the same file, and gives the staged one its name again: it goes when
+/// Puts back what stood there before [`replace_revertibly`], the same file, and gives the staged one its name again: it goes when
 /// it is dropped. A file that was made anew is removed.
-pub fn take_back(mut staged: Staged, desk: &mut FileState) -> Staged {
+pub fn revert(mut staged: Staged, state: &mut FileState) -> Staged {
     if staged.in_place.is_some() {
-        overwrite_back(&mut staged, desk);
+        revert_overwrite(&mut staged, state);
         return staged;
     }
     let place = &staged.place;
-    let (folder, own) = (&place.folder, place.name.as_os_str());
+    let (directory, own) = (&place.directory, place.name.as_os_str());
     let undone = match staged.name() {
-        Some(name) => renameat2(folder, name.as_os_str(), folder, own, RenameFlags::RENAME_EXCHANGE),
-        None if staged.is_new => unlinkat(folder, own, UnlinkatFlags::NoRemoveDir),
+        Some(name) => renameat2(directory, name.as_os_str(), directory, own, RenameFlags::RENAME_EXCHANGE),
+        None if staged.is_new => unlinkat(directory, own, UnlinkatFlags::NoRemoveDir),
         None => Err(Errno::EOPNOTSUPP),
     };
     // What stands there is the one from before again, as it was left.
     if let Some(owner) = staged.owner() {
-        desk.left.remove(&owner.template);
-        let left = staged.before.left.clone().filter(|_| undone.is_ok());
-        desk.left.extend(left.map(|left| (Arc::clone(&owner.template), left)));
+        state.last_written.remove(&owner.template);
+        let last_written = staged.before.last_written.clone().filter(|_| undone.is_ok());
+        state.last_written.extend(last_written.map(|last| (Arc::clone(&owner.template), last)));
     }
-    if let Err(errno) = undone.and_then(|()| sync_names(folder)) {
+    if let Err(errno) = undone.and_then(|()| sync_directory(directory)) {
         emit(Event::RestoreFailed { dest: place.dest.clone(), reason: errno.to_string() });
     }
     staged
 }
 
 /// Overwrites a file with what it was. Where that fails too, it is finished with what it was overwritten with.
-fn overwrite_back(staged: &mut Staged, desk: &mut FileState) {
+fn revert_overwrite(staged: &mut Staged, state: &mut FileState) {
     let Some((bytes, was)) = staged.before.bytes.take() else { return };
     if let Some(owner) = staged.owner() {
-        desk.left.remove(&owner.template);
+        state.last_written.remove(&owner.template);
     }
-    match fill(&staged.place, &bytes, was) {
-        Ok(stat) => desk.left.extend(staged.leaves().map(|leaves| leaves.at(&staged.place, &stat))),
+    match overwrite(&staged.place, &bytes, was) {
+        Ok(stat) => state.last_written.extend(staged.expected().map(|expected| expected.written(&staged.place, &stat))),
         Err(why) => {
             let dest = staged.place.dest.clone();
             emit(Event::RestoreFailed { dest, reason: format!("{why}; the file may be incomplete") });
-            desk.unsettled.insert(staged.place.dest.clone());
+            state.unsettled.insert(staged.place.dest.clone());
         }
     }
 }
 
-/// Syncs the folder of all these places, which is one.
-pub fn sync_folder<'a>(mut places: impl Iterator<Item = &'a Place>) -> nix::Result<()> {
-    places.next().map_or(Ok(()), |place| sync_names(&place.folder))
+/// Syncs the directory of all these places, which is one.
+pub fn sync_directory_of<'a>(mut places: impl Iterator<Item = &'a Place>) -> nix::Result<()> {
+    places.next().map_or(Ok(()), |place| sync_directory(&place.directory))
 }
 
-/// Has all names in a folder last.
-pub fn sync_names(folder: &OwnedFd) -> nix::Result<()> {
-    match fsync(folder) {
-        // Some network and FUSE file systems have no sync for folders and say so with EINVAL: all that can be done is.
+/// Has all names in a directory last.
+pub fn sync_directory(directory: &OwnedFd) -> nix::Result<()> {
+    match fsync(directory) {
+        // Some network and FUSE file systems have no sync for directories and say so with EINVAL: all that can be done is.
         Err(Errno::EINVAL) => Ok(()),
         synced => synced,
     }
 }
 
-/// What the sync of its folder means for a file that was renamed. Where that failed the new file is in place already
+/// What the sync of its directory means for a file that was renamed. Where that failed the new file is in place already
 /// and readers see it whole; but a power cut may bring the old one back, so it is no success: the destination stays in
 /// `unsettled`, and the retry stages, renames and syncs a new file instead of believing a second sync of what the first
 /// one may have dropped. A reload is then owed by the retry, so that none is lost.
-pub fn settle(place: &Place, synced: nix::Result<()>, desk: &mut FileState) -> Result<(), Setback> {
+pub fn finish_sync(place: &Place, synced: nix::Result<()>, state: &mut FileState) -> Result<(), Setback> {
     let Err(errno) = synced else {
-        desk.unsettled.remove(&place.dest);
+        state.unsettled.remove(&place.dest);
         return Ok(());
     };
     let tried = format!(
-        "sync the folder {} after {} was put in place, which a power cut may therefore undo",
-        place.folder_path.display(),
+        "sync the directory {} after {} was put in place, which a power cut may therefore undo",
+        place.directory_path.display(),
         place.dest.display()
     );
-    Err(refused(tried, errno))
+    Err(os_error(tried, errno))
 }
 
 /// A destination that is a mount point cannot be renamed over.
-fn busy(tried: String, place: &Place) -> Setback {
+fn busy_error(tried: String, place: &Place) -> Setback {
     match mounted_on(&place.real_path()) {
         Some(source) => {
             let dest = place.dest.display();
             let why = format!("{dest} is a mount point of its own: {source} is mounted on it");
-            let hint = "mount the folder that it is in, not the single file, as a container or ReadWritePaths= does; \
+            let hint = "mount the directory that it is in, not the single file, as a container or ReadWritePaths= does; \
                         or set write = \"auto\" on the template, and it is overwritten in place";
             Setback::new(tried, why).hint(hint)
         }

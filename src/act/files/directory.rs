@@ -1,7 +1,7 @@
-//! The way to a destination's folder.
+//! The way to a destination's directory.
 //!
-//! Links on it are followed once, and what they lead to is kept: a folder such as `/var/run/x` is normal. From then on
-//! the folder is opened without following any, so that whoever can swap a folder above for a link makes the agent
+//! Links on it are followed once, and what they lead to is kept: a directory such as `/var/run/x` is normal. From then on
+//! the directory is opened without following any, so that whoever can swap a directory above for a link makes the agent
 //! write nowhere else. As root, a link is not even followed the first time where somebody else may have made it.
 
 use std::collections::HashMap;
@@ -16,18 +16,18 @@ use nix::unistd::{Uid, fsync};
 
 use crate::error::Setback;
 
-use super::errors::refused;
+use super::errors::os_error;
 
-/// The mode of folders that `make_dirs` makes.
-const FOLDER_MODE: u32 = 0o755;
+/// The mode of directories that `make_dirs` makes.
+const DIRECTORY_MODE: u32 = 0o755;
 
 /// The most links on one way, as the kernel has it (`path_resolution(7)`).
-pub const MOST_LINKS: usize = 40;
+pub const MAX_LINKS: usize = 40;
 
-/// A folder, held open.
+/// A directory, held open.
 #[derive(Debug)]
-pub struct Folder {
-    /// The folder, for reading and for what is done in it.
+pub struct Directory {
+    /// The directory, for reading and for what is done in it.
     pub handle: OwnedFd,
     /// As it was when it was opened.
     pub stat: FileStat,
@@ -35,22 +35,22 @@ pub struct Folder {
     pub real: PathBuf,
 }
 
-/// Where the folders that are written in really are, by their names in the configuration.
+/// Where the directories that are written in really are, by their names in the configuration.
 #[derive(Debug, Default)]
-pub struct Folders {
+pub struct DirectoryCache {
     known: HashMap<PathBuf, PathBuf>,
 }
 
-impl Folders {
+impl DirectoryCache {
     /// Forgets them all: the next use of each follows its links as they are then.
     pub fn forget(&mut self) {
         self.known.clear();
     }
 
-    /// Opens a folder; `None` when there is none.
-    pub fn open(&mut self, path: &Path) -> Result<Option<Folder>, Setback> {
+    /// Opens a directory; `None` when there is none.
+    pub fn open(&mut self, path: &Path) -> Result<Option<Directory>, Setback> {
         let real = if let Some(real) = self.known.get(path) {
-            leads_there(path, real)?;
+            verify_unchanged(path, real)?;
             real.clone()
         } else {
             let reached = walk(path, Links::Followed)?;
@@ -63,60 +63,60 @@ impl Folders {
         open_without_links(&real, path)
     }
 
-    /// Makes a folder and the missing ones above it, and keeps each in its parent through a power cut.
-    pub fn make(&mut self, path: &Path) -> Result<Folder, Setback> {
+    /// Makes a directory and the missing ones above it, and keeps each in its parent through a power cut.
+    pub fn make(&mut self, path: &Path) -> Result<Directory, Setback> {
         // Where it is known there is no other way to it any more.
         let (path, links) = match self.known.get(path) {
             Some(real) => (real.as_path(), Links::Refused),
             None => (path, Links::Followed),
         };
-        let Reached { mut handle, real: mut made, missing } = walk(path, links)?;
+        let Walked { mut handle, real: mut made, missing } = walk(path, links)?;
         for name in missing {
             made.push(&name);
-            let trouble = |errno| refused(format!("make the folder {}", made.display()), errno);
-            let (above, flags) = (reopened(&handle).map_err(trouble)?, folder_flags() | OFlag::O_NOFOLLOW);
-            let is_new = match mkdirat(&above, name.as_os_str(), Mode::from_bits_truncate(FOLDER_MODE)) {
+            let failed = |errno| os_error(format!("make the directory {}", made.display()), errno);
+            let (above, flags) = (reopened(&handle).map_err(failed)?, directory_flags() | OFlag::O_NOFOLLOW);
+            let is_new = match mkdirat(&above, name.as_os_str(), Mode::from_bits_truncate(DIRECTORY_MODE)) {
                 Ok(()) => true,
                 Err(Errno::EEXIST) => false,
-                Err(errno) => return Err(trouble(errno)),
+                Err(errno) => return Err(failed(errno)),
             };
             if is_new {
                 // A umask may have taken what the opening takes. Where this call is not known the opening tells.
-                let wanted = Mode::from_bits_truncate(FOLDER_MODE);
+                let wanted = Mode::from_bits_truncate(DIRECTORY_MODE);
                 let _ = fchmodat(&above, name.as_os_str(), wanted, FchmodatFlags::NoFollowSymlink);
             }
-            handle = openat(&above, name.as_os_str(), flags, Mode::empty()).map_err(trouble)?;
+            handle = openat(&above, name.as_os_str(), flags, Mode::empty()).map_err(failed)?;
             if is_new {
-                // Whatever the umask took away: under a unit's UMask=0077 the software could not enter its own folder.
-                fchmod(&handle, Mode::from_bits_truncate(FOLDER_MODE)).map_err(trouble)?;
-                fsync(&above).map_err(trouble)?;
+                // Whatever the umask took away: under a unit's UMask=0077 the software could not enter its own directory.
+                fchmod(&handle, Mode::from_bits_truncate(DIRECTORY_MODE)).map_err(failed)?;
+                fsync(&above).map_err(failed)?;
             }
         }
-        let handle = reopened(&handle).map_err(|errno| folder_trouble(path, errno))?;
-        let stat = refuse_open_folder(&handle, path)?;
-        Ok(Folder { handle, stat, real: made })
+        let handle = reopened(&handle).map_err(|errno| directory_error(path, errno))?;
+        let stat = check_directory_mode(&handle, path)?;
+        Ok(Directory { handle, stat, real: made })
     }
 }
 
-/// Opens a folder by its path without links, which is called `path` in messages; `None` when there is none.
-pub fn open_without_links(real: &Path, path: &Path) -> Result<Option<Folder>, Setback> {
-    let how = OpenHow::new().flags(folder_flags()).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+/// Opens a directory by its path without links, which is called `path` in messages; `None` when there is none.
+pub fn open_without_links(real: &Path, path: &Path) -> Result<Option<Directory>, Setback> {
+    let how = OpenHow::new().flags(directory_flags()).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
     let handle = match openat2(AT_FDCWD, real, how) {
         Ok(handle) => handle,
         Err(Errno::ENOENT) => return Ok(None),
         // Without the call (Linux before 5.6, or a filter that refuses what it does not know) the way is gone step by
-        // step. That also finds which part has become a link, or is no folder.
+        // step. That also finds which part has become a link, or is no directory.
         Err(Errno::ENOSYS | Errno::EPERM | Errno::ELOOP | Errno::ENOTDIR) => {
             let reached = walk(real, Links::Refused)?;
             if !reached.missing.is_empty() {
                 return Ok(None);
             }
-            reopened(&reached.handle).map_err(|errno| folder_trouble(path, errno))?
+            reopened(&reached.handle).map_err(|errno| directory_error(path, errno))?
         }
-        Err(errno) => return Err(folder_trouble(path, errno)),
+        Err(errno) => return Err(directory_error(path, errno)),
     };
-    let stat = refuse_open_folder(&handle, path)?;
-    Ok(Some(Folder { handle, stat, real: real.to_owned() }))
+    let stat = check_directory_mode(&handle, path)?;
+    Ok(Some(Directory { handle, stat, real: real.to_owned() }))
 }
 
 /// What is done with links on a way.
@@ -127,8 +127,8 @@ enum Links {
 }
 
 /// How far a way could be gone.
-struct Reached {
-    /// The last folder that is there, as a place only.
+struct Walked {
+    /// The last directory that is there, as a place only.
     handle: OwnedFd,
     /// Its path without a link.
     real: PathBuf,
@@ -136,12 +136,12 @@ struct Reached {
     missing: Vec<OsString>,
 }
 
-/// Goes a way step by step from the root, each step in the folder that the one before opened.
-fn walk(path: &Path, links: Links) -> Result<Reached, Setback> {
-    let trouble = |errno| folder_trouble(path, errno);
-    let root = || open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(trouble);
+/// Goes a way step by step from the root, each step in the directory that the one before opened.
+fn walk(path: &Path, links: Links) -> Result<Walked, Setback> {
+    let failed = |errno| directory_error(path, errno);
+    let root = || open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed);
     let (mut handle, mut real, mut followed) = (root()?, PathBuf::from("/"), 0);
-    let mut stat = refuse_open_folder(&handle, &real)?;
+    let mut stat = check_directory_mode(&handle, &real)?;
     let mut ahead = parts(path);
     while let Some(name) = ahead.pop() {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -150,53 +150,53 @@ fn walk(path: &Path, links: Links) -> Result<Reached, Setback> {
             Err(Errno::ENOENT) => {
                 ahead.push(name);
                 ahead.reverse();
-                return Ok(Reached { handle, real, missing: ahead });
+                return Ok(Walked { handle, real, missing: ahead });
             }
-            Err(errno) => return Err(trouble(errno)),
+            Err(errno) => return Err(failed(errno)),
         };
-        let there = fstat(&next).map_err(trouble)?;
+        let there = fstat(&next).map_err(failed)?;
         match SFlag::from_bits_truncate(there.st_mode) & SFlag::S_IFMT {
             SFlag::S_IFDIR if name == ".." => _ = real.pop(),
             SFlag::S_IFDIR => real.push(&name),
             SFlag::S_IFLNK => {
-                let target = readlinkat(&next, "").map_err(trouble)?;
+                let target = readlinkat(&next, "").map_err(failed)?;
                 let (link, target) = (real.join(&name), Path::new(&target));
                 if links == Links::Refused {
-                    return Err(became_link(&link, target));
+                    return Err(link_error(&link, target));
                 }
-                refuse_foreign_link(&link, target, &stat, &there)?;
+                check_link_owner(&link, target, &stat, &there)?;
                 followed += 1;
-                if followed > MOST_LINKS {
-                    return Err(trouble(Errno::ELOOP));
+                if followed > MAX_LINKS {
+                    return Err(failed(Errno::ELOOP));
                 }
                 ahead.extend(parts(target));
                 if target.is_absolute() {
                     (handle, real) = (root()?, PathBuf::from("/"));
-                    stat = fstat(&handle).map_err(trouble)?;
+                    stat = fstat(&handle).map_err(failed)?;
                 }
                 continue;
             }
-            _ => return Err(trouble(Errno::ENOTDIR)),
+            _ => return Err(failed(Errno::ENOTDIR)),
         }
         handle = next;
-        stat = refuse_open_folder(&handle, &real)?;
+        stat = check_directory_mode(&handle, &real)?;
     }
-    Ok(Reached { handle, real, missing: ahead })
+    Ok(Walked { handle, real, missing: ahead })
 }
 
 /// Whether a way with links leads where it did. Where it leads elsewhere the file would be written where nobody looks for
 /// it any more, and whoever can turn a link is not followed unasked.
-fn leads_there(path: &Path, real: &Path) -> Result<(), Setback> {
+fn verify_unchanged(path: &Path, real: &Path) -> Result<(), Setback> {
     if path == real {
         return Ok(());
     }
-    let Reached { real: mut now, missing, .. } = walk(path, Links::Followed)?;
+    let Walked { real: mut now, missing, .. } = walk(path, Links::Followed)?;
     now.extend(missing);
     if now == real {
         return Ok(());
     }
     let why = format!("{} led to {}, and leads to {} by now", path.display(), real.display(), now.display());
-    Err(Setback::new("follow the way to a destination", why).hint(MEANT))
+    Err(Setback::new("follow the way to a destination", why).hint(MOVED_HINT))
 }
 
 /// The steps of a way, the first one last.
@@ -205,40 +205,40 @@ fn parts(path: &Path) -> Vec<OsString> {
     parts.rev().map(|part| part.as_os_str().to_owned()).collect()
 }
 
-/// A folder that was only a place, for reading and syncing.
+/// A directory that was only a place, for reading and syncing.
 fn reopened(handle: &OwnedFd) -> nix::Result<OwnedFd> {
-    openat(handle, ".", folder_flags(), Mode::empty())
+    openat(handle, ".", directory_flags(), Mode::empty())
 }
 
-fn folder_flags() -> OFlag {
+fn directory_flags() -> OFlag {
     OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC
 }
 
-pub fn folder_trouble(folder: &Path, errno: Errno) -> Setback {
-    let tried = format!("open the folder {}", folder.display());
+pub fn directory_error(directory: &Path, errno: Errno) -> Setback {
+    let tried = format!("open the directory {}", directory.display());
     match errno {
         Errno::ENOENT => Setback::new(tried, "it does not exist")
-            .hint(format!("mkdir -p {}, or set make_dirs = true on the template", folder.display())),
-        Errno::ENOTDIR => Setback::new(tried, "it, or a part of its path, is no folder"),
-        _ => refused(tried, errno),
+            .hint(format!("mkdir -p {}, or set make_dirs = true on the template", directory.display())),
+        Errno::ENOTDIR => Setback::new(tried, "it, or a part of its path, is no directory"),
+        _ => os_error(tried, errno),
     }
 }
 
 /// What to do about a way that has changed.
-const MEANT: &str = "put the folder back; or, if the link is meant, send HUP: it is then followed";
+const MOVED_HINT: &str = "put the directory back; or, if the link is meant, send HUP: it is then followed";
 
-fn became_link(link: &Path, target: &Path) -> Setback {
+fn link_error(link: &Path, target: &Path) -> Setback {
     let why = format!("{} has become a symbolic link to {}", link.display(), target.display());
-    Setback::new("follow the way to a destination", why).hint(MEANT)
+    Setback::new("follow the way to a destination", why).hint(MOVED_HINT)
 }
 
 /// As root, refuses a link that somebody else made or can put in place of another: it may lead to where he must not
-/// write. Who else may write in a sticky folder, as `/tmp`, can only make links that are his.
-pub fn refuse_foreign_link(link: &Path, target: &Path, folder: &FileStat, own: &FileStat) -> Result<(), Setback> {
+/// write. Who else may write in a sticky directory, as `/tmp`, can only make links that are his.
+pub fn check_link_owner(link: &Path, target: &Path, directory: &FileStat, own: &FileStat) -> Result<(), Setback> {
     let me = Uid::effective();
     let is_ours = |stat: &FileStat| stat.st_uid == 0 || stat.st_uid == me.as_raw();
-    let is_shared = folder.st_mode & 0o022 != 0 && folder.st_mode & 0o1000 == 0;
-    if !me.is_root() || is_ours(own) && is_ours(folder) && !is_shared {
+    let is_shared = directory.st_mode & 0o022 != 0 && directory.st_mode & 0o1000 == 0;
+    if !me.is_root() || is_ours(own) && is_ours(directory) && !is_shared {
         return Ok(());
     }
     let why = format!(
@@ -247,14 +247,14 @@ pub fn refuse_foreign_link(link: &Path, target: &Path, folder: &FileStat, own: &
         target.display()
     );
     Err(Setback::new("follow the way to a destination as root", why)
-        .hint("give the path without the link as dest, or let root own the link and the folder it is in, mode 0755"))
+        .hint("give the path without the link as dest, or let root own the link and the directory it is in, mode 0755"))
 }
 
-/// As root, refuses a folder in which anybody may swap files: they could put their own in place of the staged one
+/// As root, refuses a directory in which anybody may swap files: they could put their own in place of the staged one
 /// between the check and the rename. With the sticky bit, as on `/tmp`, they cannot. Gives what it saw.
-fn refuse_open_folder(folder: &OwnedFd, path: &Path) -> Result<FileStat, Setback> {
-    let tried = || format!("write in the folder {}", path.display());
-    let stat = fstat(folder).map_err(|errno| refused(tried(), errno))?;
+fn check_directory_mode(directory: &OwnedFd, path: &Path) -> Result<FileStat, Setback> {
+    let tried = || format!("write in the directory {}", path.display());
+    let stat = fstat(directory).map_err(|errno| os_error(tried(), errno))?;
     let open_to_all = stat.st_mode & 0o002 != 0 && stat.st_mode & 0o1000 == 0;
     if open_to_all && Uid::effective().is_root() {
         let why = "everybody may write there, and could swap the file under the agent, which runs as root";

@@ -1,6 +1,6 @@
-//! Whether a destination is still as the agent left it.
+//! Whether a destination is still as the agent was it.
 //!
-//! What is left is known from before it was put in place: of the staged file as it was synced, or of the file that was
+//! What is was is known from before it was put in place: of the staged file as it was synced, or of the file that was
 //! found in step as it was opened. So nothing that the agent does itself ever looks like somebody else's doing, and what
 //! somebody else does at any moment after that is not taken for the agent's.
 
@@ -19,12 +19,12 @@ use crate::model::digest::digest_of;
 
 use super::block;
 use super::content::Content;
-use super::fingerprint::same;
+use super::fingerprint::is_same;
 use super::place::Place;
 
 /// What a template is about to leave at its destination, beside the file's state.
 #[derive(Debug, Clone)]
-pub struct Leaves {
+pub struct Expected {
     template: Arc<str>,
     /// Of one that writes a block: which. Other lines are for others to write.
     block: Option<Block>,
@@ -35,12 +35,12 @@ pub struct Leaves {
     has_owner: bool,
 }
 
-impl Leaves {
-    pub fn of(template: &TemplateConfig, whole: &Content) -> Self {
+impl Expected {
+    pub fn new(template: &TemplateConfig, content: &Content) -> Self {
         let block = template.placing.block.clone();
         Self {
             template: Arc::clone(&template.name),
-            digest: digest(&whole.bytes, block.as_ref()),
+            digest: digest(&content.bytes, block.as_ref()),
             block,
             has_mode: template.mode.is_some(),
             has_owner: template.owner.is_some() || template.group.is_some(),
@@ -48,10 +48,11 @@ impl Leaves {
     }
 
     /// Whose destination it is, and what is there from now on.
-    pub fn at(&self, place: &Place, stat: &FileStat) -> (Arc<str>, Left) {
+    pub fn written(&self, place: &Place, stat: &FileStat) -> (Arc<str>, LastWritten) {
         let followed = place.is_followed().then(|| place.dest.clone());
-        let left = Left { stat: *stat, path: place.real_path(), followed, leaves: self.clone(), has_drifted: false };
-        (Arc::clone(&self.template), left)
+        let was =
+            LastWritten { stat: *stat, path: place.real_path(), followed, expected: self.clone(), has_drifted: false };
+        (Arc::clone(&self.template), was)
     }
 }
 
@@ -61,100 +62,100 @@ fn digest(bytes: &[u8], block: Option<&Block>) -> Option<u64> {
 
 /// What the agent left at a destination.
 #[derive(Debug, Clone)]
-pub struct Left {
+pub struct LastWritten {
     stat: FileStat,
     path: PathBuf,
     /// The destination, where that is a link which leads there.
     followed: Option<PathBuf>,
-    leaves: Leaves,
+    expected: Expected,
     /// Somebody else has changed it, which was told.
     has_drifted: bool,
 }
 
 /// How a destination is found.
-enum Found {
-    /// As it was left.
-    InStep,
+enum Status {
+    /// As it was was.
+    Unchanged,
     /// As these words say.
     Drifted(String),
     /// It cannot be looked at.
     Unknown,
 }
 
-impl Left {
-    /// What there is to tell of a template's: in words what is there in place of what was left, or nothing where that is
+impl LastWritten {
+    /// What there is to tell of a template's: in words what is there in place of what was was, or nothing where that is
     /// there again.
-    pub fn look(&mut self, template: Arc<str>) -> Option<(Arc<str>, Option<String>)> {
-        match self.find() {
-            Found::Drifted(what) => {
+    pub fn check(&mut self, template: Arc<str>) -> Option<(Arc<str>, Option<String>)> {
+        match self.status() {
+            Status::Drifted(what) => {
                 self.has_drifted = true;
                 Some((template, Some(what)))
             }
-            Found::InStep => std::mem::take(&mut self.has_drifted).then_some((template, None)),
+            Status::Unchanged => std::mem::take(&mut self.has_drifted).then_some((template, None)),
             // A publication says what is the matter, once there is something to publish.
-            Found::Unknown => None,
+            Status::Unknown => None,
         }
     }
 
-    fn find(&mut self) -> Found {
+    fn status(&mut self) -> Status {
         let now = match lstat(&self.path) {
             Ok(now) => now,
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Found::Drifted("it is gone".to_owned()),
-            Err(_) => return Found::Unknown,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Status::Drifted("it is gone".to_owned()),
+            Err(_) => return Status::Unknown,
         };
         if !is_regular(&now) {
-            return Found::Drifted("it was replaced by something that is no regular file".to_owned());
+            return Status::Drifted("it was replaced by something that is no regular file".to_owned());
         }
         let leads = |dest| stat(dest).is_ok_and(|there| (there.st_dev, there.st_ino) == (now.st_dev, now.st_ino));
         if self.followed.as_ref().is_some_and(|dest| !leads(dest)) {
-            return Found::Drifted(format!("it does not lead to {} any more", self.path.display()));
+            return Status::Drifted(format!("it does not lead to {} any more", self.path.display()));
         }
-        let (left, leaves) = (&self.stat, &self.leaves);
-        if same(&now, left) {
-            return Found::InStep;
+        let (was, expected) = (&self.stat, &self.expected);
+        if is_same(&now, was) {
+            return Status::Unchanged;
         }
-        let has_attributes = (!leaves.has_mode || mode(&now) == mode(left))
-            && (!leaves.has_owner || (now.st_uid, now.st_gid) == (left.st_uid, left.st_gid));
-        if (has_attributes || leaves.block.is_some()) && self.holds() {
+        let has_attributes = (!expected.has_mode || mode(&now) == mode(was))
+            && (!expected.has_owner || (now.st_uid, now.st_gid) == (was.st_uid, was.st_gid));
+        if (has_attributes || expected.block.is_some()) && self.has_content() {
             // A touch, or another file that says the same, is as good.
             self.stat = now;
-            return Found::InStep;
+            return Status::Unchanged;
         }
-        let what = self.against(&now);
-        Found::Drifted(match &leaves.block {
+        let what = self.describe_difference(&now);
+        Status::Drifted(match &expected.block {
             Some(block) => format!("block {} of it is not what was written: {what}", block.name),
             None => what,
         })
     }
 
-    /// Whether the bytes there are those that were left. Never waits for a writer, should a pipe have taken its place.
-    fn holds(&self) -> bool {
+    /// Whether the bytes there are those that were was. Never waits for a writer, should a pipe have taken its place.
+    fn has_content(&self) -> bool {
         let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(&self.path);
         let is_file = file.as_ref().is_ok_and(|file| file.metadata().is_ok_and(|it| it.is_file()));
         let mut bytes = Vec::new();
         let is_read = is_file && file.is_ok_and(|mut file| file.read_to_end(&mut bytes).is_ok());
-        is_read && digest(&bytes, self.leaves.block.as_ref()) == self.leaves.digest
+        is_read && digest(&bytes, self.expected.block.as_ref()) == self.expected.digest
     }
 
     /// What differs, in words.
-    fn against(&self, now: &FileStat) -> String {
-        let left = &self.stat;
-        if (now.st_dev, now.st_ino) != (left.st_dev, left.st_ino) {
+    fn describe_difference(&self, now: &FileStat) -> String {
+        let was = &self.stat;
+        if (now.st_dev, now.st_ino) != (was.st_dev, was.st_ino) {
             let (mode, uid, gid, size) = (mode(now), now.st_uid, now.st_gid, now.st_size);
             return format!("it was replaced by a file of mode {mode:04o}, owner {uid}:{gid} and {size} bytes");
         }
         let mut changes = Vec::new();
-        if now.st_size != left.st_size {
-            changes.push(format!("it was edited: {} bytes, it had {}", now.st_size, left.st_size));
-        } else if (now.st_mtime, now.st_mtime_nsec) != (left.st_mtime, left.st_mtime_nsec) {
+        if now.st_size != was.st_size {
+            changes.push(format!("it was edited: {} bytes, it had {}", now.st_size, was.st_size));
+        } else if (now.st_mtime, now.st_mtime_nsec) != (was.st_mtime, was.st_mtime_nsec) {
             changes.push("it was edited, and has as many bytes as before".to_owned());
         }
-        if mode(now) != mode(left) {
-            changes.push(format!("its mode is {:04o}, it was {:04o}", mode(now), mode(left)));
+        if mode(now) != mode(was) {
+            changes.push(format!("its mode is {:04o}, it was {:04o}", mode(now), mode(was)));
         }
-        if (now.st_uid, now.st_gid) != (left.st_uid, left.st_gid) {
-            let (uid, gid) = (left.st_uid, left.st_gid);
+        if (now.st_uid, now.st_gid) != (was.st_uid, was.st_gid) {
+            let (uid, gid) = (was.st_uid, was.st_gid);
             changes.push(format!("its owner is {}:{}, it was {uid}:{gid}", now.st_uid, now.st_gid));
         }
         changes.join("; ")

@@ -9,26 +9,26 @@ use crate::decide::{Failure, Stage};
 use crate::error::Setback;
 
 /// A setback of a failed call, with a way out for the errors that have one wherever they come from.
-pub fn refused(tried: impl Into<String>, error: impl Into<io::Error>) -> Setback {
+pub fn os_error(tried: impl Into<String>, error: impl Into<io::Error>) -> Setback {
     let error = error.into();
     let setback = Setback::new(tried, &error);
-    match error.raw_os_error().map(Errno::from_raw).and_then(way_out) {
+    match error.raw_os_error().map(Errno::from_raw).and_then(hint) {
         Some(hint) => setback.hint(hint),
         None => setback,
     }
 }
 
 /// A publication that failed at its destination.
-pub fn unwritten(setback: &Setback) -> Failure {
+pub fn write_failure(setback: &Setback) -> Failure {
     Failure { stage: Stage::Write, message: setback.to_string() }
 }
 
-fn way_out(errno: Errno) -> Option<String> {
+fn hint(errno: Errno) -> Option<String> {
     Some(match errno {
         Errno::ENOSPC => "the file system has no bytes or no inodes left: see df and df -i, and free some".to_owned(),
         Errno::EDQUOT => format!("the disk quota of uid {} is used up: free some, or raise it", Uid::effective()),
         Errno::EROFS => {
-            "the file system is read-only: remount it, or name the folder in ReadWritePaths= of the systemd unit"
+            "the file system is read-only: remount it, or name the directory in ReadWritePaths= of the systemd unit"
                 .to_owned()
         }
         Errno::EACCES | Errno::EPERM => format!(

@@ -1,7 +1,7 @@
 //! A destination that is overwritten rather than replaced: one that is mounted on its own cannot be renamed over.
 //!
 //! A reader can see a part of it, and an agent that is killed in the middle leaves a part. The staged file therefore
-//! stays until the whole is on disk, so that [`complete`] can do it again.
+//! stays until the whole is on disk, so that [`finish`] can do it again.
 
 use std::fs::File;
 use std::io::Write;
@@ -19,11 +19,11 @@ use crate::error::Setback;
 use crate::log::emit;
 use crate::model::digest::digest_of;
 
-use super::directory::Folders;
-use super::errors::refused;
+use super::directory::DirectoryCache;
+use super::errors::os_error;
 use super::file_state::FileState;
-use super::place::{PERMISSIONS, Place};
-use crate::state::journal::{Configured, Overwrite};
+use super::place::{MODE_BITS, Place};
+use crate::state::journal::{ModeAndOwner, Overwrite};
 
 #[cfg(test)]
 mod tests;
@@ -32,14 +32,14 @@ mod tests;
 const STAT_BLOCK: i64 = 512;
 
 /// Whether a file that is there is to be overwritten, and what it is to get beside its bytes.
-pub fn is_wanted(template: &TemplateConfig, place: &Place, desk: &mut FileState) -> Option<Configured> {
-    let configured = Configured { mode: template.mode, owner: template.owner, group: template.group };
+pub fn if_configured(template: &TemplateConfig, place: &Place, state: &mut FileState) -> Option<ModeAndOwner> {
+    let configured = ModeAndOwner { mode: template.mode, owner: template.owner, group: template.group };
     match template.placing.write {
         Method::Atomic => None,
         Method::InPlace => Some(configured),
         Method::Auto => {
             let mounted = mounted_on(&place.real_path())?;
-            if desk.told.insert(format!("{} is written in place", template.dest.display())) {
+            if state.logged.insert(format!("{} is written in place", template.dest.display())) {
                 let (template, dest) = (Arc::clone(&template.name), template.dest.clone());
                 emit(Event::WrittenInPlace { template, dest, source: mounted });
             }
@@ -53,36 +53,35 @@ pub fn is_wanted(template: &TemplateConfig, place: &Place, desk: &mut FileState)
 ///
 /// # Errors
 /// The staged file cannot be read, or the destination not written; the staged file is then still there.
-pub fn complete(over: &Overwrite, new: u64, place: &Place, folders: &mut Folders) -> Result<bool, Setback> {
+pub fn finish(over: &Overwrite, new: u64, place: &Place, directories: &mut DirectoryCache) -> Result<bool, Setback> {
     let staged = &over.staged;
-    let Some(left) = Place::of(staged, folders)? else { return Ok(false) };
-    let Some(mut file) = left.look()? else { return Ok(false) };
+    let Some(left) = Place::open(staged, directories)? else { return Ok(false) };
+    let Some(mut file) = left.existing()? else { return Ok(false) };
     let bytes = file.read(staged)?;
     if digest_of(&bytes) != new {
         return Ok(false);
     }
-    fill(place, &bytes, over.configured)?;
-    unlinkat(&left.folder, left.name.as_os_str(), UnlinkatFlags::NoRemoveDir)
-        .map_err(|errno| refused(format!("remove {}", staged.display()), errno))?;
+    overwrite(place, &bytes, over.configured)?;
+    unlinkat(&left.directory, left.name.as_os_str(), UnlinkatFlags::NoRemoveDir)
+        .map_err(|errno| os_error(format!("remove {}", staged.display()), errno))?;
     Ok(true)
 }
 
 /// Overwrites a file through one descriptor: its room first, so that a full disk is met before a byte is changed; then
 /// all bytes, its length, and its sync. Gives what it is then.
-pub fn fill(place: &Place, bytes: &[u8], configured: Configured) -> Result<FileStat, Setback> {
-    let trouble = |what: &str| format!("{what} {} in place", place.dest.display());
+pub fn overwrite(place: &Place, bytes: &[u8], configured: ModeAndOwner) -> Result<FileStat, Setback> {
+    let tried = |what: &str| format!("{what} {} in place", place.dest.display());
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let file = openat(&place.folder, place.name.as_os_str(), flags, Mode::empty());
-    let file = File::from(file.map_err(|errno| refused(trouble("open"), errno))?);
-    let stat = fstat(&file).map_err(|errno| refused(trouble("look at"), errno))?;
-    place.refuse(&stat)?;
+    let file = openat(&place.directory, place.name.as_os_str(), flags, Mode::empty());
+    let file = File::from(file.map_err(|errno| os_error(tried("open"), errno))?);
+    let stat = fstat(&file).map_err(|errno| os_error(tried("look at"), errno))?;
+    place.check_kind(&stat)?;
     let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-    make_room(&file, length, &stat).map_err(|errno| refused(trouble("make room for"), errno))?;
-    let had = stat.st_mode & PERMISSIONS;
+    reserve_space(&file, length, &stat).map_err(|errno| os_error(tried("make room for"), errno))?;
+    let had = stat.st_mode & MODE_BITS;
     let mode = configured.mode.unwrap_or(had);
-    let set_mode = |mode| {
-        fchmod(&file, Mode::from_bits_truncate(mode)).map_err(|errno| refused(trouble("set the mode of"), errno))
-    };
+    let set_mode =
+        |mode| fchmod(&file, Mode::from_bits_truncate(mode)).map_err(|errno| os_error(tried("set the mode of"), errno));
     // Who may read it only by the old mode, or only by the new owner, gets at neither the old bytes nor the new ones.
     if had & mode != had {
         set_mode(had & mode)?;
@@ -91,21 +90,21 @@ pub fn fill(place: &Place, bytes: &[u8], configured: Configured) -> Result<FileS
     let (owner, group) = (differs(configured.owner, stat.st_uid), differs(configured.group, stat.st_gid));
     if owner.is_some() || group.is_some() {
         fchown(&file, owner.map(Uid::from_raw), group.map(Gid::from_raw))
-            .map_err(|errno| refused(trouble("set the owner of"), errno))?;
+            .map_err(|errno| os_error(tried("set the owner of"), errno))?;
     }
-    (&file).write_all(bytes).map_err(|error| refused(trouble("write"), error))?;
-    ftruncate(&file, length).map_err(|errno| refused(trouble("cut the length of"), errno))?;
-    let look = || fstat(&file).map_err(|errno| refused(trouble("look at"), errno));
+    (&file).write_all(bytes).map_err(|error| os_error(tried("write"), error))?;
+    ftruncate(&file, length).map_err(|errno| os_error(tried("cut the length of"), errno))?;
+    let look = || fstat(&file).map_err(|errno| os_error(tried("look at"), errno));
     // A write, and a change of the owner, take the set-id bits away.
-    if look()?.st_mode & PERMISSIONS != mode {
+    if look()?.st_mode & MODE_BITS != mode {
         set_mode(mode)?;
     }
-    fsync(&file).map_err(|errno| refused(trouble("sync"), errno))?;
+    fsync(&file).map_err(|errno| os_error(tried("sync"), errno))?;
     look()
 }
 
 /// Takes the room for that many bytes, also where the file has holes. What was taken of too little is given back.
-fn make_room(file: &File, length: i64, stat: &FileStat) -> nix::Result<()> {
+fn reserve_space(file: &File, length: i64, stat: &FileStat) -> nix::Result<()> {
     if length <= stat.st_size && length <= stat.st_blocks.saturating_mul(STAT_BLOCK) {
         return Ok(());
     }

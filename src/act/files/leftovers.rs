@@ -16,13 +16,13 @@ use crate::model::digest::digest;
 mod tests;
 
 /// How the names of all staged files begin.
-const MARK: &str = ".rosterd-";
+const PREFIX: &str = ".rosterd-";
 
 /// How they end, so that no software includes one with its `*.cfg`.
-pub const END: &str = ".tmp";
+pub const SUFFIX: &str = ".tmp";
 
 /// How the names of one agent's staged files begin: an agent removes its own, and not those of another agent that has
-/// its files in the same folder.
+/// its files in the same directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
     prefix: String,
@@ -32,15 +32,15 @@ pub struct Tag {
 
 impl Tag {
     /// That of whoever has this state directory.
-    pub fn of(state_dir: &Path) -> Self {
+    pub fn new(state_dir: &Path) -> Self {
         let real = fs::canonicalize(state_dir).unwrap_or_else(|_| state_dir.to_owned());
         let digest = digest(std::iter::once(&*real.to_string_lossy()));
-        Self { prefix: format!("{MARK}{:08x}-", (digest ^ (digest >> 32)) & 0xffff_ffff), state_dir: Some(real) }
+        Self { prefix: format!("{PREFIX}{:08x}-", (digest ^ (digest >> 32)) & 0xffff_ffff), state_dir: Some(real) }
     }
 
     /// That of a process without a state directory.
     pub fn none() -> Self {
-        Self { prefix: MARK.to_owned(), state_dir: None }
+        Self { prefix: PREFIX.to_owned(), state_dir: None }
     }
 
     /// How names begin.
@@ -53,43 +53,44 @@ impl Tag {
         self.state_dir.as_deref()
     }
 
-    /// Removes one's own from an open folder in which nothing of this process is staged, but for these names. What has the
-    /// folder's name by now is left alone.
-    pub fn sweep(&self, folder: &OwnedFd, shown: &Path, spared: &BTreeSet<OsString>) {
+    /// Removes one's own from an open directory in which nothing of this process is staged, but for these names. What has the
+    /// directory's name by now is left alone.
+    pub fn sweep(&self, directory: &OwnedFd, shown: &Path, in_use: &BTreeSet<OsString>) {
         if self.state_dir.is_some() {
-            remove(&PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())), shown, &self.prefix, spared);
+            remove(&PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())), shown, &self.prefix, in_use);
         }
     }
 }
 
 /// Removes what was being written in a state directory, which is locked, but for these names.
-pub fn sweep_state(state_dir: &Path, spared: &BTreeSet<OsString>) {
-    for folder in [state_dir.to_owned(), state_dir.join("servers")] {
-        remove(&folder, &folder, MARK, spared);
+pub fn sweep_state(state_dir: &Path, in_use: &BTreeSet<OsString>) {
+    for directory in [state_dir.to_owned(), state_dir.join("servers")] {
+        remove(&directory, &directory, PREFIX, in_use);
     }
 }
 
-fn remove(folder: &Path, shown: &Path, prefix: &str, spared: &BTreeSet<OsString>) {
-    for name in staged(folder, prefix).into_iter().filter(|name| !spared.contains(name)) {
+fn remove(directory: &Path, shown: &Path, prefix: &str, in_use: &BTreeSet<OsString>) {
+    for name in staged(directory, prefix).into_iter().filter(|name| !in_use.contains(name)) {
         let file = shown.join(&name);
-        match fs::remove_file(folder.join(name)) {
+        match fs::remove_file(directory.join(name)) {
             Ok(()) => emit(Event::StagedFileRemoved { file }),
             Err(error) => emit(Event::StagedFileLeft { file, reason: error.to_string() }),
         }
     }
 }
 
-/// Removes a staged file from an open folder, which is called `shown` in the log.
-pub fn remove_staged(folder: &OwnedFd, name: &OsStr, shown: &Path) {
-    if let Err(errno) = unlinkat(folder, name, UnlinkatFlags::NoRemoveDir) {
+/// Removes a staged file from an open directory, which is called `shown` in the log.
+pub fn remove_staged(directory: &OwnedFd, name: &OsStr, shown: &Path) {
+    if let Err(errno) = unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
         emit(Event::StagedFileLeft { file: shown.join(name), reason: errno.to_string() });
     }
 }
 
-fn staged(folder: &Path, prefix: &str) -> Vec<OsString> {
-    // A folder that cannot be read is told of by whoever writes there.
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let is_staged = |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(END));
+fn staged(directory: &Path, prefix: &str) -> Vec<OsString> {
+    // A directory that cannot be read is told of by whoever writes there.
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let is_staged =
+        |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(SUFFIX));
     let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
     files.map(|entry| entry.file_name()).filter(is_staged).collect()
 }

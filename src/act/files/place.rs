@@ -1,7 +1,7 @@
 //! Where a destination is, and what stands there now.
 //!
-//! The folder is opened once for a publication (`folder`) and everything is done through that descriptor, so that
-//! nobody who swaps a folder for a link meanwhile makes the agent write elsewhere.
+//! The directory is opened once for a publication (`directory`) and everything is done through that descriptor, so that
+//! nobody who swaps a directory for a link meanwhile makes the agent write elsewhere.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -18,36 +18,36 @@ use nix::unistd::Uid;
 use crate::config::{Symlink, TemplateConfig};
 use crate::error::Setback;
 use crate::model::digest::digest_of;
-use crate::state::journal::{Configured, Entry, Now};
+use crate::state::journal::{Entry, ModeAndOwner, OnDisk};
 
-use super::directory::{Folder, Folders, MOST_LINKS, folder_trouble, open_without_links, refuse_foreign_link};
-use super::errors::refused;
+use super::directory::{Directory, DirectoryCache, MAX_LINKS, check_link_owner, directory_error, open_without_links};
+use super::errors::os_error;
 
 /// The permission bits of a mode, with set-id and sticky.
-pub const PERMISSIONS: u32 = 0o7777;
+pub const MODE_BITS: u32 = 0o7777;
 
-/// A destination's folder, held open, and its name in there.
+/// A destination's directory, held open, and its name in there.
 #[derive(Debug)]
 pub struct Place {
-    /// The folder.
-    pub folder: OwnedFd,
-    /// Which folder that is, whatever it is called: device and inode.
+    /// The directory.
+    pub directory: OwnedFd,
+    /// Which directory that is, whatever it is called: device and inode.
     pub id: (dev_t, ino_t),
-    /// The folder as the configuration spells it.
-    pub folder_path: PathBuf,
+    /// The directory as the configuration spells it.
+    pub directory_path: PathBuf,
     /// Its path without a link.
     real: PathBuf,
     /// The destination's name in it.
     pub name: OsString,
     /// The destination as the configuration spells it.
     pub dest: PathBuf,
-    /// In a folder where everybody may make files: the users whose files may be replaced there.
-    expected: Option<Vec<u32>>,
+    /// In a directory where everybody may make files: the users whose files may be replaced there.
+    allowed_owners: Option<Vec<u32>>,
 }
 
 /// The file that is at a destination now: regular, and under this one name only.
 #[derive(Debug)]
-pub struct Old {
+pub struct ExistingFile {
     /// Open for reading.
     pub file: File,
     /// As it was when it was opened.
@@ -55,146 +55,152 @@ pub struct Old {
 }
 
 impl Place {
-    /// Opens a destination's folder, or that of the file which it leads to; `None` when it is missing and `make_dirs`
+    /// Opens a destination's directory, or that of the file which it leads to; `None` when it is missing and `make_dirs`
     /// would make it.
-    pub fn find(template: &TemplateConfig, folders: &mut Folders) -> Result<Option<Self>, Setback> {
-        Self::reach(template, folders).map(Result::ok)
+    pub fn find(template: &TemplateConfig, directories: &mut DirectoryCache) -> Result<Option<Self>, Setback> {
+        Self::resolve(template, directories).map(Result::ok)
     }
 
-    /// The same, or the path of the file whose folder `make_dirs` would make.
-    fn reach(template: &TemplateConfig, folders: &mut Folders) -> Result<Result<Self, PathBuf>, Setback> {
-        let mut at = template.dest.clone();
-        for _ in 0..=MOST_LINKS {
-            let Some(place) = Self::of(&at, folders)? else {
-                let folder = at.parent().unwrap_or(&at);
-                return if template.make_dirs { Ok(Err(at)) } else { Err(folder_trouble(folder, Errno::ENOENT)) };
+    /// The same, or the path of the file whose directory `make_dirs` would make.
+    fn resolve(template: &TemplateConfig, directories: &mut DirectoryCache) -> Result<Result<Self, PathBuf>, Setback> {
+        let mut path_now = template.dest.clone();
+        for _ in 0..=MAX_LINKS {
+            let Some(place) = Self::open(&path_now, directories)? else {
+                let directory = path_now.parent().unwrap_or(&path_now);
+                return if template.make_dirs {
+                    Ok(Err(path_now))
+                } else {
+                    Err(directory_error(directory, Errno::ENOENT))
+                };
             };
             let follows = template.placing.symlink == Symlink::Follow;
             match if follows { place.link()? } else { None } {
-                Some(target) => at = target,
-                None => return Ok(Ok(place.of_template(template))),
+                Some(target) => path_now = target,
+                None => return Ok(Ok(place.for_template(template))),
             }
         }
-        Err(refused(format!("follow {}", template.dest.display()), Errno::ELOOP))
+        Err(os_error(format!("follow {}", template.dest.display()), Errno::ELOOP))
     }
 
-    fn of_template(mut self, template: &TemplateConfig) -> Self {
-        if let Some(expected) = &mut self.expected {
-            expected.extend(template.owner);
+    fn for_template(mut self, template: &TemplateConfig) -> Self {
+        if let Some(allowed_owners) = &mut self.allowed_owners {
+            allowed_owners.extend(template.owner);
         }
         Self { dest: template.dest.clone(), ..self }
     }
 
-    /// Opens the folder of a path; `None` when there is none.
-    pub fn of(path: &Path, folders: &mut Folders) -> Result<Option<Self>, Setback> {
-        let (folder_path, name) = split(path)?;
-        Ok(folders.open(folder_path)?.map(|folder| Self::new(folder, folder_path, name, path)))
+    /// Opens the directory of a path; `None` when there is none.
+    pub fn open(path: &Path, directories: &mut DirectoryCache) -> Result<Option<Self>, Setback> {
+        let (directory_path, name) = split(path)?;
+        Ok(directories.open(directory_path)?.map(|directory| Self::new(directory, directory_path, name, path)))
     }
 
-    /// Opens a destination's folder, which is made first where that is wanted and needed.
-    pub fn open(template: &TemplateConfig, folders: &mut Folders) -> Result<Self, Setback> {
-        match Self::reach(template, folders)? {
+    /// Opens a destination's directory, which is made first where that is wanted and needed.
+    pub fn open_or_create(template: &TemplateConfig, directories: &mut DirectoryCache) -> Result<Self, Setback> {
+        match Self::resolve(template, directories)? {
             Ok(place) => Ok(place),
-            Err(at) => {
-                let (folder_path, name) = split(&at)?;
-                Ok(Self::new(folders.make(folder_path)?, folder_path, name, &at).of_template(template))
+            Err(path_now) => {
+                let (directory_path, name) = split(&path_now)?;
+                Ok(Self::new(directories.make(directory_path)?, directory_path, name, &path_now).for_template(template))
             }
         }
     }
 
-    /// Another file of the same folder.
-    pub fn beside(&self, name: OsString) -> Result<Self, Setback> {
-        let dest = self.folder_path.join(&name);
-        let folder = self.folder.try_clone().map_err(|error| refused(format!("write {}", dest.display()), error))?;
-        let (folder_path, real, expected) = (self.folder_path.clone(), self.real.clone(), self.expected.clone());
-        Ok(Self { folder, folder_path, real, name, dest, expected, ..*self })
+    /// Another file of the same directory.
+    pub fn sibling(&self, name: OsString) -> Result<Self, Setback> {
+        let dest = self.directory_path.join(&name);
+        let directory =
+            self.directory.try_clone().map_err(|error| os_error(format!("write {}", dest.display()), error))?;
+        let (directory_path, real, allowed_owners) =
+            (self.directory_path.clone(), self.real.clone(), self.allowed_owners.clone());
+        Ok(Self { directory, directory_path, real, name, dest, allowed_owners, ..*self })
     }
 
     /// Where it leads, if it is a link.
     fn link(&self) -> Result<Option<PathBuf>, Setback> {
-        let trouble = |errno| refused(format!("look at {}", self.dest.display()), errno);
-        let own = match fstatat(&self.folder, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+        let failed = |errno| os_error(format!("look at {}", self.dest.display()), errno);
+        let own = match fstatat(&self.directory, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(own) if SFlag::from_bits_truncate(own.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK => own,
             Ok(_) | Err(Errno::ENOENT) => return Ok(None),
-            Err(errno) => return Err(trouble(errno)),
+            Err(errno) => return Err(failed(errno)),
         };
-        let target = readlinkat(&self.folder, self.name.as_os_str()).map_err(trouble)?;
-        let folder = fstat(&self.folder).map_err(trouble)?;
-        refuse_foreign_link(&self.dest, Path::new(&target), &folder, &own)?;
+        let target = readlinkat(&self.directory, self.name.as_os_str()).map_err(failed)?;
+        let directory = fstat(&self.directory).map_err(failed)?;
+        check_link_owner(&self.dest, Path::new(&target), &directory, &own)?;
         Ok(Some(self.real.join(target)))
     }
 
     /// Whether it is the file that the destination leads to.
     pub fn is_followed(&self) -> bool {
-        self.folder_path.join(&self.name) != self.dest
+        self.directory_path.join(&self.name) != self.dest
     }
 
-    /// Its path, where no folder is a link.
+    /// Its path, where no directory is a link.
     pub fn real_path(&self) -> PathBuf {
         self.real.join(&self.name)
     }
 
-    fn new(folder: Folder, folder_path: &Path, name: &OsStr, dest: &Path) -> Self {
-        let is_everybodys = folder.stat.st_mode & 0o002 != 0;
+    fn new(directory: Directory, directory_path: &Path, name: &OsStr, dest: &Path) -> Self {
+        let is_world_writable = directory.stat.st_mode & 0o002 != 0;
         Self {
-            expected: is_everybodys.then(|| vec![0, Uid::effective().as_raw(), folder.stat.st_uid]),
-            id: (folder.stat.st_dev, folder.stat.st_ino),
-            folder: folder.handle,
-            folder_path: folder_path.to_owned(),
-            real: folder.real,
+            allowed_owners: is_world_writable.then(|| vec![0, Uid::effective().as_raw(), directory.stat.st_uid]),
+            id: (directory.stat.st_dev, directory.stat.st_ino),
+            directory: directory.handle,
+            directory_path: directory_path.to_owned(),
+            real: directory.real,
             name: name.to_owned(),
             dest: dest.to_owned(),
         }
     }
 
     /// Opens what is there now; `None` when nothing is.
-    pub fn look(&self) -> Result<Option<Old>, Setback> {
+    pub fn existing(&self) -> Result<Option<ExistingFile>, Setback> {
         let read = || format!("read {}", self.dest.display());
         // What it is comes first: the mere opening of a device can rewind a tape.
-        if !self.permits()? {
+        if !self.check()? {
             return Ok(None);
         }
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let file = match openat(&self.folder, self.name.as_os_str(), flags, Mode::empty()) {
+        let file = match openat(&self.directory, self.name.as_os_str(), flags, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::ENOENT) => return Ok(None),
-            Err(errno) => return Err(refused(read(), errno)),
+            Err(errno) => return Err(os_error(read(), errno)),
         };
-        let stat = fstat(&file).map_err(|errno| refused(read(), errno))?;
-        self.refuse(&stat)?;
-        Ok(Some(Old { file: File::from(file), stat }))
+        let stat = fstat(&file).map_err(|errno| os_error(read(), errno))?;
+        self.check_kind(&stat)?;
+        Ok(Some(ExistingFile { file: File::from(file), stat }))
     }
 
     /// Whether a file is there now; an error where one is that must not be replaced.
-    pub fn permits(&self) -> Result<bool, Setback> {
-        match fstatat(&self.folder, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) => self.refuse(&stat).map(|()| true),
+    pub fn check(&self) -> Result<bool, Setback> {
+        match fstatat(&self.directory, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => self.check_kind(&stat).map(|()| true),
             Err(Errno::ENOENT) => Ok(false),
-            Err(errno) => Err(refused(format!("look at {}", self.dest.display()), errno)),
+            Err(errno) => Err(os_error(format!("look at {}", self.dest.display()), errno)),
         }
     }
 
     /// Refuses what a rename would turn into something else, or tear from its other names.
-    pub fn refuse(&self, stat: &FileStat) -> Result<(), Setback> {
+    pub fn check_kind(&self, stat: &FileStat) -> Result<(), Setback> {
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         let (why, hint) = match kind {
             SFlag::S_IFREG if stat.st_nlink > 1 => (
                 format!("it has {} hard links, and its other names would keep the old bytes", stat.st_nlink),
                 format!("part it from them with: cp -p {0} {0}.one && mv {0}.one {0}", self.dest.display()),
             ),
-            SFlag::S_IFREG if self.is_expected(stat.st_uid) => return Ok(()),
+            SFlag::S_IFREG if self.is_allowed_owner(stat.st_uid) => return Ok(()),
             SFlag::S_IFREG => (
-                format!("it belongs to user {}, and everybody may make files in its folder", stat.st_uid),
+                format!("it belongs to user {}, and everybody may make files in its directory", stat.st_uid),
                 "remove it; or set `owner` on the template, if it is to be that user's".to_owned(),
             ),
-            SFlag::S_IFLNK => match readlinkat(&self.folder, self.name.as_os_str()) {
+            SFlag::S_IFLNK => match readlinkat(&self.directory, self.name.as_os_str()) {
                 Ok(target) => (
                     format!("it is a symbolic link to {}", Path::new(&target).display()),
                     "give the file that it points to as dest, set symlink = \"follow\", or remove the link".to_owned(),
                 ),
                 Err(_) => ("it is a symbolic link".to_owned(), "remove the link".to_owned()),
             },
-            SFlag::S_IFDIR => ("it is a folder".to_owned(), "dest is the file itself: add its name".to_owned()),
+            SFlag::S_IFDIR => ("it is a directory".to_owned(), "dest is the file itself: add its name".to_owned()),
             _ => {
                 let what = match kind {
                     SFlag::S_IFIFO => "a named pipe",
@@ -209,36 +215,36 @@ impl Place {
 
     /// Whether a file of this user may stand there. Where everybody may make files, somebody could have been first, to
     /// own what is written.
-    fn is_expected(&self, uid: u32) -> bool {
-        self.expected.as_ref().is_none_or(|expected| expected.contains(&uid))
+    fn is_allowed_owner(&self, uid: u32) -> bool {
+        self.allowed_owners.as_ref().is_none_or(|allowed_owners| allowed_owners.contains(&uid))
     }
 
     /// Whether anything has its name.
     pub fn exists(&self) -> bool {
-        fstatat(&self.folder, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
+        fstatat(&self.directory, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Whether the path of the folder still leads to the folder that is open.
-    pub fn is_still_here(&self) -> Result<(), Setback> {
-        let named = open_without_links(&self.real, &self.folder_path)?
-            .ok_or_else(|| folder_trouble(&self.folder_path, Errno::ENOENT))?;
+    /// Whether the path of the directory still leads to the directory that is open.
+    pub fn verify_directory(&self) -> Result<(), Setback> {
+        let named = open_without_links(&self.real, &self.directory_path)?
+            .ok_or_else(|| directory_error(&self.directory_path, Errno::ENOENT))?;
         if self.id == (named.stat.st_dev, named.stat.st_ino) {
             return Ok(());
         }
-        let why = format!("the folder {} was replaced by another one meanwhile", self.folder_path.display());
+        let why = format!("the directory {} was replaced by another one meanwhile", self.directory_path.display());
         Err(Setback::new(format!("replace {}", self.dest.display()), why))
     }
 }
 
-impl Old {
+impl ExistingFile {
     /// Its permission bits.
     pub fn mode(&self) -> u32 {
-        self.stat.st_mode & PERMISSIONS
+        self.stat.st_mode & MODE_BITS
     }
 
     /// Its mode and owners.
-    pub fn mode_and_owner(&self) -> Configured {
-        Configured { mode: Some(self.mode()), owner: Some(self.stat.st_uid), group: Some(self.stat.st_gid) }
+    pub fn mode_and_owner(&self) -> ModeAndOwner {
+        ModeAndOwner { mode: Some(self.mode()), owner: Some(self.stat.st_uid), group: Some(self.stat.st_gid) }
     }
 
     /// All that is in it.
@@ -246,12 +252,12 @@ impl Old {
         let mut bytes = Vec::new();
         match self.file.read_to_end(&mut bytes) {
             Ok(_) => Ok(bytes),
-            Err(error) => Err(refused(format!("read {}", dest.display()), error)),
+            Err(error) => Err(os_error(format!("read {}", dest.display()), error)),
         }
     }
 
     /// Whether exactly these bytes are in it; a file of another size is not read at all.
-    pub fn holds(&mut self, bytes: &[u8], dest: &Path) -> Result<bool, Setback> {
+    pub fn has_content(&mut self, bytes: &[u8], dest: &Path) -> Result<bool, Setback> {
         if u64::try_from(self.stat.st_size).ok() != u64::try_from(bytes.len()).ok() {
             return Ok(false);
         }
@@ -260,21 +266,22 @@ impl Old {
 }
 
 /// What stands at a noted destination.
-pub fn on_disk(entry: &Entry, folders: &mut Folders) -> Now {
-    if entry.dest.parent().is_some_and(|folder| !folder.exists()) {
-        return Now::Nothing;
+pub fn on_disk(entry: &Entry, directories: &mut DirectoryCache) -> OnDisk {
+    if entry.dest.parent().is_some_and(|directory| !directory.exists()) {
+        return OnDisk::Missing;
     }
-    let found = Place::find(&entry.plain(), folders).and_then(|place| place.map(|place| place.look()).transpose());
+    let found = Place::find(&entry.bare_template(), directories)
+        .and_then(|place| place.map(|place| place.existing()).transpose());
     match found.map(Option::flatten) {
-        Ok(None) => Now::Nothing,
-        Ok(Some(mut old)) => old.read(&entry.dest).map_or(Now::Unknown, |bytes| Now::Bytes(digest_of(&bytes))),
-        Err(_) => Now::Unknown,
+        Ok(None) => OnDisk::Missing,
+        Ok(Some(mut old)) => old.read(&entry.dest).map_or(OnDisk::Unreadable, |bytes| OnDisk::File(digest_of(&bytes))),
+        Err(_) => OnDisk::Unreadable,
     }
 }
 
 fn split(dest: &Path) -> Result<(&Path, &OsStr), Setback> {
     match (dest.parent(), dest.file_name()) {
-        (Some(folder), Some(name)) if dest.is_absolute() => Ok((folder, name)),
+        (Some(directory), Some(name)) if dest.is_absolute() => Ok((directory, name)),
         _ => Err(Setback::new(format!("replace {}", dest.display()), "it is no absolute path of a file")),
     }
 }

@@ -9,35 +9,35 @@ use crate::decide::{Event, Failure};
 use crate::error::Setback;
 use crate::log::emit;
 
-use super::commit::{settle, swap, sync_folder, unnoted};
+use super::commit::{finish_sync, journal_error, replace, sync_directory_of};
 use super::file_state::FileState;
-use super::inplace::complete;
+use super::inplace::finish as finish_overwrite;
 use super::leftovers::{Tag, sweep_state};
 use super::place::{Place, on_disk};
-use super::rollback::take_away;
+use super::rollback::remove_new_file;
 use super::stage::Staged;
 use super::writer::Writer;
-use crate::state::journal::{Entry, Journal, Key, Left, Now, Owner, Past};
+use crate::state::journal::{Entry, Journal, Key, OnDisk, Owner, Past, Unfinished};
 
 /// The configuration that the agents of a state directory have now.
 #[derive(Debug, Clone)]
-pub struct Present {
+pub struct CurrentConfig {
     /// Every template that writes a file, those of keys with files included.
     pub templates: Vec<Arc<TemplateConfig>>,
     /// Further files that were written.
     pub files: Vec<PathBuf>,
 }
 
-impl Present {
-    /// Whether anything is still to be known of a replacement that came about: a reload that is owed, or what to go back
+impl CurrentConfig {
+    /// Whether anything is still to be known of a replacement that came about: a reload that is pending, or what to go back
     /// to.
     fn needs(&self, entry: &Entry) -> bool {
         let goes_back = |template: &Arc<TemplateConfig>| {
-            template.on_reload_failure == OnReloadFailure::Rollback && Key::of(template) == entry.key()
+            template.on_reload_failure == OnReloadFailure::Rollback && Key::new(template) == entry.key()
         };
-        let is_kept = entry.saved.is_some() && (entry.owner.unit.is_some() || entry.is_settled());
+        let is_kept = entry.saved.is_some() && (entry.owner.unit.is_some() || entry.is_restored());
         entry.owner.owed.is_some()
-            || (entry.owner.is_noted() && entry.saved.is_none())
+            || (entry.owner.is_recorded() && entry.saved.is_none())
             || (is_kept && self.templates.iter().any(goes_back))
     }
 }
@@ -45,179 +45,183 @@ impl Present {
 /// Takes a state directory over, whose lock this process has: opens its journal, finishes the replacements that were
 /// noted and not made, and removes what was staged for others. From here on replacements are noted there.
 ///
-/// Gives a template for each file whose reload is owed, as the reload was when the file was replaced. Of one that could not
-/// be finished it is owed when it is: see [`finish_left`].
+/// Gives a template for each file whose reload is pending, as the reload was when the file was replaced. Of one that could not
+/// be finished it is owed when it is: see [`retry_unfinished`].
 ///
 /// # Errors
 /// The file thread has a fault.
-pub async fn recover(writer: &Writer, state_dir: &Path, present: Present) -> Result<Vec<Arc<TemplateConfig>>, Setback> {
+pub async fn recover(
+    writer: &Writer,
+    state_dir: &Path,
+    present: CurrentConfig,
+) -> Result<Vec<Arc<TemplateConfig>>, Setback> {
     let state_dir = state_dir.to_owned();
-    writer.call(move |desk| take_over(&state_dir, &present, desk)).await
+    writer.call(move |state| take_over(&state_dir, &present, state)).await
 }
 
 /// Tries once more to finish what could not be when the state directory was taken over. Gives a template for each file that
-/// is in place now, with the reload that is owed if one was noted, and how many are left.
+/// is in place now, with the reload that is owed if one was journal_entry, and how many are left.
 ///
 /// # Errors
 /// The file thread has a fault.
-pub async fn finish_left(writer: &Writer) -> Result<(Vec<Arc<TemplateConfig>>, usize), Setback> {
-    writer.call(try_left).await
+pub async fn retry_unfinished(writer: &Writer) -> Result<(Vec<Arc<TemplateConfig>>, usize), Setback> {
+    writer.call(retry).await
 }
 
 /// How many replacements that were begun are neither finished nor overtaken by later ones.
 ///
 /// # Errors
 /// The file thread has a fault.
-pub async fn unfinished(writer: &Writer) -> Result<usize, Setback> {
-    writer.call(|desk| desk.journal.as_ref().map_or(0, |journal| journal.left.len())).await
+pub async fn unfinished_count(writer: &Writer) -> Result<usize, Setback> {
+    writer.call(|state| state.journal.as_ref().map_or(0, |journal| journal.unfinished.len())).await
 }
 
-fn take_over(state_dir: &Path, present: &Present, desk: &mut FileState) -> Vec<Arc<TemplateConfig>> {
+fn take_over(state_dir: &Path, present: &CurrentConfig, state: &mut FileState) -> Vec<Arc<TemplateConfig>> {
     let (mut journal, past) = Journal::open(state_dir);
-    desk.tag = Tag::of(state_dir);
+    state.tag = Tag::new(state_dir);
     let noted: Vec<Entry> = journal.entries().cloned().collect();
-    let (mut owed, mut idle) = (Vec::new(), Vec::new());
+    let (mut pending, mut idle) = (Vec::new(), Vec::new());
     for entry in &noted {
-        match come_about(entry, &noted, present, desk) {
-            Came::Left(seen) => {
+        match resume(entry, &noted, present, state) {
+            EntryState::Unfinished(seen) => {
                 // What stands there is whole, and may not have been taken up either.
-                owed.extend(entry.debt().filter(|_| entry.again && entry.over.is_none()).map(Arc::new));
-                journal.left.insert(entry.key(), Left { entry: entry.clone(), seen });
+                pending.extend(entry.reload_template().filter(|_| entry.again && entry.over.is_none()).map(Arc::new));
+                journal.unfinished.insert(entry.key(), Unfinished { entry: entry.clone(), seen });
             }
-            Came::About if present.needs(entry) => owed.extend(entry.debt().map(Arc::new)),
-            Came::About | Came::Nothing => idle.push(entry.key()),
+            EntryState::Made if present.needs(entry) => pending.extend(entry.reload_template().map(Arc::new)),
+            EntryState::Made | EntryState::NotMade => idle.push(entry.key()),
         }
     }
-    owed.iter().for_each(say);
+    pending.iter().for_each(log_inherited);
     journal.forget(idle);
     if let Past::Lost(why) = past {
-        owed.extend(owe_all(&why, &owed, present, &mut journal));
+        pending.extend(make_all_pending(&why, &pending, present, &mut journal));
     }
-    desk.keep(journal);
+    state.set_journal(journal);
     for entry in noted {
-        sweep(&entry.plain(), desk);
+        sweep(&entry.bare_template(), state);
     }
     for template in &present.templates {
-        sweep(template, desk);
+        sweep(template, state);
     }
     for dest in &present.files {
-        sweep(&TemplateConfig::new("", "", dest), desk);
+        sweep(&TemplateConfig::new("", "", dest), state);
     }
-    sweep_state(state_dir, &desk.spared());
-    owed
+    sweep_state(state_dir, &state.names_in_use());
+    pending
 }
 
 /// What was noted and is not known may have been anything.
-fn owe_all(
+fn make_all_pending(
     why: &str,
-    owed: &[Arc<TemplateConfig>],
-    present: &Present,
+    pending: &[Arc<TemplateConfig>],
+    present: &CurrentConfig,
     journal: &mut Journal,
 ) -> Vec<Arc<TemplateConfig>> {
     let (reason, effect) = (why.to_owned(), "every reload runs once, because it is not known which are pending");
     emit(Event::StateReadFailed { file: None, reason, effect });
     let is_known =
-        |template: &TemplateConfig| owed.iter().any(|it| (&it.name, &it.dest) == (&template.name, &template.dest));
+        |template: &TemplateConfig| pending.iter().any(|it| (&it.name, &it.dest) == (&template.name, &template.dest));
     let others = present.templates.iter().filter(|template| template.reload.is_some() && !is_known(template));
     let others: Vec<_> = others.cloned().collect();
-    let entries = others.iter().map(|template| Owner::of(template).owes(template.dest.clone())).collect();
-    if let Err(error) = journal.note(entries) {
-        emit(unsaved(journal, error));
+    let entries = others.iter().map(|template| Owner::new(template).pending_entry(template.dest.clone())).collect();
+    if let Err(error) = journal.record(entries) {
+        emit(journal_write_failed(journal, error));
     }
     others
 }
 
-fn try_left(desk: &mut FileState) -> (Vec<Arc<TemplateConfig>>, usize) {
-    let left = desk.journal.as_mut().map(|journal| std::mem::take(&mut journal.left)).unwrap_or_default();
+fn retry(state: &mut FileState) -> (Vec<Arc<TemplateConfig>>, usize) {
+    let left = state.journal.as_mut().map(|journal| std::mem::take(&mut journal.unfinished)).unwrap_or_default();
     let (mut finished, mut over) = (Vec::new(), Vec::new());
-    for (key, Left { entry, seen }) in left {
-        let now = on_disk(&entry, &mut desk.folders);
-        let is_as_it_was = seen == Now::Unknown || now == seen;
+    for (key, Unfinished { entry, seen }) in left {
+        let now = on_disk(&entry, &mut state.directories);
+        let is_as_it_was = seen == OnDisk::Unreadable || now == seen;
         let is_made = now.is(entry.new) && entry.over.is_none();
-        if !is_made && is_as_it_was && finish(&entry, desk) == Finished::Failed {
+        if !is_made && is_as_it_was && finish(&entry, state) == Finished::Failed {
             // It may have become another part of the whole by that.
-            let left = Left { seen: on_disk(&entry, &mut desk.folders), entry };
-            if let Some(journal) = &mut desk.journal {
-                journal.left.insert(key, left);
+            let left = Unfinished { seen: on_disk(&entry, &mut state.directories), entry };
+            if let Some(journal) = &mut state.journal {
+                journal.unfinished.insert(key, left);
             }
             continue;
         }
-        desk.discard(&entry);
-        finished.push(Arc::new(entry.debt().unwrap_or_else(|| entry.plain())));
-        if entry.owner.is_noted() {
+        state.discard(&entry);
+        finished.push(Arc::new(entry.reload_template().unwrap_or_else(|| entry.bare_template())));
+        if entry.owner.is_recorded() {
             over.push(key);
-        } else if let Some(journal) = &mut desk.journal {
+        } else if let Some(journal) = &mut state.journal {
             journal.forget([key]);
         }
     }
-    note_anew(&over, desk);
-    finished.iter().for_each(say);
-    (finished, desk.journal.as_ref().map_or(0, |journal| journal.left.len()))
+    record_again(&over, state);
+    finished.iter().for_each(log_inherited);
+    (finished, state.journal.as_ref().map_or(0, |journal| journal.unfinished.len()))
 }
 
 /// What is in place now was not when it was noted: a reload that has begun since may not have taken it up.
-fn note_anew(keys: &[Key], desk: &mut FileState) {
-    let Some(journal) = &mut desk.journal else { return };
+fn record_again(keys: &[Key], state: &mut FileState) {
+    let Some(journal) = &mut state.journal else { return };
     let entries = keys.iter().filter_map(|key| journal.entry(key).cloned()).collect();
-    if let Err(error) = journal.note(entries) {
-        emit(unsaved(journal, error));
+    if let Err(error) = journal.record(entries) {
+        emit(journal_write_failed(journal, error));
     }
-    desk.is_placed();
+    state.mark_placed();
 }
 
-/// Removes what was staged for a template, also in the folder that its destination leads to.
-fn sweep(template: &TemplateConfig, desk: &mut FileState) {
-    let places = [Place::of(&template.dest, &mut desk.folders), Place::find(template, &mut desk.folders)];
+/// Removes what was staged for a template, also in the directory that its destination leads to.
+fn sweep(template: &TemplateConfig, state: &mut FileState) {
+    let places = [Place::open(&template.dest, &mut state.directories), Place::find(template, &mut state.directories)];
     for place in places.into_iter().flatten().flatten() {
-        desk.sweep(&place);
+        state.sweep(&place);
     }
 }
 
-fn say(template: &Arc<TemplateConfig>) {
+fn log_inherited(template: &Arc<TemplateConfig>) {
     if let Some(reload) = &template.reload {
         emit(Event::ReloadInherited { command: reload.to_string(), template: Arc::clone(&template.name) });
     }
 }
 
-fn unsaved(journal: &Journal, error: io::Error) -> Event {
-    let (file, reason) = (Some(journal.file().to_owned()), unnoted(journal, error).to_string());
+fn journal_write_failed(journal: &Journal, error: io::Error) -> Event {
+    let (file, reason) = (Some(journal.file().to_owned()), journal_error(journal, error).to_string());
     Event::StateWriteFailed { file, reason, effect: "pending reloads may not be known after a restart" }
 }
 
 /// What came of a noted replacement.
-enum Came {
+enum EntryState {
     /// Nothing: what stood there stands there.
-    Nothing,
+    NotMade,
     /// It came about, or something else did.
-    About,
+    Made,
     /// It is to come about, and cannot now. What stands there instead.
-    Left(Now),
+    Unfinished(OnDisk),
 }
 
-/// Whether a noted replacement came about, or is made to now: all files of a round were checked when it was noted, so
+/// Whether a noted replacement came about, or is made to now: all files of a round were checked when it was journal_entry, so
 /// those that were left over go the same way as those that were not.
-fn come_about(entry: &Entry, noted: &[Entry], present: &Present, desk: &mut FileState) -> Came {
-    let now = on_disk(entry, &mut desk.folders);
+fn resume(entry: &Entry, noted: &[Entry], present: &CurrentConfig, state: &mut FileState) -> EntryState {
+    let now = on_disk(entry, &mut state.directories);
     // One that was being overwritten may hold anything, but for what another template has just made of it.
     let others = |other: &&Entry| other.dest == entry.dest && other.owner.template != entry.owner.template;
     let is_begun = entry.over.is_some() && !noted.iter().filter(others).any(|other| now.is(other.new));
-    if is_begun || now.is(entry.old) && !present.is_anothers(entry) {
-        match finish(entry, desk) {
-            Finished::Done => return Came::About,
-            Finished::Failed => return Came::Left(on_disk(entry, &mut desk.folders)),
+    if is_begun || now.is(entry.old) && !present.belongs_to_another(entry) {
+        match finish(entry, state) {
+            Finished::Done => return EntryState::Made,
+            Finished::Failed => return EntryState::Unfinished(on_disk(entry, &mut state.directories)),
             Finished::Nothing => {}
         }
     }
     // Where it is neither the old nor the new one, somebody has changed it since, or it does not answer. What the software
     // has taken up nobody knows.
     let is_owed = now.is(entry.new) || !now.is(entry.old) || entry.again;
-    if is_owed { Came::About } else { Came::Nothing }
+    if is_owed { EntryState::Made } else { EntryState::NotMade }
 }
 
-impl Present {
+impl CurrentConfig {
     /// Whether a file that was to be replaced for one template is another's by now. Of a unit a part may have been
     /// replaced, and goes with the rest of it.
-    fn is_anothers(&self, entry: &Entry) -> bool {
+    fn belongs_to_another(&self, entry: &Entry) -> bool {
         let mut now = self.templates.iter().filter(|template| template.dest == entry.dest).peekable();
         entry.owner.unit.is_none() && now.peek().is_some() && now.all(|template| template.name != entry.owner.template)
     }
@@ -234,13 +238,13 @@ enum Finished {
 }
 
 /// Puts the bytes in place that an agent was killed before.
-fn finish(entry: &Entry, desk: &mut FileState) -> Finished {
-    let Ok(Some(place)) = Place::find(&entry.plain(), &mut desk.folders) else { return Finished::Nothing };
+fn finish(entry: &Entry, state: &mut FileState) -> Finished {
+    let Ok(Some(place)) = Place::find(&entry.bare_template(), &mut state.directories) else { return Finished::Nothing };
     let is_removal = entry.owner.back && entry.new.is_none();
     let finished = match (entry.new, &entry.over, &entry.staged) {
-        _ if is_removal => take_away(&place, &entry.key(), desk).map(|()| true),
-        (Some(new), Some(over), _) => complete(over, new, &place, &mut desk.folders),
-        (Some(new), None, Some(name)) => rename(place, name, new, desk),
+        _ if is_removal => remove_new_file(&place, &entry.key(), state).map(|()| true),
+        (Some(new), Some(over), _) => finish_overwrite(over, new, &place, &mut state.directories),
+        (Some(new), None, Some(name)) => rename(place, name, new, state),
         _ => Ok(false),
     };
     let dest = entry.dest.clone();
@@ -258,19 +262,21 @@ fn finish(entry: &Entry, desk: &mut FileState) -> Finished {
 }
 
 /// Renames a staged file of this digest that was left; whether there is one.
-fn rename(place: Place, name: &str, new: u64, desk: &mut FileState) -> Result<bool, Setback> {
-    let Ok(mut staged) = Staged::found(place, name) else { return Ok(false) };
+fn rename(place: Place, name: &str, new: u64, state: &mut FileState) -> Result<bool, Setback> {
+    let Ok(mut staged) = Staged::find(place, name) else { return Ok(false) };
     let swapped = match staged.digest() {
         Ok(digest) if digest != new => return Ok(false),
-        Ok(_) => swap(&mut staged, desk).map_err(|Failure { message, .. }| Setback::new("put it in place", message)),
+        Ok(_) => {
+            replace(&mut staged, state).map_err(|Failure { message, .. }| Setback::new("put it in place", message))
+        }
         Err(why) => Err(why),
     };
     if let Err(why) = swapped {
-        staged.stays();
+        staged.keep_for_recovery();
         return Err(why);
     }
-    let synced = sync_folder(std::iter::once(&staged.place));
-    if let Err(why) = settle(&staged.place, synced, desk) {
+    let synced = sync_directory_of(std::iter::once(&staged.place));
+    if let Err(why) = finish_sync(&staged.place, synced, state) {
         emit(Event::SyncFailed { reason: why.to_string() });
     }
     Ok(true)

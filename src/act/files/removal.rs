@@ -11,11 +11,11 @@ use crate::error::Setback;
 use crate::log::emit;
 use crate::model::digest::digest;
 
-use super::answer::{Answer, Refused, Waiting, kept_back, withdraw};
-use super::commit::sync_names;
-use super::errors::{refused, unwritten};
+use super::answer::{Answer, Pending, Rejected, unit_failure, withdraw};
+use super::commit::sync_directory;
+use super::errors::{os_error, write_failure};
 use super::file_state::FileState;
-use super::leftovers::END;
+use super::leftovers::SUFFIX;
 use super::place::Place;
 use crate::state::journal::Entry;
 
@@ -30,86 +30,87 @@ pub struct Removal {
 }
 
 /// One that has another name by now.
-pub struct Aside {
+pub struct SetAside {
     removal: Removal,
     name: OsString,
 }
 
-/// Sets files aside, those and the ones that go their way with them all or none. Nothing is, where one of them was refused,
+/// Sets files aside, those and the ones that go their way with them all or none. Nothing is, where one of them was rejected,
 /// or they are not noted.
 pub fn set_aside(
     removals: Vec<Removal>,
-    mut sound: Vec<Waiting>,
+    mut ready: Vec<Pending>,
     unit: Option<&str>,
-    refused: &mut Vec<Refused>,
-    desk: &mut FileState,
-) -> (Vec<Waiting>, Vec<Aside>) {
+    rejected: &mut Vec<Rejected>,
+    state: &mut FileState,
+) -> (Vec<Pending>, Vec<SetAside>) {
     let mut aside = Vec::new();
-    let mut why = refused.first().map(|(.., why)| why.clone());
+    let mut why = rejected.first().map(|(.., why)| why.clone());
     for removal in removals {
-        match why.as_ref().map_or_else(|| removal.set_aside(desk), |why| Err(why.clone())) {
-            Ok(name) => aside.push(Aside { removal, name }),
+        match why.as_ref().map_or_else(|| removal.set_aside(state), |why| Err(why.clone())) {
+            Ok(name) => aside.push(SetAside { removal, name }),
             Err(failure) => {
                 why = Some(failure.clone());
-                removal.stays(failure, desk);
+                removal.cancel(failure, state);
             }
         }
     }
-    let Some(why) = why else { return (sound, aside) };
+    let Some(why) = why else { return (ready, aside) };
     for one in aside {
-        one.end(Some(&why), desk);
+        one.finish(Some(&why), state);
     }
-    for (staged, _) in &mut sound {
-        withdraw(staged, desk);
+    for (staged, _) in &mut ready {
+        withdraw(staged, state);
     }
-    let why = unit.map_or_else(|| why.clone(), |unit| kept_back(unit, &why.message));
-    refused.extend(sound.into_iter().map(|(staged, answer)| (staged, answer, why.clone())));
+    let why = unit.map_or_else(|| why.clone(), |unit| unit_failure(unit, &why.message));
+    rejected.extend(ready.into_iter().map(|(staged, answer)| (staged, answer, why.clone())));
     (Vec::new(), Vec::new())
 }
 
 impl Removal {
-    fn set_aside(&self, desk: &FileState) -> Result<OsString, Failure> {
-        let Place { folder, name, dest, .. } = &self.place;
-        if !desk.journal.as_ref().is_some_and(|journal| journal.goes_back(&self.entry.key())) {
+    fn set_aside(&self, state: &FileState) -> Result<OsString, Failure> {
+        let Place { directory, name, dest, .. } = &self.place;
+        if !state.journal.as_ref().is_some_and(|journal| journal.is_rollback(&self.entry.key())) {
             let why = Setback::new(format!("remove {}", dest.display()), "it could not be noted");
-            return Err(unwritten(&why));
+            return Err(write_failure(&why));
         }
         let own = digest(std::iter::once(&*dest.to_string_lossy()));
-        let aside = OsString::from(format!("{}gone-{own:016x}{END}", desk.tag.prefix()));
-        match renameat(folder, name.as_os_str(), folder, aside.as_os_str()) {
+        let aside = OsString::from(format!("{}gone-{own:016x}{SUFFIX}", state.tag.prefix()));
+        match renameat(directory, name.as_os_str(), directory, aside.as_os_str()) {
             Ok(()) => Ok(aside),
-            Err(errno) => Err(unwritten(&refused(format!("remove {}", dest.display()), errno))),
+            Err(errno) => Err(write_failure(&os_error(format!("remove {}", dest.display()), errno))),
         }
     }
 
-    fn stays(self, failure: Failure, desk: &mut FileState) {
-        if let Some(journal) = &mut desk.journal {
+    fn cancel(self, failure: Failure, state: &mut FileState) {
+        if let Some(journal) = &mut state.journal {
             journal.withdraw(&[self.entry.key()]);
         }
         let _ = self.answer.send(Err(failure));
     }
 }
 
-impl Aside {
+impl SetAside {
     /// It goes for good, or comes back because of `why`.
-    pub fn end(self, why: Option<&Failure>, desk: &mut FileState) {
+    pub fn finish(self, why: Option<&Failure>, state: &mut FileState) {
         let Self { removal, name: aside } = self;
-        let Place { folder, name, dest, .. } = &removal.place;
+        let Place { directory, name, dest, .. } = &removal.place;
         if let Some(why) = why {
-            let back = renameat(folder, aside.as_os_str(), folder, name.as_os_str()).and_then(|()| sync_names(folder));
+            let back = renameat(directory, aside.as_os_str(), directory, name.as_os_str())
+                .and_then(|()| sync_directory(directory));
             if let Err(errno) = back {
                 emit(Event::RestoreFailed { dest: dest.clone(), reason: errno.to_string() });
             }
-            return removal.stays(why.clone(), desk);
+            return removal.cancel(why.clone(), state);
         }
-        desk.left.remove(&removal.entry.owner.template);
+        state.last_written.remove(&removal.entry.owner.template);
         // One that stays under its other name is removed at the next start.
-        let _ = unlinkat(folder, aside.as_os_str(), UnlinkatFlags::NoRemoveDir);
-        let gone = match sync_names(folder) {
+        let _ = unlinkat(directory, aside.as_os_str(), UnlinkatFlags::NoRemoveDir);
+        let gone = match sync_directory(directory) {
             Ok(()) => Ok(Outcome::Removed),
             Err(errno) => {
-                let tried = format!("sync the folder of {}, which was removed", dest.display());
-                Err(Failure { stage: Stage::Write, message: refused(tried, errno).to_string() })
+                let tried = format!("sync the directory of {}, which was removed", dest.display());
+                Err(Failure { stage: Stage::Write, message: os_error(tried, errno).to_string() })
             }
         };
         let _ = removal.answer.send(gone);

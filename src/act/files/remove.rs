@@ -14,17 +14,17 @@ use crate::log::emit;
 use crate::model::digest::digest_of;
 use crate::state::owned_files::Claim;
 
-use super::commit::{Waits, noted, sync_names, unnoted};
-use super::errors::{refused, unwritten};
+use super::commit::{Replacement, journal_entry, journal_error, sync_directory};
+use super::errors::{os_error, write_failure};
 use super::file_state::FileState;
 use super::place::Place;
 use super::writer::Writer;
 use crate::state::journal::{Key, Owner};
 
-/// Removes a template's destination, for good: the folder is synced.
+/// Removes a template's destination, for good: the directory is synced.
 ///
 /// It stays where nothing says that the agent wrote it, where something else than a regular file of one name stands
-/// there by now, and, with [`Claim::Meant`], where it holds other bytes than were meant: [`Outcome::Unchanged`] then.
+/// there by now, and, with [`Claim::Intended`], where it holds other bytes than were intended: [`Outcome::Unchanged`] then.
 /// One that was written and is not there any more counts as removed: an agent may have been killed between that and its
 /// reload. Without `really` the answer is [`Outcome::WouldRemove`], and nothing is done.
 pub async fn remove(
@@ -36,27 +36,32 @@ pub async fn remove(
 ) -> Outcome {
     let Some(claim) = claim else { return Outcome::Unchanged };
     let (template, stop) = (template.clone(), stop.clone());
-    let job = move |desk: &mut FileState| {
-        if stop.is_cancelled() { Ok(Outcome::Abandoned) } else { take_away(&template, claim, really, desk) }
+    let job = move |state: &mut FileState| {
+        if stop.is_cancelled() { Ok(Outcome::Abandoned) } else { remove_owned(&template, claim, really, state) }
     };
     let answer = writer.call(job).await.flatten();
-    answer.unwrap_or_else(|setback| Outcome::Failed(unwritten(&setback)))
+    answer.unwrap_or_else(|setback| Outcome::Failed(write_failure(&setback)))
 }
 
-fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut FileState) -> Result<Outcome, Setback> {
+fn remove_owned(
+    template: &TemplateConfig,
+    claim: Claim,
+    really: bool,
+    state: &mut FileState,
+) -> Result<Outcome, Setback> {
     let dest = &template.dest;
-    let place = match Place::find(template, &mut at.folders) {
+    let place = match Place::find(template, &mut state.directories) {
         Ok(Some(place)) => place,
         Ok(None) => return Ok(Outcome::Unchanged),
-        // With its folder the file is gone.
-        Err(_) if dest.parent().is_some_and(|folder| !folder.exists()) => return Ok(Outcome::Unchanged),
+        // With its directory the file is gone.
+        Err(_) if dest.parent().is_some_and(|directory| !directory.exists()) => return Ok(Outcome::Unchanged),
         Err(setback) => return Err(setback),
     };
-    let old = match place.look() {
+    let old = match place.existing() {
         Ok(old) => old,
         Err(why) => {
-            let there = fstatat(&place.folder, place.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
-            if there.is_err() || there.is_ok_and(|stat| place.refuse(&stat).is_ok()) {
+            let there = fstatat(&place.directory, place.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
+            if there.is_err() || there.is_ok_and(|stat| place.check_kind(&stat).is_ok()) {
                 // It only does not answer: whose it is stays known.
                 return Err(why);
             }
@@ -67,8 +72,8 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Fil
     let there = match (old, claim) {
         (None, _) => false,
         (Some(_), Claim::Written) => true,
-        (Some(mut old), Claim::Meant(meant)) => {
-            if digest_of(&old.read(dest)?) != meant {
+        (Some(mut old), Claim::Intended(intended)) => {
+            if digest_of(&old.read(dest)?) != intended {
                 return Ok(Outcome::Unchanged);
             }
             true
@@ -77,50 +82,50 @@ fn take_away(template: &TemplateConfig, claim: Claim, really: bool, at: &mut Fil
     if !really {
         return Ok(if there { Outcome::WouldRemove } else { Outcome::Unchanged });
     }
-    at.sweep(&place);
+    state.sweep(&place);
     // Nobody would remove what is put in place after this.
-    at.is_in_step(&Key::of(template), None);
-    if !there && matches!(claim, Claim::Meant(_)) && !at.unsettled.contains(dest) {
+    state.mark_up_to_date(&Key::new(template), None);
+    if !there && matches!(claim, Claim::Intended(_)) && !state.unsettled.contains(dest) {
         return Ok(Outcome::Unchanged);
     }
     if there {
-        place.is_still_here()?;
+        place.verify_directory()?;
     }
-    note(template, &place, at)?;
-    if there && let Err(errno) = unlinkat(&place.folder, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
-        if let Some(journal) = &mut at.journal {
-            journal.withdraw(&[Key::of(template)]);
+    note(template, &place, state)?;
+    if there && let Err(errno) = unlinkat(&place.directory, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
+        if let Some(journal) = &mut state.journal {
+            journal.withdraw(&[Key::new(template)]);
         }
-        return Err(refused(format!("remove {}", dest.display()), errno));
+        return Err(os_error(format!("remove {}", dest.display()), errno));
     }
-    at.left.remove(&template.name);
-    at.unsettled.insert(dest.clone());
-    at.is_placed();
-    match sync_names(&place.folder) {
-        Ok(()) => _ = at.unsettled.remove(dest),
-        Err(errno) => return Err(refused(unsynced(&place.folder_path, dest), errno)),
+    state.last_written.remove(&template.name);
+    state.unsettled.insert(dest.clone());
+    state.mark_placed();
+    match sync_directory(&place.directory) {
+        Ok(()) => _ = state.unsettled.remove(dest),
+        Err(errno) => return Err(os_error(unsynced(&place.directory_path, dest), errno)),
     }
-    at.is_done();
+    state.mark_durable();
     Ok(Outcome::Removed)
 }
 
 /// Notes that a file is about to go, where that owes a reload.
-fn note(template: &TemplateConfig, place: &Place, at: &mut FileState) -> Result<(), Setback> {
+fn note(template: &TemplateConfig, place: &Place, state: &mut FileState) -> Result<(), Setback> {
     // Whose key is gone has nothing to go back to.
-    let owner = Owner { saves: false, ..Owner::of(template) };
-    let Some(journal) = &mut at.journal else { return Ok(()) };
-    if !owner.is_noted() && !journal.has(&owner.key(&place.dest)) {
+    let owner = Owner { saves: false, ..Owner::new(template) };
+    let Some(journal) = &mut state.journal else { return Ok(()) };
+    if !owner.is_recorded() && !journal.contains(&owner.key(&place.dest)) {
         return Ok(());
     }
-    let gone = Waits { new: None, staged: None, over: None };
-    let entry = noted(&owner, place, place.look()?, gone, journal)?;
-    journal.note(vec![entry]).map_err(|error| unnoted(journal, error))
+    let gone = Replacement { new: None, staged: None, over: None };
+    let entry = journal_entry(&owner, place, place.existing()?, gone, journal)?;
+    journal.record(vec![entry]).map_err(|error| journal_error(journal, error))
 }
 
-fn unsynced(folder: &Path, dest: &Path) -> String {
+fn unsynced(directory: &Path, dest: &Path) -> String {
     format!(
-        "sync the folder {} after {} was removed, which a power cut may therefore undo",
-        folder.display(),
+        "sync the directory {} after {} was removed, which a power cut may therefore undo",
+        directory.display(),
         dest.display()
     )
 }

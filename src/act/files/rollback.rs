@@ -13,16 +13,16 @@ use crate::decide::Restoration;
 use crate::error::Setback;
 
 use super::answer::Answer;
-use super::batch_commit::{Commit, Round};
-use super::commit::{Waits, noted, sync_names};
-use super::errors::refused;
+use super::batch_commit::{BatchCommit, Commit};
+use super::commit::{Replacement, journal_entry, sync_directory};
+use super::errors::os_error;
 use super::file_state::FileState;
 use super::place::Place;
 use super::removal::Removal;
 use super::staging::prepare;
 use super::writer::Writer;
 use crate::state::journal::blocked::standing;
-use crate::state::journal::{Before, Blocked, Entry, Key, Owner, Set};
+use crate::state::journal::{Blocked, Entry, Key, Owner, PreviousFile, Set};
 
 /// Puts back what stood there before a reload failed, all of it or nothing, and gives the names of the templates whose
 /// files changed by that. The bytes that go are not placed again as a whole until others have proven themselves.
@@ -34,16 +34,16 @@ use crate::state::journal::{Before, Blocked, Entry, Key, Owner, Set};
 /// A file cannot be put back: all stay as they are.
 pub async fn restore(writer: &Writer, job: &Restoration) -> Result<BTreeSet<Arc<str>>, Setback> {
     let job = job.clone();
-    writer.call(move |desk| put_back(&job, desk)).await.flatten()
+    writer.call(move |state| restore_files(&job, state)).await.flatten()
 }
 
-fn put_back(job: &Restoration, desk: &mut FileState) -> Result<BTreeSet<Arc<str>>, Setback> {
+fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Arc<str>>, Setback> {
     let mut before = Vec::new();
-    let journal = desk.journal.as_ref().ok_or_else(without_journal)?;
+    let journal = state.journal.as_ref().ok_or_else(without_journal)?;
     for template in &job.templates {
-        let kept = journal.saved(&Key::of(template));
+        let kept = journal.saved(&Key::new(template));
         let kept =
-            kept.map_err(|error| refused(format!("read what {} held before", template.dest.display()), error))?;
+            kept.map_err(|error| os_error(format!("read what {} held before", template.dest.display()), error))?;
         before.extend(kept.map(|kept| (Arc::clone(template), kept)));
     }
     if before.iter().all(|(_, kept)| kept.is_none()) {
@@ -51,18 +51,18 @@ fn put_back(job: &Restoration, desk: &mut FileState) -> Result<BTreeSet<Arc<str>
         return Ok(BTreeSet::new());
     }
     let mut names = BTreeSet::new();
-    let (mut round, mut answers) = (Round::default(), Vec::new());
-    round.unit = Some(Arc::from("that is rolled back"));
+    let (mut batch, mut answers) = (BatchCommit::default(), Vec::new());
+    batch.unit = Some(Arc::from("that is rolled back"));
     for (template, kept) in before {
         let (answer, answered) = oneshot::channel();
         if let Some(kept) = kept {
-            let as_it_was = as_it_was(&template, &kept);
-            let Some(written) = prepare(&as_it_was, kept.bytes, desk)? else { continue };
-            let staged = written.goes_back().sync()?;
-            round.commits.push(Commit { staged, stop: CancellationToken::new(), answer });
+            let earlier = earlier_template(&template, &kept);
+            let Some(written) = prepare(&earlier, kept.bytes, state)? else { continue };
+            let staged = written.for_rollback().sync()?;
+            batch.commits.push(Commit { staged, stop: CancellationToken::new(), answer });
         } else if job.reload.is_some() {
-            let Some(removal) = removal(&template, answer, desk)? else { continue };
-            round.removals.push(removal);
+            let Some(removal) = removal(&template, answer, state)? else { continue };
+            batch.removals.push(removal);
         } else {
             // Whoever has made one since where none was put back meant it.
             continue;
@@ -72,13 +72,14 @@ fn put_back(job: &Restoration, desk: &mut FileState) -> Result<BTreeSet<Arc<str>
     }
     if job.reload.is_some() {
         let why = &job.why;
-        round.back.blocked = failed(job, &names).into_iter().map(|files| Blocked { files, why: why.clone() }).collect();
+        batch.rollback.blocked =
+            failed_sets(job, &names).into_iter().map(|files| Blocked { files, why: why.clone() }).collect();
         let mates = job.templates.iter().filter(|template| template.unit.is_some() && !names.contains(&template.name));
         for template in mates {
-            round.back.unchanged.extend(unchanged(template, desk)?);
+            batch.rollback.unchanged.extend(unchanged(template, state)?);
         }
     }
-    round.run(desk);
+    batch.run(state);
     for mut answer in answers {
         if let Ok(Err(failure)) = answer.try_recv() {
             return Err(Setback::new("put the files from before back", failure.message));
@@ -88,29 +89,29 @@ fn put_back(job: &Restoration, desk: &mut FileState) -> Result<BTreeSet<Arc<str>
 }
 
 /// That of a file that was not there before, if it is there now.
-fn removal(template: &TemplateConfig, answer: Answer, desk: &mut FileState) -> Result<Option<Removal>, Setback> {
-    let owner = Owner { back: true, saves: false, ..Owner::of(template) };
-    let standing = as_it_stands(template, &owner, desk)?;
+fn removal(template: &TemplateConfig, answer: Answer, state: &mut FileState) -> Result<Option<Removal>, Setback> {
+    let owner = Owner { back: true, saves: false, ..Owner::new(template) };
+    let standing = current_entry(template, &owner, state)?;
     Ok(standing.map(|(place, entry)| Removal { entry, place, answer }))
 }
 
 /// That of a file that stays as it is while its unit goes back: whatever others make of it, it can be put right.
-fn unchanged(template: &TemplateConfig, desk: &mut FileState) -> Result<Option<Entry>, Setback> {
-    let owner = Owner { back: true, owed: None, ..Owner::of(template) };
-    let standing = as_it_stands(template, &owner, desk)?;
+fn unchanged(template: &TemplateConfig, state: &mut FileState) -> Result<Option<Entry>, Setback> {
+    let owner = Owner { back: true, owed: None, ..Owner::new(template) };
+    let standing = current_entry(template, &owner, state)?;
     Ok(standing.map(|(_, entry)| Entry { new: entry.old, ..entry }))
 }
 
 /// Where a file stands, if it does, and what is noted of it when nothing takes its place.
-fn as_it_stands(
+fn current_entry(
     template: &TemplateConfig,
     owner: &Owner,
-    desk: &mut FileState,
+    state: &mut FileState,
 ) -> Result<Option<(Place, Entry)>, Setback> {
-    let Some(place) = Place::find(template, &mut desk.folders)? else { return Ok(None) };
-    let (Some(old), Some(journal)) = (place.look()?, &desk.journal) else { return Ok(None) };
-    let nothing = Waits { new: None, staged: None, over: None };
-    let entry = noted(owner, &place, Some(old), nothing, journal)?;
+    let Some(place) = Place::find(template, &mut state.directories)? else { return Ok(None) };
+    let (Some(old), Some(journal)) = (place.existing()?, &state.journal) else { return Ok(None) };
+    let nothing = Replacement { new: None, staged: None, over: None };
+    let entry = journal_entry(owner, &place, Some(old), nothing, journal)?;
     Ok(Some((place, entry)))
 }
 
@@ -119,7 +120,7 @@ fn without_journal() -> Setback {
 }
 
 /// What the files hold that go, in sets that are not tried again: units, and each file that is of none.
-fn failed(job: &Restoration, names: &BTreeSet<Arc<str>>) -> Vec<Set> {
+fn failed_sets(job: &Restoration, names: &BTreeSet<Arc<str>>) -> Vec<Set> {
     let mut sets: BTreeMap<&Arc<str>, Set> = BTreeMap::new();
     for template in job.templates.iter().filter(|template| template.unit.is_some() || names.contains(&template.name)) {
         let set = sets.entry(template.unit.as_ref().unwrap_or(&template.name)).or_default();
@@ -133,7 +134,7 @@ fn failed(job: &Restoration, names: &BTreeSet<Arc<str>>) -> Vec<Set> {
 }
 
 /// A template by which a file becomes what it was.
-fn as_it_was(template: &TemplateConfig, before: &Before) -> TemplateConfig {
+fn earlier_template(template: &TemplateConfig, before: &PreviousFile) -> TemplateConfig {
     TemplateConfig {
         mode: Some(before.mode),
         owner: Some(before.uid),
@@ -146,13 +147,13 @@ fn as_it_was(template: &TemplateConfig, before: &Before) -> TemplateConfig {
 }
 
 /// Removes a file that was not there before.
-pub fn take_away(place: &Place, key: &Key, desk: &mut FileState) -> Result<(), Setback> {
-    if !desk.journal.as_ref().is_none_or(|journal| journal.goes_back(key)) {
+pub fn remove_new_file(place: &Place, key: &Key, state: &mut FileState) -> Result<(), Setback> {
+    if !state.journal.as_ref().is_none_or(|journal| journal.is_rollback(key)) {
         return Err(Setback::new(format!("remove {}", place.dest.display()), "it could not be noted"));
     }
-    desk.left.remove(&key.template);
-    let removed = unlinkat(&place.folder, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir);
+    state.last_written.remove(&key.template);
+    let removed = unlinkat(&place.directory, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir);
     removed
-        .and_then(|()| sync_names(&place.folder))
-        .map_err(|errno| refused(format!("remove {}", place.dest.display()), errno))
+        .and_then(|()| sync_directory(&place.directory))
+        .map_err(|errno| os_error(format!("remove {}", place.dest.display()), errno))
 }

@@ -20,51 +20,51 @@ use crate::error::Setback;
 use crate::model::digest::digest_of;
 
 use super::content::{BaseFile, Content};
-use super::drift::{Leaves, Left};
-use super::errors::refused;
-use super::fingerprint::same;
+use super::drift::{Expected, LastWritten};
+use super::errors::os_error;
+use super::fingerprint::is_same;
 use super::leftovers::{Tag, remove_staged};
-use super::place::{Old, Place};
+use super::place::{ExistingFile, Place};
 use super::{attributes, leftovers, ownership};
-use crate::state::journal::{Configured, Owner};
+use crate::state::journal::{ModeAndOwner, Owner};
 
 /// The mode of a file that was not there, unless one is configured.
 const NEW_MODE: u32 = 0o644;
 
 /// The mode and owners that a destination is to have.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct Permissions {
     /// Permission bits.
     pub mode: u32,
     /// `None`: whoever makes the file.
     uid: Option<u32>,
-    /// `None`: as the folder gives it.
+    /// `None`: as the directory gives it.
     gid: Option<u32>,
 }
 
-impl Wanted {
+impl Permissions {
     /// What is configured; else as the old file has it; else 0644 and the agent's own.
-    pub fn of(template: &TemplateConfig, old: Option<&Old>) -> Self {
+    pub fn new(template: &TemplateConfig, old: Option<&ExistingFile>) -> Self {
         Self {
-            mode: template.mode.or_else(|| old.map(Old::mode)).unwrap_or(NEW_MODE),
+            mode: template.mode.or_else(|| old.map(ExistingFile::mode)).unwrap_or(NEW_MODE),
             uid: template.owner.or_else(|| old.map(|old| old.stat.st_uid)),
             gid: template.group.or_else(|| old.map(|old| old.stat.st_gid)),
         }
     }
 
     /// As a file has it.
-    pub fn as_it_is(old: &Old) -> Self {
+    pub fn from_file(old: &ExistingFile) -> Self {
         Self { mode: old.mode(), uid: Some(old.stat.st_uid), gid: Some(old.stat.st_gid) }
     }
 
-    /// For a file that its check reads and nobody else: the agent's own, for its eyes alone. A folder may give it another
+    /// For a file that its check reads and nobody else: the agent's own, for its eyes alone. A directory may give it another
     /// group than the destination has, and an ACL.
-    pub fn passing(self) -> Self {
+    pub fn private(self) -> Self {
         Self { uid: None, gid: None, mode: self.mode & 0o700 }
     }
 
     /// What a file lacks of that, in words; `None` when nothing.
-    pub fn changes(&self, old: &Old) -> Option<String> {
+    pub fn describe_changes(&self, old: &ExistingFile) -> Option<String> {
         let (had, mut changes) = (&old.stat, Vec::new());
         if self.mode != old.mode() {
             changes.push(format!("mode {:04o} becomes {:04o}", old.mode(), self.mode));
@@ -77,11 +77,11 @@ impl Wanted {
         (!changes.is_empty()).then(|| changes.join(", "))
     }
 
-    fn own(&self, file: &File, path: &Path) -> Result<(), Setback> {
+    fn apply_owner(&self, file: &File, path: &Path) -> Result<(), Setback> {
         fchown(file, self.uid.map(Uid::from_raw), self.gid.map(Gid::from_raw)).map_err(|errno| {
             let spell = |id: Option<u32>| id.map_or_else(|| "unchanged".to_owned(), |id| id.to_string());
             let (uid, gid) = (spell(self.uid), spell(self.gid));
-            refused(format!("set owner {uid} and group {gid} on {}", path.display()), errno)
+            os_error(format!("set owner {uid} and group {gid} on {}", path.display()), errno)
         })
     }
 }
@@ -91,92 +91,97 @@ impl Wanted {
 pub struct Staged {
     /// Where it is to go.
     pub place: Place,
-    /// Its own name in the folder; `None` after the rename.
+    /// Its own name in the directory; `None` after the rename.
     name: Option<OsString>,
     /// As it was when it was synced.
     synced: Option<FileStat>,
-    /// The folder that it is in, where that is not the destination's, and its path.
+    /// The directory that it is in, where that is not the destination's, and its path.
     elsewhere: Option<(OwnedFd, PathBuf)>,
     /// Where the destination is overwritten with it: what else that gets. `None`: it takes the destination's place.
-    pub in_place: Option<Configured>,
+    pub in_place: Option<ModeAndOwner>,
     /// How many previous files are kept.
     pub backup: u32,
     /// The file that it was made of, which must still be that when it is replaced.
-    basis: Option<BaseFile>,
+    base: Option<BaseFile>,
     /// Whose it is, where it is journaled.
     owner: Option<Owner>,
-    /// What its template leaves with it.
-    leaves: Option<Leaves>,
+    /// What its template expected with it.
+    expected: Option<Expected>,
     /// Nothing stood at the destination when it took its place.
     pub is_new: bool,
     /// What stood at the destination when it took its place, as far as that is known and it may have to be taken back.
-    pub before: Earlier,
+    pub before: Previous,
 }
 
 impl Staged {
     /// Writes a new file beside the destination, all but its sync, which takes its place.
     pub fn write(
         place: Place,
-        wanted: Wanted,
-        whole: Content,
-        old: Option<&Old>,
+        wanted: Permissions,
+        content: Content,
+        old: Option<&ExistingFile>,
         tag: &Tag,
-    ) -> Result<Written, Setback> {
+    ) -> Result<Unsynced, Setback> {
         let (staged, file) = Self::create(place, wanted, None, tag)?;
-        staged.fill(file, wanted, whole, old)
+        staged.write_content(file, wanted, content, old)
     }
 
-    /// Writes a new file that the destination is overwritten with: beside it, or in `state` where its folder takes none.
+    /// Writes a new file that the destination is overwritten with: beside it, or in `state_dir` where its directory takes none.
     pub fn write_for_copy(
         place: Place,
-        wanted: Wanted,
-        whole: Content,
-        configured: Configured,
-        state: Option<(OwnedFd, PathBuf)>,
+        wanted: Permissions,
+        content: Content,
+        configured: ModeAndOwner,
+        state_dir: Option<(OwnedFd, PathBuf)>,
         tag: &Tag,
-    ) -> Result<Written, Setback> {
-        let wanted = wanted.passing();
-        let (mut staged, file) = Self::create(place, wanted, state, tag)?;
+    ) -> Result<Unsynced, Setback> {
+        let wanted = wanted.private();
+        let (mut staged, file) = Self::create(place, wanted, state_dir, tag)?;
         staged.in_place = Some(configured);
-        staged.fill(file, wanted, whole, None)
+        staged.write_content(file, wanted, content, None)
     }
 
-    fn fill(mut self, mut file: File, wanted: Wanted, whole: Content, old: Option<&Old>) -> Result<Written, Setback> {
-        self.basis = whole.basis;
+    fn write_content(
+        mut self,
+        mut file: File,
+        wanted: Permissions,
+        content: Content,
+        old: Option<&ExistingFile>,
+    ) -> Result<Unsynced, Setback> {
+        self.base = content.base;
         let staged = self;
         let path = staged.path();
-        let trouble = |what: &str| format!("{what} {}", path.display());
-        file.write_all(&whole.bytes).map_err(|error| refused(trouble("write"), error))?;
-        wanted.own(&file, &path)?;
+        let tried = |what: &str| format!("{what} {}", path.display());
+        file.write_all(&content.bytes).map_err(|error| os_error(tried("write"), error))?;
+        wanted.apply_owner(&file, &path)?;
         if let Some(old) = old {
-            attributes::drop_inherited(&file, &old.file)
-                .map_err(|error| refused(trouble("clear the ACL of"), error))?;
+            attributes::drop_inherited(&file, &old.file).map_err(|error| os_error(tried("clear the ACL of"), error))?;
         }
         fchmod(&file, Mode::from_bits_truncate(wanted.mode))
-            .map_err(|errno| refused(trouble(&format!("set mode {:04o} on", wanted.mode)), errno))?;
+            .map_err(|errno| os_error(tried(&format!("set mode {:04o} on", wanted.mode)), errno))?;
         if let Some(old) = old {
             attributes::copy(&old.file, &file, wanted.mode, &path)?;
         }
-        Ok(Written { staged, file })
+        Ok(Unsynced { staged, file })
     }
 
     /// A new file under a random name that ends in `.tmp`, so that no software includes it with its `*.cfg`. It is made
-    /// in `state` where the destination's folder may not be written.
+    /// in `state_dir` where the destination's directory may not be written.
     fn create(
         place: Place,
-        wanted: Wanted,
-        state: Option<(OwnedFd, PathBuf)>,
+        wanted: Permissions,
+        state_dir: Option<(OwnedFd, PathBuf)>,
         tag: &Tag,
     ) -> Result<(Self, File), Setback> {
         let mode = Mode::from_bits_truncate(wanted.mode & 0o600);
-        let (created, elsewhere) = match (new_file(&place.folder, &place.folder_path, mode, tag), state) {
-            (Err(Errno::EROFS | Errno::EACCES | Errno::EPERM), Some((folder, path))) => {
-                (new_file(&folder, &path, mode, tag), Some((folder, path)))
+        let (created, elsewhere) = match (new_file(&place.directory, &place.directory_path, mode, tag), state_dir) {
+            (Err(Errno::EROFS | Errno::EACCES | Errno::EPERM), Some((directory, path))) => {
+                (new_file(&directory, &path, mode, tag), Some((directory, path)))
             }
             (created, _) => (created, None),
         };
-        let path = elsewhere.as_ref().map_or(&place.folder_path, |(_, path)| path);
-        let (file, name) = created.map_err(|errno| refused(format!("make a file in {}", path.display()), errno))?;
+        let path = elsewhere.as_ref().map_or(&place.directory_path, |(_, path)| path);
+        let (file, name) = created.map_err(|errno| os_error(format!("make a file in {}", path.display()), errno))?;
         let mut staged = Self::new(place, name);
         staged.elsewhere = elsewhere;
         Ok((staged, file))
@@ -191,17 +196,17 @@ impl Staged {
             elsewhere: None,
             in_place: None,
             backup: 0,
-            basis: None,
+            base: None,
             owner: None,
-            leaves: None,
+            expected: None,
             is_new: false,
-            before: Earlier::default(),
+            before: Previous::default(),
         }
     }
 
-    /// The folder that it is in.
-    pub fn folder(&self) -> &OwnedFd {
-        self.elsewhere.as_ref().map_or(&self.place.folder, |(folder, _)| folder)
+    /// The directory that it is in.
+    pub fn directory(&self) -> &OwnedFd {
+        self.elsewhere.as_ref().map_or(&self.place.directory, |(directory, _)| directory)
     }
 
     /// All that is in it.
@@ -209,20 +214,20 @@ impl Staged {
         let Some(name) = &self.name else {
             return Err(Setback::new(format!("replace {}", self.place.dest.display()), "nothing is staged"));
         };
-        read(self.folder(), name, &self.path())
+        read(self.directory(), name, &self.path())
     }
 
     /// Removes it.
     pub fn remove(&mut self) {
         let Some(name) = self.name.take() else { return };
-        let shown = self.elsewhere.as_ref().map_or(&self.place.folder_path, |(_, path)| path);
-        remove_staged(self.folder(), &name, shown);
+        let shown = self.elsewhere.as_ref().map_or(&self.place.directory_path, |(_, path)| path);
+        remove_staged(self.directory(), &name, shown);
     }
 
     /// One that an agent before this one has left, by its name; an error where there is none.
-    pub fn found(place: Place, name: &str) -> Result<Self, Setback> {
-        let looked = fstatat(&place.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW);
-        looked.map_err(|errno| refused(format!("look at {}", place.folder_path.join(name).display()), errno))?;
+    pub fn find(place: Place, name: &str) -> Result<Self, Setback> {
+        let looked = fstatat(&place.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        looked.map_err(|errno| os_error(format!("look at {}", place.directory_path.join(name).display()), errno))?;
         Ok(Self::new(place, name.into()))
     }
 
@@ -238,11 +243,11 @@ impl Staged {
 
     /// Where it is now.
     pub fn path(&self) -> PathBuf {
-        let folder = self.elsewhere.as_ref().map_or(&self.place.folder_path, |(_, path)| path);
-        self.name.as_ref().map_or_else(|| self.place.dest.clone(), |name| folder.join(name))
+        let directory = self.elsewhere.as_ref().map_or(&self.place.directory_path, |(_, path)| path);
+        self.name.as_ref().map_or_else(|| self.place.dest.clone(), |name| directory.join(name))
     }
 
-    /// Its own name in the folder, while it has one.
+    /// Its own name in the directory, while it has one.
     pub fn name(&self) -> Option<&OsString> {
         self.name.as_ref()
     }
@@ -253,8 +258,8 @@ impl Staged {
         let (Some(name), Some(synced)) = (&self.name, &self.synced) else {
             return false;
         };
-        let now = fstatat(self.folder(), name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
-        now.is_ok_and(|now| same(&now, synced))
+        let now = fstatat(self.directory(), name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
+        now.is_ok_and(|now| is_same(&now, synced))
     }
 
     /// Its own state, as it was synced.
@@ -262,50 +267,50 @@ impl Staged {
         self.synced
     }
 
-    /// What its template leaves with it; `None` of one that an agent before this one has left.
-    pub fn leaves(&self) -> Option<&Leaves> {
-        self.leaves.as_ref()
+    /// What its template expected with it; `None` of one that an agent before this one has left.
+    pub fn expected(&self) -> Option<&Expected> {
+        self.expected.as_ref()
     }
 
     /// Whether the file that it was made of is still the same.
     pub fn is_current(&self) -> Result<bool, Setback> {
-        self.basis.as_ref().map_or(Ok(true), |basis| basis.holds(&self.place))
+        self.base.as_ref().map_or(Ok(true), |base| base.is_current(&self.place))
     }
 
     /// It is kept for the next agent, to finish with it what this one cannot.
-    pub fn stays(&mut self) {
+    pub fn keep_for_recovery(&mut self) {
         self.name = None;
     }
 
     /// After the rename: there is nothing to remove any more.
-    pub fn is_placed(&mut self) {
+    pub fn mark_placed(&mut self) {
         self.name = None;
     }
 }
 
 /// A file that is written and not synced yet.
 #[derive(Debug)]
-pub struct Written {
+pub struct Unsynced {
     staged: Staged,
     file: File,
 }
 
-impl Written {
+impl Unsynced {
     /// Whose it is, and how many previous files that keeps.
-    pub fn of(mut self, template: &TemplateConfig, leaves: Leaves) -> Self {
+    pub fn for_template(mut self, template: &TemplateConfig, expected: Expected) -> Self {
         self.staged.backup = template.placing.backup;
-        self.staged.owner = Some(Owner::of(template));
-        self.staged.leaves = Some(leaves);
+        self.staged.owner = Some(Owner::new(template));
+        self.staged.expected = Some(expected);
         self
     }
 
-    /// Leaves the agent's mark in it.
-    pub fn mark(self, tag: &Tag) -> Result<Self, Setback> {
-        ownership::leave(&self.file, &self.staged.place, tag).map(|()| self)
+    /// Expected the agent's mark in it.
+    pub fn mark_owner(self, tag: &Tag) -> Result<Self, Setback> {
+        ownership::mark(&self.file, &self.staged.place, tag).map(|()| self)
     }
 
     /// It becomes what it was before its reload failed.
-    pub fn goes_back(mut self) -> Self {
+    pub fn for_rollback(mut self) -> Self {
         self.staged.owner = self.staged.owner.take().map(|owner| Owner { back: true, ..owner });
         self
     }
@@ -320,22 +325,22 @@ impl Written {
     /// Makes it last. It is closed by that, before its check: a script that is open for writing could not be executed.
     pub fn sync(self) -> Result<Staged, Setback> {
         let Self { mut staged, file } = self;
-        let trouble = |what: &str| format!("{what} {}", staged.path().display());
+        let tried = |what: &str| format!("{what} {}", staged.path().display());
         // After a failed sync the kernel may call the lost pages clean, so that a second one would succeed without
         // them: the file is dropped instead, and a later try begins with a new one.
-        fsync(&file).map_err(|errno| refused(trouble("sync"), errno))?;
-        staged.synced = Some(fstat(&file).map_err(|errno| refused(trouble("look at"), errno))?);
+        fsync(&file).map_err(|errno| os_error(tried("sync"), errno))?;
+        staged.synced = Some(fstat(&file).map_err(|errno| os_error(tried("look at"), errno))?);
         Ok(staged)
     }
 }
 
 /// What a file may have to be put back to.
 #[derive(Debug, Default)]
-pub struct Earlier {
+pub struct Previous {
     /// Of one that is overwritten: its bytes, mode and owners.
-    pub bytes: Option<(Vec<u8>, Configured)>,
+    pub bytes: Option<(Vec<u8>, ModeAndOwner)>,
     /// What the agent had left there.
-    pub left: Option<Left>,
+    pub last_written: Option<LastWritten>,
 }
 
 impl Drop for Staged {
@@ -344,18 +349,18 @@ impl Drop for Staged {
     }
 }
 
-/// Makes a file under a random name in a folder.
-fn new_file(folder: &OwnedFd, path: &Path, mode: Mode, tag: &Tag) -> nix::Result<(File, OsString)> {
+/// Makes a file under a random name in a directory.
+fn new_file(directory: &OwnedFd, path: &Path, mode: Mode, tag: &Tag) -> nix::Result<(File, OsString)> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let created = tempfile::Builder::new()
         .prefix(tag.prefix())
-        .suffix(leftovers::END)
+        .suffix(leftovers::SUFFIX)
         .rand_bytes(12)
-        // It would remove by path; `Drop` above removes through the open folder.
+        // It would remove by path; `Drop` above removes through the open directory.
         .disable_cleanup(true)
         .make_in(path, |path| {
             let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-            openat(folder.as_fd(), name, flags, mode)
+            openat(directory.as_fd(), name, flags, mode)
                 .map(|file| (File::from(file), name.to_owned()))
                 .map_err(io::Error::from)
         });
@@ -366,11 +371,11 @@ fn new_file(folder: &OwnedFd, path: &Path, mode: Mode, tag: &Tag) -> nix::Result
 }
 
 /// All that is in a staged file.
-fn read(folder: &OwnedFd, name: &OsStr, path: &Path) -> Result<Vec<u8>, Setback> {
+fn read(directory: &OwnedFd, name: &OsStr, path: &Path) -> Result<Vec<u8>, Setback> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let trouble = || format!("read {}", path.display());
-    let file = openat(folder, name, flags, Mode::empty()).map_err(|errno| refused(trouble(), errno))?;
+    let tried = || format!("read {}", path.display());
+    let file = openat(directory, name, flags, Mode::empty()).map_err(|errno| os_error(tried(), errno))?;
     let mut bytes = Vec::new();
-    File::from(file).read_to_end(&mut bytes).map_err(|error| refused(trouble(), error))?;
+    File::from(file).read_to_end(&mut bytes).map_err(|error| os_error(tried(), error))?;
     Ok(bytes)
 }

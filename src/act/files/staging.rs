@@ -11,109 +11,110 @@ use crate::error::Setback;
 use crate::log::emit;
 use crate::model::digest::digest_of;
 
-use super::block::named_elsewhere;
+use super::block::shadowed_hosts;
 use super::content::Content;
-use super::drift::Leaves;
-use super::errors::unwritten;
+use super::drift::Expected;
+use super::errors::write_failure;
 use super::file_state::FileState;
 use super::place::Place;
-use super::stage::{Staged, Wanted, Written};
+use super::stage::{Permissions, Staged, Unsynced};
 use super::{inplace, ownership};
 use crate::state::journal::Key;
 
 /// Bytes that are to be staged where the destination has not got them.
-pub struct Stage {
+pub struct StageJob {
     pub template: TemplateConfig,
     pub bytes: Vec<u8>,
     /// No more is placed once this is cancelled.
     pub stop: CancellationToken,
-    pub then: Then,
+    pub next: NextStep,
 }
 
 /// What is to happen to a staged file.
-pub enum Then {
+pub enum NextStep {
     /// It goes back to be checked; `None`: the destination has the bytes already.
-    Hand(Sender<Result<Option<Staged>, Setback>>),
+    Check(Sender<Result<Option<Staged>, Setback>>),
     /// It goes back to be checked and no more, also where the destination has the bytes already.
-    Probe(Sender<Result<Option<Staged>, Setback>>),
+    CheckOnly(Sender<Result<Option<Staged>, Setback>>),
     /// It has no check, and is placed in the same round.
-    Place(Sender<Result<Outcome, Failure>>),
+    Commit(Sender<Result<Outcome, Failure>>),
 }
 
-impl Then {
+impl NextStep {
     /// The destination has the bytes already.
     pub fn unchanged(self) {
         match self {
-            Self::Hand(answer) | Self::Probe(answer) => _ = answer.send(Ok(None)),
-            Self::Place(answer) => _ = answer.send(Ok(Outcome::Unchanged)),
+            Self::Check(answer) | Self::CheckOnly(answer) => _ = answer.send(Ok(None)),
+            Self::Commit(answer) => _ = answer.send(Ok(Outcome::Unchanged)),
         }
     }
 
     /// They could not be staged.
     pub fn failed(self, setback: Setback) {
         match self {
-            Self::Hand(answer) | Self::Probe(answer) => _ = answer.send(Err(setback)),
-            Self::Place(answer) => _ = answer.send(Err(unwritten(&setback))),
+            Self::Check(answer) | Self::CheckOnly(answer) => _ = answer.send(Err(setback)),
+            Self::Commit(answer) => _ = answer.send(Err(write_failure(&setback))),
         }
     }
 }
 
 /// Writes the bytes beside the destination where it has not got them; `None` where it has.
-pub fn prepare(template: &TemplateConfig, bytes: Vec<u8>, desk: &mut FileState) -> Result<Option<Written>, Setback> {
-    write(template, bytes, desk, Equal::IsLeft)
+pub fn prepare(template: &TemplateConfig, bytes: Vec<u8>, state: &mut FileState) -> Result<Option<Unsynced>, Setback> {
+    write(template, bytes, state, IfUnchanged::Skip)
 }
 
 /// What is done where the destination has the bytes already.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Equal {
-    IsLeft,
-    IsWritten,
+pub enum IfUnchanged {
+    Skip,
+    Write,
 }
 
 /// The same, with a choice of that.
 pub fn write(
     template: &TemplateConfig,
     bytes: Vec<u8>,
-    desk: &mut FileState,
-    equal: Equal,
-) -> Result<Option<Written>, Setback> {
-    let place = Place::open(template, &mut desk.folders)?;
-    desk.sweep(&place);
-    let mut old = place.look()?;
+    state: &mut FileState,
+    if_unchanged: IfUnchanged,
+) -> Result<Option<Unsynced>, Setback> {
+    let place = Place::open_or_create(template, &mut state.directories)?;
+    state.sweep(&place);
+    let mut old = place.existing()?;
     if let Some(old) = &old {
-        ownership::refuse(old, &place, &desk.tag)?;
+        ownership::check(old, &place, &state.tag)?;
     }
-    let wanted = Wanted::of(template, old.as_ref());
-    let whole = Content::of(template, bytes, &mut old)?;
-    warn_of_shadowed_hosts(&whole.bytes, template, desk);
-    let leaves = Leaves::of(template, &whole);
-    let is_settled = equal == Equal::IsLeft && old.as_ref().is_some_and(|old| wanted.changes(old).is_none());
-    if is_settled && !desk.unsettled.contains(&template.dest) && whole.is_there(old.as_mut(), &template.dest)? {
-        desk.left.extend(old.map(|old| leaves.at(&place, &old.stat)));
-        desk.is_in_step(&Key::of(template), Some(digest_of(&whole.bytes)));
+    let wanted = Permissions::new(template, old.as_ref());
+    let content = Content::new(template, bytes, &mut old)?;
+    log_shadowed_hosts(&content.bytes, template, state);
+    let expected = Expected::new(template, &content);
+    let is_settled =
+        if_unchanged == IfUnchanged::Skip && old.as_ref().is_some_and(|old| wanted.describe_changes(old).is_none());
+    if is_settled && !state.unsettled.contains(&template.dest) && content.is_in(old.as_mut(), &template.dest)? {
+        state.last_written.extend(old.map(|old| expected.written(&place, &old.stat)));
+        state.mark_up_to_date(&Key::new(template), Some(digest_of(&content.bytes)));
         return Ok(None);
     }
-    let configured = old.as_ref().and_then(|_| inplace::is_wanted(template, &place, desk));
+    let configured = old.as_ref().and_then(|_| inplace::if_configured(template, &place, state));
     let written = match configured {
         Some(configured) => {
-            let state = desk.state()?;
-            Staged::write_for_copy(place, wanted, whole, configured, state, &desk.tag)?
+            let state_dir = state.open_state_dir()?;
+            Staged::write_for_copy(place, wanted, content, configured, state_dir, &state.tag)?
         }
         // A file with a block in it is others' too.
-        None if template.placing.block.is_some() => Staged::write(place, wanted, whole, old.as_ref(), &desk.tag)?,
-        None => Staged::write(place, wanted, whole, old.as_ref(), &desk.tag)?.mark(&desk.tag)?,
+        None if template.placing.block.is_some() => Staged::write(place, wanted, content, old.as_ref(), &state.tag)?,
+        None => Staged::write(place, wanted, content, old.as_ref(), &state.tag)?.mark_owner(&state.tag)?,
     };
-    Ok(Some(written.of(template, leaves)))
+    Ok(Some(written.for_template(template, expected)))
 }
 
 /// Says once of each name in a block of a hosts file that another line of it has the name too.
-fn warn_of_shadowed_hosts(whole: &[u8], template: &TemplateConfig, desk: &mut FileState) {
+fn log_shadowed_hosts(content: &[u8], template: &TemplateConfig, state: &mut FileState) {
     let (Some(block), Some("hosts")) = (&template.placing.block, template.dest.file_name().and_then(|n| n.to_str()))
     else {
         return;
     };
-    for (host, line) in named_elsewhere(whole, block) {
-        if desk.told.insert(format!("{host} of {}", template.dest.display())) {
+    for (host, line) in shadowed_hosts(content, block) {
+        if state.logged.insert(format!("{host} of {}", template.dest.display())) {
             let (template, dest, block) = (Arc::clone(&template.name), template.dest.clone(), block.to_string());
             emit(Event::HostShadowed { template, dest, block, host, line });
         }

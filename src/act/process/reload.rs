@@ -19,7 +19,7 @@ use crate::error::Setback;
 use super::command::{Environment, How, Occasion, Title};
 use super::output::printable;
 use super::{command, processes};
-use crate::act::files::errors::refused;
+use crate::act::files::errors::os_error;
 
 #[cfg(test)]
 mod tests;
@@ -123,7 +123,7 @@ fn turn(file: &Path) -> Arc<Turn> {
 fn process_by(file: &Path) -> Result<Pid, Setback> {
     let text = read(file).map_err(|error| {
         let missing = error.kind() == io::ErrorKind::NotFound;
-        let setback = refused(format!("read the pid file {}", file.display()), error);
+        let setback = os_error(format!("read the pid file {}", file.display()), error);
         if missing { setback.hint("is the software running, and does it write its pid there?") } else { setback }
     })?;
     parse_pid(&text).map_err(|why| {
@@ -143,7 +143,7 @@ fn signal_to(name: &str, pid: Pid, file: &Path) -> Result<(), Setback> {
     }
     kill(pid, signal).map_err(|errno| match errno {
         Errno::ESRCH => gone("there is no such process"),
-        _ => refused(tried(), errno),
+        _ => os_error(tried(), errno),
     })
 }
 

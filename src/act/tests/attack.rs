@@ -1,4 +1,4 @@
-//! Somebody who owns a folder above the destination, and swaps what is on the way to it.
+//! Somebody who owns a directory above the destination, and swaps what is on the way to it.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
@@ -15,10 +15,10 @@ use super::bench::{Bench, identity, is_again, is_root, passes_again, set_mode, s
 
 /// Nobody's id.
 const NOBODY: u32 = 65534;
-/// Where the attacker finds the folder that is his.
+/// Where the attacker finds the directory that is his.
 const PREY: &str = "ROSTERD_ACT_TEST_PREY";
 
-/// A folder `yard` that is nobody's, with `conf` in it, which is to hold the file `f`; and a folder `victim` that is not
+/// A directory `yard` that is nobody's, with `conf` in it, which is to hold the file `f`; and a directory `victim` that is not
 /// his, with a file of that name too.
 struct Yard {
     bench: Bench,
@@ -29,9 +29,9 @@ struct Yard {
 impl Yard {
     fn new() -> Self {
         let bench = Bench::new();
-        set_mode(bench.folder.path(), 0o755);
-        for folder in ["yard", "yard/conf", "victim"] {
-            fs::create_dir(bench.path(folder)).unwrap();
+        set_mode(bench.directory.path(), 0o755);
+        for directory in ["yard", "yard/conf", "victim"] {
+            fs::create_dir(bench.path(directory)).unwrap();
         }
         fs::write(bench.path("victim/f"), "kept").unwrap();
         symlink(bench.path("victim"), bench.path("yard/link")).unwrap();
@@ -48,12 +48,12 @@ impl Yard {
         template(self.bench.path("yard/conf/f"))
     }
 
-    /// Has the folder and the link change places.
+    /// Has the directory and the link change places.
     fn swap(&self) {
         swap(&self.bench.path("yard")).unwrap();
     }
 
-    /// A file that is made shows in the times of its folder, also when it is gone again.
+    /// A file that is made shows in the times of its directory, also when it is gone again.
     #[track_caller]
     fn victim_is_untouched(&self) {
         assert_eq!(seen(&self.bench.path("victim")), self.victim);
@@ -61,9 +61,9 @@ impl Yard {
     }
 }
 
-fn seen(folder: &Path) -> (u64, i64, i64, Vec<String>) {
-    let stat = fs::metadata(folder).unwrap();
-    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+fn seen(directory: &Path) -> (u64, i64, i64, Vec<String>) {
+    let stat = fs::metadata(directory).unwrap();
+    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     (stat.ino(), stat.mtime(), stat.mtime_nsec(), names.collect())
 }
 
@@ -89,15 +89,15 @@ fn attack(test: &str, yard: &Path) -> Child {
 fn was_attacker() -> bool {
     let Some(yard) = std::env::var_os(PREY).map(PathBuf::from) else { return false };
     while yard.join("go").exists() {
-        // The whole folder may be gone by now.
+        // The whole directory may be gone by now.
         let _ = swap(&yard);
     }
     true
 }
 
 #[tokio::test]
-async fn nothing_is_ever_written_where_a_swapped_folder_leads() {
-    const NAME: &str = "act::tests::attack::nothing_is_ever_written_where_a_swapped_folder_leads";
+async fn nothing_is_ever_written_where_a_swapped_directory_leads() {
+    const NAME: &str = "act::tests::attack::nothing_is_ever_written_where_a_swapped_directory_leads";
     if was_attacker() {
         return;
     }
@@ -108,7 +108,7 @@ async fn nothing_is_ever_written_where_a_swapped_folder_leads() {
     let mut attacker = attack(NAME, &yard.bench.path("yard"));
     let (mut tried, mut written, mut refused) = (0, 0, 0);
     let end = Instant::now() + Duration::from_mins(5);
-    // Until it has met both the folder and the link often enough, however seldom the attacker has its turn.
+    // Until it has met both the directory and the link often enough, however seldom the attacker has its turn.
     while tried < writes || written < 20 || refused < 20 {
         assert!(Instant::now() < end, "{written} of {tried} written, {refused} refused");
         match yard.bench.publish(&template, format!("{tried}").as_bytes()).await {
@@ -138,8 +138,9 @@ async fn nothing_is_ever_written_where_a_swapped_folder_leads() {
 }
 
 #[tokio::test]
-async fn a_folder_that_becomes_a_link_is_named_and_followed_only_after_a_new_start() {
-    const NAME: &str = "act::tests::attack::a_folder_that_becomes_a_link_is_named_and_followed_only_after_a_new_start";
+async fn a_directory_that_becomes_a_link_is_named_and_followed_only_after_a_new_start() {
+    const NAME: &str =
+        "act::tests::attack::a_directory_that_becomes_a_link_is_named_and_followed_only_after_a_new_start";
     if !is_again() {
         // On a kernel that has the call for it, and where there is none.
         passes_again(NAME, &["env"]);
@@ -159,9 +160,9 @@ async fn a_folder_that_becomes_a_link_is_named_and_followed_only_after_a_new_sta
     assert!(message.contains(&part) && message.contains("send HUP"), "{message}");
     yard.victim_is_untouched();
     yard.swap();
-    assert_eq!(yard.bench.publish(&template, b"new").await, Outcome::Replaced, "the folder is back");
+    assert_eq!(yard.bench.publish(&template, b"new").await, Outcome::Replaced, "the directory is back");
     yard.swap();
-    yard.bench.writer.forget_folders();
+    yard.bench.writer.forget_directories();
     if is_root() {
         let message = yard.bench.failure_at(&template, b"newer", Stage::Write).await;
         assert!(message.contains("others than root can make it lead elsewhere"), "{message}");
@@ -177,8 +178,8 @@ async fn a_folder_that_becomes_a_link_is_named_and_followed_only_after_a_new_sta
 #[tokio::test]
 async fn a_link_on_the_way_that_leads_elsewhere_by_now_is_named() {
     let bench = Bench::new();
-    for folder in ["one", "two"] {
-        fs::create_dir(bench.path(folder)).unwrap();
+    for directory in ["one", "two"] {
+        fs::create_dir(bench.path(directory)).unwrap();
     }
     symlink("one", bench.path("current")).unwrap();
     let mut template = bench.template("current/f");
@@ -194,20 +195,20 @@ async fn a_link_on_the_way_that_leads_elsewhere_by_now_is_named() {
         }
         assert_eq!(fs::read(bench.path("one/f")).unwrap(), b"first");
     }
-    bench.writer.forget_folders();
+    bench.writer.forget_directories();
     assert_eq!(bench.publish(&template, b"second").await, Outcome::Replaced);
     assert_eq!(fs::read(bench.path("gone/there/f")).unwrap(), b"second");
 }
 
 #[tokio::test]
-async fn a_folder_above_that_everybody_may_write_is_refused_to_root() {
+async fn a_directory_above_that_everybody_may_write_is_refused_to_root() {
     let bench = Bench::new();
     fs::create_dir_all(bench.path("open/conf")).unwrap();
     set_mode(&bench.path("open"), 0o777);
     let template = bench.template("open/conf/f");
     if is_root() {
         let message = bench.failure(&template, b"new", Stage::Write).await;
-        let part = format!("write in the folder {}: everybody may write there", bench.path("open").display());
+        let part = format!("write in the directory {}: everybody may write there", bench.path("open").display());
         assert!(message.contains(&part), "{message}");
         set_mode(&bench.path("open"), 0o775);
     }

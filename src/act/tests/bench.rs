@@ -1,4 +1,4 @@
-//! What these tests stand on: a folder and a file thread of their own, waiting for conditions, and running one test
+//! What these tests stand on: a directory and a file thread of their own, waiting for conditions, and running one test
 //! once more in another world (a mount namespace, a umask, under strace).
 
 use std::fs;
@@ -16,22 +16,22 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 pub struct Bench {
-    pub folder: TempDir,
+    pub directory: TempDir,
     pub writer: Writer,
     pub stop: CancellationToken,
 }
 
 impl Bench {
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("rosterd-act-").tempdir().unwrap();
-        Self { folder, writer: Writer::start().unwrap(), stop: CancellationToken::new() }
+        let directory = tempfile::Builder::new().prefix("rosterd-act-").tempdir().unwrap();
+        Self { directory, writer: Writer::start().unwrap(), stop: CancellationToken::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
-    /// A template for a destination in the folder, without anything special.
+    /// A template for a destination in the directory, without anything special.
     pub fn template(&self, name: &str) -> TemplateConfig {
         template(self.path(name))
     }
@@ -66,9 +66,9 @@ pub fn shell(text: impl Into<String>) -> Command {
     Command::Shell(text.into())
 }
 
-/// Names of staged files that are left in a folder.
-pub fn staged_in(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+/// Names of staged files that are left in a directory.
+pub fn staged_in(directory: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.starts_with(".rosterd-")).collect()
 }
@@ -129,7 +129,7 @@ pub fn is_again() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Runs the named test once more as the last arguments of another command.
+/// RunningReloads the named test once more as the last arguments of another command.
 pub fn again(test: &str, wrapper: &[&str]) -> Output {
     let mut process = Process::new(wrapper[0]);
     process.args(&wrapper[1..]).arg(std::env::current_exe().unwrap());

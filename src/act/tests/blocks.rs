@@ -79,7 +79,7 @@ async fn what_somebody_else_writes_meanwhile_is_not_lost() {
         assert_eq!(bench.publish(&template, b"x").await, Outcome::Replaced, "{edit}");
         let now = fs::read_to_string(&template.dest).unwrap();
         assert!(now.contains(shows) && now.ends_with("# BEGIN rosterd a\nx\n# END rosterd a\n"), "{edit}: {now}");
-        assert_eq!(staged_in(bench.folder.path()), [""; 0]);
+        assert_eq!(staged_in(bench.directory.path()), [""; 0]);
     }
 }
 

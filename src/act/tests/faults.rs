@@ -41,14 +41,15 @@ async fn a_full_disk() {
         return passes_again(NAME, with_mounts());
     }
     let bench = Bench::new();
-    let _mounted = Mounted::new(&["-t", "tmpfs", "-o", "size=64k,nr_inodes=4,mode=755", "none"], bench.folder.path());
+    let _mounted =
+        Mounted::new(&["-t", "tmpfs", "-o", "size=64k,nr_inodes=4,mode=755", "none"], bench.directory.path());
     let template = bench.template("f");
     assert_eq!(bench.publish(&template, b"old").await, Outcome::Replaced);
     let before = identity(&template.dest);
     let message = bench.failure(&template, &vec![b'x'; 100_000], Stage::Write).await;
     assert!(message.contains("No space left") && message.contains("see df"), "{message}");
     assert_eq!(identity(&template.dest), before);
-    // No inodes: the folder itself, the file, and these.
+    // No inodes: the directory itself, the file, and these.
     fs::write(bench.path("a"), "").unwrap();
     fs::write(bench.path("b"), "").unwrap();
     let message = bench.failure(&template, b"new", Stage::Write).await;
@@ -65,17 +66,17 @@ async fn a_read_only_disk() {
         return passes_again(NAME, with_mounts());
     }
     let bench = Bench::new();
-    let _mounted = Mounted::new(&["-t", "tmpfs", "-o", "mode=755", "none"], bench.folder.path());
+    let _mounted = Mounted::new(&["-t", "tmpfs", "-o", "mode=755", "none"], bench.directory.path());
     let mut template = bench.template("f");
     assert_eq!(bench.publish(&template, b"old").await, Outcome::Replaced);
     let before = identity(&template.dest);
-    mount(&["-o", "remount,ro"], bench.folder.path());
+    mount(&["-o", "remount,ro"], bench.directory.path());
     let message = bench.failure(&template, b"new", Stage::Write).await;
     assert!(message.contains("Read-only file system") && message.contains("remount it"), "{message}");
     assert_eq!(bench.publish(&template, b"old").await, Outcome::Unchanged);
-    mount(&["-o", "remount,rw"], bench.folder.path());
+    mount(&["-o", "remount,rw"], bench.directory.path());
     // It turns read-only between staging and rename: then the staged file cannot be removed either.
-    template.check = Some(shell(format!("mount -o remount,ro {}", bench.folder.path().display())));
+    template.check = Some(shell(format!("mount -o remount,ro {}", bench.directory.path().display())));
     let Outcome::Failed(Failure { stage: Stage::Write, message }) = bench.publish(&template, b"new").await else {
         panic!("it did not fail");
     };
@@ -97,12 +98,12 @@ async fn a_destination_that_is_a_mount_point() {
     let before = identity(&template.dest);
     let message = bench.failure(&template, b"new", Stage::Write).await;
     assert!(message.contains("is a mount point of its own") && message.contains("source file of "), "{message}");
-    assert!(message.contains("mount the folder that it is in"), "{message}");
+    assert!(message.contains("mount the directory that it is in"), "{message}");
     assert_eq!(identity(&template.dest), before);
 }
 
 #[tokio::test]
-async fn a_folder_that_is_swapped_during_the_check() {
+async fn a_directory_that_is_swapped_during_the_check() {
     let bench = Bench::new();
     fs::create_dir(bench.path("d")).unwrap();
     let mut template = bench.template("d/f");
@@ -126,7 +127,7 @@ async fn a_link_that_appears_during_the_check() {
     assert_eq!(fs::read(bench.path("target")).unwrap(), b"kept");
 }
 
-/// Runs one publication over an old file with the n-th call of a kind failing.
+/// RunningReloads one publication over an old file with the n-th call of a kind failing.
 fn with_fault(test: &str, call: &str, errno: &str, nth: u32) {
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error={errno}:when={nth}"));
     passes_again(test, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]);
@@ -165,8 +166,8 @@ async fn any_call_before_the_rename_that_fails() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_synced() {
-    const NAME: &str = "act::tests::faults::a_folder_that_cannot_be_synced";
+async fn a_directory_that_cannot_be_synced() {
+    const NAME: &str = "act::tests::faults::a_directory_that_cannot_be_synced";
     if !is_again() {
         return with_fault(NAME, "fsync", "EIO", 2);
     }
@@ -174,7 +175,7 @@ async fn a_folder_that_cannot_be_synced() {
     let template = bench.template("f");
     fs::write(&template.dest, "old").unwrap();
     let message = bench.failure(&template, b"new", Stage::Write).await;
-    assert!(message.contains("sync the folder") && message.contains("a power cut may therefore undo"), "{message}");
+    assert!(message.contains("sync the directory") && message.contains("a power cut may therefore undo"), "{message}");
     let before = identity(&template.dest);
     assert_eq!(before.1, b"new");
     // The retry must not believe the bytes that it sees, or the reload that they need would never be owed.
@@ -184,8 +185,8 @@ async fn a_folder_that_cannot_be_synced() {
 }
 
 #[tokio::test]
-async fn a_file_system_that_cannot_sync_folders() {
-    const NAME: &str = "act::tests::faults::a_file_system_that_cannot_sync_folders";
+async fn a_file_system_that_cannot_sync_directories() {
+    const NAME: &str = "act::tests::faults::a_file_system_that_cannot_sync_directories";
     if !is_again() {
         return with_fault(NAME, "fsync", "EINVAL", 2);
     }
@@ -193,7 +194,7 @@ async fn a_file_system_that_cannot_sync_folders() {
     let template = bench.template("f");
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Unchanged);
-    assert!(staged_in(bench.folder.path()).is_empty());
+    assert!(staged_in(bench.directory.path()).is_empty());
 }
 
 #[tokio::test]

@@ -123,13 +123,13 @@ async fn user_attributes_stay_on_a_file_that_nobody_may_write() {
 }
 
 #[tokio::test]
-async fn a_folders_default_acl_opens_no_file_that_had_none() {
+async fn a_directories_default_acl_opens_no_file_that_had_none() {
     let bench = Bench::new();
     let template = bench.template("f");
     fs::write(&template.dest, "old").unwrap();
     set_mode(&template.dest, 0o640);
     let default = acl(&[(1, 7, u32::MAX), (2, 7, 4711), (4, 5, u32::MAX), (0x10, 7, u32::MAX), (0x20, 5, u32::MAX)]);
-    xattr::set(bench.folder.path(), "system.posix_acl_default", &default).unwrap();
+    xattr::set(bench.directory.path(), "system.posix_acl_default", &default).unwrap();
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
     assert_eq!(xattr::get(&template.dest, "system.posix_acl_access").unwrap(), None);
     assert_eq!(mode(&template.dest), 0o640);
@@ -165,17 +165,17 @@ async fn what_a_rename_would_spoil_is_refused() {
     symlink("target", bench.path("link")).unwrap();
     fs::write(bench.path("hard"), "kept").unwrap();
     fs::hard_link(bench.path("hard"), bench.path("other")).unwrap();
-    fs::create_dir(bench.path("folder")).unwrap();
+    fs::create_dir(bench.path("directory")).unwrap();
     mkfifo(&bench.path("pipe"), Mode::from_bits_truncate(0o600)).unwrap();
     let _socket = UnixListener::bind(bench.path("socket")).unwrap();
     let cases = [
         ("link", "it is a symbolic link to target (give the file that it points to as dest"),
         ("hard", "it has 2 hard links, and its other names would keep the old bytes (part it from them with: cp -p"),
-        ("folder", "it is a folder (dest is the file itself"),
+        ("directory", "it is a directory (dest is the file itself"),
         ("pipe", "it is a named pipe, no regular file"),
         ("socket", "it is a socket"),
         ("missing/f", "it does not exist (mkdir -p"),
-        ("target/f", "is no folder"),
+        ("target/f", "is no directory"),
     ];
     for (name, part) in cases {
         let template = bench.template(name);
@@ -193,10 +193,10 @@ async fn what_a_rename_would_spoil_is_refused() {
 }
 
 #[tokio::test]
-async fn a_folder_where_everybody_may_swap_files_is_refused_to_root() {
+async fn a_directory_where_everybody_may_swap_files_is_refused_to_root() {
     let bench = Bench::new();
     let mut template = bench.template("f");
-    set_mode(bench.folder.path(), 0o777);
+    set_mode(bench.directory.path(), 0o777);
     if is_root() {
         let message = bench.failure(&template, b"new", Stage::Write).await;
         assert!(message.contains("everybody may write there") && message.contains("chmod o-w"), "{message}");
@@ -204,7 +204,7 @@ async fn a_folder_where_everybody_may_swap_files_is_refused_to_root() {
         template.make_dirs = true;
         bench.failure(&template, b"new", Stage::Write).await;
         assert!(!bench.path("made").exists());
-        set_mode(bench.folder.path(), 0o1777);
+        set_mode(bench.directory.path(), 0o1777);
     }
     template = bench.template("f");
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
@@ -215,7 +215,7 @@ async fn where_everybody_may_make_files_nobody_is_first_to_own_what_is_written()
     let bench = Bench::new();
     let mut template = bench.template("f");
     template.mode = Some(0o600);
-    set_mode(bench.folder.path(), 0o1777);
+    set_mode(bench.directory.path(), 0o1777);
     fs::write(&template.dest, "old").unwrap();
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced, "it is the agent's own");
     if !is_root() {
@@ -226,31 +226,34 @@ async fn where_everybody_may_make_files_nobody_is_first_to_own_what_is_written()
     for write in [Method::Atomic, Method::InPlace] {
         template.placing.write = write;
         let message = bench.failure(&template, b"secret", Stage::Write).await;
-        assert!(message.contains("it belongs to user 12345, and everybody may make files in its folder"), "{message}");
+        assert!(
+            message.contains("it belongs to user 12345, and everybody may make files in its directory"),
+            "{message}"
+        );
         assert_eq!(identity(&template.dest), before);
     }
     template.owner = Some(12345);
     assert_eq!(bench.publish(&template, b"his").await, Outcome::Replaced, "it is to be his");
     template.owner = None;
-    set_mode(bench.folder.path(), 0o755);
+    set_mode(bench.directory.path(), 0o755);
     assert_eq!(bench.publish(&template, b"still").await, Outcome::Replaced, "only root can have made it so");
     assert_eq!(fs::metadata(&template.dest).unwrap().uid(), 12345);
-    chown(bench.folder.path(), Some(12345), None).unwrap();
-    set_mode(bench.folder.path(), 0o1777);
-    assert_eq!(bench.publish(&template, b"at home").await, Outcome::Replaced, "the folder is his too");
+    chown(bench.directory.path(), Some(12345), None).unwrap();
+    set_mode(bench.directory.path(), 0o1777);
+    assert_eq!(bench.publish(&template, b"at home").await, Outcome::Replaced, "the directory is his too");
 }
 
 #[tokio::test]
-async fn missing_folders_are_made_only_where_that_is_configured() {
-    const NAME: &str = "act::tests::files::missing_folders_are_made_only_where_that_is_configured";
+async fn missing_directories_are_made_only_where_that_is_configured() {
+    const NAME: &str = "act::tests::files::missing_directories_are_made_only_where_that_is_configured";
     if !is_again() {
         passes_again(NAME, &["sh", "-c", "umask 077; exec \"$@\"", "sh"]);
-        // Whoever is not root cannot open a folder that he may not read, not even his own new one.
+        // Whoever is not root cannot open a directory that he may not read, not even his own new one.
         let somebody = if is_root() { "setpriv --reuid=12345 --regid=12345 --clear-groups" } else { "" };
         return passes_again(NAME, &["sh", "-c", &format!("umask 777; exec {somebody} \"$@\""), "sh"]);
     }
     let bench = Bench::new();
-    set_mode(bench.folder.path(), 0o755);
+    set_mode(bench.directory.path(), 0o755);
     let mut template = bench.template("a/b/f");
     let none = Comparison { differs: true, old: None, new: b"new".to_vec(), attributes: None };
     bench.failure(&template, b"new", Stage::Write).await;
@@ -273,18 +276,18 @@ async fn no_file_is_ever_wider_than_its_mode() {
         return;
     }
     let bench = Bench::new();
-    set_mode(bench.folder.path(), 0o755);
+    set_mode(bench.directory.path(), 0o755);
     for target in [0o600, 0o640, 0o440, 0o000] {
         let mut template = bench.template(&format!("f{target:o}"));
         template.mode = Some(target);
         let ended = Arc::new(AtomicBool::new(false));
         let watcher = {
-            let (folder, ended) = (bench.folder.path().to_owned(), ended.clone());
+            let (directory, ended) = (bench.directory.path().to_owned(), ended.clone());
             thread::spawn(move || {
                 let mut seen = 0_u32;
                 while !ended.load(Ordering::Relaxed) {
-                    for name in staged_in(&folder) {
-                        seen |= fs::symlink_metadata(folder.join(name)).map_or(0, |stat| stat.mode() & 0o7777);
+                    for name in staged_in(&directory) {
+                        seen |= fs::symlink_metadata(directory.join(name)).map_or(0, |stat| stat.mode() & 0o7777);
                     }
                 }
                 seen
@@ -339,12 +342,12 @@ async fn stopping_leaves_the_old_file_alone() {
     template.check = Some(shell(format!("touch {}; sleep 100", bench.path("running").display())));
     let (outcome, ()) = tokio::join!(bench.publish(&template, b"new"), async {
         crate::act::tests::bench::until("the check runs", || bench.path("running").exists()).await;
-        assert_eq!(staged_in(bench.folder.path()).len(), 1);
+        assert_eq!(staged_in(bench.directory.path()).len(), 1);
         bench.stop.cancel();
     });
     assert_eq!(outcome, Outcome::Abandoned);
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Abandoned, "nothing begins any more");
-    assert_eq!((identity(&template.dest), staged_in(bench.folder.path())), (before, Vec::new()));
+    assert_eq!((identity(&template.dest), staged_in(bench.directory.path())), (before, Vec::new()));
 }
 
 #[tokio::test]
@@ -356,7 +359,7 @@ async fn a_publication_that_is_dropped_leaves_nothing_staged() {
         outcome = bench.publish(&template, b"new") => panic!("{outcome:?}"),
         () = crate::act::tests::bench::until("the check runs", || bench.path("running").exists()) => {}
     }
-    crate::act::tests::bench::until("the staged file is gone", || staged_in(bench.folder.path()).is_empty()).await;
+    crate::act::tests::bench::until("the staged file is gone", || staged_in(bench.directory.path()).is_empty()).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use crate::act::files::{Present, Writer, recover};
+use crate::act::files::{CurrentConfig, Writer, recover};
 use crate::config::{Block, Method, Reload, Symlink, TemplateConfig};
 use crate::decide::{Outcome, Stage};
 use crate::state::journal::{Entry, Journal};
@@ -19,7 +19,8 @@ pub fn reloaded(bench: &Bench, name: &str) -> TemplateConfig {
 pub async fn take_over(bench: &Bench, templates: &[TemplateConfig]) -> Vec<String> {
     let templates = templates.iter().cloned().map(Arc::new).collect();
     fs::create_dir_all(bench.path("state")).unwrap();
-    let owed = recover(&bench.writer, &bench.path("state"), Present { templates, files: Vec::new() }).await.unwrap();
+    let owed =
+        recover(&bench.writer, &bench.path("state"), CurrentConfig { templates, files: Vec::new() }).await.unwrap();
     reloads(&owed)
 }
 
@@ -28,7 +29,7 @@ pub fn reloads(owed: &[Arc<TemplateConfig>]) -> Vec<String> {
     owed.iter().map(|template| template.reload.as_ref().unwrap().to_string()).collect()
 }
 
-/// The next agent of the same folder.
+/// The next agent of the same directory.
 pub async fn next(bench: Bench, templates: &[TemplateConfig]) -> (Bench, Vec<String>) {
     // The one before it has done all that was asked of it.
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
@@ -43,7 +44,7 @@ pub fn noted(bench: &Bench) -> Vec<Entry> {
     Journal::open(&bench.path("state")).0.entries().cloned().collect()
 }
 
-/// What the folder of the destinations and the state directory see of a replacement of two files.
+/// What the directory of the destinations and the state directory see of a replacement of two files.
 #[tokio::test]
 async fn a_round_costs_one_more_sync_where_a_reload_is_owed_and_none_where_none_is() {
     const NAME: &str =
@@ -80,7 +81,7 @@ async fn a_round_costs_one_more_sync_where_a_reload_is_owed_and_none_where_none_
                 _ if line.contains("renameat(") => "rename",
                 _ if line.contains("/state/journal") => "sync journal",
                 _ if line.contains(".rosterd-") => "sync file",
-                _ => "sync folder",
+                _ => "sync directory",
             };
             steps.push(step);
             steps
@@ -88,10 +89,10 @@ async fn a_round_costs_one_more_sync_where_a_reload_is_owed_and_none_where_none_
     };
     let parts: Vec<&str> = trace.split("/beginning\"").collect();
     let of_a_round =
-        ["sync file", "sync file", "sync file", "sync journal", "rename", "rename", "rename", "sync folder"];
+        ["sync file", "sync file", "sync file", "sync journal", "rename", "rename", "rename", "sync directory"];
     assert_eq!(steps(parts[1]), of_a_round);
     assert_eq!(steps(parts[2]), of_a_round);
-    assert_eq!(steps(parts[3]), ["sync file", "rename", "sync folder"], "without a reload it is as it always was");
+    assert_eq!(steps(parts[3]), ["sync file", "rename", "sync directory"], "without a reload it is as it always was");
 }
 
 #[tokio::test]
@@ -119,7 +120,7 @@ async fn what_is_owed_is_known_to_the_next_agent_whatever_its_configuration_says
     for template in &templates {
         assert_eq!(bench.publish(template, b"new").await, Outcome::Replaced);
     }
-    bench.writer.clear(bench.writer.mark(&templates[1..2]));
+    bench.writer.reload_succeeded(bench.writer.begin_reload(&templates[1..2]));
     // One is unchanged, and one is nowhere in the configuration any more: how it was reloaded was written down.
     let (bench, owed) = next(bench, &templates[..1]).await;
     assert_eq!(owed, ["reload a", "reload c"]);
@@ -127,7 +128,7 @@ async fn what_is_owed_is_known_to_the_next_agent_whatever_its_configuration_says
     fs::write(&templates[2].dest, "by hand").unwrap();
     let (bench, owed) = next(bench, &[]).await;
     assert_eq!(owed, ["reload a", "reload c"]);
-    bench.writer.clear(bench.writer.mark(&templates));
+    bench.writer.reload_succeeded(bench.writer.begin_reload(&templates));
     assert_eq!(next(bench, &templates).await.1, [""; 0]);
 }
 
@@ -145,10 +146,10 @@ async fn each_block_of_a_file_owes_its_own_reload() {
     assert_eq!(<[Outcome; 2]>::from(both), [Outcome::Replaced, Outcome::Replaced]);
     let (bench, owed) = next(bench, &templates).await;
     assert_eq!(owed, ["reload a", "reload b"]);
-    bench.writer.clear(bench.writer.mark(&templates[..1]));
+    bench.writer.reload_succeeded(bench.writer.begin_reload(&templates[..1]));
     let (bench, owed) = next(bench, &templates).await;
     assert_eq!(owed, ["reload b"]);
-    bench.writer.clear(bench.writer.mark(&templates));
+    bench.writer.reload_succeeded(bench.writer.begin_reload(&templates));
     assert_eq!(next(bench, &templates).await.1, [""; 0]);
 }
 
@@ -206,23 +207,23 @@ async fn a_replacement_that_was_cut_off_is_finished_and_one_that_never_began_is_
         let debts = after(&bench, vec![entry.clone()]).await;
         assert_eq!(debts.len(), usize::from(owed), "{there} {waits:?}");
         assert_eq!(fs::read_to_string(&template.dest).unwrap(), becomes, "{there} {waits:?}");
-        assert_eq!(staged_in(bench.folder.path()), [""; 0], "{there} {waits:?}");
+        assert_eq!(staged_in(bench.directory.path()), [""; 0], "{there} {waits:?}");
     }
 }
 
-/// What the next agent of a folder owes in whose journal these entries are the last.
+/// What the next agent of a directory owes in whose journal these entries are the last.
 async fn after(bench: &Bench, entries: Vec<Entry>) -> Vec<Arc<TemplateConfig>> {
     fs::remove_dir_all(bench.path("state")).unwrap();
     fs::create_dir(bench.path("state")).unwrap();
-    Journal::open(&bench.path("state")).0.note(entries).unwrap();
-    let (writer, present) = (Writer::start().unwrap(), Present { templates: Vec::new(), files: Vec::new() });
+    Journal::open(&bench.path("state")).0.record(entries).unwrap();
+    let (writer, present) = (Writer::start().unwrap(), CurrentConfig { templates: Vec::new(), files: Vec::new() });
     recover(&writer, &bench.path("state"), present).await.unwrap()
 }
 
 #[tokio::test]
 async fn behind_a_link_a_replacement_is_finished_too() {
     let bench = Bench::new();
-    set_mode(bench.folder.path(), 0o755);
+    set_mode(bench.directory.path(), 0o755);
     fs::create_dir(bench.path("real")).unwrap();
     symlink("real/f", bench.path("link")).unwrap();
     let mut template = reloaded(&bench, "link");
@@ -269,7 +270,7 @@ async fn of_two_blocks_that_were_overwritten_at_once_the_one_that_is_there_stays
         }
         after(&bench, vec![of_a.clone(), of_b.clone()]).await;
         assert_eq!(fs::read_to_string(&a.dest).unwrap(), becomes, "{there:?}");
-        assert_eq!(staged_in(bench.folder.path()), [""; 0], "{there:?}");
+        assert_eq!(staged_in(bench.directory.path()), [""; 0], "{there:?}");
     }
 }
 
@@ -284,7 +285,7 @@ async fn what_a_newer_version_wrote_is_set_aside_and_every_reload_is_owed_once()
     // Until they have run.
     let (bench, owed) = next(bench, &[]).await;
     assert_eq!(owed, ["reload a", "reload b"]);
-    bench.writer.clear(bench.writer.mark(&templates));
+    bench.writer.reload_succeeded(bench.writer.begin_reload(&templates));
     assert_eq!(next(bench, &templates).await.1, [""; 0]);
 }
 
@@ -294,7 +295,7 @@ async fn what_a_killed_agent_had_staged_is_removed_and_what_others_have_is_not()
     let template = bench.template("a");
     take_over(&bench, &[]).await;
     let mut seen = template.clone();
-    seen.check = Some(shell(format!("ls -A {0} > {0}/listed", bench.folder.path().display())));
+    seen.check = Some(shell(format!("ls -A {0} > {0}/listed", bench.directory.path().display())));
     assert_eq!(bench.publish(&seen, b"new").await, Outcome::Replaced);
     let listed = fs::read_to_string(bench.path("listed")).unwrap();
     let staged = listed.lines().find(|name| name.starts_with(".rosterd-")).unwrap().to_owned();
@@ -302,13 +303,13 @@ async fn what_a_killed_agent_had_staged_is_removed_and_what_others_have_is_not()
     for name in [&*staged, other, "state/.rosterd-x.tmp"] {
         fs::write(bench.path(name), "half of").unwrap();
     }
-    // At the start, where a template says what the folder is.
+    // At the start, where a template says what the directory is.
     let (bench, _) = next(bench, std::slice::from_ref(&template)).await;
-    assert_eq!(staged_in(bench.folder.path()), [other]);
+    assert_eq!(staged_in(bench.directory.path()), [other]);
     assert_eq!(staged_in(&bench.path("state")), [""; 0]);
     // And else before the first file is staged there.
     fs::write(bench.path(&staged), "half of").unwrap();
     let (bench, _) = next(bench, &[]).await;
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Unchanged);
-    assert_eq!(staged_in(bench.folder.path()), [other]);
+    assert_eq!(staged_in(bench.directory.path()), [other]);
 }

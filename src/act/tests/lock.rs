@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::act::files::{Present, Writer, compare, publish, recover};
+use crate::act::files::{CurrentConfig, Writer, compare, publish, recover};
 use crate::config::{Block, TemplateConfig};
 use crate::decide::Outcome;
 use crate::error::Exit;
@@ -53,7 +53,7 @@ async fn a_lock_is_had_as_soon_as_its_process_ends_in_any_way() {
     let bench = Bench::new();
     let lock = bench.path("lock");
     fs::write(&lock, "").unwrap();
-    set_mode(bench.folder.path(), 0o700);
+    set_mode(bench.directory.path(), 0o700);
     let script = format!("echo $$ > {0}; exec sleep 100", lock.display());
     let holder = Ended(
         Process::new("flock")
@@ -66,9 +66,9 @@ async fn a_lock_is_had_as_soon_as_its_process_ends_in_any_way() {
     );
     let pid = holder.0.id();
     until("the lock is held", || fs::read_to_string(&lock).is_ok_and(|text| text.trim() == pid.to_string())).await;
-    let fatal = StateLock::acquire(bench.folder.path(), Duration::ZERO).await.unwrap_err();
+    let fatal = StateLock::acquire(bench.directory.path(), Duration::ZERO).await.unwrap_err();
     assert!(fatal.message.contains(&format!("process {pid},")), "{fatal}");
-    let waiting = StateLock::acquire(bench.folder.path(), Duration::from_secs(10));
+    let waiting = StateLock::acquire(bench.directory.path(), Duration::from_secs(10));
     let (lock_now, ()) = tokio::join!(waiting, async {
         // KILL, as `Ended` sends it: nothing of the holder runs any more.
         drop(holder);
@@ -104,7 +104,7 @@ async fn a_directory_that_cannot_serve_is_told_with_the_way_out() {
     }
 }
 
-/// An agent: it has a state directory, and its files in the bench's folder.
+/// An agent: it has a state directory, and its files in the bench's directory.
 struct Agent {
     writer: Writer,
     lock: StateLock,
@@ -114,7 +114,7 @@ impl Agent {
     async fn new(state_dir: &Path) -> Self {
         let lock = StateLock::acquire(state_dir, Duration::ZERO).await.unwrap();
         let writer = Writer::start().unwrap();
-        recover(&writer, state_dir, Present { templates: Vec::new(), files: Vec::new() }).await.unwrap();
+        recover(&writer, state_dir, CurrentConfig { templates: Vec::new(), files: Vec::new() }).await.unwrap();
         Self { writer, lock }
     }
 
@@ -164,7 +164,7 @@ async fn a_state_directory_is_kept_before_it_is_used_however_often_that_failed()
     if is_again() {
         let bench = Bench::new();
         let state = bench.path("a/state");
-        // Each time another folder above it does not answer.
+        // Each time another directory above it does not answer.
         let (mut tries, mut refused) = (0, 0);
         while tries == refused {
             tries += 1;
@@ -181,8 +181,8 @@ async fn a_state_directory_is_kept_before_it_is_used_however_often_that_failed()
     let trace = fs::read_to_string(trace.path()).unwrap();
     let kept: Vec<&str> = trace.lines().filter(|line| line.ends_with(" = 0")).collect();
     let is_kept = |below: &str| {
-        let folders = kept.iter().filter_map(|line| line.split_once("/rosterd-act-")?.1.split_once('>'));
-        folders.into_iter().any(|(path, _)| path.split_once('/').map_or("", |(_, below)| below) == below)
+        let directories = kept.iter().filter_map(|line| line.split_once("/rosterd-act-")?.1.split_once('>'));
+        directories.into_iter().any(|(path, _)| path.split_once('/').map_or("", |(_, below)| below) == below)
     };
     assert!(is_kept("a") && is_kept(""), "{trace}");
 }

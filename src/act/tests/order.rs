@@ -10,14 +10,14 @@ use super::bench::{Bench, again, is_again, is_root, mode, set_mode};
 
 const TRACED: &str = "trace=openat,write,fchown,fchmod,fsetxattr,fsync,rename,renameat,renameat2,mkdirat,unlinkat";
 
-/// The traced calls on staged files, destinations and folders of the test: the thread, and `call target`. Removing the
-/// test's folder at its end, on the test's own thread, is not among them.
+/// The traced calls on staged files, destinations and directories of the test: the thread, and `call target`. Removing the
+/// test's directory at its end, on the test's own thread, is not among them.
 pub fn calls(trace: &str) -> Vec<(&str, String)> {
     let mut calls = Vec::new();
     for line in trace.lines().filter(|line| line.contains("rosterd-act-") && !line.contains(" = -1 ")) {
         let (thread, call) = line.split_once(' ').unwrap();
         let (name, arguments) = call.trim_start().split_once('(').unwrap();
-        let on = if arguments.contains(".rosterd-") { "staged" } else { "folder" };
+        let on = if arguments.contains(".rosterd-") { "staged" } else { "directory" };
         let reads = name == "openat" && !arguments.contains("O_EXCL");
         if !reads && name != "unlinkat" {
             calls.push((thread, format!("{name} {on}")));
@@ -45,10 +45,10 @@ async fn every_step_is_safe_on_disk_before_the_next() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let trace = fs::read_to_string(file).unwrap();
     let calls = calls(&trace);
-    let made = ["mkdirat folder", "fchmod folder", "fsync folder"];
+    let made = ["mkdirat directory", "fchmod directory", "fsync directory"];
     let written = ["openat staged", "write staged", "fchown staged", "fchmod staged"];
     let attributes = ["fsetxattr staged"];
-    let placed = ["fsync staged", "renameat staged", "fsync folder"];
+    let placed = ["fsync staged", "renameat staged", "fsync directory"];
     let expected = [&made[..], &written, &placed, &written, &attributes, &placed].concat();
     assert_eq!(calls.iter().map(|(_, call)| call.as_str()).collect::<Vec<_>>(), expected);
     assert!(calls.iter().all(|(thread, _)| *thread == calls[0].0), "all on one thread: {calls:?}");

@@ -1,11 +1,11 @@
-//! Destinations that are more than a file in a folder: links that are followed, previous files that are kept, mounts
+//! Destinations that are more than a file in a directory: links that are followed, previous files that are kept, mounts
 //! that are overwritten.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
 
-use crate::act::files::{Present, recover};
+use crate::act::files::{CurrentConfig, recover};
 use crate::config::{Method, Symlink, TemplateConfig};
 use crate::decide::{Outcome, Stage};
 
@@ -23,7 +23,7 @@ fn followed(bench: &Bench) -> TemplateConfig {
 #[tokio::test]
 async fn a_link_is_followed_and_stays() {
     let bench = Bench::new();
-    set_mode(bench.folder.path(), 0o755);
+    set_mode(bench.directory.path(), 0o755);
     let template = followed(&bench);
     fs::create_dir_all(bench.path("real/there")).unwrap();
     // Over another link and up again; the file is not there yet.
@@ -58,7 +58,7 @@ async fn a_link_is_followed_and_stays() {
 }
 
 #[tokio::test]
-async fn the_missing_folder_that_a_link_leads_to_is_made() {
+async fn the_missing_directory_that_a_link_leads_to_is_made() {
     let bench = Bench::new();
     let mut template = followed(&bench);
     symlink("real/there/f", bench.path("link")).unwrap();
@@ -96,7 +96,7 @@ async fn the_last_files_are_kept() {
     }
     let newest = fs::metadata(bench.path(".f.rosterd-1.bak")).unwrap();
     assert_eq!((newest.mode() & 0o7777, newest.uid(), newest.gid()), (0o640, uid, gid));
-    assert_eq!(staged_in(bench.folder.path()), [""; 0]);
+    assert_eq!(staged_in(bench.directory.path()), [""; 0]);
     // A replacement that fails after that, and is tried again, pushes nothing out.
     fs::remove_file(&template.dest).unwrap();
     fs::write(&template.dest, "5").unwrap();
@@ -214,7 +214,7 @@ async fn a_mount_point_is_overwritten_and_keeps_its_inode() {
         template.mode = Some(0o600);
         assert_eq!(bench.publish(&template, b"good").await, Outcome::Replaced);
         assert_eq!((fs::metadata(bench.path("source")).unwrap().ino(), mode(&bench.path("source"))), (inode, 0o600));
-        assert_eq!(staged_in(bench.folder.path()), [""; 0]);
+        assert_eq!(staged_in(bench.directory.path()), [""; 0]);
         drop(mounted);
         assert_eq!(fs::read_to_string(&template.dest).unwrap(), "under");
         // Without a mount one of them replaces the file.
@@ -225,8 +225,9 @@ async fn a_mount_point_is_overwritten_and_keeps_its_inode() {
 }
 
 #[tokio::test]
-async fn a_file_in_a_folder_that_takes_no_other_is_staged_in_the_state_directory() {
-    const NAME: &str = "act::tests::placing::a_file_in_a_folder_that_takes_no_other_is_staged_in_the_state_directory";
+async fn a_file_in_a_directory_that_takes_no_other_is_staged_in_the_state_directory() {
+    const NAME: &str =
+        "act::tests::placing::a_file_in_a_directory_that_takes_no_other_is_staged_in_the_state_directory";
     if !is_again() {
         return passes_again(NAME, with_mounts());
     }
@@ -236,14 +237,14 @@ async fn a_file_in_a_folder_that_takes_no_other_is_staged_in_the_state_directory
     fs::write(bench.path("conf/f"), "old").unwrap();
     fs::write(bench.path("source"), "old").unwrap();
     let conf = bench.path("conf");
-    let _folder = Mounted::new(&["--bind", conf.to_str().unwrap()], &conf);
+    let _directory = Mounted::new(&["--bind", conf.to_str().unwrap()], &conf);
     let _file = Mounted::new(&["--bind", bench.path("source").to_str().unwrap()], &bench.path("conf/f"));
     let remounted = std::process::Command::new("mount").args(["-o", "remount,bind,ro"]).arg(&conf).status().unwrap();
     assert!(remounted.success());
     let mut template = bench.template("conf/f");
     template.placing.write = Method::Auto;
     assert!(bench.failure(&template, b"new", Stage::Write).await.contains("Read-only"), "there is nowhere to stage");
-    let nothing = Present { templates: Vec::new(), files: Vec::new() };
+    let nothing = CurrentConfig { templates: Vec::new(), files: Vec::new() };
     recover(&bench.writer, &bench.path("state"), nothing).await.unwrap();
     template.check =
         Some(shell(format!("case {{{{ src }}}} in {}/.rosterd-*) ;; *) exit 1; esac", bench.path("state").display())));
@@ -259,13 +260,13 @@ async fn in_place_nobody_else_may_read_what_is_staged() {
     template.placing.write = Method::InPlace;
     fs::write(&template.dest, "old").unwrap();
     set_mode(&template.dest, 0o640);
-    // The folder gives its files another group, and an ACL.
+    // The directory gives its files another group, and an ACL.
     let default = acl(&[(1, 7, u32::MAX), (2, 7, 4711), (4, 5, u32::MAX), (0x10, 7, u32::MAX), (0x20, 5, u32::MAX)]);
-    xattr::set(bench.folder.path(), "system.posix_acl_default", &default).unwrap();
+    xattr::set(bench.directory.path(), "system.posix_acl_default", &default).unwrap();
     if is_root() {
-        chown(bench.folder.path(), None, Some(4711)).unwrap();
+        chown(bench.directory.path(), None, Some(4711)).unwrap();
     }
-    set_mode(bench.folder.path(), 0o2755);
+    set_mode(bench.directory.path(), 0o2755);
     template.check = Some(shell("[ $(stat -c %a {{ src }}) = 600 ] && grep -q new {{ src }}"));
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
     assert_eq!(mode(&template.dest), 0o640);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::act::files::{Present, Writer, drifted, finish_left, recover, remove};
+use crate::act::files::{CurrentConfig, Writer, drifted, recover, remove, retry_unfinished};
 use crate::config::{Method, Reload, TemplateConfig};
 use crate::decide::{Outcome, Stage};
 use crate::state::journal::{Entry, Journal};
@@ -16,7 +16,7 @@ use nix::unistd::mkfifo;
 use super::bench::{Bench, is_again, passes_again, staged_in};
 use super::journals::{next, noted, reloaded, reloads, take_over};
 
-/// A folder whose agent has replaced `a`, and then `b`, and ended before their reloads; and its journal.
+/// A directory whose agent has replaced `a`, and then `b`, and ended before their reloads; and its journal.
 async fn scene() -> (Bench, [TemplateConfig; 2], Vec<u8>) {
     let bench = Bench::new();
     let templates = ["a", "b"].map(|name| reloaded(&bench, name));
@@ -28,13 +28,13 @@ async fn scene() -> (Bench, [TemplateConfig; 2], Vec<u8>) {
     (bench, templates, journal)
 }
 
-/// The reloads that an agent of this folder owes which finds this journal, and has only these in its configuration.
+/// The reloads that an agent of this directory owes which finds this journal, and has only these in its configuration.
 async fn owed(bench: &Bench, templates: &[TemplateConfig], lay: impl FnOnce(&Path)) -> Vec<String> {
     let _ = fs::remove_dir_all(bench.path("state"));
     fs::create_dir(bench.path("state")).unwrap();
     lay(&bench.path("state/journal"));
     let templates = templates.iter().cloned().map(Arc::new).collect();
-    let (writer, present) = (Writer::start().unwrap(), Present { templates, files: Vec::new() });
+    let (writer, present) = (Writer::start().unwrap(), CurrentConfig { templates, files: Vec::new() });
     reloads(&recover(&writer, &bench.path("state"), present).await.unwrap())
 }
 
@@ -90,7 +90,7 @@ async fn what_is_no_journal_is_kept_and_every_reload_is_owed_once() {
         ("twice", Box::new(move |file| fs::write(file, &twice).unwrap())),
         ("large", Box::new(move |file| fs::write(file, &large).unwrap())),
         ("many lines", Box::new(move |file| fs::write(file, &many).unwrap())),
-        ("a folder", Box::new(|file| fs::create_dir(file).unwrap())),
+        ("a directory", Box::new(|file| fs::create_dir(file).unwrap())),
         ("a link", Box::new(|file| std::os::unix::fs::symlink("elsewhere", file).unwrap())),
         ("a link to itself", Box::new(|file| std::os::unix::fs::symlink("journal", file).unwrap())),
         ("a pipe", Box::new(|file| mkfifo(file, Mode::S_IRWXU).unwrap())),
@@ -116,7 +116,7 @@ async fn what_could_not_be_read_at_one_start_is_owed_at_the_next() {
     fs::write(&aside, &journal).unwrap();
     let (bench, owed) = next(bench, &[a]).await;
     assert_eq!(owed, ["reload a", "reload b"]);
-    bench.writer.clear(bench.writer.mark(&[reloaded(&bench, "a"), reloaded(&bench, "b")]));
+    bench.writer.reload_succeeded(bench.writer.begin_reload(&[reloaded(&bench, "a"), reloaded(&bench, "b")]));
     assert_eq!(next(bench, &[]).await.1, [""; 0]);
     assert!(!aside.exists());
 }
@@ -131,7 +131,7 @@ async fn a_state_directory_that_goes_while_an_agent_runs_loses_no_reload() {
             fs::create_dir(bench.path("state")).unwrap();
             fs::write(bench.path("state/journal"), journal).unwrap();
         }
-        bench.writer.stand_up();
+        bench.writer.ensure_journal();
         // What was asked for before is done by then.
         let _ = bench.publish(&bench.template("plain"), b"new").await;
         let (journal, _) = Journal::open(&bench.path("state"));
@@ -152,11 +152,11 @@ async fn what_was_meant_for_one_template_is_not_put_in_place_for_another() {
     take_over(&bench, &[]).await;
     for text in ["old", "new"] {
         assert_eq!(bench.publish(&a, text.as_bytes()).await, Outcome::Replaced);
-        bench.writer.clear(bench.writer.mark([&a].into_iter().filter(|_| text == "old")));
+        bench.writer.reload_succeeded(bench.writer.begin_reload([&a].into_iter().filter(|_| text == "old")));
     }
     let entry = Entry { again: false, ..noted(&bench).remove(0) };
     let staged = waiting(&bench, &entry);
-    let note = |file: &Path| Journal::open(file.parent().unwrap()).0.note(vec![entry.clone()]).unwrap();
+    let note = |file: &Path| Journal::open(file.parent().unwrap()).0.record(vec![entry.clone()]).unwrap();
     let renamed = TemplateConfig { name: Arc::from("other"), ..a.clone() };
     let moved = TemplateConfig { dest: bench.path("moved"), ..a.clone() };
     for (now, is_finished) in [(vec![renamed], false), (vec![moved], true), (vec![], true), (vec![a.clone()], true)] {
@@ -165,7 +165,7 @@ async fn what_was_meant_for_one_template_is_not_put_in_place_for_another() {
         let owed = owed(&bench, &now, note).await;
         assert_eq!(owed.len(), usize::from(is_finished));
         assert_eq!(fs::read_to_string(&a.dest).unwrap(), if is_finished { "new" } else { "old" });
-        assert_eq!(staged_in(bench.folder.path()), [""; 0]);
+        assert_eq!(staged_in(bench.directory.path()), [""; 0]);
     }
     // What is in place already is taken up, whoever has it now.
     fs::write(&a.dest, "new").unwrap();
@@ -173,7 +173,7 @@ async fn what_was_meant_for_one_template_is_not_put_in_place_for_another() {
     assert_eq!(owed(&bench, &[renamed], note).await, ["reload a"]);
 }
 
-/// A folder whose agent has replaced its file `f`, and what it had noted of that.
+/// A directory whose agent has replaced its file `f`, and what it had noted of that.
 async fn hindered(method: Method) -> (Bench, TemplateConfig, Entry) {
     let bench = Bench::new();
     let mut template = reloaded(&bench, "f");
@@ -186,7 +186,7 @@ async fn hindered(method: Method) -> (Bench, TemplateConfig, Entry) {
 }
 
 fn waiting(bench: &Bench, entry: &Entry) -> std::path::PathBuf {
-    bench.path(entry.waits().unwrap().to_str().unwrap())
+    bench.path(entry.staged_name().unwrap().to_str().unwrap())
 }
 
 #[tokio::test]
@@ -200,13 +200,13 @@ async fn an_overwriting_that_cannot_be_finished_at_the_start_is_finished_later()
         let templates = std::slice::from_ref(&template);
         let (agent, owed) = next(bench, templates).await;
         assert_eq!(owed, [""; 0], "no software is to take up a part");
-        let (owed, left) = finish_left(&agent.writer).await.unwrap();
+        let (owed, left) = retry_unfinished(&agent.writer).await.unwrap();
         assert_eq!((reloads(&owed), left), (vec![], 1));
         assert!(staged.exists());
         fs::remove_dir(&template.dest).unwrap();
         fs::write(&template.dest, "newld one").unwrap();
         let owed = if is_same_agent {
-            let (owed, left) = finish_left(&agent.writer).await.unwrap();
+            let (owed, left) = retry_unfinished(&agent.writer).await.unwrap();
             assert_eq!(left, 0);
             bench = agent;
             reloads(&owed)
@@ -237,7 +237,7 @@ async fn what_somebody_has_mended_or_a_newer_one_has_overtaken_is_not_finished()
         fs::write(&template.dest, "by hand").unwrap();
         fs::remove_dir(&staged).unwrap();
         fs::write(&staged, "new").unwrap();
-        let (owed, left) = finish_left(&bench.writer).await.unwrap();
+        let (owed, left) = retry_unfinished(&bench.writer).await.unwrap();
         assert_eq!((reloads(&owed), left), (vec!["reload f".to_owned()], 0), "{method:?}");
         assert_eq!(fs::read_to_string(&template.dest).unwrap(), "by hand");
         assert!(!staged.exists(), "{method:?}");
@@ -247,7 +247,7 @@ async fn what_somebody_has_mended_or_a_newer_one_has_overtaken_is_not_finished()
         fs::write(&staged, "new").unwrap();
         assert_eq!(bench.publish(&template, b"newer").await, Outcome::Replaced);
         assert!(!staged.exists(), "{method:?}");
-        assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0);
+        assert_eq!(retry_unfinished(&bench.writer).await.unwrap().1, 0);
         assert_eq!(fs::read_to_string(&template.dest).unwrap(), "newer");
         assert_eq!(next(bench, &[]).await.1, ["reload f"]);
     }
@@ -266,7 +266,7 @@ async fn the_end_of_an_overwriting_is_told_also_where_no_reload_is_noted() {
     fs::write(&template.dest, "an old one").unwrap();
     take_over(&bench, std::slice::from_ref(&template)).await;
     let _ = bench.failure_at(&template, b"new", Stage::Write).await;
-    let (finished, left) = finish_left(&bench.writer).await.unwrap();
+    let (finished, left) = retry_unfinished(&bench.writer).await.unwrap();
     let finished: Vec<_> = finished.iter().map(|it| (&*it.name, &it.dest, it.reload.is_some())).collect();
     assert_eq!((finished, left), (vec![(&*template.name, &template.dest, false)], 0));
     assert!(noted(&bench).is_empty());
@@ -283,7 +283,7 @@ async fn an_overwriting_that_fails_halfway_is_nobody_elses_change() {
     let name = || vec![Arc::clone(&template.name)];
     let _ = bench.failure_at(&template, b"newest", Stage::Write).await;
     assert_eq!(drifted(&bench.writer, name(), || {}).await, []);
-    assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0);
+    assert_eq!(retry_unfinished(&bench.writer).await.unwrap().1, 0);
     assert_eq!(drifted(&bench.writer, name(), || {}).await, []);
     assert_eq!(bench.publish(&template, b"newest").await, Outcome::Unchanged);
     fs::write(&template.dest, "by hand").unwrap();
@@ -302,17 +302,17 @@ async fn what_is_in_step_by_now_is_not_replaced_by_what_was_begun_before() {
         fs::remove_dir(&staged).unwrap();
         fs::write(&staged, "new").unwrap();
         assert_eq!(bench.publish(&template, b"an old one").await, Outcome::Unchanged);
-        assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0, "{method:?}");
+        assert_eq!(retry_unfinished(&bench.writer).await.unwrap().1, 0, "{method:?}");
         assert_eq!(fs::read_to_string(&template.dest).unwrap(), "an old one", "{method:?}");
         assert!(!staged.exists(), "{method:?}");
-        bench.writer.clear(bench.writer.mark([&template]));
+        bench.writer.reload_succeeded(bench.writer.begin_reload([&template]));
         assert_eq!(next(bench, templates).await.1, [""; 0]);
     }
 }
 
 #[tokio::test]
 async fn what_was_begun_for_a_key_that_is_gone_is_not_finished() {
-    for (claim, outcome) in [(Claim::Meant(1), Outcome::Unchanged), (Claim::Written, Outcome::Removed)] {
+    for (claim, outcome) in [(Claim::Intended(1), Outcome::Unchanged), (Claim::Written, Outcome::Removed)] {
         let bench = Bench::new();
         let template = reloaded(&bench, "f");
         take_over(&bench, std::slice::from_ref(&template)).await;
@@ -325,7 +325,7 @@ async fn what_was_begun_for_a_key_that_is_gone_is_not_finished() {
         fs::remove_dir(&staged).unwrap();
         fs::write(&staged, "new").unwrap();
         assert_eq!(remove(&bench.writer, &template, Some(claim), true, &bench.stop).await, outcome);
-        assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0);
+        assert_eq!(retry_unfinished(&bench.writer).await.unwrap().1, 0);
         assert!(!template.dest.exists() && !staged.exists(), "{outcome:?}");
     }
 }
@@ -340,12 +340,12 @@ async fn what_is_finished_while_a_reload_runs_is_for_the_next_one() {
     let (bench, _) = next(bench, templates).await;
     fs::remove_dir(&template.dest).unwrap();
     fs::write(&template.dest, "newld one").unwrap();
-    let began = bench.writer.mark([&template]);
-    assert_eq!(reloads(&finish_left(&bench.writer).await.unwrap().0), ["reload f"]);
-    bench.writer.clear(began);
+    let began = bench.writer.begin_reload([&template]);
+    assert_eq!(reloads(&retry_unfinished(&bench.writer).await.unwrap().0), ["reload f"]);
+    bench.writer.reload_succeeded(began);
     let (bench, owed) = next(bench, templates).await;
     assert_eq!(owed, ["reload f"], "it may have taken up a part");
-    bench.writer.clear(bench.writer.mark([&template]));
+    bench.writer.reload_succeeded(bench.writer.begin_reload([&template]));
     assert_eq!(next(bench, templates).await.1, [""; 0]);
 }
 
@@ -367,13 +367,13 @@ async fn an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next() {
     fs::write(&template.dest, "an old one").unwrap();
     take_over(&bench, std::slice::from_ref(&template)).await;
     let _ = bench.failure_at(&template, b"new", Stage::Write).await;
-    assert_eq!(staged_in(bench.folder.path()).len(), 1, "it waits");
+    assert_eq!(staged_in(bench.directory.path()).len(), 1, "it waits");
     // It was killed then; and the one after it may meet the same fault.
     let (bench, owed) = next(bench, std::slice::from_ref(&template)).await;
-    let owed = [owed, reloads(&finish_left(&bench.writer).await.unwrap().0)].concat();
+    let owed = [owed, reloads(&retry_unfinished(&bench.writer).await.unwrap().0)].concat();
     assert_eq!(owed, ["reload f"]);
     assert_eq!(fs::read_to_string(&template.dest).unwrap(), "new");
-    assert_eq!(staged_in(bench.folder.path()), [""; 0]);
+    assert_eq!(staged_in(bench.directory.path()), [""; 0]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::act::files::{Batch, Mark, Present, Writer, publish, recover, restore};
+use crate::act::files::{Batch, CurrentConfig, ReloadRun, Writer, publish, recover, restore};
 use crate::config::{Method, OnReloadFailure, Reload, TemplateConfig};
 use crate::decide::{
     Failure, Group, Input, Outcome, Pace, Publication, Ran, ReloadJob, Restoration, SavedState, Stage, TemplatePlan,
@@ -87,7 +87,7 @@ fn op() -> impl Strategy<Value = Op> {
 /// A reload under way.
 struct Running {
     job: ReloadJob,
-    mark: Mark,
+    mark: ReloadRun,
     began: Began,
 }
 
@@ -192,7 +192,7 @@ impl World {
         let state = self.files.path("state");
         fs::create_dir_all(&state).unwrap();
         let templates = ALL.map(|name| planned(&self.files, name).config).to_vec();
-        let owed = recover(&self.files.writer, &state, Present { templates, files: Vec::new() }).await.unwrap();
+        let owed = recover(&self.files.writer, &state, CurrentConfig { templates, files: Vec::new() }).await.unwrap();
         self.engine = Self::engine(&self.files, owed.iter().map(|it| TemplateConfig::clone(it)).collect());
         for (name, members) in self.views.clone() {
             if !members.is_empty() {
@@ -215,7 +215,7 @@ impl World {
             self.groups.push(Group { publications, unit });
         }
         for job in std::mem::take(&mut self.engine.reloads) {
-            let mark = self.files.writer.mark(job.templates.iter().map(Arc::as_ref));
+            let mark = self.files.writer.begin_reload(job.templates.iter().map(Arc::as_ref));
             let (changed, published) = (self.changed.clone(), self.published.clone());
             self.running.push(Running { job, mark, began: Began { shown: self.contents(), changed, published } });
         }
@@ -233,7 +233,7 @@ impl World {
             };
             self.whole.insert(publications.iter().map(of).collect());
         }
-        let (joint, seats) = Batch::of(publications.len(), unit, &self.files.stop);
+        let (joint, seats) = Batch::new(publications.len(), unit, &self.files.stop);
         let files = &self.files;
         let bring = async |at: usize, publication: &Publication, seat| {
             let mut seat = Some(seat);
@@ -244,13 +244,13 @@ impl World {
                 publish(&files.writer, &publication.template, bytes, &files.stop, &mut seat).await
             };
             if let Some(seat) = seat {
-                seat.leave(&publication.template, &outcome);
+                seat.finish(&publication.template, &outcome);
             }
             outcome
         };
         let all = publications.iter().zip(seats).enumerate().map(|(at, (it, seat))| bring(at, it, seat));
         let all = futures_util::future::join_all(all);
-        let (outcomes, ()) = tokio::join!(all, joint.place(files.writer.clone()));
+        let (outcomes, ()) = tokio::join!(all, joint.commit(files.writer.clone()));
         self.note_changes(&before, true);
         for (publication, outcome) in publications.iter().zip(outcomes) {
             self.input(Input::Published(publication.id, outcome));
@@ -281,7 +281,7 @@ impl World {
         let names = ALL.into_iter().filter(|name| job.templates.iter().any(|it| *it.name == **name));
         let names: BTreeSet<&str> = names.collect();
         if well {
-            self.files.writer.clear(mark);
+            self.files.writer.reload_succeeded(mark);
             self.prove(&names, began);
         } else {
             drop(mark);
@@ -445,11 +445,11 @@ proptest! {
             world.flush().await;
             let journal = Journal::open(&world.files.path("state")).0;
             // What has no reload is kept until its unit has one again.
-            let left = journal.entries().filter(|entry| entry.dest != world.files.path("c") || entry.debt().is_some());
+            let left = journal.entries().filter(|entry| entry.dest != world.files.path("c") || entry.reload_template().is_some());
             let left: Vec<_> = left.map(|entry| entry.dest.clone()).collect();
             assert!(left.is_empty() && journal.blocked().is_empty(), "{left:?} {:?}", journal.blocked());
             assert!(fs::read_dir(world.files.path("state/saved")).map_or(0, Iterator::count) <= 1);
-            assert_eq!(staged_in(world.files.folder.path()), [""; 0]);
+            assert_eq!(staged_in(world.files.directory.path()), [""; 0]);
         });
     }
 }
@@ -460,7 +460,7 @@ fn going_back(files: &Files, name: &str) -> TemplateConfig {
     TemplateConfig { reload, on_reload_failure: OnReloadFailure::Rollback, ..files.template(name) }
 }
 
-/// The agent of the folder begins, or the next one; the names of whose reload is owed.
+/// The agent of the directory begins, or the next one; the names of whose reload is owed.
 async fn take_over(files: &mut Files, templates: &[TemplateConfig]) -> Vec<String> {
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     files.writer.in_order(move || drop(tell));
@@ -468,7 +468,8 @@ async fn take_over(files: &mut Files, templates: &[TemplateConfig]) -> Vec<Strin
     files.writer = Writer::start().unwrap();
     fs::create_dir_all(files.path("state")).unwrap();
     let templates = templates.iter().cloned().map(Arc::new).collect();
-    let owed = recover(&files.writer, &files.path("state"), Present { templates, files: Vec::new() }).await.unwrap();
+    let owed =
+        recover(&files.writer, &files.path("state"), CurrentConfig { templates, files: Vec::new() }).await.unwrap();
     owed.iter().map(|template| template.name.to_string()).collect()
 }
 
@@ -519,11 +520,11 @@ async fn what_is_overwritten_goes_back_with_all_others_or_not_at_all() {
     assert!(Journal::open(&files.path("state")).0.blocked().is_empty(), "what stands there is not blocked");
     if is_torn {
         // Of one that could be neither, the next agent makes what it was to be.
-        assert_eq!(staged_in(files.folder.path()).len(), 1);
+        assert_eq!(staged_in(files.directory.path()).len(), 1);
         assert_eq!(take_over(&mut files, &templates).await, ["first", "new", "renamed", "second"]);
         assert_eq!(now(&files), ["later", "later", "later", "long ago"].map(|text| Some(text.to_owned())));
     }
-    assert_eq!(staged_in(files.folder.path()), [""; 0]);
+    assert_eq!(staged_in(files.directory.path()), [""; 0]);
     restore(&files.writer, &job(&templates, true)).await.unwrap();
     assert_eq!(now(&files), old.map(|text| text.map(str::to_owned)));
 }
@@ -542,7 +543,7 @@ async fn what_was_put_back_can_be_put_back_again_for_as_long_as_its_new_bytes_ar
     let noted = fs::read_to_string(files.path("state/journal")).unwrap();
     let back: Vec<_> = noted.lines().filter(|line| line.contains("\"back\":true")).collect();
     assert!(back.len() == 1 && back[0].contains("\"blocked\":[{"), "at once, wherever the agent is killed: {noted}");
-    files.writer.clear(files.writer.mark(&templates));
+    files.writer.reload_succeeded(files.writer.begin_reload(&templates));
     for next in [false, true] {
         if next {
             assert_eq!(take_over(&mut files, &templates).await, [""; 0], "nothing is owed");
@@ -559,12 +560,12 @@ async fn what_was_put_back_can_be_put_back_again_for_as_long_as_its_new_bytes_ar
         assert_eq!(right, BTreeSet::from(["one".into()]), "a file where none was put back is somebody's own");
         assert_eq!((fs::read_to_string(files.path("one")).unwrap().as_str(), mode(&files.path("one"))), ("old", 0o640));
         fs::remove_file(files.path("new")).unwrap();
-        files.writer.clear(files.writer.mark(&templates));
+        files.writer.reload_succeeded(files.writer.begin_reload(&templates));
     }
     // Who insists has it tried once more, and then nothing is kept for that.
-    files.writer.lift(BTreeSet::from([files.path("one"), files.path("new")]));
+    files.writer.unblock(BTreeSet::from([files.path("one"), files.path("new")]));
     assert_eq!(files.publish(&templates[0], b"wrong").await, Outcome::Replaced);
-    files.writer.clear(files.writer.mark(&templates));
+    files.writer.reload_succeeded(files.writer.begin_reload(&templates));
     take_over(&mut files, &templates).await;
     let journal = Journal::open(&files.path("state")).0;
     assert!(journal.entries().next().is_none() && journal.blocked().is_empty());
@@ -581,7 +582,7 @@ async fn what_stayed_as_it_was_while_its_unit_went_back_can_be_put_right_too() {
     take_over(&mut files, &templates).await;
     assert_eq!(files.publish(&templates[0], b"wrong").await, Outcome::Replaced);
     assert_eq!(restore(&files.writer, &job(&templates, true)).await.unwrap(), BTreeSet::from(["one".into()]));
-    files.writer.clear(files.writer.mark(&templates));
+    files.writer.reload_succeeded(files.writer.begin_reload(&templates));
     for next in [false, true] {
         if next {
             assert_eq!(take_over(&mut files, &templates).await, [""; 0], "nothing is owed");
@@ -590,9 +591,9 @@ async fn what_stayed_as_it_was_while_its_unit_went_back_can_be_put_right_too() {
         let right = restore(&files.writer, &job(&templates, false)).await.unwrap();
         assert_eq!(right, BTreeSet::from(["two".into()]));
         assert_eq!(fs::read_to_string(files.path("two")).unwrap(), "old");
-        files.writer.clear(files.writer.mark(&templates));
+        files.writer.reload_succeeded(files.writer.begin_reload(&templates));
     }
-    files.writer.lift(BTreeSet::from([files.path("one")]));
+    files.writer.unblock(BTreeSet::from([files.path("one")]));
     take_over(&mut files, &templates).await;
     assert!(Journal::open(&files.path("state")).0.entries().next().is_none());
 }

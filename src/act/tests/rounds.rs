@@ -12,9 +12,9 @@ use super::order::calls;
 
 const FILES: [&str; 5] = ["a/1", "a/2", "b/3", "a/4", "b/5"];
 
-fn folders(bench: &Bench) -> Vec<TemplateConfig> {
-    for folder in ["a", "b"] {
-        fs::create_dir(bench.path(folder)).unwrap();
+fn directories(bench: &Bench) -> Vec<TemplateConfig> {
+    for directory in ["a", "b"] {
+        fs::create_dir(bench.path(directory)).unwrap();
     }
     FILES.map(|name| bench.template(name)).to_vec()
 }
@@ -43,7 +43,7 @@ async fn files_that_change_together_share_their_syncs() {
     const NAME: &str = "act::tests::rounds::files_that_change_together_share_their_syncs";
     if is_again() {
         let bench = Bench::new();
-        assert_eq!(told(publish_all(&bench, &folders(&bench), b"new").await), [Ok(()); 5]);
+        assert_eq!(told(publish_all(&bench, &directories(&bench), b"new").await), [Ok(()); 5]);
         return;
     }
     let trace = tempfile::NamedTempFile::new().unwrap();
@@ -57,7 +57,7 @@ async fn files_that_change_together_share_their_syncs() {
     expected.extend(["fadvise64 staged"; 5]);
     expected.extend(["fsync staged"; 5]);
     expected.extend(["renameat staged"; 5]);
-    expected.extend(["fsync folder"; 2]);
+    expected.extend(["fsync directory"; 2]);
     assert_eq!(calls.iter().map(|(_, call)| call.as_str()).collect::<Vec<_>>(), expected);
 }
 
@@ -71,7 +71,7 @@ async fn what_fails_for_one_file_fails_for_no_other() {
         return;
     }
     let bench = Bench::new();
-    let templates = folders(&bench);
+    let templates = directories(&bench);
     let outcomes = told(publish_all(&bench, &templates, b"new").await);
     assert_eq!(outcomes, [Ok(()), Err(Stage::Write), Ok(()), Ok(()), Ok(())]);
     for (template, outcome) in templates.iter().zip(&outcomes) {
@@ -82,15 +82,16 @@ async fn what_fails_for_one_file_fails_for_no_other() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_synced_fails_for_its_own_files() {
-    const NAME: &str = "act::tests::rounds::a_folder_that_cannot_be_synced_fails_for_its_own_files";
+async fn a_directory_that_cannot_be_synced_fails_for_its_own_files() {
+    const NAME: &str = "act::tests::rounds::a_directory_that_cannot_be_synced_fails_for_its_own_files";
     if !is_again() {
         return with_fault(NAME, "fsync", 6);
     }
     let bench = Bench::new();
-    let templates = folders(&bench);
+    let templates = directories(&bench);
     let outcomes = told(publish_all(&bench, &templates, b"new").await);
-    let failed = |folder: &str| FILES.map(|name| if name.starts_with(folder) { Err(Stage::Write) } else { Ok(()) });
+    let failed =
+        |directory: &str| FILES.map(|name| if name.starts_with(directory) { Err(Stage::Write) } else { Ok(()) });
     assert!(outcomes == failed("a") || outcomes == failed("b"), "{outcomes:?}");
     // Those are in place and may not last: the retry replaces them, and owes their reload, and leaves the others alone.
     let again = publish_all(&bench, &templates, b"new").await;
@@ -101,14 +102,14 @@ async fn a_folder_that_cannot_be_synced_fails_for_its_own_files() {
 #[tokio::test]
 async fn a_failed_check_keeps_nobody_else() {
     let bench = Bench::new();
-    let mut templates = folders(&bench);
+    let mut templates = directories(&bench);
     templates[1].check = Some(shell("false"));
     templates[2].check = Some(shell("true"));
     let outcomes = told(publish_all(&bench, &templates, b"new").await);
     assert_eq!(outcomes, [Ok(()), Err(Stage::Refused), Ok(()), Ok(()), Ok(())]);
 }
 
-/// Runs a test once more with the n-th call of a kind failing.
+/// RunningReloads a test once more with the n-th call of a kind failing.
 fn with_fault(test: &str, call: &str, nth: u32) {
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error=EIO:when={nth}"));
     passes_again(test, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::act::files::{Batch, finish_left, publish};
+use crate::act::files::{Batch, publish, retry_unfinished};
 use crate::config::{Block, Method, TemplateConfig};
 use crate::decide::{Failure, Outcome, Stage};
 use futures_util::future::join_all;
@@ -12,17 +12,17 @@ use super::journals::{next, noted, reloaded, take_over};
 
 /// Publishes these bytes to all destinations as one group.
 async fn publish_group(bench: &Bench, unit: Option<&str>, templates: &[TemplateConfig], bytes: &[u8]) -> Vec<Outcome> {
-    let (joint, seats) = Batch::of(templates.len(), unit.map(Into::into), &bench.stop);
+    let (joint, seats) = Batch::new(templates.len(), unit.map(Into::into), &bench.stop);
     let bring = async |template: &TemplateConfig, seat| {
         let mut seat = Some(seat);
         let outcome = publish(&bench.writer, template, bytes.to_owned(), &bench.stop, &mut seat).await;
         if let Some(seat) = seat {
-            seat.leave(template, &outcome);
+            seat.finish(template, &outcome);
         }
         outcome
     };
     let all = join_all(templates.iter().zip(seats).map(|(template, seat)| bring(template, seat)));
-    tokio::join!(all, joint.place(bench.writer.clone())).0
+    tokio::join!(all, joint.commit(bench.writer.clone())).0
 }
 
 fn stage(outcome: &Outcome) -> Option<Stage> {
@@ -52,10 +52,10 @@ async fn one_that_fails_its_check_keeps_its_unit_back() {
     let Outcome::Failed(Failure { message, .. }) = &outcomes[0] else { panic!() };
     assert_eq!(message, "unit edge: template b: check failed: check \"echo line 7; exit 1\" exited with 1:\n  line 7");
     assert_eq!(["a", "b", "c"].map(|name| identity(&bench.path(name))).to_vec(), before);
-    assert!(!bench.path("d").exists() && staged_in(bench.folder.path()).is_empty());
+    assert!(!bench.path("d").exists() && staged_in(bench.directory.path()).is_empty());
     templates[1].check = Some(shell("true"));
     assert_eq!(publish_group(&bench, Some("edge"), &templates, b"new").await, [const { Outcome::Replaced }; 4]);
-    assert_eq!(staged_in(bench.folder.path()), [""; 0]);
+    assert_eq!(staged_in(bench.directory.path()), [""; 0]);
     assert_eq!(publish_group(&bench, Some("edge"), &templates, b"new").await, [const { Outcome::Unchanged }; 4]);
 }
 
@@ -82,7 +82,7 @@ async fn one_that_cannot_be_put_in_place_takes_its_unit_back() {
     assert_eq!(stages.iter().filter(|stage| **stage == Some(Stage::Unit)).count(), 3, "{outcomes:?}");
     assert_eq!(["a", "b", "c"].map(|name| identity(&bench.path(name))).to_vec(), before, "the same files, by inode");
     assert!(!bench.path("d").exists());
-    assert_eq!(staged_in(bench.folder.path()), [""; 0]);
+    assert_eq!(staged_in(bench.directory.path()), [""; 0]);
 }
 
 #[tokio::test]
@@ -106,8 +106,8 @@ async fn without_a_unit_all_are_checked_before_the_first_is_placed() {
     let mut templates = four(&bench);
     // Each check sees only old files beside its own, however long the checks of the others take.
     let look = |log: &str| {
-        let (folder, log) = (bench.folder.path().display().to_string(), bench.path(log));
-        shell(format!("cat {folder}/a {folder}/b {folder}/c > {}", log.display()))
+        let (directory, log) = (bench.directory.path().display().to_string(), bench.path(log));
+        shell(format!("cat {directory}/a {directory}/b {directory}/c > {}", log.display()))
     };
     templates[0].check = Some(look("log.a"));
     templates[1].check = Some(look("log.b"));
@@ -150,7 +150,7 @@ async fn blocks_of_one_file_go_together_or_one_after_the_other() {
         assert!(now.contains(&format!("# BEGIN rosterd {name}\nnew\n# END rosterd {name}\n")), "{now}");
     }
     assert_eq!(publish_group(&bench, None, &templates, b"new").await, [const { Outcome::Unchanged }; 3]);
-    assert!(staged_in(bench.folder.path()).is_empty());
+    assert!(staged_in(bench.directory.path()).is_empty());
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn what_a_unit_that_is_taken_back_was_to_overtake_is_still_finished() {
     assert_eq!(publish_group(&bench, Some("edge"), &templates, b"new").await, [const { Outcome::Replaced }; 2]);
     let entries = noted(&bench);
     let entry = entries.iter().find(|entry| entry.dest == templates[0].dest).unwrap();
-    let staged = bench.path(entry.waits().unwrap().to_str().unwrap());
+    let staged = bench.path(entry.staged_name().unwrap().to_str().unwrap());
     // It was killed in the middle of the first, and what waits does not answer.
     fs::write(&templates[0].dest, "newld one").unwrap();
     fs::create_dir(&staged).unwrap();
@@ -184,6 +184,6 @@ async fn what_a_unit_that_is_taken_back_was_to_overtake_is_still_finished() {
     let outcomes = publish_group(&bench, Some("edge"), &templates, b"newer").await;
     assert_eq!(outcomes.iter().map(stage).collect::<Vec<_>>(), [Some(Stage::Unit), Some(Stage::Write)]);
     assert_eq!(fs::read_to_string(bench.path("a")).unwrap(), "newld one", "as it was");
-    assert_eq!(finish_left(&bench.writer).await.unwrap().1, 0);
+    assert_eq!(retry_unfinished(&bench.writer).await.unwrap().1, 0);
     assert_eq!(["a", "b"].map(|name| fs::read_to_string(bench.path(name)).unwrap()), ["new", "new"]);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::act::files;
-use crate::act::files::{Seat, Writer};
+use crate::act::files::{BatchFile, Writer};
 use crate::config::TemplateConfig;
 use crate::decide::{Event, Failure, Outcome, Stage};
 use crate::log::emit;
@@ -20,7 +20,7 @@ mod tests;
 pub fn note(writer: &Writer, ledger: Option<OwnedFiles>, template: &Arc<TemplateConfig>, digest: u64) {
     let template = Arc::clone(template);
     if let Some(ledger) = ledger {
-        writer.in_order(move || ledger.means(&template, digest));
+        writer.in_order(move || ledger.record_intent(&template, digest));
     }
 }
 
@@ -28,7 +28,7 @@ pub fn note(writer: &Writer, ledger: Option<OwnedFiles>, template: &Arc<Template
 pub fn confirm(writer: &Writer, ledger: Option<OwnedFiles>, template: &Arc<TemplateConfig>) {
     let template = Arc::clone(template);
     if let Some(ledger) = ledger {
-        writer.in_order(move || ledger.wrote(&template));
+        writer.in_order(move || ledger.record_written(&template));
     }
 }
 
@@ -51,7 +51,7 @@ pub async fn remove(
     let outcome = files::remove(writer, template, claim, really, stop).await;
     if let (true, Some(ledger), Outcome::Removed | Outcome::Unchanged) = (really, ledger, &outcome) {
         let template = Arc::clone(template);
-        writer.in_order(move || ledger.gone(&template));
+        writer.in_order(move || ledger.record_removed(&template));
     }
     outcome
 }
@@ -63,7 +63,7 @@ pub async fn replace(
     write: Write,
     diff: Option<&DiffSink>,
     stop: &CancellationToken,
-    seat: &mut Option<Seat>,
+    seat: &mut Option<BatchFile>,
 ) -> Outcome {
     if diff.is_some() || write == Write::DryRun {
         let compared = match files::compare(writer, template, &bytes).await {

@@ -15,7 +15,7 @@ use crate::error::{Exit, Fatal};
 use crate::load::setup::Setup;
 use crate::log::emit;
 use crate::state::lock::StateLock;
-use crate::state::pause::LONGEST;
+use crate::state::pause::MAX_DURATION;
 
 /// How often the control socket of an agent that has the lock is tried.
 const POLL: Duration = Duration::from_millis(200);
@@ -148,7 +148,7 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
     let mut driver = Driver::new(&setup, inherited, Pace::Once, request.reloads());
     if request.dry_run {
         // The engine publishes nothing, and the pass compares.
-        driver.step(Input::Paused(driver.now() + LONGEST));
+        driver.step(Input::Paused(driver.now() + MAX_DURATION));
     }
     driver.registries.follow(&setup.config.registries, &plan);
     driver.passes.begin(request.clone(), &plan, None);

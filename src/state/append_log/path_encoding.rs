@@ -12,34 +12,34 @@ mod tests;
 /// How a path is spelled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Spelling {
+pub enum EncodedPath {
     /// As it is.
     Text(String),
     /// By its bytes, which are no text.
     Bytes(Vec<u8>),
 }
 
-impl From<&Path> for Spelling {
+impl From<&Path> for EncodedPath {
     fn from(path: &Path) -> Self {
         path.to_str().map_or_else(|| Self::Bytes(path.as_os_str().as_bytes().to_vec()), |text| Self::Text(text.into()))
     }
 }
 
-impl From<Spelling> for PathBuf {
-    fn from(spelling: Spelling) -> Self {
-        match spelling {
-            Spelling::Text(text) => text.into(),
-            Spelling::Bytes(bytes) => OsString::from_vec(bytes).into(),
+impl From<EncodedPath> for PathBuf {
+    fn from(path: EncodedPath) -> Self {
+        match path {
+            EncodedPath::Text(text) => text.into(),
+            EncodedPath::Bytes(bytes) => OsString::from_vec(bytes).into(),
         }
     }
 }
 
 /// For `#[serde(with)]`.
 pub fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-    Spelling::from(path).serialize(to)
+    EncodedPath::from(path).serialize(to)
 }
 
 /// For `#[serde(with)]`.
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
-    Spelling::deserialize(from).map(PathBuf::from)
+    EncodedPath::deserialize(from).map(PathBuf::from)
 }

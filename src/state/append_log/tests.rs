@@ -1,18 +1,18 @@
 use super::*;
 
-const TITLE: Title = Title { about: "test", version: 2, synced: true, snapshot: 0 };
+const HEADER: Header = Header { about: "test", version: 2, synced: true, snapshot: 0 };
 
-fn open(folder: &Path, access: Access) -> (Book, Held<u32>) {
-    Book::open(folder.join("lines"), TITLE, access)
+fn open(directory: &Path, access: Access) -> (AppendLog, Contents<u32>) {
+    AppendLog::open(directory.join("lines"), HEADER, access)
 }
 
-fn held(lines: &[u32]) -> Held<u32> {
-    Held { lines: lines.to_vec(), lost: None }
+fn held(lines: &[u32]) -> Contents<u32> {
+    Contents { lines: lines.to_vec(), lost: None }
 }
 
 /// Why something is lost, of what has no line.
-fn lost(folder: &Path, access: Access) -> String {
-    let Held { lines, lost } = open(folder, access).1;
+fn lost(directory: &Path, access: Access) -> String {
+    let Contents { lines, lost } = open(directory, access).1;
     assert_eq!(lines, [0; 0]);
     lost.unwrap()
 }
@@ -20,16 +20,16 @@ fn lost(folder: &Path, access: Access) -> String {
 #[test]
 fn it_is_read_as_far_as_it_is_whole_and_goes_on_there() {
     let dir = tempfile::TempDir::new().unwrap();
-    let (mut book, now) = open(dir.path(), Access::Own);
+    let (mut log, now) = open(dir.path(), Access::ReadWrite);
     assert_eq!(now, held(&[]));
     for line in 1..=3 {
-        book.add(&line, 1, || vec![line]).unwrap();
+        log.append(&line, 1, || vec![line]).unwrap();
     }
     let whole = fs::read(dir.path().join("lines")).unwrap();
     let ends: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] == b'\n').map(|at| at + 1).collect();
     for cut in 0..=whole.len() {
         fs::write(dir.path().join("lines"), &whole[..cut]).unwrap();
-        let (mut book, now) = open(dir.path(), Access::Own);
+        let (mut log, now) = open(dir.path(), Access::ReadWrite);
         let Some(lines) = ends.iter().filter(|end| **end <= cut).count().checked_sub(1) else {
             assert!(now.lines.is_empty() && now.lost.is_some(), "cut at {cut}: {now:?}");
             fs::remove_file(dir.path().join("lines.damaged")).unwrap();
@@ -38,49 +38,49 @@ fn it_is_read_as_far_as_it_is_whole_and_goes_on_there() {
         let mut expected: Vec<u32> = (1..=3).take(lines).collect();
         assert_eq!(now, held(&expected), "cut at {cut}");
         expected.push(9);
-        book.add(&9, 1, || expected.clone()).unwrap();
-        assert_eq!(open(dir.path(), Access::Own).1, held(&expected), "cut at {cut}");
+        log.append(&9, 1, || expected.clone()).unwrap();
+        assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&expected), "cut at {cut}");
     }
 }
 
 #[test]
 fn it_is_begun_anew_when_it_has_outgrown_what_there_is_to_say() {
     let dir = tempfile::TempDir::new().unwrap();
-    let (mut book, _) = open(dir.path(), Access::Own);
+    let (mut log, _) = open(dir.path(), Access::ReadWrite);
     for line in 0..1000_u32 {
-        book.add(&line, 1, || vec![line]).unwrap();
+        log.append(&line, 1, || vec![line]).unwrap();
     }
-    let Held { lines, .. } = open(dir.path(), Access::Own).1;
-    assert!(lines.len() < 2 * SPARE && lines.last() == Some(&999), "{}", lines.len());
+    let Contents { lines, .. } = open(dir.path(), Access::ReadWrite).1;
+    assert!(lines.len() < 2 * SPARE_LINES && lines.last() == Some(&999), "{}", lines.len());
 }
 
 #[test]
 fn one_of_few_lines_that_are_long_is_begun_anew_too() {
     let dir = tempfile::TempDir::new().unwrap();
-    let (mut book, _): (_, Held<String>) = Book::open(dir.path().join("lines"), TITLE, Access::Own);
+    let (mut log, _): (_, Contents<String>) = AppendLog::open(dir.path().join("lines"), HEADER, Access::ReadWrite);
     let line = "x".repeat(1 << 20);
     for _ in 0..20 {
-        book.add(&line, 1, || vec![line.clone()]).unwrap();
-        assert!(fs::metadata(book.file()).unwrap().len() <= 2 * LARGE);
+        log.append(&line, 1, || vec![line.clone()]).unwrap();
+        assert!(fs::metadata(log.file()).unwrap().len() <= 2 * SPARE_BYTES);
     }
 }
 
 #[test]
 fn whatever_byte_is_damaged_all_other_lines_are_read_and_it_is_said() {
     let dir = tempfile::TempDir::new().unwrap();
-    let (mut book, _) = open(dir.path(), Access::Own);
+    let (mut log, _) = open(dir.path(), Access::ReadWrite);
     for line in 1..=3 {
-        book.add(&line, 1, || vec![line]).unwrap();
+        log.append(&line, 1, || vec![line]).unwrap();
     }
-    let sound = fs::read(book.file()).unwrap();
-    let title = TITLE.line().len();
-    let length = (sound.len() - title) / 3;
-    for (at, bit) in (0..sound.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
-        let mut bytes = sound.clone();
+    let known = fs::read(log.file()).unwrap();
+    let header = HEADER.line().len();
+    let length = (known.len() - header) / 3;
+    for (at, bit) in (0..known.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut bytes = known.clone();
         bytes[at] ^= 1 << bit;
-        fs::write(book.file(), &bytes).unwrap();
-        let Held { lines, lost } = open(dir.path(), Access::Look).1;
-        let Some(hit) = at.checked_sub(title) else {
+        fs::write(log.file(), &bytes).unwrap();
+        let Contents { lines, lost } = open(dir.path(), Access::ReadOnly).1;
+        let Some(hit) = at.checked_sub(header) else {
             assert!(lines.is_empty() && lost.is_some(), "byte {at}, bit {bit}: {lines:?}, {lost:?}");
             continue;
         };
@@ -97,36 +97,37 @@ fn whatever_byte_is_damaged_all_other_lines_are_read_and_it_is_said() {
 #[test]
 fn where_lines_build_on_a_snapshot_nothing_after_a_damaged_one_is_read() {
     let dir = tempfile::TempDir::new().unwrap();
-    let title = Title { snapshot: 1, ..TITLE };
-    let open = || Book::open::<u32>(dir.path().join("lines"), title, Access::Own);
-    let mut book = open().0;
+    let header = Header { snapshot: 1, ..HEADER };
+    let open = || AppendLog::open::<u32>(dir.path().join("lines"), header, Access::ReadWrite);
+    let mut log = open().0;
     for line in 1..=3 {
-        book.add(&line, 1, || vec![line]).unwrap();
+        log.append(&line, 1, || vec![line]).unwrap();
     }
-    let mut bytes = fs::read(book.file()).unwrap();
-    let second = title.line().len() + line::write(&1).len();
+    let mut bytes = fs::read(log.file()).unwrap();
+    let second = header.line().len() + line::write(&1).len();
     bytes[second] ^= 1;
-    fs::write(book.file(), &bytes).unwrap();
-    let (mut book, Held { lines, lost }) = open();
+    fs::write(log.file(), &bytes).unwrap();
+    let (mut log, Contents { lines, lost }) = open();
     assert_eq!((lines, lost.is_some()), (vec![1], true));
-    book.add(&4, 1, || vec![1, 4]).unwrap();
+    log.append(&4, 1, || vec![1, 4]).unwrap();
     assert_eq!(open().1, held(&[1, 4]));
 }
 
 #[test]
 fn one_that_has_doubled_since_it_was_rewritten_is_not_compact_in_the_next_process_either() {
     let dir = tempfile::TempDir::new().unwrap();
-    let open = || Book::open::<String>(dir.path().join("lines"), Title { snapshot: 1, ..TITLE }, Access::Own).0;
+    let open =
+        || AppendLog::open::<String>(dir.path().join("lines"), Header { snapshot: 1, ..HEADER }, Access::ReadWrite).0;
     let lines = |count: usize| vec!["x".repeat(1 << 17); count];
-    let mut book = open();
-    assert!(!book.is_compact(), "there is none");
-    book.rewrite(&lines(1)).unwrap();
-    book.add(&lines(1)[0], 1, || lines(2)).unwrap();
-    assert!(book.is_compact() && open().is_compact());
-    book.add(&"y".to_owned(), 1, || lines(2)).unwrap();
-    assert!(book.is_compact() && open().is_compact(), "the title is part of what it began with");
-    book.add(&"y".repeat(99), 1, || lines(2)).unwrap();
-    assert!(!(book.is_compact() || open().is_compact()));
+    let mut log = open();
+    assert!(!log.is_compact(), "there is none");
+    log.rewrite(&lines(1)).unwrap();
+    log.append(&lines(1)[0], 1, || lines(2)).unwrap();
+    assert!(log.is_compact() && open().is_compact());
+    log.append(&"y".to_owned(), 1, || lines(2)).unwrap();
+    assert!(log.is_compact() && open().is_compact(), "the header is part of what it began with");
+    log.append(&"y".repeat(99), 1, || lines(2)).unwrap();
+    assert!(!(log.is_compact() || open().is_compact()));
 }
 
 #[test]
@@ -134,13 +135,13 @@ fn one_of_a_newer_version_is_set_aside_by_whoever_may() {
     let dir = tempfile::TempDir::new().unwrap();
     let (file, newer) = (dir.path().join("lines"), dir.path().join("lines.newer"));
     fs::write(&file, "rosterd test 3\nwhatever it is\n").unwrap();
-    assert!(lost(dir.path(), Access::Look).contains("version 3"));
+    assert!(lost(dir.path(), Access::ReadOnly).contains("version 3"));
     assert!(file.exists());
-    assert!(lost(dir.path(), Access::Own).contains("lines.newer"));
+    assert!(lost(dir.path(), Access::ReadWrite).contains("lines.newer"));
     assert_eq!(fs::read_to_string(newer).unwrap(), "rosterd test 3\nwhatever it is\n");
     for text in ["another program's\n", "rosterd test 1\nan old one's\n", ""] {
         fs::write(&file, text).unwrap();
-        assert!(lost(dir.path(), Access::Own).contains("lines.damaged"));
+        assert!(lost(dir.path(), Access::ReadWrite).contains("lines.damaged"));
         assert_eq!(fs::read_to_string(dir.path().join("lines.damaged")).unwrap(), text);
     }
 }
@@ -149,8 +150,8 @@ fn one_of_a_newer_version_is_set_aside_by_whoever_may() {
 fn what_cannot_be_read_is_kept_and_read_when_it_can() {
     let dir = tempfile::TempDir::new().unwrap();
     let (file, away) = (dir.path().join("lines"), dir.path().join("away"));
-    let (mut book, _) = open(dir.path(), Access::Own);
-    book.add(&1, 1, || vec![1]).unwrap();
+    let (mut log, _) = open(dir.path(), Access::ReadWrite);
+    log.append(&1, 1, || vec![1]).unwrap();
     fs::rename(&file, &away).unwrap();
     let make_unreadable: [fn(&Path); 3] = [
         |file| fs::create_dir(file).unwrap(),
@@ -159,12 +160,12 @@ fn what_cannot_be_read_is_kept_and_read_when_it_can() {
     ];
     for make in make_unreadable {
         make(&file);
-        assert!(lost(dir.path(), Access::Look).contains("kept as"));
+        assert!(lost(dir.path(), Access::ReadOnly).contains("kept as"));
         assert!(fs::symlink_metadata(&file).is_ok());
-        let (mut book, now) = open(dir.path(), Access::Own);
+        let (mut log, now) = open(dir.path(), Access::ReadWrite);
         assert!(now.lost.unwrap().contains("lines.unread1"));
-        book.add(&2, 1, || vec![2]).unwrap();
-        assert_eq!(open(dir.path(), Access::Own).1, held(&[2]), "it is still not there");
+        log.append(&2, 1, || vec![2]).unwrap();
+        assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&[2]), "it is still not there");
         // It answers again.
         let aside = dir.path().join("lines.unread1");
         if aside.is_dir() {
@@ -173,12 +174,12 @@ fn what_cannot_be_read_is_kept_and_read_when_it_can() {
             fs::remove_file(&aside).unwrap();
         }
         fs::copy(&away, &aside).unwrap();
-        let (mut book, now) = open(dir.path(), Access::Own);
+        let (mut log, now) = open(dir.path(), Access::ReadWrite);
         assert_eq!(now, held(&[1, 2]), "what is older comes first");
         assert!(aside.exists(), "until it is in the next one");
-        book.add(&3, 1, || vec![1, 2, 3]).unwrap();
+        log.append(&3, 1, || vec![1, 2, 3]).unwrap();
         assert!(!aside.exists());
-        assert_eq!(open(dir.path(), Access::Own).1, held(&[1, 2, 3]));
+        assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&[1, 2, 3]));
         fs::remove_file(&file).unwrap();
     }
 }
@@ -187,24 +188,24 @@ fn what_cannot_be_read_is_kept_and_read_when_it_can() {
 fn one_that_is_not_what_was_left_there_is_begun_anew_and_the_other_kept() {
     let dir = tempfile::TempDir::new().unwrap();
     let file = dir.path().join("lines");
-    let (mut book, _) = open(dir.path(), Access::Own);
-    book.add(&1, 1, || vec![1]).unwrap();
-    assert!(book.is_there());
+    let (mut log, _) = open(dir.path(), Access::ReadWrite);
+    log.append(&1, 1, || vec![1]).unwrap();
+    assert!(log.is_intact());
     // Somebody has mounted something, and that has one of its own.
     fs::rename(&file, dir.path().join("away")).unwrap();
-    assert!(!book.is_there());
-    let (mut other, _) = open(dir.path(), Access::Own);
-    other.add(&7, 1, || vec![7]).unwrap();
-    assert!(!book.is_there());
-    book.add(&2, 1, || vec![1, 2]).unwrap();
-    assert_eq!(open(dir.path(), Access::Own).1, held(&[7, 1, 2]));
-    // All of it goes, with the folder.
+    assert!(!log.is_intact());
+    let (mut other, _) = open(dir.path(), Access::ReadWrite);
+    other.append(&7, 1, || vec![7]).unwrap();
+    assert!(!log.is_intact());
+    log.append(&2, 1, || vec![1, 2]).unwrap();
+    assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&[7, 1, 2]));
+    // All of it goes, with the directory.
     fs::remove_dir_all(dir.path()).unwrap();
-    assert!(!book.is_there());
-    book.add(&3, 1, || vec![1, 2, 3]).unwrap();
-    assert_eq!(open(dir.path(), Access::Own).1, held(&[1, 2, 3]));
+    assert!(!log.is_intact());
+    log.append(&3, 1, || vec![1, 2, 3]).unwrap();
+    assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&[1, 2, 3]));
     // And whoever lengthens it behind one's back has not written where one goes on.
     fs::write(&file, "\n").unwrap();
-    book.add(&4, 1, || vec![4]).unwrap();
-    assert_eq!(open(dir.path(), Access::Look).1, held(&[4]), "what is no file of lines is looked at in vain");
+    log.append(&4, 1, || vec![4]).unwrap();
+    assert_eq!(open(dir.path(), Access::ReadOnly).1, held(&[4]), "what is no file of lines is looked at in vain");
 }

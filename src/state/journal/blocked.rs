@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::model::digest::digest_of;
-use crate::state::append_log::path_encoding::Spelling;
+use crate::state::append_log::path_encoding::EncodedPath;
 
 /// Files with the digests of what they held together.
 pub type Set = BTreeMap<PathBuf, u64>;
@@ -16,28 +16,28 @@ pub type Set = BTreeMap<PathBuf, u64>;
 pub struct Blocked {
     /// The files, as they were.
     pub files: Set,
-    /// How the reload failed.
+    /// Action the reload failed.
     pub why: String,
 }
 
 /// The same in a line.
 #[derive(Serialize, Deserialize)]
-pub struct SpelledOut {
-    files: Vec<(Spelling, u64)>,
+pub struct BlockedLine {
+    files: Vec<(EncodedPath, u64)>,
     why: String,
 }
 
-impl From<SpelledOut> for Blocked {
-    fn from(SpelledOut { files, why }: SpelledOut) -> Self {
+impl From<BlockedLine> for Blocked {
+    fn from(BlockedLine { files, why }: BlockedLine) -> Self {
         let files = files.into_iter().map(|(dest, digest)| (dest.into(), digest));
         Self { files: files.collect(), why }
     }
 }
 
 /// These sets in a line of the journal.
-pub fn spelled(sets: &[Blocked]) -> Vec<SpelledOut> {
-    let files = |set: &Set| set.iter().map(|(dest, digest)| (Spelling::from(&**dest), *digest)).collect();
-    sets.iter().map(|set| SpelledOut { files: files(&set.files), why: set.why.clone() }).collect()
+pub fn to_lines(sets: &[Blocked]) -> Vec<BlockedLine> {
+    let files = |set: &Set| set.iter().map(|(dest, digest)| (EncodedPath::from(&**dest), *digest)).collect();
+    sets.iter().map(|set| BlockedLine { files: files(&set.files), why: set.why.clone() }).collect()
 }
 
 /// Which of these files, as they are to be, would make up a set again whose reload failed, and how it did.

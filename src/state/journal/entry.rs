@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
-use super::saved::{Saved, Trial};
+use super::saved::{Candidate, SavedCopy};
 use crate::config::{Command, Each, Method, OnGone, OnReloadFailure, Reload, Symlink, TemplateConfig, Verify};
 use crate::state::append_log::path_encoding;
 
@@ -42,16 +42,16 @@ pub struct Entry {
     pub owner: Owner,
     /// What stood there when a reload last succeeded, where that is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub saved: Option<Saved>,
+    pub saved: Option<SavedCopy>,
     /// The round since which something else stands there.
     #[serde(default)]
     pub since: u64,
     /// What stood there last, where a reload under way may prove it. The reload ends with the agent.
     #[serde(skip)]
-    pub trial: Option<Trial>,
+    pub candidate: Option<Candidate>,
     /// Its own reload has succeeded with it as it stands; others of its unit are waited for.
     #[serde(skip)]
-    pub is_taken_up: bool,
+    pub is_reloaded: bool,
 }
 
 /// All that is needed to overwrite a file once more.
@@ -62,12 +62,12 @@ pub struct Overwrite {
     pub staged: PathBuf,
     /// What else it gets.
     #[serde(flatten)]
-    pub configured: Configured,
+    pub configured: ModeAndOwner,
 }
 
 /// What is configured of a file's mode and owners; what is not stays as the file has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configured {
+pub struct ModeAndOwner {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ pub struct Owner {
     pub template: Arc<str>,
     /// The reload that a replacement owes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owed: Option<Owed>,
+    pub owed: Option<ReloadSpec>,
     /// The files with which this one is replaced as a whole, by their unit's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<Arc<str>>,
@@ -97,33 +97,33 @@ pub struct Owner {
 
 /// All that is needed to run a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owed {
-    reload: How,
+pub struct ReloadSpec {
+    reload: Action,
     timeout: Duration,
     interval: Duration,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retries: Option<u32>,
-    /// How long a host's place in the spread of a fleet may defer it.
+    /// Action long a host's place in the spread of a fleet may defer it.
     #[serde(default, skip_serializing_if = "Duration::is_zero")]
     splay: Duration,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     env: BTreeMap<String, String>,
     /// What proves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    verify: Option<Proof>,
+    verify: Option<VerifySpec>,
     /// The key whose file it is, of a template with `each`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    of: Option<KeyOf>,
+    of: Option<PerKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Proof {
-    by: How,
+struct VerifySpec {
+    by: Action,
     timeout: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct KeyOf {
+struct PerKey {
     template: Arc<str>,
     roster: Arc<str>,
     key: Arc<str>,
@@ -131,7 +131,7 @@ struct KeyOf {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum How {
+enum Action {
     Shell(String),
     Exec(Vec<String>),
     Signal {
@@ -143,16 +143,16 @@ enum How {
 
 impl Owner {
     /// A template as it is now.
-    pub fn of(template: &TemplateConfig) -> Self {
-        let owed = template.reload.as_ref().and_then(How::of).map(|reload| Owed {
+    pub fn new(template: &TemplateConfig) -> Self {
+        let owed = template.reload.as_ref().and_then(Action::new).map(|reload| ReloadSpec {
             reload,
             timeout: template.reload_timeout,
             interval: template.reload_interval,
             retries: template.reload_retries,
             splay: template.splay,
             env: template.env.clone(),
-            verify: template.verify.as_ref().map(Proof::of),
-            of: template.file_of().map(|(each, key)| KeyOf {
+            verify: template.verify.as_ref().map(VerifySpec::new),
+            of: template.file_of().map(|(each, key)| PerKey {
                 template: Arc::clone(&each.template),
                 roster: Arc::clone(&each.roster),
                 key: Arc::clone(key),
@@ -163,7 +163,7 @@ impl Owner {
     }
 
     /// The same for what is not known any more, other than that its reload is owed.
-    pub fn owes(self, dest: PathBuf) -> Entry {
+    pub fn pending_entry(self, dest: PathBuf) -> Entry {
         Entry {
             dest,
             seq: 0,
@@ -176,8 +176,8 @@ impl Owner {
             owner: self,
             saved: None,
             since: 0,
-            trial: None,
-            is_taken_up: false,
+            candidate: None,
+            is_reloaded: false,
         }
     }
 
@@ -187,7 +187,7 @@ impl Owner {
     }
 
     /// Whether all its replacements are noted.
-    pub fn is_noted(&self) -> bool {
+    pub fn is_recorded(&self) -> bool {
         self.owed.is_some() || self.unit.is_some()
     }
 }
@@ -199,13 +199,13 @@ impl Entry {
     }
 
     /// The copies that it needs.
-    pub fn copies(&self) -> impl Iterator<Item = &Saved> {
-        self.saved.iter().chain(self.trial.as_ref().map(Trial::copy))
+    pub fn copies(&self) -> impl Iterator<Item = &SavedCopy> {
+        self.saved.iter().chain(self.candidate.as_ref().map(Candidate::copy))
     }
 
     /// The name of the file that is to take the destination's place, or to overwrite it.
     #[must_use]
-    pub fn waits(&self) -> Option<&OsStr> {
+    pub fn staged_name(&self) -> Option<&OsStr> {
         match (&self.over, &self.staged) {
             (Some(over), _) => over.staged.file_name(),
             (None, name) => name.as_deref().map(OsStr::new),
@@ -214,7 +214,7 @@ impl Entry {
 
     /// A template by which its reload can be run, whatever the configuration says by now; `None` where none is owed.
     #[must_use]
-    pub fn debt(&self) -> Option<TemplateConfig> {
+    pub fn reload_template(&self) -> Option<TemplateConfig> {
         let owed = self.owner.owed.as_ref()?;
         let each = owed.of.as_ref().map(|of| Each {
             key: Some(Arc::clone(&of.key)),
@@ -232,15 +232,15 @@ impl Entry {
             reload_retries: owed.retries,
             splay: owed.splay,
             env: owed.env.clone(),
-            verify: owed.verify.as_ref().and_then(Proof::verify),
+            verify: owed.verify.as_ref().and_then(VerifySpec::verify),
             each,
-            ..self.plain()
+            ..self.bare_template()
         })
     }
 
     /// As much of a template as it takes to find its destination and to write there.
     #[must_use]
-    pub fn plain(&self) -> TemplateConfig {
+    pub fn bare_template(&self) -> TemplateConfig {
         let mut template = TemplateConfig::new(&self.owner.template, "", &self.dest);
         if self.follows {
             template.placing.symlink = Symlink::Follow;
@@ -252,9 +252,9 @@ impl Entry {
     }
 }
 
-impl Proof {
-    fn of(Verify { command, timeout }: &Verify) -> Self {
-        Self { by: How::by(command), timeout: *timeout }
+impl VerifySpec {
+    fn new(Verify { command, timeout }: &Verify) -> Self {
+        Self { by: Action::command(command), timeout: *timeout }
     }
 
     fn verify(&self) -> Option<Verify> {
@@ -263,17 +263,17 @@ impl Proof {
     }
 }
 
-impl How {
+impl Action {
     /// `None` for the program that the agent runs: the next agent starts it anew, with the files that are there then.
-    fn of(reload: &Reload) -> Option<Self> {
+    fn new(reload: &Reload) -> Option<Self> {
         Some(match reload {
-            Reload::Command(command) => Self::by(command),
+            Reload::Command(command) => Self::command(command),
             Reload::Signal { signal, pid_file } => Self::Signal { signal: signal.clone(), pid_file: pid_file.clone() },
             Reload::Program => return None,
         })
     }
 
-    fn by(command: &Command) -> Self {
+    fn command(command: &Command) -> Self {
         match command {
             Command::Shell(text) => Self::Shell(text.clone()),
             Command::Exec(words) => Self::Exec(words.clone()),

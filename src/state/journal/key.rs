@@ -20,7 +20,7 @@ pub struct Key {
 
 impl Key {
     /// A template's own.
-    pub fn of(template: &TemplateConfig) -> Self {
+    pub fn new(template: &TemplateConfig) -> Self {
         Self { dest: template.dest.clone(), template: Arc::clone(&template.name) }
     }
 }

@@ -7,28 +7,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Before, Copies, Entry, Journal, Key, Line, Trial, spelled};
+use super::{Candidate, Entry, Journal, Key, Line, NewCopies, PreviousFile, to_lines};
 
 /// The reloads under way: which files each is for, and the last round of which all files were in place when it began.
 #[derive(Debug, Clone, Default)]
-pub struct Runs(Arc<Mutex<ByNumber>>);
+pub struct RunningReloads(Arc<Mutex<ByNumber>>);
 
 type ByNumber = BTreeMap<u64, (Vec<Key>, u64)>;
 
 /// A reload under way.
 #[derive(Debug)]
-pub struct Run {
+pub struct ReloadRun {
     number: u64,
-    runs: Runs,
+    runs: RunningReloads,
 }
 
-impl Runs {
+impl RunningReloads {
     /// One begins.
-    pub fn begin(&self, keys: Vec<Key>, up_to: u64) -> Run {
+    pub fn begin(&self, keys: Vec<Key>, up_to: u64) -> ReloadRun {
         let mut runs = self.lock();
         let number = runs.last_key_value().map_or(0, |(last, _)| last + 1);
         runs.insert(number, (keys, up_to));
-        Run { number, runs: self.clone() }
+        ReloadRun { number, runs: self.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, ByNumber> {
@@ -36,14 +36,14 @@ impl Runs {
     }
 }
 
-impl Run {
+impl ReloadRun {
     /// What it is for, and the last round that it takes up.
     pub fn covers(&self) -> (Vec<Key>, u64) {
         self.runs.lock().get(&self.number).cloned().unwrap_or_default()
     }
 }
 
-impl Drop for Run {
+impl Drop for ReloadRun {
     fn drop(&mut self) {
         self.runs.lock().remove(&self.number);
     }
@@ -54,12 +54,12 @@ impl Entry {
     /// that any more, with those `done`.
     fn is_proven(&self, up_to: u64, done: &BTreeSet<Key>) -> bool {
         let owes = self.owner.owed.is_some();
-        match &self.trial {
+        match &self.candidate {
             _ if self.seq <= up_to => !owes || done.contains(&self.key()),
             // Where nothing is owed because a later one was taken up, this one was not for that.
-            Some(trial) => {
-                let is_silent = !owes && !self.is_taken_up;
-                trial.from <= up_to && up_to < trial.until && (is_silent || trial.is_proven)
+            Some(candidate) => {
+                let is_silent = !owes && !self.is_reloaded;
+                candidate.from <= up_to && up_to < candidate.until && (is_silent || candidate.is_proven)
             }
             // It was as it had been proven before.
             None => !self.owner.back && self.since > up_to,
@@ -67,13 +67,13 @@ impl Entry {
     }
 
     /// Whether it was put back and is as it was proven: nothing is owed for it.
-    pub fn is_settled(&self) -> bool {
+    pub fn is_restored(&self) -> bool {
         self.owner.back && self.owner.owed.is_none() && self.saved.is_some()
     }
 
     /// Nothing is owed for it any more; and where it is `whole`, its replacement is over.
     fn settle(&mut self, whole: bool) {
-        self.is_taken_up |= self.owner.owed.is_some();
+        self.is_reloaded |= self.owner.owed.is_some();
         (self.owner.owed, self.again) = (None, false);
         if whole {
             (self.old, self.staged, self.over) = (self.new, None, None);
@@ -83,7 +83,7 @@ impl Entry {
 
 impl Journal {
     /// Which reloads are under way is known from here on.
-    pub fn follow(&mut self, runs: &Runs) {
+    pub fn share_reloads(&mut self, runs: &RunningReloads) {
         self.runs = runs.clone();
     }
 
@@ -92,21 +92,21 @@ impl Journal {
     ///
     /// # Errors
     /// What the system refused.
-    pub fn save(&self, key: &Key, before: Option<&Before>) -> io::Result<Copies> {
-        let seq = self.last + 1;
+    pub fn save(&self, key: &Key, before: Option<&PreviousFile>) -> io::Result<NewCopies> {
+        let seq = self.last_batch + 1;
         let save = || self.store.save(key, seq, before);
         match self.entries.get(key).filter(|known| known.saved.is_some()) {
-            None => Ok(Copies { saved: Some(save()?), trial: None }),
-            Some(known) if self.is_on_trial(known) => {
-                let trial = Trial { from: known.seq, until: seq, saved: save()?, is_proven: false };
-                Ok(Copies { saved: None, trial: Some(trial) })
+            None => Ok(NewCopies { saved: Some(save()?), candidate: None }),
+            Some(known) if self.is_candidate(known) => {
+                let candidate = Candidate { from: known.seq, until: seq, saved: save()?, is_proven: false };
+                Ok(NewCopies { saved: None, candidate: Some(candidate) })
             }
-            Some(_) => Ok(Copies::default()),
+            Some(_) => Ok(NewCopies::default()),
         }
     }
 
     /// Whether a reload under way, its own or one of its unit, takes it up as it stands.
-    fn is_on_trial(&self, known: &Entry) -> bool {
+    fn is_candidate(&self, known: &Entry) -> bool {
         let unit = |key: &Key| self.entries.get(key).and_then(|entry| entry.owner.unit.as_ref());
         let own =
             |key: &Key| *key == known.key() || (known.owner.unit.is_some() && unit(key) == known.owner.unit.as_ref());
@@ -117,43 +117,45 @@ impl Journal {
     /// owed for. What is kept of a unit's files goes with the last whose reload is owed; and of a file that was put
     /// back it stays for as long as the bytes are blocked that it was put back from. What was blocked of files that
     /// hold something else by now is forgotten.
-    pub fn clear(&mut self, keys: &[Key], up_to: u64) {
+    pub fn reload_succeeded(&mut self, keys: &[Key], up_to: u64) {
         let mut done = BTreeSet::new();
         for key in keys {
             // What could not be finished has not been taken up.
-            let Some(entry) = self.entries.get_mut(key).filter(|_| !self.left.contains_key(key)) else { continue };
+            let Some(entry) = self.entries.get_mut(key).filter(|_| !self.unfinished.contains_key(key)) else {
+                continue;
+            };
             if entry.seq <= up_to {
                 done.insert(key.clone());
-            } else if let Some(trial) = entry.trial.as_mut().filter(|trial| trial.from <= up_to) {
-                trial.is_proven = true;
+            } else if let Some(candidate) = entry.candidate.as_mut().filter(|candidate| candidate.from <= up_to) {
+                candidate.is_proven = true;
             }
         }
-        self.unblock(&done);
+        self.drop_outdated_blocks(&done);
         let mut groups: BTreeMap<Result<Arc<str>, Key>, Vec<Key>> = BTreeMap::new();
         for (key, entry) in &self.entries {
             groups.entry(entry.owner.unit.clone().ok_or_else(|| key.clone())).or_default().push(key.clone());
         }
         let mut line = Line::default();
         for group in groups.into_values().filter(|group| group.iter().any(|key| keys.contains(key))) {
-            self.clear_group(&group, &done, up_to, &mut line);
+            self.clear_unit(&group, &done, up_to, &mut line);
         }
-        self.cross_out_settled(&line);
+        self.write_cleared_and_clean(&line);
     }
 
     /// The same for files that go back together.
-    fn clear_group(&mut self, group: &[Key], done: &BTreeSet<Key>, up_to: u64, line: &mut Line) {
-        let is_finished = !group.iter().any(|key| self.left.contains_key(key));
+    fn clear_unit(&mut self, group: &[Key], done: &BTreeSet<Key>, up_to: u64, line: &mut Line) {
+        let is_finished = !group.iter().any(|key| self.unfinished.contains_key(key));
         let entries = || group.iter().filter_map(|key| self.entries.get(key));
         let is_proven = is_finished && entries().all(|entry| entry.is_proven(up_to, done));
         // All as it stands, in whatever order it was taken up.
         let is_over = is_finished
-            && entries().all(|entry| entry.is_taken_up || (entry.seq <= up_to && entry.is_proven(up_to, done)));
+            && entries().all(|entry| entry.is_reloaded || (entry.seq <= up_to && entry.is_proven(up_to, done)));
         for key in group {
             let Some(entry) = self.entries.get_mut(key) else { continue };
             let before = entry.clone();
             if entry.seq > up_to && !is_over {
-                if let Some(trial) = entry.trial.take_if(|_| is_proven) {
-                    (entry.saved, entry.since) = (Some(trial.saved), trial.until);
+                if let Some(candidate) = entry.candidate.take_if(|_| is_proven) {
+                    (entry.saved, entry.since) = (Some(candidate.saved), candidate.until);
                 }
             } else if is_over || is_proven || done.contains(key) {
                 let blocked = self.blocked.iter().any(|set| set.files.contains_key(&entry.dest));
@@ -174,12 +176,12 @@ impl Journal {
 
     /// What was noted so far is in place for good: a file that owes no reload, and of which nothing is kept, was noted for
     /// the time in between alone, but for one of a unit whose reload is owed.
-    pub fn is_done(&mut self) {
+    pub fn remove_idle(&mut self) {
         let owing: BTreeSet<_> =
             self.entries.values().filter(|it| it.owner.owed.is_some()).filter_map(|it| it.owner.unit.clone()).collect();
         let is_idle = |entry: &&Entry| {
             let of_owing = entry.owner.unit.as_ref().is_some_and(|unit| owing.contains(unit));
-            let is_begun = self.left.contains_key(&entry.key());
+            let is_begun = self.unfinished.contains_key(&entry.key());
             entry.owner.owed.is_none() && entry.saved.is_none() && !of_owing && !is_begun
         };
         let idle: Vec<Key> = self.entries.values().filter(is_idle).map(Entry::key).collect();
@@ -190,33 +192,33 @@ impl Journal {
     pub fn forget(&mut self, keys: impl IntoIterator<Item = Key>) {
         let mut line = Line::default();
         line.gone.extend(keys.into_iter().filter(|key| self.entries.remove(key).is_some()));
-        self.cross_out_settled(&line);
+        self.write_cleared_and_clean(&line);
     }
 
     /// What is blocked of any of these files may be tried again.
-    pub fn lift(&mut self, is_meant: impl Fn(&std::path::Path) -> bool) {
+    pub fn unblock(&mut self, is_meant: impl Fn(&std::path::Path) -> bool) {
         let known = self.blocked.len();
         self.blocked.retain(|set| !set.files.keys().any(|dest| is_meant(dest)));
         if self.blocked.len() == known {
             return;
         }
-        let mut line = Line { blocked: Some(spelled(&self.blocked)), ..Line::default() };
+        let mut line = Line { blocked: Some(to_lines(&self.blocked)), ..Line::default() };
         let is_blocked = |entry: &Entry| self.blocked.iter().any(|set| set.files.contains_key(&entry.dest));
-        let free = self.entries.values().filter(|entry| entry.is_settled() && !is_blocked(entry));
+        let free = self.entries.values().filter(|entry| entry.is_restored() && !is_blocked(entry));
         line.gone = free.map(Entry::key).collect();
         for key in &line.gone {
             self.entries.remove(key);
         }
-        self.cross_out_settled(&line);
+        self.write_cleared_and_clean(&line);
     }
 
-    fn cross_out_settled(&mut self, line: &Line) {
+    fn write_cleared_and_clean(&mut self, line: &Line) {
         if line.gone.is_empty() && line.put.is_empty() && line.blocked.is_none() {
             return;
         }
         // What is gone back to by what is written here is on disk, and what was gone back to before is removed.
         let done = if line.put.is_empty() { self.write_unsynced(line) } else { self.write(line) };
-        self.crossed_out(&done);
-        self.tidy();
+        self.log_failure(&done);
+        self.remove_unused_copies();
     }
 }

@@ -19,11 +19,11 @@ fn dest(name: &str) -> PathBuf {
 }
 
 fn entry(name: &str, old: Option<u64>, new: Option<u64>) -> Entry {
-    Entry { old, new, again: false, ..Owner::of(&template(name)).owes(dest(name)) }
+    Entry { old, new, again: false, ..Owner::new(&template(name)).pending_entry(dest(name)) }
 }
 
 fn key(name: &str) -> Key {
-    Key::of(&template(name))
+    Key::new(&template(name))
 }
 
 fn open(dir: &TempDir) -> Journal {
@@ -41,9 +41,9 @@ fn known(journal: &Journal) -> Vec<(&str, Option<u64>, Option<u64>, bool)> {
 fn a_round_is_known_as_a_whole_or_not_at_all_wherever_its_writing_was_cut_off() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
-    journal.note(vec![entry("a", None, Some(1)), entry("b", Some(2), None)]).unwrap();
+    journal.record(vec![entry("a", None, Some(1)), entry("b", Some(2), None)]).unwrap();
     let first = fs::metadata(journal.file()).unwrap().len();
-    journal.note(vec![entry("a", Some(1), Some(3)), entry("c", None, Some(4))]).unwrap();
+    journal.record(vec![entry("a", Some(1), Some(3)), entry("c", None, Some(4))]).unwrap();
     let rounds = [
         vec![("a", None, Some(1), false), ("b", Some(2), None, false)],
         vec![("a", Some(1), Some(3), true), ("b", Some(2), None, false), ("c", None, Some(4), false)],
@@ -62,24 +62,24 @@ fn a_round_is_known_as_a_whole_or_not_at_all_wherever_its_writing_was_cut_off() 
             }
         }
         // It goes on from there.
-        journal.note(vec![entry("d", None, Some(9))]).unwrap();
+        journal.record(vec![entry("d", None, Some(9))]).unwrap();
         assert!(known(&open(&dir)).contains(&("d", None, Some(9), false)), "cut at {cut}");
     }
 }
 
 #[test]
-fn a_reload_is_crossed_out_for_what_was_in_place_when_it_began() {
+fn a_reload_is_log_failure_for_what_was_in_place_when_it_began() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
-    journal.note(vec![entry("a", None, Some(1)), entry("b", None, Some(1))]).unwrap();
-    let mark = journal.last();
-    journal.note(vec![entry("b", Some(1), Some(2))]).unwrap();
-    journal.clear(&[key("a"), key("b"), key("other")], mark);
+    journal.record(vec![entry("a", None, Some(1)), entry("b", None, Some(1))]).unwrap();
+    let mark = journal.last_batch();
+    journal.record(vec![entry("b", Some(1), Some(2))]).unwrap();
+    journal.reload_succeeded(&[key("a"), key("b"), key("other")], mark);
     let rest = [("b", Some(1), Some(2), true)];
     assert_eq!(known(&journal), rest, "b was replaced while it ran");
     assert_eq!(known(&open(&dir)), rest);
-    let last = journal.last();
-    journal.clear(&[key("b")], last);
+    let last = journal.last_batch();
+    journal.reload_succeeded(&[key("b")], last);
     assert_eq!(known(&open(&dir)), []);
 }
 
@@ -89,15 +89,15 @@ fn templates_with_a_block_each_of_one_file_owe_their_own_reloads() {
     let mut journal = open(&dir);
     let block = |name: &str, old, new| Entry { dest: dest("shared"), ..entry(name, old, new) };
     let key = |name: &str| block(name, None, None).key();
-    journal.note(vec![block("a", None, Some(1)), block("b", Some(1), Some(2))]).unwrap();
-    journal.note(vec![block("a", Some(2), Some(3))]).unwrap();
+    journal.record(vec![block("a", None, Some(1)), block("b", Some(1), Some(2))]).unwrap();
+    journal.record(vec![block("a", Some(2), Some(3))]).unwrap();
     assert_eq!(known(&open(&dir)), [("a", Some(2), Some(3), true), ("b", Some(1), Some(2), false)]);
     journal.withdraw(&[key("a"), key("b")]);
-    let last = journal.last();
-    journal.clear(&[key("a")], last);
+    let last = journal.last_batch();
+    journal.reload_succeeded(&[key("a")], last);
     for mut journal in [journal, open(&dir)] {
         assert_eq!(known(&journal), [("b", Some(1), Some(2), false)]);
-        journal.clear(&[key("b")], last);
+        journal.reload_succeeded(&[key("b")], last);
         assert_eq!(known(&journal), []);
     }
 }
@@ -106,8 +106,8 @@ fn templates_with_a_block_each_of_one_file_owe_their_own_reloads() {
 fn what_was_not_replaced_after_all_is_as_if_it_had_never_been_noted() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
-    journal.note(vec![entry("a", None, Some(1))]).unwrap();
-    journal.note(vec![entry("a", Some(1), Some(2)), entry("b", None, Some(2))]).unwrap();
+    journal.record(vec![entry("a", None, Some(1))]).unwrap();
+    journal.record(vec![entry("a", Some(1), Some(2)), entry("b", None, Some(2))]).unwrap();
     journal.withdraw(&[key("a"), key("b"), key("c")]);
     for journal in [&journal, &open(&dir)] {
         assert_eq!(known(journal), [("a", None, Some(1), false)]);
@@ -118,15 +118,15 @@ fn what_was_not_replaced_after_all_is_as_if_it_had_never_been_noted() {
 fn what_cannot_be_written_is_not_noted() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
-    journal.note(vec![entry("a", None, Some(1))]).unwrap();
+    journal.record(vec![entry("a", None, Some(1))]).unwrap();
     fs::remove_file(journal.file()).unwrap();
     // It cannot be begun anew.
     fs::create_dir(dir.path().join("journal.tmp")).unwrap();
-    assert!(journal.note(vec![entry("a", Some(1), Some(2)), entry("b", None, Some(2))]).is_err());
-    assert_eq!((known(&journal), journal.last()), (vec![("a", None, Some(1), false)], 1));
+    assert!(journal.record(vec![entry("a", Some(1), Some(2)), entry("b", None, Some(2))]).is_err());
+    assert_eq!((known(&journal), journal.last_batch()), (vec![("a", None, Some(1), false)], 1));
     assert!(fs::read_dir(dir.path()).unwrap().count() == 1, "nothing staged is left");
     fs::remove_dir(dir.path().join("journal.tmp")).unwrap();
-    journal.note(vec![entry("b", None, Some(3))]).unwrap();
+    journal.record(vec![entry("b", None, Some(3))]).unwrap();
     assert_eq!(known(&open(&dir)), [("a", None, Some(1), false), ("b", None, Some(3), false)], "all of it is back");
 }
 
@@ -155,8 +155,8 @@ fn a_reload_can_be_run_by_what_was_written_down_alone() {
             ..template
         };
         let dir = TempDir::new().unwrap();
-        open(&dir).note(vec![Owner::of(&template).owes(template.dest.clone())]).unwrap();
-        let debt = open(&dir).entries().next().unwrap().debt().unwrap();
+        open(&dir).record(vec![Owner::new(&template).pending_entry(template.dest.clone())]).unwrap();
+        let debt = open(&dir).entries().next().unwrap().reload_template().unwrap();
         let about = |it: &TemplateConfig| {
             let own = it.file_of().map(|(each, key)| (Arc::clone(&each.template), Arc::clone(key)));
             let terms = (it.reload_timeout, it.reload_interval, it.reload_retries, it.splay, it.verify.clone());
@@ -173,10 +173,10 @@ fn a_unit_is_noted_as_long_as_one_of_its_reloads_is_owed() {
     let of = |unit: &str, entry: Entry| Entry { owner: Owner { unit: Some(unit.into()), ..entry.owner }, ..entry };
     let silent = |entry: Entry| Entry { owner: Owner { owed: None, ..entry.owner }, ..entry };
     let [a, b, c] = ["a", "b", "c"].map(|name| entry(name, None, Some(1)));
-    journal.note(vec![of("u", a), silent(of("u", b)), silent(of("v", c))]).unwrap();
-    journal.is_done();
+    journal.record(vec![of("u", a), silent(of("u", b)), silent(of("v", c))]).unwrap();
+    journal.remove_idle();
     assert_eq!(known(&journal).iter().map(|it| it.0).collect::<Vec<_>>(), ["a", "b"], "v has no reload at all");
-    journal.clear(&[key("a")], 1);
+    journal.reload_succeeded(&[key("a")], 1);
     assert_eq!(known(&open(&dir)), []);
 }
 
@@ -184,26 +184,29 @@ fn a_unit_is_noted_as_long_as_one_of_its_reloads_is_owed() {
 fn what_stood_there_is_kept_until_a_reload_has_succeeded() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
-    let before = Before { bytes: b"old\xff".to_vec(), mode: 0o640, uid: 3, gid: 4 };
+    let before = PreviousFile { bytes: b"old\xff".to_vec(), mode: 0o640, uid: 3, gid: 4 };
     let copies = || fs::read_dir(dir.path().join("saved")).map_or(0, Iterator::count);
     let a = journal.save(&key("a"), Some(&before)).unwrap().saved;
     let b = journal.save(&key("b"), None).unwrap().saved;
-    assert_eq!(b, Some(Saved::Nothing));
+    assert_eq!(b, Some(SavedCopy::Nothing));
     journal
-        .note(vec![Entry { saved: a, ..entry("a", Some(1), Some(2)) }, Entry { saved: b, ..entry("b", None, Some(2)) }])
+        .record(vec![
+            Entry { saved: a, ..entry("a", Some(1), Some(2)) },
+            Entry { saved: b, ..entry("b", None, Some(2)) },
+        ])
         .unwrap();
     // A second replacement before the reload: what counts is what was there when one last succeeded.
-    let other = Before { bytes: b"never taken up".to_vec(), ..before.clone() };
+    let other = PreviousFile { bytes: b"never taken up".to_vec(), ..before.clone() };
     let again = journal.save(&key("a"), Some(&other)).unwrap();
-    assert_eq!(again, Copies::default());
-    journal.note(vec![entry("a", Some(2), Some(3))]).unwrap();
+    assert_eq!(again, NewCopies::default());
+    journal.record(vec![entry("a", Some(2), Some(3))]).unwrap();
     fs::write(dir.path().join("saved/cut-off"), "").unwrap();
     let mut journal = open(&dir);
     assert_eq!(copies(), 1, "one that nothing refers to is removed");
     assert_eq!(journal.saved(&key("a")).unwrap(), Some(Some(before)));
     assert_eq!(journal.saved(&key("b")).unwrap(), Some(None));
     assert_eq!(journal.saved(&key("c")).unwrap(), None);
-    journal.clear(&[key("a"), key("b")], 2);
+    journal.reload_succeeded(&[key("a"), key("b")], 2);
     assert_eq!((journal.saved(&key("a")).unwrap(), copies()), (None, 0));
 }
 
@@ -211,15 +214,15 @@ fn what_stood_there_is_kept_until_a_reload_has_succeeded() {
 fn a_copy_that_went_with_the_power_is_not_believed_to_be_kept() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
-    let before = |bytes: &str| Before { bytes: bytes.into(), mode: 0o640, uid: 3, gid: 4 };
+    let before = |bytes: &str| PreviousFile { bytes: bytes.into(), mode: 0o640, uid: 3, gid: 4 };
     let saved = journal.save(&key("a"), Some(&before("first"))).unwrap().saved;
-    journal.note(vec![Entry { saved, ..entry("a", Some(1), Some(2)) }]).unwrap();
+    journal.record(vec![Entry { saved, ..entry("a", Some(1), Some(2)) }]).unwrap();
     // Its reload has succeeded: the copy went, and that its note did was not synced.
     fs::remove_dir_all(dir.path().join("saved")).unwrap();
     let mut journal = open(&dir);
     assert_eq!(journal.saved(&key("a")).unwrap(), None);
     let saved = journal.save(&key("a"), Some(&before("second"))).unwrap().saved;
-    journal.note(vec![Entry { saved, ..entry("a", Some(2), Some(3)) }]).unwrap();
+    journal.record(vec![Entry { saved, ..entry("a", Some(2), Some(3)) }]).unwrap();
     assert_eq!(open(&dir).saved(&key("a")).unwrap(), Some(Some(before("second"))));
 }
 
@@ -238,20 +241,20 @@ fn a_set_is_blocked_until_another_takes_its_place() {
     assert_eq!(open(&dir).blocked(), blocked);
     // It is not forgotten with what else was in the journal.
     for round in 0..300 {
-        journal.note(vec![entry("d", None, Some(round))]).unwrap();
-        journal.clear(&[key("d")], journal.last());
+        journal.record(vec![entry("d", None, Some(round))]).unwrap();
+        journal.reload_succeeded(&[key("d")], journal.last_batch());
     }
     // The same bytes are no other ones, and those from before prove nothing.
     let mut back = entry("b", Some(4), Some(1));
     back.owner.back = true;
-    journal.note(vec![back]).unwrap();
-    assert!(journal.goes_back(&key("b")) && open(&dir).goes_back(&key("b")));
-    journal.clear(&[key("b")], journal.last());
-    journal.note(vec![entry("b", Some(1), Some(4))]).unwrap();
-    journal.clear(&[key("b")], journal.last());
+    journal.record(vec![back]).unwrap();
+    assert!(journal.is_rollback(&key("b")) && open(&dir).is_rollback(&key("b")));
+    journal.reload_succeeded(&[key("b")], journal.last_batch());
+    journal.record(vec![entry("b", Some(1), Some(4))]).unwrap();
+    journal.reload_succeeded(&[key("b")], journal.last_batch());
     assert_eq!(open(&dir).blocked(), blocked);
-    journal.note(vec![entry("b", Some(1), Some(5))]).unwrap();
-    journal.clear(&[key("b")], journal.last());
+    journal.record(vec![entry("b", Some(1), Some(5))]).unwrap();
+    journal.reload_succeeded(&[key("b")], journal.last_batch());
     assert_eq!(open(&dir).blocked(), &blocked[..1]);
 }
 
@@ -260,24 +263,24 @@ fn what_a_unit_replaced_is_kept_until_the_last_of_it_is_taken_up() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
     let of_unit = |name: &str, owes: bool| {
-        let mut entry = Entry { saved: Some(Saved::Nothing), ..entry(name, None, Some(1)) };
+        let mut entry = Entry { saved: Some(SavedCopy::Nothing), ..entry(name, None, Some(1)) };
         entry.owner.unit = Some("edge".into());
         entry.owner.owed = entry.owner.owed.filter(|_| owes);
         entry
     };
-    journal.note(vec![of_unit("a", true), of_unit("b", true), of_unit("c", false)]).unwrap();
-    journal.clear(&[key("a")], 1);
+    journal.record(vec![of_unit("a", true), of_unit("b", true), of_unit("c", false)]).unwrap();
+    journal.reload_succeeded(&[key("a")], 1);
     for journal in [&journal, &open(&dir)] {
         let owing: Vec<_> =
-            journal.entries().filter(|entry| entry.debt().is_some()).map(|it| it.dest.clone()).collect();
+            journal.entries().filter(|entry| entry.reload_template().is_some()).map(|it| it.dest.clone()).collect();
         assert_eq!(owing, [dest("b")]);
         assert!(["a", "b", "c"].iter().all(|name| journal.saved(&key(name)).unwrap() == Some(None)));
     }
     // What is put back stays known until it is taken up: somebody may change it.
     let mut back = of_unit("a", true);
     (back.owner.back, back.saved) = (true, None);
-    journal.note(vec![back]).unwrap();
+    journal.record(vec![back]).unwrap();
     assert_eq!(journal.saved(&key("a")).unwrap(), Some(None));
-    journal.clear(&[key("a"), key("b")], 2);
+    journal.reload_succeeded(&[key("a"), key("b")], 2);
     assert_eq!(known(&open(&dir)), []);
 }

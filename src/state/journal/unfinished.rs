@@ -4,32 +4,32 @@ use super::Entry;
 
 /// A replacement that was begun and could not be finished: what it is to be finished with stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct Unfinished {
     /// As it was noted.
     pub entry: Entry,
     /// What stood there then: something else is somebody else's.
-    pub seen: Now,
+    pub seen: OnDisk,
 }
 
 /// What stands at a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Now {
+pub enum OnDisk {
     /// There is no file.
-    Nothing,
+    Missing,
     /// A file of this digest.
-    Bytes(u64),
+    File(u64),
     /// It cannot be read.
-    Unknown,
+    Unreadable,
 }
 
-impl Now {
+impl OnDisk {
     /// Whether it is what an entry has this digest for.
     #[must_use]
     pub fn is(self, digest: Option<u64>) -> bool {
         match self {
-            Self::Nothing => digest.is_none(),
-            Self::Bytes(now) => digest == Some(now),
-            Self::Unknown => false,
+            Self::Missing => digest.is_none(),
+            Self::File(now) => digest == Some(now),
+            Self::Unreadable => false,
         }
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::TITLE;
-use super::when::When;
+use super::HEADER;
+use super::when::Timestamp;
 use crate::decide::Event;
 use crate::log::emit;
-use crate::state::append_log::{Access, Book};
+use crate::state::append_log::{Access, AppendLog};
 
 /// The file's name.
 const NAME: &str = "confirmed";
@@ -20,14 +20,14 @@ const NAME: &str = "confirmed";
 /// The log of confirmations. Its last line says it all.
 #[derive(Debug)]
 pub struct Confirmed {
-    log: Book,
+    log: AppendLog,
     last: Option<Line>,
 }
 
 /// How long ago each roster and key was confirmed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Line {
-    at: When,
+    at: Timestamp,
     /// In seconds, at that moment.
     ages: BTreeMap<Arc<str>, u64>,
 }
@@ -35,16 +35,16 @@ struct Line {
 impl Confirmed {
     /// Reads the file in this directory.
     pub fn open(directory: &Path, access: Access) -> Self {
-        let (log, mut held) = Book::open(directory.join(NAME), TITLE, access);
-        if let Some(why) = held.lost {
+        let (log, mut contents) = AppendLog::open(directory.join(NAME), HEADER, access);
+        if let Some(why) = contents.lost {
             let effect = "known-good members may seem older than they are";
             emit(Event::StateReadFailed { file: None, reason: why, effect });
         }
-        Self { log, last: held.lines.pop() }
+        Self { log, last: contents.lines.pop() }
     }
 
     /// How long ago this one was confirmed, as of `now`.
-    pub fn age(&self, name: &str, now: &When) -> Option<Duration> {
+    pub fn age(&self, name: &str, now: &Timestamp) -> Option<Duration> {
         let Line { at, ages } = self.last.as_ref()?;
         Some(now.since(at)?.saturating_add(Duration::from_secs(*ages.get(name)?)))
     }
@@ -58,10 +58,10 @@ impl Confirmed {
         names: impl Iterator<Item = &'a Arc<str>>,
         ages: &BTreeMap<Arc<str>, Duration>,
     ) -> io::Result<()> {
-        let at = When::now();
+        let at = Timestamp::now();
         let age = |name: &Arc<str>| ages.get(name).copied().or_else(|| self.age(name, &at));
         let ages = names.filter_map(|name| Some((Arc::clone(name), age(name)?.as_secs()))).collect();
         let line = self.last.insert(Line { at, ages });
-        self.log.add(line, 1, || vec![line.clone()])
+        self.log.append(line, 1, || vec![line.clone()])
     }
 }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::when::{Dial, When};
+use super::when::{BootClock, Timestamp};
 use crate::decide::{GuardHistory, Kept, Known, Loss, Moment, Origin, Recalled, ReservedSlot, SavedRoster};
 use crate::model::version::Zxid;
 
@@ -20,15 +20,15 @@ pub struct Line {
     path: Option<Arc<str>>,
     /// When it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<When>,
+    pub at: Option<Timestamp>,
     /// What became of each path that it names.
     #[serde(default)]
-    pub paths: BTreeMap<Arc<str>, Step>,
+    pub paths: BTreeMap<Arc<str>, PathChange>,
 }
 
 /// How a path's members changed.
 #[derive(Serialize, Deserialize, Default)]
-pub struct Step {
+pub struct PathChange {
     /// It is no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
@@ -39,12 +39,12 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     left: Vec<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    course: Option<Track>,
+    course: Option<HistoryChange>,
 }
 
 /// What differs in a path's guard history, in seconds since the machine was started.
 #[derive(Serialize, Deserialize)]
-struct Track {
+struct HistoryChange {
     /// Which start of the machine.
     boot: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -82,7 +82,7 @@ struct Item {
 
 impl Line {
     /// What changed, and when.
-    pub fn change(at: When, paths: BTreeMap<Arc<str>, Step>) -> Self {
+    pub fn change(at: Timestamp, paths: BTreeMap<Arc<str>, PathChange>) -> Self {
         Self { url: None, path: None, at: Some(at), paths }
     }
 
@@ -93,51 +93,52 @@ impl Line {
 }
 
 /// All that is known, in as few lines as it takes.
-pub fn snapshot(known: &Recalled, at: &When, dial: &Dial) -> Vec<Line> {
+pub fn snapshot(known: &Recalled, at: &Timestamp, clock: &BootClock) -> Vec<Line> {
     let Origin { url, path } = known.origin.clone();
     let first = Line { url: Some(url), path: Some(path), at: None, paths: BTreeMap::new() };
-    let step = |(path, known): (&Arc<str>, &Known)| Some((Arc::clone(path), step(None, Some(known), dial)?));
-    vec![first, Line::change(at.clone(), known.paths.iter().filter_map(step).collect())]
+    let path_change =
+        |(path, known): (&Arc<str>, &Known)| Some((Arc::clone(path), path_change(None, Some(known), clock)?));
+    vec![first, Line::change(at.clone(), known.paths.iter().filter_map(path_change).collect())]
 }
 
-/// What a memo changes.
-pub fn steps(old: &Recalled, memo: &SavedRoster, dial: &Dial) -> BTreeMap<Arc<str>, Step> {
+/// What a saved changes.
+pub fn path_changes(old: &Recalled, saved: &SavedRoster, clock: &BootClock) -> BTreeMap<Arc<str>, PathChange> {
     let changed = |(path, new): (&Arc<str>, &Option<Known>)| {
-        Some((Arc::clone(path), step(old.paths.get(path), new.as_ref(), dial)?))
+        Some((Arc::clone(path), path_change(old.paths.get(path), new.as_ref(), clock)?))
     };
-    let held = memo.held.iter().filter_map(|(path, (stamp, course))| {
+    let held = saved.held.iter().filter_map(|(path, (stamp, course))| {
         let known = old.paths.get(path).filter(|known| (&known.stamp, &known.course) != (stamp, course))?;
-        let course = Some(track(Some(&known.course), course, dial));
-        Some((Arc::clone(path), Step { stamp: stamp.map(|Zxid(stamp)| stamp), course, ..Step::default() }))
+        let course = Some(history_change(Some(&known.course), course, clock));
+        Some((Arc::clone(path), PathChange { stamp: stamp.map(|Zxid(stamp)| stamp), course, ..PathChange::default() }))
     });
-    memo.paths.iter().filter_map(changed).chain(held).collect()
+    saved.paths.iter().filter_map(changed).chain(held).collect()
 }
 
 /// What leads from one view of a path to another; `None` when nothing does.
-fn step(old: Option<&Known>, new: Option<&Known>, dial: &Dial) -> Option<Step> {
+fn path_change(old: Option<&Known>, new: Option<&Known>, clock: &BootClock) -> Option<PathChange> {
     if old == new {
         return None;
     }
     let Some(new) = new else {
-        return Some(Step { gone: true, ..Step::default() });
+        return Some(PathChange { gone: true, ..PathChange::default() });
     };
     let was = |name: &Arc<str>| old.and_then(|old| old.members.get(name));
     let put = new.members.iter().filter(|(name, kept)| was(name) != Some(kept));
     let left = old.into_iter().flat_map(|old| old.members.keys()).filter(|name| !new.members.contains_key(*name));
     let course = old.map(|old| &old.course);
     let same_course = *course.unwrap_or(&GuardHistory::default()) == new.course;
-    Some(Step {
+    Some(PathChange {
         gone: false,
         stamp: new.stamp.map(|Zxid(stamp)| stamp),
         put: put.map(|(name, kept)| (Arc::clone(name), Member(kept.clone()))).collect(),
         left: left.cloned().collect(),
-        course: (!same_course).then(|| track(course, &new.course, dial)),
+        course: (!same_course).then(|| history_change(course, &new.course, clock)),
     })
 }
 
-impl Step {
+impl PathChange {
     /// Applies it to what is known of its path.
-    pub fn apply(self, path: Arc<str>, known: &mut Recalled, dial: &Dial) {
+    pub fn apply(self, path: Arc<str>, known: &mut Recalled, clock: &BootClock) {
         if self.gone {
             known.paths.remove(&path);
             return;
@@ -148,32 +149,32 @@ impl Step {
             known.members.remove(name);
         }
         known.members.extend(self.put.into_iter().map(|(name, Member(kept))| (name, kept)));
-        if let Some(track) = self.course {
-            track.apply(&mut known.course, dial);
+        if let Some(history_change) = self.course {
+            history_change.apply(&mut known.course, clock);
         }
     }
 }
 
 /// What leads from one guard history to another.
-fn track(old: Option<&GuardHistory>, new: &GuardHistory, dial: &Dial) -> Track {
+fn history_change(old: Option<&GuardHistory>, new: &GuardHistory, clock: &BootClock) -> HistoryChange {
     let none = BTreeMap::new();
     let before = old.map_or(&none, |old| &old.vacancies);
     let kept = new.vacancies.iter().filter(|(name, vacant)| before.get(*name) != Some(vacant));
-    Track {
-        boot: dial.boot().to_owned(),
-        sizes: new.sizes.iter().map(|(since, size)| (dial.up(*since), *size)).collect(),
-        loss: new.loss.map(|Loss { to, since }| (to, dial.up(since))),
-        held: new.held.map(|since| dial.up(since)),
-        kept: kept.map(|(name, vacant)| (Arc::clone(name), (vacant.slot, dial.up(vacant.since)))).collect(),
+    HistoryChange {
+        boot: clock.boot().to_owned(),
+        sizes: new.sizes.iter().map(|(since, size)| (clock.up(*since), *size)).collect(),
+        loss: new.loss.map(|Loss { to, since }| (to, clock.up(since))),
+        held: new.held.map(|since| clock.up(since)),
+        kept: kept.map(|(name, vacant)| (Arc::clone(name), (vacant.slot, clock.up(vacant.since)))).collect(),
         freed: before.keys().filter(|name| !new.vacancies.contains_key(*name)).cloned().collect(),
     }
 }
 
-impl Track {
+impl HistoryChange {
     /// Applies it to a guard history. After another start of the machine its times say nothing: holds, and the time
     /// that a slot is reserved, begin anew, and the most members there were are the baseline.
-    fn apply(self, course: &mut GuardHistory, dial: &Dial) {
-        let moment = |up| dial.moment(&self.boot, up);
+    fn apply(self, course: &mut GuardHistory, clock: &BootClock) {
+        let moment = |up| clock.moment(&self.boot, up);
         let since = |up| moment(up).unwrap_or(Moment::START);
         let sizes: Option<Vec<_>> = self.sizes.iter().map(|(up, size)| Some((moment(*up)?, *size))).collect();
         let most = self.sizes.iter().map(|(_, size)| (Moment::START, *size)).max_by_key(|(_, size)| *size);

@@ -2,7 +2,7 @@ use super::record::Line;
 use super::*;
 use crate::decide::{GuardHistory, Kept, Known, Loss, Moment, Origin, ReservedSlot, ReservedSlots};
 use crate::model::version::Zxid;
-use crate::state::append_log::Book;
+use crate::state::append_log::AppendLog;
 use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -17,18 +17,18 @@ fn known(stamp: i64, members: &[(&str, &[u8], Option<u32>)]) -> Known {
     Known { stamp: Some(Zxid(stamp)), members: members.iter().map(member).collect(), ..Known::default() }
 }
 
-fn memo(name: &str, paths: &[(&str, Option<Known>)]) -> SavedRoster {
+fn saved(name: &str, paths: &[(&str, Option<Known>)]) -> SavedRoster {
     let paths = paths.iter().map(|(path, known)| (Arc::from(*path), known.clone())).collect();
     SavedRoster { name: name.into(), origin: origin("zk://a:2181"), paths, held: BTreeMap::new() }
 }
 
-fn recall(dir: &Path) -> SavedState {
-    Memory::of(dir).recall(Access::Own)
+fn load(dir: &Path) -> SavedState {
+    LastGood::new(dir).load(Access::ReadWrite)
 }
 
 /// What is remembered of `web`, without its age.
 fn web(dir: &Path) -> Option<Recalled> {
-    Some(Recalled { age: None, ..recall(dir).remove("web")? })
+    Some(Recalled { age: None, ..load(dir).remove("web")? })
 }
 
 fn file(dir: &Path) -> PathBuf {
@@ -38,24 +38,24 @@ fn file(dir: &Path) -> PathBuf {
 #[test]
 fn what_is_remembered_is_recalled_by_the_next() {
     let dir = tempfile::TempDir::new().unwrap();
-    assert_eq!(recall(dir.path()), SavedState::new(), "nothing yet");
-    let memory = Memory::of(dir.path());
+    assert_eq!(load(dir.path()), SavedState::new(), "nothing yet");
+    let last_good = LastGood::new(dir.path());
     let first = known(5, &[("a:1", b"{\"n\": \"\\n\"}", Some(1)), ("b:1", b"\xff\xfe", None), ("c:1", b"", Some(0))]);
-    memory.remember(memo("web", &[("x", Some(first.clone())), ("y", Some(known(6, &[])))]));
-    memory.remember(memo("db", &[("", Some(known(1, &[])))]));
-    let all = recall(dir.path());
+    last_good.save(saved("web", &[("x", Some(first.clone())), ("y", Some(known(6, &[])))]));
+    last_good.save(saved("db", &[("", Some(known(1, &[])))]));
+    let all = load(dir.path());
     assert_eq!(all.keys().map(|name| &**name).collect::<Vec<_>>(), ["db", "web"]);
     assert_eq!(all["web"].paths, BTreeMap::from([("x".into(), first), ("y".into(), known(6, &[]))]));
     assert_eq!((&all["web"].origin, all["web"].age), (&origin("zk://a:2181"), Some(Duration::ZERO)));
     // Another goes on where this one ended.
-    let next = Memory::of(dir.path());
-    next.recall(Access::Own);
+    let next = LastGood::new(dir.path());
+    next.load(Access::ReadWrite);
     let begun = fs::metadata(file(dir.path())).unwrap().len();
-    next.remember(memo("web", &[("x", Some(known(7, &[("a:1", b"1", Some(1))]))), ("y", None)]));
+    next.save(saved("web", &[("x", Some(known(7, &[("a:1", b"1", Some(1))]))), ("y", None)]));
     let web = web(dir.path()).unwrap();
     assert_eq!(web.paths, BTreeMap::from([("x".into(), known(7, &[("a:1", b"1", Some(1))]))]));
     let grown = fs::metadata(file(dir.path())).unwrap().len();
-    next.remember(memo("web", &[("x", Some(known(7, &[("a:1", b"1", Some(1))])))]));
+    next.save(saved("web", &[("x", Some(known(7, &[("a:1", b"1", Some(1))])))]));
     assert_eq!(fs::metadata(file(dir.path())).unwrap().len(), grown, "nothing new costs nothing");
     assert!(grown > begun);
 }
@@ -63,22 +63,22 @@ fn what_is_remembered_is_recalled_by_the_next() {
 #[test]
 fn a_change_costs_what_it_is_and_the_file_does_not_grow_without_end() {
     let dir = tempfile::TempDir::new().unwrap();
-    let memory = Memory::of(dir.path());
+    let last_good = LastGood::new(dir.path());
     let names: Vec<String> = (0..5000).map(|n| format!("10.0.{}.{}:80", n / 250, n % 250)).collect();
     let view = |stamp: i64, data: &[u8]| {
         let mut view = known(stamp, &names.iter().map(|name| (&**name, &b"{}"[..], None)).collect::<Vec<_>>());
         view.members.insert("one".into(), Kept { data: Arc::from(data), slot: None });
         view
     };
-    memory.remember(memo("web", &[("", Some(view(1, b"")))]));
+    last_good.save(saved("web", &[("", Some(view(1, b"")))]));
     let whole = fs::metadata(file(dir.path())).unwrap().len();
-    memory.remember(memo("web", &[("", Some(view(2, b"2")))]));
+    last_good.save(saved("web", &[("", Some(view(2, b"2")))]));
     let line = fs::metadata(file(dir.path())).unwrap().len() - whole;
     assert!(whole > 100_000 && line < 400, "{line} bytes for one member of {whole}");
     for n in 0..30 {
-        memory.remember(memo("web", &[("", Some(view(3 + n, &vec![b'x'; 20_000])))]));
-        memory.remember(memo("web", &[("", Some(view(3 + n, &vec![b'y'; 20_000])))]));
-        memory.tend(&BTreeMap::new());
+        last_good.save(saved("web", &[("", Some(view(3 + n, &vec![b'x'; 20_000])))]));
+        last_good.save(saved("web", &[("", Some(view(3 + n, &vec![b'y'; 20_000])))]));
+        last_good.compact(&BTreeMap::new());
         assert!(fs::metadata(file(dir.path())).unwrap().len() < 3 * whole);
     }
     assert_eq!(web(dir.path()).unwrap().paths[""], view(32, &vec![b'y'; 20_000]));
@@ -87,11 +87,11 @@ fn a_change_costs_what_it_is_and_the_file_does_not_grow_without_end() {
 #[test]
 fn another_url_begins_anew() {
     let dir = tempfile::TempDir::new().unwrap();
-    let memory = Memory::of(dir.path());
-    memory.remember(memo("web", &[("x", Some(known(5, &[("a:1", b"", None)]))), ("y", None)]));
+    let last_good = LastGood::new(dir.path());
+    last_good.save(saved("web", &[("x", Some(known(5, &[("a:1", b"", None)]))), ("y", None)]));
     let moved =
-        SavedRoster { origin: origin("zk://b:2181"), ..memo("web", &[("y", Some(known(1, &[("b:1", b"", None)])))]) };
-    memory.remember(moved);
+        SavedRoster { origin: origin("zk://b:2181"), ..saved("web", &[("y", Some(known(1, &[("b:1", b"", None)])))]) };
+    last_good.save(moved);
     let web = web(dir.path()).unwrap();
     assert_eq!((&*web.origin.url, web.paths.keys().map(|key| &**key).collect::<Vec<_>>()), ("zk://b:2181", vec!["y"]));
 }
@@ -99,29 +99,29 @@ fn another_url_begins_anew() {
 #[test]
 fn it_is_for_the_owner_and_leaves_nothing_beside_itself() {
     let dir = tempfile::TempDir::new().unwrap();
-    let memory = Memory::of(dir.path());
-    memory.remember(memo("web", &[("", Some(known(1, &[("a:1", b"", None)])))]));
-    memory.tend(&BTreeMap::from([("web".into(), Duration::from_secs(7)), ("gone".into(), Duration::ZERO)]));
-    let folder = dir.path().join("rosters");
-    fs::write(folder.join("web.tmp"), "a killed agent's").unwrap();
-    assert_eq!(recall(dir.path())["web"].age, Some(Duration::ZERO), "the line is later than the seven seconds");
+    let last_good = LastGood::new(dir.path());
+    last_good.save(saved("web", &[("", Some(known(1, &[("a:1", b"", None)])))]));
+    last_good.compact(&BTreeMap::from([("web".into(), Duration::from_secs(7)), ("gone".into(), Duration::ZERO)]));
+    let directory = dir.path().join("rosters");
+    fs::write(directory.join("web.tmp"), "a killed agent's").unwrap();
+    assert_eq!(load(dir.path())["web"].age, Some(Duration::ZERO), "the line is later than the seven seconds");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    assert_eq!(mode(&folder), 0o700);
-    let mut files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(mode(&directory), 0o700);
+    let mut files: Vec<PathBuf> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert_eq!(files, [folder.join("confirmed"), folder.join("web.roster")]);
+    assert_eq!(files, [directory.join("confirmed"), directory.join("web.roster")]);
     assert!(files.iter().all(|file| mode(file) == 0o600));
     // A place that cannot be written to is no reason to fail.
-    Memory::of(Path::new("/dev/null")).remember(memo("web", &[("", Some(known(1, &[])))]));
-    Memory::of(Path::new("/dev/null")).tend(&BTreeMap::new());
+    LastGood::new(Path::new("/dev/null")).save(saved("web", &[("", Some(known(1, &[])))]));
+    LastGood::new(Path::new("/dev/null")).compact(&BTreeMap::new());
 }
 
 /// As if all lines of `web` had been written so many seconds earlier, or later.
 fn shift(dir: &Path, secs: i64) {
-    let (mut log, held) = Book::open(file(dir), TITLE, Access::Own);
+    let (mut log, held) = AppendLog::open(file(dir), HEADER, Access::ReadWrite);
     let mut lines: Vec<Line> = held.lines;
     for at in lines.iter_mut().filter_map(|line| line.at.as_mut()) {
-        *at = When { wall: at.wall.saturating_add_signed(secs), boot: String::new(), ..at.clone() };
+        *at = Timestamp { wall: at.wall.saturating_add_signed(secs), boot: String::new(), ..at.clone() };
     }
     log.rewrite(&lines).unwrap();
 }
@@ -129,45 +129,45 @@ fn shift(dir: &Path, secs: i64) {
 #[test]
 fn an_age_is_that_of_the_last_line_or_of_the_last_confirmation() {
     let dir = tempfile::TempDir::new().unwrap();
-    Memory::of(dir.path()).remember(memo("web", &[("", Some(known(1, &[("a:1", b"", None)])))]));
+    LastGood::new(dir.path()).save(saved("web", &[("", Some(known(1, &[("a:1", b"", None)])))]));
     shift(dir.path(), -3600);
-    let age = || recall(dir.path())["web"].age.unwrap().as_secs();
+    let age = || load(dir.path())["web"].age.unwrap().as_secs();
     assert!((3600..3660).contains(&age()), "{}", age());
-    let memory = Memory::of(dir.path());
-    memory.recall(Access::Own);
-    memory.tend(&BTreeMap::from([("web".into(), Duration::from_mins(1))]));
+    let last_good = LastGood::new(dir.path());
+    last_good.load(Access::ReadWrite);
+    last_good.compact(&BTreeMap::from([("web".into(), Duration::from_mins(1))]));
     assert!((60..120).contains(&age()), "{}", age());
-    let other = Memory::of(dir.path());
-    other.recall(Access::Own);
-    other.remember(memo("db", &[("", Some(known(1, &[])))]));
-    other.tend(&BTreeMap::from([("db".into(), Duration::ZERO)]));
+    let other = LastGood::new(dir.path());
+    other.load(Access::ReadWrite);
+    other.save(saved("db", &[("", Some(known(1, &[])))]));
+    other.compact(&BTreeMap::from([("db".into(), Duration::ZERO)]));
     assert!((60..120).contains(&age()), "who has nothing to do with it takes nothing from it: {}", age());
     fs::write(dir.path().join("rosters/confirmed"), "rubbish").unwrap();
     assert!(age() >= 3600);
     shift(dir.path(), 100_000);
-    assert_eq!(recall(dir.path())["web"].age, None, "from the future");
+    assert_eq!(load(dir.path())["web"].age, None, "from the future");
 }
 
 #[test]
 fn a_newer_version_is_set_aside_and_what_is_damaged_begins_anew() {
     let dir = tempfile::TempDir::new().unwrap();
-    let memory = Memory::of(dir.path());
-    let good = memo("web", &[("", Some(known(1, &[("a:1", b"", None)])))]);
-    memory.remember(good.clone());
+    let last_good = LastGood::new(dir.path());
+    let good = saved("web", &[("", Some(known(1, &[("a:1", b"", None)])))]);
+    last_good.save(good.clone());
     let whole = fs::read(file(dir.path())).unwrap();
     let newer = b"rosterd memory 2\nwhatever it may be\n";
     fs::write(file(dir.path()), newer).unwrap();
-    assert_eq!(Memory::of(dir.path()).recall(Access::Look), SavedState::new());
+    assert_eq!(LastGood::new(dir.path()).load(Access::ReadOnly), SavedState::new());
     assert_eq!(fs::read(file(dir.path())).unwrap(), newer, "who only looks moves nothing");
-    assert_eq!(recall(dir.path()), SavedState::new());
+    assert_eq!(load(dir.path()), SavedState::new());
     let aside = dir.path().join("rosters/web.roster.newer");
     assert_eq!((fs::read(&aside).unwrap(), file(dir.path()).exists()), (newer.to_vec(), false));
-    assert_eq!(recall(dir.path()), SavedState::new(), "and what was set aside is not read again");
+    assert_eq!(load(dir.path()), SavedState::new(), "and what was set aside is not read again");
     for damaged in [&b""[..], b"\n", b"rosterd memory 1\n", b"rosterd memory 0\n", b"{}", &whole[1..]] {
         fs::write(file(dir.path()), damaged).unwrap();
-        let memory = Memory::of(dir.path());
-        assert_eq!(memory.recall(Access::Own), SavedState::new(), "{damaged:?}");
-        memory.remember(good.clone());
+        let last_good = LastGood::new(dir.path());
+        assert_eq!(last_good.load(Access::ReadWrite), SavedState::new(), "{damaged:?}");
+        last_good.save(good.clone());
         assert_eq!(web(dir.path()).unwrap().paths.len(), 1);
     }
     assert_eq!(fs::read(&aside).unwrap(), newer);
@@ -175,9 +175,9 @@ fn a_newer_version_is_set_aside_and_what_is_damaged_begins_anew() {
     let unread = dir.path().join("rosters/web.roster.unread1");
     fs::remove_file(file(dir.path())).unwrap();
     fs::create_dir(file(dir.path())).unwrap();
-    assert_eq!(recall(dir.path()), SavedState::new());
+    assert_eq!(load(dir.path()), SavedState::new());
     let later = known(2, &[("b:1", b"", None)]);
-    Memory::of(dir.path()).remember(memo("web", &[("", Some(later.clone()))]));
+    LastGood::new(dir.path()).save(saved("web", &[("", Some(later.clone()))]));
     fs::remove_dir(&unread).unwrap();
     fs::write(&unread, &whole).unwrap();
     assert_eq!(web(dir.path()).unwrap().paths[""], later);
@@ -201,17 +201,17 @@ fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_ma
         ..good.clone()
     };
     let dir = tempfile::TempDir::new().unwrap();
-    let memory = |boot: &str, up| Memory::at(dir.path(), When { boot: boot.into(), up, wall: 0 });
-    let read = |boot, up| memory(boot, up).recall(Access::Own)["web"].paths["x"].clone();
+    let last_good = |boot: &str, up| LastGood::at(dir.path(), Timestamp { boot: boot.into(), up, wall: 0 });
+    let read = |boot, up| last_good(boot, up).load(Access::ReadWrite)["web"].paths["x"].clone();
     let length = || fs::metadata(file(dir.path())).unwrap().len();
     let known = Known { course: good, ..known(5, &[("a:1", b"", Some(1))]) };
-    let first = memory("one", 1000);
-    first.remember(memo("web", &[("x", Some(known.clone()))]));
+    let first = last_good("one", 1000);
+    first.save(saved("web", &[("x", Some(known.clone()))]));
     let before =
-        SavedRoster { held: BTreeMap::from([("x".into(), (Some(Zxid(9)), held.clone()))]), ..memo("web", &[]) };
-    first.remember(before.clone());
+        SavedRoster { held: BTreeMap::from([("x".into(), (Some(Zxid(9)), held.clone()))]), ..saved("web", &[]) };
+    first.save(before.clone());
     let grown = length();
-    first.remember(before);
+    first.save(before);
     assert_eq!(length(), grown, "said again it is nothing new");
     // 300 seconds later.
     let earlier = |moment: Moment| moment - Duration::from_mins(5);
@@ -231,14 +231,14 @@ fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_ma
         vacancies: ReservedSlots::from([vacancy("x", 3, Moment::START), vacancy("z", 5, Moment::START)]),
     };
     assert_eq!(read("two", 50).course, restarted);
-    let next = memory("one", 1300);
-    next.recall(Access::Own);
+    let next = last_good("one", 1300);
+    next.load(Access::ReadWrite);
     fs::remove_file(file(dir.path())).unwrap();
-    next.tend(&BTreeMap::new());
+    next.compact(&BTreeMap::new());
     assert_eq!(read("one", 1300), moved, "and rewritten");
     // Of a path that was never good there is nothing to remember.
     let rewritten = length();
-    next.remember(SavedRoster { held: BTreeMap::from([("q".into(), (None, held))]), ..memo("web", &[]) });
+    next.save(SavedRoster { held: BTreeMap::from([("q".into(), (None, held))]), ..saved("web", &[]) });
     assert_eq!(length(), rewritten);
 }
 
@@ -254,8 +254,8 @@ fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
         fs::copy(fixture.join(name), dir.path().join("rosters").join(name)).unwrap();
     }
     // 300 seconds after it ended, on the same machine.
-    let now = When { boot: "5d63f750-b429-458e-bc01-8facc30bb2c2".into(), up: 953, wall: 1_795_932_030 };
-    let read = || Memory::at(dir.path(), now.clone()).store().recall(Access::Own, &now);
+    let now = Timestamp { boot: "5d63f750-b429-458e-bc01-8facc30bb2c2".into(), up: 953, wall: 1_795_932_030 };
+    let read = || LastGood::at(dir.path(), now.clone()).store().load(Access::ReadWrite, &now);
     let ago = |up: u64| Moment::START - Duration::from_secs(953 - up);
     let recalled = |path: &str, paths: &[(&str, Known)]| Recalled {
         origin: Origin { url: "dir:/nonexistent/registry".into(), path: path.into() },
@@ -328,18 +328,18 @@ fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
     ]);
     assert_eq!(read(), expected);
     // After another start of the machine, by the calendar.
-    let later = When { boot: "another".into(), up: 5, wall: now.wall + 60 };
+    let later = Timestamp { boot: "another".into(), up: 5, wall: now.wall + 60 };
     assert_eq!(
-        Memory::at(dir.path(), later.clone()).store().recall(Access::Own, &later)["web"].age,
+        LastGood::at(dir.path(), later.clone()).store().load(Access::ReadWrite, &later)["web"].age,
         Some(Duration::from_mins(6))
     );
     // A change is a line at the end of the same file.
-    let memory = Memory::at(dir.path(), now.clone());
-    let mut web = memory.store().recall(Access::Own, &now).remove("web").unwrap();
+    let last_good = LastGood::at(dir.path(), now.clone());
+    let mut web = last_good.store().load(Access::ReadWrite, &now).remove("web").unwrap();
     web.paths.get_mut("").unwrap().members.remove("10.0.0.7:80");
     let paths = web.paths.iter().map(|(path, known)| (Arc::clone(path), Some(known.clone()))).collect();
-    memory.remember(SavedRoster { name: "web".into(), origin: web.origin.clone(), paths, held: BTreeMap::new() });
-    memory.tend(&BTreeMap::new());
+    last_good.save(SavedRoster { name: "web".into(), origin: web.origin.clone(), paths, held: BTreeMap::new() });
+    last_good.compact(&BTreeMap::new());
     let added = fs::read(file(dir.path())).unwrap();
     let added = added.strip_prefix(&*fs::read(fixture.join("web.roster")).unwrap()).unwrap();
     assert_eq!(added.iter().filter(|byte| **byte == b'\n').count(), 1);
@@ -364,13 +364,13 @@ fn memos() -> impl Strategy<Value = Vec<SavedRoster>> {
     });
     let path = prop_oneof![Just(Arc::from("x")), Just(Arc::from("y"))];
     let paths = proptest::collection::btree_map(path, proptest::option::weighted(0.8, known), 1..3);
-    let memo = paths.prop_map(|paths| SavedRoster {
+    let saved = paths.prop_map(|paths| SavedRoster {
         name: "web".into(),
         origin: origin("zk://a:2181"),
         paths,
         held: BTreeMap::new(),
     });
-    proptest::collection::vec(memo, 1..8)
+    proptest::collection::vec(saved, 1..8)
 }
 
 proptest! {
@@ -380,21 +380,21 @@ proptest! {
     #[test]
     fn a_file_that_is_cut_off_anywhere_recalls_a_whole_earlier_state(memos in memos(), flip in 1u8..=255) {
         let dir = tempfile::TempDir::new().unwrap();
-        let memory = Memory::of(dir.path());
+        let last_good = LastGood::new(dir.path());
         // How long the file was when each state was written, and the state.
         let mut states: Vec<(usize, Option<Recalled>)> = vec![(0, None)];
-        for memo in memos {
-            memory.remember(memo);
+        for saved in memos {
+            last_good.save(saved);
             let length = fs::read(file(dir.path())).map_or(0, |bytes| bytes.len());
             states.push((length, web(dir.path())));
         }
         let bytes = fs::read(file(dir.path())).unwrap_or_default();
-        let (dial, copy) = (Dial::new(When::now()), dir.path().join("copy"));
+        let (clock, copy) = (BootClock::new(Timestamp::now()), dir.path().join("copy"));
         let read = |bytes: &[u8]| {
             // A file that is cut off and written again would be flushed to the disk each time.
             let _ = fs::remove_file(&copy);
             fs::write(&copy, bytes).unwrap();
-            RosterLog::open(copy.clone(), Access::Look, &dial).known().map(|(_, known)| known.clone())
+            RosterLog::open(copy.clone(), Access::ReadOnly, &clock).known().map(|(_, known)| known.clone())
         };
         for cut in 0..=bytes.len() {
             let latest = states.iter().rev().find(|(length, _)| *length <= cut).and_then(|(_, state)| state.clone());
@@ -410,10 +410,10 @@ proptest! {
         for cut in [bytes.len() / 3, bytes.len() * 2 / 3, bytes.len().saturating_sub(1)] {
             fs::create_dir_all(dir.path().join("rosters")).unwrap();
             fs::write(file(dir.path()), &bytes[..cut]).unwrap();
-            let memory = Memory::of(dir.path());
-            let before = memory.recall(Access::Own).remove("web").map(|web| web.paths).unwrap_or_default();
+            let last_good = LastGood::new(dir.path());
+            let before = last_good.load(Access::ReadWrite).remove("web").map(|web| web.paths).unwrap_or_default();
             let late = known(99, &[("late", b"", None)]);
-            memory.remember(SavedRoster { paths: BTreeMap::from([("z".into(), Some(late.clone()))]), ..memo("web", &[]) });
+            last_good.save(SavedRoster { paths: BTreeMap::from([("z".into(), Some(late.clone()))]), ..saved("web", &[]) });
             let mut after = web(dir.path()).unwrap().paths;
             prop_assert_eq!(after.remove("z"), Some(late));
             prop_assert_eq!(after, before);

@@ -13,7 +13,7 @@ mod tests;
 /// A moment by two clocks: since the machine was started, which nobody can set, and by the calendar, which goes on
 /// through a restart of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct When {
+pub struct Timestamp {
     /// Which start of the machine: `random(4)`, `boot_id`. Empty where the system does not say.
     pub boot: String,
     /// Seconds since then, time asleep included.
@@ -22,7 +22,7 @@ pub struct When {
     pub wall: u64,
 }
 
-impl When {
+impl Timestamp {
     /// This moment.
     pub fn now() -> Self {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -45,14 +45,14 @@ impl When {
 /// Moments of the engine as seconds since the machine was started, and back: what is written by one process is read by
 /// the next.
 #[derive(Debug, Clone)]
-pub struct Dial {
+pub struct BootClock {
     /// The agent's start.
-    began: When,
+    began: Timestamp,
 }
 
-impl Dial {
+impl BootClock {
     /// For an engine that begins now.
-    pub fn new(began: When) -> Self {
+    pub fn new(began: Timestamp) -> Self {
         Self { began }
     }
 

@@ -17,27 +17,27 @@ fn what_was_written_is_known_after_any_cut_and_to_the_same_template_alone() {
     let dir = tempfile::TempDir::new().unwrap();
     let svc = template("services", "/x/{{ key }}.cfg");
     let [a, b] = ["a", "b"].map(|key| svc.for_key(&Arc::from(key)).unwrap());
-    let ledger = OwnedFiles::open(dir.path(), Access::Own);
-    ledger.means(&a, 7);
-    ledger.wrote(&a);
-    ledger.means(&a, 8);
-    ledger.means(&b, 9);
-    let again = OwnedFiles::open(dir.path(), Access::Own);
+    let ledger = OwnedFiles::open(dir.path(), Access::ReadWrite);
+    ledger.record_intent(&a, 7);
+    ledger.record_written(&a);
+    ledger.record_intent(&a, 8);
+    ledger.record_intent(&b, 9);
+    let again = OwnedFiles::open(dir.path(), Access::ReadWrite);
     assert_eq!(keys(&again, &svc), ["a", "b"]);
-    assert_eq!((again.claim(&a), again.claim(&b)), (Some(Claim::Written), Some(Claim::Meant(9))));
+    assert_eq!((again.claim(&a), again.claim(&b)), (Some(Claim::Written), Some(Claim::Intended(9))));
     assert_eq!(keys(&again, &template("others", "/x/{{ key }}.cfg")), [""; 0], "of another roster");
-    assert_eq!(keys(&again, &template("services", "/y/{{ key }}.cfg")), [""; 0], "in another folder");
-    again.gone(&b);
-    assert_eq!(keys(&OwnedFiles::open(dir.path(), Access::Own), &svc), ["a"]);
+    assert_eq!(keys(&again, &template("services", "/y/{{ key }}.cfg")), [""; 0], "in another directory");
+    again.record_removed(&b);
+    assert_eq!(keys(&OwnedFiles::open(dir.path(), Access::ReadWrite), &svc), ["a"]);
     let whole = fs::read(dir.path().join(NAME)).unwrap();
     for cut in 0..whole.len() {
         fs::write(dir.path().join(NAME), &whole[..cut]).unwrap();
-        let ledger = OwnedFiles::open(dir.path(), Access::Own);
+        let ledger = OwnedFiles::open(dir.path(), Access::ReadWrite);
         assert!(keys(&ledger, &svc).iter().all(|key| key == "a" || key == "b"), "cut at {cut}");
-        ledger.wrote(&a);
-        assert!(keys(&OwnedFiles::open(dir.path(), Access::Own), &svc).contains(&"a".to_owned()), "cut at {cut}");
+        ledger.record_written(&a);
+        assert!(keys(&OwnedFiles::open(dir.path(), Access::ReadWrite), &svc).contains(&"a".to_owned()), "cut at {cut}");
     }
     fs::write(dir.path().join(NAME), &whole).unwrap();
-    OwnedFiles::open(dir.path(), Access::Own).release(&[]);
-    assert_eq!(keys(&OwnedFiles::open(dir.path(), Access::Own), &svc), [""; 0]);
+    OwnedFiles::open(dir.path(), Access::ReadWrite).retain(&[]);
+    assert_eq!(keys(&OwnedFiles::open(dir.path(), Access::ReadWrite), &svc), [""; 0]);
 }

@@ -7,18 +7,21 @@ fn at(seconds: u64) -> SystemTime {
 #[test]
 fn a_pause_survives_and_ends() {
     let dir = tempfile::TempDir::new().unwrap();
-    assert_eq!(Pause::recall(dir.path(), at(0)), None);
-    let pause = Pause::begin(at(1000), Duration::from_mins(1), Some("a\nb".into()), 7);
-    pause.keep(dir.path()).unwrap();
-    let kept = Pause::recall(dir.path(), at(1010)).unwrap();
-    assert_eq!((kept.left(at(1010)), kept.reason, kept.uid), (Some(Duration::from_secs(51)), Some("a\nb".into()), 7));
-    assert_eq!(Pause::recall(dir.path(), at(1061)), None, "over by time");
+    assert_eq!(Pause::load(dir.path(), at(0)), None);
+    let pause = Pause::new(at(1000), Duration::from_mins(1), Some("a\nb".into()), 7);
+    pause.save(dir.path()).unwrap();
+    let kept = Pause::load(dir.path(), at(1010)).unwrap();
+    assert_eq!(
+        (kept.remaining(at(1010)), kept.reason, kept.uid),
+        (Some(Duration::from_secs(51)), Some("a\nb".into()), 7)
+    );
+    assert_eq!(Pause::load(dir.path(), at(1061)), None, "over by time");
     assert!(
-        Pause::recall(dir.path(), at(0)).unwrap().left(at(0)).unwrap() <= Duration::from_secs(61),
+        Pause::load(dir.path(), at(0)).unwrap().remaining(at(0)).unwrap() <= Duration::from_secs(61),
         "no longer than it was"
     );
-    Pause::forget(dir.path()).unwrap();
-    Pause::forget(dir.path()).unwrap();
+    Pause::delete(dir.path()).unwrap();
+    Pause::delete(dir.path()).unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
@@ -28,6 +31,6 @@ fn what_cannot_be_read_is_a_pause_of_an_hour() {
     let newer = r#"{"version": 2, "since": 0, "until": 1, "reason": null, "uid": 0}"#;
     for text in ["", "{", newer] {
         std::fs::write(Pause::file(dir.path()), text).unwrap();
-        assert_eq!(Pause::recall(dir.path(), at(5)).unwrap().left(at(5)), Some(DEFAULT), "{text}");
+        assert_eq!(Pause::load(dir.path(), at(5)).unwrap().remaining(at(5)), Some(DEFAULT_DURATION), "{text}");
     }
 }

@@ -15,12 +15,12 @@ fn an_acl_is_fitted_to_a_mode() {
     ];
     for (before, after) in cases {
         let mut bytes = acl(before);
-        fit(&mut bytes, 0o640);
+        fit_acl_to_mode(&mut bytes, 0o640);
         assert_eq!(bytes, acl(after));
     }
     for mut broken in [vec![], vec![2, 0], vec![2, 0, 0, 0, 1, 0, 6]] {
         let before = broken.clone();
-        fit(&mut broken, 0);
+        fit_acl_to_mode(&mut broken, 0);
         assert_eq!(broken, before);
     }
 }

@@ -90,11 +90,11 @@ fn markers_that_make_no_one_block_are_refused_by_their_lines() {
 }
 
 #[test]
-fn hosts_that_are_named_elsewhere_are_found() {
+fn hosts_that_are_shadowed_hosts_are_found() {
     let hosts = b"127.0.0.1 localhost\n10.0.0.1 ZK1 zk1.example # zk2\nnonsense zk3\n# BEGIN rosterd c\n\
         10.0.0.1 zk1\n10.0.0.2 zk2\n10.0.0.3 zk3 zk4\n# END rosterd c\n#10.0.0.2 zk2\nfe80::1 zk4\n1.1.1.1 zk4";
-    assert_eq!(named_elsewhere(hosts, &Block::new("c")), [("zk1".to_owned(), 2), ("zk4".to_owned(), 10)]);
-    assert_eq!(named_elsewhere(b"10.0.0.1 a a\n", &Block::new("c")), []);
+    assert_eq!(shadowed_hosts(hosts, &Block::new("c")), [("zk1".to_owned(), 2), ("zk4".to_owned(), 10)]);
+    assert_eq!(shadowed_hosts(b"10.0.0.1 a a\n", &Block::new("c")), []);
 }
 
 /// What is not between a block's markers, and what is.

@@ -6,22 +6,22 @@ use std::os::unix::fs::PermissionsExt as _;
 fn what_was_begun_is_completed_once_or_twice() {
     let dir = tempfile::TempDir::new().unwrap();
     let (staged, dest) = (dir.path().join(".rosterd-x.tmp"), dir.path().join("f"));
-    let configured = Configured { mode: Some(0o640), ..Configured::default() };
+    let configured = ModeAndOwner { mode: Some(0o640), ..ModeAndOwner::default() };
     let over = Overwrite { staged: staged.clone(), configured };
-    let complete = |new: &str| {
-        let mut folders = Folders::default();
-        let place = Place::of(&dest, &mut folders).unwrap().unwrap();
-        super::complete(&over, digest_of(new.as_bytes()), &place, &mut folders)
+    let finish = |new: &str| {
+        let mut directories = DirectoryCache::default();
+        let place = Place::open(&dest, &mut directories).unwrap().unwrap();
+        super::finish(&over, digest_of(new.as_bytes()), &place, &mut directories)
     };
     fs::write(&dest, "new te").unwrap();
-    assert!(!complete("new text").unwrap());
+    assert!(!finish("new text").unwrap());
     assert_eq!(fs::read_to_string(&dest).unwrap(), "new te", "nothing was begun");
     for begun in ["an old text that is longer", "new te", ""] {
         fs::write(&staged, "new text").unwrap();
         fs::write(&dest, begun).unwrap();
-        assert!(!complete("another text").unwrap(), "what waits is not what was checked");
+        assert!(!finish("another text").unwrap(), "what waits is not what was checked");
         for is_there in [true, false] {
-            assert_eq!(complete("new text").unwrap(), is_there);
+            assert_eq!(finish("new text").unwrap(), is_there);
             assert_eq!(fs::read_to_string(&dest).unwrap(), "new text");
             assert_eq!(fs::metadata(&dest).unwrap().permissions().mode() & 0o7777, 0o640);
             assert!(!staged.exists());
@@ -29,12 +29,12 @@ fn what_was_begun_is_completed_once_or_twice() {
     }
     fs::write(&staged, "new text").unwrap();
     fs::remove_file(&dest).unwrap();
-    complete("new text").unwrap_err();
+    finish("new text").unwrap_err();
     assert!(staged.exists());
     // Somebody has put a name of another file there meanwhile.
     fs::write(dir.path().join("victim"), "kept").unwrap();
     fs::hard_link(dir.path().join("victim"), &dest).unwrap();
-    complete("new text").unwrap_err();
+    finish("new text").unwrap_err();
     assert_eq!(fs::read_to_string(dir.path().join("victim")).unwrap(), "kept");
 }
 

@@ -20,7 +20,7 @@ use super::harness::{
 /// The bench begins at 00:01:40 in 1970.
 fn about(bench: &Bench) -> About {
     let wall = SystemTime::UNIX_EPOCH + bench.now.since(Moment::START);
-    let pause = bench.engine.paused().map(|_| Pause::begin(wall, seconds(60), Some("mending\u{1b}[2J".into()), 7));
+    let pause = bench.engine.paused().map(|_| Pause::new(wall, seconds(60), Some("mending\u{1b}[2J".into()), 7));
     About { wall, pause, program: None }
 }
 

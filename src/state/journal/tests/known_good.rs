@@ -6,14 +6,14 @@ use super::*;
 struct Kept {
     dir: TempDir,
     journal: Journal,
-    runs: Runs,
+    runs: RunningReloads,
 }
 
 impl Kept {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
-        let (mut journal, runs) = (open(&dir), Runs::default());
-        journal.follow(&runs);
+        let (mut journal, runs) = (open(&dir), RunningReloads::default());
+        journal.share_reloads(&runs);
         Self { dir, journal, runs }
     }
 
@@ -22,34 +22,34 @@ impl Kept {
         let entries = files.iter().map(|(name, owes)| {
             let was = self.journal.entries.get(&key(name)).and_then(|entry| entry.new).unwrap_or(0);
             let text = format!("{name}{was}").into_bytes();
-            let before = Before { bytes: text, mode: 0o644, uid: 0, gid: 0 };
-            let Copies { saved, trial } = self.journal.save(&key(name), Some(&before)).unwrap();
-            let mut entry = Entry { saved, trial, ..entry(name, Some(was), Some(self.journal.last + 1)) };
+            let before = PreviousFile { bytes: text, mode: 0o644, uid: 0, gid: 0 };
+            let NewCopies { saved, candidate } = self.journal.save(&key(name), Some(&before)).unwrap();
+            let mut entry = Entry { saved, candidate, ..entry(name, Some(was), Some(self.journal.last_batch + 1)) };
             entry.owner.unit = unit.map(Into::into);
             entry.owner.owed = entry.owner.owed.filter(|_| *owes);
             entry
         });
         let entries = entries.collect();
-        self.journal.note(entries).unwrap();
-        self.journal.is_done();
+        self.journal.record(entries).unwrap();
+        self.journal.remove_idle();
     }
 
-    fn begin(&self, names: &[&str]) -> Run {
-        self.runs.begin(names.iter().map(|name| key(name)).collect(), self.journal.last)
+    fn begin(&self, names: &[&str]) -> ReloadRun {
+        self.runs.begin(names.iter().map(|name| key(name)).collect(), self.journal.last_batch)
     }
 
-    fn end(&mut self, run: &Run) {
+    fn end(&mut self, run: &ReloadRun) {
         let (keys, up_to) = run.covers();
-        self.journal.clear(&keys, up_to);
+        self.journal.reload_succeeded(&keys, up_to);
     }
 
     /// What these files would go back to.
-    fn goes_back_to(&self, names: &[&str]) -> Vec<String> {
-        goes_back_to(&self.journal, names)
+    fn is_known_good(&self, names: &[&str]) -> Vec<String> {
+        is_known_good(&self.journal, names)
     }
 }
 
-fn goes_back_to(journal: &Journal, names: &[&str]) -> Vec<String> {
+fn is_known_good(journal: &Journal, names: &[&str]) -> Vec<String> {
     let of = |name: &&str| journal.saved(&key(name)).unwrap().map(|before| before.unwrap().bytes);
     names.iter().map(|name| of(name).map_or("-".into(), |bytes| String::from_utf8(bytes).unwrap())).collect()
 }
@@ -61,19 +61,19 @@ fn what_a_reload_has_proven_is_gone_back_to_also_where_it_was_replaced_meanwhile
     let first = kept.begin(&["a"]);
     kept.replace(None, &[("a", true)]);
     kept.replace(None, &[("a", true)]);
-    assert_eq!(kept.goes_back_to(&["a"]), ["a0"]);
+    assert_eq!(kept.is_known_good(&["a"]), ["a0"]);
     kept.end(&first);
-    assert_eq!(kept.goes_back_to(&["a"]), ["a1"], "the first of three was good");
-    assert_eq!(goes_back_to(&open(&kept.dir), &["a"]), ["a1"], "as the next agent knows");
+    assert_eq!(kept.is_known_good(&["a"]), ["a1"], "the first of three was good");
+    assert_eq!(is_known_good(&open(&kept.dir), &["a"]), ["a1"], "as the next agent knows");
     // One that fails proves nothing, and of one that ends well only what it began with is known.
     drop(kept.begin(&["a"]));
     let other = kept.begin(&["b"]);
     kept.replace(None, &[("a", true)]);
     kept.end(&other);
-    assert_eq!(kept.goes_back_to(&["a"]), ["a1"]);
+    assert_eq!(kept.is_known_good(&["a"]), ["a1"]);
     let last = kept.begin(&["a"]);
     kept.end(&last);
-    assert_eq!(kept.goes_back_to(&["a"]), ["-"]);
+    assert_eq!(kept.is_known_good(&["a"]), ["-"]);
     assert_eq!(fs::read_dir(kept.dir.path().join("saved")).unwrap().count(), 0);
 }
 
@@ -85,11 +85,11 @@ fn a_unit_goes_back_to_what_all_its_reloads_have_proven() {
     let (a, b) = (kept.begin(&["a"]), kept.begin(&["b"]));
     kept.replace(Some("edge"), &[("a", true), ("c", false)]);
     kept.end(&a);
-    assert_eq!(kept.goes_back_to(&all), ["a0", "b0", "c0"], "b's reload may fail yet");
+    assert_eq!(kept.is_known_good(&all), ["a0", "b0", "c0"], "b's reload may fail yet");
     kept.end(&b);
-    assert_eq!(kept.goes_back_to(&all), ["a1", "-", "c1"], "b stands as it was proven");
+    assert_eq!(kept.is_known_good(&all), ["a1", "-", "c1"], "b stands as it was proven");
     kept.replace(Some("edge"), &[("b", true)]);
-    assert_eq!(kept.goes_back_to(&all), ["a1", "b0", "c1"]);
+    assert_eq!(kept.is_known_good(&all), ["a1", "b0", "c1"]);
 }
 
 #[test]
@@ -97,10 +97,10 @@ fn a_file_of_a_unit_without_a_reload_is_kept_until_the_unit_has_proven_itself() 
     let mut kept = Kept::new();
     kept.replace(Some("edge"), &[("c", false)]);
     kept.replace(Some("edge"), &[("a", true)]);
-    assert_eq!(kept.goes_back_to(&["a", "c"]), ["a0", "c0"]);
+    assert_eq!(kept.is_known_good(&["a", "c"]), ["a0", "c0"]);
     let run = kept.begin(&["a"]);
     kept.end(&run);
-    assert_eq!((kept.goes_back_to(&["a", "c"]), known(&kept.journal)), (vec!["-".into(), "-".into()], vec![]));
+    assert_eq!((kept.is_known_good(&["a", "c"]), known(&kept.journal)), (vec!["-".into(), "-".into()], vec![]));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn what_was_taken_up_in_whatever_order_is_over_and_what_never_was_is_not_gone_ba
     kept.replace(Some("u"), &[("a", true)]);
     let of_a = kept.begin(&["a"]);
     kept.end(&of_a);
-    assert_eq!(kept.goes_back_to(&["a", "b"]), ["a0", "b0"], "b may still fail");
+    assert_eq!(kept.is_known_good(&["a", "b"]), ["a0", "b0"], "b may still fail");
     kept.end(&of_b);
     assert!(kept.journal.entries().next().is_none(), "all as it stands was taken up");
     assert!(open(&kept.dir).entries().next().is_none());
