@@ -133,7 +133,7 @@ fn complain(fatal: &Fatal) {
 fn outlive_limits() -> Result<(), Fatal> {
     // It is heard from here on, and whoever hears it has nothing to do.
     let heard = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(nix::libc::SIGXFSZ));
-    heard.map(drop).map_err(|why| Fatal::new(Exit::Failed, format!("outlive SIGXFSZ: {why}")))
+    heard.map(drop).map_err(|why| Fatal::new(Exit::Failed, format!("ignore SIGXFSZ: {why}")))
 }
 
 fn dispatch(cli: Cli) -> Result<u8, Fatal> {
@@ -263,13 +263,14 @@ impl Global {
         let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
         if named.is_none() && !file.exists() {
             let hint = "give --registry zk://HOST:2181 (or $ROSTERD_REGISTRY), or -c FILE";
-            let message = format!("no registry is named, and {} does not exist: {hint}", file.display());
+            let message = format!("no registry is configured, and {} does not exist: {hint}", file.display());
             return Err(Fatal::new(Exit::Config, message));
         }
         let overrides = self.overrides();
         let loaded = config::load(&file, &overrides).map_err(|problems| wrong_config(&problems))?;
         let first = loaded.config.registries.into_iter().next();
-        let first = first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} names no registry", file.display())))?;
+        let first =
+            first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} configures no registry", file.display())))?;
         Ok(watch::open(&first, &StateAccess::ReadOnly(loaded.config.agent.state_dir)))
     }
 }

@@ -56,7 +56,7 @@ pub struct PauseArgs {
 
 fn length(text: &str) -> Result<Duration, String> {
     let length = humantime::parse_duration(text).map_err(|why| why.to_string())?;
-    if length.is_zero() { Err("no time at all is no pause".to_owned()) } else { Ok(length) }
+    if length.is_zero() { Err("the pause must be longer than 0".to_owned()) } else { Ok(length) }
 }
 
 /// Explains one thing.
@@ -87,7 +87,8 @@ pub async fn ask(global: &Global, at: &At, ask: Ask) -> Result<Answer, Fatal> {
         None => configured(global)?,
     };
     control::ask(&socket, ask, LIMIT).await.map_err(|unanswered| {
-        let hint = "is `rosterd run` up, and may this user open the socket? -c FILE or --socket PATH names another";
+        let hint =
+            "is `rosterd run` running, and may this user open the socket? -c FILE or --socket PATH names another";
         Fatal::new(Exit::NoAgent, format!("{unanswered} ({hint})"))
     })
 }
@@ -113,7 +114,7 @@ fn tell(answer: Answer) -> Result<Exit, Fatal> {
     match answer {
         Answer::Told(told) if told.exit == Exit::Done => print(&told.text).map(|()| Exit::Done),
         Answer::Told(told) => Err(Fatal::new(told.exit, told.text.trim_end())),
-        _ => Err(Fatal::new(Exit::NoAgent, "the agent answered something else than was asked: restart it")),
+        _ => Err(Fatal::new(Exit::NoAgent, "the agent gave an unexpected answer: restart it")),
     }
 }
 

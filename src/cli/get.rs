@@ -108,7 +108,7 @@ struct Gathered {
 /// code is 0.
 pub async fn get(args: &GetArgs, registry: Arc<dyn Registry>, out: &mut dyn Write) -> Exit {
     if let Some(max) = args.max.filter(|max| args.min > max.get()) {
-        say(&format!("--min {} is over --max {max}: no answer could be right", args.min));
+        say(&format!("--min {} is greater than --max {max}: no answer is possible", args.min));
         return Exit::Usage;
     }
     let gathered = gather(args, registry).await;

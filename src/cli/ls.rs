@@ -58,7 +58,7 @@ pub async fn ls(args: &LsArgs, registry: Arc<dyn Registry>, out: &mut dyn Write)
         }
         Err(_) => {
             let waited = humantime::format_duration(args.timeout);
-            say(&format!("the registry was not reached in {waited} for {path}"));
+            say(&format!("the registry did not answer within {waited} for {path}"));
             return Exit::Unreached;
         }
     };

@@ -149,9 +149,9 @@ pub fn reload(value: &Value<'_>) -> Option<Reload> {
 pub fn signal(text: &str) -> Result<String, Wrong> {
     let upper = text.to_ascii_uppercase();
     let short = upper.strip_prefix("SIG").unwrap_or(&upper);
-    Signal::from_str(&format!("SIG{short}"))
-        .map(|_| short.to_owned())
-        .map_err(|_| Wrong::new(format!("{text:?} is no signal"), "write a name as `kill -l` has it: HUP, USR1, USR2"))
+    Signal::from_str(&format!("SIG{short}")).map(|_| short.to_owned()).map_err(|_| {
+        Wrong::new(format!("{text:?} is not a valid signal"), "write a name as `kill -l` has it: HUP, USR1, USR2")
+    })
 }
 
 /// A command's string, which says something, and whose placeholders are known.
@@ -179,7 +179,7 @@ fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
         return None;
     };
     if text.contains('\0') {
-        value.wrong(Wrong::new(format!("`{}` holds a NUL", value.key), "no command line can have one: take it out"));
+        value.wrong(Wrong::new(format!("`{}` contains a NUL", value.key), "no command line can have one: take it out"));
         return None;
     }
     if let Some((part, wrong)) = unknown_place(text) {
@@ -192,7 +192,7 @@ fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
 /// The first placeholder of a command that is not known, and what to say of it.
 pub fn unknown_place(text: &str) -> Option<(&str, Wrong)> {
     let (part, name) = placeholders(text).find(|(_, name)| !matches!(*name, "src" | "dest"))?;
-    let message = format!("a command has no {name:?} to fill in");
+    let message = format!("a command cannot use {name:?}");
     let hint = "{{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the \
                 command's environment; braces that are meant as they are take a space between: { {";
     Some((part, Wrong::new(message, hint)))
@@ -205,7 +205,7 @@ pub fn refuse_places(value: &Value<'_>, command: &Command) -> Option<()> {
         Command::Exec(list) => list,
     };
     let Some((part, _)) = words.iter().find_map(|word| placeholders(word).next()) else { return Some(()) };
-    let message = format!("{part} has no meaning in `{}`, which is about no one file", value.key);
+    let message = format!("{part} is not available in `{}`: it is not about a single file", value.key);
     value.wrong_part(part, Wrong::new(message, "write the file's path"));
     None
 }
@@ -230,8 +230,8 @@ pub fn shell_path(command: &Command, key: &str, dest: &Path) -> Result<(), Wrong
     match odd.filter(|_| placeholders(text).next().is_some()) {
         None => Ok(()),
         Some(odd) => Err(Wrong::new(
-            format!("the path {dest:?} has {odd:?}, which may mean something to the shell that runs `{key}`"),
-            format!("write {key} as a list, which no shell reads: [\"program\", \"{{{{ dest }}}}\"]"),
+            format!("the path {dest:?} has {odd:?}, which may be special to the shell that runs `{key}`"),
+            format!("write {key} as a list, which is run without a shell: [\"program\", \"{{{{ dest }}}}\"]"),
         )),
     }
 }

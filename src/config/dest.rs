@@ -38,11 +38,11 @@ impl Dests {
         if let Some(what) = self.read.get(&at) {
             return Err(Wrong::new(
                 format!("dest {shown} is {what}"),
-                "it would overwrite what it reads: give another",
+                "rosterd would overwrite its own input: use another dest",
             ));
         }
         if at.starts_with(&self.state_dir) {
-            let hint = "rosterd keeps its own files there: give another";
+            let hint = "rosterd keeps its own files there: use another dest";
             return Err(Wrong::new(format!("dest {shown} is in state_dir"), hint));
         }
         let claims = self.claims.entry(at).or_default();

@@ -49,13 +49,16 @@ impl Source {
         let tried = |what: &str, error: std::io::Error| {
             Wrong::new(
                 format!("the configuration file cannot be {what}: {error}"),
-                "name another with -c FILE or $ROSTERD_CONFIG, or see to it that rosterd's user may read this one",
+                "name another with -c FILE or $ROSTERD_CONFIG, or let rosterd's user read this one",
             )
         };
         let absolute = std::path::absolute(file).map_err(|error| whole(tried("found", error))).ok()?;
         let bytes = read_bytes(file).map_err(|error| whole(tried("read", error))).ok()?;
         if bytes.len() as u64 > MAX_FILE {
-            whole(Wrong::new("the configuration file has more than 16 MiB", "a configuration is text of some pages"));
+            whole(Wrong::new(
+                "the configuration file has more than 16 MiB",
+                "a configuration should be a few pages of text",
+            ));
             return None;
         }
         let text = match String::from_utf8(bytes) {
@@ -103,10 +106,10 @@ impl Source {
 fn no_toml(message: &str, empty: bool) -> Wrong {
     let unquoted = message.starts_with("string values must be quoted");
     let (message, hint) = match message {
-        "duplicate key" => ("the key is there already", "each key stands once: leave one out"),
+        "duplicate key" => ("duplicate key", "a key may appear once: remove one"),
         _ if unquoted && empty => ("a value is missing", "write one after the ="),
         _ if unquoted => {
-            ("this is no value", "a text stands in quotes, as in \"text\"; a line holds one key and one value")
+            ("this is not a value", "put text in quotes, as in \"text\"; a line has one key and one value")
         }
         message => (message, "a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]"),
     };
@@ -129,7 +132,7 @@ pub fn only_ours(path: &Path, what: &str) -> Result<Option<String>, Wrong> {
     };
     let shown = path.display();
     if meta.mode() & 0o002 != 0 {
-        return Err(Wrong::new(format!("{what} {shown} can be written by everyone"), format!("chmod o-w {shown}")));
+        return Err(Wrong::new(format!("{what} {shown} is writable by everyone"), format!("chmod o-w {shown}")));
     }
     let stranger = Some(meta.uid()).filter(|uid| *uid != 0 && *uid != Uid::effective().as_raw());
     Ok(stranger.map(|uid| {
@@ -189,8 +192,8 @@ fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, Wrong> {
     let options =
         MatchOptions { require_literal_separator: true, require_literal_leading_dot: true, ..MatchOptions::new() };
     let refused = |what: String| Wrong::new(what, "write a path, in which * stands for any part of a name");
-    let found =
-        glob_with(&whole, options).map_err(|error| refused(format!("{pattern:?} is no pattern: {}", error.msg)))?;
+    let found = glob_with(&whole, options)
+        .map_err(|error| refused(format!("{pattern:?} is not a valid pattern: {}", error.msg)))?;
     let mut files = Vec::new();
     for entry in found {
         match entry {
@@ -198,7 +201,7 @@ fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, Wrong> {
             Ok(file) => files.push(file),
             Err(error) => {
                 let (path, error) = (error.path().display().to_string(), error.error());
-                let hint = format!("see to it that rosterd's user may list {path}");
+                let hint = format!("let rosterd's user list {path}");
                 return Err(Wrong::new(format!("the included {path} cannot be read: {error}"), hint));
             }
         }

@@ -53,7 +53,7 @@ impl Config {
                     return Ok(template);
                 }
                 let message = format!("another template writes {}, or a file of this name", template.dest.display());
-                Err(Wrong::new(message, "give one of the two another OUT, or write it into the configuration file"))
+                Err(Wrong::new(message, "give one of them another OUT, or add it to the configuration file"))
             });
             match read {
                 Ok(template) => self.templates.push(Arc::new(template)),
@@ -74,7 +74,7 @@ fn template(spec: &str, here: &Path) -> Result<TemplateConfig, Wrong> {
     let mut parts = spec.splitn(3, ':');
     let (src, dest, command) = match (parts.next(), parts.next(), parts.next()) {
         (Some(src), Some(dest), command) if !src.is_empty() && !is_folder(dest) => (src, dest, command),
-        _ => return Err(Wrong::new(format!("{spec:?} is no IN:OUT or IN:OUT:CMD"), "write TEMPLATE:FILE:COMMAND")),
+        _ => return Err(Wrong::new(format!("{spec:?} is not IN:OUT or IN:OUT:CMD"), "write TEMPLATE:FILE:COMMAND")),
     };
     is_template(src, &here.join(src), "IN is a path, and a relative one starts where the command is given")?;
     only_ours(&here.join(src), "the template")?;

@@ -32,8 +32,7 @@ impl Names {
         let span = value.map_or_else(|| table.span(), Value::span);
         let holder = format!("{what} at {}", table.source.place(span.start));
         let Some(other) = self.0.insert(name.to_owned(), holder) else { return };
-        let wrong =
-            Wrong::new(format!("the name {name:?} is taken by the {other}"), "give one of the two another `name`");
+        let wrong = Wrong::new(format!("the name {name:?} is taken by the {other}"), "give one of them another `name`");
         table.report.wrong(table.source.problem(span, wrong));
     }
 }

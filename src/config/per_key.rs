@@ -131,7 +131,7 @@ pub fn each(table: &Table<'_>, rosters: &[Arc<RosterConfig>], complete: bool) ->
     let Some(value) = table.get("each") else {
         if let Some(on_gone) = on_gone {
             let hint = "leave it out; it says what becomes of the files of a template with `each`";
-            on_gone.wrong(Wrong::new("`on_gone` stands without `each`", hint));
+            on_gone.wrong(Wrong::new("`on_gone` needs `each`", hint));
         }
         return None;
     };
@@ -165,9 +165,9 @@ pub fn vet_dest(value: &Value<'_>, dest: &Path) -> Option<()> {
     let above = dest.parent().is_some_and(|parent| parent.to_string_lossy().contains(PLACE));
     let hint = "write it into the file's name, as in \"/etc/x/{{ key }}.cfg\"";
     if above {
-        value.wrong(Wrong::new("the key may not name a folder of `dest`", hint));
+        value.wrong(Wrong::new("the key must not name a directory of `dest`", hint));
     } else if !name {
-        value.wrong(Wrong::new("`dest` has no {{ key }}, and each key must have a file of its own", hint));
+        value.wrong(Wrong::new("`dest` has no {{ key }}, so all keys would share one file", hint));
     }
     (name && !above).then_some(())
 }

@@ -108,19 +108,19 @@ fn block(table: &Table<'_>) -> Option<Block> {
     let Some(value) = table.get("block") else {
         if let Some(comment) = comment {
             let hint = "add block = \"NAME\", or leave it out: it is what begins the lines that mark a block";
-            comment.wrong(Wrong::new("`block_comment` stands without `block`", hint));
+            comment.wrong(Wrong::new("`block_comment` needs `block`", hint));
         }
         return None;
     };
     if table.get("each").is_some() {
-        let hint = "a key's file is the agent's own, and is removed with its key: leave one of the two out";
-        value.wrong(Wrong::new("`block` stands beside `each`", hint));
+        let hint = "a key's file belongs to the agent and is removed with its key: remove one of them";
+        value.wrong(Wrong::new("`block` cannot be combined with `each`", hint));
     }
     let name = value.text("\"cluster\"")?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(plain) {
         let hint = format!("write 1 to {LONGEST_NAME} letters, digits and . _ - alone");
-        value.wrong(Wrong::new(format!("{name:?} cannot name a block"), hint));
+        value.wrong(Wrong::new(format!("{name:?} is not a valid block name"), hint));
     }
     let comment = comment.and_then(|value| sign(&value)).unwrap_or_else(|| Arc::from(COMMENT));
     Some(Block { name: Arc::from(name), comment })
@@ -165,13 +165,13 @@ impl Claim {
             let hint = if self.placing.block.is_some() || other.placing.block.is_some() {
                 "templates share a file only where each has a `block` of its own"
             } else {
-                "a file has one template: give one of the two another dest"
+                "a file has one template: give one of them another dest"
             };
-            return Some(Wrong::new(format!("{dest} is written by the template at {at} already"), hint));
+            return Some(Wrong::new(format!("{dest} is already written by the template at {at}"), hint));
         };
         if block.name == theirs.name {
-            let message = format!("block {block} of {dest} is written by the template at {at} already");
-            return Some(Wrong::new(message, "give one of the two another `block`"));
+            let message = format!("block {block} of {dest} is already written by the template at {at}");
+            return Some(Wrong::new(message, "give one of them another `block`"));
         }
         let same = [
             ("mode", self.mode == other.mode),

@@ -182,7 +182,7 @@ pub fn registries(tops: &[Table<'_>], fill: &Interpolation<'_>, text: Option<&st
             None => {
                 if let Some(top) = tops.first() {
                     let hint = format!("add [registry] with url = {URL_EXAMPLE}, or give --registry URL");
-                    report.misplaced(Problem::whole(&top.source.file, Wrong::new("no registry is named", hint)));
+                    report.misplaced(Problem::whole(&top.source.file, Wrong::new("no registry is configured", hint)));
                 }
             }
         }
@@ -222,7 +222,7 @@ fn registry(
 fn session_timeout(value: Value<'_>) -> Option<Duration> {
     let timeout = value.timeout("\"10s\"")?;
     if timeout > LONGEST_SESSION {
-        value.wrong(Wrong::new("the session timeout is over 24 days", "write session_timeout = \"10s\""));
+        value.wrong(Wrong::new("the session timeout is longer than 24 days", "write session_timeout = \"10s\""));
         return None;
     }
     Some(timeout)
@@ -236,7 +236,7 @@ fn auths(value: &Value<'_>) -> Vec<Auth> {
     for item in &items {
         let Some(auth) = item.table(&[&AUTH], example).and_then(|table| auth(&table)) else { continue };
         if auth.is_sasl() && auths.iter().any(Auth::is_sasl) {
-            item.wrong(Wrong::new("a session takes one sasl credential", "leave one of them out"));
+            item.wrong(Wrong::new("a session takes one sasl credential", "remove one of them"));
         }
         auths.push(auth);
     }
@@ -247,14 +247,14 @@ fn auths(value: &Value<'_>) -> Vec<Auth> {
 fn exhibitors(value: &Value<'_>, url: Option<&RegistryUrl>, ca: Option<&Path>) -> Vec<String> {
     match url {
         Some(RegistryUrl::Directory(_)) => {
-            value.wrong(Wrong::new("exhibitor is set, and a folder has no servers", "leave exhibitor out"));
+            value.wrong(Wrong::new("exhibitor is set, but a directory has no servers", "leave exhibitor out"));
         }
         // Whoever can answer in an Exhibitor's place could name a host of their own, with a certificate that everybody
         // trusts.
         Some(RegistryUrl::ZooKeeper { tls: true, .. }) if ca.is_none() => {
             let message = "Exhibitor answers in the clear, and with the authorities of this system any host that it names has a \
                            good certificate";
-            value.wrong(Wrong::new(message, "name the ensemble's own authority: tls = { ca = \"ca.pem\" }"));
+            value.wrong(Wrong::new(message, "name the ensemble's own CA: tls = { ca = \"ca.pem\" }"));
         }
         _ => {}
     }
@@ -277,14 +277,14 @@ fn auth(table: &Table<'_>) -> Option<Auth> {
 fn secret(file: &Path) -> Result<Vec<u8>, Wrong> {
     let shown = file.display();
     let unread = |error: std::io::Error| {
-        let hint = "make the file with one line, user:password, that rosterd's user alone may read";
+        let hint = "make the file with one line, user:password, readable only by rosterd's user";
         Wrong::new(format!("{shown} cannot be read: {error}"), hint)
     };
     let opened = File::open(file).map_err(unread)?;
     // Of the file that is open, and not of whatever has its name a moment later.
     let mode = opened.metadata().map_err(unread)?.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        let message = format!("{shown} holds a password, and others may read or write it (mode {mode:04o})");
+        let message = format!("{shown} holds a password, but others may read or write it (mode {mode:04o})");
         return Err(Wrong::new(message, format!("chmod 600 {shown}")));
     }
     let mut bytes = Vec::new();
@@ -306,7 +306,7 @@ fn private(key: &Path) -> Result<(), Wrong> {
     if mode & 0o027 == 0 {
         return Ok(());
     }
-    let message = format!("{} is a private key, and others may read or write it (mode {mode:04o})", key.display());
+    let message = format!("{} is a private key, but others may read or write it (mode {mode:04o})", key.display());
     Err(Wrong::new(message, format!("chmod 640 {}", key.display())))
 }
 
@@ -314,8 +314,8 @@ fn private(key: &Path) -> Result<(), Wrong> {
 fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
     let table = value.table(&[&TLS], "{ ca = \"ca.pem\" }")?;
     if let Some(url) = url.filter(|url| matches!(url, RegistryUrl::ZooKeeper { tls: false, .. })) {
-        let hint = "write zks:// in url, or leave tls out: nothing is sent in the clear where TLS is asked for";
-        value.wrong(Wrong::new(format!("tls is set, and {url} does not use it"), hint));
+        let hint = "write zks:// in url, or leave tls out: rosterd never falls back to plain text";
+        value.wrong(Wrong::new(format!("tls is set, but {url} does not use it"), hint));
     }
     let file = |key| {
         let value = table.get(key)?;
@@ -335,7 +335,7 @@ fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
     }
     for (one, other) in [("cert", "key"), ("key", "cert")] {
         if let (Some(value), None) = (table.get(one), table.get(other)) {
-            let hint = format!("add {other} = \"agent-{other}.pem\", or leave both out");
+            let hint = format!("add {other} = \"agent-{other}.pem\", or remove both");
             value.wrong(Wrong::new(format!("tls has `{one}` without `{other}`"), hint));
         }
     }

@@ -100,8 +100,7 @@ pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
     };
     // Nothing is reported, so there is one; otherwise a reader forgot to say what it did not like.
     let Some(config) = config else {
-        let wrong =
-            Wrong::new("the configuration could not be made out", "this is an error of rosterd: please tell it");
+        let wrong = Wrong::new("the configuration could not be resolved", "this is a bug in rosterd: please report it");
         return Err(Refused { problems: Problems(vec![Problem::whole(file, wrong)]), rest: None, complete: false });
     };
     Ok(Loaded { config, warnings, files, digest: written })
@@ -135,8 +134,8 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
 fn refuse_further_includes(tops: &[Table<'_>]) {
     for value in tops.iter().skip(1).filter_map(|top| top.get("include")) {
         value.wrong(Wrong::new(
-            "an included file includes nothing itself",
-            "write this pattern into `include` of the main file",
+            "an included file cannot include other files",
+            "add this pattern to `include` in the main file",
         ));
     }
 }
@@ -147,7 +146,7 @@ pub fn single<'a>(tops: &[Table<'a>], key: &'static str) -> Option<Value<'a>> {
     let first = values.next()?;
     for value in values {
         value.wrong(Wrong::new(
-            format!("[{key}] stands at {} already", first.source.place(first.span().start)),
+            format!("[{key}] is already defined at {}", first.source.place(first.span().start)),
             "write all of it in one place",
         ));
     }
@@ -166,8 +165,8 @@ fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
         });
         for entry in entries {
             if let Some(other) = places.insert(entry.key, entry.source.place(entry.span().start)) {
-                let message = format!("the variable `{}` is set at {other} already", entry.key);
-                entry.wrong(Wrong::new(message, "set it once, or give one of the two another name"));
+                let message = format!("the variable `{}` is already set at {other}", entry.key);
+                entry.wrong(Wrong::new(message, "set it once, or give one of them another name"));
             }
             if let Some(value) = json(entry.raw()) {
                 vars.insert(entry.key.to_owned(), value);
@@ -229,7 +228,7 @@ fn agent(tops: &[Table<'_>], report: &Report) -> Option<Agent> {
 fn agent_name(text: &str) -> Result<String, Wrong> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     if !plain || text.starts_with('.') || text.len() > 64 {
-        let message = format!("{text:?} cannot name /var/lib/NAME and /run/NAME");
+        let message = format!("{text:?} is not usable in /var/lib/NAME and /run/NAME");
         return Err(Wrong::new(message, "write up to 64 letters, digits, -, . and _, and no . first"));
     }
     Ok(text.to_owned())
@@ -243,7 +242,7 @@ fn status(tops: &[Table<'_>], agent: &Agent) -> StatusConfig {
         let socket = value.path("\"/run/rosterd/rosterd.sock\"")?;
         let length = socket.as_os_str().len();
         if length > MAX_SOCKET {
-            let message = format!("the socket's path has {length} bytes, and {MAX_SOCKET} are the most");
+            let message = format!("the socket's path has {length} bytes; the maximum is {MAX_SOCKET}");
             value.wrong(Wrong::new(message, "write a shorter one, as in \"/run/rosterd/rosterd.sock\""));
         }
         Some(socket)

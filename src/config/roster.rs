@@ -155,7 +155,7 @@ impl Followed<'_> {
             return None;
         }
         if RESERVED.contains(&name) {
-            let message = format!("{name:?} has a meaning of its own in templates");
+            let message = format!("{name:?} is reserved in templates");
             report(Wrong::new(message, format!("write another name, as in name = \"{name}_members\"")));
             return None;
         }
@@ -202,7 +202,7 @@ fn bounds(table: &Table<'_>) -> Bounds {
     let problem = match (min, max) {
         (_, Some(0)) => Some((
             max_value,
-            Wrong::new("max is 0, and would leave no member", "write max = 1 or more, or leave max out"),
+            Wrong::new("max is 0, which would leave no members", "write max = 1 or more, or leave max out"),
         )),
         // Without a `min` there is the default of 1, and no `max` but 0 is below that.
         (Some(min), Some(max)) if min > max => {

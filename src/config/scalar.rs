@@ -16,7 +16,8 @@ const LONGEST: Duration = Duration::from_hours(366 * 24);
 /// `"500ms"`, `"2s"`, `"5m"`, `"0s"`.
 pub fn duration(text: &str) -> Result<Duration, Wrong> {
     let hint = "write a number and its unit, as in \"500ms\", \"2s\" or \"5m\"";
-    let duration = humantime::parse_duration(text).map_err(|_| Wrong::new(format!("{text:?} is no duration"), hint))?;
+    let duration =
+        humantime::parse_duration(text).map_err(|_| Wrong::new(format!("{text:?} is not a valid duration"), hint))?;
     if duration > LONGEST {
         return Err(Wrong::new(format!("{text:?} is longer than a year"), "write a shorter one"));
     }
@@ -37,8 +38,8 @@ pub fn wait_of(quiet: Duration, max: Option<Duration>) -> Result<Wait, Wrong> {
     if quiet > max {
         let (quiet, max) = (humantime::format_duration(quiet), humantime::format_duration(max));
         return Err(Wrong::new(
-            format!("the quiet time ({quiet}) is over the longest wait ({max})"),
-            format!("write \"{max}:{quiet}\": quiet for the first, but never later than the second"),
+            format!("the quiet period ({quiet}) is longer than the maximum wait ({max})"),
+            format!("write QUIET:MAX, as in \"{max}:{quiet}\""),
         ));
     }
     Ok(Wait { quiet, max })
@@ -49,7 +50,10 @@ pub fn percent(text: &str) -> Result<u8, Wrong> {
     let number = text.strip_suffix('%').map(str::trim_end).filter(|number| is_digits(number));
     let number = number.and_then(|number| number.parse::<u8>().ok()).filter(|number| *number <= 100);
     number.ok_or_else(|| {
-        Wrong::new(format!("{text:?} is no percentage"), "write \"0%\" to \"100%\"; \"100%\" turns the guard off")
+        Wrong::new(
+            format!("{text:?} is not a valid percentage"),
+            "write \"0%\" to \"100%\"; \"100%\" turns the guard off",
+        )
     })
 }
 
@@ -58,7 +62,10 @@ pub fn mode(text: &str) -> Result<u32, Wrong> {
     let octal = !text.is_empty() && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
     let mode = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|mode| *mode <= 0o7777);
     mode.ok_or_else(|| {
-        Wrong::new(format!("{text:?} is no mode"), "write octal digits as chmod takes them, as in \"0644\"")
+        Wrong::new(
+            format!("{text:?} is not a valid file mode"),
+            "write octal digits as chmod takes them, as in \"0644\"",
+        )
     })
 }
 

@@ -59,8 +59,8 @@ impl<'a> Table<'a> {
             };
             if let Some((_, other)) = seen.iter().find(|(taken, _)| *taken == known) {
                 let wrong = Wrong::new(
-                    format!("`{written}` says the same as `{other}`"),
-                    format!("leave one of the two out; rosterd's own word is `{known}`"),
+                    format!("`{written}` means the same as `{other}`"),
+                    format!("remove one of them; rosterd's own name is `{known}`"),
                 );
                 self.report.wrong(self.source.problem(key.span(), wrong));
             }
@@ -135,7 +135,7 @@ impl<'a> Table<'a> {
 fn refuse_later(later: &Later, value: &DeValue<'_>) -> Option<Wrong> {
     let key = later.key;
     if later.accepted.is_empty() {
-        let hint = format!("take `{key}` out: rosterd does not pass over what it cannot do");
+        let hint = format!("remove `{key}`: rosterd does not ignore what it cannot do");
         return Some(Wrong::new(format!("`{key}` is not supported by this version"), hint));
     }
     let given = match value {

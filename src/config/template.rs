@@ -144,7 +144,7 @@ impl Written<'_> {
         let dest = value.source.base.join(&text);
         if is_folder(&text) || dest.file_name().is_none() {
             let wrong = Wrong::new(
-                format!("dest {text:?} names a folder, and a template writes one file"),
+                format!("dest {text:?} names a directory, but a template writes one file"),
                 "add the file's name",
             );
             value.wrong(wrong);
@@ -204,20 +204,23 @@ fn mode(value: &Value<'_>) -> Option<u32> {
 fn id(table: &Table<'_>, key: &'static str, number_key: &'static str, find: &Find) -> Option<u32> {
     let (named, numbered) = (table.get(key), table.get(number_key));
     if let (Some(_), Some(value)) = (&named, &numbered) {
-        let message = format!("`{number_key}` says the same as `{key}`");
-        value.wrong(Wrong::new(message, format!("leave one of the two out; rosterd's own word is `{key}`")));
+        let message = format!("`{number_key}` means the same as `{key}`");
+        value.wrong(Wrong::new(message, format!("remove one of them; rosterd's own name is `{key}`")));
     }
     let value = named.or(numbered)?;
     let number = if let DeValue::Integer(_) = value.raw() {
         value.count("0")?
     } else {
         let text = value.text("\"root\"")?;
-        let over = |_| Wrong::new(format!("{text} is over all ids"), "write a smaller one");
+        let over = |_| Wrong::new(format!("{text} is larger than any ID"), "write a smaller one");
         value.accept(if scalar::is_digits(text) { text.parse().map_err(over) } else { find(text) })?
     };
     if number == u32::MAX {
         // chown(2) takes it for "leave it as it is".
-        value.wrong(Wrong::new(format!("{number} is nobody's id"), format!("leave `{key}` out to keep it as it is")));
+        value.wrong(Wrong::new(
+            format!("{number} is not a usable ID"),
+            format!("leave `{key}` out to keep it as it is"),
+        ));
         return None;
     }
     Some(number)
@@ -263,7 +266,7 @@ fn retries(value: &Value<'_>) -> Option<u32> {
     let tries: u32 = value.count("\"unlimited\"")?;
     if tries == 0 {
         let hint = "write how many tries a reload gets, 1 or more; without any leave reload_cmd out";
-        value.wrong(Wrong::new("`reload_retries` is 0, and no reload would ever run", hint));
+        value.wrong(Wrong::new("`reload_retries` is 0, so no reload would ever run", hint));
     }
     Some(tries)
 }
@@ -284,7 +287,7 @@ pub fn env(value: &Value<'_>) -> BTreeMap<String, String> {
             let hint = "write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own";
             entry.wrong(Wrong::new(format!("{:?} cannot be set for commands", entry.key), hint));
         } else if text.contains('\0') {
-            entry.wrong(Wrong::new(format!("`{}` holds a NUL", entry.key), "no variable can have one: take it out"));
+            entry.wrong(Wrong::new(format!("`{}` contains a NUL", entry.key), "no variable can have one: take it out"));
         } else {
             env.insert(entry.key.to_owned(), text.clone().into_owned());
         }

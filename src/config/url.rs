@@ -28,13 +28,13 @@ impl RegistryUrl {
         }
         let Some(path) = text.strip_prefix("dir:") else {
             return Err(Wrong::new(
-                format!("{text:?} is no registry"),
+                format!("{text:?} is not a valid registry URL"),
                 "write zk://HOST:PORT,HOST:PORT, zks:// for TLS, or dir:PATH",
             ));
         };
         if path.is_empty() || path.starts_with("//") {
             return Err(Wrong::new(
-                format!("{text:?} names no folder"),
+                format!("{text:?} names no directory"),
                 "write dir:/var/lib/registry, or dir:registry for one beside this file",
             ));
         }
@@ -54,7 +54,7 @@ fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, Wrong> {
     let chroot = match chroot {
         "" | "/" => None,
         path => Some(NodePath::parse(path).map_err(|why| {
-            Wrong::new(format!("the chroot {path:?} is no path: {why}"), "write zk://HOST:PORT/name/of/it")
+            Wrong::new(format!("the chroot {path:?} is not a valid path: {why}"), "write zk://HOST:PORT/name/of/it")
         })?),
     };
     Ok(RegistryUrl::ZooKeeper { servers, chroot, tls })
@@ -67,7 +67,7 @@ pub fn exhibitor(text: &str) -> Result<String, Wrong> {
     let Some(rest) = text.strip_prefix("http://") else {
         let message = match text.split_once("://") {
             Some((scheme, _)) => format!("Exhibitor is asked by http, and not by {scheme}"),
-            None => format!("{text:?} is no http:// address"),
+            None => format!("{text:?} is not an http:// URL"),
         };
         return Err(wrong(message));
     };
@@ -88,7 +88,7 @@ fn server(text: &str, default: u16) -> Result<String, Wrong> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (address, after) = rest.split_once(']').ok_or_else(|| wrong(format!("{text:?} has no ]")))?;
         if address.parse::<Ipv6Addr>().is_err() {
-            return Err(wrong(format!("{address:?} is no IPv6 address")));
+            return Err(wrong(format!("{address:?} is not a valid IPv6 address")));
         }
         let port = match after {
             "" => None,
@@ -106,7 +106,7 @@ fn server(text: &str, default: u16) -> Result<String, Wrong> {
             .parse()
             .ok()
             .filter(|port| *port != 0 && scalar::is_digits(digits))
-            .ok_or_else(|| wrong(format!("{digits:?} is no port")))?,
+            .ok_or_else(|| wrong(format!("{digits:?} is not a valid port")))?,
     };
     Ok(format!("{host}:{port}"))
 }
@@ -119,7 +119,7 @@ fn host_name(server: &str, host: &str, hint: &str) -> Result<String, Wrong> {
         return Err(Wrong::new(message, hint));
     }
     if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
-        return Err(Wrong::new(format!("{host:?} is no host name"), hint));
+        return Err(Wrong::new(format!("{host:?} is not a valid host name"), hint));
     }
     Ok(host.to_owned())
 }

@@ -78,7 +78,7 @@ impl<'a> Value<'a> {
     /// Reports a value of the wrong kind; `example` is what one may write.
     pub fn wrong_kind(&self, must: &str, example: &str) {
         let (what, is) = (if self.item { "an element of " } else { "" }, kind(self.written));
-        let message = format!("{what}`{}` is {is}, and must be {must}", self.key);
+        let message = format!("{what}`{}` is {is} but must be {must}", self.key);
         self.wrong(Wrong::new(message, format!("write {} = {example}", self.key)));
     }
 
@@ -99,7 +99,7 @@ impl<'a> Value<'a> {
             return None;
         };
         if text.is_empty() || text.chars().any(char::is_control) {
-            let what = if text.is_empty() { "is empty" } else { "holds a control character" };
+            let what = if text.is_empty() { "is empty" } else { "contains a control character" };
             self.wrong(Wrong::new(format!("`{}` {what}", self.key), format!("write {} = {example}", self.key)));
             return None;
         }
@@ -111,7 +111,8 @@ impl<'a> Value<'a> {
         let text = self.text(example)?;
         match fill.fill(text) {
             Ok(filled) if filled.is_empty() || filled.chars().any(char::is_control) => {
-                let message = format!("`{}` becomes {filled:?}, which is empty or holds a control character", self.key);
+                let message =
+                    format!("`{}` becomes {filled:?}, which is empty or contains a control character", self.key);
                 self.wrong(Wrong::new(message, "give the variables in it another value"));
                 None
             }
@@ -137,8 +138,7 @@ impl<'a> Value<'a> {
     pub fn timeout(&self, example: &str) -> Option<Duration> {
         let duration = self.duration(example)?;
         if duration.is_zero() {
-            let wrong =
-                Wrong::new(format!("`{}` is 0, and nothing is done in no time", self.key), "write a longer one");
+            let wrong = Wrong::new(format!("`{}` is 0; it must be longer", self.key), "write a longer one");
             self.wrong(wrong);
             return None;
         }
@@ -162,7 +162,7 @@ impl<'a> Value<'a> {
         };
         let count = scalar::integer(number).and_then(|number| T::try_from(number).ok());
         if count.is_none() {
-            let message = format!("`{}` is {}, which cannot be counted", self.key, number);
+            let message = format!("`{}` is {}, which is out of range", self.key, number);
             self.wrong(Wrong::new(message, format!("write {} = {example}", self.key)));
         }
         count
@@ -218,7 +218,7 @@ impl<'a> Value<'a> {
     /// Reports something else than `[name]`.
     pub fn wrong_section(&self) {
         let (name, is) = (self.key, kind(self.written));
-        let message = format!("`{name}` is {is}, and must be a table");
+        let message = format!("`{name}` is {is} but must be a table");
         self.wrong(Wrong::new(message, format!("write [{name}] with one bracket, and its keys under it")));
     }
 
@@ -236,7 +236,7 @@ impl<'a> Value<'a> {
         let DeValue::Array(list) = self.written else {
             let name = self.key;
             self.wrong(Wrong::new(
-                format!("`{name}` is {}, and there may be several", kind(self.written)),
+                format!("`{name}` is {}, but there can be several", kind(self.written)),
                 format!("write [[{name}]] with two brackets"),
             ));
             self.report.gap();

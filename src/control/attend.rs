@@ -68,7 +68,7 @@ pub async fn attend(bound: &Bound, questions: &mpsc::Sender<Asked>, stop: &Cance
 async fn serve(mut stream: UnixStream, questions: &mpsc::Sender<Asked>) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let answer = match timeout(LIMIT, line(&mut stream)).await {
-        Err(_) => Answer::not(Exit::Usage, format!("the request did not come within {LIMIT:?}")),
+        Err(_) => Answer::not(Exit::Usage, format!("the request did not arrive within {LIMIT:?}")),
         Ok(line) => match line?.ok_or("the request is longer than 8 KiB".to_owned()).and_then(|line| parse(&line)) {
             Err(why) => Answer::not(Exit::Usage, why),
             Ok(ask) if ask.is_command() && !may_command(uid) => refused(uid, &ask),
@@ -97,7 +97,10 @@ pub fn may_command(uid: u32) -> bool {
 fn refused(uid: u32, ask: &Ask) -> Answer {
     emit(Event::RequestRefused { uid, request: field(&format!("{ask:?}")) });
     let own = Uid::effective();
-    Answer::not(Exit::Failed, format!("user {uid} may ask, but not command: be root or the agent's own user ({own})"))
+    Answer::not(
+        Exit::Failed,
+        format!("user {uid} may query the agent but not command it: use root or the agent's own user ({own})"),
+    )
 }
 
 /// Reads one line; `None` when it is too long. What comes after it is left.
@@ -125,7 +128,7 @@ fn parse(line: &[u8]) -> Result<Ask, String> {
     let request: Request = serde_json::from_slice(line)
         .map_err(|why| format!("the running agent is rosterd {here} and does not understand this: {why}"))?;
     if request.v != VERSION {
-        return Err(format!("the running agent is rosterd {here} and speaks otherwise: restart it"));
+        return Err(format!("the running agent is rosterd {here} and uses another protocol version: restart it"));
     }
     Ok(request.ask)
 }

@@ -43,9 +43,9 @@ pub async fn ask(socket: &Path, ask: Ask, limit: Duration) -> Result<Answer, Una
             return Err(unanswered(false, "it closed the connection".to_owned()));
         }
         let response: Response = serde_json::from_slice(&line)
-            .map_err(|why| unanswered(false, format!("it speaks otherwise than this version: {why}")))?;
+            .map_err(|why| unanswered(false, format!("it uses another protocol version: {why}")))?;
         if response.v != VERSION {
-            return Err(unanswered(false, "it is of another version: restart the agent".to_owned()));
+            return Err(unanswered(false, "it is another version: restart the agent".to_owned()));
         }
         Ok(response.answer)
     };

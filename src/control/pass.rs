@@ -111,7 +111,7 @@ impl PassReport {
                         let Some(max) = request.max_stale.map(humantime::format_duration) else { continue };
                         let reason = match age.map(|age| age.as_secs()) {
                             Some(age) => {
-                                format!("those of {roster} are {age} s old, and {max} is the most (--max-stale)")
+                                format!("those of {roster} are {age} s old; the maximum is {max} (--max-stale)")
                             }
                             None => format!("none of {roster} are saved, or their age is not known"),
                         };

@@ -92,8 +92,8 @@ async fn clear(path: &Path) -> Result<(), Setback> {
         Err(why) => return Err(refused(tried(), &why)),
     };
     if !meta.file_type().is_socket() {
-        let hint = "move it away, or write another `socket` into [status]";
-        return Err(Setback::new(tried(), "it is no socket").hint(hint));
+        let hint = "move it away, or set another `socket` in [status]";
+        return Err(Setback::new(tried(), "it is not a socket").hint(hint));
     }
     match UnixStream::connect(path).await {
         Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => {
@@ -111,7 +111,7 @@ async fn clear(path: &Path) -> Result<(), Setback> {
 fn refused(tried: String, why: &io::Error) -> Setback {
     let setback = Setback::new(tried, why);
     if why.kind() == io::ErrorKind::PermissionDenied {
-        return setback.hint("give the agent's user the right to this folder, or write another `socket` into [status]");
+        return setback.hint("let the agent's user write to this directory, or set another `socket` in [status]");
     }
     setback
 }

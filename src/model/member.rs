@@ -12,7 +12,7 @@ mod tests;
 /// The most bytes that one member's data may have, and its name.
 pub const MAX_DATA: usize = 64 * 1024;
 
-/// One provider of a service. No text in it holds a control character or a line break: [`Member::new`] is the only way
+/// One provider of a service. No text in it contains a control character or a line break: [`Member::new`] is the only way
 /// to make one, so a template cannot be made to write a line that its author did not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
@@ -44,13 +44,13 @@ pub struct Fields {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Quarantine {
     /// A text in it could break out of a line.
-    #[error("{place} holds a control character or a line break")]
+    #[error("{place} contains a control character or a line break")]
     Control {
         /// Which field, or which key of the data.
         place: String,
     },
     /// It is larger than [`MAX_DATA`].
-    #[error("its name or its data has {bytes} bytes, and {MAX_DATA} are the most")]
+    #[error("its name or its data has {bytes} bytes; the maximum is {MAX_DATA}")]
     TooLarge {
         /// How large.
         bytes: usize,

@@ -33,7 +33,7 @@ pub struct FieldPath(String);
 
 /// Why a text is no path of a field.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("a field is named by keys with a dot between them, and none of them is empty")]
+#[error("a field is named by keys joined with dots, and no key may be empty")]
 pub struct BadFieldPath;
 
 impl FieldPath {
@@ -94,18 +94,14 @@ impl Custom {
         let found = match &self.host {
             Some(path) => {
                 let found = path.require(&data)?.as_str().and_then(host);
-                found.ok_or_else(|| {
-                    undecodable(format!("{path} in its data is neither the name of a host nor an address"))
-                })?
+                found.ok_or_else(|| undecodable(format!("{path} in its data is neither a host name nor an address")))?
             }
-            None => {
-                host(named_host).ok_or_else(|| undecodable("its name is neither the name of a host nor an address"))?
-            }
+            None => host(named_host).ok_or_else(|| undecodable("its name is neither a host name nor an address"))?,
         };
         let port = match &self.port {
             Some(path) => {
                 let port = port(path.require(&data)?);
-                Some(port.ok_or_else(|| undecodable(format!("{path} in its data is no port")))?)
+                Some(port.ok_or_else(|| undecodable(format!("{path} in its data is not a valid port")))?)
             }
             None => named_port,
         };

@@ -17,7 +17,7 @@ const OTHERS: [&str; 6] = ["admin", "condition", "consumer", "empty", "override"
 
 /// Makes a member's fields of a node's name. The parameters of the URL are the data.
 pub fn decode(name: &str) -> Result<Decoded, Quarantine> {
-    let refused = || undecodable("its name is not the URL of a provider");
+    let refused = || undecodable("its name is not a provider URL");
     let text = percent_decoded(name).ok_or_else(refused)?;
     let url = Url::parse(&text).ok_or_else(refused)?;
     if OTHERS.contains(&url.scheme) {

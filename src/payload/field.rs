@@ -31,7 +31,7 @@ pub fn undecodable(why: impl Into<String>) -> Quarantine {
 pub fn object(bytes: &[u8]) -> Result<Object, Quarantine> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(undecodable("its data is JSON, but no object")),
+        Ok(_) => Err(undecodable("its data is JSON but not an object")),
         Err(_) if bytes.iter().all(u8::is_ascii_whitespace) => Err(undecodable("it has no data")),
         Err(error) => Err(undecodable(format!("its data is not JSON: {error}"))),
     }
@@ -58,9 +58,9 @@ pub fn host_of(object: &Object, key: &str) -> Result<String, Quarantine> {
     let text = match object.get(key) {
         Some(Value::String(text)) => text,
         None | Some(Value::Null) => return Err(undecodable(format!("its data has no {key}"))),
-        Some(_) => return Err(undecodable(format!("{key} in its data is no text"))),
+        Some(_) => return Err(undecodable(format!("{key} in its data is not a string"))),
     };
-    host(text).ok_or_else(|| undecodable(format!("{key} in its data is neither the name of a host nor an address")))
+    host(text).ok_or_else(|| undecodable(format!("{key} in its data is neither a host name nor an address")))
 }
 
 /// The port that a field of an object has, if there is one.
@@ -69,7 +69,7 @@ pub fn port_of(object: &Object, key: &str) -> Result<Option<u16>, Quarantine> {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match port(value) {
             Some(port) => Ok(Some(port)),
-            None => Err(undecodable(format!("{key} in its data is no port"))),
+            None => Err(undecodable(format!("{key} in its data is not a valid port"))),
         },
     }
 }

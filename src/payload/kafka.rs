@@ -12,7 +12,7 @@ mod tests;
 /// -1; the first of its endpoints is its address then.
 pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
     if digits::<i32>(name).is_none() {
-        return Err(undecodable("its name is not the number of a broker"));
+        return Err(undecodable("its name is not a broker ID"));
     }
     let data = object(bytes)?;
     let is_plain =
@@ -25,6 +25,6 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
 fn endpoint(data: &Object) -> Result<(String, Option<u16>), Quarantine> {
     let first = data.get("endpoints").and_then(|list| list.get(0)).and_then(Value::as_str);
     let url = first.ok_or_else(|| undecodable("its data has neither a host nor an endpoint"))?;
-    let url = Url::parse(url).ok_or_else(|| undecodable("the first of its endpoints is no URL"))?;
+    let url = Url::parse(url).ok_or_else(|| undecodable("the first of its endpoints is not a URL"))?;
     Ok((url.host, url.port))
 }

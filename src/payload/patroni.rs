@@ -26,7 +26,7 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
     };
     let url = Url::parse(url)
         .filter(|url| SCHEMES.contains(&url.scheme))
-        .ok_or_else(|| undecodable("conn_url in its data is no URL of PostgreSQL"))?;
+        .ok_or_else(|| undecodable("conn_url in its data is not a PostgreSQL URL"))?;
     let (host, port) = (Some(url.host), Some(url.port.unwrap_or(PORT)));
     let status = data.get("state").and_then(text);
     Ok(Fields { name: name.to_owned(), host, port, status, data, ..Fields::default() })

@@ -152,7 +152,7 @@ pub fn parse_signal(name: &str) -> Result<Signal, Setback> {
     let upper = name.trim().to_ascii_uppercase();
     let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
     full.parse().map_err(|_| {
-        Setback::new(format!("send the signal {}", printable(name)), "there is no signal of this name")
+        Setback::new(format!("send the signal {}", printable(name)), "this signal is unknown")
             .hint("give HUP, USR1, USR2, TERM …: kill -l lists them")
     })
 }

@@ -132,7 +132,7 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
         (Some(""), "HUP", "the file is empty"),
         (Some("nginx\n"), "HUP", "\"nginx\" is no number of a process"),
         (Some("1\n"), "HUP", "1 is no process that may be signalled"),
-        (Some("4711\n"), "RELOAD", "there is no signal of this name"),
+        (Some("4711\n"), "RELOAD", "this signal is unknown"),
     ];
     for (text, signal, part) in failures {
         if let Some(text) = text {

@@ -66,7 +66,7 @@ pub fn answer(args: &GetArgs, known: &Gathered, now: SystemTime) -> Answer {
     if let Some(file) = &args.cache
         && let Err(why) = cache::store(file, &fresh, now, |members| valid_of(args, members))
     {
-        notes.push(format!("this answer is not kept: {why}"));
+        notes.push(format!("this answer is not cached: {why}"));
     }
     let out = if exit == Exit::Done { written(args.format, &good) } else { String::new() };
     Answer { out, notes, exit }
@@ -94,7 +94,7 @@ fn one<'v>(
             let found = count(view, &args.payload);
             if let Some(wanted) = args.wait_for.filter(|wanted| found < *wanted) {
                 let waited = humantime::format_duration(args.timeout);
-                notes.push(format!("{found} of the {wanted} members of {} are there after {waited}", path.text));
+                notes.push(format!("{found} of the {wanted} members of {} are present after {waited}", path.text));
             }
             let value = judge(args, path, view, notes).map_err(|why| (Exit::Held, why))?;
             return Ok((value, Source::Registry(view)));
@@ -102,7 +102,7 @@ fn one<'v>(
         None => {
             let why = known.away.as_deref().unwrap_or("no answer came");
             let waited = humantime::format_duration(args.timeout);
-            (Exit::Unreached, format!("the registry was not reached in {waited} for {}: {why}", path.text))
+            (Exit::Unreached, format!("the registry did not answer within {waited} for {}: {why}", path.text))
         }
     };
     let Some(file) = &args.cache else {
@@ -128,7 +128,7 @@ fn judge(args: &GetArgs, path: &Wanted, view: &View, notes: &mut Vec<String>) ->
             for (key, seen) in keys {
                 let place = path.subject.members_of(key);
                 if key.chars().any(is_breaking) {
-                    notes.push(format!("left out: {place}: its name holds a control character or a line break"));
+                    notes.push(format!("left out: {place}: its name contains a control character or a line break"));
                     continue;
                 }
                 match seats(args, place.as_str(), seen, notes) {

@@ -48,7 +48,7 @@ pub fn load(file: &Path, path: &Wanted, now: SystemTime, max_age: Duration) -> R
     let file_name = file.display();
     let mut kept = read(file).map_err(|why| format!("cannot use the cache {file_name}: {why}"))?;
     let Some(entry) = kept.paths.remove(&path.text) else {
-        return Err(format!("the cache {file_name} has no answer for {}", path.text));
+        return Err(format!("the cache {file_name} has no entry for {}", path.text));
     };
     let at = UNIX_EPOCH.checked_add(Duration::from_secs(entry.at));
     let Some(age) = at.and_then(|at| now.duration_since(at).ok()) else {
@@ -56,7 +56,7 @@ pub fn load(file: &Path, path: &Wanted, now: SystemTime, max_age: Duration) -> R
     };
     if age > max_age {
         let max = humantime::format_duration(max_age);
-        return Err(format!("the answer in the cache {file_name} is {} s old, and {max} is the most", age.as_secs()));
+        return Err(format!("the answer in the cache {file_name} is {} s old; the maximum is {max}", age.as_secs()));
     }
     let view = match entry.what {
         What::Members(nodes) => unpack(nodes).map(|members| View::Members(Seen::Present(members))),

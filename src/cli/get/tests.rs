@@ -128,7 +128,7 @@ async fn too_few_is_3_with_nothing_on_standard_output() {
             "/s --min 2",
             torn(),
             3,
-            "left out: /s/b\n:1: its name holds a control character or a line break\n/s has 1 member, needs at least 2 (1 quarantined)",
+            "left out: /s/b\n:1: its name contains a control character or a line break\n/s has 1 member, needs at least 2 (1 quarantined)",
         ),
         ("/s", unreadable(), 3, "/s cannot be read: no permission"),
         ("/s --min 0", unreadable(), 3, "/s cannot be read: no permission"),
@@ -269,7 +269,7 @@ async fn the_cache_keeps_data_keys_and_other_paths() {
 async fn a_cache_that_cannot_be_written_is_said_and_the_answer_stands() {
     let (code, out, says) = asked("/s --cache /nonexistent/x", vec![reset("/s", names(&["x:1"]))]).await;
     assert_eq!((code, out.as_str()), (0, "x:1\n"));
-    assert!(says.starts_with("this answer is not kept: cannot write /nonexistent/x: "), "{says}");
+    assert!(says.starts_with("this answer is not cached: cannot write /nonexistent/x: "), "{says}");
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ async fn nodes_are_shown_with_their_data_and_how_they_are_read() {
           web                 the web
             10.0.0.1:80       {"zone":"a","weight":5,"status":"up"}                                      → nextdoor: host 10.0.0.1 port 80 weight 5 status up
             [2001:db8::1]:80  -                                                                          → nextdoor: host 2001:db8::1 port 80
-            bad\u{1b}[2J      \u{1b}]0;x\u{7}                                                            → quarantined as nextdoor: its name holds a control character or a line break
+            bad\u{1b}[2J      \u{1b}]0;x\u{7}                                                            → quarantined as nextdoor: its name contains a control character or a line break
             bytes:1           b"\xff\x00"                                                                → nextdoor: host bytes port 1
             long:1            {"k":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (108 bytes)  → nextdoor: host long port 1
         "#);

@@ -35,13 +35,13 @@ dset = "x"
       |
       = help: did you mean `min`?
 
-    error: this is no value
+    error: this is not a value
      --> rosterd.toml:7:7
       |
     7 | max = 5 5
       |       ^^^
       |
-      = help: a text stands in quotes, as in "text"; a line holds one key and one value
+      = help: put text in quotes, as in "text"; a line has one key and one value
 
     error: unclosed array table, expected `]`
      --> rosterd.toml:8:12
@@ -58,21 +58,21 @@ dset = "x"
 #[test]
 fn a_key_stands_once() {
     insta::assert_snapshot!(told("[[roster]]\npath = \"/a\"\npath = \"/b\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\ndst = \"/etc/b\"\n"), @r#"
-    error: the key is there already
+    error: duplicate key
      --> rosterd.toml:4:1
       |
     4 | path = "/b"
       | ^^^^
       |
-      = help: each key stands once: leave one out
+      = help: a key may appear once: remove one
 
-    error: `dst` says the same as `dest`
+    error: `dst` means the same as `dest`
      --> rosterd.toml:8:1
       |
     8 | dst = "/etc/b"
       | ^^^
       |
-      = help: leave one of the two out; rosterd's own word is `dest`
+      = help: remove one of them; rosterd's own name is `dest`
 
     2 problems
     "#);
@@ -94,7 +94,7 @@ fn two_files_at_once() {
       |
       = help: did you mean `name`?
 
-    error: `min` is a string, and must be a whole number
+    error: `min` is a string but must be a whole number
      --> conf.d/a.toml:4:7
       |
     4 | min = "1"
@@ -102,13 +102,13 @@ fn two_files_at_once() {
       |
       = help: write min = 1
 
-    error: an included file includes nothing itself
+    error: an included file cannot include other files
      --> conf.d/b.toml:1:11
       |
     1 | include = ["x"]
       |           ^^^^^
       |
-      = help: write this pattern into `include` of the main file
+      = help: add this pattern to `include` in the main file
 
     error: "x" cannot be followed: a path in the registry begins with /
      --> conf.d/b.toml:3:8
@@ -141,7 +141,7 @@ fn an_include_that_is_not_there() {
       |
       = help: make it, or write a pattern with a *, which may match nothing
 
-    error: "a***" is no pattern: wildcards are either regular `*` or recursive `**`
+    error: "a***" is not a valid pattern: wildcards are either regular `*` or recursive `**`
      --> rosterd.toml:1:41
       |
     1 | include = ["extra.toml", "none-*.toml", "a***", 5]
@@ -149,7 +149,7 @@ fn an_include_that_is_not_there() {
       |
       = help: write a path, in which * stands for any part of a name
 
-    error: an element of `include` is a whole number, and must be a string
+    error: an element of `include` is a whole number but must be a string
      --> rosterd.toml:1:49
       |
     1 | include = ["extra.toml", "none-*.toml", "a***", 5]
@@ -166,7 +166,7 @@ fn a_file_that_is_not_there() {
     insta::assert_snapshot!(Home::new(&[]).told(), @"
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.toml
-     = help: name another with -c FILE or $ROSTERD_CONFIG, or see to it that rosterd's user may read this one
+     = help: name another with -c FILE or $ROSTERD_CONFIG, or let rosterd's user read this one
 
     1 problem
     ");
@@ -200,15 +200,15 @@ fn what_everyone_may_write_is_refused() {
         )]);
         home.mode("rosterd.toml", 0o666).mode("templates", 0o777).mode("templates/a.tera", 0o646).told()
     }, @r#"
-    error: the configuration file rosterd.toml can be written by everyone
+    error: the configuration file rosterd.toml is writable by everyone
     --> rosterd.toml
      = help: chmod o-w rosterd.toml
 
-    error: template_dir templates can be written by everyone
+    error: template_dir templates is writable by everyone
     --> rosterd.toml
      = help: chmod o-w templates
 
-    error: the template templates/a.tera can be written by everyone
+    error: the template templates/a.tera is writable by everyone
      --> rosterd.toml:3:7
       |
     3 | src = "a.tera"
@@ -244,7 +244,7 @@ listen = "127.0.0.1:9189"
     10 | [[service]]
        |   ^^^^^^^
        |
-       = help: take `service` out: rosterd does not pass over what it cannot do
+       = help: remove `service`: rosterd does not ignore what it cannot do
 
     error: `listen` is not supported by this version
       --> rosterd.toml:14:1
@@ -252,7 +252,7 @@ listen = "127.0.0.1:9189"
     14 | listen = "127.0.0.1:9189"
        | ^^^^^^
        |
-       = help: take `listen` out: rosterd does not pass over what it cannot do
+       = help: remove `listen`: rosterd does not ignore what it cannot do
 
     2 problems
     "#);
@@ -268,7 +268,7 @@ fn confd_resources_belong_into_included_files() {
         ),
     ])
     .told(), @r#"
-    error: `template` is a table, and there may be several
+    error: `template` is a table, but there can be several
      --> rosterd.toml:2:1
       |
     2 | [template]
@@ -276,7 +276,7 @@ fn confd_resources_belong_into_included_files() {
       |
       = help: write [[template]] with two brackets
 
-    error: `keys` is a string, and must be a list
+    error: `keys` is a string but must be a list
      --> conf.d/nginx.toml:4:8
       |
     4 | keys = "/x"
@@ -284,7 +284,7 @@ fn confd_resources_belong_into_included_files() {
       |
       = help: write keys = ["/services/web"]
 
-    error: `prefix` is a whole number, and must be a string
+    error: `prefix` is a whole number but must be a string
      --> conf.d/nginx.toml:5:10
       |
     5 | prefix = 5
@@ -292,13 +292,13 @@ fn confd_resources_belong_into_included_files() {
       |
       = help: write prefix = "/production"
 
-    error: `uid` says the same as `owner`
+    error: `uid` means the same as `owner`
      --> conf.d/nginx.toml:6:7
       |
     6 | uid = 0
       |       ^
       |
-      = help: leave one of the two out; rosterd's own word is `owner`
+      = help: remove one of them; rosterd's own name is `owner`
 
     4 problems
     "#);

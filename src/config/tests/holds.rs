@@ -180,7 +180,7 @@ fn the_command_line_names_another_registry() {
     let with = |url: &str| bare.load_with(&Overrides { registry: Some(url.to_owned()), ..overrides() });
     assert_eq!(&*with("dir:/srv/reg").unwrap().config.rosters[0].registry, "default");
     insta::assert_snapshot!(bare.stable(&with("zk:/zk1").unwrap_err().to_string()), @r#"
-    error: "zk:/zk1" is no registry
+    error: "zk:/zk1" is not a valid registry URL
     --> --registry or $ROSTERD_REGISTRY
      = help: write zk://HOST:PORT,HOST:PORT, zks:// for TLS, or dir:PATH
 
@@ -259,7 +259,7 @@ fn templates_may_stand_on_the_command_line() {
         format!("{src}:{}/b", dest("x/..")),
     ]);
     insta::assert_snapshot!(home.stable(&wrong.unwrap_err().to_string()), @r#"
-    error: "templates/a.tera" is no IN:OUT or IN:OUT:CMD
+    error: "templates/a.tera" is not IN:OUT or IN:OUT:CMD
     --> --template templates/a.tera
      = help: write TEMPLATE:FILE:COMMAND
 
@@ -267,13 +267,13 @@ fn templates_may_stand_on_the_command_line() {
     --> --template none.tera:c
      = help: IN is a path, and a relative one starts where the command is given
 
-    error: the path "b;" has ';', which may mean something to the shell that runs `CMD`
+    error: the path "b;" has ';', which may be special to the shell that runs `CMD`
     --> --template templates/a.tera:b;:reload {{ dest }}
      = help: choose an OUT of letters, digits and /._:@+=,-
 
     error: another template writes x/../b, or a file of this name
     --> --template templates/a.tera:x/../b
-     = help: give one of the two another OUT, or write it into the configuration file
+     = help: give one of them another OUT, or add it to the configuration file
 
     4 problems
     "#);

@@ -86,7 +86,7 @@ on_exit = "restrt"
 kill_signl = "TERM"
 "#;
     insta::assert_snapshot!(load(table, Some(&[])).unwrap_err(), @r#"
-    error: {{ dest }} has no meaning in `cmd`, which is about no one file
+    error: {{ dest }} is not available in `cmd`: it is not about a single file
       --> rosterd.toml:12:13
        |
     12 | cmd = "x -f {{ dest }}"
@@ -102,7 +102,7 @@ kill_signl = "TERM"
        |
        = help: write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own
 
-    error: "RELOAD" is no signal
+    error: "RELOAD" is not a valid signal
       --> rosterd.toml:14:17
        |
     14 | reload_signal = "RELOAD"
@@ -110,7 +110,7 @@ kill_signl = "TERM"
        |
        = help: write a name as `kill -l` has it: HUP, USR1, USR2
 
-    error: `kill_timeout` is a whole number, and must be a string
+    error: `kill_timeout` is a whole number but must be a string
       --> rosterd.toml:15:16
        |
     15 | kill_timeout = 30

@@ -26,7 +26,7 @@ dest = "/etc/d"
 mode = "10000"
 "#,
     ), @r#"
-    error: `mode` is a whole number, and must be a string of octal digits
+    error: `mode` is a whole number but must be a string of octal digits
      --> rosterd.toml:6:8
       |
     6 | mode = 644
@@ -34,7 +34,7 @@ mode = "10000"
       |
       = help: write mode = "0644"
 
-    error: `mode` is a whole number, and must be a string of octal digits
+    error: `mode` is a whole number but must be a string of octal digits
       --> rosterd.toml:10:8
        |
     10 | mode = 0o640
@@ -42,7 +42,7 @@ mode = "10000"
        |
        = help: write mode = "0640"
 
-    error: "u=rw" is no mode
+    error: "u=rw" is not a valid file mode
       --> rosterd.toml:14:8
        |
     14 | mode = "u=rw"
@@ -50,7 +50,7 @@ mode = "10000"
        |
        = help: write octal digits as chmod takes them, as in "0644"
 
-    error: "10000" is no mode
+    error: "10000" is not a valid file mode
       --> rosterd.toml:18:8
        |
     18 | mode = "10000"
@@ -99,7 +99,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
       |
       = help: name the program and its arguments, or leave `reload_cmd` out
 
-    error: a command has no "source" to fill in
+    error: a command cannot use "source"
       --> rosterd.toml:11:25
        |
     11 | check_cmd = "haproxy -f {{ source }}"
@@ -107,7 +107,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
        |
        = help: {{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the command's environment; braces that are meant as they are take a space between: { {
 
-    error: an element of `reload_cmd` is a whole number, and must be a string
+    error: an element of `reload_cmd` is a whole number but must be a string
       --> rosterd.toml:12:28
        |
     12 | reload_cmd = ["systemctl", 1]
@@ -115,7 +115,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
        |
        = help: write reload_cmd = ["haproxy", "-c", "-f", "{{ src }}"]
 
-    error: `check_cmd` is a whole number, and must be a string or a list of strings
+    error: `check_cmd` is a whole number but must be a string or a list of strings
       --> rosterd.toml:16:13
        |
     16 | check_cmd = 5
@@ -131,7 +131,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
        |
        = help: add pid_file = "/run/x.pid"
 
-    error: "HUPP" is no signal
+    error: "HUPP" is not a valid signal
       --> rosterd.toml:17:25
        |
     17 | reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
@@ -154,13 +154,13 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
 #[test]
 fn a_path_with_shell_characters() {
     insta::assert_snapshot!(told("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a;b\"\ncheck_cmd = \"check {{ src }}\"\n"), @r#"
-    error: the path "/etc/a;b" has ';', which may mean something to the shell that runs `check_cmd`
+    error: the path "/etc/a;b" has ';', which may be special to the shell that runs `check_cmd`
      --> rosterd.toml:4:8
       |
     4 | dest = "/etc/a;b"
       |        ^^^^^^^^^^
       |
-      = help: write check_cmd as a list, which no shell reads: ["program", "{{ dest }}"]
+      = help: write check_cmd as a list, which is run without a shell: ["program", "{{ dest }}"]
 
     1 problem
     "#);
@@ -198,7 +198,7 @@ group = "4294967295"
       |
       = help: make it, write its number, or leave it out to keep the file's group as it is
 
-    error: `owner` is -1, which cannot be counted
+    error: `owner` is -1, which is out of range
       --> rosterd.toml:11:9
        |
     11 | owner = -1
@@ -206,7 +206,7 @@ group = "4294967295"
        |
        = help: write owner = 0
 
-    error: 4294967295 is nobody's id
+    error: 4294967295 is not a usable ID
       --> rosterd.toml:12:9
        |
     12 | group = "4294967295"
@@ -240,7 +240,7 @@ dest = ""
       |
       = help: a relative src is looked for in template_dir, which is templates
 
-    error: dest "/etc/" names a folder, and a template writes one file
+    error: dest "/etc/" names a directory, but a template writes one file
      --> rosterd.toml:5:8
       |
     5 | dest = "/etc/"
@@ -256,7 +256,7 @@ dest = ""
       |
       = help: name a file in it
 
-    error: dest "." names a folder, and a template writes one file
+    error: dest "." names a directory, but a template writes one file
      --> rosterd.toml:8:8
       |
     8 | dest = "."
@@ -326,7 +326,7 @@ fn environments() {
       |
       = help: write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own
 
-    error: `N` is a whole number, and must be a string
+    error: `N` is a whole number but must be a string
      --> rosterd.toml:5:42
       |
     5 | env = { "A-B" = "x", ROSTERD_DEST = "x", N = 1 }
@@ -334,7 +334,7 @@ fn environments() {
       |
       = help: write N = "…"
 
-    error: `reload_retries` is 0, and no reload would ever run
+    error: `reload_retries` is 0, so no reload would ever run
      --> rosterd.toml:6:18
       |
     6 | reload_retries = 0
@@ -424,7 +424,7 @@ dest = "/etc/f/{{ key }}"
        |
        = help: give the roster or key another `name`
 
-    error: `dest` has no {{ key }}, and each key must have a file of its own
+    error: `dest` has no {{ key }}, so all keys would share one file
       --> rosterd.toml:21:8
        |
     21 | dest = "/etc/c"
@@ -448,7 +448,7 @@ dest = "/etc/f/{{ key }}"
        |
        = help: give the roster or key another `name`
 
-    error: the key may not name a folder of `dest`
+    error: the key must not name a directory of `dest`
       --> rosterd.toml:27:8
        |
     27 | dest = "/etc/{{ key }}/d"
@@ -456,7 +456,7 @@ dest = "/etc/f/{{ key }}"
        |
        = help: write it into the file's name, as in "/etc/x/{{ key }}.cfg"
 
-    error: `on_gone` stands without `each`
+    error: `on_gone` needs `each`
       --> rosterd.toml:31:11
        |
     31 | on_gone = "keep"
@@ -542,7 +542,7 @@ fn one_file_may_have_several_blocks() {
         ("block = \"x\"", "block = \"x\"", "block x of /etc/a is written by the template at rosterd.toml:"),
         ("block = \"x\"", "", "templates share a file only where each has a `block` of its own"),
         ("", "block = \"x\"", "templates share a file only where each has a `block` of its own"),
-        ("", "", "a file has one template: give one of the two another dest"),
+        ("", "", "a file has one template: give one of them another dest"),
         ("block = \"x\"", "block = \"y\"\nmode = \"0600\"", "says another `mode`"),
         ("block = \"x\"", "block = \"y\"\nwrite = \"auto\"", "says another `write`"),
         ("block = \"x\"", "block = \"y\"\nsymlink = \"follow\"", "says another `symlink`"),
@@ -557,9 +557,9 @@ fn one_file_may_have_several_blocks() {
 #[test]
 fn how_bytes_are_placed_is_checked() {
     for (keys, why) in [
-        ("block = \"two words\"", "\"two words\" cannot name a block"),
+        ("block = \"two words\"", "\"two words\" is not a valid block name"),
         ("block = \"\"", "`block` is empty"),
-        ("block_comment = \";\"", "`block_comment` stands without `block`"),
+        ("block_comment = \";\"", "`block_comment` needs `block`"),
         ("block = \"x\"\nblock_comment = \"# \"", "`block_comment` cannot be \"# \""),
         ("block = \"x\"\nblock_comment = \"<!--\"", "which would hide the block's own lines too"),
         ("backup = 100", "99 is the most"),
@@ -572,22 +572,22 @@ fn how_bytes_are_placed_is_checked() {
     }
     let each = "[[roster]]\nname = \"r\"\npath = \"/s/*\"\n[[template]]\nsrc = \"a.tera\"\neach = \"r\"\nblock = \"x\"\n\
         dest = \"/etc/{{ key }}\"\n";
-    assert!(told(each).contains("`block` stands beside `each`"));
+    assert!(told(each).contains("`block` cannot be combined with `each`"));
 }
 
 #[test]
 fn what_a_unit_cannot_take_back() {
     for (keys, why) in [
-        ("block = \"x\"", "`unit` stands beside `block`"),
-        ("write = \"inplace\"", "`unit` stands beside a `write` other than \"atomic\""),
-        ("write = \"auto\"", "`unit` stands beside a `write` other than \"atomic\""),
+        ("block = \"x\"", "`unit` cannot be combined with `block`"),
+        ("write = \"inplace\"", "`unit` cannot be combined with a `write` other than \"atomic\""),
+        ("write = \"auto\"", "`unit` cannot be combined with a `write` other than \"atomic\""),
     ] {
         let said = told(&format!("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\nunit = \"edge\"\n{keys}\n"));
         assert!(said.contains(why) && said.matches("error: ").count() == 1, "{keys}: {said}");
     }
     let keys = "block = \"x\"\nreload_cmd = \"true\"\non_reload_failure = \"rollback\"";
     let said = told(&format!("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\n{keys}\n"));
-    let why = "on_reload_failure = \"rollback\" stands beside `block`";
+    let why = "on_reload_failure = \"rollback\" cannot be combined with `block`";
     assert!(said.contains(why) && said.matches("error: ").count() == 1, "{said}");
 }
 
@@ -608,7 +608,7 @@ verify_timeout = "0s"
 splay = 30
 "#,
     ), @r#"
-    error: `verify_cmd` stands without `reload_cmd`
+    error: `verify_cmd` needs `reload_cmd`
      --> rosterd.toml:6:14
       |
     6 | verify_cmd = "curl -f http://127.0.0.1/"
@@ -624,7 +624,7 @@ splay = 30
        |
        = help: write a command, or leave `verify_cmd` out
 
-    error: `verify_timeout` is 0, and nothing is done in no time
+    error: `verify_timeout` is 0; it must be longer
       --> rosterd.toml:12:18
        |
     12 | verify_timeout = "0s"
@@ -632,7 +632,7 @@ splay = 30
        |
        = help: write a longer one
 
-    error: `splay` is a whole number, and must be a string
+    error: `splay` is a whole number but must be a string
       --> rosterd.toml:13:9
        |
     13 | splay = 30
@@ -662,7 +662,7 @@ each = "services"
 unit = "edge"
 "#,
     ), @r#"
-    error: "the edge" cannot name a unit
+    error: "the edge" is not a valid unit name
      --> rosterd.toml:9:8
       |
     9 | unit = "the edge"
@@ -670,13 +670,13 @@ unit = "edge"
       |
       = help: write letters, digits and _, and no digit first, as in "edge"
 
-    error: `unit` stands beside `each`
+    error: `unit` cannot be combined with `each`
       --> rosterd.toml:14:8
        |
     14 | unit = "edge"
        |        ^^^^^^
        |
-       = help: leave one of the two out; the files of a template with `each` come and go one by one
+       = help: remove one of them; the files of a template with `each` come and go one by one
 
     2 problems
     "#);

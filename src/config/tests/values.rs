@@ -21,15 +21,15 @@ reload_timeout = "0s"
 reload_interval = "5 parsecs"
 "#,
     ), @r#"
-    error: the quiet time (2s) is over the longest wait (1s)
+    error: the quiet period (2s) is longer than the maximum wait (1s)
      --> rosterd.toml:5:8
       |
     5 | wait = "2s:1s"
       |        ^^^^^^^
       |
-      = help: write "1s:2s": quiet for the first, but never later than the second
+      = help: write QUIET:MAX, as in "1s:2s"
 
-    error: "-5m" is no duration
+    error: "-5m" is not a valid duration
      --> rosterd.toml:6:12
       |
     6 | hold_max = "-5m"
@@ -37,7 +37,7 @@ reload_interval = "5 parsecs"
       |
       = help: write a number and its unit, as in "500ms", "2s" or "5m"
 
-    error: `max` is a whole number, and must be a string
+    error: `max` is a whole number but must be a string
      --> rosterd.toml:9:28
       |
     9 | wait = { min = "1s", max = 4 }
@@ -45,7 +45,7 @@ reload_interval = "5 parsecs"
       |
       = help: write max = "2s"
 
-    error: `check_timeout` is a whole number, and must be a string
+    error: `check_timeout` is a whole number but must be a string
       --> rosterd.toml:13:17
        |
     13 | check_timeout = 30
@@ -53,7 +53,7 @@ reload_interval = "5 parsecs"
        |
        = help: write check_timeout = "30s"
 
-    error: `reload_timeout` is 0, and nothing is done in no time
+    error: `reload_timeout` is 0; it must be longer
       --> rosterd.toml:14:18
        |
     14 | reload_timeout = "0s"
@@ -61,7 +61,7 @@ reload_interval = "5 parsecs"
        |
        = help: write a longer one
 
-    error: "5 parsecs" is no duration
+    error: "5 parsecs" is not a valid duration
       --> rosterd.toml:15:19
        |
     15 | reload_interval = "5 parsecs"
@@ -93,7 +93,7 @@ name = "c"
 "#,
     )])
     .told(), @r#"
-    error: "99999" is no port
+    error: "99999" is not a valid port
      --> rosterd.toml:3:7
       |
     3 | url = "zk://zk1:99999"
@@ -123,9 +123,9 @@ name = "c"
     9 | name = "b"
       |        ^^^
       |
-      = help: give one of the two another `name`
+      = help: give one of them another `name`
 
-    error: the chroot "//x" is no path: a path in the registry has no empty segment, and no / at its end
+    error: the chroot "//x" is not a valid path: a path in the registry has no empty segment, and no / at its end
       --> rosterd.toml:10:7
        |
     10 | url = "zk://zk1//x"
@@ -133,7 +133,7 @@ name = "c"
        |
        = help: write zk://HOST:PORT/name/of/it
 
-    error: `session_timeout` is 0, and nothing is done in no time
+    error: `session_timeout` is 0; it must be longer
       --> rosterd.toml:11:19
        |
     11 | session_timeout = "0s"
@@ -209,7 +209,7 @@ format = "ini"
       |
       = help: write name = "services": letters, digits and _, and no digit first
 
-    error: "vars" has a meaning of its own in templates
+    error: "vars" is reserved in templates
       --> rosterd.toml:12:8
        |
     12 | name = "vars"
@@ -258,7 +258,7 @@ fn words_of_the_template_language_name_nothing() {
     for word in ["true", "True", "false", "False", "none", "None", "null", "not", "loop", "body"] {
         for table in ["roster", "key"] {
             let said = told(&format!("[[{table}]]\npath = \"/services/{word}\"\n"));
-            assert!(said.contains(&format!("{word:?} has a meaning of its own in templates")), "{said}");
+            assert!(said.contains(&format!("{word:?} is reserved in templates")), "{said}");
         }
     }
 }
@@ -276,15 +276,15 @@ fn names_are_taken_once() {
     1 | [[key]]
       | ^^^^^^^
       |
-      = help: give one of the two another `name`
+      = help: give one of them another `name`
 
-    error: /x/y/../a is written by the template at rosterd.toml:6 already
+    error: /x/y/../a is already written by the template at rosterd.toml:6
      --> conf.d/web.toml:5:8
       |
     5 | dest = "/x/y/../a"
       |        ^^^^^^^^^^^
       |
-      = help: a file has one template: give one of the two another dest
+      = help: a file has one template: give one of them another dest
 
     2 problems
     "#);
@@ -381,7 +381,7 @@ group = "nobody-has-this-group"
 src = "a.tera"
 "#,
     ), @r#"
-    error: `roster` is a string, and there may be several
+    error: `roster` is a string, but there can be several
      --> rosterd.toml:3:10
       |
     3 | roster = "web"
@@ -389,7 +389,7 @@ src = "a.tera"
       |
       = help: write [[roster]] with two brackets
 
-    error: "../x" cannot name /var/lib/NAME and /run/NAME
+    error: "../x" is not usable in /var/lib/NAME and /run/NAME
      --> rosterd.toml:5:8
       |
     5 | name = "../x"
@@ -421,7 +421,7 @@ src = "a.tera"
       |
       = help: make it, write its number, or leave it out to keep the file's group as it is
 
-    error: `template` is a table, and there may be several
+    error: `template` is a table, but there can be several
       --> rosterd.toml:10:1
        |
     10 | [template]
@@ -449,7 +449,7 @@ fn credentials_are_for_one_pair_of_eyes() {
         assert!(!told.contains("hunter2"), "a password is shown: {told}");
         told
     }, @r#"
-    error: open.auth holds a password, and others may read or write it (mode 0640)
+    error: open.auth holds a password, but others may read or write it (mode 0640)
      --> rosterd.toml:3:37
       |
     3 | auth = [{ scheme = "digest", file = "open.auth" },
@@ -471,7 +471,7 @@ fn credentials_are_for_one_pair_of_eyes() {
     5 | { scheme = "digest", file = "none.auth" },
       |                             ^^^^^^^^^^^
       |
-      = help: make the file with one line, user:password, that rosterd's user alone may read
+      = help: make the file with one line, user:password, readable only by rosterd's user
 
     error: user.auth is not one line of user:password
      --> rosterd.toml:6:29
@@ -513,13 +513,13 @@ tls = { ca = "no.pem", cert = "templates" }
 "#,
     )])
     .told(), @r#"
-    error: tls is set, and zk://a:2181 does not use it
+    error: tls is set, but zk://a:2181 does not use it
      --> rosterd.toml:5:7
       |
     5 | tls = { ca = "no.pem", cert = "templates" }
       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: write zks:// in url, or leave tls out: nothing is sent in the clear where TLS is asked for
+      = help: write zks:// in url, or leave tls out: rosterd never falls back to plain text
 
     error: no.pem cannot be read: No such file or directory (os error 2)
      --> rosterd.toml:5:14
@@ -543,7 +543,7 @@ tls = { ca = "no.pem", cert = "templates" }
     5 | tls = { ca = "no.pem", cert = "templates" }
       |                               ^^^^^^^^^^^
       |
-      = help: add key = "agent-key.pem", or leave both out
+      = help: add key = "agent-key.pem", or remove both
 
     4 problems
     "#);
@@ -558,7 +558,7 @@ fn a_private_key_is_no_ones_else() {
     {
         home.mode("agent.key", mode);
         let said = home.load().map_err(|problems| problems.to_string()).map(|_| ());
-        let words = format!("agent.key is a private key, and others may read or write it (mode {mode:04o})");
+        let words = format!("agent.key is a private key, but others may read or write it (mode {mode:04o})");
         assert_eq!(said.as_ref().is_err_and(|said| said.contains(&words)), is_refused, "{mode:o}: {said:?}");
     }
 }
@@ -601,7 +601,7 @@ exhibitor = "http://e"
     5 | exhibitor = ["https://e", "http://e/x", 5]
       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: name the ensemble's own authority: tls = { ca = "ca.pem" }
+      = help: name the ensemble's own CA: tls = { ca = "ca.pem" }
 
     error: Exhibitor is asked by http, and not by https
      --> rosterd.toml:5:14
@@ -619,7 +619,7 @@ exhibitor = "http://e"
       |
       = help: write http://HOST:PORT
 
-    error: an element of `exhibitor` is a whole number, and must be a string
+    error: an element of `exhibitor` is a whole number but must be a string
      --> rosterd.toml:5:41
       |
     5 | exhibitor = ["https://e", "http://e/x", 5]
@@ -627,7 +627,7 @@ exhibitor = "http://e"
       |
       = help: write exhibitor = "http://exhibitor:8080"
 
-    error: exhibitor is set, and a folder has no servers
+    error: exhibitor is set, but a directory has no servers
       --> rosterd.toml:10:13
        |
     10 | exhibitor = "http://e"
@@ -635,7 +635,7 @@ exhibitor = "http://e"
        |
        = help: leave exhibitor out
 
-    error: `exhibitor` is a string, and must be a list
+    error: `exhibitor` is a string but must be a list
       --> rosterd.toml:10:13
        |
     10 | exhibitor = "http://e"

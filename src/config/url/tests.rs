@@ -24,13 +24,13 @@ fn exhibitors_are_read() {
         ("http://e", Ok("http://e:80")),
         ("http://10.0.0.1:8080/", Ok("http://10.0.0.1:8080")),
         ("http://[::1]:8080/exhibitor/v1/cluster/list", Ok("http://[::1]:8080")),
-        ("e:8080", Err(r#""e:8080" is no http:// address"#)),
+        ("e:8080", Err(r#""e:8080" is not an http:// URL"#)),
         ("https://e", Err("Exhibitor is asked by http, and not by https")),
         ("http://u:p@e", Err("an Exhibitor's name has an @ in it")),
         ("http://e/x", Err("Exhibitor is not asked at /x, but at /exhibitor/v1/cluster/list")),
         ("http://", Err("a server's name is missing")),
-        ("http://e:x", Err(r#""x" is no port"#)),
-        ("http://e?x", Err(r#""e?x" is no host name"#)),
+        ("http://e:x", Err(r#""x" is not a valid port"#)),
+        ("http://e?x", Err(r#""e?x" is not a valid host name"#)),
     ] {
         let read = exhibitor(text).map_err(|wrong| wrong.message);
         assert_eq!(read, want.map(str::to_owned).map_err(str::to_owned), "{text}");
@@ -40,34 +40,34 @@ fn exhibitors_are_read() {
 #[test]
 fn what_is_wrong_with_a_registry_is_said() {
     for (text, want) in [
-        ("", r#""" is no registry"#),
-        ("etcd://a", r#""etcd://a" is no registry"#),
+        ("", r#""" is not a valid registry URL"#),
+        ("etcd://a", r#""etcd://a" is not a valid registry URL"#),
         ("zk://", "a server's name is missing"),
         ("zk://a,,b", "a server's name is missing"),
         ("zk://a,", "a server's name is missing"),
         ("zk:///x", "a server's name is missing"),
         ("zk://:2181", r#"":2181" has no host"#),
-        ("zk://a:", r#""" is no port"#),
-        ("zk://a:0", r#""0" is no port"#),
-        ("zk://a:+1", r#""+1" is no port"#),
-        ("zk://a:65536", r#""65536" is no port"#),
+        ("zk://a:", r#""" is not a valid port"#),
+        ("zk://a:0", r#""0" is not a valid port"#),
+        ("zk://a:+1", r#""+1" is not a valid port"#),
+        ("zk://a:65536", r#""65536" is not a valid port"#),
         ("zk://::1", r#""::1" has no host"#),
-        ("zk://fe80::1", r#"":1" is no port"#),
+        ("zk://fe80::1", r#"":1" is not a valid port"#),
         ("zk://[::1", r#""[::1" has no ]"#),
-        ("zk://[a]", r#""a" is no IPv6 address"#),
+        ("zk://[a]", r#""a" is not a valid IPv6 address"#),
         ("zk://[::1]x", r#""[::1]x" has "x" after its ]"#),
-        ("zk://a b", r#""a b" is no host name"#),
+        ("zk://a b", r#""a b" is not a valid host name"#),
         ("zk://u:p@a", "a server's name has an @ in it"),
         (
             "zk://a//x",
-            r#"the chroot "//x" is no path: a path in the registry has no empty segment, and no / at its end"#,
+            r#"the chroot "//x" is not a valid path: a path in the registry has no empty segment, and no / at its end"#,
         ),
         (
             "zk://a/x/",
-            r#"the chroot "/x/" is no path: a path in the registry has no empty segment, and no / at its end"#,
+            r#"the chroot "/x/" is not a valid path: a path in the registry has no empty segment, and no / at its end"#,
         ),
-        ("dir:", r#""dir:" names no folder"#),
-        ("dir://srv/x", r#""dir://srv/x" names no folder"#),
+        ("dir:", r#""dir:" names no directory"#),
+        ("dir://srv/x", r#""dir://srv/x" names no directory"#),
     ] {
         assert_eq!(parse(text), Err(want.to_owned()), "{text}");
     }

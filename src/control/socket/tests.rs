@@ -20,7 +20,7 @@ async fn a_dead_ones_is_replaced_and_a_live_one_and_a_file_are_not() {
     assert!(!at.socket.exists(), "removed at the end");
     std::fs::write(&at.socket, "mine").unwrap();
     let file = Bound::open(&at).await.unwrap_err();
-    assert!(file.to_string().contains("it is no socket"), "{file}");
+    assert!(file.to_string().contains("it is not a socket"), "{file}");
     assert_eq!(std::fs::read(&at.socket).unwrap(), b"mine");
 }
 

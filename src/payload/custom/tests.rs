@@ -25,10 +25,10 @@ fn fields_are_where_the_configuration_says() {
 fn what_lacks_a_field_is_refused_by_its_name() {
     for (data, why) in [
         (r#"{"ip":null}"#, "its data has no ip"),
-        (r#"{"ip":{}}"#, "ip in its data is neither the name of a host nor an address"),
+        (r#"{"ip":{}}"#, "ip in its data is neither a host name nor an address"),
         (r#"{"ip":"a"}"#, "its data has no svc.ports.0"),
         (r#"{"ip":"a","svc":{"ports":[]}}"#, "its data has no svc.ports.0"),
-        (r#"{"ip":"a","svc":{"ports":[0]}}"#, "svc.ports.0 in its data is no port"),
+        (r#"{"ip":"a","svc":{"ports":[0]}}"#, "svc.ports.0 in its data is not a valid port"),
         ("x", "its data is not JSON: expected value at line 1 column 1"),
     ] {
         assert_eq!(custom("ip", "svc.ports.0").decode("n1", data.as_bytes()).unwrap_err().to_string(), why);

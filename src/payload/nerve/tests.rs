@@ -33,11 +33,11 @@ fn what_has_no_address_is_refused() {
     for (data, why) in [
         (&b""[..], "it has no data"),
         (br#"{"port":80}"#, "its data has no host"),
-        (br#"{"host":5,"port":80}"#, "host in its data is no text"),
-        (br#"{"host":"a b","port":80}"#, "host in its data is neither the name of a host nor an address"),
+        (br#"{"host":5,"port":80}"#, "host in its data is not a string"),
+        (br#"{"host":"a b","port":80}"#, "host in its data is neither a host name nor an address"),
         (br#"{"host":"a"}"#, "its data has no port"),
-        (br#"{"host":"a","port":-1}"#, "port in its data is no port"),
-        (b"[1]", "its data is JSON, but no object"),
+        (br#"{"host":"a","port":-1}"#, "port in its data is not a valid port"),
+        (b"[1]", "its data is JSON but not an object"),
     ] {
         assert_eq!(decode("i_1", data).unwrap_err().to_string(), why);
     }

@@ -55,7 +55,7 @@ fn several_files_of_both_kinds() {
         ("templates/b", "{{ host.nmae }}\n{{ web | nope }}\n"),
     ]), @r#"
     rosterd: wrong configuration
-    error: "0" is no port
+    error: "0" is not a valid port
      --> rosterd.toml:1:16
       |
     1 | registry.url = "zk://zk1:0"
@@ -79,7 +79,7 @@ fn several_files_of_both_kinds() {
       |
       = help: write min = 2 or less, or leave max out
 
-    error: "soon" is no duration
+    error: "soon" is not a valid duration
      --> conf.d/a.toml:8:19
       |
     8 | reload_interval = "soon"
@@ -87,13 +87,13 @@ fn several_files_of_both_kinds() {
       |
       = help: write a number and its unit, as in "500ms", "2s" or "5m"
 
-    error: /x/a is written by the template at conf.d/a.toml:7 already
+    error: /x/a is already written by the template at conf.d/a.toml:7
      --> conf.d/b.toml:3:8
       |
     3 | dest = "/x/a"
       |        ^^^^^^
       |
-      = help: a file has one template: give one of the two another dest
+      = help: a file has one template: give one of them another dest
 
     error: the template "none" cannot be found: No such file or directory (os error 2)
      --> conf.d/b.toml:5:7
@@ -138,13 +138,13 @@ fn broken_toml_and_a_broken_template() {
         ("templates/t", "{{ web | jsn }}\n{{ later }}\n"),
     ]), @r#"
     rosterd: wrong configuration
-    error: this is no value
+    error: this is not a value
      --> rosterd.toml:6:8
       |
     6 | path = /s/web
       |        ^^^^^^
       |
-      = help: a text stands in quotes, as in "text"; a line holds one key and one value
+      = help: put text in quotes, as in "text"; a line has one key and one value
 
     error: there is no filter named jsn
      --> templates/t:1:10
@@ -209,7 +209,7 @@ fn a_confd_resource_and_its_template() {
       |
       = help: a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]
 
-    error: an element of `keys` is a whole number, and must be a string
+    error: an element of `keys` is a whole number but must be a string
      --> conf.d/web.toml:5:19
       |
     5 | keys = ["/s/web", 5]

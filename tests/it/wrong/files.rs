@@ -6,13 +6,13 @@ use super::{mode, one, site, told, told_of};
 fn toml_that_is_none() {
     insta::assert_snapshot!(one("[[roster]]\npath = /services/web\nmin =\n[[template]\nsrc = \"good.tera\"\n"), @r#"
     rosterd: wrong configuration
-    error: this is no value
+    error: this is not a value
      --> rosterd.toml:3:8
       |
     3 | path = /services/web
       |        ^^^^^^^^^^^^^
       |
-      = help: a text stands in quotes, as in "text"; a line holds one key and one value
+      = help: put text in quotes, as in "text"; a line has one key and one value
 
     error: a value is missing
      --> rosterd.toml:4:6
@@ -54,21 +54,21 @@ fn a_text_that_is_not_closed() {
 fn a_key_that_stands_twice() {
     insta::assert_snapshot!(one("[agent]\nname = \"a\"\n[[roster]]\npath = \"/a\"\npath = \"/b\"\n[agent]\n"), @r#"
     rosterd: wrong configuration
-    error: the key is there already
+    error: duplicate key
      --> rosterd.toml:6:1
       |
     6 | path = "/b"
       | ^^^^
       |
-      = help: each key stands once: leave one out
+      = help: a key may appear once: remove one
 
-    error: the key is there already
+    error: duplicate key
      --> rosterd.toml:7:2
       |
     7 | [agent]
       |  ^^^^^
       |
-      = help: each key stands once: leave one out
+      = help: a key may appear once: remove one
 
     2 problems
     "#);
@@ -110,7 +110,7 @@ fn keys_that_nobody_knows() {
 fn a_table_where_there_may_be_several() {
     insta::assert_snapshot!(one("[roster]\npath = \"/services/web\"\n[[agent]]\nname = \"x\"\n"), @"
     rosterd: wrong configuration
-    error: `roster` is a table, and there may be several
+    error: `roster` is a table, but there can be several
      --> rosterd.toml:2:1
       |
     2 | [roster]
@@ -118,7 +118,7 @@ fn a_table_where_there_may_be_several() {
       |
       = help: write [[roster]] with two brackets
 
-    error: `agent` is a list, and must be a table
+    error: `agent` is a list but must be a table
      --> rosterd.toml:4:1
       |
     4 | [[agent]]
@@ -140,7 +140,7 @@ fn what_this_version_does_not_do_yet() {
     7 | [[service]]
       |   ^^^^^^^
       |
-      = help: take `service` out: rosterd does not pass over what it cannot do
+      = help: remove `service`: rosterd does not ignore what it cannot do
 
     1 problem
     "#);
@@ -161,7 +161,7 @@ fn includes() {
       |
       = help: make it, or write a pattern with a *, which may match nothing
 
-    error: "[" is no pattern: invalid range pattern
+    error: "[" is not a valid pattern: invalid range pattern
      --> rosterd.toml:1:42
       |
     1 | include = ["conf.d/*.toml", "more.toml", "["]
@@ -169,13 +169,13 @@ fn includes() {
       |
       = help: write a path, in which * stands for any part of a name
 
-    error: an included file includes nothing itself
+    error: an included file cannot include other files
      --> conf.d/a.toml:1:11
       |
     1 | include = ["b.toml"]
       |           ^^^^^^^^^^
       |
-      = help: write this pattern into `include` of the main file
+      = help: add this pattern to `include` in the main file
 
     3 problems
     "#);
@@ -195,7 +195,7 @@ fn credentials_that_others_may_read() {
     assert!(!said.contains("hunter2"), "a password is shown: {said}");
     insta::assert_snapshot!(said, @r#"
     rosterd: wrong configuration
-    error: open.auth holds a password, and others may read or write it (mode 0644)
+    error: open.auth holds a password, but others may read or write it (mode 0644)
      --> rosterd.toml:3:37
       |
     3 | auth = [{ scheme = "digest", file = "open.auth" },
@@ -209,15 +209,15 @@ fn credentials_that_others_may_read() {
     4 | { scheme = "digest", file = "none.auth" }]
       |                             ^^^^^^^^^^^
       |
-      = help: make the file with one line, user:password, that rosterd's user alone may read
+      = help: make the file with one line, user:password, readable only by rosterd's user
 
-    error: tls is set, and zk://zk1:2181 does not use it
+    error: tls is set, but zk://zk1:2181 does not use it
      --> rosterd.toml:5:7
       |
     5 | tls = { ca = "none.pem" }
       |       ^^^^^^^^^^^^^^^^^^^
       |
-      = help: write zks:// in url, or leave tls out: nothing is sent in the clear where TLS is asked for
+      = help: write zks:// in url, or leave tls out: rosterd never falls back to plain text
 
     error: none.pem cannot be read: No such file or directory (os error 2)
      --> rosterd.toml:5:14
@@ -239,11 +239,11 @@ fn files_that_everyone_may_write() {
     mode(&site, "rosterd.toml", 0o646);
     insta::assert_snapshot!(told_of(&site, &["check"]), @r#"
     rosterd: wrong configuration
-    error: the configuration file rosterd.toml can be written by everyone
+    error: the configuration file rosterd.toml is writable by everyone
     --> rosterd.toml
      = help: chmod o-w rosterd.toml
 
-    error: the template templates/good.tera can be written by everyone
+    error: the template templates/good.tera is writable by everyone
      --> rosterd.toml:3:7
       |
     3 | src = "good.tera"
@@ -261,7 +261,7 @@ fn a_file_that_is_not_there() {
     rosterd: wrong configuration
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.tmol
-     = help: name another with -c FILE or $ROSTERD_CONFIG, or see to it that rosterd's user may read this one
+     = help: name another with -c FILE or $ROSTERD_CONFIG, or let rosterd's user read this one
 
     1 problem
     ");

@@ -6,7 +6,7 @@ use super::{one, told};
 fn registries() {
     insta::assert_snapshot!(told(&[("rosterd.toml", "[[registry]]\nname = \"a\"\nurl = \"etcd://zk1\"\n[[registry]]\nname = \"b\"\nurl = \"zk://zk1:99999\"\n[[registry]]\nname = \"c\"\nurl = \"zk://u:secret@zk1\"\n[[registry]]\nname = \"d\"\n")]), @r#"
     rosterd: wrong configuration
-    error: "etcd://zk1" is no registry
+    error: "etcd://zk1" is not a valid registry URL
      --> rosterd.toml:3:7
       |
     3 | url = "etcd://zk1"
@@ -14,7 +14,7 @@ fn registries() {
       |
       = help: write zk://HOST:PORT,HOST:PORT, zks:// for TLS, or dir:PATH
 
-    error: "99999" is no port
+    error: "99999" is not a valid port
      --> rosterd.toml:6:7
       |
     6 | url = "zk://zk1:99999"
@@ -46,7 +46,7 @@ fn registries() {
 fn no_registry() {
     insta::assert_snapshot!(told(&[("rosterd.toml", "[[roster]]\npath = \"/s/web\"\n")]), @r#"
     rosterd: wrong configuration
-    error: no registry is named
+    error: no registry is configured
     --> rosterd.toml
      = help: add [registry] with url = "zk://zk1:2181,zk2:2181", or give --registry URL
 
@@ -122,7 +122,7 @@ fn names_that_templates_cannot_use() {
       |
       = help: write name = "web_2": letters, digits and _, and no digit first
 
-    error: "vars" has a meaning of its own in templates
+    error: "vars" is reserved in templates
      --> rosterd.toml:5:8
       |
     5 | name = "vars"
@@ -155,7 +155,7 @@ fn one_name_for_two() {
     1 | [[key]]
       | ^^^^^^^
       |
-      = help: give one of the two another `name`
+      = help: give one of them another `name`
 
     error: the name "x" is taken by the template at rosterd.toml:5
      --> conf.d/web.toml:4:8
@@ -163,7 +163,7 @@ fn one_name_for_two() {
     4 | name = "x"
       |        ^^^
       |
-      = help: give one of the two another `name`
+      = help: give one of them another `name`
 
     2 problems
     "#);
@@ -181,7 +181,7 @@ fn min_over_max() {
       |
       = help: write min = 3 or less, or leave max out
 
-    error: `min` is -1, which cannot be counted
+    error: `min` is -1, which is out of range
      --> rosterd.toml:8:7
       |
     8 | min = -1
@@ -189,7 +189,7 @@ fn min_over_max() {
       |
       = help: write min = 1
 
-    error: max is 0, and would leave no member
+    error: max is 0, which would leave no members
      --> rosterd.toml:9:7
       |
     9 | max = 0
@@ -205,7 +205,7 @@ fn min_over_max() {
 fn shares_that_are_none() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nmax_shrink = \"150%\"\n[[roster]]\npath = \"/s/db\"\nmax_shrink = 0.5\n"), @r#"
     rosterd: wrong configuration
-    error: "150%" is no percentage
+    error: "150%" is not a valid percentage
      --> rosterd.toml:4:14
       |
     4 | max_shrink = "150%"
@@ -213,7 +213,7 @@ fn shares_that_are_none() {
       |
       = help: write "0%" to "100%"; "100%" turns the guard off
 
-    error: `max_shrink` is a number with a fraction, and must be a string
+    error: `max_shrink` is a number with a fraction but must be a string
      --> rosterd.toml:7:14
       |
     7 | max_shrink = 0.5
@@ -237,7 +237,7 @@ fn fields_that_no_payload_has() {
       |
       = help: did you mean `host`?
 
-    error: `port` is a whole number, and must be a string
+    error: `port` is a whole number but must be a string
      --> rosterd.toml:4:33
       |
     4 | payload = { hots = "ip", port = 80, id = "a..b" }
@@ -245,7 +245,7 @@ fn fields_that_no_payload_has() {
       |
       = help: write port = "svc.port"
 
-    error: `id` cannot be "a..b": a field is named by keys with a dot between them, and none of them is empty
+    error: `id` cannot be "a..b": a field is named by keys joined with dots, and no key may be empty
      --> rosterd.toml:4:42
       |
     4 | payload = { hots = "ip", port = 80, id = "a..b" }
@@ -261,7 +261,7 @@ fn fields_that_no_payload_has() {
       |
       = help: write payload = { host = "ip", port = "svc.port" }
 
-    error: `payload` is a list, and must be a string
+    error: `payload` is a list but must be a string
       --> rosterd.toml:10:11
        |
     10 | payload = ["nerve"]

@@ -14,7 +14,7 @@ fn sources_and_destinations() {
       |
       = help: a relative src is looked for in template_dir, which is templates
 
-    error: dest "/x/" names a folder, and a template writes one file
+    error: dest "/x/" names a directory, but a template writes one file
      --> rosterd.toml:7:8
       |
     7 | dest = "/x/"
@@ -38,13 +38,13 @@ fn sources_and_destinations() {
 fn one_destination_for_two() {
     insta::assert_snapshot!(one("[[template]]\nname = \"a\"\nsrc = \"good.tera\"\ndest = \"/x/a\"\n[[template]]\nname = \"b\"\nsrc = \"good.tera\"\ndest = \"/x/y/../a\"\n"), @r#"
     rosterd: wrong configuration
-    error: /x/y/../a is written by the template at rosterd.toml:5 already
+    error: /x/y/../a is already written by the template at rosterd.toml:5
      --> rosterd.toml:9:8
       |
     9 | dest = "/x/y/../a"
       |        ^^^^^^^^^^^
       |
-      = help: a file has one template: give one of the two another dest
+      = help: a file has one template: give one of them another dest
 
     1 problem
     "#);
@@ -54,15 +54,15 @@ fn one_destination_for_two() {
 fn commands() {
     insta::assert_snapshot!(one("[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a b\"\ncheck_cmd = \"check {{ src }}\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/c\"\ncheck_cmd = \"check {{ soruce }}\"\nreload_cmd = []\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/d\"\nreload_cmd = { signal = \"HPU\", pid_file = \"/run/x.pid\" }\n"), @r#"
     rosterd: wrong configuration
-    error: the path "/x/a b" has ' ', which may mean something to the shell that runs `check_cmd`
+    error: the path "/x/a b" has ' ', which may be special to the shell that runs `check_cmd`
      --> rosterd.toml:4:8
       |
     4 | dest = "/x/a b"
       |        ^^^^^^^^
       |
-      = help: write check_cmd as a list, which no shell reads: ["program", "{{ dest }}"]
+      = help: write check_cmd as a list, which is run without a shell: ["program", "{{ dest }}"]
 
-    error: a command has no "soruce" to fill in
+    error: a command cannot use "soruce"
      --> rosterd.toml:9:20
       |
     9 | check_cmd = "check {{ soruce }}"
@@ -78,7 +78,7 @@ fn commands() {
        |
        = help: name the program and its arguments, or leave `reload_cmd` out
 
-    error: "HPU" is no signal
+    error: "HPU" is not a valid signal
       --> rosterd.toml:14:25
        |
     14 | reload_cmd = { signal = "HPU", pid_file = "/run/x.pid" }
@@ -126,7 +126,7 @@ fn variables() {
 fn modes_and_owners() {
     insta::assert_snapshot!(one("[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\nmode = 644\nowner = \"nobody-has-this-name\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/b\"\nmode = \"0999\"\n"), @r#"
     rosterd: wrong configuration
-    error: `mode` is a whole number, and must be a string of octal digits
+    error: `mode` is a whole number but must be a string of octal digits
      --> rosterd.toml:5:8
       |
     5 | mode = 644
@@ -142,7 +142,7 @@ fn modes_and_owners() {
       |
       = help: make it, write its number, or leave it out to keep the file's user as it is
 
-    error: "0999" is no mode
+    error: "0999" is not a valid file mode
       --> rosterd.toml:10:8
        |
     10 | mode = "0999"
@@ -158,15 +158,15 @@ fn modes_and_owners() {
 fn durations() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nwait = \"2s:1s\"\nhold_max = \"15 parsecs\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\ncheck_timeout = 30\nreload_timeout = \"0s\"\n"), @r#"
     rosterd: wrong configuration
-    error: the quiet time (2s) is over the longest wait (1s)
+    error: the quiet period (2s) is longer than the maximum wait (1s)
      --> rosterd.toml:4:8
       |
     4 | wait = "2s:1s"
       |        ^^^^^^^
       |
-      = help: write "1s:2s": quiet for the first, but never later than the second
+      = help: write QUIET:MAX, as in "1s:2s"
 
-    error: "15 parsecs" is no duration
+    error: "15 parsecs" is not a valid duration
      --> rosterd.toml:5:12
       |
     5 | hold_max = "15 parsecs"
@@ -174,7 +174,7 @@ fn durations() {
       |
       = help: write a number and its unit, as in "500ms", "2s" or "5m"
 
-    error: `check_timeout` is a whole number, and must be a string
+    error: `check_timeout` is a whole number but must be a string
      --> rosterd.toml:9:17
       |
     9 | check_timeout = 30
@@ -182,7 +182,7 @@ fn durations() {
       |
       = help: write check_timeout = "30s"
 
-    error: `reload_timeout` is 0, and nothing is done in no time
+    error: `reload_timeout` is 0; it must be longer
       --> rosterd.toml:10:18
        |
     10 | reload_timeout = "0s"
@@ -198,7 +198,7 @@ fn durations() {
 fn values_of_another_kind() {
     insta::assert_snapshot!(one("roster = \"web\"\n[[key]]\npath = 5\n[[template]]\nsrc = [\"good.tera\"]\ndest = \"/x/a\"\nmake_dirs = \"yes\"\ncheck_cmd = [\"true\", 1]\n"), @r#"
     rosterd: wrong configuration
-    error: `roster` is a string, and there may be several
+    error: `roster` is a string, but there can be several
      --> rosterd.toml:2:10
       |
     2 | roster = "web"
@@ -206,7 +206,7 @@ fn values_of_another_kind() {
       |
       = help: write [[roster]] with two brackets
 
-    error: `path` is a whole number, and must be a string
+    error: `path` is a whole number but must be a string
      --> rosterd.toml:4:8
       |
     4 | path = 5
@@ -214,7 +214,7 @@ fn values_of_another_kind() {
       |
       = help: write path = "/config/app"
 
-    error: `src` is a list, and must be a string
+    error: `src` is a list but must be a string
      --> rosterd.toml:6:7
       |
     6 | src = ["good.tera"]
@@ -222,7 +222,7 @@ fn values_of_another_kind() {
       |
       = help: write src = "haproxy.cfg.tera"
 
-    error: an element of `check_cmd` is a whole number, and must be a string
+    error: an element of `check_cmd` is a whole number but must be a string
      --> rosterd.toml:9:22
       |
     9 | check_cmd = ["true", 1]

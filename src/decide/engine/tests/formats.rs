@@ -85,9 +85,9 @@ fn each_key_has_a_format_of_its_own_and_each_format_is_said_once() {
         said(&bench),
         [
             "/services/a as nextdoor",
-            "/services/b/h:3: \"a\" in its data holds a control character or a line break",
+            "/services/b/h:3: \"a\" in its data contains a control character or a line break",
             "/services/c as kafka",
-            "/services/c/x: its name is not the number of a broker",
+            "/services/c/x: its name is not a broker ID",
         ]
     );
 }

@@ -275,7 +275,7 @@ fn what_is_left_out_is_listed_and_nothing_steers_a_terminal() {
     bench.publish(Outcome::Unchanged);
     let text = explained(&bench, "web");
     assert!(
-        text.contains("  quarantined (1):\n    /services/web/bad\\u{1b}[2J:1: its name holds a control character"),
+        text.contains("  quarantined (1):\n    /services/web/bad\\u{1b}[2J:1: its name contains a control character"),
         "{text}"
     );
     assert_eq!(status(&bench).rosters[0].quarantined, 1);
