@@ -1,13 +1,13 @@
-//! Files and commands: brings one destination in step, and makes software take it up.
+//! Writes files: brings a destination up to date with the bytes that were rendered for it.
 //!
-//! A replacement is one way through: look at the destination (`place`), stage the new file beside it (`stage`), run
-//! the check on the staged file (`command`), note in the [`journal`] whose reload will be owed, rename and sync
-//! (`commit`). Files that change together take these steps side by side (`round`), and share their syncs; those that
-//! belong together wait for each other's checks (`joint`). At every instant a reader of the destination
-//! sees the whole old or the whole new file; whatever fails before the rename leaves the old file's inode alone and no
-//! staged file behind. Every call on a destination is made by the one thread of [`Writer`]; commands are waited for
-//! elsewhere, so a slow check holds up only what belongs together with its
-//! file.
+//! A replacement takes these steps: look at the destination (`place`), write the new file beside it (`stage`), run the
+//! check command on the staged file, record in the [`journal`](crate::state::journal) which reload will be pending,
+//! rename and sync (`commit`). Files that change together take each step together and share their syncs
+//! (`batch_commit`). Files of a unit wait for each other's checks (`batch`).
+//!
+//! At every instant a reader of the destination sees either the old file or the new one, complete. A failure before the
+//! rename leaves the old inode untouched and removes the staged file. The file thread of [`Writer`] makes every system
+//! call on a destination. Commands run elsewhere, so a slow check delays only its own file and those of its batch.
 
 use crate::act::process::command;
 use std::path::{Path, PathBuf};
@@ -67,27 +67,27 @@ use stage::{Permissions, Staged};
 use staging::{NextStep, StageJob};
 use writer::Job;
 
-/// The signals by which a program ends that falls over.
+/// Signals that mean that a check command crashed.
 const CRASH_SIGNALS: [i32; 7] = [SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS];
 
-/// How often a file is made anew at once that others change while it is made.
+/// How often a file with a `block` is rebuilt at once when another process edits it meanwhile.
 const MAX_TRIES: usize = 5;
 
-/// Brings a template's destination in step with these bytes: all of it, or the template's block in it.
+/// Brings a template's destination up to date with these bytes: the whole file, or the template's block in it.
 ///
-/// The same bytes with the configured mode and owner are left as they are, without a write. A wrong mode or owner
-/// alone is put right by a replacement too: a reader then never meets the half-way state of a chown before its chmod,
-/// and the software may need its reload to get at a file that it could not read.
+/// If the file already has these bytes and the configured mode and owner, nothing is written. If only the mode or the
+/// owner is wrong, the file is replaced too: a reader then never sees the state between a chown and its chmod, and
+/// software that could not read the file gets its reload.
 ///
-/// Never waits for ever on a check: that is bounded by `check_timeout`. When `stop` is cancelled before the rename,
-/// the answer is [`Outcome::Abandoned`]; after it the replacement is finished.
+/// A check command runs for at most `check_timeout`. If `stop` is cancelled before the rename, the outcome is
+/// [`Outcome::Abandoned`]; after it, the replacement is finished.
 ///
-/// Never answers [`Outcome::WouldReplace`]. [`Outcome::Failed`] means that the destination is as it was, but for one
-/// case that its message tells: the file is in place and its directory could not be synced. A retry then replaces it once
-/// more, so that a reload stays due.
+/// Never returns [`Outcome::WouldReplace`]. [`Outcome::Failed`] means that the destination is unchanged, except in one
+/// case, which the message names: the file is in place, but its directory could not be synced. The retry then replaces
+/// the file again, so the reload stays pending.
 ///
-/// With a `batch_file` in a group the file is placed together with the others; it stays in `batch_file` where the file does not get
-/// so far.
+/// With a `batch_file` the file is committed with the rest of its batch. It stays in `batch_file` if publishing ends
+/// before that.
 pub async fn publish(
     writer: &Writer,
     template: &TemplateConfig,
@@ -95,8 +95,8 @@ pub async fn publish(
     stop: &CancellationToken,
     batch_file: &mut Option<BatchFile>,
 ) -> Outcome {
-    // Only a file that others write too can have changed meanwhile, and then is made anew from what it is now: alone,
-    // where its group has gone without it.
+    // Only a file with a block has other writers. If one of them edits it meanwhile, the file is rebuilt from its new
+    // content, alone if its batch is gone by then.
     let tries = if template.placing.block.is_some() { MAX_TRIES } else { 1 };
     for _ in 1..tries {
         match replace(writer, template, bytes.clone(), stop, batch_file).await {
@@ -107,8 +107,8 @@ pub async fn publish(
     replace(writer, template, bytes, stop, batch_file).await.unwrap_or_else(Outcome::Failed)
 }
 
-/// Has a template's check tell whether it takes these bytes, and replaces nothing: [`Outcome::WouldReplace`] where it
-/// does. It is asked about those that the destination has already, too: what it took once it may refuse by now.
+/// Runs a template's check on these bytes and replaces nothing: [`Outcome::WouldReplace`] if the check accepts them.
+/// The check also runs if the destination already has these bytes, because it may reject now what it once accepted.
 pub async fn probe(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken) -> Outcome {
     let probed = async {
         let Some(staged) = stage_for_check(writer, template, bytes, stop, NextStep::CheckOnly).await? else {
@@ -122,7 +122,7 @@ pub async fn probe(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>, s
     probed.await.unwrap_or_else(Outcome::Failed)
 }
 
-/// Stages bytes for their check; `None` where the destination has them already.
+/// Stages bytes for their check; `None` if the destination already has them.
 async fn stage_for_check(
     writer: &Writer,
     template: &TemplateConfig,
@@ -160,7 +160,7 @@ async fn replace(
             None => staged.commit(stop).await,
         },
         Ok(false) => staged.discard().await.map(|()| Outcome::Abandoned),
-        // The check's words are worth more than those of a failed clean-up, which are in the log.
+        // The check's message matters more than that of a failed clean-up, which is in the log.
         Err(failure) => staged.discard().await.and(Err(failure)),
     }
 }
@@ -169,7 +169,7 @@ fn stage(template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken, ne
     Job::Stage(Box::new(StageJob { template: template.clone(), bytes, stop: stop.clone(), next }))
 }
 
-/// Places a file alone that has no check.
+/// Stages and commits one file that has no check.
 async fn place(
     writer: &Writer,
     template: &TemplateConfig,
@@ -180,23 +180,23 @@ async fn place(
     writer.ask(stage).await.map_err(|setback| write_failure(&setback))?
 }
 
-/// The destination against what it is to be.
+/// A destination compared with what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
     /// Whether [`publish`] would replace it.
     pub differs: bool,
-    /// Its bytes now; `None` when there is no such file yet.
+    /// Its current bytes; `None` if there is no file.
     pub old: Option<Vec<u8>>,
-    /// All the bytes that it would get.
+    /// All the bytes it would get.
     pub new: Vec<u8>,
-    /// Where mode or owner differ, which, in words: "mode 0600 becomes 0644".
+    /// How mode or owner differ, if they do: "mode 0600 becomes 0644".
     pub attributes: Option<String>,
 }
 
-/// Says what [`publish`] would do, without doing it, for dry runs and diffs. No check command is run.
+/// Compares without writing, for dry runs and diffs. No check command runs.
 ///
 /// # Errors
-/// Where `publish` would refuse or fail by what stands at the destination now.
+/// If `publish` would refuse the destination or fail at it.
 pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -> Result<Comparison, Setback> {
     let (template, bytes) = (template.clone(), bytes.to_owned());
     writer
@@ -218,9 +218,9 @@ pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -
         .flatten()
 }
 
-/// Which of these templates' destinations are not as the agent left them, and how; or are so again. One that it has left
-/// nothing at is none of them. `begins` is called as soon as the look begins: whatever somebody does after that is for
-/// another one.
+/// Returns the templates whose destinations changed since the agent wrote them, with a description, and those that
+/// changed back (`None`). A destination that the agent never wrote is not among them. `begins` is called when the look
+/// begins: what changes after that belongs to the next look.
 pub async fn drifted(
     writer: &Writer,
     templates: Vec<Arc<str>>,
@@ -231,11 +231,11 @@ pub async fn drifted(
         let look = |template: Arc<str>| state.last_written.get_mut(&template)?.check(template);
         templates.into_iter().filter_map(look).collect()
     });
-    // Without an answer the next look tells.
+    // Without an answer the next call reports it.
     look.await.unwrap_or_default()
 }
 
-/// RunningReloads the template's check on its staged file: whether it passed, or `false` when it was cut off by `stop`.
+/// Runs the template's check on its staged file. Returns `false` if `stop` ended it.
 async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToken) -> Result<bool, Failure> {
     let Some(check) = &template.check else { return Ok(true) };
     let failed = |message: String| Failure { stage: decide::Stage::Check, message };
@@ -252,16 +252,16 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
     match end.how {
         How::Exited(0) => Ok(true),
         How::Abandoned => Ok(false),
-        // What a shell says where it did not run the program at all.
+        // A shell exits with 126 or 127 if it could not run the program.
         How::Exited(code) if code != 126 && code != 127 => Err(refused(end.words("check", &command))),
-        // A program that a file makes fall over does not take it.
+        // A check that crashes on a file rejects it.
         How::Signalled(signal) if CRASH_SIGNALS.contains(&signal) => Err(refused(end.words("check", &command))),
         _ => Err(failed(end.words("check", &command))),
     }
 }
 
-/// A staged file outside the file thread. It goes back there to be placed or removed, also when the publication's
-/// future is dropped.
+/// A staged file that is owned outside the file thread. It returns there to be committed or removed, also when the
+/// future that holds it is dropped.
 #[derive(Debug)]
 pub struct StagedHandle {
     writer: Writer,
@@ -273,7 +273,7 @@ impl StagedHandle {
         self.staged.as_ref().map(Staged::path).unwrap_or_default()
     }
 
-    /// The job that places it.
+    /// The job that commits it.
     fn into_commit(mut self, stop: CancellationToken, answer: Sender<Result<Outcome, Failure>>) -> Option<Commit> {
         Some(Commit { staged: self.staged.take()?, stop, answer })
     }

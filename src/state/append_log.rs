@@ -1,11 +1,11 @@
-//! A file of lines, each with a checksum, that grows at its end: what a state directory keeps of what comes and goes.
+//! A file of lines with checksums that grows at its end.
 //!
-//! A file that was cut off anywhere is read as far as it is whole, and of one that is damaged elsewhere every line that
-//! is. When it has far more lines than there is to say, it is begun anew: written beside, synced, and renamed into place.
-//! One that a newer version wrote, or that is none at all, is kept under another name.
+//! A file that was cut off is read up to there; of one that is damaged elsewhere, every intact line is read. A file
+//! with far more lines than its state needs is rewritten: written beside, synced, and renamed into place. A file that a
+//! newer version wrote, or that is something else, is renamed and kept.
 //!
-//! One that cannot be read is set aside as well, and read when it answers again: what it says is older than what was
-//! written meanwhile. So is whatever is found in its place later, when somebody mounts another disk on the directory.
+//! A file that cannot be read is renamed too, and read once it can be: its lines are older than what was written
+//! meanwhile. The same goes for a file that appears later in its place, for example because a disk was mounted there.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -28,59 +28,59 @@ pub mod path_encoding;
 #[cfg(test)]
 pub mod tests;
 
-/// So many lines more than there is to say, and it is begun anew.
+/// A file is rewritten when it has this many lines more than its state needs.
 const SPARE_LINES: usize = 256;
 
-/// So many bytes more, and it is as well.
+/// A file is rewritten when it has grown by this many bytes.
 const SPARE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// So many bytes more are no reason to rewrite it when there is time.
+/// Growth by fewer bytes is no reason to compact a file.
 const MIN_COMPACT_BYTES: u64 = 64 * 1024;
 
-/// The most files that wait to be read again.
+/// The most files that are kept to be read later.
 const MAX_SET_ASIDE: usize = 9;
 
-/// Whether the state directory is this process's own.
+/// Whether this process may change the state directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// It is: what cannot be used is set aside.
+    /// It holds the lock: a file that cannot be used is renamed.
     ReadWrite,
-    /// It is not, or nothing is to be written: it is only looked at.
+    /// Nothing is written.
     ReadOnly,
 }
 
-/// What a file of lines is about, and how it begins.
+/// The kind of a log, and the first line of its file.
 #[derive(Debug, Clone, Copy)]
 pub struct Header {
-    /// In a word.
+    /// The kind, one word.
     pub about: &'static str,
     /// The version that is written, and the only one that is read.
     pub version: u32,
-    /// Whether a line is on disk, and not only in the kernel's hands, once it is [added](AppendLog::add).
+    /// Whether [`append`](AppendLog::append) syncs.
     pub synced: bool,
-    /// How many lines hold the whole state in a file that was rewritten, where each later line is a change to what the
-    /// lines before it say: then nothing after a damaged line is read. 0 where every line stands for itself.
+    /// The number of lines that hold the whole state in a rewritten file, if each later line is a change to what the
+    /// lines before it say. Then nothing after a damaged line is read. 0 if every line stands for itself.
     pub snapshot: usize,
 }
 
-/// A file of lines.
+/// An append-only file of lines.
 #[derive(Debug)]
 pub struct AppendLog {
     file: PathBuf,
     header: Header,
-    /// Lines beyond the header.
+    /// The number of lines after the header.
     lines: usize,
-    /// How long it was when it was last begun; of a file that was only opened, the part before the changes.
+    /// The size in bytes when it was last rewritten; for a file that was only opened, the size without the changes.
     begun: u64,
-    /// The file, as it was left, where it ends so that a line may be appended.
+    /// The file as this process left it, if it ends with a complete line, so that lines can be appended.
     known: Option<FileId>,
-    /// It is there and could not be read: nothing may take its place.
+    /// It exists but could not be read, so it must not be overwritten.
     is_unread: bool,
-    /// Files that were set aside before, and are read: what they say is in the next one that is begun.
+    /// Files that were set aside earlier and have been read. The next rewrite includes their lines.
     merged: Vec<PathBuf>,
 }
 
-/// By what a file is known again.
+/// Identifies a file, and its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileId {
     device: dev_t,
@@ -94,12 +94,12 @@ impl FileId {
     }
 }
 
-/// What a file of lines held.
+/// The content of a log.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Contents<T> {
-    /// The lines that are whole, or none where there is no file.
+    /// The intact lines; empty if there is no file.
     pub lines: Vec<T>,
-    /// Why there may have been more of them, in words.
+    /// Why lines may be missing.
     pub lost: Option<String>,
 }
 
@@ -110,12 +110,11 @@ impl<T> Contents<T> {
 }
 
 impl AppendLog {
-    /// Opens a file, and reads what is whole of it. What is damaged is left out, and the next line makes it be written
-    /// anew.
+    /// Opens a log and reads its intact lines. If it is damaged, the next append rewrites it.
     pub fn open<T: DeserializeOwned>(file: PathBuf, header: Header, access: Access) -> (Self, Contents<T>) {
         let mut log = Self { file, header, lines: 0, begun: 0, known: None, is_unread: false, merged: Vec::new() };
         if access == Access::ReadWrite {
-            // FileId by a process that ended while it wrote it.
+            // An earlier process ended while it wrote this.
             let _ = fs::remove_file(log.staging_path());
         }
         let (mut earlier, merged) = log.earlier();
@@ -138,36 +137,36 @@ impl AppendLog {
         (log, held)
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// Whether it is as it was left, and most of it is not changes that a rewrite would leave out.
+    /// Whether the file is intact, and most of it is not changes that a rewrite would drop.
     pub fn is_compact(&self) -> bool {
         let is_short = |left: &FileId| left.length - self.begun <= self.begun.max(MIN_COMPACT_BYTES);
         self.known.as_ref().is_some_and(is_short) && self.is_intact()
     }
 
-    /// Whether it is as it was left.
+    /// Whether the file is as this process left it.
     pub fn is_intact(&self) -> bool {
         let now = fs::symlink_metadata(&self.file).ok().filter(Metadata::is_file);
         self.known.is_some() && self.known == now.as_ref().map(FileId::new)
     }
 
-    /// Adds a line. `needed` is how many lines it would take to say all that is so now, this line's part included, and
-    /// `all` gives them, where the file is to be begun anew.
+    /// Appends a line. `needed` is the number of lines that the current state takes, and `all` returns them, in case
+    /// the file is rewritten.
     ///
     /// # Errors
-    /// What the system refused. It is not known then whether the line is there.
+    /// The system call that failed. The line may be in the file or not.
     pub fn append<T: Serialize>(&mut self, line: &T, needed: usize, all: impl FnOnce() -> Vec<T>) -> io::Result<()> {
         self.write(line, needed, all, self.header.synced)
     }
 
-    /// The same for a line that may be lost in a power cut.
+    /// Like [`Self::append`], for a line that a power cut may lose.
     ///
     /// # Errors
-    /// What the system refused. It is not known then whether the line is there.
+    /// The system call that failed. The line may be in the file or not.
     pub fn append_unsynced<T: Serialize>(
         &mut self,
         line: &T,
@@ -194,7 +193,7 @@ impl AppendLog {
         };
         let added = file.write_all(&line::write(line)).and_then(|()| if synced { file.sync_all() } else { Ok(()) });
         if let (Err(error), Some(left)) = (added, known) {
-            // What it says is not done then, and is not to be believed at the next start.
+            // The caller does not do what the line says, so the next start must not read it.
             let _ = file.set_len(left.length);
             return Err(error);
         }
@@ -203,7 +202,7 @@ impl AppendLog {
         Ok(())
     }
 
-    /// Opens it to append, if it is still what was left there.
+    /// Opens the file for appending, if it is still the one that was left.
     fn reopen(&self, left: FileId) -> io::Result<Option<File>> {
         let file = match OpenOptions::new().append(true).custom_flags(PLAIN).open(&self.file) {
             Ok(file) => file,
@@ -217,7 +216,7 @@ impl AppendLog {
         fs::symlink_metadata(&self.file).is_ok_and(|now| FileId::new(&now) == left)
     }
 
-    /// What was set aside before, as far as it can be read now, the oldest first.
+    /// The lines of files that were set aside and can be read now, the oldest first.
     fn earlier<T: DeserializeOwned>(&self) -> (Vec<T>, Vec<PathBuf>) {
         let (mut lines, mut read) = (Vec::new(), Vec::new());
         for aside in (1..=MAX_SET_ASIDE).map(|number| self.aside(number)) {
@@ -243,7 +242,7 @@ impl AppendLog {
         self.file.with_added_extension(format!("unread{number}"))
     }
 
-    /// Keeps what cannot be read under a name by which it is looked at again; that name.
+    /// Renames a file that cannot be read, so that later starts try to read it. Returns its new path.
     fn set_aside(&mut self) -> io::Result<PathBuf> {
         let is_free = |aside: &PathBuf| fs::symlink_metadata(aside).is_err();
         let aside = (1..=MAX_SET_ASIDE)
@@ -295,9 +294,9 @@ impl AppendLog {
     /// Replaces the file by one with these lines.
     ///
     /// # Errors
-    /// What the system refused; the file is as it was then.
+    /// The system call that failed; the file is unchanged then.
     pub fn rewrite<T: Serialize>(&mut self, lines: &[T]) -> io::Result<()> {
-        // What may not be appended to may still be what was left there.
+        // A file that may not be appended to may still be the one that was left.
         self.is_unread |= self.known.take().is_some_and(|left| !self.is_left(left));
         if self.is_unread {
             let aside = self.set_aside()?;
@@ -310,7 +309,7 @@ impl AppendLog {
         let durability = match (self.header.synced, self.file.exists()) {
             (true, _) => Durability::Content,
             (false, true) => Durability::Bytes,
-            // A first file replaces nothing that a power cut could take away.
+            // The first file replaces nothing that a power cut could lose.
             (false, false) => Durability::Nothing,
         };
         replace(&self.file, &bytes, durability)?;
@@ -327,10 +326,10 @@ impl AppendLog {
     }
 }
 
-/// How a file is opened in whose place somebody may have put a link or a pipe.
+/// Flags for opening a file that may have been replaced by a link or a pipe.
 const PLAIN: i32 = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).bits();
 
-/// All that is in a file, and which that is; `None` where there is none.
+/// The bytes of a file and its identity; `None` if it does not exist.
 fn contents(path: &Path) -> io::Result<Option<(Vec<u8>, FileId)>> {
     let mut file = match OpenOptions::new().read(true).custom_flags(PLAIN).open(path) {
         Ok(file) => file,
@@ -346,18 +345,18 @@ fn contents(path: &Path) -> io::Result<Option<(Vec<u8>, FileId)>> {
     Ok(Some((bytes, FileId::new(&meta))))
 }
 
-/// What is wrong with lines.
+/// How a log is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Damage {
     None,
-    /// The last one was cut off as it was written: whatever it was about has not happened.
+    /// The last line is incomplete: what it says was not done.
     CutOff,
-    /// One is not what was written.
+    /// A line is not as it was written.
     Within,
 }
 
 impl Header {
-    /// The lines that can be read.
+    /// The intact lines.
     fn whole_lines<T: DeserializeOwned>(self, mut rest: &[u8]) -> (Vec<T>, Damage) {
         let (mut lines, mut damage) = (Vec::new(), Damage::None);
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -369,7 +368,7 @@ impl Header {
             rest = &rest[end + 1..];
         }
         if let Some(line) = rest.split_last().and_then(|(_, line)| line::read(line)) {
-            // Its end alone is another.
+            // Only the end of the line is wrong.
             lines.push(line);
             damage = Damage::Within;
         } else if !rest.is_empty() && damage == Damage::None {
@@ -382,7 +381,7 @@ impl Header {
         format!("rosterd {} {}\n", self.about, self.version)
     }
 
-    /// The version that a file says it has, and what follows its header.
+    /// The version in the header, and the bytes after it.
     fn split(self, bytes: &[u8]) -> Option<(u32, &[u8])> {
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
         let header = std::str::from_utf8(&bytes[..end]).ok()?;

@@ -1,11 +1,11 @@
-//! What has to be known after a kill or a power cut: which file replaces which, and whose reload is owed for it.
+//! The journal: which file replaces which, and which reloads are pending, so that a crash or a power cut loses neither.
 //!
-//! PreviousFile a file that has a reload is replaced or removed, that is noted here, once for all files of a round, and synced;
-//! after its reload has succeeded the note is crossed out. One that is overwritten is noted also without a reload, until
-//! all of it is in place. So at the next start ([`recover`](crate::act::files::recover())) a file
-//! that was replaced and not taken up is known, also where the configuration says something else by then.
+//! Before a file with a reload is replaced or removed, the journal records that, once for all files of a batch, and
+//! syncs. After the reload succeeded, the entry is cleared. A file that is overwritten in place is recorded also
+//! without a reload, until all of it is written. So the next start ([`recover`](crate::act::files::recover())) knows
+//! every file that was replaced and not reloaded, even if the configuration has changed.
 //!
-//! Crossing out is not synced: after a power cut a reload may run once more than it had to.
+//! Clearing is not synced: after a power cut a reload may run once more than needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -40,52 +40,51 @@ use saved::CopyStore;
 /// The file's name in the state directory.
 const NAME: &str = "journal";
 
-/// Action the file begins.
 const HEADER: Header = Header { about: "journal", version: 1, synced: true, snapshot: 0 };
 
-/// The journal of one state directory, which is locked.
+/// The journal of a locked state directory.
 #[derive(Debug)]
 pub struct Journal {
     log: AppendLog,
     store: CopyStore,
     entries: BTreeMap<Key, Entry>,
     blocked: Vec<Blocked>,
-    /// Replacements that were begun and are not finished.
+    /// Replacements that were begun and not finished.
     pub unfinished: BTreeMap<Key, Unfinished>,
-    /// What stood in the journal for the files of the last round.
+    /// The earlier entries of the files in the last batch.
     before: BTreeMap<Key, Option<Entry>>,
-    /// And what was blocked, where that round has blocked something.
+    /// The earlier blocked sets, if the last batch blocked something.
     blocked_before: Option<Vec<Blocked>>,
     last_batch: u64,
     failing: bool,
     runs: RunningReloads,
 }
 
-/// What is known of the time before.
+/// How complete the entries from before the start are.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Past {
-    /// All that was noted.
+    /// All of them were read.
     Known,
-    /// There was something beside it, which cannot be used; why, in words.
+    /// Some may be missing; the reason.
     Lost(String),
 }
 
-/// One line. What it does not mention stays.
+/// One line. What it does not mention is unchanged.
 #[derive(Default, Serialize, Deserialize)]
 struct Line {
-    /// Replacements of one round.
+    /// Replacements of one batch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     put: Vec<Entry>,
-    /// Of what nothing more is to be known.
+    /// Entries that are removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gone: Vec<Key>,
-    /// All sets that are blocked.
+    /// All blocked sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blocked: Option<Vec<BlockedLine>>,
 }
 
 impl Journal {
-    /// The journal in a state directory, as far as it is whole.
+    /// Opens the journal in a state directory and reads its intact lines.
     pub fn open(state_dir: &Path) -> (Self, Past) {
         let (log, contents) = AppendLog::open(state_dir.join(NAME), HEADER, Access::ReadWrite);
         let mut journal = Self {
@@ -116,41 +115,41 @@ impl Journal {
         (journal, past)
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn file(&self) -> &Path {
         self.log.file()
     }
 
-    /// All that is noted.
+    /// All entries.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
     }
 
-    /// Whether something is noted of a template's file.
+    /// Whether there is an entry for a template's file.
     pub fn contains(&self, key: &Key) -> bool {
         self.entries.contains_key(key)
     }
 
-    /// The number of the last round.
+    /// The number of the last batch.
     pub fn last_batch(&self) -> u64 {
         self.last_batch
     }
 
-    /// Notes the files of one round before the first of them is replaced: once this returns all of it survives a power
-    /// cut, and before that nothing of it. Their numbers are given here, and of a file that has an entry already it is
-    /// remembered what was saved and that an earlier reload is owed.
+    /// Records the files of a batch before the first of them is replaced. After a power cut either all of them are
+    /// recorded or none; once this returns, all are. Sets their batch number. If a file already has an entry, its copy
+    /// stays and an earlier reload stays pending.
     ///
     /// # Errors
-    /// What the system refused; nothing is noted then.
+    /// The system call that failed; nothing is recorded then.
     pub fn record(&mut self, entries: Vec<Entry>) -> io::Result<()> {
         self.record_rollback(entries, Vec::new())
     }
 
-    /// The same for files that are put back, with what is blocked by that: what failed is not tried again, wherever the
-    /// agent is killed after this.
+    /// Like [`Self::record`], for a rollback, with the sets that it blocks: versions that failed are not written again,
+    /// whenever the agent is killed after this.
     ///
     /// # Errors
-    /// What the system refused; nothing is noted then.
+    /// The system call that failed; nothing is recorded then.
     pub fn record_rollback(&mut self, entries: Vec<Entry>, blocked: Vec<Blocked>) -> io::Result<()> {
         if entries.is_empty() {
             return Ok(());
@@ -170,7 +169,7 @@ impl Journal {
                 self.put_back(key, entry);
             }
             self.blocked = known;
-            // It may be in the file all the same.
+            // The line may be in the file all the same.
             let _ = self.write_unsynced(&Line::default());
         } else {
             self.blocked_before = line.blocked.is_some().then_some(known);
@@ -179,13 +178,13 @@ impl Journal {
         noted
     }
 
-    /// A round begins: what was noted before it is not withdrawn any more.
+    /// Begins a batch: entries from before it can no longer be withdrawn.
     pub fn begin_batch(&mut self) {
         self.before.clear();
         self.blocked_before = None;
     }
 
-    /// Files of the last round that were not replaced after all.
+    /// Takes back the entries of files in the last batch that were not replaced.
     pub fn withdraw(&mut self, keys: &[Key]) {
         let keys: Vec<&Key> = keys.iter().filter(|key| self.before.contains_key(key)).collect();
         let (mut put, mut gone) = (Vec::new(), Vec::new());
@@ -198,14 +197,14 @@ impl Journal {
             self.put_back(key.clone(), before);
         }
         if !(put.is_empty() && gone.is_empty()) {
-            // They go back together or not at all.
+            // Files of a rollback go back together or not at all.
             let blocked = self.blocked_before.take().inspect(|known| self.blocked.clone_from(known));
             self.write_cleared(&Line { put, gone, blocked: blocked.as_deref().map(to_lines) });
         }
     }
 
-    /// Writes all of it anew where it is not there any more, as it was left: somebody has removed the state directory, or
-    /// mounted something on it.
+    /// Rewrites the journal if the file is missing or was replaced: the state directory may have been removed, or
+    /// something mounted on it.
     pub fn ensure_exists(&mut self) {
         let is_empty = self.entries.is_empty() && self.blocked.is_empty();
         if !is_empty && !self.log.is_intact() {
@@ -213,26 +212,25 @@ impl Journal {
         }
     }
 
-    /// What is noted of a template's file.
+    /// The entry for a template's file.
     pub fn entry(&self, key: &Key) -> Option<&Entry> {
         self.entries.get(key)
     }
 
-    /// What stood at a destination when its reload last succeeded: `None` where that is not kept, and `Some(None)` where
-    /// there was no file.
+    /// The newest version of a file whose reload succeeded: `None` if no copy is kept, `Some(None)` if there was no
+    /// file.
     ///
     /// # Errors
-    /// What the system refused.
+    /// The system call that failed.
     pub fn saved(&self, key: &Key) -> io::Result<Option<Option<PreviousFile>>> {
         let saved = self.entries.get(key).and_then(|entry| entry.saved.as_ref());
         saved.map(|saved| self.store.read(saved)).transpose()
     }
 
-    /// Files that failed their reload are not to hold just these bytes together again, until
-    /// other ones have succeeded.
+    /// Keeps these files from holding the same bytes together again, until others have succeeded.
     ///
     /// # Errors
-    /// What the system refused; it is so until the process ends.
+    /// The system call that failed; the set stays blocked until the process ends.
     #[cfg(test)]
     pub fn block(&mut self, set: Blocked) -> io::Result<()> {
         let line = Line { blocked: self.add_blocked(vec![set]), ..Line::default() };
@@ -248,8 +246,7 @@ impl Journal {
         (!is_none).then(|| to_lines(&self.blocked))
     }
 
-    /// What was blocked of any of these files is forgotten where something else took its place, and succeeded: other than
-    /// what was put back.
+    /// Unblocks sets of which a file has been replaced by another version that succeeded, except by a rollback.
     fn drop_outdated_blocks(&mut self, keys: &BTreeSet<Key>) {
         let taken = keys.iter().filter_map(|key| self.entries.get(key)).filter(|entry| !entry.owner.back);
         let taken: BTreeMap<&PathBuf, Option<u64>> = taken.map(|entry| (&entry.dest, entry.new)).collect();
@@ -261,28 +258,28 @@ impl Journal {
         }
     }
 
-    /// Whether a file is put back, or was.
+    /// Whether a file is being rolled back, or was.
     pub fn is_rollback(&self, key: &Key) -> bool {
         self.entries.get(key).is_some_and(|entry| entry.owner.back)
     }
 
-    /// Removes copies that nothing refers to any more.
+    /// Removes copies that no entry needs.
     fn remove_unused_copies(&self) {
         self.store.sweep(self.entries.values().flat_map(Entry::copies));
     }
 
-    /// All that is blocked.
+    /// All blocked sets.
     pub fn blocked(&self) -> &[Blocked] {
         &self.blocked
     }
 
-    /// An entry, as it follows what is known of its file.
+    /// Merges a new entry with the one that its file already has.
     fn merge_earlier(&self, mut entry: Entry, seq: u64) -> Entry {
         (entry.seq, entry.since) = (seq, seq);
         let Some(known) = self.entries.get(&entry.key()) else { return entry };
         entry.again |= known.owner.owed.is_some();
         entry.owner.owed = entry.owner.owed.or_else(|| known.owner.owed.clone());
-        // A file whose key is gone does not come back.
+        // A file whose key is gone is not rolled back.
         if known.saved.is_some() && (entry.new.is_some() || entry.owner.back) {
             entry.saved.clone_from(&known.saved);
             entry.candidate = entry.candidate.or_else(|| known.candidate.clone()).filter(|_| !entry.owner.back);
@@ -311,7 +308,7 @@ impl Journal {
         }
     }
 
-    /// Writes what is only of use: without it a reload runs once more than it has to.
+    /// Writes a line that may be lost: without it a reload runs once more than needed.
     fn write_cleared(&mut self, line: &Line) {
         let done = self.write_unsynced(line);
         self.log_failure(&done);
@@ -336,7 +333,7 @@ impl Journal {
     }
 }
 
-/// All that is so, in one line.
+/// The whole state in one line.
 fn snapshot(entries: &BTreeMap<Key, Entry>, blocked: &[Blocked]) -> Line {
     Line { put: entries.values().cloned().collect(), gone: Vec::new(), blocked: Some(to_lines(blocked)) }
 }

@@ -33,13 +33,13 @@ pub mod when;
 /// The directory's name in the state directory.
 const NAME: &str = "rosters";
 
-/// What follows a roster's or key's name, which is an identifier and so a plain file name.
+/// The file name extension after the name of a roster or key, which is an identifier.
 const SUFFIX: &str = "roster";
 
-/// How each file begins: the whole roster is two lines, where it is from and what it holds.
+/// The whole roster is two lines: its origin and its members.
 const HEADER: Header = Header { about: "memory", version: 1, synced: false, snapshot: 2 };
 
-/// The last good rosters of one state directory. Clones share them.
+/// The last known-good rosters in a state directory. Clones share them.
 #[derive(Debug, Clone)]
 pub struct LastGood {
     store: Arc<Mutex<Store>>,
@@ -56,7 +56,7 @@ struct Store {
 }
 
 impl LastGood {
-    /// Those in a state directory, for an engine that begins now.
+    /// Those in a state directory. The engine's clock starts now.
     pub fn new(state_dir: &Path) -> Self {
         Self::at(state_dir, Timestamp::now())
     }
@@ -68,13 +68,13 @@ impl LastGood {
         Self { store: Arc::new(Mutex::new(store)) }
     }
 
-    /// All that is kept. A file that cannot be used is set aside, which is logged.
+    /// Reads all of them. A file that cannot be used is renamed, which is logged.
     pub fn load(&self, access: Access) -> SavedState {
         self.store().load(access, &Timestamp::now())
     }
 
-    /// Keeps the latest of one roster. A failure is logged and does no more harm than that: the file that is about to be
-    /// written is worth more than what is known after the next start.
+    /// Saves the latest members of one roster. A failure is logged and nothing more: the file that is about to be
+    /// written matters more than what the next start knows.
     pub fn save(&self, saved: SavedRoster) {
         self.write(|store| {
             let clock = store.clock.clone();
@@ -82,7 +82,7 @@ impl LastGood {
         });
     }
 
-    /// Does what can wait: rewrites files that have grown long or are not there, and notes how long ago each roster and
+    /// Does what can wait: rewrites files that have grown long or are missing, and records how long ago each roster and
     /// key was last confirmed.
     pub fn compact(&self, ages: &BTreeMap<Arc<str>, Duration>) {
         self.write(|Store { directory, rosters, confirmed, clock, .. }| {
@@ -95,7 +95,7 @@ impl LastGood {
         });
     }
 
-    /// Logs a failure when it begins.
+    /// Logs the first of several failures.
     fn write(&self, write: impl FnOnce(&mut Store) -> io::Result<()>) {
         let mut store = self.store();
         let done = write(&mut store);
@@ -107,7 +107,7 @@ impl LastGood {
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        // A log that somebody panicked with is not as it was left at worst, and is rewritten.
+        // After a panic the log is at worst out of date, and is rewritten.
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -117,7 +117,7 @@ impl Store {
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let file = entry.file_name();
             let Some((name, kind)) = file.to_str().and_then(|file| file.split_once('.')) else { continue };
-            // A staged file, and one that was set aside, belong to the log beside which they lie.
+            // A temporary file, or one that was renamed, belongs to the log of that name.
             if [SUFFIX, "tmp"].contains(&kind) || kind.starts_with("roster.unread") {
                 self.open(name, access);
             }

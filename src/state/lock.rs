@@ -1,4 +1,4 @@
-//! One agent a state directory.
+//! The lock that lets one agent use a state directory.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -19,11 +19,11 @@ use crate::act::files::errors::os_error;
 
 /// The lock's name in the state directory.
 const NAME: &str = "lock";
-/// How often a held lock is tried again.
+/// How often a held lock is retried.
 const POLL: Duration = Duration::from_millis(50);
 
-/// The state directory is this agent's until this is dropped, or the process ends in whatever way. The file stays: to
-/// remove it would let a third agent lock a new one while a second waits for the old.
+/// The lock on a state directory, held until this is dropped or the process ends. The file stays: if it were removed, a
+/// third agent could lock a new one while a second waits for the old.
 #[derive(Debug)]
 pub struct StateLock {
     file: Flock<File>,
@@ -31,11 +31,12 @@ pub struct StateLock {
 }
 
 impl StateLock {
-    /// Locks a state directory, which is made (0700) where it is missing; waits up to `wait` for another agent to let
-    /// go of it. Dropping the future stops waiting.
+    /// Locks a state directory, which is created (0700) if it is missing. Waits up to `wait` for another agent to
+    /// release it. Dropping the future stops waiting.
     ///
     /// # Errors
-    /// [`Exit::Locked`] when another agent still has it, by its pid; [`Exit::Failed`] when the directory cannot serve.
+    /// [`Exit::Locked`] if another agent still holds it, with its pid; [`Exit::Failed`] if the directory
+    /// cannot be used.
     pub async fn acquire(state_dir: &Path, wait: Duration) -> Result<Self, Fatal> {
         prepare(state_dir)?;
         let path = state_dir.join(NAME);
@@ -53,7 +54,7 @@ impl StateLock {
         }
     }
 
-    /// Looks whether the state directory is still the one that was locked, and locks the one that has taken its place.
+    /// Checks that the state directory is still the one that was locked, and locks the one that replaced it.
     pub fn renew(&mut self) {
         if is_named(&self.file, &self.path).unwrap_or(true) {
             return;
@@ -71,17 +72,17 @@ impl StateLock {
     }
 }
 
-/// Whether an open file is the one of this name.
+/// Whether an open file still has this path.
 fn is_named(file: &File, path: &Path) -> io::Result<bool> {
     let mine = file.metadata()?;
     Ok(std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (mine.dev(), mine.ino())))
 }
 
-/// The process of the agent that has a state directory, as far as it says so; `None` where none has it, or nobody can
-/// tell. For the instant that it takes, an agent that starts there finds the lock held, and tries again.
+/// The pid of the agent that holds a state directory, empty if unknown; `None` if no agent holds it or it cannot be
+/// examined. An agent that starts at this instant may find the lock held, and retries.
 pub fn holder(state_dir: &Path) -> Option<String> {
     let path = state_dir.join(NAME);
-    // What stands there may be anything, and opening some things does something.
+    // It may be anything, and opening some files has effects.
     std::fs::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
@@ -91,7 +92,7 @@ pub fn holder(state_dir: &Path) -> Option<String> {
     }
 }
 
-/// What the holder of a lock wrote into it; empty where that cannot be read, or is not there yet.
+/// The pid that the holder wrote into its lock; empty if it cannot be read or is not written yet.
 fn pid(file: File) -> String {
     let mut pid = String::new();
     let _ = file.take(32).read_to_string(&mut pid);
@@ -100,9 +101,9 @@ fn pid(file: File) -> String {
 
 enum Attempt {
     Locked(StateLock),
-    /// What was locked is no longer the file of this name.
+    /// The locked file no longer has this path.
     Gone,
-    /// By the process of this number.
+    /// The pid of the holder.
     Held(String),
 }
 
@@ -125,7 +126,7 @@ fn attempt(path: &Path) -> Result<Attempt, Fatal> {
     if !is_named(&file, path).map_err(failed)? {
         return Ok(Attempt::Gone);
     }
-    // On a full disk there is no room for the number, which is only said to others.
+    // A full disk may have no space for the pid, which only informs others.
     let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(Attempt::Locked(StateLock { file, path: path.to_owned() }))
 }
@@ -134,7 +135,7 @@ fn prepare(state_dir: &Path) -> Result<(), Fatal> {
     let tried = || format!("use the state directory {}", state_dir.display());
     create_directory(state_dir).map_err(|error| unusable(tried(), error))?;
     if !state_dir.join(NAME).exists() {
-        // Nobody has come so far yet as to lock it.
+        // No agent has locked the directory yet, so its name may not be durable.
         sync_ancestors(state_dir).map_err(|error| unusable(tried(), error))?;
     }
     let now = std::fs::metadata(state_dir).map_err(|error| unusable(tried(), error))?;

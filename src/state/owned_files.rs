@@ -1,12 +1,12 @@
-//! Which files the templates with `each` have written, in the state directory: so that the file of a key that went while
-//! no agent ran is removed by the next one, and nothing else ever is.
+//! Records which files the templates with `each` have written, so that the file of a key that disappeared while no
+//! agent ran is removed by the next one, and nothing else ever is.
 //!
-//! A line for each step, with a checksum, at the end of one file. What is to be written is noted before, with what it
-//! will hold; that it was written is noted after. An agent that was killed in between left either what stood there
-//! before or exactly what was noted: the next one takes a file for its own only in the second case.
+//! There is one [log](crate::state::append_log). Before a file is written, its digest is recorded; after that, that it
+//! was written. An agent that was killed in between left either the old file or exactly the recorded one, and the next
+//! agent considers a file its own only in the second case.
 //!
-//! Lines are in the kernel's hands before what they are about, and not synced. A power cut may take the last ones: then a
-//! file that is still wanted is noted again as it is found in step, and one whose key is gone may stay.
+//! Lines are passed to the kernel before what they describe, and are not synced. A power cut may lose the last ones:
+//! then a file that is still wanted is recorded again when it is found up to date, and one whose key is gone may stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,10 +25,9 @@ mod tests;
 /// The file's name in the state directory.
 const NAME: &str = "files";
 
-/// How the file begins.
 const HEADER: Header = Header { about: "files", version: 1, synced: false, snapshot: 0 };
 
-/// The ledger of one state directory. Clones share it.
+/// The owned files of one state directory. Clones share them.
 #[derive(Debug, Clone)]
 pub struct OwnedFiles {
     records: Arc<Mutex<Records>>,
@@ -47,12 +46,12 @@ struct Entry {
     template: Arc<str>,
     roster: Arc<str>,
     key: Arc<str>,
-    /// What it was to hold, where it is not known whether it was written.
+    /// The digest of its intended content, if it is not known whether it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     intended: Option<u64>,
 }
 
-/// One line: what is known of a file from here on; nothing, when it is not this agent's.
+/// One line: the new state of a file, or `None` if it is not this agent's.
 #[derive(Serialize, Deserialize)]
 struct Line {
     #[serde(with = "path_encoding")]
@@ -61,17 +60,17 @@ struct Line {
     is: Option<Entry>,
 }
 
-/// By what a file is known to be the agent's own.
+/// Why a file is known to be the agent's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// It was written.
     Written,
-    /// It was to be written, with this digest, and is the agent's own if it has it.
+    /// It was about to be written, with this digest: it is the agent's own if it has that.
     Intended(u64),
 }
 
 impl OwnedFiles {
-    /// The ledger in a state directory. What is damaged at its end is left out, and the next note writes it anew.
+    /// Reads the log in a state directory. If its end is damaged, the next line rewrites it.
     pub fn open(state_dir: &Path, access: Access) -> Self {
         let (log, contents) = AppendLog::open(state_dir.join(NAME), HEADER, access);
         let mut files = BTreeMap::new();
@@ -89,13 +88,13 @@ impl OwnedFiles {
         Self { records: Arc::new(Mutex::new(Records { log, files, failing: false })) }
     }
 
-    /// All the files.
+    /// All owned files.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         self.records().files.keys().cloned().collect()
     }
 
-    /// The keys of the files that these templates have written, where they would write the same ones now.
+    /// The keys whose files these templates have written and would write to the same path now.
     #[must_use]
     pub fn written(&self, templates: &[Arc<TemplateConfig>]) -> Written {
         let records = self.records();
@@ -109,7 +108,7 @@ impl OwnedFiles {
         patterns.map(|(config, each)| (Arc::clone(&config.name), keys(config, each))).collect()
     }
 
-    /// Files that none of these templates would write any more are nobody's from here on.
+    /// Disowns all files that none of these templates would write.
     pub fn retain(&self, templates: &[Arc<TemplateConfig>]) {
         let written = self.written(templates);
         let mut records = self.records();
@@ -121,7 +120,7 @@ impl OwnedFiles {
         }
     }
 
-    /// A key's file is about to be written with these bytes.
+    /// Records that a key's file is about to be written, with its digest.
     pub fn record_intent(&self, template: &TemplateConfig, digest: u64) {
         let Some(entry) = Entry::new(template, Some(digest)) else { return };
         let mut records = self.records();
@@ -134,18 +133,18 @@ impl OwnedFiles {
         }
     }
 
-    /// A key's file was written, or found as it should be.
+    /// Records that a key's file was written or found up to date.
     pub fn record_written(&self, template: &TemplateConfig) {
         let Some(entry) = Entry::new(template, None) else { return };
         self.records().record(&template.dest, Some(entry));
     }
 
-    /// A key's file is gone, or was not this agent's.
+    /// Records that a key's file was removed or is not this agent's.
     pub fn record_removed(&self, template: &TemplateConfig) {
         self.records().record(&template.dest, None);
     }
 
-    /// By what a key's file is this agent's own; `None` where it is not.
+    /// Why a key's file is this agent's own; `None` if it is not.
     #[must_use]
     pub fn claim(&self, template: &TemplateConfig) -> Option<Claim> {
         let wanted = Entry::new(template, None)?;
@@ -154,7 +153,7 @@ impl OwnedFiles {
         Some(entry.intended.map_or(Claim::Written, Claim::Intended))
     }
 
-    /// Writes all of it anew where it is not there any more as it was left.
+    /// Rewrites the log if the file is missing or was replaced.
     pub fn ensure_exists(&self) {
         let mut records = self.records();
         let first = records.files.iter().next().map(|(dest, entry)| (dest.clone(), entry.clone()));

@@ -1,4 +1,4 @@
-//! The pause that a person asked for, kept over restarts in the state directory.
+//! The pause that a person asked for, kept in the state directory across restarts.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,29 +15,29 @@ mod tests;
 /// The file's name in the state directory.
 const NAME: &str = "pause.json";
 
-/// The format that this version writes, and the only one that it reads.
+/// The version that is written, and the only one that is read.
 const VERSION: u32 = 1;
 
-/// How long a pause lasts unless its length is given, or cannot be read.
+/// The length of a pause if none is given, or it cannot be read.
 pub const DEFAULT_DURATION: Duration = Duration::from_hours(1);
 
-/// The longest pause: what is to last longer is better done by stopping the agent.
+/// The longest pause. For a longer one, stop the agent.
 pub const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
 
 /// A pause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
-    /// Since when.
+    /// When it began.
     pub since: SystemTime,
-    /// When it ends by itself.
+    /// When it ends.
     pub until: SystemTime,
-    /// As it was given.
+    /// The reason that was given.
     pub reason: Option<String>,
     /// The user who asked for it.
     pub uid: u32,
 }
 
-/// The file's content; times are seconds since 1970.
+/// The content of the file; times are seconds since 1970.
 #[derive(Debug, Serialize, Deserialize)]
 struct SavedPause {
     version: u32,
@@ -48,13 +48,13 @@ struct SavedPause {
 }
 
 impl Pause {
-    /// A pause from now on.
+    /// A pause from now on, limited to [`MAX_DURATION`].
     pub fn new(now: SystemTime, length: Duration, reason: Option<String>, uid: u32) -> Self {
         let until = now.checked_add(length.min(MAX_DURATION)).unwrap_or(now);
         Self { since: now, until, reason, uid }
     }
 
-    /// How much of it is left; `None` once it is over. A wall clock that was set back cannot make it longer.
+    /// The remaining time; `None` once it is over. A wall clock that was set back does not extend it.
     pub fn remaining(&self, now: SystemTime) -> Option<Duration> {
         let whole = self.until.duration_since(self.since).unwrap_or_default();
         let left = self.until.duration_since(now).ok()?.min(whole);
@@ -66,8 +66,8 @@ impl Pause {
         state_dir.join(NAME)
     }
 
-    /// The pause that is in force at the start. A file that cannot be read was written by somebody who wanted a pause:
-    /// it counts as one of [`DEFAULT_DURATION`] from now on, with the trouble as its reason.
+    /// The pause in force at the start. A file that cannot be read means that somebody wanted a pause: it counts as one
+    /// of [`DEFAULT_DURATION`] from now on, with the error as its reason.
     pub fn load(state_dir: &Path, now: SystemTime) -> Option<Self> {
         let file = Self::file(state_dir);
         let pause = match std::fs::read(&file) {
@@ -83,13 +83,13 @@ impl Pause {
         pause.remaining(now).is_some().then_some(pause)
     }
 
-    /// Keeps it for the next start: once this returns it survives a power cut.
+    /// Saves it durably for the next start.
     ///
     /// # Errors
-    /// What the system refused.
+    /// The system call that failed.
     pub fn save(&self, state_dir: &Path) -> io::Result<()> {
         let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        // Rounded up: a pause of half a second is over after it, and not before.
+        // Rounded up, so that the saved pause never ends earlier.
         let until = seconds(self.until) + 1;
         let (since, reason) = (seconds(self.since), self.reason.clone());
         let saved = SavedPause { version: VERSION, since, until, reason, uid: self.uid };
@@ -100,10 +100,10 @@ impl Pause {
         sync(state_dir)
     }
 
-    /// Forgets it.
+    /// Removes the file.
     ///
     /// # Errors
-    /// What the system refused.
+    /// The system call that failed.
     pub fn delete(state_dir: &Path) -> io::Result<()> {
         match std::fs::remove_file(Self::file(state_dir)) {
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),

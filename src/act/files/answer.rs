@@ -1,4 +1,4 @@
-//! Who waits for what becomes of a file, and what is answered where it is not replaced.
+//! Where the outcome of a file is sent, and what is sent if the file is not replaced.
 
 use tokio::sync::oneshot::Sender;
 
@@ -9,22 +9,22 @@ use super::place::on_disk;
 use super::stage::Staged;
 use crate::state::journal::Unfinished;
 
-/// Who waits for what becomes of a file.
+/// Where the outcome of a file is sent.
 pub type Answer = Sender<Result<Outcome, Failure>>;
 
-/// A file, and who waits for it.
+/// A staged file, and where its outcome is sent.
 pub type Pending = (Staged, Answer);
 
-/// One that is not placed, and why.
+/// A file that is not replaced, where that is sent, and why.
 pub type Rejected = (Staged, Answer, Failure);
 
-/// Of a unit whose other file failed.
+/// The failure of a file whose unit another file keeps from being replaced.
 pub fn unit_failure(unit: &str, why: &str) -> Failure {
     Failure { stage: Stage::Unit, message: format!("unit {unit}: {why}") }
 }
 
-/// A file that could not be replaced is as it was. Of one that was being overwritten a part may be new: what it is
-/// overwritten with is kept until all of it is, by this agent or the next.
+/// Takes the journal entry of a file back that could not be replaced. If an overwrite was interrupted, the file may be
+/// partly new: then the entry and the staged file stay, so that this agent or the next one can finish it.
 pub fn withdraw(staged: &mut Staged, state: &mut FileState) {
     let Some(key) = staged.owner().map(|owner| owner.key(&staged.place.dest)) else { return };
     let Some(entry) = state.journal.as_ref().and_then(|journal| journal.entry(&key)).cloned() else { return };
@@ -32,7 +32,7 @@ pub fn withdraw(staged: &mut Staged, state: &mut FileState) {
     let is_begun = staged.in_place.is_some() && !seen.is(entry.old);
     if is_begun {
         state.supersede(&key);
-        // Nor is what it is now somebody else's change.
+        // A partly overwritten file is not another process's change.
         state.last_written.remove(&key.template);
         staged.keep_for_recovery();
     }

@@ -1,4 +1,4 @@
-//! What a file carries beside bytes, owner and mode: its ACL, user attributes and `SELinux` label.
+//! What a file has beside bytes, owner and mode: its ACL, user attributes and `SELinux` label.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,14 +16,14 @@ use super::errors::os_error;
 #[cfg(test)]
 mod tests;
 
-/// The POSIX ACL as Linux keeps it (`linux/posix_acl_xattr.h`).
+/// The POSIX ACL as Linux stores it (`linux/posix_acl_xattr.h`).
 const ACL: &str = "system.posix_acl_access";
-/// The name of the attribute by which an agent marks a file as its own.
+/// The attribute in which an agent records that a file is its own.
 pub const OWNER: &str = "user.rosterd.agent";
 const LABEL: &str = "security.selinux";
 
-/// Takes away an ACL that the new file has from its directory's default, where the old file had none: without this the
-/// mode that is set next would open the file to everybody whom the default names.
+/// Removes an ACL that the new file inherited from its directory if the old file had none. Otherwise the mode that is
+/// set next would open the file to everyone in the default ACL.
 pub fn drop_inherited(new: &File, old: &File) -> io::Result<()> {
     if get(new, ACL.as_ref())?.is_some() && get(old, ACL.as_ref())?.is_none() {
         new.remove_xattr(ACL)?;
@@ -31,7 +31,7 @@ pub fn drop_inherited(new: &File, old: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the new file the ACL, user attributes and label of the old one.
+/// Copies the ACL, user attributes and label of the old file to the new one.
 pub fn copy(old: &File, new: &File, mode: u32, path: &Path) -> Result<(), Setback> {
     let names = match old.list_xattr() {
         Ok(names) => names,
@@ -51,7 +51,7 @@ pub fn copy(old: &File, new: &File, mode: u32, path: &Path) -> Result<(), Setbac
         if name == ACL {
             fit_acl_to_mode(&mut value, mode);
         }
-        // The label is the same already where the policy gave it, and then needs no privilege.
+        // If the policy has set the right label already, setting it again would only need privileges.
         if get(new, &name).map_err(failed)?.as_deref() != Some(&value[..]) {
             set(new, &name, &value).map_err(failed)?;
         }
@@ -59,7 +59,8 @@ pub fn copy(old: &File, new: &File, mode: u32, path: &Path) -> Result<(), Setbac
     Ok(())
 }
 
-/// Sets an attribute. Of a file that its owner may not write, only root may set one: it is made so for that instant.
+/// Sets an attribute. Only root may set one on a file that its owner may not write, so the file is made writable for
+/// that instant.
 pub fn set(file: &File, name: &OsStr, value: &[u8]) -> io::Result<()> {
     match file.set_xattr(name, value) {
         Err(error) if error.raw_os_error() == Some(Errno::EACCES as i32) => {}
@@ -77,6 +78,7 @@ fn is_kept(name: &OsStr) -> bool {
     name == ACL || name == LABEL || is_users
 }
 
+/// The value of an attribute; `None` if the file does not have it.
 pub fn get(file: &File, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
     match file.get_xattr(name) {
         Err(error) if is_unsupported(&error) => Ok(None),
@@ -84,22 +86,23 @@ pub fn get(file: &File, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Whether a file system simply knows no such attributes.
+/// Whether the file system does not support extended attributes.
 pub fn is_unsupported(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| [Errno::ENOTSUP, Errno::ENOSYS].contains(&Errno::from_raw(code)))
 }
 
-/// Makes an ACL agree with a mode: setting an ACL sets the mode bits too, and for an instant those of the old file
-/// could be wider than the configured mode.
+/// Sets the permissions in an ACL from a mode. Setting an ACL also sets the mode bits, which could otherwise be wider
+/// than the configured mode for an instant.
 ///
-/// Four bytes of version, then entries of eight: tag, permissions (both 16 bits, little endian) and an id.
+/// The format is four bytes of version, then entries of eight bytes: tag and permissions (both 16 bits, little endian),
+/// and an id.
 fn fit_acl_to_mode(acl: &mut [u8], mode: u32) {
     const OWNER: u8 = 0x01;
     const GROUP: u8 = 0x04;
     const MASK: u8 = 0x10;
     const OTHER: u8 = 0x20;
     let entries = acl.get(4..).unwrap_or_default();
-    // With a mask the group bits of a mode are the mask, and the group's own entry stays as it is.
+    // With a mask, the group bits of a mode are the mask, and the group's own entry stays as it is.
     let group = if entries.chunks_exact(8).any(|entry| entry.first() == Some(&MASK)) { MASK } else { GROUP };
     let [.., low] = (mode & 7).to_be_bytes();
     let [.., middle] = (mode >> 3 & 7).to_be_bytes();

@@ -1,4 +1,4 @@
-//! The last previous files of a destination, kept beside it under hidden names that no include pattern matches.
+//! Backups: the last versions of a destination, kept beside it under hidden names that no include pattern matches.
 
 use std::ffi::{OsStr, OsString};
 
@@ -17,12 +17,12 @@ use super::leftovers::Tag;
 use super::place::Place;
 use super::stage::{Permissions, Staged};
 
-/// Keeps a copy of the file that is about to be replaced as `.NAME.rosterd-1.bak`, and moves the ones before on by one;
-/// those over `count` go. It is the old file's in mode and owner, and never wider. The sync of the directory that makes the
-/// replacement last does so for the copy's name too.
+/// Copies the file that is about to be replaced to `.NAME.rosterd-1.bak`, after renaming each earlier backup to the
+/// next number and removing those over `count`. The copy has the old file's mode and owner, and is never more
+/// permissive. The directory sync that makes the replacement durable covers the copy's name.
 ///
-/// One that is there already, of a replacement that then failed, is not kept twice; nor is what that left, by its digest
-/// `partial`.
+/// A copy that a failed replacement has already made is not made again. The partial file that it left, of digest
+/// `partial`, is not copied.
 pub fn save(place: &Place, count: u32, partial: Option<u64>, tag: &Tag) -> Result<(), Setback> {
     if count == 0 {
         return Ok(());
@@ -53,13 +53,13 @@ pub fn save(place: &Place, count: u32, partial: Option<u64>, tag: &Tag) -> Resul
     copy.mark_placed();
     let gone =
         |number| unlinkat(&place.directory, backup_name(&place.name, number).as_os_str(), UnlinkatFlags::NoRemoveDir);
-    // There are some where `backup` was more before.
+    // More exist if `backup` was larger before.
     let _ = (count + 1..=MOST_BACKUPS).take_while(|number| gone(*number).is_ok()).count();
     Ok(())
 }
 
-/// The first number that no previous file has, or `count`, whose file goes. An agent that is killed while it moves them on
-/// leaves a number free: those above it are where they belong by then.
+/// The first number without a backup, or `count`, whose file is removed. If an agent was killed while it renamed
+/// backups, a number is free and those above it are already right.
 fn first_free(place: &Place, count: u32) -> u32 {
     let is_free = |number: &u32| {
         let own = backup_name(&place.name, *number);

@@ -1,8 +1,8 @@
-//! Files that are put in place together: when all that can be are staged and checked.
+//! Files that are committed together, once all that can be are staged and checked.
 //!
-//! Whoever brings a file of a group has a file in it, and gives it up when the file has arrived or will not. With the
-//! last file given up, all that arrived are placed. Of a unit one that fails keeps all others back; else it only drops
-//! out.
+//! Each file of a batch holds a [`BatchFile`] and gives it up when the file is ready or will not be. When the last one
+//! is given up, all files that are ready are committed. In a unit one failure rejects all files; otherwise the failed
+//! file is left out.
 
 use std::sync::Arc;
 
@@ -18,17 +18,17 @@ use super::staging::NextStep;
 use super::writer::{Job, MAX_BATCH, Writer};
 use super::{StagedHandle, staging};
 
-/// What a publication comes to.
+/// What becomes of a file.
 type Placement = Result<Outcome, Failure>;
 
-/// A file on its way in a group.
+/// The place of one file in a batch.
 #[derive(Debug)]
 pub struct BatchFile {
     sender: mpsc::UnboundedSender<Arrival>,
     is_all_or_nothing: bool,
 }
 
-/// All that is on its way together.
+/// Files that are on their way to be committed together.
 #[derive(Debug)]
 pub struct Batch {
     receiver: mpsc::UnboundedReceiver<Arrival>,
@@ -37,25 +37,26 @@ pub struct Batch {
     stop: CancellationToken,
 }
 
-/// A file that gives its file up.
+/// How a file gives up its place in the batch.
 enum Arrival {
     /// It is staged and checked.
     Staged(Box<StagedHandle>, oneshot::Sender<Placement>),
-    /// It has no check, and is staged when it is placed: a group may have more files than a process descriptors.
+    /// It has no check. It is staged when the batch is committed, because a batch may have more files than a process
+    /// may have descriptors.
     Rendered(Box<TemplateConfig>, Vec<u8>, oneshot::Sender<Placement>),
-    /// The destination has its bytes already.
+    /// The destination already has its bytes.
     Unchanged,
-    /// It failed, as these words say.
+    /// It failed; the reason.
     Failed(String),
 }
 
 impl BatchFile {
-    /// Whether all of the group are placed or none.
+    /// Whether either all files of the batch are committed or none.
     pub fn is_all_or_nothing(&self) -> bool {
         self.is_all_or_nothing
     }
 
-    /// Gives the file up without a file.
+    /// Gives up the place without a file.
     pub fn finish(self, template: &TemplateConfig, outcome: &Outcome) {
         match outcome {
             Outcome::Unchanged => self.send(Arrival::Unchanged),
@@ -66,12 +67,12 @@ impl BatchFile {
         }
     }
 
-    /// A checked file has arrived; the answer comes when the group is placed.
+    /// Adds a checked file; the answer comes when the batch is committed.
     pub async fn staged(self, file: StagedHandle) -> Placement {
         self.arrive(|answer| Arrival::Staged(Box::new(file), answer)).await
     }
 
-    /// A file that needs no check has arrived.
+    /// Adds a file that needs no check.
     pub async fn rendered(self, template: &TemplateConfig, bytes: Vec<u8>) -> Placement {
         self.arrive(|answer| Arrival::Rendered(Box::new(template.clone()), bytes, answer)).await
     }
@@ -80,23 +81,23 @@ impl BatchFile {
         let (answer, answered) = oneshot::channel();
         self.send(arrival(answer));
         drop(self);
-        // Nothing drops an answer but the end of the agent, and a fault that the log tells of.
+        // The answer is dropped only if the agent ends, or by a fault, which is logged.
         answered.await.unwrap_or(Ok(Outcome::Abandoned))
     }
 
     fn send(&self, arrival: Arrival) {
-        // It is heard for as long as there is a file.
+        // The batch receives as long as one of its files has a place.
         let _ = self.sender.send(arrival);
     }
 }
 
-/// What a failure did, after the name of its template.
+/// The failed stage and the message.
 fn describe(failure: &Failure) -> String {
     format!("{}: {}", failure.stage.describe(), failure.message)
 }
 
 impl Batch {
-    /// A group of so many, and their count; with a `unit` it is placed as a whole or not at all.
+    /// A batch of `count` files and a place for each. With a `unit` either all are committed or none.
     pub fn new(count: usize, unit: Option<Arc<str>>, stop: &CancellationToken) -> (Self, Vec<BatchFile>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let files =
@@ -104,7 +105,7 @@ impl Batch {
         (Self { receiver, count, unit, stop: stop.clone() }, files)
     }
 
-    /// Places what arrives, once every file is given up.
+    /// Commits the files once every place is given up.
     pub async fn commit(mut self, writer: Writer) {
         let mut arrivals = Vec::with_capacity(self.count);
         while let Some(arrival) = self.receiver.recv().await {
@@ -124,7 +125,7 @@ impl Batch {
     async fn reject_all(&self, arrivals: Vec<Arrival>, failure: &Failure) {
         for arrival in arrivals {
             let Arrival::Staged(file, answer) = arrival else { continue };
-            // First it is removed: whoever hears of the failure finds nothing left behind.
+            // The staged file is removed before the answer, so that the caller finds nothing left behind.
             let kept = file
                 .discard()
                 .await

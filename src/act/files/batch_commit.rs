@@ -1,9 +1,9 @@
-//! Files that are replaced together share their syncs.
+//! Commits files together so that they share their syncs.
 //!
-//! Each file goes its own way in the order that makes it safe (written, owned, synced, checked, renamed, directory
-//! synced), and what fails for one fails for that one only. But the steps of all files are taken side by side: all are
-//! written before the first is synced, so that the file system can put them on disk with one commit of its journal,
-//! and a directory is synced once, after the last rename in it.
+//! Each file takes the steps in the order that makes it safe (write, set owner, sync, check, rename, sync the
+//! directory), and a failure of one file concerns only that file. But each step is taken for all files before the next
+//! one: all are written before the first is synced, so that the file system can commit them at once, and a directory is
+//! synced once, after the last rename in it.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,38 +33,42 @@ use crate::state::journal::{Blocked, Entry, Journal, Overwrite, Owner};
 
 /// A staged and checked file that is to be put in place.
 pub struct Commit {
+    /// The file.
     pub staged: Staged,
-    /// Nothing is placed once this is cancelled.
+    /// It is not put in place if this is cancelled.
     pub stop: CancellationToken,
+    /// Where the outcome is sent.
     pub answer: Sender<Result<Outcome, Failure>>,
 }
 
-/// What is done together.
+/// Files that are committed together.
 #[derive(Default)]
 pub struct BatchCommit {
-    /// They are all of this unit: all are placed, or none. Each is staged already.
+    /// All files are of this unit and already staged: either all are put in place or none.
     pub unit: Option<Arc<str>>,
+    /// Files to stage first.
     pub stages: Vec<StageJob>,
+    /// Staged files.
     pub commits: Vec<Commit>,
-    /// Files that go together with them.
+    /// Files that are removed together with them.
     pub removals: Vec<Removal>,
-    /// What is noted with that, where they go back.
+    /// What to record with them if this is a rollback.
     pub rollback: Rollback,
 }
 
-/// What is to be known of files that go back together.
+/// What to record about files that are rolled back together.
 #[derive(Default)]
 pub struct Rollback {
-    /// What is not to be tried again.
+    /// Versions that are not written again.
     pub blocked: Vec<Blocked>,
     /// Files of the same unit that stay as they are.
     pub unchanged: Vec<Entry>,
 }
 
-// An answer that nobody waits for any more takes a staged file with it, which removes itself: here, on the file thread.
+// If nobody waits for an answer any more, the staged file is dropped with it, here on the file thread, and so removed.
 
 impl BatchCommit {
-    /// Takes every file as far as it can go. Each answer is given as soon as it is known.
+    /// Takes every file as far as possible. Each answer is sent as soon as it is known.
     pub fn run(self, state: &mut FileState) {
         let Self { unit, stages, mut commits, removals, rollback } = self;
         let mut written = Vec::with_capacity(stages.len());
@@ -110,7 +114,7 @@ fn commit(
     let mut ready = without_failed_again(ready, &mut rejected, state);
     ready = with_synced_names(ready, unit, &mut rejected);
     reject_unit(unit, &mut ready, &mut rejected);
-    // What must be on disk before the world changes: which file replaces which, and that a reload is owed.
+    // The journal must be on disk before the first rename: which file replaces which, and whose reload will be pending.
     let gone = removals.iter().map(|removal| removal.entry.clone());
     let entries = gone.chain(rollback.unchanged).collect();
     let ready = record(ready, unit, (entries, rollback.blocked), &mut rejected, state);
@@ -120,14 +124,14 @@ fn commit(
         removal.finish(rejected.first().map(|(.., why)| why), state);
     }
     rejected.into_iter().for_each(reject);
-    // PreviousFile anybody hears of it: a reload that begins next is for these files too.
+    // Before an answer is sent: a reload that begins then includes these files.
     state.mark_placed();
     for placed in placed.into_values() {
         let synced = catch_panic(|| sync_directory_of(placed.iter().map(|(staged, _)| &staged.place)));
         for (staged, answer) in placed {
             let Some(synced) = synced else { continue };
             let settled = finish_sync(&staged.place, synced, state).map(|()| Outcome::Replaced);
-            // What was exchanged for it goes before anybody hears of it.
+            // The file that was exchanged for it is removed before the answer.
             drop(staged);
             let _ = answer.send(settled.map_err(|setback| write_failure(&setback)));
         }
@@ -135,7 +139,7 @@ fn commit(
     state.mark_durable();
 }
 
-/// Those that are still what they were before their check, and those that are not.
+/// Splits off the files that were changed since they were staged.
 fn verify_all(commits: Vec<Commit>, state: &FileState) -> (Vec<Pending>, Vec<Rejected>) {
     let (mut ready, mut rejected) = (Vec::with_capacity(commits.len()), Vec::new());
     for Commit { staged, stop, answer } in commits {
@@ -153,7 +157,7 @@ fn verify_all(commits: Vec<Commit>, state: &FileState) -> (Vec<Pending>, Vec<Rej
     (ready, rejected)
 }
 
-/// Those that would not make up again what a reload has failed with.
+/// Rejects the files that would restore a version whose reload has failed.
 fn without_failed_again(ready: Vec<Pending>, rejected: &mut Vec<Rejected>, state: &FileState) -> Vec<Pending> {
     let Some(journal) = state.journal.as_ref().filter(|journal| !journal.blocked().is_empty()) else { return ready };
     let goes_back = |staged: &Staged| staged.owner().is_some_and(|owner| owner.saves);
@@ -170,8 +174,8 @@ fn without_failed_again(ready: Vec<Pending>, rejected: &mut Vec<Rejected>, state
     fresh
 }
 
-/// Those whose staged files have their names for good, where a power cut in the middle must not take away what the rest is
-/// finished with: those of a unit, and those that a destination is overwritten with. The same keeps the file from before.
+/// Syncs the directories of staged files that recovery may need after a power cut: those of a unit, and those that a
+/// destination is overwritten with. The same sync makes backups durable.
 fn with_synced_names(ready: Vec<Pending>, unit: Option<&str>, rejected: &mut Vec<Rejected>) -> Vec<Pending> {
     let (mut synced, mut named) = (BTreeMap::new(), Vec::with_capacity(ready.len()));
     for (staged, answer) in ready {
@@ -191,7 +195,7 @@ fn with_synced_names(ready: Vec<Pending>, unit: Option<&str>, rejected: &mut Vec
     named
 }
 
-/// Of a unit one that fails keeps all others back.
+/// In a unit, one rejected file rejects all.
 fn reject_unit(unit: Option<&str>, ready: &mut Vec<Pending>, rejected: &mut Vec<Rejected>) {
     if let (Some(unit), Some((staged, _, why))) = (unit, rejected.first()) {
         let why = unit_failure(unit, &format!("{} cannot be replaced: {}", staged.place.dest.display(), why.message));
@@ -199,7 +203,7 @@ fn reject_unit(unit: Option<&str>, ready: &mut Vec<Pending>, rejected: &mut Vec<
     }
 }
 
-/// Those that are noted in the journal, or need not be.
+/// Records the files in the journal, if they need that, and returns those that may be replaced.
 fn record(
     ready: Vec<Pending>,
     unit: Option<&str>,
@@ -221,7 +225,7 @@ fn record(
             None => {}
         }
     }
-    // All of a unit are noted: nothing of it is, where one cannot be.
+    // All files of a unit are recorded or none.
     reject_unit(unit, &mut journaled_files, rejected);
     if unit.is_some() && !rejected.is_empty() {
         return passed;
@@ -237,7 +241,8 @@ fn record(
     passed
 }
 
-/// Those that are renamed into place, by their directory. Of a unit, what was is taken back where one fails.
+/// Renames the files into place and returns them by directory. In a unit, one failure restores those that were already
+/// replaced.
 fn replace(
     ready: Vec<Pending>,
     unit: Option<&str>,
@@ -246,7 +251,7 @@ fn replace(
 ) -> BTreeMap<(dev_t, ino_t), Vec<Pending>> {
     let mut directories: BTreeMap<_, Vec<_>> = BTreeMap::new();
     let (atomic, overwritten): (Vec<_>, Vec<_>) = ready.into_iter().partition(|(staged, _)| staged.in_place.is_none());
-    // What cannot be taken back comes last.
+    // Overwritten files cannot be restored atomically, so they come last.
     let mut ready = atomic.into_iter().chain(overwritten);
     while let Some((mut staged, answer)) = ready.next() {
         let swapped = catch_panic(|| {
@@ -272,12 +277,12 @@ fn replace(
             (None, _) => {}
         }
     }
-    // Not before: what is taken back is as it was.
+    // Only now, because a file that was restored is as it was.
     directories.values().flatten().for_each(|(staged, _)| supersede(staged, state));
     directories
 }
 
-/// What is to be noted of a file before it is replaced; `None` when nothing is.
+/// The journal entry of a file that is about to be replaced; `None` if it needs none.
 fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
     let place = &staged.place;
     let is_recorded = |owner: &&Owner| owner.is_recorded() || journal.contains(&owner.key(&place.dest));
@@ -288,7 +293,7 @@ fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
     journal_entry(owner, place, place.existing()?, waits, journal).map(Some)
 }
 
-/// Nothing is finished any more that was begun before this.
+/// Drops what was unfinished for this file.
 fn supersede(staged: &Staged, state: &mut FileState) {
     if let Some(owner) = staged.owner() {
         state.supersede(&owner.key(&staged.place.dest));
@@ -296,12 +301,12 @@ fn supersede(staged: &Staged, state: &mut FileState) {
 }
 
 fn reject((staged, answer, failure): Rejected) {
-    // First it is removed: whoever hears of the failure finds nothing left behind.
+    // The staged file is removed before the answer, so that the caller finds nothing left behind.
     drop(staged);
     let _ = answer.send(Err(failure));
 }
 
-/// Does a step of one job. A fault in it must not take the thread from all other templates: whoever waits for the job
+/// Runs a step of one job. A panic in it must not end the thread for all other templates; whoever waits for the job
 /// sees that its answer is gone.
 pub fn catch_panic<T>(step: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(step)).ok()

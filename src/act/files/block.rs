@@ -1,4 +1,4 @@
-//! The lines of a file that are the agent's, between two markers; all other bytes stay as they are.
+//! The lines of a file between two markers, which are the agent's; all other bytes stay as they are.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,13 +12,13 @@ use crate::model::digest::digest_of;
 #[cfg(test)]
 pub mod tests;
 
-/// The file with other lines in its block, which is put at its end where it has none.
+/// The file with new lines in its block. A missing block is appended.
 ///
-/// The block's lines end as the file's first line does, and so do markers that are made. A file that does not end with a
-/// line gets that end before the block.
+/// Lines of the block, and new markers, end as the first line of the file does. If the last line of the file has no
+/// end, it gets one before the block.
 ///
 /// # Errors
-/// The file's markers do not make one block, or the text has a marker in it.
+/// The markers in the file do not form one block, or the text contains a marker.
 pub fn splice(old: &[u8], block: &Block, text: &[u8], dest: &Path) -> Result<Vec<u8>, Setback> {
     let failed = |why: String| Setback::new(format!("replace block {block} of {}", dest.display()), why);
     if let Some((number, _)) = numbered(text).find(|(_, line)| marker(line, &block.comment).is_some()) {
@@ -47,13 +47,13 @@ pub fn splice(old: &[u8], block: &Block, text: &[u8], dest: &Path) -> Result<Vec
     Ok(new)
 }
 
-/// The digest of a block's lines; `None` where the file does not have one whole block of the name.
+/// The digest of a block's lines; `None` if the file does not have exactly one complete block of this name.
 pub fn digest(file: &[u8], block: &Block) -> Option<u64> {
     find(file, block).ok().flatten().map(|lines| digest_of(&file[lines]))
 }
 
-/// The names of hosts in the block of a hosts(5) file that its other lines name too, each with the number of the first
-/// such line.
+/// The host names in the block of a hosts(5) file that other lines name too, each with the number of the first such
+/// line.
 pub fn shadowed_hosts(hosts: &[u8], block: &Block) -> Vec<(String, usize)> {
     let Ok(Some(inner)) = find(hosts, block) else { return Vec::new() };
     let mut own: BTreeSet<String> = lines(&hosts[inner.clone()]).flat_map(names).collect();
@@ -64,7 +64,7 @@ pub fn shadowed_hosts(hosts: &[u8], block: &Block) -> Vec<(String, usize)> {
     elsewhere.filter(|(name, _)| own.remove(name)).collect()
 }
 
-/// The names on a line of a hosts(5) file, in small letters.
+/// The names on a line of a hosts(5) file, in lower case.
 fn names(line: &[u8]) -> impl Iterator<Item = String> {
     let line = String::from_utf8_lossy(line).to_ascii_lowercase();
     let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
@@ -73,17 +73,17 @@ fn names(line: &[u8]) -> impl Iterator<Item = String> {
     names.into_iter()
 }
 
-/// A line that marks a block, with the block's name.
+/// A line that begins or ends a block, with the block's name.
 enum Marker {
     Begin(String),
     End(String),
 }
 
-/// What a line marks. Blanks around and between its words, and words behind the name, make no difference: a line that
-/// somebody touched must not have a second block made.
+/// Parses a marker. White space, and words after the name, are ignored: if somebody touched the line, a second block
+/// must not be made.
 fn marker(line: &[u8], comment: &str) -> Option<Marker> {
     let line = String::from_utf8_lossy(line);
-    // Some editors begin a file with a mark of its encoding.
+    // Some editors begin a file with a byte order mark.
     let mut words = line.trim_start_matches('\u{feff}').trim_ascii().strip_prefix(comment)?.split_ascii_whitespace();
     let (what, whose, name) = (words.next()?, words.next()?, words.next()?);
     match (what, whose) {
@@ -93,10 +93,11 @@ fn marker(line: &[u8], comment: &str) -> Option<Marker> {
     }
 }
 
-/// The bytes between a block's markers; `None` where it has none. Says in words what is wrong with them.
+/// The bytes between a block's markers; `None` if the file has no such block. The error describes what is wrong with
+/// the markers.
 fn find(file: &[u8], block: &Block) -> Result<Option<Range<usize>>, String> {
     let own = &*block.name;
-    // The block that is open at this line: its name, the line that begins it, and where its own lines begin.
+    // The block that is open at this line: its name, the line that begins it, and where its content begins.
     let mut open: Option<(String, usize, usize)> = None;
     let mut found: Option<(usize, Range<usize>)> = None;
     let mut at = 0;
@@ -131,7 +132,7 @@ fn find(file: &[u8], block: &Block) -> Result<Option<Range<usize>>, String> {
         }
     }
     match open {
-        // At the end of the file it would stand inside another's.
+        // A block appended here would be inside the open one.
         Some((name, first, _)) if name == own || found.is_none() => {
             Err(format!("line {first} begins block {name}, and no line ends it"))
         }
@@ -139,11 +140,11 @@ fn find(file: &[u8], block: &Block) -> Result<Option<Range<usize>>, String> {
     }
 }
 
-/// How the lines of a file end: as its first one does that is not within the block.
+/// The line end of the file's first line outside the block.
 fn line_end(file: &[u8], inner: Option<&Range<usize>>) -> &'static [u8] {
     let outside = inner.map_or(file, |inner| &file[..inner.start]);
     let first = lines(outside).next().unwrap_or_default();
-    // One that ends with half of an end would be taken for whole with only the other half behind it.
+    // A line that ends with a lone `\r` would get its other half.
     if first.ends_with(b"\r\n") || first.ends_with(b"\r") { b"\r\n" } else { b"\n" }
 }
 
@@ -155,12 +156,12 @@ fn push_lines(file: &mut Vec<u8>, text: &[u8], end: &[u8]) {
     }
 }
 
-/// The lines with their ends.
+/// The lines, including their ends.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|byte| *byte == b'\n')
 }
 
-/// The lines with their numbers, from 1.
+/// The lines and their numbers, from 1.
 fn numbered(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     lines(text).enumerate().map(|(index, line)| (index + 1, line))
 }

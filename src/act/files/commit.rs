@@ -1,4 +1,4 @@
-//! The rename that makes the staged file the destination, and what makes it last: the steps of one file.
+//! The steps of one file that put the staged file in place and make that durable.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,8 +22,8 @@ use super::place::{ExistingFile, Place};
 use super::stage::{Previous, Staged};
 use crate::state::journal::{Entry, Journal, ModeAndOwner, NewCopies, Overwrite, Owner, PreviousFile};
 
-/// Whether the staged file and the destination are still what they were before the check ran. Where they are, the file
-/// that is to be replaced is kept, if that is configured.
+/// Checks that the staged file and the destination are unchanged since the check ran. If so, makes the backup, if one
+/// is configured.
 pub fn verify(staged: &Staged, state: &FileState) -> Result<(), Failure> {
     staged.place.verify_directory().map_err(|setback| write_failure(&setback))?;
     staged.place.check().map_err(|setback| write_failure(&setback))?;
@@ -42,18 +42,18 @@ pub fn verify(staged: &Staged, state: &FileState) -> Result<(), Failure> {
     Err(Failure { stage: Stage::Check, message })
 }
 
-/// What is to take a destination's place.
+/// What is to replace a destination.
 pub struct Replacement {
-    /// Its digest; `None`: nothing.
+    /// Its digest; `None` if the file is removed.
     pub new: Option<u64>,
-    /// Under which name, beside it.
+    /// Its name in the destination's directory.
     pub staged: Option<String>,
-    /// Where, and what else it gets, when it is overwritten.
+    /// If the destination is overwritten, where the new bytes are, and which mode and owner it gets.
     pub over: Option<Overwrite>,
 }
 
-/// The journal's entry for a file that is about to be replaced or removed. What stands there now is kept, where its owner
-/// wants that.
+/// The journal entry for a file that is about to be replaced or removed. Saves a copy of the current file if the owner
+/// rolls back.
 pub fn journal_entry(
     owner: &Owner,
     place: &Place,
@@ -78,13 +78,13 @@ pub fn journal_entry(
     Ok(Entry { old, new, staged, over, follows, again, saved, candidate, ..owner.clone().pending_entry(dest) })
 }
 
-/// Nothing is replaced that could not be noted.
+/// The error if the journal cannot be written: a file that cannot be recorded is not replaced.
 pub fn journal_error(journal: &Journal, error: io::Error) -> Setback {
     let tried = format!("note in {} what is written, and that a reload will be owed", journal.file().display());
     os_error(tried, error)
 }
 
-/// Nobody else's change to a file that the staged one was made of may be lost with it.
+/// Fails if another process changed the file that the staged one was made from: its change must not be lost.
 fn is_current(staged: &Staged) -> Result<(), Failure> {
     if staged.is_current().map_err(|setback| write_failure(&setback))? {
         return Ok(());
@@ -96,7 +96,7 @@ fn is_current(staged: &Staged) -> Result<(), Failure> {
 
 /// Puts a staged file in place.
 pub fn replace(staged: &mut Staged, state: &mut FileState) -> Result<(), Failure> {
-    // Others of the round may have been renamed and the round noted since it was verified.
+    // Other files of the batch may have been renamed, and the journal written, since `verify`.
     is_current(staged)?;
     let placed = match staged.in_place {
         Some(configured) => overwrite_with(staged, configured).map(Some),
@@ -108,13 +108,13 @@ pub fn replace(staged: &mut Staged, state: &mut FileState) -> Result<(), Failure
     Ok(())
 }
 
-/// A file is in place, and is this there, as far as that is known. Until the directory is synced it may not last.
+/// Records that a file is in place, with its state if it is known. Until the directory is synced this may not last.
 fn record_placed(staged: &Staged, stat: Option<FileStat>, state: &mut FileState) {
     state.unsettled.insert(staged.place.dest.clone());
     state.last_written.extend(staged.expected().zip(stat).map(|(leaves, stat)| leaves.written(&staged.place, &stat)));
 }
 
-/// Overwrites the destination with what is staged, which is removed then. Gives what the destination is by that.
+/// Overwrites the destination with the staged file and removes that. Returns the state of the destination.
 fn overwrite_with(staged: &mut Staged, configured: ModeAndOwner) -> Result<FileStat, Setback> {
     let bytes = staged.read()?;
     let stat = overwrite(&staged.place, &bytes, configured)?;
@@ -133,7 +133,7 @@ fn rename(staged: &Staged) -> Result<(), Setback> {
     })
 }
 
-/// What stands at a destination, as far as it may have to be put back.
+/// What a destination has to be restored to if this replacement is taken back.
 fn previous(staged: &Staged, state: &FileState) -> Result<Previous, Setback> {
     let place = &staged.place;
     let mut old = if staged.in_place.is_some() { place.existing()? } else { None };
@@ -142,9 +142,9 @@ fn previous(staged: &Staged, state: &FileState) -> Result<Previous, Setback> {
     Ok(Previous { bytes, last_written })
 }
 
-/// The same for a file that may have to be taken back: what stood there takes the staged file's name, and goes with that
-/// when it is dropped. Where nothing stands there, or the file system cannot replace_revertibly two files, it is a rename. One that
-/// is overwritten is remembered.
+/// Like [`replace`], for a file that may have to be restored: the old file takes the name of the staged one and is
+/// removed when that is dropped. If there is no old file, or the file system cannot exchange two files, this is a plain
+/// rename. The content of a file that is overwritten is kept in memory.
 pub fn replace_revertibly(staged: &mut Staged, state: &mut FileState) -> Result<(), Failure> {
     staged.before = previous(staged, state).map_err(|setback| write_failure(&setback))?;
     if staged.in_place.is_some() {
@@ -164,8 +164,8 @@ pub fn replace_revertibly(staged: &mut Staged, state: &mut FileState) -> Result<
     Ok(())
 }
 
-/// Puts back what stood there before [`replace_revertibly`], the same file, and gives the staged one its name again: it goes when
-/// it is dropped. A file that was made anew is removed.
+/// Restores what [`replace_revertibly`] replaced, the same inode, and gives the staged file its name again, so that it
+/// is removed when dropped. A file that did not exist before is removed.
 pub fn revert(mut staged: Staged, state: &mut FileState) -> Staged {
     if staged.in_place.is_some() {
         revert_overwrite(&mut staged, state);
@@ -178,7 +178,7 @@ pub fn revert(mut staged: Staged, state: &mut FileState) -> Staged {
         None if staged.is_new => unlinkat(directory, own, UnlinkatFlags::NoRemoveDir),
         None => Err(Errno::EOPNOTSUPP),
     };
-    // What stands there is the one from before again, as it was left.
+    // The destination is again as the agent left it before.
     if let Some(owner) = staged.owner() {
         state.last_written.remove(&owner.template);
         let last_written = staged.before.last_written.clone().filter(|_| undone.is_ok());
@@ -190,7 +190,7 @@ pub fn revert(mut staged: Staged, state: &mut FileState) -> Staged {
     staged
 }
 
-/// Overwrites a file with what it was. Where that fails too, it is finished with what it was overwritten with.
+/// Overwrites a file with its earlier content. If that fails too, the new content is written again later.
 fn revert_overwrite(staged: &mut Staged, state: &mut FileState) {
     let Some((bytes, was)) = staged.before.bytes.take() else { return };
     if let Some(owner) = staged.owner() {
@@ -206,24 +206,24 @@ fn revert_overwrite(staged: &mut Staged, state: &mut FileState) {
     }
 }
 
-/// Syncs the directory of all these places, which is one.
+/// Syncs the directory of these places, which they share.
 pub fn sync_directory_of<'a>(mut places: impl Iterator<Item = &'a Place>) -> nix::Result<()> {
     places.next().map_or(Ok(()), |place| sync_directory(&place.directory))
 }
 
-/// Has all names in a directory last.
+/// Makes the names in a directory durable.
 pub fn sync_directory(directory: &OwnedFd) -> nix::Result<()> {
     match fsync(directory) {
-        // Some network and FUSE file systems have no sync for directories and say so with EINVAL: all that can be done is.
+        // Some network and FUSE file systems cannot sync directories and return EINVAL.
         Err(Errno::EINVAL) => Ok(()),
         synced => synced,
     }
 }
 
-/// What the sync of its directory means for a file that was renamed. Where that failed the new file is in place already
-/// and readers see it whole; but a power cut may bring the old one back, so it is no success: the destination stays in
-/// `unsettled`, and the retry stages, renames and syncs a new file instead of believing a second sync of what the first
-/// one may have dropped. A reload is then owed by the retry, so that none is lost.
+/// Evaluates the directory sync after a rename. If it failed, readers see the new file, but a power cut may bring the
+/// old one back, so this is an error. The destination stays in `unsettled`, and the retry stages, renames and syncs a
+/// new file rather than trust a second sync of what the first may have dropped. The retry also makes the reload
+/// pending.
 pub fn finish_sync(place: &Place, synced: nix::Result<()>, state: &mut FileState) -> Result<(), Setback> {
     let Err(errno) = synced else {
         state.unsettled.remove(&place.dest);
@@ -237,7 +237,7 @@ pub fn finish_sync(place: &Place, synced: nix::Result<()>, state: &mut FileState
     Err(os_error(tried, errno))
 }
 
-/// A destination that is a mount point cannot be renamed over.
+/// The error for a destination that cannot be renamed over, such as a mount point.
 fn busy_error(tried: String, place: &Place) -> Setback {
     match mounted_on(&place.real_path()) {
         Some(source) => {

@@ -1,4 +1,4 @@
-//! All that a destination is to hold: what was rendered, or the file that is there with that in its block.
+//! All bytes that a destination is to hold: the rendered ones, or the current file with those in its block.
 
 use std::path::Path;
 
@@ -11,25 +11,25 @@ use super::block::splice;
 use super::fingerprint::is_same;
 use super::place::{ExistingFile, Place};
 
-/// The bytes of a whole file.
+/// The new content of a file.
 pub struct Content {
-    /// All of them.
+    /// All its bytes.
     pub bytes: Vec<u8>,
-    /// The file that they were made of; `None` where it has no part in them.
+    /// The file that they were made from; `None` if it has no part in them.
     pub base: Option<BaseFile>,
 }
 
-/// A file as it was when a new one was made of it.
+/// The file that the new content was made from, as it was then.
 #[derive(Debug)]
 pub struct BaseFile {
-    /// Its state; `None`: there was none.
+    /// Its state; `None` if there was no file.
     stat: Option<FileStat>,
-    /// Its bytes; `None`: there was none.
+    /// Its bytes; `None` if there was no file.
     pub bytes: Option<Vec<u8>>,
 }
 
 impl Content {
-    /// Makes them of what was rendered.
+    /// Makes the content from what was rendered.
     pub fn new(template: &TemplateConfig, rendered: Vec<u8>, old: &mut Option<ExistingFile>) -> Result<Self, Setback> {
         let Some(block) = &template.placing.block else { return Ok(Self { bytes: rendered, base: None }) };
         let before = old.as_mut().map(|old| old.read(&template.dest)).transpose()?;
@@ -38,7 +38,7 @@ impl Content {
         Ok(Self { bytes, base: Some(base) })
     }
 
-    /// Whether they are in the file already.
+    /// Whether the file already has this content.
     pub fn is_in(&self, old: Option<&mut ExistingFile>, dest: &Path) -> Result<bool, Setback> {
         match &self.base {
             Some(base) => Ok(base.bytes.as_ref() == Some(&self.bytes)),
@@ -48,7 +48,7 @@ impl Content {
 }
 
 impl BaseFile {
-    /// Whether the file is still what it was.
+    /// Whether the file is still the same.
     pub fn is_current(&self, place: &Place) -> Result<bool, Setback> {
         match (place.existing()?, &self.stat) {
             (None, None) => Ok(true),

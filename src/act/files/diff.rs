@@ -9,10 +9,10 @@ use imara_diff::{Algorithm, Diff, InternedInput, Token};
 #[cfg(test)]
 mod tests;
 
-/// How many unchanged lines are shown before and after a change.
+/// The number of unchanged lines before and after each change.
 const CONTEXT: usize = 3;
 
-/// Up to so many lines the smallest difference is found in time even if all are the same few.
+/// For up to this many lines the smallest difference is found in time, even if they are all repetitions of a few.
 const ANY_LINES: usize = 20_000;
 
 /// The difference between the file at `path` (`None`: there is none yet) and its new bytes, for `patch -p0`. Empty

@@ -1,8 +1,8 @@
-//! The way to a destination's directory.
+//! Opens the directories of destinations safely.
 //!
-//! Links on it are followed once, and what they lead to is kept: a directory such as `/var/run/x` is normal. From then on
-//! the directory is opened without following any, so that whoever can swap a directory above for a link makes the agent
-//! write nowhere else. As root, a link is not even followed the first time where somebody else may have made it.
+//! Symbolic links in a path, as `/var/run/x` may have them, are followed once, and the result is remembered. From then
+//! on the directory is opened without following links, so nobody can make the agent write elsewhere by replacing a
+//! directory with a link. As root, a link that another user could have made is not followed at all.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -21,33 +21,33 @@ use super::errors::os_error;
 /// The mode of directories that `make_dirs` makes.
 const DIRECTORY_MODE: u32 = 0o755;
 
-/// The most links on one way, as the kernel has it (`path_resolution(7)`).
+/// The most links in one path, as in the kernel (`path_resolution(7)`).
 pub const MAX_LINKS: usize = 40;
 
-/// A directory, held open.
+/// An open directory.
 #[derive(Debug)]
 pub struct Directory {
-    /// The directory, for reading and for what is done in it.
+    /// The descriptor, for reading and for the `*at` calls.
     pub handle: OwnedFd,
-    /// As it was when it was opened.
+    /// Its state when it was opened.
     pub stat: FileStat,
-    /// Its path without a link.
+    /// Its path without links.
     pub real: PathBuf,
 }
 
-/// Where the directories that are written in really are, by their names in the configuration.
+/// The real paths of directories, by their paths in the configuration.
 #[derive(Debug, Default)]
 pub struct DirectoryCache {
     known: HashMap<PathBuf, PathBuf>,
 }
 
 impl DirectoryCache {
-    /// Forgets them all: the next use of each follows its links as they are then.
+    /// Forgets all of them: the next use follows the links as they are then.
     pub fn forget(&mut self) {
         self.known.clear();
     }
 
-    /// Opens a directory; `None` when there is none.
+    /// Opens a directory; `None` if it does not exist.
     pub fn open(&mut self, path: &Path) -> Result<Option<Directory>, Setback> {
         let real = if let Some(real) = self.known.get(path) {
             verify_unchanged(path, real)?;
@@ -63,9 +63,9 @@ impl DirectoryCache {
         open_without_links(&real, path)
     }
 
-    /// Makes a directory and the missing ones above it, and keeps each in its parent through a power cut.
+    /// Makes a directory and its missing parents, and syncs each parent.
     pub fn make(&mut self, path: &Path) -> Result<Directory, Setback> {
-        // Where it is known there is no other way to it any more.
+        // Once the real path is known, no other path is used.
         let (path, links) = match self.known.get(path) {
             Some(real) => (real.as_path(), Links::Refused),
             None => (path, Links::Followed),
@@ -81,13 +81,14 @@ impl DirectoryCache {
                 Err(errno) => return Err(failed(errno)),
             };
             if is_new {
-                // A umask may have taken what the opening takes. Where this call is not known the opening tells.
+                // A umask may forbid opening the new directory. If this call is not supported, the open fails and
+                // reports it.
                 let wanted = Mode::from_bits_truncate(DIRECTORY_MODE);
                 let _ = fchmodat(&above, name.as_os_str(), wanted, FchmodatFlags::NoFollowSymlink);
             }
             handle = openat(&above, name.as_os_str(), flags, Mode::empty()).map_err(failed)?;
             if is_new {
-                // Whatever the umask took away: under a unit's UMask=0077 the software could not enter its own directory.
+                // Undoes the umask: with `UMask=0077` in a unit, the software could not enter its own directory.
                 fchmod(&handle, Mode::from_bits_truncate(DIRECTORY_MODE)).map_err(failed)?;
                 fsync(&above).map_err(failed)?;
             }
@@ -98,14 +99,14 @@ impl DirectoryCache {
     }
 }
 
-/// Opens a directory by its path without links, which is called `path` in messages; `None` when there is none.
+/// Opens a directory by its real path; messages call it `path`. `None` if it does not exist.
 pub fn open_without_links(real: &Path, path: &Path) -> Result<Option<Directory>, Setback> {
     let how = OpenHow::new().flags(directory_flags()).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
     let handle = match openat2(AT_FDCWD, real, how) {
         Ok(handle) => handle,
         Err(Errno::ENOENT) => return Ok(None),
-        // Without the call (Linux before 5.6, or a filter that refuses what it does not know) the way is gone step by
-        // step. That also finds which part has become a link, or is no directory.
+        // Without openat2 (Linux before 5.6, or a seccomp filter) each component is opened in turn. That also finds the
+        // component that became a link or is no directory.
         Err(Errno::ENOSYS | Errno::EPERM | Errno::ELOOP | Errno::ENOTDIR) => {
             let reached = walk(real, Links::Refused)?;
             if !reached.missing.is_empty() {
@@ -119,24 +120,24 @@ pub fn open_without_links(real: &Path, path: &Path) -> Result<Option<Directory>,
     Ok(Some(Directory { handle, stat, real: real.to_owned() }))
 }
 
-/// What is done with links on a way.
+/// What to do with links in a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Links {
     Followed,
     Refused,
 }
 
-/// How far a way could be gone.
+/// How far a path could be walked.
 struct Walked {
-    /// The last directory that is there, as a place only.
+    /// The last existing directory, opened with `O_PATH`.
     handle: OwnedFd,
-    /// Its path without a link.
+    /// Its path without links.
     real: PathBuf,
-    /// What of the way is not there.
+    /// The components that do not exist.
     missing: Vec<OsString>,
 }
 
-/// Goes a way step by step from the root, each step in the directory that the one before opened.
+/// Walks a path from the root, opening each component relative to the one before.
 fn walk(path: &Path, links: Links) -> Result<Walked, Setback> {
     let failed = |errno| directory_error(path, errno);
     let root = || open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(failed);
@@ -184,8 +185,8 @@ fn walk(path: &Path, links: Links) -> Result<Walked, Setback> {
     Ok(Walked { handle, real, missing: ahead })
 }
 
-/// Whether a way with links leads where it did. Where it leads elsewhere the file would be written where nobody looks for
-/// it any more, and whoever can turn a link is not followed unasked.
+/// Fails if a path with links now leads elsewhere: the file would be written where nobody looks for it, and a changed
+/// link is not followed without consent.
 fn verify_unchanged(path: &Path, real: &Path) -> Result<(), Setback> {
     if path == real {
         return Ok(());
@@ -199,13 +200,13 @@ fn verify_unchanged(path: &Path, real: &Path) -> Result<(), Setback> {
     Err(Setback::new("follow the way to a destination", why).hint(MOVED_HINT))
 }
 
-/// The steps of a way, the first one last.
+/// The components of a path, the first one last.
 fn parts(path: &Path) -> Vec<OsString> {
     let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
     parts.rev().map(|part| part.as_os_str().to_owned()).collect()
 }
 
-/// A directory that was only a place, for reading and syncing.
+/// Reopens an `O_PATH` descriptor for reading and syncing.
 fn reopened(handle: &OwnedFd) -> nix::Result<OwnedFd> {
     openat(handle, ".", directory_flags(), Mode::empty())
 }
@@ -214,6 +215,7 @@ fn directory_flags() -> OFlag {
     OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC
 }
 
+/// The error for a directory that cannot be opened.
 pub fn directory_error(directory: &Path, errno: Errno) -> Setback {
     let tried = format!("open the directory {}", directory.display());
     match errno {
@@ -224,7 +226,7 @@ pub fn directory_error(directory: &Path, errno: Errno) -> Setback {
     }
 }
 
-/// What to do about a way that has changed.
+/// The hint for a path that changed.
 const MOVED_HINT: &str = "put the directory back; or, if the link is meant, send HUP: it is then followed";
 
 fn link_error(link: &Path, target: &Path) -> Setback {
@@ -232,8 +234,8 @@ fn link_error(link: &Path, target: &Path) -> Setback {
     Setback::new("follow the way to a destination", why).hint(MOVED_HINT)
 }
 
-/// As root, refuses a link that somebody else made or can put in place of another: it may lead to where he must not
-/// write. Who else may write in a sticky directory, as `/tmp`, can only make links that are his.
+/// As root, refuses a link that another user made or can replace: it may lead to where that user must not write. In a
+/// sticky directory such as `/tmp`, other users can only make links that they own.
 pub fn check_link_owner(link: &Path, target: &Path, directory: &FileStat, own: &FileStat) -> Result<(), Setback> {
     let me = Uid::effective();
     let is_ours = |stat: &FileStat| stat.st_uid == 0 || stat.st_uid == me.as_raw();
@@ -250,8 +252,8 @@ pub fn check_link_owner(link: &Path, target: &Path, directory: &FileStat, own: &
         .hint("give the path without the link as dest, or let root own the link and the directory it is in, mode 0755"))
 }
 
-/// As root, refuses a directory in which anybody may swap files: they could put their own in place of the staged one
-/// between the check and the rename. With the sticky bit, as on `/tmp`, they cannot. Gives what it saw.
+/// As root, refuses a directory in which every user may replace files: they could replace the staged file between its
+/// check and the rename. The sticky bit, as on `/tmp`, prevents that. Returns the state of the directory.
 fn check_directory_mode(directory: &OwnedFd, path: &Path) -> Result<FileStat, Setback> {
     let tried = || format!("write in the directory {}", path.display());
     let stat = fstat(directory).map_err(|errno| os_error(tried(), errno))?;

@@ -1,8 +1,8 @@
-//! Whether a destination is still as the agent was it.
+//! Detects whether a destination changed since the agent wrote it.
 //!
-//! What is was is known from before it was put in place: of the staged file as it was synced, or of the file that was
-//! found in step as it was opened. So nothing that the agent does itself ever looks like somebody else's doing, and what
-//! somebody else does at any moment after that is not taken for the agent's.
+//! The expected state is taken before the file is put in place: from the staged file when it is synced, or from a file
+//! that was already up to date when it is opened. So the agent's own writes never look like another process's, and no
+//! later change by another process is taken for the agent's.
 
 use std::fs::OpenOptions;
 use std::io::Read as _;
@@ -22,20 +22,21 @@ use super::content::Content;
 use super::fingerprint::is_same;
 use super::place::Place;
 
-/// What a template is about to leave at its destination, beside the file's state.
+/// What a template writes to its destination, as far as drift is about it.
 #[derive(Debug, Clone)]
 pub struct Expected {
     template: Arc<str>,
-    /// Of one that writes a block: which. Other lines are for others to write.
+    /// The block, if the template writes one. Other lines are not the template's.
     block: Option<Block>,
-    /// Of the bytes, or of the block's lines.
+    /// The digest of the bytes, or of the block's lines.
     digest: Option<u64>,
-    /// Whether the mode is the configuration's, and who owns the file. What is not is for others to choose.
+    /// Whether the template configures a mode, and an owner or group. What it does not configure may change.
     has_mode: bool,
     has_owner: bool,
 }
 
 impl Expected {
+    /// For a template that writes this content.
     pub fn new(template: &TemplateConfig, content: &Content) -> Self {
         let block = template.placing.block.clone();
         Self {
@@ -47,7 +48,7 @@ impl Expected {
         }
     }
 
-    /// Whose destination it is, and what is there from now on.
+    /// The template's name and the state of its destination after writing.
     pub fn written(&self, place: &Place, stat: &FileStat) -> (Arc<str>, LastWritten) {
         let followed = place.is_followed().then(|| place.dest.clone());
         let was =
@@ -60,31 +61,31 @@ fn digest(bytes: &[u8], block: Option<&Block>) -> Option<u64> {
     block.map_or_else(|| Some(digest_of(bytes)), |block| block::digest(bytes, block))
 }
 
-/// What the agent left at a destination.
+/// The state of a destination after the agent wrote it.
 #[derive(Debug, Clone)]
 pub struct LastWritten {
     stat: FileStat,
     path: PathBuf,
-    /// The destination, where that is a link which leads there.
+    /// The destination, if it is a link that leads to `path`.
     followed: Option<PathBuf>,
     expected: Expected,
-    /// Somebody else has changed it, which was told.
+    /// A change was found and reported.
     has_drifted: bool,
 }
 
-/// How a destination is found.
+/// What a look at a destination found.
 enum Status {
-    /// As it was was.
+    /// As the agent left it.
     Unchanged,
-    /// As these words say.
+    /// Changed; a description.
     Drifted(String),
-    /// It cannot be looked at.
+    /// It cannot be examined.
     Unknown,
 }
 
 impl LastWritten {
-    /// What there is to tell of a template's: in words what is there in place of what was was, or nothing where that is
-    /// there again.
+    /// Reports a change, or its end: the description of what is there now, or `None` if the destination is again as it
+    /// was written. Returns nothing if there is no news.
     pub fn check(&mut self, template: Arc<str>) -> Option<(Arc<str>, Option<String>)> {
         match self.status() {
             Status::Drifted(what) => {
@@ -92,7 +93,7 @@ impl LastWritten {
                 Some((template, Some(what)))
             }
             Status::Unchanged => std::mem::take(&mut self.has_drifted).then_some((template, None)),
-            // A publication says what is the matter, once there is something to publish.
+            // The next publication reports the problem.
             Status::Unknown => None,
         }
     }
@@ -117,7 +118,7 @@ impl LastWritten {
         let has_attributes = (!expected.has_mode || mode(&now) == mode(was))
             && (!expected.has_owner || (now.st_uid, now.st_gid) == (was.st_uid, was.st_gid));
         if (has_attributes || expected.block.is_some()) && self.has_content() {
-            // A touch, or another file that says the same, is as good.
+            // A touch, or a rewrite with the same content, is no drift.
             self.stat = now;
             return Status::Unchanged;
         }
@@ -128,7 +129,7 @@ impl LastWritten {
         })
     }
 
-    /// Whether the bytes there are those that were was. Never waits for a writer, should a pipe have taken its place.
+    /// Whether the file has the expected content. Never blocks, even if the file was replaced by a pipe.
     fn has_content(&self) -> bool {
         let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(&self.path);
@@ -138,7 +139,7 @@ impl LastWritten {
         is_read && digest(&bytes, self.expected.block.as_ref()) == self.expected.digest
     }
 
-    /// What differs, in words.
+    /// Describes the difference.
     fn describe_difference(&self, now: &FileStat) -> String {
         let was = &self.stat;
         if (now.st_dev, now.st_ino) != (was.st_dev, was.st_ino) {

@@ -1,4 +1,4 @@
-//! What the operating system refused, in words: what was tried, on what, why, and the way out.
+//! Errors of system calls: what was tried, on what, why it failed, and what to do.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use nix::unistd::Uid;
 use crate::decide::{Failure, Stage};
 use crate::error::Setback;
 
-/// A setback of a failed call, with a way out for the errors that have one wherever they come from.
+/// The error of a failed call, with a hint for the errors that have the same remedy everywhere.
 pub fn os_error(tried: impl Into<String>, error: impl Into<io::Error>) -> Setback {
     let error = error.into();
     let setback = Setback::new(tried, &error);

@@ -1,7 +1,7 @@
-//! A destination that is overwritten rather than replaced: one that is mounted on its own cannot be renamed over.
+//! Overwrites a destination in place: one that is a mount point cannot be renamed over.
 //!
-//! A reader can see a part of it, and an agent that is killed in the middle leaves a part. The staged file therefore
-//! stays until the whole is on disk, so that [`finish`] can do it again.
+//! A reader may see part of the new content, and an agent that is killed meanwhile leaves a part. So the staged file is
+//! kept until all of it is on disk, and [`finish`] can do it again.
 
 use std::fs::File;
 use std::io::Write;
@@ -28,10 +28,10 @@ use crate::state::journal::{ModeAndOwner, Overwrite};
 #[cfg(test)]
 mod tests;
 
-/// The unit of `st_blocks`, whatever the file system's own blocks have (stat(3type)).
+/// The unit of `st_blocks` on every file system (stat(3type)).
 const STAT_BLOCK: i64 = 512;
 
-/// Whether a file that is there is to be overwritten, and what it is to get beside its bytes.
+/// Whether an existing file is to be overwritten, and the mode and owner that it gets.
 pub fn if_configured(template: &TemplateConfig, place: &Place, state: &mut FileState) -> Option<ModeAndOwner> {
     let configured = ModeAndOwner { mode: template.mode, owner: template.owner, group: template.group };
     match template.placing.write {
@@ -48,11 +48,11 @@ pub fn if_configured(template: &TemplateConfig, place: &Place, state: &mut FileS
     }
 }
 
-/// Overwrites a destination with a staged file of this digest that an agent which was killed has left; whether there is
-/// one. Where there is none, that was done; doing it twice does no harm.
+/// Overwrites a destination with a staged file of this digest that a killed agent left. Returns whether there was one;
+/// if not, it was already done. Repeating it is harmless.
 ///
 /// # Errors
-/// The staged file cannot be read, or the destination not written; the staged file is then still there.
+/// If the staged file cannot be read or the destination cannot be written. The staged file stays then.
 pub fn finish(over: &Overwrite, new: u64, place: &Place, directories: &mut DirectoryCache) -> Result<bool, Setback> {
     let staged = &over.staged;
     let Some(left) = Place::open(staged, directories)? else { return Ok(false) };
@@ -67,8 +67,8 @@ pub fn finish(over: &Overwrite, new: u64, place: &Place, directories: &mut Direc
     Ok(true)
 }
 
-/// Overwrites a file through one descriptor: its room first, so that a full disk is met before a byte is changed; then
-/// all bytes, its length, and its sync. Gives what it is then.
+/// Overwrites a file through one descriptor. Reserves the space first, so that a full disk is noticed before a byte is
+/// changed; then writes the bytes, sets the length and syncs. Returns the new state.
 pub fn overwrite(place: &Place, bytes: &[u8], configured: ModeAndOwner) -> Result<FileStat, Setback> {
     let tried = |what: &str| format!("{what} {} in place", place.dest.display());
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
@@ -82,7 +82,7 @@ pub fn overwrite(place: &Place, bytes: &[u8], configured: ModeAndOwner) -> Resul
     let mode = configured.mode.unwrap_or(had);
     let set_mode =
         |mode| fchmod(&file, Mode::from_bits_truncate(mode)).map_err(|errno| os_error(tried("set the mode of"), errno));
-    // Who may read it only by the old mode, or only by the new owner, gets at neither the old bytes nor the new ones.
+    // A reader that only the old mode or only the new owner allows sees neither the old bytes nor the new ones.
     if had & mode != had {
         set_mode(had & mode)?;
     }
@@ -95,7 +95,7 @@ pub fn overwrite(place: &Place, bytes: &[u8], configured: ModeAndOwner) -> Resul
     (&file).write_all(bytes).map_err(|error| os_error(tried("write"), error))?;
     ftruncate(&file, length).map_err(|errno| os_error(tried("cut the length of"), errno))?;
     let look = || fstat(&file).map_err(|errno| os_error(tried("look at"), errno));
-    // A write, and a change of the owner, take the set-id bits away.
+    // Writing, and changing the owner, clears the set-id bits.
     if look()?.st_mode & MODE_BITS != mode {
         set_mode(mode)?;
     }
@@ -103,24 +103,24 @@ pub fn overwrite(place: &Place, bytes: &[u8], configured: ModeAndOwner) -> Resul
     look()
 }
 
-/// Takes the room for that many bytes, also where the file has holes. What was taken of too little is given back.
+/// Reserves space for this many bytes, also if the file is sparse. On failure the reserved space is released.
 fn reserve_space(file: &File, length: i64, stat: &FileStat) -> nix::Result<()> {
     if length <= stat.st_size && length <= stat.st_blocks.saturating_mul(STAT_BLOCK) {
         return Ok(());
     }
     match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length) {
-        // Not every file system can say beforehand.
+        // Not every file system can reserve space.
         Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
         Err(errno) => ftruncate(file, stat.st_size).and(Err(errno)),
     }
 }
 
-/// What is mounted on a path without links, in words; `None` where nothing is.
+/// Describes what is mounted on a path without links; `None` if nothing is.
 pub fn mounted_on(path: &Path) -> Option<String> {
     mount_on(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), path)
 }
 
-/// What is mounted on a path: "/x/y of /dev/vda1", of the lines of `proc_pid_mountinfo(5)`.
+/// Describes what is mounted on a path, "/x/y of /dev/vda1", from the lines of `proc_pid_mountinfo(5)`.
 fn mount_on(mounts: &str, path: &Path) -> Option<String> {
     mounts.lines().rev().find_map(|line| {
         let (about, kind) = line.split_once(" - ")?;
@@ -131,7 +131,7 @@ fn mount_on(mounts: &str, path: &Path) -> Option<String> {
     })
 }
 
-/// The four escapes of mountinfo.
+/// Decodes the four escapes of mountinfo.
 fn unescaped(text: &str) -> PathBuf {
     PathBuf::from(text.replace(r"\040", " ").replace(r"\011", "\t").replace(r"\012", "\n").replace(r"\134", "\\"))
 }

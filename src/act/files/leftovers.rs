@@ -1,4 +1,4 @@
-//! Staged files that an agent left behind when it was killed.
+//! Staged files that a killed agent left behind.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -15,46 +15,46 @@ use crate::model::digest::digest;
 #[cfg(test)]
 mod tests;
 
-/// How the names of all staged files begin.
+/// The beginning of all names of staged files.
 const PREFIX: &str = ".rosterd-";
 
-/// How they end, so that no software includes one with its `*.cfg`.
+/// The end of their names, which no `*.cfg` include matches.
 pub const SUFFIX: &str = ".tmp";
 
-/// How the names of one agent's staged files begin: an agent removes its own, and not those of another agent that has
-/// its files in the same directory.
+/// The beginning of the names of one agent's staged files. An agent removes only its own, not those of another agent
+/// with files in the same directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
     prefix: String,
-    /// The state directory; `None`: they are not told from those of others.
+    /// The state directory; `None` if the names do not tell this agent's files from others'.
     state_dir: Option<PathBuf>,
 }
 
 impl Tag {
-    /// That of whoever has this state directory.
+    /// The tag of the agent with this state directory.
     pub fn new(state_dir: &Path) -> Self {
         let real = fs::canonicalize(state_dir).unwrap_or_else(|_| state_dir.to_owned());
         let digest = digest(std::iter::once(&*real.to_string_lossy()));
         Self { prefix: format!("{PREFIX}{:08x}-", (digest ^ (digest >> 32)) & 0xffff_ffff), state_dir: Some(real) }
     }
 
-    /// That of a process without a state directory.
+    /// The tag of a process without a state directory.
     pub fn none() -> Self {
         Self { prefix: PREFIX.to_owned(), state_dir: None }
     }
 
-    /// How names begin.
+    /// How the names begin.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// Whose they are: a path without links.
+    /// The agent's state directory, without links.
     pub fn state_dir(&self) -> Option<&Path> {
         self.state_dir.as_deref()
     }
 
-    /// Removes one's own from an open directory in which nothing of this process is staged, but for these names. What has the
-    /// directory's name by now is left alone.
+    /// Removes this agent's staged files from an open directory, except those in use. Files of other agents are left
+    /// alone.
     pub fn sweep(&self, directory: &OwnedFd, shown: &Path, in_use: &BTreeSet<OsString>) {
         if self.state_dir.is_some() {
             remove(&PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())), shown, &self.prefix, in_use);
@@ -62,7 +62,7 @@ impl Tag {
     }
 }
 
-/// Removes what was being written in a state directory, which is locked, but for these names.
+/// Removes temporary files from a state directory, which must be locked, except those in use.
 pub fn sweep_state(state_dir: &Path, in_use: &BTreeSet<OsString>) {
     for directory in [state_dir.to_owned(), state_dir.join("servers")] {
         remove(&directory, &directory, PREFIX, in_use);
@@ -79,7 +79,7 @@ fn remove(directory: &Path, shown: &Path, prefix: &str, in_use: &BTreeSet<OsStri
     }
 }
 
-/// Removes a staged file from an open directory, which is called `shown` in the log.
+/// Removes a staged file from an open directory, which the log calls `shown`.
 pub fn remove_staged(directory: &OwnedFd, name: &OsStr, shown: &Path) {
     if let Err(errno) = unlinkat(directory, name, UnlinkatFlags::NoRemoveDir) {
         emit(Event::StagedFileLeft { file: shown.join(name), reason: errno.to_string() });
@@ -87,7 +87,7 @@ pub fn remove_staged(directory: &OwnedFd, name: &OsStr, shown: &Path) {
 }
 
 fn staged(directory: &Path, prefix: &str) -> Vec<OsString> {
-    // A directory that cannot be read is told of by whoever writes there.
+    // Whoever writes to a directory reports if it cannot be read.
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let is_staged =
         |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(SUFFIX));

@@ -1,7 +1,7 @@
-//! Which agent writes a file: it leaves its state directory in an attribute of the file, so that another agent does not
-//! take the file from it while it runs.
+//! Which agent writes a file. The agent stores its state directory in an attribute of the file, so that another agent
+//! does not replace the file while this one runs.
 //!
-//! A file system without such attributes knows nothing of that.
+//! A file system without extended attributes gives no such protection.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,7 +16,7 @@ use super::leftovers::Tag;
 use super::place::{ExistingFile, Place};
 use crate::state::lock;
 
-/// Expected this agent's mark in a file that is to take a place.
+/// Records in a staged file that it is this agent's.
 pub fn mark(file: &File, place: &Place, tag: &Tag) -> Result<(), Setback> {
     let Some(state_dir) = tag.state_dir() else { return Ok(()) };
     let value = [state_dir.as_os_str().as_bytes(), &suffix(place)].concat();
@@ -28,14 +28,14 @@ pub fn mark(file: &File, place: &Place, tag: &Tag) -> Result<(), Setback> {
     }
 }
 
-/// Refuses a file with the mark of another agent that runs.
+/// Fails if the file belongs to another agent that is running.
 pub fn check(old: &ExistingFile, place: &Place, tag: &Tag) -> Result<(), Setback> {
     let tried = || format!("replace {}", place.dest.display());
     let mark = attributes::get(&old.file, OWNER.as_ref()).map_err(|error| os_error(tried(), error))?;
-    // One that was copied or moved here with its attributes is of another place.
+    // A file that was copied or moved here with its attributes was written for another path.
     let Some(theirs) = mark.as_deref().and_then(|mark| mark.strip_suffix(&*suffix(place))) else { return Ok(()) };
     let theirs = Path::new(OsStr::from_bytes(theirs));
-    // Who has no state directory only looks.
+    // A process without a state directory writes nothing.
     if tag.state_dir().is_none_or(|own| own == theirs) {
         return Ok(());
     }
@@ -47,7 +47,7 @@ pub fn check(old: &ExistingFile, place: &Place, tag: &Tag) -> Result<(), Setback
     )))
 }
 
-/// How a mark in a file of this place ends.
+/// The end of the attribute's value for a file at this place.
 fn suffix(place: &Place) -> Vec<u8> {
     [b"\n", place.real_path().as_os_str().as_bytes()].concat()
 }

@@ -1,7 +1,7 @@
-//! Where a destination is, and what stands there now.
+//! Where a destination is, and which file is there now.
 //!
-//! The directory is opened once for a publication (`directory`) and everything is done through that descriptor, so that
-//! nobody who swaps a directory for a link meanwhile makes the agent write elsewhere.
+//! The directory is opened once for a publication and everything is done through that descriptor, so that nobody can
+//! make the agent write elsewhere by replacing a directory with a link meanwhile.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -23,45 +23,45 @@ use crate::state::journal::{Entry, ModeAndOwner, OnDisk};
 use super::directory::{Directory, DirectoryCache, MAX_LINKS, check_link_owner, directory_error, open_without_links};
 use super::errors::os_error;
 
-/// The permission bits of a mode, with set-id and sticky.
+/// The permission bits of a mode, including set-id and sticky.
 pub const MODE_BITS: u32 = 0o7777;
 
-/// A destination's directory, held open, and its name in there.
+/// A destination: its open directory and its name in it.
 #[derive(Debug)]
 pub struct Place {
     /// The directory.
     pub directory: OwnedFd,
-    /// Which directory that is, whatever it is called: device and inode.
+    /// The directory's device and inode.
     pub id: (dev_t, ino_t),
-    /// The directory as the configuration spells it.
+    /// The directory's path in the configuration.
     pub directory_path: PathBuf,
-    /// Its path without a link.
+    /// The directory's path without links.
     real: PathBuf,
-    /// The destination's name in it.
+    /// The destination's name in the directory.
     pub name: OsString,
-    /// The destination as the configuration spells it.
+    /// The destination's path in the configuration.
     pub dest: PathBuf,
-    /// In a directory where everybody may make files: the users whose files may be replaced there.
+    /// In a world-writable directory, the users whose files may be replaced.
     allowed_owners: Option<Vec<u32>>,
 }
 
-/// The file that is at a destination now: regular, and under this one name only.
+/// The current file at a destination: regular, with one name.
 #[derive(Debug)]
 pub struct ExistingFile {
     /// Open for reading.
     pub file: File,
-    /// As it was when it was opened.
+    /// Its state when it was opened.
     pub stat: FileStat,
 }
 
 impl Place {
-    /// Opens a destination's directory, or that of the file which it leads to; `None` when it is missing and `make_dirs`
-    /// would make it.
+    /// Opens the directory of a destination, or of the file that it leads to. `None` if the directory is missing and
+    /// `make_dirs` would make it.
     pub fn find(template: &TemplateConfig, directories: &mut DirectoryCache) -> Result<Option<Self>, Setback> {
         Self::resolve(template, directories).map(Result::ok)
     }
 
-    /// The same, or the path of the file whose directory `make_dirs` would make.
+    /// Like [`Self::find`], but returns the path of the file whose directory `make_dirs` would make.
     fn resolve(template: &TemplateConfig, directories: &mut DirectoryCache) -> Result<Result<Self, PathBuf>, Setback> {
         let mut path_now = template.dest.clone();
         for _ in 0..=MAX_LINKS {
@@ -89,13 +89,13 @@ impl Place {
         Self { dest: template.dest.clone(), ..self }
     }
 
-    /// Opens the directory of a path; `None` when there is none.
+    /// Opens the directory of a path; `None` if it does not exist.
     pub fn open(path: &Path, directories: &mut DirectoryCache) -> Result<Option<Self>, Setback> {
         let (directory_path, name) = split(path)?;
         Ok(directories.open(directory_path)?.map(|directory| Self::new(directory, directory_path, name, path)))
     }
 
-    /// Opens a destination's directory, which is made first where that is wanted and needed.
+    /// Opens a destination's directory, and makes it first if it is missing and `make_dirs` is set.
     pub fn open_or_create(template: &TemplateConfig, directories: &mut DirectoryCache) -> Result<Self, Setback> {
         match Self::resolve(template, directories)? {
             Ok(place) => Ok(place),
@@ -106,7 +106,7 @@ impl Place {
         }
     }
 
-    /// Another file of the same directory.
+    /// Another file in the same directory.
     pub fn sibling(&self, name: OsString) -> Result<Self, Setback> {
         let dest = self.directory_path.join(&name);
         let directory =
@@ -116,7 +116,7 @@ impl Place {
         Ok(Self { directory, directory_path, real, name, dest, allowed_owners, ..*self })
     }
 
-    /// Where it leads, if it is a link.
+    /// The target of the destination, if it is a link.
     fn link(&self) -> Result<Option<PathBuf>, Setback> {
         let failed = |errno| os_error(format!("look at {}", self.dest.display()), errno);
         let own = match fstatat(&self.directory, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
@@ -130,12 +130,12 @@ impl Place {
         Ok(Some(self.real.join(target)))
     }
 
-    /// Whether it is the file that the destination leads to.
+    /// Whether the destination is a link that leads here.
     pub fn is_followed(&self) -> bool {
         self.directory_path.join(&self.name) != self.dest
     }
 
-    /// Its path, where no directory is a link.
+    /// The path without links.
     pub fn real_path(&self) -> PathBuf {
         self.real.join(&self.name)
     }
@@ -153,10 +153,10 @@ impl Place {
         }
     }
 
-    /// Opens what is there now; `None` when nothing is.
+    /// Opens the current file; `None` if there is none.
     pub fn existing(&self) -> Result<Option<ExistingFile>, Setback> {
         let read = || format!("read {}", self.dest.display());
-        // What it is comes first: the mere opening of a device can rewind a tape.
+        // The kind is checked before opening: opening a device can have effects, such as rewinding a tape.
         if !self.check()? {
             return Ok(None);
         }
@@ -171,7 +171,7 @@ impl Place {
         Ok(Some(ExistingFile { file: File::from(file), stat }))
     }
 
-    /// Whether a file is there now; an error where one is that must not be replaced.
+    /// Whether a file exists; an error if it must not be replaced.
     pub fn check(&self) -> Result<bool, Setback> {
         match fstatat(&self.directory, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => self.check_kind(&stat).map(|()| true),
@@ -180,7 +180,7 @@ impl Place {
         }
     }
 
-    /// Refuses what a rename would turn into something else, or tear from its other names.
+    /// Fails for what a rename would turn into something else, or separate from its other names.
     pub fn check_kind(&self, stat: &FileStat) -> Result<(), Setback> {
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         let (why, hint) = match kind {
@@ -213,18 +213,18 @@ impl Place {
         Err(Setback::new(format!("replace {}", self.dest.display()), why).hint(hint))
     }
 
-    /// Whether a file of this user may stand there. Where everybody may make files, somebody could have been first, to
-    /// own what is written.
+    /// Whether a file of this user may be replaced. In a world-writable directory another user could have made the file
+    /// first, to own what is written.
     fn is_allowed_owner(&self, uid: u32) -> bool {
         self.allowed_owners.as_ref().is_none_or(|allowed_owners| allowed_owners.contains(&uid))
     }
 
-    /// Whether anything has its name.
+    /// Whether anything exists under this name.
     pub fn exists(&self) -> bool {
         fstatat(&self.directory, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Whether the path of the directory still leads to the directory that is open.
+    /// Fails if the directory's path no longer leads to the open directory.
     pub fn verify_directory(&self) -> Result<(), Setback> {
         let named = open_without_links(&self.real, &self.directory_path)?
             .ok_or_else(|| directory_error(&self.directory_path, Errno::ENOENT))?;
@@ -242,12 +242,12 @@ impl ExistingFile {
         self.stat.st_mode & MODE_BITS
     }
 
-    /// Its mode and owners.
+    /// Its mode, owner and group.
     pub fn mode_and_owner(&self) -> ModeAndOwner {
         ModeAndOwner { mode: Some(self.mode()), owner: Some(self.stat.st_uid), group: Some(self.stat.st_gid) }
     }
 
-    /// All that is in it.
+    /// All its bytes.
     pub fn read(&mut self, dest: &Path) -> Result<Vec<u8>, Setback> {
         let mut bytes = Vec::new();
         match self.file.read_to_end(&mut bytes) {
@@ -256,7 +256,7 @@ impl ExistingFile {
         }
     }
 
-    /// Whether exactly these bytes are in it; a file of another size is not read at all.
+    /// Whether it has exactly these bytes. A file of another size is not read.
     pub fn has_content(&mut self, bytes: &[u8], dest: &Path) -> Result<bool, Setback> {
         if u64::try_from(self.stat.st_size).ok() != u64::try_from(bytes.len()).ok() {
             return Ok(false);
@@ -265,7 +265,7 @@ impl ExistingFile {
     }
 }
 
-/// What stands at a noted destination.
+/// What is at the destination of a journal entry.
 pub fn on_disk(entry: &Entry, directories: &mut DirectoryCache) -> OnDisk {
     if entry.dest.parent().is_some_and(|directory| !directory.exists()) {
         return OnDisk::Missing;

@@ -1,4 +1,4 @@
-//! What an agent that was killed left to be done, by its journal.
+//! Finishes what a killed agent left unfinished, by its journal.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,18 +19,17 @@ use super::stage::Staged;
 use super::writer::Writer;
 use crate::state::journal::{Entry, Journal, Key, OnDisk, Owner, Past, Unfinished};
 
-/// The configuration that the agents of a state directory have now.
+/// What the current configuration writes.
 #[derive(Debug, Clone)]
 pub struct CurrentConfig {
-    /// Every template that writes a file, those of keys with files included.
+    /// Every template that writes a file, including the per-key files of templates with `each`.
     pub templates: Vec<Arc<TemplateConfig>>,
-    /// Further files that were written.
+    /// Other files that were written.
     pub files: Vec<PathBuf>,
 }
 
 impl CurrentConfig {
-    /// Whether anything is still to be known of a replacement that came about: a reload that is pending, or what to go back
-    /// to.
+    /// Whether the entry of a completed replacement is still needed: for a pending reload, or to roll back.
     fn needs(&self, entry: &Entry) -> bool {
         let goes_back = |template: &Arc<TemplateConfig>| {
             template.on_reload_failure == OnReloadFailure::Rollback && Key::new(template) == entry.key()
@@ -42,14 +41,14 @@ impl CurrentConfig {
     }
 }
 
-/// Takes a state directory over, whose lock this process has: opens its journal, finishes the replacements that were
-/// noted and not made, and removes what was staged for others. From here on replacements are noted there.
+/// Takes over a state directory that this process has locked: opens its journal, finishes the replacements that were
+/// recorded but not made, and removes other staged files. From then on replacements are recorded there.
 ///
-/// Gives a template for each file whose reload is pending, as the reload was when the file was replaced. Of one that could not
-/// be finished it is owed when it is: see [`retry_unfinished`].
+/// Returns a template for each file with a pending reload; the reload is the one that was configured when the file was
+/// replaced. For a replacement that cannot be finished now, the reload is pending once it is: see [`retry_unfinished`].
 ///
 /// # Errors
-/// The file thread has a fault.
+/// If the file thread panicked.
 pub async fn recover(
     writer: &Writer,
     state_dir: &Path,
@@ -59,19 +58,19 @@ pub async fn recover(
     writer.call(move |state| take_over(&state_dir, &present, state)).await
 }
 
-/// Tries once more to finish what could not be when the state directory was taken over. Gives a template for each file that
-/// is in place now, with the reload that is owed if one was journal_entry, and how many are left.
+/// Retries the replacements that could not be finished so far. Returns a template for each file that is in place now,
+/// with its pending reload if it has one, and the number of those that are left.
 ///
 /// # Errors
-/// The file thread has a fault.
+/// If the file thread panicked.
 pub async fn retry_unfinished(writer: &Writer) -> Result<(Vec<Arc<TemplateConfig>>, usize), Setback> {
     writer.call(retry).await
 }
 
-/// How many replacements that were begun are neither finished nor overtaken by later ones.
+/// The number of replacements that were begun and neither finished nor superseded.
 ///
 /// # Errors
-/// The file thread has a fault.
+/// If the file thread panicked.
 pub async fn unfinished_count(writer: &Writer) -> Result<usize, Setback> {
     writer.call(|state| state.journal.as_ref().map_or(0, |journal| journal.unfinished.len())).await
 }
@@ -84,7 +83,7 @@ fn take_over(state_dir: &Path, present: &CurrentConfig, state: &mut FileState) -
     for entry in &noted {
         match resume(entry, &noted, present, state) {
             EntryState::Unfinished(seen) => {
-                // What stands there is whole, and may not have been taken up either.
+                // The file that is there is complete, and may not have been reloaded either.
                 pending.extend(entry.reload_template().filter(|_| entry.again && entry.over.is_none()).map(Arc::new));
                 journal.unfinished.insert(entry.key(), Unfinished { entry: entry.clone(), seen });
             }
@@ -111,7 +110,7 @@ fn take_over(state_dir: &Path, present: &CurrentConfig, state: &mut FileState) -
     pending
 }
 
-/// What was noted and is not known may have been anything.
+/// Makes every configured reload pending, because the lost part of the journal may have held any of them.
 fn make_all_pending(
     why: &str,
     pending: &[Arc<TemplateConfig>],
@@ -139,7 +138,7 @@ fn retry(state: &mut FileState) -> (Vec<Arc<TemplateConfig>>, usize) {
         let is_as_it_was = seen == OnDisk::Unreadable || now == seen;
         let is_made = now.is(entry.new) && entry.over.is_none();
         if !is_made && is_as_it_was && finish(&entry, state) == Finished::Failed {
-            // It may have become another part of the whole by that.
+            // The attempt may have changed what the file holds.
             let left = Unfinished { seen: on_disk(&entry, &mut state.directories), entry };
             if let Some(journal) = &mut state.journal {
                 journal.unfinished.insert(key, left);
@@ -159,7 +158,7 @@ fn retry(state: &mut FileState) -> (Vec<Arc<TemplateConfig>>, usize) {
     (finished, state.journal.as_ref().map_or(0, |journal| journal.unfinished.len()))
 }
 
-/// What is in place now was not when it was noted: a reload that has begun since may not have taken it up.
+/// Records the replacements again: a reload that began before they were made does not include them.
 fn record_again(keys: &[Key], state: &mut FileState) {
     let Some(journal) = &mut state.journal else { return };
     let entries = keys.iter().filter_map(|key| journal.entry(key).cloned()).collect();
@@ -169,7 +168,7 @@ fn record_again(keys: &[Key], state: &mut FileState) {
     state.mark_placed();
 }
 
-/// Removes what was staged for a template, also in the directory that its destination leads to.
+/// Removes staged files from a template's directory, and from the one that its destination leads to.
 fn sweep(template: &TemplateConfig, state: &mut FileState) {
     let places = [Place::open(&template.dest, &mut state.directories), Place::find(template, &mut state.directories)];
     for place in places.into_iter().flatten().flatten() {
@@ -188,21 +187,21 @@ fn journal_write_failed(journal: &Journal, error: io::Error) -> Event {
     Event::StateWriteFailed { file, reason, effect: "pending reloads may not be known after a restart" }
 }
 
-/// What came of a noted replacement.
+/// What became of a recorded replacement.
 enum EntryState {
-    /// Nothing: what stood there stands there.
+    /// It was not made: the old file is there.
     NotMade,
-    /// It came about, or something else did.
+    /// It was made, or something else was.
     Made,
-    /// It is to come about, and cannot now. What stands there instead.
+    /// It is still to be made, but cannot be now. What is there instead.
     Unfinished(OnDisk),
 }
 
-/// Whether a noted replacement came about, or is made to now: all files of a round were checked when it was journal_entry, so
-/// those that were left over go the same way as those that were not.
+/// Finishes a recorded replacement if it was not made. All files of a batch had passed their checks when they were
+/// recorded, so the remaining ones may follow.
 fn resume(entry: &Entry, noted: &[Entry], present: &CurrentConfig, state: &mut FileState) -> EntryState {
     let now = on_disk(entry, &mut state.directories);
-    // One that was being overwritten may hold anything, but for what another template has just made of it.
+    // A file that was being overwritten may hold anything except what another template has just written.
     let others = |other: &&Entry| other.dest == entry.dest && other.owner.template != entry.owner.template;
     let is_begun = entry.over.is_some() && !noted.iter().filter(others).any(|other| now.is(other.new));
     if is_begun || now.is(entry.old) && !present.belongs_to_another(entry) {
@@ -212,32 +211,32 @@ fn resume(entry: &Entry, noted: &[Entry], present: &CurrentConfig, state: &mut F
             Finished::Nothing => {}
         }
     }
-    // Where it is neither the old nor the new one, somebody has changed it since, or it does not answer. What the software
-    // has taken up nobody knows.
+    // If it is neither the old file nor the new one, another process changed it, or it cannot be read. What the
+    // software loaded is unknown.
     let is_owed = now.is(entry.new) || !now.is(entry.old) || entry.again;
     if is_owed { EntryState::Made } else { EntryState::NotMade }
 }
 
 impl CurrentConfig {
-    /// Whether a file that was to be replaced for one template is another's by now. Of a unit a part may have been
-    /// replaced, and goes with the rest of it.
+    /// Whether a file that one template was to replace now belongs to another. A unit may be partly replaced, and is
+    /// completed.
     fn belongs_to_another(&self, entry: &Entry) -> bool {
         let mut now = self.templates.iter().filter(|template| template.dest == entry.dest).peekable();
         entry.owner.unit.is_none() && now.peek().is_some() && now.all(|template| template.name != entry.owner.template)
     }
 }
 
-/// What came of finishing.
+/// The result of finishing a replacement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Finished {
     Done,
-    /// There is nothing to finish it with, or that is not as it was.
+    /// There is nothing to finish it with, or it was changed.
     Nothing,
-    /// The system refused; that is said.
+    /// A system call failed, which is logged.
     Failed,
 }
 
-/// Puts the bytes in place that an agent was killed before.
+/// Puts the bytes in place that a killed agent had staged.
 fn finish(entry: &Entry, state: &mut FileState) -> Finished {
     let Ok(Some(place)) = Place::find(&entry.bare_template(), &mut state.directories) else { return Finished::Nothing };
     let is_removal = entry.owner.back && entry.new.is_none();
@@ -261,7 +260,7 @@ fn finish(entry: &Entry, state: &mut FileState) -> Finished {
     }
 }
 
-/// Renames a staged file of this digest that was left; whether there is one.
+/// Renames a staged file of this digest into place; returns whether there was one.
 fn rename(place: Place, name: &str, new: u64, state: &mut FileState) -> Result<bool, Setback> {
     let Ok(mut staged) = Staged::find(place, name) else { return Ok(false) };
     let swapped = match staged.digest() {

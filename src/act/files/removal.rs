@@ -1,5 +1,5 @@
-//! A file that goes because it was not there before: first it is set aside, so that it can come back where another one of
-//! those that go back with it cannot.
+//! Removes a file that did not exist before the version that is rolled back. It is renamed first, so that it can return
+//! if another file of the rollback fails.
 
 use std::ffi::OsString;
 
@@ -19,24 +19,24 @@ use super::leftovers::SUFFIX;
 use super::place::Place;
 use crate::state::journal::Entry;
 
-/// A file that is to go.
+/// A file to remove.
 pub struct Removal {
-    /// As it is noted.
+    /// Its journal entry.
     pub entry: Entry,
     /// Where it is.
     pub place: Place,
-    /// Who waits for its end.
+    /// Where the outcome is sent.
     pub answer: Answer,
 }
 
-/// One that has another name by now.
+/// A file that was renamed to be removed.
 pub struct SetAside {
     removal: Removal,
     name: OsString,
 }
 
-/// Sets files aside, those and the ones that go their way with them all or none. Nothing is, where one of them was rejected,
-/// or they are not noted.
+/// Renames the files that are to be removed. If one fails, was rejected, or is not recorded, nothing is removed or
+/// replaced.
 pub fn set_aside(
     removals: Vec<Removal>,
     mut ready: Vec<Pending>,
@@ -91,7 +91,7 @@ impl Removal {
 }
 
 impl SetAside {
-    /// It goes for good, or comes back because of `why`.
+    /// Removes the file for good, or renames it back because of `why`.
     pub fn finish(self, why: Option<&Failure>, state: &mut FileState) {
         let Self { removal, name: aside } = self;
         let Place { directory, name, dest, .. } = &removal.place;
@@ -104,7 +104,7 @@ impl SetAside {
             return removal.cancel(why.clone(), state);
         }
         state.last_written.remove(&removal.entry.owner.template);
-        // One that stays under its other name is removed at the next start.
+        // If this fails, the next start removes it.
         let _ = unlinkat(directory, aside.as_os_str(), UnlinkatFlags::NoRemoveDir);
         let gone = match sync_directory(directory) {
             Ok(()) => Ok(Outcome::Removed),

@@ -21,12 +21,12 @@ use super::place::Place;
 use super::writer::Writer;
 use crate::state::journal::{Key, Owner};
 
-/// Removes a template's destination, for good: the directory is synced.
+/// Removes a template's destination and syncs its directory.
 ///
-/// It stays where nothing says that the agent wrote it, where something else than a regular file of one name stands
-/// there by now, and, with [`Claim::Intended`], where it holds other bytes than were intended: [`Outcome::Unchanged`] then.
-/// One that was written and is not there any more counts as removed: an agent may have been killed between that and its
-/// reload. Without `really` the answer is [`Outcome::WouldRemove`], and nothing is done.
+/// The outcome is [`Outcome::Unchanged`], and the file stays, if nothing shows that the agent wrote it, if it is no
+/// longer a regular file with one name, or, with [`Claim::Intended`], if it holds other bytes than intended. A file
+/// that was written and is already gone counts as removed, because an agent may have been killed between the removal
+/// and its reload. Without `really` nothing is done and the outcome is [`Outcome::WouldRemove`].
 pub async fn remove(
     writer: &Writer,
     template: &TemplateConfig,
@@ -53,7 +53,7 @@ fn remove_owned(
     let place = match Place::find(template, &mut state.directories) {
         Ok(Some(place)) => place,
         Ok(None) => return Ok(Outcome::Unchanged),
-        // With its directory the file is gone.
+        // Without its directory the file is gone.
         Err(_) if dest.parent().is_some_and(|directory| !directory.exists()) => return Ok(Outcome::Unchanged),
         Err(setback) => return Err(setback),
     };
@@ -62,7 +62,7 @@ fn remove_owned(
         Err(why) => {
             let there = fstatat(&place.directory, place.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
             if there.is_err() || there.is_ok_and(|stat| place.check_kind(&stat).is_ok()) {
-                // It only does not answer: whose it is stays known.
+                // It cannot be read, but may still be the agent's.
                 return Err(why);
             }
             emit(Event::RemovalRefused { dest: dest.clone(), reason: why.to_string() });
@@ -83,7 +83,7 @@ fn remove_owned(
         return Ok(if there { Outcome::WouldRemove } else { Outcome::Unchanged });
     }
     state.sweep(&place);
-    // Nobody would remove what is put in place after this.
+    // An unfinished replacement would bring the file back.
     state.mark_up_to_date(&Key::new(template), None);
     if !there && matches!(claim, Claim::Intended(_)) && !state.unsettled.contains(dest) {
         return Ok(Outcome::Unchanged);
@@ -109,9 +109,9 @@ fn remove_owned(
     Ok(Outcome::Removed)
 }
 
-/// Notes that a file is about to go, where that owes a reload.
+/// Records that a file is about to be removed, if that makes a reload pending.
 fn note(template: &TemplateConfig, place: &Place, state: &mut FileState) -> Result<(), Setback> {
-    // Whose key is gone has nothing to go back to.
+    // A file whose key is gone is not rolled back.
     let owner = Owner { saves: false, ..Owner::new(template) };
     let Some(journal) = &mut state.journal else { return Ok(()) };
     if !owner.is_recorded() && !journal.contains(&owner.key(&place.dest)) {

@@ -1,5 +1,4 @@
-//! Puts back what stood at destinations before a reload failed, by what the [`journal`](crate::state::journal) keeps of it; and
-//! knows what was put back once, and is not tried again.
+//! Restores the versions of files before a failed reload, from the copies in the [`journal`](crate::state::journal).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,14 +23,14 @@ use super::writer::Writer;
 use crate::state::journal::blocked::standing;
 use crate::state::journal::{Blocked, Entry, Key, Owner, PreviousFile, Set};
 
-/// Puts back what stood there before a reload failed, all of it or nothing, and gives the names of the templates whose
-/// files changed by that. The bytes that go are not placed again as a whole until others have proven themselves.
+/// Restores all files of a job, or none, to the newest version whose reload succeeded. Returns the names of the
+/// templates whose files changed. The versions that failed are not written again together until others have succeeded.
 ///
-/// It is noted as any replacement is: what is cut off is finished at the next start. Where none of them was there before,
-/// they stay.
+/// The restoration is recorded as any replacement is, so an interrupted one is finished at the next start. If none of
+/// the files existed before, nothing is changed.
 ///
 /// # Errors
-/// A file cannot be put back: all stay as they are.
+/// If a file cannot be restored; all stay as they are.
 pub async fn restore(writer: &Writer, job: &Restoration) -> Result<BTreeSet<Arc<str>>, Setback> {
     let job = job.clone();
     writer.call(move |state| restore_files(&job, state)).await.flatten()
@@ -47,7 +46,7 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
         before.extend(kept.map(|kept| (Arc::clone(template), kept)));
     }
     if before.iter().all(|(_, kept)| kept.is_none()) {
-        // There is nothing to go back to: software that has never run would not find even the file that it is to start with.
+        // Nothing to restore: software that never ran would not even find the file it starts with.
         return Ok(BTreeSet::new());
     }
     let mut names = BTreeSet::new();
@@ -64,7 +63,7 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
             let Some(removal) = removal(&template, answer, state)? else { continue };
             batch.removals.push(removal);
         } else {
-            // Whoever has made one since where none was put back meant it.
+            // No file existed here before, and whoever made one since wants it.
             continue;
         }
         answers.push(answered);
@@ -88,21 +87,21 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
     Ok(names)
 }
 
-/// That of a file that was not there before, if it is there now.
+/// The removal of a file that did not exist before, if it exists now.
 fn removal(template: &TemplateConfig, answer: Answer, state: &mut FileState) -> Result<Option<Removal>, Setback> {
     let owner = Owner { back: true, saves: false, ..Owner::new(template) };
     let standing = current_entry(template, &owner, state)?;
     Ok(standing.map(|(place, entry)| Removal { entry, place, answer }))
 }
 
-/// That of a file that stays as it is while its unit goes back: whatever others make of it, it can be put right.
+/// The entry of a file that stays as it is while its unit is rolled back, so that later changes to it can be corrected.
 fn unchanged(template: &TemplateConfig, state: &mut FileState) -> Result<Option<Entry>, Setback> {
     let owner = Owner { back: true, owed: None, ..Owner::new(template) };
     let standing = current_entry(template, &owner, state)?;
     Ok(standing.map(|(_, entry)| Entry { new: entry.old, ..entry }))
 }
 
-/// Where a file stands, if it does, and what is noted of it when nothing takes its place.
+/// Where the current file is, if there is one, and its journal entry for a removal.
 fn current_entry(
     template: &TemplateConfig,
     owner: &Owner,
@@ -119,7 +118,7 @@ fn without_journal() -> Setback {
     Setback::new("put the files from before back", "without a state directory nothing is kept of them")
 }
 
-/// What the files hold that go, in sets that are not tried again: units, and each file that is of none.
+/// The versions that failed, in sets that are not written again: one for each unit, and one for each file without one.
 fn failed_sets(job: &Restoration, names: &BTreeSet<Arc<str>>) -> Vec<Set> {
     let mut sets: BTreeMap<&Arc<str>, Set> = BTreeMap::new();
     for template in job.templates.iter().filter(|template| template.unit.is_some() || names.contains(&template.name)) {
@@ -133,20 +132,20 @@ fn failed_sets(job: &Restoration, names: &BTreeSet<Arc<str>>) -> Vec<Set> {
     sets.into_values().filter(goes).collect()
 }
 
-/// A template by which a file becomes what it was.
+/// A template that restores the earlier version of a file.
 fn earlier_template(template: &TemplateConfig, before: &PreviousFile) -> TemplateConfig {
     TemplateConfig {
         mode: Some(before.mode),
         owner: Some(before.uid),
         group: Some(before.gid),
         on_reload_failure: OnReloadFailure::Retry,
-        // What failed is not worth the place of an older one.
+        // The version that failed does not deserve a backup.
         placing: Placing { backup: 0, ..template.placing.clone() },
         ..template.clone()
     }
 }
 
-/// Removes a file that was not there before.
+/// Removes a file that did not exist before.
 pub fn remove_new_file(place: &Place, key: &Key, state: &mut FileState) -> Result<(), Setback> {
     if !state.journal.as_ref().is_none_or(|journal| journal.is_rollback(key)) {
         return Err(Setback::new(format!("remove {}", place.dest.display()), "it could not be noted"));

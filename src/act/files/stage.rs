@@ -1,8 +1,8 @@
-//! The new file, whole and safe on disk under a name of its own beside the destination.
+//! The new file, complete and on disk under its own name beside the destination.
 //!
-//! The order is what makes it safe: created 0600 or narrower, written, given its owner, *then* its mode (the other way
-//! round a set-id bit is lost, or the old owner sees the new bytes), then what else the old file carried, then synced.
-//! Until the rename, dropping it removes it.
+//! The order of steps makes it safe: it is created with mode 0600 or less, written, given its owner, then its mode (the
+//! other way round would clear set-id bits, or show the new bytes to the old owner), then the other attributes of the
+//! old file, then synced. Until the rename, dropping it removes the file.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -28,22 +28,22 @@ use super::place::{ExistingFile, Place};
 use super::{attributes, leftovers, ownership};
 use crate::state::journal::{ModeAndOwner, Owner};
 
-/// The mode of a file that was not there, unless one is configured.
+/// The mode of a new file if none is configured.
 const NEW_MODE: u32 = 0o644;
 
-/// The mode and owners that a destination is to have.
+/// The mode and owner that a destination should have.
 #[derive(Debug, Clone, Copy)]
 pub struct Permissions {
     /// Permission bits.
     pub mode: u32,
-    /// `None`: whoever makes the file.
+    /// `None`: the agent's own.
     uid: Option<u32>,
     /// `None`: as the directory gives it.
     gid: Option<u32>,
 }
 
 impl Permissions {
-    /// What is configured; else as the old file has it; else 0644 and the agent's own.
+    /// The configured ones, else those of the old file, else 0644 and the agent's own.
     pub fn new(template: &TemplateConfig, old: Option<&ExistingFile>) -> Self {
         Self {
             mode: template.mode.or_else(|| old.map(ExistingFile::mode)).unwrap_or(NEW_MODE),
@@ -52,18 +52,18 @@ impl Permissions {
         }
     }
 
-    /// As a file has it.
+    /// Those of a file.
     pub fn from_file(old: &ExistingFile) -> Self {
         Self { mode: old.mode(), uid: Some(old.stat.st_uid), gid: Some(old.stat.st_gid) }
     }
 
-    /// For a file that its check reads and nobody else: the agent's own, for its eyes alone. A directory may give it another
-    /// group than the destination has, and an ACL.
+    /// For a staged file that only its check reads: the agent's own, and readable only by it. The directory may add
+    /// another group and an ACL.
     pub fn private(self) -> Self {
         Self { uid: None, gid: None, mode: self.mode & 0o700 }
     }
 
-    /// What a file lacks of that, in words; `None` when nothing.
+    /// Describes what a file lacks; `None` if nothing.
     pub fn describe_changes(&self, old: &ExistingFile) -> Option<String> {
         let (had, mut changes) = (&old.stat, Vec::new());
         if self.mode != old.mode() {
@@ -89,32 +89,32 @@ impl Permissions {
 /// A staged file, ready for its check and its rename.
 #[derive(Debug)]
 pub struct Staged {
-    /// Where it is to go.
+    /// The destination.
     pub place: Place,
-    /// Its own name in the directory; `None` after the rename.
+    /// Its name in the directory; `None` after the rename.
     name: Option<OsString>,
-    /// As it was when it was synced.
+    /// Its state when it was synced.
     synced: Option<FileStat>,
-    /// The directory that it is in, where that is not the destination's, and its path.
+    /// The directory that it is in and its path, if that is not the destination's.
     elsewhere: Option<(OwnedFd, PathBuf)>,
-    /// Where the destination is overwritten with it: what else that gets. `None`: it takes the destination's place.
+    /// If the destination is overwritten with it, the mode and owner that the destination gets. `None`: it is renamed.
     pub in_place: Option<ModeAndOwner>,
-    /// How many previous files are kept.
+    /// The number of backups to keep.
     pub backup: u32,
-    /// The file that it was made of, which must still be that when it is replaced.
+    /// The file that it was made from, which must be unchanged when it is replaced.
     base: Option<BaseFile>,
-    /// Whose it is, where it is journaled.
+    /// On whose behalf it is recorded in the journal.
     owner: Option<Owner>,
-    /// What its template expected with it.
+    /// What its template expects at the destination.
     expected: Option<Expected>,
-    /// Nothing stood at the destination when it took its place.
+    /// The destination did not exist when this took its place.
     pub is_new: bool,
-    /// What stood at the destination when it took its place, as far as that is known and it may have to be taken back.
+    /// What the destination was when this took its place, as far as that may have to be restored.
     pub before: Previous,
 }
 
 impl Staged {
-    /// Writes a new file beside the destination, all but its sync, which takes its place.
+    /// Writes a new file beside the destination; the sync follows.
     pub fn write(
         place: Place,
         wanted: Permissions,
@@ -126,7 +126,8 @@ impl Staged {
         staged.write_content(file, wanted, content, old)
     }
 
-    /// Writes a new file that the destination is overwritten with: beside it, or in `state_dir` where its directory takes none.
+    /// Writes a new file that the destination will be overwritten with, in `state_dir` if the destination's directory
+    /// is not writable.
     pub fn write_for_copy(
         place: Place,
         wanted: Permissions,
@@ -165,8 +166,8 @@ impl Staged {
         Ok(Unsynced { staged, file })
     }
 
-    /// A new file under a random name that ends in `.tmp`, so that no software includes it with its `*.cfg`. It is made
-    /// in `state_dir` where the destination's directory may not be written.
+    /// Creates a file with a random name that ends in `.tmp`, so that no `*.cfg` include matches it; in `state_dir` if
+    /// the destination's directory is not writable.
     fn create(
         place: Place,
         wanted: Permissions,
@@ -209,7 +210,7 @@ impl Staged {
         self.elsewhere.as_ref().map_or(&self.place.directory, |(directory, _)| directory)
     }
 
-    /// All that is in it.
+    /// All its bytes.
     pub fn read(&self) -> Result<Vec<u8>, Setback> {
         let Some(name) = &self.name else {
             return Err(Setback::new(format!("replace {}", self.place.dest.display()), "nothing is staged"));
@@ -224,36 +225,39 @@ impl Staged {
         remove_staged(self.directory(), &name, shown);
     }
 
-    /// One that an agent before this one has left, by its name; an error where there is none.
+    /// A staged file that an earlier agent left, by its name.
+    ///
+    /// # Errors
+    /// If there is none.
     pub fn find(place: Place, name: &str) -> Result<Self, Setback> {
         let looked = fstatat(&place.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW);
         looked.map_err(|errno| os_error(format!("look at {}", place.directory_path.join(name).display()), errno))?;
         Ok(Self::new(place, name.into()))
     }
 
-    /// Whose it is, where it is journaled.
+    /// On whose behalf it is recorded in the journal.
     pub fn owner(&self) -> Option<&Owner> {
         self.owner.as_ref()
     }
 
-    /// The digest of what is in it.
+    /// The digest of its bytes.
     pub fn digest(&self) -> Result<u64, Setback> {
         self.read().map(|bytes| digest_of(&bytes))
     }
 
-    /// Where it is now.
+    /// Its current path.
     pub fn path(&self) -> PathBuf {
         let directory = self.elsewhere.as_ref().map_or(&self.place.directory_path, |(_, path)| path);
         self.name.as_ref().map_or_else(|| self.place.dest.clone(), |name| directory.join(name))
     }
 
-    /// Its own name in the directory, while it has one.
+    /// Its name in the directory, while it has one.
     pub fn name(&self) -> Option<&OsString> {
         self.name.as_ref()
     }
 
-    /// Whether the staged name still leads to the bytes that were synced. A check that edits its file, or swaps it,
-    /// would else put something in place that nobody rendered and that no sync has seen.
+    /// Whether the name still leads to the bytes that were synced. A check that edits or replaces its file would
+    /// otherwise put bytes in place that nobody rendered and no sync covers.
     pub fn is_untouched(&self) -> bool {
         let (Some(name), Some(synced)) = (&self.name, &self.synced) else {
             return false;
@@ -262,33 +266,33 @@ impl Staged {
         now.is_ok_and(|now| is_same(&now, synced))
     }
 
-    /// Its own state, as it was synced.
+    /// Its state when it was synced.
     pub fn synced(&self) -> Option<FileStat> {
         self.synced
     }
 
-    /// What its template expected with it; `None` of one that an agent before this one has left.
+    /// What its template expects at the destination; `None` for one that an earlier agent left.
     pub fn expected(&self) -> Option<&Expected> {
         self.expected.as_ref()
     }
 
-    /// Whether the file that it was made of is still the same.
+    /// Whether the file that it was made from is unchanged.
     pub fn is_current(&self) -> Result<bool, Setback> {
         self.base.as_ref().map_or(Ok(true), |base| base.is_current(&self.place))
     }
 
-    /// It is kept for the next agent, to finish with it what this one cannot.
+    /// Keeps the file when this is dropped, for a later attempt to finish.
     pub fn keep_for_recovery(&mut self) {
         self.name = None;
     }
 
-    /// After the rename: there is nothing to remove any more.
+    /// After the rename there is nothing to remove.
     pub fn mark_placed(&mut self) {
         self.name = None;
     }
 }
 
-/// A file that is written and not synced yet.
+/// A file that is written but not yet synced.
 #[derive(Debug)]
 pub struct Unsynced {
     staged: Staged,
@@ -296,7 +300,7 @@ pub struct Unsynced {
 }
 
 impl Unsynced {
-    /// Whose it is, and how many previous files that keeps.
+    /// Sets on whose behalf it is written, and how many backups to keep.
     pub fn for_template(mut self, template: &TemplateConfig, expected: Expected) -> Self {
         self.staged.backup = template.placing.backup;
         self.staged.owner = Some(Owner::new(template));
@@ -304,42 +308,42 @@ impl Unsynced {
         self
     }
 
-    /// Expected the agent's mark in it.
+    /// Records in the file that this agent wrote it.
     pub fn mark_owner(self, tag: &Tag) -> Result<Self, Setback> {
         ownership::mark(&self.file, &self.staged.place, tag).map(|()| self)
     }
 
-    /// It becomes what it was before its reload failed.
+    /// Marks it as a rollback.
     pub fn for_rollback(mut self) -> Self {
         self.staged.owner = self.staged.owner.take().map(|owner| Owner { back: true, ..owner });
         self
     }
 
-    /// Has the system begin to put it on disk, where several are to be synced: the sync of the first then finds all of
-    /// them under way, and one commit of the journal covers them. That is all that the advice does to bytes which are
-    /// not on disk yet (`posix_fadvise(2)`), and a system that does not take it only takes longer.
+    /// Starts writing it to disk. If several files are to be synced, the first sync then finds all of them under way,
+    /// and one commit of the file system's journal covers them. For dirty pages that is all this advice does
+    /// (`posix_fadvise(2)`); a system that ignores it only takes longer.
     pub fn begin_sync(&self) {
         let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 
-    /// Makes it last. It is closed by that, before its check: a script that is open for writing could not be executed.
+    /// Makes it durable. It is closed before its check: a script that is open for writing cannot be executed.
     pub fn sync(self) -> Result<Staged, Setback> {
         let Self { mut staged, file } = self;
         let tried = |what: &str| format!("{what} {}", staged.path().display());
-        // After a failed sync the kernel may call the lost pages clean, so that a second one would succeed without
-        // them: the file is dropped instead, and a later try begins with a new one.
+        // After a failed sync the kernel may mark the lost pages clean, and a second sync would succeed without them.
+        // So the file is dropped, and the retry begins with a new one.
         fsync(&file).map_err(|errno| os_error(tried("sync"), errno))?;
         staged.synced = Some(fstat(&file).map_err(|errno| os_error(tried("look at"), errno))?);
         Ok(staged)
     }
 }
 
-/// What a file may have to be put back to.
+/// What a destination has to be restored to if its replacement is taken back.
 #[derive(Debug, Default)]
 pub struct Previous {
-    /// Of one that is overwritten: its bytes, mode and owners.
+    /// For an overwritten file, its bytes, mode and owner.
     pub bytes: Option<(Vec<u8>, ModeAndOwner)>,
-    /// What the agent had left there.
+    /// What the agent had last written there.
     pub last_written: Option<LastWritten>,
 }
 
@@ -349,14 +353,14 @@ impl Drop for Staged {
     }
 }
 
-/// Makes a file under a random name in a directory.
+/// Creates a file with a random name in a directory.
 fn new_file(directory: &OwnedFd, path: &Path, mode: Mode, tag: &Tag) -> nix::Result<(File, OsString)> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let created = tempfile::Builder::new()
         .prefix(tag.prefix())
         .suffix(leftovers::SUFFIX)
         .rand_bytes(12)
-        // It would remove by path; `Drop` above removes through the open directory.
+        // It would remove by path; `Drop` removes through the open directory.
         .disable_cleanup(true)
         .make_in(path, |path| {
             let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
@@ -370,7 +374,7 @@ fn new_file(directory: &OwnedFd, path: &Path, mode: Mode, tag: &Tag) -> nix::Res
     }
 }
 
-/// All that is in a staged file.
+/// All bytes of a staged file.
 fn read(directory: &OwnedFd, name: &OsStr, path: &Path) -> Result<Vec<u8>, Setback> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let tried = || format!("read {}", path.display());

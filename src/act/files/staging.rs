@@ -1,4 +1,4 @@
-//! Writes the bytes of a file beside its destination.
+//! Stages the bytes of a file beside its destination.
 
 use std::sync::Arc;
 
@@ -21,27 +21,30 @@ use super::stage::{Permissions, Staged, Unsynced};
 use super::{inplace, ownership};
 use crate::state::journal::Key;
 
-/// Bytes that are to be staged where the destination has not got them.
+/// Bytes to stage if the destination does not have them yet.
 pub struct StageJob {
+    /// The template.
     pub template: TemplateConfig,
+    /// What was rendered.
     pub bytes: Vec<u8>,
-    /// No more is placed once this is cancelled.
+    /// The file is not put in place if this is cancelled.
     pub stop: CancellationToken,
+    /// What follows.
     pub next: NextStep,
 }
 
-/// What is to happen to a staged file.
+/// What follows when a file is staged.
 pub enum NextStep {
-    /// It goes back to be checked; `None`: the destination has the bytes already.
+    /// It is returned for its check; `None` if the destination already has the bytes.
     Check(Sender<Result<Option<Staged>, Setback>>),
-    /// It goes back to be checked and no more, also where the destination has the bytes already.
+    /// It is returned for its check and never committed, also if the destination already has the bytes.
     CheckOnly(Sender<Result<Option<Staged>, Setback>>),
-    /// It has no check, and is placed in the same round.
+    /// It has no check and is committed in the same batch.
     Commit(Sender<Result<Outcome, Failure>>),
 }
 
 impl NextStep {
-    /// The destination has the bytes already.
+    /// Answers that the destination already has the bytes.
     pub fn unchanged(self) {
         match self {
             Self::Check(answer) | Self::CheckOnly(answer) => _ = answer.send(Ok(None)),
@@ -49,7 +52,7 @@ impl NextStep {
         }
     }
 
-    /// They could not be staged.
+    /// Answers that staging failed.
     pub fn failed(self, setback: Setback) {
         match self {
             Self::Check(answer) | Self::CheckOnly(answer) => _ = answer.send(Err(setback)),
@@ -58,19 +61,21 @@ impl NextStep {
     }
 }
 
-/// Writes the bytes beside the destination where it has not got them; `None` where it has.
+/// Stages bytes; `None` if the destination already has them.
 pub fn prepare(template: &TemplateConfig, bytes: Vec<u8>, state: &mut FileState) -> Result<Option<Unsynced>, Setback> {
     write(template, bytes, state, IfUnchanged::Skip)
 }
 
-/// What is done where the destination has the bytes already.
+/// What to do if the destination already has the bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum IfUnchanged {
+    /// Stage nothing.
     Skip,
+    /// Stage them all the same.
     Write,
 }
 
-/// The same, with a choice of that.
+/// Like [`prepare`], with a choice if the destination already has the bytes.
 pub fn write(
     template: &TemplateConfig,
     bytes: Vec<u8>,
@@ -100,14 +105,14 @@ pub fn write(
             let state_dir = state.open_state_dir()?;
             Staged::write_for_copy(place, wanted, content, configured, state_dir, &state.tag)?
         }
-        // A file with a block in it is others' too.
+        // A file with a block has other writers too.
         None if template.placing.block.is_some() => Staged::write(place, wanted, content, old.as_ref(), &state.tag)?,
         None => Staged::write(place, wanted, content, old.as_ref(), &state.tag)?.mark_owner(&state.tag)?,
     };
     Ok(Some(written.for_template(template, expected)))
 }
 
-/// Says once of each name in a block of a hosts file that another line of it has the name too.
+/// Logs once for each name in a block of a hosts file that another line has the name too.
 fn log_shadowed_hosts(content: &[u8], template: &TemplateConfig, state: &mut FileState) {
     let (Some(block), Some("hosts")) = (&template.placing.block, template.dest.file_name().and_then(|n| n.to_str()))
     else {

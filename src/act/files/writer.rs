@@ -1,8 +1,8 @@
-//! The one thread that does all calls on destinations.
+//! The file thread, which makes all system calls on destinations.
 //!
-//! One thread, so that a slow disk stops no timer and no registry, and so that a test that lets the n-th system call
-//! fail or kill the agent always meets the same call. What is queued when it turns to its queue is done together, as a
-//! [`BatchCommit`], so that files which change together share their syncs; nothing ever waits for company.
+//! There is one thread, so that a slow disk delays no timer and no registry, and so that a test which makes the n-th
+//! system call fail, or kills the agent there, always meets the same call. Jobs that are queued at the same time run
+//! together, as a [`BatchCommit`], so that files that change together share their syncs. A job never waits for others.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -24,19 +24,19 @@ use crate::state::journal::{Key, ReloadRun, RunningReloads};
 #[cfg(test)]
 mod tests;
 
-/// The most files in one singles: each has up to three descriptors open, and a system gives 1,024 unless told otherwise.
-/// Measured on ext4, larger rounds are no faster.
+/// The most files in one batch: each has up to three open descriptors, and the default limit is 1,024. On ext4, larger
+/// batches are no faster.
 pub const MAX_BATCH: usize = 64;
 
-/// What is asked of the thread.
+/// A job for the file thread.
 pub enum Job {
-    /// A file is to be staged.
+    /// Stage a file.
     Stage(Box<StageJob>),
-    /// A staged file is to be put in place.
+    /// Put a staged file in place.
     Commit(Box<Commit>),
-    /// Files that belong together are.
+    /// Put files in place that belong together.
     Batch(BatchCommit),
-    /// Anything else. It is done before the files that are queued at the same time, and after everything before.
+    /// Anything else. It runs before the files that are queued at the same time, and after everything before.
     Other(Box<dyn FnOnce(&mut FileState) + Send>),
 }
 
@@ -52,7 +52,7 @@ impl Writer {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system gives no further thread.
+    /// If the system refuses another thread.
     pub fn start() -> io::Result<Self> {
         let (jobs, inbox) = channel();
         let last_placed = Arc::default();
@@ -62,7 +62,10 @@ impl Writer {
         Ok(Self { jobs, last_placed, reloads })
     }
 
-    /// Has a job done on the thread and waits for its answer. Dropping the future does not stop the job.
+    /// Runs a job on the thread and waits for its answer. Dropping the future does not stop the job.
+    ///
+    /// # Errors
+    /// If the job panicked.
     pub async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, Setback> {
         let (answer, answered) = oneshot::channel();
         self.send(job(answer));
@@ -72,32 +75,32 @@ impl Writer {
         })
     }
 
-    /// The same for a job that is no step of a replacement.
+    /// Like [`Self::ask`], for a job that is no step of a replacement.
     pub async fn call<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut FileState) -> T + Send + 'static,
     ) -> Result<T, Setback> {
         self.ask(|answer| {
             Job::Other(Box::new(move |state| {
-                // Nobody waits any more when this fails: what the job made cleans up after itself as it is dropped.
+                // If nobody waits any more, what the job made cleans up when it is dropped.
                 let _ = answer.send(job(state));
             }))
         })
         .await
     }
 
-    /// Does something else that belongs before the files of later publications.
+    /// Runs something before the files of later publications.
     pub fn in_order(&self, job: impl FnOnce() + Send + 'static) {
         self.send(Job::Other(Box::new(|_| job())));
     }
 
-    /// A reload begins for these templates, and takes up every file that is in place.
+    /// A reload of these templates begins, and includes every file that is in place now.
     pub fn begin_reload<'a>(&self, templates: impl IntoIterator<Item = &'a TemplateConfig>) -> ReloadRun {
         let keys = templates.into_iter().map(Key::new).collect();
         self.reloads.begin(keys, self.last_placed.load(Ordering::Acquire))
     }
 
-    /// A reload has succeeded: it is owed no more for what was in place when it began.
+    /// A reload succeeded: it is no longer pending for what was in place when it began.
     pub fn reload_succeeded(&self, run: ReloadRun) {
         self.send(Job::Other(Box::new(move |state| {
             let (keys, up_to) = run.covers();
@@ -107,7 +110,7 @@ impl Writer {
         })));
     }
 
-    /// A person insists on these files: what was blocked of them may be tried once more.
+    /// A person asked for these files: blocked versions of them may be written again.
     pub fn unblock(&self, dests: BTreeSet<PathBuf>) {
         self.send(Job::Other(Box::new(move |state| {
             if let Some(journal) = &mut state.journal {
@@ -116,8 +119,7 @@ impl Writer {
         })));
     }
 
-    /// Sees to it that what is noted is still there: somebody may have removed the state directory, or mounted something on
-    /// it.
+    /// Rewrites the journal if it is missing: the state directory may have been removed, or something mounted on it.
     pub fn ensure_journal(&self) {
         self.send(Job::Other(Box::new(|state| {
             if let Some(journal) = &mut state.journal {
@@ -126,14 +128,14 @@ impl Writer {
         })));
     }
 
-    /// Forgets where directories are: of publications from here on each follows its links once more. For a new configuration.
+    /// Forgets the real paths of directories, for a new configuration: later publications follow links again.
     pub fn forget_directories(&self) {
         self.send(Job::Other(Box::new(|state| state.directories.forget())));
     }
 
-    /// Has a job done some time.
+    /// Queues a job.
     pub fn send(&self, job: Job) {
-        // The thread lives as long as this handle; were it gone, `ask` sees that its answer is, and says so.
+        // The thread lives as long as this handle. If it were gone, `ask` would report that its answer is missing.
         let _ = self.jobs.send(job);
     }
 }

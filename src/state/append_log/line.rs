@@ -1,4 +1,4 @@
-//! A line of a file: a checksum, a space, and JSON without a line break in it.
+//! One line of a log: a checksum, a space, and JSON without line breaks.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 #[cfg(test)]
 mod tests;
 
-/// The line for a value, with its end.
+/// Formats a value as a line, including its end.
 pub fn write(value: &impl Serialize) -> Vec<u8> {
-    // Maps with text for keys, texts and numbers: there is nothing in them that JSON cannot say.
+    // Maps with string keys, strings and numbers always serialize.
     let json = serde_json::to_vec(value).unwrap_or_default();
     let mut line = format!("{:08x} ", crc32(&json)).into_bytes();
     line.extend(json);
@@ -16,15 +16,15 @@ pub fn write(value: &impl Serialize) -> Vec<u8> {
     line
 }
 
-/// The value of a line without its end; `None` when it is not as it was written.
+/// Parses a line without its end; `None` if it is not as it was written.
 pub fn read<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
     let (sum, json) = (line.get(..8)?, line.get(9..)?);
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
-    // A fuzzer would hardly ever come by a right one.
+    // A fuzzer would hardly ever find a correct checksum.
     (cfg!(fuzzing) || sum == crc32(json)).then(|| serde_json::from_slice(json).ok()).flatten()
 }
 
-/// CRC-32 as Ethernet and gzip have it (IEEE 802.3), a byte at a time.
+/// CRC-32 (IEEE 802.3) as in Ethernet and gzip, one byte at a time.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| (crc >> 8) ^ TABLE[usize::from(crc.to_le_bytes()[0] ^ byte)])
 }

@@ -1,4 +1,4 @@
-//! A path in a line: as text, or as numbers where it is none, so that every path can be said.
+//! Serializes paths in log lines: as text, or as bytes if a path is not UTF-8.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -9,13 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[cfg(test)]
 mod tests;
 
-/// How a path is spelled.
+/// A serialized path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum EncodedPath {
-    /// As it is.
+    /// UTF-8.
     Text(String),
-    /// By its bytes, which are no text.
+    /// The bytes of a path that is not UTF-8.
     Bytes(Vec<u8>),
 }
 

@@ -1,4 +1,4 @@
-//! Files whose reload failed, and that are not replaced with the same bytes again.
+//! Versions of files whose reload failed, and which are not written again together.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 use crate::model::digest::digest_of;
 use crate::state::append_log::path_encoding::EncodedPath;
 
-/// Files with the digests of what they held together.
+/// Files and the digests of their content.
 pub type Set = BTreeMap<PathBuf, u64>;
 
-/// What failed its reload together.
+/// A set of files whose reload failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocked {
-    /// The files, as they were.
+    /// The files and their digests then.
     pub files: Set,
-    /// Action the reload failed.
+    /// How the reload failed.
     pub why: String,
 }
 
-/// The same in a line.
+/// The serialized form.
 #[derive(Serialize, Deserialize)]
 pub struct BlockedLine {
     files: Vec<(EncodedPath, u64)>,
@@ -34,13 +34,13 @@ impl From<BlockedLine> for Blocked {
     }
 }
 
-/// These sets in a line of the journal.
+/// Serializes the sets for a line of the journal.
 pub fn to_lines(sets: &[Blocked]) -> Vec<BlockedLine> {
     let files = |set: &Set| set.iter().map(|(dest, digest)| (EncodedPath::from(&**dest), *digest)).collect();
     sets.iter().map(|set| BlockedLine { files: files(&set.files), why: set.why.clone() }).collect()
 }
 
-/// Which of these files, as they are to be, would make up a set again whose reload failed, and how it did.
+/// Which of these files, with their new content, would complete a blocked set, and how its reload failed.
 pub fn failed_again(wanted: &Set, blocked: &[Blocked]) -> BTreeMap<PathBuf, String> {
     let digest = |dest: &PathBuf| wanted.get(dest).copied().or_else(|| standing(dest));
     let again = |set: &&Blocked| {
@@ -51,9 +51,9 @@ pub fn failed_again(wanted: &Set, blocked: &[Blocked]) -> BTreeMap<PathBuf, Stri
     sets.flat_map(|set| set.files.keys().map(|dest| (dest.clone(), set.why.clone()))).collect()
 }
 
-/// The digest of what stands at a destination.
+/// The digest of the current file; `None` if it cannot be read.
 pub fn standing(dest: &Path) -> Option<u64> {
-    // Whatever others have put there: what is no file may never answer.
+    // Only regular files: reading a pipe may block forever.
     std::fs::metadata(dest).ok().filter(std::fs::Metadata::is_file)?;
     std::fs::read(dest).ok().map(|bytes| digest_of(&bytes))
 }

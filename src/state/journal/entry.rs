@@ -1,4 +1,4 @@
-//! What is noted of one file before it is replaced.
+//! The journal entry of one file.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,65 +13,69 @@ use super::saved::{Candidate, SavedCopy};
 use crate::config::{Command, Each, Method, OnGone, OnReloadFailure, Reload, Symlink, TemplateConfig, Verify};
 use crate::state::append_log::path_encoding;
 
-/// A replacement or a removal that is about to happen, or has, and whose reload has not succeeded since.
+/// A replacement or removal that is about to happen, or has happened and whose reload has not succeeded yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The destination.
     #[serde(with = "path_encoding")]
     pub dest: PathBuf,
-    /// The round in which it is replaced: higher than any before.
+    /// The number of the batch; it only grows.
     pub seq: u64,
-    /// The digest of what stood there; `None`: nothing.
+    /// The digest of the old file; `None` if there was none.
     pub old: Option<u64>,
-    /// The digest of what is to stand there; `None`: nothing.
+    /// The digest of the new file; `None` for a removal.
     pub new: Option<u64>,
-    /// The name beside the destination under which that waits.
+    /// The name of the staged file in the destination's directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<String>,
-    /// The file is overwritten, not replaced.
+    /// How to overwrite the file again, if it is not renamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<Overwrite>,
-    /// The destination is a link, and the file that it leads to is meant.
+    /// The destination is a link, and the file that it leads to is replaced.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub follows: bool,
-    /// An earlier replacement's reload is owed as well: it is, whatever came of this one.
+    /// The reload of an earlier replacement is pending too, whatever became of this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
     /// On whose behalf.
     #[serde(flatten)]
     pub owner: Owner,
-    /// What stood there when a reload last succeeded, where that is kept.
+    /// The newest version whose reload succeeded, if a copy is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<SavedCopy>,
-    /// The round since which something else stands there.
+    /// The batch that replaced that version.
     #[serde(default)]
     pub since: u64,
-    /// What stood there last, where a reload under way may prove it. The reload ends with the agent.
+    /// The version before this one, which a running reload may confirm. It is not kept across restarts: the reload ends
+    /// with the agent.
     #[serde(skip)]
     pub candidate: Option<Candidate>,
-    /// Its own reload has succeeded with it as it stands; others of its unit are waited for.
+    /// Its own reload succeeded with the current version; those of its unit may be pending.
     #[serde(skip)]
     pub is_reloaded: bool,
 }
 
-/// All that is needed to overwrite a file once more.
+/// What it takes to overwrite a file again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overwrite {
-    /// The file in which the new bytes wait until the whole of them is in place.
+    /// The file with the new bytes, which is kept until all of them are in place.
     #[serde(with = "path_encoding")]
     pub staged: PathBuf,
-    /// What else it gets.
+    /// The mode and owner that the file gets.
     #[serde(flatten)]
     pub configured: ModeAndOwner,
 }
 
-/// What is configured of a file's mode and owners; what is not stays as the file has it.
+/// The configured mode and owner of a file; what is not configured stays as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModeAndOwner {
+    /// Permission bits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
+    /// The owner, a uid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<u32>,
+    /// The group, a gid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u32>,
 }
@@ -81,21 +85,21 @@ pub struct ModeAndOwner {
 pub struct Owner {
     /// The template's name.
     pub template: Arc<str>,
-    /// The reload that a replacement owes.
+    /// The reload that a replacement makes pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed: Option<ReloadSpec>,
-    /// The files with which this one is replaced as a whole, by their unit's name.
+    /// The unit with which the file is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<Arc<str>>,
-    /// What stands there is kept until the reload has succeeded.
+    /// A copy of the old file is kept until the reload succeeded.
     #[serde(skip)]
     pub saves: bool,
-    /// The file becomes what it was before its reload failed: there is nothing older to go back to.
+    /// This is a rollback: there is no older version to restore.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub back: bool,
 }
 
-/// All that is needed to run a reload.
+/// What it takes to run a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadSpec {
     reload: Action,
@@ -103,15 +107,15 @@ pub struct ReloadSpec {
     interval: Duration,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retries: Option<u32>,
-    /// Action long a host's place in the spread of a fleet may defer it.
+    /// How long `splay` may delay it.
     #[serde(default, skip_serializing_if = "Duration::is_zero")]
     splay: Duration,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     env: BTreeMap<String, String>,
-    /// What proves it.
+    /// The command that verifies it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     verify: Option<VerifySpec>,
-    /// The key whose file it is, of a template with `each`.
+    /// The key whose file it is, if the template has `each`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     of: Option<PerKey>,
 }
@@ -142,7 +146,7 @@ enum Action {
 }
 
 impl Owner {
-    /// A template as it is now.
+    /// The owner for a template as it is configured now.
     pub fn new(template: &TemplateConfig) -> Self {
         let owed = template.reload.as_ref().and_then(Action::new).map(|reload| ReloadSpec {
             reload,
@@ -162,7 +166,7 @@ impl Owner {
         Self { template: Arc::clone(&template.name), owed, unit: template.unit.clone(), saves, back: false }
     }
 
-    /// The same for what is not known any more, other than that its reload is owed.
+    /// An entry of which only the pending reload is known.
     pub fn pending_entry(self, dest: PathBuf) -> Entry {
         Entry {
             dest,
@@ -181,29 +185,29 @@ impl Owner {
         }
     }
 
-    /// Its part of a destination.
+    /// The key of its entry for a destination.
     pub fn key(&self, dest: &Path) -> Key {
         Key { dest: dest.to_owned(), template: Arc::clone(&self.template) }
     }
 
-    /// Whether all its replacements are noted.
+    /// Whether all its replacements are recorded.
     pub fn is_recorded(&self) -> bool {
         self.owed.is_some() || self.unit.is_some()
     }
 }
 
 impl Entry {
-    /// What it is an entry for.
+    /// The key of this entry.
     pub fn key(&self) -> Key {
         self.owner.key(&self.dest)
     }
 
-    /// The copies that it needs.
+    /// The copies that this entry needs.
     pub fn copies(&self) -> impl Iterator<Item = &SavedCopy> {
         self.saved.iter().chain(self.candidate.as_ref().map(Candidate::copy))
     }
 
-    /// The name of the file that is to take the destination's place, or to overwrite it.
+    /// The name of the staged file.
     #[must_use]
     pub fn staged_name(&self) -> Option<&OsStr> {
         match (&self.over, &self.staged) {
@@ -212,13 +216,13 @@ impl Entry {
         }
     }
 
-    /// A template by which its reload can be run, whatever the configuration says by now; `None` where none is owed.
+    /// A template with the pending reload, independent of the current configuration; `None` if no reload is pending.
     #[must_use]
     pub fn reload_template(&self) -> Option<TemplateConfig> {
         let owed = self.owner.owed.as_ref()?;
         let each = owed.of.as_ref().map(|of| Each {
             key: Some(Arc::clone(&of.key)),
-            // What would become of it is no matter of its reload.
+            // What happens to a file whose key is gone does not matter to its reload.
             ..Each::new(&of.template, &of.roster, OnGone::Keep)
         });
         let goes_back = self.saved.is_some() && !self.owner.back;
@@ -238,7 +242,7 @@ impl Entry {
         })
     }
 
-    /// As much of a template as it takes to find its destination and to write there.
+    /// A template that is just enough to find the destination and write to it.
     #[must_use]
     pub fn bare_template(&self) -> TemplateConfig {
         let mut template = TemplateConfig::new(&self.owner.template, "", &self.dest);
@@ -264,7 +268,7 @@ impl VerifySpec {
 }
 
 impl Action {
-    /// `None` for the program that the agent runs: the next agent starts it anew, with the files that are there then.
+    /// `None` for the program that the agent runs: the next agent starts it anyway.
     fn new(reload: &Reload) -> Option<Self> {
         Some(match reload {
             Reload::Command(command) => Self::command(command),

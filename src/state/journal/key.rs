@@ -1,4 +1,4 @@
-//! Which file of which template an entry is about.
+//! The key of a journal entry.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::TemplateConfig;
 use crate::state::append_log::path_encoding;
 
-/// Which file, and on whose behalf: several templates can have a block each of one file.
+/// A template's file. Several templates may each have a block in one file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
     /// The destination.
@@ -19,7 +19,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// A template's own.
+    /// The key of a template's own file.
     pub fn new(template: &TemplateConfig) -> Self {
         Self { dest: template.dest.clone(), template: Arc::clone(&template.name) }
     }

@@ -1,7 +1,8 @@
-//! What a reload that succeeded has proven: files that owe nothing any more, and what to go back to from the next ones.
+//! What a successful reload confirms: files whose reload is no longer pending, and the versions that a rollback
+//! restores.
 //!
-//! Files are replaced while a reload runs. So what stood there when it began is kept until it has ended: where it ended
-//! well, that is what later ones go back to.
+//! Files may be replaced while a reload runs. So the version from when it began is kept until it ends; if it succeeds,
+//! that version is the one to restore.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,13 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Candidate, Entry, Journal, Key, Line, NewCopies, PreviousFile, to_lines};
 
-/// The reloads under way: which files each is for, and the last round of which all files were in place when it began.
+/// The running reloads: the files of each, and the last batch that was in place when it began.
 #[derive(Debug, Clone, Default)]
 pub struct RunningReloads(Arc<Mutex<ByNumber>>);
 
 type ByNumber = BTreeMap<u64, (Vec<Key>, u64)>;
 
-/// A reload under way.
+/// A running reload. It ends when this is dropped.
 #[derive(Debug)]
 pub struct ReloadRun {
     number: u64,
@@ -23,7 +24,7 @@ pub struct ReloadRun {
 }
 
 impl RunningReloads {
-    /// One begins.
+    /// Begins a reload for these files, with all batches up to `up_to` in place.
     pub fn begin(&self, keys: Vec<Key>, up_to: u64) -> ReloadRun {
         let mut runs = self.lock();
         let number = runs.last_key_value().map_or(0, |(last, _)| last + 1);
@@ -37,7 +38,7 @@ impl RunningReloads {
 }
 
 impl ReloadRun {
-    /// What it is for, and the last round that it takes up.
+    /// The files of the reload, and the last batch that it includes.
     pub fn covers(&self) -> (Vec<Key>, u64) {
         self.runs.lock().get(&self.number).cloned().unwrap_or_default()
     }
@@ -50,28 +51,27 @@ impl Drop for ReloadRun {
 }
 
 impl Entry {
-    /// Whether a reload, or that of its unit, knew the file as it was at the round `up_to`, and nothing was owed for
-    /// that any more, with those `done`.
+    /// Whether successful reloads (`done`, and earlier ones) confirmed the version of this file as of batch `up_to`.
     fn is_proven(&self, up_to: u64, done: &BTreeSet<Key>) -> bool {
         let owes = self.owner.owed.is_some();
         match &self.candidate {
             _ if self.seq <= up_to => !owes || done.contains(&self.key()),
-            // Where nothing is owed because a later one was taken up, this one was not for that.
+            // If no reload is pending because a later version was reloaded, that does not confirm this one.
             Some(candidate) => {
                 let is_silent = !owes && !self.is_reloaded;
                 candidate.from <= up_to && up_to < candidate.until && (is_silent || candidate.is_proven)
             }
-            // It was as it had been proven before.
+            // It was the confirmed version then.
             None => !self.owner.back && self.since > up_to,
         }
     }
 
-    /// Whether it was put back and is as it was proven: nothing is owed for it.
+    /// Whether it was rolled back to a confirmed version and no reload is pending.
     pub fn is_restored(&self) -> bool {
         self.owner.back && self.owner.owed.is_none() && self.saved.is_some()
     }
 
-    /// Nothing is owed for it any more; and where it is `whole`, its replacement is over.
+    /// Clears its pending reload; if the `whole` unit succeeded, its replacement is over.
     fn settle(&mut self, whole: bool) {
         self.is_reloaded |= self.owner.owed.is_some();
         (self.owner.owed, self.again) = (None, false);
@@ -82,16 +82,16 @@ impl Entry {
 }
 
 impl Journal {
-    /// Which reloads are under way is known from here on.
+    /// Shares the list of running reloads.
     pub fn share_reloads(&mut self, runs: &RunningReloads) {
         self.runs = runs.clone();
     }
 
-    /// Keeps what stands at a destination, for good, for the entry that is noted next: where nothing is kept from
-    /// before an earlier replacement, or where a reload under way takes it up.
+    /// Saves a durable copy of the current file for the entry that is recorded next, if no copy from before an earlier
+    /// replacement exists, or if a running reload includes this version.
     ///
     /// # Errors
-    /// What the system refused.
+    /// The system call that failed.
     pub fn save(&self, key: &Key, before: Option<&PreviousFile>) -> io::Result<NewCopies> {
         let seq = self.last_batch + 1;
         let save = || self.store.save(key, seq, before);
@@ -105,7 +105,7 @@ impl Journal {
         }
     }
 
-    /// Whether a reload under way, its own or one of its unit, takes it up as it stands.
+    /// Whether a running reload of this file or its unit includes the current version.
     fn is_candidate(&self, known: &Entry) -> bool {
         let unit = |key: &Key| self.entries.get(key).and_then(|entry| entry.owner.unit.as_ref());
         let own =
@@ -113,14 +113,14 @@ impl Journal {
         self.runs.lock().values().any(|(keys, up_to)| *up_to >= known.seq && keys.iter().any(own))
     }
 
-    /// The reload of these files has succeeded, as they were after the round `up_to`. What was replaced since is still
-    /// owed for. What is kept of a unit's files goes with the last whose reload is owed; and of a file that was put
-    /// back it stays for as long as the bytes are blocked that it was put back from. What was blocked of files that
-    /// hold something else by now is forgotten.
+    /// The reload of these files succeeded, with all batches up to `up_to` in place. Reloads for later replacements
+    /// stay pending. The copies of a unit's files are kept until its last pending reload; the copy of a file that was
+    /// rolled back is kept while the failed version is blocked. Sets of which a file holds another version now are
+    /// unblocked.
     pub fn reload_succeeded(&mut self, keys: &[Key], up_to: u64) {
         let mut done = BTreeSet::new();
         for key in keys {
-            // What could not be finished has not been taken up.
+            // A replacement that could not be finished was not reloaded.
             let Some(entry) = self.entries.get_mut(key).filter(|_| !self.unfinished.contains_key(key)) else {
                 continue;
             };
@@ -142,12 +142,12 @@ impl Journal {
         self.write_cleared_and_clean(&line);
     }
 
-    /// The same for files that go back together.
+    /// Clears the files of one unit, or one file without a unit.
     fn clear_unit(&mut self, group: &[Key], done: &BTreeSet<Key>, up_to: u64, line: &mut Line) {
         let is_finished = !group.iter().any(|key| self.unfinished.contains_key(key));
         let entries = || group.iter().filter_map(|key| self.entries.get(key));
         let is_proven = is_finished && entries().all(|entry| entry.is_proven(up_to, done));
-        // All as it stands, in whatever order it was taken up.
+        // All current versions are confirmed, by whichever reloads.
         let is_over = is_finished
             && entries().all(|entry| entry.is_reloaded || (entry.seq <= up_to && entry.is_proven(up_to, done)));
         for key in group {
@@ -174,8 +174,8 @@ impl Journal {
         }
     }
 
-    /// What was noted so far is in place for good: a file that owes no reload, and of which nothing is kept, was noted for
-    /// the time in between alone, but for one of a unit whose reload is owed.
+    /// Everything recorded is durably in place. Removes entries without a pending reload and without a copy, except
+    /// those of a unit with a pending reload.
     pub fn remove_idle(&mut self) {
         let owing: BTreeSet<_> =
             self.entries.values().filter(|it| it.owner.owed.is_some()).filter_map(|it| it.owner.unit.clone()).collect();
@@ -188,14 +188,14 @@ impl Journal {
         self.forget(idle);
     }
 
-    /// Nothing more is to be known of these files.
+    /// Removes these entries.
     pub fn forget(&mut self, keys: impl IntoIterator<Item = Key>) {
         let mut line = Line::default();
         line.gone.extend(keys.into_iter().filter(|key| self.entries.remove(key).is_some()));
         self.write_cleared_and_clean(&line);
     }
 
-    /// What is blocked of any of these files may be tried again.
+    /// Unblocks all sets that contain one of these files.
     pub fn unblock(&mut self, is_meant: impl Fn(&std::path::Path) -> bool) {
         let known = self.blocked.len();
         self.blocked.retain(|set| !set.files.keys().any(|dest| is_meant(dest)));
@@ -216,7 +216,7 @@ impl Journal {
         if line.gone.is_empty() && line.put.is_empty() && line.blocked.is_none() {
             return;
         }
-        // What is gone back to by what is written here is on disk, and what was gone back to before is removed.
+        // A version that the new lines restore is durable before the copies of older ones are removed.
         let done = if line.put.is_empty() { self.write_unsynced(line) } else { self.write(line) };
         self.log_failure(&done);
         self.remove_unused_copies();

@@ -1,4 +1,4 @@
-//! Files as they were when their reload last succeeded, kept until the next one does.
+//! Copies of the versions whose reload last succeeded, kept until the next one does.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -15,17 +15,17 @@ use crate::state::append_log::durable::create_directory;
 /// The directory's name in the state directory.
 const NAME: &str = "saved";
 
-/// A file that is kept.
+/// A copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SavedCopy {
-    /// There was none.
+    /// There was no file.
     Nothing,
-    /// Its bytes, under this name in the directory, and what else it was.
+    /// A copy of the bytes, with the file's other attributes.
     File {
-        /// Of the copy.
+        /// The name of the copy in the directory.
         name: String,
-        /// Permission bits of the file.
+        /// The file's permission bits.
         mode: u32,
         /// The file's owner.
         uid: u32,
@@ -34,10 +34,10 @@ pub enum SavedCopy {
     },
 }
 
-/// A file as it was.
+/// A version of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreviousFile {
-    /// All of it.
+    /// All its bytes.
     pub bytes: Vec<u8>,
     /// Its permission bits.
     pub mode: u32,
@@ -47,12 +47,12 @@ pub struct PreviousFile {
     pub gid: u32,
 }
 
-/// A file that a reload under way takes up, and that was replaced since.
+/// A version that a running reload includes, and that was replaced since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// The round in which it was put in place.
+    /// The batch that put it in place.
     pub from: u64,
-    /// The round in which it was replaced.
+    /// The batch that replaced it.
     pub until: u64,
     /// Its copy.
     pub saved: SavedCopy,
@@ -60,12 +60,12 @@ pub struct Candidate {
     pub is_proven: bool,
 }
 
-/// NewCopies of what a replacement takes the place of.
+/// The copies made before a replacement.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NewCopies {
-    /// What to go back to, where nothing older is kept.
+    /// The version to restore, if no older one is kept.
     pub saved: Option<SavedCopy>,
-    /// What a reload under way may prove to be better than that.
+    /// A version that a running reload may confirm, and which is then restored instead.
     pub candidate: Option<Candidate>,
 }
 
@@ -83,41 +83,43 @@ pub struct CopyStore {
 }
 
 impl CopyStore {
+    /// The directory in a state directory; it is created with the first copy.
     pub fn new(state_dir: &Path) -> Self {
         Self { directory: state_dir.join(NAME) }
     }
 
-    /// Keeps what stands at a destination, for good. `seq` makes the copy's name its own.
+    /// Saves a durable copy of a file. `seq` makes its name unique.
     pub fn save(&self, key: &Key, seq: u64, before: Option<&PreviousFile>) -> io::Result<SavedCopy> {
         let Some(PreviousFile { bytes, mode, uid, gid }) = before else { return Ok(SavedCopy::Nothing) };
         create_directory(&self.directory)?;
         let name = format!("{:016x}-{seq}", digest([&*key.dest.to_string_lossy(), &key.template].into_iter()));
-        // Nothing refers to it yet: one that is cut off here is removed at the next start.
+        // No entry refers to it yet: if this is interrupted, the next start removes it.
         let file = self.directory.join(&name);
         let mut copy = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
         copy.write_all(bytes)?;
         copy.sync_all()?;
-        // The copy's name, and, whoever made it and was cut off after that, the directory's.
+        // Syncs the name of the copy and, if an earlier process made the directory and was killed, that of the
+        // directory.
         for directory in self.directory.ancestors().take(2) {
             File::open(directory)?.sync_all()?;
         }
         Ok(SavedCopy::File { name, mode: *mode, uid: *uid, gid: *gid })
     }
 
-    /// What was kept; `None`: there was no file.
+    /// The bytes of a copy; `None` if there was no file.
     pub fn read(&self, saved: &SavedCopy) -> io::Result<Option<PreviousFile>> {
         let SavedCopy::File { name, mode, uid, gid } = saved else { return Ok(None) };
         let bytes = fs::read(self.directory.join(name))?;
         Ok(Some(PreviousFile { bytes, mode: *mode, uid: *uid, gid: *gid }))
     }
 
-    /// Whether a copy is there, or could be: a power cut may leave the note of one that went with its reload.
+    /// Whether a copy exists. After a power cut an entry may refer to a copy that was removed with its reload.
     pub fn has(&self, saved: &SavedCopy) -> bool {
         let SavedCopy::File { name, .. } = saved else { return true };
         !fs::symlink_metadata(self.directory.join(name)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Removes all copies but these.
+    /// Removes all other copies.
     pub fn sweep<'a>(&self, kept: impl Iterator<Item = &'a SavedCopy>) {
         let kept: BTreeSet<&str> = kept
             .filter_map(|saved| match saved {

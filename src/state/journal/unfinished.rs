@@ -2,28 +2,28 @@
 
 use super::Entry;
 
-/// A replacement that was begun and could not be finished: what it is to be finished with stays.
+/// A replacement that was begun and could not be finished; its staged file is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfinished {
-    /// As it was noted.
+    /// Its entry.
     pub entry: Entry,
-    /// What stood there then: something else is somebody else's.
+    /// What was at the destination then. Anything else was written by another process.
     pub seen: OnDisk,
 }
 
-/// What stands at a destination.
+/// What is at a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDisk {
-    /// There is no file.
+    /// No file.
     Missing,
-    /// A file of this digest.
+    /// A file with this digest.
     File(u64),
     /// It cannot be read.
     Unreadable,
 }
 
 impl OnDisk {
-    /// Whether it is what an entry has this digest for.
+    /// Whether this is the file with this digest, or no file for `None`.
     #[must_use]
     pub fn is(self, digest: Option<u64>) -> bool {
         match self {

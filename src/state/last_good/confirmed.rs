@@ -1,4 +1,5 @@
-//! When each roster was last confirmed, noted once a minute: a roster that does not change has no other sign of life.
+//! When each roster was last confirmed, recorded once a minute. For a roster that does not change, nothing else tells
+//! that.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +18,7 @@ use crate::state::append_log::{Access, AppendLog};
 /// The file's name.
 const NAME: &str = "confirmed";
 
-/// The log of confirmations. Its last line says it all.
+/// The log of confirmations. Only its last line counts.
 #[derive(Debug)]
 pub struct Confirmed {
     log: AppendLog,
@@ -28,7 +29,7 @@ pub struct Confirmed {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Line {
     at: Timestamp,
-    /// In seconds, at that moment.
+    /// In seconds, as of `at`.
     ages: BTreeMap<Arc<str>, u64>,
 }
 
@@ -43,16 +44,16 @@ impl Confirmed {
         Self { log, last: contents.lines.pop() }
     }
 
-    /// How long ago this one was confirmed, as of `now`.
+    /// How long ago this roster or key was confirmed, as of `now`.
     pub fn age(&self, name: &str, now: &Timestamp) -> Option<Duration> {
         let Line { at, ages } = self.last.as_ref()?;
         Some(now.since(at)?.saturating_add(Duration::from_secs(*ages.get(name)?)))
     }
 
-    /// Notes these ages. What this process does not follow was confirmed when it was.
+    /// Records these ages. For rosters without one, the earlier confirmation is kept.
     ///
     /// # Errors
-    /// What the system refused.
+    /// The system call that failed.
     pub fn note<'a>(
         &mut self,
         names: impl Iterator<Item = &'a Arc<str>>,

@@ -1,4 +1,4 @@
-//! What a line of a roster's log says: where the roster is from, or what became of its paths.
+//! The lines of a roster's log: its origin, or changes to its paths.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::when::{BootClock, Timestamp};
 use crate::decide::{GuardHistory, Kept, Known, Loss, Moment, Origin, Recalled, ReservedSlot, SavedRoster};
 use crate::model::version::Zxid;
 
-/// One line. The first has the origin, and all others a time and paths.
+/// One line. The first has the origin; all others have a time and paths.
 #[derive(Serialize, Deserialize)]
 pub struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,15 +21,15 @@ pub struct Line {
     /// When it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// What became of each path that it names.
+    /// The change to each path.
     #[serde(default)]
     pub paths: BTreeMap<Arc<str>, PathChange>,
 }
 
-/// How a path's members changed.
+/// A change to one path.
 #[derive(Serialize, Deserialize, Default)]
 pub struct PathChange {
-    /// It is no more.
+    /// The path is removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,22 +42,22 @@ pub struct PathChange {
     course: Option<HistoryChange>,
 }
 
-/// What differs in a path's guard history, in seconds since the machine was started.
+/// A change to a path's guard history, in seconds since boot.
 #[derive(Serialize, Deserialize)]
 struct HistoryChange {
-    /// Which start of the machine.
+    /// The boot that the seconds count from.
     boot: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sizes: Vec<(i64, usize)>,
-    /// How many were left, and since when.
+    /// The size after a loss, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     loss: Option<(usize, i64)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     held: Option<i64>,
-    /// The slots that are reserved for members that left, and since when.
+    /// Slots reserved for departed members, and since when.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     kept: BTreeMap<Arc<str>, (u32, i64)>,
-    /// Those that are reserved no longer.
+    /// Names whose slots are no longer reserved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     freed: Vec<Arc<str>>,
 }
@@ -67,32 +67,32 @@ struct HistoryChange {
 #[serde(try_from = "Item", into = "Item")]
 struct Member(Kept);
 
-/// The same in a line.
+/// Its serialized form.
 #[derive(Serialize, Deserialize)]
 struct Item {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     slot: Option<u32>,
-    /// Its data, where that is text.
+    /// Its data, if that is UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// Its data in base64, where it is not.
+    /// Its data in base64, if that is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     raw: Option<String>,
 }
 
 impl Line {
-    /// What changed, and when.
+    /// A line of changes.
     pub fn change(at: Timestamp, paths: BTreeMap<Arc<str>, PathChange>) -> Self {
         Self { url: None, path: None, at: Some(at), paths }
     }
 
-    /// Where the roster is from, in the line that begins it anew.
+    /// The roster's origin, in the line that begins a log.
     pub fn origin(&self) -> Option<Origin> {
         Some(Origin { url: self.url.clone()?, path: self.path.clone()? })
     }
 }
 
-/// All that is known, in as few lines as it takes.
+/// All that is known, in the fewest lines.
 pub fn snapshot(known: &Recalled, at: &Timestamp, clock: &BootClock) -> Vec<Line> {
     let Origin { url, path } = known.origin.clone();
     let first = Line { url: Some(url), path: Some(path), at: None, paths: BTreeMap::new() };
@@ -101,7 +101,7 @@ pub fn snapshot(known: &Recalled, at: &Timestamp, clock: &BootClock) -> Vec<Line
     vec![first, Line::change(at.clone(), known.paths.iter().filter_map(path_change).collect())]
 }
 
-/// What a saved changes.
+/// The changes that lead to a saved roster.
 pub fn path_changes(old: &Recalled, saved: &SavedRoster, clock: &BootClock) -> BTreeMap<Arc<str>, PathChange> {
     let changed = |(path, new): (&Arc<str>, &Option<Known>)| {
         Some((Arc::clone(path), path_change(old.paths.get(path), new.as_ref(), clock)?))
@@ -114,7 +114,7 @@ pub fn path_changes(old: &Recalled, saved: &SavedRoster, clock: &BootClock) -> B
     saved.paths.iter().filter_map(changed).chain(held).collect()
 }
 
-/// What leads from one view of a path to another; `None` when nothing does.
+/// The change from one state of a path to another; `None` if there is none.
 fn path_change(old: Option<&Known>, new: Option<&Known>, clock: &BootClock) -> Option<PathChange> {
     if old == new {
         return None;
@@ -137,7 +137,7 @@ fn path_change(old: Option<&Known>, new: Option<&Known>, clock: &BootClock) -> O
 }
 
 impl PathChange {
-    /// Applies it to what is known of its path.
+    /// Applies the change to what is known of its path.
     pub fn apply(self, path: Arc<str>, known: &mut Recalled, clock: &BootClock) {
         if self.gone {
             known.paths.remove(&path);
@@ -155,7 +155,7 @@ impl PathChange {
     }
 }
 
-/// What leads from one guard history to another.
+/// The change from one guard history to another.
 fn history_change(old: Option<&GuardHistory>, new: &GuardHistory, clock: &BootClock) -> HistoryChange {
     let none = BTreeMap::new();
     let before = old.map_or(&none, |old| &old.vacancies);
@@ -171,8 +171,8 @@ fn history_change(old: Option<&GuardHistory>, new: &GuardHistory, clock: &BootCl
 }
 
 impl HistoryChange {
-    /// Applies it to a guard history. After another start of the machine its times say nothing: holds, and the time
-    /// that a slot is reserved, begin anew, and the most members there were are the baseline.
+    /// Applies the change to a guard history. Times from an earlier boot mean nothing: holds and slot reservations
+    /// start again, and the largest size is the baseline.
     fn apply(self, course: &mut GuardHistory, clock: &BootClock) {
         let moment = |up| clock.moment(&self.boot, up);
         let since = |up| moment(up).unwrap_or(Moment::START);

@@ -10,7 +10,7 @@ use crate::decide::{Event, Origin, Recalled, SavedRoster};
 use crate::log::emit;
 use crate::state::append_log::{Access, AppendLog};
 
-/// One log, and what it holds: only what differs from that is written.
+/// A log and its content. Only differences are written.
 #[derive(Debug)]
 pub struct RosterLog {
     log: AppendLog,
@@ -20,7 +20,7 @@ pub struct RosterLog {
 }
 
 impl RosterLog {
-    /// Reads a file, as far as it is complete.
+    /// Reads a file up to where it is complete.
     pub fn open(file: PathBuf, access: Access, clock: &BootClock) -> Self {
         let (log, contents) = AppendLog::open(file, HEADER, access);
         if let Some(why) = contents.lost {
@@ -47,10 +47,10 @@ impl RosterLog {
         self.at.as_ref().map(|at| (at, &self.known))
     }
 
-    /// Adds what differs. Another origin begins the file anew.
+    /// Appends the differences. A new origin starts the file again.
     ///
     /// # Errors
-    /// What the system refused; the next write makes up for it.
+    /// The system call that failed; the next write repeats it.
     pub fn add(&mut self, saved: SavedRoster, now: Timestamp, clock: &BootClock) -> io::Result<()> {
         let none = Recalled::none(saved.origin.clone());
         let is_new = self.at.is_none() || self.known.origin != saved.origin;
@@ -69,10 +69,10 @@ impl RosterLog {
         self.log.append(&Line::change(at.clone(), paths), members, all).or_else(|_| self.log.rewrite(&all()))
     }
 
-    /// Rewrites the file where it has grown long, or is not what was left there.
+    /// Rewrites the file if it has grown long or is not intact.
     ///
     /// # Errors
-    /// What the system refused.
+    /// The system call that failed.
     pub fn compact(&mut self, clock: &BootClock) -> io::Result<()> {
         match &self.at {
             Some(at) if !self.log.is_compact() => self.log.rewrite(&record::snapshot(&self.known, at, clock)),

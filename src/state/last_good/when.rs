@@ -1,4 +1,4 @@
-//! Moments that outlive the process.
+//! Times that outlive the process.
 
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,20 +10,19 @@ use crate::decide::Moment;
 #[cfg(test)]
 mod tests;
 
-/// A moment by two clocks: since the machine was started, which nobody can set, and by the calendar, which goes on
-/// through a restart of the machine.
+/// A time on two clocks: since boot, which nobody can set, and the calendar, which continues across reboots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timestamp {
-    /// Which start of the machine: `random(4)`, `boot_id`. Empty where the system does not say.
+    /// The boot (`random(4)`, `boot_id`); empty if the system does not tell.
     pub boot: String,
-    /// Seconds since then, time asleep included.
+    /// Seconds since boot, including suspend.
     pub up: u64,
     /// Seconds since 1970.
     pub wall: u64,
 }
 
 impl Timestamp {
-    /// This moment.
+    /// The current time.
     pub fn now() -> Self {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
@@ -34,7 +33,7 @@ impl Timestamp {
         }
     }
 
-    /// How long after `earlier` this is; `None` when that is in the future, because the calendar was set back.
+    /// The time since `earlier`; `None` if that is in the future because the calendar was set back.
     pub fn since(&self, earlier: &Self) -> Option<Duration> {
         let same = !self.boot.is_empty() && self.boot == earlier.boot;
         let (now, then) = if same { (self.up, earlier.up) } else { (self.wall, earlier.wall) };
@@ -42,8 +41,7 @@ impl Timestamp {
     }
 }
 
-/// Moments of the engine as seconds since the machine was started, and back: what is written by one process is read by
-/// the next.
+/// Converts the engine's moments to seconds since boot and back: one process writes them and the next reads them.
 #[derive(Debug, Clone)]
 pub struct BootClock {
     /// The agent's start.
@@ -51,27 +49,27 @@ pub struct BootClock {
 }
 
 impl BootClock {
-    /// For an engine that begins now.
+    /// The clock of an engine that starts at `began`.
     pub fn new(began: Timestamp) -> Self {
         Self { began }
     }
 
-    /// Which start of the machine the seconds count from.
+    /// The boot that the seconds count from.
     pub fn boot(&self) -> &str {
         &self.began.boot
     }
 
-    /// A moment in seconds since the machine was started; below 0 where that was remembered of an earlier one.
+    /// A moment in seconds since boot; negative if it was restored from an earlier one.
     pub fn up(&self, moment: Moment) -> i64 {
         let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         let before = Moment::START.since(moment);
-        // A part of a second counts as one before the start as it does after it: downwards.
+        // Rounds down, before the start as after it.
         let before = seconds(before).saturating_add(i64::from(before.subsec_nanos() > 0));
         seconds(Duration::from_secs(self.began.up)).saturating_sub(before).saturating_add(seconds(moment.since_start()))
     }
 
-    /// The moment that was written as so many seconds since that start of the machine; `None` where it was another one,
-    /// or nobody knows which: those seconds say nothing.
+    /// The moment of this many seconds since that boot; `None` if the machine has rebooted since, or the boot is
+    /// unknown.
     pub fn moment(&self, boot: &str, up: i64) -> Option<Moment> {
         if boot.is_empty() || boot != self.began.boot {
             return None;
