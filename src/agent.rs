@@ -89,7 +89,10 @@ pub async fn run(source: Source, setup: Setup) -> Result<u8, Fatal> {
                 drop(agent.driver.tend());
                 agent.keep_state();
             }
-            Next::Look => agent.look_for_drift(),
+            Next::Look => {
+                let templates = agent.driver.engine.templates().keys().cloned();
+                agent.driver.executor.look_for_drift(templates.collect());
+            }
             Next::Asked(load) => agent.loader.ask(load, &agent.setup),
             Next::Loaded(loaded) => agent.take_on(loaded).await,
             Next::Question(asked) => agent.answer(asked),
@@ -196,10 +199,6 @@ impl Agent {
     fn supervise(&mut self, news: News) {
         self.supervisor.take(news);
         self.supervisor.consider(&self.driver.engine, &self.driver.executor);
-    }
-
-    fn look_for_drift(&self) {
-        self.driver.executor.look_for_drift(self.driver.engine.templates().keys().cloned().collect());
     }
 
     /// Sees to it that the state directory is still this agent's and holds what it is to do, and that what was begun is

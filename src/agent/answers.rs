@@ -198,15 +198,16 @@ impl Agent {
     fn render(&mut self, state_dir: &Path, fingerprint: u64, request: PassRequest, answer: oneshot::Sender<Answer>) {
         if !same_folder(state_dir, &self.desk.state_dir) {
             let _ = answer.send(Answer::Elsewhere("it has another state directory".to_owned()));
-        } else if fingerprint == self.setup.fingerprint() {
-            self.begin_pass(request, answer);
-        } else if request.dry_run {
+        } else if fingerprint != self.setup.fingerprint() && request.dry_run {
             let why = "the running agent has another configuration or other templates in force";
             let _ = answer.send(Answer::Elsewhere(why.to_owned()));
         } else {
-            emit(Event::ConfigReread {});
+            if fingerprint != self.setup.fingerprint() {
+                emit(Event::ConfigReread {});
+                self.loader.ask(Load::Everything, &self.setup);
+            }
             self.desk.before_load.push((fingerprint, request, answer));
-            self.loader.ask(Load::Everything, &self.setup);
+            self.begin_passes();
         }
     }
 

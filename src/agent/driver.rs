@@ -39,11 +39,8 @@ impl Driver {
     /// An engine that knows what `inherited` has, and has no configuration yet. Without `reloads` none is run or owed.
     pub fn new(setup: &Setup, inherited: Inherited, pace: Pace, reloads: bool) -> Self {
         let Inherited { writer, access, ledger, owed } = inherited;
-        let (mut executor, answers) = Executor::new(writer, Arc::clone(&setup.library), reloads);
         let written = ledger.as_ref().map(|ledger| ledger.written(&setup.config.templates)).unwrap_or_default();
-        if let Some(ledger) = ledger {
-            executor.keep_account(ledger);
-        }
+        let (executor, answers) = Executor::new(writer, Arc::clone(&setup.library), ledger, reloads);
         let state_dir = setup.stateful.then(|| setup.config.agent.state_dir.clone());
         let memory = state_dir.as_ref().map(|state_dir| LastGood::new(state_dir));
         let recalled = memory.as_ref().map(|memory| memory.load(access)).unwrap_or_default();
@@ -97,7 +94,7 @@ impl Driver {
         for input in self.passes.advance(&self.engine, self.now(), &self.executor) {
             has_changed |= self.step_engine(input);
         }
-        self.passes.conclude(&self.engine);
+        self.passes.conclude(&self.engine, self.now());
         has_changed
     }
 

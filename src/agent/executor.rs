@@ -37,15 +37,6 @@ pub use diff_sink::DiffSink;
 /// it, so that those which never end hold nobody up.
 const TURN: Duration = Duration::from_millis(500);
 
-/// What a dry run does in place of a replacement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Write {
-    /// Destinations are replaced, commands run.
-    Really,
-    /// Nothing is written, no command runs.
-    DryRun,
-}
-
 /// The performer of effects. Each one runs in a task of its own; none holds up another.
 #[derive(Debug)]
 pub struct Executor {
@@ -67,15 +58,21 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// A performer whose answers come out of the receiver.
-    pub fn new(writer: Writer, library: Arc<Library>, reloads: bool) -> (Self, mpsc::UnboundedReceiver<Input>) {
+    /// A performer whose answers come out of the receiver. Without a ledger no file of a template with `each` is ever
+    /// removed.
+    pub fn new(
+        writer: Writer,
+        library: Arc<Library>,
+        ledger: Option<OwnedFiles>,
+        reloads: bool,
+    ) -> (Self, mpsc::UnboundedReceiver<Input>) {
         let (done, answers) = mpsc::unbounded_channel();
         let performer = Self {
             writer,
             library,
             renderers: Arc::new(Semaphore::new(available_parallelism().map_or(1, Into::into))),
             reloads,
-            ledger: None,
+            ledger,
             stop: CancellationToken::new(),
             finishing: Arc::default(),
             tasks: TaskTracker::new(),
@@ -88,11 +85,6 @@ impl Executor {
     /// Where the receiver's other end is, for what is done elsewhere.
     pub fn answers(&self) -> mpsc::UnboundedSender<Input> {
         self.done.clone()
-    }
-
-    /// Files of templates with `each` are kept account of here; without one none is ever removed.
-    pub fn keep_account(&mut self, ledger: OwnedFiles) {
-        self.ledger = Some(ledger);
     }
 
     /// Files that none of these templates would write any more are nobody's.
@@ -156,7 +148,7 @@ impl Executor {
             template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
         }
         let (done, began) = (self.done.clone(), Instant::now());
-        let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), Write::Really, diff, seat);
+        let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), false, diff, seat);
         self.tasks.spawn(async move {
             let (outcome, digest) = bringing.await;
             let (name, dest) = (Arc::clone(&template.name), template.dest.clone());
@@ -198,7 +190,7 @@ impl Executor {
         diff: Option<DiffSink>,
     ) {
         let done = self.done.clone();
-        let comparing = self.bring(template, snapshot, Write::DryRun, diff, None);
+        let comparing = self.bring(template, snapshot, true, diff, None);
         self.tasks.spawn(async move {
             // The loop may have ended: then nobody waits for the answer.
             let _ = done.send(Input::Published(id, comparing.await.0));
@@ -209,7 +201,7 @@ impl Executor {
         &self,
         template: Arc<TemplateConfig>,
         snapshot: Option<Snapshot>,
-        write: Write,
+        dry_run: bool,
         diff: Option<DiffSink>,
         mut seat: Option<BatchFile>,
     ) -> impl Future<Output = (Outcome, Option<Hex>)> + use<> {
@@ -219,19 +211,19 @@ impl Executor {
         async move {
             let Some(snapshot) = snapshot else {
                 drop(seat);
-                return (file::remove(&writer, &template, ledger, write, diff.as_ref(), &stop).await, None);
+                return (file::remove(&writer, &template, ledger, dry_run, diff.as_ref(), &stop).await, None);
             };
             let mut digest = None;
             let outcome = match render(library, &renderers, &template, snapshot, &mut seat).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(bytes) => {
                     // Nobody else's file is ever noted: a plain template's are not the ledger's.
-                    let ledger = ledger.filter(|_| write == Write::Really && template.file_of().is_some());
+                    let ledger = ledger.filter(|_| !dry_run && template.file_of().is_some());
                     let rendered = digest_of(&bytes);
                     digest = Some(Hex(rendered));
                     file::note(&writer, ledger.clone(), &template, rendered);
                     let outcome =
-                        file::replace(&writer, &template, bytes, write, diff.as_ref(), &stop, &mut seat).await;
+                        file::replace(&writer, &template, bytes, dry_run, diff.as_ref(), &stop, &mut seat).await;
                     if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
                         file::confirm(&writer, ledger, &template);
                     }

@@ -15,6 +15,7 @@ use crate::control::{Answer, FileResult, PassReport, PassRequest};
 use crate::decide::flight::FlightId;
 use crate::decide::pending_reload::PendingReload;
 use crate::decide::query::{Readiness, is_held, readiness};
+use crate::decide::report::HoldReport;
 use crate::decide::template::Template;
 use crate::decide::{Engine, Input, Moment, Outcome, Plan, Publication, Stage};
 use crate::error::Exit;
@@ -39,9 +40,8 @@ pub struct Passes {
 #[derive(Debug)]
 struct Pass {
     request: PassRequest,
-    deadline: Instant,
-    /// The deadline has passed.
-    late: bool,
+    /// `None` once it has passed.
+    deadline: Option<Instant>,
     jobs: BTreeMap<Arc<str>, Job>,
     diff: DiffSink,
     /// Something was replaced, or would have been.
@@ -76,23 +76,23 @@ impl Passes {
     /// Begins one for the templates of a plan. The report goes to `answer`; without one this process makes the pass for
     /// itself, and all that its engine publishes is part of it.
     pub fn begin(&mut self, request: PassRequest, plan: &Plan, answer: Option<oneshot::Sender<Answer>>) {
-        let deadline = Instant::now() + request.timeout.min(MAX_DURATION);
+        let deadline = Some(Instant::now() + request.timeout.min(MAX_DURATION));
         let jobs = plan.templates.iter().map(|template| (Arc::clone(&template.config.name), Job::Waiting)).collect();
         let diff = DiffSink::default();
-        self.passes.push(Pass { request, deadline, late: false, jobs, diff, differs: false, answer });
+        self.passes.push(Pass { request, deadline, jobs, diff, differs: false, answer });
     }
 
     /// When the next deadline is.
     pub fn wake(&self) -> Option<Instant> {
-        self.passes.iter().filter(|pass| !pass.late && !pass.is_written()).map(|pass| pass.deadline).min()
+        self.passes.iter().filter(|pass| !pass.is_written()).filter_map(|pass| pass.deadline).min()
     }
 
     /// Time has passed: what the engine is to be told.
     pub fn tick(&mut self) -> Input {
         let (mut input, now) = (Input::Tick, Instant::now());
-        for pass in self.passes.iter_mut().filter(|pass| !pass.late && pass.deadline <= now) {
-            pass.late = true;
-            if let (None, Some(max)) = (&pass.answer, pass.request.max_stale) {
+        for pass in &mut self.passes {
+            let is_late = pass.deadline.take_if(|deadline| *deadline <= now).is_some();
+            if let (true, None, Some(max)) = (is_late, &pass.answer, pass.request.max_stale) {
                 input = Input::StandIn(max);
             }
         }
@@ -167,19 +167,19 @@ impl Passes {
     }
 
     /// Answers those that are over.
-    pub fn conclude(&mut self, engine: &Engine) {
+    pub fn conclude(&mut self, engine: &Engine, now: Moment) {
         let is_over = |pass: &mut Pass| pass.answer.is_some() && pass.is_written() && !pass.is_reloading(engine);
         for mut pass in self.passes.extract_if(.., is_over) {
             if let Some(answer) = pass.answer.take() {
                 // Who asked may have gone; what was done is done.
-                let _ = answer.send(Answer::Rendered(pass.report(engine)));
+                let _ = answer.send(Answer::Rendered(pass.report(engine, now)));
             }
         }
     }
 
     /// How the only pass under way, which this process makes for itself, has ended.
-    pub fn own_report(&self, engine: &Engine) -> Option<PassReport> {
-        self.passes.first().map(|pass| pass.report(engine))
+    pub fn own_report(&self, engine: &Engine, now: Moment) -> Option<PassReport> {
+        self.passes.first().map(|pass| pass.report(engine, now))
     }
 }
 
@@ -187,7 +187,7 @@ impl Pass {
     /// Gives the templates that can be rendered now, and ends those that cannot be any more.
     fn settle(&mut self, engine: &Engine, now: Moment) -> BTreeSet<Arc<str>> {
         let is_paused = engine.paused().is_some() && !self.request.dry_run;
-        let (late, max_stale) = (self.late, self.request.max_stale);
+        let (late, max_stale) = (self.deadline.is_none(), self.request.max_stale);
         let stands_in = |registry: &Arc<str>, age| {
             (late || engine.away().contains_key(registry)) && max_stale.zip(age).is_some_and(|(max, age)| age <= max)
         };
@@ -258,11 +258,11 @@ impl Pass {
     /// Whether nothing more will be written. With `max_stale` the last files begin at the deadline: checks have a time limit
     /// of their own.
     fn is_written(&self) -> bool {
-        let waits = self.late && self.request.max_stale.is_some();
+        let late = self.deadline.is_none();
         self.jobs.values().all(|job| match job {
             Job::Split | Job::Ended(_) => true,
-            Job::Waiting | Job::Asked => self.late,
-            Job::InFlight(_) | Job::Refused(_) => self.late && !waits,
+            Job::Waiting | Job::Asked => late,
+            Job::InFlight(_) | Job::Refused(_) => late && self.request.max_stale.is_none(),
         })
     }
 
@@ -277,12 +277,13 @@ impl Pass {
         engine.debts().values().any(|debt| debt.is_pending() && self.is_owed(debt))
     }
 
-    fn report(&self, engine: &Engine) -> PassReport {
+    fn report(&self, engine: &Engine, now: Moment) -> PassReport {
         let mut exit = if self.differs && self.request.detailed_exitcode { Exit::Differs } else { Exit::Done };
         let mut files = Vec::new();
         for (name, job) in &self.jobs {
             let template = engine.templates().get(name);
-            if !self.request.held_ok && template.is_some_and(|template| is_held(engine, template)) {
+            let has_none = matches!(job, Job::Ended(FileResult::Held(_)));
+            if (has_none || template.is_some_and(|it| is_held(engine, it))) && !self.request.held_ok {
                 exit = exit.worse(Exit::Held);
             }
             let failure = template.and_then(Template::failure).filter(|_| !self.request.dry_run);
@@ -300,23 +301,26 @@ impl Pass {
             let dest = template.map(|template| template.plan().config.dest.clone()).unwrap_or_default();
             files.push((Arc::clone(name), dest, result));
         }
+        let known = engine.report(now);
         let is_needed = |name, is_roster| {
             let mut templates = self.jobs.keys().filter_map(|name| engine.templates().get(name));
             templates.any(|template| template.leans_on(name, is_roster))
         };
-        let rosters = engine.rosters().iter().filter(|(name, roster)| roster.is_held() && is_needed(name, true));
-        let rosters =
-            rosters.flat_map(|(name, roster)| roster.holds().into_iter().map(move |(path, hold)| (name, path, hold)));
-        let keys = engine.keys().iter().filter(|(name, _)| is_needed(name, false));
-        let keys = keys.filter_map(|(name, key)| Some((name, key.config().path.to_string(), key.hold()?)));
-        let holds = rosters.chain(keys).map(|(name, path, hold)| {
-            let reason = hold.reason.describe(&path);
-            (Arc::clone(name), path, reason)
-        });
-        let owed = engine.debts().iter().filter(|(_, debt)| self.is_owed(debt));
-        let owed = owed.filter_map(|(reload, debt)| Some((reload.to_string(), debt.report()?)));
-        let owed = owed.map(|(command, it)| (command, it.templates.into_iter().collect(), it.last_error));
-        let (holds, owed): (Vec<_>, Vec<_>) = (holds.collect(), owed.collect());
+        let mut holds = Vec::new();
+        for (name, roster) in known.rosters.iter().filter(|(name, roster)| roster.held && is_needed(name, true)) {
+            let describe =
+                |it: &HoldReport| (name.clone(), it.path.clone(), it.hold.reason.describe(&it.path), it.kept);
+            holds.extend(roster.holds.iter().map(describe));
+        }
+        for (name, key) in known.keys.iter().filter(|(name, _)| is_needed(name, false)) {
+            let (path, kept) = (key.config.path.to_string(), key.known.then_some(1));
+            holds.extend(key.hold.as_ref().map(|hold| (name.clone(), path.clone(), hold.reason.describe(&path), kept)));
+        }
+        let owed =
+            known.reloads.iter().filter(|(reload, _)| engine.debts().get(*reload).is_some_and(|it| self.is_owed(it)));
+        let owed = owed
+            .map(|(reload, it)| (reload.to_string(), it.templates.iter().cloned().collect(), it.last_error.clone()));
+        let owed: Vec<_> = owed.collect();
         if !owed.is_empty() {
             exit = exit.worse(Exit::Failed);
         }

@@ -57,8 +57,8 @@ pub struct PassReport {
     pub diff: String,
     /// Each file: its template, where it is, and what became of it.
     pub files: Vec<(Arc<str>, PathBuf, FileResult)>,
-    /// Each hold: the roster or key, its path, and why.
-    pub holds: Vec<(Arc<str>, String, String)>,
+    /// Each hold: the roster or key, its path, why, and how many members are kept.
+    pub holds: Vec<(Arc<str>, String, String, Option<usize>)>,
     /// Each reload that is still owed: the command, the templates, and why it failed last.
     pub owed: Vec<(String, Vec<Arc<str>>, Option<String>)>,
 }
@@ -93,9 +93,9 @@ impl FileResult {
 }
 
 impl PassReport {
-    /// Logs it. What was published, what failed and what holds is left out where this process has logged it already.
-    pub fn log(&self, request: &PassRequest, is_logged: bool) {
-        let limit_s = seconds(request.timeout);
+    /// Logs it. What the engine of a pass of this process has logged is left out; a dry run's has published nothing.
+    pub fn log(&self, request: &PassRequest, by_agent: bool) {
+        let (limit_s, is_logged) = (seconds(request.timeout), !by_agent && !request.dry_run);
         for (template, dest, result) in self.files.iter().cloned() {
             match result {
                 FileResult::Published(_) | FileResult::Held(_) if is_logged => {}
@@ -122,13 +122,11 @@ impl PassReport {
                 FileResult::Paused => emit(Event::WritePaused { template, dest }),
             }
         }
-        if !is_logged {
-            for (roster, path, reason) in self.holds.iter().cloned() {
-                emit(Event::RosterHeld { roster, path, reason, members: None });
-            }
+        for (roster, path, reason, members) in self.holds.iter().filter(|_| by_agent).cloned() {
+            emit(Event::RosterHeld { roster, path, reason, members });
         }
         for (command, templates, failed) in self.owed.iter().cloned() {
-            if let Some(reason) = failed.filter(|_| !is_logged) {
+            if let Some(reason) = failed.filter(|_| by_agent) {
                 let (command, templates) = (command.clone(), templates.clone());
                 emit(Event::ReloadFailed { command, templates, reason, took_ms: None, retry_in_s: None });
             }

@@ -59,15 +59,11 @@ pub fn readiness(
     }
 }
 
-/// Whether a template could not be rendered, or was rendered with something else than its registries show.
+/// Whether a template is rendered with something else than its registries show.
 pub fn is_held(engine: &Engine, template: &Template) -> bool {
-    let has_none = |mate: &Template| {
-        let mut rosters = rosters(engine, mate).chain(each_roster(engine, mate));
-        rosters.any(|roster| roster.is_seen() && roster.value().is_none())
-            || keys(engine, mate).any(|key| key.is_seen() && key.value().is_none())
-    };
-    engine.mates(template).any(has_none)
-        || engine.is_each_held(template)
+    let key = template.plan().config.file_of().map(|(_, key)| key);
+    let is_each_held = |roster: &Roster| key.map_or(roster.is_held(), |key| roster.is_key_held(key));
+    each_roster(engine, template).is_some_and(is_each_held)
         || rosters(engine, template).any(Roster::is_held)
         || keys(engine, template).any(|key| key.hold().is_some())
 }

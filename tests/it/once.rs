@@ -104,6 +104,8 @@ fn too_few_members_are_3_and_the_other_templates_are_done() {
     assert!(held.stderr().contains("roster held: /services/web has 0 members, needs at least 1"), "{}", held.stderr());
     assert_eq!(site.fingerprint("out/web"), before);
     assert_eq!(site.read("out/db"), "0 10.1.0.1:5432\n1 10.1.0.2:5432\n");
+    let dry = site.run(&["render", "--dry-run"]);
+    assert_eq!(dry.expect(3).stderr().matches("event=roster_held").count(), 1, "{}", dry.stderr());
     site.run(&["render", "--held-ok"]).expect(0);
     site.run(&["render", "db"]).expect(0);
     site.run(&["render", "web"]).expect(3);
@@ -164,9 +166,11 @@ fn what_fails_is_1() {
     reload.expect(1);
     assert!(reload.stderr().contains("reload failed; still pending"), "{}", reload.stderr());
     site.file("rosterd.toml", &config.replace("out/db", "missing/db"));
-    let write = site.run(&["render"]);
-    write.expect(1);
-    assert!(write.stderr().contains("missing"), "the folder is named: {}", write.stderr());
+    for command in ["render", "diff"] {
+        let write = site.run(&[command]);
+        write.expect(1);
+        assert!(write.stderr().contains("event=write_failed template=db"), "{}", write.stderr());
+    }
     assert!(site.leftovers().is_empty());
 }
 

@@ -11,7 +11,7 @@ use crate::decide::{Event, Failure, Outcome, Stage};
 use crate::log::emit;
 use crate::state::owned_files::OwnedFiles;
 
-use super::{DiffSink, Write};
+use super::DiffSink;
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +37,7 @@ pub async fn remove(
     writer: &Writer,
     template: &Arc<TemplateConfig>,
     ledger: Option<OwnedFiles>,
-    write: Write,
+    dry_run: bool,
     diff: Option<&DiffSink>,
     stop: &CancellationToken,
 ) -> Outcome {
@@ -47,9 +47,8 @@ pub async fn remove(
     {
         diff.add(Some(old), Vec::new(), template.dest.clone()).await;
     }
-    let really = write == Write::Really;
-    let outcome = files::remove(writer, template, claim, really, stop).await;
-    if let (true, Some(ledger), Outcome::Removed | Outcome::Unchanged) = (really, ledger, &outcome) {
+    let outcome = files::remove(writer, template, claim, !dry_run, stop).await;
+    if let (false, Some(ledger), Outcome::Removed | Outcome::Unchanged) = (dry_run, ledger, &outcome) {
         let template = Arc::clone(template);
         writer.in_order(move || ledger.record_removed(&template));
     }
@@ -60,12 +59,12 @@ pub async fn replace(
     writer: &Writer,
     template: &TemplateConfig,
     bytes: Vec<u8>,
-    write: Write,
+    dry_run: bool,
     diff: Option<&DiffSink>,
     stop: &CancellationToken,
     seat: &mut Option<BatchFile>,
 ) -> Outcome {
-    if diff.is_some() || write == Write::DryRun {
+    if diff.is_some() || dry_run {
         let compared = match files::compare(writer, template, &bytes).await {
             Ok(compared) => compared,
             Err(setback) => {
@@ -79,7 +78,7 @@ pub async fn replace(
                 emit(Event::AttributesDiffer { template, dest, change });
             }
         }
-        if write == Write::DryRun {
+        if dry_run {
             return if compared.differs { Outcome::WouldReplace } else { Outcome::Unchanged };
         }
     }

@@ -1,14 +1,12 @@
 //! `render` and `diff`: through the running agent, or with an engine of this process.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use crate::agent::driver::Driver;
 use crate::agent::{self, Inherited, Signals};
-use crate::config::TemplateConfig;
 use crate::control::{self, Answer, Ask, PassReport, PassRequest};
 use crate::decide::{Event, Input, Pace, Plan};
 use crate::error::{Exit, Fatal};
@@ -59,7 +57,7 @@ pub async fn render(setup: Setup, request: PassRequest, alone: bool) -> Result<(
     let Some(report) = report else {
         return render_alone(setup, request, lock).await;
     };
-    report.log(&request, false);
+    report.log(&request, true);
     emit(Event::PassFinished { exit: report.exit.code(), by: "agent" });
     Ok((report.exit, report.diff))
 }
@@ -71,14 +69,16 @@ async fn ask_or_lock(
     lock: &mut Option<StateLock>,
 ) -> Result<Option<PassReport>, Fatal> {
     let mut locking = pin!(agent::lock(setup));
+    let (socket, any) = (&setup.config.status.socket, Ask::Explain { name: String::new() });
     loop {
         let mut asking = pin!(ask(setup, request));
         tokio::select! {
             biased;
             // At once where no agent runs.
             locked = &mut locking => match locked {
-                // Who has it may be the one that makes the pass, and that takes as long as its checks do.
-                Err(denied) if denied.exit == Exit::Locked && is_awake(setup).await => {
+                // Who has it may be the one that makes the pass, and that takes as long as its checks do. An agent that is
+                // frozen is not waited for.
+                Err(denied) if denied.exit == Exit::Locked && control::ask(socket, any, AWAKE).await.is_ok() => {
                     return asking.await?.ok_or(denied).map(Some);
                 }
                 locked => {
@@ -93,12 +93,6 @@ async fn ask_or_lock(
             },
         }
     }
-}
-
-/// Whether an agent answers on the control socket at all: one that is frozen is not waited for.
-async fn is_awake(setup: &Setup) -> bool {
-    let nothing = Ask::Explain { name: String::new() };
-    control::ask(&setup.config.status.socket, nothing, AWAKE).await.is_ok()
 }
 
 /// Asks the agent for the pass; `None` where it does not make it.
@@ -130,20 +124,19 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
     }
     let mut signals = Signals::new()?;
     let inheriting = async { if lock.is_some() { Inherited::of(&setup).await } else { Inherited::read(&setup) } };
-    let Some(mut inherited) = (tokio::select! {
-        inherited = inheriting => Some(inherited?),
-        _ = signals.stop() => None,
-    }) else {
-        emit(Event::PassInterrupted {});
-        return Ok((Exit::Failed, String::new()));
-    };
-    let is_own = |owed: &Arc<TemplateConfig>| {
-        let whole = owed.file_of().map(|(each, _)| &each.template);
-        let is = |name: &String| **name == *owed.name || whole.is_some_and(|whole| **name == **whole);
-        request.reloads() && (request.names.is_empty() || request.names.iter().any(is))
+    let mut inherited = tokio::select! {
+        inherited = inheriting => inherited?,
+        _ = signals.stop() => {
+            emit(Event::PassInterrupted {});
+            return Ok((Exit::Failed, String::new()));
+        }
     };
     // What is owed for other templates is for a pass that is about them.
-    inherited.owed.retain(is_own);
+    inherited.owed.retain(|owed| {
+        let whole = owed.file_of().map(|(each, _)| &each.template);
+        let is_named = |name: &String| **name == *owed.name || whole.is_some_and(|whole| **name == **whole);
+        request.reloads() && (request.names.is_empty() || request.names.iter().any(is_named))
+    });
     let plan = setup.plan(&request.names);
     let mut driver = Driver::new(&setup, inherited, Pace::Once, request.reloads());
     if request.dry_run {
@@ -157,8 +150,8 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
         _ = signals.stop() => None,
     };
     driver.end().await;
-    let mut report = driver.passes.own_report(&driver.engine).unwrap_or_default();
-    report.log(&request, !request.dry_run);
+    let mut report = driver.passes.own_report(&driver.engine, driver.now()).unwrap_or_default();
+    report.log(&request, false);
     if unfinished != Some(0) {
         emit(if unfinished.is_some() { Event::WriteUnfinished {} } else { Event::PassInterrupted {} });
         report.exit = Exit::Failed;

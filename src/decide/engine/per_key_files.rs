@@ -221,16 +221,6 @@ impl Engine {
         })
     }
 
-    /// Whether what a template shows is kept from it by a hold on the key whose file it is, or on any of its keys.
-    pub fn is_each_held(&self, template: &Template) -> bool {
-        let Some(each) = &template.plan().config.each else { return false };
-        let held = |roster: &crate::decide::roster::Roster| match &each.key {
-            Some(key) => roster.is_key_held(key),
-            None => roster.is_held(),
-        };
-        self.rosters.get(&each.roster).is_some_and(held)
-    }
-
     /// Keys have files from before the agent began.
     pub fn wrote(&mut self, written: Written) {
         self.spread.written = written;

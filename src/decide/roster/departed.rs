@@ -124,7 +124,7 @@ impl Roster {
     /// Whether this key's members are not what the registry shows.
     pub fn is_key_held(&self, key: &str) -> bool {
         let held = self.musters.get(key).is_some_and(|muster| muster.hold().is_some());
-        held || (self.departed.hold.is_some() && !self.departed.there.contains(key))
+        held || self.hold.is_some() || (self.departed.hold.is_some() && !self.departed.there.contains(key))
     }
 
     pub fn key_is_there(&mut self, key: &Arc<str>) {
