@@ -47,9 +47,9 @@ pub use exec::{ExecConfig, OnExit};
 pub use per_key::{Each, LOCAL_NAMES, OnGone};
 pub use placing::{Block, MOST_BACKUPS, Method, Placing, Symlink};
 pub use post_write::Verify;
-pub use problem::{Problem, Problems, Wrong};
+pub use problem::{Problem, Problems};
 pub use registry::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
-pub use resolve::{Loaded, Overrides, Refused, load, read};
+pub use resolve::{Overrides, Refused, load, read};
 
 /// A whole configuration: the file and all that it includes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -159,6 +159,7 @@ pub struct RosterConfig {
     pub slot_keep: Duration,
 }
 
+#[cfg(test)]
 impl RosterConfig {
     /// A roster with every default.
     pub fn new(name: &str, registry: &str, subject: Subject) -> Self {
@@ -242,6 +243,7 @@ impl Wait {
     /// `wait = "200ms:2s"`, the default.
     pub const DEFAULT: Self = Self { quiet: Duration::from_millis(200), max: Duration::from_secs(2) };
     /// `wait = "0s:0s"`.
+    #[cfg(test)]
     pub const NONE: Self = Self { quiet: Duration::ZERO, max: Duration::ZERO };
 }
 

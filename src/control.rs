@@ -1,7 +1,7 @@
 //! The control socket: how a running agent is asked, by this program on the same host.
 //!
 //! The protocol is private to rosterd, and may change with every version. One request a connection: the client writes
-//! one line, a JSON object of [`Request`], and the agent answers with one line, a JSON object of [`Response`]; then both
+//! one line, a JSON object of [`protocol::Request`], and the agent answers with one line, a JSON object of [`protocol::Response`]; then both
 //! close. A request has at most [`MAX_REQUEST`] bytes and [`LIMIT`] to come in whole; an answer has [`LIMIT`] to be
 //! taken; at most [`CONNECTIONS`] are served at once, and others wait. The kernel says who asks (`SO_PEERCRED`,
 //! unix(7)): who may open the socket may read, and only root and the agent's own user may command.
@@ -26,9 +26,9 @@ pub mod protocol;
 pub mod socket;
 
 pub use attend::may_command;
-pub use client::{Unanswered, ask};
+pub use client::ask;
 pub use pass::{FileResult, PassReport, PassRequest};
-pub use protocol::{Answer, Ask, Request, Response, Told};
+pub use protocol::{Answer, Ask};
 
 use socket::Bound;
 

@@ -27,15 +27,13 @@ pub mod saved;
 mod settle;
 mod size;
 mod slot_assignment;
-mod slots;
+pub mod slots;
 pub mod slotted_member;
 mod splay;
 pub mod template;
 mod view_cache;
 
-pub use crate::model::filter::Filter;
-pub use crate::model::member::{Fields, Member, Quarantine};
-pub use accept::{Acceptance, Shown, Withheld};
+pub use accept::{Acceptance, Shown};
 pub use engine::{Behind, Effect, Engine, Input, Pace, Written};
 pub use event::{Event, Severity};
 pub use guard::Loss;
@@ -47,4 +45,4 @@ pub use publication::{
     Snapshot, Stage,
 };
 pub use saved::{GuardHistory, Kept, Known, Origin, Recalled, SavedRoster, SavedState};
-pub use slots::{ReservedSlot, ReservedSlots};
+pub use slots::ReservedSlot;

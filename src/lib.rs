@@ -1,34 +1,64 @@
-//! rosterd keeps the plain config files of off-the-shelf software in step with the live membership that ZooKeeper
-//! holds.
+//! rosterd keeps the config files of other software in step with the members that ZooKeeper lists.
 //!
-//! The folders are the sentence: **watch → decide → act**. Live state comes in through [`watch`], what it means is
-//! worked out in [`decide`], files and commands happen in [`act`]. Data goes one way.
+//! Data goes one way: **watch → decide → act**. [`watch`] reports what registries hold. [`decide`] turns reports into
+//! effects. [`act`] carries effects out, and each outcome goes back to [`decide`] as an input.
+//!
+//! # Modules
+//! - [`cli`]: one file a command
+//! - [`agent`]: the event loop, its executor, the supervised program, signals and the end
+//! - [`config`]: the configuration as written, then resolved; problems with carets
+//! - [`load`]: configuration, templates and host read and checked together, at a start and at a HUP
+//! - [`zk`]: the ZooKeeper client; knows no rosters
+//! - [`watch`]: registries, in ZooKeeper or in a directory, as a stream of events
+//! - [`model`]: node paths, members, versions and registry events
+//! - [`payload`]: the bytes of a node as a member, one file a format
+//! - [`decide`]: the engine, rosters, the guard, slots, templates, pending reloads, the supervised program
+//! - [`render`]: Tera templates, checked at load; a snapshot as bytes
+//! - [`act`]: `files` places, replaces and restores files; `process` runs checks, reloads and the program
+//! - [`state`]: what is kept across restarts: the journal, last known-good members, owned files, the lock
+//! - [`fswatch`]: watches on templates and destinations
+//! - [`control`]: the control socket, its protocol and its client
+//! - [`report`]: the engine's report in words: `status` and `explain`
+//! - [`log`]: one line for each event, and the stream of events
+//! - [`error`]: errors that end the program, and errors that are retried; exit codes
+//! - [`text`]: helpers on text
+//!
+//! # Invariants
+//! - `decide` is pure: no clock, file, process or task. Time comes in with every input.
+//! - Absent, unreadable and empty are three facts. What could not be read is never an empty list.
+//! - A file is replaced only after its check passed, and a reader sees all of the old bytes or all of the new bytes.
+//! - One thread writes files, and only while this process holds the lock on the state directory.
+//! - Whatever happens to a roster, template, reload, session or program is a `decide::Event`, and is logged once.
+//! - `status` and `explain` read the engine's report, never the engine.
+//! - No two files import each other, directly or through others; only a child imports what is above it.
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-pub mod act;
-pub mod agent;
-pub mod cli;
-pub mod config;
-pub mod control;
-pub mod decide;
-pub mod error;
-pub mod fswatch;
+mod act;
+mod agent;
+mod cli;
+mod config;
+mod control;
+mod decide;
+mod error;
+mod fswatch;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-pub mod load;
-pub mod log;
-pub mod model;
-pub mod payload;
-pub mod render;
-pub mod report;
-pub mod state;
+mod load;
+mod log;
+mod model;
+mod payload;
+mod render;
+mod report;
+mod state;
 #[cfg(test)]
 #[allow(dead_code, reason = "the tests of the binary use the rest")]
 #[path = "../tests/support/mod.rs"]
 mod support;
 #[cfg(test)]
 mod tests;
-pub mod text;
-pub mod watch;
-pub mod zk;
+mod text;
+mod watch;
+mod zk;
+
+pub use cli::main;

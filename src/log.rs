@@ -92,6 +92,7 @@ pub fn emit(event: Event) {
 
 /// Every event from here on. A subscriber that falls more than [`BACKLOG`] events behind loses the oldest, and its
 /// receiver says how many.
+#[cfg_attr(not(test), expect(dead_code, reason = "metrics and an audit trail are to read it"))]
 pub fn subscribe() -> Receiver<Arc<Event>> {
     EVENTS.subscribe()
 }

@@ -27,7 +27,7 @@ mod solr;
 mod tests;
 
 pub use children::{Children, Difference};
-pub use custom::{BadFieldPath, Custom, FieldPath};
+pub use custom::{Custom, FieldPath};
 pub use masked::masked;
 use serverset::Statuses;
 pub use serverset::Vector;
@@ -149,6 +149,7 @@ pub enum Child {
     Other,
 }
 
+#[cfg(test)]
 impl Child {
     /// The member, if it is one.
     #[must_use]

@@ -33,11 +33,9 @@ mod uses;
 mod value;
 mod vet;
 
-pub use choose::{Chosen, choose};
+pub use choose::choose;
 pub use error::RenderError;
 pub use names::NameKind;
-pub use output::MAX_OUTPUT;
-pub use value::FIELDS;
 
 use names::Known;
 use source::{Fault, Source, Sources};

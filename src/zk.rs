@@ -33,8 +33,7 @@ pub mod tls;
 pub use connect::connect;
 pub use connection::Connection;
 #[cfg(test)]
-pub use jute::Decoder;
-pub use jute::Encoder;
+pub use jute::{Decoder, Encoder};
 pub use server_error::ServerError;
 #[cfg(test)]
 pub use tests::reply;

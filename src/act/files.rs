@@ -49,8 +49,6 @@ pub mod staging;
 pub mod writer;
 
 pub use crate::act::process::reload::reload;
-pub use crate::state::journal::ReloadRun;
-pub use crate::state::lock::StateLock;
 pub use batch::{Batch, BatchFile};
 pub use diff::unified_diff;
 pub use recover::{CurrentConfig, recover, retry_unfinished, unfinished_count};

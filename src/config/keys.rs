@@ -146,6 +146,7 @@ pub const EXEC: TableKeys = TableKeys {
 };
 
 /// Every table; `[vars]` and an `env` take any key.
+#[cfg(test)]
 pub const TABLES: [&TableKeys; 14] =
     [&TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL, &EXEC];
 

@@ -68,6 +68,7 @@ pub struct Block {
     pub comment: Arc<str>,
 }
 
+#[cfg(test)]
 impl Block {
     /// A block behind `#`.
     pub fn new(name: &str) -> Self {

@@ -4,7 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use crate::config::{Loaded, Overrides, Problems, load};
+use crate::config::resolve::Loaded;
+use crate::config::{Overrides, Problems, load};
 use tempfile::TempDir;
 
 mod files;

@@ -28,11 +28,6 @@ impl Withheld {
         self.0.len()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// What would be taken of them if they were let through in place of the last good ones.
     pub fn outcome(&self, good: &[SlottedMember], config: &RosterConfig, host: &str) -> Change {
         let taken = slot_assignment::pick(&self.0, config.bounds.max(), config.pick, host);

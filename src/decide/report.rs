@@ -13,13 +13,13 @@ use crate::payload::Format;
 
 mod program;
 
-pub use super::accept::{Acceptance, Change, Shown};
+pub use super::accept::{Change, Shown};
 pub use super::freshness::Freshness;
 pub use super::hold::{Hold, KeyDoubt, Reason, plural};
 pub use super::isolate::MemberRef;
 pub use super::publication::{Failure, RosterValue, SlottedMember, Stage};
 pub use crate::model::member::Quarantine;
-pub use program::{End, ProgramReport, ProgramState, Then};
+pub use program::{ProgramReport, ProgramState, Then};
 
 /// Everything that the engine knows at one moment; each map is by name.
 #[derive(Debug, Clone)]

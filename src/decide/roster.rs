@@ -281,6 +281,7 @@ impl Roster {
     }
 
     /// Whether the registry is reached and its path has been read since, so that what is known is what there is.
+    #[cfg(test)]
     pub fn is_fresh(&self) -> bool {
         self.freshness.is_live()
     }

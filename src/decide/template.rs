@@ -320,11 +320,6 @@ impl Template {
         self.failures
     }
 
-    /// What came of the last publication.
-    pub fn last(&self) -> Option<&Outcome> {
-        self.last.as_ref()
-    }
-
     /// Why the last publication failed, if it did.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.last {

@@ -7,6 +7,9 @@ use crate::config::{Overrides, load};
 use tempfile::TempDir;
 
 /// Whatever is in these bytes, it is a configuration, or it is said what is wrong with it. The folder is for the file.
+///
+/// # Panics
+/// It is not so.
 pub fn any(home: &TempDir, bytes: &[u8]) {
     // Its own files are the operator's to choose, and a pattern over the whole disk takes its time.
     if bytes.contains(&b'\\') || bytes.windows(7).any(|word| word == b"include") {

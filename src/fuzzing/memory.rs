@@ -7,6 +7,9 @@ use crate::state::last_good::LastGood;
 use tempfile::TempDir;
 
 /// Whatever is in these bytes, something or nothing is recalled by them, and by looking nothing is changed.
+///
+/// # Panics
+/// It is not so.
 pub fn any(home: &TempDir, bytes: &[u8]) {
     let rosters = home.path().join("rosters");
     fs::create_dir_all(&rosters).expect("a folder");

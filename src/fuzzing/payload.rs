@@ -21,6 +21,9 @@ fn formats() -> Vec<Format> {
 }
 
 /// Whatever is in these bytes, every format reads it or says why not.
+///
+/// # Panics
+/// It is not so.
 pub fn any(bytes: &[u8]) {
     let nodes = nodes(bytes);
     for format in formats() {

@@ -57,6 +57,9 @@ fn line_breaks(text: &str) -> usize {
 }
 
 /// Whatever is in these bytes, each member has its line. A first node that has a format's name says how to read the others.
+///
+/// # Panics
+/// It is not so.
 pub fn any(bytes: &[u8]) {
     let nodes = nodes(bytes);
     let payload = Payload::named(&nodes[0].0);

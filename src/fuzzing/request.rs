@@ -1,8 +1,11 @@
 //! Any bytes as a request to a running agent: it is understood, and then means the same when it is said again, or refused.
 
-use crate::control::Request;
+use crate::control::protocol::Request;
 
 /// Whatever is in these bytes, it is a request or it is none.
+///
+/// # Panics
+/// It is not so.
 pub fn any(bytes: &[u8]) {
     let Ok(request) = serde_json::from_slice::<Request>(bytes) else { return };
     let again = serde_json::to_vec(&request).expect("a request is text");

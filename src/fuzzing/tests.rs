@@ -194,7 +194,7 @@ fn every_fuzz_target_runs_here_or_beside_what_is_private() {
 #[test]
 fn each_seed_is_right() {
     for seed in seeds("request") {
-        let request = serde_json::from_slice::<crate::control::Request>(&seed);
+        let request = serde_json::from_slice::<crate::control::protocol::Request>(&seed);
         assert!(request.is_ok(), "{request:?}");
     }
     for seed in seeds("memory") {

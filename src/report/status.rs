@@ -17,7 +17,6 @@ use crate::state::pause::Pause;
 
 pub use crate::report::explain::{explain, names};
 pub use crate::report::program::ProgramStatus;
-pub use crate::report::words::field;
 
 use crate::report::why::of_template;
 

@@ -27,9 +27,9 @@ pub mod tests;
 pub mod unfinished;
 
 pub use blocked::{Blocked, Set};
-pub use entry::{Entry, ModeAndOwner, Overwrite, Owner, ReloadSpec};
+pub use entry::{Entry, ModeAndOwner, Overwrite, Owner};
 pub use key::Key;
-pub use saved::{Candidate, NewCopies, PreviousFile, SavedCopy};
+pub use saved::{Candidate, NewCopies, PreviousFile};
 pub use unfinished::{OnDisk, Unfinished};
 
 pub use known_good::{ReloadRun, RunningReloads};

@@ -49,3 +49,21 @@ pub fn blocks(page: &str) -> Vec<Block> {
     assert!(!open, "{page} ends within a block");
     blocks
 }
+
+/// The page that lists every event.
+pub const EVENTS: &str = "docs/operations.md";
+
+/// The cells of each row of a table under `## Events` whose first cell is code, and which has so many. The first cell
+/// keeps its closing backquote.
+pub fn event_rows(columns: usize) -> Vec<Vec<String>> {
+    let page = text(EVENTS);
+    let section =
+        page.lines().skip_while(|line| *line != "## Events").skip(1).take_while(|it| *it != "### roster_held");
+    let cells = |line: &str| Some(line.strip_prefix("| `")?.split(" | ").map(str::to_owned).collect());
+    section.filter_map(cells).filter(|cells: &Vec<String>| cells.len() == columns).collect()
+}
+
+/// The names in a cell.
+pub fn code(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split(['`', ' ', ',']).filter(|word| !word.is_empty())
+}

@@ -18,8 +18,8 @@ use crate::decide::Event;
 use crate::log::emit;
 
 pub use super::escaped::Survivors;
+pub use super::output::Tail;
 use super::output::printable;
-pub use super::output::{KEPT, Tail};
 use super::running::Running;
 
 /// The PATH of an agent that has none.

@@ -36,6 +36,7 @@ impl Tail {
     }
 
     /// How many bytes before that were let go.
+    #[cfg(test)]
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -6,13 +6,13 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::act::files::{Batch, CurrentConfig, ReloadRun, Writer, publish, recover, restore};
+use crate::act::files::{Batch, CurrentConfig, Writer, publish, recover, restore};
 use crate::config::{Method, OnReloadFailure, Reload, TemplateConfig};
 use crate::decide::{
     Failure, Group, Input, Outcome, Pace, Publication, Ran, ReloadJob, Restoration, SavedState, Stage, TemplatePlan,
 };
 use crate::model::node_path::Subject;
-use crate::state::journal::Journal;
+use crate::state::journal::{Journal, ReloadRun};
 use proptest::prelude::*;
 
 use super::bench::{Bench as Files, is_again, mode, passes_again, set_mode, shell, staged_in};

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::config::{Command, Config, Loaded, Overrides, delta};
+use crate::config::resolve::Loaded;
+use crate::config::{Command, Config, Overrides, delta};
 
 use super::Home;
 

@@ -99,6 +99,7 @@ macro_rules! events {
 
         impl Event {
             /// Every kind of event.
+            #[cfg(test)]
             pub const KINDS: &[Kind] = &[$(Kind {
                 name: stringify!($name),
                 severity: Severity::$severity,

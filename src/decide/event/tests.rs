@@ -2,28 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::Event;
+use super::Event;
 
-use crate::support::docs::text;
-
-const REFERENCE: &str = "docs/operations.md";
-
-/// The cells of each row of a table in the reference whose first cell is code, and which has so many.
-fn rows(columns: usize) -> Vec<Vec<String>> {
-    let page = text(REFERENCE);
-    let section =
-        page.lines().skip_while(|line| *line != "## Events").skip(1).take_while(|it| *it != "### roster_held");
-    let cells = |line: &str| Some(line.strip_prefix("| `")?.split(" | ").map(str::to_owned).collect());
-    section.filter_map(cells).filter(|cells: &Vec<String>| cells.len() == columns).collect()
-}
-
-fn code(cell: &str) -> impl Iterator<Item = &str> {
-    cell.split(['`', ' ', ',']).filter(|word| !word.is_empty())
-}
+use crate::support::docs::{EVENTS, code, event_rows};
 
 #[test]
 fn every_event_is_in_the_reference_and_no_other() {
-    let documented: BTreeSet<String> = rows(5).iter().map(|row| row[..4].join(" | ")).collect();
+    let documented: BTreeSet<String> = event_rows(5).iter().map(|row| row[..4].join(" | ")).collect();
     let known: BTreeSet<String> = Event::KINDS
         .iter()
         .map(|kind| {
@@ -34,14 +19,14 @@ fn every_event_is_in_the_reference_and_no_other() {
         .collect();
     assert_eq!(known.len(), Event::KINDS.len(), "two events have one name");
     let missing: Vec<_> = known.difference(&documented).collect();
-    assert!(missing.is_empty(), "{REFERENCE} lacks {missing:#?}");
+    assert!(missing.is_empty(), "{EVENTS} lacks {missing:#?}");
     let unknown: Vec<_> = documented.difference(&known).collect();
-    assert!(unknown.is_empty(), "{REFERENCE} has {unknown:#?}");
+    assert!(unknown.is_empty(), "{EVENTS} has {unknown:#?}");
 }
 
 #[test]
 fn every_field_of_an_event_is_in_the_reference_and_no_other() {
-    let rows = rows(3);
+    let rows = event_rows(3);
     let documented: BTreeSet<&str> = rows.iter().flat_map(|row| code(&row[0])).collect();
     let known: BTreeSet<&str> = Event::KINDS.iter().flat_map(|kind| kind.fields.iter().copied()).collect();
     assert_eq!(documented, known);

@@ -1,3 +1,4 @@
+use super::saved::SavedCopy;
 use super::*;
 use crate::config::{Command, OnGone, Reload, TemplateConfig, Verify};
 use std::fs;

@@ -1,6 +1,7 @@
 use super::record::Line;
 use super::*;
-use crate::decide::{GuardHistory, Kept, Known, Loss, Moment, Origin, ReservedSlot, ReservedSlots};
+use crate::decide::slots::ReservedSlots;
+use crate::decide::{GuardHistory, Kept, Known, Loss, Moment, Origin, ReservedSlot};
 use crate::model::version::Zxid;
 use crate::state::append_log::AppendLog;
 use proptest::prelude::*;

@@ -254,7 +254,7 @@ fn a_key_is_explained_too() {
             subject: subject.clone(),
             view: View::Node(seen),
             versions: Versions::new(),
-        })
+        });
     };
     read(Seen::Absent);
     read(Seen::Present(Arc::from(&b"{"[..])));
