@@ -240,7 +240,7 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
     let refused = |message: String| Failure { stage: decide::Stage::Refused, message };
     let (Some(src), Some(dest)) = (staged.to_str(), template.dest.to_str()) else {
         let setback = Setback::new(format!("check {}", template.dest.display()), "its path is not UTF-8");
-        return Err(failed(setback.hint("give another dest").to_string()));
+        return Err(failed(setback.hint("use another dest").to_string()));
     };
     let command = check.fill(src, dest);
     let occasion = Occasion { template: &template.name, src, dest, changed: dest };

@@ -230,7 +230,7 @@ impl AppendLog {
                     read.push(aside);
                 }
                 Err(why) => {
-                    let (reason, effect) = (why.to_string(), "what was set aside is still not used");
+                    let (reason, effect) = (why.to_string(), "the lines set aside earlier are still not used");
                     emit(Event::StateReadFailed { file: Some(aside), reason, effect });
                 }
             }
@@ -271,9 +271,9 @@ impl AppendLog {
                 let why = match other {
                     Some((version, _)) if is_newer => format!("a newer rosterd wrote {shown} (version {version})"),
                     Some((version, _)) => {
-                        format!("{shown} is of version {version}, and this is {}", self.header.version)
+                        format!("{shown} has version {version}, this rosterd reads version {}", self.header.version)
                     }
-                    None => format!("{shown} is not what was written"),
+                    None => format!("{shown} has no valid header"),
                 };
                 return Contents::lost(format!("{why}: kept as {}", kept.display()));
             }
@@ -338,7 +338,7 @@ fn contents(path: &Path) -> io::Result<Option<(Vec<u8>, FileId)>> {
     };
     let meta = file.metadata()?;
     if !meta.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;

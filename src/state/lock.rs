@@ -141,7 +141,7 @@ fn prepare(state_dir: &Path) -> Result<(), Fatal> {
     let now = std::fs::metadata(state_dir).map_err(|error| unusable(tried(), error))?;
     if now.mode() & 0o002 != 0 {
         let message = format!(
-            "{}: everybody may write there, so that anybody could change what the agent remembers (chmod 0700 {})",
+            "{}: it is world-writable, so any user could change the agent's state (chmod 0700 {})",
             tried(),
             state_dir.display()
         );
@@ -152,7 +152,7 @@ fn prepare(state_dir: &Path) -> Result<(), Fatal> {
 
 fn unusable(tried: String, error: io::Error) -> Fatal {
     let setback = os_error(tried, error);
-    let way = "give another state_dir in [agent], or the agent's user the right to this one";
+    let way = "set another state_dir in [agent], or give the agent's user access to this one";
     let setback = if setback.hint.is_some() { setback } else { setback.hint(way) };
     Fatal::new(Exit::Failed, setback.to_string())
 }
@@ -164,7 +164,7 @@ fn held(state_dir: &Path, path: &Path, holder: &str, wait: Duration) -> Fatal {
         "another agent".to_owned()
     };
     let message = format!(
-        "{who} has the state directory {} (it holds {}), also after {}: stop it, or give this one its own state_dir",
+        "{who} still uses the state directory {} (it holds {}) after {}: stop it, or give this one its own state_dir",
         state_dir.display(),
         path.display(),
         humantime::format_duration(wait),

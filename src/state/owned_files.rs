@@ -82,7 +82,7 @@ impl OwnedFiles {
             }
         }
         if let Some(why) = lost {
-            let effect = "files of keys that are gone may stay";
+            let effect = "files of keys that no longer exist may stay";
             emit(Event::StateReadFailed { file: None, reason: why, effect });
         }
         Self { records: Arc::new(Mutex::new(Records { log, files, failing: false })) }

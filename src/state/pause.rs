@@ -75,7 +75,7 @@ impl Pause {
             read => read.map_err(|why| why.to_string()).and_then(|bytes| parse(&bytes)),
         };
         let pause = pause.unwrap_or_else(|why| {
-            let (file, effect) = (Some(file.clone()), "the pause counts as one of an hour");
+            let (file, effect) = (Some(file.clone()), "paused for one hour from now");
             emit(Event::StateReadFailed { file, reason: why.clone(), effect });
             let why = format!("{}: {why}", Self::file(state_dir).display());
             Self::new(now, DEFAULT_DURATION, Some(why), 0)
@@ -120,9 +120,9 @@ fn sync(directory: &Path) -> io::Result<()> {
 fn parse(bytes: &[u8]) -> Result<Pause, String> {
     let saved: SavedPause = serde_json::from_slice(bytes).map_err(|why| why.to_string())?;
     if saved.version != VERSION {
-        return Err(format!("it is of version {}, and this is {VERSION}", saved.version));
+        return Err(format!("it has version {}, this rosterd reads version {VERSION}", saved.version));
     }
     let time = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-    let (since, until) = time(saved.since).zip(time(saved.until)).ok_or("its times cannot be counted")?;
+    let (since, until) = time(saved.since).zip(time(saved.until)).ok_or("its times are out of range")?;
     Ok(Pause { since, until, reason: saved.reason, uid: saved.uid })
 }

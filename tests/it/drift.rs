@@ -85,14 +85,14 @@ fn what_somebody_else_wrote_in_a_file_is_put_right_and_reloaded() {
             },
             "it was replaced by a file of mode ",
         ),
-        (|dest| fs::remove_file(dest).unwrap(), "it is gone"),
+        (|dest| fs::remove_file(dest).unwrap(), "it was deleted"),
     ]);
 }
 
 #[test]
 fn whom_somebody_else_lets_read_a_file_is_put_right_and_reloaded() {
     put_right(&[
-        (|dest| fs::set_permissions(dest, Permissions::from_mode(0o666)).unwrap(), "its mode is 0666, it was 0640"),
+        (|dest| fs::set_permissions(dest, Permissions::from_mode(0o666)).unwrap(), "its mode is 0666, was 0640"),
         // With the same bytes in another file its mode is what differs.
         (
             |dest| {
@@ -158,7 +158,7 @@ fn what_took_the_place_of_a_file_is_never_waited_for() {
             "folder" => fs::create_dir(&dest).unwrap(),
             _ => std::os::unix::fs::symlink(site.path("elsewhere"), &dest).unwrap(),
         }
-        agent.until(kind, || agent.said("no regular file") > number && template(&site, 0)["last_error"].is_string());
+        agent.until(kind, || agent.said("a regular file") > number && template(&site, 0)["last_error"].is_string());
         match kind {
             "folder" => fs::remove_dir(&dest).unwrap(),
             _ => fs::remove_file(&dest).unwrap(),
@@ -245,7 +245,7 @@ fn of_a_file_with_a_block_only_the_block_drifts_and_one_written_in_place_is_know
     agent.until("the block is put right", || site.read("out/hosts").contains("a:1\n"));
     put("out/over", "by hand");
     agent.until("the other file is put right", || site.read("out/over").starts_with("a:1\n"));
-    assert!(agent.said("hosts: block x of it is not what was written: ") > 0, "{}", agent.log().join("\n"));
+    assert!(agent.said("hosts: its block x was changed: ") > 0, "{}", agent.log().join("\n"));
     assert_eq!(agent.said("file changed by another process"), 2, "{}", agent.log().join("\n"));
     assert!(site.read("out/hosts").starts_with("127.0.0.1 localhost h4 h3 h2 h1 h0\n"), "{}", site.read("out/hosts"));
 }

@@ -42,7 +42,7 @@ pub fn copy(old: &File, new: &File, mode: u32, path: &Path) -> Result<(), Setbac
     };
     for name in names.filter(|name| is_kept(name)) {
         let failed = |error| {
-            let hint = format!("or take it from the old file with setfattr -x {} FILE", name.display());
+            let hint = format!("or remove it from the old file with setfattr -x {} FILE", name.display());
             let setback = os_error(format!("copy the attribute {} to {}", name.display(), path.display()), error);
             let known = setback.hint.as_ref().map(|known| format!("{known}; "));
             setback.hint(known.unwrap_or_default() + &hint)

@@ -44,11 +44,11 @@ pub fn save(place: &Place, count: u32, partial: Option<u64>, tag: &Tag) -> Resul
     let mut copy = Staged::write(newest, wanted, Content { bytes, base: None }, Some(&old), tag)?.sync()?;
     for number in (1..first_free(place, count)).rev() {
         shift(place, &backup_name(&place.name, number), &backup_name(&place.name, number + 1))
-            .map_err(|errno| os_error(format!("move on the previous files of {}", place.dest.display()), errno))?;
+            .map_err(|errno| os_error(format!("rename the backups of {}", place.dest.display()), errno))?;
     }
     if let Some(own) = copy.name() {
         shift(place, own, &backup_name(&place.name, 1))
-            .map_err(|errno| os_error(format!("keep the previous {}", place.dest.display()), errno))?;
+            .map_err(|errno| os_error(format!("back up {}", place.dest.display()), errno))?;
     }
     copy.mark_placed();
     let gone =

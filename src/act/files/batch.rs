@@ -115,7 +115,7 @@ impl Batch {
             Arrival::Failed(why) => Some(why.clone()),
             _ => None,
         });
-        let silent = (arrivals.len() < self.count).then(|| "one of them broke off".to_owned());
+        let silent = (arrivals.len() < self.count).then(|| "one of its files was interrupted".to_owned());
         match (&self.unit, failed.or(silent)) {
             (Some(unit), Some(why)) => self.reject_all(arrivals, &unit_failure(unit, &why)).await,
             _ => self.send(arrivals, &writer),

@@ -22,12 +22,12 @@ pub mod tests;
 pub fn splice(old: &[u8], block: &Block, text: &[u8], dest: &Path) -> Result<Vec<u8>, Setback> {
     let failed = |why: String| Setback::new(format!("replace block {block} of {}", dest.display()), why);
     if let Some((number, _)) = numbered(text).find(|(_, line)| marker(line, &block.comment).is_some()) {
-        let why = format!("line {number} of what was rendered marks a block itself");
-        return Err(failed(why).hint("take the line out of the template, or what the registry holds into it"));
+        let why = format!("line {number} of the rendered text is a block marker");
+        return Err(failed(why).hint("remove the line from the template, or from the data that it renders"));
     }
     let found = find(old, block).map_err(|why| {
-        let hint = format!("{} BEGIN rosterd {block} and {0} END rosterd {block} stand once each", block.comment);
-        failed(why).hint(format!("mend the lines of {} by hand: {hint}", dest.display()))
+        let hint = format!("{} BEGIN rosterd {block} and {0} END rosterd {block} must each occur once", block.comment);
+        failed(why).hint(format!("correct {} by hand: {hint}", dest.display()))
     })?;
     let end = line_end(old, found.as_ref());
     let mut new = Vec::with_capacity(old.len() + text.len());

@@ -69,7 +69,7 @@ pub fn journal_entry(
     let mut copies = NewCopies::default();
     if owner.saves {
         let kept = journal.save(&owner.key(&dest), before.as_ref());
-        copies = kept.map_err(|error| os_error(format!("keep a copy of {}", dest.display()), error))?;
+        copies = kept.map_err(|error| os_error(format!("save a copy of {}", dest.display()), error))?;
     }
     let old = before.map(|before| digest_of(&before.bytes));
     let Replacement { new, staged, over } = waits;
@@ -80,7 +80,7 @@ pub fn journal_entry(
 
 /// The error if the journal cannot be written: a file that cannot be recorded is not replaced.
 pub fn journal_error(journal: &Journal, error: io::Error) -> Setback {
-    let tried = format!("note in {} what is written, and that a reload will be owed", journal.file().display());
+    let tried = format!("record the replacement and its reload in {}", journal.file().display());
     os_error(tried, error)
 }
 
@@ -90,8 +90,8 @@ fn is_current(staged: &Staged) -> Result<(), Failure> {
         return Ok(());
     }
     let tried = format!("replace {}", staged.place.dest.display());
-    let setback = Setback::new(tried, "somebody else changed it while its new text was made");
-    Err(Failure { stage: Stage::Changed, message: setback.hint("it is made anew from what it is now").to_string() })
+    let setback = Setback::new(tried, "another process changed it meanwhile");
+    Err(Failure { stage: Stage::Changed, message: setback.hint("it is rebuilt from its current content").to_string() })
 }
 
 /// Puts a staged file in place.
@@ -242,12 +242,12 @@ fn busy_error(tried: String, place: &Place) -> Setback {
     match mounted_on(&place.real_path()) {
         Some(source) => {
             let dest = place.dest.display();
-            let why = format!("{dest} is a mount point of its own: {source} is mounted on it");
-            let hint = "mount the directory that it is in, not the single file, as a container or ReadWritePaths= does; \
-                        or set write = \"auto\" on the template, and it is overwritten in place";
+            let why = format!("{dest} is a mount point: {source} is mounted on it");
+            let hint = "mount the directory that it is in, not the single file; or set write = \"auto\" on the template to \
+                        overwrite it in place";
             Setback::new(tried, why).hint(hint)
         }
         None => Setback::new(tried, io::Error::from(Errno::EBUSY))
-            .hint("see whether it is a mount point, a swap file or in use"),
+            .hint("check whether it is a mount point, a swap file or in use"),
     }
 }

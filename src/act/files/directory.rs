@@ -73,7 +73,7 @@ impl DirectoryCache {
         let Walked { mut handle, real: mut made, missing } = walk(path, links)?;
         for name in missing {
             made.push(&name);
-            let failed = |errno| os_error(format!("make the directory {}", made.display()), errno);
+            let failed = |errno| os_error(format!("create the directory {}", made.display()), errno);
             let (above, flags) = (reopened(&handle).map_err(failed)?, directory_flags() | OFlag::O_NOFOLLOW);
             let is_new = match mkdirat(&above, name.as_os_str(), Mode::from_bits_truncate(DIRECTORY_MODE)) {
                 Ok(()) => true,
@@ -196,8 +196,8 @@ fn verify_unchanged(path: &Path, real: &Path) -> Result<(), Setback> {
     if now == real {
         return Ok(());
     }
-    let why = format!("{} led to {}, and leads to {} by now", path.display(), real.display(), now.display());
-    Err(Setback::new("follow the way to a destination", why).hint(MOVED_HINT))
+    let why = format!("{} led to {} and now leads to {}", path.display(), real.display(), now.display());
+    Err(Setback::new("follow the path to a destination", why).hint(MOVED_HINT))
 }
 
 /// The components of a path, the first one last.
@@ -221,17 +221,17 @@ pub fn directory_error(directory: &Path, errno: Errno) -> Setback {
     match errno {
         Errno::ENOENT => Setback::new(tried, "it does not exist")
             .hint(format!("mkdir -p {}, or set make_dirs = true on the template", directory.display())),
-        Errno::ENOTDIR => Setback::new(tried, "it, or a part of its path, is no directory"),
+        Errno::ENOTDIR => Setback::new(tried, "it, or part of its path, is not a directory"),
         _ => os_error(tried, errno),
     }
 }
 
 /// The hint for a path that changed.
-const MOVED_HINT: &str = "put the directory back; or, if the link is meant, send HUP: it is then followed";
+const MOVED_HINT: &str = "restore the directory; if the link is intended, send HUP to follow it";
 
 fn link_error(link: &Path, target: &Path) -> Setback {
     let why = format!("{} has become a symbolic link to {}", link.display(), target.display());
-    Setback::new("follow the way to a destination", why).hint(MOVED_HINT)
+    Setback::new("follow the path to a destination", why).hint(MOVED_HINT)
 }
 
 /// As root, refuses a link that another user made or can replace: it may lead to where that user must not write. In a
@@ -244,12 +244,12 @@ pub fn check_link_owner(link: &Path, target: &Path, directory: &FileStat, own: &
         return Ok(());
     }
     let why = format!(
-        "{} is a symbolic link to {}, and others than root can make it lead elsewhere",
+        "{} is a symbolic link to {}, and users other than root can change it",
         link.display(),
         target.display()
     );
-    Err(Setback::new("follow the way to a destination as root", why)
-        .hint("give the path without the link as dest, or let root own the link and the directory it is in, mode 0755"))
+    Err(Setback::new("follow the path to a destination as root", why)
+        .hint("use the path without the link as dest, or make root the owner of the link and its directory, mode 0755"))
 }
 
 /// As root, refuses a directory in which every user may replace files: they could replace the staged file between its
@@ -259,7 +259,7 @@ fn check_directory_mode(directory: &OwnedFd, path: &Path) -> Result<FileStat, Se
     let stat = fstat(directory).map_err(|errno| os_error(tried(), errno))?;
     let open_to_all = stat.st_mode & 0o002 != 0 && stat.st_mode & 0o1000 == 0;
     if open_to_all && Uid::effective().is_root() {
-        let why = "everybody may write there, and could swap the file under the agent, which runs as root";
+        let why = "it is world-writable: any user could replace the file, and the agent runs as root";
         return Err(Setback::new(tried(), why).hint(format!("chmod o-w {}", path.display())));
     }
     Ok(stat)

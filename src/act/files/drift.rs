@@ -101,15 +101,15 @@ impl LastWritten {
     fn status(&mut self) -> Status {
         let now = match lstat(&self.path) {
             Ok(now) => now,
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Status::Drifted("it is gone".to_owned()),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Status::Drifted("it was deleted".to_owned()),
             Err(_) => return Status::Unknown,
         };
         if !is_regular(&now) {
-            return Status::Drifted("it was replaced by something that is no regular file".to_owned());
+            return Status::Drifted("it was replaced by something other than a regular file".to_owned());
         }
         let leads = |dest| stat(dest).is_ok_and(|there| (there.st_dev, there.st_ino) == (now.st_dev, now.st_ino));
         if self.followed.as_ref().is_some_and(|dest| !leads(dest)) {
-            return Status::Drifted(format!("it does not lead to {} any more", self.path.display()));
+            return Status::Drifted(format!("it no longer leads to {}", self.path.display()));
         }
         let (was, expected) = (&self.stat, &self.expected);
         if is_same(&now, was) {
@@ -124,7 +124,7 @@ impl LastWritten {
         }
         let what = self.describe_difference(&now);
         Status::Drifted(match &expected.block {
-            Some(block) => format!("block {} of it is not what was written: {what}", block.name),
+            Some(block) => format!("its block {} was changed: {what}", block.name),
             None => what,
         })
     }
@@ -148,16 +148,16 @@ impl LastWritten {
         }
         let mut changes = Vec::new();
         if now.st_size != was.st_size {
-            changes.push(format!("it was edited: {} bytes, it had {}", now.st_size, was.st_size));
+            changes.push(format!("it was edited: {} bytes, was {}", now.st_size, was.st_size));
         } else if (now.st_mtime, now.st_mtime_nsec) != (was.st_mtime, was.st_mtime_nsec) {
-            changes.push("it was edited, and has as many bytes as before".to_owned());
+            changes.push("it was edited, same size".to_owned());
         }
         if mode(now) != mode(was) {
-            changes.push(format!("its mode is {:04o}, it was {:04o}", mode(now), mode(was)));
+            changes.push(format!("its mode is {:04o}, was {:04o}", mode(now), mode(was)));
         }
         if (now.st_uid, now.st_gid) != (was.st_uid, was.st_gid) {
             let (uid, gid) = (was.st_uid, was.st_gid);
-            changes.push(format!("its owner is {}:{}, it was {uid}:{gid}", now.st_uid, now.st_gid));
+            changes.push(format!("its owner is {}:{}, was {uid}:{gid}", now.st_uid, now.st_gid));
         }
         changes.join("; ")
     }

@@ -25,14 +25,14 @@ pub fn write_failure(setback: &Setback) -> Failure {
 
 fn hint(errno: Errno) -> Option<String> {
     Some(match errno {
-        Errno::ENOSPC => "the file system has no bytes or no inodes left: see df and df -i, and free some".to_owned(),
+        Errno::ENOSPC => "the file system has no space or no inodes left: see df and df -i, and free some".to_owned(),
         Errno::EDQUOT => format!("the disk quota of uid {} is used up: free some, or raise it", Uid::effective()),
         Errno::EROFS => {
-            "the file system is read-only: remount it, or name the directory in ReadWritePaths= of the systemd unit"
+            "the file system is read-only: remount it, or add the directory to ReadWritePaths= of the systemd unit"
                 .to_owned()
         }
         Errno::EACCES | Errno::EPERM => format!(
-            "the agent runs as uid {}: give it the right to this, or run it as root; as root already, look for an \
+            "the agent runs as uid {}: grant it permission or run it as root; if it is root, check for an \
              immutable flag (lsattr), a missing capability or a security module",
             Uid::effective()
         ),

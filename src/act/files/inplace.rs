@@ -77,7 +77,7 @@ pub fn overwrite(place: &Place, bytes: &[u8], configured: ModeAndOwner) -> Resul
     let stat = fstat(&file).map_err(|errno| os_error(tried("look at"), errno))?;
     place.check_kind(&stat)?;
     let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-    reserve_space(&file, length, &stat).map_err(|errno| os_error(tried("make room for"), errno))?;
+    reserve_space(&file, length, &stat).map_err(|errno| os_error(tried("reserve space for"), errno))?;
     let had = stat.st_mode & MODE_BITS;
     let mode = configured.mode.unwrap_or(had);
     let set_mode =
@@ -93,7 +93,7 @@ pub fn overwrite(place: &Place, bytes: &[u8], configured: ModeAndOwner) -> Resul
             .map_err(|errno| os_error(tried("set the owner of"), errno))?;
     }
     (&file).write_all(bytes).map_err(|error| os_error(tried("write"), error))?;
-    ftruncate(&file, length).map_err(|errno| os_error(tried("cut the length of"), errno))?;
+    ftruncate(&file, length).map_err(|errno| os_error(tried("truncate"), errno))?;
     let look = || fstat(&file).map_err(|errno| os_error(tried("look at"), errno));
     // Writing, and changing the owner, clears the set-id bits.
     if look()?.st_mode & MODE_BITS != mode {

@@ -22,7 +22,7 @@ pub fn mark(file: &File, place: &Place, tag: &Tag) -> Result<(), Setback> {
     let value = [state_dir.as_os_str().as_bytes(), &suffix(place)].concat();
     match attributes::set(file, OWNER.as_ref(), &value) {
         Err(error) if !attributes::is_unsupported(&error) => {
-            Err(os_error(format!("mark the new {} as this agent's", place.dest.display()), error))
+            Err(os_error(format!("record this agent as the writer of {}", place.dest.display()), error))
         }
         _ => Ok(()),
     }
@@ -40,9 +40,9 @@ pub fn check(old: &ExistingFile, place: &Place, tag: &Tag) -> Result<(), Setback
         return Ok(());
     }
     let Some(pid) = lock::holder(theirs) else { return Ok(()) };
-    let why = format!("it is the file of another agent, process {pid}, with the state directory {}", theirs.display());
+    let why = format!("another agent writes it (pid {pid}, state directory {})", theirs.display());
     Err(Setback::new(tried(), why).hint(format!(
-        "give another dest, or stop that one; if it has given the file up: setfattr -x {OWNER} {}",
+        "use another dest, or stop that agent; if it no longer writes the file: setfattr -x {OWNER} {}",
         place.dest.display()
     )))
 }

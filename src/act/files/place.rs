@@ -185,29 +185,29 @@ impl Place {
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         let (why, hint) = match kind {
             SFlag::S_IFREG if stat.st_nlink > 1 => (
-                format!("it has {} hard links, and its other names would keep the old bytes", stat.st_nlink),
-                format!("part it from them with: cp -p {0} {0}.one && mv {0}.one {0}", self.dest.display()),
+                format!("it has {} hard links, and the others would keep the old content", stat.st_nlink),
+                format!("break the link with: cp -p {0} {0}.one && mv {0}.one {0}", self.dest.display()),
             ),
             SFlag::S_IFREG if self.is_allowed_owner(stat.st_uid) => return Ok(()),
             SFlag::S_IFREG => (
-                format!("it belongs to user {}, and everybody may make files in its directory", stat.st_uid),
-                "remove it; or set `owner` on the template, if it is to be that user's".to_owned(),
+                format!("it belongs to user {}, and its directory is world-writable", stat.st_uid),
+                "remove it, or set `owner` on the template if that user should own it".to_owned(),
             ),
             SFlag::S_IFLNK => match readlinkat(&self.directory, self.name.as_os_str()) {
                 Ok(target) => (
                     format!("it is a symbolic link to {}", Path::new(&target).display()),
-                    "give the file that it points to as dest, set symlink = \"follow\", or remove the link".to_owned(),
+                    "use its target as dest, set symlink = \"follow\", or remove the link".to_owned(),
                 ),
                 Err(_) => ("it is a symbolic link".to_owned(), "remove the link".to_owned()),
             },
-            SFlag::S_IFDIR => ("it is a directory".to_owned(), "dest is the file itself: add its name".to_owned()),
+            SFlag::S_IFDIR => ("it is a directory".to_owned(), "dest must be a file: add its name".to_owned()),
             _ => {
                 let what = match kind {
                     SFlag::S_IFIFO => "a named pipe",
                     SFlag::S_IFSOCK => "a socket",
                     _ => "a device",
                 };
-                (format!("it is {what}, no regular file"), "give another dest, or remove it".to_owned())
+                (format!("it is {what}, not a regular file"), "use another dest, or remove it".to_owned())
             }
         };
         Err(Setback::new(format!("replace {}", self.dest.display()), why).hint(hint))
@@ -282,6 +282,6 @@ pub fn on_disk(entry: &Entry, directories: &mut DirectoryCache) -> OnDisk {
 fn split(dest: &Path) -> Result<(&Path, &OsStr), Setback> {
     match (dest.parent(), dest.file_name()) {
         (Some(directory), Some(name)) if dest.is_absolute() => Ok((directory, name)),
-        _ => Err(Setback::new(format!("replace {}", dest.display()), "it is no absolute path of a file")),
+        _ => Err(Setback::new(format!("replace {}", dest.display()), "it is not an absolute file path")),
     }
 }

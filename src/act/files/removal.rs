@@ -71,7 +71,7 @@ impl Removal {
     fn set_aside(&self, state: &FileState) -> Result<OsString, Failure> {
         let Place { directory, name, dest, .. } = &self.place;
         if !state.journal.as_ref().is_some_and(|journal| journal.is_rollback(&self.entry.key())) {
-            let why = Setback::new(format!("remove {}", dest.display()), "it could not be noted");
+            let why = Setback::new(format!("remove {}", dest.display()), "it could not be recorded in the journal");
             return Err(write_failure(&why));
         }
         let own = digest(std::iter::once(&*dest.to_string_lossy()));

@@ -42,7 +42,7 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
     for template in &job.templates {
         let kept = journal.saved(&Key::new(template));
         let kept =
-            kept.map_err(|error| os_error(format!("read what {} held before", template.dest.display()), error))?;
+            kept.map_err(|error| os_error(format!("read the saved copy of {}", template.dest.display()), error))?;
         before.extend(kept.map(|kept| (Arc::clone(template), kept)));
     }
     if before.iter().all(|(_, kept)| kept.is_none()) {
@@ -51,7 +51,7 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
     }
     let mut names = BTreeSet::new();
     let (mut batch, mut answers) = (BatchCommit::default(), Vec::new());
-    batch.unit = Some(Arc::from("that is rolled back"));
+    batch.unit = Some(Arc::from("being rolled back"));
     for (template, kept) in before {
         let (answer, answered) = oneshot::channel();
         if let Some(kept) = kept {
@@ -81,7 +81,7 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
     batch.run(state);
     for mut answer in answers {
         if let Ok(Err(failure)) = answer.try_recv() {
-            return Err(Setback::new("put the files from before back", failure.message));
+            return Err(Setback::new("restore the previous files", failure.message));
         }
     }
     Ok(names)
@@ -115,7 +115,7 @@ fn current_entry(
 }
 
 fn without_journal() -> Setback {
-    Setback::new("put the files from before back", "without a state directory nothing is kept of them")
+    Setback::new("restore the previous files", "without a state directory no copies are kept")
 }
 
 /// The versions that failed, in sets that are not written again: one for each unit, and one for each file without one.
@@ -148,7 +148,10 @@ fn earlier_template(template: &TemplateConfig, before: &PreviousFile) -> Templat
 /// Removes a file that did not exist before.
 pub fn remove_new_file(place: &Place, key: &Key, state: &mut FileState) -> Result<(), Setback> {
     if !state.journal.as_ref().is_none_or(|journal| journal.is_rollback(key)) {
-        return Err(Setback::new(format!("remove {}", place.dest.display()), "it could not be noted"));
+        return Err(Setback::new(
+            format!("remove {}", place.dest.display()),
+            "it could not be recorded in the journal",
+        ));
     }
     state.last_written.remove(&key.template);
     let removed = unlinkat(&place.directory, place.name.as_os_str(), UnlinkatFlags::NoRemoveDir);

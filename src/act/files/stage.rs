@@ -182,7 +182,7 @@ impl Staged {
             (created, _) => (created, None),
         };
         let path = elsewhere.as_ref().map_or(&place.directory_path, |(_, path)| path);
-        let (file, name) = created.map_err(|errno| os_error(format!("make a file in {}", path.display()), errno))?;
+        let (file, name) = created.map_err(|errno| os_error(format!("create a file in {}", path.display()), errno))?;
         let mut staged = Self::new(place, name);
         staged.elsewhere = elsewhere;
         Ok((staged, file))

@@ -71,7 +71,7 @@ impl Writer {
         self.send(job(answer));
         answered.await.map_err(|_| {
             Setback::new("a job on the file thread", "it ended without an answer")
-                .hint("this is a fault in rosterd: please report it with the log")
+                .hint("this is a bug in rosterd: please report it with the log")
         })
     }
 

@@ -165,7 +165,7 @@ async fn a_directory_that_becomes_a_link_is_named_and_followed_only_after_a_new_
     yard.bench.writer.forget_directories();
     if is_root() {
         let message = yard.bench.failure_at(&template, b"newer", Stage::Write).await;
-        assert!(message.contains("others than root can make it lead elsewhere"), "{message}");
+        assert!(message.contains("users other than root can change it"), "{message}");
         yard.victim_is_untouched();
         for path in ["yard", "yard/conf"] {
             std::os::unix::fs::lchown(yard.bench.path(path), Some(0), Some(0)).unwrap();
@@ -190,7 +190,7 @@ async fn a_link_on_the_way_that_leads_elsewhere_by_now_is_named() {
         for make_dirs in [false, true] {
             template.make_dirs = make_dirs;
             let message = bench.failure_at(&template, b"second", Stage::Write).await;
-            let part = format!("led to {}, and leads to {}", bench.path("one").display(), bench.path(to).display());
+            let part = format!("led to {} and now leads to {}", bench.path("one").display(), bench.path(to).display());
             assert!(message.contains(&part) && message.contains("send HUP"), "{message}");
         }
         assert_eq!(fs::read(bench.path("one/f")).unwrap(), b"first");
@@ -208,7 +208,7 @@ async fn a_directory_above_that_everybody_may_write_is_refused_to_root() {
     let template = bench.template("open/conf/f");
     if is_root() {
         let message = bench.failure(&template, b"new", Stage::Write).await;
-        let part = format!("write in the directory {}: everybody may write there", bench.path("open").display());
+        let part = format!("write in the directory {}: it is world-writable", bench.path("open").display());
         assert!(message.contains(&part), "{message}");
         set_mode(&bench.path("open"), 0o775);
     }

@@ -98,7 +98,7 @@ async fn a_file_that_never_rests_is_left_to_the_others() {
     let mut template = block(&bench, "a");
     template.check = Some(shell("echo theirs >> {{ dest }}"));
     let message = bench.failure(&template, b"x", Stage::Changed).await;
-    assert!(message.contains("somebody else changed it while its new text was made"), "{message}");
+    assert!(message.contains("another process changed it meanwhile"), "{message}");
     assert_eq!(fs::read_to_string(&template.dest).unwrap(), "theirs\n".repeat(5));
 }
 

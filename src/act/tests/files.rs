@@ -169,13 +169,13 @@ async fn what_a_rename_would_spoil_is_refused() {
     mkfifo(&bench.path("pipe"), Mode::from_bits_truncate(0o600)).unwrap();
     let _socket = UnixListener::bind(bench.path("socket")).unwrap();
     let cases = [
-        ("link", "it is a symbolic link to target (give the file that it points to as dest"),
-        ("hard", "it has 2 hard links, and its other names would keep the old bytes (part it from them with: cp -p"),
-        ("directory", "it is a directory (dest is the file itself"),
-        ("pipe", "it is a named pipe, no regular file"),
+        ("link", "it is a symbolic link to target (use its target as dest"),
+        ("hard", "it has 2 hard links, and the others would keep the old content (break the link with: cp -p"),
+        ("directory", "it is a directory (dest must be a file"),
+        ("pipe", "it is a named pipe, not a regular file"),
         ("socket", "it is a socket"),
         ("missing/f", "it does not exist (mkdir -p"),
-        ("target/f", "is no directory"),
+        ("target/f", "is not a directory"),
     ];
     for (name, part) in cases {
         let template = bench.template(name);
@@ -187,7 +187,7 @@ async fn what_a_rename_would_spoil_is_refused() {
     let mut device = bench.template("null");
     device.dest = "/dev/null".into();
     let message = bench.failure(&device, b"new", Stage::Write).await;
-    assert!(message.contains("replace /dev/null: it is a device, no regular file"), "{message}");
+    assert!(message.contains("replace /dev/null: it is a device, not a regular file"), "{message}");
     assert_eq!(fs::read(bench.path("target")).unwrap(), b"kept");
     assert_eq!(fs::read_link(bench.path("link")).unwrap(), Path::new("target"));
 }
@@ -199,7 +199,7 @@ async fn a_directory_where_everybody_may_swap_files_is_refused_to_root() {
     set_mode(bench.directory.path(), 0o777);
     if is_root() {
         let message = bench.failure(&template, b"new", Stage::Write).await;
-        assert!(message.contains("everybody may write there") && message.contains("chmod o-w"), "{message}");
+        assert!(message.contains("it is world-writable") && message.contains("chmod o-w"), "{message}");
         template = bench.template("made/f");
         template.make_dirs = true;
         bench.failure(&template, b"new", Stage::Write).await;
@@ -226,10 +226,7 @@ async fn where_everybody_may_make_files_nobody_is_first_to_own_what_is_written()
     for write in [Method::Atomic, Method::InPlace] {
         template.placing.write = write;
         let message = bench.failure(&template, b"secret", Stage::Write).await;
-        assert!(
-            message.contains("it belongs to user 12345, and everybody may make files in its directory"),
-            "{message}"
-        );
+        assert!(message.contains("it belongs to user 12345, and its directory is world-writable"), "{message}");
         assert_eq!(identity(&template.dest), before);
     }
     template.owner = Some(12345);

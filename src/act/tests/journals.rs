@@ -105,7 +105,10 @@ async fn a_journal_that_cannot_be_written_keeps_the_files_that_need_it_as_they_a
     fs::create_dir(bench.path("state/journal.tmp")).unwrap();
     let before = identity(&template.dest);
     let message = bench.failure(&template, b"new", Stage::Write).await;
-    assert!(message.contains("state/journal") && message.contains("a reload will be owed"), "{message}");
+    assert!(
+        message.contains("state/journal") && message.contains("record the replacement and its reload"),
+        "{message}"
+    );
     assert_eq!(identity(&template.dest), before);
     assert_eq!(bench.publish(&plain, b"new").await, Outcome::Replaced);
     fs::remove_dir(bench.path("state/journal.tmp")).unwrap();

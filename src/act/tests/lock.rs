@@ -38,7 +38,7 @@ async fn the_second_agent_is_told_who_is_first() {
     assert_eq!(fatal.exit, Exit::Locked);
     let pid = std::process::id();
     let expected = format!(
-        "another agent, process {pid}, has the state directory {0} (it holds {0}/lock), also after 200ms: stop it, or \
+        "another agent, process {pid}, still uses the state directory {0} (it holds {0}/lock) after 200ms: stop it, or \
          give this one its own state_dir",
         state.display()
     );
@@ -89,7 +89,7 @@ async fn a_directory_that_cannot_serve_is_told_with_the_way_out() {
     let mut cases = vec![
         ("file", "use the state directory"),
         ("file/below", "another state_dir"),
-        ("open", "everybody may write there"),
+        ("open", "it is world-writable"),
         ("linked", "lock: Too many levels of symbolic links"),
     ];
     if !is_root() {
@@ -134,7 +134,7 @@ async fn two_agents_do_not_write_one_file() {
     for text in ["two", "one"] {
         let Outcome::Failed(failure) = two.publish(&template, text).await else { panic!("it did not fail") };
         let pid = std::process::id();
-        let part = format!("it is the file of another agent, process {pid}, with the state directory");
+        let part = format!("another agent writes it (pid {pid}, state directory");
         assert!(failure.message.contains(&part) && failure.message.contains("setfattr -x"), "{}", failure.message);
         let said = compare(&two.writer, &template, text.as_bytes()).await.unwrap_err();
         assert_eq!(said.to_string(), failure.message);

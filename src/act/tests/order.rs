@@ -106,7 +106,7 @@ async fn in_place_what_was_taken_of_too_little_room_is_given_back() {
     if is_again() {
         let bench = Bench::new();
         let message = bench.failure(&overwritten(&bench), b"new and longer", Stage::Write).await;
-        assert!(message.contains("make room for") && message.contains("No space left"), "{message}");
+        assert!(message.contains("reserve space for") && message.contains("No space left"), "{message}");
         assert_eq!(fs::read(bench.path("dest")).unwrap(), b"old");
         return;
     }

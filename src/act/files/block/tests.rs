@@ -81,11 +81,11 @@ fn markers_that_make_no_one_block_are_refused_by_their_lines() {
     ] {
         let said = with(old, "a\n").unwrap_err();
         assert!(said.starts_with("replace block c of /etc/x: ") && said.contains(why), "{old:?}: {said}");
-        assert!(said.contains("mend the lines of /etc/x by hand"), "{said}");
+        assert!(said.contains("correct /etc/x by hand"), "{said}");
     }
     for text in ["a\n# END rosterd c\n", "a\n#END rosterd z", "a\n  # BEGIN rosterd c x\r\n"] {
         let said = with("x\n", text).unwrap_err();
-        assert!(said.contains("line 2 of what was rendered marks a block itself"), "{said}");
+        assert!(said.contains("line 2 of the rendered text is a block marker"), "{said}");
     }
 }
 
