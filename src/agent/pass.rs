@@ -166,9 +166,11 @@ impl Passes {
         self.passes.iter().all(Pass::is_written)
     }
 
-    /// Answers those that are over.
+    /// Answers those that are over: no reload for their files has still to run. Each has its own time limit, and one that
+    /// has failed is not waited for.
     pub fn conclude(&mut self, engine: &Engine, now: Moment) {
-        let is_over = |pass: &mut Pass| pass.answer.is_some() && pass.is_written() && !pass.is_reloading(engine);
+        let is_reloading = |pass: &Pass| engine.debts().values().any(|debt| debt.is_pending() && pass.is_owed(debt));
+        let is_over = |pass: &mut Pass| pass.answer.is_some() && pass.is_written() && !is_reloading(pass);
         for mut pass in self.passes.extract_if(.., is_over) {
             if let Some(answer) = pass.answer.take() {
                 // Who asked may have gone; what was done is done.
@@ -223,16 +225,15 @@ impl Pass {
         }
         if !patterns.is_empty() {
             for name in &patterns {
-                ready.extend(self.split(engine, name));
+                self.split(engine, name);
             }
-            // The files have needs of their own.
             ready.extend(self.settle(engine, now));
         }
         ready
     }
 
-    /// Begins the files of a template with `each`. Gives those that are to be removed, which wait for nothing.
-    fn split(&mut self, engine: &Engine, name: &Arc<str>) -> Vec<Arc<str>> {
+    /// Begins the files of a template with `each`.
+    fn split(&mut self, engine: &Engine, name: &Arc<str>) {
         let names = &self.request.names;
         let is_whole = names.is_empty() || names.iter().any(|asked| **asked == **name);
         if is_whole {
@@ -240,19 +241,15 @@ impl Pass {
         } else {
             self.jobs.remove(name);
         }
-        let mut going = Vec::new();
         for (_, template) in engine.files(name) {
             let file = &template.plan().config.name;
-            if (is_whole || names.iter().any(|asked| **asked == **file)) && !self.jobs.contains_key(file) {
-                let job = if template.is_going() { Job::Asked } else { Job::Waiting };
-                going.extend(template.is_going().then(|| Arc::clone(file)));
-                self.jobs.insert(Arc::clone(file), job);
+            if is_whole || names.iter().any(|asked| **asked == **file) {
+                self.jobs.entry(Arc::clone(file)).or_insert(Job::Waiting);
             }
         }
         for asked in names.iter().filter(|asked| ***asked != **name && is_or_has(name, asked)) {
             self.jobs.entry(Arc::from(asked.as_str())).or_insert(Job::Ended(FileResult::NoKey));
         }
-        going
     }
 
     /// Whether nothing more will be written. With `max_stale` the last files begin at the deadline: checks have a time limit
@@ -270,11 +267,6 @@ impl Pass {
     fn is_owed(&self, debt: &PendingReload) -> bool {
         let is_about = || self.request.names.is_empty() || self.jobs.keys().any(|name| debt.owes(name));
         self.request.reloads() && debt.is_owed() && is_about()
-    }
-
-    /// Whether a reload for its files has still to run, and has not failed. Each has its own time limit.
-    fn is_reloading(&self, engine: &Engine) -> bool {
-        engine.debts().values().any(|debt| debt.is_pending() && self.is_owed(debt))
     }
 
     fn report(&self, engine: &Engine, now: Moment) -> PassReport {

@@ -1,5 +1,6 @@
 //! What a pass is asked for, and how it ended.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,11 +70,11 @@ pub enum FileResult {
     /// Its publication ended.
     Published(Outcome),
     /// These rosters and keys never had a good view.
-    Held(Vec<Arc<str>>),
+    Held(BTreeSet<Arc<str>>),
     /// One key's file was asked for, and there is no such key.
     NoKey,
     /// These rosters and keys could not be read in time. With each, how long ago it was known, if it was.
-    Unreached(Vec<(Arc<str>, Option<Duration>)>),
+    Unreached(BTreeMap<Arc<str>, Option<Duration>>),
     /// It took too long.
     Late,
     /// Replacements were paused meanwhile.
@@ -100,7 +101,9 @@ impl PassReport {
             match result {
                 FileResult::Published(_) | FileResult::Held(_) if is_logged => {}
                 FileResult::Published(outcome) => emit(outcome.event(template, dest, None)),
-                FileResult::Held(needs) => emit(Event::TemplateWaiting { template, needs }),
+                FileResult::Held(needs) => {
+                    emit(Event::TemplateWaiting { template, needs: needs.into_iter().collect() });
+                }
                 FileResult::NoKey => {
                     let (each, key) = template.trim_end_matches(']').split_once('[').unwrap_or((&template, ""));
                     emit(Event::KeyMissing { template: Arc::from(each), key: key.to_owned() });

@@ -1,5 +1,6 @@
 //! Whether a template can be rendered with what its registries show now.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use super::{Engine, Moment};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
     /// These rosters and keys are not known from their registries now. With each, how long ago it was, if that is known.
-    Unreached(Vec<(Arc<str>, Option<Duration>)>),
+    Unreached(BTreeMap<Arc<str>, Option<Duration>>),
     /// Changes have been seen, and not judged yet.
     Settling,
     /// The registries have answered, and these rosters and keys never had a good view.
-    Held(Vec<Arc<str>>),
+    Held(BTreeSet<Arc<str>>),
     /// All that it needs is there.
     Ready,
 }
@@ -29,13 +30,14 @@ pub fn readiness(
     now: Moment,
     stands_in: impl Fn(&Arc<str>, Option<Duration>) -> bool,
 ) -> Readiness {
-    let (mut is_settling, mut held) = (false, Vec::new());
-    for mate in engine.mates(template) {
-        let mut unreached = Vec::new();
+    let (mut is_settling, mut held) = (false, BTreeSet::new());
+    // A file that is to be removed needs nothing.
+    for mate in engine.mates(template).filter(|mate| !mate.is_going()) {
+        let mut unreached = BTreeMap::new();
         for roster in rosters(engine, mate).chain(each_roster(engine, mate)) {
             let (config, is_reached, age) = (roster.config(), roster.is_reached(), roster.age(now));
             if !(is_reached || roster.value().is_some() && stands_in(&config.registry, age)) {
-                unreached.push((Arc::clone(&config.name), age));
+                unreached.insert(Arc::clone(&config.name), age);
             }
             is_settling |= is_reached && roster.settles().is_some();
             held.extend(roster.value().is_none().then(|| Arc::clone(&config.name)));
@@ -44,7 +46,7 @@ pub fn readiness(
             let (config, age) = (key.config(), key.age(now));
             let is_reached = key.is_seen() && engine.is_reached(&config.registry);
             if !(is_reached || key.value().is_some() && stands_in(&config.registry, age)) {
-                unreached.push((Arc::clone(&config.name), age));
+                unreached.insert(Arc::clone(&config.name), age);
             }
             held.extend(key.value().is_none().then(|| Arc::clone(&config.name)));
         }
