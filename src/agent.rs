@@ -26,6 +26,7 @@ pub mod executor;
 pub mod follows;
 pub mod inherited;
 pub mod pass;
+pub mod render;
 pub mod signals;
 pub mod supervisor;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::agent::pass;
+use crate::agent::render::render;
 use crate::config::{LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
 use crate::control::PassRequest;
 use crate::decide::Event;
@@ -209,7 +209,7 @@ async fn execute(cli: Cli) -> Result<u8, Fatal> {
 async fn make_pass(source: &Source, request: PassRequest, alone: bool) -> Result<Exit, Fatal> {
     let setup = load(source)?;
     log::init(setup.config.agent.log_format, None);
-    let (exit, diff) = pass::render(setup, request, alone).await?;
+    let (exit, diff) = render(setup, request, alone).await?;
     agent_commands::print(&diff).map(|()| exit)
 }
 

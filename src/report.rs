@@ -1,7 +1,8 @@
-//! The report of the engine in words: `status`, its JSON, and `explain`.
+//! Text from the engine's report: `status`, its JSON, and `explain`.
 
+pub mod conditions;
+pub mod context;
 pub mod explain;
 pub mod program;
 pub mod status;
-pub mod why;
 pub mod words;

@@ -56,7 +56,9 @@ pub use remove::remove;
 pub use rollback::restore;
 pub use writer::Writer;
 
-use crate::act::process::command::{How, Occasion, Title};
+use crate::act::process::command::Title;
+use crate::act::process::environment::{Variables, environment};
+use crate::act::process::launch::How;
 use batch_commit::Commit;
 use content::Content;
 use errors::write_failure;
@@ -243,8 +245,8 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
         return Err(failed(setback.hint("use another dest").to_string()));
     };
     let command = check.fill(src, dest);
-    let occasion = Occasion { template: &template.name, src, dest, changed: dest };
-    let environment = command::environment(&template.env, &occasion);
+    let variables = Variables { template: &template.name, src, dest, changed: dest };
+    let environment = environment(&template.env, &variables);
     let title = Title { what: "check", command: check };
     let end = command::run(title, &command, &environment, template.check_timeout, stop).await;
     match end.how {

@@ -13,8 +13,9 @@ use crate::decide::{Acceptance, Event, Input, Shown};
 use crate::error::Exit;
 use crate::load::loader::Load;
 use crate::log::emit;
-use crate::report::status;
-use crate::report::status::{About, Status};
+use crate::report::context::{Context, utc};
+use crate::report::explain::{explain, names};
+use crate::report::status::Status;
 use crate::report::words::field;
 use crate::state::pause::Pause;
 
@@ -77,7 +78,7 @@ impl Agent {
         let answered = match ask {
             Ask::Status => {
                 let report = self.driver.engine.report(self.driver.now());
-                let status = Status::new(&report, &self.about());
+                let status = Status::new(&report, &self.report_context());
                 if may_command(uid) {
                     self.desk.shown = report.rosters.into_iter().map(|(name, it)| (name, it.withheld)).collect();
                 }
@@ -95,14 +96,14 @@ impl Agent {
         let _ = answer.send(answered);
     }
 
-    fn about(&self) -> About {
-        About { wall: SystemTime::now(), pause: self.desk.pause.clone(), program: self.supervisor.report() }
+    fn report_context(&self) -> Context {
+        Context { wall: SystemTime::now(), pause: self.desk.pause.clone(), program: self.supervisor.report() }
     }
 
     fn explain(&mut self, name: &str, uid: u32) -> Answer {
         let mut report = self.driver.engine.report(self.driver.now());
-        let Some(text) = status::explain(&report, name, &self.about()) else {
-            let known: Vec<&str> = status::names(&report).into_iter().collect();
+        let Some(text) = explain(&report, name, &self.report_context()) else {
+            let known: Vec<&str> = names(&report).into_iter().collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let text = format!("no template, roster or key is named {}; known names: {known}", field(name));
             return Answer::not(Exit::Usage, text);
@@ -148,7 +149,7 @@ impl Agent {
     fn pause(&mut self, length: Duration, reason: Option<String>, uid: u32, answer: oneshot::Sender<Answer>) {
         let now = SystemTime::now();
         let pause = Pause::new(now, length, reason, uid);
-        let until = status::utc(pause.until);
+        let until = utc(pause.until);
         emit(paused_by(&pause));
         let end = self.driver.now() + pause.remaining(now).unwrap_or_default();
         self.desk.pause = Some(pause.clone());
@@ -228,7 +229,7 @@ impl Agent {
 
     fn begin_pass(&mut self, request: PassRequest, answer: oneshot::Sender<Answer>) {
         if let Some(until) = self.driver.engine.paused().filter(|_| !request.dry_run) {
-            let until = status::utc(SystemTime::now() + until.since(self.driver.now()));
+            let until = utc(SystemTime::now() + until.since(self.driver.now()));
             let why = format!("paused until {until}: `rosterd resume` ends the pause");
             let _ = answer.send(Answer::not(Exit::Held, why));
         } else if self.driver.passes.is_full() {
@@ -242,7 +243,7 @@ impl Agent {
 }
 
 fn paused_by(pause: &Pause) -> Event {
-    let (until, reason) = (status::utc(pause.until), pause.reason.as_deref().map(field));
+    let (until, reason) = (utc(pause.until), pause.reason.as_deref().map(field));
     Event::Paused { until, uid: pause.uid, reason }
 }
 
@@ -258,7 +259,7 @@ pub fn paused(state_dir: &Path) -> Option<String> {
     let file = Pause::file(state_dir);
     Some(format!(
         "paused until {} by uid {}{reason}: run `rosterd resume`, or remove {} if no agent is running",
-        status::utc(pause.until),
+        utc(pause.until),
         pause.uid,
         file.display()
     ))

@@ -22,10 +22,6 @@ use crate::error::Exit;
 use crate::load::setup::is_or_has;
 use crate::state::pause::MAX_DURATION;
 
-pub mod command;
-
-pub use command::render;
-
 /// How many passes may be under way: each holds a connection.
 const MAX_PASSES: usize = 8;
 

@@ -1,10 +1,10 @@
-//! `explain NAME`: all that there is to say of one thing, on lines for a terminal.
+//! The output of `explain NAME`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::status::About;
-use super::why::{Why, of_key, of_roster, of_template};
+use super::conditions::{Condition, key_conditions, roster_conditions, template_conditions};
+use super::context::Context;
 use super::words::field;
 use crate::config::Order;
 use crate::decide::report::{
@@ -13,21 +13,21 @@ use crate::decide::report::{
 use crate::log::plain;
 use crate::payload::{Payload, masked};
 
-/// How many members and nodes are named, of each kind: more is for `ls`.
+/// The maximum number of items in a list. `ls` prints all of them.
 const NAMED: usize = 500;
 
-/// The most bytes of one line of a command's output.
+/// The maximum length in bytes of a line of a command's output.
 const MAX_LINE: usize = 1024;
 
-/// Explains a template, else a roster, else a key of this name; `None` where nothing has it.
-pub fn explain(report: &Report, name: &str, about: &About) -> Option<String> {
+/// Explains the template of this name, else the roster, else the key; `None` if there is none.
+pub fn explain(report: &Report, name: &str, context: &Context) -> Option<String> {
     if let Some(it) = report.templates.get(name) {
-        return Some(template(report, it, about));
+        return Some(template(report, it, context));
     }
     if let Some(it) = report.rosters.get(name) {
-        return Some(roster(report, it, about));
+        return Some(roster(report, it, context));
     }
-    report.keys.get(name).map(|it| key(report, it, about))
+    report.keys.get(name).map(|it| key(report, it, context))
 }
 
 /// The names that can be explained.
@@ -36,10 +36,10 @@ pub fn names(report: &Report) -> BTreeSet<&str> {
     all.map(|name| &**name).collect()
 }
 
-/// Reasons, a line each; what a command printed follows on indented ones.
-fn lines(out: &mut String, why: &[Why]) {
-    for why in why {
-        for (number, line) in why.text.lines().enumerate() {
+/// Writes conditions, a line each. A command's output follows on indented lines.
+fn lines(out: &mut String, conditions: &[Condition]) {
+    for condition in conditions {
+        for (number, line) in condition.text.lines().enumerate() {
             let line = masked(line);
             let line = crate::log::cut(&line, MAX_LINE);
             let _ = writeln!(out, "{}{}", if number == 0 { "  " } else { "    " }, plain(&line));
@@ -47,13 +47,13 @@ fn lines(out: &mut String, why: &[Why]) {
     }
 }
 
-fn template(report: &Report, it: &TemplateReport, about: &About) -> String {
+fn template(report: &Report, it: &TemplateReport, context: &Context) -> String {
     let config = &it.config;
     let mut out = format!("template {}: {}\n", config.name, plain(&config.dest.display().to_string()));
-    let why = of_template(report, it, about);
-    lines(&mut out, &why);
-    if let Some(at) = it.rendered.filter(|_| why.iter().any(|why| why.keeps)) {
-        let _ = writeln!(out, "  last up to date at {}", about.clock(report).time(at));
+    let conditions = template_conditions(report, it, context);
+    lines(&mut out, &conditions);
+    if let Some(at) = it.rendered.filter(|_| conditions.iter().any(|condition| condition.blocking)) {
+        let _ = writeln!(out, "  last up to date at {}", context.clock(report).time(at));
     }
     let names = report.rosters.keys().filter(|name| it.depends_on(name));
     let names: Vec<&str> = names.chain(&it.keys).map(|name| &**name).collect();
@@ -70,24 +70,24 @@ fn template(report: &Report, it: &TemplateReport, about: &About) -> String {
     out
 }
 
-fn roster(report: &Report, it: &RosterReport, about: &About) -> String {
+fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     let config = &it.config;
     let mut out = format!("roster {}: {} on {}\n", config.name, config.subject, config.registry);
-    let why = of_roster(report, it, &about.clock(report));
-    if !why.iter().any(|why| why.keeps) {
+    let conditions = roster_conditions(report, it, &context.clock(report));
+    if !conditions.iter().any(|condition| condition.blocking) {
         out.push_str("  up to date\n");
     }
-    lines(&mut out, &why);
+    lines(&mut out, &conditions);
     payload(&mut out, it);
-    if let Some(order) = by(config.order) {
+    if let Some(order) = order_name(config.order) {
         let _ = writeln!(out, "  ordered by {order}, then by name");
     }
     match &it.value {
         None => {}
-        Some(RosterValue::List(seats)) => members(&mut out, "members", seats),
+        Some(RosterValue::List(slotted)) => members(&mut out, "members", slotted),
         Some(RosterValue::Map(keys)) => {
-            for (key, seats) in keys {
-                members(&mut out, &format!("members of {}", field(key)), seats);
+            for (key, slotted) in keys {
+                members(&mut out, &format!("members of {}", field(key)), slotted);
             }
         }
     }
@@ -118,7 +118,7 @@ fn roster(report: &Report, it: &RosterReport, about: &About) -> String {
     out
 }
 
-/// What the nodes are read as, for each key where the keys differ in that.
+/// Writes the payload format, for each key if the keys differ.
 fn payload(out: &mut String, it: &RosterReport) {
     let detected = if it.config.payload == Payload::Auto { " (detected)" } else { "" };
     if let [format] = it.formats.keys().collect::<Vec<_>>()[..] {
@@ -130,8 +130,8 @@ fn payload(out: &mut String, it: &RosterReport) {
     }
 }
 
-/// What members are ordered by, where that is not their names alone.
-fn by(order: Order) -> Option<&'static str> {
+/// What members are ordered by, if not by name alone.
+fn order_name(order: Order) -> Option<&'static str> {
     match order {
         Order::Name => None,
         Order::Id => Some("id"),
@@ -139,17 +139,17 @@ fn by(order: Order) -> Option<&'static str> {
     }
 }
 
-fn members(out: &mut String, title: &str, seats: &[SlottedMember]) {
-    let names = seats.iter().map(|seated| match seated.member.address() {
-        Some(address) if address != seated.member.name() => {
-            format!("{} ({})", field(seated.member.name()), field(&address))
+fn members(out: &mut String, title: &str, slotted: &[SlottedMember]) {
+    let names = slotted.iter().map(|it| match it.member.address() {
+        Some(address) if address != it.member.name() => {
+            format!("{} ({})", field(it.member.name()), field(&address))
         }
-        _ => field(seated.member.name()),
+        _ => field(it.member.name()),
     });
     list(out, title, names);
 }
 
-/// What would change if what a hold keeps back were accepted.
+/// Writes what `accept` would change.
 fn accept(out: &mut String, roster: &str, it: &HoldReport) {
     let Some(change) = &it.change else {
         return;
@@ -160,18 +160,18 @@ fn accept(out: &mut String, roster: &str, it: &HoldReport) {
     list(out, "would be added", change.join.iter().map(|name| field(name)));
 }
 
-fn key(report: &Report, it: &KeyReport, about: &About) -> String {
+fn key(report: &Report, it: &KeyReport, context: &Context) -> String {
     let config = &it.config;
     let mut out = format!("key {}: {} on {}\n", config.name, config.path, config.registry);
-    let why = of_key(report, it, &about.clock(report));
-    if why.is_empty() {
+    let conditions = key_conditions(report, it, &context.clock(report));
+    if conditions.is_empty() {
         out.push_str("  up to date\n");
     }
-    lines(&mut out, &why);
+    lines(&mut out, &conditions);
     out
 }
 
-/// A title with its number of items, and the items below it; nothing without any.
+/// Writes a title with the number of items, then the items; nothing if there are none.
 fn list(out: &mut String, title: &str, items: impl Iterator<Item = String>) {
     let items: Vec<String> = items.collect();
     if items.is_empty() {

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::status::Clock;
-use super::words::{ahead, field};
+use super::context::{Clock, from_now};
+use super::words::field;
 use crate::decide::report::{ProgramReport, ProgramState, Then};
 
 /// The program that the agent runs.
@@ -57,7 +57,7 @@ impl ProgramStatus {
             ProgramState::Running { pid, since, .. } => {
                 let since = clock.time(*since);
                 let applies =
-                    report.applies.map(|at| format!(", applies changes {} (splay)", ahead(at.since(clock.now))));
+                    report.applies.map(|at| format!(", applies changes {} (splay)", from_now(at.since(clock.now))));
                 "running".clone_into(&mut status.state);
                 status.text = format!("running as process {pid} since {since}{}", applies.unwrap_or_default());
                 if report.waiting_for.is_some() {
@@ -67,14 +67,14 @@ impl ProgramStatus {
             }
             ProgramState::Stopping { pid, then, kill, killed } => {
                 let what = if *then == Then::Again { "RESTARTING" } else { "STOPPING" };
-                let limit = if *killed { String::new() } else { format!(" {}", ahead(kill.since(clock.now))) };
+                let limit = if *killed { String::new() } else { format!(" {}", from_now(kill.since(clock.now))) };
                 "stopping".clone_into(&mut status.state);
                 status.text = format!("{what} process {pid}, killed{limit} (kill_timeout)");
                 status.pid = Some(*pid);
             }
             ProgramState::Resting(until) => {
                 let ended = status.last_end.as_deref().map(|end| format!(": {end}")).unwrap_or_default();
-                status.text = format!("STOPPED{ended}; next start {}", ahead(until.since(clock.now)));
+                status.text = format!("STOPPED{ended}; next start {}", from_now(until.since(clock.now)));
                 status.next = Some(clock.time((*until).max(clock.now)));
             }
         }

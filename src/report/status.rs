@@ -1,73 +1,19 @@
-//! What the agent knows and does, as `status` and `explain` show it. It is made of the engine's report, so that every
-//! way of showing it agrees.
-
-use crate::report::words;
-use std::time::{Duration, SystemTime};
+//! The output of `status` and `status --json`, made from the engine's report.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Reload;
 use crate::decide::Moment;
 use crate::decide::report::{
-    Hold, HoldReport, IsolatedReport, KeyReport, ProgramReport, RegistryReport, ReloadReport, ReloadState, Report,
-    RosterReport, RosterValue, TemplateReport,
+    Hold, HoldReport, IsolatedReport, KeyReport, RegistryReport, ReloadReport, ReloadState, Report, RosterReport,
+    RosterValue, TemplateReport,
 };
 use crate::payload::masked;
-use crate::state::pause::Pause;
 
-pub use crate::report::explain::{explain, names};
-pub use crate::report::program::ProgramStatus;
-
-use crate::report::why::of_template;
-
-/// The wall clock beside the engine's, at one moment.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock {
-    /// Now, as the engine counts.
-    pub now: Moment,
-    /// Now, as everybody else does.
-    pub wall: SystemTime,
-}
-
-impl Clock {
-    /// A moment as RFC 3339 in UTC, to the second.
-    pub fn time(&self, moment: Moment) -> String {
-        let ahead = moment.since(self.now);
-        let behind = self.now.since(moment);
-        let wall = self.wall.checked_add(ahead).and_then(|wall| wall.checked_sub(behind)).unwrap_or(self.wall);
-        utc(wall)
-    }
-
-    /// A moment to come, with how long it takes until then. What is due already is due now.
-    pub fn due(&self, moment: Moment) -> String {
-        let moment = moment.max(self.now);
-        format!("{} ({})", self.time(moment), words::ahead(moment.since(self.now)))
-    }
-}
-
-/// A time as RFC 3339 in UTC, to the second.
-pub fn utc(time: SystemTime) -> String {
-    // What lies before 1970 or after 9999 cannot be written so.
-    let year_9999 = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    humantime::format_rfc3339_seconds(time.clamp(SystemTime::UNIX_EPOCH, year_9999)).to_string()
-}
-
-/// What the engine does not know.
-#[derive(Debug, Clone)]
-pub struct About {
-    /// The time of the report, by the wall clock.
-    pub wall: SystemTime,
-    /// The pause in force, if there is one.
-    pub pause: Option<Pause>,
-    /// The program that the agent runs, if there is one.
-    pub program: Option<ProgramReport>,
-}
-
-impl About {
-    pub fn clock(&self, report: &Report) -> Clock {
-        Clock { now: report.now, wall: self.wall }
-    }
-}
+use super::conditions::template_conditions;
+use super::context::{Clock, Context, utc};
+use super::program::ProgramStatus;
+use super::words;
 
 /// All that `status --json` shows. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,7 +103,7 @@ pub struct RosterStatus {
 /// A hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldStatus {
-    /// The path that it is about.
+    /// The path that it is context.
     pub path: String,
     /// Why, in words.
     pub reason: String,
@@ -242,10 +188,10 @@ pub struct ReloadStatus {
 
 impl Status {
     /// The status of a report.
-    pub fn new(report: &Report, about: &About) -> Self {
-        let clock = &about.clock(report);
+    pub fn new(report: &Report, context: &Context) -> Self {
+        let clock = &context.clock(report);
         let paused = report.paused_until.and_then(|until| {
-            let pause = about.pause.as_ref()?;
+            let pause = context.pause.as_ref()?;
             let (since, until) = (utc(pause.since), clock.time(until));
             Some(PausedStatus { since, until, reason: pause.reason.clone(), uid: pause.uid })
         });
@@ -254,11 +200,11 @@ impl Status {
             pid: std::process::id(),
             started: clock.time(Moment::START),
             paused,
-            program: about.program.as_ref().map(|it| ProgramStatus::new(it, clock)),
+            program: context.program.as_ref().map(|it| ProgramStatus::new(it, clock)),
             registries: report.registries.iter().map(|(name, it)| registry(name, it)).collect(),
             rosters: report.rosters.values().map(|it| roster(it, clock)).collect(),
             keys: report.keys.values().map(|it| key(it, clock)).collect(),
-            templates: report.templates.values().map(|it| template(report, it, about)).collect(),
+            templates: report.templates.values().map(|it| template(report, it, context)).collect(),
             services: Vec::new(),
         }
     }
@@ -335,8 +281,8 @@ fn reload(command: &Reload, it: &ReloadReport, clock: &Clock) -> ReloadStatus {
     }
 }
 
-fn template(report: &Report, it: &TemplateReport, about: &About) -> TemplateStatus {
-    let clock = &about.clock(report);
+fn template(report: &Report, it: &TemplateReport, context: &Context) -> TemplateStatus {
+    let clock = &context.clock(report);
     let pending = report.reload_of(&it.config.name);
     let failed = it.failure.as_ref().map(|it| &it.failure.message);
     let error = failed.or_else(|| pending?.1.last_error.as_ref());
@@ -347,10 +293,10 @@ fn template(report: &Report, it: &TemplateReport, about: &About) -> TemplateStat
         owed_reload: pending.is_some(),
         reload: pending.map(|(command, it)| reload(command, it, clock)),
         last_error: error.map(|why| masked(why).into_owned()),
-        waiting_for: of_template(report, it, about)
+        waiting_for: template_conditions(report, it, context)
             .into_iter()
-            .find(|why| why.keeps)
-            .map(|why| masked(&why.text).into_owned()),
+            .find(|condition| condition.blocking)
+            .map(|condition| masked(&condition.text).into_owned()),
         drifted_since: it.drift.as_ref().map(|drift| clock.time(drift.since)),
         left_out: it.isolated.iter().map(|it| left_out(it, clock)).collect(),
     }

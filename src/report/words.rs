@@ -1,8 +1,6 @@
-//! Words for a terminal: holds, failures, times, and texts that others have written.
+//! Text for a terminal: holds, and strings from a registry or a command line.
 
-use std::time::Duration;
-
-use super::status::Clock;
+use super::context::Clock;
 use crate::decide::report::{Hold, KeyDoubt, Reason, plural};
 use crate::log::{cut, plain};
 use crate::payload::masked;
@@ -10,32 +8,21 @@ use crate::payload::masked;
 #[cfg(test)]
 mod tests;
 
-/// The most bytes of one text that comes from a registry or a command line.
+/// The maximum length in bytes of a string from a registry or a command line.
 pub const MAX_FIELD: usize = 256;
 
-/// A text that others have written, on one line and not for ever, without the passwords of URLs in it.
+/// A string from a registry or a command line: on one line, cut to [`MAX_FIELD`], passwords in URLs masked.
 pub fn field(text: &str) -> String {
     cut(&masked(&plain(text)), MAX_FIELD).into_owned()
 }
 
-/// A time from now in words: "in 3s".
-pub fn ahead(time: Duration) -> String {
-    // What is due in less than a second is due in one.
-    format!("in {}", humantime::format_duration(Duration::from_secs(time.as_secs().max(1))))
-}
-
-/// A time in words, to the second: "1m 15s".
-pub fn seconds(age: Duration) -> String {
-    humantime::format_duration(Duration::from_secs(age.as_secs())).to_string()
-}
-
-/// A hold: since when, what is used meanwhile, why, and what would end it.
+/// Describes a hold: since when, what is used meanwhile, why, and what ends it.
 pub fn held(name: &str, path: &str, hold: &Hold, kept: &str, clock: &Clock) -> String {
     let (since, reason) = (clock.time(hold.since), field(&hold.reason.describe(&path)));
     format!("{name} held since {since}, {kept}: {reason}; {}", release(&hold.reason, clock))
 }
 
-/// What would end a hold.
+/// What ends a hold.
 pub fn release(reason: &Reason, clock: &Clock) -> String {
     match reason {
         Reason::BelowMin { min, .. } => {

@@ -19,8 +19,6 @@ const ALLOWED: [(&str, &[&str]); 5] = [
 
 /// Imports that are to go.
 const LEFT: &[(&str, &str)] = &[
-    ("act/process/running", "act/process/command"),
-    ("agent/pass/command", "agent/driver"),
     ("config/delta", "config/registry"),
     ("config/exec", "config/resolve"),
     ("config/table", "config/file"),
@@ -28,10 +26,6 @@ const LEFT: &[(&str, &str)] = &[
     ("config/value", "config/file"),
     ("config/per_key", "config/template"),
     ("config/url", "config/registry"),
-    ("report/explain", "report/status"),
-    ("report/program", "report/status"),
-    ("report/why", "report/status"),
-    ("report/words", "report/status"),
     ("watch/zookeeper/exhibitor", "watch/zookeeper/servers"),
     ("zk/connection", "zk/connect"),
     ("zk", "watch/dirty"),

@@ -14,7 +14,8 @@ use crate::config::{Command, ExecConfig};
 use crate::decide::program::End;
 use crate::model::backoff::Backoff;
 
-use super::command::{DEFAULT_PATH, How, ended, program, start_trouble};
+use super::environment::DEFAULT_PATH;
+use super::launch::{How, from_status, prepare, start_error};
 use super::process_group::Group;
 use super::reaper::OwnChild;
 use super::reload::parse_signal;
@@ -48,12 +49,12 @@ impl Process {
     /// Why it does not start, in words.
     pub fn start(config: &ExecConfig) -> Result<Self, String> {
         let path = config.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
-        let mut process = program(&config.cmd, &path.unwrap_or_else(|| DEFAULT_PATH.into()))?;
+        let mut process = prepare(&config.cmd, &path.unwrap_or_else(|| DEFAULT_PATH.into()))?;
         process.envs(&config.env).process_group(0);
         if std::io::stdin().is_terminal() {
             process.stdin(Stdio::null());
         }
-        let child = OwnChild::start(&mut process).map_err(|error| start_trouble(&config.cmd, &error))?;
+        let child = OwnChild::start(&mut process).map_err(|error| start_error(&config.cmd, &error))?;
         let group = Group::of(child.pid());
         let command = config.cmd.clone();
         Ok(Self { child, group, command, is_asked_to_end: false, killed: None, end: None, emptied: None })
@@ -102,7 +103,7 @@ impl Process {
         let end = if let Some(end) = &self.end {
             end.clone()
         } else {
-            let end = of(self.child.wait().await.map(ended));
+            let end = of(self.child.wait().await.map(from_status));
             self.end.insert(end).clone()
         };
         if self.is_asked_to_end && self.is_shell() {

@@ -16,7 +16,9 @@ use crate::config::{Command, Reload};
 use crate::decide::{Ran, ReloadJob};
 use crate::error::Setback;
 
-use super::command::{Environment, How, Occasion, Title};
+use super::command::Title;
+use super::environment::{self, Environment, Variables};
+use super::launch::How;
 use super::output::printable;
 use super::{command, processes};
 use crate::act::files::errors::os_error;
@@ -79,7 +81,7 @@ fn environment(job: &ReloadJob) -> Environment {
     if changed.len() > LONGEST {
         changed.clear();
     }
-    command::environment(&own, &Occasion { template: name, src: first, dest: first, changed: &changed })
+    environment::environment(&own, &Variables { template: name, src: first, dest: first, changed: &changed })
 }
 
 async fn send(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &CancellationToken) -> Ran {

@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Command;
 
-use super::command::{Environment, How, ended, program, start_trouble, unknown};
+use super::environment::Environment;
 use super::escaped::{Run, Survivors};
+use super::launch::{How, from_status, prepare, start_error, status_unknown};
 use super::output::Tail;
 use super::process_group::Group;
 use super::reaper::OwnChild;
@@ -55,8 +56,8 @@ impl Running {
     /// # Errors
     /// Why it does not start, in words.
     pub fn start(command: &Command, environment: &Environment) -> Result<Self, String> {
-        let mut process = program(command, environment.get("PATH").map_or(OsStr::new(""), OsString::as_os_str))?;
-        let words = |error: io::Error| start_trouble(command, &error);
+        let mut process = prepare(command, environment.get("PATH").map_or(OsStr::new(""), OsString::as_os_str))?;
+        let words = |error: io::Error| start_error(command, &error);
         let (output, ours) = std::io::pipe().map_err(words)?;
         let output = pipe::Receiver::from_owned_fd(output.into()).map_err(words)?;
         process
@@ -85,7 +86,7 @@ impl Running {
 
     /// How it has ended, if it has.
     pub fn ended_already(&mut self) -> Option<How> {
-        self.child.try_wait().transpose().map(|status| status.map_or_else(|why| unknown(&why), ended))
+        self.child.try_wait().transpose().map(|status| status.map_or_else(|why| status_unknown(&why), from_status))
     }
 
     /// Ends the whole process group, and gives what is left.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::act::process::command::{CommandEnd, Environment, How, Occasion, Title, environment};
+use crate::act::process::command::{CommandEnd, Title};
+use crate::act::process::environment::{Environment, Variables, environment};
+use crate::act::process::launch::How;
 use crate::act::process::output::KEPT;
 use crate::config::Command;
 use nix::sys::signal::{Signal, kill};
@@ -17,8 +19,8 @@ const LONG: Duration = Duration::from_mins(1);
 /// An environment that a test finds its processes by, and what ends them after it.
 fn marked(name: &str) -> (Environment, Sweep) {
     let name = format!("{name}-{}", std::process::id());
-    let occasion = Occasion { template: &name, src: "/s", dest: "/d", changed: "/d:/e" };
-    (environment(&BTreeMap::new(), &occasion), Sweep(format!("ROSTERD_TEMPLATE={name}")))
+    let variables = Variables { template: &name, src: "/s", dest: "/d", changed: "/d:/e" };
+    (environment(&BTreeMap::new(), &variables), Sweep(format!("ROSTERD_TEMPLATE={name}")))
 }
 
 async fn run(command: &Command, environment: &Environment, limit: Duration, stop: &CancellationToken) -> CommandEnd {
@@ -35,9 +37,9 @@ fn said(end: &CommandEnd) -> String {
 
 #[tokio::test]
 async fn a_command_has_a_clean_world() {
-    let occasion = Occasion { template: "t", src: "/s", dest: "/d", changed: "/d:/e" };
+    let variables = Variables { template: "t", src: "/s", dest: "/d", changed: "/d:/e" };
     let own = BTreeMap::from([("MINE".to_owned(), "$(touch x) ü".to_owned()), ("LANG".to_owned(), "de_DE".to_owned())]);
-    let environment = environment(&own, &occasion);
+    let environment = environment(&own, &variables);
     let path = std::env::var("PATH").unwrap();
     let end = run(&Command::Exec(vec!["env".into()]), &environment, LONG, &CancellationToken::new()).await;
     let text = said(&end);

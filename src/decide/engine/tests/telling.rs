@@ -9,8 +9,9 @@ use crate::decide::{Acceptance, Event, Failure, Input, Moment, Outcome, Ran, Sta
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{Seen, Update, View};
 use crate::model::version::{Versions, Zxid};
+use crate::report::context::Context;
 use crate::report::explain::explain;
-use crate::report::status::{About, Status};
+use crate::report::status::Status;
 use crate::state::pause::Pause;
 
 use super::harness::{
@@ -18,10 +19,10 @@ use super::harness::{
 };
 
 /// The bench begins at 00:01:40 in 1970.
-fn about(bench: &Bench) -> About {
+fn about(bench: &Bench) -> Context {
     let wall = SystemTime::UNIX_EPOCH + bench.now.since(Moment::START);
     let pause = bench.engine.paused().map(|_| Pause::new(wall, seconds(60), Some("mending\u{1b}[2J".into()), 7));
-    About { wall, pause, program: None }
+    Context { wall, pause, program: None }
 }
 
 fn explained(bench: &Bench, name: &str) -> String {

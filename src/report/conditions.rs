@@ -1,74 +1,74 @@
-//! Why a template's file is as it is: everything that keeps it from showing what the registry does, each by its name.
+//! Condition a template's file is as it is: everything that keeps it from showing what the registry does, each by its name.
 
-use super::status::{About, Clock};
-use super::words::{field, held, seconds};
+use super::context::{Clock, Context, seconds};
+use super::words::{field, held};
 use crate::config::{OnDrift, Reload};
 use crate::decide::report::{
     Freshness, HoldReport, IsolatedReport, KeyReport, Reason, ReloadReport, ReloadState, Report, Retry, RosterReport,
     Stage, TemplateReport, plural,
 };
 
-/// One reason.
+/// One condition of a template, roster or key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Why {
-    /// In words; the end of a command's output may follow on lines of its own.
+pub struct Condition {
+    /// What is the case. Further lines hold the end of a command's output.
     pub text: String,
-    /// It keeps the file, or the software, from being up to date; else it is a fact that goes with that.
-    pub keeps: bool,
+    /// Whether it keeps the file, or the software that reads it, from being up to date.
+    pub blocking: bool,
 }
 
-impl Why {
-    fn keeps_back(text: String) -> Self {
-        Self { text, keeps: true }
+impl Condition {
+    fn blocking(text: String) -> Self {
+        Self { text, blocking: true }
     }
 
-    fn beside(text: String) -> Self {
-        Self { text, keeps: false }
+    fn info(text: String) -> Self {
+        Self { text, blocking: false }
     }
 }
 
-/// All that there is to say of a template, the most telling first. Never empty.
-pub fn of_template(report: &Report, template: &TemplateReport, about: &About) -> Vec<Why> {
-    let clock = &about.clock(report);
+/// The conditions of a template, the most important first. Never empty.
+pub fn template_conditions(report: &Report, template: &TemplateReport, context: &Context) -> Vec<Condition> {
+    let clock = &context.clock(report);
     let config = &template.config;
     let mut all = Vec::new();
     if template.in_flight {
-        all.push(Why::keeps_back("being rendered, checked and replaced now".to_owned()));
+        all.push(Condition::blocking("being rendered, checked and replaced now".to_owned()));
     }
-    all.extend(paused(report, template, about));
+    all.extend(paused(report, template, context));
     all.extend(failure(template, clock));
     all.extend(drift(template, clock));
     all.extend(template.isolated.iter().map(|it| isolated(it, clock)));
-    all.extend(of_file(report, template, clock));
+    all.extend(key_file_condition(report, template, clock));
     let rosters = template.rosters.iter().filter_map(|name| report.rosters.get(name));
-    all.extend(rosters.flat_map(|roster| of_roster(report, roster, clock)));
+    all.extend(rosters.flat_map(|roster| roster_conditions(report, roster, clock)));
     let keys = template.keys.iter().filter_map(|name| report.keys.get(name));
-    all.extend(keys.flat_map(|key| of_key(report, key, clock)));
-    for (unit, (mate, missing)) in
+    all.extend(keys.flat_map(|key| key_conditions(report, key, clock)));
+    for (unit, (other, missing)) in
         config.unit.iter().flat_map(|unit| template.waiting_for.iter().map(move |it| (unit, it)))
     {
         let missing = missing.join(", ");
-        let text = format!("blocked by unit {unit}: template {mate} is waiting for {missing}");
-        all.push(Why::keeps_back(text));
+        let text = format!("blocked by unit {unit}: template {other} is waiting for {missing}");
+        all.push(Condition::blocking(text));
     }
     if all.is_empty() && template.queued {
-        all.push(Why::keeps_back("queued: rendered as soon as its destination is free".to_owned()));
+        all.push(Condition::blocking("queued: rendered as soon as its destination is free".to_owned()));
     }
-    all.extend(report.reload_of(&config.name).map(|(command, reload)| of_reload(command, reload, clock)));
-    if !all.iter().any(|why| why.keeps) {
+    all.extend(report.reload_of(&config.name).map(|(command, reload)| reload_condition(command, reload, clock)));
+    if !all.iter().any(|condition| condition.blocking) {
         let at = template.rendered.map(|at| format!(", rendered at {}", clock.time(at))).unwrap_or_default();
-        all.insert(0, Why::beside(format!("up to date{at}")));
+        all.insert(0, Condition::info(format!("up to date{at}")));
     }
     all
 }
 
-/// What there is to say of the key whose file it is.
-fn of_file(report: &Report, template: &TemplateReport, clock: &Clock) -> Option<Why> {
+/// The condition of the key that the file of a template with `each` is for.
+fn key_file_condition(report: &Report, template: &TemplateReport, clock: &Clock) -> Option<Condition> {
     let (each, key) = template.config.file_of()?;
     let roster = report.rosters.get(&each.roster)?;
     if template.removing {
         let key = field(key);
-        return Some(Why::keeps_back(format!("key {key} is gone from {}: its file will be removed", each.roster)));
+        return Some(Condition::blocking(format!("key {key} is gone from {}: its file will be removed", each.roster)));
     }
     let path = roster.config.subject.members_of(key).to_string();
     if !roster.reached {
@@ -77,30 +77,30 @@ fn of_file(report: &Report, template: &TemplateReport, clock: &Clock) -> Option<
     }
     let whole = roster.config.subject.to_string();
     let own = |it: &&HoldReport| it.path == path || (roster.kept_keys.contains(key) && it.path == whole);
-    roster.holds.iter().find(own).map(|it| of_hold(&each.roster, it, clock))
+    roster.holds.iter().find(own).map(|it| hold_condition(&each.roster, it, clock))
 }
 
-fn of_hold(roster: &str, it: &HoldReport, clock: &Clock) -> Why {
+fn hold_condition(roster: &str, it: &HoldReport, clock: &Clock) -> Condition {
     let noun = if matches!(it.hold.reason, Reason::KeysGone { .. }) { "key" } else { "member" };
     let kept = match it.kept {
         None => "no known-good members yet".to_owned(),
         Some(1) => format!("keeping the last known-good {noun}"),
         Some(count) => format!("keeping the last {count} known-good {noun}s"),
     };
-    Why::keeps_back(held(roster, &it.path, &it.hold, &kept, clock))
+    Condition::blocking(held(roster, &it.path, &it.hold, &kept, clock))
 }
 
-fn paused(report: &Report, template: &TemplateReport, about: &About) -> Option<Why> {
-    let until = about.clock(report).time(report.paused_until?);
-    let who = about.pause.as_ref().map(|pause| {
+fn paused(report: &Report, template: &TemplateReport, context: &Context) -> Option<Condition> {
+    let until = context.clock(report).time(report.paused_until?);
+    let who = context.pause.as_ref().map(|pause| {
         let reason = pause.reason.as_deref().map(|reason| format!(": {}", field(reason))).unwrap_or_default();
         format!(" by uid {}{reason}", pause.uid)
     });
     let text = format!("paused until {until}{}; `rosterd resume` ends the pause", who.unwrap_or_default());
-    Some(Why { text, keeps: template.queued })
+    Some(Condition { text, blocking: template.queued })
 }
 
-fn failure(template: &TemplateReport, clock: &Clock) -> Option<Why> {
+fn failure(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
     let it = template.failure.as_ref()?;
     let stage = it.failure.stage;
     let times = if it.times > 1 { format!(", {} times in a row", it.times) } else { String::new() };
@@ -115,11 +115,11 @@ fn failure(template: &TemplateReport, clock: &Clock) -> Option<Why> {
         }
         Retry::OnChange => format!("retried when {change}"),
     };
-    Some(Why::keeps_back(format!("{}{times}, {retry}: {}", stage.describe(), it.failure.message)))
+    Some(Condition::blocking(format!("{}{times}, {retry}: {}", stage.describe(), it.failure.message)))
 }
 
-/// What somebody else made of its file.
-fn drift(template: &TemplateReport, clock: &Clock) -> Option<Why> {
+/// A change of the destination by another process.
+fn drift(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
     let drift = template.drift.as_ref()?;
     let since = clock.time(drift.since);
     let next = match (template.config.on_drift, drift.disputed) {
@@ -129,21 +129,24 @@ fn drift(template: &TemplateReport, clock: &Clock) -> Option<Why> {
         }
         (OnDrift::Report, _) => "left as it is until its content changes (on_drift)".to_owned(),
     };
-    Some(Why::keeps_back(format!("changed by another process, drifted since {since}, {next}: {}", drift.what)))
+    Some(Condition::blocking(format!("changed by another process, drifted since {since}, {next}: {}", drift.what)))
 }
 
-/// A member that its check refuses.
-fn isolated(it: &IsolatedReport, clock: &Clock) -> Why {
-    let spot = field(&it.spot.to_string());
+/// A member that the check refuses.
+fn isolated(it: &IsolatedReport, clock: &Clock) -> Condition {
+    let member = field(&it.spot.to_string());
     let next = match it.retry {
         Some(due) => format!("at {}", clock.due(due)),
         None => "with another template of its unit".to_owned(),
     };
-    Why::keeps_back(format!("{spot} is isolated: the check refuses it; retried when it changes, or {next}: {}", it.why))
+    Condition::blocking(format!(
+        "{member} is isolated: the check refuses it; retried when it changes, or {next}: {}",
+        it.why
+    ))
 }
 
-/// What there is to say of a roster that a template needs.
-pub fn of_roster(report: &Report, roster: &RosterReport, clock: &Clock) -> Vec<Why> {
+/// The conditions of a roster.
+pub fn roster_conditions(report: &Report, roster: &RosterReport, clock: &Clock) -> Vec<Condition> {
     let name = &roster.config.name;
     let mut all = Vec::new();
     if !roster.reached {
@@ -151,26 +154,26 @@ pub fn of_roster(report: &Report, roster: &RosterReport, clock: &Clock) -> Vec<W
         all.push(stale(report, (name, "members"), known, roster.freshness, &roster.config.registry));
     }
     if roster.held {
-        all.extend(roster.holds.iter().map(|it| of_hold(name, it, clock)));
+        all.extend(roster.holds.iter().map(|it| hold_condition(name, it, clock)));
     } else if let Some(first) = roster.holds.first() {
         let (keys, reason) = (plural(roster.holds.len(), "key"), field(&first.hold.reason.describe(&first.path)));
-        all.push(Why::beside(format!("{keys} of {name} omitted, without enough members so far: {reason}")));
+        all.push(Condition::info(format!("{keys} of {name} omitted, without enough members so far: {reason}")));
     }
     if let Some(due) = roster.settles {
-        all.push(Why::keeps_back(format!("changes of {name} settle until {} (wait)", clock.time(due))));
+        all.push(Condition::blocking(format!("changes of {name} settle until {} (wait)", clock.time(due))));
     }
     let failed = roster.filtered.iter().filter(|(_, error)| error.is_some()).count();
     for (count, what) in [(failed, "excluded because where failed"), (roster.quarantined.len(), "quarantined")] {
         if count > 0 {
             let nodes = plural(count, "node");
-            all.push(Why::beside(format!("{nodes} of {name} {what}, details: rosterd explain {name}")));
+            all.push(Condition::info(format!("{nodes} of {name} {what}, details: rosterd explain {name}")));
         }
     }
     all
 }
 
-/// What there is to say of a key that a template needs.
-pub fn of_key(report: &Report, key: &KeyReport, clock: &Clock) -> Vec<Why> {
+/// The conditions of a key.
+pub fn key_conditions(report: &Report, key: &KeyReport, clock: &Clock) -> Vec<Condition> {
     let name = &key.config.name;
     let mut all = Vec::new();
     if !report.registries.get(&key.config.registry).is_some_and(|it| it.reached) {
@@ -178,16 +181,16 @@ pub fn of_key(report: &Report, key: &KeyReport, clock: &Clock) -> Vec<Why> {
     }
     if let Some(hold) = &key.hold {
         let kept = if key.known { "keeping the last known-good data" } else { "no known-good data yet" };
-        all.push(Why::keeps_back(held(name, key.config.path.as_str(), hold, kept, clock)));
+        all.push(Condition::blocking(held(name, key.config.path.as_str(), hold, kept, clock)));
     }
     all
 }
 
-/// What is shown although its registry is not reached.
-fn stale(report: &Report, (name, noun): (&str, &str), known: bool, freshness: Freshness, registry: &str) -> Why {
-    let why = away(report, registry);
+/// Data in use while its registry is unreachable.
+fn stale(report: &Report, (name, noun): (&str, &str), known: bool, freshness: Freshness, registry: &str) -> Condition {
+    let why = unreachable_because(report, registry);
     let age = freshness.age(report.now).map_or_else(|| "an unknown time".to_owned(), seconds);
-    Why::keeps_back(if !known {
+    Condition::blocking(if !known {
         format!("{name} has no known-good {noun} yet: {why}")
     } else if freshness.is_recalled() {
         format!("using the last known-good {noun} of {name}, read {age} ago: {why}")
@@ -196,14 +199,14 @@ fn stale(report: &Report, (name, noun): (&str, &str), known: bool, freshness: Fr
     })
 }
 
-fn away(report: &Report, registry: &str) -> String {
+fn unreachable_because(report: &Report, registry: &str) -> String {
     match report.registries.get(registry).and_then(|it| it.error.as_ref()) {
         Some(why) => format!("registry {registry} is unreachable ({})", field(why)),
         None => format!("registry {registry} has not been read yet"),
     }
 }
 
-fn of_reload(command: &Reload, it: &ReloadReport, clock: &Clock) -> Why {
+fn reload_condition(command: &Reload, it: &ReloadReport, clock: &Clock) -> Condition {
     let command = field(&command.to_string());
     let failed = match it.failures {
         0 => String::new(),
@@ -224,5 +227,5 @@ fn of_reload(command: &Reload, it: &ReloadReport, clock: &Clock) -> Why {
         }
     };
     let why = it.last_error.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    Why::keeps_back(format!("reload pending: `{command}`{failed}, {when}{why}"))
+    Condition::blocking(format!("reload pending: `{command}`{failed}, {when}{why}"))
 }
