@@ -12,4 +12,4 @@ pub mod request;
 mod tests;
 
 pub use crate::watch::zookeeper::any_ensemble as ensemble;
-pub use crate::zk::fuzzing::answers;
+pub use crate::zk::fuzzing::replies;

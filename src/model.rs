@@ -1,5 +1,5 @@
-//! The words of the domain, pure: node paths, members, versions, and what a registry reports. Nothing here imports
-//! another room.
+//! The data types that every part shares: node paths, members, versions, and what a registry reports. Pure. Nothing here
+//! imports another module.
 
 pub mod backoff;
 pub mod digest;

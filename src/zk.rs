@@ -1,11 +1,26 @@
-//! One connection to a ZooKeeper server, as the Java client's `ClientCnxn` speaks it ("ZooKeeper Programmer's Guide",
-//! and `zookeeper.jute` for the records).
+//! A ZooKeeper client: one connection to one server, as the Java client's `ClientCnxn` speaks the protocol ("ZooKeeper
+//! Programmer's Guide", and `zookeeper.jute` for the records).
 //!
-//! It knows nothing of the next connection: whoever holds it carries the session on with its [`SessionId`]. Requests are
-//! answered in order, and each within a limit, or the connection is [`ConnectionLost`]. Events are handed over at once and
-//! before the answers that follow them, so a reading that comes after an event never shows less than the event told.
-//! What an answer says is bounded: no frame takes more memory than [`MAX_FRAME`], and one that would is left out
-//! without the loss of the connection.
+//! # Why not a crate
+//!
+//! Each of these was seen with `zookeeper-client` 0.11.2 against real servers, and each can lead to a file that is wrong:
+//!
+//! - After a connection reset its persistent watches are silent for good, while the session and plain reads work.
+//! - A request to a server that answers only pings hangs forever, and nothing drops the connection.
+//! - A reply of 200 MiB took 404 MiB of memory and came back as success with no children.
+//! - Why a server was not reached is only in its debug log, and the zxid of a reply is not exposed.
+//!
+//! `docs/decisions.md` keeps the reasons and what would change our mind. A test shows the first one, so that the day the
+//! crate changes is noticed.
+//!
+//! # What this client promises
+//!
+//! - Each request is answered in order and within the session timeout, or the connection is [`ConnectionLost`] with a
+//!   reason.
+//! - Events are handed over at once, before the replies that follow them. A read after an event is never older than the
+//!   event.
+//! - No reply uses more memory than [`MAX_FRAME`]. A larger one is skipped, and the connection stays.
+//! - A [`Connection`] does not reconnect. The caller resumes the session on another connection with its [`SessionId`].
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,18 +32,20 @@ use tokio::time::Instant;
 use crate::model::node_path::NodePath;
 use crate::model::version::Zxid;
 
-pub mod connect;
-pub mod connection;
-pub mod frame;
+mod connect;
+mod connection;
+mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-pub mod jute;
-pub mod requests;
+mod jute;
+mod protocol;
+mod requests;
 pub mod sasl;
-pub mod server_error;
+mod server_error;
 #[cfg(test)]
 pub mod tests;
 pub mod tls;
+mod transport;
 
 pub use connect::connect;
 pub use connection::Connection;
@@ -37,6 +54,9 @@ pub use jute::{Decoder, Encoder};
 pub use server_error::ServerError;
 #[cfg(test)]
 pub use tests::reply;
+
+/// The most bytes in one reply.
+pub const MAX_FRAME: usize = 8 * 1024 * 1024;
 
 /// The data of a node.
 pub type Bytes = Arc<[u8]>;
@@ -50,14 +70,15 @@ pub enum NodeEvent {
     Deleted,
     /// Its data changed.
     DataChanged,
-    /// Its list of children changed. Only one-shot watches report this, without the names.
+    /// Its list of children changed. Only one-shot watches report this; they do not say how.
     ChildrenChanged,
 }
 
-/// The most bytes that one answer may take.
-pub const MAX_FRAME: usize = 8 * 1024 * 1024;
+/// Is called with each event and the path of its node within the chroot. It runs in the task of the connection, so it
+/// must not block.
+pub type EventHandler = Arc<dyn Fn(NodeEvent, &str) + Send + Sync>;
 
-/// The connection is over: why, in words.
+/// The connection ended, for this reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionLost(pub Arc<str>);
 
@@ -67,55 +88,55 @@ impl fmt::Display for ConnectionLost {
     }
 }
 
-/// What a server answered.
+/// The reply of a server to one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply<T> {
-    /// The last transaction that the server had taken in when it answered.
+    /// The last transaction that the server had applied when it replied.
     pub zxid: Zxid,
-    /// The answer, or what the server says in place of one.
+    /// The result.
     pub value: Result<T, ServerError>,
 }
 
-/// An answer, or none.
-pub type Answer<T> = Result<Reply<T>, ConnectionLost>;
+/// A reply, or none because the connection was lost.
+pub type RequestResult<T> = Result<Reply<T>, ConnectionLost>;
 
-/// What one node of a multi-read holds.
+/// The result for one node of a multi-read.
 pub type NodeResult = Result<(Bytes, Stat), ServerError>;
 
-/// What a server knows of a node beside its data (`zookeeper.jute`, `Stat`).
+/// The metadata of a node (`zookeeper.jute`, `Stat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stat {
     /// The transaction that created it.
     pub czxid: Zxid,
-    /// The last one that changed its data.
+    /// The last transaction that changed its data.
     pub mzxid: Zxid,
-    /// The last one that changed its list of children.
+    /// The last transaction that changed its list of children.
     pub pzxid: Zxid,
     /// How often its data changed.
     pub version: i32,
     /// How often its list of children changed.
     pub cversion: i32,
-    /// The session that it ends with; 0 for a node that stays.
+    /// The session that owns an ephemeral node; 0 for a persistent one.
     pub ephemeral_owner: i64,
-    /// The bytes of its data.
+    /// The length of its data in bytes.
     pub data_length: usize,
-    /// Its children.
+    /// The number of its children.
     pub num_children: usize,
 }
 
 /// One address of one server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
-    /// The name that it was found by, for messages and for TLS.
+    /// The name that was resolved, for messages and for TLS.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// Where it is.
+    /// The address.
     pub address: SocketAddr,
 }
 
 impl fmt::Display for Server {
-    /// `zk1:2181`, and the address where the name is not one itself: `zk1:2181 (10.0.0.1)`.
+    /// `zk1:2181 (10.0.0.1)`, or only the address if the name is one itself.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.address.ip().to_string() == self.host {
             return write!(f, "{}", self.address);
@@ -124,78 +145,75 @@ impl fmt::Display for Server {
     }
 }
 
-/// A session, as it can be carried on to another connection.
+/// A session that can be resumed on another connection.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionId {
     /// Its number.
     pub id: i64,
     password: Vec<u8>,
-    /// How long it lives unheard, as the servers granted it.
+    /// How long servers keep it without hearing of it.
     pub timeout: Duration,
-    /// The last transaction that was heard of. A server that is behind it refuses the session.
+    /// The last transaction seen. A server that lags behind it refuses the session.
     pub zxid: Zxid,
     /// When a server was last heard.
-    pub heard: Instant,
+    pub last_heard: Instant,
 }
 
 impl SessionId {
-    /// Whether the session can no longer be alive, because no server has heard of it for as long as it was granted.
-    /// Servers expire sessions in steps of a tick and may keep one for a little longer; nothing is lost by a new one then.
-    pub fn is_over(&self) -> bool {
-        self.heard.elapsed() >= self.timeout
+    /// Whether the session must have expired, because no server has heard of it for its timeout. Servers expire sessions
+    /// in steps of a tick, so it may live a little longer; a new session loses nothing then.
+    pub fn is_expired(&self) -> bool {
+        self.last_heard.elapsed() >= self.timeout
     }
 }
 
 #[cfg(test)]
 impl SessionId {
-    /// A session that was just heard of.
+    /// A session heard of right now.
     pub fn for_tests(timeout: Duration) -> Self {
-        Self { id: 1, password: Vec::new(), timeout, zxid: Zxid::default(), heard: Instant::now() }
+        Self { id: 1, password: Vec::new(), timeout, zxid: Zxid::default(), last_heard: Instant::now() }
     }
 }
 
 impl fmt::Debug for SessionId {
-    /// Without the password: who has it has the session.
+    /// Leaves out the password: it suffices to take over the session.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "session {:#x} ({:?}, zxid {:#x})", self.id, self.timeout, self.zxid.0)
     }
 }
 
-/// Answers the challenges of a SASL mechanism: `None` when the exchange is complete.
+/// Responds to the challenges of a SASL mechanism: `None` when the exchange is complete.
 ///
 /// # Errors
-/// The challenge is not one that it can answer, or the server failed to prove itself: why.
-pub type Sasl<'a> = &'a (dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, String> + Sync);
+/// The challenge cannot be answered, or the server failed to authenticate itself: why.
+pub type SaslResponder<'a> = &'a (dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, String> + Sync);
 
-/// With what a connection is begun.
+/// How to open a connection.
 #[derive(Clone, Copy)]
 pub struct ConnectRequest<'a> {
-    /// The session to carry on; a new one without.
+    /// The session to resume; `None` for a new one.
     pub session: Option<&'a SessionId>,
-    /// How long the session is to live unheard; servers may grant another time.
+    /// The timeout to ask for. Servers may grant another one.
     pub session_timeout: Duration,
-    /// How long all of it may take: the connection, TLS, the session, the credentials.
-    pub limit: Duration,
+    /// The time limit for everything: TCP, TLS, the session, and authentication.
+    pub timeout: Duration,
     /// Credentials: scheme and secret.
     pub auth: &'a [(&'a str, &'a [u8])],
-    /// The SASL mechanism, where there is one.
-    pub sasl: Option<Sasl<'a>>,
+    /// The SASL mechanism, if one is configured.
+    pub sasl: Option<SaslResponder<'a>>,
     /// The node that stands for `/`.
     pub chroot: Option<&'a NodePath>,
-    /// TLS, where it is asked for: then nothing is sent without it.
+    /// The TLS configuration. With it, nothing is sent in plain text.
     pub tls: Option<&'a Arc<rustls::ClientConfig>>,
 }
 
-/// Why there is no connection.
+/// Why no connection was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConnectError {
-    /// The server was not reached, or is of no use now: why, with its name.
-    NotReached(String),
-    /// The session that was to be carried on is over.
-    Expired,
-    /// The server refused the credentials, or asks for some: why, with its name.
-    Refused(String),
+    /// The server was not reached, or cannot serve: its name, and why.
+    Unreachable(String),
+    /// The session to resume has expired.
+    SessionExpired,
+    /// The server refused the credentials, or requires some: its name, and why.
+    AuthFailed(String),
 }
-
-/// Hears of events, with the path within the chroot. Called from the connection's task: it must not block.
-pub type EventHandler = Arc<dyn Fn(NodeEvent, &str) + Send + Sync>;

@@ -4,4 +4,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| rosterd::fuzzing::answers(bytes));
+fuzz_target!(|bytes: &[u8]| rosterd::fuzzing::replies(bytes));

@@ -1,8 +1,8 @@
 //! The registry of a ZooKeeper ensemble.
 //!
-//! One session serves all subjects, through one connection after the other, and each connection is subscription by a
-//! [`follower`] for as long as it lasts. What is known of the subjects outlives the connection, and so, for as long as
-//! the servers grant it, does the session: then the next connection only has to show what differs.
+//! One session serves all subjects, through one connection after another. A [`follower`] serves each connection. What is
+//! known of the subjects outlives the connection, and so does the session, until its timeout: then the next connection
+//! only has to find the differences.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::error::Setback;
 use crate::log::emit;
 use crate::model::node_path::NodePath;
 use crate::model::registry_event::RegistryEvent;
+use crate::zk::Connection;
 
 use super::event_sender::EventSender;
 use super::{BoxFuture, Node, RESYNC_INTERVAL, Registry, StateAccess, Subjects};
 
-use crate::zk::Connection;
-use connect::Reached;
-use follower::{Ended, FollowContext, Follower};
+use connect::Connected;
+use follower::{Context, FollowEnd, Follower};
 use reader::{Mode, ReadError};
 use servers::Servers;
 use session::Session;
@@ -34,6 +34,7 @@ use subscriptions::Subscriptions;
 #[cfg(any(test, fuzzing))]
 pub use servers::ensemble::any as any_ensemble;
 
+mod checks;
 mod connect;
 mod dirty_tracker;
 mod follower;
@@ -51,17 +52,17 @@ mod tests;
 #[derive(Debug)]
 pub struct ZooKeeper {
     config: RegistryConfig,
-    keep: StateAccess,
-    /// The servers were seen to be older than 3.6.
+    state: StateAccess,
+    /// A server was found to be older than 3.6.
     is_old: AtomicBool,
-    /// How often everything is looked at although nothing was heard of it.
-    reconcile: Duration,
+    /// How often everything is checked without an event.
+    check_interval: Duration,
 }
 
 impl ZooKeeper {
     /// An ensemble that is not contacted yet.
-    pub fn new(config: RegistryConfig, keep: StateAccess) -> Self {
-        Self { config, keep, is_old: AtomicBool::new(false), reconcile: RESYNC_INTERVAL }
+    pub fn new(config: RegistryConfig, state: StateAccess) -> Self {
+        Self { config, state, is_old: AtomicBool::new(false), check_interval: RESYNC_INTERVAL }
     }
 
     fn mode(&self) -> Mode {
@@ -75,36 +76,36 @@ impl ZooKeeper {
     async fn run(&self, mut subjects: watch::Receiver<Subjects>, events: EventSender, stop: CancellationToken) {
         let mut client = Client {
             registry: self,
-            servers: Servers::new(&self.config, &self.keep),
+            servers: Servers::new(&self.config, &self.state),
             session: Session::default(),
             subscriptions: Subscriptions::default(),
             events: &events,
             lost: None,
-            is_expired: false,
+            has_expired: false,
         };
         loop {
-            let Some(reached) = unless(&stop, &events, client.reach()).await else { return };
-            let Reached::Connected(connection, tracker, is_carried) = reached else { continue };
-            let context = FollowContext {
+            let Some(connected) = until_stopped(&stop, &events, client.connect()).await else { return };
+            let Connected::Yes { connection, tracker, is_resumed } = connected else { continue };
+            let context = Context {
                 subscriptions: &mut client.subscriptions,
                 servers: &mut client.servers,
                 events: &events,
-                reconcile: self.reconcile,
+                check_interval: self.check_interval,
             };
-            let follower = Follower::new(connection.clone(), tracker, self.mode(), is_carried, context);
-            let Some(ended) = unless(&stop, &events, follower.run(&mut subjects)).await else {
+            let follower = Follower::new(connection.clone(), tracker, self.mode(), is_resumed, context);
+            let Some(end) = until_stopped(&stop, &events, follower.run(&mut subjects)).await else {
                 connection.close().await;
                 return;
             };
-            if unless(&stop, &events, client.ended(ended, &connection)).await.is_none() {
+            if until_stopped(&stop, &events, client.disconnected(end, &connection)).await.is_none() {
                 return;
             }
         }
     }
 }
 
-/// Does some work, but no longer than somebody wants it and listens.
-async fn unless<T>(stop: &CancellationToken, events: &EventSender, work: impl Future<Output = T>) -> Option<T> {
+/// Runs `work` until `stop`, or until the receiver of events is gone.
+async fn until_stopped<T>(stop: &CancellationToken, events: &EventSender, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         () = stop.cancelled() => None,
@@ -120,68 +121,69 @@ struct Client<'a> {
     session: Session,
     subscriptions: Subscriptions,
     events: &'a EventSender,
-    /// Why the last connection was lost, in words.
+    /// Why the last connection was lost.
     lost: Option<String>,
-    /// The session from before is over, which is still to be said.
-    is_expired: bool,
+    /// The previous session has expired, and this was not reported yet.
+    has_expired: bool,
 }
 
 impl Client<'_> {
-    /// Tries every address once, after a pause where one is due.
-    async fn reach(&mut self) -> Reached {
+    /// Tries every address once, after a pause if one is due.
+    async fn connect(&mut self) -> Connected {
         sleep(self.session.pause()).await;
-        let reached = connect::round(&self.registry.config, &mut self.servers, &mut self.session).await;
-        match &reached {
-            Reached::Connected(connection, _, is_carried) => {
-                tracing::debug!(server = connection.server(), is_carried, "connected");
-                if std::mem::take(&mut self.is_expired) {
-                    self.say_away(&["the session expired"]).await;
+        let connected = connect::connect(&self.registry.config, &mut self.servers, &mut self.session).await;
+        match &connected {
+            Connected::Yes { connection, is_resumed, .. } => {
+                tracing::debug!(server = connection.server(), is_resumed, "connected");
+                if std::mem::take(&mut self.has_expired) {
+                    self.report_unreachable(&["the session expired"]).await;
                 }
             }
-            Reached::Expired => {
-                self.session.hurry();
-                self.is_expired = true;
+            Connected::SessionExpired => {
+                self.session.skip_pause();
+                self.has_expired = true;
             }
-            Reached::Nowhere(found) => {
-                let is_expired = std::mem::take(&mut self.is_expired);
-                if self.session.failed(Instant::now()) || is_expired {
-                    let seen = [("the session expired", is_expired), ("no server gave a session", self.lost.is_none())];
-                    let seen = seen.into_iter().filter(|(_, is_so)| *is_so).map(|(words, _)| words);
-                    let words: Vec<&str> = seen.chain(found.iter().map(String::as_str)).collect();
-                    self.say_away(&words).await;
+            Connected::No(reasons) => {
+                let has_expired = std::mem::take(&mut self.has_expired);
+                if self.session.failed(Instant::now()) || has_expired {
+                    let facts =
+                        [("the session expired", has_expired), ("no server gave a session", self.lost.is_none())];
+                    let facts = facts.into_iter().filter(|(_, is_so)| *is_so).map(|(text, _)| text);
+                    let parts: Vec<&str> = facts.chain(reasons.iter().map(String::as_str)).collect();
+                    self.report_unreachable(&parts).await;
                 }
             }
         }
-        reached
+        connected
     }
 
-    /// A connection is over: says so, and sees to what is next.
-    async fn ended(&mut self, ended: Ended, connection: &Connection) {
+    /// Reports that a connection ended, and decides when to try the next one.
+    async fn disconnected(&mut self, end: FollowEnd, connection: &Connection) {
         let (now, session_id) = (Instant::now(), connection.session());
-        if let Ended { error: ReadError::Lost(_), home: Some(home) } = &ended {
-            self.session.suspend(*home, now, session_id);
-            self.lost = Some(ended.error.into());
+        if let FollowEnd { error: ReadError::Lost(_), useful_since: Some(since) } = &end {
+            self.session.suspend(*since, now, session_id);
+            self.lost = Some(end.error.into());
             self.events.send_suspended().await;
             return;
         }
-        self.session.keep(session_id);
-        if ended.error == ReadError::TooOld && self.registry.config.watches == Watches::Auto {
+        self.session.set_id(session_id);
+        if end.error == ReadError::TooOld && self.registry.config.watches == Watches::Auto {
             emit(Event::WatchesDowngraded { registry: Arc::from(self.events.registry()) });
             self.registry.is_old.store(true, Ordering::Relaxed);
-            self.session.hurry();
+            self.session.skip_pause();
             return;
         }
         let is_due = self.session.failed(now);
-        let is_lost = matches!(ended.error, ReadError::Lost(_));
+        let is_lost = matches!(end.error, ReadError::Lost(_));
         self.lost = None;
         if is_due || !is_lost {
-            self.say_away(&[&String::from(ended.error)]).await;
+            self.report_unreachable(&[&String::from(end.error)]).await;
         }
     }
 
-    async fn say_away(&self, words: &[&str]) {
-        let words: Vec<&str> = self.lost.as_deref().into_iter().chain(words.iter().copied()).collect();
-        self.events.send_unreachable(format!("{}: {}", self.registry.config.url, words.join("; "))).await;
+    async fn report_unreachable(&self, parts: &[&str]) {
+        let parts: Vec<&str> = self.lost.as_deref().into_iter().chain(parts.iter().copied()).collect();
+        self.events.send_unreachable(format!("{}: {}", self.registry.config.url, parts.join("; "))).await;
     }
 }
 
@@ -199,6 +201,6 @@ impl Registry for ZooKeeper {
     }
 
     fn read(&self, path: NodePath, recursive: bool) -> BoxFuture<'_, Result<Option<Node>, Setback>> {
-        Box::pin(list::look(&self.config, &self.keep, path, recursive))
+        Box::pin(list::read(&self.config, &self.state, path, recursive))
     }
 }

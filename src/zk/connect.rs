@@ -1,105 +1,37 @@
-//! How a connection begins: the socket, TLS, the session, the credentials.
+//! Opens a connection: TCP, TLS, the session, authentication.
 
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
-use super::frame::{Frame, Frames};
-use super::jute::{Decoder, Encoder, Malformed};
-use super::{ConnectError, ConnectRequest, EventHandler, Sasl, Server, ServerError, SessionId, tls};
+use super::jute::{Decoder, Encoder};
+use super::protocol::{OP_AUTH, OP_PING, OP_SASL, XID_AUTH, XID_PING};
+use super::transport::{Stream, Transport, TransportError};
+use super::{ConnectError, ConnectRequest, EventHandler, SaslResponder, Server, SessionId, tls};
 
-/// Numbers of requests that are none of the caller's.
-pub const XID_EVENT: i32 = -1;
-pub const XID_PING: i32 = -2;
-pub const XID_AUTH: i32 = -4;
+/// How long an address may take to accept a TCP connection. The kernel accepts, however busy the server is, so this is
+/// short: an address that drops packets must not delay the others.
+const TCP_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub const OP_PING: i32 = 11;
-const OP_AUTH: i32 = 100;
-const OP_SASL: i32 = 102;
-
-/// How long an address may take to accept a connection, which its system does and not the server, however busy that is.
-/// One that swallows everything holds up the others for no longer.
-const ACCEPT: Duration = Duration::from_secs(1);
-
-/// A socket, or TLS over one.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// Connects to a server and begins a session on it, or carries one on.
+/// Connects to a server, and creates or resumes a session on it.
 ///
 /// # Errors
-/// Why there is none. A session that could not be carried on is only over when that is said.
+/// Why there is no connection. Only [`ConnectError::SessionExpired`] means that the session is gone.
 pub async fn connect(
     server: &Server,
     request: &ConnectRequest<'_>,
     on_event: EventHandler,
 ) -> Result<Connection, ConnectError> {
-    let dialling = Connecting { server, request, deadline: Instant::now() + request.limit };
-    let stream = dialling.open().await?;
-    let mut line = FramedStream { stream, frames: Frames::default() };
-    let session = dialling.greet(&mut line).await?;
+    let connecting = Connecting { server, request, deadline: Instant::now() + request.timeout };
+    let mut transport = Transport::new(connecting.open_stream().await?);
+    let session = connecting.establish(&mut transport).await?;
     let chroot = request.chroot.filter(|path| !path.is_root()).cloned();
-    Ok(Connection::start(line, session, chroot, server.to_string(), on_event))
-}
-
-/// A stream, and what has come in of it.
-pub struct FramedStream {
-    pub stream: Box<dyn Stream>,
-    pub frames: Frames,
-}
-
-impl FramedStream {
-    /// Reads the next frame.
-    async fn frame(&mut self) -> Result<Vec<u8>, Broken> {
-        loop {
-            match self.frames.next() {
-                Err(_) | Ok(Some(Frame::Head { .. })) => return Err(Broken::Foreign),
-                Ok(Some(Frame::Content(bytes))) => return Ok(bytes.to_vec()),
-                Ok(None) => {}
-            }
-            if self.stream.read_buf(self.frames.room()).await? == 0 {
-                return Err(Broken::Closed);
-            }
-        }
-    }
-
-    /// Reads the reply to the request of this number; events may come before it, and are not for this connection yet.
-    async fn reply(&mut self, xid: i32) -> Result<Result<Vec<u8>, ServerError>, Broken> {
-        loop {
-            let frame = self.frame().await?;
-            let mut read = Decoder(&frame);
-            let (of, _zxid, code) = (read.int()?, read.long()?, read.int()?);
-            if of == xid {
-                return Ok(ServerError::from_code(code).map_or_else(|| Ok(read.0.to_vec()), Err));
-            }
-        }
-    }
-}
-
-/// How a beginning fails.
-enum Broken {
-    Closed,
-    Foreign,
-    Io(io::Error),
-}
-
-impl From<io::Error> for Broken {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<Malformed> for Broken {
-    fn from(_: Malformed) -> Self {
-        Self::Foreign
-    }
+    Ok(Connection::start(transport, session, chroot, server.to_string(), on_event))
 }
 
 struct Connecting<'a> {
@@ -109,184 +41,185 @@ struct Connecting<'a> {
 }
 
 impl Connecting<'_> {
-    fn not_reached(&self, why: &str) -> ConnectError {
-        ConnectError::NotReached(format!("{}: {why}", self.server))
+    fn unreachable(&self, reason: &str) -> ConnectError {
+        ConnectError::Unreachable(format!("{}: {reason}", self.server))
+    }
+
+    fn auth_failed(&self, reason: &str) -> HandshakeError {
+        HandshakeError::Connect(ConnectError::AuthFailed(format!("{}: {reason}", self.server)))
     }
 
     async fn within<T>(
         &self,
         limit: Duration,
-        late: &str,
+        missing: &str,
         step: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
-        let limit = limit.min(self.request.limit);
+        let limit = limit.min(self.request.timeout);
         match timeout_at(self.deadline.min(Instant::now() + limit), step).await {
             Ok(done) => done,
-            Err(_) => Err(self.not_reached(&format!("{late} within {limit:?}"))),
+            Err(_) => Err(self.unreachable(&format!("{missing} within {limit:?}"))),
         }
     }
 
-    async fn open(&self) -> Result<Box<dyn Stream>, ConnectError> {
+    async fn open_stream(&self) -> Result<Box<dyn Stream>, ConnectError> {
         let connecting = async {
             let stream = TcpStream::connect(self.server.address).await;
-            let stream = stream.map_err(|error| self.not_reached(&error.to_string()))?;
-            // A port that nobody listens on can be the one that the system picks for this side: a loopback connection
-            // is then one with itself.
+            let stream = stream.map_err(|error| self.unreachable(&error.to_string()))?;
+            // The kernel may pick an unused port as the local one, and connect a loopback address with itself.
             if stream.local_addr().is_ok_and(|local| local == self.server.address) {
-                return Err(self.not_reached("nobody listens"));
+                return Err(self.unreachable("nothing listens on this port"));
             }
-            stream.set_nodelay(true).map_err(|error| self.not_reached(&error.to_string()))?;
+            stream.set_nodelay(true).map_err(|error| self.unreachable(&error.to_string()))?;
             Ok(stream)
         };
-        let stream = self.within(ACCEPT, "no connection", connecting).await?;
+        let stream = self.within(TCP_TIMEOUT, "no connection", connecting).await?;
         let Some(config) = self.request.tls else {
             return Ok(Box::new(stream));
         };
-        let shaking = async {
+        let handshake = async {
             let name = ServerName::try_from(self.server.host.clone())
-                .map_err(|_| self.not_reached("TLS: this is no name that a certificate can be for"))?;
+                .map_err(|_| self.unreachable("TLS: no certificate can be for this name"))?;
             let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
-            let shaken = connector.connect(name, stream).await;
-            shaken.map_err(|error| self.not_reached(&format!("TLS: {}", tls::words(&error))))
+            let connected = connector.connect(name, stream).await;
+            connected.map_err(|error| self.unreachable(&format!("TLS: {}", tls::describe(&error))))
         };
-        Ok(Box::new(self.within(self.request.limit, "no TLS handshake", shaking).await?))
+        Ok(Box::new(self.within(self.request.timeout, "no TLS handshake", handshake).await?))
     }
 
-    async fn greet(&self, line: &mut FramedStream) -> Result<SessionId, ConnectError> {
-        let greeting = async { self.greeting(line).await.map_err(|stop| self.stopped(stop)) };
-        self.within(self.request.limit, "it accepts connections, but gave no session", greeting).await
+    /// Creates or resumes the session, and authenticates.
+    async fn establish(&self, transport: &mut Transport) -> Result<SessionId, ConnectError> {
+        let handshake = async { self.handshake(transport).await.map_err(|error| self.describe(error)) };
+        self.within(self.request.timeout, "connected, but no session", handshake).await
     }
 
-    async fn greeting(&self, line: &mut FramedStream) -> Result<SessionId, Stop> {
-        let heard = Instant::now();
-        let Some(session) = self.session(line).await? else {
-            return Err(Stop::ConnectError(match self.request.session {
-                Some(_) => ConnectError::Expired,
-                None => self.not_reached("it gave no session"),
+    async fn handshake(&self, transport: &mut Transport) -> Result<SessionId, HandshakeError> {
+        let last_heard = Instant::now();
+        let Some(session) = self.session(transport).await? else {
+            return Err(HandshakeError::Connect(match self.request.session {
+                Some(_) => ConnectError::SessionExpired,
+                None => self.unreachable("the server granted no session"),
             }));
         };
         if let Some(sasl) = self.request.sasl {
-            self.prove(line, sasl).await?;
+            self.sasl(transport, sasl).await?;
         }
-        self.authenticate(line).await?;
-        Ok(SessionId { heard, ..session })
+        self.authenticate(transport).await?;
+        Ok(SessionId { last_heard, ..session })
     }
 
-    fn stopped(&self, stop: Stop) -> ConnectError {
-        let broken = match stop {
-            Stop::ConnectError(failure) => return failure,
-            Stop::Broken(broken) => broken,
+    fn describe(&self, error: HandshakeError) -> ConnectError {
+        let error = match error {
+            HandshakeError::Connect(error) => return error,
+            HandshakeError::Transport(error) => error,
         };
-        match broken {
-            // A server may refuse a client's certificate only after the handshake.
-            Broken::Io(error) if self.request.tls.is_some() => self.not_reached(&format!("TLS: {}", tls::words(&error))),
-            Broken::Io(error) => self.not_reached(&format!("it accepts connections, but gave no session: {error}")),
-            Broken::Foreign if self.request.tls.is_none() => {
-                self.not_reached("it does not answer as a ZooKeeper does; if it wants TLS, write zks://")
+        let has_tls = self.request.tls.is_some();
+        match error {
+            // A server may refuse the client's certificate only after the handshake.
+            TransportError::Io(error) if has_tls => self.unreachable(&format!("TLS: {}", tls::describe(&error))),
+            TransportError::Io(error) => self.unreachable(&format!("connected, but no session: {error}")),
+            TransportError::Malformed if has_tls => self.unreachable("not a ZooKeeper server: malformed reply"),
+            TransportError::Malformed => {
+                self.unreachable("not a ZooKeeper server, or one that requires TLS (write zks://): malformed reply")
             }
-            Broken::Foreign => self.not_reached("it does not answer as a ZooKeeper does"),
-            Broken::Closed => self.not_reached(match self.request.session {
-                None if self.request.tls.is_none() => {
-                    "it closed the connection before it gave a session: it has no quorum, is starting, is read-only, has \
-                     too many connections from here, or wants TLS (then write zks://)"
+            TransportError::Closed => self.unreachable(match self.request.session {
+                None if has_tls => {
+                    "connection closed before a session was granted: the server has no quorum, is starting, is read-only, \
+                     or has too many connections from this host"
                 }
                 None => {
-                    "it closed the connection before it gave a session: it has no quorum, is starting, is read-only, or has \
-                     too many connections from here"
+                    "connection closed before a session was granted: the server has no quorum, is starting, is read-only, \
+                     has too many connections from this host, or requires TLS (write zks://)"
                 }
                 Some(_) => {
-                    "it closed the connection before it took the session on: it has no quorum, is starting, or is behind \
-                     what this agent has seen"
+                    "connection closed before the session was resumed: the server has no quorum, is starting, or lags \
+                     behind what this agent has seen"
                 }
             }),
         }
     }
 
-    /// Begins a session or carries one on; `None` when it is over.
-    async fn session(&self, line: &mut FramedStream) -> Result<Option<SessionId>, Stop> {
-        let mut out = Encoder::new();
-        let timeout = self.request.session_timeout;
-        out.int(0);
-        out.long(self.request.session.map_or(0, |session| session.zxid.0));
-        out.int(i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));
-        out.long(self.request.session.map_or(0, |session| session.id));
-        out.bytes(self.request.session.map_or(&[0; 16], |session| session.password.as_slice()));
-        // A server without a quorum may answer those who take read-only sessions, from what it has: not this agent.
-        out.bool(false);
-        line.stream.write_all(&out.frame()).await?;
-        line.stream.flush().await?;
-        let frame = line.frame().await?;
-        let mut read = Decoder(&frame);
-        let (_version, timeout, id) = (read.int()?, read.int()?, read.long()?);
-        let password = read.bytes()?.to_vec();
-        // Servers before 3.4 do not say whether they are read-only: there was no such thing.
-        if read.bool() == Ok(true) {
-            return Err(Stop::ConnectError(self.not_reached("it is read-only: it has no quorum")));
+    /// Creates or resumes a session; `None` if it has expired.
+    async fn session(&self, transport: &mut Transport) -> Result<Option<SessionId>, HandshakeError> {
+        let known = self.request.session;
+        let mut request = Encoder::new();
+        request.int(0);
+        request.long(known.map_or(0, |session| session.zxid.0));
+        request.int(i32::try_from(self.request.session_timeout.as_millis()).unwrap_or(i32::MAX));
+        request.long(known.map_or(0, |session| session.id));
+        request.bytes(known.map_or(&[0; 16], |session| session.password.as_slice()));
+        // No read-only session: a server without a quorum would answer from what it has.
+        request.bool(false);
+        transport.send(request).await?;
+        let frame = transport.receive().await?;
+        let mut response = Decoder(&frame);
+        let (_version, timeout, id) = (response.int()?, response.int()?, response.long()?);
+        let password = response.bytes()?.to_vec();
+        // Servers before 3.4 have no read-only mode, and do not send this.
+        if response.bool() == Ok(true) {
+            return Err(HandshakeError::Connect(self.unreachable("the server is read-only: it has no quorum")));
         }
         let timeout = u64::try_from(timeout).unwrap_or(0);
         if id == 0 || timeout == 0 {
             return Ok(None);
         }
-        let zxid = self.request.session.map(|session| session.zxid).unwrap_or_default();
+        let zxid = known.map(|session| session.zxid).unwrap_or_default();
         let timeout = Duration::from_millis(timeout);
-        Ok(Some(SessionId { id, password, timeout, zxid, heard: Instant::now() }))
+        Ok(Some(SessionId { id, password, timeout, zxid, last_heard: Instant::now() }))
     }
 
-    /// SASL: the server's challenges, answered until the mechanism is content.
-    async fn prove(&self, line: &mut FramedStream, sasl: Sasl<'_>) -> Result<(), Stop> {
-        let refused = |why: &str| Stop::ConnectError(ConnectError::Refused(format!("{}: {why}", self.server)));
+    /// Answers the challenges of the server until the SASL exchange is complete.
+    async fn sasl(&self, transport: &mut Transport, respond: SaslResponder<'_>) -> Result<(), HandshakeError> {
         let mut token = Vec::new();
         for xid in 1.. {
-            let mut out = Encoder::request(xid, OP_SASL);
-            out.bytes(&token);
-            line.stream.write_all(&out.frame()).await?;
-            line.stream.flush().await?;
-            let body = match line.reply(xid).await {
+            let mut request = Encoder::request(xid, OP_SASL);
+            request.bytes(&token);
+            transport.send(request).await?;
+            let body = match transport.reply(xid).await {
                 Ok(Ok(body)) => body,
-                Ok(Err(refusal)) => return Err(refused(&format!("it refused the SASL credentials: {refusal}"))),
-                Err(Broken::Closed) => return Err(refused("it refused the SASL credentials")),
-                Err(broken) => return Err(broken.into()),
+                Ok(Err(error)) => return Err(self.auth_failed(&format!("SASL credentials refused: {error}"))),
+                Err(TransportError::Closed) => return Err(self.auth_failed("SASL credentials refused")),
+                Err(error) => return Err(error.into()),
             };
-            match sasl(Decoder(&body).bytes()?).map_err(|why| refused(&format!("SASL: {why}")))? {
-                Some(answer) => token = answer,
+            let response = respond(Decoder(&body).bytes()?);
+            match response.map_err(|reason| self.auth_failed(&format!("SASL: {reason}")))? {
+                Some(response) => token = response,
                 None => break,
             }
         }
         Ok(())
     }
 
-    /// Sends the credentials, and then a ping: a server that asks for others refuses that.
-    async fn authenticate(&self, line: &mut FramedStream) -> Result<(), Stop> {
-        let refused = |why: String| Stop::ConnectError(ConnectError::Refused(format!("{}: {why}", self.server)));
+    /// Sends the credentials, and then a ping: a server that requires other credentials refuses the ping.
+    async fn authenticate(&self, transport: &mut Transport) -> Result<(), HandshakeError> {
         for (scheme, secret) in self.request.auth {
-            let mut out = Encoder::request(XID_AUTH, OP_AUTH);
-            out.int(0);
-            out.bytes(scheme.as_bytes());
-            out.bytes(secret);
-            line.stream.write_all(&out.frame()).await?;
+            let mut request = Encoder::request(XID_AUTH, OP_AUTH);
+            request.int(0);
+            request.bytes(scheme.as_bytes());
+            request.bytes(secret);
+            transport.send(request).await?;
         }
-        line.stream.write_all(&Encoder::request(XID_PING, OP_PING).frame()).await?;
-        line.stream.flush().await?;
+        transport.send(Encoder::request(XID_PING, OP_PING)).await?;
         for (scheme, _) in self.request.auth {
-            if line.reply(XID_AUTH).await?.is_err() {
-                return Err(refused(format!("it refused the {scheme} credentials")));
+            if transport.reply(XID_AUTH).await?.is_err() {
+                return Err(self.auth_failed(&format!("{scheme} credentials refused")));
             }
         }
-        match line.reply(XID_PING).await? {
+        match transport.reply(XID_PING).await? {
             Ok(_) => Ok(()),
-            Err(refusal) => Err(refused(refusal.to_string())),
+            Err(error) => Err(self.auth_failed(&error.to_string())),
         }
     }
 }
 
-/// Why a greeting goes no further.
-enum Stop {
-    Broken(Broken),
-    ConnectError(ConnectError),
+/// Why a handshake failed.
+enum HandshakeError {
+    Transport(TransportError),
+    Connect(ConnectError),
 }
 
-impl<T: Into<Broken>> From<T> for Stop {
-    fn from(broken: T) -> Self {
-        Self::Broken(broken.into())
+impl<T: Into<TransportError>> From<T> for HandshakeError {
+    fn from(error: T) -> Self {
+        Self::Transport(error.into())
     }
 }

@@ -1,4 +1,4 @@
-//! One connection: the task that has the socket, and the handle that asks it.
+//! A connection: the handle that sends requests, and the task that owns the socket.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,25 +12,26 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::model::node_path::NodePath;
 use crate::model::version::Zxid;
 
-use super::connect::{FramedStream, OP_PING, Stream, XID_AUTH, XID_EVENT, XID_PING};
 use super::frame::{Frame, Frames};
 use super::jute::{Decoder, Encoder, Malformed};
+use super::protocol::{
+    ENSEMBLE_CONFIG, EVENT_CHILDREN_CHANGED, EVENT_CREATED, EVENT_DATA_CHANGED, EVENT_DELETED, OP_CLOSE, OP_PING,
+    SESSION_EXPIRED, SESSION_MOVED, XID_AUTH, XID_EVENT, XID_PING,
+};
+use super::transport::{Stream, Transport};
 use super::{ConnectionLost, EventHandler, NodeEvent, ServerError, SessionId};
 
-/// How long a session may take to close before it is left to expire.
-const CLOSE: Duration = Duration::from_secs(1);
+/// How long closing the session may take before it is left to expire.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The longest that nothing is sent, however long the session lives: what stands between may forget the connection.
-const LONGEST_SILENCE: Duration = Duration::from_secs(10);
+/// The longest interval between pings, however long the session timeout: firewalls forget idle connections.
+const MAX_PING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many bytes of requests may wait to be sent before more are taken up.
-const SENDING: usize = 1024 * 1024;
+/// How many bytes may wait to be sent before no more requests are accepted.
+const MAX_UNSENT: usize = 1024 * 1024;
 
-/// The node in which an ensemble keeps its own servers.
-const ENSEMBLE: &str = "/zookeeper/config";
-
-/// A connection to one server. Its clones are the same one; when the last is dropped the socket is closed, and the
-/// session lives on for as long as it was granted.
+/// A connection to one server. Clones share it. Dropping the last one closes the socket; the session lives on until its
+/// timeout.
 #[derive(Clone)]
 pub struct Connection {
     requests: mpsc::UnboundedSender<Request>,
@@ -39,11 +40,11 @@ pub struct Connection {
     chroot: Option<NodePath>,
 }
 
-/// What the task and its handles both look at.
+/// State that the task shares with its handles.
 struct Shared {
     server: String,
     session: Mutex<SessionId>,
-    /// The ensemble's own list of servers changed.
+    /// The ensemble's list of servers changed.
     ensemble: Notify,
 }
 
@@ -53,318 +54,331 @@ impl Shared {
     }
 }
 
-/// A request to be sent.
+/// A request to send.
 struct Request {
-    /// A whole frame, but for its number.
+    /// The frame, without a number yet.
     frame: Vec<u8>,
-    answer: oneshot::Sender<RawReply>,
+    reply: oneshot::Sender<RawReply>,
 }
 
-/// An answer that is still encoded.
+/// A reply whose body is not decoded.
 pub struct RawReply {
     pub zxid: Zxid,
     pub body: Result<Vec<u8>, ServerError>,
 }
 
 impl Connection {
-    /// Starts the task that has the socket.
+    /// Starts the task that owns the socket.
     pub fn start(
-        line: FramedStream,
+        transport: Transport,
         session: SessionId,
         chroot: Option<NodePath>,
         server: String,
         on_event: EventHandler,
     ) -> Self {
-        let (requests, inbox) = mpsc::unbounded_channel();
-        let (tell, lost) = watch::channel(None);
-        let limit = session.timeout;
+        let (requests, queue) = mpsc::unbounded_channel();
+        let (set_lost, lost) = watch::channel(None);
+        let timeout = session.timeout;
         let shared = Arc::new(Shared { server, session: Mutex::new(session), ensemble: Notify::new() });
-        let (reader, writer) = tokio::io::split(line.stream);
+        let (reader, writer) = tokio::io::split(transport.stream);
         let mut task = Task {
-            inbox: Inbox { chroot: chroot.clone(), on_event, shared: Arc::clone(&shared), pending: VecDeque::new() },
-            frames: line.frames,
-            outgoing: Outgoing { writer, bytes: Vec::new(), unflushed: false, sent: Instant::now() },
-            limit,
-            next_xid: 0,
+            incoming: Incoming {
+                chroot: chroot.clone(),
+                on_event,
+                shared: Arc::clone(&shared),
+                pending: VecDeque::new(),
+            },
+            frames: transport.frames,
+            outgoing: Outgoing { writer, bytes: Vec::new(), is_unflushed: false, last_sent: Instant::now() },
+            timeout,
+            last_xid: 0,
         };
         tokio::spawn(async move {
-            let why = match task.run(reader, inbox).await {
-                Ok(()) => "it was closed here".to_owned(),
-                Err(why) => why,
+            let reason = match task.run(reader, queue).await {
+                Ok(()) => "closed by this client".to_owned(),
+                Err(reason) => reason,
             };
-            // Before the requests under way fall: whoever sees one fall finds the reason.
-            let _ = tell.send(Some(ConnectionLost(format!("{}: {why}", task.inbox.shared.server).into())));
+            // Before the pending requests are dropped, so that whoever sees one fail finds the reason.
+            let _ = set_lost.send(Some(ConnectionLost(format!("{}: {reason}", task.incoming.shared.server).into())));
             drop(task);
         });
         Self { requests, shared, lost, chroot }
     }
 
-    /// The session, as it can be carried on from here.
+    /// The session, as it can be resumed from here.
     pub fn session(&self) -> SessionId {
         self.shared.session(|session| session.clone())
     }
 
-    /// The server, in words.
+    /// The name and address of the server.
     pub fn server(&self) -> &str {
         &self.shared.server
     }
 
-    /// The node that stands for `/`, where that is not the ensemble's own.
+    /// The node that stands for `/`, unless that is the root of the ensemble.
     pub fn chroot(&self) -> Option<&NodePath> {
         self.chroot.as_ref()
     }
 
-    /// Whether its `/` is the ensemble's own, and not a chroot.
+    /// Whether `/` is the root of the ensemble.
     pub fn is_at_root(&self) -> bool {
         self.chroot.is_none()
     }
 
-    /// Returns when the connection is over.
+    /// Returns when the connection is lost.
     pub async fn lost(&self) -> ConnectionLost {
         let mut lost = self.lost.clone();
-        let why = lost.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
-        why.unwrap_or_else(|| ConnectionLost(format!("{}: its task broke off", self.shared.server).into()))
+        let reason = lost.wait_for(Option::is_some).await.ok().and_then(|lost| lost.clone());
+        reason.unwrap_or_else(|| ConnectionLost(format!("{}: the connection task failed", self.shared.server).into()))
     }
 
-    /// Returns when the ensemble's own list of servers has changed, once it has been asked for.
+    /// Returns when the ensemble's list of servers has changed since [`ensemble`](Self::ensemble) read it.
     pub async fn ensemble_changed(&self) {
         self.shared.ensemble.notified().await;
     }
 
-    /// Closes the session, so that the servers need not keep it until it expires.
+    /// Closes the session, so that servers need not keep it until it expires.
     pub async fn close(self) {
-        let closing = self.ask(Encoder::request(0, -11));
-        if timeout(CLOSE, closing).await.is_err() {
+        let closing = self.send(Encoder::request(0, OP_CLOSE));
+        if timeout(CLOSE_TIMEOUT, closing).await.is_err() {
             tracing::debug!(server = self.shared.server, "session left to expire");
         }
     }
 
-    /// Sends a frame, and waits for its answer.
-    pub async fn ask(&self, out: Encoder) -> Result<RawReply, ConnectionLost> {
-        let (answer, answered) = oneshot::channel();
-        if self.requests.send(Request { frame: out.frame(), answer }).is_ok()
-            && let Ok(raw) = answered.await
+    /// Sends a request and waits for the reply.
+    pub async fn send(&self, request: Encoder) -> Result<RawReply, ConnectionLost> {
+        let (reply, receiver) = oneshot::channel();
+        if self.requests.send(Request { frame: request.frame(), reply }).is_ok()
+            && let Ok(raw) = receiver.await
         {
             return Ok(raw);
         }
         Err(self.lost().await)
     }
 
-    /// What an answer that cannot be read makes of the connection.
-    pub fn garbled(&self, _: Malformed) -> ConnectionLost {
-        ConnectionLost(format!("{}: its answer makes no sense", self.shared.server).into())
+    /// The error for a reply that cannot be decoded.
+    pub fn malformed(&self, _: Malformed) -> ConnectionLost {
+        ConnectionLost(format!("{}: malformed reply", self.shared.server).into())
     }
 
-    /// The path as the server knows it.
-    pub fn whole(&self, path: &str) -> String {
+    /// A path as the server knows it: with the chroot.
+    pub fn server_path(&self, path: &str) -> String {
         match &self.chroot {
             None => path.to_owned(),
             Some(chroot) if path == "/" => chroot.as_str().to_owned(),
             Some(chroot) => format!("{chroot}{path}"),
         }
     }
-
-    /// The node in which the ensemble keeps its own servers; no chroot hides it.
-    pub fn ensemble_path() -> &'static str {
-        ENSEMBLE
-    }
 }
 
 struct Task {
-    inbox: Inbox,
+    incoming: Incoming,
     frames: Frames,
     outgoing: Outgoing,
-    /// How long a request may go unanswered: the session's own time.
-    limit: Duration,
-    next_xid: i32,
+    /// The session timeout, which is also the time limit of each request.
+    timeout: Duration,
+    last_xid: i32,
 }
 
 impl Task {
-    /// Serves until nobody holds the connection any more.
+    /// Runs until the last handle is dropped.
     ///
     /// # Errors
-    /// Why it is over.
+    /// Why the connection is lost.
     async fn run(
         &mut self,
         mut reader: ReadHalf<Box<dyn Stream>>,
         mut requests: mpsc::UnboundedReceiver<Request>,
     ) -> Result<(), String> {
-        // As the Java client: unheard for two thirds of the session, the last third is for finding another server.
-        let silence = self.silence();
-        let ping = (self.limit / 3).min(LONGEST_SILENCE);
-        let mut heard = Instant::now();
-        self.inbox.take(&mut self.frames)?;
+        let max_silence = self.max_silence();
+        let ping_interval = (self.timeout / 3).min(MAX_PING_INTERVAL);
+        let mut last_heard = Instant::now();
+        self.incoming.receive(&mut self.frames)?;
         loop {
-            let waited = self.inbox.pending.front().map(|pending| pending.asked + self.limit);
-            let wake = (heard + silence).min(self.outgoing.sent + ping).min(waited.unwrap_or(heard + silence));
-            let room = self.frames.room();
+            let silent_at = last_heard + max_silence;
+            let late_at = self.incoming.pending.front().map(|pending| pending.sent + self.timeout);
+            let wake = silent_at.min(self.outgoing.last_sent + ping_interval).min(late_at.unwrap_or(silent_at));
+            let buffer = self.frames.buffer();
             tokio::select! {
-                read = reader.read_buf(room) => {
+                read = reader.read_buf(buffer) => {
                     match read {
-                        Ok(0) => return Err("it closed the connection".into()),
+                        Ok(0) => return Err("connection closed by the server".into()),
                         Ok(_) => {}
                         Err(error) => return Err(error.to_string()),
                     }
-                    heard = Instant::now();
-                    self.inbox.shared.session(|session| session.heard = heard);
-                    self.inbox.take(&mut self.frames)?;
+                    last_heard = Instant::now();
+                    self.incoming.shared.session(|session| session.last_heard = last_heard);
+                    self.incoming.receive(&mut self.frames)?;
                 }
-                wrote = self.outgoing.push(), if self.outgoing.is_full() => wrote.map_err(|error| error.to_string())?,
-                request = requests.recv(), if self.outgoing.bytes.len() < SENDING => match request {
+                wrote = self.outgoing.write_some(), if self.outgoing.has_unsent() => {
+                    wrote.map_err(|error| error.to_string())?;
+                }
+                request = requests.recv(), if self.outgoing.bytes.len() < MAX_UNSENT => match request {
                     None => return Ok(()),
-                    Some(request) => self.send(request),
+                    Some(request) => self.enqueue(request),
                 },
-                () = sleep_until(wake) => self.tick(heard + silence, ping)?,
+                () = sleep_until(wake) => self.tick(silent_at, ping_interval)?,
             }
-            while self.outgoing.bytes.len() < SENDING
+            while self.outgoing.bytes.len() < MAX_UNSENT
                 && let Ok(request) = requests.try_recv()
             {
-                self.send(request);
+                self.enqueue(request);
             }
         }
     }
 
-    fn send(&mut self, request: Request) {
-        let Request { mut frame, answer } = request;
-        self.next_xid = self.next_xid.checked_add(1).unwrap_or(1);
-        frame[4..8].copy_from_slice(&self.next_xid.to_be_bytes());
+    fn enqueue(&mut self, request: Request) {
+        let Request { mut frame, reply } = request;
+        self.last_xid = self.last_xid.checked_add(1).unwrap_or(1);
+        frame[4..8].copy_from_slice(&self.last_xid.to_be_bytes());
         self.outgoing.bytes.extend_from_slice(&frame);
-        self.inbox.pending.push_back(Pending { xid: self.next_xid, asked: Instant::now(), answer });
+        self.incoming.pending.push_back(Pending { xid: self.last_xid, sent: Instant::now(), reply });
     }
 
-    /// How long nothing may be heard, in whole milliseconds for those who read it.
-    fn silence(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX) / 3 * 2)
+    /// How long the server may be silent: two thirds of the session timeout, as in the Java client. The last third is for
+    /// finding another server. Whole milliseconds, because it is shown.
+    fn max_silence(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX) / 3 * 2)
     }
 
-    /// A time has come: for a ping, or for giving up.
-    fn tick(&mut self, silent: Instant, ping: Duration) -> Result<(), String> {
+    /// Sends a ping if one is due.
+    ///
+    /// # Errors
+    /// The server is silent, or a request has no reply in time.
+    fn tick(&mut self, silent_at: Instant, ping_interval: Duration) -> Result<(), String> {
         let now = Instant::now();
-        let late = self.inbox.pending.front().is_some_and(|pending| now >= pending.asked + self.limit);
-        if late || now >= silent {
-            let waited = if late { self.limit } else { self.silence() };
-            return Err(format!("it does not answer: nothing for {waited:?}"));
+        let is_late = self.incoming.pending.front().is_some_and(|pending| now >= pending.sent + self.timeout);
+        if is_late || now >= silent_at {
+            let waited = if is_late { self.timeout } else { self.max_silence() };
+            return Err(format!("no answer for {waited:?}"));
         }
-        if now >= self.outgoing.sent + ping {
+        if now >= self.outgoing.last_sent + ping_interval {
             self.outgoing.bytes.extend_from_slice(&Encoder::request(XID_PING, OP_PING).frame());
-            self.outgoing.sent = now;
+            self.outgoing.last_sent = now;
         }
         Ok(())
     }
 }
 
-/// What is on its way to the server.
+/// The bytes on their way to the server.
 struct Outgoing {
     writer: WriteHalf<Box<dyn Stream>>,
     bytes: Vec<u8>,
-    unflushed: bool,
-    /// When something was last sent.
-    sent: Instant,
+    is_unflushed: bool,
+    last_sent: Instant,
 }
 
 impl Outgoing {
-    fn is_full(&self) -> bool {
-        self.unflushed || !self.bytes.is_empty()
+    fn has_unsent(&self) -> bool {
+        self.is_unflushed || !self.bytes.is_empty()
     }
 
-    /// Sends some of it. May be given up and begun again at any time.
-    async fn push(&mut self) -> io::Result<()> {
+    /// Writes some of the bytes, or flushes. Safe to cancel.
+    async fn write_some(&mut self) -> io::Result<()> {
         if self.bytes.is_empty() {
             self.writer.flush().await?;
-            self.unflushed = false;
+            self.is_unflushed = false;
             return Ok(());
         }
         let count = self.writer.write(&self.bytes).await?;
         self.bytes.drain(..count);
-        self.unflushed = true;
-        self.sent = Instant::now();
+        self.is_unflushed = true;
+        self.last_sent = Instant::now();
         Ok(())
     }
 }
 
-/// A request that waits for its answer.
+/// A request without a reply yet.
 struct Pending {
     xid: i32,
-    asked: Instant,
-    answer: oneshot::Sender<RawReply>,
+    sent: Instant,
+    reply: oneshot::Sender<RawReply>,
 }
 
-/// What is done with what comes in.
-struct Inbox {
+/// Handles what the server sends.
+struct Incoming {
     chroot: Option<NodePath>,
     on_event: EventHandler,
     shared: Arc<Shared>,
-    /// Decoder the order asked, which is the order in which a server answers.
+    /// In the order sent, which is the order of the replies.
     pending: VecDeque<Pending>,
 }
 
-impl Inbox {
-    fn take(&mut self, frames: &mut Frames) -> Result<(), String> {
-        let foreign = |_: Malformed| "it does not answer as a ZooKeeper does".to_owned();
+impl Incoming {
+    /// Handles every complete frame.
+    ///
+    /// # Errors
+    /// Why the connection is lost.
+    fn receive(&mut self, frames: &mut Frames) -> Result<(), String> {
+        let malformed = |_: Malformed| "not a ZooKeeper server: malformed reply".to_owned();
         loop {
             match frames.next() {
-                Err(length) => return Err(format!("it began an answer of {length} bytes: it is no ZooKeeper")),
+                Err(length) => return Err(format!("not a ZooKeeper server: it announced a reply of {length} bytes")),
                 Ok(None) => return Ok(()),
-                Ok(Some(Frame::Content(bytes))) => self.reply(Decoder(bytes), None).map_err(foreign)?,
-                Ok(Some(Frame::Head { head, length })) => self.reply(Decoder(head), Some(length)).map_err(foreign)?,
+                Ok(Some(Frame::Complete(bytes))) => self.reply(Decoder(bytes), None).map_err(malformed)?,
+                Ok(Some(Frame::Oversized { header, length })) => {
+                    self.reply(Decoder(header), Some(length)).map_err(malformed)?
+                }
             }?;
         }
     }
 
-    /// Takes one reply, of which only the head is there where it is too large. The inner result is the connection's end.
-    fn reply(&mut self, mut read: Decoder<'_>, too_large: Option<usize>) -> Result<Result<(), String>, Malformed> {
-        let (xid, zxid, code) = (read.int()?, Zxid(read.long()?), read.int()?);
+    /// Handles one reply or event. `oversized` is the length of a reply of which only the header was kept. The inner
+    /// error ends the connection.
+    fn reply(&mut self, mut reply: Decoder<'_>, oversized: Option<usize>) -> Result<Result<(), String>, Malformed> {
+        let (xid, zxid, code) = (reply.int()?, Zxid(reply.long()?), reply.int()?);
         match (xid, code) {
-            (XID_EVENT, _) => self.event(read)?,
+            (XID_EVENT, _) => self.event(reply)?,
             (XID_PING | XID_AUTH, 0) => {}
             (XID_PING | XID_AUTH, code) => {
-                return Ok(Err(ServerError::from_code(code).map_or_else(String::new, |refusal| refusal.to_string())));
+                return Ok(Err(ServerError::from_code(code).map_or_else(String::new, |error| error.to_string())));
             }
-            (_, -112) => return Ok(Err("the session expired".into())),
-            (_, -118) => return Ok(Err("the session moved to another server".into())),
+            (_, SESSION_EXPIRED) => return Ok(Err("the session expired".into())),
+            (_, SESSION_MOVED) => return Ok(Err("the session moved to another server".into())),
             (xid, code) => {
-                // Decoder order, but for a request that the server does not know: that is refused before those under way.
+                let error = ServerError::from_code(code);
+                // In order, except that a server refuses a request it does not know before the pending ones.
                 let at = self.pending.iter().position(|pending| pending.xid == xid);
-                let at = at.filter(|at| *at == 0 || ServerError::from_code(code) == Some(ServerError::Unimplemented));
+                let at = at.filter(|at| *at == 0 || error == Some(ServerError::Unimplemented));
                 let Some(pending) = at.and_then(|at| self.pending.remove(at)) else {
-                    return Ok(Err("it answers what it was not asked".into()));
+                    return Ok(Err("reply to a request that was not sent".into()));
                 };
                 self.shared.session(|session| session.zxid = session.zxid.max(zxid));
-                let body = match (too_large, ServerError::from_code(code)) {
+                let body = match (oversized, error) {
                     (Some(bytes), _) => Err(ServerError::TooLarge { bytes }),
-                    (None, Some(refusal)) => Err(refusal),
-                    (None, None) => Ok(read.0.to_vec()),
+                    (None, Some(error)) => Err(error),
+                    (None, None) => Ok(reply.0.to_vec()),
                 };
-                // Whoever asked may not wait any more.
-                let _ = pending.answer.send(RawReply { zxid, body });
+                // The caller may have stopped waiting.
+                let _ = pending.reply.send(RawReply { zxid, body });
             }
         }
         Ok(Ok(()))
     }
 
-    fn event(&mut self, mut read: Decoder<'_>) -> Result<(), Malformed> {
-        let (kind, _state) = (read.int()?, read.int()?);
-        let path = read.text()?;
+    fn event(&mut self, mut event: Decoder<'_>) -> Result<(), Malformed> {
+        let (kind, _state) = (event.int()?, event.int()?);
+        let path = event.text()?;
         let event = match kind {
-            1 => NodeEvent::Created,
-            2 => NodeEvent::Deleted,
-            3 => NodeEvent::DataChanged,
-            4 => NodeEvent::ChildrenChanged,
-            // The session's states, and watches that were taken away.
+            EVENT_CREATED => NodeEvent::Created,
+            EVENT_DELETED => NodeEvent::Deleted,
+            EVENT_DATA_CHANGED => NodeEvent::DataChanged,
+            EVENT_CHILDREN_CHANGED => NodeEvent::ChildrenChanged,
+            // States of the session, and removed watches.
             _ => return Ok(()),
         };
-        if path == ENSEMBLE {
+        if path == ENSEMBLE_CONFIG {
             self.shared.ensemble.notify_one();
         }
-        if let Some(within) = within(self.chroot.as_ref(), path) {
-            (self.on_event)(event, within);
+        if let Some(path) = path_in_chroot(self.chroot.as_ref(), path) {
+            (self.on_event)(event, path);
         }
         Ok(())
     }
 }
 
-/// The path as it is within the chroot.
-fn within<'a>(chroot: Option<&NodePath>, path: &'a str) -> Option<&'a str> {
+/// A path without the chroot; `None` if it is outside.
+fn path_in_chroot<'a>(chroot: Option<&NodePath>, path: &'a str) -> Option<&'a str> {
     let Some(chroot) = chroot else {
         return Some(path);
     };

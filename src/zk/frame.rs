@@ -1,86 +1,84 @@
-//! Frames: a length and so many bytes. Pure, so that any bytes can be tried on it.
+//! Frames: a length and that many bytes. Pure, so that any bytes can be tried on it.
 
 use super::MAX_FRAME;
 
 #[cfg(test)]
 mod tests;
 
-/// The most bytes that are read past for the sake of the connection; more is nothing that a ZooKeeper says. The first
-/// bytes of a TLS record or of an HTTP answer, read as a length, are more.
+/// The longest frame that is skipped to save the connection. No ZooKeeper server announces more. The first bytes of a
+/// TLS record or an HTTP response, read as a length, are more.
 const MAX_SKIPPED: usize = 32 * MAX_FRAME;
 
-/// How much of a frame that is read past is kept: a reply's header.
-const HEAD: usize = 16;
+/// How many bytes of a skipped frame are kept: the header of a reply.
+const HEADER: usize = 16;
 
-/// What came in.
+/// A received frame.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// A whole frame.
-    Content(&'a [u8]),
-    /// The first bytes of a frame with more of them than are taken; the others are read past.
-    Head {
-        /// The bytes.
-        head: &'a [u8],
-        /// How many there are in all.
+    /// A complete frame.
+    Complete(&'a [u8]),
+    /// The beginning of a frame longer than [`MAX_FRAME`]. The rest is skipped.
+    Oversized {
+        /// Its first bytes.
+        header: &'a [u8],
+        /// Its length in bytes.
         length: usize,
     },
 }
 
-/// Cuts what comes in into frames.
+/// Splits received bytes into frames.
 #[derive(Debug, Default)]
 pub struct Frames {
-    /// What has come in and was not handed out.
     buffer: Vec<u8>,
-    /// The bytes of `buffer` that were handed out.
-    taken: usize,
-    /// The bytes that are still to come of a frame that is read past.
+    /// How many bytes of `buffer` were returned as frames.
+    consumed: usize,
+    /// How many bytes of an oversized frame are still to be skipped.
     skip: usize,
 }
 
 impl Frames {
-    /// Where to put what comes in next, with room for at least some bytes.
-    pub fn room(&mut self) -> &mut Vec<u8> {
-        self.buffer.drain(..self.taken);
-        self.taken = 0;
-        // As it comes in, not as the length says: a length costs nothing to write.
+    /// The buffer to append received bytes to.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        self.buffer.drain(..self.consumed);
+        self.consumed = 0;
+        // By what was received, not by what a length announces: announcing costs a hostile server nothing.
         let more = self.buffer.len().clamp(8 * 1024, 512 * 1024);
         self.buffer.reserve(more);
         if self.buffer.is_empty() && self.buffer.capacity() > 1024 * 1024 {
-            // A large first reading need not be paid for as long as the session lasts.
+            // A large first read must not hold its memory as long as the session lasts.
             self.buffer = Vec::with_capacity(more);
         }
         &mut self.buffer
     }
 
-    /// The next frame, once enough has come in.
+    /// The next frame, once enough bytes were received.
     ///
     /// # Errors
-    /// A length that no server sends.
+    /// The frame announces this length, which no server sends.
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, usize> {
-        let skipped = self.skip.min(self.buffer.len() - self.taken);
+        let skipped = self.skip.min(self.buffer.len() - self.consumed);
         self.skip -= skipped;
-        self.taken += skipped;
-        let Some((length, rest)) = self.buffer[self.taken..].split_first_chunk::<4>() else {
+        self.consumed += skipped;
+        let Some((length, rest)) = self.buffer[self.consumed..].split_first_chunk::<4>() else {
             return Ok(None);
         };
         let length = u32::from_be_bytes(*length) as usize;
         if length > MAX_SKIPPED {
             return Err(length);
         }
+        let start = self.consumed + 4;
         if length > MAX_FRAME {
-            if rest.len() < HEAD {
+            if rest.len() < HEADER {
                 return Ok(None);
             }
-            let start = self.taken + 4;
-            self.taken = start + HEAD;
-            self.skip = length - HEAD;
-            return Ok(Some(Frame::Head { head: &self.buffer[start..start + HEAD], length }));
+            self.consumed = start + HEADER;
+            self.skip = length - HEADER;
+            return Ok(Some(Frame::Oversized { header: &self.buffer[start..start + HEADER], length }));
         }
         if rest.len() < length {
             return Ok(None);
         }
-        let start = self.taken + 4;
-        self.taken = start + length;
-        Ok(Some(Frame::Content(&self.buffer[start..self.taken])))
+        self.consumed = start + length;
+        Ok(Some(Frame::Complete(&self.buffer[start..self.consumed])))
     }
 }

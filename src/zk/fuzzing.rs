@@ -1,42 +1,42 @@
-//! Whatever answers on a server's port: no bytes bring the agent down.
+//! What any bytes from a server's port must not do: make the decoder panic, or read past the end.
 
 use super::frame::{Frame, Frames};
 use super::jute::Decoder;
-use super::requests::result;
+use super::requests::node_result;
 
-/// Takes any bytes in, in pieces as small as the first one says: each frame is whole, and read no further than it goes.
+/// Decodes any bytes, in pieces as long as the first byte says.
 ///
 /// # Panics
-/// Or it is not.
-pub fn answers(bytes: &[u8]) {
+/// A frame is not what was put in.
+pub fn replies(bytes: &[u8]) {
     let step = usize::from(bytes.first().copied().unwrap_or_default()) + 1;
-    let (mut frames, mut taken) = (Frames::default(), 0);
+    let (mut frames, mut consumed) = (Frames::default(), 0);
     'all: for piece in bytes.chunks(step) {
-        frames.room().extend_from_slice(piece);
+        frames.buffer().extend_from_slice(piece);
         loop {
             match frames.next() {
-                Ok(Some(Frame::Content(frame))) => {
-                    taken += 4 + frame.len();
-                    read(frame);
+                Ok(Some(Frame::Complete(frame))) => {
+                    consumed += 4 + frame.len();
+                    decode(frame);
                 }
-                Ok(Some(Frame::Head { head, length })) => {
-                    assert!(head.len() < length);
-                    taken += 4 + head.len();
+                Ok(Some(Frame::Oversized { header, length })) => {
+                    assert!(header.len() < length);
+                    consumed += 4 + header.len();
                 }
                 Ok(None) => break,
                 Err(_) => break 'all,
             }
         }
     }
-    assert!(taken <= bytes.len(), "{taken} of {}", bytes.len());
-    // All of it as one answer too: a frame's length is seldom right by chance.
-    read(bytes);
+    assert!(consumed <= bytes.len(), "{consumed} of {}", bytes.len());
+    // All bytes as one reply, too: the length of a frame is seldom right by chance.
+    decode(bytes);
 }
 
-/// As each thing that an answer may be.
-fn read(bytes: &[u8]) {
-    let mut parts = Decoder(bytes);
-    while result(&mut parts).is_ok() {}
+/// Decodes bytes as each kind of record.
+fn decode(bytes: &[u8]) {
+    let mut results = Decoder(bytes);
+    while node_result(&mut results).is_ok() {}
     let mut stats = Decoder(bytes);
     while stats.stat().is_ok() {}
     let mut names = Decoder(bytes);

@@ -1,14 +1,14 @@
-//! Jute, ZooKeeper's encoding: big-endian numbers, and lengths before bytes (-1 stands for none).
+//! Jute, the encoding of ZooKeeper: big-endian numbers, and a length before bytes (-1 for null).
 
 use crate::model::version::Zxid;
 
 use super::Stat;
 
-/// What was read is not what it should be.
+/// The bytes are not the expected record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// A request that is being written: a frame whose length is filled in at the end.
+/// Encodes one frame. [`Encoder::frame`] fills in its length.
 #[derive(Debug)]
 pub struct Encoder(Vec<u8>);
 
@@ -18,12 +18,12 @@ impl Encoder {
         Self(vec![0; 4])
     }
 
-    /// A request's header, and the room for its body.
+    /// A frame with the header of a request.
     pub fn request(xid: i32, op: i32) -> Self {
-        let mut out = Self::new();
-        out.int(xid);
-        out.int(op);
-        out
+        let mut frame = Self::new();
+        frame.int(xid);
+        frame.int(op);
+        frame
     }
 
     pub fn int(&mut self, n: i32) {
@@ -38,20 +38,20 @@ impl Encoder {
         self.0.push(u8::from(yes));
     }
 
-    /// Bytes, or a string. What is too long to be counted is too long for any server, which says so.
+    /// Bytes, or a string. A length beyond 31 bits is left to the server to refuse.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.int(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
         self.0.extend_from_slice(bytes);
     }
 
-    /// Only the first bytes of the body.
+    /// Keeps only the first bytes of the body.
     #[cfg(test)]
-    pub fn cut(mut self, length: usize) -> Self {
+    pub fn truncated(mut self, length: usize) -> Self {
         self.0.truncate(4 + length);
         self
     }
 
-    /// The whole frame.
+    /// The complete frame.
     pub fn frame(mut self) -> Vec<u8> {
         let length = u32::try_from(self.0.len() - 4).unwrap_or(u32::MAX);
         self.0[..4].copy_from_slice(&length.to_be_bytes());
@@ -59,19 +59,19 @@ impl Encoder {
     }
 }
 
-/// An answer that is being read.
+/// Decodes the body of a frame, from its beginning on.
 #[derive(Debug)]
 pub struct Decoder<'a>(pub &'a [u8]);
 
 impl<'a> Decoder<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
+    fn split(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let (first, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
         self.0 = rest;
-        Ok(taken)
+        Ok(first)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        self.take(N)?.try_into().map_err(|_| Malformed)
+        self.split(N)?.try_into().map_err(|_| Malformed)
     }
 
     pub fn int(&mut self) -> Result<i32, Malformed> {
@@ -87,11 +87,11 @@ impl<'a> Decoder<'a> {
         Ok(byte != 0)
     }
 
-    /// Bytes; those that are null count as none.
+    /// Bytes; null counts as empty.
     pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         match self.int()? {
             -1 => Ok(&[]),
-            length => self.take(usize::try_from(length).map_err(|_| Malformed)?),
+            length => self.split(usize::try_from(length).map_err(|_| Malformed)?),
         }
     }
 
@@ -99,7 +99,7 @@ impl<'a> Decoder<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Malformed)
     }
 
-    /// A list's length, which no more than what is left can bear out.
+    /// The length of a list. A length greater than the number of bytes left is malformed, so it is safe to allocate.
     pub fn count(&mut self) -> Result<usize, Malformed> {
         match self.int()? {
             -1 => Ok(0),

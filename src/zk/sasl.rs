@@ -1,7 +1,7 @@
-//! SASL DIGEST-MD5 (RFC 2831), as ZooKeeper's servers speak it: a `DigestLoginModule` in their JAAS configuration.
+//! SASL DIGEST-MD5 (RFC 2831) for servers with a `DigestLoginModule` in their JAAS configuration.
 //!
-//! Servers offer one realm, `zk-sasl-md5`, and `qop=auth`. The password never goes over the wire, and at the end the
-//! server proves that it knows it as well. MD5 is what the mechanism is made of; where that is not enough, use `zks://`.
+//! Servers offer one realm, `zk-sasl-md5`, and `qop=auth`. The password is never sent, and the server proves that it knows
+//! the password too. The mechanism requires MD5; where that is too weak, add TLS (`zks://`).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,14 +11,13 @@ use rustls::crypto::ring;
 #[cfg(test)]
 mod tests;
 
-/// What is authenticated against: the service and the host that ZooKeeper's own client names, whatever the server's
-/// name is.
+/// The `digest-uri`: service and host, which are the same for every ZooKeeper server.
 const URI: &str = "zookeeper/zk-sasl-md5";
 
-/// The bytes of randomness in this client's nonce.
+/// The length of the client nonce in bytes.
 const NONCE: usize = 16;
 
-/// The most bytes of a challenge (RFC 2831, section 2.1.1).
+/// The longest challenge in bytes (RFC 2831, section 2.1.1).
 const MAX_CHALLENGE: usize = 2048;
 
 /// One exchange with one server.
@@ -28,7 +27,7 @@ pub struct DigestMd5<'a> {
     secret: &'a [u8],
     uri: &'a str,
     nonce: String,
-    /// What the server has to answer, once it was asked.
+    /// The `rspauth` value that the server must send, after the response.
     proof: Mutex<Option<String>>,
 }
 
@@ -36,55 +35,55 @@ impl<'a> DigestMd5<'a> {
     /// A new exchange for `user:password`.
     ///
     /// # Errors
-    /// The system gives no random numbers.
+    /// The system provides no random numbers.
     pub fn new(secret: &'a [u8]) -> Result<Self, String> {
         let mut random = [0; NONCE];
         let filled = ring::default_provider().secure_random.fill(&mut random);
-        filled.map_err(|_| "SASL: the system gives no random numbers")?;
+        filled.map_err(|_| "SASL: the system provides no random numbers")?;
         let nonce = u128::from_ne_bytes(random);
         Ok(Self { secret, uri: URI, nonce: format!("{nonce:032x}"), proof: Mutex::new(None) })
     }
 
-    /// The answer to a challenge; `None` when the server has proved itself and the exchange is over.
+    /// The response to a challenge; `None` when the server is authenticated and the exchange is complete.
     ///
     /// # Errors
-    /// The challenge is none that can be answered, or the proof is wrong.
+    /// The challenge cannot be answered, or the server's proof is wrong.
     pub fn respond(&self, challenge: &[u8]) -> Result<Option<Vec<u8>>, String> {
         if challenge.len() > MAX_CHALLENGE {
-            return Err(format!("a challenge of {} bytes", challenge.len()));
+            return Err(format!("the challenge is too long: {} bytes", challenge.len()));
         }
-        let text = std::str::from_utf8(challenge).map_err(|_| "the challenge is no text")?;
-        let told = directives(text).ok_or_else(|| format!("the challenge cannot be read: {text:?}"))?;
+        let text = std::str::from_utf8(challenge).map_err(|_| "the challenge is not UTF-8")?;
+        let directives = parse_directives(text).ok_or_else(|| format!("malformed challenge: {text:?}"))?;
         let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
-        match (proof.take(), told.get("rspauth")) {
+        match (proof.take(), directives.get("rspauth")) {
             (Some(proof), Some(given)) if proof == *given => Ok(None),
-            (Some(_), Some(_)) => Err("the server does not know the password itself".into()),
-            (Some(_), None) => Err("the server does not prove that it knows the password".into()),
-            (None, Some(_)) => Err("the server proves what nobody asked".into()),
+            (Some(_), Some(_)) => Err("the server does not know the password".into()),
+            (Some(_), None) => Err("the server did not prove that it knows the password".into()),
+            (None, Some(_)) => Err("unexpected rspauth from the server".into()),
             (None, None) => {
-                let (response, expected) = self.answer(&told)?;
+                let (response, expected) = self.answer(&directives)?;
                 *proof = Some(expected);
                 Ok(Some(response))
             }
         }
     }
 
-    /// The response to the first challenge, and what the server has to answer.
-    fn answer(&self, told: &BTreeMap<String, String>) -> Result<(Vec<u8>, String), String> {
-        let get = |name: &str| told.get(name).map(String::as_str);
+    /// The response to the first challenge, and the proof to expect from the server.
+    fn answer(&self, directives: &BTreeMap<String, String>) -> Result<(Vec<u8>, String), String> {
+        let get = |name: &str| directives.get(name).map(String::as_str);
         let nonce = get("nonce").ok_or("the challenge has no nonce")?;
         if get("algorithm") != Some("md5-sess") {
-            return Err("the challenge is not of DIGEST-MD5".into());
+            return Err("the challenge is not a DIGEST-MD5 challenge".into());
         }
         if !get("qop").is_none_or(|offered| offered.split(',').any(|qop| qop.trim() == "auth")) {
-            return Err(format!("the server asks for qop={}", get("qop").unwrap_or_default()));
+            return Err(format!("unsupported qop={}", get("qop").unwrap_or_default()));
         }
         let utf8 = get("charset").is_some_and(|charset| charset.eq_ignore_ascii_case("utf-8"));
         let realm = get("realm").unwrap_or_default();
-        let at = self.secret.iter().position(|byte| *byte == b':').ok_or("the credential has no user")?;
+        let at = self.secret.iter().position(|byte| *byte == b':').ok_or("the credentials have no user")?;
         let (user, password) = (&self.secret[..at], &self.secret[at + 1..]);
         let parts = Parts { user, password, realm, nonce, cnonce: &self.nonce, uri: self.uri };
-        let user = std::str::from_utf8(user).map_err(|_| "the user's name is not UTF-8")?;
+        let user = std::str::from_utf8(user).map_err(|_| "the user name is not UTF-8")?;
         let text = format!(
             "{}username={}{}{},nonce={},cnonce={},nc=00000001,qop=auth,digest-uri={},response={}",
             if utf8 { "charset=utf-8," } else { "" },
@@ -100,7 +99,7 @@ impl<'a> DigestMd5<'a> {
     }
 }
 
-/// What goes into a digest.
+/// The inputs of a digest.
 struct Parts<'a> {
     user: &'a [u8],
     password: &'a [u8],
@@ -111,7 +110,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// The response value (RFC 2831, section 2.1.2.1); with an empty `method` what the server has to answer (2.1.3).
+    /// The response value (RFC 2831, section 2.1.2.1); with an empty `method` the proof of the server (2.1.3).
     fn digest(&self, method: &str) -> String {
         let inner = [&latin(self.user)[..], b":", &latin(self.realm.as_bytes()), b":", &latin(self.password)].concat();
         let outer = [&md5::compute(inner).0[..], format!(":{}:{}", self.nonce, self.cnonce).as_bytes()].concat();
@@ -127,18 +126,18 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Decoder ISO 8859-1 where all of a text can be said in it, as the RFC has it; else as it is.
 fn latin(text: &[u8]) -> Vec<u8> {
-    let said = std::str::from_utf8(text).ok();
-    let said = said.and_then(|text| text.chars().map(|char| u8::try_from(u32::from(char)).ok()).collect());
-    said.unwrap_or_else(|| text.to_vec())
+    let latin = std::str::from_utf8(text).ok();
+    let latin = latin.and_then(|text| text.chars().map(|char| u8::try_from(u32::from(char)).ok()).collect());
+    latin.unwrap_or_else(|| text.to_vec())
 }
 
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The directives of a challenge, `name=value` or `name="value"` with commas between; the first where one stands more
-/// than once (a server may offer several realms). `None` when it is not that.
-fn directives(mut text: &str) -> Option<BTreeMap<String, String>> {
+/// The directives of a challenge: `name=value` or `name="value"`, separated by commas. Of a repeated directive the first
+/// counts (a server may offer several realms). `None` if the text is malformed.
+fn parse_directives(mut text: &str) -> Option<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     loop {
         text = text.trim_start_matches([',', ' ', '\t', '\r', '\n']);
@@ -160,7 +159,7 @@ fn directives(mut text: &str) -> Option<BTreeMap<String, String>> {
     }
 }
 
-/// A quoted string whose opening quote was read, and what comes after it.
+/// The value of a quoted string after its opening quote, and the rest of the text.
 fn string(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();

@@ -1,31 +1,31 @@
-//! What a server says in place of an answer (`KeeperException.Code`).
+//! Error codes of a server (`KeeperException.Code`).
 
 use std::fmt;
 
 use super::MAX_FRAME;
 
-/// A server's refusal of one request; the connection is none the worse for it.
+/// Why a server did not do what one request asked for. The connection stays usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerError {
-    /// There is no such node.
+    /// The node does not exist.
     NoNode,
-    /// The credentials of this session do not allow it.
+    /// The credentials of this session do not suffice.
     NoAuth,
-    /// The server does not know the request: it is older than the version that brought it.
+    /// The server is too old to know the request.
     Unimplemented,
-    /// The server has too much to do.
+    /// The server is overloaded.
     Throttled,
-    /// The answer has more bytes than are taken.
+    /// The reply is larger than [`MAX_FRAME`]. It was skipped.
     TooLarge {
-        /// How many.
+        /// Its length in bytes.
         bytes: usize,
     },
-    /// Anything else, by its code.
+    /// Any other code.
     Other(i32),
 }
 
 impl ServerError {
-    /// What the code of an answer means; `None` for 0, which is none.
+    /// The meaning of a code; `None` for 0, which is success.
     pub fn from_code(code: i32) -> Option<Self> {
         match code {
             0 => None,
@@ -41,13 +41,15 @@ impl ServerError {
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoNode => f.write_str("there is no such node"),
-            Self::NoAuth => f.write_str("not authorized: the node's ACL does not let this agent's credentials read it"),
-            Self::Unimplemented => f.write_str("the server does not know this request: it is too old"),
-            Self::Throttled => f.write_str("the server has too much to do, and refused the request"),
-            // Without the number, which is another one with each change.
-            Self::TooLarge { .. } => write!(f, "the answer has more than {} MiB", MAX_FRAME / 1024 / 1024),
-            Self::Other(code) => write!(f, "the server refused: {} (code {code})", meaning(*code)),
+            Self::NoNode => f.write_str("no such node"),
+            Self::NoAuth => {
+                f.write_str("not authorized: the node's ACL does not allow this agent's credentials to read it")
+            }
+            Self::Unimplemented => f.write_str("the server is too old for this request"),
+            Self::Throttled => f.write_str("the server is overloaded and refused the request"),
+            // Without the length: it differs with each change of the node, and the message would be logged each time.
+            Self::TooLarge { .. } => write!(f, "the reply exceeds {} MiB", MAX_FRAME / 1024 / 1024),
+            Self::Other(code) => write!(f, "server error: {} (code {code})", meaning(*code)),
         }
     }
 }
@@ -57,17 +59,17 @@ fn meaning(code: i32) -> &'static str {
         -1 => "system error",
         -2 => "runtime inconsistency",
         -3 => "data inconsistency",
-        -4 => "its own connection was lost",
-        -5 => "it could not read the request",
-        -7 => "its own operation timed out",
+        -4 => "connection loss within the ensemble",
+        -5 => "marshalling error",
+        -7 => "operation timeout",
         -8 => "bad arguments",
-        -13 => "no quorum of a new configuration",
+        -13 => "no quorum of the new configuration is connected",
         -14 => "another reconfiguration is in progress",
         -103 => "bad version",
-        -108 => "an ephemeral node can have no children",
+        -108 => "ephemeral nodes cannot have children",
         -110 => "the node exists",
         -111 => "the node has children",
-        -112 => "the session expired",
+        -112 => "session expired",
         -114 => "invalid ACL",
         -115 => "authentication failed",
         -116 => "the session is closing",
@@ -75,7 +77,7 @@ fn meaning(code: i32) -> &'static str {
         -119 => "the server is read-only",
         -122 => "wrong session for an ephemeral node",
         -121 => "no such watch",
-        -124 => "it asks for SASL authentication",
-        _ => "for a reason that has no name here",
+        -124 => "SASL authentication required",
+        _ => "unknown error",
     }
 }

@@ -1,4 +1,4 @@
-//! Against a server that says what a test tells it to.
+//! Against a server that a test scripts.
 
 use std::sync::Mutex;
 
@@ -13,18 +13,18 @@ use super::*;
 struct Peer(TcpStream);
 
 impl Peer {
-    /// The body of the next frame; empty at the end.
-    async fn hear(&mut self) -> Vec<u8> {
+    /// The body of the next frame; empty at the end of the stream.
+    async fn receive(&mut self) -> Vec<u8> {
         let Ok(length) = self.0.read_u32().await else { return Vec::new() };
         let mut body = vec![0; length as usize];
         self.0.read_exact(&mut body).await.unwrap();
         body
     }
 
-    /// The next request that is no ping: its number, and what it asks for.
-    async fn asked(&mut self) -> (i32, i32, Vec<u8>) {
+    /// The next request other than a ping: its number, operation and body.
+    async fn request(&mut self) -> (i32, i32, Vec<u8>) {
         loop {
-            let body = self.hear().await;
+            let body = self.receive().await;
             let mut read = Decoder(&body);
             let (xid, op) = (read.int().unwrap(), read.int().unwrap());
             if xid != -2 {
@@ -33,13 +33,13 @@ impl Peer {
         }
     }
 
-    async fn say(&mut self, out: Encoder) {
+    async fn send(&mut self, out: Encoder) {
         self.0.write_all(&out.frame()).await.unwrap();
     }
 
-    /// Takes the greeting, and gives the session that was asked for.
-    async fn greet(&mut self, timeout: i32) -> i64 {
-        let body = self.hear().await;
+    /// Grants a session with this timeout in milliseconds, and returns the id of the session asked for.
+    async fn grant_session(&mut self, timeout: i32) -> i64 {
+        let body = self.receive().await;
         let mut read = Decoder(&body);
         let (_version, _zxid, _timeout, id) =
             (read.int().unwrap(), read.long().unwrap(), read.int().unwrap(), read.long().unwrap());
@@ -49,15 +49,15 @@ impl Peer {
         out.long(7);
         out.bytes(&[1; 16]);
         out.bool(false);
-        self.say(out).await;
-        let ping = self.hear().await;
+        self.send(out).await;
+        let ping = self.receive().await;
         assert_eq!(Decoder(&ping).int(), Ok(-2));
-        self.say(reply(-2, 0, 0)).await;
+        self.send(reply(-2, 0, 0)).await;
         id
     }
 }
 
-/// An answer's header: what was asked, as of which transaction, and how it went.
+/// The header of a reply.
 pub fn reply(xid: i32, zxid: i64, code: i32) -> Encoder {
     let mut out = Encoder::new();
     out.int(xid);
@@ -90,7 +90,7 @@ fn event(kind: i32, path: &str) -> Encoder {
 const REQUEST: ConnectRequest<'static> = ConnectRequest {
     session: None,
     session_timeout: Duration::from_secs(10),
-    limit: Duration::from_secs(5),
+    timeout: Duration::from_secs(5),
     auth: &[],
     sasl: None,
     chroot: None,
@@ -101,7 +101,7 @@ fn ignore_events() -> EventHandler {
     Arc::new(|_, _| {})
 }
 
-/// A server that does `serve` with its first connection, and where it is.
+/// Starts a server that runs `serve` with its first connection.
 async fn server<F: Future<Output = ()> + Send + 'static>(serve: impl FnOnce(Peer) -> F + Send + 'static) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -113,21 +113,21 @@ async fn server<F: Future<Output = ()> + Send + 'static>(serve: impl FnOnce(Peer
 }
 
 #[tokio::test]
-async fn events_are_heard_before_the_answers_that_follow_them_and_within_the_chroot() {
+async fn events_come_before_the_replies_that_follow_them_with_paths_in_the_chroot() {
     let server = server(|mut peer| async move {
-        assert_eq!(peer.greet(10_000).await, 0, "a new session");
-        let (xid, op, body) = peer.asked().await;
+        assert_eq!(peer.grant_session(10_000).await, 0, "a new session");
+        let (xid, op, body) = peer.request().await;
         assert_eq!((op, Decoder(&body).text()), (12, Ok("/chroot/services")));
         for (kind, path) in [(1, "/chroot/services/a"), (2, "/chroot"), (3, "/chrooted/x"), (4, "/chroot/services")] {
-            peer.say(event(kind, path)).await;
+            peer.send(event(kind, path)).await;
         }
         let mut out = reply(xid, 99, 0);
         out.int(2);
         out.bytes(b"a");
         out.bytes("ü".as_bytes());
         stat(&mut out, 42, 2);
-        peer.say(out).await;
-        assert!(peer.hear().await.is_empty(), "it hangs up when nobody holds it, and says nothing of the session");
+        peer.send(out).await;
+        assert!(peer.receive().await.is_empty(), "dropping the last handle closes the socket and not the session");
     })
     .await;
     let heard: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -149,62 +149,62 @@ async fn events_are_heard_before_the_answers_that_follow_them_and_within_the_chr
 }
 
 #[tokio::test]
-async fn a_session_is_carried_on_and_an_expired_one_is_said() {
+async fn a_session_is_resumed_and_an_expired_one_is_reported() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let first = server({
         let tell = tell.clone();
-        |mut peer| async move { tell.send(peer.greet(10_000).await).unwrap() }
+        |mut peer| async move { tell.send(peer.grant_session(10_000).await).unwrap() }
     })
     .await;
     let connection = connect(&first, &REQUEST, ignore_events()).await.unwrap();
     let lost = connection.lost().await;
-    assert!(lost.to_string().contains("closed the connection"), "{lost}");
-    assert_eq!(connection.exists("/", false).await, Err(lost), "and every request says so");
+    assert!(lost.to_string().contains("closed by the server"), "{lost}");
+    assert_eq!(connection.exists("/", false).await, Err(lost), "every request fails with the reason");
     let session = connection.session();
-    assert!(!session.is_over());
+    assert!(!session.is_expired());
 
-    let second = server(|mut peer| async move { tell.send(peer.greet(10_000).await).unwrap() }).await;
+    let second = server(|mut peer| async move { tell.send(peer.grant_session(10_000).await).unwrap() }).await;
     let request = ConnectRequest { session: Some(&session), ..REQUEST };
     connect(&second, &request, ignore_events()).await.unwrap();
     assert_eq!((told.recv().await, told.recv().await), (Some(0), Some(7)));
 
     let third = server(|mut peer| async move {
-        peer.hear().await;
+        peer.receive().await;
         let mut out = Encoder::new();
         out.int(0);
         out.int(0);
         out.long(0);
         out.bytes(&[0; 16]);
         out.bool(false);
-        peer.say(out).await;
-        peer.hear().await;
+        peer.send(out).await;
+        peer.receive().await;
     })
     .await;
-    assert_eq!(connect(&third, &request, ignore_events()).await.err(), Some(ConnectError::Expired));
+    assert_eq!(connect(&third, &request, ignore_events()).await.err(), Some(ConnectError::SessionExpired));
 }
 
 #[tokio::test]
-async fn what_is_no_use_is_said_with_the_server_s_name() {
+async fn an_unusable_server_is_named() {
     async fn refused(answer: &'static [u8]) -> String {
         let server = server(move |mut peer| async move {
-            peer.hear().await;
+            peer.receive().await;
             peer.0.write_all(answer).await.unwrap();
             peer.0.shutdown().await.unwrap();
-            peer.hear().await;
+            peer.receive().await;
         })
         .await;
         match connect(&server, &REQUEST, ignore_events()).await {
-            Err(ConnectError::NotReached(why)) if why.starts_with(&server.address.to_string()) => why,
+            Err(ConnectError::Unreachable(why)) if why.starts_with(&server.address.to_string()) => why,
             Err(failure) => panic!("{failure:?}"),
             Ok(_) => panic!("connected"),
         }
     }
     let read_only = b"\0\0\0\x25\0\0\0\0\0\0\x27\x10\0\0\0\0\0\0\0\x01\0\0\0\x10................\x01";
     for (answer, words) in [
-        (&b""[..], "closed the connection before it gave a session"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not answer as a ZooKeeper"),
+        (&b""[..], "connection closed before a session was granted"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not a ZooKeeper server"),
         (b"\x15\x03\x03\0\x02\x02\x50", "write zks://"),
-        (b"\0\0\0\x04\0\0\0\0", "does not answer as a ZooKeeper"),
+        (b"\0\0\0\x04\0\0\0\0", "not a ZooKeeper server"),
         (read_only, "read-only"),
     ] {
         let why = refused(answer).await;
@@ -213,19 +213,19 @@ async fn what_is_no_use_is_said_with_the_server_s_name() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server { host: "zk1".into(), port: address.port(), address };
-    let request = ConnectRequest { limit: Duration::from_millis(50), ..REQUEST };
+    let request = ConnectRequest { timeout: Duration::from_millis(50), ..REQUEST };
     let silent = connect(&server, &request, ignore_events()).await.err();
-    let wanted = format!("zk1:{} (127.0.0.1): it accepts connections, but gave no session within 50ms", address.port());
-    assert_eq!(silent, Some(ConnectError::NotReached(wanted)));
+    let wanted = format!("zk1:{} (127.0.0.1): connected, but no session within 50ms", address.port());
+    assert_eq!(silent, Some(ConnectError::Unreachable(wanted)));
     drop(listener);
     assert!(
-        matches!(connect(&server, &REQUEST, ignore_events()).await.err(), Some(ConnectError::NotReached(why)) if why.contains("refused"))
+        matches!(connect(&server, &REQUEST, ignore_events()).await.err(), Some(ConnectError::Unreachable(why)) if why.contains("refused"))
     );
 }
 
 #[tokio::test]
-async fn an_address_that_swallows_everything_holds_up_the_others_for_no_more_than_a_second() {
-    // A queue that is full drops what comes, as a firewall does.
+async fn an_address_that_drops_packets_delays_the_others_by_at_most_a_second() {
+    // A full accept queue drops packets, as a firewall does.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -236,18 +236,18 @@ async fn an_address_that_swallows_everything_holds_up_the_others_for_no_more_tha
     }
     let server = Server { host: "127.0.0.1".into(), port: address.port(), address };
     let refused =
-        connect(&server, &ConnectRequest { limit: Duration::from_secs(8), ..REQUEST }, ignore_events()).await.err();
-    assert_eq!(refused, Some(ConnectError::NotReached(format!("{address}: no connection within 1s"))));
+        connect(&server, &ConnectRequest { timeout: Duration::from_secs(8), ..REQUEST }, ignore_events()).await.err();
+    assert_eq!(refused, Some(ConnectError::Unreachable(format!("{address}: no connection within 1s"))));
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_ends_the_connection_although_pings_are_answered() {
+async fn a_request_without_a_reply_ends_the_connection_even_if_pings_are_answered() {
     let server = server(|mut peer| async move {
-        peer.greet(300).await;
+        peer.grant_session(300).await;
         loop {
-            let body = peer.hear().await;
+            let body = peer.receive().await;
             match Decoder(&body).int() {
-                Ok(-2) => peer.say(reply(-2, 0, 0)).await,
+                Ok(-2) => peer.send(reply(-2, 0, 0)).await,
                 Ok(_) => {}
                 Err(_) => return,
             }
@@ -256,31 +256,31 @@ async fn an_answer_that_does_not_come_ends_the_connection_although_pings_are_ans
     .await;
     let connection = connect(&server, &REQUEST, ignore_events()).await.unwrap();
     let lost = connection.sync("/").await.unwrap_err();
-    assert!(lost.to_string().contains("does not answer: nothing for 300ms"), "{lost}");
+    assert!(lost.to_string().contains("no answer for 300ms"), "{lost}");
 }
 
 #[tokio::test]
 async fn a_silent_server_is_lost_within_the_session() {
     let server = server(|mut peer| async move {
-        peer.greet(300).await;
-        while !peer.hear().await.is_empty() {}
+        peer.grant_session(300).await;
+        while !peer.receive().await.is_empty() {}
     })
     .await;
     let connection = connect(&server, &REQUEST, ignore_events()).await.unwrap();
     let lost = connection.lost().await;
-    assert!(lost.to_string().contains("nothing for 200ms"), "{lost}");
-    assert!(!connection.session().is_over(), "there is time left for another server");
+    assert!(lost.to_string().contains("no answer for 200ms"), "{lost}");
+    assert!(!connection.session().is_expired(), "time is left to find another server");
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_large_is_left_out_and_the_next_one_is_taken() {
+async fn a_reply_that_is_too_large_is_skipped_and_the_next_one_is_read() {
     let server = server(|mut peer| async move {
-        peer.greet(10_000).await;
-        let (xid, ..) = peer.asked().await;
+        peer.grant_session(10_000).await;
+        let (xid, ..) = peer.request().await;
         let mut large = reply(xid, 5, 0);
         large.bytes(&vec![b'x'; MAX_FRAME]);
-        peer.say(large).await;
-        let (xid, op, body) = peer.asked().await;
+        peer.send(large).await;
+        let (xid, op, body) = peer.request().await;
         assert_eq!((op, Decoder(&body[9..]).text()), (22, Ok("/a")));
         let mut out = reply(xid, 6, 0);
         for part in 0..2 {
@@ -294,26 +294,26 @@ async fn an_answer_that_is_too_large_is_left_out_and_the_next_one_is_taken() {
                 out.int(-101);
             }
         }
-        peer.say(out).await;
-        peer.hear().await;
+        peer.send(out).await;
+        peer.receive().await;
     })
     .await;
     let connection = connect(&server, &REQUEST, ignore_events()).await.unwrap();
     let large = connection.data("/large", false).await.unwrap();
     assert!(matches!(large.value, Err(ServerError::TooLarge { bytes }) if bytes > MAX_FRAME));
-    let read = connection.read(&["/a", "/gone"]).await.unwrap().value.unwrap();
+    let read = connection.multi_read(&["/a", "/gone"]).await.unwrap().value.unwrap();
     assert_eq!(read[0].as_ref().unwrap().0, Bytes::from(&b"data"[..]));
     assert_eq!(read[1], Err(ServerError::NoNode));
 }
 
 #[tokio::test]
-async fn answers_that_make_no_sense_end_the_connection() {
+async fn a_malformed_reply_ends_the_connection() {
     async fn lost(answer: impl Fn(i32) -> Encoder + Send + 'static) -> String {
         let server = server(|mut peer| async move {
-            peer.greet(10_000).await;
-            let (xid, ..) = peer.asked().await;
-            peer.say(answer(xid)).await;
-            peer.hear().await;
+            peer.grant_session(10_000).await;
+            let (xid, ..) = peer.request().await;
+            peer.send(answer(xid)).await;
+            peer.receive().await;
         })
         .await;
         let connection = connect(&server, &REQUEST, ignore_events()).await.unwrap();
@@ -321,9 +321,9 @@ async fn answers_that_make_no_sense_end_the_connection() {
     }
     let mut seen = vec![lost(|xid| reply(xid + 1, 0, 0)).await];
     seen.push(lost(|_| Encoder::new()).await);
-    seen.push(lost(|_| event(1, "/x").cut(14)).await);
+    seen.push(lost(|_| event(1, "/x").truncated(14)).await);
     seen.push(lost(|xid| reply(xid, 0, -112)).await);
-    // A list that claims more names than there are bytes.
+    // A list that announces more names than there are bytes.
     seen.push(
         lost(|xid| {
             let mut out = reply(xid, 0, 0);
@@ -332,40 +332,38 @@ async fn answers_that_make_no_sense_end_the_connection() {
         })
         .await,
     );
-    for (seen, words) in
-        seen.iter().zip(["not asked", "as a ZooKeeper does", "as a ZooKeeper does", "expired", "no sense"])
-    {
+    for (seen, words) in seen.iter().zip(["not sent", "not a ZooKeeper", "not a ZooKeeper", "expired", "malformed"]) {
         assert!(seen.contains(words), "{seen}: {words}");
     }
 }
 
 #[tokio::test]
-async fn credentials_are_proved_before_anything_is_asked() {
+async fn authentication_comes_before_the_first_request() {
     async fn greeted(mut peer: Peer, auth: i32, ping: i32) {
-        peer.hear().await;
+        peer.receive().await;
         let mut out = Encoder::new();
         out.int(0);
         out.int(10_000);
         out.long(7);
         out.bytes(&[1; 16]);
-        peer.say(out).await;
+        peer.send(out).await;
         for (challenge, wanted) in [(&b"challenge"[..], &b""[..]), (b"proof", b"answer to challenge")] {
-            let (xid, op, body) = peer.asked().await;
+            let (xid, op, body) = peer.request().await;
             assert_eq!((op, Decoder(&body).bytes().unwrap()), (102, wanted));
             let mut out = reply(xid, 0, 0);
             out.bytes(challenge);
-            peer.say(out).await;
+            peer.send(out).await;
         }
-        let (xid, op, body) = peer.asked().await;
+        let (xid, op, body) = peer.request().await;
         let mut read = Decoder(&body);
         assert_eq!(
             (xid, op, read.int(), read.text(), read.text()),
             (-4, 100, Ok(0), Ok("digest"), Ok("user:password"))
         );
-        peer.say(reply(-4, 0, auth)).await;
-        peer.hear().await;
-        peer.say(reply(-2, 0, ping)).await;
-        peer.hear().await;
+        peer.send(reply(-4, 0, auth)).await;
+        peer.receive().await;
+        peer.send(reply(-2, 0, ping)).await;
+        peer.receive().await;
     }
     let sasl = |challenge: &[u8]| match challenge {
         b"challenge" => Ok(Some(b"answer to challenge".to_vec())),
@@ -378,7 +376,7 @@ async fn credentials_are_proved_before_anything_is_asked() {
         let server = server(move |peer| greeted(peer, auth, ping)).await;
         match (connect(&server, &request, ignore_events()).await.err(), words) {
             (None, None) => {}
-            (Some(ConnectError::Refused(why)), Some(words)) => assert!(why.contains(words), "{why}"),
+            (Some(ConnectError::AuthFailed(why)), Some(words)) => assert!(why.contains(words), "{why}"),
             (other, _) => panic!("{other:?}"),
         }
     }
@@ -388,10 +386,10 @@ proptest::proptest! {
     #![proptest_config(crate::support::random::config(1_000, 1_000_000))]
 
     #[test]
-    fn any_bytes_are_read_without_a_panic(
-        // Mostly as small as what they stand for is: lengths, numbers of requests, flags.
+    fn any_bytes_are_decoded_without_a_panic(
+        // Mostly small numbers, as lengths, request numbers and flags are.
         bytes in proptest::collection::vec(proptest::prop_oneof![4 => 0u8..1, 2 => 0u8..24, 1 => 0u8..=255], 0..200)
     ) {
-        fuzzing::answers(&bytes);
+        fuzzing::replies(&bytes);
     }
 }

@@ -1,4 +1,4 @@
-//! inotify, and what to do without it.
+//! Watches directories with inotify, and does without it where it is unavailable.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,58 +9,58 @@ use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use crate::decide;
+use crate::decide::Event;
 use crate::log::emit;
 use crate::zk::NodeEvent;
 
-/// Something seen.
+/// An event of the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FsEvent {
     /// Something may have happened to a file or directory.
-    At(PathBuf, NodeEvent),
-    /// The mode or owner of a file or directory changed. What that means is found by opening it, which is nothing to do
-    /// on the thread that all events come through.
-    Mode(PathBuf),
-    /// Too much happened to say what.
+    Node(PathBuf, NodeEvent),
+    /// The mode or owner of a file or directory changed. Only opening it tells whether that matters, which must not happen
+    /// on the thread that receives events.
+    Attributes(PathBuf),
+    /// Events were lost: anything may have changed.
     Overflow,
 }
 
-/// The directories that are watched. Without inotify there are none, and everything is read every two seconds instead.
+/// The watched directories. Without inotify there are none, and everything is read every two seconds instead.
 #[derive(Debug)]
 pub struct InotifyWatcher {
     watcher: Option<RecommendedWatcher>,
-    /// Each with the device and inode that it had.
+    /// The device and inode of each directory when it was watched.
     watched: BTreeMap<PathBuf, Option<(u64, u64)>>,
 }
 
 impl InotifyWatcher {
-    /// Opens them; what they see goes to `glances`.
-    pub fn open(glances: mpsc::UnboundedSender<FsEvent>) -> Self {
+    /// A watcher that sends its events to `out`.
+    pub fn new(out: mpsc::UnboundedSender<FsEvent>) -> Self {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            for event in event.map_or_else(|_| vec![FsEvent::Overflow], |event| interpret(&event)) {
-                // Nobody listens any more when the registry is being left.
-                let _ = glances.send(event);
+            for event in event.map_or_else(|_| vec![FsEvent::Overflow], |event| convert(&event)) {
+                // The receiver is gone when the registry is closed.
+                let _ = out.send(event);
             }
         });
         let watcher = watcher.inspect_err(warn_polling).ok();
         Self { watcher, watched: BTreeMap::new() }
     }
 
-    /// Whether there is no inotify to be had.
+    /// Whether inotify is unavailable.
     pub fn is_polling(&self) -> bool {
         self.watcher.is_none()
     }
 
-    /// Watches a directory. Tells whether that is new.
+    /// Watches a directory. Returns whether it was not watched before.
     ///
-    /// No directory may be watched under two names: inotify has one watch for it then, and its events one of the names.
+    /// A directory must not be watched under two names: inotify would report its events under one of them.
     pub fn watch(&mut self, directory: &Path) -> bool {
-        // Before it is watched: should it be replaced in between, it is watched once more the next time.
-        let is = fs::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        // Before it is watched: if it is replaced in between, it is watched again the next time.
+        let inode = fs::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()));
         match self.watched.get(directory) {
-            Some(was) if *was == is => return false,
+            Some(watched) if *watched == inode => return false,
             Some(_) => {
-                self.forget(directory);
+                self.unwatch(directory);
             }
             None => {}
         }
@@ -69,7 +69,7 @@ impl InotifyWatcher {
         };
         match watcher.watch(directory, RecursiveMode::NonRecursive) {
             Ok(()) => {
-                self.watched.insert(directory.to_owned(), is);
+                self.watched.insert(directory.to_owned(), inode);
                 true
             }
             Err(error) if is_limit(&error) => {
@@ -78,7 +78,7 @@ impl InotifyWatcher {
                 self.watched.clear();
                 false
             }
-            // It went away again, or may not be read, which the reading says.
+            // It was removed again, or may not be read, which reading it reports.
             Err(error) => {
                 tracing::debug!(directory = %directory.display(), %error, "directory not watched");
                 false
@@ -86,14 +86,13 @@ impl InotifyWatcher {
         }
     }
 
-    /// Watches a directory and all below it no more: it is gone, or another one stands in its place. Tells whether it was
-    /// watched.
-    pub fn forget(&mut self, directory: &Path) -> bool {
+    /// Stops to watch a directory and everything below it: it was removed or replaced. Returns whether it was watched.
+    pub fn unwatch(&mut self, directory: &Path) -> bool {
         let gone: Vec<PathBuf> = self.watched.keys().filter(|path| path.starts_with(directory)).cloned().collect();
         let was_watched = !gone.is_empty();
         for path in gone {
             if let Some(watcher) = &mut self.watcher {
-                // The kernel may have dropped it already.
+                // The kernel may have removed the watch already.
                 let _ = watcher.unwatch(&path);
             }
             self.watched.remove(&path);
@@ -102,7 +101,7 @@ impl InotifyWatcher {
     }
 }
 
-/// Whether a limit of the system was reached: watches or instances a user, or open files a process.
+/// Whether an error is a limit of the system: of watches or instances per user, or of open files per process.
 fn is_limit(error: &notify::Error) -> bool {
     match &error.kind {
         ErrorKind::MaxFilesWatch => true,
@@ -115,30 +114,31 @@ fn is_limit(error: &notify::Error) -> bool {
 }
 
 fn warn_polling(error: &notify::Error) {
-    let reason =
-        format!("{error}; reading it every 2 s (raise fs.inotify.max_user_watches or fs.inotify.max_user_instances)");
-    emit(decide::Event::RegistryPolled { reason });
+    let reason = format!(
+        "{error}; reading the tree every 2 s (raise fs.inotify.max_user_watches or fs.inotify.max_user_instances)"
+    );
+    emit(Event::RegistryPolled { reason });
 }
 
-/// What an event says of nodes.
-fn interpret(event: &notify::Event) -> Vec<FsEvent> {
+/// What a raw event means for nodes.
+fn convert(event: &notify::Event) -> Vec<FsEvent> {
     if event.need_rescan() {
         return vec![FsEvent::Overflow];
     }
-    let each = |what: NodeEvent| event.paths.iter().map(|path| FsEvent::At(path.clone(), what)).collect();
+    let nodes = |kind: NodeEvent| event.paths.iter().map(|path| FsEvent::Node(path.clone(), kind)).collect();
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
         | EventKind::Create(CreateKind::Folder)
-        | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => each(NodeEvent::Created),
-        // A new file is read when it is closed; a link to one was never opened, and neither was a pipe or its like.
-        EventKind::Create(_) if event.paths.iter().any(|path| is_never_closed(path)) => each(NodeEvent::Created),
-        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => each(NodeEvent::Deleted),
-        EventKind::Modify(ModifyKind::Metadata(_)) => event.paths.iter().cloned().map(FsEvent::Mode).collect(),
+        | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => nodes(NodeEvent::Created),
+        // A new file is read when it is closed. A hard link, a pipe and the like are complete at once.
+        EventKind::Create(_) if event.paths.iter().any(|path| is_never_closed(path)) => nodes(NodeEvent::Created),
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => nodes(NodeEvent::Deleted),
+        EventKind::Modify(ModifyKind::Metadata(_)) => event.paths.iter().cloned().map(FsEvent::Attributes).collect(),
         _ => Vec::new(),
     }
 }
 
-/// Whether what was created is there as a whole already, so that it will not be closed after writing.
+/// Whether a created file is complete already, so that no close after writing follows.
 fn is_never_closed(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file() || metadata.nlink() > 1)
 }

@@ -1,12 +1,11 @@
-//! Tests of a directory registry from within.
-
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::model::node_path::Subject;
 use crate::model::registry_event::{Seen, Update, View};
 
 #[tokio::test]
-async fn a_reading_that_breaks_is_said_and_begun_anew() {
+async fn a_read_that_panics_is_reported_and_restarted() {
     let root = tempfile::tempdir().unwrap();
     let directory = Arc::new(Directory::new("r".into(), root.path().to_owned()));
     let subject = Subject::roster("/svc").unwrap();
@@ -15,14 +14,14 @@ async fn a_reading_that_breaks_is_said_and_begun_anew() {
     let stop = CancellationToken::new();
     let following = tokio::spawn(Arc::clone(&directory).follow(wanted, out, stop.clone()));
     assert!(matches!(events.recv().await.unwrap().update, Update::Reset { .. }));
-    directory.breaks.store(true, Ordering::Relaxed);
+    directory.panics.store(true, Ordering::Relaxed);
     std::fs::create_dir(root.path().join("svc")).unwrap();
-    let Update::Unreachable { reason: why } = events.recv().await.unwrap().update else { panic!("not away") };
-    assert!(why.contains("reading came to a sudden end"), "{why}");
-    let Update::Reset { view, .. } = events.recv().await.unwrap().update else { panic!("not said anew") };
+    let Update::Unreachable { reason } = events.recv().await.unwrap().update else { panic!("not unreachable") };
+    assert!(reason.contains("the read failed unexpectedly"), "{reason}");
+    let Update::Reset { view, .. } = events.recv().await.unwrap().update else { panic!("no reset") };
     assert_eq!(view, View::Members(Seen::Present([].into())));
     std::fs::write(root.path().join("svc/a"), "").unwrap();
-    assert!(matches!(events.recv().await.unwrap().update, Update::Changed { .. }), "it is watched anew");
+    assert!(matches!(events.recv().await.unwrap().update, Update::Changed { .. }), "not watched again");
     stop.cancel();
     following.await.unwrap();
 }

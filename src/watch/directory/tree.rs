@@ -1,5 +1,5 @@
-//! Files and directories as nodes. Everything here may take its time on a slow disk, but none may wait for somebody else: a
-//! pipe, a socket or a device is a node whose data cannot be read, and is never opened for waiting.
+//! Files and directories as nodes. Everything here may block on a slow disk, but never waits for another process: a pipe, a
+//! socket or a device is a node whose data cannot be read.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,23 +21,23 @@ use crate::watch::dirty::{DirtySet, MemberId};
 
 use super::budget::Budget;
 
-/// Where a directory's own data is.
+/// The file with the data of the directory it is in.
 const OWN_DATA: &str = ".data";
 
 /// The tree below a directory.
 #[derive(Debug)]
 pub struct Tree {
     root: PathBuf,
-    /// Names that are no UTF-8, and were said to be skipped.
+    /// Files that were logged as skipped, because their names are not UTF-8.
     skipped: RefCell<BTreeSet<PathBuf>>,
 }
 
-/// What stands at a place.
-pub enum Kind {
+/// What is at a path.
+pub enum FileKind {
     /// Nothing.
     Absent,
-    /// Something that is not read: why.
-    Refused(Arc<str>),
+    /// Something that is not read, for this reason.
+    Unreadable(Arc<str>),
     /// A file, or a link to one.
     File,
     /// A directory, or a link to one within the root.
@@ -50,51 +50,51 @@ impl Tree {
         Self { root, skipped: RefCell::default() }
     }
 
-    /// Its root.
+    /// The root.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Looks at the root.
+    /// Looks up the root.
     ///
     /// # Errors
-    /// It is missing, or is no directory: what to do.
+    /// It does not exist, or is not a directory: what to do.
     pub fn check_root(&self) -> Result<Metadata, String> {
         let root = self.root.display();
         match fs::metadata(&self.root) {
             Ok(metadata) if metadata.is_dir() => Ok(metadata),
-            Ok(_) => Err(format!("dir:{root}: {root} is no directory")),
+            Ok(_) => Err(format!("dir:{root}: {root} is not a directory")),
             Err(error) if is_missing(&error) => Err(format!(
                 "dir:{root}: the directory {root} does not exist; create it, or correct the registry's url"
             )),
-            Err(error) => Err(format!("dir:{root}: look at the directory {root}: {error}")),
+            Err(error) => Err(format!("dir:{root}: the directory {root} cannot be accessed: {error}")),
         }
     }
 
-    /// The path of the node that a change at a path on the disk concerns; `None` when it concerns none.
+    /// The node that a change at a path on the disk concerns; `None` if there is none.
     pub fn node_path(&self, path: &Path) -> Option<String> {
-        let mut place = String::new();
+        let mut node = String::new();
         let mut parts = path.strip_prefix(&self.root).ok()?.iter().peekable();
         while let Some(part) = parts.next() {
             let part = part.to_str()?;
             let is_last = parts.peek().is_none();
-            // `..data` and its like are how Kubernetes swaps a whole directory: what links through it changes with it.
+            // Kubernetes replaces a directory through a link such as `..data`. Everything in the directory changes then.
             if is_last && (part == OWN_DATA || part.starts_with("..")) {
                 break;
             }
             if !is_node_name(part) {
                 return None;
             }
-            place.push('/');
-            place.push_str(part);
+            node.push('/');
+            node.push_str(part);
         }
-        Some(if place.is_empty() { "/".to_owned() } else { place })
+        Some(if node.is_empty() { "/".to_owned() } else { node })
     }
 
-    /// The directories in which a change may concern a subject: those above its top, and those in it. None that is reached
-    /// through a link, because it has another name already or may get one, and a watched directory may only have one.
+    /// The directories in which a change may concern a subject: those above its top, and those in it. Directories behind
+    /// links are left out, because they may be watched under their own names.
     ///
-    /// What in the subject is behind links is added to `linked`: of that comes no event.
+    /// The parts of the subject that are behind links, which no event reports, are added to `linked`.
     pub fn directories(&self, subject: &Subject, linked: &mut DirtySet) -> Vec<PathBuf> {
         let mut directories = vec![self.root.clone()];
         let mut top = self.root.clone();
@@ -132,7 +132,7 @@ impl Tree {
         directories
     }
 
-    /// The directories of members, whose own data may change.
+    /// Adds the directories of members, whose data may change.
     fn member_folders(
         &self,
         holder: &Path,
@@ -150,47 +150,47 @@ impl Tree {
         }
     }
 
-    /// Reads again what is dirty.
-    pub fn reread(&self, subject: &Subject, dirty: &DirtySet) -> ViewUpdate {
+    /// Reads what is dirty.
+    pub fn read_dirty(&self, subject: &Subject, dirty: &DirtySet) -> ViewUpdate {
         if dirty.all {
-            return ViewUpdate::Full(self.whole(subject));
+            return ViewUpdate::Full(self.read_all(subject));
         }
-        let mut budget = Budget::of(subject);
+        let mut budget = Budget::new(subject);
         let keys = dirty.keys.iter().map(|key| (Arc::clone(key), self.key(subject, key, &mut budget)));
-        let member = |place: &MemberId| {
-            let path = subject.members_of(place.key.as_deref().unwrap_or_default()).child(&place.name);
-            (place.clone(), self.datum(&path))
+        let member = |member: &MemberId| {
+            let path = subject.members_of(member.key.as_deref().unwrap_or_default()).child(&member.name);
+            (member.clone(), self.data(&path))
         };
         ViewUpdate::Partial(Patch { keys: keys.collect(), members: dirty.members.iter().map(member).collect() })
     }
 
-    fn whole(&self, subject: &Subject) -> View {
-        let mut budget = Budget::of(subject);
+    fn read_all(&self, subject: &Subject) -> View {
+        let mut budget = Budget::new(subject);
         match subject {
-            Subject::Node(path) => View::Node(match self.datum(path) {
+            Subject::Node(path) => View::Node(match self.data(path) {
                 None => Seen::Absent,
                 Some(Ok(data)) => Seen::Present(data),
-                Some(Err(why)) => Seen::Unreadable(why),
+                Some(Err(reason)) => Seen::Unreadable(reason),
             }),
             Subject::Members(path) => View::Members(self.members(path, &mut budget)),
             Subject::Keyed { base, .. } => View::Keyed(match self.names(base) {
                 Seen::Absent => Seen::Absent,
-                Seen::Unreadable(why) => Seen::Unreadable(why),
+                Seen::Unreadable(reason) => Seen::Unreadable(reason),
                 Seen::Present(names) => {
                     let keys = names.iter().map(|key| Some((Arc::from(&**key), self.key(subject, key, &mut budget)?)));
                     let keys: BTreeMap<_, _> = keys.flatten().collect();
-                    if budget.is_overdrawn() { budget.too_large(base) } else { Seen::Present(keys) }
+                    if budget.is_exceeded() { budget.too_large(base) } else { Seen::Present(keys) }
                 }
             }),
         }
     }
 
-    /// What a key holds; `None` when there is no such key.
+    /// The members of a key; `None` if the key does not exist.
     fn key(&self, subject: &Subject, key: &str, budget: &mut Budget) -> Option<Seen<Members>> {
         match self.members(&subject.members_of(key), budget) {
             Seen::Absent => {
                 let key = subject.top().child(key);
-                (!matches!(self.place(&key).1, Kind::Absent)).then_some(Seen::Absent)
+                (!matches!(self.locate(&key).1, FileKind::Absent)).then_some(Seen::Absent)
             }
             seen => Some(seen),
         }
@@ -199,13 +199,13 @@ impl Tree {
     fn members(&self, path: &NodePath, budget: &mut Budget) -> Seen<Members> {
         let names = match self.names(path) {
             Seen::Absent => return Seen::Absent,
-            Seen::Unreadable(why) => return Seen::Unreadable(why),
+            Seen::Unreadable(reason) => return Seen::Unreadable(reason),
             Seen::Present(names) => names,
         };
         let mut members = Members::new();
         for name in names {
-            if let Some(reading) = self.datum(&path.child(&name)) {
-                if budget.take(&reading).is_none() {
+            if let Some(reading) = self.data(&path.child(&name)) {
+                if budget.spend(&reading).is_none() {
                     return budget.too_large(path);
                 }
                 members.insert(Arc::from(name), reading);
@@ -216,87 +216,85 @@ impl Tree {
 
     /// The names of a node's children, sorted bytewise.
     pub fn names(&self, path: &NodePath) -> Seen<Vec<String>> {
-        let (place, kind) = self.place(path);
+        let (disk_path, kind) = self.locate(path);
         match kind {
-            Kind::Absent => Seen::Absent,
-            Kind::Refused(why) => Seen::Unreadable(why),
-            Kind::File => Seen::Present(Vec::new()),
-            Kind::Directory => match self.list(&place) {
+            FileKind::Absent => Seen::Absent,
+            FileKind::Unreadable(reason) => Seen::Unreadable(reason),
+            FileKind::File => Seen::Present(Vec::new()),
+            FileKind::Directory => match self.list(&disk_path) {
                 Ok(names) => Seen::Present(names),
                 Err(error) if is_missing(&error) => Seen::Absent,
-                Err(error) => Seen::Unreadable(refusal(&place, &error)),
+                Err(error) => Seen::Unreadable(describe(&disk_path, &error)),
             },
         }
     }
 
-    /// A node's own data; `None` when there is no such node.
-    pub fn datum(&self, path: &NodePath) -> Option<Reading> {
-        let (place, kind) = self.place(path);
+    /// The data of a node; `None` if the node does not exist.
+    pub fn data(&self, path: &NodePath) -> Option<Reading> {
+        let (disk_path, kind) = self.locate(path);
         let (file, if_missing) = match kind {
-            Kind::Absent => return None,
-            Kind::Refused(why) => return Some(Err(why)),
-            Kind::File => (place, None),
-            Kind::Directory => (place.join(OWN_DATA), Some(Ok(Bytes::default()))),
+            FileKind::Absent => return None,
+            FileKind::Unreadable(reason) => return Some(Err(reason)),
+            FileKind::File => (disk_path, None),
+            FileKind::Directory => (disk_path.join(OWN_DATA), Some(Ok(Bytes::default()))),
         };
-        match self.kind(&file) {
-            Kind::Absent => if_missing,
-            Kind::Refused(why) => Some(Err(why)),
-            Kind::Directory => Some(Err(format!("{}: is a directory", file.display()).into())),
-            Kind::File => match read(&file) {
+        match self.file_kind(&file) {
+            FileKind::Absent => if_missing,
+            FileKind::Unreadable(reason) => Some(Err(reason)),
+            FileKind::Directory => Some(Err(format!("{}: is a directory", file.display()).into())),
+            FileKind::File => match read(&file) {
                 Err(error) if is_missing(&error) => if_missing,
-                read => Some(read.map_err(|error| refusal(&file, &error))),
+                read => Some(read.map_err(|error| describe(&file, &error))),
             },
         }
     }
 
-    /// Where a node is on the disk, and what stands there. Links are subscription, but no directory is left through one.
-    pub fn place(&self, path: &NodePath) -> (PathBuf, Kind) {
-        let mut place = self.root.clone();
-        let mut kind = Kind::Directory;
+    /// The path of a node on the disk, and what is there. Links are followed, except to a directory outside of the root.
+    pub fn locate(&self, path: &NodePath) -> (PathBuf, FileKind) {
+        let mut disk_path = self.root.clone();
+        let mut kind = FileKind::Directory;
         for part in path.as_str().split('/').filter(|part| !part.is_empty()) {
             match kind {
-                Kind::Directory if is_node_name(part) => {}
-                Kind::Refused(_) => return (place, kind),
-                _ => return (place, Kind::Absent),
+                FileKind::Directory if is_node_name(part) => {}
+                FileKind::Unreadable(_) => return (disk_path, kind),
+                _ => return (disk_path, FileKind::Absent),
             }
-            place.push(part);
-            kind = self.kind(&place);
+            disk_path.push(part);
+            kind = self.file_kind(&disk_path);
         }
-        (place, kind)
+        (disk_path, kind)
     }
 
-    fn kind(&self, path: &Path) -> Kind {
+    fn file_kind(&self, path: &Path) -> FileKind {
         let metadata = match fs::symlink_metadata(path) {
-            Ok(metadata) if metadata.is_symlink() => match self.target(path) {
+            Ok(metadata) if metadata.is_symlink() => match self.link_target(path) {
                 Ok(metadata) => metadata,
-                Err(error) => return Kind::Refused(refusal(path, &error)),
+                Err(error) => return FileKind::Unreadable(describe(path, &error)),
             },
             Ok(metadata) => metadata,
-            Err(error) if is_missing(&error) => return Kind::Absent,
-            Err(error) => return Kind::Refused(refusal(path, &error)),
+            Err(error) if is_missing(&error) => return FileKind::Absent,
+            Err(error) => return FileKind::Unreadable(describe(path, &error)),
         };
         if metadata.is_dir() {
-            Kind::Directory
+            FileKind::Directory
         } else if metadata.is_file() {
-            Kind::File
+            FileKind::File
         } else {
-            Kind::Refused(format!("{}: is neither a file nor a directory", path.display()).into())
+            FileKind::Unreadable(format!("{}: neither a file nor a directory", path.display()).into())
         }
     }
 
-    /// What a link leads to: a file anywhere, or a directory within the root.
-    fn target(&self, link: &Path) -> io::Result<Metadata> {
+    /// The target of a link: a file anywhere, or a directory within the root.
+    fn link_target(&self, link: &Path) -> io::Result<Metadata> {
         let target = fs::canonicalize(link)?;
         let metadata = fs::metadata(&target)?;
         if metadata.is_dir() && !target.starts_with(fs::canonicalize(&self.root)?) {
-            return Err(io::Error::other(
-                "is a link to a directory outside of the registry, which is not subscription",
-            ));
+            return Err(io::Error::other("link to a directory outside of the registry; not followed"));
         }
         Ok(metadata)
     }
 
-    /// The names of nodes in a directory, sorted bytewise.
+    /// The names of the nodes in a directory, sorted bytewise.
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(directory)? {
@@ -324,34 +322,34 @@ impl Tree {
     }
 }
 
-/// Whether a file holds the data of the directory that it is in.
+/// Whether a file holds the data of its directory.
 pub fn is_own_data(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == OWN_DATA)
 }
 
-/// Whether a file of this name is a node: not hidden, and no editor's backup.
+/// Whether a file of this name is a node: not a hidden file, and not a backup of an editor.
 fn is_node_name(name: &str) -> bool {
     !name.starts_with('.') && !name.ends_with('~')
 }
 
-/// Whether a link stands at a path.
+/// Whether a path is a link.
 pub fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
 }
 
-/// Whether a node's own data may change without an event: it is a link, or its data is in one.
+/// Whether the data of a node may change without an event: the node is a link, or its data is behind one.
 fn is_linked(path: &Path) -> bool {
     is_link(path) || is_link(&path.join(OWN_DATA))
 }
 
-/// Whether a directory stands here by itself, and not through a link.
+/// Whether a path is a directory, and not a link to one.
 fn is_plain_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Whether a change of mode or owner is news: something may be readable now, or no more. A file may also be in the
-/// middle of being written, so one that can be read is left to its closing.
-pub fn is_mode_news(path: &Path) -> bool {
+/// Whether a change of mode or owner matters: the path may have become readable, or unreadable. A readable file may be in
+/// the middle of being written, so it is read when it is closed.
+pub fn attributes_matter(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) || open(path).is_err()
 }
 
@@ -359,19 +357,19 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Opens a regular file. Whatever else may have come in its place is not waited for.
+/// Opens a regular file. It does not block if something else took its place.
 fn open(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("is no file")) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
 fn read(file: &Path) -> io::Result<Bytes> {
     let mut data = Vec::new();
-    // One byte more than may be: then it counts as too much.
+    // One byte more than the limit, so that exceeding it shows.
     open(file)?.take(MAX_PATH_BYTES as u64 + 1).read_to_end(&mut data)?;
     Ok(data.into())
 }
 
-fn refusal(path: &Path, error: &io::Error) -> Arc<str> {
+fn describe(path: &Path, error: &io::Error) -> Arc<str> {
     format!("{}: {error}", path.display()).into()
 }

@@ -134,7 +134,7 @@ fn a_missing_root_is_away_and_comes_back() {
     fs::rename(&folder.root, &elsewhere).unwrap();
     let mirror = Mirror::follow(&folder.config(), &["/svc"]);
     let why = mirror.goes_away();
-    assert!(why.contains(&format!("the folder {} does not exist", folder.root.display())), "{why}");
+    assert!(why.contains(&format!("the directory {} does not exist", folder.root.display())), "{why}");
     assert_eq!(mirror.line("/svc"), "unheard");
     folder.put("/svc/a", "1");
     mirror.becomes("/svc", "a=1");
@@ -202,7 +202,7 @@ fn links_lead_to_files_but_not_out_of_the_tree() {
     let mirror = Mirror::follow(&folder.config(), &["/svc", "/linked", "/out"]);
     mirror.becomes("/linked", "x=1");
     let at = |path: &str| folder.at(path).display().to_string();
-    let outside = "is a link to a folder outside of the registry, which is not followed";
+    let outside = "link to a directory outside of the registry; not followed";
     mirror.becomes("/out", &format!("unreadable: {}: {outside}", at("/out")));
     mirror.becomes(
         "/svc",
@@ -223,7 +223,7 @@ fn a_pipe_in_the_tree_stops_nothing() {
     let mirror = Mirror::follow(&folder.config(), &["/svc", "/later", "node /svc/pipe"]);
     mirror.becomes("/svc", "a=1");
     sh(&folder.root, "mkfifo svc/pipe; chmod 600 svc/pipe; chmod 644 svc/pipe");
-    let refused = format!("{}: is neither a file nor a folder", folder.at("/svc/pipe").display());
+    let refused = format!("{}: neither a file nor a directory", folder.at("/svc/pipe").display());
     mirror.becomes("/svc", &format!("a=1 pipe=!{refused}"));
     mirror.becomes("node /svc/pipe", &format!("unreadable: {refused}"));
     // Nothing of it hangs: events come, and new folders are watched.
@@ -315,7 +315,7 @@ fn looking_at_too_many_nodes_says_so() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let looked = runtime.block_on(registry.read(NodePath::root(), true));
     let why = looked.unwrap_err().to_string();
-    assert!(why.contains("too large: there are more than 100000 nodes"), "{why}");
+    assert!(why.contains("too large: more than 100000 nodes"), "{why}");
 }
 
 #[test]

@@ -1,81 +1,90 @@
-//! One round of tries: every address of every server, until one gives a session or carries it on.
+//! One round of connection tries: every address of every server, until one creates or resumes the session.
 
 use std::sync::Arc;
 
 use crate::config::{Auth, RegistryConfig, RegistryUrl};
+use crate::zk;
+use crate::zk::sasl::DigestMd5;
+use crate::zk::{ConnectError, ConnectRequest, Connection, SaslResponder, tls};
 
 use super::dirty_tracker::DirtyTracker;
 use super::servers::Servers;
 use super::session::Session;
-use crate::zk;
-use crate::zk::sasl::DigestMd5;
-use crate::zk::{ConnectError, ConnectRequest, Connection, Sasl, tls};
 
-/// What a round came to.
-pub enum Reached {
-    /// A connection, what it tells of, and whether the session is the one from before.
-    Connected(Connection, Arc<DirtyTracker>, bool),
-    /// The session from before is over: another one has to be had, and nothing that was seen counts.
-    Expired,
-    /// No server gave a session: what each one did, in words.
-    Nowhere(Vec<String>),
+/// The result of a round.
+pub enum Connected {
+    /// A connection, and the tracker of its events.
+    Yes {
+        /// The connection.
+        connection: Connection,
+        /// Records the events of the connection.
+        tracker: Arc<DirtyTracker>,
+        /// The session is the previous one.
+        is_resumed: bool,
+    },
+    /// The previous session has expired, and everything has to be read again.
+    SessionExpired,
+    /// No server gave a session: the reason of each.
+    No(Vec<String>),
 }
 
 /// Tries every address once.
-pub async fn round(config: &RegistryConfig, servers: &mut Servers, session: &mut Session) -> Reached {
+pub async fn connect(config: &RegistryConfig, servers: &mut Servers, session: &mut Session) -> Connected {
     let RegistryUrl::ZooKeeper { chroot, tls, .. } = &config.url else {
-        return Reached::Nowhere(vec![format!("{} is no ZooKeeper", config.url)]);
+        return Connected::No(vec![format!("{} is not a ZooKeeper URL", config.url)]);
     };
-    let tls = match tls.then(|| tls::client_config(config.tls.as_ref())).transpose() {
+    let files = config.tls.as_ref();
+    let ca = files.and_then(|files| files.ca.as_deref());
+    let identity = files.and_then(|files| files.identity.as_ref()).map(|(cert, key)| (cert.as_path(), key.as_path()));
+    let tls = match tls.then(|| tls::client_config(ca, identity)).transpose() {
         Ok(tls) => tls,
-        Err(why) => return Reached::Nowhere(vec![why]),
+        Err(reason) => return Connected::No(vec![reason]),
     };
     let (sasl, auth): (Vec<&Auth>, Vec<&Auth>) = config.auth.iter().partition(|auth| auth.is_sasl());
     let auth: Vec<(&str, &[u8])> = auth.into_iter().map(|auth| (&*auth.scheme, &*auth.secret)).collect();
-    let round = servers.round().await;
-    let mut found = round.unresolved;
-    for server in &round.servers {
-        if session.is_newly_lost() {
-            return Reached::Expired;
+    let resolved = servers.resolve().await;
+    let mut reasons = resolved.failed;
+    for server in &resolved.servers {
+        if session.drop_expired() {
+            return Connected::SessionExpired;
         }
         let tracker = Arc::<DirtyTracker>::default();
         let exchange = match sasl.first().map(|auth| DigestMd5::new(&auth.secret)).transpose() {
             Ok(exchange) => exchange,
-            Err(why) => return Reached::Nowhere(vec![why]),
+            Err(reason) => return Connected::No(vec![reason]),
         };
         let respond = exchange.as_ref().map(|exchange| |challenge: &[u8]| exchange.respond(challenge));
-        let hello = ConnectRequest {
-            session: session.session_id(),
+        let request = ConnectRequest {
+            session: session.id(),
             session_timeout: config.session_timeout,
-            limit: session.limit(config.session_timeout),
+            timeout: session.address_timeout(config.session_timeout),
             auth: &auth,
-            sasl: respond.as_ref().map(|respond| respond as Sasl<'_>),
+            sasl: respond.as_ref().map(|respond| respond as SaslResponder<'_>),
             chroot: chroot.as_ref(),
             tls: tls.as_ref(),
         };
-        match zk::connect(server, &hello, DirtyTracker::of(&tracker)).await {
+        match zk::connect(server, &request, DirtyTracker::event_handler(&tracker)).await {
             Ok(connection) => {
-                let is_carried =
-                    session.session_id().is_some_and(|session_id| session_id.id == connection.session().id);
-                servers.reached(server);
-                return Reached::Connected(connection, tracker, is_carried);
+                let is_resumed = session.id().is_some_and(|session| session.id == connection.session().id);
+                servers.connected(server);
+                return Connected::Yes { connection, tracker, is_resumed };
             }
-            Err(ConnectError::Expired) => {
-                session.drop_ticket();
-                return Reached::Expired;
+            Err(ConnectError::SessionExpired) => {
+                session.drop_id();
+                return Connected::SessionExpired;
             }
-            Err(ConnectError::NotReached(why)) => found.push(why),
-            Err(ConnectError::Refused(why)) => {
-                session.drop_ticket();
-                found.push(format!("{why} ({})", credentials(config)));
+            Err(ConnectError::Unreachable(reason)) => reasons.push(reason),
+            Err(ConnectError::AuthFailed(reason)) => {
+                session.drop_id();
+                reasons.push(format!("{reason} ({})", credential_files(config)));
             }
         }
     }
-    Reached::Nowhere(found)
+    Connected::No(reasons)
 }
 
-/// Where the credentials that were refused came from.
-fn credentials(config: &RegistryConfig) -> String {
+/// Where the refused credentials are from.
+fn credential_files(config: &RegistryConfig) -> String {
     let files: Vec<String> =
         config.auth.iter().map(|auth| format!("{} from {}", auth.scheme, auth.file.display())).collect();
     if files.is_empty() { "the registry has no auth".into() } else { files.join(", ") }

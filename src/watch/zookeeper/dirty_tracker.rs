@@ -1,5 +1,5 @@
-//! Hears of events, and keeps which places they were about: never the events themselves, so that no storm of them takes
-//! more memory than there are places.
+//! Records events as dirty sets of the subjects they concern. The events themselves are not kept, so a burst of events
+//! needs no more memory than there are nodes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,115 +8,113 @@ use tokio::sync::Notify;
 
 use crate::model::node_path::Subject;
 use crate::watch::dirty::DirtySet;
-use crate::zk::NodeEvent;
-
-use crate::zk;
+use crate::zk::{EventHandler, NodeEvent};
 
 #[cfg(test)]
 mod tests;
 
-/// Stands for one subject for as long as it is subscription.
+/// Identifies a subject for as long as it is followed.
 pub type Id = u64;
 
-/// What one connection has told of.
+/// The dirty sets of the subjects that are followed through one connection.
 #[derive(Debug, Default)]
 pub struct DirtyTracker {
-    heard: Mutex<TrackerState>,
-    woken: Notify,
+    state: Mutex<State>,
+    notify: Notify,
 }
 
 #[derive(Debug, Default)]
-struct TrackerState {
-    /// The subjects by the node at their top.
-    tops: HashMap<Box<str>, Vec<Id>>,
+struct State {
+    /// The subjects by the path of their top node.
+    by_top: HashMap<Box<str>, Vec<Id>>,
     subjects: BTreeMap<Id, (Subject, DirtySet)>,
-    /// Those that have become dirty since somebody last asked.
-    woken: BTreeSet<Id>,
+    /// Subjects that became dirty since the last call of [`DirtyTracker::changed`].
+    changed: BTreeSet<Id>,
 }
 
 impl DirtyTracker {
-    /// As a connection wants them.
-    pub fn of(this: &Arc<Self>) -> zk::EventHandler {
+    /// A handler that records the events of a connection here.
+    pub fn event_handler(this: &Arc<Self>) -> EventHandler {
         let this = Arc::clone(this);
-        Arc::new(move |event, path| this.hear(event, path))
+        Arc::new(move |event, path| this.record(event, path))
     }
 
-    /// Listens for a subject from now on, of which this has to be read first.
-    pub fn follow(&self, id: Id, subject: &Subject, first: DirtySet) {
-        let mut heard = self.heard();
-        heard.tops.entry(subject.top().as_str().into()).or_default().push(id);
-        heard.subjects.insert(id, (subject.clone(), first));
-        heard.woken.insert(id);
-        self.woken.notify_one();
+    /// Starts to track a subject, of which `first` has to be read first.
+    pub fn track(&self, id: Id, subject: &Subject, first: DirtySet) {
+        let mut state = self.state();
+        state.by_top.entry(subject.top().as_str().into()).or_default().push(id);
+        state.subjects.insert(id, (subject.clone(), first));
+        state.changed.insert(id);
+        self.notify.notify_one();
     }
 
-    /// Listens no more.
-    pub fn leave(&self, id: Id) {
-        let mut heard = self.heard();
-        if let Some((subject, _)) = heard.subjects.remove(&id)
-            && let Some(ids) = heard.tops.get_mut(subject.top().as_str())
+    /// Stops to track a subject.
+    pub fn untrack(&self, id: Id) {
+        let mut state = self.state();
+        if let Some((subject, _)) = state.subjects.remove(&id)
+            && let Some(ids) = state.by_top.get_mut(subject.top().as_str())
         {
             ids.retain(|other| *other != id);
             if ids.is_empty() {
-                heard.tops.remove(subject.top().as_str());
+                state.by_top.remove(subject.top().as_str());
             }
         }
-        heard.woken.remove(&id);
+        state.changed.remove(&id);
     }
 
-    /// Takes an event up. It costs one look for each segment of its path, however many subjects there are.
-    pub fn hear(&self, event: NodeEvent, path: &str) {
-        let mut heard = self.heard();
-        let TrackerState { tops, subjects, woken } = &mut *heard;
-        let above = path.match_indices('/').map(|(at, _)| if at == 0 { "/" } else { &path[..at] });
+    /// Records an event. This takes one lookup for each segment of its path, however many subjects there are.
+    pub fn record(&self, event: NodeEvent, path: &str) {
+        let mut state = self.state();
+        let State { by_top, subjects, changed } = &mut *state;
+        let ancestors = path.match_indices('/').map(|(at, _)| if at == 0 { "/" } else { &path[..at] });
         let own = (path != "/").then_some(path);
-        let mut is_news = false;
-        for id in above.chain(own).filter_map(|top| tops.get(top)).flatten() {
+        let mut is_new = false;
+        for id in ancestors.chain(own).filter_map(|top| by_top.get(top)).flatten() {
             if let Some((subject, dirty)) = subjects.get_mut(id) {
                 dirty.record(subject, event, path);
-                is_news |= !dirty.is_empty() && woken.insert(*id);
+                is_new |= !dirty.is_empty() && changed.insert(*id);
             }
         }
-        if is_news {
-            self.woken.notify_one();
+        if is_new {
+            self.notify.notify_one();
         }
     }
 
-    /// What is to be read of a subject now; from here on it is clean.
+    /// Returns what has to be read of a subject, and marks the subject as clean.
     pub fn take(&self, id: Id) -> DirtySet {
-        self.heard().subjects.get_mut(&id).map(|(_, dirty)| dirty.take()).unwrap_or_default()
+        self.state().subjects.get_mut(&id).map(|(_, dirty)| dirty.take()).unwrap_or_default()
     }
 
-    /// Whether nothing is to be read of a subject.
+    /// Whether nothing has to be read of a subject.
     pub fn is_clean(&self, id: Id) -> bool {
-        self.heard().subjects.get(&id).is_none_or(|(_, dirty)| dirty.is_empty())
+        self.state().subjects.get(&id).is_none_or(|(_, dirty)| dirty.is_empty())
     }
 
-    /// More is to be read of a subject.
+    /// Adds to what has to be read of a subject.
     pub fn add(&self, id: Id, more: DirtySet) {
         if more.is_empty() {
             return;
         }
-        let mut heard = self.heard();
-        if let Some((_, dirty)) = heard.subjects.get_mut(&id) {
+        let mut state = self.state();
+        if let Some((_, dirty)) = state.subjects.get_mut(&id) {
             dirty.merge(more);
-            heard.woken.insert(id);
-            self.woken.notify_one();
+            state.changed.insert(id);
+            self.notify.notify_one();
         }
     }
 
-    /// Waits until something has become dirty, and gives what has since this was last asked.
-    pub async fn woken(&self) -> BTreeSet<Id> {
+    /// Waits until a subject becomes dirty. Returns all that did since the last call.
+    pub async fn changed(&self) -> BTreeSet<Id> {
         loop {
-            let woken = std::mem::take(&mut self.heard().woken);
-            if !woken.is_empty() {
-                return woken;
+            let changed = std::mem::take(&mut self.state().changed);
+            if !changed.is_empty() {
+                return changed;
             }
-            self.woken.notified().await;
+            self.notify.notified().await;
         }
     }
 
-    fn heard(&self) -> MutexGuard<'_, TrackerState> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

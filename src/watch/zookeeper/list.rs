@@ -1,4 +1,4 @@
-//! Reads a node and what is under it, once.
+//! Reads a node and its descendants once, for `ls`.
 
 use std::sync::Arc;
 
@@ -7,49 +7,48 @@ use crate::error::Setback;
 use crate::model::node_path::NodePath;
 use crate::watch::{BoxFuture, MAX_PATH_BYTES, MAX_SUBJECT_NODES, Node, StateAccess};
 
-use super::connect;
-use super::connect::Reached;
+use super::connect::{Connected, connect};
 use super::reader::{Listing, Mode, ReadError, Reader, reading};
 use super::servers::Servers;
 use super::session::Session;
 
-/// Reads the node at `path` and its children, with the children's own when `recursive`.
+/// Reads the node at `path` and its children, with all descendants if `recursive`.
 ///
 /// # Errors
-/// The ensemble is not reached, or what is there is too large.
-pub async fn look(
+/// The ensemble cannot be reached, or the content is too large.
+pub async fn read(
     config: &RegistryConfig,
-    keep: &StateAccess,
+    state: &StateAccess,
     path: NodePath,
     recursive: bool,
 ) -> Result<Option<Node>, Setback> {
-    let setback = |why: String| Setback::new(format!("read {path} on {}", config.url), why);
-    let connection = match connect::round(config, &mut Servers::new(config, keep), &mut Session::default()).await {
-        Reached::Connected(connection, ..) => connection,
-        Reached::Expired => return Err(setback("the session expired".into())),
-        Reached::Nowhere(found) => return Err(setback(found.join("; "))),
+    let setback = |reason: String| Setback::new(format!("read {path} on {}", config.url), reason);
+    let connection = match connect(config, &mut Servers::new(config, state), &mut Session::default()).await {
+        Connected::Yes { connection, .. } => connection,
+        Connected::SessionExpired => return Err(setback("the session expired".into())),
+        Connected::No(reasons) => return Err(setback(reasons.join("; "))),
     };
-    let mut look = Look { reader: Reader::new(connection.clone(), Mode::Plain), left: MAX_SUBJECT_NODES };
-    let looked = async {
-        look.reader.check_chroot().await?;
-        look.reader.sync().await?;
-        look.node(&path, if recursive { usize::MAX } else { 1 }).await
+    let mut lister = Lister { reader: Reader::new(connection.clone(), Mode::Plain), nodes_left: MAX_SUBJECT_NODES };
+    let reading = async {
+        lister.reader.check_chroot().await?;
+        lister.reader.sync().await?;
+        lister.node(&path, if recursive { usize::MAX } else { 1 }).await
     };
-    let looked = looked.await;
+    let node = reading.await;
     connection.close().await;
-    looked.map_err(|error| setback(error.into()))
+    node.map_err(|error| setback(error.into()))
 }
 
-/// A node's children by name, or why they could not be listed.
+/// The children of a node by name, or why they cannot be listed.
 type Children = Result<Vec<(String, Node)>, Arc<str>>;
 
-struct Look {
+struct Lister {
     reader: Reader,
-    left: usize,
+    nodes_left: usize,
 }
 
-impl Look {
-    /// Reads a node, and children down to `depth`.
+impl Lister {
+    /// Reads a node, and its descendants down to `depth`.
     async fn node(&mut self, path: &NodePath, depth: usize) -> Result<Option<Node>, ReadError> {
         let data = self.reader.data(std::slice::from_ref(path), MAX_PATH_BYTES).await?.unwrap_or_default().pop();
         let Some((data, _)) = data.map(reading).transpose()?.flatten() else {
@@ -66,17 +65,16 @@ impl Look {
             }
             let mut names = match self.reader.list(path).await? {
                 Listing::Absent(_) => return Ok(Ok(Vec::new())),
-                Listing::Unreadable(why) => return Ok(Err(why)),
+                Listing::Unreadable(reason) => return Ok(Err(reason)),
                 Listing::Names(names, _) => names,
             };
             names.sort_unstable();
-            self.left = self
-                .left
-                .checked_sub(names.len())
-                .ok_or_else(|| ReadError::Over(format!("too large: there are more than {MAX_SUBJECT_NODES} nodes")))?;
+            self.nodes_left = self.nodes_left.checked_sub(names.len()).ok_or_else(|| {
+                ReadError::Unusable(format!("too large: more than {MAX_SUBJECT_NODES} nodes; read a deeper path"))
+            })?;
             let paths: Vec<NodePath> = names.iter().map(|name| path.child(name)).collect();
             let Some(data) = self.reader.data(&paths, MAX_PATH_BYTES).await? else {
-                return Ok(Err("too large: the children's data".into()));
+                return Ok(Err("too large: the data of the children".into()));
             };
             let mut nodes = Vec::with_capacity(names.len());
             for ((name, path), data) in names.into_iter().zip(&paths).zip(data) {

@@ -1,6 +1,6 @@
-//! Reads subjects, whole or in part.
+//! Reads subjects, completely or in parts.
 //!
-//! Nothing here is taken for granted between two requests: a node that is listed and then not there has left.
+//! Nothing is assumed to stay the same between two requests: a node that was listed and then does not exist has left.
 
 use std::sync::Arc;
 
@@ -11,32 +11,32 @@ use crate::model::registry_event::Reading;
 use crate::model::version::Zxid;
 use crate::watch::MAX_SUBJECT_NODES;
 use crate::watch::dirty::MemberId;
+use crate::zk::{Connection, ConnectionLost, NodeResult, RequestResult, ServerError, Stat};
 
 use super::node_versions::Parent;
-use crate::zk::{Answer, Connection, ConnectionLost, NodeResult, ServerError, Stat};
-
 use chunk::Chunks;
 
 mod chunk;
+mod collected;
 mod full;
 mod partial;
 
-/// How many requests are under way at once.
+/// How many requests are sent before their replies are awaited.
 const PIPELINE: usize = 200;
 
-/// The node at the root of every ensemble in which it keeps its own things: nobody's member.
-const OWN: &str = "zookeeper";
+/// The child of the root that belongs to the ensemble itself. It is never a member.
+const SYSTEM_NODE: &str = "zookeeper";
 
-/// Why a reading came to nothing.
+/// Why nothing was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadError {
     /// The connection is lost.
     Lost(ConnectionLost),
-    /// This connection is of no use: why.
-    Over(String),
-    /// The server knows no persistent watches, or no multi-read: it is older than 3.6.
+    /// This connection cannot be used, for this reason.
+    Unusable(String),
+    /// The server is older than 3.6: it knows no persistent watches or no multi-read.
     TooOld,
-    /// The server refused the request, which says nothing of the connection: why.
+    /// The server refused the request, for this reason. The connection stays usable.
     Refused(String),
 }
 
@@ -46,25 +46,39 @@ impl From<ConnectionLost> for ReadError {
     }
 }
 
-/// How to read.
+impl From<ReadError> for String {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Lost(ConnectionLost(reason)) => format!("connection lost: {reason}"),
+            ReadError::Unusable(reason) | ReadError::Refused(reason) => reason,
+            ReadError::TooOld => {
+                "the server does not support persistent watches (ZooKeeper 3.6 or later); set watches = \"auto\" or \
+                 \"oneshot\""
+                    .into()
+            }
+        }
+    }
+}
+
+/// How to read and watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Many nodes at once; recursive watches are set.
+    /// Multi-reads and persistent recursive watches.
     Recursive,
-    /// One by one, as every server can, with one-shot watches. One that is set already is not set twice by that, and none
-    /// is ever taken back: a server before 3.5 hangs up on the request for that.
+    /// Single reads with one-shot watches, for every server. A watch that is already set is not set twice. Watches are
+    /// never removed, because a server before 3.5 closes the connection on that request.
     Oneshot,
-    /// One by one, without watches.
+    /// Single reads without watches.
     Plain,
 }
 
-/// A node's list of children.
+/// The children of a node.
 pub enum Listing {
-    /// There is no such node, by an answer of this moment.
+    /// The node does not exist, according to a reply of this version.
     Absent(Zxid),
-    /// It could not be read: why.
+    /// The children cannot be listed, for this reason.
     Unreadable(Arc<str>),
-    /// Their names, unsorted, and the node itself.
+    /// Their names, unsorted, and the node.
     Names(Vec<String>, Parent),
 }
 
@@ -76,137 +90,136 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads through this connection.
+    /// A reader on this connection.
     pub fn new(connection: Connection, mode: Mode) -> Self {
         Self { connection, mode }
     }
 
-    fn watches(&self) -> bool {
+    fn sets_watches(&self) -> bool {
         self.mode == Mode::Oneshot
     }
 
-    /// What the server says, and when. A request that it does not know says how old it is.
-    fn said<T>(&self, answer: Answer<T>) -> Result<(Result<T, ServerError>, Zxid), ReadError> {
-        let reply = answer?;
+    /// The value of a reply and its version. A request that the server does not know shows that it is too old.
+    fn unpack<T>(&self, reply: RequestResult<T>) -> Result<(Result<T, ServerError>, Zxid), ReadError> {
+        let reply = reply?;
         match reply.value {
             Err(ServerError::Unimplemented) if self.mode == Mode::Recursive => Err(ReadError::TooOld),
             value => Ok((value, reply.zxid)),
         }
     }
 
-    /// Makes sure that the chroot is there: without it every path would look absent, although nothing is known of it.
+    /// Makes sure that the chroot exists. Without it every path would look absent.
     ///
     /// # Errors
-    /// It is not there, or there is no answer.
+    /// The chroot does not exist, or there is no reply.
     pub async fn check_chroot(&self) -> Result<(), ReadError> {
         let Some(chroot) = self.connection.chroot() else {
             return Ok(());
         };
-        match self.said(self.connection.exists("/", false).await)?.0 {
-            Ok(None) => Err(ReadError::Over(format!(
+        match self.unpack(self.connection.exists("/", false).await)?.0 {
+            Ok(None) => Err(ReadError::Unusable(format!(
                 "the chroot {chroot} does not exist; create it, or correct the registry's url"
             ))),
             Ok(Some(_)) => Ok(()),
-            // Then it is there. Any other refusal says nothing of it.
-            Err(refusal) => fact(refusal).map(|_| ()),
+            // A refusal that concerns the node shows that it exists.
+            Err(error) => node_error(error).map(|_| ()),
         }
     }
 
-    /// Hears of every change at a node and below it from now on, where that is how changes are heard of.
+    /// Sets a persistent recursive watch, in the mode that uses them.
     ///
     /// # Errors
-    /// The server refused, or there is no answer.
+    /// The server refused, or there is no reply.
     pub async fn watch(&self, path: &NodePath) -> Result<(), ReadError> {
         if self.mode != Mode::Recursive {
             return Ok(());
         }
-        let watching = self.said(self.connection.watch(path.as_str()).await)?.0;
-        watching.map_err(|refusal| ReadError::Refused(format!("watch {path}: {refusal}")))
+        let watched = self.unpack(self.connection.watch(path.as_str()).await)?.0;
+        watched.map_err(|error| ReadError::Refused(format!("watch {path}: {error}")))
     }
 
-    /// Waits until the server has taken in all that was committed before. Nothing that it says before counts.
+    /// Waits until the server has everything that was committed before. What it sent before may be out of date.
     ///
     /// # Errors
-    /// The server refused, or there is no answer: nothing is known.
+    /// The server refused, or there is no reply.
     pub async fn sync(&self) -> Result<(), ReadError> {
-        let synced = self.said(self.connection.sync("/").await)?.0;
-        synced.map_err(|refusal| ReadError::Refused(format!("{}: sync: {refusal}", self.connection.server())))
+        let synced = self.unpack(self.connection.sync("/").await)?.0;
+        synced.map_err(|error| ReadError::Refused(format!("{}: sync: {error}", self.connection.server())))
     }
 
-    /// Lists a node's children, unless there are too many to take.
+    /// Lists the children of a node, unless there are too many.
     ///
     /// # Errors
-    /// There is no answer.
+    /// There is no reply.
     pub async fn list(&self, path: &NodePath) -> Result<Listing, ReadError> {
-        // Looked at before it is listed. And watched for coming into being, which no listing can do.
-        let (stat, zxid) = self.said(self.connection.exists(path.as_str(), self.watches()).await)?;
+        // The stat first: it tells how many children there are, and its watch reports when an absent node is created.
+        let (stat, zxid) = self.unpack(self.connection.exists(path.as_str(), self.sets_watches()).await)?;
         match stat {
-            Err(refusal) => return Ok(Listing::Unreadable(fact(refusal)?)),
+            Err(error) => return Ok(Listing::Unreadable(node_error(error)?)),
             Ok(None) => return Ok(Listing::Absent(zxid)),
             Ok(Some(stat)) if stat.num_children > MAX_SUBJECT_NODES => {
-                return Ok(Listing::Unreadable(too_many()));
+                return Ok(Listing::Unreadable(too_many_nodes()));
             }
             Ok(Some(_)) => {}
         }
-        let (names, zxid) = self.said(self.connection.children(path.as_str(), self.watches()).await)?;
+        let (names, zxid) = self.unpack(self.connection.children(path.as_str(), self.sets_watches()).await)?;
         Ok(match names {
             Ok((names, stat)) => {
-                let (names, parent) = self.without_own(path, names, &stat);
+                let (names, parent) = self.without_system_node(path, names, &stat);
                 Listing::Names(names, parent)
             }
             Err(ServerError::NoNode) => Listing::Absent(zxid),
-            Err(refusal) => Listing::Unreadable(fact(refusal)?),
+            Err(error) => Listing::Unreadable(node_error(error)?),
         })
     }
 
-    /// What the node above others is, by what the server says of it.
+    /// The parent that a stat describes.
     pub fn parent(&self, path: &NodePath, stat: &Stat) -> Parent {
-        Parent::present(stat, stat.num_children.saturating_sub(self.own_at(path)))
+        Parent::present(stat, stat.num_children.saturating_sub(usize::from(self.has_system_node(path))))
     }
 
-    /// How many children of a node are the ensemble's own.
-    fn own_at(&self, path: &NodePath) -> usize {
-        usize::from(self.connection.is_at_root() && path.is_root())
+    fn has_system_node(&self, path: &NodePath) -> bool {
+        self.connection.is_at_root() && path.is_root()
     }
 
-    fn without_own(&self, path: &NodePath, mut names: Vec<String>, stat: &Stat) -> (Vec<String>, Parent) {
-        if self.own_at(path) > 0 {
-            names.retain(|name| name != OWN);
+    fn without_system_node(&self, path: &NodePath, mut names: Vec<String>, stat: &Stat) -> (Vec<String>, Parent) {
+        if self.has_system_node(path) {
+            names.retain(|name| name != SYSTEM_NODE);
         }
         let parent = Parent::present(stat, names.len());
         (names, parent)
     }
 
-    /// Reads the data of nodes; `None` when it is more than `budget` bytes in all.
+    /// Reads the data of nodes; `None` if it exceeds `max_bytes` in total.
     ///
     /// # Errors
-    /// There is no answer.
-    pub async fn data(&self, paths: &[NodePath], budget: usize) -> Result<Option<Vec<NodeResult>>, ReadError> {
+    /// The server refused, or there is no reply.
+    pub async fn data(&self, paths: &[NodePath], max_bytes: usize) -> Result<Option<Vec<NodeResult>>, ReadError> {
         let mut all: Vec<NodeResult> = Vec::with_capacity(paths.len());
         let mut chunks = Chunks::default();
         while all.len() < paths.len() {
-            let rest = &paths[all.len()..];
-            let now = &rest[..chunks.next(rest)];
-            let read = match self.mode {
-                Mode::Recursive => self.said(self.connection.read(now).await)?.0,
-                Mode::Oneshot | Mode::Plain => Ok(self.data_singly(now).await?),
+            let remaining = &paths[all.len()..];
+            let chunk = &remaining[..chunks.next(remaining)];
+            let results = match self.mode {
+                Mode::Recursive => self.unpack(self.connection.multi_read(chunk).await)?.0,
+                Mode::Oneshot | Mode::Plain => Ok(self.data_singly(chunk).await?),
             };
-            match read {
-                Ok(read) => {
-                    chunks.took(&read);
-                    if chunks.bytes() > budget {
+            match results {
+                Ok(results) => {
+                    chunks.record(&results);
+                    if chunks.bytes() > max_bytes {
                         return Ok(None);
                     }
-                    all.extend(read);
+                    all.extend(results);
                 }
-                Err(ServerError::TooLarge { bytes }) if now.len() > 1 => {
-                    if chunks.bytes() + bytes > budget {
+                Err(ServerError::TooLarge { bytes }) if chunk.len() > 1 => {
+                    if chunks.bytes() + bytes > max_bytes {
                         return Ok(None);
                     }
-                    chunks.halve(now.len());
+                    chunks.halve(chunk.len());
                 }
-                Err(refusal) if now.len() == 1 => all.push(Err(refusal)),
-                Err(refusal) => return Err(refused(refusal)),
+                Err(error) if chunk.len() == 1 => all.push(Err(error)),
+                Err(error) => return Err(refused(error)),
             }
         }
         Ok(Some(all))
@@ -215,79 +228,80 @@ impl Reader {
     async fn data_singly(&self, paths: &[NodePath]) -> Result<Vec<NodeResult>, ReadError> {
         let mut all = Vec::with_capacity(paths.len());
         for paths in paths.chunks(PIPELINE) {
-            for answer in join_all(paths.iter().map(|path| self.connection.data(path.as_str(), self.watches()))).await {
-                all.push(self.said(answer)?.0);
+            let requests = paths.iter().map(|path| self.connection.data(path.as_str(), self.sets_watches()));
+            for reply in join_all(requests).await {
+                all.push(self.unpack(reply)?.0);
             }
         }
         Ok(all)
     }
 
-    /// Reads the data of nodes in one request, however much it is.
+    /// Reads the data of nodes in one request, whatever its size.
     ///
     /// # Errors
-    /// There is no answer.
+    /// The server refused, or there is no reply.
     pub async fn data_at_once(&self, paths: &[NodePath]) -> Result<Vec<NodeResult>, ReadError> {
         if paths.is_empty() {
             return Ok(Vec::new());
         }
-        self.said(self.connection.read(paths).await)?.0.map_err(refused)
+        self.unpack(self.connection.multi_read(paths).await)?.0.map_err(refused)
     }
 
-    /// A node without its data.
+    /// Reads the stat of a node.
     ///
     /// # Errors
-    /// There is no answer.
+    /// There is no reply.
     pub async fn stat(&self, path: NodePath) -> Result<Result<Stat, ServerError>, ReadError> {
-        let stat = self.said(self.connection.exists(path.as_str(), false).await)?.0;
+        let stat = self.unpack(self.connection.exists(path.as_str(), false).await)?.0;
         Ok(stat.and_then(|stat| stat.ok_or(ServerError::NoNode)))
     }
 }
 
-/// What the answer for one node says of it; `None` when it is not there.
+/// The data of a node, and the transaction that last changed it; `None` if the node does not exist.
 ///
 /// # Errors
-/// It says nothing of the node: see [`fact`].
-pub fn reading(datum: NodeResult) -> Result<Option<(Reading, Zxid)>, ReadError> {
-    match datum {
+/// The result says nothing about the node: see [`node_error`].
+pub fn reading(result: NodeResult) -> Result<Option<(Reading, Zxid)>, ReadError> {
+    match result {
         Ok((data, stat)) => Ok(Some((Ok(data), stat.mzxid))),
         Err(ServerError::NoNode) => Ok(None),
-        Err(refusal) => Ok(Some((Err(fact(refusal)?), Zxid::default()))),
+        Err(error) => Ok(Some((Err(node_error(error)?), Zxid::default()))),
     }
 }
 
-/// Why a node cannot be read, in words: this session may not, or there is too much of it.
+/// Why a node cannot be read, if the error concerns the node: this session may not, or the node is too large.
 ///
 /// # Errors
-/// Any other refusal says something of the server at this moment (it is throttled, it could not write its answer) and
-/// nothing of the node. It is tried again soon, and nobody takes the node for a broken one.
-fn fact(refusal: ServerError) -> Result<Arc<str>, ReadError> {
-    match refusal {
-        ServerError::NoAuth => Ok(refusal.to_string().into()),
-        ServerError::TooLarge { .. } => Ok(format!("too large: {refusal}").into()),
-        refusal => Err(refused(refusal)),
+/// Any other error concerns the server at this moment (it is throttled, or could not write its reply). The read is retried
+/// soon, and the node does not count as broken.
+fn node_error(error: ServerError) -> Result<Arc<str>, ReadError> {
+    match error {
+        ServerError::NoAuth => Ok(error.to_string().into()),
+        ServerError::TooLarge { .. } => Ok(format!("too large: {error}").into()),
+        error => Err(refused(error)),
     }
 }
 
-/// A refusal of a whole request.
-fn refused(refusal: ServerError) -> ReadError {
-    ReadError::Refused(format!("the server refused the reading: {refusal}"))
+/// The refusal of a whole request.
+fn refused(error: ServerError) -> ReadError {
+    ReadError::Refused(format!("read refused: {error}"))
 }
 
-/// The node above the members of a key, or at the top.
+/// The parent of a key's members; for the empty string the one at the top.
 pub fn list_path(subject: &Subject, key: &str) -> NodePath {
     if key.is_empty() { subject.top().clone() } else { subject.members_of(key) }
 }
 
-/// A member's node.
-pub fn member_path(subject: &Subject, place: &MemberId) -> NodePath {
-    subject.members_of(place.key.as_deref().unwrap_or_default()).child(&place.name)
+/// The node of a member.
+pub fn member_path(subject: &Subject, member: &MemberId) -> NodePath {
+    subject.members_of(member.key.as_deref().unwrap_or_default()).child(&member.name)
 }
 
-/// Without the number: a path that grows must not be said anew with each change.
-fn too_many() -> Arc<str> {
+/// Without the number of nodes: the message of a growing path must not change each time.
+fn too_many_nodes() -> Arc<str> {
     format!("too large: more than {MAX_SUBJECT_NODES} nodes").into()
 }
 
-fn too_much(path: &NodePath, most: usize) -> Arc<str> {
-    format!("too large: the data of the nodes under {path} is over {} MiB", most / 1024 / 1024).into()
+fn too_many_bytes(path: &NodePath, max: usize) -> Arc<str> {
+    format!("too large: the nodes under {path} have more than {} MiB of data", max / 1024 / 1024).into()
 }

@@ -1,5 +1,5 @@
-//! Looks whether a subject is still as it was read: what lies behind a lost connection, and what no event tells of, is
-//! found by this. What is the same costs a comparison of numbers and nothing else.
+//! Compares the cached versions of a subject with the server's. This finds what changed while the connection was lost,
+//! and what no event reports. Unchanged nodes cost only the comparison.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,53 +10,53 @@ use crate::model::node_path::Subject;
 use crate::model::registry_event::{Seen, View};
 use crate::model::version::Zxid;
 use crate::watch::dirty::{DirtySet, MemberId};
+use crate::zk::ServerError;
 
 use super::node_versions::{CachedSubject, Parent};
 use super::reader::{ReadError, Reader, list_path, member_path};
-use crate::zk::ServerError;
 
 #[cfg(test)]
 mod tests;
 
-/// The most nodes that are looked at in one request, and the most bytes of data.
-const NODES: usize = 500;
-const BYTES: usize = 256 * 1024;
+/// The most nodes, and the most bytes of data, in one request.
+const MAX_CHUNK_NODES: usize = 500;
+const MAX_CHUNK_BYTES: usize = 256 * 1024;
 
-/// One node to look at.
+/// A node to check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
-    /// The node above the members of a key, or at the top.
+    /// The parent of a key's members; for the empty string the one at the top.
     Parent(Arc<str>),
     /// A member.
     Member(MemberId),
 }
 
-/// What the server says of one node.
+/// The state of a node on the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// A node above.
+pub enum ServerState {
+    /// A parent; `None` if it cannot be read.
     Parent(Arc<str>, Option<Parent>),
-    /// A member, and the transaction that last changed its data; `Err` when it may not be read.
+    /// A member, and the transaction that last changed its data; `Err` if it may not be read, `None` if it does not
+    /// exist.
     Member(MemberId, Option<Result<Zxid, ()>>),
 }
 
-/// One subject that is being looked through.
+/// The check of one subject, in several requests.
 #[derive(Debug)]
 pub struct Reconciliation {
     items: VecDeque<Item>,
 }
 
 impl Reconciliation {
-    /// All of what is known of a subject; `None` where nothing is known but by reading it.
-    pub fn of(cached: &CachedSubject) -> Option<Self> {
+    /// A check of every cached node; `None` if there is nothing to compare with, and the subject has to be read.
+    pub fn new(cached: &CachedSubject) -> Option<Self> {
         let mut items = VecDeque::new();
         let members = |key: Option<&Arc<str>>, items: &mut VecDeque<Item>| {
             items.push_back(Item::Parent(key.cloned().unwrap_or_default()));
-            let members =
-                cached.known.members(key.map_or("", |key| key)).into_iter().flat_map(|members| members.keys());
+            let members = cached.view.members(key.map_or("", |key| key)).into_iter().flat_map(|members| members.keys());
             items.extend(members.map(|name| Item::Member(MemberId { key: key.cloned(), name: Arc::clone(name) })));
         };
-        match cached.known.view() {
+        match cached.view.view() {
             Some(View::Members(Seen::Present(_))) => members(None, &mut items),
             Some(View::Keyed(Seen::Present(keys))) => {
                 items.push_back(Item::Parent(Arc::default()));
@@ -72,78 +72,82 @@ impl Reconciliation {
         Some(Self { items })
     }
 
-    /// What to look at next, and what of it is heavy: nothing at the end.
+    /// The next nodes to check, each with whether its data is large; empty at the end.
     pub fn next(&mut self, cached: &CachedSubject) -> Vec<(Item, bool)> {
         let (mut chunk, mut bytes) = (Vec::new(), 0);
-        while chunk.len() < NODES && bytes < BYTES {
+        while chunk.len() < MAX_CHUNK_NODES && bytes < MAX_CHUNK_BYTES {
             let Some(item) = self.items.pop_front() else { break };
             if let Item::Member(MemberId { key, name }) = &item {
-                // One that has left meanwhile was seen to leave.
-                let members = cached.known.members(key.as_deref().unwrap_or_default());
+                // A member that left meanwhile needs no check.
+                let members = cached.view.members(key.as_deref().unwrap_or_default());
                 let Some(reading) = members.and_then(|members| members.get(name)) else { continue };
                 bytes += reading.as_ref().map_or(0, |data| data.len());
             }
-            let is_heavy =
-                matches!(&item, Item::Parent(key) if cached.parent(key).is_none_or(|parent| parent.is_heavy));
-            chunk.push((item, is_heavy));
+            let is_large =
+                matches!(&item, Item::Parent(key) if cached.parent(key).is_none_or(|parent| parent.has_large_data));
+            chunk.push((item, is_large));
         }
         chunk
     }
 }
 
-/// Looks at nodes in one request, and one more for each that is heavy.
+/// Reads the state of nodes in one request, plus one for each node with large data.
 ///
 /// # Errors
-/// There is no answer.
-pub async fn look(reader: &Reader, subject: &Subject, items: Vec<(Item, bool)>) -> Result<Vec<Found>, ReadError> {
-    let (heavy, light): (Vec<_>, Vec<_>) = items.into_iter().partition(|(_, is_heavy)| *is_heavy);
+/// The server refused, or the connection is lost.
+pub async fn check(
+    reader: &Reader,
+    subject: &Subject,
+    items: Vec<(Item, bool)>,
+) -> Result<Vec<ServerState>, ReadError> {
+    let (large, small): (Vec<_>, Vec<_>) = items.into_iter().partition(|(_, is_large)| *is_large);
     let path = |(item, _): &(Item, bool)| match item {
         Item::Parent(key) => list_path(subject, key),
-        Item::Member(place) => member_path(subject, place),
+        Item::Member(member) => member_path(subject, member),
     };
-    let paths: Vec<_> = light.iter().map(path).collect();
-    let stats = join_all(heavy.iter().map(|item| reader.stat(path(item))));
+    let paths: Vec<_> = small.iter().map(path).collect();
+    let stats = join_all(large.iter().map(|item| reader.stat(path(item))));
     let (stats, data) = tokio::join!(stats, reader.data_at_once(&paths));
-    let mut found = Vec::with_capacity(heavy.len() + light.len());
-    for ((item, _), stat) in heavy.into_iter().zip(stats) {
+    let mut states = Vec::with_capacity(large.len() + small.len());
+    for ((item, _), stat) in large.into_iter().zip(stats) {
         let stat = stat?;
-        found.push(match item {
+        states.push(match item {
             Item::Parent(key) => {
                 let path = list_path(subject, &key);
-                Found::Parent(key, stat.ok().map(|stat| reader.parent(&path, &stat)))
+                ServerState::Parent(key, stat.ok().map(|stat| reader.parent(&path, &stat)))
             }
-            Item::Member(place) => Found::Member(place, stat.ok().map(|stat| Ok(stat.mzxid))),
+            Item::Member(member) => ServerState::Member(member, stat.ok().map(|stat| Ok(stat.mzxid))),
         });
     }
-    for ((item, _), datum) in light.into_iter().zip(data?) {
-        found.push(match (item, datum) {
+    for ((item, _), result) in small.into_iter().zip(data?) {
+        states.push(match (item, result) {
             (Item::Parent(key), Ok((_, stat))) => {
                 let parent = reader.parent(&list_path(subject, &key), &stat);
-                Found::Parent(key, Some(parent))
+                ServerState::Parent(key, Some(parent))
             }
-            (Item::Parent(key), Err(_)) => Found::Parent(key, None),
-            (Item::Member(place), Ok((_, stat))) => Found::Member(place, Some(Ok(stat.mzxid))),
-            (Item::Member(place), Err(ServerError::NoAuth)) => Found::Member(place, Some(Err(()))),
-            (Item::Member(place), Err(_)) => Found::Member(place, None),
+            (Item::Parent(key), Err(_)) => ServerState::Parent(key, None),
+            (Item::Member(member), Ok((_, stat))) => ServerState::Member(member, Some(Ok(stat.mzxid))),
+            (Item::Member(member), Err(ServerError::NoAuth)) => ServerState::Member(member, Some(Err(()))),
+            (Item::Member(member), Err(_)) => ServerState::Member(member, None),
         });
     }
-    Ok(found)
+    Ok(states)
 }
 
-/// What has to be read again, because it is not as it was.
-pub fn differs(cached: &CachedSubject, found: Vec<Found>) -> DirtySet {
+/// What has to be read again, because the server has another version.
+pub fn differences(cached: &CachedSubject, states: Vec<ServerState>) -> DirtySet {
     let mut dirty = DirtySet::default();
-    for found in found {
-        match found {
-            Found::Parent(key, Some(parent)) if cached.is_same(&key, &parent) => {}
-            Found::Parent(key, None) if cached.parent(&key).is_some_and(|parent| parent.children.is_none()) => {}
-            Found::Parent(key, _) => {
+    for state in states {
+        match state {
+            ServerState::Parent(key, Some(parent)) if cached.is_same(&key, &parent) => {}
+            ServerState::Parent(key, None) if cached.parent(&key).is_some_and(|parent| parent.children.is_none()) => {}
+            ServerState::Parent(key, _) => {
                 dirty.lists.insert(key);
             }
-            Found::Member(place, Some(Ok(zxid))) if cached.is_unchanged(&place, zxid) => {}
-            Found::Member(place, Some(Err(()))) if cached.is_unchanged(&place, Zxid::default()) => {}
-            Found::Member(place, _) => {
-                dirty.members.insert(place);
+            ServerState::Member(member, Some(Ok(zxid))) if cached.is_unchanged(&member, zxid) => {}
+            ServerState::Member(member, Some(Err(()))) if cached.is_unchanged(&member, Zxid::default()) => {}
+            ServerState::Member(member, _) => {
+                dirty.members.insert(member);
             }
         }
     }

@@ -1,6 +1,6 @@
-//! What is known of every subject, through all connections.
+//! The subjects that are followed, with what is known of each. They outlive connections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,83 +19,90 @@ use super::node_versions::{CachedSubject, ReadResult};
 #[cfg(test)]
 mod tests;
 
-/// The least time between two readings of one subject: in a storm many events become one reading. One that comes after
-/// a rest is looked at at once.
-const PACE: Duration = Duration::from_millis(10);
+/// The least time between two reads of one subject, so that a burst of events becomes one read. The first event after a
+/// pause is read at once.
+const MIN_READ_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The same while the subject is too large, or refused.
-const PACE_UNREADABLE: Duration = Duration::from_secs(1);
+/// The same while the subject is unreadable.
+const MIN_READ_INTERVAL_UNREADABLE: Duration = Duration::from_secs(1);
 
-/// How long until a subject that cannot be watched or read is tried again: soon at first, as for a server that is throttled.
+/// The pause before a subject is read again that the server refused to watch or read.
 const REFUSED: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(30));
 
-/// One subject.
+/// One subject that is followed.
 #[derive(Debug)]
 pub struct Subscription {
-    /// What it is.
     pub subject: Subject,
-    /// What is known of it. A reading under way has a share in it.
+    /// What is known of it. A read under way shares it.
     pub cached: Arc<CachedSubject>,
-    /// This connection tells of its changes.
+    /// The server sends events of it through this connection.
     pub is_watched: bool,
-    /// It is being read.
-    pub is_reading: bool,
-    /// It stands in the agenda.
-    is_due: bool,
+    read: ReadState,
     /// When it may be read next.
     not_before: Instant,
     /// Its number in [`Subjects`].
     number: u64,
-    /// How often it could not be read since it last was.
+    /// How often in a row the server refused to read it.
     refusals: u32,
 }
 
+/// Whether a subject is being read. However many events come, it is queued once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReadState {
+    Idle,
+    Queued,
+    Reading,
+}
+
 impl Subscription {
-    /// When it is to be read; `None` where that is settled already, or it is being read and looked at after that. However
-    /// often something is heard of it, it stands in the agenda once.
-    pub fn due(&mut self) -> Option<Instant> {
-        if self.is_reading || std::mem::replace(&mut self.is_due, true) {
+    /// Queues a read, and returns when to start it; `None` if one is queued or under way.
+    pub fn queue_read(&mut self) -> Option<Instant> {
+        if self.read != ReadState::Idle {
             return None;
         }
+        self.read = ReadState::Queued;
         Some(self.not_before.max(Instant::now()))
     }
 
-    /// Its time has come.
-    pub fn begin(&mut self) {
-        self.is_due = false;
+    /// The queued read was taken from the queue: it starts, or there is nothing to read.
+    pub fn dequeue(&mut self, is_reading: bool) {
+        self.read = if is_reading { ReadState::Reading } else { ReadState::Idle };
     }
 
-    /// Takes a reading up that began at `began`, and gives what is new in it. What has to be read besides is noted.
-    pub fn take(
+    /// Applies the result of a read that started at `began`, and returns what to send. Marks what has to be read besides.
+    pub fn apply(
         &mut self,
         id: Id,
         began: Instant,
         result: ReadResult,
         tracker: &DirtyTracker,
     ) -> Option<(Diff, Versions)> {
+        self.read = ReadState::Idle;
+        self.is_watched = true;
         self.refusals = 0;
         let cached = Arc::make_mut(&mut self.cached);
-        let news = cached.take(result);
-        let pace = if cached.known.is_unreadable() { PACE_UNREADABLE } else { PACE };
-        self.not_before = began + pace;
-        if cached.known.is_too_large() {
+        let diff = cached.apply(result);
+        let is_unreadable = cached.view.is_unreadable();
+        self.not_before = began + if is_unreadable { MIN_READ_INTERVAL_UNREADABLE } else { MIN_READ_INTERVAL };
+        if cached.view.is_too_large() {
             tracker.add(id, DirtySet::all());
         } else if tracker.is_clean(id) {
-            tracker.add(id, DirtySet { lists: cached.take_short(), ..DirtySet::default() });
+            tracker.add(id, DirtySet { lists: cached.take_incomplete(), ..DirtySet::default() });
         }
-        news
+        diff
     }
 
-    /// Takes up that it could not be read.
-    pub fn refuse(&mut self, id: Id, why: &str, tracker: &DirtyTracker) -> Option<(Diff, Versions)> {
+    /// Records that the server refused a read, and returns what to send.
+    pub fn refuse(&mut self, id: Id, reason: &str, tracker: &DirtyTracker) -> Option<(Diff, Versions)> {
+        self.read = ReadState::Idle;
         self.refusals = self.refusals.saturating_add(1);
         self.not_before = Instant::now() + REFUSED.jittered(self.refusals, fastrand::f64());
         tracker.add(id, DirtySet::all());
-        Arc::make_mut(&mut self.cached).refused(&self.subject, why)
+        Arc::make_mut(&mut self.cached).set_unreadable(&self.subject, reason)
     }
 }
 
-/// Every subject that is subscription.
+/// Every subject that is followed.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     subjects: BTreeMap<Id, Subscription>,
@@ -103,65 +110,61 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// A subject, if it is still subscription.
+    /// A subject, if it is still followed.
     pub fn get(&mut self, id: Id) -> Option<&mut Subscription> {
         self.subjects.get_mut(&id)
     }
 
-    /// All of them.
+    /// All subjects.
     pub fn all(&mut self) -> impl Iterator<Item = (Id, &mut Subscription)> {
         self.subjects.iter_mut().map(|(id, subscription)| (*id, subscription))
     }
 
-    /// Ends what is not wanted any more, and begins what is new: gives what ended and what began.
-    pub fn adopt(&mut self, wanted: &Subjects) -> (Vec<Id>, Vec<Id>) {
-        let gone =
-            |(_, subscription): &(&Id, &Subscription)| wanted.get(&subscription.subject) != Some(&subscription.number);
-        let ended: Vec<Id> = self.subjects.iter().filter(gone).map(|(id, _)| *id).collect();
-        for id in &ended {
+    /// Changes the set of subjects. Returns the removed and the added ones.
+    pub fn set_wanted(&mut self, wanted: &Subjects) -> (Vec<Id>, Vec<Id>) {
+        let is_gone = |(_, known): &(&Id, &Subscription)| wanted.get(&known.subject) != Some(&known.number);
+        let removed: Vec<Id> = self.subjects.iter().filter(is_gone).map(|(id, _)| *id).collect();
+        for id in &removed {
             self.subjects.remove(id);
         }
-        let known: std::collections::BTreeSet<&Subject> =
-            self.subjects.values().map(|subscription| &subscription.subject).collect();
+        let known: BTreeSet<&Subject> = self.subjects.values().map(|subscription| &subscription.subject).collect();
         let new: Vec<(Subject, u64)> = wanted
             .iter()
             .filter(|(subject, _)| !known.contains(subject))
             .map(|(subject, number)| (subject.clone(), *number))
             .collect();
-        let mut begun = Vec::with_capacity(new.len());
+        let mut added = Vec::with_capacity(new.len());
         for (subject, number) in new {
             self.last += 1;
-            begun.push(self.last);
+            added.push(self.last);
             let subscription = Subscription {
                 subject,
                 cached: Arc::default(),
                 is_watched: false,
-                is_reading: false,
-                is_due: false,
+                read: ReadState::Idle,
                 not_before: Instant::now(),
                 number,
                 refusals: 0,
             };
             self.subjects.insert(self.last, subscription);
         }
-        (ended, begun)
+        (removed, added)
     }
 
-    /// Nothing that was said counts any more: the connection is lost, and with it the watches.
-    pub fn doubt(&mut self) {
+    /// The connection is lost, and with it the watches and the reads under way. Every view has to be sent again.
+    pub fn connection_lost(&mut self) {
         for subscription in self.subjects.values_mut() {
-            Arc::make_mut(&mut subscription.cached).known.mark_unsent();
+            Arc::make_mut(&mut subscription.cached).view.mark_unsent();
             subscription.is_watched = false;
-            subscription.is_reading = false;
-            subscription.is_due = false;
-            // Another server may well do what this one refused.
+            subscription.read = ReadState::Idle;
+            // Another server may do what this one refused.
             subscription.refusals = 0;
             subscription.not_before = Instant::now();
         }
     }
 
-    /// Nothing that was read counts any more: it was read under another session, however long ago.
-    pub fn forget(&mut self) {
+    /// Drops what is known of every subject: it was read under another session, perhaps long ago.
+    pub fn clear_cached(&mut self) {
         for subscription in self.subjects.values_mut() {
             subscription.cached = Arc::default();
         }

@@ -1,4 +1,4 @@
-//! Against a server that counts what it is asked, and misbehaves on demand.
+//! Tests against a fake server that records requests and misbehaves on demand.
 
 use std::collections::BTreeMap;
 
@@ -17,17 +17,17 @@ mod lost;
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Somebody who listens to a registry, and applies what it says.
-struct Listener {
+/// Follows a registry and applies its updates.
+struct Subscriber {
     events: mpsc::Receiver<RegistryEvent>,
     subjects: watch::Sender<Subjects>,
     views: BTreeMap<Subject, BTreeMap<String, String>>,
     versions: BTreeMap<Subject, Versions>,
-    /// The news as they came, in a word each.
-    words: Vec<String>,
+    /// The updates received, in short.
+    log: Vec<String>,
 }
 
-impl Listener {
+impl Subscriber {
     fn follow(fake: &Fake, paths: &[&str], change: impl FnOnce(&mut ZooKeeper)) -> Self {
         let url = RegistryUrl::ZooKeeper { servers: vec![fake.address.clone()], chroot: None, tls: false };
         let mut registry = ZooKeeper::new(RegistryConfig::at(url), StateAccess::None);
@@ -38,31 +38,31 @@ impl Listener {
         let (out, events) = mpsc::channel(8);
         tokio::spawn(Arc::new(registry).follow(asked, out, CancellationToken::new()));
         let (views, versions) = (BTreeMap::new(), BTreeMap::new());
-        Self { events, subjects, views, versions, words: Vec::new() }
+        Self { events, subjects, views, versions, log: Vec::new() }
     }
 
-    /// Follows one more path from now on.
-    fn also(&self, path: &str) {
+    /// Follows one more path.
+    fn add(&self, path: &str) {
         self.subjects.send_modify(|wanted| {
             wanted.insert(Subject::roster(path).unwrap(), 1);
         });
     }
 
-    async fn hear(&mut self) {
-        let event = timeout(LONG, self.events.recv()).await.expect("news").expect("it goes on");
+    async fn receive(&mut self) {
+        let event = timeout(LONG, self.events.recv()).await.expect("an update in time").expect("the registry runs");
         match event.update {
-            Update::Suspended => self.words.push("suspended".into()),
-            Update::Unreachable { reason: why } => self.words.push(format!("away: {why}")),
+            Update::Suspended => self.log.push("suspended".into()),
+            Update::Unreachable { reason: why } => self.log.push(format!("unreachable: {why}")),
             Update::Reset { subject, view, versions } => {
-                self.words.push(format!("reset {subject}"));
+                self.log.push(format!("reset {subject}"));
                 let members = match view {
                     View::Members(Seen::Present(members)) => members,
                     View::Members(Seen::Absent) => {
-                        self.words.push("absent".into());
+                        self.log.push("absent".into());
                         BTreeMap::new()
                     }
                     View::Members(Seen::Unreadable(why)) => {
-                        self.words.push(format!("unreadable: {why}"));
+                        self.log.push(format!("unreadable: {why}"));
                         BTreeMap::new()
                     }
                     view => panic!("{view:?}"),
@@ -72,7 +72,7 @@ impl Listener {
                 self.versions.insert(subject, versions);
             }
             Update::Changed { subject, changes, versions } => {
-                self.words.push(format!("update {subject}"));
+                self.log.push(format!("update {subject}"));
                 let view = self.views.get_mut(&subject).expect("a reset came before");
                 for change in changes {
                     match change {
@@ -90,26 +90,26 @@ impl Listener {
         }
     }
 
-    /// Listens until a path's members are these: `a=1 b=2`.
+    /// Receives updates until a path has these members: `a=1 b=2`.
     async fn becomes(&mut self, path: &str, wanted: &str) {
-        while self.line(path) != wanted {
-            self.hear().await;
+        while self.members(path) != wanted {
+            self.receive().await;
         }
     }
 
-    fn line(&self, path: &str) -> String {
-        let Some(view) = self.views.get(&Subject::roster(path).unwrap()) else { return "unheard".into() };
+    fn members(&self, path: &str) -> String {
+        let Some(view) = self.views.get(&Subject::roster(path).unwrap()) else { return "unknown".into() };
         view.iter().map(|(name, data)| format!("{name}={data}")).collect::<Vec<_>>().join(" ")
     }
 
-    fn stamp(&self, path: &str) -> i64 {
+    fn version(&self, path: &str) -> i64 {
         self.versions[&Subject::roster(path).unwrap()][""].0
     }
 
-    /// Listens until a news of this kind comes.
-    async fn until(&mut self, word: &str) {
-        while !self.words.iter().any(|heard| heard.contains(word)) {
-            self.hear().await;
+    /// Receives updates until the log has one with this text.
+    async fn receives(&mut self, word: &str) {
+        while !self.log.iter().any(|received| received.contains(word)) {
+            self.receive().await;
         }
     }
 }
@@ -118,14 +118,14 @@ fn text(reading: &crate::model::registry_event::Reading) -> String {
     reading.as_ref().map_or_else(ToString::to_string, |data| String::from_utf8_lossy(data).into_owned())
 }
 
-/// Waits until the server has been asked for something as often as this, and for a little longer: then for no more.
-async fn settles(fake: &Fake, op: i32, count: usize) {
+/// Waits until the server has had so many requests of a kind, and a little longer: there must be no more.
+async fn stays_at(fake: &Fake, op: i32, count: usize) {
     let reached = async {
         while fake.count(op) < count {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(LONG, reached).await.unwrap_or_else(|_| panic!("{:?}", fake.state().asked));
+    timeout(LONG, reached).await.unwrap_or_else(|_| panic!("{:?}", fake.state().requests));
     sleep(Duration::from_millis(100)).await;
-    assert_eq!(fake.count(op), count, "{:?}", fake.state().asked);
+    assert_eq!(fake.count(op), count, "{:?}", fake.state().requests);
 }

@@ -9,12 +9,12 @@ fn frame(length: usize) -> Vec<u8> {
 fn lengths(input: &[u8], step: usize) -> Result<Vec<usize>, usize> {
     let (mut frames, mut seen) = (Frames::default(), Vec::new());
     for part in input.chunks(step) {
-        frames.room().extend_from_slice(part);
+        frames.buffer().extend_from_slice(part);
         while let Some(frame) = frames.next()? {
             seen.push(match frame {
-                Frame::Content(bytes) => bytes.len(),
-                Frame::Head { head, length } => {
-                    assert_eq!(head.len(), HEAD);
+                Frame::Complete(bytes) => bytes.len(),
+                Frame::Oversized { header, length } => {
+                    assert_eq!(header.len(), HEADER);
                     length
                 }
             });
@@ -24,7 +24,7 @@ fn lengths(input: &[u8], step: usize) -> Result<Vec<usize>, usize> {
 }
 
 #[test]
-fn frames_come_out_however_they_came_in() {
+fn frames_do_not_depend_on_how_the_bytes_arrive() {
     let sizes = [0, 1, 16, 5000, 3];
     let input: Vec<u8> = sizes.iter().flat_map(|size| frame(*size)).collect();
     for step in [1, 2, 3, 7, 4096, input.len()] {
@@ -33,7 +33,7 @@ fn frames_come_out_however_they_came_in() {
 }
 
 #[test]
-fn one_that_is_too_large_is_read_past_and_takes_no_memory() {
+fn an_oversized_frame_is_skipped_without_memory() {
     let sizes = [3, MAX_FRAME + 1, 5, MAX_FRAME, 7];
     let input: Vec<u8> = sizes.iter().flat_map(|size| frame(*size)).collect();
     for step in [4096, 100_000, input.len()] {
@@ -41,14 +41,14 @@ fn one_that_is_too_large_is_read_past_and_takes_no_memory() {
     }
     let mut frames = Frames::default();
     for part in frame(3 * MAX_FRAME).chunks(64 * 1024) {
-        frames.room().extend_from_slice(part);
+        frames.buffer().extend_from_slice(part);
         while frames.next().unwrap().is_some() {}
         assert!(frames.buffer.capacity() < 512 * 1024, "{}", frames.buffer.capacity());
     }
 }
 
 #[test]
-fn a_length_that_nobody_sends_ends_it_and_costs_nothing() {
+fn an_absurd_length_is_an_error() {
     assert_eq!(lengths(&[0xff; 8], 8), Err(u32::MAX as usize));
     assert_eq!(lengths(b"HTTP/1.1 400 Bad Request", 24), Err(u32::from_be_bytes(*b"HTTP") as usize));
 }

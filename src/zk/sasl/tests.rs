@@ -10,7 +10,7 @@ const CHALLENGE: &str = "realm=\"elwood.innosoft.com\",nonce=\"OA6MG9tEQGm2hh\",
         algorithm=md5-sess,charset=utf-8";
 
 #[test]
-fn the_standards_own_example() {
+fn the_example_of_the_rfc() {
     let exchange = example();
     let response = exchange.respond(CHALLENGE.as_bytes()).unwrap().unwrap();
     assert_eq!(
@@ -23,29 +23,29 @@ fn the_standards_own_example() {
 }
 
 #[test]
-fn a_server_that_does_not_know_the_password_is_not_believed() {
+fn a_server_that_does_not_know_the_password_is_refused() {
     for (proof, why) in [
         ("rspauth=ea40f60335c427b5527b84dbabcdfffe", "does not know"),
         ("rspauth=", "does not know"),
-        (CHALLENGE, "does not prove"),
+        (CHALLENGE, "did not prove"),
     ] {
         let exchange = example();
         exchange.respond(CHALLENGE.as_bytes()).unwrap();
         assert!(exchange.respond(proof.as_bytes()).unwrap_err().contains(why), "{proof}");
     }
-    assert!(example().respond(b"rspauth=00").unwrap_err().contains("nobody asked"));
+    assert!(example().respond(b"rspauth=00").unwrap_err().contains("unexpected rspauth"));
 }
 
 #[test]
-fn what_cannot_be_answered_is_said() {
+fn an_unusable_challenge_is_named() {
     for (challenge, why) in [
         ("", "no nonce"),
         ("algorithm=md5-sess", "no nonce"),
-        ("nonce=\"x\"", "not of DIGEST-MD5"),
+        ("nonce=\"x\"", "not a DIGEST-MD5"),
         ("nonce=\"x\",algorithm=md5-sess,qop=\"auth-int,auth-conf\"", "qop=auth-int,auth-conf"),
-        ("nonce=\"x", "cannot be read"),
-        ("nonce=\"x\"y=z", "cannot be read"),
-        ("nonce", "cannot be read"),
+        ("nonce=\"x", "malformed"),
+        ("nonce=\"x\"y=z", "malformed"),
+        ("nonce", "malformed"),
     ] {
         assert!(example().respond(challenge.as_bytes()).unwrap_err().contains(why), "{challenge}");
     }
@@ -54,16 +54,16 @@ fn what_cannot_be_answered_is_said() {
 }
 
 #[test]
-fn directives_are_read() {
-    let read = |text| directives(text).map(|all| all.into_iter().collect::<Vec<_>>());
+fn directives_are_parsed() {
+    let parse = |text| parse_directives(text).map(|all| all.into_iter().collect::<Vec<_>>());
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    assert_eq!(read("A=1, b=\"x,y\\\"z\" ,,a=2"), Some(vec![pair("a", "1"), pair("b", "x,y\"z")]));
-    assert_eq!(read(""), Some(Vec::new()));
-    assert_eq!(read("a=\"\\"), None);
+    assert_eq!(parse("A=1, b=\"x,y\\\"z\" ,,a=2"), Some(vec![pair("a", "1"), pair("b", "x,y\"z")]));
+    assert_eq!(parse(""), Some(Vec::new()));
+    assert_eq!(parse("a=\"\\"), None);
 }
 
 #[test]
-fn no_two_exchanges_have_one_nonce_and_texts_are_latin_where_they_can_be() {
+fn each_exchange_has_its_own_nonce_and_texts_are_latin_if_possible() {
     let nonce = || DigestMd5::new(b"u:p").unwrap().nonce;
     assert_ne!(nonce(), nonce());
     assert_eq!(latin("é".as_bytes()), [0xe9]);

@@ -37,7 +37,7 @@ fn a_protected_path_is_read_with_the_credentials_of_a_file() {
     let left_out = site(CONFIG, &servers);
     left_out.file("out/list", "from before\n");
     let before = left_out.fingerprint("out/list");
-    let refused = "not authorized: the node's ACL does not let this agent's credentials read it";
+    let refused = "not authorized: the node's ACL does not allow this agent's credentials to read it";
     let agent = left_out.start();
     agent.says(&format!("roster held: /services/x cannot be read: {refused}"));
     assert_eq!(left_out.fingerprint("out/list"), before);

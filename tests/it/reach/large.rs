@@ -137,7 +137,7 @@ fn sixteen_mebibytes_are_the_most_and_of_a_glob_one_key_alone_is_held() {
     for name in &names {
         client.put(name, &large);
     }
-    let plain = "/services/x cannot be read: too large: the data of the nodes under /services/x is over 16 MiB";
+    let plain = "/services/x cannot be read: too large: the nodes under /services/x have more than 16 MiB of data";
     let keyed = "/services/x is too large: it has more than 16 MiB of data";
     agent.says(plain);
     agent.says(keyed);

@@ -39,17 +39,23 @@ fn only_the_right_server_is_believed() {
     assert!(agent.stop().success());
 
     let other = Authority::new("other");
-    is_not_reached(&site(&url, &tls(&other.ca())), &["TLS: its certificate is from no authority that is trusted here"]);
+    is_not_reached(
+        &site(&url, &tls(&other.ca())),
+        &["TLS: the server's certificate is not signed by a trusted authority"],
+    );
     // One of the same name that is another one.
-    is_not_reached(&site(&url, &tls(&Authority::new("ca").ca())), &["TLS: its certificate names an authority that is"]);
-    is_not_reached(&site(&url, ""), &["TLS: its certificate is from no authority that is trusted here"]);
+    is_not_reached(
+        &site(&url, &tls(&Authority::new("ca").ca())),
+        &["TLS: the server's certificate names a trusted authority, but"],
+    );
+    is_not_reached(&site(&url, ""), &["TLS: the server's certificate is not signed by a trusted authority"]);
     is_not_reached(
         &site(&format!("zks://localhost:{port}"), &ca),
-        &["TLS: its certificate is not for localhost, but for 127.0.0.1, zk1.example.com"],
+        &["TLS: the server's certificate is not for localhost, but for 127.0.0.1, zk1.example.com"],
     );
     is_not_reached(
         &site(&format!("zks://{}", server.connect_string()), &ca),
-        &["TLS: it hung up in the handshake; for a port without TLS, write zk://"],
+        &["TLS: connection closed during the handshake; for a port without TLS, write zk://"],
     );
     is_not_reached(&site(&format!("zk://127.0.0.1:{port}"), ""), &["write zks://"]);
 
@@ -58,7 +64,7 @@ fn only_the_right_server_is_believed() {
     stranger.file("out/list", "from before\n");
     let before = stranger.fingerprint("out/list");
     let mut agent = stranger.start();
-    agent.says(AWAY).says("from no authority that is trusted here");
+    agent.says(AWAY).says("not signed by a trusted authority");
     assert_eq!(stranger.fingerprint("out/list"), before);
     assert!(agent.stop().success());
 }

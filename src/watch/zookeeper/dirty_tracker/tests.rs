@@ -1,15 +1,15 @@
 use super::*;
 
 #[tokio::test]
-async fn an_event_is_heard_by_the_subjects_above_it_and_by_no_other() {
+async fn an_event_concerns_only_the_subjects_at_and_above_its_path() {
     let tracker = DirtyTracker::default();
     let subjects = ["/", "/a", "/a/b", "/a/*", "/ab", "/*"].map(|text| Subject::roster(text).unwrap());
     for (id, subject) in (0..).zip(&subjects) {
-        tracker.follow(id, subject, DirtySet::default());
+        tracker.track(id, subject, DirtySet::default());
     }
-    assert_eq!(tracker.woken().await.len(), 6);
+    assert_eq!(tracker.changed().await.len(), 6);
     let dirty = |event, path| {
-        tracker.hear(event, path);
+        tracker.record(event, path);
         (0..6).filter(|id| !tracker.take(*id).is_empty()).collect::<Vec<Id>>()
     };
     assert_eq!(dirty(NodeEvent::Created, "/a/b/c"), [2, 3]);
@@ -17,22 +17,22 @@ async fn an_event_is_heard_by_the_subjects_above_it_and_by_no_other() {
     assert_eq!(dirty(NodeEvent::Created, "/ab"), [0, 4, 5]);
     assert_eq!(dirty(NodeEvent::ChildrenChanged, "/"), [0, 5]);
     assert_eq!(dirty(NodeEvent::Created, "/abc"), [0, 5]);
-    tracker.leave(2);
+    tracker.untrack(2);
     assert_eq!(dirty(NodeEvent::Created, "/a/b/c"), [3]);
 }
 
 #[tokio::test]
-async fn a_storm_wakes_once_and_keeps_a_place_once() {
+async fn a_burst_of_events_wakes_once_and_marks_each_member_once() {
     let tracker = DirtyTracker::default();
-    tracker.follow(7, &Subject::roster("/a").unwrap(), DirtySet::default());
-    assert_eq!(tracker.woken().await, [7].into());
+    tracker.track(7, &Subject::roster("/a").unwrap(), DirtySet::default());
+    assert_eq!(tracker.changed().await, [7].into());
     for number in 0..10_000 {
-        tracker.hear(NodeEvent::DataChanged, &format!("/a/m{}", number % 10));
+        tracker.record(NodeEvent::DataChanged, &format!("/a/m{}", number % 10));
     }
-    assert_eq!(tracker.woken().await, [7].into());
+    assert_eq!(tracker.changed().await, [7].into());
     assert_eq!(tracker.take(7).members.len(), 10);
     assert!(tracker.is_clean(7));
     tracker.add(7, DirtySet::all());
-    assert_eq!(tracker.woken().await, [7].into());
+    assert_eq!(tracker.changed().await, [7].into());
     assert!(!tracker.is_clean(7));
 }

@@ -1,4 +1,4 @@
-//! How many nodes to read at once. Pure.
+//! How many nodes to read in one request. Pure.
 
 use crate::model::node_path::NodePath;
 use crate::zk::NodeResult;
@@ -6,22 +6,21 @@ use crate::zk::NodeResult;
 #[cfg(test)]
 mod tests;
 
-/// The most nodes in one multi-read; a server takes 10 to 15 ms for it.
-const NODES: usize = 1000;
+/// The most nodes in one multi-read. A server takes 10 to 15 ms for so many.
+const MAX_CHUNK_NODES: usize = 1000;
 
-/// How many bytes of data a multi-read aims at. There is no cap on an answer's size in the protocol, and a large one
-/// can cost a small server its life. So the first chunk is small, and what was read says how many nodes the next may
-/// have.
-const BYTES: usize = 1024 * 1024;
+/// How many bytes of data a multi-read aims at. The protocol does not limit a reply, and a large one can bring down a
+/// small server. So the first chunk is small, and the average size so far decides how many nodes the next one has.
+const TARGET_BYTES: usize = 1024 * 1024;
 
-/// The first chunk, and how much larger than the last one a chunk may be.
+/// The size of the first chunk, and how much larger than the previous one a chunk may be.
 const FIRST: usize = 4;
 const GROWTH: usize = 8;
 
-/// Servers refuse requests over 1 MiB (`jute.maxbuffer`).
-const REQUEST: usize = 512 * 1024;
+/// The most bytes in one request. Servers refuse requests over 1 MiB (`jute.maxbuffer`).
+const MAX_REQUEST: usize = 512 * 1024;
 
-/// The chunks of one reading.
+/// The chunk sizes of one read of many nodes.
 #[derive(Debug)]
 pub struct Chunks {
     size: usize,
@@ -36,30 +35,30 @@ impl Default for Chunks {
 }
 
 impl Chunks {
-    /// How many of the nodes that are left to read now; one at least.
-    pub fn next(&self, rest: &[NodePath]) -> usize {
+    /// How many of the remaining nodes to read now: at least one.
+    pub fn next(&self, remaining: &[NodePath]) -> usize {
         let mut request = 0;
-        let fits = rest.iter().take(self.size).take_while(|path| {
+        let fits = remaining.iter().take(self.size).take_while(|path| {
             request += path.as_str().len() + 32;
-            request < REQUEST
+            request < MAX_REQUEST
         });
         fits.count().max(1)
     }
 
-    /// Takes up what was read.
-    pub fn took(&mut self, read: &[NodeResult]) {
-        self.nodes += read.len();
-        self.bytes += read.iter().flatten().map(|(data, _)| data.len()).sum::<usize>();
+    /// Records what was read.
+    pub fn record(&mut self, results: &[NodeResult]) {
+        self.nodes += results.len();
+        self.bytes += results.iter().flatten().map(|(data, _)| data.len()).sum::<usize>();
         let average = (self.bytes / self.nodes.max(1)).max(1);
-        self.size = (BYTES / average).clamp(1, NODES.min(self.size * GROWTH));
+        self.size = (TARGET_BYTES / average).clamp(1, MAX_CHUNK_NODES.min(self.size * GROWTH));
     }
 
-    /// The answer to so many nodes was too large.
+    /// Records that the reply for so many nodes was too large.
     pub fn halve(&mut self, nodes: usize) {
         self.size = (nodes / 2).max(1);
     }
 
-    /// How many bytes of data were read in all.
+    /// How many bytes of data were read so far.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

@@ -1,4 +1,4 @@
-//! Reads all of a subject, or of one of its keys.
+//! Reads a complete subject, or complete keys of one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,47 +7,45 @@ use futures_util::future::try_join_all;
 
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::{Bytes, Members, Seen, View};
-use crate::model::version::Zxid;
-use crate::watch::cache::{Patch, ViewUpdate};
-use crate::watch::dirty::MemberId;
+use crate::watch::cache::ViewUpdate;
 use crate::watch::zookeeper::node_versions::{Parent, ReadResult};
 use crate::watch::{MAX_KEYED_BYTES, MAX_PATH_BYTES, MAX_SUBJECT_NODES};
-use crate::zk::NodeResult;
 
-use super::{Listing, PIPELINE, ReadError, Reader, fact, reading, too_many, too_much};
+use super::collected::Collected;
+use super::{Listing, PIPELINE, ReadError, Reader, node_error, reading, too_many_bytes, too_many_nodes};
 
-/// Keys with their members: `None` where the key is not there.
+/// Keys with their members; `None` if the key does not exist.
 type Keys = Vec<(Arc<str>, Option<Seen<Members>>)>;
 
 impl Reader {
-    /// Reads all of a subject.
+    /// Reads a complete subject.
     ///
     /// # Errors
-    /// There is no answer: nothing is known of it.
-    pub async fn whole(&self, subject: &Subject) -> Result<ReadResult, ReadError> {
-        let mut part = PartialRead::default();
+    /// The server refused, or there is no reply.
+    pub async fn read_all(&self, subject: &Subject) -> Result<ReadResult, ReadError> {
+        let mut collected = Collected::default();
         let view = match subject {
-            Subject::Node(path) => View::Node(self.node(path).await?),
-            Subject::Members(path) => View::Members(match self.top(path, &mut part).await? {
+            Subject::Node(path) => View::Node(self.read_node(path).await?),
+            Subject::Members(path) => View::Members(match self.list_top(path, &mut collected).await? {
                 Seen::Absent => Seen::Absent,
-                Seen::Unreadable(why) => Seen::Unreadable(why),
-                Seen::Present(names) => self.members(path, names, &mut part).await?,
+                Seen::Unreadable(reason) => Seen::Unreadable(reason),
+                Seen::Present(names) => self.read_members(path, names, &mut collected).await?,
             }),
-            Subject::Keyed { base, .. } => View::Keyed(match self.top(base, &mut part).await? {
+            Subject::Keyed { base, .. } => View::Keyed(match self.list_top(base, &mut collected).await? {
                 Seen::Absent => Seen::Absent,
-                Seen::Unreadable(why) => Seen::Unreadable(why),
-                Seen::Present(names) => self.keyed(subject, names, &mut part).await?,
+                Seen::Unreadable(reason) => Seen::Unreadable(reason),
+                Seen::Present(names) => self.read_keyed(subject, names, &mut collected).await?,
             }),
         };
-        Ok(ReadResult { reread: ViewUpdate::Full(view), parents: part.parents, changed: part.changed })
+        Ok(ReadResult { update: ViewUpdate::Full(view), parents: collected.parents, changed: collected.changed })
     }
 
-    async fn node(&self, path: &NodePath) -> Result<Seen<Bytes>, ReadError> {
-        // Watched for coming into being.
-        if self.watches()
-            && let Err(refusal) = self.said(self.connection.exists(path.as_str(), true).await)?.0
+    async fn read_node(&self, path: &NodePath) -> Result<Seen<Bytes>, ReadError> {
+        // Only this watch reports when an absent node is created.
+        if self.sets_watches()
+            && let Err(error) = self.unpack(self.connection.exists(path.as_str(), true).await)?.0
         {
-            return Ok(Seen::Unreadable(fact(refusal)?));
+            return Ok(Seen::Unreadable(node_error(error)?));
         }
         let mut data = self.data(std::slice::from_ref(path), usize::MAX).await?.unwrap_or_default();
         match data.pop().map(reading).transpose()?.flatten() {
@@ -56,61 +54,61 @@ impl Reader {
                 Ok(Seen::Absent)
             }
             Some((Ok(bytes), _)) => Ok(Seen::Present(bytes)),
-            Some((Err(why), _)) => Ok(Seen::Unreadable(why)),
+            Some((Err(reason), _)) => Ok(Seen::Unreadable(reason)),
         }
     }
 
-    /// Lists the node at the top of a subject. Absent only counts where the chroot is there.
-    async fn top(&self, path: &NodePath, part: &mut PartialRead) -> Result<Seen<Vec<String>>, ReadError> {
+    /// Lists the top node of a subject. It counts as absent only if the chroot exists.
+    async fn list_top(&self, path: &NodePath, collected: &mut Collected) -> Result<Seen<Vec<String>>, ReadError> {
         Ok(match self.list(path).await? {
             Listing::Absent(zxid) => {
                 self.check_chroot().await?;
-                part.parents.push((Arc::default(), Parent::absent(zxid)));
+                collected.parents.push((Arc::default(), Parent::absent(zxid)));
                 Seen::Absent
             }
-            Listing::Unreadable(why) => Seen::Unreadable(why),
+            Listing::Unreadable(reason) => Seen::Unreadable(reason),
             Listing::Names(names, parent) => {
-                part.parents.push((Arc::default(), parent));
+                collected.parents.push((Arc::default(), parent));
                 Seen::Present(names)
             }
         })
     }
 
-    async fn members(
+    async fn read_members(
         &self,
         path: &NodePath,
         names: Vec<String>,
-        part: &mut PartialRead,
+        collected: &mut Collected,
     ) -> Result<Seen<Members>, ReadError> {
         let paths: Vec<NodePath> = names.iter().map(|name| path.child(name)).collect();
         let Some(data) = self.data(&paths, MAX_PATH_BYTES).await? else {
-            return Ok(Seen::Unreadable(too_much(path, MAX_PATH_BYTES)));
+            return Ok(Seen::Unreadable(too_many_bytes(path, MAX_PATH_BYTES)));
         };
-        part.collect(None, names, data).map(Seen::Present)
+        collected.members(None, names, data).map(Seen::Present)
     }
 
-    async fn keyed(
+    async fn read_keyed(
         &self,
         subject: &Subject,
         keys: Vec<String>,
-        part: &mut PartialRead,
+        collected: &mut Collected,
     ) -> Result<Seen<BTreeMap<Arc<str>, Seen<Members>>>, ReadError> {
         let keys = keys.into_iter().map(Arc::from).collect();
-        let keys = self.keys(subject, keys, part).await?;
-        let sizes = keys.iter().filter_map(|(_, seen)| match seen {
+        let keys = self.read_keys(subject, keys, collected).await?;
+        let groups = keys.iter().filter_map(|(_, seen)| match seen {
             Some(Seen::Present(members)) => Some(members),
             _ => None,
         });
         let (mut nodes, mut bytes) = (0, 0);
-        for members in sizes {
+        for members in groups {
             nodes += members.len();
             bytes += members.values().map(|reading| reading.as_ref().map_or(0, |data| data.len())).sum::<usize>();
         }
         if nodes > MAX_SUBJECT_NODES {
-            return Ok(Seen::Unreadable(too_many()));
+            return Ok(Seen::Unreadable(too_many_nodes()));
         }
         if bytes > MAX_KEYED_BYTES {
-            return Ok(Seen::Unreadable(too_much(subject.top(), MAX_KEYED_BYTES)));
+            return Ok(Seen::Unreadable(too_many_bytes(subject.top(), MAX_KEYED_BYTES)));
         }
         Ok(Seen::Present(keys.into_iter().filter_map(|(key, seen)| Some((key, seen?))).collect()))
     }
@@ -118,12 +116,12 @@ impl Reader {
     /// Reads keys with all their members.
     ///
     /// # Errors
-    /// There is no answer.
-    pub async fn keys(
+    /// The server refused, or there is no reply.
+    pub async fn read_keys(
         &self,
         subject: &Subject,
         keys: Vec<Arc<str>>,
-        part: &mut PartialRead,
+        collected: &mut Collected,
     ) -> Result<Keys, ReadError> {
         let Subject::Keyed { base, below } = subject else {
             return Ok(Vec::new());
@@ -133,7 +131,7 @@ impl Reader {
         for paths in paths.chunks(PIPELINE) {
             listings.extend(try_join_all(paths.iter().map(|path| self.list(path))).await?);
         }
-        // One stream of data for all keys: many small keys cost no more than one large one.
+        // The members of all keys in one stream of chunks: many small keys cost no more than one large key.
         let wanted = listings.iter().zip(&paths).flat_map(|(listing, path)| match listing {
             Listing::Names(names, _) => names.iter().map(|name| path.child(name)).collect(),
             Listing::Absent(_) | Listing::Unreadable(_) => Vec::new(),
@@ -143,16 +141,16 @@ impl Reader {
         let mut read = Vec::with_capacity(keys.len());
         for (key, listing) in keys.into_iter().zip(listings) {
             let seen = match (listing, &mut data) {
-                (Listing::Unreadable(why), _) => Some(Seen::Unreadable(why)),
-                (Listing::Names(..), None) => Some(Seen::Unreadable(too_much(base, MAX_KEYED_BYTES))),
+                (Listing::Unreadable(reason), _) => Some(Seen::Unreadable(reason)),
+                (Listing::Names(..), None) => Some(Seen::Unreadable(too_many_bytes(base, MAX_KEYED_BYTES))),
                 (Listing::Names(names, parent), Some(data)) => {
                     let own = data.by_ref().take(names.len()).collect();
-                    part.parents.push((Arc::clone(&key), parent));
-                    Some(Seen::Present(part.collect(Some(&key), names, own)?))
+                    collected.parents.push((Arc::clone(&key), parent));
+                    Some(Seen::Present(collected.members(Some(&key), names, own)?))
                 }
-                // The key's own node may be there without the one that holds its members.
+                // The node of the key may exist without the one that holds its members.
                 (Listing::Absent(zxid), _) if !below.is_empty() && self.exists(&base.child(&key)).await? => {
-                    part.parents.push((Arc::clone(&key), Parent::absent(zxid)));
+                    collected.parents.push((Arc::clone(&key), Parent::absent(zxid)));
                     Some(Seen::Absent)
                 }
                 (Listing::Absent(_), _) => None,
@@ -163,49 +161,9 @@ impl Reader {
     }
 
     async fn exists(&self, path: &NodePath) -> Result<bool, ReadError> {
-        match self.said(self.connection.exists(path.as_str(), false).await)?.0 {
+        match self.unpack(self.connection.exists(path.as_str(), false).await)?.0 {
             Ok(stat) => Ok(stat.is_some()),
-            Err(refusal) => fact(refusal).map(|_| true),
+            Err(error) => node_error(error).map(|_| true),
         }
-    }
-}
-
-/// What was read of some of a subject.
-#[derive(Debug, Default)]
-pub struct PartialRead {
-    pub patch: Patch,
-    pub parents: Vec<(Arc<str>, Parent)>,
-    /// It took several answers, between which more may have happened.
-    pub is_split: bool,
-    pub changed: Vec<(MemberId, Zxid)>,
-}
-
-impl PartialRead {
-    /// Puts one member in.
-    pub fn put(&mut self, place: MemberId, datum: NodeResult) -> Result<(), ReadError> {
-        let read = reading(datum)?;
-        if let Some((_, zxid)) = &read {
-            self.changed.push((place.clone(), *zxid));
-        }
-        self.patch.members.push((place, read.map(|(reading, _)| reading)));
-        Ok(())
-    }
-
-    /// The members of one key.
-    pub fn collect(
-        &mut self,
-        key: Option<&Arc<str>>,
-        names: Vec<String>,
-        data: Vec<NodeResult>,
-    ) -> Result<Members, ReadError> {
-        let mut members = Members::new();
-        for (name, datum) in names.into_iter().zip(data) {
-            if let Some((reading, zxid)) = reading(datum)? {
-                let name: Arc<str> = Arc::from(name);
-                self.changed.push((MemberId { key: key.cloned(), name: Arc::clone(&name) }, zxid));
-                members.insert(name, reading);
-            }
-        }
-        Ok(members)
     }
 }

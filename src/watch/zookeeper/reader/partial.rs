@@ -1,4 +1,4 @@
-//! Reads again what is dirty of a subject, and nothing else.
+//! Reads only what is dirty of a subject.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,68 +14,68 @@ use crate::watch::{MAX_PATH_BYTES, MAX_SUBJECT_NODES};
 use crate::zk::ServerError;
 
 use super::chunk::Chunks;
-use super::full::PartialRead;
-use super::{OWN, PIPELINE, ReadError, Reader, list_path, member_path, refused};
+use super::collected::Collected;
+use super::{PIPELINE, ReadError, Reader, SYSTEM_NODE, list_path, member_path, refused};
 
 impl Reader {
-    /// Reads again what is dirty.
+    /// Reads what is dirty.
     ///
     /// # Errors
-    /// There is no answer: nothing is known of the subject.
-    pub async fn reread(
+    /// The server refused, or there is no reply.
+    pub async fn read_dirty(
         &self,
         subject: &Subject,
         cached: &CachedSubject,
         mut dirty: DirtySet,
     ) -> Result<ReadResult, ReadError> {
-        if self.connection.is_at_root() && subject.top().is_root() {
-            dirty.keys.remove(OWN);
-            dirty.members.retain(|place| place.key.as_deref().unwrap_or(&place.name) != OWN);
+        if self.has_system_node(subject.top()) {
+            dirty.keys.remove(SYSTEM_NODE);
+            dirty.members.retain(|member| member.key.as_deref().unwrap_or(&member.name) != SYSTEM_NODE);
         }
-        let mut part = PartialRead::default();
-        if dirty.all || !self.relist(subject, cached, &mut dirty, &mut part).await? {
-            return self.whole(subject).await;
+        let mut collected = Collected::default();
+        if dirty.all || !self.read_lists(subject, cached, &mut dirty, &mut collected).await? {
+            return self.read_all(subject).await;
         }
-        if !self.places(subject, cached, &mut dirty, &mut part).await? {
-            return self.whole(subject).await;
+        if !self.read_dirty_members(subject, cached, &mut dirty, &mut collected).await? {
+            return self.read_all(subject).await;
         }
         if !dirty.keys.is_empty() {
-            let keys = self.keys(subject, dirty.keys.into_iter().collect(), &mut part).await?;
-            part.patch.keys.extend(keys);
+            let keys = self.read_keys(subject, dirty.keys.into_iter().collect(), &mut collected).await?;
+            collected.patch.keys.extend(keys);
         }
-        // What is gone may be gone with everything else: then nothing is known of it. Where the node above was there in
-        // the same answer, it is not.
-        let is_gone = part.is_split && part.patch.members.iter().any(|(_, reading)| reading.is_none());
-        if is_gone || part.patch.keys.iter().any(|(_, seen)| seen.is_none()) {
+        // A node that is gone may be gone together with the chroot: then nothing is known of it. If its parent was in
+        // the same reply, the chroot exists.
+        let has_gone = collected.is_split && collected.patch.members.iter().any(|(_, reading)| reading.is_none());
+        if has_gone || collected.patch.keys.iter().any(|(_, seen)| seen.is_none()) {
             self.check_chroot().await?;
         }
-        Ok(ReadResult { reread: ViewUpdate::Partial(part.patch), parents: part.parents, changed: part.changed })
+        let update = ViewUpdate::Partial(collected.patch);
+        Ok(ReadResult { update, parents: collected.parents, changed: collected.changed })
     }
 
-    /// Lists what is to be listed again. What is new is to be read with the rest; what is gone is gone. Tells whether the
-    /// top could be listed.
-    async fn relist(
+    /// Lists dirty lists. New names become dirty members and keys, missing ones are removed in the patch. Returns whether
+    /// the top could be listed.
+    async fn read_lists(
         &self,
         subject: &Subject,
         cached: &CachedSubject,
         dirty: &mut DirtySet,
-        part: &mut PartialRead,
+        collected: &mut Collected,
     ) -> Result<bool, ReadError> {
         let lists: Vec<Arc<str>> = std::mem::take(&mut dirty.lists).into_iter().collect();
         let paths: Vec<NodePath> = lists.iter().map(|key| list_path(subject, key)).collect();
         for (lists, paths) in lists.chunks(PIPELINE).zip(paths.chunks(PIPELINE)) {
-            let answers =
-                join_all(paths.iter().map(|path| self.connection.children(path.as_str(), self.watches()))).await;
-            for ((key, path), answer) in lists.iter().zip(paths).zip(answers) {
-                match self.said(answer)?.0 {
+            let requests = paths.iter().map(|path| self.connection.children(path.as_str(), self.sets_watches()));
+            for ((key, path), reply) in lists.iter().zip(paths).zip(join_all(requests).await) {
+                match self.unpack(reply)?.0 {
                     Ok((names, stat)) if names.len() <= MAX_SUBJECT_NODES => {
-                        let (names, parent) = self.without_own(path, names, &stat);
+                        let (names, parent) = self.without_system_node(path, names, &stat);
                         if matches!(subject, Subject::Keyed { .. }) && key.is_empty() {
-                            differ_keys(cached, &names, dirty, part);
+                            compare_keys(cached, &names, dirty, collected);
                         } else {
-                            differ_members(cached, key, &names, dirty, part);
+                            compare_members(cached, key, &names, dirty, collected);
                         }
-                        part.parents.push((Arc::clone(key), parent));
+                        collected.parents.push((Arc::clone(key), parent));
                     }
                     _ if key.is_empty() => return Ok(false),
                     _ => {
@@ -84,104 +84,105 @@ impl Reader {
                 }
             }
         }
-        let (keys, gone) = (&dirty.keys, &part.patch.keys);
-        let is_over = |key: &Arc<str>| keys.contains(key) || gone.iter().any(|(gone, _)| gone == key);
-        part.parents.retain(|(key, _)| !is_over(key));
-        part.patch.members.retain(|(place, _)| !place.key.as_ref().is_some_and(is_over));
-        dirty.members.retain(|place| !place.key.as_ref().is_some_and(is_over));
+        let (keys, removed) = (&dirty.keys, &collected.patch.keys);
+        let is_replaced = |key: &Arc<str>| keys.contains(key) || removed.iter().any(|(removed, _)| removed == key);
+        collected.parents.retain(|(key, _)| !is_replaced(key));
+        collected.patch.members.retain(|(member, _)| !member.key.as_ref().is_some_and(is_replaced));
+        dirty.members.retain(|member| !member.key.as_ref().is_some_and(is_replaced));
         Ok(true)
     }
 
-    /// Reads members again, and in the same request the nodes above them. Tells whether the one at the top is there, and
-    /// all of it could be taken.
-    async fn places(
+    /// Reads dirty members, and their parents in the same request. Returns whether the top exists and the data is not too
+    /// large.
+    async fn read_dirty_members(
         &self,
         subject: &Subject,
         cached: &CachedSubject,
         dirty: &mut DirtySet,
-        part: &mut PartialRead,
+        collected: &mut Collected,
     ) -> Result<bool, ReadError> {
-        let mut above: Vec<Arc<str>> = Vec::new();
-        let keys = dirty.members.iter().map(|place| place.key.clone().unwrap_or_default());
-        let top = (!dirty.keys.is_empty() || !part.patch.keys.is_empty()).then(Arc::default);
+        let mut parents: Vec<Arc<str>> = Vec::new();
+        let keys = dirty.members.iter().map(|member| member.key.clone().unwrap_or_default());
+        let top = (!dirty.keys.is_empty() || !collected.patch.keys.is_empty()).then(Arc::default);
         for key in top.into_iter().chain(keys) {
-            // The places are in the order of their keys.
-            if above.last() != Some(&key) && !part.parents.iter().any(|(known, _)| *known == key) {
-                above.push(key);
+            // Members are sorted by key.
+            if parents.last() != Some(&key) && !collected.parents.iter().any(|(known, _)| *known == key) {
+                parents.push(key);
             }
         }
-        let (heavy, light): (Vec<_>, Vec<_>) =
-            above.into_iter().partition(|key| cached.parent(key).is_some_and(|parent| parent.is_heavy));
-        let places: Vec<MemberId> = std::mem::take(&mut dirty.members).into_iter().collect();
-        let mut paths: Vec<NodePath> = light.iter().map(|key| list_path(subject, key)).collect();
-        paths.extend(places.iter().map(|place| member_path(subject, place)));
-        let parents = join_all(heavy.iter().map(|key| async {
+        let (large, small): (Vec<_>, Vec<_>) =
+            parents.into_iter().partition(|key| cached.parent(key).is_some_and(|parent| parent.has_large_data));
+        let members: Vec<MemberId> = std::mem::take(&mut dirty.members).into_iter().collect();
+        let mut paths: Vec<NodePath> = small.iter().map(|key| list_path(subject, key)).collect();
+        paths.extend(members.iter().map(|member| member_path(subject, member)));
+        let stats = join_all(large.iter().map(|key| async {
             (Arc::clone(key), self.connection.exists(list_path(subject, key).as_str(), false).await)
         }));
-        part.is_split = Chunks::default().next(&paths) < paths.len();
-        // Places may also be too much only together with all others; that is looked at when they are taken up.
-        let (parents, data) = tokio::join!(parents, self.data(&paths, MAX_PATH_BYTES));
+        collected.is_split = Chunks::default().next(&paths) < paths.len();
+        // The members may still be too large together with the others; `CachedView::is_too_large` finds that.
+        let (stats, data) = tokio::join!(stats, self.data(&paths, MAX_PATH_BYTES));
         let Some(data) = data? else {
             return Ok(false);
         };
         let mut data = data.into_iter();
-        let mut seen = Vec::with_capacity(heavy.len() + light.len());
-        for (key, answer) in parents {
-            seen.push((key, self.said(answer)?.0));
+        let mut seen = Vec::with_capacity(large.len() + small.len());
+        for (key, reply) in stats {
+            seen.push((key, self.unpack(reply)?.0));
         }
-        seen.extend(light.into_iter().zip(&mut data).map(|(key, datum)| (key, datum.map(|(_, stat)| Some(stat)))));
-        let mut lost = Vec::new();
+        seen.extend(small.into_iter().zip(&mut data).map(|(key, result)| (key, result.map(|(_, stat)| Some(stat)))));
+        let mut unreadable = Vec::new();
         for (key, stat) in seen {
             match stat {
                 Ok(Some(stat)) => {
                     let parent = self.parent(&list_path(subject, &key), &stat);
-                    part.parents.push((key, parent));
+                    collected.parents.push((key, parent));
                 }
                 Ok(None) | Err(ServerError::NoNode | ServerError::NoAuth | ServerError::TooLarge { .. }) => {
-                    lost.push(key)
+                    unreadable.push(key);
                 }
-                Err(refusal) => return Err(refused(refusal)),
+                Err(error) => return Err(refused(error)),
             }
         }
-        if lost.iter().any(|key| key.is_empty()) {
+        if unreadable.iter().any(|key| key.is_empty()) {
             return Ok(false);
         }
-        for (place, datum) in places.into_iter().zip(data) {
-            if !place.key.as_ref().is_some_and(|key| lost.contains(key)) {
-                part.put(place, datum)?;
+        for (member, result) in members.into_iter().zip(data) {
+            if !member.key.as_ref().is_some_and(|key| unreadable.contains(key)) {
+                collected.add(member, result)?;
             }
         }
-        dirty.keys.extend(lost);
+        dirty.keys.extend(unreadable);
         Ok(true)
     }
 }
 
-/// Takes up which names there are under one node: those that are gone, and those that have to be read.
-fn differ_members(
+/// Compares the names under one parent with the cached ones: new members become dirty, missing ones are removed in the
+/// patch.
+fn compare_members(
     cached: &CachedSubject,
     key: &Arc<str>,
     names: &[String],
     dirty: &mut DirtySet,
-    part: &mut PartialRead,
+    collected: &mut Collected,
 ) {
-    let of = (!key.is_empty()).then(|| Arc::clone(key));
+    let member_key = (!key.is_empty()).then(|| Arc::clone(key));
     let none = Members::new();
-    let known = cached.known.members(key).unwrap_or(&none);
+    let known = cached.view.members(key).unwrap_or(&none);
     let listed: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-    let place = |name: &str| MemberId { key: of.clone(), name: Arc::from(name) };
-    dirty.members.retain(|place| place.key != of || listed.contains(&*place.name));
-    dirty.members.extend(listed.iter().filter(|name| !known.contains_key(**name)).map(|name| place(name)));
-    let gone = known.keys().filter(|name| !listed.contains(&***name));
-    part.patch.members.extend(gone.map(|name| (place(name), None)));
+    let member = |name: &str| MemberId { key: member_key.clone(), name: Arc::from(name) };
+    dirty.members.retain(|member| member.key != member_key || listed.contains(&*member.name));
+    dirty.members.extend(listed.iter().filter(|name| !known.contains_key(**name)).map(|name| member(name)));
+    let removed = known.keys().filter(|name| !listed.contains(&***name));
+    collected.patch.members.extend(removed.map(|name| (member(name), None)));
 }
 
-/// Takes up which keys there are.
-fn differ_keys(cached: &CachedSubject, names: &[String], dirty: &mut DirtySet, part: &mut PartialRead) {
+/// Compares the keys with the cached ones, in the same way.
+fn compare_keys(cached: &CachedSubject, names: &[String], dirty: &mut DirtySet, collected: &mut Collected) {
     let none = BTreeMap::new();
-    let known = cached.known.keys().unwrap_or(&none);
+    let known = cached.view.keys().unwrap_or(&none);
     let listed: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     dirty.keys.extend(listed.iter().filter(|name| !known.contains_key(**name)).map(|name| Arc::from(*name)));
-    let gone = known.keys().filter(|name| !listed.contains(&***name));
-    part.patch.keys.extend(gone.map(|name| (Arc::clone(name), None)));
+    let removed = known.keys().filter(|name| !listed.contains(&***name));
+    collected.patch.keys.extend(removed.map(|name| (Arc::clone(name), None)));
     dirty.keys.retain(|key| listed.contains(&**key));
 }

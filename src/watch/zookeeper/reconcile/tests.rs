@@ -3,66 +3,69 @@ use crate::model::registry_event::Members;
 use crate::watch::cache::ViewUpdate;
 use crate::watch::zookeeper::node_versions::ReadResult;
 
-fn place(name: &str) -> MemberId {
+fn member(name: &str) -> MemberId {
     MemberId { key: None, name: Arc::from(name) }
 }
 
-/// Two members, `a` changed last by 5 and `b` not readable, under a node whose names changed last by 7.
+/// Two members: `a`, last changed by 5, and `b`, not readable. The list of their parent last changed by 7.
 fn cached() -> CachedSubject {
     let members: Members = [(Arc::from("a"), Ok(Arc::from(&b"1"[..]))), (Arc::from("b"), Err(Arc::from("no")))].into();
-    let parent = Parent { stamp: Zxid(7), children: Some(2), is_heavy: false };
+    let parent = Parent { version: Zxid(7), children: Some(2), has_large_data: false };
     let mut cached = CachedSubject::default();
-    let told = cached.take(ReadResult {
-        reread: ViewUpdate::Full(View::Members(Seen::Present(members))),
+    let sent = cached.apply(ReadResult {
+        update: ViewUpdate::Full(View::Members(Seen::Present(members))),
         parents: vec![(Arc::default(), parent)],
-        changed: vec![(place("a"), Zxid(5)), (place("b"), Zxid::default())],
+        changed: vec![(member("a"), Zxid(5)), (member("b"), Zxid::default())],
     });
-    assert_eq!(told.unwrap().1, [(Arc::default(), Zxid(7))].into());
+    assert_eq!(sent.unwrap().1, [(Arc::default(), Zxid(7))].into());
     cached
 }
 
 #[test]
-fn only_what_is_not_as_it_was_is_read_again() {
+fn only_changed_nodes_are_read_again() {
     let cached = cached();
-    let parent = |stamp, children| {
-        Found::Parent(Arc::default(), Some(Parent { stamp: Zxid(stamp), children: Some(children), is_heavy: false }))
+    let parent = |version, children| {
+        ServerState::Parent(
+            Arc::default(),
+            Some(Parent { version: Zxid(version), children: Some(children), has_large_data: false }),
+        )
     };
-    let member = |name, found| Found::Member(place(name), found);
+    let member_state = |name, found| ServerState::Member(member(name), found);
     let cases = [
         (parent(7, 2), ""),
         (parent(8, 2), "list"),
         (parent(7, 3), "list"),
-        (Found::Parent(Arc::default(), None), "list"),
-        (member("a", Some(Ok(Zxid(5)))), ""),
-        (member("a", Some(Ok(Zxid(6)))), "a"),
-        (member("a", Some(Err(()))), "a"),
-        (member("a", None), "a"),
-        (member("b", Some(Err(()))), ""),
-        (member("b", Some(Ok(Zxid(5)))), "b"),
-        (member("c", Some(Ok(Zxid(5)))), "c"),
+        (ServerState::Parent(Arc::default(), None), "list"),
+        (member_state("a", Some(Ok(Zxid(5)))), ""),
+        (member_state("a", Some(Ok(Zxid(6)))), "a"),
+        (member_state("a", Some(Err(()))), "a"),
+        (member_state("a", None), "a"),
+        (member_state("b", Some(Err(()))), ""),
+        (member_state("b", Some(Ok(Zxid(5)))), "b"),
+        (member_state("c", Some(Ok(Zxid(5)))), "c"),
     ];
-    for (found, wanted) in cases {
-        let dirty = differs(&cached, vec![found.clone()]);
+    for (state, wanted) in cases {
+        let dirty = differences(&cached, vec![state.clone()]);
         let lists = dirty.lists.iter().map(|_| "list");
-        let words: Vec<&str> = lists.chain(dirty.members.iter().map(|place| &*place.name)).collect();
-        assert_eq!(words.join(" "), wanted, "{found:?}");
+        let words: Vec<&str> = lists.chain(dirty.members.iter().map(|member| &*member.name)).collect();
+        assert_eq!(words.join(" "), wanted, "{state:?}");
     }
 }
 
 #[test]
-fn everything_is_looked_at_once_and_in_small_portions() {
+fn each_node_is_checked_once_in_small_chunks() {
     let cached = cached();
-    let mut review = Reconciliation::of(&cached).unwrap();
-    let items: Vec<Item> = review.next(&cached).into_iter().map(|(item, _)| item).collect();
-    assert_eq!(items, [Item::Parent(Arc::default()), Item::Member(place("a")), Item::Member(place("b"))]);
-    assert!(review.next(&cached).is_empty());
-    assert!(Reconciliation::of(&CachedSubject::default()).is_none());
+    let mut check = Reconciliation::new(&cached).unwrap();
+    let items: Vec<Item> = check.next(&cached).into_iter().map(|(item, _)| item).collect();
+    assert_eq!(items, [Item::Parent(Arc::default()), Item::Member(member("a")), Item::Member(member("b"))]);
+    assert!(check.next(&cached).is_empty());
+    assert!(Reconciliation::new(&CachedSubject::default()).is_none());
     let mut large = CachedSubject::default();
-    let data: Arc<[u8]> = vec![0; BYTES / 2].into();
+    let data: Arc<[u8]> = vec![0; MAX_CHUNK_BYTES / 2].into();
     let members: Members = (0..5).map(|n| (n.to_string().into(), Ok(Arc::clone(&data)))).collect();
     let view = View::Members(Seen::Present(members));
-    large.take(ReadResult { reread: ViewUpdate::Full(view), parents: vec![], changed: vec![] });
-    let mut review = Reconciliation::of(&large).unwrap();
-    let portions = std::iter::from_fn(|| Some(review.next(&large).len()).filter(|count| *count > 0));
-    assert_eq!(portions.collect::<Vec<_>>(), [3, 2, 1]);
+    large.apply(ReadResult { update: ViewUpdate::Full(view), parents: vec![], changed: vec![] });
+    let mut check = Reconciliation::new(&large).unwrap();
+    let chunks = std::iter::from_fn(|| Some(check.next(&large).len()).filter(|count| *count > 0));
+    assert_eq!(chunks.collect::<Vec<_>>(), [3, 2, 1]);
 }

@@ -1,7 +1,7 @@
 //! The servers that Exhibitor names (`GET /exhibitor/v1/cluster/list`).
 //!
-//! It is asked seldom while all is well, and again soon when nothing is reached. Whatever goes wrong, what it said
-//! before stands.
+//! Exhibitor is asked every few minutes, and soon after a round of tries for servers began. If it fails, its previous list
+//! stays in use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,151 +14,151 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::decide::Event;
 use crate::log::emit;
 
-use super::{NamedServer, is_host};
+use super::name::{LearnedServer, is_host};
 
 #[cfg(test)]
 mod tests;
 
-/// How long one Exhibitor may take over its answer.
-const ANSWER: Duration = Duration::from_secs(3);
+/// The time limit of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long the first round waits for the list. After that a round takes what is there.
-const FIRST: Duration = Duration::from_millis(3500);
+/// How long the first round waits for the list. Later rounds use the list that is there.
+const FIRST_TIMEOUT: Duration = Duration::from_millis(3500);
 
-/// How often it is asked while all is well; a tenth more or less, so that agents do not ask all at once.
-const SELDOM: Duration = Duration::from_mins(5);
+/// How often Exhibitor is asked while servers are reached. Jittered by a tenth, so that agents do not ask in step.
+const INTERVAL: Duration = Duration::from_mins(5);
 
-/// How soon it is asked again when nothing is reached; up to half of it less.
-const SOON: Duration = Duration::from_secs(10);
+/// The least interval while no server is reached. Jitter shortens it by up to a half.
+const MIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The most bytes of an answer.
-const MAX_ANSWER: u64 = 64 * 1024;
+/// The most bytes in a response.
+const MAX_RESPONSE: u64 = 64 * 1024;
 
-/// The most servers of an answer.
-const MOST: usize = 255;
+/// The most servers in a list.
+const MAX_SERVERS: usize = 255;
 
-/// What several Exhibitors of one ensemble say.
+/// The Exhibitors of one ensemble.
 #[derive(Debug)]
 pub struct Exhibitor {
     registry: Arc<str>,
     urls: Vec<String>,
-    asking: Option<Asking>,
+    poller: Option<Poller>,
 }
 
 #[derive(Debug)]
-struct Asking {
-    /// `None` until the first answer or failure.
-    said: watch::Receiver<Option<Vec<NamedServer>>>,
+struct Poller {
+    /// `None` until the first list or failure.
+    list: watch::Receiver<Option<Vec<LearnedServer>>>,
+    /// Notified when servers are needed.
     needed: Arc<Notify>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Exhibitor {
-    /// Those at `urls`, each without path; none is asked yet.
+    /// The Exhibitors at `urls`, which have no path. None is asked yet.
     pub fn new(registry: &Arc<str>, urls: &[String]) -> Self {
-        Self { registry: Arc::clone(registry), urls: urls.to_vec(), asking: None }
+        Self { registry: Arc::clone(registry), urls: urls.to_vec(), poller: None }
     }
 
-    /// What is known now; empty when nothing is. Calling it says that servers are needed, so that a newer list is asked
-    /// for.
-    pub async fn list(&mut self) -> Vec<NamedServer> {
-        // The first time it is asked at once, and need not be told to ask once more.
-        if let Some(asking) = &self.asking {
-            asking.needed.notify_one();
+    /// The current list; empty if there is none. The call also makes the poller ask for a newer one.
+    pub async fn list(&mut self) -> Vec<LearnedServer> {
+        // A new poller asks at once anyway.
+        if let Some(poller) = &self.poller {
+            poller.needed.notify_one();
         }
-        let asking = self.asking.get_or_insert_with(|| {
-            let (say, said) = watch::channel(None);
+        let poller = self.poller.get_or_insert_with(|| {
+            let (sender, list) = watch::channel(None);
             let needed = Arc::new(Notify::new());
-            let asking = ask_on(Arc::clone(&self.registry), self.urls.clone(), Arc::clone(&needed), say);
-            Asking { said, needed, _task: AbortOnDropHandle::new(tokio::spawn(asking)) }
+            let polling = poll(Arc::clone(&self.registry), self.urls.clone(), Arc::clone(&needed), sender);
+            Poller { list, needed, _task: AbortOnDropHandle::new(tokio::spawn(polling)) }
         });
-        // Late or broken off: the other sources are there.
-        let _ = timeout(FIRST, asking.said.wait_for(Option::is_some)).await;
-        asking.said.borrow().clone().unwrap_or_default()
+        // If it is late or failed, the other sources are there.
+        let _ = timeout(FIRST_TIMEOUT, poller.list.wait_for(Option::is_some)).await;
+        poller.list.borrow().clone().unwrap_or_default()
     }
 }
 
-/// Asks for ever.
-async fn ask_on(
+/// Asks for the list until the task is aborted.
+async fn poll(
     registry: Arc<str>,
     urls: Vec<String>,
     needed: Arc<Notify>,
-    say: watch::Sender<Option<Vec<NamedServer>>>,
+    out: watch::Sender<Option<Vec<LearnedServer>>>,
 ) {
-    let mut complained = String::new();
+    let mut logged = String::new();
     loop {
         match ask(&urls).await {
             Ok(list) => {
-                if say.borrow().as_ref() != Some(&list) {
-                    let servers = list.iter().map(|told| told.host.clone()).collect();
+                if out.borrow().as_ref() != Some(&list) {
+                    let servers = list.iter().map(|server| server.host.clone()).collect();
                     emit(Event::ServersLearned { registry: Arc::clone(&registry), servers });
                 }
-                say.send_replace(Some(list));
-                complained.clear();
+                out.send_replace(Some(list));
+                logged.clear();
             }
-            Err(why) => {
-                if why != complained {
-                    emit(Event::ExhibitorUnreachable { registry: Arc::clone(&registry), reason: why.clone() });
-                    complained = why;
+            Err(reason) => {
+                if reason != logged {
+                    emit(Event::ExhibitorUnreachable { registry: Arc::clone(&registry), reason: reason.clone() });
+                    logged = reason;
                 }
-                say.send_modify(|said| *said = Some(said.take().unwrap_or_default()));
+                out.send_modify(|list| *list = Some(list.take().unwrap_or_default()));
             }
         }
-        let soon = SOON.mul_f64(fastrand::f64().mul_add(0.5, 0.5));
-        let seldom = SELDOM.mul_f64(fastrand::f64().mul_add(0.2, 0.9));
-        sleep(soon).await;
+        let pause = MIN_INTERVAL.mul_f64(fastrand::f64().mul_add(0.5, 0.5));
+        let interval = INTERVAL.mul_f64(fastrand::f64().mul_add(0.2, 0.9));
+        sleep(pause).await;
         tokio::select! {
             () = needed.notified() => {}
-            () = sleep(seldom.saturating_sub(soon)) => {}
+            () = sleep(interval.saturating_sub(pause)) => {}
         }
     }
 }
 
-/// Asks one after the other, in a random order, until one answers.
-async fn ask(urls: &[String]) -> Result<Vec<NamedServer>, String> {
+/// Asks one Exhibitor after another, in random order, until one has a list.
+async fn ask(urls: &[String]) -> Result<Vec<LearnedServer>, String> {
     let mut urls = urls.to_vec();
     fastrand::shuffle(&mut urls);
-    let mut failed = Vec::new();
+    let mut reasons = Vec::new();
     for url in urls {
         let shown = url.clone();
-        let answer = tokio::task::spawn_blocking(move || get(&url));
-        match answer.await.map_err(|broken| broken.to_string()).and_then(|answer| read(&answer?)) {
+        let request = tokio::task::spawn_blocking(move || get(&url));
+        match request.await.map_err(|error| error.to_string()).and_then(|body| parse(&body?)) {
             Ok(list) => return Ok(list),
-            Err(why) => failed.push(format!("{shown}: {why}")),
+            Err(reason) => reasons.push(format!("{shown}: {reason}")),
         }
     }
-    // In one order, so that the same failures are said once.
-    failed.sort();
-    Err(failed.join("; "))
+    // Sorted, so that the same failures are logged once.
+    reasons.sort();
+    Err(reasons.join("; "))
 }
 
 fn get(url: &str) -> Result<Vec<u8>, String> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(ANSWER))
+        .timeout_global(Some(REQUEST_TIMEOUT))
         .max_redirects(0)
         .proxy(None)
         .user_agent(concat!("rosterd/", env!("CARGO_PKG_VERSION")))
         .build()
         .into();
-    let asked = agent.get(format!("{url}/exhibitor/v1/cluster/list")).header("Accept", "application/json").call();
-    let mut answer = asked.map_err(|why| why.to_string())?;
-    answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(|why| why.to_string())
+    let response = agent.get(format!("{url}/exhibitor/v1/cluster/list")).header("Accept", "application/json").call();
+    let mut response = response.map_err(|reason| reason.to_string())?;
+    response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec().map_err(|reason| reason.to_string())
 }
 
 /// `{"servers":["10.0.1.0","10.0.1.1"],"port":2181}`.
-fn read(answer: &[u8]) -> Result<Vec<NamedServer>, String> {
+fn parse(body: &[u8]) -> Result<Vec<LearnedServer>, String> {
     #[derive(Deserialize)]
     struct List {
         servers: Vec<String>,
         port: u16,
     }
     let list: List =
-        serde_json::from_slice(answer).map_err(|why| format!("the answer is no list of servers: {why}"))?;
+        serde_json::from_slice(body).map_err(|reason| format!("the response is not a list of servers: {reason}"))?;
     if list.servers.is_empty() {
-        return Err("it names no server".into());
+        return Err("the list is empty".into());
     }
-    if list.port == 0 || list.servers.len() > MOST || !list.servers.iter().all(|host| is_host(host)) {
-        return Err("it names what are no servers".into());
+    if list.port == 0 || list.servers.len() > MAX_SERVERS || !list.servers.iter().all(|host| is_host(host)) {
+        return Err("the list has invalid servers".into());
     }
-    Ok(list.servers.into_iter().map(|host| NamedServer { host, port: Some(list.port) }).collect())
+    Ok(list.servers.into_iter().map(|host| LearnedServer { host, port: Some(list.port) }).collect())
 }

@@ -1,65 +1,65 @@
-//! The servers that were learnt, kept on disk: after the next start an ensemble is found though all of the configured
-//! servers are gone.
+//! Saves learned servers in the state directory. After a restart an ensemble is found even if all configured servers are
+//! gone.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, is_host};
+use super::name::{ServerName, is_host};
 use crate::decide::Event;
 use crate::log::emit;
 use crate::watch::StateAccess;
 
-/// The directory's name in the state directory.
-const FOLDER: &str = "servers";
+/// The directory within the state directory.
+const DIRECTORY: &str = "servers";
 
-/// The format that this version writes, and the only one that it reads.
+/// The version of the format.
 const VERSION: u32 = 1;
 
-/// A file's content.
+/// The content of a file.
 #[derive(Debug, Serialize, Deserialize)]
 struct File {
     version: u32,
-    /// The registry's url: for another one the list says nothing.
+    /// The URL of the registry. The list is of no use for another URL.
     url: String,
-    servers: Vec<Name>,
+    servers: Vec<ServerName>,
 }
 
-/// The list of one registry.
+/// The saved servers of one registry.
 #[derive(Debug)]
 pub struct SavedServers {
-    /// The file; `None` where nothing is written.
+    /// The file; `None` if nothing is to be written.
     file: Option<PathBuf>,
     url: String,
-    servers: Vec<Name>,
+    servers: Vec<ServerName>,
 }
 
 impl SavedServers {
-    /// What an earlier run kept of this registry. A file that cannot be used is said, and counts as none.
-    pub fn of(keep: &StateAccess, registry: &str, url: &str) -> Self {
-        let (StateAccess::ReadOnly(state) | StateAccess::ReadWrite(state)) = keep else {
+    /// Loads the servers that an earlier run saved. A file that cannot be used is logged, and counts as none.
+    pub fn load(state: &StateAccess, registry: &str, url: &str) -> Self {
+        let (StateAccess::ReadOnly(directory) | StateAccess::ReadWrite(directory)) = state else {
             return Self { file: None, url: url.to_owned(), servers: Vec::new() };
         };
-        // A registry's name need not be a file's.
-        let named: String = registry.bytes().map(plain).collect();
-        let file = state.join(FOLDER).join(format!("{named}.json"));
-        let servers = read(&file, url).unwrap_or_else(|why| {
-            let (file, effect) = (Some(file.clone()), "servers learnt in an earlier run are not known");
-            emit(Event::StateReadFailed { file, reason: why, effect });
+        // The name of a registry may have characters that a file name may not.
+        let name: String = registry.bytes().map(escape).collect();
+        let file = directory.join(DIRECTORY).join(format!("{name}.json"));
+        let servers = read(&file, url).unwrap_or_else(|reason| {
+            let (file, effect) = (Some(file.clone()), "servers learned in an earlier run are not known");
+            emit(Event::StateReadFailed { file, reason: reason, effect });
             Vec::new()
         });
-        let file = matches!(keep, StateAccess::ReadWrite(_)).then_some(file);
+        let file = matches!(state, StateAccess::ReadWrite(_)).then_some(file);
         Self { file, url: url.to_owned(), servers }
     }
 
-    /// What is kept.
-    pub fn servers(&self) -> &[Name] {
+    /// The servers.
+    pub fn servers(&self) -> &[ServerName] {
         &self.servers
     }
 
-    /// Keeps these from now on, unless there are none. A failure is said and does no more harm than that.
-    pub fn write(&mut self, servers: Vec<Name>) {
+    /// Saves these servers, unless there are none. A failure is logged.
+    pub fn save(&mut self, servers: Vec<ServerName>) {
         if servers.is_empty() || servers == self.servers {
             return;
         }
@@ -68,37 +68,39 @@ impl SavedServers {
             return;
         };
         let content = File { version: VERSION, url: self.url.clone(), servers: self.servers.clone() };
-        if let Err(why) = write(file, &content) {
-            let (file, effect) = (Some(file.clone()), "learnt servers are not known after a restart");
-            emit(Event::StateWriteFailed { file, reason: why.to_string(), effect });
+        if let Err(reason) = write(file, &content) {
+            let (file, effect) = (Some(file.clone()), "learned servers are not known after a restart");
+            emit(Event::StateWriteFailed { file, reason: reason.to_string(), effect });
         }
     }
 }
 
-/// A byte of a name as a file name may have it: itself, or its number.
-fn plain(byte: u8) -> String {
+/// A byte of a name as part of a file name: itself, or its number.
+fn escape(byte: u8) -> String {
     if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
         return char::from(byte).to_string();
     }
     format!("%{byte:02x}")
 }
 
-fn read(file: &Path, url: &str) -> Result<Vec<Name>, String> {
+fn read(file: &Path, url: &str) -> Result<Vec<ServerName>, String> {
     let text = match std::fs::read(file) {
         Ok(text) => text,
-        // The state directory is closed to people who only look.
-        Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => return Ok(Vec::new()),
-        Err(why) => return Err(why.to_string()),
+        // Other users may not read the state directory.
+        Err(reason) if matches!(reason.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+            return Ok(Vec::new());
+        }
+        Err(reason) => return Err(reason.to_string()),
     };
-    let known: File = serde_json::from_slice(&text).map_err(|why| why.to_string())?;
+    let known: File = serde_json::from_slice(&text).map_err(|reason| reason.to_string())?;
     if known.version != VERSION {
-        return Err(format!("it is of version {}, and this is {VERSION}", known.version));
+        return Err(format!("its format version is {}, not {VERSION}", known.version));
     }
     if known.url != url {
         return Ok(Vec::new());
     }
     if !known.servers.iter().all(|name| is_host(&name.host) && name.port != 0) {
-        return Err("it names what is no server".into());
+        return Err("it has invalid servers".into());
     }
     Ok(known.servers)
 }
@@ -108,7 +110,7 @@ fn write(file: &Path, content: &File) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
     let mut fresh = tempfile::Builder::new().prefix(".rosterd-").suffix(".tmp").tempfile_in(directory)?;
     fresh.write_all(&serde_json::to_vec(content)?)?;
-    // It is rarely written, and worth the most after a power cut that took the servers along.
+    // Synced, because it is rarely written and most useful after a power cut.
     fresh.as_file().sync_all()?;
     fresh.persist(file)?;
     Ok(())

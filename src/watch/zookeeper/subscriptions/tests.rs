@@ -1,41 +1,46 @@
 use super::*;
 
 #[test]
-fn what_stays_is_kept_and_what_comes_again_is_new() {
+fn a_subject_that_stays_keeps_its_id_and_one_added_again_gets_a_new_one() {
     let wanted = |list: &[(&str, u64)]| -> Subjects {
         list.iter().map(|(path, number)| (Subject::roster(path).unwrap(), *number)).collect()
     };
     let mut subscriptions = Subscriptions::default();
-    assert_eq!(subscriptions.adopt(&wanted(&[("/a", 0), ("/b", 0)])), (vec![], vec![1, 2]));
-    assert_eq!(subscriptions.adopt(&wanted(&[("/a", 0), ("/b", 1), ("/c", 1)])), (vec![2], vec![3, 4]));
-    assert_eq!(subscriptions.adopt(&wanted(&[])), (vec![1, 3, 4], vec![]));
+    assert_eq!(subscriptions.set_wanted(&wanted(&[("/a", 0), ("/b", 0)])), (vec![], vec![1, 2]));
+    assert_eq!(subscriptions.set_wanted(&wanted(&[("/a", 0), ("/b", 1), ("/c", 1)])), (vec![2], vec![3, 4]));
+    assert_eq!(subscriptions.set_wanted(&wanted(&[])), (vec![1, 3, 4], vec![]));
+}
+
+fn one() -> Subscriptions {
+    let mut subscriptions = Subscriptions::default();
+    subscriptions.set_wanted(&[(Subject::roster("/a").unwrap(), 0)].into());
+    subscriptions
 }
 
 #[test]
-fn what_is_heard_often_stands_in_the_agenda_once() {
-    let mut subscriptions = Subscriptions::default();
-    subscriptions.adopt(&[(Subject::roster("/a").unwrap(), 0)].into());
+fn a_subject_is_queued_once_however_many_events_come() {
+    let mut subscriptions = one();
     let subscription = subscriptions.get(1).unwrap();
-    assert!(subscription.due().is_some() && subscription.due().is_none());
-    subscription.begin();
-    subscription.is_reading = true;
-    assert!(subscription.due().is_none(), "it is looked at when that is done");
-    subscription.is_reading = false;
-    assert!(subscription.due().is_some());
-    // The agenda ends with the connection.
-    subscriptions.doubt();
-    assert!(subscriptions.get(1).unwrap().due().is_some());
+    assert!(subscription.queue_read().is_some() && subscription.queue_read().is_none());
+    subscription.dequeue(true);
+    assert!(subscription.queue_read().is_none(), "the read under way comes first");
+    subscription.refuse(1, "no", &DirtyTracker::default());
+    assert!(subscription.queue_read().is_some());
+    subscription.dequeue(false);
+    assert!(subscription.queue_read().is_some());
+    // The queue ends with the connection.
+    subscriptions.connection_lost();
+    assert!(subscriptions.get(1).unwrap().queue_read().is_some());
 }
 
 #[test]
-fn what_one_server_refused_is_asked_of_the_next_one_at_once() {
-    let mut subscriptions = Subscriptions::default();
-    subscriptions.adopt(&[(Subject::roster("/a").unwrap(), 0)].into());
+fn the_pause_after_a_refusal_ends_with_the_connection() {
+    let mut subscriptions = one();
     let subscription = subscriptions.get(1).unwrap();
     for _ in 0..10 {
         subscription.refuse(1, "no", &DirtyTracker::default());
     }
-    assert!(subscription.due().is_some_and(|at| at > Instant::now() + REFUSED.pause(10) / 4));
-    subscriptions.doubt();
-    assert!(subscriptions.get(1).unwrap().due().is_some_and(|at| at <= Instant::now()));
+    assert!(subscription.queue_read().is_some_and(|at| at > Instant::now() + REFUSED.pause(10) / 4));
+    subscriptions.connection_lost();
+    assert!(subscriptions.get(1).unwrap().queue_read().is_some_and(|at| at <= Instant::now()));
 }

@@ -1,4 +1,4 @@
-//! What changes, what is asked for it, and what is too much.
+//! Changes, the requests they lead to, and limits.
 
 use super::*;
 use crate::model::version::Zxid;
@@ -10,121 +10,122 @@ async fn one_change_among_a_thousand_is_one_request() {
     for number in 0..1000 {
         fake.put(&format!("/s/m{number:03}"), "x");
     }
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.until("reset").await;
-    assert_eq!(listener.stamp("/s"), fake.state().zxid);
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.receives("reset").await;
+    assert_eq!(subscriber.version("/s"), fake.state().zxid);
     sleep(Duration::from_millis(50)).await;
     for round in 0..3 {
-        fake.state().asked.clear();
+        fake.state().requests.clear();
         match round {
             0 => fake.put("/s/m500", "y"),
             1 => fake.put("/s/new", "1"),
             _ => fake.remove("/s/new"),
         }
-        let heard = listener.words.len();
-        listener.hear().await;
-        assert_eq!(listener.words[heard..], ["update /s"]);
+        let received = subscriber.log.len();
+        subscriber.receive().await;
+        assert_eq!(subscriber.log[received..], ["update /s"]);
         sleep(Duration::from_millis(50)).await;
-        // The node above, whose number of children and pzxid say that nothing was missed, and the one that changed.
-        assert_eq!(fake.state().asked, [(MULTI_READ, "2".to_owned())]);
+        // The parent, whose number of children and pzxid show that nothing was missed, and the changed member.
+        assert_eq!(fake.state().requests, [(MULTI_READ, "2".to_owned())]);
     }
     let zxid = fake.state().zxid;
-    assert_eq!(listener.stamp("/s"), zxid, "as late as the last change of the names");
+    assert_eq!(subscriber.version("/s"), zxid, "the version of the last change of the names");
     fake.put("/s/m500", "z");
-    listener.hear().await;
-    assert_eq!(listener.stamp("/s"), zxid, "data changes it not");
-    // A heavy node above is not read for it.
+    subscriber.receive().await;
+    assert_eq!(subscriber.version("/s"), zxid, "a change of data keeps the version");
+    // A parent with large data is not read for it.
     fake.put("/s", &"x".repeat(5000));
     fake.put("/s/m500", "1");
-    listener.hear().await;
+    subscriber.receive().await;
     sleep(Duration::from_millis(50)).await;
-    fake.state().asked.clear();
+    fake.state().requests.clear();
     fake.put("/s/m500", "2");
-    listener.hear().await;
-    let mut asked = fake.state().asked.clone();
-    asked.sort();
-    assert_eq!(asked, [(EXISTS, "/s".to_owned()), (MULTI_READ, "1".to_owned())]);
+    subscriber.receive().await;
+    let mut requests = fake.state().requests.clone();
+    requests.sort();
+    assert_eq!(requests, [(EXISTS, "/s".to_owned()), (MULTI_READ, "1".to_owned())]);
 }
 
 #[tokio::test]
-async fn one_path_whose_sync_is_refused_does_not_end_the_connection() {
+async fn a_refused_sync_does_not_end_the_connection() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.becomes("/s", "a=1").await;
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.becomes("/s", "a=1").await;
     fake.put("/t/a", "1");
     // Throttled, once.
     fake.state().refuses.insert((SYNC, "/".into()), (-127, 1));
-    listener.also("/t");
-    listener.until("unreadable").await;
-    assert!(listener.words.last().is_some_and(|word| word.contains("too much to do")), "{:?}", listener.words);
-    listener.becomes("/t", "a=1").await;
-    assert_eq!(fake.state().connections, 1, "{:?}", listener.words);
+    subscriber.add("/t");
+    subscriber.receives("unreadable").await;
+    assert!(subscriber.log.last().is_some_and(|word| word.contains("overloaded")), "{:?}", subscriber.log);
+    subscriber.becomes("/t", "a=1").await;
+    assert_eq!(fake.state().connections, 1, "{:?}", subscriber.log);
 }
 
 #[tokio::test]
-async fn a_number_of_children_that_does_not_fit_leads_to_a_new_listing() {
+async fn an_unexpected_number_of_children_leads_to_a_new_listing() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");
     fake.put("/s/b", "1");
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.becomes("/s", "a=1 b=1").await;
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.becomes("/s", "a=1 b=1").await;
     sleep(Duration::from_millis(50)).await;
-    fake.put_unheard("/s/hidden", "1");
-    let before = listener.stamp("/s");
+    fake.put_without_event("/s/hidden", "1");
+    let before = subscriber.version("/s");
     fake.put("/s/a", "2");
-    listener.becomes("/s", "a=2 b=1").await;
-    assert_eq!(listener.stamp("/s"), before, "it is not as late as what was not seen");
-    listener.becomes("/s", "a=2 b=1 hidden=1").await;
-    assert_eq!(listener.stamp("/s"), fake.state().zxid - 1);
-    fake.remove_unheard("/s/b");
+    subscriber.becomes("/s", "a=2 b=1").await;
+    assert_eq!(subscriber.version("/s"), before, "not the version of a list that was not read");
+    subscriber.becomes("/s", "a=2 b=1 hidden=1").await;
+    assert_eq!(subscriber.version("/s"), fake.state().zxid - 1);
+    fake.remove_without_event("/s/b");
     fake.put("/s/a", "3");
-    listener.becomes("/s", "a=3 hidden=1").await;
+    subscriber.becomes("/s", "a=3 hidden=1").await;
     sleep(Duration::from_millis(50)).await;
-    fake.state().asked.clear();
+    fake.state().requests.clear();
     fake.put("/s/a", "4");
-    settles(&fake, MULTI_READ, 1).await;
+    stays_at(&fake, MULTI_READ, 1).await;
     assert_eq!(fake.count(CHILDREN), 0);
 }
 
 #[tokio::test]
-async fn what_no_event_tells_of_is_found_in_time_and_costs_a_request_a_path() {
+async fn a_change_without_an_event_is_found_by_a_check_of_one_request() {
     let fake = Fake::start().await;
     for number in 0..300 {
         fake.put(&format!("/s/m{number:03}"), "1");
     }
-    let mut listener = Listener::follow(&fake, &["/s"], |registry| registry.reconcile = Duration::from_millis(300));
-    listener.until("reset").await;
+    let mut subscriber =
+        Subscriber::follow(&fake, &["/s"], |registry| registry.check_interval = Duration::from_millis(300));
+    subscriber.receives("reset").await;
     sleep(Duration::from_millis(400)).await;
-    fake.state().asked.clear();
+    fake.state().requests.clear();
     sleep(Duration::from_secs(1)).await;
-    let asked = fake.state().asked.clone();
+    let requests = fake.state().requests.clone();
     assert!(
-        (2..=5).contains(&asked.len()) && asked.iter().all(|asked| *asked == (MULTI_READ, "301".to_owned())),
-        "{asked:?}"
+        (2..=5).contains(&requests.len()) && requests.iter().all(|asked| *asked == (MULTI_READ, "301".to_owned())),
+        "{requests:?}"
     );
-    assert_eq!(listener.words, ["reset /s"]);
-    fake.put_unheard("/s/m007", "2");
-    listener.until("update").await;
-    assert!(listener.line("/s").contains("m007=2"));
-    fake.remove_unheard("/s/m007");
-    fake.put_unheard("/s/new", "1");
-    while !listener.line("/s").ends_with("new=1") || listener.line("/s").contains("m007") {
-        listener.hear().await;
+    assert_eq!(subscriber.log, ["reset /s"]);
+    fake.put_without_event("/s/m007", "2");
+    subscriber.receives("update").await;
+    assert!(subscriber.members("/s").contains("m007=2"));
+    fake.remove_without_event("/s/m007");
+    fake.put_without_event("/s/new", "1");
+    while !subscriber.members("/s").ends_with("new=1") || subscriber.members("/s").contains("m007") {
+        subscriber.receive().await;
     }
-    fake.remove_unheard("/s");
-    listener.until("absent").await;
+    fake.remove_without_event("/s");
+    subscriber.receives("absent").await;
 }
 
 #[tokio::test]
-async fn a_storm_is_read_by_place_and_not_by_event() {
+async fn a_burst_of_events_is_read_by_member_and_not_by_event() {
     let fake = Fake::start().await;
     for number in 0..10 {
         fake.put(&format!("/s/m{number}"), "0");
     }
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.until("reset").await;
-    fake.state().asked.clear();
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.receives("reset").await;
+    fake.state().requests.clear();
     let began = Instant::now();
     for change in 1..=10_000 {
         fake.put(&format!("/s/m{}", change % 10), &change.to_string());
@@ -133,32 +134,32 @@ async fn a_storm_is_read_by_place_and_not_by_event() {
         }
     }
     let wanted: Vec<String> = (0..10).map(|n| format!("m{n}={}", if n == 0 { 10_000 } else { 9990 + n })).collect();
-    listener.becomes("/s", &wanted.join(" ")).await;
-    // A reading may take two requests, and comes every 10 ms at most.
+    subscriber.becomes("/s", &wanted.join(" ")).await;
+    // A read takes at most two requests, and there is at most one every 10 ms.
     let most = 2 * usize::try_from(began.elapsed().as_millis() / 10).unwrap() + 4;
     assert!(fake.count(MULTI_READ) <= most, "{} in {:?}", fake.count(MULTI_READ), began.elapsed());
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_not_listed() {
+async fn a_node_with_too_many_children_is_not_listed() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");
     fake.put("/t/a", "1");
-    fake.state().claims.insert("/s".into(), 100_001);
-    let mut listener = Listener::follow(&fake, &["/s", "/t"], |_| {});
-    listener.until("unreadable: too large: more than 100000 nodes").await;
-    listener.becomes("/t", "a=1").await;
-    assert!(!fake.state().asked.contains(&(CHILDREN, "/s".to_owned())), "{:?}", fake.state().asked);
+    fake.state().claimed_children.insert("/s".into(), 100_001);
+    let mut subscriber = Subscriber::follow(&fake, &["/s", "/t"], |_| {});
+    subscriber.receives("unreadable: too large: more than 100000 nodes").await;
+    subscriber.becomes("/t", "a=1").await;
+    assert!(!fake.state().requests.contains(&(CHILDREN, "/s".to_owned())), "{:?}", fake.state().requests);
     assert_eq!(fake.state().connections, 1);
 }
 
 #[tokio::test]
-async fn a_stamp_never_falls() {
+async fn a_version_never_falls() {
     let mut random = crate::support::random::rng();
     let fake = Fake::start().await;
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.until("absent").await;
-    let mut last = listener.stamp("/s");
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.receives("absent").await;
+    let mut last = subscriber.version("/s");
     assert_eq!(last, fake.state().zxid);
     for round in 0..200 {
         let name = format!("/s/m{}", random.u8(..5));
@@ -170,9 +171,9 @@ async fn a_stamp_never_falls() {
             fake.remove(if random.u8(..10) == 0 { "/s" } else { &name });
         }
         if random.u8(..4) == 0 {
-            let _ = timeout(Duration::from_millis(20), listener.hear()).await;
-            let now = listener.stamp("/s");
-            assert!(Zxid(now) >= Zxid(last), "{now} after {last}: {:?}", listener.words);
+            let _ = timeout(Duration::from_millis(20), subscriber.receive()).await;
+            let now = subscriber.version("/s");
+            assert!(Zxid(now) >= Zxid(last), "{now} after {last}: {:?}", subscriber.log);
             last = now;
         }
     }

@@ -1,4 +1,4 @@
-//! A server that keeps a tree in memory, counts what it is asked, and misbehaves as a test wants it to.
+//! A fake server that keeps a tree in memory, records requests, and misbehaves on demand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,33 +27,33 @@ struct Node {
     children_changed: i64,
 }
 
-/// What a server knows, and how it behaves.
+/// The tree of a server, and how it behaves.
 #[derive(Default)]
 pub struct State {
     nodes: BTreeMap<String, Node>,
     pub zxid: i64,
-    /// What was asked but for pings: the operation and its path; how many nodes in all where it is a multi-read.
-    pub asked: Vec<(i32, String)>,
-    /// Operations that are never answered.
-    pub mute: BTreeSet<i32>,
-    /// Operations on which it hangs up.
-    pub hangs_up: BTreeSet<i32>,
-    /// Operations on some path that are refused with a code, each as often as it says.
+    /// The requests except pings: the operation, and its path or, for a multi-read, the number of nodes.
+    pub requests: Vec<(i32, String)>,
+    /// Operations without a reply.
+    pub ignores: BTreeSet<i32>,
+    /// Operations on which it closes the connection.
+    pub disconnects_on: BTreeSet<i32>,
+    /// Operations on a path that fail with a code, and how often.
     pub refuses: BTreeMap<(i32, String), (i32, usize)>,
-    /// What is said of a node's number of children in place of the truth.
-    pub claims: BTreeMap<String, i32>,
-    /// Servers that hang up at once.
+    /// Wrong numbers of children.
+    pub claimed_children: BTreeMap<String, i32>,
+    /// Servers that close each connection at once.
     pub down: BTreeSet<String>,
-    /// How many connections there were, and on which server the last one.
+    /// The number of connections so far, and the server of the last one.
     pub connections: usize,
     pub last: String,
     sessions: BTreeSet<i64>,
     last_session: i64,
-    lines: Vec<Line>,
+    clients: Vec<Client>,
 }
 
 /// One connection.
-struct Line {
+struct Client {
     watches: BTreeSet<String>,
     out: mpsc::UnboundedSender<Option<Vec<u8>>>,
 }
@@ -74,13 +74,13 @@ impl Fake {
 
     /// Another server of the same ensemble.
     pub async fn another(&self) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let fake = Self { address: listener.local_addr().unwrap().to_string(), state: Arc::clone(&self.state) };
+        let subscriber = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let fake = Self { address: subscriber.local_addr().unwrap().to_string(), state: Arc::clone(&self.state) };
         tokio::spawn({
             let fake = fake.clone();
             async move {
                 loop {
-                    let (stream, _) = listener.accept().await.unwrap();
+                    let (stream, _) = subscriber.accept().await.unwrap();
                     if !fake.state().down.contains(&fake.address) {
                         tokio::spawn(fake.clone().serve(stream));
                     }
@@ -94,13 +94,13 @@ impl Fake {
         self.state.lock().unwrap()
     }
 
-    /// Makes a node with all above it, or sets its data; watchers hear of it.
+    /// Creates a node with its ancestors, or sets its data, and sends events.
     pub fn put(&self, path: &str, data: &str) {
         self.state().put(path, data, true);
     }
 
-    /// The same, and nobody hears of it.
-    pub fn put_unheard(&self, path: &str, data: &str) {
+    /// The same without events.
+    pub fn put_without_event(&self, path: &str, data: &str) {
         self.state().put(path, data, false);
     }
 
@@ -108,23 +108,23 @@ impl Fake {
         self.state().remove(path, true);
     }
 
-    pub fn remove_unheard(&self, path: &str) {
+    pub fn remove_without_event(&self, path: &str) {
         self.state().remove(path, false);
     }
 
-    /// Cuts every connection; what `meanwhile` does is done before anybody can be back.
+    /// Closes every connection, and runs `meanwhile` before a client can reconnect.
     pub fn cut(&self, meanwhile: impl FnOnce(&mut State)) {
         let mut state = self.state();
-        for line in state.lines.drain(..) {
-            let _ = line.out.send(None);
+        for client in state.clients.drain(..) {
+            let _ = client.out.send(None);
         }
         meanwhile(&mut state);
-        state.asked.clear();
+        state.requests.clear();
     }
 
-    /// How often each operation was asked for since `asked` was last cleared.
+    /// The number of requests of an operation since `requests` was last cleared.
     pub fn count(&self, op: i32) -> usize {
-        self.state().asked.iter().filter(|(asked, _)| *asked == op).count()
+        self.state().requests.iter().filter(|(operation, _)| *operation == op).count()
     }
 
     async fn serve(self, stream: TcpStream) {
@@ -138,22 +138,22 @@ impl Fake {
             }
             let _ = writer.shutdown().await;
         });
-        let Some(greeting) = frame(&mut reader).await else { return };
-        let line = {
+        let Some(handshake) = frame(&mut reader).await else { return };
+        let client = {
             let mut state = self.state();
-            let _ = out.send(Some(state.greet(&greeting)));
+            let _ = out.send(Some(state.handshake(&handshake)));
             state.connections += 1;
             state.last.clone_from(&self.address);
-            state.lines.push(Line { watches: BTreeSet::new(), out: out.clone() });
-            // Lines are told apart by their channels: their places in the list change.
+            state.clients.push(Client { watches: BTreeSet::new(), out: out.clone() });
+            // Clients are told apart by their channels: their positions in the list change.
             out
         };
         while let Some(request) = frame(&mut reader).await {
             let mut state = self.state();
-            if !state.lines.iter().any(|other| other.out.same_channel(&line)) {
+            if !state.clients.iter().any(|other| other.out.same_channel(&client)) {
                 return;
             }
-            state.answer(&request, &line);
+            state.answer(&request, &client);
         }
     }
 }
@@ -173,9 +173,9 @@ fn parent(path: &str) -> &str {
 }
 
 impl State {
-    pub fn put(&mut self, path: &str, data: &str, is_heard: bool) {
+    pub fn put(&mut self, path: &str, data: &str, sends_event: bool) {
         if path != "/" && !self.nodes.contains_key(parent(path)) {
-            self.put(parent(path), "", is_heard);
+            self.put(parent(path), "", sends_event);
         }
         self.zxid += 1;
         let (zxid, is_new) = (self.zxid, !self.nodes.contains_key(path));
@@ -187,14 +187,14 @@ impl State {
                 above.children_changed = zxid;
             }
         }
-        if is_heard {
-            self.tell(if is_new { 1 } else { 3 }, path);
+        if sends_event {
+            self.notify(if is_new { 1 } else { 3 }, path);
         }
     }
 
-    pub fn remove(&mut self, path: &str, is_heard: bool) {
+    pub fn remove(&mut self, path: &str, sends_event: bool) {
         for child in self.children(path) {
-            self.remove(&format!("{path}/{child}"), is_heard);
+            self.remove(&format!("{path}/{child}"), sends_event);
         }
         self.zxid += 1;
         self.nodes.remove(path);
@@ -202,8 +202,8 @@ impl State {
         if let Some(above) = self.nodes.get_mut(parent(path)) {
             above.children_changed = zxid;
         }
-        if is_heard {
-            self.tell(2, path);
+        if sends_event {
+            self.notify(2, path);
         }
     }
 
@@ -211,17 +211,17 @@ impl State {
         self.nodes.contains_key(path)
     }
 
-    /// How many sessions there were.
+    /// The number of sessions so far.
     pub fn sessions(&self) -> i64 {
         self.last_session
     }
 
-    /// Every session is over.
+    /// Expires every session.
     pub fn expire(&mut self) {
         self.sessions.clear();
     }
 
-    fn tell(&self, kind: i32, path: &str) {
+    fn notify(&self, kind: i32, path: &str) {
         let is_below = |top: &String| {
             top == "/" || path.strip_prefix(&**top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
@@ -230,8 +230,8 @@ impl State {
         out.int(3);
         out.bytes(path.as_bytes());
         let frame = out.frame();
-        for line in self.lines.iter().filter(|line| line.watches.iter().any(is_below)) {
-            let _ = line.out.send(Some(frame.clone()));
+        for client in self.clients.iter().filter(|client| client.watches.iter().any(is_below)) {
+            let _ = client.out.send(Some(frame.clone()));
         }
     }
 
@@ -242,8 +242,8 @@ impl State {
         names.filter(|name| !name.is_empty() && !name.contains('/')).map(str::to_owned).collect()
     }
 
-    fn greet(&mut self, greeting: &[u8]) -> Vec<u8> {
-        let mut read = Decoder(greeting);
+    fn handshake(&mut self, handshake: &[u8]) -> Vec<u8> {
+        let mut read = Decoder(handshake);
         let (_version, _zxid, timeout, wanted) =
             (read.int().unwrap(), read.long().unwrap(), read.int().unwrap(), read.long().unwrap());
         let is_over = wanted != 0 && !self.sessions.contains(&wanted);
@@ -263,18 +263,18 @@ impl State {
         out.frame()
     }
 
-    fn answer(&mut self, request: &[u8], line: &mpsc::UnboundedSender<Option<Vec<u8>>>) {
+    fn answer(&mut self, request: &[u8], client: &mpsc::UnboundedSender<Option<Vec<u8>>>) {
         let mut read = Decoder(request);
         let (xid, op) = (read.int().unwrap(), read.int().unwrap());
-        let say = |out: Encoder| {
-            let _ = line.send(Some(out.frame()));
+        let send = |out: Encoder| {
+            let _ = client.send(Some(out.frame()));
         };
         if op == PING {
-            return say(reply(-2, self.zxid, 0));
+            return send(reply(-2, self.zxid, 0));
         }
-        if self.hangs_up.contains(&op) || op == CLOSE {
-            self.asked.push((op, String::new()));
-            let _ = line.send(None);
+        if self.disconnects_on.contains(&op) || op == CLOSE {
+            self.requests.push((op, String::new()));
+            let _ = client.send(None);
             return;
         }
         let mut paths = Vec::new();
@@ -284,29 +284,29 @@ impl State {
                 paths.push(read.text().unwrap().to_owned());
                 let _ = read.bool();
             }
-            self.asked.push((op, paths.len().to_string()));
+            self.requests.push((op, paths.len().to_string()));
         } else {
             paths.push(read.text().unwrap().to_owned());
-            self.asked.push((op, paths[0].clone()));
+            self.requests.push((op, paths[0].clone()));
         }
         if op == ADD_WATCH
-            && let Some(line) = self.lines.iter_mut().find(|other| other.out.same_channel(line))
+            && let Some(client) = self.clients.iter_mut().find(|other| other.out.same_channel(client))
         {
-            line.watches.insert(paths[0].clone());
+            client.watches.insert(paths[0].clone());
         }
-        if self.mute.contains(&op) {
+        if self.ignores.contains(&op) {
             return;
         }
         if let Some((code, times)) = self.refuses.get_mut(&(op, paths[0].clone())).filter(|(_, times)| *times > 0) {
             *times -= 1;
-            return say(reply(xid, self.zxid, *code));
+            return send(reply(xid, self.zxid, *code));
         }
         let is_there = self.nodes.contains_key(&paths[0]) || [MULTI_READ, ADD_WATCH, SYNC].contains(&op);
         let mut out = reply(xid, self.zxid, if is_there { 0 } else { -101 });
         match op {
             _ if !is_there => {}
             EXISTS => self.stat(&paths[0], &mut out),
-            DATA => self.datum(&paths[0], &mut out),
+            DATA => self.data(&paths[0], &mut out),
             CHILDREN => {
                 let names = self.children(&paths[0]);
                 out.int(i32::try_from(names.len()).unwrap());
@@ -322,14 +322,14 @@ impl State {
                         self.refuses.get_mut(&(op, paths[0].clone())).filter(|(_, times)| *times > 0)
                     {
                         *times -= 1;
-                        return say(reply(xid, self.zxid, *code));
+                        return send(reply(xid, self.zxid, *code));
                     }
                     let is_there = self.nodes.contains_key(path);
                     out.int(if is_there { DATA } else { -1 });
                     out.bool(false);
                     out.int(if is_there { 0 } else { -101 });
                     if is_there {
-                        self.datum(path, &mut out);
+                        self.data(path, &mut out);
                     } else {
                         out.int(-101);
                     }
@@ -340,10 +340,10 @@ impl State {
             }
             _ => {}
         }
-        say(out);
+        send(out);
     }
 
-    fn datum(&self, path: &str, out: &mut Encoder) {
+    fn data(&self, path: &str, out: &mut Encoder) {
         out.bytes(&self.nodes[path].data);
         self.stat(path, out);
     }
@@ -359,7 +359,7 @@ impl State {
         }
         out.long(0);
         out.int(i32::try_from(node.data.len()).unwrap());
-        out.int(self.claims.get(path).copied().unwrap_or(children));
+        out.int(self.claimed_children.get(path).copied().unwrap_or(children));
         out.long(node.children_changed);
     }
 }

@@ -1,224 +1,233 @@
-//! Connections that are lost, and the session that goes on or not.
+//! Lost connections and sessions.
 
 use super::*;
 use fake::{ADD_WATCH, CHILDREN, DATA, EXISTS, Fake, MULTI_READ, SYNC};
 
 #[tokio::test]
-async fn without_an_answer_to_sync_nothing_is_known() {
+async fn without_a_reply_to_sync_nothing_is_sent() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");
-    fake.state().mute.insert(SYNC);
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.until("it does not answer: nothing for 3s").await;
-    assert_eq!(listener.words.len(), 1, "{:?}", listener.words);
-    assert_eq!((fake.count(CHILDREN), fake.count(MULTI_READ)), (0, 0), "{:?}", fake.state().asked);
-    fake.state().mute.clear();
-    listener.becomes("/s", "a=1").await;
-    // The same on a connection that follows one that was good.
+    fake.state().ignores.insert(SYNC);
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.receives("no answer for 3s").await;
+    assert_eq!(subscriber.log.len(), 1, "{:?}", subscriber.log);
+    assert_eq!((fake.count(CHILDREN), fake.count(MULTI_READ)), (0, 0), "{:?}", fake.state().requests);
+    fake.state().ignores.clear();
+    subscriber.becomes("/s", "a=1").await;
+    // The same after a useful connection.
     fake.cut(|state| {
-        state.mute.insert(SYNC);
+        state.ignores.insert(SYNC);
         state.remove("/s/a", false);
     });
-    listener.until("suspended").await;
-    let heard = listener.words.len();
-    listener.until("nothing for 3s").await;
+    subscriber.receives("suspended").await;
+    let received = subscriber.log.len();
+    subscriber.receives("no answer for 3s").await;
     sleep(Duration::from_millis(200)).await;
-    assert_eq!(listener.line("/s"), "a=1", "{:?}", &listener.words[heard..]);
-    fake.state().mute.clear();
-    listener.becomes("/s", "").await;
+    assert_eq!(subscriber.members("/s"), "a=1", "{:?}", &subscriber.log[received..]);
+    fake.state().ignores.clear();
+    subscriber.becomes("/s", "").await;
 }
 
 #[tokio::test]
-async fn a_session_that_survived_is_verified_with_one_read_a_path() {
+async fn a_resumed_session_is_checked_with_one_read_per_path() {
     let fake = Fake::start().await;
     for path in ["/a", "/b", "/c"] {
         for number in 0..50 {
             fake.put(&format!("{path}/m{number:02}"), "x");
         }
     }
-    let mut listener = Listener::follow(&fake, &["/a", "/b", "/c"], |_| {});
+    let mut subscriber = Subscriber::follow(&fake, &["/a", "/b", "/c"], |_| {});
     for path in ["/a", "/b", "/c"] {
-        listener.until(&format!("reset {path}")).await;
+        subscriber.receives(&format!("reset {path}")).await;
     }
     sleep(Duration::from_millis(50)).await;
-    listener.words.clear();
+    subscriber.log.clear();
     fake.cut(|_| {});
-    while listener.words.len() < 4 {
-        listener.hear().await;
+    while subscriber.log.len() < 4 {
+        subscriber.receive().await;
     }
-    assert_eq!(listener.words[0], "suspended");
-    assert!(listener.words.iter().all(|word| !word.contains("away")), "{:?}", listener.words);
-    // The names of each, and one look at the data of each.
-    settles(&fake, MULTI_READ, 3).await;
+    assert_eq!(subscriber.log[0], "suspended");
+    assert!(subscriber.log.iter().all(|word| !word.contains("unreachable")), "{:?}", subscriber.log);
+    // The names of each path, and one check of its data.
+    stays_at(&fake, MULTI_READ, 3).await;
     let counts = [ADD_WATCH, SYNC, CHILDREN, EXISTS].map(|op| fake.count(op));
-    assert_eq!(counts, [3, 1, 3, 0], "{:?}", fake.state().asked);
-    assert_eq!(fake.count(DATA), 1, "the ensemble's own servers: {:?}", fake.state().asked);
+    assert_eq!(counts, [3, 1, 3, 0], "{:?}", fake.state().requests);
+    assert_eq!(fake.count(DATA), 1, "the ensemble's servers: {:?}", fake.state().requests);
 }
 
 #[tokio::test]
-async fn what_changed_while_the_connection_was_lost_is_found() {
+async fn a_change_during_an_outage_is_found() {
     let fake = Fake::start().await;
     for name in ["a", "b", "c"] {
         fake.put(&format!("/s/{name}"), "1");
     }
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.becomes("/s", "a=1 b=1 c=1").await;
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.becomes("/s", "a=1 b=1 c=1").await;
     sleep(Duration::from_millis(50)).await;
     fake.cut(|state| {
         state.remove("/s/a", false);
         state.put("/s/b", "2", false);
         state.put("/s/d", "1", false);
-        // With another node in its place, and the same name.
+        // Another node of the same name.
         state.remove("/s/c", false);
         state.put("/s/c", "2", false);
     });
-    listener.words.clear();
-    listener.becomes("/s", "b=2 c=2 d=1").await;
-    assert_eq!(listener.words, ["suspended", "reset /s", "update /s"], "the names at once, the data after that");
+    subscriber.log.clear();
+    subscriber.becomes("/s", "b=2 c=2 d=1").await;
+    assert_eq!(subscriber.log, ["suspended", "reset /s", "update /s"], "names first, then data");
     fake.cut(|state| state.remove("/s", false));
-    listener.until("absent").await;
-    assert_eq!(listener.stamp("/s"), fake.state().zxid, "by the answer that said so");
+    subscriber.receives("absent").await;
+    assert_eq!(subscriber.version("/s"), fake.state().zxid, "the version of the reply");
 }
 
 #[tokio::test]
-async fn the_session_goes_on_at_another_server_and_nobody_is_told_of_an_outage() {
+async fn another_server_resumes_the_session_without_a_report_of_an_outage() {
     let one = Fake::start().await;
     let servers = [one.clone(), one.another().await, one.another().await];
     one.put("/s/a", "0");
     let addresses: Vec<String> = servers.iter().map(|server| server.address.clone()).collect();
     let url = RegistryUrl::ZooKeeper { servers: addresses, chroot: None, tls: false };
-    let mut listener = Listener::follow(&one, &["/s"], |registry| registry.config.url = url);
-    listener.becomes("/s", "a=0").await;
+    let mut subscriber = Subscriber::follow(&one, &["/s"], |registry| registry.config.url = url);
+    subscriber.becomes("/s", "a=0").await;
     for round in 1..=3 {
         let data = round.to_string();
         one.cut(|state| {
             state.down = [state.last.clone()].into();
             state.put("/s/a", &data, false);
         });
-        listener.becomes("/s", &format!("a={round}")).await;
+        subscriber.becomes("/s", &format!("a={round}")).await;
     }
     assert_eq!(one.state().sessions(), 1);
-    assert!(listener.words.iter().all(|word| !word.contains("away")), "{:?}", listener.words);
+    assert!(subscriber.log.iter().all(|word| !word.contains("unreachable")), "{:?}", subscriber.log);
 }
 
 #[tokio::test]
-async fn an_address_that_swallows_everything_does_not_eat_the_session() {
+async fn an_address_that_never_answers_does_not_use_up_the_session() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");
-    // It takes connections, and never says a word.
+    // It accepts connections and never sends anything.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let servers = vec![silent.local_addr().unwrap().to_string(), fake.address.clone()];
     let url = RegistryUrl::ZooKeeper { servers, chroot: None, tls: false };
-    let mut listener = Listener::follow(&fake, &["/s"], |registry| {
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |registry| {
         registry.config.url = url;
         registry.config.session_timeout = Duration::from_secs(10);
     });
-    listener.becomes("/s", "a=1").await;
+    subscriber.becomes("/s", "a=1").await;
     for round in 0..3 {
         fake.cut(|state| state.put("/s/a", &round.to_string(), false));
         let began = Instant::now();
-        listener.becomes("/s", &format!("a={round}")).await;
+        subscriber.becomes("/s", &format!("a={round}")).await;
         assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     }
     assert_eq!(fake.state().sessions(), 1);
 }
 
 #[tokio::test]
-async fn a_session_that_is_over_is_said_and_everything_is_read() {
+async fn an_expired_session_is_reported_and_everything_is_read() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.becomes("/s", "a=1").await;
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.becomes("/s", "a=1").await;
     fake.cut(|state| {
         state.expire();
         state.put("/s/a", "2", false);
     });
-    listener.words.clear();
-    listener.becomes("/s", "a=2").await;
-    assert_eq!(listener.words.len(), 3, "{:?}", listener.words);
-    assert_eq!((&*listener.words[0], &*listener.words[2]), ("suspended", "reset /s"));
-    assert!(listener.words[1].ends_with("it closed the connection; the session expired"), "{:?}", listener.words);
+    subscriber.log.clear();
+    subscriber.becomes("/s", "a=2").await;
+    assert_eq!(subscriber.log.len(), 3, "{:?}", subscriber.log);
+    assert_eq!((&*subscriber.log[0], &*subscriber.log[2]), ("suspended", "reset /s"));
+    assert!(
+        subscriber.log[1].ends_with("connection closed by the server; the session expired"),
+        "{:?}",
+        subscriber.log
+    );
 }
 
 #[tokio::test]
-async fn a_path_that_is_not_there_is_looked_for_once_after_a_reconnect() {
+async fn an_absent_path_is_read_once_after_a_reconnect() {
     let fake = Fake::start().await;
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.until("absent").await;
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.receives("absent").await;
     sleep(Duration::from_millis(50)).await;
-    listener.words.clear();
+    subscriber.log.clear();
     fake.cut(|_| {});
-    listener.until("absent").await;
-    settles(&fake, EXISTS, 1).await;
+    subscriber.receives("absent").await;
+    stays_at(&fake, EXISTS, 1).await;
 }
 
 #[tokio::test]
-async fn what_was_read_under_another_session_is_never_told_again() {
+async fn what_was_read_under_another_session_is_not_sent() {
     let fake = Fake::start().await;
     fake.put("/s/a", "old");
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.becomes("/s", "a=old").await;
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.becomes("/s", "a=old").await;
     fake.cut(|state| {
         state.expire();
         state.put("/s/a", "new", false);
-        state.hangs_up.insert(MULTI_READ);
+        state.disconnects_on.insert(MULTI_READ);
     });
-    // A new session is had, and its first connection breaks before anything is read.
+    // The first connection of the new session breaks before anything is read.
     while fake.count(MULTI_READ) == 0 {
         sleep(Duration::from_millis(5)).await;
     }
-    fake.state().hangs_up.clear();
-    let heard = listener.words.len();
-    listener.until("suspended").await;
-    while !listener.words[heard..].contains(&"reset /s".to_owned()) {
-        listener.hear().await;
+    fake.state().disconnects_on.clear();
+    let received = subscriber.log.len();
+    subscriber.receives("suspended").await;
+    while !subscriber.log[received..].contains(&"reset /s".to_owned()) {
+        subscriber.receive().await;
     }
-    assert_eq!(listener.line("/s"), "a=new", "{:?}", listener.words);
+    assert_eq!(subscriber.members("/s"), "a=new", "{:?}", subscriber.log);
     assert_eq!(fake.state().sessions(), 2);
 }
 
 #[tokio::test]
-async fn what_has_grown_too_large_unheard_is_neither_read_nor_told() {
+async fn a_path_that_grew_too_large_during_an_outage_is_not_read() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.becomes("/s", "a=1").await;
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.becomes("/s", "a=1").await;
     let large = "x".repeat(1_000_000);
     fake.cut(|state| (0..60).for_each(|number| state.put(&format!("/s/m{number}"), &large, false)));
-    listener.words.clear();
-    while !listener.words.contains(&"reset /s".to_owned()) {
-        listener.hear().await;
+    subscriber.log.clear();
+    while !subscriber.log.contains(&"reset /s".to_owned()) {
+        subscriber.receive().await;
     }
-    assert!(listener.words.last().is_some_and(|word| word.contains("too large")), "{:?}", listener.words);
+    assert!(subscriber.log.last().is_some_and(|word| word.contains("too large")), "{:?}", subscriber.log);
     let nodes: usize = {
         let state = fake.state();
-        state.asked.iter().filter(|(op, _)| *op == MULTI_READ).map(|(_, count)| count.parse::<usize>().unwrap()).sum()
+        state
+            .requests
+            .iter()
+            .filter(|(op, _)| *op == MULTI_READ)
+            .map(|(_, count)| count.parse::<usize>().unwrap())
+            .sum()
     };
     assert!(nodes < 60, "{nodes}");
 }
 
 #[tokio::test]
-async fn with_one_shot_watches_a_session_that_survived_is_read_once() {
+async fn with_one_shot_watches_a_resumed_session_is_read_once() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");
-    let mut listener = Listener::follow(&fake, &["/s"], |registry| registry.config.watches = Watches::Oneshot);
-    listener.becomes("/s", "a=1").await;
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |registry| registry.config.watches = Watches::Oneshot);
+    subscriber.becomes("/s", "a=1").await;
     sleep(Duration::from_millis(50)).await;
     fake.cut(|state| state.put("/s/a", "2", false));
-    listener.becomes("/s", "a=2").await;
-    settles(&fake, CHILDREN, 1).await;
+    subscriber.becomes("/s", "a=2").await;
+    stays_at(&fake, CHILDREN, 1).await;
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_on_a_reading_is_not_stormed() {
+async fn a_server_that_disconnects_on_a_read_is_retried_with_pauses() {
     let fake = Fake::start().await;
     fake.put("/s/a", "1");
-    fake.state().hangs_up.insert(MULTI_READ);
-    let mut listener = Listener::follow(&fake, &["/s"], |_| {});
-    listener.until("away").await;
+    fake.state().disconnects_on.insert(MULTI_READ);
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.receives("unreachable").await;
     sleep(Duration::from_secs(2)).await;
     let connections = fake.state().connections;
     assert!((3..=6).contains(&connections), "{connections}");
-    fake.state().hangs_up.clear();
-    listener.becomes("/s", "a=1").await;
+    fake.state().disconnects_on.clear();
+    subscriber.becomes("/s", "a=1").await;
 }

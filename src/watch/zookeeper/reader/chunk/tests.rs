@@ -7,7 +7,7 @@ fn chunks(sizes: &[usize]) -> Vec<usize> {
     while done < paths.len() {
         let count = chunks.next(&paths[done..]);
         let read = sizes[done..done + count].iter().map(|size| Ok((vec![0; *size].into(), Stat::default())));
-        chunks.took(&read.collect::<Vec<_>>());
+        chunks.record(&read.collect::<Vec<_>>());
         done += count;
         counts.push(count);
     }
@@ -16,7 +16,7 @@ fn chunks(sizes: &[usize]) -> Vec<usize> {
 }
 
 #[test]
-fn small_nodes_are_read_many_at_once_and_large_ones_singly() {
+fn small_nodes_are_read_in_large_chunks_and_large_ones_singly() {
     assert_eq!(chunks(&[100; 2]), [2]);
     assert_eq!(chunks(&vec![100; 2500]), [4, 32, 256, 1000, 1000, 208]);
     assert_eq!(chunks(&[1_000_000; 7]), [4, 1, 1, 1]);
@@ -24,7 +24,7 @@ fn small_nodes_are_read_many_at_once_and_large_ones_singly() {
 }
 
 #[test]
-fn a_request_stays_below_what_servers_take() {
+fn a_request_stays_below_the_limit_of_servers() {
     let long = NodePath::root().child(&"x".repeat(200_000));
     let mut chunks = Chunks::default();
     assert_eq!(chunks.next(&vec![long.clone(); 10]), 2);

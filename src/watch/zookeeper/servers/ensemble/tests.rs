@@ -1,16 +1,16 @@
 use super::*;
 use proptest::prelude::*;
 
-/// As `host:port`, with `?` where no port is said.
+/// As `host port`, with `?` for no port.
 fn shown(text: &str, tls: bool) -> Option<(u64, String)> {
-    let read = read(text.as_bytes(), tls)?;
-    let port = |told: &NamedServer| told.port.map_or("?".to_owned(), |port| port.to_string());
-    let servers: Vec<String> = read.servers.iter().map(|told| format!("{} {}", told.host, port(told))).collect();
-    Some((read.version, servers.join(", ")))
+    let ensemble = parse(text.as_bytes(), tls)?;
+    let port = |known: &LearnedServer| known.port.map_or("?".to_owned(), |port| port.to_string());
+    let servers: Vec<String> = ensemble.servers.iter().map(|known| format!("{} {}", known.host, port(known))).collect();
+    Some((ensemble.version, servers.join(", ")))
 }
 
 #[test]
-fn what_servers_say_is_read() {
+fn lists_are_parsed() {
     for (text, version, plain, secure) in [
         // As ZooKeeper 3.8 writes it: no line break at the end.
         (
@@ -43,7 +43,7 @@ fn what_servers_say_is_read() {
         ("server.1=a:1:2:participant;b:2181;c:2281", 0, "b 2181", "c 2281"),
         ("server.1=a:1:2:participant;0.0.0.0:2181;0.0.0.0:2281", 0, "a 2181", "a 2281"),
         ("server.1=a:1:2:participant;;c:2281\nserver.2=b:1:2;2181", 0, "b 2181", "c 2281, b ?"),
-        // What is not known, and what is wrong, hides nothing.
+        // Unknown and malformed lines hide no other line.
         ("group.1=1:2\nweight.1=1\n\nx\nserver.1=a:1:2;2181\nserver.2=\nserver.3=!:1:2;3", 0, "a 2181", "a ?"),
         ("server.1=0.0.0.0:1:2;2181\nserver.2=b:1:2;2181", 0, "b 2181", "b ?"),
         ("server.1=a:1:2;0\nserver.2=a:1:2;99999\nserver.3=b:1:2;2181", 0, "b 2181", "b ?"),
@@ -55,21 +55,21 @@ fn what_servers_say_is_read() {
 }
 
 #[test]
-fn what_names_no_server_teaches_nothing() {
+fn a_list_without_a_usable_server_is_none() {
     for text in ["", "version=1", "server.1=a", "server.1=0.0.0.0:1:2;0.0.0.0:2181", "version=x\nserver.1=a:1:2;1"] {
         assert_eq!(shown(text, false), None, "{text}");
     }
     assert_eq!(shown("server.1=a:1:2;;b:2281", false), None, "a port for TLS is none for zk://");
-    assert_eq!(read(b"server.1=a:1:2;1\n\xff", false), None);
+    assert_eq!(parse(b"server.1=a:1:2;1\n\xff", false), None);
     let many: Vec<String> = (0..300).map(|i| format!("server.{i}=h{i}:1:2;2181")).collect();
-    assert_eq!(read(many.join("\n").as_bytes(), false).map(|read| read.servers.len()), Some(MOST));
+    assert_eq!(parse(many.join("\n").as_bytes(), false).map(|ensemble| ensemble.servers.len()), Some(MAX_SERVERS));
 }
 
 proptest! {
     #![proptest_config(crate::support::random::config(1_000, 1_000_000))]
 
     #[test]
-    fn whatever_is_said_what_is_learnt_can_be_connected_to(text in "(server\\.1=|version=|[a-z0-9:;|.\\[\\]\n=]){0,40}") {
+    fn every_learned_server_can_be_connected_to(text in "(server\\.1=|version=|[a-z0-9:;|.\\[\\]\n=]){0,40}") {
         super::any(text.as_bytes());
     }
 }

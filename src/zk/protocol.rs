@@ -1,0 +1,32 @@
+//! Numbers of ZooKeeper's protocol (`ZooDefs.OpCode`, `Watcher.Event.EventType`).
+
+/// Request numbers that do not count requests of the caller.
+pub const XID_EVENT: i32 = -1;
+pub const XID_PING: i32 = -2;
+pub const XID_AUTH: i32 = -4;
+
+pub const OP_EXISTS: i32 = 3;
+pub const OP_GET_DATA: i32 = 4;
+pub const OP_SYNC: i32 = 9;
+pub const OP_PING: i32 = 11;
+pub const OP_GET_CHILDREN: i32 = 12;
+pub const OP_MULTI_READ: i32 = 22;
+pub const OP_AUTH: i32 = 100;
+pub const OP_SASL: i32 = 102;
+pub const OP_ADD_WATCH: i32 = 106;
+pub const OP_CLOSE: i32 = -11;
+
+/// `AddWatchMode.PERSISTENT_RECURSIVE`.
+pub const WATCH_RECURSIVE: i32 = 1;
+
+/// Codes that end the session on this connection (`KeeperException.Code`).
+pub const SESSION_EXPIRED: i32 = -112;
+pub const SESSION_MOVED: i32 = -118;
+
+pub const EVENT_CREATED: i32 = 1;
+pub const EVENT_DELETED: i32 = 2;
+pub const EVENT_DATA_CHANGED: i32 = 3;
+pub const EVENT_CHILDREN_CHANGED: i32 = 4;
+
+/// The node in which an ensemble keeps its list of servers.
+pub const ENSEMBLE_CONFIG: &str = "/zookeeper/config";
