@@ -22,6 +22,7 @@ mod dest;
 mod exec;
 mod file;
 pub mod flags;
+mod include;
 mod interpolate;
 pub mod keys;
 mod names;
@@ -38,7 +39,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 pub mod url;
-mod value;
 
 pub use bounds::{AboveMax, Bounds};
 pub use command::{Command, Reload};
@@ -48,8 +48,9 @@ pub use per_key::{Each, LOCAL_NAMES, OnGone};
 pub use placing::{Block, MOST_BACKUPS, Method, Placing, Symlink};
 pub use post_write::Verify;
 pub use problem::{Problem, Problems};
-pub use registry::{Auth, RegistryConfig, RegistryUrl, TlsFiles, Watches};
+pub use registry::{Auth, RegistryConfig, TlsFiles, Watches};
 pub use resolve::{Overrides, Refused, load, read};
+pub use url::RegistryUrl;
 
 /// A whole configuration: the file and all that it includes.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::file::refuse_open;
 use super::keys::SIGNAL;
 use super::problem::Wrong;
-use super::value::Value;
+use super::table::Value;
 
 #[cfg(test)]
 mod tests;
@@ -89,6 +89,18 @@ pub enum Reload {
     },
     /// The program that the agent runs (`[exec]`) takes it up.
     Program,
+}
+
+impl Reload {
+    /// The same with `{{ src }}` and `{{ dest }}` substituted. Once a file is in place, both are its destination.
+    #[must_use]
+    pub fn filled(self, dest: &Path) -> Self {
+        let dest = dest.to_string_lossy();
+        match self {
+            Self::Command(command) => Self::Command(command.fill(&dest, &dest)),
+            other @ (Self::Signal { .. } | Self::Program) => other,
+        }
+    }
 }
 
 impl fmt::Display for Reload {

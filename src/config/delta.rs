@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{Config, RegistryUrl};
-use crate::model::digest::digest_of;
 use crate::model::filter::Filter;
 use crate::model::node_path::{NodePath, Subject};
 use crate::payload::Payload;
@@ -76,11 +75,6 @@ fn shown(value: &Value) -> String {
 /// serde writes a duration as a table.
 fn duration(value: &Value) -> Option<Duration> {
     value.as_object().and_then(|table| Duration::deserialize(table).ok())
-}
-
-/// A number that is another one where the secret is.
-pub fn digest<S: Serializer>(secret: &[u8], to: S) -> Result<S::Ok, S::Error> {
-    digest_of(secret).serialize(to)
 }
 
 /// A file's mode as the configuration has it.

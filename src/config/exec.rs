@@ -9,8 +9,7 @@ use serde::Serialize;
 use super::command::{command, refuse_places, signal};
 use super::keys::EXEC;
 use super::problem::Wrong;
-use super::resolve::single;
-use super::table::Table;
+use super::table::{Table, single};
 use super::template::env;
 use super::{Command, Reload, TemplateConfig};
 

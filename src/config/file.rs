@@ -1,4 +1,4 @@
-//! Configuration files as they are written: their texts, who may change them, and what they include.
+//! Configuration files as they are written: their texts, and who may change them.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,19 +7,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use glob::{MatchOptions, Pattern, glob_with};
 use nix::unistd::Uid;
 use toml::Spanned;
 use toml::de::DeTable;
 
 use super::problem::{Problem, Report, Wrong, first_syntax_errors, line_of};
-use super::table::Table;
 
 /// The most bytes that a file of the configuration may have: far more than anybody writes, far less than memory.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
-
-/// What is included when nothing is written: `include = ["conf.d/*.toml"]`.
-pub const DEFAULT_INCLUDE: &str = "conf.d/*.toml";
 
 /// One file's text.
 #[derive(Debug, Clone)]
@@ -149,62 +144,4 @@ pub fn refuse_open(path: &Path, what: &str, report: &Report, refuse: &dyn Fn(Wro
         Ok(warning) => warning.into_iter().for_each(|warning| report.warn(warning)),
         Err(wrong) => refuse(wrong),
     }
-}
-
-/// The files that the main file includes, sorted, each once.
-pub fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<Source> {
-    let mut files: Vec<PathBuf> = Vec::new();
-    if let Some(list) = top.get("include") {
-        for item in list.items(&format!("[{DEFAULT_INCLUDE:?}]")).unwrap_or_default() {
-            let Some(pattern) = item.text(&format!("[{DEFAULT_INCLUDE:?}]")) else {
-                report.gap();
-                continue;
-            };
-            let found = item.accept(matching(&main.file, pattern)).unwrap_or_else(|| {
-                report.gap();
-                Vec::new()
-            });
-            if found.is_empty() && !pattern.contains(['*', '?', '[']) {
-                item.wrong(Wrong::new(
-                    format!("the included file {pattern:?} does not exist"),
-                    "make it, or write a pattern with a *, which may match nothing",
-                ));
-                report.gap();
-            }
-            files.extend(found);
-        }
-    } else if let Ok(found) = matching(&main.file, DEFAULT_INCLUDE) {
-        files.extend(found);
-    }
-    files.sort();
-    files.dedup();
-    let itself = std::path::absolute(&main.file).ok();
-    files.retain(|file| std::path::absolute(file).ok() != itself);
-    files.iter().filter_map(|file| Source::read(file, false, report)).collect()
-}
-
-/// The files that match a pattern beside the main file, named as the user named that.
-fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, Wrong> {
-    // The folder's own name is no pattern, whatever is in it.
-    let folder = Pattern::escape(&main.parent().unwrap_or(Path::new("")).to_string_lossy());
-    let whole =
-        if pattern.starts_with('/') || folder.is_empty() { pattern.to_owned() } else { format!("{folder}/{pattern}") };
-    let options =
-        MatchOptions { require_literal_separator: true, require_literal_leading_dot: true, ..MatchOptions::new() };
-    let refused = |what: String| Wrong::new(what, "write a path, in which * stands for any part of a name");
-    let found = glob_with(&whole, options)
-        .map_err(|error| refused(format!("{pattern:?} is not a valid pattern: {}", error.msg)))?;
-    let mut files = Vec::new();
-    for entry in found {
-        match entry {
-            Ok(file) if file.is_dir() => {}
-            Ok(file) => files.push(file),
-            Err(error) => {
-                let (path, error) = (error.path().display().to_string(), error.error());
-                let hint = format!("let rosterd's user list {path}");
-                return Err(Wrong::new(format!("the included {path} cannot be read: {error}"), hint));
-            }
-        }
-    }
-    Ok(files)
 }

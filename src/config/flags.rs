@@ -9,7 +9,7 @@ use super::dest::{is_folder, real, whereabouts};
 use super::file::only_ours;
 use super::problem::{Problem, Problems, Wrong};
 use super::resolve::{AGENT_NAME, Overrides};
-use super::template::{filled, is_template};
+use super::template::is_template;
 use super::{Agent, Command, Config, LogFormat, RegistryConfig, RegistryUrl, Reload, StatusConfig, TemplateConfig};
 
 impl Config {
@@ -90,7 +90,7 @@ fn template(spec: &str, here: &Path) -> Result<TemplateConfig, Wrong> {
             }
             let plainer = "choose an OUT of letters, digits and /._:@+=,-";
             shell_path(&command, "CMD", &dest).map_err(|wrong| Wrong::new(wrong.message, plainer))?;
-            Some(filled(Reload::Command(command), &dest))
+            Some(Reload::Command(command).filled(&dest))
         }
     };
     let name = dest.file_name().unwrap_or_default().to_string_lossy().into_owned();

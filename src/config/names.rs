@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::problem::Wrong;
-use super::table::Table;
-use super::value::Value;
+use super::table::{Table, Value};
 
 /// The names taken so far, each with what has it and where.
 #[derive(Debug, Default)]

@@ -11,9 +11,7 @@ use crate::text::nearest::nearest;
 
 use super::dest::{MAX_NAME, name_fits};
 use super::problem::Wrong;
-use super::table::Table;
-use super::template::filled;
-use super::value::Value;
+use super::table::{Table, Value};
 use super::{RosterConfig, TemplateConfig};
 
 #[cfg(test)]
@@ -89,7 +87,7 @@ impl TemplateConfig {
         Ok(Self {
             name: Arc::from(format!("{}[{key}]", self.name)),
             each: self.each.clone().map(|each| Each { key: Some(Arc::clone(key)), ..each }),
-            reload: self.reload.clone().map(|reload| filled(reload, &dest)),
+            reload: self.reload.clone().map(|reload| reload.filled(&dest)),
             verify: self.verify.as_ref().map(|verify| verify.filled(&dest)),
             dest,
             ..self.clone()

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::problem::Wrong;
-use super::table::Table;
-use super::value::Value;
+use super::table::{Table, Value};
 
 /// The most previous files that are kept.
 pub const MOST_BACKUPS: u32 = 99;

@@ -8,17 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use toml::de::DeValue;
 
 use super::interpolate::Interpolation;
 use super::keys::{AUTH, REGISTRY, TLS};
 use super::names::Names;
 use super::problem::{Problem, Report, Wrong};
-use super::table::Table;
-use super::url;
-use super::value::Value;
-use crate::model::node_path::NodePath;
+use super::table::{Table, Value};
+use super::url::{self, RegistryUrl};
+use crate::model::digest::digest_of;
 
 /// One registry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,34 +56,6 @@ impl RegistryConfig {
     }
 }
 
-/// Where a registry is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RegistryUrl {
-    /// `zk://a:2181,b:2181/chroot`, or `zks://` with TLS.
-    ZooKeeper {
-        /// `host:port`, in the order written; a missing port is 2181.
-        servers: Vec<String>,
-        /// The node that stands for `/`.
-        chroot: Option<NodePath>,
-        /// Whether each connection is TLS.
-        tls: bool,
-    },
-    /// `dir:PATH`, resolved against the file that it stands in.
-    Directory(PathBuf),
-}
-
-impl fmt::Display for RegistryUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ZooKeeper { servers, chroot, tls } => {
-                write!(f, "{}://{}", if *tls { "zks" } else { "zk" }, servers.join(","))?;
-                chroot.as_ref().map_or(Ok(()), |path| path.fmt(f))
-            }
-            Self::Directory(path) => write!(f, "dir:{}", path.display()),
-        }
-    }
-}
-
 /// A credential.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Auth {
@@ -93,8 +64,13 @@ pub struct Auth {
     /// Where the secret came from.
     pub file: PathBuf,
     /// `user:password`. Never shown: `Debug` leaves it out.
-    #[serde(serialize_with = "super::delta::digest")]
+    #[serde(serialize_with = "digest")]
     pub secret: Vec<u8>,
+}
+
+/// Stands for the secret where configurations are compared.
+fn digest<S: Serializer>(secret: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    digest_of(secret).serialize(to)
 }
 
 impl Auth {

@@ -7,16 +7,16 @@ use toml::de::DeValue;
 
 use super::dest::Dests;
 use super::exec::{exec, serve_program};
-use super::file::{Source, included, refuse_open};
+use super::file::{Source, refuse_open};
+use super::include::included;
 use super::interpolate::Interpolation;
 use super::keys::{AGENT, STATUS, TOP};
 use super::names::Names;
 use super::problem::{Problem, Problems, Report, Wrong};
 use super::registry::registries;
 use super::roster::Followed;
-use super::table::Table;
+use super::table::{Table, single};
 use super::template::{Written, group};
-use super::value::Value;
 use super::{Agent, Config, LogFormat, StatusConfig, scalar};
 use crate::model::digest::digest;
 
@@ -138,19 +138,6 @@ fn refuse_further_includes(tops: &[Table<'_>]) {
             "add this pattern to `include` in the main file",
         ));
     }
-}
-
-/// The one table of this name in all files; a second one is a problem.
-pub fn single<'a>(tops: &[Table<'a>], key: &'static str) -> Option<Value<'a>> {
-    let mut values = tops.iter().filter_map(|top| top.get(key));
-    let first = values.next()?;
-    for value in values {
-        value.wrong(Wrong::new(
-            format!("[{key}] is already defined at {}", first.source.place(first.span().start)),
-            "write all of it in one place",
-        ));
-    }
-    Some(first)
 }
 
 /// `[vars]` of all files together.

@@ -13,8 +13,7 @@ use super::keys::{KEY, PAYLOAD, ROSTER, WAIT};
 use super::names::Names;
 use super::problem::Wrong;
 use super::registry::{DEFAULT_NAME, Registries};
-use super::table::Table;
-use super::value::Value;
+use super::table::{Table, Value};
 use super::{AboveMax, Bounds, Guard, KeyConfig, KeyFormat, Order, Pick, RosterConfig, Wait, Where, scalar};
 
 /// What templates have under these names already, and words that Tera reads as something else than a name.

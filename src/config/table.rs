@@ -9,7 +9,11 @@ use crate::text::nearest::nearest;
 use super::file::Source;
 use super::keys::{Later, TOP, TableKeys};
 use super::problem::{Problem, Report, Wrong};
-use super::value::{Value, kind};
+
+mod value;
+
+pub use value::Value;
+use value::kind;
 
 /// A table whose keys are all known: what is not has been reported.
 #[derive(Debug, Clone, Copy)]
@@ -145,4 +149,17 @@ fn refuse_later(later: &Later, value: &DeValue<'_>) -> Option<Wrong> {
     };
     let hint = format!("leave it out; this version does {key} = {}", later.accepted.join(" or "));
     Some(Wrong::new(format!("{given} is not supported by this version"), hint))
+}
+
+/// The one table of this name in all files; a second one is a problem.
+pub fn single<'a>(tops: &[Table<'a>], key: &'static str) -> Option<Value<'a>> {
+    let mut values = tops.iter().filter_map(|top| top.get(key));
+    let first = values.next()?;
+    for value in values {
+        value.wrong(Wrong::new(
+            format!("[{key}] is already defined at {}", first.source.place(first.span().start)),
+            "write all of it in one place",
+        ));
+    }
+    Some(first)
 }

@@ -17,8 +17,7 @@ use super::per_key::{LOCAL_NAMES, each};
 use super::placing::{Claim, placing};
 use super::post_write::{on_reload_failure, roll_back_as_one, unit, verify};
 use super::problem::{Report, Wrong};
-use super::table::Table;
-use super::value::Value;
+use super::table::{Table, Value};
 use super::{Each, OnDrift, Reload, RosterConfig, TemplateConfig, per_key, scalar};
 
 /// The words for `on_drift`.
@@ -90,7 +89,7 @@ impl Written<'_> {
         let interval = table.get("reload_interval").and_then(|value| value.duration("\"5s\""));
         check_confd(table);
         let (name, dest) = (name?, dest?);
-        let fill = |reload| if each.is_some() { reload } else { filled(reload, &dest) };
+        let fill = |reload: Reload| if each.is_some() { reload } else { reload.filled(&dest) };
         let verify = verify.map(|verify| if each.is_some() { verify } else { verify.filled(&dest) });
         Some(TemplateConfig {
             src: src?,
@@ -177,15 +176,6 @@ pub fn is_template(src: &str, file: &Path, hint: &str) -> Result<(), Wrong> {
         Ok(meta) if meta.is_dir() => Err(Wrong::new(format!("the template {shown} is a folder"), "name a file in it")),
         Ok(_) => Ok(()),
         Err(error) => Err(Wrong::new(format!("the template {src:?} cannot be found: {error}"), hint)),
-    }
-}
-
-/// The reload with its placeholders filled in. After the replacement the staged file is the destination.
-pub fn filled(reload: Reload, dest: &Path) -> Reload {
-    let dest = dest.to_string_lossy();
-    match reload {
-        Reload::Command(command) => Reload::Command(command.fill(&dest, &dest)),
-        other @ (Reload::Signal { .. } | Reload::Program) => other,
     }
 }
 

@@ -1,18 +1,47 @@
 //! Where a registry is, as a text: `zk://a:2181,b/chroot`, `zks://…`, `dir:PATH`.
 
+use std::fmt;
 use std::net::Ipv6Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::model::node_path::NodePath;
 
 use super::problem::Wrong;
-use super::{RegistryUrl, scalar};
+use super::scalar;
 
 #[cfg(test)]
 mod tests;
 
 /// ZooKeeper's own port, where none is written.
 const PORT: u16 = 2181;
+
+/// Where a registry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryUrl {
+    /// `zk://a:2181,b:2181/chroot`, or `zks://` with TLS.
+    ZooKeeper {
+        /// `host:port`, in the order written; a missing port is 2181.
+        servers: Vec<String>,
+        /// The node that stands for `/`.
+        chroot: Option<NodePath>,
+        /// Whether each connection is TLS.
+        tls: bool,
+    },
+    /// `dir:PATH`, resolved against the file that it stands in.
+    Directory(PathBuf),
+}
+
+impl fmt::Display for RegistryUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZooKeeper { servers, chroot, tls } => {
+                write!(f, "{}://{}", if *tls { "zks" } else { "zk" }, servers.join(","))?;
+                chroot.as_ref().map_or(Ok(()), |path| path.fmt(f))
+            }
+            Self::Directory(path) => write!(f, "dir:{}", path.display()),
+        }
+    }
+}
 
 impl RegistryUrl {
     /// Reads a registry's URL; a relative `dir:PATH` starts at `base`.

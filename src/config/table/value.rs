@@ -11,12 +11,12 @@ use toml::de::DeValue;
 
 use crate::text::nearest::nearest;
 
-use super::file::Source;
-use super::interpolate::Interpolation;
-use super::keys::TableKeys;
-use super::problem::{Report, Wrong};
-use super::scalar;
-use super::table::Table;
+use super::Table;
+use crate::config::file::Source;
+use crate::config::interpolate::Interpolation;
+use crate::config::keys::TableKeys;
+use crate::config::problem::{Report, Wrong};
+use crate::config::scalar;
 
 /// A value, and the key that it is of.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,73 @@
+//! `include`: the files that belong to the configuration beside the main one.
+
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern, glob_with};
+
+use super::file::Source;
+use super::problem::{Report, Wrong};
+use super::table::Table;
+
+/// The default: `include = ["conf.d/*.toml"]`.
+pub const DEFAULT_INCLUDE: &str = "conf.d/*.toml";
+
+/// The files that the main file includes, sorted, each once.
+pub fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<Source> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    if let Some(list) = top.get("include") {
+        for item in list.items(&format!("[{DEFAULT_INCLUDE:?}]")).unwrap_or_default() {
+            let Some(pattern) = item.text(&format!("[{DEFAULT_INCLUDE:?}]")) else {
+                report.gap();
+                continue;
+            };
+            let found = item.accept(matching(&main.file, pattern)).unwrap_or_else(|| {
+                report.gap();
+                Vec::new()
+            });
+            if found.is_empty() && !pattern.contains(['*', '?', '[']) {
+                item.wrong(Wrong::new(
+                    format!("the included file {pattern:?} does not exist"),
+                    "make it, or write a pattern with a *, which may match nothing",
+                ));
+                report.gap();
+            }
+            files.extend(found);
+        }
+    } else if let Ok(found) = matching(&main.file, DEFAULT_INCLUDE) {
+        files.extend(found);
+    }
+    files.sort();
+    files.dedup();
+    let itself = std::path::absolute(&main.file).ok();
+    files.retain(|file| std::path::absolute(file).ok() != itself);
+    files.iter().filter_map(|file| Source::read(file, false, report)).collect()
+}
+
+/// The files that match a pattern beside the main file, named as the user named that.
+fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, Wrong> {
+    // The directory's own name is not a pattern.
+    let directory = Pattern::escape(&main.parent().unwrap_or(Path::new("")).to_string_lossy());
+    let whole = if pattern.starts_with('/') || directory.is_empty() {
+        pattern.to_owned()
+    } else {
+        format!("{directory}/{pattern}")
+    };
+    let options =
+        MatchOptions { require_literal_separator: true, require_literal_leading_dot: true, ..MatchOptions::new() };
+    let refused = |what: String| Wrong::new(what, "write a path, in which * stands for any part of a name");
+    let found = glob_with(&whole, options)
+        .map_err(|error| refused(format!("{pattern:?} is not a valid pattern: {}", error.msg)))?;
+    let mut files = Vec::new();
+    for entry in found {
+        match entry {
+            Ok(file) if file.is_dir() => {}
+            Ok(file) => files.push(file),
+            Err(error) => {
+                let (path, error) = (error.path().display().to_string(), error.error());
+                let hint = format!("let rosterd's user list {path}");
+                return Err(Wrong::new(format!("the included {path} cannot be read: {error}"), hint));
+            }
+        }
+    }
+    Ok(files)
+}
