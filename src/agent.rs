@@ -11,7 +11,7 @@ use tracing::debug;
 use crate::agent::supervisor::{News, Supervisor};
 use crate::config::{TemplateConfig, delta};
 use crate::control::{Asked, Server};
-use crate::decide::{Event, Input, Pace};
+use crate::decide::{Event, Input, RunMode};
 use crate::error::{Exit, Fatal};
 use crate::fswatch::dests::DestWatcher;
 use crate::fswatch::templates::Sources;
@@ -139,7 +139,7 @@ impl Agent {
     fn start(source: Source, setup: Setup, inherited: Inherited, lock: Arc<Mutex<StateLock>>) -> Self {
         inherited.ledger.iter().for_each(|ledger| ledger.retain(&setup.config.templates));
         let (ask, questions) = mpsc::channel(1);
-        let driver = Driver::new(&setup, inherited, Pace::Continuous, true);
+        let driver = Driver::new(&setup, inherited, RunMode::Continuous, true);
         let mut agent = Self {
             server: Server::open(setup.config.status.clone(), ask),
             questions,
@@ -293,8 +293,8 @@ impl Agent {
             }
         }
         self.driver.end().await;
-        for (reload, debt) in self.driver.engine.debts() {
-            if debt.is_owed() {
+        for (reload, debt) in self.driver.engine.pending_reloads() {
+            if debt.is_pending() {
                 emit(Event::ReloadPending { command: reload.to_string(), templates: debt.templates() });
             }
         }

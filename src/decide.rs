@@ -6,10 +6,10 @@ pub mod accept;
 mod dedup;
 pub mod engine;
 pub mod event;
-pub mod flight;
 mod freshness;
 mod guard;
 pub mod hold;
+pub mod in_flight;
 pub mod isolate;
 pub mod key;
 mod member_set;
@@ -20,7 +20,6 @@ pub mod pending_reload;
 pub mod plan;
 pub mod program;
 pub mod publication;
-pub mod query;
 pub mod report;
 pub mod roster;
 pub mod saved;
@@ -31,18 +30,19 @@ pub mod slots;
 pub mod slotted_member;
 mod splay;
 pub mod template;
+pub mod template_readiness;
 mod view_cache;
 
-pub use accept::{Acceptance, Shown};
-pub use engine::{Behind, Effect, Engine, Input, Pace, Written};
+pub use accept::{Acceptance, HeldView};
+pub use engine::{Effect, Engine, Input, NotReady, RunMode, WrittenKeys};
 pub use event::{Event, Severity};
-pub use guard::Loss;
+pub use guard::UnconfirmedLoss;
 pub use moment::Moment;
 pub use needs::Needs;
-pub use plan::{Followed, Plan, TemplatePlan};
+pub use plan::{Plan, Planned, TemplatePlan};
 pub use publication::{
-    Failure, Group, Outcome, Publication, Ran, ReloadJob, Restoration, RosterValue, SlottedMember, SlottedMembers,
-    Snapshot, Stage,
+    Failure, Group, Outcome, Publication, ReloadJob, ReloadOutcome, Restoration, RosterValue, SlottedMember,
+    SlottedMembers, Snapshot, Stage,
 };
-pub use saved::{GuardHistory, Kept, Known, Origin, Recalled, SavedRoster, SavedState};
+pub use saved::{GuardHistory, Origin, SavedMember, SavedPath, SavedRoster, SavedState, SavedUpdate};
 pub use slots::ReservedSlot;

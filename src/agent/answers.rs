@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::Agent;
 use crate::control::{Answer, Ask, Asked, PassRequest, may_command};
-use crate::decide::{Acceptance, Event, Input, Shown};
+use crate::decide::{Acceptance, Event, HeldView, Input};
 use crate::error::Exit;
 use crate::load::loader::Load;
 use crate::log::emit;
@@ -26,7 +26,7 @@ pub struct Desk {
     state_dir: PathBuf,
     /// What each roster kept back when it was last shown to a person who may let it through: what others look at
     /// meanwhile is not what he has seen.
-    shown: BTreeMap<Arc<str>, Shown>,
+    shown: BTreeMap<Arc<str>, HeldView>,
     /// The pause in force.
     pause: Option<Pause>,
     /// Passes for a configuration that is being read, each with its fingerprint.
@@ -80,7 +80,7 @@ impl Agent {
                 let report = self.driver.engine.report(self.driver.now());
                 let status = Status::new(&report, &self.report_context());
                 if may_command(uid) {
-                    self.desk.shown = report.rosters.into_iter().map(|(name, it)| (name, it.withheld)).collect();
+                    self.desk.shown = report.rosters.into_iter().map(|(name, it)| (name, it.held_members)).collect();
                 }
                 Answer::Status(Box::new(status))
             }
@@ -113,7 +113,7 @@ impl Agent {
             && may_command(uid)
             && let Some((name, roster)) = report.rosters.remove_entry(name)
         {
-            self.desk.shown.insert(name, roster.withheld);
+            self.desk.shown.insert(name, roster.held_members);
         }
         Answer::done(text)
     }

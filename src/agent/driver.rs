@@ -11,7 +11,7 @@ use crate::agent::executor::Executor;
 use crate::agent::pass::Passes;
 use crate::config::Reload;
 use crate::decide::event::seconds;
-use crate::decide::{Effect, Engine, Event, Input, Moment, Pace};
+use crate::decide::{Effect, Engine, Event, Input, Moment, RunMode};
 use crate::load::setup::Setup;
 use crate::log::emit;
 use crate::state::append_log::Access;
@@ -37,7 +37,7 @@ pub struct Driver {
 
 impl Driver {
     /// An engine that knows what `inherited` has, and has no configuration yet. Without `reloads` none is run or owed.
-    pub fn new(setup: &Setup, inherited: Inherited, pace: Pace, reloads: bool) -> Self {
+    pub fn new(setup: &Setup, inherited: Inherited, pace: RunMode, reloads: bool) -> Self {
         let Inherited { writer, access, ledger, owed } = inherited;
         let written = ledger.as_ref().map(|ledger| ledger.written(&setup.config.templates)).unwrap_or_default();
         let (executor, answers) = Executor::new(writer, Arc::clone(&setup.library), ledger, reloads);
@@ -58,8 +58,8 @@ impl Driver {
             memory: memory.filter(|_| access == Access::ReadWrite),
             began: Instant::now(),
         };
-        driver.step(Input::Wrote(written));
-        driver.step(Input::Owed(owed));
+        driver.step(Input::WrittenKeys(written));
+        driver.step(Input::PendingReloads(owed));
         driver
     }
 
@@ -82,7 +82,7 @@ impl Driver {
             // What frees a template comes before what may make it wanted again.
             biased;
             Some(answer) = self.answers.recv() => answer,
-            event = self.registries.next() => Input::Saw(event),
+            event = self.registries.next() => Input::Registry(event),
             () = sleep => self.passes.tick(),
         }
     }
@@ -110,7 +110,7 @@ impl Driver {
                 Effect::Reload(job) if job.reload == Reload::Program => has_changed = true,
                 Effect::Reload(job) => self.executor.reload(job),
                 Effect::Restore(job) => self.executor.restore(job),
-                Effect::Remember(memo) => {
+                Effect::Save(memo) => {
                     if let Some(memory) = &self.memory {
                         self.executor.remember(memory, memo);
                     }

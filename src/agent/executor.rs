@@ -17,9 +17,10 @@ use crate::act::files;
 use crate::act::files::{Batch, BatchFile, Writer};
 use crate::config::TemplateConfig;
 use crate::decide::event::Hex;
-use crate::decide::flight::FlightId;
+use crate::decide::in_flight::PublicationId;
 use crate::decide::{
-    Event, Failure, Group, Input, Outcome, Publication, Ran, ReloadJob, Restoration, SavedRoster, Snapshot, Stage,
+    Event, Failure, Group, Input, Outcome, Publication, ReloadJob, ReloadOutcome, Restoration, SavedUpdate, Snapshot,
+    Stage,
 };
 use crate::log::emit;
 use crate::model::backoff;
@@ -102,7 +103,7 @@ impl Executor {
     }
 
     /// Remembers something for the next start, before any file that is published after this.
-    pub fn remember(&self, memory: &LastGood, memo: SavedRoster) {
+    pub fn remember(&self, memory: &LastGood, memo: SavedUpdate) {
         let memory = memory.clone();
         self.writer.in_order(move || memory.save(memo));
     }
@@ -142,8 +143,8 @@ impl Executor {
     }
 
     fn publish_one(&self, publication: Publication, seat: Option<BatchFile>, diff: Option<DiffSink>) {
-        let Publication { id, mut template, snapshot, remove, quiet } = publication;
-        if quiet || !self.reloads {
+        let Publication { id, mut template, snapshot, remove, no_reload } = publication;
+        if no_reload || !self.reloads {
             // What nobody will run is not noted as owed.
             template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
         }
@@ -184,7 +185,7 @@ impl Executor {
     /// Renders and compares, and writes nothing; without a snapshot it is said whether the file would be removed.
     pub fn compare(
         &self,
-        id: FlightId,
+        id: PublicationId,
         template: Arc<TemplateConfig>,
         snapshot: Option<Snapshot>,
         diff: Option<DiffSink>,
@@ -259,8 +260,8 @@ impl Executor {
         let writer = self.writer.clone();
         self.tasks.spawn(async move {
             let (mark, began) = (writer.begin_reload(job.templates.iter().map(Arc::as_ref)), Instant::now());
-            let ran = if reloads { files::reload(&job, &stop).await } else { Ran::Done };
-            if reloads && ran == Ran::Done {
+            let ran = if reloads { files::reload(&job, &stop).await } else { ReloadOutcome::Succeeded };
+            if reloads && ran == ReloadOutcome::Succeeded {
                 emit(Event::ReloadSucceeded {
                     command: job.reload.to_string(),
                     templates: job.templates.iter().map(|template| Arc::clone(&template.name)).collect(),
@@ -293,7 +294,7 @@ impl Executor {
                     () = tokio::time::sleep(backoff::RETRY.pause(failures)) => {}
                 }
                 let Ok((owed, still)) = files::retry_unfinished(&writer).await else { return };
-                let _ = done.send(Input::Finished(owed));
+                let _ = done.send(Input::WritesFinished(owed));
                 left = still;
             }
             finishing.store(false, Ordering::Relaxed);

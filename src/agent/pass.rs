@@ -12,11 +12,11 @@ use tokio::sync::oneshot;
 
 use crate::agent::executor::{DiffSink, Executor};
 use crate::control::{Answer, FileResult, PassReport, PassRequest};
-use crate::decide::flight::FlightId;
+use crate::decide::in_flight::PublicationId;
 use crate::decide::pending_reload::PendingReload;
-use crate::decide::query::{Readiness, is_held, readiness};
 use crate::decide::report::HoldReport;
 use crate::decide::template::Template;
+use crate::decide::template_readiness::{Readiness, is_held, readiness};
 use crate::decide::{Engine, Input, Moment, Outcome, Plan, Publication, Stage};
 use crate::error::Exit;
 use crate::load::setup::is_or_has;
@@ -54,7 +54,7 @@ enum Job {
     /// The engine has been asked for it.
     Asked,
     /// It is being published, or compared.
-    InFlight(FlightId),
+    InFlight(PublicationId),
     /// Its check refused it, or another file of its unit: members at fault are looked for, and it is published without
     /// them.
     Refused(Outcome),
@@ -89,7 +89,7 @@ impl Passes {
         for pass in &mut self.passes {
             let is_late = pass.deadline.take_if(|deadline| *deadline <= now).is_some();
             if let (true, None, Some(max)) = (is_late, &pass.answer, pass.request.max_stale) {
-                input = Input::StandIn(max);
+                input = Input::UseSaved(max);
             }
         }
         input
@@ -119,7 +119,7 @@ impl Passes {
     }
 
     /// A publication or a comparison ended.
-    pub fn end_publication(&mut self, id: FlightId, outcome: &Outcome) {
+    pub fn end_publication(&mut self, id: PublicationId, outcome: &Outcome) {
         for pass in &mut self.passes {
             for job in pass.jobs.values_mut().filter(|job| matches!(job, Job::InFlight(flight) if *flight == id)) {
                 pass.differs |= outcome.differs();
@@ -146,9 +146,9 @@ impl Passes {
             }
             for (name, template) in templates.iter().filter_map(|name| engine.templates().get_key_value(name)) {
                 // The engine counts its publications from the other end, and so takes no answer for its own.
-                let id = FlightId::MAX - self.comparisons;
+                let id = PublicationId::MAX - self.comparisons;
                 self.comparisons += 1;
-                let snapshot = (!template.is_going()).then(|| template.snapshot(engine.rosters(), engine.keys()));
+                let snapshot = (!template.is_removing()).then(|| template.snapshot(engine.rosters(), engine.keys()));
                 let diff = pass.request.diff.then(|| pass.diff.clone());
                 executor.compare(id, Arc::clone(&template.plan().config), snapshot, diff);
                 pass.jobs.insert(Arc::clone(name), Job::InFlight(id));
@@ -165,7 +165,8 @@ impl Passes {
     /// Answers those that are over: no reload for their files has still to run. Each has its own time limit, and one that
     /// has failed is not waited for.
     pub fn conclude(&mut self, engine: &Engine, now: Moment) {
-        let is_reloading = |pass: &Pass| engine.debts().values().any(|debt| debt.is_pending() && pass.is_owed(debt));
+        let is_reloading =
+            |pass: &Pass| engine.pending_reloads().values().any(|debt| debt.will_run() && pass.is_owed(debt));
         let is_over = |pass: &mut Pass| pass.answer.is_some() && pass.is_written() && !is_reloading(pass);
         for mut pass in self.passes.extract_if(.., is_over) {
             if let Some(answer) = pass.answer.take() {
@@ -187,7 +188,8 @@ impl Pass {
         let is_paused = engine.paused().is_some() && !self.request.dry_run;
         let (late, max_stale) = (self.deadline.is_none(), self.request.max_stale);
         let stands_in = |registry: &Arc<str>, age| {
-            (late || engine.away().contains_key(registry)) && max_stale.zip(age).is_some_and(|(max, age)| age <= max)
+            (late || engine.unreachable().contains_key(registry))
+                && max_stale.zip(age).is_some_and(|(max, age)| age <= max)
         };
         let is_busy = |mate: &Template| mate.is_searching() || mate.is_in_flight();
         let (mut ready, mut patterns) = (BTreeSet::new(), Vec::new());
@@ -200,7 +202,7 @@ impl Pass {
             };
             match job {
                 Job::Waiting | Job::Asked if is_paused => *job = Job::Ended(FileResult::Paused),
-                Job::Refused(outcome) if !engine.mates(template).any(is_busy) => {
+                Job::Refused(outcome) if !engine.unit_templates(template).any(is_busy) => {
                     *job = Job::Ended(FileResult::Published(outcome.clone()));
                 }
                 Job::Waiting => match readiness(engine, template, now, stands_in) {
@@ -261,8 +263,8 @@ impl Pass {
 
     /// Whether it is about what this reload is owed for.
     fn is_owed(&self, debt: &PendingReload) -> bool {
-        let is_about = || self.request.names.is_empty() || self.jobs.keys().any(|name| debt.owes(name));
-        self.request.reloads() && debt.is_owed() && is_about()
+        let is_about = || self.request.names.is_empty() || self.jobs.keys().any(|name| debt.includes(name));
+        self.request.reloads() && debt.is_pending() && is_about()
     }
 
     fn report(&self, engine: &Engine, now: Moment) -> PassReport {
@@ -292,7 +294,7 @@ impl Pass {
         let known = engine.report(now);
         let is_needed = |name, is_roster| {
             let mut templates = self.jobs.keys().filter_map(|name| engine.templates().get(name));
-            templates.any(|template| template.leans_on(name, is_roster))
+            templates.any(|template| template.depends_on(name, is_roster))
         };
         let mut holds = Vec::new();
         for (name, roster) in known.rosters.iter().filter(|(name, roster)| roster.held && is_needed(name, true)) {
@@ -304,8 +306,10 @@ impl Pass {
             let (path, kept) = (key.config.path.to_string(), key.known.then_some(1));
             holds.extend(key.hold.as_ref().map(|hold| (name.clone(), path.clone(), hold.reason.describe(&path), kept)));
         }
-        let owed =
-            known.reloads.iter().filter(|(reload, _)| engine.debts().get(*reload).is_some_and(|it| self.is_owed(it)));
+        let owed = known
+            .reloads
+            .iter()
+            .filter(|(reload, _)| engine.pending_reloads().get(*reload).is_some_and(|it| self.is_owed(it)));
         let owed = owed
             .map(|(reload, it)| (reload.to_string(), it.templates.iter().cloned().collect(), it.last_error.clone()));
         let owed: Vec<_> = owed.collect();

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use crate::agent::driver::Driver;
 use crate::agent::{self, Inherited, Signals};
 use crate::control::{self, Answer, Ask, PassReport, PassRequest};
-use crate::decide::{Event, Input, Pace, Plan};
+use crate::decide::{Event, Input, Plan, RunMode};
 use crate::error::{Exit, Fatal};
 use crate::load::setup::Setup;
 use crate::log::emit;
@@ -138,7 +138,7 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
         request.reloads() && (request.names.is_empty() || request.names.iter().any(is_named))
     });
     let plan = setup.plan(&request.names);
-    let mut driver = Driver::new(&setup, inherited, Pace::Once, request.reloads());
+    let mut driver = Driver::new(&setup, inherited, RunMode::Once, request.reloads());
     if request.dry_run {
         // The engine publishes nothing, and the pass compares.
         driver.step(Input::Paused(driver.now() + MAX_DURATION));
@@ -165,7 +165,7 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
 /// finished.
 async fn complete(driver: &mut Driver, plan: Plan) -> usize {
     // No program runs here: it finds its files at its next start.
-    let step = |driver: &mut Driver, input| driver.step(input) && driver.step(Input::TookUp);
+    let step = |driver: &mut Driver, input| driver.step(input) && driver.step(Input::FilesApplied);
     step(driver, Input::Configured(plan));
     while !driver.passes.are_written() {
         let input = driver.next().await;

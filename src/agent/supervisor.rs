@@ -14,9 +14,9 @@ use crate::act::process::reaper;
 use crate::agent::executor::Executor;
 use crate::config::ExecConfig;
 use crate::decide::event::seconds;
-use crate::decide::program::{End, Program, ProgramEffect, ProgramInput, SETTLED, State};
+use crate::decide::program::{End, Program, ProgramEffect, ProgramInput, STABLE_AFTER, State};
 use crate::decide::report::ProgramReport;
-use crate::decide::{Behind, Engine, Event, Input, Moment};
+use crate::decide::{Engine, Event, Input, Moment, NotReady};
 use crate::log::emit;
 
 /// The signals that are passed on: those that a person sends to a program, and the agent has no use for itself.
@@ -47,7 +47,7 @@ pub struct Supervisor {
     /// Whether signals are passed on, and orphans waited for, already.
     is_ready: bool,
     /// What the first start waits for, or that with another command.
-    behind: Vec<Behind>,
+    not_ready: Vec<NotReady>,
     /// Files that were looked for, because they would do as they are.
     sought: BTreeSet<PathBuf>,
     /// Those of them that are there.
@@ -71,7 +71,7 @@ impl Supervisor {
             news,
             hear,
             is_ready: false,
-            behind: Vec::new(),
+            not_ready: Vec::new(),
             sought: BTreeSet::new(),
             found: BTreeSet::new(),
         }
@@ -111,22 +111,23 @@ impl Supervisor {
         }
     }
 
-    /// Starts the program, or another command in its place, as soon as every file is in step, or stands in for what is
+    /// Starts the program, or another command in its place, as soon as every file is in step, or existing_file in for what is
     /// not to be had.
     pub fn consider(&mut self, engine: &Engine, performer: &Executor) {
-        if !self.program.waits() {
+        if !self.program.awaits_files() {
             return;
         }
-        self.behind = engine.behind();
-        let stands = |behind: &Behind| behind.stands.as_ref().is_some_and(|dest| self.found.contains(dest));
-        if self.behind.iter().all(stands) {
-            for behind in &self.behind {
-                emit(Event::ExistingFileUsed { template: Arc::clone(&behind.template) });
+        self.not_ready = engine.not_ready();
+        let existing_file =
+            |not_ready: &NotReady| not_ready.existing_file.as_ref().is_some_and(|dest| self.found.contains(dest));
+        if self.not_ready.iter().all(existing_file) {
+            for not_ready in &self.not_ready {
+                emit(Event::ExistingFileUsed { template: Arc::clone(&not_ready.template) });
             }
-            self.step(ProgramInput::InStep);
+            self.step(ProgramInput::FilesReady);
             return;
         }
-        let dests = self.behind.iter().filter_map(|behind| behind.stands.clone());
+        let dests = self.not_ready.iter().filter_map(|not_ready| not_ready.existing_file.clone());
         let unsought: Vec<PathBuf> = dests.filter(|dest| !self.sought.contains(dest)).collect();
         if !unsought.is_empty() {
             self.sought.extend(unsought.iter().cloned());
@@ -153,7 +154,7 @@ impl Supervisor {
     /// The exit code, once the agent is to end.
     pub fn over(&self) -> Option<u8> {
         match self.program.state() {
-            State::Over(code) => Some(*code),
+            State::Exited(code) => Some(*code),
             _ => None,
         }
     }
@@ -199,7 +200,7 @@ impl Supervisor {
 
     /// What is known of the program, if there is one.
     pub fn report(&self) -> Option<ProgramReport> {
-        self.program.report(self.behind.iter().map(|behind| Arc::clone(&behind.template)))
+        self.program.report(self.not_ready.iter().map(|not_ready| Arc::clone(&not_ready.template)))
     }
 
     fn step(&mut self, happened: ProgramInput) {
@@ -208,7 +209,7 @@ impl Supervisor {
             let end =
                 if let ProgramInput::Ended(end) = &happened { Some((end.clone(), self.words(end))) } else { None };
             if end.is_some() {
-                // What it leaves behind in its group is killed.
+                // What it leaves not_ready in its group is killed.
                 self.process = None;
             }
             let deeds = self.program.step(self.now(), happened);
@@ -251,9 +252,9 @@ impl Supervisor {
                     process.kill();
                 }
             }
-            ProgramEffect::TookUp => {
+            ProgramEffect::FilesApplied => {
                 // The loop may have ended: then nobody waits for it.
-                let _ = self.tell.send(Input::TookUp);
+                let _ = self.tell.send(Input::FilesApplied);
             }
         }
         None
@@ -264,14 +265,14 @@ impl Supervisor {
         let (State::Running { since, .. }, Some(process)) = (self.program.state(), &self.process) else {
             return end.to_string();
         };
-        let is_soon = self.now().since(*since) < SETTLED;
+        let is_soon = self.now().since(*since) < STABLE_AFTER;
         let reload_signal = self.program.config().and_then(|config| config.reload_signal.as_deref());
         process.words(end, is_soon, reload_signal)
     }
 
     fn ended(&self, end: End, reason: String) -> Event {
         let retry_in_s = match self.program.state() {
-            State::Resting(until) => Some(seconds(until.since(self.now()))),
+            State::Backoff(until) => Some(seconds(until.since(self.now()))),
             _ => None,
         };
         let (exit, signal) = match end {

@@ -11,13 +11,13 @@ use crate::model::member::Member;
 /// The members that a registry shows and a hold keeps back, all of them, with all that is known of each: the next view
 /// of the same path is another one if it differs in anything.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Withheld(BTreeMap<Arc<str>, Arc<Member>>);
+pub struct HeldMembers(BTreeMap<Arc<str>, Arc<Member>>);
 
 /// What was shown to a person of one roster, by what its `*` matched, or by the empty string; `None` for a key that is
 /// itself gone, which is more than one without members.
-pub type Shown = BTreeMap<Arc<str>, Option<Withheld>>;
+pub type HeldView = BTreeMap<Arc<str>, Option<HeldMembers>>;
 
-impl Withheld {
+impl HeldMembers {
     /// These members.
     pub fn new(members: BTreeMap<Arc<str>, Arc<Member>>) -> Self {
         Self(members)
@@ -32,7 +32,7 @@ impl Withheld {
     pub fn outcome(&self, good: &[SlottedMember], config: &RosterConfig, host: &str) -> Change {
         let taken = slot_assignment::pick(&self.0, config.bounds.max(), config.pick, host);
         let taken: BTreeSet<&str> = taken.iter().map(|member| member.name()).collect();
-        let known: BTreeSet<&str> = good.iter().map(|seated| seated.member.name()).collect();
+        let known: BTreeSet<&str> = good.iter().map(|entry| entry.member.name()).collect();
         let without = |some: &BTreeSet<&str>, others| some.difference(others).map(|name| (*name).to_owned()).collect();
         Change { members: taken.len(), join: without(&taken, &known), leave: without(&known, &taken) }
     }

@@ -14,27 +14,27 @@ mod tests;
 pub type ByName = BTreeMap<Arc<str>, Arc<Member>>;
 
 /// Each node that names what one before it names, with that one. A member without a host or a port is like no other.
-pub fn doubles(members: &ByName) -> BTreeMap<Arc<str>, Arc<str>> {
+pub fn duplicates(members: &ByName) -> BTreeMap<Arc<str>, Arc<str>> {
     let mut first: HashMap<(&str, u16), &Arc<str>> = HashMap::with_capacity(members.len());
-    let mut doubles = BTreeMap::new();
+    let mut duplicates = BTreeMap::new();
     for (name, member) in members {
         if let Some(endpoint) = member.endpoint() {
             let other = *first.entry(endpoint).or_insert(name);
             if other != name {
-                doubles.insert(Arc::clone(name), Arc::clone(other));
+                duplicates.insert(Arc::clone(name), Arc::clone(other));
             }
         }
     }
-    doubles
+    duplicates
 }
 
 /// The members without those.
 pub fn distinct(members: Cow<'_, ByName>) -> Cow<'_, ByName> {
-    let doubles = doubles(&members);
-    if doubles.is_empty() {
+    let duplicates = duplicates(&members);
+    if duplicates.is_empty() {
         return members;
     }
     let mut kept = members.into_owned();
-    kept.retain(|name, _| !doubles.contains_key(name));
+    kept.retain(|name, _| !duplicates.contains_key(name));
     Cow::Owned(kept)
 }

@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::accept::Shown;
+use super::accept::HeldView;
 use super::event::Event;
-use super::flight::{FlightId, Flights};
+use super::in_flight::{InFlightPublications, PublicationId};
 use super::key::Key;
 use super::moment::Moment;
-use super::pending_reload::{PendingReload, Terms};
+use super::pending_reload::{PendingReload, ReloadPolicy};
 use super::plan::Plan;
-use super::publication::{Group, Outcome, Publication, Ran, ReloadJob, Restoration};
+use super::publication::{Group, Outcome, Publication, ReloadJob, ReloadOutcome, Restoration};
 use super::roster::Roster;
-use super::saved::{SavedRoster, SavedState};
-use super::splay::Share;
+use super::saved::{SavedState, SavedUpdate};
+use super::splay::SplayShare;
 use super::template::Template;
-use super::view_cache::{Place, ViewCache};
+use super::view_cache::{ViewCache, ViewKey};
 use crate::config::{Reload, TemplateConfig};
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{RegistryEvent, Update};
@@ -33,10 +33,10 @@ mod search;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use per_key_files::Written;
-pub use readiness::Behind;
+pub use per_key_files::WrittenKeys;
+pub use readiness::NotReady;
 
-use per_key_files::Spread;
+use per_key_files::PerKeyFiles;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -44,28 +44,28 @@ pub enum Input {
     /// A new configuration, or new templates: all of it, already checked.
     Configured(Plan),
     /// Keys have files that agents before this one wrote; said before the first configuration.
-    Wrote(Written),
+    WrittenKeys(WrittenKeys),
     /// Reloads are owed from before the start, each as it was when its file was replaced; said before the first
     /// configuration, which may have them run otherwise.
-    Owed(Vec<Arc<TemplateConfig>>),
+    PendingReloads(Vec<Arc<TemplateConfig>>),
     /// Replacements that were begun before came about only now: their reloads are owed in the same way.
-    Finished(Vec<Arc<TemplateConfig>>),
+    WritesFinished(Vec<Arc<TemplateConfig>>),
     /// Update from a registry.
-    Saw(RegistryEvent),
+    Registry(RegistryEvent),
     /// The publication of this number ended.
-    Published(FlightId, Outcome),
+    Published(PublicationId, Outcome),
     /// The probe of this number ended.
-    Probed(FlightId, Outcome),
+    Probed(PublicationId, Outcome),
     /// The destination of this template is not as the agent left it, and what it is instead; or it is so again.
     Drifted(Arc<str>, Option<String>),
     /// A reload ended.
-    Reloaded(Reload, Ran),
+    Reloaded(Reload, ReloadOutcome),
     /// The program takes up every file that was in place when this was said.
-    TookUp,
+    FilesApplied,
     /// The restoration of this number ended: the templates whose files changed by it, or why none did.
-    Restored(FlightId, Result<BTreeSet<Arc<str>>, String>),
+    Restored(PublicationId, Result<BTreeSet<Arc<str>>, String>),
     /// A person lets through what a roster keeps back, and this is what was shown to him: anything else stays held.
-    Accept(Arc<str>, Shown),
+    Accept(Arc<str>, HeldView),
     /// A person wants nothing to be replaced until then.
     Paused(Moment),
     /// Or from here on again.
@@ -79,7 +79,7 @@ pub enum Input {
     },
     /// What no registry has answered for yet is waited for no longer: what was remembered of it stands in, if it is at
     /// most so old.
-    StandIn(Duration),
+    UseSaved(Duration),
     /// A moment that [`Engine::next_wake`] named has come.
     Tick,
     /// The agent is about to stop: nothing more is published, and reloads that were only deferred run now.
@@ -93,19 +93,19 @@ pub enum Effect {
     Publish(Group),
     /// Render, stage and check this, and replace nothing; answer with [`Input::Probed`].
     Probe(Publication),
-    /// Run a reload; answer with [`Input::Reloaded`], or with [`Input::TookUp`] where it is the program's.
+    /// Run a reload; answer with [`Input::Reloaded`], or with [`Input::FilesApplied`] where it is the program's.
     Reload(ReloadJob),
     /// Put files back; answer with [`Input::Restored`].
     Restore(Restoration),
     /// Keep this for the next start, before anything is published that comes after this.
-    Remember(SavedRoster),
+    Save(SavedUpdate),
     /// This has happened.
     Emit(Event),
 }
 
 /// How the engine is to behave where a daemon and a single pass differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum RunMode {
     /// For as long as the agent lives: failures are tried again.
     Continuous,
     /// One pass: nothing is tried again.
@@ -115,61 +115,61 @@ pub enum Pace {
 /// The decisions. It holds no clock: every step is told the time.
 #[derive(Debug)]
 pub struct Engine {
-    pace: Pace,
+    mode: RunMode,
     stopping: bool,
     /// Until when nothing is replaced.
     paused: Option<Moment>,
-    /// Templates whose next replacement owes no reload.
-    quiet: BTreeSet<Arc<str>>,
+    /// Templates whose next replacement includes no reload.
+    without_reload: BTreeSet<Arc<str>>,
     host: Arc<str>,
-    sights: ViewCache,
+    views: ViewCache,
     origins: BTreeMap<Arc<str>, Arc<str>>,
     /// What the plan follows: what is still said of anything else is out of date before it is needed again.
-    places: BTreeSet<Place>,
-    away: BTreeMap<Arc<str>, String>,
+    subjects: BTreeSet<ViewKey>,
+    unreachable: BTreeMap<Arc<str>, String>,
     /// What was remembered when the agent began, of each roster and key that nothing newer was remembered of since.
-    recalled: SavedState,
+    saved: SavedState,
     /// What is to be remembered and was not given out yet.
-    memos: Vec<SavedRoster>,
+    unsaved: Vec<SavedUpdate>,
     rosters: BTreeMap<Arc<str>, Roster>,
     keys: BTreeMap<Arc<str>, Key>,
     templates: BTreeMap<Arc<str>, Template>,
-    spread: Spread,
-    flights: Flights,
-    debts: BTreeMap<Reload, PendingReload>,
+    per_key_files: PerKeyFiles,
+    in_flight: InFlightPublications,
+    pending_reloads: BTreeMap<Reload, PendingReload>,
     /// What is owed from before the start, until there is a configuration.
-    inherited: Vec<Arc<TemplateConfig>>,
+    inherited_reloads: Vec<Arc<TemplateConfig>>,
     /// Files that are being put back.
-    restorations: BTreeMap<FlightId, Restoration>,
+    restorations: BTreeMap<PublicationId, Restoration>,
     /// What reloads that ended leave to do, and was not given out yet.
-    aftermath: Vec<Effect>,
+    deferred_effects: Vec<Effect>,
 }
 
 impl Engine {
-    /// An engine with nothing to do. `host` is this host's name, for `pick = "spread"`; `recalled` is what
-    /// [`Effect::Remember`] gave the agent before this one.
-    pub fn new(pace: Pace, host: &str, recalled: SavedState) -> Self {
+    /// An engine with nothing to do. `host` is this host's name, for `pick = "spread"`; `saved` is what
+    /// [`Effect::Save`] gave the agent before this one.
+    pub fn new(mode: RunMode, host: &str, saved: SavedState) -> Self {
         Self {
-            pace,
+            mode,
             stopping: false,
             paused: None,
-            quiet: BTreeSet::new(),
+            without_reload: BTreeSet::new(),
             host: Arc::from(host),
-            sights: ViewCache::default(),
+            views: ViewCache::default(),
             origins: BTreeMap::new(),
-            places: BTreeSet::new(),
-            away: BTreeMap::new(),
-            recalled,
-            memos: Vec::new(),
+            subjects: BTreeSet::new(),
+            unreachable: BTreeMap::new(),
+            saved,
+            unsaved: Vec::new(),
             rosters: BTreeMap::new(),
             keys: BTreeMap::new(),
             templates: BTreeMap::new(),
-            spread: Spread::default(),
-            flights: Flights::default(),
-            debts: BTreeMap::new(),
-            inherited: Vec::new(),
+            per_key_files: PerKeyFiles::default(),
+            in_flight: InFlightPublications::default(),
+            pending_reloads: BTreeMap::new(),
+            inherited_reloads: Vec::new(),
             restorations: BTreeMap::new(),
-            aftermath: Vec::new(),
+            deferred_effects: Vec::new(),
         }
     }
 
@@ -178,51 +178,51 @@ impl Engine {
         let mut events = Vec::new();
         match input {
             Input::Configured(plan) => self.configure(now, plan, &mut events),
-            Input::Wrote(written) => self.wrote(written),
-            Input::Owed(owed) => self.inherited = owed,
-            Input::Finished(owed) => {
+            Input::WrittenKeys(written) => self.set_written_keys(written),
+            Input::PendingReloads(owed) => self.inherited_reloads = owed,
+            Input::WritesFinished(owed) => {
                 for owed in &owed {
                     let owed = self.of_program(owed).unwrap_or_else(|| Arc::clone(owed));
-                    self.owe(now, &owed, BTreeSet::new());
+                    self.add_pending_reload(now, &owed, BTreeSet::new());
                 }
-                self.rehome(now);
+                self.reassign_reloads(now);
             }
-            Input::Saw(event) => self.see(now, event, &mut events),
+            Input::Registry(event) => self.see(now, event, &mut events),
             Input::Published(id, outcome) => self.published(now, id, outcome, &mut events),
             Input::Probed(id, outcome) => self.probed(now, id, outcome, &mut events),
             Input::Drifted(template, what) => {
                 if let Some(template) = self.templates.get_mut(&template) {
                     // What somebody else did is no part of what was asked for without a reload.
-                    self.quiet.remove(&template.plan().config.name);
+                    self.without_reload.remove(&template.plan().config.name);
                     match what {
                         Some(what) => template.drifted(now, what, &mut events),
-                        None => template.in_step(&mut events),
+                        None => template.drift_resolved(&mut events),
                     }
                 }
             }
             Input::Reloaded(reload, ran) => self.reloaded(now, &reload, &ran, &mut events),
-            Input::TookUp => {
-                if let Some(debt) = self.debts.get_mut(&Reload::Program) {
-                    debt.settle(now);
+            Input::FilesApplied => {
+                if let Some(pending) = self.pending_reloads.get_mut(&Reload::Program) {
+                    pending.complete(now);
                 }
             }
             Input::Restored(id, done) => self.restored(now, id, done, &mut events),
-            Input::Accept(roster, shown) => self.accept_shown(now, &roster, &shown),
+            Input::Accept(roster, shown) => self.accept_if_unchanged(now, &roster, &shown),
             Input::Paused(until) => self.paused = Some(until),
             Input::Resumed => self.paused = None,
             Input::Render { templates, reload } => self.render(&templates, reload),
-            Input::StandIn(max) => self.stand_in(now, Some(max), &mut events),
+            Input::UseSaved(max) => self.use_saved(now, Some(max), &mut events),
             Input::Tick => {}
             Input::Stopping => {
                 self.stopping = true;
-                self.debts.values_mut().for_each(PendingReload::hurry);
+                self.pending_reloads.values_mut().for_each(PendingReload::skip_delays);
             }
         }
         self.end_pause(now, &mut events);
-        self.judge(now, &mut events);
-        self.spread(&mut events);
-        let mut work: Vec<Effect> = self.memos.drain(..).map(Effect::Remember).collect();
-        work.append(&mut self.aftermath);
+        self.evaluate(now, &mut events);
+        self.update_per_key_files(&mut events);
+        let mut work: Vec<Effect> = self.unsaved.drain(..).map(Effect::Save).collect();
+        work.append(&mut self.deferred_effects);
         work.extend(self.probe(now, &mut events));
         work.extend(self.publish(now, &mut events));
         work.extend(self.run_reloads(now));
@@ -233,43 +233,45 @@ impl Engine {
     pub fn next_wake(&self) -> Option<Moment> {
         let rosters = self.rosters.values().filter_map(Roster::due);
         // One whose destination is busy is looked at again when that publication ends.
-        let due = |template: &Template| template.due().filter(|_| !self.flights.is_busy(&template.plan().config.dest));
+        let due =
+            |template: &Template| template.due().filter(|_| !self.in_flight.is_busy(&template.plan().config.dest));
         let templates = self.templates.values().filter(|_| self.paused.is_none()).filter_map(due);
-        let debts = self.debts.values().filter(|_| self.may_reload()).filter_map(PendingReload::due);
-        rosters.chain(templates).chain(debts).chain(self.paused).min()
+        let pending_reloads =
+            self.pending_reloads.values().filter(|_| self.may_reload()).filter_map(PendingReload::due);
+        rosters.chain(templates).chain(pending_reloads).chain(self.paused).min()
     }
 
     fn see(&mut self, now: Moment, event: RegistryEvent, events: &mut Vec<Event>) {
         let RegistryEvent { registry, update } = event;
         if let Update::Reset { subject, .. } | Update::Changed { subject, .. } = &update
-            && !self.places.contains(&(Arc::clone(&registry), subject.clone()))
+            && !self.subjects.contains(&(Arc::clone(&registry), subject.clone()))
         {
             return;
         }
         match &update {
             Update::Unreachable { reason } => {
                 // Each time: a registry says it once a minute, and so is nobody's surprise in the morning.
-                self.away.insert(Arc::clone(&registry), reason.clone());
+                self.unreachable.insert(Arc::clone(&registry), reason.clone());
                 events.push(Event::RegistryUnreachable { registry: Arc::clone(&registry), reason: reason.clone() });
-                self.doubt(now, &registry);
-                self.stand_in_for_away(now, events);
+                self.invalidate_views(now, &registry);
+                self.use_saved_for_unreachable(now, events);
             }
-            Update::Suspended => self.doubt(now, &registry),
+            Update::Suspended => self.invalidate_views(now, &registry),
             Update::Reset { subject, view, versions } => {
-                if self.away.remove(&registry).is_some() {
+                if self.unreachable.remove(&registry).is_some() {
                     events.push(Event::RegistryConnected { registry: Arc::clone(&registry) });
                 }
                 for roster in self.rosters_on(&registry, subject) {
                     roster.reset(now, view, versions);
                 }
-                self.see_key(now, &registry, subject, view, events);
-                self.sights.take((registry, subject.clone()), update);
+                self.update_keys(now, &registry, subject, view, events);
+                self.views.take((registry, subject.clone()), update);
             }
             Update::Changed { subject, changes, versions } => {
                 for roster in self.rosters_on(&registry, subject) {
                     roster.update(now, changes, versions);
                 }
-                self.sights.take((registry, subject.clone()), update);
+                self.views.take((registry, subject.clone()), update);
             }
         }
     }
@@ -280,35 +282,36 @@ impl Engine {
             .filter(move |roster| roster.config().registry == *registry && roster.config().subject == *subject)
     }
 
-    fn want(&mut self, name: &Arc<str>, is_roster: bool) {
+    fn queue_dependents(&mut self, name: &Arc<str>, is_roster: bool) {
         for (own, template) in self.templates.iter_mut().filter(|(_, template)| template.needs(name, is_roster)) {
-            template.want();
-            self.quiet.remove(own);
+            template.queue();
+            self.without_reload.remove(own);
         }
-        if is_roster && self.spread.is_about(name) {
-            self.spread.touch();
+        if is_roster && self.per_key_files.uses_roster(name) {
+            self.per_key_files.mark_due();
         }
     }
 
-    fn judge(&mut self, now: Moment, events: &mut Vec<Event>) {
+    fn evaluate(&mut self, now: Moment, events: &mut Vec<Event>) {
         let due = self.rosters.iter().filter(|(_, roster)| roster.due().is_some_and(|due| due <= now));
         let due: Vec<Arc<str>> = due.map(|(name, _)| Arc::clone(name)).collect();
         for name in due {
-            if self.rosters.get_mut(&name).is_some_and(|roster| roster.judge(now, &self.host, events)) {
-                self.want(&name, true);
+            if self.rosters.get_mut(&name).is_some_and(|roster| roster.evaluate(now, &self.host, events)) {
+                self.queue_dependents(&name, true);
             }
-            self.remember(&name);
+            self.save_roster(&name);
         }
     }
 
     /// A template's reload is owed, if it has one.
-    fn owe(&mut self, now: Moment, config: &Arc<TemplateConfig>, beside: BTreeSet<FlightId>) {
+    fn add_pending_reload(&mut self, now: Moment, config: &Arc<TemplateConfig>, in_batch: BTreeSet<PublicationId>) {
         if let Some(reload) = &config.reload {
-            let debt = || PendingReload::new(Terms::of(config), Share::of(&self.host, reload));
-            let debt = self.debts.entry(reload.clone()).or_insert_with(debt);
-            debt.owe(now, config, beside);
+            let pending =
+                || PendingReload::new(ReloadPolicy::from_template(config), SplayShare::new(&self.host, reload));
+            let pending = self.pending_reloads.entry(reload.clone()).or_insert_with(pending);
+            pending.add(now, config, in_batch);
             if self.stopping {
-                debt.hurry();
+                pending.skip_delays();
             }
         }
     }
@@ -322,12 +325,12 @@ impl Engine {
 
     /// Whether a publication is under way.
     pub fn is_publishing(&self) -> bool {
-        !self.flights.is_empty()
+        !self.in_flight.is_empty()
     }
 
     /// Whether a reload is under way, or one that has not failed is still to run.
     pub fn is_reloading(&self) -> bool {
-        self.debts.values().any(PendingReload::is_pending) || !self.restorations.is_empty()
+        self.pending_reloads.values().any(PendingReload::will_run) || !self.restorations.is_empty()
     }
 
     /// Every roster by name.
@@ -346,12 +349,12 @@ impl Engine {
     }
 
     /// Every reload that was or is owed.
-    pub fn debts(&self) -> &BTreeMap<Reload, PendingReload> {
-        &self.debts
+    pub fn pending_reloads(&self) -> &BTreeMap<Reload, PendingReload> {
+        &self.pending_reloads
     }
 
     /// The registries that are not reached, with what was tried.
-    pub fn away(&self) -> &BTreeMap<Arc<str>, String> {
-        &self.away
+    pub fn unreachable(&self) -> &BTreeMap<Arc<str>, String> {
+        &self.unreachable
     }
 }

@@ -16,7 +16,7 @@ enum State {
     /// The registry has never said anything of it.
     Never,
     /// It was remembered: how long before the agent's start it was last confirmed, where the clocks could tell.
-    Recalled(Option<Duration>),
+    Saved(Option<Duration>),
     /// The registry is reached, and the path has been read since.
     Live,
     /// It was live until then.
@@ -28,8 +28,8 @@ impl Freshness {
     pub const NEVER: Self = Self(State::Never);
 
     /// What was last confirmed so long before the agent's start; `None` where the clocks cannot tell.
-    pub fn recalled(age: Option<Duration>) -> Self {
-        Self(State::Recalled(age))
+    pub fn from_saved(age: Option<Duration>) -> Self {
+        Self(State::Saved(age))
     }
 
     /// It was read, and what follows is heard of at once.
@@ -50,15 +50,15 @@ impl Freshness {
     }
 
     /// Whether it is from before the agent's start.
-    pub fn is_recalled(self) -> bool {
-        matches!(self.0, State::Recalled(_))
+    pub fn is_saved(self) -> bool {
+        matches!(self.0, State::Saved(_))
     }
 
     /// How long ago it was last confirmed: nothing while it is live; `None` where that is not known.
     pub fn age(self, now: Moment) -> Option<Duration> {
         match self.0 {
             State::Never => None,
-            State::Recalled(before) => before.map(|before| before.saturating_add(now.since_start())),
+            State::Saved(before) => before.map(|before| before.saturating_add(now.since_start())),
             State::Live => Some(Duration::ZERO),
             State::Lost(at) => Some(now.since(at)),
         }

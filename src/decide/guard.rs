@@ -20,10 +20,10 @@ mod tests;
 pub const WINDOW: Duration = Duration::from_mins(15);
 
 /// With fewer members than this, a share of them says nothing.
-pub const FROM_MEMBERS: usize = 4;
+pub const MIN_MEMBERS: usize = 4;
 
 /// The most sizes that a baseline is made of: with more, some are taken to have lasted a little longer than they did.
-const MOST_SIZES: usize = 32;
+const MAX_SIZES: usize = 32;
 
 /// The admitted sizes of one path over the window. Only sizes that could still be the largest are kept, so it stays
 /// short however often members come and go.
@@ -42,7 +42,7 @@ impl Baseline {
             from = earlier;
         }
         self.sizes.push_back((from, size));
-        if self.sizes.len() > MOST_SIZES {
+        if self.sizes.len() > MAX_SIZES {
             let last = self.sizes.len() - 1;
             let mut index = 0..;
             self.sizes.retain(|_| index.next().is_some_and(|index| index % 2 == 0 || index == last));
@@ -80,12 +80,12 @@ impl Baseline {
 /// Whether this is a loss of more than `percent`.
 fn is_loss(from: usize, to: usize, percent: u8) -> bool {
     let keep = 100usize.saturating_sub(usize::from(percent));
-    from >= FROM_MEMBERS && to * 100 < from * keep
+    from >= MIN_MEMBERS && to * 100 < from * keep
 }
 
 /// A loss of more than `max_shrink`, which is not believed yet, whatever else holds meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Loss {
+pub struct UnconfirmedLoss {
     /// How many were left when it was last found to be worse.
     pub to: usize,
     /// When that was.
@@ -94,7 +94,7 @@ pub struct Loss {
 
 /// What speaks against a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Doubt {
+pub struct SuspiciousLoss {
     /// How many there were.
     pub from: usize,
     /// When the loss is believed all the same, or is none any more.
@@ -103,25 +103,25 @@ pub struct Doubt {
 
 /// The guard of the members of one path, or of the keys of a roster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Guarded {
+pub struct LossGuard {
     baseline: Baseline,
-    loss: Option<Loss>,
+    loss: Option<UnconfirmedLoss>,
 }
 
-impl Guarded {
+impl LossGuard {
     /// What was known at the last start.
-    pub fn recalled(sizes: impl Iterator<Item = (Moment, usize)>, loss: Option<Loss>) -> Self {
+    pub fn from_saved(sizes: impl Iterator<Item = (Moment, usize)>, loss: Option<UnconfirmedLoss>) -> Self {
         Self { baseline: Baseline { sizes: sizes.collect() }, loss }
     }
 
     /// The sizes that the baseline is made of, and the loss that is not believed yet.
-    pub fn known(&self) -> (impl Iterator<Item = (Moment, usize)>, Option<Loss>) {
+    pub fn known(&self) -> (impl Iterator<Item = (Moment, usize)>, Option<UnconfirmedLoss>) {
         (self.baseline.sizes.iter().copied(), self.loss)
     }
 
     /// What speaks against so many, if anything does. A loss is believed `hold_max` after it was last found to
     /// be worse. Where nothing does, whatever is lost later is a new loss.
-    pub fn objection(&mut self, now: Moment, have: usize, guard: Guard) -> Option<Doubt> {
+    pub fn objection(&mut self, now: Moment, have: usize, guard: Guard) -> Option<SuspiciousLoss> {
         let Some(from) = self.baseline.refuses(now, have, guard.max_shrink_percent) else {
             self.loss = None;
             return None;
@@ -129,12 +129,12 @@ impl Guarded {
         let loss = match self.loss {
             Some(loss) if have >= loss.to => loss,
             // A further loss is held again.
-            _ => Loss { to: have, since: now },
+            _ => UnconfirmedLoss { to: have, since: now },
         };
         self.loss = Some(loss);
         let believed = loss.since + guard.hold_max;
         let until = self.baseline.allows_at(have, guard.max_shrink_percent).map_or(believed, |at| at.min(believed));
-        (now < until).then_some(Doubt { from, until })
+        (now < until).then_some(SuspiciousLoss { from, until })
     }
 
     /// Nothing was ever taken: there were so many to begin with.

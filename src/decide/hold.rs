@@ -74,7 +74,7 @@ pub enum Reason {
         /// How many there are.
         to: usize,
         /// Why that is not believed.
-        doubt: KeyDoubt,
+        doubt: KeyLossCause,
     },
     /// A `[[key]]`'s node does not exist.
     KeyAbsent,
@@ -84,7 +84,7 @@ pub enum Reason {
 
 /// Why it is not believed that keys are gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyDoubt {
+pub enum KeyLossCause {
     /// They are more than `max_shrink` allows.
     Shrunk {
         /// `max_shrink`.
@@ -140,9 +140,9 @@ impl Reason {
             Self::KeysGone { from, to, doubt } => {
                 let remain = format!("{to} of {from} keys of {path} remain");
                 match doubt {
-                    KeyDoubt::Shrunk { percent, .. } => format!("{remain}; {}", suspicious(*percent)),
-                    KeyDoubt::NoBase => format!("{remain}: the parent path does not exist"),
-                    KeyDoubt::Older { shown, highest } => format!("{remain}, and {}", older(*shown, *highest)),
+                    KeyLossCause::Shrunk { percent, .. } => format!("{remain}; {}", suspicious(*percent)),
+                    KeyLossCause::NoBase => format!("{remain}: the parent path does not exist"),
+                    KeyLossCause::Older { shown, highest } => format!("{remain}, and {}", older(*shown, *highest)),
                 }
             }
             Self::KeyAbsent => format!("{path} does not exist"),
@@ -157,8 +157,8 @@ impl Reason {
                 (lost, of, highest) == (a, b, c)
             }
             (
-                Self::KeysGone { from, to, doubt: KeyDoubt::Older { highest, .. } },
-                Self::KeysGone { from: a, to: b, doubt: KeyDoubt::Older { highest: c, .. } },
+                Self::KeysGone { from, to, doubt: KeyLossCause::Older { highest, .. } },
+                Self::KeysGone { from: a, to: b, doubt: KeyLossCause::Older { highest: c, .. } },
             ) => (from, to, highest) == (a, b, c),
             _ => self == other,
         }
@@ -172,7 +172,9 @@ impl Reason {
     /// When time alone ends it.
     pub fn until(&self) -> Option<Moment> {
         match self {
-            Self::Shrunk { until, .. } | Self::KeysGone { doubt: KeyDoubt::Shrunk { until, .. }, .. } => Some(*until),
+            Self::Shrunk { until, .. } | Self::KeysGone { doubt: KeyLossCause::Shrunk { until, .. }, .. } => {
+                Some(*until)
+            }
             _ => None,
         }
     }

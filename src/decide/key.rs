@@ -10,7 +10,7 @@ use super::event::Event;
 use super::freshness::Freshness;
 use super::hold::{Hold, Reason};
 use super::moment::Moment;
-use super::saved::{GuardHistory, Kept, Known, Origin, Recalled, SavedRoster};
+use super::saved::{GuardHistory, Origin, SavedMember, SavedPath, SavedRoster, SavedUpdate};
 use crate::config::{KeyConfig, KeyFormat};
 use crate::model::registry_event::{Bytes, Seen};
 
@@ -26,27 +26,27 @@ pub struct Key {
     seen: bool,
     freshness: Freshness,
     /// What was remembered stands in.
-    stands_in: bool,
+    uses_saved: bool,
     /// The data that was admitted since this was last asked for.
     admitted: Option<Bytes>,
 }
 
 impl Key {
-    /// A key, and what is remembered of it: nothing is rendered from that before [`Key::stand_in`].
-    pub fn new(config: Arc<KeyConfig>, recalled: Option<&Recalled>, url: &str) -> Self {
+    /// A key, and what is remembered of it: nothing is rendered from that before [`Key::use_saved`].
+    pub fn new(config: Arc<KeyConfig>, saved: Option<&SavedRoster>, url: &str) -> Self {
         let mut key = Self {
             good: None,
             hold: None,
             seen: false,
             freshness: Freshness::NEVER,
-            stands_in: false,
+            uses_saved: false,
             admitted: None,
             config,
         };
-        if let Some(recalled) = recalled.filter(|recalled| recalled.origin == key.origin(url)) {
-            let kept = recalled.paths.get("").and_then(|known| known.members.get(""));
+        if let Some(saved) = saved.filter(|saved| saved.origin == key.origin(url)) {
+            let kept = saved.paths.get("").and_then(|known| known.members.get(""));
             key.good = kept.and_then(|kept| parse(key.config.format, &kept.data).ok()).map(Arc::new);
-            key.freshness = Freshness::recalled(recalled.age);
+            key.freshness = Freshness::from_saved(saved.age);
         }
         key
     }
@@ -90,26 +90,29 @@ impl Key {
     }
 
     /// The registry is not reached.
-    pub fn away(&mut self, now: Moment) {
+    pub fn connection_lost(&mut self, now: Moment) {
         self.freshness.lose(now);
     }
 
     /// The registry is not reached: templates may be rendered from what was remembered, if that is at most `max` old.
     /// Says whether they see something now where they saw nothing.
-    pub fn stand_in(&mut self, now: Moment, max: Option<Duration>) -> bool {
+    pub fn use_saved(&mut self, now: Moment, max: Option<Duration>) -> bool {
         let young = max.is_none_or(|max| self.freshness.age(now).is_some_and(|age| age <= max));
         let had = self.value().is_some();
-        self.stands_in |= young;
+        self.uses_saved |= young;
         !had && self.value().is_some()
     }
 
     /// What to remember of the data that was admitted since this was last asked for.
-    pub fn memo(&mut self, url: &str) -> Option<SavedRoster> {
-        let kept = Kept { data: self.admitted.take()?, slot: None };
-        let known =
-            Known { stamp: None, members: BTreeMap::from([(Arc::from(""), kept)]), course: GuardHistory::default() };
+    pub fn take_saved_update(&mut self, url: &str) -> Option<SavedUpdate> {
+        let kept = SavedMember { data: self.admitted.take()?, slot: None };
+        let known = SavedPath {
+            version: None,
+            members: BTreeMap::from([(Arc::from(""), kept)]),
+            guard_history: GuardHistory::default(),
+        };
         let paths = BTreeMap::from([(Arc::from(""), Some(known))]);
-        Some(SavedRoster {
+        Some(SavedUpdate {
             name: Arc::clone(&self.config.name),
             origin: self.origin(url),
             paths,
@@ -131,7 +134,7 @@ impl Key {
 
     /// What templates see; `None` while there never was good data.
     pub fn value(&self) -> Option<&Arc<Value>> {
-        self.good.as_ref().filter(|_| self.seen || self.stands_in)
+        self.good.as_ref().filter(|_| self.seen || self.uses_saved)
     }
 
     /// How recent the data is.

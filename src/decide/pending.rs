@@ -1,55 +1,73 @@
-//! One publication in flight a template, and the latest wins.
+//! Whether a publication of one template is queued or in flight. At most one is in flight at a time.
 
-use super::flight::FlightId;
+use super::in_flight::PublicationId;
 
 #[cfg(test)]
 mod tests;
 
-/// Whose turn it is. A change during a publication is never lost: it makes the template wanted again, and the next
-/// publication is made from what is known when the present one has ended.
+/// The publish state of a template.
+///
+/// A change during a publication is not lost. It queues another publication, which uses the state at its own start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Turn {
-    wanted: bool,
-    in_flight: Option<FlightId>,
+pub enum Publish {
+    /// Nothing is to be done.
+    #[default]
+    Idle,
+    /// A publication is to begin.
+    Queued,
+    /// A publication or a probe is in flight.
+    InFlight {
+        /// Its id.
+        id: PublicationId,
+        /// A publication is to begin after it.
+        queued: bool,
+    },
 }
 
-impl Turn {
-    /// Something that the template depends on changed.
-    pub fn want(&mut self) {
-        self.wanted = true;
+impl Publish {
+    /// Queues a publication.
+    pub fn queue(&mut self) {
+        match self {
+            Self::Idle => *self = Self::Queued,
+            Self::Queued => {}
+            Self::InFlight { queued, .. } => *queued = true,
+        }
     }
 
-    /// Whether something is to be done that has not begun.
-    pub fn is_wanted(self) -> bool {
-        self.wanted
+    /// Whether a publication is queued, behind one in flight or not.
+    pub fn is_queued(self) -> bool {
+        matches!(self, Self::Queued | Self::InFlight { queued: true, .. })
     }
 
-    /// Whether a publication is under way.
+    /// Whether a publication or a probe is in flight.
     pub fn is_in_flight(self) -> bool {
-        self.in_flight.is_some()
+        matches!(self, Self::InFlight { .. })
     }
 
-    /// Whether a publication may begin now.
+    /// Whether a publication can begin now.
     pub fn is_ready(self) -> bool {
-        self.wanted && self.in_flight.is_none()
+        self == Self::Queued
     }
 
     /// A publication begins.
-    pub fn begin(&mut self, id: FlightId) {
-        *self = Self { wanted: false, in_flight: Some(id) };
+    pub fn begin(&mut self, id: PublicationId) {
+        *self = Self::InFlight { id, queued: false };
     }
 
-    /// A probe begins: what is to be published still is.
-    pub fn begin_probe(&mut self, id: FlightId) {
-        self.in_flight = Some(id);
+    /// A probe begins. A queued publication stays queued.
+    pub fn begin_probe(&mut self, id: PublicationId) {
+        *self = Self::InFlight { id, queued: self.is_queued() };
     }
 
-    /// A publication ended. `false` when it is not this one: it began before the template was what it is now.
-    pub fn end(&mut self, id: FlightId) -> bool {
-        let own = self.in_flight == Some(id);
-        if own {
-            self.in_flight = None;
+    /// The publication or probe `id` ended. Returns false if another one, or none, is in flight: `id` began under an
+    /// earlier configuration.
+    pub fn end(&mut self, id: PublicationId) -> bool {
+        match *self {
+            Self::InFlight { id: own, queued } if own == id => {
+                *self = if queued { Self::Queued } else { Self::Idle };
+                true
+            }
+            _ => false,
         }
-        own
     }
 }

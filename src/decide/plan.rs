@@ -9,23 +9,23 @@ use crate::config::{KeyConfig, RosterConfig, TemplateConfig};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// Every roster.
-    pub rosters: Vec<Followed<RosterConfig>>,
+    pub rosters: Vec<Planned<RosterConfig>>,
     /// Every key.
-    pub keys: Vec<Followed<KeyConfig>>,
+    pub keys: Vec<Planned<KeyConfig>>,
     /// Every template.
     pub templates: Vec<TemplatePlan>,
 }
 
 /// Something that is followed, and where its registry is: after the url changed, what was seen before says nothing.
 #[derive(Debug, PartialEq)]
-pub struct Followed<T> {
+pub struct Planned<T> {
     /// How it is configured.
     pub config: Arc<T>,
     /// Its registry's url.
     pub origin: Arc<str>,
 }
 
-impl<T> Clone for Followed<T> {
+impl<T> Clone for Planned<T> {
     fn clone(&self) -> Self {
         Self { config: Arc::clone(&self.config), origin: Arc::clone(&self.origin) }
     }

@@ -16,18 +16,18 @@ mod tests;
 pub use end::End;
 
 /// A program that ran for so long has not failed to start.
-pub const SETTLED: Duration = Duration::from_mins(1);
+pub const STABLE_AFTER: Duration = Duration::from_mins(1);
 
 /// How long a killed program may take to be gone before a stopping agent leaves it behind.
-const GONE: Duration = Duration::from_secs(2);
+const KILL_GRACE: Duration = Duration::from_secs(2);
 
-/// Something that happened to it.
+/// Something that input to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProgramInput {
     /// This is the configuration now. What a change of it asks for is done after the time given.
     Configured(Option<Arc<ExecConfig>>, Duration),
-    /// Every file is in step; said while [`Program::waits`].
-    InStep,
+    /// Every file is in step; said while [`Program::awaits_files`].
+    FilesReady,
     /// A file was replaced that it is to take up, after the time given.
     Changed(Duration),
     /// It runs, as this process.
@@ -52,7 +52,7 @@ pub enum ProgramEffect {
     /// Kill it with all that belongs to it.
     Kill,
     /// Every file that is in place by now is taken up, or will be by the next start.
-    TookUp,
+    FilesApplied,
 }
 
 /// How it is with it.
@@ -78,21 +78,21 @@ pub enum State {
         /// The process.
         pid: u32,
         /// What comes after.
-        then: Then,
+        then: AfterStop,
         /// When it is killed, or was.
         kill: Moment,
         /// Whether it was.
         killed: bool,
     },
     /// It ended, and is started again at this moment.
-    Resting(Moment),
+    Backoff(Moment),
     /// The agent ends, with this exit code.
-    Over(u8),
+    Exited(u8),
 }
 
 /// Another command or environment. The old one stays until every file of the new configuration is in step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Next {
+struct NextConfig {
     config: Arc<ExecConfig>,
     /// A program that runs is not restarted for it before.
     at: Moment,
@@ -102,13 +102,13 @@ struct Next {
 
 /// What comes after the end of a program that was asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
+pub enum AfterStop {
     /// It is started again.
-    Again,
+    Restart,
     /// It is not in the configuration any more. One that is by then begins anew.
-    Afresh,
+    AwaitFiles,
     /// The agent ends.
-    Over,
+    Exit,
 }
 
 /// The program.
@@ -116,7 +116,7 @@ pub enum Then {
 pub struct Program {
     config: Option<Arc<ExecConfig>>,
     /// What takes the place of that.
-    next: Option<Next>,
+    next: Option<NextConfig>,
     state: State,
     /// How often in a row it has ended soon.
     failures: u32,
@@ -151,67 +151,67 @@ impl Program {
         self.last.as_ref()
     }
 
-    /// Whether [`ProgramInput::InStep`] is wanted: it is not started yet, or not with its new command.
-    pub fn waits(&self) -> bool {
+    /// Whether [`ProgramInput::FilesReady`] is wanted: it is not started yet, or not with its new command.
+    pub fn awaits_files(&self) -> bool {
         self.state == State::Waiting || self.next.as_ref().is_some_and(|next| !next.is_ready)
     }
 
     /// When [`ProgramInput::Tick`] is wanted at the latest.
     pub fn next_wake(&self) -> Option<Moment> {
         match &self.state {
-            State::Running { change, .. } => change.iter().copied().chain(self.succeeded()).min(),
+            State::Running { change, .. } => change.iter().copied().chain(self.replacement_due()).min(),
             State::Stopping { kill, killed: false, .. } => Some(*kill),
-            State::Stopping { kill, then: Then::Over, .. } => Some(*kill + GONE),
-            State::Resting(until) => Some(*until),
+            State::Stopping { kill, then: AfterStop::Exit, .. } => Some(*kill + KILL_GRACE),
+            State::Backoff(until) => Some(*until),
             _ => None,
         }
     }
 
     /// When another command takes over, if it can.
-    fn succeeded(&self) -> Option<Moment> {
+    fn replacement_due(&self) -> Option<Moment> {
         self.next.as_ref().filter(|next| next.is_ready).map(|next| next.at)
     }
 
-    /// Takes in what happened and says what is to be done now.
-    pub fn step(&mut self, now: Moment, happened: ProgramInput) -> Vec<ProgramEffect> {
-        let mut deeds = Vec::new();
-        match happened {
+    /// Takes in what input and says what is to be done now.
+    pub fn step(&mut self, now: Moment, input: ProgramInput) -> Vec<ProgramEffect> {
+        let mut effects = Vec::new();
+        match input {
             ProgramInput::Configured(Some(config), wait) => self.configure(now, config, wait),
-            ProgramInput::Configured(None, _) => self.unconfigure(now, &mut deeds),
-            ProgramInput::InStep => match &mut self.next {
+            ProgramInput::Configured(None, _) => self.unconfigure(now, &mut effects),
+            ProgramInput::FilesReady => match &mut self.next {
                 Some(next) => next.is_ready = true,
-                None if self.state == State::Waiting => self.start(&mut deeds),
+                None if self.state == State::Waiting => self.start(&mut effects),
                 None => {}
             },
             ProgramInput::Changed(wait) => match &mut self.state {
                 State::Running { change, .. } => _ = change.get_or_insert(now + wait),
                 // The next start is later than the change.
-                _ => deeds.push(ProgramEffect::TookUp),
+                _ => effects.push(ProgramEffect::FilesApplied),
             },
             ProgramInput::Started(pid) => {
                 self.starts += 1;
                 self.state = State::Running { pid, since: now, change: None };
-                deeds.push(ProgramEffect::TookUp);
+                effects.push(ProgramEffect::FilesApplied);
             }
-            ProgramInput::Ended(end) => self.ended(now, end, &mut deeds),
-            ProgramInput::Stopping => self.stop(now, &mut deeds),
+            ProgramInput::Ended(end) => self.ended(now, end, &mut effects),
+            ProgramInput::Stopping => self.stop(now, &mut effects),
             ProgramInput::Tick => {}
         }
-        self.advance(now, &mut deeds);
-        deeds
+        self.advance(now, &mut effects);
+        effects
     }
 
     fn configure(&mut self, now: Moment, new: Arc<ExecConfig>, wait: Duration) {
         let has_begun = match self.state {
-            State::Starting | State::Running { .. } | State::Resting(_) => true,
-            State::Stopping { then, .. } => then == Then::Again,
-            State::Off | State::Waiting | State::Over(_) => false,
+            State::Starting | State::Running { .. } | State::Backoff(_) => true,
+            State::Stopping { then, .. } => then == AfterStop::Restart,
+            State::Off | State::Waiting | State::Exited(_) => false,
         };
         let is_other = self.config.as_ref().is_some_and(|old| !new.runs_the_same(old));
         if has_begun && is_other {
             let known = self.next.as_ref().map(|next| next.at);
             let change = if let State::Running { change, .. } = self.state { change } else { None };
-            self.next = Some(Next { config: new, at: known.or(change).unwrap_or(now + wait), is_ready: false });
+            self.next = Some(NextConfig { config: new, at: known.or(change).unwrap_or(now + wait), is_ready: false });
         } else {
             // The rest takes effect as it runs.
             self.config = Some(new);
@@ -222,17 +222,17 @@ impl Program {
         }
     }
 
-    fn unconfigure(&mut self, now: Moment, deeds: &mut Vec<ProgramEffect>) {
+    fn unconfigure(&mut self, now: Moment, effects: &mut Vec<ProgramEffect>) {
         match &mut self.state {
-            State::Waiting | State::Resting(_) => self.state = State::Off,
-            State::Running { .. } => self.end(now, Then::Afresh, deeds),
-            State::Stopping { then: then @ Then::Again, .. } => *then = Then::Afresh,
+            State::Waiting | State::Backoff(_) => self.state = State::Off,
+            State::Running { .. } => self.end(now, AfterStop::AwaitFiles, effects),
+            State::Stopping { then: then @ AfterStop::Restart, .. } => *then = AfterStop::AwaitFiles,
             _ => {}
         }
         (self.config, self.next) = (None, None);
     }
 
-    fn start(&mut self, deeds: &mut Vec<ProgramEffect>) {
+    fn start(&mut self, effects: &mut Vec<ProgramEffect>) {
         if let Some(next) = self.next.take_if(|next| next.is_ready) {
             self.config = Some(next.config);
             self.failures = 0;
@@ -242,85 +242,87 @@ impl Program {
             return;
         };
         self.state = State::Starting;
-        deeds.push(ProgramEffect::Start(config));
+        effects.push(ProgramEffect::Start(config));
     }
 
     /// Asks a running program to end.
-    fn end(&mut self, now: Moment, then: Then, deeds: &mut Vec<ProgramEffect>) {
+    fn end(&mut self, now: Moment, then: AfterStop, effects: &mut Vec<ProgramEffect>) {
         let (&State::Running { pid, change, .. }, Some(config)) = (&self.state, &self.config) else { return };
-        deeds.push(ProgramEffect::End(config.kill_signal.clone()));
+        effects.push(ProgramEffect::End(config.kill_signal.clone()));
         if change.is_some() {
             // The next start is later than the change, be it another agent's.
-            deeds.push(ProgramEffect::TookUp);
+            effects.push(ProgramEffect::FilesApplied);
         }
         self.state = State::Stopping { pid, then, kill: now + config.kill_timeout, killed: false };
     }
 
-    fn stop(&mut self, now: Moment, deeds: &mut Vec<ProgramEffect>) {
+    fn stop(&mut self, now: Moment, effects: &mut Vec<ProgramEffect>) {
         match &mut self.state {
-            State::Running { .. } => self.end(now, Then::Over, deeds),
-            State::Stopping { then: Then::Over, kill, killed: false, .. } => *kill = now,
-            State::Stopping { then, .. } => *then = Then::Over,
-            State::Over(_) => {}
-            _ => self.state = State::Over(0),
+            State::Running { .. } => self.end(now, AfterStop::Exit, effects),
+            State::Stopping { then: AfterStop::Exit, kill, killed: false, .. } => *kill = now,
+            State::Stopping { then, .. } => *then = AfterStop::Exit,
+            State::Exited(_) => {}
+            _ => self.state = State::Exited(0),
         }
     }
 
-    fn ended(&mut self, now: Moment, end: End, deeds: &mut Vec<ProgramEffect>) {
+    fn ended(&mut self, now: Moment, end: End, effects: &mut Vec<ProgramEffect>) {
         match &self.state {
-            State::Stopping { then: Then::Over, .. } => self.state = State::Over(0),
-            State::Stopping { then: Then::Again, .. } => self.start(deeds),
-            State::Stopping { then: Then::Afresh, .. } => {
+            State::Stopping { then: AfterStop::Exit, .. } => self.state = State::Exited(0),
+            State::Stopping { then: AfterStop::Restart, .. } => self.start(effects),
+            State::Stopping { then: AfterStop::AwaitFiles, .. } => {
                 self.state = if self.config.is_some() { State::Waiting } else { State::Off };
             }
-            State::Running { .. } | State::Starting => self.ended_by_itself(now, end, deeds),
-            State::Off | State::Waiting | State::Resting(_) | State::Over(_) => {}
+            State::Running { .. } | State::Starting => self.exited(now, end, effects),
+            State::Off | State::Waiting | State::Backoff(_) | State::Exited(_) => {}
         }
     }
 
-    fn ended_by_itself(&mut self, now: Moment, end: End, deeds: &mut Vec<ProgramEffect>) {
+    fn exited(&mut self, now: Moment, end: End, effects: &mut Vec<ProgramEffect>) {
         if let State::Running { since, change, .. } = &self.state {
-            if now.since(*since) >= SETTLED {
+            if now.since(*since) >= STABLE_AFTER {
                 self.failures = 0;
             }
             if change.is_some() {
                 // The next start is later than the change.
-                deeds.push(ProgramEffect::TookUp);
+                effects.push(ProgramEffect::FilesApplied);
             }
         }
         self.failures = self.failures.saturating_add(1);
         self.state = match self.config.as_ref().map(|config| config.on_exit) {
-            Some(OnExit::Restart) => State::Resting(now + backoff::RETRY.pause(self.failures)),
-            Some(OnExit::Stop) => State::Over(end.code()),
+            Some(OnExit::Restart) => State::Backoff(now + backoff::RETRY.pause(self.failures)),
+            Some(OnExit::Stop) => State::Exited(end.code()),
             None => State::Off,
         };
         self.last = Some((end, now));
     }
 
     /// What is due by now.
-    fn advance(&mut self, now: Moment, deeds: &mut Vec<ProgramEffect>) {
-        let succeeded = self.succeeded();
+    fn advance(&mut self, now: Moment, effects: &mut Vec<ProgramEffect>) {
+        let replacement_due = self.replacement_due();
         match &mut self.state {
             // Not by a signal, which would leave the old command running.
-            State::Running { .. } if succeeded.is_some_and(|at| at <= now) => self.end(now, Then::Again, deeds),
+            State::Running { .. } if replacement_due.is_some_and(|at| at <= now) => {
+                self.end(now, AfterStop::Restart, effects)
+            }
             State::Running { change, .. } if change.is_some_and(|at| at <= now) => {
                 match self.config.as_ref().and_then(|config| config.reload_signal.clone()) {
                     Some(signal) => {
                         *change = None;
-                        deeds.extend([ProgramEffect::Signal(signal), ProgramEffect::TookUp]);
+                        effects.extend([ProgramEffect::Signal(signal), ProgramEffect::FilesApplied]);
                     }
-                    None => self.end(now, Then::Again, deeds),
+                    None => self.end(now, AfterStop::Restart, effects),
                 }
             }
             State::Stopping { kill, killed, .. } if !*killed && *kill <= now => {
                 *killed = true;
-                deeds.push(ProgramEffect::Kill);
+                effects.push(ProgramEffect::Kill);
             }
-            State::Stopping { kill, then: Then::Over, killed: true, .. } if *kill + GONE <= now => {
-                self.state = State::Over(0);
+            State::Stopping { kill, then: AfterStop::Exit, killed: true, .. } if *kill + KILL_GRACE <= now => {
+                self.state = State::Exited(0);
             }
             // Another one has no reason to wait for the old one's pause.
-            State::Resting(until) if *until <= now || succeeded.is_some() => self.start(deeds),
+            State::Backoff(until) if *until <= now || replacement_due.is_some() => self.start(effects),
             _ => {}
         }
     }

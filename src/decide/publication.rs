@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::config::{Reload, TemplateConfig, Verify};
 
 use super::event::Event;
-use super::flight::FlightId;
+use super::in_flight::PublicationId;
 use crate::model::member::Member;
 
 /// A member and its place among its roster's.
@@ -47,8 +47,8 @@ impl RosterValue {
     /// How many members there are, of all keys together.
     pub fn count(&self) -> usize {
         match self {
-            Self::List(seats) => seats.len(),
-            Self::Map(keys) => keys.values().map(|seats| seats.len()).sum(),
+            Self::List(slotted) => slotted.len(),
+            Self::Map(keys) => keys.values().map(|slotted| slotted.len()).sum(),
         }
     }
 }
@@ -68,15 +68,15 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 pub struct Publication {
     /// Its number, for the answer.
-    pub id: FlightId,
+    pub id: PublicationId,
     /// The template.
     pub template: Arc<TemplateConfig>,
     /// What it is to be rendered with.
     pub snapshot: Snapshot,
     /// The key is gone whose file this is: it is removed in place of being rendered.
     pub remove: bool,
-    /// A replacement owes no reload.
-    pub quiet: bool,
+    /// A replacement includes no reload.
+    pub no_reload: bool,
 }
 
 /// Publications that belong together: all are staged and checked, then all are put in place.
@@ -195,7 +195,7 @@ pub struct ReloadJob {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restoration {
     /// Its number, for the answer.
-    pub id: FlightId,
+    pub id: PublicationId,
     /// The reload that failed just now; `None`: that is long over, and what somebody else has made of the files since is
     /// put right.
     pub reload: Option<Reload>,
@@ -207,11 +207,11 @@ pub struct Restoration {
 
 /// What became of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ran {
+pub enum ReloadOutcome {
     /// It ended with 0, or the signal was sent, and what proves it did too.
-    Done,
-    /// It did not; the debt stays.
+    Succeeded,
+    /// It did not; the pending stays.
     Failed(String),
-    /// The agent is stopping and cut it off; the debt stays.
+    /// The agent is stopping and cut it off; the pending stays.
     Abandoned,
 }

@@ -13,13 +13,13 @@ use crate::payload::Format;
 
 mod program;
 
-pub use super::accept::{Change, Shown};
+pub use super::accept::{Change, HeldView};
 pub use super::freshness::Freshness;
-pub use super::hold::{Hold, KeyDoubt, Reason, plural};
+pub use super::hold::{Hold, KeyLossCause, Reason, plural};
 pub use super::isolate::MemberRef;
 pub use super::publication::{Failure, RosterValue, SlottedMember, Stage};
 pub use crate::model::member::Quarantine;
-pub use program::{ProgramReport, ProgramState, Then};
+pub use program::{AfterStop, ProgramReport, ProgramState};
 
 /// Everything that the engine knows at one moment; each map is by name.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ pub struct RosterReport {
     /// The nodes that are quarantined.
     pub quarantined: Vec<(NodePath, Quarantine)>,
     /// What the holds keep back and `accept` would let through.
-    pub withheld: Shown,
+    pub held_members: HeldView,
 }
 
 /// A hold.
@@ -181,7 +181,7 @@ pub struct DriftReport {
 #[derive(Debug, Clone)]
 pub struct IsolatedReport {
     /// Which.
-    pub spot: MemberRef,
+    pub member: MemberRef,
     /// What the check printed.
     pub why: String,
     /// When it is tried again unchanged; `None` where another template of the unit decides that.

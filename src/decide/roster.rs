@@ -9,7 +9,7 @@ use super::hold::Hold;
 use super::member_set::MemberSet;
 use super::moment::Moment;
 use super::publication::RosterValue;
-use super::saved::Recalled;
+use super::saved::SavedRoster;
 use super::slots::RosterSlots;
 use crate::config::RosterConfig;
 use crate::model::member::is_breaking;
@@ -17,29 +17,29 @@ use crate::model::registry_event::{Change, Members, Seen, View};
 use crate::model::version::{VersionTracker, Versions};
 use crate::payload::Format;
 
-use departed::Departed;
+use removed_keys::RemovedKeys;
 
 mod accept;
-mod departed;
-mod judge;
+mod evaluate;
 mod membership;
 mod persistence;
+mod removed_keys;
 mod report;
 
-/// A roster's state. The key of a plain path's only muster is the empty string.
+/// A roster's state. The key of a plain path's only members is the empty string.
 #[derive(Debug, Clone)]
 pub struct Roster {
     config: Arc<RosterConfig>,
-    musters: BTreeMap<Arc<str>, MemberSet>,
+    member_sets: BTreeMap<Arc<str>, MemberSet>,
     unsettled: BTreeSet<Arc<str>>,
-    top: Top,
+    parent: ParentState,
     /// How late the node above the keys was seen.
-    top_stamp: VersionTracker,
+    parent_version: VersionTracker,
     /// The registry is reached and has been heard of this: what is known may be judged.
     reached: bool,
     freshness: Freshness,
     /// The node above, or the configuration, changed: the roster as a whole is to be judged.
-    top_changed: bool,
+    is_dirty: bool,
     /// Changes may have been dropped unjudged when the registry went away.
     dropped: bool,
     value: Option<RosterValue>,
@@ -48,21 +48,21 @@ pub struct Roster {
     hold: Option<Hold>,
     quarantined: BTreeSet<(Arc<str>, Arc<str>)>,
     /// Formats that `auto` has chosen for a path of it, and that were said.
-    told: BTreeSet<Format>,
+    reported_formats: BTreeSet<Format>,
     /// Keys that are left out because of their names, and whether that was said.
-    unfit_keys: BTreeMap<Arc<str>, bool>,
+    invalid_keys: BTreeMap<Arc<str>, bool>,
     /// The numbers that members had before the agent began, for the first good view of each path.
-    recalled: RosterSlots,
+    saved_slots: RosterSlots,
     /// The keys of which a view was admitted since this was last asked for.
     admitted: BTreeSet<Arc<str>>,
     /// The keys of which a view was held since.
     held: BTreeSet<Arc<str>>,
-    departed: Departed,
+    removed_keys: RemovedKeys,
 }
 
 /// What is known of the node above the members or the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Top {
+enum ParentState {
     /// The registry has said nothing of it yet.
     Unseen,
     Absent,
@@ -73,31 +73,31 @@ enum Top {
 impl Roster {
     /// A roster, and what is remembered of it. `host` is this host's name.
     ///
-    /// The members that were last good are known, and nothing is rendered from them: see [`Roster::stand_in`].
-    pub fn new(config: Arc<RosterConfig>, recalled: Option<&Recalled>, url: &str, host: &str) -> Self {
+    /// The members that were last good are known, and nothing is rendered from them: see [`Roster::use_saved`].
+    pub fn new(config: Arc<RosterConfig>, saved: Option<&SavedRoster>, url: &str, host: &str) -> Self {
         let mut roster = Self {
-            musters: BTreeMap::new(),
+            member_sets: BTreeMap::new(),
             unsettled: BTreeSet::new(),
-            top: Top::Unseen,
-            top_stamp: VersionTracker::default(),
+            parent: ParentState::Unseen,
+            parent_version: VersionTracker::default(),
             reached: false,
             freshness: Freshness::NEVER,
-            top_changed: false,
+            is_dirty: false,
             dropped: false,
             value: None,
             is_loaded: false,
             hold: None,
             quarantined: BTreeSet::new(),
-            told: BTreeSet::new(),
-            unfit_keys: BTreeMap::new(),
-            recalled: recalled.map(Recalled::slots).unwrap_or_default(),
+            reported_formats: BTreeSet::new(),
+            invalid_keys: BTreeMap::new(),
+            saved_slots: saved.map(SavedRoster::slots).unwrap_or_default(),
             admitted: BTreeSet::new(),
             held: BTreeSet::new(),
-            departed: Departed::default(),
+            removed_keys: RemovedKeys::default(),
             config,
         };
-        if let Some(recalled) = recalled.filter(|recalled| recalled.origin == roster.origin(url)) {
-            roster.recall(recalled, host);
+        if let Some(saved) = saved.filter(|saved| saved.origin == roster.origin(url)) {
+            roster.restore(saved, host);
         }
         roster
     }
@@ -113,26 +113,26 @@ impl Roster {
             return;
         }
         self.config = config;
-        self.top_changed = true;
-        let keys: Vec<Arc<str>> = self.musters.keys().cloned().collect();
+        self.is_dirty = true;
+        let keys: Vec<Arc<str>> = self.member_sets.keys().cloned().collect();
         for key in keys {
-            self.touch(now, &key);
+            self.mark_changed(now, &key);
         }
     }
 
     /// The whole of it was read, and is so late.
     pub fn reset(&mut self, now: Moment, view: &View, versions: &Versions) {
         self.reached = true;
-        self.top_changed = true;
+        self.is_dirty = true;
         let above = versions.get("").copied();
         match view {
             View::Members(seen) => {
-                self.see_top(now, top_of(seen));
-                self.reset_muster(now, &Arc::from(""), seen, versions);
+                self.set_parent(now, parent_state(seen));
+                self.reset_members(now, &Arc::from(""), seen, versions);
             }
             View::Keyed(seen) => {
-                self.see_top(now, top_of(seen));
-                self.top_stamp.observe(above);
+                self.set_parent(now, parent_state(seen));
+                self.parent_version.observe(above);
                 let none = BTreeMap::new();
                 let keys = match seen {
                     Seen::Present(keys) => keys,
@@ -140,13 +140,14 @@ impl Roster {
                     // Nothing is known of any key: each keeps what it has.
                     Seen::Unreadable(_) => return,
                 };
-                self.keys_there(keys.keys().cloned());
+                self.set_present_keys(keys.keys().cloned());
                 for (key, members) in keys {
-                    self.reset_muster(now, key, members, versions);
+                    self.reset_members(now, key, members, versions);
                 }
-                let gone: Vec<Arc<str>> = self.musters.keys().filter(|key| !keys.contains_key(*key)).cloned().collect();
+                let gone: Vec<Arc<str>> =
+                    self.member_sets.keys().filter(|key| !keys.contains_key(*key)).cloned().collect();
                 for key in gone {
-                    self.vanish(now, &key);
+                    self.path_removed(now, &key);
                 }
             }
             View::Node(_) => {}
@@ -154,21 +155,21 @@ impl Roster {
         self.dropped = false;
     }
 
-    fn see_top(&mut self, now: Moment, top: Top) {
-        match &top {
-            Top::Unreadable(_) => self.freshness.lose(now),
+    fn set_parent(&mut self, now: Moment, parent: ParentState) {
+        match &parent {
+            ParentState::Unreadable(_) => self.freshness.lose(now),
             _ => self.freshness.confirm(),
         }
-        self.top = top;
+        self.parent = parent;
     }
 
     /// Something of it changed, and it is so late now.
     pub fn update(&mut self, now: Moment, changes: &[Change], versions: &Versions) {
-        for (key, stamp) in versions {
+        for (key, version) in versions {
             if self.is_keyed() && key.is_empty() {
-                self.top_stamp.observe(Some(*stamp));
-            } else if let Some(muster) = self.musters.get_mut(key) {
-                muster.stamped(now, Some(*stamp));
+                self.parent_version.observe(Some(*version));
+            } else if let Some(members) = self.member_sets.get_mut(key) {
+                members.set_version(now, Some(*version));
                 self.unsettled.insert(Arc::clone(key));
             }
         }
@@ -182,78 +183,78 @@ impl Roster {
         match change {
             Change::Put { key, name, reading } => {
                 let key = key.as_ref().unwrap_or(&plain);
-                if let Some(muster) = self.musters.get_mut(key) {
-                    muster.put(now, name, reading, &self.config);
+                if let Some(members) = self.member_sets.get_mut(key) {
+                    members.put(now, name, reading, &self.config);
                     self.unsettled.insert(Arc::clone(key));
                 }
             }
             Change::Removed { key, name } => {
                 let key = key.as_ref().unwrap_or(&plain);
-                if let Some(muster) = self.musters.get_mut(key) {
-                    muster.left(now, name, &self.config);
+                if let Some(members) = self.member_sets.get_mut(key) {
+                    members.remove(now, name, &self.config);
                     self.unsettled.insert(Arc::clone(key));
                 }
             }
             Change::KeyPut { key, members } => {
-                self.key_is_there(key);
-                self.reset_muster(now, key, members, versions);
+                self.key_added(key);
+                self.reset_members(now, key, members, versions);
             }
             Change::KeyRemoved { key } => {
-                self.key_left(key);
-                self.vanish(now, key);
+                self.key_removed(key);
+                self.path_removed(now, key);
             }
         }
     }
 
-    fn reset_muster(&mut self, now: Moment, key: &Arc<str>, seen: &Seen<Members>, versions: &Versions) {
+    fn reset_members(&mut self, now: Moment, key: &Arc<str>, seen: &Seen<Members>, versions: &Versions) {
         if key.chars().any(is_breaking) {
             // As a member would be: a template that writes the key would write a line of its own.
-            self.top_changed |= self.unfit_keys.insert(Arc::clone(key), false).is_none();
+            self.is_dirty |= self.invalid_keys.insert(Arc::clone(key), false).is_none();
             return;
         }
-        if let Some(muster) = self.musters.get_mut(key) {
-            muster.reset(now, seen, &self.config);
+        if let Some(members) = self.member_sets.get_mut(key) {
+            members.reset(now, seen, &self.config);
             if self.dropped {
-                muster.touch(now);
+                members.mark_changed(now);
             }
         } else {
-            self.musters.insert(Arc::clone(key), MemberSet::new(seen, &self.config));
+            self.member_sets.insert(Arc::clone(key), MemberSet::new(seen, &self.config));
         }
-        if let Some(muster) = self.musters.get_mut(key) {
-            muster.stamped(now, versions.get(key).copied());
+        if let Some(members) = self.member_sets.get_mut(key) {
+            members.set_version(now, versions.get(key).copied());
         }
         self.unsettled.insert(Arc::clone(key));
     }
 
-    fn touch(&mut self, now: Moment, key: &Arc<str>) {
-        if let Some(muster) = self.musters.get_mut(key) {
-            muster.touch(now);
+    fn mark_changed(&mut self, now: Moment, key: &Arc<str>) {
+        if let Some(members) = self.member_sets.get_mut(key) {
+            members.mark_changed(now);
             self.unsettled.insert(Arc::clone(key));
         }
     }
 
-    fn vanish(&mut self, now: Moment, key: &Arc<str>) {
-        self.unfit_keys.remove(key);
-        if let Some(muster) = self.musters.get_mut(key) {
-            muster.vanish(now);
-            muster.stamped_from_above(now, self.top_stamp);
+    fn path_removed(&mut self, now: Moment, key: &Arc<str>) {
+        self.invalid_keys.remove(key);
+        if let Some(members) = self.member_sets.get_mut(key) {
+            members.path_removed(now);
+            members.set_version_from_parent(now, self.parent_version);
             // What a hold keeps was judged already, and goes on being held.
-            if self.dropped && !self.departed.keeps(key) {
-                muster.touch(now);
+            if self.dropped && !self.removed_keys.keeps(key) {
+                members.mark_changed(now);
             }
             self.unsettled.insert(Arc::clone(key));
         }
     }
 
     /// The registry is not reached: nothing is judged until it has been read again.
-    pub fn away(&mut self, now: Moment) {
+    pub fn connection_lost(&mut self, now: Moment) {
         self.freshness.lose(now);
         self.reached = false;
         self.dropped = true;
         self.unsettled.clear();
-        self.departed_unseen();
-        for muster in self.musters.values_mut() {
-            muster.unsettle();
+        self.forget_accepted_keys();
+        for members in self.member_sets.values_mut() {
+            members.discard_changes();
         }
     }
 
@@ -272,11 +273,11 @@ impl Roster {
         if !self.reached {
             return Vec::new();
         }
-        let (musters, config) = (self.musters.iter_mut(), &self.config);
+        let (member_sets, config) = (self.member_sets.iter_mut(), &self.config);
         let held: Vec<Arc<str>> =
-            musters.filter_map(|(key, muster)| muster.accept(now, config).then(|| Arc::clone(key))).collect();
+            member_sets.filter_map(|(key, members)| members.accept(now, config).then(|| Arc::clone(key))).collect();
         self.unsettled.extend(held.iter().cloned());
-        let keys = self.accept_departed().then(|| self.config.subject.to_string());
+        let keys = self.accept_removed_keys().then(|| self.config.subject.to_string());
         held.iter().map(|key| self.config.subject.members_of(key).to_string()).chain(keys).collect()
     }
 
@@ -293,30 +294,31 @@ impl Roster {
 
     /// Whether the registry has said anything of it since the agent began.
     pub fn is_seen(&self) -> bool {
-        self.top != Top::Unseen
+        self.parent != ParentState::Unseen
     }
 
     /// Whether what templates see is not what the registry shows. A key that never had enough members is left out, and
     /// is no reason to call the others held.
     pub fn is_held(&self) -> bool {
-        let stands_in = |muster: &MemberSet| muster.hold().is_some() && (muster.good().is_some() || !self.is_keyed());
-        self.hold.is_some() || self.departed.hold().is_some() || self.musters.values().any(stands_in)
+        let uses_saved =
+            |members: &MemberSet| members.hold().is_some() && (members.good().is_some() || !self.is_keyed());
+        self.hold.is_some() || self.removed_keys.hold().is_some() || self.member_sets.values().any(uses_saved)
     }
 
     /// The holds in force, each with the path that it is about.
     pub fn holds(&self) -> Vec<(String, &Hold)> {
-        let own = self.hold.iter().chain(self.departed.hold()).map(|hold| (self.config.subject.to_string(), hold));
-        let musters = self.musters.iter().filter_map(|(key, muster)| {
-            muster.hold().map(|hold| (self.config.subject.members_of(key).to_string(), hold))
+        let own = self.hold.iter().chain(self.removed_keys.hold()).map(|hold| (self.config.subject.to_string(), hold));
+        let member_sets = self.member_sets.iter().filter_map(|(key, members)| {
+            members.hold().map(|hold| (self.config.subject.members_of(key).to_string(), hold))
         });
-        own.chain(musters).collect()
+        own.chain(member_sets).collect()
     }
 }
 
-fn top_of<T>(seen: &Seen<T>) -> Top {
+fn parent_state<T>(seen: &Seen<T>) -> ParentState {
     match seen {
-        Seen::Absent => Top::Absent,
-        Seen::Unreadable(why) => Top::Unreadable(Arc::clone(why)),
-        Seen::Present(_) => Top::Present,
+        Seen::Absent => ParentState::Absent,
+        Seen::Unreadable(why) => ParentState::Unreadable(Arc::clone(why)),
+        Seen::Present(_) => ParentState::Present,
     }
 }

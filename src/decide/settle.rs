@@ -15,7 +15,7 @@ pub struct Settle {
 
 impl Settle {
     /// Something changed.
-    pub fn touch(&mut self, now: Moment) {
+    pub fn mark_changed(&mut self, now: Moment) {
         let first = self.span.map_or(now, |(first, _)| first);
         self.span = Some((first, now));
     }

@@ -44,7 +44,7 @@ pub struct Size {
 
 impl Size {
     /// The size of these.
-    pub fn of(nodes: &Members) -> Self {
+    pub fn from_nodes(nodes: &Members) -> Self {
         let nodes: BTreeMap<_, _> = nodes.iter().map(|(name, reading)| (Arc::clone(name), bytes(reading))).collect();
         Self { bytes: nodes.values().sum(), nodes }
     }

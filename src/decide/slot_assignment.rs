@@ -38,35 +38,35 @@ fn score(host: &str, member: &str) -> u64 {
 
 /// Gives each member a number: the one that it has, else the one that is kept for it, else the smallest that is free,
 /// in the order of names.
-pub fn seat(members: Vec<Arc<Member>>, kept: &Numbers, vacancies: &ReservedSlots) -> Vec<SlottedMember> {
-    number(members, kept.iter().map(|(name, slot)| (&**name, *slot)), vacancies)
+pub fn assign(members: Vec<Arc<Member>>, kept: &Numbers, reserved_slots: &ReservedSlots) -> Vec<SlottedMember> {
+    number(members, kept.iter().map(|(name, slot)| (&**name, *slot)), reserved_slots)
 }
 
-/// The same after other members, which were seated before, and in whatever order; `inherited` are the numbers that some
+/// The same after other members, which were entry before, and in whatever order; `inherited` are the numbers that some
 /// of the new ones have from some of those.
-pub fn reseat(
+pub fn reassign(
     members: Vec<Arc<Member>>,
     before: &[SlottedMember],
     inherited: &Numbers,
-    vacancies: &ReservedSlots,
+    reserved_slots: &ReservedSlots,
 ) -> Vec<SlottedMember> {
-    let kept = || before.iter().map(|seated| (seated.member.name(), seated.slot));
-    if inherited.is_empty() && before.is_sorted_by_key(|seated| seated.member.name()) {
-        return number(members, kept(), vacancies);
+    let kept = || before.iter().map(|entry| (entry.member.name(), entry.slot));
+    if inherited.is_empty() && before.is_sorted_by_key(|entry| entry.member.name()) {
+        return number(members, kept(), reserved_slots);
     }
     let kept: BTreeMap<&str, u32> = kept().chain(inherited.iter().map(|(name, slot)| (&**name, *slot))).collect();
-    number(members, kept.into_iter(), vacancies)
+    number(members, kept.into_iter(), reserved_slots)
 }
 
 /// Gives those who are new and have the address of one who left its number: it is the same server, by another node.
-pub fn inherit(members: &[Arc<Member>], before: &[SlottedMember]) -> Numbers {
+pub fn slots_by_address(members: &[Arc<Member>], before: &[SlottedMember]) -> Numbers {
     let staying: BTreeSet<&str> = members.iter().map(|member| member.name()).collect();
-    let left = before.iter().filter(|seated| !staying.contains(seated.member.name()));
-    let mut left: BTreeMap<_, u32> = left.filter_map(|seated| Some((seated.member.endpoint()?, seated.slot))).collect();
+    let left = before.iter().filter(|entry| !staying.contains(entry.member.name()));
+    let mut left: BTreeMap<_, u32> = left.filter_map(|entry| Some((entry.member.endpoint()?, entry.slot))).collect();
     if left.is_empty() {
         return Numbers::new();
     }
-    let known: BTreeSet<&str> = before.iter().map(|seated| seated.member.name()).collect();
+    let known: BTreeSet<&str> = before.iter().map(|entry| entry.member.name()).collect();
     let new = members.iter().filter(|member| !known.contains(member.name()));
     new.filter_map(|member| Some((Arc::from(member.name()), left.remove(&member.endpoint()?)?))).collect()
 }
@@ -75,25 +75,25 @@ pub fn inherit(members: &[Arc<Member>], before: &[SlottedMember]) -> Numbers {
 fn number<'a>(
     members: Vec<Arc<Member>>,
     kept: impl Iterator<Item = (&'a str, u32)>,
-    vacancies: &ReservedSlots,
+    reserved_slots: &ReservedSlots,
 ) -> Vec<SlottedMember> {
     let mut kept = kept.peekable();
-    let mut free = Free::new(members.len() + vacancies.len());
-    for vacant in vacancies.values() {
-        free.take(vacant.slot);
+    let mut free = Free::new(members.len() + reserved_slots.len());
+    for reserved in reserved_slots.values() {
+        free.take(reserved.slot);
     }
     let mut keeps = |member: &Arc<Member>| {
         while kept.next_if(|(name, _)| *name < member.name()).is_some() {}
         let slot = kept.next_if(|(name, _)| *name == member.name()).map(|(_, slot)| slot);
-        let slot = slot.or_else(|| vacancies.get(member.name()).map(|vacant| vacant.slot));
+        let slot = slot.or_else(|| reserved_slots.get(member.name()).map(|reserved| reserved.slot));
         slot.inspect(|slot| free.take(*slot))
     };
     let slots: Vec<Option<u32>> = members.iter().map(&mut keeps).collect();
-    let seated = members.into_iter().zip(slots);
-    seated.map(|(member, slot)| SlottedMember { member, slot: slot.unwrap_or_else(|| free.next()) }).collect()
+    let entry = members.into_iter().zip(slots);
+    entry.map(|(member, slot)| SlottedMember { member, slot: slot.unwrap_or_else(|| free.next()) }).collect()
 }
 
-/// The numbers that nobody has. So many members and vacancies never need one from
+/// The numbers that nobody has. So many members and reserved_slots never need one from
 /// beyond their own count.
 struct Free {
     taken: Vec<bool>,
@@ -122,21 +122,21 @@ impl Free {
 }
 
 /// Puts members, which are in the order of their names, into the order that templates are to see.
-pub fn arrange(mut seats: Vec<SlottedMember>, order: Order) -> SlottedMembers {
+pub fn sort(mut slotted: Vec<SlottedMember>, order: Order) -> SlottedMembers {
     match order {
         Order::Name => {}
-        Order::Id => seats.sort_by(|a, b| id(a).cmp(&id(b))),
-        Order::Weight => seats.sort_by(|a, b| match (a.member.fields().weight, b.member.fields().weight) {
+        Order::Id => slotted.sort_by(|a, b| id(a).cmp(&id(b))),
+        Order::Weight => slotted.sort_by(|a, b| match (a.member.fields().weight, b.member.fields().weight) {
             (Some(a), Some(b)) => a.total_cmp(&b),
             (a, b) => a.is_none().cmp(&b.is_none()),
         }),
     }
-    Arc::from(seats)
+    Arc::from(slotted)
 }
 
 /// What ids are compared by: whole numbers by size, then other texts bytewise, then none.
-fn id(seated: &SlottedMember) -> (bool, bool, u128, &str) {
-    let Some(id) = seated.member.fields().id.as_deref() else {
+fn id(entry: &SlottedMember) -> (bool, bool, u128, &str) {
+    let Some(id) = entry.member.fields().id.as_deref() else {
         return (true, true, 0, "");
     };
     let digits = id.bytes().all(|byte| byte.is_ascii_digit());

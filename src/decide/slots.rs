@@ -29,13 +29,13 @@ pub struct ReservedSlot {
 pub type ReservedSlots = BTreeMap<Arc<str>, ReservedSlot>;
 
 /// Forgets the numbers that were kept for long enough.
-pub fn expire(vacancies: &mut ReservedSlots, now: Moment, keep: Duration) {
-    vacancies.retain(|_, vacant| now.since(vacant.since) < keep);
+pub fn expire(reserved_slots: &mut ReservedSlots, now: Moment, keep: Duration) {
+    reserved_slots.retain(|_, reserved| now.since(reserved.since) < keep);
 }
 
-/// Keeps the numbers of those who are not among the members that are to be seated, but for those that are inherited.
-pub fn vacate(
-    vacancies: &mut ReservedSlots,
+/// Keeps the numbers of those who are not among the members that are to be entry, but for those that are inherited.
+pub fn reserve(
+    reserved_slots: &mut ReservedSlots,
     now: Moment,
     before: &[SlottedMember],
     members: &[Arc<Member>],
@@ -45,13 +45,13 @@ pub fn vacate(
     let passed_on: BTreeSet<u32> = inherited.values().copied().collect();
     let left = before.iter().filter(|left| !staying.contains(left.member.name()));
     for left in left.filter(|left| !passed_on.contains(&left.slot)) {
-        vacancies.insert(Arc::from(left.member.name()), ReservedSlot { slot: left.slot, since: now });
+        reserved_slots.insert(Arc::from(left.member.name()), ReservedSlot { slot: left.slot, since: now });
     }
 }
 
-/// Those who are seated have their numbers themselves.
-pub fn reclaim(vacancies: &mut ReservedSlots, seats: &[SlottedMember]) {
-    for seated in seats {
-        vacancies.remove(seated.member.name());
+/// Those who are entry have their numbers themselves.
+pub fn release(reserved_slots: &mut ReservedSlots, slotted: &[SlottedMember]) {
+    for entry in slotted {
+        reserved_slots.remove(entry.member.name());
     }
 }

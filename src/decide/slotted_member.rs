@@ -15,8 +15,8 @@ const ALWAYS: [&str; 9] = ["name", "host", "port", "address", "id", "weight", "s
 /// The member as a JSON object: the fields that every member has, `raw` in base64 where its data is no UTF-8, and
 /// every key of its data that takes no field's name.
 #[must_use]
-pub fn to_json(seated: &SlottedMember) -> Value {
-    let fields = seated.member.fields();
+pub fn to_json(entry: &SlottedMember) -> Value {
+    let fields = entry.member.fields();
     let text = |text: &Option<String>| text.clone().map_or(Value::Null, Value::String);
     let mut all = Map::new();
     for (key, value) in &fields.data {
@@ -31,12 +31,12 @@ pub fn to_json(seated: &SlottedMember) -> Value {
         Value::String(fields.name.clone()),
         text(&fields.host),
         fields.port.map_or(Value::Null, Value::from),
-        seated.member.address().map_or(Value::Null, Value::String),
+        entry.member.address().map_or(Value::Null, Value::String),
         text(&fields.id),
         fields.weight.map_or(Value::Null, number),
         text(&fields.status),
         Value::Object(fields.data.clone()),
-        Value::from(seated.slot),
+        Value::from(entry.slot),
     ];
     all.extend(ALWAYS.map(str::to_owned).into_iter().zip(known));
     Value::Object(all)

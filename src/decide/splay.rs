@@ -10,15 +10,15 @@ mod tests;
 
 /// A host's share of a splay, its place in the spread of a fleet: for one reload always the same, and for all hosts together even.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share(u64);
+pub struct SplayShare(u64);
 
-impl Share {
+impl SplayShare {
     /// Half of it.
     #[cfg(test)]
     pub const HALF: Self = Self(u64::MAX / 2);
 
     /// That of this host for this reload.
-    pub fn of(host: &str, reload: &Reload) -> Self {
+    pub fn new(host: &str, reload: &Reload) -> Self {
         // The digest of short texts leaves the high bits, which count here, much alike: this mixes them.
         let mixed = digest([host, &reload.to_string()].into_iter());
         let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -27,7 +27,7 @@ impl Share {
     }
 
     /// How long it waits, of at most `splay`; always less than that.
-    pub fn wait(self, splay: Duration) -> Duration {
+    pub fn delay(self, splay: Duration) -> Duration {
         let nanos = splay.as_nanos().saturating_mul(u128::from(self.0)) >> 64;
         u64::try_from(nanos).map_or(splay, Duration::from_nanos)
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::event::{Event, seconds};
-use super::flight::FlightId;
+use super::in_flight::PublicationId;
 use super::isolate::Isolation;
 use super::key::Key;
 use super::moment::Moment;
-use super::pending::Turn;
+use super::pending::Publish;
 use super::plan::TemplatePlan;
 use super::publication::{Failure, Outcome, SlottedMembers, Snapshot, Stage};
 use super::roster::Roster;
@@ -26,7 +26,7 @@ use drift::Dispute;
 #[derive(Debug, Clone)]
 pub struct Template {
     plan: TemplatePlan,
-    turn: Turn,
+    publish: Publish,
     retry: Option<Moment>,
     failures: u32,
     last: Option<Outcome>,
@@ -35,7 +35,7 @@ pub struct Template {
     /// Of a key's file: the members that it shows.
     members: Option<SlottedMembers>,
     /// Of a key's file: what becomes of it.
-    fate: Fate,
+    removal: Removal,
     isolation: Isolation,
     drift: Option<Drift>,
     dispute: Dispute,
@@ -43,32 +43,32 @@ pub struct Template {
 
 /// What becomes of a key's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Removal {
     /// It is kept in step.
-    Stays,
+    No,
     /// The key is gone: it is to be removed.
-    Goes,
+    Queued,
     /// It is being removed.
-    Going,
+    InFlight,
     /// It is removed.
-    Gone,
+    Done,
 }
 
 impl Template {
     /// A template that is to be rendered as soon as what it needs is there.
     pub fn new(plan: TemplatePlan) -> Self {
-        let mut turn = Turn::default();
-        turn.want();
+        let mut publish = Publish::default();
+        publish.queue();
         Self {
             plan,
-            turn,
+            publish,
             retry: None,
             failures: 0,
             last: None,
             rendered: None,
             waiting: Vec::new(),
             members: None,
-            fate: Fate::Stays,
+            removal: Removal::No,
             isolation: Isolation::default(),
             drift: None,
             dispute: Dispute::default(),
@@ -85,40 +85,40 @@ impl Template {
     pub fn replan(&mut self, plan: TemplatePlan) {
         self.plan = plan;
         self.isolation = Isolation::default();
-        self.want();
+        self.queue();
     }
 
     /// Of a key's file: the members of its key, or none, when the key is gone and the file is to go.
-    pub fn take_members(&mut self, seats: Option<&SlottedMembers>) {
-        let fate = if seats.is_some() { Fate::Stays } else { Fate::Goes };
-        let changed = (self.fate == Fate::Stays) != (fate == Fate::Stays)
-            || (fate == Fate::Stays && self.members.as_deref() != seats.map(|seats| &**seats));
+    pub fn set_members(&mut self, slotted: Option<&SlottedMembers>) {
+        let removal = if slotted.is_some() { Removal::No } else { Removal::Queued };
+        let changed = (self.removal == Removal::No) != (removal == Removal::No)
+            || (removal == Removal::No && self.members.as_deref() != slotted.map(|slotted| &**slotted));
         if changed {
-            self.fate = fate;
-            self.want();
+            self.removal = removal;
+            self.queue();
         }
-        self.members = seats.cloned();
+        self.members = slotted.cloned();
     }
 
     /// Whether the key is gone whose file it is.
-    pub fn is_going(&self) -> bool {
-        self.fate != Fate::Stays
+    pub fn is_removing(&self) -> bool {
+        self.removal != Removal::No
     }
 
     /// Whether nothing is left of it.
-    pub fn is_gone(&self) -> bool {
-        self.fate == Fate::Gone
+    pub fn is_removed(&self) -> bool {
+        self.removal == Removal::Done
     }
 
     /// Whether it names this roster or key, or has a file for each key of it.
-    pub fn leans_on(&self, name: &Arc<str>, is_roster: bool) -> bool {
+    pub fn depends_on(&self, name: &Arc<str>, is_roster: bool) -> bool {
         let each = self.plan.config.each.as_ref().filter(|_| is_roster);
         each.is_some_and(|each| each.roster == *name) || self.needs(name, is_roster)
     }
 
     /// Something that it depends on changed: what failed before may pass now.
-    pub fn want(&mut self) {
-        self.turn.want();
+    pub fn queue(&mut self) {
+        self.publish.queue();
         self.retry = None;
         self.failures = 0;
     }
@@ -130,37 +130,37 @@ impl Template {
 
     /// What it needs that never had a good view.
     pub fn missing(&self, rosters: &BTreeMap<Arc<str>, Roster>, keys: &BTreeMap<Arc<str>, Key>) -> Vec<Arc<str>> {
-        let rosters = rosters.iter().filter(|(name, roster)| self.leans_on(name, true) && roster.value().is_none());
+        let rosters = rosters.iter().filter(|(name, roster)| self.depends_on(name, true) && roster.value().is_none());
         let keys = keys.iter().filter(|(name, key)| self.needs(name, false) && key.value().is_none());
         rosters.map(|(name, _)| name).chain(keys.map(|(name, _)| name)).cloned().collect()
     }
 
     /// Whether there is anything to do for it now: most templates have nothing most of the time.
     pub fn is_due(&self, now: Moment) -> bool {
-        !self.is_searching() && (self.turn.is_ready() || self.ripens().is_some_and(|due| due <= now))
+        !self.is_searching() && (self.publish.is_ready() || self.retry_due().is_some_and(|due| due <= now))
     }
 
     /// Where its retry is due, it is wanted.
-    pub fn ripen(&mut self, now: Moment) {
-        if self.ripens().is_some_and(|due| due <= now) {
+    pub fn requeue_if_due(&mut self, now: Moment) {
+        if self.retry_due().is_some_and(|due| due <= now) {
             self.retry = None;
-            self.has_waited();
-            self.turn.want();
+            self.end_drift_delay();
+            self.publish.queue();
         }
     }
 
     /// When it is to be rendered again although nothing changes that it is made of.
-    fn ripens(&self) -> Option<Moment> {
+    fn retry_due(&self) -> Option<Moment> {
         self.retry.into_iter().chain(self.drift.as_ref().and_then(Drift::due)).min()
     }
 
     /// Another template of its unit is to be rendered, and it with that one.
-    pub fn join(&mut self) {
+    pub fn queue_with_unit(&mut self) {
         self.retry = None;
-        self.turn.want();
+        self.publish.queue();
     }
 
-    /// What a publication would show now, if it is this template's turn, its retry is due and all that it needs is
+    /// What a publication would show now, if it is this template's publish, its retry is due and all that it needs is
     /// there.
     pub fn ready(
         &mut self,
@@ -169,11 +169,11 @@ impl Template {
         keys: &BTreeMap<Arc<str>, Key>,
         events: &mut Vec<Event>,
     ) -> Option<Snapshot> {
-        self.ripen(now);
-        if !self.turn.is_ready() {
+        self.requeue_if_due(now);
+        if !self.publish.is_ready() {
             return None;
         }
-        if self.is_going() {
+        if self.is_removing() {
             return Some(Snapshot::default());
         }
         let missing = self.missing(rosters, keys);
@@ -181,12 +181,12 @@ impl Template {
             self.waiting.clear();
             if self.plan.config.pattern().is_some() {
                 // Its files have templates of their own.
-                self.turn = Turn::default();
+                self.publish = Publish::default();
                 return None;
             }
-            self.take_back(rosters, keys, events);
+            self.retry_changed_members(rosters, keys, events);
             let snapshot = self.snapshot(rosters, keys);
-            self.shows(&snapshot);
+            self.set_in_flight(&snapshot);
             return Some(snapshot);
         }
         // What no registry has answered for yet is on its way, or the registry's own notice says why not.
@@ -203,16 +203,16 @@ impl Template {
     }
 
     /// A probe begins.
-    pub fn begin_probe(&mut self, id: FlightId) {
-        self.turn.begin_probe(id);
+    pub fn begin_probe(&mut self, id: PublicationId) {
+        self.publish.begin_probe(id);
     }
 
     /// A publication begins.
-    pub fn begin(&mut self, id: FlightId) {
-        self.turn.begin(id);
-        self.puts_right();
-        if self.fate == Fate::Goes {
-            self.fate = Fate::Going;
+    pub fn begin(&mut self, id: PublicationId) {
+        self.publish.begin(id);
+        self.begin_correction();
+        if self.removal == Removal::Queued {
+            self.removal = Removal::InFlight;
         }
     }
 
@@ -232,15 +232,15 @@ impl Template {
     }
 
     /// A publication ended. After a failure that time may mend it is tried again by itself, when `retries`.
-    pub fn end(&mut self, now: Moment, id: FlightId, outcome: Outcome, retries: bool, events: &mut Vec<Event>) {
-        if !self.turn.end(id) {
+    pub fn end(&mut self, now: Moment, id: PublicationId, outcome: Outcome, retries: bool, events: &mut Vec<Event>) {
+        if !self.publish.end(id) {
             return;
         }
-        if self.fate == Fate::Going {
+        if self.removal == Removal::InFlight {
             let done = matches!(outcome, Outcome::Removed | Outcome::WouldRemove | Outcome::Unchanged);
-            self.fate = if done { Fate::Gone } else { Fate::Goes };
+            self.removal = if done { Removal::Done } else { Removal::Queued };
         }
-        if self.learn(&outcome) {
+        if self.needs_search(&outcome) {
             self.last = Some(outcome);
             return;
         }
@@ -251,7 +251,7 @@ impl Template {
         self.failures = 0;
         self.retry = None;
         if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
-            if self.is_put_right(now, outcome == Outcome::Replaced) {
+            if self.end_drift(now, outcome == Outcome::Replaced) {
                 let (template, dest) = (Arc::clone(&self.plan.config.name), self.plan.config.dest.clone());
                 events.push(Event::DriftCorrected { template, dest });
             }
@@ -261,9 +261,9 @@ impl Template {
     }
 
     /// Its destination is what it was before its reload failed, as `why` says if that has just been put back.
-    pub fn stands_from_before(&mut self, now: Moment, why: Option<&str>) {
+    pub fn rolled_back(&mut self, now: Moment, why: Option<&str>) {
         // Whoever writes it too does so whichever bytes it is put right with.
-        self.is_put_right(now, why.is_some());
+        self.end_drift(now, why.is_some());
         self.drift = None;
         let Some(why) = why else { return };
         self.failures = 1;
@@ -272,7 +272,7 @@ impl Template {
     }
 
     /// What others made of its destination could not be put right: that is tried again.
-    pub fn stands_wrong(&mut self, now: Moment) {
+    pub fn retry_later(&mut self, now: Moment) {
         self.failures = self.failures.saturating_add(1);
         self.retry = Some(now + backoff::RETRY.pause(self.failures));
     }
@@ -281,7 +281,7 @@ impl Template {
         self.failures = self.failures.saturating_add(1);
         // Something newer is waiting to be rendered, the same members would fail in the same way, or the template that it
         // was kept back by takes it along when that is tried again.
-        let waits = matches!(failure.stage, Stage::Render | Stage::Unit | Stage::Rollback) || self.turn.is_wanted();
+        let waits = matches!(failure.stage, Stage::Render | Stage::Unit | Stage::Rollback) || self.publish.is_queued();
         let again = (retries && !waits).then(|| backoff::RETRY.pause(self.failures));
         self.retry = again.map(|pause| now + pause);
         let (config, outcome) = (&self.plan.config, Outcome::Failed(failure));
@@ -291,23 +291,23 @@ impl Template {
 
     /// When something is to be done for it by itself.
     pub fn due(&self) -> Option<Moment> {
-        let due = self.ripens().into_iter().chain(self.trial_due()).min();
-        due.filter(|_| !self.turn.is_in_flight())
+        let due = self.retry_due().into_iter().chain(self.trial_due()).min();
+        due.filter(|_| !self.publish.is_in_flight())
     }
 
     /// When a publication that failed is tried again.
     pub fn retry(&self) -> Option<Moment> {
-        self.retry.filter(|_| !self.turn.is_in_flight())
+        self.retry.filter(|_| !self.publish.is_in_flight())
     }
 
     /// Whether a publication is under way.
     pub fn is_in_flight(&self) -> bool {
-        self.turn.is_in_flight()
+        self.publish.is_in_flight()
     }
 
     /// Whether it is to be rendered and has not begun.
-    pub fn is_wanted(&self) -> bool {
-        self.turn.is_wanted()
+    pub fn is_queued(&self) -> bool {
+        self.publish.is_queued()
     }
 
     /// When its destination was last found, or brought, in step.

@@ -10,22 +10,22 @@ use crate::model::registry_event::{Change, Update, View};
 use crate::model::version::Versions;
 
 /// A registry's name and a subject in it.
-pub type Place = (Arc<str>, Subject);
+pub type ViewKey = (Arc<str>, Subject);
 
 /// The last view of each place.
 #[derive(Debug, Clone, Default)]
 pub struct ViewCache {
-    views: BTreeMap<Place, (View, Versions)>,
+    views: BTreeMap<ViewKey, (View, Versions)>,
 }
 
 impl ViewCache {
     /// The last view of a place, and how late it is; `None` before the first.
-    pub fn view(&self, place: &Place) -> Option<&(View, Versions)> {
+    pub fn view(&self, place: &ViewKey) -> Option<&(View, Versions)> {
         self.views.get(place)
     }
 
     /// Records an update of one place.
-    pub fn take(&mut self, place: Place, update: Update) {
+    pub fn take(&mut self, place: ViewKey, update: Update) {
         match update {
             Update::Reset { view, versions, .. } => {
                 self.views.insert(place, (view, versions));
@@ -47,7 +47,7 @@ impl ViewCache {
     }
 
     /// Forgets every place that nobody asks for.
-    pub fn keep(&mut self, wanted: impl Fn(&Place) -> bool) {
+    pub fn keep(&mut self, wanted: impl Fn(&ViewKey) -> bool) {
         self.views.retain(|place, _| wanted(place));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::config::{Config, Each, Overrides, Problems, Refused, TemplateConfig};
-use crate::decide::{Event, Followed, Needs, Plan, TemplatePlan};
+use crate::decide::{Event, Needs, Plan, Planned, TemplatePlan};
 use crate::load::host::{Host, ThisHost};
 use crate::log::emit;
 use crate::model::digest::digest;
@@ -140,11 +140,9 @@ impl Setup {
         let keys = self.config.keys.iter().filter(|key| needed(&key.name, false));
         Plan {
             rosters: rosters
-                .map(|config| Followed { config: Arc::clone(config), origin: origin(&config.registry) })
+                .map(|config| Planned { config: Arc::clone(config), origin: origin(&config.registry) })
                 .collect(),
-            keys: keys
-                .map(|config| Followed { config: Arc::clone(config), origin: origin(&config.registry) })
-                .collect(),
+            keys: keys.map(|config| Planned { config: Arc::clone(config), origin: origin(&config.registry) }).collect(),
             templates,
         }
     }

@@ -134,7 +134,7 @@ fn drift(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
 
 /// A member that the check refuses.
 fn isolated(it: &IsolatedReport, clock: &Clock) -> Condition {
-    let member = field(&it.spot.to_string());
+    let member = field(&it.member.to_string());
     let next = match it.retry {
         Some(due) => format!("at {}", clock.due(due)),
         None => "with another template of its unit".to_owned(),
@@ -192,7 +192,7 @@ fn stale(report: &Report, (name, noun): (&str, &str), known: bool, freshness: Fr
     let age = freshness.age(report.now).map_or_else(|| "an unknown time".to_owned(), seconds);
     Condition::blocking(if !known {
         format!("{name} has no known-good {noun} yet: {why}")
-    } else if freshness.is_recalled() {
+    } else if freshness.is_saved() {
         format!("using the last known-good {noun} of {name}, read {age} ago: {why}")
     } else {
         format!("{name} is stale, read {age} ago: {why}")

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{Clock, from_now};
 use super::words::field;
-use crate::decide::report::{ProgramReport, ProgramState, Then};
+use crate::decide::report::{AfterStop, ProgramReport, ProgramState};
 
 /// The program that the agent runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ impl ProgramStatus {
                 "waiting".clone_into(&mut status.state);
                 status.text = format!("WAITING for files to be up to date: {files}");
             }
-            ProgramState::Off | ProgramState::Starting | ProgramState::Over(_) => {}
+            ProgramState::Off | ProgramState::Starting | ProgramState::Exited(_) => {}
             ProgramState::Running { pid, since, .. } => {
                 let since = clock.time(*since);
                 let applies =
@@ -66,13 +66,13 @@ impl ProgramStatus {
                 (status.pid, status.since) = (Some(*pid), Some(since));
             }
             ProgramState::Stopping { pid, then, kill, killed } => {
-                let what = if *then == Then::Again { "RESTARTING" } else { "STOPPING" };
+                let what = if *then == AfterStop::Restart { "RESTARTING" } else { "STOPPING" };
                 let limit = if *killed { String::new() } else { format!(" {}", from_now(kill.since(clock.now))) };
                 "stopping".clone_into(&mut status.state);
                 status.text = format!("{what} process {pid}, killed{limit} (kill_timeout)");
                 status.pid = Some(*pid);
             }
-            ProgramState::Resting(until) => {
+            ProgramState::Backoff(until) => {
                 let ended = status.last_end.as_deref().map(|end| format!(": {end}")).unwrap_or_default();
                 status.text = format!("STOPPED{ended}; next start {}", from_now(until.since(clock.now)));
                 status.next = Some(clock.time((*until).max(clock.now)));

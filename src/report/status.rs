@@ -263,9 +263,9 @@ fn key(it: &KeyReport, clock: &Clock) -> KeyStatus {
 
 fn left_out(it: &IsolatedReport, clock: &Clock) -> LeftOutStatus {
     LeftOutStatus {
-        roster: it.spot.roster.to_string(),
-        key: it.spot.key.as_ref().map(ToString::to_string),
-        member: it.spot.member.to_string(),
+        roster: it.member.roster.to_string(),
+        key: it.member.key.as_ref().map(ToString::to_string),
+        member: it.member.member.to_string(),
         why: masked(&it.why).into_owned(),
         again: it.retry.map(|again| clock.time(again.max(clock.now))),
     }

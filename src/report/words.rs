@@ -1,7 +1,7 @@
 //! Text for a terminal: holds, and strings from a registry or a command line.
 
 use super::context::Clock;
-use crate::decide::report::{Hold, KeyDoubt, Reason, plural};
+use crate::decide::report::{Hold, KeyLossCause, Reason, plural};
 use crate::log::{cut, plain};
 use crate::payload::masked;
 
@@ -31,7 +31,7 @@ pub fn release(reason: &Reason, clock: &Clock) -> String {
         Reason::AboveMax { max, .. } => {
             format!("ends when it has at most {}, or with a higher max", plural(*max, "member"))
         }
-        Reason::Shrunk { until, .. } | Reason::KeysGone { doubt: KeyDoubt::Shrunk { until, .. }, .. } => {
+        Reason::Shrunk { until, .. } | Reason::KeysGone { doubt: KeyLossCause::Shrunk { until, .. }, .. } => {
             format!("ends when enough of them return, with `rosterd accept`, or at {}", clock.time(*until))
         }
         Reason::Older { .. } => "ends when the ensemble shows a later state, when none of them is missing, or with \

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fs, io};
 
-use crate::decide::{Event, Recalled, SavedRoster, SavedState};
+use crate::decide::{Event, SavedRoster, SavedState, SavedUpdate};
 use crate::log::emit;
 use crate::state::append_log::{Access, Header};
 
@@ -75,7 +75,7 @@ impl LastGood {
 
     /// Saves the latest members of one roster. A failure is logged and nothing more: the file that is about to be
     /// written matters more than what the next start knows.
-    pub fn save(&self, saved: SavedRoster) {
+    pub fn save(&self, saved: SavedUpdate) {
         self.write(|store| {
             let clock = store.clock.clone();
             store.open(&saved.name.clone(), Access::ReadWrite).add(saved, Timestamp::now(), &clock)
@@ -126,7 +126,7 @@ impl Store {
         let with_age = |(name, log): (&Arc<str>, &RosterLog)| {
             let (at, known) = log.known()?;
             let age = [now.since(at), confirmed.age(name, now)].into_iter().flatten().min();
-            Some((Arc::clone(name), Recalled { age, ..known.clone() }))
+            Some((Arc::clone(name), SavedRoster { age, ..known.clone() }))
         };
         self.rosters.iter().filter_map(with_age).collect()
     }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Each, TemplateConfig};
-use crate::decide::{Event, Written};
+use crate::decide::{Event, WrittenKeys};
 use crate::log::emit;
 use crate::state::append_log::{Access, AppendLog, Contents, Header, path_encoding};
 
@@ -96,7 +96,7 @@ impl OwnedFiles {
 
     /// The keys whose files these templates have written and would write to the same path now.
     #[must_use]
-    pub fn written(&self, templates: &[Arc<TemplateConfig>]) -> Written {
+    pub fn written(&self, templates: &[Arc<TemplateConfig>]) -> WrittenKeys {
         let records = self.records();
         let patterns = templates.iter().filter_map(|config| Some((config, config.pattern()?)));
         let keys = |config: &TemplateConfig, each: &Each| -> BTreeSet<Arc<str>> {

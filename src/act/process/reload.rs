@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Command, Reload};
-use crate::decide::{Ran, ReloadJob};
+use crate::decide::{ReloadJob, ReloadOutcome};
 use crate::error::Setback;
 
 use super::command::Title;
@@ -40,19 +40,19 @@ const LONGEST: usize = 120 * 1024;
 /// same file now that it is in place), and of all the files by `ROSTERD_CHANGED`, which is empty where they are too many. Where the templates' own variables
 /// contradict each other, the first template's value holds. After it each of the job's verifying commands runs, in the
 /// same environment; the first that fails is the reload's failure.
-pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> Ran {
+pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> ReloadOutcome {
     if stop.is_cancelled() {
-        return Ran::Abandoned;
+        return ReloadOutcome::Abandoned;
     }
     let mut ran = match &job.reload {
         Reload::Signal { signal, pid_file } => send(signal, pid_file, job, stop).await,
         // Whoever runs the program has to see to that, and nobody who runs none asks for it.
-        Reload::Program => Ran::Done,
+        Reload::Program => ReloadOutcome::Succeeded,
         Reload::Command(command) => run("reload", command, job, job.timeout, stop).await,
     };
     // That a signal was sent, or a command ended with 0, proves nothing of what the software made of it.
     for verify in &job.verifies {
-        if ran == Ran::Done {
+        if ran == ReloadOutcome::Succeeded {
             ran = run("verify", &verify.command, job, verify.timeout, stop).await;
         }
     }
@@ -60,12 +60,18 @@ pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> Ran {
 }
 
 /// Runs one command of a reload; `what` is the word for it.
-async fn run(what: &str, command: &Command, job: &ReloadJob, limit: Duration, stop: &CancellationToken) -> Ran {
+async fn run(
+    what: &str,
+    command: &Command,
+    job: &ReloadJob,
+    limit: Duration,
+    stop: &CancellationToken,
+) -> ReloadOutcome {
     let end = command::run(Title { what, command }, command, &environment(job), limit, stop).await;
     match end.how {
-        How::Exited(0) => Ran::Done,
-        How::Abandoned => Ran::Abandoned,
-        _ => Ran::Failed(end.words(what, command)),
+        How::Exited(0) => ReloadOutcome::Succeeded,
+        How::Abandoned => ReloadOutcome::Abandoned,
+        _ => ReloadOutcome::Failed(end.words(what, command)),
     }
 }
 
@@ -84,7 +90,7 @@ fn environment(job: &ReloadJob) -> Environment {
     environment::environment(&own, &Variables { template: name, src: first, dest: first, changed: &changed })
 }
 
-async fn send(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &CancellationToken) -> Ran {
+async fn send(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &CancellationToken) -> ReloadOutcome {
     let file = pid_file.to_owned();
     // A pid file may be on a file system that hangs: off the event loop, not for longer than a command may take, and not
     // with one more thread at each try.
@@ -98,16 +104,16 @@ async fn send(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &Cancellatio
     };
     let read = tokio::select! {
         read = read => read,
-        () = stop.cancelled() => return Ran::Abandoned,
+        () = stop.cancelled() => return ReloadOutcome::Abandoned,
         () = tokio::time::sleep(job.timeout) => {
             let limit = humantime::format_duration(job.timeout);
-            return Ran::Failed(format!("read the pid file {}: no answer within {limit}", pid_file.display()));
+            return ReloadOutcome::Failed(format!("read the pid file {}: no answer within {limit}", pid_file.display()));
         }
     };
     // Only here: an answer that comes too late must not signal anybody.
     match read.and_then(|pid| signal_to(signal, pid, pid_file)) {
-        Ok(()) => Ran::Done,
-        Err(setback) => Ran::Failed(setback.to_string()),
+        Ok(()) => ReloadOutcome::Succeeded,
+        Err(setback) => ReloadOutcome::Failed(setback.to_string()),
     }
 }
 

@@ -207,8 +207,8 @@ async fn a_replacement_that_was_cut_off_is_finished_and_one_that_never_began_is_
         if let Some(text) = waits {
             fs::write(&staged, text).unwrap();
         }
-        let debts = after(&bench, vec![entry.clone()]).await;
-        assert_eq!(debts.len(), usize::from(owed), "{there} {waits:?}");
+        let pending_reloads = after(&bench, vec![entry.clone()]).await;
+        assert_eq!(pending_reloads.len(), usize::from(owed), "{there} {waits:?}");
         assert_eq!(fs::read_to_string(&template.dest).unwrap(), becomes, "{there} {waits:?}");
         assert_eq!(staged_in(bench.directory.path()), [""; 0], "{there} {waits:?}");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::act::process::reload::reload;
 use crate::config::{Command, Reload, TemplateConfig, Verify};
-use crate::decide::{Ran, ReloadJob};
+use crate::decide::{ReloadJob, ReloadOutcome};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -28,7 +28,7 @@ async fn one_command_learns_of_all_the_files() {
     let out = bench.path("out");
     let text = format!("echo $ROSTERD_TEMPLATE $ROSTERD_SRC $ROSTERD_DEST $ROSTERD_CHANGED $A $B > {}", out.display());
     let job = job(Reload::Command(shell(text)), vec![first, second]);
-    assert_eq!(reload(&job, &bench.stop).await, Ran::Done);
+    assert_eq!(reload(&job, &bench.stop).await, ReloadOutcome::Succeeded);
     let (one, two) = (bench.path("one"), bench.path("two"));
     let (one, two) = (one.display(), two.display());
     assert_eq!(fs::read_to_string(out).unwrap(), format!("one {one} {one} {one}:{two} first b\n"));
@@ -46,9 +46,9 @@ async fn a_command_that_is_for_very_many_files_starts_too() {
     let own = bench.path(&"0".repeat(200)).display().to_string().len();
     let command = |text: &str| Reload::Command(shell(text.to_owned()));
     let few = length(job(command(&text), many(300))).await;
-    assert_eq!(few, (Ran::Done, 300 * (own + 1) - 1), "as long as there is room, all are named");
+    assert_eq!(few, (ReloadOutcome::Succeeded, 300 * (own + 1) - 1), "as long as there is room, all are named");
     let very_many = job(command(&text), many(1000));
-    assert_eq!(reload(&very_many, &bench.stop).await, Ran::Done);
+    assert_eq!(reload(&very_many, &bench.stop).await, ReloadOutcome::Succeeded);
     assert_eq!(fs::read_to_string(bench.path("length")).unwrap(), "0\n", "and never some of them");
 }
 
@@ -56,11 +56,11 @@ async fn a_command_that_is_for_very_many_files_starts_too() {
 async fn a_command_that_fails_or_is_cut_off_is_not_done() {
     let bench = Bench::new();
     let with = |text: &str| job(Reload::Command(shell(text)), vec![bench.template("f")]);
-    let Ran::Failed(message) = reload(&with("echo no; exit 1"), &bench.stop).await else { panic!() };
+    let ReloadOutcome::Failed(message) = reload(&with("echo no; exit 1"), &bench.stop).await else { panic!() };
     assert_eq!(message, "reload \"echo no; exit 1\" exited with 1:\n  no");
     let mut slow = with("sleep 100");
     slow.timeout = Duration::from_millis(50);
-    let Ran::Failed(message) = reload(&slow, &bench.stop).await else { panic!() };
+    let ReloadOutcome::Failed(message) = reload(&slow, &bench.stop).await else { panic!() };
     assert!(message.contains("had not ended after 50ms"), "{message}");
     let running = bench.path("running");
     let cut = with(&format!("touch {}; sleep 100", running.display()));
@@ -68,8 +68,8 @@ async fn a_command_that_fails_or_is_cut_off_is_not_done() {
         until("it runs", || running.exists()).await;
         bench.stop.cancel();
     });
-    assert_eq!(ran, Ran::Abandoned);
-    assert_eq!(reload(&with("true"), &bench.stop).await, Ran::Abandoned);
+    assert_eq!(ran, ReloadOutcome::Abandoned);
+    assert_eq!(reload(&with("true"), &bench.stop).await, ReloadOutcome::Abandoned);
 }
 
 #[tokio::test]
@@ -85,15 +85,17 @@ async fn what_proves_a_reload_runs_after_it_and_its_failure_is_the_reloads() {
         job(Reload::Command(reload), proven.collect())
     };
     let passes = with(says("reload"), &[says("b"), says("a"), says("b")]);
-    assert_eq!(reload(&passes, &bench.stop).await, Ran::Done);
+    assert_eq!(reload(&passes, &bench.stop).await, ReloadOutcome::Succeeded);
     assert_eq!(fs::read_to_string(&log).unwrap(), "reload\na\nb\n", "each once, and after the reload");
     fs::remove_file(&log).unwrap();
     let fails = with(says("reload"), &[shell("echo not yet up; exit 3"), says("z")]);
-    let Ran::Failed(message) = reload(&fails, &bench.stop).await else { panic!() };
+    let ReloadOutcome::Failed(message) = reload(&fails, &bench.stop).await else { panic!() };
     assert_eq!(message, "verify \"echo not yet up; exit 3\" exited with 3:\n  not yet up");
     assert_eq!(fs::read_to_string(&log).unwrap(), "reload\n");
     fs::remove_file(&log).unwrap();
-    let Ran::Failed(message) = reload(&with(shell("exit 1"), &[says("a")]), &bench.stop).await else { panic!() };
+    let ReloadOutcome::Failed(message) = reload(&with(shell("exit 1"), &[says("a")]), &bench.stop).await else {
+        panic!()
+    };
     assert!(message.starts_with("reload ") && !log.exists(), "after a failed reload nothing is proven: {message}");
 }
 
@@ -115,7 +117,7 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
     let process = Ended(Process::new("sh").args(["-c", &script]).stdin(Stdio::null()).spawn().unwrap());
     until("the pid is written", || fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n'))).await;
     let with = |signal: &str| Reload::Signal { signal: signal.to_owned(), pid_file: pid_file.clone() };
-    assert_eq!(reload(&job(with("HUP"), vec![bench.template("f")]), &bench.stop).await, Ran::Done);
+    assert_eq!(reload(&job(with("HUP"), vec![bench.template("f")]), &bench.stop).await, ReloadOutcome::Succeeded);
     until("the signal came", || got.exists()).await;
     drop(process);
     // Dead, and nobody has waited for it: it takes signals.
@@ -124,7 +126,7 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
     until("it is dead", || fs::read_to_string(&stat).is_ok_and(|text| text.contains(") Z "))).await;
     fs::write(&pid_file, format!("{}\n", dead.0.id())).unwrap();
     let ran = reload(&job(with("HUP"), vec![bench.template("f")]), &bench.stop).await;
-    assert!(matches!(&ran, Ran::Failed(why) if why.contains("it has ended, and its parent")), "{ran:?}");
+    assert!(matches!(&ran, ReloadOutcome::Failed(why) if why.contains("it has ended, and its parent")), "{ran:?}");
     dead.0.wait().unwrap();
     fs::write(&pid_file, format!("{}\n", dead.0.id())).unwrap();
     let failures = [
@@ -139,7 +141,7 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
             fs::write(&pid_file, text).unwrap();
         }
         let ran = reload(&job(with(signal), vec![bench.template("f")]), &bench.stop).await;
-        let Ran::Failed(message) = ran else { panic!("{part}") };
+        let ReloadOutcome::Failed(message) = ran else { panic!("{part}") };
         assert!(message.contains(part), "{message}");
         assert!(message.contains("x.pid") || signal == "RELOAD", "{message}");
     }
@@ -154,10 +156,10 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
         let _ = fs::remove_file(&pid_file).or_else(|_| fs::remove_dir(&pid_file));
         make();
         let ran = reload(&job(with("HUP"), vec![bench.template("f")]), &bench.stop).await;
-        assert!(matches!(&ran, Ran::Failed(why) if why.contains(part) && why.len() < 1000), "{ran:?}");
+        assert!(matches!(&ran, ReloadOutcome::Failed(why) if why.contains(part) && why.len() < 1000), "{ran:?}");
     }
     fs::remove_file(&pid_file).unwrap();
-    let Ran::Failed(message) = reload(&job(with("HUP"), vec![bench.template("f")]), &bench.stop).await else {
+    let ReloadOutcome::Failed(message) = reload(&job(with("HUP"), vec![bench.template("f")]), &bench.stop).await else {
         panic!()
     };
     assert!(message.contains("x.pid: No such file") && message.contains("is the software running"), "{message}");
@@ -173,10 +175,10 @@ async fn a_pid_file_that_answers_too_late_signals_nobody() {
         let mut job = job(reload_by, vec![bench.template("f")]);
         job.timeout = Duration::from_millis(100);
         let ran = reload(&job, &bench.stop).await;
-        assert!(matches!(&ran, Ran::Failed(why) if why.contains("no answer within 100ms")), "{ran:?}");
+        assert!(matches!(&ran, ReloadOutcome::Failed(why) if why.contains("no answer within 100ms")), "{ran:?}");
         // It waits until the first has been answered.
         job.timeout = Duration::from_mins(1);
-        assert_eq!(reload(&job, &bench.stop).await, Ran::Done);
+        assert_eq!(reload(&job, &bench.stop).await, ReloadOutcome::Succeeded);
         return;
     }
     let (pid_file, heard) = (bench.path("x.pid"), bench.path("heard"));

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::act::files::{Batch, CurrentConfig, Writer, publish, recover, restore};
 use crate::config::{Method, OnReloadFailure, Reload, TemplateConfig};
 use crate::decide::{
-    Failure, Group, Input, Outcome, Pace, Publication, Ran, ReloadJob, Restoration, SavedState, Stage, TemplatePlan,
+    Failure, Group, Input, Outcome, Publication, ReloadJob, ReloadOutcome, Restoration, RunMode, SavedState, Stage,
+    TemplatePlan,
 };
 use crate::model::node_path::Subject;
 use crate::state::journal::{Journal, ReloadRun};
@@ -171,7 +172,7 @@ impl World {
     fn engine(files: &Files, owed: Vec<TemplateConfig>) -> engine::Bench {
         let templates = ALL.map(|name| planned(files, name)).to_vec();
         let rosters = ROSTERS.map(|name| roster(name, subject(name))).to_vec();
-        engine::Bench::owing(Pace::Continuous, plan(rosters, vec![], templates), SavedState::new(), owed)
+        engine::Bench::owing(RunMode::Continuous, plan(rosters, vec![], templates), SavedState::new(), owed)
     }
 
     fn contents(&self) -> Contents {
@@ -286,7 +287,7 @@ impl World {
         } else {
             drop(mark);
         }
-        let ran = if well { Ran::Done } else { Ran::Failed("line 7 is wrong".into()) };
+        let ran = if well { ReloadOutcome::Succeeded } else { ReloadOutcome::Failed("line 7 is wrong".into()) };
         self.input(Input::Reloaded(job.reload, ran));
     }
 
@@ -377,7 +378,7 @@ impl World {
                     let text = fs::read_to_string(&file).unwrap_or_default();
                     let template = &self.engine.engine.templates()[name];
                     // What was put right often enough waits a while before it is again.
-                    let waits = template.is_wanted() || template.drift().is_some_and(|drift| drift.waits.is_some());
+                    let waits = template.is_queued() || template.drift().is_some_and(|drift| drift.deferred.is_some());
                     // Where that was gone back to, because it stood there when it was put right, it is what is to stand there.
                     let is_gone_back_to = text == before;
                     assert!(waits || is_gone_back_to || !text.contains("by hand"), "{name} is not put right");
@@ -404,7 +405,7 @@ impl World {
             assert_ne!(Some(&part(&now, of_unit)), failed, "what failed is tried again");
         }
         for name in &self.owed {
-            let owes = self.engine.engine.debts().values().any(|debt| debt.owes(&Arc::from(*name)));
+            let owes = self.engine.engine.pending_reloads().values().any(|debt| debt.includes(&Arc::from(*name)));
             assert!(owes, "what {name} owes is forgotten");
         }
     }
@@ -441,7 +442,7 @@ proptest! {
                 assert_eq!(text, Some(format!("{name} end:1\n")));
             }
             assert!(world.engine.is_idle() && world.owed.is_empty());
-            assert!(world.engine.engine.debts().values().all(|debt| !debt.is_owed()));
+            assert!(world.engine.engine.pending_reloads().values().all(|debt| !debt.is_pending()));
             world.flush().await;
             let journal = Journal::open(&world.files.path("state")).0;
             // What has no reload is kept until its unit has one again.

@@ -19,7 +19,7 @@ fn the_first_by_name_stands_for_all_of_one_address() {
         member("n_09", Some("a"), None),
     ]);
     assert_eq!(
-        doubles(&all),
+        duplicates(&all),
         BTreeMap::from([("n_02".into(), "n_01".into()), ("n_03".into(), Arc::<str>::from("n_01"))])
     );
     let kept = distinct(Cow::Borrowed(&all));

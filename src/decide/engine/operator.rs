@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Engine;
-use crate::decide::accept::{Acceptance, Shown};
+use crate::decide::accept::{Acceptance, HeldView};
 use crate::decide::event::Event;
 use crate::decide::moment::Moment;
 
 impl Engine {
-    pub fn accept_shown(&mut self, now: Moment, name: &Arc<str>, shown: &Shown) {
+    pub fn accept_if_unchanged(&mut self, now: Moment, name: &Arc<str>, shown: &HeldView) {
         if self.rosters.get(name).is_some_and(|roster| roster.acceptance(Some(shown)) == Acceptance::AsShown) {
             self.accept(now, name);
         }
@@ -17,17 +17,19 @@ impl Engine {
 
     pub fn render(&mut self, names: &BTreeSet<Arc<str>>, reload: bool) {
         let asked = names.iter().filter_map(|name| self.templates.get(name));
-        let names: BTreeSet<Arc<str>> =
-            asked.flat_map(|template| self.mates(template)).map(|it| Arc::clone(&it.plan().config.name)).collect();
+        let names: BTreeSet<Arc<str>> = asked
+            .flat_map(|template| self.unit_templates(template))
+            .map(|it| Arc::clone(&it.plan().config.name))
+            .collect();
         for (name, template) in self.templates.iter_mut().filter(|(name, _)| names.contains(*name)) {
-            // What has changed besides owes its reload.
-            let alone = !template.is_wanted() && template.failure().is_none();
-            let asked_only = alone || self.quiet.contains(name);
-            template.want();
+            // What has changed besides includes its reload.
+            let alone = !template.is_queued() && template.failure().is_none();
+            let asked_only = alone || self.without_reload.contains(name);
+            template.queue();
             if asked_only && !reload {
-                self.quiet.insert(Arc::clone(name));
+                self.without_reload.insert(Arc::clone(name));
             } else {
-                self.quiet.remove(name);
+                self.without_reload.remove(name);
             }
         }
     }
@@ -48,6 +50,6 @@ impl Engine {
     pub fn is_reached(&self, registry: &Arc<str>) -> bool {
         let rosters = self.rosters.values().any(|roster| roster.config().registry == *registry && roster.is_reached());
         let keys = self.keys.values().any(|key| key.config().registry == *registry && key.is_seen());
-        !self.away.contains_key(registry) && (rosters || keys)
+        !self.unreachable.contains_key(registry) && (rosters || keys)
     }
 }

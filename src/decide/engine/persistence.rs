@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Engine, Pace};
+use super::{Engine, RunMode};
 use crate::decide::event::Event;
 use crate::decide::moment::Moment;
-use crate::decide::saved::SavedRoster;
+use crate::decide::saved::SavedUpdate;
 use crate::model::node_path::Subject;
 use crate::model::registry_event::View;
 
@@ -26,27 +26,30 @@ impl Engine {
     }
 
     /// Until a place has been read again, what was seen there may be of any age.
-    pub fn doubt(&mut self, now: Moment, registry: &Arc<str>) {
-        self.sights.keep(|(of, _)| of != registry);
-        self.rosters.values_mut().filter(|roster| roster.config().registry == *registry).for_each(|it| it.away(now));
-        self.keys.values_mut().filter(|key| key.config().registry == *registry).for_each(|it| it.away(now));
+    pub fn invalidate_views(&mut self, now: Moment, registry: &Arc<str>) {
+        self.views.keep(|(of, _)| of != registry);
+        self.rosters
+            .values_mut()
+            .filter(|roster| roster.config().registry == *registry)
+            .for_each(|it| it.connection_lost(now));
+        self.keys.values_mut().filter(|key| key.config().registry == *registry).for_each(|it| it.connection_lost(now));
     }
 
     /// What was remembered of registries that are away stands in, for as long as the agent lives; a single pass waits out
     /// its time for the registry first.
-    pub fn stand_in_for_away(&mut self, now: Moment, events: &mut Vec<Event>) {
-        if self.pace == Pace::Continuous {
-            let away: Vec<Arc<str>> = self.away.keys().cloned().collect();
-            self.stand_in_where(now, None, |registry| away.contains(registry), events);
+    pub fn use_saved_for_unreachable(&mut self, now: Moment, events: &mut Vec<Event>) {
+        if self.mode == RunMode::Continuous {
+            let away: Vec<Arc<str>> = self.unreachable.keys().cloned().collect();
+            self.use_saved_where(now, None, |registry| away.contains(registry), events);
         }
     }
 
     /// What was remembered stands in for all that was never seen, if it is at most `max` old.
-    pub fn stand_in(&mut self, now: Moment, max: Option<Duration>, events: &mut Vec<Event>) {
-        self.stand_in_where(now, max, |_| true, events);
+    pub fn use_saved(&mut self, now: Moment, max: Option<Duration>, events: &mut Vec<Event>) {
+        self.use_saved_where(now, max, |_| true, events);
     }
 
-    fn stand_in_where(
+    fn use_saved_where(
         &mut self,
         now: Moment,
         max: Option<Duration>,
@@ -55,23 +58,23 @@ impl Engine {
     ) {
         let mut stale = Vec::new();
         for (name, roster) in &mut self.rosters {
-            if wanted(&roster.config().registry) && roster.stand_in(now, max) {
+            if wanted(&roster.config().registry) && roster.use_saved(now, max) {
                 stale.push((Arc::clone(name), true, roster.config().subject.to_string(), roster.age(now)));
             }
         }
         for (name, key) in &mut self.keys {
-            if wanted(&key.config().registry) && key.stand_in(now, max) {
+            if wanted(&key.config().registry) && key.use_saved(now, max) {
                 stale.push((Arc::clone(name), false, key.config().path.to_string(), key.age(now)));
             }
         }
         for (name, is_roster, path, age) in stale {
-            self.want(&name, is_roster);
+            self.queue_dependents(&name, is_roster);
             events.push(Event::RosterStale { roster: name, path, age_s: age.map(|age| age.as_secs()) });
         }
     }
 
     /// A key's node was read.
-    pub fn see_key(
+    pub fn update_keys(
         &mut self,
         now: Moment,
         registry: &Arc<str>,
@@ -89,30 +92,30 @@ impl Engine {
                     changed.push(Arc::clone(name));
                 }
                 let url = self.origins.get(registry).map(|url| &**url).unwrap_or_default();
-                self.memos.extend(key.memo(url));
+                self.unsaved.extend(key.take_saved_update(url));
             }
         }
         for name in changed {
-            self.want(&name, false);
+            self.queue_dependents(&name, false);
         }
-        self.supersede();
+        self.drop_superseded();
     }
 
     /// Remembers what was admitted of a roster.
-    pub fn remember(&mut self, name: &Arc<str>) {
+    pub fn save_roster(&mut self, name: &Arc<str>) {
         if let Some(roster) = self.rosters.get_mut(name) {
             let config = Arc::clone(roster.config());
             let url = self.origins.get(&config.registry).map(|url| &**url).unwrap_or_default();
-            let view = self.sights.view(&(Arc::clone(&config.registry), config.subject.clone()));
-            self.memos.extend(roster.memo(url, view.map(|(view, _)| view)));
+            let view = self.views.view(&(Arc::clone(&config.registry), config.subject.clone()));
+            self.unsaved.extend(roster.take_saved_update(url, view.map(|(view, _)| view)));
         }
-        self.supersede();
+        self.drop_superseded();
     }
 
     /// What was remembered before the start is of no more use once something newer is.
-    fn supersede(&mut self) {
-        for SavedRoster { name, .. } in &self.memos {
-            self.recalled.remove(name);
+    fn drop_superseded(&mut self) {
+        for SavedUpdate { name, .. } in &self.unsaved {
+            self.saved.remove(name);
         }
     }
 }

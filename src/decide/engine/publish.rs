@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::config::Reload;
 use crate::decide::event::Event;
-use crate::decide::flight::FlightId;
+use crate::decide::in_flight::PublicationId;
 use crate::decide::moment::Moment;
 use crate::decide::publication::{Group, Outcome, Publication, Snapshot, Stage};
 use crate::decide::template::Template;
 
-use super::{Effect, Engine, Pace};
+use super::{Effect, Engine, RunMode};
 
 impl Engine {
     /// Begins what is due. Those that share a reload go together; a unit goes as a whole or not at all.
@@ -18,7 +18,7 @@ impl Engine {
         if self.stopping || self.paused.is_some() {
             return Vec::new();
         }
-        self.flights.next_batch();
+        self.in_flight.next_batch();
         let (mut single, mut units) = (Vec::new(), BTreeSet::new());
         for (name, template) in self.templates.iter().filter(|(_, template)| template.is_due(now)) {
             match &template.plan().config.unit {
@@ -44,7 +44,7 @@ impl Engine {
 
     fn begin_single(&mut self, now: Moment, name: &Arc<str>, events: &mut Vec<Event>) -> Option<Publication> {
         let template = self.templates.get_mut(name)?;
-        if self.flights.is_busy(&template.plan().config.dest) {
+        if self.in_flight.is_busy(&template.plan().config.dest) {
             return None;
         }
         let snapshot = template.ready(now, &self.rosters, &self.keys, events)?;
@@ -54,15 +54,16 @@ impl Engine {
     /// Begins all templates of a unit, whichever of them is due: one of them alone could be at odds with the others. `None`
     /// while one is under way or lacks a good view.
     fn begin_unit(&mut self, now: Moment, unit: &Arc<str>, events: &mut Vec<Event>) -> Option<Group> {
-        let (rosters, keys, flights) = (&self.rosters, &self.keys, &self.flights);
+        let (rosters, keys, in_flight) = (&self.rosters, &self.keys, &self.in_flight);
         let of_unit = |template: &Template| template.plan().config.unit.as_ref() == Some(unit);
-        let is_busy = |it: &Template| it.is_in_flight() || it.is_searching() || flights.is_busy(&it.plan().config.dest);
+        let is_busy =
+            |it: &Template| it.is_in_flight() || it.is_searching() || in_flight.is_busy(&it.plan().config.dest);
         let busy = self.templates.values().any(|template| of_unit(template) && is_busy(template));
         let mut snapshots = Vec::new();
         for (name, template) in self.templates.iter_mut().filter(|(_, template)| of_unit(template)) {
-            template.ripen(now);
+            template.requeue_if_due(now);
             if !busy {
-                template.join();
+                template.queue_with_unit();
                 snapshots.push((Arc::clone(name), template.ready(now, rosters, keys, events)));
             }
         }
@@ -76,41 +77,41 @@ impl Engine {
     fn begin(&mut self, name: &Arc<str>, snapshot: Snapshot) -> Option<Publication> {
         let template = self.templates.get_mut(name)?;
         let config = Arc::clone(&template.plan().config);
-        let quiet = self.quiet.remove(name);
-        let id = self.flights.begin(&config, quiet);
+        let no_reload = self.without_reload.remove(name);
+        let id = self.in_flight.begin(&config, no_reload);
         template.begin(id);
-        Some(Publication { id, template: config, snapshot, remove: template.is_going(), quiet })
+        Some(Publication { id, template: config, snapshot, remove: template.is_removing(), no_reload })
     }
 
-    pub fn published(&mut self, now: Moment, id: FlightId, outcome: Outcome, events: &mut Vec<Event>) {
-        let Some(flight) = self.flights.end(id) else {
+    pub fn published(&mut self, now: Moment, id: PublicationId, outcome: Outcome, events: &mut Vec<Event>) {
+        let Some(ended) = self.in_flight.end(id) else {
             return;
         };
-        self.debts.values_mut().for_each(|debt| debt.arrived(id));
-        let replaced = matches!(outcome, Outcome::Replaced | Outcome::Removed) && !flight.quiet;
+        self.pending_reloads.values_mut().for_each(|pending| pending.publication_ended(id));
+        let replaced = matches!(outcome, Outcome::Replaced | Outcome::Removed) && !ended.no_reload;
         // What was replaced under a configuration that has changed since is reloaded as the present one says; what has
         // no present one, as it was said then.
-        let mut config = Arc::clone(&flight.config);
+        let mut config = Arc::clone(&ended.config);
         let refused = matches!(&outcome, Outcome::Failed(it) if matches!(it.stage, Stage::Rollback | Stage::Unit));
         if let Some(template) = self.templates.get_mut(&config.name) {
-            template.end(now, id, outcome, self.pace == Pace::Continuous, events);
+            template.end(now, id, outcome, self.mode == RunMode::Continuous, events);
             if template.plan().config.dest == config.dest {
                 config = Arc::clone(&template.plan().config);
             }
         }
-        self.forget_gone(&config.name);
+        self.drop_removed_file(&config.name);
         if let (true, Some(reload)) = (replaced, &config.reload) {
-            let beside = self.flights.beside(&flight, reload);
-            self.owe(now, &config, beside);
+            let in_batch = self.in_flight.in_batch(&ended, reload);
+            self.add_pending_reload(now, &config, in_batch);
         }
         // Of a unit the last one to end may be one that had nothing to place.
         if refused || config.unit.is_some() {
-            self.put_right(&config);
+            self.reapply_rollback(&config);
         }
     }
 
     /// The templates that a template is all or nothing with, itself among them.
-    pub fn mates<'a>(&'a self, template: &'a Template) -> impl Iterator<Item = &'a Template> {
+    pub fn unit_templates<'a>(&'a self, template: &'a Template) -> impl Iterator<Item = &'a Template> {
         let config = &template.plan().config;
         // Most have no unit, and there may be hundreds of them.
         let all = config.unit.as_ref().map(|unit| self.templates.values().map(move |other| (unit, other)));

@@ -8,38 +8,39 @@ use crate::decide::template::Template;
 
 /// A template whose file is not known to be in step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Behind {
+pub struct NotReady {
     /// Its name.
     pub template: Arc<str>,
     /// A file that would do as it is, if there is one: nothing is to be replaced now, or all that the template lacks is
     /// in a registry that is away.
-    pub stands: Option<PathBuf>,
+    pub existing_file: Option<PathBuf>,
 }
 
 impl Engine {
     /// The templates whose files are not known to be in step.
-    pub fn behind(&self) -> Vec<Behind> {
-        self.templates.values().filter(|template| self.is_behind(template)).map(|it| self.behind_of(it)).collect()
+    pub fn not_ready(&self) -> Vec<NotReady> {
+        self.templates.values().filter(|template| self.is_not_ready(template)).map(|it| self.not_ready_of(it)).collect()
     }
 
-    fn is_behind(&self, template: &Template) -> bool {
+    fn is_not_ready(&self, template: &Template) -> bool {
         if template.plan().config.pattern().is_some() {
             // Its files have templates of their own, once it is known which there are.
             return !template.missing(&self.rosters, &self.keys).is_empty();
         }
-        !template.is_going() && (template.rendered().is_none() || template.is_in_flight())
+        !template.is_removing() && (template.rendered().is_none() || template.is_in_flight())
     }
 
-    fn behind_of(&self, template: &Template) -> Behind {
+    fn not_ready_of(&self, template: &Template) -> NotReady {
         let config = &template.plan().config;
         let missing = template.missing(&self.rosters, &self.keys);
         let is_away = |name: &Arc<str>| {
             let roster = self.rosters.get(name).map(|roster| &roster.config().registry);
             let key = self.keys.get(name).map(|key| &key.config().registry);
-            roster.or(key).is_some_and(|registry| self.away.contains_key(registry))
+            roster.or(key).is_some_and(|registry| self.unreachable.contains_key(registry))
         };
         let is_left = self.paused.is_some() || (!missing.is_empty() && missing.iter().all(is_away));
-        let stands = (is_left && config.pattern().is_none() && !template.is_in_flight()).then(|| config.dest.clone());
-        Behind { template: Arc::clone(&config.name), stands }
+        let existing_file =
+            (is_left && config.pattern().is_none() && !template.is_in_flight()).then(|| config.dest.clone());
+        NotReady { template: Arc::clone(&config.name), existing_file }
     }
 }

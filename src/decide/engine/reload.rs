@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Effect, Engine, Pace};
+use super::{Effect, Engine, RunMode};
 use crate::config::{OnDrift, OnReloadFailure, Reload, TemplateConfig};
 use crate::decide::event::{Event, seconds};
-use crate::decide::flight::FlightId;
+use crate::decide::in_flight::PublicationId;
 use crate::decide::moment::Moment;
-use crate::decide::publication::{Ran, ReloadJob, Restoration, Stage};
+use crate::decide::publication::{ReloadJob, ReloadOutcome, Restoration, Stage};
 
 /// Templates by name.
 type Named = BTreeMap<Arc<str>, Arc<TemplateConfig>>;
@@ -16,40 +16,40 @@ type Named = BTreeMap<Arc<str>, Arc<TemplateConfig>>;
 impl Engine {
     /// A single pass reloads when all its files are in place, and once each: see [`super::Input::Stopping`].
     pub fn may_reload(&self) -> bool {
-        self.pace == Pace::Continuous || self.stopping
+        self.mode == RunMode::Continuous || self.stopping
     }
 
     pub fn run_reloads(&mut self, now: Moment) -> Vec<Effect> {
         if !self.may_reload() {
             return Vec::new();
         }
-        let due = self.debts.iter_mut().filter(|(_, debt)| debt.due().is_some_and(|due| due <= now));
-        due.map(|(reload, debt)| {
-            let templates = debt.begin(now);
+        let due = self.pending_reloads.iter_mut().filter(|(_, pending)| pending.due().is_some_and(|due| due <= now));
+        due.map(|(reload, pending)| {
+            let templates = pending.begin(now);
             let verifies = templates.iter().filter_map(|template| template.verify.clone()).collect();
-            let timeout = debt.terms().timeout;
+            let timeout = pending.policy().timeout;
             Effect::Reload(ReloadJob { reload: reload.clone(), timeout, verifies, templates })
         })
         .collect()
     }
 
-    pub fn reloaded(&mut self, now: Moment, reload: &Reload, ran: &Ran, events: &mut Vec<Event>) {
-        let Some(debt) = self.debts.get_mut(reload) else {
+    pub fn reloaded(&mut self, now: Moment, reload: &Reload, ran: &ReloadOutcome, events: &mut Vec<Event>) {
+        let Some(pending) = self.pending_reloads.get_mut(reload) else {
             return;
         };
-        let back = debt.running().filter(|template| template.on_reload_failure == OnReloadFailure::Rollback);
+        let back = pending.running().filter(|template| template.on_reload_failure == OnReloadFailure::Rollback);
         let back: Vec<Arc<TemplateConfig>> = back.cloned().collect();
-        let templates = debt.running().map(|template| Arc::clone(&template.name)).collect();
-        let took_ms = debt.running_for(now).and_then(|took| took.as_millis().try_into().ok());
-        let again = debt.end(now, ran);
+        let templates = pending.running().map(|template| Arc::clone(&template.name)).collect();
+        let took_ms = pending.running_for(now).and_then(|took| took.as_millis().try_into().ok());
+        let again = pending.end(now, ran);
         if self.stopping {
             // What changed while it ran has no time to wait either.
-            debt.hurry();
+            pending.skip_delays();
         }
-        let is_rolled_back = debt.is_rolled_back();
+        let is_rolled_back = pending.is_rolled_back();
         // What it was for may be owed by a mended command by now.
-        self.rehome(now);
-        if let Ran::Failed(why) = ran {
+        self.reassign_reloads(now);
+        if let ReloadOutcome::Failed(why) = ran {
             let (command, reason, retry_in_s) = (reload.to_string(), why.clone(), again.map(seconds));
             events.push(Event::ReloadFailed { command, templates, reason, took_ms, retry_in_s });
             // While nothing is to be replaced, nothing is put back either: a later failure does that.
@@ -60,7 +60,7 @@ impl Engine {
     }
 
     /// These templates, and all others of their units.
-    fn whole(&self, templates: &[Arc<TemplateConfig>]) -> Named {
+    fn with_units(&self, templates: &[Arc<TemplateConfig>]) -> Named {
         let mut whole: Named = templates.iter().map(|it| (Arc::clone(&it.name), Arc::clone(it))).collect();
         let units: BTreeSet<&Arc<str>> = templates.iter().filter_map(|template| template.unit.as_ref()).collect();
         for config in self.templates.values().map(|template| &template.plan().config) {
@@ -74,45 +74,47 @@ impl Engine {
     /// Has these files put back, and waits for that before the reload is tried again. Where one of them is being replaced,
     /// its new bytes come first.
     fn restore(&mut self, reload: &Reload, templates: &[Arc<TemplateConfig>], why: &str) {
-        let whole = self.whole(templates);
+        let whole = self.with_units(templates);
         if !whole.is_empty() && !self.is_any_busy(&whole) {
-            self.put_back(Some(reload.clone()), whole, why);
+            self.start_restore(Some(reload.clone()), whole, why);
         }
     }
 
     /// A publication of a template was refused, because its reload has failed with these bytes, or its unit was: what
     /// stands there is to be what was put back then, whatever others have made of it since.
-    pub fn put_right(&mut self, template: &Arc<TemplateConfig>) {
-        let mut whole = self.whole(std::slice::from_ref(template));
+    pub fn reapply_rollback(&mut self, template: &Arc<TemplateConfig>) {
+        let mut whole = self.with_units(std::slice::from_ref(template));
         whole.retain(|_, it| it.on_drift == OnDrift::Correct);
         let refused = whole.keys().filter_map(|name| self.templates.get(name)?.failure());
         let mut refused =
             refused.filter(|failure| failure.stage == Stage::Rollback).map(|failure| failure.message.clone());
         let Some(why) = refused.next() else { return };
-        let is_wanted = |name| self.templates.get(name).is_some_and(|it| it.is_wanted() || it.is_in_flight());
+        let is_wanted = |name| self.templates.get(name).is_some_and(|it| it.is_queued() || it.is_in_flight());
         if !whole.keys().any(is_wanted) && !self.is_any_busy(&whole) && !self.stopping {
-            self.put_back(None, whole, &why);
+            self.start_restore(None, whole, &why);
         }
     }
 
     fn is_any_busy(&self, templates: &Named) -> bool {
-        templates.values().any(|template| self.flights.is_busy(&template.dest))
+        templates.values().any(|template| self.in_flight.is_busy(&template.dest))
     }
 
-    fn put_back(&mut self, reload: Option<Reload>, templates: Named, why: &str) {
-        let ids: Vec<FlightId> = templates.values().map(|template| self.flights.begin(template, true)).collect();
+    fn start_restore(&mut self, reload: Option<Reload>, templates: Named, why: &str) {
+        let ids: Vec<PublicationId> = templates.values().map(|template| self.in_flight.begin(template, true)).collect();
         let Some(id) = ids.first().copied() else { return };
-        for debt in self.debts.values_mut().filter(|debt| templates.keys().any(|name| debt.owes(name))) {
-            debt.wait_for(id);
+        for pending in
+            self.pending_reloads.values_mut().filter(|pending| templates.keys().any(|name| pending.includes(name)))
+        {
+            pending.await_publication(id);
         }
         let templates = templates.into_values().collect();
         let restoration = Restoration { id, reload, templates, why: why.to_owned() };
         self.restorations.insert(id, restoration.clone());
-        self.aftermath.push(Effect::Restore(restoration));
+        self.deferred_effects.push(Effect::Restore(restoration));
     }
 
     /// The restorations under way that a template is one of: its reload waits for them.
-    pub fn restoring(&self, template: &Arc<str>) -> BTreeSet<FlightId> {
+    pub fn restoring(&self, template: &Arc<str>) -> BTreeSet<PublicationId> {
         let with_it = |job: &Restoration| job.templates.iter().any(|it| it.name == *template);
         self.restorations.values().filter(|job| with_it(job)).map(|job| job.id).collect()
     }
@@ -120,23 +122,23 @@ impl Engine {
     pub fn restored(
         &mut self,
         now: Moment,
-        id: FlightId,
+        id: PublicationId,
         done: Result<BTreeSet<Arc<str>>, String>,
         events: &mut Vec<Event>,
     ) {
         let Some(Restoration { reload, templates, why, .. }) = self.restorations.remove(&id) else {
             return;
         };
-        self.flights.end_all(&templates);
-        self.debts.values_mut().for_each(|debt| debt.arrived(id));
+        self.in_flight.end_all(&templates);
+        self.pending_reloads.values_mut().for_each(|pending| pending.publication_ended(id));
         let back = match done {
             Ok(back) => back,
             Err(why) => {
                 // Where a reload has failed, its next failure has it tried again.
-                let again = reload.is_none() && self.pace == Pace::Continuous;
+                let again = reload.is_none() && self.mode == RunMode::Continuous;
                 for template in templates.iter().filter(|_| again) {
                     if let Some(known) = self.templates.get_mut(&template.name) {
-                        known.stands_wrong(now);
+                        known.retry_later(now);
                     }
                 }
                 return events.push(Event::RollbackFailed { reason: why });
@@ -148,13 +150,13 @@ impl Engine {
             // It is reloaded as the present configuration says, as any other replacement.
             let mut config = Arc::clone(template);
             if let Some(known) = self.templates.get_mut(&template.name) {
-                known.stands_from_before(now, is_back.then_some(&*why));
+                known.rolled_back(now, is_back.then_some(&*why));
                 if known.plan().config.dest == config.dest {
                     config = Arc::clone(&known.plan().config);
                 }
             }
             if let (true, Some(reload)) = (is_back, config.reload.clone()) {
-                self.owe(now, &config, BTreeSet::new());
+                self.add_pending_reload(now, &config, BTreeSet::new());
                 owing.entry(reload).or_default().push(config);
             }
         }
@@ -163,8 +165,8 @@ impl Engine {
         }
         let stopping = self.stopping;
         for (reload, back) in owing {
-            if let Some(debt) = self.debts.get_mut(&reload) {
-                debt.roll_back(back.into_iter(), stopping);
+            if let Some(pending) = self.pending_reloads.get_mut(&reload) {
+                pending.roll_back(back.into_iter(), stopping);
             }
         }
         if !back.is_empty() {

@@ -14,7 +14,7 @@ impl Engine {
     /// What the engine knows now.
     pub fn report(&self, now: Moment) -> Report {
         let registries = self.origins.iter().map(|(name, url)| {
-            let (reached, error) = (self.is_reached(name), self.away.get(name).cloned());
+            let (reached, error) = (self.is_reached(name), self.unreachable.get(name).cloned());
             (Arc::clone(name), RegistryReport { url: Arc::clone(url), reached, error })
         });
         Report {
@@ -24,7 +24,11 @@ impl Engine {
             rosters: self.rosters.iter().map(|(name, it)| (Arc::clone(name), it.report(&self.host))).collect(),
             keys: self.keys.iter().map(|(name, it)| (Arc::clone(name), report_key(it))).collect(),
             templates: self.templates.iter().map(|(name, it)| (Arc::clone(name), self.report_template(it))).collect(),
-            reloads: self.debts.iter().filter_map(|(reload, it)| Some((reload.clone(), it.report()?))).collect(),
+            reloads: self
+                .pending_reloads
+                .iter()
+                .filter_map(|(reload, it)| Some((reload.clone(), it.report()?)))
+                .collect(),
         }
     }
 
@@ -38,11 +42,11 @@ impl Engine {
         };
         let failure = template.failure().cloned();
         let drift = template.drift().cloned();
-        let isolated = template.left_out().iter();
-        let mates = self.mates(template).filter(|mate| mate.plan().config.name != config.name);
-        let waiting_for = mates.filter_map(|mate| {
-            let missing = mate.missing(&self.rosters, &self.keys);
-            (!missing.is_empty()).then(|| (Arc::clone(&mate.plan().config.name), missing))
+        let isolated = template.isolated().iter();
+        let unit_templates = self.unit_templates(template).filter(|peer| peer.plan().config.name != config.name);
+        let waiting_for = unit_templates.filter_map(|peer| {
+            let missing = peer.missing(&self.rosters, &self.keys);
+            (!missing.is_empty()).then(|| (Arc::clone(&peer.plan().config.name), missing))
         });
         let without_file = self.without_file(&config.name);
         TemplateReport {
@@ -50,15 +54,19 @@ impl Engine {
             rosters: self.rosters.keys().filter(|name| template.needs(name, true)).cloned().collect(),
             keys: self.keys.keys().filter(|name| template.needs(name, false)).cloned().collect(),
             rendered: template.rendered(),
-            queued: template.is_wanted(),
+            queued: template.is_queued(),
             in_flight: template.is_in_flight(),
-            removing: template.is_going(),
+            removing: template.is_removing(),
             failure: failure.map(|failure| FailureReport { failure, times: template.failures(), retry }),
-            drift: drift.map(|it| DriftReport { since: it.since, what: it.what, disputed: it.waits }),
+            drift: drift.map(|it| DriftReport { since: it.since, what: it.what, disputed: it.deferred }),
             isolated: isolated
-                .map(|(spot, out)| IsolatedReport { spot: spot.clone(), why: out.why.clone(), retry: out.again })
+                .map(|(member, out)| IsolatedReport {
+                    member: member.clone(),
+                    why: out.why.clone(),
+                    retry: out.retry_at,
+                })
                 .collect(),
-            waiting_for: waiting_for.filter(|_| template.is_wanted()).collect(),
+            waiting_for: waiting_for.filter(|_| template.is_queued()).collect(),
             without_file: without_file.map(|(key, why)| (Arc::clone(key), why.clone())).collect(),
         }
     }

@@ -7,8 +7,8 @@ fn an_age_grows_from_the_moment_of_the_loss_or_from_before_the_start() {
     let mut freshness = Freshness::NEVER;
     freshness.lose(at(1));
     assert_eq!(age(freshness, 9), None, "what was never known cannot be lost");
-    assert_eq!(age(Freshness::recalled(None), 9), None);
-    freshness = Freshness::recalled(Some(Duration::from_mins(1)));
+    assert_eq!(age(Freshness::from_saved(None), 9), None);
+    freshness = Freshness::from_saved(Some(Duration::from_mins(1)));
     freshness.lose(at(5));
     assert_eq!(age(freshness, 9), Some(69), "the registry is away, and was before");
     freshness.confirm();

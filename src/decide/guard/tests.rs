@@ -55,6 +55,6 @@ fn a_long_slow_fall_is_short_to_keep_and_forgets_nothing_too_soon() {
         kept.record(now, size);
         exact.push((now, size));
         let since = exact.partition_point(|(from, _)| *from <= now - WINDOW).saturating_sub(1);
-        assert!(kept.sizes.len() <= MOST_SIZES && kept.largest(now) >= Some(exact[since].1), "{second}");
+        assert!(kept.sizes.len() <= MAX_SIZES && kept.largest(now) >= Some(exact[since].1), "{second}");
     }
 }

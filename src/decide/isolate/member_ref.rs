@@ -7,10 +7,10 @@ use std::sync::Arc;
 use crate::decide::publication::{RosterValue, SlottedMember, SlottedMembers, Snapshot};
 
 /// A roster, and the key of it where its path has a `*`.
-pub type Place = (Arc<str>, Option<Arc<str>>);
+pub type ListRef = (Arc<str>, Option<Arc<str>>);
 
 /// The lists of members that a template sees.
-pub type Lists<'a> = BTreeMap<Place, &'a SlottedMembers>;
+pub type Lists<'a> = BTreeMap<ListRef, &'a SlottedMembers>;
 
 /// Where a member stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,13 +24,13 @@ pub struct MemberRef {
 }
 
 impl MemberRef {
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> ListRef {
         (Arc::clone(&self.roster), self.key.clone())
     }
 
     /// The member that stands there.
     pub fn find<'a>(&self, lists: &Lists<'a>) -> Option<&'a SlottedMember> {
-        lists.get(&self.place())?.iter().find(|seated| seated.member.name() == &*self.member)
+        lists.get(&self.place())?.iter().find(|entry| entry.member.name() == &*self.member)
     }
 }
 
@@ -48,57 +48,57 @@ pub fn lists<'a>(snapshot: &'a Snapshot, each: Option<&Arc<str>>) -> Lists<'a> {
     let mut all = Lists::new();
     for (name, value) in &snapshot.rosters {
         match value {
-            RosterValue::List(seats) => _ = all.insert((Arc::clone(name), None), seats),
+            RosterValue::List(slotted) => _ = all.insert((Arc::clone(name), None), slotted),
             RosterValue::Map(keys) => {
-                all.extend(keys.iter().map(|(key, seats)| ((Arc::clone(name), Some(Arc::clone(key))), seats)));
+                all.extend(keys.iter().map(|(key, slotted)| ((Arc::clone(name), Some(Arc::clone(key))), slotted)));
             }
         }
     }
-    if let (Some((key, seats)), Some(each)) = (&snapshot.own, each) {
-        all.insert((Arc::clone(each), Some(Arc::clone(key))), seats);
+    if let (Some((key, slotted)), Some(each)) = (&snapshot.own, each) {
+        all.insert((Arc::clone(each), Some(Arc::clone(key))), slotted);
     }
     all
 }
 
 /// The same without some members. Those that stay keep their numbers, and lists without any of these are the same ones.
 pub fn without(snapshot: &Snapshot, each: Option<&Arc<str>>, gone: &BTreeSet<&MemberRef>) -> Snapshot {
-    let mut names: BTreeMap<Place, BTreeSet<&str>> = BTreeMap::new();
-    for spot in gone {
-        names.entry(spot.place()).or_default().insert(&spot.member);
+    let mut names: BTreeMap<ListRef, BTreeSet<&str>> = BTreeMap::new();
+    for member_ref in gone {
+        names.entry(member_ref.place()).or_default().insert(&member_ref.member);
     }
-    let stay = |roster: &Arc<str>, key: Option<&Arc<str>>, seats: &SlottedMembers| -> SlottedMembers {
+    let stay = |roster: &Arc<str>, key: Option<&Arc<str>>, slotted: &SlottedMembers| -> SlottedMembers {
         match names.get(&(Arc::clone(roster), key.cloned())) {
-            Some(gone) => seats.iter().filter(|seated| !gone.contains(seated.member.name())).cloned().collect(),
-            None => Arc::clone(seats),
+            Some(gone) => slotted.iter().filter(|entry| !gone.contains(entry.member.name())).cloned().collect(),
+            None => Arc::clone(slotted),
         }
     };
     let rosters = snapshot.rosters.iter().map(|(name, value)| {
         let value = match value {
-            RosterValue::List(seats) => RosterValue::List(stay(name, None, seats)),
+            RosterValue::List(slotted) => RosterValue::List(stay(name, None, slotted)),
             RosterValue::Map(keys) => {
-                let keys = keys.iter().map(|(key, seats)| (Arc::clone(key), stay(name, Some(key), seats)));
+                let keys = keys.iter().map(|(key, slotted)| (Arc::clone(key), stay(name, Some(key), slotted)));
                 RosterValue::Map(keys.collect())
             }
         };
         (Arc::clone(name), value)
     });
-    let own = snapshot.own.as_ref().map(|(key, seats)| {
-        let seats = each.map_or_else(|| Arc::clone(seats), |each| stay(each, Some(key), seats));
-        (Arc::clone(key), seats)
+    let own = snapshot.own.as_ref().map(|(key, slotted)| {
+        let slotted = each.map_or_else(|| Arc::clone(slotted), |each| stay(each, Some(key), slotted));
+        (Arc::clone(key), slotted)
     });
     Snapshot { rosters: rosters.collect(), keys: snapshot.keys.clone(), own }
 }
 
 /// A list of which more would be left out than may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Over {
-    pub place: Place,
+pub struct OverLimit {
+    pub place: ListRef,
     out: usize,
     total: usize,
     min: usize,
 }
 
-impl fmt::Display for Over {
+impl fmt::Display for OverLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place: (roster, _), out, total, min } = self;
         write!(
@@ -110,15 +110,19 @@ impl fmt::Display for Over {
 }
 
 /// The lists of which these are more than half, or so many that fewer than the roster's `min` would stay.
-pub fn over<'a>(lists: &Lists<'_>, out: impl Iterator<Item = &'a MemberRef>, min: impl Fn(&str) -> usize) -> Vec<Over> {
-    let mut counts: BTreeMap<Place, usize> = BTreeMap::new();
-    for spot in out {
-        *counts.entry(spot.place()).or_default() += 1;
+pub fn over_limit<'a>(
+    lists: &Lists<'_>,
+    out: impl Iterator<Item = &'a MemberRef>,
+    min: impl Fn(&str) -> usize,
+) -> Vec<OverLimit> {
+    let mut counts: BTreeMap<ListRef, usize> = BTreeMap::new();
+    for member_ref in out {
+        *counts.entry(member_ref.place()).or_default() += 1;
     }
     let over = counts.into_iter().filter_map(|(place, out)| {
-        let total = lists.get(&place).map_or(0, |seats| seats.len());
+        let total = lists.get(&place).map_or(0, |slotted| slotted.len());
         let min = min(&place.0);
-        (out > total / 2 || total.saturating_sub(out) < min).then_some(Over { place, out, total, min })
+        (out > total / 2 || total.saturating_sub(out) < min).then_some(OverLimit { place, out, total, min })
     });
     over.collect()
 }

@@ -2,18 +2,18 @@ use super::*;
 
 #[test]
 fn a_change_during_a_publication_makes_another() {
-    let mut turn = Turn::default();
-    turn.want();
-    turn.want();
-    assert!(turn.is_ready());
-    turn.begin(1);
-    assert!(!turn.is_ready());
-    turn.want();
-    assert!(!turn.is_ready(), "one in flight");
-    assert!(!turn.end(0) && !turn.is_ready(), "an older one's end says nothing of it");
-    assert!(turn.end(1));
-    assert!(turn.is_ready(), "and the change in between is not lost");
-    turn.begin(2);
-    turn.end(2);
-    assert!(!turn.is_ready(), "two changes before the start are one");
+    let mut publish = Publish::default();
+    publish.queue();
+    publish.queue();
+    assert!(publish.is_ready());
+    publish.begin(1);
+    assert!(!publish.is_ready());
+    publish.queue();
+    assert!(!publish.is_ready(), "one in flight");
+    assert!(!publish.end(0) && !publish.is_ready(), "an older one's end says nothing of it");
+    assert!(publish.end(1));
+    assert!(publish.is_ready(), "and the change in between is not lost");
+    publish.begin(2);
+    publish.end(2);
+    assert!(!publish.is_ready(), "two changes before the start are one");
 }

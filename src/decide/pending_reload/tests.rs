@@ -1,10 +1,14 @@
 use super::*;
 
-const TERMS: Terms =
-    Terms { timeout: Duration::from_secs(30), interval: Duration::from_secs(5), retries: None, splay: Duration::ZERO };
+const TERMS: ReloadPolicy = ReloadPolicy {
+    timeout: Duration::from_secs(30),
+    interval: Duration::from_secs(5),
+    retries: None,
+    splay: Duration::ZERO,
+};
 
-fn debt(terms: Terms) -> PendingReload {
-    PendingReload::new(terms, Share::HALF)
+fn pending(policy: ReloadPolicy) -> PendingReload {
+    PendingReload::new(policy, SplayShare::HALF)
 }
 
 fn at(seconds: u64) -> Moment {
@@ -21,95 +25,95 @@ fn template(text: &str) -> Arc<TemplateConfig> {
 
 #[test]
 fn it_runs_once_for_all_that_began_together() {
-    let mut debt = debt(TERMS);
-    debt.owe(at(0), &template("a"), BTreeSet::from([2]));
-    debt.arrived(1);
-    assert_eq!(debt.due(), None, "b is not in place yet");
-    debt.owe(at(0), &template("b"), BTreeSet::new());
-    debt.arrived(2);
-    assert_eq!(debt.due(), Some(Moment::START));
-    assert_eq!(debt.begin(at(1)).len(), 2);
-    assert_eq!(debt.end(at(1), &Ran::Done), None);
-    assert!(!debt.is_owed());
+    let mut pending = pending(TERMS);
+    pending.add(at(0), &template("a"), BTreeSet::from([2]));
+    pending.publication_ended(1);
+    assert_eq!(pending.due(), None, "b is not in place yet");
+    pending.add(at(0), &template("b"), BTreeSet::new());
+    pending.publication_ended(2);
+    assert_eq!(pending.due(), Some(Moment::START));
+    assert_eq!(pending.begin(at(1)).len(), 2);
+    assert_eq!(pending.end(at(1), &ReloadOutcome::Succeeded), None);
+    assert!(!pending.is_pending());
 }
 
 #[test]
 fn a_change_during_a_reload_makes_another_one_interval_later() {
-    let mut debt = debt(TERMS);
-    debt.owe(at(0), &template("a"), BTreeSet::new());
-    debt.begin(at(10));
-    debt.owe(at(0), &template("a"), BTreeSet::new());
-    assert_eq!(debt.due(), None, "one at a time");
-    debt.end(at(12), &Ran::Done);
-    assert!(debt.owes(&name("a")), "the reload had begun before the change");
-    assert_eq!(debt.due(), Some(at(15)), "deferred by the interval, not dropped");
+    let mut pending = pending(TERMS);
+    pending.add(at(0), &template("a"), BTreeSet::new());
+    pending.begin(at(10));
+    pending.add(at(0), &template("a"), BTreeSet::new());
+    assert_eq!(pending.due(), None, "one at a time");
+    pending.end(at(12), &ReloadOutcome::Succeeded);
+    assert!(pending.includes(&name("a")), "the reload had begun before the change");
+    assert_eq!(pending.due(), Some(at(15)), "deferred by the interval, not dropped");
 }
 
 #[test]
 fn a_failed_one_stays_owed_and_backs_off() {
-    let mut debt = debt(Terms { interval: Duration::ZERO, ..TERMS });
-    debt.owe(at(0), &template("a"), BTreeSet::new());
+    let mut pending = pending(ReloadPolicy { interval: Duration::ZERO, ..TERMS });
+    pending.add(at(0), &template("a"), BTreeSet::new());
     let mut now = at(0);
     let mut pauses = Vec::new();
     for _ in 0..8 {
-        debt.begin(now);
-        let pause = debt.end(now, &Ran::Failed("no".into())).unwrap();
+        pending.begin(now);
+        let pause = pending.end(now, &ReloadOutcome::Failed("no".into())).unwrap();
         pauses.push(pause.as_secs());
-        assert!(debt.owes(&name("a")));
+        assert!(pending.includes(&name("a")));
         now = now + pause;
-        assert_eq!(debt.due(), Some(now));
+        assert_eq!(pending.due(), Some(now));
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
-    debt.begin(now);
-    debt.end(now, &Ran::Done);
-    assert!(debt.report().is_none());
+    pending.begin(now);
+    pending.end(now, &ReloadOutcome::Succeeded);
+    assert!(pending.report().is_none());
 }
 
 #[test]
 fn retries_end_and_the_debt_stays() {
-    let mut debt = debt(Terms { retries: Some(2), ..TERMS });
-    debt.owe(at(0), &template("a"), BTreeSet::new());
-    debt.begin(at(0));
-    assert!(debt.end(at(0), &Ran::Failed("no".into())).is_some());
-    debt.begin(at(5));
-    assert_eq!(debt.end(at(5), &Ran::Failed("no".into())), None);
-    assert_eq!((debt.due(), debt.is_owed()), (None, true));
-    debt.owe(at(0), &template("a"), BTreeSet::new());
-    assert!(debt.due().is_some(), "new content is tried again");
+    let mut pending = pending(ReloadPolicy { retries: Some(2), ..TERMS });
+    pending.add(at(0), &template("a"), BTreeSet::new());
+    pending.begin(at(0));
+    assert!(pending.end(at(0), &ReloadOutcome::Failed("no".into())).is_some());
+    pending.begin(at(5));
+    assert_eq!(pending.end(at(5), &ReloadOutcome::Failed("no".into())), None);
+    assert_eq!((pending.due(), pending.is_pending()), (None, true));
+    pending.add(at(0), &template("a"), BTreeSet::new());
+    assert!(pending.due().is_some(), "new content is tried again");
 }
 
 #[test]
 fn changed_terms_hold_for_what_is_owed_already() {
     let hour = Duration::from_hours(1);
-    let mut debt = debt(Terms { splay: hour, interval: hour, ..TERMS });
-    debt.owe(at(100), &template("a"), BTreeSet::new());
-    assert_eq!(debt.due().map(|due| due.since_start().as_secs()), Some(100 + 30 * 60 - 1));
-    debt.set_terms(TERMS);
-    assert_eq!(debt.due(), Some(at(100)), "no splay any more");
-    debt.begin(at(100));
-    debt.owe(at(101), &template("a"), BTreeSet::new());
-    debt.end(at(102), &Ran::Done);
-    assert_eq!(debt.due(), Some(at(105)));
-    debt.set_terms(Terms { interval: hour, ..TERMS });
-    assert_eq!(debt.due(), Some(at(3700)), "a longer interval");
+    let mut pending = pending(ReloadPolicy { splay: hour, interval: hour, ..TERMS });
+    pending.add(at(100), &template("a"), BTreeSet::new());
+    assert_eq!(pending.due().map(|due| due.since_start().as_secs()), Some(100 + 30 * 60 - 1));
+    pending.set_policy(TERMS);
+    assert_eq!(pending.due(), Some(at(100)), "no splay any more");
+    pending.begin(at(100));
+    pending.add(at(101), &template("a"), BTreeSet::new());
+    pending.end(at(102), &ReloadOutcome::Succeeded);
+    assert_eq!(pending.due(), Some(at(105)));
+    pending.set_policy(ReloadPolicy { interval: hour, ..TERMS });
+    assert_eq!(pending.due(), Some(at(3700)), "a longer interval");
 }
 
 #[test]
 fn the_splay_counts_from_the_first_change_and_a_retry_has_none() {
     let splay = Duration::from_secs(20);
-    let mut debt = debt(Terms { splay, interval: Duration::ZERO, ..TERMS });
-    debt.owe(at(100), &template("a"), BTreeSet::new());
-    let due = debt.due().unwrap();
+    let mut pending = pending(ReloadPolicy { splay, interval: Duration::ZERO, ..TERMS });
+    pending.add(at(100), &template("a"), BTreeSet::new());
+    let due = pending.due().unwrap();
     assert!(due > at(109) && due < at(110), "half of it: {due:?}");
-    debt.owe(at(105), &template("b"), BTreeSet::new());
-    assert_eq!(debt.due(), Some(due), "a further change defers it no more");
-    assert!(matches!(debt.report().unwrap().state, ReloadState::Due { splayed: true, .. }));
-    debt.begin(due);
-    debt.end(due, &Ran::Failed("no".into()));
-    assert_eq!(debt.due(), Some(due + Duration::from_secs(1)), "the pause of a first failure, and nothing beside");
-    debt.begin(due);
-    debt.end(due, &Ran::Done);
-    debt.owe(at(200), &template("a"), BTreeSet::new());
-    debt.hurry();
-    assert_eq!(debt.due(), Some(Moment::START), "at the end nothing is deferred");
+    pending.add(at(105), &template("b"), BTreeSet::new());
+    assert_eq!(pending.due(), Some(due), "a further change defers it no more");
+    assert!(matches!(pending.report().unwrap().state, ReloadState::Due { splayed: true, .. }));
+    pending.begin(due);
+    pending.end(due, &ReloadOutcome::Failed("no".into()));
+    assert_eq!(pending.due(), Some(due + Duration::from_secs(1)), "the pause of a first failure, and nothing beside");
+    pending.begin(due);
+    pending.end(due, &ReloadOutcome::Succeeded);
+    pending.add(at(200), &template("a"), BTreeSet::new());
+    pending.skip_delays();
+    assert_eq!(pending.due(), Some(Moment::START), "at the end nothing is deferred");
 }

@@ -92,21 +92,21 @@ impl World {
         self.now.unwrap_or(Moment::START)
     }
 
-    fn is_owed(&self) -> bool {
+    fn is_pending(&self) -> bool {
         self.taken_up < self.files
     }
 
     /// Does as the supervisor does.
-    fn happen(&mut self, happened: ProgramInput) {
-        let mut all = std::collections::VecDeque::from([happened]);
-        while let Some(happened) = all.pop_front() {
-            for deed in self.program.step(self.now(), happened) {
+    fn happen(&mut self, input: ProgramInput) {
+        let mut all = std::collections::VecDeque::from([input]);
+        while let Some(input) = all.pop_front() {
+            for deed in self.program.step(self.now(), input) {
                 all.extend(self.perform(deed));
             }
         }
-        if self.in_step && self.program.waits() {
+        if self.in_step && self.program.awaits_files() {
             self.is_ready = true;
-            self.happen(ProgramInput::InStep);
+            self.happen(ProgramInput::FilesReady);
         }
         // One tick may lead to the next.
         let mut ticked = self.program.clone();
@@ -152,7 +152,7 @@ impl World {
                 let is_late = |asked: Moment| asked + process.config.kill_timeout <= now;
                 assert!(process.asked.is_some_and(|asked| is_hurried || is_late(asked)), "it is killed too soon");
             }
-            ProgramEffect::TookUp => {
+            ProgramEffect::FilesApplied => {
                 let has_all = |process: &Process| process.asked.is_some() || process.has == self.files;
                 assert!(self.process.as_ref().is_none_or(has_all), "that is not so: {self:?}");
                 self.taken_up = self.files;
@@ -253,17 +253,17 @@ proptest! {
             };
             world.act(act);
             match (world.program.state(), over) {
-                (State::Over(code), None) => {
+                (State::Exited(code), None) => {
                     let is_its_own = own_end == Some(*code) || (world.refuses && *code == 127);
                     prop_assert!(if world.stops > 0 { *code == 0 } else { is_its_own }, "{}", code);
-                    prop_assert!(!world.is_owed(), "the next start of the agent needs no reload");
+                    prop_assert!(!world.is_pending(), "the next start of the agent needs no reload");
                     over = Some(*code);
                 }
-                (state, Some(code)) => prop_assert_eq!(state, &State::Over(code), "an end is an end"),
+                (state, Some(code)) => prop_assert_eq!(state, &State::Exited(code), "an end is an end"),
                 _ => {}
             }
         }
-        // Then all goes well for a while.
+        // AfterStop all goes well for a while.
         world.refuses = false;
         world.act(Act::Files(true));
         world.settle(LONG);
@@ -272,17 +272,17 @@ proptest! {
             State::Running { pid, change, .. } => {
                 let wanted = world.configured.as_ref().unwrap();
                 prop_assert!(running.is_some_and(|it| it.config.runs_the_same(wanted) && it.has == world.files));
-                prop_assert_eq!((*pid, *change, world.is_owed()), (world.pids, None, false));
+                prop_assert_eq!((*pid, *change, world.is_pending()), (world.pids, None, false));
             }
-            State::Off => prop_assert!(running.is_none() && world.configured.is_none() && !world.is_owed()),
-            State::Over(_) => prop_assert!(running.is_none() || world.stops > 0),
+            State::Off => prop_assert!(running.is_none() && world.configured.is_none() && !world.is_pending()),
+            State::Exited(_) => prop_assert!(running.is_none() || world.stops > 0),
             state => prop_assert!(false, "it comes to rest: {:?}", state),
         }
         // Asked to end, and ending or not, it is over in time; also when it cannot be killed.
-        let limit = world.program.config().map_or(Duration::ZERO, |config| config.kill_timeout + GONE);
+        let limit = world.program.config().map_or(Duration::ZERO, |config| config.kill_timeout + KILL_GRACE);
         world.act(Act::Stop);
         world.pass(limit);
-        prop_assert!(matches!(world.program.state(), State::Over(_)));
-        prop_assert!(over.is_some() || !world.is_owed());
+        prop_assert!(matches!(world.program.state(), State::Exited(_)));
+        prop_assert!(over.is_some() || !world.is_pending());
     }
 }

@@ -27,12 +27,12 @@ fn running(config: &ExecConfig) -> Program {
     assert_eq!(*program.state(), State::Waiting);
     assert_eq!(
         program.step(at(0), ProgramInput::Changed(NOW)),
-        [ProgramEffect::TookUp],
+        [ProgramEffect::FilesApplied],
         "what does not run yet will find it"
     );
-    assert_eq!(program.step(at(0), ProgramInput::InStep), [ProgramEffect::Start(config)]);
-    assert_eq!(program.step(at(0), ProgramInput::Started(7)), [ProgramEffect::TookUp]);
-    assert_eq!(program.step(at(0), ProgramInput::InStep), [], "it is started once");
+    assert_eq!(program.step(at(0), ProgramInput::FilesReady), [ProgramEffect::Start(config)]);
+    assert_eq!(program.step(at(0), ProgramInput::Started(7)), [ProgramEffect::FilesApplied]);
+    assert_eq!(program.step(at(0), ProgramInput::FilesReady), [], "it is started once");
     program
 }
 
@@ -65,7 +65,7 @@ fn one_that_does_not_start_is_tried_again() {
     program.step(at(0), ProgramInput::Ended(End::Exited(0)));
     assert_eq!(program.step(at(1), ProgramInput::Tick), [ProgramEffect::Start(Arc::new(config))]);
     assert_eq!(program.step(at(1), ProgramInput::Ended(End::NotStarted("gone".into()))), []);
-    assert_eq!(*program.state(), State::Resting(at(3)));
+    assert_eq!(*program.state(), State::Backoff(at(3)));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn the_agent_ends_with_its_code_where_it_is_to() {
     {
         let mut program = running(&config);
         assert_eq!(program.step(at(1), ProgramInput::Ended(end)), []);
-        assert_eq!(*program.state(), State::Over(code));
+        assert_eq!(*program.state(), State::Exited(code));
     }
     let mut program = running(&config);
     program.step(at(1), ProgramInput::Changed(NOW));
@@ -87,13 +87,17 @@ fn the_agent_ends_with_its_code_where_it_is_to() {
 #[test]
 fn a_change_is_a_signal_or_a_restart() {
     let mut program = running(&ExecConfig { reload_signal: Some("HUP".into()), ..config("x") });
-    assert_eq!(program.step(at(1), ProgramInput::Changed(NOW)), [signal("HUP"), ProgramEffect::TookUp]);
+    assert_eq!(program.step(at(1), ProgramInput::Changed(NOW)), [signal("HUP"), ProgramEffect::FilesApplied]);
     assert!(matches!(program.state(), State::Running { change: None, .. }));
 
     let config = config("x");
     let mut program = running(&config);
-    assert_eq!(program.step(at(1), ProgramInput::Changed(NOW)), [end("TERM"), ProgramEffect::TookUp]);
-    assert_eq!(program.step(at(2), ProgramInput::Changed(NOW)), [ProgramEffect::TookUp], "the next start is later");
+    assert_eq!(program.step(at(1), ProgramInput::Changed(NOW)), [end("TERM"), ProgramEffect::FilesApplied]);
+    assert_eq!(
+        program.step(at(2), ProgramInput::Changed(NOW)),
+        [ProgramEffect::FilesApplied],
+        "the next start is later"
+    );
     assert_eq!(program.step(at(30), ProgramInput::Tick), []);
     assert_eq!(program.step(at(31), ProgramInput::Tick), [ProgramEffect::Kill]);
     assert_eq!(program.step(at(60), ProgramInput::Tick), [], "once");
@@ -107,13 +111,13 @@ fn a_splay_defers_and_what_comes_meanwhile_goes_with_it() {
     assert_eq!(program.step(at(1), ProgramInput::Changed(Duration::from_secs(9))), []);
     assert_eq!(program.step(at(5), ProgramInput::Changed(Duration::from_secs(9))), []);
     assert_eq!(program.next_wake(), Some(at(10)));
-    assert_eq!(program.step(at(10), ProgramInput::Tick), [end("TERM"), ProgramEffect::TookUp]);
+    assert_eq!(program.step(at(10), ProgramInput::Tick), [end("TERM"), ProgramEffect::FilesApplied]);
 
     let mut program = running(&config("x"));
     program.step(at(1), ProgramInput::Changed(Duration::from_secs(9)));
     assert_eq!(
         program.step(at(2), ProgramInput::Ended(End::Exited(1))),
-        [ProgramEffect::TookUp],
+        [ProgramEffect::FilesApplied],
         "nothing stays under way for ever"
     );
 }
@@ -125,23 +129,23 @@ fn a_changed_configuration_restarts_only_what_is_run() {
     let with = |config: ExecConfig| ProgramInput::Configured(Some(Arc::new(config)), splay);
     let patient = ExecConfig { kill_timeout: Duration::from_secs(99), ..config("x") };
     assert_eq!(program.step(at(1), with(patient)), []);
-    assert!(program.next_wake().is_none() && !program.waits());
+    assert!(program.next_wake().is_none() && !program.awaits_files());
     assert_eq!(program.step(at(1), with(config("y"))), []);
-    assert_eq!(program.step(at(1), ProgramInput::InStep), []);
+    assert_eq!(program.step(at(1), ProgramInput::FilesReady), []);
     assert_eq!(program.next_wake(), Some(at(10)));
     assert_eq!(program.step(at(2), with(config("x"))), [], "back again");
-    assert!(program.next_wake().is_none() && !program.waits());
+    assert!(program.next_wake().is_none() && !program.awaits_files());
     // Not by a signal, which would leave the old command running; and as the old command wants to be ended.
     let y = ExecConfig { reload_signal: Some("HUP".into()), kill_signal: "INT".into(), ..config("y") };
     program.step(at(3), with(y.clone()));
-    program.step(at(3), ProgramInput::InStep);
+    program.step(at(3), ProgramInput::FilesReady);
     assert_eq!(program.step(at(12), ProgramInput::Tick), [end("TERM")]);
     assert_eq!(program.step(at(13), ProgramInput::Ended(End::Exited(0))), [ProgramEffect::Start(Arc::new(y))]);
     program.step(at(13), ProgramInput::Started(8));
     program.step(at(14), ProgramInput::Ended(End::Exited(1)));
     let z = Arc::new(config("z"));
     assert_eq!(program.step(at(14), ProgramInput::Configured(Some(Arc::clone(&z)), splay)), []);
-    let start = program.step(at(14), ProgramInput::InStep);
+    let start = program.step(at(14), ProgramInput::FilesReady);
     assert_eq!(start, [ProgramEffect::Start(z)], "another one is no reason to wait for the old one's pause");
 }
 
@@ -152,22 +156,22 @@ fn another_command_waits_for_its_files_and_the_old_one_goes_on() {
     let start = |config: &ExecConfig| [ProgramEffect::Start(Arc::new(config.clone()))];
     let mut program = running(&x);
     assert_eq!(program.step(at(1), with(&y)), []);
-    assert!(program.waits() && program.next_wake().is_none());
+    assert!(program.awaits_files() && program.next_wake().is_none());
     // What the old one is to take up, it does not wait with.
-    assert_eq!(program.step(at(2), ProgramInput::Changed(NOW)), [end("TERM"), ProgramEffect::TookUp]);
+    assert_eq!(program.step(at(2), ProgramInput::Changed(NOW)), [end("TERM"), ProgramEffect::FilesApplied]);
     assert_eq!(program.step(at(3), ProgramInput::Ended(End::Exited(0))), start(&x));
     program.step(at(3), ProgramInput::Started(8));
     program.step(at(4), ProgramInput::Ended(End::Exited(1)));
     assert_eq!(program.step(at(5), ProgramInput::Tick), start(&x), "it ended by itself");
     program.step(at(5), ProgramInput::Started(9));
-    assert_eq!(program.step(at(6), ProgramInput::InStep), [end("TERM")]);
+    assert_eq!(program.step(at(6), ProgramInput::FilesReady), [end("TERM")]);
     assert_eq!(program.step(at(7), ProgramInput::Ended(End::Exited(0))), start(&y));
-    assert!(!program.waits());
+    assert!(!program.awaits_files());
 
     let mut program = running(&x);
     program.step(at(1), with(&y));
     program.step(at(2), ProgramInput::Changed(NOW));
-    assert_eq!(program.step(at(2), ProgramInput::InStep), [], "it is ended already");
+    assert_eq!(program.step(at(2), ProgramInput::FilesReady), [], "it is ended already");
     assert_eq!(program.step(at(3), ProgramInput::Ended(End::Exited(0))), start(&y));
 }
 
@@ -176,7 +180,7 @@ fn one_that_is_not_configured_any_more_is_ended_and_another_begins_anew() {
     let none = || ProgramInput::Configured(None, NOW);
     let mut program = running(&config("x"));
     program.step(at(0), ProgramInput::Changed(Duration::from_secs(9)));
-    assert_eq!(program.step(at(1), none()), [end("TERM"), ProgramEffect::TookUp]);
+    assert_eq!(program.step(at(1), none()), [end("TERM"), ProgramEffect::FilesApplied]);
     program.step(at(2), ProgramInput::Ended(End::Signalled(15)));
     assert_eq!(*program.state(), State::Off);
 
@@ -194,7 +198,7 @@ fn the_agent_stops_after_the_program_or_at_once_when_asked_twice() {
     assert_eq!(program.step(at(1), ProgramInput::Stopping), [end("TERM")]);
     assert_eq!(program.step(at(2), ProgramInput::Stopping), [ProgramEffect::Kill]);
     assert_eq!(program.step(at(2), ProgramInput::Ended(End::Signalled(9))), []);
-    assert_eq!(*program.state(), State::Over(0), "whatever its code is");
+    assert_eq!(*program.state(), State::Exited(0), "whatever its code is");
 
     let mut program = running(&config("x"));
     program.step(at(1), ProgramInput::Changed(NOW));
@@ -203,13 +207,17 @@ fn the_agent_stops_after_the_program_or_at_once_when_asked_twice() {
     program.step(at(32), ProgramInput::Tick);
     assert!(matches!(program.state(), State::Stopping { .. }));
     program.step(at(33), ProgramInput::Tick);
-    assert_eq!(*program.state(), State::Over(0), "one that cannot be killed is left behind");
+    assert_eq!(*program.state(), State::Exited(0), "one that cannot be killed is left behind");
 
     let mut program = running(&config("x"));
     program.step(at(1), ProgramInput::Changed(Duration::from_secs(9)));
-    assert_eq!(program.step(at(2), ProgramInput::Stopping), [end("TERM"), ProgramEffect::TookUp], "nothing stays owed");
+    assert_eq!(
+        program.step(at(2), ProgramInput::Stopping),
+        [end("TERM"), ProgramEffect::FilesApplied],
+        "nothing stays owed"
+    );
 
     let mut program = Program::default();
     program.step(at(1), ProgramInput::Stopping);
-    assert_eq!(*program.state(), State::Over(0));
+    assert_eq!(*program.state(), State::Exited(0));
 }

@@ -6,7 +6,7 @@ use crate::config::ExecConfig;
 use crate::decide::moment::Moment;
 use crate::decide::program::Program;
 
-pub use crate::decide::program::{End, State as ProgramState, Then};
+pub use crate::decide::program::{AfterStop, End, State as ProgramState};
 
 /// The program that the agent runs.
 #[derive(Debug, Clone)]
@@ -26,13 +26,13 @@ pub struct ProgramReport {
 }
 
 impl Program {
-    /// What is known of it; `behind` are the templates whose files are not up to date. `None` without a program.
-    pub fn report(&self, behind: impl Iterator<Item = Arc<str>>) -> Option<ProgramReport> {
+    /// What is known of it; `not_ready` are the templates whose files are not up to date. `None` without a program.
+    pub fn report(&self, not_ready: impl Iterator<Item = Arc<str>>) -> Option<ProgramReport> {
         let is_running = matches!(self.state(), ProgramState::Running { .. });
         (*self.state() != ProgramState::Off).then(|| ProgramReport {
             config: self.config().cloned(),
             state: self.state().clone(),
-            waiting_for: self.waits().then(|| behind.collect()),
+            waiting_for: self.awaits_files().then(|| not_ready.collect()),
             applies: self.next_wake().filter(|_| is_running),
             starts: self.starts(),
             last_end: self.last().cloned(),

@@ -3,23 +3,26 @@
 use std::sync::Arc;
 
 use super::Roster;
-use crate::decide::accept::{Acceptance, Shown};
+use crate::decide::accept::{Acceptance, HeldView};
 use crate::decide::moment::Moment;
 
 impl Roster {
     /// All that is kept back and may be let through.
-    pub fn shown(&self) -> Shown {
-        let withheld = self.musters.iter().map(|(key, muster)| (key, muster.withheld(&self.config)));
+    pub fn held_view(&self) -> HeldView {
+        let held_members = self.member_sets.iter().map(|(key, members)| (key, members.held_members(&self.config)));
         let keys = self.held_keys().into_iter().map(|key| (key, None));
-        withheld.filter_map(|(key, withheld)| Some((Arc::clone(key), Some(withheld?)))).chain(keys).collect()
+        held_members
+            .filter_map(|(key, held_members)| Some((Arc::clone(key), Some(held_members?))))
+            .chain(keys)
+            .collect()
     }
 
     /// Whether all that it keeps back may be let through, when this is what a person was shown of it.
-    pub fn acceptance(&self, shown: Option<&Shown>) -> Acceptance {
+    pub fn acceptance(&self, shown: Option<&HeldView>) -> Acceptance {
         let Some((path, hold)) = self.holds().into_iter().next().filter(|_| self.is_held()) else {
             return Acceptance::NotHeld;
         };
-        let present = self.shown();
+        let present = self.held_view();
         let why = if !self.reached {
             "its registry is not reached, so the held view may be out of date".to_owned()
         } else if present.is_empty() {
@@ -36,7 +39,7 @@ impl Roster {
 
     /// When the changes that were seen last are judged; `None` when there are none.
     pub fn settles(&self) -> Option<Moment> {
-        self.unsettled.iter().filter_map(|key| self.musters.get(key)?.settles(&self.config)).min()
+        self.unsettled.iter().filter_map(|key| self.member_sets.get(key)?.settles(&self.config)).min()
     }
 
     /// Whether its registry is reached and has said something of it since: what is known may be judged.

@@ -13,12 +13,12 @@ use crate::model::version::Zxid;
 
 impl Roster {
     /// Its first known-good members since it is followed.
-    pub fn loaded(&self) -> Event {
+    pub fn loaded_event(&self) -> Event {
         let keys = match &self.value {
             Some(RosterValue::Map(keys)) => Some(keys.len()),
             Some(RosterValue::List(_)) | None => None,
         };
-        let own = self.musters.get("").map_or(self.top_stamp, MemberSet::stamp);
+        let own = self.member_sets.get("").map_or(self.parent_version, MemberSet::version);
         Event::RosterLoaded {
             roster: Arc::clone(&self.config.name),
             path: self.config.subject.to_string(),
@@ -29,7 +29,7 @@ impl Roster {
     }
 
     /// How the members of a key differ from those before; `None` where they do not.
-    pub fn members_change(
+    pub fn members_changed_event(
         &self,
         key: &Arc<str>,
         before: &[SlottedMember],
@@ -60,7 +60,7 @@ impl Roster {
     }
 
     /// It is held as a whole.
-    pub fn held_as_a_whole(&self, reason: &Reason) -> Event {
+    pub fn held_event(&self, reason: &Reason) -> Event {
         Event::RosterHeld {
             roster: Arc::clone(&self.config.name),
             path: self.config.subject.to_string(),

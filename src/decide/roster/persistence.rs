@@ -9,21 +9,21 @@ use crate::decide::freshness::Freshness;
 use crate::decide::guard;
 use crate::decide::member_set::MemberSet;
 use crate::decide::moment::Moment;
-use crate::decide::saved::{Known, Origin, Recalled, SavedRoster};
+use crate::decide::saved::{Origin, SavedPath, SavedRoster, SavedUpdate};
 use crate::model::registry_event::{Seen, View};
 use crate::model::version::VersionTracker;
 
 impl Roster {
-    pub fn recall(&mut self, recalled: &Recalled, host: &str) {
-        self.freshness = Freshness::recalled(recalled.age);
+    pub fn restore(&mut self, saved: &SavedRoster, host: &str) {
+        self.freshness = Freshness::from_saved(saved.age);
         // A clock that was set back says nothing; then a loss is rather doubted than believed.
-        let recent = recalled.age.is_none_or(|age| age <= guard::WINDOW);
-        for (key, known) in &recalled.paths {
+        let recent = saved.age.is_none_or(|age| age <= guard::WINDOW);
+        for (key, known) in &saved.paths {
             if self.is_keyed() && key.is_empty() {
-                self.top_stamp = VersionTracker::restored(known.stamp);
-                self.recall_departed(&known.course, recent);
+                self.parent_version = VersionTracker::restored(known.version);
+                self.restore_removed_keys(&known.guard_history, recent);
             } else {
-                self.musters.insert(Arc::clone(key), MemberSet::recalled(known, &self.config, host, recent));
+                self.member_sets.insert(Arc::clone(key), MemberSet::from_saved(known, &self.config, host, recent));
             }
         }
     }
@@ -35,16 +35,16 @@ impl Roster {
 
     /// What to remember of the views that were judged since this was last asked for, if any were; `view` is the present
     /// one as the registry gave it.
-    pub fn memo(&mut self, url: &str, view: Option<&View>) -> Option<SavedRoster> {
+    pub fn take_saved_update(&mut self, url: &str, view: Option<&View>) -> Option<SavedUpdate> {
         let held: BTreeMap<_, _> = std::mem::take(&mut self.held)
             .into_iter()
             .filter_map(|key| {
-                let muster = self.musters.get(&key).filter(|muster| muster.good().is_some())?;
-                let held = muster.held();
+                let members = self.member_sets.get(&key).filter(|members| members.good().is_some())?;
+                let held = members.to_saved_hold();
                 Some((key, held))
             })
             .collect();
-        let changed = self.take_departed_changed();
+        let changed = self.take_removed_keys_changed();
         if self.admitted.is_empty() && held.is_empty() && !changed {
             return None;
         }
@@ -56,21 +56,21 @@ impl Roster {
             },
             _ => None,
         };
-        let known = |key| Some(self.musters.get(key)?.known(nodes(key)));
+        let known = |key| Some(self.member_sets.get(key)?.to_saved(nodes(key)));
         let mut paths: BTreeMap<_, _> = self.admitted.iter().map(|key| (Arc::clone(key), known(key))).collect();
         if self.is_keyed() {
-            let (stamp, course) = (self.top_stamp.highest(), self.departed_course());
-            let above = Known { stamp, course, ..Known::default() };
+            let (version, guard_history) = (self.parent_version.highest(), self.removed_keys_history());
+            let above = SavedPath { version: version, guard_history, ..SavedPath::default() };
             paths.insert(Arc::from(""), Some(above));
         }
         self.admitted.clear();
-        Some(SavedRoster { name: Arc::clone(&self.config.name), origin: self.origin(url), paths, held })
+        Some(SavedUpdate { name: Arc::clone(&self.config.name), origin: self.origin(url), paths, held })
     }
 
     /// Its registry is not reached: templates may be rendered from what was remembered, if that is at most `max` old.
     /// Says whether they see something now where they saw nothing.
-    pub fn stand_in(&mut self, now: Moment, max: Option<Duration>) -> bool {
+    pub fn use_saved(&mut self, now: Moment, max: Option<Duration>) -> bool {
         let young = max.is_none_or(|max| self.freshness.age(now).is_some_and(|age| age <= max));
-        !self.is_seen() && self.value.is_none() && young && self.gather()
+        !self.is_seen() && self.value.is_none() && young && self.rebuild_value()
     }
 }

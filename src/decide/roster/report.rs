@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Roster, Top};
-use crate::decide::accept::Withheld;
+use super::{ParentState, Roster};
+use crate::decide::accept::HeldMembers;
 use crate::decide::hold::{Hold, Reason};
 use crate::decide::member_set::MemberSet;
 use crate::decide::publication::RosterValue;
@@ -30,55 +30,55 @@ impl Roster {
         let mut report = RosterReport {
             config: Arc::clone(&self.config),
             value: self.value.clone(),
-            in_registry: matches!(self.top, Top::Absent | Top::Present).then_some(0),
+            in_registry: matches!(self.parent, ParentState::Absent | ParentState::Present).then_some(0),
             freshness: self.freshness,
             reached: self.reached,
             held: self.is_held(),
-            holds: self.hold.iter().chain(self.departed.hold()).map(whole).collect(),
+            holds: self.hold.iter().chain(self.removed_keys.hold()).map(whole).collect(),
             settles: self.settles().filter(|_| self.reached),
             formats: BTreeMap::new(),
             filtered: Vec::new(),
             duplicates: Vec::new(),
             quarantined: Vec::new(),
-            withheld: kept_keys.iter().map(|key| (Arc::clone(key), None)).collect(),
+            held_members: kept_keys.iter().map(|key| (Arc::clone(key), None)).collect(),
             kept_keys,
         };
-        for (key, muster) in &self.musters {
+        for (key, members) in &self.member_sets {
             let path = self.config.subject.members_of(key);
-            self.report_path(muster, &path, &mut report);
-            if let Some(hold) = muster.hold() {
-                let (good, withheld) = (muster.good(), muster.withheld(&self.config));
-                let outcome = |it: &Withheld| it.outcome(good.map_or(&[], |good| &good[..]), &self.config, host);
+            self.report_path(members, &path, &mut report);
+            if let Some(hold) = members.hold() {
+                let (good, held_members) = (members.good(), members.held_members(&self.config));
+                let outcome = |it: &HeldMembers| it.outcome(good.map_or(&[], |good| &good[..]), &self.config, host);
                 report.holds.push(HoldReport {
                     path: path.to_string(),
                     hold: hold.clone(),
                     kept: good.map(|good| good.len()),
-                    acceptable: withheld.is_some(),
-                    change: withheld.as_ref().map(outcome),
+                    acceptable: held_members.is_some(),
+                    change: held_members.as_ref().map(outcome),
                 });
-                report.withheld.extend(withheld.map(|withheld| (Arc::clone(key), Some(withheld))));
+                report.held_members.extend(held_members.map(|held_members| (Arc::clone(key), Some(held_members))));
             }
         }
         let control = || Quarantine::Control { place: "its name".to_owned() };
-        let unfit = self.unfit_keys.keys().map(|key| (self.config.subject.members_of(key), control()));
+        let unfit = self.invalid_keys.keys().map(|key| (self.config.subject.members_of(key), control()));
         report.quarantined.extend(unfit);
         report
     }
 
     /// Adds what the nodes of one path are read as.
-    fn report_path(&self, muster: &MemberSet, path: &NodePath, report: &mut RosterReport) {
+    fn report_path(&self, members: &MemberSet, path: &NodePath, report: &mut RosterReport) {
         let format = match &self.config.payload {
             Payload::As(format) => Some(format),
-            Payload::Auto => muster.chosen(),
+            Payload::Auto => members.chosen(),
         };
         if let Some(format) = format {
             report.formats.entry(format.clone()).or_default().push(path.clone());
         }
-        if let Some((count, duplicates)) = muster.seen() {
+        if let Some((count, duplicates)) = members.counts() {
             report.in_registry = report.in_registry.map(|so_far| so_far + count);
             report.duplicates.extend(duplicates.into_iter().map(|(name, first)| (path.child(&name), first)));
         }
-        report.filtered.extend(muster.apart().map(|(name, why)| (path.child(name), why.map(str::to_owned))));
-        report.quarantined.extend(muster.unfit().map(|(name, why)| (path.child(name), why.clone())));
+        report.filtered.extend(members.excluded().map(|(name, why)| (path.child(name), why.map(str::to_owned))));
+        report.quarantined.extend(members.quarantined().map(|(name, why)| (path.child(name), why.clone())));
     }
 }

@@ -9,12 +9,12 @@ fn at(ms: u64) -> Moment {
 fn quiet_ends_it_and_max_ends_it_sooner() {
     let mut settle = Settle::default();
     assert_eq!(settle.due(Wait::DEFAULT), None);
-    settle.touch(at(1000));
+    settle.mark_changed(at(1000));
     assert_eq!(settle.due(Wait::DEFAULT), Some(at(1200)));
-    settle.touch(at(1150));
+    settle.mark_changed(at(1150));
     assert_eq!(settle.due(Wait::DEFAULT), Some(at(1350)));
     for ms in (1300..4000).step_by(100) {
-        settle.touch(at(ms));
+        settle.mark_changed(at(ms));
     }
     assert_eq!(settle.due(Wait::DEFAULT), Some(at(3000)), "2s after the first change");
     settle.clear();

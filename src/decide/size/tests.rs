@@ -12,7 +12,7 @@ fn data(bytes: usize) -> Bytes {
 #[test]
 fn one_node_too_many_or_one_byte_is_too_large_until_it_is_gone() {
     for (count, each, excess) in [(MAX_NODES, 0, Excess::Nodes), (256, 64 * 1024, Excess::Bytes)] {
-        let mut size = Size::of(&(0..count).map(|number| (name(number), Ok(data(each)))).collect());
+        let mut size = Size::from_nodes(&(0..count).map(|number| (name(number), Ok(data(each)))).collect());
         assert_eq!(size.excess(), None, "{excess}");
         size.put(&name(count), &Ok(data(1)));
         assert_eq!(size.excess(), Some(excess));

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::decide::Moment;
-use crate::decide::slots::{expire, reclaim, vacate};
+use crate::decide::slots::{expire, release, reserve};
 use crate::model::member::Fields;
 
 fn members(names: &[&str]) -> BTreeMap<Arc<str>, Arc<Member>> {
@@ -14,8 +14,8 @@ fn names(members: &[Arc<Member>]) -> Vec<&str> {
     members.iter().map(|member| member.name()).collect()
 }
 
-fn slots(seats: &[SlottedMember]) -> Vec<(&str, u32)> {
-    seats.iter().map(|seated| (seated.member.name(), seated.slot)).collect()
+fn slots(slotted: &[SlottedMember]) -> Vec<(&str, u32)> {
+    slotted.iter().map(|entry| (entry.member.name(), entry.slot)).collect()
 }
 
 #[test]
@@ -48,17 +48,17 @@ fn spread_changes_one_place_at_most() {
 fn a_slot_is_kept_while_its_member_stays() {
     let all = |names: &[&str]| members(names).into_values().collect::<Vec<_>>();
     let none = ReservedSlots::new();
-    let first = seat(all(&["b", "c", "d"]), &Numbers::new(), &none);
+    let first = assign(all(&["b", "c", "d"]), &Numbers::new(), &none);
     assert_eq!(slots(&first), [("b", 0), ("c", 1), ("d", 2)]);
-    let kept = first.iter().map(|seated| (seated.member.name().into(), seated.slot)).collect();
+    let kept = first.iter().map(|entry| (entry.member.name().into(), entry.slot)).collect();
     for second in [
-        seat(all(&["a", "b", "d", "e"]), &kept, &none),
-        reseat(all(&["a", "b", "d", "e"]), &first, &Numbers::new(), &none),
+        assign(all(&["a", "b", "d", "e"]), &kept, &none),
+        reassign(all(&["a", "b", "d", "e"]), &first, &Numbers::new(), &none),
     ] {
         assert_eq!(slots(&second), [("a", 1), ("b", 0), ("d", 2), ("e", 3)]);
     }
     let high = Numbers::from([("a".into(), 7), ("c".into(), 0)]);
-    assert_eq!(slots(&seat(all(&["a", "b", "d"]), &high, &none)), [("a", 7), ("b", 0), ("d", 1)]);
+    assert_eq!(slots(&assign(all(&["a", "b", "d"]), &high, &none)), [("a", 7), ("b", 0), ("d", 1)]);
 }
 
 #[test]
@@ -66,21 +66,21 @@ fn a_number_is_kept_for_who_left_and_for_nobody_else() {
     let all = |names: &[&str]| members(names).into_values().collect::<Vec<_>>();
     let at = |n| Moment::after_start(Duration::from_secs(n));
     let keep = Duration::from_mins(1);
-    let mut vacancies = ReservedSlots::new();
-    let first = seat(all(&["a", "b", "c"]), &Numbers::new(), &vacancies);
-    let second = reseat(all(&["b", "d"]), &first, &Numbers::new(), &vacancies);
+    let mut reserved_slots = ReservedSlots::new();
+    let first = assign(all(&["a", "b", "c"]), &Numbers::new(), &reserved_slots);
+    let second = reassign(all(&["b", "d"]), &first, &Numbers::new(), &reserved_slots);
     assert_eq!(slots(&second), [("b", 1), ("d", 0)], "without slot_keep a number is free at once");
-    vacate(&mut vacancies, at(0), &first, &all(&["b", "d"]), &Numbers::new());
-    let third = reseat(all(&["b", "d"]), &first, &Numbers::new(), &vacancies);
+    reserve(&mut reserved_slots, at(0), &first, &all(&["b", "d"]), &Numbers::new());
+    let third = reassign(all(&["b", "d"]), &first, &Numbers::new(), &reserved_slots);
     assert_eq!(slots(&third), [("b", 1), ("d", 3)], "not even who comes when another leaves");
-    let fourth = reseat(all(&["a", "b", "d"]), &third, &Numbers::new(), &vacancies);
+    let fourth = reassign(all(&["a", "b", "d"]), &third, &Numbers::new(), &reserved_slots);
     assert_eq!(slots(&fourth), [("a", 0), ("b", 1), ("d", 3)], "who comes back has what it had");
-    reclaim(&mut vacancies, &fourth);
-    assert_eq!(vacancies.keys().map(|name| &**name).collect::<Vec<_>>(), ["c"]);
-    expire(&mut vacancies, at(59), keep);
-    assert_eq!(vacancies.len(), 1);
-    expire(&mut vacancies, at(60), keep);
-    let fifth = reseat(all(&["a", "b", "d", "e"]), &fourth, &Numbers::new(), &vacancies);
+    release(&mut reserved_slots, &fourth);
+    assert_eq!(reserved_slots.keys().map(|name| &**name).collect::<Vec<_>>(), ["c"]);
+    expire(&mut reserved_slots, at(59), keep);
+    assert_eq!(reserved_slots.len(), 1);
+    expire(&mut reserved_slots, at(60), keep);
+    let fifth = reassign(all(&["a", "b", "d", "e"]), &fourth, &Numbers::new(), &reserved_slots);
     assert_eq!(slots(&fifth), [("a", 0), ("b", 1), ("d", 3), ("e", 2)]);
 }
 
@@ -99,10 +99,10 @@ fn members_are_listed_in_the_order_that_is_asked_for() {
         with("f", Some("9"), Some(0.5)),
     ];
     for (order, wanted) in [(Order::Name, "abcdef"), (Order::Id, "dfbcae"), (Order::Weight, "cfadbe")] {
-        let seats = arrange(seat(all.clone(), &Numbers::new(), &ReservedSlots::new()), order);
-        let names: String = seats.iter().map(|seated| seated.member.name()).collect();
+        let slotted = sort(assign(all.clone(), &Numbers::new(), &ReservedSlots::new()), order);
+        let names: String = slotted.iter().map(|entry| entry.member.name()).collect();
         assert_eq!(names, wanted, "{order:?}");
-        let number = |seated: &SlottedMember| u32::from(seated.member.name().as_bytes()[0] - b'a');
-        assert!(seats.iter().all(|seated| seated.slot == number(seated)), "numbers are given by name");
+        let number = |entry: &SlottedMember| u32::from(entry.member.name().as_bytes()[0] - b'a');
+        assert!(slotted.iter().all(|entry| entry.slot == number(entry)), "numbers are given by name");
     }
 }

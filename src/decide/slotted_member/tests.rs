@@ -5,14 +5,14 @@ use serde_json::json;
 use super::*;
 use crate::model::member::{Fields, Member};
 
-fn seated(fields: Fields) -> SlottedMember {
+fn entry(fields: Fields) -> SlottedMember {
     SlottedMember { member: Arc::new(Member::new(fields).unwrap()), slot: 2 }
 }
 
 #[test]
 fn a_member_has_its_fields_and_the_keys_of_its_data() {
     let data = json!({"zone": "a", "host": "liar", "slot": 9, "raw": 1});
-    let member = seated(Fields {
+    let member = entry(Fields {
         name: "n".into(),
         host: Some("2001:db8::1".into()),
         port: Some(80),
@@ -31,7 +31,7 @@ fn a_member_has_its_fields_and_the_keys_of_its_data() {
 
 #[test]
 fn what_is_no_text_is_base64() {
-    let member = to_json(&seated(Fields { name: "n".into(), raw: Some(vec![0xff, 0xfe]), ..Fields::default() }));
+    let member = to_json(&entry(Fields { name: "n".into(), raw: Some(vec![0xff, 0xfe]), ..Fields::default() }));
     assert_eq!((&member["raw"], &member["host"], &member["address"]), (&json!("//4="), &Value::Null, &Value::Null));
 }
 

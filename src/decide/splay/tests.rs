@@ -4,14 +4,15 @@ use super::*;
 fn a_fleet_is_spread_over_the_splay_and_each_host_keeps_its_place() {
     let reload = Reload::Command(crate::config::Command::Shell("systemctl reload x".into()));
     let splay = Duration::from_mins(1);
-    let waits: Vec<u64> = (0..1000).map(|n| Share::of(&format!("host{n}"), &reload).wait(splay).as_secs()).collect();
+    let waits: Vec<u64> =
+        (0..1000).map(|n| SplayShare::new(&format!("host{n}"), &reload).delay(splay).as_secs()).collect();
     assert!(waits.iter().all(|wait| *wait < 60));
     for sixth in 0..6 {
         let count = waits.iter().filter(|wait| **wait / 10 == sixth).count();
         assert!((110..=225).contains(&count), "{count} of 1000 in the sixth part {sixth}");
     }
-    let again = Share::of("host7", &reload).wait(splay).as_secs();
+    let again = SplayShare::new("host7", &reload).delay(splay).as_secs();
     assert_eq!(again, waits[7]);
-    assert_eq!(Share(u64::MAX).wait(Duration::from_secs(10)).as_secs(), 9, "never the whole of it");
-    assert_eq!(Share(u64::MAX).wait(Duration::ZERO), Duration::ZERO);
+    assert_eq!(SplayShare(u64::MAX).delay(Duration::from_secs(10)).as_secs(), 9, "never the whole of it");
+    assert_eq!(SplayShare(u64::MAX).delay(Duration::ZERO), Duration::ZERO);
 }

@@ -23,15 +23,15 @@ pub struct Drift {
     /// What is there instead.
     pub what: String,
     /// How often it was put right before, and when it is again, where it has to wait.
-    pub waits: Option<(u32, Moment)>,
+    pub deferred: Option<(u32, Moment)>,
     /// It was seen while a publication was under way, which may not have put it right.
-    is_anew: bool,
+    seen_in_flight: bool,
 }
 
 impl Drift {
     /// When it is put right, where it has to wait.
     pub fn due(&self) -> Option<Moment> {
-        self.waits.map(|(_, due)| due)
+        self.deferred.map(|(_, due)| due)
     }
 }
 
@@ -50,7 +50,7 @@ impl Dispute {
     }
 
     /// It was put right.
-    fn has_put_right(&mut self, now: Moment) {
+    fn record_correction(&mut self, now: Moment) {
         let before = if self.is_over(now) { 0 } else { self.times };
         *self = Self { times: before.saturating_add(1), last: Some(now) };
     }
@@ -68,23 +68,23 @@ impl Template {
     ///
     /// Nobody's change is lost by that it has to wait: whatever is there then is put right.
     pub fn drifted(&mut self, now: Moment, what: String, events: &mut Vec<Event>) {
-        if self.is_going() {
+        if self.is_removing() {
             return;
         }
         let on_drift = self.plan.config.on_drift;
         // What is under way may have been in place before, and has not been heard of yet.
-        let is_anew = self.turn.is_in_flight() && on_drift == OnDrift::Correct;
+        let seen_in_flight = self.publish.is_in_flight() && on_drift == OnDrift::Correct;
         if let Some(drift) = &mut self.drift {
-            let is_known = drift.what == what && !is_anew;
-            if is_known || on_drift == OnDrift::Report || drift.waits.is_some() {
+            let is_known = drift.what == what && !seen_in_flight;
+            if is_known || on_drift == OnDrift::Report || drift.deferred.is_some() {
                 drift.what = what;
-                drift.is_anew |= is_anew;
+                drift.seen_in_flight |= seen_in_flight;
                 return;
             }
         }
         let disputed = self.dispute.pause(now).filter(|_| on_drift == OnDrift::Correct);
-        let waits = disputed.map(|(times, pause)| (times, now + pause));
-        if self.drift.is_none() || !is_anew || waits.is_some() {
+        let deferred = disputed.map(|(times, pause)| (times, now + pause));
+        if self.drift.is_none() || !seen_in_flight || deferred.is_some() {
             let (template, dest) = (Arc::clone(&self.plan.config.name), self.plan.config.dest.clone());
             events.push(match disputed {
                 Some((corrections, pause)) => {
@@ -99,31 +99,31 @@ impl Template {
             });
         }
         let since = self.drift.as_ref().map_or(now, |drift| drift.since);
-        self.drift = Some(Drift { since, what, waits, is_anew });
-        if on_drift == OnDrift::Correct && waits.is_none() {
-            self.want();
+        self.drift = Some(Drift { since, what, deferred, seen_in_flight });
+        if on_drift == OnDrift::Correct && deferred.is_none() {
+            self.queue();
         }
     }
 
     /// Its destination was found, or brought, in step. Whether that corrected what somebody else had made of it.
-    pub fn is_put_right(&mut self, now: Moment, is_replaced: bool) -> bool {
+    pub fn end_drift(&mut self, now: Moment, is_replaced: bool) -> bool {
         let is_corrected = is_replaced && self.drift.is_some();
         if is_corrected {
-            self.dispute.has_put_right(now);
+            self.dispute.record_correction(now);
         }
-        self.drift.take_if(|drift| !std::mem::take(&mut drift.is_anew));
+        self.drift.take_if(|drift| !std::mem::take(&mut drift.seen_in_flight));
         is_corrected
     }
 
     /// A publication begins, which puts right what was seen so far.
-    pub fn puts_right(&mut self) {
+    pub fn begin_correction(&mut self) {
         if let Some(drift) = &mut self.drift {
-            drift.is_anew = false;
+            drift.seen_in_flight = false;
         }
     }
 
     /// Somebody else has put its destination right.
-    pub fn in_step(&mut self, events: &mut Vec<Event>) {
+    pub fn drift_resolved(&mut self, events: &mut Vec<Event>) {
         if self.drift.take().is_some() {
             let (template, dest) = (Arc::clone(&self.plan.config.name), self.plan.config.dest.clone());
             events.push(Event::DriftResolved { template, dest });
@@ -131,9 +131,9 @@ impl Template {
     }
 
     /// What had to wait need not any more.
-    pub fn has_waited(&mut self) {
+    pub fn end_drift_delay(&mut self) {
         if let Some(drift) = &mut self.drift {
-            drift.waits = None;
+            drift.deferred = None;
         }
     }
 

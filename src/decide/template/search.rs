@@ -1,12 +1,12 @@
-//! How a template comes to know which members its check refuses.
+//! How a template comes to know which members its check own_isolated.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Template;
 use crate::decide::event::Event;
-use crate::decide::flight::FlightId;
-use crate::decide::isolate::{AllLeftOut, Isolation, LeftOut, MemberRef, Search, Step};
+use crate::decide::in_flight::PublicationId;
+use crate::decide::isolate::{BisectStep, Bisection, IsolatedMember, IsolatedMembers, Isolation, MemberRef};
 use crate::decide::key::Key;
 use crate::decide::moment::Moment;
 use crate::decide::publication::{Failure, Outcome, Snapshot, Stage};
@@ -16,19 +16,21 @@ type Rosters = BTreeMap<Arc<str>, Roster>;
 type Keys = BTreeMap<Arc<str>, Key>;
 
 impl Template {
-    /// The members that are left out, because the check refuses them.
-    pub fn left_out(&self) -> &AllLeftOut {
-        &self.isolation.left_out
+    /// The members that are left out, because the check own_isolated them.
+    pub fn isolated(&self) -> &IsolatedMembers {
+        &self.isolation.isolated
     }
 
     /// Another template of its unit leaves these out, and so does it.
-    pub fn leave_out(&mut self, others: &AllLeftOut) {
-        let new = others.iter().filter(|(spot, _)| !self.isolation.left_out.contains_key(*spot));
-        // When it is tried again is for that template to say.
-        let new: AllLeftOut = new.map(|(spot, out)| (spot.clone(), LeftOut { again: None, ..out.clone() })).collect();
+    pub fn adopt_isolated(&mut self, others: &IsolatedMembers) {
+        let new = others.iter().filter(|(member_ref, _)| !self.isolation.isolated.contains_key(*member_ref));
+        // When it is trial_ended again is for that template to say.
+        let new: IsolatedMembers = new
+            .map(|(member_ref, out)| (member_ref.clone(), IsolatedMember { retry_at: None, ..out.clone() }))
+            .collect();
         if !new.is_empty() {
-            self.isolation.left_out.extend(new);
-            self.want();
+            self.isolation.isolated.extend(new);
+            self.queue();
         }
     }
 
@@ -37,7 +39,7 @@ impl Template {
         self.isolation.is_searching()
     }
 
-    /// Whether members that its check refuses are left out.
+    /// Whether members that its check own_isolated are left out.
     fn isolates(&self) -> bool {
         self.plan.config.isolate && self.plan.config.check.is_some()
     }
@@ -47,9 +49,9 @@ impl Template {
         self.plan.config.each.as_ref().map(|each| &each.roster)
     }
 
-    /// Members that changed are tried again.
-    pub fn take_back(&mut self, rosters: &Rosters, keys: &Keys, events: &mut Vec<Event>) {
-        if self.isolation.left_out.is_empty() {
+    /// Members that changed are trial_ended again.
+    pub fn retry_changed_members(&mut self, rosters: &Rosters, keys: &Keys, events: &mut Vec<Event>) {
+        if self.isolation.isolated.is_empty() {
             return;
         }
         let full = self.full(rosters, keys);
@@ -63,18 +65,18 @@ impl Template {
     }
 
     /// This is about to be published.
-    pub fn shows(&mut self, snapshot: &Snapshot) {
-        self.isolation.has_taken_back = false;
-        self.isolation.shown = self.isolates().then(|| snapshot.clone());
+    pub fn set_in_flight(&mut self, snapshot: &Snapshot) {
+        self.isolation.has_readmitted = false;
+        self.isolation.in_flight = self.isolates().then(|| snapshot.clone());
     }
 
     /// Learns from a publication. Whether it failed in a way that a search is to look into first.
-    pub fn learn(&mut self, outcome: &Outcome) -> bool {
-        let shown = self.isolation.shown.take();
+    pub fn needs_search(&mut self, outcome: &Outcome) -> bool {
+        let shown = self.isolation.in_flight.take();
         match outcome {
             Outcome::Replaced | Outcome::Unchanged => {
                 self.isolation.passed = shown;
-                self.isolation.searched = None;
+                self.isolation.last_search = None;
                 false
             }
             Outcome::Failed(failure) if failure.stage == Stage::Refused && shown.is_some() => {
@@ -95,37 +97,37 @@ impl Template {
         events: &mut Vec<Event>,
     ) -> Option<Snapshot> {
         if !self.is_searching() {
-            return self.try_again(now, rosters, keys);
+            return self.begin_trial(now, rosters, keys);
         }
-        if self.is_going() || !self.missing(rosters, keys).is_empty() {
+        if self.is_removing() || !self.missing(rosters, keys).is_empty() {
             self.isolation.end_search();
-            self.turn.want();
+            self.publish.queue();
             return None;
         }
         let step = self.next_step(now, rosters, keys);
-        let searched = self.isolation.search.as_ref().map(|search| search.full().clone());
+        let last_search = self.isolation.search.as_ref().map(|search| search.full().clone());
         let remark = match step {
-            Step::Probe(snapshot) => {
-                self.isolation.shown = Some(snapshot.clone());
+            BisectStep::Probe(snapshot) => {
+                self.isolation.in_flight = Some(snapshot.clone());
                 return Some(snapshot);
             }
-            Step::Found(mut found) => {
+            BisectStep::Found(mut found) => {
                 if retries {
                     for out in found.values_mut() {
-                        out.put_off(now);
+                        out.schedule_retry(now);
                     }
                 }
                 let template = &self.plan.config.name;
-                events.extend(found.iter().map(|(spot, out)| {
-                    let (template, MemberRef { roster, key, member }) = (Arc::clone(template), spot.clone());
+                events.extend(found.iter().map(|(member_ref, out)| {
+                    let (template, MemberRef { roster, key, member }) = (Arc::clone(template), member_ref.clone());
                     Event::MemberIsolated { template, roster, key, member, reason: out.why.clone() }
                 }));
-                self.isolation.left_out.extend(found);
+                self.isolation.isolated.extend(found);
                 self.isolation.end_search();
-                self.turn.want();
+                self.publish.queue();
                 None
             }
-            Step::Stands(why) => {
+            BisectStep::NotFound(why) => {
                 if let Some(failure) = self.isolation.end_search() {
                     let remark = why.as_ref().map(|why| format!("\n  {why}")).unwrap_or_default();
                     let message = format!("{}{remark}", failure.message);
@@ -134,25 +136,25 @@ impl Template {
                 why
             }
         };
-        if let Some(full) = searched {
-            self.isolation.has_searched(now, full, remark);
+        if let Some(full) = last_search {
+            self.isolation.record_search(now, full, remark);
         }
         None
     }
 
     /// What is next in the search under way, or in one that begins.
-    fn next_step(&mut self, now: Moment, rosters: &Rosters, keys: &Keys) -> Step {
+    fn next_step(&mut self, now: Moment, rosters: &Rosters, keys: &Keys) -> BisectStep {
         if self.isolation.search.is_none() {
             let full = self.full(rosters, keys);
             let each = self.each().cloned();
-            let Isolation { passed, searched, left_out, search, .. } = &mut self.isolation;
-            if let Some(searched) = searched.as_ref().filter(|it| it.full == full && now < it.again) {
-                return Step::Stands(searched.remark.clone());
+            let Isolation { passed, last_search, isolated, search, .. } = &mut self.isolation;
+            if let Some(last_search) = last_search.as_ref().filter(|it| it.full == full && now < it.retry_at) {
+                return BisectStep::NotFound(last_search.remark.clone());
             }
-            *search = Search::begin(full, each.as_ref(), left_out, passed.as_ref());
+            *search = Bisection::new(full, each.as_ref(), isolated, passed.as_ref());
         }
         let search = &mut self.isolation.search;
-        search.as_mut().map_or(Step::Stands(None), |search| search.next(|roster| min(rosters, roster)))
+        search.as_mut().map_or(BisectStep::NotFound(None), |search| search.next(|roster| min(rosters, roster)))
     }
 
     /// The agent is stopping: nothing more is looked for.
@@ -166,18 +168,18 @@ impl Template {
     pub fn probed(
         &mut self,
         now: Moment,
-        id: FlightId,
+        id: PublicationId,
         outcome: Outcome,
         retries: bool,
         events: &mut Vec<Event>,
     ) -> Option<MemberRef> {
-        if !self.turn.end(id) {
+        if !self.publish.end(id) {
             return None;
         }
-        if let Some(spot) = self.isolation.trial.take() {
-            return self.tried(now, spot, &outcome, events);
+        if let Some(member_ref) = self.isolation.trial.take() {
+            return self.trial_ended(now, member_ref, &outcome, events);
         }
-        let shown = self.isolation.shown.take();
+        let shown = self.isolation.in_flight.take();
         // Without one the template was configured anew meanwhile.
         let search = self.isolation.search.as_mut()?;
         match outcome {

@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::when::{BootClock, Timestamp};
-use crate::decide::{GuardHistory, Kept, Known, Loss, Moment, Origin, Recalled, ReservedSlot, SavedRoster};
+use crate::decide::{
+    GuardHistory, Moment, Origin, ReservedSlot, SavedMember, SavedPath, SavedRoster, SavedUpdate, UnconfirmedLoss,
+};
 use crate::model::version::Zxid;
 
 /// One line. The first has the origin; all others have a time and paths.
@@ -65,7 +67,7 @@ struct HistoryChange {
 /// One member.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "Item", into = "Item")]
-struct Member(Kept);
+struct Member(SavedMember);
 
 /// Its serialized form.
 #[derive(Serialize, Deserialize)]
@@ -93,29 +95,29 @@ impl Line {
 }
 
 /// All that is known, in the fewest lines.
-pub fn snapshot(known: &Recalled, at: &Timestamp, clock: &BootClock) -> Vec<Line> {
+pub fn snapshot(known: &SavedRoster, at: &Timestamp, clock: &BootClock) -> Vec<Line> {
     let Origin { url, path } = known.origin.clone();
     let first = Line { url: Some(url), path: Some(path), at: None, paths: BTreeMap::new() };
     let path_change =
-        |(path, known): (&Arc<str>, &Known)| Some((Arc::clone(path), path_change(None, Some(known), clock)?));
+        |(path, known): (&Arc<str>, &SavedPath)| Some((Arc::clone(path), path_change(None, Some(known), clock)?));
     vec![first, Line::change(at.clone(), known.paths.iter().filter_map(path_change).collect())]
 }
 
 /// The changes that lead to a saved roster.
-pub fn path_changes(old: &Recalled, saved: &SavedRoster, clock: &BootClock) -> BTreeMap<Arc<str>, PathChange> {
-    let changed = |(path, new): (&Arc<str>, &Option<Known>)| {
+pub fn path_changes(old: &SavedRoster, saved: &SavedUpdate, clock: &BootClock) -> BTreeMap<Arc<str>, PathChange> {
+    let changed = |(path, new): (&Arc<str>, &Option<SavedPath>)| {
         Some((Arc::clone(path), path_change(old.paths.get(path), new.as_ref(), clock)?))
     };
     let held = saved.held.iter().filter_map(|(path, (stamp, course))| {
-        let known = old.paths.get(path).filter(|known| (&known.stamp, &known.course) != (stamp, course))?;
-        let course = Some(history_change(Some(&known.course), course, clock));
+        let known = old.paths.get(path).filter(|known| (&known.version, &known.guard_history) != (stamp, course))?;
+        let course = Some(history_change(Some(&known.guard_history), course, clock));
         Some((Arc::clone(path), PathChange { stamp: stamp.map(|Zxid(stamp)| stamp), course, ..PathChange::default() }))
     });
     saved.paths.iter().filter_map(changed).chain(held).collect()
 }
 
 /// The change from one state of a path to another; `None` if there is none.
-fn path_change(old: Option<&Known>, new: Option<&Known>, clock: &BootClock) -> Option<PathChange> {
+fn path_change(old: Option<&SavedPath>, new: Option<&SavedPath>, clock: &BootClock) -> Option<PathChange> {
     if old == new {
         return None;
     }
@@ -125,32 +127,32 @@ fn path_change(old: Option<&Known>, new: Option<&Known>, clock: &BootClock) -> O
     let was = |name: &Arc<str>| old.and_then(|old| old.members.get(name));
     let put = new.members.iter().filter(|(name, kept)| was(name) != Some(kept));
     let left = old.into_iter().flat_map(|old| old.members.keys()).filter(|name| !new.members.contains_key(*name));
-    let course = old.map(|old| &old.course);
-    let same_course = *course.unwrap_or(&GuardHistory::default()) == new.course;
+    let course = old.map(|old| &old.guard_history);
+    let same_course = *course.unwrap_or(&GuardHistory::default()) == new.guard_history;
     Some(PathChange {
         gone: false,
-        stamp: new.stamp.map(|Zxid(stamp)| stamp),
+        stamp: new.version.map(|Zxid(stamp)| stamp),
         put: put.map(|(name, kept)| (Arc::clone(name), Member(kept.clone()))).collect(),
         left: left.cloned().collect(),
-        course: (!same_course).then(|| history_change(course, &new.course, clock)),
+        course: (!same_course).then(|| history_change(course, &new.guard_history, clock)),
     })
 }
 
 impl PathChange {
     /// Applies the change to what is known of its path.
-    pub fn apply(self, path: Arc<str>, known: &mut Recalled, clock: &BootClock) {
+    pub fn apply(self, path: Arc<str>, known: &mut SavedRoster, clock: &BootClock) {
         if self.gone {
             known.paths.remove(&path);
             return;
         }
         let known = known.paths.entry(path).or_default();
-        known.stamp = self.stamp.map(Zxid);
+        known.version = self.stamp.map(Zxid);
         for name in &self.left {
             known.members.remove(name);
         }
         known.members.extend(self.put.into_iter().map(|(name, Member(kept))| (name, kept)));
         if let Some(history_change) = self.course {
-            history_change.apply(&mut known.course, clock);
+            history_change.apply(&mut known.guard_history, clock);
         }
     }
 }
@@ -158,15 +160,15 @@ impl PathChange {
 /// The change from one guard history to another.
 fn history_change(old: Option<&GuardHistory>, new: &GuardHistory, clock: &BootClock) -> HistoryChange {
     let none = BTreeMap::new();
-    let before = old.map_or(&none, |old| &old.vacancies);
-    let kept = new.vacancies.iter().filter(|(name, vacant)| before.get(*name) != Some(vacant));
+    let before = old.map_or(&none, |old| &old.reserved_slots);
+    let kept = new.reserved_slots.iter().filter(|(name, reserved)| before.get(*name) != Some(reserved));
     HistoryChange {
         boot: clock.boot().to_owned(),
         sizes: new.sizes.iter().map(|(since, size)| (clock.up(*since), *size)).collect(),
-        loss: new.loss.map(|Loss { to, since }| (to, clock.up(since))),
+        loss: new.loss.map(|UnconfirmedLoss { to, since }| (to, clock.up(since))),
         held: new.held.map(|since| clock.up(since)),
-        kept: kept.map(|(name, vacant)| (Arc::clone(name), (vacant.slot, clock.up(vacant.since)))).collect(),
-        freed: before.keys().filter(|name| !new.vacancies.contains_key(*name)).cloned().collect(),
+        kept: kept.map(|(name, reserved)| (Arc::clone(name), (reserved.slot, clock.up(reserved.since)))).collect(),
+        freed: before.keys().filter(|name| !new.reserved_slots.contains_key(*name)).cloned().collect(),
     }
 }
 
@@ -179,18 +181,18 @@ impl HistoryChange {
         let sizes: Option<Vec<_>> = self.sizes.iter().map(|(up, size)| Some((moment(*up)?, *size))).collect();
         let most = self.sizes.iter().map(|(_, size)| (Moment::START, *size)).max_by_key(|(_, size)| *size);
         course.sizes = sizes.unwrap_or_else(|| most.into_iter().collect());
-        course.loss = self.loss.map(|(to, up)| Loss { to, since: since(up) });
+        course.loss = self.loss.map(|(to, up)| UnconfirmedLoss { to, since: since(up) });
         course.held = self.held.map(since);
         for name in &self.freed {
-            course.vacancies.remove(name);
+            course.reserved_slots.remove(name);
         }
         let kept = self.kept.into_iter().map(|(name, (slot, up))| (name, ReservedSlot { slot, since: since(up) }));
-        course.vacancies.extend(kept);
+        course.reserved_slots.extend(kept);
     }
 }
 
 impl From<Member> for Item {
-    fn from(Member(Kept { data, slot }): Member) -> Self {
+    fn from(Member(SavedMember { data, slot }): Member) -> Self {
         match std::str::from_utf8(&data) {
             Ok(text) => Self { slot, text: (!text.is_empty()).then(|| text.to_owned()), raw: None },
             Err(_) => Self { slot, text: None, raw: Some(STANDARD.encode(&data)) },
@@ -206,6 +208,6 @@ impl TryFrom<Item> for Member {
             Some(raw) => STANDARD.decode(raw)?,
             None => text.unwrap_or_default().into_bytes(),
         };
-        Ok(Self(Kept { data: Arc::from(data), slot }))
+        Ok(Self(SavedMember { data: Arc::from(data), slot }))
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::record::Line;
 use super::when::{BootClock, Timestamp};
 use super::{HEADER, record};
-use crate::decide::{Event, Origin, Recalled, SavedRoster};
+use crate::decide::{Event, Origin, SavedRoster, SavedUpdate};
 use crate::log::emit;
 use crate::state::append_log::{Access, AppendLog};
 
@@ -14,7 +14,7 @@ use crate::state::append_log::{Access, AppendLog};
 #[derive(Debug)]
 pub struct RosterLog {
     log: AppendLog,
-    known: Recalled,
+    known: SavedRoster,
     /// When the last line was written; `None` while nothing is known.
     at: Option<Timestamp>,
 }
@@ -27,14 +27,14 @@ impl RosterLog {
             let effect = "known-good members of a roster are missing";
             emit(Event::StateReadFailed { file: None, reason: why, effect });
         }
-        let mut log = Self { log, known: Recalled::none(Origin { url: "".into(), path: "".into() }), at: None };
+        let mut log = Self { log, known: SavedRoster::none(Origin { url: "".into(), path: "".into() }), at: None };
         contents.lines.into_iter().for_each(|line| log.apply(line, clock));
         log
     }
 
     fn apply(&mut self, line: Line, clock: &BootClock) {
         if let Some(origin) = line.origin() {
-            (self.known, self.at) = (Recalled::none(origin), None);
+            (self.known, self.at) = (SavedRoster::none(origin), None);
         }
         self.at = line.at.or(self.at.take());
         for (path, path_change) in line.paths {
@@ -43,7 +43,7 @@ impl RosterLog {
     }
 
     /// What is known, and since when.
-    pub fn known(&self) -> Option<(&Timestamp, &Recalled)> {
+    pub fn known(&self) -> Option<(&Timestamp, &SavedRoster)> {
         self.at.as_ref().map(|at| (at, &self.known))
     }
 
@@ -51,8 +51,8 @@ impl RosterLog {
     ///
     /// # Errors
     /// The system call that failed; the next write repeats it.
-    pub fn add(&mut self, saved: SavedRoster, now: Timestamp, clock: &BootClock) -> io::Result<()> {
-        let none = Recalled::none(saved.origin.clone());
+    pub fn add(&mut self, saved: SavedUpdate, now: Timestamp, clock: &BootClock) -> io::Result<()> {
+        let none = SavedRoster::none(saved.origin.clone());
         let is_new = self.at.is_none() || self.known.origin != saved.origin;
         let paths = record::path_changes(if is_new { &none } else { &self.known }, &saved, clock);
         if paths.is_empty() {

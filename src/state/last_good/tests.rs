@@ -1,7 +1,7 @@
 use super::record::Line;
 use super::*;
 use crate::decide::slots::ReservedSlots;
-use crate::decide::{GuardHistory, Kept, Known, Loss, Moment, Origin, ReservedSlot};
+use crate::decide::{GuardHistory, Moment, Origin, ReservedSlot, SavedMember, SavedPath, UnconfirmedLoss};
 use crate::model::version::Zxid;
 use crate::state::append_log::AppendLog;
 use proptest::prelude::*;
@@ -11,16 +11,16 @@ fn origin(url: &str) -> Origin {
     Origin { url: url.into(), path: "/services/*".into() }
 }
 
-fn known(stamp: i64, members: &[(&str, &[u8], Option<u32>)]) -> Known {
+fn known(stamp: i64, members: &[(&str, &[u8], Option<u32>)]) -> SavedPath {
     let member = |(name, data, slot): &(&str, &[u8], Option<u32>)| {
-        (Arc::from(*name), Kept { data: Arc::from(*data), slot: *slot })
+        (Arc::from(*name), SavedMember { data: Arc::from(*data), slot: *slot })
     };
-    Known { stamp: Some(Zxid(stamp)), members: members.iter().map(member).collect(), ..Known::default() }
+    SavedPath { version: Some(Zxid(stamp)), members: members.iter().map(member).collect(), ..SavedPath::default() }
 }
 
-fn saved(name: &str, paths: &[(&str, Option<Known>)]) -> SavedRoster {
+fn saved(name: &str, paths: &[(&str, Option<SavedPath>)]) -> SavedUpdate {
     let paths = paths.iter().map(|(path, known)| (Arc::from(*path), known.clone())).collect();
-    SavedRoster { name: name.into(), origin: origin("zk://a:2181"), paths, held: BTreeMap::new() }
+    SavedUpdate { name: name.into(), origin: origin("zk://a:2181"), paths, held: BTreeMap::new() }
 }
 
 fn load(dir: &Path) -> SavedState {
@@ -28,8 +28,8 @@ fn load(dir: &Path) -> SavedState {
 }
 
 /// What is remembered of `web`, without its age.
-fn web(dir: &Path) -> Option<Recalled> {
-    Some(Recalled { age: None, ..load(dir).remove("web")? })
+fn web(dir: &Path) -> Option<SavedRoster> {
+    Some(SavedRoster { age: None, ..load(dir).remove("web")? })
 }
 
 fn file(dir: &Path) -> PathBuf {
@@ -68,7 +68,7 @@ fn a_change_costs_what_it_is_and_the_file_does_not_grow_without_end() {
     let names: Vec<String> = (0..5000).map(|n| format!("10.0.{}.{}:80", n / 250, n % 250)).collect();
     let view = |stamp: i64, data: &[u8]| {
         let mut view = known(stamp, &names.iter().map(|name| (&**name, &b"{}"[..], None)).collect::<Vec<_>>());
-        view.members.insert("one".into(), Kept { data: Arc::from(data), slot: None });
+        view.members.insert("one".into(), SavedMember { data: Arc::from(data), slot: None });
         view
     };
     last_good.save(saved("web", &[("", Some(view(1, b"")))]));
@@ -91,7 +91,7 @@ fn another_url_begins_anew() {
     let last_good = LastGood::new(dir.path());
     last_good.save(saved("web", &[("x", Some(known(5, &[("a:1", b"", None)]))), ("y", None)]));
     let moved =
-        SavedRoster { origin: origin("zk://b:2181"), ..saved("web", &[("y", Some(known(1, &[("b:1", b"", None)])))]) };
+        SavedUpdate { origin: origin("zk://b:2181"), ..saved("web", &[("y", Some(known(1, &[("b:1", b"", None)])))]) };
     last_good.save(moved);
     let web = web(dir.path()).unwrap();
     assert_eq!((&*web.origin.url, web.paths.keys().map(|key| &**key).collect::<Vec<_>>()), ("zk://b:2181", vec!["y"]));
@@ -192,24 +192,24 @@ fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_ma
     let vacancy = |name: &str, slot, since| (Arc::from(name), ReservedSlot { slot, since });
     let good = GuardHistory {
         sizes: vec![(after(0), 18), (after(60), 14)],
-        vacancies: ReservedSlots::from([vacancy("x", 3, after(60)), vacancy("y", 4, after(10))]),
+        reserved_slots: ReservedSlots::from([vacancy("x", 3, after(60)), vacancy("y", 4, after(10))]),
         ..GuardHistory::default()
     };
     let held = GuardHistory {
-        loss: Some(Loss { to: 6, since: after(90) }),
+        loss: Some(UnconfirmedLoss { to: 6, since: after(90) }),
         held: Some(after(80)),
-        vacancies: ReservedSlots::from([vacancy("x", 3, after(60)), vacancy("z", 5, after(90))]),
+        reserved_slots: ReservedSlots::from([vacancy("x", 3, after(60)), vacancy("z", 5, after(90))]),
         ..good.clone()
     };
     let dir = tempfile::TempDir::new().unwrap();
     let last_good = |boot: &str, up| LastGood::at(dir.path(), Timestamp { boot: boot.into(), up, wall: 0 });
     let read = |boot, up| last_good(boot, up).load(Access::ReadWrite)["web"].paths["x"].clone();
     let length = || fs::metadata(file(dir.path())).unwrap().len();
-    let known = Known { course: good, ..known(5, &[("a:1", b"", Some(1))]) };
+    let known = SavedPath { guard_history: good, ..known(5, &[("a:1", b"", Some(1))]) };
     let first = last_good("one", 1000);
     first.save(saved("web", &[("x", Some(known.clone()))]));
     let before =
-        SavedRoster { held: BTreeMap::from([("x".into(), (Some(Zxid(9)), held.clone()))]), ..saved("web", &[]) };
+        SavedUpdate { held: BTreeMap::from([("x".into(), (Some(Zxid(9)), held.clone()))]), ..saved("web", &[]) };
     first.save(before.clone());
     let grown = length();
     first.save(before);
@@ -218,20 +218,20 @@ fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_ma
     let earlier = |moment: Moment| moment - Duration::from_mins(5);
     let moved = GuardHistory {
         sizes: held.sizes.iter().map(|(since, size)| (earlier(*since), *size)).collect(),
-        loss: held.loss.map(|loss| Loss { since: earlier(loss.since), ..loss }),
+        loss: held.loss.map(|loss| UnconfirmedLoss { since: earlier(loss.since), ..loss }),
         held: held.held.map(earlier),
-        vacancies: ReservedSlots::from([vacancy("x", 3, earlier(after(60))), vacancy("z", 5, earlier(after(90)))]),
+        reserved_slots: ReservedSlots::from([vacancy("x", 3, earlier(after(60))), vacancy("z", 5, earlier(after(90)))]),
     };
-    let moved = Known { stamp: Some(Zxid(9)), course: moved, ..known.clone() };
+    let moved = SavedPath { version: Some(Zxid(9)), guard_history: moved, ..known.clone() };
     assert_eq!(read("one", 1300), moved, "what was last good is as it was");
     // Another start of the machine: what was there is known, and times begin anew.
     let restarted = GuardHistory {
         sizes: vec![(Moment::START, 18)],
-        loss: Some(Loss { to: 6, since: Moment::START }),
+        loss: Some(UnconfirmedLoss { to: 6, since: Moment::START }),
         held: Some(Moment::START),
-        vacancies: ReservedSlots::from([vacancy("x", 3, Moment::START), vacancy("z", 5, Moment::START)]),
+        reserved_slots: ReservedSlots::from([vacancy("x", 3, Moment::START), vacancy("z", 5, Moment::START)]),
     };
-    assert_eq!(read("two", 50).course, restarted);
+    assert_eq!(read("two", 50).guard_history, restarted);
     let next = last_good("one", 1300);
     next.load(Access::ReadWrite);
     fs::remove_file(file(dir.path())).unwrap();
@@ -239,7 +239,7 @@ fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_ma
     assert_eq!(read("one", 1300), moved, "and rewritten");
     // Of a path that was never good there is nothing to remember.
     let rewritten = length();
-    next.save(SavedRoster { held: BTreeMap::from([("q".into(), (None, held))]), ..saved("web", &[]) });
+    next.save(SavedUpdate { held: BTreeMap::from([("q".into(), (None, held))]), ..saved("web", &[]) });
     assert_eq!(length(), rewritten);
 }
 
@@ -258,12 +258,16 @@ fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
     let now = Timestamp { boot: "5d63f750-b429-458e-bc01-8facc30bb2c2".into(), up: 953, wall: 1_795_932_030 };
     let read = || LastGood::at(dir.path(), now.clone()).store().load(Access::ReadWrite, &now);
     let ago = |up: u64| Moment::START - Duration::from_secs(953 - up);
-    let recalled = |path: &str, paths: &[(&str, Known)]| Recalled {
+    let recalled = |path: &str, paths: &[(&str, SavedPath)]| SavedRoster {
         origin: Origin { url: "dir:/nonexistent/registry".into(), path: path.into() },
         paths: paths.iter().map(|(path, known)| (Arc::from(*path), known.clone())).collect(),
         age: Some(Duration::from_mins(5)),
     };
-    let last = |members: &[(&str, &[u8], Option<u32>)], course| Known { stamp: None, course, ..known(0, members) };
+    let last = |members: &[(&str, &[u8], Option<u32>)], guard_history| SavedPath {
+        version: None,
+        guard_history,
+        ..known(0, members)
+    };
     let expected = SavedState::from([
         ("app".into(), recalled("/config/app", &[("", last(&[("", b"{\"n\": 8}\n", None)], GuardHistory::default()))])),
         (
@@ -271,7 +275,7 @@ fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
             recalled(
                 "/apps/*",
                 &[
-                    ("", Known::default()),
+                    ("", SavedPath::default()),
                     (
                         "blog",
                         last(
@@ -315,9 +319,9 @@ fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
                         ],
                         GuardHistory {
                             sizes: vec![(ago(648), 8), (ago(649), 7)],
-                            loss: Some(Loss { to: 3, since: ago(651) }),
+                            loss: Some(UnconfirmedLoss { to: 3, since: ago(651) }),
                             held: Some(ago(651)),
-                            vacancies: ReservedSlots::from([(
+                            reserved_slots: ReservedSlots::from([(
                                 "10.0.0.2:80".into(),
                                 ReservedSlot { slot: 1, since: ago(649) },
                             )]),
@@ -339,7 +343,7 @@ fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
     let mut web = last_good.store().load(Access::ReadWrite, &now).remove("web").unwrap();
     web.paths.get_mut("").unwrap().members.remove("10.0.0.7:80");
     let paths = web.paths.iter().map(|(path, known)| (Arc::clone(path), Some(known.clone()))).collect();
-    last_good.save(SavedRoster { name: "web".into(), origin: web.origin.clone(), paths, held: BTreeMap::new() });
+    last_good.save(SavedUpdate { name: "web".into(), origin: web.origin.clone(), paths, held: BTreeMap::new() });
     last_good.compact(&BTreeMap::new());
     let added = fs::read(file(dir.path())).unwrap();
     let added = added.strip_prefix(&*fs::read(fixture.join("web.roster")).unwrap()).unwrap();
@@ -352,20 +356,20 @@ fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
 }
 
 /// Memos about two paths: members come, change, are numbered and go; a path goes.
-fn memos() -> impl Strategy<Value = Vec<SavedRoster>> {
+fn memos() -> impl Strategy<Value = Vec<SavedUpdate>> {
     let kept = (0u8..4, proptest::option::of(0u32..3)).prop_map(|(data, slot)| {
         let data: &[u8] = [&b""[..], b"{\"a\": \"\\u2028\\n\"}", b"\xff\x00", b"x"][usize::from(data)];
-        Kept { data: Arc::from(data), slot }
+        SavedMember { data: Arc::from(data), slot }
     });
     let members = proptest::collection::btree_map((0u8..4).prop_map(|n| Arc::from(format!("m{n}"))), kept, 0..4);
-    let known = (proptest::option::of(0i64..9), members).prop_map(|(stamp, members)| Known {
-        stamp: stamp.map(Zxid),
+    let known = (proptest::option::of(0i64..9), members).prop_map(|(stamp, members)| SavedPath {
+        version: stamp.map(Zxid),
         members,
-        ..Known::default()
+        ..SavedPath::default()
     });
     let path = prop_oneof![Just(Arc::from("x")), Just(Arc::from("y"))];
     let paths = proptest::collection::btree_map(path, proptest::option::weighted(0.8, known), 1..3);
-    let saved = paths.prop_map(|paths| SavedRoster {
+    let saved = paths.prop_map(|paths| SavedUpdate {
         name: "web".into(),
         origin: origin("zk://a:2181"),
         paths,
@@ -383,7 +387,7 @@ proptest! {
         let dir = tempfile::TempDir::new().unwrap();
         let last_good = LastGood::new(dir.path());
         // How long the file was when each state was written, and the state.
-        let mut states: Vec<(usize, Option<Recalled>)> = vec![(0, None)];
+        let mut states: Vec<(usize, Option<SavedRoster>)> = vec![(0, None)];
         for saved in memos {
             last_good.save(saved);
             let length = fs::read(file(dir.path())).map_or(0, |bytes| bytes.len());
@@ -414,7 +418,7 @@ proptest! {
             let last_good = LastGood::new(dir.path());
             let before = last_good.load(Access::ReadWrite).remove("web").map(|web| web.paths).unwrap_or_default();
             let late = known(99, &[("late", b"", None)]);
-            last_good.save(SavedRoster { paths: BTreeMap::from([("z".into(), Some(late.clone()))]), ..saved("web", &[]) });
+            last_good.save(SavedUpdate { paths: BTreeMap::from([("z".into(), Some(late.clone()))]), ..saved("web", &[]) });
             let mut after = web(dir.path()).unwrap().paths;
             prop_assert_eq!(after.remove("z"), Some(late));
             prop_assert_eq!(after, before);

@@ -47,9 +47,9 @@ fn what_where_leaves_out_counts_for_nothing() {
     bench.change(vec![Change::Put { key: None, name: "c:1".into(), reading: node("c:1", here).1 }]);
     bench.pass(seconds(3));
     assert_eq!(published(&mut bench), ["a:1", "c:1"], "and three that are left out are not above max");
-    let apart: BTreeMap<String, Option<String>> =
+    let excluded: BTreeMap<String, Option<String>> =
         bench.roster("web").filtered.into_iter().map(|(path, why)| (path.name().to_owned(), why)).collect();
-    assert_eq!(apart, BTreeMap::from([("b:1".into(), None), ("d:1".into(), Some("it has no zone".into()))]));
+    assert_eq!(excluded, BTreeMap::from([("b:1".into(), None), ("d:1".into(), Some("it has no zone".into()))]));
     // Others that come and go, or change, are no loss and no reason to render.
     bench.change(vec![left("b:1"), put("d:1"), put("e:1"), put("f:1")]);
     bench.pass(seconds(3));
@@ -64,7 +64,7 @@ fn what_where_leaves_out_counts_for_nothing() {
 }
 
 #[test]
-fn what_where_leaves_out_is_remembered_for_another_where() {
+fn what_where_leaves_out_is_saved_for_another_where() {
     let mut config = roster("web", web());
     config.filter = Some(of_zone("a"));
     let mut first = bench(config.clone());
@@ -72,7 +72,7 @@ fn what_where_leaves_out_is_remembered_for_another_where() {
     assert_eq!(published(&mut first), ["a:1"]);
     config.filter = Some(of_zone("b"));
     let plan = plan(vec![config], vec![], vec![template("a", &["web"], "")]);
-    let mut second = Bench::recalling(plan, first.remembered);
+    let mut second = Bench::with_saved(plan, first.saved);
     second.away();
     assert_eq!(published(&mut second), ["b:1"]);
 }
@@ -88,9 +88,9 @@ fn nodes_of_one_address_are_one_member() {
     bench.change(vec![put("b:80")]);
     bench.pass(seconds(3));
     assert_eq!(published(&mut bench), ["a:0080", "b:80"], "three would be above max");
-    let doubles: Vec<_> =
+    let duplicates: Vec<_> =
         bench.roster("web").duplicates.into_iter().map(|(path, first)| (path.to_string(), first)).collect();
-    assert_eq!(doubles, [("/services/web/a:80".to_owned(), "a:0080".into())]);
+    assert_eq!(duplicates, [("/services/web/a:80".to_owned(), "a:0080".into())]);
     bench.change(vec![left("a:0080")]);
     bench.pass(seconds(3));
     assert_eq!(published(&mut bench), ["a:80", "b:80"], "the other one is there");
@@ -106,7 +106,7 @@ fn an_order_is_kept_over_restarts_and_numbers_know_nothing_of_it() {
     let wanted = [("c:1", 2), ("a:1", 0), ("b:1", 1)];
     assert_eq!(slots(&first.publish(Outcome::Replaced), "web"), wanted);
     let plan = plan(vec![config], vec![], vec![template("a", &["web"], "")]);
-    let mut second = Bench::recalling(plan, first.remembered);
+    let mut second = Bench::with_saved(plan, first.saved);
     second.away();
     assert_eq!(slots(&second.publish(Outcome::Unchanged), "web"), wanted);
     second.reset(&web(), view());
@@ -130,7 +130,7 @@ proptest! {
         config.bounds = Bounds::new(0, None, AboveMax::Cut).unwrap();
         config.guard.max_shrink_percent = 100;
         let plan = || plan(vec![config.clone()], vec![], vec![template("a", &["web"], "")]);
-        let mut bench = Bench::recalling(plan(), SavedState::new());
+        let mut bench = Bench::with_saved(plan(), SavedState::new());
         let all: Vec<String> = (0..16).map(|n| format!("m{n}:1")).collect();
         let (mut there, mut before): (u32, BTreeMap<String, u32>) = (0, BTreeMap::new());
         // Who had a number last, and until when.
@@ -141,7 +141,7 @@ proptest! {
             clock += wait;
             if killed {
                 let began = bench.now;
-                bench = Bench::recalling(plan(), std::mem::take(&mut bench.remembered));
+                bench = Bench::with_saved(plan(), std::mem::take(&mut bench.saved));
                 bench.now = began;
             }
             // A few at a time.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::OnDrift;
-use crate::decide::{Event, Failure, Input, Outcome, Ran, Stage, TemplatePlan};
+use crate::decide::{Event, Failure, Input, Outcome, ReloadOutcome, Stage, TemplatePlan};
 
 use super::harness::{Bench, plan, present, roster, seconds, template, web};
 
@@ -16,7 +16,7 @@ fn bench(on_drift: OnDrift) -> Bench {
     bench.reset(&web(), present(&["a", "b"]));
     bench.pass(seconds(3));
     bench.publish(Outcome::Replaced);
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.pass(seconds(10));
     assert!(bench.is_idle());
     bench
@@ -44,9 +44,9 @@ fn it_is_published_again_and_reloaded() {
     drifted(&mut bench, "gone");
     assert!(since(&bench));
     bench.publish(Outcome::Replaced);
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     assert_eq!((said(&bench), since(&bench)), (1, false));
-    // The next time it is said again; a mere touch owes nothing.
+    // The next time it is said again; a mere touch includes nothing.
     bench.pass(seconds(10));
     drifted(&mut bench, "gone");
     bench.publish(Outcome::Unchanged);
@@ -150,7 +150,7 @@ fn a_file_that_another_tool_writes_too_is_put_right_ever_more_seldom_and_never_l
             bench.publish(Outcome::Replaced);
         }
         while !bench.reloads.is_empty() {
-            bench.reload(Ran::Done);
+            bench.reload(ReloadOutcome::Succeeded);
         }
         bench.pass(seconds(1));
     }
@@ -169,7 +169,7 @@ fn a_file_that_another_tool_writes_too_is_put_right_ever_more_seldom_and_never_l
     if !since(&bench) {
         drifted(&mut bench, "edited last");
     }
-    let waits = bench.engine.templates()["t"].drift().unwrap().waits;
+    let waits = bench.engine.templates()["t"].drift().unwrap().deferred;
     assert!(waits.is_some() && bench.engine.next_wake().is_some());
     bench.pass(seconds(300));
     bench.publish(Outcome::Replaced);
@@ -184,7 +184,7 @@ fn a_file_that_another_tool_writes_too_is_put_right_ever_more_seldom_and_never_l
     bench.pass(seconds(1));
     // Peace: the next one is put right at once.
     while !bench.reloads.is_empty() {
-        bench.reload(Ran::Done);
+        bench.reload(ReloadOutcome::Succeeded);
     }
     bench.pass(seconds(1000));
     drifted(&mut bench, "edited");

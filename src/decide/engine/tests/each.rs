@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::{AboveMax, Bounds, Each, Guard, OnGone, TemplateConfig};
 use crate::decide::{
-    Acceptance, Event, Failure, Input, Needs, Outcome, Plan, Publication, Stage, TemplatePlan, Written,
+    Acceptance, Event, Failure, Input, Needs, Outcome, Plan, Publication, Stage, TemplatePlan, WrittenKeys,
 };
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{Change, Seen, Update, View};
@@ -72,7 +72,7 @@ fn told(publication: &Publication) -> String {
     assert_eq!(*publication.template.name, *format!("{}[{key}]", of.template));
     assert_eq!(publication.remove, publication.snapshot.own.is_none());
     let own = publication.snapshot.own.as_ref().filter(|(own, _)| own == key);
-    own.map_or_else(|| format!("-{key}"), |(_, seats)| format!("+{key} {}", seats.len()))
+    own.map_or_else(|| format!("-{key}"), |(_, slotted)| format!("+{key} {}", slotted.len()))
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_mass_loss_of_keys_holds_until_it_is_over_accepted_or_believed() {
     );
     let roster = &bench.engine.rosters()["services"];
     assert!(roster.is_held());
-    let shown = roster.shown();
+    let shown = roster.held_view();
     assert!(bench.roster("services").holds[0].acceptable);
     assert_eq!(roster.acceptance(Some(&shown)), Acceptance::AsShown);
     bench.input(Input::Accept("services".into(), shown));
@@ -207,7 +207,7 @@ fn a_mass_loss_of_keys_holds_until_it_is_over_accepted_or_believed() {
 
     // What a person was shown is not what there is by now.
     let mut bench = start();
-    let shown = bench.engine.rosters()["services"].shown();
+    let shown = bench.engine.rosters()["services"].held_view();
     update(&mut bench, vec![key_left("k6")]);
     bench.pass(seconds(3));
     bench.input(Input::Accept("services".into(), shown));
@@ -255,7 +255,7 @@ fn no_key_goes_by_a_view_that_says_nothing_of_it() {
     assert_eq!(done(&mut bench), ["-a"]);
     bench.reset(&services(), View::Keyed(Seen::Absent));
     bench.pass(seconds(3));
-    let shown = bench.engine.rosters()["services"].shown();
+    let shown = bench.engine.rosters()["services"].held_view();
     bench.input(Input::Accept("services".into(), shown));
     assert_eq!(done(&mut bench), ["-b"], "but a person does");
 }
@@ -297,20 +297,20 @@ fn a_failed_removal_is_tried_again_and_a_key_that_comes_back_meanwhile_stays() {
 
 #[test]
 fn files_from_before_the_start_go_when_their_keys_went_meanwhile() {
-    let written = |keys: &[&str]| -> Written {
+    let written = |keys: &[&str]| -> WrittenKeys {
         BTreeMap::from([("svc".into(), keys.iter().map(|key| Arc::from(*key)).collect::<BTreeSet<Arc<str>>>())])
     };
     let nothing = || plan(vec![], vec![], vec![]);
     let config = || plan(vec![roster("services", services())], vec![], vec![each(OnGone::Remove, &[])]);
     let mut bench = Bench::new(nothing());
-    bench.input(Input::Wrote(written(&["a", "b", "c"])));
+    bench.input(Input::WrittenKeys(written(&["a", "b", "c"])));
     bench.input(Input::Configured(config()));
     assert_eq!(done(&mut bench), [""; 0], "nothing is known yet");
     bench.reset(&services(), keyed(&[("a", 1), ("b", 0)]));
     assert_eq!(done(&mut bench), ["+a 1", "-c"], "b holds");
 
     let mut bench = Bench::new(nothing());
-    bench.input(Input::Wrote(written(&["a", "b", "c", "d", "e"])));
+    bench.input(Input::WrittenKeys(written(&["a", "b", "c", "d", "e"])));
     bench.input(Input::Configured(config()));
     bench.reset(&services(), keyed(&[("a", 1)]));
     assert_eq!(done(&mut bench), ["+a 1"], "four of five at once are doubted");
@@ -411,9 +411,9 @@ impl World {
             Op::Answer(well) => self.answer(well),
             Op::Configure => self.bench.input(Input::Configured(Self::plan())),
             Op::Killed => {
-                let mut bench = Bench::recalling(plan(vec![], vec![], vec![]), self.bench.remembered.clone());
+                let mut bench = Bench::with_saved(plan(vec![], vec![], vec![]), self.bench.saved.clone());
                 let keys = self.disk.keys().map(|key| Arc::from(key.as_str())).collect();
-                bench.input(Input::Wrote(BTreeMap::from([("svc".into(), keys)])));
+                bench.input(Input::WrittenKeys(BTreeMap::from([("svc".into(), keys)])));
                 bench.input(Input::Configured(Self::plan()));
                 (self.bench, self.connected) = (bench, false);
             }
@@ -455,10 +455,10 @@ proptest! {
 /// The agent is killed, and begins anew a minute later. Its registry is not heard of yet.
 fn restart(bench: &mut Bench, files: &[String]) {
     let now = bench.now + seconds(60);
-    *bench = Bench::recalling(plan(vec![], vec![], vec![]), std::mem::take(&mut bench.remembered));
+    *bench = Bench::with_saved(plan(vec![], vec![], vec![]), std::mem::take(&mut bench.saved));
     bench.now = now;
     let keys = files.iter().map(|key| Arc::from(key.as_str())).collect();
-    bench.input(Input::Wrote(BTreeMap::from([("svc".into(), keys)])));
+    bench.input(Input::WrittenKeys(BTreeMap::from([("svc".into(), keys)])));
     bench.input(Input::Configured(plan(vec![roster("services", services())], vec![], vec![each(OnGone::Remove, &[])])));
 }
 
@@ -503,7 +503,7 @@ fn accept_lets_nothing_through_later_that_nobody_could_be_shown() {
     assert_eq!(done(&mut bench).len(), 2);
     bench.registry_update(at(17, 0, 5));
     assert_eq!(done(&mut bench), [""; 0]);
-    let shown = bench.engine.rosters()["services"].shown();
+    let shown = bench.engine.rosters()["services"].held_view();
     assert_eq!(shown.len(), 1);
     bench.input(Input::Accept("services".into(), shown));
     assert_eq!(done(&mut bench), ["+a 17"]);
@@ -520,7 +520,7 @@ fn who_accepts_empty_keys_has_not_accepted_that_they_go() {
     assert_eq!(done(&mut bench).len(), 2);
     bench.reset(&services(), keyed(&[("a", 0), ("b", 0)]));
     assert_eq!(done(&mut bench), [""; 0]);
-    let shown = bench.engine.rosters()["services"].shown();
+    let shown = bench.engine.rosters()["services"].held_view();
     bench.reset(&services(), View::Keyed(Seen::Absent));
     assert_eq!(done(&mut bench), [""; 0]);
     bench.input(Input::Accept("services".into(), shown));

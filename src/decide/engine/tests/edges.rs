@@ -2,7 +2,7 @@
 
 use super::harness::*;
 use crate::config::{AboveMax, Bounds, RosterConfig};
-use crate::decide::{Input, Outcome, Ran};
+use crate::decide::{Input, Outcome, ReloadOutcome};
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{Change, RegistryEvent, Seen, Update, View};
 use crate::model::version::Versions;
@@ -71,7 +71,7 @@ fn moved_to_another_registry_and_back_uses_no_old_view() {
     let p = |registry: &str| plan(vec![on(registry), other.clone()], vec![], vec![template("a", &["web"], "")]);
     let mut bench = Bench::new(p("one"));
     let see = |bench: &mut Bench, registry: &str, n: &[&str]| {
-        bench.input(Input::Saw(RegistryEvent {
+        bench.input(Input::Registry(RegistryEvent {
             registry: registry.into(),
             update: Update::Reset { subject: web(), view: present(n), versions: Versions::new() },
         }));
@@ -116,7 +116,7 @@ fn reload_changed_in_flight_does_not_block_a_shared_debt() {
         bench.publish(Outcome::Unchanged);
     }
     bench.pass(seconds(3600));
-    assert_eq!(bench.reloads.len(), 1, "a was replaced and owes R");
+    assert_eq!(bench.reloads.len(), 1, "a was replaced and includes R");
 }
 #[test]
 fn templates_that_change_together_while_a_reload_is_owed() {
@@ -126,7 +126,7 @@ fn templates_that_change_together_while_a_reload_is_owed() {
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
     bench.publish(Outcome::Replaced);
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.change(vec![put("b:1")]);
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
@@ -143,7 +143,7 @@ fn a_mended_reload_command_takes_the_debt_over() {
     let mut bench = Bench::new(plan(rosters(), vec![], vec![template("a", &["web"], "brokn reload")]));
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
-    bench.reload(Ran::Failed("no such program".into()));
+    bench.reload(ReloadOutcome::Failed("no such program".into()));
     bench.input(Input::Configured(plan(rosters(), vec![], vec![template("a", &["web"], "right reload")])));
     bench.publish(Outcome::Unchanged);
     bench.pass(seconds(1));

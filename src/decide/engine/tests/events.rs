@@ -62,7 +62,7 @@ fn a_restart_with_the_same_members_is_no_change() {
     let mut bench = one();
     bench.reset(&web(), present(&["a:1", "b:1"]));
     let with_one = || plan(vec![roster("web", web())], vec![], vec![template("t", &["web"], "")]);
-    let mut next = Bench::recalling(with_one(), bench.remembered);
+    let mut next = Bench::with_saved(with_one(), bench.saved);
     next.away();
     assert!(!next.publications.is_empty() && told(&mut next).is_empty(), "nothing was seen yet");
     next.reset(&web(), present(&["a:1", "b:1"]));

@@ -93,10 +93,10 @@ fn each_key_has_a_format_of_its_own_and_each_format_is_said_once() {
 }
 
 #[test]
-fn what_weighs_a_server_set_is_remembered_with_it() {
+fn what_weighs_a_server_set_is_saved_with_it() {
     let with_one = || plan(vec![roster("web", web())], vec![], vec![template("t", &["web"], "")]);
     let weight = |bench: &mut Bench| match &bench.publish(Outcome::Replaced).snapshot.rosters["web"] {
-        RosterValue::List(seats) => seats[0].member.fields().weight,
+        RosterValue::List(slotted) => slotted[0].member.fields().weight,
         RosterValue::Map(_) => None,
     };
     let list = [
@@ -106,7 +106,7 @@ fn what_weighs_a_server_set_is_remembered_with_it() {
     let mut bench = Bench::new(with_one());
     bench.reset(&web(), View::Members(Seen::Present(nodes(&list))));
     assert_eq!(weight(&mut bench), Some(0.5));
-    let mut next = Bench::recalling(with_one(), bench.remembered);
+    let mut next = Bench::with_saved(with_one(), bench.saved);
     next.away();
     next.pass(seconds(60));
     assert_eq!(weight(&mut next), Some(0.5));

@@ -45,7 +45,7 @@ fn show(bench: &mut Bench, members: usize) {
 /// The agent is killed, and begins anew after a while. Its registry is not heard of yet.
 fn restart(bench: &mut Bench, down: Duration) {
     let now = bench.now + down;
-    *bench = Bench::recalling(one(), std::mem::take(&mut bench.remembered));
+    *bench = Bench::with_saved(one(), std::mem::take(&mut bench.saved));
     bench.now = now;
 }
 
@@ -117,7 +117,7 @@ fn what_was_accepted_stays_so_over_a_restart() {
     show(&mut bench, 18);
     bench.publish(Outcome::Replaced);
     show(&mut bench, 6);
-    let shown = bench.engine.rosters()["web"].shown();
+    let shown = bench.engine.rosters()["web"].held_view();
     bench.input(Input::Accept("web".into(), shown));
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web").len(), 6);
     restart(&mut bench, seconds(5));
@@ -129,7 +129,7 @@ fn what_was_accepted_stays_so_over_a_restart() {
 }
 
 #[test]
-fn a_view_that_is_only_held_raises_what_is_remembered() {
+fn a_view_that_is_only_held_raises_what_is_saved() {
     let mut bench = Bench::new(one());
     let some = all();
     let some: Vec<&str> = some.iter().map(String::as_str).collect();
@@ -138,8 +138,8 @@ fn a_view_that_is_only_held_raises_what_is_remembered() {
     bench.change_at(vec![left(some[0]), left(some[1]), left(some[2])], 50);
     bench.pass(seconds(0));
     assert_eq!(bench.holds(), ["/services/web has 1 member, needs at least 2"]);
-    let known = &bench.remembered["web"].paths[""];
-    assert_eq!((known.stamp, known.members.len()), (Some(Zxid(50)), 4), "the last good members are as they were");
+    let known = &bench.saved["web"].paths[""];
+    assert_eq!((known.version, known.members.len()), (Some(Zxid(50)), 4), "the last good members are as they were");
     // An older ensemble than the one that was seen, and later than the one that was last good.
     restart(&mut bench, seconds(1));
     bench.reset_at(present(&some[1..4]), 30);
@@ -197,7 +197,7 @@ impl Model {
     }
 
     /// So many are shown at this moment.
-    fn judge(&mut self, now: Moment, size: usize, accepted: bool) {
+    fn evaluate(&mut self, now: Moment, size: usize, accepted: bool) {
         if size < self.min {
             return;
         }
@@ -264,10 +264,10 @@ impl Agent {
         }
         let now = self.bench.now + down;
         let nothing = plan(vec![], vec![], vec![]);
-        self.bench = Bench::recalling(nothing, std::mem::take(&mut self.bench.remembered));
+        self.bench = Bench::with_saved(nothing, std::mem::take(&mut self.bench.saved));
         self.bench.now = now;
         let written = self.published.iter().map(|key| Arc::from(key.as_str())).collect();
-        self.bench.input(Input::Wrote(BTreeMap::from([("svc".into(), written)])));
+        self.bench.input(Input::WrittenKeys(BTreeMap::from([("svc".into(), written)])));
         self.bench.input(Input::Configured(Self::plan(true)));
     }
 
@@ -310,7 +310,7 @@ fn play(keyed: bool, ops: &[Op]) -> usize {
                 shown = None;
             }
             Accept => {
-                let keeps_back = agent.bench.engine.rosters()["web"].shown();
+                let keeps_back = agent.bench.engine.rosters()["web"].held_view();
                 accepted = !keeps_back.is_empty();
                 agent.bench.input(Input::Accept("web".into(), keeps_back));
             }
@@ -320,7 +320,7 @@ fn play(keyed: bool, ops: &[Op]) -> usize {
         loop {
             agent.publish();
             if let Some(shown) = shown {
-                model.judge(agent.bench.now, shown, accepted);
+                model.evaluate(agent.bench.now, shown, accepted);
             }
             let (now, wanted) = (agent.bench.now, model.published().unwrap_or_default());
             assert_eq!(agent.published.len(), wanted, "after {:?}, at {now:?}: {:?}", &ops[..=number], model.sizes);

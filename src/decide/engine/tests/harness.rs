@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Command, KeyConfig, Reload, RosterConfig, TemplateConfig};
-use crate::decide::flight::FlightId;
+use crate::decide::in_flight::PublicationId;
 use crate::decide::report::RosterReport;
 use crate::decide::{
-    Effect, Engine, Event, Followed, Input, Moment, Needs, Outcome, Pace, Plan, Publication, Ran, Recalled, ReloadJob,
-    Restoration, RosterValue, SavedRoster, SavedState, TemplatePlan,
+    Effect, Engine, Event, Input, Moment, Needs, Outcome, Plan, Planned, Publication, ReloadJob, ReloadOutcome,
+    Restoration, RosterValue, RunMode, SavedRoster, SavedState, SavedUpdate, TemplatePlan,
 };
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::{Change, Members, RegistryEvent, Seen, Update, View};
@@ -22,12 +22,12 @@ pub struct Bench {
     pub publications: Vec<Publication>,
     pub probes: Vec<Publication>,
     /// Which publications went together, and of which unit they were.
-    pub groups: Vec<(Option<Arc<str>>, Vec<FlightId>)>,
+    pub groups: Vec<(Option<Arc<str>>, Vec<PublicationId>)>,
     pub reloads: Vec<ReloadJob>,
     pub restorations: Vec<Restoration>,
     pub events: Vec<Event>,
-    /// All that is remembered, from before the start too.
-    pub remembered: SavedState,
+    /// All that is saved, from before the start too.
+    pub saved: SavedState,
 }
 
 pub fn seconds(n: u64) -> Duration {
@@ -59,11 +59,11 @@ pub fn plan(rosters: Vec<RosterConfig>, keys: Vec<KeyConfig>, templates: Vec<Tem
     Plan {
         rosters: rosters
             .into_iter()
-            .map(|config| Followed { config: Arc::new(config), origin: Arc::clone(&origin) })
+            .map(|config| Planned { config: Arc::new(config), origin: Arc::clone(&origin) })
             .collect(),
         keys: keys
             .into_iter()
-            .map(|config| Followed { config: Arc::new(config), origin: Arc::clone(&origin) })
+            .map(|config| Planned { config: Arc::new(config), origin: Arc::clone(&origin) })
             .collect(),
         templates,
     }
@@ -89,17 +89,17 @@ pub fn versions(all: &[(&str, i64)]) -> Versions {
     all.iter().map(|(key, zxid)| (Arc::from(*key), Zxid(*zxid))).collect()
 }
 
-/// Takes a memo into what is remembered, as the files would; what is written at the time of writing was just confirmed.
-pub fn remember(all: &mut SavedState, memo: SavedRoster) {
-    let recalled = all.entry(Arc::clone(&memo.name)).or_insert_with(|| Recalled::none(memo.origin.clone()));
-    recalled.take(memo);
-    recalled.age = Some(Duration::ZERO);
+/// Takes a memo into what is saved, as the files would; what is written at the time of writing was just confirmed.
+pub fn save(all: &mut SavedState, memo: SavedUpdate) {
+    let saved = all.entry(Arc::clone(&memo.name)).or_insert_with(|| SavedRoster::none(memo.origin.clone()));
+    saved.take(memo);
+    saved.age = Some(Duration::ZERO);
 }
 
 /// The members' names in a publication, of a plain roster.
 pub fn names(publication: &Publication, roster: &str) -> Vec<String> {
     match &publication.snapshot.rosters[roster] {
-        RosterValue::List(seats) => seats.iter().map(|seated| seated.member.name().to_owned()).collect(),
+        RosterValue::List(slotted) => slotted.iter().map(|entry| entry.member.name().to_owned()).collect(),
         RosterValue::Map(_) => panic!("{roster} is keyed"),
     }
 }
@@ -110,7 +110,9 @@ pub fn names_by_key(publication: &Publication, roster: &str) -> BTreeMap<String,
         RosterValue::List(_) => panic!("{roster} is plain"),
         RosterValue::Map(map) => map
             .iter()
-            .map(|(key, seats)| (key.to_string(), seats.iter().map(|seated| seated.member.name().to_owned()).collect()))
+            .map(|(key, slotted)| {
+                (key.to_string(), slotted.iter().map(|entry| entry.member.name().to_owned()).collect())
+            })
             .collect(),
     }
 }
@@ -118,30 +120,30 @@ pub fn names_by_key(publication: &Publication, roster: &str) -> BTreeMap<String,
 /// The members' names and numbers in a publication, of a plain roster.
 pub fn slots<'a>(publication: &'a Publication, roster: &str) -> Vec<(&'a str, u32)> {
     match &publication.snapshot.rosters[roster] {
-        RosterValue::List(seats) => seats.iter().map(|seated| (seated.member.name(), seated.slot)).collect(),
+        RosterValue::List(slotted) => slotted.iter().map(|entry| (entry.member.name(), entry.slot)).collect(),
         RosterValue::Map(_) => panic!("{roster} is keyed"),
     }
 }
 
 impl Bench {
     pub fn new(plan: Plan) -> Self {
-        Self::recalling(plan, SavedState::new())
+        Self::with_saved(plan, SavedState::new())
     }
 
-    /// One that begins with what another remembered.
-    pub fn recalling(plan: Plan, recalled: SavedState) -> Self {
-        Self::at_pace(Pace::Continuous, plan, recalled)
+    /// One that begins with what another saved.
+    pub fn with_saved(plan: Plan, saved: SavedState) -> Self {
+        Self::in_mode(RunMode::Continuous, plan, saved)
     }
 
     /// One that is a single pass, or lives on.
-    pub fn at_pace(pace: Pace, plan: Plan, recalled: SavedState) -> Self {
-        Self::owing(pace, plan, recalled, Vec::new())
+    pub fn in_mode(mode: RunMode, plan: Plan, saved: SavedState) -> Self {
+        Self::owing(mode, plan, saved, Vec::new())
     }
 
     /// The same, with reloads that are owed from before.
-    pub fn owing(pace: Pace, plan: Plan, recalled: SavedState, owed: Vec<TemplateConfig>) -> Self {
+    pub fn owing(mode: RunMode, plan: Plan, saved: SavedState, owed: Vec<TemplateConfig>) -> Self {
         let mut bench = Self {
-            engine: Engine::new(pace, "host1", recalled.clone()),
+            engine: Engine::new(mode, "host1", saved.clone()),
             now: Moment::START + seconds(100),
             publications: Vec::new(),
             probes: Vec::new(),
@@ -149,9 +151,9 @@ impl Bench {
             reloads: Vec::new(),
             restorations: Vec::new(),
             events: Vec::new(),
-            remembered: recalled,
+            saved,
         };
-        bench.input(Input::Owed(owed.into_iter().map(Arc::new).collect()));
+        bench.input(Input::PendingReloads(owed.into_iter().map(Arc::new).collect()));
         assert!(bench.is_idle(), "nothing is done without a configuration");
         bench.input(Input::Configured(plan));
         bench
@@ -167,14 +169,14 @@ impl Bench {
                 Effect::Probe(publication) => self.probes.push(publication),
                 Effect::Reload(job) => self.reloads.push(job),
                 Effect::Restore(job) => self.restorations.push(job),
-                Effect::Remember(memo) => remember(&mut self.remembered, memo),
+                Effect::Save(memo) => save(&mut self.saved, memo),
                 Effect::Emit(event) => self.events.push(event),
             }
         }
     }
 
     pub fn registry_update(&mut self, update: Update) {
-        self.input(Input::Saw(RegistryEvent { registry: Arc::from("default"), update }));
+        self.input(Input::Registry(RegistryEvent { registry: Arc::from("default"), update }));
     }
 
     pub fn reset(&mut self, subject: &Subject, view: View) {
@@ -226,7 +228,7 @@ impl Bench {
     }
 
     /// Answers the oldest open reload, and gives it.
-    pub fn reload(&mut self, ran: Ran) -> ReloadJob {
+    pub fn reload(&mut self, ran: ReloadOutcome) -> ReloadJob {
         assert!(!self.reloads.is_empty(), "a reload is expected");
         let job = self.reloads.remove(0);
         self.input(Input::Reloaded(job.reload.clone(), ran));

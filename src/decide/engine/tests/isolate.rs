@@ -24,21 +24,21 @@ fn data(good: bool) -> Arc<[u8]> {
     Arc::from(format!(r#"{{"zone": "{}"}}"#, if good { "good" } else { "bad" }).as_bytes())
 }
 
-fn is_bad(seated: &SlottedMember) -> bool {
-    seated.member.fields().data.get("zone").is_some_and(|zone| zone == "bad")
+fn is_bad(entry: &SlottedMember) -> bool {
+    entry.member.fields().data.get("zone").is_some_and(|zone| zone == "bad")
 }
 
-fn seats(publication: &Publication) -> Vec<SlottedMember> {
+fn slotted(publication: &Publication) -> Vec<SlottedMember> {
     let lists = publication.snapshot.rosters.values().flat_map(|value| match value {
-        RosterValue::List(seats) => seats.to_vec(),
-        RosterValue::Map(keys) => keys.values().flat_map(|seats| seats.to_vec()).collect(),
+        RosterValue::List(slotted) => slotted.to_vec(),
+        RosterValue::Map(keys) => keys.values().flat_map(|slotted| slotted.to_vec()).collect(),
     });
-    let own = publication.snapshot.own.iter().flat_map(|(_, seats)| seats.to_vec());
+    let own = publication.snapshot.own.iter().flat_map(|(_, slotted)| slotted.to_vec());
     lists.chain(own).collect()
 }
 
 fn shown(publication: &Publication) -> BTreeSet<String> {
-    seats(publication).iter().map(|seated| seated.member.name().to_owned()).collect()
+    slotted(publication).iter().map(|entry| entry.member.name().to_owned()).collect()
 }
 
 fn refused(why: &str) -> Outcome {
@@ -81,19 +81,19 @@ impl World {
 
     /// Answers what is open, oldest first; whether anything was.
     fn answer(&mut self) -> bool {
-        let why = |seats: &[SlottedMember]| {
-            let bad = seats.iter().find(|it| is_bad(it));
+        let why = |slotted: &[SlottedMember]| {
+            let bad = slotted.iter().find(|it| is_bad(it));
             bad.map_or_else(|| "nothing is right".to_owned(), |bad| format!("{} is bad", bad.member.name()))
         };
         if let Some(probe) = (!self.bench.probes.is_empty()).then(|| self.bench.probes.remove(0)) {
             self.probes += 1;
-            let seats = seats(&probe);
-            let outcome = if (self.refuses)(&seats) { refused(&why(&seats)) } else { Outcome::WouldReplace };
+            let slotted = slotted(&probe);
+            let outcome = if (self.refuses)(&slotted) { refused(&why(&slotted)) } else { Outcome::WouldReplace };
             self.bench.input(Input::Probed(probe.id, outcome));
         } else if let Some(publication) = self.bench.publications.first() {
-            let seats = seats(publication);
-            if (self.refuses)(&seats) {
-                self.bench.publish(refused(&why(&seats)));
+            let slotted = slotted(publication);
+            if (self.refuses)(&slotted) {
+                self.bench.publish(refused(&why(&slotted)));
             } else {
                 self.placed.push(shown(publication));
                 self.bench.publish(Outcome::Replaced);
@@ -123,9 +123,9 @@ impl World {
         self.settle();
     }
 
-    fn left_out(&self) -> BTreeSet<String> {
+    fn isolated(&self) -> BTreeSet<String> {
         let template = self.bench.engine.templates().values().next().unwrap();
-        template.left_out().keys().map(|spot| spot.member.to_string()).collect()
+        template.isolated().keys().map(|member_ref| member_ref.member.to_string()).collect()
     }
 
     fn good(&self) -> BTreeSet<String> {
@@ -162,13 +162,13 @@ fn real(count: usize, bad: &[usize]) -> Real {
     (0..count).map(|number| (name(number), !bad.contains(&number))).collect()
 }
 
-fn any_bad(seats: &[SlottedMember]) -> bool {
-    seats.iter().any(is_bad)
+fn any_bad(slotted: &[SlottedMember]) -> bool {
+    slotted.iter().any(is_bad)
 }
 
 /// A list may not be empty, as a server group of nginx.
-fn bad_or_empty(seats: &[SlottedMember]) -> bool {
-    seats.is_empty() || any_bad(seats)
+fn bad_or_empty(slotted: &[SlottedMember]) -> bool {
+    slotted.is_empty() || any_bad(slotted)
 }
 
 fn names(numbers: &[usize]) -> BTreeSet<String> {
@@ -180,14 +180,14 @@ fn one_of_fifty_is_found_and_the_rest_is_served() {
     let mut world = World::new(real(50, &[17]), any_bad);
     world.settle();
     assert_eq!(world.placed, [world.good()]);
-    assert_eq!(world.left_out(), names(&[17]));
+    assert_eq!(world.isolated(), names(&[17]));
     assert!(world.probes <= 2 * 6 + 2, "{} probes", world.probes);
     let told = world.bench.events.iter().find_map(|event| match event {
         Event::MemberIsolated { roster, member, reason, .. } => Some((format!("{member} of {roster}"), reason.clone())),
         _ => None,
     });
-    let (spot, why) = told.expect("it is said");
-    assert_eq!(spot, "m17 of web");
+    let (member_ref, why) = told.expect("it is said");
+    assert_eq!(member_ref, "m17 of web");
     assert!(why.ends_with("m17 is bad"), "in the check's words: {why}");
     assert_eq!(
         world.said(|it| matches!(it, Event::CheckRefused { .. } | Event::CheckFailed { .. })),
@@ -204,7 +204,7 @@ fn only_newcomers_are_suspected_once_something_has_passed() {
     world.change(60, Some(false));
     world.bench.pass(seconds(3));
     world.settle();
-    assert_eq!(world.left_out(), names(&[60]));
+    assert_eq!(world.isolated(), names(&[60]));
     assert_eq!(world.probes, 2, "without it, and with it");
 }
 
@@ -212,19 +212,19 @@ fn only_newcomers_are_suspected_once_something_has_passed() {
 fn a_mended_member_is_served_again_and_one_that_goes_is_forgotten() {
     let mut world = World::new(real(10, &[3, 4]), any_bad);
     world.settle();
-    assert_eq!(world.left_out(), names(&[3, 4]));
+    assert_eq!(world.isolated(), names(&[3, 4]));
     // Somebody else comes: the two stay out, and nothing is searched.
     let probes = world.probes;
     world.change(20, Some(true));
     world.bench.pass(seconds(3));
     world.settle();
-    assert_eq!((world.probes, world.left_out()), (probes, names(&[3, 4])));
+    assert_eq!((world.probes, world.isolated()), (probes, names(&[3, 4])));
     world.change(3, Some(true));
     world.change(4, None);
     world.bench.pass(seconds(3));
     world.settle();
     assert_eq!(world.placed.last(), Some(&world.good()));
-    assert_eq!(world.left_out(), BTreeSet::new());
+    assert_eq!(world.isolated(), BTreeSet::new());
     assert_eq!(world.said(|it| matches!(it, Event::MemberRetried { .. })), 1);
     assert_eq!(world.said(|it| matches!(it, Event::MemberIsolated { .. })), 2, "each once");
 }
@@ -239,16 +239,16 @@ fn one_left_out_before_who_goes_in_a_search_makes_room() {
     world.change(0, None);
     world.bench.pass(seconds(3));
     world.rest();
-    assert_eq!(world.left_out(), names(&[1, 10]));
+    assert_eq!(world.isolated(), names(&[1, 10]));
 }
 
 #[test]
 fn those_who_stay_keep_their_numbers() {
     let mut world = World::new(real(8, &[2]), any_bad);
-    while world.bench.publications.is_empty() || any_bad(&seats(&world.bench.publications[0])) {
+    while world.bench.publications.is_empty() || any_bad(&slotted(&world.bench.publications[0])) {
         assert!(world.answer());
     }
-    let slots: Vec<u32> = seats(&world.bench.publications[0]).iter().map(|seated| seated.slot).collect();
+    let slots: Vec<u32> = slotted(&world.bench.publications[0]).iter().map(|entry| entry.slot).collect();
     assert_eq!(slots, [0, 1, 3, 4, 5, 6, 7]);
 }
 
@@ -263,7 +263,7 @@ fn a_check_that_always_fails_leaves_the_failure_as_it_is() {
     world.rest();
     assert_eq!(world.probes, 3 * probes, "it is searched again after pauses that grow");
     assert!(world.said(|it| matches!(it, Event::CheckRefused { .. })) > 3);
-    assert_eq!((world.placed.len(), world.left_out().len()), (0, 0));
+    assert_eq!((world.placed.len(), world.isolated().len()), (0, 0));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_check_that_begins_to_fail_for_everything_costs_one_probe_a_change() {
     world.change(60, Some(true));
     world.bench.pass(seconds(3));
     world.settle();
-    assert_eq!((world.probes, world.left_out().len()), (1, 0));
+    assert_eq!((world.probes, world.isolated().len()), (1, 0));
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn a_list_that_may_not_be_empty_is_begun_with_a_part() {
     for bad in [&[0][..], &[9], &[0, 1], &[3, 6, 9]] {
         let mut world = World::new(real(10, bad), bad_or_empty);
         world.settle();
-        assert_eq!(world.left_out(), names(bad));
+        assert_eq!(world.isolated(), names(bad));
         assert_eq!(world.placed, [world.good()]);
     }
 }
@@ -298,7 +298,7 @@ fn never_fewer_than_min_are_served_nor_more_than_half_left_out() {
             assert_eq!(world.placed, [world.good()]);
             continue;
         }
-        assert_eq!((world.placed.len(), world.left_out().len()), (0, 0), "{count} {min} {bad:?}");
+        assert_eq!((world.placed.len(), world.isolated().len()), (0, 0), "{count} {min} {bad:?}");
         let failure = world.bench.engine.templates()["t"].failure().unwrap();
         assert!(failure.message.contains("members of web"), "{}", failure.message);
     }
@@ -318,7 +318,7 @@ fn never_fewer_than_min_are_served_nor_more_than_half_left_out() {
 fn who_was_refused_for_a_passing_trouble_is_served_again() {
     let mut world = World::new(real(50, &[7, 31]), any_bad);
     world.settle();
-    assert_eq!((world.left_out(), world.placed.len()), (names(&[7, 31]), 1));
+    assert_eq!((world.isolated(), world.placed.len()), (names(&[7, 31]), 1));
     let probes = world.probes;
     // Whatever the check was at has passed, and no member has changed.
     world.refuses = |_| false;
@@ -326,7 +326,7 @@ fn who_was_refused_for_a_passing_trouble_is_served_again() {
     assert!(world.bench.is_idle() || world.bench.probes.is_empty());
     world.bench.pass(seconds(2));
     world.settle();
-    assert_eq!(world.left_out(), BTreeSet::new());
+    assert_eq!(world.isolated(), BTreeSet::new());
     assert_eq!(world.placed.len(), 2, "both at once");
     assert_eq!(world.placed[1].len(), 50);
     assert_eq!(world.probes - probes, 2, "one each");
@@ -350,7 +350,7 @@ fn who_stays_poisonous_is_tried_ever_more_seldom_and_said_once() {
     assert_eq!(tried, [1, 3, 7, 15, 31, 63, 123, 183, 243]);
     assert_eq!(world.probes - probes, tried.len());
     assert_eq!(world.said(|it| matches!(it, Event::MemberIsolated { .. })), 1);
-    assert_eq!((world.placed.len(), world.left_out()), (1, names(&[7])), "and nobody else is touched by it");
+    assert_eq!((world.placed.len(), world.isolated()), (1, names(&[7])), "and nobody else is touched by it");
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn a_change_goes_before_a_trial_and_a_trial_that_took_too_long_is_put_off() {
     let late = Outcome::Failed(Failure { stage: Stage::Check, message: "too long".into() });
     world.bench.input(Input::Probed(probe.id, late));
     world.settle();
-    assert_eq!((world.placed.last(), world.left_out()), (Some(&world.good()), names(&[3])));
+    assert_eq!((world.placed.last(), world.isolated()), (Some(&world.good()), names(&[3])));
     // Put off, not forgotten.
     world.refuses = |_| false;
     world.bench.pass(seconds(121));
@@ -377,7 +377,7 @@ fn a_change_goes_before_a_trial_and_a_trial_that_took_too_long_is_put_off() {
 fn nobody_is_tried_again_while_paused_or_in_a_single_pass() {
     let mut world = World::new(real(10, &[3]), any_bad);
     world.settle();
-    world.bench.reload(crate::decide::Ran::Done);
+    world.bench.reload(crate::decide::ReloadOutcome::Succeeded);
     world.bench.input(Input::Paused(world.bench.now + seconds(1000)));
     world.bench.pass(seconds(900));
     assert!(world.bench.is_idle());
@@ -385,12 +385,12 @@ fn nobody_is_tried_again_while_paused_or_in_a_single_pass() {
     assert_eq!(world.bench.probes.len(), 1);
 
     let plan = plan(vec![follows("web", 1)], Vec::new(), vec![checked(&["web"])]);
-    let bench = Bench::at_pace(crate::decide::Pace::Once, plan, crate::decide::SavedState::new());
+    let bench = Bench::in_mode(crate::decide::RunMode::Once, plan, crate::decide::SavedState::new());
     let mut world = World { bench, real: real(10, &[3]), refuses: any_bad, placed: Vec::new(), probes: 0 };
     world.bench.reset(&web(), view(&world.real));
     world.bench.pass(seconds(3));
     world.settle();
-    assert_eq!(world.left_out(), names(&[3]));
+    assert_eq!(world.isolated(), names(&[3]));
     world.bench.pass(seconds(100_000));
     assert!(world.bench.probes.is_empty());
 }
@@ -399,11 +399,11 @@ fn nobody_is_tried_again_while_paused_or_in_a_single_pass() {
 fn one_who_is_poisonous_is_found_after_the_check_was_broken_for_everything() {
     let mut world = World::new(real(50, &[17]), |_| true);
     world.settle();
-    assert_eq!((world.placed.len(), world.left_out().len()), (0, 0));
+    assert_eq!((world.placed.len(), world.isolated().len()), (0, 0));
     // The check is mended, and no member has changed: the search that found nobody is no answer for ever.
     world.refuses = any_bad;
     world.rest();
-    assert_eq!(world.left_out(), names(&[17]));
+    assert_eq!(world.isolated(), names(&[17]));
     assert_eq!(world.placed, [world.good()]);
 }
 
@@ -421,7 +421,7 @@ fn a_roster_that_is_never_quiet_does_not_keep_a_search_from_its_end() {
         world.change(100 + steps % 30, (steps % 60 < 30).then_some(true));
         assert!(world.answer());
     }
-    assert_eq!(world.left_out(), names(&[17]));
+    assert_eq!(world.isolated(), names(&[17]));
     world.settle();
     assert_eq!(world.placed.last(), Some(&world.good()), "and the latest wins");
 }
@@ -462,7 +462,7 @@ fn a_check_that_fails_at_random_puts_few_out_and_ends() {
                 if !world.answer() {
                     break;
                 }
-                most = most.max(world.left_out().len());
+                most = most.max(world.isolated().len());
             }
             assert!(world.bench.is_idle() || world.bench.probes.is_empty(), "round {round} does not end");
             world.bench.pass(seconds(30));
@@ -475,7 +475,7 @@ fn a_check_that_fails_at_random_puts_few_out_and_ends() {
             world.settle();
             world.bench.pass(seconds(60));
         }
-        assert_eq!((world.placed.last().map(BTreeSet::len), world.left_out().len()), (Some(50), 0), "round {round}");
+        assert_eq!((world.placed.last().map(BTreeSet::len), world.isolated().len()), (Some(50), 0), "round {round}");
     }
     println!("at most {worst} of 50 were left out at a time");
     assert!(worst <= 12, "{worst} of 50 were left out");
@@ -486,7 +486,7 @@ fn three_of_ten_thousand_are_found_in_few_checks() {
     let bad = [17, 5_000, 9_999];
     let mut world = World::new(real(10_000, &bad), any_bad);
     world.settle();
-    assert_eq!(world.left_out(), names(&bad));
+    assert_eq!(world.isolated(), names(&bad));
     assert_eq!(world.placed.last().map(BTreeSet::len), Some(9_997));
     assert!(world.probes <= 2 * 3 * 14 + 5, "{} probes", world.probes);
 }
@@ -494,13 +494,13 @@ fn three_of_ten_thousand_are_found_in_few_checks() {
 #[test]
 fn of_two_who_are_bad_only_together_one_is_served() {
     let both =
-        |seats: &[SlottedMember]| seats.iter().filter(|it| ["m03", "m40"].contains(&it.member.name())).count() == 2;
+        |slotted: &[SlottedMember]| slotted.iter().filter(|it| ["m03", "m40"].contains(&it.member.name())).count() == 2;
     let mut world = World::new(real(50, &[]), both);
     world.settle();
-    assert_eq!((world.left_out().len(), world.placed.last().map(BTreeSet::len)), (1, Some(49)));
-    assert!(world.left_out().is_subset(&names(&[3, 40])));
+    assert_eq!((world.isolated().len(), world.placed.last().map(BTreeSet::len)), (1, Some(49)));
+    assert!(world.isolated().is_subset(&names(&[3, 40])));
     world.rest();
-    assert_eq!((world.placed.len(), world.left_out().len()), (1, 1), "and it stays so");
+    assert_eq!((world.placed.len(), world.isolated().len()), (1, 1), "and it stays so");
 }
 
 /// A unit of two templates whose checks are both asked: of `a` all that is bad, of `b` what is named so.
@@ -515,17 +515,18 @@ fn unit(real: Real, b: fn(&[SlottedMember]) -> bool) -> (World, impl Fn(&mut Wor
     let world = World::planned(plan, real, any_bad);
     let settle = move |world: &mut World, mended: bool| {
         for _ in 0..1000 {
-            let refuses =
-                |name: &str, seats: &[SlottedMember]| !mended && if name == "a" { any_bad(seats) } else { b(seats) };
+            let refuses = |name: &str, slotted: &[SlottedMember]| {
+                !mended && if name == "a" { any_bad(slotted) } else { b(slotted) }
+            };
             if !world.bench.probes.is_empty() {
                 let probe = world.bench.probes.remove(0);
                 world.probes += 1;
-                let is_refused = refuses(&probe.template.name, &seats(&probe));
+                let is_refused = refuses(&probe.template.name, &slotted(&probe));
                 let outcome = if is_refused { refused("no") } else { Outcome::WouldReplace };
                 world.bench.input(Input::Probed(probe.id, outcome));
             } else if world.bench.publications.len() == 2 {
                 let bad: Vec<bool> =
-                    world.bench.publications.iter().map(|it| refuses(&it.template.name, &seats(it))).collect();
+                    world.bench.publications.iter().map(|it| refuses(&it.template.name, &slotted(it))).collect();
                 let kept = || Outcome::Failed(Failure { stage: Stage::Unit, message: "kept back".into() });
                 world.placed.extend(bad.iter().all(|bad| !bad).then(|| shown(&world.bench.publications[0])));
                 assert_eq!(shown(&world.bench.publications[0]), shown(&world.bench.publications[1]));
@@ -552,7 +553,7 @@ fn unit(real: Real, b: fn(&[SlottedMember]) -> bool) -> (World, impl Fn(&mut Wor
 
 #[test]
 fn a_unit_of_which_both_checks_refuse_leaves_out_all_of_them_and_takes_all_back() {
-    let fifth = |seats: &[SlottedMember]| seats.iter().any(|it| it.member.name() == "m05");
+    let fifth = |slotted: &[SlottedMember]| slotted.iter().any(|it| it.member.name() == "m05");
     for (b, expected) in [(fifth as fn(&[SlottedMember]) -> bool, 18), (any_bad, 19)] {
         let (mut world, settle) = unit(real(20, &[3]), b);
         settle(&mut world, false);
@@ -569,7 +570,7 @@ fn a_unit_of_which_both_checks_refuse_leaves_out_all_of_them_and_takes_all_back(
         }
         assert_eq!(world.placed.last().map(BTreeSet::len), Some(20));
         for template in world.bench.engine.templates().values() {
-            assert!(template.left_out().is_empty());
+            assert!(template.isolated().is_empty());
         }
     }
 }
@@ -579,7 +580,7 @@ fn without_isolate_a_refused_file_is_a_failure() {
     let template = with(checked(&["web"]), |config| config.isolate = false);
     let mut world = World::planned(plan(vec![follows("web", 1)], Vec::new(), vec![template]), real(10, &[3]), any_bad);
     world.rest();
-    assert_eq!((world.probes, world.placed.len(), world.left_out().len()), (0, 0, 0));
+    assert_eq!((world.probes, world.placed.len(), world.isolated().len()), (0, 0, 0));
     assert!(world.bench.engine.templates()["t"].failure().is_some());
 }
 
@@ -596,7 +597,7 @@ fn a_check_that_took_too_long_is_nobodys_fault() {
     world.bench.input(Input::Probed(probe.id, late()));
     assert!(world.bench.probes.is_empty());
     world.rest();
-    assert_eq!(world.left_out(), names(&[3]));
+    assert_eq!(world.isolated(), names(&[3]));
 }
 
 #[test]
@@ -633,13 +634,13 @@ fn a_key_of_a_glob_is_searched_by_itself() {
     bench.reset(&services, View::Keyed(Seen::Present(keys)));
     bench.pass(seconds(3));
     let mut world = World { bench, real: Real::new(), refuses: any_bad, placed: Vec::new(), probes: 0 };
-    while world.bench.publications.first().is_none_or(|it| any_bad(&seats(it))) {
+    while world.bench.publications.first().is_none_or(|it| any_bad(&slotted(it))) {
         assert!(world.answer());
     }
     let publication = &world.bench.publications[0];
     let lists = crate::decide::engine::tests::harness::names_by_key(publication, "services");
     assert_eq!((lists["a"].len(), &lists["b"]), (4, &vec![name(0), name(1), name(3)]));
-    let spots: Vec<String> = world.bench.engine.templates()["t"].left_out().keys().map(ToString::to_string).collect();
+    let spots: Vec<String> = world.bench.engine.templates()["t"].isolated().keys().map(ToString::to_string).collect();
     assert_eq!(spots, ["m02 of b in services"]);
 }
 
@@ -652,7 +653,7 @@ fn nothing_is_probed_while_paused_or_stopping() {
     assert!(world.bench.is_idle());
     world.bench.input(Input::Resumed);
     world.settle();
-    assert_eq!(world.left_out(), names(&[3]));
+    assert_eq!(world.isolated(), names(&[3]));
 
     let mut world = World::new(real(10, &[3]), any_bad);
     world.answer();
@@ -678,12 +679,12 @@ proptest! {
         if empty {
             prop_assert!(world.probes <= most, "{} probes for {} of {count}", world.probes, bad.len());
         }
-        if empty || world.left_out().len() == bad.len() {
-            prop_assert_eq!(world.left_out(), names(&bad));
+        if empty || world.isolated().len() == bad.len() {
+            prop_assert_eq!(world.isolated(), names(&bad));
             prop_assert_eq!(&world.placed, &[world.good()]);
         } else {
             // Each part had a bad one in it.
-            prop_assert!(bad.len() >= 2 && world.placed.is_empty() && world.left_out().is_empty());
+            prop_assert!(bad.len() >= 2 && world.placed.is_empty() && world.isolated().is_empty());
             prop_assert!(world.probes <= 15);
         }
     }
@@ -710,7 +711,7 @@ proptest! {
         let bad = all - good.len();
         if bad <= all / 2 && !good.is_empty() {
             prop_assert_eq!(world.placed.last(), Some(&good));
-            prop_assert_eq!(world.left_out().len(), bad);
+            prop_assert_eq!(world.isolated().len(), bad);
         } else if all > 0 {
             let failed = world.bench.engine.templates()["t"].failure().is_some();
             prop_assert!(failed, "{:?} of {:?}", world.placed.last(), world.real);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{Command, Each, OnGone, Reload, TemplateConfig};
-use crate::decide::{Input, Needs, Outcome, Pace, Ran, ReloadJob, SavedState, TemplatePlan};
+use crate::decide::{Input, Needs, Outcome, ReloadJob, ReloadOutcome, RunMode, SavedState, TemplatePlan};
 use crate::model::node_path::Subject;
 
 use super::harness::{Bench, path, plan, present, roster, seconds, template, web};
@@ -14,7 +14,7 @@ fn owed(name: &str, reload: &str) -> TemplateConfig {
 
 fn start(templates: Vec<TemplatePlan>, owed: Vec<TemplateConfig>) -> Bench {
     let plan = plan(vec![roster("web", web())], vec![], templates);
-    Bench::owing(Pace::Continuous, plan, SavedState::new(), owed)
+    Bench::owing(RunMode::Continuous, plan, SavedState::new(), owed)
 }
 
 /// What runs, and for whom.
@@ -54,7 +54,7 @@ fn a_key_s_file_has_the_present_reload_before_its_key_is_seen() {
         vec![],
         vec![TemplatePlan { config: Arc::new(svc("new {{ dest }}")), needs: Needs::default() }],
     );
-    let bench = Bench::owing(Pace::Continuous, plan, SavedState::new(), vec![before]);
+    let bench = Bench::owing(RunMode::Continuous, plan, SavedState::new(), vec![before]);
     let ran: Vec<_> = bench.reloads.iter().map(told).collect();
     assert_eq!(ran, [("new /etc/a.cfg".to_owned(), vec!["svc[a]"])]);
 }
@@ -62,12 +62,12 @@ fn a_key_s_file_has_the_present_reload_before_its_key_is_seen() {
 #[test]
 fn one_that_fails_stays_owed_like_any_other() {
     let mut bench = start(vec![template("a", &["web"], "R")], vec![owed("a", "R")]);
-    bench.reload(Ran::Failed("no".into()));
+    bench.reload(ReloadOutcome::Failed("no".into()));
     bench.reset(&web(), present(&["x"]));
     bench.pass(seconds(1));
     bench.publish(Outcome::Unchanged);
     bench.pass(seconds(10));
-    assert_eq!(told(&bench.reload(Ran::Done)).0, "R", "the file is in step, and was not taken up");
+    assert_eq!(told(&bench.reload(ReloadOutcome::Succeeded)).0, "R", "the file is in step, and was not taken up");
     bench.pass(seconds(100));
     assert!(bench.is_idle());
 }
@@ -75,12 +75,12 @@ fn one_that_fails_stays_owed_like_any_other() {
 #[test]
 fn a_pass_runs_them_with_its_own() {
     let plan = plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "R")]);
-    let mut bench = Bench::owing(Pace::Once, plan, SavedState::new(), vec![owed("b", "R")]);
+    let mut bench = Bench::owing(RunMode::Once, plan, SavedState::new(), vec![owed("b", "R")]);
     assert!(bench.is_idle());
     bench.reset(&web(), present(&["x"]));
     bench.pass(seconds(30));
     bench.publish(Outcome::Replaced);
     assert!(bench.is_idle());
     bench.input(Input::Stopping);
-    assert_eq!(told(&bench.reload(Ran::Done)), ("R".to_owned(), vec!["a", "b"]));
+    assert_eq!(told(&bench.reload(ReloadOutcome::Succeeded)), ("R".to_owned(), vec!["a", "b"]));
 }

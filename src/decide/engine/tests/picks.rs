@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::config::{AboveMax, Bounds, Guard, Pick};
-use crate::decide::{Engine, Input, Outcome, Pace, Plan};
+use crate::decide::{Engine, Input, Outcome, Plan, RunMode};
 use proptest::prelude::*;
 
 use super::harness::{Bench, left, names, plan, present, put, roster, seconds, template, web};
@@ -58,7 +58,7 @@ impl Agent {
     }
 
     fn begin(&mut self) {
-        self.bench.engine = Engine::new(Pace::Continuous, &self.host, self.bench.remembered.clone());
+        self.bench.engine = Engine::new(RunMode::Continuous, &self.host, self.bench.saved.clone());
         self.bench.publications.clear();
         self.bench.input(Input::Configured(spread()));
     }

@@ -1,11 +1,11 @@
-//! Files that are a program's: what its first start waits for, and what it owes to be told.
+//! Files that are a program's: what its first start waits for, and what it includes to be told.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Reload, TemplateConfig};
-use crate::decide::{Behind, Failure, Input, Outcome, Ran, Stage, TemplatePlan};
+use crate::decide::{Failure, Input, NotReady, Outcome, ReloadOutcome, Stage, TemplatePlan};
 
 use super::harness::{Bench, plan, present, put, roster, seconds, template, web};
 
@@ -21,9 +21,9 @@ fn two() -> Bench {
     Bench::new(plan(vec![roster("web", web())], vec![], templates))
 }
 
-fn behind(bench: &Bench) -> Vec<(String, Option<PathBuf>)> {
-    let all = bench.engine.behind().into_iter();
-    all.map(|Behind { template, stands }| (template.to_string(), stands)).collect()
+fn not_ready(bench: &Bench) -> Vec<(String, Option<PathBuf>)> {
+    let all = bench.engine.not_ready().into_iter();
+    all.map(|NotReady { template, existing_file }| (template.to_string(), existing_file)).collect()
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn what_is_taken_up_is_owed_no_more_and_what_follows_is() {
     bench.publish(Outcome::Replaced);
     bench.publish(Outcome::Failed(Failure { stage: Stage::Render, message: "no".into() }));
     bench.reloads.clear();
-    bench.input(Input::TookUp);
+    bench.input(Input::FilesApplied);
     bench.pass(seconds(60));
     assert!(bench.is_idle() && !bench.engine.is_reloading());
     // A start, of which nobody had asked for a reload, is as good.
@@ -48,13 +48,13 @@ fn what_is_taken_up_is_owed_no_more_and_what_follows_is() {
     bench.pass(Duration::from_millis(200));
     bench.publish(Outcome::Replaced);
     bench.publish(Outcome::Unchanged);
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.change(vec![put("p")]);
     bench.pass(Duration::from_millis(200));
     bench.publish(Outcome::Replaced);
     bench.publish(Outcome::Unchanged);
     assert!(bench.reloads.is_empty(), "deferred by reload_interval");
-    bench.input(Input::TookUp);
+    bench.input(Input::FilesApplied);
     bench.pass(seconds(60));
     assert!(bench.is_idle(), "the program was started with it");
     bench.change(vec![put("q")]);
@@ -68,26 +68,26 @@ fn what_is_taken_up_is_owed_no_more_and_what_follows_is() {
 fn a_file_is_behind_until_it_is_found_or_brought_in_step_once() {
     let mut bench = two();
     let nothing_stands = [("a".to_owned(), None), ("b".to_owned(), None)];
-    assert_eq!(behind(&bench), nothing_stands, "the registry may still answer");
+    assert_eq!(not_ready(&bench), nothing_stands, "the registry may still answer");
     bench.away();
-    assert_eq!(behind(&bench), ["a", "b"].map(|name| (name.to_owned(), Some(format!("/etc/{name}").into()))));
+    assert_eq!(not_ready(&bench), ["a", "b"].map(|name| (name.to_owned(), Some(format!("/etc/{name}").into()))));
     bench.reset(&web(), present(&["m"]));
-    assert_eq!(behind(&bench), nothing_stands, "they are on their way");
+    assert_eq!(not_ready(&bench), nothing_stands, "they are on their way");
     bench.publish(Outcome::Unchanged);
-    assert_eq!(behind(&bench), nothing_stands[1..]);
+    assert_eq!(not_ready(&bench), nothing_stands[1..]);
     bench.publish(Outcome::Replaced);
-    assert_eq!(behind(&bench), []);
+    assert_eq!(not_ready(&bench), []);
     bench.away();
-    assert_eq!(behind(&bench), [], "once is enough");
+    assert_eq!(not_ready(&bench), [], "once is enough");
 }
 
 #[test]
 fn a_pause_leaves_files_as_they_are_and_a_hold_does_not() {
     let mut bench = two();
     bench.reset(&web(), present(&[]));
-    assert_eq!(behind(&bench)[0], ("a".to_owned(), None), "never a good view");
+    assert_eq!(not_ready(&bench)[0], ("a".to_owned(), None), "never a good view");
     bench.input(Input::Paused(bench.now + seconds(60)));
-    assert_eq!(behind(&bench)[0].1, Some("/etc/a".into()));
+    assert_eq!(not_ready(&bench)[0].1, Some("/etc/a".into()));
 }
 
 #[test]
@@ -96,11 +96,11 @@ fn what_is_finished_only_now_is_owed_to_the_program() {
     bench.reset(&web(), present(&["m"]));
     bench.publish(Outcome::Replaced);
     bench.publish(Outcome::Replaced);
-    bench.input(Input::TookUp);
+    bench.input(Input::FilesApplied);
     bench.reloads.clear();
     bench.pass(seconds(60));
     assert!(bench.is_idle());
-    let finished = |dest: PathBuf| Input::Finished(vec![Arc::new(TemplateConfig::new("a", "", dest))]);
+    let finished = |dest: PathBuf| Input::WritesFinished(vec![Arc::new(TemplateConfig::new("a", "", dest))]);
     bench.input(finished("/elsewhere".into()));
     assert!(bench.is_idle(), "it is the program's no more");
     bench.input(finished(of_program("a", &[]).config.dest.clone()));

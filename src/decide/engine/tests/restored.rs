@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::config::{AboveMax, Bounds};
-use crate::decide::{Effect, Engine, Input, Moment, Outcome, Pace, Plan, SavedState};
+use crate::decide::{Effect, Engine, Input, Moment, Outcome, Plan, RunMode, SavedState};
 use crate::model::registry_event::{Change, RegistryEvent, Update};
 use proptest::prelude::*;
 
-use super::harness::{left, names, plan, present, put, remember, roster, seconds, template, versions, web};
+use super::harness::{left, names, plan, present, put, roster, save, seconds, template, versions, web};
 
 const NAMES: [&str; 6] = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1"];
 const MIN: usize = 2;
@@ -49,7 +49,7 @@ type Published = (BTreeSet<String>, i64);
 struct World {
     engine: Engine,
     now: Moment,
-    remembered: SavedState,
+    saved: SavedState,
     /// Every state of the ensemble that it could be restored to; the last is the present one.
     history: Vec<(i64, BTreeSet<&'static str>)>,
     /// How late the view is that the agent was told last, while it is connected.
@@ -68,9 +68,9 @@ fn one_roster() -> Plan {
 impl World {
     fn new() -> Self {
         let mut world = Self {
-            engine: Engine::new(Pace::Continuous, "host1", SavedState::new()),
+            engine: Engine::new(RunMode::Continuous, "host1", SavedState::new()),
             now: Moment::START,
-            remembered: SavedState::new(),
+            saved: SavedState::new(),
             history: vec![(10, BTreeSet::new())],
             told: None,
             latest: 0,
@@ -86,7 +86,7 @@ impl World {
         while let Some(input) = inputs.pop() {
             for effect in self.engine.step(self.now, input) {
                 match effect {
-                    Effect::Remember(memo) => remember(&mut self.remembered, memo),
+                    Effect::Save(memo) => save(&mut self.saved, memo),
                     Effect::Publish(group) => {
                         for publication in group.publications {
                             self.check(names(&publication, "web").into_iter().collect());
@@ -101,8 +101,8 @@ impl World {
 
     fn check(&mut self, seen: BTreeSet<String>) {
         assert!(seen.len() >= MIN, "below min: {seen:?}");
-        let kept: BTreeSet<String> = self.remembered["web"].paths[""].members.keys().map(ToString::to_string).collect();
-        assert_eq!(kept, seen, "published before it was remembered");
+        let kept: BTreeSet<String> = self.saved["web"].paths[""].members.keys().map(ToString::to_string).collect();
+        assert_eq!(kept, seen, "published before it was saved");
         let late = self.told.or(self.published.as_ref().map(|(_, late)| *late)).unwrap();
         if let Some((before, highest)) = &self.published {
             assert!(self.told.is_some() || *before == seen, "published out of nothing");
@@ -117,7 +117,7 @@ impl World {
     }
 
     fn registry_update(&mut self, update: Update) {
-        self.input(Input::Saw(RegistryEvent { registry: "default".into(), update }));
+        self.input(Input::Registry(RegistryEvent { registry: "default".into(), update }));
     }
 
     fn tell(&mut self, zxid: i64) {
@@ -203,10 +203,10 @@ impl World {
             Op::Resync => self.resync(),
             Op::Pass(ms) => self.pass(Duration::from_millis(ms)),
             Op::Kill(secs) => {
-                for recalled in self.remembered.values_mut() {
+                for recalled in self.saved.values_mut() {
                     recalled.age = Some(seconds(secs));
                 }
-                self.engine = Engine::new(Pace::Continuous, "host1", self.remembered.clone());
+                self.engine = Engine::new(RunMode::Continuous, "host1", self.saved.clone());
                 (self.now, self.told) = (Moment::START, None);
                 self.input(Input::Configured(one_roster()));
             }

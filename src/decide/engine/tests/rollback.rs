@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::OnReloadFailure;
-use crate::decide::{Failure, Input, Outcome, Pace, Ran, SavedState, Stage, TemplatePlan};
+use crate::decide::{Failure, Input, Outcome, ReloadOutcome, RunMode, SavedState, Stage, TemplatePlan};
 
 use super::harness::{Bench, plan, present, put, roster, seconds, template, web};
 
@@ -26,8 +26,8 @@ fn replaced(templates: Vec<TemplatePlan>) -> Bench {
     bench
 }
 
-fn no() -> Ran {
-    Ran::Failed("line 7 is wrong".into())
+fn no() -> ReloadOutcome {
+    ReloadOutcome::Failed("line 7 is wrong".into())
 }
 
 /// Puts the oldest files back that are to be, those of these templates.
@@ -49,7 +49,7 @@ fn a_reload_that_fails_has_its_unit_put_back_and_runs_once_more() {
     bench.reload(no());
     let names: Vec<_> = bench.restorations[0].templates.iter().map(|it| it.name.to_string()).collect();
     assert_eq!(names, ["a", "b", "c"], "the whole unit, and not who only retries");
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.pass(seconds(100));
     assert!(bench.reloads.is_empty(), "not before the files are back");
     restore(&mut bench, &["a", "b", "c"]);
@@ -67,9 +67,9 @@ fn a_reload_that_fails_has_its_unit_put_back_and_runs_once_more() {
         assert!(bench.restorations.is_empty() && bench.publications.is_empty());
     }
     assert_eq!(bench.reloads.len(), 2, "and is retried for ever");
-    bench.reload(Ran::Done);
-    bench.reload(Ran::Done);
-    assert!(bench.engine.debts().values().all(|debt| !debt.is_owed()));
+    bench.reload(ReloadOutcome::Succeeded);
+    bench.reload(ReloadOutcome::Succeeded);
+    assert!(bench.engine.pending_reloads().values().all(|pending| !pending.is_pending()));
 }
 
 #[test]
@@ -100,10 +100,10 @@ fn new_bytes_on_their_way_come_before_old_ones() {
     assert!(bench.restorations.is_empty());
     bench.publish(Outcome::Replaced);
     bench.pass(seconds(5));
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     assert!(
         bench.restorations.is_empty()
-            && !bench.engine.debts().values().any(crate::decide::pending_reload::PendingReload::is_owed)
+            && !bench.engine.pending_reloads().values().any(crate::decide::pending_reload::PendingReload::is_pending)
     );
 }
 
@@ -124,21 +124,21 @@ fn what_cannot_be_put_back_stays_and_is_retried() {
 
 #[test]
 fn what_is_put_back_is_reloaded_at_once_when_nothing_is_waited_for_any_more() {
-    for pace in [Pace::Once, Pace::Continuous] {
+    for mode in [RunMode::Once, RunMode::Continuous] {
         let mut templates = vec![back("a", Some("edge"), "ra"), back("b", Some("edge"), "rb")];
         for planned in &mut templates {
             Arc::make_mut(&mut planned.config).splay = seconds(600);
         }
         let plan = plan(vec![roster("web", web())], vec![], templates);
-        let mut bench = Bench::at_pace(pace, plan, SavedState::new());
+        let mut bench = Bench::in_mode(mode, plan, SavedState::new());
         bench.reset(&web(), present(&["a:1"]));
         bench.publish(Outcome::Replaced);
         bench.publish(Outcome::Replaced);
         bench.input(Input::Stopping);
         assert_eq!(bench.reload(no()).reload.to_string(), "ra");
-        bench.reload(Ran::Done);
+        bench.reload(ReloadOutcome::Succeeded);
         restore(&mut bench, &["a", "b"]);
-        assert_eq!(bench.reloads.len(), 2, "{pace:?}: rb's place in the spread is no reason to wait");
+        assert_eq!(bench.reloads.len(), 2, "{mode:?}: rb's place in the spread is no reason to wait");
     }
 }
 
@@ -174,7 +174,7 @@ fn refused() -> Bench {
     bench.reload(no());
     restore(&mut bench, &["a", "b"]);
     bench.pass(seconds(5));
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.input(Input::Drifted("b".into(), Some("it was edited".into())));
     refuse(&mut bench);
     bench
@@ -218,7 +218,7 @@ fn what_another_tool_makes_of_a_file_that_was_put_back_is_put_right_ever_more_se
             times += 1;
         }
         while !bench.reloads.is_empty() {
-            bench.reload(Ran::Done);
+            bench.reload(ReloadOutcome::Succeeded);
         }
         bench.pass(seconds(1));
         if bench.engine.templates()["b"].drift().is_none() {
@@ -229,5 +229,5 @@ fn what_another_tool_makes_of_a_file_that_was_put_back_is_put_right_ever_more_se
         }
     }
     assert!((4..12).contains(&times), "{times} times in ten minutes");
-    assert!(bench.engine.templates()["b"].drift().unwrap().waits.is_some() && bench.engine.next_wake().is_some());
+    assert!(bench.engine.templates()["b"].drift().unwrap().deferred.is_some() && bench.engine.next_wake().is_some());
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{AboveMax, Bounds, KeyConfig, KeyFormat, Wait};
-use crate::decide::{Event, Failure, Input, Outcome, Ran, SavedState, Stage};
+use crate::decide::{Event, Failure, Input, Outcome, ReloadOutcome, SavedState, Stage};
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{Change, Seen, Update, View};
 use crate::model::version::Versions;
@@ -27,7 +27,7 @@ fn the_first_view_is_published_at_once_and_later_ones_settle() {
     assert!(bench.is_idle(), "nothing is known yet");
     bench.reset(&web(), present(&["b:1", "a:1"]));
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1"]);
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.change(vec![put("c:1")]);
     bench.pass(Duration::from_millis(199));
     assert!(bench.is_idle());
@@ -37,7 +37,7 @@ fn the_first_view_is_published_at_once_and_later_ones_settle() {
     bench.pass(Duration::from_millis(1));
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["b:1", "c:1"], "and both are one publication");
     bench.pass(seconds(60));
-    assert!(bench.is_idle(), "what is unchanged owes nothing");
+    assert!(bench.is_idle(), "what is unchanged includes nothing");
 }
 
 #[test]
@@ -115,13 +115,13 @@ fn numbers_from_before_the_start_are_kept_even_by_members_that_are_late() {
     bench.change(vec![left("a:1")]);
     bench.pass(seconds(1));
     bench.publish(Outcome::Unchanged);
-    let remembered = bench.remembered.clone();
+    let saved = bench.saved.clone();
     let plan = plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "")]);
-    let mut next = Bench::recalling(plan, remembered.clone());
+    let mut next = Bench::with_saved(plan, saved.clone());
     next.reset(&web(), View::Members(Seen::Absent));
     next.pass(seconds(60));
     let members = |all: &SavedState| all["web"].paths[""].members.clone();
-    assert_eq!(members(&next.remembered), members(&remembered), "nothing good, no members to remember");
+    assert_eq!(members(&next.saved), members(&saved), "nothing good, no members to remember");
     assert_eq!(slots(&next.publish(Outcome::Unchanged), "web"), [("b:1", 1), ("c:1", 2)], "the last good ones stand");
     next.reset(&web(), present(&["b:1", "c:1", "d:1"]));
     next.pass(seconds(60));
@@ -250,11 +250,15 @@ fn templates_that_change_together_are_all_in_place_before_their_reload() {
     bench.publish(Outcome::Replaced);
     assert!(bench.reloads.is_empty(), "b is still on its way");
     bench.publish(failed(Stage::Check));
-    assert_eq!(bench.reload(Ran::Done).templates.len(), 1, "b failed its check, and a goes on without it");
+    assert_eq!(
+        bench.reload(ReloadOutcome::Succeeded).templates.len(),
+        1,
+        "b failed its check, and a goes on without it"
+    );
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
     bench.pass(seconds(5));
-    assert_eq!(&*bench.reload(Ran::Done).templates[0].name, "b");
+    assert_eq!(&*bench.reload(ReloadOutcome::Succeeded).templates[0].name, "b");
 }
 
 #[test]
@@ -268,7 +272,7 @@ fn a_failed_check_or_write_is_retried_and_a_failed_render_waits_for_a_change() {
         if again {
             bench.publish(failed(stage));
             bench.pass(Duration::from_millis(1900));
-            assert!(bench.is_idle(), "backoff doubles");
+            assert!(bench.is_idle(), "backoff duplicates");
             bench.pass(Duration::from_millis(100));
             bench.publish(Outcome::Replaced);
             bench.pass(seconds(600));
@@ -292,15 +296,15 @@ fn a_reload_that_fails_stays_owed_and_one_during_a_change_is_followed_by_another
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
     assert_eq!(bench.reloads.len(), 1, "one at a time");
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.pass(seconds(3));
     assert!(bench.reloads.is_empty(), "deferred by reload_interval");
     bench.pass(seconds(1));
-    bench.reload(Ran::Failed("exit 1".into()));
+    bench.reload(ReloadOutcome::Failed("exit 1".into()));
     bench.pass(seconds(5));
-    bench.reload(Ran::Failed("exit 1".into()));
+    bench.reload(ReloadOutcome::Failed("exit 1".into()));
     bench.pass(seconds(5));
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.pass(seconds(3600));
     assert!(bench.is_idle());
 }
@@ -310,14 +314,14 @@ fn a_stopping_agent_runs_what_was_only_deferred_and_begins_nothing_new() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.change(vec![put("b:1")]);
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
     assert!(bench.reloads.is_empty(), "deferred by reload_interval");
     bench.change(vec![put("c:1")]);
     bench.input(Input::Stopping);
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.pass(seconds(60));
     assert!(bench.is_idle() && !bench.engine.is_publishing() && !bench.engine.is_reloading());
 }
@@ -332,7 +336,7 @@ fn a_stopping_agent_defers_nothing_that_comes_up_meanwhile() {
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
     bench.pass(Duration::from_hours(1));
-    bench.reload(Ran::Failed("no".into()));
+    bench.reload(ReloadOutcome::Failed("no".into()));
     bench.pass(seconds(1));
     // It is tried again, more is owed meanwhile, and one file more is being written.
     bench.change(vec![put("b:1")]);
@@ -342,10 +346,10 @@ fn a_stopping_agent_defers_nothing_that_comes_up_meanwhile() {
     bench.pass(seconds(1));
     assert_eq!((bench.reloads.len(), bench.publications.len()), (1, 1));
     bench.input(Input::Stopping);
-    bench.reload(Ran::Done);
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.publish(Outcome::Replaced);
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     assert!(bench.is_idle() && !bench.engine.is_reloading());
 }
 
@@ -360,7 +364,7 @@ fn a_template_that_is_taken_away_in_flight_still_gets_its_reload() {
     bench.input(Input::Configured(plan(vec![roster("web", web())], vec![], vec![renamed])));
     assert_eq!(bench.publications.len(), 1, "two names, one file: one after the other");
     bench.publish(Outcome::Replaced);
-    assert_eq!(bench.reload(Ran::Done).reload.to_string(), "reload a");
+    assert_eq!(bench.reload(ReloadOutcome::Succeeded).reload.to_string(), "reload a");
     assert_eq!(&*bench.publish(Outcome::Unchanged).template.name, "z");
     assert!(bench.is_idle());
 }

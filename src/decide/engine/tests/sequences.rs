@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{AboveMax, Bounds, Guard};
-use crate::decide::{Effect, Failure, Input, Outcome, Publication, Ran, RosterValue, SlottedMember, Stage};
+use crate::decide::{Effect, Failure, Input, Outcome, Publication, ReloadOutcome, RosterValue, SlottedMember, Stage};
 use crate::model::registry_event::{Change, RegistryEvent, Seen, Update, View};
 use crate::model::version::Versions;
 use proptest::prelude::*;
@@ -45,15 +45,14 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// What is in a file of members: their names and their data.
-fn shown<'a>(seats: impl IntoIterator<Item = &'a SlottedMember>) -> Vec<String> {
-    let data =
-        |seated: &SlottedMember| seated.member.fields().data.get("n").map(ToString::to_string).unwrap_or_default();
-    seats.into_iter().map(|seated| format!("{} {}", seated.member.name(), data(seated))).collect()
+fn shown<'a>(slotted: impl IntoIterator<Item = &'a SlottedMember>) -> Vec<String> {
+    let data = |entry: &SlottedMember| entry.member.fields().data.get("n").map(ToString::to_string).unwrap_or_default();
+    slotted.into_iter().map(|entry| format!("{} {}", entry.member.name(), data(entry))).collect()
 }
 
 fn content(publication: &Publication) -> Vec<String> {
     match &publication.snapshot.rosters["web"] {
-        RosterValue::List(seats) => shown(&**seats),
+        RosterValue::List(slotted) => shown(&**slotted),
         RosterValue::Map(_) => panic!("web is plain"),
     }
 }
@@ -103,7 +102,7 @@ impl World {
         self.connected = true;
         let members = self.real.iter().map(|(name, data)| (Arc::from(*name), Ok(bytes(*data)))).collect();
         let view = View::Members(Seen::Present(members));
-        self.input(Input::Saw(RegistryEvent {
+        self.input(Input::Registry(RegistryEvent {
             registry: "default".into(),
             update: Update::Reset { subject: web(), view, versions: Versions::new() },
         }));
@@ -131,7 +130,7 @@ impl World {
                     self.bench.reloads.push(job);
                 }
                 Effect::Probe(..) => panic!("no check has refused anything"),
-                Effect::Restore(_) | Effect::Remember(..) | Effect::Emit(_) => {}
+                Effect::Restore(_) | Effect::Save(..) | Effect::Emit(_) => {}
             }
         }
     }
@@ -156,10 +155,10 @@ impl World {
             Op::Lose => {
                 self.connected = false;
                 self.admitted = match self.bench.engine.rosters()["web"].value() {
-                    Some(RosterValue::List(seats)) => shown(&**seats),
+                    Some(RosterValue::List(slotted)) => shown(&**slotted),
                     _ => Vec::new(),
                 };
-                self.input(Input::Saw(RegistryEvent {
+                self.input(Input::Registry(RegistryEvent {
                     registry: "default".into(),
                     update: Update::Unreachable { reason: "gone".into() },
                 }));
@@ -178,7 +177,7 @@ impl World {
 
     fn changed(&mut self, changes: Vec<Change>) {
         if self.connected {
-            self.input(Input::Saw(RegistryEvent {
+            self.input(Input::Registry(RegistryEvent {
                 registry: "default".into(),
                 update: Update::Changed { subject: web(), changes, versions: Versions::new() },
             }));
@@ -224,10 +223,10 @@ impl World {
         };
         let running = self.reloading.take().unwrap();
         let ran = if well {
-            Ran::Done
+            ReloadOutcome::Succeeded
         } else {
             self.owed.extend(running);
-            Ran::Failed("no".into())
+            ReloadOutcome::Failed("no".into())
         };
         self.input(Input::Reloaded(job.reload, ran));
     }

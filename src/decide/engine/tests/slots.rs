@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::config::{AboveMax, Bounds, Guard, Pick};
-use crate::decide::{Effect, Input, Moment, Outcome, Pace, Plan, SavedState};
+use crate::decide::{Effect, Input, Moment, Outcome, Plan, RunMode, SavedState};
 use crate::model::registry_event::{Change, RegistryEvent, Update};
 use crate::model::version::Versions;
 use proptest::prelude::*;
 
-use super::harness::{Bench, left, plan, present, put, remember, roster, seconds, slots, template, web};
+use super::harness::{Bench, left, plan, present, put, roster, save, seconds, slots, template, web};
 
 const NAMES: [&str; 12] = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1", "g:1", "h:1", "i:1", "j:1", "k:1", "l:1"];
 
@@ -62,7 +62,7 @@ impl World {
         config.bounds = Bounds::new(1, max, AboveMax::Cut).unwrap();
         (config.pick, config.guard) = (pick, guard);
         let plan = plan(vec![config], vec![], vec![template("a", &["web"], "")]);
-        let bench = Bench::at_pace(Pace::Continuous, plan.clone(), SavedState::new());
+        let bench = Bench::in_mode(RunMode::Continuous, plan.clone(), SavedState::new());
         let seen = BTreeMap::new();
         Self { bench, plan, real: BTreeSet::new(), connected: false, seen, files: 0, stayed: 0 }
     }
@@ -73,7 +73,7 @@ impl World {
         while let Some(input) = inputs.pop() {
             for effect in self.bench.engine.step(self.bench.now, input) {
                 match effect {
-                    Effect::Remember(memo) => remember(&mut self.bench.remembered, memo),
+                    Effect::Save(memo) => save(&mut self.bench.saved, memo),
                     Effect::Publish(group) => group.publications.iter().for_each(|publication| {
                         self.look(&slots(publication, "web"));
                         inputs.push(Input::Published(publication.id, Outcome::Replaced));
@@ -98,7 +98,7 @@ impl World {
     }
 
     fn registry_update(&mut self, update: Update) {
-        self.input(Input::Saw(RegistryEvent { registry: "default".into(), update }));
+        self.input(Input::Registry(RegistryEvent { registry: "default".into(), update }));
     }
 
     fn resync(&mut self) {
@@ -132,7 +132,7 @@ impl World {
             Op::Kill => {
                 let now = self.bench.now;
                 let empty = plan(vec![], vec![], vec![]);
-                self.bench = Bench::recalling(empty, self.bench.remembered.clone());
+                self.bench = Bench::with_saved(empty, self.bench.saved.clone());
                 (self.bench.now, self.connected) = (now, false);
                 self.input(Input::Configured(self.plan.clone()));
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::config::{AboveMax, Bounds, KeyConfig, KeyFormat, TemplateConfig};
-use crate::decide::{Acceptance, Event, Failure, Input, Moment, Outcome, Ran, Stage, TemplatePlan};
+use crate::decide::{Acceptance, Event, Failure, Input, Moment, Outcome, ReloadOutcome, Stage, TemplatePlan};
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{Seen, Update, View};
 use crate::model::version::{Versions, Zxid};
@@ -197,7 +197,7 @@ fn an_owed_reload_says_how_often_it_failed_and_when_it_runs() {
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
     assert_eq!(waiting_for(&bench), "reload pending: `reload a`, runs now");
-    bench.reload(Ran::Failed("exit status 1".into()));
+    bench.reload(ReloadOutcome::Failed("exit status 1".into()));
     assert_eq!(
         waiting_for(&bench),
         "reload pending: `reload a`, failed once, retry at 1970-01-01T00:01:45Z (in 5s): exit status 1"
@@ -207,7 +207,7 @@ fn an_owed_reload_says_how_often_it_failed_and_when_it_runs() {
     assert_eq!(it.last_error.as_deref(), Some("exit status 1"));
     assert_eq!(it.reload.map(|reload| reload.failures), Some(1));
     bench.pass(seconds(5));
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     assert_eq!(waiting_for(&bench), "");
     bench.change(vec![put("b:1")]);
     bench.pass(seconds(1));
@@ -230,7 +230,7 @@ fn a_reload_that_was_given_up_or_waits_for_others_says_so() {
     bench.publish(Outcome::Replaced);
     assert!(waiting_for(&bench).contains("waits for the other files that changed together with this one"));
     bench.publish(Outcome::Replaced);
-    bench.reload(Ran::Failed("no".into()));
+    bench.reload(ReloadOutcome::Failed("no".into()));
     assert!(waiting_for(&bench).contains("given up (reload_retries)"), "{}", waiting_for(&bench));
     assert!(status(&bench).templates[0].reload.as_ref().unwrap().given_up);
 }
@@ -334,7 +334,7 @@ fn accept_lets_through_what_was_shown_and_nothing_else() {
         "  with `rosterd accept web`, 3 members of /services/web would remain\n  would be removed (7):\n    m2:1\n";
     assert!(text.contains(change) && text.contains("  would be added (1):\n    new:1\n"), "{text}");
     let web = |bench: &Bench| bench.engine.rosters()["web"].clone();
-    let shown = web(&bench).shown();
+    let shown = web(&bench).held_view();
     assert!(matches!(web(&bench).acceptance(None), Acceptance::Refused(why) if why.contains("has not been shown")));
     bench.change(vec![left("m1:1")]);
     bench.pass(seconds(1));
@@ -356,7 +356,7 @@ fn accept_lets_through_what_was_shown_and_nothing_else() {
 #[test]
 fn accept_is_no_way_around_min_or_a_lost_registry() {
     let mut bench = shrunk();
-    let shown = bench.engine.rosters()["web"].shown();
+    let shown = bench.engine.rosters()["web"].held_view();
     bench.away();
     let away = bench.engine.rosters()["web"].acceptance(Some(&shown));
     assert!(matches!(away, Acceptance::Refused(why) if why.contains("not reached")));
@@ -364,11 +364,11 @@ fn accept_is_no_way_around_min_or_a_lost_registry() {
     assert!(bench.is_idle());
     bench.reset(&web(), present(&["m0:1"]));
     bench.pass(seconds(3));
-    assert_eq!(bench.engine.rosters()["web"].shown().len(), 1);
+    assert_eq!(bench.engine.rosters()["web"].held_view().len(), 1);
     bench.change(vec![left("m0:1")]);
-    assert!(bench.engine.rosters()["web"].shown().is_empty(), "nor before the change has settled");
+    assert!(bench.engine.rosters()["web"].held_view().is_empty(), "nor before the change has settled");
     bench.pass(seconds(3));
-    let shown = bench.engine.rosters()["web"].shown();
+    let shown = bench.engine.rosters()["web"].held_view();
     assert!(shown.is_empty(), "below min there is nothing to let through");
     let few = bench.engine.rosters()["web"].acceptance(Some(&shown));
     assert!(matches!(few, Acceptance::Refused(why) if why.starts_with("/services/web has 0 members")));
@@ -391,13 +391,13 @@ fn every_key_that_holds_is_accepted_at_once_or_none_is() {
     bench.publish(Outcome::Unchanged);
     bench.reset(&subject, view(&nine[..2], &nine[..3]));
     bench.pass(seconds(3));
-    let shown = bench.engine.rosters()["all"].shown();
+    let shown = bench.engine.rosters()["all"].held_view();
     assert_eq!(shown.len(), 2);
     bench.reset(&subject, view(&nine[..2], &nine[..1]));
     bench.pass(seconds(3));
     bench.input(Input::Accept(Arc::from("all"), shown));
     assert!(bench.is_idle(), "one of the two is no longer what was shown");
-    let shown = bench.engine.rosters()["all"].shown();
+    let shown = bench.engine.rosters()["all"].held_view();
     bench.input(Input::Accept(Arc::from("all"), shown));
     let by_key = names_by_key(&bench.publish(Outcome::Unchanged), "all");
     assert_eq!((by_key["db"].len(), by_key["web"].len()), (2, 1));
@@ -423,7 +423,7 @@ fn an_older_state_is_named_and_can_be_accepted() {
     );
     assert!(why.contains("with `rosterd accept`; never by time"), "{why}");
     assert!(explained(&bench, "web").contains("  would be removed (1):\n    b:1\n"));
-    let shown = bench.engine.rosters()["web"].shown();
+    let shown = bench.engine.rosters()["web"].held_view();
     bench.input(Input::Accept(Arc::from("web"), shown));
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1"]);
 }
@@ -435,7 +435,7 @@ fn an_accepted_loss_is_the_new_baseline() {
     let mut bench = up(&all);
     bench.reset(&web(), present(&all[..8]));
     bench.pass(seconds(1));
-    let shown = bench.engine.rosters()["web"].shown();
+    let shown = bench.engine.rosters()["web"].held_view();
     bench.input(Input::Accept(Arc::from("web"), shown));
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web").len(), 8);
     bench.reset(&web(), present(&all[..3]));
@@ -451,12 +451,12 @@ fn a_pause_stops_replacing_and_ends_by_time_or_by_hand() {
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
     bench.input(Input::Paused(bench.now + seconds(60)));
-    bench.reload(Ran::Failed("no".into()));
+    bench.reload(ReloadOutcome::Failed("no".into()));
     bench.change(vec![put("b:1")]);
     bench.pass(seconds(30));
     assert!(bench.publications.is_empty(), "nothing is replaced");
     assert!(waiting_for(&bench).starts_with("paused until 1970-01-01T00:02:40Z"));
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.pass(seconds(29));
     assert!(bench.is_idle());
     bench.pass(seconds(1));
@@ -491,7 +491,7 @@ fn a_render_that_is_asked_for_publishes_and_may_leave_the_reload_out() {
     assert!(bench.is_idle(), "no reload is owed");
     bench.input(Input::Render { templates, reload: true });
     bench.publish(Outcome::Replaced);
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
     bench.input(Input::Render { templates: [Arc::from("nobody")].into(), reload: true });
     assert!(bench.is_idle());
 }
@@ -528,7 +528,7 @@ fn what_changed_besides_owes_its_reload_whatever_was_asked_for() {
         }
         bench.publish(Outcome::Unchanged);
         bench.publish(Outcome::Replaced);
-        bench.reload(Ran::Done);
+        bench.reload(ReloadOutcome::Succeeded);
     }
     // What failed before is what members changed.
     let mut bench = up(&["a:1"]);
@@ -537,5 +537,5 @@ fn what_changed_besides_owes_its_reload_whatever_was_asked_for() {
     bench.publish(Outcome::Failed(Failure { stage: Stage::Check, message: "no".into() }));
     bench.input(quietly());
     bench.publish(Outcome::Replaced);
-    bench.reload(Ran::Done);
+    bench.reload(ReloadOutcome::Succeeded);
 }

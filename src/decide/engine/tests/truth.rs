@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{AboveMax, Bounds, KeyConfig, KeyFormat};
-use crate::decide::{Event, Input, Moment, Outcome, Pace, Plan, SavedState};
+use crate::decide::{Event, Input, Moment, Outcome, Plan, RunMode, SavedState};
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{Change, Seen, Update, View};
 
@@ -40,7 +40,7 @@ fn ended(names: &[&str], ago: Duration) -> SavedState {
     let mut bench = Bench::new(with_min(1));
     bench.reset_at(present(names), 0x80);
     bench.publish(Outcome::Replaced);
-    aged(bench.remembered, Some(ago))
+    aged(bench.saved, Some(ago))
 }
 
 fn aged(mut all: SavedState, age: Option<Duration>) -> SavedState {
@@ -114,7 +114,7 @@ fn a_hold_of_an_older_state_ends_when_nothing_is_lost_and_that_is_the_state_to_g
     bench.change_at(vec![left("d:1")], 0x54);
     bench.pass(seconds(1));
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1", "c:1"], "0x54 is later than 0x53");
-    let mut next = Bench::recalling(with_min(1), bench.remembered);
+    let mut next = Bench::with_saved(with_min(1), bench.saved);
     next.reset_at(present(&["a:1", "b:1"]), 0x55);
     assert_eq!(names(&next.publish(Outcome::Replaced), "web"), ["a:1", "b:1"], "and so it is after a restart");
 }
@@ -133,14 +133,14 @@ fn the_same_members_in_an_older_state_make_it_the_one_to_go_by() {
 #[test]
 fn an_older_state_is_known_as_one_after_a_restart_and_not_at_another_url() {
     let recalled = ended(&["a:1", "b:1", "c:1"], seconds(24 * 3600));
-    let mut bench = Bench::recalling(with_min(1), recalled.clone());
+    let mut bench = Bench::with_saved(with_min(1), recalled.clone());
     bench.reset_at(present(&["a:1", "b:1"]), 0x50);
     bench.pass(seconds(24 * 3600));
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1", "b:1", "c:1"], "the last good ones stand");
     assert!(bench.is_idle() && bench.holds()[0].contains(OLDER), "{:?}", bench.holds());
     let mut moved = with_min(1);
     moved.rosters[0].origin = "zk://b".into();
-    let mut bench = Bench::recalling(moved.clone(), recalled);
+    let mut bench = Bench::with_saved(moved.clone(), recalled);
     bench.reset_at(present(&["a:1", "b:1"]), 0x50);
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1"]);
     // Nor when the url changes while it runs.
@@ -220,8 +220,8 @@ fn shown(bench: &mut Bench) -> Vec<(String, usize)> {
 #[test]
 fn each_key_has_its_own_state_and_one_that_is_gone_that_of_the_node_above() {
     let begin = |recalled| {
-        let mut bench = Bench::recalling(globbed(), recalled);
-        if bench.remembered.is_empty() {
+        let mut bench = Bench::with_saved(globbed(), recalled);
+        if bench.saved.is_empty() {
             let view = keyed(&[("db", &["d:1"]), ("web", &["w:1", "w:2"])]);
             let versions = versions(&[("", 0x60), ("db", 0x20), ("web", 0x80)]);
             bench.registry_update(Update::Reset { subject: star(), view, versions });
@@ -229,8 +229,8 @@ fn each_key_has_its_own_state_and_one_that_is_gone_that_of_the_node_above() {
         }
         bench
     };
-    let remembered = begin(SavedState::new()).remembered;
-    for recalled in [SavedState::new(), remembered] {
+    let saved = begin(SavedState::new()).saved;
+    for recalled in [SavedState::new(), saved] {
         let restarted = !recalled.is_empty();
         // web lost a member in an older state, db is as it was, and cache is new.
         let mut bench = begin(recalled.clone());
@@ -272,7 +272,7 @@ fn each_key_has_its_own_state_and_one_that_is_gone_that_of_the_node_above() {
 }
 
 #[test]
-fn a_key_that_leaves_legitimately_is_gone() {
+fn a_key_that_leaves_legitimately_is_key_removed() {
     let mut bench = Bench::new(globbed());
     let view = keyed(&[("db", &["d:1"]), ("web", &["w:1"])]);
     let late = versions(&[("", 0x60), ("db", 0x70), ("web", 0x80)]);
@@ -282,12 +282,12 @@ fn a_key_that_leaves_legitimately_is_gone() {
     bench.registry_update(Update::Changed { subject: star(), changes, versions: versions(&[("", 0x90)]) });
     bench.pass(seconds(1));
     assert_eq!(shown(&mut bench), [("web".to_owned(), 1)]);
-    assert_eq!(bench.remembered["all"].paths.keys().map(|key| &**key).collect::<Vec<_>>(), ["", "web"]);
+    assert_eq!(bench.saved["all"].paths.keys().map(|key| &**key).collect::<Vec<_>>(), ["", "web"]);
 }
 
 #[test]
-fn what_is_remembered_is_rendered_only_once_its_registry_is_said_to_be_away() {
-    let mut bench = Bench::recalling(with_min(1), ended(&["a:1", "b:1"], seconds(300)));
+fn what_is_saved_is_rendered_only_once_its_registry_is_said_to_be_away() {
+    let mut bench = Bench::with_saved(with_min(1), ended(&["a:1", "b:1"], seconds(300)));
     bench.pass(seconds(60));
     assert!(bench.is_idle(), "the registry was not tried yet");
     let web = |bench: &Bench| {
@@ -317,14 +317,14 @@ fn what_is_remembered_is_rendered_only_once_its_registry_is_said_to_be_away() {
 }
 
 #[test]
-fn what_is_remembered_elsewhere_or_below_min_stands_in_for_nothing() {
+fn what_is_saved_elsewhere_or_below_min_stands_in_for_nothing() {
     let recalled = ended(&["a:1", "b:1"], seconds(1));
     let mut url = with_min(1);
     url.rosters[0].origin = "zk://b".into();
     let other = roster("web", Subject::Members(path("/services/other")));
     let other = plan(vec![other], vec![], vec![template("a", &["web"], "")]);
     for plan in [url, other, with_min(3)] {
-        let mut bench = Bench::recalling(plan, recalled.clone());
+        let mut bench = Bench::with_saved(plan, recalled.clone());
         bench.away();
         bench.pass(seconds(3600));
         assert!(bench.is_idle() && stale(&bench).is_empty());
@@ -335,7 +335,7 @@ fn what_is_remembered_elsewhere_or_below_min_stands_in_for_nothing() {
 fn a_mass_loss_across_a_restart_is_held() {
     for (ago, held) in [(Some(0), true), (Some(890), true), (Some(910), false), (None, true)] {
         let recalled = aged(ended(&EIGHT, Duration::ZERO), ago.map(seconds));
-        let mut bench = Bench::recalling(with_min(1), recalled);
+        let mut bench = Bench::with_saved(with_min(1), recalled);
         bench.reset_at(present(&EIGHT[..3]), 0x90);
         let first = names(&bench.publish(Outcome::Unchanged), "web").len();
         assert_eq!(first, if held { 8 } else { 3 }, "{ago:?}");
@@ -349,9 +349,9 @@ fn a_mass_loss_across_a_restart_is_held() {
 }
 
 #[test]
-fn below_min_after_a_restart_keeps_what_is_remembered() {
+fn below_min_after_a_restart_keeps_what_is_saved() {
     for view in [present(&[]), absent(), View::Members(Seen::Unreadable("not authorized".into()))] {
-        let mut bench = Bench::recalling(with_min(1), ended(&["a:1", "b:1"], seconds(24 * 3600)));
+        let mut bench = Bench::with_saved(with_min(1), ended(&["a:1", "b:1"], seconds(24 * 3600)));
         bench.reset(&web(), view);
         assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1", "b:1"]);
         assert!(bench.engine.rosters()["web"].is_held());
@@ -376,7 +376,7 @@ fn a_view_that_cannot_be_read_is_not_fresh_and_one_that_is_held_is() {
 }
 
 #[test]
-fn the_data_of_a_key_is_remembered_too() {
+fn the_data_of_a_key_is_saved_too() {
     let key = |format| KeyConfig { name: "app".into(), registry: "default".into(), path: path("/app"), format };
     let plan = || plan(vec![], vec![key(KeyFormat::Json)], vec![template("a", &["app"], "")]);
     let node = Subject::Node(path("/app"));
@@ -385,8 +385,8 @@ fn the_data_of_a_key_is_remembered_too() {
     bench.reset(&node, data(r#"{"n": 1}"#));
     bench.publish(Outcome::Replaced);
     bench.reset(&node, data("{"));
-    let remembered = aged(bench.remembered, Some(seconds(60)));
-    let mut next = Bench::recalling(plan(), remembered.clone());
+    let saved = aged(bench.saved, Some(seconds(60)));
+    let mut next = Bench::with_saved(plan(), saved.clone());
     assert!(next.is_idle(), "its registry was not tried yet");
     next.away();
     assert_eq!(next.publish(Outcome::Unchanged).snapshot.keys["app"]["n"], 1);
@@ -394,35 +394,35 @@ fn the_data_of_a_key_is_remembered_too() {
     next.reset(&node, data(r#"{"n": 2}"#));
     assert_eq!(next.publish(Outcome::Replaced).snapshot.keys["app"]["n"], 2);
     assert!(next.engine.report(next.now).keys["app"].freshness.is_live());
-    let mut held = Bench::recalling(plan(), remembered.clone());
+    let mut held = Bench::with_saved(plan(), saved.clone());
     held.reset(&node, View::Node(Seen::Absent));
     assert_eq!(held.publish(Outcome::Unchanged).snapshot.keys["app"]["n"], 1);
     let mut text = plan();
     text.keys[0].config = Arc::new(key(KeyFormat::Toml));
-    let mut unfit = Bench::recalling(text, remembered);
+    let mut unfit = Bench::with_saved(text, saved);
     unfit.away();
     assert!(unfit.is_idle(), "it is no TOML");
 }
 
 #[test]
 fn a_single_pass_waits_for_the_registry_and_uses_only_what_is_young_enough() {
-    for (age, max, stands_in) in [(Some(60), 3600, true), (Some(4000), 3600, false), (None, 3600, false)] {
+    for (age, max, uses_saved) in [(Some(60), 3600, true), (Some(4000), 3600, false), (None, 3600, false)] {
         let recalled = aged(ended(&["a:1", "b:1"], Duration::ZERO), age.map(seconds));
-        let mut bench = Bench::at_pace(Pace::Once, with_min(1), recalled);
+        let mut bench = Bench::in_mode(RunMode::Once, with_min(1), recalled);
         bench.away();
         bench.pass(seconds(30));
         assert!(bench.is_idle(), "nothing stands in before it is asked to");
-        bench.input(Input::StandIn(seconds(max)));
-        assert_eq!(!bench.is_idle(), stands_in, "{age:?}");
-        if stands_in {
+        bench.input(Input::UseSaved(seconds(max)));
+        assert_eq!(!bench.is_idle(), uses_saved, "{age:?}");
+        if uses_saved {
             assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1"]);
         }
     }
     // What was seen is not touched by it.
-    let mut bench = Bench::at_pace(Pace::Once, with_min(3), ended(&["a:1", "b:1", "c:1"], seconds(1)));
+    let mut bench = Bench::in_mode(RunMode::Once, with_min(3), ended(&["a:1", "b:1", "c:1"], seconds(1)));
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Unchanged);
-    bench.input(Input::StandIn(seconds(3600)));
+    bench.input(Input::UseSaved(seconds(3600)));
     assert!(bench.is_idle() && bench.engine.rosters()["web"].is_held());
     assert_eq!(bench.engine.rosters()["web"].age(Moment::START + seconds(100)), Some(Duration::ZERO));
 }
@@ -432,7 +432,7 @@ fn a_registry_that_moved_is_tried_before_anything_stands_in() {
     let recalled = ended(&["a:1", "b:1"], seconds(1));
     let mut elsewhere = with_min(1);
     elsewhere.rosters[0].origin = "zk://b".into();
-    let mut bench = Bench::recalling(elsewhere, recalled);
+    let mut bench = Bench::with_saved(elsewhere, recalled);
     bench.away();
     bench.input(Input::Configured(with_min(1)));
     assert!(bench.is_idle(), "zk://b was away, and zk://a was not tried");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::decide::{Failure, Input, Outcome, Pace, Ran, SavedState, Stage, TemplatePlan};
+use crate::decide::{Failure, Input, Outcome, ReloadOutcome, RunMode, SavedState, Stage, TemplatePlan};
 use crate::model::node_path::Subject;
 use proptest::prelude::*;
 
@@ -91,7 +91,7 @@ fn what_kept_the_unit_back_brings_it_along_when_it_is_tried_again() {
         bench.reset(&other(), present(&["x:1"]));
         answer(&mut bench, "b", stage);
         while let Some(job) = bench.reloads.pop() {
-            bench.input(Input::Reloaded(job.reload, Ran::Done));
+            bench.input(Input::Reloaded(job.reload, ReloadOutcome::Succeeded));
         }
         bench.pass(seconds(20));
         if stage == Stage::Render {
@@ -247,7 +247,7 @@ impl World {
                             self.owed.remove(&*template.name);
                         }
                     }
-                    let ran = if well { Ran::Done } else { Ran::Failed("no".into()) };
+                    let ran = if well { ReloadOutcome::Succeeded } else { ReloadOutcome::Failed("no".into()) };
                     self.bench.input(Input::Reloaded(job.reload, ran));
                 }
             }
@@ -266,7 +266,7 @@ impl World {
 proptest! {
     #![proptest_config(crate::support::random::config(200, 10_000))]
 
-    /// Whatever happens in between: a unit is under way as a whole, from one moment, and what it owes is reloaded.
+    /// Whatever happens in between: a unit is under way as a whole, from one moment, and what it includes is reloaded.
     #[test]
     fn a_unit_is_all_or_nothing(ops in proptest::collection::vec(op(), 1..60)) {
         let mut world = World::new();
@@ -275,8 +275,8 @@ proptest! {
             let open = world.bench.publications.iter().filter(|it| it.template.unit.is_some()).count();
             prop_assert!(open == 0 || open == 3, "{open} of the unit are under way");
             for name in world.owed.keys() {
-                let owes = world.bench.engine.debts().values().any(|debt| debt.owes(&Arc::from(name.as_str())));
-                prop_assert!(owes, "what {name} owes is forgotten");
+                let includes = world.bench.engine.pending_reloads().values().any(|pending| pending.includes(&Arc::from(name.as_str())));
+                prop_assert!(includes, "what {name} includes is forgotten");
             }
         }
         world.bench.reset(&web(), present(&["end:1"]));
@@ -289,7 +289,7 @@ proptest! {
             world.apply(&Op::Reloaded(true));
         }
         prop_assert!(world.bench.is_idle() && world.files.values().all(|shown| shown.contains("end")), "{:?}", world.files);
-        prop_assert!(world.bench.engine.debts().values().all(|debt| !debt.is_owed()));
+        prop_assert!(world.bench.engine.pending_reloads().values().all(|pending| !pending.is_pending()));
     }
 }
 
@@ -298,13 +298,13 @@ fn in_a_single_pass_no_splay_is_waited_for() {
     let mut planned = template("a", &["web"], "r");
     Arc::make_mut(&mut planned.config).splay = seconds(60);
     let plan = plan(vec![roster("web", web())], vec![], vec![planned]);
-    for pace in [Pace::Once, Pace::Continuous] {
-        let mut bench = Bench::at_pace(pace, plan.clone(), SavedState::new());
+    for mode in [RunMode::Once, RunMode::Continuous] {
+        let mut bench = Bench::in_mode(mode, plan.clone(), SavedState::new());
         bench.reset(&web(), present(&["a:1"]));
         bench.publish(Outcome::Replaced);
         assert!(bench.reloads.is_empty());
         bench.input(Input::Stopping);
-        assert_eq!(bench.reloads.len(), 1, "{pace:?}");
+        assert_eq!(bench.reloads.len(), 1, "{mode:?}");
     }
     let mut bench = Bench::new(plan);
     bench.reset(&web(), present(&["a:1"]));

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::MemberSet;
-use super::live::{Choice, Live};
+use super::observed::{FilteredMembers, Observed};
 use crate::config::{AboveMax, RosterConfig};
-use crate::decide::guard::Doubt;
+use crate::decide::guard::SuspiciousLoss;
 use crate::decide::hold::{Hold, Reason};
 use crate::decide::moment::Moment;
 use crate::decide::slots::Numbers;
@@ -23,7 +23,7 @@ pub enum Verdict {
     },
     /// The last good ones stand.
     Hold {
-        /// The reason was not in force before, or differs in more than its figures' course over time.
+        /// The reason was not in force before, or differs in more than its figures' guard_history over time.
         new: bool,
     },
 }
@@ -31,10 +31,10 @@ pub enum Verdict {
 impl MemberSet {
     /// Judges what the registry shows, and takes it if it is good.
     ///
-    /// `recalled` are the numbers that members had before the agent began.
-    pub fn judge(&mut self, now: Moment, config: &RosterConfig, host: &str, recalled: Option<&Numbers>) -> Verdict {
+    /// `saved` are the numbers that members had before the agent began.
+    pub fn evaluate(&mut self, now: Moment, config: &RosterConfig, host: &str, saved: Option<&Numbers>) -> Verdict {
         self.settle.clear();
-        (self.judged, self.accepted) = (true, false);
+        (self.evaluated, self.accepted) = (true, false);
         if let Some(reason) = self.objection(now, config) {
             let known = self.hold.take();
             let new = known.as_ref().is_none_or(|hold| !hold.reason.says_the_same_as(&reason));
@@ -42,27 +42,27 @@ impl MemberSet {
             self.hold = Some(Hold { reason, since });
             return Verdict::Hold { new };
         }
-        self.stamp.accept();
-        let members = self.live.members().unwrap_or_default();
+        self.version.accept();
+        let members = self.observed.members().unwrap_or_default();
         let taken = slot_assignment::pick(&members, config.bounds.max(), config.pick, host);
         self.guarded.admit(now, members.len(), config.guard);
-        slots::expire(&mut self.vacancies, now, config.slot_keep);
+        slots::expire(&mut self.reserved_slots, now, config.slot_keep);
         let before = self.good.as_deref().unwrap_or_default();
-        let inherited = slot_assignment::inherit(&taken, before);
+        let inherited = slot_assignment::slots_by_address(&taken, before);
         if !config.slot_keep.is_zero() {
             // Who comes now does not get the number of who leaves now.
-            slots::vacate(&mut self.vacancies, now, before, &taken, &inherited);
+            slots::reserve(&mut self.reserved_slots, now, before, &taken, &inherited);
         }
-        let seats = match (&self.good, recalled) {
-            (Some(good), _) => slot_assignment::reseat(taken, good, &inherited, &self.vacancies),
-            (None, Some(recalled)) => slot_assignment::seat(taken, recalled, &self.vacancies),
-            (None, None) => slot_assignment::seat(taken, &Numbers::new(), &self.vacancies),
+        let slotted = match (&self.good, saved) {
+            (Some(good), _) => slot_assignment::reassign(taken, good, &inherited, &self.reserved_slots),
+            (None, Some(saved)) => slot_assignment::assign(taken, saved, &self.reserved_slots),
+            (None, None) => slot_assignment::assign(taken, &Numbers::new(), &self.reserved_slots),
         };
-        slots::reclaim(&mut self.vacancies, &seats);
-        let seats = slot_assignment::arrange(seats, config.order);
-        let changed = self.good.as_deref() != Some(&*seats);
+        slots::release(&mut self.reserved_slots, &slotted);
+        let slotted = slot_assignment::sort(slotted, config.order);
+        let changed = self.good.as_deref() != Some(&*slotted);
         if changed {
-            self.good = Some(seats);
+            self.good = Some(slotted);
         }
         self.held = None;
         Verdict::Admit { changed, released: self.hold.take().is_some() }
@@ -70,13 +70,13 @@ impl MemberSet {
 
     /// What speaks against the members that the registry shows.
     fn objection(&mut self, now: Moment, config: &RosterConfig) -> Option<Reason> {
-        if let Live::Unreadable(why) = &self.live {
+        if let Observed::Unreadable(why) = &self.observed {
             return Some(Reason::Unreadable(Arc::clone(why)));
         }
-        if let Some(excess) = self.live.choice().and_then(Choice::excess) {
+        if let Some(excess) = self.observed.filtered().and_then(FilteredMembers::excess) {
             return Some(Reason::TooLarge(excess));
         }
-        let have = self.live.members().map_or(0, |members| members.len());
+        let have = self.observed.members().map_or(0, |members| members.len());
         if let Some(older) = self.older() {
             return Some(older);
         }
@@ -85,7 +85,7 @@ impl MemberSet {
         if let Some(reason) = out_of_bounds(have, config) {
             return Some(self.with_the_rest(reason));
         }
-        let Doubt { from, until } = doubt?;
+        let SuspiciousLoss { from, until } = doubt?;
         Some(Reason::Shrunk { from, to: have, percent: config.guard.max_shrink_percent, until })
     }
 
@@ -95,9 +95,9 @@ impl MemberSet {
             Reason::BelowMin { have, min, .. } => Reason::BelowMin {
                 have,
                 min,
-                quarantined: self.unfit().count(),
-                filtered: self.apart().count(),
-                absent: self.live.choice().is_none(),
+                quarantined: self.quarantined().count(),
+                filtered: self.excluded().count(),
+                absent: self.observed.filtered().is_none(),
             },
             other => other,
         }
@@ -105,18 +105,18 @@ impl MemberSet {
 
     /// Whether the view is an older state than one that was seen, and lacks members that were good.
     fn older(&self) -> Option<Reason> {
-        let (shown, highest) = self.stamp.regression()?;
+        let (shown, highest) = self.version.regression()?;
         let good = self.good.as_deref()?;
-        let taken = self.live.choice().map(|choice| choice.taken());
+        let taken = self.observed.filtered().map(|filtered| filtered.taken());
         let is_lost = |name: &str| taken.as_ref().is_none_or(|taken| !taken.contains_key(name));
-        let lost = good.iter().filter(|seated| is_lost(seated.member.name())).count();
+        let lost = good.iter().filter(|entry| is_lost(entry.member.name())).count();
         (lost > 0).then_some(Reason::Older { lost, of: good.len(), shown, highest })
     }
 
-    /// Its path is gone, and that is judged together with all others of its roster: until then it keeps what it has.
-    pub fn rest(&mut self) {
+    /// Its path is gone, and that is evaluated together with all others of its roster: until then it keeps what it has.
+    pub fn defer_removal(&mut self) {
         self.settle.clear();
-        (self.judged, self.accepted) = (true, false);
+        (self.evaluated, self.accepted) = (true, false);
         self.hold = None;
     }
 }

@@ -13,7 +13,7 @@ use crate::payload::{Children, Difference, Format};
 
 /// What the registry shows now.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Live {
+pub enum Observed {
     /// It has said nothing yet: all that is known was remembered.
     Unseen,
     /// The path does not exist.
@@ -21,10 +21,10 @@ pub enum Live {
     /// It is there and cannot be read.
     Unreadable(Arc<str>),
     /// These are there.
-    Present(Choice),
+    Present(FilteredMembers),
 }
 
-impl Live {
+impl Observed {
     /// Reads a view by what the configuration says, or by what `auto` has chosen before.
     pub fn read(
         seen: &Seen<Members>,
@@ -37,45 +37,45 @@ impl Live {
             Seen::Unreadable(why) => Self::Unreadable(Arc::clone(why)),
             Seen::Present(nodes) => {
                 let children = Children::read(&config.payload, chosen, nodes, before);
-                Self::Present(Choice::of(children, Size::of(nodes), config.filter.as_ref()))
+                Self::Present(FilteredMembers::new(children, Size::from_nodes(nodes), config.filter.as_ref()))
             }
         }
     }
 
     /// What there is, where there is a view of it.
-    pub fn choice(&self) -> Option<&Choice> {
+    pub fn filtered(&self) -> Option<&FilteredMembers> {
         match self {
-            Self::Present(choice) => Some(choice),
+            Self::Present(filtered) => Some(filtered),
             Self::Unseen | Self::Absent | Self::Unreadable(_) => None,
         }
     }
 
     /// The nodes as they are read, where there is a view of them.
     pub fn children(&self) -> Option<&Children> {
-        self.choice().map(|choice| &choice.children)
+        self.filtered().map(|filtered| &filtered.children)
     }
 
     /// The members that are counted, picked from and shown, where there is a view of them.
     pub fn members(&self) -> Option<Cow<'_, ByName>> {
-        self.choice().map(Choice::members)
+        self.filtered().map(FilteredMembers::members)
     }
 }
 
 /// The children of a path, and those of its members that `where` leaves out.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Choice {
+pub struct FilteredMembers {
     children: Children,
     /// With the reason where it cannot be asked of them.
-    apart: BTreeMap<Arc<str>, Option<String>>,
+    excluded: BTreeMap<Arc<str>, Option<String>>,
     /// Of all nodes, members or not.
     size: Size,
 }
 
-impl Choice {
-    fn of(children: Children, size: Size, filter: Option<&Filter>) -> Self {
-        let mut choice = Self { children, apart: BTreeMap::new(), size };
-        choice.ask_all(filter);
-        choice
+impl FilteredMembers {
+    fn new(children: Children, size: Size, filter: Option<&Filter>) -> Self {
+        let mut filtered = Self { children, excluded: BTreeMap::new(), size };
+        filtered.apply_filter(filter);
+        filtered
     }
 
     /// A node joined or changed. Says whether that makes a difference to what is taken and what is left out.
@@ -83,7 +83,7 @@ impl Choice {
         let before = self.size.excess();
         self.size.put(name, reading);
         let difference = self.children.put(name, reading);
-        self.follow(name, difference, filter) || before != self.size.excess()
+        self.apply(name, difference, filter) || before != self.size.excess()
     }
 
     /// A node left. Says whether that makes a difference to what is taken and what is left out.
@@ -91,35 +91,35 @@ impl Choice {
         let before = self.size.excess();
         self.size.remove(name);
         let difference = self.children.remove(name);
-        self.follow(name, difference, filter) || before != self.size.excess()
+        self.apply(name, difference, filter) || before != self.size.excess()
     }
 
-    fn follow(&mut self, name: &Arc<str>, difference: Difference, filter: Option<&Filter>) -> bool {
+    fn apply(&mut self, name: &Arc<str>, difference: Difference, filter: Option<&Filter>) -> bool {
         match difference {
             Difference::None => false,
             Difference::Node => {
-                let before = self.apart.remove(name);
-                self.ask(name, filter);
-                before.is_none() || before.as_ref() != self.apart.get(name)
+                let before = self.excluded.remove(name);
+                self.apply_filter_to(name, filter);
+                before.is_none() || before.as_ref() != self.excluded.get(name)
             }
             Difference::All => {
-                self.ask_all(filter);
+                self.apply_filter(filter);
                 true
             }
         }
     }
 
-    fn ask_all(&mut self, filter: Option<&Filter>) {
-        self.apart.clear();
+    fn apply_filter(&mut self, filter: Option<&Filter>) {
+        self.excluded.clear();
         if filter.is_some() {
             let names: Vec<Arc<str>> = self.children.members().keys().cloned().collect();
             for name in &names {
-                self.ask(name, filter);
+                self.apply_filter_to(name, filter);
             }
         }
     }
 
-    fn ask(&mut self, name: &Arc<str>, filter: Option<&Filter>) {
+    fn apply_filter_to(&mut self, name: &Arc<str>, filter: Option<&Filter>) {
         let (Some(filter), Some(member)) = (filter, self.children.members().get(name)) else {
             return;
         };
@@ -128,7 +128,7 @@ impl Choice {
             Ok(false) => None,
             Err(why) => Some(why),
         };
-        self.apart.insert(Arc::clone(name), why);
+        self.excluded.insert(Arc::clone(name), why);
     }
 
     /// What makes it too large to take anything of it, if it is.
@@ -142,21 +142,21 @@ impl Choice {
     }
 
     /// The members that `where` leaves out, with the reason where it cannot be asked of them.
-    pub fn apart(&self) -> &BTreeMap<Arc<str>, Option<String>> {
-        &self.apart
+    pub fn excluded(&self) -> &BTreeMap<Arc<str>, Option<String>> {
+        &self.excluded
     }
 
-    /// The members that `where` takes, doubles among them.
+    /// The members that `where` takes, duplicates among them.
     pub fn taken(&self) -> Cow<'_, ByName> {
         let all = self.children.members();
-        if self.apart.is_empty() {
+        if self.excluded.is_empty() {
             return Cow::Borrowed(all);
         }
-        let taken = all.iter().filter(|(name, _)| !self.apart.contains_key(*name));
+        let taken = all.iter().filter(|(name, _)| !self.excluded.contains_key(*name));
         Cow::Owned(taken.map(|(name, member)| (Arc::clone(name), Arc::clone(member))).collect())
     }
 
-    /// The same without doubles: what is counted, picked from and shown.
+    /// The same without duplicates: what is counted, picked from and shown.
     pub fn members(&self) -> Cow<'_, ByName> {
         distinct(self.taken())
     }

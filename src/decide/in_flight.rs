@@ -7,45 +7,45 @@ use std::sync::Arc;
 use crate::config::{Reload, TemplateConfig};
 
 /// A publication's number: no two have the same.
-pub type FlightId = u64;
+pub type PublicationId = u64;
 
 /// One publication under way.
 #[derive(Debug, Clone)]
-pub struct Flight {
+pub struct InFlightPublication {
     /// The template, as it was configured when it began.
     pub config: Arc<TemplateConfig>,
     /// The step in which it began: what changed together began together.
     batch: u64,
-    /// A replacement owes no reload.
-    pub quiet: bool,
+    /// A replacement includes no reload.
+    pub no_reload: bool,
 }
 
 /// Every publication under way.
 #[derive(Debug, Default)]
-pub struct Flights {
-    open: BTreeMap<FlightId, Flight>,
+pub struct InFlightPublications {
+    open: BTreeMap<PublicationId, InFlightPublication>,
     /// Where they go. With hundreds of templates under way, to compare each with each would cost more than the rest.
     busy: HashSet<PathBuf>,
-    last: FlightId,
+    last: PublicationId,
     batch: u64,
 }
 
-impl Flights {
+impl InFlightPublications {
     /// What begins from here on is a batch of its own.
     pub fn next_batch(&mut self) {
         self.batch += 1;
     }
 
     /// A publication begins, whose destination is not busy.
-    pub fn begin(&mut self, config: &Arc<TemplateConfig>, quiet: bool) -> FlightId {
+    pub fn begin(&mut self, config: &Arc<TemplateConfig>, no_reload: bool) -> PublicationId {
         self.last += 1;
         self.busy.insert(config.dest.clone());
-        self.open.insert(self.last, Flight { config: Arc::clone(config), batch: self.batch, quiet });
+        self.open.insert(self.last, InFlightPublication { config: Arc::clone(config), batch: self.batch, no_reload });
         self.last
     }
 
     /// One ended.
-    pub fn end(&mut self, id: FlightId) -> Option<Flight> {
+    pub fn end(&mut self, id: PublicationId) -> Option<InFlightPublication> {
         let flight = self.open.remove(&id)?;
         self.busy.remove(&flight.config.dest);
         Some(flight)
@@ -65,12 +65,12 @@ impl Flights {
     }
 
     /// Those that began together with `flight` and share this reload, or its unit.
-    pub fn beside(&self, flight: &Flight, reload: &Reload) -> BTreeSet<FlightId> {
+    pub fn in_batch(&self, flight: &InFlightPublication, reload: &Reload) -> BTreeSet<PublicationId> {
         let (batch, unit) = (flight.batch, &flight.config.unit);
         let shares =
             |other: &TemplateConfig| other.reload.as_ref() == Some(reload) || (unit.is_some() && other.unit == *unit);
-        let beside = |other: &Flight| other.batch == batch && shares(&other.config);
-        self.open.iter().filter(|(_, other)| beside(other)).map(|(id, _)| *id).collect()
+        let in_batch = |other: &InFlightPublication| other.batch == batch && shares(&other.config);
+        self.open.iter().filter(|(_, other)| in_batch(other)).map(|(id, _)| *id).collect()
     }
 
     /// Whether there is none.

@@ -22,30 +22,30 @@ pub enum Readiness {
     Ready,
 }
 
-/// Whether a template can be rendered. `stands_in` says whether the last good view of a registry's roster or key, of this
+/// Whether a template can be rendered. `uses_saved` says whether the last good view of a registry's roster or key, of this
 /// age, may be used while the registry is not reached.
 pub fn readiness(
     engine: &Engine,
     template: &Template,
     now: Moment,
-    stands_in: impl Fn(&Arc<str>, Option<Duration>) -> bool,
+    uses_saved: impl Fn(&Arc<str>, Option<Duration>) -> bool,
 ) -> Readiness {
     let (mut is_settling, mut held) = (false, BTreeSet::new());
     // A file that is to be removed needs nothing.
-    for mate in engine.mates(template).filter(|mate| !mate.is_going()) {
+    for peer in engine.unit_templates(template).filter(|peer| !peer.is_removing()) {
         let mut unreached = BTreeMap::new();
-        for roster in rosters(engine, mate).chain(each_roster(engine, mate)) {
+        for roster in rosters(engine, peer).chain(each_roster(engine, peer)) {
             let (config, is_reached, age) = (roster.config(), roster.is_reached(), roster.age(now));
-            if !(is_reached || roster.value().is_some() && stands_in(&config.registry, age)) {
+            if !(is_reached || roster.value().is_some() && uses_saved(&config.registry, age)) {
                 unreached.insert(Arc::clone(&config.name), age);
             }
             is_settling |= is_reached && roster.settles().is_some();
             held.extend(roster.value().is_none().then(|| Arc::clone(&config.name)));
         }
-        for key in keys(engine, mate) {
+        for key in keys(engine, peer) {
             let (config, age) = (key.config(), key.age(now));
             let is_reached = key.is_seen() && engine.is_reached(&config.registry);
-            if !(is_reached || key.value().is_some() && stands_in(&config.registry, age)) {
+            if !(is_reached || key.value().is_some() && uses_saved(&config.registry, age)) {
                 unreached.insert(Arc::clone(&config.name), age);
             }
             held.extend(key.value().is_none().then(|| Arc::clone(&config.name)));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Roster, Top};
+use super::{ParentState, Roster};
 use crate::decide::event::Event;
 use crate::decide::hold::{Hold, Reason};
 use crate::decide::member_set::{MemberSet, Verdict};
@@ -17,50 +17,50 @@ impl Roster {
         if !self.reached {
             return None;
         }
-        if self.top_changed {
+        if self.is_dirty {
             return Some(Moment::START);
         }
-        self.unsettled.iter().filter_map(|key| self.due_of(key)).chain(self.departed_due()).min()
+        self.unsettled.iter().filter_map(|key| self.due_of(key)).chain(self.removed_keys_due()).min()
     }
 
     fn due_of(&self, key: &Arc<str>) -> Option<Moment> {
-        self.musters.get(key)?.due(&self.config)
+        self.member_sets.get(key)?.due(&self.config)
     }
 
     /// Judges what is due. Says whether templates see something else than before.
-    pub fn judge(&mut self, now: Moment, host: &str, events: &mut Vec<Event>) -> bool {
+    pub fn evaluate(&mut self, now: Moment, host: &str, events: &mut Vec<Event>) -> bool {
         if !self.reached {
             return false;
         }
-        self.top_changed = false;
+        self.is_dirty = false;
         let due: Vec<Arc<str>> =
             self.unsettled.iter().filter(|key| self.due_of(key).is_some_and(|due| due <= now)).cloned().collect();
         let mut changed = false;
         for key in due {
-            changed |= self.judge_key(now, &key, host, events);
+            changed |= self.evaluate_key(now, &key, host, events);
         }
         // Musters with nothing left to wait for are looked at no more.
-        let (musters, config) = (&self.musters, &self.config);
-        self.unsettled.retain(|key| musters.get(key).is_some_and(|muster| muster.due(config).is_some()));
-        changed |= self.judge_departed(now, events);
+        let (member_sets, config) = (&self.member_sets, &self.config);
+        self.unsettled.retain(|key| member_sets.get(key).is_some_and(|members| members.due(config).is_some()));
+        changed |= self.evaluate_removed_keys(now, events);
         if changed || self.value.is_none() {
-            changed = self.gather() || changed;
+            changed = self.rebuild_value() || changed;
         }
         if !self.is_loaded && !self.admitted.is_empty() && self.value.is_some() {
             self.is_loaded = true;
-            events.push(self.loaded());
+            events.push(self.loaded_event());
         }
-        let is_older = |muster: &MemberSet| matches!(muster.hold(), Some(Hold { reason: Reason::Older { .. }, .. }));
-        if !self.doubts_state() && !self.musters.values().any(is_older) {
-            self.top_stamp.accept();
+        let is_older = |members: &MemberSet| matches!(members.hold(), Some(Hold { reason: Reason::Older { .. }, .. }));
+        if !self.has_older_keys() && !self.member_sets.values().any(is_older) {
+            self.parent_version.accept();
         }
-        self.say_unfit_keys(events);
-        self.judge_top(now, events);
+        self.report_invalid_keys(events);
+        self.evaluate_parent(now, events);
         changed
     }
 
-    fn say_unfit_keys(&mut self, events: &mut Vec<Event>) {
-        for (key, said) in self.unfit_keys.iter_mut().filter(|(_, said)| !**said) {
+    fn report_invalid_keys(&mut self, events: &mut Vec<Event>) {
+        for (key, said) in self.invalid_keys.iter_mut().filter(|(_, said)| !**said) {
             *said = true;
             let reason = Quarantine::Control { place: "its name".to_owned() };
             let path = self.config.subject.members_of(key);
@@ -68,42 +68,42 @@ impl Roster {
         }
     }
 
-    fn judge_key(&mut self, now: Moment, key: &Arc<str>, host: &str, events: &mut Vec<Event>) -> bool {
+    fn evaluate_key(&mut self, now: Moment, key: &Arc<str>, host: &str, events: &mut Vec<Event>) -> bool {
         let (departing, forgettable) = (self.is_departing(key), self.is_forgotten(key));
-        let Some(muster) = self.musters.get_mut(key) else {
+        let Some(members) = self.member_sets.get_mut(key) else {
             return false;
         };
-        if departing && muster.good().is_some() {
-            muster.rest();
+        if departing && members.good().is_some() {
+            members.defer_removal();
             return false;
         }
-        let before = muster.good().cloned();
-        let verdict = muster.judge(now, &self.config, host, self.recalled.get(key));
-        if muster.good().is_some() {
-            self.recalled.remove(key);
+        let before = members.good().cloned();
+        let verdict = members.evaluate(now, &self.config, host, self.saved_slots.get(key));
+        if members.good().is_some() {
+            self.saved_slots.remove(key);
         }
-        if let Some(format) = muster.chosen()
-            && self.told.insert(format.clone())
+        if let Some(format) = members.chosen()
+            && self.reported_formats.insert(format.clone())
         {
             let (roster, path) = (Arc::clone(&self.config.name), self.config.subject.members_of(key));
             events.push(Event::FormatChosen { roster, path, format: format.clone() });
         }
-        for (name, why) in muster.unfit() {
+        for (name, why) in members.quarantined() {
             if self.quarantined.insert((Arc::clone(key), Arc::clone(name))) {
                 let (path, reason) = (self.config.subject.members_of(key).child(name), why.clone());
                 events.push(Event::MemberQuarantined { roster: Arc::clone(&self.config.name), path, reason });
             }
         }
-        let unfit: BTreeSet<&Arc<str>> = muster.unfit().map(|(name, _)| name).collect();
+        let unfit: BTreeSet<&Arc<str>> = members.quarantined().map(|(name, _)| name).collect();
         self.quarantined.retain(|(of, name)| of != key || unfit.contains(name));
         match verdict {
             Verdict::Admit { changed, released } => {
                 self.admitted.insert(Arc::clone(key));
-                let forgotten = muster.is_absent() && forgettable;
-                let (after, zxid) = (muster.good().cloned(), muster.stamp().current());
+                let forgotten = members.is_absent() && forgettable;
+                let (after, zxid) = (members.good().cloned(), members.version().current());
                 if forgotten && !key.is_empty() {
                     // With min = 0 a key that is gone is gone.
-                    self.musters.remove(key);
+                    self.member_sets.remove(key);
                 }
                 if released {
                     let path = self.config.subject.members_of(key).to_string();
@@ -111,17 +111,17 @@ impl Roster {
                 }
                 if self.is_loaded && changed {
                     let (before, after) = (before.as_deref().unwrap_or_default(), after.as_deref().unwrap_or_default());
-                    events.extend(self.members_change(key, before, after, zxid));
+                    events.extend(self.members_changed_event(key, before, after, zxid));
                 }
                 changed || (forgotten && !key.is_empty())
             }
             Verdict::Hold { new } => {
                 self.held.insert(Arc::clone(key));
-                let kept = muster.good().map(|seats| seats.len());
-                if kept.is_none() && muster.is_absent() && forgettable && !key.is_empty() {
+                let kept = members.good().map(|slotted| slotted.len());
+                if kept.is_none() && members.is_absent() && forgettable && !key.is_empty() {
                     // A key that never had enough members and is gone leaves nothing behind.
-                    self.musters.remove(key);
-                } else if new && let Some(hold) = muster.hold() {
+                    self.member_sets.remove(key);
+                } else if new && let Some(hold) = members.hold() {
                     let path = self.config.subject.members_of(key);
                     let (reason, path) = (hold.reason.describe(&path), path.to_string());
                     let roster = Arc::clone(&self.config.name);
@@ -133,35 +133,35 @@ impl Roster {
     }
 
     /// Puts the value for templates together. Says whether there is one now where there was none.
-    pub fn gather(&mut self) -> bool {
+    pub fn rebuild_value(&mut self) -> bool {
         let had = self.value.is_some();
-        let good = || self.musters.iter().filter_map(|(key, muster)| Some((key, muster.good()?)));
+        let good = || self.member_sets.iter().filter_map(|(key, members)| Some((key, members.good()?)));
         self.value = if self.is_keyed() {
-            let map: BTreeMap<_, _> = good().map(|(key, seats)| (Arc::clone(key), Arc::clone(seats))).collect();
-            let may_be_empty = self.config.bounds.min() == 0 && self.top == Top::Present;
+            let map: BTreeMap<_, _> = good().map(|(key, slotted)| (Arc::clone(key), Arc::clone(slotted))).collect();
+            let may_be_empty = self.config.bounds.min() == 0 && self.parent == ParentState::Present;
             (!map.is_empty() || may_be_empty || had).then_some(RosterValue::Map(map))
         } else {
-            good().next().map(|(_, seats)| RosterValue::List(Arc::clone(seats)))
+            good().next().map(|(_, slotted)| RosterValue::List(Arc::clone(slotted)))
         };
         self.value.is_some() && !had
     }
 
     /// A keyed roster as a whole holds when its base cannot be read, or when no key ever had enough members.
-    fn judge_top(&mut self, now: Moment, events: &mut Vec<Event>) {
+    fn evaluate_parent(&mut self, now: Moment, events: &mut Vec<Event>) {
         if !self.is_keyed() {
             return;
         }
-        let reason = match &self.top {
-            Top::Unreadable(why) => Some(Reason::Unreadable(Arc::clone(why))),
-            Top::Absent | Top::Present if self.value.is_none() => {
-                Some(Reason::NoKeys { min: self.config.bounds.min(), absent: self.top == Top::Absent })
+        let reason = match &self.parent {
+            ParentState::Unreadable(why) => Some(Reason::Unreadable(Arc::clone(why))),
+            ParentState::Absent | ParentState::Present if self.value.is_none() => {
+                Some(Reason::NoKeys { min: self.config.bounds.min(), absent: self.parent == ParentState::Absent })
             }
-            Top::Unseen | Top::Absent | Top::Present => None,
+            ParentState::Unseen | ParentState::Absent | ParentState::Present => None,
         };
         match (reason, self.hold.take()) {
             (Some(reason), known) => {
                 if known.as_ref().is_none_or(|hold| hold.reason != reason) {
-                    events.push(self.held_as_a_whole(&reason));
+                    events.push(self.held_event(&reason));
                 }
                 self.hold = Some(Hold { reason, since: known.map_or(now, |hold| hold.since) });
             }
