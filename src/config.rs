@@ -48,7 +48,7 @@ pub use per_key::{Each, LOCAL_NAMES, OnGone};
 pub use placing::{Block, MOST_BACKUPS, Method, Placing, Symlink};
 pub use post_write::Verify;
 pub use problem::{Problem, Problems};
-pub use registry::{Auth, RegistryConfig, TlsFiles, Watches};
+pub use registry::{Auth, RegistryConfig, Watches};
 pub use resolve::{Overrides, Refused, load, read};
 pub use url::RegistryUrl;
 

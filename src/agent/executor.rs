@@ -24,7 +24,7 @@ use crate::decide::{
 };
 use crate::log::emit;
 use crate::model::backoff;
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 use crate::render::Library;
 use crate::state::last_good::LastGood;
 use crate::state::owned_files::OwnedFiles;
@@ -220,7 +220,7 @@ impl Executor {
                 Ok(bytes) => {
                     // Nobody else's file is ever noted: a plain template's are not the ledger's.
                     let ledger = ledger.filter(|_| !dry_run && template.file_of().is_some());
-                    let rendered = digest_of(&bytes);
+                    let rendered = digest_bytes(&bytes);
                     digest = Some(Hex(rendered));
                     file::note(&writer, ledger.clone(), &template, rendered);
                     let outcome =

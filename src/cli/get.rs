@@ -87,7 +87,7 @@ pub enum Output {
 }
 
 fn wanted(text: &str) -> Result<Wanted, String> {
-    let subject = Subject::roster(text).map_err(|why| why.to_string())?;
+    let subject = Subject::parse(text).map_err(|why| why.to_string())?;
     Ok(Wanted { text: text.to_owned(), subject })
 }
 

@@ -17,7 +17,7 @@ use super::names::Names;
 use super::problem::{Problem, Report, Wrong};
 use super::table::{Table, Value};
 use super::url::{self, RegistryUrl};
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 
 /// One registry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -70,7 +70,7 @@ pub struct Auth {
 
 /// Stands for the secret where configurations are compared.
 fn digest<S: Serializer>(secret: &[u8], to: S) -> Result<S::Ok, S::Error> {
-    digest_of(secret).serialize(to)
+    digest_bytes(secret).serialize(to)
 }
 
 impl Auth {

@@ -58,7 +58,7 @@ impl Followed<'_> {
         let path = table.require("path", PATH_EXAMPLE);
         let subject = path.and_then(|value| {
             let text = value.filled(self.fill, PATH_EXAMPLE)?;
-            value.accept(Subject::roster(&text).map_err(|why| bad_path(&text, &why)))
+            value.accept(Subject::parse(&text).map_err(|why| bad_path(&text, &why)))
         });
         let default = subject.as_ref().map(|subject| subject.top().name());
         let name = self.name(table, default, "roster");

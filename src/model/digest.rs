@@ -1,12 +1,12 @@
-//! A number that stands for texts.
+//! Stable digests: the same on every machine and in every version.
 
-/// FNV-1a, 64 bits: the same on every machine and with every version. Lengths keep texts apart.
+/// The FNV-1a digest (64 bits) of a sequence of texts. Each length is included, so `ab`, `c` and `a`, `bc` differ.
 pub fn digest<'a>(texts: impl Iterator<Item = &'a str>) -> u64 {
     texts.fold(START, |hash, text| add(add(hash, &(text.len() as u64).to_le_bytes()), text.as_bytes()))
 }
 
-/// The same of bytes.
-pub fn digest_of(bytes: &[u8]) -> u64 {
+/// The FNV-1a digest (64 bits) of bytes.
+pub fn digest_bytes(bytes: &[u8]) -> u64 {
     add(START, bytes)
 }
 

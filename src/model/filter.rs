@@ -1,50 +1,50 @@
-//! `where`: which members of a path are taken at all.
+//! `where`: which members of a path a roster includes.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::member::Member;
 
-/// Whether a member is one to take, or why that cannot be told.
-type Test = dyn Fn(&Member) -> Result<bool, String> + Send + Sync;
+/// Whether a member matches, or why that cannot be decided.
+type Predicate = dyn Fn(&Member) -> Result<bool, String> + Send + Sync;
 
-/// A roster's `where`, ready to be asked. It is made where templates are, so that nothing here knows their language.
+/// The `where` of a roster. It is compiled where templates are, so that nothing here depends on their language.
 #[derive(Clone)]
 pub struct Filter {
     text: Arc<str>,
-    with: u64,
-    test: Arc<Test>,
+    inputs: u64,
+    predicate: Arc<Predicate>,
 }
 
 impl Filter {
-    /// The filter that is written so; `with` is a number for all else that its answers depend on. Two filters with the
-    /// same text and the same number are one and the same.
+    /// A filter. `inputs` is a digest of everything else that its results depend on: filters with the same text and the
+    /// same digest are equal.
     pub fn new(
         text: impl Into<Arc<str>>,
-        with: u64,
-        takes: impl Fn(&Member) -> Result<bool, String> + Send + Sync + 'static,
+        inputs: u64,
+        predicate: impl Fn(&Member) -> Result<bool, String> + Send + Sync + 'static,
     ) -> Self {
-        Self { text: text.into(), with, test: Arc::new(takes) }
+        Self { text: text.into(), inputs, predicate: Arc::new(predicate) }
     }
 
-    /// Whether this member is one to take.
+    /// Whether a member matches.
     ///
     /// # Errors
-    /// Says why that cannot be told of this member.
-    pub fn takes(&self, member: &Member) -> Result<bool, String> {
-        (self.test)(member)
+    /// Why that cannot be decided for this member.
+    pub fn matches(&self, member: &Member) -> Result<bool, String> {
+        (self.predicate)(member)
     }
 }
 
 impl PartialEq for Filter {
     fn eq(&self, other: &Self) -> bool {
-        (&self.text, self.with) == (&other.text, other.with)
+        (&self.text, self.inputs) == (&other.text, other.inputs)
     }
 }
 
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Filter({:?}, {})", self.text, self.with)
+        write!(f, "Filter({:?}, {})", self.text, self.inputs)
     }
 }
 

@@ -9,71 +9,71 @@ use thiserror::Error;
 #[cfg(test)]
 mod tests;
 
-/// The most bytes that one member's data may have, and its name.
+/// The most bytes in the data of a member, and in its name.
 pub const MAX_DATA: usize = 64 * 1024;
 
-/// One provider of a service. No text in it contains a control character or a line break: [`Member::new`] is the only way
-/// to make one, so a template cannot be made to write a line that its author did not.
+/// One provider of a service. No text in it contains a control character or a line break, because [`Member::new`] refuses
+/// them: a node cannot make a template write a line that its author did not intend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     fields: Fields,
 }
 
-/// What a payload format makes of a node, before it is checked.
+/// The fields that a payload format extracts from a node, unchecked.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Fields {
     /// The node's name.
     pub name: String,
-    /// The host as written: a name or an address, an IPv6 one without brackets.
+    /// The host as written: a name or an address; an IPv6 address without brackets.
     pub host: Option<String>,
     /// The port.
     pub port: Option<u16>,
-    /// The system's own id for it.
+    /// The id that the registering system gave it.
     pub id: Option<String>,
-    /// A weight, as the system counts them.
+    /// The weight, in units of the registering system.
     pub weight: Option<f64>,
-    /// The system's own word for its state.
+    /// The state, in words of the registering system.
     pub status: Option<String>,
-    /// The payload as a map; empty where there was none.
+    /// The payload as a map; empty if there is none.
     pub data: Map<String, Value>,
-    /// The bytes, where they are not UTF-8.
+    /// The payload, if it is not UTF-8.
     pub raw: Option<Vec<u8>>,
 }
 
-/// Why a node is left out: it is counted, said once, and shown, and it does not count towards `min`.
+/// Why a node is left out. It is logged once and shown in status, and does not count towards `min`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Quarantine {
-    /// A text in it could break out of a line.
+    /// A text in it could end a line.
     #[error("{place} contains a control character or a line break")]
     Control {
-        /// Which field, or which key of the data.
+        /// The field, or the key of the data.
         place: String,
     },
     /// It is larger than [`MAX_DATA`].
-    #[error("its name or its data has {bytes} bytes; the maximum is {MAX_DATA}")]
+    #[error("its name or data has {bytes} bytes; the maximum is {MAX_DATA}")]
     TooLarge {
-        /// How large.
+        /// Its size.
         bytes: usize,
     },
-    /// The registry did not give its data.
+    /// Its data cannot be read.
     #[error("its data cannot be read: {0}")]
     Unreadable(String),
-    /// The payload is not what the format asks for.
+    /// Its payload does not have the expected format.
     #[error("{0}")]
     Undecodable(String),
 }
 
-/// Whether a character could end a line, or change how a terminal or a parser reads the rest of it.
+/// Whether a character could end a line, or change how a terminal or a parser reads the rest of the line.
 #[must_use]
 pub fn is_breaking(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 impl Member {
-    /// Checks what a format made of a node.
+    /// Checks the fields of a node.
     ///
     /// # Errors
-    /// Says which field has a control character or a line break.
+    /// The field that contains a control character or a line break.
     pub fn new(fields: Fields) -> Result<Self, Quarantine> {
         let texts = [
             ("its name", Some(&fields.name)),
@@ -87,7 +87,7 @@ impl Member {
             }
         }
         for (key, value) in &fields.data {
-            // A key is a place of its own in messages, so it is checked before it is named in one.
+            // A key is checked before a message names it.
             if key.chars().any(is_breaking) {
                 return Err(Quarantine::Control { place: "a key of its data".to_owned() });
             }
@@ -98,13 +98,13 @@ impl Member {
         Ok(Self { fields })
     }
 
-    /// Everything that is known of it.
+    /// All fields.
     #[must_use]
     pub fn fields(&self) -> &Fields {
         &self.fields
     }
 
-    /// The node's name.
+    /// The name of the node.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.fields.name
@@ -112,17 +112,17 @@ impl Member {
 
     /// The same member with another weight.
     #[must_use]
-    pub fn weighing(&self, weight: Option<f64>) -> Self {
+    pub fn with_weight(&self, weight: Option<f64>) -> Self {
         Self { fields: Fields { weight, ..self.fields.clone() } }
     }
 
-    /// The host and the port, where both are known: members that have the same ones are one server.
+    /// The host and the port, if both are known. Members with the same endpoint are the same server.
     #[must_use]
     pub fn endpoint(&self) -> Option<(&str, u16)> {
         self.fields.host.as_deref().zip(self.fields.port)
     }
 
-    /// `host:port`, an IPv6 address in brackets (RFC 3986, section 3.2.2); the host alone where no port is known.
+    /// `host:port`, an IPv6 address in brackets (RFC 3986, section 3.2.2); the host alone if the port is unknown.
     #[must_use]
     pub fn address(&self) -> Option<String> {
         let host = self.fields.host.as_deref()?;
@@ -141,7 +141,7 @@ impl fmt::Display for Member {
     }
 }
 
-/// Whether no text in a value, however deep, holds a breaking character. Depth is bounded by the JSON reader (128).
+/// Whether no text in a value, at any depth, contains a breaking character. Depth is bounded by the JSON reader (128).
 fn is_plain(value: &Value) -> bool {
     match value {
         Value::String(text) => !text.chars().any(is_breaking),

@@ -1,6 +1,6 @@
-//! Names in a registry: a path to a node, and what to follow under it.
+//! Paths of nodes in a registry, and what to follow below them.
 //!
-//! A [`NodePath`] is a place in the registry's tree and never a place on this host's disk; the two do not convert.
+//! A [`NodePath`] is a path in the tree of a registry, never one on the disk; the two types do not convert.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,27 +10,27 @@ use thiserror::Error;
 #[cfg(test)]
 mod tests;
 
-/// A checked absolute path of a node, as ZooKeeper's data model allows it: `/`, or `/a/b` without empty, `.` or `..`
+/// A valid absolute path of a node: `/`, or `/a/b` without empty, `.` or `..`
 /// segments and without control characters (ZooKeeper Programmer's Guide, "The ZooKeeper Data Model").
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodePath(Arc<str>);
 
-/// Why a text is no path of a node.
+/// Why a text is not a path of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum BadPath {
-    /// It does not begin with `/`.
-    #[error("a path in the registry begins with /")]
+pub enum InvalidPath {
+    /// It does not start with `/`.
+    #[error("a registry path starts with /")]
     Relative,
     /// It has `//`, or ends in `/`.
-    #[error("a path in the registry has no empty segment, and no / at its end")]
+    #[error("a registry path has no empty segment and no trailing /")]
     EmptySegment,
     /// A segment is `.` or `..`.
-    #[error("a path in the registry has no . or .. segment")]
+    #[error("a registry path has no . or .. segment")]
     Dots,
-    /// It has a character that no node name may have.
-    #[error("a path in the registry has no control characters")]
+    /// It contains a control character.
+    #[error("a registry path has no control characters")]
     Control,
-    /// More than one segment is `*`, or `*` is mixed with other characters, or it is the first segment's parent.
+    /// More than one segment is `*`, or a segment contains `*` and other characters.
     #[error("only one whole segment of a path may be *, as in /services/*")]
     Wildcard,
 }
@@ -42,35 +42,35 @@ impl NodePath {
         Self(Arc::from("/"))
     }
 
-    /// Checks a text as an absolute path.
+    /// Parses an absolute path.
     ///
     /// # Errors
-    /// Says which rule of the data model the text breaks.
-    pub fn parse(text: &str) -> Result<Self, BadPath> {
+    /// The rule of the data model that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, InvalidPath> {
         if text == "/" {
             return Ok(Self::root());
         }
         let Some(rest) = text.strip_prefix('/') else {
-            return Err(BadPath::Relative);
+            return Err(InvalidPath::Relative);
         };
         for segment in rest.split('/') {
             match segment {
-                "" => return Err(BadPath::EmptySegment),
-                "." | ".." => return Err(BadPath::Dots),
-                _ if segment.chars().any(char::is_control) => return Err(BadPath::Control),
+                "" => return Err(InvalidPath::EmptySegment),
+                "." | ".." => return Err(InvalidPath::Dots),
+                _ if segment.chars().any(char::is_control) => return Err(InvalidPath::Control),
                 _ => {}
             }
         }
         Ok(Self(Arc::from(text)))
     }
 
-    /// The path as written.
+    /// The path as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The path of a child. `name` comes from a listing of the registry, which holds only valid names.
+    /// The path of a child. `name` must be valid, as the names in a listing of the registry are.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
         if self.is_root() { Self(Arc::from(format!("/{name}"))) } else { Self(Arc::from(format!("{}/{name}", self.0))) }
@@ -88,7 +88,7 @@ impl NodePath {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The segments of `other` below this path: none when it is this path, `None` when it is not at or under it.
+    /// The segments of `other` below this path: empty for this path itself, `None` if `other` is not at or below it.
     #[must_use]
     pub fn segments_below<'a>(&self, other: &'a str) -> Option<Vec<&'a str>> {
         if self.is_root() {
@@ -121,7 +121,7 @@ impl fmt::Debug for NodePath {
     }
 }
 
-/// What to follow in a registry. Two rosters on one path are one subject, and cost one watch.
+/// What to follow in a registry. Rosters with the same path share one subject and one watch.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Subject {
     /// The children of a node are members.
@@ -133,26 +133,26 @@ pub enum Subject {
         /// The segments between a key and its members; empty for `base/*`.
         below: Vec<Arc<str>>,
     },
-    /// One node's own data.
+    /// The data of one node.
     Node(NodePath),
 }
 
 impl Subject {
-    /// Reads a roster's path: with one `*` segment it is keyed.
+    /// Parses the path of a roster. With a `*` segment it is keyed.
     ///
     /// # Errors
-    /// Says which rule the text breaks.
-    pub fn roster(text: &str) -> Result<Self, BadPath> {
+    /// The rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, InvalidPath> {
         let path = NodePath::parse(text)?;
         let segments: Vec<&str> = text.split('/').skip(1).collect();
         let Some(star) = segments.iter().position(|segment| *segment == "*") else {
             if text.contains('*') {
-                return Err(BadPath::Wildcard);
+                return Err(InvalidPath::Wildcard);
             }
             return Ok(Self::Members(path));
         };
         if text.matches('*').count() > 1 {
-            return Err(BadPath::Wildcard);
+            return Err(InvalidPath::Wildcard);
         }
         let base =
             if star == 0 { NodePath::root() } else { NodePath::parse(&format!("/{}", segments[..star].join("/")))? };
@@ -160,7 +160,7 @@ impl Subject {
         Ok(Self::Keyed { base, below })
     }
 
-    /// The node at the top of what is followed: a recursive watch on it sees everything.
+    /// The node at the top. A recursive watch on it reports every change of the subject.
     #[must_use]
     pub fn top(&self) -> &NodePath {
         match self {
@@ -169,7 +169,7 @@ impl Subject {
         }
     }
 
-    /// The node that holds the members of `key`, for a keyed subject.
+    /// The node whose children are the members of `key`. A subject without keys ignores `key`.
     #[must_use]
     pub fn members_of(&self, key: &str) -> NodePath {
         match self {

@@ -195,6 +195,6 @@ impl Children {
 fn weigh(member: &mut Arc<Member>, weights: &Weights) {
     let weight = Some(weights.weighs(member.fields())).filter(|weight| weight.is_finite());
     if member.fields().weight != weight {
-        *member = Arc::new(member.weighing(weight));
+        *member = Arc::new(member.with_weight(weight));
     }
 }

@@ -9,7 +9,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::config::MOST_BACKUPS;
 use crate::error::Setback;
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 
 use super::content::Content;
 use super::errors::os_error;
@@ -29,7 +29,7 @@ pub fn save(place: &Place, count: u32, partial: Option<u64>, tag: &Tag) -> Resul
     }
     let Some(mut old) = place.existing()? else { return Ok(()) };
     let bytes = old.read(&place.dest)?;
-    if partial == Some(digest_of(&bytes)) {
+    if partial == Some(digest_bytes(&bytes)) {
         return Ok(());
     }
     let newest = place.sibling(backup_name(&place.name, 1))?;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::config::Block;
 use crate::error::Setback;
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 
 #[cfg(test)]
 pub mod tests;
@@ -49,7 +49,7 @@ pub fn splice(old: &[u8], block: &Block, text: &[u8], dest: &Path) -> Result<Vec
 
 /// The digest of a block's lines; `None` if the file does not have exactly one complete block of this name.
 pub fn digest(file: &[u8], block: &Block) -> Option<u64> {
-    find(file, block).ok().flatten().map(|lines| digest_of(&file[lines]))
+    find(file, block).ok().flatten().map(|lines| digest_bytes(&file[lines]))
 }
 
 /// The host names in the block of a hosts(5) file that other lines name too, each with the number of the first such

@@ -12,7 +12,7 @@ use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use crate::decide::{Event, Failure, Stage};
 use crate::error::Setback;
 use crate::log::emit;
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 
 use super::backup;
 use super::errors::{os_error, write_failure};
@@ -71,7 +71,7 @@ pub fn journal_entry(
         let kept = journal.save(&owner.key(&dest), before.as_ref());
         copies = kept.map_err(|error| os_error(format!("save a copy of {}", dest.display()), error))?;
     }
-    let old = before.map(|before| digest_of(&before.bytes));
+    let old = before.map(|before| digest_bytes(&before.bytes));
     let Replacement { new, staged, over } = waits;
     let NewCopies { saved, candidate } = copies;
     let (follows, again) = (place.is_followed(), false);

@@ -15,7 +15,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, SFlag, lstat, stat};
 
 use crate::config::{Block, TemplateConfig};
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 
 use super::block;
 use super::content::Content;
@@ -58,7 +58,7 @@ impl Expected {
 }
 
 fn digest(bytes: &[u8], block: Option<&Block>) -> Option<u64> {
-    block.map_or_else(|| Some(digest_of(bytes)), |block| block::digest(bytes, block))
+    block.map_or_else(|| Some(digest_bytes(bytes)), |block| block::digest(bytes, block))
 }
 
 /// The state of a destination after the agent wrote it.

@@ -17,7 +17,7 @@ use crate::config::{Method, TemplateConfig};
 use crate::decide::Event;
 use crate::error::Setback;
 use crate::log::emit;
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 
 use super::directory::DirectoryCache;
 use super::errors::os_error;
@@ -58,7 +58,7 @@ pub fn finish(over: &Overwrite, new: u64, place: &Place, directories: &mut Direc
     let Some(left) = Place::open(staged, directories)? else { return Ok(false) };
     let Some(mut file) = left.existing()? else { return Ok(false) };
     let bytes = file.read(staged)?;
-    if digest_of(&bytes) != new {
+    if digest_bytes(&bytes) != new {
         return Ok(false);
     }
     overwrite(place, &bytes, over.configured)?;

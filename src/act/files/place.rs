@@ -17,7 +17,7 @@ use nix::unistd::Uid;
 
 use crate::config::{Symlink, TemplateConfig};
 use crate::error::Setback;
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 use crate::state::journal::{Entry, ModeAndOwner, OnDisk};
 
 use super::directory::{Directory, DirectoryCache, MAX_LINKS, check_link_owner, directory_error, open_without_links};
@@ -274,7 +274,9 @@ pub fn on_disk(entry: &Entry, directories: &mut DirectoryCache) -> OnDisk {
         .and_then(|place| place.map(|place| place.existing()).transpose());
     match found.map(Option::flatten) {
         Ok(None) => OnDisk::Missing,
-        Ok(Some(mut old)) => old.read(&entry.dest).map_or(OnDisk::Unreadable, |bytes| OnDisk::File(digest_of(&bytes))),
+        Ok(Some(mut old)) => {
+            old.read(&entry.dest).map_or(OnDisk::Unreadable, |bytes| OnDisk::File(digest_bytes(&bytes)))
+        }
         Err(_) => OnDisk::Unreadable,
     }
 }

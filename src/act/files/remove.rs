@@ -11,7 +11,7 @@ use crate::config::TemplateConfig;
 use crate::decide::{Event, Outcome};
 use crate::error::Setback;
 use crate::log::emit;
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 use crate::state::owned_files::Claim;
 
 use super::commit::{Replacement, journal_entry, journal_error, sync_directory};
@@ -73,7 +73,7 @@ fn remove_owned(
         (None, _) => false,
         (Some(_), Claim::Written) => true,
         (Some(mut old), Claim::Intended(intended)) => {
-            if digest_of(&old.read(dest)?) != intended {
+            if digest_bytes(&old.read(dest)?) != intended {
                 return Ok(Outcome::Unchanged);
             }
             true

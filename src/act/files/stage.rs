@@ -17,7 +17,7 @@ use nix::unistd::{Gid, Uid, fchown, fsync};
 
 use crate::config::TemplateConfig;
 use crate::error::Setback;
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 
 use super::content::{BaseFile, Content};
 use super::drift::{Expected, LastWritten};
@@ -242,7 +242,7 @@ impl Staged {
 
     /// The digest of its bytes.
     pub fn digest(&self) -> Result<u64, Setback> {
-        self.read().map(|bytes| digest_of(&bytes))
+        self.read().map(|bytes| digest_bytes(&bytes))
     }
 
     /// Its current path.

@@ -9,7 +9,7 @@ use crate::config::TemplateConfig;
 use crate::decide::{Event, Failure, Outcome};
 use crate::error::Setback;
 use crate::log::emit;
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 
 use super::block::shadowed_hosts;
 use super::content::Content;
@@ -96,7 +96,7 @@ pub fn write(
         if_unchanged == IfUnchanged::Skip && old.as_ref().is_some_and(|old| wanted.describe_changes(old).is_none());
     if is_settled && !state.unsettled.contains(&template.dest) && content.is_in(old.as_mut(), &template.dest)? {
         state.last_written.extend(old.map(|old| expected.written(&place, &old.stat)));
-        state.mark_up_to_date(&Key::new(template), Some(digest_of(&content.bytes)));
+        state.mark_up_to_date(&Key::new(template), Some(digest_bytes(&content.bytes)));
         return Ok(None);
     }
     let configured = old.as_ref().and_then(|_| inplace::if_configured(template, &place, state));

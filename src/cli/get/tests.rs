@@ -59,13 +59,13 @@ fn names(nodes: &[&str]) -> Seen<Members> {
 }
 
 fn reset(path: &str, seen: Seen<Members>) -> Update {
-    Update::Reset { subject: Subject::roster(path).unwrap(), view: View::Members(seen), versions: Versions::new() }
+    Update::Reset { subject: Subject::parse(path).unwrap(), view: View::Members(seen), versions: Versions::new() }
 }
 
 fn keyed(path: &str, keys: &[(&str, Seen<Members>)]) -> Update {
     let keys = keys.iter().map(|(key, seen)| (Arc::from(*key), seen.clone())).collect();
     Update::Reset {
-        subject: Subject::roster(path).unwrap(),
+        subject: Subject::parse(path).unwrap(),
         view: View::Keyed(Seen::Present(keys)),
         versions: Versions::new(),
     }
@@ -77,7 +77,7 @@ fn away() -> Update {
 
 fn put(path: &str, name: &str) -> Update {
     let change = Change::Put { key: None, name: name.into(), reading: Ok(data("")) };
-    Update::Changed { subject: Subject::roster(path).unwrap(), changes: vec![change], versions: Versions::new() }
+    Update::Changed { subject: Subject::parse(path).unwrap(), changes: vec![change], versions: Versions::new() }
 }
 
 /// Exit code, standard output, standard error.

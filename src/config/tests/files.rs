@@ -110,7 +110,7 @@ fn two_files_at_once() {
       |
       = help: add this pattern to `include` in the main file
 
-    error: "x" cannot be followed: a path in the registry begins with /
+    error: "x" cannot be followed: a registry path starts with /
      --> conf.d/b.toml:3:8
       |
     3 | path = "x"

@@ -125,7 +125,7 @@ name = "c"
       |
       = help: give one of them another `name`
 
-    error: the chroot "//x" is not a valid path: a path in the registry has no empty segment, and no / at its end
+    error: the chroot "//x" is not a valid path: a registry path has no empty segment and no trailing /
       --> rosterd.toml:10:7
        |
     10 | url = "zk://zk1//x"
@@ -177,7 +177,7 @@ path = "/config/*"
 format = "ini"
 "#,
     ), @r#"
-    error: "services/web" cannot be followed: a path in the registry begins with /
+    error: "services/web" cannot be followed: a registry path starts with /
      --> rosterd.toml:4:8
       |
     4 | path = "services/web"

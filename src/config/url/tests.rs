@@ -60,11 +60,11 @@ fn what_is_wrong_with_a_registry_is_said() {
         ("zk://u:p@a", "a server's name has an @ in it"),
         (
             "zk://a//x",
-            r#"the chroot "//x" is not a valid path: a path in the registry has no empty segment, and no / at its end"#,
+            r#"the chroot "//x" is not a valid path: a registry path has no empty segment and no trailing /"#,
         ),
         (
             "zk://a/x/",
-            r#"the chroot "/x/" is not a valid path: a path in the registry has no empty segment, and no / at its end"#,
+            r#"the chroot "/x/" is not a valid path: a registry path has no empty segment and no trailing /"#,
         ),
         ("dir:", r#""dir:" names no directory"#),
         ("dir://srv/x", r#""dir://srv/x" names no directory"#),

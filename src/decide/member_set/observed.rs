@@ -123,7 +123,7 @@ impl FilteredMembers {
         let (Some(filter), Some(member)) = (filter, self.children.members().get(name)) else {
             return;
         };
-        let why = match filter.takes(member) {
+        let why = match filter.matches(member) {
             Ok(true) => return,
             Ok(false) => None,
             Err(why) => Some(why),

@@ -1,14 +1,14 @@
 use super::*;
 
 #[test]
-fn a_path_is_checked() {
+fn an_invalid_path_is_refused() {
     for (text, wrong) in [
-        ("services", BadPath::Relative),
-        ("", BadPath::Relative),
-        ("/a//b", BadPath::EmptySegment),
-        ("/a/", BadPath::EmptySegment),
-        ("/a/../b", BadPath::Dots),
-        ("/a/b\nc", BadPath::Control),
+        ("services", InvalidPath::Relative),
+        ("", InvalidPath::Relative),
+        ("/a//b", InvalidPath::EmptySegment),
+        ("/a/", InvalidPath::EmptySegment),
+        ("/a/../b", InvalidPath::Dots),
+        ("/a/b\nc", InvalidPath::Control),
     ] {
         assert_eq!(NodePath::parse(text), Err(wrong), "{text:?}");
     }
@@ -27,10 +27,10 @@ fn a_prefix_is_not_a_parent() {
 
 #[test]
 fn a_star_makes_a_roster_keyed() {
-    let subject = Subject::roster("/services/*/live").unwrap();
+    let subject = Subject::parse("/services/*/live").unwrap();
     assert_eq!(subject.top().as_str(), "/services");
     assert_eq!(subject.members_of("web").as_str(), "/services/web/live");
     assert_eq!(subject.to_string(), "/services/*/live");
-    assert_eq!(Subject::roster("/a*"), Err(BadPath::Wildcard));
-    assert_eq!(Subject::roster("/*/*"), Err(BadPath::Wildcard));
+    assert_eq!(Subject::parse("/a*"), Err(InvalidPath::Wildcard));
+    assert_eq!(Subject::parse("/*/*"), Err(InvalidPath::Wildcard));
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::digest::digest_of;
+use crate::model::digest::digest_bytes;
 use crate::state::append_log::path_encoding::EncodedPath;
 
 /// Files and the digests of their content.
@@ -55,5 +55,5 @@ pub fn failed_again(wanted: &Set, blocked: &[Blocked]) -> BTreeMap<PathBuf, Stri
 pub fn standing(dest: &Path) -> Option<u64> {
     // Only regular files: reading a pipe may block forever.
     std::fs::metadata(dest).ok().filter(std::fs::Metadata::is_file)?;
-    std::fs::read(dest).ok().map(|bytes| digest_of(&bytes))
+    std::fs::read(dest).ok().map(|bytes| digest_bytes(&bytes))
 }

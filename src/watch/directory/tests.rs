@@ -8,7 +8,7 @@ use crate::model::registry_event::{Seen, Update, View};
 async fn a_read_that_panics_is_reported_and_restarted() {
     let root = tempfile::tempdir().unwrap();
     let directory = Arc::new(Directory::new("r".into(), root.path().to_owned()));
-    let subject = Subject::roster("/svc").unwrap();
+    let subject = Subject::parse("/svc").unwrap();
     let (_subjects, wanted) = watch::channel([(subject, 0)].into());
     let (out, mut events) = mpsc::channel(8);
     let stop = CancellationToken::new();

@@ -4,7 +4,7 @@ fn dirty(subject: &str, events: &[(NodeEvent, &str)]) -> String {
     let subject = if let Some(path) = subject.strip_prefix("node ") {
         Subject::Node(crate::model::node_path::NodePath::parse(path).unwrap())
     } else {
-        Subject::roster(subject).unwrap()
+        Subject::parse(subject).unwrap()
     };
     let mut dirty = DirtySet::default();
     for (event, path) in events {
@@ -61,7 +61,7 @@ fn an_event_marks_what_it_may_have_changed() {
 
 #[test]
 fn a_set_that_grows_too_large_becomes_the_complete_subject() {
-    let subject = Subject::roster("/s").unwrap();
+    let subject = Subject::parse("/s").unwrap();
     let mut dirty = DirtySet::default();
     for number in 0..=MAX_ENTRIES {
         assert!(!dirty.all && dirty.members.len() == number);
@@ -69,7 +69,7 @@ fn a_set_that_grows_too_large_becomes_the_complete_subject() {
     }
     dirty.record(&subject, NodeEvent::Created, "/s/more");
     assert_eq!(dirty, DirtySet::all());
-    let subject = Subject::roster("/s/*").unwrap();
+    let subject = Subject::parse("/s/*").unwrap();
     let mut dirty = DirtySet::default();
     for number in 0..=MAX_ENTRIES {
         let event = if number % 2 == 0 { NodeEvent::Created } else { NodeEvent::ChildrenChanged };

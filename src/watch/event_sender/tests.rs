@@ -8,7 +8,7 @@ async fn an_event_that_was_not_queued_counts_as_not_sent() {
     sender.send_unreachable("first".into()).await;
     assert!(!sender.is_unreachable_due(), "queued, though not received yet");
     let diff = Diff::Reset(View::Members(Seen::Absent));
-    let subject = Subject::roster("/a").unwrap();
+    let subject = Subject::parse("/a").unwrap();
     let sending = sender.send_diff(&subject, diff);
     assert!(tokio::time::timeout(Duration::from_millis(1), sending).await.is_err(), "the queue is full");
     assert!(!sender.is_unreachable_due());

@@ -40,7 +40,7 @@ pub struct Mirror {
 pub fn subject(text: &str) -> Subject {
     match text.strip_prefix("node ") {
         Some(path) => Subject::Node(NodePath::parse(path).unwrap()),
-        None => Subject::roster(text).unwrap(),
+        None => Subject::parse(text).unwrap(),
     }
 }
 

@@ -33,7 +33,7 @@ impl Subscriber {
         let mut registry = ZooKeeper::new(RegistryConfig::at(url), StateAccess::None);
         registry.config.session_timeout = Duration::from_secs(3);
         change(&mut registry);
-        let wanted: Subjects = paths.iter().map(|path| (Subject::roster(path).unwrap(), 0)).collect();
+        let wanted: Subjects = paths.iter().map(|path| (Subject::parse(path).unwrap(), 0)).collect();
         let (subjects, asked) = watch::channel(wanted);
         let (out, events) = mpsc::channel(8);
         tokio::spawn(Arc::new(registry).follow(asked, out, CancellationToken::new()));
@@ -44,7 +44,7 @@ impl Subscriber {
     /// Follows one more path.
     fn add(&self, path: &str) {
         self.subjects.send_modify(|wanted| {
-            wanted.insert(Subject::roster(path).unwrap(), 1);
+            wanted.insert(Subject::parse(path).unwrap(), 1);
         });
     }
 
@@ -98,12 +98,12 @@ impl Subscriber {
     }
 
     fn members(&self, path: &str) -> String {
-        let Some(view) = self.views.get(&Subject::roster(path).unwrap()) else { return "unknown".into() };
+        let Some(view) = self.views.get(&Subject::parse(path).unwrap()) else { return "unknown".into() };
         view.iter().map(|(name, data)| format!("{name}={data}")).collect::<Vec<_>>().join(" ")
     }
 
     fn version(&self, path: &str) -> i64 {
-        self.versions[&Subject::roster(path).unwrap()][""].0
+        self.versions[&Subject::parse(path).unwrap()][""].0
     }
 
     /// Receives updates until the log has one with this text.

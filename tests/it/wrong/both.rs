@@ -173,7 +173,7 @@ fn a_roster_that_was_refused_is_not_missed_in_the_template() {
       |
       = help: write it as a string; inf, nan and whole numbers of more than 64 bits are none to a template
 
-    error: "s/web" cannot be followed: a path in the registry begins with /
+    error: "s/web" cannot be followed: a registry path starts with /
      --> rosterd.toml:5:8
       |
     5 | path = "s/web"

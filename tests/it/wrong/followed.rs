@@ -74,7 +74,7 @@ fn a_registry_that_is_not_there() {
 fn paths_in_the_registry() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"services/web\"\n[[roster]]\npath = \"/services/*/*\"\n[[roster]]\npath = \"/services/web-2/\"\n[[key]]\npath = \"/config/*\"\n"), @r#"
     rosterd: wrong configuration
-    error: "services/web" cannot be followed: a path in the registry begins with /
+    error: "services/web" cannot be followed: a registry path starts with /
      --> rosterd.toml:3:8
       |
     3 | path = "services/web"
@@ -90,7 +90,7 @@ fn paths_in_the_registry() {
       |
       = help: write path = "/services/web"
 
-    error: "/services/web-2/" cannot be followed: a path in the registry has no empty segment, and no / at its end
+    error: "/services/web-2/" cannot be followed: a registry path has no empty segment and no trailing /
      --> rosterd.toml:7:8
       |
     7 | path = "/services/web-2/"

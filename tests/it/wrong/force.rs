@@ -11,7 +11,7 @@ const GOOD: &str = "[registry]\nurl = \"dir:registry\"\n[agent]\nstate_dir = \"s
 
 /// Replacements in [`GOOD`] and in its template, and what is said of them.
 const WRONG: [(&str, &str, &str); 5] = [
-    ("path = \"/services/web\"", "path = \"services/web\"", "a path in the registry begins with /"),
+    ("path = \"/services/web\"", "path = \"services/web\"", "a registry path starts with /"),
     ("wait =", "wiat =", "unknown key `wiat` in [[roster]]"),
     ("[[template]]", "[[template]", "unclosed array table"),
     ("src = \"list\"", "src = \"none\"", "the template \"none\" cannot be found"),

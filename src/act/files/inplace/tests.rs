@@ -11,7 +11,7 @@ fn what_was_begun_is_completed_once_or_twice() {
     let finish = |new: &str| {
         let mut directories = DirectoryCache::default();
         let place = Place::open(&dest, &mut directories).unwrap().unwrap();
-        super::finish(&over, digest_of(new.as_bytes()), &place, &mut directories)
+        super::finish(&over, digest_bytes(new.as_bytes()), &place, &mut directories)
     };
     fs::write(&dest, "new te").unwrap();
     assert!(!finish("new text").unwrap());

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn star() -> Subject {
-    Subject::roster("/services/*").unwrap()
+    Subject::parse("/services/*").unwrap()
 }
 fn keyed(keys: &[(&str, &[&str])]) -> View {
     View::Keyed(Seen::Present(keys.iter().map(|(k, n)| (Arc::from(*k), Seen::Present(members(n)))).collect()))

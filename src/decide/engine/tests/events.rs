@@ -71,7 +71,7 @@ fn a_restart_with_the_same_members_is_no_change() {
 
 #[test]
 fn keys_that_come_and_go_change_members_too() {
-    let subject = Subject::roster("/services/*").unwrap();
+    let subject = Subject::parse("/services/*").unwrap();
     let mut config = roster("all", subject.clone());
     config.bounds = crate::config::Bounds::new(0, None, crate::config::AboveMax::Cut).unwrap();
     config.guard.max_shrink_percent = 100;

@@ -64,7 +64,7 @@ fn what_auto_chose_for_a_path_stays_while_its_members_come_and_go() {
 
 #[test]
 fn each_key_has_a_format_of_its_own_and_each_format_is_said_once() {
-    let subject = Subject::roster("/services/*").unwrap();
+    let subject = Subject::parse("/services/*").unwrap();
     let mut bench = Bench::new(plan(vec![roster("all", subject.clone())], vec![], vec![template("t", &["all"], "")]));
     let key = |name: &str, list: &[(&str, &str)]| (Arc::from(name), Seen::Present(nodes(list)));
     let keys = [

@@ -621,7 +621,7 @@ fn a_new_configuration_tries_everybody_again() {
 
 #[test]
 fn a_key_of_a_glob_is_searched_by_itself() {
-    let services = Subject::roster("/services/*").unwrap();
+    let services = Subject::parse("/services/*").unwrap();
     let mut config = roster("services", services.clone());
     config.guard.max_shrink_percent = 100;
     let needs = Needs { names: BTreeSet::from([Arc::from("services")]), all: false };

@@ -387,7 +387,7 @@ fn a_new_configuration_keeps_what_is_known() {
 
 #[test]
 fn each_key_of_a_path_with_a_star_holds_by_itself() {
-    let subject = Subject::roster("/services/*").unwrap();
+    let subject = Subject::parse("/services/*").unwrap();
     let mut bench = Bench::new(plan(vec![roster("all", subject.clone())], vec![], vec![template("a", &["all"], "")]));
     let keyed = |keys: &[(&str, &[&str])]| {
         let keys = keys.iter().map(|(key, names)| (Arc::from(*key), Seen::Present(members(names))));

@@ -12,7 +12,7 @@ use crate::payload::Format;
 use super::harness::{Bench, names_by_key, plan, roster, seconds, template};
 
 fn services() -> Subject {
-    Subject::roster("/services/*").unwrap()
+    Subject::parse("/services/*").unwrap()
 }
 
 fn name(number: usize) -> Arc<str> {

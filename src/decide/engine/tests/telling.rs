@@ -295,7 +295,7 @@ fn what_is_left_out_is_listed_and_nothing_steers_a_terminal() {
 
 #[test]
 fn keys_of_a_path_with_an_asterisk_hold_one_by_one() {
-    let subject = Subject::roster("/services/*").unwrap();
+    let subject = Subject::parse("/services/*").unwrap();
     let mut bench = Bench::new(plan(vec![roster("all", subject.clone())], vec![], vec![template("a", &["all"], "")]));
     let keyed = |keys: &[(&str, &[&str])]| {
         let keys = keys.iter().map(|(key, names)| (Arc::from(*key), Seen::Present(members(names)))).collect();
@@ -379,7 +379,7 @@ fn accept_is_no_way_around_min_or_a_lost_registry() {
 
 #[test]
 fn every_key_that_holds_is_accepted_at_once_or_none_is() {
-    let subject = Subject::roster("/services/*").unwrap();
+    let subject = Subject::parse("/services/*").unwrap();
     let mut bench = Bench::new(plan(vec![roster("all", subject.clone())], vec![], vec![template("a", &["all"], "")]));
     let view = |db: &[&str], web: &[&str]| {
         let keys = [("db", db), ("web", web)].map(|(key, names)| (Arc::from(key), Seen::Present(members(names))));
@@ -498,7 +498,7 @@ fn a_render_that_is_asked_for_publishes_and_may_leave_the_reload_out() {
 
 #[test]
 fn the_status_of_thousands_of_holds_costs_what_they_are() {
-    let subject = Subject::roster("/services/*").unwrap();
+    let subject = Subject::parse("/services/*").unwrap();
     let mut config = roster("web", subject.clone());
     config.bounds = Bounds::new(2, None, AboveMax::Cut).unwrap();
     let mut bench = Bench::new(plan(vec![config], vec![], vec![template("a", &["web"], "")]));

@@ -199,7 +199,7 @@ fn a_person_may_accept_an_older_state_or_a_mass_loss_and_nothing_else() {
 }
 
 fn star() -> Subject {
-    Subject::roster("/services/*").unwrap()
+    Subject::parse("/services/*").unwrap()
 }
 
 fn globbed() -> Plan {

@@ -3,7 +3,7 @@ use super::*;
 #[tokio::test]
 async fn an_event_concerns_only_the_subjects_at_and_above_its_path() {
     let tracker = DirtyTracker::default();
-    let subjects = ["/", "/a", "/a/b", "/a/*", "/ab", "/*"].map(|text| Subject::roster(text).unwrap());
+    let subjects = ["/", "/a", "/a/b", "/a/*", "/ab", "/*"].map(|text| Subject::parse(text).unwrap());
     for (id, subject) in (0..).zip(&subjects) {
         tracker.track(id, subject, DirtySet::default());
     }
@@ -24,7 +24,7 @@ async fn an_event_concerns_only_the_subjects_at_and_above_its_path() {
 #[tokio::test]
 async fn a_burst_of_events_wakes_once_and_marks_each_member_once() {
     let tracker = DirtyTracker::default();
-    tracker.track(7, &Subject::roster("/a").unwrap(), DirtySet::default());
+    tracker.track(7, &Subject::parse("/a").unwrap(), DirtySet::default());
     assert_eq!(tracker.changed().await, [7].into());
     for number in 0..10_000 {
         tracker.record(NodeEvent::DataChanged, &format!("/a/m{}", number % 10));

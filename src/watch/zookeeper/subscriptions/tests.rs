@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn a_subject_that_stays_keeps_its_id_and_one_added_again_gets_a_new_one() {
     let wanted = |list: &[(&str, u64)]| -> Subjects {
-        list.iter().map(|(path, number)| (Subject::roster(path).unwrap(), *number)).collect()
+        list.iter().map(|(path, number)| (Subject::parse(path).unwrap(), *number)).collect()
     };
     let mut subscriptions = Subscriptions::default();
     assert_eq!(subscriptions.set_wanted(&wanted(&[("/a", 0), ("/b", 0)])), (vec![], vec![1, 2]));
@@ -13,7 +13,7 @@ fn a_subject_that_stays_keeps_its_id_and_one_added_again_gets_a_new_one() {
 
 fn one() -> Subscriptions {
     let mut subscriptions = Subscriptions::default();
-    subscriptions.set_wanted(&[(Subject::roster("/a").unwrap(), 0)].into());
+    subscriptions.set_wanted(&[(Subject::parse("/a").unwrap(), 0)].into());
     subscriptions
 }
 
