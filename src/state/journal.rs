@@ -60,15 +60,6 @@ pub struct Journal {
     runs: RunningReloads,
 }
 
-/// How complete the entries from before the start are.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Past {
-    /// All of them were read.
-    Known,
-    /// Some may be missing; the reason.
-    Lost(String),
-}
-
 /// One line. What it does not mention is unchanged.
 #[derive(Default, Serialize, Deserialize)]
 struct Line {
@@ -84,8 +75,8 @@ struct Line {
 }
 
 impl Journal {
-    /// Opens the journal in a state directory and reads its intact lines.
-    pub fn open(state_dir: &Path) -> (Self, Past) {
+    /// Opens the journal in a state directory and reads its intact lines. Also returns why entries may be missing.
+    pub fn open(state_dir: &Path) -> (Self, Option<String>) {
         let (log, contents) = AppendLog::open(state_dir.join(NAME), HEADER, Access::ReadWrite);
         let mut journal = Self {
             log,
@@ -108,11 +99,10 @@ impl Journal {
             entry.saved = entry.saved.take().filter(|saved| store.has(saved));
             entry.candidate = entry.candidate.take().filter(|candidate| store.has(candidate.copy()));
         }
-        let past = lost.map_or(Past::Known, Past::Lost);
-        if past == Past::Known {
+        if lost.is_none() {
             journal.remove_unused_copies();
         }
-        (journal, past)
+        (journal, lost)
     }
 
     /// The path of the file.
@@ -248,7 +238,7 @@ impl Journal {
 
     /// Unblocks sets of which a file has been replaced by another version that succeeded, except by a rollback.
     fn drop_outdated_blocks(&mut self, keys: &BTreeSet<Key>) {
-        let taken = keys.iter().filter_map(|key| self.entries.get(key)).filter(|entry| !entry.owner.back);
+        let taken = keys.iter().filter_map(|key| self.entries.get(key)).filter(|entry| !entry.owner.is_rollback);
         let taken: BTreeMap<&PathBuf, Option<u64>> = taken.map(|entry| (&entry.dest, entry.new)).collect();
         let is_new = |dest: &PathBuf, failed: u64| taken.get(dest).is_some_and(|new| *new != Some(failed));
         let known = self.blocked.len();
@@ -260,7 +250,7 @@ impl Journal {
 
     /// Whether a file is being rolled back, or was.
     pub fn is_rollback(&self, key: &Key) -> bool {
-        self.entries.get(key).is_some_and(|entry| entry.owner.back)
+        self.entries.get(key).is_some_and(|entry| entry.owner.is_rollback)
     }
 
     /// Removes copies that no entry needs.
@@ -275,15 +265,15 @@ impl Journal {
 
     /// Merges a new entry with the one that its file already has.
     fn merge_earlier(&self, mut entry: Entry, seq: u64) -> Entry {
-        (entry.seq, entry.since) = (seq, seq);
+        (entry.batch, entry.since) = (seq, seq);
         let Some(known) = self.entries.get(&entry.key()) else { return entry };
-        entry.again |= known.owner.owed.is_some();
-        entry.owner.owed = entry.owner.owed.or_else(|| known.owner.owed.clone());
+        entry.earlier_pending |= known.owner.pending_reload.is_some();
+        entry.owner.pending_reload = entry.owner.pending_reload.or_else(|| known.owner.pending_reload.clone());
         // A file whose key is gone is not rolled back.
-        if known.saved.is_some() && (entry.new.is_some() || entry.owner.back) {
+        if known.saved.is_some() && (entry.new.is_some() || entry.owner.is_rollback) {
             entry.saved.clone_from(&known.saved);
-            entry.candidate = entry.candidate.or_else(|| known.candidate.clone()).filter(|_| !entry.owner.back);
-            entry.since = if known.owner.back { seq } else { known.since };
+            entry.candidate = entry.candidate.or_else(|| known.candidate.clone()).filter(|_| !entry.owner.is_rollback);
+            entry.since = if known.owner.is_rollback { seq } else { known.since };
         }
         entry
     }
@@ -297,7 +287,7 @@ impl Journal {
 
     fn apply(&mut self, line: Line) {
         for entry in line.put {
-            self.last_batch = self.last_batch.max(entry.seq);
+            self.last_batch = self.last_batch.max(entry.batch);
             self.entries.insert(entry.key(), entry);
         }
         for key in line.gone {

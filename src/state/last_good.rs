@@ -21,14 +21,14 @@ use crate::state::append_log::{Access, Header};
 
 use confirmed::Confirmed;
 use roster_log::RosterLog;
-use when::{BootClock, Timestamp};
+use timestamp::{BootClock, Timestamp};
 
 pub mod confirmed;
 pub mod record;
 pub mod roster_log;
 #[cfg(test)]
 pub mod tests;
-pub mod when;
+pub mod timestamp;
 
 /// The directory's name in the state directory.
 const NAME: &str = "rosters";

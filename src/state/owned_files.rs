@@ -47,7 +47,7 @@ struct Entry {
     roster: Arc<str>,
     key: Arc<str>,
     /// The digest of its intended content, if it is not known whether it was written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "meant")]
     intended: Option<u64>,
 }
 

@@ -19,7 +19,7 @@ use super::writer::{Job, MAX_BATCH, Writer};
 use super::{StagedHandle, staging};
 
 /// What becomes of a file.
-type Placement = Result<Outcome, Failure>;
+type CommitResult = Result<Outcome, Failure>;
 
 /// The place of one file in a batch.
 #[derive(Debug)]
@@ -40,10 +40,10 @@ pub struct Batch {
 /// How a file gives up its place in the batch.
 enum Arrival {
     /// It is staged and checked.
-    Staged(Box<StagedHandle>, oneshot::Sender<Placement>),
+    Staged(Box<StagedHandle>, oneshot::Sender<CommitResult>),
     /// It has no check. It is staged when the batch is committed, because a batch may have more files than a process
     /// may have descriptors.
-    Rendered(Box<TemplateConfig>, Vec<u8>, oneshot::Sender<Placement>),
+    Rendered(Box<TemplateConfig>, Vec<u8>, oneshot::Sender<CommitResult>),
     /// The destination already has its bytes.
     Unchanged,
     /// It failed; the reason.
@@ -68,16 +68,16 @@ impl BatchFile {
     }
 
     /// Adds a checked file; the answer comes when the batch is committed.
-    pub async fn staged(self, file: StagedHandle) -> Placement {
+    pub async fn staged(self, file: StagedHandle) -> CommitResult {
         self.arrive(|answer| Arrival::Staged(Box::new(file), answer)).await
     }
 
     /// Adds a file that needs no check.
-    pub async fn rendered(self, template: &TemplateConfig, bytes: Vec<u8>) -> Placement {
+    pub async fn rendered(self, template: &TemplateConfig, bytes: Vec<u8>) -> CommitResult {
         self.arrive(|answer| Arrival::Rendered(Box::new(template.clone()), bytes, answer)).await
     }
 
-    async fn arrive(self, arrival: impl FnOnce(oneshot::Sender<Placement>) -> Arrival) -> Placement {
+    async fn arrive(self, arrival: impl FnOnce(oneshot::Sender<CommitResult>) -> Arrival) -> CommitResult {
         let (answer, answered) = oneshot::channel();
         self.send(arrival(answer));
         drop(self);
@@ -115,8 +115,8 @@ impl Batch {
             Arrival::Failed(why) => Some(why.clone()),
             _ => None,
         });
-        let silent = (arrivals.len() < self.count).then(|| "one of its files was interrupted".to_owned());
-        match (&self.unit, failed.or(silent)) {
+        let interrupted = (arrivals.len() < self.count).then(|| "one of its files was interrupted".to_owned());
+        match (&self.unit, failed.or(interrupted)) {
             (Some(unit), Some(why)) => self.reject_all(arrivals, &unit_failure(unit, &why)).await,
             _ => self.send(arrivals, &writer),
         }
@@ -126,11 +126,11 @@ impl Batch {
         for arrival in arrivals {
             let Arrival::Staged(file, answer) = arrival else { continue };
             // The staged file is removed before the answer, so that the caller finds nothing left behind.
-            let kept = file
+            let result = file
                 .discard()
                 .await
                 .and_then(|()| if self.stop.is_cancelled() { Ok(Outcome::Abandoned) } else { Err(failure.clone()) });
-            let _ = answer.send(kept);
+            let _ = answer.send(result);
         }
     }
 

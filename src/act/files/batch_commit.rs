@@ -160,7 +160,7 @@ fn verify_all(commits: Vec<Commit>, state: &FileState) -> (Vec<Pending>, Vec<Rej
 /// Rejects the files that would restore a version whose reload has failed.
 fn without_failed_again(ready: Vec<Pending>, rejected: &mut Vec<Rejected>, state: &FileState) -> Vec<Pending> {
     let Some(journal) = state.journal.as_ref().filter(|journal| !journal.blocked().is_empty()) else { return ready };
-    let goes_back = |staged: &Staged| staged.owner().is_some_and(|owner| owner.saves);
+    let goes_back = |staged: &Staged| staged.owner().is_some_and(|owner| owner.saves_copy);
     let wanted = ready.iter().filter(|(staged, _)| goes_back(staged));
     let wanted = wanted.filter_map(|(staged, _)| Some((staged.place.dest.clone(), staged.digest().ok()?)));
     let again = failed_again(&wanted.collect(), journal.blocked());
@@ -286,10 +286,10 @@ fn replace(
 fn entry(staged: &Staged, journal: &Journal) -> Result<Option<Entry>, Setback> {
     let place = &staged.place;
     let is_recorded = |owner: &&Owner| owner.is_recorded() || journal.contains(&owner.key(&place.dest));
-    let over = staged.in_place.map(|configured| Overwrite { staged: staged.path(), configured });
-    let Some(owner) = staged.owner().filter(|owner| over.is_some() || is_recorded(owner)) else { return Ok(None) };
-    let beside = staged.name().filter(|_| over.is_none()).map(|name| name.to_string_lossy().into());
-    let waits = Replacement { new: Some(staged.digest()?), staged: beside, over };
+    let overwrite = staged.in_place.map(|configured| Overwrite { staged: staged.path(), configured });
+    let Some(owner) = staged.owner().filter(|owner| overwrite.is_some() || is_recorded(owner)) else { return Ok(None) };
+    let beside = staged.name().filter(|_| overwrite.is_none()).map(|name| name.to_string_lossy().into());
+    let waits = Replacement { new: Some(staged.digest()?), staged: beside, overwrite };
     journal_entry(owner, place, place.existing()?, waits, journal).map(Some)
 }
 

@@ -49,7 +49,7 @@ pub struct Replacement {
     /// Its name in the destination's directory.
     pub staged: Option<String>,
     /// If the destination is overwritten, where the new bytes are, and which mode and owner it gets.
-    pub over: Option<Overwrite>,
+    pub overwrite: Option<Overwrite>,
 }
 
 /// The journal entry for a file that is about to be replaced or removed. Saves a copy of the current file if the owner
@@ -67,15 +67,25 @@ pub fn journal_entry(
         before = Some(PreviousFile { bytes, mode: old.mode(), uid: old.stat.st_uid, gid: old.stat.st_gid });
     }
     let mut copies = NewCopies::default();
-    if owner.saves {
+    if owner.saves_copy {
         let kept = journal.save(&owner.key(&dest), before.as_ref());
         copies = kept.map_err(|error| os_error(format!("save a copy of {}", dest.display()), error))?;
     }
     let old = before.map(|before| digest_bytes(&before.bytes));
-    let Replacement { new, staged, over } = waits;
+    let Replacement { new, staged, overwrite } = waits;
     let NewCopies { saved, candidate } = copies;
-    let (follows, again) = (place.is_followed(), false);
-    Ok(Entry { old, new, staged, over, follows, again, saved, candidate, ..owner.clone().pending_entry(dest) })
+    let follows_link = place.is_followed();
+    Ok(Entry {
+        old,
+        new,
+        staged,
+        overwrite,
+        follows_link,
+        earlier_pending: false,
+        saved,
+        candidate,
+        ..owner.clone().pending_entry(dest)
+    })
 }
 
 /// The error if the journal cannot be written: a file that cannot be recorded is not replaced.

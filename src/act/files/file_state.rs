@@ -109,7 +109,7 @@ impl FileState {
     pub fn partial_digest(&self, key: &Key) -> Option<u64> {
         let left = self.journal.as_ref()?.unfinished.get(key).filter(|left| !left.seen.is(left.entry.old))?;
         match left.seen {
-            OnDisk::File(digest) => Some(digest).filter(|_| left.entry.over.is_some()),
+            OnDisk::File(digest) => Some(digest).filter(|_| left.entry.overwrite.is_some()),
             OnDisk::Missing | OnDisk::Unreadable => None,
         }
     }
@@ -125,7 +125,7 @@ impl FileState {
 
     /// Removes the staged file of a replacement that is over.
     pub fn discard(&mut self, entry: &Entry) {
-        let found = match (&entry.over, &entry.staged) {
+        let found = match (&entry.overwrite, &entry.staged) {
             (Some(over), _) => Place::open(&over.staged, &mut self.directories),
             (None, Some(name)) => Place::find(&entry.bare_template(), &mut self.directories)
                 .map(|place| place.and_then(|place| place.sibling(name.into()).ok())),

@@ -17,7 +17,7 @@ use super::place::{Place, on_disk};
 use super::rollback::remove_new_file;
 use super::stage::Staged;
 use super::writer::Writer;
-use crate::state::journal::{Entry, Journal, Key, OnDisk, Owner, Past, Unfinished};
+use crate::state::journal::{Entry, Journal, Key, OnDisk, Owner, Unfinished};
 
 /// What the current configuration writes.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ impl CurrentConfig {
             template.on_reload_failure == OnReloadFailure::Rollback && Key::new(template) == entry.key()
         };
         let is_kept = entry.saved.is_some() && (entry.owner.unit.is_some() || entry.is_restored());
-        entry.owner.owed.is_some()
+        entry.owner.pending_reload.is_some()
             || (entry.owner.is_recorded() && entry.saved.is_none())
             || (is_kept && self.templates.iter().any(goes_back))
     }
@@ -52,10 +52,10 @@ impl CurrentConfig {
 pub async fn recover(
     writer: &Writer,
     state_dir: &Path,
-    present: CurrentConfig,
+    current: CurrentConfig,
 ) -> Result<Vec<Arc<TemplateConfig>>, Setback> {
     let state_dir = state_dir.to_owned();
-    writer.call(move |state| take_over(&state_dir, &present, state)).await
+    writer.call(move |state| take_over(&state_dir, &current, state)).await
 }
 
 /// Retries the replacements that could not be finished so far. Returns a template for each file that is in place now,
@@ -75,35 +75,40 @@ pub async fn unfinished_count(writer: &Writer) -> Result<usize, Setback> {
     writer.call(|state| state.journal.as_ref().map_or(0, |journal| journal.unfinished.len())).await
 }
 
-fn take_over(state_dir: &Path, present: &CurrentConfig, state: &mut FileState) -> Vec<Arc<TemplateConfig>> {
-    let (mut journal, past) = Journal::open(state_dir);
+fn take_over(state_dir: &Path, current: &CurrentConfig, state: &mut FileState) -> Vec<Arc<TemplateConfig>> {
+    let (mut journal, lost) = Journal::open(state_dir);
     state.tag = Tag::new(state_dir);
-    let noted: Vec<Entry> = journal.entries().cloned().collect();
+    let recorded: Vec<Entry> = journal.entries().cloned().collect();
     let (mut pending, mut idle) = (Vec::new(), Vec::new());
-    for entry in &noted {
-        match resume(entry, &noted, present, state) {
+    for entry in &recorded {
+        match resume(entry, &recorded, current, state) {
             EntryState::Unfinished(seen) => {
                 // The file that is there is complete, and may not have been reloaded either.
-                pending.extend(entry.reload_template().filter(|_| entry.again && entry.over.is_none()).map(Arc::new));
+                pending.extend(
+                    entry
+                        .reload_template()
+                        .filter(|_| entry.earlier_pending && entry.overwrite.is_none())
+                        .map(Arc::new),
+                );
                 journal.unfinished.insert(entry.key(), Unfinished { entry: entry.clone(), seen });
             }
-            EntryState::Made if present.needs(entry) => pending.extend(entry.reload_template().map(Arc::new)),
+            EntryState::Made if current.needs(entry) => pending.extend(entry.reload_template().map(Arc::new)),
             EntryState::Made | EntryState::NotMade => idle.push(entry.key()),
         }
     }
     pending.iter().for_each(log_inherited);
     journal.forget(idle);
-    if let Past::Lost(why) = past {
-        pending.extend(make_all_pending(&why, &pending, present, &mut journal));
+    if let Some(why) = lost {
+        pending.extend(make_all_pending(&why, &pending, current, &mut journal));
     }
     state.set_journal(journal);
-    for entry in noted {
+    for entry in recorded {
         sweep(&entry.bare_template(), state);
     }
-    for template in &present.templates {
+    for template in &current.templates {
         sweep(template, state);
     }
-    for dest in &present.files {
+    for dest in &current.files {
         sweep(&TemplateConfig::new("", "", dest), state);
     }
     sweep_state(state_dir, &state.names_in_use());
@@ -114,14 +119,14 @@ fn take_over(state_dir: &Path, present: &CurrentConfig, state: &mut FileState) -
 fn make_all_pending(
     why: &str,
     pending: &[Arc<TemplateConfig>],
-    present: &CurrentConfig,
+    current: &CurrentConfig,
     journal: &mut Journal,
 ) -> Vec<Arc<TemplateConfig>> {
     let (reason, effect) = (why.to_owned(), "every reload runs once, because it is not known which are pending");
     emit(Event::StateReadFailed { file: None, reason, effect });
     let is_known =
         |template: &TemplateConfig| pending.iter().any(|it| (&it.name, &it.dest) == (&template.name, &template.dest));
-    let others = present.templates.iter().filter(|template| template.reload.is_some() && !is_known(template));
+    let others = current.templates.iter().filter(|template| template.reload.is_some() && !is_known(template));
     let others: Vec<_> = others.cloned().collect();
     let entries = others.iter().map(|template| Owner::new(template).pending_entry(template.dest.clone())).collect();
     if let Err(error) = journal.record(entries) {
@@ -132,11 +137,11 @@ fn make_all_pending(
 
 fn retry(state: &mut FileState) -> (Vec<Arc<TemplateConfig>>, usize) {
     let left = state.journal.as_mut().map(|journal| std::mem::take(&mut journal.unfinished)).unwrap_or_default();
-    let (mut finished, mut over) = (Vec::new(), Vec::new());
+    let (mut finished, mut completed) = (Vec::new(), Vec::new());
     for (key, Unfinished { entry, seen }) in left {
         let now = on_disk(&entry, &mut state.directories);
         let is_as_it_was = seen == OnDisk::Unreadable || now == seen;
-        let is_made = now.is(entry.new) && entry.over.is_none();
+        let is_made = now.is(entry.new) && entry.overwrite.is_none();
         if !is_made && is_as_it_was && finish(&entry, state) == Finished::Failed {
             // The attempt may have changed what the file holds.
             let left = Unfinished { seen: on_disk(&entry, &mut state.directories), entry };
@@ -148,12 +153,12 @@ fn retry(state: &mut FileState) -> (Vec<Arc<TemplateConfig>>, usize) {
         state.discard(&entry);
         finished.push(Arc::new(entry.reload_template().unwrap_or_else(|| entry.bare_template())));
         if entry.owner.is_recorded() {
-            over.push(key);
+            completed.push(key);
         } else if let Some(journal) = &mut state.journal {
             journal.forget([key]);
         }
     }
-    record_again(&over, state);
+    record_again(&completed, state);
     finished.iter().for_each(log_inherited);
     (finished, state.journal.as_ref().map_or(0, |journal| journal.unfinished.len()))
 }
@@ -199,12 +204,12 @@ enum EntryState {
 
 /// Finishes a recorded replacement if it was not made. All files of a batch had passed their checks when they were
 /// recorded, so the remaining ones may follow.
-fn resume(entry: &Entry, noted: &[Entry], present: &CurrentConfig, state: &mut FileState) -> EntryState {
+fn resume(entry: &Entry, recorded: &[Entry], current: &CurrentConfig, state: &mut FileState) -> EntryState {
     let now = on_disk(entry, &mut state.directories);
     // A file that was being overwritten may hold anything except what another template has just written.
     let others = |other: &&Entry| other.dest == entry.dest && other.owner.template != entry.owner.template;
-    let is_begun = entry.over.is_some() && !noted.iter().filter(others).any(|other| now.is(other.new));
-    if is_begun || now.is(entry.old) && !present.belongs_to_another(entry) {
+    let is_begun = entry.overwrite.is_some() && !recorded.iter().filter(others).any(|other| now.is(other.new));
+    if is_begun || now.is(entry.old) && !current.belongs_to_another(entry) {
         match finish(entry, state) {
             Finished::Done => return EntryState::Made,
             Finished::Failed => return EntryState::Unfinished(on_disk(entry, &mut state.directories)),
@@ -213,8 +218,8 @@ fn resume(entry: &Entry, noted: &[Entry], present: &CurrentConfig, state: &mut F
     }
     // If it is neither the old file nor the new one, another process changed it, or it cannot be read. What the
     // software loaded is unknown.
-    let is_owed = now.is(entry.new) || !now.is(entry.old) || entry.again;
-    if is_owed { EntryState::Made } else { EntryState::NotMade }
+    let is_made = now.is(entry.new) || !now.is(entry.old) || entry.earlier_pending;
+    if is_made { EntryState::Made } else { EntryState::NotMade }
 }
 
 impl CurrentConfig {
@@ -239,8 +244,8 @@ enum Finished {
 /// Puts the bytes in place that a killed agent had staged.
 fn finish(entry: &Entry, state: &mut FileState) -> Finished {
     let Ok(Some(place)) = Place::find(&entry.bare_template(), &mut state.directories) else { return Finished::Nothing };
-    let is_removal = entry.owner.back && entry.new.is_none();
-    let finished = match (entry.new, &entry.over, &entry.staged) {
+    let is_removal = entry.owner.is_rollback && entry.new.is_none();
+    let finished = match (entry.new, &entry.overwrite, &entry.staged) {
         _ if is_removal => remove_new_file(&place, &entry.key(), state).map(|()| true),
         (Some(new), Some(over), _) => finish_overwrite(over, new, &place, &mut state.directories),
         (Some(new), None, Some(name)) => rename(place, name, new, state),

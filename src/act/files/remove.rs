@@ -112,12 +112,12 @@ fn remove_owned(
 /// Records that a file is about to be removed, if that makes a reload pending.
 fn note(template: &TemplateConfig, place: &Place, state: &mut FileState) -> Result<(), Setback> {
     // A file whose key is gone is not rolled back.
-    let owner = Owner { saves: false, ..Owner::new(template) };
+    let owner = Owner { saves_copy: false, ..Owner::new(template) };
     let Some(journal) = &mut state.journal else { return Ok(()) };
     if !owner.is_recorded() && !journal.contains(&owner.key(&place.dest)) {
         return Ok(());
     }
-    let gone = Replacement { new: None, staged: None, over: None };
+    let gone = Replacement { new: None, staged: None, overwrite: None };
     let entry = journal_entry(&owner, place, place.existing()?, gone, journal)?;
     journal.record(vec![entry]).map_err(|error| journal_error(journal, error))
 }

@@ -89,14 +89,14 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
 
 /// The removal of a file that did not exist before, if it exists now.
 fn removal(template: &TemplateConfig, answer: Answer, state: &mut FileState) -> Result<Option<Removal>, Setback> {
-    let owner = Owner { back: true, saves: false, ..Owner::new(template) };
+    let owner = Owner { is_rollback: true, saves_copy: false, ..Owner::new(template) };
     let standing = current_entry(template, &owner, state)?;
     Ok(standing.map(|(place, entry)| Removal { entry, place, answer }))
 }
 
 /// The entry of a file that stays as it is while its unit is rolled back, so that later changes to it can be corrected.
 fn unchanged(template: &TemplateConfig, state: &mut FileState) -> Result<Option<Entry>, Setback> {
-    let owner = Owner { back: true, owed: None, ..Owner::new(template) };
+    let owner = Owner { is_rollback: true, pending_reload: None, ..Owner::new(template) };
     let standing = current_entry(template, &owner, state)?;
     Ok(standing.map(|(_, entry)| Entry { new: entry.old, ..entry }))
 }
@@ -109,7 +109,7 @@ fn current_entry(
 ) -> Result<Option<(Place, Entry)>, Setback> {
     let Some(place) = Place::find(template, &mut state.directories)? else { return Ok(None) };
     let (Some(old), Some(journal)) = (place.existing()?, &state.journal) else { return Ok(None) };
-    let nothing = Replacement { new: None, staged: None, over: None };
+    let nothing = Replacement { new: None, staged: None, overwrite: None };
     let entry = journal_entry(owner, &place, Some(old), nothing, journal)?;
     Ok(Some((place, entry)))
 }

@@ -315,7 +315,7 @@ impl Unsynced {
 
     /// Marks it as a rollback.
     pub fn for_rollback(mut self) -> Self {
-        self.staged.owner = self.staged.owner.take().map(|owner| Owner { back: true, ..owner });
+        self.staged.owner = self.staged.owner.take().map(|owner| Owner { is_rollback: true, ..owner });
         self
     }
 

@@ -264,7 +264,7 @@ async fn of_two_blocks_that_were_overwritten_at_once_the_one_that_is_there_stays
         entries.push((noted(&bench).pop().unwrap(), fs::read_to_string(&a.dest).unwrap()));
     }
     let [(of_a, text_a), (of_b, text_b)] = <[_; 2]>::try_from(entries).unwrap();
-    let waits = |entry: &Entry, text: &str| fs::write(&entry.over.as_ref().unwrap().staged, text).unwrap();
+    let waits = |entry: &Entry, text: &str| fs::write(&entry.overwrite.as_ref().unwrap().staged, text).unwrap();
     for (there, a_waits, becomes) in [(&*text_a, false, &*text_a), ("# BEGI", true, &text_a), ("", false, &text_b)] {
         fs::write(&a.dest, there).unwrap();
         waits(&of_b, &text_b);

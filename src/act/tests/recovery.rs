@@ -154,7 +154,7 @@ async fn what_was_meant_for_one_template_is_not_put_in_place_for_another() {
         assert_eq!(bench.publish(&a, text.as_bytes()).await, Outcome::Replaced);
         bench.writer.reload_succeeded(bench.writer.begin_reload([&a].into_iter().filter(|_| text == "old")));
     }
-    let entry = Entry { again: false, ..noted(&bench).remove(0) };
+    let entry = Entry { earlier_pending: false, ..noted(&bench).remove(0) };
     let staged = waiting(&bench, &entry);
     let note = |file: &Path| Journal::open(file.parent().unwrap()).0.record(vec![entry.clone()]).unwrap();
     let renamed = TemplateConfig { name: Arc::from("other"), ..a.clone() };
@@ -396,7 +396,7 @@ async fn what_could_not_be_noted_for_good_is_not_believed_at_the_next_start() {
             Outcome::Replaced => done += 1,
             outcome => {
                 assert!(matches!(outcome, Outcome::Failed(_)));
-                assert_eq!(noted(&bench).iter().map(|entry| entry.seq).collect::<Vec<_>>(), vec![1; done]);
+                assert_eq!(noted(&bench).iter().map(|entry| entry.batch).collect::<Vec<_>>(), vec![1; done]);
             }
         }
     }

@@ -20,7 +20,8 @@ pub struct Entry {
     #[serde(with = "path_encoding")]
     pub dest: PathBuf,
     /// The number of the batch; it only grows.
-    pub seq: u64,
+    #[serde(rename = "seq")]
+    pub batch: u64,
     /// The digest of the old file; `None` if there was none.
     pub old: Option<u64>,
     /// The digest of the new file; `None` for a removal.
@@ -29,14 +30,14 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<String>,
     /// How to overwrite the file again, if it is not renamed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub over: Option<Overwrite>,
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "over")]
+    pub overwrite: Option<Overwrite>,
     /// The destination is a link, and the file that it leads to is replaced.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub follows: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not", rename = "follows")]
+    pub follows_link: bool,
     /// The reload of an earlier replacement is pending too, whatever became of this one.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub again: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not", rename = "again")]
+    pub earlier_pending: bool,
     /// On whose behalf.
     #[serde(flatten)]
     pub owner: Owner,
@@ -86,17 +87,17 @@ pub struct Owner {
     /// The template's name.
     pub template: Arc<str>,
     /// The reload that a replacement makes pending.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owed: Option<ReloadSpec>,
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "owed")]
+    pub pending_reload: Option<ReloadSpec>,
     /// The unit with which the file is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<Arc<str>>,
     /// A copy of the old file is kept until the reload succeeded.
     #[serde(skip)]
-    pub saves: bool,
+    pub saves_copy: bool,
     /// This is a rollback: there is no older version to restore.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub back: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not", rename = "back")]
+    pub is_rollback: bool,
 }
 
 /// What it takes to run a reload.
@@ -148,7 +149,7 @@ enum Action {
 impl Owner {
     /// The owner for a template as it is configured now.
     pub fn new(template: &TemplateConfig) -> Self {
-        let owed = template.reload.as_ref().and_then(Action::new).map(|reload| ReloadSpec {
+        let pending_reload = template.reload.as_ref().and_then(Action::new).map(|reload| ReloadSpec {
             reload,
             timeout: template.reload_timeout,
             interval: template.reload_interval,
@@ -162,21 +163,27 @@ impl Owner {
                 key: Arc::clone(key),
             }),
         });
-        let saves = template.on_reload_failure == OnReloadFailure::Rollback;
-        Self { template: Arc::clone(&template.name), owed, unit: template.unit.clone(), saves, back: false }
+        let saves_copy = template.on_reload_failure == OnReloadFailure::Rollback;
+        Self {
+            template: Arc::clone(&template.name),
+            pending_reload,
+            unit: template.unit.clone(),
+            saves_copy,
+            is_rollback: false,
+        }
     }
 
     /// An entry of which only the pending reload is known.
     pub fn pending_entry(self, dest: PathBuf) -> Entry {
         Entry {
             dest,
-            seq: 0,
+            batch: 0,
             old: None,
             new: None,
             staged: None,
-            over: None,
-            follows: false,
-            again: true,
+            overwrite: None,
+            follows_link: false,
+            earlier_pending: true,
             owner: self,
             saved: None,
             since: 0,
@@ -192,7 +199,7 @@ impl Owner {
 
     /// Whether all its replacements are recorded.
     pub fn is_recorded(&self) -> bool {
-        self.owed.is_some() || self.unit.is_some()
+        self.pending_reload.is_some() || self.unit.is_some()
     }
 }
 
@@ -210,7 +217,7 @@ impl Entry {
     /// The name of the staged file.
     #[must_use]
     pub fn staged_name(&self) -> Option<&OsStr> {
-        match (&self.over, &self.staged) {
+        match (&self.overwrite, &self.staged) {
             (Some(over), _) => over.staged.file_name(),
             (None, name) => name.as_deref().map(OsStr::new),
         }
@@ -219,13 +226,13 @@ impl Entry {
     /// A template with the pending reload, independent of the current configuration; `None` if no reload is pending.
     #[must_use]
     pub fn reload_template(&self) -> Option<TemplateConfig> {
-        let owed = self.owner.owed.as_ref()?;
+        let owed = self.owner.pending_reload.as_ref()?;
         let each = owed.of.as_ref().map(|of| Each {
             key: Some(Arc::clone(&of.key)),
             // What happens to a file whose key is gone does not matter to its reload.
             ..Each::new(&of.template, &of.roster, OnGone::Keep)
         });
-        let goes_back = self.saved.is_some() && !self.owner.back;
+        let goes_back = self.saved.is_some() && !self.owner.is_rollback;
         let on_reload_failure = if goes_back { OnReloadFailure::Rollback } else { OnReloadFailure::Retry };
         Some(TemplateConfig {
             on_reload_failure,
@@ -246,10 +253,10 @@ impl Entry {
     #[must_use]
     pub fn bare_template(&self) -> TemplateConfig {
         let mut template = TemplateConfig::new(&self.owner.template, "", &self.dest);
-        if self.follows {
+        if self.follows_link {
             template.placing.symlink = Symlink::Follow;
         }
-        if self.over.is_some() {
+        if self.overwrite.is_some() {
             template.placing.write = Method::InPlace;
         }
         template

@@ -53,30 +53,30 @@ impl Drop for ReloadRun {
 impl Entry {
     /// Whether successful reloads (`done`, and earlier ones) confirmed the version of this file as of batch `up_to`.
     fn is_proven(&self, up_to: u64, done: &BTreeSet<Key>) -> bool {
-        let owes = self.owner.owed.is_some();
+        let owes = self.owner.pending_reload.is_some();
         match &self.candidate {
-            _ if self.seq <= up_to => !owes || done.contains(&self.key()),
+            _ if self.batch <= up_to => !owes || done.contains(&self.key()),
             // If no reload is pending because a later version was reloaded, that does not confirm this one.
             Some(candidate) => {
                 let is_silent = !owes && !self.is_reloaded;
                 candidate.from <= up_to && up_to < candidate.until && (is_silent || candidate.is_proven)
             }
             // It was the confirmed version then.
-            None => !self.owner.back && self.since > up_to,
+            None => !self.owner.is_rollback && self.since > up_to,
         }
     }
 
     /// Whether it was rolled back to a confirmed version and no reload is pending.
     pub fn is_restored(&self) -> bool {
-        self.owner.back && self.owner.owed.is_none() && self.saved.is_some()
+        self.owner.is_rollback && self.owner.pending_reload.is_none() && self.saved.is_some()
     }
 
     /// Clears its pending reload; if the `whole` unit succeeded, its replacement is over.
     fn settle(&mut self, whole: bool) {
-        self.is_reloaded |= self.owner.owed.is_some();
-        (self.owner.owed, self.again) = (None, false);
+        self.is_reloaded |= self.owner.pending_reload.is_some();
+        (self.owner.pending_reload, self.earlier_pending) = (None, false);
         if whole {
-            (self.old, self.staged, self.over) = (self.new, None, None);
+            (self.old, self.staged, self.overwrite) = (self.new, None, None);
         }
     }
 }
@@ -98,7 +98,7 @@ impl Journal {
         match self.entries.get(key).filter(|known| known.saved.is_some()) {
             None => Ok(NewCopies { saved: Some(save()?), candidate: None }),
             Some(known) if self.is_candidate(known) => {
-                let candidate = Candidate { from: known.seq, until: seq, saved: save()?, is_proven: false };
+                let candidate = Candidate { from: known.batch, until: seq, saved: save()?, is_proven: false };
                 Ok(NewCopies { saved: None, candidate: Some(candidate) })
             }
             Some(_) => Ok(NewCopies::default()),
@@ -110,7 +110,7 @@ impl Journal {
         let unit = |key: &Key| self.entries.get(key).and_then(|entry| entry.owner.unit.as_ref());
         let own =
             |key: &Key| *key == known.key() || (known.owner.unit.is_some() && unit(key) == known.owner.unit.as_ref());
-        self.runs.lock().values().any(|(keys, up_to)| *up_to >= known.seq && keys.iter().any(own))
+        self.runs.lock().values().any(|(keys, up_to)| *up_to >= known.batch && keys.iter().any(own))
     }
 
     /// The reload of these files succeeded, with all batches up to `up_to` in place. Reloads for later replacements
@@ -124,7 +124,7 @@ impl Journal {
             let Some(entry) = self.entries.get_mut(key).filter(|_| !self.unfinished.contains_key(key)) else {
                 continue;
             };
-            if entry.seq <= up_to {
+            if entry.batch <= up_to {
                 done.insert(key.clone());
             } else if let Some(candidate) = entry.candidate.as_mut().filter(|candidate| candidate.from <= up_to) {
                 candidate.is_proven = true;
@@ -149,18 +149,18 @@ impl Journal {
         let is_proven = is_finished && entries().all(|entry| entry.is_proven(up_to, done));
         // All current versions are confirmed, by whichever reloads.
         let is_over = is_finished
-            && entries().all(|entry| entry.is_reloaded || (entry.seq <= up_to && entry.is_proven(up_to, done)));
+            && entries().all(|entry| entry.is_reloaded || (entry.batch <= up_to && entry.is_proven(up_to, done)));
         for key in group {
             let Some(entry) = self.entries.get_mut(key) else { continue };
             let before = entry.clone();
-            if entry.seq > up_to && !is_over {
+            if entry.batch > up_to && !is_over {
                 if let Some(candidate) = entry.candidate.take_if(|_| is_proven) {
                     (entry.saved, entry.since) = (Some(candidate.saved), candidate.until);
                 }
             } else if is_over || is_proven || done.contains(key) {
                 let blocked = self.blocked.iter().any(|set| set.files.contains_key(&entry.dest));
                 let is_proven = is_over || is_proven;
-                let stays = if is_proven { entry.owner.back && blocked } else { true };
+                let stays = if is_proven { entry.owner.is_rollback && blocked } else { true };
                 if !stays || entry.saved.is_none() {
                     self.entries.remove(key);
                     line.gone.push(key.clone());
@@ -177,12 +177,16 @@ impl Journal {
     /// Everything recorded is durably in place. Removes entries without a pending reload and without a copy, except
     /// those of a unit with a pending reload.
     pub fn remove_idle(&mut self) {
-        let owing: BTreeSet<_> =
-            self.entries.values().filter(|it| it.owner.owed.is_some()).filter_map(|it| it.owner.unit.clone()).collect();
+        let owing: BTreeSet<_> = self
+            .entries
+            .values()
+            .filter(|it| it.owner.pending_reload.is_some())
+            .filter_map(|it| it.owner.unit.clone())
+            .collect();
         let is_idle = |entry: &&Entry| {
             let of_owing = entry.owner.unit.as_ref().is_some_and(|unit| owing.contains(unit));
             let is_begun = self.unfinished.contains_key(&entry.key());
-            entry.owner.owed.is_none() && entry.saved.is_none() && !of_owing && !is_begun
+            entry.owner.pending_reload.is_none() && entry.saved.is_none() && !of_owing && !is_begun
         };
         let idle: Vec<Key> = self.entries.values().filter(is_idle).map(Entry::key).collect();
         self.forget(idle);

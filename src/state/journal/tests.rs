@@ -20,7 +20,7 @@ fn dest(name: &str) -> PathBuf {
 }
 
 fn entry(name: &str, old: Option<u64>, new: Option<u64>) -> Entry {
-    Entry { old, new, again: false, ..Owner::new(&template(name)).pending_entry(dest(name)) }
+    Entry { old, new, earlier_pending: false, ..Owner::new(&template(name)).pending_entry(dest(name)) }
 }
 
 fn key(name: &str) -> Key {
@@ -28,14 +28,14 @@ fn key(name: &str) -> Key {
 }
 
 fn open(dir: &TempDir) -> Journal {
-    let (journal, past) = Journal::open(dir.path());
-    assert_eq!(past, Past::Known);
+    let (journal, lost) = Journal::open(dir.path());
+    assert_eq!(lost, None);
     journal
 }
 
 /// What each file was and is to be, and whether its reload was owed before.
 fn known(journal: &Journal) -> Vec<(&str, Option<u64>, Option<u64>, bool)> {
-    journal.entries().map(|entry| (&*entry.owner.template, entry.old, entry.new, entry.again)).collect()
+    journal.entries().map(|entry| (&*entry.owner.template, entry.old, entry.new, entry.earlier_pending)).collect()
 }
 
 #[test]
@@ -53,13 +53,13 @@ fn a_round_is_known_as_a_whole_or_not_at_all_wherever_its_writing_was_cut_off() 
     let whole = fs::read(journal.file()).unwrap();
     for cut in 0..=whole.len() {
         fs::write(journal.file(), &whole[..cut]).unwrap();
-        let (mut journal, past) = Journal::open(dir.path());
+        let (mut journal, lost) = Journal::open(dir.path());
         match known(&journal) {
             known if known == rounds[1] => assert_eq!(cut, whole.len()),
             known if known == rounds[0] => assert!(u64::try_from(cut).unwrap() >= first, "cut at {cut}"),
             known => {
                 assert_eq!(known, [], "cut at {cut}");
-                assert!(u64::try_from(cut).unwrap() < first, "cut at {cut}: {past:?}");
+                assert!(u64::try_from(cut).unwrap() < first, "cut at {cut}: {lost:?}");
             }
         }
         // It goes on from there.
@@ -172,7 +172,7 @@ fn a_unit_is_noted_as_long_as_one_of_its_reloads_is_owed() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
     let of = |unit: &str, entry: Entry| Entry { owner: Owner { unit: Some(unit.into()), ..entry.owner }, ..entry };
-    let silent = |entry: Entry| Entry { owner: Owner { owed: None, ..entry.owner }, ..entry };
+    let silent = |entry: Entry| Entry { owner: Owner { pending_reload: None, ..entry.owner }, ..entry };
     let [a, b, c] = ["a", "b", "c"].map(|name| entry(name, None, Some(1)));
     journal.record(vec![of("u", a), silent(of("u", b)), silent(of("v", c))]).unwrap();
     journal.remove_idle();
@@ -247,7 +247,7 @@ fn a_set_is_blocked_until_another_takes_its_place() {
     }
     // The same bytes are no other ones, and those from before prove nothing.
     let mut back = entry("b", Some(4), Some(1));
-    back.owner.back = true;
+    back.owner.is_rollback = true;
     journal.record(vec![back]).unwrap();
     assert!(journal.is_rollback(&key("b")) && open(&dir).is_rollback(&key("b")));
     journal.reload_succeeded(&[key("b")], journal.last_batch());
@@ -266,7 +266,7 @@ fn what_a_unit_replaced_is_kept_until_the_last_of_it_is_taken_up() {
     let of_unit = |name: &str, owes: bool| {
         let mut entry = Entry { saved: Some(SavedCopy::Nothing), ..entry(name, None, Some(1)) };
         entry.owner.unit = Some("edge".into());
-        entry.owner.owed = entry.owner.owed.filter(|_| owes);
+        entry.owner.pending_reload = entry.owner.pending_reload.filter(|_| owes);
         entry
     };
     journal.record(vec![of_unit("a", true), of_unit("b", true), of_unit("c", false)]).unwrap();
@@ -279,9 +279,19 @@ fn what_a_unit_replaced_is_kept_until_the_last_of_it_is_taken_up() {
     }
     // What is put back stays known until it is taken up: somebody may change it.
     let mut back = of_unit("a", true);
-    (back.owner.back, back.saved) = (true, None);
+    (back.owner.is_rollback, back.saved) = (true, None);
     journal.record(vec![back]).unwrap();
     assert_eq!(journal.saved(&key("a")).unwrap(), Some(None));
     journal.reload_succeeded(&[key("a"), key("b")], 2);
     assert_eq!(known(&open(&dir)), []);
+}
+
+#[test]
+fn the_journal_of_an_earlier_version_is_read_and_written_unchanged() {
+    let json = r#"{"put":[{"dest":"/x/f","seq":3,"old":1,"new":2,"staged":".s.tmp","over":{"staged":"/x/.s.tmp","mode":416},"follows":true,"again":true,"template":"f","owed":{"reload":{"shell":"r"},"timeout":{"secs":1,"nanos":0},"interval":{"secs":2,"nanos":0}},"unit":"u","back":true,"saved":{"file":{"name":"c","mode":384,"uid":1,"gid":2}},"since":2}],"blocked":[{"files":[["/x/f",1]],"why":"w"}]}"#;
+    let line: Line = serde_json::from_str(json).unwrap();
+    assert_eq!(serde_json::to_string(&line).unwrap(), json);
+    let entry = &line.put[0];
+    assert!(entry.earlier_pending && entry.follows_link && entry.owner.is_rollback && entry.overwrite.is_some());
+    assert!(entry.owner.pending_reload.is_some());
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::HEADER;
-use super::when::Timestamp;
+use super::timestamp::Timestamp;
 use crate::decide::Event;
 use crate::log::emit;
 use crate::state::append_log::{Access, AppendLog};

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::when::{BootClock, Timestamp};
+use super::timestamp::{BootClock, Timestamp};
 use crate::decide::{
     GuardHistory, Moment, Origin, ReservedSlot, SavedMember, SavedPath, SavedRoster, SavedUpdate, UnconfirmedLoss,
 };

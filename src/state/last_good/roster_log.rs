@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::record::Line;
-use super::when::{BootClock, Timestamp};
+use super::timestamp::{BootClock, Timestamp};
 use super::{HEADER, record};
 use crate::decide::{Event, Origin, SavedRoster, SavedUpdate};
 use crate::log::emit;

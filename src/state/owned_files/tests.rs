@@ -41,3 +41,11 @@ fn what_was_written_is_known_after_any_cut_and_to_the_same_template_alone() {
     OwnedFiles::open(dir.path(), Access::ReadWrite).retain(&[]);
     assert_eq!(keys(&OwnedFiles::open(dir.path(), Access::ReadWrite), &svc), [""; 0]);
 }
+
+#[test]
+fn the_lines_of_an_earlier_version_are_read_and_written_unchanged() {
+    let json = r#"{"dest":"/x/a","is":{"template":"svc","roster":"services","key":"a","meant":7}}"#;
+    let line: Line = serde_json::from_str(json).unwrap();
+    assert_eq!(serde_json::to_string(&line).unwrap(), json);
+    assert_eq!(line.is.unwrap().intended, Some(7));
+}
