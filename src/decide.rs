@@ -1,6 +1,6 @@
-//! What the live state means: state, input and time in, effects out.
+//! Decisions, as pure functions of state, input and time. They return effects.
 //!
-//! Nothing here knows of a file, a process, a task or a clock, and nothing here imports `watch` or `act`.
+//! This module uses no file, process, task or clock, and imports neither `watch` nor `act`.
 
 pub mod accept;
 mod dedup;

@@ -1,4 +1,4 @@
-//! What a hold keeps back, and whether a person may let it through.
+//! What a hold withholds, and whether it can be accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,27 +8,27 @@ use super::slot_assignment;
 use crate::config::RosterConfig;
 use crate::model::member::Member;
 
-/// The members that a registry shows and a hold keeps back, all of them, with all that is known of each: the next view
-/// of the same path is another one if it differs in anything.
+/// All members that a registry shows and a hold withholds, with everything known of each. Two views differ if any of
+/// that differs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HeldMembers(BTreeMap<Arc<str>, Arc<Member>>);
 
-/// What was shown to a person of one roster, by what its `*` matched, or by the empty string; `None` for a key that is
-/// itself gone, which is more than one without members.
+/// The held view of a roster that an operator was shown, by key. The key of a plain path is the empty string. `None` is
+/// a key whose node is gone, which is more than a key without members.
 pub type HeldView = BTreeMap<Arc<str>, Option<HeldMembers>>;
 
 impl HeldMembers {
-    /// These members.
+    /// Creates it from members by name.
     pub fn new(members: BTreeMap<Arc<str>, Arc<Member>>) -> Self {
         Self(members)
     }
 
-    /// How many there are.
+    /// The number of members.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// What would be taken of them if they were let through in place of the last good ones.
+    /// The change if these members replaced the known-good ones.
     pub fn outcome(&self, good: &[SlottedMember], config: &RosterConfig, host: &str) -> Change {
         let taken = slot_assignment::pick(&self.0, config.bounds.max(), config.pick, host);
         let taken: BTreeSet<&str> = taken.iter().map(|member| member.name()).collect();
@@ -38,24 +38,24 @@ impl HeldMembers {
     }
 }
 
-/// What letting members through would change for templates.
+/// What accepting a held view would change for templates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// How many members there would be.
+    /// The number of members afterwards.
     pub members: usize,
-    /// Who would come, by name.
+    /// The names of the members that would be added.
     pub join: Vec<String>,
-    /// Who would go, by name.
+    /// The names of the members that would be removed.
     pub leave: Vec<String>,
 }
 
-/// Whether what a roster keeps back may be let through.
+/// Whether a roster's held view can be accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acceptance {
-    /// Nothing is kept back.
+    /// The roster is not held.
     NotHeld,
-    /// It is what was shown: [`Input::Accept`](super::Input::Accept) lets it through.
+    /// The view is the one that was shown: [`Input::Accept`](super::Input::Accept) accepts it.
     AsShown,
-    /// It is not, or nothing may let it through; in words.
+    /// It cannot be accepted, with the reason.
     Refused(String),
 }

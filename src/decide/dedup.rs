@@ -1,5 +1,5 @@
-//! Nodes that name the same host and port: one server that registered more than once, and one backend of a load
-//! balancer. The first by name stands for all of them.
+//! Nodes with the same host and port. They are one server that registered more than once, and one backend of a load
+//! balancer. The first by name represents all of them.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -10,10 +10,11 @@ use crate::model::member::Member;
 #[cfg(test)]
 mod tests;
 
-/// Members by the names of their nodes.
+/// Members by node name.
 pub type ByName = BTreeMap<Arc<str>, Arc<Member>>;
 
-/// Each node that names what one before it names, with that one. A member without a host or a port is like no other.
+/// Each node with the host and port of an earlier one, and that one's name. A member without a host or a port has no
+/// duplicates.
 pub fn duplicates(members: &ByName) -> BTreeMap<Arc<str>, Arc<str>> {
     let mut first: HashMap<(&str, u16), &Arc<str>> = HashMap::with_capacity(members.len());
     let mut duplicates = BTreeMap::new();
@@ -28,7 +29,7 @@ pub fn duplicates(members: &ByName) -> BTreeMap<Arc<str>, Arc<str>> {
     duplicates
 }
 
-/// The members without those.
+/// The members without duplicates.
 pub fn distinct(members: Cow<'_, ByName>) -> Cow<'_, ByName> {
     let duplicates = duplicates(&members);
     if duplicates.is_empty() {

@@ -1,4 +1,4 @@
-//! State, input and time in; effects out.
+//! The engine: state, input and time in, effects out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,98 +38,97 @@ pub use readiness::NotReady;
 
 use per_key_files::PerKeyFiles;
 
-/// Something that happened.
+/// An input of the engine.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// A new configuration, or new templates: all of it, already checked.
+    /// A new configuration or new templates: complete and valid.
     Configured(Plan),
-    /// Keys have files that agents before this one wrote; said before the first configuration.
+    /// The keys whose files earlier runs wrote. Comes before the first configuration.
     WrittenKeys(WrittenKeys),
-    /// Reloads are owed from before the start, each as it was when its file was replaced; said before the first
-    /// configuration, which may have them run otherwise.
+    /// The reloads that are pending from earlier runs, each as configured when its file was replaced. Comes before the
+    /// first configuration, which can assign another command.
     PendingReloads(Vec<Arc<TemplateConfig>>),
-    /// Replacements that were begun before came about only now: their reloads are owed in the same way.
+    /// Replacements that an earlier run began are finished now. Their reloads are pending in the same way.
     WritesFinished(Vec<Arc<TemplateConfig>>),
-    /// Update from a registry.
+    /// A registry event.
     Registry(RegistryEvent),
-    /// The publication of this number ended.
+    /// The publication with this id ended.
     Published(PublicationId, Outcome),
-    /// The probe of this number ended.
+    /// The probe with this id ended.
     Probed(PublicationId, Outcome),
-    /// The destination of this template is not as the agent left it, and what it is instead; or it is so again.
+    /// The template's file differs from what the agent wrote, with the difference; `None` if it no longer differs.
     Drifted(Arc<str>, Option<String>),
     /// A reload ended.
     Reloaded(Reload, ReloadOutcome),
-    /// The program takes up every file that was in place when this was said.
+    /// The program uses every file that was in place when this was sent.
     FilesApplied,
-    /// The restoration of this number ended: the templates whose files changed by it, or why none did.
+    /// The restore with this id ended, with the templates whose files it changed, or the reason why it changed none.
     Restored(PublicationId, Result<BTreeSet<Arc<str>>, String>),
-    /// A person lets through what a roster keeps back, and this is what was shown to him: anything else stays held.
+    /// An operator accepts a roster's held view, which is the one shown. Any other view stays held.
     Accept(Arc<str>, HeldView),
-    /// A person wants nothing to be replaced until then.
+    /// An operator pauses replacements until this time.
     Paused(Moment),
-    /// Or from here on again.
+    /// An operator ends the pause.
     Resumed,
-    /// A person wants these templates rendered, whether or not anything has changed.
+    /// An operator requests these templates, even if nothing has changed.
     Render {
-        /// By name.
+        /// Their names.
         templates: BTreeSet<Arc<str>>,
         /// Whether a replacement is followed by its reload.
         reload: bool,
     },
-    /// What no registry has answered for yet is waited for no longer: what was remembered of it stands in, if it is at
-    /// most so old.
+    /// The wait for registries is over. Saved members up to this age are used in their place.
     UseSaved(Duration),
-    /// A moment that [`Engine::next_wake`] named has come.
+    /// The time given by [`Engine::next_wake`] has come.
     Tick,
-    /// The agent is about to stop: nothing more is published, and reloads that were only deferred run now.
+    /// The agent is about to stop. Nothing more is published, and reloads that are only deferred run now.
     Stopping,
 }
 
-/// Something to do.
+/// An effect that the engine requests.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    /// Bring destinations in step; answer each with [`Input::Published`]. Groups are independent of each other.
+    /// Bring files up to date. Answer each publication with [`Input::Published`]. Groups are independent of each other.
     Publish(Group),
-    /// Render, stage and check this, and replace nothing; answer with [`Input::Probed`].
+    /// Render, stage and check, but replace nothing. Answer with [`Input::Probed`].
     Probe(Publication),
-    /// Run a reload; answer with [`Input::Reloaded`], or with [`Input::FilesApplied`] where it is the program's.
+    /// Run a reload. Answer with [`Input::Reloaded`], or with [`Input::FilesApplied`] if it is the program's.
     Reload(ReloadJob),
-    /// Put files back; answer with [`Input::Restored`].
+    /// Restore previous files. Answer with [`Input::Restored`].
     Restore(Restoration),
-    /// Keep this for the next start, before anything is published that comes after this.
+    /// Save this for the next start, before any publication that follows.
     Save(SavedUpdate),
-    /// This has happened.
+    /// Report this event.
     Emit(Event),
 }
 
-/// How the engine is to behave where a daemon and a single pass differ.
+/// What differs between a daemon and a single pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunMode {
-    /// For as long as the agent lives: failures are tried again.
+    /// Failures are retried.
     Continuous,
-    /// One pass: nothing is tried again.
+    /// A single pass: nothing is retried.
     Once,
 }
 
-/// The decisions. It holds no clock: every step is told the time.
+/// The decisions of an agent. It has no clock: every step is given the time.
 #[derive(Debug)]
 pub struct Engine {
     mode: RunMode,
     stopping: bool,
     /// Until when nothing is replaced.
     paused: Option<Moment>,
-    /// Templates whose next replacement includes no reload.
+    /// Templates whose next replacement is not followed by its reload.
     without_reload: BTreeSet<Arc<str>>,
     host: Arc<str>,
     views: ViewCache,
     origins: BTreeMap<Arc<str>, Arc<str>>,
-    /// What the plan follows: what is still said of anything else is out of date before it is needed again.
+    /// What the plan watches. Updates of anything else are outdated and are dropped.
     subjects: BTreeSet<ViewKey>,
     unreachable: BTreeMap<Arc<str>, String>,
-    /// What was remembered when the agent began, of each roster and key that nothing newer was remembered of since.
+    /// The saved state of an earlier run, without the rosters and keys that were saved again since.
     saved: SavedState,
-    /// What is to be remembered and was not given out yet.
+    /// What is to be saved and was not returned as an effect yet.
     unsaved: Vec<SavedUpdate>,
     rosters: BTreeMap<Arc<str>, Roster>,
     keys: BTreeMap<Arc<str>, Key>,
@@ -137,17 +136,17 @@ pub struct Engine {
     per_key_files: PerKeyFiles,
     in_flight: InFlightPublications,
     pending_reloads: BTreeMap<Reload, PendingReload>,
-    /// What is owed from before the start, until there is a configuration.
+    /// The reloads that are pending from an earlier run, until there is a configuration.
     inherited_reloads: Vec<Arc<TemplateConfig>>,
-    /// Files that are being put back.
+    /// The restores in flight.
     restorations: BTreeMap<PublicationId, Restoration>,
-    /// What reloads that ended leave to do, and was not given out yet.
+    /// Effects of reloads that ended, for the end of this step.
     deferred_effects: Vec<Effect>,
 }
 
 impl Engine {
-    /// An engine with nothing to do. `host` is this host's name, for `pick = "spread"`; `saved` is what
-    /// [`Effect::Save`] gave the agent before this one.
+    /// Creates an engine with nothing to do. `host` is this host's name, for `pick = "spread"`. `saved` is what an
+    /// earlier run saved ([`Effect::Save`]).
     pub fn new(mode: RunMode, host: &str, saved: SavedState) -> Self {
         Self {
             mode,
@@ -173,7 +172,7 @@ impl Engine {
         }
     }
 
-    /// Takes one input in and says what is to be done now.
+    /// Processes one input and returns what is to be done.
     pub fn step(&mut self, now: Moment, input: Input) -> Vec<Effect> {
         let mut events = Vec::new();
         match input {
@@ -192,7 +191,7 @@ impl Engine {
             Input::Probed(id, outcome) => self.probed(now, id, outcome, &mut events),
             Input::Drifted(template, what) => {
                 if let Some(template) = self.templates.get_mut(&template) {
-                    // What somebody else did is no part of what was asked for without a reload.
+                    // A change by another process is not part of a request without a reload.
                     self.without_reload.remove(&template.plan().config.name);
                     match what {
                         Some(what) => template.drifted(now, what, &mut events),
@@ -229,10 +228,10 @@ impl Engine {
         events.into_iter().map(Effect::Emit).chain(work).collect()
     }
 
-    /// When [`Input::Tick`] is wanted at the latest, if nothing else happens before.
+    /// When [`Input::Tick`] is needed, if no other input comes first.
     pub fn next_wake(&self) -> Option<Moment> {
         let rosters = self.rosters.values().filter_map(Roster::due);
-        // One whose destination is busy is looked at again when that publication ends.
+        // The end of the publication that keeps a destination busy is an input, too.
         let due =
             |template: &Template| template.due().filter(|_| !self.in_flight.is_busy(&template.plan().config.dest));
         let templates = self.templates.values().filter(|_| self.paused.is_none()).filter_map(due);
@@ -250,7 +249,7 @@ impl Engine {
         }
         match &update {
             Update::Unreachable { reason } => {
-                // Each time: a registry says it once a minute, and so is nobody's surprise in the morning.
+                // A registry repeats this once a minute, and so does the log.
                 self.unreachable.insert(Arc::clone(&registry), reason.clone());
                 events.push(Event::RegistryUnreachable { registry: Arc::clone(&registry), reason: reason.clone() });
                 self.invalidate_views(now, &registry);
@@ -303,7 +302,7 @@ impl Engine {
         }
     }
 
-    /// A template's reload is owed, if it has one.
+    /// Marks a template's reload as pending, if it has one.
     fn add_pending_reload(&mut self, now: Moment, config: &Arc<TemplateConfig>, in_batch: BTreeSet<PublicationId>) {
         if let Some(reload) = &config.reload {
             let pending =
@@ -316,44 +315,44 @@ impl Engine {
         }
     }
 
-    /// The present template of a file that is the program's: what the program is owed is not remembered.
+    /// The current template of a file whose reload is the program's. That one is not saved with the file.
     fn of_program(&self, finished: &TemplateConfig) -> Option<Arc<TemplateConfig>> {
         let now = &self.templates.get(&finished.name)?.plan().config;
         let is_programs = finished.reload.is_none() && now.reload == Some(Reload::Program);
         (is_programs && now.dest == finished.dest).then(|| Arc::clone(now))
     }
 
-    /// Whether a publication is under way.
+    /// Whether a publication is in flight.
     pub fn is_publishing(&self) -> bool {
         !self.in_flight.is_empty()
     }
 
-    /// Whether a reload is under way, or one that has not failed is still to run.
+    /// Whether a reload is running, or is pending and has not failed.
     pub fn is_reloading(&self) -> bool {
         self.pending_reloads.values().any(PendingReload::will_run) || !self.restorations.is_empty()
     }
 
-    /// Every roster by name.
+    /// The rosters by name.
     pub fn rosters(&self) -> &BTreeMap<Arc<str>, Roster> {
         &self.rosters
     }
 
-    /// Every key by name.
+    /// The keys by name.
     pub fn keys(&self) -> &BTreeMap<Arc<str>, Key> {
         &self.keys
     }
 
-    /// Every template by name.
+    /// The templates by name.
     pub fn templates(&self) -> &BTreeMap<Arc<str>, Template> {
         &self.templates
     }
 
-    /// Every reload that was or is owed.
+    /// The reloads that are or were pending.
     pub fn pending_reloads(&self) -> &BTreeMap<Reload, PendingReload> {
         &self.pending_reloads
     }
 
-    /// The registries that are not reached, with what was tried.
+    /// The registries that cannot be reached, each with the reason.
     pub fn unreachable(&self) -> &BTreeMap<Arc<str>, String> {
         &self.unreachable
     }

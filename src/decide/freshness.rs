@@ -1,4 +1,4 @@
-//! How old the view is that a roster or key was last made of.
+//! The age of the view behind a roster or key.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use super::moment::Moment;
 #[cfg(test)]
 mod tests;
 
-/// Whether what is known is what the registry shows now, and if not, since when.
+/// Whether a view is current, and if not, since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness(State);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The registry has never said anything of it.
+    /// The registry has never answered about it.
     Never,
-    /// It was remembered: how long before the agent's start it was last confirmed, where the clocks could tell.
+    /// It is saved state. This is its age at the start of the agent, if known.
     Saved(Option<Duration>),
     /// The registry is reached, and the path has been read since.
     Live,
-    /// It was live until then.
+    /// It was current until this time.
     Lost(Moment),
 }
 
@@ -27,34 +27,34 @@ impl Freshness {
     /// Nothing is known.
     pub const NEVER: Self = Self(State::Never);
 
-    /// What was last confirmed so long before the agent's start; `None` where the clocks cannot tell.
+    /// Saved state of this age at the start of the agent; `None` if unknown.
     pub fn from_saved(age: Option<Duration>) -> Self {
         Self(State::Saved(age))
     }
 
-    /// It was read, and what follows is heard of at once.
+    /// The path was read, and changes are reported from now on.
     pub fn confirm(&mut self) {
         self.0 = State::Live;
     }
 
-    /// From here on nothing is heard of it.
-    pub fn lose(&mut self, now: Moment) {
+    /// Changes are no longer reported.
+    pub fn mark_stale(&mut self, now: Moment) {
         if self.0 == State::Live {
             self.0 = State::Lost(now);
         }
     }
 
-    /// Whether the registry is reached, and the path has been read since.
+    /// Whether the registry is reached and the path has been read since.
     pub fn is_live(self) -> bool {
         self.0 == State::Live
     }
 
-    /// Whether it is from before the agent's start.
+    /// Whether it is saved state of an earlier run.
     pub fn is_saved(self) -> bool {
         matches!(self.0, State::Saved(_))
     }
 
-    /// How long ago it was last confirmed: nothing while it is live; `None` where that is not known.
+    /// How long ago it was last confirmed: zero while it is current; `None` if unknown.
     pub fn age(self, now: Moment) -> Option<Duration> {
         match self.0 {
             State::Never => None,

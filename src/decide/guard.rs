@@ -16,27 +16,27 @@ use crate::config::Guard;
 #[cfg(test)]
 mod tests;
 
-/// How far back the baseline looks.
+/// The length of the window.
 pub const WINDOW: Duration = Duration::from_mins(15);
 
-/// With fewer members than this, a share of them says nothing.
+/// Below this number of members, the guard does not apply.
 pub const MIN_MEMBERS: usize = 4;
 
-/// The most sizes that a baseline is made of: with more, some are taken to have lasted a little longer than they did.
+/// The maximum number of sizes in a baseline. Beyond it, some sizes count a little longer than they lasted.
 const MAX_SIZES: usize = 32;
 
-/// The admitted sizes of one path over the window. Only sizes that could still be the largest are kept, so it stays
+/// The admitted sizes of one path within the window. Only sizes that can still become the largest are kept, so it stays
 /// short however often members come and go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Baseline {
-    /// Falling sizes, each with the moment from which it was in force.
+    /// Falling sizes, each with its start.
     sizes: VecDeque<(Moment, usize)>,
 }
 
 impl Baseline {
-    /// A view of this size was admitted.
+    /// Records an admitted view of this size.
     pub fn record(&mut self, now: Moment, size: usize) {
-        // A larger size ended when the first smaller one began, and a return to that one does not lengthen it.
+        // A larger size ended when the first smaller one began. A return to that one does not extend it.
         let mut from = now;
         while let Some((earlier, _)) = self.sizes.pop_back_if(|(_, earlier)| *earlier <= size) {
             from = earlier;
@@ -49,28 +49,28 @@ impl Baseline {
         }
     }
 
-    /// Forgets all that was before: this size is the new baseline, because somebody or something let it through.
+    /// Makes this size the new baseline.
     pub fn restart(&mut self, now: Moment, size: usize) {
         self.sizes.clear();
         self.sizes.push_back((now, size));
     }
 
-    /// The largest size in force at any time in the window.
+    /// The largest size within the window.
     pub fn largest(&mut self, now: Moment) -> Option<usize> {
         let opens = now - WINDOW;
-        // The first is out of the window once the second was already in force when the window opened.
+        // The first size is outside the window if the second began before it.
         while self.sizes.get(1).is_some_and(|(from, _)| *from <= opens) {
             self.sizes.pop_front();
         }
         self.sizes.front().map(|(_, size)| *size)
     }
 
-    /// The baseline, when `size` is a loss of more than `percent` of it.
+    /// The baseline, if `size` is a loss of more than `percent` of it.
     pub fn refuses(&mut self, now: Moment, size: usize, percent: u8) -> Option<usize> {
         self.largest(now).filter(|largest| is_loss(*largest, size, percent))
     }
 
-    /// When `size` is no such loss any more, because the larger sizes have left the window.
+    /// When `size` is no longer such a loss, because the larger sizes have left the window.
     fn allows_at(&self, size: usize, percent: u8) -> Option<Moment> {
         let (from, _) = self.sizes.iter().find(|(_, earlier)| !is_loss(*earlier, size, percent))?;
         Some(*from + WINDOW)
@@ -83,25 +83,25 @@ fn is_loss(from: usize, to: usize, percent: u8) -> bool {
     from >= MIN_MEMBERS && to * 100 < from * keep
 }
 
-/// A loss of more than `max_shrink`, which is not believed yet, whatever else holds meanwhile.
+/// A loss of more than `max_shrink` that is not confirmed yet, whatever else holds the roster meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnconfirmedLoss {
-    /// How many were left when it was last found to be worse.
+    /// How many members were left when it last got worse.
     pub to: usize,
-    /// When that was.
+    /// When it last got worse.
     pub since: Moment,
 }
 
-/// What speaks against a loss.
+/// A loss that is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SuspiciousLoss {
-    /// How many there were.
+    /// The baseline.
     pub from: usize,
-    /// When the loss is believed all the same, or is none any more.
+    /// When the loss is confirmed, or no longer is one.
     pub until: Moment,
 }
 
-/// The guard of the members of one path, or of the keys of a roster.
+/// The guard of one path's members, or of a roster's keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LossGuard {
     baseline: Baseline,
@@ -109,18 +109,18 @@ pub struct LossGuard {
 }
 
 impl LossGuard {
-    /// What was known at the last start.
+    /// Restores a saved guard.
     pub fn from_saved(sizes: impl Iterator<Item = (Moment, usize)>, loss: Option<UnconfirmedLoss>) -> Self {
         Self { baseline: Baseline { sizes: sizes.collect() }, loss }
     }
 
-    /// The sizes that the baseline is made of, and the loss that is not believed yet.
+    /// The sizes of the baseline, and the loss that is not confirmed yet.
     pub fn known(&self) -> (impl Iterator<Item = (Moment, usize)>, Option<UnconfirmedLoss>) {
         (self.baseline.sizes.iter().copied(), self.loss)
     }
 
-    /// What speaks against so many, if anything does. A loss is believed `hold_max` after it was last found to
-    /// be worse. Where nothing does, whatever is lost later is a new loss.
+    /// Returns the suspicious loss, if `have` members are one. It is confirmed `hold_max` after it last got worse. If
+    /// there is none, a later loss is a new one.
     pub fn objection(&mut self, now: Moment, have: usize, guard: Guard) -> Option<SuspiciousLoss> {
         let Some(from) = self.baseline.refuses(now, have, guard.max_shrink_percent) else {
             self.loss = None;
@@ -137,25 +137,25 @@ impl LossGuard {
         (now < until).then_some(SuspiciousLoss { from, until })
     }
 
-    /// Nothing was ever taken: there were so many to begin with.
+    /// Sets the first baseline, unless there is one.
     pub fn begin(&mut self, now: Moment, count: usize) {
         if self.baseline.largest(now).is_none() {
             self.baseline.record(now, count);
         }
     }
 
-    /// So many were taken.
+    /// Records that this many members were admitted.
     pub fn admit(&mut self, now: Moment, count: usize, guard: Guard) {
         self.loss = None;
         if self.baseline.refuses(now, count, guard.max_shrink_percent).is_some() {
-            // Time let a loss through; a recovery, however late, is none.
+            // Time confirmed a loss. A recovery, however late, is none.
             self.baseline.restart(now, count);
         } else {
             self.baseline.record(now, count);
         }
     }
 
-    /// A person lets so many through.
+    /// An operator accepts this many members.
     pub fn accept(&mut self, now: Moment, count: usize) {
         self.loss = None;
         self.baseline.restart(now, count);

@@ -1,4 +1,4 @@
-//! Why a roster keeps its last known-good members, in words that a person at a terminal can act on.
+//! Reasons why a roster keeps its last known-good members.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,101 +10,101 @@ use crate::model::version::Zxid;
 #[cfg(test)]
 mod tests;
 
-/// Why the members that a registry shows now are not taken.
+/// Why the current members are not admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// Fewer than `min`. Only members end it, never time.
+    /// Fewer than `min`. Only more members end this hold, never time.
     BelowMin {
-        /// How many valid ones there are.
+        /// The number of valid members.
         have: usize,
-        /// How many there must be.
+        /// The minimum.
         min: usize,
-        /// How many were left out as unfit.
+        /// How many nodes are quarantined.
         quarantined: usize,
-        /// How many were left out by `where`.
+        /// How many members `where` excludes.
         filtered: usize,
-        /// The path itself does not exist.
+        /// The path does not exist.
         absent: bool,
     },
     /// More than `max`, with `above_max = "hold"`.
     AboveMax {
-        /// How many there are.
+        /// The number of members.
         have: usize,
-        /// How many there may be.
+        /// The maximum.
         max: usize,
     },
-    /// More were lost than `max_shrink` allows.
+    /// A loss of more than `max_shrink`.
     Shrunk {
-        /// The most there were in the window.
+        /// The baseline.
         from: usize,
-        /// How many there are.
+        /// The number of members.
         to: usize,
         /// `max_shrink`.
         percent: u8,
         /// When the hold ends by itself.
         until: Moment,
     },
-    /// Members would be lost, in a view that is an older state than one that was seen. It ends when the state has caught
-    /// up, when nothing would be lost any more, or when a person accepts it; never by time.
+    /// Members would be lost, in a view that is older than one that was seen before. The hold ends when the ensemble
+    /// has caught up, when nothing would be lost any more, or when an operator accepts it; never by time.
     Older {
-        /// How many of the last good members are missing.
+        /// How many known-good members are missing.
         lost: usize,
-        /// How many were last good.
+        /// How many members are known-good.
         of: usize,
-        /// How late the view is.
+        /// The version of the view.
         shown: Zxid,
-        /// The latest that was seen.
+        /// The highest version that was seen.
         highest: Zxid,
     },
-    /// The path is larger than anything that is taken.
+    /// The path exceeds the size limits.
     TooLarge(Excess),
-    /// The registry answered and would not give the content.
+    /// The registry answered, but did not return the content.
     Unreadable(Arc<str>),
     /// A path with `*` under which no key ever had enough members.
     NoKeys {
-        /// How many members a key must have.
+        /// The minimum for each key.
         min: usize,
         /// The path above the `*` does not exist.
         absent: bool,
     },
-    /// Keys of a path with `*` are gone, and their files would go with them.
+    /// Keys of a path with `*` are gone, and their files would be removed.
     KeysGone {
-        /// How many there were.
+        /// The number of keys before.
         from: usize,
-        /// How many there are.
+        /// The number of keys now.
         to: usize,
-        /// Why that is not believed.
-        doubt: KeyLossCause,
+        /// Why they are kept.
+        cause: KeyLossCause,
     },
-    /// A `[[key]]`'s node does not exist.
+    /// The node of a `[[key]]` does not exist.
     KeyAbsent,
-    /// A `[[key]]`'s data is not what its format asks for.
+    /// The data of a `[[key]]` does not match its format.
     KeyMalformed(String),
 }
 
-/// Why it is not believed that keys are gone.
+/// Why keys that are gone are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyLossCause {
-    /// They are more than `max_shrink` allows.
+    /// A loss of more than `max_shrink`.
     Shrunk {
         /// `max_shrink`.
         percent: u8,
         /// When the hold ends by itself.
         until: Moment,
     },
-    /// The path above the `*` does not exist, as in a registry that was set up anew. Time does not end it.
-    NoBase,
-    /// The view is an older state than one that was seen.
+    /// The path above the `*` does not exist, as in a registry that was set up again. Time does not end this hold.
+    NoParent,
+    /// The view is older than one that was seen before.
     Older {
-        /// How late the view is.
+        /// The version of the view.
         shown: Zxid,
-        /// The latest that was seen.
+        /// The highest version that was seen.
         highest: Zxid,
     },
 }
 
 impl Reason {
-    /// The reason in words, with the path that it is about.
+    /// The reason as text. `path` is the path in question.
     pub fn describe(&self, path: &dyn fmt::Display) -> String {
         let missing = |absent: bool| if absent { ": the path does not exist" } else { "" };
         let suspicious =
@@ -137,11 +137,11 @@ impl Reason {
             Self::NoKeys { min, absent } => {
                 format!("no key of {path} has at least {}{}", plural(*min, "member"), missing(*absent))
             }
-            Self::KeysGone { from, to, doubt } => {
+            Self::KeysGone { from, to, cause } => {
                 let remain = format!("{to} of {from} keys of {path} remain");
-                match doubt {
+                match cause {
                     KeyLossCause::Shrunk { percent, .. } => format!("{remain}; {}", suspicious(*percent)),
-                    KeyLossCause::NoBase => format!("{remain}: the parent path does not exist"),
+                    KeyLossCause::NoParent => format!("{remain}: the parent path does not exist"),
                     KeyLossCause::Older { shown, highest } => format!("{remain}, and {}", older(*shown, *highest)),
                 }
             }
@@ -150,29 +150,29 @@ impl Reason {
         }
     }
 
-    /// Whether it differs from another in nothing but how far an older ensemble has come, which changes all the time.
-    pub fn says_the_same_as(&self, other: &Self) -> bool {
+    /// Whether it differs from another at most in the version of an older ensemble, which changes all the time.
+    pub fn is_repeat_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Older { lost, of, highest, .. }, Self::Older { lost: a, of: b, highest: c, .. }) => {
                 (lost, of, highest) == (a, b, c)
             }
             (
-                Self::KeysGone { from, to, doubt: KeyLossCause::Older { highest, .. } },
-                Self::KeysGone { from: a, to: b, doubt: KeyLossCause::Older { highest: c, .. } },
+                Self::KeysGone { from, to, cause: KeyLossCause::Older { highest, .. } },
+                Self::KeysGone { from: a, to: b, cause: KeyLossCause::Older { highest: c, .. } },
             ) => (from, to, highest) == (a, b, c),
             _ => self == other,
         }
     }
 
-    /// Whether a person may let the view through: it is doubted only because of what came before it.
+    /// Whether an operator can accept the view: the hold is only about what came before it.
     pub fn is_acceptable(&self) -> bool {
         matches!(self, Self::Shrunk { .. } | Self::Older { .. } | Self::KeysGone { .. })
     }
 
-    /// When time alone ends it.
+    /// When the hold ends by itself.
     pub fn until(&self) -> Option<Moment> {
         match self {
-            Self::Shrunk { until, .. } | Self::KeysGone { doubt: KeyLossCause::Shrunk { until, .. }, .. } => {
+            Self::Shrunk { until, .. } | Self::KeysGone { cause: KeyLossCause::Shrunk { until, .. }, .. } => {
                 Some(*until)
             }
             _ => None,
@@ -188,8 +188,8 @@ pub fn plural(count: usize, noun: &str) -> String {
 /// A hold in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// Since when a hold of any reason has been in force without a break.
+    /// Since when a hold, for any reason, has been in force without a break.
     pub since: Moment,
 }

@@ -1,4 +1,4 @@
-//! Publications under way: which destination is whose, and which of them began together.
+//! The publications in flight: their destinations, and which began together.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -6,37 +6,37 @@ use std::sync::Arc;
 
 use crate::config::{Reload, TemplateConfig};
 
-/// A publication's number: no two have the same.
+/// The unique id of a publication.
 pub type PublicationId = u64;
 
-/// One publication under way.
+/// A publication in flight.
 #[derive(Debug, Clone)]
 pub struct InFlightPublication {
-    /// The template, as it was configured when it began.
+    /// The template, as configured when it began.
     pub config: Arc<TemplateConfig>,
-    /// The step in which it began: what changed together began together.
+    /// The step in which it began. Publications of the same step belong together.
     batch: u64,
-    /// A replacement includes no reload.
+    /// A replacement is not followed by a reload.
     pub no_reload: bool,
 }
 
-/// Every publication under way.
+/// All publications in flight.
 #[derive(Debug, Default)]
 pub struct InFlightPublications {
     open: BTreeMap<PublicationId, InFlightPublication>,
-    /// Where they go. With hundreds of templates under way, to compare each with each would cost more than the rest.
+    /// Their destinations. With hundreds of templates, comparing each with each would dominate.
     busy: HashSet<PathBuf>,
     last: PublicationId,
     batch: u64,
 }
 
 impl InFlightPublications {
-    /// What begins from here on is a batch of its own.
+    /// Starts a new batch.
     pub fn next_batch(&mut self) {
         self.batch += 1;
     }
 
-    /// A publication begins, whose destination is not busy.
+    /// Begins a publication whose destination is not busy.
     pub fn begin(&mut self, config: &Arc<TemplateConfig>, no_reload: bool) -> PublicationId {
         self.last += 1;
         self.busy.insert(config.dest.clone());
@@ -44,14 +44,14 @@ impl InFlightPublications {
         self.last
     }
 
-    /// One ended.
+    /// Ends one.
     pub fn end(&mut self, id: PublicationId) -> Option<InFlightPublication> {
         let flight = self.open.remove(&id)?;
         self.busy.remove(&flight.config.dest);
         Some(flight)
     }
 
-    /// Those of these templates ended.
+    /// Ends those of these templates.
     pub fn end_all(&mut self, templates: &[Arc<TemplateConfig>]) {
         for template in templates {
             self.busy.remove(&template.dest);
@@ -59,12 +59,13 @@ impl InFlightPublications {
         }
     }
 
-    /// Whether a destination has one, whichever template asked for it: one that was renamed meets itself here.
+    /// Whether a publication of any template has this destination. A renamed template has the destination of its old
+    /// name.
     pub fn is_busy(&self, dest: &Path) -> bool {
         self.busy.contains(dest)
     }
 
-    /// Those that began together with `flight` and share this reload, or its unit.
+    /// Those of the same batch as `flight` that share this reload or its unit.
     pub fn in_batch(&self, flight: &InFlightPublication, reload: &Reload) -> BTreeSet<PublicationId> {
         let (batch, unit) = (flight.batch, &flight.config.unit);
         let shares =
@@ -73,7 +74,7 @@ impl InFlightPublications {
         self.open.iter().filter(|(_, other)| in_batch(other)).map(|(id, _)| *id).collect()
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }

@@ -1,4 +1,5 @@
-//! Members that a check refuses: found by trying without them, and left out until they change or pass.
+//! Members that the check refuses. A search finds them by checks without them. They are left out until they change or
+//! pass.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,74 +19,73 @@ pub(crate) use member_ref::{lists, without};
 /// A member that is left out of one template.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IsolatedMember {
-    /// As it was when it was refused: a changed one is tried again.
+    /// The member when it was refused. A changed one is retried.
     pub member: SlottedMember,
-    /// What the check said of it, with the end of its output.
+    /// The message of the check, with the end of its output.
     pub why: String,
-    /// How often the check has refused it as it is.
+    /// How often the check has refused it unchanged.
     pub times: u32,
-    /// When it is tried again as it is; `None`: when another template of the unit, whose check refuses it, takes it back,
-    /// or never in a single pass.
+    /// When it is retried unchanged. `None` if another template of the unit decides that, or in a single pass.
     pub retry_at: Option<Moment>,
 }
 
 impl IsolatedMember {
-    /// Refused for the first time.
+    /// Creates it after the first refusal.
     pub fn new(member: SlottedMember, why: &str) -> Self {
         Self { member, why: why.to_owned(), times: 1, retry_at: None }
     }
 
-    /// It is tried again after a pause that grows.
+    /// Schedules its next retry, with backoff.
     pub fn schedule_retry(&mut self, now: Moment) {
         self.retry_at = Some(now + backoff::REFUSAL.pause(self.times));
     }
 }
 
-/// The members that are left out, by where they stand.
+/// The members that are left out.
 pub type IsolatedMembers = BTreeMap<MemberRef, IsolatedMember>;
 
 /// What a template knows of the members that its check refuses.
 #[derive(Debug, Clone, Default)]
 pub struct Isolation {
-    /// What passed its check last.
+    /// What last passed the check.
     pub passed: Option<Snapshot>,
-    /// What the publication or the probe under way shows.
+    /// What the publication or probe in flight shows.
     pub in_flight: Option<Snapshot>,
-    /// What a search has ended for.
+    /// The last search.
     pub last_search: Option<FinishedSearch>,
-    /// Who is left out.
+    /// The members that are left out.
     pub isolated: IsolatedMembers,
-    /// Who of them is tried again now.
+    /// The member that is being retried.
     pub trial: Option<MemberRef>,
-    /// Some have passed their trial, and are not served yet.
+    /// Some members have passed a retry and are not in the file yet.
     pub has_readmitted: bool,
-    /// Why the check refused what it was given last, until it is known whether members are at fault.
+    /// The last refusal, until it is known whether members are at fault.
     pub refused: Option<Failure>,
     /// The search for them, once it has begun.
     pub search: Option<Bisection>,
 }
 
-/// A search that has ended.
+/// A finished search.
 #[derive(Debug, Clone)]
 pub struct FinishedSearch {
     pub full: Snapshot,
-    /// What it had to say.
+    /// Its result, if it explains something.
     pub remark: Option<String>,
-    /// How many have ended for the same.
+    /// How many searches ended for the same snapshot.
     pub times: u32,
-    /// For the same it is not last_search again before that: what the check was at may have been something that passes.
+    /// The same snapshot is not searched again before this time. The cause of the refusal can be temporary.
     pub retry_at: Moment,
 }
 
 impl Isolation {
-    /// A search has ended.
+    /// Records a finished search.
     pub fn record_search(&mut self, now: Moment, full: Snapshot, remark: Option<String>) {
         let before = self.last_search.as_ref().filter(|before| before.full == full);
         let times = before.map_or(0, |before| before.times).saturating_add(1);
         self.last_search = Some(FinishedSearch { full, remark, times, retry_at: now + backoff::REFUSAL.pause(times) });
     }
 
-    /// Who is to be tried again now, if anybody is.
+    /// The member that is due for a retry, if any.
     pub fn due(&self, now: Moment) -> Option<MemberRef> {
         let due = self
             .isolated
@@ -94,23 +94,23 @@ impl Isolation {
         due.min().map(|(_, member_ref)| member_ref.clone())
     }
 
-    /// When somebody is to be tried again.
+    /// When the next member is due for a retry.
     pub fn next_trial(&self) -> Option<Moment> {
         self.isolated.values().filter_map(|out| out.retry_at).min()
     }
 
-    /// Whether members at fault are looked for.
+    /// Whether a search for members at fault is in progress.
     pub fn is_searching(&self) -> bool {
         self.refused.is_some()
     }
 
-    /// Ends the search, whatever it has found.
+    /// Ends the search. Returns the refusal that began it.
     pub fn end_search(&mut self) -> Option<Failure> {
         self.search = None;
         self.refused.take()
     }
 
-    /// What a template sees without those that are left out; one that has changed is no longer one of them.
+    /// The snapshot without the members that are left out. A changed member is not left out.
     pub fn filter(&self, full: Snapshot, each: Option<&Arc<str>>) -> Snapshot {
         if self.isolated.is_empty() {
             return full;
@@ -121,9 +121,14 @@ impl Isolation {
         without(&full, each, &gone)
     }
 
-    /// Forgets those that have changed or are gone, and all of a list of which too many would be left out by now. Gives
+    /// Drops members that have changed or are gone, and all of a list of which too many would be left out now. Returns
     /// those that changed.
-    pub fn review(&mut self, full: &Snapshot, each: Option<&Arc<str>>, min: impl Fn(&str) -> usize) -> Vec<MemberRef> {
+    pub fn drop_changed(
+        &mut self,
+        full: &Snapshot,
+        each: Option<&Arc<str>>,
+        min: impl Fn(&str) -> usize,
+    ) -> Vec<MemberRef> {
         let lists = lists(full, each);
         let mut changed = Vec::new();
         self.isolated.retain(|member_ref, out| {

@@ -1,4 +1,4 @@
-//! One `[[key]]`: a node's data as a value for templates.
+//! One `[[key]]`: the data of a node as a value for templates.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::model::registry_event::{Bytes, Seen};
 #[cfg(test)]
 mod tests;
 
-/// A key's state.
+/// The state of a key.
 #[derive(Debug, Clone)]
 pub struct Key {
     config: Arc<KeyConfig>,
@@ -25,14 +25,14 @@ pub struct Key {
     hold: Option<Hold>,
     seen: bool,
     freshness: Freshness,
-    /// What was remembered stands in.
+    /// Saved data is used.
     uses_saved: bool,
-    /// The data that was admitted since this was last asked for.
+    /// Admitted data that is not saved yet.
     admitted: Option<Bytes>,
 }
 
 impl Key {
-    /// A key, and what is remembered of it: nothing is rendered from that before [`Key::use_saved`].
+    /// Creates a key with its saved data, which is not used before [`Key::use_saved`].
     pub fn new(config: Arc<KeyConfig>, saved: Option<&SavedRoster>, url: &str) -> Self {
         let mut key = Self {
             good: None,
@@ -55,17 +55,17 @@ impl Key {
         Origin { url: Arc::from(url), path: Arc::from(self.config.path.as_str()) }
     }
 
-    /// How it is configured.
+    /// Its configuration.
     pub fn config(&self) -> &Arc<KeyConfig> {
         &self.config
     }
 
-    /// Its node was read. Says whether templates see something else than before.
+    /// Updates it after its node was read. Returns whether templates see a change.
     pub fn reset(&mut self, now: Moment, seen: &Seen<Bytes>, events: &mut Vec<Event>) -> bool {
         let had = self.value().is_some();
         self.seen = true;
         match seen {
-            Seen::Unreadable(_) => self.freshness.lose(now),
+            Seen::Unreadable(_) => self.freshness.mark_stale(now),
             Seen::Absent | Seen::Present(_) => self.freshness.confirm(),
         }
         let reason = match seen {
@@ -89,13 +89,13 @@ impl Key {
         !had && self.good.is_some()
     }
 
-    /// The registry is not reached.
+    /// The registry cannot be reached.
     pub fn connection_lost(&mut self, now: Moment) {
-        self.freshness.lose(now);
+        self.freshness.mark_stale(now);
     }
 
-    /// The registry is not reached: templates may be rendered from what was remembered, if that is at most `max` old.
-    /// Says whether they see something now where they saw nothing.
+    /// Allows templates to use saved data that is at most `max` old. Returns whether they see data now and saw none
+    /// before.
     pub fn use_saved(&mut self, now: Moment, max: Option<Duration>) -> bool {
         let young = max.is_none_or(|max| self.freshness.age(now).is_some_and(|age| age <= max));
         let had = self.value().is_some();
@@ -103,7 +103,7 @@ impl Key {
         !had && self.value().is_some()
     }
 
-    /// What to remember of the data that was admitted since this was last asked for.
+    /// The data that was admitted since the last call, to be saved.
     pub fn take_saved_update(&mut self, url: &str) -> Option<SavedUpdate> {
         let kept = SavedMember { data: self.admitted.take()?, slot: None };
         let known = SavedPath {
@@ -132,7 +132,7 @@ impl Key {
         changed
     }
 
-    /// What templates see; `None` while there never was good data.
+    /// What templates see; `None` if there was never known-good data.
     pub fn value(&self) -> Option<&Arc<Value>> {
         self.good.as_ref().filter(|_| self.seen || self.uses_saved)
     }
@@ -142,7 +142,7 @@ impl Key {
         self.freshness
     }
 
-    /// How long ago the data was last confirmed, which is nothing while it is fresh; `None` where that is not known.
+    /// How long ago the data was last confirmed: zero while it is fresh; `None` if unknown.
     pub fn age(&self, now: Moment) -> Option<Duration> {
         self.freshness.age(now)
     }
@@ -152,7 +152,7 @@ impl Key {
         self.hold.as_ref()
     }
 
-    /// Whether the registry has said anything of it since the agent began.
+    /// Whether the registry has answered about it in this run.
     pub fn is_seen(&self) -> bool {
         self.seen
     }

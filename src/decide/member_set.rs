@@ -1,4 +1,4 @@
-//! The members of one path: those that the registry shows, and those that were last good.
+//! The members of one path: those in the registry, and the last known-good ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,36 +26,35 @@ pub mod observed;
 
 pub use evaluate::Verdict;
 
-/// The members of one path. A roster has one, or one for each key that its `*` matches.
+/// The members of one path. A roster has one set, or one for each key that its `*` matches.
 #[derive(Debug, Clone)]
 pub struct MemberSet {
     observed: Observed,
-    /// What `auto` reads the path by, from the first node on that speaks for a format.
+    /// The format that `auto` has chosen for the path.
     chosen: Option<Format>,
     good: Option<SlottedMembers>,
     hold: Option<Hold>,
-    /// Since when a hold was in force that the agent before this one left.
+    /// Since when a hold was in force at the end of the previous run.
     held: Option<Moment>,
     guarded: LossGuard,
     reserved_slots: ReservedSlots,
     settle: Settle,
     version: VersionTracker,
-    /// Whether a view has been evaluated since the agent began.
+    /// Whether a view has been evaluated in this run.
     evaluated: bool,
-    /// A person let the present view through: it is evaluated at once.
+    /// An operator accepted the current view. It is evaluated at once.
     accepted: bool,
 }
 
 impl MemberSet {
-    /// A path of which the registry has just been heard for the first time.
+    /// Creates it from the first view of a path.
     pub fn new(seen: &Seen<Members>, config: &RosterConfig) -> Self {
         Self::with(Observed::read(seen, config, None, None))
     }
 
-    /// A path that was remembered, and of which the registry has not been heard yet. Members that the configuration no
-    /// longer takes for enough are none.
+    /// Restores saved members of a path, before the first view. Members that no longer satisfy the bounds are dropped.
     ///
-    /// `recent` says whether the guard is to measure the first view by them.
+    /// `recent` says whether the guard compares the first view with them.
     pub fn from_saved(known: &SavedPath, config: &RosterConfig, host: &str, recent: bool) -> Self {
         let mut set = Self { version: VersionTracker::restored(known.version), ..Self::with(Observed::Unseen) };
         let nodes = known.members.iter().map(|(name, kept)| (Arc::clone(name), Ok(Arc::clone(&kept.data))));
@@ -68,7 +67,7 @@ impl MemberSet {
         let taken = slot_assignment::pick(&members, config.bounds.max(), config.pick, host);
         let slotted = slot_assignment::assign(taken, &numbers.collect(), &reserved_slots);
         set.good = Some(slot_assignment::sort(slotted, config.order));
-        // A loss that is not believed yet is measured by what was there before it, however long ago that was.
+        // An unconfirmed loss is measured against its baseline, however old that is.
         if recent || loss.is_some() {
             let sizes = if sizes.is_empty() { vec![(Moment::START, members.len())] } else { sizes };
             set.guarded = LossGuard::from_saved(sizes.into_iter(), loss);
@@ -93,7 +92,7 @@ impl MemberSet {
         }
     }
 
-    /// The whole path was read anew. Says whether that differs from what was known.
+    /// Replaces the view of the path.
     pub fn reset(&mut self, now: Moment, seen: &Seen<Members>, config: &RosterConfig) {
         let observed = Observed::read(seen, config, self.chosen.as_ref(), self.observed.children());
         if let Some(children) = observed.children() {
@@ -105,7 +104,7 @@ impl MemberSet {
         }
     }
 
-    /// A member joined or changed.
+    /// A member was added or changed.
     pub fn put(&mut self, now: Moment, name: &Arc<str>, reading: &Reading, config: &RosterConfig) {
         if let Observed::Present(filtered) = &mut self.observed
             && filtered.put(name, reading, config.filter.as_ref())
@@ -115,7 +114,7 @@ impl MemberSet {
         }
     }
 
-    /// A member left.
+    /// A member was removed.
     pub fn remove(&mut self, now: Moment, name: &Arc<str>, config: &RosterConfig) {
         if let Observed::Present(filtered) = &mut self.observed
             && filtered.remove(name, config.filter.as_ref())
@@ -124,7 +123,7 @@ impl MemberSet {
         }
     }
 
-    /// The path is gone.
+    /// The path was removed.
     pub fn path_removed(&mut self, now: Moment) {
         if self.observed != Observed::Absent {
             self.observed = Observed::Absent;
@@ -132,38 +131,38 @@ impl MemberSet {
         }
     }
 
-    /// How late the present view is; `None` where the registry does not say.
+    /// Sets the version of the current view; `None` if the registry has none.
     pub fn set_version(&mut self, now: Moment, shown: Option<Zxid>) {
         let was_older = self.version.regression().is_some();
         self.version.observe(shown);
-        // An older state is evaluated even where its members are the same: if nothing is lost, it is the one to go by.
+        // An older view is evaluated even if its members are the same. If nothing is lost, it is the new state.
         if was_older || self.version.regression().is_some() {
             self.mark_changed(now);
         }
     }
 
-    /// It is gone together with what is above it, which is so late.
+    /// The path was removed with its parent, whose version is given.
     pub fn set_version_from_parent(&mut self, now: Moment, above: VersionTracker) {
         self.version.raise(above);
         self.set_version(now, above.current());
     }
 
-    /// The registry is away, or something else makes a judgement of what was seen so far wrong.
+    /// Discards changes that are not evaluated yet.
     pub fn discard_changes(&mut self) {
         self.settle.clear();
     }
 
-    /// It has to be evaluated again although nothing was seen: the bounds changed, or the registry is back.
+    /// Requests an evaluation without a change of the members: the bounds changed, or the registry is reached again.
     pub fn mark_changed(&mut self, now: Moment) {
         if self.observed != Observed::Unseen {
             self.settle.mark_changed(now);
         }
     }
 
-    /// A person lets the present view through, which a loss of members holds: it is the new baseline. Whatever else
-    /// speaks against it still does, and below `min` nothing is let through. Says whether there was such a hold.
+    /// Accepts the current view despite its loss of members, as the new baseline. Other reasons for a hold stay in
+    /// force, `min` included. Returns whether such a hold existed.
     pub fn accept(&mut self, now: Moment, config: &RosterConfig) -> bool {
-        // What nobody can be shown is no baseline for what comes after it.
+        // A view that cannot be shown cannot become the baseline.
         let held_members = self.held_members(config);
         if let Some(held_members) = &held_members {
             self.guarded.accept(now, held_members.len());
@@ -173,10 +172,10 @@ impl MemberSet {
         held_members.is_some()
     }
 
-    /// When it is to be evaluated, if at all: at once when it was never evaluated, when changes have settled, or when a hold
-    /// ends by time.
+    /// When it is to be evaluated: at once before the first evaluation, else after changes have settled or when a hold
+    /// ends.
     pub fn due(&self, config: &RosterConfig) -> Option<Moment> {
-        // The first view is whole, and a template may be waiting for it.
+        // The first view is complete, and a template can be waiting for it.
         if self.observed != Observed::Unseen && (!self.evaluated || self.accepted) {
             return Some(Moment::START);
         }
@@ -188,12 +187,12 @@ impl MemberSet {
         }
     }
 
-    /// When the changes that were seen last are evaluated.
+    /// When the last changes are evaluated.
     pub fn settles(&self, config: &RosterConfig) -> Option<Moment> {
         self.settle.due(config.wait)
     }
 
-    /// What the hold in force keeps back, if it is one that a person can end, and enough are left.
+    /// The members that the hold withholds, if an operator can accept them.
     pub fn held_members(&self, config: &RosterConfig) -> Option<HeldMembers> {
         let members = match &self.observed {
             Observed::Present(filtered) => filtered.members().into_owned(),
@@ -204,16 +203,16 @@ impl MemberSet {
         (ends && members.len() >= config.bounds.min()).then(|| HeldMembers::new(members))
     }
 
-    /// What to remember of the view that was just admitted; `nodes` is that view as the registry gave it.
+    /// The admitted view, to be saved. `nodes` are its nodes as read.
     pub fn to_saved(&self, nodes: Option<&Members>) -> SavedPath {
-        // What weighs the members is kept with them.
+        // Nodes that give weights are saved with the members.
         let counts = |name| self.observed.children().is_some_and(|children| children.counts(name));
         let kept = nodes.into_iter().flatten().filter(|(name, _)| counts(name));
         let kept = kept.filter_map(|(name, reading)| Some((name, reading.as_ref().ok()?)));
         SavedPath::new(self.version.highest(), kept, self.good.as_deref().unwrap_or_default(), self.guard_history())
     }
 
-    /// What to remember of a view that is held: how late a view was seen at the latest, and what holds since when.
+    /// The state of a held view, to be saved: the highest version, and the guard history.
     pub fn to_saved_hold(&self) -> (Option<Zxid>, GuardHistory) {
         (self.version.highest(), self.guard_history())
     }
@@ -224,12 +223,12 @@ impl MemberSet {
         GuardHistory { sizes: sizes.collect(), loss, held, reserved_slots: self.reserved_slots.clone() }
     }
 
-    /// How late its views were seen to be.
+    /// The versions of its views.
     pub fn version(&self) -> VersionTracker {
         self.version
     }
 
-    /// The last good members, if there were any.
+    /// The last known-good members.
     pub fn good(&self) -> Option<&SlottedMembers> {
         self.good.as_ref()
     }
@@ -239,31 +238,31 @@ impl MemberSet {
         self.hold.as_ref()
     }
 
-    /// The nodes that are left out, with the reason.
+    /// The quarantined nodes, with the reasons.
     pub fn quarantined(&self) -> impl Iterator<Item = (&Arc<str>, &Quarantine)> {
         self.observed.children().into_iter().flat_map(|children| children.unfit().iter())
     }
 
-    /// What `auto` reads the path by, once it knows.
+    /// The format that `auto` has chosen, if it has.
     pub fn chosen(&self) -> Option<&Format> {
         self.chosen.as_ref()
     }
 
-    /// The members that `where` leaves out, with the reason where it cannot be asked of them.
+    /// The members that `where` excludes, with the error if it could not be evaluated.
     pub fn excluded(&self) -> impl Iterator<Item = (&Arc<str>, Option<&str>)> {
         let excluded = self.observed.filtered().into_iter().flat_map(|filtered| filtered.excluded().iter());
         excluded.map(|(name, why)| (name, why.as_deref()))
     }
 
-    /// How many members the registry shows, without the nodes that name the same host and port as one before them;
-    /// and those nodes, with that one.
+    /// The number of members in the registry without duplicates; and the duplicates, each with the first node of the
+    /// same host and port.
     pub fn counts(&self) -> Option<(usize, BTreeMap<Arc<str>, Arc<str>>)> {
         let taken = self.observed.filtered()?.taken();
         let duplicates = duplicates(&taken);
         Some((taken.len() - duplicates.len(), duplicates))
     }
 
-    /// Whether the registry says that the path does not exist.
+    /// Whether the path does not exist.
     pub fn is_absent(&self) -> bool {
         self.observed == Observed::Absent
     }

@@ -1,30 +1,30 @@
-//! Time as the engine knows it: handed in, never asked for.
+//! Time in the engine: always an argument, never read from a clock.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// How far back before the agent's start a moment may lie: longer than anything is waited for.
+/// How far a moment can lie before the start of the agent: longer than any wait.
 const BEFORE: Duration = Duration::from_hours(10 * 366 * 24);
 
-/// An instant on a clock that never jumps, told from the agent's start. What is remembered may lie before that.
+/// An instant of a monotonic clock, relative to the start of the agent. Saved moments can lie before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(Duration);
 
 impl Moment {
-    /// The agent's start.
+    /// The start of the agent.
     pub const START: Self = Self(BEFORE);
 
-    /// This long after the agent's start.
+    /// The moment this long after the start of the agent.
     pub fn after_start(since: Duration) -> Self {
         Self(BEFORE.saturating_add(since))
     }
 
-    /// How long after the agent's start this is; nothing when it is before it.
+    /// The time from the start of the agent to this; zero if this is earlier.
     pub fn since_start(self) -> Duration {
         self.since(Self::START)
     }
 
-    /// How long after `earlier` this is; nothing when it is before it.
+    /// The time from `earlier` to this; zero if this is earlier.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }

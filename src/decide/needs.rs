@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The rosters and keys that a template names, itself or in what it includes: it is rendered when one of them changes,
-/// and it waits until each of them had a good view.
+/// The rosters and keys that a template or its includes name. It is rendered when one of them changes, and waits until
+/// each has had a known-good view.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Needs {
-    /// By name.
+    /// Their names.
     pub names: BTreeSet<Arc<str>>,
-    /// It names `rosters`, and so depends on every roster.
+    /// It uses `rosters`, and so depends on every roster.
     pub all: bool,
 }

@@ -1,4 +1,4 @@
-//! Owed reloads: a replaced file includes its software a reload, and includes it until one succeeds.
+//! Pending reloads: the software of a replaced file needs a reload until one succeeds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,21 +18,21 @@ mod tests;
 /// Templates by name.
 type Named = BTreeMap<Arc<str>, Arc<TemplateConfig>>;
 
-/// The policy on which one reload command runs: the most cautious of all templates that splay_share it.
+/// The policy of one reload command: the most cautious of all templates that share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReloadPolicy {
-    /// How long it may take.
+    /// The time limit of a run.
     pub timeout: Duration,
-    /// At most one run per interval.
+    /// The minimum time between two starts.
     pub interval: Duration,
-    /// How many tries it gets; `None` is no end of them.
+    /// The maximum number of attempts; `None` for unlimited.
     pub retries: Option<u32>,
-    /// The longest that a host's place in the spread of a fleet defers it.
+    /// The maximum delay by which hosts are spread.
     pub splay: Duration,
 }
 
 impl ReloadPolicy {
-    /// Those of one template.
+    /// The policy of one template.
     pub fn from_template(template: &TemplateConfig) -> Self {
         Self {
             timeout: template.reload_timeout,
@@ -42,7 +42,7 @@ impl ReloadPolicy {
         }
     }
 
-    /// The most cautious of both.
+    /// The more cautious of both.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         Self {
@@ -54,31 +54,31 @@ impl ReloadPolicy {
     }
 }
 
-/// What one reload command includes to whom.
+/// One reload command, and the templates that need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingReload {
     policy: ReloadPolicy,
     splay_share: SplayShare,
-    /// Since when it is queued, where this host's place in the spread defers it.
+    /// When it became pending, if the splay delays it.
     since: Option<Moment>,
     /// Templates whose files changed since the last run began.
     queued: Named,
-    /// Templates that the run under way is for.
+    /// Templates of the current run.
     running: Option<Named>,
-    /// Publications that began together with those that are queued for: all are in place before the reload runs.
+    /// Publications in flight that belong to the same change. All of them end before the reload runs.
     awaited: BTreeSet<PublicationId>,
     failures: u32,
-    /// What is queued was put back already, and is as old as it can be.
+    /// The files are already rolled back as far as possible.
     is_rolled_back: bool,
-    /// Until when it pauses after a failure.
+    /// The end of the pause after a failure.
     not_before: Moment,
-    /// When it last began, where its interval defers the next run.
+    /// When the last run began, if the interval delays the next one.
     began: Option<Moment>,
     last_error: Option<String>,
 }
 
 impl PendingReload {
-    /// Nothing is queued.
+    /// Creates one for which nothing is pending.
     pub fn new(policy: ReloadPolicy, splay_share: SplayShare) -> Self {
         Self {
             policy,
@@ -95,17 +95,17 @@ impl PendingReload {
         }
     }
 
-    /// Changed policy, from a new configuration.
+    /// Sets the policy after a configuration change.
     pub fn set_policy(&mut self, policy: ReloadPolicy) {
         self.policy = policy;
     }
 
-    /// On what policy it runs.
+    /// The policy.
     pub fn policy(&self) -> ReloadPolicy {
         self.policy
     }
 
-    /// A template's file was replaced. `in_batch` are the publications still under way that began together with it.
+    /// A template's file was replaced. `in_batch` are the publications in flight that began together with it.
     pub fn add(&mut self, now: Moment, template: &Arc<TemplateConfig>, in_batch: BTreeSet<PublicationId>) {
         if self.queued.is_empty() && self.failures == 0 {
             self.since = Some(now);
@@ -114,18 +114,18 @@ impl PendingReload {
         self.is_rolled_back = false;
         self.queued.insert(Arc::clone(&template.name), Arc::clone(template));
         if self.is_given_up() {
-            // New content is a new reason to try.
+            // New content is retried.
             self.failures = 0;
         }
     }
 
-    /// Nothing runs until this has publication_ended.
+    /// Delays the reload until this publication has ended.
     pub fn await_publication(&mut self, id: PublicationId) {
         self.awaited.insert(id);
     }
 
-    /// What is queued is as old as it can be, with the files of these templates just put back: that is reloaded as soon as
-    /// the interval lets it, and at once when the agent is about to stop.
+    /// The files of these templates were rolled back. They are reloaded as soon as the interval allows, or at once when
+    /// stopping.
     pub fn roll_back(&mut self, back: impl Iterator<Item = Arc<TemplateConfig>>, stopping: bool) {
         self.is_rolled_back = true;
         for template in back {
@@ -137,33 +137,34 @@ impl PendingReload {
         }
     }
 
-    /// Whether what is queued cannot be put back any further.
+    /// Whether the files cannot be rolled back any further.
     pub fn is_rolled_back(&self) -> bool {
         self.is_rolled_back
     }
 
-    /// The templates that the run under way is for.
+    /// The templates of the current run.
     pub fn running(&self) -> impl Iterator<Item = &Arc<TemplateConfig>> {
         self.running.iter().flat_map(BTreeMap::values)
     }
 
-    /// The templates whose files need it.
+    /// The templates that need it.
     pub fn templates(&self) -> Vec<Arc<str>> {
         let all: BTreeSet<&Arc<str>> = self.queued.keys().chain(self.running.iter().flat_map(BTreeMap::keys)).collect();
         all.into_iter().cloned().collect()
     }
 
-    /// How long the run under way has lasted, where that is known.
+    /// How long the current run has lasted, if known.
     pub fn running_for(&self, now: Moment) -> Option<Duration> {
         self.began.filter(|_| self.running.is_some()).map(|began| now.since(began))
     }
 
-    /// A publication ended, whatever came of it.
+    /// A publication ended, with any result.
     pub fn publication_ended(&mut self, id: PublicationId) {
         self.awaited.remove(&id);
     }
 
-    /// Takes away what is queued to templates that have another configuration now, as `present` gives it.
+    /// Removes and returns the templates that have another reload now. `present` gives the current configuration of a
+    /// template.
     pub fn take_reassigned(
         &mut self,
         present: impl Fn(&TemplateConfig) -> Option<Arc<TemplateConfig>>,
@@ -174,30 +175,30 @@ impl PendingReload {
             match present(&template) {
                 Some(now) if now.reload != template.reload => moved.push(now),
                 Some(now) => _ = self.queued.insert(name, now),
-                // It is gone, and what it queued is queued all the same.
+                // The template is gone, but its reload is still pending.
                 None => _ = self.queued.insert(name, template),
             }
         }
         moved
     }
 
-    /// When it may run: `None` while nothing is queued, one is under way, others are awaited, or it was given up.
+    /// When it can run. `None` if nothing is pending, it is running, it waits for publications, or it was given up.
     pub fn due(&self) -> Option<Moment> {
         let ready = !self.queued.is_empty() && self.running.is_none() && self.awaited.is_empty() && !self.is_given_up();
         ready.then(|| self.earliest().max(self.splay_end()))
     }
 
-    /// When its interval, and the pause after a failure, are over.
+    /// The end of its interval and of the pause after a failure.
     fn earliest(&self) -> Moment {
         self.began.map_or(Moment::START, |began| began + self.policy.interval).max(self.not_before)
     }
 
-    /// Until when this host's place in the spread defers it.
+    /// The end of this host's splay delay.
     fn splay_end(&self) -> Moment {
         self.since.map_or(Moment::START, |since| since + self.splay_share.delay(self.policy.splay))
     }
 
-    /// The agent is about to stop: what only waits for its interval or its place does not wait any longer.
+    /// The agent is about to stop: interval and splay no longer delay it.
     pub fn skip_delays(&mut self) {
         if self.failures == 0 {
             self.not_before = Moment::START;
@@ -205,14 +206,15 @@ impl PendingReload {
         }
     }
 
-    /// It begins to run, for these templates.
+    /// Starts a run. Returns its templates.
     pub fn begin(&mut self, now: Moment) -> Vec<Arc<TemplateConfig>> {
         (self.began, self.since) = (Some(now), None);
         let running = self.running.insert(std::mem::take(&mut self.queued));
         running.values().cloned().collect()
     }
 
-    /// It ended. What was replaced while it ran is still queued. After a failure: when the next try is, if there is one.
+    /// Ends the run. Files that were replaced during the run still need it. Returns the time until the next attempt
+    /// after a failure, if there is one.
     pub fn end(&mut self, now: Moment, ran: &ReloadOutcome) -> Option<Duration> {
         let running = self.running.take().unwrap_or_default();
         let why = match ran {
@@ -236,35 +238,35 @@ impl PendingReload {
         (!self.is_given_up()).then(|| self.earliest().since(now))
     }
 
-    /// Everything that is queued is done, without or in_batch the run under way.
+    /// Everything pending is done, with or without a current run.
     pub fn complete(&mut self, now: Moment) {
         self.queued.clear();
         (self.began, self.since) = (Some(now), None);
         self.end(now, &ReloadOutcome::Succeeded);
     }
 
-    /// Whether the tries that `reload_retries` allows are over.
+    /// Whether it has failed as often as `reload_retries` allows.
     pub fn is_given_up(&self) -> bool {
         self.policy.retries.is_some_and(|retries| self.failures > 0 && self.failures >= retries)
     }
 
-    /// Whether this template's file still needs the reload, one under way included.
+    /// Whether this template's file still needs it, a current run included.
     pub fn includes(&self, template: &Arc<str>) -> bool {
         self.queued.contains_key(template)
             || self.running.as_ref().is_some_and(|running| running.contains_key(template))
     }
 
-    /// Whether anything is queued.
+    /// Whether it is pending or running.
     pub fn is_pending(&self) -> bool {
         !self.queued.is_empty() || self.running.is_some()
     }
 
-    /// Whether it runs, or will without anything going wrong first.
+    /// Whether it is running or will run without a failure first.
     pub fn will_run(&self) -> bool {
         self.running.is_some() || (!self.queued.is_empty() && self.failures == 0)
     }
 
-    /// What is known of it; `None` where nothing is queued.
+    /// Its state; `None` if it is not pending.
     pub fn report(&self) -> Option<ReloadReport> {
         let state = match self.due() {
             _ if self.running.is_some() => ReloadState::Running,

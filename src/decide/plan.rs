@@ -1,27 +1,27 @@
-//! What the engine is to do, as a configuration and its templates give it.
+//! What the engine is to do, from a configuration and its templates.
 
 use std::sync::Arc;
 
 use super::needs::Needs;
 use crate::config::{KeyConfig, RosterConfig, TemplateConfig};
 
-/// A whole configuration as the engine sees it: names are unique, and what a template needs exists.
+/// A complete configuration as the engine sees it. Names are unique, and everything that a template needs exists.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// Every roster.
+    /// All rosters.
     pub rosters: Vec<Planned<RosterConfig>>,
-    /// Every key.
+    /// All keys.
     pub keys: Vec<Planned<KeyConfig>>,
-    /// Every template.
+    /// All templates.
     pub templates: Vec<TemplatePlan>,
 }
 
-/// Something that is followed, and where its registry is: after the url changed, what was seen before says nothing.
+/// Something that is watched in a registry.
 #[derive(Debug, PartialEq)]
 pub struct Planned<T> {
-    /// How it is configured.
+    /// Its configuration.
     pub config: Arc<T>,
-    /// Its registry's url.
+    /// The URL of its registry. Views from another URL do not apply.
     pub origin: Arc<str>,
 }
 
@@ -34,7 +34,7 @@ impl<T> Clone for Planned<T> {
 /// A template and what it is rendered from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TemplatePlan {
-    /// How it is configured.
+    /// Its configuration.
     pub config: Arc<TemplateConfig>,
     /// The rosters and keys that it names.
     pub needs: Needs,

@@ -1,4 +1,4 @@
-//! The program that the agent runs: when it is started, told to take its files up, and ended.
+//! The program of `[exec]`: when it is started, signalled after changes, and stopped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,52 +15,52 @@ mod tests;
 
 pub use end::End;
 
-/// A program that ran for so long has not failed to start.
+/// A program that ran for this long counts as started.
 pub const STABLE_AFTER: Duration = Duration::from_mins(1);
 
-/// How long a killed program may take to be gone before a stopping agent leaves it behind.
+/// How long a stopping agent waits for a killed program to end.
 const KILL_GRACE: Duration = Duration::from_secs(2);
 
-/// Something that input to it.
+/// An input of the program's state machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProgramInput {
-    /// This is the configuration now. What a change of it asks for is done after the time given.
+    /// The current configuration. A change takes effect after the given delay.
     Configured(Option<Arc<ExecConfig>>, Duration),
-    /// Every file is in step; said while [`Program::awaits_files`].
+    /// Every file is up to date. Sent while [`Program::awaits_files`].
     FilesReady,
-    /// A file was replaced that it is to take up, after the time given.
+    /// A file that it uses was replaced. It is applied after the given delay.
     Changed(Duration),
     /// It runs, as this process.
     Started(u32),
     /// It ended, or did not start.
     Ended(End),
-    /// The agent is asked to stop; for the second time: at once.
+    /// The agent is asked to stop. The second time, the program is killed at once.
     Stopping,
-    /// A moment that [`Program::next_wake`] named has come.
+    /// The time given by [`Program::next_wake`] has come.
     Tick,
 }
 
-/// Something to do.
+/// An effect that the state machine requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProgramEffect {
-    /// Start it; answer with [`ProgramInput::Started`] or [`ProgramInput::Ended`].
+    /// Start it. Answer with [`ProgramInput::Started`] or [`ProgramInput::Ended`].
     Start(Arc<ExecConfig>),
-    /// Send it this signal, as `kill(1)` names it, so that it takes its files up.
+    /// Send it this signal, as `kill(1)` names it, so that it applies its files.
     Signal(String),
-    /// Ask it to end, by this signal.
+    /// Ask it to end, with this signal.
     End(String),
-    /// Kill it with all that belongs to it.
+    /// Kill it and everything that belongs to it.
     Kill,
-    /// Every file that is in place by now is taken up, or will be by the next start.
+    /// Every file that is in place now is applied, or will be at the next start.
     FilesApplied,
 }
 
-/// How it is with it.
+/// The state of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// There is none.
+    /// No program is configured.
     Off,
-    /// It waits for every file to be in step for the first time.
+    /// It waits until every file is up to date for the first time.
     Waiting,
     /// It is being started.
     Starting,
@@ -68,57 +68,57 @@ pub enum State {
     Running {
         /// The process.
         pid: u32,
-        /// Since when.
+        /// When it was started.
         since: Moment,
-        /// When it is to take files up that were replaced.
+        /// When it is to apply replaced files.
         change: Option<Moment>,
     },
     /// It was asked to end.
     Stopping {
         /// The process.
         pid: u32,
-        /// What comes after.
+        /// What follows its end.
         then: AfterStop,
-        /// When it is killed, or was.
+        /// When it is or was killed.
         kill: Moment,
-        /// Whether it was.
+        /// Whether it was killed.
         killed: bool,
     },
-    /// It ended, and is started again at this moment.
+    /// It ended, and is restarted at this time.
     Backoff(Moment),
-    /// The agent ends, with this exit code.
+    /// The agent exits with this code.
     Exited(u8),
 }
 
-/// Another command or environment. The old one stays until every file of the new configuration is in step.
+/// Another command or environment. The old program runs until every file of the new configuration is up to date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct NextConfig {
     config: Arc<ExecConfig>,
-    /// A program that runs is not restarted for it before.
+    /// A running program is not restarted before this time.
     at: Moment,
-    /// Whether every file has been in step since.
+    /// Whether every file has been up to date since.
     is_ready: bool,
 }
 
-/// What comes after the end of a program that was asked to end.
+/// What follows the end of a program that was asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterStop {
-    /// It is started again.
+    /// It is restarted.
     Restart,
-    /// It is not in the configuration any more. One that is by then begins anew.
+    /// It is no longer configured. A program that is configured by then waits for its files.
     AwaitFiles,
-    /// The agent ends.
+    /// The agent exits.
     Exit,
 }
 
-/// The program.
+/// The state machine of the program.
 #[derive(Debug, Clone)]
 pub struct Program {
     config: Option<Arc<ExecConfig>>,
-    /// What takes the place of that.
+    /// The configuration that replaces the current one.
     next: Option<NextConfig>,
     state: State,
-    /// How often in a row it has ended soon.
+    /// How often in a row it ended early.
     failures: u32,
     starts: u64,
     last: Option<(End, Moment)>,
@@ -131,12 +131,12 @@ impl Default for Program {
 }
 
 impl Program {
-    /// How it is with it.
+    /// Its state.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// How it is configured.
+    /// Its configuration.
     pub fn config(&self) -> Option<&Arc<ExecConfig>> {
         self.config.as_ref()
     }
@@ -146,17 +146,17 @@ impl Program {
         self.starts
     }
 
-    /// How it ended the last time by itself, and when.
+    /// How and when it last ended by itself.
     pub fn last(&self) -> Option<&(End, Moment)> {
         self.last.as_ref()
     }
 
-    /// Whether [`ProgramInput::FilesReady`] is wanted: it is not started yet, or not with its new command.
+    /// Whether it waits for [`ProgramInput::FilesReady`]: it is not started yet, or not with its new command.
     pub fn awaits_files(&self) -> bool {
         self.state == State::Waiting || self.next.as_ref().is_some_and(|next| !next.is_ready)
     }
 
-    /// When [`ProgramInput::Tick`] is wanted at the latest.
+    /// When [`ProgramInput::Tick`] is needed, if no other input comes first.
     pub fn next_wake(&self) -> Option<Moment> {
         match &self.state {
             State::Running { change, .. } => change.iter().copied().chain(self.replacement_due()).min(),
@@ -167,12 +167,12 @@ impl Program {
         }
     }
 
-    /// When another command takes over, if it can.
+    /// When another command replaces the current one, if it is ready.
     fn replacement_due(&self) -> Option<Moment> {
         self.next.as_ref().filter(|next| next.is_ready).map(|next| next.at)
     }
 
-    /// Takes in what input and says what is to be done now.
+    /// Processes one input and returns what is to be done.
     pub fn step(&mut self, now: Moment, input: ProgramInput) -> Vec<ProgramEffect> {
         let mut effects = Vec::new();
         match input {
@@ -185,7 +185,7 @@ impl Program {
             },
             ProgramInput::Changed(wait) => match &mut self.state {
                 State::Running { change, .. } => _ = change.get_or_insert(now + wait),
-                // The next start is later than the change.
+                // The next start applies the change.
                 _ => effects.push(ProgramEffect::FilesApplied),
             },
             ProgramInput::Started(pid) => {
@@ -213,7 +213,7 @@ impl Program {
             let change = if let State::Running { change, .. } = self.state { change } else { None };
             self.next = Some(NextConfig { config: new, at: known.or(change).unwrap_or(now + wait), is_ready: false });
         } else {
-            // The rest takes effect as it runs.
+            // The other settings take effect without a restart.
             self.config = Some(new);
             self.next = None;
         }
@@ -250,7 +250,7 @@ impl Program {
         let (&State::Running { pid, change, .. }, Some(config)) = (&self.state, &self.config) else { return };
         effects.push(ProgramEffect::End(config.kill_signal.clone()));
         if change.is_some() {
-            // The next start is later than the change, be it another agent's.
+            // The next start applies the change, even under another agent.
             effects.push(ProgramEffect::FilesApplied);
         }
         self.state = State::Stopping { pid, then, kill: now + config.kill_timeout, killed: false };
@@ -284,7 +284,7 @@ impl Program {
                 self.failures = 0;
             }
             if change.is_some() {
-                // The next start is later than the change.
+                // The next start applies the change.
                 effects.push(ProgramEffect::FilesApplied);
             }
         }
@@ -297,11 +297,11 @@ impl Program {
         self.last = Some((end, now));
     }
 
-    /// What is due by now.
+    /// Does what is due now.
     fn advance(&mut self, now: Moment, effects: &mut Vec<ProgramEffect>) {
         let replacement_due = self.replacement_due();
         match &mut self.state {
-            // Not by a signal, which would leave the old command running.
+            // A signal would leave the old command running.
             State::Running { .. } if replacement_due.is_some_and(|at| at <= now) => {
                 self.end(now, AfterStop::Restart, effects)
             }
@@ -321,7 +321,7 @@ impl Program {
             State::Stopping { kill, then: AfterStop::Exit, killed: true, .. } if *kill + KILL_GRACE <= now => {
                 self.state = State::Exited(0);
             }
-            // Another one has no reason to wait for the old one's pause.
+            // The backoff of the old command does not apply to another one.
             State::Backoff(until) if *until <= now || replacement_due.is_some() => self.start(effects),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! What `decide` asks of `act`, and what `act` answers.
+//! What the engine requests, and the results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,37 +14,37 @@ use super::event::Event;
 use super::in_flight::PublicationId;
 use crate::model::member::Member;
 
-/// A member and its place among its roster's.
+/// A member with its slot.
 #[derive(Debug, Clone)]
 pub struct SlottedMember {
     /// The member.
     pub member: Arc<Member>,
-    /// The smallest free number when it came, kept while it stays and for `slot_keep` after: for software that knows its
-    /// backends by number.
+    /// The smallest free number when the member was added. It is kept while the member stays and for `slot_keep` after,
+    /// for software that refers to its backends by number.
     pub slot: u32,
 }
 
 impl PartialEq for SlottedMember {
     fn eq(&self, other: &Self) -> bool {
-        // A member that did not change is the same allocation, and need not be looked into.
+        // An unchanged member is the same allocation.
         self.slot == other.slot && (Arc::ptr_eq(&self.member, &other.member) || self.member == other.member)
     }
 }
 
-/// The members of one path as templates see them, in the order that the configuration asks for.
+/// The members of one path as templates see them, in the configured order.
 pub type SlottedMembers = Arc<[SlottedMember]>;
 
 /// A roster as templates see it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RosterValue {
-    /// Of a plain path.
+    /// The members of a plain path.
     List(SlottedMembers),
-    /// Of a path with `*`: by what it matched.
+    /// The members by key, for a path with `*`.
     Map(BTreeMap<Arc<str>, SlottedMembers>),
 }
 
 impl RosterValue {
-    /// How many members there are, of all keys together.
+    /// The number of members, of all keys together.
     pub fn count(&self) -> usize {
         match self {
             Self::List(slotted) => slotted.len(),
@@ -53,29 +53,30 @@ impl RosterValue {
     }
 }
 
-/// All that a template may see of the registries at one moment. Cheap to clone: members are shared.
+/// Everything that a template can see of the registries at one moment. It is cheap to clone, because members are
+/// shared.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot {
     /// Rosters by name.
     pub rosters: BTreeMap<Arc<str>, RosterValue>,
     /// Keys by name.
     pub keys: BTreeMap<Arc<str>, Arc<Value>>,
-    /// In a template with `each`: the key that this is the file of, and its members.
+    /// In the file of a template with `each`: its key, and the key's members.
     pub own: Option<(Arc<str>, SlottedMembers)>,
 }
 
-/// Bring one destination in step with a snapshot: render, compare, stage, check, replace.
+/// Bring one file up to date: render, compare, stage, check, replace.
 #[derive(Debug, Clone)]
 pub struct Publication {
-    /// Its number, for the answer.
+    /// Its id, for the answer.
     pub id: PublicationId,
     /// The template.
     pub template: Arc<TemplateConfig>,
-    /// What it is to be rendered with.
+    /// What it is rendered with.
     pub snapshot: Snapshot,
-    /// The key is gone whose file this is: it is removed in place of being rendered.
+    /// The key of this file is gone: the file is removed.
     pub remove: bool,
-    /// A replacement includes no reload.
+    /// A replacement is not followed by a reload.
     pub no_reload: bool,
 }
 
@@ -84,36 +85,37 @@ pub struct Publication {
 pub struct Group {
     /// Never empty.
     pub publications: Vec<Publication>,
-    /// Of which unit they all are: where one fails, none is put in place. Else one that fails only drops out.
+    /// Their unit, if they are one: if one fails, none is put in place. In other groups only the failed one is left
+    /// out.
     pub unit: Option<Arc<str>>,
 }
 
-/// What became of a publication.
+/// The result of a publication.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// The destination had these bytes already: nothing was written, nothing needs a reload.
+    /// The file had this content already. Nothing was written, and no reload is needed.
     Unchanged,
-    /// The destination is replaced, and a reload is owed where the template has one.
+    /// The file was replaced. Its reload is pending, if it has one.
     Replaced,
-    /// A dry run: it would have been replaced.
+    /// Dry run: it would have been replaced.
     WouldReplace,
-    /// The destination is removed, and a reload is owed where the template has one.
+    /// The file was removed. Its reload is pending, if it has one.
     Removed,
-    /// A dry run: it would have been removed.
+    /// Dry run: it would have been removed.
     WouldRemove,
-    /// Nothing was replaced, and the destination is as it was.
+    /// The file is unchanged.
     Failed(Failure),
-    /// The agent is stopping; the destination is as it was.
+    /// The agent is stopping. The file is unchanged.
     Abandoned,
 }
 
 impl Outcome {
-    /// Whether the destination was changed, or would have been.
+    /// Whether the file was changed, or would have been.
     pub fn differs(&self) -> bool {
         matches!(self, Self::Replaced | Self::WouldReplace | Self::Removed | Self::WouldRemove)
     }
 
-    /// What the log tells of it.
+    /// The event for this result.
     pub fn event(&self, template: Arc<str>, dest: PathBuf, retry_in_s: Option<u64>) -> Event {
         let failure = match self {
             Self::Unchanged => return Event::FileUnchanged { template, dest },
@@ -139,33 +141,33 @@ impl Outcome {
 /// Why a publication failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// At which step.
+    /// The stage that failed.
     pub stage: Stage,
-    /// In full: what was tried, on what, why, and the end of a command's output.
+    /// The full message: what was tried, on what, why it failed, and the end of a command's output.
     pub message: String,
 }
 
-/// The steps of a publication that can fail.
+/// The stages of a publication that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
-    /// The template could not be rendered with these members: only other members or another template will help.
+    /// The template could not be rendered with these members. Only other members or another template help.
     Render,
-    /// The destination could not be read, staged or replaced.
+    /// The file could not be read, staged or replaced.
     Write,
-    /// Somebody else changed the file, again and again, while its new bytes were made from it.
+    /// Another process changed the file repeatedly during the replacement.
     Changed,
-    /// The check could not be run, was cut off, or took too long.
+    /// The check could not be run, was interrupted or timed out.
     Check,
-    /// The check ended by itself and refused the staged file: members may be at fault.
+    /// The check refused the staged file. Members can be at fault.
     Refused,
-    /// Another template of its unit failed, and is tried again together with it.
+    /// Another template of its unit failed. Both are retried together.
     Unit,
-    /// Its reload failed with these bytes, and those from before stand.
+    /// The reload failed with this content, and the previous file was restored.
     Rollback,
 }
 
 impl Stage {
-    /// What happened at this stage, in words.
+    /// The failure of this stage, in words.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Render => "render failed",
@@ -178,40 +180,40 @@ impl Stage {
     }
 }
 
-/// Run one reload for all the templates that owe it.
+/// Run one reload for all templates that need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReloadJob {
     /// What to run.
     pub reload: Reload,
-    /// How long it may take.
+    /// The time limit.
     pub timeout: Duration,
-    /// What proves it, each once.
+    /// The commands that verify it, each once.
     pub verifies: BTreeSet<Verify>,
     /// The templates whose files changed since it last succeeded; never empty.
     pub templates: Vec<Arc<TemplateConfig>>,
 }
 
-/// Put the files back that a failed reload was for, as they were before.
+/// Restore the previous files after a failed reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restoration {
-    /// Its number, for the answer.
+    /// Its id, for the answer.
     pub id: PublicationId,
-    /// The reload that failed just now; `None`: that is long over, and what somebody else has made of the files since is
-    /// put right.
+    /// The reload that has just failed. `None`: it failed earlier, and another process has changed the restored files
+    /// since.
     pub reload: Option<Reload>,
-    /// The templates whose files go back, whole units of them.
+    /// The templates whose files are restored, in whole units.
     pub templates: Vec<Arc<TemplateConfig>>,
-    /// How it failed.
+    /// Why it failed.
     pub why: String,
 }
 
-/// What became of a reload.
+/// The result of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReloadOutcome {
-    /// It ended with 0, or the signal was sent, and what proves it did too.
+    /// It exited with 0 or the signal was sent, and its verification succeeded.
     Succeeded,
-    /// It did not; the pending stays.
+    /// It failed, with the reason. It stays pending.
     Failed(String),
-    /// The agent is stopping and cut it off; the pending stays.
+    /// The agent is stopping and interrupted it. It stays pending.
     Abandoned,
 }

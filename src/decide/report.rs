@@ -1,7 +1,7 @@
-//! What the engine knows at one moment, as plain data. Whatever shows the agent's state is made of it, and of nothing
-//! else of the engine.
+//! The state of the engine as plain data. Everything that shows the agent's state uses this, and nothing else of the
+//! engine.
 //!
-//! Times are the engine's, and reasons are typed: words and wall clocks are the reader's.
+//! Times are the engine's, and reasons are typed: text and wall-clock time are up to the reader.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,14 +21,14 @@ pub use super::publication::{Failure, RosterValue, SlottedMember, Stage};
 pub use crate::model::member::Quarantine;
 pub use program::{AfterStop, ProgramReport, ProgramState};
 
-/// Everything that the engine knows at one moment; each map is by name.
+/// The state of the engine at one moment. Each map is by name.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The moment.
     pub now: Moment,
-    /// Until when nothing is replaced, during a pause.
+    /// The end of the pause, during which nothing is replaced.
     pub paused_until: Option<Moment>,
-    /// The registries that are followed.
+    /// The registries that are watched.
     pub registries: BTreeMap<Arc<str>, RegistryReport>,
     /// Every roster.
     pub rosters: BTreeMap<Arc<str>, RosterReport>,
@@ -36,18 +36,18 @@ pub struct Report {
     pub keys: BTreeMap<Arc<str>, KeyReport>,
     /// Every template, with one for each file of a template with `each`.
     pub templates: BTreeMap<Arc<str>, TemplateReport>,
-    /// The reloads that are pending.
+    /// The pending reloads.
     pub reloads: BTreeMap<Reload, ReloadReport>,
 }
 
 /// A registry.
 #[derive(Debug, Clone)]
 pub struct RegistryReport {
-    /// Where it is, without credentials.
+    /// Its URL, without credentials.
     pub url: Arc<str>,
     /// It has answered, and the connection was not lost since.
     pub reached: bool,
-    /// What was tried last and why it failed; `None` while nothing has.
+    /// The last error; `None` if there was none.
     pub error: Option<String>,
 }
 
@@ -56,9 +56,9 @@ pub struct RegistryReport {
 pub struct RosterReport {
     /// Its configuration.
     pub config: Arc<RosterConfig>,
-    /// The members in use: what templates see. `None` before the first good view.
+    /// The members in use: what templates see. `None` before the first known-good view.
     pub value: Option<RosterValue>,
-    /// How many members the registry showed last, of all keys together; `None` while that is not known.
+    /// The number of members in the registry, of all keys together; `None` if unknown.
     pub in_registry: Option<usize>,
     /// How recent the view is.
     pub freshness: Freshness,
@@ -68,34 +68,34 @@ pub struct RosterReport {
     pub held: bool,
     /// Every hold in force.
     pub holds: Vec<HoldReport>,
-    /// The keys that a hold keeps from going.
+    /// The removed keys that a hold keeps.
     pub kept_keys: BTreeSet<Arc<str>>,
-    /// When the changes that were seen last are judged (`wait`).
+    /// When the last changes are evaluated (`wait`).
     pub settles: Option<Moment>,
-    /// What each path is read by, where that is known.
+    /// The format of each path, if known.
     pub formats: BTreeMap<Format, Vec<NodePath>>,
-    /// The members that `where` excludes, with the error where it could not be evaluated.
+    /// The members that `where` excludes, with the error if it could not be evaluated.
     pub filtered: Vec<(NodePath, Option<String>)>,
-    /// The nodes that name the same host and port as another, with the name of that one.
+    /// The nodes with the same host and port as another, with the name of that one.
     pub duplicates: Vec<(NodePath, Arc<str>)>,
-    /// The nodes that are quarantined.
+    /// The quarantined nodes.
     pub quarantined: Vec<(NodePath, Quarantine)>,
-    /// What the holds keep back and `accept` would let through.
+    /// What the holds withhold and `accept` would admit.
     pub held_members: HeldView,
 }
 
 /// A hold.
 #[derive(Debug, Clone)]
 pub struct HoldReport {
-    /// The path that it is about.
+    /// The path in question.
     pub path: String,
-    /// Why, and since when.
+    /// The reason, and since when.
     pub hold: Hold,
-    /// How many last known-good members (or keys) are kept; `None` where there never were any.
+    /// How many known-good members or keys are kept; `None` if there never were any.
     pub kept: Option<usize>,
     /// Whether `accept` can end it.
     pub acceptable: bool,
-    /// What `accept` would change of the members.
+    /// What `accept` would change.
     pub change: Option<Change>,
 }
 
@@ -118,73 +118,74 @@ pub struct KeyReport {
 pub struct TemplateReport {
     /// Its configuration.
     pub config: Arc<TemplateConfig>,
-    /// The rosters that it names. That of its `each` is in its configuration.
+    /// The rosters that it names. The roster of its `each` is in its configuration.
     pub rosters: BTreeSet<Arc<str>>,
     /// The `[[key]]`s that it names.
     pub keys: BTreeSet<Arc<str>>,
-    /// When its file was last found, or brought, up to date.
+    /// When its file was last found or brought up to date.
     pub rendered: Option<Moment>,
-    /// It is to be rendered, and that has not begun.
+    /// It is to be rendered, which has not begun.
     pub queued: bool,
     /// It is being rendered, checked or replaced.
     pub in_flight: bool,
-    /// The key whose file it is has gone: the file is to be removed.
+    /// The key of its file is gone: the file is to be removed.
     pub removing: bool,
-    /// How the last publication failed.
+    /// The failure of the last publication.
     pub failure: Option<FailureReport>,
-    /// What somebody else made of its file.
+    /// A change to its file by another process.
     pub drift: Option<DriftReport>,
     /// The members that its check refuses (`isolate`), which are left out of its file.
     pub isolated: Vec<IsolatedReport>,
-    /// The templates of its unit that keep it waiting, with the rosters and keys of which they have no good view.
+    /// The templates of its unit that it waits for, with the rosters and keys of which they have no known-good view.
     pub waiting_for: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     /// With `each`: the keys that have no file, and why.
     pub without_file: BTreeMap<Arc<str>, String>,
 }
 
-/// A publication that failed.
+/// A failed publication.
 #[derive(Debug, Clone)]
 pub struct FailureReport {
-    /// At which stage, and why.
+    /// The stage and the message.
     pub failure: Failure,
     /// How often in a row.
     pub times: u32,
-    /// What is done about it.
+    /// When it is retried.
     pub retry: Retry,
 }
 
-/// When a failed publication is tried again.
+/// When a failed publication is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// The members at fault are searched for first.
+    /// After a search for the members at fault.
     AfterSearch,
-    /// It is being tried.
+    /// It is being retried.
     Now,
     /// At this time.
     At(Moment),
-    /// When something changes that it is made of.
+    /// When something that it depends on changes.
     OnChange,
 }
 
-/// A file that is not as the agent left it.
+/// A file that differs from what the agent wrote.
 #[derive(Debug, Clone)]
 pub struct DriftReport {
-    /// When that was first seen.
+    /// When it was first seen.
     pub since: Moment,
-    /// What is there instead.
+    /// The difference.
     pub what: String,
-    /// How often it was rewritten recently, and when it is again, where it is written so often that it has to wait.
+    /// How often it was rewritten recently, and when it is rewritten again, if it is written so often that it has to
+    /// wait.
     pub disputed: Option<(u32, Moment)>,
 }
 
 /// A member that is left out of one template's file.
 #[derive(Debug, Clone)]
 pub struct IsolatedReport {
-    /// Which.
+    /// The member.
     pub member: MemberRef,
-    /// What the check printed.
+    /// The output of the check.
     pub why: String,
-    /// When it is tried again unchanged; `None` where another template of the unit decides that.
+    /// When it is retried unchanged; `None` if another template of the unit decides that.
     pub retry: Option<Moment>,
 }
 
@@ -195,7 +196,7 @@ pub struct ReloadReport {
     pub templates: BTreeSet<Arc<str>>,
     /// How often it has failed in a row.
     pub failures: u32,
-    /// Why it failed last.
+    /// The last error.
     pub last_error: Option<String>,
     /// When it runs.
     pub state: ReloadState,
@@ -208,31 +209,31 @@ pub enum ReloadState {
     Running,
     /// It has failed as often as `reload_retries` allows.
     GivenUp,
-    /// Other files that changed together with its own are still to be replaced.
+    /// Other files of the same change are still to be replaced.
     AwaitingFiles,
-    /// It runs at this time, or as soon as it is possible.
+    /// It runs at this time, or as soon as possible after it.
     Due {
         /// The time.
         at: Moment,
-        /// `splay` defers it, and not `reload_interval` or the pause after a failure.
+        /// `splay` delays it, not `reload_interval` or the pause after a failure.
         splayed: bool,
     },
 }
 
 impl TemplateReport {
-    /// Whether it names this roster, or has a file for each key of it.
+    /// Whether it names this roster, or has a file for each of its keys.
     pub fn depends_on(&self, roster: &str) -> bool {
         self.rosters.contains(roster) || self.config.each.as_ref().is_some_and(|each| *each.roster == *roster)
     }
 }
 
 impl Report {
-    /// The reload that is pending for a template.
+    /// The pending reload of a template.
     pub fn reload_of(&self, template: &str) -> Option<(&Reload, &ReloadReport)> {
         self.reloads.iter().find(|(_, reload)| reload.templates.contains(template))
     }
 
-    /// The templates of the files that a template with `each` has, with their keys.
+    /// The templates of the files of a template with `each`, with their keys.
     pub fn files(&self, template: &str) -> impl Iterator<Item = (&Arc<str>, &TemplateReport)> {
         self.templates.values().filter_map(move |file| {
             let (each, key) = file.config.file_of()?;

@@ -1,4 +1,4 @@
-//! One `[[roster]]`: its path's members, or those of each key that its `*` matches.
+//! One `[[roster]]`: the members of its path, or those of each key that its `*` matches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,44 +26,44 @@ mod persistence;
 mod removed_keys;
 mod report;
 
-/// A roster's state. The key of a plain path's only members is the empty string.
+/// The state of a roster. The key of a plain path is the empty string.
 #[derive(Debug, Clone)]
 pub struct Roster {
     config: Arc<RosterConfig>,
     member_sets: BTreeMap<Arc<str>, MemberSet>,
     unsettled: BTreeSet<Arc<str>>,
     parent: ParentState,
-    /// How late the node above the keys was seen.
+    /// The version of the parent node of the keys.
     parent_version: VersionTracker,
-    /// The registry is reached and has been heard of this: what is known may be judged.
+    /// The registry is reached and has answered about this roster since. It can be evaluated.
     reached: bool,
     freshness: Freshness,
-    /// The node above, or the configuration, changed: the roster as a whole is to be judged.
+    /// The parent node or the configuration changed: the whole roster is to be evaluated.
     is_dirty: bool,
-    /// Changes may have been dropped unjudged when the registry went away.
+    /// Changes may have been dropped without an evaluation, because the registry was not reached.
     dropped: bool,
     value: Option<RosterValue>,
-    /// The first view that is taken is no change.
+    /// Known-good members were loaded. Before that, members are not reported as changed.
     is_loaded: bool,
     hold: Option<Hold>,
     quarantined: BTreeSet<(Arc<str>, Arc<str>)>,
-    /// Formats that `auto` has chosen for a path of it, and that were said.
+    /// The formats chosen by `auto` that were reported.
     reported_formats: BTreeSet<Format>,
-    /// Keys that are left out because of their names, and whether that was said.
+    /// Keys that are left out because of their names, and whether that was reported.
     invalid_keys: BTreeMap<Arc<str>, bool>,
-    /// The numbers that members had before the agent began, for the first good view of each path.
+    /// The slots of the members in earlier runs, for the first known-good view of each path.
     saved_slots: RosterSlots,
-    /// The keys of which a view was admitted since this was last asked for.
+    /// The keys with an admitted view that is not saved yet.
     admitted: BTreeSet<Arc<str>>,
-    /// The keys of which a view was held since.
+    /// The keys with a held view that is not saved yet.
     held: BTreeSet<Arc<str>>,
     removed_keys: RemovedKeys,
 }
 
-/// What is known of the node above the members or the keys.
+/// The state of the node above the members or the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ParentState {
-    /// The registry has said nothing of it yet.
+    /// The registry has not answered yet.
     Unseen,
     Absent,
     Unreadable(Arc<str>),
@@ -71,9 +71,9 @@ enum ParentState {
 }
 
 impl Roster {
-    /// A roster, and what is remembered of it. `host` is this host's name.
+    /// Creates a roster with its saved state. `host` is this host's name.
     ///
-    /// The members that were last good are known, and nothing is rendered from them: see [`Roster::use_saved`].
+    /// Saved members are not rendered before [`Roster::use_saved`].
     pub fn new(config: Arc<RosterConfig>, saved: Option<&SavedRoster>, url: &str, host: &str) -> Self {
         let mut roster = Self {
             member_sets: BTreeMap::new(),
@@ -102,12 +102,12 @@ impl Roster {
         roster
     }
 
-    /// How it is configured.
+    /// Its configuration.
     pub fn config(&self) -> &Arc<RosterConfig> {
         &self.config
     }
 
-    /// Takes on changed bounds and waits; the members are judged by them at once.
+    /// Applies changed bounds and waits. The members are evaluated at once.
     pub fn reconfigure(&mut self, now: Moment, config: Arc<RosterConfig>) {
         if config == self.config {
             return;
@@ -120,7 +120,7 @@ impl Roster {
         }
     }
 
-    /// The whole of it was read, and is so late.
+    /// Replaces the view of the whole roster.
     pub fn reset(&mut self, now: Moment, view: &View, versions: &Versions) {
         self.reached = true;
         self.is_dirty = true;
@@ -137,7 +137,7 @@ impl Roster {
                 let keys = match seen {
                     Seen::Present(keys) => keys,
                     Seen::Absent => &none,
-                    // Nothing is known of any key: each keeps what it has.
+                    // Nothing is known of the keys. Each keeps what it has.
                     Seen::Unreadable(_) => return,
                 };
                 self.set_present_keys(keys.keys().cloned());
@@ -157,13 +157,13 @@ impl Roster {
 
     fn set_parent(&mut self, now: Moment, parent: ParentState) {
         match &parent {
-            ParentState::Unreadable(_) => self.freshness.lose(now),
+            ParentState::Unreadable(_) => self.freshness.mark_stale(now),
             _ => self.freshness.confirm(),
         }
         self.parent = parent;
     }
 
-    /// Something of it changed, and it is so late now.
+    /// Applies changes of a view.
     pub fn update(&mut self, now: Moment, changes: &[Change], versions: &Versions) {
         for (key, version) in versions {
             if self.is_keyed() && key.is_empty() {
@@ -208,7 +208,7 @@ impl Roster {
 
     fn reset_members(&mut self, now: Moment, key: &Arc<str>, seen: &Seen<Members>, versions: &Versions) {
         if key.chars().any(is_breaking) {
-            // As a member would be: a template that writes the key would write a line of its own.
+            // Such a key could add lines to a file, as such a member could.
             self.is_dirty |= self.invalid_keys.insert(Arc::clone(key), false).is_none();
             return;
         }
@@ -238,7 +238,7 @@ impl Roster {
         if let Some(members) = self.member_sets.get_mut(key) {
             members.path_removed(now);
             members.set_version_from_parent(now, self.parent_version);
-            // What a hold keeps was judged already, and goes on being held.
+            // A hold that was evaluated before stays in force.
             if self.dropped && !self.removed_keys.keeps(key) {
                 members.mark_changed(now);
             }
@@ -246,9 +246,9 @@ impl Roster {
         }
     }
 
-    /// The registry is not reached: nothing is judged until it has been read again.
+    /// The registry cannot be reached. Nothing is evaluated until the path has been read again.
     pub fn connection_lost(&mut self, now: Moment) {
-        self.freshness.lose(now);
+        self.freshness.mark_stale(now);
         self.reached = false;
         self.dropped = true;
         self.unsettled.clear();
@@ -262,13 +262,12 @@ impl Roster {
         matches!(self.config.subject, crate::model::node_path::Subject::Keyed { .. })
     }
 
-    /// What templates see; `None` while there never was a good view.
+    /// What templates see; `None` before the first known-good view.
     pub fn value(&self) -> Option<&RosterValue> {
         self.value.as_ref()
     }
 
-    /// Lets the present views through that only their loss of members holds, and makes them what later ones are measured
-    /// by. Gives the paths that this is about.
+    /// Accepts the current views that only the loss of members holds, as the new baselines. Returns their paths.
     pub fn accept(&mut self, now: Moment) -> Vec<String> {
         if !self.reached {
             return Vec::new();
@@ -281,31 +280,31 @@ impl Roster {
         held.iter().map(|key| self.config.subject.members_of(key).to_string()).chain(keys).collect()
     }
 
-    /// Whether the registry is reached and its path has been read since, so that what is known is what there is.
+    /// Whether the registry is reached and the path has been read since.
     #[cfg(test)]
     pub fn is_fresh(&self) -> bool {
         self.freshness.is_live()
     }
 
-    /// How long ago the view was last confirmed, which is nothing while it is fresh; `None` where that is not known.
+    /// How long ago the view was last confirmed: zero while it is fresh; `None` if unknown.
     pub fn age(&self, now: Moment) -> Option<Duration> {
         self.freshness.age(now)
     }
 
-    /// Whether the registry has said anything of it since the agent began.
+    /// Whether the registry has answered about it in this run.
     pub fn is_seen(&self) -> bool {
         self.parent != ParentState::Unseen
     }
 
-    /// Whether what templates see is not what the registry shows. A key that never had enough members is left out, and
-    /// is no reason to call the others held.
+    /// Whether templates see something else than the registry shows. A key that never had enough members does not
+    /// count.
     pub fn is_held(&self) -> bool {
         let uses_saved =
             |members: &MemberSet| members.hold().is_some() && (members.good().is_some() || !self.is_keyed());
         self.hold.is_some() || self.removed_keys.hold().is_some() || self.member_sets.values().any(uses_saved)
     }
 
-    /// The holds in force, each with the path that it is about.
+    /// The holds in force, each with its path.
     pub fn holds(&self) -> Vec<(String, &Hold)> {
         let own = self.hold.iter().chain(self.removed_keys.hold()).map(|hold| (self.config.subject.to_string(), hold));
         let member_sets = self.member_sets.iter().filter_map(|(key, members)| {

@@ -1,5 +1,4 @@
-//! What is remembered of rosters and keys from one start to the next: the members that were last good, the numbers that
-//! they had, and how late that was.
+//! The saved state of rosters and keys: their last known-good members, with slots and versions.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,86 +11,85 @@ use super::slots::{Numbers, ReservedSlots, RosterSlots};
 use crate::model::registry_event::Bytes;
 use crate::model::version::Zxid;
 
-/// What is remembered, by the name of the roster or key.
+/// The saved state by roster or key name.
 pub type SavedState = BTreeMap<Arc<str>, SavedRoster>;
 
-/// What is remembered of one roster or key.
+/// The saved state of one roster or key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedRoster {
-    /// Where it is from.
+    /// Its origin.
     pub origin: Origin,
-    /// By what its `*` matched, or by the empty string. A keyed roster has the node above its keys, and what their number
-    /// is measured by, under the empty string, a `[[key]]` its data as its only member, which has no name.
+    /// By key. The key of a plain path is the empty string. In a keyed roster, the empty string has the version of the
+    /// parent node and the guard history of the keys. A `[[key]]` has its data as the only member, whose name is empty.
     pub paths: BTreeMap<Arc<str>, SavedPath>,
-    /// How long before the agent's start it was last confirmed; `None` where the clocks cannot tell.
+    /// How long before the start of the agent it was last confirmed; `None` if unknown.
     pub age: Option<Duration>,
 }
 
-/// Where something was seen: under another url, or at another path, it says nothing.
+/// The origin of saved state. It does not apply to another URL or path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The registry's url.
+    /// The registry's URL.
     pub url: Arc<str>,
     /// The path, with its `*`.
     pub path: Arc<str>,
 }
 
-/// The last good view of one path.
+/// The last known-good view of one path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SavedPath {
-    /// How late it was.
+    /// Its version.
     pub version: Option<Zxid>,
-    /// Every valid member, whether it was picked or not, and nodes that weigh them.
+    /// Every valid member, picked or not, and the nodes that give weights.
     pub members: BTreeMap<Arc<str>, SavedMember>,
-    /// What came before it, and what holds since.
+    /// The history of the guard and of holds.
     pub guard_history: GuardHistory,
 }
 
-/// How a path came to where it is: what later views are measured by. Moments of earlier processes lie before
-/// [`Moment::START`].
+/// What later views are compared with. Moments of earlier runs lie before [`Moment::START`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GuardHistory {
-    /// Falling numbers of members, each with the moment from which there were so many: the guard's baseline.
+    /// The guard's baseline: falling numbers of members, each with its start.
     pub sizes: Vec<(Moment, usize)>,
-    /// The loss that is not believed yet.
+    /// The loss that is not confirmed yet.
     pub loss: Option<UnconfirmedLoss>,
     /// Since when a hold is in force.
     pub held: Option<Moment>,
-    /// The numbers that are kept for members who left.
+    /// The slots that are reserved for removed members.
     pub reserved_slots: ReservedSlots,
 }
 
-/// One member, as it stood in the registry.
+/// A member as stored in the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedMember {
     /// Its data.
     pub data: Bytes,
-    /// Its number, where it was picked.
+    /// Its slot, if it was picked.
     pub slot: Option<u32>,
 }
 
-/// Something to remember: paths of one roster or key as they now are. What it does not name is as before, unless its
-/// origin is another one.
+/// An update of saved state: the new state of some paths of one roster or key. The other paths stay as they are, unless
+/// the origin differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedUpdate {
     /// The roster's or key's name.
     pub name: Arc<str>,
-    /// Where it is from.
+    /// Its origin.
     pub origin: Origin,
-    /// Each path that was judged good; `None` for one that is gone.
+    /// Each admitted path; `None` if it is gone.
     pub paths: BTreeMap<Arc<str>, Option<SavedPath>>,
-    /// Each path that is held: how late a view was seen at the latest, and its guard_history. Of a path that was never good
-    /// there is nothing to remember.
+    /// Each held path: the highest version that was seen, and the guard history. A path that was never known-good is
+    /// not saved.
     pub held: BTreeMap<Arc<str>, (Option<Zxid>, GuardHistory)>,
 }
 
 impl SavedRoster {
-    /// Nothing, from there.
+    /// Creates an empty state with this origin.
     pub fn none(origin: Origin) -> Self {
         Self { origin, paths: BTreeMap::new(), age: None }
     }
 
-    /// Takes in what was remembered since.
+    /// Applies an update.
     pub fn take(&mut self, update: SavedUpdate) {
         if self.origin != update.origin {
             *self = Self::none(update.origin);
@@ -109,8 +107,8 @@ impl SavedRoster {
         }
     }
 
-    /// The numbers that members had. They are kept even where the members themselves say nothing any more: an ensemble
-    /// that moved has the same members under another url.
+    /// The slots of the members. They apply even under another URL, because an ensemble that moved has the same
+    /// members.
     pub fn slots(&self) -> RosterSlots {
         let numbers = |known: &SavedPath| -> Numbers {
             known.members.iter().filter_map(|(name, kept)| Some((Arc::clone(name), kept.slot?))).collect()
@@ -120,7 +118,7 @@ impl SavedRoster {
 }
 
 impl SavedPath {
-    /// Valid members by name with their data, and the numbers of those that were picked.
+    /// Creates it from the valid members with their data, and the slots of the picked ones.
     pub fn new<'a>(
         version: Option<Zxid>,
         members: impl Iterator<Item = (&'a Arc<str>, &'a Bytes)>,

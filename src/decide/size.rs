@@ -1,5 +1,5 @@
-//! How large a path may be. What is larger is no roster but a writer that runs away: nothing of it is taken, whatever
-//! each of its nodes says, until it is smaller again.
+//! The size limits of a path. A larger one is not a roster but a runaway writer. None of it is admitted until it is
+//! smaller again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,23 +10,23 @@ use crate::model::registry_event::{Members, Reading};
 #[cfg(test)]
 mod tests;
 
-/// The most nodes that one path may have.
+/// The maximum number of nodes in one path.
 pub const MAX_NODES: usize = 10_000;
 
-/// The most bytes of data that the nodes of one path may have in all.
+/// The maximum number of bytes in the nodes of one path.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// What of a path is too large.
+/// Which limit a path exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Excess {
-    /// It has more nodes than [`MAX_NODES`].
+    /// More nodes than [`MAX_NODES`].
     Nodes,
-    /// They have more data than [`MAX_BYTES`].
+    /// More data than [`MAX_BYTES`].
     Bytes,
 }
 
 impl fmt::Display for Excess {
-    /// How much it may be at the most. Never how much it is: that changes all the time.
+    /// The limit. The actual size changes all the time.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nodes => write!(f, "{MAX_NODES} nodes"),
@@ -35,7 +35,7 @@ impl fmt::Display for Excess {
     }
 }
 
-/// The nodes of a path, members or not, and how much data they have.
+/// The nodes of a path, members or not, and the size of their data.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Size {
     nodes: BTreeMap<Arc<str>, usize>,
@@ -43,25 +43,25 @@ pub struct Size {
 }
 
 impl Size {
-    /// The size of these.
+    /// Counts these nodes.
     pub fn from_nodes(nodes: &Members) -> Self {
         let nodes: BTreeMap<_, _> = nodes.iter().map(|(name, reading)| (Arc::clone(name), bytes(reading))).collect();
         Self { bytes: nodes.values().sum(), nodes }
     }
 
-    /// A node joined or changed.
+    /// A node was added or changed.
     pub fn put(&mut self, name: &Arc<str>, reading: &Reading) {
         let new = bytes(reading);
         let old = self.nodes.insert(Arc::clone(name), new).unwrap_or(0);
         self.bytes = self.bytes - old + new;
     }
 
-    /// A node left.
+    /// A node was removed.
     pub fn remove(&mut self, name: &str) {
         self.bytes -= self.nodes.remove(name).unwrap_or(0);
     }
 
-    /// What is too large, if anything is.
+    /// The limit that is exceeded, if any.
     pub fn excess(&self) -> Option<Excess> {
         if self.nodes.len() > MAX_NODES {
             Some(Excess::Nodes)

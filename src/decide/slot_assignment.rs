@@ -1,4 +1,4 @@
-//! Which members are taken, and the number that each keeps.
+//! Picks members and assigns slots.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::model::member::Member;
 #[cfg(test)]
 mod tests;
 
-/// Takes at most `max` members, sorted by name bytewise. The same members give the same choice, whatever came before.
+/// Picks at most `max` members, sorted by name bytewise. The same members give the same result, whatever came before.
 pub fn pick(members: &BTreeMap<Arc<str>, Arc<Member>>, max: Option<usize>, how: Pick, host: &str) -> Vec<Arc<Member>> {
     let max = max.unwrap_or(usize::MAX);
     if how == Pick::First || members.len() <= max {
@@ -23,10 +23,11 @@ pub fn pick(members: &BTreeMap<Arc<str>, Arc<Member>>, max: Option<usize>, how: 
     members.iter().filter(|(name, _)| taken.contains(name)).map(|(_, member)| Arc::clone(member)).collect()
 }
 
-/// The score of a member for a host in rendezvous hashing: the highest `max` are taken, so that a member that nobody
-/// here took leaves no trace, and one that was taken is replaced in one place (Thaler and Ravishankar, 1998).
+/// The score of a member for a host in rendezvous hashing (Thaler and Ravishankar, 1998). The `max` members with the
+/// highest scores are picked. A member that was not picked here can leave without effect, and one that was picked is
+/// replaced without moving others.
 ///
-/// FNV-1a over both names, finished as splitmix64 does: the same on every host and in every version.
+/// FNV-1a over both names, finished as in splitmix64: the same on every host and in every version.
 fn score(host: &str, member: &str) -> u64 {
     let bytes = host.bytes().chain([0]).chain(member.bytes());
     let hash =
@@ -36,14 +37,14 @@ fn score(host: &str, member: &str) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Gives each member a number: the one that it has, else the one that is kept for it, else the smallest that is free,
-/// in the order of names.
+/// Assigns a slot to each member: the one that it has, else the one that is reserved for it, else the smallest free
+/// one, in the order of names.
 pub fn assign(members: Vec<Arc<Member>>, kept: &Numbers, reserved_slots: &ReservedSlots) -> Vec<SlottedMember> {
     number(members, kept.iter().map(|(name, slot)| (&**name, *slot)), reserved_slots)
 }
 
-/// The same after other members, which were entry before, and in whatever order; `inherited` are the numbers that some
-/// of the new ones have from some of those.
+/// Assigns slots after a change. `before` are the members before it, in any order. `inherited` are the slots that new
+/// members take over.
 pub fn reassign(
     members: Vec<Arc<Member>>,
     before: &[SlottedMember],
@@ -58,7 +59,7 @@ pub fn reassign(
     number(members, kept.into_iter(), reserved_slots)
 }
 
-/// Gives those who are new and have the address of one who left its number: it is the same server, by another node.
+/// A new member with the address of a removed one gets its slot: it is the same server under another node.
 pub fn slots_by_address(members: &[Arc<Member>], before: &[SlottedMember]) -> Numbers {
     let staying: BTreeSet<&str> = members.iter().map(|member| member.name()).collect();
     let left = before.iter().filter(|entry| !staying.contains(entry.member.name()));
@@ -71,7 +72,7 @@ pub fn slots_by_address(members: &[Arc<Member>], before: &[SlottedMember]) -> Nu
     new.filter_map(|member| Some((Arc::from(member.name()), left.remove(&member.endpoint()?)?))).collect()
 }
 
-/// Both are in the order of names.
+/// Both are sorted by name.
 fn number<'a>(
     members: Vec<Arc<Member>>,
     kept: impl Iterator<Item = (&'a str, u32)>,
@@ -93,8 +94,7 @@ fn number<'a>(
     entry.map(|(member, slot)| SlottedMember { member, slot: slot.unwrap_or_else(|| free.next()) }).collect()
 }
 
-/// The numbers that nobody has. So many members and reserved_slots never need one from
-/// beyond their own count.
+/// The free slots. Members and reserved slots together never need a slot beyond their number.
 struct Free {
     taken: Vec<bool>,
     next: u32,
@@ -121,7 +121,7 @@ impl Free {
     }
 }
 
-/// Puts members, which are in the order of their names, into the order that templates are to see.
+/// Sorts members, which are in the order of names, as configured.
 pub fn sort(mut slotted: Vec<SlottedMember>, order: Order) -> SlottedMembers {
     match order {
         Order::Name => {}
@@ -134,7 +134,7 @@ pub fn sort(mut slotted: Vec<SlottedMember>, order: Order) -> SlottedMembers {
     Arc::from(slotted)
 }
 
-/// What ids are compared by: whole numbers by size, then other texts bytewise, then none.
+/// The sort key of an id: whole numbers by value, then other ids bytewise, then none.
 fn id(entry: &SlottedMember) -> (bool, bool, u128, &str) {
     let Some(id) = entry.member.fields().id.as_deref() else {
         return (true, true, 0, "");

@@ -1,5 +1,5 @@
-//! The numbers that members had, for the next start: software that knows its backends by number must not see them
-//! change because the agent was restarted.
+//! Slots of members, and slots that are reserved. Software that refers to its backends by number must not see them
+//! change because of a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,31 +9,30 @@ use super::moment::Moment;
 use super::publication::SlottedMember;
 use crate::model::member::Member;
 
-/// The members of one path by name, each with its number.
+/// The slots of one path by member name.
 pub type Numbers = BTreeMap<Arc<str>, u32>;
 
-/// The numbers in a roster: by what its `*` matched, or by the empty string.
+/// The slots of a roster by key. The key of a plain path is the empty string.
 pub type RosterSlots = BTreeMap<Arc<str>, Numbers>;
 
-/// A number whose member left.
+/// The slot of a removed member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReservedSlot {
-    /// The number.
+    /// The slot.
     pub slot: u32,
-    /// When its member left.
+    /// When the member was removed.
     pub since: Moment,
 }
 
-/// The numbers that members had who left not long ago, by their names: each is its member's own until `slot_keep` is
-/// over, and given to nobody else.
+/// The slots of members that were removed recently, by name. Each is reserved for its member until `slot_keep` is over.
 pub type ReservedSlots = BTreeMap<Arc<str>, ReservedSlot>;
 
-/// Forgets the numbers that were kept for long enough.
+/// Drops reservations older than `keep`.
 pub fn expire(reserved_slots: &mut ReservedSlots, now: Moment, keep: Duration) {
     reserved_slots.retain(|_, reserved| now.since(reserved.since) < keep);
 }
 
-/// Keeps the numbers of those who are not among the members that are to be entry, but for those that are inherited.
+/// Reserves the slots of the members that are not in `members`, except inherited ones.
 pub fn reserve(
     reserved_slots: &mut ReservedSlots,
     now: Moment,
@@ -49,7 +48,7 @@ pub fn reserve(
     }
 }
 
-/// Those who are entry have their numbers themselves.
+/// Drops the reservations of members that have their slots.
 pub fn release(reserved_slots: &mut ReservedSlots, slotted: &[SlottedMember]) {
     for entry in slotted {
         reserved_slots.remove(entry.member.name());

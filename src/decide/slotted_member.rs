@@ -1,4 +1,4 @@
-//! A member with its place, as users see it: in templates, in `get --format members`, in status.
+//! A member as users see it: in templates, in `get --format members` and in status.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,11 +9,11 @@ use super::publication::SlottedMember;
 #[cfg(test)]
 mod tests;
 
-/// What every member has, null where it is not known. A key of its data with one of these names stays in `data`.
+/// The fields of every member, null if unknown. A data key with one of these names is only in `data`.
 const ALWAYS: [&str; 9] = ["name", "host", "port", "address", "id", "weight", "status", "data", "slot"];
 
-/// The member as a JSON object: the fields that every member has, `raw` in base64 where its data is no UTF-8, and
-/// every key of its data that takes no field's name.
+/// The member as a JSON object: its fields, `raw` in base64 if its data is not UTF-8, and every data key without a
+/// field of that name.
 #[must_use]
 pub fn to_json(entry: &SlottedMember) -> Value {
     let fields = entry.member.fields();
@@ -42,9 +42,9 @@ pub fn to_json(entry: &SlottedMember) -> Value {
     Value::Object(all)
 }
 
-/// A whole number is shown as one: a weight of 5 is `5`, not `5.0`, in JSON and in the files that are made of it.
+/// Whole numbers are shown as such: a weight of 5 is `5`, not `5.0`, in JSON and in rendered files.
 fn number(weight: f64) -> Value {
-    // Up to 2^53 each whole number is a float of its own, so the way over text loses nothing.
+    // Up to 2^53 every whole number is a distinct float, so the text is exact.
     let whole = weight.fract() == 0.0 && weight.abs() <= 9_007_199_254_740_992.0;
     let exact = whole.then(|| format!("{weight:.0}").parse::<i64>().ok()).flatten();
     exact.map_or_else(|| Number::from_f64(weight).map_or(Value::Null, Value::Number), Value::from)

@@ -1,4 +1,4 @@
-//! One `[[template]]`: when it is rendered, and what came of it.
+//! One `[[template]]`: when it is rendered, and the result.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub use drift::Drift;
 
 use drift::Dispute;
 
-/// A template's state.
+/// The state of a template.
 #[derive(Debug, Clone)]
 pub struct Template {
     plan: TemplatePlan,
@@ -32,30 +32,30 @@ pub struct Template {
     last: Option<Outcome>,
     rendered: Option<Moment>,
     waiting: Vec<Arc<str>>,
-    /// Of a key's file: the members that it shows.
+    /// For the file of a key: the key's members.
     members: Option<SlottedMembers>,
-    /// Of a key's file: what becomes of it.
+    /// For the file of a key: the progress of its removal.
     removal: Removal,
     isolation: Isolation,
     drift: Option<Drift>,
     dispute: Dispute,
 }
 
-/// What becomes of a key's file.
+/// The removal of a key's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Removal {
-    /// It is kept in step.
+    /// The file stays.
     No,
-    /// The key is gone: it is to be removed.
+    /// The key is gone: the file is to be removed.
     Queued,
-    /// It is being removed.
+    /// The file is being removed.
     InFlight,
-    /// It is removed.
+    /// The file is removed.
     Done,
 }
 
 impl Template {
-    /// A template that is to be rendered as soon as what it needs is there.
+    /// Creates a template, which is rendered as soon as everything that it needs is known.
     pub fn new(plan: TemplatePlan) -> Self {
         let mut publish = Publish::default();
         publish.queue();
@@ -75,20 +75,20 @@ impl Template {
         }
     }
 
-    /// How it is configured, and what it needs.
+    /// Its configuration and its needs.
     pub fn plan(&self) -> &TemplatePlan {
         &self.plan
     }
 
-    /// Takes on a new configuration or source. It is rendered even if nothing differs: that costs little, and what
-    /// failed before is tried again.
+    /// Applies a new configuration or source. It is rendered even if nothing differs: that costs little, and retries
+    /// what failed before.
     pub fn replan(&mut self, plan: TemplatePlan) {
         self.plan = plan;
         self.isolation = Isolation::default();
         self.queue();
     }
 
-    /// Of a key's file: the members of its key, or none, when the key is gone and the file is to go.
+    /// For the file of a key: sets the key's members. `None` if the key is gone and the file is to be removed.
     pub fn set_members(&mut self, slotted: Option<&SlottedMembers>) {
         let removal = if slotted.is_some() { Removal::No } else { Removal::Queued };
         let changed = (self.removal == Removal::No) != (removal == Removal::No)
@@ -100,12 +100,12 @@ impl Template {
         self.members = slotted.cloned();
     }
 
-    /// Whether the key is gone whose file it is.
+    /// Whether its file is to be removed, or was.
     pub fn is_removing(&self) -> bool {
         self.removal != Removal::No
     }
 
-    /// Whether nothing is left of it.
+    /// Whether its file was removed.
     pub fn is_removed(&self) -> bool {
         self.removal == Removal::Done
     }
@@ -116,7 +116,7 @@ impl Template {
         each.is_some_and(|each| each.roster == *name) || self.needs(name, is_roster)
     }
 
-    /// Something that it depends on changed: what failed before may pass now.
+    /// Queues it, because something that it depends on changed. Earlier failures no longer count.
     pub fn queue(&mut self) {
         self.publish.queue();
         self.retry = None;
@@ -128,19 +128,19 @@ impl Template {
         self.plan.needs.names.contains(name) || (is_roster && self.plan.needs.all)
     }
 
-    /// What it needs that never had a good view.
+    /// The rosters and keys that it needs and that never had a known-good view.
     pub fn missing(&self, rosters: &BTreeMap<Arc<str>, Roster>, keys: &BTreeMap<Arc<str>, Key>) -> Vec<Arc<str>> {
         let rosters = rosters.iter().filter(|(name, roster)| self.depends_on(name, true) && roster.value().is_none());
         let keys = keys.iter().filter(|(name, key)| self.needs(name, false) && key.value().is_none());
         rosters.map(|(name, _)| name).chain(keys.map(|(name, _)| name)).cloned().collect()
     }
 
-    /// Whether there is anything to do for it now: most templates have nothing most of the time.
+    /// Whether a publication can begin, or a retry is due. For most templates, neither is true most of the time.
     pub fn is_due(&self, now: Moment) -> bool {
         !self.is_searching() && (self.publish.is_ready() || self.retry_due().is_some_and(|due| due <= now))
     }
 
-    /// Where its retry is due, it is wanted.
+    /// Queues it if its retry is due.
     pub fn requeue_if_due(&mut self, now: Moment) {
         if self.retry_due().is_some_and(|due| due <= now) {
             self.retry = None;
@@ -149,19 +149,18 @@ impl Template {
         }
     }
 
-    /// When it is to be rendered again although nothing changes that it is made of.
+    /// When it is rendered again without a change of what it depends on.
     fn retry_due(&self) -> Option<Moment> {
         self.retry.into_iter().chain(self.drift.as_ref().and_then(Drift::due)).min()
     }
 
-    /// Another template of its unit is to be rendered, and it with that one.
+    /// Queues it, because another template of its unit is rendered.
     pub fn queue_with_unit(&mut self) {
         self.retry = None;
         self.publish.queue();
     }
 
-    /// What a publication would show now, if it is this template's publish, its retry is due and all that it needs is
-    /// there.
+    /// The snapshot for a publication, if it is queued and everything that it needs is known.
     pub fn ready(
         &mut self,
         now: Moment,
@@ -189,7 +188,7 @@ impl Template {
             self.set_in_flight(&snapshot);
             return Some(snapshot);
         }
-        // What no registry has answered for yet is on its way, or the registry's own notice says why not.
+        // A registry that has not answered yet is reported by itself.
         let unseen = |name| {
             let roster = rosters.get(name).is_some_and(|roster| !roster.is_seen());
             roster || keys.get(name).is_some_and(|key| !key.is_seen())
@@ -216,7 +215,8 @@ impl Template {
         }
     }
 
-    /// What it sees: only what it names, so that nothing else can change its bytes, and nobody whom its check refuses.
+    /// Its snapshot: only what it names, so that nothing else can change the result, without the members that its check
+    /// refuses.
     pub fn snapshot(&self, rosters: &BTreeMap<Arc<str>, Roster>, keys: &BTreeMap<Arc<str>, Key>) -> Snapshot {
         self.isolation.filter(self.full(rosters, keys), self.each())
     }
@@ -231,7 +231,7 @@ impl Template {
         }
     }
 
-    /// A publication ended. After a failure that time may mend it is tried again by itself, when `retries`.
+    /// A publication ended. After a failure that can be temporary it is retried, if `retries`.
     pub fn end(&mut self, now: Moment, id: PublicationId, outcome: Outcome, retries: bool, events: &mut Vec<Event>) {
         if !self.publish.end(id) {
             return;
@@ -260,9 +260,9 @@ impl Template {
         self.last = Some(outcome);
     }
 
-    /// Its destination is what it was before its reload failed, as `why` says if that has just been put back.
+    /// Its file is the one before its failed reload. `why` is the failure, if the file was restored just now.
     pub fn rolled_back(&mut self, now: Moment, why: Option<&str>) {
-        // Whoever writes it too does so whichever bytes it is put right with.
+        // This counts as a correction, too, whatever the content is.
         self.end_drift(now, why.is_some());
         self.drift = None;
         let Some(why) = why else { return };
@@ -271,7 +271,7 @@ impl Template {
         self.last = Some(Outcome::Failed(Failure { stage: Stage::Rollback, message: why.to_owned() }));
     }
 
-    /// What others made of its destination could not be put right: that is tried again.
+    /// Its file could not be restored after a change by another process. That is retried.
     pub fn retry_later(&mut self, now: Moment) {
         self.failures = self.failures.saturating_add(1);
         self.retry = Some(now + backoff::RETRY.pause(self.failures));
@@ -279,8 +279,8 @@ impl Template {
 
     fn fail(&mut self, now: Moment, failure: Failure, retries: bool, events: &mut Vec<Event>) {
         self.failures = self.failures.saturating_add(1);
-        // Something newer is waiting to be rendered, the same members would fail in the same way, or the template that it
-        // was kept back by takes it along when that is tried again.
+        // No retry by time: something newer is queued, the same members would fail again, or the template that blocks
+        // it retries both.
         let waits = matches!(failure.stage, Stage::Render | Stage::Unit | Stage::Rollback) || self.publish.is_queued();
         let again = (retries && !waits).then(|| backoff::RETRY.pause(self.failures));
         self.retry = again.map(|pause| now + pause);
@@ -289,18 +289,18 @@ impl Template {
         self.last = Some(outcome);
     }
 
-    /// When something is to be done for it by itself.
+    /// When it is due without a further input.
     pub fn due(&self) -> Option<Moment> {
         let due = self.retry_due().into_iter().chain(self.trial_due()).min();
         due.filter(|_| !self.publish.is_in_flight())
     }
 
-    /// When a publication that failed is tried again.
+    /// When the failed publication is retried.
     pub fn retry(&self) -> Option<Moment> {
         self.retry.filter(|_| !self.publish.is_in_flight())
     }
 
-    /// Whether a publication is under way.
+    /// Whether a publication or a probe is in flight.
     pub fn is_in_flight(&self) -> bool {
         self.publish.is_in_flight()
     }
@@ -310,7 +310,7 @@ impl Template {
         self.publish.is_queued()
     }
 
-    /// When its destination was last found, or brought, in step.
+    /// When its file was last found or brought up to date.
     pub fn rendered(&self) -> Option<Moment> {
         self.rendered
     }
@@ -320,7 +320,7 @@ impl Template {
         self.failures
     }
 
-    /// Why the last publication failed, if it did.
+    /// The failure of the last publication, if it failed.
     pub fn failure(&self) -> Option<&Failure> {
         match &self.last {
             Some(Outcome::Failed(failure)) => Some(failure),

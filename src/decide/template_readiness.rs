@@ -1,4 +1,4 @@
-//! Whether a template can be rendered with what its registries show now.
+//! Whether a template can be rendered with the current views.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use super::roster::Roster;
 use super::template::Template;
 use super::{Engine, Moment};
 
-/// Whether a template, and all others of its unit, can be rendered.
+/// Whether a template and all others of its unit can be rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
-    /// These rosters and keys are not known from their registries now. With each, how long ago it was, if that is known.
+    /// The registries of these rosters and keys have not answered. With each, the age of its members, if known.
     Unreached(BTreeMap<Arc<str>, Option<Duration>>),
-    /// Changes have been seen, and not judged yet.
+    /// Changes have been seen and are not evaluated yet.
     Settling,
-    /// The registries have answered, and these rosters and keys never had a good view.
+    /// The registries have answered, but these rosters and keys never had a known-good view.
     Held(BTreeSet<Arc<str>>),
-    /// All that it needs is there.
+    /// Everything that it needs is known.
     Ready,
 }
 
-/// Whether a template can be rendered. `uses_saved` says whether the last good view of a registry's roster or key, of this
-/// age, may be used while the registry is not reached.
+/// Whether a template can be rendered. `uses_saved` says whether saved members of a registry, of this age, can be used
+/// while the registry is not reached.
 pub fn readiness(
     engine: &Engine,
     template: &Template,
@@ -77,7 +77,7 @@ fn rosters<'a>(engine: &'a Engine, template: &'a Template) -> impl Iterator<Item
     needs.names.iter().filter_map(|name| engine.rosters().get(name)).chain(all)
 }
 
-/// The roster that a template has a file for each key of.
+/// The roster of a template's `each`.
 fn each_roster<'a>(engine: &'a Engine, template: &'a Template) -> Option<&'a Roster> {
     engine.rosters().get(&template.plan().config.each.as_ref()?.roster)
 }

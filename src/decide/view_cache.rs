@@ -1,5 +1,4 @@
-//! What each registry last said of each subject, as it said it: rosters are made of this, and a roster that comes with
-//! a new configuration can be made of it at once.
+//! The last view of each subject, as read. A roster of a new configuration starts with it.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,19 +11,19 @@ use crate::model::version::Versions;
 /// A registry's name and a subject in it.
 pub type ViewKey = (Arc<str>, Subject);
 
-/// The last view of each place.
+/// The last view of each subject.
 #[derive(Debug, Clone, Default)]
 pub struct ViewCache {
     views: BTreeMap<ViewKey, (View, Versions)>,
 }
 
 impl ViewCache {
-    /// The last view of a place, and how late it is; `None` before the first.
+    /// The last view of a subject with its versions; `None` before the first.
     pub fn view(&self, place: &ViewKey) -> Option<&(View, Versions)> {
         self.views.get(place)
     }
 
-    /// Records an update of one place.
+    /// Applies an update of a subject.
     pub fn take(&mut self, place: ViewKey, update: Update) {
         match update {
             Update::Reset { view, versions, .. } => {
@@ -46,7 +45,7 @@ impl ViewCache {
         }
     }
 
-    /// Forgets every place that nobody asks for.
+    /// Keeps only the views for which `wanted` is true.
     pub fn keep(&mut self, wanted: impl Fn(&ViewKey) -> bool) {
         self.views.retain(|place, _| wanted(place));
     }

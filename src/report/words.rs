@@ -31,7 +31,7 @@ pub fn release(reason: &Reason, clock: &Clock) -> String {
         Reason::AboveMax { max, .. } => {
             format!("ends when it has at most {}, or with a higher max", plural(*max, "member"))
         }
-        Reason::Shrunk { until, .. } | Reason::KeysGone { doubt: KeyLossCause::Shrunk { until, .. }, .. } => {
+        Reason::Shrunk { until, .. } | Reason::KeysGone { cause: KeyLossCause::Shrunk { until, .. }, .. } => {
             format!("ends when enough of them return, with `rosterd accept`, or at {}", clock.time(*until))
         }
         Reason::Older { .. } => "ends when the ensemble shows a later state, when none of them is missing, or with \

@@ -1,4 +1,4 @@
-//! What a person asks for.
+//! Requests of an operator.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ impl Engine {
             .map(|it| Arc::clone(&it.plan().config.name))
             .collect();
         for (name, template) in self.templates.iter_mut().filter(|(name, _)| names.contains(*name)) {
-            // What has changed besides includes its reload.
+            // A change from elsewhere needs its reload.
             let alone = !template.is_queued() && template.failure().is_none();
             let asked_only = alone || self.without_reload.contains(name);
             template.queue();
@@ -46,7 +46,7 @@ impl Engine {
         self.paused
     }
 
-    /// Whether a registry is reached: it has answered, and was not lost since.
+    /// Whether a registry is reached: it has answered, and the connection was not lost since.
     pub fn is_reached(&self, registry: &Arc<str>) -> bool {
         let rosters = self.rosters.values().any(|roster| roster.config().registry == *registry && roster.is_reached());
         let keys = self.keys.values().any(|key| key.config().registry == *registry && key.is_seen());

@@ -1,4 +1,5 @@
-//! Templates with `each`: a template of its own for each key of a roster, and for each key that is gone, until its file is.
+//! Templates with `each`: one template for each key of a roster. The template of a key that is gone stays until its
+//! file is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,22 +13,22 @@ use crate::decide::plan::TemplatePlan;
 use crate::decide::publication::{RosterValue, SlottedMembers};
 use crate::decide::template::Template;
 
-/// Keys of which files were written, by the name of the template.
+/// The keys whose files were written, by template name.
 pub type WrittenKeys = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
 
 /// A template's name and a key.
 type File = (Arc<str>, Arc<str>);
 
-/// The templates with `each`, and what is known of their files in_batch the files' own templates.
+/// The templates with `each`, and what is known of their files beyond the files' own templates.
 #[derive(Debug, Default)]
 pub struct PerKeyFiles {
-    /// As they are configured.
+    /// As configured.
     patterns: BTreeMap<Arc<str>, TemplatePlan>,
-    /// Keys of files that an agent before this one wrote, until they are gone.
+    /// Keys whose files an earlier run wrote, until the files are removed.
     written: WrittenKeys,
-    /// Keys that have no file, and why not.
-    unfit: BTreeMap<File, String>,
-    /// Something changed that files are made of.
+    /// Keys that have no file, with the reason.
+    skipped: BTreeMap<File, String>,
+    /// The files have to be derived again.
     due: bool,
 }
 
@@ -36,7 +37,7 @@ impl PerKeyFiles {
         self.patterns.values().any(|plan| plan.config.each.as_ref().is_some_and(|each| &*each.roster == roster))
     }
 
-    /// The template of a key's file as it would be made now, whether or not the key has been seen yet.
+    /// The template of a key's file under the current configuration, even if the key was not seen yet.
     pub fn file_config(&self, known: &TemplateConfig) -> Option<TemplateConfig> {
         let (each, key) = known.file_of()?;
         let plan = self.patterns.get(&each.template)?;
@@ -49,7 +50,8 @@ impl PerKeyFiles {
 }
 
 impl Engine {
-    /// Takes templates with `each` on: what is shown of one as a whole, and what its files are made by.
+    /// Stores the templates with `each`. Returns the templates, with those that have `each` as one entry that shows
+    /// their state as a whole.
     pub fn set_patterns(&mut self, templates: Vec<TemplatePlan>) -> Vec<TemplatePlan> {
         self.per_key_files.patterns.clear();
         let each = templates.into_iter().map(|plan| {
@@ -62,7 +64,8 @@ impl Engine {
         each.collect()
     }
 
-    /// The files that there are templates for go on with the new configuration; `known` are the templates of the old.
+    /// Applies the new configuration to the templates of existing files. `known` are the templates of the old
+    /// configuration.
     pub fn carry_over_files(&mut self, known: BTreeMap<Arc<str>, Template>) {
         for (name, mut file) in known {
             let Some((each, key)) = file.plan().config.file_of() else { continue };
@@ -75,12 +78,12 @@ impl Engine {
                 self.templates.insert(name, file);
             }
         }
-        self.per_key_files.unfit.clear();
+        self.per_key_files.skipped.clear();
         self.claim_file_keys();
         self.per_key_files.mark_due();
     }
 
-    /// Rosters let keys go whose files are to go with them, and know of every file that there may be.
+    /// Tells each roster whether its keys are removed with their nodes, and which keys have files.
     fn claim_file_keys(&mut self) {
         let mut goes: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
         for (name, plan) in &self.per_key_files.patterns {
@@ -99,7 +102,7 @@ impl Engine {
         }
     }
 
-    /// Makes the templates be those of the keys that there are.
+    /// Creates and removes templates, so that they match the keys that exist.
     pub fn update_per_key_files(&mut self, events: &mut Vec<Event>) {
         if !std::mem::take(&mut self.per_key_files.due) {
             return;
@@ -109,12 +112,12 @@ impl Engine {
         let mut taken: BTreeMap<PathBuf, Arc<str>> =
             single.map(|config| (config.dest.clone(), Arc::clone(&config.name))).collect();
         let patterns: Vec<TemplatePlan> = self.per_key_files.patterns.values().cloned().collect();
-        let mut unfit = BTreeMap::new();
+        let mut skipped = BTreeMap::new();
         for plan in &patterns {
-            self.update_files_of(plan, &mut taken, &mut unfit);
+            self.update_files_of(plan, &mut taken, &mut skipped);
         }
-        let known = std::mem::replace(&mut self.per_key_files.unfit, unfit);
-        for ((template, key), why) in self.per_key_files.unfit.iter().filter(|(file, _)| !known.contains_key(*file)) {
+        let known = std::mem::replace(&mut self.per_key_files.skipped, skipped);
+        for ((template, key), why) in self.per_key_files.skipped.iter().filter(|(file, _)| !known.contains_key(*file)) {
             events.push(Event::KeySkipped {
                 template: Arc::clone(template),
                 key: Arc::clone(key),
@@ -127,7 +130,7 @@ impl Engine {
         &mut self,
         plan: &TemplatePlan,
         taken: &mut BTreeMap<PathBuf, Arc<str>>,
-        unfit: &mut BTreeMap<File, String>,
+        skipped: &mut BTreeMap<File, String>,
     ) {
         let Some((each, roster)) = plan.config.pattern().and_then(|each| Some((each, self.rosters.get(&each.roster)?)))
         else {
@@ -151,14 +154,14 @@ impl Engine {
         for (key, slotted) in &keys {
             let made = self.ensure_file(plan, own.get(key), key, Some(slotted), taken);
             if let Err(why) = made {
-                unfit.insert((Arc::clone(&each.template), Arc::clone(key)), why);
-                // Whatever stands there is not, or not any more, this template's.
+                skipped.insert((Arc::clone(&each.template), Arc::clone(key)), why);
+                // The file, if there is one, is not or no longer this template's.
                 own.get(key).map(|name| self.templates.remove(name));
             }
         }
         for key in lost {
             if each.on_gone == OnGone::Remove {
-                // What cannot be a file was never one.
+                // A key without a valid file name never had a file.
                 let _ = self.ensure_file(plan, own.get(&key), &key, None, taken);
             } else {
                 own.get(&key).map(|name| self.templates.remove(name));
@@ -166,7 +169,7 @@ impl Engine {
         }
     }
 
-    /// Sees to it that there is a template for a key, with its members or, without any, to take its file away.
+    /// Ensures that a key has a template: with its members, or, without members, to remove its file.
     fn ensure_file(
         &mut self,
         plan: &TemplatePlan,
@@ -196,7 +199,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A key's file is gone: there is nothing left to say of it.
+    /// Drops the template of a key whose file is removed.
     pub fn drop_removed_file(&mut self, name: &Arc<str>) {
         let Some(file) = self.templates.get(name).filter(|file| file.is_removed()) else { return };
         if let Some((each, key)) = file.plan().config.file_of()
@@ -207,10 +210,10 @@ impl Engine {
         self.templates.remove(name);
     }
 
-    /// The keys of a template with `each` that have no file, and why not.
+    /// The keys of a template with `each` that have no file, with the reasons.
     pub fn without_file(&self, template: &str) -> impl Iterator<Item = (&Arc<str>, &String)> {
         let of = move |file: &&File| &*file.0 == template;
-        self.per_key_files.unfit.iter().filter(move |(file, _)| of(file)).map(|((_, key), why)| (key, why))
+        self.per_key_files.skipped.iter().filter(move |(file, _)| of(file)).map(|((_, key), why)| (key, why))
     }
 
     /// The templates of a template's files, by key.
@@ -221,7 +224,7 @@ impl Engine {
         })
     }
 
-    /// Keys have files from before the agent began.
+    /// Records the keys whose files earlier runs wrote.
     pub fn set_written_keys(&mut self, written: WrittenKeys) {
         self.per_key_files.written = written;
         self.claim_file_keys();

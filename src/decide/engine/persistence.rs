@@ -1,4 +1,4 @@
-//! What outlives a connection and the agent: what is remembered, and when it stands in for what is not seen.
+//! State that survives connections and restarts: what is saved, and when saved members are used.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use crate::model::node_path::Subject;
 use crate::model::registry_event::View;
 
 impl Engine {
-    /// How long ago each roster and key was last confirmed, where that is known: nothing for those that are fresh.
+    /// How long ago each roster and key was last confirmed: zero while it is fresh. Unknown ages are left out.
     pub fn ages(&self, now: Moment) -> BTreeMap<Arc<str>, Duration> {
         let rosters = self.rosters.iter().map(|(name, roster)| (name, roster.age(now)));
         let keys = self.keys.iter().map(|(name, key)| (name, key.age(now)));
         rosters.chain(keys).filter_map(|(name, age)| Some((Arc::clone(name), age?))).collect()
     }
 
-    /// Lets the present views of a roster through that only their loss of members holds, and gives their paths. They are
-    /// judged at the next step.
+    /// Accepts the current views of a roster that only the loss of members holds. Returns their paths. The next step
+    /// evaluates them.
     pub fn accept(&mut self, now: Moment, roster: &str) -> Vec<String> {
         self.rosters.get_mut(roster).map(|roster| roster.accept(now)).unwrap_or_default()
     }
 
-    /// Until a place has been read again, what was seen there may be of any age.
+    /// Drops the views of a registry. Nothing is known of their age until they are read again.
     pub fn invalidate_views(&mut self, now: Moment, registry: &Arc<str>) {
         self.views.keep(|(of, _)| of != registry);
         self.rosters
@@ -35,8 +35,7 @@ impl Engine {
         self.keys.values_mut().filter(|key| key.config().registry == *registry).for_each(|it| it.connection_lost(now));
     }
 
-    /// What was remembered of registries that are away stands in, for as long as the agent lives; a single pass waits out
-    /// its time for the registry first.
+    /// Uses saved members of registries that cannot be reached. A single pass waits for the registry first.
     pub fn use_saved_for_unreachable(&mut self, now: Moment, events: &mut Vec<Event>) {
         if self.mode == RunMode::Continuous {
             let away: Vec<Arc<str>> = self.unreachable.keys().cloned().collect();
@@ -44,7 +43,7 @@ impl Engine {
         }
     }
 
-    /// What was remembered stands in for all that was never seen, if it is at most `max` old.
+    /// Uses saved members, at most `max` old, of everything that was never read.
     pub fn use_saved(&mut self, now: Moment, max: Option<Duration>, events: &mut Vec<Event>) {
         self.use_saved_where(now, max, |_| true, events);
     }
@@ -73,7 +72,7 @@ impl Engine {
         }
     }
 
-    /// A key's node was read.
+    /// Updates the keys of a node that was read.
     pub fn update_keys(
         &mut self,
         now: Moment,
@@ -101,7 +100,7 @@ impl Engine {
         self.drop_superseded();
     }
 
-    /// Remembers what was admitted of a roster.
+    /// Saves the admitted views of a roster.
     pub fn save_roster(&mut self, name: &Arc<str>) {
         if let Some(roster) = self.rosters.get_mut(name) {
             let config = Arc::clone(roster.config());
@@ -112,7 +111,7 @@ impl Engine {
         self.drop_superseded();
     }
 
-    /// What was remembered before the start is of no more use once something newer is.
+    /// Drops what an earlier run saved and this run has saved again.
     fn drop_superseded(&mut self) {
         for SavedUpdate { name, .. } in &self.unsaved {
             self.saved.remove(name);

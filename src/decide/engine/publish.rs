@@ -1,4 +1,4 @@
-//! Which templates are rendered now, which of them go together, and what comes of it.
+//! Which templates are rendered now, which of them together, and the results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use crate::decide::template::Template;
 use super::{Effect, Engine, RunMode};
 
 impl Engine {
-    /// Begins what is due. Those that share a reload go together; a unit goes as a whole or not at all.
+    /// Begins the publications that are due. Templates with the same reload are grouped. A unit is published as a whole
+    /// or not at all.
     pub fn publish(&mut self, now: Moment, events: &mut Vec<Event>) -> Vec<Effect> {
         if self.stopping || self.paused.is_some() {
             return Vec::new();
@@ -51,8 +52,8 @@ impl Engine {
         self.begin(name, snapshot)
     }
 
-    /// Begins all templates of a unit, whichever of them is due: one of them alone could be at odds with the others. `None`
-    /// while one is under way or lacks a good view.
+    /// Begins all templates of a unit, whichever of them is due, because one alone can contradict the others. Returns
+    /// `None` while one of them is in flight or lacks a known-good view.
     fn begin_unit(&mut self, now: Moment, unit: &Arc<str>, events: &mut Vec<Event>) -> Option<Group> {
         let (rosters, keys, in_flight) = (&self.rosters, &self.keys, &self.in_flight);
         let of_unit = |template: &Template| template.plan().config.unit.as_ref() == Some(unit);
@@ -89,8 +90,8 @@ impl Engine {
         };
         self.pending_reloads.values_mut().for_each(|pending| pending.publication_ended(id));
         let replaced = matches!(outcome, Outcome::Replaced | Outcome::Removed) && !ended.no_reload;
-        // What was replaced under a configuration that has changed since is reloaded as the present one says; what has
-        // no present one, as it was said then.
+        // If the configuration has changed since, its current reload applies. If the template is gone, its former one
+        // does.
         let mut config = Arc::clone(&ended.config);
         let refused = matches!(&outcome, Outcome::Failed(it) if matches!(it.stage, Stage::Rollback | Stage::Unit));
         if let Some(template) = self.templates.get_mut(&config.name) {
@@ -104,16 +105,16 @@ impl Engine {
             let in_batch = self.in_flight.in_batch(&ended, reload);
             self.add_pending_reload(now, &config, in_batch);
         }
-        // Of a unit the last one to end may be one that had nothing to place.
+        // The last publication of a unit to end can be one that had nothing to replace.
         if refused || config.unit.is_some() {
             self.reapply_rollback(&config);
         }
     }
 
-    /// The templates that a template is all or nothing with, itself among them.
+    /// The templates of a template's unit, itself included.
     pub fn unit_templates<'a>(&'a self, template: &'a Template) -> impl Iterator<Item = &'a Template> {
         let config = &template.plan().config;
-        // Most have no unit, and there may be hundreds of them.
+        // Most templates have no unit, and there can be hundreds of them.
         let all = config.unit.as_ref().map(|unit| self.templates.values().map(move |other| (unit, other)));
         let others = all.into_iter().flatten().filter_map(move |(unit, other)| {
             let its = &other.plan().config;

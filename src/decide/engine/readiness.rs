@@ -1,4 +1,4 @@
-//! Files that have not been found or brought in step in this run: what a program's first start waits for.
+//! Files that are not known to be up to date in this run. The first start of the program waits for them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,25 +6,25 @@ use std::sync::Arc;
 use super::Engine;
 use crate::decide::template::Template;
 
-/// A template whose file is not known to be in step.
+/// A template whose file is not known to be up to date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotReady {
     /// Its name.
     pub template: Arc<str>,
-    /// A file that would do as it is, if there is one: nothing is to be replaced now, or all that the template lacks is
-    /// in a registry that is away.
+    /// The existing file, if the program can start with it: replacements are paused, or everything that the template
+    /// lacks is in an unreachable registry.
     pub existing_file: Option<PathBuf>,
 }
 
 impl Engine {
-    /// The templates whose files are not known to be in step.
+    /// The templates whose files are not known to be up to date.
     pub fn not_ready(&self) -> Vec<NotReady> {
         self.templates.values().filter(|template| self.is_not_ready(template)).map(|it| self.not_ready_of(it)).collect()
     }
 
     fn is_not_ready(&self, template: &Template) -> bool {
         if template.plan().config.pattern().is_some() {
-            // Its files have templates of their own, once it is known which there are.
+            // Its files have templates of their own, once the keys are known.
             return !template.missing(&self.rosters, &self.keys).is_empty();
         }
         !template.is_removing() && (template.rendered().is_none() || template.is_in_flight())

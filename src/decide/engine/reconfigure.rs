@@ -1,4 +1,4 @@
-//! A new configuration: what is known of what stays is kept, and the rest begins anew.
+//! A new configuration: state that still applies is kept, everything else starts again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl Engine {
             .map(|(registry, origin)| (Arc::clone(registry), Arc::clone(origin)))
             .collect();
         self.subjects = subjects(&plan);
-        // What was seen at another url says nothing about this one.
+        // Views from another URL do not apply.
         let moved = |registry: &Arc<str>| self.origins.get(registry) != origins.get(registry);
         let subjects = &self.subjects;
         self.views.keep(|place| subjects.contains(place) && !moved(&place.0));
@@ -70,7 +70,7 @@ impl Engine {
         let config = &planned.config;
         let place: ViewKey = (Arc::clone(&config.registry), config.subject.clone());
         let same = |roster: &Roster| {
-            // What is only remembered is remembered again, and judged by the configuration as it is.
+            // Saved members are read again, with the current configuration.
             (roster.is_seen() || roster.config() == config)
                 && (&roster.config().registry, &roster.config().subject) == (&config.registry, &config.subject)
         };
@@ -112,7 +112,7 @@ impl Engine {
         (Arc::clone(&config.name), key)
     }
 
-    /// Templates that share a reload share its pending, on the most cautious terms of them all.
+    /// Templates with the same reload share one pending reload, under the most cautious policy of them all.
     fn set_policies(&mut self) {
         let mut policies: BTreeMap<&Reload, ReloadPolicy> = BTreeMap::new();
         for config in self.templates.values().map(|template| &template.plan().config) {
@@ -126,7 +126,7 @@ impl Engine {
             let pending = || PendingReload::new(policy, SplayShare::new(&self.host, reload));
             self.pending_reloads.entry(reload.clone()).or_insert_with(pending).set_policy(policy);
         }
-        // A pending outlives the template that made it.
+        // A pending reload outlives the template that it is for.
         let templates = &self.templates;
         self.pending_reloads.retain(|reload, pending| {
             let named = templates.values().any(|template| template.plan().config.reload.as_ref() == Some(reload));
@@ -134,7 +134,7 @@ impl Engine {
         });
     }
 
-    /// Reloads that the templates of a new configuration owe by another command, or none, are theirs to run.
+    /// Moves pending reloads to the commands that the current configuration gives their templates.
     pub fn reassign_reloads(&mut self, now: Moment) {
         let (templates, per_key_files) = (&self.templates, &self.per_key_files);
         let present = |owed: &TemplateConfig| {
@@ -151,7 +151,7 @@ impl Engine {
     }
 }
 
-/// Everything that a plan follows.
+/// Everything that a plan watches.
 fn subjects(plan: &Plan) -> BTreeSet<ViewKey> {
     let rosters = plan.rosters.iter().map(|roster| &roster.config);
     let rosters = rosters.map(|roster| (Arc::clone(&roster.registry), roster.subject.clone()));

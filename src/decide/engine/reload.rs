@@ -1,4 +1,4 @@
-//! Which reloads run now, and what comes of them: files that are taken up, or put back.
+//! Which reloads run now, and the results: files that are in use, or restored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::decide::publication::{ReloadJob, ReloadOutcome, Restoration, Stage};
 type Named = BTreeMap<Arc<str>, Arc<TemplateConfig>>;
 
 impl Engine {
-    /// A single pass reloads when all its files are in place, and once each: see [`super::Input::Stopping`].
+    /// A single pass runs each reload once, after all its files are in place: see [`super::Input::Stopping`].
     pub fn may_reload(&self) -> bool {
         self.mode == RunMode::Continuous || self.stopping
     }
@@ -43,23 +43,23 @@ impl Engine {
         let took_ms = pending.running_for(now).and_then(|took| took.as_millis().try_into().ok());
         let again = pending.end(now, ran);
         if self.stopping {
-            // What changed while it ran has no time to wait either.
+            // Changes during its run cannot wait either.
             pending.skip_delays();
         }
         let is_rolled_back = pending.is_rolled_back();
-        // What it was for may be owed by a mended command by now.
+        // The current configuration can have another command for its templates.
         self.reassign_reloads(now);
         if let ReloadOutcome::Failed(why) = ran {
             let (command, reason, retry_in_s) = (reload.to_string(), why.clone(), again.map(seconds));
             events.push(Event::ReloadFailed { command, templates, reason, took_ms, retry_in_s });
-            // While nothing is to be replaced, nothing is put back either: a later failure does that.
+            // During a pause nothing is restored. A later failure does that.
             if !is_rolled_back && self.paused.is_none() {
                 self.restore(reload, &back, why);
             }
         }
     }
 
-    /// These templates, and all others of their units.
+    /// These templates and all others of their units.
     fn with_units(&self, templates: &[Arc<TemplateConfig>]) -> Named {
         let mut whole: Named = templates.iter().map(|it| (Arc::clone(&it.name), Arc::clone(it))).collect();
         let units: BTreeSet<&Arc<str>> = templates.iter().filter_map(|template| template.unit.as_ref()).collect();
@@ -71,8 +71,8 @@ impl Engine {
         whole
     }
 
-    /// Has these files put back, and waits for that before the reload is tried again. Where one of them is being replaced,
-    /// its new bytes come first.
+    /// Restores these files, and defers the retry of the reload until then. If one of them is being replaced, its new
+    /// content comes first.
     fn restore(&mut self, reload: &Reload, templates: &[Arc<TemplateConfig>], why: &str) {
         let whole = self.with_units(templates);
         if !whole.is_empty() && !self.is_any_busy(&whole) {
@@ -80,8 +80,8 @@ impl Engine {
         }
     }
 
-    /// A publication of a template was refused, because its reload has failed with these bytes, or its unit was: what
-    /// stands there is to be what was put back then, whatever others have made of it since.
+    /// A publication was refused because its reload, or that of its unit, failed with this content. The file has to be
+    /// what the rollback restored, even if another process changed it since.
     pub fn reapply_rollback(&mut self, template: &Arc<TemplateConfig>) {
         let mut whole = self.with_units(std::slice::from_ref(template));
         whole.retain(|_, it| it.on_drift == OnDrift::Correct);
@@ -113,7 +113,7 @@ impl Engine {
         self.deferred_effects.push(Effect::Restore(restoration));
     }
 
-    /// The restorations under way that a template is one of: its reload waits for them.
+    /// The restores in flight that include a template. Its reload waits for them.
     pub fn restoring(&self, template: &Arc<str>) -> BTreeSet<PublicationId> {
         let with_it = |job: &Restoration| job.templates.iter().any(|it| it.name == *template);
         self.restorations.values().filter(|job| with_it(job)).map(|job| job.id).collect()
@@ -134,7 +134,7 @@ impl Engine {
         let back = match done {
             Ok(back) => back,
             Err(why) => {
-                // Where a reload has failed, its next failure has it tried again.
+                // After a failed reload, its next failure retries the restore.
                 let again = reload.is_none() && self.mode == RunMode::Continuous;
                 for template in templates.iter().filter(|_| again) {
                     if let Some(known) = self.templates.get_mut(&template.name) {
@@ -147,7 +147,7 @@ impl Engine {
         let mut owing: BTreeMap<Reload, Vec<Arc<TemplateConfig>>> = BTreeMap::new();
         for template in &templates {
             let is_back = back.contains(&template.name);
-            // It is reloaded as the present configuration says, as any other replacement.
+            // As for any replacement, the current configuration gives the reload.
             let mut config = Arc::clone(template);
             if let Some(known) = self.templates.get_mut(&template.name) {
                 known.rolled_back(now, is_back.then_some(&*why));

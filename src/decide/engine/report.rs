@@ -1,4 +1,4 @@
-//! Filling a [`Report`].
+//! Fills a [`Report`].
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::decide::report::{
 use crate::decide::template::Template;
 
 impl Engine {
-    /// What the engine knows now.
+    /// The current state.
     pub fn report(&self, now: Moment) -> Report {
         let registries = self.origins.iter().map(|(name, url)| {
             let (reached, error) = (self.is_reached(name), self.unreachable.get(name).cloned());

@@ -1,4 +1,4 @@
-//! Probes: checks that tell which members a template's check own_isolated.
+//! Probes: checks that find the members that a template's check refuses.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::decide::publication::{Outcome, Publication};
 use crate::decide::template::Template;
 
 impl Engine {
-    /// Goes on with every search. One that ends here leaves its template to be published in the same step.
+    /// Continues every search. If one ends here, its template is published in the same step.
     pub fn probe(&mut self, now: Moment, events: &mut Vec<Event>) -> Vec<Effect> {
         let retries = self.mode == RunMode::Continuous;
         let in_flight = &mut self.in_flight;
@@ -23,7 +23,7 @@ impl Engine {
         if self.paused.is_some() {
             return Vec::new();
         }
-        // A probe replaces nothing: no reload waits for one.
+        // A probe replaces nothing, so no reload waits for it.
         in_flight.next_batch();
         let views = (&self.rosters, &self.keys);
         let mut found = Vec::new();
@@ -41,7 +41,7 @@ impl Engine {
             Some(Effect::Probe(Publication { id, template: config, snapshot, remove: false, no_reload: true }))
         });
         let begun = begun.collect();
-        // Files that only make sense together show the same members.
+        // The templates of a unit show the same members.
         for (unit, isolated) in found {
             let unit_templates = self.templates.values_mut().filter(|it| it.plan().config.unit.as_ref() == Some(&unit));
             unit_templates.for_each(|template| template.adopt_isolated(&isolated));
@@ -58,7 +58,7 @@ impl Engine {
         }
     }
 
-    /// A member is served by all templates of a unit again, unless the check of another one own_isolated it still.
+    /// Readmits a member in all templates of a unit, unless another check of the unit still refuses it.
     fn readmit(&mut self, unit: &Arc<str>, member_ref: &MemberRef) {
         let unit_templates: Vec<&mut Template> =
             self.templates.values_mut().filter(|it| it.plan().config.unit.as_ref() == Some(unit)).collect();

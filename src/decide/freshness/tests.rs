@@ -5,15 +5,15 @@ fn an_age_grows_from_the_moment_of_the_loss_or_from_before_the_start() {
     let at = |secs| Moment::after_start(Duration::from_secs(secs));
     let age = |freshness: Freshness, secs| freshness.age(at(secs)).map(|age| age.as_secs());
     let mut freshness = Freshness::NEVER;
-    freshness.lose(at(1));
+    freshness.mark_stale(at(1));
     assert_eq!(age(freshness, 9), None, "what was never known cannot be lost");
     assert_eq!(age(Freshness::from_saved(None), 9), None);
     freshness = Freshness::from_saved(Some(Duration::from_mins(1)));
-    freshness.lose(at(5));
+    freshness.mark_stale(at(5));
     assert_eq!(age(freshness, 9), Some(69), "the registry is away, and was before");
     freshness.confirm();
     assert_eq!((age(freshness, 100), freshness.is_live()), (Some(0), true));
-    freshness.lose(at(100));
-    freshness.lose(at(130));
+    freshness.mark_stale(at(100));
+    freshness.mark_stale(at(130));
     assert_eq!((age(freshness, 140), freshness.is_live()), (Some(40), false), "said again is not lost again");
 }

@@ -28,7 +28,7 @@ fn a_hold_is_described_in_plain_words() {
         (Reason::TooLarge(Excess::Nodes), "/services/x is too large: it has more than 10000 nodes"),
         (Reason::TooLarge(Excess::Bytes), "/services/x is too large: it has more than 16 MiB of data"),
         (
-            Reason::KeysGone { from: 6, to: 0, doubt: KeyLossCause::NoBase },
+            Reason::KeysGone { from: 6, to: 0, cause: KeyLossCause::NoParent },
             "0 of 6 keys of /services/x remain: the parent path does not exist",
         ),
         (Reason::KeyAbsent, "/services/x does not exist"),

@@ -1,11 +1,11 @@
-//! The search for members at fault: each probe is a check of the file without some of them.
+//! The search for members at fault. Each probe checks the file without some of them.
 //!
-//! It is taken that a check which refuses some members refuses them with others beside them, too. What has passed stays
-//! in, and a part that is refused is halved, until each one that is refused has been alone with all that pass: for k of
-//! n members about k·log₂(n) probes, and never more than twice as many.
+//! It assumes that a check that refuses some members also refuses them together with others. Members that pass stay in,
+//! and a part that is refused is halved, until each refused member has been checked alone with all that pass. For k of
+//! n members that takes about k·log₂(n) probes, and never more than twice as many.
 //!
-//! A search is about the members as they were when it began, so that a registry which is never quiet cannot keep it from
-//! its end. What has changed since is for the publication after it.
+//! A search uses the members at its start, so that constant changes cannot prevent its end. Later changes wait for the
+//! next publication.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,70 +14,71 @@ use super::member_ref::{ListRef, MemberRef, lists, over_limit, without};
 use super::{IsolatedMember, IsolatedMembers};
 use crate::decide::publication::{SlottedMember, Snapshot};
 
-/// The most probes of one search.
+/// The maximum number of probes in one search.
 pub const MAX_PROBES: u32 = 200;
 
-/// Into how many parts candidates are divided at most, where nothing passes without any of them.
+/// The maximum number of parts, if nothing passes without the candidates.
 const MAX_PARTS: usize = 8;
 
-/// Members that are suspected together.
+/// Members that can be at fault.
 #[derive(Debug, Clone, Default)]
 struct Candidates {
     members: Vec<(MemberRef, SlottedMember)>,
-    /// Some of them are known to be refused.
+    /// At least one of them is known to be refused.
     refused: bool,
-    /// The other half is the next on the stack, and of the two together some are known to be refused.
+    /// The other half is next on the stack, and at least one member of both halves is known to be refused.
     is_half: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Whether it passes without any suspect.
+    /// Probe without any candidate.
     Without,
-    /// A list is empty without candidates, which the check may refuse as such: whether it passes with a part of them.
+    /// A list is empty without candidates, which the check can refuse by itself. Probe with a part of them.
     Part { of: usize, number: usize },
-    /// What is known to pass grows, and what is suspected is halved.
+    /// Halve what is refused, and keep what passes.
     Halve,
-    /// Members are not at fault.
+    /// No member is at fault.
     Done,
 }
 
-/// What is to be done next.
+/// The next step of a search.
 #[derive(Debug, Clone)]
 pub enum BisectStep {
-    /// Whether this passes is to be found out.
+    /// Check this snapshot.
     Probe(Snapshot),
-    /// All that are refused are known.
+    /// These members are refused.
     Found(IsolatedMembers),
-    /// Nobody is left out, and why, where that is not just that no member is at fault.
+    /// No member is left out, with the reason unless it is that no member is at fault.
     NotFound(Option<String>),
 }
 
-/// A search under way.
+/// A search in progress.
 #[derive(Debug, Clone)]
 pub struct Bisection {
     full: Snapshot,
     each: Option<Arc<str>>,
-    /// Who was left out before.
+    /// The members that were left out before.
     known: IsolatedMembers,
     phase: Phase,
-    /// What is suspected, and in no probe until it is probing about.
+    /// The candidates that are not in the current probe.
     stack: Vec<Candidates>,
-    /// What the probe under way is about.
+    /// The candidates that the current probe is about.
     probing: Candidates,
     found: IsolatedMembers,
     probes: u32,
 }
 
 impl Bisection {
-    /// Begins: everybody is suspected who was not, as he is now, in what `passed` last, and is not left out. `None` where that is nobody.
+    /// Starts a search. The candidates are the members that are not left out and were not in `passed` unchanged.
+    /// Returns `None` if there are none.
     pub fn new(
         full: Snapshot,
         each: Option<&Arc<str>>,
         known: &IsolatedMembers,
         passed: Option<&Snapshot>,
     ) -> Option<Self> {
-        // Who has changed since is suspected like anybody else, and who is gone is not left out.
+        // Changed members are candidates, and members that are gone are not left out.
         let present = lists(&full, each);
         let known = known.iter().filter(|(member_ref, out)| member_ref.find(&present) == Some(&out.member));
         let known = known.map(|(member_ref, out)| (member_ref.clone(), out.clone())).collect();
@@ -97,12 +98,12 @@ impl Bisection {
         some.then_some(search)
     }
 
-    /// What it is about.
+    /// The snapshot that is searched.
     pub fn full(&self) -> &Snapshot {
         &self.full
     }
 
-    /// Everybody who was not in what passed, and is not left out.
+    /// The members that are not in `passed` and not left out.
     fn candidates(&self, passed: Option<&Snapshot>) -> Vec<(MemberRef, SlottedMember)> {
         let passed = passed.map(|passed| lists(passed, self.each.as_ref())).unwrap_or_default();
         let mut all = Vec::new();
@@ -124,7 +125,7 @@ impl Bisection {
         all
     }
 
-    /// What is to be done now. `min` is what a roster must have at least.
+    /// The next step. `min` gives the minimum of a roster.
     pub fn next(&mut self, min: impl Fn(&str) -> usize) -> BisectStep {
         let out = self.known.keys().chain(self.found.keys());
         if let Some(over) = over_limit(&lists(&self.full, self.each.as_ref()), out, min).first() {
@@ -149,7 +150,7 @@ impl Bisection {
         BisectStep::Probe(self.probe())
     }
 
-    /// What has passed, and what is probing about.
+    /// What has passed, with the candidates in question.
     fn probe(&self) -> Snapshot {
         let candidates =
             self.stack.iter().flat_map(|candidates| candidates.members.iter().map(|(member_ref, _)| member_ref));
@@ -157,7 +158,7 @@ impl Bisection {
         without(&self.full, self.each.as_ref(), &gone)
     }
 
-    /// Asks about every `of`-th member of each list.
+    /// Selects every `of`-th member of each list.
     fn take_part(&mut self, of: usize, number: usize) {
         let all = self.stack.pop().unwrap_or_default().members;
         let lengths = lengths(&all);
@@ -175,14 +176,15 @@ impl Bisection {
         self.stack.push(Candidates { members: rest, ..Candidates::default() });
     }
 
-    /// Asks about the next candidates, if there are any.
+    /// Selects the next candidates. Returns false if there are none.
     fn take_half(&mut self) -> bool {
         while let Some(mut next) = self.stack.pop() {
             if next.members.is_empty() {
                 continue;
             }
             next.is_half = false;
-            // One alone is probing about even if it is known to be refused: for the check's words, and to be sure.
+            // A single member is checked even if it is known to be refused: for the output of the check, and to be
+            // sure.
             if next.refused && next.members.len() > 1 {
                 let other = next.members.split_off(next.members.len() / 2);
                 self.stack.push(Candidates { members: other, ..Candidates::default() });
@@ -207,7 +209,7 @@ impl Bisection {
         }
     }
 
-    /// The probe was refused, and so was what the search began with.
+    /// The probe was refused, as was the snapshot at the start.
     pub fn refused(&mut self, why: &str) {
         let mut probing = std::mem::take(&mut self.probing);
         match self.phase {
@@ -250,14 +252,14 @@ impl Bisection {
             .any(|(member_ref, _)| is_emptied(&member_ref.place()))
     }
 
-    /// How many parts make sense: no more than the longest list has candidates.
+    /// The maximum number of useful parts: the longest list has that many candidates.
     fn max_parts(&self) -> usize {
         let lengths = self.stack.first().map(|all| lengths(&all.members)).unwrap_or_default();
         lengths.into_values().max().unwrap_or(0).min(MAX_PARTS)
     }
 }
 
-/// How many candidates each list has.
+/// The number of candidates in each list.
 fn lengths(members: &[(MemberRef, SlottedMember)]) -> BTreeMap<ListRef, usize> {
     let mut lengths = BTreeMap::new();
     for (member_ref, _) in members {

@@ -1,4 +1,4 @@
-//! Where members stand in what a template sees.
+//! References to members in a snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use crate::decide::publication::{RosterValue, SlottedMember, SlottedMembers, Snapshot};
 
-/// A roster, and the key of it where its path has a `*`.
+/// A roster, and the key if its path has a `*`.
 pub type ListRef = (Arc<str>, Option<Arc<str>>);
 
-/// The lists of members that a template sees.
+/// The member lists in a snapshot.
 pub type Lists<'a> = BTreeMap<ListRef, &'a SlottedMembers>;
 
-/// Where a member stands.
+/// A reference to a member.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MemberRef {
     /// The roster's name.
     pub roster: Arc<str>,
-    /// The key, where the roster's path has a `*`.
+    /// The key, if the roster's path has a `*`.
     pub key: Option<Arc<str>>,
     /// The member's name.
     pub member: Arc<str>,
@@ -28,7 +28,7 @@ impl MemberRef {
         (Arc::clone(&self.roster), self.key.clone())
     }
 
-    /// The member that stands there.
+    /// The member that it refers to.
     pub fn find<'a>(&self, lists: &Lists<'a>) -> Option<&'a SlottedMember> {
         lists.get(&self.place())?.iter().find(|entry| entry.member.name() == &*self.member)
     }
@@ -43,7 +43,7 @@ impl fmt::Display for MemberRef {
     }
 }
 
-/// All that a template sees; `each` is the roster whose key's file it is, if it is one's.
+/// All lists in a snapshot. `each` is the roster of the snapshot's own key, if it has one.
 pub fn lists<'a>(snapshot: &'a Snapshot, each: Option<&Arc<str>>) -> Lists<'a> {
     let mut all = Lists::new();
     for (name, value) in &snapshot.rosters {
@@ -60,7 +60,7 @@ pub fn lists<'a>(snapshot: &'a Snapshot, each: Option<&Arc<str>>) -> Lists<'a> {
     all
 }
 
-/// The same without some members. Those that stay keep their numbers, and lists without any of these are the same ones.
+/// The snapshot without some members. The others keep their slots, and unaffected lists stay shared.
 pub fn without(snapshot: &Snapshot, each: Option<&Arc<str>>, gone: &BTreeSet<&MemberRef>) -> Snapshot {
     let mut names: BTreeMap<ListRef, BTreeSet<&str>> = BTreeMap::new();
     for member_ref in gone {
@@ -89,7 +89,7 @@ pub fn without(snapshot: &Snapshot, each: Option<&Arc<str>>, gone: &BTreeSet<&Me
     Snapshot { rosters: rosters.collect(), keys: snapshot.keys.clone(), own }
 }
 
-/// A list of which more would be left out than may be.
+/// A list of which too many members would be left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverLimit {
     pub place: ListRef,
@@ -109,7 +109,7 @@ impl fmt::Display for OverLimit {
     }
 }
 
-/// The lists of which these are more than half, or so many that fewer than the roster's `min` would stay.
+/// The lists that would lose more than half of their members, or so many that fewer than `min` remain.
 pub fn over_limit<'a>(
     lists: &Lists<'_>,
     out: impl Iterator<Item = &'a MemberRef>,

@@ -1,4 +1,4 @@
-//! Judging what the registry shows of one path: whether it is taken, or the last good members stand.
+//! Evaluates the view of one path: it is admitted or held.
 
 use std::sync::Arc;
 
@@ -11,33 +11,33 @@ use crate::decide::moment::Moment;
 use crate::decide::slots::Numbers;
 use crate::decide::{slot_assignment, slots};
 
-/// What a judgement came to.
+/// The result of an evaluation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The members are taken; whether that changed what templates see.
+    /// The members are admitted.
     Admit {
-        /// They are not those from before.
+        /// Templates see a change.
         changed: bool,
         /// A hold ended.
         released: bool,
     },
-    /// The last good ones stand.
+    /// The last known-good members are kept.
     Hold {
-        /// The reason was not in force before, or differs in more than its figures' guard_history over time.
+        /// The reason is new, or differs in more than what changes all the time.
         new: bool,
     },
 }
 
 impl MemberSet {
-    /// Judges what the registry shows, and takes it if it is good.
+    /// Evaluates the current view, and admits it if nothing is against it.
     ///
-    /// `saved` are the numbers that members had before the agent began.
+    /// `saved` are the slots of the members in earlier runs.
     pub fn evaluate(&mut self, now: Moment, config: &RosterConfig, host: &str, saved: Option<&Numbers>) -> Verdict {
         self.settle.clear();
         (self.evaluated, self.accepted) = (true, false);
         if let Some(reason) = self.objection(now, config) {
             let known = self.hold.take();
-            let new = known.as_ref().is_none_or(|hold| !hold.reason.says_the_same_as(&reason));
+            let new = known.as_ref().is_none_or(|hold| !hold.reason.is_repeat_of(&reason));
             let since = known.map(|hold| hold.since).or(self.held).unwrap_or(now);
             self.hold = Some(Hold { reason, since });
             return Verdict::Hold { new };
@@ -50,7 +50,7 @@ impl MemberSet {
         let before = self.good.as_deref().unwrap_or_default();
         let inherited = slot_assignment::slots_by_address(&taken, before);
         if !config.slot_keep.is_zero() {
-            // Who comes now does not get the number of who leaves now.
+            // New members do not get the slots of members that leave in the same view.
             slots::reserve(&mut self.reserved_slots, now, before, &taken, &inherited);
         }
         let slotted = match (&self.good, saved) {
@@ -68,7 +68,7 @@ impl MemberSet {
         Verdict::Admit { changed, released: self.hold.take().is_some() }
     }
 
-    /// What speaks against the members that the registry shows.
+    /// The reason to hold the current view, if any.
     fn objection(&mut self, now: Moment, config: &RosterConfig) -> Option<Reason> {
         if let Observed::Unreadable(why) = &self.observed {
             return Some(Reason::Unreadable(Arc::clone(why)));
@@ -80,7 +80,7 @@ impl MemberSet {
         if let Some(older) = self.older() {
             return Some(older);
         }
-        // More than `max` are held, and are a recovery all the same. Fewer than `min` never are.
+        // More than `max` members are held, but count as a recovery. Fewer than `min` do not.
         let doubt = (have >= config.bounds.min()).then(|| self.guarded.objection(now, have, config.guard)).flatten();
         if let Some(reason) = out_of_bounds(have, config) {
             return Some(self.with_the_rest(reason));
@@ -89,7 +89,7 @@ impl MemberSet {
         Some(Reason::Shrunk { from, to: have, percent: config.guard.max_shrink_percent, until })
     }
 
-    /// A reason, with what else there is on the path beside members.
+    /// Adds what else is on the path to a reason.
     fn with_the_rest(&self, reason: Reason) -> Reason {
         match reason {
             Reason::BelowMin { have, min, .. } => Reason::BelowMin {
@@ -103,7 +103,7 @@ impl MemberSet {
         }
     }
 
-    /// Whether the view is an older state than one that was seen, and lacks members that were good.
+    /// The reason, if the view is older than one that was seen before and lacks known-good members.
     fn older(&self) -> Option<Reason> {
         let (shown, highest) = self.version.regression()?;
         let good = self.good.as_deref()?;
@@ -113,7 +113,7 @@ impl MemberSet {
         (lost > 0).then_some(Reason::Older { lost, of: good.len(), shown, highest })
     }
 
-    /// Its path is gone, and that is evaluated together with all others of its roster: until then it keeps what it has.
+    /// The path was removed. That is evaluated together with the other keys, and the members are kept until then.
     pub fn defer_removal(&mut self) {
         self.settle.clear();
         (self.evaluated, self.accepted) = (true, false);
@@ -121,7 +121,7 @@ impl MemberSet {
     }
 }
 
-/// What the bounds have against so many members.
+/// The bound that this number of members violates, if any.
 pub fn out_of_bounds(have: usize, config: &RosterConfig) -> Option<Reason> {
     let bounds = config.bounds;
     if have < bounds.min() {

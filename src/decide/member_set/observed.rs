@@ -14,18 +14,18 @@ use crate::payload::{Children, Difference, Format};
 /// What the registry shows now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Observed {
-    /// It has said nothing yet: all that is known was remembered.
+    /// Nothing yet. Everything known is saved state.
     Unseen,
     /// The path does not exist.
     Absent,
-    /// It is there and cannot be read.
+    /// The path exists, but cannot be read.
     Unreadable(Arc<str>),
-    /// These are there.
+    /// The path has these nodes.
     Present(FilteredMembers),
 }
 
 impl Observed {
-    /// Reads a view by what the configuration says, or by what `auto` has chosen before.
+    /// Decodes a view by the configured format, or by the one that `auto` has chosen.
     pub fn read(
         seen: &Seen<Members>,
         config: &RosterConfig,
@@ -42,7 +42,7 @@ impl Observed {
         }
     }
 
-    /// What there is, where there is a view of it.
+    /// The nodes, if the path could be read.
     pub fn filtered(&self) -> Option<&FilteredMembers> {
         match self {
             Self::Present(filtered) => Some(filtered),
@@ -50,24 +50,24 @@ impl Observed {
         }
     }
 
-    /// The nodes as they are read, where there is a view of them.
+    /// The decoded nodes, if the path could be read.
     pub fn children(&self) -> Option<&Children> {
         self.filtered().map(|filtered| &filtered.children)
     }
 
-    /// The members that are counted, picked from and shown, where there is a view of them.
+    /// The members that count towards the bounds, if the path could be read.
     pub fn members(&self) -> Option<Cow<'_, ByName>> {
         self.filtered().map(FilteredMembers::members)
     }
 }
 
-/// The children of a path, and those of its members that `where` leaves out.
+/// The nodes of a path, and the members that `where` excludes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FilteredMembers {
     children: Children,
-    /// With the reason where it cannot be asked of them.
+    /// With the error if `where` could not be evaluated.
     excluded: BTreeMap<Arc<str>, Option<String>>,
-    /// Of all nodes, members or not.
+    /// The size of all nodes.
     size: Size,
 }
 
@@ -78,7 +78,7 @@ impl FilteredMembers {
         filtered
     }
 
-    /// A node joined or changed. Says whether that makes a difference to what is taken and what is left out.
+    /// A node was added or changed. Returns whether the members differ.
     pub fn put(&mut self, name: &Arc<str>, reading: &Reading, filter: Option<&Filter>) -> bool {
         let before = self.size.excess();
         self.size.put(name, reading);
@@ -86,7 +86,7 @@ impl FilteredMembers {
         self.apply(name, difference, filter) || before != self.size.excess()
     }
 
-    /// A node left. Says whether that makes a difference to what is taken and what is left out.
+    /// A node was removed. Returns whether the members differ.
     pub fn remove(&mut self, name: &Arc<str>, filter: Option<&Filter>) -> bool {
         let before = self.size.excess();
         self.size.remove(name);
@@ -131,22 +131,22 @@ impl FilteredMembers {
         self.excluded.insert(Arc::clone(name), why);
     }
 
-    /// What makes it too large to take anything of it, if it is.
+    /// The size limit that the path exceeds, if any.
     pub fn excess(&self) -> Option<Excess> {
         self.size.excess()
     }
 
-    /// The nodes as they are read.
+    /// The decoded nodes.
     pub fn children(&self) -> &Children {
         &self.children
     }
 
-    /// The members that `where` leaves out, with the reason where it cannot be asked of them.
+    /// The members that `where` excludes, with the error if it could not be evaluated.
     pub fn excluded(&self) -> &BTreeMap<Arc<str>, Option<String>> {
         &self.excluded
     }
 
-    /// The members that `where` takes, duplicates among them.
+    /// The members that `where` includes, with duplicates.
     pub fn taken(&self) -> Cow<'_, ByName> {
         let all = self.children.members();
         if self.excluded.is_empty() {
@@ -156,7 +156,7 @@ impl FilteredMembers {
         Cow::Owned(taken.map(|(name, member)| (Arc::clone(name), Arc::clone(member))).collect())
     }
 
-    /// The same without duplicates: what is counted, picked from and shown.
+    /// The members that count towards the bounds: included by `where`, without duplicates.
     pub fn members(&self) -> Cow<'_, ByName> {
         distinct(self.taken())
     }

@@ -7,16 +7,16 @@ use nix::sys::signal::Signal;
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// By itself, with this code.
+    /// It exited with this code.
     Exited(i32),
-    /// By a signal.
+    /// It was ended by this signal.
     Signalled(i32),
-    /// It did not start, and why.
+    /// It did not start, with the reason.
     NotStarted(String),
 }
 
 impl End {
-    /// The exit code that a shell gives for it.
+    /// The exit code that a shell reports.
     pub fn code(&self) -> u8 {
         let code = match self {
             Self::Exited(code) => *code,

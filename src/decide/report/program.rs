@@ -1,4 +1,4 @@
-//! The program that the agent runs, as plain data.
+//! The state of the program, as plain data.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use crate::decide::program::Program;
 
 pub use crate::decide::program::{AfterStop, End, State as ProgramState};
 
-/// The program that the agent runs.
+/// The program of `[exec]`.
 #[derive(Debug, Clone)]
 pub struct ProgramReport {
     /// Its configuration.
     pub config: Option<Arc<ExecConfig>>,
     /// What it is doing.
     pub state: ProgramState,
-    /// The templates whose files are waited for, before its first start or before one with another command.
+    /// The templates whose files it waits for, before its first start or before one with another command.
     pub waiting_for: Option<Vec<Arc<str>>>,
-    /// When the files that have changed are applied, while it runs.
+    /// When changed files are applied, while it runs.
     pub applies: Option<Moment>,
     /// How often it was started.
     pub starts: u64,
@@ -26,7 +26,8 @@ pub struct ProgramReport {
 }
 
 impl Program {
-    /// What is known of it; `not_ready` are the templates whose files are not up to date. `None` without a program.
+    /// The state of the program. `not_ready` are the templates whose files are not up to date. Returns `None` without a
+    /// program.
     pub fn report(&self, not_ready: impl Iterator<Item = Arc<str>>) -> Option<ProgramReport> {
         let is_running = matches!(self.state(), ProgramState::Running { .. });
         (*self.state() != ProgramState::Off).then(|| ProgramReport {

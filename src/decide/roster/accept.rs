@@ -1,4 +1,4 @@
-//! What a person may let through.
+//! Which held views can be accepted.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::decide::accept::{Acceptance, HeldView};
 use crate::decide::moment::Moment;
 
 impl Roster {
-    /// All that is kept back and may be let through.
+    /// Everything that is withheld and can be accepted.
     pub fn held_view(&self) -> HeldView {
         let held_members = self.member_sets.iter().map(|(key, members)| (key, members.held_members(&self.config)));
         let keys = self.held_keys().into_iter().map(|key| (key, None));
@@ -17,7 +17,7 @@ impl Roster {
             .collect()
     }
 
-    /// Whether all that it keeps back may be let through, when this is what a person was shown of it.
+    /// Whether the held view can be accepted. `shown` is what the operator was shown.
     pub fn acceptance(&self, shown: Option<&HeldView>) -> Acceptance {
         let Some((path, hold)) = self.holds().into_iter().next().filter(|_| self.is_held()) else {
             return Acceptance::NotHeld;
@@ -37,12 +37,12 @@ impl Roster {
         Acceptance::Refused(why)
     }
 
-    /// When the changes that were seen last are judged; `None` when there are none.
+    /// When the last changes are evaluated; `None` if there are none.
     pub fn settles(&self) -> Option<Moment> {
         self.unsettled.iter().filter_map(|key| self.member_sets.get(key)?.settles(&self.config)).min()
     }
 
-    /// Whether its registry is reached and has said something of it since: what is known may be judged.
+    /// Whether the registry is reached and has answered about the roster since.
     pub fn is_reached(&self) -> bool {
         self.reached
     }

@@ -1,4 +1,4 @@
-//! Judging what the registry shows, once it has settled, and putting together what templates see.
+//! Evaluates settled views, and derives what templates see.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::decide::publication::RosterValue;
 use crate::model::member::Quarantine;
 
 impl Roster {
-    /// When something of it is to be judged next.
+    /// When the next evaluation is due.
     pub fn due(&self) -> Option<Moment> {
         if !self.reached {
             return None;
@@ -27,7 +27,7 @@ impl Roster {
         self.member_sets.get(key)?.due(&self.config)
     }
 
-    /// Judges what is due. Says whether templates see something else than before.
+    /// Evaluates what is due. Returns whether templates see a change.
     pub fn evaluate(&mut self, now: Moment, host: &str, events: &mut Vec<Event>) -> bool {
         if !self.reached {
             return false;
@@ -39,7 +39,7 @@ impl Roster {
         for key in due {
             changed |= self.evaluate_key(now, &key, host, events);
         }
-        // Musters with nothing left to wait for are looked at no more.
+        // Keys without pending changes or holds need no further evaluation.
         let (member_sets, config) = (&self.member_sets, &self.config);
         self.unsettled.retain(|key| member_sets.get(key).is_some_and(|members| members.due(config).is_some()));
         changed |= self.evaluate_removed_keys(now, events);
@@ -102,7 +102,7 @@ impl Roster {
                 let forgotten = members.is_absent() && forgettable;
                 let (after, zxid) = (members.good().cloned(), members.version().current());
                 if forgotten && !key.is_empty() {
-                    // With min = 0 a key that is gone is gone.
+                    // With `min = 0`, a key without a node does not exist.
                     self.member_sets.remove(key);
                 }
                 if released {
@@ -119,7 +119,7 @@ impl Roster {
                 self.held.insert(Arc::clone(key));
                 let kept = members.good().map(|slotted| slotted.len());
                 if kept.is_none() && members.is_absent() && forgettable && !key.is_empty() {
-                    // A key that never had enough members and is gone leaves nothing behind.
+                    // A key that never had enough members leaves nothing behind.
                     self.member_sets.remove(key);
                 } else if new && let Some(hold) = members.hold() {
                     let path = self.config.subject.members_of(key);
@@ -132,7 +132,7 @@ impl Roster {
         }
     }
 
-    /// Puts the value for templates together. Says whether there is one now where there was none.
+    /// Derives the value for templates. Returns whether there is one now and was none before.
     pub fn rebuild_value(&mut self) -> bool {
         let had = self.value.is_some();
         let good = || self.member_sets.iter().filter_map(|(key, members)| Some((key, members.good()?)));
@@ -146,7 +146,7 @@ impl Roster {
         self.value.is_some() && !had
     }
 
-    /// A keyed roster as a whole holds when its base cannot be read, or when no key ever had enough members.
+    /// A keyed roster is held as a whole if its parent cannot be read, or if no key ever had enough members.
     fn evaluate_parent(&mut self, now: Moment, events: &mut Vec<Event>) {
         if !self.is_keyed() {
             return;

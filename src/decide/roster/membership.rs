@@ -1,4 +1,4 @@
-//! What came of a judgement, as events: which members came, went and changed, and why a roster is held.
+//! Events of an evaluation: members that were added, removed or changed, and holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::model::member::Member;
 use crate::model::version::Zxid;
 
 impl Roster {
-    /// Its first known-good members since it is followed.
+    /// The event of its first known-good members.
     pub fn loaded_event(&self) -> Event {
         let keys = match &self.value {
             Some(RosterValue::Map(keys)) => Some(keys.len()),
@@ -28,7 +28,7 @@ impl Roster {
         }
     }
 
-    /// How the members of a key differ from those before; `None` where they do not.
+    /// The event of the difference between two member lists of a key; `None` if they are equal.
     pub fn members_changed_event(
         &self,
         key: &Arc<str>,
@@ -37,7 +37,7 @@ impl Roster {
         zxid: Option<Zxid>,
     ) -> Option<Event> {
         let members = after.len();
-        // Most members stay as they are, in their places.
+        // Most members are unchanged and at the same position.
         let same = |(one, other): &(&SlottedMember, &SlottedMember)| Arc::ptr_eq(&one.member, &other.member);
         let head = before.iter().zip(after).take_while(same).count();
         let (before, after) = (&before[head..], &after[head..]);
@@ -59,7 +59,7 @@ impl Roster {
         differs.then_some(Event::MembersChanged { roster, path, added, removed, changed, members, zxid })
     }
 
-    /// It is held as a whole.
+    /// The event of a hold on the whole roster.
     pub fn held_event(&self, reason: &Reason) -> Event {
         Event::RosterHeld {
             roster: Arc::clone(&self.config.name),
@@ -70,7 +70,7 @@ impl Roster {
     }
 }
 
-/// A member as a person knows it.
+/// The member's address, or else its name.
 fn label(member: &Member) -> String {
     member.address().unwrap_or_else(|| member.name().to_owned())
 }

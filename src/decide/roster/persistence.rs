@@ -1,4 +1,4 @@
-//! What is remembered of a roster: what it begins with, and what it leaves for the next start.
+//! The saved state of a roster: what it starts with, and what it saves for the next start.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::model::version::VersionTracker;
 impl Roster {
     pub fn restore(&mut self, saved: &SavedRoster, host: &str) {
         self.freshness = Freshness::from_saved(saved.age);
-        // A clock that was set back says nothing; then a loss is rather doubted than believed.
+        // The clock may have been set back. Then a loss is rather held than admitted.
         let recent = saved.age.is_none_or(|age| age <= guard::WINDOW);
         for (key, known) in &saved.paths {
             if self.is_keyed() && key.is_empty() {
@@ -28,13 +28,12 @@ impl Roster {
         }
     }
 
-    /// Where it is from, with the registry at this url.
+    /// Its origin, in the registry at this URL.
     pub fn origin(&self, url: &str) -> Origin {
         Origin { url: Arc::from(url), path: Arc::from(self.config.subject.to_string()) }
     }
 
-    /// What to remember of the views that were judged since this was last asked for, if any were; `view` is the present
-    /// one as the registry gave it.
+    /// The views that were evaluated since the last call, to be saved. `view` is the current view as read.
     pub fn take_saved_update(&mut self, url: &str, view: Option<&View>) -> Option<SavedUpdate> {
         let held: BTreeMap<_, _> = std::mem::take(&mut self.held)
             .into_iter()
@@ -67,8 +66,8 @@ impl Roster {
         Some(SavedUpdate { name: Arc::clone(&self.config.name), origin: self.origin(url), paths, held })
     }
 
-    /// Its registry is not reached: templates may be rendered from what was remembered, if that is at most `max` old.
-    /// Says whether they see something now where they saw nothing.
+    /// Allows templates to use saved members that are at most `max` old. Returns whether they see members now and saw
+    /// none before.
     pub fn use_saved(&mut self, now: Moment, max: Option<Duration>) -> bool {
         let young = max.is_none_or(|max| self.freshness.age(now).is_some_and(|age| age <= max));
         !self.is_seen() && self.value.is_none() && young && self.rebuild_value()

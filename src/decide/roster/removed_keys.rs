@@ -1,7 +1,7 @@
-//! Keys of a roster whose nodes are gone: when that is believed.
+//! Keys of a roster whose nodes are gone: when they are removed.
 //!
-//! A key that only empties, or whose members cannot be read, is none of these: it holds. Only a roster whose keys have
-//! files of their own that go with them (`each`) lets keys go; for any other a key that is gone has no members.
+//! A key that is only empty or unreadable is held instead. Keys are removed only if they have files that are removed
+//! with them (`each`). For any other roster a key without a node has no members.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,47 +16,47 @@ use crate::decide::moment::Moment;
 use crate::decide::saved::GuardHistory;
 use crate::model::version::VersionTracker;
 
-/// What is known of keys that went.
+/// The state of keys whose nodes are gone.
 #[derive(Debug, Clone, Default)]
 pub struct RemovedKeys {
-    /// Keys go when their nodes do.
+    /// Keys are removed with their nodes.
     enabled: bool,
-    /// The keys whose nodes the registry shows.
+    /// The keys whose nodes exist.
     present: BTreeSet<Arc<str>>,
-    /// Keys that have files from before the agent began.
+    /// Keys that have files of earlier runs.
     file_keys: BTreeSet<Arc<str>>,
-    /// Keys that are believed to be gone.
+    /// Keys that are removed.
     gone: BTreeSet<Arc<str>>,
-    /// By how many keys there were.
+    /// The guard of the number of keys.
     guarded: LossGuard,
     hold: Option<Hold>,
     /// The keys that the hold keeps.
     kept: BTreeSet<Arc<str>>,
-    /// Since when a hold was in force that the agent before this one left.
+    /// Since when a hold was in force at the end of the previous run.
     held: Option<Moment>,
-    /// What is measured by changed since it was last remembered.
+    /// The guard or the hold changed since it was last saved.
     changed: bool,
-    /// A person lets exactly these go.
+    /// An operator accepts the removal of exactly these keys.
     accepted: Option<BTreeSet<Arc<str>>>,
 }
 
 impl RemovedKeys {
-    /// Whether a key is believed to be gone.
+    /// Whether a key is removed.
     pub fn is_key_removed(&self, key: &str) -> bool {
         self.gone.contains(key)
     }
 
-    /// The hold that keeps keys from going.
+    /// The hold that keeps keys.
     pub fn hold(&self) -> Option<&Hold> {
         self.hold.as_ref()
     }
 
-    /// Whether the hold keeps this key from going.
+    /// Whether the hold keeps this key.
     pub fn keeps(&self, key: &str) -> bool {
         self.hold.is_some() && self.kept.contains(key)
     }
 
-    /// What speaks against letting `left` of `known` keys go.
+    /// The reason to keep `left` of `known` keys, if any.
     fn objection(
         &mut self,
         now: Moment,
@@ -67,19 +67,19 @@ impl RemovedKeys {
     ) -> Option<Reason> {
         let (from, to) = (known, known - left);
         if *above.0 == ParentState::Absent {
-            return Some(Reason::KeysGone { from, to, doubt: KeyLossCause::NoBase });
+            return Some(Reason::KeysGone { from, to, cause: KeyLossCause::NoParent });
         }
         if let Some((shown, highest)) = above.1.regression() {
-            return Some(Reason::KeysGone { from, to, doubt: KeyLossCause::Older { shown, highest } });
+            return Some(Reason::KeysGone { from, to, cause: KeyLossCause::Older { shown, highest } });
         }
         let SuspiciousLoss { from, until } = self.guarded.objection(now, to, guard)?;
         let percent = guard.max_shrink_percent;
-        Some(Reason::KeysGone { from, to, doubt: KeyLossCause::Shrunk { percent, until } })
+        Some(Reason::KeysGone { from, to, cause: KeyLossCause::Shrunk { percent, until } })
     }
 }
 
 impl Roster {
-    /// What keys were measured by at the last start; `recent` says whether they are to be measured by it now.
+    /// Restores the saved guard of the keys. `recent` says whether it applies to the first view.
     pub fn restore_removed_keys(&mut self, guard_history: &GuardHistory, recent: bool) {
         if recent || guard_history.loss.is_some() {
             self.removed_keys.guarded = LossGuard::from_saved(guard_history.sizes.iter().copied(), guard_history.loss);
@@ -87,41 +87,41 @@ impl Roster {
         self.removed_keys.held = guard_history.held;
     }
 
-    /// What keys are measured by, for the next start.
+    /// The guard history of the keys, to be saved.
     pub fn removed_keys_history(&self) -> GuardHistory {
         let (sizes, loss) = self.removed_keys.guarded.known();
         let held = self.removed_keys.hold.as_ref().map(|hold| hold.since).or(self.removed_keys.held);
         GuardHistory { sizes: sizes.collect(), loss, held, ..GuardHistory::default() }
     }
 
-    /// Whether that changed since this was last asked for.
+    /// Whether it changed since the last call.
     pub fn take_removed_keys_changed(&mut self) -> bool {
         std::mem::take(&mut self.removed_keys.changed)
     }
 
-    /// Says whether keys go when their nodes do.
+    /// Sets whether keys are removed with their nodes.
     pub fn set_keys_removable(&mut self, yes: bool) {
         if self.removed_keys.enabled != yes {
             self.is_dirty = true;
             let RemovedKeys { present, guarded, held, .. } = std::mem::take(&mut self.removed_keys);
-            // What keys were measured by while they did not go says nothing; what was saved does.
+            // The baseline of keys that were not removable does not apply. A saved one does.
             let (guarded, held) = if yes { (guarded, held) } else { (LossGuard::default(), None) };
             self.removed_keys = RemovedKeys { enabled: yes, present, guarded, held, ..RemovedKeys::default() };
         }
     }
 
-    /// These keys have files from before the agent began: those that went meanwhile go now, as if they were known.
+    /// Adds keys that have files of earlier runs. If their nodes are gone, they are removed like known keys.
     pub fn add_file_keys(&mut self, keys: impl Iterator<Item = Arc<str>>) {
         self.removed_keys.file_keys.extend(keys);
         self.is_dirty = true;
     }
 
-    /// Whether a key's node is believed to be gone for good.
+    /// Whether a key is removed for good.
     pub fn is_key_removed(&self, key: &str) -> bool {
         self.removed_keys.is_key_removed(key)
     }
 
-    /// Whether this key's members are not what the registry shows.
+    /// Whether this key's members differ from what the registry shows.
     pub fn is_key_held(&self, key: &str) -> bool {
         let held = self.member_sets.get(key).is_some_and(|members| members.hold().is_some());
         held || self.hold.is_some() || (self.removed_keys.hold.is_some() && !self.removed_keys.present.contains(key))
@@ -132,17 +132,17 @@ impl Roster {
         self.removed_keys.gone.remove(key);
     }
 
-    /// Whether a key's node is gone, and it is for [`Roster::evaluate_removed_keys`] to say what comes of that.
+    /// Whether a key's node is gone, which [`Roster::evaluate_removed_keys`] evaluates.
     pub fn is_departing(&self, key: &str) -> bool {
         self.removed_keys.enabled && !key.is_empty() && !self.removed_keys.present.contains(key)
     }
 
-    /// Whether a key without members is no key: with `min = 0`, and with its node gone or keys staying as they are.
+    /// Whether a key without members is dropped: its node is gone, or keys are not removable.
     pub fn is_forgotten(&self, key: &str) -> bool {
         !self.removed_keys.enabled || !self.removed_keys.present.contains(key)
     }
 
-    /// The keys that would go, and how many are known.
+    /// The keys that would be removed, and the number of known keys.
     fn departing(&self) -> (BTreeSet<Arc<str>>, usize) {
         let good = self.member_sets.iter().filter(|(_, members)| members.good().is_some()).map(|(key, _)| key);
         let known: BTreeSet<&Arc<str>> = good.chain(&self.removed_keys.file_keys).collect();
@@ -150,18 +150,18 @@ impl Roster {
         (left.map(|key| Arc::clone(key)).collect(), known.len())
     }
 
-    /// When the hold on departed keys ends by time.
+    /// When the hold on removed keys ends by itself.
     pub fn removed_keys_due(&self) -> Option<Moment> {
         self.removed_keys.hold.as_ref().and_then(|hold| hold.reason.until())
     }
 
-    /// Judges the keys whose nodes are gone. Says whether any went.
+    /// Evaluates the keys whose nodes are gone. Returns whether any was removed.
     pub fn evaluate_removed_keys(&mut self, now: Moment, events: &mut Vec<Event>) -> bool {
         if !self.removed_keys.enabled || matches!(self.parent, ParentState::Unseen | ParentState::Unreadable(_)) {
             return false;
         }
         let (all, known) = self.departing();
-        // What has just gone may come back in a moment.
+        // A node that has just gone can return in a moment.
         let (member_sets, unsettled) = (&self.member_sets, &self.unsettled);
         let settled = |key: &&Arc<str>| !unsettled.contains(*key) || !member_sets.contains_key(*key);
         let left: BTreeSet<Arc<str>> = all.iter().filter(settled).cloned().collect();
@@ -175,7 +175,7 @@ impl Roster {
         };
         if let Some(reason) = objection {
             let held = self.removed_keys.hold.take();
-            let new = held.as_ref().is_none_or(|hold| !hold.reason.says_the_same_as(&reason));
+            let new = held.as_ref().is_none_or(|hold| !hold.reason.is_repeat_of(&reason));
             if new {
                 events.push(self.held_event(&reason));
                 self.removed_keys.changed = true;
@@ -209,12 +209,12 @@ impl Roster {
         !left.is_empty()
     }
 
-    /// The keys that a hold keeps, where a person may let them go.
+    /// The keys that a hold keeps and an operator can accept to remove.
     pub fn held_keys(&self) -> BTreeSet<Arc<str>> {
         if self.removed_keys.hold.is_some() { self.departing().0 } else { BTreeSet::new() }
     }
 
-    /// A person lets the keys go that a hold keeps. Says whether there was one.
+    /// Accepts the removal of the keys that a hold keeps. Returns whether there was such a hold.
     pub fn accept_removed_keys(&mut self) -> bool {
         let held = self.removed_keys.hold.is_some();
         if held {
@@ -224,12 +224,12 @@ impl Roster {
         held
     }
 
-    /// Nothing of it is seen any more.
+    /// Drops the acceptance, because the registry cannot be reached.
     pub fn forget_accepted_keys(&mut self) {
         self.removed_keys.accepted = None;
     }
 
-    /// The whole of the keys was read.
+    /// Sets the keys whose nodes exist.
     pub fn set_present_keys(&mut self, keys: impl Iterator<Item = Arc<str>>) {
         self.removed_keys.present = keys.collect();
         let RemovedKeys { present, gone, .. } = &mut self.removed_keys;
@@ -240,7 +240,7 @@ impl Roster {
         self.removed_keys.present.remove(key);
     }
 
-    /// Keys that are missing in an older state hold back the belief in it, from before they are judged.
+    /// Whether keys are missing in an older view, which is not accepted as the new state before they are evaluated.
     pub fn has_older_keys(&self) -> bool {
         self.removed_keys.enabled && self.parent_version.regression().is_some() && !self.departing().0.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Filling the report of a roster.
+//! Fills the report of a roster.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::model::node_path::NodePath;
 use crate::payload::Payload;
 
 impl Roster {
-    /// What is known of it. `host` is this host's name, for `pick = "spread"`.
+    /// The state of the roster. `host` is this host's name, for `pick = "spread"`.
     pub fn report(&self, host: &str) -> RosterReport {
         let kept_keys = self.held_keys();
         let whole = |hold: &Hold| HoldReport {
@@ -65,7 +65,7 @@ impl Roster {
         report
     }
 
-    /// Adds what the nodes of one path are read as.
+    /// Adds the nodes of one path.
     fn report_path(&self, members: &MemberSet, path: &NodePath, report: &mut RosterReport) {
         let format = match &self.config.payload {
             Payload::As(format) => Some(format),

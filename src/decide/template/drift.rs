@@ -1,4 +1,4 @@
-//! A destination that somebody else has changed.
+//! A file that another process has changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,38 +9,38 @@ use crate::decide::event::{Event, seconds};
 use crate::decide::moment::Moment;
 use crate::model::backoff;
 
-/// How often a file is put right at once.
+/// How many corrections are made without a pause.
 const AT_ONCE: u32 = 3;
 
-/// Somebody who leaves a file alone for so long has nothing against how it is.
+/// After this time without a correction, the file is no longer disputed.
 const PEACE: Duration = Duration::from_mins(10);
 
-/// That a destination is not as the agent left it.
+/// A difference between a file and what the agent wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drift {
-    /// When that was first seen.
+    /// When it was first seen.
     pub since: Moment,
-    /// What is there instead.
+    /// The difference.
     pub what: String,
-    /// How often it was put right before, and when it is again, where it has to wait.
+    /// How often the file was corrected before, and when it is corrected next, if it has to wait.
     pub deferred: Option<(u32, Moment)>,
-    /// It was seen while a publication was under way, which may not have put it right.
+    /// It was seen while a publication was in flight, which may not have corrected it.
     seen_in_flight: bool,
 }
 
 impl Drift {
-    /// When it is put right, where it has to wait.
+    /// When it is corrected, if it has to wait.
     pub fn due(&self) -> Option<Moment> {
         self.deferred.map(|(_, due)| due)
     }
 }
 
-/// Somebody else changes a file as often as it is put right, such as another tool that writes it too.
+/// Repeated corrections of a file, which another tool may be managing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Dispute {
-    /// How often it was put right, without [`PEACE`] between.
+    /// The number of corrections without [`PEACE`] between them.
     times: u32,
-    /// When that was last.
+    /// The last correction.
     last: Option<Moment>,
 }
 
@@ -49,13 +49,13 @@ impl Dispute {
         self.last.is_none_or(|last| now.since(last) > PEACE)
     }
 
-    /// It was put right.
+    /// Records a correction.
     fn record_correction(&mut self, now: Moment) {
         let before = if self.is_over(now) { 0 } else { self.times };
         *self = Self { times: before.saturating_add(1), last: Some(now) };
     }
 
-    /// How often it was put right of late, and after which pause it is again; `None`: at once.
+    /// The number of recent corrections, and the pause before the next one; `None` for no pause.
     fn pause(self, now: Moment) -> Option<(u32, Duration)> {
         let late = self.times.checked_sub(AT_ONCE).filter(|_| !self.is_over(now))?;
         Some((self.times, backoff::DISPUTE.pause(late.saturating_add(1))))
@@ -63,16 +63,15 @@ impl Dispute {
 }
 
 impl Template {
-    /// Its destination was found to be something else than the agent left there. It is said once, until the destination
-    /// is in step again.
+    /// Its file differs from what the agent wrote. That is reported once, until the file is up to date again.
     ///
-    /// Nobody's change is lost by that it has to wait: whatever is there then is put right.
+    /// A correction that has to wait corrects whatever differs by then.
     pub fn drifted(&mut self, now: Moment, what: String, events: &mut Vec<Event>) {
         if self.is_removing() {
             return;
         }
         let on_drift = self.plan.config.on_drift;
-        // What is under way may have been in place before, and has not been heard of yet.
+        // The publication in flight may have ended before the change.
         let seen_in_flight = self.publish.is_in_flight() && on_drift == OnDrift::Correct;
         if let Some(drift) = &mut self.drift {
             let is_known = drift.what == what && !seen_in_flight;
@@ -105,7 +104,7 @@ impl Template {
         }
     }
 
-    /// Its destination was found, or brought, in step. Whether that corrected what somebody else had made of it.
+    /// Its file was found or brought up to date. Returns whether that corrected a change.
     pub fn end_drift(&mut self, now: Moment, is_replaced: bool) -> bool {
         let is_corrected = is_replaced && self.drift.is_some();
         if is_corrected {
@@ -115,14 +114,14 @@ impl Template {
         is_corrected
     }
 
-    /// A publication begins, which puts right what was seen so far.
+    /// A publication begins, which corrects the changes seen so far.
     pub fn begin_correction(&mut self) {
         if let Some(drift) = &mut self.drift {
             drift.seen_in_flight = false;
         }
     }
 
-    /// Somebody else has put its destination right.
+    /// Another process has restored its file.
     pub fn drift_resolved(&mut self, events: &mut Vec<Event>) {
         if self.drift.take().is_some() {
             let (template, dest) = (Arc::clone(&self.plan.config.name), self.plan.config.dest.clone());
@@ -130,14 +129,14 @@ impl Template {
         }
     }
 
-    /// What had to wait need not any more.
+    /// A correction no longer has to wait.
     pub fn end_drift_delay(&mut self) {
         if let Some(drift) = &mut self.drift {
             drift.deferred = None;
         }
     }
 
-    /// What somebody else made of its destination, and nobody has put right yet.
+    /// The difference that is not corrected yet, if any.
     pub fn drift(&self) -> Option<&Drift> {
         self.drift.as_ref()
     }

@@ -1,4 +1,4 @@
-//! How a template comes to know which members its check own_isolated.
+//! How a template finds the members that its check refuses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ type Rosters = BTreeMap<Arc<str>, Roster>;
 type Keys = BTreeMap<Arc<str>, Key>;
 
 impl Template {
-    /// The members that are left out, because the check own_isolated them.
+    /// The members that are left out, because the check refuses them.
     pub fn isolated(&self) -> &IsolatedMembers {
         &self.isolation.isolated
     }
 
-    /// Another template of its unit leaves these out, and so does it.
+    /// Leaves out what another template of its unit leaves out.
     pub fn adopt_isolated(&mut self, others: &IsolatedMembers) {
         let new = others.iter().filter(|(member_ref, _)| !self.isolation.isolated.contains_key(*member_ref));
-        // When it is trial_ended again is for that template to say.
+        // The other template decides when it is retried.
         let new: IsolatedMembers = new
             .map(|(member_ref, out)| (member_ref.clone(), IsolatedMember { retry_at: None, ..out.clone() }))
             .collect();
@@ -34,29 +34,29 @@ impl Template {
         }
     }
 
-    /// Whether its check has refused the file, and the members at fault are looked for.
+    /// Whether its check has refused the file, and a search for the members at fault is in progress.
     pub fn is_searching(&self) -> bool {
         self.isolation.is_searching()
     }
 
-    /// Whether members that its check own_isolated are left out.
+    /// Whether members that its check refuses are left out.
     fn isolates(&self) -> bool {
         self.plan.config.isolate && self.plan.config.check.is_some()
     }
 
-    /// The roster whose key's file it is.
+    /// The roster of its `each`, if it has one.
     pub fn each(&self) -> Option<&Arc<str>> {
         self.plan.config.each.as_ref().map(|each| &each.roster)
     }
 
-    /// Members that changed are trial_ended again.
+    /// Retries members that changed.
     pub fn retry_changed_members(&mut self, rosters: &Rosters, keys: &Keys, events: &mut Vec<Event>) {
         if self.isolation.isolated.is_empty() {
             return;
         }
         let full = self.full(rosters, keys);
         let each = self.each().cloned();
-        let changed = self.isolation.review(&full, each.as_ref(), |roster| min(rosters, roster));
+        let changed = self.isolation.drop_changed(&full, each.as_ref(), |roster| min(rosters, roster));
         let template = &self.plan.config.name;
         events.extend(changed.into_iter().map(|MemberRef { roster, key, member }| {
             let template = Arc::clone(template);
@@ -64,13 +64,13 @@ impl Template {
         }));
     }
 
-    /// This is about to be published.
+    /// Records what the publication shows.
     pub fn set_in_flight(&mut self, snapshot: &Snapshot) {
         self.isolation.has_readmitted = false;
         self.isolation.in_flight = self.isolates().then(|| snapshot.clone());
     }
 
-    /// Learns from a publication. Whether it failed in a way that a search is to look into first.
+    /// Records the result of a publication. Returns whether a search comes next.
     pub fn needs_search(&mut self, outcome: &Outcome) -> bool {
         let shown = self.isolation.in_flight.take();
         match outcome {
@@ -87,8 +87,8 @@ impl Template {
         }
     }
 
-    /// What is to be checked next in a search, or to try one again who is left out; without anything the search has ended, and the template is to be
-    /// published without those who were found, or has failed.
+    /// The next snapshot to check, for a search or for a retry. `None` if there is none: the search has ended, and the
+    /// template is queued without the members that were found, or has failed.
     pub fn probe(
         &mut self,
         now: Moment,
@@ -142,7 +142,7 @@ impl Template {
         None
     }
 
-    /// What is next in the search under way, or in one that begins.
+    /// The next step of the search, which begins if there is none.
     fn next_step(&mut self, now: Moment, rosters: &Rosters, keys: &Keys) -> BisectStep {
         if self.isolation.search.is_none() {
             let full = self.full(rosters, keys);
@@ -157,14 +157,14 @@ impl Template {
         search.as_mut().map_or(BisectStep::NotFound(None), |search| search.next(|roster| min(rosters, roster)))
     }
 
-    /// The agent is stopping: nothing more is looked for.
+    /// Ends the search, because the agent is stopping.
     pub fn stop_searching(&mut self, now: Moment, events: &mut Vec<Event>) {
         if let Some(failure) = self.isolation.end_search() {
             self.fail(now, failure, false, events);
         }
     }
 
-    /// A probe ended. Gives a member that was left out, and has passed.
+    /// A probe ended. Returns the member that passed its retry, if any.
     pub fn probed(
         &mut self,
         now: Moment,
@@ -180,7 +180,7 @@ impl Template {
             return self.trial_ended(now, member_ref, &outcome, events);
         }
         let shown = self.isolation.in_flight.take();
-        // Without one the template was configured anew meanwhile.
+        // The template was configured again meanwhile.
         let search = self.isolation.search.as_mut()?;
         match outcome {
             Outcome::Failed(failure) if matches!(failure.stage, Stage::Refused | Stage::Render) => {

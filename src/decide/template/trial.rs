@@ -1,4 +1,5 @@
-//! Members that are left out are trial_ended again as they are, now and then: what their check was at may have passed.
+//! Members that are left out are retried unchanged from time to time, because the cause of the refusal can be
+//! temporary.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,21 +13,21 @@ use crate::decide::publication::{Outcome, Snapshot, Stage};
 use crate::decide::roster::Roster;
 
 impl Template {
-    /// When a member that is left out is to be trial_ended again: nobody is while more than that is to be done.
+    /// When a member is due for a retry. There is none while something else is to be done.
     pub fn trial_due(&self) -> Option<Moment> {
         let is_quiet = !self.is_searching() && !self.publish.is_queued() && !self.is_removing();
         if is_quiet { self.isolation.next_trial() } else { None }
     }
 
-    /// Whether the next probe is to be made, in a search or to try one again.
+    /// Whether a probe is due, for a search or for a retry.
     pub fn is_probe_due(&self, now: Moment) -> bool {
         let is_due = self.trial_due().is_some_and(|due| due <= now);
         !self.publish.is_in_flight() && (self.is_searching() || is_due || self.isolation.has_readmitted)
     }
 
-    /// What is to be checked to try one again who is left out: all that is served, and him.
+    /// The snapshot for a retry: everything in the file, and one member that is left out.
     ///
-    /// Once nobody else is due, those who passed are served together.
+    /// When no other member is due, those that passed are added to the file together.
     pub fn begin_trial(
         &mut self,
         now: Moment,
@@ -40,7 +41,7 @@ impl Template {
             }
             return None;
         };
-        // Should nothing ever be heard of the probe, it is trial_ended again all the same.
+        // If the probe never ends, the member is retried nevertheless.
         self.isolation.isolated.get_mut(&member_ref)?.schedule_retry(now);
         if !self.missing(rosters, keys).is_empty() {
             return None;
@@ -52,7 +53,7 @@ impl Template {
         Some(snapshot)
     }
 
-    /// A trial ended. Gives the member if he has passed.
+    /// A retry ended. Returns the member if it passed.
     pub fn trial_ended(
         &mut self,
         now: Moment,
@@ -82,12 +83,12 @@ impl Template {
         }
     }
 
-    /// Whether its own check own_isolated this member.
+    /// This member's refusal, if it was by this template's own check.
     pub fn own_isolated(&self, member_ref: &MemberRef) -> Option<&IsolatedMember> {
         self.isolation.isolated.get(member_ref).filter(|out| out.retry_at.is_some())
     }
 
-    /// Another template of its unit takes a member back, and so does it.
+    /// Readmits a member that another template of its unit readmits.
     pub fn readmit(&mut self, member_ref: &MemberRef) {
         if self.isolation.isolated.remove(member_ref).is_some() {
             self.queue();
