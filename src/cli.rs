@@ -13,7 +13,7 @@ use crate::config::{LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl}
 use crate::control::PassRequest;
 use crate::decide::Event;
 use crate::error::{Exit, Fatal};
-use crate::load::setup::{Setup, Source};
+use crate::load::setup::{ConfigSource, Setup};
 use crate::load::{host, setup};
 use crate::watch::{Registry, StateAccess};
 use crate::{agent, config, log, watch};
@@ -24,10 +24,10 @@ pub mod ls;
 mod spelling;
 mod status;
 
-/// Where the configuration is when nothing else is said.
+/// The default path of the configuration file.
 pub const DEFAULT_CONFIG: &str = "/etc/rosterd/rosterd.toml";
 
-/// The longest wait for a registry.
+/// The maximum of a timeout.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
 /// Keeps config files in step with the live membership in ZooKeeper.
@@ -40,47 +40,47 @@ struct Cli {
     command: Command,
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Debug, Args)]
 struct Global {
     #[arg(short, long, global = true, value_name = "FILE")]
-    #[arg(help = "The configuration file [env: ROSTERD_CONFIG] [default: /etc/rosterd/rosterd.toml]")]
+    #[arg(help = "Path to the configuration file [env: ROSTERD_CONFIG] [default: /etc/rosterd/rosterd.toml]")]
     config: Option<PathBuf>,
     #[arg(long, global = true, value_name = "URL")]
-    #[arg(help = "The registry, in place of the configured one: zk://a:2181,b:2181/chroot, zks://…, dir:PATH \
+    #[arg(help = "URL of the registry, overrides the configuration: zk://a:2181,b:2181/chroot, zks://…, dir:PATH \
                   [env: ROSTERD_REGISTRY]")]
     registry: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Watch, render, check, replace and reload, until TERM or INT
+    /// Run the agent: keep the files up to date until SIGTERM or SIGINT
     Run(RunArgs),
-    /// Make one pass, then exit (also --once and --onetime)
+    /// Render the templates once, then exit (also: rosterd --once, --onetime)
     Render(RenderArgs),
-    /// Show what render would change, and write nothing
+    /// Show what render would change, without writing anything
     Diff(DiffArgs),
-    /// Check the configuration and the templates, offline
+    /// Check the configuration and the templates without contacting a registry
     Check,
-    /// Ask the running agent what is fresh, held, owed or failing
+    /// Show the state of the running agent
     Status(status::StatusArgs),
-    /// Ask the running agent why a template, roster or key is as it is
+    /// Explain the state of a template, roster or key of the running agent
     Explain(agent_commands::ExplainArgs),
-    /// Let through what a roster keeps back, as status or explain showed it
+    /// Accept the held change of a roster, as shown by status or explain
     Accept(agent_commands::AcceptArgs),
-    /// Replace no file for a while
+    /// Pause the replacement of files
     Pause(agent_commands::PauseArgs),
-    /// Replace files again
+    /// Resume the replacement of files
     Resume(agent_commands::At),
     /// Print the members of a path
     Get(get::GetArgs),
-    /// Print the nodes under a path, and how they would be read
+    /// List the nodes below a path, and how each is read as a member
     Ls(ls::LsArgs),
 }
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// A program to run beside, once every file is in step, in place of the configured one
+    /// The program to run once every file is up to date. Overrides [exec] cmd
     #[arg(last = true, value_name = "CMD")]
     program: Vec<String>,
 }
@@ -89,16 +89,16 @@ struct RunArgs {
 struct RenderArgs {
     #[command(flatten)]
     request: PassRequest,
-    /// One more template, without a configuration file if there is none
+    /// Render an additional template. No configuration file is needed with this option
     #[arg(long, value_name = "IN:OUT[:CMD]")]
     template: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 struct DiffArgs {
-    /// Only these templates [default: all]
+    /// The templates to render [default: all]
     names: Vec<String>,
-    /// How long to wait for what is needed
+    /// How long to wait for the rosters and keys that the templates need
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     timeout: Duration,
 }
@@ -154,7 +154,7 @@ async fn execute(cli: Cli) -> Result<u8, Fatal> {
     let Cli { global, command } = cli;
     let exit = match command {
         Command::Run(RunArgs { program }) => {
-            let source = Source { program: Some(program), ..global.source(vec![]) };
+            let source = ConfigSource { program: Some(program), ..global.source(vec![]) };
             let setup = load(&source)?;
             log::init(setup.config.agent.log_format, None);
             return agent::run(source, setup).await;
@@ -206,14 +206,14 @@ async fn execute(cli: Cli) -> Result<u8, Fatal> {
     exit.map(Exit::code)
 }
 
-async fn make_pass(source: &Source, request: PassRequest, alone: bool) -> Result<Exit, Fatal> {
+async fn make_pass(source: &ConfigSource, request: PassRequest, alone: bool) -> Result<Exit, Fatal> {
     let setup = load(source)?;
     log::init(setup.config.agent.log_format, None);
     let (exit, diff) = render(setup, request, alone).await?;
     agent_commands::print(&diff).map(|()| exit)
 }
 
-fn load(source: &Source) -> Result<Setup, Fatal> {
+fn load(source: &ConfigSource) -> Result<Setup, Fatal> {
     Setup::load(source, None).map_err(|problems| wrong_config(&problems))
 }
 
@@ -223,14 +223,14 @@ fn wrong_config(problems: &Problems) -> Fatal {
 
 impl Global {
     /// Where the configuration comes from. With `--template` the default file may be missing.
-    fn source(&self, templates: Vec<String>) -> Source {
+    fn source(&self, templates: Vec<String>) -> ConfigSource {
         let default = Path::new(DEFAULT_CONFIG);
         let file = match self.config() {
             Some(file) => Some(file),
             None if !templates.is_empty() && !default.exists() => None,
             None => Some(default.to_owned()),
         };
-        Source { file, registry: self.registry(), templates, program: None }
+        ConfigSource { file, registry: self.registry(), templates, program: None }
     }
 
     /// What the environment and the command line say, for a command that reads no more than the configuration.

@@ -58,7 +58,7 @@ pub use writer::Writer;
 
 use crate::act::process::command::Title;
 use crate::act::process::environment::{Variables, environment};
-use crate::act::process::launch::How;
+use crate::act::process::launch::Termination;
 use batch_commit::Commit;
 use content::Content;
 use errors::write_failure;
@@ -249,14 +249,16 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
     let environment = environment(&template.env, &variables);
     let title = Title { what: "check", command: check };
     let end = command::run(title, &command, &environment, template.check_timeout, stop).await;
-    match end.how {
-        How::Exited(0) => Ok(true),
-        How::Abandoned => Ok(false),
+    match end.termination {
+        Termination::Exited(0) => Ok(true),
+        Termination::Abandoned => Ok(false),
         // A shell exits with 126 or 127 if it could not run the program.
-        How::Exited(code) if code != 126 && code != 127 => Err(refused(end.words("check", &command))),
+        Termination::Exited(code) if code != 126 && code != 127 => Err(refused(end.describe("check", &command))),
         // A check that crashes on a file rejects it.
-        How::Signalled(signal) if CRASH_SIGNALS.contains(&signal) => Err(refused(end.words("check", &command))),
-        _ => Err(failed(end.words("check", &command))),
+        Termination::Signalled(signal) if CRASH_SIGNALS.contains(&signal) => {
+            Err(refused(end.describe("check", &command)))
+        }
+        _ => Err(failed(end.describe("check", &command))),
     }
 }
 

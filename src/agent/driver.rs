@@ -19,8 +19,8 @@ use crate::state::last_good::LastGood;
 use crate::watch::StateAccess;
 use crate::watch::registries::Registries;
 
-/// How long the end may take: what is not done by then is left behind.
-const END: Duration = Duration::from_secs(3);
+/// How long a shutdown may take. What has not ended by then is abandoned.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An engine, and what it decides about.
 pub struct Driver {
@@ -31,32 +31,33 @@ pub struct Driver {
     /// What performed effects came to.
     pub answers: mpsc::UnboundedReceiver<Input>,
     /// What is kept for the next start; `None` where nothing is.
-    memory: Option<LastGood>,
-    pub began: Instant,
+    last_good: Option<LastGood>,
+    pub started_at: Instant,
 }
 
 impl Driver {
     /// An engine that knows what `inherited` has, and has no configuration yet. Without `reloads` none is run or owed.
     pub fn new(setup: &Setup, inherited: Inherited, pace: RunMode, reloads: bool) -> Self {
-        let Inherited { writer, access, ledger, owed } = inherited;
-        let written = ledger.as_ref().map(|ledger| ledger.written(&setup.config.templates)).unwrap_or_default();
-        let (executor, answers) = Executor::new(writer, Arc::clone(&setup.library), ledger, reloads);
+        let Inherited { writer, access, owned_files, owed } = inherited;
+        let written =
+            owned_files.as_ref().map(|owned_files| owned_files.written(&setup.config.templates)).unwrap_or_default();
+        let (executor, answers) = Executor::new(writer, Arc::clone(&setup.library), owned_files, reloads);
         let state_dir = setup.stateful.then(|| setup.config.agent.state_dir.clone());
-        let memory = state_dir.as_ref().map(|state_dir| LastGood::new(state_dir));
-        let recalled = memory.as_ref().map(|memory| memory.load(access)).unwrap_or_default();
+        let last_good = state_dir.as_ref().map(|state_dir| LastGood::new(state_dir));
+        let saved = last_good.as_ref().map(|last_good| last_good.load(access)).unwrap_or_default();
         let keep = match (state_dir, access) {
             (None, _) => StateAccess::None,
             (Some(state_dir), Access::ReadWrite) => StateAccess::ReadWrite(state_dir),
             (Some(state_dir), Access::ReadOnly) => StateAccess::ReadOnly(state_dir),
         };
         let mut driver = Self {
-            engine: Engine::new(pace, &setup.host.name, recalled),
+            engine: Engine::new(pace, &setup.host.name, saved),
             executor,
             registries: Registries::new(keep),
             passes: Passes::default(),
             answers,
-            memory: memory.filter(|_| access == Access::ReadWrite),
-            began: Instant::now(),
+            last_good: last_good.filter(|_| access == Access::ReadWrite),
+            started_at: Instant::now(),
         };
         driver.step(Input::WrittenKeys(written));
         driver.step(Input::PendingReloads(owed));
@@ -65,13 +66,13 @@ impl Driver {
 
     /// The time as the engine knows it.
     pub fn now(&self) -> Moment {
-        Moment::after_start(self.began.elapsed())
+        Moment::after_start(self.started_at.elapsed())
     }
 
     /// What happens next, for [`Driver::step`].
     pub async fn next(&mut self) -> Input {
-        let wake = self.engine.next_wake().map(|wake| self.began + wake.since_start());
-        let wake = wake.into_iter().chain(self.passes.wake()).min();
+        let wake = self.engine.next_wake().map(|wake| self.started_at + wake.since_start());
+        let wake = wake.into_iter().chain(self.passes.next_deadline()).min();
         let sleep = async {
             match wake {
                 Some(wake) => tokio::time::sleep_until(wake.into()).await,
@@ -94,25 +95,25 @@ impl Driver {
         for input in self.passes.advance(&self.engine, self.now(), &self.executor) {
             has_changed |= self.step_engine(input);
         }
-        self.passes.conclude(&self.engine, self.now());
+        self.passes.send_reports(&self.engine, self.now());
         has_changed
     }
 
     fn step_engine(&mut self, input: Input) -> bool {
-        self.note(&input);
+        self.record_publication(&input);
         let mut has_changed = false;
         for effect in self.engine.step(self.now(), input) {
             match effect {
                 Effect::Publish(group) => self
                     .executor
-                    .publish(group, |publication| self.passes.begin_publication(publication, &self.executor)),
+                    .publish(group, |publication| self.passes.publication_started(publication, &self.executor)),
                 Effect::Probe(publication) => self.executor.probe(publication),
                 Effect::Reload(job) if job.reload == Reload::Program => has_changed = true,
                 Effect::Reload(job) => self.executor.reload(job),
                 Effect::Restore(job) => self.executor.restore(job),
-                Effect::Save(memo) => {
-                    if let Some(memory) = &self.memory {
-                        self.executor.remember(memory, memo);
+                Effect::Save(saved) => {
+                    if let Some(last_good) = &self.last_good {
+                        self.executor.save_last_good(last_good, saved);
                     }
                 }
                 Effect::Emit(event) => emit(event),
@@ -121,33 +122,36 @@ impl Driver {
         has_changed
     }
 
-    fn note(&mut self, input: &Input) {
+    fn record_publication(&mut self, input: &Input) {
         if let Input::Published(id, outcome) = input {
-            self.passes.end_publication(*id, outcome);
+            self.passes.publication_ended(*id, outcome);
         }
     }
 
-    /// Brings the memory in order. The future ends with it; nobody needs to wait for it.
-    pub fn tend(&self) -> impl Future<Output = ()> + use<> {
+    /// Brings the last_good in order. The future ends with it; nobody needs to wait for it.
+    pub fn compact_last_good(&self) -> impl Future<Output = ()> + use<> {
         let ages = self.engine.ages(self.now());
-        let tended = self.memory.as_ref().map(|memory| self.executor.tend(memory, ages));
+        let compacted = self.last_good.as_ref().map(|last_good| self.executor.compact_last_good(last_good, ages));
         async move {
-            if let Some(tended) = tended {
-                tended.await;
+            if let Some(compacted) = compacted {
+                compacted.await;
             }
         }
     }
 
     /// Ends all that is under way and every session, and leaves behind what does not end in time.
     pub async fn end(&mut self) {
-        let (executor, registries) = (self.executor.stopped(), std::mem::take(&mut self.registries).close());
-        let tended = self.tend();
-        if tokio::time::timeout(END, async { tokio::join!(executor, registries, tended) }).await.is_err() {
-            emit(Event::ShutdownTimedOut { limit_s: seconds(END) });
+        let (executor, registries) = (self.executor.shut_down(), std::mem::take(&mut self.registries).close());
+        let compacted = self.compact_last_good();
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, async { tokio::join!(executor, registries, compacted) })
+            .await
+            .is_err()
+        {
+            emit(Event::ShutdownTimedOut { limit_s: seconds(SHUTDOWN_TIMEOUT) });
         }
         // What ended meanwhile counts, but begins nothing new.
         while let Ok(answer) = self.answers.try_recv() {
-            self.note(&answer);
+            self.record_publication(&answer);
             let _ = self.engine.step(self.now(), answer);
         }
     }

@@ -1,4 +1,4 @@
-//! Does what the engine asks for: renders off the loop, publishes, reloads, and answers with the next input.
+//! Executes the engine's effects: renders, publishes and reloads off the event loop, and sends the results as inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -34,130 +34,132 @@ pub mod file;
 
 pub use diff_sink::DiffSink;
 
-/// How long a template that is rendered counts as busy. One that takes longer renders on, and another may begin beside
-/// it, so that those which never end hold nobody up.
-const TURN: Duration = Duration::from_millis(500);
+/// How long a rendering keeps its permit. A slower one continues without it, so that templates that never end do not
+/// block the others.
+const RENDER_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The performer of effects. Each one runs in a task of its own; none holds up another.
+/// Executes effects, each in a task of its own.
 #[derive(Debug)]
 pub struct Executor {
     writer: Writer,
     library: Arc<Library>,
-    /// As many templates are rendered at once as there are processors: each more would only take memory.
+    /// One permit per CPU: more renderings at once would only take memory.
     renderers: Arc<Semaphore>,
     /// Whether reloads run, and are owed.
     reloads: bool,
     /// Which files of templates with `each` are this agent's own.
-    ledger: Option<OwnedFiles>,
+    owned_files: Option<OwnedFiles>,
     stop: CancellationToken,
-    /// Whether what could not be finished is being tried again.
+    /// Whether unfinished replacements are being retried.
     finishing: Arc<AtomicBool>,
     tasks: TaskTracker,
     done: mpsc::UnboundedSender<Input>,
-    /// A look for drift was asked for, and has not begun.
-    is_look_queued: Arc<AtomicBool>,
+    /// A drift check is queued and has not started.
+    is_drift_check_queued: Arc<AtomicBool>,
 }
 
 impl Executor {
-    /// A performer whose answers come out of the receiver. Without a ledger no file of a template with `each` is ever
+    /// An executor, and the receiver of its results. Without `owned_files`, no file of a template with `each` is ever
     /// removed.
     pub fn new(
         writer: Writer,
         library: Arc<Library>,
-        ledger: Option<OwnedFiles>,
+        owned_files: Option<OwnedFiles>,
         reloads: bool,
     ) -> (Self, mpsc::UnboundedReceiver<Input>) {
         let (done, answers) = mpsc::unbounded_channel();
-        let performer = Self {
+        let executor = Self {
             writer,
             library,
             renderers: Arc::new(Semaphore::new(available_parallelism().map_or(1, Into::into))),
             reloads,
-            ledger,
+            owned_files,
             stop: CancellationToken::new(),
             finishing: Arc::default(),
             tasks: TaskTracker::new(),
             done,
-            is_look_queued: Arc::default(),
+            is_drift_check_queued: Arc::default(),
         };
-        (performer, answers)
+        (executor, answers)
     }
 
-    /// Where the receiver's other end is, for what is done elsewhere.
-    pub fn answers(&self) -> mpsc::UnboundedSender<Input> {
+    /// A sender of inputs to the engine, for results from elsewhere.
+    pub fn input_sender(&self) -> mpsc::UnboundedSender<Input> {
         self.done.clone()
     }
 
-    /// Files that none of these templates would write any more are nobody's.
-    pub fn release(&self, templates: Vec<Arc<TemplateConfig>>) {
-        if let Some(ledger) = self.ledger.clone() {
-            self.writer.in_order(move || ledger.retain(&templates));
+    /// Drops ownership of files that none of these templates would write.
+    pub fn forget_unmanaged(&self, templates: Vec<Arc<TemplateConfig>>) {
+        if let Some(owned_files) = self.owned_files.clone() {
+            self.writer.in_order(move || owned_files.retain(&templates));
         }
     }
 
-    /// Publications that begin from here on are rendered with these templates.
-    /// Links on the way to their destinations are followed anew.
+    /// Renders later publications with these templates, and resolves the links to their destinations again.
     pub fn set_library(&mut self, library: Arc<Library>) {
         self.writer.forget_directories();
         self.library = library;
     }
 
-    /// Remembers something for the next start, before any file that is published after this.
-    pub fn remember(&self, memory: &LastGood, memo: SavedUpdate) {
-        let memory = memory.clone();
-        self.writer.in_order(move || memory.save(memo));
+    /// Saves a roster for the next start, before any file that is published after this call.
+    pub fn save_last_good(&self, last_good: &LastGood, saved: SavedUpdate) {
+        let last_good = last_good.clone();
+        self.writer.in_order(move || last_good.save(saved));
     }
 
-    /// Brings the memory in order, after all that was to be remembered so far. The future ends with it; nobody needs to
-    /// wait for it.
-    pub fn tend(&self, memory: &LastGood, ages: BTreeMap<Arc<str>, Duration>) -> impl Future<Output = ()> + use<> {
-        let (tell, told) = oneshot::channel::<()>();
-        let memory = memory.clone();
+    /// Compacts the saved rosters, after all saves so far. The future resolves when this is done; it need not be awaited.
+    pub fn compact_last_good(
+        &self,
+        last_good: &LastGood,
+        ages: BTreeMap<Arc<str>, Duration>,
+    ) -> impl Future<Output = ()> + use<> {
+        let (finished_sender, finished) = oneshot::channel::<()>();
+        let last_good = last_good.clone();
         self.writer.in_order(move || {
-            memory.compact(&ages);
-            drop(tell);
+            last_good.compact(&ages);
+            drop(finished_sender);
         });
         async move {
             // Nothing is ever sent: the end of the channel is the end of the job.
-            let _ = told.await;
+            let _ = finished.await;
         }
     }
 
-    /// Does something on the file thread, after what was asked for before.
+    /// Runs a job on the file thread, after all earlier jobs.
     pub fn in_order(&self, job: impl FnOnce() + Send + 'static) {
         self.writer.in_order(job);
     }
 
-    /// Brings destinations in step that belong together; `diff` says where the diff of each goes, if one is wanted.
+    /// Publishes a group of destinations. `diff` gives the sink for the diff of each, if one is wanted.
     pub fn publish(&self, group: Group, mut diff: impl FnMut(&Publication) -> Option<DiffSink>) {
-        let mut seats = Vec::new();
+        let mut batch_files = Vec::new();
         if group.publications.len() > 1 {
-            let (joint, given) = Batch::new(group.publications.len(), group.unit, &self.stop);
-            seats = given;
-            self.tasks.spawn(joint.commit(self.writer.clone()));
+            let (batch, given) = Batch::new(group.publications.len(), group.unit, &self.stop);
+            batch_files = given;
+            self.tasks.spawn(batch.commit(self.writer.clone()));
         }
         for publication in group.publications {
             let diff = diff(&publication);
-            self.publish_one(publication, seats.pop(), diff);
+            self.publish_one(publication, batch_files.pop(), diff);
         }
     }
 
-    fn publish_one(&self, publication: Publication, seat: Option<BatchFile>, diff: Option<DiffSink>) {
+    fn publish_one(&self, publication: Publication, batch_file: Option<BatchFile>, diff: Option<DiffSink>) {
         let Publication { id, mut template, snapshot, remove, no_reload } = publication;
         if no_reload || !self.reloads {
-            // What nobody will run is not noted as owed.
+            // A reload that will not run is not recorded as pending.
             template = Arc::new(TemplateConfig { reload: None, ..TemplateConfig::clone(&template) });
         }
-        let (done, began) = (self.done.clone(), Instant::now());
-        let bringing = self.bring(Arc::clone(&template), (!remove).then_some(snapshot), false, diff, seat);
+        let (done, started) = (self.done.clone(), Instant::now());
+        let updating = self.update_file(Arc::clone(&template), (!remove).then_some(snapshot), false, diff, batch_file);
         self.tasks.spawn(async move {
-            let (outcome, digest) = bringing.await;
+            let (outcome, digest) = updating.await;
             let (name, dest) = (Arc::clone(&template.name), template.dest.clone());
             match &outcome {
-                // The engine tells of it, which knows when it is tried again.
+                // The engine emits this event: it knows when it retries.
                 Outcome::Failed(_) => {}
                 Outcome::Replaced => {
-                    let took_ms = began.elapsed().as_millis().try_into().ok();
+                    let took_ms = started.elapsed().as_millis().try_into().ok();
                     emit(Event::FileWritten { template: name, dest, digest, took_ms });
                 }
                 _ => emit(outcome.event(name, dest, None)),
@@ -167,7 +169,7 @@ impl Executor {
         });
     }
 
-    /// Has a template's check tell whether it takes this, and replaces nothing.
+    /// Runs a template's check on this content, and replaces nothing.
     pub fn probe(&self, publication: Publication) {
         let Publication { id, template, snapshot, .. } = publication;
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
@@ -182,7 +184,7 @@ impl Executor {
         });
     }
 
-    /// Renders and compares, and writes nothing; without a snapshot it is said whether the file would be removed.
+    /// Renders and compares, and writes nothing. Without a snapshot, it reports whether the file would be removed.
     pub fn compare(
         &self,
         id: PublicationId,
@@ -191,64 +193,64 @@ impl Executor {
         diff: Option<DiffSink>,
     ) {
         let done = self.done.clone();
-        let comparing = self.bring(template, snapshot, true, diff, None);
+        let comparing = self.update_file(template, snapshot, true, diff, None);
         self.tasks.spawn(async move {
             // The loop may have ended: then nobody waits for the answer.
             let _ = done.send(Input::Published(id, comparing.await.0));
         });
     }
 
-    fn bring(
+    fn update_file(
         &self,
         template: Arc<TemplateConfig>,
         snapshot: Option<Snapshot>,
         dry_run: bool,
         diff: Option<DiffSink>,
-        mut seat: Option<BatchFile>,
+        mut batch_file: Option<BatchFile>,
     ) -> impl Future<Output = (Outcome, Option<Hex>)> + use<> {
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
         let renderers = Arc::clone(&self.renderers);
-        let ledger = self.ledger.clone();
+        let owned_files = self.owned_files.clone();
         async move {
             let Some(snapshot) = snapshot else {
-                drop(seat);
-                return (file::remove(&writer, &template, ledger, dry_run, diff.as_ref(), &stop).await, None);
+                drop(batch_file);
+                return (file::remove(&writer, &template, owned_files, dry_run, diff.as_ref(), &stop).await, None);
             };
             let mut digest = None;
-            let outcome = match render(library, &renderers, &template, snapshot, &mut seat).await {
+            let outcome = match render(library, &renderers, &template, snapshot, &mut batch_file).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(bytes) => {
-                    // Nobody else's file is ever noted: a plain template's are not the ledger's.
-                    let ledger = ledger.filter(|_| !dry_run && template.file_of().is_some());
+                    // Only files of templates with `each` are recorded as owned.
+                    let owned_files = owned_files.filter(|_| !dry_run && template.file_of().is_some());
                     let rendered = digest_bytes(&bytes);
                     digest = Some(Hex(rendered));
-                    file::note(&writer, ledger.clone(), &template, rendered);
+                    file::record_intent(&writer, owned_files.clone(), &template, rendered);
                     let outcome =
-                        file::replace(&writer, &template, bytes, dry_run, diff.as_ref(), &stop, &mut seat).await;
+                        file::replace(&writer, &template, bytes, dry_run, diff.as_ref(), &stop, &mut batch_file).await;
                     if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
-                        file::confirm(&writer, ledger, &template);
+                        file::record_written(&writer, owned_files, &template);
                     }
                     outcome
                 }
             };
-            if let Some(seat) = seat {
-                seat.finish(&template, &outcome);
+            if let Some(batch_file) = batch_file {
+                batch_file.finish(&template, &outcome);
             }
             (outcome, digest)
         }
     }
 
-    /// Looks whether the destinations of these templates are as they were left. One look that has not begun is enough,
-    /// however long the file thread hangs.
-    pub fn look_for_drift(&self, templates: Vec<Arc<str>>) {
-        if self.is_look_queued.swap(true, Ordering::AcqRel) {
+    /// Checks the destinations of these templates for drift. At most one check is queued, however long the file thread
+    /// hangs.
+    pub fn check_drift(&self, templates: Vec<Arc<str>>) {
+        if self.is_drift_check_queued.swap(true, Ordering::AcqRel) {
             return;
         }
         let (writer, done) = (self.writer.clone(), self.done.clone());
-        let is_queued = Arc::clone(&self.is_look_queued);
+        let is_queued = Arc::clone(&self.is_drift_check_queued);
         self.tasks.spawn(async move {
-            let begins = move || is_queued.store(false, Ordering::Release);
-            for (template, what) in files::drifted(&writer, templates, begins).await {
+            let on_start = move || is_queued.store(false, Ordering::Release);
+            for (template, what) in files::drifted(&writer, templates, on_start).await {
                 let _ = done.send(Input::Drifted(template, what));
             }
         });
@@ -259,13 +261,13 @@ impl Executor {
         let (stop, done, reloads) = (self.stop.clone(), self.done.clone(), self.reloads);
         let writer = self.writer.clone();
         self.tasks.spawn(async move {
-            let (mark, began) = (writer.begin_reload(job.templates.iter().map(Arc::as_ref)), Instant::now());
+            let (mark, started) = (writer.begin_reload(job.templates.iter().map(Arc::as_ref)), Instant::now());
             let ran = if reloads { files::reload(&job, &stop).await } else { ReloadOutcome::Succeeded };
             if reloads && ran == ReloadOutcome::Succeeded {
                 emit(Event::ReloadSucceeded {
                     command: job.reload.to_string(),
                     templates: job.templates.iter().map(|template| Arc::clone(&template.name)).collect(),
-                    took_ms: began.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
+                    took_ms: started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
                 });
                 writer.reload_succeeded(mark);
             }
@@ -273,21 +275,21 @@ impl Executor {
         });
     }
 
-    /// A person insists on these files: what was blocked of them may be tried once more by the publications after this.
-    pub fn lift(&self, dests: BTreeSet<PathBuf>) {
+    /// Unblocks these files: later publications may retry content that failed before.
+    pub fn unblock(&self, dests: BTreeSet<PathBuf>) {
         self.writer.unblock(dests);
     }
 
-    /// Finishes the replacements that were begun and could not be finished, as soon as they can be.
-    pub fn finish(&self) {
+    /// Retries unfinished replacements until they are finished.
+    pub fn retry_unfinished(&self) {
         if self.finishing.swap(true, Ordering::Relaxed) {
             return;
         }
         let (writer, stop, done) = (self.writer.clone(), self.stop.clone(), self.done.clone());
         let finishing = Arc::clone(&self.finishing);
         self.tasks.spawn(async move {
-            let (mut left, mut failures) = (files::unfinished_count(&writer).await.unwrap_or_default(), 0);
-            while left > 0 {
+            let (mut unfinished, mut failures) = (files::unfinished_count(&writer).await.unwrap_or_default(), 0);
+            while unfinished > 0 {
                 failures += 1;
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -295,27 +297,27 @@ impl Executor {
                 }
                 let Ok((owed, still)) = files::retry_unfinished(&writer).await else { return };
                 let _ = done.send(Input::WritesFinished(owed));
-                left = still;
+                unfinished = still;
             }
             finishing.store(false, Ordering::Relaxed);
         });
     }
 
-    /// How many replacements that were begun are neither finished nor overtaken by later ones.
+    /// The number of replacements that are neither finished nor superseded.
     pub fn unfinished(&self) -> impl Future<Output = usize> + use<> {
         let writer = self.writer.clone();
         async move { files::unfinished_count(&writer).await.unwrap_or_default() }
     }
 
-    /// Sees to it that what is noted in the state directory is still there.
-    pub fn stand_up(&self) {
+    /// Restores state files that have been removed.
+    pub fn ensure_state_files(&self) {
         self.writer.ensure_journal();
-        if let Some(ledger) = self.ledger.clone() {
-            self.writer.in_order(move || ledger.ensure_exists());
+        if let Some(owned_files) = self.owned_files.clone() {
+            self.writer.in_order(move || owned_files.ensure_exists());
         }
     }
 
-    /// Puts files back that a failed reload was for.
+    /// Restores the files that a failed reload was for.
     pub fn restore(&self, job: Restoration) {
         let (writer, done) = (self.writer.clone(), self.done.clone());
         self.tasks.spawn(async move {
@@ -324,9 +326,9 @@ impl Executor {
         });
     }
 
-    /// Finishes or abandons what is under way, and begins nothing more that is not abandoned at once: a command is
-    /// ended, a file is either whole and new or untouched. Returns when all of it has ended.
-    pub fn stopped(&self) -> impl Future<Output = ()> + use<> {
+    /// Shuts down: ends commands, and completes or abandons files, which are then either new or untouched. The future
+    /// resolves when everything has ended.
+    pub fn shut_down(&self) -> impl Future<Output = ()> + use<> {
         self.stop.cancel();
         self.tasks.close();
         let tasks = self.tasks.clone();
@@ -334,26 +336,26 @@ impl Executor {
     }
 }
 
-/// Renders on a thread of its own, so that a slow template holds nobody up.
+/// Renders on a thread of its own, so that a slow template does not block others.
 async fn render(
     library: Arc<Library>,
     renderers: &Semaphore,
     template: &Arc<TemplateConfig>,
     snapshot: Snapshot,
-    seat: &mut Option<BatchFile>,
+    batch_file: &mut Option<BatchFile>,
 ) -> Result<Vec<u8>, String> {
-    // It is never closed; were it, everything would be rendered at once.
-    let turn = renderers.acquire().await.ok();
+    // The semaphore is never closed.
+    let permit = renderers.acquire().await.ok();
     let src = template.src.clone();
     let mut rendering =
         tokio::task::spawn_blocking(move || library.render(&src, &snapshot).map_err(|why| why.to_string()));
-    let rendered = if let Ok(rendered) = timeout(TURN, &mut rendering).await {
+    let rendered = if let Ok(rendered) = timeout(RENDER_TIMEOUT, &mut rendering).await {
         rendered
     } else {
-        drop(turn);
+        drop(permit);
         // Nor those that it belongs with, but for its unit.
-        seat.take_if(|seat| !seat.is_all_or_nothing());
+        batch_file.take_if(|batch_file| !batch_file.is_all_or_nothing());
         rendering.await
     };
-    rendered.unwrap_or_else(|why| Err(format!("rendering {} broke off: {why}", template.name)))
+    rendered.unwrap_or_else(|why| Err(format!("rendering {} failed: {why}", template.name)))
 }

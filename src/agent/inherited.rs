@@ -17,7 +17,7 @@ pub struct Inherited {
     /// Whether this process has the state directory's lock.
     pub access: Access,
     /// Which files of templates with `each` are this agent's own; `None` without a state directory.
-    pub ledger: Option<OwnedFiles>,
+    pub owned_files: Option<OwnedFiles>,
     /// A template for each reload that is owed.
     pub owed: Vec<Arc<TemplateConfig>>,
 }
@@ -27,13 +27,13 @@ impl Inherited {
     ///
     /// # Errors
     /// The system gives no thread, or the file thread has a fault.
-    pub async fn of(setup: &Setup) -> Result<Self, Fatal> {
+    pub async fn recover(setup: &Setup) -> Result<Self, Fatal> {
         let state_dir = &setup.config.agent.state_dir;
-        let (writer, ledger) = (start_writer()?, OwnedFiles::open(state_dir, Access::ReadWrite));
-        let present = present(&setup.config.templates, &ledger);
+        let (writer, owned_files) = (start_writer()?, OwnedFiles::open(state_dir, Access::ReadWrite));
+        let present = present(&setup.config.templates, &owned_files);
         let owed = files::recover(&writer, state_dir, present).await;
         let owed = owed.map_err(|setback| Fatal::new(Exit::Failed, setback.to_string()))?;
-        Ok(Self { writer, access: Access::ReadWrite, ledger: Some(ledger), owed })
+        Ok(Self { writer, access: Access::ReadWrite, owned_files: Some(owned_files), owed })
     }
 
     /// Reads what a state directory has, where there is one, and leaves it as it is.
@@ -42,8 +42,8 @@ impl Inherited {
     /// The system gives no thread.
     pub fn read(setup: &Setup) -> Result<Self, Fatal> {
         let open = || OwnedFiles::open(&setup.config.agent.state_dir, Access::ReadOnly);
-        let (writer, ledger) = (start_writer()?, setup.stateful.then(open));
-        Ok(Self { writer, access: Access::ReadOnly, ledger, owed: Vec::new() })
+        let (writer, owned_files) = (start_writer()?, setup.stateful.then(open));
+        Ok(Self { writer, access: Access::ReadOnly, owned_files, owed: Vec::new() })
     }
 }
 
@@ -53,13 +53,13 @@ fn start_writer() -> Result<Writer, Fatal> {
 }
 
 /// The files of this configuration, and those that were written for keys.
-fn present(templates: &[Arc<TemplateConfig>], ledger: &OwnedFiles) -> CurrentConfig {
-    let written = ledger.written(templates);
+fn present(templates: &[Arc<TemplateConfig>], owned_files: &OwnedFiles) -> CurrentConfig {
+    let written = owned_files.written(templates);
     let files = templates.iter().flat_map(|template| {
         let keys = written.get(&template.name).into_iter().flatten();
         let of_keys = keys.filter_map(|key| template.for_key(key).ok().map(Arc::new));
         let single = template.pattern().is_none().then(|| Arc::clone(template));
         single.into_iter().chain(of_keys)
     });
-    CurrentConfig { templates: files.collect(), files: ledger.files() }
+    CurrentConfig { templates: files.collect(), files: owned_files.files() }
 }

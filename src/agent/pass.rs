@@ -52,7 +52,7 @@ enum Job {
     /// What it needs is not all there, or not settled.
     Waiting,
     /// The engine has been asked for it.
-    Asked,
+    Requested,
     /// It is being published, or compared.
     InFlight(PublicationId),
     /// Its check refused it, or another file of its unit: members at fault are looked for, and it is published without
@@ -71,7 +71,7 @@ impl Passes {
 
     /// Begins one for the templates of a plan. The report goes to `answer`; without one this process makes the pass for
     /// itself, and all that its engine publishes is part of it.
-    pub fn begin(&mut self, request: PassRequest, plan: &Plan, answer: Option<oneshot::Sender<Answer>>) {
+    pub fn start(&mut self, request: PassRequest, plan: &Plan, answer: Option<oneshot::Sender<Answer>>) {
         let deadline = Some(Instant::now() + request.timeout.min(MAX_DURATION));
         let jobs = plan.templates.iter().map(|template| (Arc::clone(&template.config.name), Job::Waiting)).collect();
         let diff = DiffSink::default();
@@ -79,7 +79,7 @@ impl Passes {
     }
 
     /// When the next deadline is.
-    pub fn wake(&self) -> Option<Instant> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         self.passes.iter().filter(|pass| !pass.is_written()).filter_map(|pass| pass.deadline).min()
     }
 
@@ -96,20 +96,20 @@ impl Passes {
     }
 
     /// A publication begins. Gives where its diff goes, if one is wanted.
-    pub fn begin_publication(&mut self, publication: &Publication, executor: &Executor) -> Option<DiffSink> {
+    pub fn publication_started(&mut self, publication: &Publication, executor: &Executor) -> Option<DiffSink> {
         let (name, mut diff) = (&publication.template.name, None);
         for pass in self.passes.iter_mut().filter(|pass| !pass.request.dry_run) {
-            let own = pass.answer.is_none();
+            let is_local = pass.answer.is_none();
             let job = match pass.jobs.get_mut(name) {
-                Some(job) if own || matches!(job, Job::Asked | Job::Refused(_)) => job,
-                None if own => pass.jobs.entry(Arc::clone(name)).or_insert(Job::Waiting),
+                Some(job) if is_local || matches!(job, Job::Requested | Job::Refused(_)) => job,
+                None if is_local => pass.jobs.entry(Arc::clone(name)).or_insert(Job::Waiting),
                 _ => continue,
             };
             *job = Job::InFlight(publication.id);
             // Who names a file wants it to be tried, also where that has failed; who asks for all of them, again and
             // again, does not.
             if !pass.request.names.is_empty() {
-                executor.lift(BTreeSet::from([publication.template.dest.clone()]));
+                executor.unblock(BTreeSet::from([publication.template.dest.clone()]));
             }
             if pass.request.diff {
                 diff = diff.or_else(|| Some(pass.diff.clone()));
@@ -119,7 +119,7 @@ impl Passes {
     }
 
     /// A publication or a comparison ended.
-    pub fn end_publication(&mut self, id: PublicationId, outcome: &Outcome) {
+    pub fn publication_ended(&mut self, id: PublicationId, outcome: &Outcome) {
         for pass in &mut self.passes {
             for job in pass.jobs.values_mut().filter(|job| matches!(job, Job::InFlight(flight) if *flight == id)) {
                 pass.differs |= outcome.differs();
@@ -138,7 +138,7 @@ impl Passes {
     pub fn advance(&mut self, engine: &Engine, now: Moment, executor: &Executor) -> Vec<Input> {
         let mut inputs = Vec::new();
         for pass in &mut self.passes {
-            let templates = pass.settle(engine, now);
+            let templates = pass.update_jobs(engine, now);
             if !pass.request.dry_run {
                 let reload = pass.request.reloads();
                 inputs.extend((!templates.is_empty()).then_some(Input::Render { templates, reload }));
@@ -164,9 +164,10 @@ impl Passes {
 
     /// Answers those that are over: no reload for their files has still to run. Each has its own time limit, and one that
     /// has failed is not waited for.
-    pub fn conclude(&mut self, engine: &Engine, now: Moment) {
-        let is_reloading =
-            |pass: &Pass| engine.pending_reloads().values().any(|debt| debt.will_run() && pass.is_owed(debt));
+    pub fn send_reports(&mut self, engine: &Engine, now: Moment) {
+        let is_reloading = |pass: &Pass| {
+            engine.pending_reloads().values().any(|pending| pending.will_run() && pass.is_reload_pending(pending))
+        };
         let is_over = |pass: &mut Pass| pass.answer.is_some() && pass.is_written() && !is_reloading(pass);
         for mut pass in self.passes.extract_if(.., is_over) {
             if let Some(answer) = pass.answer.take() {
@@ -184,14 +185,14 @@ impl Passes {
 
 impl Pass {
     /// Gives the templates that can be rendered now, and ends those that cannot be any more.
-    fn settle(&mut self, engine: &Engine, now: Moment) -> BTreeSet<Arc<str>> {
+    fn update_jobs(&mut self, engine: &Engine, now: Moment) -> BTreeSet<Arc<str>> {
         let is_paused = engine.paused().is_some() && !self.request.dry_run;
         let (late, max_stale) = (self.deadline.is_none(), self.request.max_stale);
-        let stands_in = |registry: &Arc<str>, age| {
+        let may_use_saved = |registry: &Arc<str>, age| {
             (late || engine.unreachable().contains_key(registry))
                 && max_stale.zip(age).is_some_and(|(max, age)| age <= max)
         };
-        let is_busy = |mate: &Template| mate.is_searching() || mate.is_in_flight();
+        let is_busy = |other: &Template| other.is_searching() || other.is_in_flight();
         let (mut ready, mut patterns) = (BTreeSet::new(), Vec::new());
         for (name, job) in &mut self.jobs {
             let Some(template) = engine.templates().get(name) else {
@@ -201,11 +202,11 @@ impl Pass {
                 continue;
             };
             match job {
-                Job::Waiting | Job::Asked if is_paused => *job = Job::Ended(FileResult::Paused),
+                Job::Waiting | Job::Requested if is_paused => *job = Job::Ended(FileResult::Paused),
                 Job::Refused(outcome) if !engine.unit_templates(template).any(is_busy) => {
                     *job = Job::Ended(FileResult::Published(outcome.clone()));
                 }
-                Job::Waiting => match readiness(engine, template, now, stands_in) {
+                Job::Waiting => match readiness(engine, template, now, may_use_saved) {
                     Readiness::Unreached(known) if late => *job = Job::Ended(FileResult::Unreached(known)),
                     Readiness::Held(needs) => *job = Job::Ended(FileResult::Held(needs)),
                     Readiness::Unreached(_) => {}
@@ -214,7 +215,7 @@ impl Pass {
                         patterns.push(Arc::clone(name));
                     }
                     Readiness::Settling | Readiness::Ready => {
-                        *job = Job::Asked;
+                        *job = Job::Requested;
                         ready.insert(Arc::clone(name));
                     }
                 },
@@ -225,7 +226,7 @@ impl Pass {
             for name in &patterns {
                 self.split(engine, name);
             }
-            ready.extend(self.settle(engine, now));
+            ready.extend(self.update_jobs(engine, now));
         }
         ready
     }
@@ -233,15 +234,15 @@ impl Pass {
     /// Begins the files of a template with `each`.
     fn split(&mut self, engine: &Engine, name: &Arc<str>) {
         let names = &self.request.names;
-        let is_whole = names.is_empty() || names.iter().any(|asked| **asked == **name);
-        if is_whole {
+        let is_complete = names.is_empty() || names.iter().any(|asked| **asked == **name);
+        if is_complete {
             self.jobs.insert(Arc::clone(name), Job::Split);
         } else {
             self.jobs.remove(name);
         }
         for (_, template) in engine.files(name) {
             let file = &template.plan().config.name;
-            if is_whole || names.iter().any(|asked| **asked == **file) {
+            if is_complete || names.iter().any(|asked| **asked == **file) {
                 self.jobs.entry(Arc::clone(file)).or_insert(Job::Waiting);
             }
         }
@@ -256,15 +257,15 @@ impl Pass {
         let late = self.deadline.is_none();
         self.jobs.values().all(|job| match job {
             Job::Split | Job::Ended(_) => true,
-            Job::Waiting | Job::Asked => late,
+            Job::Waiting | Job::Requested => late,
             Job::InFlight(_) | Job::Refused(_) => late && self.request.max_stale.is_none(),
         })
     }
 
     /// Whether it is about what this reload is owed for.
-    fn is_owed(&self, debt: &PendingReload) -> bool {
-        let is_about = || self.request.names.is_empty() || self.jobs.keys().any(|name| debt.includes(name));
-        self.request.reloads() && debt.is_pending() && is_about()
+    fn is_reload_pending(&self, pending: &PendingReload) -> bool {
+        let is_about = || self.request.names.is_empty() || self.jobs.keys().any(|name| pending.includes(name));
+        self.request.reloads() && pending.is_pending() && is_about()
     }
 
     fn report(&self, engine: &Engine, now: Moment) -> PassReport {
@@ -285,7 +286,7 @@ impl Pass {
                     FileResult::Published(outcome)
                 }
                 Job::Ended(result) => result.clone(),
-                Job::Waiting | Job::Asked | Job::InFlight(_) | Job::Refused(_) => FileResult::Late,
+                Job::Waiting | Job::Requested | Job::InFlight(_) | Job::Refused(_) => FileResult::Late,
             };
             exit = exit.worse(result.exit());
             let dest = template.map(|template| template.plan().config.dest.clone()).unwrap_or_default();
@@ -309,7 +310,7 @@ impl Pass {
         let owed = known
             .reloads
             .iter()
-            .filter(|(reload, _)| engine.pending_reloads().get(*reload).is_some_and(|it| self.is_owed(it)));
+            .filter(|(reload, _)| engine.pending_reloads().get(*reload).is_some_and(|it| self.is_reload_pending(it)));
         let owed = owed
             .map(|(reload, it)| (reload.to_string(), it.templates.iter().cloned().collect(), it.last_error.clone()));
         let owed: Vec<_> = owed.collect();

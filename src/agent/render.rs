@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::agent::driver::Driver;
 use crate::agent::{self, Inherited, Signals};
-use crate::control::{self, Answer, Ask, PassReport, PassRequest};
+use crate::control::{self, Answer, PassReport, PassRequest, RequestBody};
 use crate::decide::{Event, Input, Plan, RunMode};
 use crate::error::{Exit, Fatal};
 use crate::load::setup::Setup;
@@ -39,7 +39,7 @@ pub async fn render(setup: Setup, request: PassRequest, alone: bool) -> Result<(
     if !unknown.is_empty() {
         let known: Vec<&str> = setup.config.templates.iter().map(|template| &*template.name).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        let message = format!("no template is named {}: there is {known}", unknown.join(" or "));
+        let message = format!("no template is named {}; known templates: {known}", unknown.join(" or "));
         return Err(Fatal::new(Exit::Usage, message));
     }
     setup.warn();
@@ -69,7 +69,7 @@ async fn ask_or_lock(
     lock: &mut Option<StateLock>,
 ) -> Result<Option<PassReport>, Fatal> {
     let mut locking = pin!(agent::lock(setup));
-    let (socket, any) = (&setup.config.status.socket, Ask::Explain { name: String::new() });
+    let (socket, any) = (&setup.config.status.socket, RequestBody::Explain { name: String::new() });
     loop {
         let mut asking = pin!(ask(setup, request));
         tokio::select! {
@@ -78,7 +78,7 @@ async fn ask_or_lock(
             locked = &mut locking => match locked {
                 // Who has it may be the one that makes the pass, and that takes as long as its checks do. An agent that is
                 // frozen is not waited for.
-                Err(denied) if denied.exit == Exit::Locked && control::ask(socket, any, AWAKE).await.is_ok() => {
+                Err(denied) if denied.exit == Exit::Locked && control::send_request(socket, any, AWAKE).await.is_ok() => {
                     return asking.await?.ok_or(denied).map(Some);
                 }
                 locked => {
@@ -98,19 +98,19 @@ async fn ask_or_lock(
 /// Asks the agent for the pass; `None` where it does not make it.
 async fn ask(setup: &Setup, request: &PassRequest) -> Result<Option<PassReport>, Fatal> {
     let state_dir = std::path::absolute(&setup.config.agent.state_dir).unwrap_or_default();
-    let ask = Ask::Render { state_dir, fingerprint: setup.fingerprint(), request: request.clone() };
+    let ask = RequestBody::Render { state_dir, fingerprint: setup.fingerprint(), request: request.clone() };
     let limit = request.timeout.saturating_add(if request.dry_run { BEYOND_DRY_RUN } else { BEYOND });
-    let failed = match control::ask(&setup.config.status.socket, ask, limit).await {
+    let failed = match control::send_request(&setup.config.status.socket, ask, limit).await {
         Ok(Answer::Rendered(report)) => return Ok(Some(report)),
-        Ok(Answer::Told(told)) => Fatal::new(told.exit, told.text),
-        Ok(Answer::Elsewhere(why)) if request.dry_run => {
+        Ok(Answer::Message(message)) => Fatal::new(message.exit, message.text),
+        Ok(Answer::Declined(why)) if request.dry_run => {
             emit(Event::PassAlone { reason: why });
             return Ok(None);
         }
-        Ok(Answer::Elsewhere(_) | Answer::Status(_)) => return Ok(None),
-        Err(unanswered) if unanswered.absent => return Ok(None),
+        Ok(Answer::Declined(_) | Answer::Status(_)) => return Ok(None),
+        Err(error) if error.is_unreachable => return Ok(None),
         // It was there, and went: what it did is in its log.
-        Err(unanswered) => Fatal::new(Exit::Failed, unanswered.to_string()),
+        Err(error) => Fatal::new(Exit::Failed, error.to_string()),
     };
     if request.dry_run && failed.exit == Exit::Failed { Ok(None) } else { Err(failed) }
 }
@@ -123,7 +123,7 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
         return Err(Fatal::new(Exit::Held, why));
     }
     let mut signals = Signals::new()?;
-    let inheriting = async { if lock.is_some() { Inherited::of(&setup).await } else { Inherited::read(&setup) } };
+    let inheriting = async { if lock.is_some() { Inherited::recover(&setup).await } else { Inherited::read(&setup) } };
     let mut inherited = tokio::select! {
         inherited = inheriting => inherited?,
         _ = signals.stop() => {
@@ -144,7 +144,7 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
         driver.step(Input::Paused(driver.now() + MAX_DURATION));
     }
     driver.registries.follow(&setup.config.registries, &plan);
-    driver.passes.begin(request.clone(), &plan, None);
+    driver.passes.start(request.clone(), &plan, None);
     let unfinished = tokio::select! {
         unfinished = complete(&mut driver, plan) => Some(unfinished),
         _ = signals.stop() => None,

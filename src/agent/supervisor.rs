@@ -1,4 +1,4 @@
-//! Runs the program that the agent is started for: does what [`Program`] decides, and tells it what came of it.
+//! Runs the agent's program: executes what [`Program`] decides, and reports the results to it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -23,9 +23,9 @@ use crate::log::emit;
 const PASSED_ON: [Signal; 6] =
     [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT, Signal::SIGWINCH, Signal::SIGALRM, Signal::SIGCONT];
 
-/// Something that happened.
+/// An event for the supervisor.
 #[derive(Debug)]
-pub enum News {
+pub enum SupervisorEvent {
     /// To the program.
     Program(ProgramInput),
     /// The agent got a signal that is the program's.
@@ -34,30 +34,30 @@ pub enum News {
     Found(BTreeSet<PathBuf>),
 }
 
-/// The one that runs the program.
+/// Runs the program.
 #[derive(Debug)]
 pub struct Supervisor {
     program: Program,
     process: Option<Process>,
-    began: Instant,
+    started_at: Instant,
     /// Where the engine is told what was taken up.
-    tell: mpsc::UnboundedSender<Input>,
-    news: mpsc::UnboundedReceiver<News>,
-    hear: mpsc::UnboundedSender<News>,
+    engine_inputs: mpsc::UnboundedSender<Input>,
+    events: mpsc::UnboundedReceiver<SupervisorEvent>,
+    event_sender: mpsc::UnboundedSender<SupervisorEvent>,
     /// Whether signals are passed on, and orphans waited for, already.
-    is_ready: bool,
+    forwards_signals: bool,
     /// What the first start waits for, or that with another command.
     not_ready: Vec<NotReady>,
     /// Files that were looked for, because they would do as they are.
-    sought: BTreeSet<PathBuf>,
+    checked_files: BTreeSet<PathBuf>,
     /// Those of them that are there.
-    found: BTreeSet<PathBuf>,
+    existing_files: BTreeSet<PathBuf>,
 }
 
 impl Supervisor {
     /// A supervisor without a program. As the first process of a container, the agent waits for orphans anyway.
-    pub fn new(began: Instant, tell: mpsc::UnboundedSender<Input>) -> Self {
-        let (hear, news) = mpsc::unbounded_channel();
+    pub fn new(started_at: Instant, engine_inputs: mpsc::UnboundedSender<Input>) -> Self {
+        let (event_sender, events) = mpsc::unbounded_channel();
         if std::process::id() == 1
             && let Err(why) = reaper::reap_orphans()
         {
@@ -66,38 +66,40 @@ impl Supervisor {
         Self {
             program: Program::default(),
             process: None,
-            began,
-            tell,
-            news,
-            hear,
-            is_ready: false,
+            started_at,
+            engine_inputs,
+            events,
+            event_sender,
+            forwards_signals: false,
             not_ready: Vec::new(),
-            sought: BTreeSet::new(),
-            found: BTreeSet::new(),
+            checked_files: BTreeSet::new(),
+            existing_files: BTreeSet::new(),
         }
     }
 
     /// Takes a new configuration on.
-    pub fn follow(&mut self, exec: Option<Arc<ExecConfig>>) {
-        if exec.is_some() && !self.is_ready {
-            self.is_ready = true;
-            self.make_ready();
+    pub fn configure(&mut self, exec: Option<Arc<ExecConfig>>) {
+        if exec.is_some() && !self.forwards_signals {
+            self.forwards_signals = true;
+            self.forward_signals();
         }
         // Other files may matter now, or the same be there by now.
-        (self.sought, self.found) = (BTreeSet::new(), BTreeSet::new());
+        (self.checked_files, self.existing_files) = (BTreeSet::new(), BTreeSet::new());
         let wait = exec.as_ref().map_or(Duration::ZERO, |exec| random_up_to(exec.splay));
         self.step(ProgramInput::Configured(exec, wait));
     }
 
     /// Hears signals from here on in place of being ended by them, and takes orphans on.
-    fn make_ready(&self) {
+    fn forward_signals(&self) {
         for passed_on in PASSED_ON {
             let name = passed_on.as_str();
             match signal(SignalKind::from_raw(passed_on as i32)) {
                 Ok(mut signal) => {
-                    let hear = self.hear.clone();
+                    let event_sender = self.event_sender.clone();
                     tokio::spawn(async move {
-                        while signal.recv().await.is_some() && hear.send(News::Signal(name)).is_ok() {}
+                        while signal.recv().await.is_some() && event_sender.send(SupervisorEvent::Signal(name)).is_ok()
+                        {
+                        }
                     });
                 }
                 Err(why) => emit(Event::SignalNotForwarded { signal: name, reason: why.to_string() }),
@@ -111,16 +113,17 @@ impl Supervisor {
         }
     }
 
-    /// Starts the program, or another command in its place, as soon as every file is in step, or existing_file in for what is
+    /// Starts the program, or another command in its place, as soon as every file is in step, or existing files may be used for what is
     /// not to be had.
-    pub fn consider(&mut self, engine: &Engine, performer: &Executor) {
+    pub fn start_if_ready(&mut self, engine: &Engine, executor: &Executor) {
         if !self.program.awaits_files() {
             return;
         }
         self.not_ready = engine.not_ready();
-        let existing_file =
-            |not_ready: &NotReady| not_ready.existing_file.as_ref().is_some_and(|dest| self.found.contains(dest));
-        if self.not_ready.iter().all(existing_file) {
+        let exists = |not_ready: &NotReady| {
+            not_ready.existing_file.as_ref().is_some_and(|dest| self.existing_files.contains(dest))
+        };
+        if self.not_ready.iter().all(exists) {
             for not_ready in &self.not_ready {
                 emit(Event::ExistingFileUsed { template: Arc::clone(&not_ready.template) });
             }
@@ -128,20 +131,20 @@ impl Supervisor {
             return;
         }
         let dests = self.not_ready.iter().filter_map(|not_ready| not_ready.existing_file.clone());
-        let unsought: Vec<PathBuf> = dests.filter(|dest| !self.sought.contains(dest)).collect();
-        if !unsought.is_empty() {
-            self.sought.extend(unsought.iter().cloned());
-            let hear = self.hear.clone();
-            performer.in_order(move || {
-                let found = unsought.into_iter().filter(|dest| dest.is_file()).collect();
+        let unchecked: Vec<PathBuf> = dests.filter(|dest| !self.checked_files.contains(dest)).collect();
+        if !unchecked.is_empty() {
+            self.checked_files.extend(unchecked.iter().cloned());
+            let event_sender = self.event_sender.clone();
+            executor.in_order(move || {
+                let found = unchecked.into_iter().filter(|dest| dest.is_file()).collect();
                 // The loop may have ended: then nobody waits for the answer.
-                let _ = hear.send(News::Found(found));
+                let _ = event_sender.send(SupervisorEvent::Found(found));
             });
         }
     }
 
     /// A file was replaced that the program is to take up.
-    pub fn changed(&mut self) {
+    pub fn files_changed(&mut self) {
         let splay = self.program.config().map_or(Duration::ZERO, |config| config.splay);
         self.step(ProgramInput::Changed(random_up_to(splay)));
     }
@@ -152,7 +155,7 @@ impl Supervisor {
     }
 
     /// The exit code, once the agent is to end.
-    pub fn over(&self) -> Option<u8> {
+    pub fn exit_code(&self) -> Option<u8> {
         match self.program.state() {
             State::Exited(code) => Some(*code),
             _ => None,
@@ -160,36 +163,36 @@ impl Supervisor {
     }
 
     /// What happens next. May be dropped and asked again.
-    pub async fn next(&mut self) -> News {
-        let wake = self.program.next_wake().map(|wake| self.began + wake.since_start());
+    pub async fn next(&mut self) -> SupervisorEvent {
+        let wake = self.program.next_wake().map(|wake| self.started_at + wake.since_start());
         let sleep = async move {
             match wake {
                 Some(wake) => tokio::time::sleep_until(wake.into()).await,
                 None => std::future::pending().await,
             }
         };
-        let (process, news) = (&mut self.process, &mut self.news);
+        let (process, events) = (&mut self.process, &mut self.events);
         let end = async move {
             match process {
-                Some(process) => process.end().await,
+                Some(process) => process.wait().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             // What was meant for this process is not to reach the next.
             biased;
-            Some(news) = news.recv() => news,
-            end = end => News::Program(ProgramInput::Ended(end)),
-            () = sleep => News::Program(ProgramInput::Tick),
+            Some(event) = events.recv() => event,
+            end = end => SupervisorEvent::Program(ProgramInput::Ended(end)),
+            () = sleep => SupervisorEvent::Program(ProgramInput::Tick),
         }
     }
 
-    /// Takes in what happened.
-    pub fn take(&mut self, news: News) {
-        match news {
-            News::Program(happened) => self.step(happened),
-            News::Found(found) => self.found.extend(found),
-            News::Signal(signal) => {
+    /// Handles an event.
+    pub fn handle(&mut self, event: SupervisorEvent) {
+        match event {
+            SupervisorEvent::Program(input) => self.step(input),
+            SupervisorEvent::Found(found) => self.existing_files.extend(found),
+            SupervisorEvent::Signal(signal) => {
                 emit(Event::SignalReceived { signal, forwarded: self.process.is_some() });
                 if let Some(process) = &self.process {
                     process.signal(signal);
@@ -203,27 +206,27 @@ impl Supervisor {
         self.program.report(self.not_ready.iter().map(|not_ready| Arc::clone(&not_ready.template)))
     }
 
-    fn step(&mut self, happened: ProgramInput) {
-        let mut all = VecDeque::from([happened]);
-        while let Some(happened) = all.pop_front() {
+    fn step(&mut self, input: ProgramInput) {
+        let mut all = VecDeque::from([input]);
+        while let Some(input) = all.pop_front() {
             let end =
-                if let ProgramInput::Ended(end) = &happened { Some((end.clone(), self.words(end))) } else { None };
+                if let ProgramInput::Ended(end) = &input { Some((end.clone(), self.describe_end(end))) } else { None };
             if end.is_some() {
-                // What it leaves not_ready in its group is killed.
+                // What it leaves behind in its group is killed.
                 self.process = None;
             }
-            let deeds = self.program.step(self.now(), happened);
-            if let Some((end, words)) = end {
-                emit(self.ended(end, words));
+            let effects = self.program.step(self.now(), input);
+            if let Some((end, description)) = end {
+                emit(self.end_event(end, description));
             }
-            for deed in deeds {
-                all.extend(self.perform(deed));
+            for effect in effects {
+                all.extend(self.perform(effect));
             }
         }
     }
 
-    fn perform(&mut self, deed: ProgramEffect) -> Option<ProgramInput> {
-        match deed {
+    fn perform(&mut self, effect: ProgramEffect) -> Option<ProgramInput> {
+        match effect {
             ProgramEffect::Start(config) => match Process::start(&config) {
                 Ok(process) => {
                     let pid = process.pid();
@@ -254,23 +257,23 @@ impl Supervisor {
             }
             ProgramEffect::FilesApplied => {
                 // The loop may have ended: then nobody waits for it.
-                let _ = self.tell.send(Input::FilesApplied);
+                let _ = self.engine_inputs.send(Input::FilesApplied);
             }
         }
         None
     }
 
     /// An end in words; of one that nobody asked for, with what is known of it.
-    fn words(&self, end: &End) -> String {
+    fn describe_end(&self, end: &End) -> String {
         let (State::Running { since, .. }, Some(process)) = (self.program.state(), &self.process) else {
             return end.to_string();
         };
         let is_soon = self.now().since(*since) < STABLE_AFTER;
         let reload_signal = self.program.config().and_then(|config| config.reload_signal.as_deref());
-        process.words(end, is_soon, reload_signal)
+        process.describe_end(end, is_soon, reload_signal)
     }
 
-    fn ended(&self, end: End, reason: String) -> Event {
+    fn end_event(&self, end: End, reason: String) -> Event {
         let retry_in_s = match self.program.state() {
             State::Backoff(until) => Some(seconds(until.since(self.now()))),
             _ => None,
@@ -289,7 +292,7 @@ impl Supervisor {
     }
 
     fn now(&self) -> Moment {
-        Moment::after_start(self.began.elapsed())
+        Moment::after_start(self.started_at.elapsed())
     }
 }
 

@@ -8,17 +8,17 @@ use clap::Args;
 
 use super::{DEFAULT_CONFIG, Global, wrong_config};
 use crate::config::StatusConfig;
-use crate::control::{Answer, Ask};
+use crate::control::{Answer, RequestBody};
 use crate::error::{Exit, Fatal};
 use crate::{config, control};
 
 /// How long the agent may take to answer.
-const LIMIT: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where the agent is asked.
 #[derive(Debug, Clone, Args)]
 pub struct At {
-    /// The agent's control socket, in place of the configured one
+    /// Path to the agent's control socket, overrides the configuration
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
@@ -26,7 +26,7 @@ pub struct At {
 /// The command line of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A template, else a roster, else a key
+    /// The name of a template, roster or key
     name: String,
     #[command(flatten)]
     at: At,
@@ -35,7 +35,7 @@ pub struct ExplainArgs {
 /// The command line of `accept`.
 #[derive(Debug, Args)]
 pub struct AcceptArgs {
-    /// The roster
+    /// The name of the roster
     roster: String,
     #[command(flatten)]
     at: At,
@@ -44,10 +44,10 @@ pub struct AcceptArgs {
 /// The command line of `pause`.
 #[derive(Debug, Args)]
 pub struct PauseArgs {
-    /// For how long
+    /// How long to pause
     #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = length)]
     length: Duration,
-    /// Why, for those who ask later
+    /// The reason, shown by status and explain
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
@@ -61,35 +61,35 @@ fn length(text: &str) -> Result<Duration, String> {
 
 /// Explains one thing.
 pub async fn explain(global: &Global, args: ExplainArgs) -> Result<Exit, Fatal> {
-    tell(ask(global, &args.at, Ask::Explain { name: args.name }).await?)
+    print_message(send(global, &args.at, RequestBody::Explain { name: args.name }).await?)
 }
 
 /// Lets a held view through.
 pub async fn accept(global: &Global, args: AcceptArgs) -> Result<Exit, Fatal> {
-    tell(ask(global, &args.at, Ask::Accept { roster: args.roster }).await?)
+    print_message(send(global, &args.at, RequestBody::Accept { roster: args.roster }).await?)
 }
 
 /// Stops replacing files for a while.
 pub async fn pause(global: &Global, args: PauseArgs) -> Result<Exit, Fatal> {
     let reason = args.reason.filter(|reason| !reason.trim().is_empty());
-    tell(ask(global, &args.at, Ask::Pause { length: args.length, reason }).await?)
+    print_message(send(global, &args.at, RequestBody::Pause { length: args.length, reason }).await?)
 }
 
 /// Replaces files again.
 pub async fn resume(global: &Global, at: &At) -> Result<Exit, Fatal> {
-    tell(ask(global, at, Ask::Resume).await?)
+    print_message(send(global, at, RequestBody::Resume).await?)
 }
 
 /// Asks the agent that the command line and the configuration name.
-pub async fn ask(global: &Global, at: &At, ask: Ask) -> Result<Answer, Fatal> {
+pub async fn send(global: &Global, at: &At, body: RequestBody) -> Result<Answer, Fatal> {
     let socket = match &at.socket {
         Some(socket) => socket.clone(),
         None => configured(global)?,
     };
-    control::ask(&socket, ask, LIMIT).await.map_err(|unanswered| {
+    control::send_request(&socket, body, TIMEOUT).await.map_err(|error| {
         let hint =
             "is `rosterd run` running, and may this user open the socket? -c FILE or --socket PATH names another";
-        Fatal::new(Exit::NoAgent, format!("{unanswered} ({hint})"))
+        Fatal::new(Exit::NoAgent, format!("{error} ({hint})"))
     })
 }
 
@@ -110,11 +110,13 @@ fn configured(global: &Global) -> Result<PathBuf, Fatal> {
 }
 
 /// Prints an answer in words.
-fn tell(answer: Answer) -> Result<Exit, Fatal> {
+fn print_message(answer: Answer) -> Result<Exit, Fatal> {
     match answer {
-        Answer::Told(told) if told.exit == Exit::Done => print(&told.text).map(|()| Exit::Done),
-        Answer::Told(told) => Err(Fatal::new(told.exit, told.text.trim_end())),
-        _ => Err(Fatal::new(Exit::NoAgent, "the agent gave an unexpected answer: restart it")),
+        Answer::Message(message) if message.exit == Exit::Done => print(&message.text).map(|()| Exit::Done),
+        Answer::Message(message) => Err(Fatal::new(message.exit, message.text.trim_end())),
+        _ => {
+            Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: it may be another version, restart it"))
+        }
     }
 }
 

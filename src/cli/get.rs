@@ -34,31 +34,31 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// The command line of `get`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct GetArgs {
-    /// Where the members are: /services/web, or /services/* for the members of each service
+    /// The path of the members: /services/web, or /services/* for the members of each service
     #[arg(value_name = "PATH", required = true, value_parser = wanted)]
     pub paths: Vec<Wanted>,
-    /// Exit with 3 and print nothing when there are fewer members; 0 allows an empty list
+    /// Exit with status 3 and print nothing if there are fewer than N members. 0 allows an empty list
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub min: usize,
-    /// Print the first N by name
+    /// Print only the first N members by name
     #[arg(long, value_name = "N")]
     pub max: Option<NonZeroUsize>,
-    /// What to print
+    /// The output format
     #[arg(long, value_enum, default_value_t)]
     pub format: Output,
-    /// How nodes are read: auto, or the name of a format
+    /// The payload format of the nodes, or auto to detect it
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
     pub payload: Payload,
-    /// Wait until there are N members, but no longer than --timeout
+    /// Wait until there are at least N members, at most --timeout
     #[arg(long, value_name = "N")]
     pub wait_for: Option<usize>,
     /// How long to wait for the registry
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::timeout)]
     pub timeout: Duration,
-    /// Keep the last good answer in FILE, and use it when the registry is not reached
+    /// Cache the last good answer in FILE, and use it if the registry is unreachable
     #[arg(long, value_name = "FILE")]
     pub cache: Option<PathBuf>,
-    /// Use no cached answer that is older
+    /// The maximum age of a cached answer
     #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = humantime::parse_duration, requires = "cache")]
     pub cache_max_age: Duration,
 }
@@ -75,14 +75,14 @@ pub struct Wanted {
 /// What `get` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Output {
-    /// A name a line; with a * in the path, the key, a tab and the name
+    /// One name per line; if the path contains *, the key, a tab and the name
     #[default]
     Lines,
     /// A JSON array of names
     Json,
     /// A YAML list of names
     Yaml,
-    /// A JSON array of whole members
+    /// A JSON array of members with all fields
     Members,
 }
 

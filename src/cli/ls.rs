@@ -24,13 +24,13 @@ const WIDTH: usize = 60;
 /// The command line of `ls`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct LsArgs {
-    /// The node
+    /// The path of the node
     #[arg(value_name = "PATH", default_value = "/", value_parser = path)]
     pub path: NodePath,
-    /// Show what is below the children too
+    /// List all descendants
     #[arg(short = 'R', long)]
     pub recursive: bool,
-    /// How nodes would be read: auto, or the name of a format
+    /// The payload format of the nodes, or auto to detect it
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
     pub payload: Payload,
     /// How long to wait for the registry

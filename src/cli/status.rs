@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use super::Global;
-use super::agent_commands::{At, ask, print};
-use crate::control::{Answer, Ask};
+use super::agent_commands::{At, print, send};
+use crate::control::{Answer, RequestBody};
 use crate::decide::report::plural;
 use crate::error::{Exit, Fatal};
 use crate::log::json_safe;
@@ -16,7 +16,7 @@ use crate::report::words::field;
 /// The command line of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Print a JSON object
+    /// Print the state as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -25,14 +25,14 @@ pub struct StatusArgs {
 
 /// Asks the agent, and prints its answer.
 pub async fn status(global: &Global, args: StatusArgs) -> Result<Exit, Fatal> {
-    match ask(global, &args.at, Ask::Status).await? {
+    match send(global, &args.at, RequestBody::Status).await? {
         Answer::Status(status) => {
             print(&if args.json { json(&status)? } else { text(&status) })?;
             Ok(Exit::Done)
         }
-        Answer::Told(told) => Err(Fatal::new(told.exit, told.text)),
+        Answer::Message(message) => Err(Fatal::new(message.exit, message.text)),
         _ => {
-            Err(Fatal::new(Exit::NoAgent, "the agent gave an unexpected answer: restart it, it may be another version"))
+            Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: it may be another version, restart it"))
         }
     }
 }

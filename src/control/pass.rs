@@ -1,4 +1,4 @@
-//! What a pass is asked for, and how it ended.
+//! The request for a pass, and its result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,27 +17,27 @@ use crate::log::emit;
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // They are the command line's flags.
 pub struct PassRequest {
-    /// Only these templates [default: all]
+    /// The templates to render [default: all]
     pub names: Vec<String>,
-    /// How long to wait for what is needed
+    /// How long to wait for the rosters and keys that the templates need
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
-    /// Render from last good rosters, no older than this, where the registry is not reached
+    /// If the registry is unreachable, use saved rosters of at most this age
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub max_stale: Option<Duration>,
-    /// Write and run nothing
+    /// Do not write any file or run any command
     #[arg(long, visible_alias = "noop")]
     pub dry_run: bool,
-    /// Print a unified diff of what changes
+    /// Print a unified diff of the changes
     #[arg(long)]
     pub diff: bool,
-    /// Replace files, and run no reload
+    /// Do not run reload commands
     #[arg(long)]
     pub no_reload: bool,
-    /// Exit with 2 when something differs
+    /// Exit with status 2 if any file was or would be changed
     #[arg(long)]
     pub detailed_exitcode: bool,
-    /// Exit with 0 when members are too few
+    /// Exit with status 0 instead of 3 if a roster or key is held
     #[arg(long)]
     pub held_ok: bool,
 }

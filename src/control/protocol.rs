@@ -18,7 +18,8 @@ pub struct Request {
     /// [`VERSION`].
     pub v: u32,
     /// What is asked.
-    pub ask: Ask,
+    #[serde(rename = "ask")]
+    pub body: RequestBody,
 }
 
 /// One answer line.
@@ -33,7 +34,7 @@ pub struct Response {
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ask {
+pub enum RequestBody {
     /// How it is with everything.
     Status,
     /// Why a template, a roster or a key is as it is.
@@ -66,7 +67,7 @@ pub enum Ask {
     },
 }
 
-impl Ask {
+impl RequestBody {
     /// Whether it changes anything, or shows what is in files that not everybody may read.
     pub fn is_command(&self) -> bool {
         !matches!(self, Self::Status | Self::Explain { .. })
@@ -77,31 +78,31 @@ impl Ask {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// To [`Ask::Status`].
+    /// To [`RequestBody::Status`].
     Status(Box<Status>),
     /// Words for a terminal.
-    Told(Told),
-    /// To [`Ask::Render`]: how the pass ended.
+    Message(Message),
+    /// To [`RequestBody::Render`]: how the pass ended.
     Rendered(PassReport),
-    /// To [`Ask::Render`]: this agent is not the one to ask, for this reason.
-    Elsewhere(String),
+    /// To [`RequestBody::Render`]: this agent is not the one to ask, for this reason.
+    Declined(String),
 }
 
 impl Answer {
     /// It is done, and this is what there is to say.
     pub fn done(text: impl Into<String>) -> Self {
-        Self::Told(Told { exit: Exit::Done, text: text.into() })
+        Self::Message(Message { exit: Exit::Done, text: text.into() })
     }
 
     /// It is not done.
-    pub fn not(exit: Exit, why: impl Into<String>) -> Self {
-        Self::Told(Told { exit, text: why.into() })
+    pub fn failed(exit: Exit, why: impl Into<String>) -> Self {
+        Self::Message(Message { exit, text: why.into() })
     }
 }
 
 /// Words for a terminal, and the exit code that goes with them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct Message {
     /// For standard output with [`Exit::Done`], for standard error otherwise.
     pub exit: Exit,
     /// The words.

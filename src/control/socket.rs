@@ -20,7 +20,7 @@ const BACKLOG: u32 = 64;
 
 /// A socket that is open, and this process's own; removed when dropped.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundSocket {
     /// Where connections come in.
     pub listener: UnixListener,
     path: PathBuf,
@@ -28,24 +28,24 @@ pub struct Bound {
     id: (u64, u64),
 }
 
-impl Bound {
-    /// Opens the socket, and makes the folder where it is missing. A socket file that nobody listens on is replaced.
+impl BoundSocket {
+    /// Opens the socket, and makes the directory where it is missing. A socket file that nobody listens on is replaced.
     ///
     /// # Errors
     /// Somebody listens on it, something else has its name, or the system refuses.
     pub async fn open(config: &StatusConfig) -> Result<Self, Setback> {
         let path = &config.socket;
         let tried = || format!("open the control socket {}", path.display());
-        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
-            let tried = || format!("make {} for the control socket", folder.display());
-            let made = DirBuilder::new().recursive(true).mode(0o755).create(folder);
+        if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+            let tried = || format!("make {} for the control socket", directory.display());
+            let made = DirBuilder::new().recursive(true).mode(0o755).create(directory);
             // Whatever the umask of this process is: others look for the socket here.
-            made.and_then(|()| set_permissions(folder, Permissions::from_mode(0o755)))
-                .map_err(|why| refused(tried(), &why))?;
+            made.and_then(|()| set_permissions(directory, Permissions::from_mode(0o755)))
+                .map_err(|why| io_error(tried(), &why))?;
         }
-        clear(path).await?;
-        let listener = listen(path).map_err(|why| refused(tried(), &why))?;
-        let meta = symlink_metadata(path).map_err(|why| refused(tried(), &why))?;
+        remove_stale(path).await?;
+        let listener = listen(path).map_err(|why| io_error(tried(), &why))?;
+        let meta = symlink_metadata(path).map_err(|why| io_error(tried(), &why))?;
         let bound = Self { listener, path: path.clone(), id: id(&meta) };
         if let Some(group) = config.group
             && let Err(why) = chown(path, None, Some(group))
@@ -56,14 +56,14 @@ impl Bound {
     }
 
     /// Whether the file is still this socket.
-    pub fn is_there(&self) -> bool {
+    pub fn exists(&self) -> bool {
         symlink_metadata(&self.path).is_ok_and(|meta| id(&meta) == self.id)
     }
 }
 
-impl Drop for Bound {
+impl Drop for BoundSocket {
     fn drop(&mut self) {
-        if self.is_there()
+        if self.exists()
             && let Err(why) = std::fs::remove_file(&self.path)
         {
             emit(Event::SocketError { reason: format!("remove {}: {why}", self.path.display()) });
@@ -84,12 +84,12 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Removes what a dead agent left behind, and nothing else.
-async fn clear(path: &Path) -> Result<(), Setback> {
+async fn remove_stale(path: &Path) -> Result<(), Setback> {
     let tried = || format!("take the place of {}", path.display());
     let meta = match symlink_metadata(path) {
         Ok(meta) => meta,
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(why) => return Err(refused(tried(), &why)),
+        Err(why) => return Err(io_error(tried(), &why)),
     };
     if !meta.file_type().is_socket() {
         let hint = "move it away, or set another `socket` in [status]";
@@ -97,7 +97,7 @@ async fn clear(path: &Path) -> Result<(), Setback> {
     }
     match UnixStream::connect(path).await {
         Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(|why| refused(tried(), &why))
+            std::fs::remove_file(path).map_err(|why| io_error(tried(), &why))
         }
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
         // Also when it is too busy to answer: somebody is there.
@@ -108,7 +108,7 @@ async fn clear(path: &Path) -> Result<(), Setback> {
     }
 }
 
-fn refused(tried: String, why: &io::Error) -> Setback {
+fn io_error(tried: String, why: &io::Error) -> Setback {
     let setback = Setback::new(tried, why);
     if why.kind() == io::ErrorKind::PermissionDenied {
         return setback.hint("let the agent's user write to this directory, or set another `socket` in [status]");

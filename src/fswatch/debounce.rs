@@ -14,7 +14,7 @@ const QUIET: Duration = Duration::from_millis(100);
 /// The longest that an edit waits for others.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// Follows folders: not files, because an editor replaces them.
+/// Follows directories: not files, because an editor replaces them.
 #[derive(Debug)]
 pub struct Debounce {
     /// Dropped, it ends the watch; `None` where the system has no more to give.
@@ -29,13 +29,13 @@ impl Debounce {
     pub fn new(mut concerns: impl FnMut(&Path) -> bool + Send + 'static) -> (Self, Option<notify::Error>) {
         let touched = Arc::new(Notify::new());
         let tell = Arc::clone(&touched);
-        let heard = move |event: notify::Result<Event>| {
+        let on_event = move |event: notify::Result<Event>| {
             // What cannot be read is reason enough to look.
             if event.map_or(true, |event| is_edit(&event, &mut concerns)) {
                 tell.notify_one();
             }
         };
-        let watcher = notify::recommended_watcher(heard);
+        let watcher = notify::recommended_watcher(on_event);
         // What was edited before the watch is found by one look.
         touched.notify_one();
         let settled = Arc::new(Notify::new());
@@ -47,19 +47,19 @@ impl Debounce {
         (Self { watcher, _settling: settling, settled }, why)
     }
 
-    /// Follows a folder, too.
+    /// Follows a directory, too.
     ///
     /// # Errors
     /// It is not there, or the system has no more watches to give.
-    pub fn follow(&mut self, folder: &Path, mode: RecursiveMode) -> notify::Result<()> {
-        self.watcher.as_mut().map_or(Ok(()), |watcher| watcher.watch(folder, mode))
+    pub fn follow(&mut self, directory: &Path, mode: RecursiveMode) -> notify::Result<()> {
+        self.watcher.as_mut().map_or(Ok(()), |watcher| watcher.watch(directory, mode))
     }
 
-    /// Follows a folder no more.
-    pub fn forget(&mut self, folder: &Path) {
+    /// Follows a directory no more.
+    pub fn forget(&mut self, directory: &Path) {
         if let Some(watcher) = &mut self.watcher {
             // One that was removed is followed no more anyway.
-            let _ = watcher.unwatch(folder);
+            let _ = watcher.unwatch(directory);
         }
     }
 
@@ -68,8 +68,8 @@ impl Debounce {
         self.settled.notified().await;
     }
 
-    /// Is told when something was edited, and the edits have settled.
-    pub fn told(&self) -> Arc<Notify> {
+    /// Notified when files have changed and the changes have settled.
+    pub fn notifier(&self) -> Arc<Notify> {
         Arc::clone(&self.settled)
     }
 }
@@ -79,7 +79,7 @@ async fn settle(touched: Arc<Notify>, settled: Arc<Notify>) {
     loop {
         touched.notified().await;
         let quiet = async { while tokio::time::timeout(QUIET, touched.notified()).await.is_ok() {} };
-        // A folder that is never quiet, because something else is written below it, does not hide an edit for long.
+        // A directory that is never quiet, because something else is written below it, does not hide an edit for long.
         let _ = tokio::time::timeout(LONGEST, quiet).await;
         settled.notify_one();
     }

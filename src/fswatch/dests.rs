@@ -20,40 +20,40 @@ use crate::log::emit;
 #[cfg(test)]
 mod tests;
 
-/// How often all destinations are looked at although nothing was heard: of a file system that tells nothing, and of
-/// folders above which something was renamed or mounted.
-const LOOK: Duration = Duration::from_mins(5);
+/// How often all destinations are looked at although no event came: a file system may report none, and of
+/// directories above which something was renamed or mounted.
+const CHECK_INTERVAL: Duration = Duration::from_mins(5);
 
-/// How often it is tried to follow folders that cannot be followed yet.
+/// How often it is tried to follow directories that cannot be followed yet.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// A folder's device and inode.
+/// A directory's device and inode.
 type Id = (u64, u64);
 
-/// Follows the folders that destinations are in.
+/// Follows the directories that destinations are in.
 #[derive(Debug)]
 pub struct DestWatcher {
     /// Somebody has edited something.
-    told: Arc<Notify>,
+    settled: Arc<Notify>,
     /// `None` while it is at work.
-    follower: Option<Follower>,
+    follower: Option<DirectoryWatcher>,
     /// A file system may hang: it works on a thread of its own.
-    work: Option<JoinHandle<(Follower, Followed)>>,
+    work: Option<JoinHandle<(DirectoryWatcher, WatchResult)>>,
     /// Destinations are to be looked at once it has done its work.
     is_due: bool,
-    /// Some folder is not followed.
-    lacks_one: bool,
-    looks: Interval,
+    /// Some directory is not followed.
+    is_incomplete: bool,
+    checks: Interval,
     retries: Interval,
 }
 
-/// Follows folders that come and go.
+/// Follows directories that come and go.
 #[derive(Debug)]
-struct Follower {
+struct DirectoryWatcher {
     edits: Debounce,
-    /// Each folder, and which one is followed; `None`: none, as long as it is not there, or the system has no more
+    /// Each directory, and which one is followed; `None`: none, as long as it is not there, or the system has no more
     /// watches to give.
-    folders: BTreeMap<PathBuf, Option<Id>>,
+    directories: BTreeMap<PathBuf, Option<Id>>,
     /// Destinations that are links, or may be.
     links: Vec<PathBuf>,
     names: Arc<Mutex<Names>>,
@@ -61,29 +61,29 @@ struct Follower {
 
 /// What has come of following what is there.
 #[derive(Debug, Default)]
-struct Followed {
-    /// There are folders that were not followed before.
+struct WatchResult {
+    /// There are directories that were not followed before.
     is_new: bool,
     /// Why some of what is there cannot be followed.
-    trouble: Option<notify::Error>,
+    error: Option<notify::Error>,
 }
 
-/// What is heard is about these.
+/// The paths whose events count.
 #[derive(Debug, Default)]
 struct Names {
     /// Destinations, and what they lead to.
     files: BTreeSet<PathBuf>,
-    /// The folders of templates with `each`: any file in there may be one's.
+    /// The directories of templates with `each`: any file in there may be one's.
     of_each: BTreeSet<PathBuf>,
-    /// Folders that are followed.
-    folders: BTreeSet<PathBuf>,
-    /// Folders that something has happened to since they were followed: nothing more may be heard of them.
+    /// Directories that are followed.
+    directories: BTreeSet<PathBuf>,
+    /// Directories that something has happened to since they were followed: there may be no more events of them.
     changed: BTreeSet<PathBuf>,
 }
 
 impl Names {
     fn concern(&mut self, path: &Path) -> bool {
-        if self.folders.contains(path) {
+        if self.directories.contains(path) {
             self.changed.insert(path.to_owned());
             return true;
         }
@@ -92,13 +92,13 @@ impl Names {
 }
 
 impl DestWatcher {
-    /// Watches the folders of all destinations. Where the system has no more watches to give, destinations are looked at
+    /// Watches the directories of all destinations. Where the system has no more watches to give, destinations are looked at
     /// from time to time, and that is said.
     pub fn watch(config: &Config) -> Self {
         let configs = || config.templates.iter();
         let of_each = configs().filter(|it| it.each.is_some()).filter_map(|it| it.dest.parent());
         let links = configs().filter(|it| it.placing.symlink == Symlink::Follow);
-        let (drifts, why) = Self::over(
+        let (watcher, why) = Self::over(
             configs().filter(|it| it.each.is_none()).map(|it| it.dest.clone()).collect(),
             of_each.map(Path::to_path_buf).collect(),
             links.map(|it| it.dest.clone()).collect(),
@@ -106,32 +106,32 @@ impl DestWatcher {
         if let Some(why) = why {
             emit(Event::DriftWatchFailed { reason: why.to_string() });
         }
-        drifts
+        watcher
     }
 
-    /// Watches the folders of files, and whole folders; and why that cannot be done for all of them.
+    /// Watches the directories of files, and whole directories; and why that cannot be done for all of them.
     fn over(
         files: BTreeSet<PathBuf>,
         of_each: BTreeSet<PathBuf>,
         links: Vec<PathBuf>,
     ) -> (Self, Option<notify::Error>) {
-        let (mut follower, why) = Follower::new(files, of_each, links);
-        let Followed { trouble, .. } = follower.follow();
+        let (mut follower, why) = DirectoryWatcher::new(files, of_each, links);
+        let WatchResult { error, .. } = follower.follow();
         // Hosts that were started together do not look together.
-        let first = LOOK.mul_f64(1.0 + f64::from(std::process::id() % 100) / 100.0);
-        let mut drifts = Self {
-            told: follower.edits.told(),
-            lacks_one: follower.lacks_one(),
+        let first = CHECK_INTERVAL.mul_f64(1.0 + f64::from(std::process::id() % 100) / 100.0);
+        let mut watcher = Self {
+            settled: follower.edits.notifier(),
+            is_incomplete: follower.is_incomplete(),
             follower: Some(follower),
             work: None,
             is_due: false,
-            looks: interval_at(Instant::now() + first, LOOK),
+            checks: interval_at(Instant::now() + first, CHECK_INTERVAL),
             retries: interval_at(Instant::now() + RETRY, RETRY),
         };
-        // After an hour in which every folder was followed, no hour is made up for.
-        drifts.retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        drifts.looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        (drifts, trouble.or(why))
+        // After an hour in which every directory was followed, no hour is made up for.
+        watcher.retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        watcher.checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        (watcher, error.or(why))
     }
 
     /// Returns when destinations are to be looked at. May be dropped and asked again without losing anything.
@@ -142,19 +142,19 @@ impl DestWatcher {
                 self.work = None;
                 // What cannot be watched was said, and is looked at.
                 let is_new = done.is_ok_and(|(follower, followed)| {
-                    self.lacks_one = follower.lacks_one();
+                    self.is_incomplete = follower.is_incomplete();
                     self.follower = Some(follower);
                     followed.is_new
                 });
-                // Files of a new folder may have been edited before.
+                // Files of a new directory may have been edited before.
                 if std::mem::take(&mut self.is_due) || is_new {
                     return;
                 }
             }
             tokio::select! {
-                () = self.told.notified() => self.is_due = true,
-                _ = self.looks.tick() => self.is_due = true,
-                _ = self.retries.tick(), if self.lacks_one => {}
+                () = self.settled.notified() => self.is_due = true,
+                _ = self.checks.tick() => self.is_due = true,
+                _ = self.retries.tick(), if self.is_incomplete => {}
             }
             let Some(mut follower) = self.follower.take() else {
                 // It broke off, which is a fault; a look needs none.
@@ -169,41 +169,41 @@ impl DestWatcher {
     }
 }
 
-impl Follower {
+impl DirectoryWatcher {
     /// Follows nothing yet. The second is why there is no watch.
     fn new(files: BTreeSet<PathBuf>, of_each: BTreeSet<PathBuf>, links: Vec<PathBuf>) -> (Self, Option<notify::Error>) {
-        let folders: BTreeSet<PathBuf> =
+        let directories: BTreeSet<PathBuf> =
             files.iter().filter_map(|file| file.parent()).map(Path::to_path_buf).chain(of_each.clone()).collect();
-        let names = Names { files, of_each, folders: folders.clone(), changed: BTreeSet::new() };
+        let names = Names { files, of_each, directories: directories.clone(), changed: BTreeSet::new() };
         let names = Arc::new(Mutex::new(names));
-        let heard = Arc::clone(&names);
+        let on_event = Arc::clone(&names);
         let (edits, why) =
-            Debounce::new(move |path| heard.lock().unwrap_or_else(PoisonError::into_inner).concern(path));
-        let folders = folders.into_iter().map(|folder| (folder, None)).collect();
-        (Self { edits, folders, links, names }, why)
+            Debounce::new(move |path| on_event.lock().unwrap_or_else(PoisonError::into_inner).concern(path));
+        let directories = directories.into_iter().map(|directory| (directory, None)).collect();
+        (Self { edits, directories, links, names }, why)
     }
 
     /// Follows what is there by now, in place of what was there before.
-    fn follow(&mut self) -> Followed {
+    fn follow(&mut self) -> WatchResult {
         self.follow_links();
         let changed = std::mem::take(&mut self.names().changed);
-        let mut done = Followed::default();
-        for (folder, followed) in &mut self.folders {
-            let is_there = fs::metadata(folder).ok().filter(fs::Metadata::is_dir);
+        let mut done = WatchResult::default();
+        for (directory, followed) in &mut self.directories {
+            let is_there = fs::metadata(directory).ok().filter(fs::Metadata::is_dir);
             let id = is_there.map(|meta| (meta.dev(), meta.ino()));
-            if *followed == id && !changed.contains(folder) {
+            if *followed == id && !changed.contains(directory) {
                 continue;
             }
             if followed.take().is_some() {
-                self.edits.forget(folder);
+                self.edits.forget(directory);
             }
             let Some(id) = id else { continue };
-            match self.edits.follow(folder, RecursiveMode::NonRecursive) {
+            match self.edits.follow(directory, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     *followed = Some(id);
                     done.is_new = true;
                 }
-                Err(why) => done.trouble = done.trouble.or(Some(why)),
+                Err(why) => done.error = done.error.or(Some(why)),
             }
         }
         done
@@ -213,16 +213,16 @@ impl Follower {
     fn follow_links(&mut self) {
         for link in &self.links {
             let Some(target) = fs::canonicalize(link).ok().filter(|target| target != link) else { continue };
-            let Some(folder) = target.parent().map(Path::to_path_buf) else { continue };
+            let Some(directory) = target.parent().map(Path::to_path_buf) else { continue };
             let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-            names.folders.insert(folder.clone());
+            names.directories.insert(directory.clone());
             names.files.insert(target);
-            self.folders.entry(folder).or_default();
+            self.directories.entry(directory).or_default();
         }
     }
 
-    fn lacks_one(&self) -> bool {
-        self.folders.values().any(Option::is_none)
+    fn is_incomplete(&self) -> bool {
+        self.directories.values().any(Option::is_none)
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {

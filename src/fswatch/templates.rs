@@ -10,22 +10,22 @@ use crate::decide::Event;
 use crate::fswatch::debounce::Debounce;
 use crate::log::emit;
 
-/// Follows the folders that templates come from.
+/// Follows the directories that templates come from.
 #[derive(Debug)]
-pub struct Sources {
+pub struct TemplateWatcher {
     edits: Debounce,
 }
 
-impl Sources {
-    /// Watches the template folder and the folders of templates outside of it. Where the system has no more watches to
+impl TemplateWatcher {
+    /// Watches the template directory and the directories of templates outside of it. Where the system has no more watches to
     /// give, templates are read again on HUP alone, and that is said.
     pub fn watch(config: &Config) -> Self {
         let (mut edits, mut why) = Debounce::new(|_| true);
         let dir = &config.agent.template_dir;
         let inside = dir.is_dir().then(|| (dir.clone(), RecursiveMode::Recursive));
-        let folders = outside(config).into_iter().map(|folder| (folder, RecursiveMode::NonRecursive));
-        for (folder, mode) in inside.into_iter().chain(folders) {
-            why = why.or(edits.follow(&folder, mode).err());
+        let directories = outside(config).into_iter().map(|directory| (directory, RecursiveMode::NonRecursive));
+        for (directory, mode) in inside.into_iter().chain(directories) {
+            why = why.or(edits.follow(&directory, mode).err());
         }
         if let Some(why) = why {
             emit(Event::TemplateWatchFailed { reason: why.to_string() });
@@ -34,7 +34,7 @@ impl Sources {
     }
 
     /// Returns when something was edited, and the edits have settled. May be dropped and asked again without losing any.
-    pub async fn edited(&self) {
+    pub async fn changed(&self) {
         self.edits.settled().await;
     }
 }

@@ -10,5 +10,5 @@ pub fn any(bytes: &[u8]) {
     let Ok(request) = serde_json::from_slice::<Request>(bytes) else { return };
     let again = serde_json::to_vec(&request).expect("a request is text");
     let again: Request = serde_json::from_slice(&again).expect("what is written can be read");
-    assert_eq!((again.v, again.ask), (request.v, request.ask));
+    assert_eq!((again.v, again.body), (request.v, request.body));
 }

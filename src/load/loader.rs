@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::config::Problems;
-use crate::load::setup::{Setup, Source};
+use crate::load::setup::{ConfigSource, Setup};
 use crate::render::Library;
 
 /// What is to be read again.
@@ -32,19 +32,19 @@ pub enum Loaded {
 /// One load at a time; what is asked for meanwhile follows it, once.
 #[derive(Debug)]
 pub struct Loader {
-    source: Source,
+    source: ConfigSource,
     loading: Option<JoinHandle<Loaded>>,
     next: Option<Load>,
 }
 
 impl Loader {
     /// A loader of what the command line names.
-    pub fn new(source: Source) -> Self {
+    pub fn new(source: ConfigSource) -> Self {
         Self { source, loading: None, next: None }
     }
 
     /// Asks for a load; `setup` is what is in force.
-    pub fn ask(&mut self, load: Load, setup: &Arc<Setup>) {
+    pub fn request(&mut self, load: Load, setup: &Arc<Setup>) {
         if self.loading.is_some() {
             self.next = self.next.max(Some(load));
             return;
@@ -72,7 +72,7 @@ impl Loader {
     }
 
     /// What was asked for while the last load was under way, to be asked for with what is in force now.
-    pub fn asked_meanwhile(&mut self) -> Option<Load> {
+    pub fn queued(&mut self) -> Option<Load> {
         self.next.take()
     }
 }

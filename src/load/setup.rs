@@ -18,7 +18,7 @@ mod tests;
 
 /// What a command line says about the configuration.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct ConfigSource {
     /// The main file; `None` where a command can do without one and none was named.
     pub file: Option<PathBuf>,
     /// `--registry`.
@@ -52,7 +52,7 @@ impl Setup {
     ///
     /// # Errors
     /// Every problem of every file, each at its place.
-    pub fn load(source: &Source, known: Option<&ThisHost>) -> Result<Self, Problems> {
+    pub fn load(source: &ConfigSource, known: Option<&ThisHost>) -> Result<Self, Problems> {
         let host = known.map_or_else(ThisHost::find, ThisHost::again);
         let overrides = Overrides {
             registry: source.registry.clone(),

@@ -110,7 +110,7 @@ fn too_few_members_are_3_and_the_other_templates_are_done() {
     site.run(&["render", "db"]).expect(0);
     site.run(&["render", "web"]).expect(3);
     let unknown = site.run(&["render", "nobody"]);
-    assert_eq!(unknown.expect(64).stderr(), "rosterd: no template is named nobody: there is web, db\n");
+    assert_eq!(unknown.expect(64).stderr(), "rosterd: no template is named nobody; known templates: web, db\n");
 }
 
 #[test]

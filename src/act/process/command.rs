@@ -12,9 +12,9 @@ use crate::decide::Event;
 use crate::log::emit;
 
 use super::environment::Environment;
-use super::escaped::Survivors;
-use super::launch::{How, from_status, status_unknown};
-use super::output::{Tail, printable};
+use super::escaped::RemainingProcesses;
+use super::launch::{Termination, from_status, status_unknown};
+use super::output::{OutputTail, printable};
 use super::running::Running;
 
 /// What a command is, in words for people: `check "haproxy -c -f {{ src }}"`.
@@ -34,43 +34,43 @@ impl fmt::Display for Title<'_> {
 
 /// The end of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandEnd {
+pub struct CommandResult {
     /// How it ended.
-    pub how: How,
+    pub termination: Termination,
     /// The end of what it wrote.
-    pub output: Tail,
+    pub output: OutputTail,
     /// What is left of it, where its process group was ended.
-    pub survivors: Survivors,
+    pub remaining: RemainingProcesses,
 }
 
-impl CommandEnd {
-    fn without_output(how: How) -> Self {
-        Self { how, output: Tail::default(), survivors: Survivors::default() }
+impl CommandResult {
+    fn without_output(termination: Termination) -> Self {
+        Self { termination, output: OutputTail::default(), remaining: RemainingProcesses::default() }
     }
 
     /// The end in words, with the end of the output: `check "haproxy -c" exited with 1:` and the lines.
-    pub fn words(&self, what: &str, command: &Command) -> String {
-        let how = match &self.how {
-            How::Exited(126) => "exited with 126, as a shell does when it may not execute a program".to_owned(),
-            How::Exited(127) => {
+    pub fn describe(&self, what: &str, command: &Command) -> String {
+        let what_happened = match &self.termination {
+            Termination::Exited(126) => "exited with 126, as a shell does when it may not execute a program".to_owned(),
+            Termination::Exited(127) => {
                 "exited with 127, as a shell does when it finds no such program in its PATH (give the full path)"
                     .to_owned()
             }
-            How::Exited(code) => format!("exited with {code}"),
-            How::Signalled(number) => match Signal::try_from(*number) {
+            Termination::Exited(code) => format!("exited with {code}"),
+            Termination::Signalled(number) => match Signal::try_from(*number) {
                 Ok(signal) => format!("was ended by {signal}"),
                 Err(_) => format!("was ended by signal {number}"),
             },
-            How::TimedOut(after) => {
+            Termination::TimedOut(after) => {
                 let after = humantime::format_duration(*after);
                 format!("had not ended after {after}, and its process group was ended (see {what}_timeout)")
             }
-            How::NotStarted(why) => format!("did not start: {why}"),
-            How::Abandoned => "was cut off, for the agent is stopping".to_owned(),
+            Termination::NotStarted(why) => format!("did not start: {why}"),
+            Termination::Abandoned => "was cut off, for the agent is stopping".to_owned(),
         };
-        let shown = self.output.shown();
+        let shown = self.output.last_lines();
         let colon = if shown.is_empty() { "" } else { ":" };
-        format!("{} {how}{}{colon}{shown}", Title { what, command }, self.survivors)
+        format!("{} {what_happened}{}{colon}{shown}", Title { what, command }, self.remaining)
     }
 }
 
@@ -86,30 +86,34 @@ pub async fn run(
     environment: &Environment,
     limit: Duration,
     stop: &CancellationToken,
-) -> CommandEnd {
+) -> CommandResult {
     if stop.is_cancelled() {
-        return CommandEnd::without_output(How::Abandoned);
+        return CommandResult::without_output(Termination::Abandoned);
     }
     let mut running = match Running::start(command, environment) {
         Ok(running) => running,
-        Err(why) => return CommandEnd::without_output(How::NotStarted(why)),
+        Err(why) => return CommandResult::without_output(Termination::NotStarted(why)),
     };
-    let how = tokio::select! {
-        status = running.end() => status.map_or_else(|why| status_unknown(&why), from_status),
+    let termination = tokio::select! {
+        status = running.wait() => status.map_or_else(|why| status_unknown(&why), from_status),
         // An agent that was stopped itself meanwhile finds both at once.
-        () = sleep(limit) => running.ended_already().unwrap_or(How::TimedOut(limit)),
-        () = stop.cancelled() => running.ended_already().unwrap_or(How::Abandoned),
+        () = sleep(limit) => running.try_wait().unwrap_or(Termination::TimedOut(limit)),
+        () = stop.cancelled() => running.try_wait().unwrap_or(Termination::Abandoned),
     };
-    if !matches!(how, How::TimedOut(_) | How::Abandoned) {
-        running.group.leave();
-        return CommandEnd { how, output: running.last_words().await, survivors: Survivors::default() };
+    if !matches!(termination, Termination::TimedOut(_) | Termination::Abandoned) {
+        running.group.release();
+        return CommandResult {
+            termination,
+            output: running.finish_output().await,
+            remaining: RemainingProcesses::default(),
+        };
     }
-    let survivors = running.end_group(stop).await;
-    running.group.leave();
-    let end = CommandEnd { how, output: running.last_words().await, survivors };
-    if end.how == How::Abandoned && !end.survivors.is_empty() {
-        // Nobody is told any more how it ended.
-        let reason = end.words(title.what, title.command);
+    let remaining = running.end_group(stop).await;
+    running.group.release();
+    let end = CommandResult { termination, output: running.finish_output().await, remaining };
+    if end.termination == Termination::Abandoned && !end.remaining.is_empty() {
+        // The caller no longer reports how it ended.
+        let reason = end.describe(title.what, title.command);
         emit(Event::ProcessesLeft { command: title.command.to_string(), reason });
     }
     end

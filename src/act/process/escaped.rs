@@ -20,59 +20,59 @@ const NAMED: usize = 5;
 
 /// The processes of one command.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub struct ProcessTree {
     leader: i32,
-    /// When its leader began, on the clock of [`Process::started`].
-    began: u64,
+    /// When its leader started, on the clock of [`Process::started`].
+    started: u64,
     /// Descendants that were found before the group was ended: number and start.
-    seen: BTreeSet<(i32, u64)>,
+    known: BTreeSet<(i32, u64)>,
 }
 
-impl Run {
+impl ProcessTree {
     /// The command whose process group this process, just started, leads.
     pub fn new(leader: Pid) -> Self {
         let leader = leader.as_raw();
-        let began = processes::one(leader).map_or(0, |process| process.started);
-        Self { leader, began, seen: BTreeSet::new() }
+        let started = processes::find(leader).map_or(0, |process| process.started);
+        Self { leader, started, known: BTreeSet::new() }
     }
 
     /// Notes its processes, which are then known without their parents. Reads all of `/proc`.
-    pub fn look(&mut self) {
+    pub fn record(&mut self) {
         let Ok(all) = processes::all() else { return };
         let all: Vec<Process> = all.collect();
-        let family = self.family(&all);
-        self.seen.extend(family.iter().map(|member| (member.pid, member.started)));
+        let members = self.members(&all);
+        self.known.extend(members.iter().map(|member| (member.pid, member.started)));
     }
 
     /// Its processes among all.
-    fn family<'a>(&self, all: &'a [Process]) -> Vec<&'a Process> {
+    fn members<'a>(&self, all: &'a [Process]) -> Vec<&'a Process> {
         let is_known =
-            |process: &Process| process.group == self.leader || self.seen.contains(&(process.pid, process.started));
-        let later = all.iter().filter(|process| process.started >= self.began);
-        let (mut family, mut rest): (Vec<&Process>, Vec<&Process>) = later.partition(|process| is_known(process));
-        let mut pids: BTreeSet<i32> = family.iter().map(|process| process.pid).collect();
+            |process: &Process| process.group == self.leader || self.known.contains(&(process.pid, process.started));
+        let later = all.iter().filter(|process| process.started >= self.started);
+        let (mut members, mut rest): (Vec<&Process>, Vec<&Process>) = later.partition(|process| is_known(process));
+        let mut pids: BTreeSet<i32> = members.iter().map(|process| process.pid).collect();
         loop {
             let (children, others): (Vec<&Process>, Vec<&Process>) =
                 rest.into_iter().partition(|process| pids.contains(&process.parent));
             if children.is_empty() {
-                return family;
+                return members;
             }
             pids.extend(children.iter().map(|process| process.pid));
-            family.extend(children);
+            members.extend(children);
             rest = others;
         }
     }
 
     /// Those that still run. Reads all of `/proc`.
-    pub fn survivors(&self) -> Survivors {
-        let Ok(all) = processes::all() else { return Survivors::default() };
+    pub fn remaining(&self) -> RemainingProcesses {
+        let Ok(all) = processes::all() else { return RemainingProcesses::default() };
         let all: Vec<Process> = all.filter(|process| !process.ended).collect();
         let (inside, outside): (Vec<&Process>, Vec<&Process>) =
-            self.family(&all).into_iter().partition(|process| process.group == self.leader);
-        Survivors {
+            self.members(&all).into_iter().partition(|process| process.group == self.leader);
+        RemainingProcesses {
             // To read the command line of a process that KILL does not end may hang.
             inside: named(&inside, processes::name),
-            outside: named(&outside, processes::words),
+            outside: named(&outside, processes::command_line),
         }
     }
 }
@@ -89,14 +89,14 @@ fn named(them: &[&Process], name: impl Fn(i32) -> String) -> Vec<String> {
 
 /// What still ran of a command after its process group was ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Survivors {
+pub struct RemainingProcesses {
     /// In its group, in spite of KILL.
     inside: Vec<String>,
     /// Those that had left its group.
     outside: Vec<String>,
 }
 
-impl Survivors {
+impl RemainingProcesses {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.inside.is_empty() && self.outside.is_empty()
@@ -104,7 +104,7 @@ impl Survivors {
 }
 
 /// What follows upon "its process group was ended"; nothing where there are none.
-impl fmt::Display for Survivors {
+impl fmt::Display for RemainingProcesses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.inside.is_empty() {
             write!(f, "; still there in spite of KILL: {}", self.inside.join(", "))?;

@@ -15,7 +15,7 @@ use super::output::printable;
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum How {
+pub enum Termination {
     /// By itself, with this code.
     Exited(i32),
     /// By a signal that was not ours.
@@ -29,15 +29,15 @@ pub enum How {
 }
 
 /// The end of a command whose exit status cannot be read.
-pub fn status_unknown(why: &io::Error) -> How {
-    How::NotStarted(format!("its exit status cannot be read: {why}"))
+pub fn status_unknown(why: &io::Error) -> Termination {
+    Termination::NotStarted(format!("its exit status cannot be read: {why}"))
 }
 
 /// The end that an exit status means.
-pub fn from_status(status: ExitStatus) -> How {
+pub fn from_status(status: ExitStatus) -> Termination {
     match (status.code(), status.signal()) {
-        (Some(code), _) => How::Exited(code),
-        (None, signal) => How::Signalled(signal.unwrap_or_default()),
+        (Some(code), _) => Termination::Exited(code),
+        (None, signal) => Termination::Signalled(signal.unwrap_or_default()),
     }
 }
 

@@ -6,25 +6,25 @@ use std::fmt::Write;
 #[cfg(test)]
 mod tests;
 
-/// How much of a command's output is kept, in bytes.
-pub const KEPT: usize = 64 * 1024;
+/// The maximum number of bytes kept of a command's output.
+pub const MAX_OUTPUT: usize = 64 * 1024;
 /// How many lines of it a message shows, and how much of each.
 const SHOWN_LINES: usize = 20;
 const SHOWN_WIDTH: usize = 500;
 
-/// The last [`KEPT`] bytes of a command's standard output and standard error together, in the order written.
+/// The last [`MAX_OUTPUT`] bytes of a command's standard output and standard error together, in the order written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tail {
+pub struct OutputTail {
     bytes: VecDeque<u8>,
     dropped: u64,
 }
 
-impl Tail {
-    /// Takes more output, and lets go of the oldest.
+impl OutputTail {
+    /// Appends output, and drops the oldest beyond [`MAX_OUTPUT`].
     pub fn push(&mut self, chunk: &[u8]) {
-        let fits = chunk.len().min(KEPT);
+        let fits = chunk.len().min(MAX_OUTPUT);
         let (skipped, kept) = chunk.split_at(chunk.len() - fits);
-        let over = (self.bytes.len() + kept.len()).saturating_sub(KEPT);
+        let over = (self.bytes.len() + kept.len()).saturating_sub(MAX_OUTPUT);
         self.bytes.drain(..over);
         self.bytes.extend(kept);
         self.dropped += (over + skipped.len()) as u64;
@@ -35,14 +35,14 @@ impl Tail {
         self.bytes.iter().copied().collect()
     }
 
-    /// How many bytes before that were let go.
+    /// How many bytes before that were dropped.
     #[cfg(test)]
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
     /// The last lines, each on an indented line of its own; empty without output.
-    pub fn shown(&self) -> String {
+    pub fn last_lines(&self) -> String {
         let bytes = self.bytes();
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

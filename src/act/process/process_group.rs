@@ -1,4 +1,4 @@
-//! The processes that a command is.
+//! The process group of a command.
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -6,27 +6,26 @@ use nix::unistd::Pid;
 
 use super::processes;
 
-/// A process group, which is killed on drop unless it was left.
+/// A process group, which is killed on drop unless it is released.
 #[derive(Debug)]
-pub struct Group {
+pub struct ProcessGroup {
     leader: Pid,
-    left: bool,
+    released: bool,
 }
 
-impl Group {
-    /// The group that a child leads.
-    pub fn of(leader: Pid) -> Self {
-        Self { leader, left: false }
+impl ProcessGroup {
+    /// The group of which this process is the leader.
+    pub fn new(leader: Pid) -> Self {
+        Self { leader, released: false }
     }
 
-    /// Sends a signal to all of it.
+    /// Sends a signal to every process in it.
     pub fn signal(&self, signal: Signal) {
         // The only failure is that no process is left.
         let _ = killpg(self.leader, signal);
     }
 
-    /// Whether anybody in it still runs. An orphan that has ended stays in its group until the system's first process
-    /// reaps it, and in a container that may be never: such a one does not count.
+    /// Whether a process in it still runs. A zombie does not count: in a container, process 1 may never reap it.
     pub async fn is_running(&self) -> bool {
         if killpg(self.leader, None) == Err(Errno::ESRCH) {
             return false;
@@ -38,15 +37,15 @@ impl Group {
         looking.await.unwrap_or(true)
     }
 
-    /// Lets go of it: what is in it may go on.
-    pub fn leave(&mut self) {
-        self.left = true;
+    /// Releases the group: its processes are not killed on drop.
+    pub fn release(&mut self) {
+        self.released = true;
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        if !self.left {
+        if !self.released {
             self.signal(Signal::SIGKILL);
         }
     }

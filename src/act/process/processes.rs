@@ -32,11 +32,11 @@ pub struct Process {
 pub fn all() -> io::Result<impl Iterator<Item = Process>> {
     let number = |name: &std::ffi::OsStr| name.to_str()?.parse().ok();
     let entries = fs::read_dir("/proc")?.flatten();
-    Ok(entries.filter_map(move |entry| one(number(&entry.file_name())?)))
+    Ok(entries.filter_map(move |entry| find(number(&entry.file_name())?)))
 }
 
 /// The one with this number.
-pub fn one(pid: i32) -> Option<Process> {
+pub fn find(pid: i32) -> Option<Process> {
     // A program may give itself any name, and the system cuts a long one in the midst of a letter.
     read(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
 }
@@ -48,7 +48,7 @@ pub fn name(pid: i32) -> String {
 }
 
 /// The first words of its command line, up to the first that is an option: further on there may be secrets.
-pub fn words(pid: i32) -> String {
+pub fn command_line(pid: i32) -> String {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let first = first_words(&line);
     if first.is_empty() { name(pid) } else { first }

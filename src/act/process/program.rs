@@ -15,8 +15,8 @@ use crate::decide::program::End;
 use crate::model::backoff::Backoff;
 
 use super::environment::DEFAULT_PATH;
-use super::launch::{How, from_status, prepare, start_error};
-use super::process_group::Group;
+use super::launch::{Termination, from_status, prepare, start_error};
+use super::process_group::ProcessGroup;
 use super::reaper::OwnChild;
 use super::reload::parse_signal;
 use super::running::{GROUP_POLL, REAP};
@@ -33,13 +33,13 @@ const POLL: Backoff = Backoff::doubling(GROUP_POLL, Duration::from_millis(500));
 #[derive(Debug)]
 pub struct Process {
     child: OwnChild,
-    group: Group,
+    group: ProcessGroup,
     command: Command,
     is_asked_to_end: bool,
     killed: Option<Instant>,
     /// How it ended, while others of its group are waited for, and who waits for them.
     end: Option<End>,
-    emptied: Option<JoinHandle<()>>,
+    group_waiter: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -55,9 +55,9 @@ impl Process {
             process.stdin(Stdio::null());
         }
         let child = OwnChild::start(&mut process).map_err(|error| start_error(&config.cmd, &error))?;
-        let group = Group::of(child.pid());
+        let group = ProcessGroup::new(child.pid());
         let command = config.cmd.clone();
-        Ok(Self { child, group, command, is_asked_to_end: false, killed: None, end: None, emptied: None })
+        Ok(Self { child, group, command, is_asked_to_end: false, killed: None, end: None, group_waiter: None })
     }
 
     /// Its number.
@@ -99,19 +99,19 @@ impl Process {
     ///
     /// Where all of the group was asked to end, that is the end of all: a shell is gone at once, and what it has run may
     /// just be closing its files.
-    pub async fn end(&mut self) -> End {
+    pub async fn wait(&mut self) -> End {
         let end = if let Some(end) = &self.end {
             end.clone()
         } else {
-            let end = of(self.child.wait().await.map(from_status));
+            let end = end_from(self.child.wait().await.map(from_status));
             self.end.insert(end).clone()
         };
         if self.is_asked_to_end && self.is_shell() {
             let leader = self.child.pid();
-            let emptied = self.emptied.get_or_insert_with(|| tokio::spawn(emptied(leader)));
+            let waiting = self.group_waiter.get_or_insert_with(|| tokio::spawn(wait_group(leader)));
             match self.killed {
-                Some(at) => _ = timeout_at(at + REAP, emptied).await,
-                None => _ = emptied.await,
+                Some(at) => _ = timeout_at(at + REAP, waiting).await,
+                None => _ = waiting.await,
             }
         }
         end
@@ -119,7 +119,7 @@ impl Process {
 
     /// An end that was not asked for in words, with what to do about it where that is known. A program that ends soon with
     /// 0 may have gone into the background.
-    pub fn words(&self, end: &End, is_soon: bool, reload_signal: Option<&str>) -> String {
+    pub fn describe_end(&self, end: &End, is_soon: bool, reload_signal: Option<&str>) -> String {
         let reload_signal = reload_signal.and_then(|name| parse_signal(name).ok()).map(|signal| signal as i32);
         let more = match end {
             End::Exited(0) if is_soon => {
@@ -141,21 +141,21 @@ impl Process {
 }
 
 /// Waits until nobody of a group is left, whose leader has ended.
-async fn emptied(leader: Pid) {
-    let mut group = Group::of(leader);
-    group.leave();
-    let mut looks = 0;
+async fn wait_group(leader: Pid) {
+    let mut group = ProcessGroup::new(leader);
+    group.release();
+    let mut checks = 0;
     while group.is_running().await {
-        looks += 1;
-        sleep(POLL.pause(looks)).await;
+        checks += 1;
+        sleep(POLL.pause(checks)).await;
     }
 }
 
-fn of(how: std::io::Result<How>) -> End {
-    match how {
-        Ok(How::Signalled(number)) => End::Signalled(number),
-        Ok(How::Exited(code)) => End::Exited(code),
-        Ok(_) => End::NotStarted("nothing is known of its end".to_owned()),
-        Err(why) => End::NotStarted(format!("nothing is known of its end: {why}")),
+fn end_from(termination: std::io::Result<Termination>) -> End {
+    match termination {
+        Ok(Termination::Signalled(number)) => End::Signalled(number),
+        Ok(Termination::Exited(code)) => End::Exited(code),
+        Ok(_) => End::NotStarted("its exit status is unknown".to_owned()),
+        Err(why) => End::NotStarted(format!("its exit status cannot be read: {why}")),
     }
 }

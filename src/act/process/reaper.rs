@@ -23,7 +23,7 @@ use crate::log::emit;
 use super::processes;
 
 /// How often orphans are looked for although no signal told of one.
-const LOOK: Duration = Duration::from_mins(1);
+const REAP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The agent's own children by process number; the other number tells two with the same one apart.
 static OWN: Mutex<Own> = Mutex::new(Own { last: 0, children: BTreeMap::new() });
@@ -135,7 +135,7 @@ pub fn reap_orphans() -> io::Result<()> {
                 Ok(Err(why)) => emit(Event::OrphansNotReaped { reason: why.to_string() }),
                 Err(why) => emit(Event::OrphansNotReaped { reason: why.to_string() }),
             }
-            let _ = tokio::time::timeout(LOOK, ended.recv()).await;
+            let _ = tokio::time::timeout(REAP_INTERVAL, ended.recv()).await;
         }
     });
     Ok(())

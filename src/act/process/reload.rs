@@ -18,7 +18,7 @@ use crate::error::Setback;
 
 use super::command::Title;
 use super::environment::{self, Environment, Variables};
-use super::launch::How;
+use super::launch::Termination;
 use super::output::printable;
 use super::{command, processes};
 use crate::act::files::errors::os_error;
@@ -27,12 +27,12 @@ use crate::act::files::errors::os_error;
 mod tests;
 
 /// How much of a pid file is read: a number and, as `PostgreSQL` writes it, what follows on further lines.
-const PID_FILE: u64 = 4096;
+const MAX_PID_FILE: u64 = 4096;
 
 /// How much of its first line a message shows.
 const SHOWN: usize = 40;
 /// How long `ROSTERD_CHANGED` may be: the system starts no program with a variable of 128 KiB.
-const LONGEST: usize = 120 * 1024;
+const MAX_CHANGED: usize = 120 * 1024;
 
 /// Runs one reload for all the templates that owe it.
 ///
@@ -45,7 +45,7 @@ pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> ReloadOutcome 
         return ReloadOutcome::Abandoned;
     }
     let mut ran = match &job.reload {
-        Reload::Signal { signal, pid_file } => send(signal, pid_file, job, stop).await,
+        Reload::Signal { signal, pid_file } => send_signal(signal, pid_file, job, stop).await,
         // Whoever runs the program has to see to that, and nobody who runs none asks for it.
         Reload::Program => ReloadOutcome::Succeeded,
         Reload::Command(command) => run("reload", command, job, job.timeout, stop).await,
@@ -68,10 +68,10 @@ async fn run(
     stop: &CancellationToken,
 ) -> ReloadOutcome {
     let end = command::run(Title { what, command }, command, &environment(job), limit, stop).await;
-    match end.how {
-        How::Exited(0) => ReloadOutcome::Succeeded,
-        How::Abandoned => ReloadOutcome::Abandoned,
-        _ => ReloadOutcome::Failed(end.words(what, command)),
+    match end.termination {
+        Termination::Exited(0) => ReloadOutcome::Succeeded,
+        Termination::Abandoned => ReloadOutcome::Abandoned,
+        _ => ReloadOutcome::Failed(end.describe(what, command)),
     }
 }
 
@@ -84,21 +84,21 @@ fn environment(job: &ReloadJob) -> Environment {
     let first = dests.first().map_or("", String::as_str);
     let name = job.templates.first().map_or("", |template| &template.name);
     let mut changed = dests.join(":");
-    if changed.len() > LONGEST {
+    if changed.len() > MAX_CHANGED {
         changed.clear();
     }
     environment::environment(&own, &Variables { template: name, src: first, dest: first, changed: &changed })
 }
 
-async fn send(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &CancellationToken) -> ReloadOutcome {
+async fn send_signal(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &CancellationToken) -> ReloadOutcome {
     let file = pid_file.to_owned();
     // A pid file may be on a file system that hangs: off the event loop, not for longer than a command may take, and not
     // with one more thread at each try.
     let read = async {
-        let turn = turn(&file).lock_owned().await;
+        let guard = pid_file_lock(&file).lock_owned().await;
         let read = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            process_by(&file)
+            let _guard = guard;
+            read_pid(&file)
         });
         read.await.unwrap_or_else(|fault| Err(Setback::new(format!("read the pid file {}", pid_file.display()), fault)))
     };
@@ -111,42 +111,42 @@ async fn send(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &Cancellatio
         }
     };
     // Only here: an answer that comes too late must not signal anybody.
-    match read.and_then(|pid| signal_to(signal, pid, pid_file)) {
+    match read.and_then(|pid| signal_process(signal, pid, pid_file)) {
         Ok(()) => ReloadOutcome::Succeeded,
         Err(setback) => ReloadOutcome::Failed(setback.to_string()),
     }
 }
 
-/// Pid files, each with the turn of who reads it.
-static TURNS: Mutex<BTreeMap<PathBuf, Arc<Turn>>> = Mutex::new(BTreeMap::new());
+/// Pid files, each with the guard of who reads it.
+static PID_FILE_LOCKS: Mutex<BTreeMap<PathBuf, Arc<PidFileLock>>> = Mutex::new(BTreeMap::new());
 
-type Turn = tokio::sync::Mutex<()>;
+type PidFileLock = tokio::sync::Mutex<()>;
 
-fn turn(file: &Path) -> Arc<Turn> {
-    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(turns.entry(file.to_owned()).or_default())
+fn pid_file_lock(file: &Path) -> Arc<PidFileLock> {
+    let mut locks = PID_FILE_LOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(locks.entry(file.to_owned()).or_default())
 }
 
 /// The process that a pid file names.
-fn process_by(file: &Path) -> Result<Pid, Setback> {
+fn read_pid(file: &Path) -> Result<Pid, Setback> {
     let text = read(file).map_err(|error| {
         let missing = error.kind() == io::ErrorKind::NotFound;
         let setback = os_error(format!("read the pid file {}", file.display()), error);
         if missing { setback.hint("is the software running, and does it write its pid there?") } else { setback }
     })?;
     parse_pid(&text).map_err(|why| {
-        Setback::new(format!("take the number of a process from the pid file {}", file.display()), why)
-            .hint("the first line of a pid file is the number of the process")
+        Setback::new(format!("read a process ID from the pid file {}", file.display()), why)
+            .hint("the first line of a pid file must be the process ID")
     })
 }
 
-fn signal_to(name: &str, pid: Pid, file: &Path) -> Result<(), Setback> {
+fn signal_process(name: &str, pid: Pid, file: &Path) -> Result<(), Setback> {
     let signal = parse_signal(name)?;
     let tried = || format!("send {signal} to process {pid}, which {} names", file.display());
     let gone =
         |why: &str| Setback::new(tried(), why).hint("the software is not running, or left an old pid file behind");
     // It takes a signal as the living do.
-    if processes::one(pid.as_raw()).is_some_and(|process| process.ended) {
+    if processes::find(pid.as_raw()).is_some_and(|process| process.ended) {
         return Err(gone("it has ended, and its parent has not waited for it"));
     }
     kill(pid, signal).map_err(|errno| match errno {
@@ -170,7 +170,7 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     // Without waiting: at this path a named pipe would else hang the thread for ever.
     let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
     let open = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(file)?;
-    open.take(PID_FILE).read_to_end(&mut bytes)?;
+    open.take(MAX_PID_FILE).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -185,8 +185,8 @@ fn parse_pid(bytes: &[u8]) -> Result<Pid, String> {
     };
     match first.parse::<i32>() {
         _ if first.is_empty() => Err("the file is empty".to_owned()),
-        Err(_) => Err(format!("\"{}\" is no number of a process", shown())),
-        Ok(pid) if pid <= 1 => Err(format!("{pid} is no process that may be signalled")),
+        Err(_) => Err(format!("\"{}\" is not a process ID", shown())),
+        Ok(pid) if pid <= 1 => Err(format!("{pid} is not a process that may be signalled")),
         // One of its threads, too: a signal to that is one to the agent. In a container all numbers are small.
         Ok(pid) if Path::new("/proc/self/task").join(pid.to_string()).exists() => {
             Err(format!("{pid} is this agent itself (does the software see the same processes as the agent?)"))

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::act::process::command::{CommandEnd, Title};
+use crate::act::process::command::{CommandResult, Title};
 use crate::act::process::environment::{Environment, Variables, environment};
-use crate::act::process::launch::How;
-use crate::act::process::output::KEPT;
+use crate::act::process::launch::Termination;
+use crate::act::process::output::MAX_OUTPUT;
 use crate::config::Command;
 use nix::sys::signal::{Signal, kill};
 use tokio_util::sync::CancellationToken;
@@ -23,15 +23,15 @@ fn marked(name: &str) -> (Environment, Sweep) {
     (environment(&BTreeMap::new(), &variables), Sweep(format!("ROSTERD_TEMPLATE={name}")))
 }
 
-async fn run(command: &Command, environment: &Environment, limit: Duration, stop: &CancellationToken) -> CommandEnd {
+async fn run(command: &Command, environment: &Environment, limit: Duration, stop: &CancellationToken) -> CommandResult {
     crate::act::process::command::run(Title { what: "check", command }, command, environment, limit, stop).await
 }
 
-async fn run_shell(text: &str, environment: &Environment, limit: Duration) -> CommandEnd {
+async fn run_shell(text: &str, environment: &Environment, limit: Duration) -> CommandResult {
     run(&shell(text), environment, limit, &CancellationToken::new()).await
 }
 
-fn said(end: &CommandEnd) -> String {
+fn said(end: &CommandResult) -> String {
     String::from_utf8(end.output.bytes()).unwrap()
 }
 
@@ -82,17 +82,17 @@ async fn ends_are_told_apart() {
     let none = CancellationToken::new();
     let list = |words: &[&str]| Command::Exec(words.iter().map(|word| (*word).to_owned()).collect());
     let cases = [
-        (shell("exit 0"), How::Exited(0), "check \"exit 0\" exited with 0"),
-        (shell("echo why >&2; exit 4"), How::Exited(4), "exited with 4:\n  why"),
-        (shell("no-such-program-here"), How::Exited(127), "finds no such program in its PATH"),
-        (shell("kill -SEGV $$"), How::Signalled(11), "was ended by SIGSEGV"),
-        (list(&["sh", "-c", "exit 5"]), How::Exited(5), "check \"sh -c exit 5\" exited with 5"),
-        (list(&["echo", "$(id)", ";", "id"]), How::Exited(0), "exited with 0:\n  $(id) ; id"),
+        (shell("exit 0"), Termination::Exited(0), "check \"exit 0\" exited with 0"),
+        (shell("echo why >&2; exit 4"), Termination::Exited(4), "exited with 4:\n  why"),
+        (shell("no-such-program-here"), Termination::Exited(127), "finds no such program in its PATH"),
+        (shell("kill -SEGV $$"), Termination::Signalled(11), "was ended by SIGSEGV"),
+        (list(&["sh", "-c", "exit 5"]), Termination::Exited(5), "check \"sh -c exit 5\" exited with 5"),
+        (list(&["echo", "$(id)", ";", "id"]), Termination::Exited(0), "exited with 0:\n  $(id) ; id"),
     ];
     for (command, how, part) in cases {
         let end = run(&command, &environment, LONG, &none).await;
-        assert_eq!(end.how, how, "{command}");
-        assert!(end.words("check", &command).contains(part), "{}", end.words("check", &command));
+        assert_eq!(end.termination, how, "{command}");
+        assert!(end.describe("check", &command).contains(part), "{}", end.describe("check", &command));
     }
     let path = environment["PATH"].to_str().unwrap();
     let absent = [
@@ -104,8 +104,8 @@ async fn ends_are_told_apart() {
     ];
     for (command, part) in absent {
         let end = run(&command, &environment, LONG, &none).await;
-        assert!(matches!(end.how, How::NotStarted(_)), "{:?}", end.how);
-        assert!(end.words("check", &command).contains(&part), "{}", end.words("check", &command));
+        assert!(matches!(end.termination, Termination::NotStarted(_)), "{:?}", end.termination);
+        assert!(end.describe("check", &command).contains(&part), "{}", end.describe("check", &command));
     }
 }
 
@@ -124,8 +124,8 @@ async fn nobody_of_a_command_that_takes_too_long_survives() {
         let begun = Instant::now();
         let limit = Duration::from_millis(300);
         let end = run_shell(text, &environment, limit).await;
-        assert_eq!(end.how, How::TimedOut(limit), "{name}");
-        let message = end.words("reload", &shell(text));
+        assert_eq!(end.termination, Termination::TimedOut(limit), "{name}");
+        let message = end.describe("reload", &shell(text));
         assert!(message.contains("had not ended after 300ms") && message.contains("reload_timeout"), "{message}");
         let took = begun.elapsed();
         assert!(seconds.contains(&took.as_secs()), "{name} took {took:?}");
@@ -185,8 +185,8 @@ async fn who_has_left_the_group_of_a_command_that_is_ended_is_named() {
         until("all are where they are to be", || strays.names().is_some()).await;
         stop.cancel();
     });
-    assert_eq!(end.how, How::Abandoned);
-    let words = end.words("check", &command);
+    assert_eq!(end.termination, Termination::Abandoned);
+    let words = end.describe("check", &command);
     let (_, named) = words.split_once("; still running outside of it: ").expect(&words);
     let mut named: Vec<&str> = named.split(", ").collect();
     let mut expected = strays.names().unwrap();
@@ -208,7 +208,7 @@ async fn a_command_that_ended_while_the_agent_was_stopped_did_not_take_too_long(
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
-        assert_eq!(end.how, How::Exited(3));
+        assert_eq!(end.termination, Termination::Exited(3));
     }
 }
 
@@ -224,11 +224,11 @@ async fn stopping_ends_a_command_in_time() {
             asked = Instant::now();
             stop.cancel();
         });
-        assert_eq!(end.how, How::Abandoned);
+        assert_eq!(end.termination, Termination::Abandoned);
         assert!(asked.elapsed() < Duration::from_millis(2500), "{text} took {:?}", asked.elapsed());
         until("the whole group is gone", || alive(&sweep.0).is_empty()).await;
         let end = run(&command, &environment, LONG, &stop).await;
-        assert_eq!((end.how, alive(&sweep.0)), (How::Abandoned, vec![]), "nothing begins any more");
+        assert_eq!((end.termination, alive(&sweep.0)), (Termination::Abandoned, vec![]), "nothing begins any more");
     }
 }
 
@@ -245,7 +245,7 @@ async fn stopping_shortens_the_grace_of_a_timeout() {
         until("it is asked to end", || asked.exists()).await;
         stop.cancel();
     });
-    assert_eq!(end.how, How::TimedOut(limit));
+    assert_eq!(end.termination, Termination::TimedOut(limit));
     assert!(begun.elapsed() < Duration::from_millis(3200), "{:?}", begun.elapsed());
     until("the whole group is gone", || alive(&sweep.0).is_empty()).await;
 }
@@ -274,7 +274,7 @@ async fn a_descendant_that_keeps_the_output_open_is_not_waited_for() {
     );
     let begun = Instant::now();
     let end = run_shell(&format!("{daemon} echo done"), &environment, LONG).await;
-    assert_eq!((end.how.clone(), said(&end)), (How::Exited(0), "done\n".to_owned()));
+    assert_eq!((end.termination.clone(), said(&end)), (Termination::Exited(0), "done\n".to_owned()));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert!(!alive(&sweep.0).is_empty(), "a daemon is left alone");
     std::fs::write(&go, "").unwrap();
@@ -299,8 +299,8 @@ async fn endless_output_takes_no_memory() {
     let grown = peak() - before;
     assert!(grown < 2048, "{grown} KiB more for 100 MB");
     let numbers: Vec<u8> = (1..=50_000).flat_map(|number| format!("{number}\n").into_bytes()).collect();
-    assert_eq!(end.output.bytes(), &numbers[numbers.len() - KEPT..], "exactly the last 64 KiB");
-    assert_eq!(end.output.dropped(), (100_000_000 + numbers.len() - KEPT) as u64);
+    assert_eq!(end.output.bytes(), &numbers[numbers.len() - MAX_OUTPUT..], "exactly the last 64 KiB");
+    assert_eq!(end.output.dropped(), (100_000_000 + numbers.len() - MAX_OUTPUT) as u64);
 }
 
 #[tokio::test]

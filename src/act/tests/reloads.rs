@@ -132,8 +132,8 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
     let failures = [
         (None, "HUP", "there is no such process (the software is not running, or left an old pid file behind)"),
         (Some(""), "HUP", "the file is empty"),
-        (Some("nginx\n"), "HUP", "\"nginx\" is no number of a process"),
-        (Some("1\n"), "HUP", "1 is no process that may be signalled"),
+        (Some("nginx\n"), "HUP", "\"nginx\" is not a process ID"),
+        (Some("1\n"), "HUP", "1 is not a process that may be signalled"),
         (Some("4711\n"), "RELOAD", "this signal is unknown"),
     ];
     for (text, signal, part) in failures {
@@ -150,7 +150,7 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
     let odd: [(&dyn Fn(), &str); 3] = [
         (&|| make("mkfifo"), "the file is empty"),
         (&|| make("mkdir"), "Is a directory"),
-        (&|| fs::write(&pid_file, vec![b'9'; 50_000_000]).unwrap(), "99…\" is no number of a process"),
+        (&|| fs::write(&pid_file, vec![b'9'; 50_000_000]).unwrap(), "99…\" is not a process ID"),
     ];
     for (make, part) in odd {
         let _ = fs::remove_file(&pid_file).or_else(|_| fs::remove_dir(&pid_file));

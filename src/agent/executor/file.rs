@@ -17,18 +17,18 @@ use super::DiffSink;
 mod tests;
 
 /// Notes on the file thread that a key's file is about to be written, before it is.
-pub fn note(writer: &Writer, ledger: Option<OwnedFiles>, template: &Arc<TemplateConfig>, digest: u64) {
+pub fn record_intent(writer: &Writer, owned_files: Option<OwnedFiles>, template: &Arc<TemplateConfig>, digest: u64) {
     let template = Arc::clone(template);
-    if let Some(ledger) = ledger {
-        writer.in_order(move || ledger.record_intent(&template, digest));
+    if let Some(owned_files) = owned_files {
+        writer.in_order(move || owned_files.record_intent(&template, digest));
     }
 }
 
 /// Notes that it was.
-pub fn confirm(writer: &Writer, ledger: Option<OwnedFiles>, template: &Arc<TemplateConfig>) {
+pub fn record_written(writer: &Writer, owned_files: Option<OwnedFiles>, template: &Arc<TemplateConfig>) {
     let template = Arc::clone(template);
-    if let Some(ledger) = ledger {
-        writer.in_order(move || ledger.record_written(&template));
+    if let Some(owned_files) = owned_files {
+        writer.in_order(move || owned_files.record_written(&template));
     }
 }
 
@@ -36,21 +36,21 @@ pub fn confirm(writer: &Writer, ledger: Option<OwnedFiles>, template: &Arc<Templ
 pub async fn remove(
     writer: &Writer,
     template: &Arc<TemplateConfig>,
-    ledger: Option<OwnedFiles>,
+    owned_files: Option<OwnedFiles>,
     dry_run: bool,
     diff: Option<&DiffSink>,
     stop: &CancellationToken,
 ) -> Outcome {
-    let claim = ledger.as_ref().and_then(|ledger| ledger.claim(template));
+    let claim = owned_files.as_ref().and_then(|owned_files| owned_files.claim(template));
     if let Some(diff) = diff.filter(|_| claim.is_some())
         && let Some(old) = files::compare(writer, template, b"").await.ok().and_then(|compared| compared.old)
     {
         diff.add(Some(old), Vec::new(), template.dest.clone()).await;
     }
     let outcome = files::remove(writer, template, claim, !dry_run, stop).await;
-    if let (false, Some(ledger), Outcome::Removed | Outcome::Unchanged) = (dry_run, ledger, &outcome) {
+    if let (false, Some(owned_files), Outcome::Removed | Outcome::Unchanged) = (dry_run, owned_files, &outcome) {
         let template = Arc::clone(template);
-        writer.in_order(move || ledger.record_removed(&template));
+        writer.in_order(move || owned_files.record_removed(&template));
     }
     outcome
 }
@@ -62,7 +62,7 @@ pub async fn replace(
     dry_run: bool,
     diff: Option<&DiffSink>,
     stop: &CancellationToken,
-    seat: &mut Option<BatchFile>,
+    batch_file: &mut Option<BatchFile>,
 ) -> Outcome {
     if diff.is_some() || dry_run {
         let compared = match files::compare(writer, template, &bytes).await {
@@ -82,5 +82,5 @@ pub async fn replace(
             return if compared.differs { Outcome::WouldReplace } else { Outcome::Unchanged };
         }
     }
-    files::publish(writer, template, bytes, stop, seat).await
+    files::publish(writer, template, bytes, stop, batch_file).await
 }

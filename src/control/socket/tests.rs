@@ -11,15 +11,15 @@ async fn a_dead_ones_is_replaced_and_a_live_one_and_a_file_are_not() {
     let at = config(dir.path().join("deep/run.sock"));
     std::fs::create_dir(dir.path().join("deep")).unwrap();
     drop(Plain::bind(&at.socket).unwrap());
-    let bound = Bound::open(&at).await.unwrap();
+    let bound = BoundSocket::open(&at).await.unwrap();
     assert_eq!(symlink_metadata(&at.socket).unwrap().mode() & 0o777, 0o660);
-    let second = Bound::open(&at).await.unwrap_err();
+    let second = BoundSocket::open(&at).await.unwrap_err();
     assert!(second.to_string().contains("another agent listens there"), "{second}");
-    assert!(bound.is_there());
+    assert!(bound.exists());
     drop(bound);
     assert!(!at.socket.exists(), "removed at the end");
     std::fs::write(&at.socket, "mine").unwrap();
-    let file = Bound::open(&at).await.unwrap_err();
+    let file = BoundSocket::open(&at).await.unwrap_err();
     assert!(file.to_string().contains("it is not a socket"), "{file}");
     assert_eq!(std::fs::read(&at.socket).unwrap(), b"mine");
 }
@@ -28,10 +28,10 @@ async fn a_dead_ones_is_replaced_and_a_live_one_and_a_file_are_not() {
 async fn the_folder_is_made_and_anothers_file_is_left() {
     let dir = tempfile::TempDir::new().unwrap();
     let at = config(dir.path().join("run/x/run.sock"));
-    let bound = Bound::open(&at).await.unwrap();
+    let bound = BoundSocket::open(&at).await.unwrap();
     assert_eq!(std::fs::metadata(dir.path().join("run/x")).unwrap().mode() & 0o777, 0o755);
     std::fs::remove_file(&at.socket).unwrap();
-    assert!(!bound.is_there());
+    assert!(!bound.exists());
     let other = Plain::bind(&at.socket).unwrap();
     drop(bound);
     assert!(at.socket.exists(), "this one is another's");

@@ -16,7 +16,7 @@ fn this_host_stays_the_same_over_loads_and_edits() {
     file("templates/t", "{{ host.name }} {{ host.ip }}{% include 'deep/line' %}");
     file("templates/deep/line", "\n");
     let source =
-        Source { file: Some(dir.path().join("rosterd.toml")), registry: None, templates: vec![], program: None };
+        ConfigSource { file: Some(dir.path().join("rosterd.toml")), registry: None, templates: vec![], program: None };
     let known = Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [192, 0, 2, 9].into() };
     let setup = Setup::load(&source, Some(&ThisHost::from(known))).unwrap();
     let shown =

@@ -6,7 +6,7 @@ fn process(pid: i32, parent: i32, group: i32, started: u64) -> Process {
 
 #[test]
 fn a_family_is_known_by_group_by_parents_and_by_having_been_seen() {
-    let mut run = Run { leader: 10, began: 100, seen: BTreeSet::new() };
+    let mut run = ProcessTree { leader: 10, started: 100, known: BTreeSet::new() };
     let before = [
         process(1, 0, 1, 1),
         process(10, 5, 10, 100),
@@ -16,13 +16,13 @@ fn a_family_is_known_by_group_by_parents_and_by_having_been_seen() {
         process(14, 1, 10, 104),
         process(15, 1, 15, 105),
     ];
-    let pids = |run: &Run, all: &[Process]| -> Vec<i32> {
-        let mut pids: Vec<i32> = run.family(all).iter().map(|process| process.pid).collect();
+    let pids = |run: &ProcessTree, all: &[Process]| -> Vec<i32> {
+        let mut pids: Vec<i32> = run.members(all).iter().map(|process| process.pid).collect();
         pids.sort_unstable();
         pids
     };
     assert_eq!(pids(&run, &before), [10, 11, 12, 13, 14]);
-    run.seen = BTreeSet::from([(12, 102), (13, 103), (16, 106)]);
+    run.known = BTreeSet::from([(12, 102), (13, 103), (16, 106)]);
     let after = [
         process(12, 1, 12, 102),
         // Another one has its number.
@@ -38,13 +38,13 @@ fn a_family_is_known_by_group_by_parents_and_by_having_been_seen() {
 #[test]
 fn few_are_named() {
     let many: Vec<Process> = (1..=7).map(|pid| process(pid, 1, pid, 1)).collect();
-    let survivors = |count: usize| Survivors {
+    let survivors = |count: usize| RemainingProcesses {
         inside: Vec::new(),
         outside: named(&many.iter().take(count).collect::<Vec<_>>(), |_| "x".into()),
     };
     assert_eq!(survivors(0).to_string(), "");
     assert_eq!(survivors(2).to_string(), "; still running outside of it: x (pid 1), x (pid 2)");
     assert!(survivors(7).to_string().ends_with("x (pid 5), 2 more"));
-    let both = Survivors { inside: vec!["dd (pid 3)".into()], ..survivors(1) };
+    let both = RemainingProcesses { inside: vec!["dd (pid 3)".into()], ..survivors(1) };
     assert_eq!(both.to_string(), "; still there in spite of KILL: dd (pid 3); still running outside of it: x (pid 1)");
 }

@@ -2,24 +2,24 @@ use super::*;
 
 #[test]
 fn exactly_the_end_is_kept() {
-    for chunk in [1, 7, 1000, KEPT - 1, KEPT, KEPT + 1, 3 * KEPT] {
-        let all: Vec<u8> = (0..=250).cycle().take(3 * KEPT + 5).collect();
-        let mut tail = Tail::default();
+    for chunk in [1, 7, 1000, MAX_OUTPUT - 1, MAX_OUTPUT, MAX_OUTPUT + 1, 3 * MAX_OUTPUT] {
+        let all: Vec<u8> = (0..=250).cycle().take(3 * MAX_OUTPUT + 5).collect();
+        let mut tail = OutputTail::default();
         for part in all.chunks(chunk) {
             tail.push(part);
-            assert!(tail.bytes.len() <= KEPT);
+            assert!(tail.bytes.len() <= MAX_OUTPUT);
         }
-        assert_eq!(tail.bytes(), &all[all.len() - KEPT..], "{chunk}");
-        assert_eq!(tail.dropped(), (all.len() - KEPT) as u64, "{chunk}");
+        assert_eq!(tail.bytes(), &all[all.len() - MAX_OUTPUT..], "{chunk}");
+        assert_eq!(tail.dropped(), (all.len() - MAX_OUTPUT) as u64, "{chunk}");
     }
 }
 
 #[test]
 fn what_is_shown_is_short_and_tame() {
     let shown = |bytes: &[u8]| {
-        let mut tail = Tail::default();
+        let mut tail = OutputTail::default();
         tail.push(bytes);
-        tail.shown()
+        tail.last_lines()
     };
     assert_eq!(shown(b""), "");
     assert_eq!(shown(b"one\n\ntwo\r\n"), "\n  one\n  two");

@@ -15,9 +15,9 @@ async fn a_long_look_for_a_difference_stops_no_timer() {
     };
     std::fs::write(&template.dest, text(1)).unwrap();
     let (writer, stop) = (Writer::start().unwrap(), CancellationToken::new());
-    let (diff, mut seat) = (DiffSink::default(), None);
+    let (diff, mut batch_file) = (DiffSink::default(), None);
     let bytes = text(2).into();
-    let comparing = replace(&writer, &template, bytes, true, Some(&diff), &stop, &mut seat);
+    let comparing = replace(&writer, &template, bytes, true, Some(&diff), &stop, &mut batch_file);
     let mut comparing = std::pin::pin!(comparing);
     let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
     let outcome = loop {

@@ -1,4 +1,4 @@
-//! What the agent follows, as events.
+//! Events at a start and at a reload of the configuration.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use crate::config::Config;
 use crate::decide::{Event, Plan};
 use crate::log::emit;
 
-/// A configuration is in force; `changes` says how many differences there are from the one before.
+/// The event for a configuration that is in force. `changes` is the number of differences from the previous one.
 pub fn config_loaded(config: &Config, changes: Option<usize>) -> Event {
     let (roster_count, key_count) = (config.rosters.len(), config.keys.len());
     Event::ConfigLoaded { roster_count, key_count, template_count: config.templates.len(), changes }
 }
 
-/// Logs what is watched, and which files are managed.
-pub fn follows(config: &Config, plan: &Plan) {
+/// Emits what is watched and which files are managed.
+pub fn emit_watched(config: &Config, plan: &Plan) {
     for followed in &plan.rosters {
         let (config, bounds) = (&followed.config, followed.config.bounds);
         let (min, max) = (Some(bounds.min()), bounds.max());

@@ -1,4 +1,4 @@
-//! What the agent answers on its control socket.
+//! The requests that the agent answers on its control socket.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::oneshot;
 
 use super::Agent;
-use crate::control::{Answer, Ask, Asked, PassRequest, may_command};
+use crate::control::{Answer, PassRequest, PendingRequest, RequestBody, may_command};
 use crate::decide::{Acceptance, Event, HeldView, Input};
 use crate::error::Exit;
 use crate::load::loader::Load;
@@ -21,11 +21,11 @@ use crate::state::pause::Pause;
 
 /// What the control socket's answers depend on, beside the engine.
 #[derive(Debug)]
-pub struct Desk {
+pub struct RequestState {
     /// The state directory whose lock this agent has, whatever a later configuration says.
     state_dir: PathBuf,
-    /// What each roster kept back when it was last shown to a person who may let it through: what others look at
-    /// meanwhile is not what he has seen.
+    /// What each roster kept back when it was last shown to a person who may let it through: what is shown
+    /// to others does not count.
     shown: BTreeMap<Arc<str>, HeldView>,
     /// The pause in force.
     pause: Option<Pause>,
@@ -33,7 +33,7 @@ pub struct Desk {
     before_load: Vec<(u64, PassRequest, oneshot::Sender<Answer>)>,
 }
 
-impl Desk {
+impl RequestState {
     /// Nothing was asked yet.
     pub fn new(state_dir: &Path) -> Self {
         Self { state_dir: state_dir.to_owned(), shown: BTreeMap::new(), pause: None, before_load: Vec::new() }
@@ -47,22 +47,22 @@ impl Desk {
 
 impl Agent {
     /// Takes up the pause that was in force when the agent before this one ended.
-    pub fn recall_pause(&mut self) {
+    pub fn restore_pause(&mut self) {
         let now = SystemTime::now();
-        let Some(pause) = Pause::load(&self.desk.state_dir, now) else {
+        let Some(pause) = Pause::load(&self.requests.state_dir, now) else {
             return;
         };
         emit(paused_by(&pause));
         let until = self.driver.now() + pause.remaining(now).unwrap_or_default();
-        self.desk.pause = Some(pause);
+        self.requests.pause = Some(pause);
         self.step(Input::Paused(until));
     }
 
     /// Forgets a pause that is over.
-    pub fn keep_pause(&mut self) {
-        if self.desk.pause.is_some() && self.driver.engine.paused().is_none() {
-            self.desk.pause = None;
-            let state_dir = self.desk.state_dir.clone();
+    pub fn clear_expired_pause(&mut self) {
+        if self.requests.pause.is_some() && self.driver.engine.paused().is_none() {
+            self.requests.pause = None;
+            let state_dir = self.requests.state_dir.clone();
             self.driver.executor.in_order(move || {
                 if let Err(why) = Pause::delete(&state_dir) {
                     let (file, effect) = (Some(Pause::file(&state_dir)), "the pause that is over stays on disk");
@@ -72,32 +72,33 @@ impl Agent {
         }
     }
 
-    /// Answers a question.
-    pub fn answer(&mut self, asked: Asked) {
-        let Asked { ask, uid, answer } = asked;
-        let answered = match ask {
-            Ask::Status => {
+    /// Handles a request.
+    pub fn answer(&mut self, request: PendingRequest) {
+        let PendingRequest { body, uid, answer } = request;
+        let response = match body {
+            RequestBody::Status => {
                 let report = self.driver.engine.report(self.driver.now());
                 let status = Status::new(&report, &self.report_context());
                 if may_command(uid) {
-                    self.desk.shown = report.rosters.into_iter().map(|(name, it)| (name, it.held_members)).collect();
+                    self.requests.shown =
+                        report.rosters.into_iter().map(|(name, it)| (name, it.held_members)).collect();
                 }
                 Answer::Status(Box::new(status))
             }
-            Ask::Explain { name } => self.explain(&name, uid),
-            Ask::Accept { roster } => self.accept(&roster, uid),
-            Ask::Pause { length, reason } => return self.pause(length, reason, uid, answer),
-            Ask::Resume => return self.resume(uid, answer),
-            Ask::Render { state_dir, fingerprint, request } => {
+            RequestBody::Explain { name } => self.explain(&name, uid),
+            RequestBody::Accept { roster } => self.accept(&roster, uid),
+            RequestBody::Pause { length, reason } => return self.pause(length, reason, uid, answer),
+            RequestBody::Resume => return self.resume(uid, answer),
+            RequestBody::Render { state_dir, fingerprint, request } => {
                 return self.render(&state_dir, fingerprint, request, answer);
             }
         };
         // Who asked may have gone.
-        let _ = answer.send(answered);
+        let _ = answer.send(response);
     }
 
     fn report_context(&self) -> Context {
-        Context { wall: SystemTime::now(), pause: self.desk.pause.clone(), program: self.supervisor.report() }
+        Context { wall: SystemTime::now(), pause: self.requests.pause.clone(), program: self.supervisor.report() }
     }
 
     fn explain(&mut self, name: &str, uid: u32) -> Answer {
@@ -106,14 +107,14 @@ impl Agent {
             let known: Vec<&str> = names(&report).into_iter().collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let text = format!("no template, roster or key is named {}; known names: {known}", field(name));
-            return Answer::not(Exit::Usage, text);
+            return Answer::failed(Exit::Usage, text);
         };
         // A template's explanation names its rosters' holds, and not what would change.
         if !report.templates.contains_key(name)
             && may_command(uid)
             && let Some((name, roster)) = report.rosters.remove_entry(name)
         {
-            self.desk.shown.insert(name, roster.held_members);
+            self.requests.shown.insert(name, roster.held_members);
         }
         Answer::done(text)
     }
@@ -121,27 +122,27 @@ impl Agent {
     fn accept(&mut self, name: &str, uid: u32) -> Answer {
         let Some((name, roster)) = self.driver.engine.rosters().get_key_value(name) else {
             let known: Vec<&str> = self.driver.engine.rosters().keys().map(|name| &**name).collect();
-            return Answer::not(
+            return Answer::failed(
                 Exit::Usage,
                 format!("no roster is named {}; known rosters: {}", field(name), known.join(", ")),
             );
         };
         let name = Arc::clone(name);
-        match roster.acceptance(self.desk.shown.get(&name)) {
+        match roster.acceptance(self.requests.shown.get(&name)) {
             Acceptance::NotHeld => return Answer::done(format!("{name} is not held: nothing to accept\n")),
             Acceptance::Refused(why) => {
                 let review = format!("review it with `rosterd explain {name}`");
-                return Answer::not(Exit::Held, format!("{name} is still held: {}; {review}", field(&why)));
+                return Answer::failed(Exit::Held, format!("{name} is still held: {}; {review}", field(&why)));
             }
             Acceptance::AsShown => {}
         }
         emit(Event::HoldAccepted { roster: Arc::clone(&name), uid });
-        let shown = self.desk.shown.remove(&name).unwrap_or_default();
+        let shown = self.requests.shown.remove(&name).unwrap_or_default();
         self.step(Input::Accept(Arc::clone(&name), shown));
         let report = self.driver.engine.report(self.driver.now());
         let held = report.rosters.get(&name).filter(|roster| roster.held).and_then(|roster| roster.holds.first());
         match held.map(|it| it.hold.reason.describe(&it.path)) {
-            Some(why) => Answer::not(Exit::Held, format!("{name} is still partly held: {}", field(&why))),
+            Some(why) => Answer::failed(Exit::Held, format!("{name} is still partly held: {}", field(&why))),
             None => Answer::done(format!("{name}: accepted, the held view is in use now\n")),
         }
     }
@@ -152,7 +153,7 @@ impl Agent {
         let until = utc(pause.until);
         emit(paused_by(&pause));
         let end = self.driver.now() + pause.remaining(now).unwrap_or_default();
-        self.desk.pause = Some(pause.clone());
+        self.requests.pause = Some(pause.clone());
         self.step(Input::Paused(end));
         let report = self.driver.engine.report(self.driver.now());
         let flying = report.templates.iter().filter(|(_, template)| template.in_flight);
@@ -162,7 +163,7 @@ impl Agent {
         if !flying.is_empty() {
             text = format!("{text}in progress, will be finished: {}\n", flying.join(", "));
         }
-        let state_dir = self.desk.state_dir.clone();
+        let state_dir = self.requests.state_dir.clone();
         // Answered once it is on disk: until then a restart would end it.
         self.driver.executor.in_order(move || {
             let _ = answer.send(match pause.save(&state_dir) {
@@ -170,73 +171,73 @@ impl Agent {
                 Err(why) => {
                     let file = Pause::file(&state_dir);
                     let text = format!("{text}but a restart ends the pause: write {}: {why}", file.display());
-                    Answer::not(Exit::Failed, text)
+                    Answer::failed(Exit::Failed, text)
                 }
             });
         });
     }
 
     fn resume(&mut self, uid: u32, answer: oneshot::Sender<Answer>) {
-        let was = self.desk.pause.take().is_some();
+        let was = self.requests.pause.take().is_some();
         let text = if was { "resumed: files are replaced again\n" } else { "not paused: nothing to resume\n" };
         if was {
             emit(Event::Resumed { uid });
         }
         self.step(Input::Resumed);
-        let state_dir = self.desk.state_dir.clone();
+        let state_dir = self.requests.state_dir.clone();
         self.driver.executor.in_order(move || {
             let _ = answer.send(match Pause::delete(&state_dir) {
                 Ok(()) => Answer::done(text),
                 Err(why) => {
                     let file = Pause::file(&state_dir);
                     let text = format!("{text}but a restart pauses again: remove {}: {why}", file.display());
-                    Answer::not(Exit::Failed, text)
+                    Answer::failed(Exit::Failed, text)
                 }
             });
         });
     }
 
     fn render(&mut self, state_dir: &Path, fingerprint: u64, request: PassRequest, answer: oneshot::Sender<Answer>) {
-        if !same_folder(state_dir, &self.desk.state_dir) {
-            let _ = answer.send(Answer::Elsewhere("it has another state directory".to_owned()));
+        if !same_directory(state_dir, &self.requests.state_dir) {
+            let _ = answer.send(Answer::Declined("it has another state directory".to_owned()));
         } else if fingerprint != self.setup.fingerprint() && request.dry_run {
             let why = "the running agent has another configuration or other templates in force";
-            let _ = answer.send(Answer::Elsewhere(why.to_owned()));
+            let _ = answer.send(Answer::Declined(why.to_owned()));
         } else {
             if fingerprint != self.setup.fingerprint() {
                 emit(Event::ConfigReread {});
-                self.loader.ask(Load::Everything, &self.setup);
+                self.loader.request(Load::Everything, &self.setup);
             }
-            self.desk.before_load.push((fingerprint, request, answer));
-            self.begin_passes();
+            self.requests.before_load.push((fingerprint, request, answer));
+            self.start_passes();
         }
     }
 
     /// Begins the passes that waited for a load, once nothing more is to be loaded.
-    pub fn begin_passes(&mut self) {
-        for (fingerprint, request, answer) in std::mem::take(&mut self.desk.before_load) {
+    pub fn start_passes(&mut self) {
+        for (fingerprint, request, answer) in std::mem::take(&mut self.requests.before_load) {
             if fingerprint == self.setup.fingerprint() {
-                self.begin_pass(request, answer);
+                self.start_pass(request, answer);
             } else if self.loader.is_loading() {
-                self.desk.before_load.push((fingerprint, request, answer));
+                self.requests.before_load.push((fingerprint, request, answer));
             } else {
                 let why = "the running agent cannot take on the configuration that this command has read: its log \
                            says why, or it was started with another file";
-                let _ = answer.send(Answer::not(Exit::Failed, why));
+                let _ = answer.send(Answer::failed(Exit::Failed, why));
             }
         }
     }
 
-    fn begin_pass(&mut self, request: PassRequest, answer: oneshot::Sender<Answer>) {
+    fn start_pass(&mut self, request: PassRequest, answer: oneshot::Sender<Answer>) {
         if let Some(until) = self.driver.engine.paused().filter(|_| !request.dry_run) {
             let until = utc(SystemTime::now() + until.since(self.driver.now()));
             let why = format!("paused until {until}: `rosterd resume` ends the pause");
-            let _ = answer.send(Answer::not(Exit::Held, why));
+            let _ = answer.send(Answer::failed(Exit::Held, why));
         } else if self.driver.passes.is_full() {
-            let _ = answer.send(Answer::not(Exit::Failed, "too many renders are in progress: retry later"));
+            let _ = answer.send(Answer::failed(Exit::Failed, "too many renders are in progress: retry later"));
         } else {
             let plan = self.setup.plan(&request.names);
-            self.driver.passes.begin(request, &plan, Some(answer));
+            self.driver.passes.start(request, &plan, Some(answer));
             self.step(Input::Tick);
         }
     }
@@ -247,7 +248,7 @@ fn paused_by(pause: &Pause) -> Event {
     Event::Paused { until, uid: pause.uid, reason }
 }
 
-fn same_folder(one: &Path, other: &Path) -> bool {
+fn same_directory(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| std::fs::canonicalize(path).ok();
     one == other || real(one).is_some_and(|one| real(other) == Some(one))
 }
