@@ -15,7 +15,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use crate::config::LogFormat;
 use crate::decide::{Event, Severity};
-use crate::model::member::is_breaking;
+use crate::model::quarantine::is_breaking;
 
 mod format;
 mod line;

@@ -6,5 +6,6 @@ pub mod digest;
 pub mod filter;
 pub mod member;
 pub mod node_path;
+pub mod quarantine;
 pub mod registry_event;
 pub mod version;

@@ -6,7 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::member::{Fields, MAX_DATA, Member, Quarantine};
+use crate::model::member::{Fields, Member};
+use crate::model::quarantine::{MAX_DATA, Quarantine};
 use crate::model::registry_event::Reading;
 
 pub mod auto;

@@ -14,7 +14,7 @@ use super::settle::Settle;
 use super::slot_assignment;
 use super::slots::ReservedSlots;
 use crate::config::RosterConfig;
-use crate::model::member::Quarantine;
+use crate::model::quarantine::Quarantine;
 use crate::model::registry_event::{Members, Reading, Seen};
 use crate::model::version::{VersionTracker, Zxid};
 use crate::payload::{Children, Format};

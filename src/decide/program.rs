@@ -7,8 +7,6 @@ use super::moment::Moment;
 use crate::config::{ExecConfig, OnExit};
 use crate::model::backoff;
 
-#[cfg(test)]
-mod any_order;
 mod end;
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ pub use super::freshness::Freshness;
 pub use super::hold::{Hold, KeyLossCause, Reason, plural};
 pub use super::isolate::MemberRef;
 pub use super::publication::{Failure, RosterValue, SlottedMember, Stage};
-pub use crate::model::member::Quarantine;
+pub use crate::model::quarantine::Quarantine;
 pub use program::{AfterStop, ProgramReport, ProgramState};
 
 /// The state of the engine at one moment. Each map is by name.

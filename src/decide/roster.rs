@@ -12,7 +12,7 @@ use super::publication::RosterValue;
 use super::saved::SavedRoster;
 use super::slots::RosterSlots;
 use crate::config::RosterConfig;
-use crate::model::member::is_breaking;
+use crate::model::quarantine::is_breaking;
 use crate::model::registry_event::{Change, Members, Seen, View};
 use crate::model::version::{VersionTracker, Versions};
 use crate::payload::Format;

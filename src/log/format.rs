@@ -12,7 +12,7 @@ use tracing::Level;
 
 use super::line::{Line, quoted};
 use super::plain;
-use crate::model::member::is_breaking;
+use crate::model::quarantine::is_breaking;
 
 #[cfg(test)]
 mod tests;

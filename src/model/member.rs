@@ -4,13 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 
 use serde_json::{Map, Value};
-use thiserror::Error;
+
+use super::quarantine::{Quarantine, is_breaking};
 
 #[cfg(test)]
 mod tests;
-
-/// The most bytes in the data of a member, and in its name.
-pub const MAX_DATA: usize = 64 * 1024;
 
 /// One provider of a service. No text in it contains a control character or a line break, because [`Member::new`] refuses
 /// them: a node cannot make a template write a line that its author did not intend.
@@ -38,35 +36,6 @@ pub struct Fields {
     pub data: Map<String, Value>,
     /// The payload, if it is not UTF-8.
     pub raw: Option<Vec<u8>>,
-}
-
-/// Why a node is left out. It is logged once and shown in status, and does not count towards `min`.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Quarantine {
-    /// A text in it could end a line.
-    #[error("{place} contains a control character or a line break")]
-    Control {
-        /// The field, or the key of the data.
-        place: String,
-    },
-    /// It is larger than [`MAX_DATA`].
-    #[error("its name or data has {bytes} bytes; the maximum is {MAX_DATA}")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-    },
-    /// Its data cannot be read.
-    #[error("its data cannot be read: {0}")]
-    Unreadable(String),
-    /// Its payload does not have the expected format.
-    #[error("{0}")]
-    Undecodable(String),
-}
-
-/// Whether a character could end a line, or change how a terminal or a parser reads the rest of the line.
-#[must_use]
-pub fn is_breaking(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 impl Member {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::field::{Object, host_and_port, sequence};
 use super::{Format, decode, nerve, patroni, serverset};
-use crate::model::member::MAX_DATA;
+use crate::model::quarantine::MAX_DATA;
 use crate::model::registry_event::{Members, Reading};
 
 #[cfg(test)]

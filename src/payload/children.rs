@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::serverset::{Vector, Weights};
 use super::{Child, Format, Payload, auto, decode};
-use crate::model::member::{Member, Quarantine};
+use crate::model::member::Member;
+use crate::model::quarantine::Quarantine;
 use crate::model::registry_event::{Members, Reading};
 
 #[cfg(test)]

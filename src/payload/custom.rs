@@ -6,7 +6,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::field::{Object, host, host_and_port, object, port, text, unbracketed, undecodable, weight};
-use crate::model::member::{Fields, Quarantine};
+use crate::model::member::Fields;
+use crate::model::quarantine::Quarantine;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::Decoded;
 use super::field::{Object, Url, percent_decoded, undecodable, weight};
-use crate::model::member::{Fields, Quarantine};
+use crate::model::member::Fields;
+use crate::model::quarantine::Quarantine;
 
 #[cfg(test)]
 mod tests;

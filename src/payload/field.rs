@@ -7,7 +7,7 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
-use crate::model::member::Quarantine;
+use crate::model::quarantine::Quarantine;
 
 #[cfg(test)]
 mod tests;

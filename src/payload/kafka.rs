@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::field::{Object, Url, digits, host_of, object, port_of, undecodable};
-use crate::model::member::{Fields, Quarantine};
+use crate::model::member::Fields;
+use crate::model::quarantine::Quarantine;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use super::field::{Object, base64_object, digits, host_of, object, port_of, sequence, text, undecodable, weight};
-use crate::model::member::{Fields, Quarantine};
+use crate::model::member::Fields;
+use crate::model::quarantine::Quarantine;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::field::{Object, host_and_port, host_of, object, port_of, undecodable};
 use super::{Decoded, field};
-use crate::model::member::{Fields, Quarantine};
+use crate::model::member::Fields;
+use crate::model::quarantine::Quarantine;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::decide::hold::Reason;
 use crate::decide::slotted_member::to_json;
 use crate::decide::{RosterValue, SlottedMember, SlottedMembers};
 use crate::error::Exit;
-use crate::model::member::is_breaking;
+use crate::model::quarantine::is_breaking;
 use crate::model::registry_event::{Members, Seen, View};
 use crate::payload::{Children, Payload};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::model::member::Quarantine;
 use crate::model::node_path::NodePath;
+use crate::model::quarantine::Quarantine;
 use crate::model::version::Zxid;
 use crate::payload::Format;
 

@@ -1,6 +1,8 @@
 use super::*;
 use crate::config::Command;
 
+mod any_order;
+
 const NOW: Duration = Duration::ZERO;
 
 fn at(seconds: u64) -> Moment {

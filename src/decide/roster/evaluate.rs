@@ -9,7 +9,7 @@ use crate::decide::hold::{Hold, Reason};
 use crate::decide::member_set::{MemberSet, Verdict};
 use crate::decide::moment::Moment;
 use crate::decide::publication::RosterValue;
-use crate::model::member::Quarantine;
+use crate::model::quarantine::Quarantine;
 
 impl Roster {
     /// When the next evaluation is due.

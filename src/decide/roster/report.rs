@@ -9,8 +9,8 @@ use crate::decide::hold::{Hold, Reason};
 use crate::decide::member_set::MemberSet;
 use crate::decide::publication::RosterValue;
 use crate::decide::report::{HoldReport, RosterReport};
-use crate::model::member::Quarantine;
 use crate::model::node_path::NodePath;
+use crate::model::quarantine::Quarantine;
 use crate::payload::Payload;
 
 impl Roster {

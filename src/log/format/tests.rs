@@ -1,7 +1,7 @@
 use super::*;
 use crate::decide::Event;
-use crate::model::member::Quarantine;
 use crate::model::node_path::NodePath;
+use crate::model::quarantine::Quarantine;
 
 fn written(format: Format, event: &Event) -> String {
     format.format(&Line::from(event), SystemTime::now())
