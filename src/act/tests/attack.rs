@@ -1,4 +1,4 @@
-//! Somebody who owns a directory above the destination, and swaps what is on the way to it.
+//! An attacker who owns a directory above the destination and replaces parts of its path.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
@@ -13,13 +13,13 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::bench::{Bench, identity, is_again, is_root, passes_again, set_mode, staged_in, template};
 
-/// Nobody's id.
+/// The id of `nobody`.
 const NOBODY: u32 = 65534;
-/// Where the attacker finds the directory that is his.
+/// The variable that tells the attacker's process its directory.
 const PREY: &str = "ROSTERD_ACT_TEST_PREY";
 
-/// A directory `yard` that is nobody's, with `conf` in it, which is to hold the file `f`; and a directory `victim` that is not
-/// his, with a file of that name too.
+/// A directory `yard` that belongs to the attacker, with `conf` in it, where the file `f` is to be written; and a
+/// directory `victim` that does not, with a file of that name.
 struct Yard {
     bench: Bench,
     victim: (u64, i64, i64, Vec<String>),
@@ -48,12 +48,12 @@ impl Yard {
         template(self.bench.path("yard/conf/f"))
     }
 
-    /// Has the directory and the link change places.
+    /// Exchanges the directory and the link.
     fn swap(&self) {
         swap(&self.bench.path("yard")).unwrap();
     }
 
-    /// A file that is made shows in the times of its directory, also when it is gone again.
+    /// A file that was created shows in the directory's times, even if it was removed again.
     #[track_caller]
     fn victim_is_untouched(&self) {
         assert_eq!(seen(&self.bench.path("victim")), self.victim);
@@ -72,7 +72,7 @@ fn swap(yard: &Path) -> nix::Result<()> {
     renameat2(AT_FDCWD, &conf, AT_FDCWD, &link, RenameFlags::RENAME_EXCHANGE)
 }
 
-/// The attacker's own program: this test once more, as nobody where there is a choice. It ends with `yard/go`.
+/// The attacker: this test in another process, as `nobody` if possible. It ends when `yard/go` is removed.
 fn attack(test: &str, yard: &Path) -> Child {
     let mut words = Vec::new();
     if is_root() {
@@ -85,19 +85,19 @@ fn attack(test: &str, yard: &Path) -> Child {
     process.spawn().unwrap()
 }
 
-/// Whether this process is the attacker. It comes back when the attack is over.
+/// Whether this process is the attacker. Returns when the attack is over.
 fn was_attacker() -> bool {
     let Some(yard) = std::env::var_os(PREY).map(PathBuf::from) else { return false };
     while yard.join("go").exists() {
-        // The whole directory may be gone by now.
+        // The whole directory may be removed by now.
         let _ = swap(&yard);
     }
     true
 }
 
 #[tokio::test]
-async fn nothing_is_ever_written_where_a_swapped_directory_leads() {
-    const NAME: &str = "act::tests::attack::nothing_is_ever_written_where_a_swapped_directory_leads";
+async fn nothing_is_written_where_a_replaced_directory_leads() {
+    const NAME: &str = "act::tests::attack::nothing_is_written_where_a_replaced_directory_leads";
     if was_attacker() {
         return;
     }
@@ -108,7 +108,7 @@ async fn nothing_is_ever_written_where_a_swapped_directory_leads() {
     let mut attacker = attack(NAME, &yard.bench.path("yard"));
     let (mut tried, mut written, mut refused) = (0, 0, 0);
     let end = Instant::now() + Duration::from_mins(5);
-    // Until it has met both the directory and the link often enough, however seldom the attacker has its turn.
+    // Until both the directory and the link were met often enough, however rarely the attacker is scheduled.
     while tried < writes || written < 20 || refused < 20 {
         assert!(Instant::now() < end, "{written} of {tried} written, {refused} refused");
         match yard.bench.publish(&template, format!("{tried}").as_bytes()).await {
@@ -120,7 +120,8 @@ async fn nothing_is_ever_written_where_a_swapped_directory_leads() {
             outcome => panic!("{outcome:?}"),
         }
         tried += 1;
-        // As root the first use follows no link of his either, so an agent may as well start in the middle of it.
+        // As root, even the first use follows none of the attacker's links, so an agent may also start in the middle of
+        // the attack.
         if is_root() && tried % 10 == 0 {
             yard.bench.writer = Writer::start().unwrap();
         }
@@ -138,11 +139,10 @@ async fn nothing_is_ever_written_where_a_swapped_directory_leads() {
 }
 
 #[tokio::test]
-async fn a_directory_that_becomes_a_link_is_named_and_followed_only_after_a_new_start() {
-    const NAME: &str =
-        "act::tests::attack::a_directory_that_becomes_a_link_is_named_and_followed_only_after_a_new_start";
+async fn a_directory_that_becomes_a_link_is_followed_only_after_a_reload() {
+    const NAME: &str = "act::tests::attack::a_directory_that_becomes_a_link_is_followed_only_after_a_reload";
     if !is_again() {
-        // On a kernel that has the call for it, and where there is none.
+        // With openat2, and without it.
         passes_again(NAME, &["env"]);
         for error in ["ENOSYS", "EPERM"] {
             let inject = format!("inject=openat2:error={error}");
@@ -176,7 +176,7 @@ async fn a_directory_that_becomes_a_link_is_named_and_followed_only_after_a_new_
 }
 
 #[tokio::test]
-async fn a_link_on_the_way_that_leads_elsewhere_by_now_is_named() {
+async fn a_link_in_the_path_that_changed_is_refused() {
     let bench = Bench::new();
     for directory in ["one", "two"] {
         fs::create_dir(bench.path(directory)).unwrap();
@@ -201,7 +201,7 @@ async fn a_link_on_the_way_that_leads_elsewhere_by_now_is_named() {
 }
 
 #[tokio::test]
-async fn a_directory_above_that_everybody_may_write_is_refused_to_root() {
+async fn root_refuses_a_world_writable_parent_directory() {
     let bench = Bench::new();
     fs::create_dir_all(bench.path("open/conf")).unwrap();
     set_mode(&bench.path("open"), 0o777);

@@ -1,5 +1,5 @@
-//! What these tests stand on: a directory and a file thread of their own, waiting for conditions, and running one test
-//! once more in another world (a mount namespace, a umask, under strace).
+//! Support for these tests: a directory and a file thread for each, waiting for conditions, and running one test again
+//! in another environment (a mount namespace, a umask, under strace).
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -31,7 +31,7 @@ impl Bench {
         self.directory.path().join(name)
     }
 
-    /// A template for a destination in the directory, without anything special.
+    /// A plain template for a destination in the directory.
     pub fn template(&self, name: &str) -> TemplateConfig {
         template(self.path(name))
     }
@@ -40,7 +40,7 @@ impl Bench {
         publish(&self.writer, template, bytes.to_owned(), &self.stop, &mut None).await
     }
 
-    /// Publishes what must fail at this stage; its message.
+    /// Publishes what must fail at this stage; returns the message.
     pub async fn failure_at(&self, template: &TemplateConfig, bytes: &[u8], at: Stage) -> String {
         let Outcome::Failed(Failure { stage, message }) = self.publish(template, bytes).await else {
             panic!("it did not fail");
@@ -49,7 +49,7 @@ impl Bench {
         message
     }
 
-    /// The same, which leaves nothing behind.
+    /// Like [`Self::failure_at`], and checks that nothing is left behind.
     pub async fn failure(&self, template: &TemplateConfig, bytes: &[u8], at: Stage) -> String {
         let message = self.failure_at(template, bytes, at).await;
         assert_eq!(staged_in(template.dest.parent().unwrap()), [""; 0], "{message}");
@@ -66,14 +66,14 @@ pub fn shell(text: impl Into<String>) -> Command {
     Command::Shell(text.into())
 }
 
-/// Names of staged files that are left in a directory.
+/// The names of staged files in a directory.
 pub fn staged_in(directory: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.starts_with(".rosterd-")).collect()
 }
 
-/// What shows that a file was not touched: inode, bytes, mtime.
+/// What shows that a file is untouched: inode, bytes, mtime.
 pub fn identity(path: &Path) -> (u64, Vec<u8>, i64, i64) {
     let stat = fs::symlink_metadata(path).unwrap();
     (stat.ino(), fs::read(path).unwrap(), stat.mtime(), stat.mtime_nsec())
@@ -91,7 +91,7 @@ pub fn is_root() -> bool {
     nix::unistd::Uid::effective().is_root()
 }
 
-/// Waits for a condition, not for a time: fails after 10 s without it.
+/// Waits for a condition; fails after 10 s.
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(10);
     while !condition() {
@@ -100,7 +100,7 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Living processes whose environment has this text.
+/// Living processes with this text in their environment.
 pub fn alive(entry: &str) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
     let numbers = processes.filter_map(|name| name.parse::<i32>().ok());
@@ -111,7 +111,7 @@ pub fn alive(entry: &str) -> Vec<Pid> {
     numbers.filter(has_it).map(Pid::from_raw).collect()
 }
 
-/// Ends what a test leaves running on purpose.
+/// Ends what a test deliberately leaves running.
 pub struct Sweep(pub String);
 
 impl Drop for Sweep {
@@ -124,12 +124,12 @@ impl Drop for Sweep {
 
 const CHILD: &str = "ROSTERD_ACT_TEST_CHILD";
 
-/// Whether this is the second run of a test, inside the world that `again` made.
+/// Whether this is the second run of a test, in the environment that `again` made.
 pub fn is_again() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// RunningReloads the named test once more as the last arguments of another command.
+/// Runs the named test again as the last arguments of another command.
 pub fn again(test: &str, wrapper: &[&str]) -> Output {
     let mut process = Process::new(wrapper[0]);
     process.args(&wrapper[1..]).arg(std::env::current_exe().unwrap());
@@ -137,7 +137,7 @@ pub fn again(test: &str, wrapper: &[&str]) -> Output {
     process.output().unwrap_or_else(|error| panic!("{}: {error}", wrapper[0]))
 }
 
-/// The same, which must pass.
+/// Like [`again`]; the test must pass.
 pub fn passes_again(test: &str, wrapper: &[&str]) {
     let output = again(test, wrapper);
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();

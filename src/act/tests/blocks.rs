@@ -1,4 +1,4 @@
-//! Blocks in files that others write too.
+//! Blocks in files that other processes write too.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ async fn only_the_block_is_written() {
     let mut template = block(&bench, "a");
     fs::write(&template.dest, OLD).unwrap();
     set_mode(&template.dest, 0o640);
-    // The check has the whole file before it.
+    // The check sees the whole file.
     template.check = Some(shell("grep -q localhost {{ src }} && grep -q zk1 {{ src }}"));
     let expected = Comparison { differs: true, old: Some(OLD.into()), new: NEW.into(), attributes: None };
     assert_eq!(compare(&bench.writer, &template, b"10.0.0.1 zk1\n").await, Ok(expected));
@@ -34,13 +34,13 @@ async fn only_the_block_is_written() {
     assert_eq!(compare(&bench.writer, &template, b"10.0.0.1 zk1\n").await, Ok(expected));
     assert_eq!(bench.publish(&template, b"10.0.0.1 zk1\n").await, Outcome::Unchanged);
     assert_eq!(identity(&template.dest), before);
-    // What others write outside is no reason to write, and stays.
+    // Edits outside the block cause no write, and stay.
     fs::write(&template.dest, format!("# theirs\r\n{NEW}")).unwrap();
     assert_eq!(bench.publish(&template, b"10.0.0.1 zk1\n").await, Outcome::Unchanged);
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_made_of_the_block_alone() {
+async fn a_missing_file_is_created_with_the_block_alone() {
     let bench = Bench::new();
     let template = block(&bench, "a");
     let text = "# BEGIN rosterd a\nx\n# END rosterd a\n";
@@ -51,7 +51,7 @@ async fn a_file_that_is_not_there_is_made_of_the_block_alone() {
 }
 
 #[tokio::test]
-async fn broken_markers_keep_the_file() {
+async fn invalid_markers_leave_the_file_unchanged() {
     let bench = Bench::new();
     let template = block(&bench, "a");
     fs::write(&template.dest, "x\n# BEGIN rosterd a\n").unwrap();
@@ -63,11 +63,11 @@ async fn broken_markers_keep_the_file() {
 }
 
 #[tokio::test]
-async fn what_somebody_else_writes_meanwhile_is_not_lost() {
+async fn a_concurrent_edit_is_not_lost() {
     for (edit, shows) in [
         ("echo theirs >> {{ dest }}", "theirs\n"),
         ("sed -i s/old/their/ {{ dest }}", "their\n"),
-        // The same bytes in the same place, but for one.
+        // Equal bytes except for one.
         ("printf O | dd of={{ dest }} conv=notrunc bs=1 status=none", "Old\n"),
         ("rm {{ dest }}", "# BEGIN"),
     ] {
@@ -84,7 +84,7 @@ async fn what_somebody_else_writes_meanwhile_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_file_that_appears_meanwhile_is_not_lost() {
+async fn a_file_created_meanwhile_is_not_lost() {
     let bench = Bench::new();
     let mut template = block(&bench, "a");
     template.check = Some(shell("[ -e {{ dest }} ] || echo theirs > {{ dest }}"));
@@ -93,7 +93,7 @@ async fn a_file_that_appears_meanwhile_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_file_that_never_rests_is_left_to_the_others() {
+async fn a_file_that_changes_all_the_time_is_not_written() {
     let bench = Bench::new();
     let mut template = block(&bench, "a");
     template.check = Some(shell("echo theirs >> {{ dest }}"));

@@ -1,4 +1,4 @@
-//! Commands get what they need, no more, and never get away.
+//! Commands get what they need and nothing more, and never escape.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::bench::{Bench, Sweep, alive, is_again, passes_again, shell, until};
 
 const LONG: Duration = Duration::from_mins(1);
 
-/// An environment that a test finds its processes by, and what ends them after it.
+/// An environment by which a test finds its processes, and what ends them after it.
 fn marked(name: &str) -> (Environment, Sweep) {
     let name = format!("{name}-{}", std::process::id());
     let variables = Variables { template: &name, src: "/s", dest: "/d", changed: "/d:/e" };
@@ -36,7 +36,7 @@ fn said(end: &CommandResult) -> String {
 }
 
 #[tokio::test]
-async fn a_command_has_a_clean_world() {
+async fn a_command_gets_a_clean_environment() {
     let variables = Variables { template: "t", src: "/s", dest: "/d", changed: "/d:/e" };
     let own = BTreeMap::from([("MINE".to_owned(), "$(touch x) ü".to_owned()), ("LANG".to_owned(), "de_DE".to_owned())]);
     let environment = environment(&own, &variables);
@@ -68,7 +68,7 @@ async fn a_command_has_a_clean_world() {
     assert_eq!(stat[2], pid, "it leads its own process group");
 }
 
-/// Whether whoever started the tests left this descriptor to them: one that this process opens closes on exec.
+/// Whether this descriptor was inherited from the test's parent: one that this process opens closes on exec.
 fn is_inherited(fd: &str) -> bool {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default();
@@ -77,7 +77,7 @@ fn is_inherited(fd: &str) -> bool {
 }
 
 #[tokio::test]
-async fn ends_are_told_apart() {
+async fn exit_codes_signals_and_timeouts_are_distinguished() {
     let (environment, _sweep) = marked("ends");
     let none = CancellationToken::new();
     let list = |words: &[&str]| Command::Exec(words.iter().map(|word| (*word).to_owned()).collect());
@@ -110,7 +110,7 @@ async fn ends_are_told_apart() {
 }
 
 #[tokio::test]
-async fn nobody_of_a_command_that_takes_too_long_survives() {
+async fn a_timeout_ends_the_whole_process_group() {
     let cases = [
         ("plain", "sleep 100", 0..3),
         ("forks", "sleep 100 & sh -c 'sleep 100; true' & sleep 100", 0..3),
@@ -144,17 +144,17 @@ async fn futures_of<F: Future<Output = ()>, const N: usize>(all: [F; N]) {
     .await;
 }
 
-/// Processes that say their number in a file, which end with this.
+/// Processes that write their pid to a file, and are ended with this.
 struct Strays<'a>(&'a Bench, [&'a str; 2]);
 
 impl Strays<'_> {
-    /// Shell text that starts one in a session of its own.
+    /// A shell command that starts one in its own session.
     fn text(&self, which: usize) -> String {
         let file = self.0.path(self.1[which]);
         format!("setsid /bin/sh -c 'echo $$ > {}; exec sleep 10{which}'", file.display())
     }
 
-    /// How a message names them; `None` until all are what they are to be.
+    /// How a message names them; `None` until all are running.
     fn names(&self) -> Option<Vec<String>> {
         let names = (0..).zip(self.1).map(|(which, file)| {
             let pid = std::fs::read_to_string(self.0.path(file)).ok()?.trim().to_owned();
@@ -175,7 +175,7 @@ impl Drop for Strays<'_> {
 }
 
 #[tokio::test]
-async fn who_has_left_the_group_of_a_command_that_is_ended_is_named() {
+async fn processes_that_left_the_group_of_an_ended_command_are_named() {
     let (environment, sweep) = marked("strays");
     let bench = Bench::new();
     let strays = Strays(&bench, ["own-session", "clean-environment"]);
@@ -197,7 +197,7 @@ async fn who_has_left_the_group_of_a_command_that_is_ended_is_named() {
 }
 
 #[tokio::test]
-async fn a_command_that_ended_while_the_agent_was_stopped_did_not_take_too_long() {
+async fn a_command_that_ended_while_the_agent_was_suspended_did_not_time_out() {
     let (environment, sweep) = marked("asleep");
     let limit = Duration::from_millis(10);
     for _ in 0..16 {
@@ -263,11 +263,11 @@ async fn dropping_a_command_kills_its_group() {
 }
 
 #[tokio::test]
-async fn a_descendant_that_keeps_the_output_open_is_not_waited_for() {
+async fn a_descendant_that_keeps_the_output_open_does_not_block() {
     let (environment, sweep) = marked("daemon");
     let bench = Bench::new();
     let go: PathBuf = bench.path("go");
-    // It writes again long after its parent is gone, and would die of SIGPIPE if nobody read it.
+    // It writes again long after its parent ended, and would get SIGPIPE if nobody read it.
     let daemon = format!(
         "setsid sh -c 'while ! test -e {go}; do sleep 0.05; done; echo late; echo late; touch {go}ne; sleep 100' &",
         go = go.display()
@@ -282,8 +282,8 @@ async fn a_descendant_that_keeps_the_output_open_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn endless_output_takes_no_memory() {
-    const NAME: &str = "act::tests::commands::endless_output_takes_no_memory";
+async fn endless_output_uses_bounded_memory() {
+    const NAME: &str = "act::tests::commands::endless_output_uses_bounded_memory";
     if !is_again() {
         return passes_again(NAME, &["env"]);
     }

@@ -1,4 +1,4 @@
-//! What the disk refuses: the old file stays as it was, nothing is left behind, and the words name the way out.
+//! Failing system calls: the old file stays as it was, nothing is left behind, and the message names the remedy.
 
 use std::fs;
 use std::io::Write as _;
@@ -9,12 +9,12 @@ use crate::decide::{Failure, Outcome, Stage};
 
 use super::bench::{Bench, again, identity, is_again, is_root, passes_again, shell, staged_in};
 
-/// Mounts of a test vanish with its process; without root, one's own user namespace gives the right to make them.
+/// Mounts of a test vanish with its process. Without root, a user namespace permits them.
 pub fn with_mounts() -> &'static [&'static str] {
     if is_root() { &["unshare", "-m"] } else { &["unshare", "-Urm"] }
 }
 
-/// What is mounted on a path until this is dropped.
+/// A mount that lasts until this is dropped.
 pub struct Mounted(PathBuf);
 
 impl Mounted {
@@ -49,7 +49,7 @@ async fn a_full_disk() {
     let message = bench.failure(&template, &vec![b'x'; 100_000], Stage::Write).await;
     assert!(message.contains("No space left") && message.contains("see df"), "{message}");
     assert_eq!(identity(&template.dest), before);
-    // No inodes: the directory itself, the file, and these.
+    // Inodes for the directory, the file, and these only.
     fs::write(bench.path("a"), "").unwrap();
     fs::write(bench.path("b"), "").unwrap();
     let message = bench.failure(&template, b"new", Stage::Write).await;
@@ -75,7 +75,7 @@ async fn a_read_only_disk() {
     assert!(message.contains("Read-only file system") && message.contains("remount it"), "{message}");
     assert_eq!(bench.publish(&template, b"old").await, Outcome::Unchanged);
     mount(&["-o", "remount,rw"], bench.directory.path());
-    // It turns read-only between staging and rename: then the staged file cannot be removed either.
+    // It becomes read-only between staging and rename: then the staged file cannot be removed either.
     template.check = Some(shell(format!("mount -o remount,ro {}", bench.directory.path().display())));
     let Outcome::Failed(Failure { stage: Stage::Write, message }) = bench.publish(&template, b"new").await else {
         panic!("it did not fail");
@@ -103,7 +103,7 @@ async fn a_destination_that_is_a_mount_point() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_swapped_during_the_check() {
+async fn a_directory_replaced_during_the_check() {
     let bench = Bench::new();
     fs::create_dir(bench.path("d")).unwrap();
     let mut template = bench.template("d/f");
@@ -127,18 +127,18 @@ async fn a_link_that_appears_during_the_check() {
     assert_eq!(fs::read(bench.path("target")).unwrap(), b"kept");
 }
 
-/// RunningReloads one publication over an old file with the n-th call of a kind failing.
+/// Publishes over an old file while the n-th call of a kind fails.
 fn with_fault(test: &str, call: &str, errno: &str, nth: u32) {
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error={errno}:when={nth}"));
     passes_again(test, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]);
 }
 
-/// So many writes of the file thread come before its first to a staged file.
+/// The file thread makes this many writes before its first to a staged file.
 const WRITES: u32 = 500;
 
 #[tokio::test]
-async fn any_call_before_the_rename_that_fails() {
-    const NAME: &str = "act::tests::faults::any_call_before_the_rename_that_fails";
+async fn any_failed_call_before_the_rename_leaves_the_old_file() {
+    const NAME: &str = "act::tests::faults::any_failed_call_before_the_rename_leaves_the_old_file";
     if !is_again() {
         for (call, nth) in
             [("write", WRITES + 1), ("fchown", 1), ("fchmod", 1), ("fsetxattr", 1), ("fsync", 1), ("renameat", 1)]
@@ -150,7 +150,7 @@ async fn any_call_before_the_rename_that_fails() {
         return;
     }
     let bench = Bench::new();
-    // A write is told from those of other threads by its number, which none of them comes to.
+    // The number distinguishes a write from those of other threads, none of which makes so many.
     bench.writer.in_order(|| {
         let mut nowhere = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
         (0..WRITES).for_each(|_| nowhere.write_all(b"x").unwrap());
@@ -178,7 +178,7 @@ async fn a_directory_that_cannot_be_synced() {
     assert!(message.contains("sync the directory") && message.contains("a power cut may therefore undo"), "{message}");
     let before = identity(&template.dest);
     assert_eq!(before.1, b"new");
-    // The retry must not believe the bytes that it sees, or the reload that they need would never be owed.
+    // The retry must not trust the bytes it sees, or their reload would never become pending.
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
     assert_ne!(identity(&template.dest).0, before.0);
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Unchanged);
@@ -198,9 +198,9 @@ async fn a_file_system_that_cannot_sync_directories() {
 }
 
 #[tokio::test]
-async fn the_faults_are_really_made() {
-    // Without it, a strace that injects nothing would pass for an agent that survives everything.
-    const NAME: &str = "act::tests::faults::the_faults_are_really_made";
+async fn the_faults_are_injected() {
+    // If strace injected nothing, the tests above would pass for the wrong reason.
+    const NAME: &str = "act::tests::faults::the_faults_are_injected";
     if is_again() {
         let bench = Bench::new();
         assert_eq!(bench.publish(&bench.template("f"), b"new").await, Outcome::Replaced);

@@ -31,7 +31,7 @@ async fn a_new_file_gets_the_default_mode_and_the_configured_one() {
 async fn mode_and_owner_stay_unless_they_are_configured() {
     let bench = Bench::new();
     let mut template = bench.template("f");
-    // Another owner where the tests may give a file away, else their own.
+    // Another owner if the tests may change owners, else their own.
     let (uid, gid) = if is_root() { (12345, 23456) } else { (Uid::current().as_raw(), Gid::current().as_raw()) };
     fs::write(&template.dest, "old").unwrap();
     chown(&template.dest, Some(uid), Some(gid)).unwrap();
@@ -50,10 +50,10 @@ async fn mode_and_owner_stay_unless_they_are_configured() {
 }
 
 #[tokio::test]
-async fn same_bytes_are_no_write() {
+async fn equal_bytes_are_not_written() {
     let bench = Bench::new();
     let mut template = bench.template("f");
-    // A check that would refuse shows that nothing even gets as far.
+    // The check would refuse, which shows that it does not run.
     template.check = Some(shell("exit 1"));
     fs::write(&template.dest, "same").unwrap();
     set_mode(&template.dest, 0o640);
@@ -66,7 +66,7 @@ async fn same_bytes_are_no_write() {
 }
 
 #[tokio::test]
-async fn the_same_bytes_with_a_wrong_mode_are_replaced_whole() {
+async fn equal_bytes_with_a_wrong_mode_are_replaced() {
     let bench = Bench::new();
     let mut template = bench.template("f");
     fs::write(&template.dest, "same").unwrap();
@@ -106,10 +106,10 @@ async fn acl_and_user_attributes_stay() {
 }
 
 #[tokio::test]
-async fn user_attributes_stay_on_a_file_that_nobody_may_write() {
-    const NAME: &str = "act::tests::files::user_attributes_stay_on_a_file_that_nobody_may_write";
+async fn user_attributes_stay_on_a_read_only_file() {
+    const NAME: &str = "act::tests::files::user_attributes_stay_on_a_read_only_file";
     if is_root() && !is_again() {
-        // Whoever is not root may set none on it.
+        // Without root no attribute can be set on it.
         return passes_again(NAME, &["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]);
     }
     let bench = Bench::new();
@@ -123,7 +123,7 @@ async fn user_attributes_stay_on_a_file_that_nobody_may_write() {
 }
 
 #[tokio::test]
-async fn a_directories_default_acl_opens_no_file_that_had_none() {
+async fn a_default_acl_of_the_directory_opens_no_file() {
     let bench = Bench::new();
     let template = bench.template("f");
     fs::write(&template.dest, "old").unwrap();
@@ -146,7 +146,7 @@ pub fn acl(entries: &[(u8, u8, u32)]) -> Vec<u8> {
 
 #[tokio::test]
 async fn the_selinux_label_stays() {
-    // Only root may set one where no policy is loaded; others find none to keep.
+    // Only root may set one if no policy is loaded; others have none to keep.
     let bench = Bench::new();
     let template = bench.template("f");
     fs::write(&template.dest, "old").unwrap();
@@ -159,7 +159,7 @@ async fn the_selinux_label_stays() {
 }
 
 #[tokio::test]
-async fn what_a_rename_would_spoil_is_refused() {
+async fn links_directories_and_special_files_are_refused() {
     let bench = Bench::new();
     fs::write(bench.path("target"), "kept").unwrap();
     symlink("target", bench.path("link")).unwrap();
@@ -193,7 +193,7 @@ async fn what_a_rename_would_spoil_is_refused() {
 }
 
 #[tokio::test]
-async fn a_directory_where_everybody_may_swap_files_is_refused_to_root() {
+async fn root_refuses_a_world_writable_directory() {
     let bench = Bench::new();
     let mut template = bench.template("f");
     set_mode(bench.directory.path(), 0o777);
@@ -211,7 +211,7 @@ async fn a_directory_where_everybody_may_swap_files_is_refused_to_root() {
 }
 
 #[tokio::test]
-async fn where_everybody_may_make_files_nobody_is_first_to_own_what_is_written() {
+async fn in_a_world_writable_directory_files_of_other_users_are_refused() {
     let bench = Bench::new();
     let mut template = bench.template("f");
     template.mode = Some(0o600);
@@ -241,11 +241,11 @@ async fn where_everybody_may_make_files_nobody_is_first_to_own_what_is_written()
 }
 
 #[tokio::test]
-async fn missing_directories_are_made_only_where_that_is_configured() {
-    const NAME: &str = "act::tests::files::missing_directories_are_made_only_where_that_is_configured";
+async fn missing_directories_are_created_only_with_make_dirs() {
+    const NAME: &str = "act::tests::files::missing_directories_are_created_only_with_make_dirs";
     if !is_again() {
         passes_again(NAME, &["sh", "-c", "umask 077; exec \"$@\"", "sh"]);
-        // Whoever is not root cannot open a directory that he may not read, not even his own new one.
+        // Without root, a directory without read permission cannot be opened even by its owner.
         let somebody = if is_root() { "setpriv --reuid=12345 --regid=12345 --clear-groups" } else { "" };
         return passes_again(NAME, &["sh", "-c", &format!("umask 777; exec {somebody} \"$@\""), "sh"]);
     }
@@ -264,8 +264,8 @@ async fn missing_directories_are_made_only_where_that_is_configured() {
 }
 
 #[tokio::test]
-async fn no_file_is_ever_wider_than_its_mode() {
-    const NAME: &str = "act::tests::files::no_file_is_ever_wider_than_its_mode";
+async fn no_file_is_ever_more_permissive_than_its_mode() {
+    const NAME: &str = "act::tests::files::no_file_is_ever_more_permissive_than_its_mode";
     if !is_again() {
         for umask in ["000", "077", "777"] {
             passes_again(NAME, &["sh", "-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
@@ -302,7 +302,7 @@ async fn no_file_is_ever_wider_than_its_mode() {
 }
 
 #[tokio::test]
-async fn a_failed_check_leaves_the_old_file_alone() {
+async fn a_failed_check_leaves_the_old_file_unchanged() {
     let bench = Bench::new();
     let mut template = bench.template("f");
     fs::write(&template.dest, "old").unwrap();
@@ -317,7 +317,7 @@ async fn a_failed_check_leaves_the_old_file_alone() {
     ];
     for (check, part) in cases {
         template.check = Some(shell(check));
-        // Only a check that ends by itself says something of the bytes.
+        // Only a check that exits by itself has judged the bytes.
         let stage = if part.starts_with("exited with 3") { Stage::Refused } else { Stage::Check };
         let message = bench.failure(&template, b"new", stage).await;
         assert!(message.contains(part), "{message}");
@@ -325,13 +325,13 @@ async fn a_failed_check_leaves_the_old_file_alone() {
     }
     template.check = Some(shell("grep -q good {{ src }} && grep -q old {{ dest }}"));
     assert_eq!(bench.publish(&template, b"good").await, Outcome::Replaced);
-    // A file that is its own check: what is still open for writing cannot be executed.
+    // A file that is its own check: a file that is open for writing cannot be executed.
     (template.mode, template.check) = (Some(0o755), Some(Command::Exec(vec!["{{ src }}".to_owned()])));
     assert_eq!(bench.publish(&template, b"#!/bin/sh\nexit 0\n").await, Outcome::Replaced);
 }
 
 #[tokio::test]
-async fn stopping_leaves_the_old_file_alone() {
+async fn stopping_leaves_the_old_file_unchanged() {
     let bench = Bench::new();
     let mut template = bench.template("f");
     fs::write(&template.dest, "old").unwrap();
@@ -360,10 +360,10 @@ async fn a_publication_that_is_dropped_leaves_nothing_staged() {
 }
 
 #[tokio::test]
-async fn without_the_right_to_it_nothing_changes() {
-    const NAME: &str = "act::tests::files::without_the_right_to_it_nothing_changes";
+async fn without_permission_nothing_changes() {
+    const NAME: &str = "act::tests::files::without_permission_nothing_changes";
     if is_root() && !is_again() {
-        // As somebody who may not give files away.
+        // As a user who may not change owners.
         return passes_again(NAME, &["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]);
     }
     let bench = Bench::new();

@@ -1,4 +1,4 @@
-//! What the journal makes of a replacement: noted before it, on disk, and known to the next agent whatever came of it.
+//! What the journal records of a replacement: before it, on disk, and read by the next agent.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,7 +15,7 @@ pub fn reloaded(bench: &Bench, name: &str) -> TemplateConfig {
     TemplateConfig { reload: Some(Reload::Command(shell(format!("reload {name}")))), ..bench.template(name) }
 }
 
-/// Has the bench's agent take over its state directory with these templates; the reloads that are owed.
+/// Lets the agent take over its state directory with these templates; returns the pending reloads.
 pub async fn take_over(bench: &Bench, templates: &[TemplateConfig]) -> Vec<String> {
     let templates = templates.iter().cloned().map(Arc::new).collect();
     fs::create_dir_all(bench.path("state")).unwrap();
@@ -31,7 +31,7 @@ pub fn reloads(owed: &[Arc<TemplateConfig>]) -> Vec<String> {
 
 /// The next agent of the same directory.
 pub async fn next(bench: Bench, templates: &[TemplateConfig]) -> (Bench, Vec<String>) {
-    // The one before it has done all that was asked of it.
+    // The one before it has done all its jobs.
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     bench.writer.in_order(move || drop(tell));
     told.await.unwrap_err();
@@ -44,16 +44,15 @@ pub fn noted(bench: &Bench) -> Vec<Entry> {
     Journal::open(&bench.path("state")).0.entries().cloned().collect()
 }
 
-/// What the directory of the destinations and the state directory see of a replacement of two files.
+/// The system calls on the destinations' directory and the state directory while two files are replaced.
 #[tokio::test]
-async fn a_round_costs_one_more_sync_where_a_reload_is_owed_and_none_where_none_is() {
-    const NAME: &str =
-        "act::tests::journals::a_round_costs_one_more_sync_where_a_reload_is_owed_and_none_where_none_is";
+async fn a_batch_costs_one_journal_sync_with_reloads_and_none_without() {
+    const NAME: &str = "act::tests::journals::a_batch_costs_one_journal_sync_with_reloads_and_none_without";
     if is_again() {
         let bench = Bench::new();
         let (a, b, plain) = (reloaded(&bench, "a"), reloaded(&bench, "b"), bench.template("plain"));
         take_over(&bench, &[]).await;
-        // The journal is begun.
+        // The journal is created.
         assert_eq!(bench.publish(&a, b"one").await, Outcome::Replaced);
         for text in ["two", "three"] {
             fs::read(bench.path("beginning")).unwrap_err();
@@ -96,12 +95,12 @@ async fn a_round_costs_one_more_sync_where_a_reload_is_owed_and_none_where_none_
 }
 
 #[tokio::test]
-async fn a_journal_that_cannot_be_written_keeps_the_files_that_need_it_as_they_are() {
+async fn files_that_need_an_entry_stay_unchanged_if_the_journal_cannot_be_written() {
     let bench = Bench::new();
     let (template, plain) = (reloaded(&bench, "a"), bench.template("plain"));
     fs::write(&template.dest, "old").unwrap();
     take_over(&bench, &[]).await;
-    // It cannot be begun.
+    // It cannot be created.
     fs::create_dir(bench.path("state/journal.tmp")).unwrap();
     let before = identity(&template.dest);
     let message = bench.failure(&template, b"new", Stage::Write).await;
@@ -116,7 +115,7 @@ async fn a_journal_that_cannot_be_written_keeps_the_files_that_need_it_as_they_a
 }
 
 #[tokio::test]
-async fn what_is_owed_is_known_to_the_next_agent_whatever_its_configuration_says() {
+async fn pending_reloads_survive_a_changed_configuration() {
     let bench = Bench::new();
     let templates = ["a", "b", "c"].map(|name| reloaded(&bench, name));
     assert_eq!(take_over(&bench, &templates).await, [""; 0]);
@@ -124,10 +123,10 @@ async fn what_is_owed_is_known_to_the_next_agent_whatever_its_configuration_says
         assert_eq!(bench.publish(template, b"new").await, Outcome::Replaced);
     }
     bench.writer.reload_succeeded(bench.writer.begin_reload(&templates[1..2]));
-    // One is unchanged, and one is nowhere in the configuration any more: how it was reloaded was written down.
+    // One is unchanged, and one is no longer configured: its reload was recorded.
     let (bench, owed) = next(bench, &templates[..1]).await;
     assert_eq!(owed, ["reload a", "reload c"]);
-    // It is owed until it has run, also when a person has changed the file meanwhile.
+    // It stays pending until it has run, also if a person changed the file meanwhile.
     fs::write(&templates[2].dest, "by hand").unwrap();
     let (bench, owed) = next(bench, &[]).await;
     assert_eq!(owed, ["reload a", "reload c"]);
@@ -136,7 +135,7 @@ async fn what_is_owed_is_known_to_the_next_agent_whatever_its_configuration_says
 }
 
 #[tokio::test]
-async fn each_block_of_a_file_owes_its_own_reload() {
+async fn each_block_of_a_file_has_its_own_pending_reload() {
     let bench = Bench::new();
     let templates = ["a", "b"].map(|name| {
         let mut template = TemplateConfig { dest: bench.path("shared"), ..reloaded(&bench, name) };
@@ -157,21 +156,21 @@ async fn each_block_of_a_file_owes_its_own_reload() {
 }
 
 #[tokio::test]
-async fn without_a_reload_nothing_is_noted_unless_one_is_owed_already() {
+async fn a_file_without_a_reload_needs_no_entry_unless_one_is_pending() {
     let bench = Bench::new();
     let (template, quiet) = (reloaded(&bench, "a"), bench.template("a"));
     take_over(&bench, &[]).await;
     assert_eq!(bench.publish(&quiet, b"one").await, Outcome::Replaced);
     assert_eq!(noted(&bench), []);
     assert_eq!(bench.publish(&template, b"two").await, Outcome::Replaced);
-    // Back to what stood there before: what the software has is none the less unknown.
+    // Back to the earlier content: what the software has loaded is unknown all the same.
     assert_eq!(bench.publish(&quiet, b"one").await, Outcome::Replaced);
     assert_eq!(next(bench, &[]).await.1, ["reload a"]);
 }
 
 #[tokio::test]
-async fn a_rename_that_fails_owes_nothing() {
-    const NAME: &str = "act::tests::journals::a_rename_that_fails_owes_nothing";
+async fn a_failed_rename_leaves_no_pending_reload() {
+    const NAME: &str = "act::tests::journals::a_failed_rename_leaves_no_pending_reload";
     if !is_again() {
         let inject = "inject=renameat:error=EIO:when=1";
         passes_again(NAME, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat", "-e", inject]);
@@ -186,18 +185,18 @@ async fn a_rename_that_fails_owes_nothing() {
 }
 
 #[tokio::test]
-async fn a_replacement_that_was_cut_off_is_finished_and_one_that_never_began_is_dropped() {
+async fn an_interrupted_replacement_is_finished_and_one_that_never_began_is_dropped() {
     let bench = Bench::new();
     let template = reloaded(&bench, "a");
     fs::write(&template.dest, "old").unwrap();
     take_over(&bench, std::slice::from_ref(&template)).await;
-    // As the journal stands between the note and the rename.
+    // The journal as it is between the entry and the rename.
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
     let entry = noted(&bench).remove(0);
     let staged = bench.path(entry.staged.as_ref().unwrap());
     for (there, waits, owed, becomes) in [
         ("old", Some("new"), true, "new"),
-        // It is not what was checked.
+        // Not the bytes that were checked.
         ("old", Some("ne"), false, "old"),
         ("old", None, false, "old"),
         ("by hand", Some("new"), true, "by hand"),
@@ -214,7 +213,7 @@ async fn a_replacement_that_was_cut_off_is_finished_and_one_that_never_began_is_
     }
 }
 
-/// What the next agent of a directory owes in whose journal these entries are the last.
+/// The pending reloads of an agent that finds these entries last in its journal.
 async fn after(bench: &Bench, entries: Vec<Entry>) -> Vec<Arc<TemplateConfig>> {
     fs::remove_dir_all(bench.path("state")).unwrap();
     fs::create_dir(bench.path("state")).unwrap();
@@ -224,7 +223,7 @@ async fn after(bench: &Bench, entries: Vec<Entry>) -> Vec<Arc<TemplateConfig>> {
 }
 
 #[tokio::test]
-async fn behind_a_link_a_replacement_is_finished_too() {
+async fn a_replacement_behind_a_link_is_finished() {
     let bench = Bench::new();
     set_mode(bench.directory.path(), 0o755);
     fs::create_dir(bench.path("real")).unwrap();
@@ -237,7 +236,7 @@ async fn behind_a_link_a_replacement_is_finished_too() {
     let staged = bench.path("real").join(entry.staged.as_ref().unwrap());
     fs::remove_file(bench.path("real/f")).unwrap();
     fs::write(&staged, "new").unwrap();
-    // Of a replacement that never came so far.
+    // Of a replacement that was never recorded.
     fs::write(staged.with_extension("x.tmp"), "newer").unwrap();
     after(&bench, vec![entry]).await;
     assert_eq!(fs::read_to_string(bench.path("real/f")).unwrap(), "new");
@@ -246,13 +245,13 @@ async fn behind_a_link_a_replacement_is_finished_too() {
 }
 
 #[tokio::test]
-async fn of_two_blocks_that_were_overwritten_at_once_the_one_that_is_there_stays() {
+async fn of_two_interrupted_block_overwrites_the_one_on_disk_stays() {
     let bench = Bench::new();
     let [a, b] = ["a", "b"].map(|name| {
         let mut template = TemplateConfig { dest: bench.path("shared"), ..bench.template(name) };
         template.placing.block = Some(Block::new(name));
         template.placing.write = Method::InPlace;
-        // What is noted is still known when both are done.
+        // The entries are still there when both are done.
         TemplateConfig { reload: reloaded(&bench, name).reload, ..template }
     });
     fs::write(&a.dest, "").unwrap();
@@ -278,7 +277,7 @@ async fn of_two_blocks_that_were_overwritten_at_once_the_one_that_is_there_stays
 }
 
 #[tokio::test]
-async fn what_a_newer_version_wrote_is_set_aside_and_every_reload_is_owed_once() {
+async fn a_journal_of_a_newer_version_is_renamed_and_every_reload_runs_once() {
     let bench = Bench::new();
     let templates = [reloaded(&bench, "a"), bench.template("plain"), reloaded(&bench, "b")];
     fs::create_dir(bench.path("state")).unwrap();
@@ -293,7 +292,7 @@ async fn what_a_newer_version_wrote_is_set_aside_and_every_reload_is_owed_once()
 }
 
 #[tokio::test]
-async fn what_a_killed_agent_had_staged_is_removed_and_what_others_have_is_not() {
+async fn only_the_killed_agents_own_staged_files_are_removed() {
     let bench = Bench::new();
     let template = bench.template("a");
     take_over(&bench, &[]).await;
@@ -306,11 +305,11 @@ async fn what_a_killed_agent_had_staged_is_removed_and_what_others_have_is_not()
     for name in [&*staged, other, "state/.rosterd-x.tmp"] {
         fs::write(bench.path(name), "half of").unwrap();
     }
-    // At the start, where a template says what the directory is.
+    // At the start, if a template names the directory.
     let (bench, _) = next(bench, std::slice::from_ref(&template)).await;
     assert_eq!(staged_in(bench.directory.path()), [other]);
     assert_eq!(staged_in(&bench.path("state")), [""; 0]);
-    // And else before the first file is staged there.
+    // Otherwise before the first file is staged there.
     fs::write(bench.path(&staged), "half of").unwrap();
     let (bench, _) = next(bench, &[]).await;
     assert_eq!(bench.publish(&template, b"new").await, Outcome::Unchanged);

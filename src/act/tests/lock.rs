@@ -27,7 +27,7 @@ impl Drop for Ended {
 }
 
 #[tokio::test]
-async fn the_second_agent_is_told_who_is_first() {
+async fn the_second_agent_names_the_pid_of_the_first() {
     let bench = Bench::new();
     let state = bench.path("a/state");
     let first = StateLock::acquire(&state, WAIT).await.unwrap();
@@ -49,7 +49,7 @@ async fn the_second_agent_is_told_who_is_first() {
 }
 
 #[tokio::test]
-async fn a_lock_is_had_as_soon_as_its_process_ends_in_any_way() {
+async fn a_lock_is_released_however_its_process_ends() {
     let bench = Bench::new();
     let lock = bench.path("lock");
     fs::write(&lock, "").unwrap();
@@ -78,7 +78,7 @@ async fn a_lock_is_had_as_soon_as_its_process_ends_in_any_way() {
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_serve_is_told_with_the_way_out() {
+async fn an_unusable_state_directory_is_reported_with_a_remedy() {
     let bench = Bench::new();
     fs::write(bench.path("file"), "").unwrap();
     fs::create_dir(bench.path("open")).unwrap();
@@ -104,7 +104,7 @@ async fn a_directory_that_cannot_serve_is_told_with_the_way_out() {
     }
 }
 
-/// An agent: it has a state directory, and its files in the bench's directory.
+/// An agent with a state directory and its files in the bench's directory.
 struct Agent {
     writer: Writer,
     lock: StateLock,
@@ -140,17 +140,17 @@ async fn two_agents_do_not_write_one_file() {
         assert_eq!(said.to_string(), failure.message);
         assert_eq!(identity(&template.dest), before);
     }
-    // One's own is no obstacle, nor is a copy somewhere else, with all that it carries.
+    // The agent's own file may be replaced, and so may a copy of another's with all attributes.
     assert_eq!(one.publish(&template, "again").await, Outcome::Replaced);
     let copied = Process::new("cp").arg("-a").args([bench.path("f"), bench.path("g")]).status().unwrap();
     assert!(copied.success());
     assert_eq!(two.publish(&bench.template("g"), "two").await, Outcome::Replaced);
-    // It is for as long as the other agent runs.
+    // It is refused while the other agent runs.
     drop(one.lock);
     assert_eq!(two.publish(&template, "two").await, Outcome::Replaced);
     let three = Agent::new(&bench.path("one")).await;
     assert!(matches!(three.publish(&template, "one").await, Outcome::Failed(_)));
-    // Of a file with blocks each agent has its own.
+    // Each agent has its own block in a file with blocks.
     let mut block = bench.template("hosts");
     for (agent, name) in [(&two, "two"), (&three, "three")] {
         block.placing.block = Some(Block::new(name));
@@ -159,12 +159,12 @@ async fn two_agents_do_not_write_one_file() {
 }
 
 #[tokio::test]
-async fn a_state_directory_is_kept_before_it_is_used_however_often_that_failed() {
-    const NAME: &str = "act::tests::lock::a_state_directory_is_kept_before_it_is_used_however_often_that_failed";
+async fn a_new_state_directory_is_synced_before_it_is_used() {
+    const NAME: &str = "act::tests::lock::a_new_state_directory_is_synced_before_it_is_used";
     if is_again() {
         let bench = Bench::new();
         let state = bench.path("a/state");
-        // Each time another directory above it does not answer.
+        // Each time the sync of another parent fails.
         let (mut tries, mut refused) = (0, 0);
         while tries == refused {
             tries += 1;

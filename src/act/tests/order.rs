@@ -1,5 +1,5 @@
-//! The system calls of a replacement, as the kernel sees them: what makes it last through a power cut cannot be seen
-//! in any file afterwards.
+//! The system calls of a replacement, as the kernel sees them: no file shows afterwards what makes it survive a power
+//! cut.
 
 use std::fs;
 
@@ -10,8 +10,8 @@ use super::bench::{Bench, again, is_again, is_root, mode, set_mode};
 
 const TRACED: &str = "trace=openat,write,fchown,fchmod,fsetxattr,fsync,rename,renameat,renameat2,mkdirat,unlinkat";
 
-/// The traced calls on staged files, destinations and directories of the test: the thread, and `call target`. Removing the
-/// test's directory at its end, on the test's own thread, is not among them.
+/// The traced calls on staged files, destinations and directories of the test: the thread, and `call target`. The
+/// removal of the test's directory at its end, on the test's own thread, is not among them.
 pub fn calls(trace: &str) -> Vec<(&str, String)> {
     let mut calls = Vec::new();
     for line in trace.lines().filter(|line| line.contains("rosterd-act-") && !line.contains(" = -1 ")) {
@@ -83,8 +83,8 @@ fn overwritten(bench: &Bench) -> TemplateConfig {
 }
 
 #[tokio::test]
-async fn in_place_a_file_is_narrowed_first_and_widened_last() {
-    const NAME: &str = "act::tests::order::in_place_a_file_is_narrowed_first_and_widened_last";
+async fn an_overwrite_restricts_the_mode_first_and_extends_it_last() {
+    const NAME: &str = "act::tests::order::an_overwrite_restricts_the_mode_first_and_extends_it_last";
     if is_again() {
         let bench = Bench::new();
         let mut template = overwritten(&bench);
@@ -94,15 +94,15 @@ async fn in_place_a_file_is_narrowed_first_and_widened_last() {
         assert_eq!(mode(&template.dest), 0o606);
         return;
     }
-    // Nobody but the owner may read it while it changes hands and while it is written.
+    // Only the owner may read it while its owner and its bytes change.
     let owned = if is_root() { &["fchown"][..] } else { &[] };
     let expected = [&["fallocate", "fchmod 0600"], owned, &["write", "ftruncate", "fchmod 0606", "fsync"]].concat();
     assert_eq!(calls_on_dest(NAME, &[]), expected);
 }
 
 #[tokio::test]
-async fn in_place_what_was_taken_of_too_little_room_is_given_back() {
-    const NAME: &str = "act::tests::order::in_place_what_was_taken_of_too_little_room_is_given_back";
+async fn an_overwrite_that_cannot_reserve_its_space_releases_it() {
+    const NAME: &str = "act::tests::order::an_overwrite_that_cannot_reserve_its_space_releases_it";
     if is_again() {
         let bench = Bench::new();
         let message = bench.failure(&overwritten(&bench), b"new and longer", Stage::Write).await;

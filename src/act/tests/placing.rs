@@ -1,5 +1,5 @@
-//! Destinations that are more than a file in a directory: links that are followed, previous files that are kept, mounts
-//! that are overwritten.
+//! Destinations that are more than a file in a directory: links that are followed, backups, mounts that are
+//! overwritten.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
@@ -26,7 +26,7 @@ async fn a_link_is_followed_and_stays() {
     set_mode(bench.directory.path(), 0o755);
     let template = followed(&bench);
     fs::create_dir_all(bench.path("real/there")).unwrap();
-    // Over another link and up again; the file is not there yet.
+    // Through another link and up again; the file does not exist yet.
     symlink("real/there/../second", bench.path("link")).unwrap();
     symlink(bench.path("real/there/f"), bench.path("real/second")).unwrap();
     for text in ["one", "two"] {
@@ -38,7 +38,7 @@ async fn a_link_is_followed_and_stays() {
     let mut elsewhere = followed(&bench);
     elsewhere.check = Some(shell("case {{ src }} in */real/there/.rosterd-*) ;; *) exit 1; esac"));
     assert_eq!(bench.publish(&elsewhere, b"three").await, Outcome::Replaced, "staged beside the file itself");
-    // What it leads to is held to the same rules.
+    // The target is subject to the same rules.
     fs::hard_link(bench.path("real/there/f"), bench.path("other")).unwrap();
     assert!(bench.failure(&template, b"four", Stage::Write).await.contains("hard links"));
     fs::remove_file(bench.path("other")).unwrap();
@@ -58,7 +58,7 @@ async fn a_link_is_followed_and_stays() {
 }
 
 #[tokio::test]
-async fn the_missing_directory_that_a_link_leads_to_is_made() {
+async fn the_missing_directory_that_a_link_leads_to_is_created() {
     let bench = Bench::new();
     let mut template = followed(&bench);
     symlink("real/there/f", bench.path("link")).unwrap();
@@ -78,7 +78,7 @@ fn backups(bench: &Bench) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_last_files_are_kept() {
+async fn the_last_versions_are_backed_up() {
     let bench = Bench::new();
     let mut template = bench.template("f");
     template.placing.backup = 3;
@@ -97,7 +97,7 @@ async fn the_last_files_are_kept() {
     let newest = fs::metadata(bench.path(".f.rosterd-1.bak")).unwrap();
     assert_eq!((newest.mode() & 0o7777, newest.uid(), newest.gid()), (0o640, uid, gid));
     assert_eq!(staged_in(bench.directory.path()), [""; 0]);
-    // A replacement that fails after that, and is tried again, pushes nothing out.
+    // A replacement that fails after that and is retried pushes no backup out.
     fs::remove_file(&template.dest).unwrap();
     fs::write(&template.dest, "5").unwrap();
     template.placing.backup = 2;
@@ -106,11 +106,11 @@ async fn the_last_files_are_kept() {
 }
 
 #[tokio::test]
-async fn an_agent_that_was_killed_while_it_moved_files_on_loses_none() {
+async fn an_agent_that_is_killed_while_it_renames_backups_loses_none() {
     let bench = Bench::new();
     let mut template = bench.template("f");
     template.placing.backup = 3;
-    // It had come to the one or the other, when all were there before.
+    // It was killed after renaming one or the other, when all existed.
     for free in [2, 1] {
         for (name, text) in
             [("f", "4"), (".f.rosterd-1.bak", "3"), (".f.rosterd-2.bak", "2"), (".f.rosterd-3.bak", "2")]
@@ -127,7 +127,7 @@ async fn an_agent_that_was_killed_while_it_moved_files_on_loses_none() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_kept_is_not_replaced() {
+async fn a_file_that_cannot_be_backed_up_is_not_replaced() {
     let bench = Bench::new();
     let mut template = bench.template("f");
     template.placing.backup = 1;
@@ -145,8 +145,8 @@ async fn a_file_that_cannot_be_kept_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn a_replacement_that_fails_again_and_again_pushes_no_previous_file_out() {
-    const NAME: &str = "act::tests::placing::a_replacement_that_fails_again_and_again_pushes_no_previous_file_out";
+async fn repeated_failures_push_no_backup_out() {
+    const NAME: &str = "act::tests::placing::repeated_failures_push_no_backup_out";
     if !is_again() {
         return passes_again(NAME, with_mounts());
     }
@@ -167,8 +167,8 @@ async fn a_replacement_that_fails_again_and_again_pushes_no_previous_file_out() 
 }
 
 #[tokio::test]
-async fn in_place_a_part_of_a_file_is_no_previous_file() {
-    const NAME: &str = "act::tests::placing::in_place_a_part_of_a_file_is_no_previous_file";
+async fn a_partly_overwritten_file_is_not_backed_up() {
+    const NAME: &str = "act::tests::placing::a_partly_overwritten_file_is_not_backed_up";
     if !is_again() {
         let traced = ["-e", "trace=ftruncate", "-e", "inject=ftruncate:error=EIO:when=1"];
         return passes_again(NAME, &[&["strace", "-f", "-qq", "-o", "/dev/null"], &traced[..]].concat());
@@ -225,9 +225,8 @@ async fn a_mount_point_is_overwritten_and_keeps_its_inode() {
 }
 
 #[tokio::test]
-async fn a_file_in_a_directory_that_takes_no_other_is_staged_in_the_state_directory() {
-    const NAME: &str =
-        "act::tests::placing::a_file_in_a_directory_that_takes_no_other_is_staged_in_the_state_directory";
+async fn in_a_read_only_directory_a_file_is_staged_in_the_state_directory() {
+    const NAME: &str = "act::tests::placing::in_a_read_only_directory_a_file_is_staged_in_the_state_directory";
     if !is_again() {
         return passes_again(NAME, with_mounts());
     }
@@ -254,7 +253,7 @@ async fn a_file_in_a_directory_that_takes_no_other_is_staged_in_the_state_direct
 }
 
 #[tokio::test]
-async fn in_place_nobody_else_may_read_what_is_staged() {
+async fn the_staged_file_of_an_overwrite_is_private() {
     let bench = Bench::new();
     let mut template = bench.template("f");
     template.placing.write = Method::InPlace;
@@ -273,10 +272,10 @@ async fn in_place_nobody_else_may_read_what_is_staged() {
 }
 
 #[tokio::test]
-async fn in_place_set_id_bits_stay() {
-    const NAME: &str = "act::tests::placing::in_place_set_id_bits_stay";
+async fn an_overwrite_keeps_set_id_bits() {
+    const NAME: &str = "act::tests::placing::an_overwrite_keeps_set_id_bits";
     if is_root() && !is_again() {
-        // Of one who is not root a write takes them too.
+        // Without root a write clears them too.
         passes_again(NAME, &["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]);
     }
     let bench = Bench::new();
@@ -296,8 +295,8 @@ async fn in_place_set_id_bits_stay() {
 }
 
 #[tokio::test]
-async fn in_place_a_full_disk_is_met_before_the_old_bytes_go() {
-    const NAME: &str = "act::tests::placing::in_place_a_full_disk_is_met_before_the_old_bytes_go";
+async fn an_overwrite_notices_a_full_disk_before_it_changes_a_byte() {
+    const NAME: &str = "act::tests::placing::an_overwrite_notices_a_full_disk_before_it_changes_a_byte";
     if !is_again() {
         return passes_again(NAME, with_mounts());
     }
@@ -311,7 +310,7 @@ async fn in_place_a_full_disk_is_met_before_the_old_bytes_go() {
     let _file = Mounted::new(&["--bind", small.join("f").to_str().unwrap()], &template.dest);
     fs::write(small.join("other"), vec![b'x'; 40_000]).unwrap();
     let text = vec![b'n'; 50_000];
-    // As long as it is to be, or longer: there is no room behind its first page all the same.
+    // As long as needed, or longer: the file has no blocks after its first page all the same.
     for length in [3, 50_000, 60_000] {
         fs::File::options().write(true).open(&template.dest).unwrap().set_len(length).unwrap();
         let before = identity(&template.dest);
@@ -324,7 +323,7 @@ async fn in_place_a_full_disk_is_met_before_the_old_bytes_go() {
 }
 
 #[tokio::test]
-async fn in_place_no_other_file_is_reached_by_a_link() {
+async fn an_overwrite_follows_no_link() {
     let bench = Bench::new();
     let mut template = bench.template("f");
     template.placing.write = Method::InPlace;

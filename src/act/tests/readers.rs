@@ -1,4 +1,4 @@
-//! A reader sees the whole old or the whole new file, at every instant.
+//! At every instant a reader sees the whole old or the whole new file.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,12 +13,12 @@ use crate::decide::Outcome;
 
 use super::bench::Bench;
 
-/// At least so many replacements, and so many reads: more where the documentation's numbers are to be proved.
+/// The least number of replacements and of reads; more to prove the documentation's numbers.
 fn wanted() -> (u32, u64) {
     crate::support::random::count((200, 100), (2_000, 1_000_000))
 }
 
-/// Bytes that show by themselves whether they are whole: the number, on as many lines as it has to be.
+/// Bytes that show whether they are complete: the number, on as many lines as it says.
 fn generation(number: u32) -> Vec<u8> {
     let line = format!("{number:08}\n");
     line.repeat(50 + number as usize % 2_000).into_bytes()
@@ -29,10 +29,10 @@ fn number_of(bytes: &[u8]) -> Option<u32> {
     (generation(number) == bytes).then_some(number)
 }
 
-/// Where another process finds the file that it is to read.
+/// The variable that tells another process which file to read.
 const PREY: &str = "ROSTERD_ACT_TEST_READ";
 
-/// The reader's own program: it reads until it is told to end, and tells of its reads as it goes.
+/// The reader: reads until it is told to end, and reports its reads.
 fn read_on(dest: &Path) {
     let (mut last, mut reads) = (0, 0_u64);
     let ended = Arc::new(AtomicBool::new(false));
@@ -54,7 +54,7 @@ fn read_on(dest: &Path) {
     }
 }
 
-/// Another process that reads. It has made so many reads when it has said so.
+/// Another process that reads. It reports the number of its reads.
 struct Reader {
     process: Child,
     reads: Arc<AtomicU64>,
@@ -86,7 +86,7 @@ impl Reader {
         self.reads.load(Ordering::Relaxed)
     }
 
-    /// Whether it has met what no reader may meet, and ended with that.
+    /// Whether it read something that no reader may see.
     fn has_failed(&self) -> bool {
         self.listener.is_finished()
     }
@@ -100,8 +100,8 @@ impl Reader {
 }
 
 #[tokio::test]
-async fn no_read_is_torn_missing_or_backwards() {
-    const NAME: &str = "act::tests::readers::no_read_is_torn_missing_or_backwards";
+async fn readers_see_whole_files_in_order() {
+    const NAME: &str = "act::tests::readers::readers_see_whole_files_in_order";
     if let Some(dest) = std::env::var_os(PREY) {
         return read_on(Path::new(&dest));
     }

@@ -1,5 +1,5 @@
-//! What the next agent makes of a journal that was damaged, of a state directory that is another one by now, and of what it
-//! cannot finish at once.
+//! What the next agent makes of a damaged journal, of a state directory that was replaced, and of what it cannot finish
+//! at once.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use nix::unistd::mkfifo;
 use super::bench::{Bench, is_again, passes_again, staged_in};
 use super::journals::{next, noted, reloaded, reloads, take_over};
 
-/// A directory whose agent has replaced `a`, and then `b`, and ended before their reloads; and its journal.
+/// A directory whose agent replaced `a`, then `b`, and ended before their reloads; and its journal.
 async fn scene() -> (Bench, [TemplateConfig; 2], Vec<u8>) {
     let bench = Bench::new();
     let templates = ["a", "b"].map(|name| reloaded(&bench, name));
@@ -28,7 +28,7 @@ async fn scene() -> (Bench, [TemplateConfig; 2], Vec<u8>) {
     (bench, templates, journal)
 }
 
-/// The reloads that an agent of this directory owes which finds this journal, and has only these in its configuration.
+/// The pending reloads of an agent that finds this journal and has only these templates configured.
 async fn owed(bench: &Bench, templates: &[TemplateConfig], lay: impl FnOnce(&Path)) -> Vec<String> {
     let _ = fs::remove_dir_all(bench.path("state"));
     fs::create_dir(bench.path("state")).unwrap();
@@ -38,7 +38,7 @@ async fn owed(bench: &Bench, templates: &[TemplateConfig], lay: impl FnOnce(&Pat
     reloads(&recover(&writer, &bench.path("state"), present).await.unwrap())
 }
 
-/// Puts something where the journal is looked for.
+/// Puts something where the journal should be.
 type Lay = Box<dyn Fn(&Path)>;
 
 /// Where each line ends.
@@ -47,20 +47,20 @@ fn ends(journal: &[u8]) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn of_a_journal_that_was_cut_off_anywhere_all_is_owed_that_is_whole() {
+async fn every_intact_entry_of_a_truncated_journal_is_pending() {
     let (bench, [a, _], journal) = scene().await;
     let lines = ends(&journal);
     assert_eq!(lines.len(), 3, "a title, and a line for each round");
     for cut in (lines[0]..=journal.len()).step_by(crate::support::random::count(7, 1)) {
         let owed = owed(&bench, std::slice::from_ref(&a), |file| fs::write(file, &journal[..cut]).unwrap()).await;
-        // What was not noted to its end has not happened.
+        // What was not recorded completely has not happened.
         let expected = &["reload a", "reload b"][..lines[1..].iter().filter(|end| **end <= cut).count()];
         assert!(owed == expected || cut + 1 == journal.len() || cut + 1 == lines[1], "cut at {cut}: {owed:?}");
     }
 }
 
 #[tokio::test]
-async fn whatever_bit_of_a_journal_is_wrong_no_reload_is_lost_that_the_configuration_has() {
+async fn a_damaged_journal_loses_no_configured_reload() {
     let (bench, [a, _], journal) = scene().await;
     let lines = ends(&journal);
     let mut known = 0;
@@ -70,7 +70,7 @@ async fn whatever_bit_of_a_journal_is_wrong_no_reload_is_lost_that_the_configura
             bytes[at] ^= 1 << bit;
             let owed = owed(&bench, std::slice::from_ref(&a), |file| fs::write(file, &bytes).unwrap()).await;
             assert!(owed.contains(&"reload a".to_owned()), "byte {at}, bit {bit}: {owed:?}");
-            // What is not in the configuration any more is known by its own line alone.
+            // A template that is no longer configured is known from its own line only.
             let is_known = owed.contains(&"reload b".to_owned());
             assert!(is_known || at < lines[0] || at + 1 >= lines[1], "byte {at}, bit {bit}: {owed:?}");
             known += usize::from(is_known);
@@ -80,7 +80,7 @@ async fn whatever_bit_of_a_journal_is_wrong_no_reload_is_lost_that_the_configura
 }
 
 #[tokio::test]
-async fn what_is_no_journal_is_kept_and_every_reload_is_owed_once() {
+async fn a_file_that_is_not_a_journal_is_kept_and_every_reload_runs_once() {
     let (bench, templates, journal) = scene().await;
     let twice = [&journal[..], &journal[ends(&journal)[0]..]].concat();
     let large = [&b"rosterd journal 1\n"[..], &vec![b'x'; crate::support::random::count(1, 100) << 20]].concat();
@@ -97,7 +97,7 @@ async fn what_is_no_journal_is_kept_and_every_reload_is_owed_once() {
     ];
     for (name, lay) in &lays {
         let now = owed(&bench, &templates, lay).await;
-        // Of no more than the title nothing is lost.
+        // Without lines after the header nothing is lost.
         let expected: &[&str] = if *name == "large" { &[] } else { &["reload a", "reload b"] };
         assert_eq!(now, expected, "{name}");
         let found = Journal::open(&bench.path("state")).0.entries().count();
@@ -106,11 +106,11 @@ async fn what_is_no_journal_is_kept_and_every_reload_is_owed_once() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_read_at_one_start_is_owed_at_the_next() {
+async fn an_unreadable_journal_is_read_at_a_later_start() {
     let (bench, [a, _], journal) = scene().await;
     let owed = owed(&bench, std::slice::from_ref(&a), |file| fs::create_dir(file).unwrap()).await;
     assert_eq!(owed, ["reload a"], "what else there was nobody knows");
-    // The disk answers again.
+    // The file can be read again.
     let aside = bench.path("state/journal.unread1");
     fs::remove_dir(&aside).unwrap();
     fs::write(&aside, &journal).unwrap();
@@ -122,9 +122,9 @@ async fn what_could_not_be_read_at_one_start_is_owed_at_the_next() {
 }
 
 #[tokio::test]
-async fn a_state_directory_that_goes_while_an_agent_runs_loses_no_reload() {
+async fn a_state_directory_removed_while_an_agent_runs_loses_no_reload() {
     let (bench, [a, b], journal) = scene().await;
-    // All of it is removed; or something is mounted on it that has a journal of its own.
+    // All of it is removed; or a file system with another journal is mounted on it.
     for others in [None, Some(journal)] {
         fs::remove_dir_all(bench.path("state")).unwrap();
         if let Some(journal) = &others {
@@ -132,11 +132,11 @@ async fn a_state_directory_that_goes_while_an_agent_runs_loses_no_reload() {
             fs::write(bench.path("state/journal"), journal).unwrap();
         }
         bench.writer.ensure_journal();
-        // What was asked for before is done by then.
+        // Earlier jobs are done by then.
         let _ = bench.publish(&bench.template("plain"), b"new").await;
         let (journal, _) = Journal::open(&bench.path("state"));
         assert_eq!(journal.entries().count(), 2, "{}", others.is_some());
-        // And when a file is to be noted.
+        // And when a file needs an entry.
         fs::remove_dir_all(bench.path("state")).unwrap();
         let text = format!("newer {}", others.is_some());
         assert_eq!(bench.publish(&b, text.as_bytes()).await, Outcome::Replaced);
@@ -146,7 +146,7 @@ async fn a_state_directory_that_goes_while_an_agent_runs_loses_no_reload() {
 }
 
 #[tokio::test]
-async fn what_was_meant_for_one_template_is_not_put_in_place_for_another() {
+async fn a_file_staged_for_one_template_does_not_replace_anothers() {
     let bench = Bench::new();
     let a = reloaded(&bench, "a");
     take_over(&bench, &[]).await;
@@ -167,13 +167,13 @@ async fn what_was_meant_for_one_template_is_not_put_in_place_for_another() {
         assert_eq!(fs::read_to_string(&a.dest).unwrap(), if is_finished { "new" } else { "old" });
         assert_eq!(staged_in(bench.directory.path()), [""; 0]);
     }
-    // What is in place already is taken up, whoever has it now.
+    // A file that is in place already is reloaded, whoever writes it now.
     fs::write(&a.dest, "new").unwrap();
     let renamed = TemplateConfig { name: Arc::from("other"), ..a.clone() };
     assert_eq!(owed(&bench, &[renamed], note).await, ["reload a"]);
 }
 
-/// A directory whose agent has replaced its file `f`, and what it had noted of that.
+/// A directory whose agent replaced its file `f`, and the entry of that.
 async fn hindered(method: Method) -> (Bench, TemplateConfig, Entry) {
     let bench = Bench::new();
     let mut template = reloaded(&bench, "f");
@@ -190,7 +190,7 @@ fn waiting(bench: &Bench, entry: &Entry) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn an_overwriting_that_cannot_be_finished_at_the_start_is_finished_later() {
+async fn an_overwrite_that_cannot_be_finished_at_the_start_is_finished_later() {
     let (mut bench, template, entry) = hindered(Method::InPlace).await;
     let staged = waiting(&bench, &entry);
     for is_same_agent in [true, false] {
@@ -222,11 +222,11 @@ async fn an_overwriting_that_cannot_be_finished_at_the_start_is_finished_later()
 }
 
 #[tokio::test]
-async fn what_somebody_has_mended_or_a_newer_one_has_overtaken_is_not_finished() {
+async fn a_replacement_that_was_corrected_or_superseded_is_not_finished() {
     for method in [Method::InPlace, Method::Atomic] {
         let (bench, template, entry) = hindered(method).await;
         let (staged, templates) = (waiting(&bench, &entry), std::slice::from_ref(&template));
-        // What waits does not answer.
+        // The staged file cannot be read.
         let lay = || {
             fs::write(&template.dest, "an old one").unwrap();
             fs::create_dir(&staged).unwrap();
@@ -254,8 +254,8 @@ async fn what_somebody_has_mended_or_a_newer_one_has_overtaken_is_not_finished()
 }
 
 #[tokio::test]
-async fn the_end_of_an_overwriting_is_told_also_where_no_reload_is_noted() {
-    const NAME: &str = "act::tests::recovery::the_end_of_an_overwriting_is_told_also_where_no_reload_is_noted";
+async fn a_finished_overwrite_without_a_reload_is_reported() {
+    const NAME: &str = "act::tests::recovery::a_finished_overwrite_without_a_reload_is_reported";
     if !is_again() {
         let traced = ["-e", "trace=ftruncate", "-e", "inject=ftruncate:error=EIO:when=1"];
         return passes_again(NAME, &[&["strace", "-f", "-qq", "-o", "/dev/null"], &traced[..]].concat());
@@ -273,8 +273,8 @@ async fn the_end_of_an_overwriting_is_told_also_where_no_reload_is_noted() {
 }
 
 #[tokio::test]
-async fn an_overwriting_that_fails_halfway_is_nobody_elses_change() {
-    const NAME: &str = "act::tests::recovery::an_overwriting_that_fails_halfway_is_nobody_elses_change";
+async fn a_failed_overwrite_is_not_drift() {
+    const NAME: &str = "act::tests::recovery::a_failed_overwrite_is_not_drift";
     if !is_again() {
         let traced = ["-e", "trace=ftruncate", "-e", "inject=ftruncate:error=EIO:when=2"];
         return passes_again(NAME, &[&["strace", "-f", "-qq", "-o", "/dev/null"], &traced[..]].concat());
@@ -291,11 +291,11 @@ async fn an_overwriting_that_fails_halfway_is_nobody_elses_change() {
 }
 
 #[tokio::test]
-async fn what_is_in_step_by_now_is_not_replaced_by_what_was_begun_before() {
+async fn an_up_to_date_file_is_not_replaced_by_an_earlier_replacement() {
     for method in [Method::InPlace, Method::Atomic] {
         let (bench, template, entry) = hindered(method).await;
         let (staged, templates) = (waiting(&bench, &entry), std::slice::from_ref(&template));
-        // What waits does not answer.
+        // The staged file cannot be read.
         fs::write(&template.dest, "an old one").unwrap();
         fs::create_dir(&staged).unwrap();
         let (bench, _) = next(bench, templates).await;
@@ -311,14 +311,14 @@ async fn what_is_in_step_by_now_is_not_replaced_by_what_was_begun_before() {
 }
 
 #[tokio::test]
-async fn what_was_begun_for_a_key_that_is_gone_is_not_finished() {
+async fn a_replacement_for_a_removed_key_is_not_finished() {
     for (claim, outcome) in [(Claim::Intended(1), Outcome::Unchanged), (Claim::Written, Outcome::Removed)] {
         let bench = Bench::new();
         let template = reloaded(&bench, "f");
         take_over(&bench, std::slice::from_ref(&template)).await;
         assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced);
         let staged = waiting(&bench, &noted(&bench)[0]);
-        // It was killed before that, and what waits does not answer.
+        // It was killed before that, and the staged file cannot be read.
         fs::remove_file(&template.dest).unwrap();
         fs::create_dir(&staged).unwrap();
         let (bench, _) = next(bench, std::slice::from_ref(&template)).await;
@@ -331,7 +331,7 @@ async fn what_was_begun_for_a_key_that_is_gone_is_not_finished() {
 }
 
 #[tokio::test]
-async fn what_is_finished_while_a_reload_runs_is_for_the_next_one() {
+async fn a_replacement_finished_during_a_reload_needs_another() {
     let (bench, template, entry) = hindered(Method::InPlace).await;
     let templates = std::slice::from_ref(&template);
     fs::write(waiting(&bench, &entry), "new").unwrap();
@@ -350,10 +350,10 @@ async fn what_is_finished_while_a_reload_runs_is_for_the_next_one() {
 }
 
 #[tokio::test]
-async fn an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next() {
-    const NAME: &str = "act::tests::recovery::an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next";
+async fn a_failed_overwrite_is_finished_by_the_next_attempt() {
+    const NAME: &str = "act::tests::recovery::a_failed_overwrite_is_finished_by_the_next_attempt";
     if !is_again() {
-        // Before the fifth come the staged file, its name, and the journal and its own.
+        // The four syncs before the fifth are of the staged file, its name, the journal and its name.
         for call in ["ftruncate:error=EIO:when=1", "fsync:error=EIO:when=5"] {
             let (name, inject) = (call.split(':').next().unwrap(), format!("inject={call}"));
             let trace = format!("trace={name}");
@@ -368,7 +368,7 @@ async fn an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next() {
     take_over(&bench, std::slice::from_ref(&template)).await;
     let _ = bench.failure_at(&template, b"new", Stage::Write).await;
     assert_eq!(staged_in(bench.directory.path()).len(), 1, "it waits");
-    // It was killed then; and the one after it may meet the same fault.
+    // It was killed then; and the next agent may meet the same fault.
     let (bench, owed) = next(bench, std::slice::from_ref(&template)).await;
     let owed = [owed, reloads(&retry_unfinished(&bench.writer).await.unwrap().0)].concat();
     assert_eq!(owed, ["reload f"]);
@@ -377,10 +377,10 @@ async fn an_overwriting_that_fails_halfway_is_finished_by_whoever_comes_next() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_noted_for_good_is_not_believed_at_the_next_start() {
-    const NAME: &str = "act::tests::recovery::what_could_not_be_noted_for_good_is_not_believed_at_the_next_start";
+async fn an_entry_that_could_not_be_synced_is_not_read_at_the_next_start() {
+    const NAME: &str = "act::tests::recovery::an_entry_that_could_not_be_synced_is_not_read_at_the_next_start";
     if !is_again() {
-        // The journal is begun with the second and third, and the sixth is its next line's.
+        // The second and third sync create the journal; the sixth is that of its next line.
         for nth in [3, 6] {
             let inject = format!("inject=fsync:error=EIO:when={nth}");
             passes_again(NAME, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", &inject]);

@@ -1,4 +1,4 @@
-//! Reloads: a command for all the files that owe it, or a signal to a real process.
+//! Reloads: one command for all files that need it, or a signal to a real process.
 
 use std::fs;
 use std::process::{Child, Command as Process, Stdio};
@@ -20,7 +20,7 @@ fn job(reload: Reload, templates: Vec<TemplateConfig>) -> ReloadJob {
 }
 
 #[tokio::test]
-async fn one_command_learns_of_all_the_files() {
+async fn one_reload_gets_all_changed_files() {
     let bench = Bench::new();
     let (mut first, mut second) = (bench.template("one"), bench.template("two"));
     first.env = [("A".to_owned(), "first".to_owned())].into();
@@ -35,7 +35,7 @@ async fn one_command_learns_of_all_the_files() {
 }
 
 #[tokio::test]
-async fn a_command_that_is_for_very_many_files_starts_too() {
+async fn a_reload_for_very_many_files_starts() {
     let bench = Bench::new();
     let many = |count: usize| (0..count).map(|at| bench.template(&format!("{at:0200}"))).collect();
     let text = format!("test -n \"$ROSTERD_DEST\" && echo ${{#ROSTERD_CHANGED}} > {}", bench.path("length").display());
@@ -53,7 +53,7 @@ async fn a_command_that_is_for_very_many_files_starts_too() {
 }
 
 #[tokio::test]
-async fn a_command_that_fails_or_is_cut_off_is_not_done() {
+async fn a_failed_or_interrupted_reload_is_not_successful() {
     let bench = Bench::new();
     let with = |text: &str| job(Reload::Command(shell(text)), vec![bench.template("f")]);
     let ReloadOutcome::Failed(message) = reload(&with("echo no; exit 1"), &bench.stop).await else { panic!() };
@@ -73,7 +73,7 @@ async fn a_command_that_fails_or_is_cut_off_is_not_done() {
 }
 
 #[tokio::test]
-async fn what_proves_a_reload_runs_after_it_and_its_failure_is_the_reloads() {
+async fn verify_cmd_runs_after_the_reload_and_its_failure_is_the_reloads() {
     let bench = Bench::new();
     let log = bench.path("log");
     let says = |word: &str| shell(format!("echo {word} >> {}", log.display()));
@@ -120,7 +120,7 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
     assert_eq!(reload(&job(with("HUP"), vec![bench.template("f")]), &bench.stop).await, ReloadOutcome::Succeeded);
     until("the signal came", || got.exists()).await;
     drop(process);
-    // Dead, and nobody has waited for it: it takes signals.
+    // A zombie still accepts signals.
     let mut dead = Ended(Process::new("true").spawn().unwrap());
     let stat = format!("/proc/{}/stat", dead.0.id());
     until("it is dead", || fs::read_to_string(&stat).is_ok_and(|text| text.contains(") Z "))).await;
@@ -145,7 +145,7 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
         assert!(message.contains(part), "{message}");
         assert!(message.contains("x.pid") || signal == "RELOAD", "{message}");
     }
-    // Nothing of these is read for ever, or whole.
+    // None of these is read forever or completely.
     let make = |program: &str| assert!(Process::new(program).arg(&pid_file).status().unwrap().success());
     let odd: [(&dyn Fn(), &str); 3] = [
         (&|| make("mkfifo"), "the file is empty"),
@@ -166,8 +166,8 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
 }
 
 #[tokio::test]
-async fn a_pid_file_that_answers_too_late_signals_nobody() {
-    const NAME: &str = "act::tests::reloads::a_pid_file_that_answers_too_late_signals_nobody";
+async fn a_pid_file_that_cannot_be_read_in_time_signals_no_process() {
+    const NAME: &str = "act::tests::reloads::a_pid_file_that_cannot_be_read_in_time_signals_no_process";
     const PID_FILE: &str = "ROSTERD_ACT_TEST_PID_FILE";
     let bench = Bench::new();
     if is_again() {

@@ -1,5 +1,5 @@
-//! Rollback with the engine and real files: whatever happens in whatever order, no file is lost, nothing that failed is
-//! tried again, and what is gone back to has proven itself.
+//! Rollback with the engine and real files: in whatever order things happen, no file is lost, no version that failed is
+//! written again, and only confirmed versions are restored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,10 +19,10 @@ use proptest::prelude::*;
 use super::bench::{Bench as Files, is_again, mode, passes_again, set_mode, shell, staged_in};
 use super::engine::{self, names, path, plan, present, roster, template};
 
-/// The files: of a unit with two reloads, one of which a single file shares, and one that is never put back.
+/// The files: a unit with two reloads, one of which a single file shares, and a file that is never rolled back.
 const ALL: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// Their members.
+/// Their rosters.
 const ROSTERS: [&str; 3] = ["web", "other", "third"];
 
 fn subject(roster: &str) -> Subject {
@@ -46,7 +46,7 @@ fn planned(files: &Files, name: &str) -> TemplatePlan {
     planned
 }
 
-/// What a publication's file is to hold.
+/// The content that a publication renders.
 fn rendered(publication: &Publication) -> String {
     let roster = publication.template.name.to_string();
     let of = publication.snapshot.rosters.keys().next().unwrap();
@@ -59,7 +59,7 @@ type Contents = BTreeMap<&'static str, Option<String>>;
 
 #[derive(Debug, Clone)]
 enum Op {
-    /// A roster has other members; none is fewer than it may have.
+    /// The members of a roster change; there are always enough.
     Members(usize, u8),
     Pass(u64),
     /// The oldest group ends; which of its files fails its check, if any.
@@ -67,9 +67,9 @@ enum Op {
     /// A reload ends.
     Reload(usize, bool),
     Restore,
-    /// Somebody else changes a file, and that is noticed.
+    /// Another process changes a file, and that is noticed.
     Edit(usize),
-    /// The agent is killed, and another one begins.
+    /// The agent is killed, and another one starts.
     Restart,
 }
 
@@ -85,21 +85,21 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A reload under way.
+/// A running reload.
 struct Running {
     job: ReloadJob,
     mark: ReloadRun,
     began: Began,
 }
 
-/// How things stood when a reload began.
+/// The state when a reload began.
 #[derive(Clone)]
 struct Began {
-    /// What the files held.
+    /// The content of the files.
     shown: Contents,
-    /// Which change of each was the last.
+    /// The last change of each.
     changed: BTreeMap<&'static str, usize>,
-    /// Files whose last change was not that they were put back.
+    /// Files whose last change was not a rollback.
     published: BTreeSet<&'static str>,
 }
 
@@ -109,22 +109,22 @@ struct World {
     groups: Vec<Group>,
     running: Vec<Running>,
     views: BTreeMap<&'static str, Vec<&'static str>>,
-    /// How many changes of files there were, and which was the last of each.
+    /// The number of changes, and the last of each file.
     changes: usize,
-    /// How many files somebody else changed: each time to something else.
+    /// The number of edits by another process, each with other content.
     edits: usize,
     changed: BTreeMap<&'static str, usize>,
     published: BTreeSet<&'static str>,
     owed: BTreeSet<&'static str>,
-    /// All that the unit was to be, as a whole.
+    /// All contents that the unit was to have as a whole.
     whole: BTreeSet<Contents>,
-    /// How things stood at each reload's beginning, and which change of a file a reload has ended well with.
+    /// The state at each reload's beginning, and the last confirmed change of each file.
     began: Vec<Began>,
     taken_up: BTreeSet<(&'static str, usize)>,
-    /// What has proven itself of the unit; and of the single file, the last that has.
+    /// The confirmed contents of the unit, and the last confirmed content of the single file.
     proven: BTreeSet<Contents>,
     last_proven: Contents,
-    /// What failed, of the unit and of the single file, and is not to stand there again.
+    /// The contents of the unit and of the single file that failed and must not be written again.
     blocked: BTreeMap<bool, Contents>,
 }
 
@@ -179,7 +179,7 @@ impl World {
         ALL.into_iter().map(|name| (name, fs::read_to_string(self.files.path(name)).ok())).collect()
     }
 
-    /// Waits for all that the file thread was asked for.
+    /// Waits for all jobs of the file thread.
     async fn flush(&self) {
         let (tell, told) = tokio::sync::oneshot::channel::<()>();
         self.files.writer.in_order(move || drop(tell));
@@ -208,7 +208,7 @@ impl World {
         self.collect();
     }
 
-    /// Takes what the engine has asked for.
+    /// Collects the engine's effects.
     fn collect(&mut self) {
         let mut open: BTreeMap<_, _> = self.engine.publications.drain(..).map(|it| (it.id, it)).collect();
         for (unit, ids) in std::mem::take(&mut self.engine.groups) {
@@ -291,7 +291,7 @@ impl World {
         self.input(Input::Reloaded(job.reload, ran));
     }
 
-    /// A reload of these files has ended well.
+    /// A reload of these files succeeded.
     fn prove(&mut self, names: &BTreeSet<&'static str>, began: Began) {
         let at = |began: &Began, name: &str| began.changed.get(name).copied().unwrap_or(0);
         for name in names {
@@ -332,7 +332,7 @@ impl World {
         self.input(Input::Restored(job.id, Ok(back)));
     }
 
-    /// Whether what was put back is what it should be.
+    /// Checks that the restored contents are the right ones.
     fn judge(&mut self, job: &Restoration, back: &BTreeSet<Arc<str>>, before: &Contents) {
         let now = self.contents();
         for of_unit in [true, false] {
@@ -353,7 +353,7 @@ impl World {
     async fn apply(&mut self, op: &Op) {
         match *op {
             Op::Members(at, n) => {
-                // So few that no loss is one to be held.
+                // Few enough that no loss is held.
                 let is_there = |(at, _): &(usize, &'static str)| n & (1 << at) != 0;
                 let members = ["a:1", "b:1", "c:1"].into_iter().enumerate().filter(is_there);
                 let members: Vec<_> = members.map(|(_, name)| name).collect();
@@ -377,9 +377,10 @@ impl World {
                     self.quiet().await;
                     let text = fs::read_to_string(&file).unwrap_or_default();
                     let template = &self.engine.engine.templates()[name];
-                    // What was put right often enough waits a while before it is again.
+                    // A file that was corrected often waits before it is corrected again.
                     let waits = template.is_queued() || template.drift().is_some_and(|drift| drift.deferred.is_some());
-                    // Where that was gone back to, because it stood there when it was put right, it is what is to stand there.
+                    // If the edited content was restored, because it was there when the file was corrected, it is the
+                    // right one.
                     let is_gone_back_to = text == before;
                     assert!(waits || is_gone_back_to || !text.contains("by hand"), "{name} is not put right");
                 }
@@ -388,7 +389,7 @@ impl World {
         }
     }
 
-    /// Has everything done that is under way, but for reloads.
+    /// Does everything that is under way, except reloads.
     async fn quiet(&mut self) {
         while !self.groups.is_empty() || !self.engine.restorations.is_empty() {
             self.restore().await;
@@ -414,10 +415,10 @@ impl World {
 proptest! {
     #![proptest_config(crate::support::random::config(48, 1_000))]
 
-    /// Whatever happens in between: a unit is all or nothing, what failed is not tried again until something else has
-    /// proven itself, what is gone back to has, what is owed stays owed, and in the end all is as the members are.
+    /// In any order: a unit is replaced as a whole, a failed version is not written again until another is confirmed, a
+    /// restored version is a confirmed one, a pending reload stays pending, and in the end all files match the members.
     #[test]
-    fn nothing_is_lost_and_nothing_that_failed_is_tried_again(ops in proptest::collection::vec(op(), 1..120)) {
+    fn no_version_is_lost_and_none_that_failed_is_written_again(ops in proptest::collection::vec(op(), 1..120)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut world = World::new().await;
@@ -445,7 +446,7 @@ proptest! {
             assert!(world.engine.engine.pending_reloads().values().all(|debt| !debt.is_pending()));
             world.flush().await;
             let journal = Journal::open(&world.files.path("state")).0;
-            // What has no reload is kept until its unit has one again.
+            // A file without a reload is kept until its unit has one again.
             let left = journal.entries().filter(|entry| entry.dest != world.files.path("c") || entry.reload_template().is_some());
             let left: Vec<_> = left.map(|entry| entry.dest.clone()).collect();
             assert!(left.is_empty() && journal.blocked().is_empty(), "{left:?} {:?}", journal.blocked());
@@ -455,13 +456,13 @@ proptest! {
     }
 }
 
-/// A template whose file goes back, and its reload with it.
+/// A template with rollback and a reload.
 fn going_back(files: &Files, name: &str) -> TemplateConfig {
     let reload = Some(Reload::Command(shell("reload")));
     TemplateConfig { reload, on_reload_failure: OnReloadFailure::Rollback, ..files.template(name) }
 }
 
-/// The agent of the directory begins, or the next one; the names of whose reload is owed.
+/// The agent of the directory starts, or the next one; the names of the templates with pending reloads.
 async fn take_over(files: &mut Files, templates: &[TemplateConfig]) -> Vec<String> {
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     files.writer.in_order(move || drop(tell));
@@ -474,7 +475,7 @@ async fn take_over(files: &mut Files, templates: &[TemplateConfig]) -> Vec<Strin
     owed.iter().map(|template| template.name.to_string()).collect()
 }
 
-/// What is to be done after this reload failed; without one, long after that.
+/// What to do after this reload failed; without one, long after that.
 fn job(templates: &[TemplateConfig], failed: bool) -> Restoration {
     let templates: Vec<_> = templates.iter().cloned().map(Arc::new).collect();
     let reload = templates[0].reload.clone().filter(|_| failed);
@@ -482,11 +483,10 @@ fn job(templates: &[TemplateConfig], failed: bool) -> Restoration {
 }
 
 #[tokio::test]
-async fn what_is_overwritten_goes_back_with_all_others_or_not_at_all() {
-    const NAME: &str = "act::tests::rollback::what_is_overwritten_goes_back_with_all_others_or_not_at_all";
+async fn an_overwritten_file_is_rolled_back_with_its_unit_or_not_at_all() {
+    const NAME: &str = "act::tests::rollback::an_overwritten_file_is_rolled_back_with_its_unit_or_not_at_all";
     if !is_again() {
-        // The third and the fourth time that a length is cut are those of the files that go back, and the next ones are
-        // those of what is undone.
+        // The third and fourth truncation are those of the restored files, and the next ones undo them.
         for (torn, when) in [("no", "4"), ("yes", "4..5")] {
             let inject = format!("inject=ftruncate:error=EIO:when={when}");
             let traced = ["-e", "trace=ftruncate", "-e", &inject];
@@ -500,7 +500,7 @@ async fn what_is_overwritten_goes_back_with_all_others_or_not_at_all() {
     for template in &mut templates[2..] {
         template.placing.write = Method::InPlace;
     }
-    // What is left of a longer one, where its length is not cut, shows that it is torn.
+    // What is left of a longer file, if it is not truncated, shows that it is incomplete.
     let old = [None, Some("old"), Some("old"), Some("long ago")];
     for (template, text) in templates.iter().zip(old) {
         if let Some(text) = text {
@@ -520,7 +520,7 @@ async fn what_is_overwritten_goes_back_with_all_others_or_not_at_all() {
     assert_eq!(now(&files), ["later", "later", "later", second].map(|text| Some(text.to_owned())));
     assert!(Journal::open(&files.path("state")).0.blocked().is_empty(), "what stands there is not blocked");
     if is_torn {
-        // Of one that could be neither, the next agent makes what it was to be.
+        // The next agent finishes the file that could be neither restored nor written.
         assert_eq!(staged_in(files.directory.path()).len(), 1);
         assert_eq!(take_over(&mut files, &templates).await, ["first", "new", "renamed", "second"]);
         assert_eq!(now(&files), ["later", "later", "later", "long ago"].map(|text| Some(text.to_owned())));
@@ -531,7 +531,7 @@ async fn what_is_overwritten_goes_back_with_all_others_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn what_was_put_back_can_be_put_back_again_for_as_long_as_its_new_bytes_are_blocked() {
+async fn a_file_can_be_rolled_back_again_while_its_failed_version_is_blocked() {
     let mut files = Files::new();
     let templates = ["one", "new"].map(|name| going_back(&files, name));
     fs::write(files.path("one"), "old").unwrap();
@@ -563,7 +563,7 @@ async fn what_was_put_back_can_be_put_back_again_for_as_long_as_its_new_bytes_ar
         fs::remove_file(files.path("new")).unwrap();
         files.writer.reload_succeeded(files.writer.begin_reload(&templates));
     }
-    // Who insists has it tried once more, and then nothing is kept for that.
+    // An explicit request writes it again, and then no copy is kept for that.
     files.writer.unblock(BTreeSet::from([files.path("one"), files.path("new")]));
     assert_eq!(files.publish(&templates[0], b"wrong").await, Outcome::Replaced);
     files.writer.reload_succeeded(files.writer.begin_reload(&templates));
@@ -574,7 +574,7 @@ async fn what_was_put_back_can_be_put_back_again_for_as_long_as_its_new_bytes_ar
 }
 
 #[tokio::test]
-async fn what_stayed_as_it_was_while_its_unit_went_back_can_be_put_right_too() {
+async fn an_unchanged_file_of_a_rolled_back_unit_can_be_corrected() {
     let mut files = Files::new();
     let templates = ["one", "two"].map(|name| TemplateConfig { unit: Some("edge".into()), ..going_back(&files, name) });
     for name in ["one", "two"] {
@@ -600,7 +600,7 @@ async fn what_stayed_as_it_was_while_its_unit_went_back_can_be_put_right_too() {
 }
 
 #[tokio::test]
-async fn what_nobody_reloads_is_not_tried_again_either_and_a_removal_is_no_replacement() {
+async fn a_failed_version_without_a_reload_is_not_written_again_but_may_be_removed() {
     let mut files = Files::new();
     let template = going_back(&files, "one");
     fs::write(files.path("one"), "old").unwrap();
@@ -609,7 +609,7 @@ async fn what_nobody_reloads_is_not_tried_again_either_and_a_removal_is_no_repla
     assert_eq!(restore(&files.writer, &job(std::slice::from_ref(&template), true)).await.unwrap().len(), 1);
     let quiet = TemplateConfig { reload: None, ..template.clone() };
     files.failure(&quiet, b"wrong", Stage::Rollback).await;
-    // Its key is gone by now, and with that its file, for good.
+    // Its key is gone, and with that its file, for good.
     let claim = Some(crate::state::owned_files::Claim::Written);
     assert_eq!(crate::act::files::remove(&files.writer, &template, claim, true, &files.stop).await, Outcome::Removed);
     assert!(restore(&files.writer, &job(&[template], true)).await.unwrap().is_empty());

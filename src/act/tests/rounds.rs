@@ -1,4 +1,4 @@
-//! Files that change together: they share their syncs, and nothing else.
+//! Files that change together share their syncs and nothing else.
 
 use std::fs;
 use std::sync::mpsc;
@@ -19,7 +19,7 @@ fn directories(bench: &Bench) -> Vec<TemplateConfig> {
     FILES.map(|name| bench.template(name)).to_vec()
 }
 
-/// Publishes these bytes to all destinations in one round: the file thread is kept until all are queued.
+/// Publishes these bytes to all destinations in one batch: the file thread is blocked until all are queued.
 async fn publish_all(bench: &Bench, templates: &[TemplateConfig], bytes: &[u8]) -> Vec<Outcome> {
     let (go, kept) = mpsc::channel::<()>();
     bench.writer.in_order(move || _ = kept.recv());
@@ -28,7 +28,7 @@ async fn publish_all(bench: &Bench, templates: &[TemplateConfig], bytes: &[u8]) 
     tokio::join!(publications, queued).0
 }
 
-/// For each file, whether it was replaced; at which stage it failed else.
+/// For each file, whether it was replaced, or the stage at which it failed.
 fn told(outcomes: Vec<Outcome>) -> Vec<Result<(), Stage>> {
     let told = |outcome| match outcome {
         Outcome::Replaced => Ok(()),
@@ -62,8 +62,8 @@ async fn files_that_change_together_share_their_syncs() {
 }
 
 #[tokio::test]
-async fn what_fails_for_one_file_fails_for_no_other() {
-    const NAME: &str = "act::tests::rounds::what_fails_for_one_file_fails_for_no_other";
+async fn a_failure_of_one_file_concerns_no_other() {
+    const NAME: &str = "act::tests::rounds::a_failure_of_one_file_concerns_no_other";
     if !is_again() {
         for call in ["fchown", "fchmod", "fsync", "renameat"] {
             with_fault(NAME, call, 2);
@@ -93,14 +93,15 @@ async fn a_directory_that_cannot_be_synced_fails_for_its_own_files() {
     let failed =
         |directory: &str| FILES.map(|name| if name.starts_with(directory) { Err(Stage::Write) } else { Ok(()) });
     assert!(outcomes == failed("a") || outcomes == failed("b"), "{outcomes:?}");
-    // Those are in place and may not last: the retry replaces them, and owes their reload, and leaves the others alone.
+    // These are in place but may not last: the retry replaces them, makes their reload pending, and leaves the others
+    // alone.
     let again = publish_all(&bench, &templates, b"new").await;
     let expected = outcomes.iter().map(|outcome| if outcome.is_ok() { Outcome::Unchanged } else { Outcome::Replaced });
     assert_eq!(again, expected.collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn a_failed_check_keeps_nobody_else() {
+async fn a_failed_check_holds_up_no_other_file() {
     let bench = Bench::new();
     let mut templates = directories(&bench);
     templates[1].check = Some(shell("false"));
@@ -109,7 +110,7 @@ async fn a_failed_check_keeps_nobody_else() {
     assert_eq!(outcomes, [Ok(()), Err(Stage::Refused), Ok(()), Ok(()), Ok(())]);
 }
 
-/// RunningReloads a test once more with the n-th call of a kind failing.
+/// Runs a test again with the n-th call of a kind failing.
 fn with_fault(test: &str, call: &str, nth: u32) {
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error=EIO:when={nth}"));
     passes_again(test, &["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]);

@@ -1,4 +1,5 @@
-//! Files of a group: all are staged and checked before the first is placed, and of a unit all are placed or none.
+//! Files of a batch: all are staged and checked before the first is replaced; of a unit either all are replaced or
+//! none.
 
 use std::fs;
 
@@ -10,7 +11,7 @@ use futures_util::future::join_all;
 use super::bench::{Bench, again, identity, is_again, passes_again, shell, staged_in};
 use super::journals::{next, noted, reloaded, take_over};
 
-/// Publishes these bytes to all destinations as one group.
+/// Publishes these bytes to all destinations as one batch.
 async fn publish_group(bench: &Bench, unit: Option<&str>, templates: &[TemplateConfig], bytes: &[u8]) -> Vec<Outcome> {
     let (joint, seats) = Batch::new(templates.len(), unit.map(Into::into), &bench.stop);
     let bring = async |template: &TemplateConfig, seat| {
@@ -32,7 +33,7 @@ fn stage(outcome: &Outcome) -> Option<Stage> {
     }
 }
 
-/// Three files that are there, and one that is not.
+/// Three files that exist, and one that does not.
 fn four(bench: &Bench) -> Vec<TemplateConfig> {
     for name in ["a", "b", "c"] {
         fs::write(bench.path(name), "old").unwrap();
@@ -41,7 +42,7 @@ fn four(bench: &Bench) -> Vec<TemplateConfig> {
 }
 
 #[tokio::test]
-async fn one_that_fails_its_check_keeps_its_unit_back() {
+async fn a_failed_check_keeps_its_whole_unit_unchanged() {
     let bench = Bench::new();
     let mut templates = four(&bench);
     let before: Vec<_> = ["a", "b", "c"].map(|name| identity(&bench.path(name))).to_vec();
@@ -60,11 +61,12 @@ async fn one_that_fails_its_check_keeps_its_unit_back() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_put_in_place_takes_its_unit_back() {
-    const NAME: &str = "act::tests::units::one_that_cannot_be_put_in_place_takes_its_unit_back";
+async fn a_failed_rename_restores_its_whole_unit() {
+    const NAME: &str = "act::tests::units::a_failed_rename_restores_its_whole_unit";
     if !is_again() {
         for nth in ["1", "2", "3", "4"] {
-            // The last file is new: what would be exchanged is not there, and it is renamed, as one is that fails.
+            // The last file is new: there is nothing to exchange it with, so it is renamed, as is one whose exchange
+            // fails.
             let renames = if nth == "4" { "1" } else { "1..2" };
             let exchange = format!("inject=renameat2:error=EIO:when={nth}");
             let rename = format!("inject=renameat:error=EIO:when={renames}");
@@ -86,14 +88,14 @@ async fn one_that_cannot_be_put_in_place_takes_its_unit_back() {
 }
 
 #[tokio::test]
-async fn a_unit_is_exchanged_for_what_stood_there() {
-    const NAME: &str = "act::tests::units::a_unit_is_exchanged_for_what_stood_there";
+async fn a_unit_is_exchanged_with_the_old_files() {
+    const NAME: &str = "act::tests::units::a_unit_is_exchanged_with_the_old_files";
     if is_again() {
         let bench = Bench::new();
         assert_eq!(publish_group(&bench, Some("edge"), &four(&bench), b"new").await, [const { Outcome::Replaced }; 4]);
         return;
     }
-    // That the exchange is what happens at all: without it the test above would prove nothing.
+    // Proves that files are exchanged at all; otherwise the test above would prove nothing.
     let inject = "inject=renameat2:error=EIO:when=1";
     let output = again(NAME, &["strace", "-f", "-qq", "-e", "trace=renameat2", "-e", inject]);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -101,10 +103,10 @@ async fn a_unit_is_exchanged_for_what_stood_there() {
 }
 
 #[tokio::test]
-async fn without_a_unit_all_are_checked_before_the_first_is_placed() {
+async fn without_a_unit_all_are_checked_before_the_first_is_replaced() {
     let bench = Bench::new();
     let mut templates = four(&bench);
-    // Each check sees only old files beside its own, however long the checks of the others take.
+    // Each check sees only old files beside its own, however long the other checks take.
     let look = |log: &str| {
         let (directory, log) = (bench.directory.path().display().to_string(), bench.path(log));
         shell(format!("cat {directory}/a {directory}/b {directory}/c > {}", log.display()))
@@ -122,8 +124,8 @@ async fn without_a_unit_all_are_checked_before_the_first_is_placed() {
 }
 
 #[tokio::test]
-async fn a_group_has_more_files_than_there_are_descriptors() {
-    const NAME: &str = "act::tests::units::a_group_has_more_files_than_there_are_descriptors";
+async fn a_batch_may_have_more_files_than_descriptors() {
+    const NAME: &str = "act::tests::units::a_batch_may_have_more_files_than_descriptors";
     if !is_again() {
         return passes_again(NAME, &["prlimit", "--nofile=300:300"]);
     }
@@ -134,7 +136,7 @@ async fn a_group_has_more_files_than_there_are_descriptors() {
 }
 
 #[tokio::test]
-async fn blocks_of_one_file_go_together_or_one_after_the_other() {
+async fn blocks_of_one_file_are_written_together_or_one_after_the_other() {
     let bench = Bench::new();
     let templates = ["a", "b", "c"].map(|name| {
         let mut template = bench.template("f");
@@ -143,7 +145,7 @@ async fn blocks_of_one_file_go_together_or_one_after_the_other() {
         template.check = Some(shell("true"));
         template
     });
-    // The first in place changes what the others were made of: these leave the group and are made anew.
+    // The first replacement changes what the others were made from: these leave the batch and are rebuilt.
     assert_eq!(publish_group(&bench, None, &templates, b"new").await, [const { Outcome::Replaced }; 3]);
     let now = fs::read_to_string(bench.path("f")).unwrap();
     for name in ["a", "b", "c"] {
@@ -154,11 +156,10 @@ async fn blocks_of_one_file_go_together_or_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn what_a_unit_that_is_taken_back_was_to_overtake_is_still_finished() {
-    const NAME: &str = "act::tests::units::what_a_unit_that_is_taken_back_was_to_overtake_is_still_finished";
+async fn a_unit_that_is_restored_supersedes_nothing() {
+    const NAME: &str = "act::tests::units::a_unit_that_is_restored_supersedes_nothing";
     if !is_again() {
-        // A length is cut of each file that is overwritten: that of the second one by the second agent, whose thread is
-        // another one.
+        // Each overwritten file is truncated: the second one by the second agent, on another thread.
         let traced = ["-e", "trace=ftruncate", "-e", "inject=ftruncate:error=EIO:when=2"];
         passes_again(NAME, &[&["strace", "-f", "-qq", "-o", "/dev/null"], &traced[..]].concat());
         return;
@@ -175,7 +176,7 @@ async fn what_a_unit_that_is_taken_back_was_to_overtake_is_still_finished() {
     let entries = noted(&bench);
     let entry = entries.iter().find(|entry| entry.dest == templates[0].dest).unwrap();
     let staged = bench.path(entry.staged_name().unwrap().to_str().unwrap());
-    // It was killed in the middle of the first, and what waits does not answer.
+    // It was killed in the middle of the first, and the staged file cannot be read.
     fs::write(&templates[0].dest, "newld one").unwrap();
     fs::create_dir(&staged).unwrap();
     let (bench, _) = next(bench, &templates).await;

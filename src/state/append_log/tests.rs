@@ -10,7 +10,7 @@ fn held(lines: &[u32]) -> Contents<u32> {
     Contents { lines: lines.to_vec(), lost: None }
 }
 
-/// Why something is lost, of what has no line.
+/// Why lines are lost, for a log without lines.
 fn lost(directory: &Path, access: Access) -> String {
     let Contents { lines, lost } = open(directory, access).1;
     assert_eq!(lines, [0; 0]);
@@ -18,7 +18,7 @@ fn lost(directory: &Path, access: Access) -> String {
 }
 
 #[test]
-fn it_is_read_as_far_as_it_is_whole_and_goes_on_there() {
+fn a_truncated_log_is_read_and_continued() {
     let dir = tempfile::TempDir::new().unwrap();
     let (mut log, now) = open(dir.path(), Access::ReadWrite);
     assert_eq!(now, held(&[]));
@@ -44,7 +44,7 @@ fn it_is_read_as_far_as_it_is_whole_and_goes_on_there() {
 }
 
 #[test]
-fn it_is_begun_anew_when_it_has_outgrown_what_there_is_to_say() {
+fn a_log_with_many_outdated_lines_is_rewritten() {
     let dir = tempfile::TempDir::new().unwrap();
     let (mut log, _) = open(dir.path(), Access::ReadWrite);
     for line in 0..1000_u32 {
@@ -55,7 +55,7 @@ fn it_is_begun_anew_when_it_has_outgrown_what_there_is_to_say() {
 }
 
 #[test]
-fn one_of_few_lines_that_are_long_is_begun_anew_too() {
+fn a_log_with_few_long_lines_is_rewritten_too() {
     let dir = tempfile::TempDir::new().unwrap();
     let (mut log, _): (_, Contents<String>) = AppendLog::open(dir.path().join("lines"), HEADER, Access::ReadWrite);
     let line = "x".repeat(1 << 20);
@@ -66,7 +66,7 @@ fn one_of_few_lines_that_are_long_is_begun_anew_too() {
 }
 
 #[test]
-fn whatever_byte_is_damaged_all_other_lines_are_read_and_it_is_said() {
+fn all_other_lines_of_a_damaged_log_are_read() {
     let dir = tempfile::TempDir::new().unwrap();
     let (mut log, _) = open(dir.path(), Access::ReadWrite);
     for line in 1..=3 {
@@ -85,17 +85,17 @@ fn whatever_byte_is_damaged_all_other_lines_are_read_and_it_is_said() {
             continue;
         };
         let (nth, within) = (hit / length, hit % length);
-        // Where a line's end is none any more, it and the next one are one line.
+        // Without its end, a line and the next one become one line.
         let kept = |line: u32| line as usize != nth + 1 && !(within + 1 == length && line as usize == nth + 2);
         let kept: Vec<u32> = (1..=3).filter(|line| kept(*line)).collect();
-        // A digit of the checksum in the other case, and another space, are the same.
+        // A digit of the checksum in the other case, and another space, are equivalent.
         let is_all = lines == [1, 2, 3];
         assert!(is_all || lines == kept && lost.is_some(), "byte {at}, bit {bit}: {lines:?}, {lost:?}");
     }
 }
 
 #[test]
-fn where_lines_build_on_a_snapshot_nothing_after_a_damaged_one_is_read() {
+fn lines_after_a_damaged_one_are_ignored_if_they_build_on_it() {
     let dir = tempfile::TempDir::new().unwrap();
     let header = Header { snapshot: 1, ..HEADER };
     let open = || AppendLog::open::<u32>(dir.path().join("lines"), header, Access::ReadWrite);
@@ -114,7 +114,7 @@ fn where_lines_build_on_a_snapshot_nothing_after_a_damaged_one_is_read() {
 }
 
 #[test]
-fn one_that_has_doubled_since_it_was_rewritten_is_not_compact_in_the_next_process_either() {
+fn a_log_that_has_doubled_is_not_compact_in_the_next_process() {
     let dir = tempfile::TempDir::new().unwrap();
     let open =
         || AppendLog::open::<String>(dir.path().join("lines"), Header { snapshot: 1, ..HEADER }, Access::ReadWrite).0;
@@ -131,7 +131,7 @@ fn one_that_has_doubled_since_it_was_rewritten_is_not_compact_in_the_next_proces
 }
 
 #[test]
-fn one_of_a_newer_version_is_set_aside_by_whoever_may() {
+fn a_log_of_a_newer_version_is_renamed_only_with_write_access() {
     let dir = tempfile::TempDir::new().unwrap();
     let (file, newer) = (dir.path().join("lines"), dir.path().join("lines.newer"));
     fs::write(&file, "rosterd test 3\nwhatever it is\n").unwrap();
@@ -147,7 +147,7 @@ fn one_of_a_newer_version_is_set_aside_by_whoever_may() {
 }
 
 #[test]
-fn what_cannot_be_read_is_kept_and_read_when_it_can() {
+fn an_unreadable_log_is_kept_and_read_later() {
     let dir = tempfile::TempDir::new().unwrap();
     let (file, away) = (dir.path().join("lines"), dir.path().join("away"));
     let (mut log, _) = open(dir.path(), Access::ReadWrite);
@@ -166,7 +166,7 @@ fn what_cannot_be_read_is_kept_and_read_when_it_can() {
         assert!(now.lost.unwrap().contains("lines.unread1"));
         log.append(&2, 1, || vec![2]).unwrap();
         assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&[2]), "it is still not there");
-        // It answers again.
+        // It can be read again.
         let aside = dir.path().join("lines.unread1");
         if aside.is_dir() {
             fs::remove_dir(&aside).unwrap();
@@ -185,13 +185,13 @@ fn what_cannot_be_read_is_kept_and_read_when_it_can() {
 }
 
 #[test]
-fn one_that_is_not_what_was_left_there_is_begun_anew_and_the_other_kept() {
+fn a_replaced_log_is_kept_and_a_new_one_started() {
     let dir = tempfile::TempDir::new().unwrap();
     let file = dir.path().join("lines");
     let (mut log, _) = open(dir.path(), Access::ReadWrite);
     log.append(&1, 1, || vec![1]).unwrap();
     assert!(log.is_intact());
-    // Somebody has mounted something, and that has one of its own.
+    // A file system was mounted that has one of its own.
     fs::rename(&file, dir.path().join("away")).unwrap();
     assert!(!log.is_intact());
     let (mut other, _) = open(dir.path(), Access::ReadWrite);
@@ -199,12 +199,12 @@ fn one_that_is_not_what_was_left_there_is_begun_anew_and_the_other_kept() {
     assert!(!log.is_intact());
     log.append(&2, 1, || vec![1, 2]).unwrap();
     assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&[7, 1, 2]));
-    // All of it goes, with the directory.
+    // All of it is removed, with the directory.
     fs::remove_dir_all(dir.path()).unwrap();
     assert!(!log.is_intact());
     log.append(&3, 1, || vec![1, 2, 3]).unwrap();
     assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&[1, 2, 3]));
-    // And whoever lengthens it behind one's back has not written where one goes on.
+    // Lines appended by another process are not continued.
     fs::write(&file, "\n").unwrap();
     log.append(&4, 1, || vec![4]).unwrap();
     assert_eq!(open(dir.path(), Access::ReadOnly).1, held(&[4]), "what is no file of lines is looked at in vain");

@@ -33,13 +33,13 @@ fn open(dir: &TempDir) -> Journal {
     journal
 }
 
-/// What each file was and is to be, and whether its reload was owed before.
+/// The old and new digest of each file, and whether an earlier reload is pending.
 fn known(journal: &Journal) -> Vec<(&str, Option<u64>, Option<u64>, bool)> {
     journal.entries().map(|entry| (&*entry.owner.template, entry.old, entry.new, entry.earlier_pending)).collect()
 }
 
 #[test]
-fn a_round_is_known_as_a_whole_or_not_at_all_wherever_its_writing_was_cut_off() {
+fn a_truncated_journal_has_each_batch_completely_or_not_at_all() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
     journal.record(vec![entry("a", None, Some(1)), entry("b", Some(2), None)]).unwrap();
@@ -62,14 +62,14 @@ fn a_round_is_known_as_a_whole_or_not_at_all_wherever_its_writing_was_cut_off() 
                 assert!(u64::try_from(cut).unwrap() < first, "cut at {cut}: {lost:?}");
             }
         }
-        // It goes on from there.
+        // It continues from there.
         journal.record(vec![entry("d", None, Some(9))]).unwrap();
         assert!(known(&open(&dir)).contains(&("d", None, Some(9), false)), "cut at {cut}");
     }
 }
 
 #[test]
-fn a_reload_is_log_failure_for_what_was_in_place_when_it_began() {
+fn a_reload_clears_what_was_in_place_when_it_began() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
     journal.record(vec![entry("a", None, Some(1)), entry("b", None, Some(1))]).unwrap();
@@ -85,7 +85,7 @@ fn a_reload_is_log_failure_for_what_was_in_place_when_it_began() {
 }
 
 #[test]
-fn templates_with_a_block_each_of_one_file_owe_their_own_reloads() {
+fn templates_with_a_block_in_one_file_have_their_own_pending_reloads() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
     let block = |name: &str, old, new| Entry { dest: dest("shared"), ..entry(name, old, new) };
@@ -104,7 +104,7 @@ fn templates_with_a_block_each_of_one_file_owe_their_own_reloads() {
 }
 
 #[test]
-fn what_was_not_replaced_after_all_is_as_if_it_had_never_been_noted() {
+fn a_withdrawn_entry_leaves_the_earlier_one() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
     journal.record(vec![entry("a", None, Some(1))]).unwrap();
@@ -116,12 +116,12 @@ fn what_was_not_replaced_after_all_is_as_if_it_had_never_been_noted() {
 }
 
 #[test]
-fn what_cannot_be_written_is_not_noted() {
+fn an_entry_that_cannot_be_written_is_not_recorded() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
     journal.record(vec![entry("a", None, Some(1))]).unwrap();
     fs::remove_file(journal.file()).unwrap();
-    // It cannot be begun anew.
+    // It cannot be started again.
     fs::create_dir(dir.path().join("journal.tmp")).unwrap();
     assert!(journal.record(vec![entry("a", Some(1), Some(2)), entry("b", None, Some(2))]).is_err());
     assert_eq!((known(&journal), journal.last_batch()), (vec![("a", None, Some(1), false)], 1));
@@ -132,7 +132,7 @@ fn what_cannot_be_written_is_not_noted() {
 }
 
 #[test]
-fn a_reload_can_be_run_by_what_was_written_down_alone() {
+fn an_entry_is_enough_to_run_its_reload() {
     let signal = Reload::Signal { signal: "HUP".into(), pid_file: "/run/x.pid".into() };
     let exec = Reload::Command(Command::Exec(vec!["a b".into(), "\"\n".into()]));
     let each = TemplateConfig {
@@ -168,7 +168,7 @@ fn a_reload_can_be_run_by_what_was_written_down_alone() {
 }
 
 #[test]
-fn a_unit_is_noted_as_long_as_one_of_its_reloads_is_owed() {
+fn a_unit_is_recorded_while_one_of_its_reloads_is_pending() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
     let of = |unit: &str, entry: Entry| Entry { owner: Owner { unit: Some(unit.into()), ..entry.owner }, ..entry };
@@ -182,7 +182,7 @@ fn a_unit_is_noted_as_long_as_one_of_its_reloads_is_owed() {
 }
 
 #[test]
-fn what_stood_there_is_kept_until_a_reload_has_succeeded() {
+fn a_copy_is_kept_until_a_reload_succeeds() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
     let before = PreviousFile { bytes: b"old\xff".to_vec(), mode: 0o640, uid: 3, gid: 4 };
@@ -196,7 +196,7 @@ fn what_stood_there_is_kept_until_a_reload_has_succeeded() {
             Entry { saved: b, ..entry("b", None, Some(2)) },
         ])
         .unwrap();
-    // A second replacement before the reload: what counts is what was there when one last succeeded.
+    // A second replacement before the reload: the version to restore is the one whose reload last succeeded.
     let other = PreviousFile { bytes: b"never taken up".to_vec(), ..before.clone() };
     let again = journal.save(&key("a"), Some(&other)).unwrap();
     assert_eq!(again, NewCopies::default());
@@ -212,13 +212,13 @@ fn what_stood_there_is_kept_until_a_reload_has_succeeded() {
 }
 
 #[test]
-fn a_copy_that_went_with_the_power_is_not_believed_to_be_kept() {
+fn a_copy_lost_in_a_power_cut_is_not_used() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
     let before = |bytes: &str| PreviousFile { bytes: bytes.into(), mode: 0o640, uid: 3, gid: 4 };
     let saved = journal.save(&key("a"), Some(&before("first"))).unwrap().saved;
     journal.record(vec![Entry { saved, ..entry("a", Some(1), Some(2)) }]).unwrap();
-    // Its reload has succeeded: the copy went, and that its note did was not synced.
+    // Its reload succeeded and the copy was removed, but clearing the entry was not synced.
     fs::remove_dir_all(dir.path().join("saved")).unwrap();
     let mut journal = open(&dir);
     assert_eq!(journal.saved(&key("a")).unwrap(), None);
@@ -240,12 +240,12 @@ fn a_set_is_blocked_until_another_takes_its_place() {
     journal.block(set(&[("a", 3), ("b", 4)])).unwrap();
     let blocked = [set(&[("c", 1)]), set(&[("a", 3), ("b", 4)])];
     assert_eq!(open(&dir).blocked(), blocked);
-    // It is not forgotten with what else was in the journal.
+    // It is not forgotten when the journal is rewritten.
     for round in 0..300 {
         journal.record(vec![entry("d", None, Some(round))]).unwrap();
         journal.reload_succeeded(&[key("d")], journal.last_batch());
     }
-    // The same bytes are no other ones, and those from before prove nothing.
+    // The same bytes are no other version, and a rollback confirms nothing.
     let mut back = entry("b", Some(4), Some(1));
     back.owner.is_rollback = true;
     journal.record(vec![back]).unwrap();
@@ -260,7 +260,7 @@ fn a_set_is_blocked_until_another_takes_its_place() {
 }
 
 #[test]
-fn what_a_unit_replaced_is_kept_until_the_last_of_it_is_taken_up() {
+fn copies_of_a_unit_are_kept_until_its_last_reload() {
     let dir = TempDir::new().unwrap();
     let mut journal = open(&dir);
     let of_unit = |name: &str, owes: bool| {
@@ -277,7 +277,7 @@ fn what_a_unit_replaced_is_kept_until_the_last_of_it_is_taken_up() {
         assert_eq!(owing, [dest("b")]);
         assert!(["a", "b", "c"].iter().all(|name| journal.saved(&key(name)).unwrap() == Some(None)));
     }
-    // What is put back stays known until it is taken up: somebody may change it.
+    // A restored file keeps its entry until its reload: another process may change it.
     let mut back = of_unit("a", true);
     (back.owner.is_rollback, back.saved) = (true, None);
     journal.record(vec![back]).unwrap();

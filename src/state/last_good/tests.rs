@@ -27,7 +27,7 @@ fn load(dir: &Path) -> SavedState {
     LastGood::new(dir).load(Access::ReadWrite)
 }
 
-/// What is remembered of `web`, without its age.
+/// What is saved of `web`, without its age.
 fn web(dir: &Path) -> Option<SavedRoster> {
     Some(SavedRoster { age: None, ..load(dir).remove("web")? })
 }
@@ -37,7 +37,7 @@ fn file(dir: &Path) -> PathBuf {
 }
 
 #[test]
-fn what_is_remembered_is_recalled_by_the_next() {
+fn saved_rosters_are_loaded_by_the_next_process() {
     let dir = tempfile::TempDir::new().unwrap();
     assert_eq!(load(dir.path()), SavedState::new(), "nothing yet");
     let last_good = LastGood::new(dir.path());
@@ -48,7 +48,7 @@ fn what_is_remembered_is_recalled_by_the_next() {
     assert_eq!(all.keys().map(|name| &**name).collect::<Vec<_>>(), ["db", "web"]);
     assert_eq!(all["web"].paths, BTreeMap::from([("x".into(), first), ("y".into(), known(6, &[]))]));
     assert_eq!((&all["web"].origin, all["web"].age), (&origin("zk://a:2181"), Some(Duration::ZERO)));
-    // Another goes on where this one ended.
+    // Another process continues where this one ended.
     let next = LastGood::new(dir.path());
     next.load(Access::ReadWrite);
     let begun = fs::metadata(file(dir.path())).unwrap().len();
@@ -62,7 +62,7 @@ fn what_is_remembered_is_recalled_by_the_next() {
 }
 
 #[test]
-fn a_change_costs_what_it_is_and_the_file_does_not_grow_without_end() {
+fn a_change_writes_only_the_difference_and_the_file_stays_bounded() {
     let dir = tempfile::TempDir::new().unwrap();
     let last_good = LastGood::new(dir.path());
     let names: Vec<String> = (0..5000).map(|n| format!("10.0.{}.{}:80", n / 250, n % 250)).collect();
@@ -86,7 +86,7 @@ fn a_change_costs_what_it_is_and_the_file_does_not_grow_without_end() {
 }
 
 #[test]
-fn another_url_begins_anew() {
+fn another_url_starts_the_file_again() {
     let dir = tempfile::TempDir::new().unwrap();
     let last_good = LastGood::new(dir.path());
     last_good.save(saved("web", &[("x", Some(known(5, &[("a:1", b"", None)]))), ("y", None)]));
@@ -98,7 +98,7 @@ fn another_url_begins_anew() {
 }
 
 #[test]
-fn it_is_for_the_owner_and_leaves_nothing_beside_itself() {
+fn files_are_private_and_leave_no_temporary_files() {
     let dir = tempfile::TempDir::new().unwrap();
     let last_good = LastGood::new(dir.path());
     last_good.save(saved("web", &[("", Some(known(1, &[("a:1", b"", None)])))]));
@@ -112,12 +112,12 @@ fn it_is_for_the_owner_and_leaves_nothing_beside_itself() {
     files.sort();
     assert_eq!(files, [directory.join("confirmed"), directory.join("web.roster")]);
     assert!(files.iter().all(|file| mode(file) == 0o600));
-    // A place that cannot be written to is no reason to fail.
+    // A failed write is no reason to fail.
     LastGood::new(Path::new("/dev/null")).save(saved("web", &[("", Some(known(1, &[])))]));
     LastGood::new(Path::new("/dev/null")).compact(&BTreeMap::new());
 }
 
-/// As if all lines of `web` had been written so many seconds earlier, or later.
+/// Changes the times of all lines of `web` by this many seconds.
 fn shift(dir: &Path, secs: i64) {
     let (mut log, held) = AppendLog::open(file(dir), HEADER, Access::ReadWrite);
     let mut lines: Vec<Line> = held.lines;
@@ -128,7 +128,7 @@ fn shift(dir: &Path, secs: i64) {
 }
 
 #[test]
-fn an_age_is_that_of_the_last_line_or_of_the_last_confirmation() {
+fn an_age_counts_from_the_last_line_or_the_last_confirmation() {
     let dir = tempfile::TempDir::new().unwrap();
     LastGood::new(dir.path()).save(saved("web", &[("", Some(known(1, &[("a:1", b"", None)])))]));
     shift(dir.path(), -3600);
@@ -150,7 +150,7 @@ fn an_age_is_that_of_the_last_line_or_of_the_last_confirmation() {
 }
 
 #[test]
-fn a_newer_version_is_set_aside_and_what_is_damaged_begins_anew() {
+fn a_newer_version_is_renamed_and_a_damaged_file_is_started_again() {
     let dir = tempfile::TempDir::new().unwrap();
     let last_good = LastGood::new(dir.path());
     let good = saved("web", &[("", Some(known(1, &[("a:1", b"", None)])))]);
@@ -172,7 +172,7 @@ fn a_newer_version_is_set_aside_and_what_is_damaged_begins_anew() {
         assert_eq!(web(dir.path()).unwrap().paths.len(), 1);
     }
     assert_eq!(fs::read(&aside).unwrap(), newer);
-    // One that cannot be read is kept, and read when it can be; what was written meanwhile is newer.
+    // A file that cannot be read is kept and read later; what was written meanwhile is newer.
     let unread = dir.path().join("rosters/web.roster.unread1");
     fs::remove_file(file(dir.path())).unwrap();
     fs::create_dir(file(dir.path())).unwrap();
@@ -187,7 +187,7 @@ fn a_newer_version_is_set_aside_and_what_is_damaged_begins_anew() {
 }
 
 #[test]
-fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_machine() {
+fn the_guard_history_survives_a_restart_but_not_a_reboot() {
     let after = |secs| Moment::START + Duration::from_secs(secs);
     let vacancy = |name: &str, slot, since| (Arc::from(name), ReservedSlot { slot, since });
     let good = GuardHistory {
@@ -224,7 +224,7 @@ fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_ma
     };
     let moved = SavedPath { version: Some(Zxid(9)), guard_history: moved, ..known.clone() };
     assert_eq!(read("one", 1300), moved, "what was last good is as it was");
-    // Another start of the machine: what was there is known, and times begin anew.
+    // After a reboot the members are known, and times start again.
     let restarted = GuardHistory {
         sizes: vec![(Moment::START, 18)],
         loss: Some(UnconfirmedLoss { to: 6, since: Moment::START }),
@@ -237,7 +237,7 @@ fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_ma
     fs::remove_file(file(dir.path())).unwrap();
     next.compact(&BTreeMap::new());
     assert_eq!(read("one", 1300), moved, "and rewritten");
-    // Of a path that was never good there is nothing to remember.
+    // A path that was never good has nothing to save.
     let rewritten = length();
     next.save(SavedUpdate { held: BTreeMap::from([("q".into(), (None, held))]), ..saved("web", &[]) });
     assert_eq!(length(), rewritten);
@@ -247,14 +247,14 @@ fn a_course_is_carried_over_to_the_next_process_and_not_over_a_restart_of_the_ma
 /// members, of which one left, one changed, and 4 more left at once; of two keys one went and the other gained a member;
 /// the data changed once.
 #[test]
-fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
+fn files_of_an_earlier_version_are_read_and_continued() {
     let dir = tempfile::TempDir::new().unwrap();
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/last_good_1");
     fs::create_dir(dir.path().join("rosters")).unwrap();
     for name in ["app.roster", "apps.roster", "web.roster", "confirmed"] {
         fs::copy(fixture.join(name), dir.path().join("rosters").join(name)).unwrap();
     }
-    // 300 seconds after it ended, on the same machine.
+    // 300 seconds after it ended, on the same boot.
     let now = Timestamp { boot: "5d63f750-b429-458e-bc01-8facc30bb2c2".into(), up: 953, wall: 1_795_932_030 };
     let read = || LastGood::at(dir.path(), now.clone()).store().load(Access::ReadWrite, &now);
     let ago = |up: u64| Moment::START - Duration::from_secs(953 - up);
@@ -332,7 +332,7 @@ fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
         ),
     ]);
     assert_eq!(read(), expected);
-    // After another start of the machine, by the calendar.
+    // After a reboot, by the calendar.
     let later = Timestamp { boot: "another".into(), up: 5, wall: now.wall + 60 };
     assert_eq!(
         LastGood::at(dir.path(), later.clone()).store().load(Access::ReadWrite, &later)["web"].age,
@@ -355,7 +355,7 @@ fn the_state_of_an_earlier_version_is_recalled_and_goes_on() {
     assert_eq!(files, ["app.roster", "apps.roster", "confirmed", "web.roster"], "and nothing is set aside");
 }
 
-/// Memos about two paths: members come, change, are numbered and go; a path goes.
+/// Updates of two paths: members come, change, get slots and leave; a path is removed.
 fn memos() -> impl Strategy<Value = Vec<SavedUpdate>> {
     let kept = (0u8..4, proptest::option::of(0u32..3)).prop_map(|(data, slot)| {
         let data: &[u8] = [&b""[..], b"{\"a\": \"\\u2028\\n\"}", b"\xff\x00", b"x"][usize::from(data)];
@@ -381,12 +381,12 @@ fn memos() -> impl Strategy<Value = Vec<SavedUpdate>> {
 proptest! {
     #![proptest_config(crate::support::random::config(40, 2_000))]
 
-    /// Cut off anywhere, or with any byte changed, a file gives a whole earlier state, and never one that was not.
+    /// Truncated anywhere, or with any byte changed, a file gives a complete earlier state and never another.
     #[test]
-    fn a_file_that_is_cut_off_anywhere_recalls_a_whole_earlier_state(memos in memos(), flip in 1u8..=255) {
+    fn a_truncated_file_loads_a_complete_earlier_state(memos in memos(), flip in 1u8..=255) {
         let dir = tempfile::TempDir::new().unwrap();
         let last_good = LastGood::new(dir.path());
-        // How long the file was when each state was written, and the state.
+        // The length of the file when each state was written, and the state.
         let mut states: Vec<(usize, Option<SavedRoster>)> = vec![(0, None)];
         for saved in memos {
             last_good.save(saved);
@@ -396,7 +396,7 @@ proptest! {
         let bytes = fs::read(file(dir.path())).unwrap_or_default();
         let (clock, copy) = (BootClock::new(Timestamp::now()), dir.path().join("copy"));
         let read = |bytes: &[u8]| {
-            // A file that is cut off and written again would be flushed to the disk each time.
+            // Truncating a file and writing it again would flush it to disk each time.
             let _ = fs::remove_file(&copy);
             fs::write(&copy, bytes).unwrap();
             RosterLog::open(copy.clone(), Access::ReadOnly, &clock).known().map(|(_, known)| known.clone())
@@ -411,7 +411,7 @@ proptest! {
                 prop_assert!(states.iter().any(|(_, earlier)| *earlier == state), "byte {cut} ^ {flip}: {state:?}");
             }
         }
-        // What goes on after a cut takes nothing from what is whole.
+        // What is appended after a truncation takes nothing from the intact lines.
         for cut in [bytes.len() / 3, bytes.len() * 2 / 3, bytes.len().saturating_sub(1)] {
             fs::create_dir_all(dir.path().join("rosters")).unwrap();
             fs::write(file(dir.path()), &bytes[..cut]).unwrap();

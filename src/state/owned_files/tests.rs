@@ -13,7 +13,7 @@ fn keys(ledger: &OwnedFiles, template: &Arc<TemplateConfig>) -> Vec<String> {
 }
 
 #[test]
-fn what_was_written_is_known_after_any_cut_and_to_the_same_template_alone() {
+fn a_truncated_log_knows_written_files_and_only_for_their_template() {
     let dir = tempfile::TempDir::new().unwrap();
     let svc = template("services", "/x/{{ key }}.cfg");
     let [a, b] = ["a", "b"].map(|key| svc.for_key(&Arc::from(key)).unwrap());

@@ -5,7 +5,7 @@ fn at(seconds: u64) -> SystemTime {
 }
 
 #[test]
-fn a_pause_survives_and_ends() {
+fn a_pause_survives_a_restart_and_ends() {
     let dir = tempfile::TempDir::new().unwrap();
     assert_eq!(Pause::load(dir.path(), at(0)), None);
     let pause = Pause::new(at(1000), Duration::from_mins(1), Some("a\nb".into()), 7);
@@ -26,7 +26,7 @@ fn a_pause_survives_and_ends() {
 }
 
 #[test]
-fn what_cannot_be_read_is_a_pause_of_an_hour() {
+fn an_unreadable_file_is_a_pause_of_an_hour() {
     let dir = tempfile::TempDir::new().unwrap();
     let newer = r#"{"version": 2, "since": 0, "until": 1, "reason": null, "uid": 0}"#;
     for text in ["", "{", newer] {

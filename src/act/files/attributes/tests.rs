@@ -6,7 +6,7 @@ fn acl(entries: &[(u8, u8)]) -> Vec<u8> {
 }
 
 #[test]
-fn an_acl_is_fitted_to_a_mode() {
+fn an_acl_gets_the_permissions_of_a_mode() {
     let cases = [
         // Owner, a named user, the group, the mask, others.
         (&[(1, 6), (2, 6), (4, 4), (0x10, 6), (0x20, 4)][..], &[(1, 6), (2, 6), (4, 4), (0x10, 4), (0x20, 0)][..]),

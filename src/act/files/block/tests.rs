@@ -20,7 +20,7 @@ fn a_block_is_replaced_and_nothing_else() {
             "x\r\n# BEGIN rosterd c\r\nold\r\n# END rosterd c\r\n",
             "x\r\n# BEGIN rosterd c\r\na\r\nb\r\n# END rosterd c\r\n",
         ),
-        // As somebody touched it.
+        // As somebody may have edited it.
         (
             " #BEGIN  rosterd c  (not by hand)\n\n#\tEND rosterd c \n",
             " #BEGIN  rosterd c  (not by hand)\na\nb\n#\tEND rosterd c \n",
@@ -28,7 +28,7 @@ fn a_block_is_replaced_and_nothing_else() {
         // As some editors save it.
         ("\u{feff}# BEGIN rosterd c\nold\n# END rosterd c\n", "\u{feff}# BEGIN rosterd c\na\nb\n# END rosterd c\n"),
         ("\u{feff}x\n", "\u{feff}x\n# BEGIN rosterd c\na\nb\n# END rosterd c\n"),
-        // Another's block is nobody's business, broken as it may be.
+        // Another block may be broken.
         (
             "# END rosterd d\n# BEGIN rosterd c\n# END rosterd c\n# BEGIN rosterd d\n",
             "# END rosterd d\n# BEGIN rosterd c\na\nb\n# END rosterd c\n# BEGIN rosterd d\n",
@@ -47,14 +47,14 @@ fn a_block_is_replaced_and_nothing_else() {
 }
 
 #[test]
-fn other_signs_begin_a_comment() {
+fn other_comment_signs_are_supported() {
     let block = Block { comment: ";".into(), ..Block::new("c") };
     let new = splice(b"[a]\n# BEGIN rosterd c\n", &block, b"x=1", Path::new("/x")).unwrap();
     assert_eq!(new, b"[a]\n# BEGIN rosterd c\n; BEGIN rosterd c\nx=1\n; END rosterd c\n");
 }
 
 #[test]
-fn markers_that_make_no_one_block_are_refused_by_their_lines() {
+fn invalid_markers_are_reported_with_their_lines() {
     for (old, why) in [
         ("x\n# BEGIN rosterd c\n", "line 2 begins block c, and no line ends it"),
         ("x\n# BEGIN rosterd d\n", "line 2 begins block d, and no line ends it"),
@@ -90,20 +90,20 @@ fn markers_that_make_no_one_block_are_refused_by_their_lines() {
 }
 
 #[test]
-fn hosts_that_are_shadowed_hosts_are_found() {
+fn host_names_on_other_lines_are_found() {
     let hosts = b"127.0.0.1 localhost\n10.0.0.1 ZK1 zk1.example # zk2\nnonsense zk3\n# BEGIN rosterd c\n\
         10.0.0.1 zk1\n10.0.0.2 zk2\n10.0.0.3 zk3 zk4\n# END rosterd c\n#10.0.0.2 zk2\nfe80::1 zk4\n1.1.1.1 zk4";
     assert_eq!(shadowed_hosts(hosts, &Block::new("c")), [("zk1".to_owned(), 2), ("zk4".to_owned(), 10)]);
     assert_eq!(shadowed_hosts(b"10.0.0.1 a a\n", &Block::new("c")), []);
 }
 
-/// What is not between a block's markers, and what is.
+/// The bytes outside a block's markers, and those inside.
 fn apart(file: &[u8], block: &Block) -> (Vec<u8>, Vec<u8>) {
     let inner = find(file, block).unwrap().unwrap();
     ([&file[..inner.start], &file[inner.end..]].concat(), file[inner].to_vec())
 }
 
-/// Files of all kinds of lines, whole or broken off, and what may be rendered.
+/// Files with all kinds of lines, complete or not, and rendered text.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     let line = prop_oneof![
         Just("10.0.0.1 a".to_owned()),
@@ -118,7 +118,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(lines, more)| [lines.concat().into_bytes(), more].concat())
 }
 
-/// What may be rendered.
+/// Rendered text.
 fn plain() -> impl Strategy<Value = Vec<u8>> {
     text().prop_map(|text| lines(&text).filter(|line| marker(line, "#").is_none()).collect::<Vec<_>>().concat())
 }

@@ -18,7 +18,7 @@ fn differences_read_as_diff_shows_them() {
 }
 
 #[test]
-fn changes_have_their_context_and_stand_together_where_it_meets() {
+fn changes_with_overlapping_context_share_a_hunk() {
     let numbered = |count: u32| (1..=count).fold(String::new(), |all, n| all + &n.to_string() + "\n");
     let cases = [
         (numbered(8), numbered(8).replace("6\n", "x\n"), "@@ -3,6 +3,6 @@\n 3\n 4\n 5\n-6\n+x\n 7\n 8\n"),
@@ -35,7 +35,7 @@ fn changes_have_their_context_and_stand_together_where_it_meets() {
             "@@ -1,4 +1,4 @@\n-1\n+x\n 2\n 3\n 4\n@@ -6,4 +6,3 @@\n 6\n 7\n 8\n-9\n",
         ),
         ("a\n".to_owned(), String::new(), "@@ -1 +0,0 @@\n-a\n"),
-        // Too many of the same lines for the smallest difference.
+        // Too many equal lines to search for the smallest difference.
         ("a\n".repeat(30_000) + "b\n", "a\n".repeat(30_001), "@@ -29998,4 +29998,4 @@\n a\n a\n a\n-b\n+a\n"),
     ];
     for (old, new, shown) in cases {

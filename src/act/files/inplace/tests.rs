@@ -3,7 +3,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
-fn what_was_begun_is_completed_once_or_twice() {
+fn an_overwrite_can_be_finished_twice() {
     let dir = tempfile::TempDir::new().unwrap();
     let (staged, dest) = (dir.path().join(".rosterd-x.tmp"), dir.path().join("f"));
     let configured = ModeAndOwner { mode: Some(0o640), ..ModeAndOwner::default() };
@@ -31,7 +31,7 @@ fn what_was_begun_is_completed_once_or_twice() {
     fs::remove_file(&dest).unwrap();
     finish("new text").unwrap_err();
     assert!(staged.exists());
-    // Somebody has put a name of another file there meanwhile.
+    // Another file's hard link was put there meanwhile.
     fs::write(dir.path().join("victim"), "kept").unwrap();
     fs::hard_link(dir.path().join("victim"), &dest).unwrap();
     finish("new text").unwrap_err();
@@ -39,7 +39,7 @@ fn what_was_begun_is_completed_once_or_twice() {
 }
 
 #[test]
-fn a_mount_is_named_by_what_is_mounted() {
+fn a_mount_point_is_described_by_its_source() {
     let mounts = "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
                       90 22 254:0 /data/my\\040file /etc/a\\040b rw shared:7 master:1 - ext4 /dev/vda rw\n";
     assert_eq!(mount_on(mounts, Path::new("/etc/a b")).as_deref(), Some("/data/my file of /dev/vda"));

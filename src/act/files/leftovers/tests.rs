@@ -2,7 +2,7 @@ use super::*;
 use std::fs::File;
 
 #[test]
-fn what_takes_the_name_of_an_open_directory_is_left_alone() {
+fn a_directory_that_replaces_an_open_one_is_left_alone() {
     let dir = tempfile::TempDir::new().unwrap();
     let (own, other) = (dir.path().join("own"), dir.path().join("other"));
     let tag = Tag::new(dir.path());

@@ -1,7 +1,7 @@
 use super::*;
 
 #[tokio::test]
-async fn jobs_share_one_thread_and_a_broken_one_takes_nobody_with_it() {
+async fn jobs_share_one_thread_which_survives_a_panic() {
     let writer = Writer::start().unwrap();
     let first = writer.call(|_| thread::current().id()).await.unwrap();
     let broken = writer.call(|_| panic!("a fault")).await;

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_checksum_is_the_known_one_and_every_change_of_a_line_is_seen() {
+fn every_changed_byte_of_a_line_is_detected() {
     assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     let line = write(&["a\nb", "\u{2028}"]);
     let (end, line) = line.split_last().unwrap();

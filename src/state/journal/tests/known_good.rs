@@ -1,8 +1,8 @@
-//! What reloads prove, and what is gone back to.
+//! What reloads confirm, and which version is restored.
 
 use super::*;
 
-/// A journal with files of which so many rounds are noted, each with the copy of its number; and its reloads.
+/// A journal with files and the reloads of that. The copy of each version is its number.
 struct Kept {
     dir: TempDir,
     journal: Journal,
@@ -17,7 +17,7 @@ impl Kept {
         Self { dir, journal, runs }
     }
 
-    /// Replaces files by their next version; what stood there is a text of the version before.
+    /// Replaces files by their next version.
     fn replace(&mut self, unit: Option<&str>, files: &[(&str, bool)]) {
         let entries = files.iter().map(|(name, owes)| {
             let was = self.journal.entries.get(&key(name)).and_then(|entry| entry.new).unwrap_or(0);
@@ -43,7 +43,7 @@ impl Kept {
         self.journal.reload_succeeded(&keys, up_to);
     }
 
-    /// What these files would go back to.
+    /// The versions that would be restored.
     fn is_known_good(&self, names: &[&str]) -> Vec<String> {
         is_known_good(&self.journal, names)
     }
@@ -55,7 +55,7 @@ fn is_known_good(journal: &Journal, names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn what_a_reload_has_proven_is_gone_back_to_also_where_it_was_replaced_meanwhile() {
+fn a_version_confirmed_after_its_replacement_is_the_one_to_restore() {
     let mut kept = Kept::new();
     kept.replace(None, &[("a", true)]);
     let first = kept.begin(&["a"]);
@@ -65,7 +65,7 @@ fn what_a_reload_has_proven_is_gone_back_to_also_where_it_was_replaced_meanwhile
     kept.end(&first);
     assert_eq!(kept.is_known_good(&["a"]), ["a1"], "the first of three was good");
     assert_eq!(is_known_good(&open(&kept.dir), &["a"]), ["a1"], "as the next agent knows");
-    // One that fails proves nothing, and of one that ends well only what it began with is known.
+    // A failed reload confirms nothing, and a successful one only what was in place when it began.
     drop(kept.begin(&["a"]));
     let other = kept.begin(&["b"]);
     kept.replace(None, &[("a", true)]);
@@ -78,7 +78,7 @@ fn what_a_reload_has_proven_is_gone_back_to_also_where_it_was_replaced_meanwhile
 }
 
 #[test]
-fn a_unit_goes_back_to_what_all_its_reloads_have_proven() {
+fn a_unit_is_restored_to_what_all_its_reloads_confirmed() {
     let all = ["a", "b", "c"];
     let mut kept = Kept::new();
     kept.replace(Some("edge"), &[("a", true), ("b", true), ("c", false)]);
@@ -93,7 +93,7 @@ fn a_unit_goes_back_to_what_all_its_reloads_have_proven() {
 }
 
 #[test]
-fn a_file_of_a_unit_without_a_reload_is_kept_until_the_unit_has_proven_itself() {
+fn the_copy_of_a_unit_file_without_a_reload_is_kept_until_the_unit_is_confirmed() {
     let mut kept = Kept::new();
     kept.replace(Some("edge"), &[("c", false)]);
     kept.replace(Some("edge"), &[("a", true)]);
@@ -104,7 +104,7 @@ fn a_file_of_a_unit_without_a_reload_is_kept_until_the_unit_has_proven_itself() 
 }
 
 #[test]
-fn one_of_a_newer_version_is_set_aside() {
+fn a_journal_of_a_newer_version_is_renamed() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join(NAME);
     fs::write(&file, "rosterd journal 2\nwhatever\n").unwrap();
@@ -114,11 +114,11 @@ fn one_of_a_newer_version_is_set_aside() {
 }
 
 #[test]
-fn what_was_taken_up_in_whatever_order_is_over_and_what_never_was_is_not_gone_back_to() {
+fn reloads_in_any_order_confirm_the_current_versions_only() {
     let mut kept = Kept::new();
     kept.replace(Some("u"), &[("a", true), ("b", true)]);
     let of_b = kept.begin(&["b"]);
-    // The reload of the first failed; that of the second takes it up as it is by now.
+    // The reload of the first failed; that of the second includes its current version.
     kept.replace(Some("u"), &[("a", true)]);
     let of_a = kept.begin(&["a"]);
     kept.end(&of_a);

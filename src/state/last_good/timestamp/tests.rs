@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_moment_outlives_the_process_and_not_the_machine() {
+fn moments_survive_a_restart_but_not_a_reboot() {
     let clock = |boot: &str, up| BootClock::new(Timestamp { boot: boot.into(), up, wall: 0 });
     let after = |secs| Moment::START + Duration::from_secs(secs);
     let (first, second) = (clock("one", 100), clock("one", 400));
@@ -15,7 +15,7 @@ fn a_moment_outlives_the_process_and_not_the_machine() {
 }
 
 #[test]
-fn the_calendar_counts_only_over_a_restart_of_the_machine() {
+fn the_calendar_counts_only_across_a_reboot() {
     let at = |boot: &str, up, wall| Timestamp { boot: boot.into(), up, wall };
     let secs = |a: &Timestamp, b: &Timestamp| a.since(b).map(|since| since.as_secs());
     let then = at("one", 100, 1000);
