@@ -17,22 +17,6 @@ const ALLOWED: [(&str, &[&str]); 5] = [
     ("zk", &["model"]),
 ];
 
-/// Imports that are to go.
-const LEFT: &[(&str, &str)] = &[
-    ("config/delta", "config/registry"),
-    ("config/exec", "config/resolve"),
-    ("config/table", "config/file"),
-    ("config/value", "config/table"),
-    ("config/value", "config/file"),
-    ("config/per_key", "config/template"),
-    ("config/url", "config/registry"),
-    ("watch/zookeeper/exhibitor", "watch/zookeeper/servers"),
-    ("zk/connection", "zk/connect"),
-    ("zk", "watch/dirty"),
-    ("zk/connection", "watch/dirty"),
-    ("zk/tls", "config/registry"),
-];
-
 /// A `use` of one name, or a path within an expression.
 struct Import {
     is_public: bool,
@@ -199,16 +183,9 @@ fn circle(edges: &BTreeMap<Module, BTreeSet<Module>>, start: &Module) -> Option<
     None
 }
 
-fn is_left(module: &Module, target: &Module) -> bool {
-    LEFT.contains(&(&module.join("/"), &target.join("/")))
-}
-
 #[test]
 fn no_files_import_each_other() {
-    let mut edges = Tree::read().edges();
-    for (module, targets) in &mut edges {
-        targets.retain(|target| !is_left(module, target));
-    }
+    let edges = Tree::read().edges();
     let circles: BTreeSet<Vec<String>> = edges
         .keys()
         .filter_map(|module| circle(&edges, module))
@@ -227,7 +204,7 @@ fn a_directory_imports_only_what_it_may() {
         let Some((_, allowed)) = ALLOWED.iter().find(|(directory, _)| *directory == module[0]) else { continue };
         for target in targets {
             assert!(
-                is_left(&module, &target) || target[0] == module[0] || allowed.contains(&target[0].as_str()),
+                target[0] == module[0] || allowed.contains(&target[0].as_str()),
                 "src/{}.rs imports {}; {} may import only {allowed:?}",
                 module.join("/"),
                 target.join("::"),

@@ -155,7 +155,7 @@ async fn min_0_allows_an_empty_list() {
 
 #[tokio::test]
 async fn a_registry_that_is_not_reached_is_4_and_never_empty() {
-    let says = "the registry was not reached in 100ms for /s: connect to 127.0.0.1:1: connection refused";
+    let says = "the registry did not answer within 100ms for /s: connect to 127.0.0.1:1: connection refused";
     for line in ["/s", "/s --min 0"] {
         assert_eq!(asked(line, vec![away()]).await, (4, String::new(), says.into()), "{line}");
         // What was seen before it was lost may be over.
@@ -203,7 +203,7 @@ async fn wait_for_waits_and_then_min_judges() {
     assert_eq!(asked("/s --wait-for 3", joins()).await, (0, "a:1\nb:1\nc:1\n".into(), String::new()));
     let (code, out, says) = asked("/s --wait-for 4", joins()).await;
     assert_eq!((code, out.as_str()), (0, "a:1\nb:1\nc:1\n"));
-    assert_eq!(says, "3 of the 4 members of /s are there after 100ms");
+    assert_eq!(says, "3 of the 4 members of /s are present after 100ms");
     assert_eq!(asked("/s --wait-for 4 --min 4", joins()).await.0, 3);
 }
 
@@ -238,7 +238,7 @@ async fn the_cache_stands_in_for_a_registry_that_is_not_reached() {
     let at = at["paths"]["/s"]["at"].as_u64().unwrap();
     let aged = |by: i64| kept.replace(&at.to_string(), &at.saturating_add_signed(by).to_string());
     for (text, says) in
-        [(aged(-172_900), "2days is the most"), (aged(600), "from the future"), ("{".into(), "it is damaged")]
+        [(aged(-172_900), "the maximum is 2days"), (aged(600), "from the future"), ("{".into(), "it is damaged")]
     {
         fs::write(&file, text).unwrap();
         let (code, out, said) = asked(&with("/s"), vec![away()]).await;

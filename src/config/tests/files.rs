@@ -118,7 +118,7 @@ fn two_files_at_once() {
       |
       = help: write path = "/services/web"
 
-    error: [agent] stands at rosterd.toml:2 already
+    error: [agent] is already defined at rosterd.toml:2
      --> conf.d/b.toml:4:1
       |
     4 | [agent]

@@ -504,8 +504,8 @@ fn one_file_by_two_names() {
         ("\"templates/b.tera\"", "\"out/f\"", "is the source of a template"),
         ("\"out/f\"", "\"link/../rosterd.toml\"", "is a file of the configuration"),
         ("\"state/journal\"", "\"out/f\"", "is in state_dir"),
-        ("\".\"", "\"out/f\"", "names a folder"),
-        ("\"out/.\"", "\"out/f\"", "names a folder"),
+        ("\".\"", "\"out/f\"", "names a directory"),
+        ("\"out/.\"", "\"out/f\"", "names a directory"),
         (&format!("\"{longest}n\""), "\"f\"", "the file's name has 256 bytes"),
         (&format!("\"{longest}\"\nbackup = 2"), "\"f\"", "has 255 bytes, and 15 more with `backup`"),
     ] {
@@ -539,7 +539,7 @@ fn one_file_may_have_several_blocks() {
     assert_eq!(blocks.collect::<Vec<_>>(), ["one", "two"]);
     assert!(config.templates.iter().all(|template| template.placing.backup == 2));
     for (first, second, why) in [
-        ("block = \"x\"", "block = \"x\"", "block x of /etc/a is written by the template at rosterd.toml:"),
+        ("block = \"x\"", "block = \"x\"", "block x of /etc/a is already written by the template at rosterd.toml:"),
         ("block = \"x\"", "", "templates share a file only where each has a `block` of its own"),
         ("", "block = \"x\"", "templates share a file only where each has a `block` of its own"),
         ("", "", "a file has one template: give one of them another dest"),
@@ -563,7 +563,7 @@ fn how_bytes_are_placed_is_checked() {
         ("block = \"x\"\nblock_comment = \"# \"", "`block_comment` cannot be \"# \""),
         ("block = \"x\"\nblock_comment = \"<!--\"", "which would hide the block's own lines too"),
         ("backup = 100", "99 is the most"),
-        ("backup = -1", "which cannot be counted"),
+        ("backup = -1", "is -1, which is out of range"),
         ("write = \"in-place\"", "did you mean \"inplace\"?"),
         ("symlink = \"yes\"", "write one of \"refuse\", \"follow\""),
     ] {
