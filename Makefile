@@ -26,7 +26,7 @@ fuzz:
 	$(call fuzz,config,config) -dict=fuzz/config.dict
 	$(call fuzz,memory,memory)
 	$(call fuzz,request,request)
-	$(call fuzz,answers,answers)
+	$(call fuzz,replies,replies)
 	$(call fuzz,ensemble,ensemble)
 
 # One target, and the directory of its seeds.
