@@ -286,8 +286,8 @@ fn set(name: &str) -> Option<OsString> {
 }
 
 fn bare_registry(url: &str) -> Result<RegistryConfig, Fatal> {
-    let parsed = RegistryUrl::parse(url, &config::flags::here());
-    parsed.map(RegistryConfig::at).map_err(|wrong| {
+    let parsed = RegistryUrl::parse(url, &config::flags::working_dir());
+    parsed.map(RegistryConfig::new).map_err(|wrong| {
         let hint = wrong.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
         Fatal::new(Exit::Usage, format!("--registry {url}: {wrong}{hint}"))
     })

@@ -45,7 +45,7 @@ pub use command::{Command, Reload};
 pub use delta::delta;
 pub use exec::{ExecConfig, OnExit};
 pub use per_key::{Each, LOCAL_NAMES, OnGone};
-pub use placing::{Block, MOST_BACKUPS, Method, Placing, Symlink};
+pub use placing::{Block, MAX_BACKUPS, Method, Placing, Symlink};
 pub use post_write::Verify;
 pub use problem::{Problem, Problems};
 pub use registry::{Auth, RegistryConfig, Watches};
@@ -333,7 +333,7 @@ pub struct TemplateConfig {
     pub on_reload_failure: OnReloadFailure,
     /// The templates of one unit are replaced together or not at all; never with `each`.
     pub unit: Option<Arc<str>>,
-    /// Whether missing folders above `dest` are made.
+    /// Whether missing directories above `dest` are made.
     pub make_dirs: bool,
     /// How the bytes come to `dest`.
     #[serde(flatten)]

@@ -1,7 +1,7 @@
-//! Errors are facts with the place and the way out.
+//! Errors state what failed, on what, and what to do.
 //!
-//! Two kinds: a [`Fatal`] ends the program with an exit code of the contract; a [`Setback`] belongs to one template,
-//! member or command, is shown, and is tried again, while everything else goes on.
+//! There are two kinds. A [`Fatal`] ends the program with a documented exit code. A [`Setback`] belongs to one
+//! template, member or command: it is reported and retried, and everything else continues.
 
 use std::fmt;
 
@@ -10,40 +10,41 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 mod tests;
 
-/// The exit codes, as users rely on them.
+/// The documented exit codes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Exit {
-    /// Done, or nothing to do, or stopped by TERM or INT.
+    /// Success, nothing to do, or stopped by TERM or INT.
     #[default]
     Done = 0,
     /// A render, check, write or reload failed.
     Failed = 1,
-    /// Something differs; only `diff` and `--detailed-exitcode` say so.
+    /// Something differs. Only `diff` and `--detailed-exitcode` return it.
     Differs = 2,
     /// Too few members, held, or paused.
     Held = 3,
-    /// A registry was not reached in time, or its root is missing, and nothing usable stands in for it.
+    /// A registry could not be reached in time or its root is missing, and no last known-good members can be used.
     Unreached = 4,
-    /// Another agent has the state directory.
+    /// Another agent holds the state directory.
     Locked = 5,
     /// Wrong usage (`EX_USAGE` of sysexits.h).
     Usage = 64,
-    /// No agent answers (`EX_UNAVAILABLE` of sysexits.h).
+    /// No agent is listening on the control socket (`EX_UNAVAILABLE` of sysexits.h).
     NoAgent = 69,
     /// Wrong configuration (`EX_CONFIG` of sysexits.h).
     Config = 78,
 }
 
 impl Exit {
-    /// The number for the operating system.
+    /// The code as the operating system takes it.
     #[must_use]
     pub fn code(self) -> u8 {
         self as u8
     }
 
-    /// Of two ends of one pass the more serious one: 1, then 4, 3, 2, 0. Others end a program before any pass.
+    /// Returns the more serious of two results of one pass: 1, then 4, 3, 2, 0. Other codes end the program before any
+    /// pass.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
         fn rank(exit: Exit) -> u8 {
@@ -60,17 +61,17 @@ impl Exit {
     }
 }
 
-/// Ends the program: what was wrong, in full, and the exit code.
+/// An error that ends the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fatal {
     /// The exit code.
     pub exit: Exit,
-    /// The whole text for standard error, without a line break at its end.
+    /// The text for standard error, without a final line break.
     pub message: String,
 }
 
 impl Fatal {
-    /// A fatal error with this text.
+    /// Creates the error.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into() }
     }
@@ -84,24 +85,24 @@ impl fmt::Display for Fatal {
 
 impl std::error::Error for Fatal {}
 
-/// Something that did not work and will be tried again: what was tried, on what, why it failed, and what to do.
+/// A failed operation that will be retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setback {
-    /// What was tried and on what: "rename /etc/x/.rosterd-1.tmp to /etc/x/y".
+    /// What was tried, and on what: "rename /etc/x/.rosterd-1.tmp to /etc/x/y".
     pub tried: String,
-    /// What came of it: "No space left on device (os error 28)".
+    /// Why it failed: "No space left on device (os error 28)".
     pub why: String,
-    /// What a person can do about it, where that is known.
+    /// What the operator can do, if known.
     pub hint: Option<String>,
 }
 
 impl Setback {
-    /// A setback without a hint.
+    /// Creates a setback without a hint.
     pub fn new(tried: impl Into<String>, why: impl fmt::Display) -> Self {
         Self { tried: tried.into(), why: why.to_string(), hint: None }
     }
 
-    /// The same with a way out.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -1,7 +1,8 @@
-//! Node bytes → [`Member`], one file a format, pure.
+//! Decodes nodes into [`Member`]s. One file a format; pure.
 //!
-//! A format says how a node's name and data become a member's fields; [`Member::new`] then checks them. Which format
-//! reads a path is the configuration's word, or [`auto`]'s, once for all of the path's nodes: [`Children`] holds both.
+//! A format maps the name and the data of a node to the fields of a member; [`Member::new`] validates them. The format
+//! of a path comes from the configuration or is detected by [`auto`], once for all nodes of the path.
+//! [`DecodedChildren`] keeps both.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,13 +13,14 @@ use crate::model::registry_event::Reading;
 
 pub mod auto;
 mod children;
+mod credentials;
 mod curator;
 mod custom;
 mod dubbo;
 mod field;
 mod hbase;
 mod kafka;
-mod masked;
+
 mod nerve;
 mod nextdoor;
 mod patroni;
@@ -27,26 +29,26 @@ mod solr;
 #[cfg(test)]
 mod tests;
 
-pub use children::{Children, Difference};
+pub use children::{DecodedChildren, Difference};
+pub use credentials::mask_credentials;
 pub use custom::{Custom, FieldPath};
-pub use masked::masked;
 use serverset::Statuses;
 pub use serverset::Vector;
 
-/// How the nodes of one path are read.
+/// The format of the nodes of one path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
     /// `host:port` names with JSON data, as nd_service_registry and zk_watcher write them.
     Nextdoor,
-    /// `host:port` names; data is not looked at.
+    /// `host:port` names; data is ignored.
     HostPort,
-    /// Airbnb's nerve: JSON in the data, or in the name.
+    /// Airbnb's nerve: JSON in the data or in the name.
     Nerve,
-    /// Twitter's server sets: those that are ALIVE.
+    /// Twitter's server sets: ALIVE members only.
     Serverset,
-    /// The same, whatever state they are in.
+    /// Server sets: members in any state.
     ServersetAll,
-    /// Curator's service discovery, with what Spring and Dubbo put into it.
+    /// Curator's service discovery, as Spring Cloud and Dubbo extend it.
     Curator,
     /// Dubbo's providers: a URL as the name.
     Dubbo,
@@ -58,21 +60,21 @@ pub enum Format {
     Solr,
     /// Patroni's members.
     Patroni,
-    /// JSON data whose fields the configuration names.
+    /// JSON data; the configuration names the fields.
     Custom(Arc<Custom>),
 }
 
-/// What a configuration or `--payload` says of how nodes are read.
+/// The `payload` setting of a roster, or `--payload`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Payload {
-    /// By the look of the nodes.
+    /// Detect the format.
     #[default]
     Auto,
-    /// As this.
-    As(Format),
+    /// Use this format.
+    Fixed(Format),
 }
 
-/// Every format that has a name, by the name that the configuration and `--payload` use.
+/// The formats that have a name in the configuration and in `--payload`.
 static NAMED: [(&str, Format); 11] = [
     ("nextdoor", Format::Nextdoor),
     ("hostport", Format::HostPort),
@@ -88,7 +90,7 @@ static NAMED: [(&str, Format); 11] = [
 ];
 
 impl Payload {
-    /// Every word that stands for one, `auto` first.
+    /// Every accepted name, `auto` first.
     pub const NAMES: [&str; 12] = [
         "auto",
         "nextdoor",
@@ -104,19 +106,19 @@ impl Payload {
         "patroni",
     ];
 
-    /// What this word stands for.
+    /// Parses a name; `None` if it is unknown.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn parse(name: &str) -> Option<Self> {
         if name == "auto" {
             return Some(Self::Auto);
         }
-        NAMED.iter().find(|(known, _)| *known == name).map(|(_, format)| Self::As(format.clone()))
+        NAMED.iter().find(|(known, _)| *known == name).map(|(_, format)| Self::Fixed(format.clone()))
     }
 }
 
 impl From<Format> for Payload {
     fn from(format: Format) -> Self {
-        Self::As(format)
+        Self::Fixed(format)
     }
 }
 
@@ -124,7 +126,7 @@ impl fmt::Display for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
-            Self::As(format) => format.fmt(f),
+            Self::Fixed(format) => format.fmt(f),
         }
     }
 }
@@ -139,20 +141,20 @@ impl fmt::Display for Format {
     }
 }
 
-/// What a node under a path is, by the path's format.
+/// A decoded node.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Child {
+pub enum DecodedNode {
     /// A member.
     Member(Member),
-    /// No member: it says how much some of the members weigh.
+    /// A serverset weight vector.
     Vector(Vector),
-    /// No member, and nothing wrong with it: the format puts other nodes beside members, or has it out of service.
+    /// Neither: the format stores other nodes beside members, or the member is out of service.
     Other,
 }
 
 #[cfg(test)]
-impl Child {
-    /// The member, if it is one.
+impl DecodedNode {
+    /// Returns the member, if it is one.
     #[must_use]
     pub fn member(self) -> Option<Member> {
         match self {
@@ -162,40 +164,40 @@ impl Child {
     }
 }
 
-/// What a format makes of a node, before a member's fields are checked.
-enum Decoded {
+/// A node as a format decodes it, before the fields of a member are validated.
+enum Parsed {
     Member(Fields),
     Vector(Vector),
     Other,
 }
 
-/// Reads one node.
+/// Decodes one node.
 ///
 /// # Errors
-/// Says why the node is left out: too large, unreadable, undecodable, or with a control character in it.
-pub fn decode(format: &Format, name: &str, reading: &Reading) -> Result<Child, Quarantine> {
+/// Why the node is quarantined: it is too large, unreadable or undecodable, or has a control character in it.
+pub fn decode(format: &Format, name: &str, reading: &Reading) -> Result<DecodedNode, Quarantine> {
     let bytes = reading.as_ref().map_err(|why| Quarantine::Unreadable(why.to_string()))?;
     let size = bytes.len().max(name.len());
     if size > MAX_DATA {
         return Err(Quarantine::TooLarge { bytes: size });
     }
     let decoded = match format {
-        Format::Nextdoor => Decoded::Member(nextdoor::decode(name, bytes)),
-        Format::HostPort => Decoded::Member(nextdoor::decode(name, &[])),
-        Format::Nerve => Decoded::Member(nerve::decode(name, bytes)?),
+        Format::Nextdoor => Parsed::Member(nextdoor::decode(name, bytes)),
+        Format::HostPort => Parsed::Member(nextdoor::decode(name, &[])),
+        Format::Nerve => Parsed::Member(nerve::decode(name, bytes)?),
         Format::Serverset => serverset::decode(name, bytes, Statuses::Alive)?,
         Format::ServersetAll => serverset::decode(name, bytes, Statuses::All)?,
-        Format::Curator => Decoded::Member(curator::decode(name, bytes)?),
+        Format::Curator => Parsed::Member(curator::decode(name, bytes)?),
         Format::Dubbo => dubbo::decode(name)?,
-        Format::Kafka => Decoded::Member(kafka::decode(name, bytes)?),
-        Format::Hbase => Decoded::Member(hbase::decode(name)?),
-        Format::Solr => Decoded::Member(solr::decode(name)?),
-        Format::Patroni => Decoded::Member(patroni::decode(name, bytes)?),
-        Format::Custom(custom) => Decoded::Member(custom.decode(name, bytes)?),
+        Format::Kafka => Parsed::Member(kafka::decode(name, bytes)?),
+        Format::Hbase => Parsed::Member(hbase::decode(name)?),
+        Format::Solr => Parsed::Member(solr::decode(name)?),
+        Format::Patroni => Parsed::Member(patroni::decode(name, bytes)?),
+        Format::Custom(custom) => Parsed::Member(custom.decode(name, bytes)?),
     };
     Ok(match decoded {
-        Decoded::Member(fields) => Child::Member(Member::new(fields)?),
-        Decoded::Vector(vector) => Child::Vector(vector),
-        Decoded::Other => Child::Other,
+        Parsed::Member(fields) => DecodedNode::Member(Member::new(fields)?),
+        Parsed::Vector(vector) => DecodedNode::Vector(vector),
+        Parsed::Other => DecodedNode::Other,
     })
 }

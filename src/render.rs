@@ -19,7 +19,6 @@ use crate::model::digest::digest;
 use crate::model::node_path::Subject;
 use crate::text::nearest::nearest;
 
-mod choose;
 mod error;
 mod filter;
 mod lex;
@@ -30,16 +29,17 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod uses;
+mod validate;
 mod value;
-mod vet;
+mod where_filter;
 
-pub use choose::choose;
 pub use error::RenderError;
 pub use names::NameKind;
+pub use where_filter::compile_where;
 
-use names::Known;
-use source::{Fault, Source, Sources};
-use value::Values;
+use names::KnownNames;
+use source::{Source, SourceError, Sources};
+use value::ValueCache;
 
 /// What templates see beside the registries; the same for as long as a configuration stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,16 +68,16 @@ impl Globals {
 
 /// The templates of a configuration, ready to be rendered. It is never changed: a new load makes a new one.
 pub struct Library {
-    entries: BTreeMap<PathBuf, Entry>,
+    entries: BTreeMap<PathBuf, CompiledTemplate>,
     /// Those of templates with `each`, which have names of their own.
-    of_each: BTreeMap<PathBuf, Entry>,
+    per_key: BTreeMap<PathBuf, CompiledTemplate>,
     host: tera::Value,
     vars: tera::Value,
-    values: Values,
+    values: ValueCache,
 }
 
 /// One template. Each has a Tera of its own, so that two templates may use one name for two components.
-struct Entry {
+struct CompiledTemplate {
     tera: Tera,
     name: String,
     needs: Needs,
@@ -93,20 +93,20 @@ impl Library {
     /// functions, components and templates that are not there; fields that `host` and `vars` do not have. Fields of
     /// members are not looked at: every key of a member's data is one.
     pub fn load(templates: &[Arc<TemplateConfig>], template_dir: &Path, globals: Globals) -> Result<Self, Problems> {
-        let known = Known { names: &globals.names, vars: &globals.vars, complete: globals.complete };
+        let known = KnownNames { names: &globals.names, vars: &globals.vars, complete: globals.complete };
         let mut sources = Sources::new(template_dir);
-        let mut each_names = globals.names.clone();
-        each_names.extend(LOCAL_NAMES.map(Arc::from).into_iter().zip([NameKind::Key, NameKind::List]));
-        let known_of_each = Known { names: &each_names, ..known };
-        let (mut entries, mut of_each) = (BTreeMap::new(), BTreeMap::new());
+        let mut per_key_names = globals.names.clone();
+        per_key_names.extend(LOCAL_NAMES.map(Arc::from).into_iter().zip([NameKind::Key, NameKind::List]));
+        let known_per_key = KnownNames { names: &per_key_names, ..known };
+        let (mut entries, mut per_key) = (BTreeMap::new(), BTreeMap::new());
         let mut problems: Vec<Problem> = Vec::new();
         for template in templates {
             let (entries, known) =
-                if template.each.is_some() { (&mut of_each, &known_of_each) } else { (&mut entries, &known) };
+                if template.each.is_some() { (&mut per_key, &known_per_key) } else { (&mut entries, &known) };
             if entries.contains_key(&template.src) {
                 continue;
             }
-            match entry(template, &mut sources, known) {
+            match compile(template, &mut sources, known) {
                 Ok(entry) => _ = entries.insert(template.src.clone(), entry),
                 // What is wrong in a file that several templates reach is said once.
                 Err(more) => {
@@ -124,10 +124,10 @@ impl Library {
         }
         Ok(Self {
             entries,
-            of_each,
+            per_key,
             host: host_value(globals.host),
             vars: value::object(&globals.vars),
-            values: Values::default(),
+            values: ValueCache::default(),
         })
     }
 
@@ -138,12 +138,12 @@ impl Library {
 
     /// The same templates with another `host`.
     #[must_use]
-    pub fn on(self, host: Host) -> Self {
+    pub fn with_host(self, host: Host) -> Self {
         Self { host: host_value(host), ..self }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().chain(self.of_each.values())
+    fn all(&self) -> impl Iterator<Item = &CompiledTemplate> {
+        self.entries.values().chain(self.per_key.values())
     }
 
     /// What a template is rendered from; everything for one that was not loaded.
@@ -152,27 +152,30 @@ impl Library {
     }
 
     /// What a template with `each` is rendered from beside the members of its key.
-    pub fn needs_of_each(&self, src: &Path) -> Needs {
+    pub fn needs_per_key(&self, src: &Path) -> Needs {
         let mut needs =
-            self.of_each.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone());
+            self.per_key.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone());
         needs.names.retain(|name| !LOCAL_NAMES.contains(&&**name));
         needs
     }
 
     /// A number that changes when the template's source changes, or that of anything it reaches, and with nothing else.
     pub fn digest(&self, src: &Path) -> u64 {
-        self.entries.get(src).or_else(|| self.of_each.get(src)).map_or(0, |entry| entry.digest)
+        self.entries.get(src).or_else(|| self.per_key.get(src)).map_or(0, |entry| entry.digest)
     }
 
     /// Renders a template. The same snapshot gives the same bytes.
     ///
     /// # Errors
     /// Says where and why it cannot be rendered with these members: something undefined was printed or looked into, a
-    /// filter was given what it cannot take, or the output is over [`MAX_OUTPUT`].
+    /// filter was given what it cannot take, or the output is larger than [`MAX_OUTPUT`].
     pub fn render(&self, src: &Path, snapshot: &Snapshot) -> Result<Vec<u8>, RenderError> {
-        let entries = if snapshot.own.is_some() { &self.of_each } else { &self.entries };
+        let entries = if snapshot.own.is_some() { &self.per_key } else { &self.entries };
         let Some(entry) = entries.get(src) else {
-            return Err(RenderError::without_place(src, "it was not loaded: this is a bug in rosterd"));
+            return Err(RenderError::without_position(
+                src,
+                "the template is not loaded: this is a bug in rosterd, please report it",
+            ));
         };
         output::render(&entry.tera, &entry.name, &self.context(&entry.needs, snapshot), src)
     }
@@ -197,9 +200,9 @@ impl Library {
         if needs.all {
             context.insert_value("rosters", tera::Value::from(all));
         }
-        if let Some((key, seats)) = &snapshot.own {
+        if let Some((key, members)) = &snapshot.own {
             context.insert_value("key", tera::Value::from(&**key));
-            context.insert_value("members", value::list(seats));
+            context.insert_value("members", value::list(members));
         }
         for (name, value) in snapshot.keys.iter().filter(|(name, _)| needs.names.contains(*name)) {
             context.insert_value(name.to_string(), value::json(value));
@@ -216,27 +219,37 @@ fn host_value(host: Host) -> tera::Value {
 
 impl fmt::Debug for Library {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.entries.keys().chain(self.of_each.keys())).finish()
+        f.debug_set().entries(self.entries.keys().chain(self.per_key.keys())).finish()
     }
 }
 
 /// Reads, vets and compiles one template.
-fn entry(template: &TemplateConfig, sources: &mut Sources, known: &Known<'_>) -> Result<Entry, Vec<Problem>> {
-    let source = source_of(template, sources).map_err(|problem| vec![problem])?;
-    let vetted = vet::vet(&source, sources, known)?;
+fn compile(
+    template: &TemplateConfig,
+    sources: &mut Sources,
+    known: &KnownNames<'_>,
+) -> Result<CompiledTemplate, Vec<Problem>> {
+    let source = find_source(template, sources).map_err(|problem| vec![problem])?;
+    let validated = validate::validate(&source, sources, known)?;
     let mut tera = filter::tera();
-    let texts = vetted.files.values().map(|file| (&*file.name, &*file.text));
+    let texts = validated.files.values().map(|file| (&*file.name, &*file.text));
     if let Err(error) = tera.add_raw_templates(texts) {
-        return Err(error::at_load(&error, &vetted.files, &source));
+        return Err(error::at_load(&error, &validated.files, &source));
     }
-    let digest = digest(vetted.files.values().flat_map(|file| [&*file.name, &*file.text]));
-    Ok(Entry { tera, name: source.name.clone(), needs: vetted.needs, uses_fqdn: vetted.uses_fqdn, digest })
+    let digest = digest(validated.files.values().flat_map(|file| [&*file.name, &*file.text]));
+    Ok(CompiledTemplate {
+        tera,
+        name: source.name.clone(),
+        needs: validated.needs,
+        uses_fqdn: validated.uses_fqdn,
+        digest,
+    })
 }
 
 /// The file that `src` names. The problem has no place in the configuration: only the template is known here.
-fn source_of(template: &TemplateConfig, sources: &mut Sources) -> Result<Arc<Source>, Problem> {
+fn find_source(template: &TemplateConfig, sources: &mut Sources) -> Result<Arc<Source>, Problem> {
     let src = &template.src;
-    let without_place = |file: PathBuf, message: String, hint: Option<String>| Problem {
+    let without_position = |file: PathBuf, message: String, hint: Option<String>| Problem {
         file,
         text: Arc::from(""),
         span: 0..0,
@@ -248,20 +261,20 @@ fn source_of(template: &TemplateConfig, sources: &mut Sources) -> Result<Arc<Sou
     let name = if inside.is_absolute() { inside.to_str().map(str::to_owned) } else { source::plain(&tidy(inside)) };
     let Some(name) = name else {
         let message =
-            format!("template {}: src = \"{}\" leads out of the template directory", template.name, src.display());
+            format!("template {}: src = \"{}\" is outside the template directory", template.name, src.display());
         let hint =
-            format!("src is looked for in {}; outside of it an absolute path is needed", sources.dir().display());
-        return Err(without_place(sources.dir().join(src), message, Some(hint)));
+            format!("src is relative to {}; use an absolute path for a file outside it", sources.dir().display());
+        return Err(without_position(sources.dir().join(src), message, Some(hint)));
     };
-    sources.get(&name).map_err(|fault| match fault {
-        Fault::Syntax(problem) => problem,
-        Fault::Unreadable(why) => {
-            let message = format!("template {}: its source cannot be read: {why}", template.name);
+    sources.get(&name).map_err(|error| match error {
+        SourceError::Syntax(problem) => problem,
+        SourceError::Unreadable(why) => {
+            let message = format!("template {}: cannot read its source: {why}", template.name);
             let near = nearest(&name, sources.names().iter().map(String::as_str))
                 .filter(|near| *near != name)
                 .map(names::did_you_mean);
-            let hint = near.unwrap_or_else(|| format!("src is looked for in {}", sources.dir().display()));
-            without_place(sources.path(&name), message, Some(hint))
+            let hint = near.unwrap_or_else(|| format!("src is relative to {}", sources.dir().display()));
+            without_position(sources.path(&name), message, Some(hint))
         }
     })
 }

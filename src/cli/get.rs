@@ -19,7 +19,7 @@ use crate::error::Exit;
 use crate::log::{emit, plain};
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{RegistryEvent, Update, View};
-use crate::payload::{Payload, masked};
+use crate::payload::{Payload, mask_credentials};
 use crate::watch::Registry;
 
 mod answer;
@@ -92,7 +92,7 @@ fn wanted(text: &str) -> Result<Wanted, String> {
 }
 
 pub fn payload(name: &str) -> Result<Payload, String> {
-    Payload::named(name).ok_or_else(|| format!("no such format; known are {}", Payload::NAMES.join(", ")))
+    Payload::parse(name).ok_or_else(|| format!("no such format; known are {}", Payload::NAMES.join(", ")))
 }
 
 /// What is known when the asking is over.
@@ -121,7 +121,7 @@ pub async fn get(args: &GetArgs, registry: Arc<dyn Registry>, out: &mut dyn Writ
 
 /// Says one line on standard error, as programs in pipes do; there is nowhere to say that this failed.
 pub fn say(message: &str) {
-    let _ = writeln!(io::stderr(), "rosterd: {}", masked(&plain(message)));
+    let _ = writeln!(io::stderr(), "rosterd: {}", mask_credentials(&plain(message)));
 }
 
 /// Writes the answer; gives an exit code where that failed. A reader that has read enough (`| head`) is no failure.

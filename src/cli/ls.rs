@@ -10,7 +10,7 @@ use crate::error::Exit;
 use crate::log::plain;
 use crate::model::node_path::NodePath;
 use crate::model::registry_event::Reading;
-use crate::payload::{Child, Format, Payload, auto, decode, masked};
+use crate::payload::{DecodedNode, Format, Payload, auto, decode, mask_credentials};
 use crate::watch::{Node, Registry};
 
 use super::get::{payload, print, say};
@@ -84,11 +84,11 @@ impl Tree<'_> {
                 let is_leaf = |child: &Node| child.children.as_ref().map_or(true, Vec::is_empty);
                 let leaves = children.iter().filter(|(_, child)| is_leaf(child));
                 let format = match &self.args.payload {
-                    Payload::As(format) => format.clone(),
+                    Payload::Fixed(format) => format.clone(),
                     Payload::Auto => {
                         let nodes =
                             leaves.map(|(name, child)| (Arc::from(name.as_str()), child.data.clone())).collect();
-                        auto::choose(&nodes).unwrap_or(auto::FALLBACK)
+                        auto::detect(&nodes).unwrap_or(auto::FALLBACK)
                     }
                 };
                 for (name, child) in children {
@@ -137,7 +137,7 @@ fn shown(data: &Reading) -> String {
         Err(why) => return format!("(cannot be read: {})", plain(why)),
     };
     let text = match std::str::from_utf8(bytes) {
-        Ok(text) => plain(&masked(text)).into_owned(),
+        Ok(text) => plain(&mask_credentials(text)).into_owned(),
         Err(_) => format!("b\"{}\"", bytes.escape_ascii()),
     };
     if text.chars().count() <= WIDTH {
@@ -150,8 +150,8 @@ fn shown(data: &Reading) -> String {
 /// How a roster on the parent would read the node.
 fn as_member(format: &Format, name: &str, data: &Reading) -> String {
     let member = match decode(format, name, data) {
-        Ok(Child::Member(member)) => member,
-        Ok(Child::Vector(_) | Child::Other) => return format!("→ {format}: no member"),
+        Ok(DecodedNode::Member(member)) => member,
+        Ok(DecodedNode::Vector(_) | DecodedNode::Other) => return format!("→ {format}: no member"),
         Err(why) => return format!("→ quarantined as {format}: {}", plain(&why.to_string())),
     };
     let fields = member.fields();

@@ -8,9 +8,9 @@ use nix::sys::signal::Signal;
 use serde::Serialize;
 use toml::de::DeValue;
 
-use super::file::refuse_open;
+use super::file::check_permissions;
 use super::keys::SIGNAL;
-use super::problem::Wrong;
+use super::problem::ValueError;
 use super::table::Value;
 
 #[cfg(test)]
@@ -30,7 +30,7 @@ impl Command {
     /// The command with `{{ src }}` and `{{ dest }}` filled in, as they are; confd's `{{.src}}` too.
     #[must_use]
     pub fn fill(&self, src: &str, dest: &str) -> Self {
-        let fill = |text: &String| fill_places(text, src, dest);
+        let fill = |text: &String| fill_placeholders(text, src, dest);
         match self {
             Self::Shell(text) => Self::Shell(fill(text)),
             Self::Exec(list) => Self::Exec(list.iter().map(fill).collect()),
@@ -39,7 +39,7 @@ impl Command {
 }
 
 /// Replaces `{{ src }}`, `{{.src}}`, `{{ dest }}` and `{{.dest}}` with any spaces inside the braces.
-fn fill_places(text: &str, src: &str, dest: &str) -> String {
+fn fill_placeholders(text: &str, src: &str, dest: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(open) = rest.find("{{") {
@@ -127,19 +127,19 @@ pub fn command(value: &Value<'_>) -> Option<Command> {
             let items = value.items(EXAMPLE)?;
             if items.is_empty() {
                 let hint = format!("name the program and its arguments, or leave `{}` out", value.key);
-                value.wrong(Wrong::new(format!("`{}` is an empty list", value.key), hint));
+                value.reject(ValueError::new(format!("`{}` is an empty list", value.key), hint));
                 return None;
             }
             let words: Vec<Option<String>> =
                 items.iter().enumerate().map(|(at, item)| argument(item, at).map(str::to_owned)).collect();
             let words = words.into_iter().collect::<Option<Vec<_>>>()?;
             if let Some(program) = words.first().map(Path::new).filter(|program| program.is_absolute()) {
-                refuse_open(program, "the program", value.report, &|wrong| value.wrong(wrong));
+                check_permissions(program, "the program", value.report, &|wrong| value.reject(wrong));
             }
             Command::Exec(words)
         }
         _ => {
-            value.wrong_kind("a string or a list of strings", EXAMPLE);
+            value.reject_kind("a string or a list of strings", EXAMPLE);
             return None;
         }
     };
@@ -158,11 +158,11 @@ pub fn reload(value: &Value<'_>) -> Option<Reload> {
 }
 
 /// A signal's name as kill(1) has it, without SIG.
-pub fn signal(text: &str) -> Result<String, Wrong> {
+pub fn signal(text: &str) -> Result<String, ValueError> {
     let upper = text.to_ascii_uppercase();
     let short = upper.strip_prefix("SIG").unwrap_or(&upper);
     Signal::from_str(&format!("SIG{short}")).map(|_| short.to_owned()).map_err(|_| {
-        Wrong::new(format!("{text:?} is not a valid signal"), "write a name as `kill -l` has it: HUP, USR1, USR2")
+        ValueError::new(format!("{text:?} is not a valid signal"), "write a name as `kill -l` has it: HUP, USR1, USR2")
     })
 }
 
@@ -170,7 +170,7 @@ pub fn signal(text: &str) -> Result<String, Wrong> {
 fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
     let text = text(value)?;
     if text.trim().is_empty() {
-        value.wrong(Wrong::new(
+        value.reject(ValueError::new(
             format!("`{}` is empty", value.key),
             format!("write a command, or leave `{}` out", value.key),
         ));
@@ -187,38 +187,41 @@ fn argument<'a>(item: &Value<'a>, at: usize) -> Option<&'a str> {
 /// A text for a command line: it may have line breaks, but no NUL, and only placeholders that are known.
 fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
     let DeValue::String(text) = value.raw() else {
-        value.wrong_kind("a string", LIST_EXAMPLE);
+        value.reject_kind("a string", LIST_EXAMPLE);
         return None;
     };
     if text.contains('\0') {
-        value.wrong(Wrong::new(format!("`{}` contains a NUL", value.key), "no command line can have one: take it out"));
+        value.reject(ValueError::new(
+            format!("`{}` contains a NUL", value.key),
+            "no command line can have one: take it out",
+        ));
         return None;
     }
-    if let Some((part, wrong)) = unknown_place(text) {
-        value.wrong_part(part, wrong);
+    if let Some((part, wrong)) = unknown_placeholder(text) {
+        value.reject_part(part, wrong);
         return None;
     }
     Some(text)
 }
 
 /// The first placeholder of a command that is not known, and what to say of it.
-pub fn unknown_place(text: &str) -> Option<(&str, Wrong)> {
+pub fn unknown_placeholder(text: &str) -> Option<(&str, ValueError)> {
     let (part, name) = placeholders(text).find(|(_, name)| !matches!(*name, "src" | "dest"))?;
     let message = format!("a command cannot use {name:?}");
     let hint = "{{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the \
                 command's environment; braces that are meant as they are take a space between: { {";
-    Some((part, Wrong::new(message, hint)))
+    Some((part, ValueError::new(message, hint)))
 }
 
 /// Refuses placeholders where there is no file to fill in.
-pub fn refuse_places(value: &Value<'_>, command: &Command) -> Option<()> {
+pub fn reject_placeholders(value: &Value<'_>, command: &Command) -> Option<()> {
     let words = match command {
         Command::Shell(text) => std::slice::from_ref(text),
         Command::Exec(list) => list,
     };
     let Some((part, _)) = words.iter().find_map(|word| placeholders(word).next()) else { return Some(()) };
     let message = format!("{part} is not available in `{}`: it is not about a single file", value.key);
-    value.wrong_part(part, Wrong::new(message, "write the file's path"));
+    value.reject_part(part, ValueError::new(message, "write the file's path"));
     None
 }
 
@@ -235,13 +238,13 @@ fn placeholders(text: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// A path is put into a shell command as it is, so it must mean nothing to a shell.
-pub fn shell_path(command: &Command, key: &str, dest: &Path) -> Result<(), Wrong> {
+pub fn shell_path(command: &Command, key: &str, dest: &Path) -> Result<(), ValueError> {
     let Command::Shell(text) = command else { return Ok(()) };
     let dest = dest.to_string_lossy();
     let odd = dest.chars().find(|c| !(c.is_ascii_alphanumeric() || "/._:@+=,-".contains(*c)));
     match odd.filter(|_| placeholders(text).next().is_some()) {
         None => Ok(()),
-        Some(odd) => Err(Wrong::new(
+        Some(odd) => Err(ValueError::new(
             format!("the path {dest:?} has {odd:?}, which may be special to the shell that runs `{key}`"),
             format!("write {key} as a list, which is run without a shell: [\"program\", \"{{{{ dest }}}}\"]"),
         )),

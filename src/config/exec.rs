@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::command::{command, refuse_places, signal};
+use super::command::{command, reject_placeholders, signal};
 use super::keys::EXEC;
-use super::problem::Wrong;
+use super::problem::ValueError;
 use super::table::{Table, single};
 use super::template::env;
 use super::{Command, Reload, TemplateConfig};
@@ -58,7 +58,7 @@ impl ExecConfig {
 
     /// Whether a program that was started with the other is one that this asks for: the rest takes effect as it runs.
     #[must_use]
-    pub fn runs_the_same(&self, other: &Self) -> bool {
+    pub fn is_same_program(&self, other: &Self) -> bool {
         (&self.cmd, &self.env) == (&other.cmd, &other.env)
     }
 }
@@ -70,7 +70,7 @@ pub fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConf
     let get = |key| table.as_ref().and_then(|table| table.get(key));
     let written = get("cmd").and_then(|value| {
         let cmd = command(&value)?;
-        refuse_places(&value, &cmd)?;
+        reject_placeholders(&value, &cmd)?;
         Some(cmd)
     });
     let name = |key| get(key).and_then(|value| value.read(signal, "\"TERM\""));
@@ -82,8 +82,8 @@ pub fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConf
     let env = get("env").map(|value| env(&value)).unwrap_or_default();
     let given = given?;
     if let Some(table) = table.filter(|table| given.is_empty() && table.get("cmd").is_none()) {
-        let wrong = Wrong::new("[exec] has no `cmd`", "add cmd = \"…\", or give it as `rosterd run -- CMD`");
-        table.report.wrong(table.problem(wrong));
+        let wrong = ValueError::new("[exec] has no `cmd`", "add cmd = \"…\", or give it as `rosterd run -- CMD`");
+        table.report.error(table.problem(wrong));
     }
     let cmd = if given.is_empty() { written? } else { Command::Exec(given.to_vec()) };
     let plain = ExecConfig::new(cmd);
@@ -99,7 +99,7 @@ pub fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConf
 }
 
 /// With a program to run, a template without a reload of its own is the program's.
-pub fn serve_program(templates: Vec<Arc<TemplateConfig>>) -> Vec<Arc<TemplateConfig>> {
+pub fn default_reload_to_program(templates: Vec<Arc<TemplateConfig>>) -> Vec<Arc<TemplateConfig>> {
     let serve = |template: Arc<TemplateConfig>| match template.reload {
         Some(_) => template,
         None => Arc::new(TemplateConfig { reload: Some(Reload::Program), ..(*template).clone() }),

@@ -11,7 +11,7 @@ use nix::unistd::Uid;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::problem::{Problem, Report, Wrong, first_syntax_errors, line_of};
+use super::problem::{Problem, Report, ValueError, limit_syntax_errors, line_of};
 
 /// The most bytes that a file of the configuration may have: far more than anybody writes, far less than memory.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -23,7 +23,7 @@ pub struct Source {
     pub file: PathBuf,
     /// All of it.
     pub text: Arc<str>,
-    /// The absolute folder that relative paths in it start from.
+    /// The absolute directory that relative paths in it start from.
     pub base: PathBuf,
     /// Whether this is the file that the others are included in.
     pub main: bool,
@@ -34,15 +34,15 @@ impl Source {
     pub fn read(file: &Path, main: bool, report: &Report) -> Option<Self> {
         let source = Self::readable(file, main, report);
         if source.is_none() {
-            report.gap();
+            report.set_incomplete();
         }
         source
     }
 
     fn readable(file: &Path, main: bool, report: &Report) -> Option<Self> {
-        let whole = |wrong| report.wrong(Problem::whole(file, wrong));
+        let whole = |wrong| report.error(Problem::whole(file, wrong));
         let tried = |what: &str, error: std::io::Error| {
-            Wrong::new(
+            ValueError::new(
                 format!("the configuration file cannot be {what}: {error}"),
                 "name another with -c FILE or $ROSTERD_CONFIG, or let rosterd's user read this one",
             )
@@ -50,7 +50,7 @@ impl Source {
         let absolute = std::path::absolute(file).map_err(|error| whole(tried("found", error))).ok()?;
         let bytes = read_bytes(file).map_err(|error| whole(tried("read", error))).ok()?;
         if bytes.len() as u64 > MAX_FILE {
-            whole(Wrong::new(
+            whole(ValueError::new(
                 "the configuration file has more than 16 MiB",
                 "a configuration should be a few pages of text",
             ));
@@ -59,28 +59,28 @@ impl Source {
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
-                report.wrong(Problem::not_utf8(file, &error, "TOML is UTF-8: save the file in that encoding"));
+                report.error(Problem::not_utf8(file, &error, "TOML is UTF-8: save the file in that encoding"));
                 return None;
             }
         };
         let base = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
-        refuse_open(file, "the configuration file", report, &|wrong| whole(wrong));
+        check_permissions(file, "the configuration file", report, &|wrong| whole(wrong));
         Some(Self { file: file.to_owned(), text: Arc::from(text), base, main })
     }
 
     /// The file's tables, as far as they can be made out; every syntax error goes into the report.
     pub fn parse(&self, report: &Report) -> Spanned<DeTable<'_>> {
         let (table, errors) = DeTable::parse_recoverable(&self.text);
-        for error in first_syntax_errors(errors) {
+        for error in limit_syntax_errors(errors) {
             let span = error.span().unwrap_or(self.text.len()..self.text.len());
-            let wrong = no_toml(error.message(), span.is_empty());
+            let wrong = syntax_error(error.message(), span.is_empty());
             report.syntax(self.problem(span, wrong));
         }
         table
     }
 
     /// A problem at a place in this file.
-    pub fn problem(&self, span: Range<usize>, wrong: Wrong) -> Problem {
+    pub fn problem(&self, span: Range<usize>, wrong: ValueError) -> Problem {
         let (file, text) = (self.file.clone(), self.text.clone());
         Problem { file, text, span, message: wrong.message, hint: wrong.hint }
     }
@@ -98,7 +98,7 @@ impl Source {
 }
 
 /// What the TOML reader says, and what to do about it.
-fn no_toml(message: &str, empty: bool) -> Wrong {
+fn syntax_error(message: &str, empty: bool) -> ValueError {
     let unquoted = message.starts_with("string values must be quoted");
     let (message, hint) = match message {
         "duplicate key" => ("duplicate key", "a key may appear once: remove one"),
@@ -108,7 +108,7 @@ fn no_toml(message: &str, empty: bool) -> Wrong {
         }
         message => (message, "a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]"),
     };
-    Wrong::new(message, hint)
+    ValueError::new(message, hint)
 }
 
 /// Reads all of a file, but no more than is worth reading.
@@ -120,14 +120,14 @@ fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
 
 /// Refuses what everybody may change, for it is as good as a command that everybody may have run, and gives a warning
 /// where the owner is neither root nor this user. What is not there is for others to find.
-pub fn only_ours(path: &Path, what: &str) -> Result<Option<String>, Wrong> {
+pub fn check_owner_and_mode(path: &Path, what: &str) -> Result<Option<String>, ValueError> {
     // /dev/null and a shell's pipe are everybody's by nature.
     let Some(meta) = std::fs::metadata(path).ok().filter(|meta| meta.is_file() || meta.is_dir()) else {
         return Ok(None);
     };
     let shown = path.display();
     if meta.mode() & 0o002 != 0 {
-        return Err(Wrong::new(format!("{what} {shown} is writable by everyone"), format!("chmod o-w {shown}")));
+        return Err(ValueError::new(format!("{what} {shown} is writable by everyone"), format!("chmod o-w {shown}")));
     }
     let stranger = Some(meta.uid()).filter(|uid| *uid != 0 && *uid != Uid::effective().as_raw());
     Ok(stranger.map(|uid| {
@@ -139,8 +139,8 @@ pub fn only_ours(path: &Path, what: &str) -> Result<Option<String>, Wrong> {
 }
 
 /// The same, with both answers in the report; `refuse` knows the place.
-pub fn refuse_open(path: &Path, what: &str, report: &Report, refuse: &dyn Fn(Wrong)) {
-    match only_ours(path, what) {
+pub fn check_permissions(path: &Path, what: &str, report: &Report, refuse: &dyn Fn(ValueError)) {
+    match check_owner_and_mode(path, what) {
         Ok(warning) => warning.into_iter().for_each(|warning| report.warn(warning)),
         Err(wrong) => refuse(wrong),
     }

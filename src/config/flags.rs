@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::command::{shell_path, unknown_place};
-use super::dest::{is_folder, real, whereabouts};
-use super::file::only_ours;
-use super::problem::{Problem, Problems, Wrong};
+use super::command::{shell_path, unknown_placeholder};
+use super::dest::{canonical, is_directory, resolved};
+use super::file::check_owner_and_mode;
+use super::problem::{Problem, Problems, ValueError};
 use super::resolve::{AGENT_NAME, Overrides};
 use super::template::is_template;
 use super::{Agent, Command, Config, LogFormat, RegistryConfig, RegistryUrl, Reload, StatusConfig, TemplateConfig};
@@ -18,14 +18,14 @@ impl Config {
     /// # Errors
     /// A registry that is wrong.
     pub fn without_file(overrides: &Overrides) -> Result<Self, Problems> {
-        let url = overrides.registry.as_deref().map(|text| RegistryUrl::parse(text, &here())).transpose();
+        let url = overrides.registry.as_deref().map(|text| RegistryUrl::parse(text, &working_dir())).transpose();
         let url = url.map_err(|wrong| Problems(vec![Problem::whole("--registry or $ROSTERD_REGISTRY", wrong)]))?;
         Ok(Self {
-            registries: url.map(|url| Arc::new(RegistryConfig::at(url))).into_iter().collect(),
+            registries: url.map(|url| Arc::new(RegistryConfig::new(url))).into_iter().collect(),
             agent: Agent {
                 name: AGENT_NAME.to_owned(),
                 state_dir: Path::new("/var/lib").join(AGENT_NAME),
-                template_dir: here(),
+                template_dir: working_dir(),
                 log_format: LogFormat::Text,
             },
             status: StatusConfig::default(),
@@ -45,15 +45,15 @@ impl Config {
     pub fn add_flag_templates(&mut self, specs: &[String]) -> Result<(), Problems> {
         let mut problems = Vec::new();
         let mut names: BTreeSet<Arc<str>> = self.templates.iter().map(|template| Arc::clone(&template.name)).collect();
-        let at = |template: &TemplateConfig| whereabouts(&template.dest, &template.placing);
+        let at = |template: &TemplateConfig| resolved(&template.dest, &template.placing);
         let mut dests: BTreeSet<PathBuf> = self.templates.iter().map(|template| at(template)).collect();
         for spec in specs {
-            let read = template(spec, &here()).and_then(|template| {
+            let read = template(spec, &working_dir()).and_then(|template| {
                 if dests.insert(at(&template)) && names.insert(Arc::clone(&template.name)) {
                     return Ok(template);
                 }
                 let message = format!("another template writes {}, or a file of this name", template.dest.display());
-                Err(Wrong::new(message, "give one of them another OUT, or add it to the configuration file"))
+                Err(ValueError::new(message, "give one of them another OUT, or add it to the configuration file"))
             });
             match read {
                 Ok(template) => self.templates.push(Arc::new(template)),
@@ -65,31 +65,36 @@ impl Config {
 }
 
 /// Where relative paths of the command line start.
-pub fn here() -> PathBuf {
+pub fn working_dir() -> PathBuf {
     std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
 }
 
 /// One `IN:OUT[:CMD]`; what follows the second colon is the command, whatever is in it.
-fn template(spec: &str, here: &Path) -> Result<TemplateConfig, Wrong> {
+fn template(spec: &str, here: &Path) -> Result<TemplateConfig, ValueError> {
     let mut parts = spec.splitn(3, ':');
     let (src, dest, command) = match (parts.next(), parts.next(), parts.next()) {
-        (Some(src), Some(dest), command) if !src.is_empty() && !is_folder(dest) => (src, dest, command),
-        _ => return Err(Wrong::new(format!("{spec:?} is not IN:OUT or IN:OUT:CMD"), "write TEMPLATE:FILE:COMMAND")),
+        (Some(src), Some(dest), command) if !src.is_empty() && !is_directory(dest) => (src, dest, command),
+        _ => {
+            return Err(ValueError::new(
+                format!("{spec:?} is not IN:OUT or IN:OUT:CMD"),
+                "write TEMPLATE:FILE:COMMAND",
+            ));
+        }
     };
     is_template(src, &here.join(src), "IN is a path, and a relative one starts where the command is given")?;
-    only_ours(&here.join(src), "the template")?;
+    check_owner_and_mode(&here.join(src), "the template")?;
     let dest = here.join(dest);
-    if real(&here.join(src)) == real(&dest) {
-        return Err(Wrong::new(format!("{spec:?} writes its own template"), "give another OUT"));
+    if canonical(&here.join(src)) == canonical(&dest) {
+        return Err(ValueError::new(format!("{spec:?} writes its own template"), "give another OUT"));
     }
     let reload = match command.filter(|text| !text.trim().is_empty()).map(|text| Command::Shell(text.to_owned())) {
         None => None,
         Some(command) => {
-            if let Some((_, wrong)) = unknown_place(&command.to_string()) {
+            if let Some((_, wrong)) = unknown_placeholder(&command.to_string()) {
                 return Err(wrong);
             }
             let plainer = "choose an OUT of letters, digits and /._:@+=,-";
-            shell_path(&command, "CMD", &dest).map_err(|wrong| Wrong::new(wrong.message, plainer))?;
+            shell_path(&command, "CMD", &dest).map_err(|wrong| ValueError::new(wrong.message, plainer))?;
             Some(Reload::Command(command).filled(&dest))
         }
     };

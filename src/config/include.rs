@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use glob::{MatchOptions, Pattern, glob_with};
 
 use super::file::Source;
-use super::problem::{Report, Wrong};
+use super::problem::{Report, ValueError};
 use super::table::Table;
 
 /// The default: `include = ["conf.d/*.toml"]`.
@@ -17,19 +17,19 @@ pub fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<Source> 
     if let Some(list) = top.get("include") {
         for item in list.items(&format!("[{DEFAULT_INCLUDE:?}]")).unwrap_or_default() {
             let Some(pattern) = item.text(&format!("[{DEFAULT_INCLUDE:?}]")) else {
-                report.gap();
+                report.set_incomplete();
                 continue;
             };
             let found = item.accept(matching(&main.file, pattern)).unwrap_or_else(|| {
-                report.gap();
+                report.set_incomplete();
                 Vec::new()
             });
             if found.is_empty() && !pattern.contains(['*', '?', '[']) {
-                item.wrong(Wrong::new(
+                item.reject(ValueError::new(
                     format!("the included file {pattern:?} does not exist"),
                     "make it, or write a pattern with a *, which may match nothing",
                 ));
-                report.gap();
+                report.set_incomplete();
             }
             files.extend(found);
         }
@@ -44,7 +44,7 @@ pub fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<Source> 
 }
 
 /// The files that match a pattern beside the main file, named as the user named that.
-fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, Wrong> {
+fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, ValueError> {
     // The directory's own name is not a pattern.
     let directory = Pattern::escape(&main.parent().unwrap_or(Path::new("")).to_string_lossy());
     let whole = if pattern.starts_with('/') || directory.is_empty() {
@@ -54,7 +54,7 @@ fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, Wrong> {
     };
     let options =
         MatchOptions { require_literal_separator: true, require_literal_leading_dot: true, ..MatchOptions::new() };
-    let refused = |what: String| Wrong::new(what, "write a path, in which * stands for any part of a name");
+    let refused = |what: String| ValueError::new(what, "write a path, in which * stands for any part of a name");
     let found = glob_with(&whole, options)
         .map_err(|error| refused(format!("{pattern:?} is not a valid pattern: {}", error.msg)))?;
     let mut files = Vec::new();
@@ -65,7 +65,7 @@ fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, Wrong> {
             Err(error) => {
                 let (path, error) = (error.path().display().to_string(), error.error());
                 let hint = format!("let rosterd's user list {path}");
-                return Err(Wrong::new(format!("the included {path} cannot be read: {error}"), hint));
+                return Err(ValueError::new(format!("the included {path} cannot be read: {error}"), hint));
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::problem::Wrong;
+use super::problem::ValueError;
 
 #[cfg(test)]
 mod tests;
@@ -24,13 +24,13 @@ pub struct Interpolation<'a> {
 
 impl Interpolation<'_> {
     /// Fills in every place of a text; what is wrong comes with the part of the text that it is about.
-    pub fn fill(&self, text: &str) -> Result<String, (String, Wrong)> {
+    pub fn fill(&self, text: &str) -> Result<String, (String, ValueError)> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(open) = rest.find("{{") {
             let (before, after) = rest.split_at(open);
             let Some(close) = after.find("}}") else {
-                let wrong = Wrong::new("`{{` is not closed", "write }} after the variable");
+                let wrong = ValueError::new("`{{` is not closed", "write }} after the variable");
                 return Err((after.to_owned(), wrong));
             };
             out.push_str(before);
@@ -43,7 +43,7 @@ impl Interpolation<'_> {
     }
 
     /// One variable's value as text.
-    fn variable(&self, name: &str) -> Result<String, Wrong> {
+    fn variable(&self, name: &str) -> Result<String, ValueError> {
         if name == "key" && self.keeps_key {
             return Ok("{{ key }}".to_owned());
         }
@@ -52,10 +52,10 @@ impl Interpolation<'_> {
         }
         if let Some(key) = name.strip_prefix("env.") {
             let hint = format!("set {key} in rosterd's own environment, or write the value here");
-            return self.env.get(key).cloned().ok_or_else(|| Wrong::new(format!("${key} is not set"), hint));
+            return self.env.get(key).cloned().ok_or_else(|| ValueError::new(format!("${key} is not set"), hint));
         }
         let Some(path) = name.strip_prefix("vars.") else {
-            return Err(Wrong::new(
+            return Err(ValueError::new(
                 format!("`{name}` is not known when the configuration is read"),
                 "here {{ vars.NAME }}, {{ host.name }} and {{ env.NAME }} are filled in, and nothing else",
             ));
@@ -66,7 +66,7 @@ impl Interpolation<'_> {
             Some(Value::String(text)) => Ok(text.clone()),
             Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
             Some(_) => {
-                Err(Wrong::new(format!("`{name}` is a list or a table"), "name a text, a number, true or false"))
+                Err(ValueError::new(format!("`{name}` is a list or a table"), "name a text, a number, true or false"))
             }
             None => {
                 let known: Vec<&str> = self.vars.keys().map(String::as_str).collect();
@@ -75,7 +75,7 @@ impl Interpolation<'_> {
                 } else {
                     format!("[vars] has {}", known.join(", "))
                 };
-                Err(Wrong::new(format!("`{name}` is not known"), hint))
+                Err(ValueError::new(format!("`{name}` is not known"), hint))
             }
         }
     }

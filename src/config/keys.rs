@@ -18,7 +18,7 @@ pub struct TableKeys {
 
 /// A key that is known, and that does nothing yet: what it asks for is refused rather than passed over.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Later {
+pub struct UnsupportedKey {
     /// The table, as [`TableKeys::table`] has it.
     pub table: &'static str,
     /// The key.
@@ -151,21 +151,21 @@ pub const TABLES: [&TableKeys; 14] =
     [&TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL, &EXEC];
 
 /// What later work brings. Whoever builds one of these takes its line out and adds the key to its table above.
-pub const LATER: &[Later] = &[
-    Later { table: "the top level", key: "service", accepted: &[] },
-    Later { table: "[status]", key: "listen", accepted: &[] },
+pub const UNSUPPORTED: &[UnsupportedKey] = &[
+    UnsupportedKey { table: "the top level", key: "service", accepted: &[] },
+    UnsupportedKey { table: "[status]", key: "listen", accepted: &[] },
 ];
 
 impl TableKeys {
     /// The keys of this table that wait for later work.
-    pub fn later(&self) -> impl Iterator<Item = &'static Later> {
+    pub fn unsupported(&self) -> impl Iterator<Item = &'static UnsupportedKey> {
         let table = self.table;
-        LATER.iter().filter(move |later| later.table == table)
+        UNSUPPORTED.iter().filter(move |key| key.table == table)
     }
 
     /// Every key of this table by its own name, those that wait included.
     pub fn all(&self) -> impl Iterator<Item = &'static str> {
-        self.keys.iter().copied().chain(self.later().map(|later| later.key))
+        self.keys.iter().copied().chain(self.unsupported().map(|key| key.key))
     }
 
     /// The key that a spelling stands for.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::problem::Wrong;
+use super::problem::ValueError;
 use super::table::{Table, Value};
 
 /// The names taken so far, each with what has it and where.
@@ -16,7 +16,7 @@ impl Names {
     }
 
     /// Whether a name is taken.
-    pub fn has(&self, name: &str) -> bool {
+    pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
@@ -27,11 +27,12 @@ impl Names {
 
     /// Takes a name for a table; one that is taken is reported at `value`, or at the table where the name is not
     /// written. `what` is the word for what has it: "roster".
-    pub fn take(&mut self, name: &str, what: &str, value: Option<&Value<'_>>, table: &Table<'_>) {
+    pub fn add(&mut self, name: &str, what: &str, value: Option<&Value<'_>>, table: &Table<'_>) {
         let span = value.map_or_else(|| table.span(), Value::span);
         let holder = format!("{what} at {}", table.source.place(span.start));
         let Some(other) = self.0.insert(name.to_owned(), holder) else { return };
-        let wrong = Wrong::new(format!("the name {name:?} is taken by the {other}"), "give one of them another `name`");
-        table.report.wrong(table.source.problem(span, wrong));
+        let wrong =
+            ValueError::new(format!("the name {name:?} is taken by the {other}"), "give one of them another `name`");
+        table.report.error(table.source.problem(span, wrong));
     }
 }

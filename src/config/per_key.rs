@@ -10,7 +10,7 @@ use crate::model::node_path::Subject;
 use crate::text::nearest::nearest;
 
 use super::dest::{MAX_NAME, name_fits};
-use super::problem::Wrong;
+use super::problem::ValueError;
 use super::table::{Table, Value};
 use super::{RosterConfig, TemplateConfig};
 
@@ -18,7 +18,7 @@ use super::{RosterConfig, TemplateConfig};
 mod tests;
 
 /// What stands for the key in `dest`, as it is kept.
-const PLACE: &str = "{{ key }}";
+const KEY_PLACEHOLDER: &str = "{{ key }}";
 
 /// The names that such a template has beside those of the configuration.
 pub const LOCAL_NAMES: [&str; 2] = ["key", "members"];
@@ -81,8 +81,8 @@ impl TemplateConfig {
     /// # Errors
     /// Says why the key can name no file.
     pub fn for_key(&self, key: &Arc<str>) -> Result<Self, String> {
-        fit(key)?;
-        let dest = at(&self.dest, key);
+        check_key(key)?;
+        let dest = dest_for_key(&self.dest, key);
         name_fits(&dest, &self.placing).map_err(|wrong| wrong.message)?;
         Ok(Self {
             name: Arc::from(format!("{}[{key}]", self.name)),
@@ -97,7 +97,7 @@ impl TemplateConfig {
 
 /// Whether a key is a plain file name: it comes from the registry, and never becomes a path, an option of a hidden kind
 /// or a word that a shell reads as something else.
-fn fit(key: &str) -> Result<(), String> {
+fn check_key(key: &str) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@+=,-".contains(&byte);
     if key.is_empty() || key.len() > MAX_NAME {
         Err(format!("a file's name has 1 to {MAX_NAME} bytes"))
@@ -111,16 +111,16 @@ fn fit(key: &str) -> Result<(), String> {
 }
 
 /// A destination with its key.
-fn at(dest: &Path, key: &str) -> PathBuf {
+fn dest_for_key(dest: &Path, key: &str) -> PathBuf {
     match dest.file_name().and_then(|name| name.to_str()) {
-        Some(name) => dest.with_file_name(name.replace(PLACE, key)),
+        Some(name) => dest.with_file_name(name.replace(KEY_PLACEHOLDER, key)),
         None => dest.to_owned(),
     }
 }
 
 /// A destination as a path that could be one of the files', for checks of its letters.
 pub fn example(dest: &Path) -> PathBuf {
-    at(dest, "key")
+    dest_for_key(dest, "key")
 }
 
 /// Reads `each` and `on_gone`. `complete` says whether `rosters` are all there are.
@@ -129,7 +129,7 @@ pub fn each(table: &Table<'_>, rosters: &[Arc<RosterConfig>], complete: bool) ->
     let Some(value) = table.get("each") else {
         if let Some(on_gone) = on_gone {
             let hint = "leave it out; it says what becomes of the files of a template with `each`";
-            on_gone.wrong(Wrong::new("`on_gone` needs `each`", hint));
+            on_gone.reject(ValueError::new("`on_gone` needs `each`", hint));
         }
         return None;
     };
@@ -141,7 +141,7 @@ pub fn each(table: &Table<'_>, rosters: &[Arc<RosterConfig>], complete: bool) ->
         Some(known) if keyed(&known) => {}
         Some(known) => {
             let message = format!("roster {roster} has no keys: its path {} has no *", known.subject);
-            value.wrong(Wrong::new(message, "name a roster whose path has a *, as in \"/services/*\""));
+            value.reject(ValueError::new(message, "name a roster whose path has a *, as in \"/services/*\""));
         }
         None if !complete => {}
         None => {
@@ -151,21 +151,21 @@ pub fn each(table: &Table<'_>, rosters: &[Arc<RosterConfig>], complete: bool) ->
                 None if names.is_empty() => "add a [[roster]] whose path has a *, as in \"/services/*\"".to_owned(),
                 None => format!("there is {}", names.join(", ")),
             };
-            value.wrong(Wrong::new(format!("there is no roster {roster:?}"), hint));
+            value.reject(ValueError::new(format!("there is no roster {roster:?}"), hint));
         }
     }
     Some(Each::new("", roster, on_gone))
 }
 
 /// Whether a destination has the key where it must have it.
-pub fn vet_dest(value: &Value<'_>, dest: &Path) -> Option<()> {
-    let name = dest.file_name().is_some_and(|name| name.to_string_lossy().contains(PLACE));
-    let above = dest.parent().is_some_and(|parent| parent.to_string_lossy().contains(PLACE));
+pub fn check_dest(value: &Value<'_>, dest: &Path) -> Option<()> {
+    let name = dest.file_name().is_some_and(|name| name.to_string_lossy().contains(KEY_PLACEHOLDER));
+    let above = dest.parent().is_some_and(|parent| parent.to_string_lossy().contains(KEY_PLACEHOLDER));
     let hint = "write it into the file's name, as in \"/etc/x/{{ key }}.cfg\"";
     if above {
-        value.wrong(Wrong::new("the key must not name a directory of `dest`", hint));
+        value.reject(ValueError::new("the key must not name a directory of `dest`", hint));
     } else if !name {
-        value.wrong(Wrong::new("`dest` has no {{ key }}, so all keys would share one file", hint));
+        value.reject(ValueError::new("`dest` has no {{ key }}, so all keys would share one file", hint));
     }
     (name && !above).then_some(())
 }

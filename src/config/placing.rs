@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::problem::Wrong;
+use super::problem::ValueError;
 use super::table::{Table, Value};
 
 /// The most previous files that are kept.
-pub const MOST_BACKUPS: u32 = 99;
+pub const MAX_BACKUPS: u32 = 99;
 
 /// The most letters of a block's name.
-const LONGEST_NAME: usize = 64;
+const MAX_BLOCK_NAME: usize = 64;
 
 /// What begins a comment, unless written.
 const COMMENT: &str = "#";
 
 /// What begins comments that go on until they are ended.
-const ENDED: [&str; 5] = ["/*", "<!--", "(*", "{-", "{#"];
+const BLOCK_COMMENTS: [&str; 5] = ["/*", "<!--", "(*", "{-", "{#"];
 
 /// How the bytes come to a destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -95,9 +95,9 @@ pub fn placing(table: &Table<'_>) -> Placing {
 
 fn backup(value: &Value<'_>) -> Option<u32> {
     let count = value.count("3")?;
-    if count > MOST_BACKUPS {
-        let hint = format!("{MOST_BACKUPS} is the most: write a smaller number");
-        value.wrong(Wrong::new(format!("`backup` is {count}"), hint));
+    if count > MAX_BACKUPS {
+        let hint = format!("{MAX_BACKUPS} is the most: write a smaller number");
+        value.reject(ValueError::new(format!("`backup` is {count}"), hint));
         return None;
     }
     Some(count)
@@ -108,36 +108,36 @@ fn block(table: &Table<'_>) -> Option<Block> {
     let Some(value) = table.get("block") else {
         if let Some(comment) = comment {
             let hint = "add block = \"NAME\", or leave it out: it is what begins the lines that mark a block";
-            comment.wrong(Wrong::new("`block_comment` needs `block`", hint));
+            comment.reject(ValueError::new("`block_comment` needs `block`", hint));
         }
         return None;
     };
     if table.get("each").is_some() {
         let hint = "a key's file belongs to the agent and is removed with its key: remove one of them";
-        value.wrong(Wrong::new("`block` cannot be combined with `each`", hint));
+        value.reject(ValueError::new("`block` cannot be combined with `each`", hint));
     }
     let name = value.text("\"cluster\"")?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(plain) {
-        let hint = format!("write 1 to {LONGEST_NAME} letters, digits and . _ - alone");
-        value.wrong(Wrong::new(format!("{name:?} is not a valid block name"), hint));
+    if name.is_empty() || name.len() > MAX_BLOCK_NAME || !name.bytes().all(plain) {
+        let hint = format!("write 1 to {MAX_BLOCK_NAME} letters, digits and . _ - alone");
+        value.reject(ValueError::new(format!("{name:?} is not a valid block name"), hint));
     }
-    let comment = comment.and_then(|value| sign(&value)).unwrap_or_else(|| Arc::from(COMMENT));
+    let comment = comment.and_then(|value| comment_prefix(&value)).unwrap_or_else(|| Arc::from(COMMENT));
     Some(Block { name: Arc::from(name), comment })
 }
 
 /// What begins a comment: it is no part of a word, and leaves the marker behind it readable.
-fn sign(value: &Value<'_>) -> Option<Arc<str>> {
+fn comment_prefix(value: &Value<'_>) -> Option<Arc<str>> {
     let sign = value.text("\";\"")?;
     if sign.is_empty() || sign.len() > 8 || !sign.bytes().all(|byte| byte.is_ascii_graphic()) {
         let hint = "write what begins a comment in that file, as in \";\" or \"//\": 1 to 8 signs without a blank";
-        value.wrong(Wrong::new(format!("`block_comment` cannot be {sign:?}"), hint));
+        value.reject(ValueError::new(format!("`block_comment` cannot be {sign:?}"), hint));
         return None;
     }
-    if ENDED.contains(&sign) {
+    if BLOCK_COMMENTS.contains(&sign) {
         let hint =
             "write what makes a comment of the rest of its line; a file whose comments all must be ended has none";
-        value.wrong(Wrong::new(
+        value.reject(ValueError::new(
             format!("`block_comment` is {sign:?}, which would hide the block's own lines too"),
             hint,
         ));
@@ -148,7 +148,7 @@ fn sign(value: &Value<'_>) -> Option<Arc<str>> {
 
 /// What a template says of its destination.
 #[derive(Debug)]
-pub struct Claim {
+pub struct DestUse {
     /// Where its `dest` stands, for a person.
     pub place: String,
     pub placing: Placing,
@@ -157,9 +157,9 @@ pub struct Claim {
     pub group: Option<u32>,
 }
 
-impl Claim {
+impl DestUse {
     /// Why this cannot stand beside another template of the same file; `None` where it can.
-    pub fn clash(&self, dest: &str, other: &Self) -> Option<Wrong> {
+    pub fn conflict(&self, dest: &str, other: &Self) -> Option<ValueError> {
         let at = &other.place;
         let (Some(block), Some(theirs)) = (&self.placing.block, &other.placing.block) else {
             let hint = if self.placing.block.is_some() || other.placing.block.is_some() {
@@ -167,11 +167,11 @@ impl Claim {
             } else {
                 "a file has one template: give one of them another dest"
             };
-            return Some(Wrong::new(format!("{dest} is already written by the template at {at}"), hint));
+            return Some(ValueError::new(format!("{dest} is already written by the template at {at}"), hint));
         };
         if block.name == theirs.name {
             let message = format!("block {block} of {dest} is already written by the template at {at}");
-            return Some(Wrong::new(message, "give one of them another `block`"));
+            return Some(ValueError::new(message, "give one of them another `block`"));
         }
         let same = [
             ("mode", self.mode == other.mode),
@@ -184,6 +184,6 @@ impl Claim {
         ];
         let (key, _) = same.iter().find(|(_, same)| !same)?;
         let message = format!("the template at {at}, which has a block of {dest} too, says another `{key}`");
-        Some(Wrong::new(message, "it is one file: say the same in both"))
+        Some(ValueError::new(message, "it is one file: say the same in both"))
     }
 }

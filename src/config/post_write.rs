@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::command::{Command, command, shell_path};
 use super::placing::{Method, Placing};
-use super::problem::Wrong;
+use super::problem::ValueError;
 use super::table::Table;
 use super::{OnReloadFailure, TemplateConfig, scalar};
 
@@ -37,22 +37,22 @@ pub fn unit(table: &Table<'_>, placing: &Placing) -> Option<Arc<str>> {
     let text = value.text("\"edge\"")?;
     if !scalar::is_identifier(text) {
         let hint = "write letters, digits and _, and no digit first, as in \"edge\"";
-        value.wrong(Wrong::new(format!("{text:?} is not a valid unit name"), hint));
+        value.reject(ValueError::new(format!("{text:?} is not a valid unit name"), hint));
         return None;
     }
     if table.get("each").is_some() {
         let hint = "remove one of them; the files of a template with `each` come and go one by one";
-        value.wrong(Wrong::new("`unit` cannot be combined with `each`", hint));
+        value.reject(ValueError::new("`unit` cannot be combined with `each`", hint));
         return None;
     }
     if table.get("block").is_some() {
         let hint = "remove one of them: others write that file too, and what they wrote meanwhile could not be kept";
-        value.wrong(Wrong::new("`unit` cannot be combined with `block`", hint));
+        value.reject(ValueError::new("`unit` cannot be combined with `block`", hint));
         return None;
     }
     if placing.write != Method::Atomic {
         let hint = "leave `write` out: a file that is overwritten cannot be taken back where another of the unit fails";
-        value.wrong(Wrong::new("`unit` cannot be combined with a `write` other than \"atomic\"", hint));
+        value.reject(ValueError::new("`unit` cannot be combined with a `write` other than \"atomic\"", hint));
         return None;
     }
     Some(Arc::from(text))
@@ -79,7 +79,7 @@ pub fn on_reload_failure(table: &Table<'_>) -> OnReloadFailure {
         needs_reload(table, "on_reload_failure");
         if let (Some(_), Some(value)) = (table.get("block"), table.get("on_reload_failure")) {
             let hint = "remove one of them: restoring the whole previous file would undo what others wrote since";
-            value.wrong(Wrong::new("on_reload_failure = \"rollback\" cannot be combined with `block`", hint));
+            value.reject(ValueError::new("on_reload_failure = \"rollback\" cannot be combined with `block`", hint));
         }
     }
     chosen
@@ -100,6 +100,6 @@ pub fn roll_back_as_one(templates: &mut [TemplateConfig]) {
 fn needs_reload(table: &Table<'_>, key: &'static str) {
     if let (None, Some(value)) = (table.get("reload_cmd"), table.get(key)) {
         let hint = format!("add the reload_cmd that it follows, or leave `{key}` out");
-        value.wrong(Wrong::new(format!("`{key}` needs `reload_cmd`"), hint));
+        value.reject(ValueError::new(format!("`{key}` needs `reload_cmd`"), hint));
     }
 }

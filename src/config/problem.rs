@@ -37,14 +37,14 @@ pub struct Problems(pub Vec<Problem>);
 /// What is wrong with one text, before it is known where that text stands.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
-pub struct Wrong {
+pub struct ValueError {
     /// What is wrong, with the text in it.
     pub message: String,
     /// What to write instead.
     pub hint: Option<String>,
 }
 
-impl Wrong {
+impl ValueError {
     /// What is wrong, and what to write instead.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: Some(hint.into()) }
@@ -53,7 +53,7 @@ impl Wrong {
 
 impl Problem {
     /// A problem with a file as a whole, or with something that stands in no file.
-    pub fn whole(file: impl Into<PathBuf>, wrong: Wrong) -> Self {
+    pub fn whole(file: impl Into<PathBuf>, wrong: ValueError) -> Self {
         Self { file: file.into(), text: Arc::from(""), span: 0..0, message: wrong.message, hint: wrong.hint }
     }
 
@@ -130,7 +130,7 @@ enum Kind {
     /// The text is no TOML.
     Syntax,
     /// Something is not there, or where it should not be; void where a syntax error may have moved it.
-    Misplaced,
+    Structure,
     /// All else; void on the line of a syntax error, which is the cause.
     Value,
 }
@@ -140,34 +140,34 @@ enum Kind {
 pub struct Report {
     problems: RefCell<Vec<(Kind, Problem)>>,
     warnings: RefCell<Vec<String>>,
-    gap: Cell<bool>,
+    incomplete: Cell<bool>,
 }
 
 impl Report {
     /// The text is no TOML.
     pub fn syntax(&self, problem: Problem) {
-        self.gap();
+        self.set_incomplete();
         self.problems.borrow_mut().push((Kind::Syntax, problem));
     }
 
     /// Something that must be there is not, or stands where nothing like it may.
-    pub fn misplaced(&self, problem: Problem) {
-        self.problems.borrow_mut().push((Kind::Misplaced, problem));
+    pub fn structure(&self, problem: Problem) {
+        self.problems.borrow_mut().push((Kind::Structure, problem));
     }
 
     /// Something is wrong.
-    pub fn wrong(&self, problem: Problem) {
+    pub fn error(&self, problem: Problem) {
         self.problems.borrow_mut().push((Kind::Value, problem));
     }
 
     /// What may have named something for the templates could not be made out.
-    pub fn gap(&self) {
-        self.gap.set(true);
+    pub fn set_incomplete(&self) {
+        self.incomplete.set(true);
     }
 
     /// Whether there may be names for the templates that could not be made out.
-    pub fn has_gap(&self) -> bool {
-        self.gap.get()
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete.get()
     }
 
     /// Something that works, and should not stay so.
@@ -184,7 +184,7 @@ impl Report {
             .into_iter()
             .filter(|(kind, problem)| match kind {
                 Kind::Syntax => true,
-                Kind::Misplaced => broken.is_empty(),
+                Kind::Structure => broken.is_empty(),
                 Kind::Value => !broken.contains(&(problem.file.clone(), problem.line())),
             })
             .map(|(_, problem)| problem)
@@ -203,6 +203,6 @@ impl Report {
 }
 
 /// The syntax errors of one file that are worth telling.
-pub fn first_syntax_errors<T>(errors: Vec<T>) -> impl Iterator<Item = T> {
+pub fn limit_syntax_errors<T>(errors: Vec<T>) -> impl Iterator<Item = T> {
     errors.into_iter().take(MAX_SYNTAX)
 }

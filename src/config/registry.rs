@@ -14,7 +14,7 @@ use toml::de::DeValue;
 use super::interpolate::Interpolation;
 use super::keys::{AUTH, REGISTRY, TLS};
 use super::names::Names;
-use super::problem::{Problem, Report, Wrong};
+use super::problem::{Problem, Report, ValueError};
 use super::table::{Table, Value};
 use super::url::{self, RegistryUrl};
 use crate::model::digest::digest_bytes;
@@ -43,7 +43,7 @@ impl RegistryConfig {
     pub const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// A registry with every default, named `default`.
-    pub fn at(url: RegistryUrl) -> Self {
+    pub fn new(url: RegistryUrl) -> Self {
         Self {
             name: Arc::from(DEFAULT_NAME),
             url,
@@ -111,7 +111,7 @@ pub enum Watches {
 pub const DEFAULT_NAME: &str = "default";
 
 /// The longest session timeout: the protocol has it in milliseconds, in 31 bits.
-const LONGEST_SESSION: Duration = Duration::from_millis(i32::MAX as u64);
+const MAX_SESSION_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// The scheme of a credential that goes by SASL and not by `addAuth`.
 const SASL: &str = "sasl";
@@ -136,7 +136,7 @@ pub fn registries(tops: &[Table<'_>], fill: &Interpolation<'_>, text: Option<&st
     let url = text.and_then(|text| match RegistryUrl::parse(text, &std::env::current_dir().unwrap_or_default()) {
         Ok(url) => Some(url),
         Err(wrong) => {
-            report.wrong(Problem::whole("--registry or $ROSTERD_REGISTRY", wrong));
+            report.error(Problem::whole("--registry or $ROSTERD_REGISTRY", wrong));
             None
         }
     });
@@ -152,13 +152,16 @@ pub fn registries(tops: &[Table<'_>], fill: &Interpolation<'_>, text: Option<&st
     }
     if names.is_empty() {
         match url {
-            Some(url) => usable.push(Arc::new(RegistryConfig::at(url))),
+            Some(url) => usable.push(Arc::new(RegistryConfig::new(url))),
             // What is wrong with it has been said.
             None if text.is_some() => {}
             None => {
                 if let Some(top) = tops.first() {
                     let hint = format!("add [registry] with url = {URL_EXAMPLE}, or give --registry URL");
-                    report.misplaced(Problem::whole(&top.source.file, Wrong::new("no registry is configured", hint)));
+                    report.structure(Problem::whole(
+                        &top.source.file,
+                        ValueError::new("no registry is configured", hint),
+                    ));
                 }
             }
         }
@@ -174,7 +177,7 @@ fn registry(
     names: &mut Names,
 ) -> Option<RegistryConfig> {
     let name = table.get("name").and_then(|value| value.text("\"main\"")).unwrap_or(DEFAULT_NAME);
-    names.take(name, "registry", table.get("name").as_ref(), table);
+    names.add(name, "registry", table.get("name").as_ref(), table);
     let written = if instead.is_some() { table.get("url") } else { table.require("url", URL_EXAMPLE) };
     let written = written.and_then(|value| {
         let text = value.filled(fill, URL_EXAMPLE)?;
@@ -197,8 +200,8 @@ fn registry(
 /// How long the ensemble keeps a silent session.
 fn session_timeout(value: Value<'_>) -> Option<Duration> {
     let timeout = value.timeout("\"10s\"")?;
-    if timeout > LONGEST_SESSION {
-        value.wrong(Wrong::new("the session timeout is longer than 24 days", "write session_timeout = \"10s\""));
+    if timeout > MAX_SESSION_TIMEOUT {
+        value.reject(ValueError::new("the session timeout is longer than 24 days", "write session_timeout = \"10s\""));
         return None;
     }
     Some(timeout)
@@ -212,7 +215,7 @@ fn auths(value: &Value<'_>) -> Vec<Auth> {
     for item in &items {
         let Some(auth) = item.table(&[&AUTH], example).and_then(|table| auth(&table)) else { continue };
         if auth.is_sasl() && auths.iter().any(Auth::is_sasl) {
-            item.wrong(Wrong::new("a session takes one sasl credential", "remove one of them"));
+            item.reject(ValueError::new("a session takes one sasl credential", "remove one of them"));
         }
         auths.push(auth);
     }
@@ -223,14 +226,14 @@ fn auths(value: &Value<'_>) -> Vec<Auth> {
 fn exhibitors(value: &Value<'_>, url: Option<&RegistryUrl>, ca: Option<&Path>) -> Vec<String> {
     match url {
         Some(RegistryUrl::Directory(_)) => {
-            value.wrong(Wrong::new("exhibitor is set, but a directory has no servers", "leave exhibitor out"));
+            value.reject(ValueError::new("exhibitor is set, but a directory has no servers", "leave exhibitor out"));
         }
         // Whoever can answer in an Exhibitor's place could name a host of their own, with a certificate that everybody
         // trusts.
         Some(RegistryUrl::ZooKeeper { tls: true, .. }) if ca.is_none() => {
             let message = "Exhibitor answers in the clear, and with the authorities of this system any host that it names has a \
                            good certificate";
-            value.wrong(Wrong::new(message, "name the ensemble's own CA: tls = { ca = \"ca.pem\" }"));
+            value.reject(ValueError::new(message, "name the ensemble's own CA: tls = { ca = \"ca.pem\" }"));
         }
         _ => {}
     }
@@ -250,18 +253,18 @@ fn auth(table: &Table<'_>) -> Option<Auth> {
 }
 
 /// The one line of a file of credentials, which nobody else may read (as ssh asks of its keys).
-fn secret(file: &Path) -> Result<Vec<u8>, Wrong> {
+fn secret(file: &Path) -> Result<Vec<u8>, ValueError> {
     let shown = file.display();
     let unread = |error: std::io::Error| {
         let hint = "make the file with one line, user:password, readable only by rosterd's user";
-        Wrong::new(format!("{shown} cannot be read: {error}"), hint)
+        ValueError::new(format!("{shown} cannot be read: {error}"), hint)
     };
     let opened = File::open(file).map_err(unread)?;
     // Of the file that is open, and not of whatever has its name a moment later.
     let mode = opened.metadata().map_err(unread)?.mode() & 0o7777;
     if mode & 0o077 != 0 {
         let message = format!("{shown} holds a password, but others may read or write it (mode {mode:04o})");
-        return Err(Wrong::new(message, format!("chmod 600 {shown}")));
+        return Err(ValueError::new(message, format!("chmod 600 {shown}")));
     }
     let mut bytes = Vec::new();
     opened.take(MAX_AUTH + 1).read_to_end(&mut bytes).map_err(unread)?;
@@ -269,13 +272,16 @@ fn secret(file: &Path) -> Result<Vec<u8>, Wrong> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let user = line.iter().position(|byte| *byte == b':').unwrap_or(0);
     if user == 0 || line.contains(&b'\n') || line.len() as u64 > MAX_AUTH {
-        return Err(Wrong::new(format!("{shown} is not one line of user:password"), "write user:password into it"));
+        return Err(ValueError::new(
+            format!("{shown} is not one line of user:password"),
+            "write user:password into it",
+        ));
     }
     Ok(line.to_vec())
 }
 
 /// Makes sure that a private key is one. A group may read it, as `ssl-cert` does on Debian.
-fn private(key: &Path) -> Result<(), Wrong> {
+fn private(key: &Path) -> Result<(), ValueError> {
     // One that is gone by now is said when it is read.
     let Ok(meta) = key.metadata() else { return Ok(()) };
     let mode = meta.mode() & 0o7777;
@@ -283,7 +289,7 @@ fn private(key: &Path) -> Result<(), Wrong> {
         return Ok(());
     }
     let message = format!("{} is a private key, but others may read or write it (mode {mode:04o})", key.display());
-    Err(Wrong::new(message, format!("chmod 640 {}", key.display())))
+    Err(ValueError::new(message, format!("chmod 640 {}", key.display())))
 }
 
 /// `tls = { … }`.
@@ -291,7 +297,7 @@ fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
     let table = value.table(&[&TLS], "{ ca = \"ca.pem\" }")?;
     if let Some(url) = url.filter(|url| matches!(url, RegistryUrl::ZooKeeper { tls: false, .. })) {
         let hint = "write zks:// in url, or leave tls out: rosterd never falls back to plain text";
-        value.wrong(Wrong::new(format!("tls is set, but {url} does not use it"), hint));
+        value.reject(ValueError::new(format!("tls is set, but {url} does not use it"), hint));
     }
     let file = |key| {
         let value = table.get(key)?;
@@ -301,7 +307,7 @@ fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
             .and_then(|meta| if meta.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(()) });
         value.accept(readable.map_err(|error| {
             let hint = "name a PEM file that rosterd's user may read";
-            Wrong::new(format!("{} cannot be read: {error}", file.display()), hint)
+            ValueError::new(format!("{} cannot be read: {error}", file.display()), hint)
         }))?;
         Some(file)
     };
@@ -312,7 +318,7 @@ fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
     for (one, other) in [("cert", "key"), ("key", "cert")] {
         if let (Some(value), None) = (table.get(one), table.get(other)) {
             let hint = format!("add {other} = \"agent-{other}.pem\", or remove both");
-            value.wrong(Wrong::new(format!("tls has `{one}` without `{other}`"), hint));
+            value.reject(ValueError::new(format!("tls has `{one}` without `{other}`"), hint));
         }
     }
     Some(TlsFiles { ca, identity: cert.zip(key) })

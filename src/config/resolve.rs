@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 use super::dest::Dests;
-use super::exec::{exec, serve_program};
-use super::file::{Source, refuse_open};
+use super::exec::{default_reload_to_program, exec};
+use super::file::{Source, check_permissions};
 use super::include::included;
 use super::interpolate::Interpolation;
 use super::keys::{AGENT, STATUS, TOP};
 use super::names::Names;
-use super::problem::{Problem, Problems, Report, Wrong};
+use super::problem::{Problem, Problems, Report, ValueError};
 use super::registry::registries;
-use super::roster::Followed;
+use super::roster::RosterParser;
 use super::table::{Table, single};
-use super::template::{Written, group};
+use super::template::{TemplateParser, group};
 use super::{Agent, Config, LogFormat, StatusConfig, scalar};
 use crate::model::digest::digest;
 
@@ -93,14 +93,15 @@ pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
         }
         resolve(&tops, overrides, &report)
     });
-    let complete = !report.has_gap();
+    let complete = !report.is_incomplete();
     let warnings = match report.finish(&files) {
         Ok(warnings) => warnings,
         Err(problems) => return Err(Refused { problems, rest: config.map(Box::new), complete }),
     };
     // Nothing is reported, so there is one; otherwise a reader forgot to say what it did not like.
     let Some(config) = config else {
-        let wrong = Wrong::new("the configuration could not be resolved", "this is a bug in rosterd: please report it");
+        let wrong =
+            ValueError::new("the configuration could not be resolved", "this is a bug in rosterd: please report it");
         return Err(Refused { problems: Problems(vec![Problem::whole(file, wrong)]), rest: None, complete: false });
     };
     Ok(Loaded { config, warnings, files, digest: written })
@@ -108,32 +109,33 @@ pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
 
 /// Makes one configuration of all files, without what is wrong and reported; `None` where nothing can be made of them.
 fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option<Config> {
-    refuse_further_includes(tops);
+    reject_nested_includes(tops);
     let vars = vars(tops);
     let fill = Interpolation { vars: &vars, env: &overrides.env, host_name: &overrides.host_name, keeps_key: false };
     let agent = agent(tops, report)?;
     let status = status(tops, &agent);
     let registries = registries(tops, &fill, overrides.registry.as_deref(), report);
-    let mut followed = Followed { fill: &fill, registries: &registries, names: Names::default(), wheres: Vec::new() };
+    let mut followed =
+        RosterParser { fill: &fill, registries: &registries, names: Names::default(), wheres: Vec::new() };
     let (rosters, keys) = (followed.rosters(tops), followed.keys(tops));
     let wheres = followed.wheres;
     let (names, mut dests) = (Names::default(), Dests::new(&agent.state_dir));
     for top in tops {
-        dests.is_read(&top.source.file, "a file of the configuration");
+        dests.add_input(&top.source.file, "a file of the configuration");
     }
-    let taken = std::mem::take(&mut followed.names);
+    let roster_names = std::mem::take(&mut followed.names);
     let template_dir = &agent.template_dir;
-    let mut written = Written { fill: &fill, template_dir, rosters: &rosters, taken, names, dests };
-    let templates = written.templates(tops, report);
+    let mut parser = TemplateParser { fill: &fill, template_dir, rosters: &rosters, roster_names, names, dests };
+    let templates = parser.templates(tops, report);
     let exec = exec(tops, overrides.program.as_deref());
-    let templates = if exec.is_some() { serve_program(templates) } else { templates };
+    let templates = if exec.is_some() { default_reload_to_program(templates) } else { templates };
     Some(Config { registries: registries.usable, agent, status, vars, rosters, wheres, keys, templates, exec })
 }
 
 /// Only the main file includes.
-fn refuse_further_includes(tops: &[Table<'_>]) {
+fn reject_nested_includes(tops: &[Table<'_>]) {
     for value in tops.iter().skip(1).filter_map(|top| top.get("include")) {
-        value.wrong(Wrong::new(
+        value.reject(ValueError::new(
             "an included file cannot include other files",
             "add this pattern to `include` in the main file",
         ));
@@ -146,20 +148,20 @@ fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
     for value in tops.iter().filter_map(|top| top.get("vars")) {
         let entries = value.map().unwrap_or_else(|| {
-            value.wrong_section();
-            value.report.gap();
+            value.reject_section();
+            value.report.set_incomplete();
             Vec::new()
         });
         for entry in entries {
             if let Some(other) = places.insert(entry.key, entry.source.place(entry.span().start)) {
                 let message = format!("the variable `{}` is already set at {other}", entry.key);
-                entry.wrong(Wrong::new(message, "set it once, or give one of them another name"));
+                entry.reject(ValueError::new(message, "set it once, or give one of them another name"));
             }
             if let Some(value) = json(entry.raw()) {
                 vars.insert(entry.key.to_owned(), value);
             } else {
-                entry.report.gap();
-                entry.wrong(Wrong::new(
+                entry.report.set_incomplete();
+                entry.reject(ValueError::new(
                     format!("the variable `{}` has a number that templates cannot hold", entry.key),
                     "write it as a string; inf, nan and whole numbers of more than 64 bits are none to a template",
                 ));
@@ -196,9 +198,9 @@ fn agent(tops: &[Table<'_>], report: &Report) -> Option<Agent> {
     let dir_value = get("template_dir");
     let template_dir = dir_value.and_then(|value| value.path("\"templates\""));
     let template_dir = template_dir.unwrap_or_else(|| main.base.join("templates"));
-    refuse_open(&template_dir, "template_dir", report, &|wrong| match dir_value {
-        Some(value) => value.wrong(wrong),
-        None => report.wrong(Problem::whole(&main.file, wrong)),
+    check_permissions(&template_dir, "template_dir", report, &|wrong| match dir_value {
+        Some(value) => value.reject(wrong),
+        None => report.error(Problem::whole(&main.file, wrong)),
     });
     let log_format = get("log_format")
         .and_then(|value| value.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]))
@@ -211,12 +213,12 @@ fn agent(tops: &[Table<'_>], report: &Report) -> Option<Agent> {
     Some(Agent { name, state_dir, template_dir, log_format })
 }
 
-/// An agent's name, which becomes a folder's.
-fn agent_name(text: &str) -> Result<String, Wrong> {
+/// An agent's name, which becomes a directory's.
+fn agent_name(text: &str) -> Result<String, ValueError> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     if !plain || text.starts_with('.') || text.len() > 64 {
         let message = format!("{text:?} is not usable in /var/lib/NAME and /run/NAME");
-        return Err(Wrong::new(message, "write up to 64 letters, digits, -, . and _, and no . first"));
+        return Err(ValueError::new(message, "write up to 64 letters, digits, -, . and _, and no . first"));
     }
     Ok(text.to_owned())
 }
@@ -230,7 +232,7 @@ fn status(tops: &[Table<'_>], agent: &Agent) -> StatusConfig {
         let length = socket.as_os_str().len();
         if length > MAX_SOCKET {
             let message = format!("the socket's path has {length} bytes; the maximum is {MAX_SOCKET}");
-            value.wrong(Wrong::new(message, "write a shorter one, as in \"/run/rosterd/rosterd.sock\""));
+            value.reject(ValueError::new(message, "write a shorter one, as in \"/run/rosterd/rosterd.sock\""));
         }
         Some(socket)
     });

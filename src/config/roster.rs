@@ -11,7 +11,7 @@ use crate::text::nearest::nearest;
 use super::interpolate::Interpolation;
 use super::keys::{KEY, PAYLOAD, ROSTER, WAIT};
 use super::names::Names;
-use super::problem::Wrong;
+use super::problem::ValueError;
 use super::registry::{DEFAULT_NAME, Registries};
 use super::table::{Table, Value};
 use super::{AboveMax, Bounds, Guard, KeyConfig, KeyFormat, Order, Pick, RosterConfig, Wait, Where, scalar};
@@ -29,7 +29,7 @@ const PATH_EXAMPLE: &str = "\"/services/web\"";
 const WHERE_EXAMPLE: &str = "'zone == vars.zone'";
 
 /// What rosters and keys are read with.
-pub struct Followed<'a> {
+pub struct RosterParser<'a> {
     /// Fills in paths.
     pub fill: &'a Interpolation<'a>,
     /// Every registry; the first is the default.
@@ -40,7 +40,7 @@ pub struct Followed<'a> {
     pub wheres: Vec<Where>,
 }
 
-impl Followed<'_> {
+impl RosterParser<'_> {
     /// Every `[[roster]]` of these files.
     pub fn rosters(&mut self, tops: &[Table<'_>]) -> Vec<Arc<RosterConfig>> {
         let tables = tops.iter().filter_map(|top| top.get("roster")).flat_map(|value| value.tables(&[&ROSTER]));
@@ -79,7 +79,7 @@ impl Followed<'_> {
         let slot_keep = table.get("slot_keep").and_then(|value| value.duration("\"10m\"")).unwrap_or_default();
         let filter = table.get("where").and_then(|value| Some((value, value.filled(self.fill, WHERE_EXAMPLE)?)));
         let (Some(name), Some(subject)) = (name, subject) else {
-            table.report.gap();
+            table.report.set_incomplete();
             return None;
         };
         if let Some((value, text)) = filter {
@@ -106,7 +106,7 @@ impl Followed<'_> {
         let path = table.require("path", "\"/config/app\"").and_then(|value| {
             let text = value.filled(self.fill, "\"/config/app\"")?;
             if text.contains('*') {
-                value.wrong(Wrong::new(
+                value.reject(ValueError::new(
                     format!("a key is one node, and {text:?} has a *"),
                     "name the node; only a roster's path may have a *",
                 ));
@@ -124,7 +124,7 @@ impl Followed<'_> {
         ];
         let format = table.get("format").and_then(|value| value.choice(&formats)).unwrap_or(KeyFormat::Text);
         let (Some(name), Some(path)) = (name, path) else {
-            table.report.gap();
+            table.report.set_incomplete();
             return None;
         };
         Some(KeyConfig { name, registry, path, format })
@@ -137,9 +137,9 @@ impl Followed<'_> {
             Some(value) => value.text("\"web\"")?,
             None => default?,
         };
-        let report = |wrong: Wrong| match &written {
-            Some(value) => value.wrong(wrong),
-            None => table.report.wrong(table.problem(wrong)),
+        let report = |wrong: ValueError| match &written {
+            Some(value) => value.reject(wrong),
+            None => table.report.error(table.problem(wrong)),
         };
         if !scalar::is_identifier(name) {
             let from = if written.is_some() { "" } else { ", which the path gives," };
@@ -150,45 +150,48 @@ impl Followed<'_> {
                 near if scalar::is_identifier(near) => near.to_owned(),
                 near => format!("_{near}"),
             };
-            report(Wrong::new(message, format!("write name = {near:?}: letters, digits and _, and no digit first")));
+            report(ValueError::new(
+                message,
+                format!("write name = {near:?}: letters, digits and _, and no digit first"),
+            ));
             return None;
         }
         if RESERVED.contains(&name) {
             let message = format!("{name:?} is reserved in templates");
-            report(Wrong::new(message, format!("write another name, as in name = \"{name}_members\"")));
+            report(ValueError::new(message, format!("write another name, as in name = \"{name}_members\"")));
             return None;
         }
-        self.names.take(name, what, written.as_ref(), table);
+        self.names.add(name, what, written.as_ref(), table);
         Some(Arc::from(name))
     }
 
     /// The registry that a table names, or the default one. One that is not there, or that cannot be used, has been
     /// reported; the roster is made out all the same, for its name.
     fn registry(&self, table: &Table<'_>) -> Arc<str> {
-        let Some(name) = table.get("registry").and_then(|value| self.named(&value)) else {
+        let Some(name) = table.get("registry").and_then(|value| self.registry_name(&value)) else {
             let first = self.registries.usable.first();
             return first.map_or_else(|| Arc::from(DEFAULT_NAME), |registry| registry.name.clone());
         };
         Arc::from(name)
     }
 
-    fn named<'a>(&self, value: &Value<'a>) -> Option<&'a str> {
+    fn registry_name<'a>(&self, value: &Value<'a>) -> Option<&'a str> {
         let name = value.text("\"main\"")?;
         let names = &self.registries.names;
-        if !names.has(name) && !self.registries.usable.iter().any(|registry| &*registry.name == name) {
+        if !names.contains(name) && !self.registries.usable.iter().any(|registry| &*registry.name == name) {
             let hint = nearest(name, names.all()).map_or_else(
                 || format!("there is {}", names.all().collect::<Vec<_>>().join(", ")),
                 |near| format!("did you mean {near:?}?"),
             );
-            value.wrong(Wrong::new(format!("there is no registry {name:?}"), hint));
+            value.reject(ValueError::new(format!("there is no registry {name:?}"), hint));
         }
         Some(name)
     }
 }
 
 /// A path that the registry cannot have.
-fn bad_path(text: &str, why: &impl std::fmt::Display) -> Wrong {
-    Wrong::new(format!("{text:?} cannot be followed: {why}"), format!("write path = {PATH_EXAMPLE}"))
+fn bad_path(text: &str, why: &impl std::fmt::Display) -> ValueError {
+    ValueError::new(format!("{text:?} cannot be followed: {why}"), format!("write path = {PATH_EXAMPLE}"))
 }
 
 /// `min`, `max` and `above_max`, checked against each other; the defaults for what has been reported.
@@ -201,17 +204,17 @@ fn bounds(table: &Table<'_>) -> Bounds {
     let problem = match (min, max) {
         (_, Some(0)) => Some((
             max_value,
-            Wrong::new("max is 0, which would leave no members", "write max = 1 or more, or leave max out"),
+            ValueError::new("max is 0, which would leave no members", "write max = 1 or more, or leave max out"),
         )),
         // Without a `min` there is the default of 1, and no `max` but 0 is below that.
         (Some(min), Some(max)) if min > max => {
             let message = format!("min ({min}) is over max ({max})");
-            Some((min_value, Wrong::new(message, format!("write min = {max} or less, or leave max out"))))
+            Some((min_value, ValueError::new(message, format!("write min = {max} or less, or leave max out"))))
         }
         _ => None,
     };
     if let Some((Some(value), wrong)) = problem {
-        value.wrong(wrong);
+        value.reject(wrong);
     }
     Bounds::new(min.unwrap_or(1), max, above.unwrap_or(AboveMax::Cut)).unwrap_or(Bounds::DEFAULT)
 }
@@ -219,7 +222,7 @@ fn bounds(table: &Table<'_>) -> Bounds {
 /// `payload = "nerve"`, or the fields of JSON data as `{ host = …, port = … }`.
 fn payload(value: &Value<'_>) -> Option<Payload> {
     if !matches!(value.raw(), DeValue::Table(_)) {
-        return Payload::named(value.choice(&Payload::NAMES.map(|name| (name, name)))?);
+        return Payload::parse(value.choice(&Payload::NAMES.map(|name| (name, name)))?);
     }
     let example = "{ host = \"ip\", port = \"svc.port\" }";
     let table = value.table(&[&PAYLOAD], example)?;
@@ -227,7 +230,7 @@ fn payload(value: &Value<'_>) -> Option<Payload> {
         let value = table.get(key)?;
         let text = value.text("\"svc.port\"")?;
         value.accept(FieldPath::parse(text).map_err(|why| {
-            Wrong::new(format!("`{key}` cannot be {text:?}: {why}"), format!("write {key} = \"svc.port\""))
+            ValueError::new(format!("`{key}` cannot be {text:?}: {why}"), format!("write {key} = \"svc.port\""))
         }))
     };
     let custom = Custom {
@@ -238,10 +241,10 @@ fn payload(value: &Value<'_>) -> Option<Payload> {
         status: field("status"),
     };
     if !PAYLOAD.keys.iter().any(|key| table.get(key).is_some()) {
-        value.wrong(Wrong::new("`payload` is a table that names no field", format!("write payload = {example}")));
+        value.reject(ValueError::new("`payload` is a table that names no field", format!("write payload = {example}")));
         return None;
     }
-    Some(Payload::As(Format::Custom(Arc::new(custom))))
+    Some(Payload::Fixed(Format::Custom(Arc::new(custom))))
 }
 
 /// `wait = "200ms:2s"`, or consul-template's `{ min = …, max = … }`.

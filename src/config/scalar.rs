@@ -5,27 +5,27 @@ use std::time::Duration;
 use toml::de::DeInteger;
 
 use super::Wait;
-use super::problem::Wrong;
+use super::problem::ValueError;
 
 #[cfg(test)]
 mod tests;
 
 /// Longer than anything waits for, and short enough to be added to any instant.
-const LONGEST: Duration = Duration::from_hours(366 * 24);
+const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
 
 /// `"500ms"`, `"2s"`, `"5m"`, `"0s"`.
-pub fn duration(text: &str) -> Result<Duration, Wrong> {
+pub fn duration(text: &str) -> Result<Duration, ValueError> {
     let hint = "write a number and its unit, as in \"500ms\", \"2s\" or \"5m\"";
-    let duration =
-        humantime::parse_duration(text).map_err(|_| Wrong::new(format!("{text:?} is not a valid duration"), hint))?;
-    if duration > LONGEST {
-        return Err(Wrong::new(format!("{text:?} is longer than a year"), "write a shorter one"));
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| ValueError::new(format!("{text:?} is not a valid duration"), hint))?;
+    if duration > MAX_DURATION {
+        return Err(ValueError::new(format!("{text:?} is longer than a year"), "write a shorter one"));
     }
     Ok(duration)
 }
 
 /// `"200ms:2s"`, or `"2s"` alone, which waits four times as long at most, as in consul-template.
-pub fn wait(text: &str) -> Result<Wait, Wrong> {
+pub fn wait(text: &str) -> Result<Wait, ValueError> {
     match text.split_once(':') {
         Some((quiet, max)) => wait_of(duration(quiet)?, Some(duration(max)?)),
         None => wait_of(duration(text)?, None),
@@ -33,11 +33,11 @@ pub fn wait(text: &str) -> Result<Wait, Wrong> {
 }
 
 /// Both ends of a wait, which may not be the wrong way round.
-pub fn wait_of(quiet: Duration, max: Option<Duration>) -> Result<Wait, Wrong> {
+pub fn wait_of(quiet: Duration, max: Option<Duration>) -> Result<Wait, ValueError> {
     let max = max.unwrap_or_else(|| quiet.saturating_mul(4));
     if quiet > max {
         let (quiet, max) = (humantime::format_duration(quiet), humantime::format_duration(max));
-        return Err(Wrong::new(
+        return Err(ValueError::new(
             format!("the quiet period ({quiet}) is longer than the maximum wait ({max})"),
             format!("write QUIET:MAX, as in \"{max}:{quiet}\""),
         ));
@@ -46,11 +46,11 @@ pub fn wait_of(quiet: Duration, max: Option<Duration>) -> Result<Wait, Wrong> {
 }
 
 /// `"50%"`.
-pub fn percent(text: &str) -> Result<u8, Wrong> {
+pub fn percent(text: &str) -> Result<u8, ValueError> {
     let number = text.strip_suffix('%').map(str::trim_end).filter(|number| is_digits(number));
     let number = number.and_then(|number| number.parse::<u8>().ok()).filter(|number| *number <= 100);
     number.ok_or_else(|| {
-        Wrong::new(
+        ValueError::new(
             format!("{text:?} is not a valid percentage"),
             "write \"0%\" to \"100%\"; \"100%\" turns the guard off",
         )
@@ -58,11 +58,11 @@ pub fn percent(text: &str) -> Result<u8, Wrong> {
 }
 
 /// `"0644"`: octal digits, as chmod reads them.
-pub fn mode(text: &str) -> Result<u32, Wrong> {
+pub fn mode(text: &str) -> Result<u32, ValueError> {
     let octal = !text.is_empty() && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
     let mode = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|mode| *mode <= 0o7777);
     mode.ok_or_else(|| {
-        Wrong::new(
+        ValueError::new(
             format!("{text:?} is not a valid file mode"),
             "write octal digits as chmod takes them, as in \"0644\"",
         )

@@ -7,8 +7,8 @@ use toml::de::{DeTable, DeValue};
 use crate::text::nearest::nearest;
 
 use super::file::Source;
-use super::keys::{Later, TOP, TableKeys};
-use super::problem::{Problem, Report, Wrong};
+use super::keys::{TOP, TableKeys, UnsupportedKey};
+use super::problem::{Problem, Report, ValueError};
 
 mod value;
 
@@ -29,7 +29,7 @@ pub struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Takes a table, and reports its unknown keys, its doubled ones and those of later work.
+    /// Takes a table, and reports its unknown keys, its repeated keys and the unsupported ones.
     pub fn new(
         source: &'a Source,
         report: &'a Report,
@@ -50,34 +50,34 @@ impl<'a> Table<'a> {
             let Some(known) = self.keys.iter().find_map(|keys| keys.canonical(written)) else {
                 let problem = self.source.problem(key.span(), self.unknown(written));
                 if self.name() == TOP.table {
-                    self.report.gap();
+                    self.report.set_incomplete();
                 }
                 // After a table's broken header its keys count as those of the top level.
                 let stray = self.name() == TOP.table && !self.source.is_header(key.span().start);
                 if stray {
-                    self.report.misplaced(problem);
+                    self.report.structure(problem);
                 } else {
-                    self.report.wrong(problem);
+                    self.report.error(problem);
                 }
                 continue;
             };
             if let Some((_, other)) = seen.iter().find(|(taken, _)| *taken == known) {
-                let wrong = Wrong::new(
+                let wrong = ValueError::new(
                     format!("`{written}` means the same as `{other}`"),
                     format!("remove one of them; rosterd's own name is `{known}`"),
                 );
-                self.report.wrong(self.source.problem(key.span(), wrong));
+                self.report.error(self.source.problem(key.span(), wrong));
             }
             seen.push((known, written));
-            let later = self.keys.iter().flat_map(|keys| keys.later()).find(|later| later.key == known);
-            if let Some(wrong) = later.and_then(|later| refuse_later(later, value.get_ref())) {
-                self.report.wrong(self.source.problem(key.span(), wrong));
+            let unsupported = self.keys.iter().flat_map(|keys| keys.unsupported()).find(|key| key.key == known);
+            if let Some(wrong) = unsupported.and_then(|key| reject_unsupported(key, value.get_ref())) {
+                self.report.error(self.source.problem(key.span(), wrong));
             }
         }
     }
 
     /// What to say of a key that is not known here.
-    fn unknown(&self, written: &str) -> Wrong {
+    fn unknown(&self, written: &str) -> ValueError {
         let name = self.name();
         let message = format!("unknown key `{written}` in {name}");
         let known = || self.keys.iter().flat_map(|keys| keys.all());
@@ -90,7 +90,7 @@ impl<'a> Table<'a> {
             },
             |near| format!("did you mean `{near}`?"),
         );
-        Wrong::new(message, hint)
+        ValueError::new(message, hint)
     }
 
     /// The bytes of the file that its header stands at.
@@ -104,7 +104,7 @@ impl<'a> Table<'a> {
     }
 
     /// Where the table begins, for a problem with the whole of it.
-    pub fn problem(&self, wrong: Wrong) -> Problem {
+    pub fn problem(&self, wrong: ValueError) -> Problem {
         self.source.problem(self.span(), wrong)
     }
 
@@ -123,8 +123,8 @@ impl<'a> Table<'a> {
     pub fn require(&self, key: &'static str, example: &str) -> Option<Value<'a>> {
         let value = self.get(key);
         if value.is_none() {
-            let wrong = Wrong::new(format!("{} has no `{key}`", self.name()), format!("add {key} = {example}"));
-            self.report.misplaced(self.problem(wrong));
+            let wrong = ValueError::new(format!("{} has no `{key}`", self.name()), format!("add {key} = {example}"));
+            self.report.structure(self.problem(wrong));
         }
         value
     }
@@ -135,20 +135,20 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A key of later work is refused, unless it asks for what is done anyway.
-fn refuse_later(later: &Later, value: &DeValue<'_>) -> Option<Wrong> {
-    let key = later.key;
-    if later.accepted.is_empty() {
+/// Rejects an unsupported key, unless its value asks for what rosterd does anyway.
+fn reject_unsupported(unsupported: &UnsupportedKey, value: &DeValue<'_>) -> Option<ValueError> {
+    let key = unsupported.key;
+    if unsupported.accepted.is_empty() {
         let hint = format!("remove `{key}`: rosterd does not ignore what it cannot do");
-        return Some(Wrong::new(format!("`{key}` is not supported by this version"), hint));
+        return Some(ValueError::new(format!("`{key}` is not supported by this version"), hint));
     }
     let given = match value {
-        DeValue::String(text) if later.accepted.contains(&text.as_ref()) => return None,
+        DeValue::String(text) if unsupported.accepted.contains(&text.as_ref()) => return None,
         DeValue::String(text) => format!("{key} = {text:?}"),
         other => format!("{key} as {}", kind(other)),
     };
-    let hint = format!("leave it out; this version does {key} = {}", later.accepted.join(" or "));
-    Some(Wrong::new(format!("{given} is not supported by this version"), hint))
+    let hint = format!("leave it out; this version does {key} = {}", unsupported.accepted.join(" or "));
+    Some(ValueError::new(format!("{given} is not supported by this version"), hint))
 }
 
 /// The one table of this name in all files; a second one is a problem.
@@ -156,7 +156,7 @@ pub fn single<'a>(tops: &[Table<'a>], key: &'static str) -> Option<Value<'a>> {
     let mut values = tops.iter().filter_map(|top| top.get(key));
     let first = values.next()?;
     for value in values {
-        value.wrong(Wrong::new(
+        value.reject(ValueError::new(
             format!("[{key}] is already defined at {}", first.source.place(first.span().start)),
             "write all of it in one place",
         ));

@@ -8,15 +8,15 @@ use nix::unistd::{Group, User};
 use toml::de::DeValue;
 
 use super::command::{command, reload, shell_path};
-use super::dest::{Dests, is_folder, name_fits};
-use super::file::refuse_open;
+use super::dest::{Dests, is_directory, name_fits};
+use super::file::check_permissions;
 use super::interpolate::Interpolation;
 use super::keys::{CONFD, TEMPLATE};
 use super::names::Names;
 use super::per_key::{LOCAL_NAMES, each};
-use super::placing::{Claim, placing};
+use super::placing::{DestUse, placing};
 use super::post_write::{on_reload_failure, roll_back_as_one, unit, verify};
-use super::problem::{Report, Wrong};
+use super::problem::{Report, ValueError};
 use super::table::{Table, Value};
 use super::{Each, OnDrift, Reload, RosterConfig, TemplateConfig, per_key, scalar};
 
@@ -24,7 +24,7 @@ use super::{Each, OnDrift, Reload, RosterConfig, TemplateConfig, per_key, scalar
 const ON_DRIFT: [(&str, OnDrift); 2] = [("correct", OnDrift::Correct), ("report", OnDrift::Report)];
 
 /// What templates are read with.
-pub struct Written<'a> {
+pub struct TemplateParser<'a> {
     /// Fills in destinations.
     pub fill: &'a Interpolation<'a>,
     /// Where sources are.
@@ -32,14 +32,14 @@ pub struct Written<'a> {
     /// Every roster.
     pub rosters: &'a [Arc<RosterConfig>],
     /// The names of rosters and keys.
-    pub taken: Names,
+    pub roster_names: Names,
     /// The templates' names so far.
     pub names: Names,
     /// Destinations so far.
     pub dests: Dests,
 }
 
-impl Written<'_> {
+impl TemplateParser<'_> {
     /// Every template of these files.
     pub fn templates(&mut self, tops: &[Table<'_>], report: &Report) -> Vec<Arc<TemplateConfig>> {
         let tables = tops.iter().filter_map(|top| top.get("template")).flat_map(|value| match value.raw() {
@@ -51,7 +51,7 @@ impl Written<'_> {
         let tables: Vec<_> = tables.collect();
         for source in tables.iter().filter_map(|table| table.get("src")) {
             if let DeValue::String(src) = source.raw() {
-                self.dests.is_read(&self.template_dir.join(&**src), "the source of a template");
+                self.dests.add_input(&self.template_dir.join(&**src), "the source of a template");
             }
         }
         let mut templates: Vec<_> = tables.iter().filter_map(|table| self.template(table, report)).collect();
@@ -63,17 +63,17 @@ impl Written<'_> {
     fn template(&mut self, table: &Table<'_>, report: &Report) -> Option<TemplateConfig> {
         let src = table.require("src", "\"haproxy.cfg.tera\"").and_then(|value| self.src(&value, report));
         let dest_value = table.require("dest", "\"/etc/haproxy/haproxy.cfg\"");
-        let each = each(table, self.rosters, !report.has_gap());
+        let each = each(table, self.rosters, !report.is_incomplete());
         let (mode, placing) = (table.get("mode").and_then(|value| mode(&value)), placing(table));
         let (owner, group) = (id(table, "owner", "uid", &user), id(table, "group", "gid", &group));
         let dest = dest_value.and_then(|value| {
             let place = value.source.place(value.span().start);
-            let claim = Claim { place, placing: placing.clone(), mode, owner, group };
-            self.dest(&value, table.get("each").is_some(), claim)
+            let dest_use = DestUse { place, placing: placing.clone(), mode, owner, group };
+            self.dest(&value, table.get("each").is_some(), dest_use)
         });
-        let of_each = each.as_ref().map(|each| Path::new(&*each.roster));
-        let name = self.name(table, of_each.or(dest.as_deref()));
-        self.refuse_local_names(table);
+        let per_key = each.as_ref().map(|each| Path::new(&*each.roster));
+        let name = self.name(table, per_key.or(dest.as_deref()));
+        self.reject_local_names(table);
         let check = table.get("check_cmd").and_then(|value| command(&value));
         let reload = table.get("reload_cmd").and_then(|value| reload(&value));
         if let (Some(value), Some(dest)) = (dest_value, &dest.as_deref().map(per_key::example)) {
@@ -118,11 +118,11 @@ impl Written<'_> {
     }
 
     /// A template with `each` has names of its own, which no roster or key may have.
-    fn refuse_local_names(&self, table: &Table<'_>) {
+    fn reject_local_names(&self, table: &Table<'_>) {
         let Some(value) = table.get("each") else { return };
-        for name in LOCAL_NAMES.into_iter().filter(|name| self.taken.has(name)) {
+        for name in LOCAL_NAMES.into_iter().filter(|name| self.roster_names.contains(name)) {
             let message = format!("a roster or key is named {name:?}, which a template with `each` has for its own");
-            value.wrong(Wrong::new(message, "give the roster or key another `name`"));
+            value.reject(ValueError::new(message, "give the roster or key another `name`"));
         }
     }
 
@@ -132,27 +132,27 @@ impl Written<'_> {
         let file = self.template_dir.join(src);
         let hint = format!("a relative src is looked for in template_dir, which is {}", self.template_dir.display());
         value.accept(is_template(src, &file, &hint))?;
-        refuse_open(&file, "the template", report, &|wrong| value.wrong(wrong));
+        check_permissions(&file, "the template", report, &|wrong| value.reject(wrong));
         Some(PathBuf::from(src))
     }
 
     /// The destination: absolute, a file's name, and nobody else's but for other blocks of it.
-    fn dest(&mut self, value: &Value<'_>, of_each: bool, claim: Claim) -> Option<PathBuf> {
-        let fill = Interpolation { keeps_key: of_each, ..*self.fill };
+    fn dest(&mut self, value: &Value<'_>, per_key: bool, dest_use: DestUse) -> Option<PathBuf> {
+        let fill = Interpolation { keeps_key: per_key, ..*self.fill };
         let text = value.filled(&fill, "\"/etc/haproxy/haproxy.cfg\"")?;
         let dest = value.source.base.join(&text);
-        if is_folder(&text) || dest.file_name().is_none() {
-            let wrong = Wrong::new(
+        if is_directory(&text) || dest.file_name().is_none() {
+            let wrong = ValueError::new(
                 format!("dest {text:?} names a directory, but a template writes one file"),
                 "add the file's name",
             );
-            value.wrong(wrong);
+            value.reject(wrong);
             return None;
         }
-        if of_each {
-            per_key::vet_dest(value, &dest)?;
+        if per_key {
+            per_key::check_dest(value, &dest)?;
         }
-        value.accept(name_fits(&dest, &claim.placing).and_then(|()| self.dests.claim(&dest, claim)))?;
+        value.accept(name_fits(&dest, &dest_use.placing).and_then(|()| self.dests.add(&dest, dest_use)))?;
         Some(dest)
     }
 
@@ -164,18 +164,20 @@ impl Written<'_> {
             Some(value) => value.text("\"haproxy\"")?.to_owned(),
             None => default?,
         };
-        self.names.take(&name, "template", written.as_ref().or(table.get("dest").as_ref()), table);
+        self.names.add(&name, "template", written.as_ref().or(table.get("dest").as_ref()), table);
         Some(Arc::from(name))
     }
 }
 
 /// Whether a source is a file that can be read.
-pub fn is_template(src: &str, file: &Path, hint: &str) -> Result<(), Wrong> {
+pub fn is_template(src: &str, file: &Path, hint: &str) -> Result<(), ValueError> {
     let shown = file.display();
     match std::fs::metadata(file) {
-        Ok(meta) if meta.is_dir() => Err(Wrong::new(format!("the template {shown} is a folder"), "name a file in it")),
+        Ok(meta) if meta.is_dir() => {
+            Err(ValueError::new(format!("the template {shown} is a directory"), "name a file in it"))
+        }
         Ok(_) => Ok(()),
-        Err(error) => Err(Wrong::new(format!("the template {src:?} cannot be found: {error}"), hint)),
+        Err(error) => Err(ValueError::new(format!("the template {src:?} cannot be found: {error}"), hint)),
     }
 }
 
@@ -184,7 +186,7 @@ fn mode(value: &Value<'_>) -> Option<u32> {
     if let DeValue::Integer(number) = value.raw() {
         let digits = number.as_str();
         let meant = if matches!(number.radix(), 8 | 10) && scalar::mode(digits).is_ok() { digits } else { "0644" };
-        value.wrong_kind("a string of octal digits", &format!("\"{meant:0>4}\""));
+        value.reject_kind("a string of octal digits", &format!("\"{meant:0>4}\""));
         return None;
     }
     value.read(scalar::mode, "\"0644\"")
@@ -195,19 +197,19 @@ fn id(table: &Table<'_>, key: &'static str, number_key: &'static str, find: &Fin
     let (named, numbered) = (table.get(key), table.get(number_key));
     if let (Some(_), Some(value)) = (&named, &numbered) {
         let message = format!("`{number_key}` means the same as `{key}`");
-        value.wrong(Wrong::new(message, format!("remove one of them; rosterd's own name is `{key}`")));
+        value.reject(ValueError::new(message, format!("remove one of them; rosterd's own name is `{key}`")));
     }
     let value = named.or(numbered)?;
     let number = if let DeValue::Integer(_) = value.raw() {
         value.count("0")?
     } else {
         let text = value.text("\"root\"")?;
-        let over = |_| Wrong::new(format!("{text} is larger than any ID"), "write a smaller one");
+        let over = |_| ValueError::new(format!("{text} is larger than any ID"), "write a smaller one");
         value.accept(if scalar::is_digits(text) { text.parse().map_err(over) } else { find(text) })?
     };
     if number == u32::MAX {
         // chown(2) takes it for "leave it as it is".
-        value.wrong(Wrong::new(
+        value.reject(ValueError::new(
             format!("{number} is not a usable ID"),
             format!("leave `{key}` out to keep it as it is"),
         ));
@@ -217,29 +219,29 @@ fn id(table: &Table<'_>, key: &'static str, number_key: &'static str, find: &Fin
 }
 
 /// Finds a user or a group by name.
-type Find = dyn Fn(&str) -> Result<u32, Wrong>;
+type Find = dyn Fn(&str) -> Result<u32, ValueError>;
 
 /// A user's number.
-fn user(name: &str) -> Result<u32, Wrong> {
+fn user(name: &str) -> Result<u32, ValueError> {
     found("user", name, User::from_name(name).map(|user| user.map(|user| user.uid.as_raw())))
 }
 
 /// A group's number.
-pub fn group(name: &str) -> Result<u32, Wrong> {
+pub fn group(name: &str) -> Result<u32, ValueError> {
     found("group", name, Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw())))
 }
 
 /// What the system's database says of a name.
-fn found(what: &str, name: &str, answer: nix::Result<Option<u32>>) -> Result<u32, Wrong> {
+fn found(what: &str, name: &str, answer: nix::Result<Option<u32>>) -> Result<u32, ValueError> {
     match answer {
         Ok(Some(id)) => Ok(id),
         Ok(None) => {
             let hint = format!("make it, write its number, or leave it out to keep the file's {what} as it is");
-            Err(Wrong::new(format!("there is no {what} {name:?} on this host"), hint))
+            Err(ValueError::new(format!("there is no {what} {name:?} on this host"), hint))
         }
         Err(error) => {
             let hint = format!("write the {what}'s number instead");
-            Err(Wrong::new(format!("the {what} {name:?} cannot be looked up: {error}"), hint))
+            Err(ValueError::new(format!("the {what} {name:?} cannot be looked up: {error}"), hint))
         }
     }
 }
@@ -249,14 +251,14 @@ fn retries(value: &Value<'_>) -> Option<u32> {
     if let DeValue::String(text) = value.raw() {
         if text != "unlimited" {
             let hint = "write \"unlimited\", or a number without quotes";
-            value.wrong(Wrong::new(format!("`reload_retries` cannot be {text:?}"), hint));
+            value.reject(ValueError::new(format!("`reload_retries` cannot be {text:?}"), hint));
         }
         return None;
     }
     let tries: u32 = value.count("\"unlimited\"")?;
     if tries == 0 {
         let hint = "write how many tries a reload gets, 1 or more; without any leave reload_cmd out";
-        value.wrong(Wrong::new("`reload_retries` is 0, so no reload would ever run", hint));
+        value.reject(ValueError::new("`reload_retries` is 0, so no reload would ever run", hint));
     }
     Some(tries)
 }
@@ -265,19 +267,22 @@ fn retries(value: &Value<'_>) -> Option<u32> {
 pub fn env(value: &Value<'_>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     let entries = value.map().unwrap_or_else(|| {
-        value.wrong_kind("a table", "{ TZ = \"UTC\" }");
+        value.reject_kind("a table", "{ TZ = \"UTC\" }");
         Vec::new()
     });
     for entry in entries {
         let DeValue::String(text) = entry.raw() else {
-            entry.wrong_kind("a string", "\"…\"");
+            entry.reject_kind("a string", "\"…\"");
             continue;
         };
         if !scalar::is_identifier(entry.key) || entry.key.starts_with("ROSTERD_") {
             let hint = "write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own";
-            entry.wrong(Wrong::new(format!("{:?} cannot be set for commands", entry.key), hint));
+            entry.reject(ValueError::new(format!("{:?} cannot be set for commands", entry.key), hint));
         } else if text.contains('\0') {
-            entry.wrong(Wrong::new(format!("`{}` contains a NUL", entry.key), "no variable can have one: take it out"));
+            entry.reject(ValueError::new(
+                format!("`{}` contains a NUL", entry.key),
+                "no variable can have one: take it out",
+            ));
         } else {
             env.insert(entry.key.to_owned(), text.clone().into_owned());
         }
@@ -293,6 +298,6 @@ fn check_confd(table: &Table<'_>) {
     if let Some(prefix) = table.get("prefix")
         && !matches!(prefix.raw(), DeValue::String(_))
     {
-        prefix.wrong_kind("a string", "\"/production\"");
+        prefix.reject_kind("a string", "\"/production\"");
     }
 }

@@ -14,11 +14,11 @@ mod program;
 mod templates;
 mod values;
 
-/// A folder with a configuration in it.
+/// A directory with a configuration in it.
 struct Home(TempDir);
 
 impl Home {
-    /// A folder with these files, and a template for those that need one.
+    /// A directory with these files, and a template for those that need one.
     fn new(files: &[(&str, &str)]) -> Self {
         let home = Self(TempDir::new().unwrap());
         home.write("templates/a.tera", "").write("templates/b.tera", "");
@@ -52,7 +52,7 @@ impl Home {
         self.load_with(&Overrides { host_name: "web1".into(), ..Overrides::default() })
     }
 
-    /// What is said, with this folder's own name left out of it: the same on every host and every run.
+    /// What is said, with this directory's own name left out of it: the same on every host and every run.
     fn told(&self) -> String {
         let said = match self.load() {
             Ok(loaded) => format!("loaded, with {:?}", loaded.warnings),
@@ -61,7 +61,7 @@ impl Home {
         self.stable(&said)
     }
 
-    /// A text in which this folder's own name is left out.
+    /// A text in which this directory's own name is left out.
     fn stable(&self, said: &str) -> String {
         let home = self.0.path().to_str().unwrap();
         let said = said.replace(&format!("{home}/"), "").replace(home, "HOME");

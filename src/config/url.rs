@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::node_path::NodePath;
 
-use super::problem::Wrong;
+use super::problem::ValueError;
 use super::scalar;
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ impl RegistryUrl {
     ///
     /// # Errors
     /// Says which part is wrong, and what to write instead.
-    pub fn parse(text: &str, base: &Path) -> Result<Self, Wrong> {
+    pub fn parse(text: &str, base: &Path) -> Result<Self, ValueError> {
         if let Some(rest) = text.strip_prefix("zk://") {
             return zookeeper(rest, false);
         }
@@ -56,13 +56,13 @@ impl RegistryUrl {
             return zookeeper(rest, true);
         }
         let Some(path) = text.strip_prefix("dir:") else {
-            return Err(Wrong::new(
+            return Err(ValueError::new(
                 format!("{text:?} is not a valid registry URL"),
                 "write zk://HOST:PORT,HOST:PORT, zks:// for TLS, or dir:PATH",
             ));
         };
         if path.is_empty() || path.starts_with("//") {
-            return Err(Wrong::new(
+            return Err(ValueError::new(
                 format!("{text:?} names no directory"),
                 "write dir:/var/lib/registry, or dir:registry for one beside this file",
             ));
@@ -72,27 +72,30 @@ impl RegistryUrl {
 }
 
 /// The part after `zk://`.
-fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, Wrong> {
+fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, ValueError> {
     let (hosts, chroot) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     if hosts.contains('@') {
         let hint = "credentials stand in a file of their own: auth = [{ scheme = \"digest\", file = \"zk.auth\" }]";
         // Not the text itself: it most likely holds a password.
-        return Err(Wrong::new("a server's name has an @ in it", hint));
+        return Err(ValueError::new("a server's name has an @ in it", hint));
     }
     let servers = hosts.split(',').map(|text| server(text, PORT)).collect::<Result<Vec<_>, _>>()?;
     let chroot = match chroot {
         "" | "/" => None,
         path => Some(NodePath::parse(path).map_err(|why| {
-            Wrong::new(format!("the chroot {path:?} is not a valid path: {why}"), "write zk://HOST:PORT/name/of/it")
+            ValueError::new(
+                format!("the chroot {path:?} is not a valid path: {why}"),
+                "write zk://HOST:PORT/name/of/it",
+            )
         })?),
     };
     Ok(RegistryUrl::ZooKeeper { servers, chroot, tls })
 }
 
 /// An Exhibitor as `http://HOST:PORT`, without the path that its API is at.
-pub fn exhibitor(text: &str) -> Result<String, Wrong> {
+pub fn exhibitor(text: &str) -> Result<String, ValueError> {
     let hint = "write http://HOST:PORT";
-    let wrong = |message: String| Wrong::new(message, hint);
+    let wrong = |message: String| ValueError::new(message, hint);
     let Some(rest) = text.strip_prefix("http://") else {
         let message = match text.split_once("://") {
             Some((scheme, _)) => format!("Exhibitor is asked by http, and not by {scheme}"),
@@ -111,9 +114,9 @@ pub fn exhibitor(text: &str) -> Result<String, Wrong> {
 }
 
 /// One server as `host:port`, an IPv6 address in brackets (RFC 3986, section 3.2.2).
-fn server(text: &str, default: u16) -> Result<String, Wrong> {
+fn server(text: &str, default: u16) -> Result<String, ValueError> {
     let hint = "write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between";
-    let wrong = |message: String| Wrong::new(message, hint);
+    let wrong = |message: String| ValueError::new(message, hint);
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (address, after) = rest.split_once(']').ok_or_else(|| wrong(format!("{text:?} has no ]")))?;
         if address.parse::<Ipv6Addr>().is_err() {
@@ -141,14 +144,14 @@ fn server(text: &str, default: u16) -> Result<String, Wrong> {
 }
 
 /// A host's name or IPv4 address.
-fn host_name(server: &str, host: &str, hint: &str) -> Result<String, Wrong> {
+fn host_name(server: &str, host: &str, hint: &str) -> Result<String, ValueError> {
     if host.is_empty() {
         let message =
             if server.is_empty() { "a server's name is missing".into() } else { format!("{server:?} has no host") };
-        return Err(Wrong::new(message, hint));
+        return Err(ValueError::new(message, hint));
     }
     if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
-        return Err(Wrong::new(format!("{host:?} is not a valid host name"), hint));
+        return Err(ValueError::new(format!("{host:?} is not a valid host name"), hint));
     }
     Ok(host.to_owned())
 }

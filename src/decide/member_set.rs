@@ -17,7 +17,7 @@ use crate::config::RosterConfig;
 use crate::model::quarantine::Quarantine;
 use crate::model::registry_event::{Members, Reading, Seen};
 use crate::model::version::{VersionTracker, Zxid};
-use crate::payload::{Children, Format};
+use crate::payload::{DecodedChildren, Format};
 use evaluate::out_of_bounds;
 use observed::Observed;
 
@@ -78,7 +78,7 @@ impl MemberSet {
 
     fn with(observed: Observed) -> Self {
         Self {
-            chosen: observed.children().and_then(Children::chosen).cloned(),
+            chosen: observed.children().and_then(DecodedChildren::chosen).cloned(),
             observed,
             good: None,
             hold: None,
@@ -206,7 +206,7 @@ impl MemberSet {
     /// The admitted view, to be saved. `nodes` are its nodes as read.
     pub fn to_saved(&self, nodes: Option<&Members>) -> SavedPath {
         // Nodes that give weights are saved with the members.
-        let counts = |name| self.observed.children().is_some_and(|children| children.counts(name));
+        let counts = |name| self.observed.children().is_some_and(|children| children.contains(name));
         let kept = nodes.into_iter().flatten().filter(|(name, _)| counts(name));
         let kept = kept.filter_map(|(name, reading)| Some((name, reading.as_ref().ok()?)));
         SavedPath::new(self.version.highest(), kept, self.good.as_deref().unwrap_or_default(), self.guard_history())
@@ -240,7 +240,7 @@ impl MemberSet {
 
     /// The quarantined nodes, with the reasons.
     pub fn quarantined(&self) -> impl Iterator<Item = (&Arc<str>, &Quarantine)> {
-        self.observed.children().into_iter().flat_map(|children| children.unfit().iter())
+        self.observed.children().into_iter().flat_map(|children| children.quarantined().iter())
     }
 
     /// The format that `auto` has chosen, if it has.

@@ -205,7 +205,7 @@ impl Program {
             State::Stopping { then, .. } => then == AfterStop::Restart,
             State::Off | State::Waiting | State::Exited(_) => false,
         };
-        let is_other = self.config.as_ref().is_some_and(|old| !new.runs_the_same(old));
+        let is_other = self.config.as_ref().is_some_and(|old| !new.is_same_program(old));
         if has_begun && is_other {
             let known = self.next.as_ref().map(|next| next.at);
             let change = if let State::Running { change, .. } = self.state { change } else { None };

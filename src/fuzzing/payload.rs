@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::registry_event::{Members, Reading};
-use crate::payload::{Child, Children, Custom, FieldPath, Format, Payload, decode, masked};
+use crate::payload::{Custom, DecodedChildren, DecodedNode, FieldPath, Format, Payload, decode, mask_credentials};
 use serde_json::Value;
 
 use super::nodes::{is_breaking, nodes};
@@ -13,8 +13,8 @@ use super::nodes::{is_breaking, nodes};
 fn formats() -> Vec<Format> {
     let path = |text: &str| FieldPath::parse(text).ok();
     let custom = Custom { host: path("host"), port: path("port"), weight: path("a.0"), ..Custom::default() };
-    let named = Payload::NAMES.iter().filter_map(|name| match Payload::named(name) {
-        Some(Payload::As(format)) => Some(format),
+    let named = Payload::NAMES.iter().filter_map(|name| match Payload::parse(name) {
+        Some(Payload::Fixed(format)) => Some(format),
         _ => None,
     });
     named.chain([Format::Custom(Arc::new(custom))]).collect()
@@ -37,7 +37,7 @@ pub fn any(bytes: &[u8]) {
 fn reads_or_refuses(format: &Format, name: &str, data: &[u8]) {
     let reading: Reading = Ok(Arc::from(data));
     match decode(format, name, &reading) {
-        Ok(Child::Member(member)) => {
+        Ok(DecodedNode::Member(member)) => {
             let fields = member.fields();
             let texts = [Some(&fields.name), fields.host.as_ref(), fields.id.as_ref(), fields.status.as_ref()];
             assert!(texts.into_iter().flatten().all(|text| is_plain_text(text)), "{fields:?}");
@@ -47,28 +47,28 @@ fn reads_or_refuses(format: &Format, name: &str, data: &[u8]) {
             let is_free = matches!(format, Format::Nextdoor | Format::HostPort);
             assert!(is_free || fields.host.as_deref().is_some_and(is_host), "{format}: {fields:?}");
         }
-        Ok(Child::Vector(_) | Child::Other) => {}
+        Ok(DecodedNode::Vector(_) | DecodedNode::Other) => {}
         Err(why) => assert!(is_plain_text(&why.to_string()), "{why}"),
     }
 }
 
 /// One by one or all at once, what was chosen reads the same.
 fn reads_alike(nodes: Vec<(String, Vec<u8>)>) {
-    let mut children = Children::read(&Payload::Auto, None, &Members::new(), None);
+    let mut children = DecodedChildren::read(&Payload::Auto, None, &Members::new(), None);
     let mut all = Members::new();
     for (name, data) in nodes {
-        _ = masked(&name);
+        _ = mask_credentials(&name);
         let (name, reading): (Arc<str>, Reading) = (Arc::from(name), Ok(Arc::from(data)));
         children.put(&name, &reading);
         all.insert(name, reading);
     }
-    let again = Children::read(&Payload::Auto, children.chosen(), &all, None);
+    let again = DecodedChildren::read(&Payload::Auto, children.chosen(), &all, None);
     assert_eq!(again.members(), children.members());
-    assert_eq!(again.unfit(), children.unfit());
+    assert_eq!(again.quarantined(), children.quarantined());
     for name in all.keys() {
         children.remove(name);
     }
-    assert!(children.members().is_empty() && children.unfit().is_empty());
+    assert!(children.members().is_empty() && children.quarantined().is_empty());
 }
 
 fn is_plain_text(text: &str) -> bool {

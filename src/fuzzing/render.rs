@@ -8,7 +8,7 @@ use crate::config::TemplateConfig;
 use crate::decide::{RosterValue, SlottedMember, Snapshot};
 use crate::load::host::Host;
 use crate::model::member::Member;
-use crate::payload::{Children, Payload};
+use crate::payload::{DecodedChildren, Payload};
 use crate::render::{Globals, Library, NameKind};
 
 use super::nodes::{is_breaking, nodes};
@@ -62,10 +62,10 @@ fn line_breaks(text: &str) -> usize {
 /// It is not so.
 pub fn any(bytes: &[u8]) {
     let nodes = nodes(bytes);
-    let payload = Payload::named(&nodes[0].0);
+    let payload = Payload::parse(&nodes[0].0);
     let nodes = nodes.into_iter().skip(usize::from(payload.is_some()));
     let nodes = nodes.map(|(name, data)| (Arc::from(name), Ok(Arc::from(data)))).collect();
-    let children = Children::read(&payload.unwrap_or_default(), None, &nodes, None);
+    let children = DecodedChildren::read(&payload.unwrap_or_default(), None, &nodes, None);
     for (template, clean) in TEMPLATES.iter().zip(&*CLEAN) {
         let text = template.render(children.members());
         assert_eq!(line_breaks(&text), clean + children.members().len(), "{text}");

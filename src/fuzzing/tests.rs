@@ -216,9 +216,13 @@ fn each_seed_is_right() {
     }
     for seed in seeds("nodes") {
         let nodes = nodes::nodes(&seed);
-        let payload = crate::payload::Payload::named(&nodes[0].0).expect("a format's name");
+        let payload = crate::payload::Payload::parse(&nodes[0].0).expect("a format's name");
         let all = nodes[1..].iter().map(|(name, data)| (name.as_str().into(), Ok(data.as_slice().into()))).collect();
-        let children = crate::payload::Children::read(&payload, None, &all, None);
-        assert!(!children.members().is_empty() && children.unfit().is_empty(), "{payload}: {:?}", children.unfit());
+        let children = crate::payload::DecodedChildren::read(&payload, None, &all, None);
+        assert!(
+            !children.members().is_empty() && children.quarantined().is_empty(),
+            "{payload}: {:?}",
+            children.quarantined()
+        );
     }
 }

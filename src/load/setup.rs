@@ -11,7 +11,7 @@ use crate::load::host::{Host, ThisHost};
 use crate::log::emit;
 use crate::model::digest::digest;
 use crate::model::filter::Filter;
-use crate::render::{Globals, Library, choose};
+use crate::render::{Globals, Library, compile_where};
 
 #[cfg(test)]
 mod tests;
@@ -123,7 +123,7 @@ impl Setup {
             .map(|template| {
                 let src = &template.src;
                 let needs =
-                    if template.each.is_some() { self.library.needs_of_each(src) } else { self.library.needs(src) };
+                    if template.each.is_some() { self.library.needs_per_key(src) } else { self.library.needs(src) };
                 TemplatePlan { config: asked_of(template, only), needs }
             })
             .collect();
@@ -204,9 +204,9 @@ fn filters(config: &Config, host: &ThisHost, complete: bool) -> Result<BTreeMap<
     let globals = |host: Host| Globals { complete, ..Globals::new(config, host) };
     let (mut filters, mut problems) = (BTreeMap::new(), Vec::new());
     for written in &config.wheres {
-        let chosen = match choose(written, &globals(host.short())) {
+        let chosen = match compile_where(written, &globals(host.short())) {
             // The full name costs a question to the resolver.
-            Ok(chosen) if chosen.uses_fqdn => choose(written, &globals(host.full())),
+            Ok(chosen) if chosen.uses_fqdn => compile_where(written, &globals(host.full())),
             other => other,
         };
         match chosen {
@@ -220,7 +220,7 @@ fn filters(config: &Config, host: &ThisHost, complete: bool) -> Result<BTreeMap<
 fn load_library(config: &Config, host: &ThisHost) -> Result<Library, Problems> {
     let globals = Globals::new(config, host.short());
     let library = Library::load(&config.templates, &config.agent.template_dir, globals)?;
-    Ok(if library.uses_fqdn() { library.on(host.full()) } else { library })
+    Ok(if library.uses_fqdn() { library.with_host(host.full()) } else { library })
 }
 
 /// What `{{ env.X }}` may name: what is not UTF-8 cannot stand in a configuration.

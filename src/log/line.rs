@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 
 use super::cut;
 use crate::decide::Event;
-use crate::payload::masked;
+use crate::payload::mask_credentials;
 
 /// The most bytes of one field's text, but for `reason`, which is cut where it is made.
 pub const MAX_FIELD: usize = 1024;
@@ -62,7 +62,7 @@ fn shown(name: &str, value: Value, max_reason: usize) -> Value {
                 "path" | "key" | "member" | "added" | "removed" => MAX_NAME,
                 _ => MAX_FIELD,
             };
-            Value::String(cut(&masked(&text), max).into_owned())
+            Value::String(cut(&mask_credentials(&text), max).into_owned())
         }
         Value::Array(list) => {
             let more = list.len().saturating_sub(MAX_LIST);

@@ -1,7 +1,7 @@
-//! `payload = "auto"`: which format a path's nodes are in, by their look. Names and data in, a format out.
+//! `payload = "auto"`: detects the format of the nodes of a path from their names and data.
 //!
-//! Each node speaks for one format at most, and only where it says so by itself: an empty node named `web1` could be
-//! anything. The format that most nodes speak for is taken for all of them, in whatever order they are given.
+//! Each node indicates one format at most, and only if it is unambiguous: an empty node named `web1` could be anything.
+//! The format that most nodes indicate is used for all of them. The order of the nodes does not matter.
 
 use serde_json::Value;
 
@@ -13,11 +13,11 @@ use crate::model::registry_event::{Members, Reading};
 #[cfg(test)]
 mod tests;
 
-/// What reads nodes that speak for no format: every child is a member, with its name as its host.
+/// The format used if no node indicates one: every child is a member, and its name is its host.
 pub const FALLBACK: Format = Format::Nextdoor;
 
-/// The formats that a look can tell, the most particular first; of two with as many nodes the first is taken.
-const TOLD: [Format; 9] = [
+/// The formats that can be detected, the most specific first. On a tie the earlier one wins.
+const DETECTABLE: [Format; 9] = [
     Format::Dubbo,
     Format::Serverset,
     Format::Curator,
@@ -29,37 +29,37 @@ const TOLD: [Format; 9] = [
     Format::Nextdoor,
 ];
 
-/// The format of a path's nodes; `None` while none of them speaks for any.
+/// Detects the format of all nodes of a path; `None` if no node indicates one.
 #[must_use]
-pub fn choose(nodes: &Members) -> Option<Format> {
-    let mut votes = [0_usize; TOLD.len()];
+pub fn detect(nodes: &Members) -> Option<Format> {
+    let mut votes = [0_usize; DETECTABLE.len()];
     for (name, reading) in nodes {
-        if let Some(at) = told(name, reading) {
+        if let Some(at) = position(name, reading) {
             votes[at] += 1;
         }
     }
     let most = votes.iter().copied().max().filter(|most| *most > 0)?;
-    votes.iter().position(|count| *count == most).map(|at| TOLD[at].clone())
+    votes.iter().position(|count| *count == most).map(|at| DETECTABLE[at].clone())
 }
 
-/// The format that one node speaks for.
+/// Detects the format that one node indicates.
 #[must_use]
-pub fn look(name: &str, reading: &Reading) -> Option<Format> {
-    told(name, reading).map(|at| TOLD[at].clone())
+pub fn detect_node(name: &str, reading: &Reading) -> Option<Format> {
+    position(name, reading).map(|at| DETECTABLE[at].clone())
 }
 
-fn told(name: &str, reading: &Reading) -> Option<usize> {
-    // A node that no format could read speaks for none.
+fn position(name: &str, reading: &Reading) -> Option<usize> {
+    // A node that cannot be decoded indicates no format.
     let bytes = reading.as_ref().ok().filter(|bytes| bytes.len().max(name.len()) <= MAX_DATA)?;
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     let data = match serde_json::from_str(text) {
         Ok(Value::Object(data)) => data,
         _ => Object::new(),
     };
-    TOLD.iter().position(|format| is_like(format, name, text, &data) && decode(format, name, reading).is_ok())
+    DETECTABLE.iter().position(|format| matches(format, name, text, &data) && decode(format, name, reading).is_ok())
 }
 
-fn is_like(format: &Format, name: &str, text: &str, data: &Object) -> bool {
+fn matches(format: &Format, name: &str, text: &str, data: &Object) -> bool {
     let has = |keys: &[&str]| keys.iter().all(|key| data.contains_key(*key));
     match format {
         Format::Dubbo => ["%3A%2F%2F", "%3a%2f%2f"].iter().any(|mark| name.contains(mark)),

@@ -1,10 +1,10 @@
-//! The children of one path, all read by one format.
+//! The children of one path, decoded with one format.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::serverset::{Vector, Weights};
-use super::{Child, Format, Payload, auto, decode};
+use super::{DecodedNode, Format, Payload, auto, decode};
 use crate::model::member::Member;
 use crate::model::quarantine::Quarantine;
 use crate::model::registry_event::{Members, Reading};
@@ -12,62 +12,62 @@ use crate::model::registry_event::{Members, Reading};
 #[cfg(test)]
 mod tests;
 
-/// The children of one path: its members, and the nodes that are left out. Nodes that are neither are nobody's concern.
+/// The decoded children of one path: members, quarantined nodes and weight vectors. Other nodes are ignored.
 ///
-/// What `auto` has chosen stays, whatever joins later: a member that does not fit is left out, and never makes the
-/// others be read anew.
+/// A detected format does not change, whatever joins later: a node that does not fit is quarantined, and the others are
+/// not decoded again.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Children {
+pub struct DecodedChildren {
     payload: Payload,
     reader: Reader,
     members: BTreeMap<Arc<str>, Arc<Member>>,
-    unfit: BTreeMap<Arc<str>, Quarantine>,
+    quarantined: BTreeMap<Arc<str>, Quarantine>,
     vectors: BTreeMap<Arc<str>, Vector>,
-    /// What those say in all.
+    /// The product of all vectors.
     weights: Weights,
 }
 
-/// What a node that came, changed or left makes different.
+/// What a change of one node affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Difference {
     /// Nothing.
     None,
-    /// What that node is.
+    /// That node only.
     Node,
-    /// It may be any member: the node said what they weigh, or what all are read by.
+    /// Possibly every member: the weights or the format changed.
     All,
 }
 
-/// What the nodes are read by.
+/// How nodes are decoded.
 #[derive(Debug, Clone, PartialEq)]
 enum Reader {
-    /// One format, for good.
+    /// The format is known.
     Format(Format),
-    /// [`auto::FALLBACK`], until a node speaks for a format; the nodes so far are kept to be read by that then.
+    /// [`auto::FALLBACK`], until a node indicates a format. The nodes are kept, to be decoded again then.
     Undecided(Members),
 }
 
-impl Children {
-    /// Reads the nodes of a path. `chosen` is what `auto` chose for it before. A member that is as in `before` keeps
-    /// its allocation, so that equal views compare fast.
+impl DecodedChildren {
+    /// Decodes the nodes of a path. `chosen` is the format detected earlier. A member that equals the one in `before`
+    /// keeps its allocation, so that equal views compare fast.
     #[must_use]
     pub fn read(payload: &Payload, chosen: Option<&Format>, nodes: &Members, before: Option<&Self>) -> Self {
         let format = match payload {
-            Payload::As(format) => Some(format.clone()),
-            Payload::Auto => chosen.cloned().or_else(|| auto::choose(nodes)),
+            Payload::Fixed(format) => Some(format.clone()),
+            Payload::Auto => chosen.cloned().or_else(|| auto::detect(nodes)),
         };
         let mut children = Self {
             payload: payload.clone(),
             reader: format.map_or_else(|| Reader::Undecided(Members::new()), Reader::Format),
             members: BTreeMap::new(),
-            unfit: BTreeMap::new(),
+            quarantined: BTreeMap::new(),
             vectors: BTreeMap::new(),
             weights: Weights::default(),
         };
         for (name, reading) in nodes {
-            children.take(name, reading);
+            children.insert(name, reading);
         }
-        children.weigh();
+        children.apply_weights();
         if let Some(before) = before {
             for (name, member) in &mut children.members {
                 if let Some(known) = before.members.get(name).filter(|known| *known == member) {
@@ -78,72 +78,72 @@ impl Children {
         children
     }
 
-    /// A node joined or changed.
+    /// Decodes a node that joined or changed.
     pub fn put(&mut self, name: &Arc<str>, reading: &Reading) -> Difference {
         if let Reader::Undecided(nodes) = &mut self.reader
-            && let Some(format) = auto::look(name, reading)
+            && let Some(format) = auto::detect_node(name, reading)
         {
             nodes.insert(Arc::clone(name), reading.clone());
             let nodes = std::mem::take(nodes);
             *self = Self::read(&self.payload, Some(&format), &nodes, Some(self));
             return Difference::All;
         }
-        let before = (self.members.remove(name), self.unfit.remove(name), self.vectors.remove(name));
-        self.take(name, reading);
+        let before = (self.members.remove(name), self.quarantined.remove(name), self.vectors.remove(name));
+        self.insert(name, reading);
         if before.2.as_ref() != self.vectors.get(name) {
-            self.weigh();
+            self.apply_weights();
             return Difference::All;
         }
-        self.weigh_one(name);
-        let (member, unfit) = (self.members.get_mut(name), self.unfit.get(name));
+        self.apply_weight(name);
+        let (member, quarantined) = (self.members.get_mut(name), self.quarantined.get(name));
         if let (Some(member), Some(known)) = (member, &before.0)
             && member == known
         {
             *member = Arc::clone(known);
             return Difference::None;
         }
-        if before.0.as_ref() == self.members.get(name) && before.1.as_ref() == unfit {
+        if before.0.as_ref() == self.members.get(name) && before.1.as_ref() == quarantined {
             Difference::None
         } else {
             Difference::Node
         }
     }
 
-    /// A node left.
+    /// Removes a node.
     pub fn remove(&mut self, name: &Arc<str>) -> Difference {
         if let Reader::Undecided(nodes) = &mut self.reader {
             nodes.remove(name);
         }
         if self.vectors.remove(name).is_some() {
-            self.weigh();
+            self.apply_weights();
             return Difference::All;
         }
-        if self.members.remove(name).is_some() | self.unfit.remove(name).is_some() {
+        if self.members.remove(name).is_some() | self.quarantined.remove(name).is_some() {
             Difference::Node
         } else {
             Difference::None
         }
     }
 
-    /// The members by the names of their nodes.
+    /// The members, by node name.
     #[must_use]
     pub fn members(&self) -> &BTreeMap<Arc<str>, Arc<Member>> {
         &self.members
     }
 
-    /// The nodes that are left out, with the reason.
+    /// The quarantined nodes, with the reason.
     #[must_use]
-    pub fn unfit(&self) -> &BTreeMap<Arc<str>, Quarantine> {
-        &self.unfit
+    pub fn quarantined(&self) -> &BTreeMap<Arc<str>, Quarantine> {
+        &self.quarantined
     }
 
-    /// Whether a node is a member, or says something of some.
+    /// Whether the node is a member or a weight vector.
     #[must_use]
-    pub fn counts(&self, name: &str) -> bool {
+    pub fn contains(&self, name: &str) -> bool {
         self.members.contains_key(name) || self.vectors.contains_key(name)
     }
 
-    /// What `auto` has chosen, if it was to choose.
+    /// The detected format; `None` unless `payload = "auto"` has detected one.
     #[must_use]
     pub fn chosen(&self) -> Option<&Format> {
         match (&self.payload, &self.reader) {
@@ -152,7 +152,7 @@ impl Children {
         }
     }
 
-    /// What the nodes are read by now.
+    /// The format in use.
     #[must_use]
     pub fn format(&self) -> &Format {
         match &self.reader {
@@ -161,40 +161,40 @@ impl Children {
         }
     }
 
-    /// Puts a node where it belongs; it is nowhere yet.
-    fn take(&mut self, name: &Arc<str>, reading: &Reading) {
+    /// Decodes a node and stores it. No earlier version of it may be stored.
+    fn insert(&mut self, name: &Arc<str>, reading: &Reading) {
         if let Reader::Undecided(nodes) = &mut self.reader {
             nodes.insert(Arc::clone(name), reading.clone());
         }
         match decode(self.format(), name, reading) {
-            Ok(Child::Member(member)) => _ = self.members.insert(Arc::clone(name), Arc::new(member)),
-            Ok(Child::Vector(vector)) => _ = self.vectors.insert(Arc::clone(name), vector),
-            Ok(Child::Other) => {}
-            Err(why) => _ = self.unfit.insert(Arc::clone(name), why),
+            Ok(DecodedNode::Member(member)) => _ = self.members.insert(Arc::clone(name), Arc::new(member)),
+            Ok(DecodedNode::Vector(vector)) => _ = self.vectors.insert(Arc::clone(name), vector),
+            Ok(DecodedNode::Other) => {}
+            Err(why) => _ = self.quarantined.insert(Arc::clone(name), why),
         }
     }
 
-    /// Weighs every member by the vectors that there are.
-    fn weigh(&mut self) {
+    /// Recomputes the weights of all members.
+    fn apply_weights(&mut self) {
         if !matches!(self.format(), Format::Serverset | Format::ServersetAll) {
             return;
         }
-        self.weights = Weights::of(self.vectors.values());
+        self.weights = Weights::new(self.vectors.values());
         for member in self.members.values_mut() {
-            weigh(member, &self.weights);
+            set_weight(member, &self.weights);
         }
     }
 
-    fn weigh_one(&mut self, name: &Arc<str>) {
+    fn apply_weight(&mut self, name: &Arc<str>) {
         if let Some(member) = self.members.get_mut(name).filter(|_| !self.vectors.is_empty()) {
-            weigh(member, &self.weights);
+            set_weight(member, &self.weights);
         }
     }
 }
 
-/// Sets a member's weight to the product of what the vectors say of it.
-fn weigh(member: &mut Arc<Member>, weights: &Weights) {
-    let weight = Some(weights.weighs(member.fields())).filter(|weight| weight.is_finite());
+/// Sets the weight of a member to the product of the factors that apply to it.
+fn set_weight(member: &mut Arc<Member>, weights: &Weights) {
+    let weight = Some(weights.factor(member.fields())).filter(|weight| weight.is_finite());
     if member.fields().weight != weight {
         *member = Arc::new(member.with_weight(weight));
     }

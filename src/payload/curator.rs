@@ -9,8 +9,7 @@ use crate::model::quarantine::Quarantine;
 #[cfg(test)]
 mod tests;
 
-/// Makes a member's fields of a node's data. `metadata` in the payload, as Spring and Dubbo have it, is `metadata` of
-/// the data too.
+/// Decodes a node. `payload.metadata`, as Spring and Dubbo write it, is also available as `metadata`.
 pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
     let mut data = object(bytes)?;
     let host = host_of(&data, "address")?;

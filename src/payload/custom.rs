@@ -1,4 +1,4 @@
-//! JSON data of a shape that nobody foresaw: the configuration names the fields.
+//! JSON data whose fields the configuration names.
 
 use std::fmt;
 
@@ -12,41 +12,41 @@ use crate::model::quarantine::Quarantine;
 #[cfg(test)]
 mod tests;
 
-/// Which fields of the data are a member's. Without `host` the node's name says host and port; without `port` it says
-/// the port, where it has one.
+/// The fields of the data that become the fields of a member. Without `host` the node name gives host and port; without
+/// `port` it gives the port, if it has one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Custom {
-    /// Where the host stands.
+    /// The path of the host.
     pub host: Option<FieldPath>,
-    /// Where the port stands.
+    /// The path of the port.
     pub port: Option<FieldPath>,
-    /// Where the id stands.
+    /// The path of the id.
     pub id: Option<FieldPath>,
-    /// Where the weight stands.
+    /// The path of the weight.
     pub weight: Option<FieldPath>,
-    /// Where the status stands.
+    /// The path of the status.
     pub status: Option<FieldPath>,
 }
 
-/// Keys of objects within objects, and places in lists: `svc.ports.0`.
+/// Keys of nested objects and indexes of lists, joined with dots: `svc.ports.0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldPath(String);
 
-/// Why a text is no path of a field.
+/// The text is not a field path.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("a field is named by keys joined with dots, and no key may be empty")]
 pub struct BadFieldPath;
 
 impl FieldPath {
-    /// Reads `svc.port`.
+    /// Parses `svc.port`.
     ///
     /// # Errors
-    /// When a key is empty.
+    /// A key is empty.
     pub fn parse(text: &str) -> Result<Self, BadFieldPath> {
         if text.split('.').any(str::is_empty) { Err(BadFieldPath) } else { Ok(Self(text.to_owned())) }
     }
 
-    /// What stands there; null counts as nothing.
+    /// Returns the value at the path. null counts as missing.
     fn find<'a>(&self, data: &'a Object) -> Option<&'a Value> {
         let mut keys = self.0.split('.');
         let first = data.get(keys.next()?)?;
@@ -70,7 +70,7 @@ impl fmt::Display for FieldPath {
 }
 
 impl fmt::Display for Custom {
-    /// As the configuration has it.
+    /// Formats the table as the configuration writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fields = [
             ("host", &self.host),
@@ -85,7 +85,7 @@ impl fmt::Display for Custom {
 }
 
 impl Custom {
-    /// Makes a member's fields of a node's name and data.
+    /// Decodes a node.
     pub fn decode(&self, name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
         let data = object(bytes)?;
         let (named_host, named_port) = match host_and_port(name) {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Decoded;
+use super::Parsed;
 use super::field::{Object, Url, percent_decoded, undecodable, weight};
 use crate::model::member::Fields;
 use crate::model::quarantine::Quarantine;
@@ -10,31 +10,31 @@ use crate::model::quarantine::Quarantine;
 #[cfg(test)]
 mod tests;
 
-/// The weight of a provider that says nothing of it.
+/// The default weight.
 const WEIGHT: f64 = 100.0;
 
-/// Schemes of what Dubbo puts into the same tree, and what is no provider.
+/// Schemes of nodes in the same tree that are not providers.
 const OTHERS: [&str; 6] = ["admin", "condition", "consumer", "empty", "override", "route"];
 
-/// Makes a member's fields of a node's name. The parameters of the URL are the data.
-pub fn decode(name: &str) -> Result<Decoded, Quarantine> {
+/// Decodes a node name. The parameters of the URL become the data.
+pub fn decode(name: &str) -> Result<Parsed, Quarantine> {
     let refused = || undecodable("its name is not a provider URL");
     let text = percent_decoded(name).ok_or_else(refused)?;
     let url = Url::parse(&text).ok_or_else(refused)?;
     if OTHERS.contains(&url.scheme) {
-        return Ok(Decoded::Other);
+        return Ok(Parsed::Other);
     }
     let parameters = url.parameters().map(|(key, value)| (key.to_owned(), Value::from(value)));
     let mut data: Object = parameters.collect();
     data.entry("protocol").or_insert_with(|| Value::from(url.scheme));
     data.entry("path").or_insert_with(|| Value::from(url.path));
     let says = |key: &str| data.get(key).and_then(Value::as_str);
-    // As Dubbo's consumers see it: `disabled` goes before `enabled`.
+    // As for Dubbo consumers, `disabled` has precedence over `enabled`.
     let is_down = match (says("disabled"), says("enabled")) {
         (Some(disabled), _) => disabled == "true",
         (None, enabled) => enabled == Some("false"),
     };
-    Ok(Decoded::Member(Fields {
+    Ok(Parsed::Member(Fields {
         name: name.to_owned(),
         host: Some(url.host),
         port: url.port,

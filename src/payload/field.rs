@@ -1,4 +1,4 @@
-//! What formats have in common: typed fields out of names and JSON.
+//! Helpers for all formats: typed fields from names and JSON.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -15,19 +15,18 @@ mod tests;
 /// A JSON object.
 pub type Object = Map<String, Value>;
 
-/// URL-safe base64, padded or not: writers do both.
+/// URL-safe base64, with or without padding: both are in use.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// That a node is not what its format asks for. `why` holds nothing of the node's own text: that may be a secret, or
-/// break a line.
+/// A node does not match its format. `why` never contains text of the node: it may be a secret or break a line.
 pub fn undecodable(why: impl Into<String>) -> Quarantine {
     Quarantine::Undecodable(why.into())
 }
 
-/// Data that has to be a JSON object.
+/// Parses data as a JSON object.
 pub fn object(bytes: &[u8]) -> Result<Object, Quarantine> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Ok(object),
@@ -37,13 +36,13 @@ pub fn object(bytes: &[u8]) -> Result<Object, Quarantine> {
     }
 }
 
-/// The object in URL-safe base64.
+/// Parses a JSON object in URL-safe base64.
 pub fn base64_object(text: &str) -> Option<Object> {
     object(&BASE64.decode(text).ok()?).ok()
 }
 
-/// An address, or a name of the characters that names of hosts have: nothing that a program could take for more than
-/// one word. An IPv6 address may be in brackets, and is given without them.
+/// Parses an address or a host name, which has no characters that another program could split on. An IPv6 address may
+/// be in brackets; they are removed.
 pub fn host(text: &str) -> Option<String> {
     let bare = unbracketed(text);
     let is_name = |text: &str| {
@@ -53,7 +52,7 @@ pub fn host(text: &str) -> Option<String> {
     (bare.parse::<IpAddr>().is_ok() || is_name(text)).then(|| bare.to_owned())
 }
 
-/// The host that a field of an object names.
+/// The host in a required field.
 pub fn host_of(object: &Object, key: &str) -> Result<String, Quarantine> {
     let text = match object.get(key) {
         Some(Value::String(text)) => text,
@@ -63,7 +62,7 @@ pub fn host_of(object: &Object, key: &str) -> Result<String, Quarantine> {
     host(text).ok_or_else(|| undecodable(format!("{key} in its data is neither a host name nor an address")))
 }
 
-/// The port that a field of an object has, if there is one.
+/// The port in an optional field.
 pub fn port_of(object: &Object, key: &str) -> Result<Option<u16>, Quarantine> {
     match object.get(key) {
         None | Some(Value::Null) => Ok(None),
@@ -74,7 +73,7 @@ pub fn port_of(object: &Object, key: &str) -> Result<Option<u16>, Quarantine> {
     }
 }
 
-/// A port, as a number or as digits.
+/// Parses a port, given as a number or as digits.
 pub fn port(value: &Value) -> Option<u16> {
     match value {
         Value::String(text) => digits(text),
@@ -83,12 +82,12 @@ pub fn port(value: &Value) -> Option<u16> {
     .filter(|port| *port > 0)
 }
 
-/// A number of digits only: the standard library's reader would take a sign.
+/// Parses digits only: `str::parse` would accept a sign.
 pub fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
     (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
-/// A weight, as a number or as its text; nothing where it is neither.
+/// Parses a finite weight, given as a number or as text.
 pub fn weight(value: &Value) -> Option<f64> {
     let weight = match value {
         Value::String(text) => text.parse().ok(),
@@ -97,7 +96,7 @@ pub fn weight(value: &Value) -> Option<f64> {
     weight.filter(|weight: &f64| weight.is_finite())
 }
 
-/// A text, or a number as its text.
+/// A string, or a number as text.
 pub fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -106,7 +105,7 @@ pub fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Splits `host:port`; an IPv6 host is in brackets, or bare.
+/// Splits `host:port`. An IPv6 host may be in brackets or bare.
 pub fn host_and_port(text: &str) -> Option<(&str, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let port = digits(port)?;
@@ -115,18 +114,18 @@ pub fn host_and_port(text: &str) -> Option<(&str, u16)> {
     is_whole.then_some((bare, port))
 }
 
-/// An IPv6 address without its brackets.
+/// Removes the brackets of an IPv6 address.
 pub fn unbracketed(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// The digits behind the last `_` of a name: the number that ZooKeeper gave the node.
+/// The sequence number that ZooKeeper appended to the name, after the last `_`.
 pub fn sequence(name: &str) -> Option<u64> {
     name.rsplit_once('_').and_then(|(_, number)| digits(number))
 }
 
-/// Text with `%20` and the like read (RFC 3986, section 2.1); as bytes may come of it, `None` where they are no text. A
-/// `%` that begins nothing stands for itself.
+/// Decodes `%20` and the like (RFC 3986, section 2.1); `None` if the result is not UTF-8. A `%` without two hex digits
+/// is kept.
 pub fn percent_decoded(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -146,23 +145,22 @@ pub fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-/// Where a URL points: its scheme, its host, its port if it has one, and all behind them. Whose credentials it carries
-/// is left out.
+/// The parts of a URL, without credentials.
 pub struct Url<'a> {
-    /// What is before `://`.
+    /// The part before `://`.
     pub scheme: &'a str,
-    /// The host, an IPv6 address without brackets.
+    /// The host; an IPv6 address has no brackets.
     pub host: String,
     /// The port.
     pub port: Option<u16>,
-    /// The path without its `/`.
+    /// The path without its leading `/`.
     pub path: &'a str,
-    /// What is behind the `?`.
+    /// The part after `?`.
     pub query: &'a str,
 }
 
 impl<'a> Url<'a> {
-    /// Reads one; `None` where it is none, or where its host or port cannot be one.
+    /// Parses a URL; `None` if it is not one, or if its host is invalid.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -178,7 +176,7 @@ impl<'a> Url<'a> {
         Some(Self { scheme, host: host(name)?, port: port.filter(|port| *port > 0), path, query })
     }
 
-    /// The names and values of the query, as they are written.
+    /// The parameters of the query, not decoded.
     pub fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
     }

@@ -1,4 +1,4 @@
-//! `/hbase/rs/<host>,<port>,<start code>`, as HBase's region servers write it. Their data is a binary of HBase's own.
+//! `/hbase/rs/<host>,<port>,<start code>`, as HBase's region servers write it. The data is binary and ignored.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::model::quarantine::Quarantine;
 #[cfg(test)]
 mod tests;
 
-/// Makes a member's fields of a node's name.
+/// Decodes a node name.
 pub fn decode(name: &str) -> Result<Fields, Quarantine> {
     let read = || {
         let (place, start) = name.rsplit_once(',')?;

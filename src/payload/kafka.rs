@@ -9,8 +9,7 @@ use crate::model::quarantine::Quarantine;
 #[cfg(test)]
 mod tests;
 
-/// Makes a member's fields of a node's name and data. A broker without a PLAINTEXT listener has no host and the port
-/// -1; the first of its endpoints is its address then.
+/// Decodes a node. A broker without a PLAINTEXT listener has no host and port -1: its first endpoint is used then.
 pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
     if digits::<i32>(name).is_none() {
         return Err(undecodable("its name is not a broker ID"));
@@ -22,7 +21,7 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
     Ok(Fields { name: name.to_owned(), host: Some(host), port, id: Some(name.to_owned()), data, ..Fields::default() })
 }
 
-/// Where the first of the endpoints is.
+/// The host and port of the first endpoint.
 fn endpoint(data: &Object) -> Result<(String, Option<u16>), Quarantine> {
     let first = data.get("endpoints").and_then(|list| list.get(0)).and_then(Value::as_str);
     let url = first.ok_or_else(|| undecodable("its data has neither a host nor an endpoint"))?;

@@ -10,10 +10,10 @@ use crate::model::quarantine::Quarantine;
 #[cfg(test)]
 mod tests;
 
-/// What a name begins with that holds the JSON itself.
+/// The prefix of a name that contains the JSON.
 pub const ENCODED: &str = "base64_";
 
-/// Makes a member's fields of a node's name and data.
+/// Decodes a node.
 pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
     let mut data = match encoded(name) {
         Some(data) => data,
@@ -25,13 +25,13 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
     };
     let (id, weight) = (data.get("name").and_then(text), data.get("weight").and_then(weight));
     if let Some(sequence) = sequence(name) {
-        // The lowest leads, where nerve's services elect.
+        // The lowest sequence number is the leader, if services of nerve elect one.
         data.entry("sequence").or_insert_with(|| Value::from(sequence));
     }
     Ok(Fields { name: name.to_owned(), host: Some(host), port: Some(port), id, weight, data, ..Fields::default() })
 }
 
-/// The JSON in a name. The length says where it ends: `_` is a character of the encoding too.
+/// Parses the JSON in a name. The length prefix tells where it ends, because base64 may contain `_`.
 pub fn encoded(name: &str) -> Option<Object> {
     let (length, rest) = name.strip_prefix(ENCODED)?.split_once('_')?;
     base64_object(rest.get(..digits(length)?)?)

@@ -1,8 +1,8 @@
 //! `<path>/<host>:<port>` with JSON data, as nd_service_registry 1.1.0 and zk_watcher 0.4.0 write it.
 //!
-//! Data, trimmed: nothing is no data; text from `{` to `}` is JSON; all else, and broken JSON, is
-//! `{"string_value": text}`, as that library reads it. Bytes that are not UTF-8 are kept as they are: the member is
-//! there, whatever somebody wrote into it.
+//! Data is trimmed. Empty data is no data; text from `{` to `}` is JSON; anything else, including invalid JSON, is
+//! `{"string_value": text}`, as in that library. Bytes that are not UTF-8 are kept as they are: the member is valid
+//! whatever its data is.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use crate::model::member::Fields;
 #[cfg(test)]
 mod tests;
 
-/// Makes a member's fields of a node's name and data. Never fails: every child is a member.
+/// Decodes a node. It never fails: every child is a member.
 pub fn decode(name: &str, bytes: &[u8]) -> Fields {
     let (host, port) = split_name(name);
     let (data, raw) = match std::str::from_utf8(bytes) {

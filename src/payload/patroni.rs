@@ -1,4 +1,4 @@
-//! `/service/<scope>/members/<name>` with JSON data, as Patroni writes it. Who leads is in `role`.
+//! `/service/<scope>/members/<name>` with JSON data, as Patroni writes it. `role` tells the leader.
 
 use serde_json::Value;
 
@@ -9,14 +9,14 @@ use crate::model::quarantine::Quarantine;
 #[cfg(test)]
 mod tests;
 
-/// PostgreSQL's port, where the URL has none.
+/// PostgreSQL's default port.
 const PORT: u16 = 5432;
 
-/// What the connection URL of a member begins with.
+/// The schemes of a connection URL.
 const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
 
-/// Makes a member's fields of a node's data. Data of before Patroni 1.0 is the connection URL itself, with that of the
-/// REST interface in its query.
+/// Decodes a node. Before Patroni 1.0 the data was the connection URL itself, with the URL of the REST API in its
+/// query.
 pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
     let data = match std::str::from_utf8(bytes).ok().and_then(legacy) {
         Some(data) => data,
@@ -33,7 +33,7 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Fields, Quarantine> {
     Ok(Fields { name: name.to_owned(), host, port, status, data, ..Fields::default() })
 }
 
-/// Data that is a URL.
+/// Parses data that is a connection URL.
 pub fn legacy(text: &str) -> Option<Object> {
     let text = text.trim();
     let scheme = text.split_once("://")?.0;

@@ -1,46 +1,46 @@
 //! `<path>/member_0000000007` with JSON data, as Twitter's server sets, Aurora and finagle write it.
 //!
-//! As finagle does, only what is ALIVE is a member, unless all are asked for; `vector_*` beside them weigh them; other
-//! nodes are nobody's concern.
+//! As in finagle, only ALIVE nodes are members, unless all are requested, and `vector_*` nodes set their weights. Other
+//! nodes are ignored.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::field::{Object, host_and_port, host_of, object, port_of, undecodable};
-use super::{Decoded, field};
+use super::{Parsed, field};
 use crate::model::member::Fields;
 use crate::model::quarantine::Quarantine;
 
 #[cfg(test)]
 mod tests;
 
-/// What the names of members begin with.
+/// The name prefix of members.
 pub const MEMBER: &str = "member_";
-/// What the names of vectors begin with.
+/// The name prefix of weight vectors.
 pub const VECTOR: &str = "vector_";
 
-/// Which of them are members, by their status.
+/// Which nodes are members, by their status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statuses {
-    /// Those that are ALIVE.
+    /// ALIVE nodes only.
     Alive,
-    /// All.
+    /// All nodes.
     All,
 }
 
-/// Reads a node by its name.
-pub fn decode(name: &str, bytes: &[u8], statuses: Statuses) -> Result<Decoded, Quarantine> {
+/// Decodes a node.
+pub fn decode(name: &str, bytes: &[u8], statuses: Statuses) -> Result<Parsed, Quarantine> {
     if name.starts_with(VECTOR) {
-        return object(bytes).map(|data| Decoded::Vector(Vector::of(&data)));
+        return object(bytes).map(|data| Parsed::Vector(Vector::parse(&data)));
     }
     if !name.starts_with(MEMBER) {
-        return Ok(Decoded::Other);
+        return Ok(Parsed::Other);
     }
     let data = object(bytes)?;
     let status = data.get("status").and_then(Value::as_str).unwrap_or("UNKNOWN");
     if statuses == Statuses::Alive && status != "ALIVE" {
-        return Ok(Decoded::Other);
+        return Ok(Parsed::Other);
     }
     let Some(Value::Object(endpoint)) = data.get("serviceEndpoint") else {
         return Err(undecodable("its data has no serviceEndpoint"));
@@ -50,7 +50,7 @@ pub fn decode(name: &str, bytes: &[u8], statuses: Statuses) -> Result<Decoded, Q
         return Err(undecodable("its serviceEndpoint has no port"));
     };
     let id = shard(&data).map_or_else(|| name.to_owned(), |shard| shard.to_string());
-    Ok(Decoded::Member(Fields {
+    Ok(Parsed::Member(Fields {
         name: name.to_owned(),
         host: Some(host),
         port: Some(port),
@@ -66,13 +66,13 @@ fn shard(data: &Object) -> Option<i64> {
     data.get("shard").and_then(Value::as_i64)
 }
 
-/// What one `vector_*` says of its members' weights.
+/// A weight vector: factors for some members.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vector {
     factors: Vec<(Selector, f64)>,
 }
 
-/// Which members a factor is for.
+/// Which members a factor applies to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Selector {
     Member(String),
@@ -81,9 +81,8 @@ enum Selector {
 }
 
 impl Vector {
-    /// Reads `{"vector": [{"select": "shard=1", "weight": 1.2}]}`. What selects nothing that is known weighs nothing, as
-    /// with finagle.
-    fn of(data: &Object) -> Self {
+    /// Parses `{"vector": [{"select": "shard=1", "weight": 1.2}]}`. Unknown selectors are ignored, as in finagle.
+    fn parse(data: &Object) -> Self {
         let list = data.get("vector").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let factor = |entry: &Value| {
             let selector = Selector::parse(entry.get("select")?.as_str()?)?;
@@ -94,14 +93,14 @@ impl Vector {
     }
 }
 
-/// What all vectors of a path say, by what they select: a member is weighed without looking at each of them, so that
-/// many members with many vectors cost no more than both.
+/// The combined factors of all vectors, by selector. A lookup does not scan the vectors, so that the cost for many
+/// members and many vectors is their sum, not their product.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Weights(BTreeMap<Selector, f64>);
 
 impl Weights {
-    /// What these vectors say.
-    pub fn of<'a>(vectors: impl Iterator<Item = &'a Vector>) -> Self {
+    /// Multiplies the factors of the vectors.
+    pub fn new<'a>(vectors: impl Iterator<Item = &'a Vector>) -> Self {
         let mut weights = BTreeMap::new();
         for (selector, weight) in vectors.flat_map(|vector| &vector.factors) {
             *weights.entry(selector.clone()).or_insert(1.0) *= weight;
@@ -109,9 +108,9 @@ impl Weights {
         Self(weights)
     }
 
-    /// By how much a member's weight is multiplied: by 1 where nothing is said of it.
+    /// The factor for the weight of a member; 1 if no selector matches.
     #[must_use]
-    pub fn weighs(&self, member: &Fields) -> f64 {
+    pub fn factor(&self, member: &Fields) -> f64 {
         Selector::all_for(member).filter_map(|selector| self.0.get(&selector)).product()
     }
 }
@@ -127,7 +126,7 @@ impl Selector {
         }
     }
 
-    /// All that select this member.
+    /// Every selector that matches this member.
     fn all_for(member: &Fields) -> impl Iterator<Item = Self> {
         let inet = member.host.clone().zip(member.port).map(|(host, port)| Self::Inet(host, port));
         let shard = shard(&member.data).map(Self::Shard);

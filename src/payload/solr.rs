@@ -9,10 +9,10 @@ use crate::model::quarantine::Quarantine;
 #[cfg(test)]
 mod tests;
 
-/// Makes a member's fields of a node's name.
+/// Decodes a node name.
 pub fn decode(name: &str) -> Result<Fields, Quarantine> {
     let read = || {
-        // A host may have an underscore too: the context begins behind the port.
+        // A host may contain an underscore: the context starts after the port.
         let colon = name.find("]:").map_or_else(|| name.find(':'), |bracket| Some(bracket + 1))?;
         let (port, context) = name[colon + 1..].split_once('_')?;
         let (place, port) = host_and_port(&name[..=colon + port.len()])?;

@@ -45,10 +45,10 @@ fn every_format() -> Vec<Format> {
 #[test]
 fn each_format_has_one_name() {
     for name in Payload::NAMES {
-        assert_eq!(Payload::named(name).map(|payload| payload.to_string()).as_deref(), Some(name));
+        assert_eq!(Payload::parse(name).map(|payload| payload.to_string()).as_deref(), Some(name));
     }
     assert_eq!(Payload::NAMES.len(), NAMED.len() + 1);
-    assert_eq!(Payload::named("custom"), None);
+    assert_eq!(Payload::parse("custom"), None);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn each_sample_is_read() {
     for (format, nodes) in samples() {
         for (name, data) in nodes {
             let child = decode(&format, name, &Ok(Arc::from(data.as_bytes()))).unwrap();
-            let is_vector = matches!(child, Child::Vector(_));
+            let is_vector = matches!(child, DecodedNode::Vector(_));
             assert_eq!(is_vector, name.starts_with("vector"), "{name}");
             if let Some(member) = child.member() {
                 assert!(member.address().is_some() && member.fields().port.is_some(), "{name}");

@@ -17,35 +17,35 @@ pub struct RenderError {
     /// The template that it is in, by its name in the template directory; an included one maybe.
     pub template: String,
     /// Line and column, both from 1; `None` where Tera tells no place.
-    pub place: Option<(usize, usize)>,
+    pub position: Option<(usize, usize)>,
     /// What is wrong, in one line.
     pub message: String,
     /// The line of the template with a caret under the place, and from where it was included.
-    drawing: Option<String>,
+    snippet: Option<String>,
 }
 
 impl RenderError {
-    pub fn of(error: &Error, src: &Path) -> Self {
+    pub fn from_tera(error: &Error, src: &Path) -> Self {
         match error.kind() {
             ErrorKind::RenderingError(report) | ErrorKind::SyntaxError(report) => {
                 let message = message(report);
                 // Tera's drawing is its message in the first line, then the place.
-                let drawing = error.to_string();
-                let drawing = drawing.split_once('\n').map(|(_, drawing)| drawing.to_owned());
+                let snippet = error.to_string();
+                let snippet = snippet.split_once('\n').map(|(_, snippet)| snippet.to_owned());
                 let span = report.span();
                 Self {
                     template: report.filename().to_owned(),
-                    place: Some((span.start_line, span.start_col + 1)),
+                    position: Some((span.start_line, span.start_col + 1)),
                     message,
-                    drawing,
+                    snippet,
                 }
             }
-            other => Self::without_place(src, &other.to_string()),
+            other => Self::without_position(src, &other.to_string()),
         }
     }
 
-    pub fn without_place(src: &Path, message: &str) -> Self {
-        Self { template: src.display().to_string(), place: None, message: message.to_owned(), drawing: None }
+    pub fn without_position(src: &Path, message: &str) -> Self {
+        Self { template: src.display().to_string(), position: None, message: message.to_owned(), snippet: None }
     }
 }
 
@@ -53,7 +53,7 @@ impl RenderError {
 fn message(report: &ReportError) -> String {
     match report.message() {
         "Tried to render a variable that is undefined" => {
-            "this is undefined: not every member has it, or its name is misspelled; default(value=…) can stand in for it"
+            "undefined: not every member has this field, or its name is misspelled; default(value=…) sets a fallback"
                 .to_owned()
         }
         message => message.to_owned(),
@@ -62,8 +62,8 @@ fn message(report: &ReportError) -> String {
 
 impl fmt::Display for RenderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.drawing {
-            Some(drawing) => write!(f, "{}\n{drawing}", self.message),
+        match &self.snippet {
+            Some(snippet) => write!(f, "{}\n{snippet}", self.message),
             None => write!(f, "{}: {}", self.template, self.message),
         }
     }
@@ -76,18 +76,18 @@ impl std::error::Error for RenderError {}
 pub fn at_load(error: &Error, files: &BTreeMap<String, Arc<Source>>, entry: &Source) -> Vec<Problem> {
     let text = error.to_string();
     text.split("\n\n")
-        .map(|report| placed(report, files).unwrap_or_else(|| entry.problem(0..0, report, Some(hint(report)))))
+        .map(|report| parse_report(report, files).unwrap_or_else(|| entry.problem(0..0, report, Some(hint(report)))))
         .collect()
 }
 
 fn hint(message: &str) -> String {
     if message.contains("in any parent template") {
-        return "name a block that a parent has, or put a block of this name into the parent".to_owned();
+        return "use the name of a block in the parent, or add this block to the parent".to_owned();
     }
     SEE_GUIDE.to_owned()
 }
 
-fn placed(report: &str, files: &BTreeMap<String, Arc<Source>>) -> Option<Problem> {
+fn parse_report(report: &str, files: &BTreeMap<String, Arc<Source>>) -> Option<Problem> {
     let (message, rest) = report.strip_prefix("error: ")?.split_once('\n')?;
     let place = rest.trim_start().strip_prefix("--> ")?.lines().next()?;
     let mut parts = place.rsplitn(3, ':');

@@ -136,14 +136,14 @@ pub fn tera() -> Tera {
 fn known_only(filter: &str, arguments: &[&str], kwargs: &Kwargs) -> TeraResult<()> {
     match kwargs.iter().find(|(key, _)| !key.as_str().is_some_and(|key| arguments.contains(&key))) {
         None => Ok(()),
-        Some((key, _)) if arguments.is_empty() => fail(format!("{filter} takes no argument, and {key} was given")),
+        Some((key, _)) if arguments.is_empty() => fail(format!("{filter} takes no arguments, but got {key}")),
         Some((key, _)) => fail(format!("{filter} takes {}, not {key}", arguments.join(" and "))),
     }
 }
 
 /// What is undefined is an error, however deep it is in a list or a map that a template put together.
 fn defined(filter: &str, value: &Value) -> TeraResult<()> {
-    let missing = |value: &Value| fail(format!("{filter} was given something undefined{}", kind_hint(value)));
+    let missing = |value: &Value| fail(format!("{filter} got an undefined value{}", kind_hint(value)));
     if value.is_undefined() {
         return missing(value);
     }

@@ -56,7 +56,7 @@ const LONG: [&str; 10] = ["...", "//", "**", "==", "!=", ">=", "<=", "</", "?.",
 /// All the tokens of a template; the text between them, comments and raw blocks are left out.
 pub fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut lexer = Lexer { text, at: 0, out: Vec::new() };
-    while lexer.outside().is_some() {}
+    while lexer.next_tag().is_some() {}
     lexer.out
 }
 
@@ -78,7 +78,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Moves to the next `{{`, `{%` or `{#` and over what it opens; `None` at the end of the text.
-    fn outside(&mut self) -> Option<()> {
+    fn next_tag(&mut self) -> Option<()> {
         let rest = self.rest();
         let (open, kind) = rest.match_indices('{').find_map(|(at, _)| match rest.as_bytes().get(at + 1)? {
             b'{' => Some((at, Some(Kind::Output))),
@@ -101,7 +101,7 @@ impl<'a> Lexer<'a> {
         if self.rest().starts_with('-') {
             self.at += 1;
         }
-        self.inside(if kind == Kind::Tag { "%}" } else { "}}" })
+        self.lex_until(if kind == Kind::Tag { "%}" } else { "}}" })
     }
 
     /// Skips to behind the `{% endraw %}` that ends the raw block whose body starts `after` bytes on.
@@ -118,7 +118,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads tokens up to and with the closing one.
-    fn inside(&mut self, close: &str) -> Option<()> {
+    fn lex_until(&mut self, close: &str) -> Option<()> {
         loop {
             let blank = self.rest().bytes().take_while(u8::is_ascii_whitespace).count();
             self.at += blank;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::text::nearest::nearest;
 
-use super::uses::{Name, Word};
+use super::uses::{Ident, Variable};
 
 /// What stands behind a name of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +21,11 @@ pub enum NameKind {
 }
 
 /// The fields of `host`.
-pub const HOST: [&str; 3] = ["fqdn", "ip", "name"];
+pub const HOST_FIELDS: [&str; 3] = ["fqdn", "ip", "name"];
 
 /// All that is known before there are members.
 #[derive(Clone, Copy)]
-pub struct Known<'a> {
+pub struct KnownNames<'a> {
     /// Rosters and keys.
     pub names: &'a BTreeMap<Arc<str>, NameKind>,
     /// `[vars]`.
@@ -35,15 +35,15 @@ pub struct Known<'a> {
 }
 
 /// Whether a name that has no local value is there.
-pub enum Found<'a> {
+pub enum Lookup<'a> {
     /// It is, as far as can be known.
-    Right,
+    Defined,
     /// It is not.
-    Unknown,
+    Undefined,
     /// It is, and a field asked of it is not.
-    Wrong {
+    UnknownField {
         /// The field.
-        field: &'a Word,
+        field: &'a Ident,
         /// What is wrong.
         message: String,
         /// What to write.
@@ -51,21 +51,21 @@ pub enum Found<'a> {
     },
 }
 
-impl Known<'_> {
+impl KnownNames<'_> {
     /// Looks a name up, with the fields asked of it.
-    pub fn find<'n>(&self, name: &'n Name) -> Found<'n> {
-        match (&*name.word.text, name.fields.first()) {
-            ("host", Some(field)) if !name.guarded && !HOST.contains(&&*field.text) => Found::Wrong {
+    pub fn lookup<'n>(&self, name: &'n Variable) -> Lookup<'n> {
+        match (&*name.ident.text, name.fields.first()) {
+            ("host", Some(field)) if !name.guarded && !HOST_FIELDS.contains(&&*field.text) => Lookup::UnknownField {
                 field,
                 message: format!("host has no {}", field.text),
-                hint: Some(format!("it has {}", HOST.join(", "))),
+                hint: Some(format!("its fields are {}", HOST_FIELDS.join(", "))),
             },
             ("vars", Some(_)) if !name.guarded && self.complete => self.var(name),
-            ("host" | "vars" | "rosters", _) => Found::Right,
+            ("host" | "vars" | "rosters", _) => Lookup::Defined,
             (text, field) => match (self.names.get(text), field) {
-                (None, _) if !self.complete => Found::Right,
-                (None, _) => Found::Unknown,
-                (Some(NameKind::List), Some(field)) => Found::Wrong {
+                (None, _) if !self.complete => Lookup::Defined,
+                (None, _) => Lookup::Undefined,
+                (Some(NameKind::List), Some(field)) => Lookup::UnknownField {
                     field,
                     message: format!("{text} is a list of members and has no {}", field.text),
                     hint: Some(format!(
@@ -73,20 +73,24 @@ impl Known<'_> {
                         field.text
                     )),
                 },
-                _ => Found::Right,
+                _ => Lookup::Defined,
             },
         }
     }
 
     /// `vars.a.b`, as far down as there are tables.
-    fn var<'n>(&self, name: &'n Name) -> Found<'n> {
+    fn var<'n>(&self, name: &'n Variable) -> Lookup<'n> {
         let mut table = self.vars;
         let mut path = "vars".to_owned();
         for field in &name.fields {
             let Some(value) = table.get(&field.text) else {
                 let near = nearest(&field.text, table.keys().map(String::as_str));
                 let hint = near.map_or_else(|| "set it under [vars] in the configuration".to_owned(), did_you_mean);
-                return Found::Wrong { field, message: format!("{path} has no {}", field.text), hint: Some(hint) };
+                return Lookup::UnknownField {
+                    field,
+                    message: format!("{path} has no {}", field.text),
+                    hint: Some(hint),
+                };
             };
             path = format!("{path}.{}", field.text);
             match value {
@@ -94,23 +98,23 @@ impl Known<'_> {
                 _ => break,
             }
         }
-        Found::Right
+        Lookup::Defined
     }
 
     /// What to write instead of a name that is not there.
     pub fn hint<'n>(&'n self, name: &str, local: impl Iterator<Item = &'n str>) -> String {
         match name {
-            "__tera_context" => return "name the rosters that you want to see".to_owned(),
-            "loop" => return "loop is there inside of a for only".to_owned(),
+            "__tera_context" => return "name the rosters that you need".to_owned(),
+            "loop" => return "loop exists only inside a for".to_owned(),
             "env" => {
-                return "put the value under [vars] in the configuration, where {{ env.X }} is filled in".to_owned();
+                return "set it under [vars] in the configuration, where {{ env.X }} works".to_owned();
             }
             _ => {}
         }
         let all: Vec<&str> = self.names.keys().map(|name| &**name).chain(["host", "rosters", "vars"]).collect();
         match nearest(name, all.iter().copied().chain(local)) {
             Some(near) => did_you_mean(near),
-            None => format!("there are: {}", all.join(", ")),
+            None => format!("available: {}", all.join(", ")),
         }
     }
 }
@@ -134,9 +138,10 @@ const OTHER_NAMES: [(&str, &str); 14] = [
 ];
 
 /// What to write instead of a filter, test or function that is not there.
-pub fn word_hint(kind: &str, name: &str, all: &[&str]) -> String {
+pub fn builtin_hint(kind: &str, name: &str, all: &[&str]) -> String {
     if kind == "function" && matches!(name, "now" | "get_env" | "get_random" | "getenv" | "env") {
-        return "what varies without cause is not there: the same members always give the same file".to_owned();
+        return "functions that vary between renders do not exist here: the same members always give the same file"
+            .to_owned();
     }
     if kind == "filter"
         && let Some((_, ours)) = OTHER_NAMES.iter().find(|(other, _)| *other == name)
@@ -146,12 +151,12 @@ pub fn word_hint(kind: &str, name: &str, all: &[&str]) -> String {
     let near = nearest(name, all.iter().copied()).map(did_you_mean);
     // Some of ours stand in for Tera's of the same name.
     let sorted = || all.iter().copied().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
-    near.unwrap_or_else(|| format!("there are: {}", sorted().join(", ")))
+    near.unwrap_or_else(|| format!("available: {}", sorted().join(", ")))
 }
 
 /// Tera's words for a place where something else was expected, without the bracket that nobody wrote.
 pub fn in_place_of(message: &str, bracket: &str) -> String {
-    message.replace(&format!("Found `{bracket}` but"), "it ends here, and Tera")
+    message.replace(&format!("Lookup `{bracket}` but"), "the expression ends here, but Tera")
 }
 
 /// `did you mean x?`

@@ -13,12 +13,12 @@ use super::RenderError;
 pub const MAX_OUTPUT: usize = 16 * 1024 * 1024;
 
 /// Takes bytes up to [`MAX_OUTPUT`].
-struct Capped {
+struct LimitedBuffer {
     bytes: Vec<u8>,
     full: bool,
 }
 
-impl Write for Capped {
+impl Write for LimitedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() > MAX_OUTPUT - self.bytes.len() {
             self.full = true;
@@ -35,18 +35,19 @@ impl Write for Capped {
 
 /// Renders one template; a panic on the way is an error like any other.
 pub fn render(tera: &Tera, name: &str, context: &Context, src: &Path) -> Result<Vec<u8>, RenderError> {
-    let mut out = Capped { bytes: Vec::new(), full: false };
+    let mut out = LimitedBuffer { bytes: Vec::new(), full: false };
     // The writer is not looked at again after a panic, and Tera and the context are never changed by a render.
-    let done = catch_unwind(AssertUnwindSafe(|| {
-        tera.render_to(name, context, &mut out).map_err(|error| RenderError::of(&error, src))
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        tera.render_to(name, context, &mut out).map_err(|error| RenderError::from_tera(&error, src))
     }));
-    match done {
+    match result {
         Ok(Ok(())) => Ok(out.bytes),
-        Ok(Err(_)) if out.full => {
-            Err(RenderError::without_place(src, &format!("the output is over {} MiB", MAX_OUTPUT / (1024 * 1024))))
-        }
+        Ok(Err(_)) if out.full => Err(RenderError::without_position(
+            src,
+            &format!("the output is larger than {} MiB", MAX_OUTPUT / (1024 * 1024)),
+        )),
         Ok(Err(error)) => Err(error),
-        Err(panic) => Err(RenderError::without_place(src, &format!("Tera broke down on it: {}", panic_text(&*panic)))),
+        Err(panic) => Err(RenderError::without_position(src, &format!("Tera panicked: {}", panic_text(&*panic)))),
     }
 }
 
@@ -55,5 +56,5 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("it did not say why")
+        .unwrap_or("it gave no message")
 }

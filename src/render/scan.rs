@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::lex::{Kind, Token, tokens};
-use super::uses::{Call, Component, Name, Part, Uses, Word};
+use super::uses::{Call, Component, Fragment, Ident, Uses, Variable};
 
 #[cfg(test)]
 mod tests;
@@ -18,13 +18,13 @@ impl Uses {
             tokens: tokens(text),
             scopes: vec![BTreeSet::new()],
             blocks: Vec::new(),
-            part: Part::default(),
-            outer: None,
+            fragment: Fragment::default(),
+            enclosing: None,
             out: Self::default(),
         };
         scanner.run();
-        scanner.part.guard();
-        scanner.out.body = scanner.part;
+        scanner.fragment.guard();
+        scanner.out.body = scanner.fragment;
         scanner.out
     }
 }
@@ -39,18 +39,18 @@ enum Block {
 }
 
 /// The part around a component definition, to go on with behind it.
-struct Outer {
-    component: (String, Vec<Word>),
+struct EnclosingFragment {
+    component: (String, Vec<Ident>),
     scopes: Vec<BTreeSet<String>>,
-    part: Part,
+    fragment: Fragment,
 }
 
 struct Scanner<'a> {
     tokens: Vec<Token<'a>>,
     scopes: Vec<BTreeSet<String>>,
     blocks: Vec<Block>,
-    part: Part,
-    outer: Option<Outer>,
+    fragment: Fragment,
+    enclosing: Option<EnclosingFragment>,
     out: Uses,
 }
 
@@ -80,9 +80,9 @@ impl<'a> Scanner<'a> {
         self.tokens.get(at).map_or("", |token| token.text)
     }
 
-    fn word(&self, at: usize) -> Word {
+    fn ident(&self, at: usize) -> Ident {
         let token = &self.tokens[at];
-        Word { text: token.text.to_owned(), span: token.span.clone() }
+        Ident { text: token.text.to_owned(), span: token.span.clone() }
     }
 
     fn is(&self, at: usize, op: &str) -> bool {
@@ -108,7 +108,7 @@ impl<'a> Scanner<'a> {
             "for" => {
                 let target = self.find(at + 1..end, |token| token.is_word("in"));
                 self.expression((target + 1).min(end)..end);
-                self.enter(at + 1..target);
+                self.push_scope(at + 1..target);
                 self.blocks.push(Block::For);
             }
             "if" => {
@@ -119,15 +119,15 @@ impl<'a> Scanner<'a> {
             "else" => self.begin_else(),
             "endfor" | "endif" => self.end_block(),
             "filter" if self.is_ident(at + 1) => {
-                let filter = self.word(at + 1);
+                let filter = self.ident(at + 1);
                 self.out.filters.push(filter);
                 self.expression(at + 2..end);
             }
             "include" if at + 1 < end => {
-                let call = Call { word: self.word(at + 1), scope: self.visible() };
-                self.part.includes.push(call);
+                let call = Call { ident: self.ident(at + 1), scope: self.visible_names() };
+                self.fragment.includes.push(call);
             }
-            "extends" if at + 1 < end => self.out.extends = Some(self.word(at + 1)),
+            "extends" if at + 1 < end => self.out.extends = Some(self.ident(at + 1)),
             "component" => self.begin_component(at + 1, end),
             "endcomponent" => self.end_component(),
             "<" => self.expression(at..end),
@@ -150,8 +150,8 @@ impl<'a> Scanner<'a> {
 
     fn assign(&mut self, at: usize) {
         let name = self.text(at).to_owned();
-        self.part.sets.insert(name.clone());
-        self.part.locals.insert(name.clone());
+        self.fragment.sets.insert(name.clone());
+        self.fragment.locals.insert(name.clone());
         let global = self.text(at - 1) == "set_global";
         let scope = if global { self.scopes.first_mut() } else { self.scopes.last_mut() };
         if let Some(scope) = scope {
@@ -160,35 +160,35 @@ impl<'a> Scanner<'a> {
     }
 
     /// A new scope with the words of a range in it.
-    fn enter(&mut self, words: Range<usize>) {
+    fn push_scope(&mut self, words: Range<usize>) {
         let names: BTreeSet<String> =
             words.filter(|at| self.is_ident(*at)).map(|at| self.text(at).to_owned()).collect();
-        self.part.locals.extend(names.iter().cloned());
+        self.fragment.locals.extend(names.iter().cloned());
         self.scopes.push(names);
     }
 
-    fn visible(&self) -> BTreeSet<String> {
+    fn visible_names(&self) -> BTreeSet<String> {
         self.scopes.iter().flatten().cloned().collect()
     }
 
     /// A component's name, which may have dots in it: the word, and the token behind it.
-    fn dotted(&self, at: usize) -> (Word, usize) {
-        let mut word = self.word(at);
+    fn component_name(&self, at: usize) -> (Ident, usize) {
+        let mut ident = self.ident(at);
         let mut next = at + 1;
         while self.is(next, ".") && self.is_ident(next + 1) {
-            word.text.push('.');
-            word.text.push_str(self.text(next + 1));
-            word.span.end = self.tokens[next + 1].span.end;
+            ident.text.push('.');
+            ident.text.push_str(self.text(next + 1));
+            ident.span.end = self.tokens[next + 1].span.end;
             next += 2;
         }
-        (word, next)
+        (ident, next)
     }
 
     fn begin_component(&mut self, at: usize, end: usize) {
         if !self.is_ident(at) {
             return;
         }
-        let (name, open) = self.dotted(at);
+        let (name, open) = self.component_name(at);
         let mut scope = BTreeSet::from(["body".to_owned()]);
         let mut implicit = Vec::new();
         let (mut depth, mut wanted) = (0, true);
@@ -202,7 +202,7 @@ impl<'a> Scanner<'a> {
                     wanted = false;
                     scope.insert(token.text.to_owned());
                     if self.is(at - 1, "@") {
-                        implicit.push(self.word(at));
+                        implicit.push(self.ident(at));
                     }
                 }
                 _ => {}
@@ -211,19 +211,19 @@ impl<'a> Scanner<'a> {
                 break;
             }
         }
-        self.outer = Some(Outer {
+        self.enclosing = Some(EnclosingFragment {
             component: (name.text, implicit),
             scopes: std::mem::replace(&mut self.scopes, vec![scope]),
-            part: std::mem::take(&mut self.part),
+            fragment: std::mem::take(&mut self.fragment),
         });
     }
 
     fn end_component(&mut self) {
-        if let Some(outer) = self.outer.take() {
-            let (name, implicit) = outer.component;
-            let mut body = std::mem::replace(&mut self.part, outer.part);
+        if let Some(enclosing) = self.enclosing.take() {
+            let (name, implicit) = enclosing.component;
+            let mut body = std::mem::replace(&mut self.fragment, enclosing.fragment);
             body.guard();
-            self.scopes = outer.scopes;
+            self.scopes = enclosing.scopes;
             self.out.components.insert(name, Component { implicit, body });
         }
     }
@@ -236,20 +236,20 @@ impl<'a> Scanner<'a> {
         while at < range.end {
             let Some(token) = self.token(at).cloned() else { return };
             match token.kind {
-                Kind::Ident => (at, value) = self.ident(at),
-                Kind::Op => (at, value) = self.op(at, value, range.end),
+                Kind::Ident => (at, value) = self.scan_ident(at),
+                Kind::Op => (at, value) = self.scan_operator(at, value, range.end),
                 _ => (at, value) = (at + 1, true),
             }
         }
     }
 
     /// A word in an expression; gives the next token, and whether a value ends there.
-    fn ident(&mut self, at: usize) -> (usize, bool) {
+    fn scan_ident(&mut self, at: usize) -> (usize, bool) {
         let text = self.text(at);
         if text == "is" {
             let at = if self.token(at + 1).is_some_and(|token| token.is_word("not")) { at + 2 } else { at + 1 };
             if self.is_ident(at) {
-                let named = self.word(at);
+                let named = self.ident(at);
                 self.out.tests.push(named);
             }
             return (at + 1, true);
@@ -265,48 +265,48 @@ impl<'a> Scanner<'a> {
             return (at + 2, false);
         }
         if self.is(at + 1, "(") {
-            let word = self.word(at);
-            self.out.functions.push(word);
+            let ident = self.ident(at);
+            self.out.functions.push(ident);
             return (at + 1, false);
         }
-        (self.name(at), true)
+        (self.scan_variable(at), true)
     }
 
     /// A variable and the fields behind it; gives the token behind them.
-    fn name(&mut self, at: usize) -> usize {
-        let word = self.word(at);
+    fn scan_variable(&mut self, at: usize) -> usize {
+        let ident = self.ident(at);
         let (mut fields, mut guarded, mut next) = (Vec::new(), false, at + 1);
         loop {
             if (self.is(next, ".") || self.is(next, "?.")) && self.is_ident(next + 1) {
                 guarded |= self.is(next, "?.");
-                fields.push(self.word(next + 1));
+                fields.push(self.ident(next + 1));
                 next += 2;
             } else if self.is(next, "[")
                 && self.token(next + 1).is_some_and(|token| token.kind == Kind::Str)
                 && self.is(next + 2, "]")
             {
-                fields.push(self.word(next + 1));
+                fields.push(self.ident(next + 1));
                 next += 3;
             } else {
                 break;
             }
         }
-        let behind = self.out_of_brackets(at, next);
-        let test = if self.text(behind + 1) == "not" { behind + 2 } else { behind + 1 };
-        let tested = self.text(behind) == "is" && matches!(self.text(test), "defined" | "undefined");
-        guarded |= tested || (self.is(behind, "|") && self.text(behind + 1) == "default");
-        let in_loop = word.text == "loop" && self.blocks.contains(&Block::For);
-        let local = in_loop || self.scopes.iter().any(|scope| scope.contains(&word.text));
-        self.part.names.push(Name { word, fields, local, guarded, tested });
+        let next_token = self.skip_parentheses(at, next);
+        let test = if self.text(next_token + 1) == "not" { next_token + 2 } else { next_token + 1 };
+        let tested = self.text(next_token) == "is" && matches!(self.text(test), "defined" | "undefined");
+        guarded |= tested || (self.is(next_token, "|") && self.text(next_token + 1) == "default");
+        let in_loop = ident.text == "loop" && self.blocks.contains(&Block::For);
+        let local = in_loop || self.scopes.iter().any(|scope| scope.contains(&ident.text));
+        self.fragment.variables.push(Variable { ident, fields, local, guarded, tested });
         next
     }
 
     /// The token behind what stands from `first` to before `next`, without brackets that are around nothing else.
-    fn out_of_brackets(&self, first: usize, mut next: usize) -> usize {
+    fn skip_parentheses(&self, first: usize, mut next: usize) -> usize {
         let mut open = first.saturating_sub(1);
-        let calls = |word: usize| {
-            let name = self.text(word);
-            self.is_ident(word) && !OPERATORS.contains(&name) && name != "elif"
+        let calls = |ident: usize| {
+            let name = self.text(ident);
+            self.is_ident(ident) && !OPERATORS.contains(&name) && name != "elif"
         };
         while self.is(open, "(") && self.is(next, ")") && !calls(open.saturating_sub(1)) {
             (open, next) = (open.saturating_sub(1), next + 1);
@@ -315,17 +315,17 @@ impl<'a> Scanner<'a> {
     }
 
     /// An operator or a bracket; gives the next token, and whether a value ends there.
-    fn op(&mut self, at: usize, value: bool, end: usize) -> (usize, bool) {
+    fn scan_operator(&mut self, at: usize, value: bool, end: usize) -> (usize, bool) {
         match self.text(at) {
             "|" if self.is_ident(at + 1) => {
-                let word = self.word(at + 1);
-                self.out.filters.push(word);
+                let ident = self.ident(at + 1);
+                self.out.filters.push(ident);
                 (at + 2, true)
             }
             "<" if !value && self.is_ident(at + 1) => {
-                let (word, next) = self.dotted(at + 1);
-                let call = Call { word, scope: self.visible() };
-                self.part.calls.push(call);
+                let (ident, next) = self.component_name(at + 1);
+                let call = Call { ident, scope: self.visible_names() };
+                self.fragment.calls.push(call);
                 (next, false)
             }
             "[" if !value => self.comprehension(at, end).map_or((at + 1, false), |next| (next, true)),
@@ -357,7 +357,7 @@ impl<'a> Scanner<'a> {
         }
         let (each_end, target, close) = (each_end?, target?, close?);
         self.expression(target..condition.map_or(close, |at| at - 1));
-        self.enter(each_end + 1..target - 1);
+        self.push_scope(each_end + 1..target - 1);
         self.expression(open + 1..each_end);
         if let Some(condition) = condition {
             self.expression(condition..close);

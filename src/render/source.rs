@@ -13,7 +13,7 @@ use super::uses::Uses;
 
 /// What to do where nothing better is known.
 pub const SEE_GUIDE: &str =
-    "templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; docs/templates.md has all of it";
+    "templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; see docs/templates.md";
 
 /// How deep folders are looked into for names and components.
 const MAX_DEPTH: usize = 16;
@@ -40,7 +40,7 @@ impl Source {
 
 /// Why there is no [`Source`].
 #[derive(Debug, Clone)]
-pub enum Fault {
+pub enum SourceError {
     /// The file cannot be read: the reason.
     Unreadable(String),
     /// Tera cannot parse it.
@@ -50,7 +50,7 @@ pub enum Fault {
 /// The files under the template directory.
 pub struct Sources {
     dir: PathBuf,
-    read: BTreeMap<String, Result<Arc<Source>, Fault>>,
+    read: BTreeMap<String, Result<Arc<Source>, SourceError>>,
     listed: Option<BTreeSet<String>>,
     components: Option<BTreeMap<String, BTreeSet<String>>>,
 }
@@ -72,7 +72,7 @@ impl Sources {
     }
 
     /// The template of this name, read and parsed at the first call.
-    pub fn get(&mut self, name: &str) -> Result<Arc<Source>, Fault> {
+    pub fn get(&mut self, name: &str) -> Result<Arc<Source>, SourceError> {
         if let Some(known) = self.read.get(name) {
             return known.clone();
         }
@@ -145,18 +145,18 @@ fn list(dir: &Path, prefix: &str, depth: usize, names: &mut BTreeSet<String>) {
     }
 }
 
-fn text(path: &Path) -> Result<String, Fault> {
-    let unreadable = |error: std::io::Error| Fault::Unreadable(error.to_string());
+fn text(path: &Path) -> Result<String, SourceError> {
+    let unreadable = |error: std::io::Error| SourceError::Unreadable(error.to_string());
     let meta = fs::metadata(path).map_err(unreadable)?;
     if !meta.is_file() {
         let what = if meta.is_dir() { "it is a directory" } else { "it is not a regular file" };
-        return Err(Fault::Unreadable(what.to_owned()));
+        return Err(SourceError::Unreadable(what.to_owned()));
     }
-    let not_utf8 = |error| Problem::not_utf8(path, &error, "templates are UTF-8: save the file in that encoding");
-    String::from_utf8(fs::read(path).map_err(unreadable)?).map_err(|error| Fault::Syntax(not_utf8(error)))
+    let not_utf8 = |error| Problem::not_utf8(path, &error, "save the template as UTF-8");
+    String::from_utf8(fs::read(path).map_err(unreadable)?).map_err(|error| SourceError::Syntax(not_utf8(error)))
 }
 
-fn read(name: &str, path: PathBuf) -> Result<Source, Fault> {
+fn read(name: &str, path: PathBuf) -> Result<Source, SourceError> {
     let text: Arc<str> = text(&path)?.into();
     if let Err(error) = Tera::new().add_raw_template(name, &text)
         && let ErrorKind::SyntaxError(report) = error.kind()
@@ -166,7 +166,7 @@ fn read(name: &str, path: PathBuf) -> Result<Source, Fault> {
         let span = if at_end { text.len()..text.len() } else { report.span().range.clone() };
         let hint = Some(syntax_hint(report.message(), text.get(span.clone()).unwrap_or_default()));
         let message = report.message().to_owned();
-        return Err(Fault::Syntax(Problem { file: path, text, span, message, hint }));
+        return Err(SourceError::Syntax(Problem { file: path, text, span, message, hint }));
     }
     let uses = Uses::of(&text);
     Ok(Source { name: name.to_owned(), path, text, uses })
@@ -175,8 +175,8 @@ fn read(name: &str, path: PathBuf) -> Result<Source, Fault> {
 /// What to do about what Tera cannot parse; `found` is the text that it points at.
 fn syntax_hint(message: &str, found: &str) -> String {
     match (message, found) {
-        ("Unexpected end of input", _) => "a tag that was opened is not closed: {% endfor %}, {% endif %}, }} or %}",
-        ("Unknown tag", "macro" | "import") => "Tera 2 has components for it: {% component NAME(ARGUMENTS) %}",
+        ("Unexpected end of input", _) => "a tag or block is not closed: {% endfor %}, {% endif %}, }} or %}",
+        ("Unknown tag", "macro" | "import") => "Tera 2 has components instead: {% component NAME(ARGUMENTS) %}",
         _ => SEE_GUIDE,
     }
     .to_owned()

@@ -18,62 +18,62 @@ mod tests;
 pub const FIELDS: [&str; 9] = ["name", "host", "port", "address", "id", "weight", "status", "data", "slot"];
 
 /// The largest number that every whole number below is exact in an `f64`.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A roster's members under one key of it; no key for a plain path.
-type Place = (Arc<str>, Option<Arc<str>>);
+type CacheKey = (Arc<str>, Option<Arc<str>>);
 
 /// Values made before. Rosters change by a member at a time while many templates show all of them, so what is the
 /// same `Arc` as last time is not made again.
 #[derive(Debug, Default)]
-pub struct Values {
-    last: Mutex<BTreeMap<Place, (SlottedMembers, Value)>>,
+pub struct ValueCache {
+    last: Mutex<BTreeMap<CacheKey, (SlottedMembers, Value)>>,
 }
 
-impl Values {
+impl ValueCache {
     /// A roster as templates see it: a list of members, or a map of such lists in the order of their keys.
     pub fn roster(&self, name: &Arc<str>, roster: &RosterValue) -> Value {
         match roster {
-            RosterValue::List(seats) => self.list((Arc::clone(name), None), seats),
+            RosterValue::List(members) => self.list((Arc::clone(name), None), members),
             RosterValue::Map(keys) => {
                 let mut map = tera::Map::with_capacity(keys.len());
-                for (key, seats) in keys {
-                    let list = self.list((Arc::clone(name), Some(Arc::clone(key))), seats);
+                for (key, members) in keys {
+                    let list = self.list((Arc::clone(name), Some(Arc::clone(key))), members);
                     map.insert(Key::String(Arc::clone(key)), list);
                 }
-                self.forget(name, keys);
+                self.drop_missing_keys(name, keys);
                 Value::from(map)
             }
         }
     }
 
-    fn list(&self, place: Place, seats: &SlottedMembers) -> Value {
+    fn list(&self, cache_key: CacheKey, members: &SlottedMembers) -> Value {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = last.get(&place);
+        let before = last.get(&cache_key);
         if let Some((same, value)) = before
-            && Arc::ptr_eq(same, seats)
+            && Arc::ptr_eq(same, members)
         {
             return value.clone();
         }
-        let value = members(seats, before);
-        last.insert(place, (Arc::clone(seats), value.clone()));
+        let value = member_list(members, before);
+        last.insert(cache_key, (Arc::clone(members), value.clone()));
         value
     }
 
     /// Drops what is kept for keys that are gone.
-    fn forget<T>(&self, name: &Arc<str>, keys: &BTreeMap<Arc<str>, T>) {
+    fn drop_missing_keys<T>(&self, name: &Arc<str>, keys: &BTreeMap<Arc<str>, T>) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.retain(|(roster, key), _| roster != name || key.as_ref().is_some_and(|key| keys.contains_key(key)));
     }
 }
 
 /// Members by themselves: those of the key whose file is rendered.
-pub fn list(seats: &SlottedMembers) -> Value {
-    members(seats, None)
+pub fn list(members: &SlottedMembers) -> Value {
+    member_list(members, None)
 }
 
 /// The members in their order; those that were there before with the same seat are taken over.
-fn members(seats: &SlottedMembers, before: Option<&(SlottedMembers, Value)>) -> Value {
+fn member_list(members: &SlottedMembers, before: Option<&(SlottedMembers, Value)>) -> Value {
     let (old, values) = match before {
         Some((old, value)) => (&**old, value.as_array().unwrap_or_default()),
         None => (&[][..], &[][..]),
@@ -81,15 +81,18 @@ fn members(seats: &SlottedMembers, before: Option<&(SlottedMembers, Value)>) -> 
     // By allocation: a member that is as before is the same one.
     let old: HashMap<*const Member, (u32, &Value)> =
         old.iter().zip(values).map(|(other, value)| (Arc::as_ptr(&other.member), (other.slot, value))).collect();
-    let same = |seated: &SlottedMember| old.get(&Arc::as_ptr(&seated.member)).filter(|(slot, _)| *slot == seated.slot);
-    let list: Vec<Value> =
-        seats.iter().map(|seated| same(seated).map_or_else(|| member(seated), |(_, value)| (*value).clone())).collect();
+    let same =
+        |slotted: &SlottedMember| old.get(&Arc::as_ptr(&slotted.member)).filter(|(slot, _)| *slot == slotted.slot);
+    let list: Vec<Value> = members
+        .iter()
+        .map(|slotted| same(slotted).map_or_else(|| member(slotted), |(_, value)| (*value).clone()))
+        .collect();
     Value::from(list)
 }
 
 /// One member: its fields, then every key of its data that no field has taken.
-fn member(seated: &SlottedMember) -> Value {
-    Value::from(fields(&seated.member, Some(seated.slot)))
+fn member(slotted: &SlottedMember) -> Value {
+    Value::from(fields(&slotted.member, Some(slotted.slot)))
 }
 
 /// A member's fields and the keys of its data; without a number where it has none yet.
@@ -146,5 +149,5 @@ pub fn object(map: &serde_json::Map<String, serde_json::Value>) -> Value {
 /// A number that is whole is printed without a point.
 #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and in range just before")]
 fn number(value: f64) -> Value {
-    if value.fract() == 0.0 && value.abs() <= EXACT { Value::from(value as i64) } else { Value::from(value) }
+    if value.fract() == 0.0 && value.abs() <= MAX_EXACT { Value::from(value as i64) } else { Value::from(value) }
 }

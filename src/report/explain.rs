@@ -11,7 +11,7 @@ use crate::decide::report::{
     HoldReport, KeyReport, Report, RosterReport, RosterValue, SlottedMember, TemplateReport, plural,
 };
 use crate::log::plain;
-use crate::payload::{Payload, masked};
+use crate::payload::{Payload, mask_credentials};
 
 /// The maximum number of items in a list. `ls` prints all of them.
 const NAMED: usize = 500;
@@ -40,7 +40,7 @@ pub fn names(report: &Report) -> BTreeSet<&str> {
 fn lines(out: &mut String, conditions: &[Condition]) {
     for condition in conditions {
         for (number, line) in condition.text.lines().enumerate() {
-            let line = masked(line);
+            let line = mask_credentials(line);
             let line = crate::log::cut(&line, MAX_LINE);
             let _ = writeln!(out, "{}{}", if number == 0 { "  " } else { "    " }, plain(&line));
         }

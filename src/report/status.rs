@@ -8,7 +8,7 @@ use crate::decide::report::{
     Hold, HoldReport, IsolatedReport, KeyReport, RegistryReport, ReloadReport, ReloadState, Report, RosterReport,
     RosterValue, TemplateReport,
 };
-use crate::payload::masked;
+use crate::payload::mask_credentials;
 
 use super::conditions::template_conditions;
 use super::context::{Clock, Context, utc};
@@ -218,7 +218,7 @@ fn registry(name: &str, it: &RegistryReport) -> RegistryStatus {
 fn hold(path: &str, hold: &Hold, acceptable: bool, clock: &Clock) -> HoldStatus {
     HoldStatus {
         path: path.to_owned(),
-        reason: masked(&hold.reason.describe(&path)).into_owned(),
+        reason: mask_credentials(&hold.reason.describe(&path)).into_owned(),
         since: clock.time(hold.since),
         until: hold.reason.until().map(|until| clock.time(until)),
         release: words::release(&hold.reason, clock),
@@ -266,7 +266,7 @@ fn left_out(it: &IsolatedReport, clock: &Clock) -> LeftOutStatus {
         roster: it.member.roster.to_string(),
         key: it.member.key.as_ref().map(ToString::to_string),
         member: it.member.member.to_string(),
-        why: masked(&it.why).into_owned(),
+        why: mask_credentials(&it.why).into_owned(),
         again: it.retry.map(|again| clock.time(again.max(clock.now))),
     }
 }
@@ -292,11 +292,11 @@ fn template(report: &Report, it: &TemplateReport, context: &Context) -> Template
         rendered_at: it.rendered.map(|at| clock.time(at)),
         owed_reload: pending.is_some(),
         reload: pending.map(|(command, it)| reload(command, it, clock)),
-        last_error: error.map(|why| masked(why).into_owned()),
+        last_error: error.map(|why| mask_credentials(why).into_owned()),
         waiting_for: template_conditions(report, it, context)
             .into_iter()
             .find(|condition| condition.blocking)
-            .map(|condition| masked(&condition.text).into_owned()),
+            .map(|condition| mask_credentials(&condition.text).into_owned()),
         drifted_since: it.drift.as_ref().map(|drift| clock.time(drift.since)),
         left_out: it.isolated.iter().map(|it| left_out(it, clock)).collect(),
     }

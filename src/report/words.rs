@@ -3,7 +3,7 @@
 use super::context::Clock;
 use crate::decide::report::{Hold, KeyLossCause, Reason, plural};
 use crate::log::{cut, plain};
-use crate::payload::masked;
+use crate::payload::mask_credentials;
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ pub const MAX_FIELD: usize = 256;
 
 /// A string from a registry or a command line: on one line, cut to [`MAX_FIELD`], passwords in URLs masked.
 pub fn field(text: &str) -> String {
-    cut(&masked(&plain(text)), MAX_FIELD).into_owned()
+    cut(&mask_credentials(&plain(text)), MAX_FIELD).into_owned()
 }
 
 /// Describes a hold: since when, what is used meanwhile, why, and what ends it.

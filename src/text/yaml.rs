@@ -1,5 +1,5 @@
-//! YAML that reads the same in versions 1.1 and 1.2. Version 1.1, which Ruby, Puppet and `PyYAML` read, takes unquoted
-//! words such as `no` and `10:20` for something other than text, so every string is written in double quotes.
+//! YAML output that parsers of versions 1.1 and 1.2 read alike. Version 1.1, which Ruby, Puppet and `PyYAML` use, reads
+//! unquoted words such as `no` and `10:20` as something other than text. Every string is therefore double-quoted.
 
 use std::fmt::Write as _;
 
@@ -10,52 +10,52 @@ use serde_norway::{Error, Number, Value};
 #[cfg(test)]
 mod tests;
 
-/// How long a key before its colon may be; a little less than the 1,024 of the specification (7.4.2).
+/// The longest key before a colon, in bytes. The specification allows 1,024 (7.4.2).
 const MAX_KEY: usize = 1000;
 
-/// A value as a YAML document in block style, without `---` and with a line break at its end.
+/// Formats a value as a YAML document in block style, without `---` and with a final line break.
 ///
 /// # Errors
-/// The value is nothing that YAML can hold: bytes, or a list or a map as a key.
+/// The value cannot be written as YAML: it has bytes, or a list or a map as a key.
 pub fn to_string(value: &impl Serialize) -> Result<String, Error> {
     let mut out = String::new();
-    write(&mut out, &serde_norway::to_value(value)?, 0, Behind::Dash)?;
+    write(&mut out, &serde_norway::to_value(value)?, 0, After::Dash)?;
     out.push('\n');
     Ok(out)
 }
 
-/// What a value is written behind.
+/// What precedes a value.
 #[derive(Clone, Copy, PartialEq)]
-enum Behind {
-    /// `- `, or nothing at all: a list or a map begins on the same line.
+enum After {
+    /// `- `, or nothing: a list or a map starts on the same line.
     Dash,
     /// `key:`
     Colon,
 }
 
-fn write(out: &mut String, value: &Value, indent: usize, behind: Behind) -> Result<(), Error> {
+fn write(out: &mut String, value: &Value, indent: usize, after: After) -> Result<(), Error> {
     match value {
         Value::Sequence(list) if !list.is_empty() => {
             for (number, item) in list.iter().enumerate() {
-                line(out, indent, behind, number);
+                line(out, indent, after, number);
                 out.push_str("- ");
-                write(out, item, indent + 2, Behind::Dash)?;
+                write(out, item, indent + 2, After::Dash)?;
             }
         }
         Value::Mapping(map) if !map.is_empty() => {
-            let indent = if behind == Behind::Colon { indent + 2 } else { indent };
+            let indent = if after == After::Colon { indent + 2 } else { indent };
             for (number, (key, value)) in map.iter().enumerate() {
-                line(out, indent, behind, number);
+                line(out, indent, after, number);
                 let key = scalar(key).ok_or_else(|| Error::custom("a list or a map is the key of a map"))?;
                 entry(out, &key, value, indent)?;
             }
         }
         Value::Tagged(tagged) => {
-            line(out, indent, behind, 0);
+            line(out, indent, after, 0);
             entry(out, &quoted(&tagged.tag.to_string()), &tagged.value, indent)?;
         }
         other => {
-            if behind == Behind::Colon {
+            if after == After::Colon {
                 out.push(' ');
             }
             out.push_str(scalar(other).as_deref().unwrap_or(if other.is_sequence() { "[]" } else { "{}" }));
@@ -64,9 +64,9 @@ fn write(out: &mut String, value: &Value, indent: usize, behind: Behind) -> Resu
     Ok(())
 }
 
-/// A new line, but not for the first part of what stands behind a dash.
-fn line(out: &mut String, indent: usize, behind: Behind, number: usize) {
-    if number > 0 || behind == Behind::Colon {
+/// Starts a new line, except for the first item after a dash.
+fn line(out: &mut String, indent: usize, after: After, number: usize) {
+    if number > 0 || after == After::Colon {
         let _ = write!(out, "\n{:indent$}", "");
     }
 }
@@ -77,7 +77,7 @@ fn entry(out: &mut String, key: &str, value: &Value, indent: usize) -> Result<()
     } else {
         out.extend([key, ":"]);
     }
-    write(out, value, indent, Behind::Colon)
+    write(out, value, indent, After::Colon)
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -90,7 +90,7 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// In version 1.1 a number with an exponent has a point and a sign, or it is text.
+/// Version 1.1 requires a point and a sign in a number with an exponent; otherwise it is text.
 fn number(n: &Number) -> String {
     let shown = n.to_string();
     match shown.split_once('e') {
@@ -103,7 +103,7 @@ fn number(n: &Number) -> String {
     }
 }
 
-/// What cannot stand in a YAML file as itself, or ends a line there (YAML 1.1, 4.1 and 4.2).
+/// Whether YAML forbids the character or reads it as a line break (YAML 1.1, 4.1 and 4.2).
 fn is_special(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }

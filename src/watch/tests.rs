@@ -29,7 +29,7 @@ pub trait Tree {
 }
 
 fn config(url: RegistryUrl) -> RegistryConfig {
-    RegistryConfig { session_timeout: Duration::from_secs(4), ..RegistryConfig::at(url) }
+    RegistryConfig { session_timeout: Duration::from_secs(4), ..RegistryConfig::new(url) }
 }
 
 fn zookeeper_url(servers: Vec<String>, chroot: &str) -> RegistryUrl {

@@ -7,7 +7,7 @@ use nix::fcntl::{AtFlags, renameat};
 use nix::sys::stat::fstatat;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::config::MOST_BACKUPS;
+use crate::config::MAX_BACKUPS;
 use crate::error::Setback;
 use crate::model::digest::digest_bytes;
 
@@ -54,7 +54,7 @@ pub fn save(place: &Place, count: u32, partial: Option<u64>, tag: &Tag) -> Resul
     let gone =
         |number| unlinkat(&place.directory, backup_name(&place.name, number).as_os_str(), UnlinkatFlags::NoRemoveDir);
     // More exist if `backup` was larger before.
-    let _ = (count + 1..=MOST_BACKUPS).take_while(|number| gone(*number).is_ok()).count();
+    let _ = (count + 1..=MAX_BACKUPS).take_while(|number| gone(*number).is_ok()).count();
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::decide::{RosterValue, SlottedMember, SlottedMembers};
 use crate::error::Exit;
 use crate::model::quarantine::is_breaking;
 use crate::model::registry_event::{Members, Seen, View};
-use crate::payload::{Children, Payload};
+use crate::payload::{DecodedChildren, Payload};
 
 use super::{Gathered, GetArgs, Output, Wanted, cache};
 
@@ -33,7 +33,7 @@ pub fn enough(args: &GetArgs, view: &View) -> bool {
 }
 
 fn count(view: &View, payload: &Payload) -> usize {
-    let valid = |members: &Members| Children::read(payload, None, members, None).members().len();
+    let valid = |members: &Members| DecodedChildren::read(payload, None, members, None).members().len();
     match view {
         View::Members(Seen::Present(members)) => valid(members),
         View::Keyed(Seen::Present(keys)) => {
@@ -159,8 +159,8 @@ fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<Stri
         Seen::Absent if args.min == 0 => return Ok(Arc::from([])),
         Seen::Absent => return Err(few(0, 0, true)),
     };
-    let children = Children::read(&args.payload, None, members, None);
-    let (valid, left_out) = (children.members(), children.unfit());
+    let children = DecodedChildren::read(&args.payload, None, members, None);
+    let (valid, left_out) = (children.members(), children.quarantined());
     notes.extend(left_out.iter().map(|(name, why)| format!("left out: {place}/{name}: {why}")));
     if valid.len() < args.min {
         return Err(few(valid.len(), left_out.len(), false));
@@ -173,9 +173,9 @@ fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<Stri
 
 /// The nodes of a group without those that are left out, where its members are enough to be kept.
 fn valid_of(args: &GetArgs, members: &Members) -> Option<Members> {
-    let children = Children::read(&args.payload, None, members, None);
+    let children = DecodedChildren::read(&args.payload, None, members, None);
     let found = children.members().len();
-    let is_fit = |name: &Arc<str>| !children.unfit().contains_key(name);
+    let is_fit = |name: &Arc<str>| !children.quarantined().contains_key(name);
     let fit = || members.iter().filter(|(name, _)| is_fit(name));
     (found > 0 && found >= args.min).then(|| fit().map(|(name, reading)| (Arc::clone(name), reading.clone())).collect())
 }

@@ -15,7 +15,7 @@ use super::Table;
 use crate::config::file::Source;
 use crate::config::interpolate::Interpolation;
 use crate::config::keys::TableKeys;
-use crate::config::problem::{Report, Wrong};
+use crate::config::problem::{Report, ValueError};
 use crate::config::scalar;
 
 /// A value, and the key that it is of.
@@ -64,27 +64,27 @@ impl<'a> Value<'a> {
     }
 
     /// Reports a problem with this value.
-    pub fn wrong(&self, wrong: Wrong) {
-        self.report.wrong(self.source.problem(self.span(), wrong));
+    pub fn reject(&self, wrong: ValueError) {
+        self.report.error(self.source.problem(self.span(), wrong));
     }
 
     /// Reports a problem with a part of this value's text; with all of it where the part cannot be found as written.
-    pub fn wrong_part(&self, part: &str, wrong: Wrong) {
+    pub fn reject_part(&self, part: &str, wrong: ValueError) {
         let found = self.source.text.get(self.span()).and_then(|written| written.find(part));
         let span = found.map_or(self.span(), |at| self.span.0 + at..self.span.0 + at + part.len());
-        self.report.wrong(self.source.problem(span, wrong));
+        self.report.error(self.source.problem(span, wrong));
     }
 
     /// Reports a value of the wrong kind; `example` is what one may write.
-    pub fn wrong_kind(&self, must: &str, example: &str) {
+    pub fn reject_kind(&self, must: &str, example: &str) {
         let (what, is) = (if self.item { "an element of " } else { "" }, kind(self.written));
         let message = format!("{what}`{}` is {is} but must be {must}", self.key);
-        self.wrong(Wrong::new(message, format!("write {} = {example}", self.key)));
+        self.reject(ValueError::new(message, format!("write {} = {example}", self.key)));
     }
 
     /// What the reader of a part says, or a report of why not.
-    pub fn accept<T>(&self, read: Result<T, Wrong>) -> Option<T> {
-        read.map_err(|wrong| self.wrong(wrong)).ok()
+    pub fn accept<T>(&self, read: Result<T, ValueError>) -> Option<T> {
+        read.map_err(|wrong| self.reject(wrong)).ok()
     }
 
     /// The value itself, for what takes several kinds.
@@ -95,12 +95,12 @@ impl<'a> Value<'a> {
     /// A string that is not empty and has no control characters: neither a path nor a name has them.
     pub fn text(&self, example: &str) -> Option<&'a str> {
         let DeValue::String(text) = self.written else {
-            self.wrong_kind("a string", example);
+            self.reject_kind("a string", example);
             return None;
         };
         if text.is_empty() || text.chars().any(char::is_control) {
             let what = if text.is_empty() { "is empty" } else { "contains a control character" };
-            self.wrong(Wrong::new(format!("`{}` {what}", self.key), format!("write {} = {example}", self.key)));
+            self.reject(ValueError::new(format!("`{}` {what}", self.key), format!("write {} = {example}", self.key)));
             return None;
         }
         Some(text)
@@ -113,19 +113,19 @@ impl<'a> Value<'a> {
             Ok(filled) if filled.is_empty() || filled.chars().any(char::is_control) => {
                 let message =
                     format!("`{}` becomes {filled:?}, which is empty or contains a control character", self.key);
-                self.wrong(Wrong::new(message, "give the variables in it another value"));
+                self.reject(ValueError::new(message, "give the variables in it another value"));
                 None
             }
             Ok(filled) => Some(filled),
             Err((part, wrong)) => {
-                self.wrong_part(&part, wrong);
+                self.reject_part(&part, wrong);
                 None
             }
         }
     }
 
     /// A text that one of `scalar`'s readers understands.
-    pub fn read<T>(&self, read: fn(&str) -> Result<T, Wrong>, example: &str) -> Option<T> {
+    pub fn read<T>(&self, read: fn(&str) -> Result<T, ValueError>, example: &str) -> Option<T> {
         self.text(example).and_then(|text| self.accept(read(text)))
     }
 
@@ -138,8 +138,8 @@ impl<'a> Value<'a> {
     pub fn timeout(&self, example: &str) -> Option<Duration> {
         let duration = self.duration(example)?;
         if duration.is_zero() {
-            let wrong = Wrong::new(format!("`{}` is 0; it must be longer", self.key), "write a longer one");
-            self.wrong(wrong);
+            let wrong = ValueError::new(format!("`{}` is 0; it must be longer", self.key), "write a longer one");
+            self.reject(wrong);
             return None;
         }
         Some(duration)
@@ -150,20 +150,20 @@ impl<'a> Value<'a> {
         if let DeValue::Boolean(value) = self.written {
             return Some(*value);
         }
-        self.wrong_kind("true or false", "true");
+        self.reject_kind("true or false", "true");
         None
     }
 
     /// How many.
     pub fn count<T: TryFrom<i64>>(&self, example: &str) -> Option<T> {
         let DeValue::Integer(number) = self.written else {
-            self.wrong_kind("a whole number", example);
+            self.reject_kind("a whole number", example);
             return None;
         };
         let count = scalar::integer(number).and_then(|number| T::try_from(number).ok());
         if count.is_none() {
             let message = format!("`{}` is {}, which is out of range", self.key, number);
-            self.wrong(Wrong::new(message, format!("write {} = {example}", self.key)));
+            self.reject(ValueError::new(message, format!("write {} = {example}", self.key)));
         }
         count
     }
@@ -176,7 +176,7 @@ impl<'a> Value<'a> {
         if chosen.is_none() {
             let hint = nearest(text, choices.iter().map(|(word, _)| *word))
                 .map_or_else(|| format!("write one of {}", words.join(", ")), |near| format!("did you mean {near:?}?"));
-            self.wrong(Wrong::new(format!("`{}` cannot be {text:?}", self.key), hint));
+            self.reject(ValueError::new(format!("`{}` cannot be {text:?}", self.key), hint));
         }
         chosen
     }
@@ -189,7 +189,7 @@ impl<'a> Value<'a> {
     /// The elements of a list.
     pub fn items(&self, example: &str) -> Option<Vec<Value<'a>>> {
         let DeValue::Array(list) = self.written else {
-            self.wrong_kind("a list", example);
+            self.reject_kind("a list", example);
             return None;
         };
         let item = |value: &'a Spanned<DeValue<'a>>| {
@@ -209,23 +209,23 @@ impl<'a> Value<'a> {
     /// `[name]`: one table.
     pub fn section(&self, keys: &'static [&'static TableKeys]) -> Option<Table<'a>> {
         let DeValue::Table(entries) = self.written else {
-            self.wrong_section();
+            self.reject_section();
             return None;
         };
         Some(Table::new(self.source, self.report, keys, entries, self.span()))
     }
 
     /// Reports something else than `[name]`.
-    pub fn wrong_section(&self) {
+    pub fn reject_section(&self) {
         let (name, is) = (self.key, kind(self.written));
         let message = format!("`{name}` is {is} but must be a table");
-        self.wrong(Wrong::new(message, format!("write [{name}] with one bracket, and its keys under it")));
+        self.reject(ValueError::new(message, format!("write [{name}] with one bracket, and its keys under it")));
     }
 
     /// A table.
     pub fn table(&self, keys: &'static [&'static TableKeys], example: &str) -> Option<Table<'a>> {
         let DeValue::Table(entries) = self.written else {
-            self.wrong_kind("a table", example);
+            self.reject_kind("a table", example);
             return None;
         };
         Some(Table::new(self.source, self.report, keys, entries, self.span()))
@@ -235,11 +235,11 @@ impl<'a> Value<'a> {
     pub fn tables(&self, keys: &'static [&'static TableKeys]) -> Vec<Table<'a>> {
         let DeValue::Array(list) = self.written else {
             let name = self.key;
-            self.wrong(Wrong::new(
+            self.reject(ValueError::new(
                 format!("`{name}` is {}, but there can be several", kind(self.written)),
                 format!("write [[{name}]] with two brackets"),
             ));
-            self.report.gap();
+            self.report.set_incomplete();
             return Vec::new();
         };
         let example = format!("[{{ … }}], or a table that begins with [[{}]]", self.key);
@@ -247,7 +247,7 @@ impl<'a> Value<'a> {
             let span = (value.span().start, value.span().end);
             let table = Value { written: value.get_ref(), span, ..*self }.table(keys, &example);
             if table.is_none() {
-                self.report.gap();
+                self.report.set_incomplete();
             }
             table
         };

@@ -221,7 +221,7 @@ fn what_everyone_may_write_is_refused() {
 }
 
 #[test]
-fn what_comes_later_is_not_passed_over() {
+fn unsupported_keys_are_rejected() {
     insta::assert_snapshot!(told(
         r#"
 [[roster]]

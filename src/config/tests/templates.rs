@@ -248,7 +248,7 @@ dest = ""
       |
       = help: add the file's name
 
-    error: the template templates/. is a folder
+    error: the template templates/. is a directory
      --> rosterd.toml:7:7
       |
     7 | src = "."

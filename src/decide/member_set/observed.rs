@@ -9,7 +9,7 @@ use crate::decide::dedup::{ByName, distinct};
 use crate::decide::size::{Excess, Size};
 use crate::model::filter::Filter;
 use crate::model::registry_event::{Members, Reading, Seen};
-use crate::payload::{Children, Difference, Format};
+use crate::payload::{DecodedChildren, Difference, Format};
 
 /// What the registry shows now.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,13 +30,13 @@ impl Observed {
         seen: &Seen<Members>,
         config: &RosterConfig,
         chosen: Option<&Format>,
-        before: Option<&Children>,
+        before: Option<&DecodedChildren>,
     ) -> Self {
         match seen {
             Seen::Absent => Self::Absent,
             Seen::Unreadable(why) => Self::Unreadable(Arc::clone(why)),
             Seen::Present(nodes) => {
-                let children = Children::read(&config.payload, chosen, nodes, before);
+                let children = DecodedChildren::read(&config.payload, chosen, nodes, before);
                 Self::Present(FilteredMembers::new(children, Size::from_nodes(nodes), config.filter.as_ref()))
             }
         }
@@ -51,7 +51,7 @@ impl Observed {
     }
 
     /// The decoded nodes, if the path could be read.
-    pub fn children(&self) -> Option<&Children> {
+    pub fn children(&self) -> Option<&DecodedChildren> {
         self.filtered().map(|filtered| &filtered.children)
     }
 
@@ -64,7 +64,7 @@ impl Observed {
 /// The nodes of a path, and the members that `where` excludes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FilteredMembers {
-    children: Children,
+    children: DecodedChildren,
     /// With the error if `where` could not be evaluated.
     excluded: BTreeMap<Arc<str>, Option<String>>,
     /// The size of all nodes.
@@ -72,7 +72,7 @@ pub struct FilteredMembers {
 }
 
 impl FilteredMembers {
-    fn new(children: Children, size: Size, filter: Option<&Filter>) -> Self {
+    fn new(children: DecodedChildren, size: Size, filter: Option<&Filter>) -> Self {
         let mut filtered = Self { children, excluded: BTreeMap::new(), size };
         filtered.apply_filter(filter);
         filtered
@@ -137,7 +137,7 @@ impl FilteredMembers {
     }
 
     /// The decoded nodes.
-    pub fn children(&self) -> &Children {
+    pub fn children(&self) -> &DecodedChildren {
         &self.children
     }
 

@@ -68,7 +68,7 @@ impl Roster {
     /// Adds the nodes of one path.
     fn report_path(&self, members: &MemberSet, path: &NodePath, report: &mut RosterReport) {
         let format = match &self.config.payload {
-            Payload::As(format) => Some(format),
+            Payload::Fixed(format) => Some(format),
             Payload::Auto => members.chosen(),
         };
         if let Some(format) = format {

@@ -10,7 +10,7 @@ fn nodes(list: &[(&str, &str)]) -> Members {
 fn each_format_is_told_by_its_look() {
     for (format, nodes) in samples() {
         for (name, data) in &nodes {
-            let chosen = look(name, &Ok(Arc::from(data.as_bytes())));
+            let chosen = detect_node(name, &Ok(Arc::from(data.as_bytes())));
             let told = if format == Format::HostPort { Format::Nextdoor } else { format.clone() };
             assert_eq!(chosen, Some(told), "{name} {data}");
         }
@@ -31,14 +31,14 @@ fn most_nodes_decide_and_nothing_else() {
         (&[("h:1", r#"{"host":"a","port":1}"#)][..], Some(Format::Nextdoor)),
         (&[("i-1_1", r#"{"host":"a b","port":1}"#)][..], None),
     ] {
-        assert_eq!(choose(&nodes(list)), expected, "{list:?}");
+        assert_eq!(detect(&nodes(list)), expected, "{list:?}");
     }
 }
 
 #[test]
 fn what_cannot_be_read_speaks_for_nothing() {
-    assert_eq!(look("h:1", &Err("no permission".into())), None);
-    assert_eq!(look("h:1", &Ok(Arc::from(vec![b'x'; MAX_DATA + 1]))), None);
-    assert_eq!(look("h:1", &Ok(Arc::from(&b"\xff"[..]))), Some(Format::Nextdoor));
-    assert_eq!(look("h\u{2028}:1", &Ok(Arc::from(&b""[..]))), None);
+    assert_eq!(detect_node("h:1", &Err("no permission".into())), None);
+    assert_eq!(detect_node("h:1", &Ok(Arc::from(vec![b'x'; MAX_DATA + 1]))), None);
+    assert_eq!(detect_node("h:1", &Ok(Arc::from(&b"\xff"[..]))), Some(Format::Nextdoor));
+    assert_eq!(detect_node("h\u{2028}:1", &Ok(Arc::from(&b""[..]))), None);
 }

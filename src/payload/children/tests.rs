@@ -4,19 +4,19 @@ fn nodes(list: &[(&str, &str)]) -> Members {
     list.iter().map(|(name, data)| (Arc::from(*name), Ok(Arc::from(data.as_bytes())))).collect()
 }
 
-fn put(children: &mut Children, name: &str, data: &str) -> bool {
+fn put(children: &mut DecodedChildren, name: &str, data: &str) -> bool {
     children.put(&Arc::from(name), &Ok(Arc::from(data.as_bytes()))) != Difference::None
 }
 
-fn remove(children: &mut Children, name: &str) -> bool {
+fn remove(children: &mut DecodedChildren, name: &str) -> bool {
     children.remove(&Arc::from(name)) != Difference::None
 }
 
-fn auto(list: &[(&str, &str)]) -> Children {
-    Children::read(&Payload::Auto, None, &nodes(list), None)
+fn auto(list: &[(&str, &str)]) -> DecodedChildren {
+    DecodedChildren::read(&Payload::Auto, None, &nodes(list), None)
 }
 
-fn weights(children: &Children) -> Vec<f64> {
+fn weights(children: &DecodedChildren) -> Vec<f64> {
     children.members().values().map(|member| member.fields().weight.unwrap()).collect()
 }
 
@@ -27,9 +27,9 @@ const HALF: &str = r#"{"vector":[{"select":"member=member_1","weight":0.5}]}"#;
 #[test]
 fn one_node_that_cannot_be_read_hides_no_other() {
     let list = [("1", r#"{"host":"a","port":1}"#), ("2", "{broken"), ("3", r#"{"host":"c","port":3}"#)];
-    let children = Children::read(&Format::Kafka.into(), None, &nodes(&list), None);
+    let children = DecodedChildren::read(&Format::Kafka.into(), None, &nodes(&list), None);
     assert_eq!(children.members().keys().map(|name| &**name).collect::<Vec<_>>(), ["1", "3"]);
-    assert_eq!(children.unfit().keys().map(|name| &**name).collect::<Vec<_>>(), ["2"]);
+    assert_eq!(children.quarantined().keys().map(|name| &**name).collect::<Vec<_>>(), ["2"]);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn what_was_chosen_stays() {
     }
     assert_eq!(children.chosen(), Some(&Format::Nextdoor));
     assert_eq!(children.members().len(), 9);
-    let again = Children::read(&Payload::Auto, children.chosen(), &nodes(&[("i_1", nerve)]), Some(&children));
+    let again = DecodedChildren::read(&Payload::Auto, children.chosen(), &nodes(&[("i_1", nerve)]), Some(&children));
     assert_eq!(again.chosen(), Some(&Format::Nextdoor));
 }
 
@@ -55,7 +55,7 @@ fn while_nothing_is_told_nothing_is_chosen() {
     assert!(put(&mut children, "1", r#"{"host":"k","port":1,"jmx_port":-1,"version":5}"#));
     assert_eq!(children.chosen(), Some(&Format::Kafka));
     assert_eq!(children.members().keys().map(|name| &**name).collect::<Vec<_>>(), ["1"]);
-    assert_eq!(children.unfit().keys().map(|name| &**name).collect::<Vec<_>>(), ["web2", "web3"]);
+    assert_eq!(children.quarantined().keys().map(|name| &**name).collect::<Vec<_>>(), ["web2", "web3"]);
 }
 
 #[test]
@@ -68,10 +68,10 @@ fn only_what_differs_makes_a_difference() {
     assert!(put(&mut children, &name, r#"{"a":1}"#));
     assert!(put(&mut children, &name, r#"{"a":"\n"}"#));
     assert!(!put(&mut children, &name, r#"{"a":"\n"}"#));
-    assert_eq!((children.members().len(), children.unfit().len()), (1, 1));
+    assert_eq!((children.members().len(), children.quarantined().len()), (1, 1));
     assert!(remove(&mut children, &name));
     assert!(!remove(&mut children, &name));
-    let again = Children::read(&Payload::Auto, None, &nodes(&[("h:2", "")]), Some(&children));
+    let again = DecodedChildren::read(&Payload::Auto, None, &nodes(&[("h:2", "")]), Some(&children));
     assert!(Arc::ptr_eq(&again.members()["h:2"], &children.members()["h:2"]));
 }
 
@@ -79,7 +79,7 @@ fn only_what_differs_makes_a_difference() {
 fn vectors_weigh_members_whenever_they_come() {
     let vector: Arc<str> = "vector_1".into();
     let mut children = auto(&[("member_1", ALIVE), ("member_2", ALIVE), ("member_3", DEAD), ("lock", "")]);
-    assert_eq!((weights(&children), children.unfit().len()), (vec![1.0, 1.0], 0));
+    assert_eq!((weights(&children), children.quarantined().len()), (vec![1.0, 1.0], 0));
     assert!(put(&mut children, &vector, HALF));
     assert!(!put(&mut children, &vector, HALF));
     assert_eq!(weights(&children), [0.5, 1.0]);
@@ -91,7 +91,7 @@ fn vectors_weigh_members_whenever_they_come() {
     let list = [("member_1", ALIVE), ("member_2", ALIVE), ("vector_1", HALF), ("vector_2", HALF)];
     assert_eq!(weights(&auto(&list)), [0.25, 1.0]);
     assert!(put(&mut children, &vector, "{"));
-    assert_eq!((weights(&children), children.unfit().len()), (vec![1.0, 1.0], 1));
+    assert_eq!((weights(&children), children.quarantined().len()), (vec![1.0, 1.0], 1));
     assert!(put(&mut children, &vector, HALF));
     assert!(remove(&mut children, &vector));
     assert_eq!(weights(&children), [1.0, 1.0]);
@@ -108,7 +108,7 @@ fn many_members_and_many_vectors_cost_no_more_than_both() {
     let all = all.chain(members).map(|(name, data)| (Arc::from(name), Ok(Arc::from(data.into_bytes()))));
     let all: Members = all.collect();
     let began = std::time::Instant::now();
-    let mut children = Children::read(&Format::Serverset.into(), None, &all, None);
+    let mut children = DecodedChildren::read(&Format::Serverset.into(), None, &all, None);
     assert_eq!(weights(&children).iter().filter(|weight| **weight < 1.0).count(), 250);
     assert!(put(&mut children, "vector_0", "{}"));
     assert_eq!(weights(&children).iter().filter(|weight| **weight < 1.0).count(), 249);

@@ -2,7 +2,7 @@ use super::*;
 
 fn member(name: &str) -> Fields {
     match decode(name).unwrap() {
-        Decoded::Member(fields) => fields,
+        Parsed::Member(fields) => fields,
         _ => panic!("{name} is no member"),
     }
 }
@@ -37,7 +37,7 @@ fn weight_and_state_have_defaults() {
 #[test]
 fn what_is_no_provider_is_told_apart() {
     for name in ["override%3A%2F%2F0.0.0.0%2Fx", "consumer%3A%2F%2F10.0.0.1%2Fx", "empty%3A%2F%2F10.0.0.1%2Fx"] {
-        assert!(matches!(decode(name), Ok(Decoded::Other)), "{name}");
+        assert!(matches!(decode(name), Ok(Parsed::Other)), "{name}");
     }
     for name in ["h:80", "", "%ff", "dubbo%3A%2F%2Fa%20b%3A1%2F"] {
         assert!(decode(name).is_err(), "{name}");

@@ -7,7 +7,7 @@ fn member(name: &str, data: &Value) -> Option<Fields> {
 
 fn of(name: &str, data: &Value, statuses: Statuses) -> Option<Fields> {
     match decode(name, data.to_string().as_bytes(), statuses).unwrap() {
-        Decoded::Member(fields) => Some(fields),
+        Parsed::Member(fields) => Some(fields),
         _ => None,
     }
 }
@@ -51,11 +51,10 @@ fn all_are_members_where_all_are_asked_for() {
 fn vectors_multiply() {
     let fields = member("member_1", &data("ALIVE")).unwrap();
     let weighs = |vector: Value| {
-        let Decoded::Vector(vector) = decode("vector_1", vector.to_string().as_bytes(), Statuses::Alive).unwrap()
-        else {
+        let Parsed::Vector(vector) = decode("vector_1", vector.to_string().as_bytes(), Statuses::Alive).unwrap() else {
             panic!()
         };
-        Weights::of([&vector].into_iter()).weighs(&fields)
+        Weights::new([&vector].into_iter()).factor(&fields)
     };
     for (select, expected) in [
         ("member=member_1", 0.5),

@@ -14,9 +14,9 @@ fn list<'a>(filter: &str, value: &'a Value) -> TeraResult<&'a [Value]> {
     match value.as_array() {
         Some(list) => Ok(list),
         None if value.is_map() => fail(format!(
-            "{filter} takes a list, and this is a map: name one of its keys, or loop over it with for key, list in …"
+            "{filter} takes a list, but got a map: name one of its keys, or loop over it with for key, list in …"
         )),
-        None => fail(format!("{filter} takes a list, and this is {}", kind(value))),
+        None => fail(format!("{filter} takes a list, but got {}", kind(value))),
     }
 }
 
@@ -34,7 +34,7 @@ pub fn matching(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let attribute = kwargs.must_get::<&str>("attribute")?;
     let wanted = kwargs.get::<&Value>("value")?;
     if wanted.is_some_and(Value::is_undefined) {
-        return fail("where was given an undefined value to compare with");
+        return fail("where got an undefined value to compare with");
     }
     let matches = |element: &&Value| match (element.get_from_path(attribute), wanted) {
         (Some(found), Some(wanted)) => found == wanted,
@@ -71,7 +71,7 @@ pub fn sort_by(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
         if reverse { order.reverse() } else { order }
     });
     if let Some((a, b)) = mixed {
-        return fail(format!("sort_by cannot order by {attribute}: some are {a}, and some are {b}"));
+        return fail(format!("sort_by cannot compare {attribute}: some values are {a}, others {b}"));
     }
     sorted.extend(unknown);
     Ok(Value::from(sorted))
@@ -88,7 +88,7 @@ pub fn group_by(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
             continue;
         }
         let Some(key) = key(found) else {
-            return fail(format!("{attribute} of {} is no text and no whole number", called(at, element)));
+            return fail(format!("{attribute} of {} is neither a text nor a whole number", called(at, element)));
         };
         groups.entry(key).or_default().push(element.clone());
     }
@@ -99,7 +99,7 @@ fn attribute_of<'a>(at: usize, element: &'a Value, attribute: &'a str) -> TeraRe
     element.get_from_path(attribute).map_or_else(
         || {
             fail(format!(
-                "{} has no {attribute}: take those that have it with where(attribute=\"{attribute}\") first",
+                "{} has no {attribute}: filter with where(attribute=\"{attribute}\") first",
                 called(at, element)
             ))
         },

@@ -19,7 +19,7 @@ fn scalar(filter: &str, value: &Value) -> TeraResult<String> {
         "null" => "write default(value=…) before it",
         _ => "take one field of it",
     };
-    fail(format!("{filter} takes a text or a number, and this is {}: {hint}", kind(value)))
+    fail(format!("{filter} takes a text or a number, but got {}: {hint}", kind(value)))
 }
 
 /// Letters, digits and the marks that no program here reads as anything but text.
@@ -35,14 +35,14 @@ fn replace(text: &str, allowed: &str, other: char) -> String {
 pub fn json(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let pretty = kwargs.get::<bool>("pretty")?.unwrap_or(false);
     let out = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
-    out.map(Value::from).or_else(|error| fail(format!("this cannot be written as JSON: {error}")))
+    out.map(Value::from).or_else(|error| fail(format!("cannot write this as JSON: {error}")))
 }
 
 /// `yaml`: a YAML document without `---` and without a line break at its end, the same to readers of 1.1 and 1.2.
 pub fn yaml(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     match crate::text::yaml::to_string(value) {
         Ok(out) => Ok(Value::from(out.trim_end_matches('\n'))),
-        Err(error) => fail(format!("this cannot be written as YAML: {error}")),
+        Err(error) => fail(format!("cannot write this as YAML: {error}")),
     }
 }
 
@@ -55,7 +55,7 @@ pub fn toml(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     };
     match out {
         Ok(out) => Ok(Value::from(out.trim_end_matches('\n'))),
-        Err(error) => fail(format!("this cannot be written as TOML, which has no null: {error}")),
+        Err(error) => fail(format!("cannot write this as TOML, which has no null: {error}")),
     }
 }
 
@@ -93,7 +93,7 @@ pub fn hosts_name(value: &Value, _: &Kwargs) -> TeraResult<Value> {
 pub fn nginx(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     let text = scalar("nginx", value)?;
     if text.contains('$') {
-        return fail("nginx has no way to write a $ as itself: leave such a value out");
+        return fail("nginx cannot escape $: leave out values that contain it");
     }
     if is_bare(&text) {
         return Ok(Value::from(text));

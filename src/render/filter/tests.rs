@@ -36,15 +36,15 @@ fn tera_has_what_is_listed_as_its_own() {
 #[test]
 fn an_argument_that_no_filter_has_is_an_error() {
     assert_eq!(render("{{ web | json(prety=true) }}"), Err("json takes pretty, not prety".into()));
-    assert_eq!(render("{{ 'a' | shell(x=1) }}"), Err("shell takes no argument, and x was given".into()));
+    assert_eq!(render("{{ 'a' | shell(x=1) }}"), Err("shell takes no arguments, but got x".into()));
 }
 
 #[test]
 fn nothing_undefined_goes_through_a_filter() {
     for filter in ["json", "yaml", "shell", "str", "haproxy_name", "nginx"] {
         let error = render(&format!("{{{{ odd.typo | {filter} }}}}")).unwrap_err();
-        assert_eq!(error, format!("{filter} was given something undefined"));
+        assert_eq!(error, format!("{filter} got an undefined value"));
     }
     let error = render("{{ [m.zone for m in web] | join(sep=',') }}").unwrap_err();
-    assert_eq!(error, "join was given something undefined in a list or a map");
+    assert_eq!(error, "join got an undefined value in a list or a map");
 }

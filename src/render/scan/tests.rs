@@ -5,14 +5,14 @@ use super::*;
 /// The names of a template that have no local value, with their fields.
 fn free(text: &str) -> String {
     let uses = Uses::of(text);
-    let show = |name: &Name| {
-        let mut out = name.word.text.clone();
+    let show = |name: &Variable| {
+        let mut out = name.ident.text.clone();
         for field in &name.fields {
             out = format!("{out}.{}", field.text);
         }
         if name.guarded { format!("{out}?") } else { out }
     };
-    let names: Vec<String> = uses.body.names.iter().filter(|name| !name.local).map(show).collect();
+    let names: Vec<String> = uses.body.variables.iter().filter(|name| !name.local).map(show).collect();
     names.join(" ")
 }
 
@@ -53,7 +53,8 @@ fn a_component_sees_its_arguments_only() {
         Uses::of("{% component a.b(m, @web, n=1) %}{{ m }}{{ web }}{{ n }}{{ body }}{{ out }}{% endcomponent %}");
     let component = &uses.components["a.b"];
     assert_eq!(component.implicit[0].text, "web");
-    let free: Vec<_> = component.body.names.iter().filter(|name| !name.local).map(|name| &name.word.text).collect();
+    let free: Vec<_> =
+        component.body.variables.iter().filter(|name| !name.local).map(|name| &name.ident.text).collect();
     assert_eq!(free, ["out"]);
 }
 
@@ -63,11 +64,11 @@ fn calls_are_found_with_what_is_local_there() {
         "{% extends 'base' %}{% for m in web %}{% include \"line\" %}{{ <a.b/> }}{% endfor %}\
          {{ x | f(a=1) | g }}{{ y is not t }}{{ fun(a=b) }}",
     );
-    assert_eq!(uses.extends.map(|word| word.text), Some("base".into()));
-    assert_eq!(uses.body.includes[0].word.text, "line");
+    assert_eq!(uses.extends.map(|ident| ident.text), Some("base".into()));
+    assert_eq!(uses.body.includes[0].ident.text, "line");
     assert!(uses.body.includes[0].scope.contains("m"));
-    assert_eq!(uses.body.calls[0].word.text, "a.b");
-    let texts = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<_>>().join(" ");
+    assert_eq!(uses.body.calls[0].ident.text, "a.b");
+    let texts = |words: &[Ident]| words.iter().map(|ident| ident.text.clone()).collect::<Vec<_>>().join(" ");
     assert_eq!(
         (texts(&uses.filters), texts(&uses.tests), texts(&uses.functions)),
         ("f g".into(), "t".into(), "fun".into())

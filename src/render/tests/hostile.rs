@@ -11,7 +11,7 @@ use crate::config::TemplateConfig;
 use crate::decide::{RosterValue, SlottedMember, Snapshot};
 use crate::load::host::Host;
 use crate::model::member::Member;
-use crate::payload::{Children, Format};
+use crate::payload::{DecodedChildren, Format};
 use crate::render::{Globals, Library, NameKind};
 
 use crate::support::examples::{
@@ -21,7 +21,7 @@ use crate::support::examples::{
 /// The members among nodes as a format reads them; what is quarantined is left out.
 pub fn seats(format: &Format, nodes: &Nodes) -> RosterValue {
     let nodes = nodes.iter().map(|(name, data)| (Arc::from(name.as_str()), Ok(Arc::from(&**data)))).collect();
-    let children = Children::read(&format.clone().into(), None, &nodes, None);
+    let children = DecodedChildren::read(&format.clone().into(), None, &nodes, None);
     let seated = |(member, slot): (&Arc<Member>, u32)| SlottedMember { member: Arc::clone(member), slot };
     RosterValue::List(children.members().values().zip(0..).map(seated).collect())
 }

@@ -12,21 +12,21 @@ fn every_problem_has_its_place_and_a_hint() {
     t:3:23 "mm": there is no roster, key or variable named mm (did you mean m?)
     "#);
     assert_snapshot!(problems(&[("t", "{% for m in web %}\n{{ m.name }\n{% endfor %}")]), @r#"
-    t:2:11 "}": Found `}` but expected }}. (templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; docs/templates.md has all of it)
+    t:2:11 "}": Lookup `}` but expected }}. (templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; see docs/templates.md)
     "#);
-    assert_snapshot!(problems(&[("t", "{% for m in web %}\n{{ m.name }}\n")]), @r#"t:3:1 "": Unexpected end of input (a tag that was opened is not closed: {% endfor %}, {% endif %}, }} or %})"#);
+    assert_snapshot!(problems(&[("t", "{% for m in web %}\n{{ m.name }}\n")]), @r#"t:3:1 "": Unexpected end of input (a tag or block is not closed: {% endfor %}, {% endif %}, }} or %})"#);
     assert_snapshot!(problems(&[("t", "é {{ web | jsn }} {{ web | tojson }} {{ web | zzz }}")]), @r#"
     t:1:12 "jsn": there is no filter named jsn (did you mean json?)
     t:1:28 "tojson": there is no filter named tojson (did you mean json?)
-    t:1:47 "zzz": there is no filter named zzz (there are: abs, base, capitalize, default, dir, escape, escape_html, escape_xml, first, float, get, group_by, haproxy, haproxy_name, hosts_name, indent, int, join, json, keys, last, length, lower, newlines_to_br, nginx, nth, pairs, pgpool, pluck, pluralize, replace, reverse, round, safe, shell, sort, sort_by, split, str, title, toml, trim, trim_end, trim_start, truncate, unique, upper, values, where, wordcount, yaml)
+    t:1:47 "zzz": there is no filter named zzz (available: abs, base, capitalize, default, dir, escape, escape_html, escape_xml, first, float, get, group_by, haproxy, haproxy_name, hosts_name, indent, int, join, json, keys, last, length, lower, newlines_to_br, nginx, nth, pairs, pgpool, pluck, pluralize, replace, reverse, round, safe, shell, sort, sort_by, split, str, title, toml, trim, trim_end, trim_start, truncate, unique, upper, values, where, wordcount, yaml)
     "#);
     assert_snapshot!(problems(&[("t", "{% if web is defind %}{% endif %}{{ now() }}{{ rnge(end=1) }}")]), @r#"
     t:1:14 "defind": there is no test named defind (did you mean defined?)
-    t:1:37 "now": there is no function named now (what varies without cause is not there: the same members always give the same file)
+    t:1:37 "now": there is no function named now (functions that vary between renders do not exist here: the same members always give the same file)
     t:1:48 "rnge": there is no function named rnge (did you mean range?)
     "#);
     assert_snapshot!(problems(&[("t", "{{ host.nmae }}\n{{ vars.zon }} {{ vars.deep.y }}\n{% if vars.q %}{% endif %}")]), @r#"
-    t:1:9 "nmae": host has no nmae (it has fqdn, ip, name)
+    t:1:9 "nmae": host has no nmae (its fields are fqdn, ip, name)
     t:2:9 "zon": vars has no zon (did you mean zone?)
     t:2:29 "y": vars.deep has no y (set it under [vars] in the configuration)
     t:3:12 "q": vars has no q (set it under [vars] in the configuration)
@@ -37,30 +37,30 @@ fn every_problem_has_its_place_and_a_hint() {
     "#);
     assert_snapshot!(problems(&[("t", "\n{% include \"lin\" %}{% include '../x' %}{% include '/etc/passwd' %}"), ("line", "")]), @r#"
     t:2:12 "\"lin\"": DIR/lin cannot be read: No such file or directory (os error 2) (did you mean line?)
-    t:2:31 "'../x'": "../x" is no name of a template in the template directory (names are relative to the template directory, and have no . or .. in them)
-    t:2:51 "'/etc/passwd'": "/etc/passwd" is no name of a template in the template directory (names are relative to the template directory, and have no . or .. in them)
+    t:2:31 "'../x'": "../x" is not a valid template name (names are relative to the template directory, without . or ..)
+    t:2:51 "'/etc/passwd'": "/etc/passwd" is not a valid template name (names are relative to the template directory, without . or ..)
     "#);
     assert_snapshot!(problems(&[("t", "{% include 'line' %}"), ("line", "{{ m.x }}\n{{ typo }}")]), @r#"
-    line:1:4 "m": there is no roster, key or variable named m (there are: memcached, services, settings, web, host, rosters, vars)
-    line:2:4 "typo": there is no roster, key or variable named typo (there are: memcached, services, settings, web, host, rosters, vars)
+    line:1:4 "m": there is no roster, key or variable named m (available: memcached, services, settings, web, host, rosters, vars)
+    line:2:4 "typo": there is no roster, key or variable named typo (available: memcached, services, settings, web, host, rosters, vars)
     "#);
     assert_snapshot!(problems(&[("t", "{{ <servr m={web} /> }}"), ("lib", "{% component server(m) %}{{ m }}{% endcomponent %}")]), @r#"t:1:5 "servr": there is no component named servr (did you mean server?)"#);
     assert_snapshot!(problems(&[("t", "{% component server(m) %}{{ web }}{{ host.name }}{% endcomponent %}{{ <server m=\"a\" /> }}")]), @r#"
-    t:1:29 "web": web is no argument of this component, and a component sees its arguments only (pass it where the component is used, or take it from there with @web)
-    t:1:38 "host": host is no argument of this component, and a component sees its arguments only (pass it where the component is used, or take it from there with @host)
+    t:1:29 "web": web is not an argument of this component, and a component sees only its arguments (pass it where the component is used, or declare it as @web)
+    t:1:38 "host": host is not an argument of this component, and a component sees only its arguments (pass it where the component is used, or declare it as @host)
     "#);
     assert_snapshot!(problems(&[("t", "{% extends 'base' %}\n{% block bdy %}{% endblock %}"), ("base", "{% block body %}{% endblock %}")]), @r#"
-    t:2:10 "": Block `bdy` is not defined in any parent template (name a block that a parent has, or put a block of this name into the parent)
+    t:2:10 "": Block `bdy` is not defined in any parent template (use the name of a block in the parent, or add this block to the parent)
     "#);
     assert_snapshot!(problems(&[("t", "{% include 'a' %}"), ("a", "{% include 't' %}")]), @r#"
-    a:1:12 "'t'": this leads back into itself: t → a → t (no template can be within itself: take this out, or one that leads here)
+    a:1:12 "'t'": a template cannot include or extend itself: t → a → t (remove this, or another step of the cycle)
     "#);
     assert_snapshot!(problems(&[("t", "{{ <x /> }}"), ("a", "{% component x() %}{% endcomponent %}"), ("b", "{% component x() %}{% endcomponent %}")]), @r#"t:1:5 "x": the component x is defined in both a and b (rename one of them)"#);
     assert_snapshot!(problems(&[("t", "{{ __tera_context }}{{ loop.index }}{{ env.HOME }}{{ quite_other }}")]), @r#"
-    t:1:4 "__tera_context": there is no roster, key or variable named __tera_context (name the rosters that you want to see)
-    t:1:24 "loop": there is no roster, key or variable named loop (loop is there inside of a for only)
-    t:1:40 "env": there is no roster, key or variable named env (put the value under [vars] in the configuration, where {{ env.X }} is filled in)
-    t:1:54 "quite_other": there is no roster, key or variable named quite_other (there are: memcached, services, settings, web, host, rosters, vars)
+    t:1:4 "__tera_context": there is no roster, key or variable named __tera_context (name the rosters that you need)
+    t:1:24 "loop": there is no roster, key or variable named loop (loop exists only inside a for)
+    t:1:40 "env": there is no roster, key or variable named env (set it under [vars] in the configuration, where {{ env.X }} works)
+    t:1:54 "quite_other": there is no roster, key or variable named quite_other (available: memcached, services, settings, web, host, rosters, vars)
     "#);
 }
 
@@ -72,9 +72,9 @@ fn a_source_that_cannot_be_read_is_a_problem() {
         let problem = problems.remove(0);
         format!("{} ({})", problem.message, problem.hint.unwrap()).replace(&dir.path().display().to_string(), "DIR")
     };
-    assert_snapshot!(first("haproxy.cfg.tea"), @r#"template t: its source cannot be read: No such file or directory (os error 2) (did you mean haproxy.cfg.tera?)"#);
-    assert_snapshot!(first("sub"), @r#"template t: its source cannot be read: it is a directory (src is looked for in DIR)"#);
-    assert_snapshot!(first("../x"), @r#"template t: src = "../x" leads out of the template directory (src is looked for in DIR; outside of it an absolute path is needed)"#);
+    assert_snapshot!(first("haproxy.cfg.tea"), @r#"template t: cannot read its source: No such file or directory (os error 2) (did you mean haproxy.cfg.tera?)"#);
+    assert_snapshot!(first("sub"), @r#"template t: cannot read its source: it is a directory (src is relative to DIR)"#);
+    assert_snapshot!(first("../x"), @r#"template t: src = "../x" is outside the template directory (src is relative to DIR; use an absolute path for a file outside it)"#);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn what_is_undefined_is_an_error_with_its_place() {
       |    ^^^^^
     "#);
     assert_snapshot!(render("{{ settings.a | shell }}").unwrap_err(), @r#"
-    shell takes a text or a number, and this is a list: take one field of it
+    shell takes a text or a number, but got a list: take one field of it
      --> t:1:17
       |
     1 | {{ settings.a | shell }}

@@ -2,7 +2,7 @@ use super::*;
 use crate::payload::{Format, decode};
 use serde_json::json as js;
 
-fn seat(name: &str, data: &[u8], slot: u32) -> SlottedMember {
+fn slotted(name: &str, data: &[u8], slot: u32) -> SlottedMember {
     let member: Member = decode(&Format::Nextdoor, name, &Ok(Arc::from(data))).unwrap().member().unwrap();
     SlottedMember { member: Arc::new(member), slot }
 }
@@ -14,15 +14,15 @@ fn shown(value: &Value) -> serde_json::Value {
 #[test]
 fn a_member_has_its_fields_and_then_its_data() {
     let data = br#"{"weight": 5, "zone": "a", "port": 1, "status": "up", "deep": {"x": [1.5, null]}}"#;
-    let value = member(&seat("[2001:db8::1]:80", data, 3));
+    let value = member(&slotted("[2001:db8::1]:80", data, 3));
     let expected = js!({
         "name": "[2001:db8::1]:80", "host": "2001:db8::1", "port": 80, "address": "[2001:db8::1]:80",
         "id": null, "weight": 5, "status": "up", "slot": 3, "zone": "a", "deep": {"x": [1.5, null]},
         "data": {"weight": 5, "zone": "a", "port": 1, "status": "up", "deep": {"x": [1.5, null]}},
     });
     assert_eq!(shown(&value), expected);
-    assert_eq!(shown(&member(&seat("web1", b"\xff", 0)))["raw"], js!("/w=="));
-    assert!(shown(&member(&seat("web1", b"", 0))).get("raw").is_none());
+    assert_eq!(shown(&member(&slotted("web1", b"\xff", 0)))["raw"], js!("/w=="));
+    assert!(shown(&member(&slotted("web1", b"", 0))).get("raw").is_none());
 }
 
 #[test]
@@ -34,9 +34,9 @@ fn a_whole_weight_prints_without_a_point() {
 
 #[test]
 fn what_did_not_change_is_not_made_again() {
-    let values = Values::default();
+    let values = ValueCache::default();
     let name: Arc<str> = "web".into();
-    let (a, b, c) = (seat("a:1", b"", 0), seat("b:1", b"", 1), seat("c:1", b"", 2));
+    let (a, b, c) = (slotted("a:1", b"", 0), slotted("b:1", b"", 1), slotted("c:1", b"", 2));
     let first: SlottedMembers = Arc::from([a.clone(), b.clone()]);
     let same = |x: &Value, y: &Value| std::ptr::eq(x.as_map().unwrap(), y.as_map().unwrap());
     let one = values.roster(&name, &RosterValue::List(first));
@@ -53,11 +53,11 @@ fn what_did_not_change_is_not_made_again() {
 
 #[test]
 fn a_keyed_roster_is_a_map_in_order_and_lost_keys_are_forgotten() {
-    let values = Values::default();
+    let values = ValueCache::default();
     let name: Arc<str> = "services".into();
     let keyed = |keys: &[&str]| {
         RosterValue::Map(
-            keys.iter().map(|key| (Arc::from(*key), SlottedMembers::from([seat("a:1", b"", 0)]))).collect(),
+            keys.iter().map(|key| (Arc::from(*key), SlottedMembers::from([slotted("a:1", b"", 0)]))).collect(),
         )
     };
     let map = values.roster(&name, &keyed(&["web", "api", "db"]));

@@ -30,7 +30,7 @@ struct Subscriber {
 impl Subscriber {
     fn follow(fake: &Fake, paths: &[&str], change: impl FnOnce(&mut ZooKeeper)) -> Self {
         let url = RegistryUrl::ZooKeeper { servers: vec![fake.address.clone()], chroot: None, tls: false };
-        let mut registry = ZooKeeper::new(RegistryConfig::at(url), StateAccess::None);
+        let mut registry = ZooKeeper::new(RegistryConfig::new(url), StateAccess::None);
         registry.config.session_timeout = Duration::from_secs(3);
         change(&mut registry);
         let wanted: Subjects = paths.iter().map(|path| (Subject::parse(path).unwrap(), 0)).collect();

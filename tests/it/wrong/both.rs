@@ -39,7 +39,7 @@ fn a_key_and_a_template() {
     2 | {% include 'none' %}
       |            ^^^^^^
       |
-      = help: templates are looked for in templates
+      = help: templates are read from templates
 
     4 problems
     ");
@@ -109,7 +109,7 @@ fn several_files_of_both_kinds() {
     1 | {% for m in web %}{{ m.name }}
       |                               ^
       |
-      = help: a tag that was opened is not closed: {% endfor %}, {% endif %}, }} or %}
+      = help: a tag or block is not closed: {% endfor %}, {% endif %}, }} or %}
 
     error: host has no nmae
      --> templates/b:1:9
@@ -117,7 +117,7 @@ fn several_files_of_both_kinds() {
     1 | {{ host.nmae }}
       |         ^^^^
       |
-      = help: it has fqdn, ip, name
+      = help: its fields are fqdn, ip, name
 
     error: there is no filter named nope
      --> templates/b:2:10
@@ -125,7 +125,7 @@ fn several_files_of_both_kinds() {
     2 | {{ web | nope }}
       |          ^^^^
       |
-      = help: there are: abs, base, capitalize, default, dir, escape, escape_html, escape_xml, first, float, get, group_by, haproxy, haproxy_name, hosts_name, indent, int, join, json, keys, last, length, lower, newlines_to_br, nginx, nth, pairs, pgpool, pluck, pluralize, replace, reverse, round, safe, shell, sort, sort_by, split, str, title, toml, trim, trim_end, trim_start, truncate, unique, upper, values, where, wordcount, yaml
+      = help: available: abs, base, capitalize, default, dir, escape, escape_html, escape_xml, first, float, get, group_by, haproxy, haproxy_name, hosts_name, indent, int, join, json, keys, last, length, lower, newlines_to_br, nginx, nth, pairs, pgpool, pluck, pluralize, replace, reverse, round, safe, shell, sort, sort_by, split, str, title, toml, trim, trim_end, trim_start, truncate, unique, upper, values, where, wordcount, yaml
 
     9 problems
     "#);
@@ -187,7 +187,7 @@ fn a_roster_that_was_refused_is_not_missed_in_the_template() {
     2 | {{ host.ipp }}
       |         ^^^
       |
-      = help: it has fqdn, ip, name
+      = help: its fields are fqdn, ip, name
 
     3 problems
     "#);
@@ -231,7 +231,7 @@ fn a_confd_resource_and_its_template() {
     1 | {{range gets "/s/web/*"}}
       |         ^^^^
       |
-      = help: templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; docs/templates.md has all of it
+      = help: templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; see docs/templates.md
 
     4 problems
     "#);

@@ -14,21 +14,21 @@ fn includes_that_are_not_there() {
       |
       = help: did you mean header?
 
-    error: "../secret" is no name of a template in the template directory
+    error: "../secret" is not a valid template name
      --> templates/t:2:12
       |
     2 | {% include '../secret' %}
       |            ^^^^^^^^^^^
       |
-      = help: names are relative to the template directory, and have no . or .. in them
+      = help: names are relative to the template directory, without . or ..
 
-    error: "/etc/passwd" is no name of a template in the template directory
+    error: "/etc/passwd" is not a valid template name
      --> templates/t:3:12
       |
     3 | {% include '/etc/passwd' %}
       |            ^^^^^^^^^^^^^
       |
-      = help: names are relative to the template directory, and have no . or .. in them
+      = help: names are relative to the template directory, without . or ..
 
     3 problems
     "#);
@@ -38,13 +38,13 @@ fn includes_that_are_not_there() {
 fn an_include_that_leads_back() {
     insta::assert_snapshot!(of("{% include 'a' %}\n", &[("a", "-\n{% include 'b' %}\n"), ("b", "{% include 't' %}\n")]), @"
     rosterd: wrong configuration
-    error: this leads back into itself: t → a → b → t
+    error: a template cannot include or extend itself: t → a → b → t
      --> templates/b:1:12
       |
     1 | {% include 't' %}
       |            ^^^
       |
-      = help: no template can be within itself: take this out, or one that leads here
+      = help: remove this, or another step of the cycle
 
     1 problem
     ");
@@ -68,7 +68,7 @@ fn a_mistake_in_what_is_included() {
     1 | {% if %}
       |       ^^
       |
-      = help: templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; docs/templates.md has all of it
+      = help: templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; see docs/templates.md
 
     2 problems
     ");
@@ -81,13 +81,13 @@ fn components() {
         &[("lib", "{% component server(m) %}{{ m }}{% endcomponent %}\n{% component line(n) %}\n{{ n }} {{ web }}\n{% endcomponent %}\n")],
     ), @"
     rosterd: wrong configuration
-    error: web is no argument of this component, and a component sees its arguments only
+    error: web is not an argument of this component, and a component sees only its arguments
      --> templates/lib:3:12
       |
     3 | {{ n }} {{ web }}
       |            ^^^
       |
-      = help: pass it where the component is used, or take it from there with @web
+      = help: pass it where the component is used, or declare it as @web
 
     error: there is no component named servr
      --> templates/t:1:5
@@ -111,7 +111,7 @@ fn blocks_that_the_parent_does_not_have() {
     2 | {% block bdy %}{% endblock %}
       |          ^
       |
-      = help: name a block that a parent has, or put a block of this name into the parent
+      = help: use the name of a block in the parent, or add this block to the parent
 
     1 problem
     ");

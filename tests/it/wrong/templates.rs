@@ -34,7 +34,7 @@ fn a_tag_that_is_not_closed() {
     3 |   server {{ m.name }
       |                    ^
       |
-      = help: templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; docs/templates.md has all of it
+      = help: templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; see docs/templates.md
 
     1 problem
     ");
@@ -50,7 +50,7 @@ fn a_loop_that_does_not_end() {
     2 |   server {{ m.name }}
       |                      ^
       |
-      = help: a tag that was opened is not closed: {% endfor %}, {% endif %}, }} or %}
+      = help: a tag or block is not closed: {% endfor %}, {% endif %}, }} or %}
 
     1 problem
     ");
@@ -66,7 +66,7 @@ fn what_another_language_would_say() {
     1 | {{ range .web }}
       |    ^^^^^
       |
-      = help: there are: services, settings, web, host, rosters, vars
+      = help: available: services, settings, web, host, rosters, vars
 
     error: there is no roster, key or variable named m
      --> templates/t:2:4
@@ -74,7 +74,7 @@ fn what_another_language_would_say() {
     2 | {{ m.name | to_json }}
       |    ^
       |
-      = help: there are: services, settings, web, host, rosters, vars
+      = help: available: services, settings, web, host, rosters, vars
 
     error: there is no filter named to_json
      --> templates/t:2:13
@@ -90,7 +90,7 @@ fn what_another_language_would_say() {
     3 | {{ end }}
       |    ^^^
       |
-      = help: there are: services, settings, web, host, rosters, vars
+      = help: available: services, settings, web, host, rosters, vars
 
     4 problems
     ");
@@ -106,7 +106,7 @@ fn a_macro_of_tera_1() {
     1 | {% macro server(m) %}{{ m.name }}{% endmacro %}
       |    ^^^^^
       |
-      = help: Tera 2 has components for it: {% component NAME(ARGUMENTS) %}
+      = help: Tera 2 has components instead: {% component NAME(ARGUMENTS) %}
 
     1 problem
     ");
@@ -138,7 +138,7 @@ fn rosters_that_are_not_there() {
     4 | {{ setings.x }}{{ quite_other }}
       |                   ^^^^^^^^^^^
       |
-      = help: there are: services, settings, web, host, rosters, vars
+      = help: available: services, settings, web, host, rosters, vars
 
     error: web is a list of members and has no name
      --> templates/t:5:8
@@ -186,7 +186,7 @@ fn filters_tests_and_functions_that_are_not_there() {
     4 | {{ now() }}{{ rnge(end=3) }}
       |    ^^^
       |
-      = help: what varies without cause is not there: the same members always give the same file
+      = help: functions that vary between renders do not exist here: the same members always give the same file
 
     error: there is no function named rnge
      --> templates/t:4:15
@@ -210,7 +210,7 @@ fn fields_that_host_and_vars_do_not_have() {
     1 | {{ host.nmae }}
       |         ^^^^
       |
-      = help: it has fqdn, ip, name
+      = help: its fields are fqdn, ip, name
 
     error: vars has no zon
      --> templates/t:2:9
@@ -234,7 +234,7 @@ fn fields_that_host_and_vars_do_not_have() {
     3 | {{ vars.other }} {{ env.HOME }}
       |                     ^^^
       |
-      = help: put the value under [vars] in the configuration, where {{ env.X }} is filled in
+      = help: set it under [vars] in the configuration, where {{ env.X }} works
 
     4 problems
     ");
@@ -254,7 +254,7 @@ fn bytes_that_are_no_text() {
     2 | two �
       |     ^
       |
-      = help: templates are UTF-8: save the file in that encoding
+      = help: save the template as UTF-8
 
     1 problem
     ");
@@ -283,7 +283,7 @@ fn several_templates_at_once() {
     2 | {{ host.nam }}
       |         ^^^
       |
-      = help: it has fqdn, ip, name
+      = help: its fields are fqdn, ip, name
 
     error: there is no filter named lenght
      --> templates/shared:1:10

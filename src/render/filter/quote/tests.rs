@@ -37,14 +37,14 @@ fn each_format_quotes_in_its_own_way() {
 #[test]
 fn what_cannot_be_written_is_said() {
     let cases = [
-        ("odd.none | shell", "shell takes a text or a number, and this is null: write default(value=…) before it"),
-        ("web | haproxy", "haproxy takes a text or a number, and this is a list: take one field of it"),
-        ("odd.q | nginx", "nginx has no way to write a $ as itself: leave such a value out"),
+        ("odd.none | shell", "shell takes a text or a number, but got null: write default(value=…) before it"),
+        ("web | haproxy", "haproxy takes a text or a number, but got a list: take one field of it"),
+        ("odd.q | nginx", "nginx cannot escape $: leave out values that contain it"),
     ];
     for (expression, expected) in cases {
         assert_eq!(render(&format!("{{{{ {expression} }}}}")), Err(expected.to_owned()), "{expression}");
     }
-    assert!(render("{{ odd | toml }}").unwrap_err().starts_with("this cannot be written as TOML, which has no null"));
+    assert!(render("{{ odd | toml }}").unwrap_err().starts_with("cannot write this as TOML, which has no null"));
 }
 
 #[test]

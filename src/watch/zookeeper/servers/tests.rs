@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::*;
 
 fn config(url: &str) -> RegistryConfig {
-    RegistryConfig::at(RegistryUrl::parse(url, Path::new("/")).unwrap())
+    RegistryConfig::new(RegistryUrl::parse(url, Path::new("/")).unwrap())
 }
 
 fn servers(url: &str, state: &StateAccess) -> Servers {

@@ -44,7 +44,7 @@ fn a_member_is_taken_by_its_fields_and_its_data() {
         ("rack", Err("Variable `rack` is not defined.")),
     ] {
         let filter =
-            choose(&written(text), &globals()).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).filter;
+            compile_where(&written(text), &globals()).unwrap_or_else(|problems| panic!("{text}: {problems:?}")).filter;
         assert_eq!(filter.matches(&one), wanted.map_err(str::to_owned), "{text}");
         assert_eq!(filter.to_string(), text);
     }
@@ -67,7 +67,7 @@ fn what_is_wrong_is_said_at_load_with_its_place() {
         ("1 }}{% if x %}", "'1 }}{% if x %}'", "}} has no place"),
     ] {
         let written = written(text);
-        let problems = choose(&written, &globals()).map(|_| ()).unwrap_err();
+        let problems = compile_where(&written, &globals()).map(|_| ()).unwrap_err();
         let problem = &problems[0];
         assert!(
             problem.message.starts_with("`where` of web: ") && problem.message.contains(words),
@@ -78,13 +78,13 @@ fn what_is_wrong_is_said_at_load_with_its_place() {
     }
     // What stands in the file in other words is pointed at as a whole.
     let escaped = Where { text: "zone == \"b\" and vars.x".into(), ..written("zone == \\\"b\\\"") };
-    let problems = choose(&escaped, &globals()).map(|_| ()).unwrap_err();
+    let problems = compile_where(&escaped, &globals()).map(|_| ()).unwrap_err();
     assert_eq!(problems[0].span, escaped.span);
 }
 
 #[test]
 fn a_filter_is_another_one_when_something_that_it_names_is() {
-    let filter = |text: &str, globals: &Globals| choose(&written(text), globals).unwrap().filter;
+    let filter = |text: &str, globals: &Globals| compile_where(&written(text), globals).unwrap().filter;
     let (one, mut other) = (globals(), globals());
     other.vars.insert("zone".into(), json!("b"));
     assert_eq!(filter("zone == 1", &one), filter("zone == 1", &other));
@@ -92,5 +92,5 @@ fn a_filter_is_another_one_when_something_that_it_names_is() {
     assert_ne!(filter("zone == 1", &one), filter("zone == 2", &one));
     other.host.name = "h2".into();
     assert_ne!(filter("name == host.name", &one), filter("name == host.name", &other));
-    assert!(choose(&written("name == host.fqdn"), &one).unwrap().uses_fqdn);
+    assert!(compile_where(&written("name == host.fqdn"), &one).unwrap().uses_fqdn);
 }

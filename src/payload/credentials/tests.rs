@@ -15,6 +15,6 @@ fn no_password_is_shown() {
         ("://", "://"),
         ("é://é:é@é", "é://é:***@é"),
     ] {
-        assert_eq!(masked(text), shown);
+        assert_eq!(mask_credentials(text), shown);
     }
 }

@@ -1,23 +1,22 @@
-//! Credentials in URLs, as they are shown to people.
+//! Masks credentials in URLs.
 
 use std::borrow::Cow;
 
 #[cfg(test)]
 mod tests;
 
-/// What stands in a secret's place.
 const MASK: &str = "***";
 
-/// What ends a URL within other text.
+/// Whether the character ends a URL within other text.
 fn ends_url(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>' | '`' | '\\')
 }
 
-/// The same text with the password of every URL in it masked: `postgres://user:***@host`. Rather too much is masked
-/// than too little: a password may hold `/`, `:` and `@` where its writer did not encode them. Templates see the text
-/// as it is; logs, `ls` and `status` show it like this.
+/// Masks the password of every URL in the text: `postgres://user:***@host`. It rather masks too much than too little:
+/// an unencoded password may contain `/`, `:` and `@`. Logs, `ls` and `status` show masked text; templates see the
+/// original.
 #[must_use]
-pub fn masked(text: &str) -> Cow<'_, str> {
+pub fn mask_credentials(text: &str) -> Cow<'_, str> {
     if !text.contains("://") && !text.contains("password=") {
         return Cow::Borrowed(text);
     }
@@ -40,7 +39,7 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     Cow::Owned(without_passwords(&out))
 }
 
-/// `password=` in a query (libpq takes it there).
+/// Masks `password=` in a query, as libpq accepts it.
 fn without_passwords(text: &str) -> String {
     let mut parts = text.split("password=");
     let mut out = parts.next().unwrap_or_default().to_owned();

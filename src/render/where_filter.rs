@@ -16,9 +16,9 @@ use crate::model::digest::digest;
 use crate::model::filter::Filter;
 use crate::model::member::Member;
 
-use super::names::{Found, Known};
-use super::uses::{Name, Uses};
-use super::{Globals, filter, host_value, names, output, value, vet};
+use super::names::{KnownNames, Lookup};
+use super::uses::{Uses, Variable};
+use super::{Globals, filter, host_value, names, output, validate, value};
 
 #[cfg(test)]
 mod tests;
@@ -28,22 +28,22 @@ const OPEN: &str = "{{ ";
 const CLOSE: &str = " }}";
 
 /// What ends an expression, or begins another, wherever it stands.
-const ENDS: [&str; 6] = ["{{", "}}", "{%", "%}", "{#", "#}"];
+const DELIMITERS: [&str; 6] = ["{{", "}}", "{%", "%}", "{#", "#}"];
 
 /// What to do where nothing better is known.
-const SEE: &str = "write one expression, as in 'zone == vars.zone and weight > 0'";
+const EXAMPLE_HINT: &str = "write one expression, as in 'zone == vars.zone and weight > 0'";
 
 /// What no member has, and templates or other software do.
-const ELSEWHERE: [(&str, &str); 4] = [
-    ("slot", "a number is given to those that `where` takes; a key of the data with this name is m.data.slot"),
-    ("rosters", "one member is looked at, and nothing else: its fields, vars and host"),
-    ("loop", "one member is looked at, and nothing else: its fields, vars and host"),
-    ("__tera_context", "name the fields that you want to look at"),
+const UNAVAILABLE: [(&str, &str); 4] = [
+    ("slot", "slots are assigned after `where`; for a key of the data with this name write m.data.slot"),
+    ("rosters", "`where` sees one member's fields, vars and host"),
+    ("loop", "`where` sees one member's fields, vars and host"),
+    ("__tera_context", "name the fields that you need"),
 ];
 
 /// A `where`, and whether it shows the host's full name.
 #[derive(Debug)]
-pub struct Chosen {
+pub struct CompiledWhere {
     /// The filter.
     pub filter: Filter,
     /// Whether it names `host.fqdn`.
@@ -55,56 +55,58 @@ pub struct Chosen {
 /// # Errors
 /// Everything that is wrong with it: what Tera cannot parse; filters, tests and functions that are not there; what
 /// `host` and `vars` do not have; names that no member has. Other names may be keys of a member's data.
-pub fn choose(written: &Where, globals: &Globals) -> Result<Chosen, Vec<Problem>> {
-    if let Some(end) = ENDS.iter().find(|end| written.text.contains(**end)) {
+pub fn compile_where(written: &Where, globals: &Globals) -> Result<CompiledWhere, Vec<Problem>> {
+    if let Some(end) = DELIMITERS.iter().find(|end| written.text.contains(**end)) {
         let hint = "write one expression without brackets around it, as in 'zone == vars.zone'";
-        return Err(vec![problem(written, 0..0, &format!("{end} has no place in `where`"), hint)]);
+        return Err(vec![problem(written, 0..0, &format!("{end} is not allowed in `where`"), hint)]);
     }
     let text = format!("{OPEN}{}{CLOSE}", written.text);
     // One without our filters: it says what cannot be parsed, and what is not there is said better below.
     if let Err(error) = Tera::new().add_raw_template("where", &text)
         && let ErrorKind::SyntaxError(report) = error.kind()
     {
-        return Err(vec![unparsed(written, report)]);
+        return Err(vec![syntax_problem(written, report)]);
     }
     let uses = Uses::of(&text);
-    let problems = vet(written, &uses, globals);
+    let problems = validate_names(written, &uses, globals);
     if !problems.is_empty() {
         return Err(problems);
     }
     let mut tera = filter::tera();
     if let Err(error) = tera.add_raw_template("where", &text) {
-        return Err(vec![problem(written, 0..0, &error.to_string(), SEE)]);
+        return Err(vec![problem(written, 0..0, &error.to_string(), EXAMPLE_HINT)]);
     }
-    let looks_at = |name: &str| uses.body.names.iter().any(|it| it.word.text == name);
+    let uses_name = |name: &str| uses.body.variables.iter().any(|it| it.ident.text == name);
     // A filter is another one when something that it looks at is.
     let host = format!("{:?}", globals.host);
     let vars = Json::Object(globals.vars.clone()).to_string();
     let with =
-        digest([("host", &*host), ("vars", &*vars)].into_iter().filter(|(name, _)| looks_at(name)).map(|(_, it)| it));
-    let names: BTreeSet<String> = uses.body.names.iter().map(|name| name.word.text.clone()).collect();
-    let beside: BTreeMap<&str, Value> =
+        digest([("host", &*host), ("vars", &*vars)].into_iter().filter(|(name, _)| uses_name(name)).map(|(_, it)| it));
+    let names: BTreeSet<String> = uses.body.variables.iter().map(|name| name.ident.text.clone()).collect();
+    let globals: BTreeMap<&str, Value> =
         BTreeMap::from([("host", host_value(globals.host.clone())), ("vars", value::object(&globals.vars))]);
-    let uses_fqdn = uses.body.names.iter().any(|name| !name.local && name.is_fqdn());
-    let takes = move |member: &Member| {
-        let context = context(&names, &beside, member);
+    let uses_fqdn = uses.body.variables.iter().any(|name| !name.local && name.is_fqdn());
+    let accepts = move |member: &Member| {
+        let context = context(&names, &globals, member);
         let given = output::render(&tera, "where", &context, Path::new("where")).map_err(|error| error.message)?;
         match &*given {
             b"true" => Ok(true),
             b"false" => Ok(false),
-            other => Err(format!("it gives {:?}, which is neither true nor false", String::from_utf8_lossy(other))),
+            other => {
+                Err(format!("the expression evaluates to {:?}, not to true or false", String::from_utf8_lossy(other)))
+            }
         }
     };
-    Ok(Chosen { filter: Filter::new(&*written.text, with, takes), uses_fqdn })
+    Ok(CompiledWhere { filter: Filter::new(&*written.text, with, accepts), uses_fqdn })
 }
 
 /// What the expression sees of one member: no more than it names.
-fn context(names: &BTreeSet<String>, beside: &BTreeMap<&str, Value>, member: &Member) -> tera::Context {
+fn context(names: &BTreeSet<String>, globals: &BTreeMap<&str, Value>, member: &Member) -> tera::Context {
     let all = value::fields(member, None);
     let mut context = tera::Context::new();
     for name in names {
         let own = || all.get(&tera::value::Key::from(name.clone())).cloned();
-        if let Some(value) = beside.get(&**name).cloned().or_else(own) {
+        if let Some(value) = globals.get(&**name).cloned().or_else(own) {
             context.insert_value(name.clone(), value);
         }
     }
@@ -114,31 +116,31 @@ fn context(names: &BTreeSet<String>, beside: &BTreeMap<&str, Value>, member: &Me
     context
 }
 
-fn vet(written: &Where, uses: &Uses, globals: &Globals) -> Vec<Problem> {
+fn validate_names(written: &Where, uses: &Uses, globals: &Globals) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut words = |words: &[super::uses::Word], kind, known: &[&str]| {
-        for word in words {
-            if let Some((message, hint)) = vet::unknown_word(kind, &word.text, known) {
-                problems.push(problem(written, word.span.clone(), &message, &hint));
+    let mut check = |idents: &[super::uses::Ident], kind, known: &[&str]| {
+        for ident in idents {
+            if let Some((message, hint)) = validate::unknown_builtin(kind, &ident.text, known) {
+                problems.push(problem(written, ident.span.clone(), &message, &hint));
             }
         }
     };
-    words(&uses.filters, "filter", &filter::filters().collect::<Vec<_>>());
-    words(&uses.tests, "test", &filter::tests().collect::<Vec<_>>());
-    words(&uses.functions, "function", &filter::FUNCTIONS);
+    check(&uses.filters, "filter", &filter::filters().collect::<Vec<_>>());
+    check(&uses.tests, "test", &filter::tests().collect::<Vec<_>>());
+    check(&uses.functions, "function", &filter::FUNCTIONS);
     if let Some(call) = uses.body.calls.first() {
-        let message = format!("`where` has no component {}", call.word.text);
+        let message = format!("`where` cannot use components: {}", call.ident.text);
         problems.push(problem(
             written,
-            call.word.span.clone(),
+            call.ident.span.clone(),
             &message,
-            "write an expression of this member's fields",
+            "write an expression over this member's fields",
         ));
     }
     let none = BTreeMap::new();
-    let known = Known { names: &none, vars: &globals.vars, complete: globals.complete };
-    for name in uses.body.names.iter().filter(|name| !name.local) {
-        if let Some((span, message, hint)) = wrong_name(name, &known) {
+    let known = KnownNames { names: &none, vars: &globals.vars, complete: globals.complete };
+    for name in uses.body.variables.iter().filter(|name| !name.local) {
+        if let Some((span, message, hint)) = check_variable(name, &known) {
             problems.push(problem(written, span, &message, &hint));
         }
     }
@@ -146,29 +148,36 @@ fn vet(written: &Where, uses: &Uses, globals: &Globals) -> Vec<Problem> {
 }
 
 /// What is wrong with a name, if anything can be known to be.
-fn wrong_name(name: &Name, known: &Known<'_>) -> Option<(Range<usize>, String, String)> {
-    let text = &*name.word.text;
-    let word = |message: String, hint: &str| Some((name.word.span.clone(), message, hint.to_owned()));
+fn check_variable(name: &Variable, known: &KnownNames<'_>) -> Option<(Range<usize>, String, String)> {
+    let text = &*name.ident.text;
+    let at_name = |message: String, hint: &str| Some((name.ident.span.clone(), message, hint.to_owned()));
     match (text, name.fields.first()) {
-        ("host", None) => word("host is this host, and no text".into(), "write m.host for the member's, or host.name"),
-        ("vars", None) => word("vars is a table, and no text".into(), "name one of [vars], as in vars.zone"),
-        ("host" | "vars", _) => match known.find(name) {
-            Found::Wrong { field, message, hint } => Some((field.span.clone(), message, hint.unwrap_or_default())),
-            Found::Right | Found::Unknown => None,
+        ("host", None) => at_name(
+            "host is a map, not a text".into(),
+            "write m.host for the member's host, or host.name for this host's name",
+        ),
+        ("vars", None) => at_name("vars is a table, not a text".into(), "name one of its keys, as in vars.zone"),
+        ("host" | "vars", _) => match known.lookup(name) {
+            Lookup::UnknownField { field, message, hint } => {
+                Some((field.span.clone(), message, hint.unwrap_or_default()))
+            }
+            Lookup::Defined | Lookup::Undefined => None,
         },
-        ("m", Some(field)) if field.text == "slot" => word("a member has no slot yet".into(), ELSEWHERE[0].1),
+        ("m", Some(field)) if field.text == "slot" => {
+            at_name("a member has no slot at this point".into(), UNAVAILABLE[0].1)
+        }
         _ => {
-            let (_, hint) = ELSEWHERE.iter().find(|(other, _)| *other == text)?;
-            word(format!("there is no {text} in `where`"), hint)
+            let (_, hint) = UNAVAILABLE.iter().find(|(other, _)| *other == text)?;
+            at_name(format!("there is no {text} in `where`"), hint)
         }
     }
 }
 
-fn unparsed(written: &Where, report: &ReportError) -> Problem {
+fn syntax_problem(written: &Where, report: &ReportError) -> Problem {
     let (at, end) = (report.span().range.clone(), OPEN.len() + written.text.len());
     // What Tera finds in place of something is the end of the expression, as a person sees it.
     let span = if at.start >= end { end..end } else { at };
-    problem(written, span, &names::in_place_of(report.message(), CLOSE.trim()), SEE)
+    problem(written, span, &names::in_place_of(report.message(), CLOSE.trim()), EXAMPLE_HINT)
 }
 
 /// A problem at a place of the expression as a template; with all of the value where the file has it in other words.
