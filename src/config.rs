@@ -1,4 +1,4 @@
-//! The configuration, resolved and valid: whatever holds one of these values need not check it again.
+//! The resolved, valid configuration. Its users need not validate it again.
 //!
 //! `file.rs` reads what was written, with a place for every key; `resolve.rs` makes these types of it and reports
 //! every problem at once; `problem.rs` draws problems with carets; `delta.rs` says what differs between two of them.
@@ -52,36 +52,36 @@ pub use registry::{Auth, RegistryConfig, Watches};
 pub use resolve::{Overrides, Refused, load, read};
 pub use url::RegistryUrl;
 
-/// A whole configuration: the file and all that it includes.
+/// The configuration of the main file and all included files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Config {
-    /// Where registries are, by name; the first is the default. Never empty for `run` and `render`.
+    /// The registries; the first is the default. Never empty for `run` and `render`.
     #[serde(rename = "registry")]
     pub registries: Vec<Arc<RegistryConfig>>,
-    /// This agent's own settings.
+    /// The settings of the agent.
     pub agent: Agent,
-    /// Where status is told.
+    /// The control socket.
     pub status: StatusConfig,
     /// `[vars]`, as templates see it.
     pub vars: serde_json::Map<String, serde_json::Value>,
-    /// What is followed, by the name that templates use.
+    /// The rosters.
     #[serde(rename = "roster")]
     pub rosters: Vec<Arc<RosterConfig>>,
-    /// The `where` of each roster that has one, as it is written.
+    /// The source of the `where` of each roster that has one.
     #[serde(skip)]
     pub wheres: Vec<Where>,
-    /// Single nodes, by the name that templates use.
+    /// The keys.
     #[serde(rename = "key")]
     pub keys: Vec<Arc<KeyConfig>>,
-    /// What is written.
+    /// The templates.
     #[serde(rename = "template")]
     pub templates: Vec<Arc<TemplateConfig>>,
-    /// The program that the agent runs; never one for a command that runs none.
+    /// The program that the agent runs; `None` for commands that run no program.
     pub exec: Option<Arc<ExecConfig>>,
 }
 
 impl Config {
-    /// Gives rosters their filters, by their names.
+    /// Sets the filters of rosters, by name.
     pub fn set_filters(&mut self, mut filters: BTreeMap<Arc<str>, Filter>) {
         for roster in &mut self.rosters {
             if let Some(filter) = filters.remove(&roster.name) {
@@ -94,23 +94,23 @@ impl Config {
 /// `[agent]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Agent {
-    /// Names the default state directory and socket.
+    /// The name in the default paths of the state directory and the socket.
     pub name: String,
-    /// The lock and, later, what must survive a restart.
+    /// The directory of the lock and of state that is kept across restarts.
     pub state_dir: PathBuf,
-    /// Where `src` and includes are found.
+    /// The directory of `src` and of included templates.
     pub template_dir: PathBuf,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: LogFormat,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For a person at a terminal.
+    /// Text for a terminal.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -119,7 +119,7 @@ pub enum LogFormat {
 pub struct StatusConfig {
     /// The control socket.
     pub socket: PathBuf,
-    /// The group that may read there; the socket's own group is the process's when `None`.
+    /// The group that may connect to the socket; the group of the process if `None`.
     pub group: Option<u32>,
 }
 
@@ -132,37 +132,37 @@ impl Default for StatusConfig {
 /// One `[[roster]]`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RosterConfig {
-    /// The variable's name in templates; an identifier.
+    /// The name of the variable in templates; an identifier.
     pub name: Arc<str>,
-    /// The registry's name.
+    /// The name of the registry.
     pub registry: Arc<str>,
-    /// What to follow: [`Subject::Members`] or [`Subject::Keyed`].
+    /// The watched path: [`Subject::Members`] or [`Subject::Keyed`].
     #[serde(rename = "path")]
     pub subject: Subject,
-    /// How node data is read.
+    /// The format of the nodes.
     pub payload: Payload,
-    /// How many members there may be.
+    /// The allowed number of members.
     #[serde(flatten)]
     pub bounds: Bounds,
-    /// Which members are taken when there are more than `max`.
+    /// Which members are used if there are more than `max`.
     pub pick: Pick,
-    /// How long changes settle.
+    /// How long changes settle before they are used.
     pub wait: Wait,
-    /// When a loss of members is not believed.
+    /// When a loss of members is treated as suspicious.
     #[serde(flatten)]
     pub guard: Guard,
-    /// `where`, ready to be asked: a load makes it of [`Config::wheres`], once it knows the host.
+    /// The compiled `where`. The load sets it from [`Config::wheres`] when it knows the host.
     #[serde(rename = "where")]
     pub filter: Option<Filter>,
-    /// In which order templates see the members.
+    /// The order of the members in templates.
     pub order: Order,
-    /// For how long the number of a member that left is given to no other.
+    /// How long the slot of a removed member stays reserved.
     pub slot_keep: Duration,
 }
 
 #[cfg(test)]
 impl RosterConfig {
-    /// A roster with every default.
+    /// A roster with the defaults.
     pub fn new(name: &str, registry: &str, subject: Subject) -> Self {
         Self {
             name: Arc::from(name),
@@ -180,39 +180,41 @@ impl RosterConfig {
     }
 }
 
-/// A roster's `where`, as it is written.
+/// The source of the `where` of a roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Where {
-    /// The roster's name.
+    /// The name of the roster.
     pub roster: Arc<str>,
-    /// The expression, with its variables filled in.
+    /// The expression, with variables interpolated.
     pub text: String,
-    /// The file that it stands in.
+    /// The file that contains it.
     pub file: PathBuf,
-    /// That file's text.
+    /// The text of that file.
     pub source: Arc<str>,
-    /// The bytes of it that are the whole value.
+    /// The byte range of the value in that text.
     pub span: Range<usize>,
 }
 
-/// In which order templates see the members. Those that are equal in it are in the order of their names.
+/// The order of the members in templates. Ties are ordered by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// By the node's name, bytewise.
+    /// By node name, bytewise.
     Name,
-    /// By id, whole numbers first and by size; those without one last.
+    /// By id: integers first, in numeric order; members without an id last.
     Id,
-    /// By weight, the lightest first; those without one last.
+    /// By weight, ascending; members without a weight last.
     Weight,
 }
 
-/// When a loss of members is not believed: mass expiry looks like mass shutdown, and is far more often the cause.
+/// When a loss of members is treated as suspicious: mass expiry of sessions looks like a mass shutdown and is far more
+/// common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Guard {
-    /// A loss of more than this percentage of the most members in the window holds; 100 turns the guard off.
+    /// The roster is held if it loses more than this percentage of the largest member count in the window; 100 turns
+    /// the guard off.
     pub max_shrink_percent: u8,
-    /// How long such a hold lasts at most; never below min.
+    /// The maximum duration of such a hold. It never releases a roster below `min`.
     pub hold_max: Duration,
 }
 
@@ -221,22 +223,22 @@ impl Guard {
     pub const DEFAULT: Self = Self { max_shrink_percent: 50, hold_max: Duration::from_mins(15) };
 }
 
-/// Which members are taken when there are more than `max`.
+/// Which members are used if there are more than `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pick {
-    /// The first by name, bytewise, as zkget does.
+    /// The first by name, bytewise, as in zkget.
     First,
-    /// Those that rendezvous hashing by this host's name gives: every host takes others, and keeps them.
+    /// Rendezvous hashing with the name of this host: each host uses different members, and keeps them.
     Spread,
 }
 
-/// How long changes settle: quiet for `quiet`, but never later than `max` after the first change.
+/// A change is used after `quiet` without another change, but at most `max` after the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Wait {
-    /// How long nothing must change.
+    /// The time without changes.
     pub quiet: Duration,
-    /// The longest a change may wait.
+    /// The maximum delay of a change.
     pub max: Duration,
 }
 
@@ -251,17 +253,17 @@ impl Wait {
 /// One `[[key]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyConfig {
-    /// The variable's name in templates; an identifier that no roster has.
+    /// The name of the variable in templates; an identifier that no roster uses.
     pub name: Arc<str>,
-    /// The registry's name.
+    /// The name of the registry.
     pub registry: Arc<str>,
     /// The node.
     pub path: NodePath,
-    /// How its data is read.
+    /// The format of its data.
     pub format: KeyFormat,
 }
 
-/// How a `[[key]]`'s data is read.
+/// The format of the data of a `[[key]]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyFormat {
@@ -269,82 +271,83 @@ pub enum KeyFormat {
     Json,
     /// TOML 1.0.
     Toml,
-    /// YAML 1.2's JSON-like part: what serde reads.
+    /// YAML 1.2, as far as serde supports it.
     Yaml,
-    /// UTF-8 text, as it is.
+    /// UTF-8 text.
     Text,
 }
 
-/// What becomes of a destination that somebody else has changed.
+/// What to do when another process changed a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDrift {
-    /// It is put right.
+    /// Restore it.
     Correct,
-    /// It is told, and left until something else has the file replaced.
+    /// Log it, and leave the file until it is replaced for another reason.
     Report,
 }
 
-/// What becomes of the files of a reload that failed.
+/// What to do with the files when their reload fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnReloadFailure {
-    /// They stay, and the reload is tried again.
+    /// Keep them and retry the reload.
     Retry,
-    /// Those from before stand again, and the same bytes are not tried again until something changes.
+    /// Restore the previous files, and do not retry the same content until something changes.
     Rollback,
 }
 
 /// One `[[template]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TemplateConfig {
-    /// Its name in messages; the destination's file name unless given.
+    /// The name in messages. Default: the file name of the destination.
     pub name: Arc<str>,
-    /// The source's name within the template directory, or an absolute path.
+    /// The source: a path in the template directory, or an absolute path.
     pub src: PathBuf,
-    /// The file that is kept in step; absolute.
+    /// The destination; absolute.
     pub dest: PathBuf,
-    /// The destination's mode; as it was, else 0644, when `None`.
+    /// The mode of the destination. `None` keeps the current one, or 0644 for a new file.
     #[serde(serialize_with = "delta::octal")]
     pub mode: Option<u32>,
-    /// The destination's owner; as it was when `None`.
+    /// The owner of the destination; `None` keeps the current one.
     pub owner: Option<u32>,
-    /// The destination's group; as it was when `None`.
+    /// The group of the destination; `None` keeps the current one.
     pub group: Option<u32>,
-    /// Run on the staged file; what it refuses is not put in place. Still holds `{{ src }}` and `{{ dest }}`.
+    /// Checks the staged file; a refused file is not put in place. Contains the placeholders `{{ src }}` and `{{ dest
+    /// }}`.
     #[serde(rename = "check_cmd")]
     pub check: Option<Command>,
-    /// Run after the replacement, with `{{ dest }}` filled in: templates with an equal one share a run.
+    /// Runs after the replacement, with `{{ dest }}` substituted. Templates with equal commands share a run.
     #[serde(rename = "reload_cmd")]
     pub reload: Option<Reload>,
-    /// How long a check may take.
+    /// The timeout of the check.
     pub check_timeout: Duration,
-    /// How long a reload may take.
+    /// The timeout of the reload.
     pub reload_timeout: Duration,
-    /// At most one reload per interval; one that comes sooner is deferred, never dropped.
+    /// The minimum time between two reloads. An earlier one is deferred, never dropped.
     pub reload_interval: Duration,
-    /// How many tries a reload gets; `None` is no end of them.
+    /// The maximum number of attempts of a reload; unlimited if `None`.
     pub reload_retries: Option<u32>,
-    /// Run after a reload that ended well, to prove it.
+    /// Verifies a successful reload.
     pub verify: Option<Verify>,
-    /// The longest that this host's place in the spread of a fleet defers a reload.
+    /// The maximum delay of a reload, so that a fleet does not reload at once.
     pub splay: Duration,
-    /// What becomes of the files of a reload that failed.
+    /// What to do with the files when their reload fails.
     pub on_reload_failure: OnReloadFailure,
-    /// The templates of one unit are replaced together or not at all; never with `each`.
+    /// The unit: its templates are replaced together or not at all. Never with `each`.
     pub unit: Option<Arc<str>>,
-    /// Whether missing directories above `dest` are made.
+    /// Whether to create missing parent directories of `dest`.
     pub make_dirs: bool,
-    /// How the bytes come to `dest`.
+    /// How the file is written.
     #[serde(flatten)]
     pub placing: Placing,
-    /// Added to the clean environment of the template's commands.
+    /// Added to the clean environment of the commands.
     pub env: BTreeMap<String, String>,
-    /// What becomes of a destination that somebody else has changed.
+    /// What to do when another process changed the destination.
     pub on_drift: OnDrift,
-    /// Whether members that the check refuses are found and left out.
+    /// Whether to find and leave out members that the check refuses.
     pub isolate: bool,
-    /// A file for each key of a roster, in place of one; `dest` and `reload` then have a place for the key.
+    /// One file for each key of a roster; `dest` and `reload` then contain `{{ key }}`.
     pub each: Option<Each>,
 }
 
@@ -354,7 +357,7 @@ impl TemplateConfig {
     /// The default of `reload_interval`.
     pub const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
-    /// A template with every default, and no commands.
+    /// A template with the defaults and no commands.
     pub fn new(name: &str, src: impl Into<PathBuf>, dest: impl Into<PathBuf>) -> Self {
         Self {
             name: Arc::from(name),

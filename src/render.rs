@@ -1,8 +1,8 @@
-//! Tera: templates are read and vetted once at load; (template, snapshot) → bytes, or an error with a caret. Pure, and
-//! called off the event loop.
+//! Tera templates. They are read and validated once at load; rendering turns a template and a snapshot into bytes, or
+//! into an error with its position. Pure, and called off the event loop.
 //!
-//! Nothing is escaped for HTML. A render sees its [`Snapshot`] and the [`Globals`], and nothing that varies without
-//! cause: no time, no random, no environment, no other file.
+//! Nothing is escaped for HTML. A template sees its [`Snapshot`] and the [`Globals`], and nothing that varies between
+//! renders: no time, random number, environment or other file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -41,7 +41,7 @@ use names::KnownNames;
 use source::{Source, SourceError, Sources};
 use value::ValueCache;
 
-/// What templates see beside the registries; the same for as long as a configuration stands.
+/// What templates see besides rosters and keys. It is constant for a configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Globals {
     /// `host`.
@@ -50,12 +50,12 @@ pub struct Globals {
     pub vars: Map<String, Value>,
     /// The names of rosters and keys.
     pub names: BTreeMap<Arc<str>, NameKind>,
-    /// Whether these are all names there are; not so where a part of the configuration was refused.
+    /// Whether `names` is complete; false if a part of the configuration was refused.
     pub complete: bool,
 }
 
 impl Globals {
-    /// Those of a configuration.
+    /// Returns the globals of a configuration.
     pub fn new(config: &Config, host: Host) -> Self {
         let rosters = config.rosters.iter().map(|roster| {
             let keyed = matches!(roster.subject, Subject::Keyed { .. });
@@ -66,17 +66,17 @@ impl Globals {
     }
 }
 
-/// The templates of a configuration, ready to be rendered. It is never changed: a new load makes a new one.
+/// The compiled templates of a configuration. It is immutable: each load creates a new one.
 pub struct Library {
     entries: BTreeMap<PathBuf, CompiledTemplate>,
-    /// Those of templates with `each`, which have names of their own.
+    /// Templates with `each`: they also see `key` and `members`.
     per_key: BTreeMap<PathBuf, CompiledTemplate>,
     host: tera::Value,
     vars: tera::Value,
     values: ValueCache,
 }
 
-/// One template. Each has a Tera of its own, so that two templates may use one name for two components.
+/// A compiled template. Each has its own Tera, so that two templates may use the same name for different components.
 struct CompiledTemplate {
     tera: Tera,
     name: String,
@@ -86,12 +86,12 @@ struct CompiledTemplate {
 }
 
 impl Library {
-    /// Reads and vets the sources of `templates`, and all that they include, extend and take components from.
+    /// Reads and validates the sources of `templates` and everything that they include, extend and use components from.
     ///
     /// # Errors
-    /// Every problem of every template, in the order of file and place: what Tera cannot parse; names, filters, tests,
-    /// functions, components and templates that are not there; fields that `host` and `vars` do not have. Fields of
-    /// members are not looked at: every key of a member's data is one.
+    /// Every problem of every template, ordered by file and position: syntax errors; unknown names, filters, tests,
+    /// functions, components and templates; unknown fields of `host` and `vars`. Fields of members are not checked,
+    /// because any key of their data is one.
     pub fn load(templates: &[Arc<TemplateConfig>], template_dir: &Path, globals: Globals) -> Result<Self, Problems> {
         let known = KnownNames { names: &globals.names, vars: &globals.vars, complete: globals.complete };
         let mut sources = Sources::new(template_dir);
@@ -108,7 +108,7 @@ impl Library {
             }
             match compile(template, &mut sources, known) {
                 Ok(entry) => _ = entries.insert(template.src.clone(), entry),
-                // What is wrong in a file that several templates reach is said once.
+                // A problem in a shared file is reported once.
                 Err(more) => {
                     for problem in more {
                         if !problems.contains(&problem) {
@@ -131,12 +131,12 @@ impl Library {
         })
     }
 
-    /// Whether a template shows `host.fqdn`, or may do so because it takes `host` as a whole.
+    /// Whether a template uses `host.fqdn`, or `host` as a whole.
     pub fn uses_fqdn(&self) -> bool {
         self.all().any(|entry| entry.uses_fqdn)
     }
 
-    /// The same templates with another `host`.
+    /// Replaces `host`.
     #[must_use]
     pub fn with_host(self, host: Host) -> Self {
         Self { host: host_value(host), ..self }
@@ -146,12 +146,12 @@ impl Library {
         self.entries.values().chain(self.per_key.values())
     }
 
-    /// What a template is rendered from; everything for one that was not loaded.
+    /// The names that a template depends on; all of them if it is not loaded.
     pub fn needs(&self, src: &Path) -> Needs {
         self.entries.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone())
     }
 
-    /// What a template with `each` is rendered from beside the members of its key.
+    /// The names that a template with `each` depends on, besides the members of its key.
     pub fn needs_per_key(&self, src: &Path) -> Needs {
         let mut needs =
             self.per_key.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone());
@@ -159,16 +159,16 @@ impl Library {
         needs
     }
 
-    /// A number that changes when the template's source changes, or that of anything it reaches, and with nothing else.
+    /// A hash of the source of the template and of everything it includes.
     pub fn digest(&self, src: &Path) -> u64 {
         self.entries.get(src).or_else(|| self.per_key.get(src)).map_or(0, |entry| entry.digest)
     }
 
-    /// Renders a template. The same snapshot gives the same bytes.
+    /// Renders a template. The same snapshot always gives the same bytes.
     ///
     /// # Errors
-    /// Says where and why it cannot be rendered with these members: something undefined was printed or looked into, a
-    /// filter was given what it cannot take, or the output is larger than [`MAX_OUTPUT`].
+    /// The position and the reason: an undefined value is printed or accessed, a filter gets an invalid value, or the
+    /// output is larger than [`MAX_OUTPUT`].
     pub fn render(&self, src: &Path, snapshot: &Snapshot) -> Result<Vec<u8>, RenderError> {
         let entries = if snapshot.own.is_some() { &self.per_key } else { &self.entries };
         let Some(entry) = entries.get(src) else {
@@ -223,7 +223,7 @@ impl fmt::Debug for Library {
     }
 }
 
-/// Reads, vets and compiles one template.
+/// Reads, validates and compiles one template.
 fn compile(
     template: &TemplateConfig,
     sources: &mut Sources,
@@ -246,7 +246,7 @@ fn compile(
     })
 }
 
-/// The file that `src` names. The problem has no place in the configuration: only the template is known here.
+/// Reads the file that `src` names. The problem has no position, because the configuration text is not known here.
 fn find_source(template: &TemplateConfig, sources: &mut Sources) -> Result<Arc<Source>, Problem> {
     let src = &template.src;
     let without_position = |file: PathBuf, message: String, hint: Option<String>| Problem {
@@ -256,7 +256,8 @@ fn find_source(template: &TemplateConfig, sources: &mut Sources) -> Result<Arc<S
         message,
         hint,
     };
-    // A file of the template directory has one name, however `src` is written: its components would clash with themselves.
+    // A file of the template directory must have one name however `src` is spelled. Under two names its components
+    // would conflict with themselves.
     let inside = src.strip_prefix(sources.dir()).unwrap_or(src);
     let name = if inside.is_absolute() { inside.to_str().map(str::to_owned) } else { source::plain(&tidy(inside)) };
     let Some(name) = name else {
@@ -279,7 +280,7 @@ fn find_source(template: &TemplateConfig, sources: &mut Sources) -> Result<Arc<S
     })
 }
 
-/// The path without `.`.
+/// Removes `.` from the path.
 fn tidy(path: &Path) -> PathBuf {
     path.components().filter(|part| *part != std::path::Component::CurDir).collect()
 }

@@ -1,4 +1,4 @@
-//! `check_cmd` and `reload_cmd`, what is run around a replacement; and what else is a command.
+//! Commands: `check_cmd`, `reload_cmd` and others.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,9 @@ mod tests;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Command {
-    /// A string: under `sh -c`.
+    /// A string, run with `sh -c`.
     Shell(String),
-    /// A list: executed directly; never empty.
+    /// A list, executed directly; never empty.
     Exec(Vec<String>),
 }
 
@@ -74,20 +74,20 @@ impl fmt::Display for Command {
     }
 }
 
-/// What makes software take up a replaced file.
+/// How software reloads a replaced file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Reload {
-    /// A command that ends with 0.
+    /// A command; exit code 0 means success.
     Command(Command),
-    /// A signal to the process whose number is in a file.
+    /// A signal to the process with the PID in a file.
     Signal {
         /// As `kill(1)` names it, without SIG.
         signal: String,
-        /// The file with the number.
+        /// The PID file.
         pid_file: PathBuf,
     },
-    /// The program that the agent runs (`[exec]`) takes it up.
+    /// Reload the program that the agent runs (`[exec]`).
     Program,
 }
 
@@ -113,7 +113,6 @@ impl fmt::Display for Reload {
     }
 }
 
-/// What an example of a command looks like.
 const EXAMPLE: &str = "\"haproxy -c -f {{ src }}\"";
 
 /// The same without a shell.
@@ -157,7 +156,7 @@ pub fn reload(value: &Value<'_>) -> Option<Reload> {
     Some(Reload::Signal { signal: signal?, pid_file: pid_file? })
 }
 
-/// A signal's name as kill(1) has it, without SIG.
+/// Parses the name of a signal, with or without SIG.
 pub fn signal(text: &str) -> Result<String, ValueError> {
     let upper = text.to_ascii_uppercase();
     let short = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -166,7 +165,7 @@ pub fn signal(text: &str) -> Result<String, ValueError> {
     })
 }
 
-/// A command's string, which says something, and whose placeholders are known.
+/// A nonempty string with known placeholders.
 fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
     let text = text(value)?;
     if text.trim().is_empty() {
@@ -179,12 +178,12 @@ fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
     Some(text)
 }
 
-/// An element of a list; only the first, which is the program, must say something.
+/// An element of a list. Only the first, the program, must not be empty.
 fn argument<'a>(item: &Value<'a>, at: usize) -> Option<&'a str> {
     if at == 0 { word(item) } else { text(item) }
 }
 
-/// A text for a command line: it may have line breaks, but no NUL, and only placeholders that are known.
+/// A string for a command line: it may have line breaks, but no NUL and no unknown placeholders.
 fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
     let DeValue::String(text) = value.raw() else {
         value.reject_kind("a string", LIST_EXAMPLE);
@@ -204,7 +203,7 @@ fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
     Some(text)
 }
 
-/// The first placeholder of a command that is not known, and what to say of it.
+/// The first unknown placeholder of a command, and its error.
 pub fn unknown_placeholder(text: &str) -> Option<(&str, ValueError)> {
     let (part, name) = placeholders(text).find(|(_, name)| !matches!(*name, "src" | "dest"))?;
     let message = format!("a command cannot use {name:?}");
@@ -213,7 +212,7 @@ pub fn unknown_placeholder(text: &str) -> Option<(&str, ValueError)> {
     Some((part, ValueError::new(message, hint)))
 }
 
-/// Refuses placeholders where there is no file to fill in.
+/// Rejects placeholders in commands that are not about one file.
 pub fn reject_placeholders(value: &Value<'_>, command: &Command) -> Option<()> {
     let words = match command {
         Command::Shell(text) => std::slice::from_ref(text),
@@ -225,7 +224,7 @@ pub fn reject_placeholders(value: &Value<'_>, command: &Command) -> Option<()> {
     None
 }
 
-/// Each `{{ name }}` or `{{.name}}` of a text, whole and as its name alone.
+/// Every placeholder of a text: all of it, and its name.
 fn placeholders(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -237,7 +236,7 @@ fn placeholders(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// A path is put into a shell command as it is, so it must mean nothing to a shell.
+/// Rejects a path with characters that are special to a shell: it is substituted into shell commands without quotes.
 pub fn shell_path(command: &Command, key: &str, dest: &Path) -> Result<(), ValueError> {
     let Command::Shell(text) = command else { return Ok(()) };
     let dest = dest.to_string_lossy();

@@ -1,4 +1,4 @@
-//! Destinations: where one really is, and whose.
+//! Checks destinations for conflicts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,31 +7,31 @@ use std::path::{Component, Path, PathBuf};
 use super::placing::{DestUse, Placing, Symlink};
 use super::problem::ValueError;
 
-/// The longest name of a file (`limits.h`).
+/// The maximum length of a file name (`limits.h`).
 pub const MAX_NAME: usize = 255;
 
-/// Whose file each one is, by where it really is.
+/// Which templates write which files, by resolved path.
 pub struct Dests {
-    /// What the templates so far say of their destinations.
+    /// The uses of each destination.
     uses: BTreeMap<PathBuf, Vec<DestUse>>,
-    /// Files that rosterd reads, and what they are.
+    /// Files that rosterd reads, with a description.
     inputs: BTreeMap<PathBuf, &'static str>,
-    /// Where it keeps its own.
+    /// The state directory.
     state_dir: PathBuf,
 }
 
 impl Dests {
-    /// None yet, beside a state directory.
+    /// Creates an empty set.
     pub fn new(state_dir: &Path) -> Self {
         Self { uses: BTreeMap::new(), inputs: BTreeMap::new(), state_dir: canonical(state_dir) }
     }
 
-    /// A file that no template may write, because rosterd reads it.
+    /// Adds a file that no template may write, because rosterd reads it.
     pub fn add_input(&mut self, file: &Path, what: &'static str) {
         self.inputs.insert(canonical(file), what);
     }
 
-    /// Gives a destination to a template, where it is nobody else's but for other blocks of it.
+    /// Adds a destination. Several templates may share a file only if each writes its own block.
     pub fn add(&mut self, dest: &Path, dest_use: DestUse) -> Result<(), ValueError> {
         let at = resolved(dest, &dest_use.placing);
         let shown = dest.display();
@@ -52,7 +52,7 @@ impl Dests {
     }
 }
 
-/// Where the file of a destination is: two spellings of one place, also by a link, give the same.
+/// The resolved path of a destination: equal for two spellings of the same file, including links.
 pub fn resolved(dest: &Path, placing: &Placing) -> PathBuf {
     if placing.symlink == Symlink::Follow && dest.exists() {
         return canonical(dest);
@@ -63,7 +63,7 @@ pub fn resolved(dest: &Path, placing: &Placing) -> PathBuf {
     }
 }
 
-/// A path without links, as far as it is there; the rest of it by its letters.
+/// Resolves links in the part of the path that exists; the rest is normalized.
 pub fn canonical(path: &Path) -> PathBuf {
     let reached = path.ancestors().find_map(|there| {
         let rest = path.strip_prefix(there).ok()?;
@@ -72,7 +72,7 @@ pub fn canonical(path: &Path) -> PathBuf {
     reached.unwrap_or_else(|| normalized(path))
 }
 
-/// A path without `.` and `..`, by its letters alone.
+/// Removes `.` and `..` without reading the file system.
 fn normalized(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
@@ -87,12 +87,12 @@ fn normalized(path: &Path) -> PathBuf {
     out
 }
 
-/// Whether a destination's text names a directory rather than a file.
+/// Whether the text of a destination names a directory.
 pub fn is_directory(text: &str) -> bool {
     matches!(text.rsplit('/').next(), Some("" | "." | ".."))
 }
 
-/// Whether a destination's name, and those of its previous files beside it, are no longer than a name can be.
+/// Checks the length of the file name, including the suffix of its backups.
 pub fn name_fits(dest: &Path, placing: &Placing) -> Result<(), ValueError> {
     let length = dest.file_name().unwrap_or_default().len();
     let beside = match placing.backup {

@@ -13,37 +13,37 @@ use super::table::{Table, single};
 use super::template::env;
 use super::{Command, Reload, TemplateConfig};
 
-/// The program that the agent runs, and how.
+/// The program that the agent runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExecConfig {
     /// The program.
     pub cmd: Command,
-    /// Added to the agent's own environment.
+    /// Added to the environment of the agent.
     pub env: BTreeMap<String, String>,
-    /// What makes it take up its files, as `kill(1)` names it, without SIG; `None`: it is restarted.
+    /// The signal that reloads it, as `kill(1)` names it, without SIG. `None` restarts it instead.
     pub reload_signal: Option<String>,
-    /// What asks it to end.
+    /// The signal that stops it.
     pub kill_signal: String,
-    /// How long it may take to end before it is killed.
+    /// How long it may take to stop before it is killed.
     pub kill_timeout: Duration,
-    /// A reload or restart because of a change waits for a random time up to this.
+    /// The maximum random delay of a reload or restart after a change.
     pub splay: Duration,
-    /// What comes after its end.
+    /// What to do when it exits.
     pub on_exit: OnExit,
 }
 
-/// What comes after the program's end.
+/// What to do when the program exits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnExit {
-    /// It is started again.
+    /// Restart it.
     Restart,
-    /// The agent ends too, with its exit code.
+    /// Stop the agent with the exit code of the program.
     Stop,
 }
 
 impl ExecConfig {
-    /// A program with every default.
+    /// A program with the defaults.
     pub fn new(cmd: Command) -> Self {
         Self {
             cmd,
@@ -56,15 +56,15 @@ impl ExecConfig {
         }
     }
 
-    /// Whether a program that was started with the other is one that this asks for: the rest takes effect as it runs.
+    /// Whether both run the same command with the same environment. Other settings take effect without a restart.
     #[must_use]
     pub fn is_same_program(&self, other: &Self) -> bool {
         (&self.cmd, &self.env) == (&other.cmd, &other.env)
     }
 }
 
-/// `[exec]` of all files and the command line's own program, which comes first. `None` where there is neither, and for
-/// a command that runs no program: `given` is `None` then.
+/// Reads `[exec]`. `given` is the program on the command line, which has precedence over `cmd`; it is `None` for
+/// commands that run no program.
 pub fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConfig>> {
     let table = single(tops, "exec").and_then(|value| value.section(&[&EXEC]));
     let get = |key| table.as_ref().and_then(|table| table.get(key));
@@ -98,7 +98,7 @@ pub fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConf
     }))
 }
 
-/// With a program to run, a template without a reload of its own is the program's.
+/// If there is a program, a template without a reload reloads the program.
 pub fn default_reload_to_program(templates: Vec<Arc<TemplateConfig>>) -> Vec<Arc<TemplateConfig>> {
     let serve = |template: Arc<TemplateConfig>| match template.reload {
         Some(_) => template,

@@ -13,24 +13,24 @@ use toml::de::DeTable;
 
 use super::problem::{Problem, Report, ValueError, limit_syntax_errors, line_of};
 
-/// The most bytes that a file of the configuration may have: far more than anybody writes, far less than memory.
+/// The maximum size of a configuration file, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// One file's text.
+/// A configuration file.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The file, as the user named it.
     pub file: PathBuf,
-    /// All of it.
+    /// Its text.
     pub text: Arc<str>,
-    /// The absolute directory that relative paths in it start from.
+    /// The absolute directory that relative paths in it are resolved against.
     pub base: PathBuf,
-    /// Whether this is the file that the others are included in.
+    /// Whether this is the main file.
     pub main: bool,
 }
 
 impl Source {
-    /// Reads a file; what is wrong with it goes into the report, and leaves no source.
+    /// Reads a file. Problems go into the report; `None` if it cannot be read.
     pub fn read(file: &Path, main: bool, report: &Report) -> Option<Self> {
         let source = Self::readable(file, main, report);
         if source.is_none() {
@@ -68,7 +68,7 @@ impl Source {
         Some(Self { file: file.to_owned(), text: Arc::from(text), base, main })
     }
 
-    /// The file's tables, as far as they can be made out; every syntax error goes into the report.
+    /// Parses the file as far as possible. Every syntax error goes into the report.
     pub fn parse(&self, report: &Report) -> Spanned<DeTable<'_>> {
         let (table, errors) = DeTable::parse_recoverable(&self.text);
         for error in limit_syntax_errors(errors) {
@@ -79,7 +79,7 @@ impl Source {
         table
     }
 
-    /// A problem at a place in this file.
+    /// Creates a problem at a position in this file.
     pub fn problem(&self, span: Range<usize>, wrong: ValueError) -> Problem {
         let (file, text) = (self.file.clone(), self.text.clone());
         Problem { file, text, span, message: wrong.message, hint: wrong.hint }
@@ -91,13 +91,13 @@ impl Source {
         before.rsplit('\n').next().unwrap_or_default().trim_start().starts_with('[')
     }
 
-    /// A place in this file, for a person: `rosterd.toml:12`.
+    /// A position for messages: `rosterd.toml:12`.
     pub fn place(&self, byte: usize) -> String {
         format!("{}:{}", self.file.display(), line_of(&self.text, byte))
     }
 }
 
-/// What the TOML reader says, and what to do about it.
+/// Rewrites an error of the TOML parser, with a hint.
 fn syntax_error(message: &str, empty: bool) -> ValueError {
     let unquoted = message.starts_with("string values must be quoted");
     let (message, hint) = match message {
@@ -111,17 +111,17 @@ fn syntax_error(message: &str, empty: bool) -> ValueError {
     ValueError::new(message, hint)
 }
 
-/// Reads all of a file, but no more than is worth reading.
+/// Reads a file, up to one byte over the limit.
 fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Refuses what everybody may change, for it is as good as a command that everybody may have run, and gives a warning
-/// where the owner is neither root nor this user. What is not there is for others to find.
+/// Rejects a path that is writable by everyone: whoever can write it can run commands. Returns a warning if the owner
+/// is neither root nor the current user. A missing path is not an error here.
 pub fn check_owner_and_mode(path: &Path, what: &str) -> Result<Option<String>, ValueError> {
-    // /dev/null and a shell's pipe are everybody's by nature.
+    // /dev/null and pipes are writable by everyone by design.
     let Some(meta) = std::fs::metadata(path).ok().filter(|meta| meta.is_file() || meta.is_dir()) else {
         return Ok(None);
     };
@@ -138,7 +138,7 @@ pub fn check_owner_and_mode(path: &Path, what: &str) -> Result<Option<String>, V
     }))
 }
 
-/// The same, with both answers in the report; `refuse` knows the place.
+/// Runs [`check_owner_and_mode`] and reports the result; `refuse` adds the position.
 pub fn check_permissions(path: &Path, what: &str, report: &Report, refuse: &dyn Fn(ValueError)) {
     match check_owner_and_mode(path, what) {
         Ok(warning) => warning.into_iter().for_each(|warning| report.warn(warning)),

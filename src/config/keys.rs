@@ -1,6 +1,6 @@
-//! Every key that a configuration may have, table by table, and which of them wait for later work.
+//! Every key of the configuration, by table, and the keys that are not supported yet.
 //!
-//! The parser refuses what is not here, and a test compares this with docs/configuration.md, so that the three agree.
+//! The parser rejects other keys, and a test compares the list with docs/configuration.md.
 
 #[cfg(test)]
 mod tests;
@@ -8,26 +8,26 @@ mod tests;
 /// The keys of one table.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TableKeys {
-    /// How the table is written: `[[roster]]`; for a table within a key, `[registry] tls`.
+    /// The table as it is written: `[[roster]]`; for a table in a key, `[registry] tls`.
     pub table: &'static str,
-    /// The keys that it takes.
+    /// Its keys.
     pub keys: &'static [&'static str],
-    /// Other spellings, as confd and its relatives have them, each with the key that it stands for.
+    /// Aliases from confd and its relatives, each with its key.
     pub aliases: &'static [(&'static str, &'static str)],
 }
 
-/// A key that is known, and that does nothing yet: what it asks for is refused rather than passed over.
+/// A known key that is not supported yet. It is rejected rather than ignored.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnsupportedKey {
     /// The table, as [`TableKeys::table`] has it.
     pub table: &'static str,
     /// The key.
     pub key: &'static str,
-    /// Values that ask for what is done anyway, and are accepted.
+    /// Values that match what rosterd does anyway, and are accepted.
     pub accepted: &'static [&'static str],
 }
 
-/// What stands outside of any table.
+/// Keys outside of any table.
 pub const TOP: TableKeys = TableKeys {
     table: "the top level",
     keys: &["include", "registry", "agent", "status", "vars", "roster", "key", "template", "exec"],
@@ -131,7 +131,7 @@ pub const TEMPLATE: TableKeys = TableKeys {
     ],
 };
 
-/// What confd's `[template]` has beside the keys of [`TEMPLATE`].
+/// Keys of `[template]` in confd besides those of [`TEMPLATE`].
 pub const CONFD: TableKeys = TableKeys { table: "[template]", keys: &["keys", "prefix", "uid", "gid"], aliases: &[] };
 
 /// `reload_cmd = { … }`.
@@ -150,25 +150,25 @@ pub const EXEC: TableKeys = TableKeys {
 pub const TABLES: [&TableKeys; 14] =
     [&TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL, &EXEC];
 
-/// What later work brings. Whoever builds one of these takes its line out and adds the key to its table above.
+/// Keys that are not supported yet. To implement one, remove its line here and add the key to its table above.
 pub const UNSUPPORTED: &[UnsupportedKey] = &[
     UnsupportedKey { table: "the top level", key: "service", accepted: &[] },
     UnsupportedKey { table: "[status]", key: "listen", accepted: &[] },
 ];
 
 impl TableKeys {
-    /// The keys of this table that wait for later work.
+    /// The unsupported keys of this table.
     pub fn unsupported(&self) -> impl Iterator<Item = &'static UnsupportedKey> {
         let table = self.table;
         UNSUPPORTED.iter().filter(move |key| key.table == table)
     }
 
-    /// Every key of this table by its own name, those that wait included.
+    /// Every key of this table, unsupported ones included.
     pub fn all(&self) -> impl Iterator<Item = &'static str> {
         self.keys.iter().copied().chain(self.unsupported().map(|key| key.key))
     }
 
-    /// The key that a spelling stands for.
+    /// The key for a spelling.
     #[must_use]
     pub fn canonical(&self, written: &str) -> Option<&'static str> {
         let alias = self.aliases.iter().find(|(alias, _)| *alias == written).map(|(_, key)| *key);

@@ -1,4 +1,4 @@
-//! `each` and `on_gone`: one template, a file for each key of a roster.
+//! `each` and `on_gone`: a template with one file for each key of a roster.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,24 +17,24 @@ use super::{RosterConfig, TemplateConfig};
 #[cfg(test)]
 mod tests;
 
-/// What stands for the key in `dest`, as it is kept.
+/// The placeholder for the key in `dest`.
 const KEY_PLACEHOLDER: &str = "{{ key }}";
 
-/// The names that such a template has beside those of the configuration.
+/// The names that such a template has in addition.
 pub const LOCAL_NAMES: [&str; 2] = ["key", "members"];
 
-/// Of which roster a template writes a file for each key.
+/// The roster whose keys each have a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Each {
-    /// The template's own name; that of a file has its key behind it.
+    /// The name of the template. The name of a file adds the key.
     pub template: Arc<str>,
-    /// The roster's name; its path has a `*`.
+    /// The name of the roster; its path has a `*`.
     pub roster: Arc<str>,
-    /// What becomes of a key's file when the key is gone.
+    /// What to do with the file when its key is removed.
     pub on_gone: OnGone,
-    /// The key whose file this is; `None` for the template as it is written, which has no file.
+    /// The key of this file; `None` for the template itself.
     pub key: Option<Arc<str>>,
-    /// The only keys that are asked for; all where `None`.
+    /// The selected keys; all if `None`.
     pub only: Option<BTreeSet<Arc<str>>>,
 }
 
@@ -44,32 +44,31 @@ impl Each {
         Self { template: Arc::from(template), roster: Arc::from(roster), on_gone, key: None, only: None }
     }
 
-    /// Whether a key's file is asked for.
+    /// Whether a key is selected.
     #[must_use]
     pub fn is_wanted(&self, key: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only.contains(key))
     }
 }
 
-/// What becomes of a key's file when the key is gone.
+/// What to do with the file when its key is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnGone {
-    /// It is removed.
+    /// Remove it.
     Remove,
-    /// It stays, with the last good members.
+    /// Keep it with the last known-good members.
     Keep,
 }
 
 impl TemplateConfig {
-    /// The roster of whose keys each has a file, for the template that is written so; `None` for the template of one
-    /// file.
+    /// The `each` of the template itself; `None` for a single file.
     #[must_use]
     pub fn pattern(&self) -> Option<&Each> {
         self.each.as_ref().filter(|each| each.key.is_none())
     }
 
-    /// What this file is one of, and its key; `None` where it is the only one.
+    /// The `each` and the key of this file; `None` if it is not one of several.
     #[must_use]
     pub fn file_of(&self) -> Option<(&Each, &Arc<str>)> {
         let each = self.each.as_ref()?;
@@ -79,7 +78,7 @@ impl TemplateConfig {
     /// The template of one key's file.
     ///
     /// # Errors
-    /// Says why the key can name no file.
+    /// The key cannot be a file name.
     pub fn for_key(&self, key: &Arc<str>) -> Result<Self, String> {
         check_key(key)?;
         let dest = dest_for_key(&self.dest, key);
@@ -95,8 +94,8 @@ impl TemplateConfig {
     }
 }
 
-/// Whether a key is a plain file name: it comes from the registry, and never becomes a path, an option of a hidden kind
-/// or a word that a shell reads as something else.
+/// Checks that a key is a plain file name. It comes from the registry, and must not become a path, a hidden file or
+/// text that is special to a shell.
 fn check_key(key: &str) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@+=,-".contains(&byte);
     if key.is_empty() || key.len() > MAX_NAME {
@@ -110,7 +109,7 @@ fn check_key(key: &str) -> Result<(), String> {
     }
 }
 
-/// A destination with its key.
+/// Substitutes the key in a destination.
 fn dest_for_key(dest: &Path, key: &str) -> PathBuf {
     match dest.file_name().and_then(|name| name.to_str()) {
         Some(name) => dest.with_file_name(name.replace(KEY_PLACEHOLDER, key)),
@@ -118,7 +117,7 @@ fn dest_for_key(dest: &Path, key: &str) -> PathBuf {
     }
 }
 
-/// A destination as a path that could be one of the files', for checks of its letters.
+/// A sample destination, for checks of its characters.
 pub fn example(dest: &Path) -> PathBuf {
     dest_for_key(dest, "key")
 }
@@ -157,7 +156,7 @@ pub fn each(table: &Table<'_>, rosters: &[Arc<RosterConfig>], complete: bool) ->
     Some(Each::new("", roster, on_gone))
 }
 
-/// Whether a destination has the key where it must have it.
+/// Checks that `dest` has the key in its file name and nowhere else.
 pub fn check_dest(value: &Value<'_>, dest: &Path) -> Option<()> {
     let name = dest.file_name().is_some_and(|name| name.to_string_lossy().contains(KEY_PLACEHOLDER));
     let above = dest.parent().is_some_and(|parent| parent.to_string_lossy().contains(KEY_PLACEHOLDER));

@@ -9,28 +9,28 @@ use serde::Serialize;
 use super::problem::ValueError;
 use super::table::{Table, Value};
 
-/// The most previous files that are kept.
+/// The maximum number of backups.
 pub const MAX_BACKUPS: u32 = 99;
 
-/// The most letters of a block's name.
+/// The maximum length of the name of a block.
 const MAX_BLOCK_NAME: usize = 64;
 
-/// What begins a comment, unless written.
+/// The default of `block_comment`.
 const COMMENT: &str = "#";
 
-/// What begins comments that go on until they are ended.
+/// Starts of comments that need an end, so they cannot mark a line.
 const BLOCK_COMMENTS: [&str; 5] = ["/*", "<!--", "(*", "{-", "{#"];
 
-/// How the bytes come to a destination.
+/// How a file is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Placing {
     /// Whether the file is replaced or overwritten.
     pub write: Method,
-    /// What becomes of a destination that is a symbolic link.
+    /// What to do if the destination is a symbolic link.
     pub symlink: Symlink,
-    /// How many previous files are kept.
+    /// The number of backups.
     pub backup: u32,
-    /// Which lines of the file are the template's; all when `None`.
+    /// The block of the file that the template writes; the whole file if `None`.
     pub block: Option<Block>,
 }
 
@@ -38,32 +38,32 @@ pub struct Placing {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// A new file takes its place with one rename: a reader sees the old or the new one.
+    /// Rename a new file over it: readers see the old or the new file.
     #[default]
     Atomic,
-    /// The file itself is overwritten: a reader can see a part of the new bytes.
+    /// Overwrite the file: readers may see an incomplete one.
     InPlace,
-    /// In place where the destination is a mount point, which cannot be renamed over; else atomic.
+    /// In place if the destination is a mount point, which cannot be replaced; otherwise atomic.
     Auto,
 }
 
-/// What becomes of a destination that is a symbolic link.
+/// What to do if the destination is a symbolic link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Symlink {
-    /// Nothing is written.
+    /// Write nothing.
     #[default]
     Refuse,
-    /// The file that it leads to is replaced, and the link stays.
+    /// Replace its target and keep the link.
     Follow,
 }
 
-/// Lines of a file that others write too, between two markers.
+/// A block between two marker lines in a file that others write too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Block {
-    /// Its name in the markers: letters, digits and `. _ -`.
+    /// The name in the markers: letters, digits and `. _ -`.
     pub name: Arc<str>,
-    /// What begins a comment in that file.
+    /// The start of a comment in that file.
     pub comment: Arc<str>,
 }
 
@@ -126,7 +126,7 @@ fn block(table: &Table<'_>) -> Option<Block> {
     Some(Block { name: Arc::from(name), comment })
 }
 
-/// What begins a comment: it is no part of a word, and leaves the marker behind it readable.
+/// Reads `block_comment`.
 fn comment_prefix(value: &Value<'_>) -> Option<Arc<str>> {
     let sign = value.text("\";\"")?;
     if sign.is_empty() || sign.len() > 8 || !sign.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -146,10 +146,10 @@ fn comment_prefix(value: &Value<'_>) -> Option<Arc<str>> {
     Some(Arc::from(sign))
 }
 
-/// What a template says of its destination.
+/// How a template uses its destination.
 #[derive(Debug)]
 pub struct DestUse {
-    /// Where its `dest` stands, for a person.
+    /// The position of its `dest`, for messages.
     pub place: String,
     pub placing: Placing,
     pub mode: Option<u32>,
@@ -158,7 +158,7 @@ pub struct DestUse {
 }
 
 impl DestUse {
-    /// Why this cannot stand beside another template of the same file; `None` where it can.
+    /// The error if both templates cannot write the same file.
     pub fn conflict(&self, dest: &str, other: &Self) -> Option<ValueError> {
         let at = &other.place;
         let (Some(block), Some(theirs)) = (&self.placing.block, &other.placing.block) else {

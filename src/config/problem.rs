@@ -1,4 +1,4 @@
-//! What is wrong in a file that a person wrote, at its place.
+//! Problems in configuration and template files, with their positions.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -12,52 +12,52 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use thiserror::Error;
 
-/// How many syntax errors of one file are told: after that many it is no TOML at all, and more would bury the rest.
+/// The maximum number of syntax errors reported for a file: more would hide the other problems.
 const MAX_SYNTAX: usize = 10;
 
-/// One problem: the file, the bytes of it that are wrong, what is wrong with them, and what to write instead.
+/// A problem with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file, as the user named it.
     pub file: PathBuf,
-    /// The file's whole text; empty where it could not be read.
+    /// The text of the file; empty if it could not be read.
     pub text: Arc<str>,
-    /// The bytes of `text` to point at.
+    /// The byte range of `text` to mark.
     pub span: Range<usize>,
-    /// What is wrong, with the value in it: "min (5) is over max (3)".
+    /// The message, with the value in it: "min (5) is over max (3)".
     pub message: String,
-    /// What to do: "write min = 3 or less, or leave max out".
+    /// The hint: "write min = 3 or less, or leave max out".
     pub hint: Option<String>,
 }
 
-/// Every problem of one load, in the order of file and place; never empty.
+/// Every problem of a load, ordered by file and position; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
-/// What is wrong with one text, before it is known where that text stands.
+/// An invalid value, without its position.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct ValueError {
-    /// What is wrong, with the text in it.
+    /// The message.
     pub message: String,
-    /// What to write instead.
+    /// The hint.
     pub hint: Option<String>,
 }
 
 impl ValueError {
-    /// What is wrong, and what to write instead.
+    /// Creates an error with a message and a hint.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: Some(hint.into()) }
     }
 }
 
 impl Problem {
-    /// A problem with a file as a whole, or with something that stands in no file.
+    /// A problem with a whole file, or with something outside of files.
     pub fn whole(file: impl Into<PathBuf>, wrong: ValueError) -> Self {
         Self { file: file.into(), text: Arc::from(""), span: 0..0, message: wrong.message, hint: wrong.hint }
     }
 
-    /// A file that holds something else than text, at the first byte that is none; shown with U+FFFD for such bytes.
+    /// A file that is not UTF-8, marked at its first invalid byte; such bytes are shown as U+FFFD.
     pub fn not_utf8(file: impl Into<PathBuf>, error: &FromUtf8Error, hint: &str) -> Self {
         let text: Arc<str> = String::from_utf8_lossy(error.as_bytes()).into();
         let at = error.utf8_error().valid_up_to();
@@ -65,13 +65,13 @@ impl Problem {
         Self { file: file.into(), text, span, message: "these bytes are not UTF-8".into(), hint: Some(hint.into()) }
     }
 
-    /// The line that it begins on, from 1.
+    /// The line number, from 1.
     #[must_use]
     pub fn line(&self) -> usize {
         line_of(&self.text, self.span.start)
     }
 
-    /// Draws it: the message, the place, the line with carets under what is wrong, and the hint.
+    /// Formats it: message, position, source line with carets, hint.
     #[must_use]
     pub fn draw(&self, color: bool) -> String {
         let path = self.file.to_string_lossy();
@@ -91,7 +91,7 @@ impl Problem {
 }
 
 impl Problems {
-    /// Draws all of them, and says at the end how many there are.
+    /// Formats all problems and their number.
     #[must_use]
     pub fn draw(&self, color: bool) -> String {
         let mut parts: Vec<String> = self.0.iter().map(|problem| problem.draw(color)).collect();
@@ -110,32 +110,32 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The line that a byte is on, from 1.
+/// The line number of a byte, from 1.
 pub fn line_of(text: &str, byte: usize) -> usize {
     1 + text[..text.floor_char_boundary(byte)].matches('\n').count()
 }
 
-/// The span, kept within the text and on whole characters: the drawing must not fail on any span.
+/// Limits a span to the text and to whole characters, so that formatting cannot panic.
 fn within(text: &str, span: &Range<usize>) -> Range<usize> {
     let start = text.floor_char_boundary(span.start);
     let end = text.ceil_char_boundary(span.end).max(start);
-    // Of what spans lines only the first is marked: a caret at a place, and not a frame around a table.
+    // Only the first line of a longer span is marked.
     let line_end = text[start..end].find('\n').map_or(end, |at| start + at);
     start..line_end
 }
 
-/// Why a problem is told, which says what makes it void.
+/// The kind of a problem, which tells when another problem makes it void.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// The text is no TOML.
+    /// A TOML syntax error.
     Syntax,
-    /// Something is not there, or where it should not be; void where a syntax error may have moved it.
+    /// Something is missing or misplaced; void if there is a syntax error, which may be the cause.
     Structure,
-    /// All else; void on the line of a syntax error, which is the cause.
+    /// Any other problem; void on a line with a syntax error.
     Value,
 }
 
-/// Collects what is wrong while a configuration is read.
+/// Collects problems and warnings while a configuration is read.
 #[derive(Debug, Default)]
 pub struct Report {
     problems: RefCell<Vec<(Kind, Problem)>>,
@@ -144,38 +144,38 @@ pub struct Report {
 }
 
 impl Report {
-    /// The text is no TOML.
+    /// Adds a syntax error.
     pub fn syntax(&self, problem: Problem) {
         self.set_incomplete();
         self.problems.borrow_mut().push((Kind::Syntax, problem));
     }
 
-    /// Something that must be there is not, or stands where nothing like it may.
+    /// Adds a problem with something missing or misplaced.
     pub fn structure(&self, problem: Problem) {
         self.problems.borrow_mut().push((Kind::Structure, problem));
     }
 
-    /// Something is wrong.
+    /// Adds any other problem.
     pub fn error(&self, problem: Problem) {
         self.problems.borrow_mut().push((Kind::Value, problem));
     }
 
-    /// What may have named something for the templates could not be made out.
+    /// Records that a part which may define names for templates is unreadable.
     pub fn set_incomplete(&self) {
         self.incomplete.set(true);
     }
 
-    /// Whether there may be names for the templates that could not be made out.
+    /// Whether names for templates may be missing.
     pub fn is_incomplete(&self) -> bool {
         self.incomplete.get()
     }
 
-    /// Something that works, and should not stay so.
+    /// Adds a warning.
     pub fn warn(&self, warning: String) {
         self.warnings.borrow_mut().push(warning);
     }
 
-    /// The warnings, or every problem worth telling by file and place; files in the order that `files` has.
+    /// Returns the warnings, or every relevant problem, ordered by file (as in `files`) and position.
     pub fn finish(self, files: &[PathBuf]) -> Result<Vec<String>, Problems> {
         let all = self.problems.into_inner();
         let broken: BTreeSet<(PathBuf, usize)> =
@@ -202,7 +202,7 @@ impl Report {
     }
 }
 
-/// The syntax errors of one file that are worth telling.
+/// Limits the number of syntax errors of a file.
 pub fn limit_syntax_errors<T>(errors: Vec<T>) -> impl Iterator<Item = T> {
     errors.into_iter().take(MAX_SYNTAX)
 }

@@ -1,4 +1,4 @@
-//! From what is written to what holds: one configuration of all files, or every problem of all of them.
+//! Resolves the parsed files to one configuration, or reports every problem.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,59 +23,59 @@ use crate::model::digest::digest;
 /// `[agent] name`, unless written.
 pub const AGENT_NAME: &str = "rosterd";
 
-/// The most bytes of a socket's path: `sockaddr_un` has 108, the last of them 0 (unix(7)).
+/// The maximum length of the path of a socket: `sockaddr_un` has 108 bytes, the last one 0 (unix(7)).
 const MAX_SOCKET: usize = 107;
 
-/// What the caller knows and the files do not.
+/// Settings from the command line and the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// `--registry` or `$ROSTERD_REGISTRY`: stands in for the url of the first registry.
+    /// `--registry` or `$ROSTERD_REGISTRY`: replaces the URL of the first registry.
     pub registry: Option<String>,
-    /// What `{{ env.X }}` means.
+    /// The variables for `{{ env.X }}`.
     pub env: BTreeMap<String, String>,
-    /// What `{{ host.name }}` means.
+    /// The value of `{{ host.name }}`.
     pub host_name: String,
-    /// What `run` is to run beside: `-- CMD` of its command line, or nothing, so that `[exec]` says it. `None` for a
-    /// command that runs no program: there `[exec]` is only looked at.
+    /// The program of `run -- CMD`; empty to use `[exec] cmd`; `None` for commands that run no program, which only
+    /// check `[exec]`.
     pub program: Option<Vec<String>>,
 }
 
-/// A configuration, and what there is to say about it.
+/// A valid configuration and its warnings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What works, and should not stay so, in whole sentences for the log.
+    /// Warnings for the log, whole sentences.
     pub warnings: Vec<String>,
-    /// Every file of the configuration, the main one first, as the user named it and as the patterns found them.
+    /// Every file, the main one first.
     pub files: Vec<PathBuf>,
-    /// A number that changes with what is written in any of them.
+    /// A hash of the text of all files.
     pub digest: u64,
 }
 
-/// A configuration that is wrong, and what could be made out of it all the same.
+/// An invalid configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refused {
-    /// Everything that is wrong.
+    /// Every problem.
     pub problems: Problems,
-    /// What could be made out, so that the templates can be looked at in the same go; nothing else may use it.
+    /// The valid part, so that templates can be checked in the same run. Use it for nothing else.
     pub rest: Option<Box<Config>>,
-    /// Whether that has every roster, key and variable that is written.
+    /// Whether `rest` has every roster, key and variable.
     pub complete: bool,
 }
 
-/// Reads a configuration and all that it includes.
+/// Loads a configuration and the files that it includes.
 ///
 /// # Errors
-/// Every problem of every file, in the order of file and place; a file that cannot be read is one of them.
+/// Every problem of every file, ordered by file and position. An unreadable file is one of them.
 pub fn load(file: &Path, overrides: &Overrides) -> Result<Loaded, Problems> {
     read(file, overrides).map_err(|refused| refused.problems)
 }
 
-/// Like [`load`], for a caller that has more to find wrong.
+/// Like [`load`], for a caller that checks more.
 ///
 /// # Errors
-/// Every problem of every file, and what is right.
+/// Every problem, and the valid part.
 pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
     let report = Report::default();
     let mut files = vec![file.to_owned()];
@@ -98,7 +98,7 @@ pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
         Ok(warnings) => warnings,
         Err(problems) => return Err(Refused { problems, rest: config.map(Box::new), complete }),
     };
-    // Nothing is reported, so there is one; otherwise a reader forgot to say what it did not like.
+    // Without a problem there is a configuration; otherwise a reader failed to report one.
     let Some(config) = config else {
         let wrong =
             ValueError::new("the configuration could not be resolved", "this is a bug in rosterd: please report it");
@@ -107,7 +107,7 @@ pub fn read(file: &Path, overrides: &Overrides) -> Result<Loaded, Refused> {
     Ok(Loaded { config, warnings, files, digest: written })
 }
 
-/// Makes one configuration of all files, without what is wrong and reported; `None` where nothing can be made of them.
+/// Resolves all files, without the invalid parts; `None` if nothing is left.
 fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option<Config> {
     reject_nested_includes(tops);
     let vars = vars(tops);
@@ -132,7 +132,7 @@ fn resolve(tops: &[Table<'_>], overrides: &Overrides, report: &Report) -> Option
     Some(Config { registries: registries.usable, agent, status, vars, rosters, wheres, keys, templates, exec })
 }
 
-/// Only the main file includes.
+/// Rejects `include` in included files.
 fn reject_nested_includes(tops: &[Table<'_>]) {
     for value in tops.iter().skip(1).filter_map(|top| top.get("include")) {
         value.reject(ValueError::new(
@@ -142,7 +142,7 @@ fn reject_nested_includes(tops: &[Table<'_>]) {
     }
 }
 
-/// `[vars]` of all files together.
+/// Merges `[vars]` of all files.
 fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
     let mut vars = serde_json::Map::new();
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
@@ -171,7 +171,7 @@ fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
     vars
 }
 
-/// A TOML value as templates see it: a date is its text.
+/// Converts a TOML value for templates; dates become text.
 fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
     Some(match value {
         DeValue::String(text) => text.as_ref().into(),
@@ -206,14 +206,14 @@ fn agent(tops: &[Table<'_>], report: &Report) -> Option<Agent> {
         .and_then(|value| value.choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]))
         .unwrap_or(LogFormat::Text);
     if let Some(value) = get("on_stop") {
-        // Nothing is registered by this version, so either word is kept by doing nothing.
+        // This version registers nothing, so both values have no effect.
         value.choice(&[("deregister", ()), ("keep", ())]);
     }
     let state_dir = state_dir.unwrap_or_else(|| Path::new("/var/lib").join(&name));
     Some(Agent { name, state_dir, template_dir, log_format })
 }
 
-/// An agent's name, which becomes a directory's.
+/// Checks the name of an agent, which becomes the name of a directory.
 fn agent_name(text: &str) -> Result<String, ValueError> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     if !plain || text.starts_with('.') || text.len() > 64 {
@@ -240,7 +240,7 @@ fn status(tops: &[Table<'_>], agent: &Agent) -> StatusConfig {
     StatusConfig { socket: socket.unwrap_or_else(|| default_socket(&agent.name)), group }
 }
 
-/// `[status] socket`, unless written.
+/// The default of `[status] socket`.
 pub fn default_socket(name: &str) -> PathBuf {
     PathBuf::from(format!("/run/{name}/{name}.sock"))
 }

@@ -1,4 +1,4 @@
-//! `[[roster]]` and `[[key]]`: what is followed, and when it is believed.
+//! `[[roster]]` and `[[key]]`.
 
 use std::sync::Arc;
 
@@ -16,21 +16,19 @@ use super::registry::{DEFAULT_NAME, Registries};
 use super::table::{Table, Value};
 use super::{AboveMax, Bounds, Guard, KeyConfig, KeyFormat, Order, Pick, RosterConfig, Wait, Where, scalar};
 
-/// What templates have under these names already, and words that Tera reads as something else than a name.
+/// Names that templates or Tera use already.
 const RESERVED: [&str; 20] = [
     "rosters", "host", "vars", "and", "or", "not", "in", "is", "if", "else", "for", "true", "True", "false", "False",
     "none", "None", "null", "loop", "body",
 ];
 
-/// What an example of a path looks like.
 const PATH_EXAMPLE: &str = "\"/services/web\"";
 
-/// What an example of a `where` looks like.
 const WHERE_EXAMPLE: &str = "'zone == vars.zone'";
 
-/// What rosters and keys are read with.
+/// Reads rosters and keys.
 pub struct RosterParser<'a> {
-    /// Fills in paths.
+    /// Interpolates paths.
     pub fill: &'a Interpolation<'a>,
     /// Every registry; the first is the default.
     pub registries: &'a Registries,
@@ -53,7 +51,7 @@ impl RosterParser<'_> {
         tables.filter_map(|table| self.key(&table)).map(Arc::new).collect()
     }
 
-    /// One roster; `None` where it has no usable path or name, which has been reported.
+    /// Reads one roster; `None` if its path or name is invalid, which has been reported.
     fn roster(&mut self, table: &Table<'_>) -> Option<RosterConfig> {
         let path = table.require("path", PATH_EXAMPLE);
         let subject = path.and_then(|value| {
@@ -101,7 +99,7 @@ impl RosterParser<'_> {
         })
     }
 
-    /// One key; `None` where it has no usable path or name, which has been reported.
+    /// Reads one key; `None` if its path or name is invalid, which has been reported.
     fn key(&mut self, table: &Table<'_>) -> Option<KeyConfig> {
         let path = table.require("path", "\"/config/app\"").and_then(|value| {
             let text = value.filled(self.fill, "\"/config/app\"")?;
@@ -130,7 +128,7 @@ impl RosterParser<'_> {
         Some(KeyConfig { name, registry, path, format })
     }
 
-    /// The name as written, or the one that the path gives.
+    /// The name as written, or the default from the path.
     fn name(&mut self, table: &Table<'_>, default: Option<&str>, what: &str) -> Option<Arc<str>> {
         let written = table.get("name");
         let name = match &written {
@@ -165,8 +163,8 @@ impl RosterParser<'_> {
         Some(Arc::from(name))
     }
 
-    /// The registry that a table names, or the default one. One that is not there, or that cannot be used, has been
-    /// reported; the roster is made out all the same, for its name.
+    /// The registry that a table names, or the default one. An unknown or invalid one has been reported; the roster is
+    /// kept for its name.
     fn registry(&self, table: &Table<'_>) -> Arc<str> {
         let Some(name) = table.get("registry").and_then(|value| self.registry_name(&value)) else {
             let first = self.registries.usable.first();
@@ -189,7 +187,7 @@ impl RosterParser<'_> {
     }
 }
 
-/// A path that the registry cannot have.
+/// The error for an invalid path.
 fn bad_path(text: &str, why: &impl std::fmt::Display) -> ValueError {
     ValueError::new(format!("{text:?} cannot be followed: {why}"), format!("write path = {PATH_EXAMPLE}"))
 }

@@ -1,4 +1,4 @@
-//! One table as it is written: its keys are known, or have been reported.
+//! A TOML table whose keys are checked.
 
 use std::ops::Range;
 
@@ -15,21 +15,21 @@ mod value;
 pub use value::Value;
 use value::kind;
 
-/// A table whose keys are all known: what is not has been reported.
+/// A table. Unknown keys have been reported.
 #[derive(Debug, Clone, Copy)]
 pub struct Table<'a> {
-    /// The file that it stands in.
+    /// The file that contains it.
     pub source: &'a Source,
-    /// Where problems go.
+    /// Collects problems.
     pub report: &'a Report,
-    /// What it may hold; several where two kinds of table are read as one.
+    /// Its keys; several sets if two kinds of table are read as one.
     keys: &'static [&'static TableKeys],
     entries: &'a DeTable<'a>,
     span: (usize, usize),
 }
 
 impl<'a> Table<'a> {
-    /// Takes a table, and reports its unknown keys, its repeated keys and the unsupported ones.
+    /// Checks a table and reports unknown, repeated and unsupported keys.
     pub fn new(
         source: &'a Source,
         report: &'a Report,
@@ -52,7 +52,7 @@ impl<'a> Table<'a> {
                 if self.name() == TOP.table {
                     self.report.set_incomplete();
                 }
-                // After a table's broken header its keys count as those of the top level.
+                // After an invalid table header, the keys of that table count as top-level keys.
                 let stray = self.name() == TOP.table && !self.source.is_header(key.span().start);
                 if stray {
                     self.report.structure(problem);
@@ -76,7 +76,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// What to say of a key that is not known here.
+    /// The error for an unknown key.
     fn unknown(&self, written: &str) -> ValueError {
         let name = self.name();
         let message = format!("unknown key `{written}` in {name}");
@@ -93,7 +93,7 @@ impl<'a> Table<'a> {
         ValueError::new(message, hint)
     }
 
-    /// The bytes of the file that its header stands at.
+    /// The byte range of its header.
     pub fn span(&self) -> Range<usize> {
         self.span.0..self.span.1
     }
@@ -103,23 +103,23 @@ impl<'a> Table<'a> {
         self.keys.first().map_or("", |keys| keys.table)
     }
 
-    /// Where the table begins, for a problem with the whole of it.
+    /// Creates a problem at the header.
     pub fn problem(&self, wrong: ValueError) -> Problem {
         self.source.problem(self.span(), wrong)
     }
 
-    /// The value of a key, however it is spelled.
+    /// The value of a key or of one of its aliases.
     pub fn get(&self, key: &'static str) -> Option<Value<'a>> {
         let (name, value) = self
             .entries
             .iter()
             .find(|(name, _)| self.keys.iter().find_map(|keys| keys.canonical(name.get_ref())) == Some(key))?;
-        // The parser gives no place to a value that is missing after `=`; its key's is the nearest.
+        // The parser gives no position to a value missing after `=`; the key is the nearest.
         let span = if value.span() == (0..0) { name.span() } else { value.span() };
         Some(Value::new(self.source, self.report, name.get_ref(), value.get_ref(), span))
     }
 
-    /// The value of a key that must be there; `example` is what one may write.
+    /// The value of a required key; `example` is for the hint.
     pub fn require(&self, key: &'static str, example: &str) -> Option<Value<'a>> {
         let value = self.get(key);
         if value.is_none() {
@@ -129,7 +129,7 @@ impl<'a> Table<'a> {
         value
     }
 
-    /// Every key as it is written, with its value: for a table that takes any key.
+    /// Every key with its value, for a table with arbitrary keys.
     pub fn any(source: &'a Source, report: &'a Report, entries: &'a DeTable<'a>) -> impl Iterator<Item = Value<'a>> {
         entries.iter().map(move |(key, value)| Value::new(source, report, key.get_ref(), value.get_ref(), key.span()))
     }

@@ -1,4 +1,4 @@
-//! `[[template]]`: a source, its destination, and what is run around the replacement.
+//! `[[template]]`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,20 +20,20 @@ use super::problem::{Report, ValueError};
 use super::table::{Table, Value};
 use super::{Each, OnDrift, Reload, RosterConfig, TemplateConfig, per_key, scalar};
 
-/// The words for `on_drift`.
+/// The values of `on_drift`.
 const ON_DRIFT: [(&str, OnDrift); 2] = [("correct", OnDrift::Correct), ("report", OnDrift::Report)];
 
-/// What templates are read with.
+/// Reads templates.
 pub struct TemplateParser<'a> {
-    /// Fills in destinations.
+    /// Interpolates destinations.
     pub fill: &'a Interpolation<'a>,
-    /// Where sources are.
+    /// The template directory.
     pub template_dir: &'a Path,
     /// Every roster.
     pub rosters: &'a [Arc<RosterConfig>],
     /// The names of rosters and keys.
     pub roster_names: Names,
-    /// The templates' names so far.
+    /// The names of templates so far.
     pub names: Names,
     /// Destinations so far.
     pub dests: Dests,
@@ -59,7 +59,7 @@ impl TemplateParser<'_> {
         templates.into_iter().map(Arc::new).collect()
     }
 
-    /// One template; `None` where it has no usable source or destination, which has been reported.
+    /// Reads one template; `None` if its source or destination is invalid, which has been reported.
     fn template(&mut self, table: &Table<'_>, report: &Report) -> Option<TemplateConfig> {
         let src = table.require("src", "\"haproxy.cfg.tera\"").and_then(|value| self.src(&value, report));
         let dest_value = table.require("dest", "\"/etc/haproxy/haproxy.cfg\"");
@@ -117,7 +117,7 @@ impl TemplateParser<'_> {
         })
     }
 
-    /// A template with `each` has names of its own, which no roster or key may have.
+    /// Rejects rosters and keys with a name that a template with `each` defines.
     fn reject_local_names(&self, table: &Table<'_>) {
         let Some(value) = table.get("each") else { return };
         for name in LOCAL_NAMES.into_iter().filter(|name| self.roster_names.contains(name)) {
@@ -126,7 +126,7 @@ impl TemplateParser<'_> {
         }
     }
 
-    /// The source, which is a file that not everybody may write.
+    /// Reads `src`: a file that is not writable by everyone.
     fn src(&self, value: &Value<'_>, report: &Report) -> Option<PathBuf> {
         let src = value.text("\"haproxy.cfg.tera\"")?;
         let file = self.template_dir.join(src);
@@ -136,7 +136,7 @@ impl TemplateParser<'_> {
         Some(PathBuf::from(src))
     }
 
-    /// The destination: absolute, a file's name, and nobody else's but for other blocks of it.
+    /// Reads `dest`: an absolute path of a file that no other template writes, except for other blocks.
     fn dest(&mut self, value: &Value<'_>, per_key: bool, dest_use: DestUse) -> Option<PathBuf> {
         let fill = Interpolation { keeps_key: per_key, ..*self.fill };
         let text = value.filled(&fill, "\"/etc/haproxy/haproxy.cfg\"")?;
@@ -156,7 +156,7 @@ impl TemplateParser<'_> {
         Some(dest)
     }
 
-    /// The name as written, or the file name of the destination; with `each` the roster's.
+    /// The name as written, or the file name of the destination; with `each` the name of the roster.
     fn name(&mut self, table: &Table<'_>, dest: Option<&Path>) -> Option<Arc<str>> {
         let written = table.get("name");
         let default = dest.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
@@ -169,7 +169,7 @@ impl TemplateParser<'_> {
     }
 }
 
-/// Whether a source is a file that can be read.
+/// Checks that a source is a file.
 pub fn is_template(src: &str, file: &Path, hint: &str) -> Result<(), ValueError> {
     let shown = file.display();
     match std::fs::metadata(file) {
@@ -181,7 +181,7 @@ pub fn is_template(src: &str, file: &Path, hint: &str) -> Result<(), ValueError>
     }
 }
 
-/// `mode = "0644"`. A number is refused: 644 is not what its writer means, and 0o644 is not what the next reader sees.
+/// `mode = "0644"`. Numbers are rejected: 644 would be decimal.
 fn mode(value: &Value<'_>) -> Option<u32> {
     if let DeValue::Integer(number) = value.raw() {
         let digits = number.as_str();
@@ -192,7 +192,7 @@ fn mode(value: &Value<'_>) -> Option<u32> {
     value.read(scalar::mode, "\"0644\"")
 }
 
-/// A user's or group's number, by name or number, from rosterd's key or confd's.
+/// A user or group ID, given by name or number, in the key of rosterd or of confd.
 fn id(table: &Table<'_>, key: &'static str, number_key: &'static str, find: &Find) -> Option<u32> {
     let (named, numbered) = (table.get(key), table.get(number_key));
     if let (Some(_), Some(value)) = (&named, &numbered) {
@@ -208,7 +208,7 @@ fn id(table: &Table<'_>, key: &'static str, number_key: &'static str, find: &Fin
         value.accept(if scalar::is_digits(text) { text.parse().map_err(over) } else { find(text) })?
     };
     if number == u32::MAX {
-        // chown(2) takes it for "leave it as it is".
+        // chown(2) leaves the owner unchanged for this ID.
         value.reject(ValueError::new(
             format!("{number} is not a usable ID"),
             format!("leave `{key}` out to keep it as it is"),
@@ -221,17 +221,17 @@ fn id(table: &Table<'_>, key: &'static str, number_key: &'static str, find: &Fin
 /// Finds a user or a group by name.
 type Find = dyn Fn(&str) -> Result<u32, ValueError>;
 
-/// A user's number.
+/// Finds a user ID.
 fn user(name: &str) -> Result<u32, ValueError> {
     found("user", name, User::from_name(name).map(|user| user.map(|user| user.uid.as_raw())))
 }
 
-/// A group's number.
+/// Finds a group ID.
 pub fn group(name: &str) -> Result<u32, ValueError> {
     found("group", name, Group::from_name(name).map(|group| group.map(|group| group.gid.as_raw())))
 }
 
-/// What the system's database says of a name.
+/// Converts the result of a lookup.
 fn found(what: &str, name: &str, answer: nix::Result<Option<u32>>) -> Result<u32, ValueError> {
     match answer {
         Ok(Some(id)) => Ok(id),
@@ -246,7 +246,7 @@ fn found(what: &str, name: &str, answer: nix::Result<Option<u32>>) -> Result<u32
     }
 }
 
-/// `reload_retries = "unlimited"`, or how many tries.
+/// `reload_retries`: "unlimited", or the number of attempts.
 fn retries(value: &Value<'_>) -> Option<u32> {
     if let DeValue::String(text) = value.raw() {
         if text != "unlimited" {
@@ -263,7 +263,7 @@ fn retries(value: &Value<'_>) -> Option<u32> {
     Some(tries)
 }
 
-/// `env = { … }`: names that any shell takes, and not those that rosterd sets.
+/// `env = { … }`: valid names of shell variables without the prefix `ROSTERD_`.
 pub fn env(value: &Value<'_>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     let entries = value.map().unwrap_or_else(|| {
@@ -290,7 +290,7 @@ pub fn env(value: &Value<'_>) -> BTreeMap<String, String> {
     env
 }
 
-/// confd's `keys` and `prefix` say what a resource reads there. Here rosters say it, so only their kind is looked at.
+/// Checks only the types of `keys` and `prefix` of confd: rosterd reads what its rosters name.
 fn check_confd(table: &Table<'_>) {
     for item in table.get("keys").and_then(|value| value.items("[\"/services/web\"]")).unwrap_or_default() {
         item.text("[\"/services/web\"]");

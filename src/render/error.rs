@@ -1,4 +1,4 @@
-//! Tera's errors as facts with a place.
+//! Converts errors of Tera to problems with a position.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,16 +11,16 @@ use crate::config::Problem;
 
 use super::source::{SEE_GUIDE, Source};
 
-/// Why a template could not be rendered with these members. Displayed with file, line, column and a caret.
+/// The reason why a template cannot be rendered with these members. `Display` shows file, line, column and a caret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderError {
-    /// The template that it is in, by its name in the template directory; an included one maybe.
+    /// The template with the error, by its name in the template directory. It may be an included one.
     pub template: String,
-    /// Line and column, both from 1; `None` where Tera tells no place.
+    /// Line and column, from 1; `None` if Tera gives no position.
     pub position: Option<(usize, usize)>,
-    /// What is wrong, in one line.
+    /// The message, one line.
     pub message: String,
-    /// The line of the template with a caret under the place, and from where it was included.
+    /// The source line with a caret, and the includes that lead to it.
     snippet: Option<String>,
 }
 
@@ -29,7 +29,7 @@ impl RenderError {
         match error.kind() {
             ErrorKind::RenderingError(report) | ErrorKind::SyntaxError(report) => {
                 let message = message(report);
-                // Tera's drawing is its message in the first line, then the place.
+                // The first line of Tera's text is the message; the position and the source line follow.
                 let snippet = error.to_string();
                 let snippet = snippet.split_once('\n').map(|(_, snippet)| snippet.to_owned());
                 let span = report.span();
@@ -49,7 +49,7 @@ impl RenderError {
     }
 }
 
-/// Tera's message; where it does not say what is undefined, what to do about it.
+/// The message of Tera, with a hint for undefined variables.
 fn message(report: &ReportError) -> String {
     match report.message() {
         "Tried to render a variable that is undefined" => {
@@ -71,8 +71,8 @@ impl fmt::Display for RenderError {
 
 impl std::error::Error for RenderError {}
 
-/// What Tera finds wrong when templates are put together: a block that no parent has, a component defined twice. It
-/// gives these as text only: reports of `error: …` and `--> file:line:column`, with empty lines between them.
+/// Converts the errors that Tera finds when it links templates: a block that no parent has, a component defined twice.
+/// Tera gives them as text only: reports of `error: …` and `--> file:line:column`, separated by empty lines.
 pub fn at_load(error: &Error, files: &BTreeMap<String, Arc<Source>>, entry: &Source) -> Vec<Problem> {
     let text = error.to_string();
     text.split("\n\n")
@@ -97,7 +97,7 @@ fn parse_report(report: &str, files: &BTreeMap<String, Arc<Source>>) -> Option<P
     Some(source.problem(at..at, message, Some(hint(message))))
 }
 
-/// The byte of a line and a column, both from 1; columns are characters.
+/// The byte offset of a line and a column, both from 1. Columns count characters.
 fn offset(text: &str, line: usize, column: usize) -> Option<usize> {
     let start: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
     let column = column.checked_sub(1)?;

@@ -1,6 +1,5 @@
-//! Filters and tests beside Tera's own, and the few of Tera's own that are taken over: `group_by`, which would give
-//! its groups in a random order; `default`, which would let a null through; `join` and `str`, which would print what
-//! is undefined as nothing.
+//! Filters and tests in addition to those of Tera. A few replace one of Tera: `group_by` has a random order there,
+//! `default` passes null, and `join` and `str` print undefined values as nothing.
 
 use tera::{Error, Kwargs, State, Tera, TeraResult, Value};
 
@@ -9,7 +8,7 @@ mod quote;
 #[cfg(test)]
 mod tests;
 
-/// Tera 2.4's filters; it does not list them itself.
+/// The filters of Tera 2.4, which has no API to list them.
 pub const TERA_FILTERS: [&str; 37] = [
     "abs",
     "capitalize",
@@ -76,7 +75,7 @@ pub const FUNCTIONS: [&str; 3] = ["range", "super", "throw"];
 
 type Filter = fn(&Value, &Kwargs) -> TeraResult<Value>;
 
-/// Every filter of ours: its name, the arguments it takes, what it does.
+/// rosterd's filters: name, arguments, function.
 const FILTERS: [(&str, &[&str], Filter); 18] = [
     ("base", &[], quote::base),
     ("default", &["value", "boolean"], list::default),
@@ -100,20 +99,20 @@ const FILTERS: [(&str, &[&str], Filter); 18] = [
 
 type Test = fn(&Value) -> bool;
 
-/// Every test of ours.
+/// rosterd's tests.
 const TESTS: [(&str, Test); 2] = [("hostname", quote::is_hostname), ("ip", quote::is_ip)];
 
-/// Every filter by name, Tera's own too.
+/// The names of all filters.
 pub fn filters() -> impl Iterator<Item = &'static str> {
     TERA_FILTERS.into_iter().chain(FILTERS.iter().map(|(name, ..)| *name))
 }
 
-/// Every test by name, Tera's own too.
+/// The names of all tests.
 pub fn tests() -> impl Iterator<Item = &'static str> {
     TERA_TESTS.into_iter().chain(TESTS.iter().map(|(name, _)| *name))
 }
 
-/// A Tera without templates: nothing is escaped for HTML, and all filters and tests are there.
+/// Creates a Tera with all filters and tests, without templates and without HTML escaping.
 pub fn tera() -> Tera {
     let mut tera = Tera::new();
     tera.autoescape_on(Vec::<&str>::new());
@@ -132,7 +131,7 @@ pub fn tera() -> Tera {
     tera
 }
 
-/// Tera itself takes any argument, and a misspelled one would do nothing without a word.
+/// Rejects unknown arguments. Tera ignores them, so a misspelled one would have no effect.
 fn known_only(filter: &str, arguments: &[&str], kwargs: &Kwargs) -> TeraResult<()> {
     match kwargs.iter().find(|(key, _)| !key.as_str().is_some_and(|key| arguments.contains(&key))) {
         None => Ok(()),
@@ -141,7 +140,7 @@ fn known_only(filter: &str, arguments: &[&str], kwargs: &Kwargs) -> TeraResult<(
     }
 }
 
-/// What is undefined is an error, however deep it is in a list or a map that a template put together.
+/// Rejects undefined values, also as items of a list or a map that the template builds.
 fn defined(filter: &str, value: &Value) -> TeraResult<()> {
     let missing = |value: &Value| fail(format!("{filter} got an undefined value{}", kind_hint(value)));
     if value.is_undefined() {
@@ -162,7 +161,7 @@ fn fail<T>(message: impl Into<String>) -> TeraResult<T> {
     Err(Error::message(message.into()))
 }
 
-/// A value's kind in plain words.
+/// The type of a value, for messages.
 fn kind(value: &Value) -> &'static str {
     match value {
         _ if value.is_none() => "null",

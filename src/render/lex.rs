@@ -1,14 +1,14 @@
-//! Tera's tokens with their places. Tera keeps its own syntax tree to itself, and what it tells of the names in a
-//! template has no places, so the words inside `{{ }}` and `{% %}` are read here once more, by the same rules.
+//! A lexer for Tera's syntax, with positions. Tera hides its syntax tree and gives names without positions, so the text
+//! inside `{{ }}` and `{% %}` is lexed again here by the same rules.
 //!
-//! Only text that Tera has accepted comes here; on anything else the stream just ends early.
+//! The input must be valid for Tera; otherwise the tokens just end early.
 
 use std::ops::Range;
 
 #[cfg(test)]
 mod tests;
 
-/// What a token is, as far as finding names needs to know.
+/// The kind of a token, as far as names need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `{{`
@@ -30,11 +30,11 @@ pub enum Kind {
 /// One token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token<'a> {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its text.
     pub text: &'a str,
-    /// Its bytes in the template, quotes included.
+    /// Its byte range in the template, with quotes.
     pub span: Range<usize>,
 }
 
@@ -50,10 +50,10 @@ impl Token<'_> {
     }
 }
 
-/// Operators of two and three characters, the longer ones first, as Tera's lexer takes them.
+/// Operators of two and three characters, the longest first, as in the lexer of Tera.
 const LONG: [&str; 10] = ["...", "//", "**", "==", "!=", ">=", "<=", "</", "?.", "?["];
 
-/// All the tokens of a template; the text between them, comments and raw blocks are left out.
+/// Returns all tokens. Text between tags, comments and raw blocks are skipped.
 pub fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut lexer = Lexer { text, at: 0, out: Vec::new() };
     while lexer.next_tag().is_some() {}
@@ -77,7 +77,7 @@ impl<'a> Lexer<'a> {
         self.at += length;
     }
 
-    /// Moves to the next `{{`, `{%` or `{#` and over what it opens; `None` at the end of the text.
+    /// Lexes the next tag or skips the next comment; `None` at the end of the text.
     fn next_tag(&mut self) -> Option<()> {
         let rest = self.rest();
         let (open, kind) = rest.match_indices('{').find_map(|(at, _)| match rest.as_bytes().get(at + 1)? {
@@ -97,14 +97,14 @@ impl<'a> Lexer<'a> {
             return self.raw(after);
         }
         self.push(kind, 2);
-        // A `-` right after the opening is whitespace control, never a minus.
+        // A `-` after the opening is whitespace control, not a minus.
         if self.rest().starts_with('-') {
             self.at += 1;
         }
         self.lex_until(if kind == Kind::Tag { "%}" } else { "}}" })
     }
 
-    /// Skips to behind the `{% endraw %}` that ends the raw block whose body starts `after` bytes on.
+    /// Skips a raw block whose body starts `after` bytes on.
     fn raw(&mut self, after: usize) -> Option<()> {
         self.at += after;
         loop {
@@ -117,7 +117,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads tokens up to and with the closing one.
+    /// Lexes tokens up to and including the closing one.
     fn lex_until(&mut self, close: &str) -> Option<()> {
         loop {
             let blank = self.rest().bytes().take_while(u8::is_ascii_whitespace).count();
@@ -184,7 +184,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// The length of `{% name %}`, whitespace control included, where `text` begins with just that.
+/// The length of `{% name %}` at the start of `text`, with whitespace control.
 fn tag(text: &str, name: &str) -> Option<usize> {
     let rest = text.strip_prefix("{%")?;
     let rest = rest.strip_prefix('-').unwrap_or(rest);

@@ -1,4 +1,4 @@
-//! What templates may name, and what a name that is not there was probably meant to be.
+//! The names that templates may use, and suggestions for unknown ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,38 +9,38 @@ use crate::text::nearest::nearest;
 
 use super::uses::{Ident, Variable};
 
-/// What stands behind a name of the configuration.
+/// What a name of the configuration refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameKind {
     /// A roster of a plain path: a list of members.
     List,
     /// A roster of a path with `*`: a map of lists of members.
     Map,
-    /// A key: whatever its node holds.
+    /// A key: any value.
     Key,
 }
 
 /// The fields of `host`.
 pub const HOST_FIELDS: [&str; 3] = ["fqdn", "ip", "name"];
 
-/// All that is known before there are members.
+/// The names known at load.
 #[derive(Clone, Copy)]
 pub struct KnownNames<'a> {
     /// Rosters and keys.
     pub names: &'a BTreeMap<Arc<str>, NameKind>,
     /// `[vars]`.
     pub vars: &'a Map<String, Value>,
-    /// Whether that is all.
+    /// Whether `names` and `vars` are complete.
     pub complete: bool,
 }
 
-/// Whether a name that has no local value is there.
+/// The result of looking up a name that is not local.
 pub enum Lookup<'a> {
-    /// It is, as far as can be known.
+    /// Defined, as far as the load can tell.
     Defined,
-    /// It is not.
+    /// Not defined.
     Undefined,
-    /// It is, and a field asked of it is not.
+    /// Defined, but without a field that is used.
     UnknownField {
         /// The field.
         field: &'a Ident,
@@ -52,7 +52,7 @@ pub enum Lookup<'a> {
 }
 
 impl KnownNames<'_> {
-    /// Looks a name up, with the fields asked of it.
+    /// Looks up a variable and its fields.
     pub fn lookup<'n>(&self, name: &'n Variable) -> Lookup<'n> {
         match (&*name.ident.text, name.fields.first()) {
             ("host", Some(field)) if !name.guarded && !HOST_FIELDS.contains(&&*field.text) => Lookup::UnknownField {
@@ -78,7 +78,7 @@ impl KnownNames<'_> {
         }
     }
 
-    /// `vars.a.b`, as far down as there are tables.
+    /// Looks up `vars.a.b`.
     fn var<'n>(&self, name: &'n Variable) -> Lookup<'n> {
         let mut table = self.vars;
         let mut path = "vars".to_owned();
@@ -101,7 +101,7 @@ impl KnownNames<'_> {
         Lookup::Defined
     }
 
-    /// What to write instead of a name that is not there.
+    /// The hint for an unknown name.
     pub fn hint<'n>(&'n self, name: &str, local: impl Iterator<Item = &'n str>) -> String {
         match name {
             "__tera_context" => return "name the rosters that you need".to_owned(),
@@ -119,7 +119,7 @@ impl KnownNames<'_> {
     }
 }
 
-/// What other template languages call a filter.
+/// Names of filters in other template languages, and ours.
 const OTHER_NAMES: [(&str, &str); 14] = [
     ("basename", "base"),
     ("dirname", "dir"),
@@ -137,7 +137,7 @@ const OTHER_NAMES: [(&str, &str); 14] = [
     ("tojson", "json"),
 ];
 
-/// What to write instead of a filter, test or function that is not there.
+/// The hint for an unknown filter, test or function.
 pub fn builtin_hint(kind: &str, name: &str, all: &[&str]) -> String {
     if kind == "function" && matches!(name, "now" | "get_env" | "get_random" | "getenv" | "env") {
         return "functions that vary between renders do not exist here: the same members always give the same file"
@@ -149,12 +149,12 @@ pub fn builtin_hint(kind: &str, name: &str, all: &[&str]) -> String {
         return did_you_mean(ours);
     }
     let near = nearest(name, all.iter().copied()).map(did_you_mean);
-    // Some of ours stand in for Tera's of the same name.
+    // A set, because some of our filters replace one of Tera with the same name.
     let sorted = || all.iter().copied().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
     near.unwrap_or_else(|| format!("available: {}", sorted().join(", ")))
 }
 
-/// Tera's words for a place where something else was expected, without the bracket that nobody wrote.
+/// Rewrites the message of Tera about an unexpected delimiter that rosterd added.
 pub fn in_place_of(message: &str, bracket: &str) -> String {
     message.replace(&format!("Lookup `{bracket}` but"), "the expression ends here, but Tera")
 }

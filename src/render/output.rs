@@ -1,4 +1,4 @@
-//! One render, into a buffer that cannot grow without end.
+//! Renders into a buffer of limited size.
 
 use std::any::Any;
 use std::io::{self, Write};
@@ -9,10 +9,10 @@ use tera::{Context, Tera};
 
 use super::RenderError;
 
-/// The most bytes that a rendered file may have.
+/// The maximum size of a rendered file, in bytes.
 pub const MAX_OUTPUT: usize = 16 * 1024 * 1024;
 
-/// Takes bytes up to [`MAX_OUTPUT`].
+/// Accepts at most [`MAX_OUTPUT`] bytes.
 struct LimitedBuffer {
     bytes: Vec<u8>,
     full: bool,
@@ -33,10 +33,10 @@ impl Write for LimitedBuffer {
     }
 }
 
-/// Renders one template; a panic on the way is an error like any other.
+/// Renders one template. A panic is returned as an error.
 pub fn render(tera: &Tera, name: &str, context: &Context, src: &Path) -> Result<Vec<u8>, RenderError> {
     let mut out = LimitedBuffer { bytes: Vec::new(), full: false };
-    // The writer is not looked at again after a panic, and Tera and the context are never changed by a render.
+    // Safe: the writer is not used after a panic, and rendering does not change Tera or the context.
     let result = catch_unwind(AssertUnwindSafe(|| {
         tera.render_to(name, context, &mut out).map_err(|error| RenderError::from_tera(&error, src))
     }));

@@ -1,6 +1,6 @@
-//! What a template names, and where: variables with the fields asked of them, filters, tests, functions, components,
-//! and other templates. Scopes follow Tera's: `for` and list comprehensions make one, `set` adds to the one it is in,
-//! a component sees its own arguments only.
+//! Finds the names that a template uses: variables with their fields, filters, tests, functions, components and other
+//! templates. Scopes are those of Tera: `for` and list comprehensions open one, `set` adds to the current one, a
+//! component sees only its arguments.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::uses::{Call, Component, Fragment, Ident, Uses, Variable};
 mod tests;
 
 impl Uses {
-    /// Reads a template that Tera has accepted.
+    /// Scans a template that Tera has accepted.
     pub fn of(text: &str) -> Self {
         let mut scanner = Scanner {
             tokens: tokens(text),
@@ -29,16 +29,16 @@ impl Uses {
     }
 }
 
-/// What an `else` belongs to.
+/// The innermost open block.
 #[derive(PartialEq)]
 enum Block {
-    /// A `for` whose names are still in scope.
+    /// A `for`, with its names in scope.
     For,
     /// An `if`, or the `else` of a `for`.
     Other,
 }
 
-/// The part around a component definition, to go on with behind it.
+/// The state outside of a component definition, restored after it.
 struct EnclosingFragment {
     component: (String, Vec<Ident>),
     scopes: Vec<BTreeSet<String>>,
@@ -93,12 +93,12 @@ impl<'a> Scanner<'a> {
         self.token(at).is_some_and(|token| token.kind == Kind::Ident)
     }
 
-    /// The first token in a range that is wanted; the range's end when there is none.
+    /// The first matching token in a range; the end of the range if there is none.
     fn find(&self, range: Range<usize>, wanted: impl Fn(&Token<'_>) -> bool) -> usize {
         range.clone().find(|at| self.token(*at).is_some_and(&wanted)).unwrap_or(range.end)
     }
 
-    /// `{% … %}`: the tokens from `at` up to `end`.
+    /// Scans the tokens of a `{% … %}` from `at` to `end`.
     fn statement(&mut self, at: usize, end: usize) {
         match self.text(at) {
             "set" | "set_global" if self.is_ident(at + 1) => {
@@ -131,12 +131,12 @@ impl<'a> Scanner<'a> {
             "component" => self.begin_component(at + 1, end),
             "endcomponent" => self.end_component(),
             "<" => self.expression(at..end),
-            // The other tags name nothing of their own: block, endblock, endset, endfilter, break, continue, </x>.
+            // Other tags use no names: block, endblock, endset, endfilter, break, continue, </x>.
             _ => {}
         }
     }
 
-    /// In the `else` of a `for` its names are out of scope.
+    /// The names of a `for` are not in scope in its `else`.
     fn begin_else(&mut self) {
         self.end_block();
         self.blocks.push(Block::Other);
@@ -159,7 +159,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A new scope with the words of a range in it.
+    /// Opens a scope with the identifiers in a range.
     fn push_scope(&mut self, words: Range<usize>) {
         let names: BTreeSet<String> =
             words.filter(|at| self.is_ident(*at)).map(|at| self.text(at).to_owned()).collect();
@@ -171,7 +171,7 @@ impl<'a> Scanner<'a> {
         self.scopes.iter().flatten().cloned().collect()
     }
 
-    /// A component's name, which may have dots in it: the word, and the token behind it.
+    /// The name of a component, which may contain dots, and the index of the next token.
     fn component_name(&self, at: usize) -> (Ident, usize) {
         let mut ident = self.ident(at);
         let mut next = at + 1;
@@ -228,10 +228,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// An expression, or the inside of a tag that reads like one.
+    /// Scans an expression, or the inside of a tag with the same syntax.
     fn expression(&mut self, range: Range<usize>) {
         let mut at = range.start;
-        // Whether what is before `at` is a value: then `<` compares and `[` looks up; else they open something.
+        // Whether a value precedes `at`. If so, `<` compares and `[` indexes; otherwise they open a component or a
+        // list.
         let mut value = false;
         while at < range.end {
             let Some(token) = self.token(at).cloned() else { return };
@@ -243,7 +244,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A word in an expression; gives the next token, and whether a value ends there.
+    /// Scans an identifier; returns the next index, and whether a value ends there.
     fn scan_ident(&mut self, at: usize) -> (usize, bool) {
         let text = self.text(at);
         if text == "is" {
@@ -272,7 +273,7 @@ impl<'a> Scanner<'a> {
         (self.scan_variable(at), true)
     }
 
-    /// A variable and the fields behind it; gives the token behind them.
+    /// Scans a variable and its fields; returns the next index.
     fn scan_variable(&mut self, at: usize) -> usize {
         let ident = self.ident(at);
         let (mut fields, mut guarded, mut next) = (Vec::new(), false, at + 1);
@@ -301,7 +302,7 @@ impl<'a> Scanner<'a> {
         next
     }
 
-    /// The token behind what stands from `first` to before `next`, without brackets that are around nothing else.
+    /// Returns the index after the parentheses that enclose only the tokens from `first` to before `next`.
     fn skip_parentheses(&self, first: usize, mut next: usize) -> usize {
         let mut open = first.saturating_sub(1);
         let calls = |ident: usize| {
@@ -314,7 +315,7 @@ impl<'a> Scanner<'a> {
         next
     }
 
-    /// An operator or a bracket; gives the next token, and whether a value ends there.
+    /// Scans an operator or a bracket; returns the next index, and whether a value ends there.
     fn scan_operator(&mut self, at: usize, value: bool, end: usize) -> (usize, bool) {
         match self.text(at) {
             "|" if self.is_ident(at + 1) => {
@@ -329,14 +330,14 @@ impl<'a> Scanner<'a> {
                 (next, false)
             }
             "[" if !value => self.comprehension(at, end).map_or((at + 1, false), |next| (next, true)),
-            // A field of something that is no plain name: `web[0].host`.
+            // A field of a value that is not a plain variable: `web[0].host`.
             "." | "?." if self.is_ident(at + 1) => (at + 2, true),
             ")" | "]" | "}" => (at + 1, true),
             _ => (at + 1, false),
         }
     }
 
-    /// `[each for name in list if condition]` from its `[` on; gives the token behind it, or `None` for a plain list.
+    /// Scans `[each for name in list if condition]` from its `[`; returns the next index, or `None` for a plain list.
     fn comprehension(&mut self, open: usize, end: usize) -> Option<usize> {
         let mut depth = 0;
         let (mut each_end, mut target, mut condition, mut close) = (None, None, None, None);

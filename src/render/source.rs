@@ -1,4 +1,4 @@
-//! Template files, read once a load.
+//! Template files. Each is read once a load.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,39 +11,39 @@ use crate::config::Problem;
 
 use super::uses::Uses;
 
-/// What to do where nothing better is known.
+/// The hint if there is no better one.
 pub const SEE_GUIDE: &str =
     "templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; see docs/templates.md";
 
-/// How deep folders are looked into for names and components.
+/// The maximum depth of the search for names and components.
 const MAX_DEPTH: usize = 16;
 
-/// A template file that Tera can parse.
+/// A template file with valid syntax.
 #[derive(Debug)]
 pub struct Source {
-    /// Its name for Tera: the path inside the template directory, or an absolute path.
+    /// The name for Tera: the path in the template directory, or an absolute path.
     pub name: String,
     /// The file.
     pub path: PathBuf,
     /// Its text.
     pub text: Arc<str>,
-    /// What it names.
+    /// The names that it uses.
     pub uses: Uses,
 }
 
 impl Source {
-    /// A problem at a place in this file.
+    /// Creates a problem at a position in this file.
     pub fn problem(&self, span: std::ops::Range<usize>, message: impl Into<String>, hint: Option<String>) -> Problem {
         Problem { file: self.path.clone(), text: Arc::clone(&self.text), span, message: message.into(), hint }
     }
 }
 
-/// Why there is no [`Source`].
+/// The reason why a [`Source`] cannot be read.
 #[derive(Debug, Clone)]
 pub enum SourceError {
-    /// The file cannot be read: the reason.
+    /// The file cannot be read.
     Unreadable(String),
-    /// Tera cannot parse it.
+    /// The syntax is invalid.
     Syntax(Problem),
 }
 
@@ -56,7 +56,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Nothing read yet.
+    /// Creates the set. It reads no file yet.
     pub fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), read: BTreeMap::new(), listed: None, components: None }
     }
@@ -66,12 +66,12 @@ impl Sources {
         &self.dir
     }
 
-    /// The file behind a name.
+    /// The path of the file with this name.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    /// The template of this name, read and parsed at the first call.
+    /// Returns the template with this name. The first call reads and parses it.
     pub fn get(&mut self, name: &str) -> Result<Arc<Source>, SourceError> {
         if let Some(known) = self.read.get(name) {
             return known.clone();
@@ -96,7 +96,7 @@ impl Sources {
         if self.components.is_none() {
             let mut index: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
             for name in self.names().clone() {
-                // A file that Tera cannot parse is looked at all the same, so that its own problem is what is shown.
+                // A file with a syntax error is included, so that its own problem is reported.
                 let Ok(text) = text(&self.path(&name)) else { continue };
                 if text.contains("component") {
                     for component in Uses::of(&text).components.into_keys() {
@@ -115,7 +115,7 @@ impl Sources {
     }
 }
 
-/// A name in the form that all names have: relative, parts joined by `/`, none of them `.` or `..`.
+/// Converts a path to a template name: relative, separated by `/`, without `.` and `..`.
 pub fn plain(path: &Path) -> Option<String> {
     let parts: Option<Vec<&str>> = path
         .components()
@@ -127,7 +127,7 @@ pub fn plain(path: &Path) -> Option<String> {
     parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join("/"))
 }
 
-/// Files by name relative to the first `dir`; what cannot be listed and what begins with a dot is left out.
+/// Lists files recursively. Unreadable directories and hidden files are skipped.
 fn list(dir: &Path, prefix: &str, depth: usize, names: &mut BTreeSet<String>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
@@ -136,7 +136,7 @@ fn list(dir: &Path, prefix: &str, depth: usize, names: &mut BTreeSet<String>) {
         if name.starts_with('.') {
             continue;
         }
-        // A link to a folder is not gone into: it may lead back up.
+        // Links to directories are not followed: they may form a cycle.
         if kind.is_dir() && depth > 0 {
             list(&entry.path(), &format!("{prefix}{name}/"), depth - 1, names);
         } else if seen.is_file() {
@@ -161,7 +161,7 @@ fn read(name: &str, path: PathBuf) -> Result<Source, SourceError> {
     if let Err(error) = Tera::new().add_raw_template(name, &text)
         && let ErrorKind::SyntaxError(report) = error.kind()
     {
-        // At the end of the input Tera's columns are right, and its bytes are those of the last token.
+        // At the end of the input, Tera's byte span is that of the last token.
         let at_end = report.message() == "Unexpected end of input";
         let span = if at_end { text.len()..text.len() } else { report.span().range.clone() };
         let hint = Some(syntax_hint(report.message(), text.get(span.clone()).unwrap_or_default()));
@@ -172,7 +172,7 @@ fn read(name: &str, path: PathBuf) -> Result<Source, SourceError> {
     Ok(Source { name: name.to_owned(), path, text, uses })
 }
 
-/// What to do about what Tera cannot parse; `found` is the text that it points at.
+/// The hint for a syntax error; `found` is the text at its position.
 fn syntax_hint(message: &str, found: &str) -> String {
     match (message, found) {
         ("Unexpected end of input", _) => "a tag or block is not closed: {% endfor %}, {% endif %}, }} or %}",

@@ -1,34 +1,35 @@
-//! What a template file names: the words in which `scan` answers `vet`.
+//! The names that a template file uses: the result of `scan` and the input of `validate`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// A name and its place in the template.
+/// A name and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ident {
     /// The name.
     pub text: String,
-    /// Its bytes in the template.
+    /// Its byte range in the template.
     pub span: Range<usize>,
 }
 
-/// A variable that is looked at.
+/// A use of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
     /// The variable.
     pub ident: Ident,
-    /// `.a.b` and `["a"]` behind it, as far as they are literal.
+    /// The literal accesses after it: `.a.b` and `["a"]`.
     pub fields: Vec<Ident>,
-    /// A `for`, a `set` or an argument here gives it its value.
+    /// Whether a `for`, a `set` or an argument defines it here.
     pub local: bool,
-    /// It may be missing: `?.`, `default`, or a test for being defined follows, or such a test of it stands in the part.
+    /// Whether it may be undefined: `?.`, `default` or a test for being defined follows, or the fragment tests it
+    /// elsewhere.
     pub guarded: bool,
-    /// A test for being defined follows.
+    /// Whether a test for being defined follows.
     pub tested: bool,
 }
 
 impl Variable {
-    /// The variable and its fields.
+    /// The path: the variable and its fields.
     fn path(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.ident).chain(&self.fields).map(|ident| &*ident.text)
     }
@@ -39,16 +40,16 @@ impl Variable {
     }
 }
 
-/// Another template, or a component, and the names that have local values at that point.
+/// A use of another template or of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Which one.
+    /// The name of the template or the component.
     pub ident: Ident,
-    /// The local names there.
+    /// The local names in scope.
     pub scope: BTreeSet<String>,
 }
 
-/// A piece that is rendered by itself: what stands outside of components, or one component's body.
+/// The text outside of components, or the body of one component.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fragment {
     /// Variables.
@@ -57,15 +58,15 @@ pub struct Fragment {
     pub includes: Vec<Call>,
     /// `<component />`s.
     pub calls: Vec<Call>,
-    /// What `set` gives a value anywhere in it.
+    /// The names that a `set` in it defines.
     pub sets: BTreeSet<String>,
-    /// Every name that has a local value somewhere in it.
+    /// Every name that is local somewhere in it.
     pub locals: BTreeSet<String>,
 }
 
 impl Fragment {
-    /// What is tested for being defined anywhere in the part may be missing in all of it: which branch a name stands in,
-    /// and what a test that was kept in a variable means, only rendering tells.
+    /// Marks every use of a tested path as guarded. Only rendering can tell which branch runs and what a stored test
+    /// result means, so a test applies to the whole fragment.
     pub fn guard(&mut self) {
         let tested: BTreeSet<Vec<String>> = self
             .variables
@@ -85,22 +86,22 @@ impl Fragment {
 /// `{% component %}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
-    /// The arguments that are taken from around the call when it does not give them: `@name`.
+    /// The arguments written `@name`, which default to the value at the call.
     pub implicit: Vec<Ident>,
     /// Its body.
     pub body: Fragment,
 }
 
-/// All that one template file names.
+/// All names that one template file uses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Uses {
-    /// What stands outside of components.
+    /// The text outside of components.
     pub body: Fragment,
     /// Components by name.
     pub components: BTreeMap<String, Component>,
     /// `{% extends %}`.
     pub extends: Option<Ident>,
-    /// Filters, wherever they stand.
+    /// Filters.
     pub filters: Vec<Ident>,
     /// Tests.
     pub tests: Vec<Ident>,

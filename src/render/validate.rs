@@ -1,8 +1,7 @@
-//! Everything about a template that can be known to be wrong before there are members, all at once.
+//! Finds every error in a template that can be known without members.
 //!
-//! A template is looked at together with all that it can reach: what it includes and extends, and the files that its
-//! components are in. Scopes follow Tera: an included template sees what is local where it is included, a component
-//! sees its arguments and nothing else.
+//! A template is validated together with everything it includes, extends and uses components from. Scopes are those of
+//! Tera: an included template sees the local names at the include, a component sees only its arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,20 +16,20 @@ use super::source::{Source, SourceError, Sources, plain};
 use super::uses::{Fragment, Ident, Variable};
 use super::{filter, names};
 
-/// A template that is right as far as can be known, and the files it is made of, by name.
+/// A valid template and the files it consists of, by name.
 pub struct Validated {
-    /// The template itself and all that it can reach.
+    /// The template and every file it uses.
     pub files: BTreeMap<String, Arc<Source>>,
-    /// What it is rendered from.
+    /// The names it depends on.
     pub needs: Needs,
-    /// Whether it shows the host's full name, or may do so.
+    /// Whether it uses `host.fqdn`, or `host` as a whole.
     pub uses_fqdn: bool,
 }
 
-/// Vets one template.
+/// Validates one template.
 ///
 /// # Errors
-/// Every problem in it and in all that it reaches.
+/// Every problem in the template and in the files it uses.
 pub fn validate(entry: &Arc<Source>, sources: &mut Sources, known: &KnownNames<'_>) -> Result<Validated, Vec<Problem>> {
     let mut validator = Validator {
         sources,
@@ -55,7 +54,7 @@ pub fn validate(entry: &Arc<Source>, sources: &mut Sources, known: &KnownNames<'
     }
 }
 
-/// A filter, test or function that is not there: what is wrong, and what to write.
+/// The message and the hint for an unknown filter, test or function.
 pub fn unknown_builtin(kind: &str, ident: &str, all: &[&str]) -> Option<(String, String)> {
     let hint = || names::builtin_hint(kind, ident, all);
     (!all.contains(&ident)).then(|| (format!("there is no {kind} named {ident}"), hint()))
@@ -65,9 +64,9 @@ struct Validator<'a> {
     sources: &'a mut Sources,
     known: &'a KnownNames<'a>,
     files: BTreeMap<String, Arc<Source>>,
-    /// Files, and components, that a problem was reported for already.
+    /// Files and components with a reported problem.
     reported: BTreeSet<String>,
-    /// Parts that were walked already, and with which local names: file, component, names, sealed.
+    /// Visited fragments: file, component, local names, whether inside a component.
     walked: BTreeSet<(String, String, BTreeSet<String>, bool)>,
     problems: Vec<Problem>,
     needs: Needs,
@@ -75,7 +74,7 @@ struct Validator<'a> {
 }
 
 impl Validator<'_> {
-    /// Reads everything that the template can reach.
+    /// Reads every file that the template uses.
     fn collect_files(&mut self, entry: &Arc<Source>) {
         let mut queue = vec![Arc::clone(entry)];
         while let Some(file) = queue.pop() {
@@ -98,7 +97,7 @@ impl Validator<'_> {
         }
     }
 
-    /// The template that is named in an include or an extends.
+    /// Reads the template that an include or an extends names.
     fn resolve_name(&mut self, file: &Source, ident: &Ident) -> Option<Arc<Source>> {
         if plain(Path::new(&ident.text)).as_deref() != Some(&ident.text) || ident.text.contains('\\') {
             let message = format!("{:?} is not a valid template name", ident.text);
@@ -127,7 +126,7 @@ impl Validator<'_> {
         }
     }
 
-    /// The files with the components that are called and are not yet there.
+    /// Reads the files that define components which are called and not yet read.
     fn component_files(&mut self) -> Vec<Arc<Source>> {
         let files: Vec<Arc<Source>> = self.files.values().cloned().collect();
         let calls = files.iter().flat_map(|file| {
@@ -174,7 +173,7 @@ impl Validator<'_> {
         found
     }
 
-    /// Filters, tests and functions of one file.
+    /// Checks the filters, tests and functions of one file.
     fn check_builtins(&mut self, file: &Source) {
         let uses = &file.uses;
         for ident in &uses.filters {
@@ -200,11 +199,11 @@ impl Validator<'_> {
         }
     }
 
-    /// A file as it is rendered: its parents and itself.
+    /// Checks a file and its parents.
     fn walk_file(&mut self, file: &Arc<Source>, scope: &BTreeSet<String>, in_component: bool, stack: &mut Vec<String>) {
         stack.push(file.name.clone());
         let mut scope = scope.clone();
-        // What a child's blocks and its parents set is set for each other, in an order that only rendering tells.
+        // Blocks of the child and parents see the variables that the other sets, depending on the order at render time.
         scope.extend(file.uses.body.sets.iter().filter(|_| file.uses.extends.is_some()).cloned());
         if let Some(ident) = &file.uses.extends
             && let Some(parent) = self.resolve_nested(file, ident, stack)
@@ -216,7 +215,7 @@ impl Validator<'_> {
         stack.pop();
     }
 
-    /// The file that is included or extended, unless that leads back into itself.
+    /// Returns the included or extended file, unless it is already being visited.
     fn resolve_nested(&mut self, file: &Source, ident: &Ident, stack: &[String]) -> Option<Arc<Source>> {
         let next = self.files.get(&ident.text).cloned()?;
         if !stack.contains(&next.name) {
@@ -230,7 +229,7 @@ impl Validator<'_> {
         None
     }
 
-    /// One part, with names that have local values around it; sealed in a component's body, where only those are seen.
+    /// Checks one fragment. `scope` has the local names around it; the body of a component sees nothing else.
     fn walk_fragment(
         &mut self,
         file: &Arc<Source>,
@@ -245,7 +244,7 @@ impl Validator<'_> {
         }
         for name in &fragment.variables {
             self.add_need(&name.ident.text);
-            // As with rosters, a local name counts; but in a component's body `host` is an argument and nothing else.
+            // A local name counts, as for rosters. In the body of a component, `host` is only an argument.
             self.uses_fqdn |= !in_component && name.is_fqdn();
             if !name.local && !scope.contains(&name.ident.text) {
                 self.check_variable(file, name, in_component, fragment);
@@ -272,7 +271,7 @@ impl Validator<'_> {
         }
     }
 
-    /// A local name counts too: a `set` in one branch does not take the roster of that name away in the other.
+    /// Local names count too: after a `set` in one branch, the other branch still reads the roster of that name.
     fn add_need(&mut self, name: &str) {
         if name == "rosters" {
             self.needs.all = true;
@@ -303,7 +302,7 @@ impl Validator<'_> {
             Lookup::UnknownField { field, message, hint } => (field.span.clone(), message, hint),
         };
         let problem = file.problem(span, message, hint);
-        // A file that is included twice has its problems once.
+        // A file that is included twice reports its problems once.
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }

@@ -1,4 +1,4 @@
-//! Members as Tera sees them.
+//! Members as Tera values.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,24 +14,24 @@ use crate::model::member::Member;
 #[cfg(test)]
 mod tests;
 
-/// The fields that every member has. A key of its data with one of these names is found under `data` only.
+/// The fields of every member. A data key with one of these names is available under `data` only.
 pub const FIELDS: [&str; 9] = ["name", "host", "port", "address", "id", "weight", "status", "data", "slot"];
 
-/// The largest number that every whole number below is exact in an `f64`.
+/// The limit up to which an `f64` represents every integer exactly.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// A roster's members under one key of it; no key for a plain path.
+/// A roster and one of its keys; no key for a plain path.
 type CacheKey = (Arc<str>, Option<Arc<str>>);
 
-/// Values made before. Rosters change by a member at a time while many templates show all of them, so what is the
-/// same `Arc` as last time is not made again.
+/// A cache of converted values. Rosters change one member at a time while many templates show all of them, so an
+/// unchanged `Arc` is not converted again.
 #[derive(Debug, Default)]
 pub struct ValueCache {
     last: Mutex<BTreeMap<CacheKey, (SlottedMembers, Value)>>,
 }
 
 impl ValueCache {
-    /// A roster as templates see it: a list of members, or a map of such lists in the order of their keys.
+    /// Converts a roster to a list of members, or to a map of such lists ordered by key.
     pub fn roster(&self, name: &Arc<str>, roster: &RosterValue) -> Value {
         match roster {
             RosterValue::List(members) => self.list((Arc::clone(name), None), members),
@@ -60,25 +60,25 @@ impl ValueCache {
         value
     }
 
-    /// Drops what is kept for keys that are gone.
+    /// Removes the cached values of keys that no longer exist.
     fn drop_missing_keys<T>(&self, name: &Arc<str>, keys: &BTreeMap<Arc<str>, T>) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.retain(|(roster, key), _| roster != name || key.as_ref().is_some_and(|key| keys.contains_key(key)));
     }
 }
 
-/// Members by themselves: those of the key whose file is rendered.
+/// Converts the members of the key whose file is rendered.
 pub fn list(members: &SlottedMembers) -> Value {
     member_list(members, None)
 }
 
-/// The members in their order; those that were there before with the same seat are taken over.
+/// Converts members, reusing the values of members that have not changed.
 fn member_list(members: &SlottedMembers, before: Option<&(SlottedMembers, Value)>) -> Value {
     let (old, values) = match before {
         Some((old, value)) => (&**old, value.as_array().unwrap_or_default()),
         None => (&[][..], &[][..]),
     };
-    // By allocation: a member that is as before is the same one.
+    // Compared by allocation: an unchanged member keeps its `Arc`.
     let old: HashMap<*const Member, (u32, &Value)> =
         old.iter().zip(values).map(|(other, value)| (Arc::as_ptr(&other.member), (other.slot, value))).collect();
     let same =
@@ -90,12 +90,13 @@ fn member_list(members: &SlottedMembers, before: Option<&(SlottedMembers, Value)
     Value::from(list)
 }
 
-/// One member: its fields, then every key of its data that no field has taken.
+/// Converts one member.
 fn member(slotted: &SlottedMember) -> Value {
     Value::from(fields(&slotted.member, Some(slotted.slot)))
 }
 
-/// A member's fields and the keys of its data; without a number where it has none yet.
+/// The fields of a member, then the keys of its data that do not clash with a field. `slot` is left out if it is
+/// `None`.
 pub fn fields(member: &Member, slot: Option<u32>) -> tera::Map {
     let fields = member.fields();
     let mut map = tera::Map::with_capacity(FIELDS.len() + 1 + fields.data.len());
@@ -123,7 +124,7 @@ pub fn fields(member: &Member, slot: Option<u32>) -> tera::Map {
     map
 }
 
-/// JSON as Tera's values; objects keep their order.
+/// Converts JSON. Objects keep their order.
 pub fn json(value: &serde_json::Value) -> Value {
     use serde_json::Value as Json;
     match value {
@@ -141,12 +142,12 @@ pub fn json(value: &serde_json::Value) -> Value {
     }
 }
 
-/// A JSON object as Tera's map.
+/// Converts a JSON object.
 pub fn object(map: &serde_json::Map<String, serde_json::Value>) -> Value {
     Value::from(map.iter().map(|(key, value)| (Key::from(key.clone()), json(value))).collect::<tera::Map>())
 }
 
-/// A number that is whole is printed without a point.
+/// Converts a number. An integral one prints without a decimal point.
 #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and in range just before")]
 fn number(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() <= MAX_EXACT { Value::from(value as i64) } else { Value::from(value) }

@@ -1,8 +1,8 @@
-//! `where`: a Tera expression over one member, vetted at load and made into a [`Filter`].
+//! `where`: a Tera expression over one member, validated at load and compiled to a [`Filter`].
 //!
-//! It sees the member's fields and the keys of its data by their own names, and all of it as `m`; `host` and `vars` are
-//! what they are in templates. What it gives is true or false: anything else is an error, and so is what is undefined
-//! and is more than compared.
+//! It sees the fields of the member and the keys of its data by their own names, all of them as `m`, and `host` and
+//! `vars` as in templates. It must evaluate to true or false. Any other result is an error, and so is an undefined
+//! value that is used for more than a comparison.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -23,17 +23,17 @@ use super::{Globals, filter, host_value, names, output, validate, value};
 #[cfg(test)]
 mod tests;
 
-/// What the expression is put between to be a template.
+/// The delimiters that make the expression a template.
 const OPEN: &str = "{{ ";
 const CLOSE: &str = " }}";
 
-/// What ends an expression, or begins another, wherever it stands.
+/// Delimiters of Tera: not allowed in an expression, even in a string.
 const DELIMITERS: [&str; 6] = ["{{", "}}", "{%", "%}", "{#", "#}"];
 
-/// What to do where nothing better is known.
+/// The hint if there is no better one.
 const EXAMPLE_HINT: &str = "write one expression, as in 'zone == vars.zone and weight > 0'";
 
-/// What no member has, and templates or other software do.
+/// Names that templates or other software have and `where` does not, with a hint.
 const UNAVAILABLE: [(&str, &str); 4] = [
     ("slot", "slots are assigned after `where`; for a key of the data with this name write m.data.slot"),
     ("rosters", "`where` sees one member's fields, vars and host"),
@@ -41,27 +41,26 @@ const UNAVAILABLE: [(&str, &str); 4] = [
     ("__tera_context", "name the fields that you need"),
 ];
 
-/// A `where`, and whether it shows the host's full name.
+/// A compiled `where`.
 #[derive(Debug)]
 pub struct CompiledWhere {
-    /// The filter.
     pub filter: Filter,
-    /// Whether it names `host.fqdn`.
+    /// Whether it uses `host.fqdn`.
     pub uses_fqdn: bool,
 }
 
-/// Vets an expression and makes a filter of it.
+/// Validates and compiles an expression.
 ///
 /// # Errors
-/// Everything that is wrong with it: what Tera cannot parse; filters, tests and functions that are not there; what
-/// `host` and `vars` do not have; names that no member has. Other names may be keys of a member's data.
+/// Every problem: syntax errors; unknown filters, tests and functions; unknown fields of `host` and `vars`; names that
+/// members cannot have. Other names may be keys of the data.
 pub fn compile_where(written: &Where, globals: &Globals) -> Result<CompiledWhere, Vec<Problem>> {
     if let Some(end) = DELIMITERS.iter().find(|end| written.text.contains(**end)) {
         let hint = "write one expression without brackets around it, as in 'zone == vars.zone'";
         return Err(vec![problem(written, 0..0, &format!("{end} is not allowed in `where`"), hint)]);
     }
     let text = format!("{OPEN}{}{CLOSE}", written.text);
-    // One without our filters: it says what cannot be parsed, and what is not there is said better below.
+    // A plain Tera reports syntax errors. Unknown names are reported below with better hints.
     if let Err(error) = Tera::new().add_raw_template("where", &text)
         && let ErrorKind::SyntaxError(report) = error.kind()
     {
@@ -77,7 +76,7 @@ pub fn compile_where(written: &Where, globals: &Globals) -> Result<CompiledWhere
         return Err(vec![problem(written, 0..0, &error.to_string(), EXAMPLE_HINT)]);
     }
     let uses_name = |name: &str| uses.body.variables.iter().any(|it| it.ident.text == name);
-    // A filter is another one when something that it looks at is.
+    // The filter counts as changed if `host` or `vars` changes and the expression uses it.
     let host = format!("{:?}", globals.host);
     let vars = Json::Object(globals.vars.clone()).to_string();
     let with =
@@ -100,7 +99,7 @@ pub fn compile_where(written: &Where, globals: &Globals) -> Result<CompiledWhere
     Ok(CompiledWhere { filter: Filter::new(&*written.text, with, accepts), uses_fqdn })
 }
 
-/// What the expression sees of one member: no more than it names.
+/// The context for one member: only the names that the expression uses.
 fn context(names: &BTreeSet<String>, globals: &BTreeMap<&str, Value>, member: &Member) -> tera::Context {
     let all = value::fields(member, None);
     let mut context = tera::Context::new();
@@ -147,7 +146,7 @@ fn validate_names(written: &Where, uses: &Uses, globals: &Globals) -> Vec<Proble
     problems
 }
 
-/// What is wrong with a name, if anything can be known to be.
+/// Checks one variable; returns the span, the message and the hint of a problem.
 fn check_variable(name: &Variable, known: &KnownNames<'_>) -> Option<(Range<usize>, String, String)> {
     let text = &*name.ident.text;
     let at_name = |message: String, hint: &str| Some((name.ident.span.clone(), message, hint.to_owned()));
@@ -175,12 +174,13 @@ fn check_variable(name: &Variable, known: &KnownNames<'_>) -> Option<(Range<usiz
 
 fn syntax_problem(written: &Where, report: &ReportError) -> Problem {
     let (at, end) = (report.span().range.clone(), OPEN.len() + written.text.len());
-    // What Tera finds in place of something is the end of the expression, as a person sees it.
+    // To the user, the closing delimiter is the end of the expression.
     let span = if at.start >= end { end..end } else { at };
     problem(written, span, &names::in_place_of(report.message(), CLOSE.trim()), EXAMPLE_HINT)
 }
 
-/// A problem at a place of the expression as a template; with all of the value where the file has it in other words.
+/// Creates a problem. `span` is in the expression as a template. The whole value is marked if the file spells the
+/// expression differently.
 fn problem(written: &Where, span: Range<usize>, message: &str, hint: &str) -> Problem {
     let Where { roster, text, file, source, span: whole } = written;
     let inside = source.get(whole.clone()).and_then(|value| value.find(&**text));

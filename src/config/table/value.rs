@@ -1,6 +1,7 @@
-//! One value as it is written: typed reading that reports what does not fit, at its place, and goes on.
+//! Typed access to a TOML value.
 //!
-//! A reader gives `None` after it has reported, so that a caller takes a default and the next problem is found too.
+//! Each reader reports an invalid value at its position and returns `None`. The caller then uses a default, so that
+//! further problems are found.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -18,22 +19,22 @@ use crate::config::keys::TableKeys;
 use crate::config::problem::{Report, ValueError};
 use crate::config::scalar;
 
-/// A value, and the key that it is of.
+/// A value with its key.
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'a> {
-    /// The file that it stands in.
+    /// The file that contains it.
     pub source: &'a Source,
-    /// Where problems go.
+    /// Collects problems.
     pub report: &'a Report,
     /// Its key, for messages.
     pub key: &'a str,
-    /// Whether this is one of several in a list.
+    /// Whether this is an element of a list.
     item: bool,
     written: &'a DeValue<'a>,
     span: (usize, usize),
 }
 
-/// What a value is, in words.
+/// The type of a value, for messages.
 pub fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
@@ -47,7 +48,7 @@ pub fn kind(value: &DeValue<'_>) -> &'static str {
 }
 
 impl<'a> Value<'a> {
-    /// A value as it stands in a table; `key` as it is spelled there.
+    /// Creates a value; `key` as it is spelled in the file.
     pub fn new(
         source: &'a Source,
         report: &'a Report,
@@ -58,7 +59,7 @@ impl<'a> Value<'a> {
         Self { source, report, key, item: false, written, span: (span.start, span.end) }
     }
 
-    /// The bytes of the file that it stands at.
+    /// Its byte range in the file.
     pub fn span(&self) -> Range<usize> {
         self.span.0..self.span.1
     }
@@ -82,17 +83,17 @@ impl<'a> Value<'a> {
         self.reject(ValueError::new(message, format!("write {} = {example}", self.key)));
     }
 
-    /// What the reader of a part says, or a report of why not.
+    /// Returns the result, or reports the error.
     pub fn accept<T>(&self, read: Result<T, ValueError>) -> Option<T> {
         read.map_err(|wrong| self.reject(wrong)).ok()
     }
 
-    /// The value itself, for what takes several kinds.
+    /// The raw value, for keys that accept several types.
     pub fn raw(&self) -> &'a DeValue<'a> {
         self.written
     }
 
-    /// A string that is not empty and has no control characters: neither a path nor a name has them.
+    /// A nonempty string without control characters.
     pub fn text(&self, example: &str) -> Option<&'a str> {
         let DeValue::String(text) = self.written else {
             self.reject_kind("a string", example);
@@ -106,7 +107,7 @@ impl<'a> Value<'a> {
         Some(text)
     }
 
-    /// A string with its variables filled in; what comes of that is not empty and has no control characters either.
+    /// A string with its variables interpolated. The result is checked like [`Self::text`].
     pub fn filled(&self, fill: &Interpolation<'_>, example: &str) -> Option<String> {
         let text = self.text(example)?;
         match fill.fill(text) {
@@ -124,17 +125,17 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A text that one of `scalar`'s readers understands.
+    /// A string parsed by a function of `scalar`.
     pub fn read<T>(&self, read: fn(&str) -> Result<T, ValueError>, example: &str) -> Option<T> {
         self.text(example).and_then(|text| self.accept(read(text)))
     }
 
-    /// How long something takes.
+    /// A duration.
     pub fn duration(&self, example: &str) -> Option<Duration> {
         self.read(scalar::duration, example)
     }
 
-    /// How long something may take, which is never 0.
+    /// A duration greater than 0.
     pub fn timeout(&self, example: &str) -> Option<Duration> {
         let duration = self.duration(example)?;
         if duration.is_zero() {
@@ -154,7 +155,7 @@ impl<'a> Value<'a> {
         None
     }
 
-    /// How many.
+    /// An integer in the range of `T`.
     pub fn count<T: TryFrom<i64>>(&self, example: &str) -> Option<T> {
         let DeValue::Integer(number) = self.written else {
             self.reject_kind("a whole number", example);
@@ -168,7 +169,7 @@ impl<'a> Value<'a> {
         count
     }
 
-    /// One of some words.
+    /// One of the given words.
     pub fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Option<T> {
         let words: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
         let text = self.text(words.first().map_or("", String::as_str))?;
@@ -181,7 +182,7 @@ impl<'a> Value<'a> {
         chosen
     }
 
-    /// A place on this host's disk, absolute: a relative one is relative to the file that it stands in.
+    /// A path, resolved against the directory of the file.
     pub fn path(&self, example: &str) -> Option<PathBuf> {
         self.text(example).map(|text| self.source.base.join(text))
     }
@@ -193,14 +194,14 @@ impl<'a> Value<'a> {
             return None;
         };
         let item = |value: &'a Spanned<DeValue<'a>>| {
-            // As above: what is broken has the place of the whole.
+            // An invalid element has no position; the list has.
             let span = if value.span() == (0..0) { self.span } else { (value.span().start, value.span().end) };
             Value { written: value.get_ref(), item: true, span, ..*self }
         };
         Some(list.iter().map(item).collect())
     }
 
-    /// The keys and values of a table that takes any key; `None`, and nothing reported, where it is none.
+    /// The entries of a table with arbitrary keys; `None`, without a report, if it is not a table.
     pub fn map(&self) -> Option<Vec<Value<'a>>> {
         let DeValue::Table(entries) = self.written else { return None };
         Some(Table::any(self.source, self.report, entries).collect())
@@ -215,7 +216,7 @@ impl<'a> Value<'a> {
         Some(Table::new(self.source, self.report, keys, entries, self.span()))
     }
 
-    /// Reports something else than `[name]`.
+    /// Reports a value that is not a table.
     pub fn reject_section(&self) {
         let (name, is) = (self.key, kind(self.written));
         let message = format!("`{name}` is {is} but must be a table");

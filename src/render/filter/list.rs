@@ -20,7 +20,7 @@ fn list<'a>(filter: &str, value: &'a Value) -> TeraResult<&'a [Value]> {
     }
 }
 
-/// How an element is called in a message.
+/// The name of an element in a message.
 fn called(at: usize, element: &Value) -> String {
     match element.get_from_path("name").and_then(Value::as_str) {
         Some(name) => format!("{name:?}"),
@@ -28,8 +28,8 @@ fn called(at: usize, element: &Value) -> String {
     }
 }
 
-/// `where(attribute="zone", value="a")`: the elements with that value; without `value` those where it is there and
-/// neither false, null, 0 nor empty. An element without the attribute does not match.
+/// `where(attribute="zone", value="a")`: the elements with that value. Without `value`, the elements whose attribute is
+/// not false, null, 0 or empty. An element without the attribute does not match.
 pub fn matching(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let attribute = kwargs.must_get::<&str>("attribute")?;
     let wanted = kwargs.get::<&Value>("value")?;
@@ -44,7 +44,7 @@ pub fn matching(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     Ok(Value::from(list("where", value)?.iter().filter(matches).cloned().collect::<Vec<_>>()))
 }
 
-/// `pluck(attribute="address")`: that attribute of every element; one without it is an error.
+/// `pluck(attribute="address")`: the attribute of every element. A missing attribute is an error.
 pub fn pluck(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let attribute = kwargs.must_get::<&str>("attribute")?;
     let mut out = Vec::new();
@@ -54,8 +54,8 @@ pub fn pluck(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     Ok(Value::from(out))
 }
 
-/// `sort_by(attribute="weight", reverse=true)`: a stable sort; elements without the attribute, or with null, come
-/// last either way.
+/// `sort_by(attribute="weight", reverse=true)`: a stable sort. Elements whose attribute is missing or null come last in
+/// both directions.
 pub fn sort_by(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let attribute = kwargs.must_get::<&str>("attribute")?;
     let reverse = kwargs.get::<bool>("reverse")?.unwrap_or(false);
@@ -77,8 +77,8 @@ pub fn sort_by(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     Ok(Value::from(sorted))
 }
 
-/// `group_by(attribute="zone")`: a map from each value to the elements that have it, in the order of the values.
-/// Elements where it is null are left out, as Tera's own does it.
+/// `group_by(attribute="zone")`: a map from each value to its elements, ordered by value. Elements whose value is null
+/// are left out, as in Tera.
 pub fn group_by(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let attribute = kwargs.must_get::<&str>("attribute")?;
     let mut groups: BTreeMap<Key<'static>, Vec<Value>> = BTreeMap::new();
@@ -122,7 +122,7 @@ pub fn join(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     Ok(Value::from(texts.join(separator)))
 }
 
-/// `default(value=1)`: for what is undefined or null; with `boolean=true` for false, 0 and empty too.
+/// `default(value=1)`: replaces undefined and null; with `boolean=true` also false, 0 and empty values.
 pub fn default(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let other = kwargs.must_get::<&Value>("value")?;
     let boolean = kwargs.get::<bool>("boolean")?.unwrap_or(false);

@@ -1,4 +1,4 @@
-//! Filters that write a value so that one program's parser reads it as one value, whatever is in it.
+//! Filters that quote a value so that the parser of one program reads it as one value, whatever it contains.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use super::{fail, kind};
 #[cfg(test)]
 mod tests;
 
-/// The text of a single value: a text, a number, or true or false.
+/// The text of a scalar: a string, a number or a boolean.
 fn scalar(filter: &str, value: &Value) -> TeraResult<String> {
     if value.is_string() || value.is_number() || value.is_bool() {
         return Ok(value.to_string());
@@ -22,7 +22,7 @@ fn scalar(filter: &str, value: &Value) -> TeraResult<String> {
     fail(format!("{filter} takes a text or a number, but got {}: {hint}", kind(value)))
 }
 
-/// Letters, digits and the marks that no program here reads as anything but text.
+/// Whether no supported program needs quotes for the text.
 fn is_bare(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/@+-".contains(c))
 }
@@ -38,7 +38,7 @@ pub fn json(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     out.map(Value::from).or_else(|error| fail(format!("cannot write this as JSON: {error}")))
 }
 
-/// `yaml`: a YAML document without `---` and without a line break at its end, the same to readers of 1.1 and 1.2.
+/// `yaml`: a YAML document without `---` and without a final line break. Parsers of YAML 1.1 and 1.2 read it alike.
 pub fn yaml(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     match crate::text::yaml::to_string(value) {
         Ok(out) => Ok(Value::from(out.trim_end_matches('\n'))),
@@ -46,7 +46,7 @@ pub fn yaml(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     }
 }
 
-/// `toml`: a map as a document, its keys sorted; anything else as the value behind a `key =`.
+/// `toml`: a map as a document with sorted keys; anything else as the value of a `key =`.
 pub fn toml(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     let out = if value.is_map() {
         toml::Table::try_from(value).map(|table| table.to_string())
@@ -59,37 +59,37 @@ pub fn toml(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     }
 }
 
-/// `shell`: one word for sh (POSIX Shell Command Language, 2.2.2), in single quotes where it needs them.
+/// `shell`: one word for sh (POSIX Shell Command Language, 2.2.2), in single quotes if needed.
 pub fn shell(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     Ok(Value::from(single_quoted(&scalar("shell", value)?)))
 }
 
-/// `haproxy`: one argument in a haproxy file, in strong quotes where it needs them (configuration manual, 2.2).
+/// `haproxy`: one argument in a haproxy file, in strong quotes if needed (configuration manual, 2.2).
 pub fn haproxy(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     Ok(Value::from(single_quoted(&scalar("haproxy", value)?)))
 }
 
-/// sh and haproxy end a strongly quoted piece at the next `'`, and take one that is escaped outside of quotes.
+/// In sh and haproxy a single quote always ends the quoted part, so it is escaped outside of the quotes.
 fn single_quoted(text: &str) -> String {
     if is_bare(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// `haproxy_name`: a proxy's or server's name; what haproxy does not allow in one becomes `_` (configuration manual,
-/// 4). Two names can become one: haproxy's check refuses the file then.
+/// `haproxy_name`: the name of a proxy or a server. Characters that haproxy forbids become `_` (configuration manual,
+/// 4). Two names can become equal; the check of haproxy rejects the file then.
 pub fn haproxy_name(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     let text = scalar("haproxy_name", value)?;
     Ok(Value::from(if text.is_empty() { "_".to_owned() } else { replace(&text, "_.:-", '_') }))
 }
 
-/// `hosts_name`: a name for a hosts file (hosts(5)): letters, digits, `-`, `.` and `_`; all else becomes `-`. Two
-/// names can become one.
+/// `hosts_name`: a name for a hosts file (hosts(5)). Characters other than letters, digits, `-`, `.` and `_` become
+/// `-`. Two names can become equal.
 pub fn hosts_name(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     let text = scalar("hosts_name", value)?;
     Ok(Value::from(if text.is_empty() { "-".to_owned() } else { replace(&text, "-._", '-') }))
 }
 
-/// `nginx`: one argument in an nginx file, in double quotes where it needs them. A `$` begins a variable there, in
-/// quotes too, and nginx has no way to write it as itself, so it is an error.
+/// `nginx`: one argument in an nginx file, in double quotes if needed. nginx expands `$` in quotes too and has no
+/// escape for it, so `$` is an error.
 pub fn nginx(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     let text = scalar("nginx", value)?;
     if text.contains('$') {
@@ -108,7 +108,7 @@ pub fn pgpool(value: &Value, _: &Kwargs) -> TeraResult<Value> {
         match c {
             '\'' => out.push_str("''"),
             '\\' => out.push_str(r"\\"),
-            // A line break would end the setting; the file's own escape is read back as one.
+            // A line break would end the setting, so it is escaped.
             '\n' => out.push_str(r"\n"),
             c if c.is_control() => _ = write!(out, "\\{:03o}", u32::from(c)),
             c => out.push(c),
@@ -118,13 +118,13 @@ pub fn pgpool(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     Ok(Value::from(out))
 }
 
-/// `base`: what is behind the last `/`.
+/// `base`: the part after the last `/`.
 pub fn base(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     let text = scalar("base", value)?;
     Ok(Value::from(text.rsplit('/').next().unwrap_or_default()))
 }
 
-/// `dir`: what is before the last `/`; `/` for what is right under the root, `.` where there is none.
+/// `dir`: the part before the last `/`; `/` for a direct child of the root, `.` without a `/`.
 pub fn dir(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     let text = scalar("dir", value)?;
     Ok(Value::from(match text.rsplit_once('/') {
@@ -139,8 +139,8 @@ pub fn is_ip(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.parse::<IpAddr>().is_ok())
 }
 
-/// `is hostname`: an address, or a name of labels of letters, digits, `-` and `_` (RFC 1123, section 2.1; `_` because
-/// it is in use), at most 253 characters: something that every program takes as one word.
+/// `is hostname`: an address, or a name of labels of letters, digits, `-` and `_` (RFC 1123, section 2.1; `_` is common
+/// in practice), at most 253 characters.
 pub fn is_hostname(value: &Value) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
