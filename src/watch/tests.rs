@@ -1,4 +1,4 @@
-//! Registries of both kinds, by the library: one suite for all of them, and what only one kind has.
+//! Tests of both kinds of registries: one suite for both, and tests of what only one kind has.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ mod zookeeper;
 
 pub use mirror::Mirror;
 
-/// How long anything may take on a busy machine.
+/// The time limit of each step, on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 
 /// A tree of nodes that a registry follows.
 pub trait Tree {
-    /// How the registry is configured.
+    /// The configuration of the registry.
     fn config(&self) -> RegistryConfig;
-    /// Makes a node with all above it, or sets its data.
+    /// Creates a node with its ancestors, or sets its data.
     fn put(&self, path: &str, data: &str);
-    /// Makes a node without data that will have children, with all above it.
-    fn folder(&self, path: &str);
-    /// Deletes a node with all below it.
+    /// Creates a node that will have children, with its ancestors.
+    fn create_parent(&self, path: &str);
+    /// Deletes a node and everything below it.
     fn remove(&self, path: &str);
 }
 

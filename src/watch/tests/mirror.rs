@@ -1,4 +1,4 @@
-//! Follows a registry as the agent does, and keeps what it says.
+//! Follows a registry as the agent does, and applies its updates.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::RegistryConfig;
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Change, Members, Reading, Seen, Update, View};
+use crate::model::registry_event::{Members, Reading, Seen, Update, View};
 use crate::watch::Subjects;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -15,28 +15,27 @@ use tokio_util::sync::CancellationToken;
 use super::LONG;
 use crate::support::wait::eventually;
 
-/// What a registry said, applied to what it said before. An update of something that was never whole is a fault, and
-/// so is a change that changes nothing.
+/// The updates of a registry, applied. A change before the first reset is a fault, and so is a change that changes nothing.
 #[derive(Debug, Default)]
-pub struct Said {
+pub struct Received {
     pub views: BTreeMap<Subject, View>,
     pub resets: usize,
     pub updates: usize,
     pub suspensions: usize,
-    pub aways: Vec<String>,
-    pub is_away: bool,
+    pub unreachable_reasons: Vec<String>,
+    pub is_unreachable: bool,
     pub faults: Vec<String>,
 }
 
-/// A registry that is followed on a thread of its own.
+/// Follows a registry on its own thread.
 pub struct Mirror {
-    said: Arc<Mutex<Said>>,
+    received: Arc<Mutex<Received>>,
     subjects: watch::Sender<Subjects>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
-/// `node /path` is a [`Subject::Node`], all else is a roster's path.
+/// Parses a subject: `node /path` is a [`Subject::Node`], anything else the path of a roster.
 pub fn subject(text: &str) -> Subject {
     match text.strip_prefix("node ") {
         Some(path) => Subject::Node(NodePath::parse(path).unwrap()),
@@ -49,45 +48,45 @@ fn subjects(texts: &[&str]) -> Subjects {
 }
 
 impl Mirror {
-    /// Follows these subjects.
+    /// Follows subjects.
     pub fn follow(config: &RegistryConfig, texts: &[&str]) -> Self {
-        let said = Arc::new(Mutex::new(Said::default()));
+        let received = Arc::new(Mutex::new(Received::default()));
         let (sender, receiver) = watch::channel(subjects(texts));
         let stop = CancellationToken::new();
         let registry = crate::watch::open(config, &crate::watch::StateAccess::None);
         let thread = std::thread::spawn({
-            let (said, stop) = (Arc::clone(&said), stop.clone());
+            let (received, stop) = (Arc::clone(&received), stop.clone());
             move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async move {
                     let (out, mut events) = mpsc::channel(16);
                     let following = tokio::spawn(registry.follow(receiver, out, stop));
                     while let Some(event) = events.recv().await {
-                        said.lock().unwrap().hear(event.update);
+                        received.lock().unwrap().apply(event.update);
                     }
                     following.await.unwrap();
                 });
             }
         });
-        Self { said, subjects: sender, stop, thread: Some(thread) }
+        Self { received, subjects: sender, stop, thread: Some(thread) }
     }
 
-    /// Follows these subjects from now on.
-    pub fn change(&self, texts: &[&str]) {
+    /// Changes the subjects.
+    pub fn set_subjects(&self, texts: &[&str]) {
         self.subjects.send_replace(subjects(texts));
     }
 
-    /// Looks at what was said.
-    pub fn said<T>(&self, look: impl FnOnce(&Said) -> T) -> T {
-        look(&self.said.lock().unwrap())
+    /// Reads what was received.
+    pub fn received<T>(&self, read: impl FnOnce(&Received) -> T) -> T {
+        read(&self.received.lock().unwrap())
     }
 
-    /// What a subject is, in a line: `absent`, `unreadable: why`, `a=1 b=2`, `k:(a=1) l:absent`, or `unheard`.
+    /// The state of a subject in a line: `absent`, `unreadable: reason`, `a=1 b=2`, `k:(a=1) l:absent`, or `unknown`.
     pub fn line(&self, text: &str) -> String {
-        self.said(|said| said.views.get(&subject(text)).map_or_else(|| "unheard".into(), line))
+        self.received(|received| received.views.get(&subject(text)).map_or_else(|| "unknown".into(), line))
     }
 
-    /// Waits until a subject is this line. Says how long it took.
+    /// Waits until the state of a subject is this line. Returns how long it took.
     #[track_caller]
     pub fn becomes(&self, text: &str, wanted: &str) -> Duration {
         let mut last = String::new();
@@ -101,16 +100,16 @@ impl Mirror {
         }
         last.truncate(300);
         panic!(
-            "{text} is {last:?}, not {wanted:.300?}; said: {:?}",
-            self.said(|said| (said.resets, said.aways.clone()))
+            "{text} is {last:?}, not {wanted:.300?}; received: {:?}",
+            self.received(|received| (received.resets, received.unreachable_reasons.clone()))
         );
     }
 
-    /// Waits until the registry is said to be away, and gives why.
+    /// Waits until the registry is unreachable, and returns the reason.
     #[track_caller]
-    pub fn goes_away(&self) -> String {
-        eventually(LONG, "away", || self.said(|said| said.is_away));
-        self.said(|said| said.aways.last().cloned().unwrap())
+    pub fn becomes_unreachable(&self) -> String {
+        eventually(LONG, "away", || self.received(|received| received.is_unreachable));
+        self.received(|received| received.unreachable_reasons.last().cloned().unwrap())
     }
 }
 
@@ -120,21 +119,21 @@ impl Drop for Mirror {
         let ended = self.thread.take().map(JoinHandle::join);
         if !std::thread::panicking() {
             assert!(matches!(ended, Some(Ok(()))), "following ended badly");
-            assert_eq!(self.said(|said| said.faults.clone()), Vec::<String>::new());
+            assert_eq!(self.received(|received| received.faults.clone()), Vec::<String>::new());
         }
     }
 }
 
-impl Said {
-    fn hear(&mut self, update: Update) {
+impl Received {
+    fn apply(&mut self, update: Update) {
         match update {
             Update::Suspended => self.suspensions += 1,
             Update::Unreachable { reason } => {
-                self.is_away = true;
-                self.aways.push(reason);
+                self.is_unreachable = true;
+                self.unreachable_reasons.push(reason);
             }
             Update::Reset { subject, view, .. } => {
-                self.is_away = false;
+                self.is_unreachable = false;
                 self.resets += 1;
                 self.views.insert(subject, view);
             }
@@ -146,41 +145,13 @@ impl Said {
                 };
                 for change in changes {
                     let before = view.clone();
-                    apply(view, change.clone());
+                    view.apply(change.clone());
                     if *view == before {
                         self.faults.push(format!("{change:?} changes nothing in {before:?}"));
                     }
                 }
             }
         }
-    }
-}
-
-fn apply(view: &mut View, change: Change) {
-    match (view, change) {
-        (View::Members(Seen::Present(members)), Change::Put { key: None, name, reading }) => {
-            members.insert(name, reading);
-        }
-        (View::Members(Seen::Present(members)), Change::Removed { key: None, name }) => {
-            members.remove(&name);
-        }
-        (View::Keyed(Seen::Present(keys)), Change::KeyPut { key, members }) => {
-            keys.insert(key, members);
-        }
-        (View::Keyed(Seen::Present(keys)), Change::KeyRemoved { key }) => {
-            keys.remove(&key);
-        }
-        (View::Keyed(Seen::Present(keys)), Change::Put { key: Some(key), name, reading }) => {
-            if let Some(Seen::Present(members)) = keys.get_mut(&key) {
-                members.insert(name, reading);
-            }
-        }
-        (View::Keyed(Seen::Present(keys)), Change::Removed { key: Some(key), name }) => {
-            if let Some(Seen::Present(members)) = keys.get_mut(&key) {
-                members.remove(&name);
-            }
-        }
-        _ => {}
     }
 }
 
@@ -201,7 +172,7 @@ fn line(view: &View) -> String {
 fn seen_line<T>(seen: &Seen<T>, present: impl FnOnce(&T) -> String) -> String {
     match seen {
         Seen::Absent => "absent".into(),
-        Seen::Unreadable(why) => format!("unreadable: {why}"),
+        Seen::Unreadable(reason) => format!("unreadable: {reason}"),
         Seen::Present(value) => present(value),
     }
 }
@@ -209,7 +180,7 @@ fn seen_line<T>(seen: &Seen<T>, present: impl FnOnce(&T) -> String) -> String {
 fn members_line(members: &Members) -> String {
     let data = |reading: &Reading| match reading {
         Ok(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Err(why) => format!("!{why}"),
+        Err(reason) => format!("!{reason}"),
     };
     members.iter().map(|(name, reading)| format!("{name}={}", data(reading))).collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! ZooKeeper servers that die, freeze and come back, and what the agent then knows.
+//! ZooKeeper servers that stop, freeze and restart.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use crate::support::network::{ip, is_inside};
 use crate::support::wait::eventually;
 use crate::support::zookeeper::ZooKeeper;
 
-/// A server of its own, without chroot.
+/// The configuration of a single server, without a chroot.
 fn own(server: &ZooKeeper) -> RegistryConfig {
     config(zookeeper_url(server.servers(), ""))
 }
 
 #[test]
-fn changes_while_the_server_is_down_and_after_it_are_seen() {
+fn changes_during_and_after_an_outage_are_seen() {
     for watches in [Watches::Auto, Watches::Oneshot] {
         let mut server = ZooKeeper::one();
         let client = server.client("");
@@ -24,15 +24,14 @@ fn changes_while_the_server_is_down_and_after_it_are_seen() {
         let config = RegistryConfig { watches, ..own(&server) };
         let mirror = Mirror::follow(&config, &["/svc", "/svc/*", "node /svc/a"]);
         mirror.becomes("/svc", "a=1");
-        let resets = mirror.said(|said| said.resets);
+        let resets = mirror.received(|received| received.resets);
         for round in 0..2 {
             server.stop(0);
-            let why = mirror.goes_away();
-            assert!(why.contains("connection lost") || why.contains("no server gave"), "{why}");
-            assert!(why.contains(&format!("; {}: ", server.servers()[0])), "{why}");
+            let reason = mirror.becomes_unreachable();
+            assert!(reason.contains("connection lost") || reason.contains("no server gave"), "{reason}");
+            assert!(reason.contains(&format!("; {}: ", server.servers()[0])), "{reason}");
             assert_eq!(mirror.line("/svc"), if round == 0 { "a=1" } else { "a=1 gap0=x" }, "away says nothing new");
-            // The change in the gap is made before the agent can be back: through the same server, so at the earliest
-            // moment that anybody can make it.
+            // The change is made before the agent can reconnect: through the same server, at the earliest moment.
             server.start(0);
             server.wait_ready();
             let client = server.client("");
@@ -40,20 +39,22 @@ fn changes_while_the_server_is_down_and_after_it_are_seen() {
             let gap = if round == 0 { " gap0=x" } else { " gap0=x gap1=x" };
             let back = mirror.becomes("/svc", &format!("a=1{gap}"));
             println!("{watches:?}: change seen {back:?} after the server was back");
-            assert!(!mirror.said(|said| said.is_away));
+            assert!(!mirror.received(|received| received.is_unreachable));
             client.put("/svc/later", b"1");
             mirror.becomes("/svc", &format!("a=1{gap} later=1"));
             client.remove("/svc/later");
             mirror.becomes("/svc", &format!("a=1{gap}"));
             client.put("/svc/a", b"1");
         }
-        // Each subject when it has been read, which may be after a change of another one.
-        eventually(LONG, "each is said anew after each connect", || mirror.said(|said| said.resets) >= resets + 6);
+        // Each subject is reset when it was read, perhaps after a change of another one.
+        eventually(LONG, "each is reset after each connect", || {
+            mirror.received(|received| received.resets) >= resets + 6
+        });
     }
 }
 
 #[test]
-fn a_server_of_three_dies_and_another_takes_over() {
+fn another_server_of_an_ensemble_takes_over() {
     let mut servers = ZooKeeper::three();
     let client = servers.client("");
     client.put("/svc/a", b"1");
@@ -61,7 +62,7 @@ fn a_server_of_three_dies_and_another_takes_over() {
     mirror.becomes("/svc", "a=1");
     for round in 0..3 {
         servers.stop(round);
-        // Through the others, as soon as they have a leader; the agent may be on any of the three.
+        // Through the other two, as soon as they have a leader. The agent may be connected to any of the three.
         let wanted: String = (0..=round).map(|i| [" r", &i.to_string(), "="].concat()).collect();
         eventually(LONG, "a quorum of two", || {
             let up = servers.servers();
@@ -80,22 +81,22 @@ fn a_server_of_three_dies_and_another_takes_over() {
 }
 
 #[test]
-fn a_session_that_expired_is_replaced() {
+fn an_expired_session_is_replaced() {
     let server = ZooKeeper::one();
     let client = server.client("");
     client.put("/svc/a", b"1");
     let config = RegistryConfig { session_timeout: Duration::from_secs(1), ..own(&server) };
     let mirror = Mirror::follow(&config, &["/svc"]);
     mirror.becomes("/svc", "a=1");
-    let resets = mirror.said(|said| said.resets);
+    let resets = mirror.received(|received| received.resets);
     server.freeze(0);
-    let why = mirror.goes_away();
-    assert!(why.contains("no answer for"), "{why}");
-    // Longer than the session lives, as the client and as the server count.
+    let reason = mirror.becomes_unreachable();
+    assert!(reason.contains("no answer for"), "{reason}");
+    // Longer than the session timeout of client and server.
     let frozen = Instant::now();
     eventually(LONG, "well past the session timeout", || frozen.elapsed() > Duration::from_secs(3));
     server.thaw(0);
-    eventually(LONG, "said anew", || mirror.said(|said| said.resets > resets && !said.is_away));
+    eventually(LONG, "reset", || mirror.received(|received| received.resets > resets && !received.is_unreachable));
     server.client("").put("/svc/b", b"2");
     mirror.becomes("/svc", "a=1 b=2");
 }
@@ -105,15 +106,15 @@ fn a_server_that_starts_later_is_found() {
     let mut server = ZooKeeper::one_stopped();
     let began = Instant::now();
     let mirror = Mirror::follow(&own(&server), &["/svc"]);
-    let why = mirror.goes_away();
-    assert!(began.elapsed() < Duration::from_secs(3), "away said after {:?}", began.elapsed());
-    assert!(why.contains("Connection refused"), "{why}");
+    let reason = mirror.becomes_unreachable();
+    assert!(began.elapsed() < Duration::from_secs(3), "away received after {:?}", began.elapsed());
+    assert!(reason.contains("Connection refused"), "{reason}");
     server.start(0);
     server.wait_ready();
     let found = mirror.becomes("/svc", "absent");
     println!("found {found:?} after it was ready");
     assert!(found < Duration::from_secs(3), "{found:?}");
-    assert_eq!(mirror.said(|said| said.aways.len()), 1, "said once a minute at most");
+    assert_eq!(mirror.received(|received| received.unreachable_reasons.len()), 1, "received once a minute at most");
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn a_server_that_is_back_after_five_seconds_is_reached_within_one_at_the_median(
     let mut server = ZooKeeper::one();
     let client = server.client("");
     client.put("/svc/a", b"1");
-    // Each tries at moments of its own: one outage says as much as many.
+    // Each mirror retries at its own moments, so one outage gives a sample.
     let mirrors: Vec<Mirror> = (0..15).map(|_| Mirror::follow(&own(&server), &["/svc"])).collect();
     for mirror in &mirrors {
         mirror.becomes("/svc", "a=1");
@@ -131,7 +132,7 @@ fn a_server_that_is_back_after_five_seconds_is_reached_within_one_at_the_median(
         server.stop(0);
         let down = Instant::now();
         for mirror in &mirrors {
-            mirror.goes_away();
+            mirror.becomes_unreachable();
         }
         eventually(LONG, "five seconds", || down.elapsed() > Duration::from_secs(5));
         server.start(0);
@@ -140,7 +141,7 @@ fn a_server_that_is_back_after_five_seconds_is_reached_within_one_at_the_median(
         let mut back = vec![None; mirrors.len()];
         eventually(LONG, "all are back", || {
             for (mirror, back) in mirrors.iter().zip(&mut back) {
-                if back.is_none() && mirror.said(|said| !said.is_away) {
+                if back.is_none() && mirror.received(|received| !received.is_unreachable) {
                     *back = Some(up.elapsed());
                 }
             }
@@ -155,7 +156,7 @@ fn a_server_that_is_back_after_five_seconds_is_reached_within_one_at_the_median(
 }
 
 #[test]
-fn an_outage_longer_than_the_session_is_survived() {
+fn an_outage_longer_than_the_session_ends_in_a_new_session() {
     let mut server = ZooKeeper::one();
     server.client("").put("/svc/a", b"1");
     let config = RegistryConfig { session_timeout: Duration::from_secs(1), ..own(&server) };
@@ -163,8 +164,8 @@ fn an_outage_longer_than_the_session_is_survived() {
     mirror.becomes("/svc", "a=1");
     server.stop(0);
     let stopped = Instant::now();
-    mirror.goes_away();
-    // The client library has given the session up by itself by then.
+    mirror.becomes_unreachable();
+    // The client has dropped the session by then.
     eventually(LONG, "well past the session timeout", || stopped.elapsed() > Duration::from_secs(4));
     server.start(0);
     server.wait_ready();
@@ -174,7 +175,7 @@ fn an_outage_longer_than_the_session_is_survived() {
 }
 
 #[test]
-fn a_network_that_is_down_is_survived() {
+fn a_network_outage_ends_in_a_new_connection() {
     if !is_inside("watch::tests::outage::a_network_that_is_down_is_survived") {
         return;
     }
@@ -183,11 +184,11 @@ fn a_network_that_is_down_is_survived() {
     let config = RegistryConfig { session_timeout: Duration::from_secs(2), ..own(&server) };
     let mirror = Mirror::follow(&config, &["/svc"]);
     mirror.becomes("/svc", "a=1");
-    // Now connecting fails at once, without any waiting, for longer than the client keeps a session.
+    // Connecting fails at once, for longer than the client keeps the session.
     ip("route flush table local");
     let down = Instant::now();
-    let why = mirror.goes_away();
-    assert!(why.contains("Network is unreachable"), "{why}");
+    let reason = mirror.becomes_unreachable();
+    assert!(reason.contains("Network is unreachable"), "{reason}");
     eventually(LONG, "well past the session timeout", || down.elapsed() > Duration::from_secs(5));
     ip("link set lo down");
     ip("link set lo up");

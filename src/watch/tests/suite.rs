@@ -1,15 +1,15 @@
-//! What every registry does, whatever it is made of.
+//! Tests that every kind of registry must pass.
 
 use super::{LONG, Mirror, Tree};
 use crate::model::node_path::NodePath;
 
-/// Runs each scenario as a test of its own against the tree that `$tree` makes.
+/// Runs each scenario as a test, with the tree that `$tree` creates.
 macro_rules! suite {
     ($tree:expr) => {
         $crate::watch::tests::suite::suite! { $tree;
-            absent_empty_and_present_are_three_things,
+            absent_empty_and_present_are_different,
             a_member_joins_changes_and_leaves,
-            a_path_that_is_deleted_and_made_again_is_followed,
+            a_path_that_is_deleted_and_created_again_is_followed,
             a_burst_converges,
             keys_come_and_go,
             keys_with_a_path_below_them_come_and_go,
@@ -18,8 +18,8 @@ macro_rules! suite {
             a_subject_above_another_is_followed,
             subjects_are_added_and_removed_live,
             names_and_data_may_be_any_text,
-            looking_shows_the_tree,
-            an_end_of_listening_ends_it
+            read_returns_the_tree,
+            dropping_the_receiver_ends_it
         }
     };
     ($tree:expr; $($name:ident),*) => {
@@ -31,10 +31,10 @@ macro_rules! suite {
 }
 pub(crate) use suite;
 
-pub fn absent_empty_and_present_are_three_things(tree: &dyn Tree) {
+pub fn absent_empty_and_present_are_different(tree: &dyn Tree) {
     let mirror = Mirror::follow(&tree.config(), &["/svc/a"]);
     mirror.becomes("/svc/a", "absent");
-    tree.folder("/svc/a");
+    tree.create_parent("/svc/a");
     mirror.becomes("/svc/a", "");
     tree.put("/svc/a/m", "1");
     mirror.becomes("/svc/a", "m=1");
@@ -42,7 +42,7 @@ pub fn absent_empty_and_present_are_three_things(tree: &dyn Tree) {
     mirror.becomes("/svc/a", "");
     tree.remove("/svc/a");
     mirror.becomes("/svc/a", "absent");
-    assert!(mirror.said(|said| said.aways.is_empty()));
+    assert!(mirror.received(|received| received.unreachable_reasons.is_empty()));
 }
 
 pub fn a_member_joins_changes_and_leaves(tree: &dyn Tree) {
@@ -50,19 +50,19 @@ pub fn a_member_joins_changes_and_leaves(tree: &dyn Tree) {
     tree.put("/svc/web/b:80", "");
     let mirror = Mirror::follow(&tree.config(), &["/svc/web"]);
     mirror.becomes("/svc/web", "a:80=1 b:80=");
-    let resets = mirror.said(|said| said.resets);
+    let resets = mirror.received(|received| received.resets);
     tree.put("/svc/web/c:80", "{\"weight\": 3}");
     mirror.becomes("/svc/web", "a:80=1 b:80= c:80={\"weight\": 3}");
     tree.put("/svc/web/a:80", "2");
     mirror.becomes("/svc/web", "a:80=2 b:80= c:80={\"weight\": 3}");
     tree.remove("/svc/web/b:80");
     mirror.becomes("/svc/web", "a:80=2 c:80={\"weight\": 3}");
-    // Differences, not the whole each time.
-    assert_eq!(mirror.said(|said| said.resets), resets);
-    assert_eq!(mirror.said(|said| said.updates), 3);
+    // Changes, not a reset each time.
+    assert_eq!(mirror.received(|received| received.resets), resets);
+    assert_eq!(mirror.received(|received| received.updates), 3);
 }
 
-pub fn a_path_that_is_deleted_and_made_again_is_followed(tree: &dyn Tree) {
+pub fn a_path_that_is_deleted_and_created_again_is_followed(tree: &dyn Tree) {
     tree.put("/deep/down/web/a", "1");
     let mirror = Mirror::follow(&tree.config(), &["/deep/down/web"]);
     for round in 0..5 {
@@ -71,7 +71,7 @@ pub fn a_path_that_is_deleted_and_made_again_is_followed(tree: &dyn Tree) {
         tree.remove("/deep");
         mirror.becomes("/deep/down/web", "absent");
     }
-    // So quickly that only the end of it may be seen.
+    // So quickly that only the last state may be seen.
     for round in 5..30 {
         tree.put(&format!("/deep/down/web/n{round}"), "x");
         tree.remove("/deep");
@@ -83,7 +83,7 @@ pub fn a_path_that_is_deleted_and_made_again_is_followed(tree: &dyn Tree) {
 }
 
 pub fn a_burst_converges(tree: &dyn Tree) {
-    tree.folder("/svc/burst");
+    tree.create_parent("/svc/burst");
     let mirror = Mirror::follow(&tree.config(), &["/svc/burst"]);
     mirror.becomes("/svc/burst", "");
     for i in 0..100 {
@@ -105,7 +105,7 @@ pub fn a_burst_converges(tree: &dyn Tree) {
 pub fn keys_come_and_go(tree: &dyn Tree) {
     let mirror = Mirror::follow(&tree.config(), &["/prod/*"]);
     mirror.becomes("/prod/*", "absent");
-    tree.folder("/prod");
+    tree.create_parent("/prod");
     mirror.becomes("/prod/*", "");
     tree.put("/prod/web/a", "1");
     mirror.becomes("/prod/*", "web:(a=1)");
@@ -125,7 +125,7 @@ pub fn keys_come_and_go(tree: &dyn Tree) {
 
 pub fn keys_with_a_path_below_them_come_and_go(tree: &dyn Tree) {
     tree.put("/apps/one/live/v1/a", "1");
-    tree.folder("/apps/two");
+    tree.create_parent("/apps/two");
     let mirror = Mirror::follow(&tree.config(), &["/apps/*/live/v1"]);
     mirror.becomes("/apps/*/live/v1", "one:(a=1) two:absent");
     tree.put("/apps/two/live/v1/b", "1");
@@ -156,7 +156,7 @@ pub fn one_node_is_followed(tree: &dyn Tree) {
 
 pub fn two_subjects_on_one_path_are_both_followed(tree: &dyn Tree) {
     tree.put("/svc/web", "own");
-    tree.folder("/svc/web");
+    tree.create_parent("/svc/web");
     tree.put("/svc/web/a", "1");
     let mirror = Mirror::follow(&tree.config(), &["/svc/web", "node /svc/web"]);
     mirror.becomes("/svc/web", "a=1");
@@ -165,8 +165,8 @@ pub fn two_subjects_on_one_path_are_both_followed(tree: &dyn Tree) {
     mirror.becomes("node /svc/web", "changed");
     tree.put("/svc/web/b", "1");
     mirror.becomes("/svc/web", "a=1 b=1");
-    // What one of them needed, the other still has.
-    mirror.change(&["node /svc/web"]);
+    // The remaining subject keeps the watch that both used.
+    mirror.set_subjects(&["node /svc/web"]);
     tree.put("/svc/web", "again");
     mirror.becomes("node /svc/web", "again");
 }
@@ -182,7 +182,7 @@ pub fn a_subject_above_another_is_followed(tree: &dyn Tree) {
     mirror.becomes("/a/*", "b:(m=1 n=2)");
     tree.put("/a/c", "3");
     mirror.becomes("/a", "b= c=3");
-    mirror.change(&["/a/b"]);
+    mirror.set_subjects(&["/a/b"]);
     tree.put("/a/b/o", "3");
     mirror.becomes("/a/b", "m=1 n=2 o=3");
 }
@@ -192,17 +192,17 @@ pub fn subjects_are_added_and_removed_live(tree: &dyn Tree) {
     tree.put("/two/b", "1");
     let mirror = Mirror::follow(&tree.config(), &["/one"]);
     mirror.becomes("/one", "a=1");
-    mirror.change(&["/one", "/two"]);
+    mirror.set_subjects(&["/one", "/two"]);
     mirror.becomes("/two", "b=1");
-    assert_eq!(mirror.said(|said| said.resets), 2, "what stays is not read anew");
-    mirror.change(&["/two"]);
+    assert_eq!(mirror.received(|received| received.resets), 2, "a subject that stays is not read again");
+    mirror.set_subjects(&["/two"]);
     tree.put("/two/c", "1");
     mirror.becomes("/two", "b=1 c=1");
     tree.put("/one/x", "1");
     tree.put("/two/d", "1");
     mirror.becomes("/two", "b=1 c=1 d=1");
-    assert_eq!(mirror.line("/one"), "a=1", "what is not followed is not heard of");
-    mirror.change(&["/two", "/one"]);
+    assert_eq!(mirror.line("/one"), "a=1", "a removed subject gets no updates");
+    mirror.set_subjects(&["/two", "/one"]);
     mirror.becomes("/one", "a=1 x=1");
 }
 
@@ -217,10 +217,10 @@ pub fn names_and_data_may_be_any_text(tree: &dyn Tree) {
     mirror.becomes("/svc/ünï", "[2001:db8::1]:80 x=\n 日本:1=→");
 }
 
-pub fn looking_shows_the_tree(tree: &dyn Tree) {
+pub fn read_returns_the_tree(tree: &dyn Tree) {
     tree.put("/top/b", "2");
     tree.put("/top/a/x", "1");
-    let look = |path: &str, recursive| {
+    let read = |path: &str, recursive| {
         let registry = crate::watch::open(&tree.config(), &crate::watch::StateAccess::None);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(registry.read(NodePath::parse(path).unwrap(), recursive)).unwrap()
@@ -228,18 +228,18 @@ pub fn looking_shows_the_tree(tree: &dyn Tree) {
     let names = |node: &crate::watch::Node| -> Vec<String> {
         node.children.as_ref().unwrap().iter().map(|(name, _)| name.clone()).collect()
     };
-    assert_eq!(look("/missing", false), None);
-    let top = look("/top", false).unwrap();
+    assert_eq!(read("/missing", false), None);
+    let top = read("/top", false).unwrap();
     assert_eq!(names(&top), ["a", "b"]);
     let children = top.children.unwrap();
-    assert_eq!(names(&children[0].1), Vec::<String>::new(), "deeper ones only when asked for");
+    assert_eq!(names(&children[0].1), Vec::<String>::new(), "descendants only if recursive");
     assert_eq!(children[1].1.data.as_deref(), Ok(&b"2"[..]));
-    let top = look("/", true).unwrap().children.unwrap();
+    let top = read("/", true).unwrap().children.unwrap();
     let top = top.iter().find(|(name, _)| name == "top").unwrap();
     assert_eq!(names(&top.1.children.as_ref().unwrap()[0].1), ["x"]);
 }
 
-pub fn an_end_of_listening_ends_it(tree: &dyn Tree) {
+pub fn dropping_the_receiver_ends_it(tree: &dyn Tree) {
     let registry = crate::watch::open(&tree.config(), &crate::watch::StateAccess::None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! What only ZooKeeper has: chroots, ACLs, TLS, limits, old servers.
+//! What only ZooKeeper has: chroots, ACLs, limits, old servers.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ impl Tree for Chroot {
         self.client.put(path, data.as_bytes());
     }
 
-    fn folder(&self, path: &str) {
+    fn create_parent(&self, path: &str) {
         if path != "/svc/web" {
             self.client.put(path, b"");
         }
@@ -57,42 +57,42 @@ mod oneshot {
 }
 
 #[test]
-fn the_reason_for_being_away_is_named() {
+fn the_reason_for_being_unreachable_is_named() {
     let port = free_port();
     let servers = vec![format!("127.0.0.1:{port}"), "no-such-host.invalid:2181".to_owned()];
     let mirror = Mirror::follow(&config(zookeeper_url(servers, "/c")), &["/svc"]);
-    let why = mirror.goes_away();
-    assert!(why.starts_with(&format!("zk://127.0.0.1:{port},no-such-host.invalid:2181/c: ")), "{why}");
-    assert!(why.contains(&format!("127.0.0.1:{port}: Connection refused")), "{why}");
-    assert!(why.contains("no-such-host.invalid:2181: the name does not resolve"), "{why}");
+    let reason = mirror.becomes_unreachable();
+    assert!(reason.starts_with(&format!("zk://127.0.0.1:{port},no-such-host.invalid:2181/c: ")), "{reason}");
+    assert!(reason.contains(&format!("127.0.0.1:{port}: Connection refused")), "{reason}");
+    assert!(reason.contains("no-such-host.invalid:2181: the name does not resolve"), "{reason}");
 
     let bad = Auth { scheme: "nonsense".into(), file: PathBuf::from("/etc/x.auth"), secret: b"u:p".to_vec() };
     let config = RegistryConfig { auth: vec![bad], ..config(zookeeper_url(ZooKeeper::shared().servers(), "")) };
     let mirror = Mirror::follow(&config, &["/svc"]);
-    let why = mirror.goes_away();
-    assert!(why.contains("nonsense credentials refused (nonsense from /etc/x.auth)"), "{why}");
+    let reason = mirror.becomes_unreachable();
+    assert!(reason.contains("nonsense credentials refused (nonsense from /etc/x.auth)"), "{reason}");
 }
 
 #[test]
-fn a_missing_chroot_is_away_and_not_absent() {
+fn a_missing_chroot_is_unreachable_and_not_absent() {
     let shared = ZooKeeper::shared();
     let url = zookeeper_url(shared.servers(), "/nobody/made/this");
     let mirror = Mirror::follow(&config(url), &["/svc", "node /x"]);
-    let why = mirror.goes_away();
-    assert!(why.contains("the chroot /nobody/made/this does not exist"), "{why}");
-    assert_eq!(mirror.line("/svc"), "unheard");
+    let reason = mirror.becomes_unreachable();
+    assert!(reason.contains("the chroot /nobody/made/this does not exist"), "{reason}");
+    assert_eq!(mirror.line("/svc"), "unknown");
     shared.client("").put("/nobody/made/this/svc/a", b"1");
     mirror.becomes("/svc", "a=1");
     mirror.becomes("node /x", "absent");
-    // And when it goes away later.
+    // The same when it is deleted later.
     shared.client("").remove("/nobody/made");
-    mirror.goes_away();
-    assert_eq!(mirror.line("/svc"), "a=1", "what was known is not lost");
+    mirror.becomes_unreachable();
+    assert_eq!(mirror.line("/svc"), "a=1", "the last view stays");
     shared.client("").remove("/nobody");
 }
 
 #[test]
-fn a_protected_path_is_read_with_credentials_and_unreadable_without() {
+fn a_protected_path_is_unreadable_without_credentials() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
     let client = shared.client(&chroot);
@@ -115,7 +115,7 @@ fn a_protected_path_is_read_with_credentials_and_unreadable_without() {
         mirror.becomes("node /closed", &format!("unreadable: {refused}"));
         mirror.becomes("/open", &format!("free=1 shut=!{refused}"));
         mirror.becomes("/*", &format!("closed:unreadable: {refused} open:(free=1 shut=!{refused})"));
-        assert!(mirror.said(|said| said.aways.is_empty()));
+        assert!(mirror.received(|received| received.unreachable_reasons.is_empty()));
 
         let config = RegistryConfig { auth: vec![auth.clone()], ..plain };
         let mirror = Mirror::follow(&config, &["/closed", "/open", "node /closed"]);
@@ -126,7 +126,7 @@ fn a_protected_path_is_read_with_credentials_and_unreadable_without() {
 }
 
 #[test]
-fn the_ensembles_own_node_is_no_member() {
+fn the_system_node_is_not_a_member() {
     let server = ZooKeeper::one();
     let client = server.client("");
     client.put("/a/m", b"1");
@@ -136,7 +136,7 @@ fn the_ensembles_own_node_is_no_member() {
         mirror.becomes("/*", "a:(m=1)");
         mirror.becomes("/*/m", "a:()");
         mirror.becomes("/", "a=");
-        // Still to be had by its name, and in a chroot it is a node like any other.
+        // It can be followed by name, and within a chroot it is an ordinary node.
         eventually(LONG, "its children", || mirror.line("/zookeeper").contains("quota="));
         client.put("/zookeeper/quota/x", b"1");
         client.put("/b/m", b"1");
@@ -154,7 +154,7 @@ fn the_ensembles_own_node_is_no_member() {
 #[test]
 fn five_thousand_members_are_read_fast() {
     let tree = Chroot::new(Watches::Auto);
-    tree.folder("/big");
+    tree.create_parent("/big");
     let data = br#"{"zone": "us-west-2b", "pid": 4711, "created": "2026-11-20 10:07:29"}"#.to_vec();
     let nodes: Vec<_> = (0..5000).map(|i| (format!("/big/host{i:05}.example.com:8080"), data.clone())).collect();
     tree.client.put_all(&nodes);
@@ -174,7 +174,7 @@ fn five_thousand_members_are_read_fast() {
 #[test]
 fn one_change_among_a_thousand_members_is_one_request() {
     let tree = Chroot::new(Watches::Auto);
-    tree.folder("/big");
+    tree.create_parent("/big");
     let nodes: Vec<_> = (0..1000).map(|i| (format!("/big/m{i:03}"), b"x".to_vec())).collect();
     tree.client.put_all(&nodes);
     let proxy = Proxy::to(&ZooKeeper::shared().servers()[0]);
@@ -182,23 +182,23 @@ fn one_change_among_a_thousand_members_is_one_request() {
     let mirror = Mirror::follow(&config, &["/big"]);
     eventually(LONG, "all are read", || mirror.line("/big").matches("=x").count() == 1000);
     for round in 0..5 {
-        let updates = mirror.said(|said| said.updates);
-        // What the beginning still had to ask is over.
+        let updates = mirror.received(|received| received.updates);
+        // The requests of the first read are done.
         assert!(holds(LONG, || proxy.take_asked().is_empty()));
         match round {
             3 => tree.remove("/big/m000"),
             4 => tree.put("/big/new", "1"),
             _ => tree.put(&format!("/big/m{round:03}"), "y"),
         }
-        eventually(LONG, "it is seen", || mirror.said(|said| said.updates) == updates + 1);
+        eventually(LONG, "it is seen", || mirror.received(|received| received.updates) == updates + 1);
         assert_eq!(proxy.take_asked(), [MULTI_READ], "in round {round}");
     }
 }
 
 #[test]
-fn too_much_is_unreadable_and_recovers() {
+fn a_path_that_is_too_large_is_unreadable_until_it_shrinks() {
     let tree = Chroot::new(Watches::Auto);
-    tree.folder("/fat");
+    tree.create_parent("/fat");
     let mirror = Mirror::follow(&tree.config(), &["/fat", "/fat/*"]);
     mirror.becomes("/fat", "");
     let large = "x".repeat(1_000_000);
@@ -213,9 +213,9 @@ fn too_much_is_unreadable_and_recovers() {
 }
 
 #[test]
-fn a_storm_of_changes_converges() {
+fn a_burst_of_changes_converges() {
     let tree = Chroot::new(Watches::Auto);
-    tree.folder("/storm");
+    tree.create_parent("/storm");
     let mirror = Mirror::follow(&tree.config(), &["/storm"]);
     mirror.becomes("/storm", "");
     for round in 0..20 {
@@ -245,17 +245,17 @@ fn stopping_closes_the_session() {
     assert!(began.elapsed() < Duration::from_secs(1), "stopped after {:?}", began.elapsed());
 }
 
-/// Makes of a server one before 3.6: requests for persistent watches and multi-reads reach it as ones that nobody knows,
-/// on which it answers so and hangs up, as those did.
-fn aged(server: &str) -> Proxy {
+/// A proxy that makes a server look older than 3.6: it turns persistent watches and multi-reads into unknown requests, which
+/// the server refuses and then closes the connection, as old servers do.
+fn old_server(server: &str) -> Proxy {
     Proxy::changing(server, |kind| if [ADD_WATCH, MULTI_READ].contains(&kind) { 9999 } else { kind })
 }
 
 #[test]
-fn an_old_server_gets_oneshot_watches() {
+fn an_old_server_gets_one_shot_watches() {
     let tree = Chroot::new(Watches::Auto);
     tree.put("/svc/a", "1");
-    let old = aged(&ZooKeeper::shared().servers()[0]);
+    let old = old_server(&ZooKeeper::shared().servers()[0]);
     let auto = config(zookeeper_url(vec![old.address()], &tree.path));
     let mirror = Mirror::follow(&auto, &["/svc", "/svc/*", "node /svc/a"]);
     mirror.becomes("/svc", "a=1");
@@ -265,12 +265,16 @@ fn an_old_server_gets_oneshot_watches() {
     tree.put("/svc/a", "3");
     mirror.becomes("/svc", "a=3 b=2");
     mirror.becomes("node /svc/a", "3");
-    mirror.change(&["/svc"]);
+    mirror.set_subjects(&["/svc"]);
     tree.remove("/svc");
     mirror.becomes("/svc", "absent");
-    assert!(mirror.said(|said| said.aways.is_empty()), "{:?}", mirror.said(|said| said.aways.clone()));
+    assert!(
+        mirror.received(|received| received.unreachable_reasons.is_empty()),
+        "{:?}",
+        mirror.received(|received| received.unreachable_reasons.clone())
+    );
 
     let recursive = RegistryConfig { watches: Watches::Recursive, ..auto };
-    let why = Mirror::follow(&recursive, &["/svc"]).goes_away();
-    assert!(why.contains("does not support persistent watches"), "{why}");
+    let reason = Mirror::follow(&recursive, &["/svc"]).becomes_unreachable();
+    assert!(reason.contains("does not support persistent watches"), "{reason}");
 }
