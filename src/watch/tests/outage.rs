@@ -30,7 +30,7 @@ fn changes_during_and_after_an_outage_are_seen() {
             let reason = mirror.becomes_unreachable();
             assert!(reason.contains("connection lost") || reason.contains("no server gave"), "{reason}");
             assert!(reason.contains(&format!("; {}: ", server.servers()[0])), "{reason}");
-            assert_eq!(mirror.line("/svc"), if round == 0 { "a=1" } else { "a=1 gap0=x" }, "away says nothing new");
+            assert_eq!(mirror.line("/svc"), if round == 0 { "a=1" } else { "a=1 gap0=x" }, "nothing new is sent");
             // The change is made before the agent can reconnect: through the same server, at the earliest moment.
             server.start(0);
             server.wait_ready();
