@@ -81,10 +81,12 @@ pub enum Answer {
     /// To [`RequestBody::Status`].
     Status(Box<Status>),
     /// Words for a terminal.
+    #[serde(rename = "told")]
     Message(Message),
     /// To [`RequestBody::Render`]: how the pass ended.
     Rendered(PassReport),
     /// To [`RequestBody::Render`]: this agent is not the one to ask, for this reason.
+    #[serde(rename = "elsewhere")]
     Declined(String),
 }
 
