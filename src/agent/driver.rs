@@ -128,7 +128,7 @@ impl Driver {
         }
     }
 
-    /// Brings the last_good in order. The future ends with it; nobody needs to wait for it.
+    /// Compacts the files of last known-good members. The future ends with that; it need not be awaited.
     pub fn compact_last_good(&self) -> impl Future<Output = ()> + use<> {
         let ages = self.engine.ages(self.now());
         let compacted = self.last_good.as_ref().map(|last_good| self.executor.compact_last_good(last_good, ages));

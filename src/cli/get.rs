@@ -171,7 +171,9 @@ impl Gathered {
             }
             Update::Changed { subject, changes, .. } => {
                 if let Some(view) = self.views.get_mut(&subject) {
-                    changes.into_iter().for_each(|change| view.apply(change));
+                    for change in changes {
+                        view.apply(change);
+                    }
                 }
             }
             // What was seen may be over by now: unknown, until it is read anew.

@@ -13,9 +13,12 @@ mod tests;
 /// Members by node name.
 pub type ByName = BTreeMap<Arc<str>, Arc<Member>>;
 
-/// Each node with the host and port of an earlier one, and that one's name. A member without a host or a port has no
+/// Nodes with the host and port of an earlier one, each with that one's name.
+pub type Duplicates = BTreeMap<Arc<str>, Arc<str>>;
+
+/// The duplicates among these members. A member without a host or a port has no
 /// duplicates.
-pub fn duplicates(members: &ByName) -> BTreeMap<Arc<str>, Arc<str>> {
+pub fn duplicates(members: &ByName) -> Duplicates {
     let mut first: HashMap<(&str, u16), &Arc<str>> = HashMap::with_capacity(members.len());
     let mut duplicates = BTreeMap::new();
     for (name, member) in members {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::accept::HeldMembers;
-use super::dedup::{ByName, duplicates};
+use super::dedup::{ByName, Duplicates, duplicates};
 use super::guard::LossGuard;
 use super::hold::Hold;
 use super::moment::Moment;
@@ -256,7 +256,7 @@ impl MemberSet {
 
     /// The number of members in the registry without duplicates; and the duplicates, each with the first node of the
     /// same host and port.
-    pub fn counts(&self) -> Option<(usize, BTreeMap<Arc<str>, Arc<str>>)> {
+    pub fn counts(&self) -> Option<(usize, Duplicates)> {
         let taken = self.observed.filtered()?.taken();
         let duplicates = duplicates(&taken);
         Some((taken.len() - duplicates.len(), duplicates))

@@ -301,7 +301,7 @@ impl Program {
         match &mut self.state {
             // A signal would leave the old command running.
             State::Running { .. } if replacement_due.is_some_and(|at| at <= now) => {
-                self.end(now, AfterStop::Restart, effects)
+                self.end(now, AfterStop::Restart, effects);
             }
             State::Running { change, .. } if change.is_some_and(|at| at <= now) => {
                 match self.config.as_ref().and_then(|config| config.reload_signal.clone()) {

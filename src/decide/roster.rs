@@ -28,6 +28,7 @@ mod report;
 
 /// The state of a roster. The key of a plain path is the empty string.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Roster {
     config: Arc<RosterConfig>,
     member_sets: BTreeMap<Arc<str>, MemberSet>,

@@ -212,6 +212,7 @@ impl Journal {
     ///
     /// # Errors
     /// The system call that failed.
+    #[expect(clippy::option_option, reason = "no copy and no file are two facts")]
     pub fn saved(&self, key: &Key) -> io::Result<Option<Option<PreviousFile>>> {
         let saved = self.entries.get(key).and_then(|entry| entry.saved.as_ref());
         saved.map(|saved| self.store.read(saved)).transpose()

@@ -61,7 +61,7 @@ impl BatchFile {
         match outcome {
             Outcome::Unchanged => self.send(Arrival::Unchanged),
             Outcome::Failed(failure) => {
-                self.send(Arrival::Failed(format!("template {}: {}", template.name, describe(failure))))
+                self.send(Arrival::Failed(format!("template {}: {}", template.name, describe(failure))));
             }
             _ => {}
         }

@@ -93,7 +93,7 @@ impl BatchCommit {
             match (catch_panic(|| file.sync()), next) {
                 (Some(Ok(staged)), NextStep::Commit(answer)) => commits.push(Commit { staged, stop, answer }),
                 (Some(Ok(staged)), NextStep::Check(answer) | NextStep::CheckOnly(answer)) => {
-                    _ = answer.send(Ok(Some(staged)))
+                    _ = answer.send(Ok(Some(staged)));
                 }
                 (Some(Err(setback)), next) => next.failed(setback),
                 (None, _) => {}

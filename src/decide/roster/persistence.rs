@@ -59,7 +59,7 @@ impl Roster {
         let mut paths: BTreeMap<_, _> = self.admitted.iter().map(|key| (Arc::clone(key), known(key))).collect();
         if self.is_keyed() {
             let (version, guard_history) = (self.parent_version.highest(), self.removed_keys_history());
-            let above = SavedPath { version: version, guard_history, ..SavedPath::default() };
+            let above = SavedPath { version, guard_history, ..SavedPath::default() };
             paths.insert(Arc::from(""), Some(above));
         }
         self.admitted.clear();

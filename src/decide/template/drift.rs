@@ -85,16 +85,13 @@ impl Template {
         let deferred = disputed.map(|(times, pause)| (times, now + pause));
         if self.drift.is_none() || !seen_in_flight || deferred.is_some() {
             let (template, dest) = (Arc::clone(&self.plan.config.name), self.plan.config.dest.clone());
-            events.push(match disputed {
-                Some((corrections, pause)) => {
-                    let remark = format!("rewritten {corrections} times recently: is another tool managing it?");
-                    let (reason, retry_in_s) = (format!("{what}; {remark}"), seconds(pause));
-                    Event::DriftDisputed { template, dest, reason, corrections, retry_in_s }
-                }
-                None => {
-                    let on_drift = if on_drift == OnDrift::Correct { "correct" } else { "report" };
-                    Event::DriftDetected { template, dest, reason: what.clone(), on_drift }
-                }
+            events.push(if let Some((corrections, pause)) = disputed {
+                let remark = format!("rewritten {corrections} times recently: is another tool managing it?");
+                let (reason, retry_in_s) = (format!("{what}; {remark}"), seconds(pause));
+                Event::DriftDisputed { template, dest, reason, corrections, retry_in_s }
+            } else {
+                let on_drift = if on_drift == OnDrift::Correct { "correct" } else { "report" };
+                Event::DriftDetected { template, dest, reason: what.clone(), on_drift }
             });
         }
         let since = self.drift.as_ref().map_or(now, |drift| drift.since);

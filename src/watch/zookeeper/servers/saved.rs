@@ -46,7 +46,7 @@ impl SavedServers {
         let file = directory.join(DIRECTORY).join(format!("{name}.json"));
         let servers = read(&file, url).unwrap_or_else(|reason| {
             let (file, effect) = (Some(file.clone()), "servers learned in an earlier run are not known");
-            emit(Event::StateReadFailed { file, reason: reason, effect });
+            emit(Event::StateReadFailed { file, reason, effect });
             Vec::new()
         });
         let file = matches!(state, StateAccess::ReadWrite(_)).then_some(file);
