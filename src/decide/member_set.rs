@@ -1,6 +1,5 @@
 //! The members of one path: those in the registry, and the last known-good ones.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::accept::HeldMembers;
