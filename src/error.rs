@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub mod os;
 #[cfg(test)]
 mod tests;
 

@@ -15,7 +15,7 @@ use crate::error::{Exit, Fatal};
 use crate::log::emit;
 use crate::state::append_log::durable::{create_directory, sync_ancestors};
 
-use crate::act::files::errors::os_error;
+use crate::error::os::os_error;
 
 /// The lock's name in the state directory.
 const NAME: &str = "lock";

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot::Sender;
 
 use crate::decide::{Failure, Outcome, Stage};
+use crate::error::Setback;
 
 use super::file_state::FileState;
 use super::place::on_disk;
@@ -21,6 +22,11 @@ pub type Rejected = (Staged, Answer, Failure);
 /// The failure of a file whose unit another file keeps from being replaced.
 pub fn unit_failure(unit: &str, why: &str) -> Failure {
     Failure { stage: Stage::Unit, message: format!("unit {unit}: {why}") }
+}
+
+/// A publication that failed at its destination.
+pub fn write_failure(setback: &Setback) -> Failure {
+    Failure { stage: Stage::Write, message: setback.to_string() }
 }
 
 /// Takes the journal entry of a file back that could not be replaced. If an overwrite was interrupted, the file may be

@@ -11,7 +11,7 @@ use xattr::FileExt;
 
 use crate::error::Setback;
 
-use super::errors::os_error;
+use crate::error::os::os_error;
 
 #[cfg(test)]
 mod tests;

@@ -12,10 +12,10 @@ use crate::error::Setback;
 use crate::model::digest::digest_bytes;
 
 use super::content::Content;
-use super::errors::os_error;
 use super::leftovers::Tag;
 use super::place::Place;
 use super::stage::{Permissions, Staged};
+use crate::error::os::os_error;
 
 /// Copies the file that is about to be replaced to `.NAME.rosterd-1.bak`, after renaming each earlier backup to the
 /// next number and removing those over `count`. The copy has the old file's mode and owner, and is never more

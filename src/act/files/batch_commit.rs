@@ -18,16 +18,16 @@ use crate::decide;
 use crate::decide::{Failure, Outcome};
 use crate::error::Setback;
 
-use super::answer::{Pending, Rejected, unit_failure, withdraw};
+use super::answer::{Pending, Rejected, unit_failure, withdraw, write_failure};
 use super::commit::{
     Replacement, finish_sync, journal_entry, journal_error, replace as replace_file, replace_revertibly, revert,
     sync_directory, sync_directory_of, verify,
 };
-use super::errors::{os_error, write_failure};
 use super::file_state::FileState;
 use super::removal::{Removal, set_aside};
 use super::stage::Staged;
 use super::staging::{IfUnchanged, NextStep, StageJob, prepare, write};
+use crate::error::os::os_error;
 use crate::state::journal::blocked::failed_again;
 use crate::state::journal::{Blocked, Entry, Journal, Overwrite, Owner};
 

@@ -14,12 +14,13 @@ use crate::error::Setback;
 use crate::log::emit;
 use crate::model::digest::digest_bytes;
 
+use super::answer::write_failure;
 use super::backup;
-use super::errors::{os_error, write_failure};
 use super::file_state::FileState;
 use super::inplace::{mounted_on, overwrite};
 use super::place::{ExistingFile, Place};
 use super::stage::{Previous, Staged};
+use crate::error::os::os_error;
 use crate::state::journal::{Entry, Journal, ModeAndOwner, NewCopies, Overwrite, Owner, PreviousFile};
 
 /// Checks that the staged file and the destination are unchanged since the check ran. If so, makes the backup, if one

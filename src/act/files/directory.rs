@@ -16,7 +16,7 @@ use nix::unistd::{Uid, fsync};
 
 use crate::error::Setback;
 
-use super::errors::os_error;
+use crate::error::os::os_error;
 
 /// The mode of directories that `make_dirs` makes.
 const DIRECTORY_MODE: u32 = 0o755;

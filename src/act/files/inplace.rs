@@ -20,9 +20,9 @@ use crate::log::emit;
 use crate::model::digest::digest_bytes;
 
 use super::directory::DirectoryCache;
-use super::errors::os_error;
 use super::file_state::FileState;
 use super::place::{MODE_BITS, Place};
+use crate::error::os::os_error;
 use crate::state::journal::{ModeAndOwner, Overwrite};
 
 #[cfg(test)]

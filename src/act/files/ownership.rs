@@ -11,9 +11,9 @@ use std::path::Path;
 use crate::error::Setback;
 
 use super::attributes::{self, OWNER};
-use super::errors::os_error;
 use super::leftovers::Tag;
 use super::place::{ExistingFile, Place};
+use crate::error::os::os_error;
 use crate::state::lock;
 
 /// Records in a staged file that it is this agent's.

@@ -21,7 +21,7 @@ use crate::model::digest::digest_bytes;
 use crate::state::journal::{Entry, ModeAndOwner, OnDisk};
 
 use super::directory::{Directory, DirectoryCache, MAX_LINKS, check_link_owner, directory_error, open_without_links};
-use super::errors::os_error;
+use crate::error::os::os_error;
 
 /// The permission bits of a mode, including set-id and sticky.
 pub const MODE_BITS: u32 = 0o7777;

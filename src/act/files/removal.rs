@@ -11,12 +11,12 @@ use crate::error::Setback;
 use crate::log::emit;
 use crate::model::digest::digest;
 
-use super::answer::{Answer, Pending, Rejected, unit_failure, withdraw};
+use super::answer::{Answer, Pending, Rejected, unit_failure, withdraw, write_failure};
 use super::commit::sync_directory;
-use super::errors::{os_error, write_failure};
 use super::file_state::FileState;
 use super::leftovers::SUFFIX;
 use super::place::Place;
+use crate::error::os::os_error;
 use crate::state::journal::Entry;
 
 /// A file to remove.

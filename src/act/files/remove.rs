@@ -14,11 +14,12 @@ use crate::log::emit;
 use crate::model::digest::digest_bytes;
 use crate::state::owned_files::Claim;
 
+use super::answer::write_failure;
 use super::commit::{Replacement, journal_entry, journal_error, sync_directory};
-use super::errors::{os_error, write_failure};
 use super::file_state::FileState;
 use super::place::Place;
 use super::writer::Writer;
+use crate::error::os::os_error;
 use crate::state::journal::{Key, Owner};
 
 /// Removes a template's destination and syncs its directory.

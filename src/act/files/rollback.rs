@@ -14,12 +14,12 @@ use crate::error::Setback;
 use super::answer::Answer;
 use super::batch_commit::{BatchCommit, Commit};
 use super::commit::{Replacement, journal_entry, sync_directory};
-use super::errors::os_error;
 use super::file_state::FileState;
 use super::place::Place;
 use super::removal::Removal;
 use super::staging::prepare;
 use super::writer::Writer;
+use crate::error::os::os_error;
 use crate::state::journal::blocked::standing;
 use crate::state::journal::{Blocked, Entry, Key, Owner, PreviousFile, Set};
 

@@ -21,11 +21,11 @@ use crate::model::digest::digest_bytes;
 
 use super::content::{BaseFile, Content};
 use super::drift::{Expected, LastWritten};
-use super::errors::os_error;
 use super::fingerprint::is_same;
 use super::leftovers::{Tag, remove_staged};
 use super::place::{ExistingFile, Place};
 use super::{attributes, leftovers, ownership};
+use crate::error::os::os_error;
 use crate::state::journal::{ModeAndOwner, Owner};
 
 /// The mode of a new file if none is configured.

@@ -11,10 +11,10 @@ use crate::error::Setback;
 use crate::log::emit;
 use crate::model::digest::digest_bytes;
 
+use super::answer::write_failure;
 use super::block::shadowed_hosts;
 use super::content::Content;
 use super::drift::Expected;
-use super::errors::write_failure;
 use super::file_state::FileState;
 use super::place::Place;
 use super::stage::{Permissions, Staged, Unsynced};

@@ -21,7 +21,7 @@ use super::environment::{self, Environment, Variables};
 use super::launch::Termination;
 use super::output::printable;
 use super::{command, processes};
-use crate::act::files::errors::os_error;
+use crate::error::os::os_error;
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,7 @@ use std::io;
 use nix::errno::Errno;
 use nix::unistd::Uid;
 
-use crate::decide::{Failure, Stage};
-use crate::error::Setback;
+use super::Setback;
 
 /// The error of a failed call, with a hint for the errors that have the same remedy everywhere.
 pub fn os_error(tried: impl Into<String>, error: impl Into<io::Error>) -> Setback {
@@ -16,11 +15,6 @@ pub fn os_error(tried: impl Into<String>, error: impl Into<io::Error>) -> Setbac
         Some(hint) => setback.hint(hint),
         None => setback,
     }
-}
-
-/// A publication that failed at its destination.
-pub fn write_failure(setback: &Setback) -> Failure {
-    Failure { stage: Stage::Write, message: setback.to_string() }
 }
 
 fn hint(errno: Errno) -> Option<String> {
