@@ -75,7 +75,7 @@ fn told(text: &str) -> String {
 }
 
 #[test]
-fn depth_has_an_end() {
+fn nesting_is_limited() {
     for text in
         ["x = [".repeat(100_000), format!("x = {}", "[".repeat(100_000)), format!("{}x = 1", "a.".repeat(100_000))]
     {

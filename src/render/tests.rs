@@ -97,13 +97,13 @@ fn render(text: &str) -> Result<String, String> {
 }
 
 #[test]
-fn null_prints_as_nothing_and_default_stands_in() {
+fn null_prints_as_nothing_and_default_replaces_it() {
     let text = "{% for m in web %}[{{ m.weight }}|{{ m.weight | default(value=1) }}|{{ m.id is none }}]{% endfor %}";
     assert_eq!(render(text).as_deref(), Ok("[|1|true][|1|true]"));
 }
 
 #[test]
-fn the_output_has_an_end() {
+fn the_output_size_is_limited() {
     let error = render(
         "{% for a in range(end=1000) %}{% for b in range(end=1000) %}0123456789012345678{% endfor %}{% endfor %}",
     );
@@ -111,7 +111,7 @@ fn the_output_has_an_end() {
 }
 
 #[test]
-fn a_panic_does_not_get_out() {
+fn a_panic_in_tera_is_an_error() {
     let mut tera = Tera::new();
     tera.register_filter("boom", |_: i64, _: tera::Kwargs, _: &tera::State<'_>| -> i64 { panic!("no way out") });
     tera.add_raw_template("t", "{{ 1 | boom }}").unwrap();
@@ -120,7 +120,7 @@ fn a_panic_does_not_get_out() {
 }
 
 #[test]
-fn needs_are_what_a_template_and_its_files_name() {
+fn needs_are_the_names_that_a_template_and_its_files_use() {
     let cases = [
         ("{{ web | length }}", "web", false),
         ("plain {# web #} {% raw %}{{ web }}{% endraw %} {{ 'web' }}", "", false),

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn both_spellings_of_a_place_are_filled_in() {
+fn both_placeholder_spellings_are_substituted() {
     for text in ["c -f {{ src }} {{ dest }}", "c -f {{.src}} {{.dest}}", "c -f {{src}} {{ .dest }}"] {
         assert_eq!(Command::Shell(text.into()).fill("/a/.t", "/a/b").to_string(), "c -f /a/.t /a/b");
     }

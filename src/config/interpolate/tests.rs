@@ -28,7 +28,7 @@ fn variables_are_filled_in() {
 }
 
 #[test]
-fn what_was_filled_in_is_not_filled_again() {
+fn substituted_text_is_not_substituted_again() {
     let vars = json!({ "a": "{{ vars.a }}" });
     let fill =
         Interpolation { vars: vars.as_object().unwrap(), env: &BTreeMap::new(), host_name: "h", keeps_key: false };

@@ -131,7 +131,7 @@ fn two_files_at_once() {
 }
 
 #[test]
-fn an_include_that_is_not_there() {
+fn a_missing_include() {
     insta::assert_snapshot!(Home::new(&[("rosterd.toml", "include = [\"extra.toml\", \"none-*.toml\", \"a***\", 5]\nregistry.url = \"zk://a\"\n")]).told(), @r#"
     error: the included file "extra.toml" does not exist
      --> rosterd.toml:1:12
@@ -162,7 +162,7 @@ fn an_include_that_is_not_there() {
 }
 
 #[test]
-fn a_file_that_is_not_there() {
+fn a_missing_file() {
     insta::assert_snapshot!(Home::new(&[]).told(), @"
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.toml
@@ -173,7 +173,7 @@ fn a_file_that_is_not_there() {
 }
 
 #[test]
-fn a_file_that_is_no_text() {
+fn a_file_that_is_not_utf8() {
     insta::assert_snapshot!({
         let home = Home::new(&[("rosterd.toml", "")]);
         fs::write(home.path("rosterd.toml"), b"a = 1\nb = \"\xff\"\n").unwrap();
@@ -192,7 +192,7 @@ fn a_file_that_is_no_text() {
 }
 
 #[test]
-fn what_everyone_may_write_is_refused() {
+fn files_writable_by_everyone_are_rejected() {
     insta::assert_snapshot!({
         let home = Home::new(&[(
             "rosterd.toml",

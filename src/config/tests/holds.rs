@@ -106,7 +106,7 @@ dest = "b"
 "#;
 
 #[test]
-fn what_is_written_is_what_holds() {
+fn written_values_are_resolved() {
     let home = good();
     let Loaded { config, warnings, files, .. } = home.load_with(&overrides()).unwrap();
     assert_eq!(warnings, [""; 0]);
@@ -190,7 +190,7 @@ fn the_command_line_names_another_registry() {
 }
 
 #[test]
-fn the_log_says_what_differs() {
+fn differences_are_described() {
     let home = good();
     let old = home.load_with(&overrides()).unwrap().config;
     assert_eq!(delta(&old, &old), [""; 0]);
@@ -224,7 +224,7 @@ fn the_log_says_what_differs() {
 }
 
 #[test]
-fn a_stranger_s_file_is_warned_of() {
+fn a_file_of_another_user_gives_a_warning() {
     let home = Home::new(&[("rosterd.toml", "registry.url = \"zk://a\"\n")]);
     if std::os::unix::fs::chown(home.path("rosterd.toml"), Some(12345), None).is_err() {
         // Only root can give a file away, so only root can make this case.

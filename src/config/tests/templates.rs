@@ -576,7 +576,7 @@ fn how_bytes_are_placed_is_checked() {
 }
 
 #[test]
-fn what_a_unit_cannot_take_back() {
+fn settings_that_cannot_be_rolled_back_exclude_unit() {
     for (keys, why) in [
         ("block = \"x\"", "`unit` cannot be combined with `block`"),
         ("write = \"inplace\"", "`unit` cannot be combined with a `write` other than \"atomic\""),

@@ -264,7 +264,7 @@ fn words_of_the_template_language_name_nothing() {
 }
 
 #[test]
-fn names_are_taken_once() {
+fn names_are_unique() {
     insta::assert_snapshot!(Home::new(&[
         ("rosterd.toml", "registry.url = \"zk://a\"\n[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/x/a\"\n"),
         ("conf.d/web.toml", "[[key]]\npath = \"/config/web\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/x/y/../a\"\n"),
@@ -434,7 +434,7 @@ src = "a.tera"
 }
 
 #[test]
-fn credentials_are_for_one_pair_of_eyes() {
+fn credentials_must_not_be_readable_by_others() {
     insta::assert_snapshot!({
         let auth = |file| format!("{{ scheme = \"digest\", file = \"{file}\" }}");
         let list = ["open.auth", "two.auth", "none.auth", "user.auth"].map(auth).join(",\n");
@@ -550,7 +550,7 @@ tls = { ca = "no.pem", cert = "templates" }
 }
 
 #[test]
-fn a_private_key_is_no_ones_else() {
+fn a_private_key_must_not_be_readable_by_others() {
     let config = "[registry]\nurl = \"zks://a\"\ntls = { cert = \"agent.pem\", key = \"agent.key\" }\n";
     let home = Home::new(&[("rosterd.toml", config), ("agent.pem", ""), ("agent.key", "")]);
     for (mode, is_refused) in

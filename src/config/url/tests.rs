@@ -38,7 +38,7 @@ fn exhibitors_are_read() {
 }
 
 #[test]
-fn what_is_wrong_with_a_registry_is_said() {
+fn registry_problems_are_reported() {
     for (text, want) in [
         ("", r#""" is not a valid registry URL"#),
         ("etcd://a", r#""etcd://a" is not a valid registry URL"#),

@@ -7,7 +7,7 @@ fn nodes(list: &[(&str, &str)]) -> Members {
 }
 
 #[test]
-fn each_format_is_told_by_its_look() {
+fn each_format_is_detected() {
     for (format, nodes) in samples() {
         for (name, data) in &nodes {
             let chosen = detect_node(name, &Ok(Arc::from(data.as_bytes())));
@@ -18,7 +18,7 @@ fn each_format_is_told_by_its_look() {
 }
 
 #[test]
-fn most_nodes_decide_and_nothing_else() {
+fn the_majority_of_nodes_decides_the_format() {
     let nerve = (r"i-1_0000000001", r#"{"host":"a","port":1}"#);
     let other = (r"i-2_0000000002", r#"{"host":"a","port":2}"#);
     for (list, expected) in [
@@ -36,7 +36,7 @@ fn most_nodes_decide_and_nothing_else() {
 }
 
 #[test]
-fn what_cannot_be_read_speaks_for_nothing() {
+fn an_undecodable_node_indicates_no_format() {
     assert_eq!(detect_node("h:1", &Err("no permission".into())), None);
     assert_eq!(detect_node("h:1", &Ok(Arc::from(vec![b'x'; MAX_DATA + 1]))), None);
     assert_eq!(detect_node("h:1", &Ok(Arc::from(&b"\xff"[..]))), Some(Format::Nextdoor));

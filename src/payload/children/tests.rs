@@ -25,7 +25,7 @@ const DEAD: &str = r#"{"serviceEndpoint":{"host":"a","port":1},"status":"DEAD"}"
 const HALF: &str = r#"{"vector":[{"select":"member=member_1","weight":0.5}]}"#;
 
 #[test]
-fn one_node_that_cannot_be_read_hides_no_other() {
+fn an_undecodable_node_does_not_affect_others() {
     let list = [("1", r#"{"host":"a","port":1}"#), ("2", "{broken"), ("3", r#"{"host":"c","port":3}"#)];
     let children = DecodedChildren::read(&Format::Kafka.into(), None, &nodes(&list), None);
     assert_eq!(children.members().keys().map(|name| &**name).collect::<Vec<_>>(), ["1", "3"]);
@@ -33,7 +33,7 @@ fn one_node_that_cannot_be_read_hides_no_other() {
 }
 
 #[test]
-fn what_was_chosen_stays() {
+fn a_detected_format_does_not_change() {
     let nerve = r#"{"host":"a","port":1}"#;
     let mut children = auto(&[("h:1", "")]);
     assert_eq!(children.chosen(), Some(&Format::Nextdoor));
@@ -47,7 +47,7 @@ fn what_was_chosen_stays() {
 }
 
 #[test]
-fn while_nothing_is_told_nothing_is_chosen() {
+fn the_format_is_open_until_a_node_indicates_one() {
     let mut children = auto(&[("web1", ""), ("web2", "x")]);
     assert_eq!((children.chosen(), children.format(), children.members().len()), (None, &Format::Nextdoor, 2));
     assert!(put(&mut children, "web3", ""));
@@ -59,7 +59,7 @@ fn while_nothing_is_told_nothing_is_chosen() {
 }
 
 #[test]
-fn only_what_differs_makes_a_difference() {
+fn only_real_changes_are_reported() {
     let mut children = auto(&[("h:1", "{}"), ("h:2", "")]);
     let kept = Arc::clone(&children.members()["h:1"]);
     let name: Arc<str> = "h:1".into();
@@ -76,7 +76,7 @@ fn only_what_differs_makes_a_difference() {
 }
 
 #[test]
-fn vectors_weigh_members_whenever_they_come() {
+fn vectors_set_weights_in_any_order_of_arrival() {
     let vector: Arc<str> = "vector_1".into();
     let mut children = auto(&[("member_1", ALIVE), ("member_2", ALIVE), ("member_3", DEAD), ("lock", "")]);
     assert_eq!((weights(&children), children.quarantined().len()), (vec![1.0, 1.0], 0));
@@ -98,7 +98,7 @@ fn vectors_weigh_members_whenever_they_come() {
 }
 
 #[test]
-fn many_members_and_many_vectors_cost_no_more_than_both() {
+fn weighing_many_members_with_many_vectors_is_linear() {
     let factors = vec![r#"{"select":"inet=a:1","weight":1.0}"#; 1500].join(",");
     let all = (0..250).flat_map(|number| {
         let vector = format!(r#"{{"vector":[{factors},{{"select":"member=member_{number}","weight":0.5}}]}}"#);

@@ -29,7 +29,7 @@ fn an_instance_is_read() {
 }
 
 #[test]
-fn metadata_is_within_reach() {
+fn metadata_is_available() {
     let mut data = json!({"address": "10.0.0.1", "port": 8080, "payload":
         {"@class": "org.springframework.cloud.zookeeper.discovery.ZookeeperInstance", "id": "web-1", "name": "web",
          "metadata": {"instance_status": "OUT_OF_SERVICE", "zone": "a", "weight": "3"}}});
@@ -41,7 +41,7 @@ fn metadata_is_within_reach() {
 }
 
 #[test]
-fn what_has_no_address_is_refused() {
+fn a_node_without_an_address_is_quarantined() {
     for data in [json!({"address": null, "port": 1}), json!({}), json!({"address": "a", "port": "x"})] {
         assert!(read(&data).is_err(), "{data}");
     }

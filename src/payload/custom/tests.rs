@@ -22,7 +22,7 @@ fn fields_are_where_the_configuration_says() {
 }
 
 #[test]
-fn what_lacks_a_field_is_refused_by_its_name() {
+fn a_missing_field_is_named() {
     for (data, why) in [
         (r#"{"ip":null}"#, "its data has no ip"),
         (r#"{"ip":{}}"#, "ip in its data is neither a host name nor an address"),

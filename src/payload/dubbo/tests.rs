@@ -8,7 +8,7 @@ fn member(name: &str) -> Fields {
 }
 
 #[test]
-fn the_url_says_all() {
+fn a_provider_url_is_decoded() {
     let name = "dubbo%3A%2F%2F192.168.0.102%3A20880%2Fcom.foo.BarService%3Fweight%3D50%26group%3Da%253Db";
     let fields = member(name);
     assert_eq!((fields.name.as_str(), fields.host.as_deref(), fields.port), (name, Some("192.168.0.102"), Some(20880)));
@@ -35,7 +35,7 @@ fn weight_and_state_have_defaults() {
 }
 
 #[test]
-fn what_is_no_provider_is_told_apart() {
+fn other_nodes_are_not_providers() {
     for name in ["override%3A%2F%2F0.0.0.0%2Fx", "consumer%3A%2F%2F10.0.0.1%2Fx", "empty%3A%2F%2F10.0.0.1%2Fx"] {
         assert!(matches!(decode(name), Ok(Parsed::Other)), "{name}");
     }

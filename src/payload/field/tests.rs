@@ -50,7 +50,7 @@ fn percent_signs_are_read() {
 }
 
 #[test]
-fn a_url_is_taken_apart_without_its_credentials() {
+fn a_url_is_parsed_without_its_credentials() {
     let url = Url::parse("postgres://u:p%40@[::1]:5432/db?a=1&b&c=x=y#z").unwrap();
     assert_eq!((url.scheme, url.host.as_str(), url.port), ("postgres", "::1", Some(5432)));
     assert_eq!((url.path, url.query), ("db", "a=1&b&c=x=y"));

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_name_says_all() {
+fn a_name_is_decoded() {
     let fields = decode("rs1.example.com,16020,1769292890155").unwrap();
     assert_eq!((fields.host.as_deref(), fields.port), (Some("rs1.example.com"), Some(16020)));
     assert_eq!(fields.data["startcode"], 1_769_292_890_155_u64);

@@ -13,7 +13,7 @@ fn a_broker_is_where_its_host_or_its_first_endpoint_is() {
 }
 
 #[test]
-fn what_is_no_broker_is_refused() {
+fn other_nodes_are_not_brokers() {
     for (name, data) in [
         ("x", r#"{"host":"h","port":1}"#),
         ("1", r#"{"host":null,"port":-1}"#),

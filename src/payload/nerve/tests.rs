@@ -4,7 +4,7 @@ use serde_json::json;
 const DATA: &[u8] = br#"{"host":"10.0.0.5","port":8080,"name":"i-123","weight":10}"#;
 
 #[test]
-fn data_says_where_it_is() {
+fn data_gives_host_and_port() {
     let fields = decode("i-123_0000000007", DATA).unwrap();
     assert_eq!((fields.host.as_deref(), fields.port), (Some("10.0.0.5"), Some(8080)));
     assert_eq!((fields.id.as_deref(), fields.weight), (Some("i-123"), Some(10.0)));
@@ -13,7 +13,7 @@ fn data_says_where_it_is() {
 }
 
 #[test]
-fn a_name_may_hold_it_all() {
+fn a_name_may_contain_the_json() {
     // The encoding of this one has an _ in it.
     let text = r#"{"host":"a","port":1,"name":"??>"}"#;
     let padded = "eyJob3N0IjoiYSIsInBvcnQiOjEsIm5hbWUiOiI_Pz4ifQ==";
@@ -29,7 +29,7 @@ fn a_name_may_hold_it_all() {
 }
 
 #[test]
-fn what_has_no_address_is_refused() {
+fn a_node_without_an_address_is_quarantined() {
     for (data, why) in [
         (&b""[..], "it has no data"),
         (br#"{"port":80}"#, "its data has no host"),

@@ -41,7 +41,7 @@ fn data_is_read_as_the_library_reads_it() {
 }
 
 #[test]
-fn bytes_that_are_no_text_do_not_lose_the_member() {
+fn data_that_is_not_utf8_keeps_the_member() {
     let fields = decode("h:1", b"\xff\xfe");
     assert_eq!(fields.raw.as_deref(), Some(&b"\xff\xfe"[..]));
     assert!(fields.data.is_empty());

@@ -75,7 +75,7 @@ fn vectors_multiply() {
 }
 
 #[test]
-fn what_has_no_address_is_refused() {
+fn a_node_without_an_address_is_quarantined() {
     for (data, why) in [
         (json!({"status": "ALIVE"}), "its data has no serviceEndpoint"),
         (json!({"status": "ALIVE", "serviceEndpoint": {"host": "a"}}), "its serviceEndpoint has no port"),

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_name_says_all() {
+fn a_name_is_decoded() {
     for (name, host, port, context) in [
         ("10.0.0.1:8983_solr", "10.0.0.1", 8983, "solr"),
         ("solr_1:8983_a%2Fb_c", "solr_1", 8983, "a/b_c"),

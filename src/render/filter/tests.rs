@@ -19,7 +19,7 @@ pub fn render(template: &str) -> Result<String, String> {
 }
 
 #[test]
-fn tera_has_what_is_listed_as_its_own() {
+fn tera_has_the_listed_filters_and_tests() {
     let tera = Tera::new();
     let has = |text: String| {
         !tera.render_str(&text, &Context::new(), false).is_err_and(|e| e.to_string().contains("Unknown"))
@@ -34,13 +34,13 @@ fn tera_has_what_is_listed_as_its_own() {
 }
 
 #[test]
-fn an_argument_that_no_filter_has_is_an_error() {
+fn an_unknown_filter_argument_is_an_error() {
     assert_eq!(render("{{ web | json(prety=true) }}"), Err("json takes pretty, not prety".into()));
     assert_eq!(render("{{ 'a' | shell(x=1) }}"), Err("shell takes no arguments, but got x".into()));
 }
 
 #[test]
-fn nothing_undefined_goes_through_a_filter() {
+fn filters_reject_undefined_values() {
     for filter in ["json", "yaml", "shell", "str", "haproxy_name", "nginx"] {
         let error = render(&format!("{{{{ odd.typo | {filter} }}}}")).unwrap_err();
         assert_eq!(error, format!("{filter} got an undefined value"));

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn only_what_tera_reads_is_read() {
+fn only_text_in_tags_is_lexed() {
     let cases = [
         ("a {{ b }} c", "{{ b }}"),
         ("{# {{ x }} #}{{- y -}}", "{{ y }}"),
@@ -21,7 +21,7 @@ fn only_what_tera_reads_is_read() {
 }
 
 #[test]
-fn a_span_is_where_the_token_is() {
+fn a_span_is_the_position_of_its_token() {
     let text = "é {{ 'a' }}";
     let spans: Vec<&str> = tokens(text).iter().map(|token| &text[token.span.clone()]).collect();
     assert_eq!(spans, ["{{", "'a'", "}}"]);

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use super::*;
 
 #[test]
-fn every_problem_has_its_place_and_a_hint() {
+fn every_problem_has_a_position_and_a_hint() {
     assert_snapshot!(problems(&[("t", "a\n{{ memcachd }}\n{% for m in webb %}{{ mm }}{% endfor %}")]), @r#"
     t:2:4 "memcachd": there is no roster, key or variable named memcachd (did you mean memcached?)
     t:3:13 "webb": there is no roster, key or variable named webb (did you mean web?)
@@ -91,7 +91,7 @@ fn problems_of_all_templates_come_at_once_in_order() {
 }
 
 #[test]
-fn right_templates_are_let_through() {
+fn valid_templates_are_accepted() {
     let line = ("line", "{% for n in range(end=2) %}{{ m.name }}{{ n }}{% endfor %}");
     let lib = ("lib/parts", "{% component server(m, @vars) %}{{ m.name }} {{ vars.zone }}{% endcomponent server %}");
     let base = ("base", "{% set x = 1 %}[{% block body %}{% endblock body %}]");
@@ -123,7 +123,7 @@ fn right_templates_are_let_through() {
 }
 
 #[test]
-fn what_is_undefined_is_an_error_with_its_place() {
+fn an_undefined_value_is_an_error_with_its_position() {
     assert_snapshot!(render("{% for m in web %}\n  zone {{ m.zone }}\n{% endfor %}").unwrap_err(), @r#"
     Field `zone` is not defined. Available fields: address, data, host, id, name, port, slot, status, weight
      --> t:2:13

@@ -33,7 +33,7 @@ fn a_whole_weight_prints_without_a_point() {
 }
 
 #[test]
-fn what_did_not_change_is_not_made_again() {
+fn unchanged_values_are_reused() {
     let values = ValueCache::default();
     let name: Arc<str> = "web".into();
     let (a, b, c) = (slotted("a:1", b"", 0), slotted("b:1", b"", 1), slotted("c:1", b"", 2));
@@ -52,7 +52,7 @@ fn what_did_not_change_is_not_made_again() {
 }
 
 #[test]
-fn a_keyed_roster_is_a_map_in_order_and_lost_keys_are_forgotten() {
+fn a_keyed_roster_is_an_ordered_map_and_removed_keys_leave_the_cache() {
     let values = ValueCache::default();
     let name: Arc<str> = "services".into();
     let keyed = |keys: &[&str]| {

@@ -24,7 +24,7 @@ fn member(data: &str) -> Member {
 }
 
 #[test]
-fn a_member_is_taken_by_its_fields_and_its_data() {
+fn where_selects_members_by_fields_and_data() {
     let one = member(r#"{"zone": "a", "weight": 5, "host": "liar", "m": 1, "on": true, "tags": ["x"], "yes": "true"}"#);
     for (text, wanted) in [
         ("zone == vars.zone", Ok(true)),
@@ -51,7 +51,7 @@ fn a_member_is_taken_by_its_fields_and_its_data() {
 }
 
 #[test]
-fn what_is_wrong_is_said_at_load_with_its_place() {
+fn problems_are_reported_at_load_with_their_position() {
     for (text, part, words) in [
         ("zone == vars.zon", "zon", "vars has no zon"),
         ("zone = 1", "=", ""),
@@ -83,7 +83,7 @@ fn what_is_wrong_is_said_at_load_with_its_place() {
 }
 
 #[test]
-fn a_filter_is_another_one_when_something_that_it_names_is() {
+fn a_filter_changes_when_a_variable_that_it_uses_changes() {
     let filter = |text: &str, globals: &Globals| compile_where(&written(text), globals).unwrap().filter;
     let (one, mut other) = (globals(), globals());
     other.vars.insert("zone".into(), json!("b"));

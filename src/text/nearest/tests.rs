@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_slip_of_the_fingers_is_seen_through_and_another_word_is_not() {
+fn a_typo_is_corrected_and_another_word_is_not() {
     let known = ["check_cmd", "reload_cmd", "mode", "dest", "min", "max", "memcached", "Zone", "é", "x"];
     for (written, meant) in [
         ("chekc_cmd", Some("check_cmd")),
