@@ -2,7 +2,7 @@ use super::*;
 use crate::model::member::Fields;
 
 #[test]
-fn the_first_by_name_stands_for_all_of_one_address() {
+fn the_first_node_by_name_represents_its_address() {
     let member = |name: &str, host: Option<&str>, port| {
         let fields = Fields { name: name.into(), host: host.map(str::to_owned), port, ..Fields::default() };
         (Arc::from(name), Arc::new(Member::new(fields).unwrap()))

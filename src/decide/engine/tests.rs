@@ -1,23 +1,23 @@
 //! The decisions, with hand-made time: no file, no process, no clock.
 
-mod choice;
 mod drift;
-mod each;
-mod edges;
-mod events;
 mod formats;
 mod guard;
 pub mod harness;
+mod inherited_reloads;
 mod isolate;
-mod owed;
-mod picks;
+mod member_events;
+mod older_views;
+mod per_key_files;
 mod program;
-mod restored;
+mod regressions;
+mod reports;
+mod restored_ensemble;
 mod rollback;
 mod rules;
+mod selection;
 mod sequences;
 mod size;
 mod slots;
-mod telling;
-mod truth;
+mod spread;
 mod units;

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn an_age_grows_from_the_moment_of_the_loss_or_from_before_the_start() {
+fn the_age_counts_from_the_loss_or_the_saved_age() {
     let at = |secs| Moment::after_start(Duration::from_secs(secs));
     let age = |freshness: Freshness, secs| freshness.age(at(secs)).map(|age| age.as_secs());
     let mut freshness = Freshness::NEVER;

@@ -15,7 +15,7 @@ fn a_loss_in_steps_is_one_loss() {
 }
 
 #[test]
-fn the_window_passes() {
+fn larger_sizes_leave_the_window() {
     let mut baseline = Baseline::default();
     baseline.record(minute(0), 18);
     assert_eq!(baseline.largest(minute(60)), Some(18), "a size is in force until the next");
@@ -25,7 +25,7 @@ fn the_window_passes() {
 }
 
 #[test]
-fn members_that_come_and_go_do_not_keep_a_larger_size_in_the_window() {
+fn flapping_does_not_extend_a_larger_size() {
     let mut baseline = Baseline::default();
     baseline.record(minute(0), 18);
     for m in 1..16 {
@@ -36,7 +36,7 @@ fn members_that_come_and_go_do_not_keep_a_larger_size_in_the_window() {
 }
 
 #[test]
-fn few_members_and_a_hundred_percent_are_let_through() {
+fn the_guard_ignores_few_members_and_allows_100_percent() {
     let mut baseline = Baseline::default();
     baseline.record(minute(0), 3);
     assert_eq!(baseline.refuses(minute(1), 1, 50), None);
@@ -48,7 +48,7 @@ fn few_members_and_a_hundred_percent_are_let_through() {
 }
 
 #[test]
-fn a_long_slow_fall_is_short_to_keep_and_forgets_nothing_too_soon() {
+fn a_long_slow_fall_keeps_a_short_baseline() {
     let (mut kept, mut exact) = (Baseline::default(), Vec::new());
     for second in 0..3000u64 {
         let (now, size) = (Moment::after_start(Duration::from_secs(second)), 5000 - usize::try_from(second).unwrap());

@@ -2,7 +2,7 @@ use super::*;
 use serde_json::json;
 
 #[test]
-fn each_format_is_read() {
+fn every_key_format_is_parsed() {
     let cases: [(KeyFormat, &str, Value); 4] = [
         (KeyFormat::Json, r#"{"a": [1]}"#, json!({"a": [1]})),
         (KeyFormat::Toml, "a = [1]\n", json!({"a": [1]})),

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_change_during_a_publication_makes_another() {
+fn a_change_during_a_publication_is_not_lost() {
     let mut publish = Publish::default();
     publish.queue();
     publish.queue();

@@ -24,7 +24,7 @@ fn template(text: &str) -> Arc<TemplateConfig> {
 }
 
 #[test]
-fn it_runs_once_for_all_that_began_together() {
+fn a_reload_runs_once_for_all_files_of_a_change() {
     let mut pending = pending(TERMS);
     pending.add(at(0), &template("a"), BTreeSet::from([2]));
     pending.publication_ended(1);
@@ -38,7 +38,7 @@ fn it_runs_once_for_all_that_began_together() {
 }
 
 #[test]
-fn a_change_during_a_reload_makes_another_one_interval_later() {
+fn a_change_during_a_reload_needs_another_after_the_interval() {
     let mut pending = pending(TERMS);
     pending.add(at(0), &template("a"), BTreeSet::new());
     pending.begin(at(10));
@@ -50,7 +50,7 @@ fn a_change_during_a_reload_makes_another_one_interval_later() {
 }
 
 #[test]
-fn a_failed_one_stays_owed_and_backs_off() {
+fn a_failed_reload_stays_pending_and_backs_off() {
     let mut pending = pending(ReloadPolicy { interval: Duration::ZERO, ..TERMS });
     pending.add(at(0), &template("a"), BTreeSet::new());
     let mut now = at(0);
@@ -70,7 +70,7 @@ fn a_failed_one_stays_owed_and_backs_off() {
 }
 
 #[test]
-fn retries_end_and_the_debt_stays() {
+fn a_reload_that_is_given_up_stays_pending() {
     let mut pending = pending(ReloadPolicy { retries: Some(2), ..TERMS });
     pending.add(at(0), &template("a"), BTreeSet::new());
     pending.begin(at(0));
@@ -83,7 +83,7 @@ fn retries_end_and_the_debt_stays() {
 }
 
 #[test]
-fn changed_terms_hold_for_what_is_owed_already() {
+fn a_changed_policy_applies_to_a_pending_reload() {
     let hour = Duration::from_hours(1);
     let mut pending = pending(ReloadPolicy { splay: hour, interval: hour, ..TERMS });
     pending.add(at(100), &template("a"), BTreeSet::new());
@@ -99,7 +99,7 @@ fn changed_terms_hold_for_what_is_owed_already() {
 }
 
 #[test]
-fn the_splay_counts_from_the_first_change_and_a_retry_has_none() {
+fn the_splay_starts_at_the_first_change_and_not_at_a_retry() {
     let splay = Duration::from_secs(20);
     let mut pending = pending(ReloadPolicy { splay, interval: Duration::ZERO, ..TERMS });
     pending.add(at(100), &template("a"), BTreeSet::new());

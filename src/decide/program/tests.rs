@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::Command;
 
-mod any_order;
+mod properties;
 
 const NOW: Duration = Duration::ZERO;
 
@@ -39,7 +39,7 @@ fn running(config: &ExecConfig) -> Program {
 }
 
 #[test]
-fn one_that_ends_is_started_again_with_growing_pauses_until_it_stays() {
+fn a_program_that_exits_is_restarted_with_backoff() {
     let config = config("x");
     let mut program = running(&config);
     let start = ProgramEffect::Start(Arc::new(config));
@@ -61,7 +61,7 @@ fn one_that_ends_is_started_again_with_growing_pauses_until_it_stays() {
 }
 
 #[test]
-fn one_that_does_not_start_is_tried_again() {
+fn a_program_that_fails_to_start_is_retried() {
     let config = config("x");
     let mut program = running(&config);
     program.step(at(0), ProgramInput::Ended(End::Exited(0)));
@@ -71,7 +71,7 @@ fn one_that_does_not_start_is_tried_again() {
 }
 
 #[test]
-fn the_agent_ends_with_its_code_where_it_is_to() {
+fn on_exit_stop_ends_the_agent_with_its_exit_code() {
     let config = ExecConfig { on_exit: OnExit::Stop, ..config("x") };
     for (end, code) in
         [(End::Exited(0), 0), (End::Exited(3), 3), (End::Signalled(9), 137), (End::NotStarted("gone".into()), 127)]
@@ -87,7 +87,7 @@ fn the_agent_ends_with_its_code_where_it_is_to() {
 }
 
 #[test]
-fn a_change_is_a_signal_or_a_restart() {
+fn a_change_signals_or_restarts_the_program() {
     let mut program = running(&ExecConfig { reload_signal: Some("HUP".into()), ..config("x") });
     assert_eq!(program.step(at(1), ProgramInput::Changed(NOW)), [signal("HUP"), ProgramEffect::FilesApplied]);
     assert!(matches!(program.state(), State::Running { change: None, .. }));
@@ -108,7 +108,7 @@ fn a_change_is_a_signal_or_a_restart() {
 }
 
 #[test]
-fn a_splay_defers_and_what_comes_meanwhile_goes_with_it() {
+fn a_splay_delays_and_combines_changes() {
     let mut program = running(&config("x"));
     assert_eq!(program.step(at(1), ProgramInput::Changed(Duration::from_secs(9))), []);
     assert_eq!(program.step(at(5), ProgramInput::Changed(Duration::from_secs(9))), []);
@@ -125,7 +125,7 @@ fn a_splay_defers_and_what_comes_meanwhile_goes_with_it() {
 }
 
 #[test]
-fn a_changed_configuration_restarts_only_what_is_run() {
+fn only_a_changed_command_or_environment_restarts_the_program() {
     let splay = Duration::from_secs(9);
     let mut program = running(&config("x"));
     let with = |config: ExecConfig| ProgramInput::Configured(Some(Arc::new(config)), splay);
@@ -152,7 +152,7 @@ fn a_changed_configuration_restarts_only_what_is_run() {
 }
 
 #[test]
-fn another_command_waits_for_its_files_and_the_old_one_goes_on() {
+fn another_command_waits_for_its_files_while_the_old_one_runs() {
     let (x, y) = (config("x"), config("y"));
     let with = |config: &ExecConfig| ProgramInput::Configured(Some(Arc::new(config.clone())), NOW);
     let start = |config: &ExecConfig| [ProgramEffect::Start(Arc::new(config.clone()))];
@@ -178,7 +178,7 @@ fn another_command_waits_for_its_files_and_the_old_one_goes_on() {
 }
 
 #[test]
-fn one_that_is_not_configured_any_more_is_ended_and_another_begins_anew() {
+fn a_removed_program_is_stopped_and_a_new_one_waits_for_its_files() {
     let none = || ProgramInput::Configured(None, NOW);
     let mut program = running(&config("x"));
     program.step(at(0), ProgramInput::Changed(Duration::from_secs(9)));

@@ -6,7 +6,7 @@ fn at(ms: u64) -> Moment {
 }
 
 #[test]
-fn quiet_ends_it_and_max_ends_it_sooner() {
+fn changes_settle_after_quiet_but_at_most_max() {
     let mut settle = Settle::default();
     assert_eq!(settle.due(Wait::DEFAULT), None);
     settle.mark_changed(at(1000));

@@ -10,7 +10,7 @@ fn data(bytes: usize) -> Bytes {
 }
 
 #[test]
-fn one_node_too_many_or_one_byte_is_too_large_until_it_is_gone() {
+fn one_node_or_byte_too_many_exceeds_the_limit() {
     for (count, each, excess) in [(MAX_NODES, 0, Excess::Nodes), (256, 64 * 1024, Excess::Bytes)] {
         let mut size = Size::from_nodes(&(0..count).map(|number| (name(number), Ok(data(each)))).collect());
         assert_eq!(size.excess(), None, "{excess}");

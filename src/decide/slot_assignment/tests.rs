@@ -19,14 +19,14 @@ fn slots(slotted: &[SlottedMember]) -> Vec<(&str, u32)> {
 }
 
 #[test]
-fn the_first_are_the_first_bytewise() {
+fn first_picks_by_name_bytewise() {
     let all = members(&["b:1", "a:10", "a:9", "B:1"]);
     assert_eq!(names(&pick(&all, Some(3), Pick::First, "h")), ["B:1", "a:10", "a:9"]);
     assert_eq!(names(&pick(&all, None, Pick::Spread, "h")), ["B:1", "a:10", "a:9", "b:1"]);
 }
 
 #[test]
-fn spread_changes_one_place_at_most() {
+fn spread_changes_at_most_one_member() {
     let list: Vec<String> = (0..40).map(|n| format!("10.0.0.{n}:80")).collect();
     let all = members(&list.iter().map(String::as_str).collect::<Vec<_>>());
     for host in ["web1", "web2", "web3"] {
@@ -62,7 +62,7 @@ fn a_slot_is_kept_while_its_member_stays() {
 }
 
 #[test]
-fn a_number_is_kept_for_who_left_and_for_nobody_else() {
+fn a_reserved_slot_is_given_only_to_its_member() {
     let all = |names: &[&str]| members(names).into_values().collect::<Vec<_>>();
     let at = |n| Moment::after_start(Duration::from_secs(n));
     let keep = Duration::from_mins(1);
@@ -85,7 +85,7 @@ fn a_number_is_kept_for_who_left_and_for_nobody_else() {
 }
 
 #[test]
-fn members_are_listed_in_the_order_that_is_asked_for() {
+fn members_are_sorted_as_configured() {
     let with = |name: &str, id: Option<&str>, weight| {
         let fields = Fields { name: name.into(), id: id.map(str::to_owned), weight, ..Fields::default() };
         Arc::new(Member::new(fields).unwrap())

@@ -30,7 +30,7 @@ fn a_member_has_its_fields_and_the_keys_of_its_data() {
 }
 
 #[test]
-fn what_is_no_text_is_base64() {
+fn data_that_is_not_utf8_is_base64() {
     let member = to_json(&entry(Fields { name: "n".into(), raw: Some(vec![0xff, 0xfe]), ..Fields::default() }));
     assert_eq!((&member["raw"], &member["host"], &member["address"]), (&json!("//4="), &Value::Null, &Value::Null));
 }

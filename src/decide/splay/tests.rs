@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_fleet_is_spread_over_the_splay_and_each_host_keeps_its_place() {
+fn hosts_are_spread_uniformly_and_constantly() {
     let reload = Reload::Command(crate::config::Command::Shell("systemctl reload x".into()));
     let splay = Duration::from_mins(1);
     let waits: Vec<u64> =

@@ -1,4 +1,4 @@
-//! A destination that somebody else has changed.
+//! A file that another process has changed.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ fn since(bench: &Bench) -> bool {
 }
 
 #[test]
-fn it_is_published_again_and_reloaded() {
+fn a_changed_file_is_published_again_and_reloaded() {
     let mut bench = bench(OnDrift::Correct);
     drifted(&mut bench, "gone");
     assert!(since(&bench));
@@ -55,7 +55,7 @@ fn it_is_published_again_and_reloaded() {
 }
 
 #[test]
-fn what_cannot_be_put_right_is_said_once_and_keeps_its_pauses() {
+fn a_failing_correction_is_reported_once_and_backs_off() {
     let mut bench = bench(OnDrift::Correct);
     let refused = || Outcome::Failed(Failure { stage: Stage::Write, message: "a link".into() });
     drifted(&mut bench, "a link");
@@ -73,7 +73,7 @@ fn what_cannot_be_put_right_is_said_once_and_keeps_its_pauses() {
 }
 
 #[test]
-fn one_that_comes_during_a_publication_is_looked_into_after_it() {
+fn a_drift_during_a_publication_is_handled_after_it() {
     let mut bench = bench(OnDrift::Correct);
     drifted(&mut bench, "edited");
     drifted(&mut bench, "gone");
@@ -97,7 +97,7 @@ fn with_report_nothing_is_published_until_something_changes() {
 }
 
 #[test]
-fn one_that_is_seen_again_before_its_publication_is_heard_of_is_not_lost() {
+fn a_drift_before_the_result_of_a_publication_is_not_lost() {
     let mut bench = bench(OnDrift::Correct);
     drifted(&mut bench, "gone");
     // The new file was in place already, and is gone once more.
@@ -109,7 +109,7 @@ fn one_that_is_seen_again_before_its_publication_is_heard_of_is_not_lost() {
 }
 
 #[test]
-fn one_that_somebody_else_puts_right_is_none_any_more() {
+fn a_drift_that_another_process_reverts_is_resolved() {
     for on_drift in [OnDrift::Report, OnDrift::Correct] {
         let mut bench = bench(on_drift);
         bench.input(Input::Paused(bench.now + seconds(100)));
@@ -125,7 +125,7 @@ fn one_that_somebody_else_puts_right_is_none_any_more() {
 }
 
 #[test]
-fn with_report_a_file_that_is_edited_each_second_is_said_once() {
+fn with_report_repeated_edits_are_reported_once() {
     let mut bench = bench(OnDrift::Report);
     for size in 0..100 {
         drifted(&mut bench, &format!("{size} bytes"));
@@ -136,7 +136,7 @@ fn with_report_a_file_that_is_edited_each_second_is_said_once() {
 }
 
 #[test]
-fn a_file_that_another_tool_writes_too_is_put_right_ever_more_seldom_and_never_left() {
+fn corrections_of_a_disputed_file_back_off_but_never_stop() {
     let mut bench = bench(OnDrift::Correct);
     let begun = bench.now;
     let mut replaced = Vec::new();
@@ -192,7 +192,7 @@ fn a_file_that_another_tool_writes_too_is_put_right_ever_more_seldom_and_never_l
 }
 
 #[test]
-fn nothing_is_put_right_while_paused() {
+fn nothing_is_corrected_during_a_pause() {
     let mut bench = bench(OnDrift::Correct);
     bench.input(Input::Paused(bench.now + seconds(100)));
     drifted(&mut bench, "gone");

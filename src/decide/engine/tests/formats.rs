@@ -1,4 +1,4 @@
-//! How nodes are read: chosen once for each path, and said.
+//! The format of each path is chosen once, and reported.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ const BROKERS: [&str; 3] = [
 ];
 
 #[test]
-fn what_auto_chose_for_a_path_stays_while_its_members_come_and_go() {
+fn the_format_chosen_by_auto_stays_while_members_change() {
     let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], vec![template("t", &["web"], "")]));
     bench.reset(&web(), View::Members(Seen::Present(nodes(&[("1", BROKERS[0]), ("2", BROKERS[1])]))));
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["1", "2"]);
@@ -63,7 +63,7 @@ fn what_auto_chose_for_a_path_stays_while_its_members_come_and_go() {
 }
 
 #[test]
-fn each_key_has_a_format_of_its_own_and_each_format_is_said_once() {
+fn each_key_has_its_own_format_which_is_reported_once() {
     let subject = Subject::parse("/services/*").unwrap();
     let mut bench = Bench::new(plan(vec![roster("all", subject.clone())], vec![], vec![template("t", &["all"], "")]));
     let key = |name: &str, list: &[(&str, &str)]| (Arc::from(name), Seen::Present(nodes(list)));
@@ -93,7 +93,7 @@ fn each_key_has_a_format_of_its_own_and_each_format_is_said_once() {
 }
 
 #[test]
-fn what_weighs_a_server_set_is_saved_with_it() {
+fn weights_of_a_server_set_are_saved() {
     let with_one = || plan(vec![roster("web", web())], vec![], vec![template("t", &["web"], "")]);
     let weight = |bench: &mut Bench| match &bench.publish(Outcome::Replaced).snapshot.rosters["web"] {
         RosterValue::List(slotted) => slotted[0].member.fields().weight,

@@ -1,4 +1,4 @@
-//! Mass loss: at once, in steps, and over restarts of the agent between the steps.
+//! Mass loss: at once, in steps, and across restarts between the steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ fn until(bench: &Bench) -> Option<Moment> {
 }
 
 #[test]
-fn a_loss_in_steps_does_not_slip_through_over_restarts_between_them() {
+fn a_loss_in_steps_across_restarts_is_held() {
     let mut bench = Bench::new(one());
     show(&mut bench, 18);
     bench.publish(Outcome::Replaced);
@@ -112,7 +112,7 @@ fn a_hold_and_its_end_survive_a_restart() {
 }
 
 #[test]
-fn what_was_accepted_stays_so_over_a_restart() {
+fn an_accepted_loss_stays_accepted_across_a_restart() {
     let mut bench = Bench::new(one());
     show(&mut bench, 18);
     bench.publish(Outcome::Replaced);
@@ -129,7 +129,7 @@ fn what_was_accepted_stays_so_over_a_restart() {
 }
 
 #[test]
-fn a_view_that_is_only_held_raises_what_is_saved() {
+fn a_held_view_raises_the_saved_version() {
     let mut bench = Bench::new(one());
     let some = all();
     let some: Vec<&str> = some.iter().map(String::as_str).collect();
@@ -336,7 +336,7 @@ fn play(keyed: bool, ops: &[Op]) -> usize {
 
 /// Inputs about which the engine and the rule once said different things.
 #[test]
-fn a_loss_is_measured_by_the_same_sizes_at_every_instant() {
+fn the_baseline_is_the_same_at_every_instant() {
     let cases: [(&str, &[Op], usize); 5] = [
         (
             "a loss after a recovery is a new one, also where the recovery is that larger sizes left the window",
@@ -368,7 +368,7 @@ fn a_loss_is_measured_by_the_same_sizes_at_every_instant() {
 }
 
 #[test]
-fn more_than_max_are_held_and_are_a_recovery() {
+fn more_than_max_members_are_held_and_count_as_a_recovery() {
     let mut config = config();
     config.bounds = Bounds::new(2, Some(20), AboveMax::Hold).unwrap();
     let mut bench = Bench::new(plan(vec![config], vec![], vec![template("a", &["web"], "")]));
@@ -394,13 +394,13 @@ proptest! {
     /// than half of the most in 15 minutes only when there were too few for `hold_max`, or when a person lets it through.
     /// What is no such loss is published at once.
     #[test]
-    fn no_loss_slips_through_between_steps_and_restarts(ops in proptest::collection::vec(op(), 1..40)) {
+    fn no_loss_is_admitted_between_steps_and_restarts(ops in proptest::collection::vec(op(), 1..40)) {
         play(false, &ops);
     }
 
     /// The same of keys, whose files go with them.
     #[test]
-    fn no_loss_of_keys_slips_through_between_steps_and_restarts(ops in proptest::collection::vec(op(), 1..40)) {
+    fn no_loss_of_keys_is_admitted_between_steps_and_restarts(ops in proptest::collection::vec(op(), 1..40)) {
         play(true, &ops);
     }
 }

@@ -1,4 +1,4 @@
-//! An engine, its time, and what it asked for.
+//! An engine under test, with its time and the effects that it requested.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Members that a check refuses are found, left out until they change, and the rest is served.
+//! Members that a check refuses are found and left out until they change; the others stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -176,7 +176,7 @@ fn names(numbers: &[usize]) -> BTreeSet<String> {
 }
 
 #[test]
-fn one_of_fifty_is_found_and_the_rest_is_served() {
+fn one_refused_member_of_fifty_is_found_and_left_out() {
     let mut world = World::new(real(50, &[17]), any_bad);
     world.settle();
     assert_eq!(world.placed, [world.good()]);
@@ -198,7 +198,7 @@ fn one_of_fifty_is_found_and_the_rest_is_served() {
 }
 
 #[test]
-fn only_newcomers_are_suspected_once_something_has_passed() {
+fn only_new_members_are_candidates_after_a_pass() {
     let mut world = World::new(real(50, &[]), any_bad);
     world.settle();
     world.change(60, Some(false));
@@ -209,7 +209,7 @@ fn only_newcomers_are_suspected_once_something_has_passed() {
 }
 
 #[test]
-fn a_mended_member_is_served_again_and_one_that_goes_is_forgotten() {
+fn a_changed_member_is_retried_and_a_removed_one_forgotten() {
     let mut world = World::new(real(10, &[3, 4]), any_bad);
     world.settle();
     assert_eq!(world.isolated(), names(&[3, 4]));
@@ -230,7 +230,7 @@ fn a_mended_member_is_served_again_and_one_that_goes_is_forgotten() {
 }
 
 #[test]
-fn one_left_out_before_who_goes_in_a_search_makes_room() {
+fn an_isolated_member_removed_during_a_search_frees_its_share() {
     let mut world = World::new(real(4, &[0, 1]), any_bad);
     world.settle();
     world.change(10, Some(false));
@@ -243,7 +243,7 @@ fn one_left_out_before_who_goes_in_a_search_makes_room() {
 }
 
 #[test]
-fn those_who_stay_keep_their_numbers() {
+fn remaining_members_keep_their_slots() {
     let mut world = World::new(real(8, &[2]), any_bad);
     while world.bench.publications.is_empty() || any_bad(&slotted(&world.bench.publications[0])) {
         assert!(world.answer());
@@ -253,7 +253,7 @@ fn those_who_stay_keep_their_numbers() {
 }
 
 #[test]
-fn a_check_that_always_fails_leaves_the_failure_as_it_is() {
+fn a_check_that_always_fails_isolates_no_member() {
     let mut world = World::new(real(50, &[]), |_| true);
     world.settle();
     let probes = 1 + 2 + 4 + 8;
@@ -267,7 +267,7 @@ fn a_check_that_always_fails_leaves_the_failure_as_it_is() {
 }
 
 #[test]
-fn a_check_that_begins_to_fail_for_everything_costs_one_probe_a_change() {
+fn a_check_that_fails_for_everything_costs_one_probe_per_change() {
     static BROKEN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
     let mut world = World::new(real(50, &[]), |_| BROKEN.load(std::sync::atomic::Ordering::Relaxed));
     world.settle();
@@ -279,7 +279,7 @@ fn a_check_that_begins_to_fail_for_everything_costs_one_probe_a_change() {
 }
 
 #[test]
-fn a_list_that_may_not_be_empty_is_begun_with_a_part() {
+fn a_list_that_must_not_be_empty_is_probed_in_parts() {
     for bad in [&[0][..], &[9], &[0, 1], &[3, 6, 9]] {
         let mut world = World::new(real(10, bad), bad_or_empty);
         world.settle();
@@ -289,7 +289,7 @@ fn a_list_that_may_not_be_empty_is_begun_with_a_part() {
 }
 
 #[test]
-fn never_fewer_than_min_are_served_nor_more_than_half_left_out() {
+fn at_least_min_and_half_of_the_members_remain() {
     for (count, min, bad, found) in [(4, 1, &[0, 1][..], true), (4, 3, &[0, 1], false), (4, 1, &[0, 1, 2], false)] {
         let plan = plan(vec![follows("web", min)], Vec::new(), vec![checked(&["web"])]);
         let mut world = World::planned(plan, real(count, bad), any_bad);
@@ -315,7 +315,7 @@ fn never_fewer_than_min_are_served_nor_more_than_half_left_out() {
 }
 
 #[test]
-fn who_was_refused_for_a_passing_trouble_is_served_again() {
+fn a_member_refused_temporarily_is_readmitted() {
     let mut world = World::new(real(50, &[7, 31]), any_bad);
     world.settle();
     assert_eq!((world.isolated(), world.placed.len()), (names(&[7, 31]), 1));
@@ -335,7 +335,7 @@ fn who_was_refused_for_a_passing_trouble_is_served_again() {
 }
 
 #[test]
-fn who_stays_poisonous_is_tried_ever_more_seldom_and_said_once() {
+fn retries_of_a_refused_member_back_off_and_are_reported_once() {
     let mut world = World::new(real(50, &[7]), any_bad);
     world.settle();
     let probes = world.probes;
@@ -354,7 +354,7 @@ fn who_stays_poisonous_is_tried_ever_more_seldom_and_said_once() {
 }
 
 #[test]
-fn a_change_goes_before_a_trial_and_a_trial_that_took_too_long_is_put_off() {
+fn a_change_precedes_a_retry_and_a_timed_out_retry_is_postponed() {
     let mut world = World::new(real(10, &[3]), any_bad);
     world.settle();
     world.bench.pass(seconds(61));
@@ -374,7 +374,7 @@ fn a_change_goes_before_a_trial_and_a_trial_that_took_too_long_is_put_off() {
 }
 
 #[test]
-fn nobody_is_tried_again_while_paused_or_in_a_single_pass() {
+fn no_member_is_retried_during_a_pause_or_a_single_pass() {
     let mut world = World::new(real(10, &[3]), any_bad);
     world.settle();
     world.bench.reload(crate::decide::ReloadOutcome::Succeeded);
@@ -396,7 +396,7 @@ fn nobody_is_tried_again_while_paused_or_in_a_single_pass() {
 }
 
 #[test]
-fn one_who_is_poisonous_is_found_after_the_check_was_broken_for_everything() {
+fn a_refused_member_is_found_after_the_check_works_again() {
     let mut world = World::new(real(50, &[17]), |_| true);
     world.settle();
     assert_eq!((world.placed.len(), world.isolated().len()), (0, 0));
@@ -408,7 +408,7 @@ fn one_who_is_poisonous_is_found_after_the_check_was_broken_for_everything() {
 }
 
 #[test]
-fn a_roster_that_is_never_quiet_does_not_keep_a_search_from_its_end() {
+fn constant_changes_do_not_prevent_the_end_of_a_search() {
     let mut config = follows("web", 1);
     config.wait = crate::config::Wait::NONE;
     let plan = plan(vec![config], Vec::new(), vec![checked(&["web"])]);
@@ -427,7 +427,7 @@ fn a_roster_that_is_never_quiet_does_not_keep_a_search_from_its_end() {
 }
 
 #[test]
-fn a_change_during_a_search_that_finds_nobody_is_published_at_once() {
+fn a_change_during_a_search_without_result_is_published_at_once() {
     let mut config = follows("web", 1);
     config.wait = crate::config::Wait::NONE;
     let plan = plan(vec![config], Vec::new(), vec![checked(&["web"])]);
@@ -452,7 +452,7 @@ fn flaky(chance: u64) -> bool {
 }
 
 #[test]
-fn a_check_that_fails_at_random_puts_few_out_and_ends() {
+fn a_randomly_failing_check_isolates_few_members_and_ends() {
     let mut worst = 0;
     for round in 0..100 {
         let mut world = World::new(real(50, &[]), |_| flaky(30));
@@ -482,7 +482,7 @@ fn a_check_that_fails_at_random_puts_few_out_and_ends() {
 }
 
 #[test]
-fn three_of_ten_thousand_are_found_in_few_checks() {
+fn three_refused_members_of_ten_thousand_take_few_probes() {
     let bad = [17, 5_000, 9_999];
     let mut world = World::new(real(10_000, &bad), any_bad);
     world.settle();
@@ -492,7 +492,7 @@ fn three_of_ten_thousand_are_found_in_few_checks() {
 }
 
 #[test]
-fn of_two_who_are_bad_only_together_one_is_served() {
+fn of_two_members_refused_only_together_one_remains() {
     let both =
         |slotted: &[SlottedMember]| slotted.iter().filter(|it| ["m03", "m40"].contains(&it.member.name())).count() == 2;
     let mut world = World::new(real(50, &[]), both);
@@ -552,7 +552,7 @@ fn unit(real: Real, b: fn(&[SlottedMember]) -> bool) -> (World, impl Fn(&mut Wor
 }
 
 #[test]
-fn a_unit_of_which_both_checks_refuse_leaves_out_all_of_them_and_takes_all_back() {
+fn a_unit_isolates_and_readmits_the_refused_members_of_all_checks() {
     let fifth = |slotted: &[SlottedMember]| slotted.iter().any(|it| it.member.name() == "m05");
     for (b, expected) in [(fifth as fn(&[SlottedMember]) -> bool, 18), (any_bad, 19)] {
         let (mut world, settle) = unit(real(20, &[3]), b);
@@ -585,7 +585,7 @@ fn without_isolate_a_refused_file_is_a_failure() {
 }
 
 #[test]
-fn a_check_that_took_too_long_is_nobodys_fault() {
+fn a_check_that_timed_out_isolates_no_member() {
     let mut world = World::new(real(10, &[3]), any_bad);
     let late = || Outcome::Failed(Failure { stage: Stage::Check, message: "too long".into() });
     world.bench.publish(late());
@@ -601,7 +601,7 @@ fn a_check_that_took_too_long_is_nobodys_fault() {
 }
 
 #[test]
-fn a_new_configuration_tries_everybody_again() {
+fn a_new_configuration_retries_all_members() {
     let mut world = World::new(real(10, &[3]), any_bad);
     world.settle();
     world.refuses = |_| false;
@@ -620,7 +620,7 @@ fn a_new_configuration_tries_everybody_again() {
 }
 
 #[test]
-fn a_key_of_a_glob_is_searched_by_itself() {
+fn each_key_is_searched_by_itself() {
     let services = Subject::parse("/services/*").unwrap();
     let mut config = roster("services", services.clone());
     config.guard.max_shrink_percent = 100;
@@ -645,7 +645,7 @@ fn a_key_of_a_glob_is_searched_by_itself() {
 }
 
 #[test]
-fn nothing_is_probed_while_paused_or_stopping() {
+fn nothing_is_probed_during_a_pause_or_while_stopping() {
     let mut world = World::new(real(10, &[3]), any_bad);
     world.answer();
     world.bench.input(Input::Paused(Moment::START + seconds(10_000)));
@@ -668,7 +668,7 @@ proptest! {
 
     /// Whoever is bad: exactly they are left out, in few probes.
     #[test]
-    fn exactly_the_bad_are_left_out(count in 2_usize..=60, picks in prop::collection::vec(0_usize..60, 1..12), empty in any::<bool>()) {
+    fn exactly_the_refused_members_are_isolated(count in 2_usize..=60, picks in prop::collection::vec(0_usize..60, 1..12), empty in any::<bool>()) {
         let bad: BTreeSet<usize> = picks.into_iter().map(|pick| pick % count).take(count / 2).collect();
         let bad: Vec<usize> = bad.into_iter().collect();
         let refuses = if empty { any_bad } else { bad_or_empty };
@@ -692,7 +692,7 @@ proptest! {
     /// Whatever changes while they are looked for: in the end exactly the bad ones are left out, or, where they are too
     /// many, nobody; and nothing that is bad was ever placed.
     #[test]
-    fn changes_meanwhile_are_taken_up(
+    fn changes_during_a_search_are_published(
         count in 2_usize..=20,
         picks in prop::collection::vec(0_usize..20, 0..4),
         changes in prop::collection::vec((0_usize..8, 0_usize..30, prop::option::of(any::<bool>())), 0..12),

@@ -1,4 +1,4 @@
-//! Files that are a program's: what its first start waits for, and what it includes to be told.
+//! The files of a program: what its first start waits for, and when they are pending.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn not_ready(bench: &Bench) -> Vec<(String, Option<PathBuf>)> {
 }
 
 #[test]
-fn what_is_taken_up_is_owed_no_more_and_what_follows_is() {
+fn applied_files_are_no_longer_pending_and_later_ones_are() {
     let mut bench = two();
     bench.reset(&web(), present(&["m"]));
     bench.publish(Outcome::Replaced);
@@ -65,7 +65,7 @@ fn what_is_taken_up_is_owed_no_more_and_what_follows_is() {
 }
 
 #[test]
-fn a_file_is_behind_until_it_is_found_or_brought_in_step_once() {
+fn a_file_is_not_ready_until_it_was_up_to_date_once() {
     let mut bench = two();
     let nothing_stands = [("a".to_owned(), None), ("b".to_owned(), None)];
     assert_eq!(not_ready(&bench), nothing_stands, "the registry may still answer");
@@ -82,7 +82,7 @@ fn a_file_is_behind_until_it_is_found_or_brought_in_step_once() {
 }
 
 #[test]
-fn a_pause_leaves_files_as_they_are_and_a_hold_does_not() {
+fn a_pause_allows_existing_files_and_a_hold_does_not() {
     let mut bench = two();
     bench.reset(&web(), present(&[]));
     assert_eq!(not_ready(&bench)[0], ("a".to_owned(), None), "never a good view");
@@ -91,7 +91,7 @@ fn a_pause_leaves_files_as_they_are_and_a_hold_does_not() {
 }
 
 #[test]
-fn what_is_finished_only_now_is_owed_to_the_program() {
+fn a_finished_write_is_pending_for_the_program() {
     let mut bench = two();
     bench.reset(&web(), present(&["m"]));
     bench.publish(Outcome::Replaced);

@@ -1,4 +1,4 @@
-//! Rollback: files go back once, what is owed is reloaded, and nothing goes round in circles.
+//! Rollback: files are restored once, pending reloads run, and nothing repeats for ever.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ fn restore(bench: &mut Bench, names: &[&str]) {
 }
 
 #[test]
-fn a_reload_that_fails_has_its_unit_put_back_and_runs_once_more() {
+fn a_failed_reload_rolls_its_unit_back_and_runs_again() {
     let mut bench = replaced(vec![
         back("a", Some("edge"), "ra"),
         back("b", Some("edge"), "rb"),
@@ -73,7 +73,7 @@ fn a_reload_that_fails_has_its_unit_put_back_and_runs_once_more() {
 }
 
 #[test]
-fn a_change_after_that_is_tried_and_put_back_again() {
+fn a_change_after_a_rollback_is_tried_and_rolled_back() {
     let mut bench = replaced(vec![back("a", None, "ra")]);
     bench.reload(no());
     bench.change(vec![put("b:1")]);
@@ -92,7 +92,7 @@ fn a_change_after_that_is_tried_and_put_back_again() {
 }
 
 #[test]
-fn new_bytes_on_their_way_come_before_old_ones() {
+fn a_publication_in_flight_takes_precedence_over_a_rollback() {
     let mut bench = replaced(vec![back("a", None, "ra")]);
     bench.change(vec![put("b:1")]);
     bench.pass(seconds(5));
@@ -108,7 +108,7 @@ fn new_bytes_on_their_way_come_before_old_ones() {
 }
 
 #[test]
-fn what_cannot_be_put_back_stays_and_is_retried() {
+fn a_failed_rollback_keeps_the_files_and_retries_the_reload() {
     let mut bench = replaced(vec![back("a", None, "ra")]);
     bench.reload(no());
     let id = bench.restorations.remove(0).id;
@@ -123,7 +123,7 @@ fn what_cannot_be_put_back_stays_and_is_retried() {
 }
 
 #[test]
-fn what_is_put_back_is_reloaded_at_once_when_nothing_is_waited_for_any_more() {
+fn a_rollback_while_stopping_is_reloaded_at_once() {
     for mode in [RunMode::Once, RunMode::Continuous] {
         let mut templates = vec![back("a", Some("edge"), "ra"), back("b", Some("edge"), "rb")];
         for planned in &mut templates {
@@ -143,7 +143,7 @@ fn what_is_put_back_is_reloaded_at_once_when_nothing_is_waited_for_any_more() {
 }
 
 #[test]
-fn nothing_is_put_back_while_nothing_is_to_be_replaced() {
+fn nothing_is_rolled_back_during_a_pause() {
     let mut bench = replaced(vec![back("a", None, "ra")]);
     bench.input(Input::Paused(bench.now + seconds(3600)));
     bench.reload(no());
@@ -155,7 +155,7 @@ fn nothing_is_put_back_while_nothing_is_to_be_replaced() {
 }
 
 #[test]
-fn what_is_put_back_is_reloaded_as_a_new_configuration_says() {
+fn a_rollback_uses_the_current_reload() {
     let mut bench = replaced(vec![back("a", None, "old")]);
     bench.reload(no());
     // Its operator mends the command while the file goes back.
@@ -188,7 +188,7 @@ fn refuse(bench: &mut Bench) {
 }
 
 #[test]
-fn what_others_make_of_a_file_that_was_put_back_is_put_right() {
+fn drift_of_a_rolled_back_file_is_corrected() {
     let mut bench = refused();
     let names: Vec<_> = bench.restorations[0].templates.iter().map(|it| it.name.to_string()).collect();
     assert_eq!((names, &bench.restorations[0].reload), (vec!["a".to_owned(), "b".to_owned()], &None));
@@ -209,7 +209,7 @@ fn what_others_make_of_a_file_that_was_put_back_is_put_right() {
 }
 
 #[test]
-fn what_another_tool_makes_of_a_file_that_was_put_back_is_put_right_ever_more_seldom() {
+fn corrections_of_a_disputed_rolled_back_file_back_off() {
     let mut bench = refused();
     let mut times = 0;
     for number in 0..600 {

@@ -1,4 +1,4 @@
-//! One rule of the contract a test.
+//! One rule of the contract in each test.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ fn the_first_view_is_published_at_once_and_later_ones_settle() {
 }
 
 #[test]
-fn flapping_is_followed_within_the_longest_wait() {
+fn flapping_members_are_evaluated_within_the_maximum_wait() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Unchanged);
@@ -59,7 +59,7 @@ fn flapping_is_followed_within_the_longest_wait() {
 }
 
 #[test]
-fn below_min_holds_and_the_last_good_members_stand() {
+fn below_min_the_last_known_good_members_are_kept() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1", "b:1"]));
     bench.publish(Outcome::Unchanged);
@@ -81,7 +81,7 @@ fn below_min_holds_and_the_last_good_members_stand() {
 }
 
 #[test]
-fn a_held_roster_does_not_hold_back_another_of_the_same_template() {
+fn a_held_roster_does_not_block_others_of_its_template() {
     let other = Subject::Members(path("/services/db"));
     let rosters = vec![roster("web", web()), roster("db", other.clone())];
     let mut bench = Bench::new(plan(rosters, vec![], vec![template("a", &["web", "db"], "")]));
@@ -99,7 +99,7 @@ fn a_held_roster_does_not_hold_back_another_of_the_same_template() {
 }
 
 #[test]
-fn an_empty_list_has_to_be_allowed_in_writing() {
+fn an_empty_list_needs_min_0() {
     let mut config = roster("web", web());
     config.bounds = Bounds::new(0, None, AboveMax::Cut).unwrap();
     let mut bench = Bench::new(plan(vec![config], vec![], vec![template("a", &["web"], "")]));
@@ -108,7 +108,7 @@ fn an_empty_list_has_to_be_allowed_in_writing() {
 }
 
 #[test]
-fn numbers_from_before_the_start_are_kept_even_by_members_that_are_late() {
+fn saved_slots_are_kept_for_late_members() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1", "b:1", "c:1"]));
     bench.publish(Outcome::Unchanged);
@@ -144,7 +144,7 @@ fn above_max_cuts_or_holds() {
 }
 
 #[test]
-fn a_mass_loss_is_held_and_let_through_by_time_but_never_below_min() {
+fn a_mass_loss_is_admitted_after_hold_max_but_never_below_min() {
     let mut config = roster("web", web());
     config.bounds = Bounds::new(2, None, AboveMax::Cut).unwrap();
     let mut bench = Bench::new(plan(vec![config], vec![], vec![template("a", &["web"], "")]));
@@ -169,7 +169,7 @@ fn a_mass_loss_is_held_and_let_through_by_time_but_never_below_min() {
 }
 
 #[test]
-fn nothing_is_judged_while_the_registry_is_away() {
+fn nothing_is_evaluated_while_the_registry_is_unreachable() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1", "b:1"]));
     bench.publish(Outcome::Unchanged);
@@ -186,7 +186,7 @@ fn nothing_is_judged_while_the_registry_is_away() {
 }
 
 #[test]
-fn nothing_is_judged_while_the_connection_is_suspended_and_nothing_is_said_of_it() {
+fn nothing_is_evaluated_or_reported_while_the_connection_is_suspended() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1", "b:1"]));
     bench.publish(Outcome::Unchanged);
@@ -228,7 +228,7 @@ fn a_change_renders_only_what_depends_on_it() {
 }
 
 #[test]
-fn the_latest_wins_and_nothing_is_lost_during_a_publication() {
+fn a_change_during_a_publication_is_not_lost_and_the_latest_wins() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1"]));
     for name in ["b:1", "c:1", "d:1"] {
@@ -288,7 +288,7 @@ fn a_failed_check_or_write_is_retried_and_a_failed_render_waits_for_a_change() {
 }
 
 #[test]
-fn a_reload_that_fails_stays_owed_and_one_during_a_change_is_followed_by_another() {
+fn a_failed_reload_stays_pending_and_a_change_during_a_reload_needs_another() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
@@ -310,7 +310,7 @@ fn a_reload_that_fails_stays_owed_and_one_during_a_change_is_followed_by_another
 }
 
 #[test]
-fn a_stopping_agent_runs_what_was_only_deferred_and_begins_nothing_new() {
+fn a_stopping_agent_runs_deferred_reloads_and_begins_nothing_new() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
@@ -327,7 +327,7 @@ fn a_stopping_agent_runs_what_was_only_deferred_and_begins_nothing_new() {
 }
 
 #[test]
-fn a_stopping_agent_defers_nothing_that_comes_up_meanwhile() {
+fn a_stopping_agent_defers_no_new_reload() {
     let mut deferred = template("a", &["web"], "reload a");
     let mut config = (*deferred.config).clone();
     config.splay = Duration::from_hours(1);
@@ -354,7 +354,7 @@ fn a_stopping_agent_defers_nothing_that_comes_up_meanwhile() {
 }
 
 #[test]
-fn a_template_that_is_taken_away_in_flight_still_gets_its_reload() {
+fn a_template_removed_in_flight_is_still_reloaded() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1"]));
     let renamed = template("z", &["web"], "reload z");
@@ -370,7 +370,7 @@ fn a_template_that_is_taken_away_in_flight_still_gets_its_reload() {
 }
 
 #[test]
-fn a_new_configuration_keeps_what_is_known() {
+fn a_new_configuration_keeps_known_members() {
     let mut bench = one_template();
     bench.reset(&web(), present(&["a:1", "b:1"]));
     bench.publish(Outcome::Unchanged);
@@ -386,7 +386,7 @@ fn a_new_configuration_keeps_what_is_known() {
 }
 
 #[test]
-fn each_key_of_a_path_with_a_star_holds_by_itself() {
+fn each_key_is_held_by_itself() {
     let subject = Subject::parse("/services/*").unwrap();
     let mut bench = Bench::new(plan(vec![roster("all", subject.clone())], vec![], vec![template("a", &["all"], "")]));
     let keyed = |keys: &[(&str, &[&str])]| {
@@ -417,7 +417,7 @@ fn each_key_of_a_path_with_a_star_holds_by_itself() {
 }
 
 #[test]
-fn a_key_keeps_its_last_good_data() {
+fn a_key_keeps_its_last_known_good_data() {
     let config =
         KeyConfig { name: "app".into(), registry: "default".into(), path: path("/app"), format: KeyFormat::Json };
     let mut bench = Bench::new(plan(vec![], vec![config], vec![template("a", &["app"], "")]));

@@ -1,4 +1,4 @@
-//! Any interleaving of what can happen: the invariants hold at every step, and the end is the last membership.
+//! Any interleaving of inputs: the invariants hold at every step, and the end shows the last members.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -250,7 +250,7 @@ proptest! {
     #![proptest_config(crate::support::random::config(3_000, 200_000))]
 
     #[test]
-    fn any_interleaving_converges_and_never_breaks_a_rule(ops in proptest::collection::vec(op(), 1..60)) {
+    fn any_interleaving_keeps_the_invariants_and_converges(ops in proptest::collection::vec(op(), 1..60)) {
         let mut world = World::new();
         for op in &ops {
             world.apply(op);

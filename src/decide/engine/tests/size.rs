@@ -1,4 +1,4 @@
-//! Paths that are too large to be taken.
+//! Paths that exceed the size limits.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ fn counts(bench: &mut Bench) -> Vec<(String, usize)> {
 
 /// By whatever way it becomes too large, and by whatever way it is smaller again.
 #[test]
-fn a_path_that_is_too_large_holds_alone_until_it_is_smaller() {
+fn a_too_large_path_is_held_until_it_is_smaller() {
     for (most, each, words) in [(10_000, 0, "10000 nodes"), (273, 60 * 1024, "16 MiB of data")] {
         for at_once in [true, false] {
             // Data is not looked at: only how much it is.

@@ -1,4 +1,4 @@
-//! Members come and go for an hour, and the agent with them: nobody who stays ever changes number.
+//! Members that stay keep their slots through an hour of changes and restarts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -153,7 +153,7 @@ proptest! {
     #![proptest_config(crate::support::random::config(30, 5_000))]
 
     #[test]
-    fn nobody_who_stays_changes_number_in_an_hour(
+    fn members_that_stay_keep_their_slots_for_an_hour(
         hour in hour(),
         max in prop::option::of(3usize..8),
         pick in prop::sample::select(vec![Pick::First, Pick::Spread]),

@@ -1,4 +1,4 @@
-//! Units: all of one or none, whatever happens in between; and reloads that are owed until they succeed.
+//! Units are published as a whole or not at all, and reloads stay pending until they succeed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ fn begun(bench: &Bench) -> Vec<&str> {
 }
 
 #[test]
-fn a_unit_waits_for_the_view_of_each_and_goes_as_a_whole() {
+fn a_unit_waits_for_all_views_and_is_published_as_a_whole() {
     let mut bench = bench();
     bench.reset(&web(), present(&["a:1"]));
     assert_eq!(begun(&bench), ["alone"], "c has no good view yet");
@@ -64,7 +64,7 @@ fn a_unit_waits_for_the_view_of_each_and_goes_as_a_whole() {
 }
 
 #[test]
-fn one_that_changes_takes_its_unit_along_and_no_one_else() {
+fn a_change_publishes_its_unit_and_nothing_else() {
     let mut bench = bench();
     bench.reset(&web(), present(&["a:1"]));
     bench.reset(&other(), present(&["x:1"]));
@@ -84,7 +84,7 @@ fn one_that_changes_takes_its_unit_along_and_no_one_else() {
 }
 
 #[test]
-fn what_kept_the_unit_back_brings_it_along_when_it_is_tried_again() {
+fn a_retried_template_publishes_its_unit() {
     for stage in [Stage::Check, Stage::Write, Stage::Render] {
         let mut bench = bench();
         bench.reset(&web(), present(&["a:1"]));
@@ -111,7 +111,7 @@ fn what_kept_the_unit_back_brings_it_along_when_it_is_tried_again() {
 }
 
 #[test]
-fn no_reload_of_a_unit_runs_before_all_of_it_is_in_place() {
+fn a_unit_is_in_place_before_any_of_its_reloads_runs() {
     let mut bench = bench();
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Unchanged);
@@ -125,7 +125,7 @@ fn no_reload_of_a_unit_runs_before_all_of_it_is_in_place() {
 }
 
 #[test]
-fn who_asks_for_one_asks_for_its_unit() {
+fn a_requested_render_includes_the_unit() {
     let mut bench = bench();
     bench.reset(&web(), present(&["a:1"]));
     bench.reset(&other(), present(&["x:1"]));
@@ -142,7 +142,7 @@ fn who_asks_for_one_asks_for_its_unit() {
 }
 
 #[test]
-fn templates_that_share_a_reload_go_together() {
+fn templates_with_the_same_reload_are_published_together() {
     let templates = ["a", "b", "c", "d", "e"].map(|name| match name {
         "a" | "d" => template(name, &["web"], "x"),
         "b" => template(name, &["web"], "y"),
@@ -294,7 +294,7 @@ proptest! {
 }
 
 #[test]
-fn in_a_single_pass_no_splay_is_waited_for() {
+fn a_single_pass_ignores_the_splay() {
     let mut planned = template("a", &["web"], "r");
     Arc::make_mut(&mut planned.config).splay = seconds(60);
     let plan = plan(vec![roster("web", web())], vec![], vec![planned]);

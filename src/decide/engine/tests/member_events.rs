@@ -1,4 +1,4 @@
-//! What the engine tells of the members that come and go.
+//! Events of changed members.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ fn one() -> Bench {
 }
 
 #[test]
-fn members_that_join_leave_and_change_are_told_with_the_zxid() {
+fn member_changes_are_reported_with_the_zxid() {
     let mut bench = one();
     bench.reset_at(present(&["a:1", "b:1"]), 7);
     assert_eq!(told(&mut bench), ["/services/web = 2 None"], "the first view is no change");
@@ -44,7 +44,7 @@ fn members_that_join_leave_and_change_are_told_with_the_zxid() {
 }
 
 #[test]
-fn a_view_that_is_held_changes_no_members_until_it_is_released() {
+fn a_held_view_reports_changes_when_released() {
     let mut bench = one();
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
@@ -58,7 +58,7 @@ fn a_view_that_is_held_changes_no_members_until_it_is_released() {
 }
 
 #[test]
-fn a_restart_with_the_same_members_is_no_change() {
+fn a_restart_with_the_same_members_reports_no_change() {
     let mut bench = one();
     bench.reset(&web(), present(&["a:1", "b:1"]));
     let with_one = || plan(vec![roster("web", web())], vec![], vec![template("t", &["web"], "")]);
@@ -70,7 +70,7 @@ fn a_restart_with_the_same_members_is_no_change() {
 }
 
 #[test]
-fn keys_that_come_and_go_change_members_too() {
+fn added_and_removed_keys_are_reported_as_member_changes() {
     let subject = Subject::parse("/services/*").unwrap();
     let mut config = roster("all", subject.clone());
     config.bounds = crate::config::Bounds::new(0, None, crate::config::AboveMax::Cut).unwrap();

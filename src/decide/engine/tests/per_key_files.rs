@@ -1,4 +1,4 @@
-//! One template, a file for each key: which files there are, and when one is taken away.
+//! Templates with `each`: which files exist, and when one is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -76,7 +76,7 @@ fn told(publication: &Publication) -> String {
 }
 
 #[test]
-fn each_key_has_a_file_and_only_what_changes_is_rendered() {
+fn each_key_has_a_file_and_only_changes_are_rendered() {
     let mut bench = bench(OnGone::Remove);
     bench.reset(&services(), keyed(&[("a", 1), ("b", 2), ("empty", 0)]));
     assert_eq!(done(&mut bench), ["+a 1", "+b 2"], "a key that never had a member has no file");
@@ -93,7 +93,7 @@ fn each_key_has_a_file_and_only_what_changes_is_rendered() {
 }
 
 #[test]
-fn what_else_a_template_names_renders_all_its_files() {
+fn a_change_of_another_roster_renders_all_files() {
     let rosters = vec![roster("services", services()), roster("web", crate::decide::engine::tests::harness::web())];
     let mut bench = Bench::new(plan(rosters, vec![], vec![each(OnGone::Remove, &["web"])]));
     bench.reset(&services(), keyed(&[("a", 1), ("b", 1)]));
@@ -106,7 +106,7 @@ fn what_else_a_template_names_renders_all_its_files() {
 }
 
 #[test]
-fn a_key_that_names_no_file_writes_nothing() {
+fn a_key_that_is_no_valid_file_name_has_no_file() {
     let mut bench = bench(OnGone::Remove);
     let odd = ["../x", "..x", ".x", "a b", "ä", "x/y", "$(touch x)"];
     let mut all: Vec<(&str, usize)> = odd.iter().map(|key| (*key, 1)).collect();
@@ -139,7 +139,7 @@ fn a_file_of_another_template_is_left_alone() {
 }
 
 #[test]
-fn on_gone_keep_keeps() {
+fn on_gone_keep_keeps_the_file() {
     let mut bench = bench(OnGone::Keep);
     bench.reset(&services(), keyed(&[("a", 1), ("b", 1)]));
     done(&mut bench);
@@ -162,7 +162,7 @@ fn an_empty_key_has_an_empty_file_where_min_is_0() {
 }
 
 #[test]
-fn a_mass_loss_of_keys_holds_until_it_is_over_accepted_or_believed() {
+fn a_mass_loss_of_keys_is_held_until_recovery_accept_or_hold_max() {
     let all: Vec<String> = (0..10).map(|n| format!("k{n}")).collect();
     let some = |from: usize| -> Vec<(&str, usize)> { all[from..].iter().map(|key| (key.as_str(), 1)).collect() };
     let start = || {
@@ -215,7 +215,7 @@ fn a_mass_loss_of_keys_holds_until_it_is_over_accepted_or_believed() {
 }
 
 #[test]
-fn a_hold_on_keys_and_its_end_survive_an_outage_of_the_registry() {
+fn a_hold_on_keys_survives_an_outage() {
     let all: Vec<String> = (0..10).map(|n| format!("k{n}")).collect();
     let some = |from: usize| -> Vec<(&str, usize)> { all[from..].iter().map(|key| (key.as_str(), 1)).collect() };
     let mut bench = bench(OnGone::Remove);
@@ -237,7 +237,7 @@ fn a_hold_on_keys_and_its_end_survive_an_outage_of_the_registry() {
 }
 
 #[test]
-fn no_key_goes_by_a_view_that_says_nothing_of_it() {
+fn an_unreadable_view_removes_no_key() {
     let mut bench = bench(OnGone::Remove);
     bench.reset(&services(), keyed(&[("a", 1), ("b", 1)]));
     done(&mut bench);
@@ -261,7 +261,7 @@ fn no_key_goes_by_a_view_that_says_nothing_of_it() {
 }
 
 #[test]
-fn no_key_goes_in_an_older_state() {
+fn an_older_view_removes_no_key() {
     let mut bench = bench(OnGone::Remove);
     let at = |view, zxid| Update::Reset {
         subject: services(),
@@ -279,7 +279,7 @@ fn no_key_goes_in_an_older_state() {
 }
 
 #[test]
-fn a_failed_removal_is_tried_again_and_a_key_that_comes_back_meanwhile_stays() {
+fn a_failed_removal_is_retried_unless_the_key_returns() {
     let mut bench = bench(OnGone::Remove);
     bench.reset(&services(), keyed(&[("a", 1), ("b", 1)]));
     done(&mut bench);
@@ -296,7 +296,7 @@ fn a_failed_removal_is_tried_again_and_a_key_that_comes_back_meanwhile_stays() {
 }
 
 #[test]
-fn files_from_before_the_start_go_when_their_keys_went_meanwhile() {
+fn files_of_keys_removed_during_downtime_are_removed() {
     let written = |keys: &[&str]| -> WrittenKeys {
         BTreeMap::from([("svc".into(), keys.iter().map(|key| Arc::from(*key)).collect::<BTreeSet<Arc<str>>>())])
     };
@@ -463,7 +463,7 @@ fn restart(bench: &mut Bench, files: &[String]) {
 }
 
 #[test]
-fn a_mass_loss_of_keys_in_steps_does_not_slip_through_over_restarts_between_them() {
+fn a_mass_loss_of_keys_in_steps_across_restarts_is_held() {
     let all: Vec<String> = (10..22).map(|n| format!("k{n}")).collect();
     let some = |count: usize| -> Vec<(&str, usize)> { all[..count].iter().map(|key| (key.as_str(), 1)).collect() };
     let mut bench = bench(OnGone::Remove);
@@ -493,7 +493,7 @@ fn a_mass_loss_of_keys_in_steps_does_not_slip_through_over_restarts_between_them
 }
 
 #[test]
-fn accept_lets_nothing_through_later_that_nobody_could_be_shown() {
+fn accept_does_not_apply_to_later_views() {
     let mut bench = bench(OnGone::Remove);
     let at = |a, b, zxid| {
         let s = versions(&[("", zxid), ("a", zxid), ("b", zxid)]);
@@ -512,7 +512,7 @@ fn accept_lets_nothing_through_later_that_nobody_could_be_shown() {
 }
 
 #[test]
-fn who_accepts_empty_keys_has_not_accepted_that_they_go() {
+fn accepting_empty_keys_does_not_accept_their_removal() {
     let mut roster = roster("services", services());
     roster.bounds = Bounds::new(0, None, AboveMax::Cut).unwrap();
     let mut bench = Bench::new(plan(vec![roster], vec![], vec![each(OnGone::Remove, &[])]));

@@ -1,4 +1,4 @@
-//! Which members are taken, in which order, and with which numbers.
+//! Which members are picked, in which order, and with which slots.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ fn published(bench: &mut Bench) -> Vec<String> {
 }
 
 #[test]
-fn what_where_leaves_out_counts_for_nothing() {
+fn members_excluded_by_where_do_not_count() {
     let mut config = roster("web", web());
     config.filter = Some(of_zone("a"));
     config.bounds = Bounds::new(2, Some(3), AboveMax::Hold).unwrap();
@@ -64,7 +64,7 @@ fn what_where_leaves_out_counts_for_nothing() {
 }
 
 #[test]
-fn what_where_leaves_out_is_saved_for_another_where() {
+fn members_excluded_by_where_are_saved() {
     let mut config = roster("web", web());
     config.filter = Some(of_zone("a"));
     let mut first = bench(config.clone());
@@ -78,7 +78,7 @@ fn what_where_leaves_out_is_saved_for_another_where() {
 }
 
 #[test]
-fn nodes_of_one_address_are_one_member() {
+fn nodes_with_one_address_are_one_member() {
     let mut config = roster("web", web());
     config.bounds = Bounds::new(2, Some(2), AboveMax::Hold).unwrap();
     let mut bench = bench(config);
@@ -97,7 +97,7 @@ fn nodes_of_one_address_are_one_member() {
 }
 
 #[test]
-fn an_order_is_kept_over_restarts_and_numbers_know_nothing_of_it() {
+fn order_is_kept_across_restarts_and_does_not_affect_slots() {
     let mut config = roster("web", web());
     config.order = Order::Weight;
     let view = || nodes(&[("a:1", r#"{"weight": 9}"#), ("b:1", ""), ("c:1", r#"{"weight": 1}"#)]);
@@ -124,7 +124,7 @@ proptest! {
     /// Members come and go for an hour and more: nobody who stays ever changes number, no two have one number, and a
     /// number is nobody else's before `slot_keep` is over.
     #[test]
-    fn nobody_who_stays_changes_number(steps in coming_and_going(), keep in prop_oneof![Just(0u64), 1..900u64]) {
+    fn members_that_stay_keep_their_slots(steps in coming_and_going(), keep in prop_oneof![Just(0u64), 1..900u64]) {
         let mut config = roster("web", web());
         (config.slot_keep, config.wait) = (seconds(keep), Wait::NONE);
         config.bounds = Bounds::new(0, None, AboveMax::Cut).unwrap();
@@ -178,7 +178,7 @@ proptest! {
     /// With `pick = "spread"` an unpicked member's leaving changes nothing, a picked one's changes one place, and a new
     /// one takes one place at most.
     #[test]
-    fn spread_moves_at_most_the_share_it_must(size in 2usize..40, max in 1usize..12, gone in any::<prop::sample::Index>()) {
+    fn spread_moves_the_minimum(size in 2usize..40, max in 1usize..12, gone in any::<prop::sample::Index>()) {
         let mut config = roster("web", web());
         (config.pick, config.wait) = (Pick::Spread, Wait::NONE);
         config.bounds = Bounds::new(0, Some(max), AboveMax::Cut).unwrap();
@@ -208,7 +208,7 @@ proptest! {
 }
 
 #[test]
-fn what_accept_would_change_is_told_as_templates_would_see_it() {
+fn accept_reports_the_change_as_templates_would_see_it() {
     let mut config = roster("web", web());
     config.bounds = Bounds::new(1, Some(3), AboveMax::Cut).unwrap();
     let mut bench = bench(config.clone());
@@ -224,7 +224,7 @@ fn what_accept_would_change_is_told_as_templates_would_see_it() {
 }
 
 #[test]
-fn a_server_keeps_its_number_when_another_of_its_nodes_stands_for_it() {
+fn a_server_keeps_its_slot_under_another_node() {
     for keep in [0, 600] {
         let mut config = roster("web", web());
         config.slot_keep = std::time::Duration::from_secs(keep);

@@ -1,4 +1,4 @@
-//! What status and explain say: every reason for which a file is not what the registry shows, by its name.
+//! Reports: every reason for a file that differs from what the registry shows.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ fn with_bounds(bounds: Bounds) -> Bench {
 }
 
 #[test]
-fn nothing_at_all_is_up_to_date() {
+fn a_current_roster_is_reported_up_to_date() {
     let bench = up(&["a:1", "b:1"]);
     assert_eq!(
         explained(&bench, "a"),
@@ -75,7 +75,7 @@ fn nothing_at_all_is_up_to_date() {
 }
 
 #[test]
-fn a_registry_that_never_answered_and_one_that_went_away_are_named() {
+fn an_unreachable_registry_is_reported() {
     let mut bench = bench();
     assert_eq!(waiting_for(&bench), "web has no known-good members yet: registry default has not been read yet");
     bench.away();
@@ -101,7 +101,7 @@ fn a_registry_that_never_answered_and_one_that_went_away_are_named() {
 }
 
 #[test]
-fn every_hold_says_since_when_and_what_ends_it() {
+fn every_hold_reports_its_start_and_its_end() {
     let above = Bounds::new(1, Some(2), AboveMax::Hold).unwrap();
     let all: Vec<String> = (0..9).map(|n| format!("m{n}:1")).collect();
     let nine: Vec<&str> = all.iter().map(String::as_str).collect();
@@ -153,7 +153,7 @@ fn every_hold_says_since_when_and_what_ends_it() {
 }
 
 #[test]
-fn a_template_without_a_first_good_view_waits_by_name() {
+fn a_waiting_template_reports_what_it_waits_for() {
     let mut bench = bench();
     bench.reset(&web(), present(&[]));
     assert_eq!(
@@ -165,7 +165,7 @@ fn a_template_without_a_first_good_view_waits_by_name() {
 }
 
 #[test]
-fn settling_rendering_and_failing_are_told_apart() {
+fn settling_rendering_and_failing_are_reported_apart() {
     let mut bench = up(&["a:1"]);
     bench.change(vec![put("b:1")]);
     assert_eq!(waiting_for(&bench), "changes of web settle until 1970-01-01T00:01:40Z (wait)");
@@ -192,7 +192,7 @@ fn settling_rendering_and_failing_are_told_apart() {
 }
 
 #[test]
-fn an_owed_reload_says_how_often_it_failed_and_when_it_runs() {
+fn a_pending_reload_reports_its_failures_and_next_run() {
     let mut bench = bench();
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
@@ -219,7 +219,7 @@ fn an_owed_reload_says_how_often_it_failed_and_when_it_runs() {
 }
 
 #[test]
-fn a_reload_that_was_given_up_or_waits_for_others_says_so() {
+fn a_reload_reports_that_it_was_given_up_or_awaits_files() {
     let once = |name: &str| {
         let mut config = TemplateConfig::clone(&template(name, &["web"], "reload").config);
         config.reload_retries = Some(1);
@@ -236,7 +236,7 @@ fn a_reload_that_was_given_up_or_waits_for_others_says_so() {
 }
 
 #[test]
-fn a_key_is_explained_too() {
+fn a_key_is_reported() {
     let key = KeyConfig {
         name: Arc::from("settings"),
         registry: Arc::from("default"),
@@ -270,7 +270,7 @@ fn a_key_is_explained_too() {
 }
 
 #[test]
-fn what_is_left_out_is_listed_and_nothing_steers_a_terminal() {
+fn excluded_nodes_are_listed_without_control_characters() {
     let mut bench = bench();
     bench.reset(&web(), present(&["a:1", "bad\u{1b}[2J:1"]));
     bench.publish(Outcome::Unchanged);
@@ -294,7 +294,7 @@ fn what_is_left_out_is_listed_and_nothing_steers_a_terminal() {
 }
 
 #[test]
-fn keys_of_a_path_with_an_asterisk_hold_one_by_one() {
+fn each_key_is_reported_with_its_own_hold() {
     let subject = Subject::parse("/services/*").unwrap();
     let mut bench = Bench::new(plan(vec![roster("all", subject.clone())], vec![], vec![template("a", &["all"], "")]));
     let keyed = |keys: &[(&str, &[&str])]| {
@@ -325,7 +325,7 @@ fn shrunk() -> Bench {
 }
 
 #[test]
-fn accept_lets_through_what_was_shown_and_nothing_else() {
+fn accept_admits_only_the_view_that_was_shown() {
     let mut bench = shrunk();
     let text = explained(&bench, "web");
     let shrunk = status(&bench).rosters[0].clone();
@@ -354,7 +354,7 @@ fn accept_lets_through_what_was_shown_and_nothing_else() {
 }
 
 #[test]
-fn accept_is_no_way_around_min_or_a_lost_registry() {
+fn accept_cannot_override_min_or_an_unreachable_registry() {
     let mut bench = shrunk();
     let shown = bench.engine.rosters()["web"].held_view();
     bench.away();
@@ -378,7 +378,7 @@ fn accept_is_no_way_around_min_or_a_lost_registry() {
 }
 
 #[test]
-fn every_key_that_holds_is_accepted_at_once_or_none_is() {
+fn all_held_keys_are_accepted_or_none() {
     let subject = Subject::parse("/services/*").unwrap();
     let mut bench = Bench::new(plan(vec![roster("all", subject.clone())], vec![], vec![template("a", &["all"], "")]));
     let view = |db: &[&str], web: &[&str]| {
@@ -405,7 +405,7 @@ fn every_key_that_holds_is_accepted_at_once_or_none_is() {
 }
 
 #[test]
-fn an_older_state_is_named_and_can_be_accepted() {
+fn an_older_view_is_reported_and_can_be_accepted() {
     let mut bench = bench();
     let reset = |bench: &mut Bench, names: &[&str], zxid| {
         let versions = Versions::from([(Arc::from(""), Zxid(zxid))]);
@@ -446,7 +446,7 @@ fn an_accepted_loss_is_the_new_baseline() {
 }
 
 #[test]
-fn a_pause_stops_replacing_and_ends_by_time_or_by_hand() {
+fn a_pause_stops_replacements_until_it_expires_or_is_ended() {
     let mut bench = bench();
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
@@ -483,7 +483,7 @@ fn a_failed_publication_does_not_spin_while_paused() {
 }
 
 #[test]
-fn a_render_that_is_asked_for_publishes_and_may_leave_the_reload_out() {
+fn a_requested_render_publishes_with_or_without_a_reload() {
     let mut bench = up(&["a:1"]);
     let templates: BTreeSet<Arc<str>> = [Arc::from("a")].into();
     bench.input(Input::Render { templates: templates.clone(), reload: false });
@@ -497,7 +497,7 @@ fn a_render_that_is_asked_for_publishes_and_may_leave_the_reload_out() {
 }
 
 #[test]
-fn the_status_of_thousands_of_holds_costs_what_they_are() {
+fn the_report_of_thousands_of_holds_is_linear() {
     let subject = Subject::parse("/services/*").unwrap();
     let mut config = roster("web", subject.clone());
     config.bounds = Bounds::new(2, None, AboveMax::Cut).unwrap();
@@ -511,7 +511,7 @@ fn the_status_of_thousands_of_holds_costs_what_they_are() {
 }
 
 #[test]
-fn what_changed_besides_owes_its_reload_whatever_was_asked_for() {
+fn an_unrelated_change_is_reloaded_even_after_a_request_without_reload() {
     let quietly = || Input::Render { templates: [Arc::from("a")].into(), reload: false };
     // The destination is busy, and members join before it is free, or came before the question.
     for joined_first in [false, true] {

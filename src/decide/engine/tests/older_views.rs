@@ -1,4 +1,4 @@
-//! What the registry shows is not always what is so: an older state, and a start without any.
+//! Older views, and starts without a registry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ fn stale(bench: &Bench) -> Vec<(String, Option<u64>)> {
 }
 
 #[test]
-fn an_older_state_that_would_lose_members_holds_and_time_does_not_end_it() {
+fn an_older_view_that_loses_members_is_held_without_a_time_limit() {
     for view in [present(&["a:1", "b:1"]), present(&["a:1", "b:1", "x:1", "y:1"]), present(&[]), absent()] {
         for min in [0, 1] {
             let mut bench = settled(min);
@@ -90,7 +90,7 @@ fn an_older_state_that_would_lose_members_holds_and_time_does_not_end_it() {
 }
 
 #[test]
-fn a_hold_of_an_older_state_ends_when_it_has_caught_up() {
+fn the_hold_of_an_older_view_ends_when_it_has_caught_up() {
     let mut bench = settled(1);
     bench.reset_at(present(&["a:1"]), 0x50);
     bench.pass(seconds(60));
@@ -104,7 +104,7 @@ fn a_hold_of_an_older_state_ends_when_it_has_caught_up() {
 }
 
 #[test]
-fn a_hold_of_an_older_state_ends_when_nothing_is_lost_and_that_is_the_state_to_go_by() {
+fn the_hold_of_an_older_view_ends_when_nothing_is_lost() {
     let mut bench = settled(1);
     bench.reset_at(present(&["a:1"]), 0x50);
     bench.pass(seconds(60));
@@ -120,7 +120,7 @@ fn a_hold_of_an_older_state_ends_when_nothing_is_lost_and_that_is_the_state_to_g
 }
 
 #[test]
-fn the_same_members_in_an_older_state_make_it_the_one_to_go_by() {
+fn an_older_view_with_the_same_members_is_accepted() {
     let mut bench = settled(1);
     bench.reset_at(present(&["a:1", "b:1", "c:1"]), 0x50);
     bench.pass(seconds(1));
@@ -131,7 +131,7 @@ fn the_same_members_in_an_older_state_make_it_the_one_to_go_by() {
 }
 
 #[test]
-fn an_older_state_is_known_as_one_after_a_restart_and_not_at_another_url() {
+fn versions_are_compared_across_restarts_but_not_across_urls() {
     let recalled = ended(&["a:1", "b:1", "c:1"], seconds(24 * 3600));
     let mut bench = Bench::with_saved(with_min(1), recalled.clone());
     bench.reset_at(present(&["a:1", "b:1"]), 0x50);
@@ -151,7 +151,7 @@ fn an_older_state_is_known_as_one_after_a_restart_and_not_at_another_url() {
 }
 
 #[test]
-fn a_person_may_accept_an_older_state_or_a_mass_loss_and_nothing_else() {
+fn only_an_older_view_or_a_mass_loss_can_be_accepted() {
     let accept = |bench: &mut Bench| {
         // `Input::Tick` is how a shell has it judged.
         let now = bench.now;
@@ -218,7 +218,7 @@ fn shown(bench: &mut Bench) -> Vec<(String, usize)> {
 }
 
 #[test]
-fn each_key_has_its_own_state_and_one_that_is_gone_that_of_the_node_above() {
+fn each_key_has_its_own_version_and_a_removed_one_its_parents() {
     let begin = |recalled| {
         let mut bench = Bench::with_saved(globbed(), recalled);
         if bench.saved.is_empty() {
@@ -272,7 +272,7 @@ fn each_key_has_its_own_state_and_one_that_is_gone_that_of_the_node_above() {
 }
 
 #[test]
-fn a_key_that_leaves_legitimately_is_key_removed() {
+fn a_legitimately_removed_key_is_removed() {
     let mut bench = Bench::new(globbed());
     let view = keyed(&[("db", &["d:1"]), ("web", &["w:1"])]);
     let late = versions(&[("", 0x60), ("db", 0x70), ("web", 0x80)]);
@@ -286,7 +286,7 @@ fn a_key_that_leaves_legitimately_is_key_removed() {
 }
 
 #[test]
-fn what_is_saved_is_rendered_only_once_its_registry_is_said_to_be_away() {
+fn saved_members_are_rendered_only_if_the_registry_is_unreachable() {
     let mut bench = Bench::with_saved(with_min(1), ended(&["a:1", "b:1"], seconds(300)));
     bench.pass(seconds(60));
     assert!(bench.is_idle(), "the registry was not tried yet");
@@ -317,7 +317,7 @@ fn what_is_saved_is_rendered_only_once_its_registry_is_said_to_be_away() {
 }
 
 #[test]
-fn what_is_saved_elsewhere_or_below_min_stands_in_for_nothing() {
+fn saved_members_of_another_url_or_below_min_are_not_used() {
     let recalled = ended(&["a:1", "b:1"], seconds(1));
     let mut url = with_min(1);
     url.rosters[0].origin = "zk://b".into();
@@ -349,7 +349,7 @@ fn a_mass_loss_across_a_restart_is_held() {
 }
 
 #[test]
-fn below_min_after_a_restart_keeps_what_is_saved() {
+fn saved_members_are_kept_below_min_after_a_restart() {
     for view in [present(&[]), absent(), View::Members(Seen::Unreadable("not authorized".into()))] {
         let mut bench = Bench::with_saved(with_min(1), ended(&["a:1", "b:1"], seconds(24 * 3600)));
         bench.reset(&web(), view);
@@ -361,7 +361,7 @@ fn below_min_after_a_restart_keeps_what_is_saved() {
 }
 
 #[test]
-fn a_view_that_cannot_be_read_is_not_fresh_and_one_that_is_held_is() {
+fn an_unreadable_view_is_stale_and_a_held_one_is_fresh() {
     let mut bench = settled(1);
     let age = |bench: &Bench| bench.engine.rosters()["web"].age(bench.now).unwrap().as_secs();
     bench.reset(&web(), View::Members(Seen::Unreadable("not authorized".into())));
@@ -376,7 +376,7 @@ fn a_view_that_cannot_be_read_is_not_fresh_and_one_that_is_held_is() {
 }
 
 #[test]
-fn the_data_of_a_key_is_saved_too() {
+fn the_data_of_a_key_is_saved() {
     let key = |format| KeyConfig { name: "app".into(), registry: "default".into(), path: path("/app"), format };
     let plan = || plan(vec![], vec![key(KeyFormat::Json)], vec![template("a", &["app"], "")]);
     let node = Subject::Node(path("/app"));
@@ -405,7 +405,7 @@ fn the_data_of_a_key_is_saved_too() {
 }
 
 #[test]
-fn a_single_pass_waits_for_the_registry_and_uses_only_what_is_young_enough() {
+fn a_single_pass_uses_only_saved_members_within_max_stale() {
     for (age, max, uses_saved) in [(Some(60), 3600, true), (Some(4000), 3600, false), (None, 3600, false)] {
         let recalled = aged(ended(&["a:1", "b:1"], Duration::ZERO), age.map(seconds));
         let mut bench = Bench::in_mode(RunMode::Once, with_min(1), recalled);
@@ -428,7 +428,7 @@ fn a_single_pass_waits_for_the_registry_and_uses_only_what_is_young_enough() {
 }
 
 #[test]
-fn a_registry_that_moved_is_tried_before_anything_stands_in() {
+fn a_moved_registry_is_tried_before_saved_members_are_used() {
     let recalled = ended(&["a:1", "b:1"], seconds(1));
     let mut elsewhere = with_min(1);
     elsewhere.rosters[0].origin = "zk://b".into();

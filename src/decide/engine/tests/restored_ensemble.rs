@@ -1,4 +1,4 @@
-//! Ensembles that are restored from a backup, replaced by another or left behind, and agents that are killed meanwhile.
+//! Ensembles that are restored from a backup or replaced, and agents that are killed meanwhile.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -219,7 +219,7 @@ proptest! {
     #![proptest_config(crate::support::random::config(500, 50_000))]
 
     #[test]
-    fn nothing_older_and_smaller_is_published_and_all_converges_after_any_restart(
+    fn no_older_smaller_view_is_published_and_restarts_converge(
         ops in proptest::collection::vec(op(), 1..60)
     ) {
         let mut world = World::new();

@@ -1,4 +1,4 @@
-//! Reloads that are owed from before the start.
+//! Reloads that are pending from earlier runs.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn told(job: &ReloadJob) -> (String, Vec<&str>) {
 }
 
 #[test]
-fn they_run_at_once_as_the_present_configuration_says_and_else_as_was_written_down() {
+fn inherited_reloads_run_at_once_with_the_current_command() {
     let mut moved = owed("moved", "old");
     moved.dest = "/elsewhere/moved".into();
     let before = vec![owed("a", "old"), owed("b", "old"), owed("gone", "old"), moved];
@@ -35,13 +35,13 @@ fn they_run_at_once_as_the_present_configuration_says_and_else_as_was_written_do
 }
 
 #[test]
-fn what_has_no_reload_any_more_owes_none() {
+fn a_template_without_a_reload_has_no_inherited_one() {
     let bench = start(vec![template("a", &["web"], "")], vec![owed("a", "old")]);
     assert!(bench.is_idle());
 }
 
 #[test]
-fn a_key_s_file_has_the_present_reload_before_its_key_is_seen() {
+fn the_file_of_an_unseen_key_uses_the_current_reload() {
     let svc = |reload: &str| TemplateConfig {
         each: Some(Each::new("svc", "services", OnGone::Remove)),
         reload: Some(Reload::Command(Command::Shell(reload.into()))),
@@ -60,7 +60,7 @@ fn a_key_s_file_has_the_present_reload_before_its_key_is_seen() {
 }
 
 #[test]
-fn one_that_fails_stays_owed_like_any_other() {
+fn a_failed_inherited_reload_stays_pending() {
     let mut bench = start(vec![template("a", &["web"], "R")], vec![owed("a", "R")]);
     bench.reload(ReloadOutcome::Failed("no".into()));
     bench.reset(&web(), present(&["x"]));
@@ -73,7 +73,7 @@ fn one_that_fails_stays_owed_like_any_other() {
 }
 
 #[test]
-fn a_pass_runs_them_with_its_own() {
+fn a_pass_runs_inherited_reloads_with_its_own() {
     let plan = plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "R")]);
     let mut bench = Bench::owing(RunMode::Once, plan, SavedState::new(), vec![owed("b", "R")]);
     assert!(bench.is_idle());

@@ -1,4 +1,4 @@
-//! What a reading of the engine with suspicion found: each of these was wrong once.
+//! Named cases of former bugs.
 
 use super::harness::*;
 use crate::config::{AboveMax, Bounds, RosterConfig};
@@ -22,7 +22,7 @@ fn star_bench(min: usize) -> Bench {
 }
 
 #[test]
-fn keyed_absent_base_is_said_as_a_hold() {
+fn an_absent_parent_is_reported_as_a_hold() {
     let mut bench = star_bench(1);
     bench.reset(&star(), View::Keyed(Seen::Absent));
     bench.pass(seconds(10));
@@ -30,7 +30,7 @@ fn keyed_absent_base_is_said_as_a_hold() {
     assert!(!bench.engine.rosters()["all"].holds().is_empty(), "render would exit 0");
 }
 #[test]
-fn keyed_unreadable_base_is_said_as_a_hold() {
+fn an_unreadable_parent_is_reported_as_a_hold() {
     let mut bench = star_bench(1);
     bench.reset(&star(), keyed(&[("web", &["a:1"])]));
     bench.publish(Outcome::Unchanged);
@@ -39,14 +39,14 @@ fn keyed_unreadable_base_is_said_as_a_hold() {
     assert_eq!(bench.holds(), ["/services/* cannot be read: no auth"]);
 }
 #[test]
-fn keyed_min_0_and_no_keys_renders_empty() {
+fn min_0_renders_an_empty_map_without_keys() {
     let mut bench = star_bench(0);
     bench.reset(&star(), keyed(&[]));
     bench.pass(seconds(10));
     assert_eq!(bench.publications.len(), 1, "min = 0 is written, the base is there and empty");
 }
 #[test]
-fn a_key_gone_before_an_outage_is_gone_after_it() {
+fn a_key_removed_before_an_outage_stays_removed() {
     let mut bench = star_bench(0);
     bench.reset(&star(), keyed(&[("db", &["d:1"]), ("web", &["w:1"])]));
     bench.publish(Outcome::Unchanged);
@@ -66,7 +66,7 @@ fn on(registry: &str) -> RosterConfig {
     RosterConfig::new("web", registry, web())
 }
 #[test]
-fn moved_to_another_registry_and_back_uses_no_old_view() {
+fn a_roster_that_moves_between_registries_uses_no_old_view() {
     let other = RosterConfig::new("db", "one", Subject::Members(path("/services/db")));
     let p = |registry: &str| plan(vec![on(registry), other.clone()], vec![], vec![template("a", &["web"], "")]);
     let mut bench = Bench::new(p("one"));
@@ -90,7 +90,7 @@ fn moved_to_another_registry_and_back_uses_no_old_view() {
     );
 }
 #[test]
-fn late_news_of_an_unwanted_subject_is_not_kept() {
+fn late_updates_of_an_unwatched_subject_are_dropped() {
     let with = || plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "")]);
     let other = || plan(vec![roster("db", Subject::Members(path("/services/db")))], vec![], vec![]);
     let mut bench = Bench::new(with());
@@ -101,7 +101,7 @@ fn late_news_of_an_unwanted_subject_is_not_kept() {
     assert!(bench.publications.is_empty(), "published an hour-old view");
 }
 #[test]
-fn reload_changed_in_flight_does_not_block_a_shared_debt() {
+fn a_reload_changed_in_flight_does_not_block_a_shared_one() {
     let rosters = || vec![roster("web", web())];
     let mut bench =
         Bench::new(plan(rosters(), vec![], vec![template("a", &["web"], "R"), template("b", &["web"], "R")]));
@@ -119,7 +119,7 @@ fn reload_changed_in_flight_does_not_block_a_shared_debt() {
     assert_eq!(bench.reloads.len(), 1, "a was replaced and includes R");
 }
 #[test]
-fn templates_that_change_together_while_a_reload_is_owed() {
+fn templates_that_change_together_wait_for_a_pending_reload() {
     let rosters = || vec![roster("web", web())];
     let mut bench =
         Bench::new(plan(rosters(), vec![], vec![template("a", &["web"], "R"), template("b", &["web"], "R")]));
@@ -138,7 +138,7 @@ fn templates_that_change_together_while_a_reload_is_owed() {
     assert!(bench.reloads.is_empty(), "b of the same change is not in place yet");
 }
 #[test]
-fn a_mended_reload_command_takes_the_debt_over() {
+fn a_corrected_reload_command_takes_over_the_pending_reload() {
     let rosters = || vec![roster("web", web())];
     let mut bench = Bench::new(plan(rosters(), vec![], vec![template("a", &["web"], "brokn reload")]));
     bench.reset(&web(), present(&["a:1"]));
@@ -151,7 +151,7 @@ fn a_mended_reload_command_takes_the_debt_over() {
     assert_eq!(ran, ["right reload"]);
 }
 #[test]
-fn keys_that_never_had_members_and_are_gone_are_forgotten() {
+fn removed_keys_without_members_are_forgotten() {
     let mut bench = star_bench(1);
     bench.reset(&star(), keyed(&[("web", &["w:1"])]));
     bench.publish(Outcome::Unchanged);
@@ -201,7 +201,7 @@ fn hold_max_is_not_restarted_by_a_dip() {
     assert!(!bench.is_idle(), "100 minutes at 1 of 8, and hold_max of 15 minutes is never over");
 }
 #[test]
-fn readded_with_another_dest_while_in_flight() {
+fn the_result_for_an_old_dest_does_not_end_the_new_publication() {
     let rosters = || vec![roster("web", web())];
     let mut bench = Bench::new(plan(rosters(), vec![], vec![template("a", &["web"], "")]));
     bench.reset(&web(), present(&["a:1"]));

@@ -1,4 +1,4 @@
-//! `pick = "spread"`: a change moves at most the share of hosts that it must.
+//! `pick = "spread"`: a change affects as few hosts as possible.
 
 use std::collections::BTreeSet;
 
@@ -82,7 +82,7 @@ proptest! {
     #![proptest_config(crate::support::random::config(150, 20_000))]
 
     #[test]
-    fn a_change_moves_one_place_on_the_hosts_that_it_concerns(
+    fn a_change_moves_one_member_on_affected_hosts(
         first in prop::collection::btree_set(0usize..16, 0..16),
         ops in prop::collection::vec(op(), 1..30),
     ) {
@@ -137,7 +137,7 @@ proptest! {
 
 /// Of many hosts each member serves its share, and the one that leaves takes away no more than that.
 #[test]
-fn each_member_serves_its_share_of_the_hosts() {
+fn each_member_is_picked_by_its_share_of_hosts() {
     let real: BTreeSet<usize> = (0..16).collect();
     let mut agents: Vec<Agent> = (0..400).map(Agent::new).collect();
     let mut served = [0usize; 16];
