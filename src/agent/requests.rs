@@ -65,7 +65,7 @@ impl Agent {
             let state_dir = self.requests.state_dir.clone();
             self.driver.executor.in_order(move || {
                 if let Err(why) = Pause::delete(&state_dir) {
-                    let (file, effect) = (Some(Pause::file(&state_dir)), "the pause that is over stays on disk");
+                    let (file, effect) = (Some(Pause::file(&state_dir)), "the expired pause remains on disk");
                     emit(Event::StateWriteFailed { file, reason: format!("remove it: {why}"), effect });
                 }
             });

@@ -250,7 +250,7 @@ impl Supervisor {
             }
             ProgramEffect::Kill => {
                 if let Some(process) = &mut self.process {
-                    let reason = "it had not ended in time (kill_timeout)";
+                    let reason = "it did not exit in time (kill_timeout)";
                     emit(Event::ProgramKilled { pid: process.pid(), reason });
                     process.kill();
                 }

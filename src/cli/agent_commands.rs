@@ -88,7 +88,7 @@ pub async fn send(global: &Global, at: &At, body: RequestBody) -> Result<Answer,
     };
     control::send_request(&socket, body, TIMEOUT).await.map_err(|error| {
         let hint =
-            "is `rosterd run` running, and may this user open the socket? -c FILE or --socket PATH names another";
+            "is `rosterd run` running, and does this user have permission to open the socket? use -c FILE or --socket PATH to select another socket";
         Fatal::new(Exit::NoAgent, format!("{error} ({hint})"))
     })
 }

@@ -190,10 +190,7 @@ fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
         return None;
     };
     if text.contains('\0') {
-        value.reject(ValueError::new(
-            format!("`{}` contains a NUL", value.key),
-            "no command line can have one: take it out",
-        ));
+        value.reject(ValueError::new(format!("`{}` contains a NUL", value.key), "remove it"));
         return None;
     }
     if let Some((part, wrong)) = unknown_placeholder(text) {
@@ -208,7 +205,7 @@ pub fn unknown_placeholder(text: &str) -> Option<(&str, ValueError)> {
     let (part, name) = placeholders(text).find(|(_, name)| !matches!(*name, "src" | "dest"))?;
     let message = format!("a command cannot use {name:?}");
     let hint = "{{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the \
-                command's environment; braces that are meant as they are take a space between: { {";
+                command's environment; to write literal braces, put a space between them: { {";
     Some((part, ValueError::new(message, hint)))
 }
 

@@ -44,16 +44,13 @@ impl Source {
         let tried = |what: &str, error: std::io::Error| {
             ValueError::new(
                 format!("the configuration file cannot be {what}: {error}"),
-                "name another with -c FILE or $ROSTERD_CONFIG, or let rosterd's user read this one",
+                "use -c FILE or $ROSTERD_CONFIG to specify another file, or make this one readable by rosterd's user",
             )
         };
         let absolute = std::path::absolute(file).map_err(|error| whole(tried("found", error))).ok()?;
         let bytes = read_bytes(file).map_err(|error| whole(tried("read", error))).ok()?;
         if bytes.len() as u64 > MAX_FILE {
-            whole(ValueError::new(
-                "the configuration file has more than 16 MiB",
-                "a configuration should be a few pages of text",
-            ));
+            whole(ValueError::new("the configuration file has more than 16 MiB", "is this the right file?"));
             return None;
         }
         let text = match String::from_utf8(bytes) {
@@ -106,7 +103,9 @@ fn syntax_error(message: &str, empty: bool) -> ValueError {
         _ if unquoted => {
             ("this is not a value", "put text in quotes, as in \"text\"; a line has one key and one value")
         }
-        message => (message, "a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]"),
+        message => {
+            (message, "expected KEY = VALUE, [NAME] for a table, or [[NAME]] for an element of a list of tables")
+        }
     };
     ValueError::new(message, hint)
 }

@@ -183,7 +183,7 @@ impl DestUse {
             ("block_comment", block.comment == theirs.comment),
         ];
         let (key, _) = same.iter().find(|(_, same)| !same)?;
-        let message = format!("the template at {at}, which has a block of {dest} too, says another `{key}`");
-        Some(ValueError::new(message, "it is one file: say the same in both"))
+        let message = format!("the template at {at}, which has a block of {dest} too, sets a different `{key}`");
+        Some(ValueError::new(message, "both write the same file, so the values must match"))
     }
 }

@@ -163,7 +163,7 @@ fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
                 entry.report.set_incomplete();
                 entry.reject(ValueError::new(
                     format!("the variable `{}` has a number that templates cannot hold", entry.key),
-                    "write it as a string; inf, nan and whole numbers of more than 64 bits are none to a template",
+                    "write it as a string; inf, nan and whole numbers of more than 64 bits are not supported in templates",
                 ));
             }
         }

@@ -141,7 +141,7 @@ impl RosterParser<'_> {
         };
         if !scalar::is_identifier(name) {
             let from = if written.is_some() { "" } else { ", which the path gives," };
-            let message = format!("{name:?}{from} cannot be a variable's name in templates");
+            let message = format!("{name:?}{from} is not a valid variable name in templates");
             let near: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
             let near = match near.as_str() {
                 "" => "services".to_owned(),
@@ -206,7 +206,7 @@ fn bounds(table: &Table<'_>) -> Bounds {
         )),
         // Without a `min` there is the default of 1, and no `max` but 0 is below that.
         (Some(min), Some(max)) if min > max => {
-            let message = format!("min ({min}) is over max ({max})");
+            let message = format!("min ({min}) is greater than max ({max})");
             Some((min_value, ValueError::new(message, format!("write min = {max} or less, or leave max out"))))
         }
         _ => None,

@@ -52,7 +52,7 @@ pub fn percent(text: &str) -> Result<u8, ValueError> {
     number.ok_or_else(|| {
         ValueError::new(
             format!("{text:?} is not a valid percentage"),
-            "write \"0%\" to \"100%\"; \"100%\" turns the guard off",
+            "write \"0%\" to \"100%\"; \"100%\" disables this check",
         )
     })
 }

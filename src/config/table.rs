@@ -139,7 +139,7 @@ impl<'a> Table<'a> {
 fn reject_unsupported(unsupported: &UnsupportedKey, value: &DeValue<'_>) -> Option<ValueError> {
     let key = unsupported.key;
     if unsupported.accepted.is_empty() {
-        let hint = format!("remove `{key}`: rosterd does not ignore what it cannot do");
+        let hint = format!("remove `{key}`: unsupported keys are never silently ignored");
         return Some(ValueError::new(format!("`{key}` is not supported by this version"), hint));
     }
     let given = match value {
@@ -147,7 +147,7 @@ fn reject_unsupported(unsupported: &UnsupportedKey, value: &DeValue<'_>) -> Opti
         DeValue::String(text) => format!("{key} = {text:?}"),
         other => format!("{key} as {}", kind(other)),
     };
-    let hint = format!("leave it out; this version does {key} = {}", unsupported.accepted.join(" or "));
+    let hint = format!("leave it out; this version supports {key} = {}", unsupported.accepted.join(" or "));
     Some(ValueError::new(format!("{given} is not supported by this version"), hint))
 }
 

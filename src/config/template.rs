@@ -276,13 +276,10 @@ pub fn env(value: &Value<'_>) -> BTreeMap<String, String> {
             continue;
         };
         if !scalar::is_identifier(entry.key) || entry.key.starts_with("ROSTERD_") {
-            let hint = "write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own";
+            let hint = "write letters, digits and _, and no digit first; names that begin with ROSTERD_ are reserved";
             entry.reject(ValueError::new(format!("{:?} cannot be set for commands", entry.key), hint));
         } else if text.contains('\0') {
-            entry.reject(ValueError::new(
-                format!("`{}` contains a NUL", entry.key),
-                "no variable can have one: take it out",
-            ));
+            entry.reject(ValueError::new(format!("`{}` contains a NUL", entry.key), "remove it"));
         } else {
             env.insert(entry.key.to_owned(), text.clone().into_owned());
         }

@@ -75,7 +75,7 @@ impl RegistryUrl {
 fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, ValueError> {
     let (hosts, chroot) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     if hosts.contains('@') {
-        let hint = "credentials stand in a file of their own: auth = [{ scheme = \"digest\", file = \"zk.auth\" }]";
+        let hint = "put credentials in a separate file: auth = [{ scheme = \"digest\", file = \"zk.auth\" }]";
         // Not the text itself: it most likely holds a password.
         return Err(ValueError::new("a server's name has an @ in it", hint));
     }

@@ -42,10 +42,10 @@ events! {
 
     // Registries.
     RegistryUnreachable = registry_unreachable Warn "registry unreachable; files stay as they are" { registry: Name, reason: String }
-    RegistryConnected = registry_connected Info "registry connected again" { registry: Name }
+    RegistryConnected = registry_connected Info "reconnected to registry" { registry: Name }
     RegistryRestarted = registry_restarted Error "registry client restarted" { registry: Name, reason: String }
     RegistryPolled = registry_polled Warn "inotify unavailable; polling the directory registry" { reason: String }
-    WatchesDowngraded = watches_downgraded Info "server before ZooKeeper 3.6; using one-shot watches" { registry: Name }
+    WatchesDowngraded = watches_downgraded Info "server is older than ZooKeeper 3.6; using one-shot watches" { registry: Name }
     ServersLearned = servers_learned Info "server list received from Exhibitor" { registry: Name, servers: Vec<String> }
     ExhibitorUnreachable = exhibitor_unreachable Warn "no Exhibitor answered; using the known servers" { registry: Name, reason: String }
     NodeSkipped = node_skipped Warn "file skipped; its name is not UTF-8" { file: PathBuf }
@@ -64,7 +64,7 @@ events! {
     CheckRefused = check_refused Error "check failed; file unchanged" { template: Name, dest: PathBuf, reason: String, retry_in_s: Option<u64> }
     CheckFailed = check_failed Error "check not completed; file unchanged" { template: Name, dest: PathBuf, reason: String, retry_in_s: Option<u64> }
     WriteFailed = write_failed Error "write failed; file unchanged" { template: Name, dest: PathBuf, reason: String, retry_in_s: Option<u64> }
-    WriteBlocked = write_blocked Warn "file unchanged; its reload failed with this content before" { template: Name, dest: PathBuf, reason: String }
+    WriteBlocked = write_blocked Warn "file unchanged; a previous reload with this content failed" { template: Name, dest: PathBuf, reason: String }
     UnitBlocked = unit_blocked Warn "file unchanged; another template of its unit failed" { template: Name, dest: PathBuf, reason: String }
     WritePaused = write_paused Warn "file unchanged; replacements are paused" { template: Name, dest: PathBuf }
     WriteAbandoned = write_abandoned Warn "file unchanged; the agent is stopping" { template: Name, dest: PathBuf }
@@ -73,8 +73,8 @@ events! {
     MemberReadmitted = member_readmitted Info "isolated member passes the check again" { template: Name, roster: Name, key: Option<Name>, member: Name }
     DriftDetected = drift_detected Warn "file changed by another process" { template: Name, dest: PathBuf, reason: String, on_drift: Words }
     DriftDisputed = drift_disputed Warn "file changed by another process again" { template: Name, dest: PathBuf, reason: String, corrections: u32, retry_in_s: u64 }
-    DriftCorrected = drift_corrected Info "changed file corrected" { template: Name, dest: PathBuf }
-    DriftResolved = drift_resolved Info "changed file restored by another process" { template: Name, dest: PathBuf }
+    DriftCorrected = drift_corrected Info "external change overwritten" { template: Name, dest: PathBuf }
+    DriftResolved = drift_resolved Info "external change undone by another process" { template: Name, dest: PathBuf }
     RestoreFailed = restore_failed Error "previous file cannot be restored" { dest: PathBuf, reason: String }
     RemovalRefused = removal_refused Warn "file not removed; rosterd did not write it" { dest: PathBuf, reason: String }
     WrittenInPlace = written_in_place Warn "file is a mount point; writing it in place" { template: Name, dest: PathBuf, source: String }
@@ -91,7 +91,7 @@ events! {
     ReloadInherited = reload_inherited Info "a reload from the previous run is still pending" { command: String, template: Name }
     ReloadPending = reload_pending Warn "a reload is still pending; it runs after the next start" { command: String, templates: Vec<Name> }
     RolledBack = rolled_back Error "reload failed; previous files restored" { templates: Vec<Name>, reason: String }
-    RollbackReapplied = rollback_reapplied Warn "changed files restored to the rollback" { templates: Vec<Name> }
+    RollbackReapplied = rollback_reapplied Warn "rolled-back files were changed; restored again" { templates: Vec<Name> }
     RollbackFailed = rollback_failed Error "rollback failed; files stay as they are" { reason: String }
     ProcessesLeft = processes_left Warn "command left processes running" { command: String, reason: String }
 
@@ -100,35 +100,35 @@ events! {
     ProgramStartFailed = program_start_failed Warn "program failed to start" { reason: String, retry_in_s: Option<u64> }
     ProgramExited = program_exited Warn "program exited" { reason: String, exit: Option<i32>, signal: Option<String>, retry_in_s: u64 }
     ProgramStopped = program_stopped Info "program stopped" { exit: Option<i32>, signal: Option<String> }
-    ProgramSignalled = program_signalled Info "program signalled" { pid: u32, signal: String }
+    ProgramSignalled = program_signalled Info "signal sent to program" { pid: u32, signal: String }
     ProgramKilled = program_killed Warn "program killed" { pid: u32, reason: Words }
     SignalReceived = signal_received Info "signal received" { signal: Words, forwarded: bool }
     SignalNotForwarded = signal_not_forwarded Warn "signal is not forwarded" { signal: Words, reason: String }
     ExistingFileUsed = existing_file_used Info "program starts with the existing file" { template: Name }
-    OrphansNotReaped = orphans_not_reaped Warn "orphaned processes are not waited for" { reason: String }
+    OrphansNotReaped = orphans_not_reaped Warn "orphaned processes are not reaped" { reason: String }
 
     // The agent, its configuration and its state.
     AgentStarted = agent_started Info "agent started" { version: Words, pid: u32 }
     AgentStopping = agent_stopping Info "agent stopping" { signal: Words }
     AgentStopped = agent_stopped Info "agent stopped" {}
-    ShutdownTimedOut = shutdown_timed_out Warn "shutdown incomplete after the time limit" { limit_s: u64 }
+    ShutdownTimedOut = shutdown_timed_out Warn "shutdown did not finish within the time limit" { limit_s: u64 }
     ConfigLoaded = config_loaded Info "configuration loaded" { roster_count: usize, key_count: usize, template_count: usize, changes: Option<usize> }
     ConfigValid = config_valid Info "configuration is valid" { roster_count: usize, key_count: usize, template_count: usize }
     ConfigChanged = config_changed Info "configuration changed" { change: String }
-    ConfigWarning = config_warning Warn "questionable configuration" { reason: String }
-    ConfigRefused = config_refused Error "configuration refused; the previous one stays in force" { reason: String }
+    ConfigWarning = config_warning Warn "configuration warning" { reason: String }
+    ConfigRefused = config_refused Error "configuration rejected; the previous one is still in use" { reason: String }
     ConfigReread = config_reread Info "reading the configuration again for a render request" {}
     RestartRequired = restart_required Warn "restart required: [agent] changed in more than template_dir" {}
     TemplatesChanged = templates_changed Info "templates changed" {}
-    TemplatesRefused = templates_refused Error "templates refused; the previous ones stay in force" { reason: String }
+    TemplatesRefused = templates_refused Error "templates rejected; the previous ones are still in use" { reason: String }
     TemplateWatchFailed = template_watch_failed Warn "templates cannot be watched; edits take effect on HUP" { reason: String }
     DriftWatchFailed = drift_watch_failed Warn "some destinations cannot be watched; checking them every few minutes" { reason: String }
     Paused = paused Warn "paused; files stay as they are" { until: String, uid: u32, reason: Option<String> }
-    Resumed = resumed Info "resumed; files are replaced again" { uid: u32 }
-    PauseEnded = pause_ended Info "pause ended; files are replaced again" {}
+    Resumed = resumed Info "file replacement resumed" { uid: u32 }
+    PauseEnded = pause_ended Info "pause ended; file replacement resumed" {}
     StateReadFailed = state_read_failed Warn "saved state is incomplete" { file: Option<PathBuf>, reason: String, effect: Words }
     StateWriteFailed = state_write_failed Warn "state cannot be saved" { file: Option<PathBuf>, reason: String, effect: Words }
-    StateMerged = state_merged Info "state that was set aside can be read again" { file: PathBuf }
+    StateMerged = state_merged Info "previously unreadable state restored" { file: PathBuf }
     StateReplaced = state_replaced Warn "state file was changed by another process; starting a new one" { file: PathBuf, backup: PathBuf }
     StateDirReplaced = state_dir_replaced Warn "state directory was replaced; locked the new one" { dir: PathBuf }
     StateDirTaken = state_dir_taken Error "state directory was replaced and is locked by another agent" { dir: PathBuf, pid: Option<u32> }
@@ -138,15 +138,15 @@ events! {
     SocketError = socket_error Warn "control socket error" { reason: String }
     RequestRefused = request_refused Info "control request refused" { uid: u32, request: String }
     ResolverTimedOut = resolver_timed_out Warn "resolver does not answer; the full host name is not known" { host: String, limit_s: u64 }
-    LogFilterRefused = log_filter_refused Warn "log filter cannot be read" { filter: String, reason: String }
+    LogFilterRefused = log_filter_refused Warn "invalid log filter" { filter: String, reason: String }
 
     // A single pass.
     PassFinished = pass_finished Info "pass finished" { exit: u8, by: Words }
-    PassInterrupted = pass_interrupted Warn "pass interrupted before its end" {}
-    PassAlone = pass_alone Warn "dry run without the running agent" { reason: String }
-    TemplateTimedOut = template_timed_out Error "template not done in time" { template: Name, limit_s: u64 }
+    PassInterrupted = pass_interrupted Warn "pass interrupted" {}
+    PassAlone = pass_alone Warn "dry run is not using the running agent" { reason: String }
+    TemplateTimedOut = template_timed_out Error "template timed out" { template: Name, limit_s: u64 }
     RegistryTimedOut = registry_timed_out Error "no answer from the registry in time" { template: Name, limit_s: u64 }
-    KeyMissing = key_missing Warn "no such key with members" { template: Name, key: String }
+    KeyMissing = key_missing Warn "key not found or has no members" { template: Name, key: String }
     PassReloadPending = pass_reload_pending Error "a reload is still pending" { command: String, templates: Vec<Name> }
     WriteUnfinished = write_unfinished Error "an interrupted write is not finished; the next pass or agent retries" {}
 }

@@ -45,7 +45,7 @@ pub enum Reason {
         until: Moment,
     },
     /// Members would be lost, in a view that is older than one that was seen before. The hold ends when the ensemble
-    /// has caught up, when nothing would be lost any more, or when an operator accepts it; never by time.
+    /// has caught up, when nothing would be lost any more, or when an operator accepts it; it does not time out.
     Older {
         /// How many known-good members are missing.
         lost: usize,
@@ -111,8 +111,8 @@ impl Reason {
             |percent: u8| format!("losing more than {percent}% at once is treated as suspicious (max_shrink)");
         let older = |Zxid(shown): Zxid, Zxid(highest): Zxid| {
             format!(
-                "the ensemble shows an older state (zxid {shown:#x} after {highest:#x}): was it restored from a \
-                 backup, or is it a different ensemble?"
+                "the ensemble shows an older state (zxid {shown:#x} after {highest:#x}): it may have been restored from \
+                 a backup, or be a different ensemble"
             )
         };
         match self {
@@ -121,10 +121,10 @@ impl Reason {
                 let rest = rest.iter().filter(|(count, _)| **count > 0).map(|(count, why)| format!("{count} {why}"));
                 let rest: Vec<String> = rest.collect();
                 let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join(", ")) };
-                format!("{path} has {}, needs at least {min}{rest}{}", plural(*have, "member"), missing(*absent))
+                format!("{path} has {} but needs at least {min}{rest}{}", plural(*have, "member"), missing(*absent))
             }
             Self::AboveMax { have, max } => {
-                format!("{path} has {}, at most {max} allowed (max)", plural(*have, "member"))
+                format!("{path} has {}, but at most {max} are allowed (max)", plural(*have, "member"))
             }
             Self::Shrunk { from, to, percent, .. } => {
                 format!("{to} of {from} members of {path} remain; {}", suspicious(*percent))

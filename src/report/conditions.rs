@@ -85,7 +85,7 @@ fn hold_condition(roster: &str, it: &HoldReport, clock: &Clock) -> Condition {
     let kept = match it.kept {
         None => "no known-good members yet".to_owned(),
         Some(1) => format!("keeping the last known-good {noun}"),
-        Some(count) => format!("keeping the last {count} known-good {noun}s"),
+        Some(count) => format!("keeping the {count} last known-good {noun}s"),
     };
     Condition::blocking(held(roster, &it.path, &it.hold, &kept, clock))
 }
@@ -104,16 +104,16 @@ fn failure(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
     let it = template.failure.as_ref()?;
     let stage = it.failure.stage;
     let times = if it.times > 1 { format!(", {} times in a row", it.times) } else { String::new() };
-    let change = "members, the template or the configuration change";
+    let change = "the members, the template or the configuration changes";
     let retry = match it.retry {
-        Retry::AfterSearch => "searching for the members at fault".to_owned(),
+        Retry::AfterSearch => "searching for the members that fail the check".to_owned(),
         Retry::Now => "retrying now".to_owned(),
         Retry::At(due) => format!("retry at {}", clock.due(due)),
         Retry::OnChange if stage == Stage::Unit => "retried together with it".to_owned(),
         Retry::OnChange if stage == Stage::Rollback => {
-            format!("retried when {change}, or with `rosterd render {}`", template.config.name)
+            format!("will be retried when {change}, or with `rosterd render {}`", template.config.name)
         }
-        Retry::OnChange => format!("retried when {change}"),
+        Retry::OnChange => format!("will be retried when {change}"),
     };
     Some(Condition::blocking(format!("{}{times}, {retry}: {}", stage.describe(), it.failure.message)))
 }
@@ -123,13 +123,16 @@ fn drift(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
     let drift = template.drift.as_ref()?;
     let since = clock.time(drift.since);
     let next = match (template.config.on_drift, drift.disputed) {
-        (OnDrift::Correct, None) => "will be corrected".to_owned(),
+        (OnDrift::Correct, None) => "will be overwritten".to_owned(),
         (OnDrift::Correct, Some((times, due))) => {
-            format!("rewritten {times} times recently: is another tool managing it? next at {}", clock.due(due))
+            format!(
+                "rewritten {times} times recently: is another tool managing it? next correction at {}",
+                clock.due(due)
+            )
         }
         (OnDrift::Report, _) => "left as it is until its content changes (on_drift)".to_owned(),
     };
-    Some(Condition::blocking(format!("changed by another process, drifted since {since}, {next}: {}", drift.what)))
+    Some(Condition::blocking(format!("changed by another process since {since}; {next}: {}", drift.what)))
 }
 
 /// A member that the check refuses.
@@ -157,10 +160,15 @@ pub fn roster_conditions(report: &Report, roster: &RosterReport, clock: &Clock) 
         all.extend(roster.holds.iter().map(|it| hold_condition(name, it, clock)));
     } else if let Some(first) = roster.holds.first() {
         let (keys, reason) = (plural(roster.holds.len(), "key"), field(&first.hold.reason.describe(&first.path)));
-        all.push(Condition::info(format!("{keys} of {name} omitted, without enough members so far: {reason}")));
+        all.push(Condition::info(format!(
+            "{keys} of {name} omitted because they have not had enough members yet: {reason}"
+        )));
     }
     if let Some(due) = roster.settles {
-        all.push(Condition::blocking(format!("changes of {name} settle until {} (wait)", clock.time(due))));
+        all.push(Condition::blocking(format!(
+            "waiting until {} for changes to {name} to settle (wait)",
+            clock.time(due)
+        )));
     }
     let failed = roster.filtered.iter().filter(|(_, error)| error.is_some()).count();
     for (count, what) in [(failed, "excluded because where failed"), (roster.quarantined.len(), "quarantined")] {
@@ -215,7 +223,9 @@ fn reload_condition(command: &Reload, it: &ReloadReport, clock: &Clock) -> Condi
     };
     let when = match it.state {
         ReloadState::Running => "runs now".to_owned(),
-        ReloadState::GivenUp => "given up (reload_retries) until its files change or the agent restarts".to_owned(),
+        ReloadState::GivenUp => {
+            "retries exhausted (reload_retries); runs again when its files change or the agent restarts".to_owned()
+        }
         ReloadState::AwaitingFiles => "waits for the other files that changed together with this one".to_owned(),
         ReloadState::Due { at, splayed } => {
             let limit = match it.failures {

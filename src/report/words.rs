@@ -26,22 +26,27 @@ pub fn held(name: &str, path: &str, hold: &Hold, kept: &str, clock: &Clock) -> S
 pub fn release(reason: &Reason, clock: &Clock) -> String {
     match reason {
         Reason::BelowMin { min, .. } => {
-            format!("ends when it has at least {}, never by time or accept", plural(*min, "member"))
+            format!("ends when it has at least {}; it does not time out and cannot be accepted", plural(*min, "member"))
         }
         Reason::AboveMax { max, .. } => {
-            format!("ends when it has at most {}, or with a higher max", plural(*max, "member"))
+            format!("ends when it has at most {}, or when `max` is raised", plural(*max, "member"))
         }
         Reason::Shrunk { until, .. } | Reason::KeysGone { cause: KeyLossCause::Shrunk { until, .. }, .. } => {
-            format!("ends when enough of them return, with `rosterd accept`, or at {}", clock.time(*until))
+            format!(
+                "ends when enough members return, when accepted with `rosterd accept`, or at {}",
+                clock.time(*until)
+            )
         }
         Reason::Older { .. } => "ends when the ensemble shows a later state, when none of them is missing, or with \
-                                 `rosterd accept`; never by time"
+                                 `rosterd accept`; it does not time out"
             .to_owned(),
-        Reason::TooLarge(excess) => format!("ends when it has at most {excess}, never by time or accept"),
+        Reason::TooLarge(excess) => {
+            format!("ends when it has at most {excess}; it does not time out and cannot be accepted")
+        }
         Reason::Unreadable(_) => "ends when it can be read".to_owned(),
         Reason::NoKeys { min, .. } => format!("ends when a key has at least {}", plural(*min, "member")),
-        Reason::KeysGone { .. } => "ends when they return, or with `rosterd accept`; never by time".to_owned(),
+        Reason::KeysGone { .. } => "ends when they return, or with `rosterd accept`; it does not time out".to_owned(),
         Reason::KeyAbsent => "ends when it exists".to_owned(),
-        Reason::KeyMalformed(_) => "ends when the data is corrected, or with another format".to_owned(),
+        Reason::KeyMalformed(_) => "ends when the data is corrected, or when `format` is changed".to_owned(),
     }
 }

@@ -146,8 +146,10 @@ impl Client<'_> {
             Connected::No(reasons) => {
                 let has_expired = std::mem::take(&mut self.has_expired);
                 if self.session.failed(Instant::now()) || has_expired {
-                    let facts =
-                        [("the session expired", has_expired), ("no server gave a session", self.lost.is_none())];
+                    let facts = [
+                        ("the session expired", has_expired),
+                        ("could not establish a session with any server", self.lost.is_none()),
+                    ];
                     let facts = facts.into_iter().filter(|(_, is_so)| *is_so).map(|(text, _)| text);
                     let parts: Vec<&str> = facts.chain(reasons.iter().map(String::as_str)).collect();
                     self.report_unreachable(&parts).await;

@@ -68,7 +68,7 @@ impl Connecting<'_> {
             let stream = stream.map_err(|error| self.unreachable(&error.to_string()))?;
             // The kernel may pick an unused port as the local one, and connect a loopback address with itself.
             if stream.local_addr().is_ok_and(|local| local == self.server.address) {
-                return Err(self.unreachable("nothing listens on this port"));
+                return Err(self.unreachable("no process is listening on this port"));
             }
             stream.set_nodelay(true).map_err(|error| self.unreachable(&error.to_string()))?;
             Ok(stream)

@@ -123,7 +123,7 @@ fn what_only_looks_changed_is_nothing_to_speak_of() {
     assert_eq!((site.fingerprint("out/kept").0, reloads(&site)), (inode, 1));
     // Put back by hand it has not drifted any more.
     fs::write(&told, "a:1\nb:2\n").unwrap();
-    agent.says("changed file restored by another process");
+    agent.says("external change undone by another process");
     assert_eq!(template(&site, 1)["drifted_since"], Value::Null);
     assert_eq!(fs::metadata(&told).unwrap().permissions().mode() & 0o7777, 0o600);
 }

@@ -148,7 +148,7 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
         present.push((format!("svc-{n:02}"), 1));
     }
     agent.until("ten went and ten came", || folder(&site) == other(expected(&present)));
-    agent.says("/services/svc-30 has 0 members, needs at least 1");
+    agent.says("/services/svc-30 has 0 members but needs at least 1");
     registry.put(&site, "svc-30", "m0:80");
     agent.says("hold released");
     assert_eq!(folder(&site), other(expected(&present)));

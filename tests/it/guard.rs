@@ -143,7 +143,7 @@ fn twelve_of_eighteen_expire(steps: usize) {
     }
     holds(&agent, &site);
     assert!(hold(&site, 1)["release"].as_str().unwrap().contains("rosterd accept"));
-    assert!(hold(&site, 0)["reason"].as_str().unwrap().starts_with("/services/x has 6 members, needs at least 8"));
+    assert!(hold(&site, 0)["reason"].as_str().unwrap().starts_with("/services/x has 6 members but needs at least 8"));
 
     // Over a restart it is the same hold, from when it began until when it ends.
     let before = hold(&site, 1);
@@ -166,7 +166,11 @@ fn twelve_of_eighteen_expire(steps: usize) {
     assert!(shown.contains("with `rosterd accept x`, 6 members of /services/x would remain"), "{shown}");
     site.run(&["explain", "most"]).expect(0);
     let refused = site.run(&["accept", "most"]);
-    assert!(refused.expect(3).stderr().contains("/services/x has 6 members, needs at least 8"), "{}", refused.stderr());
+    assert!(
+        refused.expect(3).stderr().contains("/services/x has 6 members but needs at least 8"),
+        "{}",
+        refused.stderr()
+    );
     assert!(fewest.lines() >= 9, "the file had {} lines", fewest.lines());
     drop(fewest);
     site.run(&["accept", "x"]).expect(0);

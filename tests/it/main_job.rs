@@ -63,9 +63,9 @@ fn below_min_absent_and_unreached_leave_the_file_alone() {
     let before_one = site.fingerprint("out/list");
     assert_ne!(before, before_one);
     site.remove(&member(2));
-    agent.says("roster held: /services/web has 0 members, needs at least 1 ");
+    agent.says("roster held: /services/web has 0 members but needs at least 1 ");
     fs::remove_dir(site.path("registry/services/web")).unwrap();
-    agent.says("roster held: /services/web has 0 members, needs at least 1: the path does not exist");
+    agent.says("roster held: /services/web has 0 members but needs at least 1: the path does not exist");
     fs::rename(site.path("registry"), site.path("elsewhere")).unwrap();
     agent.says("registry unreachable; files stay as they are: ");
     assert_eq!(site.fingerprint("out/list"), before_one);
@@ -125,7 +125,7 @@ fn an_edited_template_is_swapped_when_it_passes() {
     agent.until("the first file", || site.reloads() == 1);
     let before = site.fingerprint("out/list");
     site.file("templates/list.tera", "{% for m in web %}broken");
-    agent.says("templates refused; the previous ones stay in force");
+    agent.says("templates rejected; the previous ones are still in use");
     assert_eq!(site.fingerprint("out/list"), before);
     site.file("templates/list.tera", "{% for m in web %}server {{ m.address }}\n{% endfor %}");
     agent.until("the new template", || site.read("seen").starts_with("server 10.0.0.1:80\n"));
@@ -139,7 +139,7 @@ fn hup_takes_a_good_configuration_and_refuses_a_bad_one_whole() {
     let good = site.read("rosterd.toml");
     let before = site.fingerprint("out/list");
     site.file("rosterd.toml", &good.replace("wait =", "min = 9\nwiat ="));
-    agent.signal(Signal::SIGHUP).says("configuration refused; the previous one stays in force");
+    agent.signal(Signal::SIGHUP).says("configuration rejected; the previous one is still in use");
     assert_eq!(site.fingerprint("out/list"), before);
     site.file("rosterd.toml", &good.replace("wait =", "max = 1\nwait ="));
     agent.signal(Signal::SIGHUP).says("configuration changed: ");

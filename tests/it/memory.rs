@@ -136,7 +136,7 @@ fn a_start_without(mut registry: impl Fickle) {
     agent.until("the second file again", || site.read("out/second") == "2\n");
 
     registry.comes(&site);
-    agent.says("registry connected again");
+    agent.says("reconnected to registry");
     registry.put(&site, &member(3), "");
     registry.remove(&site, &member(1));
     agent.until("what there is now", || site.read("out/list") == "7  10.0.0.2:80 10.0.0.3:80\n");

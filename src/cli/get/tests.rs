@@ -121,14 +121,14 @@ async fn too_few_is_3_with_nothing_on_standard_output() {
     let unreadable = || reset("/s", Seen::Unreadable("no permission".into()));
     let torn = || reset("/s", members(&[("a:1", ""), ("b\n:1", "")]));
     for (line, update, code, says) in [
-        ("/s", reset("/s", Seen::Absent), 3, "/s has 0 members, needs at least 1: the path does not exist"),
-        ("/s", reset("/s", names(&[])), 3, "/s has 0 members, needs at least 1"),
-        ("/s --min 3", reset("/s", names(&["a:1", "b:1"])), 3, "/s has 2 members, needs at least 3"),
+        ("/s", reset("/s", Seen::Absent), 3, "/s has 0 members but needs at least 1: the path does not exist"),
+        ("/s", reset("/s", names(&[])), 3, "/s has 0 members but needs at least 1"),
+        ("/s --min 3", reset("/s", names(&["a:1", "b:1"])), 3, "/s has 2 members but needs at least 3"),
         (
             "/s --min 2",
             torn(),
             3,
-            "left out: /s/b\n:1: its name contains a control character or a line break\n/s has 1 member, needs at least 2 (1 quarantined)",
+            "left out: /s/b\n:1: its name contains a control character or a line break\n/s has 1 member but needs at least 2 (1 quarantined)",
         ),
         ("/s", unreadable(), 3, "/s cannot be read: no permission"),
         ("/s --min 0", unreadable(), 3, "/s cannot be read: no permission"),
@@ -136,7 +136,7 @@ async fn too_few_is_3_with_nothing_on_standard_output() {
             "/s/*",
             keyed("/s/*", &[("web", names(&[]))]),
             3,
-            "left out: /s/web has 0 members, needs at least 1\nno key of /s/* has at least 1 member",
+            "left out: /s/web has 0 members but needs at least 1\nno key of /s/* has at least 1 member",
         ),
     ] {
         assert_eq!(asked(line, vec![update]).await, (code, String::new(), says.into()), "{line}");
@@ -173,7 +173,7 @@ async fn several_paths_and_a_star() {
         let web = [("api", names(&["c:1"])), ("bad", Seen::Absent), ("web", names(&["a:1", "b:1"]))];
         vec![reset("/one", names(&["x:1"])), keyed("/all/*", &web)]
     };
-    let left_out = "left out: /all/bad has 0 members, needs at least 1: the path does not exist";
+    let left_out = "left out: /all/bad has 0 members but needs at least 1: the path does not exist";
     for (line, out) in [
         ("/one /all/*", "x:1\napi\tc:1\nweb\ta:1\nweb\tb:1\n"),
         (

@@ -139,7 +139,8 @@ impl<'a> Value<'a> {
     pub fn timeout(&self, example: &str) -> Option<Duration> {
         let duration = self.duration(example)?;
         if duration.is_zero() {
-            let wrong = ValueError::new(format!("`{}` is 0; it must be longer", self.key), "write a longer one");
+            let wrong =
+                ValueError::new(format!("`{}` is 0; it must be greater than 0", self.key), "write a longer one");
             self.reject(wrong);
             return None;
         }

@@ -49,7 +49,7 @@ dset = "x"
     8 | [[template]
       |            ^
       |
-      = help: a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]
+      = help: expected KEY = VALUE, [NAME] for a table, or [[NAME]] for an element of a list of tables
 
     4 problems
     "#);
@@ -166,7 +166,7 @@ fn a_missing_file() {
     insta::assert_snapshot!(Home::new(&[]).told(), @"
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.toml
-     = help: name another with -c FILE or $ROSTERD_CONFIG, or let rosterd's user read this one
+     = help: use -c FILE or $ROSTERD_CONFIG to specify another file, or make this one readable by rosterd's user
 
     1 problem
     ");
@@ -244,7 +244,7 @@ listen = "127.0.0.1:9189"
     10 | [[service]]
        |   ^^^^^^^
        |
-       = help: remove `service`: rosterd does not ignore what it cannot do
+       = help: remove `service`: unsupported keys are never silently ignored
 
     error: `listen` is not supported by this version
       --> rosterd.toml:14:1
@@ -252,7 +252,7 @@ listen = "127.0.0.1:9189"
     14 | listen = "127.0.0.1:9189"
        | ^^^^^^
        |
-       = help: remove `listen`: rosterd does not ignore what it cannot do
+       = help: remove `listen`: unsupported keys are never silently ignored
 
     2 problems
     "#);

@@ -100,7 +100,7 @@ kill_signl = "TERM"
     13 | env = { ROSTERD_X = "y" }
        |         ^^^^^^^^^
        |
-       = help: write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own
+       = help: write letters, digits and _, and no digit first; names that begin with ROSTERD_ are reserved
 
     error: "RELOAD" is not a valid signal
       --> rosterd.toml:14:17

@@ -105,7 +105,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
     11 | check_cmd = "haproxy -f {{ source }}"
        |                         ^^^^^^^^^^^^
        |
-       = help: {{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the command's environment; braces that are meant as they are take a space between: { {
+       = help: {{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the command's environment; to write literal braces, put a space between them: { {
 
     error: an element of `reload_cmd` is a whole number but must be a string
       --> rosterd.toml:12:28
@@ -316,7 +316,7 @@ fn environments() {
     5 | env = { "A-B" = "x", ROSTERD_DEST = "x", N = 1 }
       |         ^^^^^
       |
-      = help: write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own
+      = help: write letters, digits and _, and no digit first; names that begin with ROSTERD_ are reserved
 
     error: "ROSTERD_DEST" cannot be set for commands
      --> rosterd.toml:5:22
@@ -324,7 +324,7 @@ fn environments() {
     5 | env = { "A-B" = "x", ROSTERD_DEST = "x", N = 1 }
       |                      ^^^^^^^^^^^^
       |
-      = help: write letters, digits and _, and no digit first; what begins with ROSTERD_ is rosterd's own
+      = help: write letters, digits and _, and no digit first; names that begin with ROSTERD_ are reserved
 
     error: `N` is a whole number but must be a string
      --> rosterd.toml:5:42
@@ -624,7 +624,7 @@ splay = 30
        |
        = help: write a command, or leave `verify_cmd` out
 
-    error: `verify_timeout` is 0; it must be longer
+    error: `verify_timeout` is 0; it must be greater than 0
       --> rosterd.toml:12:18
        |
     12 | verify_timeout = "0s"

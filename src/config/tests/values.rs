@@ -53,7 +53,7 @@ reload_interval = "5 parsecs"
        |
        = help: write check_timeout = "30s"
 
-    error: `reload_timeout` is 0; it must be longer
+    error: `reload_timeout` is 0; it must be greater than 0
       --> rosterd.toml:14:18
        |
     14 | reload_timeout = "0s"
@@ -133,7 +133,7 @@ name = "c"
        |
        = help: write zk://HOST:PORT/name/of/it
 
-    error: `session_timeout` is 0; it must be longer
+    error: `session_timeout` is 0; it must be greater than 0
       --> rosterd.toml:11:19
        |
     11 | session_timeout = "0s"
@@ -185,7 +185,7 @@ format = "ini"
       |
       = help: write path = "/services/web"
 
-    error: "web-2", which the path gives, cannot be a variable's name in templates
+    error: "web-2" (derived from the path) is not a valid variable name in templates
      --> rosterd.toml:5:1
       |
     5 | [[roster]]
@@ -201,7 +201,7 @@ format = "ini"
       |
       = help: write path = "/services/web"
 
-    error: "", which the path gives, cannot be a variable's name in templates
+    error: "" (derived from the path) is not a valid variable name in templates
      --> rosterd.toml:9:1
       |
     9 | [[roster]]
@@ -217,7 +217,7 @@ format = "ini"
        |
        = help: write another name, as in name = "vars_members"
 
-    error: "9lives" cannot be a variable's name in templates
+    error: "9lives" is not a valid variable name in templates
       --> rosterd.toml:15:8
        |
     15 | name = "9lives"
@@ -320,7 +320,7 @@ dest = "/etc/{{ vars.zone"
     6 | bad = nan
       | ^^^
       |
-      = help: write it as a string; inf, nan and whole numbers of more than 64 bits are none to a template
+      = help: write it as a string; inf, nan and whole numbers of more than 64 bits are not supported in templates
 
     error: `vars.zome` is not known
      --> rosterd.toml:8:12

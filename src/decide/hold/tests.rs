@@ -6,11 +6,11 @@ fn a_hold_is_described_in_plain_words() {
     let filtered = Reason::BelowMin { have: 1, min: 2, quarantined: 1, filtered: 3, absent: false };
     let path = "/services/x";
     let cases = [
-        (below(true, 0), "/services/x has 0 members, needs at least 1: the path does not exist"),
-        (below(false, 0), "/services/x has 0 members, needs at least 1"),
-        (below(false, 2), "/services/x has 0 members, needs at least 1 (2 quarantined)"),
-        (filtered, "/services/x has 1 member, needs at least 2 (1 quarantined, 3 excluded by where)"),
-        (Reason::AboveMax { have: 9, max: 5 }, "/services/x has 9 members, at most 5 allowed (max)"),
+        (below(true, 0), "/services/x has 0 members but needs at least 1: the path does not exist"),
+        (below(false, 0), "/services/x has 0 members but needs at least 1"),
+        (below(false, 2), "/services/x has 0 members but needs at least 1 (2 quarantined)"),
+        (filtered, "/services/x has 1 member but needs at least 2 (1 quarantined, 3 excluded by where)"),
+        (Reason::AboveMax { have: 9, max: 5 }, "/services/x has 9 members, but at most 5 are allowed (max)"),
         (
             Reason::Shrunk { from: 9, to: 2, percent: 50, until: Moment::START },
             "2 of 9 members of /services/x remain; losing more than 50% at once is treated as suspicious (max_shrink)",
@@ -18,7 +18,7 @@ fn a_hold_is_described_in_plain_words() {
         (
             Reason::Older { lost: 2, of: 5, shown: Zxid(0x1_0000_0050), highest: Zxid(0x2_0000_0007) },
             "2 of 5 members of /services/x would be lost, and the ensemble shows an older state (zxid 0x100000050 \
-                 after 0x200000007): was it restored from a backup, or is it a different ensemble?",
+                 after 0x200000007): it may have been restored from a backup, or be a different ensemble",
         ),
         (Reason::Unreadable("not authorized".into()), "/services/x cannot be read: not authorized"),
         (

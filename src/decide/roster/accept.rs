@@ -24,13 +24,13 @@ impl Roster {
         };
         let present = self.held_view();
         let why = if !self.reached {
-            "its registry is not reached, so the held view may be out of date".to_owned()
+            "its registry is unreachable, so the held view may be out of date".to_owned()
         } else if present.is_empty() {
             format!("{}; this hold cannot be accepted", hold.reason.describe(&path))
         } else {
             match shown {
                 None => "the held view has not been shown yet".to_owned(),
-                Some(shown) if *shown != present => "the held view has changed since it was shown last".to_owned(),
+                Some(shown) if *shown != present => "the held view has changed since it was last shown".to_owned(),
                 Some(_) => return Acceptance::AsShown,
             }
         };

@@ -25,8 +25,8 @@ fn text_is_for_people() {
     let path = NodePath::parse("/services/x").unwrap();
     let cases = [
         (
-            held("x", "/services/x has 0 members, needs at least 1"),
-            " WARN roster held: /services/x has 0 members, needs at least 1 event=roster_held roster=x members=2\n",
+            held("x", "/services/x has 0 members but needs at least 1"),
+            " WARN roster held: /services/x has 0 members but needs at least 1 event=roster_held roster=x members=2\n",
         ),
         (
             Event::MemberQuarantined {
@@ -55,7 +55,7 @@ fn text_is_for_people() {
         (Event::TemplatesChanged {}, " INFO templates changed event=templates_changed\n"),
         (
             Event::LogFilterRefused { filter: "a \"b".into(), reason: String::new() },
-            " WARN log filter cannot be read event=log_filter_refused filter=\"a \\\"b\"\n",
+            " WARN invalid log filter event=log_filter_refused filter=\"a \\\"b\"\n",
         ),
     ];
     for (event, line) in cases {

@@ -56,7 +56,7 @@ fn problems_are_reported_at_load_with_their_position() {
         ("zone == vars.zon", "zon", "vars has no zon"),
         ("zone = 1", "=", ""),
         ("zone ==", "", "it ends here, and Tera expected one of"),
-        ("zone | sort_bi(attribute=1)", "sort_bi", "there is no filter named sort_bi"),
+        ("zone | sort_bi(attribute=1)", "sort_bi", "unknown filter sort_bi"),
         ("zone is defind", "defind", "there is no test named defind"),
         ("now() > 1", "now", "there is no function named now"),
         ("host == \"a\"", "host", "host is this host"),

@@ -65,7 +65,7 @@ fn render_takes_an_edited_configuration_to_the_agent() {
     site.file("templates/more.tera", "{{ web | length }}\n");
     site.file("rosterd.toml", &format!("{}\n{second}", site.read("rosterd.toml")));
     let diff = site.run(&["diff"]);
-    assert!(diff.expect(2).stderr().contains("dry run without the running agent"), "{}", diff.stderr());
+    assert!(diff.expect(2).stderr().contains("dry run is not using the running agent"), "{}", diff.stderr());
     assert!(diff.stdout().contains("+2\n"));
     assert_eq!(status(&site)["templates"].as_array().unwrap().len(), 1, "a look takes nothing on");
     let render = site.run(&["render"]);

@@ -110,12 +110,12 @@ fn others_may_ask_and_not_command() {
         assert!(code == 1 && said.contains("user 65534 may query the agent but not command it"), "{code} {said}");
     }
     // What they look at is not what root was shown.
-    assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was shown last"));
+    assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was last shown"));
     assert!(status(&site)["paused"].is_null() && !status(&site)["rosters"][0]["hold"].is_null());
     site.remove(&member(2));
     agent.says("roster held: 1 of 8");
     assert_eq!((as_other(&["status"]).0, as_other(&["explain", "web"]).0), (0, 0));
-    assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was shown last"));
+    assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was last shown"));
     drop(agent);
 }
 

@@ -25,7 +25,7 @@ fn a_key_and_a_template() {
       |
       = help: did you mean web?
 
-    error: there is no filter named jsn
+    error: unknown filter jsn
      --> templates/t:1:10
       |
     1 | {{ wbe | jsn }}
@@ -71,7 +71,7 @@ fn several_files_of_both_kinds() {
       |
       = help: write one of "text", "json"
 
-    error: min (3) is over max (2)
+    error: min (3) is greater than max (2)
      --> conf.d/a.toml:3:7
       |
     3 | min = 3
@@ -119,7 +119,7 @@ fn several_files_of_both_kinds() {
       |
       = help: its fields are fqdn, ip, name
 
-    error: there is no filter named nope
+    error: unknown filter nope
      --> templates/b:2:10
       |
     2 | {{ web | nope }}
@@ -146,7 +146,7 @@ fn broken_toml_and_a_broken_template() {
       |
       = help: put text in quotes, as in "text"; a line has one key and one value
 
-    error: there is no filter named jsn
+    error: unknown filter jsn
      --> templates/t:1:10
       |
     1 | {{ web | jsn }}
@@ -171,7 +171,7 @@ fn a_roster_that_was_refused_is_not_missed_in_the_template() {
     3 | bad = nan
       | ^^^
       |
-      = help: write it as a string; inf, nan and whole numbers of more than 64 bits are none to a template
+      = help: write it as a string; inf, nan and whole numbers of more than 64 bits are not supported in templates
 
     error: "s/web" cannot be followed: a registry path starts with /
      --> rosterd.toml:5:8
@@ -207,7 +207,7 @@ fn a_confd_resource_and_its_template() {
     4 | mode = 0644
       |        ^
       |
-      = help: a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]
+      = help: expected KEY = VALUE, [NAME] for a table, or [[NAME]] for an element of a list of tables
 
     error: an element of `keys` is a whole number but must be a string
      --> conf.d/web.toml:5:19

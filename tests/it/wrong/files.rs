@@ -28,7 +28,7 @@ fn toml_that_is_none() {
     5 | [[template]
       |            ^
       |
-      = help: a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]
+      = help: expected KEY = VALUE, [NAME] for a table, or [[NAME]] for an element of a list of tables
 
     3 problems
     "#);
@@ -44,7 +44,7 @@ fn a_text_that_is_not_closed() {
     3 | path = "/services/web
       |                      ^
       |
-      = help: a line is KEY = VALUE, a table begins with [NAME], and one of several with [[NAME]]
+      = help: expected KEY = VALUE, [NAME] for a table, or [[NAME]] for an element of a list of tables
 
     1 problem
     "#);
@@ -140,7 +140,7 @@ fn what_this_version_does_not_do_yet() {
     7 | [[service]]
       |   ^^^^^^^
       |
-      = help: remove `service`: rosterd does not ignore what it cannot do
+      = help: remove `service`: unsupported keys are never silently ignored
 
     1 problem
     "#);
@@ -261,7 +261,7 @@ fn a_file_that_is_not_there() {
     rosterd: wrong configuration
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.tmol
-     = help: name another with -c FILE or $ROSTERD_CONFIG, or let rosterd's user read this one
+     = help: use -c FILE or $ROSTERD_CONFIG to specify another file, or make this one readable by rosterd's user
 
     1 problem
     ");

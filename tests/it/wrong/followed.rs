@@ -28,7 +28,7 @@ fn registries() {
     9 | url = "zk://u:secret@zk1"
       |       ^^^^^^^^^^^^^^^^^^^
       |
-      = help: credentials stand in a file of their own: auth = [{ scheme = "digest", file = "zk.auth" }]
+      = help: put credentials in a separate file: auth = [{ scheme = "digest", file = "zk.auth" }]
 
     error: [registry] has no `url`
       --> rosterd.toml:10:1
@@ -114,7 +114,7 @@ fn paths_in_the_registry() {
 fn names_that_templates_cannot_use() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/services/web-2\"\n[[roster]]\nname = \"vars\"\npath = \"/x\"\n[[roster]]\nname = \"9lives\"\npath = \"/x\"\n"), @r#"
     rosterd: wrong configuration
-    error: "web-2", which the path gives, cannot be a variable's name in templates
+    error: "web-2" (derived from the path) is not a valid variable name in templates
      --> rosterd.toml:2:1
       |
     2 | [[roster]]
@@ -130,7 +130,7 @@ fn names_that_templates_cannot_use() {
       |
       = help: write another name, as in name = "vars_members"
 
-    error: "9lives" cannot be a variable's name in templates
+    error: "9lives" is not a valid variable name in templates
      --> rosterd.toml:8:8
       |
     8 | name = "9lives"
@@ -173,7 +173,7 @@ fn one_name_for_two() {
 fn min_over_max() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nmin = 5\nmax = 3\n[[roster]]\npath = \"/s/db\"\nmin = -1\nmax = 0\n"), @"
     rosterd: wrong configuration
-    error: min (5) is over max (3)
+    error: min (5) is greater than max (3)
      --> rosterd.toml:4:7
       |
     4 | min = 5
@@ -211,7 +211,7 @@ fn shares_that_are_none() {
     4 | max_shrink = "150%"
       |              ^^^^^^
       |
-      = help: write "0%" to "100%"; "100%" turns the guard off
+      = help: write "0%" to "100%"; "100%" disables this check
 
     error: `max_shrink` is a number with a fraction but must be a string
      --> rosterd.toml:7:14

@@ -72,7 +72,7 @@ fn with_hup_the_old_one_stays_in_force() {
     let before = site.fingerprint("out/list");
     for (number, case) in (1..).zip(WRONG) {
         wrong(&site, case);
-        agent.signal(Signal::SIGHUP).says_times("configuration refused; the previous one stays in force", number);
+        agent.signal(Signal::SIGHUP).says_times("configuration rejected; the previous one is still in use", number);
         agent.says(case.2);
     }
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));

@@ -76,7 +76,7 @@ fn what_another_language_would_say() {
       |
       = help: available: services, settings, web, host, rosters, vars
 
-    error: there is no filter named to_json
+    error: unknown filter to_json
      --> templates/t:2:13
       |
     2 | {{ m.name | to_json }}
@@ -156,7 +156,7 @@ fn rosters_that_are_not_there() {
 fn filters_tests_and_functions_that_are_not_there() {
     insta::assert_snapshot!(of("{{ web | tojson }}\n{{ web | jsn }}\n{% if web is defind %}{% endif %}\n{{ now() }}{{ rnge(end=3) }}\n", &[]), @"
     rosterd: wrong configuration
-    error: there is no filter named tojson
+    error: unknown filter tojson
      --> templates/t:1:10
       |
     1 | {{ web | tojson }}
@@ -164,7 +164,7 @@ fn filters_tests_and_functions_that_are_not_there() {
       |
       = help: did you mean json?
 
-    error: there is no filter named jsn
+    error: unknown filter jsn
      --> templates/t:2:10
       |
     2 | {{ web | jsn }}
@@ -285,7 +285,7 @@ fn several_templates_at_once() {
       |
       = help: its fields are fqdn, ip, name
 
-    error: there is no filter named lenght
+    error: unknown filter lenght
      --> templates/shared:1:10
       |
     1 | {{ web | lenght }}

@@ -68,7 +68,7 @@ fn commands() {
     9 | check_cmd = "check {{ soruce }}"
       |                    ^^^^^^^^^^^^
       |
-      = help: {{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the command's environment; braces that are meant as they are take a space between: { {
+      = help: {{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the command's environment; to write literal braces, put a space between them: { {
 
     error: `reload_cmd` is an empty list
       --> rosterd.toml:10:14
@@ -182,7 +182,7 @@ fn durations() {
       |
       = help: write check_timeout = "30s"
 
-    error: `reload_timeout` is 0; it must be longer
+    error: `reload_timeout` is 0; it must be greater than 0
       --> rosterd.toml:10:18
        |
     10 | reload_timeout = "0s"

@@ -137,7 +137,7 @@ fn a_held_view_raises_the_saved_version() {
     bench.publish(Outcome::Replaced);
     bench.change_at(vec![left(some[0]), left(some[1]), left(some[2])], 50);
     bench.pass(seconds(0));
-    assert_eq!(bench.holds(), ["/services/web has 1 member, needs at least 2"]);
+    assert_eq!(bench.holds(), ["/services/web has 1 member but needs at least 2"]);
     let known = &bench.saved["web"].paths[""];
     assert_eq!((known.version, known.members.len()), (Some(Zxid(50)), 4), "the last good members are as they were");
     // An older ensemble than the one that was seen, and later than the one that was last good.

@@ -78,7 +78,7 @@ fn an_older_view_that_loses_members_is_held_without_a_time_limit() {
         bench.holds(),
         [
             "2 of 3 members of /services/web would be lost, and the ensemble shows an older state (zxid 0x50 after 0x80): \
-          was it restored from a backup, or is it a different ensemble?"
+          it may have been restored from a backup, or be a different ensemble"
         ]
     );
     // It goes on, and says nothing new.

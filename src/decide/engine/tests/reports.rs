@@ -111,15 +111,15 @@ fn every_hold_reports_its_start_and_its_end() {
             with_bounds(Bounds::DEFAULT),
             &["a:1"],
             View::Members(Seen::Absent),
-            "web held since 1970-01-01T00:01:41Z, keeping the last known-good member: /services/web has 0 members, \
-             needs at least 1: the path does not exist; ends when it has at least 1 member, never by time or accept",
+            "web held since 1970-01-01T00:01:41Z, keeping the last known-good member: /services/web has 0 members \
+             but needs at least 1: the path does not exist; ends when it has at least 1 member; it does not time out and cannot be accepted",
         ),
         (
             with_bounds(above),
             &["a:1"],
             present(&nine[..3]),
-            "web held since 1970-01-01T00:01:41Z, keeping the last known-good member: /services/web has 3 members, at most \
-             2 allowed (max); ends when it has at most 2 members, or with a higher max",
+            "web held since 1970-01-01T00:01:41Z, keeping the last known-good member: /services/web has 3 members, but at \
+             most 2 are allowed (max); ends when it has at most 2 members, or when `max` is raised",
         ),
         (
             with_bounds(Bounds::DEFAULT),
@@ -132,7 +132,7 @@ fn every_hold_reports_its_start_and_its_end() {
             with_bounds(Bounds::DEFAULT),
             &nine,
             present(&nine[..2]),
-            "web held since 1970-01-01T00:01:41Z, keeping the last 9 known-good members: 2 of 9 members of /services/web \
+            "web held since 1970-01-01T00:01:41Z, keeping the 9 last known-good members: 2 of 9 members of /services/web \
              remain; losing more than 50% at once is treated as suspicious (max_shrink); ends when enough of them \
              return, with `rosterd accept`, or at 1970-01-01T00:16:41Z",
         ),
@@ -158,8 +158,8 @@ fn a_waiting_template_reports_what_it_waits_for() {
     bench.reset(&web(), present(&[]));
     assert_eq!(
         waiting_for(&bench),
-        "web held since 1970-01-01T00:01:40Z, no known-good members yet: /services/web has 0 members, needs at \
-         least 1; ends when it has at least 1 member, never by time or accept"
+        "web held since 1970-01-01T00:01:40Z, no known-good members yet: /services/web has 0 members but needs at \
+         least 1; ends when it has at least 1 member; it does not time out and cannot be accepted"
     );
     assert_eq!(status(&bench).templates[0].rendered_at, None);
 }
@@ -306,7 +306,7 @@ fn each_key_is_reported_with_its_own_hold() {
     let it = status(&bench).rosters[0].clone();
     assert_eq!((it.hold, it.holds.len(), it.members), (None, 1, 1), "a key that never had members holds nobody up");
     assert!(explained(&bench, "a").contains("up to date"));
-    assert!(explained(&bench, "all").contains("1 key of all omitted, without enough members so far"));
+    assert!(explained(&bench, "all").contains("1 key of all omitted because they have not had enough members yet"));
     bench.reset(&subject, keyed(&[("db", &[]), ("new", &[])]));
     bench.pass(seconds(3));
     let it = status(&bench).rosters[0].clone();
@@ -421,7 +421,7 @@ fn an_older_view_is_reported_and_can_be_accepted() {
         why.contains("1 of 2 members of /services/web would be lost, and the ensemble shows an older state"),
         "{why}"
     );
-    assert!(why.contains("with `rosterd accept`; never by time"), "{why}");
+    assert!(why.contains("with `rosterd accept`; it does not time out"), "{why}");
     assert!(explained(&bench, "web").contains("  would be removed (1):\n    b:1\n"));
     let shown = bench.engine.rosters()["web"].held_view();
     bench.input(Input::Accept(Arc::from("web"), shown));

@@ -66,10 +66,10 @@ fn below_min_the_last_known_good_members_are_kept() {
     bench.change(vec![left("a:1"), left("b:1")]);
     bench.pass(seconds(3600));
     assert!(bench.is_idle(), "below min never ends by time");
-    assert_eq!(bench.holds(), ["/services/web has 0 members, needs at least 1"]);
+    assert_eq!(bench.holds(), ["/services/web has 0 members but needs at least 1"]);
     bench.reset(&web(), View::Members(Seen::Absent));
     bench.pass(seconds(3600));
-    assert_eq!(bench.holds()[1], "/services/web has 0 members, needs at least 1: the path does not exist");
+    assert_eq!(bench.holds()[1], "/services/web has 0 members but needs at least 1: the path does not exist");
     bench.reset(&web(), View::Members(Seen::Unreadable("not authorized".into())));
     bench.pass(seconds(3600));
     assert_eq!(bench.holds()[2], "/services/web cannot be read: not authorized");
@@ -137,7 +137,7 @@ fn above_max_cuts_or_holds() {
         bench.reset(&web(), present(&["c:1", "a:1", "b:1"]));
         match expected {
             Some(expected) => assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), expected),
-            None => assert_eq!(bench.holds(), ["/services/web has 3 members, at most 2 allowed (max)"]),
+            None => assert_eq!(bench.holds(), ["/services/web has 3 members, but at most 2 are allowed (max)"]),
         }
         assert!(bench.is_idle());
     }
@@ -410,7 +410,10 @@ fn each_key_is_held_by_itself() {
     bench.pass(seconds(1));
     let seen = names_by_key(&bench.publish(Outcome::Unchanged), "all");
     assert_eq!((&seen["db"], &seen["web"]), (&vec!["d:1".to_owned()], &vec!["w:2".to_owned()]));
-    assert_eq!(bench.holds().last().unwrap(), "/services/db has 0 members, needs at least 1: the path does not exist");
+    assert_eq!(
+        bench.holds().last().unwrap(),
+        "/services/db has 0 members but needs at least 1: the path does not exist"
+    );
     bench.reset(&subject, View::Keyed(Seen::Absent));
     bench.pass(seconds(60));
     assert!(bench.is_idle());

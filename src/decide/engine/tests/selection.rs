@@ -43,7 +43,7 @@ fn members_excluded_by_where_do_not_count() {
     let mut bench = bench(config.clone());
     let (here, there) = (r#"{"zone": "a"}"#, r#"{"zone": "b"}"#);
     bench.reset(&web(), nodes(&[("a:1", here), ("b:1", there), ("c:1", there), ("d:1", "")]));
-    assert_eq!(bench.holds(), ["/services/web has 1 member, needs at least 2 (3 excluded by where)"]);
+    assert_eq!(bench.holds(), ["/services/web has 1 member but needs at least 2 (3 excluded by where)"]);
     bench.change(vec![Change::Put { key: None, name: "c:1".into(), reading: node("c:1", here).1 }]);
     bench.pass(seconds(3));
     assert_eq!(published(&mut bench), ["a:1", "c:1"], "and three that are left out are not above max");
@@ -84,7 +84,7 @@ fn nodes_with_one_address_are_one_member() {
     let mut bench = bench(config);
     // The port as a number is the same, however it is written.
     bench.reset(&web(), nodes(&[("a:0080", ""), ("a:80", "")]));
-    assert_eq!(bench.holds(), ["/services/web has 1 member, needs at least 2"]);
+    assert_eq!(bench.holds(), ["/services/web has 1 member but needs at least 2"]);
     bench.change(vec![put("b:80")]);
     bench.pass(seconds(3));
     assert_eq!(published(&mut bench), ["a:0080", "b:80"], "three would be above max");

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::decide::program::*;
 use crate::config::Command;
+use crate::decide::program::*;
 
 /// Longer than anything that a program is waited for here.
 const LONG: Duration = Duration::from_mins(5);
