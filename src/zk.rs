@@ -3,7 +3,7 @@
 //!
 //! # Why not a crate
 //!
-//! Each of these was seen with `zookeeper-client` 0.11.2 against real servers, and each can lead to a file that is wrong:
+//! Each of these was seen with `zookeeper-client` 0.11.2 against real servers:
 //!
 //! - After a connection reset its persistent watches are silent for good, while the session and plain reads work.
 //! - A request to a server that answers only pings hangs forever, and nothing drops the connection.

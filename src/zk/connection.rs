@@ -12,14 +12,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::model::node_path::NodePath;
 use crate::model::version::Zxid;
 
-use super::frame::{Frame, Frames};
-use super::jute::{Decoder, Encoder, Malformed};
-use super::protocol::{
-    ENSEMBLE_CONFIG, EVENT_CHILDREN_CHANGED, EVENT_CREATED, EVENT_DATA_CHANGED, EVENT_DELETED, OP_CLOSE, OP_PING,
-    SESSION_EXPIRED, SESSION_MOVED, XID_AUTH, XID_EVENT, XID_PING,
-};
+use super::frame::Frames;
+use super::jute::{Encoder, Malformed};
+use super::protocol::{OP_CLOSE, OP_PING, XID_PING};
 use super::transport::{Stream, Transport};
-use super::{ConnectionLost, EventHandler, NodeEvent, ServerError, SessionId};
+use super::{ConnectionLost, EventHandler, ServerError, SessionId};
+
+use incoming::{Incoming, Pending};
+
+mod incoming;
 
 /// How long closing the session may take before it is left to expire.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -285,105 +286,5 @@ impl Outgoing {
         self.is_unflushed = true;
         self.last_sent = Instant::now();
         Ok(())
-    }
-}
-
-/// A request without a reply yet.
-struct Pending {
-    xid: i32,
-    sent: Instant,
-    reply: oneshot::Sender<RawReply>,
-}
-
-/// Handles what the server sends.
-struct Incoming {
-    chroot: Option<NodePath>,
-    on_event: EventHandler,
-    shared: Arc<Shared>,
-    /// In the order sent, which is the order of the replies.
-    pending: VecDeque<Pending>,
-}
-
-impl Incoming {
-    /// Handles every complete frame.
-    ///
-    /// # Errors
-    /// Why the connection is lost.
-    fn receive(&mut self, frames: &mut Frames) -> Result<(), String> {
-        let malformed = |_: Malformed| "not a ZooKeeper server: malformed reply".to_owned();
-        loop {
-            match frames.next() {
-                Err(length) => return Err(format!("not a ZooKeeper server: it announced a reply of {length} bytes")),
-                Ok(None) => return Ok(()),
-                Ok(Some(Frame::Complete(bytes))) => self.reply(Decoder(bytes), None).map_err(malformed)?,
-                Ok(Some(Frame::Oversized { header, length })) => {
-                    self.reply(Decoder(header), Some(length)).map_err(malformed)?
-                }
-            }?;
-        }
-    }
-
-    /// Handles one reply or event. `oversized` is the length of a reply of which only the header was kept. The inner
-    /// error ends the connection.
-    fn reply(&mut self, mut reply: Decoder<'_>, oversized: Option<usize>) -> Result<Result<(), String>, Malformed> {
-        let (xid, zxid, code) = (reply.int()?, Zxid(reply.long()?), reply.int()?);
-        match (xid, code) {
-            (XID_EVENT, _) => self.event(reply)?,
-            (XID_PING | XID_AUTH, 0) => {}
-            (XID_PING | XID_AUTH, code) => {
-                return Ok(Err(ServerError::from_code(code).map_or_else(String::new, |error| error.to_string())));
-            }
-            (_, SESSION_EXPIRED) => return Ok(Err("the session expired".into())),
-            (_, SESSION_MOVED) => return Ok(Err("the session moved to another server".into())),
-            (xid, code) => {
-                let error = ServerError::from_code(code);
-                // In order, except that a server refuses a request it does not know before the pending ones.
-                let at = self.pending.iter().position(|pending| pending.xid == xid);
-                let at = at.filter(|at| *at == 0 || error == Some(ServerError::Unimplemented));
-                let Some(pending) = at.and_then(|at| self.pending.remove(at)) else {
-                    return Ok(Err("reply to a request that was not sent".into()));
-                };
-                self.shared.session(|session| session.zxid = session.zxid.max(zxid));
-                let body = match (oversized, error) {
-                    (Some(bytes), _) => Err(ServerError::TooLarge { bytes }),
-                    (None, Some(error)) => Err(error),
-                    (None, None) => Ok(reply.0.to_vec()),
-                };
-                // The caller may have stopped waiting.
-                let _ = pending.reply.send(RawReply { zxid, body });
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    fn event(&mut self, mut event: Decoder<'_>) -> Result<(), Malformed> {
-        let (kind, _state) = (event.int()?, event.int()?);
-        let path = event.text()?;
-        let event = match kind {
-            EVENT_CREATED => NodeEvent::Created,
-            EVENT_DELETED => NodeEvent::Deleted,
-            EVENT_DATA_CHANGED => NodeEvent::DataChanged,
-            EVENT_CHILDREN_CHANGED => NodeEvent::ChildrenChanged,
-            // States of the session, and removed watches.
-            _ => return Ok(()),
-        };
-        if path == ENSEMBLE_CONFIG {
-            self.shared.ensemble.notify_one();
-        }
-        if let Some(path) = path_in_chroot(self.chroot.as_ref(), path) {
-            (self.on_event)(event, path);
-        }
-        Ok(())
-    }
-}
-
-/// A path without the chroot; `None` if it is outside.
-fn path_in_chroot<'a>(chroot: Option<&NodePath>, path: &'a str) -> Option<&'a str> {
-    let Some(chroot) = chroot else {
-        return Some(path);
-    };
-    match path.strip_prefix(chroot.as_str())? {
-        "" => Some("/"),
-        rest => rest.starts_with('/').then_some(rest),
     }
 }

@@ -124,7 +124,7 @@ fn hex(bytes: &[u8]) -> String {
     format!("{:x}", md5::compute(bytes))
 }
 
-/// Decoder ISO 8859-1 where all of a text can be said in it, as the RFC has it; else as it is.
+/// A text in ISO 8859-1 if it can be represented, as the RFC requires; else unchanged.
 fn latin(text: &[u8]) -> Vec<u8> {
     let latin = std::str::from_utf8(text).ok();
     let latin = latin.and_then(|text| text.chars().map(|char| u8::try_from(u32::from(char)).ok()).collect());

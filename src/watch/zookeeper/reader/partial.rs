@@ -43,10 +43,10 @@ impl Reader {
             let keys = self.read_keys(subject, dirty.keys.into_iter().collect(), &mut collected).await?;
             collected.patch.keys.extend(keys);
         }
-        // A node that is gone may be gone together with the chroot: then nothing is known of it. If its parent was in
-        // the same reply, the chroot exists.
-        let has_gone = collected.is_split && collected.patch.members.iter().any(|(_, reading)| reading.is_none());
-        if has_gone || collected.patch.keys.iter().any(|(_, seen)| seen.is_none()) {
+        // A missing node may be missing with the whole chroot, and then nothing is known of it. If its parent was in the
+        // same reply, the chroot exists.
+        let is_missing = collected.is_split && collected.patch.members.iter().any(|(_, reading)| reading.is_none());
+        if is_missing || collected.patch.keys.iter().any(|(_, seen)| seen.is_none()) {
             self.check_chroot().await?;
         }
         let update = ViewUpdate::Partial(collected.patch);
