@@ -120,8 +120,8 @@ impl World {
                 assert!(self.process.is_none(), "never two at once: {self:?}");
                 assert_eq!(self.stops, 0, "no start after a stop");
                 let wanted = self.configured.as_ref().expect("one is configured");
-                assert!(self.is_ready || !config.runs_the_same(wanted), "never without its files: {self:?}");
-                if let Some((at, pause)) = self.ended.take().filter(|_| config.runs_the_same(wanted)) {
+                assert!(self.is_ready || !config.is_same_program(wanted), "never without its files: {self:?}");
+                if let Some((at, pause)) = self.ended.take().filter(|_| config.is_same_program(wanted)) {
                     let took = self.now().since(at);
                     assert!(took >= pause && took <= backoff::RETRY.pause(u32::MAX), "{took:?} of {pause:?}");
                 }
@@ -163,7 +163,7 @@ impl World {
 
     /// One with this command ended, or did not start. Of one that is not wanted any more, nothing is expected.
     fn ends_by_itself(&mut self, config: &ExecConfig) {
-        if self.configured.as_ref().is_some_and(|wanted| wanted.runs_the_same(config)) {
+        if self.configured.as_ref().is_some_and(|wanted| wanted.is_same_program(config)) {
             self.ended = Some((self.now(), Duration::from_secs(1)));
         }
     }
@@ -210,7 +210,7 @@ impl World {
                 self.happen(ProgramInput::Changed(Duration::from_millis(splay)));
             }
             Act::Configure(config, splay) => {
-                let same = |old: &Arc<ExecConfig>| config.as_ref().is_some_and(|new| new.runs_the_same(old));
+                let same = |old: &Arc<ExecConfig>| config.as_ref().is_some_and(|new| new.is_same_program(old));
                 if config.is_none() {
                     self.started = None;
                 }
@@ -220,7 +220,7 @@ impl World {
                 self.ended = None;
                 if let (Some(process), Some(config)) = (&mut self.process, &config)
                     && process.asked.is_none()
-                    && config.runs_the_same(&process.config)
+                    && config.is_same_program(&process.config)
                 {
                     // The rest takes effect as it runs.
                     process.config = Arc::clone(config);
@@ -271,7 +271,7 @@ proptest! {
         match world.program.state() {
             State::Running { pid, change, .. } => {
                 let wanted = world.configured.as_ref().unwrap();
-                prop_assert!(running.is_some_and(|it| it.config.runs_the_same(wanted) && it.has == world.files));
+                prop_assert!(running.is_some_and(|it| it.config.is_same_program(wanted) && it.has == world.files));
                 prop_assert_eq!((*pid, *change, world.is_pending()), (world.pids, None, false));
             }
             State::Off => prop_assert!(running.is_none() && world.configured.is_none() && !world.is_pending()),
