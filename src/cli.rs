@@ -131,7 +131,7 @@ fn complain(fatal: &Fatal) {
 
 /// A file that would get larger than the system lets it is an error of that write, and no end of the process.
 fn outlive_limits() -> Result<(), Fatal> {
-    // It is heard from here on, and whoever hears it has nothing to do.
+    // With a handler installed, the signal no longer ends the process.
     let heard = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(nix::libc::SIGXFSZ));
     heard.map(drop).map_err(|why| Fatal::new(Exit::Failed, format!("ignore SIGXFSZ: {why}")))
 }

@@ -41,7 +41,7 @@ pub const IO_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many connections are served at once.
 pub const MAX_CONNECTIONS: usize = 16;
 
-/// How long after a failure the socket is tried again.
+/// How long after a failure opening the socket is retried.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether the socket is still there: who cleans up /run must not make the agent dumb.

@@ -282,7 +282,7 @@ fn secret(file: &Path) -> Result<Vec<u8>, ValueError> {
 
 /// Makes sure that a private key is one. A group may read it, as `ssl-cert` does on Debian.
 fn private(key: &Path) -> Result<(), ValueError> {
-    // One that is gone by now is said when it is read.
+    // A file that has been removed since is reported when it is read.
     let Ok(meta) = key.metadata() else { return Ok(()) };
     let mode = meta.mode() & 0o7777;
     if mode & 0o027 == 0 {

@@ -92,8 +92,8 @@ impl Names {
 }
 
 impl DestWatcher {
-    /// Watches the directories of all destinations. Where the system has no more watches to give, destinations are looked at
-    /// from time to time, and that is said.
+    /// Watches the directories of all destinations. If the system has no watches left, destinations are checked
+    /// periodically, and the failure is logged.
     pub fn watch(config: &Config) -> Self {
         let configs = || config.templates.iter();
         let of_each = configs().filter(|it| it.each.is_some()).filter_map(|it| it.dest.parent());

@@ -17,8 +17,8 @@ pub struct TemplateWatcher {
 }
 
 impl TemplateWatcher {
-    /// Watches the template directory and the directories of templates outside of it. Where the system has no more watches to
-    /// give, templates are read again on HUP alone, and that is said.
+    /// Watches the template directory and the directories of templates outside of it. If the system has no watches
+    /// left, templates are reread only on HUP, and the failure is logged.
     pub fn watch(config: &Config) -> Self {
         let (mut edits, mut why) = Debounce::new(|_| true);
         let dir = &config.agent.template_dir;

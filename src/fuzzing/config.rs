@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::config::{Overrides, load};
 use tempfile::TempDir;
 
-/// Whatever is in these bytes, it is a configuration, or it is said what is wrong with it. The folder is for the file.
+/// Any bytes are either a valid configuration or rejected with a message. The file is written in `home`.
 ///
 /// # Panics
 /// It is not so.

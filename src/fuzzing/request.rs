@@ -1,4 +1,4 @@
-//! Any bytes as a request to a running agent: it is understood, and then means the same when it is said again, or refused.
+//! Any bytes as a request to a running agent: parsed, and then the same when serialized and parsed again, or refused.
 
 use crate::control::protocol::Request;
 

@@ -76,7 +76,7 @@ impl CommandResult {
 
 /// Runs a command, in which `{{ src }}` and `{{ dest }}` are filled in, to its end or to its time.
 ///
-/// It has a process group, `/` as its folder, nothing on its standard input, no descriptor of the agent's, and just
+/// It has a process group, `/` as its working directory, nothing on its standard input, no descriptor of the agent's, and just
 /// this environment. When `limit` is over or `stop` is cancelled, the whole group gets TERM, and KILL 5 s later (2 s when
 /// stopping); processes that have left the group are named. When it ends by itself, whatever it left running (a daemon) is
 /// left alone. Dropping the future kills the group.

@@ -24,12 +24,12 @@ use super::running::{GROUP_POLL, REAP};
 /// How often a group that ends slowly is looked at: ever more rarely, for `/proc` may hold thousands of processes.
 const POLL: Backoff = Backoff::doubling(GROUP_POLL, Duration::from_millis(500));
 
-/// A program at work, as a process group of its own, which is killed when this is dropped: what a program that has ended
-/// leaves behind would be in the next one's way.
+/// A running program in a process group of its own. The group is killed when this is dropped, because processes that it
+/// left behind would be in the way of the next run.
 ///
-/// It is what the agent was started for, so it is no command: its standard input and outputs, its folder and its
-/// environment are the agent's own. But a terminal is nothing for it to read from: a process group in the background
-/// would be stopped by that, and not even a TERM would reach it.
+/// The program inherits the agent's standard input and outputs, directory and environment. Only a terminal is not passed
+/// on as standard input: the kernel would stop a background process group that reads from it, and a stopped group does
+/// not act on TERM.
 #[derive(Debug)]
 pub struct Process {
     child: OwnChild,

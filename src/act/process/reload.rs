@@ -46,7 +46,7 @@ pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> ReloadOutcome 
     }
     let mut ran = match &job.reload {
         Reload::Signal { signal, pid_file } => send_signal(signal, pid_file, job, stop).await,
-        // Whoever runs the program has to see to that, and nobody who runs none asks for it.
+        // The supervisor restarts or signals the program.
         Reload::Program => ReloadOutcome::Succeeded,
         Reload::Command(command) => run("reload", command, job, job.timeout, stop).await,
     };

@@ -1,4 +1,4 @@
-//! What is known of the paths → what is printed, what is said, and the exit code. Only the cache is touched.
+//! The answer of `get`: what is printed, what is reported, and the exit code. Only the cache is written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
