@@ -140,7 +140,7 @@ impl RosterParser<'_> {
             None => table.report.error(table.problem(wrong)),
         };
         if !scalar::is_identifier(name) {
-            let from = if written.is_some() { "" } else { ", which the path gives," };
+            let from = if written.is_some() { "" } else { " (derived from the path)" };
             let message = format!("{name:?}{from} is not a valid variable name in templates");
             let near: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
             let near = match near.as_str() {

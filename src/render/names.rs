@@ -156,7 +156,7 @@ pub fn builtin_hint(kind: &str, name: &str, all: &[&str]) -> String {
 
 /// Rewrites the message of Tera about an unexpected delimiter that rosterd added.
 pub fn in_place_of(message: &str, bracket: &str) -> String {
-    message.replace(&format!("Lookup `{bracket}` but"), "the expression ends here, but Tera")
+    message.replace(&format!("Found `{bracket}` but"), "the expression ends here, but Tera")
 }
 
 /// `did you mean x?`

@@ -543,11 +543,11 @@ fn one_file_may_have_several_blocks() {
         ("block = \"x\"", "", "templates share a file only where each has a `block` of its own"),
         ("", "block = \"x\"", "templates share a file only where each has a `block` of its own"),
         ("", "", "a file has one template: give one of them another dest"),
-        ("block = \"x\"", "block = \"y\"\nmode = \"0600\"", "says another `mode`"),
-        ("block = \"x\"", "block = \"y\"\nwrite = \"auto\"", "says another `write`"),
-        ("block = \"x\"", "block = \"y\"\nsymlink = \"follow\"", "says another `symlink`"),
-        ("block = \"x\"", "block = \"y\"\nbackup = 1", "says another `backup`"),
-        ("block = \"x\"", "block = \"y\"\nblock_comment = \";\"", "says another `block_comment`"),
+        ("block = \"x\"", "block = \"y\"\nmode = \"0600\"", "sets a different `mode`"),
+        ("block = \"x\"", "block = \"y\"\nwrite = \"auto\"", "sets a different `write`"),
+        ("block = \"x\"", "block = \"y\"\nsymlink = \"follow\"", "sets a different `symlink`"),
+        ("block = \"x\"", "block = \"y\"\nbackup = 1", "sets a different `backup`"),
+        ("block = \"x\"", "block = \"y\"\nblock_comment = \";\"", "sets a different `block_comment`"),
     ] {
         let said = told(&both(first, second));
         assert!(said.contains(why) && said.matches("error: ").count() == 1, "{first} {second}: {said}");

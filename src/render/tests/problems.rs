@@ -12,7 +12,7 @@ fn every_problem_has_a_position_and_a_hint() {
     t:3:23 "mm": there is no roster, key or variable named mm (did you mean m?)
     "#);
     assert_snapshot!(problems(&[("t", "{% for m in web %}\n{{ m.name }\n{% endfor %}")]), @r#"
-    t:2:11 "}": Lookup `}` but expected }}. (templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; see docs/templates.md)
+    t:2:11 "}": Found `}` but expected }}. (templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; see docs/templates.md)
     "#);
     assert_snapshot!(problems(&[("t", "{% for m in web %}\n{{ m.name }}\n")]), @r#"t:3:1 "": Unexpected end of input (a tag or block is not closed: {% endfor %}, {% endif %}, }} or %})"#);
     assert_snapshot!(problems(&[("t", "é {{ web | jsn }} {{ web | tojson }} {{ web | zzz }}")]), @r#"

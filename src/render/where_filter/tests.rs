@@ -40,7 +40,7 @@ fn where_selects_members_by_fields_and_data() {
         ("rack is defined and rack > 3", Ok(false)),
         ("name is starting_with(pat=\"10.\")", Ok(true)),
         ("rack > 3", Err("Cannot compare `undefined` with `i64`")),
-        ("zone", Err("it gives \"a\", which is neither true nor false")),
+        ("zone", Err("the expression evaluates to \"a\", not to true or false")),
         ("rack", Err("Variable `rack` is not defined.")),
     ] {
         let filter =
@@ -55,7 +55,7 @@ fn problems_are_reported_at_load_with_their_position() {
     for (text, part, words) in [
         ("zone == vars.zon", "zon", "vars has no zon"),
         ("zone = 1", "=", ""),
-        ("zone ==", "", "it ends here, and Tera expected one of"),
+        ("zone ==", "", "the expression ends here, but Tera expected one of"),
         ("zone | sort_bi(attribute=1)", "sort_bi", "unknown filter sort_bi"),
         ("zone is defind", "defind", "there is no test named defind"),
         ("now() > 1", "now", "there is no function named now"),

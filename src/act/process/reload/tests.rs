@@ -12,7 +12,7 @@ fn a_pid_is_a_number_of_one_process() {
         (b"0\n", Err("may be signalled")),
         (b"1\n", Err("may be signalled")),
         (b"-4711\n", Err("may be signalled")),
-        (b"99999999999\n", Err("no number")),
+        (b"99999999999\n", Err("is not a process ID")),
         (own.as_bytes(), Err("itself")),
     ];
     for (bytes, expected) in cases {
