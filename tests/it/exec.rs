@@ -213,7 +213,7 @@ fn a_program_is_changed_removed_and_added_by_hup_or_nothing_is() {
         site.configure(&format!("{CONFIG}{table}"));
         agent.signal(Signal::SIGHUP).says_times(log, before + 1);
     };
-    hup(&running("kill_signl = \"TERM\""), "configuration refused");
+    hup(&running("kill_signl = \"TERM\""), "configuration rejected");
     hup(&running("kill_timeout = \"9s\""), "configuration changed: exec kill_timeout: \"30s\" → \"9s\"");
     assert_eq!(status(&site)["program"]["starts"], 1, "that takes effect as it runs");
     hup(&running("").replace("hello", "bye"), "configuration changed: exec env GREETING changed");
