@@ -57,7 +57,7 @@ pub fn validate(entry: &Arc<Source>, sources: &mut Sources, known: &KnownNames<'
 /// The message and the hint for an unknown filter, test or function.
 pub fn unknown_builtin(kind: &str, ident: &str, all: &[&str]) -> Option<(String, String)> {
     let hint = || names::builtin_hint(kind, ident, all);
-    (!all.contains(&ident)).then(|| (format!("there is no {kind} named {ident}"), hint()))
+    (!all.contains(&ident)).then(|| (format!("unknown {kind} {ident}"), hint()))
 }
 
 struct Validator<'a> {
@@ -163,7 +163,7 @@ impl Validator<'_> {
                         || format!("define it with {{% component {name}() %}} in a file of the template directory"),
                         names::did_you_mean,
                     );
-                    file.problem(call.ident.span.clone(), format!("there is no component named {name}"), Some(hint))
+                    file.problem(call.ident.span.clone(), format!("unknown component {name}"), Some(hint))
                 }
             };
             if self.reported.insert(format!("<{name}>")) {

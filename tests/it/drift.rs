@@ -197,7 +197,10 @@ fn with_report_it_is_shown_and_left_until_something_changes() {
     let told = template(&site, 1);
     assert!(told["drifted_since"].is_string(), "{told}");
     let explained = site.run(&["explain", "told"]).expect(0).stdout();
-    assert!(explained.contains("changed by another process since") && explained.contains("it was edited: 7 bytes"), "{explained}");
+    assert!(
+        explained.contains("changed by another process since") && explained.contains("it was edited: 7 bytes"),
+        "{explained}"
+    );
     site.file("registry/services/web/c:3", "");
     agent.until("a change of members replaces it", || site.read("out/told") == "a:1\nb:2\nc:3\n");
     agent.until("and it has not drifted any more", || template(&site, 1)["drifted_since"] == Value::Null);

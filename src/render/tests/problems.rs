@@ -21,9 +21,9 @@ fn every_problem_has_a_position_and_a_hint() {
     t:1:47 "zzz": unknown filter zzz (available: abs, base, capitalize, default, dir, escape, escape_html, escape_xml, first, float, get, group_by, haproxy, haproxy_name, hosts_name, indent, int, join, json, keys, last, length, lower, newlines_to_br, nginx, nth, pairs, pgpool, pluck, pluralize, replace, reverse, round, safe, shell, sort, sort_by, split, str, title, toml, trim, trim_end, trim_start, truncate, unique, upper, values, where, wordcount, yaml)
     "#);
     assert_snapshot!(problems(&[("t", "{% if web is defind %}{% endif %}{{ now() }}{{ rnge(end=1) }}")]), @r#"
-    t:1:14 "defind": there is no test named defind (did you mean defined?)
-    t:1:37 "now": there is no function named now (functions that vary between renders do not exist here: the same members always give the same file)
-    t:1:48 "rnge": there is no function named rnge (did you mean range?)
+    t:1:14 "defind": unknown test defind (did you mean defined?)
+    t:1:37 "now": unknown function now (functions that vary between renders do not exist here: the same members always give the same file)
+    t:1:48 "rnge": unknown function rnge (did you mean range?)
     "#);
     assert_snapshot!(problems(&[("t", "{{ host.nmae }}\n{{ vars.zon }} {{ vars.deep.y }}\n{% if vars.q %}{% endif %}")]), @r#"
     t:1:9 "nmae": host has no nmae (its fields are fqdn, ip, name)
@@ -44,7 +44,7 @@ fn every_problem_has_a_position_and_a_hint() {
     line:1:4 "m": there is no roster, key or variable named m (available: memcached, services, settings, web, host, rosters, vars)
     line:2:4 "typo": there is no roster, key or variable named typo (available: memcached, services, settings, web, host, rosters, vars)
     "#);
-    assert_snapshot!(problems(&[("t", "{{ <servr m={web} /> }}"), ("lib", "{% component server(m) %}{{ m }}{% endcomponent %}")]), @r#"t:1:5 "servr": there is no component named servr (did you mean server?)"#);
+    assert_snapshot!(problems(&[("t", "{{ <servr m={web} /> }}"), ("lib", "{% component server(m) %}{{ m }}{% endcomponent %}")]), @r#"t:1:5 "servr": unknown component servr (did you mean server?)"#);
     assert_snapshot!(problems(&[("t", "{% component server(m) %}{{ web }}{{ host.name }}{% endcomponent %}{{ <server m=\"a\" /> }}")]), @r#"
     t:1:29 "web": web is not an argument of this component, and a component sees only its arguments (pass it where the component is used, or declare it as @web)
     t:1:38 "host": host is not an argument of this component, and a component sees only its arguments (pass it where the component is used, or declare it as @host)

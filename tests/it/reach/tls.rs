@@ -96,7 +96,7 @@ fn a_renewed_certificate_is_taken_up_and_an_expired_one_refused() {
 
     next.sign("zk", "IP:127.0.0.1", Valid::NoMore);
     restart(&mut server);
-    let expired = "TLS: its certificate expired on 2020-12-31T23:59:59Z (it is 20";
+    let expired = "TLS: the server's certificate expired on 2020-12-31T23:59:59Z (now: 20";
     running.file("out/list", "from before\n");
     let mut agent = running.start();
     agent.says(expired);

@@ -80,7 +80,7 @@ fn the_socket_withstands_what_is_no_request() {
     for stream in &mut idle {
         answer.clear();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.contains("did not come within"), "{answer}");
+        assert!(answer.contains("did not arrive within"), "{answer}");
     }
     assert!(agent.stop().success());
 }

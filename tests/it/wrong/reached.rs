@@ -89,7 +89,7 @@ fn components() {
       |
       = help: pass it where the component is used, or declare it as @web
 
-    error: there is no component named servr
+    error: unknown component servr
      --> templates/t:1:5
       |
     1 | {{ <servr m={web} /> }}

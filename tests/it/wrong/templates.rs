@@ -172,7 +172,7 @@ fn filters_tests_and_functions_that_are_not_there() {
       |
       = help: did you mean json?
 
-    error: there is no test named defind
+    error: unknown test defind
      --> templates/t:3:14
       |
     3 | {% if web is defind %}{% endif %}
@@ -180,7 +180,7 @@ fn filters_tests_and_functions_that_are_not_there() {
       |
       = help: did you mean defined?
 
-    error: there is no function named now
+    error: unknown function now
      --> templates/t:4:4
       |
     4 | {{ now() }}{{ rnge(end=3) }}
@@ -188,7 +188,7 @@ fn filters_tests_and_functions_that_are_not_there() {
       |
       = help: functions that vary between renders do not exist here: the same members always give the same file
 
-    error: there is no function named rnge
+    error: unknown function rnge
      --> templates/t:4:15
       |
     4 | {{ now() }}{{ rnge(end=3) }}
