@@ -59,12 +59,12 @@ fn problems_are_reported_at_load_with_their_position() {
         ("zone | sort_bi(attribute=1)", "sort_bi", "unknown filter sort_bi"),
         ("zone is defind", "defind", "unknown test defind"),
         ("now() > 1", "now", "unknown function now"),
-        ("host == \"a\"", "host", "host is this host"),
+        ("host == \"a\"", "host", "host is a map"),
         ("host.nam == \"a\"", "nam", "host has no nam"),
         ("slot == 1", "slot", "there is no slot"),
-        ("m.slot == 1", "m", "a member has no slot yet"),
+        ("m.slot == 1", "m", "a member has no slot at this point"),
         ("loop.index == 1", "loop", "there is no loop"),
-        ("1 }}{% if x %}", "'1 }}{% if x %}'", "}} has no place"),
+        ("1 }}{% if x %}", "'1 }}{% if x %}'", "is not allowed in `where`"),
     ] {
         let written = written(text);
         let problems = compile_where(&written, &globals()).map(|_| ()).unwrap_err();

@@ -185,8 +185,8 @@ fn settling_rendering_and_failing_are_reported_apart() {
     bench.publish(Outcome::Failed(Failure { stage: Stage::Render, message: "no such field".into() }));
     assert_eq!(
         waiting_for(&bench),
-        "render failed, 3 times in a row, retried when members, the template or the configuration change: no such \
-         field"
+        "render failed, 3 times in a row, will be retried when the members, the template or the configuration \
+         changes: no such field"
     );
     assert!(explained(&bench, "a").contains("last up to date at 1970-01-01T00:01:40Z"));
 }
