@@ -225,9 +225,12 @@ async fn a_server_that_disconnects_on_a_read_is_retried_with_pauses() {
     fake.state().disconnects_on.insert(MULTI_READ);
     let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
     subscriber.receives("unreachable").await;
-    sleep(Duration::from_secs(2)).await;
-    let connections = fake.state().connections;
-    assert!((3..=6).contains(&connections), "{connections}");
+    let (first, began) = (fake.state().connections, Instant::now());
+    while fake.state().connections < first + 3 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    // Between three connections there are two pauses, of half a second at least.
+    assert!(began.elapsed() >= Duration::from_millis(950), "{:?}", began.elapsed());
     fake.state().disconnects_on.clear();
     subscriber.becomes("/s", "a=1").await;
 }
