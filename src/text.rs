@@ -1,4 +1,5 @@
 //! Small helpers on text.
 
 pub mod nearest;
+pub mod time;
 pub mod yaml;

@@ -13,11 +13,12 @@ use crate::decide::{Acceptance, Event, HeldView, Input};
 use crate::error::Exit;
 use crate::load::loader::Load;
 use crate::log::emit;
-use crate::report::context::{Context, utc};
+use crate::report::context::Context;
 use crate::report::explain::{explain, names};
 use crate::report::status::Status;
 use crate::report::words::field;
 use crate::state::pause::Pause;
+use crate::text::time::utc;
 
 /// What the control socket's answers depend on, beside the engine.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! whatever is written in the registry.
 
 use std::fmt::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde_json::Value;
 use tracing::Level;
@@ -13,6 +13,7 @@ use tracing::Level;
 use super::line::{Line, quoted};
 use super::plain;
 use crate::model::quarantine::is_breaking;
+use crate::text::time::{utc, utc_millis};
 
 #[cfg(test)]
 mod tests;
@@ -31,11 +32,10 @@ pub enum Format {
 impl Format {
     /// The line as it was logged at this time, with the line breaks at its end and within.
     pub fn format(self, line: &Line, time: SystemTime) -> String {
-        let now = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         match self {
-            Self::Text { colour } => text(&utc(now.as_secs(), None), line, "", colour),
-            Self::Journal => text(&utc(now.as_secs(), None), line, priority(line.level), false),
-            Self::Json => json(&utc(now.as_secs(), Some(now.subsec_millis())), line),
+            Self::Text { colour } => text(&utc(time), line, "", colour),
+            Self::Journal => text(&utc(time), line, priority(line.level), false),
+            Self::Json => json(&utc_millis(time), line),
         }
     }
 }
@@ -110,20 +110,4 @@ pub fn json_safe(line: &str) -> String {
         }
     }
     out
-}
-
-/// Seconds since 1970 as RFC 3339 in UTC. Days to a date after Howard Hinnant's `civil_from_days`: years begin in
-/// March, so that the leap day is a year's last.
-fn utc(seconds: u64, millis: Option<u32>) -> String {
-    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    let millis = millis.map(|millis| format!(".{millis:03}")).unwrap_or_default();
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{millis}Z")
 }

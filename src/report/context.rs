@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::decide::Moment;
 use crate::decide::report::{ProgramReport, Report};
 use crate::state::pause::Pause;
+use crate::text::time::utc;
 
 /// One instant on both clocks: converts the engine's moments to wall-clock times.
 #[derive(Debug, Clone, Copy)]
@@ -29,13 +30,6 @@ impl Clock {
         let moment = moment.max(self.now);
         format!("{} ({})", self.time(moment), from_now(moment.since(self.now)))
     }
-}
-
-/// A time as RFC 3339 in UTC, to the second.
-pub fn utc(time: SystemTime) -> String {
-    // The formatter takes the years 1970 to 9999 only.
-    let year_9999 = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    humantime::format_rfc3339_seconds(time.clamp(SystemTime::UNIX_EPOCH, year_9999)).to_string()
 }
 
 /// What a report shows that the engine does not know.

@@ -9,9 +9,10 @@ use crate::decide::report::{
     RosterValue, TemplateReport,
 };
 use crate::payload::mask_credentials;
+use crate::text::time::utc;
 
 use super::conditions::template_conditions;
-use super::context::{Clock, Context, utc};
+use super::context::{Clock, Context};
 use super::program::ProgramStatus;
 use super::words;
 
