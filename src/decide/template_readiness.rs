@@ -71,7 +71,7 @@ pub fn is_held(engine: &Engine, template: &Template) -> bool {
 }
 
 /// The rosters that a template names.
-fn rosters<'a>(engine: &'a Engine, template: &'a Template) -> impl Iterator<Item = &'a Roster> {
+pub fn rosters<'a>(engine: &'a Engine, template: &'a Template) -> impl Iterator<Item = &'a Roster> {
     let needs = &template.plan().needs;
     let all = needs.all.then(|| engine.rosters().values()).into_iter().flatten();
     needs.names.iter().filter_map(|name| engine.rosters().get(name)).chain(all)
@@ -83,6 +83,6 @@ fn each_roster<'a>(engine: &'a Engine, template: &'a Template) -> Option<&'a Ros
 }
 
 /// The keys that a template names.
-fn keys<'a>(engine: &'a Engine, template: &'a Template) -> impl Iterator<Item = &'a Key> {
+pub fn keys<'a>(engine: &'a Engine, template: &'a Template) -> impl Iterator<Item = &'a Key> {
     template.plan().needs.names.iter().filter_map(|name| engine.keys().get(name))
 }

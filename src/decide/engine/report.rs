@@ -9,6 +9,7 @@ use crate::decide::report::{
     DriftReport, FailureReport, IsolatedReport, KeyReport, RegistryReport, Report, Retry, TemplateReport,
 };
 use crate::decide::template::Template;
+use crate::decide::template_readiness::{keys, rosters};
 
 impl Engine {
     /// The current state.
@@ -43,7 +44,8 @@ impl Engine {
         let failure = template.failure().cloned();
         let drift = template.drift().cloned();
         let isolated = template.isolated().iter();
-        let unit_templates = self.unit_templates(template).filter(|peer| peer.plan().config.name != config.name);
+        let unit_templates = self.unit_templates(template).filter(|_| template.is_queued());
+        let unit_templates = unit_templates.filter(|peer| peer.plan().config.name != config.name);
         let waiting_for = unit_templates.filter_map(|peer| {
             let missing = peer.missing(&self.rosters, &self.keys);
             (!missing.is_empty()).then(|| (Arc::clone(&peer.plan().config.name), missing))
@@ -51,8 +53,8 @@ impl Engine {
         let without_file = self.without_file(&config.name);
         TemplateReport {
             config: Arc::clone(config),
-            rosters: self.rosters.keys().filter(|name| template.needs(name, true)).cloned().collect(),
-            keys: self.keys.keys().filter(|name| template.needs(name, false)).cloned().collect(),
+            rosters: rosters(self, template).map(|it| Arc::clone(&it.config().name)).collect(),
+            keys: keys(self, template).map(|it| Arc::clone(&it.config().name)).collect(),
             rendered: template.rendered(),
             queued: template.is_queued(),
             in_flight: template.is_in_flight(),
@@ -66,7 +68,7 @@ impl Engine {
                     retry: out.retry_at,
                 })
                 .collect(),
-            waiting_for: waiting_for.filter(|_| template.is_queued()).collect(),
+            waiting_for: waiting_for.collect(),
             without_file: without_file.map(|(key, why)| (Arc::clone(key), why.clone())).collect(),
         }
     }
