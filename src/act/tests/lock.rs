@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Child, Command as Process, Stdio};
+use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::act::files::{CurrentConfig, Writer, compare, publish, recover};
@@ -13,18 +13,9 @@ use crate::error::Exit;
 use crate::state::lock::StateLock;
 use tokio_util::sync::CancellationToken;
 
-use super::bench::{Bench, again, identity, is_again, is_root, mode, set_mode, until};
+use super::bench::{Bench, Ended, again, identity, is_again, is_root, mode, set_mode, until};
 
 const WAIT: Duration = Duration::from_millis(200);
-
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 #[tokio::test]
 async fn the_second_agent_names_the_pid_of_the_first() {

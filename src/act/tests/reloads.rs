@@ -1,7 +1,7 @@
 //! Reloads: one command for all files that need it, or a signal to a real process.
 
 use std::fs;
-use std::process::{Child, Command as Process, Stdio};
+use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::decide::{ReloadJob, ReloadOutcome};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::bench::{Bench, is_again, passes_again, shell, until};
+use super::bench::{Bench, Ended, is_again, passes_again, shell, until};
 
 fn job(reload: Reload, templates: Vec<TemplateConfig>) -> ReloadJob {
     let verifies = templates.iter().filter_map(|template| template.verify.clone()).collect();
@@ -97,15 +97,6 @@ async fn verify_cmd_runs_after_the_reload_and_its_failure_is_the_reloads() {
         panic!()
     };
     assert!(message.starts_with("reload ") && !log.exists(), "after a failed reload nothing is proven: {message}");
-}
-
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[tokio::test]
