@@ -1,4 +1,4 @@
-//! The command line: parse, call, print the error once, and the exit code.
+//! The command line: parses it, runs the command, prints the error, and returns the exit code.
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -27,7 +27,7 @@ mod status;
 /// The default path of the configuration file.
 pub const DEFAULT_CONFIG: &str = "/etc/rosterd/rosterd.toml";
 
-/// The maximum of a timeout.
+/// The maximum timeout.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
 /// Keeps config files in step with the live membership in ZooKeeper.
@@ -47,7 +47,7 @@ struct Global {
     #[arg(help = "Path to the configuration file [env: ROSTERD_CONFIG] [default: /etc/rosterd/rosterd.toml]")]
     config: Option<PathBuf>,
     #[arg(long, global = true, value_name = "URL")]
-    #[arg(help = "URL of the registry, overrides the configuration: zk://a:2181,b:2181/chroot, zks://…, dir:PATH \
+    #[arg(help = "URL of the registry (overrides the configuration): zk://a:2181,b:2181/chroot, zks://…, dir:PATH \
                   [env: ROSTERD_REGISTRY]")]
     registry: Option<String>,
 }
@@ -80,7 +80,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// The program to run once every file is up to date. Overrides [exec] cmd
+    /// The program to run once every file is up to date (overrides [exec] cmd)
     #[arg(last = true, value_name = "CMD")]
     program: Vec<String>,
 }
@@ -103,14 +103,14 @@ struct DiffArgs {
     timeout: Duration,
 }
 
-/// Parses the command line, runs the command, and gives the exit code.
+/// Parses the command line, runs the command, and returns the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args = spelling::modern(args.into_iter().collect(), &Cli::command());
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(wrong) => {
-            // To standard output for --help and --version, to standard error otherwise. A closed pipe is no reason
-            // to say more.
+            // Prints to standard output for --help and --version, and to standard error otherwise. Errors of a closed
+            // pipe are ignored.
             let _ = wrong.print();
             return if wrong.use_stderr() { Exit::Usage } else { Exit::Done }.code();
         }
@@ -125,11 +125,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn complain(fatal: &Fatal) {
-    // Standard error may be closed; then there is nobody to tell.
+    // Standard error may be closed.
     let _ = writeln!(io::stderr().lock(), "rosterd: {fatal}");
 }
 
-/// A file that would get larger than the system lets it is an error of that write, and no end of the process.
+/// Makes a write over the file size limit fail with an error instead of ending the process.
 fn outlive_limits() -> Result<(), Fatal> {
     // With a handler installed, the signal no longer ends the process.
     let heard = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(nix::libc::SIGXFSZ));
@@ -145,7 +145,7 @@ fn dispatch(cli: Cli) -> Result<u8, Fatal> {
         outlive_limits()?;
         execute(cli).await
     });
-    // A thread that still renders or resolves a name must not keep a finished program.
+    // A thread that still renders or resolves a name must not delay the exit.
     runtime.shutdown_background();
     exit
 }
@@ -160,7 +160,7 @@ async fn execute(cli: Cli) -> Result<u8, Fatal> {
             return agent::run(source, setup).await;
         }
         Command::Render(RenderArgs { request, template }) => {
-            // What the command line says beside the file, the agent does not know.
+            // The agent does not know the overrides of the command line.
             let alone = !template.is_empty() || global.registry().is_some();
             make_pass(&global.source(template), request, alone).await
         }
@@ -233,7 +233,7 @@ impl Global {
         ConfigSource { file, registry: self.registry(), templates, program: None }
     }
 
-    /// What the environment and the command line say, for a command that reads no more than the configuration.
+    /// The overrides from the environment and the command line, for commands that only read the configuration.
     fn overrides(&self) -> Overrides {
         Overrides { registry: self.registry(), env: setup::environment(), host_name: host::name(), program: None }
     }
@@ -243,13 +243,12 @@ impl Global {
     }
 
     fn registry(&self) -> Option<String> {
-        // What is no UTF-8 is no URL either, and is shown as such.
+        // A URL that is not UTF-8 is invalid, and is reported with U+FFFD.
         self.registry.clone().or_else(|| set("ROSTERD_REGISTRY").map(|url| url.to_string_lossy().into_owned()))
     }
 
-    /// The registry for a command that needs no configuration file. The file's is used, with the file's credentials,
-    /// where none is named, or where the file is named no less directly: a mistake in a file that only the environment
-    /// names must not stop who says `--registry`.
+    /// The registry for a command that needs no configuration file. It is read from the file, with its credentials, if
+    /// no URL is given, or if the file is given as explicitly as the URL. Otherwise errors in the file have no effect.
     fn open(&self) -> Result<Arc<dyn Registry>, Fatal> {
         let is_bare = self.config.is_none() && (self.registry.is_some() || self.config().is_none());
         match self.registry() {
@@ -262,7 +261,7 @@ impl Global {
         let named = self.config();
         let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
         if named.is_none() && !file.exists() {
-            let hint = "give --registry zk://HOST:2181 (or $ROSTERD_REGISTRY), or -c FILE";
+            let hint = "use --registry zk://HOST:2181, $ROSTERD_REGISTRY, or -c FILE";
             let message = format!("no registry is configured, and {} does not exist: {hint}", file.display());
             return Err(Fatal::new(Exit::Config, message));
         }
@@ -275,12 +274,12 @@ impl Global {
     }
 }
 
-/// How long to wait. What is longer than a year waits for a year, which can be added to any instant.
+/// Parses a timeout, limited to [`LONGEST`], which can be added to any instant.
 fn timeout(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text).map(|wanted| wanted.min(LONGEST))
 }
 
-/// A variable of the environment. One that is empty counts as unset: unit files make such ones.
+/// An environment variable. An empty one counts as unset, because unit files can create empty ones.
 fn set(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

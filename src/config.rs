@@ -207,8 +207,8 @@ pub enum Order {
     Weight,
 }
 
-/// When a loss of members is treated as suspicious: mass expiry of sessions looks like a mass shutdown and is far more
-/// common.
+/// When a loss of members is treated as suspicious. A mass expiry of sessions looks like a mass shutdown, but is far
+/// more common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Guard {
     /// The roster is held if it loses more than this percentage of the largest member count in the window; 100 turns

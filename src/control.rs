@@ -1,12 +1,15 @@
-//! The control socket: how a running agent is asked, by this program on the same host.
+//! The control socket, through which commands on the same host send requests to the running agent.
 //!
-//! The protocol is private to rosterd, and may change with every version. One request a connection: the client writes
-//! one line, a JSON object of [`protocol::Request`], and the agent answers with one line, a JSON object of [`protocol::Response`]; then both
-//! close. A request has at most [`MAX_REQUEST`] bytes and [`IO_TIMEOUT`] to come in whole; an answer has [`IO_TIMEOUT`] to be
-//! taken; at most [`MAX_CONNECTIONS`] are served at once, and others wait. The kernel says who asks (`SO_PEERCRED`,
-//! unix(7)): who may open the socket may read, and only root and the agent's own user may command.
+//! The protocol is private to rosterd and can change with every version. A connection has one request: the client
+//! writes one line, a JSON [`protocol::Request`]. The agent answers with one line, a JSON [`protocol::Response`]. Then
+//! both close the connection.
 //!
-//! If the agent cannot open the socket, it logs that, runs without it, and retries.
+//! A request has at most [`MAX_REQUEST`] bytes. It must arrive within [`IO_TIMEOUT`], and its answer must be read
+//! within [`IO_TIMEOUT`]. At most [`MAX_CONNECTIONS`] are served at once; others wait. The kernel gives the user of the
+//! client (`SO_PEERCRED`, unix(7)). Everybody who can open the socket can query the agent; only root and the agent's
+//! own user can change anything.
+//!
+//! If the agent cannot open the socket, it logs the error, runs without the socket, and retries.
 
 use std::time::Duration;
 
@@ -32,29 +35,29 @@ pub use protocol::{Answer, RequestBody};
 
 use socket::BoundSocket;
 
-/// The most bytes of a request.
+/// The maximum size of a request, in bytes.
 pub const MAX_REQUEST: usize = 8 * 1024;
 
-/// How long a request may take to come in, and an answer to be taken.
+/// The time limit for reading a request, and for writing an answer.
 pub const IO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many connections are served at once.
+/// The maximum number of connections that are served at once.
 pub const MAX_CONNECTIONS: usize = 16;
 
-/// How long after a failure opening the socket is retried.
+/// The time between attempts to open the socket.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether the socket is still there: who cleans up /run must not make the agent dumb.
+/// How often to check that the socket file still exists, because cleanup of /run can remove it.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A question, and who waits for its answer.
+/// A request that waits for its answer.
 #[derive(Debug)]
 pub struct PendingRequest {
-    /// What is requested.
+    /// The request.
     pub body: RequestBody,
-    /// The user who asks.
+    /// The user of the client.
     pub uid: u32,
-    /// Where the answer goes; dropped unanswered when the agent stops.
+    /// Takes the answer. Dropped without an answer when the agent stops.
     pub answer: oneshot::Sender<Answer>,
 }
 
@@ -68,14 +71,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the socket, in the background; requests come out of the receiver that belongs to `requests`.
+    /// Opens the socket in the background, and sends its requests to `requests`.
     pub fn open(config: StatusConfig, requests: mpsc::Sender<PendingRequest>) -> Self {
         let stop = CancellationToken::new();
         let task = tokio::spawn(run(config.clone(), requests.clone(), stop.clone()));
         Self { config, requests, stop, task }
     }
 
-    /// Moves to where a new configuration wants it.
+    /// Moves the socket to the path of a new configuration.
     pub async fn reconfigure(&mut self, config: &StatusConfig) {
         if self.config == *config {
             return;
@@ -84,7 +87,7 @@ impl Server {
         *self = Self::open(config.clone(), self.requests.clone());
     }
 
-    /// Removes the socket, and takes no more requests.
+    /// Removes the socket. No more requests are accepted.
     pub async fn stop(&mut self) {
         self.stop.cancel();
         if let Err(why) = (&mut self.task).await {

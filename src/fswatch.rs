@@ -1,4 +1,4 @@
-//! Watches on the local file system: templates that are edited, and destinations that another tool changes.
+//! Watches on the local file system: for edited templates, and for destinations that another process changes.
 
 pub mod debounce;
 pub mod dests;

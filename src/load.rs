@@ -1,4 +1,4 @@
-//! The configuration, its templates and this host, read together and checked: what a start and a HUP take up.
+//! Loads and checks the configuration, its templates and the facts about this host, at the start and on HUP.
 
 pub mod host;
 pub mod loader;

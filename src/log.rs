@@ -1,4 +1,4 @@
-//! The log: one event, one line, on standard error. And the stream of events, which other parts subscribe to.
+//! The log, with one line for each event on standard error, and the stream of events for other parts of the agent.
 
 use std::borrow::Cow;
 use std::env;
@@ -27,31 +27,31 @@ pub use format::json_safe;
 use format::Format;
 use line::Line;
 
-/// The level that is logged when nobody asks for more or less.
+/// The level if no filter is set.
 pub const DEFAULT_LEVEL: Level = Level::INFO;
 
-/// How many events a subscriber may be behind: it loses the oldest beyond that, and learns how many.
+/// How many events a subscriber may be behind. Beyond that it loses the oldest, and its receiver reports how many.
 pub const BACKLOG: usize = 1024;
 
-/// What a filter knows events by.
+/// The target of events in a filter.
 const TARGET: &str = "rosterd";
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
 static EVENTS: LazyLock<broadcast::Sender<Arc<Event>>> = LazyLock::new(|| broadcast::channel(BACKLOG).0);
 
-/// Where lines go, and which ones.
+/// Which lines are logged, and where.
 struct Log {
     format: Format,
     filter: Targets,
 }
 
-/// Logs events from here on. `filter`, else `$ROSTERD_LOG`, else `$RUST_LOG`, else [`DEFAULT_LEVEL`] says which, in the
-/// syntax of tracing-subscriber's `Targets`: `debug`, `info,rosterd::act=trace`.
+/// Logs events from now on. `filter`, else `$ROSTERD_LOG`, else `$RUST_LOG`, else [`DEFAULT_LEVEL`] selects them, in
+/// the syntax of tracing-subscriber's `Targets`: `debug`, `info,rosterd::act=trace`.
 ///
 /// A filter that cannot be read is logged and ignored. A second call changes nothing, so tests may call it.
 pub fn init(format: LogFormat, filter: Option<&str>) {
-    // An empty variable counts as unset: unit files make such ones.
+    // An empty variable counts as unset, because unit files set empty variables.
     let set = |name: &str| env::var(name).ok().filter(|text| !text.trim().is_empty());
     let wanted = filter.map(str::to_owned).or_else(|| set("ROSTERD_LOG")).or_else(|| set("RUST_LOG"));
     let (filter, wrong) = match wanted.as_deref().map(str::parse::<Targets>) {
@@ -70,14 +70,14 @@ pub fn init(format: LogFormat, filter: Option<&str>) {
     if LOG.set(Log { format, filter: filter.clone() }).is_err() {
         return;
     }
-    // The only error is that there is a subscriber already, which then gets what libraries and `debug!` say.
+    // The only error is that there is a subscriber already. It then gets the messages of libraries and `debug!`.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(filter).with(Traces));
     if let Some(why) = wrong {
         emit(Event::LogFilterRefused { filter: wanted.unwrap_or_default(), reason: why.to_string() });
     }
 }
 
-/// Logs an event, and hands it to every subscriber. Never waits.
+/// Logs an event, and passes it to every subscriber. Never blocks.
 pub fn emit(event: Event) {
     if let Some(log) = LOG.get()
         && log.filter.would_enable(TARGET, &level(event.kind().severity))
@@ -85,13 +85,13 @@ pub fn emit(event: Event) {
         log.write(&Line::from(&event));
     }
     if EVENTS.receiver_count() > 0 {
-        // The last subscriber may have gone just now.
+        // The last subscriber may just have been dropped.
         let _ = EVENTS.send(Arc::new(event));
     }
 }
 
-/// Every event from here on. A subscriber that falls more than [`BACKLOG`] events behind loses the oldest, and its
-/// receiver says how many.
+/// Every event from now on. A subscriber that falls more than [`BACKLOG`] events behind loses the oldest, and its
+/// receiver reports how many.
 #[cfg_attr(not(test), expect(dead_code, reason = "metrics and an audit trail are to read it"))]
 pub fn subscribe() -> Receiver<Arc<Event>> {
     EVENTS.subscribe()
@@ -113,14 +113,13 @@ impl Log {
     }
 }
 
-/// Whether standard error is the journal's, as systemd.exec(5) says how to find out: `$JOURNAL_STREAM` is its device and
-/// inode.
+/// Whether standard error is the journal's: `$JOURNAL_STREAM` is then its device and inode (systemd.exec(5)).
 fn is_journal() -> bool {
     let Ok(named) = env::var("JOURNAL_STREAM") else { return false };
     nix::sys::stat::fstat(io::stderr().as_fd()).is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-/// Logs what is no event: what libraries and `debug!` say.
+/// Logs the messages of libraries and `debug!`, which are not events.
 struct Traces;
 
 impl<S: Subscriber> Layer<S> for Traces {
@@ -131,7 +130,7 @@ impl<S: Subscriber> Layer<S> for Traces {
     }
 }
 
-/// A text without anything that could end a line or steer a terminal: such characters are written as `\n`, `\u{1b}`.
+/// Escapes every character that could end a line or control a terminal, as `\n` or `\u{1b}`.
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_breaking) {
@@ -144,7 +143,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The first `max` bytes of a text, without half a character, and `…` where something is cut.
+/// The first `max` bytes of a text, up to a character boundary, with `…` if the text is longer.
 #[must_use]
 pub fn cut(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max {

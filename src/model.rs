@@ -1,5 +1,5 @@
-//! The data types that every part shares: node paths, members, versions, and what a registry reports. Pure. Nothing here
-//! imports another module.
+//! The data types that all modules share: node paths, members, versions and registry events. It imports no other
+//! module.
 
 pub mod backoff;
 pub mod digest;

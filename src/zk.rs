@@ -10,8 +10,8 @@
 //! - A reply of 200 MiB took 404 MiB of memory and came back as success with no children.
 //! - Why a server was not reached is only in its debug log, and the zxid of a reply is not exposed.
 //!
-//! `docs/decisions.md` keeps the reasons and what would change our mind. A test shows the first one, so that the day the
-//! crate changes is noticed.
+//! `docs/decisions.md` has the reasons, and what would change the decision. A test shows the first point, so that a fix
+//! in the crate is noticed.
 //!
 //! # What this client promises
 //!
@@ -74,8 +74,8 @@ pub enum NodeEvent {
     ChildrenChanged,
 }
 
-/// Is called with each event and the path of its node within the chroot. It runs in the task of the connection, so it
-/// must not block.
+/// A function that is called with each event and the path of its node within the chroot. It runs in the task of the
+/// connection, so it must not block.
 pub type EventHandler = Arc<dyn Fn(NodeEvent, &str) + Send + Sync>;
 
 /// The connection ended, for this reason.
@@ -151,7 +151,7 @@ pub struct SessionId {
     /// Its number.
     pub id: i64,
     password: Vec<u8>,
-    /// How long servers keep it without hearing of it.
+    /// How long servers keep it without hearing from it.
     pub timeout: Duration,
     /// The last transaction seen. A server that lags behind it refuses the session.
     pub zxid: Zxid,
@@ -160,8 +160,8 @@ pub struct SessionId {
 }
 
 impl SessionId {
-    /// Whether the session must have expired, because no server has heard of it for its timeout. Servers expire sessions
-    /// in steps of a tick, so it may live a little longer; a new session loses nothing then.
+    /// Whether the session must have expired, because no server has heard from it for its timeout. Servers expire
+    /// sessions in steps of a tick, so the session may live a little longer. A new session then loses nothing.
     pub fn is_expired(&self) -> bool {
         self.last_heard.elapsed() >= self.timeout
     }
@@ -169,7 +169,7 @@ impl SessionId {
 
 #[cfg(test)]
 impl SessionId {
-    /// A session heard of right now.
+    /// A session that was heard from just now.
     pub fn for_tests(timeout: Duration) -> Self {
         Self { id: 1, password: Vec::new(), timeout, zxid: Zxid::default(), last_heard: Instant::now() }
     }

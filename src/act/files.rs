@@ -69,7 +69,7 @@ use writer::Job;
 /// Signals that mean that a check command crashed.
 const CRASH_SIGNALS: [i32; 7] = [SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS];
 
-/// How often a file with a `block` is rebuilt at once when another process edits it meanwhile.
+/// How many times in a row a file with a `block` is built if another process edits it meanwhile.
 const MAX_TRIES: usize = 5;
 
 /// Brings a template's destination up to date with these bytes: the whole file, or the template's block in it.
@@ -218,8 +218,8 @@ pub async fn compare(writer: &Writer, template: &TemplateConfig, bytes: &[u8]) -
 }
 
 /// Returns the templates whose destinations changed since the agent wrote them, with a description, and those that
-/// changed back (`None`). A destination that the agent never wrote is not among them. `begins` is called when the look
-/// begins: what changes after that belongs to the next look.
+/// changed back (`None`). A destination that the agent never wrote is not among them. `begins` is called before the
+/// comparison: later changes belong to the next call.
 pub async fn drifted(
     writer: &Writer,
     templates: Vec<Arc<str>>,
@@ -230,11 +230,11 @@ pub async fn drifted(
         let look = |template: Arc<str>| state.last_written.get_mut(&template)?.check(template);
         templates.into_iter().filter_map(look).collect()
     });
-    // Without an answer the next call reports it.
+    // If the job panicked, the next call reports the changes.
     look.await.unwrap_or_default()
 }
 
-/// Runs the template's check on its staged file. Returns `false` if `stop` ended it.
+/// Runs the template's check on its staged file. Returns `false` if `stop` ended the check.
 async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToken) -> Result<bool, Failure> {
     let Some(check) = &template.check else { return Ok(true) };
     let failed = |message: String| Failure { stage: decide::Stage::Check, message };

@@ -1,4 +1,4 @@
-//! Tests of `act` with real files, real commands and a real kernel, one file a promise.
+//! Tests of `act` with real files, real commands and a real kernel: one module for each promise.
 
 mod attack;
 mod bench;
@@ -17,5 +17,5 @@ mod rollback;
 mod rounds;
 mod units;
 
-/// An engine with a test clock, for tests that join decisions with files.
+/// An engine with a test clock, for tests that combine decisions with files.
 use crate::decide::engine::tests::harness as engine;

@@ -1,4 +1,4 @@
-//! Drives an engine: tells it what happens, has done what it decides, and brings passes on with it.
+//! Drives an engine: feeds it inputs, executes its effects, and advances passes.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,24 +19,25 @@ use crate::state::last_good::LastGood;
 use crate::watch::StateAccess;
 use crate::watch::registries::Registries;
 
-/// How long a shutdown may take. What has not ended by then is abandoned.
+/// The time limit of a shutdown. Work that has not ended by then is abandoned.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// An engine, and what it decides about.
+/// An engine with the parts that it controls.
 pub struct Driver {
     pub engine: Engine,
     pub executor: Executor,
     pub registries: Registries,
     pub passes: Passes,
-    /// What performed effects came to.
+    /// The results of effects.
     pub answers: mpsc::UnboundedReceiver<Input>,
-    /// What is kept for the next start; `None` where nothing is.
+    /// The saved rosters; `None` if nothing is saved.
     last_good: Option<LastGood>,
     pub started_at: Instant,
 }
 
 impl Driver {
-    /// An engine that knows what `inherited` has, and has no configuration yet. Without `reloads` none is run or owed.
+    /// Creates an engine with inherited state and without a configuration. Without `reloads`, no reload runs or becomes
+    /// pending.
     pub fn new(setup: &Setup, inherited: Inherited, pace: RunMode, reloads: bool) -> Self {
         let Inherited { writer, access, owned_files, owed } = inherited;
         let written =
@@ -64,12 +65,12 @@ impl Driver {
         driver
     }
 
-    /// The time as the engine knows it.
+    /// The time on the engine's clock.
     pub fn now(&self) -> Moment {
         Moment::after_start(self.started_at.elapsed())
     }
 
-    /// What happens next, for [`Driver::step`].
+    /// Waits for the next input of [`Driver::step`].
     pub async fn next(&mut self) -> Input {
         let wake = self.engine.next_wake().map(|wake| self.started_at + wake.since_start());
         let wake = wake.into_iter().chain(self.passes.next_deadline()).min();
@@ -80,7 +81,7 @@ impl Driver {
             }
         };
         tokio::select! {
-            // What frees a template comes before what may make it wanted again.
+            // Results come first: they free a template before another input queues it.
             biased;
             Some(answer) = self.answers.recv() => answer,
             event = self.registries.next() => Input::Registry(event),
@@ -88,8 +89,7 @@ impl Driver {
         }
     }
 
-    /// Steps the engine, and brings passes on with what came of it. Says whether files of the program that the agent runs
-    /// have changed, which the program is to take up.
+    /// Steps the engine and advances passes. Returns whether files have changed that the agent's program must apply.
     pub fn step(&mut self, input: Input) -> bool {
         let mut has_changed = self.step_engine(input);
         for input in self.passes.advance(&self.engine, self.now(), &self.executor) {
@@ -128,7 +128,7 @@ impl Driver {
         }
     }
 
-    /// Compacts the files of last known-good members. The future ends with that; it need not be awaited.
+    /// Compacts the saved rosters. The future resolves when this is done; it need not be awaited.
     pub fn compact_last_good(&self) -> impl Future<Output = ()> + use<> {
         let ages = self.engine.ages(self.now());
         let compacted = self.last_good.as_ref().map(|last_good| self.executor.compact_last_good(last_good, ages));
@@ -139,7 +139,7 @@ impl Driver {
         }
     }
 
-    /// Ends all that is under way and every session, and leaves behind what does not end in time.
+    /// Ends all work and every session. Work that does not end in time is abandoned.
     pub async fn end(&mut self) {
         let (executor, registries) = (self.executor.shut_down(), std::mem::take(&mut self.registries).close());
         let compacted = self.compact_last_good();
@@ -149,7 +149,7 @@ impl Driver {
         {
             emit(Event::ShutdownTimedOut { limit_s: seconds(SHUTDOWN_TIMEOUT) });
         }
-        // What ended meanwhile counts, but begins nothing new.
+        // Record results that arrived meanwhile, but begin nothing new.
         while let Ok(answer) = self.answers.try_recv() {
             self.record_publication(&answer);
             let _ = self.engine.step(self.now(), answer);

@@ -43,9 +43,9 @@ const RENDER_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Executor {
     writer: Writer,
     library: Arc<Library>,
-    /// One permit per CPU: more renderings at once would only take memory.
+    /// One permit per CPU. More renderings at once would only use more memory.
     renderers: Arc<Semaphore>,
-    /// Whether reloads run, and are owed.
+    /// Whether reloads run and become pending.
     reloads: bool,
     /// Which files of templates with `each` are this agent's own.
     owned_files: Option<OwnedFiles>,
@@ -164,7 +164,7 @@ impl Executor {
                 }
                 _ => emit(outcome.event(name, dest, None)),
             }
-            // The loop may have ended: then nobody waits for the answer.
+            // The event loop may have ended.
             let _ = done.send(Input::Published(id, outcome));
         });
     }
@@ -179,7 +179,7 @@ impl Executor {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
                 Ok(bytes) => files::probe(&writer, &template, bytes, &stop).await,
             };
-            // The loop may have ended: then nobody waits for the answer.
+            // The event loop may have ended.
             let _ = done.send(Input::Probed(id, outcome));
         });
     }
@@ -195,7 +195,7 @@ impl Executor {
         let done = self.done.clone();
         let comparing = self.update_file(template, snapshot, true, diff, None);
         self.tasks.spawn(async move {
-            // The loop may have ended: then nobody waits for the answer.
+            // The event loop may have ended.
             let _ = done.send(Input::Published(id, comparing.await.0));
         });
     }
@@ -353,7 +353,7 @@ async fn render(
         rendered
     } else {
         drop(permit);
-        // Nor those that it belongs with, but for its unit.
+        // The other files of its group do not wait for it either, unless they are a unit.
         batch_file.take_if(|batch_file| !batch_file.is_all_or_nothing());
         rendering.await
     };

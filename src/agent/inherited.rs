@@ -1,4 +1,4 @@
-//! What an agent takes over with the state directory from the one before it.
+//! The state that an agent inherits from the previous run in its state directory.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use crate::load::setup::Setup;
 use crate::state::append_log::Access;
 use crate::state::owned_files::OwnedFiles;
 
-/// The file thread of a state directory, and what is known there of the time before.
+/// The file thread and the inherited state of a state directory.
 pub struct Inherited {
-    /// It notes replacements in the journal.
+    /// Writes files and records replacements in the journal.
     pub writer: Writer,
-    /// Whether this process has the state directory's lock.
+    /// Whether this process holds the lock of the state directory.
     pub access: Access,
-    /// Which files of templates with `each` are this agent's own; `None` without a state directory.
+    /// The files of templates with `each` that the agent owns; `None` without a state directory.
     pub owned_files: Option<OwnedFiles>,
-    /// A template for each reload that is owed.
+    /// A template for each pending reload.
     pub owed: Vec<Arc<TemplateConfig>>,
 }
 
 impl Inherited {
-    /// Takes over a state directory whose lock this process has, and finishes what was cut off.
+    /// Inherits a state directory that this process has locked, and finishes interrupted replacements.
     ///
     /// # Errors
-    /// The system gives no thread, or the file thread has a fault.
+    /// The system refuses a thread, or the file thread has failed.
     pub async fn recover(setup: &Setup) -> Result<Self, Fatal> {
         let state_dir = &setup.config.agent.state_dir;
         let (writer, owned_files) = (start_writer()?, OwnedFiles::open(state_dir, Access::ReadWrite));
@@ -36,10 +36,10 @@ impl Inherited {
         Ok(Self { writer, access: Access::ReadWrite, owned_files: Some(owned_files), owed })
     }
 
-    /// Reads what a state directory has, where there is one, and leaves it as it is.
+    /// Reads a state directory, if there is one, without changing it.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system refuses a thread.
     pub fn read(setup: &Setup) -> Result<Self, Fatal> {
         let open = || OwnedFiles::open(&setup.config.agent.state_dir, Access::ReadOnly);
         let (writer, owned_files) = (start_writer()?, setup.stateful.then(open));
@@ -47,12 +47,12 @@ impl Inherited {
     }
 }
 
-/// Starts the one thread that writes files.
+/// Starts the thread that writes files.
 fn start_writer() -> Result<Writer, Fatal> {
     Writer::start().map_err(|why| Fatal::new(Exit::Failed, format!("start the thread that writes files: {why}")))
 }
 
-/// The files of this configuration, and those that were written for keys.
+/// The files of this configuration, and the existing files of keys.
 fn present(templates: &[Arc<TemplateConfig>], owned_files: &OwnedFiles) -> CurrentConfig {
     let written = owned_files.written(templates);
     let files = templates.iter().flat_map(|template| {

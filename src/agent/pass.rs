@@ -1,8 +1,8 @@
 //! Passes: each renders some templates once, for `render` and `diff`.
 //!
-//! A pass follows the engine. It waits for what its templates need, has the engine render them, or compares them itself
-//! in a dry run, and reports what became of each. The running agent makes the passes that its control socket asks for; where
-//! no agent runs, the command drives an engine of its own and makes one.
+//! A pass waits for the rosters and keys that its templates need. Then the engine renders the templates, or, in a dry
+//! run, the pass compares them. It ends with a report. The running agent runs the passes that are requested on its
+//! control socket. If no agent is running, the command runs the pass with its own engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,41 +22,41 @@ use crate::error::Exit;
 use crate::load::setup::is_or_has;
 use crate::state::pause::MAX_DURATION;
 
-/// How many passes may be under way: each holds a connection.
+/// The maximum number of concurrent passes. Each occupies a connection.
 const MAX_PASSES: usize = 8;
 
-/// All passes under way.
+/// All passes in progress.
 #[derive(Debug, Default)]
 pub struct Passes {
     passes: Vec<Pass>,
-    /// How many comparisons dry runs have begun.
+    /// The number of comparisons that dry runs have begun.
     comparisons: u64,
 }
 
 #[derive(Debug)]
 struct Pass {
     request: PassRequest,
-    /// `None` once it has passed.
+    /// `None` after it has expired.
     deadline: Option<Instant>,
     jobs: BTreeMap<Arc<str>, Job>,
     diff: DiffSink,
-    /// Something was replaced, or would have been.
+    /// A file was replaced, or would have been.
     differs: bool,
-    /// Where the report goes; `None` where this process makes the pass for itself.
+    /// Takes the report; `None` if this process runs the pass for itself.
     answer: Option<oneshot::Sender<Answer>>,
 }
 
-/// How far a pass is with one template.
+/// The progress of a pass with one template.
 #[derive(Debug)]
 enum Job {
-    /// What it needs is not all there, or not settled.
+    /// It waits for rosters or keys that are missing or have not settled.
     Waiting,
-    /// The engine has been asked for it.
+    /// The engine was asked to render it.
     Requested,
-    /// It is being published, or compared.
+    /// It is being published or compared.
     InFlight(PublicationId),
-    /// Its check refused it, or another file of its unit: members at fault are looked for, and it is published without
-    /// them.
+    /// Its check, or another one of its unit, refused the file. The engine searches for the members at fault, and
+    /// publishes the file without them.
     Refused(Outcome),
     /// It has a file for each key, and each file has a job.
     Split,
@@ -64,13 +64,13 @@ enum Job {
 }
 
 impl Passes {
-    /// Whether one more would be too many.
+    /// Whether the maximum number of passes is in progress.
     pub fn is_full(&self) -> bool {
         self.passes.len() >= MAX_PASSES
     }
 
-    /// Begins one for the templates of a plan. The report goes to `answer`; without one this process makes the pass for
-    /// itself, and all that its engine publishes is part of it.
+    /// Begins a pass for the templates of a plan. The report goes to `answer`. Without `answer`, this process runs the
+    /// pass for itself, and everything that its engine publishes is part of the pass.
     pub fn start(&mut self, request: PassRequest, plan: &Plan, answer: Option<oneshot::Sender<Answer>>) {
         let deadline = Some(Instant::now() + request.timeout.min(MAX_DURATION));
         let jobs = plan.templates.iter().map(|template| (Arc::clone(&template.config.name), Job::Waiting)).collect();
@@ -78,12 +78,12 @@ impl Passes {
         self.passes.push(Pass { request, deadline, jobs, diff, differs: false, answer });
     }
 
-    /// When the next deadline is.
+    /// The next deadline.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.passes.iter().filter(|pass| !pass.is_written()).filter_map(|pass| pass.deadline).min()
     }
 
-    /// Time has passed: what the engine is to be told.
+    /// Handles deadlines. Returns the input for the engine.
     pub fn tick(&mut self) -> Input {
         let (mut input, now) = (Input::Tick, Instant::now());
         for pass in &mut self.passes {
@@ -95,7 +95,7 @@ impl Passes {
         input
     }
 
-    /// A publication begins. Gives where its diff goes, if one is wanted.
+    /// A publication begins. Returns the sink for its diff, if a pass wants one.
     pub fn publication_started(&mut self, publication: &Publication, executor: &Executor) -> Option<DiffSink> {
         let (name, mut diff) = (&publication.template.name, None);
         for pass in self.passes.iter_mut().filter(|pass| !pass.request.dry_run) {
@@ -106,8 +106,7 @@ impl Passes {
                 _ => continue,
             };
             *job = Job::InFlight(publication.id);
-            // Who names a file wants it to be tried, also where that has failed; who asks for all of them, again and
-            // again, does not.
+            // A request that names a file retries it even after a failure. A request for all files does not.
             if !pass.request.names.is_empty() {
                 executor.unblock(BTreeSet::from([publication.template.dest.clone()]));
             }
@@ -134,7 +133,7 @@ impl Passes {
         }
     }
 
-    /// Brings every pass on: what the engine is to be asked now. Comparisons of dry runs begin here.
+    /// Advances every pass, and begins the comparisons of dry runs. Returns the inputs for the engine.
     pub fn advance(&mut self, engine: &Engine, now: Moment, executor: &Executor) -> Vec<Input> {
         let mut inputs = Vec::new();
         for pass in &mut self.passes {
@@ -145,7 +144,7 @@ impl Passes {
                 continue;
             }
             for (name, template) in templates.iter().filter_map(|name| engine.templates().get_key_value(name)) {
-                // The engine counts its publications from the other end, and so takes no answer for its own.
+                // The engine counts its ids upwards, so it ignores the results of these.
                 let id = PublicationId::MAX - self.comparisons;
                 self.comparisons += 1;
                 let snapshot = (!template.is_removing()).then(|| template.snapshot(engine.rosters(), engine.keys()));
@@ -157,13 +156,13 @@ impl Passes {
         inputs
     }
 
-    /// Whether nothing more will be written.
+    /// Whether no pass will write anything more.
     pub fn are_written(&self) -> bool {
         self.passes.iter().all(Pass::is_written)
     }
 
-    /// Answers those that are over: no reload for their files has still to run. Each has its own time limit, and one that
-    /// has failed is not waited for.
+    /// Answers the passes that have ended and whose reloads have all run. A failed reload is not waited for, and each
+    /// reload has its own time limit.
     pub fn send_reports(&mut self, engine: &Engine, now: Moment) {
         let is_reloading = |pass: &Pass| {
             engine.pending_reloads().values().any(|pending| pending.will_run() && pass.is_reload_pending(pending))
@@ -171,20 +170,20 @@ impl Passes {
         let is_over = |pass: &mut Pass| pass.answer.is_some() && pass.is_written() && !is_reloading(pass);
         for mut pass in self.passes.extract_if(.., is_over) {
             if let Some(answer) = pass.answer.take() {
-                // Who asked may have gone; what was done is done.
+                // The client may have disconnected.
                 let _ = answer.send(Answer::Rendered(pass.report(engine, now)));
             }
         }
     }
 
-    /// How the only pass under way, which this process makes for itself, has ended.
+    /// The report of the pass that this process runs for itself, if it has ended.
     pub fn own_report(&self, engine: &Engine, now: Moment) -> Option<PassReport> {
         self.passes.first().map(|pass| pass.report(engine, now))
     }
 }
 
 impl Pass {
-    /// Gives the templates that can be rendered now, and ends those that cannot be any more.
+    /// Returns the templates that can be rendered now, and ends those that no longer can be.
     fn update_jobs(&mut self, engine: &Engine, now: Moment) -> BTreeSet<Arc<str>> {
         let is_paused = engine.paused().is_some() && !self.request.dry_run;
         let (late, max_stale) = (self.deadline.is_none(), self.request.max_stale);
@@ -231,7 +230,7 @@ impl Pass {
         ready
     }
 
-    /// Begins the files of a template with `each`.
+    /// Begins a job for each file of a template with `each`.
     fn split(&mut self, engine: &Engine, name: &Arc<str>) {
         let names = &self.request.names;
         let is_complete = names.is_empty() || names.iter().any(|asked| **asked == **name);
@@ -251,8 +250,8 @@ impl Pass {
         }
     }
 
-    /// Whether nothing more will be written. With `max_stale` the last files begin at the deadline: checks have a time limit
-    /// of their own.
+    /// Whether the pass will write nothing more. With `max_stale`, the last files begin at the deadline, because checks
+    /// have their own time limits.
     fn is_written(&self) -> bool {
         let late = self.deadline.is_none();
         self.jobs.values().all(|job| match job {
@@ -262,7 +261,7 @@ impl Pass {
         })
     }
 
-    /// Whether it is about what this reload is owed for.
+    /// Whether this reload is for a file of the pass.
     fn is_reload_pending(&self, pending: &PendingReload) -> bool {
         let is_about = || self.request.names.is_empty() || self.jobs.keys().any(|name| pending.includes(name));
         self.request.reloads() && pending.is_pending() && is_about()

@@ -1,4 +1,4 @@
-//! `render` and `diff`: through the running agent, or with an engine of this process.
+//! `render` and `diff`: by the running agent, or with an engine in this process.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,25 +15,25 @@ use crate::log::emit;
 use crate::state::lock::StateLock;
 use crate::state::pause::MAX_DURATION;
 
-/// How often the control socket of an agent that has the lock is tried.
+/// The time between attempts to reach the agent that holds the lock.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How long beyond its own time limit a pass of the agent may take: its reloads have limits of their own.
+/// How much longer than its own time limit a pass of the agent may take, because reloads have their own limits.
 const BEYOND: Duration = Duration::from_hours(1);
 
 /// The same for a dry run, which runs no commands.
 const BEYOND_DRY_RUN: Duration = Duration::from_secs(15);
 
-/// How long an agent may take to answer anything before it counts as frozen.
+/// An agent that does not answer within this time counts as frozen.
 const AWAKE: Duration = Duration::from_secs(5);
 
-/// Makes one pass, through the running agent where there is one: two programs must not write one file, and the agent knows
-/// what it holds. `alone`: the agent cannot make it, because the command line says something else than the file. Gives the
-/// exit code and the diff.
+/// Runs one pass. If an agent is running, the agent does it, because two processes must not write the same file, and
+/// the agent knows its holds. With `alone`, the agent cannot do it, because the command line differs from the file.
+/// Returns the exit code and the diff.
 ///
 /// # Errors
-/// A template that does not exist was named, replacements are paused, another process has the state directory and no
-/// agent answers, or the state directory cannot be used.
+/// A template does not exist, replacements are paused, another process has locked the state directory and no agent
+/// answers, or the state directory cannot be used.
 pub async fn render(setup: Setup, request: PassRequest, alone: bool) -> Result<(Exit, String), Fatal> {
     let unknown = setup.unknown(&request.names);
     if !unknown.is_empty() {
@@ -46,7 +46,7 @@ pub async fn render(setup: Setup, request: PassRequest, alone: bool) -> Result<(
     let mut lock = None;
     let report = match (setup.stateful, request.dry_run, alone) {
         (false, ..) | (true, true, true) => None,
-        // It needs no lock: where the agent does not make it, this process does.
+        // A dry run needs no lock. If the agent declines, this process runs it.
         (true, true, false) => ask(&setup, &request).await?,
         (true, false, true) => {
             lock = Some(agent::lock(&setup).await?);
@@ -62,7 +62,7 @@ pub async fn render(setup: Setup, request: PassRequest, alone: bool) -> Result<(
     Ok((report.exit, report.diff))
 }
 
-/// Asks the agent, and waits for the lock meanwhile.
+/// Asks the agent for the pass, and waits for the lock at the same time.
 async fn ask_or_lock(
     setup: &Setup,
     request: &PassRequest,
@@ -74,10 +74,10 @@ async fn ask_or_lock(
         let mut asking = pin!(ask(setup, request));
         tokio::select! {
             biased;
-            // At once where no agent runs.
+            // This resolves at once if no agent is running.
             locked = &mut locking => match locked {
-                // Who has it may be the one that makes the pass, and that takes as long as its checks do. An agent that is
-                // frozen is not waited for.
+                // The agent that holds the lock may be running the pass, which can take long. A frozen agent is not
+                // waited for.
                 Err(denied) if denied.exit == Exit::Locked && control::send_request(socket, any, AWAKE).await.is_ok() => {
                     return asking.await?.ok_or(denied).map(Some);
                 }
@@ -87,7 +87,7 @@ async fn ask_or_lock(
                 }
             },
             report = &mut asking => match report? {
-                // Not the one that has the lock.
+                // This agent does not hold the lock.
                 None => sleep(POLL).await,
                 report => return Ok(report),
             },
@@ -95,7 +95,7 @@ async fn ask_or_lock(
     }
 }
 
-/// Asks the agent for the pass; `None` where it does not make it.
+/// Asks the agent for the pass; `None` if it does not run it.
 async fn ask(setup: &Setup, request: &PassRequest) -> Result<Option<PassReport>, Fatal> {
     let state_dir = std::path::absolute(&setup.config.agent.state_dir).unwrap_or_default();
     let ask = RequestBody::Render { state_dir, fingerprint: setup.fingerprint(), request: request.clone() };
@@ -109,13 +109,13 @@ async fn ask(setup: &Setup, request: &PassRequest) -> Result<Option<PassReport>,
         }
         Ok(Answer::Declined(_) | Answer::Status(_)) => return Ok(None),
         Err(error) if error.is_unreachable => return Ok(None),
-        // It was there, and went: what it did is in its log.
+        // The connection was lost. The log of the agent says what it did.
         Err(error) => Fatal::new(Exit::Failed, error.to_string()),
     };
     if request.dry_run && failed.exit == Exit::Failed { Ok(None) } else { Err(failed) }
 }
 
-/// Makes the pass with an engine of this process.
+/// Runs the pass with an engine in this process.
 async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock>) -> Result<(Exit, String), Fatal> {
     if lock.is_some()
         && let Some(why) = agent::paused(&setup.config.agent.state_dir)
@@ -131,7 +131,7 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
             return Ok((Exit::Failed, String::new()));
         }
     };
-    // What is owed for other templates is for a pass that is about them.
+    // Pending reloads of other templates are left to a pass that includes them.
     inherited.owed.retain(|owed| {
         let whole = owed.file_of().map(|(each, _)| &each.template);
         let is_named = |name: &String| **name == *owed.name || whole.is_some_and(|whole| **name == **whole);
@@ -140,7 +140,7 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
     let plan = setup.plan(&request.names);
     let mut driver = Driver::new(&setup, inherited, RunMode::Once, request.reloads());
     if request.dry_run {
-        // The engine publishes nothing, and the pass compares.
+        // The engine publishes nothing, so that the pass only compares.
         driver.step(Input::Paused(driver.now() + MAX_DURATION));
     }
     driver.registries.follow(&setup.config.registries, &plan);
@@ -156,15 +156,14 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
         emit(if unfinished.is_some() { Event::WriteUnfinished {} } else { Event::PassInterrupted {} });
         report.exit = Exit::Failed;
     }
-    emit(Event::PassFinished { exit: report.exit.code(), by: "itself" });
+    emit(Event::PassFinished { exit: report.exit.code(), by: "command" });
     Ok((report.exit, report.diff))
 }
 
-/// Goes on until nothing more is to be written; then the reloads that are owed run, each with its own time limit, because
-/// a file that was replaced without its reload would look done to the next pass. Gives how many replacements are not
-/// finished.
+/// Runs until nothing more will be written. Then the pending reloads run, each with its own time limit, because the
+/// next pass would find their files unchanged. Returns the number of unfinished replacements.
 async fn complete(driver: &mut Driver, plan: Plan) -> usize {
-    // No program runs here: it finds its files at its next start.
+    // This process does not run the program, which reads its files at its next start.
     let step = |driver: &mut Driver, input| driver.step(input) && driver.step(Input::FilesApplied);
     step(driver, Input::Configured(plan));
     while !driver.passes.are_written() {

@@ -20,34 +20,33 @@ use crate::report::words::field;
 use crate::state::pause::Pause;
 use crate::text::time::utc;
 
-/// What the control socket's answers depend on, beside the engine.
+/// The state of requests, besides the engine.
 #[derive(Debug)]
 pub struct RequestState {
-    /// The state directory whose lock this agent has, whatever a later configuration says.
+    /// The locked state directory. A later configuration does not change it.
     state_dir: PathBuf,
-    /// What each roster kept back when it was last shown to a person who may let it through: what is shown
-    /// to others does not count.
+    /// The held view of each roster, as last shown to a user who may accept it.
     shown: BTreeMap<Arc<str>, HeldView>,
-    /// The pause in force.
+    /// The current pause.
     pause: Option<Pause>,
-    /// Passes for a configuration that is being read, each with its fingerprint.
+    /// Passes that wait for a load of the configuration, each with its fingerprint.
     before_load: Vec<(u64, PassRequest, oneshot::Sender<Answer>)>,
 }
 
 impl RequestState {
-    /// Nothing was asked yet.
+    /// Creates the state before the first request.
     pub fn new(state_dir: &Path) -> Self {
         Self { state_dir: state_dir.to_owned(), shown: BTreeMap::new(), pause: None, before_load: Vec::new() }
     }
 
-    /// Answers nobody any more: who waits is told that the agent is stopping.
+    /// Drops all waiting requests. Their clients are told that the agent is stopping.
     pub fn close(&mut self) {
         self.before_load.clear();
     }
 }
 
 impl Agent {
-    /// Takes up the pause that was in force when the agent before this one ended.
+    /// Restores the pause of the previous run.
     pub fn restore_pause(&mut self) {
         let now = SystemTime::now();
         let Some(pause) = Pause::load(&self.requests.state_dir, now) else {
@@ -59,7 +58,7 @@ impl Agent {
         self.step(Input::Paused(until));
     }
 
-    /// Forgets a pause that is over.
+    /// Clears an expired pause.
     pub fn clear_expired_pause(&mut self) {
         if self.requests.pause.is_some() && self.driver.engine.paused().is_none() {
             self.requests.pause = None;
@@ -94,7 +93,7 @@ impl Agent {
                 return self.render(&state_dir, fingerprint, request, answer);
             }
         };
-        // Who asked may have gone.
+        // The client may have disconnected.
         let _ = answer.send(response);
     }
 
@@ -110,7 +109,7 @@ impl Agent {
             let text = format!("no template, roster or key is named {}; known names: {known}", field(name));
             return Answer::failed(Exit::Usage, text);
         };
-        // A template's explanation names its rosters' holds, and not what would change.
+        // The explanation of a template does not show what `accept` would change.
         if !report.templates.contains_key(name)
             && may_command(uid)
             && let Some((name, roster)) = report.rosters.remove_entry(name)
@@ -144,7 +143,7 @@ impl Agent {
         let held = report.rosters.get(&name).filter(|roster| roster.held).and_then(|roster| roster.holds.first());
         match held.map(|it| it.hold.reason.describe(&it.path)) {
             Some(why) => Answer::failed(Exit::Held, format!("{name} is still partly held: {}", field(&why))),
-            None => Answer::done(format!("{name}: accepted, the held view is in use now\n")),
+            None => Answer::done(format!("{name}: accepted; the held view is in use now\n")),
         }
     }
 
@@ -162,16 +161,16 @@ impl Agent {
         let mut text =
             format!("paused until {until}: no file is replaced before that; `rosterd resume` ends the pause\n");
         if !flying.is_empty() {
-            text = format!("{text}in progress, will be finished: {}\n", flying.join(", "));
+            text = format!("{text}replacements in progress will be finished: {}\n", flying.join(", "));
         }
         let state_dir = self.requests.state_dir.clone();
-        // Answered once it is on disk: until then a restart would end it.
+        // The answer waits until the pause is on disk. Before that, a restart would end the pause.
         self.driver.executor.in_order(move || {
             let _ = answer.send(match pause.save(&state_dir) {
                 Ok(()) => Answer::done(text),
                 Err(why) => {
                     let file = Pause::file(&state_dir);
-                    let text = format!("{text}but a restart ends the pause: write {}: {why}", file.display());
+                    let text = format!("{text}but a restart ends the pause: cannot write {}: {why}", file.display());
                     Answer::failed(Exit::Failed, text)
                 }
             });
@@ -180,7 +179,7 @@ impl Agent {
 
     fn resume(&mut self, uid: u32, answer: oneshot::Sender<Answer>) {
         let was = self.requests.pause.take().is_some();
-        let text = if was { "resumed: files are replaced again\n" } else { "not paused: nothing to resume\n" };
+        let text = if was { "file replacement resumed\n" } else { "not paused: nothing to resume\n" };
         if was {
             emit(Event::Resumed { uid });
         }
@@ -191,7 +190,7 @@ impl Agent {
                 Ok(()) => Answer::done(text),
                 Err(why) => {
                     let file = Pause::file(&state_dir);
-                    let text = format!("{text}but a restart pauses again: remove {}: {why}", file.display());
+                    let text = format!("{text}but a restart pauses again: cannot remove {}: {why}", file.display());
                     Answer::failed(Exit::Failed, text)
                 }
             });
@@ -200,9 +199,9 @@ impl Agent {
 
     fn render(&mut self, state_dir: &Path, fingerprint: u64, request: PassRequest, answer: oneshot::Sender<Answer>) {
         if !same_directory(state_dir, &self.requests.state_dir) {
-            let _ = answer.send(Answer::Declined("it has another state directory".to_owned()));
+            let _ = answer.send(Answer::Declined("the running agent has another state directory".to_owned()));
         } else if fingerprint != self.setup.fingerprint() && request.dry_run {
-            let why = "the running agent has another configuration or other templates in force";
+            let why = "the running agent uses another configuration or other templates";
             let _ = answer.send(Answer::Declined(why.to_owned()));
         } else {
             if fingerprint != self.setup.fingerprint() {
@@ -214,7 +213,7 @@ impl Agent {
         }
     }
 
-    /// Begins the passes that waited for a load, once nothing more is to be loaded.
+    /// Begins the passes that waited for a load, after the last load.
     pub fn start_passes(&mut self) {
         for (fingerprint, request, answer) in std::mem::take(&mut self.requests.before_load) {
             if fingerprint == self.setup.fingerprint() {
@@ -222,8 +221,7 @@ impl Agent {
             } else if self.loader.is_loading() {
                 self.requests.before_load.push((fingerprint, request, answer));
             } else {
-                let why = "the running agent cannot take on the configuration that this command has read: its log \
-                           says why, or it was started with another file";
+                let why = "the running agent could not load this configuration (see its log), or uses another file";
                 let _ = answer.send(Answer::failed(Exit::Failed, why));
             }
         }
@@ -254,7 +252,7 @@ fn same_directory(one: &Path, other: &Path) -> bool {
     one == other || real(one).is_some_and(|one| real(other) == Some(one))
 }
 
-/// The pause of a state directory whose agent does not run, in words for who wants to render there.
+/// Describes the pause of a state directory without a running agent.
 pub fn paused(state_dir: &Path) -> Option<String> {
     let pause = Pause::load(state_dir, SystemTime::now())?;
     let reason = pause.reason.as_deref().map(|reason| format!(", {}", field(reason))).unwrap_or_default();

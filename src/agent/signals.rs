@@ -1,10 +1,10 @@
-//! The signals that ask something of the agent itself.
+//! The signals that the agent handles itself.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Exit, Fatal};
 
-/// The signals that the agent hears.
+/// The signals.
 pub struct Signals {
     pub hup: Signal,
     pub term: Signal,
@@ -12,7 +12,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Hears them from here on, in place of being ended by them.
+    /// Installs handlers, so that the signals no longer end the process.
     ///
     /// # Errors
     /// The system refuses.

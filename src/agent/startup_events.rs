@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::decide::{Event, Plan};
 use crate::log::emit;
 
-/// The event for a configuration that is in force. `changes` is the number of differences from the previous one.
+/// The event for a new configuration. `changes` is the number of differences from the previous one.
 pub fn config_loaded(config: &Config, changes: Option<usize>) -> Event {
     let (roster_count, key_count) = (config.rosters.len(), config.keys.len());
     Event::ConfigLoaded { roster_count, key_count, template_count: config.templates.len(), changes }

@@ -19,18 +19,18 @@ use crate::decide::report::ProgramReport;
 use crate::decide::{Engine, Event, Input, Moment, NotReady};
 use crate::log::emit;
 
-/// The signals that are passed on: those that a person sends to a program, and the agent has no use for itself.
+/// The signals that are forwarded: those that an operator can send to a program, and that the agent does not use.
 const PASSED_ON: [Signal; 6] =
     [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT, Signal::SIGWINCH, Signal::SIGALRM, Signal::SIGCONT];
 
 /// An event for the supervisor.
 #[derive(Debug)]
 pub enum SupervisorEvent {
-    /// To the program.
+    /// An input of the program's state machine.
     Program(ProgramInput),
-    /// The agent got a signal that is the program's.
+    /// The agent received a signal for the program.
     Signal(&'static str),
-    /// These files are there, of those that were looked for.
+    /// Of the checked files, these exist.
     Found(BTreeSet<PathBuf>),
 }
 
@@ -40,22 +40,22 @@ pub struct Supervisor {
     program: Program,
     process: Option<Process>,
     started_at: Instant,
-    /// Where the engine is told what was taken up.
+    /// Tells the engine which files the program uses.
     engine_inputs: mpsc::UnboundedSender<Input>,
     events: mpsc::UnboundedReceiver<SupervisorEvent>,
     event_sender: mpsc::UnboundedSender<SupervisorEvent>,
-    /// Whether signals are passed on, and orphans waited for, already.
+    /// Whether signals are forwarded and orphans are reaped.
     forwards_signals: bool,
-    /// What the first start waits for, or that with another command.
+    /// The templates that the first start, or the start of another command, waits for.
     not_ready: Vec<NotReady>,
-    /// Files that were looked for, because they would do as they are.
+    /// The files that were checked, because the program can start with existing ones.
     checked_files: BTreeSet<PathBuf>,
-    /// Those of them that are there.
+    /// The checked files that exist.
     existing_files: BTreeSet<PathBuf>,
 }
 
 impl Supervisor {
-    /// A supervisor without a program. As the first process of a container, the agent waits for orphans anyway.
+    /// A supervisor without a program. As the first process of a container, the agent reaps orphans anyway.
     pub fn new(started_at: Instant, engine_inputs: mpsc::UnboundedSender<Input>) -> Self {
         let (event_sender, events) = mpsc::unbounded_channel();
         if std::process::id() == 1
@@ -77,19 +77,19 @@ impl Supervisor {
         }
     }
 
-    /// Takes a new configuration on.
+    /// Applies a new configuration.
     pub fn configure(&mut self, exec: Option<Arc<ExecConfig>>) {
         if exec.is_some() && !self.forwards_signals {
             self.forwards_signals = true;
             self.forward_signals();
         }
-        // Other files may matter now, or the same be there by now.
+        // The list of files can differ now, and files can exist by now.
         (self.checked_files, self.existing_files) = (BTreeSet::new(), BTreeSet::new());
         let wait = exec.as_ref().map_or(Duration::ZERO, |exec| random_up_to(exec.splay));
         self.step(ProgramInput::Configured(exec, wait));
     }
 
-    /// Hears signals from here on in place of being ended by them, and takes orphans on.
+    /// Forwards signals from now on, and reaps orphans.
     fn forward_signals(&self) {
         for passed_on in PASSED_ON {
             let name = passed_on.as_str();
@@ -105,7 +105,7 @@ impl Supervisor {
                 Err(why) => emit(Event::SignalNotForwarded { signal: name, reason: why.to_string() }),
             }
         }
-        // The first process has them already.
+        // Process 1 reaps orphans already.
         if std::process::id() != 1
             && let Err(why) = reaper::adopt_orphans()
         {
@@ -113,8 +113,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts the program, or another command in its place, as soon as every file is in step, or existing files may be used for what is
-    /// not to be had.
+    /// Starts the program, or its new command, as soon as every file is up to date, or exists and can be used as it is.
     pub fn start_if_ready(&mut self, engine: &Engine, executor: &Executor) {
         if !self.program.awaits_files() {
             return;
@@ -137,24 +136,24 @@ impl Supervisor {
             let event_sender = self.event_sender.clone();
             executor.in_order(move || {
                 let found = unchecked.into_iter().filter(|dest| dest.is_file()).collect();
-                // The loop may have ended: then nobody waits for the answer.
+                // The event loop may have ended.
                 let _ = event_sender.send(SupervisorEvent::Found(found));
             });
         }
     }
 
-    /// A file was replaced that the program is to take up.
+    /// A file that the program must apply was replaced.
     pub fn files_changed(&mut self) {
         let splay = self.program.config().map_or(Duration::ZERO, |config| config.splay);
         self.step(ProgramInput::Changed(random_up_to(splay)));
     }
 
-    /// The agent is to stop, and the program before it; asked twice, at once.
+    /// Stops the program, and then the agent. A second call kills the program.
     pub fn stop(&mut self) {
         self.step(ProgramInput::Stopping);
     }
 
-    /// The exit code, once the agent is to end.
+    /// The exit code, once the agent must exit.
     pub fn exit_code(&self) -> Option<u8> {
         match self.program.state() {
             State::Exited(code) => Some(*code),
@@ -162,7 +161,7 @@ impl Supervisor {
         }
     }
 
-    /// What happens next. May be dropped and asked again.
+    /// Waits for the next event. Cancel safe.
     pub async fn next(&mut self) -> SupervisorEvent {
         let wake = self.program.next_wake().map(|wake| self.started_at + wake.since_start());
         let sleep = async move {
@@ -179,7 +178,7 @@ impl Supervisor {
             }
         };
         tokio::select! {
-            // What was meant for this process is not to reach the next.
+            // Signals come first: after the end of this process, they would reach the next one.
             biased;
             Some(event) = events.recv() => event,
             end = end => SupervisorEvent::Program(ProgramInput::Ended(end)),
@@ -201,7 +200,7 @@ impl Supervisor {
         }
     }
 
-    /// What is known of the program, if there is one.
+    /// The state of the program, if there is one.
     pub fn report(&self) -> Option<ProgramReport> {
         self.program.report(self.not_ready.iter().map(|not_ready| Arc::clone(&not_ready.template)))
     }
@@ -212,7 +211,7 @@ impl Supervisor {
             let end =
                 if let ProgramInput::Ended(end) = &input { Some((end.clone(), self.describe_end(end))) } else { None };
             if end.is_some() {
-                // What it leaves behind in its group is killed.
+                // The drop kills the remaining processes of its group.
                 self.process = None;
             }
             let effects = self.program.step(self.now(), input);
@@ -256,14 +255,14 @@ impl Supervisor {
                 }
             }
             ProgramEffect::FilesApplied => {
-                // The loop may have ended: then nobody waits for it.
+                // The event loop may have ended.
                 let _ = self.engine_inputs.send(Input::FilesApplied);
             }
         }
         None
     }
 
-    /// An end in words; of one that nobody asked for, with what is known of it.
+    /// Describes an end; if the agent did not cause it, with possible reasons.
     fn describe_end(&self, end: &End) -> String {
         let (State::Running { since, .. }, Some(process)) = (self.program.state(), &self.process) else {
             return end.to_string();
@@ -296,7 +295,7 @@ impl Supervisor {
     }
 }
 
-/// A random time, so that a fleet does not do the same all at once.
+/// A random delay, so that the hosts of a fleet do not act at the same time.
 fn random_up_to(longest: Duration) -> Duration {
     longest.mul_f64(fastrand::f64())
 }

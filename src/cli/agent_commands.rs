@@ -1,4 +1,4 @@
-//! The commands that ask a running agent.
+//! The commands that send a request to the running agent.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use crate::control::{Answer, RequestBody};
 use crate::error::{Exit, Fatal};
 use crate::{config, control};
 
-/// How long the agent may take to answer.
+/// The time limit for the answer of the agent.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where the agent is asked.
+/// The option for the socket.
 #[derive(Debug, Clone, Args)]
 pub struct At {
-    /// Path to the agent's control socket, overrides the configuration
+    /// Path to the agent's control socket (overrides the configuration)
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
@@ -59,28 +59,28 @@ fn length(text: &str) -> Result<Duration, String> {
     if length.is_zero() { Err("the pause must be longer than 0".to_owned()) } else { Ok(length) }
 }
 
-/// Explains one thing.
+/// Runs `explain`.
 pub async fn explain(global: &Global, args: ExplainArgs) -> Result<Exit, Fatal> {
     print_message(send(global, &args.at, RequestBody::Explain { name: args.name }).await?)
 }
 
-/// Lets a held view through.
+/// Runs `accept`.
 pub async fn accept(global: &Global, args: AcceptArgs) -> Result<Exit, Fatal> {
     print_message(send(global, &args.at, RequestBody::Accept { roster: args.roster }).await?)
 }
 
-/// Stops replacing files for a while.
+/// Runs `pause`.
 pub async fn pause(global: &Global, args: PauseArgs) -> Result<Exit, Fatal> {
     let reason = args.reason.filter(|reason| !reason.trim().is_empty());
     print_message(send(global, &args.at, RequestBody::Pause { length: args.length, reason }).await?)
 }
 
-/// Replaces files again.
+/// Runs `resume`.
 pub async fn resume(global: &Global, at: &At) -> Result<Exit, Fatal> {
     print_message(send(global, at, RequestBody::Resume).await?)
 }
 
-/// Asks the agent that the command line and the configuration name.
+/// Sends a request to the agent that the command line or the configuration selects.
 pub async fn send(global: &Global, at: &At, body: RequestBody) -> Result<Answer, Fatal> {
     let socket = match &at.socket {
         Some(socket) => socket.clone(),
@@ -93,8 +93,8 @@ pub async fn send(global: &Global, at: &At, body: RequestBody) -> Result<Answer,
     })
 }
 
-/// The socket that the configuration names. What is wrong elsewhere in it is no reason not to ask; where nothing can be
-/// made of the default file, because only root may read it for example, it is the default socket.
+/// The socket of the configuration. Other problems of the configuration are ignored. If the default file cannot be
+/// used, for example because only root can read it, this is the default socket.
 fn configured(global: &Global) -> Result<PathBuf, Fatal> {
     let named = global.config();
     let file = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG));
@@ -109,18 +109,18 @@ fn configured(global: &Global) -> Result<PathBuf, Fatal> {
     }
 }
 
-/// Prints an answer in words.
+/// Prints an answer that is text.
 fn print_message(answer: Answer) -> Result<Exit, Fatal> {
     match answer {
         Answer::Message(message) if message.exit == Exit::Done => print(&message.text).map(|()| Exit::Done),
         Answer::Message(message) => Err(Fatal::new(message.exit, message.text.trim_end())),
         _ => {
-            Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: it may be another version, restart it"))
+            Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: it may be another version; restart it"))
         }
     }
 }
 
-/// Prints to standard output. A reader who has seen enough is no failure.
+/// Prints to standard output. A closed pipe is not an error.
 pub fn print(text: &str) -> Result<(), Fatal> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {

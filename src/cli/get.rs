@@ -1,7 +1,7 @@
-//! `get`: the members of a path, once, for Puppet, Chef and shell scripts. Needs no configuration, state or lock.
+//! `get`: prints the members of a path, for Puppet, Chef and shell scripts. It needs no configuration, state or lock.
 //!
-//! What Puppet's zkget did, with its faults left out: an outage is never an empty list, and a bad answer never
-//! replaces a good one in the cache.
+//! It replaces Puppet's zkget. Unlike zkget, it never prints an empty list because of an outage, and it never replaces
+//! a good answer in the cache with a bad one.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -27,8 +27,7 @@ mod cache;
 #[cfg(test)]
 mod tests;
 
-/// How long a session may take to close after the answer is known. It owns nothing in the registry, so a server that
-/// does not hear of the end lets it expire without harm.
+/// The time limit for closing the session. The session owns nothing in the registry, so it can also expire.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// The command line of `get`.
@@ -49,7 +48,7 @@ pub struct GetArgs {
     /// The payload format of the nodes, or auto to detect it
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
     pub payload: Payload,
-    /// Wait until there are at least N members, at most --timeout
+    /// Wait for at least N members, but no longer than --timeout
     #[arg(long, value_name = "N")]
     pub wait_for: Option<usize>,
     /// How long to wait for the registry
@@ -63,12 +62,12 @@ pub struct GetArgs {
     pub cache_max_age: Duration,
 }
 
-/// A path as it was asked for, and what it means.
+/// A requested path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// As written.
+    /// The path as written.
     pub text: String,
-    /// What to follow for it.
+    /// What to follow in the registry.
     pub subject: Subject,
 }
 
@@ -92,20 +91,19 @@ fn wanted(text: &str) -> Result<Wanted, String> {
 }
 
 pub fn payload(name: &str) -> Result<Payload, String> {
-    Payload::parse(name).ok_or_else(|| format!("no such format; known are {}", Payload::NAMES.join(", ")))
+    Payload::parse(name).ok_or_else(|| format!("unknown format; known formats: {}", Payload::NAMES.join(", ")))
 }
 
-/// What is known when the asking is over.
+/// The result of reading the registry.
 #[derive(Debug, Default)]
 struct Gathered {
-    /// The paths that the registry answered for, as of now.
+    /// The current views of the paths that the registry has answered for.
     views: BTreeMap<Subject, View>,
-    /// What came of reaching the registry, while it is not reached.
+    /// The last error, while the registry cannot be reached.
     away: Option<String>,
 }
 
-/// Prints the members of the paths once, and everything else on standard error. `out` gets nothing unless the exit
-/// code is 0.
+/// Prints the members of the paths. Messages go to standard error. `out` gets nothing unless the exit code is 0.
 pub async fn get(args: &GetArgs, registry: Arc<dyn Registry>, out: &mut dyn Write) -> Exit {
     if let Some(max) = args.max.filter(|max| args.min > max.get()) {
         say(&format!("--min {} is greater than --max {max}: no answer is possible", args.min));
@@ -119,12 +117,12 @@ pub async fn get(args: &GetArgs, registry: Arc<dyn Registry>, out: &mut dyn Writ
     print(out, &answer.out).map_or(answer.exit, |exit| exit.worse(answer.exit))
 }
 
-/// Says one line on standard error, as programs in pipes do; there is nowhere to say that this failed.
+/// Prints one line to standard error. Errors are ignored.
 pub fn say(message: &str) {
     let _ = writeln!(io::stderr(), "rosterd: {}", mask_credentials(&plain(message)));
 }
 
-/// Writes the answer; gives an exit code where that failed. A reader that has read enough (`| head`) is no failure.
+/// Writes the answer. Returns an exit code on failure. A closed pipe (`| head`) is not a failure.
 pub fn print(out: &mut dyn Write, text: &str) -> Option<Exit> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => None,
@@ -136,11 +134,11 @@ pub fn print(out: &mut dyn Write, text: &str) -> Option<Exit> {
     }
 }
 
-/// Asks until every path is answered and has the members that are waited for, or the time is over.
+/// Follows the paths until each has an answer with the members that `--wait-for` requires, or until the timeout.
 async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
     let subjects: crate::watch::Subjects = args.paths.iter().map(|path| (path.subject.clone(), 0)).collect();
     let count = subjects.len();
-    // The sender stays until the end: without it a registry may take the set for final and stop.
+    // The sender is kept, because a registry can stop when the set of subjects can no longer change.
     let (_subjects, followed) = watch::channel(subjects);
     let (tell, mut told) = mpsc::channel(64);
     let stop = CancellationToken::new();
@@ -148,16 +146,16 @@ async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
     let mut known = Gathered::default();
     let asking = async {
         while known.views.len() < count || !known.views.values().all(|view| answer::enough(args, view)) {
-            // A registry that has given up has no more to say; what it said last stands.
+            // The registry has ended. Its last events remain valid.
             let Some(event) = told.recv().await else { break };
             known.learn(event);
         }
     };
-    // When the time is over, what is known by then is judged.
+    // After the timeout, the answer is made from what is known.
     let _ = timeout(args.timeout, asking).await;
     stop.cancel();
     drop(told);
-    // A panic in there was said by the runtime, and the answer is known already.
+    // The runtime has reported a panic, and the answer is known already.
     let _ = timeout(CLOSING, following).await;
     known
 }
@@ -176,7 +174,7 @@ impl Gathered {
                     }
                 }
             }
-            // What was seen may be over by now: unknown, until it is read anew.
+            // The views may be out of date until they are read again.
             Update::Suspended => self.views.clear(),
             Update::Unreachable { reason } => {
                 self.views.clear();

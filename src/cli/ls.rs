@@ -1,4 +1,4 @@
-//! `ls`: the nodes of a registry as they are, and how each would be read as a member.
+//! `ls`: lists the nodes of a registry, and how each is read as a member.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::get::{payload, print, say};
 #[cfg(test)]
 mod tests;
 
-/// The most characters of a node's data that are shown.
+/// The maximum number of characters of a node's data that are shown.
 const WIDTH: usize = 60;
 
 /// The command line of `ls`.
@@ -42,8 +42,8 @@ fn path(text: &str) -> Result<NodePath, String> {
     NodePath::parse(text).map_err(|why| why.to_string())
 }
 
-/// Prints the node and what is below it. 3 when the path does not exist, 4 when the registry was not reached or
-/// refused, 1 when something of it could not be read.
+/// Prints the node and the nodes below it. Returns 3 if the path does not exist, 4 if the registry cannot be reached or
+/// refuses, and 1 if a part of it cannot be read.
 pub async fn ls(args: &LsArgs, registry: Arc<dyn Registry>, out: &mut dyn Write) -> Exit {
     let path = &args.path;
     let node = match timeout(args.timeout, registry.read(path.clone(), args.recursive)).await {
@@ -68,10 +68,10 @@ pub async fn ls(args: &LsArgs, registry: Arc<dyn Registry>, out: &mut dyn Write)
     print(out, &tree.text()).map_or(tree.exit, |exit| exit.worse(tree.exit))
 }
 
-/// What is printed: a line a node, in columns.
+/// The output: one line for each node, in columns.
 struct Tree<'a> {
     args: &'a LsArgs,
-    /// Name with its indent, data, reading.
+    /// The name with its indent, the data, and how it is read as a member.
     lines: Vec<[String; 3]>,
     exit: Exit,
 }
@@ -80,7 +80,7 @@ impl Tree<'_> {
     fn below(&mut self, node: &Node, depth: usize) {
         match &node.children {
             Ok(children) => {
-                // A node with nodes below it holds members rather than being one.
+                // A node with children is not a member.
                 let is_leaf = |child: &Node| child.children.as_ref().map_or(true, Vec::is_empty);
                 let leaves = children.iter().filter(|(_, child)| is_leaf(child));
                 let format = match &self.args.payload {
@@ -115,7 +115,7 @@ impl Tree<'_> {
 
     fn text(&self) -> String {
         let width = |column: usize| {
-            // A line without a second column does not widen the first.
+            // A line without a second column does not count for the width of the first.
             let chars = |line: &[String; 3]| if line[column + 1].is_empty() { 0 } else { line[column].chars().count() };
             self.lines.iter().map(chars).max().unwrap_or_default()
         };
@@ -129,7 +129,7 @@ impl Tree<'_> {
     }
 }
 
-/// Data on one line: `-` for none, text with control characters escaped, and bytes that are no text as such.
+/// Data on one line: `-` for none, text with control characters escaped, other data as a byte string.
 fn shown(data: &Reading) -> String {
     let bytes = match data {
         Ok(bytes) if bytes.is_empty() => return "-".to_owned(),
@@ -147,7 +147,7 @@ fn shown(data: &Reading) -> String {
     format!("{start}… ({} bytes)", bytes.len())
 }
 
-/// How a roster on the parent would read the node.
+/// How a roster of the parent path reads the node.
 fn as_member(format: &Format, name: &str, data: &Reading) -> String {
     let member = match decode(format, name, data) {
         Ok(DecodedNode::Member(member)) => member,

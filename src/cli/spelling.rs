@@ -1,4 +1,4 @@
-//! Spellings of options that users of confd, consul-template and Go's flag package have in their fingers and scripts.
+//! Accepts spellings of options from confd, consul-template and Go's flag package.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use clap::Command;
 #[cfg(test)]
 mod tests;
 
-/// Gives a long option with one dash its second one (`-onetime`), and reads `--once` and `--onetime` as `render`.
+/// Adds the second dash to long options with one dash (`-onetime`), and converts `--once` and `--onetime` to `render`.
 pub fn modern(args: Vec<OsString>, cli: &Command) -> Vec<OsString> {
     let longs = long_options(cli);
     let mut out = Vec::with_capacity(args.len() + 1);
@@ -22,7 +22,7 @@ pub fn modern(args: Vec<OsString>, cli: &Command) -> Vec<OsString> {
         }
     }
     if once {
-        // `rosterd run --once` is what a unit file turns into when somebody tries it by hand.
+        // `rosterd run --once` is the command of a unit file, run by hand.
         if let Some(at) = out.iter().position(|arg| arg == "run") {
             out.remove(at);
         }

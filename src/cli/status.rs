@@ -1,4 +1,4 @@
-//! `status`: the state of everything, as text or as JSON.
+//! `status`: prints the state of the agent as text or JSON.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub struct StatusArgs {
     at: At,
 }
 
-/// Asks the agent, and prints its answer.
+/// Runs `status`.
 pub async fn status(global: &Global, args: StatusArgs) -> Result<Exit, Fatal> {
     match send(global, &args.at, RequestBody::Status).await? {
         Answer::Status(status) => {
@@ -32,7 +32,7 @@ pub async fn status(global: &Global, args: StatusArgs) -> Result<Exit, Fatal> {
         }
         Answer::Message(message) => Err(Fatal::new(message.exit, message.text)),
         _ => {
-            Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: it may be another version, restart it"))
+            Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: it may be another version; restart it"))
         }
     }
 }
@@ -43,7 +43,7 @@ fn json(status: &Status) -> Result<String, Fatal> {
     Ok(text.lines().map(|line| json_safe(line) + "\n").collect())
 }
 
-/// A line for each thing, and below it what is wrong with it.
+/// One line for each object, followed by its problems.
 fn text(status: &Status) -> String {
     let mut out = format!("rosterd {}, process {}, running since {}\n", status.version, status.pid, status.started);
     if let Some(pause) = &status.paused {
@@ -109,7 +109,7 @@ fn hold(out: &mut String, it: &HoldStatus) {
 fn key(out: &mut String, it: &KeyStatus) {
     let state = match (&it.hold, it.known) {
         (Some(_), _) => "HELD",
-        (None, true) => "read",
+        (None, true) => "loaded",
         (None, false) => "NOT READ YET",
     };
     let _ = writeln!(out, "key {} {}: {state}", it.name, field(&it.path));

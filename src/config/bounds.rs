@@ -5,7 +5,7 @@ use serde::Serialize;
 #[cfg(test)]
 mod tests;
 
-/// How many members there may be; `min` is never over `max`.
+/// The allowed number of members. `min` is never greater than `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bounds {
     min: usize,
@@ -14,10 +14,10 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// At least one member, and no most.
+    /// At least one member, without a maximum.
     pub const DEFAULT: Self = Self { min: 1, max: None, above_max: AboveMax::Cut };
 
-    /// Checks the bounds against each other: `None` when `min` is over `max`, or `max` is 0.
+    /// Creates bounds; `None` if `min` is greater than `max`, or if `max` is 0.
     #[must_use]
     pub fn new(min: usize, max: Option<usize>, above_max: AboveMax) -> Option<Self> {
         if max.is_some_and(|max| max == 0 || min > max) {
@@ -26,13 +26,13 @@ impl Bounds {
         Some(Self { min, max, above_max })
     }
 
-    /// With fewer members a roster holds.
+    /// The minimum. A roster with fewer members is held.
     #[must_use]
     pub fn min(self) -> usize {
         self.min
     }
 
-    /// With more members, what `above_max` says happens.
+    /// The maximum. For more members, see [`Self::above_max`].
     #[must_use]
     pub fn max(self) -> Option<usize> {
         self.max
@@ -49,8 +49,8 @@ impl Bounds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AboveMax {
-    /// `max` members are picked.
+    /// Pick `max` members.
     Cut,
-    /// The roster holds.
+    /// Hold the roster.
     Hold,
 }

@@ -27,7 +27,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The command with `{{ src }}` and `{{ dest }}` filled in, as they are; confd's `{{.src}}` too.
+    /// The command with `{{ src }}` and `{{ dest }}` substituted, without quoting. confd's `{{.src}}` is supported too.
     #[must_use]
     pub fn fill(&self, src: &str, dest: &str) -> Self {
         let fill = |text: &String| fill_placeholders(text, src, dest);
@@ -82,7 +82,7 @@ pub enum Reload {
     Command(Command),
     /// A signal to the process with the PID in a file.
     Signal {
-        /// As `kill(1)` names it, without SIG.
+        /// The name as in `kill(1)`, without SIG.
         signal: String,
         /// The PID file.
         pid_file: PathBuf,
@@ -92,7 +92,7 @@ pub enum Reload {
 }
 
 impl Reload {
-    /// The same with `{{ src }}` and `{{ dest }}` substituted. Once a file is in place, both are its destination.
+    /// Substitutes `{{ src }}` and `{{ dest }}`. Once a file is in place, both are its destination.
     #[must_use]
     pub fn filled(self, dest: &Path) -> Self {
         let dest = dest.to_string_lossy();
@@ -115,10 +115,10 @@ impl fmt::Display for Reload {
 
 const EXAMPLE: &str = "\"haproxy -c -f {{ src }}\"";
 
-/// The same without a shell.
+/// The example of a command without a shell.
 const LIST_EXAMPLE: &str = "[\"haproxy\", \"-c\", \"-f\", \"{{ src }}\"]";
 
-/// A string, for `sh -c`, or a list, for direct execution. Its placeholders stay.
+/// A string, for `sh -c`, or a list, for direct execution. Its placeholders are kept.
 pub fn command(value: &Value<'_>) -> Option<Command> {
     let command = match value.raw() {
         DeValue::String(_) => Command::Shell(word(value)?.to_owned()),
@@ -145,7 +145,7 @@ pub fn command(value: &Value<'_>) -> Option<Command> {
     Some(command)
 }
 
-/// A command, or `{ signal = …, pid_file = … }`. Placeholders stay.
+/// A command, or `{ signal = …, pid_file = … }`. Placeholders are kept.
 pub fn reload(value: &Value<'_>) -> Option<Reload> {
     if !matches!(value.raw(), DeValue::Table(_)) {
         return command(value).map(Reload::Command);
@@ -161,7 +161,7 @@ pub fn signal(text: &str) -> Result<String, ValueError> {
     let upper = text.to_ascii_uppercase();
     let short = upper.strip_prefix("SIG").unwrap_or(&upper);
     Signal::from_str(&format!("SIG{short}")).map(|_| short.to_owned()).map_err(|_| {
-        ValueError::new(format!("{text:?} is not a valid signal"), "write a name as `kill -l` has it: HUP, USR1, USR2")
+        ValueError::new(format!("{text:?} is not a valid signal"), "write a name from `kill -l`: HUP, USR1, USR2")
     })
 }
 
@@ -183,7 +183,7 @@ fn argument<'a>(item: &Value<'a>, at: usize) -> Option<&'a str> {
     if at == 0 { word(item) } else { text(item) }
 }
 
-/// A string for a command line: it may have line breaks, but no NUL and no unknown placeholders.
+/// A string for a command line. It may contain line breaks, but no NUL and no unknown placeholders.
 fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
     let DeValue::String(text) = value.raw() else {
         value.reject_kind("a string", LIST_EXAMPLE);
@@ -209,19 +209,19 @@ pub fn unknown_placeholder(text: &str) -> Option<(&str, ValueError)> {
     Some((part, ValueError::new(message, hint)))
 }
 
-/// Rejects placeholders in commands that are not about one file.
+/// Rejects placeholders in commands that do not run for one file.
 pub fn reject_placeholders(value: &Value<'_>, command: &Command) -> Option<()> {
     let words = match command {
         Command::Shell(text) => std::slice::from_ref(text),
         Command::Exec(list) => list,
     };
     let Some((part, _)) = words.iter().find_map(|word| placeholders(word).next()) else { return Some(()) };
-    let message = format!("{part} is not available in `{}`: it is not about a single file", value.key);
+    let message = format!("{part} is not available in `{}`, which does not run for a single file", value.key);
     value.reject_part(part, ValueError::new(message, "write the file's path"));
     None
 }
 
-/// Every placeholder of a text: all of it, and its name.
+/// Every placeholder of a text, with its name.
 fn placeholders(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = text;
     std::iter::from_fn(move || {

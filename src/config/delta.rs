@@ -1,4 +1,4 @@
-//! What differs between two configurations, in words for the log.
+//! The differences between two configurations, as text for the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,13 +16,13 @@ const NULL: &Value = &Value::Null;
 /// Keys whose values may be secrets.
 const HIDDEN: [&str; 2] = ["env", "secret"];
 
-/// Every difference, one a line: `roster memcached min: 1 → 2`. Empty where the two mean the same. No secret is in it.
+/// The differences, such as `roster memcached min: 1 → 2`; empty if there are none. They contain no secrets.
 #[must_use]
 pub fn delta(old: &Config, new: &Config) -> Vec<String> {
     let mut lines = Vec::new();
     match (serde_json::to_value(old), serde_json::to_value(new)) {
         (Ok(old), Ok(new)) => compare(&mut lines, "", false, &old, &new),
-        (Err(why), _) | (_, Err(why)) => lines.push(format!("what has changed cannot be shown: {why}")),
+        (Err(why), _) | (_, Err(why)) => lines.push(format!("the changes cannot be shown: {why}")),
     }
     lines
 }
@@ -49,7 +49,7 @@ fn compare(lines: &mut Vec<String>, path: &str, is_hidden: bool, old: &Value, ne
     lines.push(line);
 }
 
-/// What is compared on its own: the entries of a table, and the tables of a list, by their names where they have one.
+/// The parts that are compared separately: the entries of a table, or the tables of a list by name or index.
 fn parts(value: &Value) -> Option<BTreeMap<String, &Value>> {
     match value {
         Value::Object(table) if duration(value).is_none() => {
@@ -63,7 +63,7 @@ fn parts(value: &Value) -> Option<BTreeMap<String, &Value>> {
     }
 }
 
-/// A value as the configuration has it.
+/// A value in the syntax of the configuration.
 fn shown(value: &Value) -> String {
     match duration(value) {
         Some(duration) => format!("\"{}\"", humantime::format_duration(duration)),
@@ -72,18 +72,18 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// serde writes a duration as a table.
+/// Reads a duration, which serde writes as a table.
 fn duration(value: &Value) -> Option<Duration> {
     value.as_object().and_then(|table| Duration::deserialize(table).ok())
 }
 
-/// A file's mode as the configuration has it.
+/// Writes a file mode in the syntax of the configuration.
 #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 pub fn octal<S: Serializer>(mode: &Option<u32>, to: S) -> Result<S::Ok, S::Error> {
     mode.map(|mode| format!("{mode:04o}")).serialize(to)
 }
 
-/// Types that a configuration has as a text.
+/// Types that the configuration writes as a string.
 macro_rules! text {
     ($($name:ident)*) => { $(
         impl Serialize for $name {

@@ -87,7 +87,7 @@ fn normalized(path: &Path) -> PathBuf {
     out
 }
 
-/// Whether the text of a destination names a directory.
+/// Whether a destination, as written, is a directory.
 pub fn is_directory(text: &str) -> bool {
     matches!(text.rsplit('/').next(), Some("" | "." | ".."))
 }
@@ -103,6 +103,6 @@ pub fn name_fits(dest: &Path, placing: &Placing) -> Result<(), ValueError> {
         return Ok(());
     }
     let with = if beside == 0 { String::new() } else { format!(", and {beside} more with `backup`") };
-    let message = format!("the file's name has {length} bytes{with}");
-    Err(ValueError::new(message, format!("give it one of up to {} bytes", MAX_NAME - beside)))
+    let message = format!("the file name has {length} bytes{with}");
+    Err(ValueError::new(message, format!("use a name of at most {} bytes", MAX_NAME - beside)))
 }

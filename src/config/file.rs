@@ -1,4 +1,4 @@
-//! Configuration files as they are written: their texts, and who may change them.
+//! Configuration files: their text and their permissions.
 
 use std::fs::File;
 use std::io::Read;
@@ -44,7 +44,7 @@ impl Source {
         let tried = |what: &str, error: std::io::Error| {
             ValueError::new(
                 format!("the configuration file cannot be {what}: {error}"),
-                "use -c FILE or $ROSTERD_CONFIG to specify another file, or make this one readable by rosterd's user",
+                "make the file readable by rosterd's user, or specify another file with -c FILE or $ROSTERD_CONFIG",
             )
         };
         let absolute = std::path::absolute(file).map_err(|error| whole(tried("found", error))).ok()?;
@@ -131,7 +131,7 @@ pub fn check_owner_and_mode(path: &Path, what: &str) -> Result<Option<String>, V
     let stranger = Some(meta.uid()).filter(|uid| *uid != 0 && *uid != Uid::effective().as_raw());
     Ok(stranger.map(|uid| {
         format!(
-            "{what} {shown} belongs to user {uid}, who is neither root nor rosterd's own user, and decides what \
+            "{what} {shown} belongs to user {uid}, who is neither root nor rosterd's user, but can change what \
              rosterd does"
         )
     }))

@@ -1,4 +1,4 @@
-//! What a command line says in place of a file: `--template IN:OUT[:CMD]` and `--registry URL`.
+//! Configuration from the command line: `--template IN:OUT[:CMD]` and `--registry URL`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use super::template::is_template;
 use super::{Agent, Command, Config, LogFormat, RegistryConfig, RegistryUrl, Reload, StatusConfig, TemplateConfig};
 
 impl Config {
-    /// A configuration without a file: every default, the overrides' registry, and nothing that is followed.
+    /// A configuration without a file: the defaults and the registry of the overrides, without rosters and keys.
     ///
     /// # Errors
-    /// A registry that is wrong.
+    /// The registry is invalid.
     pub fn without_file(overrides: &Overrides) -> Result<Self, Problems> {
         let url = overrides.registry.as_deref().map(|text| RegistryUrl::parse(text, &working_dir())).transpose();
         let url = url.map_err(|wrong| Problems(vec![Problem::whole("--registry or $ROSTERD_REGISTRY", wrong)]))?;
@@ -38,10 +38,10 @@ impl Config {
         })
     }
 
-    /// Adds the templates of the command line. Relative paths start where the command was given.
+    /// Adds the templates of the command line. Relative paths start at the working directory.
     ///
     /// # Errors
-    /// Every one that is wrong, or writes what another template writes.
+    /// Every invalid template, and every template that writes the file of another one.
     pub fn add_flag_templates(&mut self, specs: &[String]) -> Result<(), Problems> {
         let mut problems = Vec::new();
         let mut names: BTreeSet<Arc<str>> = self.templates.iter().map(|template| Arc::clone(&template.name)).collect();
@@ -52,7 +52,7 @@ impl Config {
                 if dests.insert(at(&template)) && names.insert(Arc::clone(&template.name)) {
                     return Ok(template);
                 }
-                let message = format!("another template writes {}, or a file of this name", template.dest.display());
+                let message = format!("another template writes {} or a file of the same name", template.dest.display());
                 Err(ValueError::new(message, "give one of them another OUT, or add it to the configuration file"))
             });
             match read {
@@ -64,12 +64,12 @@ impl Config {
     }
 }
 
-/// Where relative paths of the command line start.
+/// The directory that relative paths of the command line start at.
 pub fn working_dir() -> PathBuf {
     std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
 }
 
-/// One `IN:OUT[:CMD]`; what follows the second colon is the command, whatever is in it.
+/// Parses one `IN:OUT[:CMD]`. Everything after the second colon is the command.
 fn template(spec: &str, here: &Path) -> Result<TemplateConfig, ValueError> {
     let mut parts = spec.splitn(3, ':');
     let (src, dest, command) = match (parts.next(), parts.next(), parts.next()) {
@@ -81,11 +81,11 @@ fn template(spec: &str, here: &Path) -> Result<TemplateConfig, ValueError> {
             ));
         }
     };
-    is_template(src, &here.join(src), "IN is a path, and a relative one starts where the command is given")?;
+    is_template(src, &here.join(src), "IN is relative to the working directory")?;
     check_owner_and_mode(&here.join(src), "the template")?;
     let dest = here.join(dest);
     if canonical(&here.join(src)) == canonical(&dest) {
-        return Err(ValueError::new(format!("{spec:?} writes its own template"), "give another OUT"));
+        return Err(ValueError::new(format!("{spec:?} would overwrite its own template"), "use another OUT"));
     }
     let reload = match command.filter(|text| !text.trim().is_empty()).map(|text| Command::Shell(text.to_owned())) {
         None => None,
@@ -93,7 +93,7 @@ fn template(spec: &str, here: &Path) -> Result<TemplateConfig, ValueError> {
             if let Some((_, wrong)) = unknown_placeholder(&command.to_string()) {
                 return Err(wrong);
             }
-            let plainer = "choose an OUT of letters, digits and /._:@+=,-";
+            let plainer = "use an OUT that contains only letters, digits and /._:@+=,-";
             shell_path(&command, "CMD", &dest).map_err(|wrong| ValueError::new(wrong.message, plainer))?;
             Some(Reload::Command(command).filled(&dest))
         }

@@ -1,4 +1,4 @@
-//! `include`: the files that belong to the configuration beside the main one.
+//! `include`: the files of the configuration besides the main one.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::table::Table;
 /// The default: `include = ["conf.d/*.toml"]`.
 pub const DEFAULT_INCLUDE: &str = "conf.d/*.toml";
 
-/// The files that the main file includes, sorted, each once.
+/// The files that the main file includes, sorted and without duplicates.
 pub fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<Source> {
     let mut files: Vec<PathBuf> = Vec::new();
     if let Some(list) = top.get("include") {
@@ -27,7 +27,7 @@ pub fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<Source> 
             if found.is_empty() && !pattern.contains(['*', '?', '[']) {
                 item.reject(ValueError::new(
                     format!("the included file {pattern:?} does not exist"),
-                    "make it, or write a pattern with a *, which may match nothing",
+                    "create it, or write a pattern with *, which need not match any file",
                 ));
                 report.set_incomplete();
             }
@@ -43,9 +43,9 @@ pub fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<Source> 
     files.iter().filter_map(|file| Source::read(file, false, report)).collect()
 }
 
-/// The files that match a pattern beside the main file, named as the user named that.
+/// The files that match a pattern. A relative pattern starts at the directory of the main file.
 fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, ValueError> {
-    // The directory's own name is not a pattern.
+    // Special characters in the name of the directory are literal.
     let directory = Pattern::escape(&main.parent().unwrap_or(Path::new("")).to_string_lossy());
     let whole = if pattern.starts_with('/') || directory.is_empty() {
         pattern.to_owned()
@@ -54,7 +54,7 @@ fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, ValueError> {
     };
     let options =
         MatchOptions { require_literal_separator: true, require_literal_leading_dot: true, ..MatchOptions::new() };
-    let refused = |what: String| ValueError::new(what, "write a path, in which * stands for any part of a name");
+    let refused = |what: String| ValueError::new(what, "write a path; a * in it matches any part of a name");
     let found = glob_with(&whole, options)
         .map_err(|error| refused(format!("{pattern:?} is not a valid pattern: {}", error.msg)))?;
     let mut files = Vec::new();

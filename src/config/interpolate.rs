@@ -1,4 +1,4 @@
-//! What stands for what: `{{ vars.x }}`, `{{ host.name }}` and `{{ env.X }}`, filled in when the configuration is read.
+//! Interpolates `{{ vars.x }}`, `{{ host.name }}` and `{{ env.X }}` when the configuration is read.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ use super::problem::ValueError;
 #[cfg(test)]
 mod tests;
 
-/// What may be filled in.
+/// The variables that can be interpolated.
 #[derive(Debug, Clone, Copy)]
 pub struct Interpolation<'a> {
     /// `[vars]`.
     pub vars: &'a Map<String, Value>,
-    /// The environment, as the caller passes it.
+    /// The environment.
     pub env: &'a BTreeMap<String, String>,
-    /// This host's name.
+    /// The name of this host.
     pub host_name: &'a str,
-    /// Whether `{{ key }}` stays, to be filled in for each file.
+    /// Whether `{{ key }}` is kept, to be substituted for each file.
     pub keeps_key: bool,
 }
 
 impl Interpolation<'_> {
-    /// Fills in every place of a text; what is wrong comes with the part of the text that it is about.
+    /// Interpolates a text. An error has the part of the text that it is about.
     pub fn fill(&self, text: &str) -> Result<String, (String, ValueError)> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -42,7 +42,7 @@ impl Interpolation<'_> {
         Ok(out)
     }
 
-    /// One variable's value as text.
+    /// The value of a variable as text.
     fn variable(&self, name: &str) -> Result<String, ValueError> {
         if name == "key" && self.keeps_key {
             return Ok("{{ key }}".to_owned());
@@ -56,8 +56,8 @@ impl Interpolation<'_> {
         }
         let Some(path) = name.strip_prefix("vars.") else {
             return Err(ValueError::new(
-                format!("`{name}` is not known when the configuration is read"),
-                "here {{ vars.NAME }}, {{ host.name }} and {{ env.NAME }} are filled in, and nothing else",
+                format!("`{name}` is not available in the configuration"),
+                "only {{ vars.NAME }}, {{ host.name }} and {{ env.NAME }} are available",
             ));
         };
         let mut segments = path.split('.');
@@ -66,16 +66,16 @@ impl Interpolation<'_> {
             Some(Value::String(text)) => Ok(text.clone()),
             Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
             Some(_) => {
-                Err(ValueError::new(format!("`{name}` is a list or a table"), "name a text, a number, true or false"))
+                Err(ValueError::new(format!("`{name}` is a list or a table"), "use a string, a number or a boolean"))
             }
             None => {
                 let known: Vec<&str> = self.vars.keys().map(String::as_str).collect();
                 let hint = if known.is_empty() {
-                    format!("add it: [vars] with {path} = \"…\"")
+                    format!("set it under [vars]: {path} = \"…\"")
                 } else {
                     format!("[vars] has {}", known.join(", "))
                 };
-                Err(ValueError::new(format!("`{name}` is not known"), hint))
+                Err(ValueError::new(format!("`{name}` is not set"), hint))
             }
         }
     }

@@ -8,7 +8,7 @@ mod tests;
 /// The keys of one table.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TableKeys {
-    /// The table as it is written: `[[roster]]`; for a table in a key, `[registry] tls`.
+    /// The name of the table: `[[roster]]`; for a table in a key, `[registry] tls`.
     pub table: &'static str,
     /// Its keys.
     pub keys: &'static [&'static str],
@@ -19,11 +19,11 @@ pub struct TableKeys {
 /// A known key that is not supported yet. It is rejected rather than ignored.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnsupportedKey {
-    /// The table, as [`TableKeys::table`] has it.
+    /// The table, as in [`TableKeys::table`].
     pub table: &'static str,
     /// The key.
     pub key: &'static str,
-    /// Values that match what rosterd does anyway, and are accepted.
+    /// Values that are accepted, because they match what rosterd does anyway.
     pub accepted: &'static [&'static str],
 }
 
@@ -145,7 +145,7 @@ pub const EXEC: TableKeys = TableKeys {
     aliases: &[],
 };
 
-/// Every table; `[vars]` and an `env` take any key.
+/// Every table. `[vars]` and `env` accept any key and are not listed.
 #[cfg(test)]
 pub const TABLES: [&TableKeys; 14] =
     [&TOP, &REGISTRY, &AUTH, &TLS, &AGENT, &STATUS, &ROSTER, &PAYLOAD, &WAIT, &KEY, &TEMPLATE, &CONFD, &SIGNAL, &EXEC];

@@ -20,10 +20,10 @@ mod tests;
 /// The placeholder for the key in `dest`.
 const KEY_PLACEHOLDER: &str = "{{ key }}";
 
-/// The names that such a template has in addition.
+/// The additional variables of a template with `each`.
 pub const LOCAL_NAMES: [&str; 2] = ["key", "members"];
 
-/// The roster whose keys each have a file.
+/// The `each` of a template: a roster with one file for each key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Each {
     /// The name of the template. The name of a file adds the key.
@@ -99,11 +99,11 @@ impl TemplateConfig {
 fn check_key(key: &str) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:@+=,-".contains(&byte);
     if key.is_empty() || key.len() > MAX_NAME {
-        Err(format!("a file's name has 1 to {MAX_NAME} bytes"))
+        Err(format!("a file name must have 1 to {MAX_NAME} bytes"))
     } else if key.starts_with('.') {
         Err("it begins with a dot".to_owned())
     } else if !key.bytes().all(plain) {
-        Err("a file's name is of A-Z a-z 0-9 . _ : @ + = , - alone".to_owned())
+        Err("a file name can contain only A-Z a-z 0-9 . _ : @ + = , -".to_owned())
     } else {
         Ok(())
     }
@@ -122,12 +122,12 @@ pub fn example(dest: &Path) -> PathBuf {
     dest_for_key(dest, "key")
 }
 
-/// Reads `each` and `on_gone`. `complete` says whether `rosters` are all there are.
+/// Reads `each` and `on_gone`. `complete` says whether `rosters` is complete.
 pub fn each(table: &Table<'_>, rosters: &[Arc<RosterConfig>], complete: bool) -> Option<Each> {
     let on_gone = table.get("on_gone");
     let Some(value) = table.get("each") else {
         if let Some(on_gone) = on_gone {
-            let hint = "leave it out; it says what becomes of the files of a template with `each`";
+            let hint = "remove `on_gone`; it applies only to the files of a template with `each`";
             on_gone.reject(ValueError::new("`on_gone` needs `each`", hint));
         }
         return None;
@@ -148,7 +148,7 @@ pub fn each(table: &Table<'_>, rosters: &[Arc<RosterConfig>], complete: bool) ->
             let hint = match nearest(roster, names.iter().copied()) {
                 Some(near) => format!("did you mean {near:?}?"),
                 None if names.is_empty() => "add a [[roster]] whose path has a *, as in \"/services/*\"".to_owned(),
-                None => format!("there is {}", names.join(", ")),
+                None => format!("known rosters: {}", names.join(", ")),
             };
             value.reject(ValueError::new(format!("there is no roster {roster:?}"), hint));
         }
@@ -160,9 +160,9 @@ pub fn each(table: &Table<'_>, rosters: &[Arc<RosterConfig>], complete: bool) ->
 pub fn check_dest(value: &Value<'_>, dest: &Path) -> Option<()> {
     let name = dest.file_name().is_some_and(|name| name.to_string_lossy().contains(KEY_PLACEHOLDER));
     let above = dest.parent().is_some_and(|parent| parent.to_string_lossy().contains(KEY_PLACEHOLDER));
-    let hint = "write it into the file's name, as in \"/etc/x/{{ key }}.cfg\"";
+    let hint = "write {{ key }} in the file name, as in \"/etc/x/{{ key }}.cfg\"";
     if above {
-        value.reject(ValueError::new("the key must not name a directory of `dest`", hint));
+        value.reject(ValueError::new("{{ key }} must not be in a directory name of `dest`", hint));
     } else if !name {
         value.reject(ValueError::new("`dest` has no {{ key }}, so all keys would share one file", hint));
     }

@@ -1,5 +1,5 @@
-//! `write`, `symlink`, `backup`, `block` and `block_comment`: how the bytes come to their destination, and what two
-//! templates of one destination must agree on.
+//! `write`, `symlink`, `backup`, `block` and `block_comment`: how a file is written, and which settings templates with
+//! the same destination must share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const MAX_BLOCK_NAME: usize = 64;
 /// The default of `block_comment`.
 const COMMENT: &str = "#";
 
-/// Starts of comments that need an end, so they cannot mark a line.
+/// Prefixes of comments that must be closed. They cannot mark a line.
 const BLOCK_COMMENTS: [&str; 5] = ["/*", "<!--", "(*", "{-", "{#"];
 
 /// How a file is written.
@@ -38,10 +38,10 @@ pub struct Placing {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// Rename a new file over it: readers see the old or the new file.
+    /// Rename a new file over the old one: readers see the old or the new file.
     #[default]
     Atomic,
-    /// Overwrite the file: readers may see an incomplete one.
+    /// Overwrite the file: readers may see an incomplete file.
     InPlace,
     /// In place if the destination is a mount point, which cannot be replaced; otherwise atomic.
     Auto,
@@ -58,7 +58,7 @@ pub enum Symlink {
     Follow,
 }
 
-/// A block between two marker lines in a file that others write too.
+/// A block between two marker lines in a file that other programs write too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Block {
     /// The name in the markers: letters, digits and `. _ -`.
@@ -69,7 +69,7 @@ pub struct Block {
 
 #[cfg(test)]
 impl Block {
-    /// A block behind `#`.
+    /// A block with `#` as the comment prefix.
     pub fn new(name: &str) -> Self {
         Self { name: Arc::from(name), comment: Arc::from(COMMENT) }
     }
@@ -96,7 +96,7 @@ pub fn placing(table: &Table<'_>) -> Placing {
 fn backup(value: &Value<'_>) -> Option<u32> {
     let count = value.count("3")?;
     if count > MAX_BACKUPS {
-        let hint = format!("{MAX_BACKUPS} is the most: write a smaller number");
+        let hint = format!("write at most {MAX_BACKUPS}");
         value.reject(ValueError::new(format!("`backup` is {count}"), hint));
         return None;
     }
@@ -107,19 +107,19 @@ fn block(table: &Table<'_>) -> Option<Block> {
     let comment = table.get("block_comment");
     let Some(value) = table.get("block") else {
         if let Some(comment) = comment {
-            let hint = "add block = \"NAME\", or leave it out: it is what begins the lines that mark a block";
+            let hint = "add block = \"NAME\", or remove `block_comment`, the prefix of the lines that mark a block";
             comment.reject(ValueError::new("`block_comment` needs `block`", hint));
         }
         return None;
     };
     if table.get("each").is_some() {
-        let hint = "a key's file belongs to the agent and is removed with its key: remove one of them";
+        let hint = "remove one of them: the agent owns the file of a key, and removes it with the key";
         value.reject(ValueError::new("`block` cannot be combined with `each`", hint));
     }
     let name = value.text("\"cluster\"")?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name.is_empty() || name.len() > MAX_BLOCK_NAME || !name.bytes().all(plain) {
-        let hint = format!("write 1 to {MAX_BLOCK_NAME} letters, digits and . _ - alone");
+        let hint = format!("write 1 to {MAX_BLOCK_NAME} characters: letters, digits, . _ -");
         value.reject(ValueError::new(format!("{name:?} is not a valid block name"), hint));
     }
     let comment = comment.and_then(|value| comment_prefix(&value)).unwrap_or_else(|| Arc::from(COMMENT));
@@ -130,15 +130,15 @@ fn block(table: &Table<'_>) -> Option<Block> {
 fn comment_prefix(value: &Value<'_>) -> Option<Arc<str>> {
     let sign = value.text("\";\"")?;
     if sign.is_empty() || sign.len() > 8 || !sign.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let hint = "write what begins a comment in that file, as in \";\" or \"//\": 1 to 8 signs without a blank";
+        let hint = "write the comment prefix of that file, as in \";\" or \"//\": 1 to 8 characters without spaces";
         value.reject(ValueError::new(format!("`block_comment` cannot be {sign:?}"), hint));
         return None;
     }
     if BLOCK_COMMENTS.contains(&sign) {
         let hint =
-            "write what makes a comment of the rest of its line; a file whose comments all must be ended has none";
+            "write a prefix that comments out the rest of a line; a file without such a prefix cannot have blocks";
         value.reject(ValueError::new(
-            format!("`block_comment` is {sign:?}, which would hide the block's own lines too"),
+            format!("`block_comment` is {sign:?}, which would comment out the lines of the block too"),
             hint,
         ));
         return None;
@@ -163,9 +163,9 @@ impl DestUse {
         let at = &other.place;
         let (Some(block), Some(theirs)) = (&self.placing.block, &other.placing.block) else {
             let hint = if self.placing.block.is_some() || other.placing.block.is_some() {
-                "templates share a file only where each has a `block` of its own"
+                "templates can share a file only if each has its own `block`"
             } else {
-                "a file has one template: give one of them another dest"
+                "only one template can write a file: give one of them another dest"
             };
             return Some(ValueError::new(format!("{dest} is already written by the template at {at}"), hint));
         };
@@ -183,7 +183,7 @@ impl DestUse {
             ("block_comment", block.comment == theirs.comment),
         ];
         let (key, _) = same.iter().find(|(_, same)| !same)?;
-        let message = format!("the template at {at}, which has a block of {dest} too, sets a different `{key}`");
+        let message = format!("the template at {at} also writes a block of {dest}, but sets a different `{key}`");
         Some(ValueError::new(message, "both write the same file, so the values must match"))
     }
 }

@@ -1,4 +1,4 @@
-//! `unit`, and what follows a replacement: `verify_cmd`, `on_reload_failure`.
+//! `unit`, `verify_cmd` and `on_reload_failure`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,17 +13,17 @@ use super::problem::ValueError;
 use super::table::Table;
 use super::{OnReloadFailure, TemplateConfig, scalar};
 
-/// What proves that a reload has done its work.
+/// The command that verifies a reload.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Verify {
-    /// Run after a reload that ended well, with `{{ dest }}` filled in: where it fails, the reload failed.
+    /// Runs after a successful reload, with `{{ dest }}` substituted. If it fails, the reload has failed.
     pub command: Command,
-    /// How long it may take.
+    /// Its time limit.
     pub timeout: Duration,
 }
 
 impl Verify {
-    /// With its placeholders filled in. After the replacement the staged file is the destination.
+    /// Substitutes the placeholders. After the replacement, `{{ src }}` is the destination too.
     #[must_use]
     pub fn filled(&self, dest: &Path) -> Self {
         let dest = dest.to_string_lossy();
@@ -31,7 +31,7 @@ impl Verify {
     }
 }
 
-/// The templates that a template is all or nothing with.
+/// Reads `unit`: templates that are replaced together or not at all.
 pub fn unit(table: &Table<'_>, placing: &Placing) -> Option<Arc<str>> {
     let value = table.get("unit")?;
     let text = value.text("\"edge\"")?;
@@ -41,24 +41,24 @@ pub fn unit(table: &Table<'_>, placing: &Placing) -> Option<Arc<str>> {
         return None;
     }
     if table.get("each").is_some() {
-        let hint = "remove one of them; the files of a template with `each` come and go one by one";
+        let hint = "remove one of them; the files of a template with `each` are added and removed one by one";
         value.reject(ValueError::new("`unit` cannot be combined with `each`", hint));
         return None;
     }
     if table.get("block").is_some() {
-        let hint = "remove one of them: others write that file too, and what they wrote meanwhile could not be kept";
+        let hint = "remove one of them: restoring the file would undo what other programs wrote to it since";
         value.reject(ValueError::new("`unit` cannot be combined with `block`", hint));
         return None;
     }
     if placing.write != Method::Atomic {
-        let hint = "leave `write` out: a file that is overwritten cannot be taken back where another of the unit fails";
+        let hint = "remove `write`: a file written in place cannot be restored if another template of the unit fails";
         value.reject(ValueError::new("`unit` cannot be combined with a `write` other than \"atomic\"", hint));
         return None;
     }
     Some(Arc::from(text))
 }
 
-/// The command that proves a reload. `dest` is one that the template could write.
+/// Reads `verify_cmd`. `dest` is a sample destination, for checks of its characters.
 pub fn verify(table: &Table<'_>, dest: Option<&Path>) -> Option<Verify> {
     let timeout = table.get("verify_timeout").and_then(|value| value.timeout("\"30s\""));
     let value = table.get("verify_cmd")?;
@@ -70,7 +70,7 @@ pub fn verify(table: &Table<'_>, dest: Option<&Path>) -> Option<Verify> {
     Some(Verify { command, timeout: timeout.unwrap_or(TemplateConfig::TIMEOUT) })
 }
 
-/// What becomes of the files of a reload that failed.
+/// Reads `on_reload_failure`.
 pub fn on_reload_failure(table: &Table<'_>) -> OnReloadFailure {
     let choices = [("retry", OnReloadFailure::Retry), ("rollback", OnReloadFailure::Rollback)];
     let chosen = table.get("on_reload_failure").and_then(|value| value.choice(&choices));
@@ -78,14 +78,14 @@ pub fn on_reload_failure(table: &Table<'_>) -> OnReloadFailure {
     if chosen == OnReloadFailure::Rollback {
         needs_reload(table, "on_reload_failure");
         if let (Some(_), Some(value)) = (table.get("block"), table.get("on_reload_failure")) {
-            let hint = "remove one of them: restoring the whole previous file would undo what others wrote since";
+            let hint = "remove one of them: restoring the whole file would undo what other programs wrote to it since";
             value.reject(ValueError::new("on_reload_failure = \"rollback\" cannot be combined with `block`", hint));
         }
     }
     chosen
 }
 
-/// Where one template of a unit is rolled back, all of it is.
+/// If one template of a unit is rolled back, all of its templates are.
 pub fn roll_back_as_one(templates: &mut [TemplateConfig]) {
     let back = templates.iter().filter(|template| template.on_reload_failure == OnReloadFailure::Rollback);
     let units: BTreeSet<Arc<str>> = back.filter_map(|template| template.unit.clone()).collect();
@@ -96,10 +96,10 @@ pub fn roll_back_as_one(templates: &mut [TemplateConfig]) {
     }
 }
 
-/// What follows a reload stands beside one.
+/// Rejects a key that has no effect without `reload_cmd`.
 fn needs_reload(table: &Table<'_>, key: &'static str) {
     if let (None, Some(value)) = (table.get("reload_cmd"), table.get(key)) {
-        let hint = format!("add the reload_cmd that it follows, or leave `{key}` out");
+        let hint = format!("add a reload_cmd, or remove `{key}`");
         value.reject(ValueError::new(format!("`{key}` needs `reload_cmd`"), hint));
     }
 }

@@ -124,14 +124,14 @@ fn within(text: &str, span: &Range<usize>) -> Range<usize> {
     start..line_end
 }
 
-/// The kind of a problem, which tells when another problem makes it void.
+/// The kind of a problem. It decides whether the problem is dropped because of another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A TOML syntax error.
     Syntax,
-    /// Something is missing or misplaced; void if there is a syntax error, which may be the cause.
+    /// Something is missing or misplaced. Dropped if there is a syntax error, which may be the cause.
     Structure,
-    /// Any other problem; void on a line with a syntax error.
+    /// Any other problem. Dropped on a line with a syntax error.
     Value,
 }
 

@@ -1,4 +1,4 @@
-//! `[registry]`: where live state is, and what it takes to be let in.
+//! `[registry]`: the URL, credentials and TLS files of a registry.
 
 use std::fmt;
 use std::fs::File;
@@ -24,15 +24,15 @@ use crate::model::digest::digest_bytes;
 pub struct RegistryConfig {
     /// Its name; `default` for the single table.
     pub name: Arc<str>,
-    /// Where it is.
+    /// Its URL.
     pub url: RegistryUrl,
-    /// How long the ensemble keeps a silent session.
+    /// How long the ensemble keeps a session without contact.
     pub session_timeout: Duration,
-    /// Credentials, read from their files at load.
+    /// The credentials, read from their files at load.
     pub auth: Vec<Auth>,
-    /// Files for `zks://`.
+    /// The files for `zks://`.
     pub tls: Option<TlsFiles>,
-    /// Exhibitors that know the servers: `http://HOST:PORT`, without a path.
+    /// The Exhibitors that list the servers: `http://HOST:PORT`, without a path.
     pub exhibitor: Vec<String>,
     /// Which watches to use.
     pub watches: Watches,
@@ -42,7 +42,7 @@ impl RegistryConfig {
     /// The default of `session_timeout`.
     pub const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// A registry with every default, named `default`.
+    /// A registry with the defaults, named `default`.
     pub fn new(url: RegistryUrl) -> Self {
         Self {
             name: Arc::from(DEFAULT_NAME),
@@ -59,22 +59,22 @@ impl RegistryConfig {
 /// A credential.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Auth {
-    /// `digest`, or `sasl` for SASL's DIGEST-MD5.
+    /// `digest`, or `sasl` for SASL with DIGEST-MD5.
     pub scheme: String,
-    /// Where the secret came from.
+    /// The file of the secret.
     pub file: PathBuf,
-    /// `user:password`. Never shown: `Debug` leaves it out.
+    /// `user:password`. `Debug` omits it.
     #[serde(serialize_with = "digest")]
     pub secret: Vec<u8>,
 }
 
-/// Stands for the secret where configurations are compared.
+/// Replaces the secret by a digest when configurations are compared.
 fn digest<S: Serializer>(secret: &[u8], to: S) -> Result<S::Ok, S::Error> {
     digest_bytes(secret).serialize(to)
 }
 
 impl Auth {
-    /// Whether it goes by SASL, and not by `addAuth`.
+    /// Whether it is sent with SASL instead of `addAuth`.
     pub fn is_sasl(&self) -> bool {
         self.scheme == SASL
     }
@@ -89,49 +89,49 @@ impl fmt::Debug for Auth {
 /// PEM files for TLS to ZooKeeper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TlsFiles {
-    /// Authorities to trust; without it those of the system.
+    /// The trusted CAs; those of the system if `None`.
     pub ca: Option<PathBuf>,
     /// A client certificate and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// Which watches to set on a ZooKeeper.
+/// Which watches to set in ZooKeeper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Watches {
-    /// Recursive ones, and one-shot ones where the server knows no better.
+    /// Recursive watches, or one-shot watches if the server does not support recursive ones.
     Auto,
     /// Persistent recursive watches, ZooKeeper 3.6 and later.
     Recursive,
-    /// One-shot watches, any ZooKeeper.
+    /// One-shot watches, any version of ZooKeeper.
     Oneshot,
 }
 
-/// What a registry without a name is called.
+/// The default of `name`.
 pub const DEFAULT_NAME: &str = "default";
 
-/// The longest session timeout: the protocol has it in milliseconds, in 31 bits.
+/// The maximum session timeout: the protocol has 31 bits for its milliseconds.
 const MAX_SESSION_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
-/// The scheme of a credential that goes by SASL and not by `addAuth`.
+/// The scheme of credentials that are sent with SASL instead of `addAuth`.
 const SASL: &str = "sasl";
 
-/// The most bytes of a file of credentials.
+/// The maximum size of a credentials file, in bytes.
 const MAX_AUTH: u64 = 4096;
 
-/// What an example of a URL looks like.
+/// An example of a URL.
 const URL_EXAMPLE: &str = "\"zk://zk1:2181,zk2:2181\"";
 
-/// Every registry of these files.
+/// The registries of all files.
 pub struct Registries {
-    /// Those that can be used; the first is the default.
+    /// The valid ones; the first is the default.
     pub usable: Vec<Arc<RegistryConfig>>,
     /// The names of all.
     pub names: Names,
 }
 
-/// Reads every registry of these files. `text`, a URL from the command line or the environment, stands in for that of
-/// the first.
+/// Reads the registries of all files. `text`, a URL from the command line or the environment, replaces the URL of the
+/// first one.
 pub fn registries(tops: &[Table<'_>], fill: &Interpolation<'_>, text: Option<&str>, report: &Report) -> Registries {
     let url = text.and_then(|text| match RegistryUrl::parse(text, &std::env::current_dir().unwrap_or_default()) {
         Ok(url) => Some(url),
@@ -153,7 +153,7 @@ pub fn registries(tops: &[Table<'_>], fill: &Interpolation<'_>, text: Option<&st
     if names.is_empty() {
         match url {
             Some(url) => usable.push(Arc::new(RegistryConfig::new(url))),
-            // What is wrong with it has been said.
+            // The invalid URL has been reported.
             None if text.is_some() => {}
             None => {
                 if let Some(top) = tops.first() {
@@ -169,7 +169,7 @@ pub fn registries(tops: &[Table<'_>], fill: &Interpolation<'_>, text: Option<&st
     Registries { usable, names }
 }
 
-/// One table. `None` where there is no usable URL, which has been reported.
+/// Reads one table. `None` if it has no valid URL, which has been reported.
 fn registry(
     table: &Table<'_>,
     fill: &Interpolation<'_>,
@@ -197,7 +197,7 @@ fn registry(
     Some(RegistryConfig { name: Arc::from(name), url: url?, session_timeout, auth, tls, exhibitor, watches })
 }
 
-/// How long the ensemble keeps a silent session.
+/// Reads `session_timeout`.
 fn session_timeout(value: Value<'_>) -> Option<Duration> {
     let timeout = value.timeout("\"10s\"")?;
     if timeout > MAX_SESSION_TIMEOUT {
@@ -215,7 +215,7 @@ fn auths(value: &Value<'_>) -> Vec<Auth> {
     for item in &items {
         let Some(auth) = item.table(&[&AUTH], example).and_then(|table| auth(&table)) else { continue };
         if auth.is_sasl() && auths.iter().any(Auth::is_sasl) {
-            item.reject(ValueError::new("a session takes one sasl credential", "remove one of them"));
+            item.reject(ValueError::new("a registry can have only one sasl credential", "remove one of them"));
         }
         auths.push(auth);
     }
@@ -228,12 +228,10 @@ fn exhibitors(value: &Value<'_>, url: Option<&RegistryUrl>, ca: Option<&Path>) -
         Some(RegistryUrl::Directory(_)) => {
             value.reject(ValueError::new("exhibitor is set, but a directory has no servers", "leave exhibitor out"));
         }
-        // Whoever can answer in an Exhibitor's place could name a host of their own, with a certificate that everybody
-        // trusts.
+        // A forged response could name any host, and a public CA could have signed its certificate.
         Some(RegistryUrl::ZooKeeper { tls: true, .. }) if ca.is_none() => {
-            let message = "Exhibitor answers in the clear, and with the authorities of this system any host that it names has a \
-                           good certificate";
-            value.reject(ValueError::new(message, "name the ensemble's own CA: tls = { ca = \"ca.pem\" }"));
+            let message = "Exhibitor is queried without TLS, and the system's CAs would trust any host that it names";
+            value.reject(ValueError::new(message, "set the ensemble's own CA: tls = { ca = \"ca.pem\" }"));
         }
         _ => {}
     }
@@ -242,7 +240,7 @@ fn exhibitors(value: &Value<'_>, url: Option<&RegistryUrl>, ca: Option<&Path>) -
     items.iter().filter_map(one).collect()
 }
 
-/// One credential; its secret goes into no message.
+/// Reads one credential. No message contains its secret.
 fn auth(table: &Table<'_>) -> Option<Auth> {
     let scheme =
         table.require("scheme", "\"digest\"").and_then(|value| value.choice(&[("digest", "digest"), (SASL, SASL)]));
@@ -252,15 +250,15 @@ fn auth(table: &Table<'_>) -> Option<Auth> {
     Some(Auth { scheme: scheme?.to_owned(), file, secret })
 }
 
-/// The one line of a file of credentials, which nobody else may read (as ssh asks of its keys).
+/// Reads a credentials file: one line. Other users must not have access to the file, as ssh requires for keys.
 fn secret(file: &Path) -> Result<Vec<u8>, ValueError> {
     let shown = file.display();
     let unread = |error: std::io::Error| {
-        let hint = "make the file with one line, user:password, readable only by rosterd's user";
+        let hint = "create the file with one line, user:password, readable only by rosterd's user";
         ValueError::new(format!("{shown} cannot be read: {error}"), hint)
     };
     let opened = File::open(file).map_err(unread)?;
-    // Of the file that is open, and not of whatever has its name a moment later.
+    // The mode of the open file. The path can refer to another file by now.
     let mode = opened.metadata().map_err(unread)?.mode() & 0o7777;
     if mode & 0o077 != 0 {
         let message = format!("{shown} holds a password, but others may read or write it (mode {mode:04o})");
@@ -273,16 +271,16 @@ fn secret(file: &Path) -> Result<Vec<u8>, ValueError> {
     let user = line.iter().position(|byte| *byte == b':').unwrap_or(0);
     if user == 0 || line.contains(&b'\n') || line.len() as u64 > MAX_AUTH {
         return Err(ValueError::new(
-            format!("{shown} is not one line of user:password"),
-            "write user:password into it",
+            format!("{shown} does not consist of one line with user:password"),
+            "write one line, user:password",
         ));
     }
     Ok(line.to_vec())
 }
 
-/// Makes sure that a private key is one. A group may read it, as `ssl-cert` does on Debian.
+/// Checks that other users have no access to a private key. A group may read it, like `ssl-cert` on Debian.
 fn private(key: &Path) -> Result<(), ValueError> {
-    // A file that has been removed since is reported when it is read.
+    // A file that was removed meanwhile is reported when it is read.
     let Ok(meta) = key.metadata() else { return Ok(()) };
     let mode = meta.mode() & 0o7777;
     if mode & 0o027 == 0 {

@@ -20,7 +20,7 @@ use super::template::{TemplateParser, group};
 use super::{Agent, Config, LogFormat, StatusConfig, scalar};
 use crate::model::digest::digest;
 
-/// `[agent] name`, unless written.
+/// The default of `[agent] name`.
 pub const AGENT_NAME: &str = "rosterd";
 
 /// The maximum length of the path of a socket: `sockaddr_un` has 108 bytes, the last one 0 (unix(7)).

@@ -178,7 +178,7 @@ impl RosterParser<'_> {
         let names = &self.registries.names;
         if !names.contains(name) && !self.registries.usable.iter().any(|registry| &*registry.name == name) {
             let hint = nearest(name, names.all()).map_or_else(
-                || format!("there is {}", names.all().collect::<Vec<_>>().join(", ")),
+                || format!("known registries: {}", names.all().collect::<Vec<_>>().join(", ")),
                 |near| format!("did you mean {near:?}?"),
             );
             value.reject(ValueError::new(format!("there is no registry {name:?}"), hint));
@@ -204,7 +204,7 @@ fn bounds(table: &Table<'_>) -> Bounds {
             max_value,
             ValueError::new("max is 0, which would leave no members", "write max = 1 or more, or leave max out"),
         )),
-        // Without a `min` there is the default of 1, and no `max` but 0 is below that.
+        // The default of `min` is 1, and only a `max` of 0 is less than that.
         (Some(min), Some(max)) if min > max => {
             let message = format!("min ({min}) is greater than max ({max})");
             Some((min_value, ValueError::new(message, format!("write min = {max} or less, or leave max out"))))

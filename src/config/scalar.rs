@@ -1,4 +1,4 @@
-//! Texts that mean a quantity: durations, modes, percentages. Pure; each says what is wrong and what to write instead.
+//! Parses durations, file modes, percentages and names. Errors have a hint.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::problem::ValueError;
 #[cfg(test)]
 mod tests;
 
-/// Longer than anything waits for, and short enough to be added to any instant.
+/// The maximum duration. It is short enough to be added to any instant.
 const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
 
 /// `"500ms"`, `"2s"`, `"5m"`, `"0s"`.
@@ -24,7 +24,7 @@ pub fn duration(text: &str) -> Result<Duration, ValueError> {
     Ok(duration)
 }
 
-/// `"200ms:2s"`, or `"2s"` alone, which waits four times as long at most, as in consul-template.
+/// `"200ms:2s"`, or only `"2s"`: then the maximum is four times as long, as in consul-template.
 pub fn wait(text: &str) -> Result<Wait, ValueError> {
     match text.split_once(':') {
         Some((quiet, max)) => wait_of(duration(quiet)?, Some(duration(max)?)),
@@ -32,7 +32,7 @@ pub fn wait(text: &str) -> Result<Wait, ValueError> {
     }
 }
 
-/// Both ends of a wait, which may not be the wrong way round.
+/// Creates a wait. `quiet` must not be longer than `max`.
 pub fn wait_of(quiet: Duration, max: Option<Duration>) -> Result<Wait, ValueError> {
     let max = max.unwrap_or_else(|| quiet.saturating_mul(4));
     if quiet > max {
@@ -57,31 +57,31 @@ pub fn percent(text: &str) -> Result<u8, ValueError> {
     })
 }
 
-/// `"0644"`: octal digits, as chmod reads them.
+/// `"0644"`: octal digits, as for chmod.
 pub fn mode(text: &str) -> Result<u32, ValueError> {
     let octal = !text.is_empty() && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
     let mode = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|mode| *mode <= 0o7777);
     mode.ok_or_else(|| {
         ValueError::new(
             format!("{text:?} is not a valid file mode"),
-            "write octal digits as chmod takes them, as in \"0644\"",
+            "write octal digits as for chmod, such as \"0644\"",
         )
     })
 }
 
-/// A name that a template can use for a variable.
+/// Whether a template can use the text as the name of a variable.
 pub fn is_identifier(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Whether a text is a number without a sign.
+/// Whether the text consists of digits.
 pub fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A TOML integer; `None` where it has more than 64 bits.
+/// A TOML integer; `None` if it has more than 64 bits.
 pub fn integer(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }

@@ -42,7 +42,7 @@ impl<'a> Table<'a> {
         table
     }
 
-    /// Looks at every key once.
+    /// Checks every key.
     fn check_keys(&self) {
         let mut seen: Vec<(&str, &str)> = Vec::new();
         for (key, value) in self.entries {

@@ -121,7 +121,7 @@ impl TemplateParser<'_> {
     fn reject_local_names(&self, table: &Table<'_>) {
         let Some(value) = table.get("each") else { return };
         for name in LOCAL_NAMES.into_iter().filter(|name| self.roster_names.contains(name)) {
-            let message = format!("a roster or key is named {name:?}, which a template with `each` has for its own");
+            let message = format!("a roster or key is named {name:?}, which is reserved in a template with `each`");
             value.reject(ValueError::new(message, "give the roster or key another `name`"));
         }
     }
@@ -130,7 +130,7 @@ impl TemplateParser<'_> {
     fn src(&self, value: &Value<'_>, report: &Report) -> Option<PathBuf> {
         let src = value.text("\"haproxy.cfg.tera\"")?;
         let file = self.template_dir.join(src);
-        let hint = format!("a relative src is looked for in template_dir, which is {}", self.template_dir.display());
+        let hint = format!("src is relative to template_dir, which is {}", self.template_dir.display());
         value.accept(is_template(src, &file, &hint))?;
         check_permissions(&file, "the template", report, &|wrong| value.reject(wrong));
         Some(PathBuf::from(src))
@@ -211,7 +211,7 @@ fn id(table: &Table<'_>, key: &'static str, number_key: &'static str, find: &Fin
         // chown(2) leaves the owner unchanged for this ID.
         value.reject(ValueError::new(
             format!("{number} is not a usable ID"),
-            format!("leave `{key}` out to keep it as it is"),
+            format!("remove `{key}` to keep the current {key}"),
         ));
         return None;
     }
@@ -236,7 +236,7 @@ fn found(what: &str, name: &str, answer: nix::Result<Option<u32>>) -> Result<u32
     match answer {
         Ok(Some(id)) => Ok(id),
         Ok(None) => {
-            let hint = format!("make it, write its number, or leave it out to keep the file's {what} as it is");
+            let hint = format!("create it, write its number, or remove this setting to keep the file's current {what}");
             Err(ValueError::new(format!("there is no {what} {name:?} on this host"), hint))
         }
         Err(error) => {
@@ -257,7 +257,7 @@ fn retries(value: &Value<'_>) -> Option<u32> {
     }
     let tries: u32 = value.count("\"unlimited\"")?;
     if tries == 0 {
-        let hint = "write how many tries a reload gets, 1 or more; without any leave reload_cmd out";
+        let hint = "write the number of attempts, 1 or more; to run no reload, remove reload_cmd";
         value.reject(ValueError::new("`reload_retries` is 0, so no reload would ever run", hint));
     }
     Some(tries)

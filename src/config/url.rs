@@ -1,4 +1,4 @@
-//! Where a registry is, as a text: `zk://a:2181,b/chroot`, `zks://…`, `dir:PATH`.
+//! Registry URLs: `zk://a:2181,b/chroot`, `zks://…`, `dir:PATH`.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -12,22 +12,22 @@ use super::scalar;
 #[cfg(test)]
 mod tests;
 
-/// ZooKeeper's own port, where none is written.
+/// The default port of ZooKeeper.
 const PORT: u16 = 2181;
 
-/// Where a registry is.
+/// The URL of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegistryUrl {
     /// `zk://a:2181,b:2181/chroot`, or `zks://` with TLS.
     ZooKeeper {
         /// `host:port`, in the order written; a missing port is 2181.
         servers: Vec<String>,
-        /// The node that stands for `/`.
+        /// The node that is used as `/`.
         chroot: Option<NodePath>,
-        /// Whether each connection is TLS.
+        /// Whether connections use TLS.
         tls: bool,
     },
-    /// `dir:PATH`, resolved against the file that it stands in.
+    /// `dir:PATH`, resolved against the directory of the file that contains it.
     Directory(PathBuf),
 }
 
@@ -44,10 +44,10 @@ impl fmt::Display for RegistryUrl {
 }
 
 impl RegistryUrl {
-    /// Reads a registry's URL; a relative `dir:PATH` starts at `base`.
+    /// Parses a URL. A relative `dir:PATH` starts at `base`.
     ///
     /// # Errors
-    /// Says which part is wrong, and what to write instead.
+    /// The invalid part, with a hint.
     pub fn parse(text: &str, base: &Path) -> Result<Self, ValueError> {
         if let Some(rest) = text.strip_prefix("zk://") {
             return zookeeper(rest, false);
@@ -64,58 +64,55 @@ impl RegistryUrl {
         if path.is_empty() || path.starts_with("//") {
             return Err(ValueError::new(
                 format!("{text:?} names no directory"),
-                "write dir:/var/lib/registry, or dir:registry for one beside this file",
+                "write dir:/var/lib/registry, or dir:registry for a path relative to this file",
             ));
         }
         Ok(Self::Directory(base.join(path)))
     }
 }
 
-/// The part after `zk://`.
+/// Parses the part after `zk://`.
 fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, ValueError> {
     let (hosts, chroot) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     if hosts.contains('@') {
         let hint = "put credentials in a separate file: auth = [{ scheme = \"digest\", file = \"zk.auth\" }]";
-        // Not the text itself: it most likely holds a password.
-        return Err(ValueError::new("a server's name has an @ in it", hint));
+        // The message does not show the text, which most likely contains a password.
+        return Err(ValueError::new("a server name contains an @", hint));
     }
     let servers = hosts.split(',').map(|text| server(text, PORT)).collect::<Result<Vec<_>, _>>()?;
     let chroot = match chroot {
         "" | "/" => None,
         path => Some(NodePath::parse(path).map_err(|why| {
-            ValueError::new(
-                format!("the chroot {path:?} is not a valid path: {why}"),
-                "write zk://HOST:PORT/name/of/it",
-            )
+            ValueError::new(format!("the chroot {path:?} is not a valid path: {why}"), "write zk://HOST:PORT/PATH")
         })?),
     };
     Ok(RegistryUrl::ZooKeeper { servers, chroot, tls })
 }
 
-/// An Exhibitor as `http://HOST:PORT`, without the path that its API is at.
+/// Parses the URL of an Exhibitor. Returns `http://HOST:PORT`, without the path of the API.
 pub fn exhibitor(text: &str) -> Result<String, ValueError> {
     let hint = "write http://HOST:PORT";
     let wrong = |message: String| ValueError::new(message, hint);
     let Some(rest) = text.strip_prefix("http://") else {
         let message = match text.split_once("://") {
-            Some((scheme, _)) => format!("Exhibitor is asked by http, and not by {scheme}"),
+            Some((scheme, _)) => format!("rosterd uses http for Exhibitor, not {scheme}"),
             None => format!("{text:?} is not an http:// URL"),
         };
         return Err(wrong(message));
     };
     if rest.contains('@') {
-        return Err(wrong("an Exhibitor's name has an @ in it".into()));
+        return Err(wrong("the host name of an Exhibitor contains an @".into()));
     }
     let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     if !["", "/", "/exhibitor/v1/cluster/list"].contains(&path) {
-        return Err(wrong(format!("Exhibitor is not asked at {path}, but at /exhibitor/v1/cluster/list")));
+        return Err(wrong(format!("rosterd uses /exhibitor/v1/cluster/list of Exhibitor, not {path}")));
     }
     server(host, 80).map(|server| format!("http://{server}")).map_err(|other| wrong(other.message))
 }
 
-/// One server as `host:port`, an IPv6 address in brackets (RFC 3986, section 3.2.2).
+/// Parses one server. Returns `host:port`, with an IPv6 address in brackets (RFC 3986, section 3.2.2).
 fn server(text: &str, default: u16) -> Result<String, ValueError> {
-    let hint = "write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between";
+    let hint = "write HOST:PORT, or [::1]:2181 for an IPv6 address; separate servers with commas";
     let wrong = |message: String| ValueError::new(message, hint);
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (address, after) = rest.split_once(']').ok_or_else(|| wrong(format!("{text:?} has no ]")))?;
@@ -124,7 +121,7 @@ fn server(text: &str, default: u16) -> Result<String, ValueError> {
         }
         let port = match after {
             "" => None,
-            _ => Some(after.strip_prefix(':').ok_or_else(|| wrong(format!("{text:?} has {after:?} after its ]")))?),
+            _ => Some(after.strip_prefix(':').ok_or_else(|| wrong(format!("{text:?} has {after:?} after the ]")))?),
         };
         (format!("[{address}]"), port)
     } else {
@@ -133,7 +130,7 @@ fn server(text: &str, default: u16) -> Result<String, ValueError> {
     };
     let port = match port {
         None => default,
-        // Digits only: a number's own reader would take a sign.
+        // Digits only: `str::parse` would accept a sign.
         Some(digits) => digits
             .parse()
             .ok()
@@ -143,11 +140,11 @@ fn server(text: &str, default: u16) -> Result<String, ValueError> {
     Ok(format!("{host}:{port}"))
 }
 
-/// A host's name or IPv4 address.
+/// Checks a host name or an IPv4 address.
 fn host_name(server: &str, host: &str, hint: &str) -> Result<String, ValueError> {
     if host.is_empty() {
         let message =
-            if server.is_empty() { "a server's name is missing".into() } else { format!("{server:?} has no host") };
+            if server.is_empty() { "a server name is missing".into() } else { format!("{server:?} has no host") };
         return Err(ValueError::new(message, hint));
     }
     if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {

@@ -1,4 +1,4 @@
-//! Asking a running agent.
+//! Sends requests to the running agent.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,17 +10,17 @@ use tokio::time::timeout;
 
 use super::protocol::{Answer, Request, RequestBody, Response, VERSION};
 
-/// The most bytes of an answer: far more than any diff that a person reads.
+/// The maximum size of an answer, in bytes. It is large enough for every diff.
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
 
-/// No agent answers.
+/// The agent did not answer.
 #[derive(Debug)]
 pub struct RequestError {
-    /// Where it was asked.
+    /// The path of the socket.
     pub socket: PathBuf,
-    /// What came of it.
+    /// The reason.
     pub why: String,
-    /// Whether nobody was there at all.
+    /// Whether the connection failed: no agent is running.
     pub is_unreachable: bool,
 }
 
@@ -30,22 +30,22 @@ impl fmt::Display for RequestError {
     }
 }
 
-/// Asks the agent at a socket, and waits no longer than `limit` for its answer.
+/// Sends a request to the agent at a socket, and waits at most `limit` for the answer.
 ///
 /// # Errors
-/// Nobody is there, or does not answer in time, or what comes is no answer.
+/// No agent listens, there is no answer in time, or the answer is invalid.
 pub async fn send_request(socket: &Path, body: RequestBody, limit: Duration) -> Result<Answer, RequestError> {
     let error = |is_unreachable, why: String| RequestError { socket: socket.to_owned(), why, is_unreachable };
     let exchange = async {
         let stream = UnixStream::connect(socket).await.map_err(|why| error(true, why.to_string()))?;
         let line = exchange_lines(stream, body).await.map_err(|why| error(false, why.to_string()))?;
         if line.is_empty() {
-            return Err(error(false, "it closed the connection".to_owned()));
+            return Err(error(false, "the agent closed the connection".to_owned()));
         }
         let response: Response = serde_json::from_slice(&line)
-            .map_err(|why| error(false, format!("it uses another protocol version: {why}")))?;
+            .map_err(|why| error(false, format!("the agent uses another protocol version: {why}")))?;
         if response.v != VERSION {
-            return Err(error(false, "it is another version: restart the agent".to_owned()));
+            return Err(error(false, "the agent has another version: restart the agent".to_owned()));
         }
         Ok(response.answer)
     };
@@ -56,7 +56,7 @@ pub async fn send_request(socket: &Path, body: RequestBody, limit: Duration) -> 
 async fn exchange_lines(mut stream: UnixStream, body: RequestBody) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(&Request { v: VERSION, body })?;
     line.push(b'\n');
-    // Who refuses a request may close before it has read all of it: its answer is worth more than the broken pipe.
+    // An agent that refuses a request can close before it has read all of it. Its answer has the reason.
     let sent = stream.write_all(&line).await;
     let mut answer = Vec::new();
     let read = stream.take(MAX_ANSWER).read_to_end(&mut answer).await;

@@ -1,4 +1,4 @@
-//! Connections: a question in, an answer out.
+//! Serves connections: reads a request and writes the answer.
 
 use std::io;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::error::Exit;
 use crate::log::emit;
 use crate::report::words::field;
 
-/// How long after a failure to take a connection the next one is taken: it is most likely a lack of descriptors.
+/// The pause after a failed `accept`, which is most likely caused by a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long answers may still take at the end.
+/// How long a shutdown waits for answers.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(100);
 
-/// Takes connections until `stop`, or until the socket's file is gone.
+/// Accepts connections until `stop`, or until the socket file is gone.
 pub async fn serve_connections(
     bound: &BoundSocket,
     requests: &mpsc::Sender<PendingRequest>,
@@ -39,7 +39,7 @@ pub async fn serve_connections(
     let mut checks = tokio::time::interval(check_interval);
     loop {
         let next = async {
-            // Only who can be served is taken: others wait in the kernel's queue.
+            // Connections that cannot be served yet wait in the kernel's queue.
             let permit = Arc::clone(&permits).acquire_owned().await;
             (permit, bound.listener.accept().await)
         };
@@ -65,7 +65,7 @@ pub async fn serve_connections(
             },
         }
     }
-    // Who has asked already gets the answer that he waits for, if there is one in time.
+    // Requests that are already read are still answered, if their answers are ready in time.
     tasks.close();
     let _ = timeout(SHUTDOWN_GRACE, tasks.wait()).await;
 }
@@ -79,7 +79,7 @@ async fn handle_connection(mut stream: UnixStream, requests: &mpsc::Sender<Pendi
             Ok(body) if body.is_command() && !may_command(uid) => refused(uid, &body),
             Ok(body) => {
                 let (answer, receiver) = oneshot::channel();
-                // Both fail only when the agent ends.
+                // Both fail only if the agent is stopping.
                 let _ = requests.send(PendingRequest { body, uid, answer }).await;
                 receiver.await.unwrap_or_else(|_| Answer::failed(Exit::Failed, "the agent is stopping"))
             }
@@ -94,7 +94,7 @@ async fn handle_connection(mut stream: UnixStream, requests: &mpsc::Sender<Pendi
     .await?
 }
 
-/// Whether this user may change anything: root, or the agent's own.
+/// Whether this user may change anything: root and the agent's own user may.
 pub fn may_command(uid: u32) -> bool {
     uid == 0 || uid == Uid::effective().as_raw()
 }
@@ -108,7 +108,7 @@ fn refused(uid: u32, body: &RequestBody) -> Answer {
     )
 }
 
-/// Reads one line; `None` when it is too long. What comes after it is left.
+/// Reads one line; `None` if it is too long. Anything after it is not read.
 async fn read_line(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 1024];
@@ -131,9 +131,9 @@ async fn read_line(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
 fn parse(line: &[u8]) -> Result<RequestBody, String> {
     let here = env!("CARGO_PKG_VERSION");
     let request: Request = serde_json::from_slice(line)
-        .map_err(|why| format!("the running agent is rosterd {here} and does not understand this: {why}"))?;
+        .map_err(|why| format!("the running agent is rosterd {here} and does not understand this request: {why}"))?;
     if request.v != VERSION {
-        return Err(format!("the running agent is rosterd {here} and uses another protocol version: restart it"));
+        return Err(format!("the running agent is rosterd {here} and has another protocol version: restart the agent"));
     }
     Ok(request.body)
 }

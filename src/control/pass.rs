@@ -13,7 +13,7 @@ use crate::decide::{Event, Outcome};
 use crate::error::Exit;
 use crate::log::emit;
 
-/// What `render` and `diff` are asked for.
+/// The options of `render` and `diff`.
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // They are the command line's flags.
 pub struct PassRequest {
@@ -43,46 +43,46 @@ pub struct PassRequest {
 }
 
 impl PassRequest {
-    /// Whether its replacements are followed by reloads.
+    /// Whether reloads follow replacements.
     pub fn reloads(&self) -> bool {
         !self.dry_run && !self.no_reload
     }
 }
 
-/// How a pass ended.
+/// The result of a pass.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassReport {
-    /// The most serious of all that happened.
+    /// The exit code of the most serious result.
     pub exit: Exit,
-    /// The unified diff, where one was asked for.
+    /// The unified diff; empty if none was requested.
     pub diff: String,
-    /// Each file: its template, where it is, and what became of it.
+    /// Each file: its template, its destination, and its result.
     pub files: Vec<(Arc<str>, PathBuf, FileResult)>,
-    /// Each hold: the roster or key, its path, why, and how many members are kept.
+    /// Each hold: the roster or key, its path, the reason, and the number of members that are kept.
     pub holds: Vec<(Arc<str>, String, String, Option<usize>)>,
-    /// Each reload that is still owed: the command, the templates, and why it failed last.
+    /// Each reload that is still pending: the command, the templates, and its last error.
     pub owed: Vec<(String, Vec<Arc<str>>, Option<String>)>,
 }
 
-/// What became of one template in a pass.
+/// The result of one file in a pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileResult {
     /// Its publication ended.
     Published(Outcome),
-    /// These rosters and keys never had a good view.
+    /// These rosters and keys never had a known-good view.
     Held(BTreeSet<Arc<str>>),
-    /// One key's file was asked for, and there is no such key.
+    /// The file of a key was requested, and the key does not exist.
     NoKey,
-    /// These rosters and keys could not be read in time. With each, how long ago it was known, if it was.
+    /// These rosters and keys could not be read in time. Each has the age of its saved members, if known.
     Unreached(BTreeMap<Arc<str>, Option<Duration>>),
-    /// It took too long.
+    /// It did not finish in time.
     Late,
-    /// Replacements were paused meanwhile.
+    /// Replacements were paused during the pass.
     Paused,
 }
 
 impl FileResult {
-    /// The exit code that goes with it. That of a hold is not here, because `--held-ok` may pardon it.
+    /// The exit code for this result. Holds are not considered, because `--held-ok` can ignore them.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Published(Outcome::Failed(_) | Outcome::Abandoned) | Self::Late => Exit::Failed,
@@ -94,7 +94,7 @@ impl FileResult {
 }
 
 impl PassReport {
-    /// Logs it. What the engine of a pass of this process has logged is left out; a dry run's has published nothing.
+    /// Logs it, except for what the engine of this process has logged. In a dry run, the engine publishes nothing.
     pub fn log(&self, request: &PassRequest, by_agent: bool) {
         let (limit_s, is_logged) = (seconds(request.timeout), !by_agent && !request.dry_run);
         for (template, dest, result) in self.files.iter().cloned() {
@@ -114,9 +114,9 @@ impl PassReport {
                         let Some(max) = request.max_stale.map(humantime::format_duration) else { continue };
                         let reason = match age.map(|age| age.as_secs()) {
                             Some(age) => {
-                                format!("those of {roster} are {age} s old; the maximum is {max} (--max-stale)")
+                                format!("saved members of {roster} are {age} s old; the maximum is {max} (--max-stale)")
                             }
-                            None => format!("none of {roster} are saved, or their age is not known"),
+                            None => format!("{roster} has no saved members, or their age is unknown"),
                         };
                         emit(Event::StaleRefused { template: Arc::clone(&template), roster, reason });
                     }
@@ -125,8 +125,8 @@ impl PassReport {
                 FileResult::Paused => emit(Event::WritePaused { template, dest }),
             }
         }
-        for (roster, path, reason, members) in self.holds.iter().filter(|_| by_agent).cloned() {
-            emit(Event::RosterHeld { roster, path, reason, members });
+        for (roster, path, reason, kept) in self.holds.iter().filter(|_| by_agent).cloned() {
+            emit(Event::RosterHeld { roster, path, reason, kept });
         }
         for (command, templates, failed) in self.owed.iter().cloned() {
             if let Some(reason) = failed.filter(|_| by_agent) {

@@ -1,4 +1,4 @@
-//! What is asked, and what is answered.
+//! Requests and answers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::pass::{PassReport, PassRequest};
 use crate::error::Exit;
 use crate::report::status::Status;
 
-/// The version of the protocol. Another one is answered in words, never guessed at.
+/// The version of the protocol. A request of another version is refused.
 pub const VERSION: u32 = 1;
 
 /// One request line.
@@ -17,7 +17,7 @@ pub const VERSION: u32 = 1;
 pub struct Request {
     /// [`VERSION`].
     pub v: u32,
-    /// What is asked.
+    /// The request.
     #[serde(rename = "ask")]
     pub body: RequestBody,
 }
@@ -31,36 +31,36 @@ pub struct Response {
     pub answer: Answer,
 }
 
-/// What can be asked.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestBody {
-    /// How it is with everything.
+    /// The state of everything.
     Status,
-    /// Why a template, a roster or a key is as it is.
+    /// The state of a template, roster or key, with the reasons.
     Explain {
         /// Its name.
         name: String,
     },
-    /// Let through what a roster keeps back.
+    /// Accept the held view of a roster.
     Accept {
         /// Its name.
         roster: String,
     },
-    /// Replace nothing for a while.
+    /// Pause replacements.
     Pause {
-        /// How long.
+        /// The duration.
         length: Duration,
-        /// Why, for the others.
+        /// The reason, for status and explain.
         reason: Option<String>,
     },
-    /// Replace files again.
+    /// End the pause.
     Resume,
-    /// Make one pass.
+    /// Run one pass.
     Render {
-        /// The state directory of the configuration that the pass is for: an agent with another one is another agent.
+        /// The state directory of the pass. An agent with another one declines.
         state_dir: PathBuf,
-        /// That configuration and its templates as a number.
+        /// The fingerprint of the configuration and its templates.
         fingerprint: u64,
         /// The pass.
         request: PassRequest,
@@ -68,45 +68,45 @@ pub enum RequestBody {
 }
 
 impl RequestBody {
-    /// Whether it changes anything, or shows what is in files that not everybody may read.
+    /// Whether it changes anything, or shows the content of files that not everybody may read.
     pub fn is_command(&self) -> bool {
         !matches!(self, Self::Status | Self::Explain { .. })
     }
 }
 
-/// What can be answered.
+/// An answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// To [`RequestBody::Status`].
     Status(Box<Status>),
-    /// Words for a terminal.
+    /// Text for a terminal.
     #[serde(rename = "told")]
     Message(Message),
-    /// To [`RequestBody::Render`]: how the pass ended.
+    /// To [`RequestBody::Render`]: the result of the pass.
     Rendered(PassReport),
-    /// To [`RequestBody::Render`]: this agent is not the one to ask, for this reason.
+    /// To [`RequestBody::Render`]: the agent cannot run this pass, with the reason.
     #[serde(rename = "elsewhere")]
     Declined(String),
 }
 
 impl Answer {
-    /// It is done, and this is what there is to say.
+    /// The request succeeded, with this output.
     pub fn done(text: impl Into<String>) -> Self {
         Self::Message(Message { exit: Exit::Done, text: text.into() })
     }
 
-    /// It is not done.
+    /// The request failed.
     pub fn failed(exit: Exit, why: impl Into<String>) -> Self {
         Self::Message(Message { exit, text: why.into() })
     }
 }
 
-/// Words for a terminal, and the exit code that goes with them.
+/// Text for a terminal, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// For standard output with [`Exit::Done`], for standard error otherwise.
+    /// The exit code. With [`Exit::Done`] the text is for standard output, otherwise for standard error.
     pub exit: Exit,
-    /// The words.
+    /// The text.
     pub text: String,
 }

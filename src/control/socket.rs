@@ -1,4 +1,4 @@
-//! The socket file: made with the right mode before anybody can connect, and removed by who made it.
+//! The socket file. It has its mode before anybody can connect, and only the process that created it removes it.
 
 use std::fs::{DirBuilder, Metadata, Permissions, set_permissions, symlink_metadata};
 use std::io;
@@ -15,31 +15,31 @@ use crate::log::emit;
 #[cfg(test)]
 mod tests;
 
-/// How many may wait to be served, in the kernel.
+/// The maximum number of connections that wait in the kernel.
 const BACKLOG: u32 = 64;
 
-/// A socket that is open, and this process's own; removed when dropped.
+/// An open socket of this process. Its file is removed on drop.
 #[derive(Debug)]
 pub struct BoundSocket {
-    /// Where connections come in.
+    /// The listener.
     pub listener: UnixListener,
     path: PathBuf,
-    /// Device and inode: another file of this name is another's.
+    /// Device and inode, to recognize a file that replaced this one.
     id: (u64, u64),
 }
 
 impl BoundSocket {
-    /// Opens the socket, and makes the directory where it is missing. A socket file that nobody listens on is replaced.
+    /// Opens the socket, and creates its directory if necessary. A socket file that nobody listens on is replaced.
     ///
     /// # Errors
-    /// Somebody listens on it, something else has its name, or the system refuses.
+    /// Another process listens on it, another file has its name, or the system refuses.
     pub async fn open(config: &StatusConfig) -> Result<Self, Setback> {
         let path = &config.socket;
         let tried = || format!("open the control socket {}", path.display());
         if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
             let tried = || format!("make {} for the control socket", directory.display());
             let made = DirBuilder::new().recursive(true).mode(0o755).create(directory);
-            // Whatever the umask of this process is: others look for the socket here.
+            // Independent of the umask, because other users open the socket.
             made.and_then(|()| set_permissions(directory, Permissions::from_mode(0o755)))
                 .map_err(|why| io_error(tried(), &why))?;
         }
@@ -55,7 +55,7 @@ impl BoundSocket {
         Ok(bound)
     }
 
-    /// Whether the file is still this socket.
+    /// Whether the file still is this socket.
     pub fn exists(&self) -> bool {
         symlink_metadata(&self.path).is_ok_and(|meta| id(&meta) == self.id)
     }
@@ -78,21 +78,21 @@ fn id(meta: &Metadata) -> (u64, u64) {
 fn listen(path: &Path) -> io::Result<UnixListener> {
     let socket = UnixSocket::new_stream()?;
     socket.bind(path)?;
-    // Nobody can connect before `listen`, so nobody ever meets another mode.
+    // Nobody can connect before `listen`.
     set_permissions(path, Permissions::from_mode(0o660))?;
     socket.listen(BACKLOG)
 }
 
-/// Removes what a dead agent left behind, and nothing else.
+/// Removes the socket file of an agent that no longer runs, and nothing else.
 async fn remove_stale(path: &Path) -> Result<(), Setback> {
-    let tried = || format!("take the place of {}", path.display());
+    let tried = || format!("replace {}", path.display());
     let meta = match symlink_metadata(path) {
         Ok(meta) => meta,
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(why) => return Err(io_error(tried(), &why)),
     };
     if !meta.file_type().is_socket() {
-        let hint = "move it away, or set another `socket` in [status]";
+        let hint = "move the file away, or set another `socket` in [status]";
         return Err(Setback::new(tried(), "it is not a socket").hint(hint));
     }
     match UnixStream::connect(path).await {
@@ -100,10 +100,10 @@ async fn remove_stale(path: &Path) -> Result<(), Setback> {
             std::fs::remove_file(path).map_err(|why| io_error(tried(), &why))
         }
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
-        // Also when it is too busy to answer: somebody is there.
+        // An error also counts: the other agent may be too busy to accept.
         Ok(_) | Err(_) => {
-            let hint = "give each agent a [agent] name or a [status] socket of its own";
-            Err(Setback::new(tried(), "another agent listens there").hint(hint))
+            let hint = "give each agent its own [agent] name or [status] socket";
+            Err(Setback::new(tried(), "another agent is listening on it").hint(hint))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a hold withholds, and whether it can be accepted.
+//! The members that a hold withholds, and whether they can be accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,13 +8,12 @@ use super::slot_assignment;
 use crate::config::RosterConfig;
 use crate::model::member::Member;
 
-/// All members that a registry shows and a hold withholds, with everything known of each. Two views differ if any of
-/// that differs.
+/// The members that a registry shows and a hold withholds, with all their data.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HeldMembers(BTreeMap<Arc<str>, Arc<Member>>);
 
-/// The held view of a roster that an operator was shown, by key. The key of a plain path is the empty string. `None` is
-/// a key whose node is gone, which is more than a key without members.
+/// The held view of a roster, by key. The key of a plain path is the empty string. `None` is a key whose node is gone,
+/// unlike a key without members.
 pub type HeldView = BTreeMap<Arc<str>, Option<HeldMembers>>;
 
 impl HeldMembers {

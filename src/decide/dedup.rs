@@ -1,5 +1,5 @@
-//! Nodes with the same host and port. They are one server that registered more than once, and one backend of a load
-//! balancer. The first by name represents all of them.
+//! Nodes with the same host and port. They are one server that registered more than once, so the first by name
+//! represents all of them.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -16,8 +16,7 @@ pub type ByName = BTreeMap<Arc<str>, Arc<Member>>;
 /// Nodes with the host and port of an earlier one, each with that one's name.
 pub type Duplicates = BTreeMap<Arc<str>, Arc<str>>;
 
-/// The duplicates among these members. A member without a host or a port has no
-/// duplicates.
+/// The duplicates among these members. A member without a host or a port has none.
 pub fn duplicates(members: &ByName) -> Duplicates {
     let mut first: HashMap<(&str, u16), &Arc<str>> = HashMap::with_capacity(members.len());
     let mut duplicates = BTreeMap::new();

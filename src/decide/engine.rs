@@ -64,7 +64,7 @@ pub enum Input {
     FilesApplied,
     /// The restore with this id ended, with the templates whose files it changed, or the reason why it changed none.
     Restored(PublicationId, Result<BTreeSet<Arc<str>>, String>),
-    /// An operator accepts a roster's held view, which is the one shown. Any other view stays held.
+    /// An operator accepts this held view of a roster. Any other view stays held.
     Accept(Arc<str>, HeldView),
     /// An operator pauses replacements until this time.
     Paused(Moment),
@@ -128,7 +128,7 @@ pub struct Engine {
     unreachable: BTreeMap<Arc<str>, String>,
     /// The saved state of an earlier run, without the rosters and keys that were saved again since.
     saved: SavedState,
-    /// What is to be saved and was not returned as an effect yet.
+    /// Updates that were not returned as effects yet.
     unsaved: Vec<SavedUpdate>,
     rosters: BTreeMap<Arc<str>, Roster>,
     keys: BTreeMap<Arc<str>, Key>,

@@ -1,9 +1,9 @@
-//! Everything that happens, as one typed stream. The log is made of it; other parts subscribe to it
+//! Events: everything that is logged, as typed values. Other modules can subscribe to them
 //! ([`crate::log::subscribe`]).
 //!
-//! A field has one meaning, whichever event it is part of: `docs/operations.md` has a table of all fields, and one of all
-//! events, and a test keeps both true. A unit is in the name: `_s` for seconds, `_ms` for milliseconds. `reason` is only ever
-//! why something failed, is held or is not used.
+//! A field has the same meaning in every event. `docs/operations.md` has a table of all fields and a table of all
+//! events; a test compares them with this file. The name of a field has its unit: `_s` for seconds, `_ms` for
+//! milliseconds. `reason` is always why something failed, is held or is not used.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ events! {
     WatchStarted = watch_started Info "watching" { roster: Name, path: String, registry: Name, url: Name, min: Option<usize>, max: Option<usize> }
     RosterLoaded = roster_loaded Info "roster loaded" { roster: Name, path: String, key_count: Option<usize>, members: usize, zxid: Option<Zxid> }
     MembersChanged = members_changed Info "members changed" { roster: Name, path: NodePath, added: Vec<String>, removed: Vec<String>, changed: usize, members: usize, zxid: Option<Zxid> }
-    RosterHeld = roster_held Warn "roster held" { roster: Name, path: String, reason: String, members: Option<usize> }
+    RosterHeld = roster_held Warn "roster or key held" { roster: Name, path: String, reason: String, kept: Option<usize> }
     HoldReleased = hold_released Info "hold released" { roster: Name, path: String }
     HoldAccepted = hold_accepted Info "hold accepted" { roster: Name, uid: u32 }
     RosterStale = roster_stale Warn "using the last known-good members" { roster: Name, path: String, age_s: Option<u64> }
@@ -151,7 +151,7 @@ events! {
     WriteUnfinished = write_unfinished Error "an interrupted write is not finished; the next pass or agent retries" {}
 }
 
-/// A time in whole seconds, at least one: what is due in less than a second is due in one.
+/// A time in whole seconds, rounded up, at least one.
 pub fn seconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
 }

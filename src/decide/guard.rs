@@ -1,8 +1,8 @@
-//! The guard against mass loss: the baseline is the most members there were over a window, not in the step before,
+//! The guard against mass loss. The baseline is the largest number of members within a window, not the previous number,
 //! because mass expiry arrives in steps.
 //!
-//! A loss is held until enough members are back, until the larger sizes have left the window, until a person accepts it,
-//! or for `hold_max`. What is lost after that is a new loss.
+//! A loss is held until enough members return, until the larger sizes have left the window, until an operator accepts
+//! it, or for `hold_max`. A further loss after that is a new one.
 //!
 //! The rule and its figures follow Pinterest's `KingPin` (a ratio that counts from a few members up) and Eureka's
 //! self-preservation (a baseline over fifteen minutes).
@@ -83,10 +83,10 @@ fn is_loss(from: usize, to: usize, percent: u8) -> bool {
     from >= MIN_MEMBERS && to * 100 < from * keep
 }
 
-/// A loss of more than `max_shrink` that is not confirmed yet, whatever else holds the roster meanwhile.
+/// A loss of more than `max_shrink` that is not confirmed yet, even if the roster is held for another reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnconfirmedLoss {
-    /// How many members were left when it last got worse.
+    /// The number of members left when it last got worse.
     pub to: usize,
     /// When it last got worse.
     pub since: Moment,
@@ -97,7 +97,7 @@ pub struct UnconfirmedLoss {
 pub struct SuspiciousLoss {
     /// The baseline.
     pub from: usize,
-    /// When the loss is confirmed, or no longer is one.
+    /// When the loss is confirmed, or no longer exceeds `max_shrink`.
     pub until: Moment,
 }
 
@@ -114,13 +114,13 @@ impl LossGuard {
         Self { baseline: Baseline { sizes: sizes.collect() }, loss }
     }
 
-    /// The sizes of the baseline, and the loss that is not confirmed yet.
+    /// The sizes for the baseline, and the loss that is not confirmed yet.
     pub fn known(&self) -> (impl Iterator<Item = (Moment, usize)>, Option<UnconfirmedLoss>) {
         (self.baseline.sizes.iter().copied(), self.loss)
     }
 
-    /// Returns the suspicious loss, if `have` members are one. It is confirmed `hold_max` after it last got worse. If
-    /// there is none, a later loss is a new one.
+    /// Returns the suspicious loss if `have` is one. It is confirmed `hold_max` after it last got worse. If there is no
+    /// loss now, a later one is new.
     pub fn objection(&mut self, now: Moment, have: usize, guard: Guard) -> Option<SuspiciousLoss> {
         let Some(from) = self.baseline.refuses(now, have, guard.max_shrink_percent) else {
             self.loss = None;
@@ -148,7 +148,7 @@ impl LossGuard {
     pub fn admit(&mut self, now: Moment, count: usize, guard: Guard) {
         self.loss = None;
         if self.baseline.refuses(now, count, guard.max_shrink_percent).is_some() {
-            // Time confirmed a loss. A recovery, however late, is none.
+            // The time limit confirmed a loss, not a recovery.
             self.baseline.restart(now, count);
         } else {
             self.baseline.record(now, count);

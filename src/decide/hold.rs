@@ -13,7 +13,7 @@ mod tests;
 /// Why the current members are not admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// Fewer than `min`. Only more members end this hold, never time.
+    /// Fewer than `min`. Only more members end this hold; it does not time out.
     BelowMin {
         /// The number of valid members.
         have: usize,
@@ -41,7 +41,7 @@ pub enum Reason {
         to: usize,
         /// `max_shrink`.
         percent: u8,
-        /// When the hold ends by itself.
+        /// When the hold times out.
         until: Moment,
     },
     /// Members would be lost, in a view that is older than one that was seen before. The hold ends when the ensemble
@@ -89,10 +89,10 @@ pub enum KeyLossCause {
     Shrunk {
         /// `max_shrink`.
         percent: u8,
-        /// When the hold ends by itself.
+        /// When the hold times out.
         until: Moment,
     },
-    /// The path above the `*` does not exist, as in a registry that was set up again. Time does not end this hold.
+    /// The path above the `*` does not exist, as in a registry that was set up again. This hold does not time out.
     NoParent,
     /// The view is older than one that was seen before.
     Older {
@@ -150,7 +150,7 @@ impl Reason {
         }
     }
 
-    /// Whether it differs from another at most in the version of an older ensemble, which changes all the time.
+    /// Whether it is the same as another one, apart from the version of an older ensemble, which changes constantly.
     pub fn is_repeat_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Older { lost, of, highest, .. }, Self::Older { lost: a, of: b, highest: c, .. }) => {
@@ -164,12 +164,12 @@ impl Reason {
         }
     }
 
-    /// Whether an operator can accept the view: the hold is only about what came before it.
+    /// Whether an operator can accept the view: only a comparison with earlier views holds it.
     pub fn is_acceptable(&self) -> bool {
         matches!(self, Self::Shrunk { .. } | Self::Older { .. } | Self::KeysGone { .. })
     }
 
-    /// When the hold ends by itself.
+    /// When the hold times out.
     pub fn until(&self) -> Option<Moment> {
         match self {
             Self::Shrunk { until, .. } | Self::KeysGone { cause: KeyLossCause::Shrunk { until, .. }, .. } => {
@@ -190,6 +190,6 @@ pub fn plural(count: usize, noun: &str) -> String {
 pub struct Hold {
     /// The reason.
     pub reason: Reason,
-    /// Since when a hold, for any reason, has been in force without a break.
+    /// The start of the uninterrupted hold, for any reason.
     pub since: Moment,
 }

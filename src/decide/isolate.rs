@@ -1,5 +1,5 @@
-//! Members that the check refuses. A search finds them by checks without them. They are left out until they change or
-//! pass.
+//! Members that the check refuses. A search finds them by running the check without some members. They are left out
+//! until they change or pass.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,8 +121,8 @@ impl Isolation {
         without(&full, each, &gone)
     }
 
-    /// Drops members that have changed or are gone, and all of a list of which too many would be left out now. Returns
-    /// those that changed.
+    /// Drops members that have changed or are gone, and all members of a list of which too many would be left out now.
+    /// Returns those that changed.
     pub fn drop_changed(
         &mut self,
         full: &Snapshot,

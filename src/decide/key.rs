@@ -81,8 +81,8 @@ impl Key {
         };
         if self.hold.as_ref().is_none_or(|hold| hold.reason != reason) {
             let (roster, path) = (Arc::clone(&self.config.name), self.config.path.to_string());
-            let members = self.good.as_ref().map(|_| 1);
-            events.push(Event::RosterHeld { roster, path, reason: reason.describe(&self.config.path), members });
+            let kept = self.good.as_ref().map(|_| 1);
+            events.push(Event::RosterHeld { roster, path, reason: reason.describe(&self.config.path), kept });
         }
         let since = self.hold.take().map_or(now, |hold| hold.since);
         self.hold = Some(Hold { reason, since });

@@ -33,7 +33,7 @@ pub struct MemberSet {
     chosen: Option<Format>,
     good: Option<SlottedMembers>,
     hold: Option<Hold>,
-    /// Since when a hold was in force at the end of the previous run.
+    /// The start of the hold at the end of the previous run.
     held: Option<Moment>,
     guarded: LossGuard,
     reserved_slots: ReservedSlots,
@@ -172,7 +172,7 @@ impl MemberSet {
     }
 
     /// When it is to be evaluated: at once before the first evaluation, else after changes have settled or when a hold
-    /// ends.
+    /// times out.
     pub fn due(&self, config: &RosterConfig) -> Option<Moment> {
         // The first view is complete, and a template can be waiting for it.
         if self.observed != Observed::Unseen && (!self.evaluated || self.accepted) {

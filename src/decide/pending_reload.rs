@@ -1,4 +1,4 @@
-//! Pending reloads: the software of a replaced file needs a reload until one succeeds.
+//! Pending reloads: after a replacement, a reload stays pending until it succeeds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

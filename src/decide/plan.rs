@@ -1,4 +1,4 @@
-//! What the engine is to do, from a configuration and its templates.
+//! The input of the engine from a configuration and its templates.
 
 use std::sync::Arc;
 

@@ -49,7 +49,7 @@ pub enum ProgramEffect {
     End(String),
     /// Kill it and everything that belongs to it.
     Kill,
-    /// Every file that is in place now is applied, or will be at the next start.
+    /// Every file that is in place now is applied, or will be with the next start.
     FilesApplied,
 }
 
@@ -116,7 +116,7 @@ pub struct Program {
     /// The configuration that replaces the current one.
     next: Option<NextConfig>,
     state: State,
-    /// How often in a row it ended early.
+    /// The number of early ends in a row.
     failures: u32,
     starts: u64,
     last: Option<(End, Moment)>,
@@ -144,7 +144,7 @@ impl Program {
         self.starts
     }
 
-    /// How and when it last ended by itself.
+    /// How and when it last ended on its own.
     pub fn last(&self) -> Option<&(End, Moment)> {
         self.last.as_ref()
     }

@@ -1,4 +1,4 @@
-//! What the engine requests, and the results.
+//! The effects that the engine requests, and their results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -150,7 +150,7 @@ pub struct Failure {
 /// The stages of a publication that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
-    /// The template could not be rendered with these members. Only other members or another template help.
+    /// The template could not be rendered with these members. A retry needs other members or another template.
     Render,
     /// The file could not be read, staged or replaced.
     Write,
@@ -167,7 +167,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// The failure of this stage, in words.
+    /// The failure of this stage as text.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Render => "render failed",

@@ -1,7 +1,7 @@
 //! The state of the engine as plain data. Everything that shows the agent's state uses this, and nothing else of the
 //! engine.
 //!
-//! Times are the engine's, and reasons are typed: text and wall-clock time are up to the reader.
+//! Times are on the engine's clock, and reasons are typed. The users of the report convert them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ pub struct RosterReport {
     pub freshness: Freshness,
     /// The registry is reached, and has answered about this roster since.
     pub reached: bool,
-    /// Templates see something else than the registry shows. A key that never had enough members does not count.
+    /// Templates see other members than the registry has. A key that never had enough members does not count.
     pub held: bool,
     /// Every hold in force.
     pub holds: Vec<HoldReport>,
@@ -124,7 +124,7 @@ pub struct TemplateReport {
     pub keys: BTreeSet<Arc<str>>,
     /// When its file was last found or brought up to date.
     pub rendered: Option<Moment>,
-    /// It is to be rendered, which has not begun.
+    /// It waits to be rendered.
     pub queued: bool,
     /// It is being rendered, checked or replaced.
     pub in_flight: bool,
@@ -173,8 +173,7 @@ pub struct DriftReport {
     pub since: Moment,
     /// The difference.
     pub what: String,
-    /// How often it was rewritten recently, and when it is rewritten again, if it is written so often that it has to
-    /// wait.
+    /// The number of recent corrections, and the time of the next one; `None` if corrections are not delayed.
     pub disputed: Option<(u32, Moment)>,
 }
 

@@ -209,7 +209,7 @@ impl Roster {
 
     fn reset_members(&mut self, now: Moment, key: &Arc<str>, seen: &Seen<Members>, versions: &Versions) {
         if key.chars().any(is_breaking) {
-            // Such a key could add lines to a file, as such a member could.
+            // Such a key could add lines to a file.
             self.is_dirty |= self.invalid_keys.insert(Arc::clone(key), false).is_none();
             return;
         }
@@ -297,8 +297,7 @@ impl Roster {
         self.parent != ParentState::Unseen
     }
 
-    /// Whether templates see something else than the registry shows. A key that never had enough members does not
-    /// count.
+    /// Whether templates see other members than the registry has. A key that never had enough members does not count.
     pub fn is_held(&self) -> bool {
         let uses_saved =
             |members: &MemberSet| members.hold().is_some() && (members.good().is_some() || !self.is_keyed());

@@ -53,7 +53,7 @@ pub struct GuardHistory {
     pub sizes: Vec<(Moment, usize)>,
     /// The loss that is not confirmed yet.
     pub loss: Option<UnconfirmedLoss>,
-    /// Since when a hold is in force.
+    /// The start of the current hold.
     pub held: Option<Moment>,
     /// The slots that are reserved for removed members.
     pub reserved_slots: ReservedSlots,

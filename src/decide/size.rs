@@ -1,4 +1,4 @@
-//! The size limits of a path. A larger one is not a roster but a runaway writer. None of it is admitted until it is
+//! The size limits of a path. A path over a limit is probably the result of a faulty client. It is held until it is
 //! smaller again.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub enum Excess {
 }
 
 impl fmt::Display for Excess {
-    /// The limit. The actual size changes all the time.
+    /// Shows the limit, because the actual size changes constantly.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nodes => write!(f, "{MAX_NODES} nodes"),

@@ -188,7 +188,7 @@ impl Template {
             self.set_in_flight(&snapshot);
             return Some(snapshot);
         }
-        // A registry that has not answered yet is reported by itself.
+        // A registry that has not answered yet is reported separately.
         let unseen = |name| {
             let roster = rosters.get(name).is_some_and(|roster| !roster.is_seen());
             roster || keys.get(name).is_some_and(|key| !key.is_seen())
@@ -260,7 +260,7 @@ impl Template {
         self.last = Some(outcome);
     }
 
-    /// Its file is the one before its failed reload. `why` is the failure, if the file was restored just now.
+    /// Its file is the one from before the failed reload. `why` is the failure, if the file was restored just now.
     pub fn rolled_back(&mut self, now: Moment, why: Option<&str>) {
         // This counts as a correction, too, whatever the content is.
         self.end_drift(now, why.is_some());

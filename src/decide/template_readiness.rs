@@ -14,7 +14,7 @@ use super::{Engine, Moment};
 pub enum Readiness {
     /// The registries of these rosters and keys have not answered. With each, the age of its members, if known.
     Unreached(BTreeMap<Arc<str>, Option<Duration>>),
-    /// Changes have been seen and are not evaluated yet.
+    /// Changes have arrived and are not evaluated yet.
     Settling,
     /// The registries have answered, but these rosters and keys never had a known-good view.
     Held(BTreeSet<Arc<str>>),
@@ -61,7 +61,7 @@ pub fn readiness(
     }
 }
 
-/// Whether a template is rendered with something else than its registries show.
+/// Whether a template is rendered with other members or data than its registries have.
 pub fn is_held(engine: &Engine, template: &Template) -> bool {
     let key = template.plan().config.file_of().map(|(_, key)| key);
     let is_each_held = |roster: &Roster| key.map_or(roster.is_held(), |key| roster.is_key_held(key));

@@ -1,4 +1,4 @@
-//! Notices that destinations may have been edited by somebody else.
+//! Reports that another process may have edited destinations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,64 +20,64 @@ use crate::log::emit;
 #[cfg(test)]
 mod tests;
 
-/// How often all destinations are looked at although no event came: a file system may report none, and of
-/// directories above which something was renamed or mounted.
+/// How often all destinations are checked without an event: some file systems report no events, and a rename or mount
+/// above a directory causes none.
 const CHECK_INTERVAL: Duration = Duration::from_mins(5);
 
-/// How often it is tried to follow directories that cannot be followed yet.
+/// How often to retry directories that cannot be watched yet.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// A directory's device and inode.
 type Id = (u64, u64);
 
-/// Follows the directories that destinations are in.
+/// Watches the directories of destinations.
 #[derive(Debug)]
 pub struct DestWatcher {
-    /// Somebody has edited something.
+    /// Notified when edits have settled.
     settled: Arc<Notify>,
-    /// `None` while it is at work.
+    /// `None` while `work` uses it.
     follower: Option<DirectoryWatcher>,
-    /// A file system may hang: it works on a thread of its own.
+    /// Sets watches on a separate thread, because a file system may hang.
     work: Option<JoinHandle<(DirectoryWatcher, WatchResult)>>,
-    /// Destinations are to be looked at once it has done its work.
+    /// Destinations are to be checked when `work` is done.
     is_due: bool,
-    /// Some directory is not followed.
+    /// Some directory is not watched.
     is_incomplete: bool,
     checks: Interval,
     retries: Interval,
 }
 
-/// Follows directories that come and go.
+/// Watches directories that may be created and removed.
 #[derive(Debug)]
 struct DirectoryWatcher {
     edits: Debounce,
-    /// Each directory, and which one is followed; `None`: none, as long as it is not there, or the system has no more
-    /// watches to give.
+    /// Each directory by its path, and the one that is watched; `None` if it does not exist or the system has no
+    /// watches left.
     directories: BTreeMap<PathBuf, Option<Id>>,
     /// Destinations that are links, or may be.
     links: Vec<PathBuf>,
     names: Arc<Mutex<Names>>,
 }
 
-/// What has come of following what is there.
+/// The result of watching the directories that exist.
 #[derive(Debug, Default)]
 struct WatchResult {
-    /// There are directories that were not followed before.
+    /// Directories are watched that were not watched before.
     is_new: bool,
-    /// Why some of what is there cannot be followed.
+    /// Why some existing directory cannot be watched.
     error: Option<notify::Error>,
 }
 
 /// The paths whose events count.
 #[derive(Debug, Default)]
 struct Names {
-    /// Destinations, and what they lead to.
+    /// Destinations, and the targets of their links.
     files: BTreeSet<PathBuf>,
-    /// The directories of templates with `each`: any file in there may be one's.
+    /// The directories of templates with `each`: any file in them may be a destination.
     of_each: BTreeSet<PathBuf>,
-    /// Directories that are followed.
+    /// Directories that are watched.
     directories: BTreeSet<PathBuf>,
-    /// Directories that something has happened to since they were followed: there may be no more events of them.
+    /// Directories that were themselves changed since they were watched: they may report no more events.
     changed: BTreeSet<PathBuf>,
 }
 
@@ -109,7 +109,7 @@ impl DestWatcher {
         watcher
     }
 
-    /// Watches the directories of files, and whole directories; and why that cannot be done for all of them.
+    /// Watches the directories of files, and whole directories. Also returns why some of them cannot be watched.
     fn over(
         files: BTreeSet<PathBuf>,
         of_each: BTreeSet<PathBuf>,
@@ -117,7 +117,7 @@ impl DestWatcher {
     ) -> (Self, Option<notify::Error>) {
         let (mut follower, why) = DirectoryWatcher::new(files, of_each, links);
         let WatchResult { error, .. } = follower.follow();
-        // Hosts that were started together do not look together.
+        // Hosts that started at the same time check at different times.
         let first = CHECK_INTERVAL.mul_f64(1.0 + f64::from(std::process::id() % 100) / 100.0);
         let mut watcher = Self {
             settled: follower.edits.notifier(),
@@ -128,25 +128,25 @@ impl DestWatcher {
             checks: interval_at(Instant::now() + first, CHECK_INTERVAL),
             retries: interval_at(Instant::now() + RETRY, RETRY),
         };
-        // After an hour in which every directory was followed, no hour is made up for.
+        // Ticks that were missed while every directory was watched are not made up for.
         watcher.retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
         watcher.checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         (watcher, error.or(why))
     }
 
-    /// Returns when destinations are to be looked at. May be dropped and asked again without losing anything.
+    /// Returns when destinations are to be checked. May be dropped and called again without losing an edit.
     pub async fn due(&mut self) {
         loop {
             if let Some(work) = &mut self.work {
                 let done = work.await;
                 self.work = None;
-                // What cannot be watched was said, and is looked at.
+                // A watch that failed was logged at the start. The regular check covers its directory.
                 let is_new = done.is_ok_and(|(follower, followed)| {
                     self.is_incomplete = follower.is_incomplete();
                     self.follower = Some(follower);
                     followed.is_new
                 });
-                // Files of a new directory may have been edited before.
+                // Files of a new directory may have been edited before the watch.
                 if std::mem::take(&mut self.is_due) || is_new {
                     return;
                 }
@@ -157,7 +157,7 @@ impl DestWatcher {
                 _ = self.retries.tick(), if self.is_incomplete => {}
             }
             let Some(mut follower) = self.follower.take() else {
-                // It broke off, which is a fault; a look needs none.
+                // The thread panicked. A check needs no watch.
                 self.is_due = false;
                 return;
             };
@@ -170,7 +170,7 @@ impl DestWatcher {
 }
 
 impl DirectoryWatcher {
-    /// Follows nothing yet. The second is why there is no watch.
+    /// Watches nothing yet. Also returns why there is no watcher.
     fn new(files: BTreeSet<PathBuf>, of_each: BTreeSet<PathBuf>, links: Vec<PathBuf>) -> (Self, Option<notify::Error>) {
         let directories: BTreeSet<PathBuf> =
             files.iter().filter_map(|file| file.parent()).map(Path::to_path_buf).chain(of_each.clone()).collect();
@@ -183,7 +183,7 @@ impl DirectoryWatcher {
         (Self { edits, directories, links, names }, why)
     }
 
-    /// Follows what is there by now, in place of what was there before.
+    /// Watches the directories that exist now instead of those that existed before.
     fn follow(&mut self) -> WatchResult {
         self.follow_links();
         let changed = std::mem::take(&mut self.names().changed);
@@ -209,7 +209,7 @@ impl DirectoryWatcher {
         done
     }
 
-    /// What a link leads to is edited there.
+    /// Adds the targets of links, because a file behind a link is edited at its target.
     fn follow_links(&mut self) {
         for link in &self.links {
             let Some(target) = fs::canonicalize(link).ok().filter(|target| target != link) else { continue };

@@ -1,4 +1,4 @@
-//! Notices that templates were edited.
+//! Reports edited templates.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::decide::Event;
 use crate::fswatch::debounce::Debounce;
 use crate::log::emit;
 
-/// Follows the directories that templates come from.
+/// Watches the directories of templates.
 #[derive(Debug)]
 pub struct TemplateWatcher {
     edits: Debounce,
@@ -33,7 +33,7 @@ impl TemplateWatcher {
         Self { edits }
     }
 
-    /// Returns when something was edited, and the edits have settled. May be dropped and asked again without losing any.
+    /// Returns when edits have settled. May be dropped and called again without losing an edit.
     pub async fn changed(&self) {
         self.edits.settled().await;
     }

@@ -1,4 +1,4 @@
-//! This machine, as templates and paths name it.
+//! The facts about this host: name, full name and address.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, OnceLock, mpsc};
@@ -11,39 +11,39 @@ use crate::log::emit;
 #[cfg(test)]
 mod tests;
 
-/// How long the resolver may take for the full name: a dead name server must not hold up a start.
+/// The time limit for resolving the full name. A dead name server must not delay the start.
 const RESOLVER_LIMIT: Duration = Duration::from_secs(2);
 
-/// What `{{ host.name }}`, `{{ host.fqdn }}` and `{{ host.ip }}` stand for.
+/// The values of `{{ host.name }}`, `{{ host.fqdn }}` and `{{ host.ip }}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// As `hostname` prints it.
     pub name: String,
-    /// The full name, as Python's `socket.getfqdn()` gives it: zk_watcher and nd_service_registry register under it.
+    /// The full name, as from Python's `socket.getfqdn()`: zk_watcher and nd_service_registry register with it.
     pub fqdn: String,
-    /// The address that packets to the outside would come from.
+    /// The source address of packets to other networks.
     pub ip: IpAddr,
 }
 
-/// This host as far as it was found out. What was found stays, whatever the resolver or the routes say later: files must
-/// not change while nothing has changed but the weather. Clones share the full name.
+/// What is known of this host. Known values never change, so that files do not change with the resolver or the routes.
+/// Clones share the full name.
 #[derive(Debug, Clone)]
 pub struct ThisHost {
     /// As `hostname` prints it.
     pub name: String,
     ip: Option<IpAddr>,
-    /// Empty until it is wanted: it costs a question to the resolver, 2 s at most.
+    /// Empty until it is needed, because resolving it takes up to 2 s.
     fqdn: Arc<OnceLock<Option<String>>>,
 }
 
 impl ThisHost {
-    /// Asks the system for everything but the full name.
+    /// Gets everything except the full name from the system.
     #[must_use]
     pub fn find() -> Self {
         Self { name: name(), ip: outward().or_else(first_interface), fqdn: Arc::default() }
     }
 
-    /// The same host, with another try at what could not be found out so far.
+    /// The same host, with a retry of what could not be determined.
     #[must_use]
     pub fn again(&self) -> Self {
         let failed = matches!(self.fqdn.get(), Some(None));
@@ -54,15 +54,14 @@ impl ThisHost {
         }
     }
 
-    /// The host with its full name, which the resolver is asked for at the first call. It is the name as it is where
-    /// the resolver knows no better.
+    /// The host with its full name. The first call resolves it. If that fails, the full name is the name.
     #[must_use]
     pub fn full(&self) -> Host {
         let fqdn = self.fqdn.get_or_init(|| resolve_fqdn(&self.name));
         Host { fqdn: fqdn.clone().unwrap_or_else(|| self.name.clone()), ..self.short() }
     }
 
-    /// The host without asking for its full name: that is the name as it is here.
+    /// The host with its name in place of the full name, without using the resolver.
     #[must_use]
     pub fn short(&self) -> Host {
         let ip = self.ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -71,28 +70,28 @@ impl ThisHost {
 }
 
 impl From<Host> for ThisHost {
-    /// A host of which everything is known.
+    /// Creates a host from known values.
     fn from(host: Host) -> Self {
         Self { name: host.name, ip: Some(host.ip), fqdn: Arc::new(OnceLock::from(Some(host.fqdn))) }
     }
 }
 
-/// This host's name, as `hostname` prints it.
+/// The name of this host, as `hostname` prints it.
 #[must_use]
 pub fn name() -> String {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// The full name, or nothing when the resolver fails or takes too long. It cannot be cancelled, so it has a thread
-/// that is left behind.
+/// The full name; `None` if the resolver fails or takes too long. The resolver cannot be cancelled, so it runs in a
+/// thread that is then abandoned.
 fn resolve_fqdn(name: &str) -> Option<String> {
     let (tell, told) = mpsc::channel();
     let asked = name.to_owned();
     thread::Builder::new()
         .name("resolver".to_owned())
         .spawn(move || {
-            // Nobody may be listening any more, which is the point of the limit.
+            // The receiver is gone if the time limit has passed.
             let _ = tell.send(ask_resolver(&asked));
         })
         .ok()?;
@@ -106,7 +105,7 @@ fn resolve_fqdn(name: &str) -> Option<String> {
 fn ask_resolver(name: &str) -> Option<String> {
     let ip = dns_lookup::lookup_host(name).ok()?.next()?;
     let reverse = dns_lookup::lookup_addr(&ip).ok()?;
-    // Without an entry the C library gives the address back as text; Python calls that a failure.
+    // Without an entry, the C library returns the address as text. Python treats that as a failure.
     if reverse.parse::<IpAddr>().is_ok() {
         return None;
     }
@@ -114,8 +113,8 @@ fn ask_resolver(name: &str) -> Option<String> {
     Some(first_full_name(reverse, &hosts, ip))
 }
 
-/// The first of the name and its aliases that has a dot, else the name, as `socket.getfqdn` chooses. Aliases come only
-/// from `/etc/hosts`: the C library's reverse lookup that gives them is not offered to safe code.
+/// The first of the name and its aliases that has a dot, else the name, like `socket.getfqdn`. Aliases are read only
+/// from `/etc/hosts`, because the reverse lookup of the C library that returns them is not available in safe code.
 fn first_full_name(reverse: String, hosts: &str, ip: IpAddr) -> String {
     if reverse.contains('.') {
         return reverse;
@@ -130,7 +129,7 @@ fn first_full_name(reverse: String, hosts: &str, ip: IpAddr) -> String {
     aliases.into_iter().find(|alias| alias.contains('.')).unwrap_or(reverse)
 }
 
-/// The source address of packets to the outside. Connecting a UDP socket sends nothing; 192.0.2.1 is nobody's
+/// The source address of packets to other networks. Connecting a UDP socket sends nothing, and 192.0.2.1 is reserved
 /// (RFC 5737).
 fn outward() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
@@ -138,7 +137,7 @@ fn outward() -> Option<IpAddr> {
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
 }
 
-/// The first address of an interface that leads out, IPv4 before IPv6.
+/// The first address of an interface other than loopback, IPv4 before IPv6.
 fn first_interface() -> Option<IpAddr> {
     let mut all: Vec<IpAddr> = nix::ifaddrs::getifaddrs()
         .ok()?
@@ -150,12 +149,12 @@ fn first_interface() -> Option<IpAddr> {
         })
         .filter(|ip| !ip.is_loopback() && !is_link_local(*ip))
         .collect();
-    // Stable: the interfaces keep their order.
+    // The sort is stable: the interfaces keep their order.
     all.sort_by_key(IpAddr::is_ipv6);
     all.into_iter().next()
 }
 
-/// An address that means nothing without an interface's name.
+/// Whether the address is only valid together with an interface.
 fn is_link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_link_local(),

@@ -1,5 +1,5 @@
-//! Reads configuration and templates again on a thread of its own: files, the user database and the resolver may be
-//! slow, and neither sessions nor signals wait for them.
+//! Reloads the configuration and the templates in a separate thread. Files, the user database and the resolver can be
+//! slow, and must not block sessions and signals.
 
 use std::sync::Arc;
 
@@ -9,27 +9,27 @@ use crate::config::Problems;
 use crate::load::setup::{ConfigSource, Setup};
 use crate::render::Library;
 
-/// What is to be read again.
+/// What to reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Load {
-    /// The templates, with the configuration as it is; for an edit.
+    /// The templates, with the current configuration: a template was edited.
     Templates,
-    /// Everything; for a HUP.
+    /// Everything: on HUP.
     Everything,
 }
 
-/// What was read.
+/// The result of a load.
 #[derive(Debug)]
 pub enum Loaded {
-    /// The templates; `None` when none of them has changed.
+    /// The templates; `None` if none of them has changed.
     Templates(Result<Option<Library>, Problems>),
     /// Everything.
     Everything(Result<Box<Setup>, Problems>),
-    /// Nothing, by a fault of this program.
+    /// The load panicked, with the message.
     Broken(String),
 }
 
-/// One load at a time; what is asked for meanwhile follows it, once.
+/// Runs one load at a time. Requests during a load are combined into one load that follows it.
 #[derive(Debug)]
 pub struct Loader {
     source: ConfigSource,
@@ -38,12 +38,12 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// A loader of what the command line names.
+    /// Creates a loader for this source.
     pub fn new(source: ConfigSource) -> Self {
         Self { source, loading: None, next: None }
     }
 
-    /// Asks for a load; `setup` is what is in force.
+    /// Requests a load. `setup` is the current setup.
     pub fn request(&mut self, load: Load, setup: &Arc<Setup>) {
         if self.loading.is_some() {
             self.next = self.next.max(Some(load));
@@ -56,7 +56,7 @@ impl Loader {
         }));
     }
 
-    /// Returns when a load has ended. May be dropped and asked again.
+    /// Waits for the end of a load. Cancel safe.
     pub async fn loaded(&mut self) -> Loaded {
         let Some(loading) = &mut self.loading else {
             return std::future::pending().await;
@@ -66,12 +66,12 @@ impl Loader {
         loaded
     }
 
-    /// Whether a load is under way.
+    /// Whether a load is in progress.
     pub fn is_loading(&self) -> bool {
         self.loading.is_some()
     }
 
-    /// What was asked for while the last load was under way, to be asked for with what is in force now.
+    /// The load that was requested during the last one. The caller requests it with the current setup.
     pub fn queued(&mut self) -> Option<Load> {
         self.next.take()
     }

@@ -1,4 +1,4 @@
-//! From files to a plan: the configuration and its templates, loaded and vetted together.
+//! Loads the configuration and its templates, and makes a plan of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,20 +16,20 @@ use crate::render::{Globals, Library, compile_where};
 #[cfg(test)]
 mod tests;
 
-/// What a command line says about the configuration.
+/// Where the command line gets the configuration from.
 #[derive(Debug, Clone)]
 pub struct ConfigSource {
-    /// The main file; `None` where a command can do without one and none was named.
+    /// The main file; `None` if none was given and the command does not need one.
     pub file: Option<PathBuf>,
     /// `--registry`.
     pub registry: Option<String>,
-    /// `--template IN:OUT[:CMD]`, taken in addition to the file's.
+    /// `--template IN:OUT[:CMD]`, in addition to those of the file.
     pub templates: Vec<String>,
-    /// `run -- CMD`, empty without; `None` for a command that runs no program.
+    /// `run -- CMD`; empty if not given; `None` for commands that run no program.
     pub program: Option<Vec<String>>,
 }
 
-/// A configuration and its templates, all of them fit to run.
+/// A valid configuration with its templates.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The configuration.
@@ -38,20 +38,19 @@ pub struct Setup {
     pub library: Arc<Library>,
     /// This host.
     pub host: ThisHost,
-    /// What is odd but not wrong.
+    /// The warnings.
     pub warnings: Vec<String>,
-    /// Whether there is a configuration file, and so a state directory that is this agent's own.
+    /// Whether there is a configuration file, and therefore a state directory.
     pub stateful: bool,
-    /// A number that changes with what is written in the configuration's files.
+    /// A hash of the text of the configuration files.
     written: u64,
 }
 
 impl Setup {
-    /// Loads everything, or says everything that is wrong. `known` is this host as an earlier load of this process found
-    /// it, and stays as it is.
+    /// Loads everything. `known` has the facts about this host from an earlier load; they do not change.
     ///
     /// # Errors
-    /// Every problem of every file, each at its place.
+    /// Every problem of every file, each with its position.
     pub fn load(source: &ConfigSource, known: Option<&ThisHost>) -> Result<Self, Problems> {
         let host = known.map_or_else(ThisHost::find, ThisHost::again);
         let overrides = Overrides {
@@ -83,14 +82,14 @@ impl Setup {
         Ok(Self { config, library: Arc::new(library), host, warnings, stateful: source.file.is_some(), written })
     }
 
-    /// Logs what is odd and not wrong.
+    /// Logs the warnings.
     pub fn warn(&self) {
         for reason in &self.warnings {
             emit(Event::ConfigWarning { reason: reason.clone() });
         }
     }
 
-    /// Reads the templates again, with the configuration as it is; `None` when none of them has changed.
+    /// Reloads the templates, with the current configuration; `None` if none of them has changed.
     ///
     /// # Errors
     /// Every problem of every template.
@@ -107,8 +106,8 @@ impl Setup {
         Self { library: Arc::new(library), ..self.clone() }
     }
 
-    /// The plan for these templates and all others of their units, or for every one when `only` is empty: with just the rosters and keys that
-    /// they name, or with all of them.
+    /// The plan for the templates in `only` and all others of their units, with only the rosters and keys that they
+    /// name. If `only` is empty, the plan has everything.
     pub fn plan(&self, only: &[String]) -> Plan {
         let asked = |name: &str| only.iter().any(|other| is_or_has(name, other));
         let units = self.config.templates.iter().filter(|template| asked(&template.name));
@@ -147,8 +146,8 @@ impl Setup {
         }
     }
 
-    /// A number that changes with what is written in the configuration and in the templates, and with nothing else: two
-    /// processes with the same number were told the same.
+    /// A hash of the text of the configuration and of the templates, and of nothing else. Two processes with the same
+    /// fingerprint have the same configuration.
     pub fn fingerprint(&self) -> u64 {
         let templates = self.config.templates.iter().map(|template| self.library.digest(&template.src));
         let all: Vec<String> = [self.written].into_iter().chain(templates).map(|number| number.to_string()).collect();
@@ -165,7 +164,7 @@ impl Setup {
     }
 }
 
-/// A template with `each` of which only some files are asked for; any other as it is.
+/// A template with `each`, limited to the requested files. Other templates are returned unchanged.
 fn asked_of(template: &Arc<TemplateConfig>, only: &[String]) -> Arc<TemplateConfig> {
     let whole = only.is_empty() || only.iter().any(|name| **name == *template.name);
     let Some(each) = template.each.as_ref().filter(|_| !whole) else {
@@ -177,14 +176,13 @@ fn asked_of(template: &Arc<TemplateConfig>, only: &[String]) -> Arc<TemplateConf
     Arc::new(TemplateConfig { each: Some(each), ..(**template).clone() })
 }
 
-/// Whether `asked` is the template of this name, or, as `name[key]`, one of its files.
+/// Whether `asked` is the name of this template or, as `name[key]`, of one of its files.
 pub fn is_or_has(name: &str, asked: &str) -> bool {
     let key = asked.strip_prefix(name);
     key.is_some_and(|key| key.is_empty() || (key.starts_with('[') && key.ends_with(']')))
 }
 
-/// A refused configuration's problems, and those of the templates that it has all the same: a person mends them in one
-/// go.
+/// The problems of an invalid configuration and of its templates, so that all can be fixed at once.
 fn with_templates(refused: Refused, host: &ThisHost) -> Problems {
     let Refused { mut problems, rest, complete } = refused;
     if let Some(config) = rest {
@@ -199,13 +197,13 @@ fn with_templates(refused: Refused, host: &ThisHost) -> Problems {
     problems
 }
 
-/// Each roster's `where`, ready to be asked, by the roster's name.
+/// The compiled `where` of each roster, by the name of the roster.
 fn filters(config: &Config, host: &ThisHost, complete: bool) -> Result<BTreeMap<Arc<str>, Filter>, Problems> {
     let globals = |host: Host| Globals { complete, ..Globals::new(config, host) };
     let (mut filters, mut problems) = (BTreeMap::new(), Vec::new());
     for written in &config.wheres {
         let chosen = match compile_where(written, &globals(host.short())) {
-            // The full name costs a question to the resolver.
+            // The full name requires the resolver.
             Ok(chosen) if chosen.uses_fqdn => compile_where(written, &globals(host.full())),
             other => other,
         };
@@ -223,7 +221,7 @@ fn load_library(config: &Config, host: &ThisHost) -> Result<Library, Problems> {
     Ok(if library.uses_fqdn() { library.with_host(host.full()) } else { library })
 }
 
-/// What `{{ env.X }}` may name: what is not UTF-8 cannot stand in a configuration.
+/// The variables for `{{ env.X }}`. Those that are not UTF-8 are left out.
 pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

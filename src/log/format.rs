@@ -1,8 +1,8 @@
-//! A line as text for a person, or as JSON for a machine.
+//! Formats a line as text for a person, or as JSON for a machine.
 //!
-//! Text is `TIME LEVEL message: WHAT key=value …`, where WHAT is the reason, or else what the line is about. Both forms
-//! are searched by `event`, whose names and messages are constant. In both, no value can end a line or steer a terminal,
-//! whatever is written in the registry.
+//! Text is `TIME LEVEL message: WHAT key=value …`, where WHAT is the reason, or else the subject of the line. The names
+//! and messages of events are constant, so both forms can be searched by `event`. In both, no value can end a line or
+//! control a terminal, whatever the registry contains.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -21,16 +21,16 @@ mod tests;
 /// The form of every line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// For a person, with the level in colour or not.
+    /// For a person, with the level coloured or not.
     Text { colour: bool },
-    /// The same for the journal: each line begins with its priority, as sd-daemon(3) has it.
+    /// The same for the journal: each line begins with its priority (sd-daemon(3)).
     Journal,
-    /// One object a line.
+    /// One object per line.
     Json,
 }
 
 impl Format {
-    /// The line as it was logged at this time, with the line breaks at its end and within.
+    /// The text of a line that was logged at this time, including the final line break.
     pub fn format(self, line: &Line, time: SystemTime) -> String {
         match self {
             Self::Text { colour } => text(&utc(time), line, "", colour),
@@ -40,7 +40,7 @@ impl Format {
     }
 }
 
-/// What the journal takes for a line's priority.
+/// The priority of a line in the journal.
 fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "<3>",
@@ -50,8 +50,8 @@ fn priority(level: Level) -> &'static str {
     }
 }
 
-/// What has more lines, a caret under a template's line or a command's output, follows on lines that begin with
-/// `    | `, so that none of them can pass for a line of the log.
+/// Further lines of a reason, such as a command's output, begin with `    | `, so that none of them looks like a line
+/// of the log.
 fn text(time: &str, line: &Line, prefix: &str, colour: bool) -> String {
     let (on, off) = match (colour, line.level) {
         (false, _) => ("", ""),
@@ -98,8 +98,8 @@ fn json(time: &str, line: &Line) -> String {
     json_safe(&out) + "\n"
 }
 
-/// A line of JSON without anything that could steer a terminal. `serde_json` escapes what is below a space; the rest of
-/// what is breaking can only stand in a string.
+/// Escapes every character in a line of JSON that could control a terminal. `serde_json` escapes characters below the
+/// space. Other such characters occur only in strings.
 pub fn json_safe(line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 1);
     for c in line.chars() {

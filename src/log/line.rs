@@ -11,35 +11,35 @@ use super::cut;
 use crate::decide::Event;
 use crate::payload::mask_credentials;
 
-/// The most bytes of one field's text, but for `reason`, which is cut where it is made.
+/// The most bytes of one field's text, except `reason`, which is cut where it is made.
 pub const MAX_FIELD: usize = 1024;
 
 /// The most bytes of a text that comes from a registry.
 const MAX_NAME: usize = 256;
 
-/// The most names of a list; then the number of the others follows.
+/// The most names of a list. The number of the others follows them.
 const MAX_LIST: usize = 10;
 
-/// What a line is about, where it has one of these: the first one stands before the reason in text.
+/// Fields that can be the subject of a line. In text, the first one that a line has precedes the reason.
 const SUBJECTS: [&str; 7] = ["path", "dest", "command", "file", "member", "change", "socket"];
 
 /// One line of the log.
 #[derive(Debug)]
 pub struct Line {
     pub level: Level,
-    /// The event's name, where it is one.
+    /// The event's name; `None` if the line is not an event.
     pub event: Option<&'static str>,
-    /// The module that it is from, where it is none.
+    /// The module that logged the line; `None` for an event.
     pub target: Option<&'static str>,
     pub message: Cow<'static, str>,
-    /// None is null.
+    /// No value is null.
     pub fields: Vec<(&'static str, Value)>,
 }
 
 impl From<&Event> for Line {
     fn from(event: &Event) -> Self {
         let kind = event.kind();
-        // What makes a hold names a path, which others have written.
+        // The reason of a hold contains a path, which other programs chose.
         let max_reason = if matches!(event, Event::RosterHeld { .. }) { MAX_FIELD } else { usize::MAX };
         let fields = event.fields().into_iter().filter(|(_, value)| !value.is_null());
         let fields = fields.map(|(name, value)| (name, shown(name, value, max_reason)));
@@ -53,7 +53,7 @@ impl From<&Event> for Line {
     }
 }
 
-/// A field without the passwords of URLs in it, and not for ever.
+/// A field without the passwords in its URLs, and cut to its maximum length.
 fn shown(name: &str, value: Value, max_reason: usize) -> Value {
     match value {
         Value::String(text) => {
@@ -101,7 +101,7 @@ impl Line {
         self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// What stands after the message in text, and the fields that are in it.
+    /// The text after the message, and the fields that it contains.
     pub fn head(&self) -> (String, Vec<&'static str>) {
         if self.event == Some("members_changed") {
             return (self.membership(), vec!["path", "added", "removed", "changed", "members"]);
@@ -112,7 +112,7 @@ impl Line {
             (None, None) => (String::new(), Vec::new()),
             (Some((name, subject)), None) => (subject.to_owned(), vec![name]),
             (None, Some(reason)) => (reason.to_owned(), vec!["reason"]),
-            // Most reasons say what was tried on what.
+            // Most reasons already name their subject.
             (Some((name, subject)), Some(reason)) if name != "member" && reason.contains(subject) => {
                 (reason.to_owned(), vec![name, "reason"])
             }
@@ -139,7 +139,7 @@ impl Line {
     }
 }
 
-/// Quoted only where a reader could not see its end.
+/// Quotes a text if its end would not be clear.
 pub fn quoted(text: &str) -> Cow<'_, str> {
     if text.is_empty() || text.contains([' ', '"']) {
         Cow::Owned(format!("\"{}\"", text.replace('"', "\\\"")))

@@ -47,7 +47,7 @@ fn a_slow_subscriber_loses_the_oldest_events_and_learns_how_many() {
     }
     assert_eq!(seen, all, "one that keeps up loses none");
     assert!(matches!(slow.try_recv(), Err(TryRecvError::Lagged(lost)) if lost >= 10));
-    assert!(slow.try_recv().is_ok(), "and goes on with the oldest that is left");
+    assert!(slow.try_recv().is_ok(), "and continues with the oldest event that is left");
 }
 
 #[test]

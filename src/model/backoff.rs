@@ -34,14 +34,14 @@ impl Backoff {
         Self { first, factor, longest }
     }
 
-    /// The pause after so many failures in a row.
+    /// The pause after this number of failures in a row.
     pub fn pause(self, failures: u32) -> Duration {
         let grow = |pause: Duration, _| pause.mul_f64(self.factor).min(self.longest);
-        // Every pause is at its maximum by then.
+        // After 64 failures every pause is at its maximum.
         (1..failures.min(64)).fold(self.first, grow)
     }
 
-    /// The same, shortened by up to a half: `random` is between 0 and 1.
+    /// The pause, shortened by up to a half. `random` is between 0 and 1.
     pub fn jittered(self, failures: u32, random: f64) -> Duration {
         self.pause(failures).mul_f64(random.mul_add(0.5, 0.5))
     }

@@ -8,7 +8,7 @@ use super::member::Member;
 /// Whether a member matches, or why that cannot be decided.
 type Predicate = dyn Fn(&Member) -> Result<bool, String> + Send + Sync;
 
-/// The `where` of a roster. It is compiled where templates are, so that nothing here depends on their language.
+/// The `where` of a roster. The `render` module compiles it, so this module does not depend on Tera.
 #[derive(Clone)]
 pub struct Filter {
     text: Arc<str>,

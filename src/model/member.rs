@@ -10,8 +10,8 @@ use super::quarantine::{Quarantine, is_breaking};
 #[cfg(test)]
 mod tests;
 
-/// One provider of a service. No text in it contains a control character or a line break, because [`Member::new`] refuses
-/// them: a node cannot make a template write a line that its author did not intend.
+/// One provider of a service. Its texts contain no control characters and no line breaks: [`Member::new`] refuses
+/// them, so that a node cannot add lines to a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     fields: Fields,

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// The most bytes in the data of a member, and in its name.
+/// The maximum size of a member's data, and of its name, in bytes.
 pub const MAX_DATA: usize = 64 * 1024;
 
 /// Why a node is left out. It is logged once and shown in status, and does not count towards `min`.

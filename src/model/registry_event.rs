@@ -1,7 +1,7 @@
 //! What a registry reports: the interface between `watch/` and `decide/`.
 //!
-//! An event states a fact about the registry and judges nothing. Absent, unreadable and empty are three different
-//! facts. "Unreachable" is a fourth, which says nothing about the members.
+//! An event states a fact about the registry. Absent, unreadable and empty are three different facts. Unreachable is a
+//! fourth, which says nothing about the members.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -130,8 +130,8 @@ pub enum Update {
         /// How recent the paths are now, where that was read.
         versions: Versions,
     },
-    /// The connection was lost and may be back in a moment. What was reported may be out of date, and must not be
-    /// judged before the next `Reset`.
+    /// The connection was lost and may return soon. Earlier events may be out of date, and must not be evaluated before
+    /// the next `Reset`.
     Suspended,
     /// The registry cannot be reached. Every view of it is the last known one until its next `Reset`.
     Unreachable {

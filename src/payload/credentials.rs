@@ -12,8 +12,8 @@ fn ends_url(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>' | '`' | '\\')
 }
 
-/// Masks the password of every URL in the text: `postgres://user:***@host`. It rather masks too much than too little:
-/// an unencoded password may contain `/`, `:` and `@`. Logs, `ls` and `status` show masked text; templates see the
+/// Masks the password of every URL in the text: `postgres://user:***@host`. If in doubt, it masks too much, because an
+/// unencoded password may contain `/`, `:` and `@`. Logs, `ls` and `status` show masked text; templates see the
 /// original.
 #[must_use]
 pub fn mask_credentials(text: &str) -> Cow<'_, str> {

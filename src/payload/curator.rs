@@ -1,4 +1,4 @@
-//! `<base>/<service>/<id>` with JSON data, as Curator's service discovery writes it, and Spring Cloud and Dubbo by it.
+//! `<base>/<service>/<id>` with JSON data, as Curator's service discovery writes it. Spring Cloud and Dubbo use it.
 
 use serde_json::Value;
 

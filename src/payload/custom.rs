@@ -34,7 +34,7 @@ pub struct FieldPath(String);
 
 /// The text is not a field path.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("a field is named by keys joined with dots, and no key may be empty")]
+#[error("a field path is one or more keys joined with dots; no key may be empty")]
 pub struct BadFieldPath;
 
 impl FieldPath {

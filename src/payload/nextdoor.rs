@@ -1,8 +1,7 @@
 //! `<path>/<host>:<port>` with JSON data, as nd_service_registry 1.1.0 and zk_watcher 0.4.0 write it.
 //!
 //! Data is trimmed. Empty data is no data; text from `{` to `}` is JSON; anything else, including invalid JSON, is
-//! `{"string_value": text}`, as in that library. Bytes that are not UTF-8 are kept as they are: the member is valid
-//! whatever its data is.
+//! `{"string_value": text}`, as in nd_service_registry. Bytes that are not UTF-8 are kept: every data is valid.
 
 use serde_json::{Map, Value};
 

@@ -53,7 +53,7 @@ impl RenderError {
 fn message(report: &ReportError) -> String {
     match report.message() {
         "Tried to render a variable that is undefined" => {
-            "undefined: not every member has this field, or its name is misspelled; default(value=…) sets a fallback"
+            "undefined: a member lacks this field, or its name is misspelled; default(value=…) sets a fallback"
                 .to_owned()
         }
         message => message.to_owned(),

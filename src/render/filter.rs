@@ -165,9 +165,9 @@ fn fail<T>(message: impl Into<String>) -> TeraResult<T> {
 fn kind(value: &Value) -> &'static str {
     match value {
         _ if value.is_none() => "null",
-        _ if value.is_string() => "a text",
+        _ if value.is_string() => "a string",
         _ if value.is_number() => "a number",
-        _ if value.is_bool() => "true or false",
+        _ if value.is_bool() => "a boolean",
         _ if value.is_array() => "a list",
         _ if value.is_map() => "a map",
         _ => "bytes",

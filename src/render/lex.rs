@@ -1,7 +1,7 @@
 //! A lexer for Tera's syntax, with positions. Tera hides its syntax tree and gives names without positions, so the text
 //! inside `{{ }}` and `{% %}` is lexed again here by the same rules.
 //!
-//! The input must be valid for Tera; otherwise the tokens just end early.
+//! The input must be valid for Tera; otherwise the tokens end early.
 
 use std::ops::Range;
 

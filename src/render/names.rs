@@ -104,10 +104,10 @@ impl KnownNames<'_> {
     /// The hint for an unknown name.
     pub fn hint<'n>(&'n self, name: &str, local: impl Iterator<Item = &'n str>) -> String {
         match name {
-            "__tera_context" => return "name the rosters that you need".to_owned(),
-            "loop" => return "loop exists only inside a for".to_owned(),
+            "__tera_context" => return "use the names of the rosters".to_owned(),
+            "loop" => return "loop is available only inside a for".to_owned(),
             "env" => {
-                return "set it under [vars] in the configuration, where {{ env.X }} works".to_owned();
+                return "set a variable under [vars] in the configuration, where {{ env.X }} is available".to_owned();
             }
             _ => {}
         }
@@ -119,7 +119,7 @@ impl KnownNames<'_> {
     }
 }
 
-/// Names of filters in other template languages, and ours.
+/// Names of filters in other template languages, with the equivalent here.
 const OTHER_NAMES: [(&str, &str); 14] = [
     ("basename", "base"),
     ("dirname", "dir"),
@@ -140,7 +140,7 @@ const OTHER_NAMES: [(&str, &str); 14] = [
 /// The hint for an unknown filter, test or function.
 pub fn builtin_hint(kind: &str, name: &str, all: &[&str]) -> String {
     if kind == "function" && matches!(name, "now" | "get_env" | "get_random" | "getenv" | "env") {
-        return "functions that vary between renders do not exist here: the same members always give the same file"
+        return "functions that vary between renders are not available: the same members always give the same file"
             .to_owned();
     }
     if kind == "filter"

@@ -56,5 +56,5 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("it gave no message")
+        .unwrap_or("no message")
 }

@@ -148,7 +148,7 @@ impl Validator<'_> {
                     }
                     Err(SourceError::Syntax(problem)) => problem,
                     Err(SourceError::Unreadable(why)) => {
-                        let hint = "make it readable by rosterd's user".to_owned();
+                        let hint = "make the file readable by rosterd's user".to_owned();
                         file.problem(call.ident.span.clone(), format!("{only} cannot be read: {why}"), Some(hint))
                     }
                 },
@@ -203,7 +203,7 @@ impl Validator<'_> {
     fn walk_file(&mut self, file: &Arc<Source>, scope: &BTreeSet<String>, in_component: bool, stack: &mut Vec<String>) {
         stack.push(file.name.clone());
         let mut scope = scope.clone();
-        // Blocks of the child and parents see the variables that the other sets, depending on the order at render time.
+        // Blocks of a child and its parents can see the variables that the others set, depending on the render order.
         scope.extend(file.uses.body.sets.iter().filter(|_| file.uses.extends.is_some()).cloned());
         if let Some(ident) = &file.uses.extends
             && let Some(parent) = self.resolve_nested(file, ident, stack)
@@ -223,7 +223,7 @@ impl Validator<'_> {
         }
         if self.reported.insert(format!("circle {}", next.name)) {
             let message = format!("a template cannot include or extend itself: {} → {}", stack.join(" → "), next.name);
-            let hint = "remove this, or another step of the cycle".to_owned();
+            let hint = "remove this, or another include or extends of the cycle".to_owned();
             self.problems.push(file.problem(ident.span.clone(), message, Some(hint)));
         }
         None

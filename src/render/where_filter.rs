@@ -33,12 +33,12 @@ const DELIMITERS: [&str; 6] = ["{{", "}}", "{%", "%}", "{#", "#}"];
 /// The hint if there is no better one.
 const EXAMPLE_HINT: &str = "write one expression, as in 'zone == vars.zone and weight > 0'";
 
-/// Names that templates or other software have and `where` does not, with a hint.
+/// Names that are not available in `where`, but in templates or other software, with a hint.
 const UNAVAILABLE: [(&str, &str); 4] = [
-    ("slot", "slots are assigned after `where`; for a key of the data with this name write m.data.slot"),
-    ("rosters", "`where` sees one member's fields, vars and host"),
-    ("loop", "`where` sees one member's fields, vars and host"),
-    ("__tera_context", "name the fields that you need"),
+    ("slot", "slots are assigned after `where`; for a data key with this name, write m.data.slot"),
+    ("rosters", "`where` can use only the fields of one member, vars and host"),
+    ("loop", "`where` can use only the fields of one member, vars and host"),
+    ("__tera_context", "use the names of the fields"),
 ];
 
 /// A compiled `where`.
@@ -56,7 +56,7 @@ pub struct CompiledWhere {
 /// members cannot have. Other names may be keys of the data.
 pub fn compile_where(written: &Where, globals: &Globals) -> Result<CompiledWhere, Vec<Problem>> {
     if let Some(end) = DELIMITERS.iter().find(|end| written.text.contains(**end)) {
-        let hint = "write one expression without brackets around it, as in 'zone == vars.zone'";
+        let hint = "write one expression without delimiters, as in 'zone == vars.zone'";
         return Err(vec![problem(written, 0..0, &format!("{end} is not allowed in `where`"), hint)]);
     }
     let text = format!("{OPEN}{}{CLOSE}", written.text);
@@ -133,7 +133,7 @@ fn validate_names(written: &Where, uses: &Uses, globals: &Globals) -> Vec<Proble
             written,
             call.ident.span.clone(),
             &message,
-            "write an expression over this member's fields",
+            "write an expression over the fields of the member",
         ));
     }
     let none = BTreeMap::new();
@@ -152,19 +152,17 @@ fn check_variable(name: &Variable, known: &KnownNames<'_>) -> Option<(Range<usiz
     let at_name = |message: String, hint: &str| Some((name.ident.span.clone(), message, hint.to_owned()));
     match (text, name.fields.first()) {
         ("host", None) => at_name(
-            "host is a map, not a text".into(),
+            "host is a map, not a string".into(),
             "write m.host for the member's host, or host.name for this host's name",
         ),
-        ("vars", None) => at_name("vars is a table, not a text".into(), "name one of its keys, as in vars.zone"),
+        ("vars", None) => at_name("vars is a table, not a string".into(), "use one of its keys, as in vars.zone"),
         ("host" | "vars", _) => match known.lookup(name) {
             Lookup::UnknownField { field, message, hint } => {
                 Some((field.span.clone(), message, hint.unwrap_or_default()))
             }
             Lookup::Defined | Lookup::Undefined => None,
         },
-        ("m", Some(field)) if field.text == "slot" => {
-            at_name("a member has no slot at this point".into(), UNAVAILABLE[0].1)
-        }
+        ("m", Some(field)) if field.text == "slot" => at_name("a member has no slot yet".into(), UNAVAILABLE[0].1),
         _ => {
             let (_, hint) = UNAVAILABLE.iter().find(|(other, _)| *other == text)?;
             at_name(format!("there is no {text} in `where`"), hint)

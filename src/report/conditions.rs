@@ -1,4 +1,4 @@
-//! Condition a template's file is as it is: everything that keeps it from showing what the registry does, each by its name.
+//! Conditions: the reasons why a file, roster or key is not up to date, and other facts about it.
 
 use super::context::{Clock, Context, seconds};
 use super::words::{field, held};
@@ -11,9 +11,9 @@ use crate::decide::report::{
 /// One condition of a template, roster or key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
-    /// What is the case. Further lines hold the end of a command's output.
+    /// The description. Further lines have the end of a command's output.
     pub text: String,
-    /// Whether it keeps the file, or the software that reads it, from being up to date.
+    /// Whether the file, or the software that reads it, is not up to date because of it.
     pub blocking: bool,
 }
 
@@ -52,7 +52,7 @@ pub fn template_conditions(report: &Report, template: &TemplateReport, context: 
         all.push(Condition::blocking(text));
     }
     if all.is_empty() && template.queued {
-        all.push(Condition::blocking("queued: rendered as soon as its destination is free".to_owned()));
+        all.push(Condition::blocking("queued: will be rendered as soon as its destination is free".to_owned()));
     }
     all.extend(report.reload_of(&config.name).map(|(command, reload)| reload_condition(command, reload, clock)));
     if !all.iter().any(|condition| condition.blocking) {
@@ -109,7 +109,7 @@ fn failure(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
         Retry::AfterSearch => "searching for the members that fail the check".to_owned(),
         Retry::Now => "retrying now".to_owned(),
         Retry::At(due) => format!("retry at {}", clock.due(due)),
-        Retry::OnChange if stage == Stage::Unit => "retried together with it".to_owned(),
+        Retry::OnChange if stage == Stage::Unit => "retried with the whole unit".to_owned(),
         Retry::OnChange if stage == Stage::Rollback => {
             format!("will be retried when {change}, or with `rosterd render {}`", template.config.name)
         }
@@ -222,7 +222,7 @@ fn reload_condition(command: &Reload, it: &ReloadReport, clock: &Clock) -> Condi
         times => format!(", failed {times} times"),
     };
     let when = match it.state {
-        ReloadState::Running => "runs now".to_owned(),
+        ReloadState::Running => "running now".to_owned(),
         ReloadState::GivenUp => {
             "retries exhausted (reload_retries); runs again when its files change or the agent restarts".to_owned()
         }

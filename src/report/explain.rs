@@ -13,7 +13,7 @@ use crate::decide::report::{
 use crate::log::plain;
 use crate::payload::{Payload, mask_credentials};
 
-/// The maximum number of items in a list. `ls` prints all of them.
+/// The maximum number of items in a list. `ls` has no limit.
 const NAMED: usize = 500;
 
 /// The maximum length in bytes of a line of a command's output.
@@ -75,7 +75,7 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     let mut out = format!("roster {}: {} on {}\n", config.name, config.subject, config.registry);
     let conditions = roster_conditions(report, it, &context.clock(report));
     if !conditions.iter().any(|condition| condition.blocking) {
-        out.push_str("  up to date\n");
+        out.push_str("  fresh\n");
     }
     lines(&mut out, &conditions);
     payload(&mut out, it);
@@ -165,7 +165,7 @@ fn key(report: &Report, it: &KeyReport, context: &Context) -> String {
     let mut out = format!("key {}: {} on {}\n", config.name, config.path, config.registry);
     let conditions = key_conditions(report, it, &context.clock(report));
     if conditions.is_empty() {
-        out.push_str("  up to date\n");
+        out.push_str("  fresh\n");
     }
     lines(&mut out, &conditions);
     out

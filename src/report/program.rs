@@ -11,23 +11,23 @@ use crate::decide::report::{AfterStop, ProgramReport, ProgramState};
 /// The program that the agent runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramStatus {
-    /// What is run.
+    /// The command.
     pub command: String,
     /// `waiting`, `running`, `stopping` or `stopped`.
     pub state: String,
-    /// The state in words.
+    /// The state as text.
     pub text: String,
-    /// The templates whose files the first start waits for, or that with another command.
+    /// The templates whose files the first start, or the start of another command, waits for.
     pub waiting_for: Vec<String>,
-    /// Its process, while it has one.
+    /// The ID of its process, if it has one.
     pub pid: Option<u32>,
-    /// Since when it runs.
+    /// When its process was started.
     pub since: Option<String>,
     /// How often it was started.
     pub starts: u64,
-    /// How it ended the last time that it ended by itself.
+    /// How and when it last ended on its own.
     pub last_end: Option<String>,
-    /// When it is started next.
+    /// When it will be started again.
     pub next: Option<String>,
 }
 
@@ -67,9 +67,10 @@ impl ProgramStatus {
             }
             ProgramState::Stopping { pid, then, kill, killed } => {
                 let what = if *then == AfterStop::Restart { "RESTARTING" } else { "STOPPING" };
-                let limit = if *killed { String::new() } else { format!(" {}", from_now(kill.since(clock.now))) };
+                let soon = from_now(kill.since(clock.now));
+                let limit = if *killed { "killed".to_owned() } else { format!("will be killed {soon}") };
                 "stopping".clone_into(&mut status.state);
-                status.text = format!("{what} process {pid}, killed{limit} (kill_timeout)");
+                status.text = format!("{what} process {pid}, {limit} (kill_timeout)");
                 status.pid = Some(*pid);
             }
             ProgramState::Backoff(until) => {

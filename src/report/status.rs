@@ -16,18 +16,18 @@ use super::context::{Clock, Context};
 use super::program::ProgramStatus;
 use super::words;
 
-/// All that `status --json` shows. Times are RFC 3339 in UTC.
+/// The output of `status --json`. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The agent's version.
     pub version: String,
-    /// Its process.
+    /// Its process ID.
     pub pid: u32,
     /// When it was started.
     pub started: String,
     /// The pause in force.
     pub paused: Option<PausedStatus>,
-    /// The program that the agent runs; null without one.
+    /// The program that the agent runs; null if there is none.
     pub program: Option<ProgramStatus>,
     /// The registries that are followed.
     pub registries: Vec<RegistryStatus>,
@@ -44,13 +44,13 @@ pub struct Status {
 /// A pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PausedStatus {
-    /// Since when.
+    /// When it began.
     pub since: String,
-    /// When it ends by itself.
+    /// When it ends.
     pub until: String,
-    /// As it was given.
+    /// The reason, as given.
     pub reason: Option<String>,
-    /// The user who asked for it.
+    /// The user who requested it.
     pub uid: u32,
 }
 
@@ -59,11 +59,11 @@ pub struct PausedStatus {
 pub struct RegistryStatus {
     /// Its name.
     pub name: String,
-    /// Where it is; never with a credential.
+    /// Its URL, without credentials.
     pub url: String,
-    /// Whether it answers.
+    /// Whether it is connected.
     pub reached: bool,
-    /// Why not.
+    /// The error if it is not.
     pub why: Option<String>,
 }
 
@@ -76,43 +76,43 @@ pub struct RosterStatus {
     pub registry: String,
     /// Its path.
     pub path: String,
-    /// How many members templates see; of all keys together where the path has a `*`.
+    /// The number of members that templates see, of all keys together.
     pub members: usize,
-    /// How many the registry showed last; null while that is not known.
+    /// The number of members in the registry; null if unknown.
     #[serde(default)]
     pub in_registry: Option<usize>,
-    /// What the nodes are read by: as configured, or as `auto` has chosen; where the keys differ in that, each once.
+    /// The payload format, as configured or detected; if the keys have different formats, each format once.
     pub payload: String,
-    /// How old the view is: 0 while it is up to date, null before the first.
+    /// The age of the view in seconds: 0 while it is fresh, null before the first view.
     pub view_age_s: Option<u64>,
-    /// Whether the registry is reached and has been read whole since.
+    /// Whether the registry is connected and the path has been read since.
     pub fresh: bool,
-    /// The hold for which templates see something else than the registry shows; the first of several.
+    /// The first hold because of which templates see other members than the registry has.
     pub hold: Option<HoldStatus>,
-    /// Every hold, with those of keys that are omitted because they never had enough members.
+    /// Every hold, including those of keys that are omitted because they never had enough members.
     pub holds: Vec<HoldStatus>,
-    /// How many nodes are quarantined.
+    /// The number of quarantined nodes.
     pub quarantined: usize,
-    /// How many members `where` excludes.
+    /// The number of members that `where` excludes.
     pub filtered: usize,
-    /// For how many of those `where` could not be evaluated.
+    /// The number of these members for which `where` failed.
     pub filter_errors: usize,
-    /// How many nodes name the same host and port as another.
+    /// The number of nodes with the same host and port as another node.
     pub duplicates: usize,
 }
 
 /// A hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldStatus {
-    /// The path that it is context.
+    /// The held path.
     pub path: String,
-    /// Why, in words.
+    /// The reason as text.
     pub reason: String,
-    /// Since when.
+    /// When it began.
     pub since: String,
-    /// When it ends by itself; null when it does not.
+    /// When it times out; null if it does not.
     pub until: Option<String>,
-    /// What would end it.
+    /// What ends it.
     pub release: String,
     /// Whether `accept` can end it.
     pub acceptable: bool,
@@ -127,9 +127,9 @@ pub struct KeyStatus {
     pub registry: String,
     /// Its path.
     pub path: String,
-    /// Whether there is good data.
+    /// Whether there is known-good data.
     pub known: bool,
-    /// The hold in force.
+    /// The current hold.
     pub hold: Option<HoldStatus>,
 }
 
@@ -140,20 +140,20 @@ pub struct TemplateStatus {
     pub name: String,
     /// Its destination.
     pub dest: String,
-    /// When the destination was last found, or brought, up to date.
+    /// When the destination was last found or brought up to date.
     pub rendered_at: Option<String>,
     /// Whether a reload is pending for it.
     pub owed_reload: bool,
     /// The pending reload.
     pub reload: Option<ReloadStatus>,
-    /// Why the last publication, or else the last reload, failed; null after one that did not.
+    /// The error of the last publication, or else of the last reload; null if both succeeded.
     pub last_error: Option<String>,
-    /// What keeps the destination from showing what the registry does; null when nothing does.
+    /// Why the destination is not up to date; null if it is.
     pub waiting_for: Option<String>,
-    /// Since when its destination is not as the agent left it; null while it is.
+    /// When another process was first seen to have changed the destination; null if none has.
     #[serde(default)]
     pub drifted_since: Option<String>,
-    /// The members that its check refuses, which are left out of its file.
+    /// The members that are left out of its file, because its check refuses them.
     #[serde(default)]
     pub left_out: Vec<LeftOutStatus>,
 }
@@ -167,9 +167,9 @@ pub struct LeftOutStatus {
     pub key: Option<String>,
     /// The member's name.
     pub member: String,
-    /// What the check said, with the end of its output.
+    /// The message of the check, with the end of its output.
     pub why: String,
-    /// When it is retried unchanged; null where another template of its unit decides that.
+    /// When it is retried unchanged; null if another template of its unit decides that.
     #[serde(default)]
     pub again: Option<String>,
 }
@@ -177,11 +177,11 @@ pub struct LeftOutStatus {
 /// A pending reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadStatus {
-    /// What is run.
+    /// The command.
     pub command: String,
     /// How often it has failed in a row.
     pub failures: u32,
-    /// When it runs next; null while it runs, waits for other files, or was given up.
+    /// When it runs next; null while it is running, waits for other files, or was given up.
     pub next: Option<String>,
     /// Whether it was given up.
     pub given_up: bool,
@@ -229,9 +229,9 @@ fn hold(path: &str, hold: &Hold, acceptable: bool, clock: &Clock) -> HoldStatus 
 
 fn roster(it: &RosterReport, clock: &Clock) -> RosterStatus {
     let status = |held: &HoldReport| hold(&held.path, &held.hold, held.acceptable, clock);
-    // The first that keeps templates from seeing what is there: a key that never had enough members does not.
+    // The first hold that affects what templates see. A hold of a key that never had enough members does not.
     let first = it.holds.iter().find(|held| held.kept.is_some()).or(it.holds.first());
-    // `auto` while that has chosen nothing.
+    // Before a format is detected, this is `auto`.
     let formats: Vec<String> = it.formats.keys().map(ToString::to_string).collect();
     RosterStatus {
         name: it.config.name.to_string(),

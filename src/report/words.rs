@@ -37,7 +37,7 @@ pub fn release(reason: &Reason, clock: &Clock) -> String {
                 clock.time(*until)
             )
         }
-        Reason::Older { .. } => "ends when the ensemble shows a later state, when none of them is missing, or with \
+        Reason::Older { .. } => "ends when the ensemble shows a later state, when no member is missing, or with \
                                  `rosterd accept`; it does not time out"
             .to_owned(),
         Reason::TooLarge(excess) => {

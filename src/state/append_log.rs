@@ -1,11 +1,11 @@
 //! A file of lines with checksums that grows at its end.
 //!
-//! A file that was cut off is read up to there; of one that is damaged elsewhere, every intact line is read. A file
-//! with far more lines than its state needs is rewritten: written beside, synced, and renamed into place. A file that a
-//! newer version wrote, or that is something else, is renamed and kept.
+//! A truncated file is read up to its last complete line. Of a file that is damaged elsewhere, every intact line is
+//! read. A file with far more lines than its state needs is rewritten: the new file is written beside it, synced, and
+//! renamed into place. A file that a newer version wrote, or that has another format, is renamed and kept.
 //!
-//! A file that cannot be read is renamed too, and read once it can be: its lines are older than what was written
-//! meanwhile. The same goes for a file that appears later in its place, for example because a disk was mounted there.
+//! A file that cannot be read is renamed too, and is read once that is possible: its lines are older than those written
+//! meanwhile. The same goes for a file that later appears in its place, for example because a disk was mounted there.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -59,7 +59,7 @@ pub struct Header {
     /// Whether [`append`](AppendLog::append) syncs.
     pub synced: bool,
     /// The number of lines that hold the whole state in a rewritten file, if each later line is a change to what the
-    /// lines before it say. Then nothing after a damaged line is read. 0 if every line stands for itself.
+    /// lines before it say. Then nothing after a damaged line is read. 0 if lines do not depend on each other.
     pub snapshot: usize,
 }
 
@@ -202,7 +202,7 @@ impl AppendLog {
         Ok(())
     }
 
-    /// Opens the file for appending, if it is still the one that was left.
+    /// Opens the file for appending, if it is still the file that this process left.
     fn reopen(&self, left: FileId) -> io::Result<Option<File>> {
         let file = match OpenOptions::new().append(true).custom_flags(PLAIN).open(&self.file) {
             Ok(file) => file,
@@ -296,7 +296,7 @@ impl AppendLog {
     /// # Errors
     /// The system call that failed; the file is unchanged then.
     pub fn rewrite<T: Serialize>(&mut self, lines: &[T]) -> io::Result<()> {
-        // A file that may not be appended to may still be the one that was left.
+        // A file that cannot be appended to may still be the file that this process left.
         self.is_unread |= self.known.take().is_some_and(|left| !self.is_left(left));
         if self.is_unread {
             let aside = self.set_aside()?;

@@ -136,7 +136,7 @@ impl Journal {
     }
 
     /// Like [`Self::record`], for a rollback, with the sets that it blocks: versions that failed are not written again,
-    /// whenever the agent is killed after this.
+    /// even if the agent is killed after this.
     ///
     /// # Errors
     /// The system call that failed; nothing is recorded then.
@@ -159,7 +159,7 @@ impl Journal {
                 self.put_back(key, entry);
             }
             self.blocked = known;
-            // The line may be in the file all the same.
+            // The line may be in the file nevertheless.
             let _ = self.write_unsynced(&Line::default());
         } else {
             self.blocked_before = line.blocked.is_some().then_some(known);

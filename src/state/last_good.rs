@@ -1,13 +1,13 @@
 //! The last known-good members of each roster and the data of each key, kept in the state directory across restarts:
 //! with their slots, the guard's history, and when all of it was last confirmed.
 //!
-//! There is one [log](crate::state::append_log) for each roster. It begins with the whole roster, and each change is a line at its
-//! end, so a change costs what it changes and not what the roster holds.
+//! There is one [log](crate::state::append_log) for each roster. It begins with the whole roster. Each change appends a
+//! line, so the cost of a change does not depend on the size of the roster.
 //!
-//! A line is in the kernel's hands before the files that are rendered from it are replaced, so a killed agent restores
-//! what it rendered. It is not synced: that would double the cost of a change. After a power cut the last good members
+//! A line is written before the files that are rendered from it are replaced, so a killed agent restores what it
+//! rendered. It is not synced, because that would double the cost of a change. After a power cut the last good members
 //! may therefore be half a minute older than the files. That does no harm: they are one whole view that was good then,
-//! their age is known, they are used only while no registry is reached, and the first view of one replaces them.
+//! their age is known, they are used only while no registry is reached, and the first view of a registry replaces them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -73,8 +73,8 @@ impl LastGood {
         self.store().load(access, &Timestamp::now())
     }
 
-    /// Saves the latest members of one roster. A failure is logged and nothing more: the file that is about to be
-    /// written matters more than what the next start knows.
+    /// Saves the latest members of one roster. A failure is only logged: the file that is about to be written matters
+    /// more than the next start.
     pub fn save(&self, saved: SavedUpdate) {
         self.write(|store| {
             let clock = store.clock.clone();
@@ -117,7 +117,7 @@ impl Store {
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let file = entry.file_name();
             let Some((name, kind)) = file.to_str().and_then(|file| file.split_once('.')) else { continue };
-            // A temporary file, or one that was renamed, belongs to the log of that name.
+            // A temporary or renamed file belongs to the log of that name.
             if [SUFFIX, "tmp"].contains(&kind) || kind.starts_with("roster.unread") {
                 self.open(name, access);
             }

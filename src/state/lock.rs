@@ -82,7 +82,7 @@ fn is_named(file: &File, path: &Path) -> io::Result<bool> {
 /// examined. An agent that starts at this instant may find the lock held, and retries.
 pub fn holder(state_dir: &Path) -> Option<String> {
     let path = state_dir.join(NAME);
-    // It may be anything, and opening some files has effects.
+    // The path may be anything, and opening some files has side effects.
     std::fs::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;

@@ -66,8 +66,8 @@ impl Pause {
         state_dir.join(NAME)
     }
 
-    /// The pause in force at the start. A file that cannot be read means that somebody wanted a pause: it counts as one
-    /// of [`DEFAULT_DURATION`] from now on, with the error as its reason.
+    /// The pause in force at the start. A file that cannot be read shows that a pause was requested: it counts as a
+    /// pause of [`DEFAULT_DURATION`] from now on, with the error as its reason.
     pub fn load(state_dir: &Path, now: SystemTime) -> Option<Self> {
         let file = Self::file(state_dir);
         let pause = match std::fs::read(&file) {

@@ -48,7 +48,7 @@ pub struct CachedView {
 
 impl CachedView {
     /// Widens a dirty set to what can be applied to this view: a part of something absent or unreadable is meaningless
-    /// by itself.
+    /// alone.
     pub fn widen(&self, dirty: &mut DirtySet) {
         match &self.view {
             Some(View::Members(Seen::Present(_))) => {}

@@ -1,12 +1,12 @@
 //! The registry of a directory tree on the local disk.
 //!
-//! A file is a node. A directory is a node whose own data is in `.data`. Names that begin with a dot or end in `~` are not
-//! nodes. A file is read when it is closed after writing, or renamed into place, so editors and `touch` work as usual. Only
-//! the directories that matter are watched, each one before it is read.
+//! A file is a node. A directory is a node whose own data is in `.data`. Names that begin with a dot or end in `~` are
+//! not nodes. A file is read when it is closed after writing, or renamed into place, so editors and `touch` work as
+//! usual. Only the directories that matter are watched, each one before it is read.
 //!
-//! Links may lead to files anywhere, and to directories within the root. A link that is created, removed or changed is seen
-//! at once. What changes behind a link is read every second or two, because inotify cannot watch a directory under two
-//! names.
+//! Links may lead to files anywhere, and to directories within the root. A link that is created, removed or changed is
+//! seen at once. What changes behind a link is read every second or two, because inotify cannot watch a directory under
+//! two names.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! From events to what has to be read again. Pure.
+//! Derives from events what has to be read again. Pure.
 //!
-//! An event says only that something happened to a node, and another one may follow before the first is handled. So not
-//! the events are kept, but the nodes that may have changed: each is read once, however many events name it.
+//! An event says only that something happened to a node, and another one may follow before the first is handled. So the
+//! nodes that may have changed are kept, not the events. Each node is read once, however many events name it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ impl DirtySet {
                 [key, rest @ ..] => self.record_keyed(below, key, rest, event),
             },
         }
-        // Names that come and go without end must not use memory without bound.
+        // An endless series of new names must not use unlimited memory.
         if self.members.len() + self.keys.len() + self.lists.len() > MAX_ENTRIES {
             *self = Self::all();
         }

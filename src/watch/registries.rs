@@ -19,7 +19,7 @@ use crate::watch::{Registry, StateAccess, Subjects};
 #[cfg(test)]
 mod tests;
 
-/// How many events may wait for the event loop. While the queue is full, a registry merges what changes meanwhile.
+/// How many events may wait for the event loop. While the queue is full, a registry merges further changes.
 const QUEUE: usize = 8;
 
 /// The pause before a registry that ended unexpectedly is started again.

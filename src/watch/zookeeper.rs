@@ -1,8 +1,8 @@
 //! The registry of a ZooKeeper ensemble.
 //!
-//! One session serves all subjects, through one connection after another. A [`follower`] serves each connection. What is
-//! known of the subjects outlives the connection, and so does the session, until its timeout: then the next connection
-//! only has to find the differences.
+//! One session serves all subjects, through one connection after another. A [`follower`] serves each connection. What
+//! is known of the subjects outlives the connection, and so does the session, until its timeout: then the next
+//! connection only has to find the differences.
 
 use std::future::Future;
 use std::sync::Arc;

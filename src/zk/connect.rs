@@ -66,9 +66,9 @@ impl Connecting<'_> {
         let connecting = async {
             let stream = TcpStream::connect(self.server.address).await;
             let stream = stream.map_err(|error| self.unreachable(&error.to_string()))?;
-            // The kernel may pick an unused port as the local one, and connect a loopback address with itself.
+            // The kernel may pick the same port as the local port, and connect a loopback address to itself.
             if stream.local_addr().is_ok_and(|local| local == self.server.address) {
-                return Err(self.unreachable("no process is listening on this port"));
+                return Err(self.unreachable("nothing is listening on this port"));
             }
             stream.set_nodelay(true).map_err(|error| self.unreachable(&error.to_string()))?;
             Ok(stream)
@@ -79,7 +79,7 @@ impl Connecting<'_> {
         };
         let handshake = async {
             let name = ServerName::try_from(self.server.host.clone())
-                .map_err(|_| self.unreachable("TLS: no certificate can be for this name"))?;
+                .map_err(|_| self.unreachable("TLS: the host is not a valid DNS name or IP address"))?;
             let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
             let connected = connector.connect(name, stream).await;
             connected.map_err(|error| self.unreachable(&format!("TLS: {}", tls::describe(&error))))
@@ -148,7 +148,7 @@ impl Connecting<'_> {
         request.int(i32::try_from(self.request.session_timeout.as_millis()).unwrap_or(i32::MAX));
         request.long(known.map_or(0, |session| session.id));
         request.bytes(known.map_or(&[0; 16], |session| session.password.as_slice()));
-        // No read-only session: a server without a quorum would answer from what it has.
+        // No read-only session: a server without a quorum would answer with old data.
         request.bool(false);
         transport.send(request).await?;
         let frame = transport.receive().await?;

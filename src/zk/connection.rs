@@ -99,7 +99,7 @@ impl Connection {
                 Ok(()) => "closed by this client".to_owned(),
                 Err(reason) => reason,
             };
-            // Before the pending requests are dropped, so that whoever sees one fail finds the reason.
+            // Before the pending requests are dropped, so that a caller whose request fails finds the reason.
             let _ = set_lost.send(Some(ConnectionLost(format!("{}: {reason}", task.incoming.shared.server).into())));
             drop(task);
         });
@@ -236,8 +236,8 @@ impl Task {
         self.incoming.pending.push_back(Pending { xid: self.last_xid, sent: Instant::now(), reply });
     }
 
-    /// How long the server may be silent: two thirds of the session timeout, as in the Java client. The last third is for
-    /// finding another server. Whole milliseconds, because it is shown.
+    /// How long the server may be silent: two thirds of the session timeout, as in the Java client. The last third is
+    /// for finding another server. Whole milliseconds, because it is shown.
     fn max_silence(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX) / 3 * 2)
     }
@@ -251,7 +251,7 @@ impl Task {
         let is_late = self.incoming.pending.front().is_some_and(|pending| now >= pending.sent + self.timeout);
         if is_late || now >= silent_at {
             let waited = if is_late { self.timeout } else { self.max_silence() };
-            return Err(format!("no answer for {waited:?}"));
+            return Err(format!("no reply for {waited:?}"));
         }
         if now >= self.outgoing.last_sent + ping_interval {
             self.outgoing.bytes.extend_from_slice(&Encoder::request(XID_PING, OP_PING).frame());

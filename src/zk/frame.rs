@@ -1,4 +1,4 @@
-//! Frames: a length and that many bytes. Pure, so that any bytes can be tried on it.
+//! Frames: a length and that many bytes. Pure, so that any bytes can be tested.
 
 use super::MAX_FRAME;
 

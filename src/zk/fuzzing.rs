@@ -29,7 +29,7 @@ pub fn replies(bytes: &[u8]) {
         }
     }
     assert!(consumed <= bytes.len(), "{consumed} of {}", bytes.len());
-    // All bytes as one reply, too: the length of a frame is seldom right by chance.
+    // Also all bytes as one reply, because the length of a frame is seldom right by chance.
     decode(bytes);
 }
 

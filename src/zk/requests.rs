@@ -10,8 +10,8 @@ use super::protocol::{
 use super::{Bytes, NodeResult, Reply, RequestResult, ServerError, Stat};
 
 impl Connection {
-    /// The stat of a node; `None` if it does not exist. With `watch`, one event tells when it is created, deleted, or its
-    /// data changes.
+    /// The stat of a node; `None` if it does not exist. With `watch`, one event tells when it is created, deleted, or
+    /// its data changes.
     ///
     /// # Errors
     /// The connection is lost.
@@ -31,8 +31,8 @@ impl Connection {
         self.read_request(OP_GET_DATA, path, watch, node_data).await
     }
 
-    /// The names of the children of a node, unsorted. With `watch`, one event tells when the list changes or the node is
-    /// deleted.
+    /// The names of the children of a node, unsorted. With `watch`, one event tells when the list changes or the node
+    /// is deleted.
     ///
     /// # Errors
     /// The connection is lost.
@@ -45,7 +45,7 @@ impl Connection {
         self.read_request(OP_GET_CHILDREN, path, watch, names).await
     }
 
-    /// The data of several nodes at one moment, in the order of `paths`. Servers know this since version 3.6.
+    /// The data of several nodes at one moment, in the order of `paths`. Requires ZooKeeper 3.6.
     ///
     /// # Errors
     /// The connection is lost.
@@ -61,8 +61,7 @@ impl Connection {
         self.call(request, |body| (0..count).map(|_| node_result(body)).collect()).await
     }
 
-    /// Watches a node and everything below it, for as long as this connection lasts. Servers know this since version
-    /// 3.6.
+    /// Watches a node and everything below it, for as long as this connection lasts. Requires ZooKeeper 3.6.
     ///
     /// # Errors
     /// The connection is lost.

@@ -1,7 +1,7 @@
 //! SASL DIGEST-MD5 (RFC 2831) for servers with a `DigestLoginModule` in their JAAS configuration.
 //!
-//! Servers offer one realm, `zk-sasl-md5`, and `qop=auth`. The password is never sent, and the server proves that it knows
-//! the password too. The mechanism requires MD5; where that is too weak, add TLS (`zks://`).
+//! Servers offer one realm, `zk-sasl-md5`, and `qop=auth`. The password is never sent, and the server proves that it
+//! knows the password too. The mechanism requires MD5; where that is too weak, add TLS (`zks://`).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -135,8 +135,8 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The directives of a challenge: `name=value` or `name="value"`, separated by commas. Of a repeated directive the first
-/// counts (a server may offer several realms). `None` if the text is malformed.
+/// The directives of a challenge: `name=value` or `name="value"`, separated by commas. If a directive is repeated, the
+/// first one counts (a server may offer several realms). `None` if the text is malformed.
 fn parse_directives(mut text: &str) -> Option<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     loop {

@@ -1,4 +1,4 @@
-//! Against a server that a test scripts.
+//! Tests against a server that follows a script.
 
 use std::sync::Mutex;
 
@@ -256,7 +256,7 @@ async fn a_request_without_a_reply_ends_the_connection_even_if_pings_are_answere
     .await;
     let connection = connect(&server, &REQUEST, ignore_events()).await.unwrap();
     let lost = connection.sync("/").await.unwrap_err();
-    assert!(lost.to_string().contains("no answer for 300ms"), "{lost}");
+    assert!(lost.to_string().contains("no reply for 300ms"), "{lost}");
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn a_silent_server_is_lost_within_the_session() {
     .await;
     let connection = connect(&server, &REQUEST, ignore_events()).await.unwrap();
     let lost = connection.lost().await;
-    assert!(lost.to_string().contains("no answer for 200ms"), "{lost}");
+    assert!(lost.to_string().contains("no reply for 200ms"), "{lost}");
     assert!(!connection.session().is_expired(), "time is left to find another server");
 }
 

@@ -1,5 +1,5 @@
-//! TLS to a server. The server's certificate must chain to a trusted authority and be for the host name in use. No option
-//! turns that off.
+//! TLS to a server. The server's certificate must chain to a trusted authority and be for the host name in use. No
+//! option turns that off.
 
 use std::path::Path;
 use std::sync::Arc;

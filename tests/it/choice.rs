@@ -68,7 +68,7 @@ fn members_are_chosen_and_who_is_left_out_is_named() {
     // Another zone in [vars] is another `where`.
     site.configure(&CONFIG.replace("zone = \"a\"", "zone = \"b\""));
     agent.signal(nix::sys::signal::Signal::SIGHUP).says("configuration changed: ");
-    agent.says("roster held: /services/web has 0 members but needs at least 1 (");
+    agent.says("roster or key held: /services/web has 0 members but needs at least 1 (");
 }
 
 #[test]

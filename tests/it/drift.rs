@@ -76,7 +76,7 @@ fn put_right(ways: &[Tampering]) {
 #[test]
 fn what_somebody_else_wrote_in_a_file_is_put_right_and_reloaded() {
     put_right(&[
-        (|dest| fs::write(dest, "edited in place").unwrap(), "it was edited: "),
+        (|dest| fs::write(dest, "edited in place").unwrap(), "its size is "),
         (
             |dest| {
                 let other = dest.with_file_name("other");
@@ -103,7 +103,7 @@ fn whom_somebody_else_lets_read_a_file_is_put_right_and_reloaded() {
             },
             "it was replaced by a file of mode 0600",
         ),
-        (|dest| fs::write(dest, "").unwrap(), "it was edited: 0 bytes"),
+        (|dest| fs::write(dest, "").unwrap(), "its size is 0 bytes"),
     ]);
 }
 
@@ -198,7 +198,7 @@ fn with_report_it_is_shown_and_left_until_something_changes() {
     assert!(told["drifted_since"].is_string(), "{told}");
     let explained = site.run(&["explain", "told"]).expect(0).stdout();
     assert!(
-        explained.contains("changed by another process since") && explained.contains("it was edited: 7 bytes"),
+        explained.contains("changed by another process since") && explained.contains("its size is 7 bytes"),
         "{explained}"
     );
     site.file("registry/services/web/c:3", "");

@@ -71,13 +71,13 @@ fn below_min_and_absent_hold_and_say_so_in_plain_words() {
     becomes(&agent, &site, [1]);
     let before = site.fingerprint("out/list");
     client.remove(&member(1));
-    agent.says("roster held: /services/x has 0 members but needs at least 1 ");
+    agent.says("roster or key held: /services/x has 0 members but needs at least 1 ");
     client.remove("/services/x");
-    agent.says("roster held: /services/x has 0 members but needs at least 1: the path does not exist");
+    agent.says("roster or key held: /services/x has 0 members but needs at least 1: the path does not exist");
     assert_eq!(site.fingerprint("out/list"), before);
     // One pass says the same, and so does an agent that never saw a member.
     let pass = site_at(&shared.connect_string(), &chroot).run(&["render"]);
-    let words = "roster held: /services/x has 0 members but needs at least 1: the path does not exist";
+    let words = "roster or key held: /services/x has 0 members but needs at least 1: the path does not exist";
     assert!(pass.expect(3).stderr().contains(words), "{}", pass.stderr());
     assert!(agent.stop().success());
     let agent = site.start();

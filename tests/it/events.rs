@@ -24,8 +24,8 @@ reload_interval = "0s"
 );
 
 /// Fields that are numbers.
-const NUMBERS: [&str; 11] =
-    ["changed", "changes", "corrections", "exit", "line", "max", "members", "min", "pid", "uid", "took_ms"];
+const NUMBERS: [&str; 12] =
+    ["changed", "changes", "corrections", "exit", "kept", "line", "max", "members", "min", "pid", "uid", "took_ms"];
 
 /// Fields that are lists.
 const LISTS: [&str; 5] = ["added", "needs", "removed", "servers", "templates"];

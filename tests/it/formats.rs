@@ -244,7 +244,7 @@ fn every_format_has_a_service() {
     let output = Command::new(env!("CARGO_BIN_EXE_rosterd")).args(["get", "/x", "--payload", "none"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     let known =
-        said.split("known are ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or_else(|| panic!("{said}"));
+        said.split("known formats: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or_else(|| panic!("{said}"));
     assert!(known.split(", ").filter(|name| *name != "auto").all(|name| tried.contains(&name)), "{known}: {tried:?}");
 }
 

@@ -186,7 +186,7 @@ fn a_mass_loss_while_the_agent_is_dead_is_held() {
     let before = site.fingerprint("out/list");
     (1..=5).for_each(|number| registry.remove(&site, &member(number)));
     let mut agent = site.start();
-    agent.says("roster held: 3 of 8 members of /services/x remain").says("event=file_unchanged");
+    agent.says("roster or key held: 3 of 8 members of /services/x remain").says("event=file_unchanged");
     assert_eq!(site.fingerprint("out/list"), before);
     assert!(agent.stop().success());
     // A pass finds the same.

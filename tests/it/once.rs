@@ -102,7 +102,7 @@ fn too_few_members_are_3_and_the_other_templates_are_done() {
     let held = site.run(&["render"]);
     held.expect(3);
     assert!(
-        held.stderr().contains("roster held: /services/web has 0 members but needs at least 1"),
+        held.stderr().contains("roster or key held: /services/web has 0 members but needs at least 1"),
         "{}",
         held.stderr()
     );

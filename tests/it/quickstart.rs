@@ -122,7 +122,7 @@ fn the_readme_is_right() {
     for member in ["10.0.0.1:8080", "10.0.0.3:8080"] {
         site.remove(&format!("examples/quickstart/registry/services/web/{member}"));
     }
-    let held = newcomer.readme.lines().find(|line| line.contains(" WARN roster held: ")).map(timeless).unwrap();
+    let held = newcomer.readme.lines().find(|line| line.contains(" WARN roster or key held: ")).map(timeless).unwrap();
     agent.says(&held);
     assert_eq!(site.fingerprint("examples/quickstart/out/web.cfg"), before);
     assert!(agent.stop().success());

@@ -117,7 +117,7 @@ fn every_reload_comes_to_its_end_beside_the_others() {
         assert!(is_gone(&site, runs(&site, name)[0]), "the first run of {name} has left somebody");
     };
     again("hangs");
-    agent.says("had not ended after 1s");
+    agent.says("did not exit within 1s");
     assert!(!is_done(&agent, "hangs"));
     site.file("mended", "");
     agent.until("what is mended is reloaded", || is_done(&agent, "hangs"));
@@ -161,12 +161,13 @@ fn who_has_left_the_group_of_a_reload_that_is_ended_is_named() {
     let mut agent = site.start();
     let names = || {
         let strays = site.read("stray");
-        strays.lines().map(|pid| format!("; still running outside of it: sleep 1000 (pid {pid})")).collect::<Vec<_>>()
+        strays
+            .lines()
+            .map(|pid| format!("; still running outside its process group: sleep 1000 (pid {pid})"))
+            .collect::<Vec<_>>()
     };
     let tells = |text: &str| {
-        names()
-            .iter()
-            .any(|name| text.contains("its process group was ended (see reload_timeout)") && text.contains(name))
+        names().iter().any(|name| text.contains("was terminated (see reload_timeout)") && text.contains(name))
     };
     agent.until("the log names it", || agent.log().iter().any(|line| line.contains("reload failed") && tells(line)));
     agent.until("status names it", || tells(&site.run(&["status", "--json"]).stdout()));

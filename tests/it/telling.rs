@@ -61,7 +61,7 @@ fn lose(site: &Site, agent: &Agent, gone: std::ops::RangeInclusive<u32>) {
     let left = fs::read_dir(&next).unwrap().count();
     fs::rename(&now, site.path("registry/services/.before")).unwrap();
     fs::rename(&next, &now).unwrap();
-    let (of, has) = (format!("roster held: {left} of "), format!(" has {left} member"));
+    let (of, has) = (format!("roster or key held: {left} of "), format!(" has {left} member"));
     agent.until("it is held", || {
         agent.log().iter().any(|it| it.contains("event=roster_held") && (it.contains(&of) || it.contains(&has)))
     });
@@ -170,9 +170,9 @@ fn accept_lets_through_the_view_that_was_shown_and_no_other() {
     );
     site.remove(&member(2));
     // Looking would make it the one that was shown.
-    agent.says("roster held: 1 of 8 members of /services/web remain");
+    agent.says("roster or key held: 1 of 8 members of /services/web remain");
     let other = site.run(&["accept", "web"]);
-    assert!(other.expect(3).stderr().contains("has changed since it was last shown"), "{}", other.stderr());
+    assert!(other.expect(3).stderr().contains("has changed since it was last reviewed"), "{}", other.stderr());
     site.file(&member(9), "");
     assert_eq!(site.read("out/list").lines().count(), 8);
     agent.until("the whole change", || {

@@ -19,7 +19,7 @@ pub type Pending = (Staged, Answer);
 /// A file that is not replaced, where that is sent, and why.
 pub type Rejected = (Staged, Answer, Failure);
 
-/// The failure of a file whose unit another file keeps from being replaced.
+/// The failure of a file that is not replaced because of another file of its unit.
 pub fn unit_failure(unit: &str, why: &str) -> Failure {
     Failure { stage: Stage::Unit, message: format!("unit {unit}: {why}") }
 }
@@ -29,7 +29,7 @@ pub fn write_failure(setback: &Setback) -> Failure {
     Failure { stage: Stage::Write, message: setback.to_string() }
 }
 
-/// Takes the journal entry of a file back that could not be replaced. If an overwrite was interrupted, the file may be
+/// Withdraws the journal entry of a file that could not be replaced. If an overwrite was interrupted, the file may be
 /// partly new: then the entry and the staged file stay, so that this agent or the next one can finish it.
 pub fn withdraw(staged: &mut Staged, state: &mut FileState) {
     let Some(key) = staged.owner().map(|owner| owner.key(&staged.place.dest)) else { return };

@@ -28,7 +28,7 @@ pub struct BatchFile {
     is_all_or_nothing: bool,
 }
 
-/// Files that are on their way to be committed together.
+/// Files that will be committed together.
 #[derive(Debug)]
 pub struct Batch {
     receiver: mpsc::UnboundedReceiver<Arrival>,
@@ -81,7 +81,7 @@ impl BatchFile {
         let (answer, answered) = oneshot::channel();
         self.send(arrival(answer));
         drop(self);
-        // The answer is dropped only if the agent ends, or by a fault, which is logged.
+        // The sender is dropped only if the agent ends or a job panicked, which is logged.
         answered.await.unwrap_or(Ok(Outcome::Abandoned))
     }
 

@@ -65,7 +65,7 @@ pub struct Rollback {
     pub unchanged: Vec<Entry>,
 }
 
-// If nobody waits for an answer any more, the staged file is dropped with it, here on the file thread, and so removed.
+// If no caller waits for an answer, the staged file in it is dropped here, on the file thread, which removes the file.
 
 impl BatchCommit {
     /// Takes every file as far as possible. Each answer is sent as soon as it is known.
@@ -277,7 +277,7 @@ fn replace(
             (None, _) => {}
         }
     }
-    // Only now, because a file that was restored is as it was.
+    // Only now, because a file that was restored supersedes nothing.
     directories.values().flatten().for_each(|(staged, _)| supersede(staged, state));
     directories
 }
@@ -306,8 +306,8 @@ fn reject((staged, answer, failure): Rejected) {
     let _ = answer.send(Err(failure));
 }
 
-/// Runs a step of one job. A panic in it must not end the thread for all other templates; whoever waits for the job
-/// sees that its answer is gone.
+/// Runs a step of one job. A panic in the step must not end the thread for all other templates. The caller of the job
+/// notices that its answer is missing.
 pub fn catch_panic<T>(step: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(step)).ok()
 }

@@ -79,8 +79,8 @@ enum Marker {
     End(String),
 }
 
-/// Parses a marker. White space, and words after the name, are ignored: if somebody touched the line, a second block
-/// must not be made.
+/// Parses a marker. White space, and words after the name, are ignored, so that an edited marker does not lead to a
+/// second block.
 fn marker(line: &[u8], comment: &str) -> Option<Marker> {
     let line = String::from_utf8_lossy(line);
     // Some editors begin a file with a byte order mark.
@@ -144,7 +144,7 @@ fn find(file: &[u8], block: &Block) -> Result<Option<Range<usize>>, String> {
 fn line_end(file: &[u8], inner: Option<&Range<usize>>) -> &'static [u8] {
     let outside = inner.map_or(file, |inner| &file[..inner.start]);
     let first = lines(outside).next().unwrap_or_default();
-    // A line that ends with a lone `\r` would get its other half.
+    // A last line that ends with a lone `\r` would end with `\r\n` once `\n` is appended.
     if first.ends_with(b"\r\n") || first.ends_with(b"\r") { b"\r\n" } else { b"\n" }
 }
 

@@ -144,7 +144,7 @@ fn rename(staged: &Staged) -> Result<(), Setback> {
     })
 }
 
-/// What a destination has to be restored to if this replacement is taken back.
+/// The state to restore at a destination if this replacement is reverted.
 fn previous(staged: &Staged, state: &FileState) -> Result<Previous, Setback> {
     let place = &staged.place;
     let mut old = if staged.in_place.is_some() { place.existing()? } else { None };

@@ -15,7 +15,7 @@ use super::place::{ExistingFile, Place};
 pub struct Content {
     /// All its bytes.
     pub bytes: Vec<u8>,
-    /// The file that they were made from; `None` if it has no part in them.
+    /// The file that the bytes were made from; `None` if they do not depend on it.
     pub base: Option<BaseFile>,
 }
 

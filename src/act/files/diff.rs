@@ -12,11 +12,11 @@ mod tests;
 /// The number of unchanged lines before and after each change.
 const CONTEXT: usize = 3;
 
-/// For up to this many lines the smallest difference is found in time, even if they are all repetitions of a few.
+/// Up to this many lines, the smallest difference is found fast enough even if all lines repeat a few.
 const ANY_LINES: usize = 20_000;
 
-/// The difference between the file at `path` (`None`: there is none yet) and its new bytes, for `patch -p0`. Empty
-/// when there is none; one line for bytes that are no text.
+/// The difference between the file at `path` (`None`: it does not exist) and its new bytes, for `patch -p0`. Empty if
+/// there is no difference; one line if the bytes are not text.
 #[must_use]
 pub fn unified_diff(old: Option<&[u8]>, new: &[u8], path: &Path) -> String {
     let before = old.unwrap_or_default();
@@ -37,7 +37,7 @@ fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
 }
 
-/// Every change with its context. The crate's own form has wrong line numbers where the first change is in lines 5 to 7,
+/// Every change with its context. The crate's own format has wrong line numbers if the first change is in lines 5 to 7,
 /// and does not show a missing line break at the end.
 fn hunks(out: &mut String, before: &str, after: &str) {
     let input = InternedInput::new(before, after);
@@ -65,8 +65,8 @@ fn hunks(out: &mut String, before: &str, after: &str) {
     }
 }
 
-/// The lines that differ, before and after: few, but one change from the first to the last of them where the search for
-/// few could take minutes.
+/// The lines that differ, before and after: the smallest difference, or one change from the first to the last line that
+/// differs if the search could take minutes.
 fn changes(input: &InternedInput<&str>) -> Vec<(Range<usize>, Range<usize>)> {
     let (before, after) = (&input.before, &input.after);
     let (most, different) = (before.len().max(after.len()), input.interner.num_tokens() as usize);
@@ -82,7 +82,7 @@ fn changes(input: &InternedInput<&str>) -> Vec<(Range<usize>, Range<usize>)> {
     diff.hunks().map(|hunk| (range(hunk.before), range(hunk.after))).collect()
 }
 
-/// The first line's number and how many there are, as a hunk begins with them.
+/// The first line number and the number of lines, as in the header of a hunk.
 fn numbers(lines: Range<usize>) -> String {
     match lines.len() {
         0 => format!("{},0", lines.start),

@@ -185,7 +185,7 @@ fn walk(path: &Path, links: Links) -> Result<Walked, Setback> {
     Ok(Walked { handle, real, missing: ahead })
 }
 
-/// Fails if a path with links now leads elsewhere: the file would be written where nobody looks for it, and a changed
+/// Fails if a path with links now resolves elsewhere: the file would be written where it is not expected, and a changed
 /// link is not followed without consent.
 fn verify_unchanged(path: &Path, real: &Path) -> Result<(), Setback> {
     if path == real {
@@ -196,7 +196,7 @@ fn verify_unchanged(path: &Path, real: &Path) -> Result<(), Setback> {
     if now == real {
         return Ok(());
     }
-    let why = format!("{} led to {} and now leads to {}", path.display(), real.display(), now.display());
+    let why = format!("{} resolved to {} and now resolves to {}", path.display(), real.display(), now.display());
     Err(Setback::new("follow the path to a destination", why).hint(MOVED_HINT))
 }
 

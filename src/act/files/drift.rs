@@ -22,7 +22,7 @@ use super::content::Content;
 use super::fingerprint::is_same;
 use super::place::Place;
 
-/// What a template writes to its destination, as far as drift is about it.
+/// What drift detection compares with a destination.
 #[derive(Debug, Clone)]
 pub struct Expected {
     template: Arc<str>,
@@ -30,13 +30,13 @@ pub struct Expected {
     block: Option<Block>,
     /// The digest of the bytes, or of the block's lines.
     digest: Option<u64>,
-    /// Whether the template configures a mode, and an owner or group. What it does not configure may change.
+    /// Whether the template configures a mode, and an owner or group. Other attributes may change.
     has_mode: bool,
     has_owner: bool,
 }
 
 impl Expected {
-    /// For a template that writes this content.
+    /// The expectation of a template that writes this content.
     pub fn new(template: &TemplateConfig, content: &Content) -> Self {
         let block = template.placing.block.clone();
         Self {
@@ -73,7 +73,7 @@ pub struct LastWritten {
     has_drifted: bool,
 }
 
-/// What a look at a destination found.
+/// The result of a comparison.
 enum Status {
     /// As the agent left it.
     Unchanged,
@@ -84,8 +84,8 @@ enum Status {
 }
 
 impl LastWritten {
-    /// Reports a change, or its end: the description of what is there now, or `None` if the destination is again as it
-    /// was written. Returns nothing if there is no news.
+    /// Reports a change with its description, or with `None` if the destination was changed back. Returns `None` if
+    /// there is nothing to report.
     pub fn check(&mut self, template: Arc<str>) -> Option<(Arc<str>, Option<String>)> {
         match self.status() {
             Status::Drifted(what) => {
@@ -109,7 +109,7 @@ impl LastWritten {
         }
         let leads = |dest| stat(dest).is_ok_and(|there| (there.st_dev, there.st_ino) == (now.st_dev, now.st_ino));
         if self.followed.as_ref().is_some_and(|dest| !leads(dest)) {
-            return Status::Drifted(format!("it no longer leads to {}", self.path.display()));
+            return Status::Drifted(format!("it no longer points to {}", self.path.display()));
         }
         let (was, expected) = (&self.stat, &self.expected);
         if is_same(&now, was) {
@@ -118,7 +118,7 @@ impl LastWritten {
         let has_attributes = (!expected.has_mode || mode(&now) == mode(was))
             && (!expected.has_owner || (now.st_uid, now.st_gid) == (was.st_uid, was.st_gid));
         if (has_attributes || expected.block.is_some()) && self.has_content() {
-            // A touch, or a rewrite with the same content, is no drift.
+            // A touch, or a rewrite with the same content, is not drift.
             self.stat = now;
             return Status::Unchanged;
         }
@@ -148,9 +148,9 @@ impl LastWritten {
         }
         let mut changes = Vec::new();
         if now.st_size != was.st_size {
-            changes.push(format!("it was edited: {} bytes, was {}", now.st_size, was.st_size));
+            changes.push(format!("its size is {} bytes, was {}", now.st_size, was.st_size));
         } else if (now.st_mtime, now.st_mtime_nsec) != (was.st_mtime, was.st_mtime_nsec) {
-            changes.push("it was edited, same size".to_owned());
+            changes.push("the file was modified, same size".to_owned());
         }
         if mode(now) != mode(was) {
             changes.push(format!("its mode is {:04o}, was {:04o}", mode(now), mode(was)));

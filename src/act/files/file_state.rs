@@ -24,7 +24,7 @@ pub struct FileState {
     pub journal: Option<Journal>,
     /// How the names of this agent's staged files begin.
     pub tag: Tag,
-    /// Directories that hold no staged files of an earlier agent any more.
+    /// Directories that no longer contain staged files of an earlier agent.
     swept: HashSet<(dev_t, ino_t)>,
     /// The last batch whose files are all in place.
     last_placed: Arc<AtomicU64>,

@@ -1,7 +1,7 @@
 //! Overwrites a destination in place: one that is a mount point cannot be renamed over.
 //!
 //! A reader may see part of the new content, and an agent that is killed meanwhile leaves a part. So the staged file is
-//! kept until all of it is on disk, and [`finish`] can do it again.
+//! kept until all of it is on disk, and [`finish`] can repeat the overwrite.
 
 use std::fs::File;
 use std::io::Write;
@@ -48,8 +48,8 @@ pub fn if_configured(template: &TemplateConfig, place: &Place, state: &mut FileS
     }
 }
 
-/// Overwrites a destination with a staged file of this digest that a killed agent left. Returns whether there was one;
-/// if not, it was already done. Repeating it is harmless.
+/// Overwrites a destination with a staged file of this digest that a killed agent left. Returns whether there was one:
+/// without one, the overwrite is complete. Repeating the overwrite is harmless.
 ///
 /// # Errors
 /// If the staged file cannot be read or the destination cannot be written. The staged file stays then.

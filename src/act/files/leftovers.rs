@@ -87,7 +87,7 @@ pub fn remove_staged(directory: &OwnedFd, name: &OsStr, shown: &Path) {
 }
 
 fn staged(directory: &Path, prefix: &str) -> Vec<OsString> {
-    // Whoever writes to a directory reports if it cannot be read.
+    // The next write to the directory reports why it cannot be read.
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let is_staged =
         |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(SUFFIX));

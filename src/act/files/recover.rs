@@ -83,7 +83,7 @@ fn take_over(state_dir: &Path, current: &CurrentConfig, state: &mut FileState) -
     for entry in &recorded {
         match resume(entry, &recorded, current, state) {
             EntryState::Unfinished(seen) => {
-                // The file that is there is complete, and may not have been reloaded either.
+                // The current file is complete, and may not have been reloaded either.
                 pending.extend(
                     entry
                         .reload_template()
@@ -143,7 +143,7 @@ fn retry(state: &mut FileState) -> (Vec<Arc<TemplateConfig>>, usize) {
         let is_as_it_was = seen == OnDisk::Unreadable || now == seen;
         let is_made = now.is(entry.new) && entry.overwrite.is_none();
         if !is_made && is_as_it_was && finish(&entry, state) == Finished::Failed {
-            // The attempt may have changed what the file holds.
+            // The attempt may have changed the file.
             let left = Unfinished { seen: on_disk(&entry, &mut state.directories), entry };
             if let Some(journal) = &mut state.journal {
                 journal.unfinished.insert(key, left);
@@ -198,7 +198,7 @@ enum EntryState {
     NotMade,
     /// It was made, or something else was.
     Made,
-    /// It is still to be made, but cannot be now. What is there instead.
+    /// It is still to be made, but cannot be now. Holds what is at the destination instead.
     Unfinished(OnDisk),
 }
 
@@ -270,9 +270,8 @@ fn rename(place: Place, name: &str, new: u64, state: &mut FileState) -> Result<b
     let Ok(mut staged) = Staged::find(place, name) else { return Ok(false) };
     let swapped = match staged.digest() {
         Ok(digest) if digest != new => return Ok(false),
-        Ok(_) => {
-            replace(&mut staged, state).map_err(|Failure { message, .. }| Setback::new("put it in place", message))
-        }
+        Ok(_) => replace(&mut staged, state)
+            .map_err(|Failure { message, .. }| Setback::new("put the staged file in place", message)),
         Err(why) => Err(why),
     };
     if let Err(why) = swapped {

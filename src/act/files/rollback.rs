@@ -46,7 +46,7 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
         before.extend(kept.map(|kept| (Arc::clone(template), kept)));
     }
     if before.iter().all(|(_, kept)| kept.is_none()) {
-        // Nothing to restore: software that never ran would not even find the file it starts with.
+        // Nothing to restore. Without any file, software that never ran could not even start.
         return Ok(BTreeSet::new());
     }
     let mut names = BTreeSet::new();
@@ -63,7 +63,7 @@ fn restore_files(job: &Restoration, state: &mut FileState) -> Result<BTreeSet<Ar
             let Some(removal) = removal(&template, answer, state)? else { continue };
             batch.removals.push(removal);
         } else {
-            // No file existed here before, and whoever made one since wants it.
+            // No file existed before. If one exists now, another process made it.
             continue;
         }
         answers.push(answered);
@@ -139,7 +139,7 @@ fn earlier_template(template: &TemplateConfig, before: &PreviousFile) -> Templat
         owner: Some(before.uid),
         group: Some(before.gid),
         on_reload_failure: OnReloadFailure::Retry,
-        // The version that failed does not deserve a backup.
+        // The failed version is not backed up.
         placing: Placing { backup: 0, ..template.placing.clone() },
         ..template.clone()
     }

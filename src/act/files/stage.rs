@@ -57,8 +57,8 @@ impl Permissions {
         Self { mode: old.mode(), uid: Some(old.stat.st_uid), gid: Some(old.stat.st_gid) }
     }
 
-    /// For a staged file that only its check reads: the agent's own, and readable only by it. The directory may add
-    /// another group and an ACL.
+    /// For a staged file that only its check reads: owned by the agent, and readable only by the agent. The directory
+    /// may add another group and an ACL.
     pub fn private(self) -> Self {
         Self { uid: None, gid: None, mode: self.mode & 0o700 }
     }
@@ -109,7 +109,7 @@ pub struct Staged {
     expected: Option<Expected>,
     /// The destination did not exist when this took its place.
     pub is_new: bool,
-    /// What the destination was when this took its place, as far as that may have to be restored.
+    /// The parts of the destination that may have to be restored, as they were when this took its place.
     pub before: Previous,
 }
 
@@ -257,7 +257,7 @@ impl Staged {
     }
 
     /// Whether the name still leads to the bytes that were synced. A check that edits or replaces its file would
-    /// otherwise put bytes in place that nobody rendered and no sync covers.
+    /// otherwise put bytes in place that were not rendered and that no sync covers.
     pub fn is_untouched(&self) -> bool {
         let (Some(name), Some(synced)) = (&self.name, &self.synced) else {
             return false;
@@ -319,9 +319,9 @@ impl Unsynced {
         self
     }
 
-    /// Starts writing it to disk. If several files are to be synced, the first sync then finds all of them under way,
-    /// and one commit of the file system's journal covers them. For dirty pages that is all this advice does
-    /// (`posix_fadvise(2)`); a system that ignores it only takes longer.
+    /// Starts writing the file to disk. If several files are to be synced, all are then being written at the first
+    /// sync, and one commit of the file system's journal covers them. This advice has no other effect on dirty pages
+    /// (`posix_fadvise(2)`). A system that ignores the advice only takes longer.
     pub fn begin_sync(&self) {
         let _ = posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
@@ -338,7 +338,7 @@ impl Unsynced {
     }
 }
 
-/// What a destination has to be restored to if its replacement is taken back.
+/// The state to restore at a destination if its replacement is reverted.
 #[derive(Debug, Default)]
 pub struct Previous {
     /// For an overwritten file, its bytes, mode and owner.
@@ -360,7 +360,7 @@ fn new_file(directory: &OwnedFd, path: &Path, mode: Mode, tag: &Tag) -> nix::Res
         .prefix(tag.prefix())
         .suffix(leftovers::SUFFIX)
         .rand_bytes(12)
-        // It would remove by path; `Drop` removes through the open directory.
+        // `tempfile` would remove by path; `Drop` removes through the open directory.
         .disable_cleanup(true)
         .make_in(path, |path| {
             let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;

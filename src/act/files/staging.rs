@@ -71,7 +71,7 @@ pub fn prepare(template: &TemplateConfig, bytes: Vec<u8>, state: &mut FileState)
 pub enum IfUnchanged {
     /// Stage nothing.
     Skip,
-    /// Stage them all the same.
+    /// Stage them anyway.
     Write,
 }
 
@@ -112,7 +112,7 @@ pub fn write(
     Ok(Some(written.for_template(template, expected)))
 }
 
-/// Logs once for each name in a block of a hosts file that another line has the name too.
+/// Logs, once for each name in a block of a hosts file, that another line has the same name.
 fn log_shadowed_hosts(content: &[u8], template: &TemplateConfig, state: &mut FileState) {
     let (Some(block), Some("hosts")) = (&template.placing.block, template.dest.file_name().and_then(|n| n.to_str()))
     else {

@@ -70,19 +70,19 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         self.send(job(answer));
         answered.await.map_err(|_| {
-            Setback::new("a job on the file thread", "it ended without an answer")
+            Setback::new("run a job on the file thread", "the job ended without an answer")
                 .hint("this is a bug in rosterd: please report it with the log")
         })
     }
 
-    /// Like [`Self::ask`], for a job that is no step of a replacement.
+    /// Like [`Self::ask`], for a job that is not a step of a replacement.
     pub async fn call<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut FileState) -> T + Send + 'static,
     ) -> Result<T, Setback> {
         self.ask(|answer| {
             Job::Other(Box::new(move |state| {
-                // If nobody waits any more, what the job made cleans up when it is dropped.
+                // If the caller no longer waits, the result cleans up after itself when it is dropped.
                 let _ = answer.send(job(state));
             }))
         })
@@ -94,13 +94,13 @@ impl Writer {
         self.send(Job::Other(Box::new(|_| job())));
     }
 
-    /// A reload of these templates begins, and includes every file that is in place now.
+    /// Records that a reload of these templates begins, which includes every file that is in place now.
     pub fn begin_reload<'a>(&self, templates: impl IntoIterator<Item = &'a TemplateConfig>) -> ReloadRun {
         let keys = templates.into_iter().map(Key::new).collect();
         self.reloads.begin(keys, self.last_placed.load(Ordering::Acquire))
     }
 
-    /// A reload succeeded: it is no longer pending for what was in place when it began.
+    /// Records that a reload succeeded: it is no longer pending for the files that were in place when it began.
     pub fn reload_succeeded(&self, run: ReloadRun) {
         self.send(Job::Other(Box::new(move |state| {
             let (keys, up_to) = run.covers();

@@ -17,12 +17,12 @@ use super::launch::{Termination, from_status, status_unknown};
 use super::output::{OutputTail, printable};
 use super::running::Running;
 
-/// What a command is, in words for people: `check "haproxy -c -f {{ src }}"`.
+/// How messages name a command: `check "haproxy -c -f {{ src }}"`.
 #[derive(Debug, Clone, Copy)]
 pub struct Title<'a> {
-    /// What it is for: `check`.
+    /// Its purpose: `check`.
     pub what: &'a str,
-    /// As it is configured.
+    /// The command as configured.
     pub command: &'a Command,
 }
 
@@ -37,9 +37,9 @@ impl fmt::Display for Title<'_> {
 pub struct CommandResult {
     /// How it ended.
     pub termination: Termination,
-    /// The end of what it wrote.
+    /// The last part of its output.
     pub output: OutputTail,
-    /// What is left of it, where its process group was ended.
+    /// Its processes that still ran after its process group was terminated.
     pub remaining: RemainingProcesses,
 }
 
@@ -48,25 +48,24 @@ impl CommandResult {
         Self { termination, output: OutputTail::default(), remaining: RemainingProcesses::default() }
     }
 
-    /// The end in words, with the end of the output: `check "haproxy -c" exited with 1:` and the lines.
+    /// A message about the end, with the last lines of the output: `check "haproxy -c" exited with 1:` and the lines.
     pub fn describe(&self, what: &str, command: &Command) -> String {
         let what_happened = match &self.termination {
-            Termination::Exited(126) => "exited with 126, as a shell does when it may not execute a program".to_owned(),
+            Termination::Exited(126) => "exited with 126 (usually a program that is not executable)".to_owned(),
             Termination::Exited(127) => {
-                "exited with 127, as a shell does when it finds no such program in its PATH (give the full path)"
-                    .to_owned()
+                "exited with 127 (usually a program that is not in PATH: give its full path)".to_owned()
             }
             Termination::Exited(code) => format!("exited with {code}"),
             Termination::Signalled(number) => match Signal::try_from(*number) {
-                Ok(signal) => format!("was ended by {signal}"),
-                Err(_) => format!("was ended by signal {number}"),
+                Ok(signal) => format!("was killed by {signal}"),
+                Err(_) => format!("was killed by signal {number}"),
             },
             Termination::TimedOut(after) => {
                 let after = humantime::format_duration(*after);
-                format!("had not ended after {after}, and its process group was ended (see {what}_timeout)")
+                format!("did not exit within {after} and was terminated (see {what}_timeout)")
             }
             Termination::NotStarted(why) => format!("did not start: {why}"),
-            Termination::Abandoned => "was cut off, for the agent is stopping".to_owned(),
+            Termination::Abandoned => "was terminated because the agent is stopping".to_owned(),
         };
         let shown = self.output.last_lines();
         let colon = if shown.is_empty() { "" } else { ":" };
@@ -74,12 +73,12 @@ impl CommandResult {
     }
 }
 
-/// Runs a command, in which `{{ src }}` and `{{ dest }}` are filled in, to its end or to its time.
+/// Runs a command, in which `{{ src }}` and `{{ dest }}` are filled in, until it exits or its time is over.
 ///
-/// It has a process group, `/` as its working directory, nothing on its standard input, no descriptor of the agent's, and just
-/// this environment. When `limit` is over or `stop` is cancelled, the whole group gets TERM, and KILL 5 s later (2 s when
-/// stopping); processes that have left the group are named. When it ends by itself, whatever it left running (a daemon) is
-/// left alone. Dropping the future kills the group.
+/// The command has its own process group, `/` as its working directory, an empty standard input, no descriptor of the
+/// agent, and only this environment. When `limit` is over or `stop` is cancelled, the whole group gets TERM, and KILL
+/// 5 s later (2 s when stopping). The result then names the processes that have left the group. When the command exits
+/// on its own, processes that it left running (daemons) are left alone. Dropping the future kills the group.
 pub async fn run(
     title: Title<'_>,
     command: &Command,
@@ -96,7 +95,7 @@ pub async fn run(
     };
     let termination = tokio::select! {
         status = running.wait() => status.map_or_else(|why| status_unknown(&why), from_status),
-        // An agent that was stopped itself meanwhile finds both at once.
+        // If the agent itself was suspended, the command may have exited in time.
         () = sleep(limit) => running.try_wait().unwrap_or(Termination::TimedOut(limit)),
         () = stop.cancelled() => running.try_wait().unwrap_or(Termination::Abandoned),
     };
@@ -112,7 +111,7 @@ pub async fn run(
     running.group.release();
     let end = CommandResult { termination, output: running.finish_output().await, remaining };
     if end.termination == Termination::Abandoned && !end.remaining.is_empty() {
-        // The caller no longer reports how it ended.
+        // The caller does not report an abandoned command.
         let reason = end.describe(title.what, title.command);
         emit(Event::ProcessesLeft { command: title.command.to_string(), reason });
     }

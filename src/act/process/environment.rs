@@ -20,7 +20,7 @@ pub struct Variables<'a> {
     pub src: &'a str,
     /// `ROSTERD_DEST`: the destination.
     pub dest: &'a str,
-    /// `ROSTERD_CHANGED`: the destinations that the command is run for, with `:` between them, as in a PATH.
+    /// `ROSTERD_CHANGED`: the destinations that the command is run for, separated by `:`.
     pub changed: &'a str,
 }
 

@@ -1,8 +1,8 @@
-//! What still runs of a command whose process group was ended: processes that have left the group, or that not even
-//! KILL ends.
+//! Finds the processes of a command that still run after its process group was terminated: those that left the group,
+//! and those that KILL does not end.
 //!
-//! A process belongs to a command if it is in its process group, or descends from it, or did so before the group was
-//! ended. One that has left the group and lost its parent before that is not found.
+//! A process belongs to a command if it is in the command's process group, descends from it, or did so before the group
+//! was terminated. A process that left the group and lost its parent before that is not found.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -24,7 +24,7 @@ pub struct ProcessTree {
     leader: i32,
     /// When its leader started, on the clock of [`Process::started`].
     started: u64,
-    /// Descendants that were found before the group was ended: number and start.
+    /// Descendants that were found before the group was terminated: process ID and start.
     known: BTreeSet<(i32, u64)>,
 }
 
@@ -36,7 +36,7 @@ impl ProcessTree {
         Self { leader, started, known: BTreeSet::new() }
     }
 
-    /// Notes its processes, which are then known without their parents. Reads all of `/proc`.
+    /// Records its processes, which are then known without their parents. Reads all of `/proc`.
     pub fn record(&mut self) {
         let Ok(all) = processes::all() else { return };
         let all: Vec<Process> = all.collect();
@@ -44,7 +44,7 @@ impl ProcessTree {
         self.known.extend(members.iter().map(|member| (member.pid, member.started)));
     }
 
-    /// Its processes among all.
+    /// Its processes among `all`.
     fn members<'a>(&self, all: &'a [Process]) -> Vec<&'a Process> {
         let is_known =
             |process: &Process| process.group == self.leader || self.known.contains(&(process.pid, process.started));
@@ -63,14 +63,14 @@ impl ProcessTree {
         }
     }
 
-    /// Those that still run. Reads all of `/proc`.
+    /// Its processes that still run. Reads all of `/proc`.
     pub fn remaining(&self) -> RemainingProcesses {
         let Ok(all) = processes::all() else { return RemainingProcesses::default() };
         let all: Vec<Process> = all.filter(|process| !process.ended).collect();
         let (inside, outside): (Vec<&Process>, Vec<&Process>) =
             self.members(&all).into_iter().partition(|process| process.group == self.leader);
         RemainingProcesses {
-            // To read the command line of a process that KILL does not end may hang.
+            // Reading the command line of a process that KILL does not end may hang.
             inside: named(&inside, processes::name),
             outside: named(&outside, processes::command_line),
         }
@@ -87,10 +87,10 @@ fn named(them: &[&Process], name: impl Fn(i32) -> String) -> Vec<String> {
     named
 }
 
-/// What still ran of a command after its process group was ended.
+/// The processes of a command that still ran after its process group was terminated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemainingProcesses {
-    /// In its group, in spite of KILL.
+    /// Those in its group, which KILL did not end.
     inside: Vec<String>,
     /// Those that had left its group.
     outside: Vec<String>,
@@ -103,14 +103,14 @@ impl RemainingProcesses {
     }
 }
 
-/// What follows upon "its process group was ended"; nothing where there are none.
+/// The end of a message about the command; empty if no process remains.
 impl fmt::Display for RemainingProcesses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.inside.is_empty() {
-            write!(f, "; still there in spite of KILL: {}", self.inside.join(", "))?;
+            write!(f, "; still running after KILL: {}", self.inside.join(", "))?;
         }
         if !self.outside.is_empty() {
-            write!(f, "; still running outside of it: {}", self.outside.join(", "))?;
+            write!(f, "; still running outside its process group: {}", self.outside.join(", "))?;
         }
         Ok(())
     }

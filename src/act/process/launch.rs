@@ -16,15 +16,15 @@ use super::output::printable;
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Termination {
-    /// By itself, with this code.
+    /// It exited with this code.
     Exited(i32),
-    /// By a signal that was not ours.
+    /// It was killed by a signal that the agent did not send.
     Signalled(i32),
-    /// It took longer than this, and its process group was ended.
+    /// It took longer than this, and its process group was terminated.
     TimedOut(Duration),
-    /// It did not start, and why: the program was not found, and where; it may not be executed.
+    /// It did not start, for this reason.
     NotStarted(String),
-    /// The agent is stopping: the process group was ended, or the command not even started.
+    /// The agent is stopping: the process group was terminated, or the command was not started.
     Abandoned,
 }
 
@@ -33,7 +33,7 @@ pub fn status_unknown(why: &io::Error) -> Termination {
     Termination::NotStarted(format!("its exit status cannot be read: {why}"))
 }
 
-/// The end that an exit status means.
+/// Converts an exit status.
 pub fn from_status(status: ExitStatus) -> Termination {
     match (status.code(), status.signal()) {
         (Some(code), _) => Termination::Exited(code),

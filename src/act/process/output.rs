@@ -30,7 +30,7 @@ impl OutputTail {
         self.dropped += (over + skipped.len()) as u64;
     }
 
-    /// What was kept.
+    /// The bytes that were kept.
     pub fn bytes(&self) -> Vec<u8> {
         self.bytes.iter().copied().collect()
     }
@@ -62,11 +62,11 @@ impl OutputTail {
     }
 }
 
-/// The text with everything escaped that a terminal would obey, or that would make one line look like two.
+/// Escapes every character that could control a terminal or make one line look like two.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // Line and paragraph separators, and the marks that turn the direction of the text around them.
+        // Line and paragraph separators, and the marks that change the direction of text.
         let misleads = matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         match c {
             '\t' | '\r' | '\n' => out.extend(c.escape_default()),

@@ -32,7 +32,7 @@ impl ProcessGroup {
         }
         let group = self.leader.as_raw();
         let runs = move |process: processes::Process| !process.ended && process.group == group;
-        // `/proc` may hold thousands of processes: off the event loop.
+        // Off the event loop, because `/proc` may list thousands of processes.
         let looking = tokio::task::spawn_blocking(move || processes::all().map_or(true, |mut all| all.any(runs)));
         looking.await.unwrap_or(true)
     }

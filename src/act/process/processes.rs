@@ -10,44 +10,44 @@ mod tests;
 /// How much of a command line a message shows.
 const SHOWN: usize = 60;
 
-/// One of them.
+/// A process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Process {
-    /// Its number.
+    /// Its process ID.
     pub pid: i32,
-    /// The number of its parent.
+    /// The process ID of its parent.
     pub parent: i32,
-    /// The number of its process group.
+    /// The ID of its process group.
     pub group: i32,
-    /// When it began, in ticks of the system's clock since boot: tells two with the same number apart.
+    /// When it started, in clock ticks since boot. Distinguishes two processes with the same ID.
     pub started: u64,
-    /// Whether it has ended, and nobody has waited for it yet.
+    /// Whether it has ended. Its parent has not waited for it yet.
     pub ended: bool,
 }
 
-/// All of them, but those that end while they are looked at.
+/// All processes, except those that end meanwhile.
 ///
 /// # Errors
-/// There is no `/proc`.
+/// `/proc` cannot be read.
 pub fn all() -> io::Result<impl Iterator<Item = Process>> {
     let number = |name: &std::ffi::OsStr| name.to_str()?.parse().ok();
     let entries = fs::read_dir("/proc")?.flatten();
     Ok(entries.filter_map(move |entry| find(number(&entry.file_name())?)))
 }
 
-/// The one with this number.
+/// The process with this ID.
 pub fn find(pid: i32) -> Option<Process> {
-    // A program may give itself any name, and the system cuts a long one in the midst of a letter.
+    // A program may give itself any name, and the kernel may cut a long one in the middle of a character.
     read(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
 }
 
-/// What it is called, as the system knows it: that can be had of a process that hangs, too.
+/// The kernel's name of a process. It can be read even if the process hangs.
 pub fn name(pid: i32) -> String {
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     printable(String::from_utf8_lossy(&name).trim_end())
 }
 
-/// The first words of its command line, up to the first that is an option: further on there may be secrets.
+/// The first words of a command line, up to the first option: later words may be secrets.
 pub fn command_line(pid: i32) -> String {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let first = first_words(&line);
@@ -64,8 +64,8 @@ fn first_words(line: &[u8]) -> String {
     printable(&cut) + more
 }
 
-/// A line of `proc_pid_stat(5)`. The name in parentheses may hold anything; after it come state, parent and group, and
-/// the 22nd field of all is the start.
+/// Parses a line of `proc_pid_stat(5)`. The name in parentheses may contain anything. State, parent and group follow
+/// it, and field 22 is the start.
 fn read(stat: &str) -> Option<Process> {
     let (first, fields) = stat.rsplit_once(')')?;
     let pid = first.split(' ').next()?.parse().ok()?;

@@ -21,15 +21,15 @@ use super::reaper::OwnChild;
 use super::reload::parse_signal;
 use super::running::{GROUP_POLL, REAP};
 
-/// How often a group that ends slowly is looked at: ever more rarely, for `/proc` may hold thousands of processes.
+/// How often a group that ends slowly is checked. The interval grows, because `/proc` may list thousands of processes.
 const POLL: Backoff = Backoff::doubling(GROUP_POLL, Duration::from_millis(500));
 
-/// A running program in a process group of its own. The group is killed when this is dropped, because processes that it
-/// left behind would be in the way of the next run.
+/// A running program in its own process group. Dropping this kills the group, because processes that the program left
+/// behind would disturb the next run.
 ///
-/// The program inherits the agent's standard input and outputs, directory and environment. Only a terminal is not passed
-/// on as standard input: the kernel would stop a background process group that reads from it, and a stopped group does
-/// not act on TERM.
+/// The program inherits the agent's standard streams, directory and environment. A terminal is not passed on as
+/// standard input: the kernel would stop a background process group that reads from it, and a stopped group does not
+/// handle TERM.
 #[derive(Debug)]
 pub struct Process {
     child: OwnChild,
@@ -37,16 +37,16 @@ pub struct Process {
     command: Command,
     is_asked_to_end: bool,
     killed: Option<Instant>,
-    /// How it ended, while others of its group are waited for, and who waits for them.
+    /// How it ended, while `group_waiter` waits for the rest of its group.
     end: Option<End>,
     group_waiter: Option<JoinHandle<()>>,
 }
 
 impl Process {
-    /// Starts it.
+    /// Starts the program.
     ///
     /// # Errors
-    /// Why it does not start, in words.
+    /// Why it does not start.
     pub fn start(config: &ExecConfig) -> Result<Self, String> {
         let path = config.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
         let mut process = prepare(&config.cmd, &path.unwrap_or_else(|| DEFAULT_PATH.into()))?;
@@ -60,14 +60,14 @@ impl Process {
         Ok(Self { child, group, command, is_asked_to_end: false, killed: None, end: None, group_waiter: None })
     }
 
-    /// Its number.
+    /// Its process ID.
     pub fn pid(&self) -> u32 {
         self.child.pid().as_raw().unsigned_abs()
     }
 
-    /// Sends it a signal, as `kill(1)` names it.
+    /// Sends a signal, by its name in `kill(1)`.
     pub fn signal(&self, name: &str) {
-        // The configuration has looked at it.
+        // The configuration has validated the name.
         if let Ok(signal) = parse_signal(name) {
             self.send(signal);
         }
@@ -77,19 +77,20 @@ impl Process {
         if self.is_shell() {
             self.group.signal(signal);
         } else if self.end.is_none() {
-            // The only failure is that it has ended, and nobody has waited for it yet.
+            // This fails only if the program has ended.
             let _ = kill(self.child.pid(), signal);
         }
     }
 
-    /// Asks it to end by a signal, as `kill(1)` names it. One that was stopped goes on, or it would never hear of it.
+    /// Asks the program to end with a signal, by its name in `kill(1)`. Also continues the program if it is stopped,
+    /// because a stopped process handles no signal.
     pub fn ask_to_end(&mut self, name: &str) {
         self.is_asked_to_end = true;
         self.signal(name);
         self.send(Signal::SIGCONT);
     }
 
-    /// Kills it, and all of its group.
+    /// Kills the program and its whole group.
     pub fn kill(&mut self) {
         self.killed = Some(Instant::now());
         self.group.signal(Signal::SIGKILL);
@@ -97,8 +98,8 @@ impl Process {
 
     /// Waits for its end. May be dropped and called again.
     ///
-    /// Where all of the group was asked to end, that is the end of all: a shell is gone at once, and what it has run may
-    /// just be closing its files.
+    /// If the whole group was asked to end, this waits for the whole group: a shell ends at once, and the program that
+    /// it ran may still be closing its files.
     pub async fn wait(&mut self) -> End {
         let end = if let Some(end) = &self.end {
             end.clone()
@@ -117,8 +118,8 @@ impl Process {
         end
     }
 
-    /// An end that was not asked for in words, with what to do about it where that is known. A program that ends soon with
-    /// 0 may have gone into the background.
+    /// Describes an unexpected end, with a hint if there is one. A program that soon exits with 0 may have gone into
+    /// the background.
     pub fn describe_end(&self, end: &End, is_soon: bool, reload_signal: Option<&str>) -> String {
         let reload_signal = reload_signal.and_then(|name| parse_signal(name).ok()).map(|signal| signal as i32);
         let more = match end {
@@ -134,13 +135,13 @@ impl Process {
         format!("{end}{more}")
     }
 
-    /// A shell passes no signal on, so all of its group gets it.
+    /// Whether signals go to the whole group, because a shell forwards none.
     fn is_shell(&self) -> bool {
         matches!(self.command, Command::Shell(_))
     }
 }
 
-/// Waits until nobody of a group is left, whose leader has ended.
+/// Waits until no process of a group is left. Its leader has ended.
 async fn wait_group(leader: Pid) {
     let mut group = ProcessGroup::new(leader);
     group.release();

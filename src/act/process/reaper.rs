@@ -1,8 +1,8 @@
-//! The agent's own children, and others that fall to it when their parents end.
+//! Waits for the agent's own children, and for orphans that the agent adopts.
 //!
-//! A container's first process has to wait for every orphan, or it stays as a zombie. To wait for "any child" would take
-//! the exit status of the agent's own commands away from them. So each of these is registered here, under a lock that is
-//! held from before it is there until its number is known, and only who is not registered is waited for, by number.
+//! The first process of a container must wait for every orphan, or the orphan stays a zombie. Waiting for any child
+//! would also take the exit status of the agent's own commands. So each own child is registered here, under a lock that
+//! is held from before its start until its process ID is known. Only unregistered children are waited for here.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,10 +22,10 @@ use crate::log::emit;
 
 use super::processes;
 
-/// How often orphans are looked for although no signal told of one.
+/// How often to look for orphans without a signal.
 const REAP_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The agent's own children by process number; the other number tells two with the same one apart.
+/// The agent's own children by process ID. The other number distinguishes two children with the same process ID.
 static OWN: Mutex<Own> = Mutex::new(Own { last: 0, children: BTreeMap::new() });
 
 #[derive(Debug)]
@@ -38,8 +38,8 @@ fn own() -> MutexGuard<'static, Own> {
     OWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A child of the agent's own. Nobody else takes its exit status; when this is dropped before its end, it is waited for
-/// nevertheless.
+/// A child that the agent started. Nothing else takes its exit status. If this is dropped before the child ends, a task
+/// waits for the child.
 #[derive(Debug)]
 pub struct OwnChild {
     child: Option<Child>,
@@ -48,37 +48,37 @@ pub struct OwnChild {
 }
 
 impl OwnChild {
-    /// Starts it.
+    /// Starts a child.
     ///
     /// # Errors
-    /// The system refuses, or there is no such program.
+    /// The system refuses, or the program does not exist.
     pub fn start(command: &mut Command) -> io::Result<Self> {
         let mut own = own();
         let child = command.spawn()?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let pid = pid.ok_or_else(|| io::Error::other("it has no process number"))?;
+        let pid = pid.ok_or_else(|| io::Error::other("the child has no process ID"))?;
         own.last += 1;
         let number = own.last;
         own.children.insert(pid, number);
         Ok(Self { child: Some(child), pid, number })
     }
 
-    /// Its process number, also after its end.
+    /// Its process ID, also after its end.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.pid)
     }
 
     /// Waits for its end. May be dropped and called again.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
-        let child = self.child.as_mut().ok_or_else(|| io::Error::other("it was let go"))?;
+        let child = self.child.as_mut().ok_or_else(|| io::Error::other("the child was released"))?;
         let status = child.wait().await;
         forget(self.pid, self.number);
         status
     }
 
-    /// How it has ended, if it has.
+    /// How it ended; `None` while it runs.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        let child = self.child.as_mut().ok_or_else(|| io::Error::other("it was let go"))?;
+        let child = self.child.as_mut().ok_or_else(|| io::Error::other("the child was released"))?;
         let status = child.try_wait();
         if !matches!(status, Ok(None)) {
             forget(self.pid, self.number);
@@ -91,7 +91,7 @@ impl Drop for OwnChild {
     fn drop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         let (pid, number) = (self.pid, self.number);
-        // `None` after its end. Without a runtime the agent itself is at its end.
+        // The ID is `None` after the child's end. Without a runtime the agent itself is ending.
         if child.id().is_some()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -103,7 +103,7 @@ impl Drop for OwnChild {
     }
 }
 
-/// A child has been waited for. Another one may have its process number by now.
+/// Unregisters a child that was waited for. Another child may have its process ID by now.
 fn forget(pid: i32, number: u64) {
     let mut own = own();
     if own.children.get(&pid) == Some(&number) {
@@ -111,7 +111,7 @@ fn forget(pid: i32, number: u64) {
     }
 }
 
-/// From here on orphans among the agent's descendants fall to it, and are waited for as long as it lives.
+/// Makes the agent adopt the orphans among its descendants, and waits for them from now on.
 ///
 /// # Errors
 /// The system refuses.
@@ -120,7 +120,7 @@ pub fn adopt_orphans() -> io::Result<()> {
     reap_orphans()
 }
 
-/// Waits from here on for every orphan that falls to the agent, as it is the first process of a container.
+/// Waits from now on for every orphan that the agent adopts, for example as the first process of a container.
 ///
 /// # Errors
 /// The system refuses a signal handler.
@@ -128,7 +128,7 @@ pub fn reap_orphans() -> io::Result<()> {
     let mut ended = signal(SignalKind::child())?;
     tokio::spawn(async move {
         loop {
-            // `/proc` may hold thousands of processes: off the event loop.
+            // Off the event loop, because `/proc` may list thousands of processes.
             match tokio::task::spawn_blocking(reap).await {
                 Ok(Ok(0)) => {}
                 Ok(Ok(orphans)) => debug!(orphans, "waited for orphans"),
@@ -141,10 +141,10 @@ pub fn reap_orphans() -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for every child that has ended and is not the agent's own; how many there were.
+/// Waits for every ended child that is not the agent's own. Returns the number of them.
 ///
-/// Who is started meanwhile is no danger: an own child that was seen to have ended is registered by the time that the
-/// lock is given, and until then nobody has waited for it.
+/// A child that starts meanwhile is safe: if it is seen to have ended, it is registered before this takes the lock, and
+/// nothing waits for it until then.
 fn reap() -> io::Result<usize> {
     let this = Pid::this().as_raw();
     let ended: Vec<i32> = processes::all()?
@@ -154,7 +154,7 @@ fn reap() -> io::Result<usize> {
     let own = own();
     let orphans: Vec<&i32> = ended.iter().filter(|pid| !own.children.contains_key(pid)).collect();
     for pid in &orphans {
-        // Whatever is answered: it is gone, or it was not there any more.
+        // Whatever the result, the orphan is gone.
         let _ = waitpid(Pid::from_raw(**pid), Some(WaitPidFlag::WNOHANG));
     }
     Ok(orphans.len())

@@ -1,4 +1,4 @@
-//! Makes software take up its replaced files.
+//! Makes software load its replaced files.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -26,20 +26,20 @@ use crate::error::os::os_error;
 #[cfg(test)]
 mod tests;
 
-/// How much of a pid file is read: a number and, as `PostgreSQL` writes it, what follows on further lines.
+/// The most bytes of a pid file that are read. `PostgreSQL` writes more lines after the process ID.
 const MAX_PID_FILE: u64 = 4096;
 
-/// How much of its first line a message shows.
+/// The most characters of its first line that a message shows.
 const SHOWN: usize = 40;
-/// How long `ROSTERD_CHANGED` may be: the system starts no program with a variable of 128 KiB.
+/// The most bytes in `ROSTERD_CHANGED`: Linux starts no program with a variable of 128 KiB.
 const MAX_CHANGED: usize = 120 * 1024;
 
-/// Runs one reload for all the templates that owe it.
+/// Runs one reload for all templates of a job.
 ///
-/// A command learns of the first template by `ROSTERD_TEMPLATE` and `ROSTERD_DEST` (and `ROSTERD_SRC`, which is the
-/// same file now that it is in place), and of all the files by `ROSTERD_CHANGED`, which is empty where they are too many. Where the templates' own variables
-/// contradict each other, the first template's value holds. After it each of the job's verifying commands runs, in the
-/// same environment; the first that fails is the reload's failure.
+/// `ROSTERD_TEMPLATE`, `ROSTERD_DEST` and `ROSTERD_SRC` (the same file, which is now in place) name the first template.
+/// `ROSTERD_CHANGED` names all files; it is empty if the list is too long. If the templates' own variables conflict,
+/// the first template's value counts. Then the job's verify commands run in the same environment. The reload fails with
+/// the first command that fails.
 pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> ReloadOutcome {
     if stop.is_cancelled() {
         return ReloadOutcome::Abandoned;
@@ -50,7 +50,7 @@ pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> ReloadOutcome 
         Reload::Program => ReloadOutcome::Succeeded,
         Reload::Command(command) => run("reload", command, job, job.timeout, stop).await,
     };
-    // That a signal was sent, or a command ended with 0, proves nothing of what the software made of it.
+    // A sent signal, or a command that exits with 0, does not show that the software loaded the files.
     for verify in &job.verifies {
         if ran == ReloadOutcome::Succeeded {
             ran = run("verify", &verify.command, job, verify.timeout, stop).await;
@@ -59,7 +59,7 @@ pub async fn reload(job: &ReloadJob, stop: &CancellationToken) -> ReloadOutcome 
     ran
 }
 
-/// Runs one command of a reload; `what` is the word for it.
+/// Runs one command of a reload; `what` names its kind in messages.
 async fn run(
     what: &str,
     command: &Command,
@@ -92,8 +92,8 @@ fn environment(job: &ReloadJob) -> Environment {
 
 async fn send_signal(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &CancellationToken) -> ReloadOutcome {
     let file = pid_file.to_owned();
-    // A pid file may be on a file system that hangs: off the event loop, not for longer than a command may take, and not
-    // with one more thread at each try.
+    // A pid file may be on a file system that hangs. So it is read off the event loop, with the timeout of a command,
+    // and by only one thread however often it is retried.
     let read = async {
         let guard = pid_file_lock(&file).lock_owned().await;
         let read = tokio::task::spawn_blocking(move || {
@@ -107,17 +107,17 @@ async fn send_signal(signal: &str, pid_file: &Path, job: &ReloadJob, stop: &Canc
         () = stop.cancelled() => return ReloadOutcome::Abandoned,
         () = tokio::time::sleep(job.timeout) => {
             let limit = humantime::format_duration(job.timeout);
-            return ReloadOutcome::Failed(format!("read the pid file {}: no answer within {limit}", pid_file.display()));
+            return ReloadOutcome::Failed(format!("read the pid file {}: timed out after {limit}", pid_file.display()));
         }
     };
-    // Only here: an answer that comes too late must not signal anybody.
+    // Not on the thread: a pid that is read too late must not be signalled.
     match read.and_then(|pid| signal_process(signal, pid, pid_file)) {
         Ok(()) => ReloadOutcome::Succeeded,
         Err(setback) => ReloadOutcome::Failed(setback.to_string()),
     }
 }
 
-/// Pid files, each with the guard of who reads it.
+/// Pid files, each with the lock of its reader.
 static PID_FILE_LOCKS: Mutex<BTreeMap<PathBuf, Arc<PidFileLock>>> = Mutex::new(BTreeMap::new());
 
 type PidFileLock = tokio::sync::Mutex<()>;
@@ -145,7 +145,7 @@ fn signal_process(name: &str, pid: Pid, file: &Path) -> Result<(), Setback> {
     let tried = || format!("send {signal} to process {pid}, which {} names", file.display());
     let gone =
         |why: &str| Setback::new(tried(), why).hint("the software is not running, or left an old pid file behind");
-    // It takes a signal as the living do.
+    // A zombie accepts signals.
     if processes::find(pid.as_raw()).is_some_and(|process| process.ended) {
         return Err(gone("it has ended, and its parent has not waited for it"));
     }
@@ -167,15 +167,15 @@ pub fn parse_signal(name: &str) -> Result<Signal, Setback> {
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // Without waiting: at this path a named pipe would else hang the thread for ever.
+    // Without `O_NONBLOCK` a named pipe at this path would block the thread forever.
     let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
     let open = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(file)?;
     open.take(MAX_PID_FILE).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The number on the first line. 0, 1 and negative ones are not one process of somebody's: they mean this agent's own
-/// group, the whole system's init, and whole groups.
+/// Parses the process ID on the first line. 0, 1 and negative numbers are refused: they mean this agent's own process
+/// group, init, and whole groups.
 fn parse_pid(bytes: &[u8]) -> Result<Pid, String> {
     let text = String::from_utf8_lossy(bytes);
     let first = text.lines().next().unwrap_or_default().trim();
@@ -187,7 +187,7 @@ fn parse_pid(bytes: &[u8]) -> Result<Pid, String> {
         _ if first.is_empty() => Err("the file is empty".to_owned()),
         Err(_) => Err(format!("\"{}\" is not a process ID", shown())),
         Ok(pid) if pid <= 1 => Err(format!("{pid} is not a process that may be signalled")),
-        // One of its threads, too: a signal to that is one to the agent. In a container all numbers are small.
+        // Its threads too: a signal to a thread is a signal to the agent. In a container all IDs are small.
         Ok(pid) if Path::new("/proc/self/task").join(pid.to_string()).exists() => {
             Err(format!("{pid} is this agent itself (does the software see the same processes as the agent?)"))
         }

@@ -190,7 +190,8 @@ async fn a_link_in_the_path_that_changed_is_refused() {
         for make_dirs in [false, true] {
             template.make_dirs = make_dirs;
             let message = bench.failure_at(&template, b"second", Stage::Write).await;
-            let part = format!("led to {} and now leads to {}", bench.path("one").display(), bench.path(to).display());
+            let (one, to) = (bench.path("one"), bench.path(to));
+            let part = format!("resolved to {} and now resolves to {}", one.display(), to.display());
             assert!(message.contains(&part) && message.contains("send HUP"), "{message}");
         }
         assert_eq!(fs::read(bench.path("one/f")).unwrap(), b"first");

@@ -84,8 +84,8 @@ async fn exit_codes_signals_and_timeouts_are_distinguished() {
     let cases = [
         (shell("exit 0"), Termination::Exited(0), "check \"exit 0\" exited with 0"),
         (shell("echo why >&2; exit 4"), Termination::Exited(4), "exited with 4:\n  why"),
-        (shell("no-such-program-here"), Termination::Exited(127), "finds no such program in its PATH"),
-        (shell("kill -SEGV $$"), Termination::Signalled(11), "was ended by SIGSEGV"),
+        (shell("no-such-program-here"), Termination::Exited(127), "usually a program that is not in PATH"),
+        (shell("kill -SEGV $$"), Termination::Signalled(11), "was killed by SIGSEGV"),
         (list(&["sh", "-c", "exit 5"]), Termination::Exited(5), "check \"sh -c exit 5\" exited with 5"),
         (list(&["echo", "$(id)", ";", "id"]), Termination::Exited(0), "exited with 0:\n  $(id) ; id"),
     ];
@@ -126,7 +126,7 @@ async fn a_timeout_ends_the_whole_process_group() {
         let end = run_shell(text, &environment, limit).await;
         assert_eq!(end.termination, Termination::TimedOut(limit), "{name}");
         let message = end.describe("reload", &shell(text));
-        assert!(message.contains("had not ended after 300ms") && message.contains("reload_timeout"), "{message}");
+        assert!(message.contains("did not exit within 300ms") && message.contains("reload_timeout"), "{message}");
         let took = begun.elapsed();
         assert!(seconds.contains(&took.as_secs()), "{name} took {took:?}");
         until("the whole group is gone", || alive(&sweep.0).is_empty()).await;
@@ -187,7 +187,7 @@ async fn processes_that_left_the_group_of_an_ended_command_are_named() {
     });
     assert_eq!(end.termination, Termination::Abandoned);
     let words = end.describe("check", &command);
-    let (_, named) = words.split_once("; still running outside of it: ").expect(&words);
+    let (_, named) = words.split_once("; still running outside its process group: ").expect(&words);
     let mut named: Vec<&str> = named.split(", ").collect();
     let mut expected = strays.names().unwrap();
     named.sort_unstable();
@@ -228,7 +228,7 @@ async fn stopping_ends_a_command_in_time() {
         assert!(asked.elapsed() < Duration::from_millis(2500), "{text} took {:?}", asked.elapsed());
         until("the whole group is gone", || alive(&sweep.0).is_empty()).await;
         let end = run(&command, &environment, LONG, &stop).await;
-        assert_eq!((end.termination, alive(&sweep.0)), (Termination::Abandoned, vec![]), "nothing begins any more");
+        assert_eq!((end.termination, alive(&sweep.0)), (Termination::Abandoned, vec![]), "nothing starts any more");
     }
 }
 
@@ -267,7 +267,7 @@ async fn a_descendant_that_keeps_the_output_open_does_not_block() {
     let (environment, sweep) = marked("daemon");
     let bench = Bench::new();
     let go: PathBuf = bench.path("go");
-    // It writes again long after its parent ended, and would get SIGPIPE if nobody read it.
+    // It writes again long after its parent ended, and would get SIGPIPE without a reader.
     let daemon = format!(
         "setsid sh -c 'while ! test -e {go}; do sleep 0.05; done; echo late; echo late; touch {go}ne; sleep 100' &",
         go = go.display()

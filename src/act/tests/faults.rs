@@ -150,7 +150,7 @@ async fn any_failed_call_before_the_rename_leaves_the_old_file() {
         return;
     }
     let bench = Bench::new();
-    // The number distinguishes a write from those of other threads, none of which makes so many.
+    // The number distinguishes a write from those of other threads, none of which makes that many.
     bench.writer.in_order(|| {
         let mut nowhere = fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
         (0..WRITES).for_each(|_| nowhere.write_all(b"x").unwrap());

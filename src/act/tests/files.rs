@@ -217,7 +217,7 @@ async fn in_a_world_writable_directory_files_of_other_users_are_refused() {
     template.mode = Some(0o600);
     set_mode(bench.directory.path(), 0o1777);
     fs::write(&template.dest, "old").unwrap();
-    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced, "it is the agent's own");
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced, "the agent owns the file");
     if !is_root() {
         return;
     }
@@ -230,14 +230,14 @@ async fn in_a_world_writable_directory_files_of_other_users_are_refused() {
         assert_eq!(identity(&template.dest), before);
     }
     template.owner = Some(12345);
-    assert_eq!(bench.publish(&template, b"his").await, Outcome::Replaced, "it is to be his");
+    assert_eq!(bench.publish(&template, b"his").await, Outcome::Replaced, "the template sets this owner");
     template.owner = None;
     set_mode(bench.directory.path(), 0o755);
-    assert_eq!(bench.publish(&template, b"still").await, Outcome::Replaced, "only root can have made it so");
+    assert_eq!(bench.publish(&template, b"still").await, Outcome::Replaced, "only root can have set this owner");
     assert_eq!(fs::metadata(&template.dest).unwrap().uid(), 12345);
     chown(bench.directory.path(), Some(12345), None).unwrap();
     set_mode(bench.directory.path(), 0o1777);
-    assert_eq!(bench.publish(&template, b"at home").await, Outcome::Replaced, "the directory is his too");
+    assert_eq!(bench.publish(&template, b"at home").await, Outcome::Replaced, "the user also owns the directory");
 }
 
 #[tokio::test]
@@ -309,7 +309,7 @@ async fn a_failed_check_leaves_the_old_file_unchanged() {
     let before = identity(&template.dest);
     let cases = [
         ("grep -q good {{ src }} || { echo \"no good in $ROSTERD_SRC\"; exit 3; }", "exited with 3:\n  no good in /"),
-        ("kill -9 $$", "was ended by SIGKILL"),
+        ("kill -9 $$", "was killed by SIGKILL"),
         ("not-a-program {{.src}}", "exited with 127"),
         ("echo bad >> {{ src }}", "was changed after it was written (a check_cmd must only read its file)"),
         ("cp {{ src }} {{ src }}x && mv {{ src }}x {{ src }}", "was changed after it was written"),
@@ -317,7 +317,7 @@ async fn a_failed_check_leaves_the_old_file_unchanged() {
     ];
     for (check, part) in cases {
         template.check = Some(shell(check));
-        // Only a check that exits by itself has judged the bytes.
+        // Only a check that exits on its own has judged the bytes.
         let stage = if part.starts_with("exited with 3") { Stage::Refused } else { Stage::Check };
         let message = bench.failure(&template, b"new", stage).await;
         assert!(message.contains(part), "{message}");
@@ -343,7 +343,7 @@ async fn stopping_leaves_the_old_file_unchanged() {
         bench.stop.cancel();
     });
     assert_eq!(outcome, Outcome::Abandoned);
-    assert_eq!(bench.publish(&template, b"new").await, Outcome::Abandoned, "nothing begins any more");
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Abandoned, "nothing starts any more");
     assert_eq!((identity(&template.dest), staged_in(bench.directory.path())), (before, Vec::new()));
 }
 

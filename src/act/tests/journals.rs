@@ -91,7 +91,7 @@ async fn a_batch_costs_one_journal_sync_with_reloads_and_none_without() {
         ["sync file", "sync file", "sync file", "sync journal", "rename", "rename", "rename", "sync directory"];
     assert_eq!(steps(parts[1]), of_a_round);
     assert_eq!(steps(parts[2]), of_a_round);
-    assert_eq!(steps(parts[3]), ["sync file", "rename", "sync directory"], "without a reload it is as it always was");
+    assert_eq!(steps(parts[3]), ["sync file", "rename", "sync directory"], "without a reload nothing is recorded");
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn a_file_without_a_reload_needs_no_entry_unless_one_is_pending() {
     assert_eq!(bench.publish(&quiet, b"one").await, Outcome::Replaced);
     assert_eq!(noted(&bench), []);
     assert_eq!(bench.publish(&template, b"two").await, Outcome::Replaced);
-    // Back to the earlier content: what the software has loaded is unknown all the same.
+    // Back to the earlier content: it is still unknown which content the software has loaded.
     assert_eq!(bench.publish(&quiet, b"one").await, Outcome::Replaced);
     assert_eq!(next(bench, &[]).await.1, ["reload a"]);
 }

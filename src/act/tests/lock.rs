@@ -1,4 +1,4 @@
-//! One agent a state directory.
+//! One agent for each state directory.
 
 use std::fs;
 use std::os::unix::fs::symlink;

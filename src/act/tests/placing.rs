@@ -310,7 +310,7 @@ async fn an_overwrite_notices_a_full_disk_before_it_changes_a_byte() {
     let _file = Mounted::new(&["--bind", small.join("f").to_str().unwrap()], &template.dest);
     fs::write(small.join("other"), vec![b'x'; 40_000]).unwrap();
     let text = vec![b'n'; 50_000];
-    // As long as needed, or longer: the file has no blocks after its first page all the same.
+    // As long as needed, or longer: in both cases the file has no blocks after its first page.
     for length in [3, 50_000, 60_000] {
         fs::File::options().write(true).open(&template.dest).unwrap().set_len(length).unwrap();
         let before = identity(&template.dest);
@@ -341,5 +341,5 @@ async fn an_overwrite_follows_no_link() {
         fs::remove_file(&template.dest).unwrap();
         template.check = None;
     }
-    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced, "one that is not there is made");
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Replaced, "a missing file is created");
 }

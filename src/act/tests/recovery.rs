@@ -109,7 +109,7 @@ async fn a_file_that_is_not_a_journal_is_kept_and_every_reload_runs_once() {
 async fn an_unreadable_journal_is_read_at_a_later_start() {
     let (bench, [a, _], journal) = scene().await;
     let owed = owed(&bench, std::slice::from_ref(&a), |file| fs::create_dir(file).unwrap()).await;
-    assert_eq!(owed, ["reload a"], "what else there was nobody knows");
+    assert_eq!(owed, ["reload a"], "the other entries are lost");
     // The file can be read again.
     let aside = bench.path("state/journal.unread1");
     fs::remove_dir(&aside).unwrap();
@@ -167,7 +167,7 @@ async fn a_file_staged_for_one_template_does_not_replace_anothers() {
         assert_eq!(fs::read_to_string(&a.dest).unwrap(), if is_finished { "new" } else { "old" });
         assert_eq!(staged_in(bench.directory.path()), [""; 0]);
     }
-    // A file that is in place already is reloaded, whoever writes it now.
+    // A file that is in place already is reloaded, whichever template writes it now.
     fs::write(&a.dest, "new").unwrap();
     let renamed = TemplateConfig { name: Arc::from("other"), ..a.clone() };
     assert_eq!(owed(&bench, &[renamed], note).await, ["reload a"]);
@@ -199,7 +199,7 @@ async fn an_overwrite_that_cannot_be_finished_at_the_start_is_finished_later() {
         fs::create_dir(&template.dest).unwrap();
         let templates = std::slice::from_ref(&template);
         let (agent, owed) = next(bench, templates).await;
-        assert_eq!(owed, [""; 0], "no software is to take up a part");
+        assert_eq!(owed, [""; 0], "no software must load a part of a file");
         let (owed, left) = retry_unfinished(&agent.writer).await.unwrap();
         assert_eq!((reloads(&owed), left), (vec![], 1));
         assert!(staged.exists());
@@ -344,7 +344,7 @@ async fn a_replacement_finished_during_a_reload_needs_another() {
     assert_eq!(reloads(&retry_unfinished(&bench.writer).await.unwrap().0), ["reload f"]);
     bench.writer.reload_succeeded(began);
     let (bench, owed) = next(bench, templates).await;
-    assert_eq!(owed, ["reload f"], "it may have taken up a part");
+    assert_eq!(owed, ["reload f"], "the software may have loaded a part of the file");
     bench.writer.reload_succeeded(bench.writer.begin_reload([&template]));
     assert_eq!(next(bench, templates).await.1, [""; 0]);
 }

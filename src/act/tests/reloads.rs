@@ -61,7 +61,7 @@ async fn a_failed_or_interrupted_reload_is_not_successful() {
     let mut slow = with("sleep 100");
     slow.timeout = Duration::from_millis(50);
     let ReloadOutcome::Failed(message) = reload(&slow, &bench.stop).await else { panic!() };
-    assert!(message.contains("had not ended after 50ms"), "{message}");
+    assert!(message.contains("did not exit within 50ms"), "{message}");
     let running = bench.path("running");
     let cut = with(&format!("touch {}; sleep 100", running.display()));
     let (ran, ()) = tokio::join!(reload(&cut, &bench.stop), async {
@@ -166,7 +166,7 @@ async fn a_pid_file_that_cannot_be_read_in_time_signals_no_process() {
         let mut job = job(reload_by, vec![bench.template("f")]);
         job.timeout = Duration::from_millis(100);
         let ran = reload(&job, &bench.stop).await;
-        assert!(matches!(&ran, ReloadOutcome::Failed(why) if why.contains("no answer within 100ms")), "{ran:?}");
+        assert!(matches!(&ran, ReloadOutcome::Failed(why) if why.contains("timed out after 100ms")), "{ran:?}");
         // It waits until the first has been answered.
         job.timeout = Duration::from_mins(1);
         assert_eq!(reload(&job, &bench.stop).await, ReloadOutcome::Succeeded);

@@ -518,7 +518,7 @@ async fn an_overwritten_file_is_rolled_back_with_its_unit_or_not_at_all() {
     let is_torn = std::env::var("TORN").unwrap() == "yes";
     let second = if is_torn { "laterago" } else { "later" };
     assert_eq!(now(&files), ["later", "later", "later", second].map(|text| Some(text.to_owned())));
-    assert!(Journal::open(&files.path("state")).0.blocked().is_empty(), "what stands there is not blocked");
+    assert!(Journal::open(&files.path("state")).0.blocked().is_empty(), "the current content is not blocked");
     if is_torn {
         // The next agent finishes the file that could be neither restored nor written.
         assert_eq!(staged_in(files.directory.path()).len(), 1);
@@ -543,7 +543,7 @@ async fn a_file_can_be_rolled_back_again_while_its_failed_version_is_blocked() {
     assert_eq!(restore(&files.writer, &job(&templates, true)).await.unwrap().len(), 2);
     let noted = fs::read_to_string(files.path("state/journal")).unwrap();
     let back: Vec<_> = noted.lines().filter(|line| line.contains("\"back\":true")).collect();
-    assert!(back.len() == 1 && back[0].contains("\"blocked\":[{"), "at once, wherever the agent is killed: {noted}");
+    assert!(back.len() == 1 && back[0].contains("\"blocked\":[{"), "in one line, against a kill in between: {noted}");
     files.writer.reload_succeeded(files.writer.begin_reload(&templates));
     for next in [false, true] {
         if next {
@@ -558,7 +558,7 @@ async fn a_file_can_be_rolled_back_again_while_its_failed_version_is_blocked() {
         set_mode(&files.path("one"), 0o600);
         fs::write(files.path("new"), "by hand").unwrap();
         let right = restore(&files.writer, &job(&templates, false)).await.unwrap();
-        assert_eq!(right, BTreeSet::from(["one".into()]), "a file where none was put back is somebody's own");
+        assert_eq!(right, BTreeSet::from(["one".into()]), "another process's file stays if none is restored");
         assert_eq!((fs::read_to_string(files.path("one")).unwrap().as_str(), mode(&files.path("one"))), ("old", 0o640));
         fs::remove_file(files.path("new")).unwrap();
         files.writer.reload_succeeded(files.writer.begin_reload(&templates));
@@ -609,7 +609,7 @@ async fn a_failed_version_without_a_reload_is_not_written_again_but_may_be_remov
     assert_eq!(restore(&files.writer, &job(std::slice::from_ref(&template), true)).await.unwrap().len(), 1);
     let quiet = TemplateConfig { reload: None, ..template.clone() };
     files.failure(&quiet, b"wrong", Stage::Rollback).await;
-    // Its key is gone, and with that its file, for good.
+    // The key is gone, so the file is gone for good.
     let claim = Some(crate::state::owned_files::Claim::Written);
     assert_eq!(crate::act::files::remove(&files.writer, &template, claim, true, &files.stop).await, Outcome::Removed);
     assert!(restore(&files.writer, &job(&[template], true)).await.unwrap().is_empty());

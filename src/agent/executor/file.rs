@@ -1,4 +1,4 @@
-//! Brings one destination in step, or tells how it differs, and keeps account of whose file it is.
+//! Updates or compares one destination, and records whether the agent owns its file.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::DiffSink;
 #[cfg(test)]
 mod tests;
 
-/// Notes on the file thread that a key's file is about to be written, before it is.
+/// Records, on the file thread, that the file of a key is about to be written.
 pub fn record_intent(writer: &Writer, owned_files: Option<OwnedFiles>, template: &Arc<TemplateConfig>, digest: u64) {
     let template = Arc::clone(template);
     if let Some(owned_files) = owned_files {
@@ -24,7 +24,7 @@ pub fn record_intent(writer: &Writer, owned_files: Option<OwnedFiles>, template:
     }
 }
 
-/// Notes that it was.
+/// Records that the file was written.
 pub fn record_written(writer: &Writer, owned_files: Option<OwnedFiles>, template: &Arc<TemplateConfig>) {
     let template = Arc::clone(template);
     if let Some(owned_files) = owned_files {
@@ -32,7 +32,7 @@ pub fn record_written(writer: &Writer, owned_files: Option<OwnedFiles>, template
     }
 }
 
-/// Removes the file of a key that is gone, where it is the agent's own.
+/// Removes the file of a removed key, if the agent owns the file.
 pub async fn remove(
     writer: &Writer,
     template: &Arc<TemplateConfig>,

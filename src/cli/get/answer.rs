@@ -1,4 +1,4 @@
-//! The answer of `get`: what is printed, what is reported, and the exit code. Only the cache is written.
+//! The answer of `get`: the output, the messages and the exit code. It writes only the cache.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use crate::payload::{DecodedChildren, Payload};
 
 use super::{Gathered, GetArgs, Output, Wanted, cache};
 
-/// What `get` says in the end.
+/// The answer of `get`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     /// For standard output; empty unless `exit` is 0.
     pub out: String,
-    /// For standard error, a line each.
+    /// The lines for standard error.
     pub notes: Vec<String>,
     /// The exit code.
     pub exit: Exit,
 }
 
-/// Whether a view has the members that `--wait-for` asks for: of a path with `*`, in all its keys together.
+/// Whether a view has the members that `--wait-for` requires. For a path with `*`, all keys count together.
 pub fn enough(args: &GetArgs, view: &View) -> bool {
     args.wait_for.is_none_or(|wanted| count(view, &args.payload) >= wanted)
 }
@@ -43,7 +43,7 @@ fn count(view: &View, payload: &Payload) -> usize {
     }
 }
 
-/// Judges every path by `--min`, with the cache standing in for what is not known.
+/// Checks every path against `--min`, using the cache for paths that are unknown.
 pub fn answer(args: &GetArgs, known: &Gathered, now: SystemTime) -> Answer {
     let mut notes = Vec::new();
     let mut exit = Exit::Done;
@@ -72,13 +72,13 @@ pub fn answer(args: &GetArgs, known: &Gathered, now: SystemTime) -> Answer {
     Answer { out, notes, exit }
 }
 
-/// Where a view is from.
+/// The origin of a view.
 enum Source<'v> {
     Registry(&'v View),
     Cache,
 }
 
-/// The members of one path, or the exit code and the reason.
+/// The members of one path, or the exit code with the reason.
 fn one<'v>(
     args: &GetArgs,
     path: &Wanted,
@@ -119,7 +119,7 @@ fn one<'v>(
     }
 }
 
-/// The first `max` members of a view by name, or why they are too few.
+/// The first `max` members of a view by name, or the reason why there are too few.
 fn judge(args: &GetArgs, path: &Wanted, view: &View, notes: &mut Vec<String>) -> Result<RosterValue, String> {
     match view {
         View::Members(seen) => seats(args, &path.text, seen, notes).map(RosterValue::List),
@@ -154,7 +154,7 @@ fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<Stri
     };
     let members = match seen {
         Seen::Present(members) => members,
-        // Unknown, and so not even the empty list of `--min 0`.
+        // The members are unknown, which is an error even with `--min 0`.
         Seen::Unreadable(why) => return Err(format!("{place} cannot be read: {why}")),
         Seen::Absent if args.min == 0 => return Ok(Arc::from([])),
         Seen::Absent => return Err(few(0, 0, true)),
@@ -166,12 +166,12 @@ fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<Stri
         return Err(few(valid.len(), left_out.len(), false));
     }
     let max = args.max.map_or(usize::MAX, std::num::NonZeroUsize::get);
-    // A map of the registry is in bytewise order of names already. Without a history each slot is just the next one.
+    // The members are sorted bytewise by name. Without a history, the slots are consecutive.
     let seated = |(slot, member)| SlottedMember { member: Arc::clone(member), slot };
     Ok((0..).zip(valid.values().take(max)).map(seated).collect())
 }
 
-/// The nodes of a group without those that are left out, where its members are enough to be kept.
+/// The nodes of a group without those that are left out; `None` if there are too few to be cached.
 fn valid_of(args: &GetArgs, members: &Members) -> Option<Members> {
     let children = DecodedChildren::read(&args.payload, None, members, None);
     let found = children.members().len();
@@ -180,8 +180,7 @@ fn valid_of(args: &GetArgs, members: &Members) -> Option<Members> {
     (found > 0 && found >= args.min).then(|| fit().map(|(name, reading)| (Arc::clone(name), reading.clone())).collect())
 }
 
-/// The answers as text. One path stands for itself; several are an object by path, but for `lines`, which follow
-/// each other.
+/// Formats the answers. Several paths are an object by path, except in the format `lines`, where they are concatenated.
 fn written(format: Output, good: &[(&Wanted, RosterValue)]) -> String {
     if format == Output::Lines {
         return good.iter().map(|(_, value)| lines(value)).collect();
@@ -191,7 +190,7 @@ fn written(format: Output, good: &[(&Wanted, RosterValue)]) -> String {
         several => Value::Object(several.iter().map(|(path, one)| (path.text.clone(), value(format, one))).collect()),
     };
     if format == Output::Yaml {
-        // A JSON value of strings, lists and maps has a YAML form always.
+        // Strings, lists and maps can always be written as YAML.
         return crate::text::yaml::to_string(&value).unwrap_or_default();
     }
     format!("{value}\n")

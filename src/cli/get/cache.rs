@@ -1,5 +1,5 @@
-//! The last good answers of `get`, in a file of its own: by path, the time and the members as the registry gave them,
-//! so that another `--min`, `--max` or `--format` can be answered from it too.
+//! The cache of `get`: a file with the last good answer for each path. It has the nodes as read from the registry, so
+//! that a request with another `--min`, `--max` or `--format` can use them too.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use crate::model::registry_event::{Members, Seen, View};
 
 use super::Wanted;
 
-/// The form of the file; another one is set aside by being written anew.
+/// The version of the file format. A file of another version is overwritten.
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -43,7 +43,7 @@ enum What {
     Keys(BTreeMap<String, Nodes>),
 }
 
-/// The view of a path that is kept, and its age; or why there is none to use.
+/// The cached view of a path and its age, or the reason why there is none.
 pub fn load(file: &Path, path: &Wanted, now: SystemTime, max_age: Duration) -> Result<(View, Duration), String> {
     let file_name = file.display();
     let mut kept = read(file).map_err(|why| format!("cannot use the cache {file_name}: {why}"))?;
@@ -69,8 +69,8 @@ pub fn load(file: &Path, path: &Wanted, now: SystemTime, max_age: Duration) -> R
     Ok((view.ok_or_else(|| format!("the answer in the cache {file_name} is damaged"))?, age))
 }
 
-/// Puts the answers into the file beside those for other paths. Members that `good` does not give back, because they
-/// are none or too few, leave what is kept for their path as it is.
+/// Stores the answers, and keeps those for other paths. If `good` returns `None` for the members of a path, its cached
+/// answer is kept.
 pub fn store(
     file: &Path,
     fresh: &[(&Wanted, &View)],
@@ -85,7 +85,7 @@ pub fn store(
     if new.is_empty() {
         return Ok(());
     }
-    // A damaged cache has nothing to lose.
+    // A damaged cache is overwritten.
     let mut kept = read(file).unwrap_or(Kept { version: VERSION, paths: BTreeMap::new() });
     kept.paths.extend(new);
     let text = serde_json::to_vec(&kept).map_err(|why| why.to_string())?;
@@ -127,8 +127,7 @@ fn read(file: &Path) -> Result<Kept, String> {
     if kept.version == VERSION { Ok(kept) } else { Err(format!("its version is {}, not {VERSION}", kept.version)) }
 }
 
-/// Old or new, never half of it, through kill and power loss. For the owner's eyes: data may hold what others must not
-/// read.
+/// Replaces the file atomically, even on a power loss. Only the owner can read it, because data may contain secrets.
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut staged = tempfile::Builder::new().prefix(".rosterd-get-").tempfile_in(folder)?;

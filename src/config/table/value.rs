@@ -40,7 +40,7 @@ pub fn kind(value: &DeValue<'_>) -> &'static str {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
@@ -69,17 +69,17 @@ impl<'a> Value<'a> {
         self.report.error(self.source.problem(self.span(), wrong));
     }
 
-    /// Reports a problem with a part of this value's text; with all of it where the part cannot be found as written.
+    /// Reports a problem with a part of this value's text; with the whole value if the file does not contain the part.
     pub fn reject_part(&self, part: &str, wrong: ValueError) {
         let found = self.source.text.get(self.span()).and_then(|written| written.find(part));
         let span = found.map_or(self.span(), |at| self.span.0 + at..self.span.0 + at + part.len());
         self.report.error(self.source.problem(span, wrong));
     }
 
-    /// Reports a value of the wrong kind; `example` is what one may write.
+    /// Reports a value of the wrong type; `example` is a valid value.
     pub fn reject_kind(&self, must: &str, example: &str) {
         let (what, is) = (if self.item { "an element of " } else { "" }, kind(self.written));
-        let message = format!("{what}`{}` is {is} but must be {must}", self.key);
+        let message = format!("{what}`{}` must be {must}, not {is}", self.key);
         self.reject(ValueError::new(message, format!("write {} = {example}", self.key)));
     }
 
@@ -114,7 +114,7 @@ impl<'a> Value<'a> {
             Ok(filled) if filled.is_empty() || filled.chars().any(char::is_control) => {
                 let message =
                     format!("`{}` becomes {filled:?}, which is empty or contains a control character", self.key);
-                self.reject(ValueError::new(message, "give the variables in it another value"));
+                self.reject(ValueError::new(message, "change the values of its variables"));
                 None
             }
             Ok(filled) => Some(filled),
@@ -220,7 +220,7 @@ impl<'a> Value<'a> {
     /// Reports a value that is not a table.
     pub fn reject_section(&self) {
         let (name, is) = (self.key, kind(self.written));
-        let message = format!("`{name}` is {is} but must be a table");
+        let message = format!("`{name}` must be a table, not {is}");
         self.reject(ValueError::new(message, format!("write [{name}] with one bracket, and its keys under it")));
     }
 

@@ -94,7 +94,7 @@ fn two_files_at_once() {
       |
       = help: did you mean `name`?
 
-    error: `min` is a string but must be a whole number
+    error: `min` must be a whole number, not a string
      --> conf.d/a.toml:4:7
       |
     4 | min = "1"
@@ -139,7 +139,7 @@ fn a_missing_include() {
     1 | include = ["extra.toml", "none-*.toml", "a***", 5]
       |            ^^^^^^^^^^^^
       |
-      = help: make it, or write a pattern with a *, which may match nothing
+      = help: create it, or write a pattern with *, which need not match any file
 
     error: "a***" is not a valid pattern: wildcards are either regular `*` or recursive `**`
      --> rosterd.toml:1:41
@@ -147,9 +147,9 @@ fn a_missing_include() {
     1 | include = ["extra.toml", "none-*.toml", "a***", 5]
       |                                         ^^^^^^
       |
-      = help: write a path, in which * stands for any part of a name
+      = help: write a path; a * in it matches any part of a name
 
-    error: an element of `include` is a whole number but must be a string
+    error: an element of `include` must be a string, not a whole number
      --> rosterd.toml:1:49
       |
     1 | include = ["extra.toml", "none-*.toml", "a***", 5]
@@ -166,7 +166,7 @@ fn a_missing_file() {
     insta::assert_snapshot!(Home::new(&[]).told(), @"
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.toml
-     = help: use -c FILE or $ROSTERD_CONFIG to specify another file, or make this one readable by rosterd's user
+     = help: make the file readable by rosterd's user, or specify another file with -c FILE or $ROSTERD_CONFIG
 
     1 problem
     ");
@@ -276,7 +276,7 @@ fn confd_resources_belong_into_included_files() {
       |
       = help: write [[template]] with two brackets
 
-    error: `keys` is a string but must be a list
+    error: `keys` must be a list, not a string
      --> conf.d/nginx.toml:4:8
       |
     4 | keys = "/x"
@@ -284,7 +284,7 @@ fn confd_resources_belong_into_included_files() {
       |
       = help: write keys = ["/services/web"]
 
-    error: `prefix` is a whole number but must be a string
+    error: `prefix` must be a string, not a whole number
      --> conf.d/nginx.toml:5:10
       |
     5 | prefix = 5

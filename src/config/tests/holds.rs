@@ -231,7 +231,7 @@ fn a_file_of_another_user_gives_a_warning() {
         return;
     }
     let warnings = home.load().unwrap().warnings.join("\n");
-    insta::assert_snapshot!(home.stable(&warnings), @"the configuration file rosterd.toml belongs to user 12345, who is neither root nor rosterd's own user, and decides what rosterd does");
+    insta::assert_snapshot!(home.stable(&warnings), @"the configuration file rosterd.toml belongs to user 12345, who is neither root nor rosterd's user, but can change what rosterd does");
 }
 
 #[test]
@@ -266,13 +266,13 @@ fn templates_may_stand_on_the_command_line() {
 
     error: the template "none.tera" cannot be found: No such file or directory (os error 2)
     --> --template none.tera:c
-     = help: IN is a path, and a relative one starts where the command is given
+     = help: IN is relative to the working directory
 
     error: the path "b;" has ';', which may be special to the shell that runs `CMD`
     --> --template templates/a.tera:b;:reload {{ dest }}
-     = help: choose an OUT of letters, digits and /._:@+=,-
+     = help: use an OUT that contains only letters, digits and /._:@+=,-
 
-    error: another template writes x/../b, or a file of this name
+    error: another template writes x/../b or a file of the same name
     --> --template templates/a.tera:x/../b
      = help: give one of them another OUT, or add it to the configuration file
 

@@ -108,9 +108,9 @@ kill_signl = "TERM"
     14 | reload_signal = "RELOAD"
        |                 ^^^^^^^^
        |
-       = help: write a name as `kill -l` has it: HUP, USR1, USR2
+       = help: write a name from `kill -l`: HUP, USR1, USR2
 
-    error: `kill_timeout` is a whole number but must be a string
+    error: `kill_timeout` must be a string, not a whole number
       --> rosterd.toml:15:16
        |
     15 | kill_timeout = 30

@@ -26,7 +26,7 @@ dest = "/etc/d"
 mode = "10000"
 "#,
     ), @r#"
-    error: `mode` is a whole number but must be a string of octal digits
+    error: `mode` must be a string of octal digits, not a whole number
      --> rosterd.toml:6:8
       |
     6 | mode = 644
@@ -34,7 +34,7 @@ mode = "10000"
       |
       = help: write mode = "0644"
 
-    error: `mode` is a whole number but must be a string of octal digits
+    error: `mode` must be a string of octal digits, not a whole number
       --> rosterd.toml:10:8
        |
     10 | mode = 0o640
@@ -48,7 +48,7 @@ mode = "10000"
     14 | mode = "u=rw"
        |        ^^^^^^
        |
-       = help: write octal digits as chmod takes them, as in "0644"
+       = help: write octal digits as for chmod, such as "0644"
 
     error: "10000" is not a valid file mode
       --> rosterd.toml:18:8
@@ -56,7 +56,7 @@ mode = "10000"
     18 | mode = "10000"
        |        ^^^^^^^
        |
-       = help: write octal digits as chmod takes them, as in "0644"
+       = help: write octal digits as for chmod, such as "0644"
 
     4 problems
     "#);
@@ -107,7 +107,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
        |
        = help: {{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the command's environment; to write literal braces, put a space between them: { {
 
-    error: an element of `reload_cmd` is a whole number but must be a string
+    error: an element of `reload_cmd` must be a string, not a whole number
       --> rosterd.toml:12:28
        |
     12 | reload_cmd = ["systemctl", 1]
@@ -115,7 +115,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
        |
        = help: write reload_cmd = ["haproxy", "-c", "-f", "{{ src }}"]
 
-    error: `check_cmd` is a whole number but must be a string or a list of strings
+    error: `check_cmd` must be a string or a list of strings, not a whole number
       --> rosterd.toml:16:13
        |
     16 | check_cmd = 5
@@ -137,7 +137,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
     17 | reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
        |                         ^^^^^^
        |
-       = help: write a name as `kill -l` has it: HUP, USR1, USR2
+       = help: write a name from `kill -l`: HUP, USR1, USR2
 
     error: unknown key `pid` in [[template]] reload_cmd
       --> rosterd.toml:17:33
@@ -188,7 +188,7 @@ group = "4294967295"
     6 | owner = "nobody-has-this-name"
       |         ^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: make it, write its number, or leave it out to keep the file's user as it is
+      = help: create it, write its number, or remove this setting to keep the file's current user
 
     error: there is no group "nor-this" on this host
      --> rosterd.toml:7:9
@@ -196,7 +196,7 @@ group = "4294967295"
     7 | group = "nor-this"
       |         ^^^^^^^^^^
       |
-      = help: make it, write its number, or leave it out to keep the file's group as it is
+      = help: create it, write its number, or remove this setting to keep the file's current group
 
     error: `owner` is -1, which is out of range
       --> rosterd.toml:11:9
@@ -212,7 +212,7 @@ group = "4294967295"
     12 | group = "4294967295"
        |         ^^^^^^^^^^^^
        |
-       = help: leave `group` out to keep it as it is
+       = help: remove `group` to keep the current group
 
     4 problems
     "#);
@@ -238,7 +238,7 @@ dest = ""
     4 | src = "no.tera"
       |       ^^^^^^^^^
       |
-      = help: a relative src is looked for in template_dir, which is templates
+      = help: src is relative to template_dir, which is templates
 
     error: dest "/etc/" names a directory, but a template writes one file
      --> rosterd.toml:5:8
@@ -326,7 +326,7 @@ fn environments() {
       |
       = help: write letters, digits and _, and no digit first; names that begin with ROSTERD_ are reserved
 
-    error: `N` is a whole number but must be a string
+    error: `N` must be a string, not a whole number
      --> rosterd.toml:5:42
       |
     5 | env = { "A-B" = "x", ROSTERD_DEST = "x", N = 1 }
@@ -340,7 +340,7 @@ fn environments() {
     6 | reload_retries = 0
       |                  ^
       |
-      = help: write how many tries a reload gets, 1 or more; without any leave reload_cmd out
+      = help: write the number of attempts, 1 or more; to run no reload, remove reload_cmd
 
     4 problems
     "#);
@@ -392,7 +392,7 @@ dest = "/etc/f/{{ key }}"
        |
        = help: name a roster whose path has a *, as in "/services/*"
 
-    error: a roster or key is named "members", which a template with `each` has for its own
+    error: a roster or key is named "members", which is reserved in a template with `each`
       --> rosterd.toml:10:8
        |
     10 | each = "web"
@@ -408,7 +408,7 @@ dest = "/etc/f/{{ key }}"
        |
        = help: did you mean "members"?
 
-    error: a roster or key is named "members", which a template with `each` has for its own
+    error: a roster or key is named "members", which is reserved in a template with `each`
       --> rosterd.toml:14:8
        |
     14 | each = "member"
@@ -416,7 +416,7 @@ dest = "/etc/f/{{ key }}"
        |
        = help: give the roster or key another `name`
 
-    error: a roster or key is named "members", which a template with `each` has for its own
+    error: a roster or key is named "members", which is reserved in a template with `each`
       --> rosterd.toml:19:8
        |
     19 | each = "members"
@@ -430,7 +430,7 @@ dest = "/etc/f/{{ key }}"
     21 | dest = "/etc/c"
        |        ^^^^^^^^
        |
-       = help: write it into the file's name, as in "/etc/x/{{ key }}.cfg"
+       = help: write {{ key }} in the file name, as in "/etc/x/{{ key }}.cfg"
 
     error: `on_gone` cannot be "stay"
       --> rosterd.toml:22:11
@@ -440,7 +440,7 @@ dest = "/etc/f/{{ key }}"
        |
        = help: write one of "remove", "keep"
 
-    error: a roster or key is named "members", which a template with `each` has for its own
+    error: a roster or key is named "members", which is reserved in a template with `each`
       --> rosterd.toml:25:8
        |
     25 | each = "members"
@@ -448,13 +448,13 @@ dest = "/etc/f/{{ key }}"
        |
        = help: give the roster or key another `name`
 
-    error: the key must not name a directory of `dest`
+    error: {{ key }} must not be in a directory name of `dest`
       --> rosterd.toml:27:8
        |
     27 | dest = "/etc/{{ key }}/d"
        |        ^^^^^^^^^^^^^^^^^^
        |
-       = help: write it into the file's name, as in "/etc/x/{{ key }}.cfg"
+       = help: write {{ key }} in the file name, as in "/etc/x/{{ key }}.cfg"
 
     error: `on_gone` needs `each`
       --> rosterd.toml:31:11
@@ -462,15 +462,15 @@ dest = "/etc/f/{{ key }}"
     31 | on_gone = "keep"
        |           ^^^^^^
        |
-       = help: leave it out; it says what becomes of the files of a template with `each`
+       = help: remove `on_gone`; it applies only to the files of a template with `each`
 
-    error: `key` is not known when the configuration is read
+    error: `key` is not available in the configuration
       --> rosterd.toml:34:16
        |
     34 | dest = "/etc/f/{{ key }}"
        |                ^^^^^^^^^
        |
-       = help: here {{ vars.NAME }}, {{ host.name }} and {{ env.NAME }} are filled in, and nothing else
+       = help: only {{ vars.NAME }}, {{ host.name }} and {{ env.NAME }} are available
 
     11 problems
     "#);
@@ -506,7 +506,7 @@ fn one_file_by_two_names() {
         ("\"state/journal\"", "\"out/f\"", "is in state_dir"),
         ("\".\"", "\"out/f\"", "names a directory"),
         ("\"out/.\"", "\"out/f\"", "names a directory"),
-        (&format!("\"{longest}n\""), "\"f\"", "the file's name has 256 bytes"),
+        (&format!("\"{longest}n\""), "\"f\"", "the file name has 256 bytes"),
         (&format!("\"{longest}\"\nbackup = 2"), "\"f\"", "has 255 bytes, and 15 more with `backup`"),
     ] {
         let said = home(&pair(first, second)).told();
@@ -540,9 +540,9 @@ fn one_file_may_have_several_blocks() {
     assert!(config.templates.iter().all(|template| template.placing.backup == 2));
     for (first, second, why) in [
         ("block = \"x\"", "block = \"x\"", "block x of /etc/a is already written by the template at rosterd.toml:"),
-        ("block = \"x\"", "", "templates share a file only where each has a `block` of its own"),
-        ("", "block = \"x\"", "templates share a file only where each has a `block` of its own"),
-        ("", "", "a file has one template: give one of them another dest"),
+        ("block = \"x\"", "", "templates can share a file only if each has its own `block`"),
+        ("", "block = \"x\"", "templates can share a file only if each has its own `block`"),
+        ("", "", "only one template can write a file: give one of them another dest"),
         ("block = \"x\"", "block = \"y\"\nmode = \"0600\"", "sets a different `mode`"),
         ("block = \"x\"", "block = \"y\"\nwrite = \"auto\"", "sets a different `write`"),
         ("block = \"x\"", "block = \"y\"\nsymlink = \"follow\"", "sets a different `symlink`"),
@@ -561,7 +561,7 @@ fn how_bytes_are_placed_is_checked() {
         ("block = \"\"", "`block` is empty"),
         ("block_comment = \";\"", "`block_comment` needs `block`"),
         ("block = \"x\"\nblock_comment = \"# \"", "`block_comment` cannot be \"# \""),
-        ("block = \"x\"\nblock_comment = \"<!--\"", "which would hide the block's own lines too"),
+        ("block = \"x\"\nblock_comment = \"<!--\"", "which would comment out the lines of the block too"),
         ("backup = 100", "99 is the most"),
         ("backup = -1", "is -1, which is out of range"),
         ("write = \"in-place\"", "did you mean \"inplace\"?"),
@@ -614,7 +614,7 @@ splay = 30
     6 | verify_cmd = "curl -f http://127.0.0.1/"
       |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: add the reload_cmd that it follows, or leave `verify_cmd` out
+      = help: add a reload_cmd, or remove `verify_cmd`
 
     error: `verify_cmd` is empty
       --> rosterd.toml:11:14
@@ -632,7 +632,7 @@ splay = 30
        |
        = help: write a longer one
 
-    error: `splay` is a whole number but must be a string
+    error: `splay` must be a string, not a whole number
       --> rosterd.toml:13:9
        |
     13 | splay = 30
@@ -676,7 +676,7 @@ unit = "edge"
     14 | unit = "edge"
        |        ^^^^^^
        |
-       = help: remove one of them; the files of a template with `each` come and go one by one
+       = help: remove one of them; the files of a template with `each` are added and removed one by one
 
     2 problems
     "#);

@@ -37,7 +37,7 @@ reload_interval = "5 parsecs"
       |
       = help: write a number and its unit, as in "500ms", "2s" or "5m"
 
-    error: `max` is a whole number but must be a string
+    error: `max` must be a string, not a whole number
      --> rosterd.toml:9:28
       |
     9 | wait = { min = "1s", max = 4 }
@@ -45,7 +45,7 @@ reload_interval = "5 parsecs"
       |
       = help: write max = "2s"
 
-    error: `check_timeout` is a whole number but must be a string
+    error: `check_timeout` must be a string, not a whole number
       --> rosterd.toml:13:17
        |
     13 | check_timeout = 30
@@ -99,15 +99,15 @@ name = "c"
     3 | url = "zk://zk1:99999"
       |       ^^^^^^^^^^^^^^^^
       |
-      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between
+      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address; separate servers with commas
 
-    error: a server's name is missing
+    error: a server name is missing
      --> rosterd.toml:6:7
       |
     6 | url = "zk://,zk2"
       |       ^^^^^^^^^^^
       |
-      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between
+      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address; separate servers with commas
 
     error: `watches` cannot be "always"
      --> rosterd.toml:7:11
@@ -131,7 +131,7 @@ name = "c"
     10 | url = "zk://zk1//x"
        |       ^^^^^^^^^^^^^
        |
-       = help: write zk://HOST:PORT/name/of/it
+       = help: write zk://HOST:PORT/PATH
 
     error: `session_timeout` is 0; it must be greater than 0
       --> rosterd.toml:11:19
@@ -284,7 +284,7 @@ fn names_are_unique() {
     5 | dest = "/x/y/../a"
       |        ^^^^^^^^^^^
       |
-      = help: a file has one template: give one of them another dest
+      = help: only one template can write a file: give one of them another dest
 
     2 problems
     "#);
@@ -322,7 +322,7 @@ dest = "/etc/{{ vars.zone"
       |
       = help: write it as a string; inf, nan and whole numbers of more than 64 bits are not supported in templates
 
-    error: `vars.zome` is not known
+    error: `vars.zome` is not set
      --> rosterd.toml:8:12
       |
     8 | path = "/s/{{ vars.zome }}/web"
@@ -336,15 +336,15 @@ dest = "/etc/{{ vars.zone"
     11 | path = "/s/{{ vars.list }}"
        |            ^^^^^^^^^^^^^^^
        |
-       = help: name a text, a number, true or false
+       = help: use a string, a number or a boolean
 
-    error: `host.ip` is not known when the configuration is read
+    error: `host.ip` is not available in the configuration
       --> rosterd.toml:14:12
        |
     14 | path = "/s/{{ host.ip }}"
        |            ^^^^^^^^^^^^^
        |
-       = help: here {{ vars.NAME }}, {{ host.name }} and {{ env.NAME }} are filled in, and nothing else
+       = help: only {{ vars.NAME }}, {{ host.name }} and {{ env.NAME }} are available
 
     error: $STAGE is not set
       --> rosterd.toml:17:14
@@ -419,7 +419,7 @@ src = "a.tera"
     9 | group = "nobody-has-this-group"
       |         ^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: make it, write its number, or leave it out to keep the file's group as it is
+      = help: create it, write its number, or remove this setting to keep the file's current group
 
     error: `template` is a table, but there can be several
       --> rosterd.toml:10:1
@@ -457,13 +457,13 @@ fn credentials_must_not_be_readable_by_others() {
       |
       = help: chmod 600 open.auth
 
-    error: two.auth is not one line of user:password
+    error: two.auth does not consist of one line with user:password
      --> rosterd.toml:4:29
       |
     4 | { scheme = "digest", file = "two.auth" },
       |                             ^^^^^^^^^^
       |
-      = help: write user:password into it
+      = help: write one line, user:password
 
     error: none.auth cannot be read: No such file or directory (os error 2)
      --> rosterd.toml:5:29
@@ -471,15 +471,15 @@ fn credentials_must_not_be_readable_by_others() {
     5 | { scheme = "digest", file = "none.auth" },
       |                             ^^^^^^^^^^^
       |
-      = help: make the file with one line, user:password, readable only by rosterd's user
+      = help: create the file with one line, user:password, readable only by rosterd's user
 
-    error: user.auth is not one line of user:password
+    error: user.auth does not consist of one line with user:password
      --> rosterd.toml:6:29
       |
     6 | { scheme = "digest", file = "user.auth" },
       |                             ^^^^^^^^^^^
       |
-      = help: write user:password into it
+      = help: write one line, user:password
 
     error: [registry] auth has no `file`
      --> rosterd.toml:7:1
@@ -575,7 +575,7 @@ fn a_session_takes_one_sasl_credential() {
     };
     assert_eq!(load(&["sasl", "digest", "digest"]), Ok(3));
     let said = load(&["sasl", "digest", "sasl"]).unwrap_err();
-    assert!(said.contains("a session takes one sasl credential") && said.contains("1 problem"), "{said}");
+    assert!(said.contains("a registry can have only one sasl credential") && said.contains("1 problem"), "{said}");
 }
 
 #[test]
@@ -595,15 +595,15 @@ exhibitor = "http://e"
 "#,
     )])
     .told(), @r#"
-    error: Exhibitor answers in the clear, and with the authorities of this system any host that it names has a good certificate
+    error: Exhibitor is queried without TLS, and the system's CAs would trust any host that it names
      --> rosterd.toml:5:13
       |
     5 | exhibitor = ["https://e", "http://e/x", 5]
       |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: name the ensemble's own CA: tls = { ca = "ca.pem" }
+      = help: set the ensemble's own CA: tls = { ca = "ca.pem" }
 
-    error: Exhibitor is asked by http, and not by https
+    error: rosterd uses http for Exhibitor, not https
      --> rosterd.toml:5:14
       |
     5 | exhibitor = ["https://e", "http://e/x", 5]
@@ -611,7 +611,7 @@ exhibitor = "http://e"
       |
       = help: write http://HOST:PORT
 
-    error: Exhibitor is not asked at /x, but at /exhibitor/v1/cluster/list
+    error: rosterd uses /exhibitor/v1/cluster/list of Exhibitor, not /x
      --> rosterd.toml:5:27
       |
     5 | exhibitor = ["https://e", "http://e/x", 5]
@@ -619,7 +619,7 @@ exhibitor = "http://e"
       |
       = help: write http://HOST:PORT
 
-    error: an element of `exhibitor` is a whole number but must be a string
+    error: an element of `exhibitor` must be a string, not a whole number
      --> rosterd.toml:5:41
       |
     5 | exhibitor = ["https://e", "http://e/x", 5]
@@ -635,7 +635,7 @@ exhibitor = "http://e"
        |
        = help: leave exhibitor out
 
-    error: `exhibitor` is a string but must be a list
+    error: `exhibitor` must be a list, not a string
       --> rosterd.toml:10:13
        |
     10 | exhibitor = "http://e"

@@ -14,7 +14,7 @@ async fn a_dead_ones_is_replaced_and_a_live_one_and_a_file_are_not() {
     let bound = BoundSocket::open(&at).await.unwrap();
     assert_eq!(symlink_metadata(&at.socket).unwrap().mode() & 0o777, 0o660);
     let second = BoundSocket::open(&at).await.unwrap_err();
-    assert!(second.to_string().contains("another agent listens there"), "{second}");
+    assert!(second.to_string().contains("another agent is listening on it"), "{second}");
     assert!(bound.exists());
     drop(bound);
     assert!(!at.socket.exists(), "removed at the end");

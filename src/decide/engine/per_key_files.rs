@@ -22,13 +22,13 @@ type File = (Arc<str>, Arc<str>);
 /// The templates with `each`, and what is known of their files beyond the files' own templates.
 #[derive(Debug, Default)]
 pub struct PerKeyFiles {
-    /// As configured.
+    /// Their configurations.
     patterns: BTreeMap<Arc<str>, TemplatePlan>,
     /// Keys whose files an earlier run wrote, until the files are removed.
     written: WrittenKeys,
     /// Keys that have no file, with the reason.
     skipped: BTreeMap<File, String>,
-    /// The files have to be derived again.
+    /// The files must be derived again.
     due: bool,
 }
 
@@ -187,7 +187,7 @@ impl Engine {
             return Err(format!("{} is written by the template {other}", config.dest.display()));
         }
         if name.is_none() && self.templates.contains_key(&config.name) {
-            return Err(format!("a template is named {} already", config.name));
+            return Err(format!("a template named {} already exists", config.name));
         }
         taken.insert(config.dest.clone(), Arc::clone(&config.name));
         let needs = &plan.needs;

@@ -52,7 +52,7 @@ impl Engine {
         self.begin(name, snapshot)
     }
 
-    /// Begins all templates of a unit, whichever of them is due, because one alone can contradict the others. Returns
+    /// Begins all templates of a unit if one of them is due, because one file alone can contradict the others. Returns
     /// `None` while one of them is in flight or lacks a known-good view.
     fn begin_unit(&mut self, now: Moment, unit: &Arc<str>, events: &mut Vec<Event>) -> Option<Group> {
         let (rosters, keys, in_flight) = (&self.rosters, &self.keys, &self.in_flight);

@@ -1,4 +1,4 @@
-//! How events are declared: each one's name, severity, message and fields stand in one place.
+//! The macro that declares events, with their names, severities, messages and fields.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,34 +13,34 @@ use crate::payload::Format;
 /// How serious an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// It is as it should be.
+    /// Normal operation.
     Info,
-    /// It may need attention.
+    /// Something may need attention.
     Warn,
     /// Something failed.
     Error,
 }
 
-/// What all events of one kind have in common.
+/// The properties of a kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
     /// The stable name: `file_written`.
     pub name: &'static str,
     /// How serious it is.
     pub severity: Severity,
-    /// The same in words, always the same ones.
+    /// The constant message.
     pub message: &'static str,
     /// The names of the fields, in order.
     pub fields: &'static [&'static str],
 }
 
-/// A type that a field can have.
+/// A type of field.
 pub trait Field {
-    /// The value as JSON has it; null for none.
+    /// The value as JSON; null for none.
     fn value(&self) -> Value;
 }
 
-/// A number in hexadecimal digits: a digest.
+/// A number that is logged in hexadecimal, such as a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hex(pub u64);
 
@@ -90,7 +90,7 @@ fields!(to_string: &'static str, Arc<str>, String, NodePath, Format, Quarantine)
 /// Declares the events: `Variant = name Severity "message" { field: Type, … }`.
 macro_rules! events {
     ($($variant:ident = $name:ident $severity:ident $message:literal { $($field:ident: $type:ty),* $(,)? })*) => {
-        /// Something that happened. The table in `docs/operations.md` says what each one means.
+        /// An event. The table in `docs/operations.md` describes each one.
         #[allow(missing_docs, clippy::doc_markdown, reason = "docs/operations.md has a table of the fields")]
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum Event {
@@ -107,7 +107,7 @@ macro_rules! events {
                 fields: &[$(stringify!($field)),*],
             }),*];
 
-            /// Which kind of event it is.
+            /// The kind of the event.
             pub fn kind(&self) -> &'static Kind {
                 match self {
                     $(Self::$variant { .. } => &Kind {
@@ -119,7 +119,7 @@ macro_rules! events {
                 }
             }
 
-            /// The fields, in order. One without a value is null.
+            /// The fields, in order. A field without a value is null.
             pub fn fields(&self) -> Vec<(&'static str, Value)> {
                 match self {
                     $(Self::$variant { $($field),* } => vec![$((stringify!($field), Field::value($field))),*],)*

@@ -34,7 +34,7 @@ struct Candidates {
 enum Phase {
     /// Probe without any candidate.
     Without,
-    /// A list is empty without candidates, which the check can refuse by itself. Probe with a part of them.
+    /// A list is empty without candidates, and the check can refuse that alone. Probe with a part of them.
     Part { of: usize, number: usize },
     /// Halve what is refused, and keep what passes.
     Halve,
@@ -133,7 +133,7 @@ impl Bisection {
         }
         if self.probes >= MAX_PROBES {
             return BisectStep::NotFound(Some(format!(
-                "none is left out: {MAX_PROBES} checks did not find who is refused"
+                "no member is left out: {MAX_PROBES} checks did not find the refused members"
             )));
         }
         match self.phase {

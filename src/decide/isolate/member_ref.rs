@@ -103,8 +103,8 @@ impl fmt::Display for OverLimit {
         let Self { place: (roster, _), out, total, min } = self;
         write!(
             f,
-            "none is left out: the check refuses {out} or more of {total} members of {roster}, and no more than half \
-             may be, nor so many that fewer than {min} would be served"
+            "no member is left out: the check refuses at least {out} of {total} members of {roster}; at most half can \
+             be left out, and at least {min} must remain"
         )
     }
 }

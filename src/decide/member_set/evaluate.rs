@@ -23,13 +23,13 @@ pub enum Verdict {
     },
     /// The last known-good members are kept.
     Hold {
-        /// The reason is new, or differs in more than what changes all the time.
+        /// The reason is new, or differs in more than a version that changes constantly.
         new: bool,
     },
 }
 
 impl MemberSet {
-    /// Evaluates the current view, and admits it if nothing is against it.
+    /// Evaluates the current view, and admits it if there is no reason to hold it.
     ///
     /// `saved` are the slots of the members in earlier runs.
     pub fn evaluate(&mut self, now: Moment, config: &RosterConfig, host: &str, saved: Option<&Numbers>) -> Verdict {
@@ -89,7 +89,7 @@ impl MemberSet {
         Some(Reason::Shrunk { from, to: have, percent: config.guard.max_shrink_percent, until })
     }
 
-    /// Adds what else is on the path to a reason.
+    /// Adds the counts of other nodes on the path to a reason.
     fn with_the_rest(&self, reason: Reason) -> Reason {
         match reason {
             Reason::BelowMin { have, min, .. } => Reason::BelowMin {
@@ -113,7 +113,7 @@ impl MemberSet {
         (lost > 0).then_some(Reason::Older { lost, of: good.len(), shown, highest })
     }
 
-    /// The path was removed. That is evaluated together with the other keys, and the members are kept until then.
+    /// The path was removed. The removal is evaluated together with the other keys; the members are kept until then.
     pub fn defer_removal(&mut self) {
         self.settle.clear();
         (self.evaluated, self.accepted) = (true, false);

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 pub enum End {
     /// It exited with this code.
     Exited(i32),
-    /// It was ended by this signal.
+    /// It was killed by this signal.
     Signalled(i32),
     /// It did not start, with the reason.
     NotStarted(String),
@@ -32,8 +32,8 @@ impl fmt::Display for End {
         match self {
             Self::Exited(code) => write!(f, "exit {code}"),
             Self::Signalled(number) => match Signal::try_from(*number) {
-                Ok(signal) => write!(f, "ended by {signal}"),
-                Err(_) => write!(f, "ended by signal {number}"),
+                Ok(signal) => write!(f, "killed by {signal}"),
+                Err(_) => write!(f, "killed by signal {number}"),
             },
             Self::NotStarted(why) => write!(f, "did not start: {why}"),
         }

@@ -15,13 +15,13 @@ pub struct ProgramReport {
     pub config: Option<Arc<ExecConfig>>,
     /// What it is doing.
     pub state: ProgramState,
-    /// The templates whose files it waits for, before its first start or before one with another command.
+    /// The templates whose files it waits for, before its first start or the start of another command.
     pub waiting_for: Option<Vec<Arc<str>>>,
     /// When changed files are applied, while it runs.
     pub applies: Option<Moment>,
     /// How often it was started.
     pub starts: u64,
-    /// How and when it ended last by itself.
+    /// How and when it last ended on its own.
     pub last_end: Option<(End, Moment)>,
 }
 

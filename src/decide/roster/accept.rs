@@ -7,7 +7,7 @@ use crate::decide::accept::{Acceptance, HeldView};
 use crate::decide::moment::Moment;
 
 impl Roster {
-    /// Everything that is withheld and can be accepted.
+    /// The members that are withheld and can be accepted.
     pub fn held_view(&self) -> HeldView {
         let held_members = self.member_sets.iter().map(|(key, members)| (key, members.held_members(&self.config)));
         let keys = self.held_keys().into_iter().map(|key| (key, None));
@@ -29,8 +29,8 @@ impl Roster {
             format!("{}; this hold cannot be accepted", hold.reason.describe(&path))
         } else {
             match shown {
-                None => "the held view has not been shown yet".to_owned(),
-                Some(shown) if *shown != present => "the held view has changed since it was last shown".to_owned(),
+                None => "the held view has not been reviewed yet".to_owned(),
+                Some(shown) if *shown != present => "the held view has changed since it was last reviewed".to_owned(),
                 Some(_) => return Acceptance::AsShown,
             }
         };

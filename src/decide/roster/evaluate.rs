@@ -125,7 +125,7 @@ impl Roster {
                     let path = self.config.subject.members_of(key);
                     let (reason, path) = (hold.reason.describe(&path), path.to_string());
                     let roster = Arc::clone(&self.config.name);
-                    events.push(Event::RosterHeld { roster, path, reason, members: kept });
+                    events.push(Event::RosterHeld { roster, path, reason, kept });
                 }
                 false
             }

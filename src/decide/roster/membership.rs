@@ -65,7 +65,7 @@ impl Roster {
             roster: Arc::clone(&self.config.name),
             path: self.config.subject.to_string(),
             reason: reason.describe(&self.config.subject),
-            members: self.value.as_ref().map(RosterValue::count),
+            kept: self.value.as_ref().map(RosterValue::count),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::model::version::VersionTracker;
 impl Roster {
     pub fn restore(&mut self, saved: &SavedRoster, host: &str) {
         self.freshness = Freshness::from_saved(saved.age);
-        // The clock may have been set back. Then a loss is rather held than admitted.
+        // If the clock was set back, the age is unknown, and it is safer to hold a loss.
         let recent = saved.age.is_none_or(|age| age <= guard::WINDOW);
         for (key, known) in &saved.paths {
             if self.is_keyed() && key.is_empty() {

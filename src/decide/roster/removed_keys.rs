@@ -32,7 +32,7 @@ pub struct RemovedKeys {
     hold: Option<Hold>,
     /// The keys that the hold keeps.
     kept: BTreeSet<Arc<str>>,
-    /// Since when a hold was in force at the end of the previous run.
+    /// The start of the hold at the end of the previous run.
     held: Option<Moment>,
     /// The guard or the hold changed since it was last saved.
     changed: bool,
@@ -150,7 +150,7 @@ impl Roster {
         (left.map(|key| Arc::clone(key)).collect(), known.len())
     }
 
-    /// When the hold on removed keys ends by itself.
+    /// When the hold on removed keys times out.
     pub fn removed_keys_due(&self) -> Option<Moment> {
         self.removed_keys.hold.as_ref().and_then(|hold| hold.reason.until())
     }
@@ -161,7 +161,7 @@ impl Roster {
             return false;
         }
         let (all, known) = self.departing();
-        // A node that has just gone can return in a moment.
+        // A node that was just removed can return soon.
         let (member_sets, unsettled) = (&self.member_sets, &self.unsettled);
         let settled = |key: &&Arc<str>| !unsettled.contains(*key) || !member_sets.contains_key(*key);
         let left: BTreeSet<Arc<str>> = all.iter().filter(settled).cloned().collect();
@@ -209,7 +209,7 @@ impl Roster {
         !left.is_empty()
     }
 
-    /// The keys that a hold keeps and an operator can accept to remove.
+    /// The keys that a hold keeps, and whose removal an operator can accept.
     pub fn held_keys(&self) -> BTreeSet<Arc<str>> {
         if self.removed_keys.hold.is_some() { self.departing().0 } else { BTreeSet::new() }
     }

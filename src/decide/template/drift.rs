@@ -9,7 +9,7 @@ use crate::decide::event::{Event, seconds};
 use crate::decide::moment::Moment;
 use crate::model::backoff;
 
-/// How many corrections are made without a pause.
+/// The number of corrections that are made without a pause.
 const AT_ONCE: u32 = 3;
 
 /// After this time without a correction, the file is no longer disputed.
@@ -65,7 +65,7 @@ impl Dispute {
 impl Template {
     /// Its file differs from what the agent wrote. That is reported once, until the file is up to date again.
     ///
-    /// A correction that has to wait corrects whatever differs by then.
+    /// A delayed correction includes changes up to that time.
     pub fn drifted(&mut self, now: Moment, what: String, events: &mut Vec<Event>) {
         if self.is_removing() {
             return;
@@ -101,7 +101,7 @@ impl Template {
         }
     }
 
-    /// Its file was found or brought up to date. Returns whether that corrected a change.
+    /// Its file was found or brought up to date. Returns whether a change was corrected.
     pub fn end_drift(&mut self, now: Moment, is_replaced: bool) -> bool {
         let is_corrected = is_replaced && self.drift.is_some();
         if is_corrected {

@@ -180,7 +180,7 @@ impl Template {
             return self.trial_ended(now, member_ref, &outcome, events);
         }
         let shown = self.isolation.in_flight.take();
-        // The template was configured again meanwhile.
+        // The search is gone if the template was reconfigured meanwhile.
         let search = self.isolation.search.as_mut()?;
         match outcome {
             Outcome::Failed(failure) if matches!(failure.stage, Stage::Refused | Stage::Render) => {

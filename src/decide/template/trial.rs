@@ -13,7 +13,7 @@ use crate::decide::publication::{Outcome, Snapshot, Stage};
 use crate::decide::roster::Roster;
 
 impl Template {
-    /// When a member is due for a retry. There is none while something else is to be done.
+    /// When a member is due for a retry; `None` while the template has other work.
     pub fn trial_due(&self) -> Option<Moment> {
         let is_quiet = !self.is_searching() && !self.publish.is_queued() && !self.is_removing();
         if is_quiet { self.isolation.next_trial() } else { None }

@@ -5,10 +5,10 @@ fn over(file: &Path) -> DestWatcher {
     DestWatcher::over(BTreeSet::from([file.to_owned()]), BTreeSet::new(), Vec::new()).0
 }
 
-// Time stands still but for what is waited for, so that no event of a real directory can come in between.
+// Time advances only while the test waits, so that no event of a real directory comes in between.
 #[tokio::test(start_paused = true)]
 async fn what_tells_nothing_is_looked_at_all_the_same() {
-    // Nothing ever happens in a directory that is not there.
+    // A missing directory reports no events.
     let mut watcher = over(Path::new("/no/such/directory/file"));
     watcher.due().await;
     let begun = Instant::now();
@@ -38,7 +38,7 @@ async fn a_folder_that_is_made_anew_is_followed_anew() {
         fs::create_dir(&directory).unwrap();
         watcher.due().await;
         assert!(!watcher.is_incomplete);
-        // Nothing but the watch on the new directory tells of this before the next look at all.
+        // Before the next check, only the watch on the new directory reports this.
         watcher.checks.reset();
         fs::write(&file, "by hand").unwrap();
         tokio::time::timeout(Duration::from_mins(1), watcher.due()).await.unwrap();

@@ -7,7 +7,7 @@ fn written(format: Format, event: &Event) -> String {
     format.format(&Line::from(event), SystemTime::now())
 }
 
-/// What stands after the time.
+/// The line without its time.
 fn as_text(event: &Event) -> String {
     let line = written(Format::Text { colour: false }, event);
     let (time, rest) = line.split_once(' ').unwrap();
@@ -17,7 +17,7 @@ fn as_text(event: &Event) -> String {
 
 fn held(roster: &str, reason: &str) -> Event {
     let (roster, path) = (roster.into(), "/services/x".to_owned());
-    Event::RosterHeld { roster, path, reason: reason.into(), members: Some(2) }
+    Event::RosterHeld { roster, path, reason: reason.into(), kept: Some(2) }
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn text_is_for_people() {
     let cases = [
         (
             held("x", "/services/x has 0 members but needs at least 1"),
-            " WARN roster held: /services/x has 0 members but needs at least 1 event=roster_held roster=x members=2\n",
+            " WARN roster or key held: /services/x has 0 members but needs at least 1 event=roster_held roster=x kept=2\n",
         ),
         (
             Event::MemberQuarantined {
@@ -86,7 +86,9 @@ fn a_change_of_members_names_at_most_ten_each_way() {
 fn only_the_level_has_colour() {
     let line = written(Format::Text { colour: true }, &held("\u{1b}[31m", "m"));
     assert!(
-        line.contains("\u{1b}[33m WARN\u{1b}[0m roster held: /services/x: m event=roster_held roster=\\u{1b}[31m "),
+        line.contains(
+            "\u{1b}[33m WARN\u{1b}[0m roster or key held: /services/x: m event=roster_held roster=\\u{1b}[31m "
+        ),
         "{line:?}"
     );
 }

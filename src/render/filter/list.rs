@@ -88,7 +88,7 @@ pub fn group_by(value: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
             continue;
         }
         let Some(key) = key(found) else {
-            return fail(format!("{attribute} of {} is neither a text nor a whole number", called(at, element)));
+            return fail(format!("{attribute} of {} is neither a string nor a whole number", called(at, element)));
         };
         groups.entry(key).or_default().push(element.clone());
     }

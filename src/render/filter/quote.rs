@@ -16,10 +16,10 @@ fn scalar(filter: &str, value: &Value) -> TeraResult<String> {
         return Ok(value.to_string());
     }
     let hint = match kind(value) {
-        "null" => "write default(value=…) before it",
-        _ => "take one field of it",
+        "null" => "use default(value=…) before this filter",
+        _ => "use one of its fields",
     };
-    fail(format!("{filter} takes a text or a number, but got {}: {hint}", kind(value)))
+    fail(format!("{filter} takes a string or a number, but got {}: {hint}", kind(value)))
 }
 
 /// Whether no supported program needs quotes for the text.
@@ -93,7 +93,7 @@ pub fn hosts_name(value: &Value, _: &Kwargs) -> TeraResult<Value> {
 pub fn nginx(value: &Value, _: &Kwargs) -> TeraResult<Value> {
     let text = scalar("nginx", value)?;
     if text.contains('$') {
-        return fail("nginx cannot escape $: leave out values that contain it");
+        return fail("nginx cannot escape $: leave out values that contain $");
     }
     if is_bare(&text) {
         return Ok(Value::from(text));

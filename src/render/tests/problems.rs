@@ -22,7 +22,7 @@ fn every_problem_has_a_position_and_a_hint() {
     "#);
     assert_snapshot!(problems(&[("t", "{% if web is defind %}{% endif %}{{ now() }}{{ rnge(end=1) }}")]), @r#"
     t:1:14 "defind": unknown test defind (did you mean defined?)
-    t:1:37 "now": unknown function now (functions that vary between renders do not exist here: the same members always give the same file)
+    t:1:37 "now": unknown function now (functions that vary between renders are not available: the same members always give the same file)
     t:1:48 "rnge": unknown function rnge (did you mean range?)
     "#);
     assert_snapshot!(problems(&[("t", "{{ host.nmae }}\n{{ vars.zon }} {{ vars.deep.y }}\n{% if vars.q %}{% endif %}")]), @r#"
@@ -53,13 +53,13 @@ fn every_problem_has_a_position_and_a_hint() {
     t:2:10 "": Block `bdy` is not defined in any parent template (use the name of a block in the parent, or add this block to the parent)
     "#);
     assert_snapshot!(problems(&[("t", "{% include 'a' %}"), ("a", "{% include 't' %}")]), @r#"
-    a:1:12 "'t'": a template cannot include or extend itself: t → a → t (remove this, or another step of the cycle)
+    a:1:12 "'t'": a template cannot include or extend itself: t → a → t (remove this, or another include or extends of the cycle)
     "#);
     assert_snapshot!(problems(&[("t", "{{ <x /> }}"), ("a", "{% component x() %}{% endcomponent %}"), ("b", "{% component x() %}{% endcomponent %}")]), @r#"t:1:5 "x": the component x is defined in both a and b (rename one of them)"#);
     assert_snapshot!(problems(&[("t", "{{ __tera_context }}{{ loop.index }}{{ env.HOME }}{{ quite_other }}")]), @r#"
-    t:1:4 "__tera_context": there is no roster, key or variable named __tera_context (name the rosters that you need)
-    t:1:24 "loop": there is no roster, key or variable named loop (loop exists only inside a for)
-    t:1:40 "env": there is no roster, key or variable named env (set it under [vars] in the configuration, where {{ env.X }} works)
+    t:1:4 "__tera_context": there is no roster, key or variable named __tera_context (use the names of the rosters)
+    t:1:24 "loop": there is no roster, key or variable named loop (loop is available only inside a for)
+    t:1:40 "env": there is no roster, key or variable named env (set a variable under [vars] in the configuration, where {{ env.X }} is available)
     t:1:54 "quite_other": there is no roster, key or variable named quite_other (available: memcached, services, settings, web, host, rosters, vars)
     "#);
 }
@@ -146,7 +146,7 @@ fn an_undefined_value_is_an_error_with_its_position() {
       |    ^^^^^
     "#);
     assert_snapshot!(render("{{ settings.a | shell }}").unwrap_err(), @r#"
-    shell takes a text or a number, but got a list: take one field of it
+    shell takes a string or a number, but got a list: use one of its fields
      --> t:1:17
       |
     1 | {{ settings.a | shell }}

@@ -62,7 +62,7 @@ fn problems_are_reported_at_load_with_their_position() {
         ("host == \"a\"", "host", "host is a map"),
         ("host.nam == \"a\"", "nam", "host has no nam"),
         ("slot == 1", "slot", "there is no slot"),
-        ("m.slot == 1", "m", "a member has no slot at this point"),
+        ("m.slot == 1", "m", "a member has no slot yet"),
         ("loop.index == 1", "loop", "there is no loop"),
         ("1 }}{% if x %}", "'1 }}{% if x %}'", "is not allowed in `where`"),
     ] {

@@ -16,7 +16,7 @@ pub(crate) enum Durability {
     Content,
 }
 
-/// Replaces a file atomically: the old or the new one is there, whatever happens to the process.
+/// Replaces a file atomically: if the process is killed, either the old or the new file exists.
 ///
 /// # Errors
 /// The system call that failed; no temporary file is left.
@@ -58,7 +58,7 @@ pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-/// Syncs the parents of a directory, whoever made them, so that a power cut does not take its name.
+/// Syncs all parents of a directory, so that a power cut does not remove its name.
 ///
 /// # Errors
 /// The system call that failed.

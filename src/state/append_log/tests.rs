@@ -125,7 +125,7 @@ fn a_log_that_has_doubled_is_not_compact_in_the_next_process() {
     log.append(&lines(1)[0], 1, || lines(2)).unwrap();
     assert!(log.is_compact() && open().is_compact());
     log.append(&"y".to_owned(), 1, || lines(2)).unwrap();
-    assert!(log.is_compact() && open().is_compact(), "the header is part of what it began with");
+    assert!(log.is_compact() && open().is_compact(), "the header counts as initial size");
     log.append(&"y".repeat(99), 1, || lines(2)).unwrap();
     assert!(!(log.is_compact() || open().is_compact()));
 }
@@ -165,8 +165,8 @@ fn an_unreadable_log_is_kept_and_read_later() {
         let (mut log, now) = open(dir.path(), Access::ReadWrite);
         assert!(now.lost.unwrap().contains("lines.unread1"));
         log.append(&2, 1, || vec![2]).unwrap();
-        assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&[2]), "it is still not there");
-        // It can be read again.
+        assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&[2]), "the first line is still missing");
+        // The file can be read again.
         let aside = dir.path().join("lines.unread1");
         if aside.is_dir() {
             fs::remove_dir(&aside).unwrap();
@@ -176,7 +176,7 @@ fn an_unreadable_log_is_kept_and_read_later() {
         fs::copy(&away, &aside).unwrap();
         let (mut log, now) = open(dir.path(), Access::ReadWrite);
         assert_eq!(now, held(&[1, 2]), "what is older comes first");
-        assert!(aside.exists(), "until it is in the next one");
+        assert!(aside.exists(), "until the next file includes its lines");
         log.append(&3, 1, || vec![1, 2, 3]).unwrap();
         assert!(!aside.exists());
         assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&[1, 2, 3]));
@@ -199,7 +199,7 @@ fn a_replaced_log_is_kept_and_a_new_one_started() {
     assert!(!log.is_intact());
     log.append(&2, 1, || vec![1, 2]).unwrap();
     assert_eq!(open(dir.path(), Access::ReadWrite).1, held(&[7, 1, 2]));
-    // All of it is removed, with the directory.
+    // The whole directory is removed.
     fs::remove_dir_all(dir.path()).unwrap();
     assert!(!log.is_intact());
     log.append(&3, 1, || vec![1, 2, 3]).unwrap();
@@ -207,5 +207,5 @@ fn a_replaced_log_is_kept_and_a_new_one_started() {
     // Lines appended by another process are not continued.
     fs::write(&file, "\n").unwrap();
     log.append(&4, 1, || vec![4]).unwrap();
-    assert_eq!(open(dir.path(), Access::ReadOnly).1, held(&[4]), "what is no file of lines is looked at in vain");
+    assert_eq!(open(dir.path(), Access::ReadOnly).1, held(&[4]), "a file of another format is not read");
 }

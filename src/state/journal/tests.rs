@@ -176,7 +176,7 @@ fn a_unit_is_recorded_while_one_of_its_reloads_is_pending() {
     let [a, b, c] = ["a", "b", "c"].map(|name| entry(name, None, Some(1)));
     journal.record(vec![of("u", a), silent(of("u", b)), silent(of("v", c))]).unwrap();
     journal.remove_idle();
-    assert_eq!(known(&journal).iter().map(|it| it.0).collect::<Vec<_>>(), ["a", "b"], "v has no reload at all");
+    assert_eq!(known(&journal).iter().map(|it| it.0).collect::<Vec<_>>(), ["a", "b"], "v has no reload");
     journal.reload_succeeded(&[key("a")], 1);
     assert_eq!(known(&open(&dir)), []);
 }
@@ -197,13 +197,13 @@ fn a_copy_is_kept_until_a_reload_succeeds() {
         ])
         .unwrap();
     // A second replacement before the reload: the version to restore is the one whose reload last succeeded.
-    let other = PreviousFile { bytes: b"never taken up".to_vec(), ..before.clone() };
+    let other = PreviousFile { bytes: b"never loaded".to_vec(), ..before.clone() };
     let again = journal.save(&key("a"), Some(&other)).unwrap();
     assert_eq!(again, NewCopies::default());
     journal.record(vec![entry("a", Some(2), Some(3))]).unwrap();
     fs::write(dir.path().join("saved/cut-off"), "").unwrap();
     let mut journal = open(&dir);
-    assert_eq!(copies(), 1, "one that nothing refers to is removed");
+    assert_eq!(copies(), 1, "an unused copy is removed");
     assert_eq!(journal.saved(&key("a")).unwrap(), Some(Some(before)));
     assert_eq!(journal.saved(&key("b")).unwrap(), Some(None));
     assert_eq!(journal.saved(&key("c")).unwrap(), None);

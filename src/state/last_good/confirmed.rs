@@ -1,5 +1,5 @@
-//! When each roster was last confirmed, recorded once a minute. For a roster that does not change, nothing else tells
-//! that.
+//! When each roster was last confirmed, recorded once a minute. For a roster that does not change, nothing else records
+//! this.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -57,7 +57,7 @@ fn saved_rosters_are_loaded_by_the_next_process() {
     assert_eq!(web.paths, BTreeMap::from([("x".into(), known(7, &[("a:1", b"1", Some(1))]))]));
     let grown = fs::metadata(file(dir.path())).unwrap().len();
     next.save(saved("web", &[("x", Some(known(7, &[("a:1", b"1", Some(1))])))]));
-    assert_eq!(fs::metadata(file(dir.path())).unwrap().len(), grown, "nothing new costs nothing");
+    assert_eq!(fs::metadata(file(dir.path())).unwrap().len(), grown, "an equal update writes nothing");
     assert!(grown > begun);
 }
 
@@ -142,7 +142,7 @@ fn an_age_counts_from_the_last_line_or_the_last_confirmation() {
     other.load(Access::ReadWrite);
     other.save(saved("db", &[("", Some(known(1, &[])))]));
     other.compact(&BTreeMap::from([("db".into(), Duration::ZERO)]));
-    assert!((60..120).contains(&age()), "who has nothing to do with it takes nothing from it: {}", age());
+    assert!((60..120).contains(&age()), "an unrelated update does not change the age: {}", age());
     fs::write(dir.path().join("rosters/confirmed"), "rubbish").unwrap();
     assert!(age() >= 3600);
     shift(dir.path(), 100_000);
@@ -159,11 +159,11 @@ fn a_newer_version_is_renamed_and_a_damaged_file_is_started_again() {
     let newer = b"rosterd memory 2\nwhatever it may be\n";
     fs::write(file(dir.path()), newer).unwrap();
     assert_eq!(LastGood::new(dir.path()).load(Access::ReadOnly), SavedState::new());
-    assert_eq!(fs::read(file(dir.path())).unwrap(), newer, "who only looks moves nothing");
+    assert_eq!(fs::read(file(dir.path())).unwrap(), newer, "read-only access renames nothing");
     assert_eq!(load(dir.path()), SavedState::new());
     let aside = dir.path().join("rosters/web.roster.newer");
     assert_eq!((fs::read(&aside).unwrap(), file(dir.path()).exists()), (newer.to_vec(), false));
-    assert_eq!(load(dir.path()), SavedState::new(), "and what was set aside is not read again");
+    assert_eq!(load(dir.path()), SavedState::new(), "and a renamed file is not read");
     for damaged in [&b""[..], b"\n", b"rosterd memory 1\n", b"rosterd memory 0\n", b"{}", &whole[1..]] {
         fs::write(file(dir.path()), damaged).unwrap();
         let last_good = LastGood::new(dir.path());
@@ -213,7 +213,7 @@ fn the_guard_history_survives_a_restart_but_not_a_reboot() {
     first.save(before.clone());
     let grown = length();
     first.save(before);
-    assert_eq!(length(), grown, "said again it is nothing new");
+    assert_eq!(length(), grown, "an equal update adds nothing");
     // 300 seconds later.
     let earlier = |moment: Moment| moment - Duration::from_mins(5);
     let moved = GuardHistory {
@@ -223,7 +223,7 @@ fn the_guard_history_survives_a_restart_but_not_a_reboot() {
         reserved_slots: ReservedSlots::from([vacancy("x", 3, earlier(after(60))), vacancy("z", 5, earlier(after(90)))]),
     };
     let moved = SavedPath { version: Some(Zxid(9)), guard_history: moved, ..known.clone() };
-    assert_eq!(read("one", 1300), moved, "what was last good is as it was");
+    assert_eq!(read("one", 1300), moved, "the last good state is unchanged");
     // After a reboot the members are known, and times start again.
     let restarted = GuardHistory {
         sizes: vec![(Moment::START, 18)],
@@ -243,9 +243,8 @@ fn the_guard_history_survives_a_restart_but_not_a_reboot() {
     assert_eq!(length(), rewritten);
 }
 
-/// A state directory as an earlier version left it, whose last good rosters had a writer of their own: there were 8
-/// members, of which one left, one changed, and 4 more left at once; of two keys one went and the other gained a member;
-/// the data changed once.
+/// A state directory that an earlier version wrote with other code. There were 8 members: one left, one changed, and 4
+/// more left at once. Of two keys one was removed and the other gained a member. The data changed once.
 #[test]
 fn files_of_an_earlier_version_are_read_and_continued() {
     let dir = tempfile::TempDir::new().unwrap();

@@ -13,7 +13,7 @@ mod tests;
 /// A time on two clocks: since boot, which nobody can set, and the calendar, which continues across reboots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timestamp {
-    /// The boot (`random(4)`, `boot_id`); empty if the system does not tell.
+    /// The boot (`random(4)`, `boot_id`); empty if it is unknown.
     pub boot: String,
     /// Seconds since boot, including suspend.
     pub up: u64,

@@ -18,7 +18,7 @@ fn a_pause_survives_a_restart_and_ends() {
     assert_eq!(Pause::load(dir.path(), at(1061)), None, "over by time");
     assert!(
         Pause::load(dir.path(), at(0)).unwrap().remaining(at(0)).unwrap() <= Duration::from_secs(61),
-        "no longer than it was"
+        "the pause does not become longer"
     );
     Pause::delete(dir.path()).unwrap();
     Pause::delete(dir.path()).unwrap();

@@ -1,4 +1,4 @@
-//! Watches directories with inotify, and does without it where it is unavailable.
+//! Watches directories with inotify, or reads everything regularly if inotify is unavailable.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,8 +18,8 @@ use crate::zk::NodeEvent;
 pub enum FsEvent {
     /// Something may have happened to a file or directory.
     Node(PathBuf, NodeEvent),
-    /// The mode or owner of a file or directory changed. Only opening it tells whether that matters, which must not happen
-    /// on the thread that receives events.
+    /// The mode or owner of a file or directory changed. Only opening the path shows whether that matters, and the
+    /// thread that receives events must not open it.
     Attributes(PathBuf),
     /// Events were lost: anything may have changed.
     Overflow,
@@ -78,7 +78,7 @@ impl InotifyWatcher {
                 self.watched.clear();
                 false
             }
-            // It was removed again, or may not be read, which reading it reports.
+            // It was removed meanwhile, or cannot be read. The next read reports that.
             Err(error) => {
                 tracing::debug!(directory = %directory.display(), %error, "directory not watched");
                 false
@@ -86,7 +86,7 @@ impl InotifyWatcher {
         }
     }
 
-    /// Stops to watch a directory and everything below it: it was removed or replaced. Returns whether it was watched.
+    /// Stops watching a removed or replaced directory, and everything below it. Returns whether it was watched.
     pub fn unwatch(&mut self, directory: &Path) -> bool {
         let gone: Vec<PathBuf> = self.watched.keys().filter(|path| path.starts_with(directory)).cloned().collect();
         let was_watched = !gone.is_empty();

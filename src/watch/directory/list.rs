@@ -7,8 +7,8 @@ use crate::watch::{MAX_PATH_BYTES, MAX_SUBJECT_NODES, Node};
 use super::tree::{Tree, is_link};
 
 impl Tree {
-    /// Reads a node, and its descendants down to `depth`. The children of a link are not read, so that links cannot form
-    /// a cycle.
+    /// Reads a node, and its descendants down to `depth`. The children of a link are not read, so that links cannot
+    /// form a cycle.
     ///
     /// # Errors
     /// There are too many nodes.

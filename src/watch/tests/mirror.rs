@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::LONG;
 use crate::support::wait::eventually;
 
-/// The updates of a registry, applied. A change before the first reset is a fault, and so is a change that changes nothing.
+/// The applied updates of a registry. A change before the first reset is a fault, as is a change that changes nothing.
 #[derive(Debug, Default)]
 pub struct Received {
     pub views: BTreeMap<Subject, View>,

@@ -91,7 +91,7 @@ fn an_expired_session_is_replaced() {
     let resets = mirror.received(|received| received.resets);
     server.freeze(0);
     let reason = mirror.becomes_unreachable();
-    assert!(reason.contains("no answer for"), "{reason}");
+    assert!(reason.contains("no reply for"), "{reason}");
     // Longer than the session timeout of client and server.
     let frozen = Instant::now();
     eventually(LONG, "well past the session timeout", || frozen.elapsed() > Duration::from_secs(3));

@@ -245,8 +245,8 @@ fn stopping_closes_the_session() {
     assert!(began.elapsed() < Duration::from_secs(1), "stopped after {:?}", began.elapsed());
 }
 
-/// A proxy that makes a server look older than 3.6: it turns persistent watches and multi-reads into unknown requests, which
-/// the server refuses and then closes the connection, as old servers do.
+/// A proxy that makes a server look older than 3.6: it turns persistent watches and multi-reads into unknown requests,
+/// which the server refuses and then closes the connection, as old servers do.
 fn old_server(server: &str) -> Proxy {
     Proxy::changing(server, |kind| if [ADD_WATCH, MULTI_READ].contains(&kind) { 9999 } else { kind })
 }

@@ -39,7 +39,7 @@ impl DirtyTracker {
         Arc::new(move |event, path| this.record(event, path))
     }
 
-    /// Starts to track a subject, of which `first` has to be read first.
+    /// Starts tracking a subject, of which `first` has to be read first.
     pub fn track(&self, id: Id, subject: &Subject, first: DirtySet) {
         let mut state = self.state();
         state.by_top.entry(subject.top().as_str().into()).or_default().push(id);
@@ -48,7 +48,7 @@ impl DirtyTracker {
         self.notify.notify_one();
     }
 
-    /// Stops to track a subject.
+    /// Stops tracking a subject.
     pub fn untrack(&self, id: Id) {
         let mut state = self.state();
         if let Some((subject, _)) = state.subjects.remove(&id)

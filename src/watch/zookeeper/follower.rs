@@ -1,7 +1,7 @@
 //! Follows all subjects through one connection.
 //!
-//! First the watches are set, then comes one `sync`, then everything is read. So every change after a read is reported by
-//! an event, and every change before it is in what was read. From then on events only tell what to read again.
+//! First the watches are set, then comes one `sync`, then everything is read. So every change after a read is reported
+//! by an event, and every change before it is in what was read. From then on events only tell what to read again.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use super::reconcile::{Reconciliation, ServerState};
 use super::servers::Servers;
 use super::subscriptions::{Subscription, Subscriptions};
 
-/// How many subjects are read at once. A server handles the requests of a connection in order; more would only wait there.
+/// How many subjects are read at once. A server handles the requests of a connection in order, so more would only wait.
 const MAX_READS: usize = 64;
 
 /// What outlives the connection.
@@ -190,7 +190,7 @@ impl<'a> Follower<'a> {
         read.into_iter().chain(self.checks.wake()).min()
     }
 
-    /// What was read has to be sent before more is read. Meanwhile events merge in the dirty sets.
+    /// Whether more may be read: what was read has to be sent first. Meanwhile events merge in the dirty sets.
     fn may_read(&self) -> bool {
         self.reads < MAX_READS && self.outbox.is_empty()
     }
@@ -229,8 +229,8 @@ impl<'a> Follower<'a> {
                 if !is_watched {
                     reader.watch(subject.top()).await?;
                 }
-                // The server may have been cut off since the `sync` of the connection. What an event leads to is as
-                // recent as the event, but this is read without one.
+                // The server may have been cut off since the `sync` of the connection. A read after an event is as
+                // recent as the event, but no event caused this read.
                 if !is_watched || cached.view.is_unreadable() {
                     reader.sync().await?;
                 }

@@ -1,5 +1,5 @@
-//! The node versions of a subject as last read. Comparing them with the server's shows whether anything changed, without
-//! reading the data again. Pure.
+//! The node versions of a subject as last read. Comparing them with the server's shows whether anything changed,
+//! without reading the data again. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Parent {
 }
 
 impl Parent {
-    /// An existing node with so many children that are followed.
+    /// An existing node with this many followed children.
     pub fn present(stat: &Stat, children: usize) -> Self {
         Self { version: stat.pzxid, children: Some(children), has_large_data: stat.data_length > LARGE_DATA }
     }

@@ -34,7 +34,7 @@ pub enum ReadError {
     Lost(ConnectionLost),
     /// This connection cannot be used, for this reason.
     Unusable(String),
-    /// The server is older than 3.6: it knows no persistent watches or no multi-read.
+    /// The server is older than 3.6: it does not support persistent watches or multi-reads.
     TooOld,
     /// The server refused the request, for this reason. The connection stays usable.
     Refused(String),
@@ -99,7 +99,7 @@ impl Reader {
         self.mode == Mode::Oneshot
     }
 
-    /// The value of a reply and its version. A request that the server does not know shows that it is too old.
+    /// The value of a reply and its version. An unknown request shows that the server is too old.
     fn unpack<T>(&self, reply: RequestResult<T>) -> Result<(Result<T, ServerError>, Zxid), ReadError> {
         let reply = reply?;
         match reply.value {
@@ -269,11 +269,11 @@ pub fn reading(result: NodeResult) -> Result<Option<(Reading, Zxid)>, ReadError>
     }
 }
 
-/// Why a node cannot be read, if the error concerns the node: this session may not, or the node is too large.
+/// Why a node cannot be read, if the error concerns the node: this session may not read it, or it is too large.
 ///
 /// # Errors
-/// Any other error concerns the server at this moment (it is throttled, or could not write its reply). The read is retried
-/// soon, and the node does not count as broken.
+/// Any other error concerns the server at this moment: it throttles requests, or could not write its reply. The read is
+/// retried soon, and the node does not count as broken.
 fn node_error(error: ServerError) -> Result<Arc<str>, ReadError> {
     match error {
         ServerError::NoAuth => Ok(error.to_string().into()),

@@ -1,9 +1,9 @@
-//! The servers to try: those that the ensemble names itself, those that Exhibitor names, those saved by an earlier run, and
-//! always the configured ones.
+//! The servers to try: those that the ensemble names itself, those that Exhibitor names, those saved by an earlier run,
+//! and always the configured ones.
 //!
 //! Learned servers never replace the configured ones; each round of tries includes both. Every round resolves the names
-//! again, so an ensemble may move behind its names. A learned server keeps the name it was learned by, and its certificate
-//! has to be for that name.
+//! again, so an ensemble may move behind its names. A learned server keeps the name it was learned by, and its
+//! certificate has to be for that name.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -30,8 +30,8 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
-/// How long a round waits for names. A name that is not resolved by then is left out of the round, and the next round waits
-/// for the same lookup.
+/// How long a round waits for names. A name that is not resolved by then is left out of the round, and the next round
+/// waits for the same lookup.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The servers of one round of tries.
@@ -155,8 +155,8 @@ impl Servers {
         ports.into_iter().map(|port| ServerName { host: known.host.clone(), port }).collect()
     }
 
-    /// Saves the learned servers, after one server gave a session. Before that, an Exhibitor that names old servers must
-    /// not replace the list of an earlier run.
+    /// Saves the learned servers, after one server gave a session. Before that, an Exhibitor that names old servers
+    /// must not replace the list of an earlier run.
     fn save(&mut self) {
         if self.connected.is_none() {
             return;
@@ -173,8 +173,8 @@ impl Servers {
         }
         let configured = shuffled(self.configured.clone());
         let is_proven = self.connected.as_ref().is_some_and(|connected| learned.contains(connected));
-        // An ensemble may name itself by addresses that only its own network can reach. Until one of them was reached, the
-        // configured servers must not wait for all of them.
+        // An ensemble may name itself by addresses that only its own network can reach. Until one of them was reached,
+        // the configured servers must not wait for all of them.
         let all = if is_proven { [learned, configured].concat() } else { interleave(learned, configured) };
         let mut seen = BTreeSet::new();
         all.into_iter().filter(|name| seen.insert(name.clone())).collect()

@@ -1,8 +1,8 @@
-//! The session of one registry: when to try to connect again, and what to report meanwhile. Pure.
+//! The session of one registry: when to retry a connection, and what to report meanwhile. Pure.
 //!
-//! As in Apache Curator, a session is connected, suspended or lost. A lost connection suspends the session; it is resumed
-//! on whichever server answers first. The session is lost if a server says so, or if no server has heard of it for its
-//! timeout. Then a new one is created.
+//! As in Apache Curator, a session is connected, suspended or lost. A lost connection suspends the session, which is
+//! resumed on the first server that answers. The session is lost if a server says so, or if no server has heard from it
+//! for its timeout. Then a new session is created.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::zk::SessionId;
 #[cfg(test)]
 mod tests;
 
-/// How many tries come at most a second apart, so that a restarted ensemble is found at once.
+/// How many tries are at most one second apart, so that a restarted ensemble is found at once.
 const QUICK_TRIES: u32 = 90;
 
 /// The pauses after that. Jitter keeps a fleet of agents from connecting in step.
@@ -24,7 +24,7 @@ const SLOW_TRIES: Backoff = Backoff::growing(Duration::from_secs(1), 1.5, Durati
 /// address that drops packets must not use up the session, and a slow ensemble must be reached in the end.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection that ends sooner counts as a failed try: what ended it may end the next one, too.
+/// A connection that ends sooner counts as a failed try: the same cause may end the next one too.
 const MIN_USEFUL: Duration = Duration::from_secs(5);
 
 /// How long a connection may be lost before the registry is reported as unreachable. Another server usually takes over
@@ -57,7 +57,7 @@ impl Session {
     pub fn address_timeout(&self, session_timeout: Duration) -> Duration {
         let backoff = Backoff::doubling(ADDRESS_TIMEOUT, session_timeout.max(ADDRESS_TIMEOUT));
         let timeout = backoff.pause(self.rounds.saturating_add(1));
-        // No longer than the session lives: after that a new one is created.
+        // Not longer than the session lives: after that a new session is created.
         let left = self.id.as_ref().map(|id| id.timeout.saturating_sub(id.last_heard.elapsed()));
         left.map_or(timeout, |left| timeout.min(left.max(ADDRESS_TIMEOUT / 4)))
     }

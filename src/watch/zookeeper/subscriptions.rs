@@ -26,7 +26,7 @@ const MIN_READ_INTERVAL: Duration = Duration::from_millis(10);
 /// The same while the subject is unreadable.
 const MIN_READ_INTERVAL_UNREADABLE: Duration = Duration::from_secs(1);
 
-/// The pause before a subject is read again that the server refused to watch or read.
+/// The pause after the server refused to watch or read a subject.
 const REFUSED: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(30));
 
 /// One subject that is followed.
@@ -69,7 +69,7 @@ impl Subscription {
         self.read = if is_reading { ReadState::Reading } else { ReadState::Idle };
     }
 
-    /// Applies the result of a read that started at `began`, and returns what to send. Marks what has to be read besides.
+    /// Applies the result of a read that started at `began`, and returns what to send. Marks what else has to be read.
     pub fn apply(
         &mut self,
         id: Id,

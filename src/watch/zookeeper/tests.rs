@@ -118,7 +118,7 @@ fn text(reading: &crate::model::registry_event::Reading) -> String {
     reading.as_ref().map_or_else(ToString::to_string, |data| String::from_utf8_lossy(data).into_owned())
 }
 
-/// Waits until the server has had so many requests of a kind, and a little longer: there must be no more.
+/// Waits until the server has received this many requests of a kind, and a little longer: there must be no more.
 async fn stays_at(fake: &Fake, op: i32, count: usize) {
     let reached = async {
         while fake.count(op) < count {

@@ -97,7 +97,7 @@ fn one_that_its_reload_signal_ends_is_told_of() {
         let mut agent = site.start();
         agent.says("program started");
         join(&site, "b");
-        agent.says(&format!("program exited: ended by SIGHUP, {said}")).says_times("program started", 2);
+        agent.says(&format!("program exited: killed by SIGHUP, {said}")).says_times("program started", 2);
         assert!(agent.stop().success());
     }
 }

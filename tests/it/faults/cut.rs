@@ -120,10 +120,10 @@ fn a_cut_follower_neither_takes_members_away_nor_brings_dead_ones_back() {
     let taken_up = site.reloads();
     // Until it has given the follower up, or has believed it.
     let untouched = |agent: &Agent, gave_up: &dyn Fn() -> bool| {
-        let believed = || site.fingerprint("out/list") != before || agent.said("roster held: ") > 0;
+        let believed = || site.fingerprint("out/list") != before || agent.said("roster or key held: ") > 0;
         agent.until("given up", || gave_up() || believed());
         assert_eq!((site.fingerprint("out/list"), site.reloads()), (before.clone(), taken_up));
-        assert_eq!(agent.said("roster held: "), 0, "its view was not even looked at\n{}", agent.log().join("\n"));
+        assert_eq!(agent.said("roster or key held: "), 0, "its view is not even read\n{}", agent.log().join("\n"));
         ensemble.still_serves();
     };
     // The agent that has seen better: it comes again and again. One of the connections asks why it is so.
@@ -174,7 +174,7 @@ fn what_a_read_only_server_says_is_not_believed() {
     let answer = site.run(&["get", "/services/x", "--timeout", "1s"]);
     assert_eq!(answer.expect(4).stdout(), "");
     assert_eq!((site.fingerprint("out/list"), site.reloads()), before, "{}", agent.log().join("\n"));
-    assert_eq!(agent.said("roster held: "), 0, "{}", agent.log().join("\n"));
+    assert_eq!(agent.said("roster or key held: "), 0, "{}", agent.log().join("\n"));
     servers.start(0);
     servers.put_soon(&member(6), b"");
     becomes(&agent, &site, 2..=6);

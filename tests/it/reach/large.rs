@@ -46,7 +46,7 @@ fn is_kept(server: &ZooKeeper, site: &Site, agent: &Agent, words: &str) -> Durat
     // What was good before that may still be on its way to the file.
     agent.until("the file holds the last good members", || {
         let kept = agent.log().into_iter().rfind(|line| line.contains(words));
-        let kept = kept.and_then(|line| line.split(" members=").nth(1)?.split(' ').next()?.parse().ok());
+        let kept = kept.and_then(|line| line.split(" kept=").nth(1)?.split(' ').next()?.parse().ok());
         site.read("out/list").lines().count() == kept.unwrap_or(1)
     });
     let own = server.client("");

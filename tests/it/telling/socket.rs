@@ -110,12 +110,12 @@ fn others_may_ask_and_not_command() {
         assert!(code == 1 && said.contains("user 65534 may query the agent but not command it"), "{code} {said}");
     }
     // What they look at is not what root was shown.
-    assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was last shown"));
+    assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was last reviewed"));
     assert!(status(&site)["paused"].is_null() && !status(&site)["rosters"][0]["hold"].is_null());
     site.remove(&member(2));
-    agent.says("roster held: 1 of 8");
+    agent.says("roster or key held: 1 of 8");
     assert_eq!((as_other(&["status"]).0, as_other(&["explain", "web"]).0), (0, 0));
-    assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was last shown"));
+    assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was last reviewed"));
     drop(agent);
 }
 
@@ -133,7 +133,7 @@ fn a_socket_that_cannot_be_made_stops_nobody_and_a_live_one_is_left() {
     let other = site.read("rosterd.toml").replace("\"state\"", "\"state2\"").replace("out/list", "out/list2");
     site.file("other.toml", &other);
     let mut second = site.start_with(&["-c", "other.toml", "run"]);
-    second.says("another agent listens there");
+    second.says("another agent is listening on it");
     assert_eq!(status(&site)["pid"], agent.pid());
     assert!(second.stop().success());
     assert_eq!(status(&site)["pid"], agent.pid(), "who had no socket removes none");

@@ -61,7 +61,7 @@ fn several_files_of_both_kinds() {
     1 | registry.url = "zk://zk1:0"
       |                ^^^^^^^^^^^^
       |
-      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between
+      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address; separate servers with commas
 
     error: `log_format` cannot be "xml"
      --> rosterd.toml:3:14
@@ -93,7 +93,7 @@ fn several_files_of_both_kinds() {
     3 | dest = "/x/a"
       |        ^^^^^^
       |
-      = help: a file has one template: give one of them another dest
+      = help: only one template can write a file: give one of them another dest
 
     error: the template "none" cannot be found: No such file or directory (os error 2)
      --> conf.d/b.toml:5:7
@@ -101,7 +101,7 @@ fn several_files_of_both_kinds() {
     5 | src = "none"
       |       ^^^^^^
       |
-      = help: a relative src is looked for in template_dir, which is templates
+      = help: src is relative to template_dir, which is templates
 
     error: Unexpected end of input
      --> templates/a:1:32
@@ -209,7 +209,7 @@ fn a_confd_resource_and_its_template() {
       |
       = help: expected KEY = VALUE, [NAME] for a table, or [[NAME]] for an element of a list of tables
 
-    error: an element of `keys` is a whole number but must be a string
+    error: an element of `keys` must be a string, not a whole number
      --> conf.d/web.toml:5:19
       |
     5 | keys = ["/s/web", 5]

@@ -118,7 +118,7 @@ fn a_table_where_there_may_be_several() {
       |
       = help: write [[roster]] with two brackets
 
-    error: `agent` is a list but must be a table
+    error: `agent` must be a table, not a list
      --> rosterd.toml:4:1
       |
     4 | [[agent]]
@@ -159,7 +159,7 @@ fn includes() {
     1 | include = ["conf.d/*.toml", "more.toml", "["]
       |                             ^^^^^^^^^^^
       |
-      = help: make it, or write a pattern with a *, which may match nothing
+      = help: create it, or write a pattern with *, which need not match any file
 
     error: "[" is not a valid pattern: invalid range pattern
      --> rosterd.toml:1:42
@@ -167,7 +167,7 @@ fn includes() {
     1 | include = ["conf.d/*.toml", "more.toml", "["]
       |                                          ^^^
       |
-      = help: write a path, in which * stands for any part of a name
+      = help: write a path; a * in it matches any part of a name
 
     error: an included file cannot include other files
      --> conf.d/a.toml:1:11
@@ -209,7 +209,7 @@ fn credentials_that_others_may_read() {
     4 | { scheme = "digest", file = "none.auth" }]
       |                             ^^^^^^^^^^^
       |
-      = help: make the file with one line, user:password, readable only by rosterd's user
+      = help: create the file with one line, user:password, readable only by rosterd's user
 
     error: tls is set, but zk://zk1:2181 does not use it
      --> rosterd.toml:5:7
@@ -261,7 +261,7 @@ fn a_file_that_is_not_there() {
     rosterd: wrong configuration
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.tmol
-     = help: use -c FILE or $ROSTERD_CONFIG to specify another file, or make this one readable by rosterd's user
+     = help: make the file readable by rosterd's user, or specify another file with -c FILE or $ROSTERD_CONFIG
 
     1 problem
     ");

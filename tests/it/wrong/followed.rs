@@ -20,9 +20,9 @@ fn registries() {
     6 | url = "zk://zk1:99999"
       |       ^^^^^^^^^^^^^^^^
       |
-      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address, with commas between
+      = help: write HOST:PORT, or [::1]:2181 for an IPv6 address; separate servers with commas
 
-    error: a server's name has an @ in it
+    error: a server name contains an @
      --> rosterd.toml:9:7
       |
     9 | url = "zk://u:secret@zk1"
@@ -213,7 +213,7 @@ fn shares_that_are_none() {
       |
       = help: write "0%" to "100%"; "100%" disables this check
 
-    error: `max_shrink` is a number with a fraction but must be a string
+    error: `max_shrink` must be a string, not a number with a fraction
      --> rosterd.toml:7:14
       |
     7 | max_shrink = 0.5
@@ -237,7 +237,7 @@ fn fields_that_no_payload_has() {
       |
       = help: did you mean `host`?
 
-    error: `port` is a whole number but must be a string
+    error: `port` must be a string, not a whole number
      --> rosterd.toml:4:33
       |
     4 | payload = { hots = "ip", port = 80, id = "a..b" }
@@ -245,7 +245,7 @@ fn fields_that_no_payload_has() {
       |
       = help: write port = "svc.port"
 
-    error: `id` cannot be "a..b": a field is named by keys joined with dots, and no key may be empty
+    error: `id` cannot be "a..b": a field path is one or more keys joined with dots; no key may be empty
      --> rosterd.toml:4:42
       |
     4 | payload = { hots = "ip", port = 80, id = "a..b" }
@@ -261,7 +261,7 @@ fn fields_that_no_payload_has() {
       |
       = help: write payload = { host = "ip", port = "svc.port" }
 
-    error: `payload` is a list but must be a string
+    error: `payload` must be a string, not a list
       --> rosterd.toml:10:11
        |
     10 | payload = ["nerve"]

@@ -44,7 +44,7 @@ fn an_include_that_leads_back() {
     1 | {% include 't' %}
       |            ^^^
       |
-      = help: remove this, or another step of the cycle
+      = help: remove this, or another include or extends of the cycle
 
     1 problem
     ");

@@ -186,7 +186,7 @@ fn filters_tests_and_functions_that_are_not_there() {
     4 | {{ now() }}{{ rnge(end=3) }}
       |    ^^^
       |
-      = help: functions that vary between renders do not exist here: the same members always give the same file
+      = help: functions that vary between renders are not available: the same members always give the same file
 
     error: unknown function rnge
      --> templates/t:4:15
@@ -234,7 +234,7 @@ fn fields_that_host_and_vars_do_not_have() {
     3 | {{ vars.other }} {{ env.HOME }}
       |                     ^^^
       |
-      = help: set it under [vars] in the configuration, where {{ env.X }} works
+      = help: set a variable under [vars] in the configuration, where {{ env.X }} is available
 
     4 problems
     ");

@@ -12,7 +12,7 @@ fn sources_and_destinations() {
     3 | src = "godo.tera"
       |       ^^^^^^^^^^^
       |
-      = help: a relative src is looked for in template_dir, which is templates
+      = help: src is relative to template_dir, which is templates
 
     error: dest "/x/" names a directory, but a template writes one file
      --> rosterd.toml:7:8
@@ -44,7 +44,7 @@ fn one_destination_for_two() {
     9 | dest = "/x/y/../a"
       |        ^^^^^^^^^^^
       |
-      = help: a file has one template: give one of them another dest
+      = help: only one template can write a file: give one of them another dest
 
     1 problem
     "#);
@@ -84,7 +84,7 @@ fn commands() {
     14 | reload_cmd = { signal = "HPU", pid_file = "/run/x.pid" }
        |                         ^^^^^
        |
-       = help: write a name as `kill -l` has it: HUP, USR1, USR2
+       = help: write a name from `kill -l`: HUP, USR1, USR2
 
     4 problems
     "#);
@@ -94,7 +94,7 @@ fn commands() {
 fn variables() {
     insta::assert_snapshot!(one("[vars]\nzone = \"west\"\n[[roster]]\npath = \"/s/{{ vars.zome }}/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/{{ env.ROSTERD_NEVER_SET }}\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/{{ host.name\"\n"), @r#"
     rosterd: wrong configuration
-    error: `vars.zome` is not known
+    error: `vars.zome` is not set
      --> rosterd.toml:5:12
       |
     5 | path = "/s/{{ vars.zome }}/web"
@@ -126,7 +126,7 @@ fn variables() {
 fn modes_and_owners() {
     insta::assert_snapshot!(one("[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\nmode = 644\nowner = \"nobody-has-this-name\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/b\"\nmode = \"0999\"\n"), @r#"
     rosterd: wrong configuration
-    error: `mode` is a whole number but must be a string of octal digits
+    error: `mode` must be a string of octal digits, not a whole number
      --> rosterd.toml:5:8
       |
     5 | mode = 644
@@ -140,7 +140,7 @@ fn modes_and_owners() {
     6 | owner = "nobody-has-this-name"
       |         ^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: make it, write its number, or leave it out to keep the file's user as it is
+      = help: create it, write its number, or remove this setting to keep the file's current user
 
     error: "0999" is not a valid file mode
       --> rosterd.toml:10:8
@@ -148,7 +148,7 @@ fn modes_and_owners() {
     10 | mode = "0999"
        |        ^^^^^^
        |
-       = help: write octal digits as chmod takes them, as in "0644"
+       = help: write octal digits as for chmod, such as "0644"
 
     3 problems
     "#);
@@ -174,7 +174,7 @@ fn durations() {
       |
       = help: write a number and its unit, as in "500ms", "2s" or "5m"
 
-    error: `check_timeout` is a whole number but must be a string
+    error: `check_timeout` must be a string, not a whole number
      --> rosterd.toml:9:17
       |
     9 | check_timeout = 30
@@ -206,7 +206,7 @@ fn values_of_another_kind() {
       |
       = help: write [[roster]] with two brackets
 
-    error: `path` is a whole number but must be a string
+    error: `path` must be a string, not a whole number
      --> rosterd.toml:4:8
       |
     4 | path = 5
@@ -214,7 +214,7 @@ fn values_of_another_kind() {
       |
       = help: write path = "/config/app"
 
-    error: `src` is a list but must be a string
+    error: `src` must be a string, not a list
      --> rosterd.toml:6:7
       |
     6 | src = ["good.tera"]
@@ -222,7 +222,7 @@ fn values_of_another_kind() {
       |
       = help: write src = "haproxy.cfg.tera"
 
-    error: an element of `check_cmd` is a whole number but must be a string
+    error: an element of `check_cmd` must be a string, not a whole number
      --> rosterd.toml:9:22
       |
     9 | check_cmd = ["true", 1]

@@ -20,7 +20,7 @@ fn a_block_is_replaced_and_nothing_else() {
             "x\r\n# BEGIN rosterd c\r\nold\r\n# END rosterd c\r\n",
             "x\r\n# BEGIN rosterd c\r\na\r\nb\r\n# END rosterd c\r\n",
         ),
-        // As somebody may have edited it.
+        // As an administrator may have edited it.
         (
             " #BEGIN  rosterd c  (not by hand)\n\n#\tEND rosterd c \n",
             " #BEGIN  rosterd c  (not by hand)\na\nb\n#\tEND rosterd c \n",

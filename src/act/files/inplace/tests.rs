@@ -19,7 +19,7 @@ fn an_overwrite_can_be_finished_twice() {
     for begun in ["an old text that is longer", "new te", ""] {
         fs::write(&staged, "new text").unwrap();
         fs::write(&dest, begun).unwrap();
-        assert!(!finish("another text").unwrap(), "what waits is not what was checked");
+        assert!(!finish("another text").unwrap(), "the staged file is not the checked one");
         for is_there in [true, false] {
             assert_eq!(finish("new text").unwrap(), is_there);
             assert_eq!(fs::read_to_string(&dest).unwrap(), "new text");

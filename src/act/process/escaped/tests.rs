@@ -25,7 +25,7 @@ fn a_family_is_known_by_group_by_parents_and_by_having_been_seen() {
     run.known = BTreeSet::from([(12, 102), (13, 103), (16, 106)]);
     let after = [
         process(12, 1, 12, 102),
-        // Another one has its number.
+        // Another process has its ID.
         process(13, 1, 13, 999),
         process(16, 1, 16, 106),
         process(17, 16, 17, 107),
@@ -43,8 +43,9 @@ fn few_are_named() {
         outside: named(&many.iter().take(count).collect::<Vec<_>>(), |_| "x".into()),
     };
     assert_eq!(survivors(0).to_string(), "");
-    assert_eq!(survivors(2).to_string(), "; still running outside of it: x (pid 1), x (pid 2)");
+    assert_eq!(survivors(2).to_string(), "; still running outside its process group: x (pid 1), x (pid 2)");
     assert!(survivors(7).to_string().ends_with("x (pid 5), 2 more"));
     let both = RemainingProcesses { inside: vec!["dd (pid 3)".into()], ..survivors(1) };
-    assert_eq!(both.to_string(), "; still there in spite of KILL: dd (pid 3); still running outside of it: x (pid 1)");
+    let expected = "; still running after KILL: dd (pid 3); still running outside its process group: x (pid 1)";
+    assert_eq!(both.to_string(), expected);
 }

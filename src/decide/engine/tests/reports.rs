@@ -64,7 +64,7 @@ fn a_current_roster_is_reported_up_to_date() {
     );
     assert_eq!(
         explained(&bench, "web"),
-        "roster web: /services/web on default\n  up to date\n  payload nextdoor (detected)\n  members (2):\n    a:1\n    b:1\n  used by: a\n"
+        "roster web: /services/web on default\n  fresh\n  payload nextdoor (detected)\n  members (2):\n    a:1\n    b:1\n  used by: a\n"
     );
     assert_eq!(waiting_for(&bench), "");
     let status = status(&bench);
@@ -196,7 +196,7 @@ fn a_pending_reload_reports_its_failures_and_next_run() {
     let mut bench = bench();
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
-    assert_eq!(waiting_for(&bench), "reload pending: `reload a`, runs now");
+    assert_eq!(waiting_for(&bench), "reload pending: `reload a`, running now");
     bench.reload(ReloadOutcome::Failed("exit status 1".into()));
     assert_eq!(
         waiting_for(&bench),
@@ -266,7 +266,7 @@ fn a_key_is_reported() {
     let view = View::Node(Seen::Present(Arc::from(&b"{}"[..])));
     bench.registry_update(Update::Reset { subject, view, versions: Versions::new() });
     bench.publish(Outcome::Unchanged);
-    assert_eq!(explained(&bench, "settings"), "key settings: /config/app on default\n  up to date\n");
+    assert_eq!(explained(&bench, "settings"), "key settings: /config/app on default\n  fresh\n");
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn accept_admits_only_the_view_that_was_shown() {
     assert!(text.contains(change) && text.contains("  would be added (1):\n    new:1\n"), "{text}");
     let web = |bench: &Bench| bench.engine.rosters()["web"].clone();
     let shown = web(&bench).held_view();
-    assert!(matches!(web(&bench).acceptance(None), Acceptance::Refused(why) if why.contains("has not been shown")));
+    assert!(matches!(web(&bench).acceptance(None), Acceptance::Refused(why) if why.contains("has not been reviewed")));
     bench.change(vec![left("m1:1")]);
     bench.pass(seconds(1));
     assert!(

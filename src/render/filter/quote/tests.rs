@@ -37,9 +37,9 @@ fn each_format_quotes_in_its_own_way() {
 #[test]
 fn what_cannot_be_written_is_said() {
     let cases = [
-        ("odd.none | shell", "shell takes a text or a number, but got null: write default(value=…) before it"),
-        ("web | haproxy", "haproxy takes a text or a number, but got a list: take one field of it"),
-        ("odd.q | nginx", "nginx cannot escape $: leave out values that contain it"),
+        ("odd.none | shell", "shell takes a string or a number, but got null: use default(value=…) before this filter"),
+        ("web | haproxy", "haproxy takes a string or a number, but got a list: use one of its fields"),
+        ("odd.q | nginx", "nginx cannot escape $: leave out values that contain $"),
     ];
     for (expression, expected) in cases {
         assert_eq!(render(&format!("{{{{ {expression} }}}}")), Err(expected.to_owned()), "{expression}");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A journal with files and the reloads of that. The copy of each version is its number.
+/// A journal with files and their reloads. The copy of each version is its number.
 struct Kept {
     dir: TempDir,
     journal: Journal,
@@ -87,7 +87,7 @@ fn a_unit_is_restored_to_what_all_its_reloads_confirmed() {
     kept.end(&a);
     assert_eq!(kept.is_known_good(&all), ["a0", "b0", "c0"], "b's reload may fail yet");
     kept.end(&b);
-    assert_eq!(kept.is_known_good(&all), ["a1", "-", "c1"], "b stands as it was proven");
+    assert_eq!(kept.is_known_good(&all), ["a1", "-", "c1"], "b keeps its confirmed version");
     kept.replace(Some("edge"), &[("b", true)]);
     assert_eq!(kept.is_known_good(&all), ["a1", "b0", "c1"]);
 }
@@ -124,6 +124,6 @@ fn reloads_in_any_order_confirm_the_current_versions_only() {
     kept.end(&of_a);
     assert_eq!(kept.is_known_good(&["a", "b"]), ["a0", "b0"], "b may still fail");
     kept.end(&of_b);
-    assert!(kept.journal.entries().next().is_none(), "all as it stands was taken up");
+    assert!(kept.journal.entries().next().is_none(), "every current version was loaded");
     assert!(open(&kept.dir).entries().next().is_none());
 }

@@ -6,7 +6,7 @@ use crate::zk::NodeResult;
 #[cfg(test)]
 mod tests;
 
-/// The most nodes in one multi-read. A server takes 10 to 15 ms for so many.
+/// The most nodes in one multi-read. A server needs 10 to 15 ms for 1000 nodes.
 const MAX_CHUNK_NODES: usize = 1000;
 
 /// How many bytes of data a multi-read aims at. The protocol does not limit a reply, and a large one can bring down a
@@ -53,7 +53,7 @@ impl Chunks {
         self.size = (TARGET_BYTES / average).clamp(1, MAX_CHUNK_NODES.min(self.size * GROWTH));
     }
 
-    /// Records that the reply for so many nodes was too large.
+    /// Records that the reply for this many nodes was too large.
     pub fn halve(&mut self, nodes: usize) {
         self.size = (nodes / 2).max(1);
     }

@@ -43,8 +43,8 @@ impl Reader {
             let keys = self.read_keys(subject, dirty.keys.into_iter().collect(), &mut collected).await?;
             collected.patch.keys.extend(keys);
         }
-        // A missing node may be missing with the whole chroot, and then nothing is known of it. If its parent was in the
-        // same reply, the chroot exists.
+        // A node may be missing because the whole chroot is missing. Then nothing is known of the node. If its parent
+        // was in the same reply, the chroot exists.
         let is_missing = collected.is_split && collected.patch.members.iter().any(|(_, reading)| reading.is_none());
         if is_missing || collected.patch.keys.iter().any(|(_, seen)| seen.is_none()) {
             self.check_chroot().await?;
@@ -53,8 +53,8 @@ impl Reader {
         Ok(ReadResult { update, parents: collected.parents, changed: collected.changed })
     }
 
-    /// Lists dirty lists. New names become dirty members and keys, missing ones are removed in the patch. Returns whether
-    /// the top could be listed.
+    /// Lists dirty lists. New names become dirty members and keys, missing ones are removed in the patch. Returns
+    /// whether the top could be listed.
     async fn read_lists(
         &self,
         subject: &Subject,
@@ -92,8 +92,8 @@ impl Reader {
         Ok(true)
     }
 
-    /// Reads dirty members, and their parents in the same request. Returns whether the top exists and the data is not too
-    /// large.
+    /// Reads dirty members, and their parents in the same request. Returns whether the top exists and the data is not
+    /// too large.
     async fn read_dirty_members(
         &self,
         subject: &Subject,

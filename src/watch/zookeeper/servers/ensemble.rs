@@ -22,7 +22,7 @@ pub struct Ensemble {
 
 /// Parses a list; `None` if it names no server for this kind of connection (with TLS or without).
 ///
-/// A malformed line is ignored: one of a newer server must not hide the others.
+/// A malformed line is ignored: a line of a newer server must not hide the others.
 pub fn parse(bytes: &[u8], tls: bool) -> Option<Ensemble> {
     let text = std::str::from_utf8(bytes).ok()?;
     let mut version = 0;
@@ -39,8 +39,8 @@ pub fn parse(bytes: &[u8], tls: bool) -> Option<Ensemble> {
     (!servers.is_empty()).then_some(Ensemble { version, servers })
 }
 
-/// Parses one server: `a:2888:3888|b:2888:3888:participant;CLIENT;SECURE`, where the last two are optional. Observers serve
-/// clients as participants do.
+/// Parses one server: `a:2888:3888|b:2888:3888:participant;CLIENT;SECURE`, where the last two are optional. Observers
+/// serve clients as participants do.
 fn server(text: &str, tls: bool) -> Option<Vec<LearnedServer>> {
     let mut parts = text.split(';');
     let peers: Vec<&str> = parts.next()?.split('|').map(host).collect::<Option<_>>()?;

@@ -1,7 +1,7 @@
 //! The servers that Exhibitor names (`GET /exhibitor/v1/cluster/list`).
 //!
-//! Exhibitor is asked every few minutes, and soon after a round of tries for servers began. If it fails, its previous list
-//! stays in use.
+//! Exhibitor is asked every few minutes, and soon after a round of tries for servers began. If it fails, its previous
+//! list stays in use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ mod tests;
 /// The time limit of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long the first round waits for the list. Later rounds use the list that is there.
+/// How long the first round waits for the list. Later rounds use the current list.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(3500);
 
 /// How often Exhibitor is asked while servers are reached. Jittered by a tenth, so that agents do not ask in step.
@@ -72,7 +72,7 @@ impl Exhibitor {
             let polling = poll(Arc::clone(&self.registry), self.urls.clone(), Arc::clone(&needed), sender);
             Poller { list, needed, _task: AbortOnDropHandle::new(tokio::spawn(polling)) }
         });
-        // If it is late or failed, the other sources are there.
+        // If the list is late or the request failed, the other sources are used.
         let _ = timeout(FIRST_TIMEOUT, poller.list.wait_for(Option::is_some)).await;
         poller.list.borrow().clone().unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! Saves learned servers in the state directory. After a restart an ensemble is found even if all configured servers are
-//! gone.
+//! Saves learned servers in the state directory. After a restart an ensemble is found even if all configured servers
+//! are gone.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 struct File {
     version: u32,
-    /// The URL of the registry. The list is of no use for another URL.
+    /// The URL of the registry. The list is not used for another URL.
     url: String,
     servers: Vec<ServerName>,
 }
@@ -75,7 +75,7 @@ impl SavedServers {
     }
 }
 
-/// A byte of a name as part of a file name: itself, or its number.
+/// Encodes a byte of a name for a file name: unchanged, or as its number.
 fn escape(byte: u8) -> String {
     if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
         return char::from(byte).to_string();

@@ -9,7 +9,7 @@ async fn without_a_reply_to_sync_nothing_is_sent() {
     fake.put("/s/a", "1");
     fake.state().ignores.insert(SYNC);
     let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
-    subscriber.receives("no answer for 3s").await;
+    subscriber.receives("no reply for 3s").await;
     assert_eq!(subscriber.log.len(), 1, "{:?}", subscriber.log);
     assert_eq!((fake.count(CHILDREN), fake.count(MULTI_READ)), (0, 0), "{:?}", fake.state().requests);
     fake.state().ignores.clear();
@@ -21,7 +21,7 @@ async fn without_a_reply_to_sync_nothing_is_sent() {
     });
     subscriber.receives("suspended").await;
     let received = subscriber.log.len();
-    subscriber.receives("no answer for 3s").await;
+    subscriber.receives("no reply for 3s").await;
     sleep(Duration::from_millis(200)).await;
     assert_eq!(subscriber.members("/s"), "a=1", "{:?}", &subscriber.log[received..]);
     fake.state().ignores.clear();
