@@ -8,9 +8,10 @@ test: tools
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo test --locked
 
-# The same tests with the large counts that the documentation states. This takes much longer.
+# The same tests with the large counts that the documentation states, and with random seeds, which they print. This takes
+# much longer.
 prove: tools
-	ROSTERD_PROVE=1 cargo test --locked
+	ROSTERD_PROVE=1 cargo test --locked --profile prove
 	ROSTERD_PROVE=1 cargo test --locked --profile dist --test it -- --test-threads=1 --nocapture cost::
 
 # The cost of a change, compared with the lowest possible one: the tables of docs/performance.md.
