@@ -71,7 +71,7 @@ impl State {
     /// Handles the queued events, reads what is dirty, and returns what to send.
     ///
     /// # Errors
-    /// The root does not exist, so nothing is known: what to do.
+    /// The root does not exist, or the process cannot read. Nothing is known of any node.
     pub fn read(&mut self, wanted: &Subjects, is_resync: bool) -> Result<Vec<(Subject, Diff)>, String> {
         self.subscriptions.retain(|subject, subscription| wanted.get(subject) == Some(&subscription.number));
         self.check_root()?;
@@ -105,8 +105,13 @@ impl State {
             }
             diffs.extend(diff.map(|diff| (subject.clone(), diff)));
         }
-        // A missing node counts as absent only if the root exists. What was read while another directory took the root's
-        // place belongs to neither of them. The next read, soon, sends everything again.
+        if let Some(reason) = self.tree.take_failure() {
+            self.forget_all();
+            self.needs_watches = true;
+            return Err(format!("dir:{}: {reason}", self.tree.root().display()));
+        }
+        // A missing node counts as absent only if the root exists. What was read while another directory took the
+        // root's place belongs to neither of them. The next read, soon, sends everything again.
         if self.check_root()? {
             self.forget_all();
             return Ok(Vec::new());

@@ -1,5 +1,5 @@
-//! Files and directories as nodes. Everything here may block on a slow disk, but never waits for another process: a pipe, a
-//! socket or a device is a node whose data cannot be read.
+//! Files and directories as nodes. Everything here may block on a slow disk, but never waits for another process: a
+//! pipe, a socket or a device is a node whose data cannot be read.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use crate::decide::Event;
@@ -30,6 +31,8 @@ pub struct Tree {
     root: PathBuf,
     /// Files that were logged as skipped, because their names are not UTF-8.
     skipped: RefCell<BTreeSet<PathBuf>>,
+    /// The last error that concerns no node. What was read meanwhile may be incomplete.
+    failure: RefCell<Option<String>>,
 }
 
 /// What is at a path.
@@ -47,7 +50,22 @@ pub enum FileKind {
 impl Tree {
     /// The tree below `root`.
     pub fn new(root: PathBuf) -> Self {
-        Self { root, skipped: RefCell::default() }
+        Self { root, skipped: RefCell::default(), failure: RefCell::default() }
+    }
+
+    /// Takes the last error of the process or the system, such as too many open files. What was read since the last
+    /// call may be incomplete.
+    pub fn take_failure(&self) -> Option<String> {
+        self.failure.take()
+    }
+
+    /// Why a path cannot be read. An error that does not concern the path is kept for [`Self::take_failure`].
+    fn describe(&self, path: &Path, error: &io::Error) -> Arc<str> {
+        let reason = format!("{}: {error}", path.display());
+        if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) {
+            *self.failure.borrow_mut() = Some(reason.clone());
+        }
+        reason.into()
     }
 
     /// The root.
@@ -58,7 +76,7 @@ impl Tree {
     /// Looks up the root.
     ///
     /// # Errors
-    /// It does not exist, or is not a directory: what to do.
+    /// It does not exist, or is not a directory. The text says what to do.
     pub fn check_root(&self) -> Result<Metadata, String> {
         let root = self.root.display();
         match fs::metadata(&self.root) {
@@ -78,7 +96,7 @@ impl Tree {
         while let Some(part) = parts.next() {
             let part = part.to_str()?;
             let is_last = parts.peek().is_none();
-            // Kubernetes replaces a directory through a link such as `..data`. Everything in the directory changes then.
+            // Kubernetes replaces a directory through a link such as `..data`. Then everything in it changes.
             if is_last && (part == OWN_DATA || part.starts_with("..")) {
                 break;
             }
@@ -91,8 +109,8 @@ impl Tree {
         Some(if node.is_empty() { "/".to_owned() } else { node })
     }
 
-    /// The directories in which a change may concern a subject: those above its top, and those in it. Directories behind
-    /// links are left out, because they may be watched under their own names.
+    /// The directories in which a change may concern a subject: those above its top, and those in it. Directories
+    /// behind links are left out, because they may be watched under their own names.
     ///
     /// The parts of the subject that are behind links, which no event reports, are added to `linked`.
     pub fn directories(&self, subject: &Subject, linked: &mut DirtySet) -> Vec<PathBuf> {
@@ -224,7 +242,7 @@ impl Tree {
             FileKind::Directory => match self.list(&disk_path) {
                 Ok(names) => Seen::Present(names),
                 Err(error) if is_missing(&error) => Seen::Absent,
-                Err(error) => Seen::Unreadable(describe(&disk_path, &error)),
+                Err(error) => Seen::Unreadable(self.describe(&disk_path, &error)),
             },
         }
     }
@@ -244,12 +262,12 @@ impl Tree {
             FileKind::Directory => Some(Err(format!("{}: is a directory", file.display()).into())),
             FileKind::File => match read(&file) {
                 Err(error) if is_missing(&error) => if_missing,
-                read => Some(read.map_err(|error| describe(&file, &error))),
+                read => Some(read.map_err(|error| self.describe(&file, &error))),
             },
         }
     }
 
-    /// The path of a node on the disk, and what is there. Links are followed, except to a directory outside of the root.
+    /// The path of a node on the disk, and what is there. Links are followed, except to a directory outside the root.
     pub fn locate(&self, path: &NodePath) -> (PathBuf, FileKind) {
         let mut disk_path = self.root.clone();
         let mut kind = FileKind::Directory;
@@ -269,11 +287,11 @@ impl Tree {
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_symlink() => match self.link_target(path) {
                 Ok(metadata) => metadata,
-                Err(error) => return FileKind::Unreadable(describe(path, &error)),
+                Err(error) => return FileKind::Unreadable(self.describe(path, &error)),
             },
             Ok(metadata) => metadata,
             Err(error) if is_missing(&error) => return FileKind::Absent,
-            Err(error) => return FileKind::Unreadable(describe(path, &error)),
+            Err(error) => return FileKind::Unreadable(self.describe(path, &error)),
         };
         if metadata.is_dir() {
             FileKind::Directory
@@ -314,7 +332,10 @@ impl Tree {
     }
 
     fn children(&self, directory: &Path) -> impl Iterator<Item = (String, PathBuf)> {
-        let names = self.list(directory).unwrap_or_default();
+        let names = self.list(directory).unwrap_or_else(|error| {
+            self.describe(directory, &error);
+            Vec::new()
+        });
         names.into_iter().map(|name| {
             let path = directory.join(&name);
             (name, path)
@@ -347,8 +368,8 @@ fn is_plain_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Whether a change of mode or owner matters: the path may have become readable, or unreadable. A readable file may be in
-/// the middle of being written, so it is read when it is closed.
+/// Whether a change of mode or owner matters: the path may have become readable, or unreadable. A readable file may be
+/// in the middle of being written, so it is read when it is closed.
 pub fn attributes_matter(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) || open(path).is_err()
 }
@@ -368,8 +389,4 @@ fn read(file: &Path) -> io::Result<Bytes> {
     // One byte more than the limit, so that exceeding it shows.
     open(file)?.take(MAX_PATH_BYTES as u64 + 1).read_to_end(&mut data)?;
     Ok(data.into())
-}
-
-fn describe(path: &Path, error: &io::Error) -> Arc<str> {
-    format!("{}: {error}", path.display()).into()
 }
