@@ -211,7 +211,7 @@ fn a_pass_without_its_registry_takes_what_is_young_enough() {
     // Within the second in which it was written it is no older than that.
     if old.code() != 0 {
         old.expect(4);
-        assert!(old.stderr().contains("last known-good members not used: those of"), "{}", old.stderr());
+        assert!(old.stderr().contains("last known-good members not used: saved members of"), "{}", old.stderr());
         assert_eq!(site.fingerprint("out/list"), before);
     }
     let young = without(&site, &["--max-stale", "1h"]);

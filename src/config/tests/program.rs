@@ -86,7 +86,7 @@ on_exit = "restrt"
 kill_signl = "TERM"
 "#;
     insta::assert_snapshot!(load(table, Some(&[])).unwrap_err(), @r#"
-    error: {{ dest }} is not available in `cmd`: it is not about a single file
+    error: {{ dest }} is not available in `cmd`, which does not run for a single file
       --> rosterd.toml:12:13
        |
     12 | cmd = "x -f {{ dest }}"

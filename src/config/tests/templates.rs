@@ -491,7 +491,7 @@ fn one_file_by_two_names() {
         symlink("nothing", home.path("out/h")).unwrap();
         home
     };
-    let own = "a file has one template";
+    let own = "only one template can write a file";
     let longest = "n".repeat(255);
     for (first, second, why) in [
         ("\"out/f\"", "\"link/f\"", own),
@@ -562,7 +562,7 @@ fn how_bytes_are_placed_is_checked() {
         ("block_comment = \";\"", "`block_comment` needs `block`"),
         ("block = \"x\"\nblock_comment = \"# \"", "`block_comment` cannot be \"# \""),
         ("block = \"x\"\nblock_comment = \"<!--\"", "which would comment out the lines of the block too"),
-        ("backup = 100", "99 is the most"),
+        ("backup = 100", "write at most 99"),
         ("backup = -1", "is -1, which is out of range"),
         ("write = \"in-place\"", "did you mean \"inplace\"?"),
         ("symlink = \"yes\"", "write one of \"refuse\", \"follow\""),

@@ -124,6 +124,7 @@ fn an_agent_without_descriptors_keeps_the_file_and_goes_on_when_it_has_some() {
         agent.until("it is taken up", || site.read("taken") == list);
         assert!(site.leftovers().is_empty(), "{spare}: {:?}", site.leftovers());
     }
+    assert_eq!(agent.said("event=member_quarantined"), 0, "the members are readable");
 }
 
 /// A file that is overwritten, of which a killed agent has left a part, and which cannot be finished at the start.

@@ -32,7 +32,7 @@ fn what_is_missing_is_said_with_its_place() {
         ("{{ web | pluck(attribute='zone') }}", format!("\"c:1\" has no zone: {hint}")),
         ("{{ web | group_by(attribute='zone') }}", format!("\"c:1\" has no zone: {hint}")),
         ("{{ [1] | pluck(attribute='zone') }}", format!("element 0 has no zone: {hint}")),
-        ("{{ odd.q | pluck(attribute='a') }}", "pluck takes a list, but got a text".into()),
+        ("{{ odd.q | pluck(attribute='a') }}", "pluck takes a list, but got a string".into()),
         (
             "{{ odd | where(attribute='a') }}",
             "where takes a list, but got a map: name one of its keys, or loop over it with for key, list in …".into(),
@@ -41,7 +41,7 @@ fn what_is_missing_is_said_with_its_place() {
         ("{{ web | where(attribute='a', value=odd.typo) }}", "where got an undefined value to compare with".into()),
         (
             "{{ [{'a': 1}, {'a': 'x'}] | sort_by(attribute='a') }}",
-            "sort_by cannot compare a: some values are a text, others a number".into(),
+            "sort_by cannot compare a: some values are a string, others a number".into(),
         ),
     ];
     for (template, expected) in cases {
