@@ -32,7 +32,7 @@ pub mod supervisor;
 
 pub use inherited::Inherited;
 pub use requests::paused;
-pub use signals::Signals;
+pub use signals::{BlockedSignals, Signals};
 
 use driver::Driver;
 use pass::Passes;
@@ -68,9 +68,8 @@ enum Next {
 /// program's.
 ///
 /// # Errors
-/// The state directory is locked by another agent or cannot be used, or the system refuses a thread or a signal handler.
-pub async fn run(source: ConfigSource, setup: Setup) -> Result<u8, Fatal> {
-    let mut signals = Signals::new()?;
+/// The state directory is locked by another agent or cannot be used, or the system refuses a thread.
+pub async fn run(source: ConfigSource, setup: Setup, mut signals: Signals) -> Result<u8, Fatal> {
     let lock = tokio::select! {
         lock = lock(&setup) => lock?,
         _ = signals.stop() => return Ok(Exit::Done.code()),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::agent::render::render;
+use crate::agent::{BlockedSignals, Signals};
 use crate::config::{LogFormat, Overrides, Problems, RegistryConfig, RegistryUrl};
 use crate::control::PassRequest;
 use crate::decide::Event;
@@ -105,6 +106,8 @@ struct DiffArgs {
 
 /// Parses the command line, runs the command, and returns the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    // Before anything else: without its handlers, most signals would end the agent.
+    let blocked = BlockedSignals::block();
     let args = spelling::modern(args.into_iter().collect(), &Cli::command());
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -115,7 +118,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             return if wrong.use_stderr() { Exit::Usage } else { Exit::Done }.code();
         }
     };
-    match dispatch(cli) {
+    match dispatch(cli, blocked) {
         Ok(exit) => exit,
         Err(fatal) => {
             complain(&fatal);
@@ -136,29 +139,26 @@ fn outlive_limits() -> Result<(), Fatal> {
     heard.map(drop).map_err(|why| Fatal::new(Exit::Failed, format!("ignore SIGXFSZ: {why}")))
 }
 
-fn dispatch(cli: Cli) -> Result<u8, Fatal> {
+fn dispatch(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|why| Fatal::new(Exit::Failed, format!("start the event loop: {why}")))?;
     let exit = runtime.block_on(async {
         outlive_limits()?;
-        execute(cli).await
+        execute(cli, blocked).await
     });
     // A thread that still renders or resolves a name must not delay the exit.
     runtime.shutdown_background();
     exit
 }
 
-async fn execute(cli: Cli) -> Result<u8, Fatal> {
+async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
     let Cli { global, command } = cli;
+    // A signal ends any other command.
+    let blocked = matches!(command, Command::Run(_)).then_some(blocked);
     let exit = match command {
-        Command::Run(RunArgs { program }) => {
-            let source = ConfigSource { program: Some(program), ..global.source(vec![]) };
-            let setup = load(&source)?;
-            log::init(setup.config.agent.log_format, None);
-            return agent::run(source, setup).await;
-        }
+        Command::Run(args) => return run(&global, args, blocked).await,
         Command::Render(RenderArgs { request, template }) => {
             // The agent does not know the overrides of the command line.
             let alone = !template.is_empty() || global.registry().is_some();
@@ -204,6 +204,22 @@ async fn execute(cli: Cli) -> Result<u8, Fatal> {
         }
     };
     exit.map(Exit::code)
+}
+
+/// Runs the agent. Signals have handlers from here on.
+async fn run(global: &Global, args: RunArgs, blocked: Option<BlockedSignals>) -> Result<u8, Fatal> {
+    let mut signals = Signals::new()?;
+    drop(blocked);
+    let source = ConfigSource { program: Some(args.program), ..global.source(vec![]) };
+    // On a thread of its own: a file system or a resolver that hangs must not delay a stop.
+    let loading = source.clone();
+    let loading = tokio::task::spawn_blocking(move || load(&loading));
+    let setup = tokio::select! {
+        setup = loading => setup.map_err(|why| Fatal::new(Exit::Failed, format!("load the configuration: {why}")))??,
+        _ = signals.stop() => return Ok(Exit::Done.code()),
+    };
+    log::init(setup.config.agent.log_format, None);
+    agent::run(source, setup, signals).await
 }
 
 async fn make_pass(source: &ConfigSource, request: PassRequest, alone: bool) -> Result<Exit, Fatal> {

@@ -12,16 +12,13 @@ use tokio::sync::mpsc;
 use crate::act::process::program::Process;
 use crate::act::process::reaper;
 use crate::agent::executor::Executor;
+use crate::agent::signals::FORWARDED;
 use crate::config::ExecConfig;
 use crate::decide::event::seconds;
 use crate::decide::program::{End, Program, ProgramEffect, ProgramInput, STABLE_AFTER, State};
 use crate::decide::report::ProgramReport;
 use crate::decide::{Engine, Event, Input, Moment, NotReady};
 use crate::log::emit;
-
-/// The signals that are forwarded: those that an operator can send to a program, and that the agent does not use.
-const PASSED_ON: [Signal; 6] =
-    [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT, Signal::SIGWINCH, Signal::SIGALRM, Signal::SIGCONT];
 
 /// An event for the supervisor.
 #[derive(Debug)]
@@ -91,7 +88,7 @@ impl Supervisor {
 
     /// Forwards signals from now on, and reaps orphans.
     fn forward_signals(&self) {
-        for passed_on in PASSED_ON {
+        for passed_on in FORWARDED {
             let name = passed_on.as_str();
             match signal(SignalKind::from_raw(passed_on as i32)) {
                 Ok(mut signal) => {

@@ -11,7 +11,7 @@ use crate::support::wait::holds;
 
 mod ends;
 mod inside;
-mod orphans;
+pub mod orphans;
 
 const CONFIG: &str = web!(
     r#"wait = "20ms:200ms""#,

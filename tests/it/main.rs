@@ -25,6 +25,7 @@ mod once;
 mod quickstart;
 mod reach;
 mod reloads;
+mod signals;
 #[allow(dead_code, reason = "the unit tests use the rest")]
 #[path = "../support/mod.rs"]
 mod support;

@@ -12,13 +12,14 @@ use crate::harness::site::{Agent, PATIENCE, Site};
 use crate::support::wait::holds;
 
 /// Makes what follows the first process of a container.
-const FIRST: [&str; 7] = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
+pub const FIRST: [&str; 7] =
+    ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
 /// How many templates are checked at once.
 const TEMPLATES: usize = 10;
 
 /// Every process whose parent this is, with whether it has ended.
-fn children(parent: u32) -> Vec<(u32, bool)> {
+pub fn children(parent: u32) -> Vec<(u32, bool)> {
     let stats =
         fs::read_dir("/proc").unwrap().flatten().filter_map(|it| fs::read_to_string(it.path().join("stat")).ok());
     let child = |stat: String| {
