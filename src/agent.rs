@@ -190,8 +190,9 @@ impl Agent {
     }
 
     fn step_driver(&mut self, input: Input) {
-        if self.driver.step(input) {
-            self.supervisor.files_changed();
+        let changed = self.driver.step(input);
+        if !changed.is_empty() {
+            self.supervisor.files_changed(changed);
         }
     }
 

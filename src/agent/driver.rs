@@ -1,5 +1,6 @@
 //! Drives an engine: feeds it inputs, executes its effects, and advances passes.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -89,26 +90,29 @@ impl Driver {
         }
     }
 
-    /// Steps the engine and advances passes. Returns whether files have changed that the agent's program must apply.
-    pub fn step(&mut self, input: Input) -> bool {
-        let mut has_changed = self.step_engine(input);
+    /// Steps the engine and advances passes. Returns the templates whose files have changed and must be applied by the
+    /// agent's program.
+    pub fn step(&mut self, input: Input) -> BTreeSet<Arc<str>> {
+        let mut changed = self.step_engine(input);
         for input in self.passes.advance(&self.engine, self.now(), &self.executor) {
-            has_changed |= self.step_engine(input);
+            changed.append(&mut self.step_engine(input));
         }
         self.passes.send_reports(&self.engine, self.now());
-        has_changed
+        changed
     }
 
-    fn step_engine(&mut self, input: Input) -> bool {
+    fn step_engine(&mut self, input: Input) -> BTreeSet<Arc<str>> {
         self.record_publication(&input);
-        let mut has_changed = false;
+        let mut changed = BTreeSet::new();
         for effect in self.engine.step(self.now(), input) {
             match effect {
                 Effect::Publish(group) => self
                     .executor
                     .publish(group, |publication| self.passes.publication_started(publication, &self.executor)),
                 Effect::Probe(publication) => self.executor.probe(publication),
-                Effect::Reload(job) if job.reload == Reload::Program => has_changed = true,
+                Effect::Reload(job) if job.reload == Reload::Program => {
+                    changed.extend(job.templates.iter().map(|template| Arc::clone(&template.name)));
+                }
                 Effect::Reload(job) => self.executor.reload(job),
                 Effect::Restore(job) => self.executor.restore(job),
                 Effect::Save(saved) => {
@@ -119,7 +123,7 @@ impl Driver {
                 Effect::Emit(event) => emit(event),
             }
         }
-        has_changed
+        changed
     }
 
     fn record_publication(&mut self, input: &Input) {

@@ -164,7 +164,11 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
 /// next pass would find their files unchanged. Returns the number of unfinished replacements.
 async fn complete(driver: &mut Driver, plan: Plan) -> usize {
     // This process does not run the program, which reads its files at its next start.
-    let step = |driver: &mut Driver, input| driver.step(input) && driver.step(Input::FilesApplied);
+    let step = |driver: &mut Driver, input| {
+        if !driver.step(input).is_empty() {
+            driver.step(Input::FilesApplied);
+        }
+    };
     step(driver, Input::Configured(plan));
     while !driver.passes.are_written() {
         let input = driver.next().await;

@@ -1,6 +1,6 @@
 //! Runs the agent's program: executes what [`Program`] decides, and reports the results to it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::agent::executor::Executor;
 use crate::agent::signals::FORWARDED;
 use crate::config::ExecConfig;
 use crate::decide::event::seconds;
-use crate::decide::program::{End, Program, ProgramEffect, ProgramInput, STABLE_AFTER, State};
+use crate::decide::program::{AfterStop, End, Program, ProgramEffect, ProgramInput, STABLE_AFTER, State};
 use crate::decide::report::ProgramReport;
 use crate::decide::{Engine, Event, Input, Moment, NotReady};
 use crate::log::emit;
@@ -27,8 +27,8 @@ pub enum SupervisorEvent {
     Program(ProgramInput),
     /// The agent received a signal for the program.
     Signal(&'static str),
-    /// Of the checked files, these exist.
-    Found(BTreeSet<PathBuf>),
+    /// Files were checked: whether each exists.
+    Checked(Vec<(PathBuf, bool)>),
 }
 
 /// Runs the program.
@@ -45,10 +45,12 @@ pub struct Supervisor {
     forwards_signals: bool,
     /// The templates that the first start, or the start of another command, waits for.
     not_ready: Vec<NotReady>,
-    /// The files that were checked, because the program can start with existing ones.
-    checked_files: BTreeSet<PathBuf>,
-    /// The checked files that exist.
-    existing_files: BTreeSet<PathBuf>,
+    /// The files that are checked, because the program can start with existing ones; with the result, once known.
+    checked_files: BTreeMap<PathBuf, Option<bool>>,
+    /// The template that was last logged as delaying the start, and why.
+    logged: Option<(Arc<str>, String)>,
+    /// The templates whose changed files the program has not applied yet.
+    changed: BTreeSet<Arc<str>>,
 }
 
 impl Supervisor {
@@ -69,8 +71,9 @@ impl Supervisor {
             event_sender,
             forwards_signals: false,
             not_ready: Vec::new(),
-            checked_files: BTreeSet::new(),
-            existing_files: BTreeSet::new(),
+            checked_files: BTreeMap::new(),
+            logged: None,
+            changed: BTreeSet::new(),
         }
     }
 
@@ -81,7 +84,8 @@ impl Supervisor {
             self.forward_signals();
         }
         // The list of files can differ now, and files can exist by now.
-        (self.checked_files, self.existing_files) = (BTreeSet::new(), BTreeSet::new());
+        self.checked_files.clear();
+        self.logged = None;
         let wait = exec.as_ref().map_or(Duration::ZERO, |exec| random_up_to(exec.splay));
         self.step(ProgramInput::Configured(exec, wait));
     }
@@ -116,10 +120,7 @@ impl Supervisor {
             return;
         }
         self.not_ready = engine.not_ready();
-        let exists = |not_ready: &NotReady| {
-            not_ready.existing_file.as_ref().is_some_and(|dest| self.existing_files.contains(dest))
-        };
-        if self.not_ready.iter().all(exists) {
+        if self.not_ready.iter().all(|it| self.has_file(it) == Some(true)) {
             for not_ready in &self.not_ready {
                 emit(Event::ExistingFileUsed { template: Arc::clone(&not_ready.template) });
             }
@@ -127,20 +128,43 @@ impl Supervisor {
             return;
         }
         let dests = self.not_ready.iter().filter_map(|not_ready| not_ready.existing_file.clone());
-        let unchecked: Vec<PathBuf> = dests.filter(|dest| !self.checked_files.contains(dest)).collect();
+        let unchecked: Vec<PathBuf> = dests.filter(|dest| !self.checked_files.contains_key(dest)).collect();
         if !unchecked.is_empty() {
-            self.checked_files.extend(unchecked.iter().cloned());
+            self.checked_files.extend(unchecked.iter().map(|dest| (dest.clone(), None)));
             let event_sender = self.event_sender.clone();
             executor.in_order(move || {
-                let found = unchecked.into_iter().filter(|dest| dest.is_file()).collect();
+                let checked = unchecked.into_iter().map(|dest| (dest.is_file(), dest));
+                let checked = checked.map(|(exists, dest)| (dest, exists)).collect();
                 // The event loop may have ended.
-                let _ = event_sender.send(SupervisorEvent::Found(found));
+                let _ = event_sender.send(SupervisorEvent::Checked(checked));
             });
+        }
+        self.log_delay();
+    }
+
+    /// Whether the existing file of a template can be used as it is; `None` while that is being checked.
+    fn has_file(&self, it: &NotReady) -> Option<bool> {
+        it.existing_file.as_ref().map_or(Some(false), |dest| self.checked_files.get(dest).copied().flatten())
+    }
+
+    /// Logs why the program does not start, once for each reason.
+    fn log_delay(&mut self) {
+        let delays = self.not_ready.iter().filter(|it| it.reason.is_some() && self.has_file(it) == Some(false));
+        let delays: Vec<&NotReady> = delays.collect();
+        let Some((template, reason)) = delays.first().and_then(|it| Some((&it.template, it.reason.as_ref()?))) else {
+            return;
+        };
+        let logged = Some((Arc::clone(template), reason.clone()));
+        if self.logged != logged {
+            let templates = delays.iter().map(|it| Arc::clone(&it.template)).collect();
+            emit(Event::ProgramWaiting { templates, reason: reason.clone() });
+            self.logged = logged;
         }
     }
 
-    /// A file that the program must apply was replaced.
-    pub fn files_changed(&mut self) {
+    /// Files of these templates, which the program must apply, were replaced.
+    pub fn files_changed(&mut self, templates: BTreeSet<Arc<str>>) {
+        self.changed.extend(templates);
         let splay = self.program.config().map_or(Duration::ZERO, |config| config.splay);
         self.step(ProgramInput::Changed(random_up_to(splay)));
     }
@@ -187,7 +211,9 @@ impl Supervisor {
     pub fn handle(&mut self, event: SupervisorEvent) {
         match event {
             SupervisorEvent::Program(input) => self.step(input),
-            SupervisorEvent::Found(found) => self.existing_files.extend(found),
+            SupervisorEvent::Checked(checked) => {
+                self.checked_files.extend(checked.into_iter().map(|(dest, exists)| (dest, Some(exists))));
+            }
             SupervisorEvent::Signal(signal) => {
                 emit(Event::SignalReceived { signal, forwarded: self.process.is_some() });
                 if let Some(process) = &self.process {
@@ -234,13 +260,16 @@ impl Supervisor {
             },
             ProgramEffect::Signal(signal) => {
                 if let Some(process) = &self.process {
-                    emit(Event::ProgramSignalled { pid: process.pid(), signal: format!("SIG{signal}") });
+                    let templates = changed_templates(&mut self.changed);
+                    emit(Event::ProgramSignalled { pid: process.pid(), signal: format!("SIG{signal}"), templates });
                     process.signal(&signal);
                 }
             }
             ProgramEffect::End(signal) => {
+                let is_restart = matches!(self.program.state(), State::Stopping { then: AfterStop::Restart, .. });
                 if let Some(process) = &mut self.process {
-                    emit(Event::ProgramSignalled { pid: process.pid(), signal: format!("SIG{signal}") });
+                    let templates = changed_templates(&mut self.changed).filter(|_| is_restart);
+                    emit(Event::ProgramSignalled { pid: process.pid(), signal: format!("SIG{signal}"), templates });
                     process.ask_to_end(&signal);
                 }
             }
@@ -252,6 +281,8 @@ impl Supervisor {
                 }
             }
             ProgramEffect::FilesApplied => {
+                // The start or the signal that applies them has been logged.
+                self.changed.clear();
                 // The event loop may have ended.
                 let _ = self.engine_inputs.send(Input::FilesApplied);
             }
@@ -290,6 +321,12 @@ impl Supervisor {
     fn now(&self) -> Moment {
         Moment::after_start(self.started_at.elapsed())
     }
+}
+
+/// The templates whose changed files are applied now, if there are any.
+fn changed_templates(changed: &mut BTreeSet<Arc<str>>) -> Option<Vec<Arc<str>>> {
+    let changed = std::mem::take(changed);
+    (!changed.is_empty()).then(|| changed.into_iter().collect())
 }
 
 /// A random delay, so that the hosts of a fleet do not act at the same time.

@@ -30,6 +30,9 @@ pub struct ExecConfig {
     pub splay: Duration,
     /// What to do when it exits.
     pub on_exit: OnExit,
+    /// Whether the agent stops if it cannot be started the first time: it was given on the command line, as to a shell.
+    #[serde(skip)]
+    pub must_start: bool,
 }
 
 /// What to do when the program exits.
@@ -53,6 +56,7 @@ impl ExecConfig {
             kill_timeout: Duration::from_secs(30),
             splay: Duration::ZERO,
             on_exit: OnExit::Restart,
+            must_start: false,
         }
     }
 
@@ -87,6 +91,7 @@ pub fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConf
     }
     let cmd = if given.is_empty() { written? } else { Command::Exec(given.to_vec()) };
     let plain = ExecConfig::new(cmd);
+    let must_start = !given.is_empty() && on_exit.is_none();
     Some(Arc::new(ExecConfig {
         env,
         reload_signal,
@@ -94,6 +99,7 @@ pub fn exec(tops: &[Table<'_>], given: Option<&[String]>) -> Option<Arc<ExecConf
         kill_timeout: kill_timeout.unwrap_or(plain.kill_timeout),
         splay: splay.unwrap_or(plain.splay),
         on_exit: on_exit.unwrap_or(plain.on_exit),
+        must_start,
         cmd: plain.cmd,
     }))
 }

@@ -96,11 +96,12 @@ events! {
     ProcessesLeft = processes_left Warn "command left processes running" { command: String, reason: String }
 
     // The program of `[exec]`.
+    ProgramWaiting = program_waiting Warn "waiting for files to start the program" { templates: Vec<Name>, reason: String }
     ProgramStarted = program_started Info "program started" { command: String, pid: u32 }
     ProgramStartFailed = program_start_failed Warn "program failed to start" { reason: String, retry_in_s: Option<u64> }
     ProgramExited = program_exited Warn "program exited" { reason: String, exit: Option<i32>, signal: Option<String>, retry_in_s: u64 }
     ProgramStopped = program_stopped Info "program stopped" { exit: Option<i32>, signal: Option<String> }
-    ProgramSignalled = program_signalled Info "signal sent to program" { pid: u32, signal: String }
+    ProgramSignalled = program_signalled Info "signal sent to program" { pid: u32, signal: String, templates: Option<Vec<Name>> }
     ProgramKilled = program_killed Warn "program killed" { pid: u32, reason: Words }
     SignalReceived = signal_received Info "signal received" { signal: Words, forwarded: bool }
     SignalNotForwarded = signal_not_forwarded Warn "signal is not forwarded" { signal: Words, reason: String }

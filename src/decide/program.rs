@@ -287,7 +287,9 @@ impl Program {
             }
         }
         self.failures = self.failures.saturating_add(1);
+        let must_start = self.starts == 0 && self.config.as_ref().is_some_and(|config| config.must_start);
         self.state = match self.config.as_ref().map(|config| config.on_exit) {
+            _ if must_start && matches!(end, End::NotStarted(_)) => State::Exited(end.code()),
             Some(OnExit::Restart) => State::Backoff(now + backoff::RETRY.pause(self.failures)),
             Some(OnExit::Stop) => State::Exited(end.code()),
             None => State::Off,

@@ -84,6 +84,7 @@ fn it_starts_with_its_files_and_takes_changes_up_by_a_signal() {
     says(&agent, &site, "started a hello\n");
     join(&site, "b");
     says(&agent, &site, "started a hello\nhup ab\n");
+    agent.says("signal sent to program: web.cfg event=program_signalled").says("signal=SIGHUP");
     // One after another: of several that wait, a shell chooses the order.
     let mut said = site.read("said");
     let passed_on =
@@ -109,6 +110,7 @@ fn a_change_restarts_it_once_for_all_that_changed() {
     says(&agent, &site, "started a hello\n");
     join(&site, "b");
     says(&agent, &site, "started a hello\nterm\nstarted ab hello\n");
+    agent.says("signal sent to program: two.cfg,web.cfg event=program_signalled");
     agent.until("reloads its own", || site.read("own").lines().count() == 2);
     let owes = |it: &serde_json::Value| it["owed_reload"] == true;
     agent.until("all is taken up", || !status(&site)["templates"].as_array().unwrap().iter().any(owes));
@@ -186,6 +188,44 @@ fn the_agent_ends_with_its_program_where_it_is_to() {
 }
 
 #[test]
+fn a_program_of_the_command_line_that_does_not_start_ends_the_agent_as_a_shell_ends() {
+    let alone = site(CONFIG);
+    join(&alone, "a");
+    for program in ["nosuchprog", "/nosuch/prog", "/etc/passwd"] {
+        let ended = alone.run(&["run", "--", program]);
+        assert!(ended.expect(127).stderr().contains("event=program_start_failed"), "{}", ended.stderr());
+    }
+    // The configuration decides otherwise, or names the program itself.
+    for (exec, program) in [("on_exit = \"restart\"", "nosuchprog"), ("cmd = [\"nosuchprog\"]", "")] {
+        let site = site(&format!("{CONFIG}[exec]\n{exec}\n"));
+        join(&site, "a");
+        let args: &[&str] = if program.is_empty() { &["run"] } else { &["run", "--", program] };
+        let mut agent = site.start_with(args);
+        agent.says_times("event=program_start_failed", 2);
+        assert!(agent.stop().success());
+    }
+}
+
+#[test]
+fn one_line_says_why_the_program_has_not_started() {
+    let failing = CONFIG.replace("dest =", "check_cmd = \"exit 3\"\ndest =");
+    let held = CONFIG.to_owned();
+    for (config, members, why) in [
+        (failing, &["a"][..], "web.cfg: check failed"),
+        (held, &[][..], "web.cfg: web has no known-good view yet: it is held"),
+    ] {
+        let site = site(&format!("{config}{}", running("")));
+        for member in members {
+            join(&site, member);
+        }
+        let mut agent = site.start();
+        agent.says(&format!("waiting for files to start the program: {why} event=program_waiting"));
+        assert!(agent.stop().success());
+        assert_eq!(agent.said("event=program_waiting"), 1);
+    }
+}
+
+#[test]
 fn without_its_registry_it_starts_with_the_files_that_are_there() {
     let config = CONFIG.replace("dir:registry", "zk://127.0.0.1:1");
     let there = site(&format!("{config}{}", running("")));
@@ -196,7 +236,10 @@ fn without_its_registry_it_starts_with_the_files_that_are_there() {
 
     let missing = site(&format!("{config}{}", running("")));
     let mut agent = missing.start();
-    agent.says("registry unreachable");
+    agent.says(
+        "waiting for files to start the program: web.cfg: web has no known-good view yet: its registry is unreachable \
+         event=program_waiting",
+    );
     agent.until("waits", || missing.run(&["status"]).stdout().contains("WAITING for files to be up to date: web.cfg"));
     assert!(agent.stop().success());
     assert_eq!(missing.read("said"), "");

@@ -51,6 +51,7 @@ on_exit = "stop"
         kill_timeout: Duration::from_mins(1),
         splay: Duration::from_secs(10),
         on_exit: OnExit::Stop,
+        must_start: false,
     };
     assert_eq!(exec(table, &[]), all);
     // The command line's program is run as the table says.
@@ -58,7 +59,9 @@ on_exit = "stop"
     assert_eq!(exec(table, &["z", "{{ src }}"]), given);
     let bare = "[exec]\nkill_signal = \"QUIT\"";
     assert_eq!(exec(bare, &["z"]).kill_signal, "QUIT");
-    assert_eq!(exec("", &["z"]), ExecConfig::new(Command::Exec(vec!["z".into()])));
+    let plain = ExecConfig::new(Command::Exec(vec!["z".into()]));
+    assert_eq!(exec("", &["z"]), ExecConfig { must_start: true, ..plain.clone() });
+    assert_eq!(exec("[exec]\non_exit = \"restart\"", &["z"]), plain);
 }
 
 #[test]

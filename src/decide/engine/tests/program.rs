@@ -23,7 +23,7 @@ fn two() -> Bench {
 
 fn not_ready(bench: &Bench) -> Vec<(String, Option<PathBuf>)> {
     let all = bench.engine.not_ready().into_iter();
-    all.map(|NotReady { template, existing_file }| (template.to_string(), existing_file)).collect()
+    all.map(|NotReady { template, existing_file, .. }| (template.to_string(), existing_file)).collect()
 }
 
 #[test]
