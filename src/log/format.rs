@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 use tracing::Level;
 
-use super::line::{Line, quoted};
+use super::line::{Line, as_text, quoted};
 use super::plain;
 use crate::model::quarantine::is_breaking;
 use crate::text::time::{utc, utc_millis};
@@ -70,21 +70,13 @@ fn text(time: &str, line: &Line, prefix: &str, colour: bool) -> String {
         let _ = write!(out, " event={event}");
     }
     for (name, value) in line.fields.iter().filter(|(name, _)| !within.contains(name)) {
-        let _ = write!(out, " {name}={}", quoted(&plain(&shown(value))));
+        let _ = write!(out, " {name}={}", quoted(&plain(&as_text(name, value))));
     }
     out.push('\n');
     for more in rest.lines() {
         let _ = writeln!(out, "{prefix}    | {}", plain(more));
     }
     out
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(list) => list.iter().map(shown).collect::<Vec<_>>().join(","),
-        other => other.to_string(),
-    }
 }
 
 fn json(time: &str, line: &Line) -> String {

@@ -10,6 +10,7 @@ use tracing::field::{Field, Visit};
 use super::cut;
 use crate::decide::Event;
 use crate::payload::mask_credentials;
+use crate::text::one_line;
 
 /// The most bytes of one field's text, except `reason`, which is cut where it is made.
 pub const MAX_FIELD: usize = 1024;
@@ -20,8 +21,9 @@ const MAX_NAME: usize = 256;
 /// The most names of a list. The number of the others follows them.
 const MAX_LIST: usize = 10;
 
-/// Fields that can be the subject of a line. In text, the first one that a line has precedes the reason.
-const SUBJECTS: [&str; 7] = ["path", "dest", "command", "file", "member", "change", "socket"];
+/// Fields that can be the subject of a line. In text, the first one that a line has precedes the reason. Templates come
+/// before their command, which may be a script of many lines.
+const SUBJECTS: [&str; 8] = ["path", "dest", "templates", "command", "file", "member", "change", "socket"];
 
 /// One line of the log.
 #[derive(Debug)]
@@ -106,14 +108,16 @@ impl Line {
         if self.event == Some("members_changed") {
             return (self.membership(), vec!["path", "added", "removed", "changed", "members"]);
         }
-        let subject = SUBJECTS.into_iter().find_map(|name| Some((name, self.get(name)?.as_str()?)));
+        let subject = SUBJECTS.into_iter().find_map(|name| Some((name, as_text(name, self.get(name)?))));
         let reason = self.get("reason").and_then(Value::as_str);
         match (subject, reason) {
             (None, None) => (String::new(), Vec::new()),
-            (Some((name, subject)), None) => (subject.to_owned(), vec![name]),
+            (Some((name, subject)), None) => (subject, vec![name]),
             (None, Some(reason)) => (reason.to_owned(), vec!["reason"]),
             // Most reasons already name their subject.
-            (Some((name, subject)), Some(reason)) if name != "member" && reason.contains(subject) => {
+            (Some((name, subject)), Some(reason))
+                if !matches!(name, "member" | "templates") && reason.contains(&*subject) =>
+            {
                 (reason.to_owned(), vec![name, "reason"])
             }
             (Some((name, subject)), Some(reason)) => (format!("{subject}: {reason}"), vec![name, "reason"]),
@@ -136,6 +140,16 @@ impl Line {
         }
         let _ = write!(text, " ({} now)", get("members"));
         text
+    }
+}
+
+/// The text of a field. A command of many lines is shortened to one.
+pub fn as_text(name: &str, value: &Value) -> String {
+    match value {
+        Value::String(text) if name == "command" => one_line(text),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(|value| as_text(name, value)).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
     }
 }
 

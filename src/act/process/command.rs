@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Command;
 use crate::decide::Event;
 use crate::log::emit;
+use crate::text::one_line;
 
 use super::environment::Environment;
 use super::escaped::RemainingProcesses;
@@ -28,7 +29,7 @@ pub struct Title<'a> {
 
 impl fmt::Display for Title<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} \"{}\"", self.what, printable(&self.command.to_string()))
+        write!(f, "{} \"{}\"", self.what, printable(&one_line(&self.command.to_string())))
     }
 }
 

@@ -42,7 +42,17 @@ fn text_is_for_people() {
                 templates: vec!["a".into(), "b".into()],
                 took_ms: 12,
             },
-            " INFO reload succeeded: nginx -s reload event=reload_succeeded templates=a,b took_ms=12\n",
+            " INFO reload succeeded: a,b event=reload_succeeded command=\"nginx -s reload\" took_ms=12\n",
+        ),
+        (
+            Event::ReloadFailed {
+                command: "set -e\nnginx -t\nnginx -s reload\n".into(),
+                templates: vec!["a".into()],
+                reason: "reload \"set -e …\" exited with 1:\n  a".into(),
+                took_ms: None,
+                retry_in_s: Some(1),
+            },
+            "ERROR reload failed; still pending: a: reload \"set -e …\" exited with 1: event=reload_failed command=\"set -e …\" retry_in_s=1\n    |   a\n",
         ),
         (
             Event::RollbackFailed { reason: "exit status 1\n  ^ here\n\u{1b}[2J\n".into() },
