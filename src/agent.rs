@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::time::Interval;
@@ -24,6 +24,7 @@ mod driver;
 pub mod executor;
 pub mod inherited;
 pub mod pass;
+pub mod refusals;
 pub mod render;
 pub mod requests;
 pub mod signals;
@@ -36,6 +37,7 @@ pub use signals::{BlockedSignals, Signals};
 
 use driver::Driver;
 use pass::Passes;
+use refusals::Refusals;
 use requests::RequestState;
 use startup_events::{config_loaded, emit_watched};
 
@@ -132,6 +134,7 @@ struct Agent {
     incoming: mpsc::Receiver<PendingRequest>,
     requests: RequestState,
     supervisor: Supervisor,
+    refusals: Refusals,
 }
 
 impl Agent {
@@ -148,6 +151,7 @@ impl Agent {
             dest_watcher: DestWatcher::watch(&setup.config),
             supervisor: Supervisor::new(driver.started_at, driver.executor.input_sender()),
             loader: Loader::new(source),
+            refusals: Refusals::default(),
             setup: Arc::new(setup),
             driver,
             lock,
@@ -212,6 +216,7 @@ impl Agent {
 
     /// Applies a load as a whole, or not at all.
     async fn apply_load(&mut self, loaded: Loaded) {
+        self.refusals.record(SystemTime::now(), &loaded);
         match loaded {
             Loaded::Everything(Ok(setup)) => self.apply_config(*setup).await,
             Loaded::Everything(Err(problems)) => emit(Event::ConfigRefused { reason: problems.to_string() }),

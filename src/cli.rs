@@ -189,7 +189,7 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
             });
             Ok(Exit::Done)
         }
-        Command::Status(args) => status::status(&global, args).await,
+        Command::Status(args) => return status::status(&global, args).await,
         Command::Explain(args) => agent_commands::explain(&global, args).await,
         Command::Accept(args) => agent_commands::accept(&global, args).await,
         Command::Pause(args) => agent_commands::pause(&global, args).await,

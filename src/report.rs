@@ -3,6 +3,8 @@
 pub mod conditions;
 pub mod context;
 pub mod explain;
+pub mod health;
 pub mod program;
+pub mod screen;
 pub mod status;
 pub mod words;

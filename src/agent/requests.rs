@@ -18,7 +18,7 @@ use crate::report::explain::{explain, names};
 use crate::report::status::Status;
 use crate::report::words::field;
 use crate::state::pause::Pause;
-use crate::text::time::utc;
+use crate::text::time::{Zone, to_come, utc};
 
 /// The state of requests, besides the engine.
 #[derive(Debug)]
@@ -98,7 +98,13 @@ impl Agent {
     }
 
     fn report_context(&self) -> Context {
-        Context { wall: SystemTime::now(), pause: self.requests.pause.clone(), program: self.supervisor.report() }
+        Context {
+            wall: SystemTime::now(),
+            zone: Zone::system(),
+            pause: self.requests.pause.clone(),
+            program: self.supervisor.report(),
+            refused: self.refusals.all(),
+        }
     }
 
     fn explain(&mut self, name: &str, uid: u32) -> Answer {
@@ -150,7 +156,7 @@ impl Agent {
     fn pause(&mut self, length: Duration, reason: Option<String>, uid: u32, answer: oneshot::Sender<Answer>) {
         let now = SystemTime::now();
         let pause = Pause::new(now, length, reason, uid);
-        let until = utc(pause.until);
+        let until = to_come(pause.until, now, &Zone::system());
         emit(paused_by(&pause));
         let end = self.driver.now() + pause.remaining(now).unwrap_or_default();
         self.requests.pause = Some(pause.clone());
@@ -229,7 +235,8 @@ impl Agent {
 
     fn start_pass(&mut self, request: PassRequest, answer: oneshot::Sender<Answer>) {
         if let Some(until) = self.driver.engine.paused().filter(|_| !request.dry_run) {
-            let until = utc(SystemTime::now() + until.since(self.driver.now()));
+            let now = SystemTime::now();
+            let until = to_come(now + until.since(self.driver.now()), now, &Zone::system());
             let why = format!("paused until {until}: `rosterd resume` ends the pause");
             let _ = answer.send(Answer::failed(Exit::Held, why));
         } else if self.driver.passes.is_full() {
@@ -259,7 +266,7 @@ pub fn paused(state_dir: &Path) -> Option<String> {
     let file = Pause::file(state_dir);
     Some(format!(
         "paused until {} by uid {}{reason}: run `rosterd resume`, or remove {} if no agent is running",
-        utc(pause.until),
+        to_come(pause.until, SystemTime::now(), &Zone::system()),
         pause.uid,
         file.display()
     ))

@@ -1,12 +1,29 @@
 //! Conditions: the reasons why a file, roster or key is not up to date, and other facts about it.
 
-use super::context::{Clock, Context, seconds};
+use serde::{Deserialize, Serialize};
+
+use super::context::{Clock, Context, Part, Refusal, seconds};
 use super::words::{field, held};
 use crate::config::{OnDrift, Reload};
 use crate::decide::report::{
     Freshness, HoldReport, IsolatedReport, KeyReport, Reason, ReloadReport, ReloadState, Report, Retry, RosterReport,
     Stage, TemplateReport, plural,
 };
+use crate::text::one_line;
+use crate::text::time::past;
+
+/// How serious something is, as monitoring plugins tell it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// Normal operation.
+    #[default]
+    Ok,
+    /// A person should look at it. Every file shows known-good members.
+    Warning,
+    /// A file, or the software that reads it, cannot be brought up to date.
+    Critical,
+}
 
 /// One condition of a template, roster or key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,30 +32,40 @@ pub struct Condition {
     pub text: String,
     /// Whether the file, or the software that reads it, is not up to date because of it.
     pub blocking: bool,
+    /// How serious it is.
+    pub health: Health,
 }
 
 impl Condition {
-    fn blocking(text: String) -> Self {
-        Self { text, blocking: true }
+    fn blocking(health: Health, text: String) -> Self {
+        Self { text, blocking: true, health }
     }
 
-    fn info(text: String) -> Self {
-        Self { text, blocking: false }
+    fn info(health: Health, text: String) -> Self {
+        Self { text, blocking: false, health }
     }
+}
+
+/// The condition that a load was refused.
+pub fn refused(it: &Refusal, context: &Context) -> Condition {
+    let (what, next) = match it.part {
+        Part::Configuration => ("configuration", "the previous one is in use; run `rosterd check`, then send HUP"),
+        Part::Templates => ("templates", "the previous ones are in use; run `rosterd check`"),
+    };
+    let since = past(it.since, context.wall, &context.zone);
+    let place = it.place.as_deref().map(|place| format!(", at {}", field(place))).unwrap_or_default();
+    let more =
+        if it.problems > 1 { format!(" (and {} more)", plural(it.problems - 1, "problem")) } else { String::new() };
+    let text = format!("{what} refused since {since}{place}: {}{more}; {next}", field(&it.reason));
+    Condition::info(Health::Warning, text)
 }
 
 /// The conditions of a template, the most important first. Never empty.
 pub fn template_conditions(report: &Report, template: &TemplateReport, context: &Context) -> Vec<Condition> {
     let clock = &context.clock(report);
     let config = &template.config;
-    let mut all = Vec::new();
-    if template.in_flight {
-        all.push(Condition::blocking("being rendered, checked and replaced now".to_owned()));
-    }
-    all.extend(paused(report, template, context));
-    all.extend(failure(template, clock));
-    all.extend(drift(template, clock));
-    all.extend(template.isolated.iter().map(|it| isolated(it, clock)));
+    let mut all: Vec<Condition> = paused(report, template, context).into_iter().collect();
+    all.extend(own_conditions(template, clock));
     all.extend(key_file_condition(report, template, clock));
     let rosters = template.rosters.iter().filter_map(|name| report.rosters.get(name));
     all.extend(rosters.flat_map(|roster| roster_conditions(report, roster, clock)));
@@ -49,16 +76,29 @@ pub fn template_conditions(report: &Report, template: &TemplateReport, context: 
     {
         let missing = missing.join(", ");
         let text = format!("blocked by unit {unit}: template {other} is waiting for {missing}");
-        all.push(Condition::blocking(text));
+        all.push(Condition::blocking(Health::Warning, text));
     }
     if all.is_empty() && template.queued {
-        all.push(Condition::blocking("queued: will be rendered as soon as its destination is free".to_owned()));
+        let text = "queued: will be rendered as soon as its destination is free".to_owned();
+        all.push(Condition::blocking(Health::Ok, text));
     }
     all.extend(report.reload_of(&config.name).map(|(command, reload)| reload_condition(command, reload, clock)));
     if !all.iter().any(|condition| condition.blocking) {
-        let at = template.rendered.map(|at| format!(", rendered at {}", clock.time(at))).unwrap_or_default();
-        all.insert(0, Condition::info(format!("up to date{at}")));
+        let at = template.rendered.map(|at| format!(", rendered at {}", clock.past(at))).unwrap_or_default();
+        all.insert(0, Condition::info(Health::Ok, format!("up to date{at}")));
     }
+    all
+}
+
+/// The conditions of a template that no other template, roster or key has.
+pub fn own_conditions(template: &TemplateReport, clock: &Clock) -> Vec<Condition> {
+    let mut all = Vec::new();
+    if template.in_flight {
+        all.push(Condition::blocking(Health::Ok, "being rendered, checked and replaced now".to_owned()));
+    }
+    all.extend(failure(template, clock));
+    all.extend(drift(template, clock));
+    all.extend(template.isolated.iter().map(|it| isolated(it, clock)));
     all
 }
 
@@ -68,7 +108,8 @@ fn key_file_condition(report: &Report, template: &TemplateReport, clock: &Clock)
     let roster = report.rosters.get(&each.roster)?;
     if template.removing {
         let key = field(key);
-        return Some(Condition::blocking(format!("key {key} is gone from {}: its file will be removed", each.roster)));
+        let text = format!("key {key} is gone from {}: its file will be removed", each.roster);
+        return Some(Condition::blocking(Health::Ok, text));
     }
     let path = roster.config.subject.members_of(key).to_string();
     if !roster.reached {
@@ -87,17 +128,18 @@ fn hold_condition(roster: &str, it: &HoldReport, clock: &Clock) -> Condition {
         Some(1) => format!("keeping the last known-good {noun}"),
         Some(count) => format!("keeping the {count} last known-good {noun}s"),
     };
-    Condition::blocking(held(roster, &it.path, &it.hold, &kept, clock))
+    let health = if it.kept.is_some() { Health::Warning } else { Health::Critical };
+    Condition::blocking(health, held(roster, &it.path, &it.hold, &kept, clock))
 }
 
 fn paused(report: &Report, template: &TemplateReport, context: &Context) -> Option<Condition> {
-    let until = context.clock(report).time(report.paused_until?);
+    let until = context.clock(report).due(report.paused_until?);
     let who = context.pause.as_ref().map(|pause| {
         let reason = pause.reason.as_deref().map(|reason| format!(": {}", field(reason))).unwrap_or_default();
         format!(" by uid {}{reason}", pause.uid)
     });
     let text = format!("paused until {until}{}; `rosterd resume` ends the pause", who.unwrap_or_default());
-    Some(Condition { text, blocking: template.queued })
+    Some(Condition { text, blocking: template.queued, health: Health::Warning })
 }
 
 fn failure(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
@@ -115,13 +157,14 @@ fn failure(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
         }
         Retry::OnChange => format!("will be retried when {change}"),
     };
-    Some(Condition::blocking(format!("{}{times}, {retry}: {}", stage.describe(), it.failure.message)))
+    let text = format!("{}{times}, {retry}: {}", stage.describe(), it.failure.message);
+    Some(Condition::blocking(Health::Critical, text))
 }
 
 /// A change of the destination by another process.
 fn drift(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
     let drift = template.drift.as_ref()?;
-    let since = clock.time(drift.since);
+    let since = clock.past(drift.since);
     let next = match (template.config.on_drift, drift.disputed) {
         (OnDrift::Correct, None) => "will be overwritten".to_owned(),
         (OnDrift::Correct, Some((times, due))) => {
@@ -132,7 +175,8 @@ fn drift(template: &TemplateReport, clock: &Clock) -> Option<Condition> {
         }
         (OnDrift::Report, _) => "left as it is until its content changes (on_drift)".to_owned(),
     };
-    Some(Condition::blocking(format!("changed by another process since {since}; {next}: {}", drift.what)))
+    let text = format!("changed by another process since {since}; {next}: {}", drift.what);
+    Some(Condition::blocking(Health::Warning, text))
 }
 
 /// A member that the check refuses.
@@ -142,10 +186,8 @@ fn isolated(it: &IsolatedReport, clock: &Clock) -> Condition {
         Some(due) => format!("at {}", clock.due(due)),
         None => "with another template of its unit".to_owned(),
     };
-    Condition::blocking(format!(
-        "{member} is isolated: the check refuses it; retried when it changes, or {next}: {}",
-        it.why
-    ))
+    let text = format!("{member} is isolated: the check refuses it; retried when it changes, or {next}: {}", it.why);
+    Condition::blocking(Health::Warning, text)
 }
 
 /// The conditions of a roster.
@@ -160,21 +202,19 @@ pub fn roster_conditions(report: &Report, roster: &RosterReport, clock: &Clock) 
         all.extend(roster.holds.iter().map(|it| hold_condition(name, it, clock)));
     } else if let Some(first) = roster.holds.first() {
         let (keys, reason) = (plural(roster.holds.len(), "key"), field(&first.hold.reason.describe(&first.path)));
-        all.push(Condition::info(format!(
-            "{keys} of {name} omitted because they have not had enough members yet: {reason}"
-        )));
+        let text = format!("{keys} of {name} omitted because they have not had enough members yet: {reason}");
+        all.push(Condition::info(Health::Ok, text));
     }
     if let Some(due) = roster.settles {
-        all.push(Condition::blocking(format!(
-            "waiting until {} for changes to {name} to settle (wait)",
-            clock.time(due)
-        )));
+        let text = format!("waiting until {} for changes to {name} to settle (wait)", clock.due(due));
+        all.push(Condition::blocking(Health::Ok, text));
     }
     let failed = roster.filtered.iter().filter(|(_, error)| error.is_some()).count();
     for (count, what) in [(failed, "excluded because where failed"), (roster.quarantined.len(), "quarantined")] {
         if count > 0 {
             let nodes = plural(count, "node");
-            all.push(Condition::info(format!("{nodes} of {name} {what}, details: rosterd explain {name}")));
+            let text = format!("{nodes} of {name} {what}, details: rosterd explain {name}");
+            all.push(Condition::info(Health::Warning, text));
         }
     }
     all
@@ -189,33 +229,33 @@ pub fn key_conditions(report: &Report, key: &KeyReport, clock: &Clock) -> Vec<Co
     }
     if let Some(hold) = &key.hold {
         let kept = if key.known { "keeping the last known-good data" } else { "no known-good data yet" };
-        all.push(Condition::blocking(held(name, key.config.path.as_str(), hold, kept, clock)));
+        let health = if key.known { Health::Warning } else { Health::Critical };
+        all.push(Condition::blocking(health, held(name, key.config.path.as_str(), hold, kept, clock)));
     }
     all
 }
 
 /// Data in use while its registry is unreachable.
 fn stale(report: &Report, (name, noun): (&str, &str), known: bool, freshness: Freshness, registry: &str) -> Condition {
-    let why = unreachable_because(report, registry);
+    let (why, is_new) = match report.registries.get(registry).and_then(|it| it.error.as_ref()) {
+        Some(why) => (format!("registry {registry} is unreachable ({})", field(why)), false),
+        None => (format!("registry {registry} has not been read yet"), true),
+    };
     let age = freshness.age(report.now).map_or_else(|| "an unknown time".to_owned(), seconds);
-    Condition::blocking(if !known {
+    let text = if !known {
         format!("{name} has no known-good {noun} yet: {why}")
     } else if freshness.is_saved() {
         format!("using the last known-good {noun} of {name}, read {age} ago: {why}")
     } else {
         format!("{name} is stale, read {age} ago: {why}")
-    })
+    };
+    // It may take a moment until a registry has been read for the first time.
+    Condition::blocking(if known || is_new { Health::Warning } else { Health::Critical }, text)
 }
 
-fn unreachable_because(report: &Report, registry: &str) -> String {
-    match report.registries.get(registry).and_then(|it| it.error.as_ref()) {
-        Some(why) => format!("registry {registry} is unreachable ({})", field(why)),
-        None => format!("registry {registry} has not been read yet"),
-    }
-}
-
-fn reload_condition(command: &Reload, it: &ReloadReport, clock: &Clock) -> Condition {
-    let command = field(&command.to_string());
+/// The condition of a pending reload. One that has not failed only waits for its time: nothing is wrong.
+pub fn reload_condition(command: &Reload, it: &ReloadReport, clock: &Clock) -> Condition {
+    let command = field(&one_line(&command.to_string()));
     let failed = match it.failures {
         0 => String::new(),
         1 => ", failed once".to_owned(),
@@ -237,5 +277,6 @@ fn reload_condition(command: &Reload, it: &ReloadReport, clock: &Clock) -> Condi
         }
     };
     let why = it.last_error.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    Condition::blocking(format!("reload pending: `{command}`{failed}, {when}{why}"))
+    let text = format!("reload pending: `{command}`{failed}, {when}{why}");
+    if it.failures == 0 { Condition::info(Health::Ok, text) } else { Condition::blocking(Health::Critical, text) }
 }

@@ -1,34 +1,44 @@
-//! The facts that a report needs beside the engine's: the wall clock, the pause and the program.
+//! The facts that a report needs beside the engine's: the wall clock, the pause, the program, and what was refused.
 
 use std::time::{Duration, SystemTime};
 
+use crate::config::Problems;
 use crate::decide::Moment;
 use crate::decide::report::{ProgramReport, Report};
 use crate::state::pause::Pause;
-use crate::text::time::utc;
+use crate::text::time::{Zone, past, to_come, utc};
 
 /// One instant on both clocks: converts the engine's moments to wall-clock times.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
+pub struct Clock<'a> {
     /// Now on the engine's clock.
     pub now: Moment,
     /// Now on the wall clock.
     pub wall: SystemTime,
+    /// The zone of local times.
+    pub zone: &'a Zone,
 }
 
-impl Clock {
-    /// A moment as RFC 3339 in UTC, to the second.
-    pub fn time(&self, moment: Moment) -> String {
+impl Clock<'_> {
+    fn at(&self, moment: Moment) -> SystemTime {
         let after = moment.since(self.now);
         let before = self.now.since(moment);
-        let wall = self.wall.checked_add(after).and_then(|wall| wall.checked_sub(before)).unwrap_or(self.wall);
-        utc(wall)
+        self.wall.checked_add(after).and_then(|wall| wall.checked_sub(before)).unwrap_or(self.wall)
     }
 
-    /// A future moment with the time until then: `2026-01-01T00:00:00Z (in 3s)`. A past moment counts as now.
+    /// A moment as RFC 3339 in UTC, to the second: for programs.
+    pub fn time(&self, moment: Moment) -> String {
+        utc(self.at(moment))
+    }
+
+    /// A past moment for a person: `2026-01-01T00:00:00Z (01:00:00 CET, 3s ago)`.
+    pub fn past(&self, moment: Moment) -> String {
+        past(self.at(moment), self.wall, self.zone)
+    }
+
+    /// A future moment for a person: `2026-01-01T00:00:00Z (01:00:00 CET, in 3s)`. A past moment counts as now.
     pub fn due(&self, moment: Moment) -> String {
-        let moment = moment.max(self.now);
-        format!("{} ({})", self.time(moment), from_now(moment.since(self.now)))
+        to_come(self.at(moment.max(self.now)), self.wall, self.zone)
     }
 }
 
@@ -37,22 +47,59 @@ impl Clock {
 pub struct Context {
     /// The time of the report on the wall clock.
     pub wall: SystemTime,
+    /// The zone of local times.
+    pub zone: Zone,
     /// The pause in force, if there is one.
     pub pause: Option<Pause>,
     /// The program that the agent runs, if there is one.
     pub program: Option<ProgramReport>,
+    /// What was refused since it was last loaded.
+    pub refused: Vec<Refusal>,
 }
 
 impl Context {
     /// Both clocks at the time of the report.
-    pub fn clock(&self, report: &Report) -> Clock {
-        Clock { now: report.now, wall: self.wall }
+    pub fn clock(&self, report: &Report) -> Clock<'_> {
+        Clock { now: report.now, wall: self.wall, zone: &self.zone }
     }
 }
 
-/// A time from now as text, at least one second: "in 3s".
-pub fn from_now(time: Duration) -> String {
-    format!("in {}", humantime::format_duration(Duration::from_secs(time.as_secs().max(1))))
+/// What can be loaded, and refused as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The configuration, with its templates: on HUP.
+    Configuration,
+    /// Templates that were edited.
+    Templates,
+}
+
+/// A load that was refused: what was loaded before is still in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was refused.
+    pub part: Part,
+    /// Since when nothing newer has been loaded.
+    pub since: SystemTime,
+    /// The place of the first problem, as `FILE:LINE`.
+    pub place: Option<String>,
+    /// The first problem.
+    pub reason: String,
+    /// The number of problems.
+    pub problems: usize,
+}
+
+impl Refusal {
+    /// A refusal because of these problems.
+    pub fn new(part: Part, since: SystemTime, Problems(problems): &Problems) -> Self {
+        let first = problems.first();
+        let place = first.map(|it| {
+            let file = it.file.display();
+            // A file that cannot be read has no lines.
+            if it.text.is_empty() { file.to_string() } else { format!("{file}:{}", it.line()) }
+        });
+        let reason = first.map(|it| it.message.clone()).unwrap_or_default();
+        Self { part, since, place, reason, problems: problems.len() }
+    }
 }
 
 /// A duration to the second: "1m 15s".

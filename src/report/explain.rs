@@ -3,21 +3,19 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::conditions::{Condition, key_conditions, roster_conditions, template_conditions};
+use super::conditions::{Condition, key_conditions, refused, roster_conditions, template_conditions};
 use super::context::Context;
-use super::words::field;
+use super::words::{field, line};
 use crate::config::Order;
 use crate::decide::report::{
-    HoldReport, KeyReport, Report, RosterReport, RosterValue, SlottedMember, TemplateReport, plural,
+    HoldReport, KeyReport, MemberRef, Report, RosterReport, RosterValue, SlottedMember, TemplateReport, plural,
 };
 use crate::log::plain;
-use crate::payload::{Payload, mask_credentials};
+use crate::payload::Payload;
+use crate::text::one_line;
 
 /// The maximum number of items in a list. `ls` has no limit.
 const NAMED: usize = 500;
-
-/// The maximum length in bytes of a line of a command's output.
-const MAX_LINE: usize = 1024;
 
 /// Explains the template of this name, else the roster, else the key; `None` if there is none.
 pub fn explain(report: &Report, name: &str, context: &Context) -> Option<String> {
@@ -39,10 +37,8 @@ pub fn names(report: &Report) -> BTreeSet<&str> {
 /// Writes conditions, a line each. A command's output follows on indented lines.
 fn lines(out: &mut String, conditions: &[Condition]) {
     for condition in conditions {
-        for (number, line) in condition.text.lines().enumerate() {
-            let line = mask_credentials(line);
-            let line = crate::log::cut(&line, MAX_LINE);
-            let _ = writeln!(out, "{}{}", if number == 0 { "  " } else { "    " }, plain(&line));
+        for (number, text) in condition.text.lines().enumerate() {
+            let _ = writeln!(out, "{}{}", if number == 0 { "  " } else { "    " }, line(text));
         }
     }
 }
@@ -52,8 +48,9 @@ fn template(report: &Report, it: &TemplateReport, context: &Context) -> String {
     let mut out = format!("template {}: {}\n", config.name, plain(&config.dest.display().to_string()));
     let conditions = template_conditions(report, it, context);
     lines(&mut out, &conditions);
+    refusals(&mut out, context);
     if let Some(at) = it.rendered.filter(|_| conditions.iter().any(|condition| condition.blocking)) {
-        let _ = writeln!(out, "  last up to date at {}", context.clock(report).time(at));
+        let _ = writeln!(out, "  last up to date at {}", context.clock(report).past(at));
     }
     let names = report.rosters.keys().filter(|name| it.depends_on(name));
     let names: Vec<&str> = names.chain(&it.keys).map(|name| &**name).collect();
@@ -78,6 +75,7 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
         out.push_str("  fresh\n");
     }
     lines(&mut out, &conditions);
+    refusals(&mut out, context);
     payload(&mut out, it);
     if let Some(order) = order_name(config.order) {
         let _ = writeln!(out, "  ordered by {order}, then by name");
@@ -110,6 +108,11 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
     let quarantined = it.quarantined.iter();
     let quarantined = quarantined.map(|(path, why)| format!("{}: {}", field(path.as_str()), field(&why.to_string())));
     list(&mut out, "quarantined", quarantined);
+    for (name, template) in &report.templates {
+        let isolated = template.isolated.iter().filter(|it| it.member.roster == config.name);
+        let isolated = isolated.map(|it| format!("{}: {}", field(&member_name(&it.member)), field(&one_line(&it.why))));
+        list(&mut out, &format!("left out of template {}, whose check refuses them", field(name)), isolated);
+    }
     let users = report.templates.iter().filter(|(_, template)| template.depends_on(&config.name));
     let users: Vec<&str> = users.map(|(name, _)| &**name).collect();
     if !users.is_empty() {
@@ -149,6 +152,11 @@ fn members(out: &mut String, title: &str, slotted: &[SlottedMember]) {
     list(out, title, names);
 }
 
+/// The name of a member within its roster.
+fn member_name(it: &MemberRef) -> String {
+    it.key.as_ref().map_or_else(|| it.member.to_string(), |key| format!("{} of {key}", it.member))
+}
+
 /// Writes what `accept` would change.
 fn accept(out: &mut String, roster: &str, it: &HoldReport) {
     let Some(change) = &it.change else {
@@ -168,7 +176,14 @@ fn key(report: &Report, it: &KeyReport, context: &Context) -> String {
         out.push_str("  fresh\n");
     }
     lines(&mut out, &conditions);
+    refusals(&mut out, context);
     out
+}
+
+/// Writes that an edited configuration is not in use.
+fn refusals(out: &mut String, context: &Context) {
+    let all: Vec<Condition> = context.refused.iter().map(|it| refused(it, context)).collect();
+    lines(out, &all);
 }
 
 /// Writes a title with the number of items, then the items; nothing if there are none.

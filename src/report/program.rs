@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::{Clock, from_now};
+use super::context::Clock;
 use super::words::field;
 use crate::decide::report::{AfterStop, ProgramReport, ProgramState};
+use crate::text::time::from_now;
 
 /// The program that the agent runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,7 @@ impl ProgramStatus {
             pid: None,
             since: None,
             starts: report.starts,
-            last_end: report.last_end.as_ref().map(|(end, at)| format!("{end} at {}", clock.time(*at))),
+            last_end: report.last_end.as_ref().map(|(end, at)| format!("{end} at {}", clock.past(*at))),
             next: None,
         };
         match &report.state {
@@ -55,15 +56,15 @@ impl ProgramStatus {
             }
             ProgramState::Off | ProgramState::Starting | ProgramState::Exited(_) => {}
             ProgramState::Running { pid, since, .. } => {
-                let since = clock.time(*since);
                 let applies =
                     report.applies.map(|at| format!(", applies changes {} (splay)", from_now(at.since(clock.now))));
                 "running".clone_into(&mut status.state);
-                status.text = format!("running as process {pid} since {since}{}", applies.unwrap_or_default());
+                status.text =
+                    format!("running as process {pid} since {}{}", clock.past(*since), applies.unwrap_or_default());
                 if report.waiting_for.is_some() {
                     let _ = write!(status.text, "; new command WAITING for files to be up to date: {files}");
                 }
-                (status.pid, status.since) = (Some(*pid), Some(since));
+                (status.pid, status.since) = (Some(*pid), Some(clock.time(*since)));
             }
             ProgramState::Stopping { pid, then, kill, killed } => {
                 let what = if *then == AfterStop::Restart { "RESTARTING" } else { "STOPPING" };

@@ -11,8 +11,9 @@ use crate::decide::report::{
 use crate::payload::mask_credentials;
 use crate::text::time::utc;
 
-use super::conditions::template_conditions;
-use super::context::{Clock, Context};
+use super::conditions::{self, Condition, Health, reload_condition, template_conditions};
+use super::context::{Clock, Context, Part, Refusal};
+use super::health::HealthStatus;
 use super::program::ProgramStatus;
 use super::words;
 
@@ -25,6 +26,12 @@ pub struct Status {
     pub pid: u32,
     /// When it was started.
     pub started: String,
+    /// Everything that is wrong.
+    #[serde(default)]
+    pub health: HealthStatus,
+    /// What was refused since it was last loaded.
+    #[serde(default)]
+    pub refused: Vec<RefusedStatus>,
     /// The pause in force.
     pub paused: Option<PausedStatus>,
     /// The program that the agent runs; null if there is none.
@@ -39,6 +46,23 @@ pub struct Status {
     pub templates: Vec<TemplateStatus>,
     /// Local services; none in this version.
     pub services: Vec<serde_json::Value>,
+}
+
+/// A load that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedStatus {
+    /// `configuration` or `templates`.
+    pub what: String,
+    /// Since when nothing newer has been loaded.
+    pub since: String,
+    /// The place of the first problem, as `FILE:LINE`; null if it is in no file.
+    pub at: Option<String>,
+    /// The first problem.
+    pub reason: String,
+    /// The number of problems.
+    pub problems: usize,
+    /// All of this as text, with what to do.
+    pub text: String,
 }
 
 /// A pause.
@@ -148,6 +172,9 @@ pub struct TemplateStatus {
     pub reload: Option<ReloadStatus>,
     /// The error of the last publication, or else of the last reload; null if both succeeded.
     pub last_error: Option<String>,
+    /// Whether the destination is up to date.
+    #[serde(default)]
+    pub state: TemplateState,
     /// Why the destination is not up to date; null if it is.
     pub waiting_for: Option<String>,
     /// When another process was first seen to have changed the destination; null if none has.
@@ -156,6 +183,19 @@ pub struct TemplateStatus {
     /// The members that are left out of its file, because its check refuses them.
     #[serde(default)]
     pub left_out: Vec<LeftOutStatus>,
+}
+
+/// Whether a template's file is up to date.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TemplateState {
+    /// It is. Its reload may still wait for its time.
+    #[default]
+    UpToDate,
+    /// It will be soon: it is being rendered, or changes settle.
+    Updating,
+    /// It is not, or its reload fails.
+    NotUpToDate,
 }
 
 /// A member that is left out of one template's file.
@@ -185,6 +225,9 @@ pub struct ReloadStatus {
     pub next: Option<String>,
     /// Whether it was given up.
     pub given_up: bool,
+    /// All of this as text.
+    #[serde(default)]
+    pub text: String,
 }
 
 impl Status {
@@ -200,6 +243,8 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: clock.time(Moment::START),
+            health: HealthStatus::new(report, context),
+            refused: context.refused.iter().map(|it| refused(it, context)).collect(),
             paused,
             program: context.program.as_ref().map(|it| ProgramStatus::new(it, clock)),
             registries: report.registries.iter().map(|(name, it)| registry(name, it)).collect(),
@@ -208,6 +253,21 @@ impl Status {
             templates: report.templates.values().map(|it| template(report, it, context)).collect(),
             services: Vec::new(),
         }
+    }
+}
+
+fn refused(it: &Refusal, context: &Context) -> RefusedStatus {
+    let what = match it.part {
+        Part::Configuration => "configuration",
+        Part::Templates => "templates",
+    };
+    RefusedStatus {
+        what: what.to_owned(),
+        since: utc(it.since),
+        at: it.place.clone(),
+        reason: mask_credentials(&it.reason).into_owned(),
+        problems: it.problems,
+        text: conditions::refused(it, context).text,
     }
 }
 
@@ -279,6 +339,7 @@ fn reload(command: &Reload, it: &ReloadReport, clock: &Clock) -> ReloadStatus {
         failures: it.failures,
         next: next.map(|next| clock.time(next)),
         given_up: it.state == ReloadState::GivenUp,
+        text: mask_credentials(&reload_condition(command, it, clock).text).into_owned(),
     }
 }
 
@@ -287,6 +348,8 @@ fn template(report: &Report, it: &TemplateReport, context: &Context) -> Template
     let pending = report.reload_of(&it.config.name);
     let failed = it.failure.as_ref().map(|it| &it.failure.message);
     let error = failed.or_else(|| pending?.1.last_error.as_ref());
+    let blocking: Vec<Condition> =
+        template_conditions(report, it, context).into_iter().filter(|condition| condition.blocking).collect();
     TemplateStatus {
         name: it.config.name.to_string(),
         dest: it.config.dest.display().to_string(),
@@ -294,10 +357,12 @@ fn template(report: &Report, it: &TemplateReport, context: &Context) -> Template
         owed_reload: pending.is_some(),
         reload: pending.map(|(command, it)| reload(command, it, clock)),
         last_error: error.map(|why| mask_credentials(why).into_owned()),
-        waiting_for: template_conditions(report, it, context)
-            .into_iter()
-            .find(|condition| condition.blocking)
-            .map(|condition| mask_credentials(&condition.text).into_owned()),
+        state: match blocking.iter().map(|condition| condition.health).max() {
+            None => TemplateState::UpToDate,
+            Some(Health::Ok) => TemplateState::Updating,
+            Some(_) => TemplateState::NotUpToDate,
+        },
+        waiting_for: blocking.first().map(|condition| mask_credentials(&condition.text).into_owned()),
         drifted_since: it.drift.as_ref().map(|drift| clock.time(drift.since)),
         left_out: it.isolated.iter().map(|it| left_out(it, clock)).collect(),
     }

@@ -16,9 +16,17 @@ pub fn field(text: &str) -> String {
     cut(&mask_credentials(&plain(text)), MAX_FIELD).into_owned()
 }
 
+/// The maximum length in bytes of a line.
+const MAX_LINE: usize = 1024;
+
+/// A line of text: without line breaks and control characters, cut to [`MAX_LINE`], passwords in URLs masked.
+pub fn line(text: &str) -> String {
+    plain(&cut(&mask_credentials(text), MAX_LINE)).into_owned()
+}
+
 /// Describes a hold: since when, what is used meanwhile, why, and what ends it.
 pub fn held(name: &str, path: &str, hold: &Hold, kept: &str, clock: &Clock) -> String {
-    let (since, reason) = (clock.time(hold.since), field(&hold.reason.describe(&path)));
+    let (since, reason) = (clock.past(hold.since), field(&hold.reason.describe(&path)));
     format!("{name} held since {since}, {kept}: {reason}; {}", release(&hold.reason, clock))
 }
 
@@ -32,10 +40,7 @@ pub fn release(reason: &Reason, clock: &Clock) -> String {
             format!("ends when it has at most {}, or when `max` is raised", plural(*max, "member"))
         }
         Reason::Shrunk { until, .. } | Reason::KeysGone { cause: KeyLossCause::Shrunk { until, .. }, .. } => {
-            format!(
-                "ends when enough members return, when accepted with `rosterd accept`, or at {}",
-                clock.time(*until)
-            )
+            format!("ends when enough members return, when accepted with `rosterd accept`, or at {}", clock.due(*until))
         }
         Reason::Older { .. } => "ends when the ensemble shows a later state, when no member is missing, or with \
                                  `rosterd accept`; it does not time out"

@@ -99,6 +99,9 @@ fn a_poisonous_member_is_named_and_the_other_49_are_served() {
     assert_eq!(template["last_error"], Value::Null, "nothing has failed: {template}");
     let explained = site.run(&["explain", "haproxy"]).expect(0).stdout();
     assert!(explained.contains(&format!("{name} of web is isolated: ")) && explained.contains("999"), "{explained}");
+    let roster = site.run(&["explain", "web"]).expect(0).stdout();
+    let named = format!("  left out of template haproxy, whose check refuses them (1):\n    {name}: check ");
+    assert!(roster.contains(&named), "{roster}");
     let told = format!("the check refuses it: {name}: ");
     agent.says(&told);
     assert!(site.run(&["status"]).expect(0).stdout().contains(&name));

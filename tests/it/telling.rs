@@ -253,3 +253,89 @@ fn a_pause_ends_by_time() {
     agent.until("the change", || site.read("out/list").lines().count() == 2);
     agent.until("and it is forgotten", || !site.path("state/pause.json").exists());
 }
+
+/// The exit code and the line of `status --check`.
+fn check(site: &Site) -> (i32, String) {
+    let check = site.run(&["status", "--check"]);
+    assert_eq!((check.stdout().lines().count(), check.stderr().as_str()), (1, ""), "{}", check.stdout());
+    (check.code(), check.stdout())
+}
+
+#[test]
+fn a_refused_configuration_is_shown_until_a_corrected_one_is_loaded() {
+    let site = site(2);
+    let agent = up(&site);
+    agent.until("all is well", || check(&site) == (0, "ROSTERD OK: 1 template, 1 roster, 2 members\n".to_owned()));
+    assert_eq!(status(&site)["refused"], Value::Array(vec![]));
+    let good = site.read("rosterd.toml");
+    let line = good.lines().count() + 1;
+    site.file("rosterd.toml", &format!("{good}oops = 1\n"));
+    agent.signal(Signal::SIGHUP).says("event=config_refused");
+    let place = format!("{}:{line}", site.path("rosterd.toml").display());
+    let text = site.run(&["status"]).expect(0).stdout();
+    assert!(text.lines().next().unwrap().ends_with(": WARNING, 1 problem"), "{text}");
+    let shown = text.lines().find(|line| line.starts_with("WARNING: configuration refused since ")).unwrap();
+    assert!(shown.contains(&format!(", at {place}: ")) && shown.contains("oops"), "{shown}");
+    let (code, said) = check(&site);
+    assert!(code == 1 && said.starts_with("ROSTERD WARNING: configuration refused since "), "{code} {said}");
+    let refused = status(&site)["refused"][0].clone();
+    assert_eq!((&refused["what"], &refused["at"]), (&"configuration".into(), &place.into()));
+    for name in ["list", "web"] {
+        assert!(explain(&site, name).contains("  configuration refused since "), "{}", explain(&site, name));
+    }
+    let since = refused["since"].clone();
+    agent.signal(Signal::SIGHUP).says_times("event=config_refused", 2);
+    assert_eq!(status(&site)["refused"][0]["since"], since);
+    site.file("rosterd.toml", &good);
+    agent.signal(Signal::SIGHUP).says("changes=0");
+    assert_eq!((status(&site)["refused"].clone(), check(&site).0), (Value::Array(vec![]), 0));
+
+    let template = site.read("templates/list.tera");
+    site.file("templates/list.tera", "{% for m in web %}\n{{ m.name }}\n");
+    agent.says("event=templates_refused");
+    let refused = status(&site)["refused"][0].clone();
+    assert_eq!(refused["what"], "templates");
+    assert!(refused["at"].as_str().unwrap().contains("templates/list.tera:"), "{refused}");
+    assert!(site.run(&["status"]).expect(0).stdout().contains("WARNING: templates refused since "));
+    site.file("templates/list.tera", &template);
+    agent.until("it is in use again", || check(&site).0 == 0);
+}
+
+#[test]
+fn a_monitoring_plugin_gets_one_line_and_its_exit_code() {
+    let config = CONFIG.replace("reload_interval = \"0s\"", "reload_interval = \"1h\"");
+    let site = site_with(&config, 8);
+    let agent = site.start();
+    agent.until("all is well", || site.path("agent.sock").exists() && check(&site).0 == 0);
+    // A reload that waits for its time is no problem.
+    site.file(&member(9), "");
+    agent.until("the file", || site.read("out/list").lines().count() == 9);
+    agent.until("a reload waits", || {
+        let text = site.run(&["status"]).stdout();
+        text.contains(": up to date, rendered at ")
+            && text.contains("  reload pending: `")
+            && text.contains("(reload_interval)")
+    });
+    assert_eq!(check(&site).0, 0);
+    lose(&site, &agent, 3..=9);
+    let (code, said) = check(&site);
+    assert!(code == 1 && said.starts_with("ROSTERD WARNING: web held since "), "{code} {said}");
+    let text = site.run_with_env(&[("TZ", "XST-3")], &["status"]).expect(0).stdout();
+    assert!(text.contains(": HELD, 9 in use (last known-good), 2 in the registry, fresh"), "{text}");
+    let held = text.lines().find(|line| line.starts_with("  held since ")).unwrap();
+    assert!(held.contains(" XST, ") && held.contains(" ago): ") && held.contains(" (in 1"), "{held}");
+    site.run(&["accept", "web"]).expect(0);
+    site.file("registry/services/web/poison", "");
+    agent.until("a failed check", || check(&site).0 == 2);
+    let (_, said) = check(&site);
+    assert!(
+        said.starts_with("ROSTERD CRITICAL: template list: check failed, ") && said.contains("exited with 1"),
+        "{said}"
+    );
+    drop(agent);
+    let (code, said) = check(&site);
+    assert!(code == 3 && said.starts_with("ROSTERD UNKNOWN: no agent answers at "), "{code} {said}");
+    site.file("rosterd.toml", "[");
+    assert_eq!(check(&site).0, 3);
+    site.run(&["status", "--check", "--json"]).expect(64);
+}

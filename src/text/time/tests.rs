@@ -16,3 +16,28 @@ fn dates_are_right_around_leap_days() {
         assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(seconds)), date);
     }
 }
+
+#[test]
+fn a_person_reads_the_local_time_and_how_long_it_is() {
+    let zone = |posix: &str| Zone(TimeZone::posix(posix).unwrap());
+    let noon = UNIX_EPOCH + Duration::from_secs(1_795_174_801);
+    let later = |seconds| noon + Duration::from_secs(seconds);
+    for (zone, text) in [
+        (zone("CET-1"), "2026-11-20T11:40:01Z (12:40:01 CET, 3m 5s ago)"),
+        (zone("NZDT-13"), "2026-11-20T11:40:01Z (2026-11-21 00:40:01 NZDT, 3m 5s ago)"),
+        (zone("GMT0"), "2026-11-20T11:40:01Z (3m 5s ago)"),
+        (Zone::utc(), "2026-11-20T11:40:01Z (3m 5s ago)"),
+    ] {
+        assert_eq!(past(noon, later(185), &zone), text);
+    }
+    for (seconds, text) in [
+        (0, "in 1s"),
+        (65, "in 1m 5s"),
+        (14 * 60 + 59, "in 14m"),
+        (3 * 3600 + 119, "in 3h 1m"),
+        (50 * 3600 + 119, "in 2days 2h"),
+    ] {
+        assert_eq!(to_come(later(seconds), noon, &zone("CET-1")).rsplit_once(", ").unwrap().1, format!("{text})"));
+    }
+    assert_eq!(past(later(5), noon, &Zone::utc()), "2026-11-20T11:40:06Z (0s ago)", "a clock that was set back");
+}

@@ -9,10 +9,12 @@ use crate::decide::{Acceptance, Event, Failure, Input, Moment, Outcome, ReloadOu
 use crate::model::node_path::Subject;
 use crate::model::registry_event::{Seen, Update, View};
 use crate::model::version::{Versions, Zxid};
+use crate::report::conditions::Health;
 use crate::report::context::Context;
 use crate::report::explain::explain;
-use crate::report::status::Status;
+use crate::report::status::{Status, TemplateState};
 use crate::state::pause::Pause;
+use crate::text::time::Zone;
 
 use super::harness::{
     Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, template, web,
@@ -22,7 +24,7 @@ use super::harness::{
 fn about(bench: &Bench) -> Context {
     let wall = SystemTime::UNIX_EPOCH + bench.now.since(Moment::START);
     let pause = bench.engine.paused().map(|_| Pause::new(wall, seconds(60), Some("mending\u{1b}[2J".into()), 7));
-    Context { wall, pause, program: None }
+    Context { wall, zone: Zone::utc(), pause, program: None, refused: Vec::new() }
 }
 
 fn explained(bench: &Bench, name: &str) -> String {
@@ -36,6 +38,17 @@ fn status(bench: &Bench) -> Status {
 /// What keeps template `a` from being up to date.
 fn waiting_for(bench: &Bench) -> String {
     status(bench).templates[0].waiting_for.clone().unwrap_or_default()
+}
+
+/// The pending reload of template `a`.
+fn pending_reload(bench: &Bench) -> String {
+    status(bench).templates[0].reload.clone().unwrap().text
+}
+
+/// How serious what is reported is, and each problem.
+fn health(bench: &Bench) -> (Health, Vec<String>) {
+    let health = status(bench).health;
+    (health.state, health.problems)
 }
 
 fn bench() -> Bench {
@@ -60,7 +73,7 @@ fn a_current_roster_is_reported_up_to_date() {
     let bench = up(&["a:1", "b:1"]);
     assert_eq!(
         explained(&bench, "a"),
-        "template a: /etc/a\n  up to date, rendered at 1970-01-01T00:01:40Z\n  uses: web\n"
+        "template a: /etc/a\n  up to date, rendered at 1970-01-01T00:01:40Z (0s ago)\n  uses: web\n"
     );
     assert_eq!(
         explained(&bench, "web"),
@@ -111,30 +124,30 @@ fn every_hold_reports_its_start_and_its_end() {
             with_bounds(Bounds::DEFAULT),
             &["a:1"],
             View::Members(Seen::Absent),
-            "web held since 1970-01-01T00:01:41Z, keeping the last known-good member: /services/web has 0 members \
+            "web held since 1970-01-01T00:01:41Z (0s ago), keeping the last known-good member: /services/web has 0 members \
              but needs at least 1: the path does not exist; ends when it has at least 1 member; it does not time out and cannot be accepted",
         ),
         (
             with_bounds(above),
             &["a:1"],
             present(&nine[..3]),
-            "web held since 1970-01-01T00:01:41Z, keeping the last known-good member: /services/web has 3 members, but at \
+            "web held since 1970-01-01T00:01:41Z (0s ago), keeping the last known-good member: /services/web has 3 members, but at \
              most 2 are allowed (max); ends when it has at most 2 members, or when `max` is raised",
         ),
         (
             with_bounds(Bounds::DEFAULT),
             &["a:1"],
             unreadable,
-            "web held since 1970-01-01T00:01:41Z, keeping the last known-good member: /services/web cannot be read: not \
+            "web held since 1970-01-01T00:01:41Z (0s ago), keeping the last known-good member: /services/web cannot be read: not \
              authorized; ends when it can be read",
         ),
         (
             with_bounds(Bounds::DEFAULT),
             &nine,
             present(&nine[..2]),
-            "web held since 1970-01-01T00:01:41Z, keeping the 9 last known-good members: 2 of 9 members of /services/web \
+            "web held since 1970-01-01T00:01:41Z (0s ago), keeping the 9 last known-good members: 2 of 9 members of /services/web \
              remain; losing more than 50% at once is treated as suspicious (max_shrink); ends when enough \
-             members return, when accepted with `rosterd accept`, or at 1970-01-01T00:16:41Z",
+             members return, when accepted with `rosterd accept`, or at 1970-01-01T00:16:41Z (in 15m)",
         ),
     ];
     for (mut bench, first, then, words) in cases {
@@ -158,7 +171,7 @@ fn a_waiting_template_reports_what_it_waits_for() {
     bench.reset(&web(), present(&[]));
     assert_eq!(
         waiting_for(&bench),
-        "web held since 1970-01-01T00:01:40Z, no known-good members yet: /services/web has 0 members but needs at \
+        "web held since 1970-01-01T00:01:40Z (0s ago), no known-good members yet: /services/web has 0 members but needs at \
          least 1; ends when it has at least 1 member; it does not time out and cannot be accepted"
     );
     assert_eq!(status(&bench).templates[0].rendered_at, None);
@@ -168,7 +181,7 @@ fn a_waiting_template_reports_what_it_waits_for() {
 fn settling_rendering_and_failing_are_reported_apart() {
     let mut bench = up(&["a:1"]);
     bench.change(vec![put("b:1")]);
-    assert_eq!(waiting_for(&bench), "waiting until 1970-01-01T00:01:40Z for changes to web to settle (wait)");
+    assert_eq!(waiting_for(&bench), "waiting until 1970-01-01T00:01:40Z (in 1s) for changes to web to settle (wait)");
     bench.pass(Duration::from_millis(200));
     assert_eq!(waiting_for(&bench), "being rendered, checked and replaced now");
     let message = "check `false`: exit status 1\n  line one\n  line two".to_owned();
@@ -188,7 +201,7 @@ fn settling_rendering_and_failing_are_reported_apart() {
         "render failed, 3 times in a row, will be retried when the members, the template or the configuration \
          changes: no such field"
     );
-    assert!(explained(&bench, "a").contains("last up to date at 1970-01-01T00:01:40Z"));
+    assert!(explained(&bench, "a").contains("last up to date at 1970-01-01T00:01:40Z (3s ago)"));
 }
 
 #[test]
@@ -196,7 +209,9 @@ fn a_pending_reload_reports_its_failures_and_next_run() {
     let mut bench = bench();
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
-    assert_eq!(waiting_for(&bench), "reload pending: `reload a`, running now");
+    // What only waits for its time is no reason for a file that is not up to date.
+    assert_eq!(pending_reload(&bench), "reload pending: `reload a`, running now");
+    assert_eq!(waiting_for(&bench), "");
     bench.reload(ReloadOutcome::Failed("exit status 1".into()));
     assert_eq!(
         waiting_for(&bench),
@@ -213,9 +228,53 @@ fn a_pending_reload_reports_its_failures_and_next_run() {
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
     assert_eq!(
-        waiting_for(&bench),
+        pending_reload(&bench),
         "reload pending: `reload a`, runs at 1970-01-01T00:01:50Z (in 4s) (reload_interval)"
     );
+    assert!(explained(&bench, "a").starts_with(
+        "template a: /etc/a\n  up to date, rendered at 1970-01-01T00:01:46Z (0s ago)\n  reload pending: "
+    ));
+    assert_eq!(status(&bench).templates[0].state, TemplateState::UpToDate);
+}
+
+#[test]
+fn health_is_the_most_serious_problem() {
+    let mut bench = bench();
+    let new = (
+        Health::Warning,
+        vec![
+            "web has no known-good members yet: registry default has not been read yet".to_owned(),
+            "template a: not rendered yet".to_owned(),
+        ],
+    );
+    assert_eq!(health(&bench), new);
+    bench.away();
+    assert_eq!((health(&bench).0, health(&bench).1.len()), (Health::Critical, 3));
+    bench.reset(&web(), present(&["a:1", "b:1"]));
+    bench.publish(Outcome::Replaced);
+    assert_eq!(health(&bench), (Health::Ok, vec![]), "its reload is running");
+    bench.reload(ReloadOutcome::Succeeded);
+    bench.change(vec![put("c:1")]);
+    assert_eq!(health(&bench), (Health::Ok, vec![]), "a change settles");
+    bench.pass(seconds(1));
+    let failed = |stage| Outcome::Failed(Failure { stage, message: "it says:\n  one\n  two".into() });
+    bench.publish(failed(Stage::Refused));
+    let (state, problems) = health(&bench);
+    assert_eq!((state, problems.len()), (Health::Critical, 1));
+    assert!(problems[0].starts_with("template a: check failed, ") && problems[0].ends_with(": it says: one two"));
+    bench.pass(seconds(1));
+    bench.publish(Outcome::Replaced);
+    bench.pass(seconds(10));
+    bench.reload(ReloadOutcome::Failed("exit 1".into()));
+    assert_eq!(health(&bench).0, Health::Critical);
+    bench.pass(seconds(10));
+    bench.reload(ReloadOutcome::Succeeded);
+    bench.away();
+    let (state, problems) = health(&bench);
+    assert_eq!(state, Health::Warning);
+    assert_eq!(problems[0], "registry default is unreachable: zk://a is not reached");
+    bench.input(Input::Paused(bench.now + seconds(60)));
+    assert!(health(&bench).1[0].starts_with("paused until "));
 }
 
 #[test]
@@ -228,7 +287,7 @@ fn a_reload_reports_that_it_was_given_up_or_awaits_files() {
     let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], vec![once("a"), once("b")]));
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Replaced);
-    assert!(waiting_for(&bench).contains("waits for the other files that changed together with this one"));
+    assert!(pending_reload(&bench).contains("waits for the other files that changed together with this one"));
     bench.publish(Outcome::Replaced);
     bench.reload(ReloadOutcome::Failed("no".into()));
     assert!(waiting_for(&bench).contains("retries exhausted (reload_retries)"), "{}", waiting_for(&bench));
@@ -260,7 +319,7 @@ fn a_key_is_reported() {
     read(Seen::Absent);
     read(Seen::Present(Arc::from(&b"{"[..])));
     assert!(waiting_for(&bench).contains(
-        "settings held since 1970-01-01T00:01:40Z, no known-good data yet: the data of /config/app is not valid JSON"
+        "settings held since 1970-01-01T00:01:40Z (0s ago), no known-good data yet: the data of /config/app is not valid JSON"
     ));
     let subject = Subject::Node(path("/config/app"));
     let view = View::Node(Seen::Present(Arc::from(&b"{}"[..])));
@@ -284,7 +343,9 @@ fn excluded_nodes_are_listed_without_control_characters() {
     bench.input(Input::Paused(bench.now + seconds(60)));
     let text = explained(&bench, "a");
     assert!(
-        text.contains("paused until 1970-01-01T00:02:40Z by uid 7: mending\\u{1b}[2J; `rosterd resume` ends the pause"),
+        text.contains(
+            "paused until 1970-01-01T00:02:40Z (in 1m) by uid 7: mending\\u{1b}[2J; `rosterd resume` ends the pause"
+        ),
         "{text}"
     );
     let long = "x".repeat(5000);
