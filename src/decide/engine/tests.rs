@@ -1,4 +1,4 @@
-//! The decisions, with hand-made time: no file, no process, no clock.
+//! The engine's decisions under a test clock, without files or processes.
 
 mod drift;
 mod formats;

@@ -1,4 +1,4 @@
-//! The reference of events has every event, with its level, message and fields, and no other.
+//! The reference lists every event with its level, message and fields, and no others.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ fn every_event_is_in_the_reference_and_no_other() {
             format!("{}` | {level} | {} | {}", kind.name, kind.message, fields.join(" "))
         })
         .collect();
-    assert_eq!(known.len(), Event::KINDS.len(), "two events have one name");
+    assert_eq!(known.len(), Event::KINDS.len(), "two events have the same name");
     let missing: Vec<_> = known.difference(&documented).collect();
     assert!(missing.is_empty(), "{EVENTS} lacks {missing:#?}");
     let unknown: Vec<_> = documented.difference(&known).collect();

@@ -9,16 +9,16 @@ fn a_loss_in_steps_is_one_loss() {
     let mut baseline = Baseline::default();
     baseline.record(minute(0), 18);
     baseline.record(minute(1), 13);
-    assert_eq!(baseline.refuses(minute(2), 9, 50), None, "exactly half is let through");
+    assert_eq!(baseline.refuses(minute(2), 9, 50), None, "exactly half is admitted");
     baseline.record(minute(2), 9);
-    assert_eq!(baseline.refuses(minute(3), 8, 50), Some(18), "but no more, however small the step");
+    assert_eq!(baseline.refuses(minute(3), 8, 50), Some(18), "but no more, even in small steps");
 }
 
 #[test]
 fn larger_sizes_leave_the_window() {
     let mut baseline = Baseline::default();
     baseline.record(minute(0), 18);
-    assert_eq!(baseline.largest(minute(60)), Some(18), "a size is in force until the next");
+    assert_eq!(baseline.largest(minute(60)), Some(18), "a size applies until the next one");
     baseline.record(minute(60), 10);
     assert_eq!(baseline.largest(minute(74)), Some(18));
     assert_eq!(baseline.largest(minute(75)), Some(10));

@@ -79,7 +79,7 @@ fn a_reload_that_is_given_up_stays_pending() {
     assert_eq!(pending.end(at(5), &ReloadOutcome::Failed("no".into())), None);
     assert_eq!((pending.due(), pending.is_pending()), (None, true));
     pending.add(at(0), &template("a"), BTreeSet::new());
-    assert!(pending.due().is_some(), "new content is tried again");
+    assert!(pending.due().is_some(), "new content is retried");
 }
 
 #[test]
@@ -104,16 +104,16 @@ fn the_splay_starts_at_the_first_change_and_not_at_a_retry() {
     let mut pending = pending(ReloadPolicy { splay, interval: Duration::ZERO, ..TERMS });
     pending.add(at(100), &template("a"), BTreeSet::new());
     let due = pending.due().unwrap();
-    assert!(due > at(109) && due < at(110), "half of it: {due:?}");
+    assert!(due > at(109) && due < at(110), "half of the splay: {due:?}");
     pending.add(at(105), &template("b"), BTreeSet::new());
-    assert_eq!(pending.due(), Some(due), "a further change defers it no more");
+    assert_eq!(pending.due(), Some(due), "a further change does not extend the delay");
     assert!(matches!(pending.report().unwrap().state, ReloadState::Due { splayed: true, .. }));
     pending.begin(due);
     pending.end(due, &ReloadOutcome::Failed("no".into()));
-    assert_eq!(pending.due(), Some(due + Duration::from_secs(1)), "the pause of a first failure, and nothing beside");
+    assert_eq!(pending.due(), Some(due + Duration::from_secs(1)), "the backoff of a first failure, and no splay");
     pending.begin(due);
     pending.end(due, &ReloadOutcome::Succeeded);
     pending.add(at(200), &template("a"), BTreeSet::new());
     pending.skip_delays();
-    assert_eq!(pending.due(), Some(Moment::START), "at the end nothing is deferred");
+    assert_eq!(pending.due(), Some(Moment::START), "a stopping agent defers nothing");
 }

@@ -21,7 +21,7 @@ fn end(name: &str) -> ProgramEffect {
     ProgramEffect::End(name.to_owned())
 }
 
-/// A program with this configuration that runs since 0.
+/// A program with this configuration, running since 0.
 fn running(config: &ExecConfig) -> Program {
     let config = Arc::new(config.clone());
     let mut program = Program::default();
@@ -30,7 +30,7 @@ fn running(config: &ExecConfig) -> Program {
     assert_eq!(
         program.step(at(0), ProgramInput::Changed(NOW)),
         [ProgramEffect::FilesApplied],
-        "what does not run yet will find it"
+        "a program that is not running yet starts with the new files"
     );
     assert_eq!(program.step(at(0), ProgramInput::FilesReady), [ProgramEffect::Start(config)]);
     assert_eq!(program.step(at(0), ProgramInput::Started(7)), [ProgramEffect::FilesApplied]);
@@ -48,7 +48,7 @@ fn a_program_that_exits_is_restarted_with_backoff() {
         assert_eq!(program.step(now, ProgramInput::Ended(End::Exited(3))), []);
         let wake = program.next_wake().unwrap();
         pauses.push(wake.since(now).as_secs());
-        assert_eq!(program.step(now, ProgramInput::Tick), [], "not before its time");
+        assert_eq!(program.step(now, ProgramInput::Tick), [], "not before the backoff has passed");
         now = wake;
         assert_eq!(program.step(now, ProgramInput::Tick), std::slice::from_ref(&start));
         program.step(now, ProgramInput::Started(8));
@@ -83,7 +83,7 @@ fn on_exit_stop_ends_the_agent_with_its_exit_code() {
     let mut program = running(&config);
     program.step(at(1), ProgramInput::Changed(NOW));
     program.step(at(2), ProgramInput::Ended(End::Signalled(15)));
-    assert_eq!(*program.state(), State::Starting, "that end was wanted");
+    assert_eq!(*program.state(), State::Starting, "that exit was requested");
 }
 
 #[test]
@@ -104,7 +104,11 @@ fn a_change_signals_or_restarts_the_program() {
     assert_eq!(program.step(at(31), ProgramInput::Tick), [ProgramEffect::Kill]);
     assert_eq!(program.step(at(60), ProgramInput::Tick), [], "once");
     let start = ProgramEffect::Start(Arc::new(config));
-    assert_eq!(program.step(at(61), ProgramInput::Ended(End::Signalled(9))), [start], "no pause after a wanted end");
+    assert_eq!(
+        program.step(at(61), ProgramInput::Ended(End::Signalled(9))),
+        [start],
+        "no pause after a requested exit"
+    );
 }
 
 #[test]
@@ -120,7 +124,7 @@ fn a_splay_delays_and_combines_changes() {
     assert_eq!(
         program.step(at(2), ProgramInput::Ended(End::Exited(1))),
         [ProgramEffect::FilesApplied],
-        "nothing stays under way for ever"
+        "nothing stays in progress forever"
     );
 }
 
@@ -135,9 +139,10 @@ fn only_a_changed_command_or_environment_restarts_the_program() {
     assert_eq!(program.step(at(1), with(config("y"))), []);
     assert_eq!(program.step(at(1), ProgramInput::FilesReady), []);
     assert_eq!(program.next_wake(), Some(at(10)));
-    assert_eq!(program.step(at(2), with(config("x"))), [], "back again");
+    assert_eq!(program.step(at(2), with(config("x"))), [], "unchanged again");
     assert!(program.next_wake().is_none() && !program.awaits_files());
-    // Not by a signal, which would leave the old command running; and as the old command wants to be ended.
+    // A signal is not enough, because it would leave the old command running. The old command's own kill signal is
+    // used.
     let y = ExecConfig { reload_signal: Some("HUP".into()), kill_signal: "INT".into(), ..config("y") };
     program.step(at(3), with(y.clone()));
     program.step(at(3), ProgramInput::FilesReady);
@@ -148,7 +153,7 @@ fn only_a_changed_command_or_environment_restarts_the_program() {
     let z = Arc::new(config("z"));
     assert_eq!(program.step(at(14), ProgramInput::Configured(Some(Arc::clone(&z)), splay)), []);
     let start = program.step(at(14), ProgramInput::FilesReady);
-    assert_eq!(start, [ProgramEffect::Start(z)], "another one is no reason to wait for the old one's pause");
+    assert_eq!(start, [ProgramEffect::Start(z)], "a new command does not wait for the old one's backoff");
 }
 
 #[test]
@@ -159,12 +164,12 @@ fn another_command_waits_for_its_files_while_the_old_one_runs() {
     let mut program = running(&x);
     assert_eq!(program.step(at(1), with(&y)), []);
     assert!(program.awaits_files() && program.next_wake().is_none());
-    // What the old one is to take up, it does not wait with.
+    // Changes for the old program are not delayed.
     assert_eq!(program.step(at(2), ProgramInput::Changed(NOW)), [end("TERM"), ProgramEffect::FilesApplied]);
     assert_eq!(program.step(at(3), ProgramInput::Ended(End::Exited(0))), start(&x));
     program.step(at(3), ProgramInput::Started(8));
     program.step(at(4), ProgramInput::Ended(End::Exited(1)));
-    assert_eq!(program.step(at(5), ProgramInput::Tick), start(&x), "it ended by itself");
+    assert_eq!(program.step(at(5), ProgramInput::Tick), start(&x), "it exited by itself");
     program.step(at(5), ProgramInput::Started(9));
     assert_eq!(program.step(at(6), ProgramInput::FilesReady), [end("TERM")]);
     assert_eq!(program.step(at(7), ProgramInput::Ended(End::Exited(0))), start(&y));
@@ -173,7 +178,7 @@ fn another_command_waits_for_its_files_while_the_old_one_runs() {
     let mut program = running(&x);
     program.step(at(1), with(&y));
     program.step(at(2), ProgramInput::Changed(NOW));
-    assert_eq!(program.step(at(2), ProgramInput::FilesReady), [], "it is ended already");
+    assert_eq!(program.step(at(2), ProgramInput::FilesReady), [], "it has exited already");
     assert_eq!(program.step(at(3), ProgramInput::Ended(End::Exited(0))), start(&y));
 }
 
@@ -200,23 +205,23 @@ fn the_agent_stops_after_the_program_or_at_once_when_asked_twice() {
     assert_eq!(program.step(at(1), ProgramInput::Stopping), [end("TERM")]);
     assert_eq!(program.step(at(2), ProgramInput::Stopping), [ProgramEffect::Kill]);
     assert_eq!(program.step(at(2), ProgramInput::Ended(End::Signalled(9))), []);
-    assert_eq!(*program.state(), State::Exited(0), "whatever its code is");
+    assert_eq!(*program.state(), State::Exited(0), "its exit code does not matter");
 
     let mut program = running(&config("x"));
     program.step(at(1), ProgramInput::Changed(NOW));
-    assert_eq!(program.step(at(2), ProgramInput::Stopping), [], "it was asked to end already");
+    assert_eq!(program.step(at(2), ProgramInput::Stopping), [], "it was asked to exit already");
     assert_eq!(program.step(at(31), ProgramInput::Tick), [ProgramEffect::Kill]);
     program.step(at(32), ProgramInput::Tick);
     assert!(matches!(program.state(), State::Stopping { .. }));
     program.step(at(33), ProgramInput::Tick);
-    assert_eq!(*program.state(), State::Exited(0), "one that cannot be killed is left behind");
+    assert_eq!(*program.state(), State::Exited(0), "a program that cannot be killed is abandoned");
 
     let mut program = running(&config("x"));
     program.step(at(1), ProgramInput::Changed(Duration::from_secs(9)));
     assert_eq!(
         program.step(at(2), ProgramInput::Stopping),
         [end("TERM"), ProgramEffect::FilesApplied],
-        "nothing stays owed"
+        "nothing stays pending"
     );
 
     let mut program = Program::default();

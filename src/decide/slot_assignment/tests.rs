@@ -41,7 +41,7 @@ fn spread_changes_at_most_one_member() {
         }
     }
     let (one, two) = (pick(&all, Some(5), Pick::Spread, "web1"), pick(&all, Some(5), Pick::Spread, "web2"));
-    assert_ne!(names(&one), names(&two), "another host takes others");
+    assert_ne!(names(&one), names(&two), "another host picks other members");
 }
 
 #[test]
@@ -69,12 +69,12 @@ fn a_reserved_slot_is_given_only_to_its_member() {
     let mut reserved_slots = ReservedSlots::new();
     let first = assign(all(&["a", "b", "c"]), &Numbers::new(), &reserved_slots);
     let second = reassign(all(&["b", "d"]), &first, &Numbers::new(), &reserved_slots);
-    assert_eq!(slots(&second), [("b", 1), ("d", 0)], "without slot_keep a number is free at once");
+    assert_eq!(slots(&second), [("b", 1), ("d", 0)], "without slot_keep a slot is free at once");
     reserve(&mut reserved_slots, at(0), &first, &all(&["b", "d"]), &Numbers::new());
     let third = reassign(all(&["b", "d"]), &first, &Numbers::new(), &reserved_slots);
-    assert_eq!(slots(&third), [("b", 1), ("d", 3)], "not even who comes when another leaves");
+    assert_eq!(slots(&third), [("b", 1), ("d", 3)], "not even for a member that joins when another leaves");
     let fourth = reassign(all(&["a", "b", "d"]), &third, &Numbers::new(), &reserved_slots);
-    assert_eq!(slots(&fourth), [("a", 0), ("b", 1), ("d", 3)], "who comes back has what it had");
+    assert_eq!(slots(&fourth), [("a", 0), ("b", 1), ("d", 3)], "a returning member gets its old slot");
     release(&mut reserved_slots, &fourth);
     assert_eq!(reserved_slots.keys().map(|name| &**name).collect::<Vec<_>>(), ["c"]);
     expire(&mut reserved_slots, at(59), keep);
@@ -103,6 +103,6 @@ fn members_are_sorted_as_configured() {
         let names: String = slotted.iter().map(|entry| entry.member.name()).collect();
         assert_eq!(names, wanted, "{order:?}");
         let number = |entry: &SlottedMember| u32::from(entry.member.name().as_bytes()[0] - b'a');
-        assert!(slotted.iter().all(|entry| entry.slot == number(entry)), "numbers are given by name");
+        assert!(slotted.iter().all(|entry| entry.slot == number(entry)), "slots are assigned by name");
     }
 }

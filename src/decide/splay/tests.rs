@@ -13,6 +13,6 @@ fn hosts_are_spread_uniformly_and_constantly() {
     }
     let again = SplayShare::new("host7", &reload).delay(splay).as_secs();
     assert_eq!(again, waits[7]);
-    assert_eq!(SplayShare(u64::MAX).delay(Duration::from_secs(10)).as_secs(), 9, "never the whole of it");
+    assert_eq!(SplayShare(u64::MAX).delay(Duration::from_secs(10)).as_secs(), 9, "always less than the whole splay");
     assert_eq!(SplayShare(u64::MAX).delay(Duration::ZERO), Duration::ZERO);
 }

@@ -46,7 +46,7 @@ fn a_changed_file_is_published_again_and_reloaded() {
     bench.publish(Outcome::Replaced);
     bench.reload(ReloadOutcome::Succeeded);
     assert_eq!((said(&bench), since(&bench)), (1, false));
-    // The next time it is said again; a mere touch includes nothing.
+    // A later drift is reported again. A touch without a change needs no reload.
     bench.pass(seconds(10));
     drifted(&mut bench, "gone");
     bench.publish(Outcome::Unchanged);
@@ -63,7 +63,7 @@ fn a_failing_correction_is_reported_once_and_backs_off() {
     for _ in 0..5 {
         drifted(&mut bench, "a link");
     }
-    assert!(bench.is_idle(), "it is tried again in its time");
+    assert!(bench.is_idle(), "the retry waits for its backoff");
     assert_eq!(said(&bench), 1);
     bench.pass(seconds(1));
     bench.publish(refused());
@@ -100,7 +100,7 @@ fn with_report_nothing_is_published_until_something_changes() {
 fn a_drift_before_the_result_of_a_publication_is_not_lost() {
     let mut bench = bench(OnDrift::Correct);
     drifted(&mut bench, "gone");
-    // The new file was in place already, and is gone once more.
+    // The new file was in place already, and was changed again.
     drifted(&mut bench, "gone");
     assert_eq!(said(&bench), 1);
     bench.publish(Outcome::Replaced);
@@ -118,7 +118,7 @@ fn a_drift_that_another_process_reverts_is_resolved() {
         bench.input(Input::Drifted(Arc::from("t"), None));
         assert!(!since(&bench));
         assert_eq!(bench.events.iter().filter(|it| matches!(it, Event::DriftResolved { .. })).count(), 1);
-        // And if there was none, there is nothing to say.
+        // Without a drift nothing is reported.
         bench.input(Input::Drifted(Arc::from("t"), None));
         assert_eq!(bench.events.iter().filter(|it| matches!(it, Event::DriftResolved { .. })).count(), 1);
     }
@@ -132,7 +132,11 @@ fn with_report_repeated_edits_are_reported_once() {
         bench.pass(seconds(1));
     }
     assert_eq!(said(&bench), 1);
-    assert_eq!(bench.engine.templates()["t"].drift().unwrap().what, "99 bytes", "and what is there now is shown");
+    assert_eq!(
+        bench.engine.templates()["t"].drift().unwrap().what,
+        "99 bytes",
+        "and the current difference is reported"
+    );
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn corrections_of_a_disputed_file_back_off_but_never_stop() {
     let mut bench = bench(OnDrift::Correct);
     let begun = bench.now;
     let mut replaced = Vec::new();
-    // The other tool writes each time at once, and its text is never the same.
+    // The other tool overwrites the file at once each time, always with different text.
     for number in 0..3600 {
         if !since(&bench) || number % 3 == 0 {
             drifted(&mut bench, &format!("edited {number}"));
@@ -154,18 +158,18 @@ fn corrections_of_a_disputed_file_back_off_but_never_stop() {
         }
         bench.pass(seconds(1));
     }
-    assert_eq!(replaced[..3], [0, 1, 2], "at first at once");
+    assert_eq!(replaced[..3], [0, 1, 2], "without a delay at first");
     let pauses: Vec<u64> = replaced.windows(2).skip(2).map(|two| two[1] - two[0]).collect();
     assert!(pauses.windows(2).all(|two| two[0] <= two[1] + 1), "{pauses:?}");
     assert!(pauses[0] >= 10 && pauses.last().is_some_and(|last| (300..=305).contains(last)), "{pauses:?}");
     assert!(replaced.len() < 22, "{} times in an hour", replaced.len());
-    assert!(said(&bench) <= replaced.len() + 1, "once each");
+    assert!(said(&bench) <= replaced.len() + 1, "at most one report for each");
     let disputed = bench.events.iter().find_map(|event| match event {
         Event::DriftDisputed { corrections, retry_in_s, .. } => Some((*corrections, *retry_in_s)),
         _ => None,
     });
     assert_eq!(disputed, Some((3, 10)));
-    // The last word is the agent's: what is there when it has waited is put right.
+    // The agent writes last: after the backoff it corrects what it finds.
     if !since(&bench) {
         drifted(&mut bench, "edited last");
     }
@@ -174,7 +178,7 @@ fn corrections_of_a_disputed_file_back_off_but_never_stop() {
     bench.pass(seconds(300));
     bench.publish(Outcome::Replaced);
     assert!(!since(&bench));
-    // A change of members never waits.
+    // A change of members is written at once.
     bench.pass(seconds(1));
     drifted(&mut bench, "edited");
     assert!(bench.publications.is_empty());
@@ -182,7 +186,7 @@ fn corrections_of_a_disputed_file_back_off_but_never_stop() {
     bench.pass(seconds(3));
     bench.publish(Outcome::Replaced);
     bench.pass(seconds(1));
-    // Peace: the next one is put right at once.
+    // After a quiet time the next drift is corrected at once.
     while !bench.reloads.is_empty() {
         bench.reload(ReloadOutcome::Succeeded);
     }

@@ -17,7 +17,7 @@ fn with_data(name: &str, data: &str) -> Change {
     Change::Put { key: None, name: Arc::from(name), reading: Ok(Arc::from(data.as_bytes())) }
 }
 
-/// What was said of formats and of nodes that are left out.
+/// The reports of formats and of excluded nodes.
 fn said(bench: &Bench) -> Vec<String> {
     let said = bench.events.iter().filter_map(|event| match event {
         Event::FormatChosen { path, format, .. } => Some(format!("{path} as {format}")),
@@ -27,7 +27,7 @@ fn said(bench: &Bench) -> Vec<String> {
     said.collect()
 }
 
-/// Kafka's brokers, each on a host of its own.
+/// Kafka brokers, each on its own host.
 const BROKERS: [&str; 3] = [
     r#"{"host":"k1","port":9092,"jmx_port":-1,"version":5,"endpoints":[]}"#,
     r#"{"host":"k2","port":9092,"jmx_port":-1,"version":5,"endpoints":[]}"#,
@@ -41,7 +41,8 @@ fn the_format_chosen_by_auto_stays_while_members_change() {
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["1", "2"]);
     assert_eq!(said(&bench), ["/services/web as kafka"]);
 
-    // Others join, and are left out, even when they are more, and after the path was gone, or read anew.
+    // Nodes of another format are excluded, even if they are the majority, after the path was deleted, and after a
+    // reread.
     bench.change(vec![put("h:1"), put("h:2"), put("h:3"), with_data("3", BROKERS[2])]);
     bench.pass(seconds(5));
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["1", "2", "3"]);
@@ -49,11 +50,11 @@ fn the_format_chosen_by_auto_stays_while_members_change() {
     bench.pass(seconds(5));
     bench.reset(&web(), present(&["h:1", "h:2"]));
     bench.pass(seconds(5));
-    assert!(bench.is_idle(), "no node is a broker, so the last good ones stand");
+    assert!(bench.is_idle(), "no node is a broker, so the last known-good members are kept");
     assert_eq!(said(&bench).iter().filter(|said| said.contains(" as ")).count(), 1, "{:?}", said(&bench));
     assert!(bench.holds().last().unwrap().contains("(2 quarantined)"), "{:?}", bench.holds());
 
-    // Another word in the configuration is another reading. A configuration that is read anew renders what was good first.
+    // A changed `payload` rereads the nodes. Until then the last known-good members are rendered.
     let mut config = roster("web", web());
     config.payload = Format::Nextdoor.into();
     bench.input(Input::Configured(plan(vec![config], vec![], vec![template("t", &["web"], "")])));

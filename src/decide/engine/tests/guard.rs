@@ -1,4 +1,4 @@
-//! Mass loss: at once, in steps, and across restarts between the steps.
+//! Mass loss: at once, in steps, and with restarts between the steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ fn show(bench: &mut Bench, members: usize) {
     bench.pass(seconds(0));
 }
 
-/// The agent is killed, and begins anew after a while. Its registry is not heard of yet.
+/// The agent is killed and restarted after a while. Its registry has not been read yet.
 fn restart(bench: &mut Bench, down: Duration) {
     let now = bench.now + down;
     *bench = Bench::with_saved(one(), std::mem::take(&mut bench.saved));
@@ -88,19 +88,19 @@ fn a_hold_and_its_end_survive_a_restart() {
     let (began, ends) = (since(&bench), until(&bench));
     assert_eq!(ends, Some(began + HOLD_MAX));
     for _ in 0..3 {
-        // Longer than the window in all: what it was measured by is not forgotten while it holds.
+        // The hold outlasts the window in total; its baseline is kept meanwhile.
         restart(&mut bench, seconds(360));
         show(&mut bench, 6);
         assert_eq!((since(&bench), until(&bench)), (began, ends));
         assert_eq!(names(&bench.publish(Outcome::Unchanged), "web").len(), 18);
     }
     bench.pass(ends.unwrap().since(bench.now) + seconds(1));
-    assert_eq!(names(&bench.publish(Outcome::Replaced), "web").len(), 6, "let through when it was to be");
-    // That is the new baseline, over a restart too.
+    assert_eq!(names(&bench.publish(Outcome::Replaced), "web").len(), 6, "released after hold_max");
+    // That is the new baseline, also after a restart.
     restart(&mut bench, seconds(1));
     show(&mut bench, 3);
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web").len(), 3);
-    // A hold for another reason: only its beginning is to be kept.
+    // For another kind of hold only its start is saved.
     show(&mut bench, 1);
     let began = since(&bench);
     restart(&mut bench, seconds(7200));
@@ -139,8 +139,8 @@ fn a_held_view_raises_the_saved_version() {
     bench.pass(seconds(0));
     assert_eq!(bench.holds(), ["/services/web has 1 member but needs at least 2"]);
     let known = &bench.saved["web"].paths[""];
-    assert_eq!((known.version, known.members.len()), (Some(Zxid(50)), 4), "the last good members are as they were");
-    // An older ensemble than the one that was seen, and later than the one that was last good.
+    assert_eq!((known.version, known.members.len()), (Some(Zxid(50)), 4), "the last known-good members are unchanged");
+    // The ensemble is older than the one last seen, but newer than the last known-good one.
     restart(&mut bench, seconds(1));
     bench.reset_at(present(&some[1..4]), 30);
     bench.pass(seconds(0));
@@ -150,15 +150,15 @@ fn a_held_view_raises_the_saved_version() {
 /// What happens to the members of a path, or to the keys of a roster.
 #[derive(Debug, Clone)]
 enum Op {
-    /// The registry shows so many.
+    /// The registry shows this many.
     Show(usize),
-    /// The registry is not reached for so many seconds, and then shows so many.
+    /// The registry is unreachable for this many seconds, and then shows this many.
     Away(u64, usize),
-    /// So many seconds pass.
+    /// This many seconds pass.
     Pass(u64),
-    /// The agent is killed, and is started so many seconds later.
+    /// The agent is killed, and restarted this many seconds later.
     Restart(u64),
-    /// A person lets the present view through.
+    /// An operator accepts the current view.
     Accept,
 }
 use Op::{Accept, Away, Pass, Restart, Show};
@@ -173,15 +173,15 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// The rule, with every size that there was.
+/// The rule, applied to every size so far.
 #[derive(Default)]
 struct Model {
     min: usize,
-    /// What was published, each with the moment from which it was.
+    /// The published sizes, each with the moment from which it applied.
     sizes: Vec<(Moment, usize)>,
-    /// The worst that was shown since there were last enough, and when it was shown first.
+    /// The smallest size since the members last sufficed, and when it was first shown.
     loss: Option<(usize, Moment)>,
-    /// When there were last enough.
+    /// When the members last sufficed.
     enough: Option<Moment>,
 }
 
@@ -196,7 +196,7 @@ impl Model {
         largest >= 4 && size * 2 < largest
     }
 
-    /// So many are shown at this moment.
+    /// The registry shows this many at this moment.
     fn evaluate(&mut self, now: Moment, size: usize, accepted: bool) {
         if size < self.min {
             return;
@@ -219,14 +219,14 @@ impl Model {
         (self.loss, self.enough) = (None, Some(now));
     }
 
-    /// When something may be decided next, if nothing happens.
+    /// The next moment at which the decision may change without a new input.
     fn next(&self, now: Moment) -> Option<Moment> {
         let leaves = self.sizes.iter().map(|(from, _)| *from + WINDOW);
         leaves.chain(self.loss.map(|(_, since)| since + HOLD_MAX)).filter(|at| *at > now).min()
     }
 }
 
-/// An agent that writes the members of a path, or a file for each key, and what is published of either.
+/// An agent that publishes either the members of a path or one file for each key, and what it published.
 struct Agent {
     bench: Bench,
     keyed: bool,
@@ -271,7 +271,7 @@ impl Agent {
         self.bench.input(Input::Configured(Self::plan(true)));
     }
 
-    /// Answers all that is to be published.
+    /// Answers all open publications.
     fn publish(&mut self) {
         while let Some(publication) = self.bench.publications.first() {
             let outcome = if publication.remove { Outcome::Removed } else { Outcome::Replaced };
@@ -285,8 +285,8 @@ impl Agent {
     }
 }
 
-/// Plays what happens, and asks at every instant whether what is published is what the rule says. Gives how many are
-/// published in the end.
+/// Runs the operations, and compares what is published with the rule at every instant. Returns the number that is
+/// published at the end.
 fn play(keyed: bool, ops: &[Op]) -> usize {
     let min = if keyed { 0 } else { 2 };
     let (mut agent, mut model) = (Agent::new(keyed), Model { min, ..Model::default() });
@@ -334,17 +334,17 @@ fn play(keyed: bool, ops: &[Op]) -> usize {
     agent.published.len()
 }
 
-/// Inputs about which the engine and the rule once said different things.
+/// Inputs for which the engine and the rule once disagreed.
 #[test]
 fn the_baseline_is_the_same_at_every_instant() {
     let cases: [(&str, &[Op], usize); 5] = [
         (
-            "a loss after a recovery is a new one, also where the recovery is that larger sizes left the window",
+            "a loss after a recovery is a new one, also if the recovery consists of larger sizes leaving the window",
             &[Show(17), Show(13), Show(2), Restart(10), Pass(444), Show(7), Pass(446), Show(2), Pass(300)],
             7,
         ),
         (
-            "what is enough is let through when the larger size leaves the window",
+            "a sufficient size is admitted when the larger size leaves the window",
             &[Show(17), Show(13), Show(7), Pass(900)],
             7,
         ),
@@ -390,15 +390,15 @@ fn more_than_max_members_are_held_and_count_as_a_recovery() {
 proptest! {
     #![proptest_config(crate::support::random::config(300, 20_000))]
 
-    /// Whatever is shown when, and however often the agent is killed: nothing is published below min, and a loss of more
-    /// than half of the most in 15 minutes only when there were too few for `hold_max`, or when a person lets it through.
-    /// What is no such loss is published at once.
+    /// Whatever is shown, and however often the agent is killed: nothing is published below min. A loss of more than
+    /// half of the largest size in 15 minutes is published only after `hold_max` or when an operator accepts it. Any
+    /// other change is published at once.
     #[test]
     fn no_loss_is_admitted_between_steps_and_restarts(ops in proptest::collection::vec(op(), 1..40)) {
         play(false, &ops);
     }
 
-    /// The same of keys, whose files go with them.
+    /// The same for keys and their files.
     #[test]
     fn no_loss_of_keys_is_admitted_between_steps_and_restarts(ops in proptest::collection::vec(op(), 1..40)) {
         play(true, &ops);

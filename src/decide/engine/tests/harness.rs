@@ -1,4 +1,4 @@
-//! An engine under test, with its time and the effects that it requested.
+//! An engine under test, with its clock and the effects that it requested.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,12 +21,12 @@ pub struct Bench {
     pub now: Moment,
     pub publications: Vec<Publication>,
     pub probes: Vec<Publication>,
-    /// Which publications went together, and of which unit they were.
+    /// The publications that were requested together, and their unit.
     pub groups: Vec<(Option<Arc<str>>, Vec<PublicationId>)>,
     pub reloads: Vec<ReloadJob>,
     pub restorations: Vec<Restoration>,
     pub events: Vec<Event>,
-    /// All that is saved, from before the start too.
+    /// Everything that is saved, including the state from before the start.
     pub saved: SavedState,
 }
 
@@ -89,14 +89,14 @@ pub fn versions(all: &[(&str, i64)]) -> Versions {
     all.iter().map(|(key, zxid)| (Arc::from(*key), Zxid(*zxid))).collect()
 }
 
-/// Takes a memo into what is saved, as the files would; what is written at the time of writing was just confirmed.
+/// Applies an update to the saved state, as the files would. An update counts as confirmed when it is written.
 pub fn save(all: &mut SavedState, memo: SavedUpdate) {
     let saved = all.entry(Arc::clone(&memo.name)).or_insert_with(|| SavedRoster::none(memo.origin.clone()));
     saved.take(memo);
     saved.age = Some(Duration::ZERO);
 }
 
-/// The members' names in a publication, of a plain roster.
+/// The names of the members of a plain roster in a publication.
 pub fn names(publication: &Publication, roster: &str) -> Vec<String> {
     match &publication.snapshot.rosters[roster] {
         RosterValue::List(slotted) => slotted.iter().map(|entry| entry.member.name().to_owned()).collect(),
@@ -104,7 +104,7 @@ pub fn names(publication: &Publication, roster: &str) -> Vec<String> {
     }
 }
 
-/// The members' names by key in a publication, of a keyed roster.
+/// The names of the members of a keyed roster in a publication, by key.
 pub fn names_by_key(publication: &Publication, roster: &str) -> BTreeMap<String, Vec<String>> {
     match &publication.snapshot.rosters[roster] {
         RosterValue::List(_) => panic!("{roster} is plain"),
@@ -117,7 +117,7 @@ pub fn names_by_key(publication: &Publication, roster: &str) -> BTreeMap<String,
     }
 }
 
-/// The members' names and numbers in a publication, of a plain roster.
+/// The names and slots of the members of a plain roster in a publication.
 pub fn slots<'a>(publication: &'a Publication, roster: &str) -> Vec<(&'a str, u32)> {
     match &publication.snapshot.rosters[roster] {
         RosterValue::List(slotted) => slotted.iter().map(|entry| (entry.member.name(), entry.slot)).collect(),
@@ -130,17 +130,17 @@ impl Bench {
         Self::with_saved(plan, SavedState::new())
     }
 
-    /// One that begins with what another saved.
+    /// An engine that starts with saved state.
     pub fn with_saved(plan: Plan, saved: SavedState) -> Self {
         Self::in_mode(RunMode::Continuous, plan, saved)
     }
 
-    /// One that is a single pass, or lives on.
+    /// An engine for a single pass or for a continuous run.
     pub fn in_mode(mode: RunMode, plan: Plan, saved: SavedState) -> Self {
         Self::owing(mode, plan, saved, Vec::new())
     }
 
-    /// The same, with reloads that are owed from before.
+    /// The same, with reloads that are pending from an earlier run.
     pub fn owing(mode: RunMode, plan: Plan, saved: SavedState, owed: Vec<TemplateConfig>) -> Self {
         let mut bench = Self {
             engine: Engine::new(mode, "host1", saved.clone()),
@@ -183,12 +183,12 @@ impl Bench {
         self.registry_update(Update::Reset { subject: subject.clone(), view, versions: Versions::new() });
     }
 
-    /// The whole of `web`, as late as this.
+    /// A reset of `web` with this zxid.
     pub fn reset_at(&mut self, view: View, zxid: i64) {
         self.registry_update(Update::Reset { subject: web(), view, versions: versions(&[("", zxid)]) });
     }
 
-    /// What changed of `web`, as late as this.
+    /// Changes of `web` with this zxid.
     pub fn change_at(&mut self, changes: Vec<Change>, zxid: i64) {
         self.registry_update(Update::Changed { subject: web(), changes, versions: versions(&[("", zxid)]) });
     }
@@ -201,7 +201,7 @@ impl Bench {
         self.registry_update(Update::Unreachable { reason: "zk://a is not reached".into() });
     }
 
-    /// Lets time pass, waking the engine whenever it asked to be woken.
+    /// Advances the time, and wakes the engine whenever it asked for that.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         for _ in 0..10_000 {
@@ -216,10 +216,10 @@ impl Bench {
                 }
             }
         }
-        panic!("the engine wants to be woken without end at {:?}", self.now);
+        panic!("the engine asks to be woken endlessly at {:?}", self.now);
     }
 
-    /// Answers the oldest open publication, and gives it.
+    /// Answers the oldest open publication, and returns it.
     pub fn publish(&mut self, outcome: Outcome) -> Publication {
         assert!(!self.publications.is_empty(), "a publication is expected");
         let publication = self.publications.remove(0);
@@ -227,7 +227,7 @@ impl Bench {
         publication
     }
 
-    /// Answers the oldest open reload, and gives it.
+    /// Answers the oldest open reload, and returns it.
     pub fn reload(&mut self, ran: ReloadOutcome) -> ReloadJob {
         assert!(!self.reloads.is_empty(), "a reload is expected");
         let job = self.reloads.remove(0);

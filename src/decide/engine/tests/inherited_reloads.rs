@@ -17,7 +17,7 @@ fn start(templates: Vec<TemplatePlan>, owed: Vec<TemplateConfig>) -> Bench {
     Bench::owing(RunMode::Continuous, plan, SavedState::new(), owed)
 }
 
-/// What runs, and for whom.
+/// Which command runs, and for which files.
 fn told(job: &ReloadJob) -> (String, Vec<&str>) {
     (job.reload.to_string(), job.templates.iter().map(|template| &*template.name).collect())
 }
@@ -31,7 +31,7 @@ fn inherited_reloads_run_at_once_with_the_current_command() {
     let bench = start(now, before);
     let ran: Vec<_> = bench.reloads.iter().map(told).collect();
     assert_eq!(ran, [("new".to_owned(), vec!["a"]), ("old".to_owned(), vec!["b", "gone", "moved"])]);
-    assert!(bench.publications.is_empty(), "nothing has been seen");
+    assert!(bench.publications.is_empty(), "no view has been received");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_failed_inherited_reload_stays_pending() {
     bench.pass(seconds(1));
     bench.publish(Outcome::Unchanged);
     bench.pass(seconds(10));
-    assert_eq!(told(&bench.reload(ReloadOutcome::Succeeded)).0, "R", "the file is in step, and was not taken up");
+    assert_eq!(told(&bench.reload(ReloadOutcome::Succeeded)).0, "R", "the file is up to date but was not reloaded");
     bench.pass(seconds(100));
     assert!(bench.is_idle());
 }

@@ -1,4 +1,4 @@
-//! Members that a check refuses are found and left out until they change; the others stay.
+//! Members that a check refuses are found and excluded until they change. The others are served.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::harness::{Bench, left, plan, roster, seconds, template, web};
 
-/// What is registered: whether the check takes each member.
+/// The registered members, and whether the check accepts each.
 type Real = BTreeMap<String, bool>;
 
 fn name(number: usize) -> String {
@@ -45,12 +45,12 @@ fn refused(why: &str) -> Outcome {
     Outcome::Failed(Failure { stage: Stage::Refused, message: format!("check \"c\" exited with 1:\n  {why}") })
 }
 
-/// An agent whose check refuses what `refuses` says.
+/// An agent whose check refuses according to `refuses`.
 struct World {
     bench: Bench,
     real: Real,
     refuses: fn(&[SlottedMember]) -> bool,
-    /// What was replaced by, in turn.
+    /// The members of each replacement, in order.
     placed: Vec<BTreeSet<String>>,
     probes: usize,
 }
@@ -79,7 +79,7 @@ impl World {
         self.bench.change(vec![change]);
     }
 
-    /// Answers what is open, oldest first; whether anything was.
+    /// Answers what is open, oldest first. Returns whether anything was open.
     fn answer(&mut self) -> bool {
         let why = |slotted: &[SlottedMember]| {
             let bad = slotted.iter().find(|it| is_bad(it));
@@ -104,17 +104,17 @@ impl World {
         true
     }
 
-    /// Answers everything until nothing more is asked for at once.
+    /// Answers everything until nothing more is requested at once.
     fn settle(&mut self) {
         for _ in 0..10_000 {
             if !self.answer() {
                 return;
             }
         }
-        panic!("it never ends");
+        panic!("requests never end");
     }
 
-    /// Lets all that waits come, and answers it.
+    /// Advances the time to every pending wake, and answers what is requested.
     fn rest(&mut self) {
         for _ in 0..6 {
             self.settle();
@@ -166,7 +166,7 @@ fn any_bad(slotted: &[SlottedMember]) -> bool {
     slotted.iter().any(is_bad)
 }
 
-/// A list may not be empty, as a server group of nginx.
+/// A list that must not be empty, such as an nginx server group.
 fn bad_or_empty(slotted: &[SlottedMember]) -> bool {
     slotted.is_empty() || any_bad(slotted)
 }
@@ -186,13 +186,13 @@ fn one_refused_member_of_fifty_is_found_and_left_out() {
         Event::MemberIsolated { roster, member, reason, .. } => Some((format!("{member} of {roster}"), reason.clone())),
         _ => None,
     });
-    let (member_ref, why) = told.expect("it is said");
+    let (member_ref, why) = told.expect("it is reported");
     assert_eq!(member_ref, "m17 of web");
     assert!(why.ends_with("m17 is bad"), "in the check's words: {why}");
     assert_eq!(
         world.said(|it| matches!(it, Event::CheckRefused { .. } | Event::CheckFailed { .. })),
         0,
-        "nothing is wrong any more"
+        "nothing is failing any more"
     );
     assert_eq!(world.bench.reloads.len(), 1);
 }
@@ -205,7 +205,7 @@ fn only_new_members_are_candidates_after_a_pass() {
     world.bench.pass(seconds(3));
     world.settle();
     assert_eq!(world.isolated(), names(&[60]));
-    assert_eq!(world.probes, 2, "without it, and with it");
+    assert_eq!(world.probes, 2, "one without the new member, one with it");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_changed_member_is_retried_and_a_removed_one_forgotten() {
     let mut world = World::new(real(10, &[3, 4]), any_bad);
     world.settle();
     assert_eq!(world.isolated(), names(&[3, 4]));
-    // Somebody else comes: the two stay out, and nothing is searched.
+    // Another member joins: the two stay excluded, and no search starts.
     let probes = world.probes;
     world.change(20, Some(true));
     world.bench.pass(seconds(3));
@@ -257,11 +257,11 @@ fn a_check_that_always_fails_isolates_no_member() {
     let mut world = World::new(real(50, &[]), |_| true);
     world.settle();
     let probes = 1 + 2 + 4 + 8;
-    assert_eq!(world.probes, probes, "without anybody, and with each part");
+    assert_eq!(world.probes, probes, "one without all members, and one for each part");
     assert_eq!(world.said(|it| matches!(it, Event::CheckRefused { retry_in_s: Some(_), .. })), 1);
-    // Seven minutes: it is published again and again, and searched again after one minute, and three.
+    // In seven minutes it is published several times, and searched again after one minute and after three.
     world.rest();
-    assert_eq!(world.probes, 3 * probes, "it is searched again after pauses that grow");
+    assert_eq!(world.probes, 3 * probes, "the pauses between searches grow");
     assert!(world.said(|it| matches!(it, Event::CheckRefused { .. })) > 3);
     assert_eq!((world.placed.len(), world.isolated().len()), (0, 0));
 }
@@ -302,7 +302,7 @@ fn at_least_min_and_half_of_the_members_remain() {
         let failure = world.bench.engine.templates()["t"].failure().unwrap();
         assert!(failure.message.contains("members of web"), "{}", failure.message);
     }
-    // Those that are left out already are too many once others have gone.
+    // The excluded members become too many when others leave.
     let mut world = World::new(real(6, &[0, 1]), any_bad);
     world.settle();
     let placed = world.placed.len();
@@ -311,7 +311,7 @@ fn at_least_min_and_half_of_the_members_remain() {
     }
     world.bench.pass(seconds(3));
     world.rest();
-    assert_eq!(world.placed.len(), placed, "one of three would be served");
+    assert_eq!(world.placed.len(), placed, "only one of three would be served");
 }
 
 #[test]
@@ -320,16 +320,16 @@ fn a_member_refused_temporarily_is_readmitted() {
     world.settle();
     assert_eq!((world.isolated(), world.placed.len()), (names(&[7, 31]), 1));
     let probes = world.probes;
-    // Whatever the check was at has passed, and no member has changed.
+    // The cause of the refusal is gone, and no member has changed.
     world.refuses = |_| false;
     world.bench.pass(seconds(59));
     assert!(world.bench.is_idle() || world.bench.probes.is_empty());
     world.bench.pass(seconds(2));
     world.settle();
     assert_eq!(world.isolated(), BTreeSet::new());
-    assert_eq!(world.placed.len(), 2, "both at once");
+    assert_eq!(world.placed.len(), 2, "both are published at once");
     assert_eq!(world.placed[1].len(), 50);
-    assert_eq!(world.probes - probes, 2, "one each");
+    assert_eq!(world.probes - probes, 2, "one for each");
     assert_eq!(world.said(|it| matches!(it, Event::MemberReadmitted { .. })), 2);
     assert_eq!(world.said(|it| matches!(it, Event::CheckRefused { .. })), 0);
 }
@@ -339,7 +339,7 @@ fn retries_of_a_refused_member_back_off_and_are_reported_once() {
     let mut world = World::new(real(50, &[7]), any_bad);
     world.settle();
     let probes = world.probes;
-    // After 1, 3, 7, 15, 31, 63 minutes, and each hour after that.
+    // After 1, 3, 7, 15, 31 and 63 minutes, and each hour after that.
     let mut tried = Vec::new();
     for minute in 1..=300 {
         world.bench.pass(seconds(60));
@@ -350,7 +350,7 @@ fn retries_of_a_refused_member_back_off_and_are_reported_once() {
     assert_eq!(tried, [1, 3, 7, 15, 31, 63, 123, 183, 243]);
     assert_eq!(world.probes - probes, tried.len());
     assert_eq!(world.said(|it| matches!(it, Event::MemberIsolated { .. })), 1);
-    assert_eq!((world.placed.len(), world.isolated()), (1, names(&[7])), "and nobody else is touched by it");
+    assert_eq!((world.placed.len(), world.isolated()), (1, names(&[7])), "and no other member is affected");
 }
 
 #[test]
@@ -361,12 +361,12 @@ fn a_change_precedes_a_retry_and_a_timed_out_retry_is_postponed() {
     let probe = world.bench.probes.remove(0);
     world.change(20, Some(true));
     world.bench.pass(seconds(3));
-    assert!(world.bench.publications.is_empty(), "one at a time");
+    assert!(world.bench.publications.is_empty(), "one request at a time");
     let late = Outcome::Failed(Failure { stage: Stage::Check, message: "too long".into() });
     world.bench.input(Input::Probed(probe.id, late));
     world.settle();
     assert_eq!((world.placed.last(), world.isolated()), (Some(&world.good()), names(&[3])));
-    // Put off, not forgotten.
+    // It is postponed, not dropped.
     world.refuses = |_| false;
     world.bench.pass(seconds(121));
     world.settle();
@@ -400,7 +400,7 @@ fn a_refused_member_is_found_after_the_check_works_again() {
     let mut world = World::new(real(50, &[17]), |_| true);
     world.settle();
     assert_eq!((world.placed.len(), world.isolated().len()), (0, 0));
-    // The check is mended, and no member has changed: the search that found nobody is no answer for ever.
+    // The check works again, and no member has changed. The search without a result is repeated.
     world.refuses = any_bad;
     world.rest();
     assert_eq!(world.isolated(), names(&[17]));
@@ -413,7 +413,7 @@ fn constant_changes_do_not_prevent_the_end_of_a_search() {
     config.wait = crate::config::Wait::NONE;
     let plan = plan(vec![config], Vec::new(), vec![checked(&["web"])]);
     let mut world = World::planned(plan, real(50, &[17]), any_bad);
-    // Somebody comes or goes during each check.
+    // A member joins or leaves during each check.
     let mut steps = 0;
     while world.placed.is_empty() {
         steps += 1;
@@ -442,7 +442,7 @@ fn a_change_during_a_search_without_result_is_published_at_once() {
     assert_eq!(world.placed, [world.good()], "and no time has passed");
 }
 
-/// Its check refuses at random, which `chance` of a hundred times.
+/// A check that refuses at random, in `chance` percent of its runs.
 fn flaky(chance: u64) -> bool {
     static STATE: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
     let next = |n: u64| n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -469,7 +469,7 @@ fn a_randomly_failing_check_isolates_few_members_and_ends() {
         }
         worst = worst.max(most);
         assert!(!world.placed.is_empty(), "round {round}");
-        // When it has come to its senses, all are served.
+        // Once the check works again, all members are served.
         world.refuses = |_| false;
         for _ in 0..200 {
             world.settle();
@@ -503,7 +503,7 @@ fn of_two_members_refused_only_together_one_remains() {
     assert_eq!((world.placed.len(), world.isolated().len()), (1, 1), "and it stays so");
 }
 
-/// A unit of two templates whose checks are both asked: of `a` all that is bad, of `b` what is named so.
+/// A unit of two templates with a check each: that of `a` refuses all bad members, that of `b` those it names.
 fn unit(real: Real, b: fn(&[SlottedMember]) -> bool) -> (World, impl Fn(&mut World, bool)) {
     let made = |name: &str| {
         with(template(name, &["web"], "reload"), |config| {
@@ -558,7 +558,7 @@ fn a_unit_isolates_and_readmits_the_refused_members_of_all_checks() {
         let (mut world, settle) = unit(real(20, &[3]), b);
         settle(&mut world, false);
         assert_eq!(world.placed.last().map(BTreeSet::len), Some(expected));
-        // As long as they are refused nothing more is placed.
+        // While they are refused, nothing more is written.
         for _ in 0..20 {
             world.bench.pass(seconds(60));
             settle(&mut world, false);
@@ -591,7 +591,7 @@ fn a_check_that_timed_out_isolates_no_member() {
     world.bench.publish(late());
     assert!(world.bench.probes.is_empty());
     world.bench.pass(seconds(2));
-    // Nor is one in a search, which begins anew with the next try.
+    // The same during a search, which starts again with the next retry.
     world.bench.publish(refused("bad"));
     let probe = world.bench.probes.remove(0);
     world.bench.input(Input::Probed(probe.id, late()));
@@ -608,7 +608,7 @@ fn a_new_configuration_retries_all_members() {
     world.bench.input(Input::Configured(plan(vec![follows("web", 1)], Vec::new(), vec![checked(&["web"])])));
     world.settle();
     assert_eq!(world.placed.last().map(BTreeSet::len), Some(10));
-    // Also in the middle of a search.
+    // The same in the middle of a search.
     let mut world = World::new(real(10, &[3]), any_bad);
     world.answer();
     world.answer();
@@ -660,13 +660,13 @@ fn nothing_is_probed_during_a_pause_or_while_stopping() {
     world.bench.input(Input::Stopping);
     world.answer();
     assert!(world.bench.is_idle() && !world.bench.engine.is_publishing());
-    assert_eq!(world.said(|it| matches!(it, Event::CheckRefused { .. })), 1, "why the file is as it is");
+    assert_eq!(world.said(|it| matches!(it, Event::CheckRefused { .. })), 1, "the reason for the current file");
 }
 
 proptest! {
     #![proptest_config(crate::support::random::config(200, 5_000))]
 
-    /// Whoever is bad: exactly they are left out, in few probes.
+    /// Whichever members are bad: exactly these are excluded, with few probes.
     #[test]
     fn exactly_the_refused_members_are_isolated(count in 2_usize..=60, picks in prop::collection::vec(0_usize..60, 1..12), empty in any::<bool>()) {
         let bad: BTreeSet<usize> = picks.into_iter().map(|pick| pick % count).take(count / 2).collect();
@@ -683,14 +683,14 @@ proptest! {
             prop_assert_eq!(world.isolated(), names(&bad));
             prop_assert_eq!(&world.placed, &[world.good()]);
         } else {
-            // Each part had a bad one in it.
+            // Each part contained a bad member.
             prop_assert!(bad.len() >= 2 && world.placed.is_empty() && world.isolated().is_empty());
             prop_assert!(world.probes <= 15);
         }
     }
 
-    /// Whatever changes while they are looked for: in the end exactly the bad ones are left out, or, where they are too
-    /// many, nobody; and nothing that is bad was ever placed.
+    /// Whatever changes during a search: at the end exactly the bad members are excluded, or none if they are too many.
+    /// No bad member is ever written.
     #[test]
     fn changes_during_a_search_are_published(
         count in 2_usize..=20,

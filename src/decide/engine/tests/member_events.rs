@@ -29,7 +29,7 @@ fn one() -> Bench {
 fn member_changes_are_reported_with_the_zxid() {
     let mut bench = one();
     bench.reset_at(present(&["a:1", "b:1"]), 7);
-    assert_eq!(told(&mut bench), ["/services/web = 2 None"], "the first view is no change");
+    assert_eq!(told(&mut bench), ["/services/web = 2 None"], "the first view is not a change");
     bench.publish(Outcome::Replaced);
     let data = Change::Put { key: None, name: Arc::from("a:1"), reading: Ok(Arc::from(&b"{\"weight\":2}"[..])) };
     bench.change_at(vec![put("c:1"), left("b:1"), data], 9);
@@ -40,7 +40,7 @@ fn member_changes_are_reported_with_the_zxid() {
     assert_eq!(told(&mut bench), ["/services/web: + - ~1 (2 @9)"]);
     bench.reset_at(present(&["a:1", "c:1"]), 9);
     bench.pass(seconds(5));
-    assert_eq!(told(&mut bench), <[&str; 0]>::default(), "the same again is no change");
+    assert_eq!(told(&mut bench), <[&str; 0]>::default(), "the same view again is not a change");
 }
 
 #[test]

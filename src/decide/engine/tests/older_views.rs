@@ -1,4 +1,4 @@
-//! Older views, and starts without a registry.
+//! Older views of the registry, and starts without a registry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn absent() -> View {
     View::Members(Seen::Absent)
 }
 
-/// One that has published `a b c` at 0x80.
+/// An engine that has published `a b c` at 0x80.
 fn settled(min: usize) -> Bench {
     let mut bench = Bench::new(with_min(min));
     bench.reset_at(present(&["a:1", "b:1", "c:1"]), 0x80);
@@ -35,7 +35,7 @@ fn settled(min: usize) -> Bench {
     bench
 }
 
-/// An agent that ended so long after it had published these.
+/// An engine that starts this long after another one published these members and ended.
 fn ended(names: &[&str], ago: Duration) -> SavedState {
     let mut bench = Bench::new(with_min(1));
     bench.reset_at(present(names), 0x80);
@@ -81,7 +81,7 @@ fn an_older_view_that_loses_members_is_held_without_a_time_limit() {
           it may have been restored from a backup, or be a different ensemble"
         ]
     );
-    // It goes on, and says nothing new.
+    // The hold continues and is not reported again.
     bench.change_at(vec![put("x:1")], 0x51);
     bench.pass(seconds(1));
     bench.change_at(vec![left("x:1")], 0x52);
@@ -97,7 +97,7 @@ fn the_hold_of_an_older_view_ends_when_it_has_caught_up() {
     bench.change_at(vec![put("x:1")], 0x80);
     bench.pass(seconds(1));
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "x:1"]);
-    // And what comes after is measured by it.
+    // Later views are compared with it.
     bench.reset_at(present(&["a:1"]), 0x7f);
     bench.pass(seconds(60));
     assert!(bench.is_idle());
@@ -116,7 +116,7 @@ fn the_hold_of_an_older_view_ends_when_nothing_is_lost() {
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1", "c:1"], "0x54 is later than 0x53");
     let mut next = Bench::with_saved(with_min(1), bench.saved);
     next.reset_at(present(&["a:1", "b:1"]), 0x55);
-    assert_eq!(names(&next.publish(Outcome::Replaced), "web"), ["a:1", "b:1"], "and so it is after a restart");
+    assert_eq!(names(&next.publish(Outcome::Replaced), "web"), ["a:1", "b:1"], "and the same after a restart");
 }
 
 #[test]
@@ -136,14 +136,18 @@ fn versions_are_compared_across_restarts_but_not_across_urls() {
     let mut bench = Bench::with_saved(with_min(1), recalled.clone());
     bench.reset_at(present(&["a:1", "b:1"]), 0x50);
     bench.pass(seconds(24 * 3600));
-    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1", "b:1", "c:1"], "the last good ones stand");
+    assert_eq!(
+        names(&bench.publish(Outcome::Unchanged), "web"),
+        ["a:1", "b:1", "c:1"],
+        "the last known-good members are kept"
+    );
     assert!(bench.is_idle() && bench.holds()[0].contains(OLDER), "{:?}", bench.holds());
     let mut moved = with_min(1);
     moved.rosters[0].origin = "zk://b".into();
     let mut bench = Bench::with_saved(moved.clone(), recalled);
     bench.reset_at(present(&["a:1", "b:1"]), 0x50);
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1"]);
-    // Nor when the url changes while it runs.
+    // Nor when the url changes while the agent runs.
     let mut bench = settled(1);
     bench.input(Input::Configured(moved));
     bench.reset_at(present(&["a:1"]), 0x10);
@@ -153,7 +157,7 @@ fn versions_are_compared_across_restarts_but_not_across_urls() {
 #[test]
 fn only_an_older_view_or_a_mass_loss_can_be_accepted() {
     let accept = |bench: &mut Bench| {
-        // `Input::Tick` is how a shell has it judged.
+        // `Input::Tick` evaluates the view, as the agent does.
         let now = bench.now;
         let accepted = bench.engine.accept(now, "web");
         bench.input(Input::Tick);
@@ -167,7 +171,7 @@ fn only_an_older_view_or_a_mass_loss_can_be_accepted() {
     bench.change_at(vec![put("b:1")], 0x51);
     bench.change_at(vec![left("b:1")], 0x52);
     bench.pass(seconds(60));
-    assert!(bench.holds().len() == 1 && bench.is_idle(), "it is the state to go by");
+    assert!(bench.holds().len() == 1 && bench.is_idle(), "this is now the current state");
 
     let mut bench = Bench::new(with_min(1));
     bench.reset_at(present(&EIGHT), 1);
@@ -181,7 +185,7 @@ fn only_an_older_view_or_a_mass_loss_can_be_accepted() {
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
 
-    // Both at once are accepted at once; below min never is.
+    // Both together are accepted at once. A view below min is never accepted.
     let mut bench = Bench::new(with_min(2));
     bench.reset_at(present(&EIGHT), 9);
     bench.publish(Outcome::Replaced);
@@ -232,7 +236,7 @@ fn each_key_has_its_own_version_and_a_removed_one_its_parents() {
     let saved = begin(SavedState::new()).saved;
     for recalled in [SavedState::new(), saved] {
         let restarted = !recalled.is_empty();
-        // web lost a member in an older state, db is as it was, and cache is new.
+        // web lost a member in an older state, db is unchanged, and cache is new.
         let mut bench = begin(recalled.clone());
         let view = keyed(&[("cache", &["c:1"]), ("db", &["d:1"]), ("web", &["w:1"])]);
         let late = versions(&[("", 0x70), ("cache", 0x10), ("db", 0x20), ("web", 0x50)]);
@@ -241,7 +245,7 @@ fn each_key_has_its_own_version_and_a_removed_one_its_parents() {
         let wanted = [("cache", 1), ("db", 1), ("web", 2)].map(|(key, count)| (key.to_owned(), count));
         assert_eq!(shown(&mut bench), wanted, "restarted: {restarted}");
         assert!(bench.holds()[0].starts_with("1 of 2 members of /services/web would be lost"), "{:?}", bench.holds());
-        // db is gone with an older state of the node above, although db itself is older still.
+        // db disappears with an older state of its parent, although db's own version is even older.
         let mut bench = begin(recalled.clone());
         let late = versions(&[("", 0x30), ("web", 0x80)]);
         bench.registry_update(Update::Reset {
@@ -252,7 +256,7 @@ fn each_key_has_its_own_version_and_a_removed_one_its_parents() {
         bench.pass(seconds(3600));
         assert!(bench.holds()[0].starts_with("1 of 1 members of /services/db would be lost"), "{:?}", bench.holds());
         bench.publications.clear();
-        // The node above is gone altogether, in another ensemble, and then it is really gone.
+        // The parent disappears too, in another ensemble. Then db is really gone.
         let mut bench = begin(recalled);
         for (zxid, held) in [(0x05, true), (0x90, false)] {
             bench.registry_update(Update::Reset {
@@ -289,7 +293,7 @@ fn a_legitimately_removed_key_is_removed() {
 fn saved_members_are_rendered_only_if_the_registry_is_unreachable() {
     let mut bench = Bench::with_saved(with_min(1), ended(&["a:1", "b:1"], seconds(300)));
     bench.pass(seconds(60));
-    assert!(bench.is_idle(), "the registry was not tried yet");
+    assert!(bench.is_idle(), "the registry has not been tried yet");
     let web = |bench: &Bench| {
         let roster = &bench.engine.rosters()["web"];
         (roster.is_fresh(), roster.age(bench.now).map(|age| age.as_secs()))
@@ -300,14 +304,14 @@ fn saved_members_are_rendered_only_if_the_registry_is_unreachable() {
     assert_eq!(stale(&bench), [("web".to_owned(), Some(460))]);
     assert_eq!(slots(&bench.publish(Outcome::Unchanged), "web"), [("a:1", 0), ("b:1", 1)]);
     assert!(bench.holds().is_empty());
-    // Another template, or the same one edited, is rendered from it too.
+    // Another or an edited template is rendered from the saved members too.
     let mut more = with_min(1);
     more.templates.push(template("z", &["web"], ""));
     bench.input(Input::Configured(more));
     assert_eq!(bench.publications.len(), 2);
     bench.publish(Outcome::Unchanged);
     bench.publish(Outcome::Replaced);
-    // The first view takes over, at once.
+    // The first view of the registry replaces them at once.
     bench.reset_at(present(&["b:1", "c:1"]), 0x90);
     assert_eq!(web(&bench), (true, Some(0)));
     assert_eq!(slots(&bench.publish(Outcome::Replaced), "web"), [("b:1", 1), ("c:1", 0)]);
@@ -387,7 +391,7 @@ fn the_data_of_a_key_is_saved() {
     bench.reset(&node, data("{"));
     let saved = aged(bench.saved, Some(seconds(60)));
     let mut next = Bench::with_saved(plan(), saved.clone());
-    assert!(next.is_idle(), "its registry was not tried yet");
+    assert!(next.is_idle(), "its registry has not been tried yet");
     next.away();
     assert_eq!(next.publish(Outcome::Unchanged).snapshot.keys["app"]["n"], 1);
     assert_eq!(stale(&next), [("app".to_owned(), Some(160))]);
@@ -401,7 +405,7 @@ fn the_data_of_a_key_is_saved() {
     text.keys[0].config = Arc::new(key(KeyFormat::Toml));
     let mut unfit = Bench::with_saved(text, saved);
     unfit.away();
-    assert!(unfit.is_idle(), "it is no TOML");
+    assert!(unfit.is_idle(), "the data is not TOML");
 }
 
 #[test]
@@ -411,14 +415,14 @@ fn a_single_pass_uses_only_saved_members_within_max_stale() {
         let mut bench = Bench::in_mode(RunMode::Once, with_min(1), recalled);
         bench.away();
         bench.pass(seconds(30));
-        assert!(bench.is_idle(), "nothing stands in before it is asked to");
+        assert!(bench.is_idle(), "saved members are not used before that is requested");
         bench.input(Input::UseSaved(seconds(max)));
         assert_eq!(!bench.is_idle(), uses_saved, "{age:?}");
         if uses_saved {
             assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1"]);
         }
     }
-    // What was seen is not touched by it.
+    // A view that was received is not affected.
     let mut bench = Bench::in_mode(RunMode::Once, with_min(3), ended(&["a:1", "b:1", "c:1"], seconds(1)));
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Unchanged);
@@ -435,7 +439,7 @@ fn a_moved_registry_is_tried_before_saved_members_are_used() {
     let mut bench = Bench::with_saved(elsewhere, recalled);
     bench.away();
     bench.input(Input::Configured(with_min(1)));
-    assert!(bench.is_idle(), "zk://b was away, and zk://a was not tried");
+    assert!(bench.is_idle(), "zk://b was unreachable, but zk://a has not been tried");
     bench.away();
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1", "b:1"]);
 }

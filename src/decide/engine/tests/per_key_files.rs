@@ -1,4 +1,4 @@
-//! Templates with `each`: which files exist, and when one is removed.
+//! Templates with `each`: which files exist, and when they are removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn bench(on_gone: OnGone) -> Bench {
     Bench::new(plan(vec![roster("services", services())], vec![], vec![each(on_gone, &[])]))
 }
 
-/// Keys with as many members each.
+/// Keys with this many members each.
 fn keyed(keys: &[(&str, usize)]) -> View {
     let view = keys.iter().map(|(key, count)| (Arc::from(*key), Seen::Present(numbered(*count))));
     View::Keyed(Seen::Present(view.collect()))
@@ -53,7 +53,7 @@ fn update(bench: &mut Bench, changes: Vec<Change>) {
     bench.registry_update(Update::Changed { subject: services(), changes, versions: Versions::new() });
 }
 
-/// Does all that is open, and says what it was: `+` a file with so many members, `-` one that is removed.
+/// Answers all open requests, and describes them: `+` a file with its number of members, `-` a removed one.
 fn done(bench: &mut Bench) -> Vec<String> {
     bench.pass(seconds(3));
     let mut all = Vec::new();
@@ -81,15 +81,15 @@ fn each_key_has_a_file_and_only_changes_are_rendered() {
     bench.reset(&services(), keyed(&[("a", 1), ("b", 2), ("empty", 0)]));
     assert_eq!(done(&mut bench), ["+a 1", "+b 2"], "a key that never had a member has no file");
     update(&mut bench, vec![key("b", 3), key("c", 1)]);
-    assert_eq!(done(&mut bench), ["+b 3", "+c 1"], "a is as it was");
+    assert_eq!(done(&mut bench), ["+b 3", "+c 1"], "a is unchanged");
     update(&mut bench, vec![key("a", 0)]);
-    assert_eq!(done(&mut bench), [""; 0], "a key that empties keeps its file");
+    assert_eq!(done(&mut bench), [""; 0], "an emptied key keeps its file");
     update(&mut bench, vec![key_left("c")]);
-    assert_eq!(done(&mut bench), ["-c"], "one that is gone does not");
+    assert_eq!(done(&mut bench), ["-c"], "a removed key does not");
     update(&mut bench, vec![key("c", 2)]);
     assert_eq!(done(&mut bench), ["+c 2"]);
     update(&mut bench, vec![key_left("c"), key("c", 2)]);
-    assert_eq!(done(&mut bench), [""; 0], "gone and back in a moment is nothing");
+    assert_eq!(done(&mut bench), [""; 0], "a key that is removed and added again within a moment causes nothing");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_key_that_is_no_valid_file_name_has_no_file() {
     bench.pass(Duration::from_hours(1));
     assert_eq!(done(&mut bench), ["+a 2"]);
     let again = bench.events.iter().filter(|event| matches!(event, Event::KeySkipped { .. })).count();
-    assert_eq!((again, bench.engine.without_file("svc").count()), (odd.len(), 0), "said once");
+    assert_eq!((again, bench.engine.without_file("svc").count()), (odd.len(), 0), "reported once");
 }
 
 #[test]
@@ -167,18 +167,18 @@ fn a_mass_loss_of_keys_is_held_until_recovery_accept_or_hold_max() {
     let some = |from: usize| -> Vec<(&str, usize)> { all[from..].iter().map(|key| (key.as_str(), 1)).collect() };
     let start = || {
         let mut config = roster("services", services());
-        // Shorter than the window, so that it is what ends the hold.
+        // Shorter than the window, so that hold_max ends the hold.
         config.guard.hold_max = seconds(10 * 60);
         let mut bench = Bench::new(plan(vec![config], vec![], vec![each(OnGone::Remove, &[])]));
         bench.reset(&services(), keyed(&some(0)));
         assert_eq!(done(&mut bench).len(), 10);
-        // In steps, as mass expiry comes.
+        // In steps, as sessions expire.
         for gone in [0..3, 3..5] {
             update(&mut bench, all[gone].iter().map(|key| key_left(key)).collect());
             done(&mut bench);
         }
         update(&mut bench, vec![key_left("k5"), key("k9", 2)]);
-        assert_eq!(done(&mut bench), ["+k9 2"], "six of ten are too many, and what stays goes on");
+        assert_eq!(done(&mut bench), ["+k9 2"], "six of ten are too many, and the remaining keys are updated");
         bench
     };
     let mut bench = start();
@@ -197,7 +197,7 @@ fn a_mass_loss_of_keys_is_held_until_recovery_accept_or_hold_max() {
 
     let mut bench = start();
     update(&mut bench, vec![key("k5", 1)]);
-    assert_eq!((done(&mut bench), bench.engine.rosters()["services"].is_held()), (vec![], false), "it is back");
+    assert_eq!((done(&mut bench), bench.engine.rosters()["services"].is_held()), (vec![], false), "the keys are back");
 
     let mut bench = start();
     bench.pass(seconds(10 * 60 - 10));
@@ -205,7 +205,7 @@ fn a_mass_loss_of_keys_is_held_until_recovery_accept_or_hold_max() {
     bench.pass(seconds(10));
     assert_eq!(done(&mut bench), ["-k5"], "hold_max is over");
 
-    // What a person was shown is not what there is by now.
+    // The view has changed since the operator saw it.
     let mut bench = start();
     let shown = bench.engine.rosters()["services"].held_view();
     update(&mut bench, vec![key_left("k6")]);
@@ -244,20 +244,20 @@ fn an_unreadable_view_removes_no_key() {
     update(&mut bench, vec![key_left("a")]);
     bench.away();
     bench.pass(Duration::from_hours(1));
-    assert_eq!(done(&mut bench), [""; 0], "away before it had settled");
+    assert_eq!(done(&mut bench), [""; 0], "unreachable before it had settled");
     bench.reset(&services(), View::Keyed(Seen::Unreadable("no".into())));
     bench.pass(Duration::from_hours(1));
     assert_eq!(done(&mut bench), [""; 0], "unreadable");
     bench.reset(&services(), View::Keyed(Seen::Absent));
     bench.pass(Duration::from_hours(1));
-    assert_eq!(done(&mut bench), [""; 0], "the base is gone: time does not end that");
+    assert_eq!(done(&mut bench), [""; 0], "the parent is gone, and time does not end that hold");
     bench.reset(&services(), keyed(&[("b", 1)]));
     assert_eq!(done(&mut bench), ["-a"]);
     bench.reset(&services(), View::Keyed(Seen::Absent));
     bench.pass(seconds(3));
     let shown = bench.engine.rosters()["services"].held_view();
     bench.input(Input::Accept("services".into(), shown));
-    assert_eq!(done(&mut bench), ["-b"], "but a person does");
+    assert_eq!(done(&mut bench), ["-b"], "but accept does");
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn a_failed_removal_is_retried_unless_the_key_returns() {
     update(&mut bench, vec![key("a", 2)]);
     bench.pass(seconds(3));
     assert_eq!(told(&bench.publish(Outcome::Removed)), "-a");
-    assert_eq!(done(&mut bench), ["+a 2"], "the last word is that it is there");
+    assert_eq!(done(&mut bench), ["+a 2"], "the latest state is that the key exists");
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn files_of_keys_removed_during_downtime_are_removed() {
     bench.input(Input::WrittenKeys(written(&["a", "b", "c", "d", "e"])));
     bench.input(Input::Configured(config()));
     bench.reset(&services(), keyed(&[("a", 1)]));
-    assert_eq!(done(&mut bench), ["+a 1"], "four of five at once are doubted");
+    assert_eq!(done(&mut bench), ["+a 1"], "four of five at once are held");
     bench.pass(Guard::DEFAULT.hold_max);
     assert_eq!(done(&mut bench).len(), 4);
 }
@@ -329,7 +329,7 @@ enum Op {
     Pass(u64),
     Answer(bool),
     Configure,
-    /// The agent is killed, and another takes its place.
+    /// The agent is killed, and another one starts.
     Killed,
 }
 
@@ -452,7 +452,7 @@ proptest! {
     }
 }
 
-/// The agent is killed, and begins anew a minute later. Its registry is not heard of yet.
+/// The agent is killed and restarted a minute later. Its registry has not been read yet.
 fn restart(bench: &mut Bench, files: &[String]) {
     let now = bench.now + seconds(60);
     *bench = Bench::with_saved(plan(vec![], vec![], vec![]), std::mem::take(&mut bench.saved));
@@ -485,7 +485,7 @@ fn a_mass_loss_of_keys_in_steps_across_restarts_is_held() {
     }
     let until = hold.and_then(|hold| hold.reason.until()).unwrap();
     bench.pass(until.since(bench.now));
-    assert_eq!(done(&mut bench).len(), 3, "let through when it was to be");
+    assert_eq!(done(&mut bench).len(), 3, "released after hold_max");
     restart(&mut bench, &all[..4]);
     bench.reset(&services(), keyed(&some(1)));
     done(&mut bench);
@@ -524,5 +524,5 @@ fn accepting_empty_keys_does_not_accept_their_removal() {
     bench.reset(&services(), View::Keyed(Seen::Absent));
     assert_eq!(done(&mut bench), [""; 0]);
     bench.input(Input::Accept("services".into(), shown));
-    assert_eq!(done(&mut bench), [""; 0], "empty lists were shown, and no file that goes");
+    assert_eq!(done(&mut bench), [""; 0], "empty lists were accepted, and not the removal of files");
 }

@@ -1,4 +1,4 @@
-//! The files of a program: what its first start waits for, and when they are pending.
+//! The files of a program: which ones its first start waits for, and when changes are pending.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::decide::{Failure, Input, NotReady, Outcome, ReloadOutcome, Stage, Tem
 
 use super::harness::{Bench, plan, present, put, roster, seconds, template, web};
 
-/// A template of the program's.
+/// A template of the program.
 fn of_program(name: &str, needs: &[&str]) -> TemplatePlan {
     let plan = template(name, needs, "");
     let config = TemplateConfig { reload: Some(Reload::Program), ..(*plan.config).clone() };
@@ -31,10 +31,10 @@ fn applied_files_are_no_longer_pending_and_later_ones_are() {
     let mut bench = two();
     bench.reset(&web(), present(&["m"]));
     bench.publish(Outcome::Replaced);
-    assert!(bench.reloads.is_empty(), "the other began with it");
+    assert!(bench.reloads.is_empty(), "waits for the other file of the same change");
     bench.publish(Outcome::Replaced);
     assert_eq!(bench.reloads[0].reload, Reload::Program);
-    // One file changes again before the program is told, and nothing of that is left when it is.
+    // One file changes again before the program is notified. The notification covers that change too.
     bench.change(vec![put("n")]);
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
@@ -43,7 +43,7 @@ fn applied_files_are_no_longer_pending_and_later_ones_are() {
     bench.input(Input::FilesApplied);
     bench.pass(seconds(60));
     assert!(bench.is_idle() && !bench.engine.is_reloading());
-    // A start, of which nobody had asked for a reload, is as good.
+    // A start without a requested reload applies the files as well.
     bench.change(vec![put("o")]);
     bench.pass(Duration::from_millis(200));
     bench.publish(Outcome::Replaced);
@@ -61,7 +61,7 @@ fn applied_files_are_no_longer_pending_and_later_ones_are() {
     bench.pass(Duration::from_millis(200));
     bench.publish(Outcome::Replaced);
     bench.publish(Outcome::Unchanged);
-    assert_eq!(bench.reloads.len(), 1, "what comes after that is owed");
+    assert_eq!(bench.reloads.len(), 1, "later changes are pending");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_file_is_not_ready_until_it_was_up_to_date_once() {
     bench.away();
     assert_eq!(not_ready(&bench), ["a", "b"].map(|name| (name.to_owned(), Some(format!("/etc/{name}").into()))));
     bench.reset(&web(), present(&["m"]));
-    assert_eq!(not_ready(&bench), nothing_stands, "they are on their way");
+    assert_eq!(not_ready(&bench), nothing_stands, "they are being written");
     bench.publish(Outcome::Unchanged);
     assert_eq!(not_ready(&bench), nothing_stands[1..]);
     bench.publish(Outcome::Replaced);
@@ -102,7 +102,7 @@ fn a_finished_write_is_pending_for_the_program() {
     assert!(bench.is_idle());
     let finished = |dest: PathBuf| Input::WritesFinished(vec![Arc::new(TemplateConfig::new("a", "", dest))]);
     bench.input(finished("/elsewhere".into()));
-    assert!(bench.is_idle(), "it is the program's no more");
+    assert!(bench.is_idle(), "the file no longer belongs to the program");
     bench.input(finished(of_program("a", &[]).config.dest.clone()));
     assert_eq!(bench.reloads[0].reload, Reload::Program);
 }

@@ -130,10 +130,10 @@ fn templates_that_change_together_wait_for_a_pending_reload() {
     bench.change(vec![put("b:1")]);
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
-    bench.publish(Outcome::Replaced); // owed, deferred by the interval
+    bench.publish(Outcome::Replaced); // pending, deferred by reload_interval
     bench.change(vec![put("c:1")]);
     bench.pass(seconds(1));
-    bench.publish(Outcome::Replaced); // a in place, b is still being checked
+    bench.publish(Outcome::Replaced); // a is in place, b is still being checked
     bench.pass(seconds(10));
     assert!(bench.reloads.is_empty(), "b of the same change is not in place yet");
 }

@@ -20,7 +20,7 @@ use super::harness::{
     Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, template, web,
 };
 
-/// The bench begins at 00:01:40 in 1970.
+/// The clock starts at 00:01:40 in 1970.
 fn about(bench: &Bench) -> Context {
     let wall = SystemTime::UNIX_EPOCH + bench.now.since(Moment::START);
     let pause = bench.engine.paused().map(|_| Pause::new(wall, seconds(60), Some("mending\u{1b}[2J".into()), 7));
@@ -35,7 +35,7 @@ fn status(bench: &Bench) -> Status {
     Status::new(&bench.engine.report(bench.now), &about(bench))
 }
 
-/// What keeps template `a` from being up to date.
+/// The reason why template `a` is not up to date.
 fn waiting_for(bench: &Bench) -> String {
     status(bench).templates[0].waiting_for.clone().unwrap_or_default()
 }
@@ -365,7 +365,7 @@ fn each_key_is_reported_with_its_own_hold() {
     bench.reset(&subject, keyed(&[("db", &["a:1"]), ("new", &[])]));
     bench.publish(Outcome::Unchanged);
     let it = status(&bench).rosters[0].clone();
-    assert_eq!((it.hold, it.holds.len(), it.members), (None, 1, 1), "a key that never had members holds nobody up");
+    assert_eq!((it.hold, it.holds.len(), it.members), (None, 1, 1), "a key that never had members blocks nothing");
     assert!(explained(&bench, "a").contains("up to date"));
     assert!(explained(&bench, "all").contains("1 key of all omitted because they have not had enough members yet"));
     bench.reset(&subject, keyed(&[("db", &[]), ("new", &[])]));
@@ -374,7 +374,7 @@ fn each_key_is_reported_with_its_own_hold() {
     assert_eq!(it.hold.unwrap().path, "/services/db");
 }
 
-/// Nine members of which two are left.
+/// Nine members, of which two remain.
 fn shrunk() -> Bench {
     let all: Vec<String> = (0..9).map(|n| format!("m{n}:1")).collect();
     let nine: Vec<&str> = all.iter().map(String::as_str).collect();
@@ -403,7 +403,7 @@ fn accept_admits_only_the_view_that_was_shown() {
         matches!(web(&bench).acceptance(Some(&shown)), Acceptance::Refused(why) if why.contains("has changed since"))
     );
     bench.input(Input::Accept(Arc::from("web"), shown.clone()));
-    assert!(bench.is_idle(), "a view that nobody was shown stays held");
+    assert!(bench.is_idle(), "a view that was not shown stays held");
     bench.change(vec![put("m1:1")]);
     assert_eq!(web(&bench).acceptance(Some(&shown)), Acceptance::AsShown);
     bench.input(Input::Accept(Arc::from("web"), shown.clone()));
@@ -411,7 +411,11 @@ fn accept_admits_only_the_view_that_was_shown() {
     assert_eq!(web(&bench).acceptance(Some(&shown)), Acceptance::NotHeld);
     bench.change(vec![left("m0:1"), left("m1:1")]);
     bench.pass(seconds(1));
-    assert_eq!(bench.publish(Outcome::Unchanged).snapshot.rosters.len(), 1, "three members are too few for a share");
+    assert_eq!(
+        bench.publish(Outcome::Unchanged).snapshot.rosters.len(),
+        1,
+        "three members are too few for a percentage"
+    );
 }
 
 #[test]
@@ -427,10 +431,13 @@ fn accept_cannot_override_min_or_an_unreachable_registry() {
     bench.pass(seconds(3));
     assert_eq!(bench.engine.rosters()["web"].held_view().len(), 1);
     bench.change(vec![left("m0:1")]);
-    assert!(bench.engine.rosters()["web"].held_view().is_empty(), "nor before the change has settled");
+    assert!(
+        bench.engine.rosters()["web"].held_view().is_empty(),
+        "it cannot be accepted before the change has settled"
+    );
     bench.pass(seconds(3));
     let shown = bench.engine.rosters()["web"].held_view();
-    assert!(shown.is_empty(), "below min there is nothing to let through");
+    assert!(shown.is_empty(), "a view below min cannot be accepted");
     let few = bench.engine.rosters()["web"].acceptance(Some(&shown));
     assert!(matches!(few, Acceptance::Refused(why) if why.starts_with("/services/web has 0 members")));
     bench.input(Input::Accept(Arc::from("web"), shown));
@@ -457,7 +464,7 @@ fn all_held_keys_are_accepted_or_none() {
     bench.reset(&subject, view(&nine[..2], &nine[..1]));
     bench.pass(seconds(3));
     bench.input(Input::Accept(Arc::from("all"), shown));
-    assert!(bench.is_idle(), "one of the two is no longer what was shown");
+    assert!(bench.is_idle(), "one of the two has changed since it was shown");
     let shown = bench.engine.rosters()["all"].held_view();
     bench.input(Input::Accept(Arc::from("all"), shown));
     let by_key = names_by_key(&bench.publish(Outcome::Unchanged), "all");
@@ -526,7 +533,10 @@ fn a_pause_stops_replacements_until_it_expires_or_is_ended() {
     bench.input(Input::Paused(bench.now + seconds(3600)));
     bench.change(vec![put("c:1")]);
     bench.pass(seconds(1));
-    assert!(bench.is_idle() && bench.engine.next_wake() == bench.engine.paused(), "and nobody spins meanwhile");
+    assert!(
+        bench.is_idle() && bench.engine.next_wake() == bench.engine.paused(),
+        "and the engine does not wake in a loop"
+    );
     bench.input(Input::Resumed);
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web").len(), 3);
 }
@@ -549,7 +559,7 @@ fn a_requested_render_publishes_with_or_without_a_reload() {
     let templates: BTreeSet<Arc<str>> = [Arc::from("a")].into();
     bench.input(Input::Render { templates: templates.clone(), reload: false });
     bench.publish(Outcome::Replaced);
-    assert!(bench.is_idle(), "no reload is owed");
+    assert!(bench.is_idle(), "no reload is pending");
     bench.input(Input::Render { templates, reload: true });
     bench.publish(Outcome::Replaced);
     bench.reload(ReloadOutcome::Succeeded);
@@ -567,14 +577,14 @@ fn the_report_of_thousands_of_holds_is_linear() {
     bench.reset(&subject, View::Keyed(Seen::Present((0..5000).map(key).collect())));
     let began = std::time::Instant::now();
     assert_eq!(status(&bench).rosters[0].holds.len(), 5001);
-    // The event loop waits for it: each with each takes 10 s and more.
+    // The event loop waits for this report. Comparing each hold with each takes at least 10 s.
     assert!(began.elapsed() < seconds(2), "{:?}", began.elapsed());
 }
 
 #[test]
 fn an_unrelated_change_is_reloaded_even_after_a_request_without_reload() {
     let quietly = || Input::Render { templates: [Arc::from("a")].into(), reload: false };
-    // The destination is busy, and members join before it is free, or came before the question.
+    // The destination is in use, and members join before it is free, or joined before the request.
     for joined_first in [false, true] {
         let mut bench = up(&["a:1"]);
         bench.input(quietly());
@@ -591,7 +601,7 @@ fn an_unrelated_change_is_reloaded_even_after_a_request_without_reload() {
         bench.publish(Outcome::Replaced);
         bench.reload(ReloadOutcome::Succeeded);
     }
-    // What failed before is what members changed.
+    // The failed publication contained the change of members.
     let mut bench = up(&["a:1"]);
     bench.change(vec![put("b:1")]);
     bench.pass(seconds(5));

@@ -1,4 +1,4 @@
-//! Ensembles that are restored from a backup or replaced, and agents that are killed meanwhile.
+//! Ensembles that are restored from a backup or replaced, while agents are killed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,14 +17,14 @@ const MIN: usize = 2;
 enum Op {
     Join(usize),
     Leave(usize),
-    /// So many transactions are forgotten.
+    /// This many transactions are undone.
     Restore(usize),
-    /// Another ensemble answers, with these members and this transaction.
+    /// Another ensemble answers, with these members and this zxid.
     Replace(u8, i64),
     Away,
     Resync,
     Pass(u64),
-    /// The agent is killed, and begins anew so many seconds later.
+    /// The agent is killed, and restarted this many seconds later.
     Kill(u64),
     Accept,
 }
@@ -43,18 +43,18 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What was published last, and how late the view was.
+/// The members published last, and the zxid of their view.
 type Published = (BTreeSet<String>, i64);
 
 struct World {
     engine: Engine,
     now: Moment,
     saved: SavedState,
-    /// Every state of the ensemble that it could be restored to; the last is the present one.
+    /// Every state to which the ensemble can be restored. The last one is current.
     history: Vec<(i64, BTreeSet<&'static str>)>,
-    /// How late the view is that the agent was told last, while it is connected.
+    /// The zxid of the view that the agent received last, while it is connected.
     told: Option<i64>,
-    /// The latest that any view was.
+    /// The highest zxid of any view.
     latest: i64,
     published: Option<Published>,
 }
@@ -80,7 +80,7 @@ impl World {
         world
     }
 
-    /// Every effect is checked as it comes, and done.
+    /// Checks and applies each effect.
     fn input(&mut self, input: Input) {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
@@ -105,11 +105,11 @@ impl World {
         assert_eq!(kept, seen, "published before it was saved");
         let late = self.told.or(self.published.as_ref().map(|(_, late)| *late)).unwrap();
         if let Some((before, highest)) = &self.published {
-            assert!(self.told.is_some() || *before == seen, "published out of nothing");
+            assert!(self.told.is_some() || *before == seen, "published without a view");
             let smaller = !before.is_subset(&seen);
             assert!(!smaller || late >= *highest, "{seen:?} at {late} after {before:?} at {highest}");
             if *before == seen {
-                // It may be the last good members that stand: they are no later for it.
+                // Publishing the last known-good members again does not change their zxid.
                 return;
             }
         }
@@ -123,7 +123,7 @@ impl World {
     fn tell(&mut self, zxid: i64) {
         self.told = Some(zxid);
         self.latest = self.latest.max(zxid);
-        // An older state that lacks nothing is the one to go by, once it has settled.
+        // An older state without a loss is adopted once it has settled.
         let shown = &self.history.last().unwrap().1;
         if let Some((seen, highest)) = &mut self.published
             && seen.iter().all(|name| shown.contains(&**name))
@@ -174,12 +174,12 @@ impl World {
             self.now = self.now.max(wake);
             self.input(Input::Tick);
         }
-        panic!("woken without end");
+        panic!("the engine asks to be woken endlessly");
     }
 
     fn accept(&mut self) {
         if !self.engine.accept(self.now, "web").is_empty() {
-            // What a person lets through may be older, and smaller.
+            // An accepted view may be older and smaller.
             self.published = self.published.take().map(|(seen, _)| (seen, i64::MIN));
             self.input(Input::Tick);
         }
@@ -190,7 +190,7 @@ impl World {
             Op::Join(which) => self.changed(put(NAMES[which]), |members| members.insert(NAMES[which])),
             Op::Leave(which) => self.changed(left(NAMES[which]), |members| members.remove(NAMES[which])),
             Op::Restore(forgotten) => {
-                // Its servers were stopped for it.
+                // Its servers were stopped for that.
                 self.away();
                 self.history.truncate(self.history.len().saturating_sub(forgotten).max(1));
             }

@@ -1,4 +1,4 @@
-//! Rollback: files are restored once, pending reloads run, and nothing repeats for ever.
+//! Rollback: files are restored once, pending reloads run, and nothing is repeated endlessly.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ fn back(name: &str, unit: Option<&str>, reload: &str) -> TemplatePlan {
     planned
 }
 
-/// An engine whose templates are all replaced, with their reloads under way.
+/// An engine whose templates were all replaced and whose reloads are running.
 fn replaced(templates: Vec<TemplatePlan>) -> Bench {
     let mut bench = Bench::new(plan(vec![roster("web", web())], vec![], templates));
     bench.reset(&web(), present(&["a:1"]));
@@ -30,7 +30,7 @@ fn no() -> ReloadOutcome {
     ReloadOutcome::Failed("line 7 is wrong".into())
 }
 
-/// Puts the oldest files back that are to be, those of these templates.
+/// Answers the oldest open restoration: the files of these templates were restored.
 fn restore(bench: &mut Bench, names: &[&str]) {
     let job = bench.restorations.remove(0);
     let names: BTreeSet<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();
@@ -48,7 +48,7 @@ fn a_failed_reload_rolls_its_unit_back_and_runs_again() {
     assert_eq!(bench.reloads.len(), 2);
     bench.reload(no());
     let names: Vec<_> = bench.restorations[0].templates.iter().map(|it| it.name.to_string()).collect();
-    assert_eq!(names, ["a", "b", "c"], "the whole unit, and not who only retries");
+    assert_eq!(names, ["a", "b", "c"], "the whole unit, and no template that only retries");
     bench.reload(ReloadOutcome::Succeeded);
     bench.pass(seconds(100));
     assert!(bench.reloads.is_empty(), "not before the files are back");
@@ -58,7 +58,7 @@ fn a_failed_reload_rolls_its_unit_back_and_runs_again() {
     assert_eq!(reloads, [("ra".to_owned(), 3), ("rb".to_owned(), 1)]);
     let failure = bench.engine.templates()["b"].failure().unwrap();
     assert!(failure.message.contains("line 7"), "status has the command's output");
-    // It goes on failing: there is nothing older.
+    // The reload fails again: there is no older version.
     for _ in 0..5 {
         for _ in 0..bench.reloads.len() {
             bench.reload(no());
@@ -66,7 +66,7 @@ fn a_failed_reload_rolls_its_unit_back_and_runs_again() {
         bench.pass(seconds(61));
         assert!(bench.restorations.is_empty() && bench.publications.is_empty());
     }
-    assert_eq!(bench.reloads.len(), 2, "and is retried for ever");
+    assert_eq!(bench.reloads.len(), 2, "and is retried endlessly");
     bench.reload(ReloadOutcome::Succeeded);
     bench.reload(ReloadOutcome::Succeeded);
     assert!(bench.engine.pending_reloads().values().all(|pending| !pending.is_pending()));
@@ -78,17 +78,17 @@ fn a_change_after_a_rollback_is_tried_and_rolled_back() {
     bench.reload(no());
     bench.change(vec![put("b:1")]);
     bench.pass(seconds(5));
-    assert!(bench.publications.is_empty(), "its destination is being put back");
+    assert!(bench.publications.is_empty(), "its destination is being restored");
     restore(&mut bench, &["a"]);
-    assert_eq!(bench.publications.len(), 1, "what changed meanwhile is not lost");
+    assert_eq!(bench.publications.len(), 1, "the change made meanwhile is not lost");
     bench.publish(Outcome::Replaced);
     bench.pass(seconds(5));
     bench.reload(no());
-    assert_eq!(bench.restorations.len(), 1, "new bytes are a new reason");
+    assert_eq!(bench.restorations.len(), 1, "new content allows another rollback");
     restore(&mut bench, &[]);
     bench.pass(seconds(61));
     bench.reload(no());
-    assert!(bench.restorations.is_empty(), "there was nothing to put back");
+    assert!(bench.restorations.is_empty(), "there was nothing to restore");
 }
 
 #[test]
@@ -115,11 +115,11 @@ fn a_failed_rollback_keeps_the_files_and_retries_the_reload() {
     bench.input(Input::Restored(id, Err("no space".into())));
     bench.pass(seconds(61));
     bench.reload(no());
-    assert_eq!(bench.restorations.len(), 1, "and so is putting it back");
+    assert_eq!(bench.restorations.len(), 1, "the restoration is retried as well");
     bench.input(Input::Stopping);
     assert!(bench.engine.is_reloading());
     restore(&mut bench, &["a"]);
-    assert_eq!(bench.reloads.len(), 1, "at the end it is not deferred");
+    assert_eq!(bench.reloads.len(), 1, "a stopping agent does not defer it");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_rollback_while_stopping_is_reloaded_at_once() {
         assert_eq!(bench.reload(no()).reload.to_string(), "ra");
         bench.reload(ReloadOutcome::Succeeded);
         restore(&mut bench, &["a", "b"]);
-        assert_eq!(bench.reloads.len(), 2, "{mode:?}: rb's place in the spread is no reason to wait");
+        assert_eq!(bench.reloads.len(), 2, "{mode:?}: the splay of rb does not delay it");
     }
 }
 
@@ -151,24 +151,24 @@ fn nothing_is_rolled_back_during_a_pause() {
     bench.input(Input::Resumed);
     bench.pass(seconds(61));
     bench.reload(no());
-    assert_eq!(bench.restorations.len(), 1, "then it is");
+    assert_eq!(bench.restorations.len(), 1, "it is restored after the pause");
 }
 
 #[test]
 fn a_rollback_uses_the_current_reload() {
     let mut bench = replaced(vec![back("a", None, "old")]);
     bench.reload(no());
-    // Its operator mends the command while the file goes back.
+    // The operator corrects the command while the file is being restored.
     bench.input(Input::Configured(plan(vec![roster("web", web())], vec![], vec![back("a", None, "new")])));
     bench.pass(seconds(100));
-    assert!(bench.reloads.is_empty(), "not before the file is back");
+    assert!(bench.reloads.is_empty(), "not before the file is restored");
     restore(&mut bench, &["a"]);
     bench.pass(seconds(10));
     let reloads: Vec<_> = bench.reloads.iter().map(|job| job.reload.to_string()).collect();
     assert_eq!(reloads, ["new"]);
 }
 
-/// Rolled back, reloaded, and then refused: with these bytes its reload has failed.
+/// A file that is rolled back and reloaded. Its new content is then refused because its reload failed before.
 fn refused() -> Bench {
     let mut bench = replaced(vec![back("a", Some("edge"), "ra"), back("b", Some("edge"), "")]);
     bench.reload(no());
@@ -196,10 +196,10 @@ fn drift_of_a_rolled_back_file_is_corrected() {
     restore(&mut bench, &["b"]);
     assert!(bench.engine.templates()["b"].drift().is_none());
     let failure = bench.engine.templates()["b"].failure().unwrap();
-    assert!(failure.message.contains("line 7"), "status says on and on why the file is not what the members give");
+    assert!(failure.message.contains("line 7"), "status keeps reporting why the file differs from the members");
     bench.pass(seconds(100));
     assert!(bench.is_idle() && bench.restorations.is_empty());
-    // Where it cannot be, that is tried again.
+    // A failed restoration is retried.
     let mut bench = refused();
     let id = bench.restorations.remove(0).id;
     bench.input(Input::Restored(id, Err("no space".into())));

@@ -24,7 +24,7 @@ fn failed(stage: Stage) -> Outcome {
 #[test]
 fn the_first_view_is_published_at_once_and_later_ones_settle() {
     let mut bench = one_template();
-    assert!(bench.is_idle(), "nothing is known yet");
+    assert!(bench.is_idle(), "no view has been received");
     bench.reset(&web(), present(&["b:1", "a:1"]));
     assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1"]);
     bench.reload(ReloadOutcome::Succeeded);
@@ -33,11 +33,15 @@ fn the_first_view_is_published_at_once_and_later_ones_settle() {
     assert!(bench.is_idle());
     bench.change(vec![left("a:1")]);
     bench.pass(Duration::from_millis(199));
-    assert!(bench.is_idle(), "each change starts the quiet time again");
+    assert!(bench.is_idle(), "each change restarts the quiet time");
     bench.pass(Duration::from_millis(1));
-    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["b:1", "c:1"], "and both are one publication");
+    assert_eq!(
+        names(&bench.publish(Outcome::Unchanged), "web"),
+        ["b:1", "c:1"],
+        "and both changes are one publication"
+    );
     bench.pass(seconds(60));
-    assert!(bench.is_idle(), "what is unchanged includes nothing");
+    assert!(bench.is_idle(), "an unchanged file needs no reload");
 }
 
 #[test]
@@ -121,8 +125,12 @@ fn saved_slots_are_kept_for_late_members() {
     next.reset(&web(), View::Members(Seen::Absent));
     next.pass(seconds(60));
     let members = |all: &SavedState| all["web"].paths[""].members.clone();
-    assert_eq!(members(&next.saved), members(&saved), "nothing good, no members to remember");
-    assert_eq!(slots(&next.publish(Outcome::Unchanged), "web"), [("b:1", 1), ("c:1", 2)], "the last good ones stand");
+    assert_eq!(members(&next.saved), members(&saved), "there are no good members to save");
+    assert_eq!(
+        slots(&next.publish(Outcome::Unchanged), "web"),
+        [("b:1", 1), ("c:1", 2)],
+        "the last known-good members are used"
+    );
     next.reset(&web(), present(&["b:1", "c:1", "d:1"]));
     next.pass(seconds(60));
     assert_eq!(slots(&next.publish(Outcome::Unchanged), "web"), [("b:1", 1), ("c:1", 2), ("d:1", 0)]);
@@ -157,9 +165,9 @@ fn a_mass_loss_is_admitted_after_hold_max_but_never_below_min() {
     }
     assert_eq!(bench.publications.len(), 1, "in steps, down to half");
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web").len(), 7);
-    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web").len(), 4, "the steps between were overtaken");
+    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web").len(), 4, "the steps between were superseded");
     bench.pass(seconds(14 * 60));
-    assert!(bench.is_idle(), "the fifth is not believed at once");
+    assert!(bench.is_idle(), "the fifth is held");
     assert!(bench.holds()[0].starts_with("3 of 8 members of /services/web remain"), "{:?}", bench.holds());
     bench.pass(seconds(2 * 60));
     assert_eq!(names(&bench.publish(Outcome::Unchanged), "web").len(), 3, "hold_max is over");
@@ -179,7 +187,7 @@ fn nothing_is_evaluated_while_the_registry_is_unreachable() {
     assert!(bench.is_idle(), "a view from before the connection was lost is not a reason to shrink");
     bench.reset(&web(), present(&["a:1"]));
     bench.pass(seconds(1));
-    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1"], "the same view, confirmed, is");
+    assert_eq!(names(&bench.publish(Outcome::Unchanged), "web"), ["a:1"], "the same view is used once it is confirmed");
     let said = |wanted: fn(&Event) -> bool| bench.events.iter().filter(|event| wanted(event)).count();
     assert_eq!(said(|event| matches!(event, Event::RegistryUnreachable { .. })), 1);
     assert_eq!(said(|event| matches!(event, Event::RegistryConnected { .. })), 1);
@@ -197,7 +205,7 @@ fn nothing_is_evaluated_or_reported_while_the_connection_is_suspended() {
     assert!(bench.is_idle() && bench.events.is_empty(), "{:?}", bench.events);
     bench.reset(&web(), present(&["a:1", "b:1"]));
     bench.pass(seconds(1));
-    assert!(bench.is_idle(), "it was not so");
+    assert!(bench.is_idle(), "nothing was lost");
     bench.registry_update(Update::Suspended);
     bench.reset(&web(), present(&["a:1"]));
     bench.pass(seconds(1));
@@ -216,7 +224,7 @@ fn a_change_renders_only_what_depends_on_it() {
     let rosters = vec![roster("web", web()), roster("db", other.clone())];
     let templates = vec![template("a", &["web"], ""), template("b", &["db"], ""), template("c", &[], "")];
     let mut bench = Bench::new(plan(rosters, vec![], templates));
-    assert_eq!(&*bench.publish(Outcome::Unchanged).template.name, "c", "what needs nothing waits for nothing");
+    assert_eq!(&*bench.publish(Outcome::Unchanged).template.name, "c", "a template without rosters waits for nothing");
     bench.reset(&web(), present(&["a:1"]));
     assert_eq!(&*bench.publish(Outcome::Unchanged).template.name, "a");
     bench.reset(&other, present(&["a:1"]));
@@ -248,12 +256,12 @@ fn templates_that_change_together_are_all_in_place_before_their_reload() {
     bench.reset(&web(), present(&["a:1"]));
     assert_eq!(bench.publications.len(), 2);
     bench.publish(Outcome::Replaced);
-    assert!(bench.reloads.is_empty(), "b is still on its way");
+    assert!(bench.reloads.is_empty(), "b is still being written");
     bench.publish(failed(Stage::Check));
     assert_eq!(
         bench.reload(ReloadOutcome::Succeeded).templates.len(),
         1,
-        "b failed its check, and a goes on without it"
+        "b failed its check, and a does not wait for it"
     );
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
@@ -272,7 +280,7 @@ fn a_failed_check_or_write_is_retried_and_a_failed_render_waits_for_a_change() {
         if again {
             bench.publish(failed(stage));
             bench.pass(Duration::from_millis(1900));
-            assert!(bench.is_idle(), "backoff duplicates");
+            assert!(bench.is_idle(), "the backoff doubles");
             bench.pass(Duration::from_millis(100));
             bench.publish(Outcome::Replaced);
             bench.pass(seconds(600));
@@ -338,7 +346,7 @@ fn a_stopping_agent_defers_no_new_reload() {
     bench.pass(Duration::from_hours(1));
     bench.reload(ReloadOutcome::Failed("no".into()));
     bench.pass(seconds(1));
-    // It is tried again, more is owed meanwhile, and one file more is being written.
+    // The reload is retried, another one becomes pending meanwhile, and one more file is being written.
     bench.change(vec![put("b:1")]);
     bench.pass(seconds(1));
     bench.publish(Outcome::Replaced);
@@ -362,7 +370,7 @@ fn a_template_removed_in_flight_is_still_reloaded() {
     config.dest = "/etc/a".into();
     let renamed = crate::decide::TemplatePlan { config: Arc::new(config), ..renamed };
     bench.input(Input::Configured(plan(vec![roster("web", web())], vec![], vec![renamed])));
-    assert_eq!(bench.publications.len(), 1, "two names, one file: one after the other");
+    assert_eq!(bench.publications.len(), 1, "two names for one file are written one after the other");
     bench.publish(Outcome::Replaced);
     assert_eq!(bench.reload(ReloadOutcome::Succeeded).reload.to_string(), "reload a");
     assert_eq!(&*bench.publish(Outcome::Unchanged).template.name, "z");
@@ -381,8 +389,8 @@ fn a_new_configuration_keeps_known_members() {
     let templates = vec![template("a", &["web"], ""), template("b", &["again"], "")];
     bench.input(Input::Configured(plan(vec![config, second], vec![], templates)));
     let (a, b) = (bench.publish(Outcome::Unchanged), bench.publish(Outcome::Unchanged));
-    assert_eq!(names(&a, "web"), ["a:1"], "judged by the new bounds at once");
-    assert_eq!(names(&b, "again"), ["a:1", "b:1"], "no second reading is needed");
+    assert_eq!(names(&a, "web"), ["a:1"], "the new bounds apply at once");
+    assert_eq!(names(&b, "again"), ["a:1", "b:1"], "no second read is needed");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Which members are picked, in which order, and with which slots.
+//! Which members are selected, in which order, and with which slots.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn nodes(all: &[(&str, &str)]) -> View {
     View::Members(Seen::Present(all.iter().map(|(name, data)| node(name, data)).collect::<Members>()))
 }
 
-/// Takes those of this zone; a member without a zone cannot be asked.
+/// Selects the members of this zone. For a member without a zone it fails.
 fn of_zone(zone: &'static str) -> Filter {
     Filter::new(format!("zone == {zone:?}"), 0, move |member| {
         let own = member.fields().data.get("zone").and_then(|own| own.as_str());
@@ -46,15 +46,15 @@ fn members_excluded_by_where_do_not_count() {
     assert_eq!(bench.holds(), ["/services/web has 1 member but needs at least 2 (3 excluded by where)"]);
     bench.change(vec![Change::Put { key: None, name: "c:1".into(), reading: node("c:1", here).1 }]);
     bench.pass(seconds(3));
-    assert_eq!(published(&mut bench), ["a:1", "c:1"], "and three that are left out are not above max");
+    assert_eq!(published(&mut bench), ["a:1", "c:1"], "and the three excluded members do not count against max");
     let excluded: BTreeMap<String, Option<String>> =
         bench.roster("web").filtered.into_iter().map(|(path, why)| (path.name().to_owned(), why)).collect();
     assert_eq!(excluded, BTreeMap::from([("b:1".into(), None), ("d:1".into(), Some("it has no zone".into()))]));
-    // Others that come and go, or change, are no loss and no reason to render.
+    // Excluded members that join, leave or change are not a loss and need no rendering.
     bench.change(vec![left("b:1"), put("d:1"), put("e:1"), put("f:1")]);
     bench.pass(seconds(3));
     assert!(bench.publications.is_empty());
-    // Another `where` looks at the same view again.
+    // A changed `where` is applied to the current view.
     config.filter = Some(of_zone("b"));
     config.bounds = Bounds::new(0, None, AboveMax::Cut).unwrap();
     bench.input(Input::Configured(plan(vec![config], vec![], vec![template("a", &["web"], "")])));
@@ -82,7 +82,7 @@ fn nodes_with_one_address_are_one_member() {
     let mut config = roster("web", web());
     config.bounds = Bounds::new(2, Some(2), AboveMax::Hold).unwrap();
     let mut bench = bench(config);
-    // The port as a number is the same, however it is written.
+    // A port with leading zeros is the same number.
     bench.reset(&web(), nodes(&[("a:0080", ""), ("a:80", "")]));
     assert_eq!(bench.holds(), ["/services/web has 1 member but needs at least 2"]);
     bench.change(vec![put("b:80")]);
@@ -93,7 +93,7 @@ fn nodes_with_one_address_are_one_member() {
     assert_eq!(duplicates, [("/services/web/a:80".to_owned(), "a:0080".into())]);
     bench.change(vec![left("a:0080")]);
     bench.pass(seconds(3));
-    assert_eq!(published(&mut bench), ["a:80", "b:80"], "the other one is there");
+    assert_eq!(published(&mut bench), ["a:80", "b:80"], "the other node is there");
 }
 
 #[test]
@@ -110,10 +110,10 @@ fn order_is_kept_across_restarts_and_does_not_affect_slots() {
     second.away();
     assert_eq!(slots(&second.publish(Outcome::Unchanged), "web"), wanted);
     second.reset(&web(), view());
-    assert!(second.publications.is_empty(), "it is what stood in");
+    assert!(second.publications.is_empty(), "that is what was rendered from the saved state");
 }
 
-/// Members come and go for a while; sometimes the agent is killed, or begins anew elsewhere.
+/// Members join and leave; sometimes the agent is killed or restarts with another host's state.
 fn coming_and_going() -> impl Strategy<Value = Vec<(u64, u32, bool)>> {
     proptest::collection::vec((1u64..60, any::<u32>(), prop::bool::weighted(0.1)), 60..120)
 }
@@ -121,8 +121,8 @@ fn coming_and_going() -> impl Strategy<Value = Vec<(u64, u32, bool)>> {
 proptest! {
     #![proptest_config(crate::support::random::config(50, 2_000))]
 
-    /// Members come and go for an hour and more: nobody who stays ever changes number, no two have one number, and a
-    /// number is nobody else's before `slot_keep` is over.
+    /// Members join and leave for more than an hour. A member that stays keeps its slot, no two members share a slot,
+    /// and a slot is not given to another member before `slot_keep` has passed.
     #[test]
     fn members_that_stay_keep_their_slots(steps in coming_and_going(), keep in prop_oneof![Just(0u64), 1..900u64]) {
         let mut config = roster("web", web());
@@ -133,7 +133,7 @@ proptest! {
         let mut bench = Bench::with_saved(plan(), SavedState::new());
         let all: Vec<String> = (0..16).map(|n| format!("m{n}:1")).collect();
         let (mut there, mut before): (u32, BTreeMap<String, u32>) = (0, BTreeMap::new());
-        // Who had a number last, and until when.
+        // The last member of each slot, and until when it had it.
         let mut last: BTreeMap<u32, (String, u64)> = BTreeMap::new();
         let mut clock = 0;
         for (wait, flips, killed) in steps {
@@ -144,7 +144,7 @@ proptest! {
                 bench = Bench::with_saved(plan(), std::mem::take(&mut bench.saved));
                 bench.now = began;
             }
-            // A few at a time.
+            // A few changes at a time.
             there ^= flips & (flips >> 8) & (flips >> 16) & 0xffff;
             let names: Vec<&str> =
                 all.iter().enumerate().filter(|(n, _)| there >> n & 1 == 1).map(|(_, name)| name.as_str()).collect();
@@ -175,8 +175,8 @@ proptest! {
         }
     }
 
-    /// With `pick = "spread"` an unpicked member's leaving changes nothing, a picked one's changes one place, and a new
-    /// one takes one place at most.
+    /// With `pick = "spread"`, removing a member that is not picked changes nothing, removing a picked one changes one
+    /// slot, and adding one changes at most one slot.
     #[test]
     fn spread_moves_the_minimum(size in 2usize..40, max in 1usize..12, gone in any::<prop::sample::Index>()) {
         let mut config = roster("web", web());
@@ -195,7 +195,7 @@ proptest! {
             prop_assert_eq!(before.difference(&after).collect::<Vec<_>>(), [gone]);
             prop_assert_eq!(after.len(), max.min(size - 1));
         } else {
-            prop_assert!(bench.publications.is_empty(), "nobody had {}", gone);
+            prop_assert!(bench.publications.is_empty(), "{} was not picked", gone);
         }
         bench.change(vec![put(gone)]);
         bench.pass(seconds(0));

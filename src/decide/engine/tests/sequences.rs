@@ -1,4 +1,4 @@
-//! Any interleaving of inputs: the invariants hold at every step, and the end shows the last members.
+//! Any sequence of inputs: the invariants hold at every step, and the files converge to the members.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const MAX: usize = 4;
 enum Op {
     Join(usize),
     Leave(usize),
-    /// A member's data becomes this.
+    /// The data of a member becomes this.
     Change(usize, u8),
     Resync,
     Lose,
@@ -44,7 +44,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What is in a file of members: their names and their data.
+/// The names and data of the members in a file.
 fn shown<'a>(slotted: impl IntoIterator<Item = &'a SlottedMember>) -> Vec<String> {
     let data = |entry: &SlottedMember| entry.member.fields().data.get("n").map(ToString::to_string).unwrap_or_default();
     slotted.into_iter().map(|entry| format!("{} {}", entry.member.name(), data(entry))).collect()
@@ -61,17 +61,17 @@ fn bytes(data: u8) -> Arc<[u8]> {
     format!("{{\"n\": {data}}}").into_bytes().into()
 }
 
-/// A naive account of what must hold.
+/// A simple model of what must hold.
 struct World {
     bench: Bench,
-    /// What the registry really has, whether the agent can see it or not.
+    /// What the registry contains, whether the agent can see it or not.
     real: BTreeMap<&'static str, u8>,
     connected: bool,
-    /// The last content that each destination was replaced with, and whether a reload has begun since.
+    /// The last content of each destination, and whether a reload has started since.
     written: BTreeMap<String, Vec<String>>,
     owed: BTreeSet<String>,
     reloading: Option<BTreeSet<String>>,
-    /// What had been admitted when the registry went away: nothing else may be published until it is back.
+    /// What was admitted when the registry became unreachable. Nothing else may be published until it is back.
     admitted: Vec<String>,
 }
 
@@ -108,7 +108,7 @@ impl World {
         }));
     }
 
-    /// Every effect is checked as it comes.
+    /// Checks each effect.
     fn input(&mut self, input: Input) {
         let effects = self.bench.engine.step(self.bench.now, input);
         for effect in effects {
@@ -124,7 +124,7 @@ impl World {
                 Effect::Reload(job) => {
                     assert!(self.reloading.is_none(), "two reloads at once");
                     let named: BTreeSet<String> = job.templates.iter().map(|config| config.name.to_string()).collect();
-                    assert_eq!(named, self.owed, "a reload is for exactly those that owe it");
+                    assert_eq!(named, self.owed, "a reload is for exactly the files with a pending one");
                     self.owed.clear();
                     self.reloading = Some(named);
                     self.bench.reloads.push(job);
@@ -194,7 +194,7 @@ impl World {
             self.bench.now = self.bench.now.max(wake);
             self.input(Input::Tick);
         }
-        panic!("woken without end");
+        panic!("the engine asks to be woken endlessly");
     }
 
     fn answer(&mut self, which: usize, how: u8) {
@@ -231,7 +231,7 @@ impl World {
         self.input(Input::Reloaded(job.reload, ran));
     }
 
-    /// The faults end, everything is answered well, and time passes.
+    /// The faults end, every request is answered successfully, and time passes.
     fn calm(&mut self) {
         self.resync();
         for _ in 0..20 {
@@ -257,7 +257,7 @@ proptest! {
         }
         let before: Vec<Vec<String>> = world.written.values().cloned().collect();
         world.calm();
-        prop_assert!(world.owed.is_empty() && world.reloading.is_none(), "an owed reload was lost");
+        prop_assert!(world.owed.is_empty() && world.reloading.is_none(), "a pending reload was lost");
         if world.real.len() >= MIN {
             let real = world.real.iter().map(|(name, data)| format!("{name} {data}"));
             let expected: Vec<String> = real.take(MAX).collect();

@@ -44,17 +44,17 @@ fn counts(bench: &mut Bench) -> Vec<(String, usize)> {
     found.into_iter().map(|(key, names)| (key, names.len())).collect()
 }
 
-/// By whatever way it becomes too large, and by whatever way it is smaller again.
+/// Whichever way it becomes too large, and whichever way it shrinks again.
 #[test]
 fn a_too_large_path_is_held_until_it_is_smaller() {
     for (most, each, words) in [(10_000, 0, "10000 nodes"), (273, 60 * 1024, "16 MiB of data")] {
         for at_once in [true, false] {
-            // Data is not looked at: only how much it is.
+            // Only the size of the data counts.
             let config = RosterConfig { payload: Format::HostPort.into(), ..roster("all", services()) };
             let mut bench = Bench::new(plan(vec![config], vec![], vec![template("t", &["all"], "")]));
             let both = |a| View::Keyed(Seen::Present([(Arc::from("a"), a), (Arc::from("b"), nodes(1, 0))].into()));
             bench.reset(&services(), both(nodes(most, each)));
-            assert_eq!(counts(&mut bench), [("a".to_owned(), most), ("b".to_owned(), 1)], "so much may be");
+            assert_eq!(counts(&mut bench), [("a".to_owned(), most), ("b".to_owned(), 1)], "that many are allowed");
 
             if at_once {
                 bench.reset(&services(), both(nodes(most + 1, each)));
@@ -65,12 +65,12 @@ fn a_too_large_path_is_held_until_it_is_smaller() {
             assert!(bench.publications.is_empty());
             assert_eq!(bench.holds(), [format!("/services/a is too large: it has more than {words}")]);
 
-            // More of it is not said again, no time ends it, and the other key is taken.
+            // Further growth is not reported again, no timeout ends the hold, and the other key is published.
             change(&mut bench, vec![put("a", most + 1, each), put("b", 1, 0)]);
             bench.pass(seconds(3600));
             assert_eq!(counts(&mut bench), [("a".to_owned(), most), ("b".to_owned(), 2)]);
             assert_eq!(bench.holds().len(), 1);
-            assert!(bench.roster("all").holds.iter().all(|held| !held.acceptable), "accept is of no use");
+            assert!(bench.roster("all").holds.iter().all(|held| !held.acceptable), "accept does not apply");
 
             if at_once {
                 change(&mut bench, vec![left("a", 0), left("a", 1), left("a", 2)]);

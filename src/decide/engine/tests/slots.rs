@@ -17,13 +17,13 @@ const NAMES: [&str; 12] = ["a:1", "b:1", "c:1", "d:1", "e:1", "f:1", "g:1", "h:1
 enum Op {
     Join(usize),
     Leave(usize),
-    /// All of it is read anew.
+    /// Everything is read again.
     Resync,
-    /// The registry goes away.
+    /// The registry becomes unreachable.
     Lose,
-    /// The configuration is read anew.
+    /// The configuration is reloaded.
     Configure,
-    /// The agent is killed, and another takes its place.
+    /// The agent is killed, and another one starts.
     Kill,
 }
 
@@ -38,7 +38,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What happens in an hour, and how long after what came before.
+/// The operations of an hour, each with its delay after the previous one.
 fn hour() -> impl Strategy<Value = Vec<(Op, Duration)>> {
     let wait = prop_oneof![3 => 0u64..500, 3 => 500u64..5_000, 1 => 5_000u64..30_000].prop_map(Duration::from_millis);
     prop::collection::vec((op(), wait), 600..800)
@@ -49,9 +49,9 @@ struct World {
     plan: Plan,
     real: BTreeSet<&'static str>,
     connected: bool,
-    /// The numbers in the last file.
+    /// The slots in the last file.
     seen: BTreeMap<String, u32>,
-    /// How many files there were, and how many members stayed from one to the next, as one sum.
+    /// The number of files, and the sum over all files of the members that stayed from the previous one.
     files: usize,
     stayed: usize,
 }
@@ -67,7 +67,7 @@ impl World {
         Self { bench, plan, real: BTreeSet::new(), connected: false, seen, files: 0, stayed: 0 }
     }
 
-    /// Whatever is published is in the file at once, and is looked at.
+    /// Each publication becomes the file at once, and is checked.
     fn input(&mut self, input: Input) {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
@@ -87,7 +87,7 @@ impl World {
     fn look(&mut self, file: &[(&str, u32)]) {
         let now: BTreeMap<String, u32> = file.iter().map(|(name, slot)| ((*name).to_owned(), *slot)).collect();
         let distinct: BTreeSet<u32> = now.values().copied().collect();
-        assert_eq!(distinct.len(), now.len(), "one number for two: {now:?}");
+        assert_eq!(distinct.len(), now.len(), "one slot for two members: {now:?}");
         for (name, slot) in &now {
             if let Some(before) = self.seen.get(name) {
                 assert_eq!(before, slot, "{name} stayed, at {:?}: {:?}, then {now:?}", self.bench.now, self.seen);
@@ -170,7 +170,7 @@ proptest! {
         let rest = end.max(world.bench.now).since(world.bench.now);
         world.pass(rest);
         prop_assert!(world.bench.now >= end && world.bench.now > Moment::START);
-        // It was an hour with something in it.
+        // The hour contained enough changes.
         prop_assert!(world.files > 50 && world.stayed > 100, "{} files, {} stayed", world.files, world.stayed);
     }
 }

@@ -16,7 +16,7 @@ enum Op {
     Join(usize),
     Leave(usize),
     Resync,
-    /// The agent is killed, and another takes its place.
+    /// The agent is killed, and another one starts.
     Kill,
 }
 
@@ -41,7 +41,7 @@ fn spread() -> Plan {
     plan(vec![config], vec![], vec![template("a", &["web"], "")])
 }
 
-/// An agent on a host of its own, and the members in its file.
+/// An agent on its own host, and the members in its file.
 struct Agent {
     host: String,
     bench: Bench,
@@ -68,7 +68,7 @@ impl Agent {
         self.bench.reset(&web(), present(&real.iter().map(String::as_str).collect::<Vec<_>>()));
     }
 
-    /// What is in the file once all has settled.
+    /// The members in the file once all changes have settled.
     fn settle(&mut self) {
         self.bench.pass(seconds(3));
         while !self.bench.publications.is_empty() {
@@ -117,16 +117,16 @@ proptest! {
                 let new: Vec<&String> = now.difference(&taken).collect();
                 match op {
                     Op::Leave(which) if before.contains(&which) && taken.contains(&name(which)) => {
-                        prop_assert_eq!(&gone, &[&name(which)], "{} was taken", host);
-                        prop_assert_eq!(new.len(), usize::from(before.len() > MAX), "one takes its place: {:?}", new);
+                        prop_assert_eq!(&gone, &[&name(which)], "{} was removed", host);
+                        prop_assert_eq!(new.len(), usize::from(before.len() > MAX), "one member takes its slot: {:?}", new);
                     }
                     Op::Join(which) if !before.contains(&which) && now.contains(&name(which)) => {
-                        prop_assert_eq!(&new, &[&name(which)], "{} came", host);
-                        prop_assert_eq!(gone.len(), usize::from(before.len() >= MAX), "one makes room: {:?}", gone);
+                        prop_assert_eq!(&new, &[&name(which)], "{} was added", host);
+                        prop_assert_eq!(gone.len(), usize::from(before.len() >= MAX), "one member is dropped for it: {:?}", gone);
                     }
                     Op::Join(_) | Op::Leave(_) => {
                         prop_assert!(gone.is_empty() && new.is_empty(), "{}: {:?} -> {:?}", host, taken, now);
-                        prop_assert_eq!(agent.files, files, "{}: nothing is written for one that is not taken", host);
+                        prop_assert_eq!(agent.files, files, "{}: a member that is not picked causes no write", host);
                     }
                     Op::Resync | Op::Kill => prop_assert!(gone.is_empty() && new.is_empty(), "{}: {:?}", host, op),
                 }
@@ -135,7 +135,7 @@ proptest! {
     }
 }
 
-/// Of many hosts each member serves its share, and the one that leaves takes away no more than that.
+/// With many hosts, each member serves its share of them, and removing it affects only that share.
 #[test]
 fn each_member_is_picked_by_its_share_of_hosts() {
     let real: BTreeSet<usize> = (0..16).collect();
@@ -146,7 +146,7 @@ fn each_member_is_picked_by_its_share_of_hosts() {
         agent.settle();
         real.iter().filter(|which| agent.taken.contains(&name(**which))).for_each(|which| served[*which] += 1);
     }
-    // 400 hosts take 4 of 16: 100 for each, and no more than a third off it.
+    // 400 hosts pick 4 of 16 members: 100 hosts for each, within a third.
     assert!(served.iter().all(|hosts| (67..=133).contains(hosts)), "{served:?}");
     let mut moved = 0;
     for agent in &mut agents {

@@ -1,4 +1,4 @@
-//! Units are published as a whole or not at all, and reloads stay pending until they succeed.
+//! Units are published completely or not at all, and reloads stay pending until they succeed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn of_edge(name: &str, needs: &[&str], reload: &str) -> TemplatePlan {
     planned
 }
 
-/// Three templates of a unit over two rosters, and one that is of none.
+/// Three templates of a unit over two rosters, and one without a unit.
 fn bench() -> Bench {
     let templates = vec![
         of_edge("a", &["web"], "ra"),
@@ -35,7 +35,7 @@ fn failed(stage: Stage) -> Outcome {
     Outcome::Failed(Failure { stage, message: "no".into() })
 }
 
-/// Answers every open publication: the template of this name with `outcome`, the others of its unit as they are then.
+/// Answers every open publication: the named template with `outcome`, the others of its unit accordingly.
 fn answer(bench: &mut Bench, culprit: &str, stage: Stage) {
     for publication in std::mem::take(&mut bench.publications) {
         let own = &*publication.template.name == culprit;
@@ -78,7 +78,7 @@ fn a_change_publishes_its_unit_and_nothing_else() {
     bench.pass(seconds(1));
     bench.publish(Outcome::Unchanged);
     bench.publish(Outcome::Unchanged);
-    assert_eq!(begun(&bench), ["c"], "the next waits until the last of this one has ended");
+    assert_eq!(begun(&bench), ["c"], "the next one waits for the end of this one");
     bench.publish(Outcome::Unchanged);
     assert_eq!(begun(&bench), ["a", "b", "c"]);
 }
@@ -95,7 +95,7 @@ fn a_retried_template_publishes_its_unit() {
         }
         bench.pass(seconds(20));
         if stage == Stage::Render {
-            assert!(bench.is_idle(), "the same members would fail in the same way");
+            assert!(bench.is_idle(), "the same members would fail again");
             bench.change(vec![put("b:1")]);
             bench.pass(seconds(1));
             assert_eq!(&*bench.publish(Outcome::Unchanged).template.name, "alone");
@@ -119,7 +119,7 @@ fn a_unit_is_in_place_before_any_of_its_reloads_runs() {
     bench.publish(Outcome::Replaced);
     bench.publish(Outcome::Replaced);
     bench.pass(seconds(10));
-    assert!(bench.reloads.is_empty(), "c is not in place, though rb is no reload of its own");
+    assert!(bench.reloads.is_empty(), "c is not in place, although rb is not its reload");
     bench.publish(Outcome::Replaced);
     assert_eq!(bench.reloads.len(), 2);
 }
@@ -138,7 +138,7 @@ fn a_requested_render_includes_the_unit() {
         bench.publish(Outcome::Replaced);
     }
     bench.pass(seconds(10));
-    assert!(bench.reloads.is_empty(), "none was asked for");
+    assert!(bench.reloads.is_empty(), "none was requested");
 }
 
 #[test]
@@ -161,7 +161,7 @@ enum Op {
     Web(u8),
     Other(u8),
     Pass(u64),
-    /// Ends the unit's publications; which of them fails, if any.
+    /// Ends the unit's publications, one of which may fail.
     Unit(Option<usize>),
     Alone,
     Reloaded(bool),
@@ -180,16 +180,16 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What stands at the unit's destinations, as the world would have it.
+/// The content of the unit's destinations.
 struct World {
     bench: Bench,
-    /// Of each template, the snapshot that its file shows.
+    /// The snapshot in each template's file.
     files: BTreeMap<String, String>,
-    /// How many replacements there were.
+    /// The number of replacements so far.
     replacements: usize,
-    /// Files that were replaced since their reload last succeeded, and the last time they were.
+    /// Files that were replaced since their last successful reload, with the number of their last replacement.
     owed: BTreeMap<String, usize>,
-    /// How many replacements there had been when a reload began.
+    /// The number of replacements when each running reload started.
     began: BTreeMap<String, usize>,
 }
 
@@ -207,7 +207,7 @@ impl World {
         let (unit, rest): (Vec<_>, Vec<_>) =
             self.bench.publications.drain(..).partition(|it| it.template.unit.is_some());
         self.bench.publications = rest;
-        assert!(unit.is_empty() || unit.len() == 3, "a part of the unit is under way");
+        assert!(unit.is_empty() || unit.len() == 3, "a part of the unit is being published");
         for (at, publication) in unit.iter().enumerate() {
             let name = publication.template.name.to_string();
             let outcome = match culprit {
@@ -266,17 +266,17 @@ impl World {
 proptest! {
     #![proptest_config(crate::support::random::config(200, 10_000))]
 
-    /// Whatever happens in between: a unit is under way as a whole, from one moment, and what it includes is reloaded.
+    /// Whatever happens in between: a unit is published completely, from one moment, and its reloads are not lost.
     #[test]
     fn a_unit_is_all_or_nothing(ops in proptest::collection::vec(op(), 1..60)) {
         let mut world = World::new();
         for op in &ops {
             world.apply(op);
             let open = world.bench.publications.iter().filter(|it| it.template.unit.is_some()).count();
-            prop_assert!(open == 0 || open == 3, "{open} of the unit are under way");
+            prop_assert!(open == 0 || open == 3, "{open} of the unit are being published");
             for name in world.owed.keys() {
                 let includes = world.bench.engine.pending_reloads().values().any(|pending| pending.includes(&Arc::from(name.as_str())));
-                prop_assert!(includes, "what {name} includes is forgotten");
+                prop_assert!(includes, "the pending reload of {name} is lost");
             }
         }
         world.bench.reset(&web(), present(&["end:1"]));
@@ -312,5 +312,5 @@ fn a_single_pass_ignores_the_splay() {
     let due = bench.engine.next_wake().unwrap();
     assert!(due > bench.now && due < bench.now + seconds(60), "{due:?}");
     bench.pass(due.since(bench.now));
-    assert_eq!(bench.reloads.len(), 1, "and then it runs");
+    assert_eq!(bench.reloads.len(), 1, "it runs after the interval");
 }

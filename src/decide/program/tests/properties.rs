@@ -1,28 +1,28 @@
-//! Any order of inputs keeps the invariants of a program.
+//! The invariants of a program hold for any order of inputs.
 
 use proptest::prelude::*;
 
 use crate::config::Command;
 use crate::decide::program::*;
 
-/// Longer than anything that a program is waited for here.
+/// Longer than any timeout in this test.
 const LONG: Duration = Duration::from_mins(5);
 
-/// One thing that happens.
+/// One operation.
 #[derive(Debug, Clone)]
 enum Act {
-    /// Files are in step from here on, or not.
+    /// From now on the files are up to date, or not.
     Files(bool),
-    /// A file is replaced, with so many ms of splay.
+    /// A file is replaced, with a splay of this many milliseconds.
     Change(u64),
-    /// A configuration, with so many ms of splay.
+    /// A new configuration, with a splay of this many milliseconds.
     Configure(Option<Arc<ExecConfig>>, u64),
-    /// The process ends by itself, or because it was asked to.
+    /// The process exits by itself, or because it was asked to.
     End(End),
-    /// From here on no process starts, or all do.
+    /// From now on no process can be started, or every one.
     Refuse(bool),
     Stop,
-    /// So many ms pass.
+    /// This many milliseconds pass.
     Pass(u64),
 }
 
@@ -31,7 +31,7 @@ fn configs() -> impl Strategy<Value = Option<Arc<ExecConfig>>> {
     let on_exit = prop_oneof![3 => Just(OnExit::Restart), 1 => Just(OnExit::Stop)];
     let config = ("[ab]", signal, on_exit, 0..5000_u64).prop_map(|(cmd, reload_signal, on_exit, kill)| {
         let kill_timeout = Duration::from_millis(kill);
-        // Which configuration it is asked to end by is seen by the signal.
+        // The signal shows which configuration it was asked to exit by.
         let kill_signal = if cmd == "a" { "TERM" } else { "INT" }.to_owned();
         let plain = ExecConfig::new(Command::Shell(cmd));
         Arc::new(ExecConfig { reload_signal, kill_signal, kill_timeout, on_exit, ..plain })
@@ -58,14 +58,14 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 #[derive(Debug)]
 struct Process {
     config: Arc<ExecConfig>,
-    /// Which files it has taken up.
+    /// The file changes that it has applied.
     has: u32,
-    /// When it was asked to end.
+    /// When it was asked to exit.
     asked: Option<Moment>,
     is_killed: bool,
 }
 
-/// What is around the program, as its supervisor has it.
+/// The program's environment, as its supervisor models it.
 #[derive(Debug, Default)]
 struct World {
     program: Program,
@@ -74,15 +74,15 @@ struct World {
     pids: u32,
     refuses: bool,
     in_step: bool,
-    /// What was configured last, and whether every file has been in step since the configuration asks for its command.
+    /// The last configuration, and whether every file has been up to date since it set the current command.
     configured: Option<Arc<ExecConfig>>,
     is_ready: bool,
-    /// What was started last, unless no program was configured since.
+    /// The last one started, unless no program was configured since.
     started: Option<Arc<ExecConfig>>,
-    /// How often files were replaced, and how much of that is said to be taken up.
+    /// How often files were replaced, and how many replacements are reported as applied.
     files: u32,
     taken_up: u32,
-    /// The last end by itself of the one that is configured, and the pause that is due at least.
+    /// The last unexpected exit of the configured program, and the minimum pause that follows.
     ended: Option<(Moment, Duration)>,
     stops: u32,
 }
@@ -96,7 +96,7 @@ impl World {
         self.taken_up < self.files
     }
 
-    /// Does as the supervisor does.
+    /// Applies an effect as the supervisor does.
     fn happen(&mut self, input: ProgramInput) {
         let mut all = std::collections::VecDeque::from([input]);
         while let Some(input) = all.pop_front() {
@@ -108,18 +108,18 @@ impl World {
             self.is_ready = true;
             self.happen(ProgramInput::FilesReady);
         }
-        // One tick may lead to the next.
+        // One tick may cause another.
         let mut ticked = self.program.clone();
         (0..3).for_each(|_| _ = ticked.step(self.now(), ProgramInput::Tick));
-        assert!(ticked.next_wake().is_none_or(|wake| wake > self.now()), "it is never woken in vain: {self:?}");
+        assert!(ticked.next_wake().is_none_or(|wake| wake > self.now()), "it is never woken without need: {self:?}");
     }
 
     fn perform(&mut self, deed: ProgramEffect) -> Option<ProgramInput> {
         match deed {
             ProgramEffect::Start(config) => {
-                assert!(self.process.is_none(), "never two at once: {self:?}");
-                assert_eq!(self.stops, 0, "no start after a stop");
-                let wanted = self.configured.as_ref().expect("one is configured");
+                assert!(self.process.is_none(), "never two processes: {self:?}");
+                assert_eq!(self.stops, 0, "no start after the agent stops");
+                let wanted = self.configured.as_ref().expect("a program is configured");
                 assert!(self.is_ready || !config.is_same_program(wanted), "never without its files: {self:?}");
                 if let Some((at, pause)) = self.ended.take().filter(|_| config.is_same_program(wanted)) {
                     let took = self.now().since(at);
@@ -135,40 +135,41 @@ impl World {
                 return Some(ProgramInput::Started(self.pids));
             }
             ProgramEffect::Signal(name) => {
-                let process = self.process.as_mut().expect("there is one");
+                let process = self.process.as_mut().expect("a process runs");
                 assert!(process.asked.is_none() && name == "HUP");
                 process.has = self.files;
             }
             ProgramEffect::End(name) => {
                 let now = self.now();
-                let process = self.process.as_mut().expect("there is one");
-                assert_eq!(name, process.config.kill_signal, "as the one that runs wants to be asked");
-                assert_eq!(process.asked.replace(now), None, "it is asked once");
+                let process = self.process.as_mut().expect("a process runs");
+                assert_eq!(name, process.config.kill_signal, "the signal of the running program's configuration");
+                assert_eq!(process.asked.replace(now), None, "it is asked to exit once");
             }
             ProgramEffect::Kill => {
                 let (now, is_hurried) = (self.now(), self.stops > 1);
-                let process = self.process.as_mut().expect("there is one");
+                let process = self.process.as_mut().expect("a process runs");
                 assert!(!std::mem::replace(&mut process.is_killed, true), "it is killed once");
                 let is_late = |asked: Moment| asked + process.config.kill_timeout <= now;
                 assert!(process.asked.is_some_and(|asked| is_hurried || is_late(asked)), "it is killed too soon");
             }
             ProgramEffect::FilesApplied => {
                 let has_all = |process: &Process| process.asked.is_some() || process.has == self.files;
-                assert!(self.process.as_ref().is_none_or(has_all), "that is not so: {self:?}");
+                assert!(self.process.as_ref().is_none_or(has_all), "not all changes were applied: {self:?}");
                 self.taken_up = self.files;
             }
         }
         None
     }
 
-    /// One with this command ended, or did not start. Of one that is not wanted any more, nothing is expected.
+    /// A process with this command exited or did not start. For a command that is no longer configured, nothing is
+    /// expected.
     fn ends_by_itself(&mut self, config: &ExecConfig) {
         if self.configured.as_ref().is_some_and(|wanted| wanted.is_same_program(config)) {
             self.ended = Some((self.now(), Duration::from_secs(1)));
         }
     }
 
-    /// The process ends.
+    /// The process exits.
     fn end(&mut self, end: End) {
         let Some(process) = self.process.take() else { return };
         if process.asked.is_none() {
@@ -177,7 +178,7 @@ impl World {
         self.happen(ProgramInput::Ended(end));
     }
 
-    /// Time passes, and each wake is heard.
+    /// Time passes, and every wake is delivered.
     fn pass(&mut self, time: Duration) {
         let until = self.now() + time;
         while let Some(wake) = self.program.next_wake().filter(|wake| *wake <= until) {
@@ -187,7 +188,7 @@ impl World {
         self.now = Some(until);
     }
 
-    /// As [`World::pass`]; who is asked to end, ends soon.
+    /// As [`World::pass`]. A process that was asked to exit does so soon.
     fn settle(&mut self, time: Duration) {
         let until = self.now() + time;
         while self.now() < until {
@@ -202,7 +203,7 @@ impl World {
         match act {
             Act::Files(in_step) => {
                 self.in_step = in_step;
-                // As every step of the engine is followed by.
+                // The engine's caller does this after every step.
                 self.happen(ProgramInput::Tick);
             }
             Act::Change(splay) => {
@@ -214,7 +215,7 @@ impl World {
                 if config.is_none() {
                     self.started = None;
                 }
-                // What was in step for the same command still is.
+                // Files that were up to date for the same command still are.
                 let was_ready = self.is_ready && self.configured.as_ref().is_some_and(same);
                 self.is_ready = was_ready || self.started.as_ref().is_some_and(same);
                 self.ended = None;
@@ -222,7 +223,7 @@ impl World {
                     && process.asked.is_none()
                     && config.is_same_program(&process.config)
                 {
-                    // The rest takes effect as it runs.
+                    // The other settings take effect while it runs.
                     process.config = Arc::clone(config);
                 }
                 self.configured.clone_from(&config);
@@ -256,14 +257,14 @@ proptest! {
                 (State::Exited(code), None) => {
                     let is_its_own = own_end == Some(*code) || (world.refuses && *code == 127);
                     prop_assert!(if world.stops > 0 { *code == 0 } else { is_its_own }, "{}", code);
-                    prop_assert!(!world.is_pending(), "the next start of the agent needs no reload");
+                    prop_assert!(!world.is_pending(), "a later start of the agent needs no reload");
                     over = Some(*code);
                 }
-                (state, Some(code)) => prop_assert_eq!(state, &State::Exited(code), "an end is an end"),
+                (state, Some(code)) => prop_assert_eq!(state, &State::Exited(code), "an exited state is final"),
                 _ => {}
             }
         }
-        // AfterStop all goes well for a while.
+        // From here on nothing fails.
         world.refuses = false;
         world.act(Act::Files(true));
         world.settle(LONG);
@@ -276,9 +277,9 @@ proptest! {
             }
             State::Off => prop_assert!(running.is_none() && world.configured.is_none() && !world.is_pending()),
             State::Exited(_) => prop_assert!(running.is_none() || world.stops > 0),
-            state => prop_assert!(false, "it comes to rest: {:?}", state),
+            state => prop_assert!(false, "it does not become idle: {:?}", state),
         }
-        // Asked to end, and ending or not, it is over in time; also when it cannot be killed.
+        // A program that was asked to exit is done in time, even if it cannot be killed.
         let limit = world.program.config().map_or(Duration::ZERO, |config| config.kill_timeout + KILL_GRACE);
         world.act(Act::Stop);
         world.pass(limit);
