@@ -105,7 +105,7 @@ pub fn is_root() -> bool {
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(10);
     while !condition() {
-        assert!(Instant::now() < end, "still not: {what}");
+        assert!(Instant::now() < end, "not within 10 s: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

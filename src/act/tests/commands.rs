@@ -16,7 +16,7 @@ use super::bench::{Bench, Sweep, alive, is_again, passes_again, shell, until};
 
 const LONG: Duration = Duration::from_mins(1);
 
-/// An environment by which a test finds its processes, and what ends them after it.
+/// An environment variable by which a test finds its processes. Dropping it kills them.
 fn marked(name: &str) -> (Environment, Sweep) {
     let name = format!("{name}-{}", std::process::id());
     let variables = Variables { template: &name, src: "/s", dest: "/d", changed: "/d:/e" };
@@ -134,7 +134,7 @@ async fn a_timeout_ends_the_whole_process_group() {
     futures_of(all).await;
 }
 
-/// Waits for all at the same time.
+/// Waits for all of them at once.
 async fn futures_of<F: Future<Output = ()>, const N: usize>(all: [F; N]) {
     let mut waiting: Vec<_> = all.into_iter().map(Box::pin).collect();
     std::future::poll_fn(|context| {
@@ -144,7 +144,7 @@ async fn futures_of<F: Future<Output = ()>, const N: usize>(all: [F; N]) {
     .await;
 }
 
-/// Processes that write their pid to a file, and are ended with this.
+/// Processes that write their pid to a file. They are killed when this is dropped.
 struct Strays<'a>(&'a Bench, [&'a str; 2]);
 
 impl Strays<'_> {
@@ -203,7 +203,7 @@ async fn a_command_that_ended_while_the_agent_was_suspended_did_not_time_out() {
     for _ in 0..16 {
         let begun = Instant::now();
         let (end, ()) = tokio::join!(run_shell("exit 3", &environment, limit), async {
-            // Nothing else happens in this process until both are over.
+            // Nothing else happens in this process until both have ended.
             while begun.elapsed() < 2 * limit || !alive(&sweep.0).is_empty() {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -228,7 +228,11 @@ async fn stopping_ends_a_command_in_time() {
         assert!(asked.elapsed() < Duration::from_millis(2500), "{text} took {:?}", asked.elapsed());
         until("the whole group is gone", || alive(&sweep.0).is_empty()).await;
         let end = run(&command, &environment, LONG, &stop).await;
-        assert_eq!((end.termination, alive(&sweep.0)), (Termination::Abandoned, vec![]), "nothing starts any more");
+        assert_eq!(
+            (end.termination, alive(&sweep.0)),
+            (Termination::Abandoned, vec![]),
+            "no further command is started"
+        );
     }
 }
 
@@ -276,7 +280,7 @@ async fn a_descendant_that_keeps_the_output_open_does_not_block() {
     let end = run_shell(&format!("{daemon} echo done"), &environment, LONG).await;
     assert_eq!((end.termination.clone(), said(&end)), (Termination::Exited(0), "done\n".to_owned()));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    assert!(!alive(&sweep.0).is_empty(), "a daemon is left alone");
+    assert!(!alive(&sweep.0).is_empty(), "a daemon is left running");
     std::fs::write(&go, "").unwrap();
     until("the daemon has written and lives", || bench.path("gone").exists()).await;
 }

@@ -49,7 +49,7 @@ async fn a_full_disk() {
     let message = bench.failure(&template, &vec![b'x'; 100_000], Stage::Write).await;
     assert!(message.contains("No space left") && message.contains("see df"), "{message}");
     assert_eq!(identity(&template.dest), before);
-    // Inodes for the directory, the file, and these only.
+    // There are inodes only for the directory, the file, and these.
     fs::write(bench.path("a"), "").unwrap();
     fs::write(bench.path("b"), "").unwrap();
     let message = bench.failure(&template, b"new", Stage::Write).await;
@@ -198,9 +198,9 @@ async fn a_file_system_that_cannot_sync_directories() {
 }
 
 #[tokio::test]
-async fn the_faults_are_injected() {
+async fn strace_injects_the_faults() {
     // If strace injected nothing, the tests above would pass for the wrong reason.
-    const NAME: &str = "act::tests::faults::the_faults_are_injected";
+    const NAME: &str = "act::tests::faults::strace_injects_the_faults";
     if is_again() {
         let bench = Bench::new();
         assert_eq!(bench.publish(&bench.template("f"), b"new").await, Outcome::Replaced);

@@ -182,7 +182,7 @@ async fn links_directories_and_special_files_are_refused() {
         let message = bench.failure(&template, b"new", Stage::Write).await;
         assert!(message.contains(part) && message.contains(name.split('/').next().unwrap()), "{message}");
         let setback = compare(&bench.writer, &template, b"new").await.unwrap_err();
-        assert_eq!(setback.to_string(), message, "a dry run says the same");
+        assert_eq!(setback.to_string(), message, "a dry run reports the same");
     }
     let mut device = bench.template("null");
     device.dest = "/dev/null".into();
@@ -343,7 +343,7 @@ async fn stopping_leaves_the_old_file_unchanged() {
         bench.stop.cancel();
     });
     assert_eq!(outcome, Outcome::Abandoned);
-    assert_eq!(bench.publish(&template, b"new").await, Outcome::Abandoned, "nothing starts any more");
+    assert_eq!(bench.publish(&template, b"new").await, Outcome::Abandoned, "no further check is started");
     assert_eq!((identity(&template.dest), staged_in(bench.directory.path())), (before, Vec::new()));
 }
 

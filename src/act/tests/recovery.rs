@@ -1,5 +1,5 @@
-//! What the next agent makes of a damaged journal, of a state directory that was replaced, and of what it cannot finish
-//! at once.
+//! How the next agent handles a damaged journal, a replaced state directory, and replacements that it cannot finish at
+//! once.
 
 use std::fs;
 use std::path::Path;
@@ -50,10 +50,10 @@ fn ends(journal: &[u8]) -> Vec<usize> {
 async fn every_intact_entry_of_a_truncated_journal_is_pending() {
     let (bench, [a, _], journal) = scene().await;
     let lines = ends(&journal);
-    assert_eq!(lines.len(), 3, "a title, and a line for each round");
+    assert_eq!(lines.len(), 3, "a header, and a line for each batch");
     for cut in (lines[0]..=journal.len()).step_by(crate::support::random::count(7, 1)) {
         let owed = owed(&bench, std::slice::from_ref(&a), |file| fs::write(file, &journal[..cut]).unwrap()).await;
-        // What was not recorded completely has not happened.
+        // An incomplete entry counts as not recorded.
         let expected = &["reload a", "reload b"][..lines[1..].iter().filter(|end| **end <= cut).count()];
         assert!(owed == expected || cut + 1 == journal.len() || cut + 1 == lines[1], "cut at {cut}: {owed:?}");
     }
@@ -101,7 +101,7 @@ async fn a_file_that_is_not_a_journal_is_kept_and_every_reload_runs_once() {
         let expected: &[&str] = if *name == "large" { &[] } else { &["reload a", "reload b"] };
         assert_eq!(now, expected, "{name}");
         let found = Journal::open(&bench.path("state")).0.entries().count();
-        assert_eq!(found, expected.len(), "{name}: and it is known to the next one");
+        assert_eq!(found, expected.len(), "and the next agent reads it: {name}");
     }
 }
 
@@ -367,8 +367,8 @@ async fn a_failed_overwrite_is_finished_by_the_next_attempt() {
     fs::write(&template.dest, "an old one").unwrap();
     take_over(&bench, std::slice::from_ref(&template)).await;
     let _ = bench.failure_at(&template, b"new", Stage::Write).await;
-    assert_eq!(staged_in(bench.directory.path()).len(), 1, "it waits");
-    // It was killed then; and the next agent may meet the same fault.
+    assert_eq!(staged_in(bench.directory.path()).len(), 1, "it is kept for the next attempt");
+    // The agent was killed then, and the next one may meet the same fault.
     let (bench, owed) = next(bench, std::slice::from_ref(&template)).await;
     let owed = [owed, reloads(&retry_unfinished(&bench.writer).await.unwrap().0)].concat();
     assert_eq!(owed, ["reload f"]);

@@ -46,10 +46,10 @@ async fn a_reload_for_very_many_files_starts() {
     let own = bench.path(&"0".repeat(200)).display().to_string().len();
     let command = |text: &str| Reload::Command(shell(text.to_owned()));
     let few = length(job(command(&text), many(300))).await;
-    assert_eq!(few, (ReloadOutcome::Succeeded, 300 * (own + 1) - 1), "as long as there is room, all are named");
+    assert_eq!(few, (ReloadOutcome::Succeeded, 300 * (own + 1) - 1), "all files are named if they fit");
     let very_many = job(command(&text), many(1000));
     assert_eq!(reload(&very_many, &bench.stop).await, ReloadOutcome::Succeeded);
-    assert_eq!(fs::read_to_string(bench.path("length")).unwrap(), "0\n", "and never some of them");
+    assert_eq!(fs::read_to_string(bench.path("length")).unwrap(), "0\n", "otherwise none is named");
 }
 
 #[tokio::test]
@@ -96,7 +96,10 @@ async fn verify_cmd_runs_after_the_reload_and_its_failure_is_the_reloads() {
     let ReloadOutcome::Failed(message) = reload(&with(shell("exit 1"), &[says("a")]), &bench.stop).await else {
         panic!()
     };
-    assert!(message.starts_with("reload ") && !log.exists(), "after a failed reload nothing is proven: {message}");
+    assert!(
+        message.starts_with("reload ") && !log.exists(),
+        "after a failed reload verify_cmd does not run: {message}"
+    );
 }
 
 #[tokio::test]
@@ -167,7 +170,7 @@ async fn a_pid_file_that_cannot_be_read_in_time_signals_no_process() {
         job.timeout = Duration::from_millis(100);
         let ran = reload(&job, &bench.stop).await;
         assert!(matches!(&ran, ReloadOutcome::Failed(why) if why.contains("timed out after 100ms")), "{ran:?}");
-        // It waits until the first has been answered.
+        // The next reload waits until the first read has returned.
         job.timeout = Duration::from_mins(1);
         assert_eq!(reload(&job, &bench.stop).await, ReloadOutcome::Succeeded);
         return;

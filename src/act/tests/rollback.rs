@@ -1,5 +1,5 @@
-//! Rollback with the engine and real files: in whatever order things happen, no file is lost, no version that failed is
-//! written again, and only confirmed versions are restored.
+//! Rollback with the engine and real files. In any order of events no file is lost, no failed version is written again,
+//! and only confirmed versions are restored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -116,7 +116,7 @@ struct World {
     changed: BTreeMap<&'static str, usize>,
     published: BTreeSet<&'static str>,
     owed: BTreeSet<&'static str>,
-    /// All contents that the unit was to have as a whole.
+    /// All contents that the unit was meant to have as a whole.
     whole: BTreeSet<Contents>,
     /// The state at each reload's beginning, and the last confirmed change of each file.
     began: Vec<Began>,
@@ -338,12 +338,12 @@ impl World {
         for of_unit in [true, false] {
             let (was, is) = (part(before, of_unit), part(&now, of_unit));
             let goes = is.keys().any(|name| back.contains(*name));
-            assert!(goes || was == is, "what did not go back is as it was");
+            assert!(goes || was == is, "a file that was not restored is unchanged");
             if !goes {
                 continue;
             }
             let proven = if of_unit { self.proven.contains(&is) } else { self.last_proven == is };
-            assert!(proven || is_edited(&is), "{is:?} has not proven itself: {:?} {:?}", self.proven, self.last_proven);
+            assert!(proven || is_edited(&is), "{is:?} was not confirmed: {:?} {:?}", self.proven, self.last_proven);
             if job.reload.is_some() {
                 self.blocked.insert(of_unit, was);
             }
@@ -382,7 +382,7 @@ impl World {
                     // If the edited content was restored, because it was there when the file was corrected, it is the
                     // right one.
                     let is_gone_back_to = text == before;
-                    assert!(waits || is_gone_back_to || !text.contains("by hand"), "{name} is not put right");
+                    assert!(waits || is_gone_back_to || !text.contains("by hand"), "{name} is not corrected");
                 }
             }
             Op::Restart => self.restart().await,
@@ -403,11 +403,11 @@ impl World {
         assert!(is_edited(&unit) || self.whole.contains(&unit), "a part of the unit: {unit:?}");
         for of_unit in [true, false] {
             let failed = self.blocked.get(&of_unit);
-            assert_ne!(Some(&part(&now, of_unit)), failed, "what failed is tried again");
+            assert_ne!(Some(&part(&now, of_unit)), failed, "a failed version is written again");
         }
         for name in &self.owed {
             let owes = self.engine.engine.pending_reloads().values().any(|debt| debt.includes(&Arc::from(*name)));
-            assert!(owes, "what {name} owes is forgotten");
+            assert!(owes, "the pending reload of {name} is lost");
         }
     }
 }
@@ -475,7 +475,7 @@ async fn take_over(files: &mut Files, templates: &[TemplateConfig]) -> Vec<Strin
     owed.iter().map(|template| template.name.to_string()).collect()
 }
 
-/// What to do after this reload failed; without one, long after that.
+/// A restoration of these templates, because their reload failed or without a reload.
 fn job(templates: &[TemplateConfig], failed: bool) -> Restoration {
     let templates: Vec<_> = templates.iter().cloned().map(Arc::new).collect();
     let reload = templates[0].reload.clone().filter(|_| failed);
@@ -543,11 +543,14 @@ async fn a_file_can_be_rolled_back_again_while_its_failed_version_is_blocked() {
     assert_eq!(restore(&files.writer, &job(&templates, true)).await.unwrap().len(), 2);
     let noted = fs::read_to_string(files.path("state/journal")).unwrap();
     let back: Vec<_> = noted.lines().filter(|line| line.contains("\"back\":true")).collect();
-    assert!(back.len() == 1 && back[0].contains("\"blocked\":[{"), "in one line, against a kill in between: {noted}");
+    assert!(
+        back.len() == 1 && back[0].contains("\"blocked\":[{"),
+        "in one line, in case of a kill in between: {noted}"
+    );
     files.writer.reload_succeeded(files.writer.begin_reload(&templates));
     for next in [false, true] {
         if next {
-            assert_eq!(take_over(&mut files, &templates).await, [""; 0], "nothing is owed");
+            assert_eq!(take_over(&mut files, &templates).await, [""; 0], "no reload is pending");
         }
         for template in &templates {
             let why = files.failure(template, b"wrong", Stage::Rollback).await;
@@ -586,7 +589,7 @@ async fn an_unchanged_file_of_a_rolled_back_unit_can_be_corrected() {
     files.writer.reload_succeeded(files.writer.begin_reload(&templates));
     for next in [false, true] {
         if next {
-            assert_eq!(take_over(&mut files, &templates).await, [""; 0], "nothing is owed");
+            assert_eq!(take_over(&mut files, &templates).await, [""; 0], "no reload is pending");
         }
         fs::write(files.path("two"), "by hand").unwrap();
         let right = restore(&files.writer, &job(&templates, false)).await.unwrap();
@@ -609,7 +612,7 @@ async fn a_failed_version_without_a_reload_is_not_written_again_but_may_be_remov
     assert_eq!(restore(&files.writer, &job(std::slice::from_ref(&template), true)).await.unwrap().len(), 1);
     let quiet = TemplateConfig { reload: None, ..template.clone() };
     files.failure(&quiet, b"wrong", Stage::Rollback).await;
-    // The key is gone, so the file is gone for good.
+    // The key is gone, so the file is removed for good.
     let claim = Some(crate::state::owned_files::Claim::Written);
     assert_eq!(crate::act::files::remove(&files.writer, &template, claim, true, &files.stop).await, Outcome::Removed);
     assert!(restore(&files.writer, &job(&[template], true)).await.unwrap().is_empty());

@@ -62,8 +62,8 @@ async fn files_that_change_together_share_their_syncs() {
 }
 
 #[tokio::test]
-async fn a_failure_of_one_file_concerns_no_other() {
-    const NAME: &str = "act::tests::rounds::a_failure_of_one_file_concerns_no_other";
+async fn a_failure_of_one_file_does_not_affect_others() {
+    const NAME: &str = "act::tests::rounds::a_failure_of_one_file_does_not_affect_others";
     if !is_again() {
         for call in ["fchown", "fchmod", "fsync", "renameat"] {
             with_fault(NAME, call, 2);
@@ -101,7 +101,7 @@ async fn a_directory_that_cannot_be_synced_fails_for_its_own_files() {
 }
 
 #[tokio::test]
-async fn a_failed_check_holds_up_no_other_file() {
+async fn a_failed_check_delays_no_other_file() {
     let bench = Bench::new();
     let mut templates = directories(&bench);
     templates[1].check = Some(shell("false"));

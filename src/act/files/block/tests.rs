@@ -131,7 +131,7 @@ proptest! {
         let (block, dest) = (Block::new("c"), Path::new("/x"));
         let Ok(mut file) = splice(&old, &block, &texts[0], dest) else { return Ok(()) };
         prop_assert!(file.starts_with(&old));
-        prop_assert_eq!(&splice(&file, &block, &texts[0], dest).unwrap(), &file, "the same once more is the same");
+        prop_assert_eq!(&splice(&file, &block, &texts[0], dest).unwrap(), &file, "inserting the same text again changes nothing");
         let outside = apart(&file, &block).0;
         for text in &texts {
             file = splice(&file, &block, text, dest).unwrap();

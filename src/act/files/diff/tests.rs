@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn differences_read_as_diff_shows_them() {
+fn differences_have_the_unified_diff_format() {
     type Case<'a> = (Option<&'a [u8]>, &'a [u8], &'a str);
     let cases: [Case; 7] = [
         (Some(b"a\nb\nc\n"), b"a\nB\nc\n", "--- /e/x\n+++ /e/x\n@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n"),

@@ -15,7 +15,7 @@ fn an_overwrite_can_be_finished_twice() {
     };
     fs::write(&dest, "new te").unwrap();
     assert!(!finish("new text").unwrap());
-    assert_eq!(fs::read_to_string(&dest).unwrap(), "new te", "nothing was begun");
+    assert_eq!(fs::read_to_string(&dest).unwrap(), "new te", "nothing was written");
     for begun in ["an old text that is longer", "new te", ""] {
         fs::write(&staged, "new text").unwrap();
         fs::write(&dest, begun).unwrap();

@@ -5,7 +5,7 @@ fn process(pid: i32, parent: i32, group: i32, started: u64) -> Process {
 }
 
 #[test]
-fn a_family_is_known_by_group_by_parents_and_by_having_been_seen() {
+fn descendants_are_found_by_group_by_parents_and_by_earlier_scans() {
     let mut run = ProcessTree { leader: 10, started: 100, known: BTreeSet::new() };
     let before = [
         process(1, 0, 1, 1),
@@ -25,18 +25,18 @@ fn a_family_is_known_by_group_by_parents_and_by_having_been_seen() {
     run.known = BTreeSet::from([(12, 102), (13, 103), (16, 106)]);
     let after = [
         process(12, 1, 12, 102),
-        // Another process has its ID.
+        // Another process has this pid now.
         process(13, 1, 13, 999),
         process(16, 1, 16, 106),
         process(17, 16, 17, 107),
-        // From before the run.
+        // This process started before the run.
         process(18, 10, 18, 99),
     ];
     assert_eq!(pids(&run, &after), [12, 16, 17]);
 }
 
 #[test]
-fn few_are_named() {
+fn only_a_few_processes_are_named() {
     let many: Vec<Process> = (1..=7).map(|pid| process(pid, 1, pid, 1)).collect();
     let survivors = |count: usize| RemainingProcesses {
         inside: Vec::new(),

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn exactly_the_end_is_kept() {
+fn only_the_end_of_the_output_is_kept() {
     for chunk in [1, 7, 1000, MAX_OUTPUT - 1, MAX_OUTPUT, MAX_OUTPUT + 1, 3 * MAX_OUTPUT] {
         let all: Vec<u8> = (0..=250).cycle().take(3 * MAX_OUTPUT + 5).collect();
         let mut tail = OutputTail::default();
@@ -15,7 +15,7 @@ fn exactly_the_end_is_kept() {
 }
 
 #[test]
-fn what_is_shown_is_short_and_tame() {
+fn shown_output_is_short_and_escaped() {
     let shown = |bytes: &[u8]| {
         let mut tail = OutputTail::default();
         tail.push(bytes);

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_line_is_read_whatever_the_program_calls_itself() {
+fn a_stat_line_is_parsed_with_any_program_name() {
     let process = |parent, group, ended| Some(Process { pid: 12, parent, group, started: 99, ended });
     let cases = [
         ("12 (sleep) S 1 7", process(1, 7, false)),
@@ -18,7 +18,7 @@ fn a_line_is_read_whatever_the_program_calls_itself() {
 }
 
 #[test]
-fn a_name_that_is_cut_in_the_midst_of_a_letter_hides_nobody() {
+fn a_name_truncated_within_a_character_hides_no_process() {
     let dir = tempfile::TempDir::new().unwrap();
     // 16 bytes, of which the system keeps 15.
     let program = dir.path().join("ääääääää");
@@ -34,7 +34,7 @@ fn a_name_that_is_cut_in_the_midst_of_a_letter_hides_nobody() {
 }
 
 #[test]
-fn first_words_are_short_tame_and_no_secrets() {
+fn command_names_are_short_and_escaped_and_show_no_secrets() {
     let cases: [(&[u8], &str); 7] = [
         (b"sleep\x001000\0", "sleep 1000"),
         (b"sh\0-c\0echo x\0", "sh"),

@@ -2,10 +2,10 @@ use super::*;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn a_long_look_for_a_difference_stops_no_timer() {
+async fn a_slow_diff_does_not_delay_timers() {
     let dir = tempfile::TempDir::new().unwrap();
     let template = TemplateConfig::new("t", "t.tera", dir.path().join("t"));
-    // The same few lines in both, in another order: the smallest difference is hard to find.
+    // Both have the same few lines in a different order, so the smallest difference is hard to find.
     let text = |seed: u64| {
         let next = |n: &u64| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
         let lines = std::iter::successors(Some(seed), next).take(20_000);
