@@ -1,4 +1,4 @@
-//! What directories of src/ promise, and what the documentation says there is.
+//! The rules for the directories of src/, and what the documentation must list.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use crate::config::keys::TABLES;
 
 mod imports;
 
-/// Every Rust file under a directory of this crate, with its text. Tests may do what the code may not.
+/// Every Rust file under a directory of this crate, with its text. Tests are exempt from the rules.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     let mut files = Vec::new();
@@ -55,7 +55,7 @@ fn decide_is_pure() {
     }
 }
 
-/// Everything that shows the agent's state reads the engine's report, so that the engine can change behind it.
+/// Everything that shows the agent's state reads the engine's report, so that the engine can change independently.
 #[test]
 fn status_reads_the_report_and_nothing_else_of_the_engine() {
     let mut files = sources("src/report");
@@ -71,7 +71,7 @@ fn status_reads_the_report_and_nothing_else_of_the_engine() {
             };
             assert!(
                 uses.all(is_allowed),
-                "{}:{}: of decide, status uses `report` and `Moment` only",
+                "{}:{}: of decide, status may use only `report` and `Moment`",
                 file.display(),
                 number + 1
             );
@@ -89,7 +89,7 @@ fn documented() -> BTreeSet<(String, String)> {
         if let Some(heading) = line.strip_prefix("## ") {
             heading.replace('`', "").clone_into(&mut table);
         } else if let Some(heading) = line.strip_prefix("### ") {
-            // Every second piece between backquotes is code.
+            // Every second part between backquotes is code.
             for key in heading.split('`').skip(1).step_by(2) {
                 assert!(keys.insert((table.clone(), key.to_owned())), "{table} {key} has two headings");
             }
@@ -104,9 +104,9 @@ fn the_reference_has_every_key_and_no_other() {
         TABLES.iter().flat_map(|table| table.all().map(|key| (table.table.to_owned(), key.to_owned()))).collect();
     let documented = documented();
     let missing: Vec<_> = known.difference(&documented).collect();
-    assert!(missing.is_empty(), "docs/configuration.md says nothing of {missing:?}");
+    assert!(missing.is_empty(), "docs/configuration.md lacks {missing:?}");
     let unknown: Vec<_> = documented.difference(&known).collect();
-    assert!(unknown.is_empty(), "docs/configuration.md has what the parser does not know: {unknown:?}");
+    assert!(unknown.is_empty(), "docs/configuration.md has keys that the parser does not know: {unknown:?}");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn the_reference_has_every_other_spelling() {
 }
 
 #[test]
-fn what_is_logged_is_an_event() {
+fn only_events_are_logged() {
     let macros = ["info!(", "warn!(", "error!("];
     for (file, text) in sources("src").iter().filter(|(file, _)| !file.to_string_lossy().contains("src/log")) {
         for (line, number) in text.lines().zip(1..) {

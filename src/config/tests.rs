@@ -1,4 +1,4 @@
-//! Configurations that are wrong, and what is said of them: the message, the file, line and column, carets, a hint.
+//! Invalid configurations and how they are reported: the message, the file, line and column, carets, and a hint.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ mod values;
 struct Home(TempDir);
 
 impl Home {
-    /// A directory with these files, and a template for those that need one.
+    /// A directory with these files, and templates for the configurations that need them.
     fn new(files: &[(&str, &str)]) -> Self {
         let home = Self(TempDir::new().unwrap());
         home.write("templates/a.tera", "").write("templates/b.tera", "");
@@ -52,7 +52,7 @@ impl Home {
         self.load_with(&Overrides { host_name: "web1".into(), ..Overrides::default() })
     }
 
-    /// What is said, with this directory's own name left out of it: the same on every host and every run.
+    /// The report without this directory's name, so that it is the same on every host and in every run.
     fn told(&self) -> String {
         let said = match self.load() {
             Ok(loaded) => format!("loaded, with {:?}", loaded.warnings),
@@ -61,7 +61,7 @@ impl Home {
         self.stable(&said)
     }
 
-    /// A text in which this directory's own name is left out.
+    /// A text without this directory's name.
     fn stable(&self, said: &str) -> String {
         let home = self.0.path().to_str().unwrap();
         let said = said.replace(&format!("{home}/"), "").replace(home, "HOME");
@@ -69,7 +69,7 @@ impl Home {
     }
 }
 
-/// What is said of one file, which names a registry in its first line.
+/// The report about a single file whose first line sets a registry.
 fn told(text: &str) -> String {
     Home::new(&[("rosterd.toml", &format!("registry.url = \"zk://zk1\"\n{text}"))]).told()
 }

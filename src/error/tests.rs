@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_most_serious_of_several_wins() {
+fn the_most_serious_exit_code_wins() {
     let order = [Exit::Done, Exit::Differs, Exit::Held, Exit::Unreached, Exit::Failed];
     for (rank, low) in order.iter().enumerate() {
         for high in &order[rank..] {

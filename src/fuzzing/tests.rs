@@ -1,4 +1,4 @@
-//! The fuzz targets with random inputs, on a stable compiler: `make fuzz` runs the same functions for longer.
+//! The fuzz targets with random inputs, on a stable compiler. `make fuzz` runs the same functions for longer.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{config, memory, nodes, payload, render, request};
 use crate::support::random;
 
-/// The inputs that the fuzz targets begin with.
+/// The inputs that the fuzz targets start from.
 fn seeds(of: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(of);
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -17,7 +17,7 @@ fn seeds(of: &str) -> Vec<Vec<u8>> {
     files.into_iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
-/// What is nearly right, and what is not at all: seeds with pieces of them cut out, and others put in.
+/// Nearly valid and invalid inputs: seeds with parts removed and others inserted.
 fn nearly(of: &str, pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> + use<> {
     let piece = prop_oneof![
         1 => prop::collection::vec(any::<u8>(), 0..4),
@@ -36,7 +36,7 @@ fn nearly(of: &str, pieces: &'static [&'static str]) -> impl Strategy<Value = Ve
     prop_oneof![9 => edited, 1 => prop::collection::vec(any::<u8>(), 0..200)]
 }
 
-/// What means something in a node, in JSON, in a line or in the template.
+/// Texts with a meaning in a node, in JSON, in a line or in the template.
 const OF_NODES: &[&str] = &[
     "\n",
     "\r",
@@ -72,7 +72,7 @@ const OF_NODES: &[&str] = &[
     " server evil 10.0.0.9:1",
 ];
 
-/// Pieces of configurations, so that what is put together by chance gets past the first line.
+/// Parts of configurations, so that random combinations get past the first line.
 const OF_CONFIGS: &[&str] = &[
     "[registry]\n",
     "[[registry]]\n",
@@ -120,7 +120,7 @@ const OF_CONFIGS: &[&str] = &[
     "\n",
 ];
 
-/// Pieces of requests, and of what is remembered.
+/// Parts of requests and of saved state.
 const OF_LINES: &[&str] = &[
     "\n",
     "\"",
@@ -142,17 +142,17 @@ proptest! {
     #![proptest_config(random::config(1_000, 200_000))]
 
     #[test]
-    fn any_node_is_read_or_refused(bytes in nearly("nodes", OF_NODES)) {
+    fn any_node_is_decoded_or_refused(bytes in nearly("nodes", OF_NODES)) {
         payload::any(&bytes);
     }
 
     #[test]
-    fn any_members_are_rendered_a_line_each(bytes in nearly("nodes", OF_NODES)) {
+    fn any_members_are_rendered_as_one_line_each(bytes in nearly("nodes", OF_NODES)) {
         render::any(&bytes);
     }
 
     #[test]
-    fn any_text_is_a_configuration_or_has_a_problem(
+    fn any_text_is_a_valid_configuration_or_is_reported(
         picks in prop::collection::vec(prop::sample::select(OF_CONFIGS), 0..40),
         nearly in nearly("config", OF_CONFIGS),
     ) {
@@ -162,19 +162,19 @@ proptest! {
     }
 
     #[test]
-    fn any_file_is_recalled_or_left_out(bytes in nearly("memory", OF_LINES)) {
+    fn any_saved_roster_is_loaded_or_ignored(bytes in nearly("memory", OF_LINES)) {
         memory::any(&TempDir::new().unwrap(), &bytes);
     }
 
     #[test]
-    fn any_request_is_understood_or_refused(bytes in nearly("request", OF_LINES)) {
+    fn any_request_is_parsed_or_refused(bytes in nearly("request", OF_LINES)) {
         request::any(&bytes);
     }
 }
 
-/// A fuzz target that is not among the tests above would run for nobody who has no nightly compiler.
+/// Without a test above, a fuzz target would run only with a nightly compiler.
 #[test]
-fn every_fuzz_target_runs_here_or_beside_what_is_private() {
+fn every_fuzz_target_has_a_test() {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own = fs::read_to_string(crate_dir.join("src/fuzzing/tests.rs")).unwrap();
     let makefile = fs::read_to_string(crate_dir.join("Makefile")).unwrap();
@@ -183,16 +183,16 @@ fn every_fuzz_target_runs_here_or_beside_what_is_private() {
         let file = entry.unwrap().path();
         let (name, text) = (file.file_stem().unwrap().to_str().unwrap(), fs::read_to_string(&file).unwrap());
         let is_here = text.contains(&format!("fuzzing::{name}::any")) && own.contains(&format!("{name}::any(&"));
-        assert!(is_here || text.contains(&format!("fuzzing::{name}(")), "{name} is no test");
+        assert!(is_here || text.contains(&format!("fuzzing::{name}(")), "{name} has no test");
         assert!(makefile.contains(&format!("fuzz,{name},")), "make fuzz leaves {name} out");
         targets += 1;
     }
     assert!(targets >= 7, "{targets}");
 }
 
-/// Seeds are worth their name: each is read by what it is a seed of.
+/// Each seed is valid input for its target.
 #[test]
-fn each_seed_is_right() {
+fn every_seed_is_valid() {
     for seed in seeds("request") {
         let request = serde_json::from_slice::<crate::control::protocol::Request>(&seed);
         assert!(request.is_ok(), "{request:?}");
@@ -210,7 +210,7 @@ fn each_seed_is_right() {
         fs::write(home.path().join("rosterd.toml"), &seed).unwrap();
         let overrides = crate::config::Overrides { host_name: "web1".into(), ..Default::default() };
         let problems = crate::config::load(&home.path().join("rosterd.toml"), &overrides).err();
-        // But for the files that it names, which are not there.
+        // Only the files that it names are missing.
         let said = problems.map(|problems| problems.to_string()).unwrap_or_default();
         assert!(said.lines().filter(|line| line.starts_with("error")).all(|line| line.contains("nowhere")), "{said}");
     }

@@ -4,7 +4,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 
 use super::*;
 
-/// Keeps each trace as a line.
+/// Saves each trace as a line.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<String>>);
 
@@ -16,7 +16,7 @@ impl<S: Subscriber> Layer<S> for Kept {
 }
 
 #[test]
-fn what_a_library_logs_is_a_line_with_its_fields() {
+fn log_records_of_libraries_become_lines_with_their_fields() {
     let kept = Kept::default();
     tracing::subscriber::with_default(Registry::default().with(kept.clone()), || {
         tracing::warn!(n = 3, ok = true, text = "a \"b\"\n", reason = "one\ntwo\u{1b}[2J", "lost");
@@ -26,14 +26,14 @@ fn what_a_library_logs_is_a_line_with_its_fields() {
 }
 
 #[test]
-fn a_second_init_and_a_wrong_filter_do_no_harm() {
-    // "off" first: the first one stays for the whole test program.
+fn a_second_init_and_an_invalid_filter_are_ignored() {
+    // "off" first: the first filter applies to the whole test process.
     init(LogFormat::Text, Some("off"));
     init(LogFormat::Json, Some("rosterd=[[["));
 }
 
 #[test]
-fn a_slow_subscriber_loses_the_oldest_events_and_learns_how_many() {
+fn a_slow_subscriber_loses_the_oldest_events_and_is_told_how_many() {
     let (mut slow, mut quick) = (subscribe(), subscribe());
     // Other tests of this program may emit events too.
     let is_own = |event: &Event| matches!(event, Event::HoldAccepted { roster, .. } if &**roster == "slow");
@@ -45,9 +45,9 @@ fn a_slow_subscriber_loses_the_oldest_events_and_learns_how_many() {
             seen += usize::from(is_own(&event));
         }
     }
-    assert_eq!(seen, all, "one that keeps up loses none");
+    assert_eq!(seen, all, "a subscriber that keeps up loses none");
     assert!(matches!(slow.try_recv(), Err(TryRecvError::Lagged(lost)) if lost >= 10));
-    assert!(slow.try_recv().is_ok(), "and continues with the oldest event that is left");
+    assert!(slow.try_recv().is_ok(), "and continues with the oldest remaining event");
 }
 
 #[test]

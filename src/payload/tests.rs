@@ -1,4 +1,4 @@
-//! What holds for every format.
+//! Rules that hold for every format.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ fn each_format_has_one_name() {
 }
 
 #[test]
-fn each_sample_is_read() {
+fn each_sample_is_decoded() {
     for (format, nodes) in samples() {
         for (name, data) in nodes {
             let child = decode(&format, name, &Ok(Arc::from(data.as_bytes()))).unwrap();
@@ -66,7 +66,7 @@ fn each_sample_is_read() {
 }
 
 #[test]
-fn no_member_is_over_its_size_by_its_name_or_its_data() {
+fn the_size_of_a_members_name_and_data_is_limited() {
     for format in every_format() {
         let long = "a".repeat(MAX_DATA + 1);
         let size = Err(Quarantine::TooLarge { bytes: MAX_DATA + 1 });

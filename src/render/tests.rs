@@ -47,7 +47,7 @@ fn load(dir: &TempDir, srcs: &[&str]) -> Result<Library, Problems> {
     Library::load(&templates, dir.path(), globals())
 }
 
-/// Every problem with its place, as `file:line:column "what it points at": message (hint)`.
+/// Every problem with its position, as `file:line:column "the text at that position": message (hint)`.
 fn problems(files: &[(&str, &str)]) -> String {
     let dir = dir(files);
     let Problems(problems) = load(&dir, &[files[0].0]).unwrap_err();
@@ -82,7 +82,7 @@ fn snapshot() -> Snapshot {
     }
 }
 
-/// What a template renders to, with `include` files beside it.
+/// The output of a template, with `include` files next to it.
 fn render_with(text: &str, more: &[(&str, &str)]) -> Result<String, String> {
     let mut files = vec![("t", text)];
     files.extend(more);
@@ -146,7 +146,7 @@ fn needs_are_the_names_that_a_template_and_its_files_use() {
 }
 
 #[test]
-fn the_full_host_name_is_asked_for_only_where_it_is_shown() {
+fn the_full_host_name_is_resolved_only_if_it_is_used() {
     let cases = [
         ("{{ host.fqdn }}", true),
         ("{{ host['fqdn'] }}", true),
@@ -174,9 +174,9 @@ fn the_full_host_name_is_asked_for_only_where_it_is_shown() {
     }
 }
 
-/// Tera tells the free names of a template without their places, which is enough to check the scanner with.
+/// Tera reports the free names of a template without their positions, which is enough to verify the scanner.
 #[test]
-fn tera_finds_the_same_names() {
+fn the_scanner_finds_the_same_names_as_tera() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
     let mut texts: Vec<String> =
         fs::read_dir(shipped).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
@@ -202,7 +202,7 @@ fn tera_finds_the_same_names() {
 }
 
 #[test]
-fn a_digest_follows_a_template_and_what_it_reaches() {
+fn the_digest_covers_a_template_and_the_files_it_includes() {
     let digest = |files: &[(&str, &str)]| {
         let dir = dir(files);
         load(&dir, &["t"]).unwrap().digest(Path::new("t"))
@@ -211,7 +211,7 @@ fn a_digest_follows_a_template_and_what_it_reaches() {
     assert_eq!(one, digest(&[("t", "{% include 'a' %}"), ("a", "x"), ("other", "changed")]));
     assert_ne!(one, digest(&[("t", "{% include 'a' %}"), ("a", "xx")]));
     assert_ne!(one, digest(&[("t", "{% include 'a' %} "), ("a", "x")]));
-    // Kept on disk across versions: this number may not change.
+    // The digest is saved on disk across versions, so it must not change.
     assert_eq!(digest(&[("t", "x")]), 8_626_044_241_689_415_147);
 }
 

@@ -1,4 +1,4 @@
-//! Which directory of src/ may import which, and that no two files import each other.
+//! Which directory of src/ may import which others, and that no two files import each other.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -20,15 +20,15 @@ const ALLOWED: [(&str, &[&str]); 5] = [
 /// A `use` of one name, or a path within an expression.
 struct Import {
     is_public: bool,
-    /// The name that it has here.
+    /// The name under which it is imported.
     name: String,
     path: Vec<String>,
 }
 
-/// The modules of this crate, and where the paths in them lead.
+/// The modules of this crate, and the targets of the paths in them.
 struct Tree {
     imports: BTreeMap<Module, Vec<Import>>,
-    /// Where a name that a module exports comes from.
+    /// The origin of a name that a module exports.
     exports: BTreeMap<(Module, String), Vec<String>>,
 }
 
@@ -54,7 +54,7 @@ impl Tree {
         tree
     }
 
-    /// A path from the crate's root on. `None` for one that leads out of the crate.
+    /// A path relative to the crate root. `None` for one outside the crate.
     fn absolute(&self, module: &Module, path: &[String]) -> Option<Vec<String>> {
         let supers = path.iter().take_while(|part| *part == "super").count();
         let within = |base: &[String], rest: &[String]| Some([base, rest].concat());
@@ -69,14 +69,14 @@ impl Tree {
         }
     }
 
-    /// The module that defines what a path names.
+    /// The module that defines the target of a path.
     fn defines(&self, path: &[String]) -> Module {
         let known = (0..=path.len()).rev().find(|end| self.imports.contains_key(&path[..*end])).unwrap_or_default();
         let origin = path.get(known).and_then(|name| self.exports.get(&(path[..known].to_vec(), name.clone())));
         origin.map_or(path[..known].to_vec(), |origin| self.defines(&[origin, &path[known + 1..]].concat()))
     }
 
-    /// Which modules each one imports. A module may use what is defined above it.
+    /// The modules that each one imports. A module may use its ancestors.
     fn edges(&self) -> BTreeMap<Module, BTreeSet<Module>> {
         let targets = |module: &Module, imports: &[Import]| {
             let paths = imports.iter().filter_map(|import| self.absolute(module, &import.path));
@@ -86,14 +86,14 @@ impl Tree {
     }
 }
 
-/// The code of a file, without comments and what is compiled for tests only.
+/// The code of a file, without comments and test code.
 fn code(text: &str) -> String {
     let mut code = String::new();
     let mut test: Option<&str> = None;
     for line in text.lines() {
         let indent = &line[..line.len() - line.trim_start().len()];
         if let Some(outer) = test {
-            // The end of the item that the attribute is about.
+            // The end of the item that has the attribute.
             if indent == outer && line.ends_with([';', '}']) {
                 test = None;
             }
@@ -107,7 +107,7 @@ fn code(text: &str) -> String {
     code
 }
 
-/// All paths that a file names: its `use` trees, and those within its code.
+/// All paths that a file names, in its `use` trees and in its code.
 fn imports(text: &str) -> Vec<Import> {
     let (mut imports, mut rest, mut tree) = (Vec::new(), String::new(), None);
     for line in code(text).lines() {
@@ -130,7 +130,7 @@ fn imports(text: &str) -> Vec<Import> {
         }
     }
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    // Every `a::b::c` of it.
+    // Every path of the form `a::b::c`.
     for path in rest.split(|c: char| !is_word(c) && c != ':').filter(|text| text.contains("::")) {
         let path: Vec<String> = path.trim_end_matches(':').split("::").map(str::to_owned).collect();
         if path.iter().all(|part| !part.is_empty() && part.chars().all(is_word)) {
@@ -166,7 +166,7 @@ fn leaves(above: &[&str], tree: &str, is_public: bool, imports: &mut Vec<Import>
     }
 }
 
-/// The shortest way from a module back to itself.
+/// The shortest import circle through a module.
 fn circle(edges: &BTreeMap<Module, BTreeSet<Module>>, start: &Module) -> Option<Vec<String>> {
     let mut ways = VecDeque::from([vec![start]]);
     let mut seen = BTreeSet::new();
@@ -195,11 +195,11 @@ fn no_files_import_each_other() {
             way
         })
         .collect();
-    assert!(circles.is_empty(), "files that import each other in a circle: {circles:#?}");
+    assert!(circles.is_empty(), "files that import each other: {circles:#?}");
 }
 
 #[test]
-fn a_directory_imports_only_what_it_may() {
+fn a_directory_imports_only_what_is_allowed() {
     for (module, targets) in Tree::read().edges() {
         let Some((_, allowed)) = ALLOWED.iter().find(|(directory, _)| *directory == module[0]) else { continue };
         for target in targets {

@@ -11,7 +11,7 @@ use crate::model::registry_event::{Bytes, Change, Members, RegistryEvent, Seen};
 use crate::model::version::Versions;
 use crate::watch::{BoxFuture, Node, Subjects};
 
-/// A registry that says what it is told to say, and then nothing more until it is stopped.
+/// A registry that sends these updates, and nothing more until it is stopped.
 struct Script(Vec<Update>);
 
 impl Registry for Script {
@@ -89,7 +89,7 @@ async fn asked(line: &str, script: Vec<Update>) -> (u8, String, String) {
 }
 
 #[tokio::test]
-async fn names_are_sorted_bytewise_and_the_first_are_taken() {
+async fn names_are_sorted_bytewise_and_max_keeps_the_first() {
     let nodes = names(&["h10:1", "h2:1", "H3:1", "h1:1"]);
     for (line, out) in [
         ("/s", "H3:1\nh10:1\nh1:1\nh2:1\n"),
@@ -97,13 +97,13 @@ async fn names_are_sorted_bytewise_and_the_first_are_taken() {
         ("/s --max 2 --min 2 --format json", "[\"H3:1\",\"h10:1\"]\n"),
         ("/s --max 2 --format yaml", "- \"H3:1\"\n- \"h10:1\"\n"),
     ] {
-        // ':' is after the digits, so h10 is before h1 there, as in every bytewise sort.
+        // ':' sorts after the digits, so h10 comes before h1, as in every bytewise sort.
         assert_eq!(asked(line, vec![reset("/s", nodes.clone())]).await, (0, out.into(), String::new()), "{line}");
     }
 }
 
 #[tokio::test]
-async fn members_are_whole() {
+async fn members_are_printed_with_all_fields() {
     let nodes = members(&[("10.0.0.2:80", ""), ("10.0.0.1:80", r#"{"zone":"a","weight":5}"#)]);
     let (code, out, _) = asked("/s --format members", vec![reset("/s", nodes)]).await;
     let out: Value = serde_json::from_str(&out).unwrap();
@@ -117,7 +117,7 @@ async fn members_are_whole() {
 }
 
 #[tokio::test]
-async fn too_few_is_3_with_nothing_on_standard_output() {
+async fn too_few_members_exit_3_and_print_nothing() {
     let unreadable = || reset("/s", Seen::Unreadable("no permission".into()));
     let torn = || reset("/s", members(&[("a:1", ""), ("b\n:1", "")]));
     for (line, update, code, says) in [
@@ -154,11 +154,11 @@ async fn min_0_allows_an_empty_list() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_not_reached_is_4_and_never_empty() {
+async fn an_unreachable_registry_exits_4_and_is_never_empty() {
     let says = "the registry did not answer within 100ms for /s: connect to 127.0.0.1:1: connection refused";
     for line in ["/s", "/s --min 0"] {
         assert_eq!(asked(line, vec![away()]).await, (4, String::new(), says.into()), "{line}");
-        // What was seen before it was lost may be over.
+        // Members that were seen before the connection was lost may be outdated.
         let lost = vec![reset("/s", names(&["a:1"])), away()];
         assert_eq!(asked(&format!("{line} --wait-for 2"), lost).await, (4, String::new(), says.into()), "{line}");
     }
@@ -168,7 +168,7 @@ async fn a_registry_that_is_not_reached_is_4_and_never_empty() {
 }
 
 #[tokio::test]
-async fn several_paths_and_a_star() {
+async fn several_paths_and_a_star_are_read() {
     let script = || {
         let web = [("api", names(&["c:1"])), ("bad", Seen::Absent), ("web", names(&["a:1", "b:1"]))];
         vec![reset("/one", names(&["x:1"])), keyed("/all/*", &web)]
@@ -187,18 +187,18 @@ async fn several_paths_and_a_star() {
     ] {
         assert_eq!(asked(line, script()).await, (0, out.into(), left_out.into()), "{line}");
     }
-    // A key that cannot be read is not known: it is not there, rather than there and empty.
+    // A key that cannot be read is omitted rather than shown as empty.
     let closed = [("api", names(&["c:1"])), ("web", Seen::Unreadable("no permission".into()))];
     let (code, out, says) = asked("/all/* --min 0 --format json", vec![keyed("/all/*", &closed)]).await;
     assert_eq!((code, out.as_str()), (0, "{\"api\":[\"c:1\"]}\n"));
     assert_eq!(says, "left out: /all/web cannot be read: no permission");
-    // One path without an answer, and nothing is printed.
+    // If one path has no answer, nothing is printed.
     let (code, out, _) = asked("/one /two", vec![reset("/one", names(&["x:1"]))]).await;
     assert_eq!((code, out.as_str()), (4, ""));
 }
 
 #[tokio::test]
-async fn wait_for_waits_and_then_min_judges() {
+async fn wait_for_waits_and_then_min_applies() {
     let joins = || vec![reset("/s", Seen::Absent), reset("/s", names(&["a:1"])), put("/s", "b:1"), put("/s", "c:1")];
     assert_eq!(asked("/s --wait-for 3", joins()).await, (0, "a:1\nb:1\nc:1\n".into(), String::new()));
     let (code, out, says) = asked("/s --wait-for 4", joins()).await;
@@ -208,7 +208,7 @@ async fn wait_for_waits_and_then_min_judges() {
 }
 
 #[tokio::test]
-async fn the_cache_stands_in_for_a_registry_that_is_not_reached() {
+async fn the_cache_replaces_an_unreachable_registry() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("web.json");
     let with = |line: &str| format!("{line} --cache {}", file.display());
@@ -224,7 +224,7 @@ async fn the_cache_stands_in_for_a_registry_that_is_not_reached() {
         assert!(says.starts_with("stale, ") && says.contains(" s old, from "), "{says}");
     }
 
-    // Neither too few, nor none, nor a failure takes the place of the good answer.
+    // Too few members, no members and a failure do not replace the good answer.
     assert_eq!(asked(&with("/s --min 2"), good(&["c:1"])).await.0, 3);
     assert_eq!(asked(&with("/s --min 0"), good(&[])).await.0, 0);
     assert_eq!(asked(&with("/s"), vec![reset("/s", Seen::Absent)]).await.0, 3);
@@ -261,19 +261,19 @@ async fn the_cache_keeps_data_keys_and_other_paths() {
     assert_eq!(asked(&with("/s"), vec![reset("/s", names(&["x:1"]))]).await.0, 0);
     assert_eq!(asked(&with("/all/*"), vec![away()]).await.1, fresh);
     assert!(fresh.contains(r#""zone":"z""#), "{fresh}");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside the cache");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]
-async fn a_cache_that_cannot_be_written_is_said_and_the_answer_stands() {
+async fn a_cache_that_cannot_be_written_is_reported_and_the_answer_printed() {
     let (code, out, says) = asked("/s --cache /nonexistent/x", vec![reset("/s", names(&["x:1"]))]).await;
     assert_eq!((code, out.as_str()), (0, "x:1\n"));
     assert!(says.starts_with("this answer is not cached: cannot write /nonexistent/x: "), "{says}");
 }
 
 #[tokio::test]
-async fn get_prints_and_gives_the_exit_code() {
+async fn get_prints_and_returns_the_exit_code() {
     let script = || Arc::new(Script(vec![reset("/s", names(&["x:1"]))]));
     let mut out = Vec::new();
     assert_eq!(get(&args("/s"), script(), &mut out).await, Exit::Done);
@@ -285,7 +285,7 @@ async fn get_prints_and_gives_the_exit_code() {
 }
 
 #[test]
-fn a_wrong_line_is_refused() {
+fn an_invalid_command_line_is_refused() {
     for line in
         ["", "s", "/a*", "/s --max 0", "/s --min x", "/s --payload nope", "/s --timeout 3", "/s --cache-max-age 1h"]
     {

@@ -7,7 +7,7 @@ use crate::error::Setback;
 use crate::model::registry_event::RegistryEvent;
 use crate::watch::BoxFuture;
 
-/// A registry that gives one answer to every question, or none at all.
+/// A registry that gives the same answer to every question, or none.
 struct Fixed(Option<Result<Option<Node>, Setback>>);
 
 impl Registry for Fixed {
@@ -48,7 +48,7 @@ async fn listed(answer: Option<Result<Option<Node>, Setback>>) -> (u8, String) {
 }
 
 #[tokio::test]
-async fn nodes_are_shown_with_their_data_and_how_they_are_read() {
+async fn nodes_are_listed_with_their_data_and_decoded_member() {
     let long = format!("{{\"k\":\"{}\"}}", "x".repeat(100));
     let web = vec![
         ("10.0.0.1:80", node(br#"{"zone":"a","weight":5,"status":"up"}"#, vec![])),
@@ -73,7 +73,7 @@ async fn nodes_are_shown_with_their_data_and_how_they_are_read() {
 }
 
 #[tokio::test]
-async fn a_paths_nodes_are_read_as_one_and_no_password_is_shown() {
+async fn nodes_of_a_path_share_one_format_and_passwords_are_hidden() {
     let pg = br#"{"conn_url":"postgres://u:secret@pg1/","state":"running"}"#;
     let set = vec![
         ("member_1", node(br#"{"status":"DEAD","serviceEndpoint":{"host":"a","port":1}}"#, vec![])),
@@ -97,7 +97,7 @@ async fn a_paths_nodes_are_read_as_one_and_no_password_is_shown() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_said_and_is_1() {
+async fn an_unreadable_path_is_reported_and_exits_1() {
     let hidden = Node { data: Err("no permission".into()), children: Err("no permission\n".into()) };
     let (code, out) = listed(Some(Ok(Some(node(b"", vec![("web", hidden)]))))).await;
     assert_eq!(code, 1);
@@ -109,7 +109,7 @@ async fn what_cannot_be_read_is_said_and_is_1() {
 }
 
 #[tokio::test]
-async fn absent_is_3_and_not_reached_is_4() {
+async fn an_absent_path_exits_3_and_an_unreachable_registry_4() {
     assert_eq!(listed(Some(Ok(None))).await, (3, String::new()));
     assert_eq!(listed(Some(Err(Setback::new("connect", "refused")))).await, (4, String::new()));
     assert_eq!(listed(None).await, (4, String::new()));

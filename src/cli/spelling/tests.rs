@@ -12,7 +12,7 @@ fn spelled(words: &str) -> String {
 }
 
 #[test]
-fn old_spellings_are_read() {
+fn old_spellings_are_accepted() {
     let cases = [
         ("rosterd -config=f run", "rosterd --config=f run"),
         ("rosterd -c f run", "rosterd -c f run"),

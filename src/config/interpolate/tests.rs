@@ -2,7 +2,7 @@ use super::*;
 use serde_json::json;
 
 #[test]
-fn variables_are_filled_in() {
+fn variables_are_substituted() {
     let vars = json!({ "zone": "west", "n": 3, "on": true, "deep": { "er": "x" }, "list": [] });
     let env = BTreeMap::from([("STAGE".to_owned(), "prod".to_owned())]);
     let fill = Interpolation { vars: vars.as_object().unwrap(), env: &env, host_name: "web1", keeps_key: false };

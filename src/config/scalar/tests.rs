@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn durations_have_units_and_an_end() {
+fn durations_need_units_and_have_a_maximum() {
     for (text, want) in [("500ms", 500), ("2s", 2_000), ("5m", 300_000), ("0s", 0), ("1m 30s", 90_000)] {
         assert_eq!(duration(text), Ok(Duration::from_millis(want)), "{text}");
     }
@@ -11,7 +11,7 @@ fn durations_have_units_and_an_end() {
 }
 
 #[test]
-fn a_wait_has_two_ends() {
+fn a_wait_has_a_minimum_and_a_maximum() {
     assert_eq!(wait("200ms:2s"), Ok(Wait::DEFAULT));
     assert_eq!(wait("2s"), Ok(Wait { quiet: Duration::from_secs(2), max: Duration::from_secs(8) }));
     assert_eq!(wait("0s"), Ok(Wait::NONE));
@@ -31,7 +31,7 @@ fn modes_are_octal() {
 }
 
 #[test]
-fn percentages_end_at_a_hundred() {
+fn percentages_are_at_most_100() {
     assert_eq!((percent("0%"), percent("50%"), percent("100%")), (Ok(0), Ok(50), Ok(100)));
     for text in ["50", "%", "-1%", "101%", "5.5%", "+5%", "999%"] {
         assert!(percent(text).is_err(), "{text}");

@@ -1,11 +1,11 @@
-//! What is wrong with files as a whole, with their TOML and with their keys.
+//! Errors in whole files, in their TOML and in their keys.
 
 use std::fs;
 
 use super::{Home, told};
 
 #[test]
-fn broken_toml_and_unknown_keys_at_once() {
+fn broken_toml_and_unknown_keys_are_reported_together() {
     insta::assert_snapshot!(told(
         r#"
 [[roster]]
@@ -56,7 +56,7 @@ dset = "x"
 }
 
 #[test]
-fn a_key_stands_once() {
+fn a_duplicate_key_is_reported() {
     insta::assert_snapshot!(told("[[roster]]\npath = \"/a\"\npath = \"/b\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\ndst = \"/etc/b\"\n"), @r#"
     error: duplicate key
      --> rosterd.toml:4:1
@@ -79,7 +79,7 @@ fn a_key_stands_once() {
 }
 
 #[test]
-fn two_files_at_once() {
+fn errors_in_two_files_are_reported_together() {
     insta::assert_snapshot!(Home::new(&[
         ("rosterd.toml", "registry.url = \"zk://a\"\n[agent]\nnam = \"x\"\n"),
         ("conf.d/b.toml", "include = [\"x\"]\n[[roster]]\npath = \"x\"\n[agent]\n"),
@@ -131,7 +131,7 @@ fn two_files_at_once() {
 }
 
 #[test]
-fn a_missing_include() {
+fn a_missing_include_is_reported() {
     insta::assert_snapshot!(Home::new(&[("rosterd.toml", "include = [\"extra.toml\", \"none-*.toml\", \"a***\", 5]\nregistry.url = \"zk://a\"\n")]).told(), @r#"
     error: the included file "extra.toml" does not exist
      --> rosterd.toml:1:12
@@ -162,7 +162,7 @@ fn a_missing_include() {
 }
 
 #[test]
-fn a_missing_file() {
+fn a_missing_file_is_reported() {
     insta::assert_snapshot!(Home::new(&[]).told(), @"
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.toml
@@ -173,7 +173,7 @@ fn a_missing_file() {
 }
 
 #[test]
-fn a_file_that_is_not_utf8() {
+fn a_file_that_is_not_utf8_is_reported() {
     insta::assert_snapshot!({
         let home = Home::new(&[("rosterd.toml", "")]);
         fs::write(home.path("rosterd.toml"), b"a = 1\nb = \"\xff\"\n").unwrap();
@@ -259,7 +259,7 @@ listen = "127.0.0.1:9189"
 }
 
 #[test]
-fn confd_resources_belong_into_included_files() {
+fn confd_resources_belong_in_included_files() {
     insta::assert_snapshot!(Home::new(&[
         ("rosterd.toml", "registry.url = \"zk://a\"\n[template]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\n"),
         (

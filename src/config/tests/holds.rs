@@ -1,4 +1,4 @@
-//! What is right, and what comes of it: values, defaults, overrides and differences.
+//! Valid configurations and their result: values, defaults, overrides and differences.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::config::{Command, Config, Overrides, delta};
 
 use super::Home;
 
-/// A configuration that uses every kind of thing.
+/// A configuration that uses every kind of setting.
 const GOOD: &str = r#"
 include = ["conf.d/*.toml", "none/*.toml"]
 
@@ -81,7 +81,7 @@ fn overrides() -> Overrides {
     Overrides { registry: None, env, host_name: "web1".into(), program: None }
 }
 
-/// The same things by name, with nothing but what must be written.
+/// The same templates and rosters with only the required settings.
 const PLAIN: &str = r#"
 [registry]
 url = "zk://zk1"
@@ -114,10 +114,10 @@ fn written_values_are_resolved() {
     assert!(!format!("{config:?}").contains("pass:word"), "the secret is shown");
     assert_eq!(config.registries[0].auth[0].secret, b"user:pass:word");
     assert_eq!(config.templates[0].env, [("TZ".to_owned(), "UTC".to_owned())].into());
-    // A check's places are filled in for every stage, a reload's once.
+    // The placeholders of a check are substituted for each staged file, those of a reload once.
     assert_eq!(config.templates[0].check, Some(Command::Shell("check {{ src }}".into())));
 
-    // Every default, and what takes its place.
+    // Every default, and the value that replaces it.
     let plain = Home::new(&[("rosterd.toml", PLAIN)]);
     let defaults = plain.load().unwrap().config;
     let differences = delta(&defaults, &config).join("\n");
@@ -170,7 +170,7 @@ fn written_values_are_resolved() {
 }
 
 #[test]
-fn the_command_line_names_another_registry() {
+fn the_command_line_overrides_the_registry() {
     let home = good();
     let registry = Some("zk://other:1".to_owned());
     let config = home.load_with(&Overrides { registry, ..overrides() }).unwrap().config;
@@ -227,7 +227,7 @@ fn differences_are_described() {
 fn a_file_of_another_user_gives_a_warning() {
     let home = Home::new(&[("rosterd.toml", "registry.url = \"zk://a\"\n")]);
     if std::os::unix::fs::chown(home.path("rosterd.toml"), Some(12345), None).is_err() {
-        // Only root can give a file away, so only root can make this case.
+        // Only root can change the owner of a file.
         return;
     }
     let warnings = home.load().unwrap().warnings.join("\n");
@@ -235,7 +235,7 @@ fn a_file_of_another_user_gives_a_warning() {
 }
 
 #[test]
-fn templates_may_stand_on_the_command_line() {
+fn templates_can_be_given_on_the_command_line() {
     let home = Home::new(&[]);
     let dest = |name: &str| home.path(name).display().to_string();
     let src = dest("templates/a.tera");

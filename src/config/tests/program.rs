@@ -1,4 +1,4 @@
-//! `[exec]`: what is run, and what is wrong with it.
+//! `[exec]`: which program runs, and which settings are invalid.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ dest = "/etc/b"
 reload_cmd = "reload b"
 "#;
 
-/// A configuration for `run -- CMD`, empty without; for another command, where it is `None`.
+/// A configuration for `run -- CMD`, for `run` without CMD (empty), or for another command (`None`).
 fn load(table: &str, program: Option<&[&str]>) -> Result<Config, String> {
     let home = Home::new(&[("rosterd.toml", &format!("{FILE}{table}")), ("templates/a.tera", "")]);
     let program = program.map(|words| words.iter().map(|&word| word.to_owned()).collect());
@@ -30,7 +30,7 @@ fn exec(table: &str, program: &[&str]) -> ExecConfig {
 }
 
 #[test]
-fn the_defaults_and_every_key() {
+fn every_key_has_a_default_and_can_be_set() {
     let plain = ExecConfig::new(Command::Shell("x".into()));
     assert_eq!(exec("[exec]\ncmd = \"x\"", &[]), plain);
     let table = r#"
@@ -54,7 +54,7 @@ on_exit = "stop"
         must_start: false,
     };
     assert_eq!(exec(table, &[]), all);
-    // The command line's program is run as the table says.
+    // The program of the command line runs with the settings of the table.
     let given = ExecConfig { cmd: Command::Exec(vec!["z".into(), "{{ src }}".into()]), ..all };
     assert_eq!(exec(table, &["z", "{{ src }}"]), given);
     let bare = "[exec]\nkill_signal = \"QUIT\"";
@@ -65,7 +65,7 @@ on_exit = "stop"
 }
 
 #[test]
-fn a_template_without_a_reload_is_the_programs_where_there_is_one() {
+fn a_template_without_a_reload_belongs_to_the_program_if_there_is_one() {
     let reloads = |config: Config| config.templates.iter().map(|it| it.reload.clone()).collect::<Vec<_>>();
     let own = Some(Reload::Command(Command::Shell("reload b".into())));
     let with = load("[exec]\ncmd = \"x\"", Some(&[])).unwrap();
@@ -78,7 +78,7 @@ fn a_template_without_a_reload_is_the_programs_where_there_is_one() {
 }
 
 #[test]
-fn every_problem_of_it() {
+fn every_invalid_setting_is_reported() {
     let table = r#"
 [exec]
 cmd = "x -f {{ dest }}"

@@ -1,11 +1,11 @@
-//! What is wrong with templates and their commands.
+//! Errors in templates and their commands.
 
 use std::os::unix::fs::symlink;
 
 use super::{Home, told};
 
 #[test]
-fn modes() {
+fn invalid_modes_are_reported() {
     insta::assert_snapshot!(told(
         r#"
 [[template]]
@@ -63,7 +63,7 @@ mode = "10000"
 }
 
 #[test]
-fn commands() {
+fn invalid_commands_are_reported() {
     insta::assert_snapshot!(told(
         r#"
 [[template]]
@@ -152,7 +152,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
 }
 
 #[test]
-fn a_path_with_shell_characters() {
+fn a_path_with_shell_characters_is_reported() {
     insta::assert_snapshot!(told("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a;b\"\ncheck_cmd = \"check {{ src }}\"\n"), @r#"
     error: the path "/etc/a;b" has ';', which may be special to the shell that runs `check_cmd`
      --> rosterd.toml:4:8
@@ -167,7 +167,7 @@ fn a_path_with_shell_characters() {
 }
 
 #[test]
-fn owners() {
+fn invalid_owners_are_reported() {
     insta::assert_snapshot!(told(
         r#"
 [[template]]
@@ -219,7 +219,7 @@ group = "4294967295"
 }
 
 #[test]
-fn destinations_and_sources() {
+fn invalid_destinations_and_sources_are_reported() {
     insta::assert_snapshot!(told(
         r#"
 [[template]]
@@ -285,7 +285,7 @@ dest = ""
 }
 
 #[test]
-fn a_template_without_anything() {
+fn an_empty_template_is_reported() {
     insta::assert_snapshot!(told("[[template]]\n"), @r#"
     error: [[template]] has no `src`
      --> rosterd.toml:2:1
@@ -308,7 +308,7 @@ fn a_template_without_anything() {
 }
 
 #[test]
-fn environments() {
+fn invalid_environments_are_reported() {
     insta::assert_snapshot!(told("[[template]]\nsrc = \"a.tera\"\ndest = \"/etc/a\"\nenv = { \"A-B\" = \"x\", ROSTERD_DEST = \"x\", N = 1 }\nreload_retries = 0\n"), @r#"
     error: "A-B" cannot be set for commands
      --> rosterd.toml:5:9
@@ -347,7 +347,7 @@ fn environments() {
 }
 
 #[test]
-fn files_of_keys() {
+fn invalid_per_key_templates_are_reported() {
     insta::assert_snapshot!(told(
         r#"
 [[roster]]
@@ -477,7 +477,7 @@ dest = "/etc/f/{{ key }}"
 }
 
 #[test]
-fn one_file_by_two_names() {
+fn two_names_of_one_file_are_reported() {
     let pair = |first: &str, second: &str| {
         format!(
             "[agent]\nstate_dir = \"state\"\n[[template]]\nname = \"a\"\nsrc = \"a.tera\"\ndest = {first}\n\
@@ -524,7 +524,7 @@ fn one_file_by_two_names() {
     }
 }
 
-/// Two templates, with these keys in the first and in the second.
+/// Two templates, the first with these keys and the second with those.
 fn both(first: &str, second: &str) -> String {
     let template =
         |name, keys| format!("[[template]]\nname = \"{name}\"\nsrc = \"a.tera\"\ndest = \"/etc/a\"\n{keys}\n");
@@ -532,7 +532,7 @@ fn both(first: &str, second: &str) -> String {
 }
 
 #[test]
-fn one_file_may_have_several_blocks() {
+fn one_file_can_have_several_blocks() {
     let text = both("block = \"one\"\nmode = \"0644\"\nbackup = 2", "block = \"two\"\nmode = \"644\"\nbackup = 2");
     let config = Home::new(&[("rosterd.toml", &format!("registry.url = \"zk://zk1\"\n{text}"))]).load().unwrap().config;
     let blocks = config.templates.iter().map(|template| template.placing.block.clone().unwrap().to_string());
@@ -555,7 +555,7 @@ fn one_file_may_have_several_blocks() {
 }
 
 #[test]
-fn how_bytes_are_placed_is_checked() {
+fn settings_of_how_files_are_written_are_checked() {
     for (keys, why) in [
         ("block = \"two words\"", "\"two words\" is not a valid block name"),
         ("block = \"\"", "`block` is empty"),
@@ -592,7 +592,7 @@ fn settings_that_cannot_be_rolled_back_exclude_unit() {
 }
 
 #[test]
-fn what_follows_a_reload() {
+fn settings_of_what_follows_a_reload_are_checked() {
     insta::assert_snapshot!(told(
         r#"
 [[template]]
@@ -645,7 +645,7 @@ splay = 30
 }
 
 #[test]
-fn units() {
+fn invalid_units_are_reported() {
     insta::assert_snapshot!(told(
         r#"
 [[roster]]

@@ -1,9 +1,9 @@
-//! What is wrong with registries, rosters, keys and variables.
+//! Errors in registries, rosters, keys and variables.
 
 use super::{Home, told};
 
 #[test]
-fn durations() {
+fn invalid_durations_are_reported() {
     insta::assert_snapshot!(told(
         r#"
 [[roster]]
@@ -74,7 +74,7 @@ reload_interval = "5 parsecs"
 }
 
 #[test]
-fn registries() {
+fn invalid_registries_are_reported() {
     insta::assert_snapshot!(Home::new(&[(
         "rosterd.toml",
         r#"
@@ -154,7 +154,7 @@ name = "c"
 }
 
 #[test]
-fn paths_and_names() {
+fn invalid_paths_and_names_are_reported() {
     insta::assert_snapshot!(told(
         r#"
 [[roster]]
@@ -254,7 +254,7 @@ format = "ini"
 }
 
 #[test]
-fn words_of_the_template_language_name_nothing() {
+fn words_of_the_template_language_are_reserved() {
     for word in ["true", "True", "false", "False", "none", "None", "null", "not", "loop", "body"] {
         for table in ["roster", "key"] {
             let said = told(&format!("[[{table}]]\npath = \"/services/{word}\"\n"));
@@ -264,7 +264,7 @@ fn words_of_the_template_language_name_nothing() {
 }
 
 #[test]
-fn names_are_unique() {
+fn duplicate_names_are_reported() {
     insta::assert_snapshot!(Home::new(&[
         ("rosterd.toml", "registry.url = \"zk://a\"\n[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/x/a\"\n"),
         ("conf.d/web.toml", "[[key]]\npath = \"/config/web\"\n[[template]]\nsrc = \"a.tera\"\ndest = \"/x/y/../a\"\n"),
@@ -291,7 +291,7 @@ fn names_are_unique() {
 }
 
 #[test]
-fn variables() {
+fn invalid_variables_are_reported() {
     insta::assert_snapshot!(told(
         r#"
 [vars]
@@ -367,7 +367,7 @@ dest = "/etc/{{ vars.zone"
 }
 
 #[test]
-fn wrong_kinds() {
+fn values_of_the_wrong_type_are_reported() {
     insta::assert_snapshot!(told(
         r#"
 roster = "web"
@@ -502,7 +502,7 @@ fn credentials_must_not_be_readable_by_others() {
 }
 
 #[test]
-fn tls_files() {
+fn invalid_tls_files_are_reported() {
     insta::assert_snapshot!(Home::new(&[(
         "rosterd.toml",
         r#"
@@ -564,7 +564,7 @@ fn a_private_key_must_not_be_readable_by_others() {
 }
 
 #[test]
-fn a_session_takes_one_sasl_credential() {
+fn a_registry_has_at_most_one_sasl_credential() {
     let auth = |scheme: &str| format!("{{ scheme = \"{scheme}\", file = \"u.auth\" }}");
     let load = |schemes: &[&str]| {
         let list: Vec<String> = schemes.iter().map(|scheme| auth(scheme)).collect();
@@ -579,7 +579,7 @@ fn a_session_takes_one_sasl_credential() {
 }
 
 #[test]
-fn exhibitors() {
+fn invalid_exhibitors_are_reported() {
     insta::assert_snapshot!(Home::new(&[(
         "rosterd.toml",
         r#"

@@ -5,7 +5,7 @@ fn parse(text: &str) -> Result<String, String> {
 }
 
 #[test]
-fn registries_are_read() {
+fn registry_urls_are_parsed() {
     for (text, want) in [
         ("zk://a", "zk://a:2181"),
         ("zk://a:1,b:65535/c/d", "zk://a:1,b:65535/c/d"),
@@ -19,7 +19,7 @@ fn registries_are_read() {
 }
 
 #[test]
-fn exhibitors_are_read() {
+fn exhibitor_urls_are_parsed() {
     for (text, want) in [
         ("http://e", Ok("http://e:80")),
         ("http://10.0.0.1:8080/", Ok("http://10.0.0.1:8080")),

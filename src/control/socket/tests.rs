@@ -6,7 +6,7 @@ fn config(socket: PathBuf) -> StatusConfig {
 }
 
 #[tokio::test]
-async fn a_dead_ones_is_replaced_and_a_live_one_and_a_file_are_not() {
+async fn only_the_socket_of_a_dead_agent_is_replaced() {
     let dir = tempfile::TempDir::new().unwrap();
     let at = config(dir.path().join("deep/run.sock"));
     std::fs::create_dir(dir.path().join("deep")).unwrap();
@@ -25,7 +25,7 @@ async fn a_dead_ones_is_replaced_and_a_live_one_and_a_file_are_not() {
 }
 
 #[tokio::test]
-async fn the_folder_is_made_and_anothers_file_is_left() {
+async fn the_directory_is_created_and_another_agents_socket_is_left() {
     let dir = tempfile::TempDir::new().unwrap();
     let at = config(dir.path().join("run/x/run.sock"));
     let bound = BoundSocket::open(&at).await.unwrap();
@@ -34,6 +34,6 @@ async fn the_folder_is_made_and_anothers_file_is_left() {
     assert!(!bound.exists());
     let other = Plain::bind(&at.socket).unwrap();
     drop(bound);
-    assert!(at.socket.exists(), "this one is another's");
+    assert!(at.socket.exists(), "it belongs to another agent");
     drop(other);
 }

@@ -7,7 +7,7 @@ fn over(file: &Path) -> DestWatcher {
 
 // Time advances only while the test waits, so that no event of a real directory comes in between.
 #[tokio::test(start_paused = true)]
-async fn what_tells_nothing_is_looked_at_all_the_same() {
+async fn a_directory_without_events_is_polled() {
     // A missing directory reports no events.
     let mut watcher = over(Path::new("/no/such/directory/file"));
     watcher.due().await;
@@ -20,7 +20,7 @@ async fn what_tells_nothing_is_looked_at_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_made_anew_is_followed_anew() {
+async fn a_recreated_directory_is_watched_again() {
     let dir = TempDir::new().unwrap();
     let directory = dir.path().join("a");
     let file = directory.join("file");
@@ -46,7 +46,7 @@ async fn a_folder_that_is_made_anew_is_followed_anew() {
 }
 
 #[tokio::test]
-async fn what_a_link_leads_to_is_followed_there() {
+async fn the_target_of_a_link_is_watched() {
     let dir = TempDir::new().unwrap();
     let real = dir.path().canonicalize().unwrap().join("real");
     fs::create_dir(&real).unwrap();

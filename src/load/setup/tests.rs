@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::decide::Snapshot;
 
 #[test]
-fn this_host_stays_the_same_over_loads_and_edits() {
+fn the_host_is_determined_once_across_reloads_and_edits() {
     let dir = tempfile::TempDir::new().unwrap();
     let file = |name: &str, text: &str| {
         fs::create_dir_all(dir.path().join("templates/deep")).unwrap();

@@ -7,7 +7,7 @@ fn written(format: Format, event: &Event) -> String {
     format.format(&Line::from(event), SystemTime::now())
 }
 
-/// The line without its time.
+/// The line without its timestamp.
 fn as_text(event: &Event) -> String {
     let line = written(Format::Text { colour: false }, event);
     let (time, rest) = line.split_once(' ').unwrap();
@@ -21,7 +21,7 @@ fn held(roster: &str, reason: &str) -> Event {
 }
 
 #[test]
-fn text_is_for_people() {
+fn text_lines_are_readable() {
     let path = NodePath::parse("/services/x").unwrap();
     let cases = [
         (
@@ -74,7 +74,7 @@ fn text_is_for_people() {
 }
 
 #[test]
-fn a_change_of_members_names_at_most_ten_each_way() {
+fn a_change_of_members_names_at_most_ten_added_and_ten_removed() {
     let change = |added: u32, removed: u32, changed| Event::MembersChanged {
         roster: "web".into(),
         path: NodePath::parse("/services/web").unwrap(),
@@ -104,7 +104,7 @@ fn only_the_level_has_colour() {
 }
 
 #[test]
-fn the_journal_gets_a_priority_with_every_line() {
+fn every_line_for_the_journal_has_a_priority() {
     let line = written(Format::Journal, &Event::ConfigRefused { reason: "two\nlines".into() });
     assert!(line.starts_with("<3>2") && line.contains("\n<3>    | lines\n"), "{line:?}");
     assert!(written(Format::Journal, &held("x", "m")).starts_with("<4>2"));
@@ -112,7 +112,7 @@ fn the_journal_gets_a_priority_with_every_line() {
 }
 
 #[test]
-fn no_value_forges_a_line_or_steers_a_terminal() {
+fn no_value_forges_a_line_or_controls_a_terminal() {
     let all: Vec<char> = (0u8..32).chain(0x7f..=0x9f).map(char::from).chain(['\u{2028}', '\u{2029}']).collect();
     for c in all {
         let hostile = format!("a{c}2026-11-20T00:00:00Z  INFO all is well");
@@ -141,7 +141,7 @@ fn a_long_value_is_cut_and_a_reason_is_not() {
 }
 
 #[test]
-fn a_node_with_a_long_name_makes_no_long_line() {
+fn a_long_node_name_is_truncated() {
     let name = format!("/services/web/postgres://u:secret@h/{}", "x".repeat(900_000));
     let line = as_text(&Event::MemberQuarantined {
         roster: "web".into(),

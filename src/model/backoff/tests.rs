@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn each_pause_grows_up_to_the_longest() {
+fn pauses_grow_up_to_the_maximum() {
     let seconds = |backoff: Backoff| -> Vec<u64> { (0..=9).map(|n| backoff.pause(n).as_secs()).collect() };
     assert_eq!(seconds(RETRY), [1, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
     assert_eq!(seconds(REFUSAL), [1, 1, 2, 4, 8, 16, 32, 60, 60, 60].map(|minutes| minutes * 60));
@@ -10,6 +10,6 @@ fn each_pause_grows_up_to_the_longest() {
 }
 
 #[test]
-fn jitter_takes_at_most_half() {
+fn jitter_removes_at_most_half() {
     assert_eq!([0.0, 0.5, 1.0].map(|random| RETRY.jittered(3, random).as_secs()), [2, 3, 4]);
 }

@@ -6,7 +6,7 @@ fn fields(name: &str) -> Fields {
 }
 
 #[test]
-fn no_member_holds_a_line_break() {
+fn no_member_contains_a_line_break() {
     let hostile = ["a\nb", "a\rb", "a\u{85}b", "a\u{2028}b", "a\u{2029}b", "a\u{1b}[2Jb", "a\0b", "a\u{7f}b"];
     for text in hostile {
         assert!(Member::new(fields(text)).is_err(), "name {text:?}");

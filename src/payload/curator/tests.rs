@@ -6,7 +6,7 @@ fn read(data: &Value) -> Result<Fields, Quarantine> {
 }
 
 #[test]
-fn an_instance_is_read() {
+fn an_instance_is_decoded() {
     let mut data = json!({
         "name": "web", "id": "4254", "address": "localhost", "port": 123, "sslPort": null, "payload": null,
         "registrationTimeUTC": 1_769_292_890_155_u64, "serviceType": "DYNAMIC",

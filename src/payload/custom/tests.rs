@@ -6,7 +6,7 @@ fn custom(host: &str, port: &str) -> Custom {
 }
 
 #[test]
-fn fields_are_where_the_configuration_says() {
+fn fields_are_read_from_the_configured_keys() {
     let data = br#"{"ip":"10.0.0.1","svc":{"ports":["8080"]},"w":"7","id":5,"meta":{"state":"ok"}}"#;
     for (host, port, name, expected) in [
         ("ip", "svc.ports.0", "n1", ("10.0.0.1", Some(8080))),

@@ -2,7 +2,7 @@ use super::*;
 use serde_json::json;
 
 #[test]
-fn a_host_is_one_word() {
+fn a_host_is_a_single_word() {
     let good = ["a", "web-1.example.com", "10.0.0.1", "x_y", "a.b."];
     for text in good {
         assert_eq!(host(text).as_deref(), Some(text));
@@ -15,7 +15,7 @@ fn a_host_is_one_word() {
 }
 
 #[test]
-fn ports_and_weights_are_numbers_or_their_text() {
+fn ports_and_weights_are_numbers_or_numeric_strings() {
     for (value, expected) in [
         (json!(80), Some(80)),
         (json!("80"), Some(80)),
@@ -36,7 +36,7 @@ fn ports_and_weights_are_numbers_or_their_text() {
 }
 
 #[test]
-fn percent_signs_are_read() {
+fn percent_encoding_is_decoded() {
     for (text, expected) in [
         ("a%3A%2f%2Fb", Some("a://b")),
         ("100%", Some("100%")),

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_broker_is_where_its_host_or_its_first_endpoint_is() {
+fn the_address_is_the_host_or_the_first_endpoint() {
     let plain = r#"{"features":{},"listener_security_protocol_map":{"PLAINTEXT":"PLAINTEXT"},"rack":"r1",
             "endpoints":["PLAINTEXT://h:9092"],"jmx_port":-1,"port":9092,"host":"h","version":5,"timestamp":"1"}"#;
     let tls = r#"{"endpoints":["SSL://[2001:db8::1]:9093","SASL://h:9094"],"port":-1,"host":null,"version":4}"#;

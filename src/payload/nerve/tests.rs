@@ -14,7 +14,7 @@ fn data_gives_host_and_port() {
 
 #[test]
 fn a_name_may_contain_the_json() {
-    // The encoding of this one has an _ in it.
+    // The base64 of this one contains an underscore.
     let text = r#"{"host":"a","port":1,"name":"??>"}"#;
     let padded = "eyJob3N0IjoiYSIsInBvcnQiOjEsIm5hbWUiOiI_Pz4ifQ==";
     assert_eq!(Value::Object(base64_object(padded).unwrap()), serde_json::from_str::<Value>(text).unwrap());
@@ -24,7 +24,7 @@ fn a_name_may_contain_the_json() {
         assert_eq!(fields.data["sequence"], json!(42));
     }
     for name in ["base64_9999_AAAA_1", "base64_x_AAAA_1", "base64_4_!!!!_1", "base64_2_é_1", "base64_"] {
-        assert_eq!(decode(name, DATA).unwrap().port, Some(8080), "{name}: the data stands in");
+        assert_eq!(decode(name, DATA).unwrap().port, Some(8080), "{name}: the data is used instead");
     }
 }
 

@@ -21,7 +21,7 @@ fn names_give_host_and_port() {
 }
 
 #[test]
-fn data_is_read_as_the_library_reads_it() {
+fn data_is_decoded_as_by_nd_service_registry() {
     let cases = [
         ("", json!({})),
         ("  \n", json!({})),

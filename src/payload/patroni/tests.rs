@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_member_is_where_its_connection_url_points() {
+fn the_address_comes_from_the_connection_url() {
     let now = r#"{"conn_url":"postgres://10.10.10.10:6432/postgres","api_url":"http://10.10.10.10:8008/patroni",
             "state":"running","role":"primary","version":"4.0.1","timeline":1}"#;
     let fields = decode("pg1", now.as_bytes()).unwrap();
@@ -15,7 +15,7 @@ fn a_member_is_where_its_connection_url_points() {
 }
 
 #[test]
-fn what_has_no_connection_url_is_refused_without_its_text() {
+fn a_node_without_a_connection_url_is_refused_without_quoting_it() {
     for data in [
         "",
         "{}",

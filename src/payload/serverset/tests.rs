@@ -18,7 +18,7 @@ fn data(status: &str) -> Value {
 }
 
 #[test]
-fn only_what_is_alive_is_a_member() {
+fn only_alive_instances_are_members() {
     let fields = member("member_0000000007", &data("ALIVE")).unwrap();
     assert_eq!((fields.host.as_deref(), fields.port, fields.id.as_deref()), (Some("myserver"), Some(10000), Some("0")));
     assert_eq!((fields.weight, fields.status.as_deref()), (Some(1.0), Some("ALIVE")));
@@ -28,7 +28,7 @@ fn only_what_is_alive_is_a_member() {
     }
     let mut without = data("ALIVE");
     without.as_object_mut().unwrap().remove("status");
-    assert!(member("member_1", &without).is_none(), "absent is UNKNOWN");
+    assert!(member("member_1", &without).is_none(), "a missing status means UNKNOWN");
     without["status"] = json!("ALIVE");
     without.as_object_mut().unwrap().remove("shard");
     assert_eq!(member("member_1", &without).unwrap().id.as_deref(), Some("member_1"));
@@ -36,7 +36,7 @@ fn only_what_is_alive_is_a_member() {
 }
 
 #[test]
-fn all_are_members_where_all_are_asked_for() {
+fn with_statuses_all_every_instance_is_a_member() {
     for status in ["ALIVE", "DEAD", "STARTING", "WARNING"] {
         let fields = of("member_1", &data(status), Statuses::All).unwrap();
         assert_eq!((fields.status.as_deref(), fields.weight), (Some(status), Some(1.0)));
@@ -48,7 +48,7 @@ fn all_are_members_where_all_are_asked_for() {
 }
 
 #[test]
-fn vectors_multiply() {
+fn weights_of_vectors_multiply() {
     let fields = member("member_1", &data("ALIVE")).unwrap();
     let weighs = |vector: Value| {
         let Parsed::Vector(vector) = decode("vector_1", vector.to_string().as_bytes(), Statuses::Alive).unwrap() else {

@@ -1,7 +1,7 @@
 use super::*;
 use tera::Context;
 
-/// Renders a template with `web`, three members with a hole in their data, and a few odd values.
+/// Renders a template with `web`, three members of which one lacks some data, and a few odd values.
 pub fn render(template: &str) -> Result<String, String> {
     let mut context = Context::new();
     let web = serde_json::json!([
@@ -30,7 +30,7 @@ fn tera_has_the_listed_filters_and_tests() {
     for name in TERA_TESTS {
         assert!(has(format!("{{{{ 1 is {name} }}}}")), "test {name}");
     }
-    assert!(!has("{{ 1 | json }}".into()), "json is Tera's own by now");
+    assert!(!has("{{ 1 | json }}".into()), "json is a filter of Tera itself now");
 }
 
 #[test]

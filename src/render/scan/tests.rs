@@ -1,4 +1,4 @@
-//! Tests of what is found in a template's text.
+//! Tests of the names and calls that are found in a template's text.
 
 use super::*;
 
@@ -48,7 +48,7 @@ fn names_are_found_in_their_scopes() {
 }
 
 #[test]
-fn a_component_sees_its_arguments_only() {
+fn a_component_sees_only_its_arguments() {
     let uses =
         Uses::of("{% component a.b(m, @web, n=1) %}{{ m }}{{ web }}{{ n }}{{ body }}{{ out }}{% endcomponent %}");
     let component = &uses.components["a.b"];
@@ -59,7 +59,7 @@ fn a_component_sees_its_arguments_only() {
 }
 
 #[test]
-fn calls_are_found_with_what_is_local_there() {
+fn calls_are_found_with_their_local_names() {
     let uses = Uses::of(
         "{% extends 'base' %}{% for m in web %}{% include \"line\" %}{{ <a.b/> }}{% endfor %}\
          {{ x | f(a=1) | g }}{{ y is not t }}{{ fun(a=b) }}",

@@ -1,4 +1,4 @@
-//! Every example of the template guide gives what the guide says.
+//! Every example of the template guide has the output that the guide shows.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +23,7 @@ fn seats(nodes: &Map<String, Value>) -> SlottedMembers {
     decoded.zip(0..).map(|(member, slot)| SlottedMember { member, slot }).collect()
 }
 
-/// The members that the guide shows first of all.
+/// The members that the guide shows first.
 fn snapshot(shown: &str) -> Snapshot {
     let shown: Value = serde_json::from_str(shown).unwrap();
     let services = shown["services"].as_object().unwrap().iter();
@@ -58,7 +58,7 @@ fn render(text: &str, snapshot: &Snapshot) -> Result<String, String> {
 }
 
 #[test]
-fn every_example_of_the_guide_is_right() {
+fn every_example_of_the_guide_is_correct() {
     let blocks = blocks("docs/templates.md");
     let snapshot = snapshot(&blocks[0].text);
     let examples = blocks.iter().enumerate().filter(|(_, block)| block.language == "jinja");

@@ -18,7 +18,7 @@ use crate::support::examples::{
     EXAMPLES, Example, NASTY, Nodes, haproxy_accepts, hosts, nginx_accepts, nutcracker_accepts,
 };
 
-/// The members among nodes as a format reads them; what is quarantined is left out.
+/// The members that a format decodes from nodes, without quarantined ones.
 pub fn seats(format: &Format, nodes: &Nodes) -> RosterValue {
     let nodes = nodes.iter().map(|(name, data)| (Arc::from(name.as_str()), Ok(Arc::from(&**data)))).collect();
     let children = DecodedChildren::read(&format.clone().into(), None, &nodes, None);
@@ -26,7 +26,7 @@ pub fn seats(format: &Format, nodes: &Nodes) -> RosterValue {
     RosterValue::List(children.members().values().zip(0..).map(seated).collect())
 }
 
-/// A template that is rendered in this process: thousands of times, and with node names that no folder can hold.
+/// A template that is rendered in this process: thousands of times, and with node names that no directory can contain.
 pub struct Rendered {
     roster: Arc<str>,
     src: PathBuf,
@@ -34,7 +34,7 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// The template `src` in a folder, for members of `roster`.
+    /// The template `src` in a directory, for members of `roster`.
     pub fn load(template_dir: &Path, src: &str, roster: &str, vars: Map<String, Value>) -> Self {
         let globals = Globals {
             host: Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [10, 0, 0, 9].into() },
@@ -93,7 +93,7 @@ fn nasty_node() -> impl Strategy<Value = (String, Vec<u8>)> {
     (name, data)
 }
 
-/// The first words of all lines: what a line is about.
+/// The first word of each line, which shows the kind of the line.
 fn first_words(text: &str) -> Vec<&str> {
     let mut words: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
     words.sort_unstable();
@@ -101,7 +101,7 @@ fn first_words(text: &str) -> Vec<&str> {
     words
 }
 
-/// The parts of an nginx file that are not in comments.
+/// The special characters of an nginx file outside comments.
 fn nginx_marks(text: &str) -> String {
     let bare = text.lines().map(|line| line.split('#').next().unwrap_or_default());
     bare.flat_map(str::chars).filter(|c| "{};\"'\\$".contains(*c)).collect()
@@ -110,7 +110,7 @@ fn nginx_marks(text: &str) -> String {
 proptest! {
     #![proptest_config(crate::support::random::config(300, 3_000))]
 
-    /// Whatever members hold, a file keeps its lines, and no line becomes one that its author did not write.
+    /// Whatever members contain, a file keeps its lines, and no line is changed into another kind.
     #[test]
     fn no_member_breaks_out_of_its_line(hostile in prop::collection::vec(nasty_node(), 1..4)) {
         let read = |nodes: &Nodes| seats(&Format::Nextdoor, nodes);
@@ -149,7 +149,7 @@ proptest! {
 }
 
 #[test]
-fn a_name_that_is_long_or_like_another_does_no_harm() {
+fn long_and_similar_names_give_valid_files() {
     let long = "x".repeat(10_000);
     let members: Nodes =
         vec![(format!("{long}:80"), vec![]), ("127.0.0.1:1".into(), json!({"zone": long}).to_string().into_bytes())];

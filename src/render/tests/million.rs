@@ -1,4 +1,4 @@
-//! Members by the million, in every format, that try to write a line of their own.
+//! A million members in every format that try to write a line of their own.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::hostile::{Rendered, seats};
 use crate::support::examples::{Example, NASTY, Nodes, haproxy_accepts};
 use crate::support::random;
 
-/// What ends a line somewhere, or is meant to.
+/// Characters that end a line somewhere, or might.
 const BREAKS: [&str; 10] = ["\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}", "\0", "\u{1b}[1A", "\\n"];
 
 const FORMATS: [Format; 10] = [
@@ -28,7 +28,7 @@ const FORMATS: [Format; 10] = [
     Format::Patroni,
 ];
 
-/// A text that hopes to be printed; now and then one that would end a line.
+/// A text that tries to be rendered, sometimes with a character that would end a line.
 fn nasty(rng: &mut Rng) -> String {
     let mut text = String::new();
     for _ in 0..rng.usize(1..4) {
@@ -43,7 +43,7 @@ fn nasty(rng: &mut Rng) -> String {
     text
 }
 
-/// Mostly something that is right.
+/// Valid in most cases.
 fn mostly(rng: &mut Rng, right: &str) -> String {
     if rng.u8(0..8) == 0 { nasty(rng) } else { right.to_owned() }
 }
@@ -57,7 +57,7 @@ fn value(rng: &mut Rng) -> Value {
     }
 }
 
-/// A node as the format has it, with hostile texts wherever one fits.
+/// A node in this format, with hostile texts wherever possible.
 fn node(rng: &mut Rng, format: &Format, number: usize) -> (String, Vec<u8>) {
     let host = mostly(rng, "10.0.0.1");
     let port = if rng.u8(0..8) == 0 { value(rng) } else { json!(rng.u16(1..)) };
@@ -90,15 +90,15 @@ fn node(rng: &mut Rng, format: &Format, number: usize) -> (String, Vec<u8>) {
     (name, serde_json::to_vec(&data).unwrap())
 }
 
-/// By a list that is not the agent's own.
+/// An independent list of characters, not the agent's own.
 fn is_breaking(c: char) -> bool {
     matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}')
 }
 
-/// The shipped haproxy template has one line for each member, and a template that quotes nothing has too.
+/// The shipped haproxy template, and one that quotes nothing, render one line for each member.
 #[test]
 fn no_member_ever_adds_a_line() {
-    // So many are rendered, beside those that are left out.
+    // The number of members to render, not counting quarantined ones.
     let (wanted, batch) = random::count((4_000, 100), (1_000_000, 500));
     let mut rng = random::rng();
     let example = Example::open("haproxy");
@@ -117,7 +117,7 @@ fn no_member_ever_adds_a_line() {
         let members = seats(format, &nodes);
         let RosterValue::List(list) = &members else { unreachable!() };
         let count = list.len();
-        assert!(count * 10 > batch, "{format}: only {count} of {batch} are admitted, so that nothing is tried");
+        assert!(count * 10 > batch, "{format}: only {count} of {batch} are admitted, too few for the test");
         let text = haproxy.with(members.clone());
         assert_eq!(text.split('\n').count(), clean + 1 + count, "{format}, turn {turn}");
         let lines =
@@ -136,7 +136,7 @@ fn no_member_ever_adds_a_line() {
     assert!(admitted * 2 > made, "only {admitted} of {made} are admitted");
 }
 
-/// Without servers whose names haproxy would look up, which takes its time.
+/// Removes servers by host name, because haproxy would resolve them, which is slow.
 fn checkable(text: &str) -> String {
     let address = |line: &str| line.strip_prefix("    server ")?.split(' ').nth(1).map(str::to_owned);
     let is_quick = |line: &&str| address(line).is_none_or(|address| address.parse::<std::net::SocketAddr>().is_ok());

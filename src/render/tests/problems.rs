@@ -1,4 +1,4 @@
-//! What is wrong with a template, with its place and a hint.
+//! Errors in templates, with their position and a hint.
 
 use insta::assert_snapshot;
 
@@ -78,7 +78,7 @@ fn a_source_that_cannot_be_read_is_a_problem() {
 }
 
 #[test]
-fn problems_of_all_templates_come_at_once_in_order() {
+fn problems_of_all_templates_are_reported_together_in_order() {
     let dir = dir(&[
         ("b", "{{ x }}{{ y }}{% include 'shared' %}"),
         ("a", "{{ z }}{% include 'shared' %}"),

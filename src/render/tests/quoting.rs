@@ -1,4 +1,4 @@
-//! What a filter quotes, read by the program that it is quoted for.
+//! The output of each quoting filter, read by the program that it is for.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::payload::Format;
 use super::hostile::{Rendered, seats};
 use crate::support::examples::{NASTY, Nodes, file, run, said};
 
-/// Texts that mean something to one program or another, alone and together. A member has no control characters.
+/// Texts with a special meaning in some program, alone and combined. A member has no control characters.
 fn texts() -> Vec<String> {
     let odd = [
         "",
@@ -38,7 +38,7 @@ fn texts() -> Vec<String> {
     texts
 }
 
-/// One line for each text, which is `m.x`.
+/// One line for each text, available as `m.x`.
 fn lines(line: &str, texts: &[String]) -> String {
     let nodes: Nodes = texts
         .iter()
@@ -53,7 +53,7 @@ fn lines(line: &str, texts: &[String]) -> String {
 }
 
 #[test]
-fn sh_reads_what_shell_writes() {
+fn sh_reads_the_output_of_shell() {
     let texts = texts();
     let (_dir, script) = file("script.sh", &lines("printf '%s\\n' {{ m.x | shell }}", &texts));
     let output = run("sh", "dash", &[&script]);
@@ -62,10 +62,10 @@ fn sh_reads_what_shell_writes() {
 }
 
 #[test]
-fn haproxy_reads_what_haproxy_writes() {
+fn haproxy_reads_the_output_of_the_haproxy_filter() {
     let texts: Vec<String> = texts().into_iter().filter(|text| !text.is_empty()).collect();
     let (_dir, path) = file("haproxy.cfg", &lines(".notice {{ m.x | haproxy }}", &texts));
-    // There is nothing to listen on, so haproxy does not call it a success; what it has read it says.
+    // haproxy fails without a listener, but reports what it parsed.
     let output = run("haproxy", "haproxy", &["-c", "-f", &path]);
     let said = String::from_utf8(output.stderr).unwrap();
     let read = said.lines().filter_map(|line| line.split_once("]: '")?.1.strip_suffix("'."));
@@ -73,7 +73,7 @@ fn haproxy_reads_what_haproxy_writes() {
 }
 
 #[test]
-fn nginx_takes_what_nginx_writes_as_one_argument() {
+fn nginx_reads_the_output_of_the_nginx_filter_as_one_argument() {
     let texts: Vec<String> = texts().into_iter().filter(|text| !text.contains('$')).collect();
     let (dir, locations) = file("locations.conf", &lines("location /{{ m.slot }} { root {{ m.x | nginx }}; }", &texts));
     let conf = dir.path().join("nginx.conf");
@@ -95,7 +95,7 @@ fn python(read: &str, text: &str) -> Value {
 }
 
 #[test]
-fn python_reads_what_json_and_toml_write() {
+fn python_reads_the_output_of_json_and_toml() {
     let texts = texts();
     let json = lines("{{ m.x | json }}", &texts);
     assert_eq!(
@@ -108,14 +108,14 @@ fn python_reads_what_json_and_toml_write() {
 }
 
 #[test]
-fn a_yaml_reader_reads_what_yaml_writes() {
+fn a_yaml_parser_reads_the_output_of_yaml() {
     let texts = texts();
     let read: Value = serde_norway::from_str(&lines("- {{ m.x | yaml }}", &texts)).unwrap();
     assert_eq!(read, json!(texts));
 }
 
 #[test]
-fn a_hosts_file_reads_what_hosts_name_writes() {
+fn a_hosts_file_accepts_the_output_of_hosts_name() {
     let texts = texts();
     let entries = crate::support::examples::hosts(&lines("10.0.0.1 {{ m.x | hosts_name }}", &texts));
     assert_eq!(entries.len(), texts.len());

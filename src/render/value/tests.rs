@@ -26,7 +26,7 @@ fn a_member_has_its_fields_and_then_its_data() {
 }
 
 #[test]
-fn a_whole_weight_prints_without_a_point() {
+fn an_integral_weight_prints_without_a_decimal_point() {
     for (weight, printed) in [(5.0, "5"), (0.5, "0.5"), (-1.0, "-1"), (1e300, "1e300"), (f64::INFINITY, "inf")] {
         assert_eq!(number(weight).to_string(), printed);
     }

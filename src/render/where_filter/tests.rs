@@ -76,7 +76,7 @@ fn problems_are_reported_at_load_with_their_position() {
         assert_eq!(written.source.get(problem.span.clone()), Some(part), "{text}: {problem:?}");
         assert!(problem.hint.as_ref().is_some_and(|hint| !hint.is_empty()), "{text}");
     }
-    // What stands in the file in other words is pointed at as a whole.
+    // A value in another notation is marked as a whole.
     let escaped = Where { text: "zone == \"b\" and vars.x".into(), ..written("zone == \\\"b\\\"") };
     let problems = compile_where(&escaped, &globals()).map(|_| ()).unwrap_err();
     assert_eq!(problems[0].span, escaped.span);

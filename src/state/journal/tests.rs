@@ -128,7 +128,11 @@ fn an_entry_that_cannot_be_written_is_not_recorded() {
     assert!(fs::read_dir(dir.path()).unwrap().count() == 1, "nothing staged is left");
     fs::remove_dir(dir.path().join("journal.tmp")).unwrap();
     journal.record(vec![entry("b", None, Some(3))]).unwrap();
-    assert_eq!(known(&open(&dir)), [("a", None, Some(1), false), ("b", None, Some(3), false)], "all of it is back");
+    assert_eq!(
+        known(&open(&dir)),
+        [("a", None, Some(1), false), ("b", None, Some(3), false)],
+        "everything is recorded again"
+    );
 }
 
 #[test]

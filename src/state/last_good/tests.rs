@@ -223,7 +223,7 @@ fn the_guard_history_survives_a_restart_but_not_a_reboot() {
         reserved_slots: ReservedSlots::from([vacancy("x", 3, earlier(after(60))), vacancy("z", 5, earlier(after(90)))]),
     };
     let moved = SavedPath { version: Some(Zxid(9)), guard_history: moved, ..known.clone() };
-    assert_eq!(read("one", 1300), moved, "the last good state is unchanged");
+    assert_eq!(read("one", 1300), moved, "the last known-good state is unchanged");
     // After a reboot the members are known, and times start again.
     let restarted = GuardHistory {
         sizes: vec![(Moment::START, 18)],

@@ -20,7 +20,7 @@ fn every_string_is_quoted() {
 }
 
 #[test]
-fn lists_and_maps_stand_in_blocks() {
+fn lists_and_maps_are_block_collections() {
     let value = json!({
         "no": [1, 1.0, 1e300, 1e-7, -3, null, true],
         "map": {"a": {"b": "off"}, "list": ["x", ["y", []], {"k": 1, "l": [{}]}]},
@@ -77,7 +77,7 @@ proptest! {
     #![proptest_config(crate::support::random::config(256, 20_000))]
 
     #[test]
-    fn what_is_written_is_read_back(value in values()) {
+    fn every_value_is_read_back(value in values()) {
         let written = to_string(&value).unwrap();
         prop_assert_eq!(serde_norway::from_str::<serde_json::Value>(&written).unwrap(), value, "{}", written);
     }

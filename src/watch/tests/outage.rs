@@ -107,7 +107,7 @@ fn a_server_that_starts_later_is_found() {
     let began = Instant::now();
     let mirror = Mirror::follow(&own(&server), &["/svc"]);
     let reason = mirror.becomes_unreachable();
-    assert!(began.elapsed() < Duration::from_secs(3), "away received after {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(3), "reported unreachable after {:?}", began.elapsed());
     assert!(reason.contains("Connection refused"), "{reason}");
     server.start(0);
     server.wait_ready();
@@ -176,7 +176,7 @@ fn an_outage_longer_than_the_session_ends_in_a_new_session() {
 
 #[test]
 fn a_network_outage_ends_in_a_new_connection() {
-    if !is_inside("watch::tests::outage::a_network_that_is_down_is_survived") {
+    if !is_inside("watch::tests::outage::a_network_outage_ends_in_a_new_connection") {
         return;
     }
     let server = ZooKeeper::one();

@@ -1,7 +1,7 @@
 use crate::render::filter::tests::render;
 
 #[test]
-fn lists_are_picked_sorted_and_grouped() {
+fn lists_are_filtered_sorted_and_grouped() {
     let names = |filters: &str| render(&format!("{{{{ web | {filters} | pluck(attribute='name') | join(sep=' ') }}}}"));
     let cases = [
         ("where(attribute='zone', value='x')", "b:1"),
@@ -19,14 +19,14 @@ fn lists_are_picked_sorted_and_grouped() {
 }
 
 #[test]
-fn groups_come_in_the_order_of_their_keys() {
+fn groups_are_in_the_order_of_their_keys() {
     let template = "{% for k, l in [{'z': 9}, {'z': 10}, {'z': 1}, {'z': 3}, {'z': 2}, {'z': none}] \
                         | group_by(attribute='z') %}{{ k }}={{ l | length }} {% endfor %}";
     assert_eq!(render(template).as_deref(), Ok("1=1 2=1 3=1 9=1 10=1 "));
 }
 
 #[test]
-fn what_is_missing_is_said_with_its_place() {
+fn a_missing_attribute_is_reported_with_its_item() {
     let hint = "filter with where(attribute=\"zone\") first";
     let cases = [
         ("{{ web | pluck(attribute='zone') }}", format!("\"c:1\" has no zone: {hint}")),
@@ -50,7 +50,7 @@ fn what_is_missing_is_said_with_its_place() {
 }
 
 #[test]
-fn default_stands_in_for_null_too_and_keeps_a_zero() {
+fn default_replaces_null_but_not_zero() {
     let template = "{{ odd.none | default(value=1) }} {{ odd.typo | default(value=2) }} {{ 0 | default(value=3) }} \
                         {{ 0 | default(value=4, boolean=true) }}";
     assert_eq!(render(template).as_deref(), Ok("1 2 0 4"));

@@ -35,7 +35,7 @@ fn each_format_quotes_in_its_own_way() {
 }
 
 #[test]
-fn what_cannot_be_written_is_said() {
+fn values_that_cannot_be_written_are_reported() {
     let cases = [
         ("odd.none | shell", "shell takes a string or a number, but got null: use default(value=…) before this filter"),
         ("web | haproxy", "haproxy takes a string or a number, but got a list: use one of its fields"),
@@ -48,7 +48,7 @@ fn what_cannot_be_written_is_said() {
 }
 
 #[test]
-fn hosts_are_told_from_other_texts() {
+fn hosts_are_distinguished_from_other_texts() {
     let good = ["a", "web-1.example.com", "a.b.", "x_y", "10.0.0.1", "::1", "2001:db8::1"];
     let bad = ["", ".", "a..b", "-a", "a b", "a;b", "a\"", "é", "a:80", "[::1]", "a/b"];
     for text in good {
