@@ -1,4 +1,4 @@
-//! One change among many members, shown in one file or in many.
+//! One change among many members, written to one file or to many.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use crate::support::proxy::Proxy;
 use crate::support::zookeeper::ZooKeeper;
 use crate::table::{Table, mib, ms, times};
 
-/// What is told of each.
+/// The measurements of each program.
 pub const COLUMNS: [&str; 8] =
     ["members × templates", "", "median", "p99", "× floor", "CPU a change", "requests a change", "peak memory"];
 
-/// How often each has its turn.
+/// The number of rounds for each program.
 const TURNS: usize = 4;
 
-/// Changes that are made in each turn before any is measured.
+/// Unmeasured changes at the start of each round.
 const WARM_UP: usize = 6;
 
-/// How many changes are measured, and how many requests are counted for.
+/// How many changes are measured, and for how many the requests are counted.
 struct Counts {
     timed: usize,
     counted: usize,
@@ -35,7 +35,7 @@ fn counts(members: usize, templates: usize) -> Counts {
     }
 }
 
-/// Measures the bare program, rosterd, and confd where it is named.
+/// Measures the bare program, rosterd, and confd if it is configured.
 pub fn measure(zookeeper: &ZooKeeper, members: usize, templates: usize, confd: Option<&Path>, table: &mut Table) {
     let scene = Scene::new(zookeeper, members, templates);
     let counts = counts(members, templates);
@@ -46,7 +46,7 @@ pub fn measure(zookeeper: &ZooKeeper, members: usize, templates: usize, confd: O
         table.row(head.into_iter().chain(cost));
     };
 
-    // By turns: what else the machine does changes over minutes, and both are to have their share of it.
+    // In alternating rounds: the load of the machine changes over minutes, and should affect all programs equally.
     let (mut bare_times, mut bare_used) = (Vec::new(), Duration::ZERO);
     let (mut times, mut used, mut memory) = (Vec::new(), Duration::ZERO, 0.0_f64);
     let run = |address: &str| scene.site.start_with(&["--registry", &Scene::url(address), "run"]);
@@ -93,7 +93,7 @@ pub fn measure(zookeeper: &ZooKeeper, members: usize, templates: usize, confd: O
     tell("confd", &times, floor, [ms(used), requests, memory]);
 }
 
-/// Requests a change, on the average of so many.
+/// The average number of requests for each change.
 fn requests(scene: &Scene, proxy: &Proxy, folder: &str, changes: usize) -> String {
     scene.latencies(folder, 2);
     let before = proxy.requests();

@@ -1,4 +1,4 @@
-//! confd at the same work: the same members shown in the same files.
+//! confd with the same task: the same members in the same files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::process::{Child, Command, Stdio};
 
 use crate::harness::scene::Scene;
 
-/// Members in confd's own words; the lines are those of [`Scene`].
+/// The members in confd's template language, giving the same lines as [`Scene`].
 const TEMPLATE: &str = r#"{{range gets "TOP/*"}}{{$data := json .Value}}server {{base .Key}} weight {{$data.weight}}
 {{end}}"#;
 
-/// The binary, where `ROSTERD_BENCH_CONFD` names it.
+/// The binary that `ROSTERD_BENCH_CONFD` names.
 pub fn named() -> Option<PathBuf> {
     std::env::var_os("ROSTERD_BENCH_CONFD").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// One at work; killed when dropped.
+/// A running confd; killed when dropped.
 pub struct Confd(Child);
 
 impl Confd {
-    /// Starts it with `-watch` on the scene's path; its files are in `confd`.
+    /// Starts it with `-watch` on the scene's path. It writes its files to `confd`.
     pub fn start(binary: &Path, scene: &Scene, server: &str) -> Self {
         let out = scene.site.path("confd");
         let _ = fs::remove_dir_all(&out);
@@ -36,7 +36,7 @@ impl Confd {
         Self(command.spawn().unwrap())
     }
 
-    /// Its process.
+    /// The id of its process.
     pub fn pid(&self) -> u32 {
         self.0.id()
     }

@@ -1,4 +1,4 @@
-//! From the start of the program to the first file, of 10,000 members.
+//! The time from the start of the program to the first file, with 10,000 members.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::table::{Table, mib, ms, times};
 const MEMBERS: usize = 10_000;
 const ROUNDS: usize = 7;
 
-/// Measures it for each of them.
+/// Measures each program.
 pub fn measure(zookeeper: &ZooKeeper, confd: Option<&Path>) -> Table {
     let mut table = Table::new(&["10,000 members", "", "median", "× floor", "CPU", "peak memory"]);
     let scene = Scene::new(zookeeper, MEMBERS, 1);

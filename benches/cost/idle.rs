@@ -1,4 +1,4 @@
-//! 1,000 watched paths at rest.
+//! 1,000 watched paths without changes.
 
 use std::time::Duration;
 

@@ -1,10 +1,11 @@
-//! What keeping files in step costs, next to the least that it can cost, as a Markdown table.
+//! The cost of keeping files in sync, compared with the minimum, as a Markdown table.
 //!
-//! Everything is measured in one run on one machine, against a real ZooKeeper: a bare program that does nothing but wait
-//! for an event, read one node and write the files with the same syncs (the floor); rosterd; and confd, where
-//! `ROSTERD_BENCH_CONFD` names its binary. Run it with `make bench` on a machine that does nothing else.
+//! Everything is measured in one run on one machine, against a real ZooKeeper: a bare program that only waits for an
+//! event, reads one node and writes the files with the same syncs (the floor); rosterd; and confd if
+//! `ROSTERD_BENCH_CONFD` names its binary. Run it with `make bench` on an otherwise idle machine.
 //!
-//! Words after `cargo bench --bench cost --` choose figures: `change`, or one of it as in `1000x20`, `first`, `storm`, `idle`.
+//! Arguments after `cargo bench --bench cost --` select measurements: `change` or one case of it such as `1000x20`,
+//! `first`, `storm`, `idle`.
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../../tests/it/harness/mod.rs"]

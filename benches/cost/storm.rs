@@ -1,4 +1,4 @@
-//! 10,000 changes a second for some seconds.
+//! 10,000 changes a second for several seconds.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::table::{Table, mib, ms};
 const MEMBERS: usize = 1000;
 const TEMPLATES: usize = 20;
 const SECONDS: u32 = 5;
-/// Changes in one transaction, and how often one is made.
+/// The changes in one transaction, and the interval between transactions.
 const AT_ONCE: usize = 500;
 const EVERY: Duration = Duration::from_millis(50);
 
@@ -46,7 +46,7 @@ pub fn measure(zookeeper: &ZooKeeper) -> Table {
     table
 }
 
-/// Gives many members these data in one transaction.
+/// Sets the data of many members in one transaction.
 fn change_many(scene: &Scene, data: &'static str) {
     let paths: Vec<String> = scene.others.iter().take(AT_ONCE).map(|name| format!("{}/{name}", scene.top)).collect();
     scene.client.run(move |client| async move {

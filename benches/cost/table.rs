@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Rows under a head.
+/// Rows below a heading.
 pub struct Table(Vec<Vec<String>>);
 
 impl Table {
@@ -12,7 +12,7 @@ impl Table {
         Self(vec![head.iter().map(ToString::to_string).collect()])
     }
 
-    /// One row more; it is shown at once too, because a run takes minutes.
+    /// Adds a row. It is also printed at once, because a run takes minutes.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let row: Vec<String> = cells.into_iter().collect();
         eprintln!("{}", row.join(" · "));
@@ -45,7 +45,7 @@ pub fn mib(mib: f64) -> String {
     format!("{mib:.1} MiB")
 }
 
-/// How many times the floor something is.
+/// A multiple of the floor.
 pub fn times(time: Duration, floor: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() / floor.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! Any bytes as what an ensemble says of itself in `/zookeeper/config`.
+//! Any bytes as an ensemble's own description in `/zookeeper/config`.
 
 #![no_main]
 

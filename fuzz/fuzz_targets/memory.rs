@@ -1,4 +1,4 @@
-//! Any bytes as a file of what was known before: what is whole in it is taken, and what is not does no harm.
+//! Any bytes as a file of saved members: intact lines are read, and damaged ones are ignored.
 
 #![no_main]
 
@@ -7,6 +7,6 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
-static HOME: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a folder"));
+static HOME: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a temporary directory"));
 
 fuzz_target!(|bytes: &[u8]| rosterd::fuzzing::memory::any(&HOME, bytes));

@@ -1,4 +1,4 @@
-//! Any nodes, in every format: each is read or refused, and no text of a member can end a line.
+//! Any nodes in every format: each is decoded or refused, and no text of a member can end a line.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any members, through the shipped haproxy template: one line for each, and no other.
+//! Any members in the shipped haproxy template: exactly one line for each.
 
 #![no_main]
 

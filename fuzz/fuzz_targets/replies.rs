@@ -1,4 +1,4 @@
-//! Any bytes as what a ZooKeeper server sends.
+//! Any bytes as replies of a ZooKeeper server.
 
 #![no_main]
 

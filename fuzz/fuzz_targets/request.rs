@@ -1,4 +1,4 @@
-//! Any bytes as a request to a running agent: it is understood, or refused.
+//! Any bytes as a request to a running agent: it is parsed or refused.
 
 #![no_main]
 

@@ -1,20 +1,20 @@
-//! A certificate authority of a test's own, by openssl.
+//! A certificate authority for a single test, made with openssl.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// An authority, with a folder for what it signs.
+/// An authority, with a directory for the certificates it signs.
 pub struct Authority {
     folder: TempDir,
 }
 
-/// What `openssl ca` wants to be told.
+/// The configuration of `openssl ca`.
 const CONFIG: &str = "[ca]\ndefault_ca = own\n[own]\ndatabase = index\nnew_certs_dir = .\ndefault_md = sha256\npolicy = any\n\
     rand_serial = yes\nunique_subject = no\n[any]\ncommonName = supplied\n";
 
-/// When a certificate is valid.
+/// The validity of a certificate.
 #[derive(Debug, Clone, Copy)]
 pub enum Valid {
     Now,
@@ -40,7 +40,7 @@ impl Authority {
         self.path("ca.pem")
     }
 
-    /// Signs a certificate for these alternative names (`IP:127.0.0.1`, `DNS:zk1`). Gives it and its key, as PEM.
+    /// Signs a certificate for these alternative names (`IP:127.0.0.1`, `DNS:zk1`). Returns it and its key, as PEM.
     pub fn sign(&self, name: &str, alternatives: &str, valid: Valid) -> (PathBuf, PathBuf) {
         let script = r#"
             openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$1" -keyout "$1.key" -out "$1.csr"
@@ -56,7 +56,8 @@ impl Authority {
         (self.path(&format!("{name}.pem")), self.path(&format!("{name}.key")))
     }
 
-    /// What a ZooKeeper server of that name needs, written into its folder: `NAME.p12`, and whom it trusts, `ca.p12`.
+    /// Writes the files that a ZooKeeper server of that name needs: its key store `NAME.p12`, and its trust store
+    /// `ca.p12`.
     pub fn equip(&self, folder: &Path, name: &str) {
         let script = r#"
             openssl pkcs12 -export -in "$1.pem" -inkey "$1.key" -passout pass:secret -out "$2/$1.p12"

@@ -1,4 +1,4 @@
-//! A client of the tests' own that looks synchronous.
+//! A ZooKeeper client for tests, with blocking calls.
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use zookeeper_client::{Acls, Client, CreateMode, Error};
 use super::wait::eventually;
 use super::zookeeper::START;
 
-/// Runs a request to its end on a runtime of the tests' own.
+/// Runs a request to its end on a separate runtime.
 pub fn on_runtime<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     static RUNTIME: OnceLock<Handle> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| {
@@ -26,7 +26,7 @@ pub fn on_runtime<T: Send + 'static>(work: impl Future<Output = T> + Send + 'sta
     receive.recv_timeout(Duration::from_mins(1)).expect("ZooKeeper answers")
 }
 
-/// Asks the servers for something, each time by a client of its own, until one of them does it.
+/// Sends a request to the servers, each time with a new client, until one of them carries it out.
 pub fn soon<F>(servers: &str, what: &str, ask: impl Fn(Client) -> F + Clone + Send + 'static)
 where
     F: Future<Output = Result<(), Error>> + Send + 'static,
@@ -43,7 +43,7 @@ where
     });
 }
 
-/// Makes a node with all above it, or sets its data.
+/// Creates a node with its ancestors, or sets its data.
 pub async fn put(client: &Client, path: &str, data: &[u8]) -> Result<(), Error> {
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
     match client.create(path, data, &options).await {
@@ -58,25 +58,25 @@ pub async fn put(client: &Client, path: &str, data: &[u8]) -> Result<(), Error> 
     }
 }
 
-/// A client whose calls return when they are done, and panic when they fail.
+/// A client whose calls block until they are done, and panic when they fail.
 pub struct Zk {
     client: Client,
 }
 
 impl Zk {
-    /// A client of the servers of a connect string, which may end in a chroot.
+    /// A client for a connect string, which may end in a chroot.
     pub fn connect(cluster: &str) -> Self {
         let cluster = cluster.to_owned();
         Self { client: on_runtime(async move { Client::connect(&cluster).await }).expect("connect") }
     }
 
-    /// Makes a node with all above it, or sets its data.
+    /// Creates a node with its ancestors, or sets its data.
     pub fn put(&self, path: &str, data: &[u8]) {
         let (client, path, data) = (self.client.clone(), path.to_owned(), data.to_vec());
         on_runtime(async move { put(&client, &path, &data).await }).expect("put");
     }
 
-    /// Makes many nodes, hundreds at a time in one transaction.
+    /// Creates many nodes, hundreds at a time in one transaction.
     pub fn put_all(&self, nodes: &[(String, Vec<u8>)]) {
         for nodes in nodes.chunks(500).map(<[_]>::to_vec) {
             let client = self.client.clone();
@@ -92,7 +92,7 @@ impl Zk {
         }
     }
 
-    /// Deletes a node with all below it, in one transaction; nothing is done where there is none.
+    /// Deletes a node and everything below it, in one transaction. Does nothing if it does not exist.
     pub fn remove(&self, path: &str) {
         let (client, path) = (self.client.clone(), path.to_owned());
         on_runtime(async move {
@@ -114,7 +114,7 @@ impl Zk {
         });
     }
 
-    /// Runs anything else on the client.
+    /// Runs any other request on the client.
     pub fn run<T: Send + 'static, F: Future<Output = T> + Send + 'static>(&self, work: impl FnOnce(Client) -> F) -> T {
         on_runtime(work(self.client.clone()))
     }

@@ -1,4 +1,4 @@
-//! The pages of the documentation, and the blocks that they show.
+//! The pages of the documentation, and the code blocks in them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ pub fn pages() -> Vec<String> {
     ["README.md".to_owned()].into_iter().chain(pages).collect()
 }
 
-/// A fenced block of a page.
+/// A fenced code block of a page.
 pub struct Block {
     pub language: String,
     pub text: String,
-    /// `page:line` where it begins.
+    /// `page:line` of its start.
     pub place: String,
-    /// The heading of the second rank that it stands under, without backquotes.
+    /// The second-level heading above it, without backquotes.
     pub heading: String,
 }
 
@@ -53,8 +53,8 @@ pub fn blocks(page: &str) -> Vec<Block> {
 /// The page that lists every event.
 pub const EVENTS: &str = "docs/operations.md";
 
-/// The cells of each row of a table under `## Events` whose first cell is code, and which has so many. The first cell
-/// keeps its closing backquote.
+/// The cells of each row of a table under `## Events` whose first cell is code, if the row has this many cells. The
+/// first cell keeps its closing backquote.
 pub fn event_rows(columns: usize) -> Vec<Vec<String>> {
     let page = text(EVENTS);
     let section =

@@ -1,4 +1,4 @@
-//! The examples, and what reads their files: the real programs' own checkers.
+//! The examples, and the programs that validate their files.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,10 +9,10 @@ use tempfile::TempDir;
 
 pub const EXAMPLES: [&str; 6] = ["haproxy", "hosts", "memcached", "nginx", "pgpool", "twemproxy"];
 
-/// Node names and data, as a registry holds them.
+/// Node names and data, as in a registry.
 pub type Nodes = Vec<(String, Vec<u8>)>;
 
-/// An example: its folder, and what its configuration says.
+/// An example: its directory, and the settings in its configuration.
 pub struct Example {
     pub dir: PathBuf,
     pub config: toml::Table,
@@ -50,7 +50,7 @@ pub fn nodes(nodes: &[(&str, &str)]) -> Nodes {
     nodes.iter().map(|(name, data)| ((*name).to_owned(), data.as_bytes().to_vec())).collect()
 }
 
-/// Runs a program to its end; a missing one fails with what to install.
+/// Runs a program to its end. If it is missing, the test fails and names the package to install.
 pub fn run(program: &str, package: &str, arguments: &[&str]) -> Output {
     match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
         Ok(output) => output,
@@ -65,7 +65,7 @@ pub fn said(output: &Output) -> String {
     format!("{}: {}{}", output.status, String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A folder with one file in it.
+/// A directory with one file in it.
 pub fn file(name: &str, text: &str) -> (TempDir, String) {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join(name);
@@ -98,7 +98,7 @@ pub fn nutcracker_accepts(text: &str) {
     assert!(output.status.success(), "{}\n{text}", said(&output));
 }
 
-/// The entries of a hosts file, read as hosts(5) has it; panics on a line that is none.
+/// The entries of a hosts file, parsed as in hosts(5). Panics on an invalid line.
 pub fn hosts(text: &str) -> Vec<(std::net::IpAddr, Vec<String>)> {
     let lines =
         text.lines().map(|line| line.split('#').next().unwrap_or_default()).filter(|line| !line.trim().is_empty());
@@ -117,7 +117,7 @@ pub fn hosts(text: &str) -> Vec<(std::net::IpAddr, Vec<String>)> {
         .collect()
 }
 
-/// Texts that mean something to one of the formats, or to a shell, or to Tera.
+/// Texts with a special meaning in one of the formats, in a shell, or in Tera.
 pub const NASTY: [&str; 28] = [
     "'",
     "\"",

@@ -1,18 +1,18 @@
-//! Tests that run once more in namespaces of their own.
+//! Tests that run again in their own namespaces.
 
 use std::process::Command;
 
-/// Set in the run of a test that is inside.
+/// Set when a test runs inside its namespaces.
 const INSIDE: &str = "ROSTERD_TEST_INSIDE";
 
-/// Runs the test `name` once more in namespaces of its own, which are options of `unshare`, and fails as it does. `true`
-/// in that run.
+/// Runs the test `name` again in namespaces that these options of `unshare` create, and fails if it fails. Returns
+/// `true` in that run.
 #[must_use]
 pub fn is_inside(name: &str, namespaces: &[&str]) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
-    // `ip`, `nft` and the like are where a user may not look.
+    // `ip`, `nft` and others may be in directories that are not in the PATH of a user.
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let status = Command::new("unshare")
         .args(namespaces)
@@ -26,7 +26,7 @@ pub fn is_inside(name: &str, namespaces: &[&str]) -> bool {
     false
 }
 
-/// Runs a command with these words, which must do what it should.
+/// Runs a command, which must succeed.
 pub fn run(command: &mut Command) {
     let status = command.status();
     assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "{command:?}: {status:?}");

@@ -1,4 +1,4 @@
-//! What the unit tests, the tests of the binary and the benchmark share: a real ZooKeeper, waiting, fixed seeds.
+//! Support for unit tests, tests of the binary and the benchmark: a real ZooKeeper, waiting, fixed seeds.
 
 pub mod authority;
 pub mod client;

@@ -1,5 +1,5 @@
-//! Networks of a test's own, with hosts in them that can be cut from each other. None of it needs root, as far as the
-//! kernel lets a user be root in a namespace of its own.
+//! A network for a single test, with hosts that can be isolated from each other. It needs no root if the kernel permits
+//! user namespaces.
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use super::inside::{self, run};
 use super::wait::{PATIENCE, eventually};
 
-/// Runs the test `name` once more in a network that nobody else is in, and fails as it does. `true` in that run.
+/// Runs the test `name` again in its own network, and fails if it fails. Returns `true` in that run.
 #[must_use]
 pub fn is_inside(name: &str) -> bool {
     let is_inside = inside::is_inside(name, &["--user", "--map-root-user", "--net"]);
@@ -17,14 +17,14 @@ pub fn is_inside(name: &str) -> bool {
     is_inside
 }
 
-/// Runs `ip` with these words.
+/// Runs `ip` with these arguments.
 pub fn ip(words: &str) {
     run(Command::new("ip").args(words.split(' ')));
 }
 
-/// Hosts on one bridge, which the test's own process is on too. Only inside.
+/// Hosts on one bridge, to which the test's own process is connected too. Only inside.
 pub struct Network {
-    /// One process a host, which holds its namespace: it ends with its input.
+    /// One process for each host, which keeps its namespace alive. It ends with its input.
     hosts: Vec<Child>,
 }
 
@@ -55,12 +55,12 @@ impl Network {
         format!("10.77.0.{}", index + 1)
     }
 
-    /// The command that runs another one on a host.
+    /// The command prefix that runs another command on a host.
     pub fn enter(&self, index: usize) -> Vec<String> {
         vec!["nsenter".into(), format!("--net=/proc/{}/ns/net", self.hosts[index].id()), "--".into()]
     }
 
-    /// From now on nothing goes between this host and the others; the test's own process still reaches it.
+    /// Drops all packets between this host and the others. The test's own process still reaches it.
     pub fn cut(&self, index: usize) {
         let others = (0..self.hosts.len()).filter(|other| *other != index).map(Self::address);
         let others = others.collect::<Vec<_>>().join(", ");
@@ -101,7 +101,7 @@ impl Drop for Network {
     }
 }
 
-/// A process in a network namespace of its own.
+/// A process in its own network namespace.
 fn holder() -> Child {
     let mut holder = Command::new("unshare").args(["--net", "cat"]).stdin(Stdio::piped()).spawn().unwrap();
     let space = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/net")).ok();

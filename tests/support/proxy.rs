@@ -1,7 +1,8 @@
-//! A TCP proxy between the agent and a ZooKeeper server, which can be slow, deaf or treacherous, and counts requests.
+//! A TCP proxy between the agent and a ZooKeeper server. It can delay, swallow or truncate replies, and counts
+//! requests.
 //!
-//! It knows as much of the protocol as it takes: frames begin with their length; a request then has its number, which
-//! is -2 for a ping; the first frame of a connection asks for a session.
+//! It knows the necessary part of the protocol: a frame begins with its length, a request continues with its number (-2
+//! for a ping), and the first frame of a connection requests a session.
 
 use std::io::{self, Read, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -15,10 +16,10 @@ use std::time::{Duration, Instant};
 pub const MULTI_READ: i32 = 22;
 pub const ADD_WATCH: i32 = 106;
 
-/// No frame of a test is as long: what says so is no frame, but a four-letter word.
+/// No frame in a test is this long. A larger length is in fact the text of a four-letter word.
 const WORDS: usize = 64 << 20;
 
-/// A proxy on a port of its own. Dropped, it is gone with all its connections.
+/// A proxy on its own port. Dropping it closes the port and all connections.
 pub struct Proxy {
     port: u16,
     shared: Arc<Shared>,
@@ -27,28 +28,28 @@ pub struct Proxy {
 struct Shared {
     target: Mutex<String>,
     delay: Mutex<Duration>,
-    /// Nothing goes through, and nothing is closed.
+    /// Nothing is passed on, and nothing is closed.
     hole: AtomicBool,
-    /// Answers longer than this end in their middle, with the connection; 0 for none.
+    /// Replies longer than this are cut in the middle and the connection closed; 0 for none.
     tear: AtomicUsize,
     torn: AtomicUsize,
     open: Mutex<Vec<TcpStream>>,
     accepted: AtomicUsize,
-    /// What a request's kind is passed on as.
+    /// Maps the kind of a request to the kind that is passed on.
     change: fn(i32) -> i32,
-    /// The kinds of all requests since they were last asked for.
+    /// The kinds of all requests since the last call of `take_asked`.
     asked: Mutex<Vec<i32>>,
     requests: AtomicUsize,
     stop: AtomicBool,
 }
 
 impl Proxy {
-    /// Passes everything to `target`, `host:port`.
+    /// Passes everything on to `target`, `host:port`.
     pub fn to(target: &str) -> Self {
         Self::changing(target, |kind| kind)
     }
 
-    /// Passes everything to `target`, and every request as one of the kind that `change` makes of its own.
+    /// Passes everything on to `target`, and changes the kind of each request by `change`.
     pub fn changing(target: &str, change: fn(i32) -> i32) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -72,7 +73,7 @@ impl Proxy {
                     if shared.stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    // Whoever is not served is hung up on.
+                    // Connections that are not served are closed.
                     let _ = stream.and_then(|stream| serve(&shared, stream));
                 }
             }
@@ -85,7 +86,7 @@ impl Proxy {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// From now on new connections go there; those there are, are closed.
+    /// Passes new connections on to this target, and closes the existing ones.
     pub fn turn_to(&self, target: &str) {
         target.clone_into(&mut self.shared.target.lock().unwrap());
         self.hang_up();
@@ -98,38 +99,38 @@ impl Proxy {
         }
     }
 
-    /// What the server says arrives so much later, and not less of it.
+    /// Delays the server's replies by this time, without reducing their rate.
     pub fn delay(&self, delay: Duration) {
         *self.shared.delay.lock().unwrap() = delay;
     }
 
-    /// From now on nothing goes through in either direction, though connections are accepted and stay open; or it
-    /// does again.
+    /// Passes nothing on in either direction, while connections are accepted and stay open; or passes everything on
+    /// again.
     pub fn swallow(&self, is_hole: bool) {
         self.shared.hole.store(is_hole, Ordering::Relaxed);
     }
 
-    /// Half of each answer of more than so many bytes is passed on, and then the connection is closed; 0: none.
+    /// Passes on half of each reply that is larger than this many bytes, and then closes the connection; 0: none.
     pub fn tear_above(&self, bytes: usize) {
         self.shared.tear.store(bytes, Ordering::Relaxed);
     }
 
-    /// How many answers were torn.
+    /// The number of truncated replies.
     pub fn torn(&self) -> usize {
         self.shared.torn.load(Ordering::Relaxed)
     }
 
-    /// How many connections there were.
+    /// The number of connections so far.
     pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
-    /// How many requests there were, without pings and those for a session.
+    /// The number of requests, without pings and session requests.
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
     }
 
-    /// The kinds of the same, since this was last called.
+    /// The kinds of these requests since the last call.
     pub fn take_asked(&self) -> Vec<i32> {
         std::mem::take(&mut *self.shared.asked.lock().unwrap())
     }
@@ -139,7 +140,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.hang_up();
-        // It waits in accept.
+        // The thread is blocked in accept.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 }
@@ -161,14 +162,14 @@ fn serve(shared: &Arc<Shared>, client: TcpStream) -> io::Result<()> {
 enum Direction {
     /// Requests.
     Up,
-    /// Answers.
+    /// Replies.
     Down,
 }
 
-/// Bytes that are due at a moment.
+/// Bytes, and when they are due.
 type Parcel = (Instant, Vec<u8>);
 
-/// Passes one direction on: one thread reads, so that the other can be late without being slow.
+/// Passes on one direction. A separate thread reads, so that a delay does not reduce the rate.
 fn pump(shared: &Arc<Shared>, mut from: TcpStream, to: TcpStream, direction: Direction) {
     let (send, receive) = channel();
     spawn({
@@ -177,7 +178,7 @@ fn pump(shared: &Arc<Shared>, mut from: TcpStream, to: TcpStream, direction: Dir
     });
     let shared = Arc::clone(shared);
     spawn(move || {
-        // The end of the input is told as the end of the channel.
+        // The end of the input closes the channel.
         let _ = collect(&shared, &mut from, direction, &send);
     });
 }
@@ -210,7 +211,7 @@ fn collect(shared: &Shared, from: &mut TcpStream, direction: Direction, send: &S
     }
 }
 
-/// Takes note of a request: after its length and its number comes its kind.
+/// Records a request. Its kind follows its length and its number.
 fn ask(shared: &Shared, frame: &mut [u8]) {
     if frame[4..].starts_with(&(-2_i32).to_be_bytes()) {
         return;
@@ -221,7 +222,7 @@ fn ask(shared: &Shared, frame: &mut [u8]) {
     shared.requests.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The rest of a connection that is not about frames.
+/// Passes on the rest of a connection that does not consist of frames.
 fn words(shared: &Shared, from: &mut TcpStream, direction: Direction, send: &Sender<Parcel>) -> io::Result<()> {
     loop {
         let mut part = vec![0; 4096];

@@ -1,4 +1,4 @@
-//! The seeds of tests that try inputs at random: the same in every run, and new ones with `ROSTERD_PROVE`.
+//! Seeds of tests with random inputs: the same in every run, and new ones with `ROSTERD_PROVE`.
 
 use std::env;
 
@@ -21,14 +21,14 @@ pub fn seed() -> u64 {
     seed
 }
 
-/// The configuration of a property test that tries `few` inputs, or `many` with `ROSTERD_PROVE`. No file is written about
-/// one that fails: it becomes a test of its own.
+/// The configuration of a property test that tries `few` inputs, or `many` with `ROSTERD_PROVE`. A failing input is not
+/// saved to a file; it is added as a test.
 pub fn config(few: u32, many: u32) -> Config {
     let rng_seed = RngSeed::Fixed(seed());
     Config { cases: count(few, many), rng_seed, failure_persistence: None, ..Config::default() }
 }
 
-/// The random numbers of a test that makes its inputs itself.
+/// The random numbers of a test that generates its own inputs.
 pub fn rng() -> fastrand::Rng {
     fastrand::Rng::with_seed(seed())
 }

@@ -1,12 +1,12 @@
-//! Waiting for conditions, never for time.
+//! Waiting for conditions, never for a fixed time.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long anything that the agent is expected to do may take on a busy machine.
+/// The time limit for any action of the agent on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until `condition` holds; `false` when it does not within `limit`.
+/// Waits until `condition` holds. Returns `false` if it does not within `limit`.
 pub fn holds(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     loop {
@@ -20,7 +20,7 @@ pub fn holds(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Waits until `condition` holds, and panics with `what` when it does not within `limit`. Says how long it took.
+/// Waits until `condition` holds, and panics with `what` if it does not within `limit`. Returns how long it took.
 #[track_caller]
 pub fn eventually(limit: Duration, what: &str, condition: impl FnMut() -> bool) -> Duration {
     let began = Instant::now();

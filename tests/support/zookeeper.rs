@@ -1,4 +1,4 @@
-//! Real ZooKeeper servers of Debian's packages on free loopback ports, and a client that looks synchronous.
+//! Real ZooKeeper servers from Debian's packages on free loopback ports, and a client with blocking calls.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -40,24 +40,24 @@ const JARS: [&str; 14] = [
     "snappy-java",
 ];
 
-/// How long a server may take to start on a busy machine, and an ensemble to agree on a leader.
+/// The time limit for a server to start on a busy machine, and for an ensemble to elect a leader.
 pub const START: Duration = Duration::from_mins(1);
 
-/// One server, or an ensemble of three. All end when it is dropped.
+/// One server, or an ensemble of three. Dropping it ends all of them.
 pub struct ZooKeeper {
     folder: TempDir,
     servers: Vec<Server>,
-    /// What more the servers' Java is told.
+    /// Additional options of the servers' Java.
     java: Vec<String>,
 }
 
 struct Server {
     host: String,
     port: u16,
-    /// The command that runs another one where this server is.
+    /// The command prefix that runs another command on the server's host.
     enter: Vec<String>,
     child: Option<Child>,
-    /// Kills the server when this process ends, however it ends: the shared one is never dropped.
+    /// Kills the server when this process ends for any reason, because the shared server is never dropped.
     warden: Option<Child>,
 }
 
@@ -76,17 +76,17 @@ impl ZooKeeper {
         zookeeper
     }
 
-    /// One server that was never started yet.
+    /// One server, not started.
     pub fn one_stopped() -> Self {
         Self::configured(1, "")
     }
 
-    /// One server with these lines more in its configuration, started. `{folder}` is its folder.
+    /// One server with these additional lines in its configuration, started. `{folder}` stands for its directory.
     pub fn one_with(lines: &str, prepare: impl FnOnce(&Path)) -> Self {
         Self::one_with_java(lines, &[], prepare)
     }
 
-    /// The same, with these options more for the server's Java; `{folder}` stands in them too.
+    /// The same, with these additional options of the server's Java, in which `{folder}` is replaced too.
     pub fn one_with_java(lines: &str, java: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let mut zookeeper = Self::configured(1, lines);
         let folder = zookeeper.folder.path().display().to_string();
@@ -100,14 +100,14 @@ impl ZooKeeper {
         Self::three_with("", &[])
     }
 
-    /// The same, with these lines more in the configuration, and these options more for the servers' Java.
+    /// The same, with these additional lines in the configuration, and these additional options of the servers' Java.
     pub fn three_with(lines: &str, java: &[&str]) -> Self {
         let mut zookeeper = Self::configured(3, lines);
         zookeeper.java = java.iter().map(|option| (*option).to_owned()).collect();
         zookeeper.started()
     }
 
-    /// An ensemble with a server on each host of `network`, and these lines more in its configuration, started.
+    /// An ensemble with a server on each host of `network`, and these additional lines in its configuration, started.
     pub fn spread(network: &Network, lines: &str) -> Self {
         let host = |index| Server {
             host: Network::address(index),
@@ -127,13 +127,13 @@ impl ZooKeeper {
         self
     }
 
-    /// The one server that all tests of this process share; each test has a chroot of its own there.
+    /// The single server that all tests of this process share. Each test has its own chroot there.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<ZooKeeper> = OnceLock::new();
         SHARED.get_or_init(Self::one)
     }
 
-    /// A chroot that no other test has, made on this ensemble.
+    /// Creates a chroot that no other test uses.
     pub fn chroot(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let chroot = format!("/test-{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -174,7 +174,7 @@ impl ZooKeeper {
         Self { folder, servers, java: Vec::new() }
     }
 
-    /// Where the servers' files are.
+    /// The directory of the servers' files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -184,12 +184,12 @@ impl ZooKeeper {
         self.servers.iter().map(Server::address).collect()
     }
 
-    /// As `zk://` takes it, without chroot.
+    /// The connect string for `zk://`, without a chroot.
     pub fn connect_string(&self) -> String {
         self.servers().join(",")
     }
 
-    /// Starts a server; it may take a moment until it is ready.
+    /// Starts a server, which may not be ready at once.
     pub fn start(&mut self, index: usize) {
         let log = File::create(self.folder.path().join(format!("{index}.log"))).unwrap();
         let classpath: Vec<String> = JARS.iter().map(|jar| format!("/usr/share/java/{jar}.jar")).collect();
@@ -219,18 +219,18 @@ impl ZooKeeper {
             warden.wait().unwrap();
         }
         if let Some(mut child) = self.servers[index].child.take() {
-            // After SIGSTOP too, SIGKILL ends it at once.
+            // SIGKILL ends it at once even after SIGSTOP.
             child.kill().unwrap();
             child.wait().unwrap();
         }
     }
 
-    /// Stops a server in its tracks; its connections stay open.
+    /// Freezes a server; its connections stay open.
     pub fn freeze(&self, index: usize) {
         self.signal(index, Signal::SIGSTOP);
     }
 
-    /// Lets a frozen server go on.
+    /// Resumes a frozen server.
     pub fn thaw(&self, index: usize) {
         self.signal(index, Signal::SIGCONT);
     }
@@ -240,7 +240,7 @@ impl ZooKeeper {
         kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
     }
 
-    /// Waits until every started server serves.
+    /// Waits until every started server serves clients.
     pub fn wait_ready(&self) {
         for (index, server) in self.servers.iter().enumerate().filter(|(_, server)| server.child.is_some()) {
             eventually(START, &format!("server {index} serves: {}", self.log(index).display()), || {
@@ -249,7 +249,7 @@ impl ZooKeeper {
         }
     }
 
-    /// The running server that leads the ensemble.
+    /// The running server that is the leader.
     pub fn leader(&self) -> usize {
         let leads = |server: &Server| word(server, "srvr").is_ok_and(|answer| answer.contains("Mode: leader"));
         let mut leader = None;
@@ -267,23 +267,23 @@ impl ZooKeeper {
         of.split_whitespace().filter(|text| text.starts_with("0x")).map(str::to_owned).collect()
     }
 
-    /// What a server says of itself: `standalone`, `leader`, `follower`, `read-only`; nothing while it serves nobody.
+    /// The mode that a server reports: `standalone`, `leader`, `follower`, `read-only`; `None` while it does not serve.
     pub fn mode(&self, index: usize) -> Option<String> {
         let answer = word(&self.servers[index], "srvr").ok()?;
         answer.lines().find_map(|line| line.strip_prefix("Mode: ")).map(str::to_owned)
     }
 
-    /// Waits until a server says this of itself.
+    /// Waits until a server reports this mode.
     pub fn wait_mode(&self, index: usize, mode: &str) {
         eventually(START, &format!("server {index} is {mode}"), || self.mode(index).as_deref() == Some(mode));
     }
 
-    /// Keeps a copy of what a stopped server has on its disk.
+    /// Saves a copy of a stopped server's data.
     pub fn save(&self, index: usize) {
         self.copy(&format!("data{index}"), &format!("saved{index}"));
     }
 
-    /// Gives a stopped server back what it had when it was saved.
+    /// Restores the saved data of a stopped server.
     pub fn restore(&self, index: usize) {
         self.copy(&format!("saved{index}"), &format!("data{index}"));
     }
@@ -295,7 +295,7 @@ impl ZooKeeper {
         assert!(copied.success(), "cp -a {from}");
     }
 
-    /// Makes a node, or sets its data, as soon as the running servers let anybody do so.
+    /// Creates a node, or sets its data, as soon as a running server accepts that.
     pub fn put_soon(&self, path: &str, data: &[u8]) {
         let up = self.servers.iter().filter(|server| server.child.is_some()).map(Server::address);
         let (path, data) = (path.to_owned(), data.to_vec());
@@ -305,7 +305,7 @@ impl ZooKeeper {
         });
     }
 
-    /// Waits until a server knows all that its leader knows.
+    /// Waits until a server has everything that its leader has.
     pub fn sync_soon(&self, index: usize) {
         let server = &self.servers[index];
         let what = format!("server {index} is in touch with the others");
@@ -330,8 +330,8 @@ impl Drop for ZooKeeper {
     }
 }
 
-/// A shell that waits for the end of its input, which comes when this process is no more, and then kills the server
-/// and takes its folder away.
+/// A shell that waits for the end of its input, which comes when this process ends. It then kills the server and
+/// removes its directory.
 fn warden(server: &Child, folder: &Path) -> Child {
     let script = "read -r _; grep -q QuorumPeerMain \"/proc/$1/cmdline\" && kill -KILL \"$1\"; rm -rf \"$2\"";
     Command::new("sh")
@@ -344,7 +344,7 @@ fn warden(server: &Child, folder: &Path) -> Child {
         .unwrap()
 }
 
-/// What a server answers to a four-letter word.
+/// The answer of a server to a four-letter word.
 fn word(server: &Server, word: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(server.address())?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
@@ -354,12 +354,12 @@ fn word(server: &Server, word: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// A port that nobody listens on. It is given to no other test, and it is none of those that the kernel gives out by
-/// itself: whoever asked for it may take a while until it listens there, or be down for a while.
+/// A free port, unique to the caller. It is outside the kernel's ephemeral range, so it stays free while nothing
+/// listens on it.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        // Other processes that test begin elsewhere.
+        // Other test processes start with another number.
         let number = std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = 10_000 + u16::try_from(number % 20_000).unwrap();
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {

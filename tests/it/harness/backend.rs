@@ -1,4 +1,4 @@
-//! HTTP servers that say who they are, and clients that ask them without a pause.
+//! HTTP servers that answer with their name, and clients that send requests continuously.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-/// How long either side waits for the other's bytes.
+/// How long either side waits for data.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Between two requests of one client: enough to leave a small machine to the others.
+/// The pause between two requests of one client, which leaves CPU time to the other processes.
 const BREATH: Duration = Duration::from_millis(1);
 
-/// An HTTP server on a thread of its own, which answers every request with its own name. Dropped, it is gone: who
-/// connects then is refused.
+/// An HTTP server on its own thread, which answers every request with its name. Once it is dropped, new connections are
+/// refused.
 pub struct Backend {
     name: String,
     address: SocketAddr,
@@ -23,7 +23,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// A server on a free port. Its name is its address, `host:port`, as it is registered under.
+    /// A server on a free port. Its name is the address `host:port` under which it is registered.
     pub fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -35,7 +35,7 @@ impl Backend {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    // Who connects and says nothing is haproxy's health check.
+                    // A connection without a request is haproxy's health check.
                     let _ = stream.and_then(|stream| answer(stream, &name));
                 }
             }
@@ -51,7 +51,7 @@ impl Backend {
 impl Drop for Backend {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // It waits in accept.
+        // The thread is blocked in accept.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -74,7 +74,7 @@ fn answer(mut stream: TcpStream, name: &str) -> io::Result<()> {
     stream.write_all(answer.as_bytes())
 }
 
-/// One request: when it began and ended, and who answered, or what went wrong.
+/// One request: when it began and ended, and which server answered it, or the error.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub began: Instant,
@@ -82,7 +82,7 @@ pub struct Asked {
     pub answer: Result<String, String>,
 }
 
-/// Clients on threads of their own that ask one address again and again, each time on a new connection.
+/// Clients on their own threads that send requests to one address, each on a new connection.
 pub struct Load {
     asked: Arc<Mutex<Vec<Asked>>>,
     stop: Arc<AtomicBool>,
@@ -107,14 +107,14 @@ impl Load {
         Self { asked, stop, threads }
     }
 
-    /// Whether this one has answered a request that began at `since` or later.
+    /// Whether this server has answered a request that began at `since` or later.
     pub fn heard(&self, name: &str, since: Instant) -> bool {
         let asked = self.asked.lock().unwrap();
         let late = asked.iter().rev().filter(|asked| asked.began >= since);
         late.take(10_000).any(|asked| asked.answer.as_deref() == Ok(name))
     }
 
-    /// Ends the clients, and gives every request there was.
+    /// Stops the clients, and returns all requests.
     pub fn stop(mut self) -> Vec<Asked> {
         self.end();
         std::mem::take(&mut self.asked.lock().unwrap())
@@ -134,7 +134,7 @@ impl Drop for Load {
     }
 }
 
-/// One request on a new connection: who answered it.
+/// Sends one request on a new connection. Returns the name of the server that answered it.
 fn ask(port: u16) -> io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(PATIENCE))?;

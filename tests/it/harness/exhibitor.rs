@@ -1,11 +1,11 @@
-//! An Exhibitor: it answers each request for the list of servers with what it was told to.
+//! A fake Exhibitor that answers each request for the list of servers as configured.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// One on a port of its own, for as long as the test's process lives.
+/// A server on its own port, for the lifetime of the test process.
 pub struct Exhibitor {
     port: u16,
     shared: Arc<Mutex<Shared>>,
@@ -13,13 +13,13 @@ pub struct Exhibitor {
 
 #[derive(Default)]
 struct Shared {
-    /// Status and body; with none the connection is closed without a word.
+    /// Status and body; without one the connection is closed without a reply.
     answer: Option<(u16, String)>,
     asked: Vec<String>,
 }
 
 impl Exhibitor {
-    /// One that names these servers.
+    /// One that lists these servers.
     pub fn naming(servers: &[&str], port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let exhibitor = Self { port: listener.local_addr().unwrap().port(), shared: Arc::default() };
@@ -33,18 +33,18 @@ impl Exhibitor {
         exhibitor
     }
 
-    /// Names other servers from now on.
+    /// Lists other servers from now on.
     pub fn names(&self, servers: &[&str], port: u16) {
         let list = serde_json::json!({ "servers": servers, "port": port });
         self.answers(200, &list.to_string());
     }
 
-    /// Answers this from now on.
+    /// Gives this answer from now on.
     pub fn answers(&self, status: u16, body: &str) {
         self.shared.lock().unwrap().answer = Some((status, body.to_owned()));
     }
 
-    /// Answers nobody any more.
+    /// Answers no more requests.
     pub fn dies(&self) {
         self.shared.lock().unwrap().answer = None;
     }

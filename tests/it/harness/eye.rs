@@ -1,4 +1,4 @@
-//! Sees files change as soon as they do.
+//! Reports changes of files without delay.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,27 +9,27 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-/// An eye on what is renamed into a folder.
+/// A watch on renames into a directory.
 pub struct Eye {
     folder: PathBuf,
     inotify: Inotify,
 }
 
 impl Eye {
-    /// Looks at a folder from now on.
+    /// Starts to watch a directory.
     pub fn on(folder: &Path) -> Self {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).unwrap();
         inotify.add_watch(folder, AddWatchFlags::IN_MOVED_TO).unwrap();
         Self { folder: folder.to_owned(), inotify }
     }
 
-    /// Waits until each of these files holds just these bytes: when the last one was seen to, or `None` when that does not
-    /// come within `limit`.
+    /// Waits until each of these files has exactly these bytes. Returns when that was seen for the last one, or `None`
+    /// if it does not happen within `limit`.
     pub fn sees(&self, names: &[String], bytes: &[u8], limit: Duration) -> Option<Instant> {
         let end = Instant::now() + limit;
         let is_right = |name: &str| fs::read(self.folder.join(name)).is_ok_and(|read| read == bytes);
         let mut missing: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-        // What changed before is looked at once, and after that only what is renamed.
+        // All files are read once, and afterwards only renamed ones.
         missing.retain(|name| !is_right(name));
         while !missing.is_empty() {
             let left = end.checked_duration_since(Instant::now())?;

@@ -1,6 +1,6 @@
-//! The least that keeping files in step with ZooKeeper can cost: a bare program that does nothing else. It holds one
-//! blocking connection, waits for an event, reads the node that it names, and writes bytes that were made beforehand, with
-//! the syncs that make a replacement last.
+//! The minimum cost of keeping files in sync with ZooKeeper: a bare program that does nothing else. It uses one
+//! blocking connection, waits for an event, reads the node of the event, and writes prepared bytes with the syncs that
+//! a durable replacement needs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -17,10 +17,10 @@ use nix::sys::stat::{Mode, fchmod};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Gid, Uid, fchown};
 
-/// The session's timeout; a third of it without news is time for a ping.
+/// The session timeout. After a third of it without events a ping is due.
 const SESSION: Duration = Duration::from_secs(30);
 
-// Numbers of `ZooDefs.java` and `Watcher.java`.
+// Constants of `ZooDefs.java` and `Watcher.java`.
 const GET_DATA: i32 = 4;
 const GET_CHILDREN: i32 = 8;
 const PING: i32 = 11;
@@ -31,7 +31,7 @@ const OF_A_PING: i32 = -2;
 const OF_AN_EVENT: i32 = -1;
 const NO_NODE: i32 = -101;
 
-/// One connection to a ZooKeeper server, and just enough of its protocol.
+/// One connection to a ZooKeeper server, with the necessary part of its protocol.
 struct Bare {
     stream: TcpStream,
     xid: i32,
@@ -54,7 +54,7 @@ impl Bare {
         self.stream.write_all(&text(body)).unwrap();
     }
 
-    /// The next frame; `None` when none begins in time.
+    /// The next frame; `None` if none begins in time.
     fn frame(&mut self) -> Option<Vec<u8>> {
         let mut length = [0; 4];
         match self.stream.read_exact(&mut length) {
@@ -66,7 +66,7 @@ impl Bare {
         Some(frame)
     }
 
-    /// Asks, and gives the error's number and what else was answered. Events that come meanwhile are of no interest.
+    /// Sends a request, and returns the error code and the rest of the reply. Events that arrive meanwhile are ignored.
     fn ask(&mut self, kind: i32, path: &str, more: &[u8]) -> (i32, Vec<u8>) {
         self.xid += 1;
         let xid = self.xid;
@@ -84,13 +84,13 @@ impl Bare {
         assert_eq!(self.ask(ADD_WATCH, path, &RECURSIVE.to_be_bytes()).0, 0);
     }
 
-    /// The path of the next event, if one comes soon. Else it is time to say that this client lives.
+    /// The path of the next event, if one arrives in time. Otherwise sends a ping.
     fn event(&mut self) -> Option<String> {
         let Some(frame) = self.frame() else {
             self.send(&[OF_A_PING.to_be_bytes(), PING.to_be_bytes()].concat());
             return None;
         };
-        // After the header come the event's type, the session's state, and the path with its length.
+        // The header is followed by the event's type, the session's state, and the length and bytes of the path.
         (int(&frame, 0) == OF_AN_EVENT).then(|| String::from_utf8(frame[28..].to_vec()).unwrap())
     }
 
@@ -114,7 +114,7 @@ impl Bare {
         names.collect()
     }
 
-    /// Reads many nodes at once; the answer's length.
+    /// Reads many nodes at once. Returns the length of the reply.
     fn read_all(&mut self, paths: &[String]) -> usize {
         let one = |path: &String| [&header(GET_DATA, false)[..], &text(path.as_bytes()), &[0]].concat();
         let body = [paths.iter().flat_map(one).collect(), header(-1, true)].concat();
@@ -130,7 +130,7 @@ impl Bare {
     }
 }
 
-/// What stands before each request of several.
+/// The header of each operation in a multi-read.
 fn header(kind: i32, is_last: bool) -> Vec<u8> {
     [&kind.to_be_bytes()[..], &[u8::from(is_last)], &(-1_i32).to_be_bytes()].concat()
 }
@@ -143,7 +143,7 @@ fn int(frame: &[u8], at: usize) -> i32 {
     i32::from_be_bytes(frame[at..at + 4].try_into().unwrap())
 }
 
-/// Replaces files of one folder so that they last, with as few syncs as that takes: each file's, and the folder's.
+/// Replaces files of one directory durably with the fewest syncs: one for each file, and one for the directory.
 pub fn replace(folder: &Path, names: &[String], bytes: &[u8]) -> io::Result<()> {
     let mut fresh = Vec::with_capacity(names.len());
     for name in names {
@@ -168,7 +168,7 @@ pub fn replace(folder: &Path, names: &[String], bytes: &[u8]) -> io::Result<()> 
     File::open(folder)?.sync_all()
 }
 
-/// Connects, lists `top`, reads all that is in it, a thousand nodes at a time, and replaces one file by these bytes.
+/// Connects, lists `top`, reads all its nodes, a thousand at a time, and replaces one file by these bytes.
 pub fn first_read(server: &str, top: &str, bytes: &[u8], folder: &Path, name: &str) {
     let mut bare = Bare::connect(server);
     bare.watch(top);
@@ -179,15 +179,15 @@ pub fn first_read(server: &str, top: &str, bytes: &[u8], folder: &Path, name: &s
     replace(folder, &[name.to_owned()], bytes).unwrap();
 }
 
-/// The bare program, in a thread, until it is stopped.
+/// The bare program in a thread, until it is stopped.
 pub struct Floor {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Duration>,
 }
 
 impl Floor {
-    /// Watches `top`. After an event it replaces `names` in `folder`: by the first bytes where the node of the event is there
-    /// with the data `first`, by the second else.
+    /// Watches `top`. After an event it replaces `names` in `folder`: by the first bytes if the node of the event
+    /// exists with the data `first`, otherwise by the second.
     pub fn start(
         server: &str,
         top: &str,
@@ -211,7 +211,7 @@ impl Floor {
         Self { stop, thread }
     }
 
-    /// Ends it; the processor time that it has used.
+    /// Stops it. Returns the CPU time that it has used.
     pub fn stop(self) -> Duration {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()

@@ -1,4 +1,4 @@
-//! A real haproxy that runs by a file which somebody else keeps, and is reloaded without dropping a connection.
+//! A real haproxy that runs with a file that another process writes, and is reloaded without dropping a connection.
 
 use std::fs;
 use std::path::Path;
@@ -8,12 +8,12 @@ use tempfile::TempDir;
 
 use crate::support::zookeeper::free_port;
 
-/// What an administrator adds to the file that is kept in step: a socket over which the next process takes the
-/// listening sockets from the present one, so that no connection is refused or lost in between.
+/// The part that an administrator adds to the managed file: a socket over which the new process takes over the
+/// listening sockets, so that no connection is refused or lost.
 const LOCAL: &str = "global\n    stats socket FOLDER/socket mode 600 level admin expose-fd listeners\n";
 
-/// Starts the process, or the one that takes over from it. The reload is done when the old process is gone: from then
-/// on nothing is answered by the old file. (A process that ended and is waited for by nobody has no `exe`.)
+/// Starts the process, or its successor. The reload is complete when the old process is gone: from then on nothing is
+/// answered according to the old file. (A zombie has no `exe`.)
 const RELOAD: &str = r#"
 set -eu
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -29,15 +29,15 @@ done
 echo "$old" >>FOLDER/reloads
 "#;
 
-/// Waits for the end of its input, which comes when this is dropped or the test's process is no more, and then ends
-/// haproxy, whose process is another one after each reload.
+/// Waits for the end of its input, which comes when this is dropped or the test process ends, and then ends haproxy,
+/// whose pid changes with each reload.
 const WARDEN: &str = r#"
 read -r _
 pid=$(cat "$1/pid") && grep -q "$1/local.cfg" "/proc/$pid/cmdline" && kill -KILL "$pid"
 rm -rf "$1"
 "#;
 
-/// haproxy, and its reloads.
+/// haproxy, and the number of its reloads.
 pub struct HaProxy {
     folder: TempDir,
     port: u16,
@@ -45,7 +45,7 @@ pub struct HaProxy {
 }
 
 impl HaProxy {
-    /// A free port to listen on, and what it takes to run; not started yet.
+    /// A free port and the files that haproxy needs; not started.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in [("local.cfg", LOCAL), ("reload", RELOAD)] {
@@ -62,24 +62,24 @@ impl HaProxy {
         Self { folder, port: free_port(), warden }
     }
 
-    /// Where it listens, once the file says so.
+    /// The port on which it listens according to the file.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The command that makes it take up the file `dest`. Counted when it has succeeded.
+    /// The command that reloads haproxy with the file `dest`. Successful reloads are counted.
     pub fn reload_command(&self, dest: &str) -> String {
         format!("sh {}/reload {dest}", self.folder.path().display())
     }
 
-    /// Starts it with this file.
+    /// Starts haproxy with this file.
     pub fn start(&self, dest: &Path) {
         let command = self.reload_command(&dest.to_string_lossy());
         let started = Command::new("sh").args(["-c", &command]).output().unwrap();
         assert!(started.status.success(), "haproxy does not start: {}", String::from_utf8_lossy(&started.stderr));
     }
 
-    /// How many reloads have ended well.
+    /// The number of successful reloads.
     pub fn reloads(&self) -> usize {
         fs::read_to_string(self.folder.path().join("reloads")).unwrap_or_default().lines().count()
     }

@@ -1,4 +1,4 @@
-//! What the tests stand on: a folder of their own, the agent, and real servers on free loopback ports.
+//! The harness: a directory for each test, the agent, and real servers on free loopback ports.
 
 pub mod backend;
 pub mod exhibitor;

@@ -1,4 +1,4 @@
-//! A path with many members of which one comes and goes, and the files that show them.
+//! A path with many members, one of which joins and leaves, and the files that list them.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -11,33 +11,33 @@ use super::site::{PATIENCE, Site};
 use crate::support::client::Zk;
 use crate::support::zookeeper::ZooKeeper;
 
-/// What is stored for a member, at first and after a change of it.
+/// The data of a member, initially and after a change.
 pub const DATA: [&str; 2] = [r#"{"weight": 1}"#, r#"{"weight": 2}"#];
 
-/// The one that changes. Bytewise it is somewhere in the middle.
+/// The member that changes. It sorts into the middle of the others.
 const FICKLE: &str = "10.5.0.1:8080";
 
-/// How the members are shown.
+/// The template of the files.
 const TEMPLATE: &str = "{% for m in web %}server {{ m.name }} weight {{ m.weight }}\n{% endfor %}";
 
-/// How long after a change the next one is made: what is measured is a change that comes by itself. Those that follow one
-/// another at once are a storm, in which the agent takes its time on purpose.
+/// The pause between two changes, so that each is measured separately. For changes in quick succession the agent waits
+/// on purpose.
 const REST: Duration = Duration::from_millis(25);
 
-/// A path with members on a server, and a folder with a configuration that shows them in a number of files.
+/// A path with members on a server, and a directory with a configuration for a number of files.
 pub struct Scene {
-    /// Where the agent lives; its files are in `out`.
+    /// The directory of the agent. Its files are in `out`.
     pub site: Site,
-    /// The path on the server, from its root.
+    /// The absolute path on the server.
     pub top: String,
-    /// Whoever changes what is there.
+    /// The client that makes the changes.
     pub client: Zk,
     /// The members that stay.
     pub others: Vec<String>,
     names: Vec<String>,
 }
 
-/// Which of its two states the fickle member is in: there, or gone; where it is the only one, there, or with other data.
+/// The two states of the changing member: present or absent, or present with other data if it is the only one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     First,
@@ -49,7 +49,7 @@ impl State {
 }
 
 impl Scene {
-    /// So many members, and so many templates that show all of them at once.
+    /// This many members, and this many templates that each list all of them.
     pub fn new(zookeeper: &ZooKeeper, members: usize, templates: usize) -> Self {
         Self::with_wait(zookeeper, members, templates, "0s:0s")
     }
@@ -74,7 +74,7 @@ impl Scene {
         Self { site, top, client, others, names }
     }
 
-    /// How the files look in a state.
+    /// The content of the files in a state.
     pub fn bytes(&self, state: State) -> Vec<u8> {
         let mut members: Vec<(&str, u8)> = self.others.iter().map(|name| (name.as_str(), 1)).collect();
         match state {
@@ -89,7 +89,7 @@ impl Scene {
             .into()
     }
 
-    /// Brings the state about, and waits until the server says that it has.
+    /// Changes to a state, and waits until the server has acknowledged that.
     pub fn change(&self, state: State) {
         let path = format!("{}/{FICKLE}", self.top);
         let is_alone = self.others.is_empty();
@@ -105,15 +105,15 @@ impl Scene {
         });
     }
 
-    /// Waits until the files in this folder look as they should.
+    /// Waits until the files in this directory have the right content.
     pub fn await_files(&self, folder: &str, state: State) -> Instant {
         let eye = Eye::on(&self.site.path(folder));
         let seen = eye.sees(&self.names, &self.bytes(state), PATIENCE * 3);
         seen.unwrap_or_else(|| panic!("the files in {folder} are not right"))
     }
 
-    /// Makes so many changes, there and back, each a rest after the files show the one before; how long each took, from before it was
-    /// asked for to when the last file showed it.
+    /// Makes this many changes, there and back, each a pause after the files show the previous one. Returns for each
+    /// the time from before the request until the last file shows it.
     pub fn latencies(&self, folder: &str, changes: usize) -> Vec<Duration> {
         let eye = Eye::on(&self.site.path(folder));
         let states = State::BOTH.map(|state| (state, self.bytes(state)));
@@ -127,7 +127,7 @@ impl Scene {
         states.iter().cycle().take(changes.next_multiple_of(2)).map(time).collect()
     }
 
-    /// So many paths with three members each, and one file with a line for each of them.
+    /// This many paths with three members each, and one file with a line for each path.
     pub fn of_many_paths(zookeeper: &ZooKeeper, paths: usize) -> Site {
         let top = zookeeper.chroot();
         let client = zookeeper.client("");
@@ -148,7 +148,7 @@ impl Scene {
         site
     }
 
-    /// Starts the bare program on the same path, which replaces the same files in a folder of its own.
+    /// Starts the bare program on the same path. It replaces the same files in its own directory.
     pub fn start_floor(&self, zookeeper: &ZooKeeper, folder: &str) -> Floor {
         let path = self.site.path(folder);
         std::fs::create_dir_all(&path).unwrap();
@@ -161,7 +161,7 @@ impl Scene {
         &self.names
     }
 
-    /// The registry's url at this address, for `--registry`.
+    /// The URL of the registry at this address, for `--registry`.
     pub fn url(address: &str) -> String {
         format!("zk://{address}")
     }

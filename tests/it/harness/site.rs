@@ -1,4 +1,4 @@
-//! A folder of one test's own, with a configuration in it, and the real binary run on that.
+//! A directory for a single test with a configuration, in which the real binary runs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,24 +17,24 @@ use tempfile::TempDir;
 pub use crate::support::wait::PATIENCE;
 use crate::support::wait::holds;
 
-/// How long a command may take that ends by itself, its own `--timeout` and its wait for the lock included.
+/// The time limit for a command, including its own `--timeout` and its wait for the lock.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// A test's folder. Relative paths in its files are relative to it.
+/// The directory of a test. Relative paths in its files are relative to it.
 pub struct Site {
     dir: TempDir,
 }
 
 impl Site {
-    /// A folder with `rosterd.toml` in it, and `state_dir` and socket inside the folder. `SITE` in the text is the folder's whole
-    /// path: commands run in `/`.
+    /// A directory with `rosterd.toml`, and with `state_dir` and the socket in it. `SITE` in the text is replaced by
+    /// the absolute path of the directory, because commands run in `/`.
     pub fn new(config: &str) -> Self {
         let site = Self { dir: tempfile::Builder::new().prefix("rosterd-it-").tempdir().unwrap() };
         site.begin(config);
         site
     }
 
-    /// The same folder with nothing in it but this.
+    /// The same directory, emptied except for this configuration.
     pub fn begin_again(&self, config: &str) {
         for path in fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
@@ -49,7 +49,7 @@ impl Site {
 
     pub fn configure(&self, config: &str) {
         let config = config.replace("SITE", &self.dir.path().to_string_lossy());
-        // Agents of other tests have sockets of their own.
+        // Agents of other tests have their own sockets.
         let status = if config.contains("[status]") { "" } else { "[status]\nsocket = \"agent.sock\"\n\n" };
         self.file("rosterd.toml", &format!("[agent]\nstate_dir = \"state\"\n\n{status}{config}"));
     }
@@ -58,7 +58,7 @@ impl Site {
         self.dir.path().join(name)
     }
 
-    /// Writes a file as an editor does: whole, by a rename.
+    /// Writes a file as an editor does, by a rename.
     pub fn file(&self, name: &str, text: &str) -> &Self {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -77,18 +77,18 @@ impl Site {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// How many times a `reload_cmd` has run that writes a line to `reloads`.
+    /// How many times a `reload_cmd` that appends a line to `reloads` has run.
     pub fn reloads(&self) -> usize {
         self.read("reloads").lines().count()
     }
 
-    /// What must not change when a file is left alone: its inode, its times and its bytes.
+    /// What must not change if a file is left alone: its inode, its times and its bytes.
     pub fn fingerprint(&self, name: &str) -> (u64, i64, i64, Vec<u8>) {
         let meta = fs::metadata(self.path(name)).unwrap();
         (meta.ino(), meta.mtime(), meta.mtime_nsec(), fs::read(self.path(name)).unwrap())
     }
 
-    /// Every file and folder, with what a file holds.
+    /// Every file with its content, and every directory.
     pub fn tree(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         fn walk(dir: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
             for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
@@ -103,7 +103,7 @@ impl Site {
         found
     }
 
-    /// Temporary files that were left behind, anywhere in the folder.
+    /// Leftover temporary files, anywhere in the directory.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
             for entry in fs::read_dir(dir).unwrap().flatten() {
@@ -132,7 +132,7 @@ impl Site {
         ended(&mut self.command(args))
     }
 
-    /// Runs a command to its end where no configuration file is named.
+    /// Runs a command to its end, without a configuration file on its command line.
     pub fn run_without_config(&self, args: &[&str]) -> Ended {
         ended(self.command(args).env_remove("ROSTERD_CONFIG"))
     }
@@ -152,14 +152,14 @@ impl Site {
         Self::started(self.command(args))
     }
 
-    /// Starts the agent by a program that becomes it.
+    /// Starts the agent through a program that executes it.
     pub fn start_by(&self, program: &[&str]) -> Agent {
         let mut command = self.command_by(program);
         command.stdin(Stdio::null());
         Self::started(command)
     }
 
-    /// Starts the agent on a terminal, which is its own.
+    /// Starts the agent on a terminal of its own.
     pub fn start_on(&self, terminal: OwnedFd) -> Agent {
         let mut command = self.command_by(&["setsid", "--ctty"]);
         command.stdin(terminal);
@@ -193,7 +193,7 @@ impl Site {
     }
 }
 
-/// Runs a command to its end, which must come: one that hangs is killed, and fails its test.
+/// Runs a command to its end. One that hangs is killed, and its test fails.
 fn ended(command: &mut Command) -> Ended {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(child.id().try_into().unwrap());
@@ -206,7 +206,7 @@ fn ended(command: &mut Command) -> Ended {
     Ended(output.unwrap())
 }
 
-/// A command that has ended.
+/// A command that has exited.
 pub struct Ended(Output);
 
 impl Ended {
@@ -222,14 +222,14 @@ impl Ended {
         String::from_utf8_lossy(&self.0.stderr).into_owned()
     }
 
-    /// Checks the exit code, and shows what the command said when it is another.
+    /// Checks the exit code. If it is wrong, the output is shown.
     pub fn expect(&self, code: i32) -> &Self {
         assert_eq!(self.code(), code, "\nstdout: {}\nstderr: {}", self.stdout(), self.stderr());
         self
     }
 }
 
-/// An agent at work; killed when dropped.
+/// A running agent; killed when dropped.
 pub struct Agent {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
@@ -244,24 +244,28 @@ impl Agent {
         self.lines.lock().unwrap().clone()
     }
 
-    /// How many log lines hold this text.
+    /// How many log lines contain this text.
     pub fn said(&self, text: &str) -> usize {
         self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Waits until a log line holds this text.
+    /// Waits until a log line contains this text.
     pub fn says(&self, text: &str) -> &Self {
         self.says_times(text, 1)
     }
 
-    /// Waits until so many log lines hold this text.
+    /// Waits until this many log lines contain this text.
     pub fn says_times(&self, text: &str, times: usize) -> &Self {
         let said = holds(PATIENCE, || self.said(text) >= times);
-        assert!(said, "the agent did not say {text:?} {times} times:\n{}", self.log().join("\n"));
+        assert!(
+            said,
+            "the agent did not say {text:?} {times} times:\n{}",
+            self.log().join("the agent did not log {text:?} {times} times:\n{}")
+        );
         self
     }
 
-    /// Waits for a condition, and shows the log when it does not come.
+    /// Waits for a condition, and shows the log if it does not come true.
     pub fn until(&self, what: &str, condition: impl Fn() -> bool) -> &Self {
         assert!(holds(PATIENCE, condition), "{what}:\n{}", self.log().join("\n"));
         self
@@ -276,16 +280,16 @@ impl Agent {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Sends TERM and waits for the end, at most the 5 s that are promised.
+    /// Sends TERM and waits for the exit, at most the 5 s that are documented.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         self.ends(Duration::from_secs(5))
     }
 
-    /// Waits for the end.
+    /// Waits for the exit.
     pub fn ends(&mut self, limit: Duration) -> ExitStatus {
         let ended = holds(limit, || self.child.try_wait().unwrap().is_some());
-        assert!(ended, "the agent does not end:\n{}", self.log().join("\n"));
+        assert!(ended, "the agent does not end:\n{}", self.log().join("the agent does not exit:\n{}"));
         self.child.wait().unwrap()
     }
 }

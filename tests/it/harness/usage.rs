@@ -1,28 +1,28 @@
-//! What the agent takes of the machine.
+//! The agent's use of CPU and memory.
 
 use std::fs;
 use std::time::Duration;
 
 use super::site::Agent;
 
-/// A process's memory at one moment, in KiB.
+/// The memory of a process at one moment, in KiB.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
-    /// Resident now.
+    /// The current resident size.
     pub resident: u64,
-    /// The most that was ever resident.
+    /// The highest resident size.
     pub peak: u64,
-    /// The most address space that it ever had.
+    /// The highest virtual size.
     pub space: u64,
 }
 
-/// The CPU time that a process has had, without its children's.
+/// The CPU time of a process without its children's.
 pub fn cpu(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name, in parentheses, may hold blanks. After it, utime and stime are the 12th and 13th.
+    // The name in parentheses may contain blanks. After it, utime and stime are the 12th and 13th fields.
     let (_, fields) = stat.rsplit_once(')').unwrap();
     let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-    // A hundred a second, which Linux has kept for all that ask through /proc.
+    // Linux reports 100 ticks a second in /proc on all architectures.
     Duration::from_millis(ticks * 10)
 }
 
@@ -37,7 +37,7 @@ pub fn memory(pid: u32) -> Memory {
 }
 
 impl Agent {
-    /// The CPU time that it has had, without its commands'.
+    /// The CPU time of the process without its commands'.
     pub fn cpu(&self) -> Duration {
         cpu(self.pid())
     }

@@ -1,4 +1,4 @@
-//! Ensembles that move: by a reconfiguration, or to other addresses.
+//! Ensembles that move, by reconfiguration or to other addresses.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use zookeeper_client::EnsembleUpdate;
 use super::{Server, ZooKeeper, free_port};
 
 impl ZooKeeper {
-    /// An ensemble of three that may be reconfigured by anybody, started.
+    /// An ensemble of three that any client may reconfigure, started.
     pub fn dynamic() -> Self {
         let zookeeper = Self::configured(3, "reconfigEnabled=true\nskipACL=yes\nstandaloneEnabled=false");
         let peers: Vec<(u16, u16)> = zookeeper.servers.iter().map(|_| (free_port(), free_port())).collect();
@@ -19,7 +19,7 @@ impl ZooKeeper {
                 .map(|(i, (peers, server))| member(i, *peers, server))
                 .collect();
             zookeeper.edit(index, |line| {
-                // Where clients connect stands with the members, so that it can be changed.
+                // The client address is part of the member's line, so that it can be changed.
                 !line.starts_with("server.") && !line.starts_with("clientPort")
             });
             let dynamic = zookeeper.folder.path().join(format!("{index}.dynamic"));
@@ -31,7 +31,7 @@ impl ZooKeeper {
         zookeeper.started()
     }
 
-    /// Gives every server of a dynamic ensemble another port for its clients. The connections that there are stay.
+    /// Gives every server of a dynamic ensemble another client port. Existing connections stay open.
     pub fn reconfigure(&mut self) {
         let client = self.client("");
         let known = client.run(|client| async move { client.get_data("/zookeeper/config").await.unwrap().0 });
@@ -44,7 +44,7 @@ impl ZooKeeper {
         }
         client.run(move |client| async move {
             let (joinings, leavings) = (joining.iter().map(String::as_str), Vec::new());
-            // One list of each kind, so that both have one type.
+            // Both lists are collected, so that they have the same type.
             let update = EnsembleUpdate::Incremental {
                 joinings: joinings.collect::<Vec<_>>().into_iter(),
                 leavings: leavings.into_iter(),
@@ -54,7 +54,7 @@ impl ZooKeeper {
         self.wait_ready();
     }
 
-    /// Moves the servers to other addresses, with the ports and the data that they have. They are down meanwhile.
+    /// Moves the servers to other addresses, with the same ports and data. They are down meanwhile.
     pub fn move_to(&mut self, hosts: &[&str]) {
         for (index, host) in hosts.iter().enumerate() {
             self.stop(index);
@@ -70,7 +70,7 @@ impl ZooKeeper {
         self.wait_ready();
     }
 
-    /// Gives a stopped server another port for its clients.
+    /// Gives a stopped server another client port.
     pub fn move_port(&mut self, index: usize) {
         let port = free_port();
         self.servers[index].port = port;
@@ -80,7 +80,7 @@ impl ZooKeeper {
         fs::write(&file, format!("{text}\nclientPort={port}\n")).unwrap();
     }
 
-    /// Leaves in a server's configuration just the lines that are to stay.
+    /// Removes all lines from a server's configuration for which `stays` is false.
     fn edit(&self, index: usize, stays: impl Fn(&str) -> bool) {
         let file = self.folder.path().join(format!("{index}.cfg"));
         let text = fs::read_to_string(&file).unwrap();
