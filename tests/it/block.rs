@@ -1,4 +1,4 @@
-//! /etc/hosts of a host of its own: a mount point, with lines of others in it.
+//! A block in the /etc/hosts of a mount namespace: a mount point that also has lines of other processes.
 
 use std::fs;
 
@@ -23,17 +23,17 @@ reload_cmd = "cat {{ dest }} > SITE/seen"
 reload_interval = "0s"
 "#;
 
-/// The file with these lines of the members.
+/// The file with the lines of these members.
 fn hosts(block: &str) -> String {
     format!("127.0.0.1 localhost\n10.9.9.9 zk1\n# BEGIN rosterd cluster\n{block}# END rosterd cluster\n")
 }
 
 #[test]
-fn the_block_in_etc_hosts_follows_its_members_and_the_rest_stays() {
+fn the_block_in_etc_hosts_follows_its_members_and_other_lines_stay() {
     let site = Site::new(CONFIG);
     site.file("templates/hosts.tera", "{% for m in zk %}{{ m.name }} {{ m.data.name }}\n{% endfor %}");
     site.file("registry/zk/10.0.0.1", "{\"name\": \"zk1\"}");
-    // Without the end of its last line.
+    // The last line has no line break.
     fs::write(site.path("hosts"), "127.0.0.1 localhost\n10.9.9.9 zk1").unwrap();
     let inode = site.fingerprint("hosts").0;
     let own = site.path("hosts").display().to_string();
@@ -48,13 +48,13 @@ fn the_block_in_etc_hosts_follows_its_members_and_the_rest_stays() {
     let two = hosts("10.0.0.1 zk1\n10.0.0.2 zk2\n");
     agent.until("the second member is there", || site.read("seen") == two);
     assert_eq!((site.read("hosts"), site.fingerprint("hosts").0), (two, inode));
-    assert_eq!(agent.said("event=host_shadowed"), 1, "once is enough");
+    assert_eq!(agent.said("event=host_shadowed"), 1, "reported once");
     assert!(agent.stop().success());
     assert_eq!(site.leftovers(), [""; 0].map(std::path::PathBuf::from));
 }
 
 #[test]
-fn the_difference_of_the_whole_file_is_shown_and_broken_markers_are_told() {
+fn diff_shows_the_whole_file_and_broken_markers_are_reported() {
     let site = Site::new(&CONFIG.replace("/etc/hosts", "out/hosts"));
     site.file("templates/hosts.tera", "{% for m in zk %}{{ m.name }} {{ m.data.name }}\n{% endfor %}");
     site.file("registry/zk/10.0.0.1", "{\"name\": \"zk1\"}");

@@ -1,4 +1,4 @@
-//! `where`, `order` and doubles, by the real binary.
+//! `where`, `order` and duplicate nodes, with the real binary.
 
 use crate::harness::site::Site;
 
@@ -39,7 +39,7 @@ fn site() -> Site {
 }
 
 #[test]
-fn members_are_chosen_and_who_is_left_out_is_named() {
+fn members_are_selected_and_excluded_ones_are_named() {
     let site = site();
     let agent = site.start();
     agent.until("the file", || site.read("out/list") == "b:01 a:1 \n");
@@ -60,19 +60,19 @@ fn members_are_chosen_and_who_is_left_out_is_named() {
         (&roster["filtered"], &roster["filter_errors"], &roster["duplicates"]),
         (&3.into(), &1.into(), &1.into())
     );
-    // A member that changes its zone comes and goes.
+    // A member whose zone changes is included or excluded.
     site.file("registry/services/web/c:1", r#"{"zone": "a", "weight": 1}"#);
     agent.until("one more", || site.read("out/list") == "c:1 b:01 a:1 \n");
     site.remove("registry/services/web/b:01");
-    agent.until("the double in its place", || site.read("out/list") == "c:1 b:1 a:1 \n");
-    // Another zone in [vars] is another `where`.
+    agent.until("the duplicate node in its place", || site.read("out/list") == "c:1 b:1 a:1 \n");
+    // A changed zone in [vars] changes `where`.
     site.configure(&CONFIG.replace("zone = \"a\"", "zone = \"b\""));
     agent.signal(nix::sys::signal::Signal::SIGHUP).says("configuration changed: ");
     agent.says("roster or key held: /services/web has 0 members but needs at least 1 (");
 }
 
 #[test]
-fn a_where_that_is_wrong_is_refused_at_its_place() {
+fn an_invalid_where_is_refused_with_its_position() {
     let site = site();
     site.configure(&CONFIG.replace("vars.zone and", "vars.zon and"));
     let refused = site.run(&["check"]);

@@ -1,4 +1,4 @@
-//! The documentation says what is so.
+//! The documentation matches the program.
 
 use std::process::{Command, Output, Stdio};
 

@@ -1,4 +1,4 @@
-//! A destination that somebody else has changed is noticed, said, and put right, or left.
+//! A destination that another process has changed is noticed and reported, and corrected or left.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -53,10 +53,10 @@ fn reloads(site: &Site) -> usize {
     site.read("reloads").lines().count()
 }
 
-/// A way to change a file behind the agent's back, and what is said of it.
+/// A way to change a file without the agent, and how it is reported.
 type Tampering = (fn(&Path), &'static str);
 
-/// Tampers with a file, not so often that it would have to wait to be put right.
+/// Changes a file in each way, but not so often that the corrections back off.
 fn put_right(ways: &[Tampering]) {
     let site = site();
     let agent = started(&site);
@@ -65,7 +65,7 @@ fn put_right(ways: &[Tampering]) {
         tamper(&dest);
         agent.until(said, || agent.said(said) > 0 && agent.said(RIGHT) > done);
         agent.until("its reload has run", || reloads(&site) == done + 2);
-        agent.until("nothing is said of it any more", || template(&site, 0)["waiting_for"] == Value::Null);
+        agent.until("it is up to date", || template(&site, 0)["waiting_for"] == Value::Null);
         assert_eq!(site.read("out/kept"), "a:1\nb:2\n", "{said}");
         assert_eq!(fs::metadata(&dest).unwrap().permissions().mode() & 0o7777, 0o640, "{said}");
         assert_eq!(template(&site, 0)["drifted_since"], Value::Null, "{said}");
@@ -74,7 +74,7 @@ fn put_right(ways: &[Tampering]) {
 }
 
 #[test]
-fn what_somebody_else_wrote_in_a_file_is_put_right_and_reloaded() {
+fn changed_content_is_corrected_and_reloaded() {
     put_right(&[
         (|dest| fs::write(dest, "edited in place").unwrap(), "its size is "),
         (
@@ -90,10 +90,10 @@ fn what_somebody_else_wrote_in_a_file_is_put_right_and_reloaded() {
 }
 
 #[test]
-fn whom_somebody_else_lets_read_a_file_is_put_right_and_reloaded() {
+fn changed_permissions_are_corrected_and_reloaded() {
     put_right(&[
         (|dest| fs::set_permissions(dest, Permissions::from_mode(0o666)).unwrap(), "its mode is 0666, was 0640"),
-        // With the same bytes in another file its mode is what differs.
+        // The other file has the same bytes, so only its mode differs.
         (
             |dest| {
                 let other = dest.with_file_name("other");
@@ -108,20 +108,20 @@ fn whom_somebody_else_lets_read_a_file_is_put_right_and_reloaded() {
 }
 
 #[test]
-fn what_only_looks_changed_is_nothing_to_speak_of() {
+fn a_touch_and_an_unconfigured_mode_are_not_drift() {
     let site = site();
     let agent = started(&site);
     let (kept, told) = (site.path("out/kept"), site.path("out/told"));
     let inode = site.fingerprint("out/kept").0;
-    // A touch; and of a file whose mode is not configured, a mode that somebody has chosen.
+    // A touch, and a changed mode of a file whose mode is not configured.
     fs::File::options().append(true).open(&kept).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     fs::set_permissions(&told, Permissions::from_mode(0o600)).unwrap();
-    // What is noticed of another file after that was seen by a look at all of them.
+    // A later change of another file is noticed by a check of all files.
     fs::write(&told, "by hand").unwrap();
     agent.says(LEFT);
     assert_eq!(agent.said("file changed by another process"), 1, "{}", agent.log().join("\n"));
     assert_eq!((site.fingerprint("out/kept").0, reloads(&site)), (inode, 1));
-    // Put back by hand it has not drifted any more.
+    // A file that is restored by hand is no longer reported.
     fs::write(&told, "a:1\nb:2\n").unwrap();
     agent.says("external change undone by another process");
     assert_eq!(template(&site, 1)["drifted_since"], Value::Null);
@@ -129,7 +129,7 @@ fn what_only_looks_changed_is_nothing_to_speak_of() {
 }
 
 #[test]
-fn a_folder_that_is_made_anew_is_watched_as_the_old_one_was() {
+fn a_recreated_directory_is_watched_again() {
     let site = site();
     site.file("rosterd.toml", &site.read("rosterd.toml").replace("mode = \"0640\"", "make_dirs = true"));
     let agent = started(&site);
@@ -140,14 +140,14 @@ fn a_folder_that_is_made_anew_is_watched_as_the_old_one_was() {
             fs::rename(site.path("out"), site.path("away")).unwrap();
         }
         agent.until("the file is there again", || site.read("out/kept") == "a:1\nb:2\n");
-        agent.until("and right", || template(&site, 0)["waiting_for"] == Value::Null);
+        agent.until("it is up to date", || template(&site, 0)["waiting_for"] == Value::Null);
         fs::write(site.path("out/kept"), "by hand").unwrap();
-        agent.until("the new folder is watched", || site.read("out/kept") == "a:1\nb:2\n");
+        agent.until("the new directory is watched", || site.read("out/kept") == "a:1\nb:2\n");
     }
 }
 
 #[test]
-fn what_took_the_place_of_a_file_is_never_waited_for() {
+fn a_special_file_at_a_destination_does_not_block() {
     let site = site();
     let agent = started(&site);
     let dest = site.path("out/kept");
@@ -163,36 +163,36 @@ fn what_took_the_place_of_a_file_is_never_waited_for() {
             "folder" => fs::remove_dir(&dest).unwrap(),
             _ => fs::remove_file(&dest).unwrap(),
         }
-        agent.until("it is right again", || site.read("out/kept") == "a:1\nb:2\n");
-        agent.until("and in step", || template(&site, 0)["drifted_since"] == Value::Null);
+        agent.until("it is corrected", || site.read("out/kept") == "a:1\nb:2\n");
+        agent.until("it is up to date", || template(&site, 0)["drifted_since"] == Value::Null);
     }
     assert!(!site.path("elsewhere").exists());
 }
 
 #[test]
-fn a_file_behind_a_link_is_watched_where_it_is_and_so_is_the_link() {
+fn a_link_and_its_target_are_both_watched() {
     let site = site();
     site.file("rosterd.toml", &site.read("rosterd.toml").replace("mode = \"0640\"", "symlink = \"follow\""));
     site.file("real/kept", "");
     std::os::unix::fs::symlink(site.path("real/kept"), site.path("out/kept")).unwrap();
     let agent = started(&site);
     fs::write(site.path("real/kept"), "by hand").unwrap();
-    agent.until("it is put right where it is", || site.read("real/kept") == "a:1\nb:2\n");
-    agent.until("and in step", || template(&site, 0)["drifted_since"] == Value::Null);
-    // An editor that does not know of links puts its own file in place of one.
+    agent.until("the target is corrected", || site.read("real/kept") == "a:1\nb:2\n");
+    agent.until("it is up to date", || template(&site, 0)["drifted_since"] == Value::Null);
+    // Some editors replace a link by a file.
     site.file("out/kept", "by hand");
-    agent.until("what programs read is put right", || site.read("out/kept") == "a:1\nb:2\n");
+    agent.until("the file that programs read is corrected", || site.read("out/kept") == "a:1\nb:2\n");
 }
 
 #[test]
-fn with_report_it_is_shown_and_left_until_something_changes() {
+fn with_report_a_drift_is_shown_and_left_until_members_change() {
     let site = site();
     let agent = started(&site);
     fs::write(site.path("out/told"), "by hand").unwrap();
     agent.says(LEFT);
-    // What is put right at once in another file shows that nothing is on its way for this one.
+    // Another file is corrected at once, which shows that no correction of this one is pending.
     fs::remove_file(site.path("out/kept")).unwrap();
-    agent.until("the other file is put right", || site.read("out/kept") == "a:1\nb:2\n");
+    agent.until("the other file is corrected", || site.read("out/kept") == "a:1\nb:2\n");
     assert_eq!(site.read("out/told"), "by hand");
     let told = template(&site, 1);
     assert!(told["drifted_since"].is_string(), "{told}");
@@ -203,11 +203,11 @@ fn with_report_it_is_shown_and_left_until_something_changes() {
     );
     site.file("registry/services/web/c:3", "");
     agent.until("a change of members replaces it", || site.read("out/told") == "a:1\nb:2\nc:3\n");
-    agent.until("and it has not drifted any more", || template(&site, 1)["drifted_since"] == Value::Null);
+    agent.until("its drift is resolved", || template(&site, 1)["drifted_since"] == Value::Null);
 }
 
 #[test]
-fn what_the_agent_writes_itself_is_nobody_elses_doing() {
+fn the_agents_own_writes_are_not_drift() {
     let site = site();
     let agent = started(&site);
     for number in 0..20 {
@@ -215,7 +215,7 @@ fn what_the_agent_writes_itself_is_nobody_elses_doing() {
         let line = format!("n:{number}\n");
         agent.until(&line, || site.read("out/kept").contains(&line) && site.read("out/told").contains(&line));
     }
-    // One that is somebody else's is noticed, by a look after all of that.
+    // A change by another process is noticed by a later check.
     fs::remove_file(site.path("out/told")).unwrap();
     agent.says(LEFT);
     let said = agent.said("file changed by another process");
@@ -223,7 +223,7 @@ fn what_the_agent_writes_itself_is_nobody_elses_doing() {
 }
 
 #[test]
-fn of_a_file_with_a_block_only_the_block_drifts_and_one_written_in_place_is_known_by_what_was_written() {
+fn edits_outside_a_block_and_writes_in_place_are_not_drift() {
     let site = site();
     let more = "\n[[template]]\nname = \"hosts\"\nsrc = \"list.tera\"\ndest = \"out/hosts\"\nblock = \"x\"\n\
                 \n[[template]]\nname = \"over\"\nsrc = \"list.tera\"\ndest = \"out/over\"\nwrite = \"inplace\"\n";
@@ -232,7 +232,7 @@ fn of_a_file_with_a_block_only_the_block_drifts_and_one_written_in_place_is_know
     let agent = site.start();
     let all = || agent.said("event=file_written") == 4;
     agent.until("all files are written", all);
-    // At once, so that no look finds half of it.
+    // By a rename, so that no check sees an incomplete file.
     let put = |name: &str, text: &str| {
         site.file("out/other", text);
         fs::rename(site.path("out/other"), site.path(name)).unwrap();
@@ -243,18 +243,18 @@ fn of_a_file_with_a_block_only_the_block_drifts_and_one_written_in_place_is_know
         let line = format!("n:{number}\n");
         agent.until(&line, || ["out/hosts", "out/over"].iter().all(|file| site.read(file).contains(&line)));
     }
-    // One that is somebody else's is noticed, by a look after all of that.
+    // A change by another process is noticed by a later check.
     put("out/hosts", &site.read("out/hosts").replace("a:1\n", ""));
-    agent.until("the block is put right", || site.read("out/hosts").contains("a:1\n"));
+    agent.until("the block is corrected", || site.read("out/hosts").contains("a:1\n"));
     put("out/over", "by hand");
-    agent.until("the other file is put right", || site.read("out/over").starts_with("a:1\n"));
+    agent.until("the other file is corrected", || site.read("out/over").starts_with("a:1\n"));
     assert!(agent.said("hosts: its block x was changed: ") > 0, "{}", agent.log().join("\n"));
     assert_eq!(agent.said("file changed by another process"), 2, "{}", agent.log().join("\n"));
     assert!(site.read("out/hosts").starts_with("127.0.0.1 localhost h4 h3 h2 h1 h0\n"), "{}", site.read("out/hosts"));
 }
 
 #[test]
-fn a_file_that_another_tool_writes_all_the_time_does_not_reload_without_end() {
+fn corrections_of_a_file_that_another_tool_keeps_writing_back_off() {
     let site = site();
     let agent = started(&site);
     let dest = site.path("out/kept");
@@ -277,7 +277,7 @@ fn a_file_that_another_tool_writes_all_the_time_does_not_reload_without_end() {
     });
     let told = template(&site, 0);
     assert!(told["waiting_for"].as_str().is_some_and(|why| why.contains("is another tool managing it?")), "{told}");
-    agent.until("the last word is the agent's", || site.read("out/kept") == "a:1\nb:2\n");
-    agent.until("and in step", || template(&site, 0)["waiting_for"] == Value::Null);
+    agent.until("the agent writes last", || site.read("out/kept") == "a:1\nb:2\n");
+    agent.until("it is up to date", || template(&site, 0)["waiting_for"] == Value::Null);
     assert!(reloads(&site) <= 1 + 3 + 1, "{} reloads", reloads(&site));
 }

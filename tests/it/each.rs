@@ -1,4 +1,5 @@
-//! One template, a file for each key: the folder holds exactly the files that it should, whatever becomes of the agent.
+//! One template with a file for each key: the directory contains exactly the expected files, also after kills of the
+//! agent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -29,7 +30,7 @@ reload_cmd = "echo reloaded >> SITE/reloads"
 reload_interval = "0s"
 "#;
 
-/// A registry, to put services into and take them out of.
+/// A registry to which services are added and from which they are removed.
 trait Registry {
     fn url(&self) -> String;
     fn put(&self, site: &Site, service: &str, member: &str);
@@ -85,10 +86,10 @@ fn site(registry: &impl Registry, shrink: &str) -> Site {
     site
 }
 
-/// Every file of the folder, with what it holds.
+/// Every file of the directory, with its content.
 fn folder(site: &Site) -> BTreeMap<String, String> {
     let entries = fs::read_dir(site.path("out")).unwrap().flatten();
-    // One that is being staged, or is removed meanwhile, is none.
+    // Staged files, and files that are removed meanwhile, do not count.
     let files = entries.filter_map(|entry| {
         let name = entry.file_name().to_string_lossy().into_owned();
         let text = fs::read_to_string(entry.path()).ok()?;
@@ -106,7 +107,7 @@ fn expected(services: &[(String, usize)]) -> BTreeMap<String, String> {
     files.collect()
 }
 
-/// Every file and folder, but for those of the test, and the places that are the agent's own.
+/// Every file and directory, without those of the test and of the agent.
 fn elsewhere(site: &Site) -> BTreeSet<PathBuf> {
     let own = ["out", "state", "registry", "agent.sock", "reloads"].map(|name| site.path(name));
     site.tree().into_keys().filter(|path| !own.iter().any(|own| path.starts_with(own))).collect()
@@ -133,7 +134,7 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
     let emptied = site.fingerprint("out/svc-30.cfg");
     let places = elsewhere(&site);
 
-    // Ten go, ten come, ten change, and one empties for a moment.
+    // Ten services are removed, ten added, ten changed, and one is empty for a moment.
     for (name, _) in present.drain(..10) {
         registry.leave(&site, &name, "m0:80");
         registry.remove(&site, &name);
@@ -147,16 +148,16 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
         registry.put(&site, &format!("svc-{n:02}"), "m0:80");
         present.push((format!("svc-{n:02}"), 1));
     }
-    agent.until("ten went and ten came", || folder(&site) == other(expected(&present)));
+    agent.until("ten are removed and ten added", || folder(&site) == other(expected(&present)));
     agent.says("/services/svc-30 has 0 members but needs at least 1");
     registry.put(&site, "svc-30", "m0:80");
     agent.says("hold released");
     assert_eq!(folder(&site), other(expected(&present)));
-    assert_eq!(site.fingerprint("out/svc-49.cfg"), before, "what did not change was not touched");
-    assert_eq!(site.fingerprint("out/svc-30.cfg"), emptied, "what was empty for a moment neither");
+    assert_eq!(site.fingerprint("out/svc-49.cfg"), before, "an unchanged file is not touched");
+    assert_eq!(site.fingerprint("out/svc-30.cfg"), emptied, "nor is the file of a service that was empty for a moment");
     site.run(&["status", "--json"]).expect(0);
     assert!(site.run(&["status", "--json"]).stdout().contains("svc[svc-30]"));
-    // One that emptied on its way out may have been held too: that it is over says nothing of this one.
+    // A service that was empty before its removal may have been held too, so a released hold may not be that of svc-30.
     agent.until("svc-30 is up to date", || {
         site.run(&["explain", "svc[svc-30]"]).expect(0).stdout().contains("up to date")
     });
@@ -164,7 +165,7 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
     assert!(explained.contains("files (50):"), "{explained}");
     assert!(odd.is_empty() || explained.contains(&format!("keys without a file ({}):", odd.len())), "{explained}");
 
-    // Each of the fifty goes and comes again, with half of the others.
+    // Each of the fifty services is removed and added again, together with half of the others.
     let mut random = crate::support::random::rng();
     for _ in 0..6 {
         let mut turn = present.clone();
@@ -175,15 +176,15 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
                 registry.remove(&site, name);
             }
             let rest: Vec<_> = present.iter().filter(|service| !half.contains(service)).cloned().collect();
-            agent.until("half of them went", || folder(&site) == other(expected(&rest)));
+            agent.until("half of them are removed", || folder(&site) == other(expected(&rest)));
             for (name, count) in half {
                 (0..*count).for_each(|n| registry.put(&site, name, &format!("m{n}:80")));
             }
-            agent.until("and came again", || folder(&site) == other(expected(&present)));
+            agent.until("they are added again", || folder(&site) == other(expected(&present)));
         }
     }
 
-    // Nobody is there when five go and five come.
+    // The agent is down while five services are removed and five are added.
     agent.signal(Signal::SIGKILL);
     drop(agent);
     for (name, count) in present.drain(..5) {
@@ -199,9 +200,9 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
     assert!(diff.stdout().contains("-svc-10: m0:80 m1:80"), "{}", diff.stdout());
     let reloads = site.reloads();
     let mut agent = site.start();
-    agent.until("what went meanwhile is gone", || folder(&site) == other(expected(&present)));
+    agent.until("the files of removed services are gone", || folder(&site) == other(expected(&present)));
     agent.until("it is reloaded", || site.reloads() > reloads);
-    // While it runs it may just be writing down what it remembers.
+    // A running agent may be just writing its state.
     assert!(agent.stop().success());
     assert_eq!(site.leftovers(), Vec::<PathBuf>::new());
     assert_eq!(elsewhere(&site), places, "nothing is written elsewhere");
@@ -209,11 +210,11 @@ fn services_come_and_go(registry: &impl Registry, odd: &[&str]) {
 
 #[test]
 fn services_of_a_directory_come_and_go() {
-    // What begins with a dot is no node of a folder; and of a name this long, none could be a file's.
+    // In a directory, names with a leading dot are not nodes. No file can have a name this long.
     services_come_and_go(&Folder, &["a b", "ä", "a\u{202e}b", &"x".repeat(255)]);
 }
 
-/// As near to `../x` as a node's name can be, and what else no file's name should be.
+/// As near to `../x` as a node's name can be, and other names that no file may have.
 const ODD: [&str; 8] = ["..x", ".hidden", "...", "a b", "ä", "$(id)", "a\u{202e}b", "a\\..\\x"];
 
 #[test]
@@ -223,7 +224,7 @@ fn services_of_zookeeper_come_and_go() {
 }
 
 #[test]
-fn the_folder_is_right_after_any_number_of_kills() {
+fn the_directory_is_correct_after_any_number_of_kills() {
     let site = site(&Folder, "100%");
     fs::create_dir_all(site.path("registry/services")).unwrap();
     let mut present: BTreeMap<String, usize> = BTreeMap::new();
@@ -240,7 +241,7 @@ fn the_folder_is_right_after_any_number_of_kills() {
                 Folder.put(&site, &name, "m0:80");
                 present.insert(name, 1);
             }
-            // Somewhere in the middle of what follows from these.
+            // The agent is killed while it handles these changes.
             if (random >> 40).is_multiple_of(7) {
                 agent.until("some file", || !folder(&site).is_empty() || round == 0);
             }
@@ -249,11 +250,11 @@ fn the_folder_is_right_after_any_number_of_kills() {
     }
     let agent = site.start();
     let files: Vec<(String, usize)> = present.into_iter().collect();
-    agent.until("the folder is right", || folder(&site) == expected(&files));
+    agent.until("the directory is correct", || folder(&site) == expected(&files));
 }
 
 #[test]
-fn one_pass_removes_too_and_takes_one_file_alone() {
+fn a_single_pass_removes_files_and_can_be_limited_to_one() {
     let site = site(&Folder, "100%");
     for name in ["a", "b", "c"] {
         Folder.put(&site, name, "m0:80");
@@ -269,7 +270,7 @@ fn one_pass_removes_too_and_takes_one_file_alone() {
     assert_eq!(folder(&site), expected(&all));
     site.run(&["render"]).expect(0);
     assert_eq!(folder(&site), expected(&[("a".to_owned(), 1), ("c".to_owned(), 1)]));
-    // Through the running agent.
+    // The same through the running agent.
     let agent = site.start();
     agent.says("managing file");
     site.run(&["render", "svc[a]"]).expect(0);
@@ -318,7 +319,7 @@ fn a_mass_loss_of_services_is_held_and_accepted() {
 }
 
 #[test]
-fn the_example_runs() {
+fn the_per_key_example_works() {
     let site = Site::new("");
     let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/each");
     for file in ["rosterd.toml", "templates/service.cfg.tera"] {
@@ -337,7 +338,7 @@ fn the_example_runs() {
     site.run(&["diff"]).expect(0);
 }
 
-/// Only what the agent wrote is removed: not what took its place, nor what was there before it could write.
+/// Only files that the agent wrote are removed, and not files that replaced them or existed before.
 #[test]
 fn nothing_else_is_ever_removed() {
     let site = site(&Folder, "100%");

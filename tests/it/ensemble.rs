@@ -1,4 +1,4 @@
-//! The main job on real ZooKeeper servers, by the real binary.
+//! The main job with real ZooKeeper servers and the real binary.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::zookeeper::ZooKeeper;
 mod access;
 mod outage;
 
-/// How the log line begins of a registry that is away.
+/// How the log line of an unreachable registry begins.
 pub const AWAY: &str = "registry unreachable; files stay as they are: ";
 
 pub const CONFIG: &str = r#"
@@ -31,7 +31,7 @@ reload_cmd = "echo reloaded >> SITE/reloads; cat {{ dest }} > SITE/seen"
 reload_interval = "0s"
 "#;
 
-/// A folder whose registry is at `servers`, which may end in a chroot.
+/// A directory whose registry is at `servers`, which may end in a chroot.
 pub fn site(config: &str, servers: &str) -> Site {
     let site = Site::new(&config.replace("SERVERS", servers));
     site.file("templates/list.tera", "{% for m in x %}{{ m.address }}\n{% endfor %}");
@@ -43,17 +43,17 @@ fn site_at(servers: &str, chroot: &str) -> Site {
     site(CONFIG, &format!("{servers}{chroot}"))
 }
 
-/// The path of a member by its last number: 10.0.0.1:80 is 1.
+/// The path of a member by its last octet: 10.0.0.1:80 is 1.
 pub fn member(number: usize) -> String {
     format!("/services/x/10.0.0.{number}:80")
 }
 
-/// What the file holds when these are the members.
+/// The content of the file for these members.
 pub fn list(numbers: impl IntoIterator<Item = usize>) -> String {
     numbers.into_iter().fold(String::new(), |list, number| list + &format!("10.0.0.{number}:80\n"))
 }
 
-/// Waits until the software has taken these members up.
+/// Waits until the software has loaded these members.
 #[track_caller]
 pub fn becomes(agent: &Agent, site: &Site, numbers: impl IntoIterator<Item = usize>) {
     let wanted = list(numbers);
@@ -61,7 +61,7 @@ pub fn becomes(agent: &Agent, site: &Site, numbers: impl IntoIterator<Item = usi
 }
 
 #[test]
-fn below_min_and_absent_hold_and_say_so_in_plain_words() {
+fn below_min_and_absent_paths_are_held_with_a_clear_reason() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
     let client = shared.client(&chroot);
@@ -75,7 +75,7 @@ fn below_min_and_absent_hold_and_say_so_in_plain_words() {
     client.remove("/services/x");
     agent.says("roster or key held: /services/x has 0 members but needs at least 1: the path does not exist");
     assert_eq!(site.fingerprint("out/list"), before);
-    // One pass says the same, and so does an agent that never saw a member.
+    // A single pass reports the same, and so does an agent that never saw a member.
     let pass = site_at(&shared.connect_string(), &chroot).run(&["render"]);
     let words = "roster or key held: /services/x has 0 members but needs at least 1: the path does not exist";
     assert!(pass.expect(3).stderr().contains(words), "{}", pass.stderr());
@@ -110,24 +110,24 @@ fn hup_adds_a_roster_in_the_same_session() {
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
     server.put_soon(&member(2), b"");
     becomes(&agent, &site, [1, 2]);
-    // And it is closed at the end: the server need not wait until it expires.
+    // The session is closed at the end, so the server need not wait until it expires.
     assert!(agent.stop().success());
     assert!(holds(Duration::from_secs(5), || server.sessions().is_disjoint(&session)));
 }
 
 #[test]
-fn an_agent_that_is_killed_leaves_the_file_and_its_successor_takes_up_from_there() {
+fn an_agent_continues_after_a_killed_one() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
     let client = shared.client(&chroot);
     client.put(&member(1), b"");
     let site = site_at(&shared.connect_string(), &chroot);
-    // A reload may run once more when its agent is killed before it is crossed out.
+    // A reload may run once more if its agent is killed before the reload is cleared.
     let is_crossed_out = || site.read("state/journal").lines().last().is_some_and(|line| line.contains("\"gone\""));
     let mut agent = site.start();
     becomes(&agent, &site, [1]);
     let before = site.fingerprint("out/list");
-    agent.until("nothing is owed", is_crossed_out);
+    agent.until("no reload is pending", is_crossed_out);
     agent.signal(Signal::SIGKILL);
     agent.ends(PATIENCE);
     assert_eq!(site.fingerprint("out/list"), before);

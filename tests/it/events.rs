@@ -1,4 +1,4 @@
-//! The log as machines read it: every line is an event of the reference, and its fields are what they are there.
+//! The log as JSON: every line is an event of the reference, with the fields that the reference lists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,14 +23,14 @@ reload_interval = "0s"
 "#
 );
 
-/// Fields that are numbers.
+/// Numeric fields.
 const NUMBERS: [&str; 12] =
     ["changed", "changes", "corrections", "exit", "kept", "line", "max", "members", "min", "pid", "uid", "took_ms"];
 
-/// Fields that are lists.
+/// List fields.
 const LISTS: [&str; 5] = ["added", "needs", "removed", "servers", "templates"];
 
-/// Checks a line against the reference, and gives the name of its event.
+/// Checks a line against the reference. Returns the name of its event.
 fn event_of(line: &str) -> String {
     let object: Value = serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
     let object = object.as_object().unwrap_or_else(|| panic!("{line}"));
@@ -67,7 +67,7 @@ fn happens(agent: &Agent, name: &str, mut what: impl FnMut()) {
 }
 
 #[test]
-fn every_line_of_a_day_is_an_event_of_the_reference() {
+fn every_log_line_is_an_event_of_the_reference() {
     let site = site_with(&format!("log_format = \"json\"\n\n[status]\nsocket = \"agent.sock\"\n\n{CONFIG}"), 2);
     let mut agent = site.start();
     let began = ["agent_started", "config_loaded", "watch_started", "template_loaded", "roster_loaded", "file_written"];
@@ -78,22 +78,22 @@ fn every_line_of_a_day_is_an_event_of_the_reference() {
     happens(&agent, "members_changed", || _ = site.file(&member(3), ""));
     agent.says("\"added\":[\"10.0.0.3:80\"],\"removed\":[],\"changed\":0,\"members\":3");
     agent.says_times("\"event\":\"reload_succeeded\"", 2);
-    // A roster that is held, and released.
+    // A roster is held and released.
     let (there, away) = (site.path("registry/services/web"), site.path("registry/services/.web"));
     happens(&agent, "roster_held", || fs::rename(&there, &away).unwrap());
     happens(&agent, "hold_released", || fs::rename(&away, &there).unwrap());
-    // A check that refuses the file.
+    // A check refuses the file.
     happens(&agent, "check_refused", || _ = site.file("registry/services/web/poison:80", ""));
     happens(&agent, "file_unchanged", || _ = site.remove("registry/services/web/poison:80"));
-    // A reload that fails, and is mended.
+    // A reload fails, and is corrected.
     site.file("broken", "");
     happens(&agent, "reload_failed", || _ = site.file(&member(4), ""));
     happens(&agent, "reload_succeeded", || _ = site.remove("broken"));
-    // A registry that goes, and is back.
+    // A registry becomes unreachable, and is reachable again.
     let (there, away) = (site.path("registry"), site.path("elsewhere"));
     happens(&agent, "registry_unreachable", || fs::rename(&there, &away).unwrap());
     happens(&agent, "registry_connected", || fs::rename(&away, &there).unwrap());
-    // A configuration that is taken, and one that is refused.
+    // One configuration is accepted, and one refused.
     let good = site.read("rosterd.toml");
     happens(&agent, "config_loaded", || {
         site.file("rosterd.toml", &good.replace("20ms:200ms", "30ms:200ms"));
@@ -120,9 +120,9 @@ fn every_line_of_a_day_is_an_event_of_the_reference() {
 }
 
 #[test]
-fn the_journal_gets_priorities_and_nobody_else_does() {
+fn only_lines_for_the_journal_have_priorities() {
     let site = site_with(CONFIG, 2);
-    // What systemd sets, for the pipe that the agent has as its standard error.
+    // systemd sets this variable for the pipe that is the agent's standard error.
     let journal = "export JOURNAL_STREAM=$(stat -Lc %d:%i /dev/stderr); exec \"$@\"";
     let mut agent = site.start_by(&["sh", "-c", journal, "sh"]);
     agent.says("event=reload_succeeded");
@@ -133,7 +133,7 @@ fn the_journal_gets_priorities_and_nobody_else_does() {
         let priority = if line.contains("event=check_refused") || line.contains("    | ") { "<3>" } else { "<6>" };
         assert!(line.starts_with(priority), "{line}");
     }
-    // Another program's: a service that has its output elsewhere hands the variable on.
+    // The variable belongs to another process: a service with its output elsewhere passes it on.
     let mut agent = site.start_by(&["env", "JOURNAL_STREAM=1:2"]);
     agent.says("event=check_refused");
     assert!(agent.stop().success());

@@ -1,4 +1,4 @@
-//! Every example, run by the real rosterd, and its file as the real program's own checker sees it.
+//! Every example, run by the real rosterd, and its file validated by the real program.
 
 use std::fs;
 use std::path::Path;
@@ -14,13 +14,13 @@ use crate::support::examples::{
 mod pgpool;
 
 impl Example {
-    /// The file that rosterd writes with the example as it is.
+    /// The file that rosterd writes for the unchanged example.
     fn render(&self) -> String {
         let config = fs::read_to_string(self.dir.join("rosterd.toml")).unwrap();
         self.run(&config, &self.nodes())
     }
 
-    /// The file that rosterd writes with other nodes, and with some of `[vars]` replaced. None at all are allowed then.
+    /// The file that rosterd writes for other nodes, and with some of `[vars]` replaced. No nodes are allowed then.
     fn render_nodes(&self, nodes: &Nodes, vars: &Map<String, Value>) -> String {
         let mut config = self.config.clone();
         if nodes.is_empty() {
@@ -33,7 +33,7 @@ impl Example {
         self.run(&config.to_string(), nodes)
     }
 
-    /// Runs `rosterd render` on a copy, and gives the file: the example's own `check_cmd` has passed it.
+    /// Runs `rosterd render` on a copy. Returns the file, which has passed the example's own `check_cmd`.
     fn run(&self, config: &str, nodes: &Nodes) -> String {
         let root = TempDir::new().unwrap();
         let home = root.path().join("examples/this");
@@ -60,7 +60,7 @@ impl Example {
 }
 
 #[test]
-fn haproxy_takes_its_file() {
+fn haproxy_accepts_its_file() {
     let example = Example::open("haproxy");
     let text = example.render();
     assert!(text.contains("\n    server 127.0.0.1:8001 127.0.0.1:8001 weight 100\n"), "{text}");
@@ -80,7 +80,7 @@ fn haproxy_takes_its_file() {
 }
 
 #[test]
-fn nginx_takes_its_file() {
+fn nginx_accepts_its_file() {
     let example = Example::open("nginx");
     let text = example.render();
     assert!(text.contains("\n    server 127.0.0.1:8001 weight=5;\n    server 127.0.0.1:8002 down;\n"), "{text}");
@@ -93,7 +93,7 @@ fn nginx_takes_its_file() {
 }
 
 #[test]
-fn twemproxy_takes_its_file_and_the_list_is_whole() {
+fn twemproxy_accepts_its_file_with_all_servers() {
     let example = Example::open("twemproxy");
     let text = example.render();
     nutcracker_accepts(&text);
@@ -110,7 +110,7 @@ fn twemproxy_takes_its_file_and_the_list_is_whole() {
 }
 
 #[test]
-fn the_memcached_list_is_json_and_whole() {
+fn the_memcached_list_is_json_with_all_servers() {
     let example = Example::open("memcached");
     let parsed: Value = serde_json::from_str(&example.render()).unwrap();
     assert_eq!(parsed, json!({"servers": ["127.0.0.1:11211", "127.0.0.1:11212", "127.0.0.1:11213"]}));
@@ -154,10 +154,10 @@ fn every_shipped_template_has_an_example() {
 }
 
 #[test]
-fn the_checkers_take_what_hostile_members_leave() {
+fn the_checkers_accept_files_with_hostile_members() {
     let mut members: Nodes = nodes(&[("127.0.0.1:1", "")]);
     for text in NASTY {
-        // A folder's entry has no / in its name.
+        // The name of a directory entry contains no /.
         let name = text.replace('/', "");
         members.push((format!("{name}:80"), serde_json::to_vec(&json!({"weight": text, "zone": text})).unwrap()));
         members.push((format!("n{name}"), text.as_bytes().to_vec()));

@@ -1,4 +1,4 @@
-//! A program that the agent runs: from when its files are there, as they change, and until the end of either.
+//! A program that the agent runs: its start, changes of its files, and its end.
 
 use std::fs;
 
@@ -23,8 +23,8 @@ reload_interval = "0s"
 "#
 );
 
-/// Says in `said` when it starts, with what its file shows by then, and which signals come. `sh` runs a trap between two
-/// commands, so it never waits for long.
+/// Writes to `said` at its start, with the content of its file, and for each signal. `sh` runs a trap between two
+/// commands, so none of them takes long.
 const PROGRAM: &str = r#"
 trap 'echo "hup $(cat SITE/out/web.cfg)" >> SITE/said' HUP
 trap 'echo usr1 >> SITE/said' USR1
@@ -36,12 +36,12 @@ echo "started $(cat SITE/out/web.cfg) $GREETING" >> SITE/said
 while :; do sleep 0.02; done
 "#;
 
-/// The table that runs [`PROGRAM`], with more keys.
+/// The table that runs [`PROGRAM`], with additional keys.
 fn running(more: &str) -> String {
     format!("[exec]\ncmd = [\"/bin/sh\", \"SITE/program.sh\"]\nenv = {{ GREETING = \"hello\" }}\n{more}\n")
 }
 
-/// A folder with [`PROGRAM`] in it.
+/// A directory with [`PROGRAM`] in it.
 fn site(config: &str) -> Site {
     let site = Site::new(config);
     let folder = site.path("").to_string_lossy().trim_end_matches('/').to_owned();
@@ -69,7 +69,7 @@ fn is_gone(pid: &str) -> bool {
 }
 
 #[test]
-fn it_starts_with_its_files_and_takes_changes_up_by_a_signal() {
+fn it_starts_with_its_files_and_is_signalled_after_changes() {
     let site = site(&format!("{CONFIG}{}", running("reload_signal = \"HUP\"")));
     site.file(
         "program.sh",
@@ -85,7 +85,7 @@ fn it_starts_with_its_files_and_takes_changes_up_by_a_signal() {
     join(&site, "b");
     says(&agent, &site, "started a hello\nhup ab\n");
     agent.says("signal sent to program: web.cfg event=program_signalled").says("signal=SIGHUP");
-    // One after another: of several that wait, a shell chooses the order.
+    // One signal at a time, because a shell runs several pending traps in any order.
     let mut said = site.read("said");
     let passed_on =
         [(Signal::SIGUSR1, "usr1"), (Signal::SIGUSR2, "usr2"), (Signal::SIGQUIT, "quit"), (Signal::SIGCONT, "cont")];
@@ -95,13 +95,13 @@ fn it_starts_with_its_files_and_takes_changes_up_by_a_signal() {
         says(&agent, &site, &said);
     }
     assert_eq!(status(&site)["program"]["pid"].to_string(), site.read("pid").trim());
-    assert!(agent.stop().success(), "the agent ends with 0, whatever its program ends with");
+    assert!(agent.stop().success(), "the agent exits with 0, whatever its program's exit code");
     assert_eq!(site.read("said"), format!("{said}term\n"));
     assert!(is_gone(&site.read("pid")));
 }
 
 #[test]
-fn a_change_restarts_it_once_for_all_that_changed() {
+fn changes_together_restart_it_once() {
     let second = "[[template]]\nsrc = \"web.tera\"\ndest = \"out/two.cfg\"\nreload_interval = \"0s\"\n";
     let own = "[[template]]\nsrc = \"web.tera\"\ndest = \"out/own.cfg\"\nreload_cmd = \"echo reloaded >> SITE/own\"\n";
     let site = site(&format!("{CONFIG}{second}{own}{}", running("splay = \"50ms\"")));
@@ -113,13 +113,13 @@ fn a_change_restarts_it_once_for_all_that_changed() {
     agent.says("signal sent to program: two.cfg,web.cfg event=program_signalled");
     agent.until("reloads its own", || site.read("own").lines().count() == 2);
     let owes = |it: &serde_json::Value| it["owed_reload"] == true;
-    agent.until("all is taken up", || !status(&site)["templates"].as_array().unwrap().iter().any(owes));
+    agent.until("all changes are applied", || !status(&site)["templates"].as_array().unwrap().iter().any(owes));
     assert_eq!(status(&site)["program"]["starts"], 2);
     assert!(agent.stop().success());
 }
 
 #[test]
-fn a_splay_defers_a_change_and_no_start() {
+fn a_splay_delays_changes_but_not_the_start() {
     let site = site(&format!("{CONFIG}{}", running("splay = \"300h\"")));
     join(&site, "a");
     let mut agent = site.start();
@@ -127,15 +127,15 @@ fn a_splay_defers_a_change_and_no_start() {
     join(&site, "b");
     agent.until("shows the splay", || site.run(&["status"]).stdout().contains("applies changes in "));
     assert_eq!(status(&site)["templates"][0]["owed_reload"], true);
-    assert!(agent.stop().success(), "a stop does not wait for it");
-    assert_eq!(agent.said("still pending"), 0, "the next start finds the file");
+    assert!(agent.stop().success(), "stopping does not wait for the splay");
+    assert_eq!(agent.said("still pending"), 0, "the next start applies the file");
     assert_eq!(site.read("said"), "started a hello\nterm\n");
 }
 
 #[test]
-fn it_is_killed_with_all_of_its_group_after_kill_timeout() {
+fn it_is_killed_with_its_group_after_kill_timeout() {
     let site = site(&format!("{CONFIG}{}", running("kill_signal = \"USR2\"\nkill_timeout = \"200ms\"")));
-    // What it starts is in its group, and outlives the shell.
+    // Its child is in its group, and outlives the shell.
     let child = format!("sleep 300 & echo $! > {}\nwhile :;", site.path("child").display());
     site.file("program.sh", &site.read("program.sh").replace("while :;", &child));
     join(&site, "a");
@@ -154,7 +154,7 @@ fn it_is_killed_with_all_of_its_group_after_kill_timeout() {
 }
 
 #[test]
-fn one_that_dies_at_once_is_started_again_and_files_are_kept_in_step() {
+fn a_program_that_exits_at_once_is_restarted_and_files_stay_up_to_date() {
     let site = site(&format!("{CONFIG}[exec]\ncmd = \"echo start >> SITE/starts; exit 3\"\n"));
     join(&site, "a");
     let mut agent = site.start();
@@ -162,18 +162,18 @@ fn one_that_dies_at_once_is_started_again_and_files_are_kept_in_step() {
         .says("program exited: exit 3 event=program_exited exit=3 retry_in_s=1")
         .says("program exited: exit 3 event=program_exited exit=3 retry_in_s=2");
     join(&site, "b");
-    agent.until("goes on with its files", || site.read("out/web.cfg") == "ab");
+    agent.until("files are still updated", || site.read("out/web.cfg") == "ab");
     agent.until("is started a third time", || site.read("starts").lines().count() >= 3);
-    agent.until("shows it", || {
+    agent.until("status shows the exit", || {
         let program = &status(&site)["program"];
         program["starts"].as_u64() >= Some(3) && program["next"].is_string()
     });
-    agent.until("says it", || site.run(&["status"]).stdout().contains("STOPPED: exit 3 at "));
+    agent.until("status shows the text", || site.run(&["status"]).stdout().contains("STOPPED: exit 3 at "));
     assert!(agent.stop().success());
 }
 
 #[test]
-fn the_agent_ends_with_its_program_where_it_is_to() {
+fn with_on_exit_stop_the_agent_exits_with_its_program() {
     let cases = [("exit 7", "run", 7), ("kill -KILL $$", "run", 137), ("exit 7", "run -- /bin/sh -c", 9)];
     for (cmd, args, code) in cases {
         let site = site(&format!("{CONFIG}[exec]\ncmd = \"{cmd}\"\non_exit = \"stop\"\n"));
@@ -226,7 +226,7 @@ fn one_line_says_why_the_program_has_not_started() {
 }
 
 #[test]
-fn without_its_registry_it_starts_with_the_files_that_are_there() {
+fn without_its_registry_it_starts_with_existing_files() {
     let config = CONFIG.replace("dir:registry", "zk://127.0.0.1:1");
     let there = site(&format!("{config}{}", running("")));
     there.file("out/web.cfg", "old");
@@ -246,7 +246,7 @@ fn without_its_registry_it_starts_with_the_files_that_are_there() {
 }
 
 #[test]
-fn a_program_is_changed_removed_and_added_by_hup_or_nothing_is() {
+fn hup_changes_removes_and_adds_a_program() {
     let site = site(&format!("{CONFIG}{}", running("")));
     join(&site, "a");
     let mut agent = site.start();
@@ -258,12 +258,12 @@ fn a_program_is_changed_removed_and_added_by_hup_or_nothing_is() {
     };
     hup(&running("kill_signl = \"TERM\""), "configuration rejected");
     hup(&running("kill_timeout = \"9s\""), "configuration changed: exec kill_timeout: \"30s\" → \"9s\"");
-    assert_eq!(status(&site)["program"]["starts"], 1, "that takes effect as it runs");
+    assert_eq!(status(&site)["program"]["starts"], 1, "the change takes effect without a restart");
     hup(&running("").replace("hello", "bye"), "configuration changed: exec env GREETING changed");
     says(&agent, &site, "started a hello\nterm\nstarted a bye\n");
     hup("", "configuration changed: exec removed");
     says(&agent, &site, "started a hello\nterm\nstarted a bye\nterm\n");
-    agent.until("has none", || status(&site)["program"].is_null());
+    agent.until("no program", || status(&site)["program"].is_null());
     join(&site, "b");
     agent.until("goes on", || site.read("out/web.cfg") == "ab");
     hup(&running(""), "configuration changed: exec added");
@@ -291,14 +291,14 @@ fn another_command_waits_for_its_files() {
     assert_eq!(status(&site)["program"]["waiting_for"][0], "more.cfg");
     join(&site, "b");
     says(&agent, &site, "started a hello\nterm\nstarted ab hello\n");
-    assert_ne!(site.read("pid"), pid, "the old command goes on, and takes its files up");
+    assert_ne!(site.read("pid"), pid, "the old command continues, with updated files");
     site.file("registry/services/more/c", "");
     says(&agent, &site, "started a hello\nterm\nstarted ab hello\nterm\nstarted ab c\n");
     assert!(agent.stop().success());
 }
 
 #[test]
-fn one_pass_runs_no_program() {
+fn a_single_pass_runs_no_program() {
     let site = site(&format!("{CONFIG}[exec]\ncmd = \"echo ran >> SITE/ran\"\n"));
     join(&site, "a");
     site.run(&["render"]).expect(0);
@@ -306,7 +306,7 @@ fn one_pass_runs_no_program() {
 }
 
 #[test]
-fn asked_twice_it_does_not_wait_for_its_program() {
+fn a_second_signal_ends_the_agent_without_its_program() {
     let site = site(&format!("{CONFIG}{}", running("kill_signal = \"USR2\"\nkill_timeout = \"1h\"")));
     join(&site, "a");
     let mut agent = site.start();
@@ -314,7 +314,7 @@ fn asked_twice_it_does_not_wait_for_its_program() {
     agent.signal(Signal::SIGTERM);
     says(&agent, &site, "started a hello\nusr2\n");
     join(&site, "b");
-    agent.until("goes on with its files meanwhile", || site.read("out/web.cfg") == "ab");
+    agent.until("files are still updated", || site.read("out/web.cfg") == "ab");
     assert!(agent.stop().success());
     agent.until("is killed", || is_gone(&site.read("pid")));
 }

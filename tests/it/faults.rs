@@ -1,5 +1,5 @@
-//! Everything that can go wrong between the agent and its registries, by the real binary against real servers: what
-//! the file then is, how soon it is right again, and what that costs.
+//! Every fault between the agent and its registries, with the real binary and real servers: what the file is then, how
+//! soon it is correct again, and what that costs.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ fn with_session(timeout: &str) -> String {
     CONFIG.replace("session_timeout = \"4s\"", &format!("session_timeout = \"{timeout}\""))
 }
 
-/// Waits until the file holds this. Says how long it took.
+/// Waits until the file has this content. Returns how long it took.
 #[track_caller]
 fn file_becomes(agent: &Agent, site: &Site, name: &str, wanted: &str) -> Duration {
     let began = Instant::now();

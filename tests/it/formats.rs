@@ -6,15 +6,15 @@ use std::process::Command;
 use crate::harness::site::Site;
 use crate::support::zookeeper::ZooKeeper;
 
-/// What one system has registered.
+/// What a system has registered.
 struct Service {
-    /// The roster's name, which is that of its format.
+    /// The name of the roster and of its format.
     name: &'static str,
     path: &'static str,
-    /// What `payload` says; for the others `auto` has to find it out.
+    /// The value of `payload`; for the others `auto` must detect the format.
     payload: Option<&'static str>,
     nodes: &'static [(&'static str, &'static [u8])],
-    /// A node that the format cannot read.
+    /// A node that the format cannot decode.
     broken: Option<(&'static str, &'static [u8])>,
     /// A line for each member.
     lines: &'static [&'static str],
@@ -27,7 +27,7 @@ const SERVICES: [Service; 12] = [
         payload: None,
         nodes: &[
             ("10.0.0.1:80", br#"{"pid":26802,"created":"2026-11-20 10:07:29","zone":"us-west-2b","weight":3}"#),
-            // What is no object is kept as a text, and what is no text as it is.
+            // Data that is not an object is shown as a text, and data that is not a text in base64.
             ("10.0.0.2:80", b"[1, 2]"),
             ("10.0.0.3:80", b"\xff\xfe"),
             ("[2001:db8::1]:80", b""),
@@ -225,7 +225,7 @@ const TEMPLATE: &str = "
 {%- endcomponent line -%}
 ";
 
-/// What each format's members have beside the fields of all.
+/// The additional fields of each format's members.
 const MORE: [(&str, &str); 9] = [
     ("nextdoor", "m.zone | default(value=m.string_value | default(value=m.raw | default(value='')))"),
     ("nerve", "m.sequence | str"),
@@ -239,7 +239,7 @@ const MORE: [(&str, &str); 9] = [
 ];
 
 #[test]
-fn every_format_has_a_service() {
+fn every_format_is_tested() {
     let tried: Vec<&str> = SERVICES.iter().map(|service| service.name).collect();
     let output = Command::new(env!("CARGO_BIN_EXE_rosterd")).args(["get", "/x", "--payload", "none"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -249,7 +249,7 @@ fn every_format_has_a_service() {
 }
 
 #[test]
-fn one_template_renders_a_service_in_each_format() {
+fn one_template_renders_every_format() {
     let zookeeper = ZooKeeper::shared();
     let chroot = zookeeper.chroot();
     let client = zookeeper.client(&chroot);
@@ -277,7 +277,7 @@ fn one_template_renders_a_service_in_each_format() {
     let site = Site::new(&config);
     site.file("templates/all.tera", &template);
     let mut agent = site.start();
-    agent.until("the file is right", || site.read("out/all").trim() == expected.trim());
+    agent.until("the file is correct", || site.read("out/all").trim() == expected.trim());
     for service in SERVICES.iter().filter(|service| service.payload.is_none()) {
         let name = service.name;
         agent.says(&format!("format chosen: {} event=format_chosen roster={name} format={name}", service.path));
@@ -288,7 +288,7 @@ fn one_template_renders_a_service_in_each_format() {
     }
     assert_eq!(agent.said("secret"), 0);
 
-    // A vector of its own changes what its neighbours weigh, and is no member; a member comes back to life.
+    // A vector changes the weights of its members, and is no member itself. A member becomes alive again.
     client.put(
         "/twitter/service/web/vector_0000000005",
         br#"{"vector":[{"select":"member=member_0000000001","weight":2},{"select":"inet=s1:10000","weight":4},{"select":"shard=9","weight":7}]}"#,
@@ -300,8 +300,8 @@ fn one_template_renders_a_service_in_each_format() {
     let new = "serverset s1:10000 id=0 weight=12 status=ALIVE more=80\n\
                serverset s2:1 id=member_0000000002 weight=1 status=ALIVE more=81\n";
     let expected = expected.replace(old, new);
-    agent.until("the weights are right", || site.read("out/all").trim() == expected.trim());
-    // What was chosen stays, though by now most nodes would say something else.
+    agent.until("the weights are correct", || site.read("out/all").trim() == expected.trim());
+    // The detected format stays, although most nodes now indicate another one.
     for number in 10..20 {
         client.put(&format!("/live_nodes/h:{number}"), b"");
     }

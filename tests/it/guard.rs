@@ -1,5 +1,5 @@
-//! Mass expiry behind a killed leader, at once and in steps: what the file then has, what status says, and what a
-//! person lets through.
+//! Mass expiry during the outage of a leader, at once and in steps: the content of the file, the status, and the effect
+//! of accept.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -40,7 +40,7 @@ src = "most.tera"
 dest = "out/most"
 "#;
 
-/// Members that are gone when their session expires, which it does when nothing comes through to its server any more.
+/// Members whose session expires, because their proxy passes nothing on any more.
 struct Mortal {
     proxy: Proxy,
     _session: Client,
@@ -61,7 +61,7 @@ impl Mortal {
     }
 }
 
-/// Looks at a file all the time, for the fewest lines that it ever had.
+/// Reads a file continuously, and records the fewest lines that it ever had.
 struct Fewest {
     lines: Arc<AtomicUsize>,
     ended: Arc<AtomicBool>,
@@ -110,7 +110,7 @@ fn holds(agent: &Agent, site: &Site) {
     });
 }
 
-/// Of 18 members 12 expire behind a killed leader, in so many steps.
+/// Of 18 members 12 expire during the outage of a leader, in this many steps.
 fn twelve_of_eighteen_expire(steps: usize) {
     let mut servers = ZooKeeper::three();
     let client = Zk::connect(&servers.connect_string());
@@ -133,7 +133,7 @@ fn twelve_of_eighteen_expire(steps: usize) {
         mortal.proxy.swallow(true);
         let left = 18 - (step + 1) * each;
         if steps > 1 {
-            // The next step begins when this one has come to the agent.
+            // The next step begins when the agent has seen this one.
             agent.until("the step", || {
                 let kept = site.read("out/list").lines().count();
                 kept == left
@@ -145,7 +145,7 @@ fn twelve_of_eighteen_expire(steps: usize) {
     assert!(hold(&site, 1)["release"].as_str().unwrap().contains("rosterd accept"));
     assert!(hold(&site, 0)["reason"].as_str().unwrap().starts_with("/services/x has 6 members but needs at least 8"));
 
-    // Over a restart it is the same hold, from when it began until when it ends.
+    // After a restart it is the same hold, with the same start and end.
     let before = hold(&site, 1);
     let kept = site.read("out/list");
     assert!(agent.stop().success());
@@ -156,7 +156,7 @@ fn twelve_of_eighteen_expire(steps: usize) {
         assert!(seconds(&before[key]).abs_diff(seconds(&after[key])) <= 2, "{key}: {before} {after}");
     }
     assert_eq!(site.read("out/list"), kept);
-    // A pause survives one too, and a person's word waits for its end.
+    // A pause survives a restart too, and an accepted loss waits for its end.
     site.run(&["pause", "--for", "10m", "--reason", "looking"]).expect(0);
     assert!(agent.stop().success());
     let agent = site.start();

@@ -1,4 +1,5 @@
-//! The show: a ZooKeeper ensemble, a real haproxy and real backends that come and go, while requests flow.
+//! The demonstration: a ZooKeeper ensemble, a real haproxy, and real backends that join and leave under a load of
+//! requests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,7 +38,7 @@ reload_cmd = "RELOAD"
 reload_interval = "0s"
 "#;
 
-/// What was so from a moment on.
+/// The state between two changes.
 struct Turn {
     /// Before the change was made.
     changing: Instant,
@@ -57,7 +58,7 @@ fn no_request_fails_while_backends_come_and_go() {
         client.put(&member(backend.name()), DATA);
     }
 
-    // The file is right and haproxy runs by it before the agent comes, which then has nothing to do.
+    // haproxy runs with the correct file before the agent starts, so the agent has nothing to change.
     let haproxy = HaProxy::new();
     let config = CONFIG.replace("SERVERS", &zookeeper.connect_string());
     let config = config.replace("PORT", &haproxy.port().to_string());
@@ -78,21 +79,26 @@ fn no_request_fails_while_backends_come_and_go() {
         exchange(&client, removed.name(), backends[2].name());
         agent.until(&format!("reload {change}"), || haproxy.reloads() >= change);
         let turn = Turn { changing, reloaded: Instant::now(), live: names(&backends) };
-        // As a deployer does: it is stopped when it is no longer asked.
+        // As in a deployment, a backend is stopped when it gets no more requests.
         drop(removed);
         let heard = || turn.live.iter().all(|name| load.heard(name, turn.reloaded));
         agent.until(&format!("an answer of each member after reload {change}"), heard);
         turns.push(turn);
     }
     assert!(agent.stop().success(), "{}", agent.log().join("\n"));
-    assert_eq!(haproxy.reloads(), changes, "one reload a change\n{}", agent.log().join("\n"));
-    assert_eq!(agent.said("event=file_written"), changes, "one replacement a change\n{}", agent.log().join("\n"));
+    assert_eq!(haproxy.reloads(), changes, "one reload for each change\n{}", agent.log().join("\n"));
+    assert_eq!(
+        agent.said("event=file_written"),
+        changes,
+        "one replacement for each change\n{}",
+        agent.log().join("\n")
+    );
     let asked = load.stop();
     println!("{changes} changes, {} requests", asked.len());
     for asked in &asked {
         check(asked, &turns);
     }
-    // The proxy needs no agent.
+    // The proxy works without the agent.
     let last = Load::start(1, haproxy.port());
     eventually(crate::harness::site::PATIENCE, "an answer without the agent", || {
         turns[changes].live.iter().any(|name| last.heard(name, turns[changes].reloaded))
@@ -100,14 +106,17 @@ fn no_request_fails_while_backends_come_and_go() {
     assert!(last.stop().iter().all(|asked| asked.answer.is_ok()));
 }
 
-/// It was answered, and by one that was a member since the last reload before it began, or became one meanwhile.
+/// Each request was answered, by a member since the last reload before it began or by one that joined meanwhile.
 fn check(asked: &Asked, turns: &[Turn]) {
     let answer = asked.answer.as_ref();
     let name = answer.unwrap_or_else(|why| panic!("a request failed: {why}\n{asked:?}"));
     let first = turns.iter().rposition(|turn| turn.reloaded <= asked.began).unwrap_or(0);
     let possible = turns[first..].iter().take_while(|turn| turn.changing <= asked.ended);
     let mut possible = possible.map(|turn| &turn.live).chain([&turns[first].live]);
-    assert!(possible.any(|live| live.contains(name)), "answered by {name}, who was no member after reload {first}");
+    assert!(
+        possible.any(|live| live.contains(name)),
+        "answered by {name}, which was not a member after reload {first}"
+    );
 }
 
 fn member(name: &str) -> String {
@@ -118,7 +127,7 @@ fn names(backends: &[Backend]) -> BTreeSet<String> {
     backends.iter().map(|backend| backend.name().to_owned()).collect()
 }
 
-/// Takes one member away and adds another, in one transaction.
+/// Removes one member and adds another, in one transaction.
 fn exchange(client: &Zk, leaves: &str, joins: &str) {
     let (leaves, joins) = (member(leaves), member(joins));
     client.run(|client| async move {

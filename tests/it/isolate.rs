@@ -1,4 +1,4 @@
-//! One poisonous member must not keep the others' changes from the software: it is found, named and left out.
+//! One bad member must not prevent the others' changes: it is found, reported and excluded.
 
 use serde_json::Value;
 
@@ -30,11 +30,11 @@ listen web
 {%- endfor %}
 ";
 
-/// The most that haproxy takes is 256.
+/// The maximum weight in haproxy is 256.
 const POISON: &str = r#"{"weight": 999}"#;
 const WELL: &str = r#"{"weight": 5}"#;
 
-/// The one that is poisonous.
+/// The bad member.
 const VICTIM: usize = 23;
 
 fn site(config: &str) -> Site {
@@ -54,7 +54,7 @@ fn put(site: &Site, number: usize, data: &str) {
     site.file(&format!("registry/services/web/{}", member(number)), data);
 }
 
-/// The addresses that the file has, in order.
+/// The addresses in the file, in order.
 fn served(site: &Site) -> Vec<String> {
     let text = site.read("out/haproxy.cfg");
     let servers = text.lines().filter_map(|line| line.trim().strip_prefix("server "));
@@ -74,14 +74,14 @@ fn template(site: &Site) -> Value {
     status["templates"][0].clone()
 }
 
-/// Waits until the agent serves these, and owes nothing.
+/// Waits until the agent serves these members, and no reload is pending.
 fn serves(agent: &Agent, site: &Site, wanted: &[String]) {
     let done = || served(site) == wanted && template(site)["owed_reload"] == Value::Bool(false);
-    agent.until("the file is right and its reload has run", done);
+    agent.until("the file is correct and its reload has run", done);
 }
 
 #[test]
-fn a_poisonous_member_is_named_and_the_other_49_are_served() {
+fn a_bad_member_is_named_and_the_other_49_are_served() {
     let site = site(CONFIG);
     let mut agent = site.start();
     serves(&agent, &site, &all_but(Some(VICTIM)));
@@ -94,7 +94,7 @@ fn a_poisonous_member_is_named_and_the_other_49_are_served() {
     let template = template(&site);
     let out = &template["left_out"][0];
     assert_eq!((&out["roster"], &out["member"]), (&Value::from("web"), &Value::from(name.as_str())), "{template}");
-    assert!(out["why"].as_str().unwrap().contains("999"), "haproxy's own words: {out}");
+    assert!(out["why"].as_str().unwrap().contains("999"), "the message of haproxy: {out}");
     assert_eq!(template["left_out"].as_array().unwrap().len(), 1);
     assert_eq!(template["last_error"], Value::Null, "nothing has failed: {template}");
     let explained = site.run(&["explain", "haproxy"]).expect(0).stdout();
@@ -106,7 +106,7 @@ fn a_poisonous_member_is_named_and_the_other_49_are_served() {
     agent.says(&told);
     assert!(site.run(&["status"]).expect(0).stdout().contains(&name));
 
-    // Others come and go meanwhile: it stays out, and nothing is said or searched again.
+    // Other members join and leave: it stays excluded, and nothing is reported or searched again.
     let mut wanted = all_but(Some(VICTIM));
     wanted.push("10.0.1.1:8080".to_owned());
     wanted.sort();
@@ -125,7 +125,7 @@ fn a_poisonous_member_is_named_and_the_other_49_are_served() {
 }
 
 #[test]
-fn a_single_pass_finds_it_too_and_so_does_one_beside_the_agent() {
+fn single_passes_with_and_without_an_agent_find_the_bad_member() {
     let site = site(CONFIG);
     site.run(&["render"]).expect(0);
     assert_eq!(served(&site), all_but(Some(VICTIM)));
@@ -135,7 +135,7 @@ fn a_single_pass_finds_it_too_and_so_does_one_beside_the_agent() {
     agent.says("event=file_unchanged");
     put(&site, VICTIM + 1, POISON);
     site.run(&["render"]).expect(0);
-    agent.until("the second one is left out", || served(&site).len() == 48);
+    agent.until("the second one is excluded", || served(&site).len() == 48);
 }
 
 const PICKY: &str = web!(
@@ -159,11 +159,11 @@ fn picky() -> Site {
 }
 
 #[test]
-fn nobody_is_left_out_of_a_file_whose_check_is_broken_for_everything() {
+fn a_check_that_always_fails_excludes_no_member() {
     let site = picky();
     let agent = site.start();
     agent.says("event=file_written");
-    // What stands there already would not pass today either.
+    // The existing content would not pass the check now either.
     site.file("broken", "");
     site.file("registry/services/web/d", "");
     agent.says("check failed; file unchanged");
@@ -171,12 +171,12 @@ fn nobody_is_left_out_of_a_file_whose_check_is_broken_for_everything() {
     assert_eq!(told["left_out"], Value::Array(Vec::new()), "{told}");
     assert!(told["last_error"].as_str().unwrap().contains("broken"), "{told}");
     site.remove("broken");
-    agent.until("it is tried again by itself", || site.read("out/list") == "a\nb\nc\nd\n");
+    agent.until("it is retried without a change", || site.read("out/list") == "a\nb\nc\nd\n");
     assert_eq!(agent.said("event=member_isolated"), 0, "{}", agent.log().join("\n"));
 }
 
 #[test]
-fn after_a_restart_it_is_found_again_and_the_file_stays_as_it_is_meanwhile() {
+fn after_a_restart_the_bad_member_is_found_again_and_the_file_unchanged() {
     let site = picky();
     let mut agent = site.start();
     agent.says("event=file_written");
@@ -197,7 +197,7 @@ fn after_a_restart_it_is_found_again_and_the_file_stays_as_it_is_meanwhile() {
 }
 
 #[test]
-fn a_check_that_a_member_kills_refuses_it() {
+fn a_check_killed_by_a_signal_refuses_the_member() {
     let site = picky();
     let config = PICKY.replace("! grep bad {{ src }}\"", "! grep bad {{ src }} || kill -SEGV $$\"");
     assert_ne!(config, PICKY);
@@ -209,7 +209,7 @@ fn a_check_that_a_member_kills_refuses_it() {
 }
 
 #[test]
-fn a_pass_beside_the_agent_waits_for_the_search_in_another_file_of_the_unit() {
+fn a_pass_through_the_agent_waits_for_a_search_in_its_unit() {
     let site = picky();
     let mate = "\n[[template]]\nname = \"mate\"\nsrc = \"list.tera\"\ndest = \"out/mate\"\nunit = \"u\"\n";
     site.configure(&format!("{PICKY}unit = \"u\"\n{mate}"));

@@ -1,4 +1,4 @@
-//! The main job on the directory registry: from a registry's change to the replaced file and its reload.
+//! The main job with a directory registry: from a change of the registry to the replaced file and its reload.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,12 +19,12 @@ reload_interval = "0s"
 "#
 );
 
-/// The file of a member by its last number: 10.0.0.1:80 is 1.
+/// The file of a member by its last octet: 10.0.0.1:80 is 1.
 pub fn member(number: u32) -> String {
     format!("registry/services/web/10.0.0.{number}:80")
 }
 
-/// A folder with so many members in its registry, and the template `list.tera` that lists them.
+/// A directory with this many members in its registry, and the template `list.tera` that lists them.
 pub fn site_with(config: &str, members: u32) -> Site {
     let site = Site::new(config);
     site.file("templates/list.tera", "{% for m in web %}{{ m.address }}\n{% endfor %}");
@@ -53,7 +53,7 @@ fn a_change_reaches_the_file_and_the_software() {
 }
 
 #[test]
-fn below_min_absent_and_unreached_leave_the_file_alone() {
+fn below_min_absent_and_unreachable_leave_the_file_unchanged() {
     let site = site(CONFIG);
     let agent = site.start();
     agent.until("the first file", || site.reloads() == 1);
@@ -77,7 +77,7 @@ fn below_min_absent_and_unreached_leave_the_file_alone() {
 }
 
 #[test]
-fn a_failed_check_leaves_the_file_alone_and_the_next_change_mends_it() {
+fn a_failed_check_leaves_the_file_unchanged_until_the_next_change() {
     let site = site(&CONFIG.replace("[[template]]\n", "[[template]]\nisolate = false\n"));
     let mut agent = site.start();
     agent.until("the first file", || site.reloads() == 1);
@@ -87,7 +87,7 @@ fn a_failed_check_leaves_the_file_alone_and_the_next_change_mends_it() {
     assert_eq!(site.fingerprint("out/list"), before);
     site.remove("registry/services/web/poison:80").file(&member(3), "");
     agent.until("the good change", || site.read("seen").ends_with("10.0.0.3:80\n"));
-    // While it runs it may just be writing down what it remembers.
+    // A running agent may be just writing its state.
     assert!(agent.stop().success());
     assert!(site.leftovers().is_empty());
 }
@@ -103,7 +103,7 @@ fn changes_during_a_reload_are_not_lost() {
         site.file(&member(n), "");
         agent.until("the change in the file", || site.read("out/list").contains(&format!("10.0.0.{n}:80")));
     }
-    assert_eq!(site.read("seen"), "", "the first reload is still under way");
+    assert_eq!(site.read("seen"), "", "the first reload is still running");
     site.remove("block");
     agent.until("the last change in the software", || site.read("seen").ends_with("10.0.0.7:80\n"));
 }
@@ -119,7 +119,7 @@ fn a_reload_that_fails_is_retried_until_it_succeeds() {
 }
 
 #[test]
-fn an_edited_template_is_swapped_when_it_passes() {
+fn an_edited_template_is_used_if_it_is_valid() {
     let site = site(CONFIG);
     let agent = site.start();
     agent.until("the first file", || site.reloads() == 1);
@@ -132,7 +132,7 @@ fn an_edited_template_is_swapped_when_it_passes() {
 }
 
 #[test]
-fn hup_takes_a_good_configuration_and_refuses_a_bad_one_whole() {
+fn hup_applies_a_valid_configuration_and_refuses_an_invalid_one() {
     let site = site(CONFIG);
     let agent = site.start();
     agent.until("the first file", || site.reloads() == 1);
@@ -150,7 +150,7 @@ fn hup_takes_a_good_configuration_and_refuses_a_bad_one_whole() {
 }
 
 #[test]
-fn one_agent_a_state_directory() {
+fn a_state_directory_has_at_most_one_agent() {
     let site = site(CONFIG);
     let mut first = site.start();
     first.until("the first file", || site.reloads() == 1);
@@ -162,7 +162,7 @@ fn one_agent_a_state_directory() {
 }
 
 #[test]
-fn term_ends_a_hanging_reload_in_time() {
+fn term_ends_the_agent_in_time_during_a_hanging_reload() {
     let hanging = "trap '' TERM; touch SITE/started; while :; do sleep 1; done; echo reloaded";
     let site = site(&CONFIG.replace("echo reloaded", hanging));
     let mut agent = site.start();
@@ -172,18 +172,18 @@ fn term_ends_a_hanging_reload_in_time() {
 }
 
 #[test]
-fn templates_that_never_end_hold_nobody_up() {
+fn a_template_that_renders_endlessly_does_not_block_others() {
     let mut config = CONFIG.to_owned();
     for n in 0..=std::thread::available_parallelism().unwrap().get() {
-        // First by name, and so the first to be rendered.
+        // Its name sorts first, so it is rendered first.
         write!(config, "\n[[template]]\nname = \"a{n}\"\nsrc = \"endless.tera\"\ndest = \"out/endless{n}\"\n").unwrap();
     }
     let site = site_with(&config, 1);
     let turns = "{% for a in range(end=99999) %}{% for b in range(end=99999) %}{% endfor %}{% endfor %}";
     site.file("templates/endless.tera", turns);
     let agent = site.start();
-    agent.until("the file of the one that ends", || site.read("seen") == "10.0.0.1:80\n");
+    agent.until("the file of the other template", || site.read("seen") == "10.0.0.1:80\n");
     site.file(&member(2), "");
-    agent.until("a change of it", || site.read("seen").ends_with("10.0.0.2:80\n"));
+    agent.until("a change of its file", || site.read("seen").ends_with("10.0.0.2:80\n"));
     assert_eq!(site.read("out/endless0"), "");
 }

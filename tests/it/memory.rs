@@ -1,4 +1,4 @@
-//! Starts and passes without a registry: what was last good is remembered in the state directory.
+//! Starts and passes without a registry: the last known-good members are saved in the state directory.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -37,7 +37,7 @@ src = "second.tera"
 dest = "out/second"
 "#;
 
-/// A registry that can be taken away.
+/// A registry that can be made unreachable.
 trait Fickle {
     fn url(&self) -> String;
     fn put(&self, site: &Site, path: &str, data: &str);
@@ -97,7 +97,7 @@ fn member(number: usize) -> String {
     format!("/services/x/10.0.0.{number}:80")
 }
 
-/// A folder with so many members in its registry, and data.
+/// A directory with this many members in its registry, and data.
 fn site(registry: &impl Fickle, members: usize) -> Site {
     let site = Site::new(&CONFIG.replace("URL", &registry.url()));
     site.file("templates/list.tera", "{{ app.n }}:{% for m in x %} {{ m.slot }}={{ m.name }}{% endfor %}\n");
@@ -122,14 +122,14 @@ fn a_start_without(mut registry: impl Fickle) {
     agent.says("registry unreachable").says("using the last known-good members: /services/x ");
     agent.says("using the last known-good members: /config/app ").says("event=file_unchanged");
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
-    // A template that is edited, and a configuration that is read again.
+    // A template is edited, and the configuration is reloaded.
     site.file("templates/list.tera", "{{ app.n }} {% for m in x %} {{ m.name }}{% endfor %}\n");
     agent.until("the edit", || site.read("out/list") == "7  10.0.0.1:80 10.0.0.2:80\n");
     site.file("templates/second.tera", "{{ x | length }}\n");
     site.configure(&(CONFIG.replace("URL", &registry.url()) + SECOND));
     agent.signal(Signal::SIGHUP);
     agent.until("the second file", || site.read("out/second") == "2\n");
-    // An agent that is killed has written down what it will need.
+    // A killed agent has already saved what the next one needs.
     drop(agent);
     site.remove("out/second");
     let mut agent = site.start();
@@ -139,9 +139,9 @@ fn a_start_without(mut registry: impl Fickle) {
     agent.says("reconnected to registry");
     registry.put(&site, &member(3), "");
     registry.remove(&site, &member(1));
-    agent.until("what there is now", || site.read("out/list") == "7  10.0.0.2:80 10.0.0.3:80\n");
+    agent.until("the current members", || site.read("out/list") == "7  10.0.0.2:80 10.0.0.3:80\n");
     assert!(agent.stop().success() && site.leftovers().is_empty());
-    // Nothing but the lock and the last good rosters, for nobody else to read.
+    // There is nothing but the lock and the saved rosters, readable only by their owner.
     let mode = |name: &str| fs::metadata(site.path(name)).unwrap().permissions().mode() & 0o7777;
     let mut kept: Vec<String> = fs::read_dir(site.path("state/rosters"))
         .unwrap()
@@ -153,12 +153,12 @@ fn a_start_without(mut registry: impl Fickle) {
 }
 
 #[test]
-fn a_start_without_its_directory_renders_what_was_last_good() {
+fn a_start_without_its_directory_renders_saved_members() {
     a_start_without(Folder);
 }
 
 #[test]
-fn a_start_without_zookeeper_renders_what_was_last_good() {
+fn a_start_without_zookeeper_renders_saved_members() {
     a_start_without(Server(ZooKeeper::one()));
 }
 
@@ -177,7 +177,7 @@ fn a_first_start_without_the_registry_writes_nothing() {
 }
 
 #[test]
-fn a_mass_loss_while_the_agent_is_dead_is_held() {
+fn a_mass_loss_while_the_agent_is_down_is_held() {
     let registry = Folder;
     let site = site(&registry, 8);
     let agent = site.start();
@@ -189,7 +189,7 @@ fn a_mass_loss_while_the_agent_is_dead_is_held() {
     agent.says("roster or key held: 3 of 8 members of /services/x remain").says("event=file_unchanged");
     assert_eq!(site.fingerprint("out/list"), before);
     assert!(agent.stop().success());
-    // A pass finds the same.
+    // A single pass holds it too.
     site.run(&["render"]).expect(3);
     assert_eq!(site.fingerprint("out/list"), before);
 }
@@ -199,7 +199,7 @@ fn without(site: &Site, args: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_pass_without_its_registry_takes_what_is_young_enough() {
+fn max_stale_limits_the_age_of_saved_members_in_a_pass() {
     let mut registry = Folder;
     let site = site(&registry, 2);
     site.run(&["render"]).expect(0);
@@ -208,7 +208,7 @@ fn a_pass_without_its_registry_takes_what_is_young_enough() {
     let before = site.fingerprint("out/list");
     without(&site, &[]).expect(4);
     let old = without(&site, &["--max-stale", "0s"]);
-    // Within the second in which it was written it is no older than that.
+    // Saved members have age 0 within the second in which they were saved.
     if old.code() != 0 {
         old.expect(4);
         assert!(old.stderr().contains("last known-good members not used: saved members of"), "{}", old.stderr());
@@ -220,7 +220,7 @@ fn a_pass_without_its_registry_takes_what_is_young_enough() {
     assert_eq!(site.read("out/list"), "10.0.0.1:80 10.0.0.2:80 7\n");
     without(&site, &["--max-stale", "1h", "--detailed-exitcode"]).expect(0);
     site.run(&["render", "--max-stale", "fortnight"]).expect(64);
-    // What was never seen stands in for nothing, and the rest is done.
+    // A roster that was never read has no saved members, and the other templates are rendered.
     site.file("templates/second.tera", "{{ y | length }}\n");
     let more = "[[roster]]\nname = \"y\"\npath = \"/services/y\"\n";
     site.configure(&(CONFIG.replace("URL", &registry.url()) + more + SECOND));
@@ -229,16 +229,16 @@ fn a_pass_without_its_registry_takes_what_is_young_enough() {
     never.expect(4);
     assert!(never.stderr().contains("y has no saved members"), "{}", never.stderr());
     assert_eq!((site.read("out/list").as_str(), site.path("out/second").exists()), ("2 7\n", false));
-    // A dry run looks at the memory and leaves it as it is.
+    // A dry run reads the saved state and does not change it.
     let state = site.tree();
     without(&site, &["--max-stale", "1h", "--dry-run"]).expect(4);
     assert_eq!(site.tree(), state);
-    // Another registry's members are not this one's.
+    // Members of another registry are not used.
     without(&site, &["--max-stale", "1h", "--registry", "dir:elsewhere"]).expect(4);
 }
 
 #[test]
-fn a_memory_of_a_newer_version_is_kept_aside() {
+fn saved_members_of_a_newer_version_are_renamed() {
     let mut registry = Folder;
     let site = site(&registry, 2);
     site.run(&["render"]).expect(0);
@@ -248,13 +248,13 @@ fn a_memory_of_a_newer_version_is_kept_aside() {
     newer.expect(4);
     assert!(newer.stderr().contains("x.roster (version 7): kept as "), "{}", newer.stderr());
     registry.comes(&site);
-    assert!(!site.run(&["render"]).expect(0).stderr().contains("newer"), "said once");
+    assert!(!site.run(&["render"]).expect(0).stderr().contains("newer"), "reported once");
     assert_eq!(site.read("state/rosters/x.roster.newer"), "rosterd memory 7\nin a form of its own\n");
 }
 
-/// What an earlier version left, whose last good rosters had a writer of their own.
+/// The saved rosters of an earlier version, which stored them with other code.
 #[test]
-fn a_start_without_the_registry_renders_from_the_state_of_an_earlier_version() {
+fn a_start_without_the_registry_renders_saved_members_of_an_earlier_version() {
     const FILES: [&str; 3] = ["app.roster", "apps.roster", "web.roster"];
     const RIGHT: &str = "8: 0=10.0.0.1:80 2=10.0.0.3:80 3=10.0.0.4:80 4=10.0.0.5:80 5=10.0.0.6:80 6=10.0.0.7:80 \
         7=10.0.0.8:80; blog=1 shop=3\n";

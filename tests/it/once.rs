@@ -1,4 +1,4 @@
-//! One pass and one answer: `render`, `diff`, `check`, `get` and `ls`, for Puppet, Chef and shell scripts.
+//! Commands that end by themselves: `render`, `diff`, `check`, `get` and `ls`, for Puppet, Chef and shell scripts.
 
 use crate::harness::site::Site;
 
@@ -33,7 +33,7 @@ fn site() -> Site {
 }
 
 #[test]
-fn render_says_2_when_something_differs_and_then_0() {
+fn render_exits_2_after_a_change_and_then_0() {
     let site = site();
     site.run(&["render", "--detailed-exitcode"]).expect(2);
     assert_eq!(site.read("out/web"), "10.0.0.1:80\n10.0.0.2:80\n");
@@ -48,7 +48,7 @@ fn render_says_2_when_something_differs_and_then_0() {
 }
 
 #[test]
-fn numbers_are_kept_from_one_start_to_the_next() {
+fn slots_are_kept_across_starts() {
     let site = site();
     let db = |n: u8| format!("registry/services/db/10.1.0.{n}:5432");
     site.file(&db(2), "").file(&db(3), "");
@@ -56,7 +56,7 @@ fn numbers_are_kept_from_one_start_to_the_next() {
     site.remove(&db(1));
     site.run(&["diff"]).expect(2);
     site.run(&["render"]).expect(0);
-    assert_eq!(site.read("out/db"), "1 10.1.0.2:5432\n2 10.1.0.3:5432\n", "nobody who stays changes number");
+    assert_eq!(site.read("out/db"), "1 10.1.0.2:5432\n2 10.1.0.3:5432\n", "members that stay keep their slots");
     site.run(&["render", "web"]).expect(0);
     site.run(&["diff"]).expect(0);
     site.file(&db(1), "").file(&db(4), "");
@@ -74,7 +74,7 @@ fn numbers_are_kept_from_one_start_to_the_next() {
 }
 
 #[test]
-fn diff_says_2_shows_what_would_change_and_writes_nothing() {
+fn diff_exits_2_and_shows_changes_without_writing() {
     let site = site();
     let first = site.run(&["diff"]);
     first.expect(2);
@@ -93,7 +93,7 @@ fn diff_says_2_shows_what_would_change_and_writes_nothing() {
 }
 
 #[test]
-fn too_few_members_are_3_and_the_other_templates_are_done() {
+fn too_few_members_exit_3_and_other_templates_are_written() {
     let site = site();
     site.run(&["render"]).expect(0);
     let before = site.fingerprint("out/web");
@@ -126,14 +126,14 @@ fn a_key_that_never_had_enough_members_is_left_out() {
     assert_eq!(site.read("out/web"), "web: 2\n", "db has one member");
     site.remove("out/web").remove("registry/services/web/10.0.0.1:80");
     site.run(&["render", "web"]).expect(3);
-    assert_eq!(site.read("out/web"), "web: 2\n", "it had enough once, and that is remembered");
+    assert_eq!(site.read("out/web"), "web: 2\n", "it had enough members before, and they are saved");
     site.remove("out/web").remove("state/rosters/web.roster");
     site.run(&["render", "web"]).expect(3);
     assert!(!site.path("out/web").exists());
 }
 
 #[test]
-fn a_pass_that_is_stopped_is_1() {
+fn a_stopped_pass_exits_1() {
     let site = site();
     let mut pass = site.start_with(&["render", "--registry", "dir:nowhere", "--timeout", "1h"]);
     pass.says("registry unreachable");
@@ -142,7 +142,7 @@ fn a_pass_that_is_stopped_is_1() {
 }
 
 #[test]
-fn a_registry_that_is_not_reached_is_4_and_nothing_is_touched() {
+fn an_unreachable_registry_exits_4_and_nothing_is_written() {
     let site = site();
     site.run(&["render"]).expect(0);
     let before = site.fingerprint("out/web");
@@ -158,13 +158,13 @@ fn a_registry_that_is_not_reached_is_4_and_nothing_is_touched() {
 }
 
 #[test]
-fn what_fails_is_1() {
+fn failures_exit_1() {
     let site = site();
     let config = site.read("rosterd.toml");
     site.file("rosterd.toml", &config.replace("src = \"web.tera\"", "src = \"web.tera\"\ncheck_cmd = \"false\""));
     site.run(&["render"]).expect(1);
-    assert!(!site.path("out/web").exists(), "a failed check puts nothing in place");
-    assert_eq!(site.read("out/db"), "0 10.1.0.1:5432\n", "and stops nobody else");
+    assert!(!site.path("out/web").exists(), "a failed check writes nothing");
+    assert_eq!(site.read("out/db"), "0 10.1.0.1:5432\n", "other templates are not affected");
     site.file("rosterd.toml", &config.replace("echo web >>", "false && echo web >>"));
     let reload = site.run(&["render"]);
     reload.expect(1);
@@ -197,7 +197,7 @@ fn a_template_on_the_command_line_needs_no_file() {
 }
 
 #[test]
-fn get_answers_below_min_with_3_and_nothing_on_standard_output() {
+fn get_below_min_exits_3_and_prints_nothing() {
     let site = site();
     let all = site.run(&["get", "/services/web"]);
     assert_eq!(all.expect(0).stdout(), "10.0.0.1:80\n10.0.0.2:80\n");
@@ -218,7 +218,7 @@ fn get_answers_below_min_with_3_and_nothing_on_standard_output() {
 }
 
 #[test]
-fn a_registry_that_is_named_needs_no_good_file_of_the_environment() {
+fn with_a_registry_option_the_file_of_the_environment_may_be_invalid() {
     let site = site();
     let named = ["get", "/services/web", "--registry", "dir:registry"];
     for config in
@@ -227,7 +227,7 @@ fn a_registry_that_is_named_needs_no_good_file_of_the_environment() {
         site.file("rosterd.toml", config);
         site.run(&named).expect(0);
         site.run(&["ls", "/", "--registry", "dir:registry"]).expect(0);
-        // A file that is named on the command line, or by as much as the registry, is wanted.
+        // A file that is named on the command line, or together with the registry in the environment, is read.
         site.run(&[&named[..], &["-c", "rosterd.toml"]].concat()).expect(78);
         site.run_with_env(&[("ROSTERD_REGISTRY", "dir:registry")], &named[..2]).expect(78);
         site.run(&named[..2]).expect(78);
@@ -241,7 +241,7 @@ fn an_empty_variable_counts_as_unset() {
     site.run_with_env(&[("ROSTERD_REGISTRY", "")], &["get", "/services/web"]).expect(0);
     let asks = ["get", "/services/web", "--registry", "dir:registry"];
     site.run_with_env(&[("ROSTERD_CONFIG", "")], &asks).expect(0);
-    // The default file, then, which a machine that runs this test does not have.
+    // The default file, which does not exist on a machine that runs this test.
     let none = site.run_with_env(&[("ROSTERD_CONFIG", ""), ("ROSTERD_REGISTRY", "")], &["check"]);
     assert!(none.expect(78).stderr().contains("/etc/rosterd/rosterd.toml"), "{}", none.stderr());
     let quiet = [("ROSTERD_LOG", ""), ("RUST_LOG", "error")];
@@ -250,7 +250,7 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
-fn a_timeout_may_be_longer_than_any_instant() {
+fn a_timeout_may_exceed_the_range_of_the_clock() {
     let site = site();
     for command in [&["render"][..], &["diff"], &["get", "/services/web"], &["ls", "/services/web"]] {
         for timeout in ["18446744073709551615s", "9223372036854775807s", "400days"] {
@@ -264,7 +264,7 @@ fn a_timeout_may_be_longer_than_any_instant() {
 }
 
 #[test]
-fn ls_shows_nodes_and_how_they_are_read() {
+fn ls_shows_nodes_and_their_decoded_members() {
     let site = site();
     let shown = site.run(&["ls", "/services/db"]);
     let shown = shown.expect(0).stdout();
@@ -273,7 +273,7 @@ fn ls_shows_nodes_and_how_they_are_read() {
 }
 
 #[test]
-fn check_is_offline_and_wrong_usage_is_64() {
+fn check_is_offline_and_wrong_usage_exits_64() {
     let site = site();
     site.run(&["check"]).expect(0);
     site.run(&["check", "--registry", "zk://127.0.0.1:1"]).expect(0);

@@ -1,4 +1,4 @@
-//! The first thing that a newcomer does: the README's "Try it", word for word.
+//! The first steps of a new user: the README's "Try it", exactly as written.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::site::{Agent, Site};
 
-/// What is there when the README's first command is typed, and the README.
+/// The files that exist when the README's first command is typed, and the README.
 struct Newcomer {
     site: Site,
     readme: String,
@@ -16,14 +16,14 @@ impl Newcomer {
     fn new() -> Self {
         let clone = Path::new(env!("CARGO_MANIFEST_DIR"));
         let site = Site::new("");
-        // Its out and state are left behind where somebody tried it in this clone.
+        // The directories `out` and `state` may be left from trying it in this clone.
         for part in ["rosterd.toml", "registry", "templates"] {
             copy(&site, &format!("examples/quickstart/{part}"), clone);
         }
         Self { site, readme: fs::read_to_string(clone.join("README.md")).unwrap() }
     }
 
-    /// The lines after this command in the README, up to the next command or the end of its block.
+    /// The lines after this command in the README, up to the next command or the end of the block.
     fn shown(&self, command: &str) -> Vec<&str> {
         let lines = self.readme.lines().skip_while(|line| *line != format!("$ {command}")).skip(1);
         let shown: Vec<&str> = lines.take_while(|line| !line.starts_with("```") && !line.starts_with("$ ")).collect();
@@ -42,14 +42,14 @@ impl Newcomer {
         self.site.read("examples/quickstart/out/web.cfg")
     }
 
-    /// What the agent has logged, as the README has it: without the time, and in a clone under /src.
+    /// The log lines as the README shows them: without the time, and in a clone under /src.
     fn said(&self, agent: &Agent) -> Vec<String> {
         let root = self.site.path("");
         agent.log().iter().map(|line| timeless(line).replace(root.to_str().unwrap(), "/src/rosterd/")).collect()
     }
 }
 
-/// A file or folder of the clone into the same place here.
+/// Copies a file or directory of the clone to the same place here.
 fn copy(site: &Site, name: &str, clone: &Path) {
     let from = clone.join(name);
     if from.is_dir() {
@@ -61,7 +61,7 @@ fn copy(site: &Site, name: &str, clone: &Path) {
     }
 }
 
-/// A line of the log without its time, and without the numbers that differ from run to run.
+/// A log line without its time, and without the numbers that differ from run to run.
 fn timeless(line: &str) -> String {
     let (_, rest) = line.split_once("Z ").unwrap_or_else(|| panic!("no time in {line:?}"));
     let fields = rest.split(' ').map(|word| match word.split_once('=') {
@@ -72,8 +72,8 @@ fn timeless(line: &str) -> String {
 }
 
 #[test]
-fn the_first_file_is_there_within_a_second() {
-    // The machine may be busy with other tests: the best of three counts.
+fn the_first_file_is_written_within_a_second() {
+    // The machine may be busy with other tests, so the best of three counts.
     let took = (0..3).map(|_| {
         let newcomer = Newcomer::new();
         let began = Instant::now();
@@ -86,7 +86,7 @@ fn the_first_file_is_there_within_a_second() {
 }
 
 #[test]
-fn the_readme_is_right() {
+fn the_readme_is_correct() {
     let newcomer = Newcomer::new();
     let mut agent = newcomer.start();
     agent.says("event=reload_succeeded");
@@ -94,7 +94,7 @@ fn the_readme_is_right() {
     let shown = newcomer.shown("cargo run --release -- -c examples/quickstart/rosterd.toml run");
     assert_eq!(said, shown.into_iter().map(timeless).collect::<Vec<_>>());
 
-    // What the README has typed, by the shell that it is typed into.
+    // The commands of the README, run by the shell they are for.
     let there = newcomer.site.path("examples/quickstart");
     let type_in = |command: &str| {
         assert!(newcomer.readme.contains(&format!("$ {command}\n")), "the README has no {command}");
@@ -104,7 +104,7 @@ fn the_readme_is_right() {
     type_in("touch registry/services/web/10.0.0.3:8080");
     agent.until("the new member", || newcomer.out().contains("10.0.0.3:8080"));
     type_in("rm registry/services/web/10.0.0.2:8080");
-    agent.until("that it is gone", || !newcomer.out().contains("10.0.0.2:8080"));
+    agent.until("its removal", || !newcomer.out().contains("10.0.0.2:8080"));
     assert_eq!(newcomer.out().lines().collect::<Vec<_>>(), newcomer.shown("cat out/web.cfg"));
 
     let site = &newcomer.site;

@@ -1,4 +1,5 @@
-//! How the agent reaches an ensemble, by the real binary against real servers: TLS, credentials, and ensembles that move.
+//! How the agent connects to an ensemble, with the real binary and real servers: TLS, credentials, and ensembles that
+//! move.
 
 use crate::ensemble::{AWAY, CONFIG, list};
 use crate::harness::site::{Agent, Site};
@@ -9,7 +10,7 @@ mod large;
 mod moved;
 mod tls;
 
-/// A folder whose registry is at `url`, with these keys more for it.
+/// A directory whose registry is at `url`, with these additional keys for it.
 fn site(url: &str, keys: &str) -> Site {
     let config = CONFIG.replace("url = \"zk://SERVERS\"", &format!("url = \"{url}\"\n{keys}"));
     let site = Site::new(&config);
@@ -24,7 +25,7 @@ fn becomes(agent: &Agent, site: &Site, numbers: &[usize]) {
     agent.until(&format!("the file is {wanted:?}"), || site.read("out/list") == wanted);
 }
 
-/// One pass does not reach the registry, says all of `words`, and touches no file.
+/// Checks that a single pass cannot reach the registry, reports all of `words`, and touches no file.
 #[track_caller]
 fn is_not_reached(site: &Site, words: &[&str]) {
     site.file("out/list", "from before\n");
@@ -32,7 +33,7 @@ fn is_not_reached(site: &Site, words: &[&str]) {
     let pass = site.run(&["render", "--timeout", "2s"]);
     pass.expect(4);
     for words in words {
-        assert!(pass.stderr().contains(words), "{words:?} is not said: {}", pass.stderr());
+        assert!(pass.stderr().contains(words), "{words:?} is not reported: {}", pass.stderr());
     }
     assert_eq!((site.fingerprint("out/list"), site.read("reloads")), before);
 }

@@ -1,5 +1,5 @@
-//! Reloads that hang, fork, hear nothing, never stop talking, or fail at first: each comes to its right end beside the
-//! others, costs no memory, and leaves nobody behind.
+//! Reloads that hang, daemonize, ignore signals, write endlessly, or fail at first: each is handled without delaying
+//! the others, uses little memory, and leaves no process behind.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,7 +12,7 @@ use nix::unistd::{Pid, getpgid};
 use crate::harness::site::{Agent, PATIENCE, Site};
 use crate::support::wait::{eventually, holds};
 
-/// One template after the other, each with a reload of its own, which first writes its number to a file.
+/// Templates with a reload each, which first appends its pid to a file.
 const RELOADS: [(&str, &str); 5] = [
     ("hangs", "sleep 1000 & test -e SITE/mended || sleep 1000"),
     ("deaf", "trap \"\" TERM; while :; do sleep 1000; done"),
@@ -21,7 +21,7 @@ const RELOADS: [(&str, &str); 5] = [
     ("forks", "setsid sh -c \"exec sleep 1000\" &"),
 ];
 
-/// Processes that were started for this site and live.
+/// Living processes that were started for this site.
 fn alive(site: &Site) -> Vec<Pid> {
     let dest = format!("ROSTERD_DEST={}", site.path("out").display());
     let numbers = fs::read_dir("/proc").unwrap().flatten().filter_map(|it| it.file_name().to_str()?.parse().ok());
@@ -32,17 +32,17 @@ fn alive(site: &Site) -> Vec<Pid> {
     numbers.filter(is_own).map(Pid::from_raw).collect()
 }
 
-/// The numbers of a reload's runs so far: each led a process group.
+/// The pids of a reload's runs so far. Each led a process group.
 fn runs(site: &Site, name: &str) -> Vec<Pid> {
     site.read(name).lines().filter_map(|line| line.parse().ok()).map(Pid::from_raw).collect()
 }
 
-/// Whether nobody of a run's group lives.
+/// Whether no process of a run's group is alive.
 fn is_gone(site: &Site, run: Pid) -> bool {
     alive(site).into_iter().all(|pid| getpgid(Some(pid)) != Ok(run))
 }
 
-/// What a test leaves running on purpose, and what it should not.
+/// Kills what a test leaves running, on purpose or not.
 struct Sweep<'a>(&'a Site);
 
 impl Drop for Sweep<'_> {
@@ -53,7 +53,7 @@ impl Drop for Sweep<'_> {
     }
 }
 
-/// Software that is told by a signal, which it writes down.
+/// Software that handles a signal by writing it down.
 struct Software(Child);
 
 impl Software {
@@ -95,48 +95,48 @@ fn site() -> Site {
     site
 }
 
-/// Whether a reload has ended well.
+/// Whether a reload has succeeded.
 fn is_done(agent: &Agent, name: &str) -> bool {
     agent.said(&format!("reload succeeded: {name} event=reload_succeeded ")) > 0
 }
 
 #[test]
-fn every_reload_comes_to_its_end_beside_the_others() {
+fn each_reload_is_handled_without_delaying_others() {
     let site = site();
     let (_sweep, _software) = (Sweep(&site), Software::start(&site));
     let mut agent = site.start();
-    agent.until("a signal is heard", || site.read("heard") == "hup\n" && is_done(&agent, "told"));
-    agent.until("a daemon is left alone", || is_done(&agent, "forks"));
-    // Twice in vain, and then no more.
-    agent.until("it passes in the end", || is_done(&agent, "fails"));
+    agent.until("a signal is handled", || site.read("heard") == "hup\n" && is_done(&agent, "told"));
+    agent.until("a daemon is left running", || is_done(&agent, "forks"));
+    // It fails twice, and then succeeds.
+    agent.until("it succeeds in the end", || is_done(&agent, "fails"));
     assert_eq!(runs(&site, "fails").len(), 3, "{}", agent.log().join("\n"));
-    // A run is over before the next begins, whoever else it had started.
+    // A run has ended, with all its processes, before the next one begins.
     let again = |name: &str| {
-        agent.until(&format!("{name} is tried again"), || runs(&site, name).len() >= 2);
-        assert!(is_gone(&site, runs(&site, name)[0]), "the first run of {name} has left somebody");
+        agent.until(&format!("{name} is retried"), || runs(&site, name).len() >= 2);
+        assert!(is_gone(&site, runs(&site, name)[0]), "the first run of {name} has left processes");
     };
     again("hangs");
     agent.says("did not exit within 1s");
     assert!(!is_done(&agent, "hangs"));
     site.file("mended", "");
-    agent.until("what is mended is reloaded", || is_done(&agent, "hangs"));
-    // The end of what it said is kept, the rest is not.
+    agent.until("the corrected reload succeeds", || is_done(&agent, "hangs"));
+    // The end of its output is kept, the rest is not.
     agent.says("the last words");
     agent.says("exited with 4");
     let memory = agent.memory();
     println!("{memory:?}");
     assert!(memory.peak < 64 << 10, "{memory:?}");
-    // It is stopped in the midst of a run that does not hear of it.
+    // It is stopped during a run that ignores signals.
     again("deaf");
     assert!(agent.stop().success());
-    assert!(runs(&site, "deaf").into_iter().all(|run| is_gone(&site, run)), "somebody is left");
+    assert!(runs(&site, "deaf").into_iter().all(|run| is_gone(&site, run)), "a process is left");
     assert_eq!(runs(&site, "fails").len(), 3);
-    // The daemon, and what a reload that ended well has left on purpose.
+    // The daemon, and the process that a successful reload has left on purpose.
     let left = || alive(&site).len();
     assert!(holds(PATIENCE, || left() == 2), "{:?}", alive(&site));
 }
 
-/// The log line for processes that are left of a command.
+/// The log line for processes that a command has left.
 const LEFT: &str = "command left processes running: ";
 
 /// A site of templates with these reloads, by name.
@@ -154,7 +154,7 @@ fn site_of(reloads: &[(&str, &str)]) -> Site {
 }
 
 #[test]
-fn who_has_left_the_group_of_a_reload_that_is_ended_is_named() {
+fn processes_that_left_the_group_of_a_killed_reload_are_named() {
     let site = site_of(&[("strays", "setsid sh -c \"echo \\$\\$ >> SITE/stray; exec sleep 1000\" & sleep 1000")]);
     let _sweep = Sweep(&site);
     let mut agent = site.start();
@@ -171,7 +171,7 @@ fn who_has_left_the_group_of_a_reload_that_is_ended_is_named() {
     agent.until("the log names it", || agent.log().iter().any(|line| line.contains("reload failed") && tells(line)));
     agent.until("status names it", || tells(&site.run(&["status", "--json"]).stdout()));
     agent.until("explain names it", || tells(&site.run(&["explain", "strays"]).stdout()));
-    // When it is stopped in the midst of a run, only the log can tell.
+    // When the agent is stopped during a run, only the log can report it.
     let runs = || site.read("stray").lines().count();
     let before = runs();
     let is_asleep = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n");
@@ -182,7 +182,7 @@ fn who_has_left_the_group_of_a_reload_that_is_ended_is_named() {
 }
 
 #[test]
-fn what_a_reload_that_ended_by_itself_leaves_running_is_neither_ended_nor_logged() {
+fn processes_left_by_a_reload_that_exited_are_neither_killed_nor_logged() {
     let site = site_of(&[("quiet", "setsid sleep 1000 > /dev/null 2>&1 &"), ("noisy", "sleep 1000 &")]);
     let _sweep = Sweep(&site);
     let mut agent = site.start();
@@ -193,7 +193,7 @@ fn what_a_reload_that_ended_by_itself_leaves_running_is_neither_ended_nor_logged
 }
 
 #[test]
-fn a_reload_is_not_blamed_for_the_processes_of_the_next_one() {
+fn processes_of_the_next_reload_are_not_attributed_to_the_previous_one() {
     let site = site_of(&[("slow", "sleep 0.4")]);
     let mut agent = site.start();
     for number in 0..12 {
@@ -209,12 +209,12 @@ fn a_reload_is_not_blamed_for_the_processes_of_the_next_one() {
 }
 
 #[test]
-fn a_daemon_that_writes_without_end_costs_no_processor() {
+fn a_daemon_that_writes_endlessly_uses_little_cpu() {
     let site = site_of(&[("flood", "setsid yes &")]);
     let _sweep = Sweep(&site);
     let mut agent = site.start();
     agent.until("only the daemon runs", || is_done(&agent, "flood") && alive(&site).len() == 1);
-    // What it could write, the agent would have to read.
+    // Everything it writes would have to be read by the agent.
     let read = || -> u64 {
         let io = fs::read_to_string(format!("/proc/{}/io", agent.pid())).unwrap();
         io.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()

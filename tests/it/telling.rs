@@ -1,4 +1,4 @@
-//! What a running agent tells on its control socket, and what it may be told.
+//! What a running agent reports on its control socket, and which commands it accepts.
 
 use std::fs;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn site(members: u32) -> Site {
 /// An agent whose first file is in place.
 fn up(site: &Site) -> Agent {
     let agent = site.start();
-    // The file is there before the agent knows that a reload is owed: nothing is owed then, and is a moment later.
+    // The file is written before the agent knows of the pending reload: for a moment none seems to be pending.
     agent.until("the first reload", || site.path("reloads").exists());
     agent.until("the socket", || site.run(&["status"]).code() == 0);
     agent.until("the reload's end", || status(site)["templates"][0]["owed_reload"] == false);
@@ -48,9 +48,9 @@ fn explain(site: &Site, name: &str) -> String {
     site.run(&["explain", name]).expect(0).stdout()
 }
 
-/// Takes members away at once, so that the loss is not believed.
+/// Removes members at once, so that the loss is held.
 fn lose(site: &Site, agent: &Agent, gone: std::ops::RangeInclusive<u32>) {
-    // Names that begin with a dot are no nodes.
+    // Files whose names begin with a dot are not nodes.
     let (now, next) = (site.path("registry/services/web"), site.path("registry/services/.next"));
     fs::create_dir(&next).unwrap();
     for entry in fs::read_dir(&now).unwrap().map(Result::unwrap) {
@@ -115,13 +115,13 @@ fn a_lost_registry_is_named_with_its_reason() {
     let site = site(2);
     let agent = up(&site);
     fs::rename(site.path("registry"), site.path("gone")).unwrap();
-    // Doubted first, and said to be away after that.
+    // At first the connection is suspended, then it is reported as unreachable.
     agent.until("away", || status(&site)["registries"][0]["reached"] == false);
     let all = status(&site);
     assert_eq!(all["rosters"][0]["fresh"], false);
     assert!(!all["registries"][0]["why"].as_str().unwrap().is_empty());
     assert!(all["rosters"][0]["view_age_s"].as_u64().is_some_and(|age| age < 60));
-    assert_eq!(all["rosters"][0]["members"], 2, "the last good ones");
+    assert_eq!(all["rosters"][0]["members"], 2, "the last known-good ones");
     assert!(explain(&site, "list").contains("registry default is unreachable ("), "{}", explain(&site, "list"));
     assert!(site.run(&["status"]).expect(0).stdout().contains("UNREACHABLE: "));
     fs::rename(site.path("gone"), site.path("registry")).unwrap();
@@ -129,12 +129,12 @@ fn a_lost_registry_is_named_with_its_reason() {
 }
 
 #[test]
-fn a_failed_check_and_an_owed_reload_are_shown_with_what_they_said() {
+fn a_failed_check_and_a_pending_reload_are_shown_with_their_output() {
     let site = site(1);
     let agent = up(&site);
     site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
     site.file("registry/services/web/poison", "");
-    // In one answer: between two a try may be under way.
+    // Both must be in one answer, because a retry may run between two.
     agent.until("a failed check", || {
         let text = explain(&site, "list");
         ["check failed", ", retry", "      poison\n"].iter().all(|words| text.contains(words))
@@ -143,21 +143,21 @@ fn a_failed_check_and_an_owed_reload_are_shown_with_what_they_said() {
     assert!(last.contains("poison"), "{last}");
     site.file("broken", "");
     site.remove("registry/services/web/poison").file(&member(3), "");
-    agent.until("an owed reload", || status(&site)["templates"][0]["owed_reload"] == true);
+    agent.until("a pending reload", || status(&site)["templates"][0]["owed_reload"] == true);
     agent.until("a failed one", || {
         let text = explain(&site, "list");
         text.contains("reload pending: ") && text.contains("`, failed ")
     });
-    // Now and then it runs.
+    // Sometimes it is running.
     let waits = |site: &Site| status(site)["templates"][0]["waiting_for"].as_str().unwrap_or_default().to_owned();
-    agent.until("waited for", || waits(&site).contains("reload pending: "));
+    agent.until("pending", || waits(&site).contains("reload pending: "));
     site.remove("broken");
-    agent.until("paid", || status(&site)["templates"][0]["owed_reload"] == false);
+    agent.until("not pending", || status(&site)["templates"][0]["owed_reload"] == false);
     assert!(explain(&site, "list").contains("up to date"));
 }
 
 #[test]
-fn accept_lets_through_the_view_that_was_shown_and_no_other() {
+fn accept_admits_only_the_view_that_was_shown() {
     let site = site(8);
     let agent = up(&site);
     assert!(site.run(&["accept", "web"]).expect(0).stdout().contains("web is not held"));
@@ -169,7 +169,7 @@ fn accept_lets_through_the_view_that_was_shown_and_no_other() {
         "{text}"
     );
     site.remove(&member(2));
-    // Looking would make it the one that was shown.
+    // `explain` would make it the view that was shown.
     agent.says("roster or key held: 1 of 8 members of /services/web remain");
     let other = site.run(&["accept", "web"]);
     assert!(other.expect(3).stderr().contains("has changed since it was last reviewed"), "{}", other.stderr());
@@ -204,7 +204,7 @@ fn below_min_is_never_accepted() {
 }
 
 #[test]
-fn a_pause_stops_replacing_survives_a_restart_and_is_resumed() {
+fn a_pause_stops_replacements_and_survives_a_restart_until_resumed() {
     let site = site(1);
     let mut agent = up(&site);
     let before = site.fingerprint("out/list");

@@ -1,4 +1,4 @@
-//! Templates of a unit with the real agent: all of them or none, and what is run around it.
+//! Units with the real agent: all files are replaced or none, and the commands that run.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 
 use crate::harness::site::{Agent, Site};
 
-/// Three templates of one unit, and one that is of none. Each check counts the members, and fails above what is allowed
-/// for its file; the reload keeps count of itself.
+/// Three templates of a unit, and one without a unit. Each check counts the members, and fails above the allowed number
+/// of its file. The reload counts its runs.
 const EDGE: &str = web!(
     r#"wait = "10ms"
 max_shrink = "100%""#,
@@ -51,7 +51,7 @@ fn shows(site: &Site, names: &[&str], text: &str) -> bool {
     names.iter().all(|name| site.read(&format!("out/{name}")) == text)
 }
 
-/// How many lines a log of commands has.
+/// The number of lines in a log of commands.
 fn count(site: &Site, log: &str) -> usize {
     site.read(log).lines().count()
 }
@@ -69,20 +69,20 @@ fn up(site: &Site) -> Agent {
 }
 
 #[test]
-fn one_that_fails_its_check_keeps_its_unit_back_and_nobody_else() {
+fn a_failed_check_blocks_its_unit_and_no_other_template() {
     let site = site(EDGE);
     let agent = up(&site);
     let before = ["one", "two", "three"].map(|name| site.fingerprint(&format!("out/{name}")));
     site.file("registry/services/web/poison", "");
-    agent.until("the one outside goes on", || shows(&site, &["alone"], "a\npoison\n"));
+    agent.until("the one outside is updated", || shows(&site, &["alone"], "a\npoison\n"));
     agent.says("check failed; file unchanged");
-    agent.until("it is told", || explained(&site, "one").contains("blocked by its unit"));
+    agent.until("it is explained", || explained(&site, "one").contains("blocked by its unit"));
     let why = explained(&site, "three");
     assert!(why.contains("unit edge: template two: check failed: ") && why.contains("poison"), "{why}");
     assert!(explained(&site, "two").contains("check failed, "), "{}", explained(&site, "two"));
     assert_eq!(["one", "two", "three"].map(|name| site.fingerprint(&format!("out/{name}"))), before);
     assert_eq!((count(&site, "reloads"), site.leftovers().len()), (1, 0));
-    // Mended, all three come at once, and one reload.
+    // Once it is corrected, all three are replaced together, with one reload.
     fs::rename(site.path("registry/services/web/poison"), site.path("registry/services/web/b")).unwrap();
     agent.until("mended", || shows(&site, &ALL, "a\nb\n") && count(&site, "reloads") == 2);
     let (one, two) = (site.path("out/one"), site.path("out/two"));
@@ -91,20 +91,20 @@ fn one_that_fails_its_check_keeps_its_unit_back_and_nobody_else() {
 }
 
 #[test]
-fn who_is_left_out_of_one_is_left_out_of_all_of_its_unit() {
+fn an_isolated_member_is_excluded_from_its_whole_unit() {
     let site = site(&EDGE.replace("isolate = false\n", ""));
     let agent = up(&site);
     site.file("registry/services/web/b", "").file("registry/services/web/poison", "");
     agent.until("the others are served", || shows(&site, &["one", "two", "three"], "a\nb\n"));
-    agent.until("who is of no unit has all", || shows(&site, &["alone"], "a\nb\npoison\n"));
+    agent.until("the one outside has all", || shows(&site, &["alone"], "a\nb\npoison\n"));
     assert!(explained(&site, "three").contains("poison"), "{}", explained(&site, "three"));
     fs::rename(site.path("registry/services/web/poison"), site.path("registry/services/web/c")).unwrap();
     agent.until("mended", || shows(&site, &ALL, "a\nb\nc\n"));
 }
 
 #[test]
-fn who_asks_for_one_gets_its_unit() {
-    // What is changed by hand here is asked for by hand.
+fn a_request_for_one_template_includes_its_unit() {
+    // The test does not wait for a drift correction: files that are changed by hand are requested by hand.
     let left_so = "\non_drift = \"report\"\n";
     let site = site(
         &EDGE
@@ -123,7 +123,7 @@ fn who_asks_for_one_gets_its_unit() {
     let through = site.run(&["render", "three"]);
     assert!(through.expect(0).stderr().contains("by=agent"), "{}", through.stderr());
     assert!(shows(&site, &["one", "two", "three"], "a\n") && shows(&site, &["alone"], "by hand\n"));
-    assert_eq!(count(&site, "reloads"), 2, "waited for");
+    assert_eq!(count(&site, "reloads"), 2, "the reload was waited for");
     site.file("registry/services/web/poison", "");
     agent.says("check failed; file unchanged");
     let failed = site.run(&["render", "three"]);
@@ -131,13 +131,13 @@ fn who_asks_for_one_gets_its_unit() {
 }
 
 #[test]
-fn one_without_a_good_view_keeps_its_unit_back() {
+fn a_template_without_a_view_blocks_its_unit() {
     let more = "[[roster]]\nname = \"db\"\npath = \"/services/db\"\n\n[[template]]\nsrc = \"db\"\ndest = \"out/db\"\nunit = \"edge\"\n";
     let site = site(&format!("{EDGE}\n{more}"));
     site.file("templates/db", "{{ db | length }}\n");
     let agent = site.start();
     agent.until("the one outside", || shows(&site, &["alone"], "a\n"));
-    agent.until("it is told", || {
+    agent.until("it is explained", || {
         explained(&site, "one").contains("blocked by unit edge: template db is waiting for db")
     });
     let pass = site.run(&["render", "one"]);
@@ -148,7 +148,7 @@ fn one_without_a_good_view_keeps_its_unit_back() {
 }
 
 #[test]
-fn what_does_not_prove_itself_is_reloaded_again() {
+fn a_failed_verify_is_followed_by_another_reload() {
     let site = site(web!(
         r#""#,
         r#"
@@ -164,9 +164,9 @@ verify_cmd = "test -e SITE/healthy || { echo no answer on port 80; exit 1; }"
     agent.says_times("reload failed; still pending", 2);
     let why = explained(&site, "one");
     assert!(why.contains("`, failed ") && why.contains("no answer on port 80"), "{why}");
-    assert!(count(&site, "reloads") >= 2, "it ended with 0 each time, and was run again");
+    assert!(count(&site, "reloads") >= 2, "it exited with 0 each time, and was run again");
     site.file("healthy", "");
-    agent.until("it passes", || {
+    agent.until("it is verified", || {
         agent.said("event=reload_succeeded") == 1 && explained(&site, "one").contains("up to date")
     });
 }
@@ -181,7 +181,7 @@ fn a_reload_that_fails_twice_and_passes_runs_three_times() {
     assert!(lines.lines().all(|line| line == lines.lines().next().unwrap()), "each for both files: {lines}");
 }
 
-/// The one template goes back where its software does not take it.
+/// One of the templates is rolled back if its software refuses it.
 const BACK: &str = web!(
     r#"wait = "10ms""#,
     r#"
@@ -201,7 +201,7 @@ unit = "edge"
 );
 
 #[test]
-fn what_its_reload_refuses_is_rolled_back_and_not_tried_again_until_it_changes() {
+fn a_failed_reload_is_rolled_back_and_not_retried_until_a_change() {
     let site = site(BACK);
     let agent = site.start();
     agent.until("the first", || agent.said("event=reload_succeeded") == 1);
@@ -212,22 +212,22 @@ fn what_its_reload_refuses_is_rolled_back_and_not_tried_again_until_it_changes()
     assert_eq!(site.read("reloads"), "a a \na poison a poison \na a \n", "each once");
     let why = explained(&site, "two");
     assert!(why.contains("rolled back after a failed reload") && why.contains("poison"), "{why}");
-    // The same bytes are not tried again by who asks for all that is to be done, as a timer may.
+    // A general request, for example by a timer, does not retry the same content.
     let asked = site.run(&["render"]);
     assert!(asked.expect(1).stderr().contains("poison"), "{}", asked.stderr());
     assert!(shows(&site, &["one", "two"], "a\n") && site.read("reloads").lines().count() == 3);
-    // Other ones are, and are found as wrong.
+    // Changed content is tried, and refused again.
     site.file("registry/services/web/b", "");
     agent.until("the change is tried", || agent.said("event=rolled_back") == 2);
     agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 3);
     assert_eq!(site.read("reloads").lines().skip(3).collect::<Vec<_>>(), ["a b poison a b poison ", "a a "]);
     site.remove("registry/services/web/poison");
     agent.until("mended", || shows(&site, &["one", "two"], "a\nb\n") && agent.said("event=reload_succeeded") == 4);
-    agent.until("it is told", || explained(&site, "two").contains("up to date"));
+    agent.until("it is explained", || explained(&site, "two").contains("up to date"));
 }
 
 #[test]
-fn what_was_rolled_back_is_put_right_and_who_names_it_has_it_tried_again() {
+fn drift_of_a_rolled_back_unit_is_corrected_and_naming_it_retries_it() {
     let site = site(BACK);
     let mut agent = site.start();
     agent.until("the first", || agent.said("event=reload_succeeded") == 1);
@@ -243,30 +243,30 @@ fn what_was_rolled_back_is_put_right_and_who_names_it_has_it_tried_again() {
     edit(&agent, "one");
     agent.until("it is reloaded", || agent.said("event=reload_succeeded") == 3);
     assert!(explained(&site, "one").contains("rolled back after a failed reload"), "{}", explained(&site, "one"));
-    // What was edited while no agent ran is seen by the next one.
+    // An edit while no agent ran is seen by the next one.
     assert!(agent.stop().success());
     fs::write(site.path("out/two"), "by hand\n").unwrap();
     let agent = site.start();
     agent.says("event=rollback_reapplied");
     assert!(shows(&site, &["one", "two"], "a\n"));
     edit(&agent, "two");
-    // A person who names one means it.
+    // Naming one of the templates requests it explicitly.
     let tries = || site.read("reloads").lines().filter(|line| line.contains("poison")).count();
     assert_eq!((tries(), site.run(&["render"]).expect(1).code()), (1, 1));
     assert_eq!(tries(), 1);
     site.run(&["render", "two"]).expect(1);
-    agent.until("it was tried, and put back", || tries() == 2 && shows(&site, &["one", "two"], "a\n"));
+    agent.until("it was tried and rolled back", || tries() == 2 && shows(&site, &["one", "two"], "a\n"));
     agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") >= 1);
 }
 
 #[test]
-fn who_mends_a_reload_has_what_it_failed_with_tried_again() {
+fn a_corrected_reload_command_retries_the_failed_version() {
     let site = site(BACK);
     let agent = site.start();
     agent.until("the first", || agent.said("event=reload_succeeded") == 1);
     site.file("registry/services/web/poison", "");
     agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 2);
-    // Another configuration, but not of these templates.
+    // A changed configuration, but of other templates.
     site.file("rosterd.toml", &site.read("rosterd.toml").replace("wait = \"10ms\"", "wait = \"20ms\""));
     agent.signal(Signal::SIGHUP);
     agent.says("configuration changed: roster web ");
@@ -281,7 +281,7 @@ fn who_mends_a_reload_has_what_it_failed_with_tried_again() {
 }
 
 #[test]
-fn who_names_a_file_in_a_single_pass_has_it_tried_again() {
+fn naming_a_file_in_a_single_pass_retries_it() {
     let site = site(BACK);
     site.run(&["render"]).expect(0);
     site.file("registry/services/web/poison", "");
@@ -293,7 +293,7 @@ fn who_names_a_file_in_a_single_pass_has_it_tried_again() {
         assert_eq!(tries(), tried, "{args:?}");
         assert!(shows(&site, &["one", "two"], "a\n"), "{args:?}");
     }
-    // The software is mended, and not the members.
+    // The software is corrected, and the members are unchanged.
     site.file(
         "rosterd.toml",
         &fs::read_to_string(site.path("rosterd.toml")).unwrap().replace("! grep poison", "grep -q poison"),
@@ -304,7 +304,7 @@ fn who_names_a_file_in_a_single_pass_has_it_tried_again() {
 }
 
 #[test]
-fn a_single_pass_rolls_back_and_a_file_that_was_not_there_goes() {
+fn a_single_pass_rolls_back_and_removes_a_new_file() {
     let site = site(BACK);
     site.run(&["render"]).expect(0);
     site.remove("out/two").file("registry/services/web/poison", "");
@@ -315,12 +315,12 @@ fn a_single_pass_rolls_back_and_a_file_that_was_not_there_goes() {
 }
 
 #[test]
-fn where_no_file_was_there_before_they_stay() {
+fn without_earlier_files_nothing_is_rolled_back() {
     let site = site(BACK);
     site.file("registry/services/web/poison", "");
     let pass = site.run(&["render"]);
     assert!(!pass.expect(1).stderr().contains("event=rolled_back"), "{}", pass.stderr());
-    assert!(shows(&site, &["one", "two"], "a\npoison\n"), "software that never ran has nothing else to start with");
+    assert!(shows(&site, &["one", "two"], "a\npoison\n"), "software that never ran has no other file to start with");
     let agent = site.start();
     agent.says("reload failed; still pending");
     site.remove("registry/services/web/poison");
@@ -330,7 +330,7 @@ fn where_no_file_was_there_before_they_stay() {
 }
 
 #[test]
-fn what_is_rolled_back_is_no_change_by_somebody_else() {
+fn a_rollback_is_not_drift() {
     let site = site(web!(
         r#"wait = "10ms"
 max_shrink = "100%""#,
@@ -362,7 +362,7 @@ on_reload_failure = "rollback"
     agent.says("event=rolled_back");
     agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 2);
     assert!(shows(&site, &["target", "mounted"], "a\n"));
-    assert_eq!(site.read("out/.target.rosterd-1.bak"), "a\n", "what failed is not kept");
+    assert_eq!(site.read("out/.target.rosterd-1.bak"), "a\n", "a failed version is not backed up");
     fs::set_permissions(site.path("out/mounted"), Permissions::from_mode(0o600)).unwrap();
     agent.says("file changed by another process").says("event=rollback_reapplied");
     agent.until("that is reloaded", || agent.said("event=reload_succeeded") == 3);
@@ -371,5 +371,5 @@ on_reload_failure = "rollback"
         shows(&site, &["target", "mounted"], "a\nb\n") && agent.said("event=reload_succeeded") == 4
     });
     assert!(site.path("out/link").is_symlink() && site.fingerprint("out/mounted").0 == mounted);
-    assert_eq!(agent.said("file changed by another process"), 1, "only what was done by hand");
+    assert_eq!(agent.said("file changed by another process"), 1, "only the edit by hand");
 }

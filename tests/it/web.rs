@@ -1,7 +1,7 @@
-//! The head that most configurations of these tests have.
+//! The beginning of most configurations in these tests.
 
-/// A configuration on the directory registry `registry`, with the roster `web` of `/services/web`: its further lines, and
-/// what follows it.
+/// A configuration with the directory registry `registry` and the roster `web` of `/services/web`: further lines of the
+/// roster, and what follows it.
 macro_rules! web {
     ($roster:literal, $rest:literal $(,)?) => {
         concat!(

@@ -1,4 +1,4 @@
-//! What the crate zookeeper-client does that made us write a ZooKeeper client of our own (docs/decisions.md).
+//! The faults of the crate zookeeper-client for which rosterd has its own ZooKeeper client (docs/decisions.md).
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -40,15 +40,15 @@ impl Scene {
         self.client.run(|client| async move { client.get_data(NODE).await.expect("the session works").0 })
     }
 
-    /// Has the other client change the node, and reads it by the one that watches. A server sends the event of a change
-    /// before any answer that shows the change, so when this returns, the event has come or never will.
+    /// Changes the node with the other client, and reads it with the watching one. A server sends the event of a change
+    /// before any reply that shows the change, so when this returns, the event has arrived or never will.
     fn change(&self, data: &[u8]) {
         self.other.put(NODE, data);
         assert_eq!(self.read(), data);
     }
 }
 
-/// Takes the paths of the node events that wait in a watcher's queue.
+/// Takes the paths of the node events that are queued in a watcher.
 fn queued(watcher: &mut PersistentWatcher) -> Vec<String> {
     let mut paths = Vec::new();
     while let Poll::Ready(event) = pin!(watcher.changed()).poll(&mut Context::from_waker(Waker::noop())) {
@@ -57,7 +57,7 @@ fn queued(watcher: &mut PersistentWatcher) -> Vec<String> {
     paths
 }
 
-/// Waits until a lost connection is back. The session is the same: the crate begins no new one.
+/// Waits until a lost connection is restored. The session is the same, because the crate does not start a new one.
 fn reconnected(mut watcher: PersistentWatcher) -> PersistentWatcher {
     on_runtime(async move {
         while watcher.changed().await.session_state != SessionState::Disconnected {}
@@ -66,17 +66,17 @@ fn reconnected(mut watcher: PersistentWatcher) -> PersistentWatcher {
     })
 }
 
-/// The first reason for our own client. When this test fails, the crate has changed: look at the first entry of
-/// docs/decisions.md again.
+/// The first reason for our own client. If this test fails, the crate has changed: review the first entry of
+/// docs/decisions.md.
 #[test]
-fn the_crate_loses_its_recursive_watch_without_a_word_when_the_connection_is_reset() {
+fn the_crate_silently_loses_its_recursive_watch_after_a_reset() {
     let scene = Scene::new();
     let mut watcher = scene.watch();
     scene.change(b"1");
     assert_eq!(queued(&mut watcher), [NODE]);
     scene.proxy.hang_up();
     let mut watcher = reconnected(watcher);
-    // Requests are served in order: whatever the crate asks for when it reconnects is in force after this.
+    // Requests are served in order, so what the crate sends when it reconnects is in effect after this.
     assert_eq!(scene.read(), b"1");
     scene.change(b"2");
     assert_eq!(queued(&mut watcher), [""; 0], "the crate keeps its watch now: see docs/decisions.md");

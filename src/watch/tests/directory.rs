@@ -338,7 +338,7 @@ fn without_inotify_the_tree_is_polled() {
         let status = Command::new("unshare")
             .args(["--user", "--map-root-user", "sh", "-ec", script, "sh"])
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "watch::tests::directory::without_inotify_the_tree_is_read_again_and_again"])
+            .args(["--exact", "watch::tests::directory::without_inotify_the_tree_is_polled"])
             .env(INSIDE, "1")
             .status()
             .unwrap();

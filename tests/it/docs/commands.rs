@@ -1,4 +1,4 @@
-//! The reference of commands has every command, option and exit code, and no other.
+//! The reference of commands has every command, option and exit code, and no others.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ fn every_command_and_option_is_in_the_reference_and_no_other() {
         known.extend(options(&help(&[&command])));
     }
     let missing: Vec<_> = known.difference(&documented).collect();
-    assert!(missing.is_empty(), "{REFERENCE} says nothing of {missing:?}");
+    assert!(missing.is_empty(), "{REFERENCE} lacks {missing:?}");
     let unknown: Vec<_> = documented.difference(&known).collect();
     assert!(unknown.is_empty(), "{REFERENCE} has {unknown:?}, which no command knows");
 }
@@ -78,8 +78,8 @@ fn every_exit_code_is_in_the_reference_and_no_other() {
     assert_eq!(documented, known);
 }
 
-/// Every `rosterd …` that a page shows as something to type, in a block or within backquotes; what is optional, and
-/// what comes after another command's sign, is left out.
+/// Every `rosterd …` that a page shows as a command, in a block or within backquotes, without optional parts and
+/// without what follows another command's prompt.
 fn shown(page: &str) -> Vec<(String, Vec<String>)> {
     let mut shown = Vec::new();
     let mut block = false;
@@ -111,15 +111,15 @@ fn shown(page: &str) -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn every_command_line_that_is_shown_can_be_typed() {
+fn every_shown_command_line_is_valid() {
     let all: Vec<_> = pages().iter().flat_map(|page| shown(page)).collect();
     assert!(all.iter().filter(|(place, _)| place.starts_with("README.md")).count() >= 5, "{all:?}");
     for (place, words) in all {
         let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
-        // What comes after `--` is another program's.
+        // What follows `--` belongs to another program.
         words.insert(words.iter().position(|word| *word == "--").unwrap_or(words.len()), "--help");
         let output = rosterd(&words);
-        // What is wrong is told before the help is given.
+        // Errors are reported before the help is printed.
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{place}: rosterd {}: {said}", words.join(" "));
         assert!(said.is_empty(), "{place}: {said}");

@@ -1,4 +1,4 @@
-//! Every piece of a configuration that the documentation shows passes `rosterd check`.
+//! Every piece of configuration in the documentation passes `rosterd check`.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,13 +9,13 @@ use tempfile::TempDir;
 use super::rosterd;
 use crate::support::docs::{Block, blocks, pages};
 
-/// The quoted texts that end in one of these.
+/// The quoted texts with one of these endings.
 fn quoted<'a>(text: &'a str, ends: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
     let texts = text.split('"').skip(1).step_by(2);
     texts.filter(move |text| ends.iter().any(|end| text.ends_with(end)) && !text.contains('*'))
 }
 
-/// What stands above keys that are shown by themselves, under the heading of their table.
+/// The lines that must precede keys that are shown alone, under the heading of their table.
 fn above(heading: &str, text: &str) -> String {
     // "[registry] auth" is about a key of [registry].
     let table = heading.split(' ').next().unwrap();
@@ -29,7 +29,7 @@ fn above(heading: &str, text: &str) -> String {
     format!("{table}\n{}\n", keys.join("\n"))
 }
 
-/// What is shown, as whole files: what is missing is put in, and what a host would have is made here.
+/// Completes a block to whole files: missing parts are added, and the files that it names are created.
 fn complete(block: &Block, template: &str, dir: &Path) {
     let text = block.text.replace("/etc/rosterd/", &format!("{}/", dir.display()));
     // Not every host has this group.
@@ -51,7 +51,7 @@ fn complete(block: &Block, template: &str, dir: &Path) {
     let text = if is_table { text.clone() } else { above(&block.heading, &text) + &text };
     let registry = if text.contains("[registry]") { "" } else { "registry.url = \"zk://zk1\"\n" };
     if text.lines().any(|line| line == "[template]") {
-        // confd's form, which is for included files.
+        // A confd resource, which belongs in an included file.
         file("conf.d/shown.toml", &text, 0o644);
         file("rosterd.toml", registry, 0o644);
     } else {
@@ -60,12 +60,12 @@ fn complete(block: &Block, template: &str, dir: &Path) {
 }
 
 #[test]
-fn every_configuration_that_is_shown_is_right() {
+fn every_shown_configuration_is_valid() {
     let mut count = 0;
     for page in pages() {
         let blocks = blocks(&page);
         for (at, block) in blocks.iter().enumerate().filter(|(_, block)| block.language == "toml") {
-            // A template that stands right after its configuration is that one's.
+            // A template right after a configuration belongs to it.
             let next = blocks.get(at + 1).filter(|next| next.language == "jinja" && block.text.contains("[[roster]]"));
             let dir = TempDir::new().unwrap();
             complete(block, next.map_or("", |next| &next.text), dir.path());

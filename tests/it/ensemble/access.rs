@@ -1,4 +1,4 @@
-//! Chroots, credentials, and looking with `get` and `ls`.
+//! Chroots, credentials, and reading with `get` and `ls`.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -33,7 +33,7 @@ fn a_protected_path_is_read_with_the_credentials_of_a_file() {
     assert!(!agent.log().join("\n").contains("se:cret"));
     assert_eq!(let_in.run(&["get", "/services/x"]).expect(0).stdout(), "10.0.0.1:80\n10.0.0.2:80\n");
 
-    // Unreadable is neither empty nor absent.
+    // Unreadable differs from empty and absent.
     let left_out = site(CONFIG, &servers);
     left_out.file("out/list", "from before\n");
     let before = left_out.fingerprint("out/list");
@@ -46,7 +46,7 @@ fn a_protected_path_is_read_with_the_credentials_of_a_file() {
 }
 
 #[test]
-fn a_chroot_that_is_missing_is_named_and_is_4() {
+fn a_missing_chroot_is_named_and_exits_4() {
     let shared = ZooKeeper::shared();
     let site = site_at(&shared.connect_string(), "/nobody/made/that");
     site.file("out/list", "from before\n");
@@ -65,7 +65,7 @@ fn a_chroot_that_is_missing_is_named_and_is_4() {
 }
 
 #[test]
-fn get_and_ls_look_into_the_ensemble() {
+fn get_and_ls_read_from_the_ensemble() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
     let client = shared.client(&chroot);

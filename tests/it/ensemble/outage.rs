@@ -1,4 +1,5 @@
-//! Servers that die, freeze and come back, and agents that freeze: every change reaches the file, and nothing else does.
+//! Servers that die, freeze and restart, and agents that freeze: every change reaches the file, and nothing else is
+//! written.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,13 @@ use crate::support::zookeeper::ZooKeeper;
 
 const BACK: &str = "reconnected to registry";
 
-/// With a session so short that a test can outlast it.
+/// With a session timeout so short that a test can outlast it.
 fn short() -> String {
     CONFIG.replace("session_timeout = \"4s\"", "session_timeout = \"1s\"")
 }
 
 #[test]
-fn the_only_server_dies_and_the_change_in_the_gap_reaches_the_file() {
+fn a_change_during_an_outage_of_the_only_server_reaches_the_file() {
     let mut server = ZooKeeper::one();
     server.put_soon(&member(1), b"");
     let site = site(CONFIG, &server.connect_string());
@@ -29,7 +30,7 @@ fn the_only_server_dies_and_the_change_in_the_gap_reaches_the_file() {
         server.stop(0);
         agent.says_times(AWAY, round);
         assert_eq!(site.fingerprint("out/list"), before);
-        // In one round the agent is certain to be late; in the others it comes back while the change is made.
+        // In one round the agent reconnects after the change; in the others it reconnects while the change is made.
         let is_late = round == 1;
         if is_late {
             agent.signal(Signal::SIGSTOP);
@@ -53,7 +54,7 @@ fn the_only_server_dies_and_the_change_in_the_gap_reaches_the_file() {
 }
 
 #[test]
-fn each_server_of_three_dies_the_leader_first_and_nothing_is_lost() {
+fn no_change_is_lost_when_each_of_three_servers_dies() {
     let mut servers = ZooKeeper::three();
     servers.put_soon(&member(1), b"");
     let site = site(CONFIG, &servers.connect_string());
@@ -73,7 +74,7 @@ fn each_server_of_three_dies_the_leader_first_and_nothing_is_lost() {
         becomes(&agent, &site, 1..=last + 2);
         last += 2;
     }
-    // All three in a row while nobody changes anything.
+    // All three in turn, without changes.
     let before = site.fingerprint("out/list");
     for victim in 0..3 {
         servers.stop(victim);
@@ -89,7 +90,7 @@ fn each_server_of_three_dies_the_leader_first_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_registry_that_is_not_there_at_the_start_leaves_the_file_and_is_found_later() {
+fn a_registry_missing_at_the_start_is_found_later() {
     let mut server = ZooKeeper::one_stopped();
     let site = site(CONFIG, &server.connect_string());
     site.file("out/list", "from before\n");
@@ -102,21 +103,21 @@ fn a_registry_that_is_not_there_at_the_start_leaves_the_file_and_is_found_later(
     agent
         .says("roster or key held: /services/x has 0 members but needs at least 1: the path does not exist")
         .says(BACK);
-    assert_eq!(site.fingerprint("out/list"), before, "reached, and still nothing to write");
+    assert_eq!(site.fingerprint("out/list"), before, "connected, and still nothing to write");
     server.put_soon(&member(1), b"");
     becomes(&agent, &site, [1]);
     assert_eq!(site.reloads(), 1);
 }
 
 #[test]
-fn an_ensemble_that_freezes_past_the_session_costs_nothing() {
+fn no_change_is_lost_when_an_ensemble_freezes_past_the_session() {
     let servers = ZooKeeper::three();
     servers.put_soon(&member(1), b"");
     let site = site(&short(), &servers.connect_string());
     let agent = site.start();
     becomes(&agent, &site, [1]);
     let before = site.fingerprint("out/list");
-    // Thawed, and left alone; and then with changes made as soon as anybody can make them.
+    // First it is thawed without changes, then with changes as soon as they are possible.
     for round in 1..=2 {
         (0..3).for_each(|server| servers.freeze(server));
         let frozen = Instant::now();
@@ -127,7 +128,7 @@ fn an_ensemble_that_freezes_past_the_session_costs_nothing() {
         if round == 2 {
             servers.put_soon(&member(2), b"");
         }
-        // They have to agree on a leader first, and one may still serve who is about to learn that it has none.
+        // The servers must elect a leader first. A server that lost its quorum may still serve for a moment.
         (0..3).for_each(|server| servers.sync_soon(server));
         if round == 2 {
             servers.client("").remove(&member(1));
@@ -144,7 +145,7 @@ fn an_ensemble_that_freezes_past_the_session_costs_nothing() {
 }
 
 #[test]
-fn a_leader_that_freezes_is_replaced_and_nothing_is_lost() {
+fn no_change_is_lost_when_the_leader_freezes() {
     let servers = ZooKeeper::three();
     servers.put_soon(&member(1), b"");
     let site = site(CONFIG, &servers.connect_string());
@@ -154,7 +155,7 @@ fn a_leader_that_freezes_is_replaced_and_nothing_is_lost() {
     servers.freeze(leader);
     servers.put_soon(&member(2), b"");
     becomes(&agent, &site, [1, 2]);
-    // It comes back, and has to learn that it leads no longer.
+    // The old leader resumes, and must notice that it is no longer the leader.
     let before = site.fingerprint("out/list");
     servers.thaw(leader);
     servers.wait_mode(leader, "follower");
@@ -165,19 +166,19 @@ fn a_leader_that_freezes_is_replaced_and_nothing_is_lost() {
 }
 
 #[test]
-fn an_agent_that_freezes_past_its_session_sees_what_it_missed() {
+fn no_change_is_lost_when_the_agent_freezes_past_its_session() {
     let server = ZooKeeper::one();
     server.put_soon(&member(1), b"");
     let site = site(&short(), &server.connect_string());
-    eventually(PATIENCE, "no session but the agent's to come", || server.sessions().is_empty());
+    eventually(PATIENCE, "no session before the agent's", || server.sessions().is_empty());
     let agent = site.start();
     becomes(&agent, &site, [1]);
     agent.until("one session", || server.sessions().len() == 1);
     for round in 1..=2 {
         agent.signal(Signal::SIGSTOP);
-        eventually(PATIENCE, "the server has given the session up", || server.sessions().is_empty());
+        eventually(PATIENCE, "the server has expired the session", || server.sessions().is_empty());
         let before = site.fingerprint("out/list");
-        // In one round there is something to miss.
+        // In one round a change is missed.
         if round == 2 {
             server.put_soon(&member(2), b"");
         }
@@ -200,7 +201,7 @@ fn an_agent_that_freezes_past_its_session_sees_what_it_missed() {
 }
 
 #[test]
-fn term_ends_the_agent_in_time_whatever_the_servers_do() {
+fn term_ends_the_agent_in_time_whatever_the_state_of_the_servers() {
     let mut server = ZooKeeper::one();
     server.put_soon(&member(1), b"");
     let site = site(CONFIG, &server.connect_string());
@@ -221,7 +222,7 @@ fn term_ends_the_agent_in_time_whatever_the_servers_do() {
     ends("a server that has just died", &mut || server.stop(0));
     let mut agent = site.start();
     agent.says(AWAY);
-    assert!(agent.stop().success(), "a server that never was there");
+    assert!(agent.stop().success(), "a server that never existed");
     assert_eq!(site.fingerprint("out/list"), before);
     assert_eq!(site.read("out/list"), list([1]));
 }

@@ -1,4 +1,4 @@
-//! pgpool, started with its file in front of a real `PostgreSQL`.
+//! pgpool, started with its file for a real `PostgreSQL`.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,12 +12,12 @@ use tempfile::TempDir;
 
 use crate::support::examples::{Example, nodes, run, said};
 
-/// Ends a process, and what it started, with the test.
+/// Kills a process and its children when the test ends.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Its children notice that their parent is gone; TERM first lets it take them along.
+        // Its children notice when their parent is gone; TERM lets it end them first.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let end = Instant::now() + Duration::from_secs(5);
         while Instant::now() < end && self.0.try_wait().is_ok_and(|status| status.is_none()) {
@@ -28,7 +28,7 @@ impl Drop for Running {
     }
 }
 
-/// What `check` gives once it gives something; fails after 20 s with what `why` says.
+/// Waits until `check` returns a value, and returns it. Fails after 20 s with the text of `why`.
 fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>, why: impl Fn() -> String) -> T {
     let end = Instant::now() + Duration::from_secs(20);
     loop {
@@ -44,7 +44,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A `PostgreSQL` that listens on three loopback addresses: three backends.
+/// A `PostgreSQL` that listens on three loopback addresses, as three backends.
 struct Postgres {
     _running: Running,
     dir: TempDir,
@@ -74,7 +74,7 @@ impl Postgres {
         Self { _running: running, dir, port }
     }
 
-    /// One of `PostgreSQL`'s programs, which Debian keeps out of PATH and which refuse to run as root.
+    /// One of `PostgreSQL`'s programs. Debian does not put them in PATH, and they refuse to run as root.
     fn program(name: &str, dir: &TempDir) -> Command {
         let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
         let found = versions.map(|version| version.path().join("bin").join(name)).find(|path| path.exists());
@@ -93,7 +93,7 @@ impl Postgres {
     }
 }
 
-/// What psql prints, unaligned and without headings; `None` when it was not answered.
+/// The output of psql, unaligned and without headings; `None` if the query failed.
 fn query(port: &str, sql: &str) -> Option<String> {
     let arguments = ["-w", "-h", "127.0.0.1", "-p", port, "-U", "postgres", "-d", "postgres", "-Atc", sql];
     let output = run("psql", "postgresql-client", &arguments);
@@ -101,9 +101,9 @@ fn query(port: &str, sql: &str) -> Option<String> {
 }
 
 #[test]
-fn pgpool_starts_with_its_file_and_has_the_backends() {
+fn pgpool_starts_with_its_file_and_the_backends() {
     let postgres = Postgres::start();
-    // pgpool keeps its sockets, its pid and its status there.
+    // pgpool keeps its sockets, its pid and its status in this directory.
     let dir = postgres.dir.path().join("pgpool");
     fs::create_dir(&dir).unwrap();
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
@@ -148,6 +148,6 @@ fn pgpool_starts_with_its_file_and_has_the_backends() {
         format!("1 127.0.0.2 {backend} 0.250000"),
         format!("2 127.0.0.3 {backend} 0.500000"),
     ];
-    // "i" sorts behind the addresses: slot 3 is the one that is left out.
+    // "i" sorts after the addresses, so slot 3 is not included.
     assert_eq!(nodes, expected, "{text}");
 }

@@ -1,4 +1,4 @@
-//! How a program ends: in its own time, from whatever it is doing, and with a word on why where that is known.
+//! How a program exits: in time, from any state, and with an explanation if the reason is known.
 
 use std::fs;
 use std::time::Duration;
@@ -14,10 +14,10 @@ fn pid(site: &Site, file: &str) -> Option<Pid> {
 }
 
 #[test]
-fn what_a_shell_runs_has_the_time_to_end_too() {
+fn the_child_of_a_shell_has_time_to_exit() {
     let config = format!("{CONFIG}[exec]\ncmd = \"/bin/sh SITE/program.sh; true\"\n");
     let site = site(&config);
-    // The shell is ended by the same signal, and at once.
+    // The same signal ends the shell at once.
     let (ending, go) = (site.path("ending"), site.path("go"));
     let slow = format!("touch {}; while [ ! -e {} ]; do sleep 0.01; done; echo term", ending.display(), go.display());
     site.file("program.sh", &site.read("program.sh").replace("echo term", &slow));
@@ -31,7 +31,7 @@ fn what_a_shell_runs_has_the_time_to_end_too() {
 }
 
 #[test]
-fn what_a_shell_runs_is_killed_when_its_time_is_over() {
+fn the_child_of_a_shell_is_killed_after_kill_timeout() {
     let site = site(&format!("{CONFIG}[exec]\ncmd = \"/bin/sh SITE/program.sh; true\"\nkill_timeout = \"200ms\"\n"));
     site.file("program.sh", &format!("trap '' TERM\n{}", site.read("program.sh").replace("; exit 5", "")));
     join(&site, "a");
@@ -40,13 +40,13 @@ fn what_a_shell_runs_is_killed_when_its_time_is_over() {
     let pid = site.read("pid");
     join(&site, "b");
     agent.says("program killed").until("starts another", || site.read("said").ends_with("started ab \n"));
-    assert!(super::is_gone(&pid), "never two at once");
+    assert!(super::is_gone(&pid), "never two processes");
     assert!(agent.stop().success());
     agent.until("is gone", || super::is_gone(&site.read("pid")));
 }
 
 #[test]
-fn one_that_was_stopped_is_asked_to_end_all_the_same() {
+fn a_stopped_program_is_continued_to_handle_the_kill_signal() {
     let site = site(&format!("{CONFIG}{}", running("kill_timeout = \"1h\"")));
     join(&site, "a");
     let mut agent = site.start();
@@ -60,8 +60,8 @@ fn one_that_was_stopped_is_asked_to_end_all_the_same() {
 }
 
 #[test]
-fn one_that_goes_into_the_background_is_told_of() {
-    // In its group, and out of it.
+fn a_program_that_daemonizes_is_reported() {
+    // In its group, and outside it.
     for apart in ["", "setsid "] {
         let site = site(&format!("{CONFIG}[exec]\ncmd = [\"/bin/sh\", \"SITE/program.sh\"]\n"));
         let daemon = site.path("daemon").display().to_string();
@@ -80,13 +80,13 @@ fn one_that_goes_into_the_background_is_told_of() {
         if apart.is_empty() {
             agent.until("is killed with its group", || super::is_gone(&pid.to_string()));
         } else {
-            kill(pid, Signal::SIGKILL).expect("it is left alone");
+            kill(pid, Signal::SIGKILL).expect("it is left running");
         }
     }
 }
 
 #[test]
-fn one_that_its_reload_signal_ends_is_told_of() {
+fn a_program_that_its_reload_signal_kills_is_reported() {
     let cases = [
         ("[\"sleep\", \"300\"]", "a reload_signal that it does not handle"),
         ("\"sleep 300; true\"", "a reload_signal that its shell does not handle: end the string with `exec PROGRAM`"),

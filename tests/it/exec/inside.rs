@@ -1,4 +1,4 @@
-//! What a program finds when it is started: signals, descriptors and its terminal.
+//! What commands and programs inherit: signals, descriptors and the terminal.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,13 +9,13 @@ use nix::sys::signal::Signal;
 
 use super::{CONFIG, join, running, says, site};
 
-/// Signals that the agent or its language does without, and others are ended by.
+/// Signals that the agent or the Rust runtime ignores, but that have their default action in other processes.
 const RESET: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGXFSZ];
 
-/// The three that an agent starts.
+/// The kinds of processes that an agent starts.
 const STARTED: [&str; 3] = ["check", "reload", "program"];
 
-/// A configuration in which each of them is this, with its name in place of `WHO`.
+/// A configuration in which each of them is this command, with its kind in place of `WHO`.
 fn each(command: &str) -> String {
     let of = |who: &str| command.replace("WHO", who);
     let (check, reload, program) = (of("check"), of("reload"), of("program"));
@@ -23,8 +23,8 @@ fn each(command: &str) -> String {
 }
 
 #[test]
-fn whoever_is_started_hears_every_signal() {
-    // No shell, which would tidy up. The first program's file stays.
+fn commands_and_programs_start_with_default_signals() {
+    // Without a shell, which would reset signals. The file of the first program is kept.
     let site = site(&each("[\"cp\", \"-n\", \"/proc/self/status\", \"SITE/WHO\"]"));
     join(&site, "a");
     let mut agent = site.start();
@@ -44,7 +44,7 @@ fn whoever_is_started_hears_every_signal() {
 }
 
 #[test]
-fn whoever_is_started_has_nothing_open_that_is_the_agents() {
+fn commands_and_programs_inherit_no_descriptor_of_the_agent() {
     let site = site(&each("\"ls -l /proc/$$/fd > SITE/WHO.new; mv SITE/WHO.new SITE/WHO\""));
     join(&site, "a");
     let mut agent = site.start();
@@ -59,7 +59,7 @@ fn whoever_is_started_has_nothing_open_that_is_the_agents() {
 }
 
 #[test]
-fn a_terminal_is_the_agents_and_stops_nobody_who_reads() {
+fn a_program_reading_from_the_terminal_is_not_stopped() {
     let site = site(&format!("{CONFIG}{}", running("kill_timeout = \"1h\"")));
     let read = format!("read line || echo nothing >> {}\n", site.path("said").display());
     site.file("program.sh", &format!("{read}{}", site.read("program.sh")));

@@ -1,4 +1,4 @@
-//! Processes that lose their parents below the agent: it waits for them, and never takes its own commands' ends for theirs.
+//! Orphaned descendants of the agent: it reaps them, and never confuses them with its own commands.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,14 +11,14 @@ use super::{join, site, status};
 use crate::harness::site::{Agent, PATIENCE, Site};
 use crate::support::wait::holds;
 
-/// Makes what follows the first process of a container.
+/// Runs the agent as the first process of a container.
 pub const FIRST: [&str; 7] =
     ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
-/// How many templates are checked at once.
+/// How many templates are checked at the same time.
 const TEMPLATES: usize = 10;
 
-/// Every process whose parent this is, with whether it has ended.
+/// The children of a process, and whether each has exited.
 pub fn children(parent: u32) -> Vec<(u32, bool)> {
     let stats =
         fs::read_dir("/proc").unwrap().flatten().filter_map(|it| fs::read_to_string(it.path().join("stat")).ok());
@@ -31,7 +31,7 @@ pub fn children(parent: u32) -> Vec<(u32, bool)> {
     stats.filter_map(child).collect()
 }
 
-/// A program that makes orphans all the time, which end soon, until there is a file `enough`.
+/// A program that creates short-lived orphans until a file `enough` exists.
 fn orphanage() -> Site {
     let mut config = super::CONFIG.replace("[[template]]", "[[unused]]");
     config.truncate(config.find("[[unused]]").unwrap());
@@ -47,7 +47,7 @@ fn orphanage() -> Site {
     site
 }
 
-/// Every check comes to what its command ended with, while orphans end; then no zombie is left.
+/// While orphans exit, every check gets the exit status of its own command. No zombie is left at the end.
 fn prove(site: &Site, agent: &Agent, pid: impl Fn() -> Option<u32>) {
     agent.says("program started");
     let pid = pid().expect("the agent's own process");
@@ -67,7 +67,7 @@ fn prove(site: &Site, agent: &Agent, pid: impl Fn() -> Option<u32>) {
             status["templates"].as_array().is_some_and(|all| all.iter().all(failed))
         });
     }
-    // Whatever else a check came to was an exit status that somebody else took.
+    // Any other result of a check would be another process's exit status.
     let failures = agent.said("check failed");
     assert_eq!(agent.said("exited with 3"), failures, "{}", agent.log().join("\n"));
     let many = crate::support::random::count(200, 2000);
@@ -85,14 +85,14 @@ fn the_first_process_of_a_container_leaves_no_zombie() {
     agent.says("program started");
     let pid = children(agent.pid()).first().map(|(pid, _)| *pid);
     prove(&site, &agent, || pid);
-    // The system gives a first process no signal that it has not asked for.
+    // The kernel delivers no signal to a first process that has no handler for it.
     kill(Pid::from_raw(pid.unwrap().try_into().unwrap()), Signal::SIGTERM).unwrap();
     assert!(agent.ends(Duration::from_secs(5)).success());
     agent.says("agent stopping event=agent_stopping signal=SIGTERM").says("event=program_stopped signal=SIGTERM");
 }
 
 #[test]
-fn the_first_process_of_a_container_hands_the_exit_code_on() {
+fn the_first_process_of_a_container_passes_the_exit_code_on() {
     for (cmd, code) in [("exit 7", 7), ("kill -KILL $$", 137)] {
         let site = site(&format!("{}[exec]\ncmd = \"{cmd}\"\non_exit = \"stop\"\n", super::CONFIG));
         join(&site, "a");
@@ -107,6 +107,5 @@ fn an_agent_with_a_program_leaves_no_zombie() {
     let mut agent = site.start();
     let pid = agent.pid();
     prove(&site, &agent, || Some(pid));
-    // Not all fell to the first process of this host.
     assert!(agent.stop().success());
 }

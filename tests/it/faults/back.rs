@@ -1,4 +1,4 @@
-//! How soon the agent is back after its server, and that its session came through.
+//! How soon the agent reconnects after its server restarts, and that its session survives.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::support::zookeeper::ZooKeeper;
 const DOWN: Duration = Duration::from_secs(5);
 
 #[test]
-fn a_server_back_after_five_seconds_is_followed_again_within_one_at_the_median() {
+fn after_five_seconds_of_outage_the_median_reconnect_takes_at_most_one() {
     let mut server = ZooKeeper::one();
     server.put_soon(&member(1), b"");
-    // Several agents, as each may be lucky or not with the moment of its try.
+    // Several agents, because each retries at its own moments.
     let agents: Vec<_> = (0..3)
         .map(|_| {
             let site = site(&with_session("10s"), &server.connect_string());
@@ -61,14 +61,14 @@ fn a_lost_connection_keeps_the_session_and_misses_nothing() {
     let session = own();
     assert_eq!(session.len(), 1, "{session:?}");
     for last in 2..=4 {
-        // The change is made while the agent has no connection, as far as that can be arranged.
+        // The change is made while the agent is disconnected, as far as possible.
         proxy.swallow(true);
         proxy.hang_up();
         client.put(&member(last), b"");
         proxy.swallow(false);
         becomes(&agent, &site, 1..=last);
     }
-    // Away for longer than a try takes, and not for as long as the session lives.
+    // The server is down for longer than a connection attempt takes, but shorter than the session timeout.
     proxy.turn_to("127.0.0.1:1");
     agent.says(super::AWAY);
     let down = Instant::now();
@@ -76,6 +76,6 @@ fn a_lost_connection_keeps_the_session_and_misses_nothing() {
     client.remove(&member(4));
     proxy.turn_to(&server.connect_string());
     becomes(&agent, &site, 1..=3);
-    // Of the others some may have ended meanwhile.
-    assert_eq!(own(), session, "the session of before is the session of now, and there is no other");
+    // Other sessions may have ended meanwhile.
+    assert_eq!(own(), session, "the session is the same, and there is no other");
 }

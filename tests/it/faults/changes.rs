@@ -1,4 +1,4 @@
-//! Many changes, at moments that do not suit: none is lost.
+//! Many changes at unfavourable moments: none is lost.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -7,16 +7,16 @@ use super::file_becomes;
 use crate::ensemble::{CONFIG, becomes, list, member, site};
 use crate::support::zookeeper::ZooKeeper;
 
-/// Takes up the file as its software does, at once, and has then other things to do.
+/// Reads the file at once, as software does, and is then busy for a while.
 const SLOW_RELOAD: &str =
     "cat {{ dest }} > SITE/begun; sleep 0.3; cat SITE/begun > SITE/seen; echo reloaded >> SITE/reloads";
 
-/// Between two of the five changes, so that all of them fall into a reload.
+/// The pause between two of the five changes. All of them fall into one reload.
 const APART: Duration = Duration::from_millis(50);
 
-/// What the software runs by is what it read when its last reload began.
+/// The software uses what it read when its last reload began.
 #[test]
-fn of_five_changes_during_a_reload_none_is_lost() {
+fn no_change_during_a_reload_is_lost() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
     let client = shared.client(&chroot);
@@ -29,7 +29,8 @@ fn of_five_changes_during_a_reload_none_is_lost() {
     let mut agent = site.start();
     becomes(&agent, &site, 100..110);
     for round in 0..crate::support::random::count(5, 200) {
-        // A change that begins a reload, and five while it goes on: coming, and in the next round going.
+        // One change begins a reload, and five more follow while it runs. They are joins, and removals in the next
+        // round.
         let change = |number| {
             if round % 2 == 0 { client.put(&member(number), b"") } else { client.remove(&member(number)) }
         };
@@ -42,21 +43,21 @@ fn of_five_changes_during_a_reload_none_is_lost() {
             sleep(APART);
         }
         let last = list(100..if round % 2 == 0 { 116 } else { 110 });
-        agent.until(&format!("round {round}: the software runs by the last change"), || site.read("seen") == last);
+        agent.until(&format!("round {round}: the software has loaded the last change"), || site.read("seen") == last);
         assert_eq!(site.read("out/list"), last, "round {round}");
-        // Nothing more is to come: the next round begins with a reload of its own.
+        // No change is pending: the next round begins with its own reload.
         agent.until("the reload has ended", || site.reloads() > before + 1);
     }
     assert!(agent.stop().success());
-    assert_eq!(site.read("seen"), site.read("out/list"), "no reload is owed");
+    assert_eq!(site.read("seen"), site.read("out/list"), "no reload is pending");
 }
 
 #[test]
-fn three_bursts_of_ten_deletions_are_right_each_time() {
+fn three_bursts_of_ten_deletions_reach_the_file() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
     let client = shared.client(&chroot);
-    // As many as are left when the last ten are gone: more at once would be held for the loss.
+    // The minimum that remains when the last ten are gone, so that the loss is not held.
     for number in 100..160 {
         client.put(&member(number), b"");
     }

@@ -1,4 +1,4 @@
-//! Servers that have lost touch with the ensemble go on answering by what they knew: nobody may believe them.
+//! Servers that are cut off from the ensemble keep answering from their old state. The agent must not use that.
 
 use nix::sys::signal::Signal;
 
@@ -9,10 +9,10 @@ use crate::support::network::{Network, is_inside};
 use crate::support::proxy::Proxy;
 use crate::support::zookeeper::{Zk, ZooKeeper};
 
-/// How long a follower answers by itself: 300 ticks of 200 ms, so a minute, in which the test must be through.
+/// How long a follower answers on its own: 300 ticks of 200 ms, which is a minute, and longer than the test.
 const LONG: &str = "syncLimit=300";
 
-/// The same, and it makes sessions by itself, without asking its leader.
+/// The same, and it creates local sessions without asking its leader.
 const LOCAL: &str = "syncLimit=300\nlocalSessionsEnabled=true";
 
 /// Three servers, one of which can be cut off.
@@ -39,20 +39,20 @@ impl Ensemble {
         Zk::connect(&self.address(index))
     }
 
-    /// Waits until the follower knows what the leader knows, and cuts it off.
+    /// Waits until the follower has the leader's state, and cuts it off.
     fn cut(&self) {
         self.servers.sync_soon(self.follower);
         self.network.cut(self.follower);
     }
 
-    /// Undoes the cut, and waits until the follower knows what it missed: what was sent meanwhile is sent again only after
-    /// about as long as the cut has lasted, which is no matter of the agent's.
+    /// Heals the network, and waits until the follower has caught up. TCP retransmits only after about as long as the
+    /// cut lasted, which does not concern the agent.
     fn heal(&self) {
         self.network.heal(self.follower);
         self.servers.sync_soon(self.follower);
     }
 
-    /// That the follower still serves: else the test shows nothing.
+    /// Checks that the follower still serves. Otherwise the test proves nothing.
     #[track_caller]
     fn still_serves(&self) {
         assert_eq!(self.servers.mode(self.follower).as_deref(), Some("follower"), "the test took too long");
@@ -60,8 +60,8 @@ impl Ensemble {
 }
 
 #[test]
-fn what_a_cut_follower_says_to_an_open_session_is_not_believed() {
-    if !is_inside("faults::cut::what_a_cut_follower_says_to_an_open_session_is_not_believed") {
+fn the_state_of_a_cut_follower_is_not_used_in_an_open_session() {
+    if !is_inside("faults::cut::the_state_of_a_cut_follower_is_not_used_in_an_open_session") {
         return;
     }
     let ensemble = Ensemble::new(LONG);
@@ -70,7 +70,8 @@ fn what_a_cut_follower_says_to_an_open_session_is_not_believed() {
         leader.put(&member(number), b"");
     }
     leader.put("/services/y/10.9.9.1:90", b"");
-    // Behind a port that the other servers do not have: what the ensemble says of itself must not lead the agent to them.
+    // The proxy has a port that the other servers do not have, so that `/zookeeper/config` does not lead the agent to
+    // them.
     let proxy = Proxy::to(&ensemble.address(ensemble.follower));
     let site = site(&with_session("2s"), &proxy.address());
     let agent = site.start();
@@ -80,13 +81,13 @@ fn what_a_cut_follower_says_to_an_open_session_is_not_believed() {
     leader.remove(&member(3));
     leader.remove("/services/y/10.9.9.1:90");
     leader.put("/services/y/10.9.9.2:90", b"");
-    // Now it has to read: what the follower knows of this path is no longer so.
+    // The agent must read now, and the follower's state of this path is outdated.
     let more = "[[roster]]\nname = \"y\"\npath = \"/services/y\"\nwait = \"20ms:200ms\"\n\n\
         [[template]]\nsrc = \"more.tera\"\ndest = \"out/more\"\n";
     site.file("templates/more.tera", "{% for m in y %}{{ m.address }}\n{% endfor %}");
     site.file("rosterd.toml", &format!("{}\n{more}", site.read("rosterd.toml")));
     agent.signal(Signal::SIGHUP).says("configuration changed: ");
-    agent.until("given up", || agent.said(AWAY) > 0 || !site.read("out/more").is_empty());
+    agent.until("the follower is given up", || agent.said(AWAY) > 0 || !site.read("out/more").is_empty());
     ensemble.still_serves();
     assert_eq!((site.read("out/more"), site.fingerprint("out/list")), (String::new(), before));
     ensemble.heal();
@@ -95,10 +96,10 @@ fn what_a_cut_follower_says_to_an_open_session_is_not_believed() {
     assert_eq!(site.reloads(), 2);
 }
 
-/// The agent is led to the cut follower, which knows of one member that is gone and not of two that have come.
+/// The agent is moved to the cut-off follower. That has one removed member, and lacks two new ones.
 #[test]
-fn a_cut_follower_neither_takes_members_away_nor_brings_dead_ones_back() {
-    if !is_inside("faults::cut::a_cut_follower_neither_takes_members_away_nor_brings_dead_ones_back") {
+fn a_cut_follower_neither_removes_members_nor_restores_removed_ones() {
+    if !is_inside("faults::cut::a_cut_follower_neither_removes_members_nor_restores_removed_ones") {
         return;
     }
     let ensemble = Ensemble::new(LOCAL);
@@ -118,23 +119,23 @@ fn a_cut_follower_neither_takes_members_away_nor_brings_dead_ones_back() {
     becomes(&agent, &site, [1, 2, 4, 5]);
     let before = site.fingerprint("out/list");
     let taken_up = site.reloads();
-    // Until it has given the follower up, or has believed it.
+    // Until it gives the follower up, or uses its state.
     let untouched = |agent: &Agent, gave_up: &dyn Fn() -> bool| {
         let believed = || site.fingerprint("out/list") != before || agent.said("roster or key held: ") > 0;
         agent.until("given up", || gave_up() || believed());
         assert_eq!((site.fingerprint("out/list"), site.reloads()), (before.clone(), taken_up));
-        assert_eq!(agent.said("roster or key held: "), 0, "its view is not even read\n{}", agent.log().join("\n"));
+        assert_eq!(agent.said("roster or key held: "), 0, "its view is not read at all\n{}", agent.log().join("\n"));
         ensemble.still_serves();
     };
-    // The agent that has seen better: it comes again and again. One of the connections asks why it is so.
+    // An agent that has seen newer state reconnects repeatedly. One of the connections is used to find the reason.
     let connections = proxy.accepted();
     proxy.turn_to(&ensemble.address(ensemble.follower));
     untouched(&agent, &|| proxy.accepted() >= connections + 4);
     assert!(agent.stop().success());
-    // One that has just come, to which the follower gives a session.
+    // A new agent, to which the follower grants a session.
     let agent = site.start();
     untouched(&agent, &|| agent.said(AWAY) > 0);
-    // The commands believe it no more.
+    // Commands do not use its state either.
     let answer = site.run(&["get", "/services/x", "--timeout", "1s"]);
     assert_eq!((answer.expect(4).stdout().as_str(), site.fingerprint("out/list")), ("", before.clone()));
     ensemble.still_serves();
@@ -144,8 +145,8 @@ fn a_cut_follower_neither_takes_members_away_nor_brings_dead_ones_back() {
 }
 
 #[test]
-fn what_a_read_only_server_says_is_not_believed() {
-    // Without sessions of its own such a server would give none, not even to who asks to be a reader only.
+fn the_state_of_a_read_only_server_is_not_used() {
+    // Without local sessions such a server grants none, not even to a read-only client.
     let mut servers = ZooKeeper::three_with("localSessionsEnabled=true", &["-Dreadonlymode.enabled=true"]);
     for number in 1..=4 {
         servers.put_soon(&member(number), b"");
@@ -155,7 +156,7 @@ fn what_a_read_only_server_says_is_not_believed() {
     let site = site(&with_session("2s"), &[&urls[0], &urls[1], &proxy.address()].map(String::as_str).join(","));
     let mut agent = site.start();
     becomes(&agent, &site, 1..=4);
-    // Server 2 misses that members go and come, and is then all that there is.
+    // Server 2 misses changes, and is then the only one running.
     servers.stop(2);
     servers.put_soon(&member(5), b"");
     servers.client("").remove(&member(1));

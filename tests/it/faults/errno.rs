@@ -1,7 +1,7 @@
-//! The system refuses any one call on files, for any reason: the destination stays as it was, inode and all, nothing is
-//! left beside it, and the next pass does what this one could not.
+//! Any system call on a file fails with any error: the destination stays the same file, no temporary file is left, and
+//! the next pass completes the change.
 //!
-//! The calls are those that are found for kills.
+//! The calls are those at which agents are killed in `kill`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +12,10 @@ use super::kill::{
 };
 use crate::harness::site::Site;
 
-/// Reasons, as strace spells them.
+/// Error codes in strace's notation.
 const REASONS: [&str; 8] = ["ENOSPC", "EROFS", "EDQUOT", "EIO", "EBUSY", "EXDEV", "EPERM", "EMFILE"];
 
-/// An update of a file that carries something more than its bytes.
+/// An update of a file that has an extended attribute.
 const CARRIED: ProgramEffect = ProgramEffect {
     change: |site| {
         (UPDATE.change)(site);
@@ -24,7 +24,7 @@ const CARRIED: ProgramEffect = ProgramEffect {
     ..UPDATE
 };
 
-/// A pass in which the call at a point is refused; its exit code.
+/// Runs a pass in which the call at a point fails. Returns its exit code.
 fn refuse(site: &Site, point: &Point, reason: &str) -> i32 {
     let code = strace(site, &point.options(site, &format!("error={reason}"))).code();
     let trace = site.read("trace");
@@ -32,12 +32,12 @@ fn refuse(site: &Site, point: &Point, reason: &str) -> i32 {
     code.expect("an exit code")
 }
 
-/// Whether the file cannot be replaced without the call: what is only read, swept or remembered can be done without.
+/// Whether the file cannot be replaced without the call. Reading, cleaning up and saving state are not necessary.
 fn is_needed(point: &Point) -> bool {
     let Point { call, path, nth, .. } = point;
     match path.as_str() {
         "" => true,
-        // The first ones look for what was left behind.
+        // The first calls look for leftover files.
         "out" => *nth > if call == "openat2" { 2 } else { 1 },
         "state/journal" => matches!(call.as_str(), "write" | "fsync") || *nth > 1,
         _ => false,
@@ -45,10 +45,10 @@ fn is_needed(point: &Point) -> bool {
 }
 
 #[test]
-fn a_file_stays_as_it_was_when_any_call_is_refused() {
+fn a_file_is_unchanged_when_any_call_fails() {
     let (site, points) = record(&CARRIED);
     let placed = points.iter().position(|point| point.call == "renameat").unwrap();
-    // What follows the journal's line and the folder's sync is remembered for next time, and no more.
+    // The calls after the journal entry and the sync of the directory only save state.
     let last = points.iter().rposition(|point| point.call == "fsync").unwrap();
     let (mut refused, mut calls, mut borne) = (0, 0, 0);
     for (at, point) in points.iter().enumerate().filter(|(_, point)| !point.is_staged_write) {
@@ -62,13 +62,13 @@ fn a_file_stays_as_it_was_when_any_call_is_refused() {
             let name = format!("{reason} for {point:?} ({at})");
             let code = refuse(&site, point, reason);
             if code == 0 {
-                // A filter of system calls may know no openat2: the folder is opened in another way then.
+                // A seccomp filter may refuse openat2. The directory is then opened in another way.
                 let is_filtered = point.call == "openat2" && *reason == "EPERM";
-                assert!(!needed || is_filtered, "{name}: nobody has noticed");
+                assert!(!needed || is_filtered, "{name}: the failure was not noticed");
                 CARRIED.check(&site, &name);
                 borne += 1;
             } else {
-                // What may be a pause is one.
+                // A file that may be a pause counts as one.
                 assert_eq!(code, if point.path == "state/pause.json" { 3 } else { 1 }, "{name}");
                 if at <= placed {
                     assert_eq!(site.fingerprint("out/list"), old, "{name}");
@@ -96,8 +96,8 @@ fn files(site: &Site) -> BTreeMap<PathBuf, (u64, String)> {
     shown.map(|path| (path.clone(), what(&path))).collect()
 }
 
-/// Has the calls of a deed refused, one each time. Whatever files were not replaced are the same ones as before, and those
-/// that were are whole; a pass says that it failed, or has done all; and the one after it brings all in order.
+/// Lets the calls of an operation fail, one at a time. Files that were not replaced are unchanged, and replaced ones
+/// are complete. The pass reports a failure or has done everything, and the next pass corrects the rest.
 fn bears_refusals(deed: &ProgramEffect) {
     let (site, points) = record(deed);
     let is_overwritten = deed.config.contains("inplace");
@@ -111,8 +111,8 @@ fn bears_refusals(deed: &ProgramEffect) {
             let code = refuse(&site, point, reason);
             let now = files(&site);
             if code == 0 {
-                // Without the record of files nobody knows, for this one pass, what else is the agent's own; and what
-                // cannot be removed stays for as long.
+                // Without the record of files this pass does not know which other files belong to the agent, and a file
+                // that cannot be removed stays.
                 if point.path != "state/files" && !point.call.starts_with("unlink") {
                     deed.check(&site, &name);
                 }
@@ -122,12 +122,12 @@ fn bears_refusals(deed: &ProgramEffect) {
                 for (path, (inode, text)) in &now {
                     let right = deed.right.iter().any(|(right, text_of)| path.ends_with(right) && text == text_of);
                     let same = old.get(path).is_some_and(|old| *old == (*inode, text.clone()));
-                    // What is rolled back was in place; and of what is overwritten a part may be.
+                    // A rolled-back version was in place, and an overwritten file may be incomplete.
                     assert!(right || same || deed.fails || is_overwritten, "{name}: {now:?} of {old:?}");
                 }
                 assert!(old.keys().all(|path| now.contains_key(path) || code == 1), "{name}: {now:?} of {old:?}");
             }
-            // What was begun waits to be finished; and nothing else is left, but for what could not be removed.
+            // The staged file of an interrupted overwrite is kept, as is one that could not be removed.
             let waits = is_overwritten && now != old || point.call.starts_with("unlink");
             assert!(staged(&site).is_empty() || waits, "{name}: {:?} is left", staged(&site));
             site.run(&["render"]).expect(i32::from(deed.fails));
@@ -138,41 +138,41 @@ fn bears_refusals(deed: &ProgramEffect) {
 }
 
 #[test]
-fn an_update_that_keeps_the_file_before_bears_refusals() {
+fn an_update_with_a_backup_survives_failing_calls() {
     bears_refusals(&BACKED_UP);
 }
 
 #[test]
-fn a_removal_bears_refusals() {
+fn a_removal_survives_failing_calls() {
     bears_refusals(&REMOVAL);
 }
 
 #[test]
-fn the_update_of_a_unit_bears_refusals() {
+fn the_update_of_a_unit_survives_failing_calls() {
     bears_refusals(&OF_A_UNIT);
 }
 
 #[test]
-fn a_rollback_bears_refusals() {
+fn a_rollback_survives_failing_calls() {
     bears_refusals(&ROLLBACK);
 }
 
 #[test]
-fn overwriting_bears_refusals() {
+fn an_overwrite_survives_failing_calls() {
     bears_refusals(&SHORTENED);
 }
 
-/// Not by chance in a sample: it is the record of whose files are removed.
+/// A fixed case, because a sample may miss it: the record decides which files are removed.
 #[test]
-fn a_removal_is_made_up_for_when_the_record_of_files_was_not_read() {
+fn a_removal_is_made_later_if_the_record_of_files_was_unreadable() {
     let reads = Point { call: "openat".into(), path: "state/files".into(), nth: 1, is_staged_write: false };
     for reason in REASONS.iter().take(crate::support::random::count(1, REASONS.len())) {
         let site = REMOVAL.scene();
-        // Another key comes at the same time: its file is recorded.
+        // Another key is added at the same time, and its file is recorded.
         site.file("registry/services/c/3:3", "");
         refuse(&site, &reads, reason);
         site.run(&["render"]).expect(0);
-        assert!(!site.path("out/a").exists(), "{reason}: it was this agent's");
+        assert!(!site.path("out/a").exists(), "{reason}: this agent wrote it");
         assert!(site.path("out/c").exists(), "{reason}");
         fs::remove_dir_all(site.path("registry/services/c")).unwrap();
         site.run(&["render"]).expect(0);
@@ -180,7 +180,7 @@ fn a_removal_is_made_up_for_when_the_record_of_files_was_not_read() {
     }
 }
 
-/// Two files with a reload each, of which the first fails until somebody is ready.
+/// Two files with a reload each. The first reload fails until a file `ready` exists.
 const TWO: &str = r#"
 [registry]
 url = "dir:registry"
@@ -207,7 +207,7 @@ reload_cmd = "true"
 "#;
 
 #[test]
-fn what_is_owed_is_not_lost_with_a_journal_that_does_not_answer() {
+fn no_pending_reload_is_lost_with_an_unreadable_journal() {
     let reads = Point { call: "openat".into(), path: "state/journal".into(), nth: 1, is_staged_write: false };
     for reason in REASONS.iter().take(crate::support::random::count(1, REASONS.len())) {
         let site = Site::new(TWO);
@@ -217,7 +217,7 @@ fn what_is_owed_is_not_lost_with_a_journal_that_does_not_answer() {
         }
         site.run(&["render"]).expect(1);
         site.file("ready", "").file("registry/db/b:1", "");
-        // The other file is noted in a journal that is begun anew.
+        // The other file is recorded in a new journal.
         refuse(&site, &reads, reason);
         site.run(&["render"]).expect(0);
         assert_eq!((&*site.read("taken"), &*site.read("out/db")), ("1\n", "2\n"), "{reason}");

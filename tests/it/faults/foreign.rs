@@ -1,4 +1,4 @@
-//! Servers that are no ZooKeeper, or a hostile one: they cost little, and nobody else anything.
+//! Servers that are not ZooKeeper, or are hostile: they cost little, and do not affect other registries.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,22 +11,22 @@ use super::file_becomes;
 use crate::harness::site::{PATIENCE, Site};
 use crate::support::wait::eventually;
 
-/// What a server does with a connection.
+/// How a server treats a connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Manner {
     /// Closes it at once.
     Closes,
-    /// Answers with what is no frame.
+    /// Answers with bytes that are not a frame.
     Chatters,
-    /// Says that an answer of 2 GiB begins, and goes on sending it.
+    /// Announces a reply of 2 GiB, and keeps sending.
     Floods,
-    /// Gives a session as it should, and floods then.
+    /// Grants a session, and then floods the client.
     FloodsLater,
-    /// Gives a session, and answers each request with a frame that means nothing.
+    /// Grants a session, and answers each request with a meaningless frame.
     Babbles,
 }
 
-/// A server that ends with the test's process. When it was connected to is written down.
+/// A server that ends with the test process. The times of connections are recorded.
 struct Foreign {
     port: u16,
     accepted: Arc<Mutex<Vec<Instant>>>,
@@ -42,7 +42,7 @@ impl Foreign {
             move || {
                 for stream in listener.incoming().map_while(Result::ok) {
                     accepted.lock().unwrap().push(Instant::now());
-                    // Who is served ill goes away.
+                    // The client closes the connection.
                     std::thread::spawn(move || drop(serve(manner, stream)));
                 }
             }
@@ -90,7 +90,7 @@ fn frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// Gives a session: version, timeout in milliseconds, id, password of 16 bytes, not read-only.
+/// Grants a session: version, timeout in milliseconds, id, password of 16 bytes, not read-only.
 fn welcome(stream: &mut TcpStream) -> io::Result<()> {
     frame(stream)?;
     let mut answer = vec![0, 0, 0, 37, 0, 0, 0, 0];
@@ -104,7 +104,7 @@ fn welcome(stream: &mut TcpStream) -> io::Result<()> {
 
 fn flood(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(&0x7fff_ffff_u32.to_be_bytes())?;
-    // As much as shows that it is kept, if it is.
+    // Enough bytes to show whether the client stores them.
     for _ in 0..256 {
         stream.write_all(&vec![0; 1 << 20])?;
     }
@@ -113,11 +113,11 @@ fn flood(stream: &mut TcpStream) -> io::Result<()> {
 
 const MANNERS: [Manner; 5] = [Manner::Closes, Manner::Chatters, Manner::Floods, Manner::FloodsLater, Manner::Babbles];
 
-/// How long it is looked at.
+/// The duration of the observation.
 const WATCHED: Duration = Duration::from_secs(8);
 
 #[test]
-fn servers_that_hang_up_chatter_or_flood_are_tried_once_a_second_at_most_and_cost_no_memory() {
+fn broken_servers_are_tried_at_most_once_a_second_and_cost_no_memory() {
     let servers = MANNERS.map(Foreign::start);
     let mut config = String::new();
     let mut add = |name: &str, url: &str| {
@@ -151,14 +151,14 @@ fn servers_that_hang_up_chatter_or_flood_are_tried_once_a_second_at_most_and_cos
     let (memory, cpu) = (agent.memory(), agent.cpu().saturating_sub(cpu));
     println!("tries {tries:?} in {:?}; CPU {cpu:?}; {memory:?}", began.elapsed());
     for (manner, tries) in MANNERS.iter().zip(tries) {
-        // Jitter takes up to half a second off, and once in a while one looks for the reason.
+        // Jitter removes up to half a second, and sometimes one more connection is made to find the reason.
         assert!((3..=20).contains(&tries), "{manner:?}: {tries} tries in {WATCHED:?}\n{}", agent.log().join("\n"));
     }
-    // An agent without optimisation that follows as many well-behaved servers has some 25 MiB, and address space for
-    // its threads. What is not written to is not resident, but it is in the space.
+    // A debug build that follows this many well-behaved servers has about 25 MiB resident, and address space for its
+    // threads. Memory that is never written is not resident, but counts as address space.
     assert!(memory.peak < 64 << 10 && memory.space < 1 << 20, "{memory:?}");
     assert!(cpu < WATCHED / 4, "{cpu:?}");
-    // Each is said, no file is touched, and the one that works goes on.
+    // Each server is reported, no file is touched, and the working registry is not affected.
     for (index, before) in before.iter().enumerate() {
         agent.says(&format!("registry=r{index}"));
         assert_eq!(&site.fingerprint(&format!("out/r{index}")), before);

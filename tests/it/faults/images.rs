@@ -1,8 +1,8 @@
-//! The power fails on a real file system: what is on the disk when an agent is killed before any of its calls is copied,
-//! and the copy looked at, and started on, as after a power cut.
+//! Power cuts on a real file system: the disk is copied when an agent is killed before any of its calls. The copy is
+//! checked and used for the next start, as after a power cut.
 //!
-//! It takes the right to mount images, which few have: the same is held on a model of a disk wherever the tests run, and
-//! here where the documentation's numbers are proved.
+//! This needs permission to mount images. Elsewhere the tests in `power` check the same with a model of a disk; here it
+//! runs only to prove the numbers in the documentation.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,13 +15,13 @@ use super::kill::{BACKED_UP, OF_A_UNIT, Point, ProgramEffect, REMOVAL, ROLLBACK,
 use crate::harness::site::Site;
 use crate::support::inside::{is_inside, run};
 
-/// It writes nothing by itself for five minutes, and no bytes because of a rename.
+/// The file system writes nothing by itself for five minutes, and no data because of a rename.
 const LAZY: &str = "loop,noauto_da_alloc,commit=300";
 
-/// What of a site is on the disk that loses its power.
+/// The directories of a site that are on this disk.
 const FOLDERS: [&str; 2] = ["out", "state"];
 
-/// A disk with folders of a site on it.
+/// A disk with directories of a site on it.
 struct Mounted<'a> {
     site: &'a Site,
     folder: TempDir,
@@ -59,7 +59,7 @@ fn files(site: &Site) -> BTreeMap<String, String> {
     shown.map(|name| (name.clone(), site.read(&format!("out/{name}")))).collect()
 }
 
-/// The power fails before this call.
+/// Cuts the power before this call.
 fn cut_at(deed: &ProgramEffect, site: &Site, point: &Point) {
     deed.set(site);
     let old = files(site);
@@ -74,7 +74,7 @@ fn cut_at(deed: &ProgramEffect, site: &Site, point: &Point) {
     let name = format!("{}, the power cut before {point:?}", deed.name);
     let _mounted = Mounted::new(site, &cut);
     let now = files(site);
-    // What is overwritten may be a part of itself; what was rolled back was whole before.
+    // An overwritten file may be incomplete, and a version that is rolled back was complete before.
     if !deed.config.contains("inplace") && !deed.fails {
         for (file, text) in &now {
             let is_right = deed.right.iter().any(|(right, new)| right == file && new == text);
@@ -88,8 +88,10 @@ fn cut_at(deed: &ProgramEffect, site: &Site, point: &Point) {
 }
 
 #[test]
-fn the_power_fails_on_ext4() {
-    if crate::support::random::count(0, 1) == 0 || !is_inside("faults::images::the_power_fails_on_ext4", &["--mount"]) {
+fn a_power_cut_on_ext4_loses_no_file() {
+    if crate::support::random::count(0, 1) == 0
+        || !is_inside("faults::images::a_power_cut_on_ext4_loses_no_file", &["--mount"])
+    {
         return;
     }
     for deed in [&UPDATE, &BACKED_UP, &REMOVAL, &OF_A_UNIT, &ROLLBACK, &SHORTENED] {

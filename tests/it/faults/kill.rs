@@ -1,8 +1,8 @@
-//! An agent that is killed before any one of its calls on files. The next one brings everything in order: the file is whole
-//! and right, software has taken it up as it is, and nothing else lies about.
+//! An agent is killed before any of its calls on files. The next one restores order: the file is complete and correct,
+//! software has loaded it, and no other file is left.
 //!
-//! A pass is recorded under strace; then it is made again and again, and killed before another call of the record each
-//! time. Without `ROSTERD_PROVE` not before every one, but before each that follows a change of a name, and some others.
+//! A pass is recorded under strace. It is then repeated, and killed before a different call of the record each time.
+//! Without `ROSTERD_PROVE` only the calls after a change of a name and a sample of the others are used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,43 +16,42 @@ use nix::unistd::Pid;
 use crate::harness::site::{PATIENCE, Site};
 use crate::support::wait::holds;
 
-/// Every call that makes, changes, names or keeps a file, and those that open one.
+/// Every call that creates, changes, renames or syncs a file, and those that open one.
 pub const CALLS: &str = "open,openat,openat2,creat,write,pwrite64,writev,ftruncate,truncate,fallocate,fchown,fchownat,fchmod,\
                      fchmodat,fsetxattr,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,\
                      mkdirat";
 
-/// Calls on a file by its descriptor which only the file thread makes: their count needs no path.
+/// Calls on a descriptor that only the file thread makes, so they are counted without a path.
 const ALONE: [&str; 5] = ["fchown", "fchmod", "fsetxattr", "fsync", "fdatasync"];
 
-/// Files of which so many are read as one, in the order of their names, whenever software is told to: what it has taken up
-/// is in `seen`.
+/// All files in the order of their names are loaded at each reload. What software has loaded is in `seen`.
 const TAKES_UP: &str =
     "cd SITE/out && for file in *; do test -e \"$file\" && echo \"$file:\" && cat \"$file\"; done > SITE/seen || true";
 
-/// Something that an agent does to files.
+/// An operation on files.
 pub struct ProgramEffect {
     pub name: &'static str,
-    /// `RELOAD` stands for a command by which software takes up what is in `out`.
+    /// `RELOAD` stands for a command by which software loads the files in `out`.
     pub config: &'static str,
-    /// What the first agent finds there, whose files are in place and taken up; `None` where none has ever run.
+    /// The state before the operation, whose files are in place and loaded; `None` if no agent has run yet.
     pub before: Option<fn(&Site)>,
-    /// What the agent that is killed is to do.
+    /// The change that the killed agent handles.
     pub change: fn(&Site),
     /// The files in `out` after that.
     pub right: &'static [(&'static str, &'static str)],
-    /// A pass says that something has failed, however well it was mended.
+    /// Whether a pass reports a failure even if everything was corrected.
     pub fails: bool,
 }
 
 impl ProgramEffect {
-    /// A folder in which it is about to be done.
+    /// A site in which the operation is about to happen.
     pub fn scene(&self) -> Site {
         let site = Site::new("");
         self.set(&site);
         site
     }
 
-    /// The same in a folder that was one: what is called after a path has the same name in it.
+    /// The same in a used site. Paths stay the same, because recorded calls are found by path.
     pub fn set(&self, site: &Site) {
         site.begin_again(&self.config.replace("RELOAD", &format!("'''{TAKES_UP}'''")));
         site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
@@ -65,7 +64,7 @@ impl ProgramEffect {
         (self.change)(site);
     }
 
-    /// Fails unless everything is in order after an agent was disturbed at a point.
+    /// Checks that everything is in order after an agent was disturbed at a point.
     pub fn check(&self, site: &Site, point: &str) {
         let right: BTreeMap<String, String> =
             self.right.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
@@ -74,19 +73,19 @@ impl ProgramEffect {
         let now: BTreeMap<String, String> =
             files.map(|name| (name.clone(), site.read(&format!("out/{name}")))).collect();
         assert_eq!(now, right, "{}, {point}", self.name);
-        assert_eq!(site.read("seen"), self.seen(), "{}, {point}: not taken up", self.name);
+        assert_eq!(site.read("seen"), self.seen(), "{}, {point}: not loaded", self.name);
         let left = staged(site);
         assert!(left.is_empty(), "{}, {point}: {left:?} is left", self.name);
     }
 
-    /// What software has taken up when it has taken up all, but for what is hidden.
+    /// What software has loaded when it has loaded everything except hidden files.
     pub fn seen(&self) -> String {
         let shown = self.right.iter().filter(|(name, _)| !name.starts_with('.'));
         shown.flat_map(|(name, text)| [name, ":\n", text]).collect()
     }
 }
 
-/// What was being written when an agent ended.
+/// The staged files that a killed agent left.
 pub fn staged(site: &Site) -> Vec<PathBuf> {
     site.tree().into_keys().filter(|path| is_staged(path)).collect()
 }
@@ -100,16 +99,16 @@ fn is_staged(path: &Path) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point {
     pub call: String,
-    /// Relative to the site; empty where the call alone says enough. That of a staged file, whose name is another each
-    /// time, is its folder.
+    /// Relative to the site; empty if the call alone identifies it. For a staged file, whose name differs each time, it
+    /// is the directory.
     pub path: String,
-    /// The how-manieth of these.
+    /// The number among equal calls.
     pub nth: usize,
-    /// It is the first write into a staged file, which cannot be told by its path: the agent is kept from it, and killed.
+    /// The first write to a staged file cannot be identified by its path, so the agent is delayed before it and killed.
     pub is_staged_write: bool,
 }
 
-/// The points of a recorded pass in their order.
+/// The points of a recorded pass, in order.
 fn points(trace: &str, site: &Site) -> Vec<Point> {
     let top = site.path("");
     let (top, mut counts, mut seen) = (top.to_str().unwrap(), BTreeMap::new(), BTreeSet::new());
@@ -118,9 +117,9 @@ fn points(trace: &str, site: &Site) -> Vec<Point> {
     for line in trace.lines() {
         let Some((thread, call)) = line.split_once(' ') else { continue };
         let Some((call, arguments)) = call.trim_start().split_once('(') else { continue };
-        // A command's own calls are made in another folder.
+        // Commands run in another directory.
         let is_elsewhere = arguments.starts_with("AT_FDCWD<") && !arguments.starts_with(&here);
-        // What is written may be any words.
+        // Written data may contain any text.
         let most = if call == "write" { 1 } else { 2 };
         let own = arguments.split(", ").take(most).find_map(|part| part.split(top).nth(1));
         let Some(path) = own.filter(|_| !is_elsewhere) else { continue };
@@ -136,7 +135,7 @@ fn points(trace: &str, site: &Site) -> Vec<Point> {
             _ => path,
         };
         let count: &mut usize = counts.entry((thread.to_owned(), call.to_owned(), path.to_owned())).or_default();
-        // A write through a descriptor does not match a folder.
+        // A write through a descriptor does not match a directory.
         let is_staged_write = call == "write" && staged;
         *count += usize::from(!is_staged_write);
         let nth =
@@ -150,7 +149,7 @@ fn points(trace: &str, site: &Site) -> Vec<Point> {
 }
 
 impl Point {
-    /// Options of strace by which this happens at the point.
+    /// The options of strace that do this at the point.
     pub fn options(&self, site: &Site, how: &str) -> Vec<String> {
         let Self { call, path, nth, is_staged_write } = self;
         let call = if *is_staged_write { "openat" } else { call };
@@ -164,7 +163,7 @@ impl Point {
     }
 }
 
-/// Makes a pass under strace with these options; how it ended.
+/// Runs a pass under strace with these options. Returns its exit status.
 pub fn strace(site: &Site, options: &[String]) -> ExitStatus {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-y", "-o"]).arg(site.path("trace")).args(options);
@@ -176,13 +175,13 @@ pub fn strace(site: &Site, options: &[String]) -> ExitStatus {
         let staged = || fs::read_dir(site.path("out")).unwrap().any(|entry| empty(&entry.unwrap().path()));
         assert!(holds(PATIENCE, staged), "nothing is staged");
         kill(Pid::from_raw(site.read("state/lock").trim().parse().unwrap()), Signal::SIGKILL).unwrap();
-        // It would wait for the end of the delay.
+        // strace would wait for the end of the delay.
         child.kill().unwrap();
     }
     child.wait().unwrap()
 }
 
-/// Records a pass, and gives its points and the folder in which they are met again.
+/// Records a pass. Returns its site and its points.
 pub fn record(deed: &ProgramEffect) -> (Site, Vec<Point>) {
     let site = deed.scene();
     let ended = strace(&site, &["-e".into(), format!("trace={CALLS}")]);
@@ -192,19 +191,20 @@ pub fn record(deed: &ProgramEffect) -> (Site, Vec<Point>) {
     (site, points)
 }
 
-/// Does it, killed at a point.
+/// Runs the operation, and kills it at a point.
 pub fn kill_at(site: &Site, point: &Point) {
     let how = if point.is_staged_write { "delay_exit=60000000" } else { "signal=KILL" };
     let ended = strace(site, &point.options(site, how));
     assert_eq!(ended.signal(), Some(Signal::SIGKILL as i32), "{point:?} was not reached: {ended:?}");
 }
 
-/// Whether a call gives or takes a name.
+/// Whether a call adds, changes or removes a name.
 fn renames(point: &Point) -> bool {
     point.call.starts_with("rename") || point.call.starts_with("unlink") || point.call.starts_with("link")
 }
 
-/// Kills an agent before its calls in this deed, and has the next one bring things in order: a daemon and a pass by turns.
+/// Kills an agent before its calls in this operation, and lets the next one restore order: a daemon or a single pass,
+/// in turn.
 pub fn survives(deed: &ProgramEffect) {
     let (site, points) = record(deed);
     let apart = crate::support::random::count(5, 1);
@@ -215,14 +215,14 @@ pub fn survives(deed: &ProgramEffect) {
         let name = format!("killed before {point:?} ({at})");
         deed.set(&site);
         kill_at(&site, point);
-        // A daemon is not seen to be through where things end as they began.
+        // A failing operation ends as it began, so it cannot be seen when a daemon is done.
         if deed.fails || at % 2 == 0 {
             site.run(&["render"]).expect(i32::from(deed.fails));
         } else {
             let mut agent = site.start();
-            // It hears signals by then.
+            // It handles signals from here on.
             agent.says("managing file");
-            agent.until(&format!("{}, {name}: taken up", deed.name), || site.read("seen") == deed.seen());
+            agent.until(&format!("{}, {name}: loaded", deed.name), || site.read("seen") == deed.seen());
             assert!(agent.stop().success());
         }
         deed.check(&site, &name);
@@ -255,7 +255,7 @@ reload_interval = "0s"
 "#
 );
 
-/// A file gets shorter: one that is overwritten halfway has the end of the old one.
+/// A file becomes shorter: if it is overwritten only partly, it still has the end of the old version.
 pub const SHORTENED: ProgramEffect = ProgramEffect {
     name: "overwriting",
     config: IN_PLACE,
@@ -317,7 +317,7 @@ unit = "edge"
 "#
 );
 
-/// Software that takes up nothing while a member is poison; and of a unit that goes back both files go.
+/// Software that loads nothing while a member is called poison. In a unit, both files are rolled back.
 const BACK: &str = web!(
     r#"wait = "0s:0s""#,
     r#"
@@ -347,7 +347,7 @@ pub const FIRST: ProgramEffect = ProgramEffect {
     fails: false,
 };
 
-/// A file that takes the place of another.
+/// A file that replaces another one.
 pub const UPDATE: ProgramEffect = ProgramEffect {
     name: "an update",
     config: ONE,
@@ -357,7 +357,7 @@ pub const UPDATE: ProgramEffect = ProgramEffect {
     fails: false,
 };
 
-/// The same, and what was before is kept.
+/// The same with a backup of the old file.
 pub const BACKED_UP: ProgramEffect = ProgramEffect {
     name: "an update with a backup",
     config: KEEPING,
@@ -365,7 +365,7 @@ pub const BACKED_UP: ProgramEffect = ProgramEffect {
     ..UPDATE
 };
 
-/// A file that goes with its key.
+/// A file that is removed with its key.
 pub const REMOVAL: ProgramEffect = ProgramEffect {
     name: "a removal",
     config: EACH,
@@ -385,7 +385,7 @@ pub const OF_A_UNIT: ProgramEffect = ProgramEffect {
     fails: false,
 };
 
-/// Two files that are put back together.
+/// Two files that are rolled back together.
 pub const ROLLBACK: ProgramEffect = ProgramEffect {
     name: "a rollback",
     config: BACK,
@@ -395,7 +395,7 @@ pub const ROLLBACK: ProgramEffect = ProgramEffect {
     fails: true,
 };
 
-/// Two files that are put back together, one of which was not there before.
+/// Two files that are rolled back together, one of which did not exist before.
 pub const TAKEN_AWAY: ProgramEffect = ProgramEffect {
     name: "a rollback of what was not there",
     change: |site| _ = site.file("registry/services/web/poison:1", "").remove("out/two"),
@@ -404,48 +404,48 @@ pub const TAKEN_AWAY: ProgramEffect = ProgramEffect {
 };
 
 #[test]
-fn killed_anywhere_in_a_first_write() {
+fn a_first_write_survives_a_kill_at_any_call() {
     survives(&FIRST);
 }
 
 #[test]
-fn killed_anywhere_in_an_update() {
+fn an_update_survives_a_kill_at_any_call() {
     survives(&UPDATE);
 }
 
 #[test]
-fn killed_anywhere_in_an_update_that_keeps_the_file_before() {
+fn an_update_with_a_backup_survives_a_kill_at_any_call() {
     survives(&BACKED_UP);
 }
 
 #[test]
-fn killed_anywhere_in_a_removal() {
+fn a_removal_survives_a_kill_at_any_call() {
     survives(&REMOVAL);
 }
 
 #[test]
-fn killed_anywhere_in_the_update_of_a_unit() {
+fn the_update_of_a_unit_survives_a_kill_at_any_call() {
     survives(&OF_A_UNIT);
 }
 
 #[test]
-fn killed_anywhere_in_a_rollback() {
+fn a_rollback_survives_a_kill_at_any_call() {
     survives(&ROLLBACK);
 }
 
 #[test]
-fn killed_anywhere_in_a_rollback_of_what_was_not_there() {
+fn a_rollback_of_a_new_file_survives_a_kill_at_any_call() {
     survives(&TAKEN_AWAY);
 }
 
 #[test]
-fn killed_anywhere_in_overwriting() {
+fn an_overwrite_survives_a_kill_at_any_call() {
     survives(&SHORTENED);
 }
 
-/// What was begun is ended by what lies there: nobody says any more who the members are.
+/// An interrupted overwrite is finished from the staged file, because the registry is gone.
 #[test]
-fn what_was_overwritten_in_part_is_whole_after_a_start_without_the_registry() {
+fn an_incomplete_overwrite_is_finished_without_the_registry() {
     let (old, new) = ("a:1\nb:1\nc:1\n", "a:1\nc:1\n");
     let mut parts = 0;
     let (quiet, _) = IN_PLACE.split_once("reload_cmd").unwrap();
@@ -467,5 +467,5 @@ fn what_was_overwritten_in_part_is_whole_after_a_start_without_the_registry() {
             parts += usize::from(is_part);
         }
     }
-    assert!(parts >= 2, "nowhere was a part of it in place");
+    assert!(parts >= 2, "no kill left an incomplete file");
 }

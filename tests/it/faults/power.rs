@@ -1,9 +1,9 @@
-//! The power fails: what was synced is there, and of the rest anything or nothing. The file is then the old or the new
-//! one, and software takes it up after the next start.
+//! A power cut: synced data is on the disk, and any part of the rest may be. The file is then the old or the new one,
+//! and software loads it after the next start.
 //!
-//! A disk that keeps no promise but those of `fsync(2)` is modelled: a pass is recorded under strace, and done again on
-//! the model call by call. After each call, all that may be found on the disk then is laid out, and the next pass run on
-//! it. What file systems do beyond their promises (ext4 keeps more names than it has to) helps nobody here.
+//! The model is a disk that guarantees only what `fsync(2)` promises. A pass is recorded under strace, and repeated on
+//! the model call by call. After each call, every state in which the disk may be after a power cut is created, and the
+//! next pass runs on it. Additional guarantees of file systems (ext4 preserves more names) are not used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,13 +14,13 @@ use super::kill::{
 };
 use crate::harness::site::Site;
 
-/// Names of files and folders, relative to the site, with what they lead to.
+/// Names of files and directories, relative to the site, and the index of each file.
 type Names = BTreeMap<String, usize>;
 
-/// What is on a disk by these names; a folder has no bytes.
+/// The contents of a disk by name; a directory has no bytes.
 type Found = BTreeMap<String, Option<Vec<u8>>>;
 
-/// The most changes of names that are in the balance at one moment.
+/// The maximum number of unsynced changes of names at one moment.
 const MANY: usize = 10;
 
 #[derive(Debug, Default, Clone)]
@@ -28,17 +28,17 @@ struct File {
     is_folder: bool,
     now: Vec<u8>,
     synced: Vec<u8>,
-    /// Where whoever opened it last writes on.
+    /// The position of the last descriptor that was opened.
     at: usize,
 }
 
-/// A change in a folder.
+/// A change in a directory.
 #[derive(Debug, Clone)]
 enum Change {
     Made(String, usize),
     Gone(String),
     Renamed(String, String),
-    /// Both files have the other's name.
+    /// Both files exchange their names.
     Exchanged([(String, usize); 2]),
 }
 
@@ -74,7 +74,7 @@ fn folder_of(name: &str) -> &str {
     name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// Files, as all see them and as they are on the disk for good.
+/// The files as processes see them, and as they are on the disk.
 #[derive(Debug, Default)]
 struct Disk {
     files: Vec<File>,
@@ -85,7 +85,7 @@ struct Disk {
 }
 
 impl Disk {
-    /// All that is there, for good.
+    /// Everything that exists, as synced.
     fn of(found: &Found) -> Self {
         let mut disk = Self::default();
         for (name, bytes) in found {
@@ -128,7 +128,7 @@ impl Disk {
         }
     }
 
-    /// Does a call again.
+    /// Repeats a call.
     fn call(&mut self, call: &Call) {
         let Call { name, arguments, .. } = call;
         let (first, second) = (call.path(0), call.path(1));
@@ -154,7 +154,7 @@ impl Disk {
                 let bytes = call.bytes();
                 self.file(&path).into_iter().for_each(|file| file.write(&bytes));
             }
-            // So `cat` does it where it can.
+            // `cat` uses this if it can.
             ("copy_file_range", Some(from), _) => {
                 let bytes = self.file(&from).map(|file| file.now.clone()).unwrap_or_default();
                 call.path(2).and_then(|to| self.file(&to)).into_iter().for_each(|file| file.write(&bytes));
@@ -174,7 +174,8 @@ impl Disk {
         }
     }
 
-    /// All that may be found after a power cut now, without what is only remembered for comfort.
+    /// All states of the disk that are possible after a power cut now, without the state that is only saved for
+    /// convenience.
     fn cuts(&self) -> Vec<Found> {
         let asked = ["state/journal", "state/saved", "state/files"];
         let is_asked = |name: &str| !name.starts_with("state/") || asked.iter().any(|asked| name.starts_with(asked));
@@ -187,7 +188,7 @@ impl Disk {
                 change.make(&mut names);
             }
             names.retain(|name, _| is_asked(name));
-            // Of bytes that were not synced there may be none, some or all.
+            // Of unsynced bytes none, some or all may be on the disk.
             for part in 0..3 {
                 cuts.push(self.found(&names, part));
             }
@@ -208,7 +209,7 @@ impl Disk {
     }
 }
 
-/// A call that was made and did what it should.
+/// A call that succeeded.
 #[derive(Debug)]
 struct Call {
     name: String,
@@ -218,7 +219,7 @@ struct Call {
 }
 
 impl Call {
-    /// All calls of a trace in the order of their ends.
+    /// All calls of a trace, in the order in which they ended.
     fn all(trace: &str, site: &Site) -> Vec<Self> {
         let top = site.path("").display().to_string();
         let (mut begun, mut calls) = (BTreeMap::new(), Vec::new());
@@ -247,11 +248,11 @@ impl Call {
         calls
     }
 
-    /// What the how-manieth argument names, relative to the site: a path, one below the folder of the argument before it,
-    /// or a descriptor.
+    /// The target of the nth argument, relative to the site: a path, a path relative to the directory in the previous
+    /// argument, or a descriptor.
     fn path(&self, nth: usize) -> Option<String> {
         let parts: Vec<&str> = self.arguments.trim_end_matches(')').split(", ").collect();
-        // Both pairs follow a folder.
+        // Both pairs begin with a directory.
         let at = match (self.name.as_str(), nth) {
             ("renameat" | "renameat2", 0) => 1,
             ("renameat" | "renameat2", 2) => 3,
@@ -273,7 +274,7 @@ impl Call {
         }
     }
 
-    /// What was written.
+    /// The written bytes.
     fn bytes(&self) -> Vec<u8> {
         let text = self.arguments.split_once(", \"").unwrap().1.rsplit_once("\", ").unwrap().0;
         let (mut bytes, mut rest) = (Vec::new(), text.chars());
@@ -293,7 +294,7 @@ impl Call {
     }
 }
 
-/// All that is in a site, but the record.
+/// Everything in a site except the trace.
 fn found(site: &Site) -> Found {
     let names = ["out", "state", "seen"].map(|name| site.path(name));
     let own = site.tree().into_iter().filter(|(path, _)| names.iter().any(|name| path.starts_with(name)));
@@ -302,7 +303,7 @@ fn found(site: &Site) -> Found {
     own.map(|(path, bytes)| (name(&path), path.is_file().then_some(bytes))).collect()
 }
 
-/// Lays out what is found, with what software has taken up.
+/// Creates the state of a disk, and what software has loaded.
 fn lay_out(site: &Site, found: &Found, seen: &[u8]) {
     for name in ["out", "state"] {
         let _ = fs::remove_dir_all(site.path(name));
@@ -327,15 +328,15 @@ fn shown(found: &Found) -> String {
     each.join("\n")
 }
 
-/// What readers find of each file.
+/// What readers see of each file.
 fn shown_to_readers(disk: &Found) -> BTreeMap<String, Vec<u8>> {
     let is_own = |name: &str| name.strip_prefix("out/").is_some_and(|name| !name.starts_with(".rosterd-"));
     let files = disk.iter().filter(|(name, _)| is_own(name));
     files.filter_map(|(name, bytes)| Some((name.clone(), bytes.clone()?))).collect()
 }
 
-/// Cuts the power after each call of this deed, and has the next pass bring things in order. A file that is overwritten
-/// may be a part of itself until then.
+/// Cuts the power after each call of this operation, and lets the next pass restore order. A file that is overwritten
+/// may be incomplete until then.
 fn survives(deed: &ProgramEffect) {
     let site = deed.scene();
     let before = found(&site);
@@ -346,7 +347,7 @@ fn survives(deed: &ProgramEffect) {
     deed.check(&site, "undisturbed");
     let new = shown_to_readers(&found(&site));
     let calls = Call::all(&site.read("trace"), &site);
-    // All that was there at any time is whole, where nothing is overwritten.
+    // Without overwriting, each version that existed at any time is complete.
     let mut whole: BTreeSet<(String, Option<Vec<u8>>)> = BTreeSet::new();
     let is_overwritten = deed.config.contains("inplace");
     let (mut follower, mut names) = (Disk::of(&before), BTreeSet::new());
@@ -364,9 +365,9 @@ fn survives(deed: &ProgramEffect) {
         (BTreeSet::new(), 0, false, crate::support::random::count(2, 1));
     for (at, call) in calls.iter().enumerate() {
         disk.call(call);
-        // What software has taken up is no matter of the disk.
+        // What software has loaded does not depend on the disk.
         let seen = disk.file("seen").map(|file| file.now.clone()).unwrap_or_default();
-        // Of what fails it is told once more.
+        // After a failed reload, software is reloaded once more.
         is_untold |= seen != untold;
         for mut cut in disk.cuts() {
             cut.remove("seen");
@@ -378,7 +379,7 @@ fn survives(deed: &ProgramEffect) {
             let now = shown_to_readers(&cut);
             let part = names.iter().find(|name| !whole.contains(&((*name).clone(), now.get(*name).cloned())));
             assert!(is_overwritten || part.is_none(), "{}, {name}: {part:?}", deed.name);
-            // What software was told of lasts: it is not to find the old file when it starts again.
+            // What software was reloaded with is durable: it must not find the old file when it restarts.
             let is_told = if deed.fails { is_untold && seen == deed.seen().into_bytes() } else { seen != untold };
             assert!(now == new || !is_told, "{}, {name}: {now:?}", deed.name);
             if laid_out.len() % apart != 0 && part.is_none() {
@@ -387,7 +388,7 @@ fn survives(deed: &ProgramEffect) {
             met += 1;
             lay_out(&site, &cut, &seen);
             if part.is_some() {
-                // What was begun is ended by what lies there: nobody says any more who the members are.
+                // An interrupted overwrite is finished from the staged file, because the registry is gone.
                 fs::rename(site.path("registry"), site.path("away")).unwrap();
                 site.run(&["render", "--timeout", "0s"]).expect(4);
                 fs::rename(site.path("away"), site.path("registry")).unwrap();
@@ -398,47 +399,47 @@ fn survives(deed: &ProgramEffect) {
             deed.check(&site, &name);
         }
     }
-    // The model has followed all that was done.
+    // The model agrees with the real disk.
     assert_eq!(shown_to_readers(&disk.found(&disk.now, 2)), new);
     println!("{}: {} disks after {} calls, a pass on {met}", deed.name, laid_out.len(), calls.len());
 }
 
 #[test]
-fn the_power_fails_anywhere_in_a_first_write() {
+fn a_first_write_survives_a_power_cut_at_any_call() {
     survives(&FIRST);
 }
 
 #[test]
-fn the_power_fails_anywhere_in_an_update() {
+fn an_update_survives_a_power_cut_at_any_call() {
     survives(&UPDATE);
 }
 
 #[test]
-fn the_power_fails_anywhere_in_an_update_that_keeps_the_file_before() {
+fn an_update_with_a_backup_survives_a_power_cut_at_any_call() {
     survives(&BACKED_UP);
 }
 
 #[test]
-fn the_power_fails_anywhere_in_a_removal() {
+fn a_removal_survives_a_power_cut_at_any_call() {
     survives(&REMOVAL);
 }
 
 #[test]
-fn the_power_fails_anywhere_in_the_update_of_a_unit() {
+fn the_update_of_a_unit_survives_a_power_cut_at_any_call() {
     survives(&OF_A_UNIT);
 }
 
 #[test]
-fn the_power_fails_anywhere_in_a_rollback() {
+fn a_rollback_survives_a_power_cut_at_any_call() {
     survives(&ROLLBACK);
 }
 
 #[test]
-fn the_power_fails_anywhere_in_a_rollback_of_what_was_not_there() {
+fn a_rollback_of_a_new_file_survives_a_power_cut_at_any_call() {
     survives(&TAKEN_AWAY);
 }
 
 #[test]
-fn the_power_fails_anywhere_in_overwriting() {
+fn an_overwrite_survives_a_power_cut_at_any_call() {
     survives(&SHORTENED);
 }

@@ -1,4 +1,4 @@
-//! Ensembles that know less than they did, or are others altogether; and starts without any.
+//! Ensembles with an older state, or with other data; and starts without any.
 
 use nix::sys::signal::Signal;
 
@@ -6,7 +6,7 @@ use super::{AWAY, file_becomes, with_session};
 use crate::ensemble::{becomes, member, site};
 use crate::support::zookeeper::ZooKeeper;
 
-/// A server with these members, then with more of them, then restored to what it was.
+/// A server with these members, then with more of them, then restored to its earlier state.
 fn restored(before: &[usize], later: &[usize], meanwhile: impl FnOnce(&ZooKeeper)) -> ZooKeeper {
     let mut server = ZooKeeper::one();
     for number in before {
@@ -28,7 +28,7 @@ fn restored(before: &[usize], later: &[usize], meanwhile: impl FnOnce(&ZooKeeper
 }
 
 #[test]
-fn an_ensemble_restored_from_an_older_snapshot_takes_nobody_away() {
+fn an_ensemble_restored_from_an_older_snapshot_removes_no_member() {
     let mut running = None;
     let server = restored(&[1], &[2, 3], |server| {
         let site = site(&with_session("2s"), &server.connect_string());
@@ -45,24 +45,25 @@ fn an_ensemble_restored_from_an_older_snapshot_takes_nobody_away() {
         assert_eq!((site.fingerprint("out/list"), site.reloads()), before, "{}", agent.log().join("\n"));
     };
     held(&agent);
-    // What was seen before is remembered over a restart; no time releases it, and one that still takes away does not.
+    // Versions are saved across a restart. No timeout ends the hold, and a view that still loses members does not
+    // either.
     assert!(agent.stop().success());
     let agent = site.start();
     held(&agent);
     server.put_soon(&member(2), b"");
-    // All are there again, and one more: nothing is lost any longer.
+    // All members are back, and one more, so nothing is lost any longer.
     server.put_soon(&member(3), b"");
     server.put_soon(&member(4), b"");
     becomes(&agent, &site, 1..=4);
     assert_eq!(site.reloads(), before.1 + 1, "nothing was written before\n{}", agent.log().join("\n"));
     agent.says("hold released: /services/x");
-    // From then on it is as believable as any.
+    // From then on its views are used as usual.
     server.client("").remove(&member(4));
     becomes(&agent, &site, 1..=3);
 }
 
 #[test]
-fn an_older_view_that_takes_nobody_away_is_taken_up() {
+fn an_older_view_that_loses_no_member_is_used() {
     let mut running = None;
     let _server = restored(&[1, 2], &[], |server| {
         let site = site(&with_session("2s"), &server.connect_string());
@@ -78,9 +79,9 @@ fn an_older_view_that_takes_nobody_away_is_taken_up() {
 }
 
 #[test]
-fn another_url_starts_afresh_however_little_is_known_there() {
+fn saved_versions_do_not_apply_to_another_url() {
     let old = ZooKeeper::one();
-    // Far ahead of the other ensemble in transactions, too.
+    // It is far ahead of the other ensemble in transactions, too.
     for number in 1..=3 {
         for _ in 0..20 {
             old.put_soon(&member(number), b"");
@@ -108,9 +109,9 @@ fn another_url_starts_afresh_however_little_is_known_there() {
     assert_eq!(agent.said("older"), 0, "{}", agent.log().join("\n"));
 }
 
-/// The ablation of the memory: without it a changed template waits for the registry.
+/// Without saved members a changed template would wait for the registry.
 #[test]
-fn without_its_registry_an_agent_that_starts_keeps_the_file_and_renders_a_changed_template_from_the_last_good_roster() {
+fn without_its_registry_a_changed_template_is_rendered_from_saved_members() {
     let mut server = ZooKeeper::one();
     server.put_soon(&member(1), b"");
     server.put_soon(&member(2), b"");
@@ -129,7 +130,7 @@ fn without_its_registry_an_agent_that_starts_keeps_the_file_and_renders_a_change
     let wanted = "server 10.0.0.1:80\nserver 10.0.0.2:80\n";
     file_becomes(&agent, &site, "seen", wanted);
     agent.says("event=roster_stale");
-    // Back, with one gone and one come: the registry is right.
+    // The registry is back, with one member less and one more: its view is used.
     server.start(0);
     server.wait_ready();
     server.client("").remove(&member(1));

@@ -1,5 +1,5 @@
-//! A disk that is full, or turns read-only, below an agent at work: the file stays, the agent says why, and puts things
-//! right by itself when it can.
+//! A disk that becomes full or read-only under a running agent: the file stays, the agent reports the reason, and
+//! retries until it succeeds.
 
 use std::fs;
 use std::process::Command;
@@ -19,20 +19,20 @@ reload_interval = "0s"
 "#
 );
 
-/// One more member comes while nothing can be written, and what there is meanwhile does not change.
+/// One more member joins while nothing can be written, and existing files do not change.
 #[track_caller]
 fn keeps(agent: &Agent, site: &Site, member: &str, why: &str) {
     let (before, reloads) = (site.fingerprint("out/list"), site.reloads());
     site.file(&format!("registry/services/web/{member}"), "");
     agent.says(why);
-    agent.until("the status tells", || site.run(&["status"]).stdout().contains(why));
+    agent.until("status shows the reason", || site.run(&["status"]).stdout().contains(why));
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, reloads), "{}", agent.log().join("\n"));
     assert!(site.leftovers().is_empty(), "{:?}", site.leftovers());
 }
 
 #[test]
-fn a_full_and_a_read_only_disk_are_told_of_and_put_right_when_there_is_room() {
-    const NAME: &str = "faults::room::a_full_and_a_read_only_disk_are_told_of_and_put_right_when_there_is_room";
+fn a_full_or_read_only_disk_is_reported_and_the_file_written_later() {
+    const NAME: &str = "faults::room::a_full_or_read_only_disk_is_reported_and_the_file_written_later";
     if !is_inside(NAME, &["--user", "--map-root-user", "--mount"]) {
         return;
     }
@@ -45,7 +45,7 @@ fn a_full_and_a_read_only_disk_are_told_of_and_put_right_when_there_is_room() {
     let mut agent = site.start();
     let _ = file_becomes(&agent, &site, "out/list", "a:1\n");
     agent.until("the first reload", || site.reloads() == 1);
-    assert!(fs::write(site.path("out/ballast"), vec![b'x'; 100_000]).is_err(), "it is full");
+    assert!(fs::write(site.path("out/ballast"), vec![b'x'; 100_000]).is_err(), "the disk is full");
     keeps(&agent, &site, "b:1", "No space left");
     agent.says("see df");
     site.remove("out/ballast");
@@ -62,8 +62,8 @@ fn a_full_and_a_read_only_disk_are_told_of_and_put_right_when_there_is_room() {
 }
 
 #[test]
-fn a_state_directory_without_room_keeps_files_as_they_are_until_it_has_some() {
-    const NAME: &str = "faults::room::a_state_directory_without_room_keeps_files_as_they_are_until_it_has_some";
+fn with_a_full_state_directory_files_stay_unchanged_until_it_has_room() {
+    const NAME: &str = "faults::room::with_a_full_state_directory_files_stay_unchanged_until_it_has_room";
     if !is_inside(NAME, &["--user", "--map-root-user", "--mount"]) {
         return;
     }
@@ -76,8 +76,8 @@ fn a_state_directory_without_room_keeps_files_as_they_are_until_it_has_some() {
     let mut agent = site.start();
     let _ = file_becomes(&agent, &site, "out/list", "a:1\n");
     agent.until("the first reload", || site.reloads() == 1);
-    assert!(fs::write(site.path("state/ballast"), vec![b'x'; 100_000]).is_err(), "it is full");
-    // There is room in the last page of the journal yet.
+    assert!(fs::write(site.path("state/ballast"), vec![b'x'; 100_000]).is_err(), "the disk is full");
+    // There is still room in the last page of the journal.
     let (mut list, mut number) = ("a:1\n".to_owned(), 0);
     let cannot = || site.run(&["status"]).stdout().contains("No space left");
     while !cannot() {
@@ -86,7 +86,7 @@ fn a_state_directory_without_room_keeps_files_as_they_are_until_it_has_some() {
         list += &name;
         site.file(&format!("registry/services/web/{}", name.trim()), "");
         agent.until("it is replaced, or cannot be", || site.read("out/list") == list || cannot());
-        assert!(number < 40, "it is never full");
+        assert!(number < 40, "the disk never fills up");
     }
     assert!(list.starts_with(&site.read("out/list")) && site.leftovers().is_empty());
     site.remove("state/ballast");

@@ -1,4 +1,4 @@
-//! Several registries in one agent: what one of them does is no matter of the others'.
+//! Several registries in one agent do not affect each other.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,7 +9,7 @@ use super::{AWAY, file_becomes};
 use crate::harness::site::{Agent, Site};
 use crate::support::zookeeper::{ZooKeeper, free_port};
 
-/// Two ensembles and a directory, a file for each and one for all.
+/// Two ensembles and a directory, with a file for each and one for all.
 fn site(first: &str, second: &str) -> Site {
     let mut config = String::new();
     for (name, url) in [("a", format!("zk://{first}")), ("b", format!("zk://{second}")), ("c", "dir:tree".into())] {
@@ -34,17 +34,17 @@ fn site(first: &str, second: &str) -> Site {
     site
 }
 
-/// Between two changes: they are spread over the tries at a registry that is away, which come once a second.
+/// The pause between two changes. They spread over the attempts to reach a missing registry, one a second.
 const APART: Duration = Duration::from_millis(150);
 
 /// Makes changes in the first ensemble and in the directory, and waits for each in its file. Most of them, not only
-/// half, are there soon.
+/// half, must be fast.
 fn follows(agent: &Agent, site: &Site, servers: &ZooKeeper, chroot: &str, round: usize) {
     let client = servers.client(chroot);
     let changes = (0..crate::support::random::count(15, 100)).map(|change| {
         sleep(APART);
         let name = format!("r{round}c{change:03}");
-        // Before the change: the agent may be quicker than this.
+        // Read before the change, because the agent may be fast.
         let [a, c] = ["out/a", "out/c"].map(|file| site.read(file) + &name + "\n");
         client.put(&format!("/services/{name}"), b"");
         let zookeeper = file_becomes(agent, site, "out/a", &a);
@@ -61,7 +61,7 @@ fn follows(agent: &Agent, site: &Site, servers: &ZooKeeper, chroot: &str, round:
 }
 
 #[test]
-fn a_registry_that_refuses_from_the_start_holds_nobody_else_up() {
+fn a_refusing_registry_does_not_delay_others() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
     shared.client(&chroot).put("/services/base", b"");
@@ -71,14 +71,14 @@ fn a_registry_that_refuses_from_the_start_holds_nobody_else_up() {
     let first = file_becomes(&agent, &site, "out/a", "base\n");
     file_becomes(&agent, &site, "out/c", "base\n");
     println!("first file after {first:?}");
-    assert!(first < Duration::from_secs(4), "no sooner than a try at the other may take: {first:?}");
+    assert!(first < Duration::from_secs(4), "at most as long as one attempt at the other registry: {first:?}");
     agent.says(AWAY).says("registry=b");
     follows(&agent, &site, shared, &chroot, 0);
-    assert_eq!((site.read("out/b"), site.read("out/all")), (String::new(), String::new()), "b was never known");
+    assert_eq!((site.read("out/b"), site.read("out/all")), (String::new(), String::new()), "b has never been read");
 }
 
 #[test]
-fn a_registry_that_freezes_and_comes_back_holds_nobody_else_up() {
+fn a_frozen_registry_does_not_delay_others() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
     shared.client(&chroot).put("/services/base", b"");
@@ -86,19 +86,19 @@ fn a_registry_that_freezes_and_comes_back_holds_nobody_else_up() {
     other.put_soon("/services/far", b"");
     let site = site(&format!("{}{chroot}", shared.connect_string()), &other.connect_string());
     site.file("tree/services/base", "");
-    // It is frozen when the agent comes: it accepts connections and never answers.
+    // It is frozen when the agent starts: it accepts connections and never answers.
     other.freeze(0);
     let agent = site.start();
     let first = file_becomes(&agent, &site, "out/a", "base\n");
     file_becomes(&agent, &site, "out/c", "base\n");
-    assert!(first < Duration::from_secs(3), "no sooner than a try at the other may take: {first:?}");
+    assert!(first < Duration::from_secs(3), "at most as long as one attempt at the other registry: {first:?}");
     follows(&agent, &site, shared, &chroot, 0);
     agent.says(AWAY).says("registry=b");
     other.thaw(0);
     file_becomes(&agent, &site, "out/b", "far\n");
     let all = |site: &Site| site.read("out/a") + &site.read("out/b") + &site.read("out/c");
     agent.until("the file of all", || site.read("out/all") == all(&site));
-    // And once more, now that all three are known: the file of all goes on with b as it was.
+    // Again, now that all three have been read: the file of all is still updated, with the last members of b.
     other.freeze(0);
     follows(&agent, &site, shared, &chroot, 1);
     agent.says_times(AWAY, 2);

@@ -1,4 +1,4 @@
-//! Connections that are slow, deaf, or end in the middle of an answer.
+//! Connections that are slow, silent, or end in the middle of a reply.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::support::wait::eventually;
 use crate::support::zookeeper::ZooKeeper;
 
 #[test]
-fn a_registry_that_is_two_seconds_late_is_followed_in_the_same_session() {
+fn a_delay_of_two_seconds_does_not_end_the_session() {
     let server = ZooKeeper::one();
     let client = server.client("");
     client.put(&member(1), b"");
@@ -27,12 +27,12 @@ fn a_registry_that_is_two_seconds_late_is_followed_in_the_same_session() {
         client.put(&member(last), b"");
         becomes(&agent, &site, 1..=last);
     }
-    // Longer than a session that nobody hears from.
+    // Longer than the session timeout.
     eventually(PATIENCE, "the session timeout", || began.elapsed() > Duration::from_secs(8));
     client.remove(&member(3));
     becomes(&agent, &site, [1, 2]);
     assert_eq!((server.sessions(), agent.said(AWAY)), (sessions, 0), "{}", agent.log().join("\n"));
-    // Even beginning anew is only late.
+    // A new start is only slow, too.
     proxy.hang_up();
     client.put(&member(4), b"");
     becomes(&agent, &site, [1, 2, 4]);
@@ -40,7 +40,7 @@ fn a_registry_that_is_two_seconds_late_is_followed_in_the_same_session() {
 }
 
 #[test]
-fn a_connection_that_goes_deaf_is_noticed_within_the_session_timeout_and_another_server_used() {
+fn a_silent_connection_is_replaced_within_the_session_timeout() {
     let server = ZooKeeper::one();
     let client = server.client("");
     client.put(&member(100), b"");
@@ -49,7 +49,7 @@ fn a_connection_that_goes_deaf_is_noticed_within_the_session_timeout_and_another
     let agent = site.start();
     becomes(&agent, &site, [100]);
     for last in [102, 104] {
-        // The one in use is known by the requests that a change makes.
+        // The server in use is the one that a change causes requests to.
         let asked = proxies.each_ref().map(Proxy::requests);
         client.put(&member(last - 1), b"");
         becomes(&agent, &site, 100..last);
@@ -58,14 +58,14 @@ fn a_connection_that_goes_deaf_is_noticed_within_the_session_timeout_and_another
         client.put(&member(last), b"");
         let took = file_becomes(&agent, &site, "out/list", &list(100..=last));
         println!("taken up {took:?} after the connection went deaf");
-        assert!(took < Duration::from_millis(6500), "within the session timeout, and a try or two: {took:?}");
+        assert!(took < Duration::from_millis(6500), "within the session timeout and one or two attempts: {took:?}");
         becomes(&agent, &site, 100..=last);
         deaf.swallow(false);
     }
 }
 
 #[test]
-fn nothing_is_published_from_an_answer_that_ends_in_its_middle() {
+fn nothing_is_published_from_a_truncated_reply() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
     let client = shared.client(&chroot);
@@ -82,11 +82,11 @@ fn nothing_is_published_from_an_answer_that_ends_in_its_middle() {
     site.file("out/list", "from before\n");
     let before = site.fingerprint("out/list");
     let agent = site.start();
-    agent.until("several torn answers", || proxy.torn() >= 3);
+    agent.until("several truncated replies", || proxy.torn() >= 3);
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 0), "{}", agent.log().join("\n"));
     proxy.tear_above(0);
     becomes(&agent, &site, 100..200);
-    // The same when there is something to lose.
+    // The same with members to lose.
     let before = site.fingerprint("out/list");
     let torn = proxy.torn();
     proxy.tear_above(20_000);
@@ -95,7 +95,7 @@ fn nothing_is_published_from_an_answer_that_ends_in_its_middle() {
     client.remove(&member(100));
     put(200..250);
     proxy.swallow(false);
-    agent.until("several torn answers", || proxy.torn() >= torn + 2);
+    agent.until("several truncated replies", || proxy.torn() >= torn + 2);
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1), "{}", agent.log().join("\n"));
     proxy.tear_above(0);
     becomes(&agent, &site, 101..250);

@@ -257,11 +257,7 @@ impl Agent {
     /// Waits until this many log lines contain this text.
     pub fn says_times(&self, text: &str, times: usize) -> &Self {
         let said = holds(PATIENCE, || self.said(text) >= times);
-        assert!(
-            said,
-            "the agent did not say {text:?} {times} times:\n{}",
-            self.log().join("the agent did not log {text:?} {times} times:\n{}")
-        );
+        assert!(said, "the agent did not log {text:?} {times} times:\n{}", self.log().join("\n"));
         self
     }
 
@@ -289,7 +285,7 @@ impl Agent {
     /// Waits for the exit.
     pub fn ends(&mut self, limit: Duration) -> ExitStatus {
         let ended = holds(limit, || self.child.try_wait().unwrap().is_some());
-        assert!(ended, "the agent does not end:\n{}", self.log().join("the agent does not exit:\n{}"));
+        assert!(ended, "the agent does not exit:\n{}", self.log().join("\n"));
         self.child.wait().unwrap()
     }
 }

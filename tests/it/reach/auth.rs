@@ -27,7 +27,7 @@ fn secret(site: &Site, text: &str) {
 }
 
 #[test]
-fn sasl_lets_in_who_knows_the_password() {
+fn sasl_accepts_only_the_right_password() {
     let lines = "authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider";
     let java = ["-Djava.security.auth.login.config={folder}/jaas.conf"];
     let server = ZooKeeper::one_with_java(lines, &java, |folder| fs::write(folder.join("jaas.conf"), JAAS).unwrap());
@@ -69,7 +69,7 @@ fn sasl_lets_in_who_knows_the_password() {
 }
 
 #[test]
-fn a_server_without_sasl_says_that_it_takes_none() {
+fn a_server_without_sasl_is_reported() {
     let shared = ZooKeeper::shared();
     let site = site(&format!("zk://{}{}", shared.connect_string(), shared.chroot()), &with("sasl"));
     secret(&site, "rosterd:secret\n");
@@ -77,7 +77,7 @@ fn a_server_without_sasl_says_that_it_takes_none() {
 }
 
 #[test]
-fn a_wrong_password_for_a_path_is_said_where_the_path_is() {
+fn a_wrong_password_for_a_path_is_reported_with_the_path() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
     let client = shared.client(&chroot);

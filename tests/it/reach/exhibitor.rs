@@ -1,4 +1,4 @@
-//! The servers that Exhibitor names.
+//! Servers that Exhibitor lists.
 
 use super::{becomes, is_not_reached, site};
 use crate::ensemble::{list, member};
@@ -10,7 +10,7 @@ fn port(server: &ZooKeeper) -> u16 {
 }
 
 #[test]
-fn the_servers_are_those_that_exhibitor_names_and_later_those_that_it_named() {
+fn the_servers_come_from_exhibitor_and_later_from_its_saved_list() {
     let mut server = ZooKeeper::one();
     server.client("").put(&member(1), b"");
     let exhibitor = Exhibitor::naming(&["127.0.0.1"], port(&server));
@@ -25,7 +25,7 @@ fn the_servers_are_those_that_exhibitor_names_and_later_those_that_it_named() {
     assert!(asked[0].starts_with("GET /exhibitor/v1/cluster/list HTTP/1.1; "), "{asked:?}");
     assert!(asked[0].to_ascii_lowercase().contains("accept: application/json"), "{asked:?}");
 
-    // The ensemble moves, and nobody but Exhibitor knows where to.
+    // The ensemble moves, and only Exhibitor lists the new servers.
     server.stop(0);
     server.move_port(0);
     server.start(0);
@@ -35,7 +35,7 @@ fn the_servers_are_those_that_exhibitor_names_and_later_those_that_it_named() {
     becomes(&agent, &site, &[1, 2]);
     assert!(agent.stop().success());
 
-    // With Exhibitor gone too, what it said before is known.
+    // If Exhibitor is down too, its last list is used.
     for (status, body) in [(500, "{}"), (200, "no list"), (200, r#"{"servers":[],"port":2181}"#)] {
         exhibitor.answers(status, body);
         assert_eq!(site.run(&["get", "/services/x"]).expect(0).stdout(), list([1, 2]), "{status} {body}");
@@ -57,7 +57,7 @@ fn without_an_exhibitor_the_configured_servers_are_tried() {
     let good = site(&format!("zk://{}{chroot}", shared.connect_string()), &dead);
     good.run(&["render"]).expect(0);
     assert_eq!(good.read("out/list"), list([1]));
-    // One that names what is dead is not alone either.
+    // An Exhibitor that lists only dead servers does not replace the configured ones.
     let wrong = Exhibitor::naming(&["127.0.0.1", "no-such-host.invalid"], free_port());
     let keys = format!("exhibitor = [\"{}\"]", wrong.url());
     let good = site(&format!("zk://{}{chroot}", shared.connect_string()), &keys);

@@ -1,4 +1,4 @@
-//! A path that is too large to be read: known as that, and read again when it is not.
+//! A path that is too large to be read is reported as such, and read again when it is smaller.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::ensemble::member;
 use crate::harness::site::{Agent, Site};
 use crate::support::zookeeper::ZooKeeper;
 
-/// Makes or deletes many nodes, a thousand in one transaction.
+/// Creates or deletes many nodes, a thousand in one transaction.
 fn change(server: &ZooKeeper, count: usize, pad: &'static str, is_made: bool) {
     let client = server.client("");
     for start in (0..count).step_by(1000) {
@@ -27,7 +27,7 @@ fn change(server: &ZooKeeper, count: usize, pad: &'static str, is_made: bool) {
     }
 }
 
-/// A folder for a server that has a lot to do, in which a loss is believed at once.
+/// A directory for a busy server, with a configuration that admits any loss at once.
 fn patient(server: &ZooKeeper) -> Site {
     let site = site(&format!("zk://{}", server.connect_string()), "");
     let config = site.read("rosterd.toml");
@@ -39,12 +39,12 @@ fn patient(server: &ZooKeeper) -> Site {
     site
 }
 
-/// The agent says `words` of the path, once, and keeps the file and the session whatever else changes there. Gives how
-/// much of the processor that took.
+/// Checks that the agent reports `words` about the path once, and keeps the file and the session whatever else changes
+/// there. Returns how much CPU time that took.
 fn is_kept(server: &ZooKeeper, site: &Site, agent: &Agent, words: &str) -> Duration {
     agent.says(words);
-    // What was good before that may still be on its way to the file.
-    agent.until("the file holds the last good members", || {
+    // The last known-good members may still be on their way to the file.
+    agent.until("the file has the last known-good members", || {
         let kept = agent.log().into_iter().rfind(|line| line.contains(words));
         let kept = kept.and_then(|line| line.split(" kept=").nth(1)?.split(' ').next()?.parse().ok());
         site.read("out/list").lines().count() == kept.unwrap_or(1)
@@ -54,11 +54,11 @@ fn is_kept(server: &ZooKeeper, site: &Site, agent: &Agent, words: &str) -> Durat
     let cpu = agent.cpu();
     change(server, 5000, "more", true);
     change(server, 5000, "more", false);
-    // What is heard of last: all of that has been seen to by then.
+    // The last change is seen, so everything before it has been handled.
     own.put("/services/y/10.0.0.1:1", b"");
     agent.until("the other path is seen", || site.read("out/other") == "1\n");
     assert_eq!(site.fingerprint("out/list"), before);
-    assert!(sessions.is_subset(&server.sessions()), "the agent's session is another one");
+    assert!(sessions.is_subset(&server.sessions()), "the agent's session was replaced");
     assert_eq!((agent.said(words), agent.said(super::AWAY)), (1, 0), "{}", agent.log().join("\n"));
     let (cpu, memory) = (agent.cpu().checked_sub(cpu).unwrap(), agent.memory());
     println!("{cpu:?} of the processor for 10,000 changes, {memory:?}");
@@ -85,8 +85,8 @@ fn a_hundred_thousand_members_are_too_many() {
 }
 
 #[test]
-fn a_list_that_no_frame_may_hold_is_too_large() {
-    // 50,000 names of 200 bytes: 10 MB in one answer.
+fn a_list_larger_than_a_frame_is_too_large() {
+    // 50,000 names of 200 bytes: 10 MB in one reply.
     let pad: &str = Box::leak("p".repeat(195).into_boxed_str());
     let server = ZooKeeper::one_with_java("", &["-Xmx400m"], |_| {});
     server.client("").put(&member(1), b"");
@@ -104,7 +104,7 @@ fn a_list_that_no_frame_may_hold_is_too_large() {
 }
 
 #[test]
-fn ten_thousand_members_are_the_most() {
+fn a_path_has_at_most_ten_thousand_members() {
     let server = ZooKeeper::one_with_java("", &["-Xmx400m"], |_| {});
     server.client("").put(&member(1), b"");
     let site = patient(&server);
@@ -120,7 +120,7 @@ fn ten_thousand_members_are_the_most() {
 }
 
 #[test]
-fn sixteen_mebibytes_are_the_most_and_of_a_glob_one_key_alone_is_held() {
+fn data_is_at_most_16_mebibytes_and_a_too_large_key_is_held_alone() {
     let server = ZooKeeper::one_with_java("", &["-Xmx400m"], |_| {});
     let client = server.client("");
     client.put(&member(1), b"");
@@ -143,7 +143,8 @@ fn sixteen_mebibytes_are_the_most_and_of_a_glob_one_key_alone_is_held() {
     agent.says(keyed);
     client.put("/services/y/10.0.0.2:1", b"");
     agent.until("the other key", || site.read("out/all").ends_with("y=2 \n"));
-    // The path that is followed by itself may say both: it grew over what is taken before all of it was read anew.
+    // The path that is followed by itself may report both, because it exceeded the limit before all of it was read
+    // again.
     let of_keys = agent.log().iter().filter(|line| line.contains(keyed) && line.contains("roster=all")).count();
     assert_eq!((agent.said(plain), of_keys), (1, 1), "{}", agent.log().join("\n"));
     for name in &names {

@@ -7,7 +7,7 @@ use crate::ensemble::{list, member};
 use crate::support::zookeeper::{ZooKeeper, free_port};
 
 #[test]
-fn an_ensemble_that_is_reconfigured_is_followed_and_found_after_a_restart() {
+fn a_reconfigured_ensemble_is_followed_and_found_after_a_restart() {
     let mut ensemble = ZooKeeper::dynamic();
     ensemble.client("").put(&member(1), b"");
     let url = format!("zk://{}", ensemble.connect_string());
@@ -19,8 +19,8 @@ fn an_ensemble_that_is_reconfigured_is_followed_and_found_after_a_restart() {
     let kept = || {
         now.iter().all(|server| site.read("state/servers/default.json").contains(server.rsplit_once(':').unwrap().1))
     };
-    agent.until("the new servers are kept", kept);
-    // Every server is restarted, so no connection stays that was there before.
+    agent.until("the new servers are saved", kept);
+    // Every server is restarted, so no earlier connection remains.
     for index in 0..3 {
         ensemble.stop(index);
     }
@@ -32,13 +32,13 @@ fn an_ensemble_that_is_reconfigured_is_followed_and_found_after_a_restart() {
     becomes(&agent, &site, &[1, 2]);
     assert!(agent.stop().success());
 
-    // The configured servers are gone, and the ensemble is found all the same.
+    // The configured servers are gone, and the ensemble is found nevertheless.
     ensemble.client("").put(&member(3), b"");
     let mut agent = site.start();
     becomes(&agent, &site, &[1, 2, 3]);
     assert!(agent.stop().success());
     assert_eq!(site.run(&["get", "/services/x"]).expect(0).stdout(), list([1, 2, 3]));
-    // For another url the list says nothing: nobody finds it there.
+    // The saved list does not apply to another url.
     let elsewhere = super::site(&url, "");
     is_not_reached(&elsewhere, &["Connection refused"]);
     fs::create_dir_all(elsewhere.path("state/servers")).unwrap();
@@ -50,7 +50,7 @@ fn an_ensemble_that_is_reconfigured_is_followed_and_found_after_a_restart() {
 }
 
 #[test]
-fn an_ensemble_whose_addresses_change_behind_its_names_is_followed() {
+fn changed_addresses_of_host_names_are_followed() {
     let mut ensemble = ZooKeeper::three();
     let port = |server: &str| server.rsplit_once(':').unwrap().1.to_owned();
     let ports: Vec<String> = ensemble.servers().iter().map(|server| port(server)).collect();
@@ -59,7 +59,7 @@ fn an_ensemble_whose_addresses_change_behind_its_names_is_followed() {
     let url: Vec<String> = ports.iter().enumerate().map(|(i, port)| format!("zk{i}.test:{port}")).collect();
     let site = site(&format!("zk://{}", url.join(",")), "");
     let names = |net: usize| format!("127.0.{net}.1 zk0.test\n127.0.{net}.2 zk1.test\n127.0.{net}.3 zk2.test\n");
-    // Written in place: it is the file itself that the agent sees under another name.
+    // Written in place, because the agent sees this file through a bind mount.
     fs::write(site.path("hosts"), names(1)).unwrap();
     let hosts = site.path("hosts").display().to_string();
     let script = "mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"";
@@ -71,7 +71,7 @@ fn an_ensemble_whose_addresses_change_behind_its_names_is_followed() {
     agent.says(super::AWAY);
     fs::write(site.path("hosts"), names(2)).unwrap();
     becomes(&agent, &site, &[1, 2]);
-    // And a name that is lost altogether is said, and does no harm to the others.
+    // A name that no longer resolves is reported, and does not affect the others.
     fs::write(site.path("hosts"), names(2).replace("zk1.test", "zk9.test")).unwrap();
     ensemble.move_to(&["127.0.2.1", "127.0.2.2", "127.0.2.3"]);
     ensemble.put_soon(&member(3), b"");

@@ -1,4 +1,4 @@
-//! TLS: whoever is not surely the server is no server.
+//! TLS: only a verified server is used.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::ensemble::{list, member};
 use crate::support::authority::{Authority, Valid};
 use crate::support::zookeeper::{ZooKeeper, free_port};
 
-/// A server with a port for TLS beside the plain one, and that port. `client` is `none` or `need`.
+/// A server with a TLS port besides the plain one, and that port. `client` is `none` or `need`.
 fn secure(authority: &Authority, name: &str, client: &str) -> (ZooKeeper, u16) {
     let port = free_port();
     let lines = format!(
@@ -23,7 +23,7 @@ fn secure(authority: &Authority, name: &str, client: &str) -> (ZooKeeper, u16) {
 }
 
 #[test]
-fn only_the_right_server_is_believed() {
+fn only_a_verified_server_is_used() {
     let authority = Authority::new("ca");
     authority.sign("zk", "IP:127.0.0.1,DNS:zk1.example.com", Valid::Now);
     let (server, port) = secure(&authority, "zk", "none");
@@ -43,7 +43,7 @@ fn only_the_right_server_is_believed() {
         &site(&url, &tls(&other.ca())),
         &["TLS: the server's certificate is not signed by a trusted authority"],
     );
-    // One of the same name that is another one.
+    // Another server with the same name.
     is_not_reached(
         &site(&url, &tls(&Authority::new("ca").ca())),
         &["TLS: the server's certificate names a trusted authority, but"],
@@ -59,7 +59,7 @@ fn only_the_right_server_is_believed() {
     );
     is_not_reached(&site(&format!("zk://127.0.0.1:{port}"), ""), &["write zks://"]);
 
-    // A running agent says the same, and touches no more.
+    // A running agent reports the same, and touches nothing.
     let stranger = site(&url, &tls(&other.ca()));
     stranger.file("out/list", "from before\n");
     let before = stranger.fingerprint("out/list");
@@ -70,7 +70,7 @@ fn only_the_right_server_is_believed() {
 }
 
 #[test]
-fn a_renewed_certificate_is_taken_up_and_an_expired_one_refused() {
+fn a_renewed_certificate_is_used_and_an_expired_one_refused() {
     let authority = Authority::new("ca");
     authority.sign("zk", "IP:127.0.0.1", Valid::Now);
     let (mut server, port) = secure(&authority, "zk", "none");
@@ -79,7 +79,7 @@ fn a_renewed_certificate_is_taken_up_and_an_expired_one_refused() {
     fs::copy(authority.ca(), running.path("ca.pem")).unwrap();
     let mut agent = running.start();
     becomes(&agent, &running, &[1]);
-    // Another authority and a new certificate, for an agent that goes on.
+    // A new authority and a new certificate, while the agent runs.
     let next = Authority::new("next");
     next.sign("zk", "IP:127.0.0.1", Valid::Now);
     let restart = |server: &mut ZooKeeper| {
@@ -100,15 +100,15 @@ fn a_renewed_certificate_is_taken_up_and_an_expired_one_refused() {
     running.file("out/list", "from before\n");
     let mut agent = running.start();
     agent.says(expired);
-    // What was last good stands in, and nothing from a server that is not the right one.
+    // The last known-good members are used, and nothing from an unverified server.
     becomes(&agent, &running, &[1, 2]);
     assert!(agent.stop().success());
-    // By now the server is quick enough for one pass: its first handshake may take it seconds.
+    // By now the server is fast enough for a single pass. Its first handshake may take seconds.
     is_not_reached(&running, &[expired]);
 }
 
 #[test]
-fn a_server_that_asks_for_a_certificate_gets_it() {
+fn a_client_certificate_is_sent_if_the_server_asks_for_it() {
     let authority = Authority::new("ca");
     authority.sign("zk", "IP:127.0.0.1", Valid::Now);
     let (_server, port) = secure(&authority, "zk", "need");

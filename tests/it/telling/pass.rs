@@ -1,4 +1,4 @@
-//! `render` and `diff` beside a running agent.
+//! `render` and `diff` while an agent runs.
 
 use std::fs;
 
@@ -26,7 +26,7 @@ fn render_goes_through_the_running_agent() {
     assert_eq!((site.read("out/list").lines().count(), site.reloads()), (2, before), "no reload");
     fs::write(site.path("out/list"), "by hand\n").unwrap();
     site.run(&["render"]).expect(0);
-    assert_eq!((site.read("out/list").lines().count(), site.reloads()), (2, before + 1), "waited for");
+    assert_eq!((site.read("out/list").lines().count(), site.reloads()), (2, before + 1), "the reload was waited for");
     site.run(&["render", "nobody"]).expect(64);
     site.file("broken", "");
     fs::write(site.path("out/list"), "by hand\n").unwrap();
@@ -36,7 +36,7 @@ fn render_goes_through_the_running_agent() {
 }
 
 #[test]
-fn render_through_the_agent_holds_and_waits_as_alone() {
+fn render_through_the_agent_holds_and_waits_as_without_it() {
     let site = site(8);
     let agent = up(&site);
     lose(&site, &agent, 3..=8);
@@ -44,7 +44,7 @@ fn render_through_the_agent_holds_and_waits_as_alone() {
     assert!(held.expect(3).stderr().contains("of 8 members of /services/web remain"), "{}", held.stderr());
     site.run(&["render", "--held-ok"]).expect(0);
     site.run(&["diff"]).expect(3);
-    assert!(site.read("out/list").lines().count() > 2, "alone it would have believed the loss");
+    assert!(site.read("out/list").lines().count() > 2, "without the agent the loss would have been admitted");
     fs::rename(site.path("registry"), site.path("gone")).unwrap();
     agent.until("stale", || status(&site)["rosters"][0]["fresh"] == false);
     let before = site.fingerprint("out/list");
@@ -54,11 +54,11 @@ fn render_through_the_agent_holds_and_waits_as_alone() {
     fs::write(site.path("out/list"), "by hand\n").unwrap();
     site.run(&["render", "--timeout", "300ms", "--held-ok", "--max-stale", "0s"]).expect(4);
     site.run(&["render", "--held-ok", "--max-stale", "1h"]).expect(0);
-    assert_eq!(site.fingerprint("out/list").3, before.3, "the last good members stand in");
+    assert_eq!(site.fingerprint("out/list").3, before.3, "the last known-good members are used");
 }
 
 #[test]
-fn render_takes_an_edited_configuration_to_the_agent() {
+fn render_makes_the_agent_apply_an_edited_configuration() {
     let site = site(2);
     let agent = up(&site);
     let second = "[[template]]\nsrc = \"more.tera\"\ndest = \"out/more\"\n";
@@ -67,7 +67,7 @@ fn render_takes_an_edited_configuration_to_the_agent() {
     let diff = site.run(&["diff"]);
     assert!(diff.expect(2).stderr().contains("dry run is not using the running agent"), "{}", diff.stderr());
     assert!(diff.stdout().contains("+2\n"));
-    assert_eq!(status(&site)["templates"].as_array().unwrap().len(), 1, "a look takes nothing on");
+    assert_eq!(status(&site)["templates"].as_array().unwrap().len(), 1, "a dry run applies nothing");
     let render = site.run(&["render"]);
     assert!(render.expect(0).stderr().contains("by=agent"), "{}", render.stderr());
     assert_eq!(site.read("out/more"), "2\n");
@@ -76,11 +76,11 @@ fn render_takes_an_edited_configuration_to_the_agent() {
 }
 
 #[test]
-fn the_same_words_in_another_place_are_another_agents() {
+fn a_copied_configuration_elsewhere_does_not_use_the_agent() {
     let config = format!("[status]\nsocket = \"SITE/agent.sock\"\n{CONFIG}");
     let site = site_with(&config, 1);
     let agent = up(&site);
-    // Its state directory, registry and destination are beside it.
+    // Its state directory, registry and destination are next to it.
     site.file("other/rosterd.toml", &site.read("rosterd.toml"));
     site.file("other/templates/list.tera", &site.read("templates/list.tera"));
     site.file("other/registry/services/web/10.9.9.9:80", "").file("other/out/x", "");
@@ -91,7 +91,7 @@ fn the_same_words_in_another_place_are_another_agents() {
 }
 
 #[test]
-fn a_lock_without_a_socket_is_5_by_pid_and_another_agent_is_not_asked() {
+fn a_locked_state_directory_without_a_socket_exits_5_and_names_the_pid() {
     let site = site(1);
     let agent = up(&site);
     // The socket of an agent with another state directory.
@@ -107,12 +107,12 @@ fn a_lock_without_a_socket_is_5_by_pid_and_another_agent_is_not_asked() {
 }
 
 #[test]
-fn a_pass_takes_as_long_as_its_check_and_a_frozen_agent_is_not_waited_for() {
+fn a_pass_waits_for_a_long_check_but_not_for_a_frozen_agent() {
     let site = site_with(&CONFIG.replace("! grep poison {{ src }}", "test ! -e SITE/slow || sleep 11"), 2);
     let agent = up(&site);
     site.file("slow", "");
     fs::write(site.path("out/list"), "by hand\n").unwrap();
-    // Longer than the lock of a state directory is waited for.
+    // Longer than the wait for the lock of a state directory.
     let render = site.run(&["render"]);
     assert!(render.expect(0).stderr().contains("by=agent"), "{}", render.stderr());
     assert_eq!(site.read("out/list").lines().count(), 2);

@@ -1,4 +1,4 @@
-//! The control socket itself: whose it is, who may do what, and what it withstands.
+//! The control socket: its owner, permissions, and invalid requests.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use super::{CONFIG, lose, member, site, site_with, status, up};
 use crate::harness::site::Site;
 
 #[test]
-fn without_an_agent_every_question_is_69_and_says_where_it_was_asked() {
+fn without_an_agent_queries_exit_69_and_name_the_socket() {
     let site = site(1);
     let socket = site.path("agent.sock").display().to_string();
     for args in
@@ -32,16 +32,16 @@ fn without_an_agent_every_question_is_69_and_says_where_it_was_asked() {
     site.run(&["-c", "missing.toml", "status"]).expect(78);
     let default = site.run_with_env(&[("ROSTERD_CONFIG", "")], &["status"]);
     assert!(default.expect(69).stderr().contains("/run/rosterd/rosterd.sock"), "{}", default.stderr());
-    // A dead agent's socket is replaced, and a configuration that is being edited is no reason not to ask.
+    // The socket of a dead agent is replaced, and an invalid configuration does not prevent a query.
     let _agent = up(&site);
     site.file("rosterd.toml", &site.read("rosterd.toml").replace("[[roster]]", "[[roster]]\nmni = 2"));
     site.run(&["status"]).expect(0);
 }
 
-/// Sends bytes, and gives what comes back until the other side closes.
+/// Sends bytes, and returns what comes back until the other side closes the connection.
 fn raw(site: &Site, bytes: &[u8]) -> String {
     let mut stream = UnixStream::connect(site.path("agent.sock")).unwrap();
-    // The agent may close before all is sent.
+    // The agent may close the connection before everything is sent.
     let _ = stream.write_all(bytes);
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
@@ -49,7 +49,7 @@ fn raw(site: &Site, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_socket_withstands_what_is_no_request() {
+fn the_socket_withstands_invalid_requests() {
     let site = site(1);
     let mut agent = up(&site);
     let mode = fs::symlink_metadata(site.path("agent.sock")).unwrap().mode();
@@ -66,12 +66,12 @@ fn the_socket_withstands_what_is_no_request() {
         let answer = raw(&site, bytes);
         assert!(answer.contains(words) && answer.lines().count() == 1, "{answer}");
     }
-    // All seats taken by those who say nothing: who comes then waits for one of them.
+    // All connections are in use by silent clients; a new client waits for one of them.
     let mut idle: Vec<UnixStream> = (0..16).map(|_| UnixStream::connect(site.path("agent.sock")).unwrap()).collect();
     let mut late = UnixStream::connect(site.path("agent.sock")).unwrap();
     late.write_all(b"{\"v\":1,\"ask\":\"status\"}\n").unwrap();
     late.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    assert!(late.read(&mut [0; 1]).is_err(), "no seat is free");
+    assert!(late.read(&mut [0; 1]).is_err(), "no connection is free");
     drop(idle.pop());
     late.set_read_timeout(None).unwrap();
     let mut answer = String::new();
@@ -86,16 +86,17 @@ fn the_socket_withstands_what_is_no_request() {
 }
 
 #[test]
-fn others_may_ask_and_not_command() {
+fn other_users_may_query_but_not_command() {
     let site = site(8);
     let agent = up(&site);
     lose(&site, &agent, 3..=8);
     fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = site.path("rosterd");
-    // By another process: a file that is open for writing, if only in what another test starts just then, is not run.
+    // Another process must not have the copy open for writing, or it cannot be executed. Any other test may start a
+    // process just then.
     let copied = Command::new("cp").args([env!("CARGO_BIN_EXE_rosterd").as_ref(), binary.as_os_str()]).status();
     assert!(copied.unwrap().success());
-    // In the socket's group, and nobody else.
+    // A user with the socket's group and no other rights.
     let as_other = |args: &[&str]| {
         let mut command = Command::new(&binary);
         command.args(args).args(["--socket", site.path("agent.sock").to_str().unwrap()]).env_clear().current_dir("/");
@@ -109,7 +110,7 @@ fn others_may_ask_and_not_command() {
         let (code, said) = as_other(command);
         assert!(code == 1 && said.contains("user 65534 may query the agent but not command it"), "{code} {said}");
     }
-    // What they look at is not what root was shown.
+    // The view that this user was shown does not count as shown to root.
     assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was last reviewed"));
     assert!(status(&site)["paused"].is_null() && !status(&site)["rosters"][0]["hold"].is_null());
     site.remove(&member(2));
@@ -120,7 +121,7 @@ fn others_may_ask_and_not_command() {
 }
 
 #[test]
-fn a_socket_that_cannot_be_made_stops_nobody_and_a_live_one_is_left() {
+fn an_agent_runs_without_its_socket_and_leaves_a_live_one() {
     let site = site(1);
     site.file("agent.sock", "mine");
     let mut agent = site.start();
@@ -136,10 +137,10 @@ fn a_socket_that_cannot_be_made_stops_nobody_and_a_live_one_is_left() {
     second.says("another agent is listening on it");
     assert_eq!(status(&site)["pid"], agent.pid());
     assert!(second.stop().success());
-    assert_eq!(status(&site)["pid"], agent.pid(), "who had no socket removes none");
+    assert_eq!(status(&site)["pid"], agent.pid(), "an agent without a socket removes none");
     site.file("rosterd.toml", &site.read("rosterd.toml").replace("agent.sock", "run/deep/agent.sock"));
     agent.signal(Signal::SIGHUP);
-    // The file is there a moment before anybody listens.
+    // The file exists a moment before the agent listens.
     agent.until("it moves with the configuration", || site.run(&["status"]).code() == 0);
     assert!(site.path("run/deep/agent.sock").exists());
     assert!(!site.path("agent.sock").exists());

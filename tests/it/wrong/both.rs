@@ -1,9 +1,9 @@
-//! Configuration and templates that are wrong together: one go to mend them all.
+//! Errors in the configuration and in templates are reported together, so that one round of edits corrects them all.
 
 use super::told;
 
 #[test]
-fn a_key_and_a_template() {
+fn errors_in_a_key_and_a_template_are_reported_together() {
     insta::assert_snapshot!(told(&[
         ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\nmni = 2\n[[template]]\nsrc = \"t\"\ndest = \"/x/a\"\n"),
         ("templates/t", "{{ wbe | jsn }}\n{% include 'none' %}\n"),
@@ -46,7 +46,7 @@ fn a_key_and_a_template() {
 }
 
 #[test]
-fn several_files_of_both_kinds() {
+fn errors_in_several_files_of_both_kinds_are_reported_together() {
     insta::assert_snapshot!(told(&[
         ("rosterd.toml", "registry.url = \"zk://zk1:0\"\n[agent]\nlog_format = \"xml\"\n"),
         ("conf.d/a.toml", "[[roster]]\npath = \"/s/web\"\nmin = 3\nmax = 2\n[[template]]\nsrc = \"a\"\ndest = \"/x/a\"\nreload_interval = \"soon\"\n"),
@@ -132,7 +132,7 @@ fn several_files_of_both_kinds() {
 }
 
 #[test]
-fn broken_toml_and_a_broken_template() {
+fn broken_toml_and_a_broken_template_are_reported_together() {
     insta::assert_snapshot!(told(&[
         ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[template]]\nsrc = \"t\"\ndest = \"/x/a\"\n[[roster]]\npath = /s/web\n"),
         ("templates/t", "{{ web | jsn }}\n{{ later }}\n"),
@@ -159,7 +159,7 @@ fn broken_toml_and_a_broken_template() {
 }
 
 #[test]
-fn a_roster_that_was_refused_is_not_missed_in_the_template() {
+fn a_refused_roster_is_not_reported_as_undefined() {
     insta::assert_snapshot!(told(&[
         ("rosterd.toml", "registry.url = \"zk://zk1\"\n[vars]\nbad = nan\n[[roster]]\npath = \"s/web\"\n[[template]]\nsrc = \"t\"\ndest = \"/x/a\"\n"),
         ("templates/t", "{{ web | length }} {{ vars.bad }}\n{{ host.ipp }}\n"),
@@ -194,7 +194,7 @@ fn a_roster_that_was_refused_is_not_missed_in_the_template() {
 }
 
 #[test]
-fn a_confd_resource_and_its_template() {
+fn errors_in_a_confd_resource_and_its_template_are_reported_together() {
     insta::assert_snapshot!(told(&[
         ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\n"),
         ("conf.d/web.toml", "[template]\nsrc = \"web.tmpl\"\ndest = \"/x/web\"\nmode = 0644\nkeys = [\"/s/web\", 5]\nchek_cmd = \"true {{.src}}\"\n"),

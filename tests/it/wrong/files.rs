@@ -1,9 +1,9 @@
-//! Configuration files that are wrong as files: their TOML, their keys, and what they include.
+//! Errors in configuration files: their TOML, their keys, and their includes.
 
 use super::{mode, one, site, told, told_of};
 
 #[test]
-fn toml_that_is_none() {
+fn invalid_toml_is_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = /services/web\nmin =\n[[template]\nsrc = \"good.tera\"\n"), @r#"
     rosterd: wrong configuration
     error: this is not a value
@@ -35,7 +35,7 @@ fn toml_that_is_none() {
 }
 
 #[test]
-fn a_text_that_is_not_closed() {
+fn an_unclosed_string_is_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/services/web\nmin = 2\n"), @r#"
     rosterd: wrong configuration
     error: invalid basic string, expected `"`
@@ -51,7 +51,7 @@ fn a_text_that_is_not_closed() {
 }
 
 #[test]
-fn a_key_that_stands_twice() {
+fn a_duplicate_key_is_reported() {
     insta::assert_snapshot!(one("[agent]\nname = \"a\"\n[[roster]]\npath = \"/a\"\npath = \"/b\"\n[agent]\n"), @r#"
     rosterd: wrong configuration
     error: duplicate key
@@ -75,7 +75,7 @@ fn a_key_that_stands_twice() {
 }
 
 #[test]
-fn keys_that_nobody_knows() {
+fn unknown_keys_are_reported() {
     insta::assert_snapshot!(one("[agnet]\nname = \"x\"\n[[roster]]\npath = \"/services/web\"\nmim = 2\ncolour = \"red\"\n"), @r#"
     rosterd: wrong configuration
     error: unknown key `agnet` in the top level
@@ -107,7 +107,7 @@ fn keys_that_nobody_knows() {
 }
 
 #[test]
-fn a_table_where_there_may_be_several() {
+fn a_table_in_place_of_an_array_of_tables_is_reported() {
     insta::assert_snapshot!(one("[roster]\npath = \"/services/web\"\n[[agent]]\nname = \"x\"\n"), @"
     rosterd: wrong configuration
     error: `roster` is a table, but there can be several
@@ -131,7 +131,7 @@ fn a_table_where_there_may_be_several() {
 }
 
 #[test]
-fn what_this_version_does_not_do_yet() {
+fn unsupported_keys_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\n[[service]]\nname = \"memcached\"\nport = 11211\n"), @r#"
     rosterd: wrong configuration
     error: `service` is not supported by this version
@@ -147,7 +147,7 @@ fn what_this_version_does_not_do_yet() {
 }
 
 #[test]
-fn includes() {
+fn invalid_includes_are_reported() {
     insta::assert_snapshot!(told(&[
         ("rosterd.toml", "include = [\"conf.d/*.toml\", \"more.toml\", \"[\"]\nregistry.url = \"zk://zk1\"\n"),
         ("conf.d/a.toml", "include = [\"b.toml\"]\n"),
@@ -182,7 +182,7 @@ fn includes() {
 }
 
 #[test]
-fn credentials_that_others_may_read() {
+fn credentials_readable_by_others_are_refused() {
     let site = site(&[
         (
             "rosterd.toml",
@@ -232,7 +232,7 @@ fn credentials_that_others_may_read() {
 }
 
 #[test]
-fn files_that_everyone_may_write() {
+fn world_writable_files_are_refused() {
     let site =
         site(&[("rosterd.toml", "registry.url = \"zk://zk1\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\n")]);
     mode(&site, "templates/good.tera", 0o666);
@@ -256,7 +256,7 @@ fn files_that_everyone_may_write() {
 }
 
 #[test]
-fn a_file_that_is_not_there() {
+fn a_missing_file_is_reported() {
     insta::assert_snapshot!(told_of(&site(&[]), &["check", "-c", "rosterd.tmol"]), @"
     rosterd: wrong configuration
     error: the configuration file cannot be read: No such file or directory (os error 2)

@@ -1,9 +1,9 @@
-//! What is wrong with where live state comes from: registries, rosters, keys.
+//! Errors in the source of live state: registries, rosters, keys.
 
 use super::{one, told};
 
 #[test]
-fn registries() {
+fn invalid_registries_are_reported() {
     insta::assert_snapshot!(told(&[("rosterd.toml", "[[registry]]\nname = \"a\"\nurl = \"etcd://zk1\"\n[[registry]]\nname = \"b\"\nurl = \"zk://zk1:99999\"\n[[registry]]\nname = \"c\"\nurl = \"zk://u:secret@zk1\"\n[[registry]]\nname = \"d\"\n")]), @r#"
     rosterd: wrong configuration
     error: "etcd://zk1" is not a valid registry URL
@@ -43,7 +43,7 @@ fn registries() {
 }
 
 #[test]
-fn no_registry() {
+fn a_missing_registry_is_reported() {
     insta::assert_snapshot!(told(&[("rosterd.toml", "[[roster]]\npath = \"/s/web\"\n")]), @r#"
     rosterd: wrong configuration
     error: no registry is configured
@@ -55,7 +55,7 @@ fn no_registry() {
 }
 
 #[test]
-fn a_registry_that_is_not_there() {
+fn an_undefined_registry_is_reported() {
     insta::assert_snapshot!(told(&[("rosterd.toml", "[[registry]]\nname = \"west\"\nurl = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\nregistry = \"wset\"\n")]), @r#"
     rosterd: wrong configuration
     error: there is no registry "wset"
@@ -71,7 +71,7 @@ fn a_registry_that_is_not_there() {
 }
 
 #[test]
-fn paths_in_the_registry() {
+fn invalid_paths_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"services/web\"\n[[roster]]\npath = \"/services/*/*\"\n[[roster]]\npath = \"/services/web-2/\"\n[[key]]\npath = \"/config/*\"\n"), @r#"
     rosterd: wrong configuration
     error: "services/web" cannot be followed: a registry path starts with /
@@ -111,7 +111,7 @@ fn paths_in_the_registry() {
 }
 
 #[test]
-fn names_that_templates_cannot_use() {
+fn names_that_templates_cannot_use_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/services/web-2\"\n[[roster]]\nname = \"vars\"\npath = \"/x\"\n[[roster]]\nname = \"9lives\"\npath = \"/x\"\n"), @r#"
     rosterd: wrong configuration
     error: "web-2" (derived from the path) is not a valid variable name in templates
@@ -143,7 +143,7 @@ fn names_that_templates_cannot_use() {
 }
 
 #[test]
-fn one_name_for_two() {
+fn duplicate_names_are_reported() {
     insta::assert_snapshot!(told(&[
         ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\n[[template]]\nname = \"x\"\nsrc = \"good.tera\"\ndest = \"/x/a\"\n"),
         ("conf.d/web.toml", "[[key]]\npath = \"/config/web\"\n[[template]]\nname = \"x\"\nsrc = \"good.tera\"\ndest = \"/x/b\"\n"),
@@ -170,7 +170,7 @@ fn one_name_for_two() {
 }
 
 #[test]
-fn min_over_max() {
+fn min_above_max_is_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nmin = 5\nmax = 3\n[[roster]]\npath = \"/s/db\"\nmin = -1\nmax = 0\n"), @"
     rosterd: wrong configuration
     error: min (5) is greater than max (3)
@@ -202,7 +202,7 @@ fn min_over_max() {
 }
 
 #[test]
-fn shares_that_are_none() {
+fn invalid_percentages_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nmax_shrink = \"150%\"\n[[roster]]\npath = \"/s/db\"\nmax_shrink = 0.5\n"), @r#"
     rosterd: wrong configuration
     error: "150%" is not a valid percentage
@@ -226,7 +226,7 @@ fn shares_that_are_none() {
 }
 
 #[test]
-fn fields_that_no_payload_has() {
+fn unknown_payload_fields_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/a\"\npayload = { hots = \"ip\", port = 80, id = \"a..b\" }\n[[roster]]\npath = \"/s/b\"\npayload = {}\n[[roster]]\npath = \"/s/c\"\npayload = [\"nerve\"]\n"), @r#"
     rosterd: wrong configuration
     error: unknown key `hots` in [[roster]] payload
@@ -274,7 +274,7 @@ fn fields_that_no_payload_has() {
 }
 
 #[test]
-fn words_that_no_key_takes() {
+fn invalid_choices_are_reported() {
     insta::assert_snapshot!(one("[agent]\nlog_format = \"jsno\"\n[[roster]]\npath = \"/s/web\"\npayload = \"xml\"\npick = \"random\"\nabove_max = \"Hold\"\n"), @r#"
     rosterd: wrong configuration
     error: `log_format` cannot be "jsno"

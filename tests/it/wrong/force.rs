@@ -1,4 +1,4 @@
-//! What a refused configuration leaves as it is: everything.
+//! A refused configuration changes nothing.
 
 use nix::sys::signal::Signal;
 
@@ -9,7 +9,7 @@ const GOOD: &str = "[registry]\nurl = \"dir:registry\"\n[agent]\nstate_dir = \"s
                     wait = \"0s:0s\"\n[[template]]\nsrc = \"list\"\ndest = \"out/list\"\n\
                     reload_cmd = [\"sh\", \"-c\", \"echo >> SITE/reloads\"]\nreload_interval = \"0s\"\n";
 
-/// Replacements in [`GOOD`] and in its template, and what is said of them.
+/// Replacements in [`GOOD`] and in its template, and the expected report.
 const WRONG: [(&str, &str, &str); 5] = [
     ("path = \"/services/web\"", "path = \"services/web\"", "a registry path starts with /"),
     ("wait =", "wiat =", "unknown key `wiat` in [[roster]]"),
@@ -40,7 +40,7 @@ fn wrong(site: &Site, (from, to, _): (&str, &str, &str)) {
 }
 
 #[test]
-fn every_command_refuses_it_and_touches_nothing() {
+fn every_command_refuses_an_invalid_configuration_and_touches_nothing() {
     let site = running();
     site.run(&["render"]).expect(0);
     let before = site.fingerprint("out/list");
@@ -61,11 +61,11 @@ fn every_command_refuses_it_and_touches_nothing() {
     for args in [["run"], ["render"]] {
         told_of(&fresh, &args);
     }
-    assert!(fresh.tree() == tree, "not even the state directory is made: {:?}", fresh.tree().into_keys());
+    assert!(fresh.tree() == tree, "not even the state directory is created: {:?}", fresh.tree().into_keys());
 }
 
 #[test]
-fn with_hup_the_old_one_stays_in_force() {
+fn hup_with_an_invalid_configuration_keeps_the_old_one() {
     let site = running();
     let mut agent = site.start();
     agent.until("the first file", || site.reloads() == 1);
@@ -76,9 +76,9 @@ fn with_hup_the_old_one_stays_in_force() {
         agent.says(case.2);
     }
     assert_eq!((site.fingerprint("out/list"), site.reloads()), (before, 1));
-    // What was refused is not half in force either: the roster, its wait and its template work as before.
+    // The refused configuration is not applied partly: the roster, its wait and its template work as before.
     site.file("registry/services/web/10.0.0.2:80", "");
-    agent.until("a change under the old one", || site.read("out/list") == "10.0.0.1:80\n10.0.0.2:80\n");
+    agent.until("a change with the old configuration", || site.read("out/list") == "10.0.0.1:80\n10.0.0.2:80\n");
     good(&site);
     agent.signal(Signal::SIGHUP).says("changes=0");
     assert!(agent.stop().success());

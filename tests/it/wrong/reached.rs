@@ -1,9 +1,9 @@
-//! What is wrong with what templates reach: includes, parents, components.
+//! Errors in the files that templates refer to: includes, parents, components.
 
 use super::templates::of;
 
 #[test]
-fn includes_that_are_not_there() {
+fn missing_includes_are_reported() {
     insta::assert_snapshot!(of("{% include \"headr\" %}\n{% include '../secret' %}\n{% include '/etc/passwd' %}\n", &[("header", "")]), @r#"
     rosterd: wrong configuration
     error: templates/headr cannot be read: No such file or directory (os error 2)
@@ -35,7 +35,7 @@ fn includes_that_are_not_there() {
 }
 
 #[test]
-fn an_include_that_leads_back() {
+fn an_include_cycle_is_reported() {
     insta::assert_snapshot!(of("{% include 'a' %}\n", &[("a", "-\n{% include 'b' %}\n"), ("b", "{% include 't' %}\n")]), @"
     rosterd: wrong configuration
     error: a template cannot include or extend itself: t → a → b → t
@@ -51,7 +51,7 @@ fn an_include_that_leads_back() {
 }
 
 #[test]
-fn a_mistake_in_what_is_included() {
+fn an_error_in_an_included_file_is_reported() {
     insta::assert_snapshot!(of("{% include 'a' %}\n{% include 'b' %}\n", &[("a", "one\ntwo {{ webb }}\n"), ("b", "{% if %}\n")]), @"
     rosterd: wrong configuration
     error: there is no roster, key or variable named webb
@@ -75,7 +75,7 @@ fn a_mistake_in_what_is_included() {
 }
 
 #[test]
-fn components() {
+fn invalid_components_are_reported() {
     insta::assert_snapshot!(of(
         "{{ <servr m={web} /> }}\n{{ <line n=\"a\" /> }}\n",
         &[("lib", "{% component server(m) %}{{ m }}{% endcomponent %}\n{% component line(n) %}\n{{ n }} {{ web }}\n{% endcomponent %}\n")],
@@ -102,7 +102,7 @@ fn components() {
 }
 
 #[test]
-fn blocks_that_the_parent_does_not_have() {
+fn unknown_blocks_are_reported() {
     insta::assert_snapshot!(of("{% extends 'base' %}\n{% block bdy %}{% endblock %}\n", &[("base", "{% block body %}{% endblock %}")]), @"
     rosterd: wrong configuration
     error: Block `bdy` is not defined in any parent template

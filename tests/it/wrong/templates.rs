@@ -1,10 +1,10 @@
-//! Wrong templates under a configuration that is right.
+//! Invalid templates with a valid configuration.
 
 use std::fmt::Write as _;
 
 use super::told;
 
-/// A configuration with something of every kind, and one template for each of these names.
+/// A configuration with a setting of every kind, and a template for each of these names.
 fn good(names: &[&str]) -> String {
     let mut config = "registry.url = \"zk://zk1\"\n[vars]\nzone = \"west\"\n[[roster]]\npath = \"/s/web\"\n\
                       [[roster]]\nname = \"services\"\npath = \"/s/*\"\n[[key]]\nname = \"settings\"\npath = \"/config/app\"\n"
@@ -15,7 +15,7 @@ fn good(names: &[&str]) -> String {
     config
 }
 
-/// What is said of the template `t`, beside other files of the template folder.
+/// The report about the template `t`, next to other files of the template directory.
 pub(super) fn of(text: &str, others: &[(&str, &str)]) -> String {
     let others: Vec<_> = others.iter().map(|(name, text)| (format!("templates/{name}"), *text)).collect();
     let config = good(&["t"]);
@@ -25,7 +25,7 @@ pub(super) fn of(text: &str, others: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_tag_that_is_not_closed() {
+fn an_unclosed_tag_is_reported() {
     insta::assert_snapshot!(of("backend web\n{% for m in web %}\n  server {{ m.name }\n{% endfor %}\n", &[]), @"
     rosterd: wrong configuration
     error: Found `}` but expected }}.
@@ -41,7 +41,7 @@ fn a_tag_that_is_not_closed() {
 }
 
 #[test]
-fn a_loop_that_does_not_end() {
+fn an_unclosed_loop_is_reported() {
     insta::assert_snapshot!(of("{% for m in web %}\n  server {{ m.name }}\n", &[]), @"
     rosterd: wrong configuration
     error: Unexpected end of input
@@ -57,7 +57,7 @@ fn a_loop_that_does_not_end() {
 }
 
 #[test]
-fn what_another_language_would_say() {
+fn syntax_of_another_template_language_is_reported() {
     insta::assert_snapshot!(of("{{ range .web }}\n{{ m.name | to_json }}\n{{ end }}\n", &[]), @"
     rosterd: wrong configuration
     error: there is no roster, key or variable named range
@@ -97,7 +97,7 @@ fn what_another_language_would_say() {
 }
 
 #[test]
-fn a_macro_of_tera_1() {
+fn a_macro_of_tera_1_is_reported() {
     insta::assert_snapshot!(of("{% macro server(m) %}{{ m.name }}{% endmacro %}\n", &[]), @"
     rosterd: wrong configuration
     error: Unknown tag
@@ -113,7 +113,7 @@ fn a_macro_of_tera_1() {
 }
 
 #[test]
-fn rosters_that_are_not_there() {
+fn undefined_rosters_are_reported() {
     insta::assert_snapshot!(of("{% for m in wbe %}\n{{ m.name }}\n{% endfor %}\n{{ setings.x }}{{ quite_other }}\n{{ web.name }}\n", &[]), @"
     rosterd: wrong configuration
     error: there is no roster, key or variable named wbe
@@ -153,7 +153,7 @@ fn rosters_that_are_not_there() {
 }
 
 #[test]
-fn filters_tests_and_functions_that_are_not_there() {
+fn unknown_filters_tests_and_functions_are_reported() {
     insta::assert_snapshot!(of("{{ web | tojson }}\n{{ web | jsn }}\n{% if web is defind %}{% endif %}\n{{ now() }}{{ rnge(end=3) }}\n", &[]), @"
     rosterd: wrong configuration
     error: unknown filter tojson
@@ -201,7 +201,7 @@ fn filters_tests_and_functions_that_are_not_there() {
 }
 
 #[test]
-fn fields_that_host_and_vars_do_not_have() {
+fn unknown_fields_of_host_and_vars_are_reported() {
     insta::assert_snapshot!(of("{{ host.nmae }}\n{{ vars.zon }}\n{{ vars.other }} {{ env.HOME }}\n", &[]), @"
     rosterd: wrong configuration
     error: host has no nmae
@@ -241,7 +241,7 @@ fn fields_that_host_and_vars_do_not_have() {
 }
 
 #[test]
-fn bytes_that_are_no_text() {
+fn a_template_that_is_not_utf8_is_reported() {
     let config = good(&["t"]);
     let site = super::site(&[("rosterd.toml", &config)]);
     std::fs::write(site.path("templates/t"), b"one\ntwo \xff\n").unwrap();
@@ -261,7 +261,7 @@ fn bytes_that_are_no_text() {
 }
 
 #[test]
-fn several_templates_at_once() {
+fn errors_in_several_templates_are_reported_together() {
     insta::assert_snapshot!(told(&[
         ("rosterd.toml", &good(&["a", "b", "good.tera"])),
         ("templates/a", "{{ weeb }}\n{% include 'shared' %}"),

@@ -1,9 +1,9 @@
-//! What is wrong with what is written, and how: templates, commands, values.
+//! Errors in output settings: templates, commands, values.
 
 use super::one;
 
 #[test]
-fn sources_and_destinations() {
+fn invalid_sources_and_destinations_are_reported() {
     insta::assert_snapshot!(one("[[template]]\nsrc = \"godo.tera\"\ndest = \"/x/a\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/\"\n[[template]]\nsrc = \"good.tera\"\n"), @r#"
     rosterd: wrong configuration
     error: the template "godo.tera" cannot be found: No such file or directory (os error 2)
@@ -35,7 +35,7 @@ fn sources_and_destinations() {
 }
 
 #[test]
-fn one_destination_for_two() {
+fn a_destination_of_two_templates_is_reported() {
     insta::assert_snapshot!(one("[[template]]\nname = \"a\"\nsrc = \"good.tera\"\ndest = \"/x/a\"\n[[template]]\nname = \"b\"\nsrc = \"good.tera\"\ndest = \"/x/y/../a\"\n"), @r#"
     rosterd: wrong configuration
     error: /x/y/../a is already written by the template at rosterd.toml:5
@@ -51,7 +51,7 @@ fn one_destination_for_two() {
 }
 
 #[test]
-fn commands() {
+fn invalid_commands_are_reported() {
     insta::assert_snapshot!(one("[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a b\"\ncheck_cmd = \"check {{ src }}\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/c\"\ncheck_cmd = \"check {{ soruce }}\"\nreload_cmd = []\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/d\"\nreload_cmd = { signal = \"HPU\", pid_file = \"/run/x.pid\" }\n"), @r#"
     rosterd: wrong configuration
     error: the path "/x/a b" has ' ', which may be special to the shell that runs `check_cmd`
@@ -91,7 +91,7 @@ fn commands() {
 }
 
 #[test]
-fn variables() {
+fn invalid_variables_are_reported() {
     insta::assert_snapshot!(one("[vars]\nzone = \"west\"\n[[roster]]\npath = \"/s/{{ vars.zome }}/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/{{ env.ROSTERD_NEVER_SET }}\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/{{ host.name\"\n"), @r#"
     rosterd: wrong configuration
     error: `vars.zome` is not set
@@ -123,7 +123,7 @@ fn variables() {
 }
 
 #[test]
-fn modes_and_owners() {
+fn invalid_modes_and_owners_are_reported() {
     insta::assert_snapshot!(one("[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\nmode = 644\nowner = \"nobody-has-this-name\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/b\"\nmode = \"0999\"\n"), @r#"
     rosterd: wrong configuration
     error: `mode` must be a string of octal digits, not a whole number
@@ -155,7 +155,7 @@ fn modes_and_owners() {
 }
 
 #[test]
-fn durations() {
+fn invalid_durations_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nwait = \"2s:1s\"\nhold_max = \"15 parsecs\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\ncheck_timeout = 30\nreload_timeout = \"0s\"\n"), @r#"
     rosterd: wrong configuration
     error: the quiet period (2s) is longer than the maximum wait (1s)
@@ -195,7 +195,7 @@ fn durations() {
 }
 
 #[test]
-fn values_of_another_kind() {
+fn values_of_the_wrong_type_are_reported() {
     insta::assert_snapshot!(one("roster = \"web\"\n[[key]]\npath = 5\n[[template]]\nsrc = [\"good.tera\"]\ndest = \"/x/a\"\nmake_dirs = \"yes\"\ncheck_cmd = [\"true\", 1]\n"), @r#"
     rosterd: wrong configuration
     error: `roster` is a string, but there can be several
