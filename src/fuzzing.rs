@@ -1,4 +1,4 @@
-//! What the fuzz targets run. Each function takes any bytes, and panics when a promise about them is broken.
+//! The functions that the fuzz targets run. Each takes any bytes, and panics when a guarantee about them is broken.
 
 #![allow(clippy::expect_used, reason = "a panic is what a fuzzer looks for")]
 

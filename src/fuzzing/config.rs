@@ -1,4 +1,4 @@
-//! Any text as a configuration: it is taken, or each problem has a message.
+//! Any text as a configuration: it is accepted, or each problem has a message.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,9 +9,9 @@ use tempfile::TempDir;
 /// Any bytes are either a valid configuration or rejected with a message. The file is written in `home`.
 ///
 /// # Panics
-/// It is not so.
+/// If that does not hold.
 pub fn any(home: &TempDir, bytes: &[u8]) {
-    // Its own files are the operator's to choose, and a pattern over the whole disk takes its time.
+    // The configuration may include any file, and a pattern over the whole disk is slow.
     if bytes.contains(&b'\\') || bytes.windows(7).any(|word| word == b"include") {
         return;
     }

@@ -1,4 +1,4 @@
-//! Any bytes as a file of what was known before: what is whole in it is taken, and what is not does no harm.
+//! Any bytes as a file of saved members: intact lines are read, and damaged ones are ignored.
 
 use std::fs;
 
@@ -6,10 +6,10 @@ use crate::state::append_log::Access;
 use crate::state::last_good::LastGood;
 use tempfile::TempDir;
 
-/// Whatever is in these bytes, something or nothing is recalled by them, and by looking nothing is changed.
+/// Whatever these bytes contain, they are loaded or ignored, and loading changes nothing.
 ///
 /// # Panics
-/// It is not so.
+/// If that does not hold.
 pub fn any(home: &TempDir, bytes: &[u8]) {
     let rosters = home.path().join("rosters");
     fs::create_dir_all(&rosters).expect("a folder");

@@ -1,12 +1,12 @@
-//! Nodes out of any bytes: text that a person can read and a fuzzer can cut up.
+//! Nodes from any bytes, in a text form that a person can read and a fuzzer can mutate.
 
-/// What stands between two nodes.
+/// The separator between two nodes.
 pub const NODE: &str = "\n----\n";
 
-/// What stands between a node's name and its data.
+/// The separator between a node's name and its data.
 pub const DATA: &str = "\n=>\n";
 
-/// Takes any bytes apart into at least one node: its name, and its data.
+/// Splits any bytes into at least one node with its name and its data.
 pub fn nodes(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut nodes = Vec::new();
     let mut rest = Some(bytes);
@@ -19,12 +19,12 @@ pub fn nodes(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     nodes
 }
 
-/// Whether a character ends a line somewhere, or is a control character: by a list that is not the agent's own.
+/// Whether a character ends a line somewhere, or is a control character, by a list that is independent of the agent's.
 pub fn is_breaking(c: char) -> bool {
     matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}')
 }
 
-/// What is before the first `mark`, and what is behind it.
+/// The parts before and after the first `mark`.
 fn cut<'a>(bytes: &'a [u8], mark: &[u8]) -> (&'a [u8], Option<&'a [u8]>) {
     match bytes.windows(mark.len()).position(|window| window == mark) {
         Some(at) => (&bytes[..at], Some(&bytes[at + mark.len()..])),

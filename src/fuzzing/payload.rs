@@ -1,4 +1,4 @@
-//! Any nodes, in every format: each is read or refused, and no text of a member can end a line.
+//! Any nodes in every format: each is decoded or refused, and no text of a member can end a line.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::nodes::{is_breaking, nodes};
 
-/// Every format, and one that the configuration made.
+/// Every format, including a custom one.
 fn formats() -> Vec<Format> {
     let path = |text: &str| FieldPath::parse(text).ok();
     let custom = Custom { host: path("host"), port: path("port"), weight: path("a.0"), ..Custom::default() };
@@ -20,10 +20,10 @@ fn formats() -> Vec<Format> {
     named.chain([Format::Custom(Arc::new(custom))]).collect()
 }
 
-/// Whatever is in these bytes, every format reads it or says why not.
+/// Whatever these bytes contain, every format decodes them or reports a reason.
 ///
 /// # Panics
-/// It is not so.
+/// If that does not hold.
 pub fn any(bytes: &[u8]) {
     let nodes = nodes(bytes);
     for format in formats() {
@@ -43,7 +43,7 @@ fn reads_or_refuses(format: &Format, name: &str, data: &[u8]) {
             assert!(texts.into_iter().flatten().all(|text| is_plain_text(text)), "{fields:?}");
             assert!(fields.data.iter().all(|(key, value)| is_plain_text(key) && is_plain(value)), "{fields:?}");
             assert!(fields.weight.is_none_or(f64::is_finite), "{fields:?}");
-            // In these two the name is the member, whatever it looks like; what the others call a host is one.
+            // In these two formats the name is the member, whatever it contains. In the others the host must be valid.
             let is_free = matches!(format, Format::Nextdoor | Format::HostPort);
             assert!(is_free || fields.host.as_deref().is_some_and(is_host), "{format}: {fields:?}");
         }
@@ -52,7 +52,7 @@ fn reads_or_refuses(format: &Format, name: &str, data: &[u8]) {
     }
 }
 
-/// One by one or all at once, what was chosen reads the same.
+/// Decoding the nodes one by one or together gives the same result.
 fn reads_alike(nodes: Vec<(String, Vec<u8>)>) {
     let mut children = DecodedChildren::read(&Payload::Auto, None, &Members::new(), None);
     let mut all = Members::new();

@@ -1,4 +1,4 @@
-//! Any members, through the shipped haproxy template and one that quotes nothing: one line for each, and no other.
+//! Any members in the shipped haproxy template and one that quotes nothing: exactly one line for each.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,11 +44,11 @@ impl Template {
     }
 }
 
-/// The shipped one, and one that quotes nothing.
+/// The shipped template, and one that quotes nothing.
 static TEMPLATES: LazyLock<[Template; 2]> =
     LazyLock::new(|| [Template::load("templates", "haproxy.cfg.tera"), Template::load("fuzz", "bare.tera")]);
 
-/// The line breaks that each has without a member.
+/// The number of line breaks in each without members.
 static CLEAN: LazyLock<Vec<usize>> =
     LazyLock::new(|| TEMPLATES.iter().map(|template| line_breaks(&template.render(&BTreeMap::new()))).collect());
 
@@ -56,10 +56,11 @@ fn line_breaks(text: &str) -> usize {
     text.matches('\n').count()
 }
 
-/// Whatever is in these bytes, each member has its line. A first node that has a format's name says how to read the others.
+/// Whatever these bytes contain, each member has one line. If the first node has a format's name, the others are
+/// decoded in that format.
 ///
 /// # Panics
-/// It is not so.
+/// If that does not hold.
 pub fn any(bytes: &[u8]) {
     let nodes = nodes(bytes);
     let payload = Payload::parse(&nodes[0].0);

@@ -2,10 +2,10 @@
 
 use crate::control::protocol::Request;
 
-/// Whatever is in these bytes, it is a request or it is none.
+/// Whatever these bytes contain, they are a valid request or are refused.
 ///
 /// # Panics
-/// It is not so.
+/// If that does not hold.
 pub fn any(bytes: &[u8]) {
     let Ok(request) = serde_json::from_slice::<Request>(bytes) else { return };
     let again = serde_json::to_vec(&request).expect("a request is text");

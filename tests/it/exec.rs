@@ -291,7 +291,7 @@ fn another_command_waits_for_its_files() {
     assert_eq!(status(&site)["program"]["waiting_for"][0], "more.cfg");
     join(&site, "b");
     says(&agent, &site, "started a hello\nterm\nstarted ab hello\n");
-    assert_ne!(site.read("pid"), pid, "the old command continues, with updated files");
+    assert_ne!(site.read("pid"), pid, "the old command was restarted for the changed file");
     site.file("registry/services/more/c", "");
     says(&agent, &site, "started a hello\nterm\nstarted ab hello\nterm\nstarted ab c\n");
     assert!(agent.stop().success());
