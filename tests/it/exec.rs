@@ -9,8 +9,8 @@ use nix::unistd::Pid;
 use crate::harness::site::{Agent, PATIENCE, Site};
 use crate::support::wait::holds;
 
-mod ends;
-mod inside;
+mod exit;
+mod inherited;
 pub mod orphans;
 
 const CONFIG: &str = web!(

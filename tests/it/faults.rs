@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use crate::ensemble::{AWAY, CONFIG};
 use crate::harness::site::{Agent, Site};
 
-mod back;
 mod changes;
-mod cut;
+mod cut_off_server;
 mod errno;
-mod foreign;
-mod images;
+mod ext4;
+mod full_disk;
+mod hostile_server;
 mod kill;
-mod power;
+mod power_cut;
+mod reconnect;
 mod restored;
-mod room;
-mod several;
+mod several_registries;
 mod slow;
-mod state;
+mod state_dir;
 mod storm;
 
 /// With another session timeout.

@@ -4,7 +4,9 @@
 mod web;
 
 mod block;
-mod choice;
+mod config_errors;
+mod connect;
+mod control;
 mod cost;
 mod docs;
 mod drift;
@@ -19,17 +21,15 @@ mod guard;
 mod haproxy;
 mod harness;
 mod isolate;
+mod last_good;
 mod main_job;
-mod memory;
 mod once;
 mod quickstart;
-mod reach;
 mod reloads;
+mod selection;
 mod signals;
 #[allow(dead_code, reason = "the unit tests use the rest")]
 #[path = "../support/mod.rs"]
 mod support;
-mod telling;
 mod units;
-mod wrong;
 mod zookeeper_client;

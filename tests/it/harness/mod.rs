@@ -2,7 +2,7 @@
 
 pub mod backend;
 pub mod exhibitor;
-pub mod eye;
+pub mod file_watch;
 pub mod floor;
 pub mod haproxy;
 pub mod meter;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use zookeeper_client::{Acls, CreateMode};
 
-use super::eye::Eye;
+use super::file_watch::FileWatch;
 use super::floor::Floor;
 use super::site::{PATIENCE, Site};
 use crate::support::client::Zk;
@@ -107,21 +107,21 @@ impl Scene {
 
     /// Waits until the files in this directory have the right content.
     pub fn await_files(&self, folder: &str, state: State) -> Instant {
-        let eye = Eye::on(&self.site.path(folder));
-        let seen = eye.sees(&self.names, &self.bytes(state), PATIENCE * 3);
+        let watch = FileWatch::on(&self.site.path(folder));
+        let seen = watch.sees(&self.names, &self.bytes(state), PATIENCE * 3);
         seen.unwrap_or_else(|| panic!("the files in {folder} are not right"))
     }
 
     /// Makes this many changes, there and back, each a pause after the files show the previous one. Returns for each
     /// the time from before the request until the last file shows it.
     pub fn latencies(&self, folder: &str, changes: usize) -> Vec<Duration> {
-        let eye = Eye::on(&self.site.path(folder));
+        let watch = FileWatch::on(&self.site.path(folder));
         let states = State::BOTH.map(|state| (state, self.bytes(state)));
         let time = |(state, bytes): &(State, Vec<u8>)| {
             std::thread::sleep(REST);
             let began = Instant::now();
             self.change(*state);
-            let seen = eye.sees(&self.names, bytes, PATIENCE * 3).unwrap_or_else(|| panic!("{state:?} is not shown"));
+            let seen = watch.sees(&self.names, bytes, PATIENCE * 3).unwrap_or_else(|| panic!("{state:?} is not shown"));
             seen - began
         };
         states.iter().cycle().take(changes.next_multiple_of(2)).map(time).collect()

@@ -61,7 +61,7 @@ impl Ensemble {
 
 #[test]
 fn the_state_of_a_cut_follower_is_not_used_in_an_open_session() {
-    if !is_inside("faults::cut::the_state_of_a_cut_follower_is_not_used_in_an_open_session") {
+    if !is_inside("faults::cut_off_server::the_state_of_a_cut_follower_is_not_used_in_an_open_session") {
         return;
     }
     let ensemble = Ensemble::new(LONG);
@@ -99,7 +99,7 @@ fn the_state_of_a_cut_follower_is_not_used_in_an_open_session() {
 /// The agent is moved to the cut-off follower. That has one removed member, and lacks two new ones.
 #[test]
 fn a_cut_follower_neither_removes_members_nor_restores_removed_ones() {
-    if !is_inside("faults::cut::a_cut_follower_neither_removes_members_nor_restores_removed_ones") {
+    if !is_inside("faults::cut_off_server::a_cut_follower_neither_removes_members_nor_restores_removed_ones") {
         return;
     }
     let ensemble = Ensemble::new(LOCAL);

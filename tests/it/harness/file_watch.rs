@@ -10,12 +10,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 /// A watch on renames into a directory.
-pub struct Eye {
+pub struct FileWatch {
     folder: PathBuf,
     inotify: Inotify,
 }
 
-impl Eye {
+impl FileWatch {
     /// Starts to watch a directory.
     pub fn on(folder: &Path) -> Self {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).unwrap();

@@ -6,13 +6,13 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::harness::site::Site;
 
-mod both;
+mod combined;
 mod files;
-mod followed;
-mod force;
-mod reached;
+mod includes;
+mod refused;
+mod registries;
 mod templates;
-mod written;
+mod values;
 
 /// A directory with these files, including `rosterd.toml`, and a template `good.tera` for the configurations that need
 /// one.

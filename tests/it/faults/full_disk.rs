@@ -32,7 +32,7 @@ fn keeps(agent: &Agent, site: &Site, member: &str, why: &str) {
 
 #[test]
 fn a_full_or_read_only_disk_is_reported_and_the_file_written_later() {
-    const NAME: &str = "faults::room::a_full_or_read_only_disk_is_reported_and_the_file_written_later";
+    const NAME: &str = "faults::full_disk::a_full_or_read_only_disk_is_reported_and_the_file_written_later";
     if !is_inside(NAME, &["--user", "--map-root-user", "--mount"]) {
         return;
     }
@@ -63,7 +63,7 @@ fn a_full_or_read_only_disk_is_reported_and_the_file_written_later() {
 
 #[test]
 fn with_a_full_state_directory_files_stay_unchanged_until_it_has_room() {
-    const NAME: &str = "faults::room::with_a_full_state_directory_files_stay_unchanged_until_it_has_room";
+    const NAME: &str = "faults::full_disk::with_a_full_state_directory_files_stay_unchanged_until_it_has_room";
     if !is_inside(NAME, &["--user", "--map-root-user", "--mount"]) {
         return;
     }

@@ -1,8 +1,8 @@
 //! Power cuts on a real file system: the disk is copied when an agent is killed before any of its calls. The copy is
 //! checked and used for the next start, as after a power cut.
 //!
-//! This needs permission to mount images. Elsewhere the tests in `power` check the same with a model of a disk; here it
-//! runs only to prove the numbers in the documentation.
+//! This needs permission to mount images. Elsewhere the tests in `power_cut` check the same with a model of a disk;
+//! here it runs only to prove the numbers in the documentation.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -90,7 +90,7 @@ fn cut_at(deed: &ProgramEffect, site: &Site, point: &Point) {
 #[test]
 fn a_power_cut_on_ext4_loses_no_file() {
     if crate::support::random::count(0, 1) == 0
-        || !is_inside("faults::images::a_power_cut_on_ext4_loses_no_file", &["--mount"])
+        || !is_inside("faults::ext4::a_power_cut_on_ext4_loses_no_file", &["--mount"])
     {
         return;
     }

@@ -63,7 +63,7 @@ fn a_removed_state_directory_is_recreated_with_pending_reloads() {
 
 #[test]
 fn pending_reloads_survive_a_mount_over_the_state_directory() {
-    const NAME: &str = "faults::state::pending_reloads_survive_a_mount_over_the_state_directory";
+    const NAME: &str = "faults::state_dir::pending_reloads_survive_a_mount_over_the_state_directory";
     if !is_inside(NAME, &["--user", "--map-root-user", "--mount"]) {
         return;
     }
