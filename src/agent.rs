@@ -220,7 +220,7 @@ impl Agent {
         match loaded {
             Loaded::Everything(Ok(setup)) => self.apply_config(*setup).await,
             Loaded::Everything(Err(problems)) => emit(Event::ConfigRefused { reason: problems.to_string() }),
-            Loaded::Templates(Ok(None)) => debug!("templates touched, none has changed"),
+            Loaded::Templates(Ok(None)) => debug!("templates were touched, but none changed"),
             Loaded::Templates(Ok(Some(library))) => {
                 emit(Event::TemplatesChanged {});
                 self.apply_setup(self.setup.with_library(library));

@@ -234,7 +234,7 @@ fn load(source: &ConfigSource) -> Result<Setup, Fatal> {
 }
 
 fn wrong_config(problems: &Problems) -> Fatal {
-    Fatal::new(Exit::Config, format!("wrong configuration\n{problems}"))
+    Fatal::new(Exit::Config, format!("invalid configuration\n{problems}"))
 }
 
 impl Global {
@@ -284,8 +284,7 @@ impl Global {
         let overrides = self.overrides();
         let loaded = config::load(&file, &overrides).map_err(|problems| wrong_config(&problems))?;
         let first = loaded.config.registries.into_iter().next();
-        let first =
-            first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} configures no registry", file.display())))?;
+        let first = first.ok_or_else(|| Fatal::new(Exit::Config, format!("{} has no registry", file.display())))?;
         Ok(watch::open(&first, &StateAccess::ReadOnly(loaded.config.agent.state_dir)))
     }
 }

@@ -205,9 +205,9 @@ impl Agent {
 
     fn render(&mut self, state_dir: &Path, fingerprint: u64, request: PassRequest, answer: oneshot::Sender<Answer>) {
         if !same_directory(state_dir, &self.requests.state_dir) {
-            let _ = answer.send(Answer::Declined("the running agent has another state directory".to_owned()));
+            let _ = answer.send(Answer::Declined("the running agent uses a different state directory".to_owned()));
         } else if fingerprint != self.setup.fingerprint() && request.dry_run {
-            let why = "the running agent uses another configuration or other templates";
+            let why = "the running agent uses a different configuration or different templates";
             let _ = answer.send(Answer::Declined(why.to_owned()));
         } else {
             if fingerprint != self.setup.fingerprint() {

@@ -114,9 +114,7 @@ fn print_message(answer: Answer) -> Result<Exit, Fatal> {
     match answer {
         Answer::Message(message) if message.exit == Exit::Done => print(&message.text).map(|()| Exit::Done),
         Answer::Message(message) => Err(Fatal::new(message.exit, message.text.trim_end())),
-        _ => {
-            Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: it may be another version; restart it"))
-        }
+        _ => Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: its version may differ; restart it")),
     }
 }
 

@@ -151,7 +151,7 @@ fn shown(data: &Reading) -> String {
 fn as_member(format: &Format, name: &str, data: &Reading) -> String {
     let member = match decode(format, name, data) {
         Ok(DecodedNode::Member(member)) => member,
-        Ok(DecodedNode::Vector(_) | DecodedNode::Other) => return format!("→ {format}: no member"),
+        Ok(DecodedNode::Vector(_) | DecodedNode::Other) => return format!("→ {format}: not a member"),
         Err(why) => return format!("→ quarantined as {format}: {}", plain(&why.to_string())),
     };
     let fields = member.fields();

@@ -48,9 +48,7 @@ async fn ask(global: &Global, at: &At) -> Result<Status, Fatal> {
     match send(global, at, RequestBody::Status).await? {
         Answer::Status(status) => Ok(*status),
         Answer::Message(message) => Err(Fatal::new(message.exit, message.text)),
-        _ => {
-            Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: it may be another version; restart it"))
-        }
+        _ => Err(Fatal::new(Exit::NoAgent, "the agent sent an unexpected answer: its version may differ; restart it")),
     }
 }
 

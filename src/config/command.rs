@@ -125,7 +125,7 @@ pub fn command(value: &Value<'_>) -> Option<Command> {
         DeValue::Array(_) => {
             let items = value.items(EXAMPLE)?;
             if items.is_empty() {
-                let hint = format!("name the program and its arguments, or leave `{}` out", value.key);
+                let hint = format!("name the program and its arguments, or remove `{}`", value.key);
                 value.reject(ValueError::new(format!("`{}` is an empty list", value.key), hint));
                 return None;
             }
@@ -171,7 +171,7 @@ fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
     if text.trim().is_empty() {
         value.reject(ValueError::new(
             format!("`{}` is empty", value.key),
-            format!("write a command, or leave `{}` out", value.key),
+            format!("write a command, or remove `{}`", value.key),
         ));
         return None;
     }

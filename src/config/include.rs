@@ -64,7 +64,7 @@ fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, ValueError> {
             Ok(file) => files.push(file),
             Err(error) => {
                 let (path, error) = (error.path().display().to_string(), error.error());
-                let hint = format!("let rosterd's user list {path}");
+                let hint = format!("allow rosterd's user to list {path}");
                 return Err(ValueError::new(format!("the included {path} cannot be read: {error}"), hint));
             }
         }

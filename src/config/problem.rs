@@ -26,7 +26,7 @@ pub struct Problem {
     pub span: Range<usize>,
     /// The message, with the value in it: "min (5) is greater than max (3)".
     pub message: String,
-    /// The hint: "write min = 3 or less, or leave max out".
+    /// The hint: "write min = 3 or less, or remove max".
     pub hint: Option<String>,
 }
 

@@ -226,11 +226,12 @@ fn auths(value: &Value<'_>) -> Vec<Auth> {
 fn exhibitors(value: &Value<'_>, url: Option<&RegistryUrl>, ca: Option<&Path>) -> Vec<String> {
     match url {
         Some(RegistryUrl::Directory(_)) => {
-            value.reject(ValueError::new("exhibitor is set, but a directory has no servers", "leave exhibitor out"));
+            value.reject(ValueError::new("exhibitor is set, but a directory has no servers", "remove exhibitor"));
         }
         // A forged response could name any host, and a public CA could have signed its certificate.
         Some(RegistryUrl::ZooKeeper { tls: true, .. }) if ca.is_none() => {
-            let message = "Exhibitor is queried without TLS, and the system's CAs would trust any host that it names";
+            let message =
+                "Exhibitor is queried without TLS; with the system's CAs any host that it lists would be trusted";
             value.reject(ValueError::new(message, "set the ensemble's own CA: tls = { ca = \"ca.pem\" }"));
         }
         _ => {}
@@ -294,7 +295,7 @@ fn private(key: &Path) -> Result<(), ValueError> {
 fn tls(value: &Value<'_>, url: Option<&RegistryUrl>) -> Option<TlsFiles> {
     let table = value.table(&[&TLS], "{ ca = \"ca.pem\" }")?;
     if let Some(url) = url.filter(|url| matches!(url, RegistryUrl::ZooKeeper { tls: false, .. })) {
-        let hint = "write zks:// in url, or leave tls out: rosterd never falls back to plain text";
+        let hint = "write zks:// in url, or remove tls: rosterd never falls back to plain text";
         value.reject(ValueError::new(format!("tls is set, but {url} does not use it"), hint));
     }
     let file = |key| {

@@ -162,7 +162,7 @@ fn vars(tops: &[Table<'_>]) -> serde_json::Map<String, serde_json::Value> {
             } else {
                 entry.report.set_incomplete();
                 entry.reject(ValueError::new(
-                    format!("the variable `{}` has a number that templates cannot hold", entry.key),
+                    format!("the variable `{}` has a number that templates cannot represent", entry.key),
                     "write it as a string; inf, nan and whole numbers of more than 64 bits are not supported in templates",
                 ));
             }
@@ -217,7 +217,7 @@ fn agent(tops: &[Table<'_>], report: &Report) -> Option<Agent> {
 fn agent_name(text: &str) -> Result<String, ValueError> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     if !plain || text.starts_with('.') || text.len() > 64 {
-        let message = format!("{text:?} is not usable in /var/lib/NAME and /run/NAME");
+        let message = format!("{text:?} cannot be used in /var/lib/NAME and /run/NAME");
         return Err(ValueError::new(message, "write up to 64 letters, digits, -, . and _, and no . first"));
     }
     Ok(text.to_owned())

@@ -105,7 +105,7 @@ impl RosterParser<'_> {
             let text = value.filled(self.fill, "\"/config/app\"")?;
             if text.contains('*') {
                 value.reject(ValueError::new(
-                    format!("a key is one node, and {text:?} has a *"),
+                    format!("a key is one node, but {text:?} has a *"),
                     "name the node; only a roster's path may have a *",
                 ));
                 return None;
@@ -189,7 +189,7 @@ impl RosterParser<'_> {
 
 /// The error for an invalid path.
 fn bad_path(text: &str, why: &impl std::fmt::Display) -> ValueError {
-    ValueError::new(format!("{text:?} cannot be followed: {why}"), format!("write path = {PATH_EXAMPLE}"))
+    ValueError::new(format!("{text:?} is not a valid path: {why}"), format!("write path = {PATH_EXAMPLE}"))
 }
 
 /// `min`, `max` and `above_max`, checked against each other; the defaults for what has been reported.
@@ -202,12 +202,12 @@ fn bounds(table: &Table<'_>) -> Bounds {
     let problem = match (min, max) {
         (_, Some(0)) => Some((
             max_value,
-            ValueError::new("max is 0, which would leave no members", "write max = 1 or more, or leave max out"),
+            ValueError::new("max is 0, which would leave no members", "write max = 1 or more, or remove max"),
         )),
         // The default of `min` is 1, and only a `max` of 0 is less than that.
         (Some(min), Some(max)) if min > max => {
             let message = format!("min ({min}) is greater than max ({max})");
-            Some((min_value, ValueError::new(message, format!("write min = {max} or less, or leave max out"))))
+            Some((min_value, ValueError::new(message, format!("write min = {max} or less, or remove max"))))
         }
         _ => None,
     };
@@ -239,7 +239,7 @@ fn payload(value: &Value<'_>) -> Option<Payload> {
         status: field("status"),
     };
     if !PAYLOAD.keys.iter().any(|key| table.get(key).is_some()) {
-        value.reject(ValueError::new("`payload` is a table that names no field", format!("write payload = {example}")));
+        value.reject(ValueError::new("`payload` is a table that sets no field", format!("write payload = {example}")));
         return None;
     }
     Some(Payload::Fixed(Format::Custom(Arc::new(custom))))

@@ -86,7 +86,7 @@ impl<'a> Table<'a> {
             || {
                 let mut all: Vec<&str> = self.keys.iter().flat_map(|keys| keys.keys).copied().collect();
                 all.sort_unstable();
-                format!("{name} takes {}", all.join(", "))
+                format!("known keys: {}", all.join(", "))
             },
             |near| format!("did you mean `{near}`?"),
         );
@@ -147,7 +147,7 @@ fn reject_unsupported(unsupported: &UnsupportedKey, value: &DeValue<'_>) -> Opti
         DeValue::String(text) => format!("{key} = {text:?}"),
         other => format!("{key} as {}", kind(other)),
     };
-    let hint = format!("leave it out; this version supports {key} = {}", unsupported.accepted.join(" or "));
+    let hint = format!("remove it; this version supports {key} = {}", unsupported.accepted.join(" or "));
     Some(ValueError::new(format!("{given} is not supported by this version"), hint))
 }
 
@@ -158,7 +158,7 @@ pub fn single<'a>(tops: &[Table<'a>], key: &'static str) -> Option<Value<'a>> {
     for value in values {
         value.reject(ValueError::new(
             format!("[{key}] is already defined at {}", first.source.place(first.span().start)),
-            "write all of it in one place",
+            "merge the two tables",
         ));
     }
     Some(first)

@@ -204,13 +204,13 @@ fn id(table: &Table<'_>, key: &'static str, number_key: &'static str, find: &Fin
         value.count("0")?
     } else {
         let text = value.text("\"root\"")?;
-        let over = |_| ValueError::new(format!("{text} is larger than any ID"), "write a smaller one");
+        let over = |_| ValueError::new(format!("{text} is too large for an ID"), "write a smaller one");
         value.accept(if scalar::is_digits(text) { text.parse().map_err(over) } else { find(text) })?
     };
     if number == u32::MAX {
         // chown(2) leaves the owner unchanged for this ID.
         value.reject(ValueError::new(
-            format!("{number} is not a usable ID"),
+            format!("{number} is not a valid ID"),
             format!("remove `{key}` to keep the current {key}"),
         ));
         return None;

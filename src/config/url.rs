@@ -63,7 +63,7 @@ impl RegistryUrl {
         };
         if path.is_empty() || path.starts_with("//") {
             return Err(ValueError::new(
-                format!("{text:?} names no directory"),
+                format!("{text:?} does not name a directory"),
                 "write dir:/var/lib/registry, or dir:registry for a path relative to this file",
             ));
         }

@@ -43,9 +43,9 @@ pub async fn send_request(socket: &Path, body: RequestBody, limit: Duration) -> 
             return Err(error(false, "the agent closed the connection".to_owned()));
         }
         let response: Response = serde_json::from_slice(&line)
-            .map_err(|why| error(false, format!("the agent uses another protocol version: {why}")))?;
+            .map_err(|why| error(false, format!("the agent uses a different protocol version: {why}")))?;
         if response.v != VERSION {
-            return Err(error(false, "the agent has another version: restart the agent".to_owned()));
+            return Err(error(false, "the agent has a different version: restart the agent".to_owned()));
         }
         Ok(response.answer)
     };

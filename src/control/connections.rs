@@ -104,7 +104,7 @@ fn refused(uid: u32, body: &RequestBody) -> Answer {
     let own = Uid::effective();
     Answer::failed(
         Exit::Failed,
-        format!("user {uid} may query the agent but not command it: use root or the agent's own user ({own})"),
+        format!("user {uid} may query the agent, but not send it commands: use root or the agent's own user ({own})"),
     )
 }
 
@@ -133,7 +133,9 @@ fn parse(line: &[u8]) -> Result<RequestBody, String> {
     let request: Request = serde_json::from_slice(line)
         .map_err(|why| format!("the running agent is rosterd {here} and does not understand this request: {why}"))?;
     if request.v != VERSION {
-        return Err(format!("the running agent is rosterd {here} and has another protocol version: restart the agent"));
+        return Err(format!(
+            "the running agent is rosterd {here} and uses a different protocol version: restart the agent"
+        ));
     }
     Ok(request.body)
 }

@@ -37,7 +37,7 @@ impl BoundSocket {
         let path = &config.socket;
         let tried = || format!("open the control socket {}", path.display());
         if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
-            let tried = || format!("make {} for the control socket", directory.display());
+            let tried = || format!("create {} for the control socket", directory.display());
             let made = DirBuilder::new().recursive(true).mode(0o755).create(directory);
             // Independent of the umask, because other users open the socket.
             made.and_then(|()| set_permissions(directory, Permissions::from_mode(0o755)))
@@ -50,7 +50,7 @@ impl BoundSocket {
         if let Some(group) = config.group
             && let Err(why) = chown(path, None, Some(group))
         {
-            emit(Event::SocketError { reason: format!("give {} to group {group}: {why}", path.display()) });
+            emit(Event::SocketError { reason: format!("set the group of {} to {group}: {why}", path.display()) });
         }
         Ok(bound)
     }

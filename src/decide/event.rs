@@ -119,7 +119,7 @@ events! {
     ConfigWarning = config_warning Warn "configuration warning" { reason: String }
     ConfigRefused = config_refused Error "configuration rejected; the previous one is still in use" { reason: String }
     ConfigReread = config_reread Info "reading the configuration again for a render request" {}
-    RestartRequired = restart_required Warn "restart required: [agent] changed in more than template_dir" {}
+    RestartRequired = restart_required Warn "restart required: [agent] keys other than template_dir changed" {}
     TemplatesChanged = templates_changed Info "templates changed" {}
     TemplatesRefused = templates_refused Error "templates rejected; the previous ones are still in use" { reason: String }
     TemplateWatchFailed = template_watch_failed Warn "templates cannot be watched; edits take effect on HUP" { reason: String }

@@ -19,8 +19,8 @@ pub fn os_error(tried: impl Into<String>, error: impl Into<io::Error>) -> Setbac
 
 fn hint(errno: Errno) -> Option<String> {
     Some(match errno {
-        Errno::ENOSPC => "the file system has no space or no inodes left: see df and df -i, and free some".to_owned(),
-        Errno::EDQUOT => format!("the disk quota of uid {} is used up: free some, or raise it", Uid::effective()),
+        Errno::ENOSPC => "the file system has no space or inodes left: delete files (see df and df -i)".to_owned(),
+        Errno::EDQUOT => format!("the disk quota of uid {} is used up: delete files, or raise it", Uid::effective()),
         Errno::EROFS => {
             "the file system is read-only: remount it, or add the directory to ReadWritePaths= of the systemd unit"
                 .to_owned()

@@ -213,7 +213,7 @@ pub fn roster_conditions(report: &Report, roster: &RosterReport, clock: &Clock) 
     for (count, what) in [(failed, "excluded because where failed"), (roster.quarantined.len(), "quarantined")] {
         if count > 0 {
             let nodes = plural(count, "node");
-            let text = format!("{nodes} of {name} {what}, details: rosterd explain {name}");
+            let text = format!("{nodes} of {name} {what}; details: rosterd explain {name}");
             all.push(Condition::info(Health::Warning, text));
         }
     }

@@ -271,7 +271,7 @@ impl AppendLog {
                 let why = match other {
                     Some((version, _)) if is_newer => format!("a newer rosterd wrote {shown} (version {version})"),
                     Some((version, _)) => {
-                        format!("{shown} has version {version}, this rosterd reads version {}", self.header.version)
+                        format!("{shown} has version {version}; this rosterd reads version {}", self.header.version)
                     }
                     None => format!("{shown} has no valid header"),
                 };

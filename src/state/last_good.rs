@@ -100,7 +100,7 @@ impl LastGood {
         let mut store = self.store();
         let done = write(&mut store);
         if let (Err(why), false) = (&done, store.failing) {
-            let (reason, effect) = (why.to_string(), "known-good members may not be known after a restart");
+            let (reason, effect) = (why.to_string(), "known-good members may be lost on a restart");
             emit(Event::StateWriteFailed { file: Some(store.directory.clone()), reason, effect });
         }
         store.failing = done.is_err();

@@ -82,7 +82,7 @@ impl OwnedFiles {
             }
         }
         if let Some(why) = lost {
-            let effect = "files of keys that no longer exist may stay";
+            let effect = "files of keys that no longer exist may remain";
             emit(Event::StateReadFailed { file: None, reason: why, effect });
         }
         Self { records: Arc::new(Mutex::new(Records { log, files, failing: false })) }
@@ -201,7 +201,8 @@ impl Records {
         let all = || files.iter().map(|(dest, entry)| line(dest, Some(entry.clone()))).collect();
         let done = log.append(&line(dest, is), files.len(), all);
         if let (Err(why), false) = (&done, self.failing) {
-            let (file, effect) = (Some(self.log.file().to_owned()), "written files may not be known after a restart");
+            let (file, effect) =
+                (Some(self.log.file().to_owned()), "the list of written files may be lost on a restart");
             emit(Event::StateWriteFailed { file, reason: why.to_string(), effect });
         }
         self.failing = done.is_err();

@@ -120,7 +120,7 @@ fn sync(directory: &Path) -> io::Result<()> {
 fn parse(bytes: &[u8]) -> Result<Pause, String> {
     let saved: SavedPause = serde_json::from_slice(bytes).map_err(|why| why.to_string())?;
     if saved.version != VERSION {
-        return Err(format!("it has version {}, this rosterd reads version {VERSION}", saved.version));
+        return Err(format!("it has version {}; this rosterd reads version {VERSION}", saved.version));
     }
     let time = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
     let (since, until) = time(saved.since).zip(time(saved.until)).ok_or("its times are out of range")?;

@@ -46,7 +46,7 @@ fn write(out: &mut String, value: &Value, indent: usize, after: After) -> Result
             let indent = if after == After::Colon { indent + 2 } else { indent };
             for (number, (key, value)) in map.iter().enumerate() {
                 line(out, indent, after, number);
-                let key = scalar(key).ok_or_else(|| Error::custom("a list or a map is the key of a map"))?;
+                let key = scalar(key).ok_or_else(|| Error::custom("a map key is a list or a map"))?;
                 entry(out, &key, value, indent)?;
             }
         }

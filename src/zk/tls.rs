@@ -43,10 +43,10 @@ pub fn client_config(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Res
     };
     let chain = certificates(cert)?;
     let secret = PrivateKeyDer::from_pem_slice(&read(key)?)
-        .map_err(|_| format!("{} holds no unencrypted PEM private key", key.display()))?;
+        .map_err(|_| format!("{} contains no unencrypted PEM private key", key.display()))?;
     let config = builder.with_client_auth_cert(chain, secret).map_err(|error| match error {
         Error::InconsistentKeys(_) => {
-            format!("the key {} does not belong to the certificate {}", key.display(), cert.display())
+            format!("the key {} does not match the certificate {}", key.display(), cert.display())
         }
         error => format!("{} with {}: {error}", cert.display(), key.display()),
     })?;
@@ -75,7 +75,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let shown = file.display();
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(file)?).collect();
     let found = found.map_err(|error| format!("{shown}: {error}"))?;
-    if found.is_empty() { Err(format!("{shown} holds no PEM certificate")) } else { Ok(found) }
+    if found.is_empty() { Err(format!("{shown} contains no PEM certificate")) } else { Ok(found) }
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {
@@ -151,7 +151,7 @@ fn describe_alert(alert: AlertDescription) -> String {
         | Alert::UnsupportedCertificate
         | Alert::AccessDenied => {
             format!(
-                "the server refuses this client: it requires another client certificate (cert and key in tls): {alert:?}"
+                "the server refuses this client: it requires a different client certificate (cert and key in tls): {alert:?}"
             )
         }
         Alert::CertificateExpired | Alert::CertificateRevoked => {

@@ -241,7 +241,7 @@ pub fn finish_sync(place: &Place, synced: nix::Result<()>, state: &mut FileState
         return Ok(());
     };
     let tried = format!(
-        "sync the directory {} after {} was put in place, which a power cut may therefore undo",
+        "sync the directory {} after the replacement of {} (a power cut may undo it)",
         place.directory_path.display(),
         place.dest.display()
     );

@@ -197,7 +197,7 @@ fn verify_unchanged(path: &Path, real: &Path) -> Result<(), Setback> {
         return Ok(());
     }
     let why = format!("{} resolved to {} and now resolves to {}", path.display(), real.display(), now.display());
-    Err(Setback::new("follow the path to a destination", why).hint(MOVED_HINT))
+    Err(Setback::new("resolve the path of a destination", why).hint(MOVED_HINT))
 }
 
 /// The components of a path, the first one last.
@@ -231,7 +231,7 @@ const MOVED_HINT: &str = "restore the directory; if the link is intended, send H
 
 fn link_error(link: &Path, target: &Path) -> Setback {
     let why = format!("{} has become a symbolic link to {}", link.display(), target.display());
-    Setback::new("follow the path to a destination", why).hint(MOVED_HINT)
+    Setback::new("resolve the path of a destination", why).hint(MOVED_HINT)
 }
 
 /// As root, refuses a link that another user made or can replace: it may lead to where that user must not write. In a
@@ -248,14 +248,14 @@ pub fn check_link_owner(link: &Path, target: &Path, directory: &FileStat, own: &
         link.display(),
         target.display()
     );
-    Err(Setback::new("follow the path to a destination as root", why)
+    Err(Setback::new("resolve the path of a destination as root", why)
         .hint("use the path without the link as dest, or make root the owner of the link and its directory, mode 0755"))
 }
 
 /// As root, refuses a directory in which every user may replace files: they could replace the staged file between its
 /// check and the rename. The sticky bit, as on `/tmp`, prevents that. Returns the state of the directory.
 fn check_directory_mode(directory: &OwnedFd, path: &Path) -> Result<FileStat, Setback> {
-    let tried = || format!("write in the directory {}", path.display());
+    let tried = || format!("write to the directory {}", path.display());
     let stat = fstat(directory).map_err(|errno| os_error(tried(), errno))?;
     let open_to_all = stat.st_mode & 0o002 != 0 && stat.st_mode & 0o1000 == 0;
     if open_to_all && Uid::effective().is_root() {

@@ -74,7 +74,7 @@ pub fn overwrite(place: &Place, bytes: &[u8], configured: ModeAndOwner) -> Resul
     let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = openat(&place.directory, place.name.as_os_str(), flags, Mode::empty());
     let file = File::from(file.map_err(|errno| os_error(tried("open"), errno))?);
-    let stat = fstat(&file).map_err(|errno| os_error(tried("look at"), errno))?;
+    let stat = fstat(&file).map_err(|errno| os_error(tried("inspect"), errno))?;
     place.check_kind(&stat)?;
     let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
     reserve_space(&file, length, &stat).map_err(|errno| os_error(tried("reserve space for"), errno))?;
@@ -94,7 +94,7 @@ pub fn overwrite(place: &Place, bytes: &[u8], configured: ModeAndOwner) -> Resul
     }
     (&file).write_all(bytes).map_err(|error| os_error(tried("write"), error))?;
     ftruncate(&file, length).map_err(|errno| os_error(tried("truncate"), errno))?;
-    let look = || fstat(&file).map_err(|errno| os_error(tried("look at"), errno));
+    let look = || fstat(&file).map_err(|errno| os_error(tried("inspect"), errno));
     // Writing, and changing the owner, clears the set-id bits.
     if look()?.st_mode & MODE_BITS != mode {
         set_mode(mode)?;

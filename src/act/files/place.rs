@@ -79,7 +79,7 @@ impl Place {
                 None => return Ok(Ok(place.for_template(template))),
             }
         }
-        Err(os_error(format!("follow {}", template.dest.display()), Errno::ELOOP))
+        Err(os_error(format!("resolve {}", template.dest.display()), Errno::ELOOP))
     }
 
     fn for_template(mut self, template: &TemplateConfig) -> Self {
@@ -118,7 +118,7 @@ impl Place {
 
     /// The target of the destination, if it is a link.
     fn link(&self) -> Result<Option<PathBuf>, Setback> {
-        let failed = |errno| os_error(format!("look at {}", self.dest.display()), errno);
+        let failed = |errno| os_error(format!("inspect {}", self.dest.display()), errno);
         let own = match fstatat(&self.directory, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(own) if SFlag::from_bits_truncate(own.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK => own,
             Ok(_) | Err(Errno::ENOENT) => return Ok(None),
@@ -176,7 +176,7 @@ impl Place {
         match fstatat(&self.directory, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => self.check_kind(&stat).map(|()| true),
             Err(Errno::ENOENT) => Ok(false),
-            Err(errno) => Err(os_error(format!("look at {}", self.dest.display()), errno)),
+            Err(errno) => Err(os_error(format!("inspect {}", self.dest.display()), errno)),
         }
     }
 

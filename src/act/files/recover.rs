@@ -189,7 +189,7 @@ fn log_inherited(template: &Arc<TemplateConfig>) {
 
 fn journal_write_failed(journal: &Journal, error: io::Error) -> Event {
     let (file, reason) = (Some(journal.file().to_owned()), journal_error(journal, error).to_string());
-    Event::StateWriteFailed { file, reason, effect: "pending reloads may not be known after a restart" }
+    Event::StateWriteFailed { file, reason, effect: "pending reloads may be lost on a restart" }
 }
 
 /// What became of a recorded replacement.

@@ -125,7 +125,7 @@ fn note(template: &TemplateConfig, place: &Place, state: &mut FileState) -> Resu
 
 fn unsynced(directory: &Path, dest: &Path) -> String {
     format!(
-        "sync the directory {} after {} was removed, which a power cut may therefore undo",
+        "sync the directory {} after the removal of {} (a power cut may undo it)",
         directory.display(),
         dest.display()
     )

@@ -231,7 +231,7 @@ impl Staged {
     /// If there is none.
     pub fn find(place: Place, name: &str) -> Result<Self, Setback> {
         let looked = fstatat(&place.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW);
-        looked.map_err(|errno| os_error(format!("look at {}", place.directory_path.join(name).display()), errno))?;
+        looked.map_err(|errno| os_error(format!("inspect {}", place.directory_path.join(name).display()), errno))?;
         Ok(Self::new(place, name.into()))
     }
 
@@ -333,7 +333,7 @@ impl Unsynced {
         // After a failed sync the kernel may mark the lost pages clean, and a second sync would succeed without them.
         // So the file is dropped, and the retry begins with a new one.
         fsync(&file).map_err(|errno| os_error(tried("sync"), errno))?;
-        staged.synced = Some(fstat(&file).map_err(|errno| os_error(tried("look at"), errno))?);
+        staged.synced = Some(fstat(&file).map_err(|errno| os_error(tried("inspect"), errno))?);
         Ok(staged)
     }
 }

@@ -72,7 +72,7 @@ fn find(program: &str, path: &OsStr) -> Result<PathBuf, String> {
         .find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
         .ok_or_else(|| {
             let path = printable(&path.to_string_lossy());
-            format!("no program {} in PATH {path} (install it, or give its full path)", printable(program))
+            format!("program {} not found in PATH {path} (install it, or give its full path)", printable(program))
         })
 }
 
@@ -85,7 +85,7 @@ pub fn start_error(command: &Command, error: &io::Error) -> String {
     let program = printable(&Path::new(program).display().to_string());
     match error.kind() {
         io::ErrorKind::NotFound => {
-            format!("{program}: there is no such program, or the interpreter that its first line names is missing")
+            format!("{program}: not found, or the interpreter in its first line is missing")
         }
         io::ErrorKind::PermissionDenied => format!("{program}: {error} (is it executable by the agent's user?)"),
         _ => format!("{program}: {error}"),

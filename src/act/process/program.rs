@@ -123,9 +123,7 @@ impl Process {
     pub fn describe_end(&self, end: &End, is_soon: bool, reload_signal: Option<&str>) -> String {
         let reload_signal = reload_signal.and_then(|name| parse_signal(name).ok()).map(|signal| signal as i32);
         let more = match end {
-            End::Exited(0) if is_soon => {
-                " soon after its start (if it goes into the background, start it in the foreground)"
-            }
+            End::Exited(0) if is_soon => " soon after it started (if it daemonizes, run it in the foreground)",
             End::Signalled(number) if reload_signal == Some(*number) && self.is_shell() => {
                 ", a reload_signal that its shell does not handle: end the string with `exec PROGRAM`, or write a list"
             }

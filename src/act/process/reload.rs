@@ -160,8 +160,8 @@ pub fn parse_signal(name: &str) -> Result<Signal, Setback> {
     let upper = name.trim().to_ascii_uppercase();
     let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
     full.parse().map_err(|_| {
-        Setback::new(format!("send the signal {}", printable(name)), "this signal is unknown")
-            .hint("give HUP, USR1, USR2, TERM …: kill -l lists them")
+        Setback::new(format!("send the signal {}", printable(name)), "unknown signal")
+            .hint("use HUP, USR1, USR2, TERM …: kill -l lists them")
     })
 }
 

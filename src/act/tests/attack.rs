@@ -209,7 +209,7 @@ async fn root_refuses_a_world_writable_parent_directory() {
     let template = bench.template("open/conf/f");
     if is_root() {
         let message = bench.failure(&template, b"new", Stage::Write).await;
-        let part = format!("write in the directory {}: it is world-writable", bench.path("open").display());
+        let part = format!("write to the directory {}: it is world-writable", bench.path("open").display());
         assert!(message.contains(&part), "{message}");
         set_mode(&bench.path("open"), 0o775);
     }

@@ -96,8 +96,8 @@ async fn exit_codes_signals_and_timeouts_are_distinguished() {
     }
     let path = environment["PATH"].to_str().unwrap();
     let absent = [
-        (list(&["no-such-program-here"]), format!("no program no-such-program-here in PATH {path} (install it")),
-        (list(&["/no/such/program"]), "/no/such/program: there is no such program".to_owned()),
+        (list(&["no-such-program-here"]), format!("program no-such-program-here not found in PATH {path} (install it")),
+        (list(&["/no/such/program"]), "/no/such/program: not found".to_owned()),
         (list(&["/etc/passwd"]), "/etc/passwd: Permission denied".to_owned()),
         (list(&["a\0b"]), "a\\u{0}b".to_owned()),
         (list(&[]), "the list is empty".to_owned()),

@@ -175,7 +175,7 @@ async fn a_directory_that_cannot_be_synced() {
     let template = bench.template("f");
     fs::write(&template.dest, "old").unwrap();
     let message = bench.failure(&template, b"new", Stage::Write).await;
-    assert!(message.contains("sync the directory") && message.contains("a power cut may therefore undo"), "{message}");
+    assert!(message.contains("sync the directory") && message.contains("a power cut may undo it"), "{message}");
     let before = identity(&template.dest);
     assert_eq!(before.1, b"new");
     // The retry must not trust the bytes it sees, or their reload would never become pending.

@@ -128,7 +128,7 @@ async fn a_signal_reaches_the_process_of_the_pid_file() {
         (Some(""), "HUP", "the file is empty"),
         (Some("nginx\n"), "HUP", "\"nginx\" is not a process ID"),
         (Some("1\n"), "HUP", "1 is not a process that may be signalled"),
-        (Some("4711\n"), "RELOAD", "this signal is unknown"),
+        (Some("4711\n"), "RELOAD", "unknown signal"),
     ];
     for (text, signal, part) in failures {
         if let Some(text) = text {

@@ -94,13 +94,13 @@ fn one<'v>(
             let found = count(view, &args.payload);
             if let Some(wanted) = args.wait_for.filter(|wanted| found < *wanted) {
                 let waited = humantime::format_duration(args.timeout);
-                notes.push(format!("{found} of the {wanted} members of {} are present after {waited}", path.text));
+                notes.push(format!("{} has {found} of {wanted} members after {waited}", path.text));
             }
             let value = judge(args, path, view, notes).map_err(|why| (Exit::Held, why))?;
             return Ok((value, Source::Registry(view)));
         }
         None => {
-            let why = known.away.as_deref().unwrap_or("no answer came");
+            let why = known.away.as_deref().unwrap_or("no error was reported");
             let waited = humantime::format_duration(args.timeout);
             (Exit::Unreached, format!("the registry did not answer within {waited} for {}: {why}", path.text))
         }

@@ -203,7 +203,7 @@ async fn wait_for_waits_and_then_min_applies() {
     assert_eq!(asked("/s --wait-for 3", joins()).await, (0, "a:1\nb:1\nc:1\n".into(), String::new()));
     let (code, out, says) = asked("/s --wait-for 4", joins()).await;
     assert_eq!((code, out.as_str()), (0, "a:1\nb:1\nc:1\n"));
-    assert_eq!(says, "3 of the 4 members of /s are present after 100ms");
+    assert_eq!(says, "/s has 3 of 4 members after 100ms");
     assert_eq!(asked("/s --wait-for 4 --min 4", joins()).await.0, 3);
 }
 

@@ -91,8 +91,8 @@ async fn nodes_of_a_path_share_one_format_and_passwords_are_hidden() {
             pg1       {"conn_url":"postgres://u:***@pg1/","state":"running"}     → patroni: host pg1 port 5432 status running
             x         -                                                          → quarantined as patroni: it has no data
           set         -
-            member_1  {"status":"DEAD","serviceEndpoint":{"host":"a","port":1}}  → serverset: no member
-            vector_1  {"vector":[]}                                              → serverset: no member
+            member_1  {"status":"DEAD","serviceEndpoint":{"host":"a","port":1}}  → serverset: not a member
+            vector_1  {"vector":[]}                                              → serverset: not a member
         "#);
 }
 

@@ -238,7 +238,7 @@ impl<'a> Value<'a> {
         let DeValue::Array(list) = self.written else {
             let name = self.key;
             self.reject(ValueError::new(
-                format!("`{name}` is {}, but there can be several", kind(self.written)),
+                format!("`{name}` must be a list of tables, not {}", kind(self.written)),
                 format!("write [[{name}]] with two brackets"),
             ));
             self.report.set_incomplete();

@@ -110,7 +110,7 @@ fn errors_in_two_files_are_reported_together() {
       |
       = help: add this pattern to `include` in the main file
 
-    error: "x" cannot be followed: a registry path starts with /
+    error: "x" is not a valid path: a registry path starts with /
      --> conf.d/b.toml:3:8
       |
     3 | path = "x"
@@ -124,7 +124,7 @@ fn errors_in_two_files_are_reported_together() {
     4 | [agent]
       | ^^^^^^^
       |
-      = help: write all of it in one place
+      = help: merge the two tables
 
     5 problems
     "#);
@@ -268,7 +268,7 @@ fn confd_resources_belong_in_included_files() {
         ),
     ])
     .told(), @r#"
-    error: `template` is a table, but there can be several
+    error: `template` must be a list of tables, not a table
      --> rosterd.toml:2:1
       |
     2 | [template]

@@ -89,7 +89,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
     6 | check_cmd = ""
       |             ^^
       |
-      = help: write a command, or leave `check_cmd` out
+      = help: write a command, or remove `check_cmd`
 
     error: `reload_cmd` is an empty list
      --> rosterd.toml:7:14
@@ -97,7 +97,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
     7 | reload_cmd = []
       |              ^^
       |
-      = help: name the program and its arguments, or leave `reload_cmd` out
+      = help: name the program and its arguments, or remove `reload_cmd`
 
     error: a command cannot use "source"
       --> rosterd.toml:11:25
@@ -145,7 +145,7 @@ reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
     17 | reload_cmd = { signal = "HUPP", pid = "/run/x.pid" }
        |                                 ^^^
        |
-       = help: [[template]] reload_cmd takes pid_file, signal
+       = help: known keys: pid_file, signal
 
     8 problems
     "#);
@@ -206,7 +206,7 @@ group = "4294967295"
        |
        = help: write owner = 0
 
-    error: 4294967295 is not a usable ID
+    error: 4294967295 is not a valid ID
       --> rosterd.toml:12:9
        |
     12 | group = "4294967295"
@@ -622,7 +622,7 @@ splay = 30
     11 | verify_cmd = ""
        |              ^^
        |
-       = help: write a command, or leave `verify_cmd` out
+       = help: write a command, or remove `verify_cmd`
 
     error: `verify_timeout` is 0; it must be greater than 0
       --> rosterd.toml:12:18

@@ -177,7 +177,7 @@ path = "/config/*"
 format = "ini"
 "#,
     ), @r#"
-    error: "services/web" cannot be followed: a registry path starts with /
+    error: "services/web" is not a valid path: a registry path starts with /
      --> rosterd.toml:4:8
       |
     4 | path = "services/web"
@@ -193,7 +193,7 @@ format = "ini"
       |
       = help: write name = "web_2": letters, digits and _, and no digit first
 
-    error: "/services/*/*" cannot be followed: only one whole segment of a path may be *, as in /services/*
+    error: "/services/*/*" is not a valid path: only one whole segment of a path may be *, as in /services/*
      --> rosterd.toml:8:8
       |
     8 | path = "/services/*/*"
@@ -225,7 +225,7 @@ format = "ini"
        |
        = help: write name = "_9lives": letters, digits and _, and no digit first
 
-    error: a key is one node, and "/config/*" has a *
+    error: a key is one node, but "/config/*" has a *
       --> rosterd.toml:18:8
        |
     18 | path = "/config/*"
@@ -314,7 +314,7 @@ src = "a.tera"
 dest = "/etc/{{ vars.zone"
 "#,
     ), @r#"
-    error: the variable `bad` has a number that templates cannot hold
+    error: the variable `bad` has a number that templates cannot represent
      --> rosterd.toml:6:1
       |
     6 | bad = nan
@@ -381,7 +381,7 @@ group = "nobody-has-this-group"
 src = "a.tera"
 "#,
     ), @r#"
-    error: `roster` is a string, but there can be several
+    error: `roster` must be a list of tables, not a string
      --> rosterd.toml:3:10
       |
     3 | roster = "web"
@@ -389,7 +389,7 @@ src = "a.tera"
       |
       = help: write [[roster]] with two brackets
 
-    error: "../x" is not usable in /var/lib/NAME and /run/NAME
+    error: "../x" cannot be used in /var/lib/NAME and /run/NAME
      --> rosterd.toml:5:8
       |
     5 | name = "../x"
@@ -421,7 +421,7 @@ src = "a.tera"
       |
       = help: create it, write its number, or remove this setting to keep the file's current group
 
-    error: `template` is a table, but there can be several
+    error: `template` must be a list of tables, not a table
       --> rosterd.toml:10:1
        |
     10 | [template]
@@ -519,7 +519,7 @@ tls = { ca = "no.pem", cert = "templates" }
     5 | tls = { ca = "no.pem", cert = "templates" }
       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: write zks:// in url, or leave tls out: rosterd never falls back to plain text
+      = help: write zks:// in url, or remove tls: rosterd never falls back to plain text
 
     error: no.pem cannot be read: No such file or directory (os error 2)
      --> rosterd.toml:5:14
@@ -595,7 +595,7 @@ exhibitor = "http://e"
 "#,
     )])
     .told(), @r#"
-    error: Exhibitor is queried without TLS, and the system's CAs would trust any host that it names
+    error: Exhibitor is queried without TLS; with the system's CAs any host that it lists would be trusted
      --> rosterd.toml:5:13
       |
     5 | exhibitor = ["https://e", "http://e/x", 5]
@@ -633,7 +633,7 @@ exhibitor = "http://e"
     10 | exhibitor = "http://e"
        |             ^^^^^^^^^^
        |
-       = help: leave exhibitor out
+       = help: remove exhibitor
 
     error: `exhibitor` must be a list, not a string
       --> rosterd.toml:10:13

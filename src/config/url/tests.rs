@@ -66,8 +66,8 @@ fn registry_problems_are_reported() {
             "zk://a/x/",
             r#"the chroot "/x/" is not a valid path: a registry path has no empty segment and no trailing /"#,
         ),
-        ("dir:", r#""dir:" names no directory"#),
-        ("dir://srv/x", r#""dir://srv/x" names no directory"#),
+        ("dir:", r#""dir:" does not name a directory"#),
+        ("dir://srv/x", r#""dir://srv/x" does not name a directory"#),
     ] {
         assert_eq!(parse(text), Err(want.to_owned()), "{text}");
     }

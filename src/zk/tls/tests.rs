@@ -30,7 +30,7 @@ fn errors_name_what_to_correct() {
         assert!(text.contains(words), "{text}");
     }
     let alert = |alert| describe(&io::Error::other(Error::AlertReceived(alert)));
-    assert!(alert(AlertDescription::BadCertificate).contains("requires another client certificate"));
+    assert!(alert(AlertDescription::BadCertificate).contains("requires a different client certificate"));
     assert!(alert(AlertDescription::CertificateExpired).contains("no longer valid"));
     assert!(alert(AlertDescription::HandshakeFailure).contains("in common"));
     assert!(alert(AlertDescription::InternalError).contains("aborted the handshake: InternalError"));
@@ -50,7 +50,7 @@ fn an_unusable_file_is_named() {
     };
     let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for (text, words) in
-        [("", "holds no PEM certificate"), ("plain", "holds no PEM certificate"), (garbage, "ca.pem: ")]
+        [("", "contains no PEM certificate"), ("plain", "contains no PEM certificate"), (garbage, "ca.pem: ")]
     {
         let ca = file("ca.pem", text);
         let why = client_config(Some(&ca), None).unwrap_err();

@@ -8,7 +8,7 @@ fn errors_in_a_key_and_a_template_are_reported_together() {
         ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\nmni = 2\n[[template]]\nsrc = \"t\"\ndest = \"/x/a\"\n"),
         ("templates/t", "{{ wbe | jsn }}\n{% include 'none' %}\n"),
     ]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: unknown key `mni` in [[roster]]
      --> rosterd.toml:4:1
       |
@@ -54,7 +54,7 @@ fn errors_in_several_files_of_both_kinds_are_reported_together() {
         ("templates/a", "{% for m in web %}{{ m.name }}\n"),
         ("templates/b", "{{ host.nmae }}\n{{ web | nope }}\n"),
     ]), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: "0" is not a valid port
      --> rosterd.toml:1:16
       |
@@ -77,7 +77,7 @@ fn errors_in_several_files_of_both_kinds_are_reported_together() {
     3 | min = 3
       |       ^
       |
-      = help: write min = 2 or less, or leave max out
+      = help: write min = 2 or less, or remove max
 
     error: "soon" is not a valid duration
      --> conf.d/a.toml:8:19
@@ -137,7 +137,7 @@ fn broken_toml_and_a_broken_template_are_reported_together() {
         ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[template]]\nsrc = \"t\"\ndest = \"/x/a\"\n[[roster]]\npath = /s/web\n"),
         ("templates/t", "{{ web | jsn }}\n{{ later }}\n"),
     ]), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: this is not a value
      --> rosterd.toml:6:8
       |
@@ -164,8 +164,8 @@ fn a_refused_roster_is_not_reported_as_undefined() {
         ("rosterd.toml", "registry.url = \"zk://zk1\"\n[vars]\nbad = nan\n[[roster]]\npath = \"s/web\"\n[[template]]\nsrc = \"t\"\ndest = \"/x/a\"\n"),
         ("templates/t", "{{ web | length }} {{ vars.bad }}\n{{ host.ipp }}\n"),
     ]), @r#"
-    rosterd: wrong configuration
-    error: the variable `bad` has a number that templates cannot hold
+    rosterd: invalid configuration
+    error: the variable `bad` has a number that templates cannot represent
      --> rosterd.toml:3:1
       |
     3 | bad = nan
@@ -173,7 +173,7 @@ fn a_refused_roster_is_not_reported_as_undefined() {
       |
       = help: write it as a string; inf, nan and whole numbers of more than 64 bits are not supported in templates
 
-    error: "s/web" cannot be followed: a registry path starts with /
+    error: "s/web" is not a valid path: a registry path starts with /
      --> rosterd.toml:5:8
       |
     5 | path = "s/web"
@@ -200,7 +200,7 @@ fn errors_in_a_confd_resource_and_its_template_are_reported_together() {
         ("conf.d/web.toml", "[template]\nsrc = \"web.tmpl\"\ndest = \"/x/web\"\nmode = 0644\nkeys = [\"/s/web\", 5]\nchek_cmd = \"true {{.src}}\"\n"),
         ("templates/web.tmpl", "{{range gets \"/s/web/*\"}}\nserver {{.Value}}\n{{end}}\n"),
     ]), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: unexpected leading zero, expected nothing
      --> conf.d/web.toml:4:8
       |

@@ -5,7 +5,7 @@ use super::{mode, one, site, told, told_of};
 #[test]
 fn invalid_toml_is_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = /services/web\nmin =\n[[template]\nsrc = \"good.tera\"\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: this is not a value
      --> rosterd.toml:3:8
       |
@@ -37,7 +37,7 @@ fn invalid_toml_is_reported() {
 #[test]
 fn an_unclosed_string_is_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/services/web\nmin = 2\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: invalid basic string, expected `"`
      --> rosterd.toml:3:22
       |
@@ -53,7 +53,7 @@ fn an_unclosed_string_is_reported() {
 #[test]
 fn a_duplicate_key_is_reported() {
     insta::assert_snapshot!(one("[agent]\nname = \"a\"\n[[roster]]\npath = \"/a\"\npath = \"/b\"\n[agent]\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: duplicate key
      --> rosterd.toml:6:1
       |
@@ -77,7 +77,7 @@ fn a_duplicate_key_is_reported() {
 #[test]
 fn unknown_keys_are_reported() {
     insta::assert_snapshot!(one("[agnet]\nname = \"x\"\n[[roster]]\npath = \"/services/web\"\nmim = 2\ncolour = \"red\"\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: unknown key `agnet` in the top level
      --> rosterd.toml:2:2
       |
@@ -100,7 +100,7 @@ fn unknown_keys_are_reported() {
     7 | colour = "red"
       | ^^^^^^
       |
-      = help: [[roster]] takes above_max, hold_max, max, max_shrink, min, name, order, path, payload, pick, registry, slot_keep, wait, where
+      = help: known keys: above_max, hold_max, max, max_shrink, min, name, order, path, payload, pick, registry, slot_keep, wait, where
 
     3 problems
     "#);
@@ -109,8 +109,8 @@ fn unknown_keys_are_reported() {
 #[test]
 fn a_table_in_place_of_an_array_of_tables_is_reported() {
     insta::assert_snapshot!(one("[roster]\npath = \"/services/web\"\n[[agent]]\nname = \"x\"\n"), @"
-    rosterd: wrong configuration
-    error: `roster` is a table, but there can be several
+    rosterd: invalid configuration
+    error: `roster` must be a list of tables, not a table
      --> rosterd.toml:2:1
       |
     2 | [roster]
@@ -133,7 +133,7 @@ fn a_table_in_place_of_an_array_of_tables_is_reported() {
 #[test]
 fn unsupported_keys_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\n[[service]]\nname = \"memcached\"\nport = 11211\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: `service` is not supported by this version
      --> rosterd.toml:7:3
       |
@@ -152,7 +152,7 @@ fn invalid_includes_are_reported() {
         ("rosterd.toml", "include = [\"conf.d/*.toml\", \"more.toml\", \"[\"]\nregistry.url = \"zk://zk1\"\n"),
         ("conf.d/a.toml", "include = [\"b.toml\"]\n"),
     ]), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: the included file "more.toml" does not exist
      --> rosterd.toml:1:29
       |
@@ -194,7 +194,7 @@ fn credentials_readable_by_others_are_refused() {
     let said = told_of(&site, &["check"]);
     assert!(!said.contains("hunter2"), "a password is shown: {said}");
     insta::assert_snapshot!(said, @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: open.auth holds a password, but others may read or write it (mode 0644)
      --> rosterd.toml:3:37
       |
@@ -217,7 +217,7 @@ fn credentials_readable_by_others_are_refused() {
     5 | tls = { ca = "none.pem" }
       |       ^^^^^^^^^^^^^^^^^^^
       |
-      = help: write zks:// in url, or leave tls out: rosterd never falls back to plain text
+      = help: write zks:// in url, or remove tls: rosterd never falls back to plain text
 
     error: none.pem cannot be read: No such file or directory (os error 2)
      --> rosterd.toml:5:14
@@ -238,7 +238,7 @@ fn world_writable_files_are_refused() {
     mode(&site, "templates/good.tera", 0o666);
     mode(&site, "rosterd.toml", 0o646);
     insta::assert_snapshot!(told_of(&site, &["check"]), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: the configuration file rosterd.toml is writable by everyone
     --> rosterd.toml
      = help: chmod o-w rosterd.toml
@@ -258,7 +258,7 @@ fn world_writable_files_are_refused() {
 #[test]
 fn a_missing_file_is_reported() {
     insta::assert_snapshot!(told_of(&site(&[]), &["check", "-c", "rosterd.tmol"]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: the configuration file cannot be read: No such file or directory (os error 2)
     --> rosterd.tmol
      = help: make the file readable by rosterd's user, or specify another file with -c FILE or $ROSTERD_CONFIG

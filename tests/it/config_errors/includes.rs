@@ -5,7 +5,7 @@ use super::templates::of;
 #[test]
 fn missing_includes_are_reported() {
     insta::assert_snapshot!(of("{% include \"headr\" %}\n{% include '../secret' %}\n{% include '/etc/passwd' %}\n", &[("header", "")]), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: templates/headr cannot be read: No such file or directory (os error 2)
      --> templates/t:1:12
       |
@@ -37,7 +37,7 @@ fn missing_includes_are_reported() {
 #[test]
 fn an_include_cycle_is_reported() {
     insta::assert_snapshot!(of("{% include 'a' %}\n", &[("a", "-\n{% include 'b' %}\n"), ("b", "{% include 't' %}\n")]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: a template cannot include or extend itself: t → a → b → t
      --> templates/b:1:12
       |
@@ -53,7 +53,7 @@ fn an_include_cycle_is_reported() {
 #[test]
 fn an_error_in_an_included_file_is_reported() {
     insta::assert_snapshot!(of("{% include 'a' %}\n{% include 'b' %}\n", &[("a", "one\ntwo {{ webb }}\n"), ("b", "{% if %}\n")]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: there is no roster, key or variable named webb
      --> templates/a:2:8
       |
@@ -80,7 +80,7 @@ fn invalid_components_are_reported() {
         "{{ <servr m={web} /> }}\n{{ <line n=\"a\" /> }}\n",
         &[("lib", "{% component server(m) %}{{ m }}{% endcomponent %}\n{% component line(n) %}\n{{ n }} {{ web }}\n{% endcomponent %}\n")],
     ), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: web is not an argument of this component, and a component sees only its arguments
      --> templates/lib:3:12
       |
@@ -104,7 +104,7 @@ fn invalid_components_are_reported() {
 #[test]
 fn unknown_blocks_are_reported() {
     insta::assert_snapshot!(of("{% extends 'base' %}\n{% block bdy %}{% endblock %}\n", &[("base", "{% block body %}{% endblock %}")]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: Block `bdy` is not defined in any parent template
      --> templates/t:2:10
       |

@@ -5,7 +5,7 @@ use super::{one, told};
 #[test]
 fn invalid_registries_are_reported() {
     insta::assert_snapshot!(told(&[("rosterd.toml", "[[registry]]\nname = \"a\"\nurl = \"etcd://zk1\"\n[[registry]]\nname = \"b\"\nurl = \"zk://zk1:99999\"\n[[registry]]\nname = \"c\"\nurl = \"zk://u:secret@zk1\"\n[[registry]]\nname = \"d\"\n")]), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: "etcd://zk1" is not a valid registry URL
      --> rosterd.toml:3:7
       |
@@ -45,7 +45,7 @@ fn invalid_registries_are_reported() {
 #[test]
 fn a_missing_registry_is_reported() {
     insta::assert_snapshot!(told(&[("rosterd.toml", "[[roster]]\npath = \"/s/web\"\n")]), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: no registry is configured
     --> rosterd.toml
      = help: add [registry] with url = "zk://zk1:2181,zk2:2181", or give --registry URL
@@ -57,7 +57,7 @@ fn a_missing_registry_is_reported() {
 #[test]
 fn an_undefined_registry_is_reported() {
     insta::assert_snapshot!(told(&[("rosterd.toml", "[[registry]]\nname = \"west\"\nurl = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\nregistry = \"wset\"\n")]), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: there is no registry "wset"
      --> rosterd.toml:6:12
       |
@@ -73,8 +73,8 @@ fn an_undefined_registry_is_reported() {
 #[test]
 fn invalid_paths_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"services/web\"\n[[roster]]\npath = \"/services/*/*\"\n[[roster]]\npath = \"/services/web-2/\"\n[[key]]\npath = \"/config/*\"\n"), @r#"
-    rosterd: wrong configuration
-    error: "services/web" cannot be followed: a registry path starts with /
+    rosterd: invalid configuration
+    error: "services/web" is not a valid path: a registry path starts with /
      --> rosterd.toml:3:8
       |
     3 | path = "services/web"
@@ -82,7 +82,7 @@ fn invalid_paths_are_reported() {
       |
       = help: write path = "/services/web"
 
-    error: "/services/*/*" cannot be followed: only one whole segment of a path may be *, as in /services/*
+    error: "/services/*/*" is not a valid path: only one whole segment of a path may be *, as in /services/*
      --> rosterd.toml:5:8
       |
     5 | path = "/services/*/*"
@@ -90,7 +90,7 @@ fn invalid_paths_are_reported() {
       |
       = help: write path = "/services/web"
 
-    error: "/services/web-2/" cannot be followed: a registry path has no empty segment and no trailing /
+    error: "/services/web-2/" is not a valid path: a registry path has no empty segment and no trailing /
      --> rosterd.toml:7:8
       |
     7 | path = "/services/web-2/"
@@ -98,7 +98,7 @@ fn invalid_paths_are_reported() {
       |
       = help: write path = "/services/web"
 
-    error: a key is one node, and "/config/*" has a *
+    error: a key is one node, but "/config/*" has a *
      --> rosterd.toml:9:8
       |
     9 | path = "/config/*"
@@ -113,7 +113,7 @@ fn invalid_paths_are_reported() {
 #[test]
 fn names_that_templates_cannot_use_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/services/web-2\"\n[[roster]]\nname = \"vars\"\npath = \"/x\"\n[[roster]]\nname = \"9lives\"\npath = \"/x\"\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: "web-2" (derived from the path) is not a valid variable name in templates
      --> rosterd.toml:2:1
       |
@@ -148,7 +148,7 @@ fn duplicate_names_are_reported() {
         ("rosterd.toml", "registry.url = \"zk://zk1\"\n[[roster]]\npath = \"/s/web\"\n[[template]]\nname = \"x\"\nsrc = \"good.tera\"\ndest = \"/x/a\"\n"),
         ("conf.d/web.toml", "[[key]]\npath = \"/config/web\"\n[[template]]\nname = \"x\"\nsrc = \"good.tera\"\ndest = \"/x/b\"\n"),
     ]), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: the name "web" is taken by the roster at rosterd.toml:2
      --> conf.d/web.toml:1:1
       |
@@ -172,14 +172,14 @@ fn duplicate_names_are_reported() {
 #[test]
 fn min_above_max_is_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nmin = 5\nmax = 3\n[[roster]]\npath = \"/s/db\"\nmin = -1\nmax = 0\n"), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: min (5) is greater than max (3)
      --> rosterd.toml:4:7
       |
     4 | min = 5
       |       ^
       |
-      = help: write min = 3 or less, or leave max out
+      = help: write min = 3 or less, or remove max
 
     error: `min` is -1, which is out of range
      --> rosterd.toml:8:7
@@ -195,7 +195,7 @@ fn min_above_max_is_reported() {
     9 | max = 0
       |       ^
       |
-      = help: write max = 1 or more, or leave max out
+      = help: write max = 1 or more, or remove max
 
     3 problems
     ");
@@ -204,7 +204,7 @@ fn min_above_max_is_reported() {
 #[test]
 fn invalid_percentages_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nmax_shrink = \"150%\"\n[[roster]]\npath = \"/s/db\"\nmax_shrink = 0.5\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: "150%" is not a valid percentage
      --> rosterd.toml:4:14
       |
@@ -228,7 +228,7 @@ fn invalid_percentages_are_reported() {
 #[test]
 fn unknown_payload_fields_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/a\"\npayload = { hots = \"ip\", port = 80, id = \"a..b\" }\n[[roster]]\npath = \"/s/b\"\npayload = {}\n[[roster]]\npath = \"/s/c\"\npayload = [\"nerve\"]\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: unknown key `hots` in [[roster]] payload
      --> rosterd.toml:4:13
       |
@@ -253,7 +253,7 @@ fn unknown_payload_fields_are_reported() {
       |
       = help: write id = "svc.port"
 
-    error: `payload` is a table that names no field
+    error: `payload` is a table that sets no field
      --> rosterd.toml:7:11
       |
     7 | payload = {}
@@ -276,7 +276,7 @@ fn unknown_payload_fields_are_reported() {
 #[test]
 fn invalid_choices_are_reported() {
     insta::assert_snapshot!(one("[agent]\nlog_format = \"jsno\"\n[[roster]]\npath = \"/s/web\"\npayload = \"xml\"\npick = \"random\"\nabove_max = \"Hold\"\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: `log_format` cannot be "jsno"
      --> rosterd.toml:3:14
       |

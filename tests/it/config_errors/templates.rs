@@ -27,7 +27,7 @@ pub(super) fn of(text: &str, others: &[(&str, &str)]) -> String {
 #[test]
 fn an_unclosed_tag_is_reported() {
     insta::assert_snapshot!(of("backend web\n{% for m in web %}\n  server {{ m.name }\n{% endfor %}\n", &[]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: Found `}` but expected }}.
      --> templates/t:3:20
       |
@@ -43,7 +43,7 @@ fn an_unclosed_tag_is_reported() {
 #[test]
 fn an_unclosed_loop_is_reported() {
     insta::assert_snapshot!(of("{% for m in web %}\n  server {{ m.name }}\n", &[]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: Unexpected end of input
      --> templates/t:2:23
       |
@@ -59,7 +59,7 @@ fn an_unclosed_loop_is_reported() {
 #[test]
 fn syntax_of_another_template_language_is_reported() {
     insta::assert_snapshot!(of("{{ range .web }}\n{{ m.name | to_json }}\n{{ end }}\n", &[]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: there is no roster, key or variable named range
      --> templates/t:1:4
       |
@@ -99,7 +99,7 @@ fn syntax_of_another_template_language_is_reported() {
 #[test]
 fn a_macro_of_tera_1_is_reported() {
     insta::assert_snapshot!(of("{% macro server(m) %}{{ m.name }}{% endmacro %}\n", &[]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: Unknown tag
      --> templates/t:1:4
       |
@@ -115,7 +115,7 @@ fn a_macro_of_tera_1_is_reported() {
 #[test]
 fn undefined_rosters_are_reported() {
     insta::assert_snapshot!(of("{% for m in wbe %}\n{{ m.name }}\n{% endfor %}\n{{ setings.x }}{{ quite_other }}\n{{ web.name }}\n", &[]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: there is no roster, key or variable named wbe
      --> templates/t:1:13
       |
@@ -155,7 +155,7 @@ fn undefined_rosters_are_reported() {
 #[test]
 fn unknown_filters_tests_and_functions_are_reported() {
     insta::assert_snapshot!(of("{{ web | tojson }}\n{{ web | jsn }}\n{% if web is defind %}{% endif %}\n{{ now() }}{{ rnge(end=3) }}\n", &[]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: unknown filter tojson
      --> templates/t:1:10
       |
@@ -203,7 +203,7 @@ fn unknown_filters_tests_and_functions_are_reported() {
 #[test]
 fn unknown_fields_of_host_and_vars_are_reported() {
     insta::assert_snapshot!(of("{{ host.nmae }}\n{{ vars.zon }}\n{{ vars.other }} {{ env.HOME }}\n", &[]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: host has no nmae
      --> templates/t:1:9
       |
@@ -247,7 +247,7 @@ fn a_template_that_is_not_utf8_is_reported() {
     std::fs::write(site.path("templates/t"), b"one\ntwo \xff\n").unwrap();
     super::mode(&site, "templates/t", 0o644);
     insta::assert_snapshot!(super::told_of(&site, &["check"]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: these bytes are not UTF-8
      --> templates/t:2:5
       |
@@ -268,7 +268,7 @@ fn errors_in_several_templates_are_reported_together() {
         ("templates/b", "{% include 'shared' %}\n{{ host.nam }}"),
         ("templates/shared", "{{ web | lenght }}"),
     ]), @"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: there is no roster, key or variable named weeb
      --> templates/a:1:4
       |

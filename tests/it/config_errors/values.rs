@@ -5,7 +5,7 @@ use super::one;
 #[test]
 fn invalid_sources_and_destinations_are_reported() {
     insta::assert_snapshot!(one("[[template]]\nsrc = \"godo.tera\"\ndest = \"/x/a\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/\"\n[[template]]\nsrc = \"good.tera\"\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: the template "godo.tera" cannot be found: No such file or directory (os error 2)
      --> rosterd.toml:3:7
       |
@@ -37,7 +37,7 @@ fn invalid_sources_and_destinations_are_reported() {
 #[test]
 fn a_destination_of_two_templates_is_reported() {
     insta::assert_snapshot!(one("[[template]]\nname = \"a\"\nsrc = \"good.tera\"\ndest = \"/x/a\"\n[[template]]\nname = \"b\"\nsrc = \"good.tera\"\ndest = \"/x/y/../a\"\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: /x/y/../a is already written by the template at rosterd.toml:5
      --> rosterd.toml:9:8
       |
@@ -53,7 +53,7 @@ fn a_destination_of_two_templates_is_reported() {
 #[test]
 fn invalid_commands_are_reported() {
     insta::assert_snapshot!(one("[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a b\"\ncheck_cmd = \"check {{ src }}\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/c\"\ncheck_cmd = \"check {{ soruce }}\"\nreload_cmd = []\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/d\"\nreload_cmd = { signal = \"HPU\", pid_file = \"/run/x.pid\" }\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: the path "/x/a b" has ' ', which may be special to the shell that runs `check_cmd`
      --> rosterd.toml:4:8
       |
@@ -76,7 +76,7 @@ fn invalid_commands_are_reported() {
     10 | reload_cmd = []
        |              ^^
        |
-       = help: name the program and its arguments, or leave `reload_cmd` out
+       = help: name the program and its arguments, or remove `reload_cmd`
 
     error: "HPU" is not a valid signal
       --> rosterd.toml:14:25
@@ -93,7 +93,7 @@ fn invalid_commands_are_reported() {
 #[test]
 fn invalid_variables_are_reported() {
     insta::assert_snapshot!(one("[vars]\nzone = \"west\"\n[[roster]]\npath = \"/s/{{ vars.zome }}/web\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/{{ env.ROSTERD_NEVER_SET }}\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/{{ host.name\"\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: `vars.zome` is not set
      --> rosterd.toml:5:12
       |
@@ -125,7 +125,7 @@ fn invalid_variables_are_reported() {
 #[test]
 fn invalid_modes_and_owners_are_reported() {
     insta::assert_snapshot!(one("[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\nmode = 644\nowner = \"nobody-has-this-name\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/b\"\nmode = \"0999\"\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: `mode` must be a string of octal digits, not a whole number
      --> rosterd.toml:5:8
       |
@@ -157,7 +157,7 @@ fn invalid_modes_and_owners_are_reported() {
 #[test]
 fn invalid_durations_are_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/s/web\"\nwait = \"2s:1s\"\nhold_max = \"15 parsecs\"\n[[template]]\nsrc = \"good.tera\"\ndest = \"/x/a\"\ncheck_timeout = 30\nreload_timeout = \"0s\"\n"), @r#"
-    rosterd: wrong configuration
+    rosterd: invalid configuration
     error: the quiet period (2s) is longer than the maximum wait (1s)
      --> rosterd.toml:4:8
       |
@@ -197,8 +197,8 @@ fn invalid_durations_are_reported() {
 #[test]
 fn values_of_the_wrong_type_are_reported() {
     insta::assert_snapshot!(one("roster = \"web\"\n[[key]]\npath = 5\n[[template]]\nsrc = [\"good.tera\"]\ndest = \"/x/a\"\nmake_dirs = \"yes\"\ncheck_cmd = [\"true\", 1]\n"), @r#"
-    rosterd: wrong configuration
-    error: `roster` is a string, but there can be several
+    rosterd: invalid configuration
+    error: `roster` must be a list of tables, not a string
      --> rosterd.toml:2:10
       |
     2 | roster = "web"

@@ -86,7 +86,7 @@ fn a_copied_configuration_elsewhere_does_not_use_the_agent() {
     site.file("other/registry/services/web/10.9.9.9:80", "").file("other/out/x", "");
     let diff = site.run(&["-c", "other/rosterd.toml", "diff"]);
     assert!(diff.expect(2).stdout().contains("+10.9.9.9:80\n"), "{}", diff.stderr());
-    assert!(diff.stderr().contains("the running agent has another state directory"), "{}", diff.stderr());
+    assert!(diff.stderr().contains("the running agent uses a different state directory"), "{}", diff.stderr());
     drop(agent);
 }
 

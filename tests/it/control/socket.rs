@@ -58,7 +58,7 @@ fn the_socket_withstands_invalid_requests() {
         (&b"GET / HTTP/1.1\r\n\r\n"[..], "does not understand"),
         (b"{}\n", "does not understand"),
         (b"{\"v\":1,\"ask\":\"fly\"}\n", "does not understand"),
-        (b"{\"v\":2,\"ask\":\"status\"}\n", "another protocol version"),
+        (b"{\"v\":2,\"ask\":\"status\"}\n", "a different protocol version"),
         (&[b'x'; 9000], "longer than 8 KiB"),
         (&[&[b' '; 8193][..], b"\n"].concat(), "longer than 8 KiB"),
         (b"\xff\n", "does not understand"),
@@ -108,7 +108,10 @@ fn other_users_may_query_but_not_command() {
     assert_eq!(as_other(&["explain", "web"]).0, 0);
     for command in [&["accept", "web"][..], &["pause"], &["resume"]] {
         let (code, said) = as_other(command);
-        assert!(code == 1 && said.contains("user 65534 may query the agent but not command it"), "{code} {said}");
+        assert!(
+            code == 1 && said.contains("user 65534 may query the agent, but not send it commands"),
+            "{code} {said}"
+        );
     }
     // The view that this user was shown does not count as shown to root.
     assert!(site.run(&["accept", "web"]).expect(3).stderr().contains("has changed since it was last reviewed"));

@@ -72,9 +72,7 @@ fn a_program_that_daemonizes_is_reported() {
         site.file("program.sh", &text);
         join(&site, "a");
         let mut agent = site.start();
-        agent.says(
-            "program exited: exit 0 soon after its start (if it goes into the background, start it in the foreground)",
-        );
+        agent.says("program exited: exit 0 soon after it started (if it daemonizes, run it in the foreground)");
         let pid = pid(&site, "daemon").unwrap();
         assert!(agent.stop().success());
         if apart.is_empty() {

@@ -339,7 +339,7 @@ fn excluded_nodes_are_listed_without_control_characters() {
         "{text}"
     );
     assert_eq!(status(&bench).rosters[0].quarantined, 1);
-    assert!(explained(&bench, "a").contains("1 node of web quarantined, details: rosterd explain web"));
+    assert!(explained(&bench, "a").contains("1 node of web quarantined; details: rosterd explain web"));
     bench.input(Input::Paused(bench.now + seconds(60)));
     let text = explained(&bench, "a");
     assert!(

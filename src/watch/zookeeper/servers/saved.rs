@@ -45,7 +45,7 @@ impl SavedServers {
         let name: String = registry.bytes().map(escape).collect();
         let file = directory.join(DIRECTORY).join(format!("{name}.json"));
         let servers = read(&file, url).unwrap_or_else(|reason| {
-            let (file, effect) = (Some(file.clone()), "servers learned in an earlier run are not known");
+            let (file, effect) = (Some(file.clone()), "servers learned in an earlier run are not used");
             emit(Event::StateReadFailed { file, reason, effect });
             Vec::new()
         });
@@ -69,7 +69,7 @@ impl SavedServers {
         };
         let content = File { version: VERSION, url: self.url.clone(), servers: self.servers.clone() };
         if let Err(reason) = write(file, &content) {
-            let (file, effect) = (Some(file.clone()), "learned servers are not known after a restart");
+            let (file, effect) = (Some(file.clone()), "learned servers are lost on a restart");
             emit(Event::StateWriteFailed { file, reason: reason.to_string(), effect });
         }
     }
