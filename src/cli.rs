@@ -108,7 +108,13 @@ struct DiffArgs {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     // Before anything else: without its handlers, most signals would end the agent.
     let blocked = BlockedSignals::block();
-    let args = spelling::modern(args.into_iter().collect(), &Cli::command());
+    let args = match spelling::modern(args.into_iter().collect(), &Cli::command()) {
+        Ok(args) => args,
+        Err(wrong) => {
+            complain(&Fatal::new(Exit::Usage, wrong));
+            return Exit::Usage.code();
+        }
+    };
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(wrong) => {
@@ -195,7 +201,10 @@ async fn execute(cli: Cli, blocked: BlockedSignals) -> Result<u8, Fatal> {
         Command::Pause(args) => agent_commands::pause(&global, args).await,
         Command::Resume(at) => agent_commands::resume(&global, &at).await,
         Command::Get(args) => {
-            log::init(LogFormat::Text, None);
+            // Its notes give the reason of a failure, too.
+            if !args.quiet {
+                log::init(LogFormat::Text, None);
+            }
             Ok(get::get(&args, global.open()?, &mut io::stdout().lock()).await)
         }
         Command::Ls(args) => {

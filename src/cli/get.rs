@@ -51,6 +51,9 @@ pub struct GetArgs {
     /// Wait for at least N members, but no longer than --timeout
     #[arg(long, value_name = "N")]
     pub wait_for: Option<usize>,
+    /// Print nothing to standard error if the exit status is 0, for callers that read both outputs as one
+    #[arg(short, long)]
+    pub quiet: bool,
     /// How long to wait for the registry
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::timeout)]
     pub timeout: Duration,
@@ -111,7 +114,7 @@ pub async fn get(args: &GetArgs, registry: Arc<dyn Registry>, out: &mut dyn Writ
     }
     let gathered = gather(args, registry).await;
     let answer = answer::answer(args, &gathered, SystemTime::now());
-    for note in &answer.notes {
+    for note in answer.notes.iter().filter(|_| !args.quiet || answer.exit != Exit::Done) {
         say(note);
     }
     print(out, &answer.out).map_or(answer.exit, |exit| exit.worse(answer.exit))

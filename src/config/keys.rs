@@ -134,6 +134,28 @@ pub const TEMPLATE: TableKeys = TableKeys {
 /// Keys of `[template]` in confd besides those of [`TEMPLATE`].
 pub const CONFD: TableKeys = TableKeys { table: "[template]", keys: &["keys", "prefix", "uid", "gid"], aliases: &[] };
 
+/// Settings of confd.toml, confd's main configuration file.
+pub const CONFD_FILE: [&str; 18] = [
+    "backend",
+    "basic_auth",
+    "client_cakeys",
+    "client_cert",
+    "client_key",
+    "confdir",
+    "interval",
+    "log-level",
+    "nodes",
+    "noop",
+    "onetime",
+    "password",
+    "prefix",
+    "scheme",
+    "srv_domain",
+    "sync-only",
+    "username",
+    "watch",
+];
+
 /// `reload_cmd = { … }`.
 pub const SIGNAL: TableKeys =
     TableKeys { table: "[[template]] reload_cmd", keys: &["signal", "pid_file"], aliases: &[] };

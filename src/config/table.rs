@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use crate::text::nearest::nearest;
 
 use super::file::Source;
-use super::keys::{TOP, TableKeys, UnsupportedKey};
+use super::keys::{CONFD_FILE, TOP, TableKeys, UnsupportedKey};
 use super::problem::{Problem, Report, ValueError};
 
 mod value;
@@ -79,6 +79,10 @@ impl<'a> Table<'a> {
     /// The error for an unknown key.
     fn unknown(&self, written: &str) -> ValueError {
         let name = self.name();
+        if name == TOP.table && CONFD_FILE.contains(&written) {
+            let hint = "docs/migrating.md, \"From confd\", has the counterpart of each setting";
+            return ValueError::new(format!("`{written}` is a setting of confd.toml, not of rosterd"), hint);
+        }
         let message = format!("unknown key `{written}` in {name}");
         let known = || self.keys.iter().flat_map(|keys| keys.all());
         let spellings = self.keys.iter().flat_map(|keys| keys.aliases).map(|(alias, _)| *alias);

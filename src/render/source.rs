@@ -11,6 +11,32 @@ use crate::config::Problem;
 
 use super::uses::Uses;
 
+/// Functions of confd's and consul-template's templates, and keywords of Go's, that take an argument.
+const GO_FUNCTIONS: [&str; 18] = [
+    "base",
+    "block",
+    "cget",
+    "cgets",
+    "define",
+    "dir",
+    "exists",
+    "get",
+    "getenv",
+    "gets",
+    "getv",
+    "getvs",
+    "json",
+    "key",
+    "keyOrDefault",
+    "ls",
+    "lsdir",
+    "template",
+];
+
+/// The hint for a template in Go's syntax.
+const GO_TEMPLATE: &str =
+    "this is a Go template, as confd and consul-template use: docs/migrating.md has the same in Tera";
+
 /// The hint if there is no better one.
 pub const SEE_GUIDE: &str =
     "templates are Tera 2: {{ VALUE | FILTER }}, {% for m in ROSTER %} … {% endfor %}; see docs/templates.md";
@@ -164,12 +190,32 @@ fn read(name: &str, path: PathBuf) -> Result<Source, SourceError> {
         // At the end of the input, Tera's byte span is that of the last token.
         let at_end = report.message() == "Unexpected end of input";
         let span = if at_end { text.len()..text.len() } else { report.span().range.clone() };
-        let hint = Some(syntax_hint(report.message(), text.get(span.clone()).unwrap_or_default()));
+        let hint = if is_go_template(&text) {
+            GO_TEMPLATE.to_owned()
+        } else {
+            syntax_hint(report.message(), text.get(span.clone()).unwrap_or_default())
+        };
+        let hint = Some(hint);
         let message = report.message().to_owned();
         return Err(SourceError::Syntax(Problem { file: path, text, span, message, hint }));
     }
     let uses = Uses::of(&text);
     Ok(Source { name: name.to_owned(), path, text, uses })
+}
+
+/// Whether a text has a tag of Go's text/template: one about `.` or a `$variable`, `end` or `else`, or a function with an
+/// argument that is not in parentheses.
+fn is_go_template(text: &str) -> bool {
+    text.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()).any(|tag| {
+        let tag = tag.trim_matches(|c: char| c == '-' || c.is_whitespace());
+        let (word, argument) = tag.split_once(char::is_whitespace).unwrap_or((tag, ""));
+        let begins = |first: &[char]| argument.trim_start().starts_with(first);
+        match word {
+            "end" | "else" => argument.is_empty(),
+            "range" | "if" | "with" => !argument.is_empty(),
+            _ => word.starts_with(['.', '$']) || (GO_FUNCTIONS.contains(&word) && begins(&['"', '.', '$'])),
+        }
+    })
 }
 
 /// The hint for a syntax error; `found` is the text at its position.

@@ -24,6 +24,7 @@ mod isolate;
 mod last_good;
 mod main_job;
 mod once;
+mod puppet;
 mod quickstart;
 mod reloads;
 mod selection;

@@ -7,7 +7,11 @@ fn spelled(words: &str) -> String {
         .subcommand(Command::new("run"))
         .subcommand(Command::new("render").arg(Arg::new("dry-run").long("dry-run").visible_alias("noop")));
     let args = words.split(' ').map(OsString::from).collect();
-    let out: Vec<String> = modern(args, &cli).into_iter().map(|arg| arg.into_string().unwrap()).collect();
+    let out = match modern(args, &cli) {
+        Ok(out) => out,
+        Err(wrong) => return wrong,
+    };
+    let out: Vec<String> = out.into_iter().map(|arg| arg.into_string().unwrap()).collect();
     out.join(" ")
 }
 
@@ -22,6 +26,14 @@ fn old_spellings_are_accepted() {
         ("rosterd render --once", "rosterd render"),
         ("rosterd run -- prog -config", "rosterd run -- prog -config"),
         ("rosterd -x --nonsense", "rosterd -x --nonsense"),
+        ("rosterd run -config-file=f", "rosterd run --config=f"),
+        ("rosterd --config-file f run", "rosterd --config f run"),
+        ("rosterd -watch -backend zookeeper", "confd's -watch is the command rosterd run here (see docs/migrating.md)"),
+        (
+            "rosterd -onetime -backend=zookeeper -node a:2181",
+            "confd's -backend is [registry] url, or --registry zk://HOST:2181 here (see docs/migrating.md)",
+        ),
+        ("rosterd run -- prog -backend x", "rosterd run -- prog -backend x"),
     ];
     for (words, read) in cases {
         assert_eq!(spelled(words), read);

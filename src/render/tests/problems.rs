@@ -5,6 +5,24 @@ use insta::assert_snapshot;
 use super::*;
 
 #[test]
+fn a_go_template_is_recognized() {
+    for text in [
+        "{{range gets \"/services/web/*\"}}server {{base .Key}}\n{{end}}",
+        "{{ getv \"/x\" }}",
+        "{{ range service \"web\" }}{{ .Address }}{{ end }}",
+        "{{- with $x }}{{ else }}",
+        "{{ if exists \"/x\" }}",
+    ] {
+        let said = problems(&[("t", text)]);
+        assert!(said.contains("this is a Go template"), "{text}: {said}");
+    }
+    for text in ["{{ key }} {{ m.x }", "{{ range(start=1) }", "{{ template if x", "{% if x %}{{ end.x }"] {
+        let said = problems(&[("t", text)]);
+        assert!(!said.contains("this is a Go template"), "{text}: {said}");
+    }
+}
+
+#[test]
 fn every_problem_has_a_position_and_a_hint() {
     assert_snapshot!(problems(&[("t", "a\n{{ memcachd }}\n{% for m in webb %}{{ mm }}{% endfor %}")]), @r#"
     t:2:4 "memcachd": there is no roster, key or variable named memcachd (did you mean memcached?)

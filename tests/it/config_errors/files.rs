@@ -35,6 +35,16 @@ fn invalid_toml_is_reported() {
 }
 
 #[test]
+fn the_configuration_of_confd_is_recognized() {
+    let said =
+        one("backend = \"zookeeper\"\nconfdir = \"/etc/confd\"\nnodes = [\"zk1:2181\"]\n[template]\nsrc = \"x\"\n");
+    for key in ["backend", "confdir", "nodes"] {
+        assert!(said.contains(&format!("`{key}` is a setting of confd.toml, not of rosterd")), "{said}");
+    }
+    assert!(said.contains("docs/migrating.md"), "{said}");
+}
+
+#[test]
 fn an_unclosed_string_is_reported() {
     insta::assert_snapshot!(one("[[roster]]\npath = \"/services/web\nmin = 2\n"), @r#"
     rosterd: invalid configuration
