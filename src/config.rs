@@ -38,10 +38,11 @@ mod table;
 mod template;
 #[cfg(test)]
 mod tests;
+mod unit;
 pub mod url;
 
 pub use bounds::{AboveMax, Bounds};
-pub use command::{Command, Reload};
+pub use command::{Command, Placeholder, Reload};
 pub use delta::delta;
 pub use exec::{ExecConfig, OnExit};
 pub use per_key::{Each, LOCAL_NAMES, OnGone};
@@ -50,6 +51,7 @@ pub use post_write::Verify;
 pub use problem::{Problem, Problems};
 pub use registry::{Auth, RegistryConfig, Watches};
 pub use resolve::{Overrides, Refused, load, read};
+pub use unit::{NEEDS_UNIT, STAGED, UnitPaths, not_in_unit};
 pub use url::RegistryUrl;
 
 /// The configuration of the main file and all included files.

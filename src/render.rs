@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tera::Tera;
 
-use crate::config::{Config, LOCAL_NAMES, Problem, Problems, TemplateConfig};
+use crate::config::{Config, LOCAL_NAMES, Problem, Problems, STAGED, TemplateConfig, UnitPaths};
 use crate::decide::{Needs, Snapshot};
 use crate::load::host::Host;
 use crate::model::digest::digest;
@@ -71,9 +71,20 @@ pub struct Library {
     entries: BTreeMap<PathBuf, CompiledTemplate>,
     /// Templates with `each`: they also see `key` and `members`.
     per_key: BTreeMap<PathBuf, CompiledTemplate>,
+    /// The units in which a template or a check names files of its unit with `staged`.
+    units: BTreeMap<Arc<str>, Unit>,
     host: tera::Value,
     vars: tera::Value,
     values: ValueCache,
+}
+
+/// A unit whose checks see its new files together.
+#[derive(Debug, Default)]
+pub struct Unit {
+    /// Its templates.
+    pub templates: Vec<Arc<TemplateConfig>>,
+    /// Their destinations.
+    pub dests: UnitPaths,
 }
 
 /// A compiled template. Each has its own Tera, so that two templates may use the same name for different components.
@@ -82,6 +93,7 @@ struct CompiledTemplate {
     name: String,
     needs: Needs,
     uses_fqdn: bool,
+    uses_staged: bool,
     digest: u64,
 }
 
@@ -93,21 +105,28 @@ impl Library {
     /// functions, components and templates; unknown fields of `host` and `vars`. Fields of members are not checked,
     /// because any key of their data is one.
     pub fn load(templates: &[Arc<TemplateConfig>], template_dir: &Path, globals: Globals) -> Result<Self, Problems> {
-        let known = KnownNames { names: &globals.names, vars: &globals.vars, complete: globals.complete };
+        let known = KnownNames { names: &globals.names, vars: &globals.vars, unit: None, complete: globals.complete };
         let mut sources = Sources::new(template_dir);
         let mut per_key_names = globals.names.clone();
         per_key_names.extend(LOCAL_NAMES.map(Arc::from).into_iter().zip([NameKind::Key, NameKind::List]));
         let known_per_key = KnownNames { names: &per_key_names, ..known };
+        let mut units = units(templates);
         let (mut entries, mut per_key) = (BTreeMap::new(), BTreeMap::new());
-        let mut problems: Vec<Problem> = Vec::new();
+        let (mut problems, mut compiled): (Vec<Problem>, _) = (Vec::new(), BTreeSet::new());
         for template in templates {
             let (entries, known) =
                 if template.each.is_some() { (&mut per_key, &known_per_key) } else { (&mut entries, &known) };
-            if entries.contains_key(&template.src) {
+            let unit = template.unit.as_ref().and_then(|unit| Some((&**unit, &units.get(unit)?.dests)));
+            // A source that two units share is checked against the names of each.
+            if !compiled.insert((&template.src, template.each.is_some(), &template.unit)) {
                 continue;
             }
-            match compile(template, &mut sources, known) {
-                Ok(entry) => _ = entries.insert(template.src.clone(), entry),
+            match compile(template, &mut sources, &KnownNames { unit, ..*known }) {
+                Ok(entry) => {
+                    let uses_staged = entries.get(&template.src).is_some_and(|it: &CompiledTemplate| it.uses_staged);
+                    let entry = CompiledTemplate { uses_staged: uses_staged || entry.uses_staged, ..entry };
+                    entries.insert(template.src.clone(), entry);
+                }
                 // A problem in a shared file is reported once.
                 Err(more) => {
                     for problem in more {
@@ -122,9 +141,14 @@ impl Library {
             problems.sort_by(|a, b| (&a.file, a.span.start).cmp(&(&b.file, b.span.start)));
             return Err(Problems(problems));
         }
+        let uses_staged = |template: &Arc<TemplateConfig>| {
+            entries.get(&template.src).is_some_and(|entry| entry.uses_staged) || names_staged(template)
+        };
+        units.retain(|_, unit| unit.templates.iter().any(uses_staged));
         Ok(Self {
             entries,
             per_key,
+            units,
             host: host_value(globals.host),
             vars: value::object(&globals.vars),
             values: ValueCache::default(),
@@ -146,9 +170,34 @@ impl Library {
         self.entries.values().chain(self.per_key.values())
     }
 
-    /// The names that a template depends on; all of them if it is not loaded.
-    pub fn needs(&self, src: &Path) -> Needs {
-        self.entries.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone())
+    /// The names that a template depends on; all of them if it is not loaded. A template whose check reads the new
+    /// files of its unit depends on what they depend on: a member in one of them can be why the check refuses its own.
+    pub fn needs(&self, template: &TemplateConfig) -> Needs {
+        let of = |src: &Path| {
+            self.entries.get(src).map_or(Needs { names: BTreeSet::new(), all: true }, |entry| entry.needs.clone())
+        };
+        let mut needs = of(&template.src);
+        for other in self.checked_with(template).into_iter().flat_map(|unit| &unit.templates) {
+            let Needs { names, all } = of(&other.src);
+            needs.names.extend(names);
+            needs.all |= all;
+        }
+        needs
+    }
+
+    /// The unit of a template, if a template or a check in it names files with `staged`.
+    pub fn unit(&self, template: &TemplateConfig) -> Option<&Unit> {
+        self.units.get(template.unit.as_ref()?)
+    }
+
+    /// The unit whose new files a template's check reads: the template or its `check_cmd` uses `staged`.
+    pub fn checked_with(&self, template: &TemplateConfig) -> Option<&Unit> {
+        self.unit(template).filter(|_| self.uses_staged(&template.src) || names_staged(template))
+    }
+
+    /// Whether a template names files of its unit with `staged`.
+    pub fn uses_staged(&self, src: &Path) -> bool {
+        self.entries.get(src).is_some_and(|entry| entry.uses_staged)
     }
 
     /// The names that a template with `each` depends on, besides the members of its key.
@@ -164,12 +213,13 @@ impl Library {
         self.entries.get(src).or_else(|| self.per_key.get(src)).map_or(0, |entry| entry.digest)
     }
 
-    /// Renders a template. The same snapshot always gives the same bytes.
+    /// Renders a template. `staged` has the paths of the files of its unit. The same arguments always give the same
+    /// bytes.
     ///
     /// # Errors
     /// The position and the reason: an undefined value is printed or accessed, a filter gets an invalid value, or the
     /// output is larger than [`MAX_OUTPUT`].
-    pub fn render(&self, src: &Path, snapshot: &Snapshot) -> Result<Vec<u8>, RenderError> {
+    pub fn render(&self, src: &Path, snapshot: &Snapshot, staged: Option<&UnitPaths>) -> Result<Vec<u8>, RenderError> {
         let entries = if snapshot.own.is_some() { &self.per_key } else { &self.entries };
         let Some(entry) = entries.get(src) else {
             return Err(RenderError::without_position(
@@ -177,7 +227,12 @@ impl Library {
                 "the template is not loaded: this is a bug in rosterd, please report it",
             ));
         };
-        output::render(&entry.tera, &entry.name, &self.context(&entry.needs, snapshot), src)
+        let mut context = self.context(&entry.needs, snapshot);
+        if let Some(paths) = staged.filter(|_| entry.uses_staged) {
+            let paths = paths.iter().map(|(name, path)| (name.to_string(), path.to_string_lossy().into_owned()));
+            context.insert_value(STAGED, tera::Value::from(paths.collect::<BTreeMap<_, _>>()));
+        }
+        output::render(&entry.tera, &entry.name, &context, src)
     }
 
     fn context(&self, needs: &Needs, snapshot: &Snapshot) -> tera::Context {
@@ -211,6 +266,23 @@ impl Library {
     }
 }
 
+/// The units of these templates.
+fn units(templates: &[Arc<TemplateConfig>]) -> BTreeMap<Arc<str>, Unit> {
+    let mut units: BTreeMap<Arc<str>, Unit> = BTreeMap::new();
+    for template in templates {
+        let Some(name) = &template.unit else { continue };
+        let unit = units.entry(Arc::clone(name)).or_default();
+        unit.dests.insert(Arc::clone(&template.name), template.dest.clone());
+        unit.templates.push(Arc::clone(template));
+    }
+    units
+}
+
+/// Whether the check of a template names files of its unit with `staged`.
+fn names_staged(template: &TemplateConfig) -> bool {
+    template.check.as_ref().is_some_and(|check| check.staged().next().is_some())
+}
+
 /// `host` as templates see it.
 fn host_value(host: Host) -> tera::Value {
     let Host { name, fqdn, ip } = host;
@@ -242,6 +314,7 @@ fn compile(
         name: source.name.clone(),
         needs: validated.needs,
         uses_fqdn: validated.uses_fqdn,
+        uses_staged: validated.uses_staged,
         digest,
     })
 }

@@ -10,14 +10,13 @@
 //! call on a destination. Commands run elsewhere, so a slow check delays only its own file and those of its batch.
 
 use crate::act::process::command;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::libc::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 use tokio::sync::oneshot::Sender;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::TemplateConfig;
+use crate::config::{Placeholder, TemplateConfig, UnitPaths};
 use crate::decide;
 use crate::decide::{Failure, Outcome};
 use crate::error::Setback;
@@ -35,6 +34,7 @@ pub mod directory;
 pub mod drift;
 pub mod file_state;
 pub mod fingerprint;
+pub mod handle;
 pub mod inplace;
 pub mod leftovers;
 pub mod ownership;
@@ -45,6 +45,7 @@ pub mod remove;
 pub mod rollback;
 pub mod stage;
 pub mod staging;
+pub mod unit_check;
 pub mod writer;
 
 pub use crate::act::process::reload::reload;
@@ -53,17 +54,19 @@ pub use diff::unified_diff;
 pub use recover::{CurrentConfig, recover, retry_unfinished, unfinished_count};
 pub use remove::remove;
 pub use rollback::restore;
+pub use unit_check::{RenderCopy, Rendered};
 pub use writer::Writer;
 
 use crate::act::process::command::Title;
 use crate::act::process::environment::{Variables, environment};
 use crate::act::process::launch::Termination;
 use answer::write_failure;
-use batch_commit::Commit;
 use content::Content;
+use handle::Handle;
 use place::Place;
 use stage::{Permissions, Staged};
 use staging::{NextStep, StageJob};
+use unit_check::{UnitFile, UnitView};
 use writer::Job;
 
 /// Signals that mean that a check command crashed.
@@ -90,33 +93,45 @@ const MAX_TRIES: usize = 5;
 pub async fn publish(
     writer: &Writer,
     template: &TemplateConfig,
-    bytes: Vec<u8>,
+    rendered: impl Into<Rendered>,
     stop: &CancellationToken,
     batch_file: &mut Option<BatchFile>,
 ) -> Outcome {
     // Only a file with a block has other writers. If one of them edits it meanwhile, the file is rebuilt from its new
     // content, alone if its batch is gone by then.
-    let tries = if template.placing.block.is_some() { MAX_TRIES } else { 1 };
+    let (tries, rendered) = (if template.placing.block.is_some() { MAX_TRIES } else { 1 }, rendered.into());
     for _ in 1..tries {
-        match replace(writer, template, bytes.clone(), stop, batch_file).await {
+        match replace(writer, template, rendered.bytes.clone().into(), stop, batch_file).await {
             Err(Failure { stage: decide::Stage::Changed, .. }) => {}
             ended => return ended.unwrap_or_else(Outcome::Failed),
         }
     }
-    replace(writer, template, bytes, stop, batch_file).await.unwrap_or_else(Outcome::Failed)
+    replace(writer, template, rendered, stop, batch_file).await.unwrap_or_else(Outcome::Failed)
 }
 
-/// Runs a template's check on these bytes and replaces nothing: [`Outcome::WouldReplace`] if the check accepts them.
-/// The check also runs if the destination already has these bytes, because it may reject now what it once accepted.
-pub async fn probe(writer: &Writer, template: &TemplateConfig, bytes: Vec<u8>, stop: &CancellationToken) -> Outcome {
+/// Runs a template's check and replaces nothing: [`Outcome::WouldReplace`] if the check accepts its file. `files` are
+/// that file and the others that the check reads, each with its template. The check also runs if the destination
+/// already has these bytes, because it may reject now what it once accepted.
+pub async fn probe(
+    writer: &Writer,
+    template: &TemplateConfig,
+    files: Vec<(Arc<TemplateConfig>, Rendered)>,
+    stop: &CancellationToken,
+) -> Outcome {
     let probed = async {
-        let Some(staged) = stage_for_check(writer, template, bytes, stop, NextStep::CheckOnly).await? else {
-            return Ok(Outcome::Unchanged);
-        };
-        let checked = check(template, &staged.path(), stop).await;
-        let discarded = staged.discard().await;
-        let outcome = if checked? { Outcome::WouldReplace } else { Outcome::Abandoned };
-        discarded.map(|()| outcome)
+        let (mut staged, mut unit) = (Vec::new(), Vec::new());
+        for (template, rendered) in files {
+            let file = stage_for_check(writer, &template, rendered.bytes.clone(), stop, NextStep::CheckOnly).await?;
+            let Some(file) = file else { return Ok(Outcome::Unchanged) };
+            unit.push(UnitFile { template: TemplateConfig::clone(&template), rendered, path: file.path() });
+            staged.push(file);
+        }
+        let view = UnitView::new(writer, unit).await.map_err(|(_, failure)| failure)?;
+        let checked = check(template, &view.paths, stop).await;
+        drop((view, staged));
+        // They are removed before the answer.
+        writer.call(|_| ()).await.map_err(|setback| write_failure(&setback))?;
+        Ok(if checked? { Outcome::WouldReplace } else { Outcome::Abandoned })
     };
     probed.await.unwrap_or_else(Outcome::Failed)
 }
@@ -128,16 +143,16 @@ async fn stage_for_check(
     bytes: Vec<u8>,
     stop: &CancellationToken,
     next: fn(Sender<Result<Option<Staged>, Setback>>) -> NextStep,
-) -> Result<Option<StagedHandle>, Failure> {
+) -> Result<Option<Handle<Staged>>, Failure> {
     let stage = |answer| stage(template, bytes, stop, next(answer));
     let staged = writer.ask(stage).await.flatten().map_err(|setback| write_failure(&setback))?;
-    Ok(staged.map(|staged| StagedHandle { writer: writer.clone(), staged: Some(staged) }))
+    Ok(staged.map(|staged| Handle::new(writer, staged)))
 }
 
 async fn replace(
     writer: &Writer,
     template: &TemplateConfig,
-    bytes: Vec<u8>,
+    rendered: Rendered,
     stop: &CancellationToken,
     batch_file: &mut Option<BatchFile>,
 ) -> Result<Outcome, Failure> {
@@ -146,14 +161,22 @@ async fn replace(
     }
     if template.check.is_none() && !batch_file.as_ref().is_some_and(BatchFile::is_all_or_nothing) {
         return match batch_file.take() {
-            Some(batch_file) => batch_file.rendered(template, bytes).await,
-            None => place(writer, template, bytes, stop).await,
+            Some(batch_file) => batch_file.rendered(template, rendered.bytes).await,
+            None => place(writer, template, rendered.bytes, stop).await,
         };
     }
-    let Some(staged) = stage_for_check(writer, template, bytes, stop, NextStep::Check).await? else {
-        return Ok(Outcome::Unchanged);
+    let staged = stage_for_check(writer, template, rendered.bytes.clone(), stop, NextStep::Check).await?;
+    let checked = if let Some(batch_file) = batch_file.as_ref().filter(|it| it.is_checked_with_unit()) {
+        check_in_unit(template, rendered, staged.as_ref(), stop, batch_file).await
+    } else if let Some(staged) = &staged {
+        check(template, &UnitPaths::from([(Arc::clone(&template.name), staged.path())]), stop).await
+    } else {
+        Ok(true)
     };
-    match check(template, &staged.path(), stop).await {
+    let Some(staged) = staged else {
+        return checked.map(|passed| if passed { Outcome::Unchanged } else { Outcome::Abandoned });
+    };
+    match checked {
         Ok(true) => match batch_file.take() {
             Some(batch_file) => batch_file.staged(staged).await,
             None => staged.commit(stop).await,
@@ -161,6 +184,27 @@ async fn replace(
         Ok(false) => staged.discard().await.map(|()| Outcome::Abandoned),
         // The check's message matters more than that of a failed clean-up, which is in the log.
         Err(failure) => staged.discard().await.and(Err(failure)),
+    }
+}
+
+/// Runs a template's check once all new files of its unit are there. A file that stays as it is, is checked if its
+/// check reads other files of the unit and one of them changes.
+async fn check_in_unit(
+    template: &TemplateConfig,
+    rendered: Rendered,
+    staged: Option<&Handle<Staged>>,
+    stop: &CancellationToken,
+    batch_file: &BatchFile,
+) -> Result<bool, Failure> {
+    let names_staged = template.check.as_ref().is_some_and(|check| check.staged().next().is_some());
+    let is_due = staged.is_some() || rendered.copy.is_some() || names_staged;
+    let path = staged.map_or_else(|| template.dest.clone(), Handle::path);
+    let file = UnitFile { template: template.clone(), rendered, path };
+    match batch_file.meet(file, staged.is_some()).await {
+        Ok(Some(view)) if is_due => check(template, &view.paths, stop).await,
+        Ok(_) => Ok(true),
+        Err(_) if stop.is_cancelled() => Ok(false),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -235,15 +279,21 @@ pub async fn drifted(
 }
 
 /// Runs the template's check on its staged file. Returns `false` if `stop` ended the check.
-async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToken) -> Result<bool, Failure> {
+async fn check(template: &TemplateConfig, paths: &UnitPaths, stop: &CancellationToken) -> Result<bool, Failure> {
     let Some(check) = &template.check else { return Ok(true) };
+    let path = |name: &str| paths.get(name).and_then(|path| path.to_str());
     let failed = |message: String| Failure { stage: decide::Stage::Check, message };
     let refused = |message: String| Failure { stage: decide::Stage::Refused, message };
-    let (Some(src), Some(dest)) = (staged.to_str(), template.dest.to_str()) else {
+    let (Some(src), Some(dest)) = (path(&template.name), template.dest.to_str()) else {
         let setback = Setback::new(format!("check {}", template.dest.display()), "its path is not UTF-8");
         return Err(failed(setback.hint("use another dest").to_string()));
     };
-    let command = check.fill(src, dest);
+    let value = |placeholder: Placeholder<'_>| match placeholder {
+        Placeholder::Src => Some(src.to_owned()),
+        Placeholder::Dest => Some(dest.to_owned()),
+        Placeholder::Staged(name) => path(name).map(ToOwned::to_owned),
+    };
+    let command = check.fill(&value);
     let variables = Variables { template: &template.name, src, dest, changed: dest };
     let environment = environment(&template.env, &variables);
     let title = Title { what: "check", command: check };
@@ -258,43 +308,5 @@ async fn check(template: &TemplateConfig, staged: &Path, stop: &CancellationToke
             Err(refused(end.describe("check", &command)))
         }
         _ => Err(failed(end.describe("check", &command))),
-    }
-}
-
-/// A staged file that is owned outside the file thread. It returns there to be committed or removed, also when the
-/// future that holds it is dropped.
-#[derive(Debug)]
-pub struct StagedHandle {
-    writer: Writer,
-    staged: Option<Staged>,
-}
-
-impl StagedHandle {
-    fn path(&self) -> PathBuf {
-        self.staged.as_ref().map(Staged::path).unwrap_or_default()
-    }
-
-    /// The job that commits it.
-    fn into_commit(mut self, stop: CancellationToken, answer: Sender<Result<Outcome, Failure>>) -> Option<Commit> {
-        Some(Commit { staged: self.staged.take()?, stop, answer })
-    }
-
-    async fn commit(mut self, stop: &CancellationToken) -> Result<Outcome, Failure> {
-        let Some(staged) = self.staged.take() else { return Ok(Outcome::Abandoned) };
-        let commit = |answer| Job::Commit(Box::new(Commit { staged, stop: stop.clone(), answer }));
-        self.writer.ask(commit).await.map_err(|setback| write_failure(&setback))?
-    }
-
-    async fn discard(mut self) -> Result<(), Failure> {
-        let staged = self.staged.take();
-        self.writer.call(move |_| drop(staged)).await.map_err(|setback| write_failure(&setback))
-    }
-}
-
-impl Drop for StagedHandle {
-    fn drop(&mut self) {
-        if let Some(staged) = self.staged.take() {
-            self.writer.in_order(move || drop(staged));
-        }
     }
 }

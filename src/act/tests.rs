@@ -15,6 +15,7 @@ mod recovery;
 mod reloads;
 mod rollback;
 mod rounds;
+mod unit_checks;
 mod units;
 
 /// An engine with a test clock, for tests that combine decisions with files.

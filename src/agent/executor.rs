@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::act::files;
-use crate::act::files::{Batch, BatchFile, Writer};
-use crate::config::TemplateConfig;
+use crate::act::files::{Batch, BatchFile, RenderCopy, Rendered, Writer};
+use crate::config::{TemplateConfig, UnitPaths};
 use crate::decide::event::Hex;
 use crate::decide::in_flight::PublicationId;
 use crate::decide::{
@@ -134,7 +135,8 @@ impl Executor {
     pub fn publish(&self, group: Group, mut diff: impl FnMut(&Publication) -> Option<DiffSink>) {
         let mut batch_files = Vec::new();
         if group.publications.len() > 1 {
-            let (batch, given) = Batch::new(group.publications.len(), group.unit, &self.stop);
+            let is_joint = group.publications.iter().any(|it| self.library.unit(&it.template).is_some());
+            let (batch, given) = Batch::new(group.publications.len(), group.unit, is_joint, &self.stop);
             batch_files = given;
             self.tasks.spawn(batch.commit(self.writer.clone()));
         }
@@ -169,17 +171,27 @@ impl Executor {
         });
     }
 
-    /// Runs a template's check on this content, and replaces nothing.
+    /// Runs a template's check on this content, and replaces nothing. If the check reads other files of the unit, they
+    /// are rendered with the same members.
     pub fn probe(&self, publication: Publication) {
         let Publication { id, template, snapshot, .. } = publication;
         let (writer, library, stop) = (self.writer.clone(), Arc::clone(&self.library), self.stop.clone());
         let (renderers, done) = (Arc::clone(&self.renderers), self.done.clone());
         self.tasks.spawn(async move {
-            let outcome = match render(library, &renderers, &template, snapshot, &mut None).await {
-                Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
-                Ok(bytes) => files::probe(&writer, &template, bytes, &stop).await,
+            let of_unit = library.checked_with(&template).map(|unit| unit.templates.clone());
+            let mut files = Vec::new();
+            let rendering = async {
+                for template in of_unit.unwrap_or_else(|| vec![Arc::clone(&template)]) {
+                    let rendered = render(&library, &renderers, &template, &snapshot, &mut None).await?;
+                    files.push((template, rendered));
+                }
+                Ok(())
             };
-            // The event loop may have ended.
+            let outcome = match rendering.await {
+                Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
+                Ok(()) => files::probe(&writer, &template, files, &stop).await,
+            };
+            // The loop may have ended: then nobody waits for the answer.
             let _ = done.send(Input::Probed(id, outcome));
         });
     }
@@ -217,16 +229,17 @@ impl Executor {
                 return (file::remove(&writer, &template, owned_files, dry_run, diff.as_ref(), &stop).await, None);
             };
             let mut digest = None;
-            let outcome = match render(library, &renderers, &template, snapshot, &mut batch_file).await {
+            let outcome = match render(&library, &renderers, &template, &snapshot, &mut batch_file).await {
                 Err(message) => Outcome::Failed(Failure { stage: Stage::Render, message }),
-                Ok(bytes) => {
+                Ok(rendered) => {
                     // Only files of templates with `each` are recorded as owned.
                     let owned_files = owned_files.filter(|_| !dry_run && template.file_of().is_some());
-                    let rendered = digest_bytes(&bytes);
-                    digest = Some(Hex(rendered));
-                    file::record_intent(&writer, owned_files.clone(), &template, rendered);
+                    let bytes = digest_bytes(&rendered.bytes);
+                    digest = Some(Hex(bytes));
+                    file::record_intent(&writer, owned_files.clone(), &template, bytes);
                     let outcome =
-                        file::replace(&writer, &template, bytes, dry_run, diff.as_ref(), &stop, &mut batch_file).await;
+                        file::replace(&writer, &template, rendered, dry_run, diff.as_ref(), &stop, &mut batch_file)
+                            .await;
                     if matches!(outcome, Outcome::Replaced | Outcome::Unchanged) {
                         file::record_written(&writer, owned_files, &template);
                     }
@@ -336,19 +349,43 @@ impl Executor {
     }
 }
 
-/// Renders on a thread of its own, so that a slow template does not block others.
+/// Renders with the destinations of the template's unit. The copy for the checks is rendered when the paths of the new
+/// files are known.
 async fn render(
-    library: Arc<Library>,
+    library: &Arc<Library>,
+    renderers: &Arc<Semaphore>,
+    template: &Arc<TemplateConfig>,
+    snapshot: &Snapshot,
+    batch_file: &mut Option<BatchFile>,
+) -> Result<Rendered, String> {
+    let unit = library.unit(template).filter(|_| library.uses_staged(&template.src));
+    let dests = unit.map(|unit| Arc::new(unit.dests.clone()));
+    let copy = dests.is_some().then(|| {
+        let (library, renderers) = (Arc::clone(library), Arc::clone(renderers));
+        let (template, snapshot) = (Arc::clone(template), snapshot.clone());
+        RenderCopy(Box::new(|paths| {
+            async move { render_with(&library, &renderers, &template, snapshot, Some(paths), &mut None).await }.boxed()
+        }))
+    });
+    let bytes = render_with(library, renderers, template, snapshot.clone(), dests, batch_file).await?;
+    Ok(Rendered { bytes, copy })
+}
+
+/// Renders on a thread of its own, so that a slow template does not block others.
+async fn render_with(
+    library: &Arc<Library>,
     renderers: &Semaphore,
     template: &Arc<TemplateConfig>,
     snapshot: Snapshot,
+    staged: Option<Arc<UnitPaths>>,
     batch_file: &mut Option<BatchFile>,
 ) -> Result<Vec<u8>, String> {
     // The semaphore is never closed.
     let permit = renderers.acquire().await.ok();
-    let src = template.src.clone();
-    let mut rendering =
-        tokio::task::spawn_blocking(move || library.render(&src, &snapshot).map_err(|why| why.to_string()));
+    let (library, src) = (Arc::clone(library), template.src.clone());
+    let mut rendering = tokio::task::spawn_blocking(move || {
+        library.render(&src, &snapshot, staged.as_deref()).map_err(|why| why.to_string())
+    });
     let rendered = if let Ok(rendered) = timeout(RENDER_TIMEOUT, &mut rendering).await {
         rendered
     } else {

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 use super::file::check_permissions;
 use super::keys::SIGNAL;
 use super::problem::ValueError;
+use super::scalar;
 use super::table::Value;
 
 #[cfg(test)]
@@ -26,35 +27,85 @@ pub enum Command {
     Exec(Vec<String>),
 }
 
+/// What a placeholder stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placeholder<'a> {
+    /// `{{ src }}`: the staged file.
+    Src,
+    /// `{{ dest }}`: the destination.
+    Dest,
+    /// `{{ staged.NAME }}` or `{{ staged['NAME'] }}`: the staged file of a template of the same unit.
+    Staged(&'a str),
+}
+
+impl<'a> Placeholder<'a> {
+    /// Parses what is between the braces. confd's `{{.src}}` is supported too.
+    fn parse(inside: &'a str) -> Option<Self> {
+        match inside.trim().trim_start_matches('.') {
+            "src" => Some(Self::Src),
+            "dest" => Some(Self::Dest),
+            other => staged_name(other).map(Self::Staged),
+        }
+    }
+}
+
+/// The name in `staged.NAME`, `staged['NAME']` or `staged["NAME"]`.
+fn staged_name(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("staged")?.trim();
+    if let Some(name) = rest.strip_prefix('.') {
+        return Some(name.trim()).filter(|name| scalar::is_identifier(name));
+    }
+    let inside = rest.strip_prefix('[')?.strip_suffix(']')?.trim();
+    ['\'', '"'].into_iter().find_map(|quote| inside.strip_prefix(quote)?.strip_suffix(quote))
+}
+
 impl Command {
-    /// The command with `{{ src }}` and `{{ dest }}` substituted, without quoting. confd's `{{.src}}` is supported too.
+    /// The command with its placeholders substituted, without quoting. One without a value is kept.
     #[must_use]
-    pub fn fill(&self, src: &str, dest: &str) -> Self {
-        let fill = |text: &String| fill_placeholders(text, src, dest);
+    pub fn fill(&self, value: &dyn Fn(Placeholder<'_>) -> Option<String>) -> Self {
+        let fill = |text: &String| fill_placeholders(text, value);
         match self {
             Self::Shell(text) => Self::Shell(fill(text)),
             Self::Exec(list) => Self::Exec(list.iter().map(fill).collect()),
         }
     }
+
+    /// The command once the file is in place: `{{ src }}` and `{{ dest }}` are both its destination.
+    #[must_use]
+    pub fn fill_dest(&self, dest: &Path) -> Self {
+        let dest = dest.to_string_lossy();
+        self.fill(&|placeholder| (!matches!(placeholder, Placeholder::Staged(_))).then(|| dest.to_string()))
+    }
+
+    /// Its placeholders, each with its text.
+    pub fn placeholders(&self) -> impl Iterator<Item = (&str, Placeholder<'_>)> {
+        let words = match self {
+            Self::Shell(text) => std::slice::from_ref(text),
+            Self::Exec(list) => list,
+        };
+        let found = words.iter().flat_map(|word| placeholders(word));
+        found.filter_map(|(part, inside)| Some((part, Placeholder::parse(inside)?)))
+    }
+
+    /// The templates of its unit that it names with `staged`, each with the text of its placeholder.
+    pub fn staged(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.placeholders().filter_map(|(part, placeholder)| match placeholder {
+            Placeholder::Staged(name) => Some((part, name)),
+            Placeholder::Src | Placeholder::Dest => None,
+        })
+    }
 }
 
-/// Replaces `{{ src }}`, `{{.src}}`, `{{ dest }}` and `{{.dest}}` with any spaces inside the braces.
-fn fill_placeholders(text: &str, src: &str, dest: &str) -> String {
+/// Replaces the placeholders that have a value.
+fn fill_placeholders(text: &str, value: &dyn Fn(Placeholder<'_>) -> Option<String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(open) = rest.find("{{") {
         let (before, after) = rest.split_at(open);
         out.push_str(before);
-        let value = after.find("}}").and_then(|close| {
-            let value = match after[2..close].trim().trim_start_matches('.') {
-                "src" => src,
-                "dest" => dest,
-                _ => return None,
-            };
-            Some((value, close + 2))
-        });
+        let value = after.find("}}").and_then(|close| Some((value(Placeholder::parse(&after[2..close])?)?, close + 2)));
         if let Some((value, used)) = value {
-            out.push_str(value);
+            out.push_str(&value);
             rest = &after[used..];
         } else {
             out.push_str("{{");
@@ -95,9 +146,8 @@ impl Reload {
     /// Substitutes `{{ src }}` and `{{ dest }}`. Once a file is in place, both are its destination.
     #[must_use]
     pub fn filled(self, dest: &Path) -> Self {
-        let dest = dest.to_string_lossy();
         match self {
-            Self::Command(command) => Self::Command(command.fill(&dest, &dest)),
+            Self::Command(command) => Self::Command(command.fill_dest(dest)),
             other @ (Self::Signal { .. } | Self::Program) => other,
         }
     }
@@ -193,35 +243,42 @@ fn text<'a>(value: &Value<'a>) -> Option<&'a str> {
         value.reject(ValueError::new(format!("`{}` contains a NUL", value.key), "remove it"));
         return None;
     }
-    if let Some((part, wrong)) = unknown_placeholder(text) {
+    if let Some((part, wrong)) = unknown_placeholder(text, value.key == "check_cmd") {
         value.reject_part(part, wrong);
         return None;
     }
     Some(text)
 }
 
-/// The first unknown placeholder of a command, and its error.
-pub fn unknown_placeholder(text: &str) -> Option<(&str, ValueError)> {
-    let (part, name) = placeholders(text).find(|(_, name)| !matches!(*name, "src" | "dest"))?;
+/// The first unknown placeholder of a command, and its error. Only a check sees staged files.
+pub fn unknown_placeholder(text: &str, is_check: bool) -> Option<(&str, ValueError)> {
+    let (part, name) = placeholders(text).find(|(_, inside)| match Placeholder::parse(inside) {
+        Some(Placeholder::Staged(_)) => !is_check,
+        placeholder => placeholder.is_none(),
+    })?;
+    let name = name.trim().trim_start_matches('.');
     let message = format!("a command cannot use {name:?}");
-    let hint = "{{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the \
-                command's environment; to write literal braces, put a space between them: { {";
+    let hint = match name.strip_prefix("staged.") {
+        Some(_) if !is_check => {
+            "`staged` is available in check_cmd only: later the files are at their destinations".to_owned()
+        }
+        Some(rest) => format!("write {{{{ staged['{rest}'] }}}}"),
+        None => "{{ src }} is the staged file and {{ dest }} the destination; ROSTERD_CHANGED and others are in the \
+                 command's environment; to write literal braces, put a space between them: { {"
+            .to_owned(),
+    };
     Some((part, ValueError::new(message, hint)))
 }
 
 /// Rejects placeholders in commands that do not run for one file.
 pub fn reject_placeholders(value: &Value<'_>, command: &Command) -> Option<()> {
-    let words = match command {
-        Command::Shell(text) => std::slice::from_ref(text),
-        Command::Exec(list) => list,
-    };
-    let Some((part, _)) = words.iter().find_map(|word| placeholders(word).next()) else { return Some(()) };
+    let Some((part, _)) = command.placeholders().next() else { return Some(()) };
     let message = format!("{part} is not available in `{}`, which does not run for a single file", value.key);
     value.reject_part(part, ValueError::new(message, "write the file's path"));
     None
 }
 
-/// Every placeholder of a text, with its name.
+/// Every text in double braces, and what is between them.
 fn placeholders(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -229,16 +286,16 @@ fn placeholders(text: &str) -> impl Iterator<Item = (&str, &str)> {
         let after = &rest[open..];
         let close = after.find("}}")?;
         rest = &after[close + 2..];
-        Some((&after[..close + 2], after[2..close].trim().trim_start_matches('.')))
+        Some((&after[..close + 2], &after[2..close]))
     })
 }
 
 /// Rejects a path with characters that are special to a shell: it is substituted into shell commands without quotes.
 pub fn shell_path(command: &Command, key: &str, dest: &Path) -> Result<(), ValueError> {
-    let Command::Shell(text) = command else { return Ok(()) };
+    let Command::Shell(_) = command else { return Ok(()) };
     let dest = dest.to_string_lossy();
     let odd = dest.chars().find(|c| !(c.is_ascii_alphanumeric() || "/._:@+=,-".contains(*c)));
-    match odd.filter(|_| placeholders(text).next().is_some()) {
+    match odd.filter(|_| command.placeholders().next().is_some()) {
         None => Ok(()),
         Some(odd) => Err(ValueError::new(
             format!("the path {dest:?} has {odd:?}, which may be special to the shell that runs `{key}`"),

@@ -90,7 +90,7 @@ fn template(spec: &str, here: &Path) -> Result<TemplateConfig, ValueError> {
     let reload = match command.filter(|text| !text.trim().is_empty()).map(|text| Command::Shell(text.to_owned())) {
         None => None,
         Some(command) => {
-            if let Some((_, wrong)) = unknown_placeholder(&command.to_string()) {
+            if let Some((_, wrong)) = unknown_placeholder(&command.to_string(), false) {
                 return Err(wrong);
             }
             let plainer = "use an OUT that contains only letters, digits and /._:@+=,-";

@@ -1,4 +1,4 @@
-//! `unit`, `verify_cmd` and `on_reload_failure`.
+//! `verify_cmd` and `on_reload_failure`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,10 +8,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::command::{Command, command, shell_path};
-use super::placing::{Method, Placing};
 use super::problem::ValueError;
 use super::table::Table;
-use super::{OnReloadFailure, TemplateConfig, scalar};
+use super::{OnReloadFailure, TemplateConfig};
 
 /// The command that verifies a reload.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -26,36 +25,8 @@ impl Verify {
     /// Substitutes the placeholders. After the replacement, `{{ src }}` is the destination too.
     #[must_use]
     pub fn filled(&self, dest: &Path) -> Self {
-        let dest = dest.to_string_lossy();
-        Self { command: self.command.fill(&dest, &dest), timeout: self.timeout }
+        Self { command: self.command.fill_dest(dest), timeout: self.timeout }
     }
-}
-
-/// Reads `unit`: templates that are replaced together or not at all.
-pub fn unit(table: &Table<'_>, placing: &Placing) -> Option<Arc<str>> {
-    let value = table.get("unit")?;
-    let text = value.text("\"edge\"")?;
-    if !scalar::is_identifier(text) {
-        let hint = "write letters, digits and _, and no digit first, as in \"edge\"";
-        value.reject(ValueError::new(format!("{text:?} is not a valid unit name"), hint));
-        return None;
-    }
-    if table.get("each").is_some() {
-        let hint = "remove one of them; the files of a template with `each` are added and removed one by one";
-        value.reject(ValueError::new("`unit` cannot be combined with `each`", hint));
-        return None;
-    }
-    if table.get("block").is_some() {
-        let hint = "remove one of them: restoring the file would undo what other programs wrote to it since";
-        value.reject(ValueError::new("`unit` cannot be combined with `block`", hint));
-        return None;
-    }
-    if placing.write != Method::Atomic {
-        let hint = "remove `write`: a file written in place cannot be restored if another template of the unit fails";
-        value.reject(ValueError::new("`unit` cannot be combined with a `write` other than \"atomic\"", hint));
-        return None;
-    }
-    Some(Arc::from(text))
 }
 
 /// Reads `verify_cmd`. `dest` is a sample destination, for checks of its characters.

@@ -15,9 +15,10 @@ use super::keys::{CONFD, TEMPLATE};
 use super::names::Names;
 use super::per_key::{LOCAL_NAMES, each};
 use super::placing::{DestUse, placing};
-use super::post_write::{on_reload_failure, roll_back_as_one, unit, verify};
+use super::post_write::{on_reload_failure, roll_back_as_one, verify};
 use super::problem::{Report, ValueError};
 use super::table::{Table, Value};
+use super::unit::{STAGED, check_staged, unit};
 use super::{Each, OnDrift, Reload, RosterConfig, TemplateConfig, per_key, scalar};
 
 /// The values of `on_drift`.
@@ -54,7 +55,12 @@ impl TemplateParser<'_> {
                 self.dests.add_input(&self.template_dir.join(&**src), "the source of a template");
             }
         }
-        let mut templates: Vec<_> = tables.iter().filter_map(|table| self.template(table, report)).collect();
+        let read = tables.iter().filter_map(|table| Some((table, self.template(table, report)?)));
+        let read: Vec<_> = read.collect();
+        if read.len() == tables.len() && !report.is_incomplete() {
+            check_staged(&read);
+        }
+        let mut templates: Vec<_> = read.into_iter().map(|(_, template)| template).collect();
         roll_back_as_one(&mut templates);
         templates.into_iter().map(Arc::new).collect()
     }
@@ -117,12 +123,15 @@ impl TemplateParser<'_> {
         })
     }
 
-    /// Rejects rosters and keys with a name that a template with `each` defines.
+    /// Rejects rosters and keys with a name that a template with `each` or `unit` defines.
     fn reject_local_names(&self, table: &Table<'_>) {
-        let Some(value) = table.get("each") else { return };
-        for name in LOCAL_NAMES.into_iter().filter(|name| self.roster_names.contains(name)) {
-            let message = format!("a roster or key is named {name:?}, which is reserved in a template with `each`");
-            value.reject(ValueError::new(message, "give the roster or key another `name`"));
+        for (key, names) in [("each", &LOCAL_NAMES[..]), ("unit", &[STAGED])] {
+            let Some(value) = table.get(key) else { continue };
+            for name in names.iter().filter(|name| self.roster_names.contains(name)) {
+                let message =
+                    format!("a roster or key is named {name:?}, which is reserved in a template with `{key}`");
+                value.reject(ValueError::new(message, "give the roster or key another `name`"));
+            }
         }
     }
 

@@ -40,7 +40,7 @@ impl Template {
             .collect();
         let rosters = BTreeMap::from([("web".into(), RosterValue::List(seats))]);
         let snapshot = Snapshot { rosters, ..Snapshot::default() };
-        String::from_utf8(self.library.render(self.src, &snapshot).expect("it renders")).expect("it is text")
+        String::from_utf8(self.library.render(self.src, &snapshot, None).expect("it renders")).expect("it is text")
     }
 }
 

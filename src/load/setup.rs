@@ -121,8 +121,11 @@ impl Setup {
             .filter(|template| wanted(template))
             .map(|template| {
                 let src = &template.src;
-                let needs =
-                    if template.each.is_some() { self.library.needs_per_key(src) } else { self.library.needs(src) };
+                let needs = if template.each.is_some() {
+                    self.library.needs_per_key(src)
+                } else {
+                    self.library.needs(template)
+                };
                 TemplatePlan { config: asked_of(template, only), needs }
             })
             .collect();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::config::{NEEDS_UNIT, STAGED, UnitPaths, not_in_unit};
 use crate::text::nearest::nearest;
 
 use super::uses::{Ident, Variable};
@@ -30,6 +31,8 @@ pub struct KnownNames<'a> {
     pub names: &'a BTreeMap<Arc<str>, NameKind>,
     /// `[vars]`.
     pub vars: &'a Map<String, Value>,
+    /// The unit of the template, and its files; `None` without a unit.
+    pub unit: Option<(&'a str, &'a UnitPaths)>,
     /// Whether `names` and `vars` are complete.
     pub complete: bool,
 }
@@ -61,6 +64,8 @@ impl KnownNames<'_> {
                 hint: Some(format!("its fields are {}", HOST_FIELDS.join(", "))),
             },
             ("vars", Some(_)) if !name.guarded && self.complete => self.var(name),
+            (STAGED, Some(field)) if let Some((unit, paths)) = self.unit => self.staged(name, field, unit, paths),
+            (STAGED, None) if self.unit.is_some() => Lookup::Defined,
             ("host" | "vars" | "rosters", _) => Lookup::Defined,
             (text, field) => match (self.names.get(text), field) {
                 (None, _) if !self.complete => Lookup::Defined,
@@ -76,6 +81,17 @@ impl KnownNames<'_> {
                 _ => Lookup::Defined,
             },
         }
+    }
+
+    /// Looks up `staged.NAME`.
+    fn staged<'n>(&self, name: &'n Variable, field: &'n Ident, unit: &str, paths: &UnitPaths) -> Lookup<'n> {
+        if paths.contains_key(&*field.text) || name.guarded || !self.complete {
+            return Lookup::Defined;
+        }
+        // `staged.b.map` is meant as the file of the template "b.map".
+        let parts = name.fields.iter().map(|field| &*field.text).collect::<Vec<_>>();
+        let wrong = not_in_unit(unit, &field.text, &parts.join("."), paths.keys().map(|name| &**name));
+        Lookup::UnknownField { field, message: wrong.message, hint: wrong.hint }
     }
 
     /// Looks up `vars.a.b`.
@@ -105,6 +121,7 @@ impl KnownNames<'_> {
     pub fn hint<'n>(&'n self, name: &str, local: impl Iterator<Item = &'n str>) -> String {
         match name {
             "__tera_context" => return "use the names of the rosters".to_owned(),
+            STAGED => return NEEDS_UNIT.to_owned(),
             "loop" => return "loop is available only inside a for".to_owned(),
             "env" => {
                 return "set a variable under [vars] in the configuration, where {{ env.X }} is available".to_owned();

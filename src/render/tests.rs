@@ -12,6 +12,7 @@ mod hostile;
 mod million;
 mod problems;
 mod quoting;
+mod staged;
 
 /// A template directory with these files.
 fn dir(files: &[(&str, &str)]) -> TempDir {
@@ -88,7 +89,7 @@ fn render_with(text: &str, more: &[(&str, &str)]) -> Result<String, String> {
     files.extend(more);
     let dir = dir(&files);
     let library = load(&dir, &["t"]).map_err(|problems| format!("{problems:?}"))?;
-    let bytes = library.render(Path::new("t"), &snapshot()).map_err(|error| error.to_string())?;
+    let bytes = library.render(Path::new("t"), &snapshot(), None).map_err(|error| error.to_string())?;
     Ok(String::from_utf8(bytes).unwrap())
 }
 
@@ -140,7 +141,7 @@ fn needs_are_the_names_that_a_template_and_its_files_use() {
         let mut files = vec![("t", text)];
         files.extend(more);
         let dir = dir(&files);
-        let needs = load(&dir, &["t"]).unwrap().needs(Path::new("t"));
+        let needs = load(&dir, &["t"]).unwrap().needs(&template("t"));
         assert_eq!((needs.names.into_iter().collect::<Vec<_>>().join(" "), needs.all), (names.into(), all), "{text}");
     }
 }
@@ -223,7 +224,7 @@ fn a_template_is_found_by_an_absolute_path_too() {
     fs::write(&absolute, "{% include 'sub/a' %}").unwrap();
     let templates = [template("t"), template(&absolute), template(dir.path().join("t"))];
     let library = Library::load(&templates, dir.path(), globals()).unwrap();
-    assert_eq!(library.render(&absolute, &snapshot()).unwrap(), b"");
+    assert_eq!(library.render(&absolute, &snapshot(), None).unwrap(), b"");
 }
 
 #[test]
@@ -238,7 +239,7 @@ fn the_same_members_give_the_same_bytes() {
         let dir = dir(&[("t", text)]);
         let library = load(&dir, &["t"]).unwrap();
         let snapshot = Snapshot { rosters: BTreeMap::from([("web".into(), seats(&pairs))]), ..snapshot() };
-        library.render(Path::new("t"), &snapshot).unwrap()
+        library.render(Path::new("t"), &snapshot, None).unwrap()
     };
     let first = once();
     for _ in 0..5 {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::Problem;
+use crate::config::{Problem, STAGED};
 use crate::decide::Needs;
 use crate::text::nearest::nearest;
 
@@ -24,6 +24,8 @@ pub struct Validated {
     pub needs: Needs,
     /// Whether it uses `host.fqdn`, or `host` as a whole.
     pub uses_fqdn: bool,
+    /// Whether it names files of its unit with `staged`.
+    pub uses_staged: bool,
 }
 
 /// Validates one template.
@@ -40,6 +42,7 @@ pub fn validate(entry: &Arc<Source>, sources: &mut Sources, known: &KnownNames<'
         problems: Vec::new(),
         needs: Needs::default(),
         uses_fqdn: false,
+        uses_staged: false,
     };
     validator.collect_files(entry);
     let files: Vec<Arc<Source>> = validator.files.values().cloned().collect();
@@ -47,11 +50,8 @@ pub fn validate(entry: &Arc<Source>, sources: &mut Sources, known: &KnownNames<'
         validator.check_builtins(file);
     }
     validator.walk_file(entry, &BTreeSet::new(), false, &mut Vec::new());
-    if validator.problems.is_empty() {
-        Ok(Validated { files: validator.files, needs: validator.needs, uses_fqdn: validator.uses_fqdn })
-    } else {
-        Err(validator.problems)
-    }
+    let Validator { files, problems, needs, uses_fqdn, uses_staged, .. } = validator;
+    if problems.is_empty() { Ok(Validated { files, needs, uses_fqdn, uses_staged }) } else { Err(problems) }
 }
 
 /// The message and the hint for an unknown filter, test or function.
@@ -71,6 +71,7 @@ struct Validator<'a> {
     problems: Vec<Problem>,
     needs: Needs,
     uses_fqdn: bool,
+    uses_staged: bool,
 }
 
 impl Validator<'_> {
@@ -275,6 +276,8 @@ impl Validator<'_> {
     fn add_need(&mut self, name: &str) {
         if name == "rosters" {
             self.needs.all = true;
+        } else if name == STAGED {
+            self.uses_staged |= self.known.unit.is_some();
         } else if let Some((name, _)) = self.known.names.get_key_value(name) {
             self.needs.names.insert(Arc::clone(name));
         }

@@ -137,7 +137,7 @@ fn validate_names(written: &Where, uses: &Uses, globals: &Globals) -> Vec<Proble
         ));
     }
     let none = BTreeMap::new();
-    let known = KnownNames { names: &none, vars: &globals.vars, complete: globals.complete };
+    let known = KnownNames { names: &none, vars: &globals.vars, unit: None, complete: globals.complete };
     for name in uses.body.variables.iter().filter(|name| !name.local) {
         if let Some((span, message, hint)) = check_variable(name, &known) {
             problems.push(problem(written, span, &message, &hint));

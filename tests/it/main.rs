@@ -32,5 +32,6 @@ mod signals;
 #[allow(dead_code, reason = "the unit tests use the rest")]
 #[path = "../support/mod.rs"]
 mod support;
+mod unit_checks;
 mod units;
 mod zookeeper_client;

@@ -142,7 +142,8 @@ impl Staged {
         staged.write_content(file, wanted, content, None)
     }
 
-    fn write_content(
+    /// Writes it, with its owner, mode and attributes.
+    pub fn write_content(
         mut self,
         mut file: File,
         wanted: Permissions,
@@ -168,7 +169,7 @@ impl Staged {
 
     /// Creates a file with a random name that ends in `.tmp`, so that no `*.cfg` include matches it; in `state_dir` if
     /// the destination's directory is not writable.
-    fn create(
+    pub fn create(
         place: Place,
         wanted: Permissions,
         state_dir: Option<(OwnedFd, PathBuf)>,

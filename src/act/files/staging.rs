@@ -1,5 +1,7 @@
 //! Stages the bytes of a file beside its destination.
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::oneshot::Sender;
@@ -16,7 +18,7 @@ use super::block::shadowed_hosts;
 use super::content::Content;
 use super::drift::Expected;
 use super::file_state::FileState;
-use super::place::Place;
+use super::place::{ExistingFile, Place};
 use super::stage::{Permissions, Staged, Unsynced};
 use super::{inplace, ownership};
 use crate::state::journal::Key;
@@ -110,6 +112,37 @@ pub fn write(
         None => Staged::write(place, wanted, content, old.as_ref(), &state.tag)?.mark_owner(&state.tag)?,
     };
     Ok(Some(written.for_template(template, expected)))
+}
+
+/// A new file beside a destination that is still empty. It is never put in place.
+pub struct Reserved {
+    staged: Staged,
+    file: File,
+    wanted: Permissions,
+    old: Option<ExistingFile>,
+}
+
+/// Creates a file for a copy of a template's file.
+pub fn reserve(template: &TemplateConfig, state: &mut FileState) -> Result<Reserved, Setback> {
+    let place = Place::open_or_create(template, &mut state.directories)?;
+    state.sweep(&place);
+    let old = place.existing()?;
+    let wanted = Permissions::new(template, old.as_ref());
+    let (staged, file) = Staged::create(place, wanted, None, &state.tag)?;
+    Ok(Reserved { staged, file, wanted, old })
+}
+
+impl Reserved {
+    /// Its path.
+    pub fn path(&self) -> PathBuf {
+        self.staged.path()
+    }
+
+    /// Writes the bytes.
+    pub fn write(self, bytes: Vec<u8>) -> Result<Staged, Setback> {
+        let content = Content { bytes, base: None };
+        self.staged.write_content(self.file, self.wanted, content, self.old.as_ref())?.sync()
+    }
 }
 
 /// Logs, once for each name in a block of a hosts file, that another line has the same name.

@@ -110,7 +110,7 @@ impl Agent {
     }
 
     async fn publish(&self, template: &TemplateConfig, text: &str) -> Outcome {
-        publish(&self.writer, template, text.into(), &CancellationToken::new(), &mut None).await
+        publish(&self.writer, template, text.as_bytes().to_owned(), &CancellationToken::new(), &mut None).await
     }
 }
 

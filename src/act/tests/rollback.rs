@@ -234,7 +234,7 @@ impl World {
             };
             self.whole.insert(publications.iter().map(of).collect());
         }
-        let (joint, seats) = Batch::new(publications.len(), unit, &self.files.stop);
+        let (joint, seats) = Batch::new(publications.len(), unit, false, &self.files.stop);
         let files = &self.files;
         let bring = async |at: usize, publication: &Publication, seat| {
             let mut seat = Some(seat);

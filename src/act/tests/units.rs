@@ -13,7 +13,7 @@ use super::journals::{next, noted, reloaded, take_over};
 
 /// Publishes these bytes to all destinations as one batch.
 async fn publish_group(bench: &Bench, unit: Option<&str>, templates: &[TemplateConfig], bytes: &[u8]) -> Vec<Outcome> {
-    let (joint, seats) = Batch::new(templates.len(), unit.map(Into::into), &bench.stop);
+    let (joint, seats) = Batch::new(templates.len(), unit.map(Into::into), false, &bench.stop);
     let bring = async |template: &TemplateConfig, seat| {
         let mut seat = Some(seat);
         let outcome = publish(&bench.writer, template, bytes.to_owned(), &bench.stop, &mut seat).await;

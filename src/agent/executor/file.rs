@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::act::files;
-use crate::act::files::{BatchFile, Writer};
+use crate::act::files::{BatchFile, Rendered, Writer};
 use crate::config::TemplateConfig;
 use crate::decide::{Event, Failure, Outcome, Stage};
 use crate::log::emit;
@@ -58,14 +58,14 @@ pub async fn remove(
 pub async fn replace(
     writer: &Writer,
     template: &TemplateConfig,
-    bytes: Vec<u8>,
+    rendered: Rendered,
     dry_run: bool,
     diff: Option<&DiffSink>,
     stop: &CancellationToken,
     batch_file: &mut Option<BatchFile>,
 ) -> Outcome {
     if diff.is_some() || dry_run {
-        let compared = match files::compare(writer, template, &bytes).await {
+        let compared = match files::compare(writer, template, &rendered.bytes).await {
             Ok(compared) => compared,
             Err(setback) => {
                 return Outcome::Failed(Failure { stage: Stage::Write, message: setback.to_string() });
@@ -82,5 +82,5 @@ pub async fn replace(
             return if compared.differs { Outcome::WouldReplace } else { Outcome::Unchanged };
         }
     }
-    files::publish(writer, template, bytes, stop, batch_file).await
+    files::publish(writer, template, rendered, stop, batch_file).await
 }

@@ -485,7 +485,11 @@ fn two_names_of_one_file_are_reported() {
         )
     };
     let home = |text: &str| {
-        let home = Home::new(&[("rosterd.toml", &format!("registry.url = \"zk://zk1\"\n{text}")), ("out/f", "")]);
+        let home = Home::new(&[
+            ("rosterd.toml", &format!("registry.url = \"zk://zk1\"\n{text}")),
+            ("out/f", ""),
+            ("state2/f", ""),
+        ]);
         symlink("out", home.path("link")).unwrap();
         symlink("f", home.path("out/g")).unwrap();
         symlink("nothing", home.path("out/h")).unwrap();
@@ -679,5 +683,94 @@ unit = "edge"
        = help: remove one of them; the files of a template with `each` are added and removed one by one
 
     2 problems
+    "#);
+}
+
+#[test]
+fn staged_files_are_named_within_a_unit_and_for_checks_only() {
+    insta::assert_snapshot!(told(
+        r#"
+[[template]]
+src = "a.tera"
+dest = "/etc/h.cfg"
+check_cmd = "c {{ src }} {{ staged['b.mpa'] }}"
+reload_cmd = "r {{ staged.x }}"
+unit = "edge"
+[[template]]
+src = "a.tera"
+dest = "/etc/odd dir/b.map"
+unit = "edge"
+[[template]]
+src = "a.tera"
+dest = "/etc/alone"
+check_cmd = ["c", "{{ staged['h.cfg'] }}"]
+"#,
+    ), @r#"
+    error: unit edge has no template "b.mpa"
+     --> rosterd.toml:6:26
+      |
+    6 | check_cmd = "c {{ src }} {{ staged['b.mpa'] }}"
+      |                          ^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: did you mean staged['b.map']?
+
+    error: a command cannot use "staged.x"
+     --> rosterd.toml:7:17
+      |
+    7 | reload_cmd = "r {{ staged.x }}"
+      |                 ^^^^^^^^^^^^^^
+      |
+      = help: `staged` is available in check_cmd only: later the files are at their destinations
+
+    error: `staged` needs `unit`
+      --> rosterd.toml:16:20
+       |
+    16 | check_cmd = ["c", "{{ staged['h.cfg'] }}"]
+       |                    ^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: give this template, and the one that it names, the same `unit`
+
+    3 problems
+    "#);
+    insta::assert_snapshot!(told(
+        r#"
+[[roster]]
+path = "/services/staged"
+[[template]]
+src = "a.tera"
+dest = "/etc/h.cfg"
+check_cmd = "c {{ staged['b.map'] }}"
+unit = "edge"
+[[template]]
+src = "a.tera"
+dest = "/etc/odd dir/b.map"
+unit = "edge"
+"#,
+    ), @r#"
+    error: the path "/etc/odd dir/b.map" has ' ', which may be special to the shell that runs `check_cmd`
+     --> rosterd.toml:8:13
+      |
+    8 | check_cmd = "c {{ staged['b.map'] }}"
+      |             ^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write check_cmd as a list, which is run without a shell: ["program", "{{ dest }}"]
+
+    error: a roster or key is named "staged", which is reserved in a template with `unit`
+     --> rosterd.toml:9:8
+      |
+    9 | unit = "edge"
+      |        ^^^^^^
+      |
+      = help: give the roster or key another `name`
+
+    error: a roster or key is named "staged", which is reserved in a template with `unit`
+      --> rosterd.toml:13:8
+       |
+    13 | unit = "edge"
+       |        ^^^^^^
+       |
+       = help: give the roster or key another `name`
+
+    3 problems
     "#);
 }

@@ -19,8 +19,9 @@ fn the_host_is_determined_once_across_reloads_and_edits() {
         ConfigSource { file: Some(dir.path().join("rosterd.toml")), registry: None, templates: vec![], program: None };
     let known = Host { name: "h1".into(), fqdn: "h1.example.com".into(), ip: [192, 0, 2, 9].into() };
     let setup = Setup::load(&source, Some(&ThisHost::from(known))).unwrap();
-    let shown =
-        |library: &Library| String::from_utf8(library.render(Path::new("t"), &Snapshot::default()).unwrap()).unwrap();
+    let shown = |library: &Library| {
+        String::from_utf8(library.render(Path::new("t"), &Snapshot::default(), None).unwrap()).unwrap()
+    };
     assert_eq!(shown(&setup.library), "h1 192.0.2.9\n");
     file("templates/deep/line", " {{ host.fqdn }}\n");
     let edited = setup.reload_templates().unwrap().unwrap();

@@ -53,7 +53,7 @@ fn render(text: &str, snapshot: &Snapshot) -> Result<String, String> {
         complete: true,
     };
     let library = Library::load(&[Arc::new(template)], dir.path(), globals).map_err(|e| format!("{e:?}"))?;
-    let bytes = library.render(Path::new("t"), snapshot).map_err(|error| error.to_string())?;
+    let bytes = library.render(Path::new("t"), snapshot, None).map_err(|error| error.to_string())?;
     Ok(String::from_utf8(bytes).unwrap())
 }
 

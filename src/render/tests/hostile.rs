@@ -57,7 +57,7 @@ impl Rendered {
 
     pub fn with(&self, members: RosterValue) -> String {
         let snapshot = Snapshot { rosters: BTreeMap::from([(self.roster.clone(), members)]), ..Snapshot::default() };
-        String::from_utf8(self.library.render(&self.src, &snapshot).unwrap()).unwrap()
+        String::from_utf8(self.library.render(&self.src, &snapshot, None).unwrap()).unwrap()
     }
 }
 

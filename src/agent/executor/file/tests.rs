@@ -16,7 +16,7 @@ async fn a_slow_diff_does_not_delay_timers() {
     std::fs::write(&template.dest, text(1)).unwrap();
     let (writer, stop) = (Writer::start().unwrap(), CancellationToken::new());
     let (diff, mut batch_file) = (DiffSink::default(), None);
-    let bytes = text(2).into();
+    let bytes = text(2).into_bytes().into();
     let comparing = replace(&writer, &template, bytes, true, Some(&diff), &stop, &mut batch_file);
     let mut comparing = std::pin::pin!(comparing);
     let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
