@@ -223,6 +223,7 @@ impl Agent {
             Loaded::Templates(Ok(None)) => debug!("templates were touched, but none changed"),
             Loaded::Templates(Ok(Some(library))) => {
                 emit(Event::TemplatesChanged {});
+                library.warnings().iter().for_each(|reason| emit(Event::ConfigWarning { reason: reason.clone() }));
                 self.apply_setup(self.setup.with_library(library));
             }
             Loaded::Templates(Err(problems)) => emit(Event::TemplatesRefused { reason: problems.to_string() }),

@@ -26,11 +26,13 @@ mod names;
 mod output;
 mod scan;
 mod source;
+mod syntax_hints;
 #[cfg(test)]
 mod tests;
 mod uses;
 mod validate;
 mod value;
+mod warnings;
 mod where_filter;
 
 pub use error::RenderError;
@@ -39,6 +41,7 @@ pub use where_filter::compile_where;
 
 use names::KnownNames;
 use source::{Source, SourceError, Sources};
+use validate::Files;
 use value::ValueCache;
 
 /// What templates see besides rosters and keys. It is constant for a configuration.
@@ -73,6 +76,7 @@ pub struct Library {
     per_key: BTreeMap<PathBuf, CompiledTemplate>,
     /// The units in which a template or a check names files of its unit with `staged`.
     units: BTreeMap<Arc<str>, Unit>,
+    warnings: Vec<String>,
     host: tera::Value,
     vars: tera::Value,
     values: ValueCache,
@@ -113,6 +117,7 @@ impl Library {
         let mut units = units(templates);
         let (mut entries, mut per_key) = (BTreeMap::new(), BTreeMap::new());
         let (mut problems, mut compiled): (Vec<Problem>, _) = (Vec::new(), BTreeSet::new());
+        let mut warnings = BTreeSet::new();
         for template in templates {
             let (entries, known) =
                 if template.each.is_some() { (&mut per_key, &known_per_key) } else { (&mut entries, &known) };
@@ -122,7 +127,8 @@ impl Library {
                 continue;
             }
             match compile(template, &mut sources, &KnownNames { unit, ..*known }) {
-                Ok(entry) => {
+                Ok((entry, files)) => {
+                    warnings.extend(files.values().flat_map(|file| warnings::of_file(file, template, unit)));
                     let uses_staged = entries.get(&template.src).is_some_and(|it: &CompiledTemplate| it.uses_staged);
                     let entry = CompiledTemplate { uses_staged: uses_staged || entry.uses_staged, ..entry };
                     entries.insert(template.src.clone(), entry);
@@ -149,10 +155,16 @@ impl Library {
             entries,
             per_key,
             units,
+            warnings: warnings.into_iter().collect(),
             host: host_value(globals.host),
             vars: value::object(&globals.vars),
             values: ValueCache::default(),
         })
+    }
+
+    /// What is valid and rarely meant, each with its position.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Whether a template uses `host.fqdn`, or `host` as a whole.
@@ -295,12 +307,12 @@ impl fmt::Debug for Library {
     }
 }
 
-/// Reads, validates and compiles one template.
+/// Reads, validates and compiles one template. Also returns the files that it consists of.
 fn compile(
     template: &TemplateConfig,
     sources: &mut Sources,
     known: &KnownNames<'_>,
-) -> Result<CompiledTemplate, Vec<Problem>> {
+) -> Result<(CompiledTemplate, Files), Vec<Problem>> {
     let source = find_source(template, sources).map_err(|problem| vec![problem])?;
     let validated = validate::validate(&source, sources, known)?;
     let mut tera = filter::tera();
@@ -309,14 +321,15 @@ fn compile(
         return Err(error::at_load(&error, &validated.files, &source));
     }
     let digest = digest(validated.files.values().flat_map(|file| [&*file.name, &*file.text]));
-    Ok(CompiledTemplate {
+    let entry = CompiledTemplate {
         tera,
         name: source.name.clone(),
         needs: validated.needs,
         uses_fqdn: validated.uses_fqdn,
         uses_staged: validated.uses_staged,
         digest,
-    })
+    };
+    Ok((entry, validated.files))
 }
 
 /// Reads the file that `src` names. The problem has no position, because the configuration text is not known here.

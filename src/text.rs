@@ -1,5 +1,6 @@
 //! Small helpers on text.
 
+pub mod backup;
 pub mod nearest;
 pub mod time;
 pub mod yaml;

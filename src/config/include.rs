@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern, glob_with};
 
+use crate::text::backup::is_backup;
+
 use super::file::Source;
 use super::problem::{Report, ValueError};
 use super::table::Table;
@@ -43,7 +45,7 @@ pub fn included(main: &Source, top: &Table<'_>, report: &Report) -> Vec<Source> 
     files.iter().filter_map(|file| Source::read(file, false, report)).collect()
 }
 
-/// The files that match a pattern. A relative pattern starts at the directory of the main file.
+/// The files that match a pattern, without backups unless the pattern asks for them. A relative pattern starts at the directory of the main file.
 fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, ValueError> {
     // Special characters in the name of the directory are literal.
     let directory = Pattern::escape(&main.parent().unwrap_or(Path::new("")).to_string_lossy());
@@ -61,6 +63,7 @@ fn matching(main: &Path, pattern: &str) -> Result<Vec<PathBuf>, ValueError> {
     for entry in found {
         match entry {
             Ok(file) if file.is_dir() => {}
+            Ok(file) if !is_backup(pattern) && file.file_name().is_some_and(|it| is_backup(&it.to_string_lossy())) => {}
             Ok(file) => files.push(file),
             Err(error) => {
                 let (path, error) = (error.path().display().to_string(), error.error());

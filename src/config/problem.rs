@@ -71,6 +71,13 @@ impl Problem {
         line_of(&self.text, self.span.start)
     }
 
+    /// Position, message and hint in one line.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{}:{}: {}{hint}", self.file.display(), self.line(), self.message)
+    }
+
     /// Formats it: message, position, source line with carets, hint.
     #[must_use]
     pub fn draw(&self, color: bool) -> String {

@@ -19,7 +19,7 @@ use super::post_write::{on_reload_failure, roll_back_as_one, verify};
 use super::problem::{Report, ValueError};
 use super::table::{Table, Value};
 use super::unit::{STAGED, check_staged, unit};
-use super::{Each, OnDrift, Reload, RosterConfig, TemplateConfig, per_key, scalar};
+use super::{Command, Each, OnDrift, Placeholder, Reload, RosterConfig, TemplateConfig, per_key, scalar};
 
 /// The values of `on_drift`.
 const ON_DRIFT: [(&str, OnDrift); 2] = [("correct", OnDrift::Correct), ("report", OnDrift::Report)];
@@ -94,6 +94,13 @@ impl TemplateParser<'_> {
         let duration = |key, default| table.get(key).and_then(|value| value.timeout("\"30s\"")).unwrap_or(default);
         let interval = table.get("reload_interval").and_then(|value| value.duration("\"5s\""));
         check_confd(table);
+        if let (Some(value), Some(check)) = (table.get("check_cmd"), &check) {
+            warn_without_src(&value, check, report);
+        }
+        let make_dirs = table.get("make_dirs").and_then(|value| value.boolean()).unwrap_or(false);
+        if let (Some(value), Some(dest), false) = (dest_value, &dest, make_dirs) {
+            warn_without_directory(&value, dest, report);
+        }
         let (name, dest) = (name?, dest?);
         let fill = |reload: Reload| if each.is_some() { reload } else { reload.filled(&dest) };
         let verify = verify.map(|verify| if each.is_some() { verify } else { verify.filled(&dest) });
@@ -112,7 +119,7 @@ impl TemplateParser<'_> {
             splay: table.get("splay").and_then(|value| value.duration("\"30s\"")).unwrap_or_default(),
             on_reload_failure: on_reload_failure(table),
             unit: unit(table, &placing),
-            make_dirs: table.get("make_dirs").and_then(|value| value.boolean()).unwrap_or(false),
+            make_dirs,
             on_drift: table.get("on_drift").and_then(|value| value.choice(&ON_DRIFT)).unwrap_or(OnDrift::Correct),
             isolate: table.get("isolate").and_then(|value| value.boolean()).unwrap_or(true),
             placing,
@@ -187,6 +194,27 @@ pub fn is_template(src: &str, file: &Path, hint: &str) -> Result<(), ValueError>
         }
         Ok(_) => Ok(()),
         Err(error) => Err(ValueError::new(format!("the template {src:?} cannot be found: {error}"), hint)),
+    }
+}
+
+/// Warns of a check that does not name the new file.
+fn warn_without_src(value: &Value<'_>, check: &Command, report: &Report) {
+    let names_new = check.placeholders().any(|(_, placeholder)| placeholder != Placeholder::Dest);
+    if !names_new && !check.to_string().contains("ROSTERD_SRC") {
+        let place = value.source.place(value.span().start);
+        report.warn(format!(
+            "{place}: check_cmd has no {{{{ src }}}}, so it checks the old file, unless the program reads $ROSTERD_SRC"
+        ));
+    }
+}
+
+/// Warns of a destination whose directory does not exist.
+fn warn_without_directory(value: &Value<'_>, dest: &Path, report: &Report) {
+    if let Some(directory) = dest.parent().filter(|directory| !directory.exists()) {
+        let (place, directory) = (value.source.place(value.span().start), directory.display());
+        report.warn(format!(
+            "{place}: the directory {directory} of dest does not exist (create it, or set make_dirs = true)"
+        ));
     }
 }
 

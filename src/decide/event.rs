@@ -48,7 +48,7 @@ events! {
     WatchesDowngraded = watches_downgraded Info "server is older than ZooKeeper 3.6; using one-shot watches" { registry: Name }
     ServersLearned = servers_learned Info "server list received from Exhibitor" { registry: Name, servers: Vec<String> }
     ExhibitorUnreachable = exhibitor_unreachable Warn "no Exhibitor answered; using the known servers" { registry: Name, reason: String }
-    NodeSkipped = node_skipped Warn "file skipped; its name is not UTF-8" { file: PathBuf }
+    NodeSkipped = node_skipped Warn "file skipped" { file: PathBuf, reason: Words }
 
     // Templates and their files.
     TemplateLoaded = template_loaded Info "managing file" { template: Name, dest: PathBuf }
@@ -130,6 +130,7 @@ events! {
     StateReadFailed = state_read_failed Warn "saved state is incomplete" { file: Option<PathBuf>, reason: String, effect: Words }
     StateWriteFailed = state_write_failed Warn "state cannot be saved" { file: Option<PathBuf>, reason: String, effect: Words }
     StateMerged = state_merged Info "previously unreadable state restored" { file: PathBuf }
+    StateNotOwned = state_not_owned Warn "a state file belongs to another user" { file: PathBuf, reason: String }
     StateReplaced = state_replaced Warn "state file was changed by another process; starting a new one" { file: PathBuf, backup: PathBuf }
     StateDirReplaced = state_dir_replaced Warn "state directory was replaced; locked the new one" { dir: PathBuf }
     StateDirTaken = state_dir_taken Error "state directory was replaced and is locked by another agent" { dir: PathBuf, pid: Option<u32> }
@@ -148,7 +149,9 @@ events! {
     TemplateTimedOut = template_timed_out Error "template timed out" { template: Name, limit_s: u64 }
     RegistryTimedOut = registry_timed_out Error "no answer from the registry in time" { template: Name, limit_s: u64 }
     KeyMissing = key_missing Warn "key not found or has no members" { template: Name, key: String }
-    PassReloadPending = pass_reload_pending Error "a reload is still pending" { command: String, templates: Vec<Name> }
+    PassFailed = pass_failed Warn "not everything is up to date; correct the cause and run rosterd render again" {}
+    ChecksNotRun = checks_not_run Info "a dry run runs no check_cmd; one may refuse these files" { templates: Vec<Name> }
+    PassReloadPending = pass_reload_pending Error "a reload is still pending; the next render or agent runs it" { command: String, templates: Vec<Name> }
     WriteUnfinished = write_unfinished Error "an interrupted write is not finished; the next pass or agent retries" {}
 }
 

@@ -38,7 +38,7 @@ pub struct Setup {
     pub library: Arc<Library>,
     /// This host.
     pub host: ThisHost,
-    /// The warnings.
+    /// The warnings of the configuration.
     pub warnings: Vec<String>,
     /// Whether there is a configuration file, and therefore a state directory.
     pub stateful: bool,
@@ -82,9 +82,9 @@ impl Setup {
         Ok(Self { config, library: Arc::new(library), host, warnings, stateful: source.file.is_some(), written })
     }
 
-    /// Logs the warnings.
+    /// Logs the warnings of the configuration and its templates.
     pub fn warn(&self) {
-        for reason in &self.warnings {
+        for reason in self.warnings.iter().chain(self.library.warnings()) {
             emit(Event::ConfigWarning { reason: reason.clone() });
         }
     }

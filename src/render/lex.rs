@@ -55,15 +55,25 @@ const LONG: [&str; 10] = ["...", "//", "**", "==", "!=", ">=", "<=", "</", "?.",
 
 /// Returns all tokens. Text between tags, comments and raw blocks are skipped.
 pub fn tokens(text: &str) -> Vec<Token<'_>> {
-    let mut lexer = Lexer { text, at: 0, out: Vec::new() };
+    lexed(text).out
+}
+
+/// Returns the byte ranges of all comments, with their delimiters.
+pub fn comments(text: &str) -> Vec<Range<usize>> {
+    lexed(text).comments
+}
+
+fn lexed(text: &str) -> Lexer<'_> {
+    let mut lexer = Lexer { text, at: 0, out: Vec::new(), comments: Vec::new() };
     while lexer.next_tag().is_some() {}
-    lexer.out
+    lexer
 }
 
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
     out: Vec<Token<'a>>,
+    comments: Vec<Range<usize>>,
 }
 
 impl<'a> Lexer<'a> {
@@ -88,7 +98,9 @@ impl<'a> Lexer<'a> {
         })?;
         self.at += open;
         let Some(kind) = kind else {
+            let start = self.at;
             self.at += self.rest().find("#}")? + 2;
+            self.comments.push(start..self.at);
             return Some(());
         };
         if kind == Kind::Tag

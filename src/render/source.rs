@@ -8,7 +8,9 @@ use std::sync::Arc;
 use tera::{ErrorKind, Tera};
 
 use crate::config::Problem;
+use crate::text::backup::is_backup;
 
+use super::syntax_hints::{RAW, syntax_hint};
 use super::uses::Uses;
 
 /// Functions of confd's and consul-template's templates, and keywords of Go's, that take an argument.
@@ -153,13 +155,13 @@ pub fn plain(path: &Path) -> Option<String> {
     parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join("/"))
 }
 
-/// Lists files recursively. Unreadable directories and hidden files are skipped.
+/// Lists files recursively. Unreadable directories, hidden files and backups are skipped.
 fn list(dir: &Path, prefix: &str, depth: usize, names: &mut BTreeSet<String>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
         let (Ok(kind), Ok(seen)) = (entry.file_type(), fs::metadata(entry.path())) else { continue };
-        if name.starts_with('.') {
+        if name.starts_with('.') || is_backup(&name) {
             continue;
         }
         // Links to directories are not followed: they may form a cycle.
@@ -191,9 +193,9 @@ fn read(name: &str, path: PathBuf) -> Result<Source, SourceError> {
         let at_end = report.message() == "Unexpected end of input";
         let span = if at_end { text.len()..text.len() } else { report.span().range.clone() };
         let hint = if is_go_template(&text) {
-            GO_TEMPLATE.to_owned()
+            format!("{GO_TEMPLATE}; {RAW}")
         } else {
-            syntax_hint(report.message(), text.get(span.clone()).unwrap_or_default())
+            syntax_hint(report.message(), &text, &span).unwrap_or_else(|| general_hint(report.message()).to_owned())
         };
         let hint = Some(hint);
         let message = report.message().to_owned();
@@ -218,12 +220,10 @@ fn is_go_template(text: &str) -> bool {
     })
 }
 
-/// The hint for a syntax error; `found` is the text at its position.
-fn syntax_hint(message: &str, found: &str) -> String {
-    match (message, found) {
-        ("Unexpected end of input", _) => "a tag or block is not closed: {% endfor %}, {% endif %}, }} or %}",
-        ("Unknown tag", "macro" | "import") => "Tera 2 has components instead: {% component NAME(ARGUMENTS) %}",
+/// The hint for any other syntax error.
+fn general_hint(message: &str) -> &'static str {
+    match message {
+        "Unexpected end of input" => "a tag or block is not closed: {% endfor %}, {% endif %}, }} or %}",
         _ => SEE_GUIDE,
     }
-    .to_owned()
 }

@@ -13,6 +13,7 @@ mod million;
 mod problems;
 mod quoting;
 mod staged;
+mod warnings;
 
 /// A template directory with these files.
 fn dir(files: &[(&str, &str)]) -> TempDir {

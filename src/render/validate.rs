@@ -16,10 +16,13 @@ use super::source::{Source, SourceError, Sources, plain};
 use super::uses::{Fragment, Ident, Variable};
 use super::{filter, names};
 
-/// A valid template and the files it consists of, by name.
+/// The files that a template consists of, by name.
+pub type Files = BTreeMap<String, Arc<Source>>;
+
+/// A valid template.
 pub struct Validated {
     /// The template and every file it uses.
-    pub files: BTreeMap<String, Arc<Source>>,
+    pub files: Files,
     /// The names it depends on.
     pub needs: Needs,
     /// Whether it uses `host.fqdn`, or `host` as a whole.

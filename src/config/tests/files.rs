@@ -303,3 +303,19 @@ fn confd_resources_belong_in_included_files() {
     4 problems
     "#);
 }
+
+#[test]
+fn a_pattern_of_include_does_not_match_backups() {
+    let one = "[vars]\none = 1\n";
+    let home = Home::new(&[
+        ("rosterd.toml", "include = [\"conf.d/*\", \"named.bak\"]\nregistry.url = \"zk://a\"\n"),
+        ("conf.d/one.toml", one),
+        ("conf.d/one.toml~", one),
+        ("conf.d/one.toml.rpmsave", one),
+        ("conf.d/#one.toml#", one),
+        ("named.bak", "[vars]\ntwo = 2\n"),
+    ]);
+    let loaded = home.load().unwrap();
+    assert_eq!(loaded.files.len(), 3, "{:?}", loaded.files);
+    assert_eq!(loaded.config.vars.len(), 2);
+}

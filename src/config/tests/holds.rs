@@ -66,6 +66,7 @@ fn good() -> Home {
     let home = Home::new(&[
         ("rosterd.toml", GOOD),
         ("zk.auth", "user:pass:word\n"),
+        ("conf.d/out/b", ""),
         (
             "conf.d/confd.toml",
             "[template]\nsrc = \"b.tera\"\ndest = \"out/b\"\nkeys = [\"/x\"]\nprefix = \"/p\"\nuid = 0\ngid = 0\nmode = \"0600\"\n\

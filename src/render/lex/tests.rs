@@ -26,3 +26,10 @@ fn a_span_is_the_position_of_its_token() {
     let spans: Vec<&str> = tokens(text).iter().map(|token| &text[token.span.clone()]).collect();
     assert_eq!(spans, ["{{", "'a'", "}}"]);
 }
+
+#[test]
+fn comments_are_found_outside_of_tags_and_raw_blocks() {
+    let text = "é {# a\nb #}{{ '{# c #}' }}{% raw %}{# d #}{% endraw %}x{#- e -#}{# open";
+    let found: Vec<&str> = comments(text).into_iter().map(|comment| &text[comment]).collect();
+    assert_eq!(found, ["{# a\nb #}", "{#- e -#}"]);
+}

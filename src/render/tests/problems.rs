@@ -184,3 +184,32 @@ fn an_undefined_value_is_an_error_with_its_position() {
       |                              ^^^^^^
     "#);
 }
+
+#[test]
+fn what_other_languages_write_is_answered_with_what_to_write_here() {
+    let cases = [
+        ("{{ web | join(\",\") }}", "arguments have names: write join(sep=\",\")"),
+        ("{{ web | where ( 'zone', value=1) }}", "arguments have names: write where(attribute='zone')"),
+        ("{{ web | replace(from='a', 'b') }}", "arguments have names: write replace(NAME='b')"),
+        ("{{ range(3) }}", "arguments have names: write range(end=3)"),
+        ("{% for k, v in vars.items() %}{% endfor %}", "{% for key, value in MAP %}"),
+        ("{{ web[0].name.upper() }}", "write VALUE | upper"),
+        ("{% if web %}a{% elsif host %}b{% endif %}", "write {% elif CONDITION %}"),
+        ("{% if web %}a{% elseif host %}b{% endif %}", "write {% elif CONDITION %}"),
+        ("{% if web %}a{%- else if host %}b{% endif %}", "write {% elif CONDITION %}"),
+        ("{{ {'a': {'b': host.name}} | json }}", "write `} }`"),
+        ("{% for m in web if m.x %}{% endfor %}", "{% for m in LIST %}{% if CONDITION %}"),
+        ("{% do web.append(1) %}", "write {% set NAME = VALUE %}"),
+        ("{% macro f(x) %}{% endmacro %}", "Tera 2 has components instead"),
+        ("{% if web && host %}{% endif %}", "write `and`"),
+        ("{% if !web %}{% endif %}", "write `not`"),
+    ];
+    for (text, hint) in cases {
+        let said = problems(&[("t", text)]);
+        assert!(said.contains(hint) && said.contains("\"Coming from Tera 1 or Jinja\""), "{text}: {said}");
+    }
+    for text in ["{{ $labels.instance }}", "a=${#x}\n"] {
+        let said = problems(&[("t", text)]);
+        assert!(said.contains("between {% raw %} and {% endraw %}"), "{text}: {said}");
+    }
+}

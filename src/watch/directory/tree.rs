@@ -16,6 +16,7 @@ use crate::decide::Event;
 use crate::log::emit;
 use crate::model::node_path::{NodePath, Subject};
 use crate::model::registry_event::{Bytes, Members, Reading, Seen, View};
+use crate::text::backup::is_backup;
 use crate::watch::MAX_PATH_BYTES;
 use crate::watch::cache::{Patch, ViewUpdate};
 use crate::watch::dirty::{DirtySet, MemberId};
@@ -29,7 +30,7 @@ const OWN_DATA: &str = ".data";
 #[derive(Debug)]
 pub struct Tree {
     root: PathBuf,
-    /// Files that were logged as skipped, because their names are not UTF-8.
+    /// Files that were logged as skipped.
     skipped: RefCell<BTreeSet<PathBuf>>,
     /// The last error that concerns no node. What was read meanwhile may be incomplete.
     failure: RefCell<Option<String>>,
@@ -318,17 +319,21 @@ impl Tree {
         for entry in fs::read_dir(directory)? {
             match entry?.file_name().into_string() {
                 Ok(name) if is_node_name(&name) => names.push(name),
-                Ok(_) => {}
-                Err(name) => {
-                    let path = directory.join(name);
-                    if self.skipped.borrow_mut().insert(path.clone()) {
-                        emit(Event::NodeSkipped { file: path });
-                    }
-                }
+                // Editors make and remove these all the time.
+                Ok(name) if name.starts_with(['.', '#']) || name.ends_with('~') => {}
+                Ok(name) => self.log_skipped(directory.join(name), "its name is that of a backup"),
+                Err(name) => self.log_skipped(directory.join(name), "its name is not UTF-8"),
             }
         }
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Logs once that a file is no node.
+    fn log_skipped(&self, file: PathBuf, reason: &'static str) {
+        if self.skipped.borrow_mut().insert(file.clone()) {
+            emit(Event::NodeSkipped { file, reason });
+        }
     }
 
     fn children(&self, directory: &Path) -> impl Iterator<Item = (String, PathBuf)> {
@@ -348,9 +353,9 @@ pub fn is_own_data(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == OWN_DATA)
 }
 
-/// Whether a file of this name is a node: not a hidden file, and not a backup of an editor.
+/// Whether a file of this name is a node: not a hidden file, and not a backup.
 fn is_node_name(name: &str) -> bool {
-    !name.starts_with('.') && !name.ends_with('~')
+    !name.starts_with('.') && !is_backup(name)
 }
 
 /// Whether a path is a link.

@@ -100,6 +100,7 @@ fn commands_and_editors_are_followed_at_once() {
         ("printf q > svc/n/.data", "b=5 n=q"),
         ("rm -r svc/n svc/b", ""),
         ("touch svc/.hidden svc/backup~ 'svc/#x'", "#x="),
+        ("touch svc/a.bak svc/a.orig svc/a.dpkg-old 'svc/#a#' svc/a; rm 'svc/#x'", "a="),
     ];
     for (script, wanted) in steps {
         sh(&tree.root, script);

@@ -98,7 +98,7 @@ fn syntax_of_another_template_language_is_reported() {
 
 #[test]
 fn a_macro_of_tera_1_is_reported() {
-    insta::assert_snapshot!(of("{% macro server(m) %}{{ m.name }}{% endmacro %}\n", &[]), @"
+    insta::assert_snapshot!(of("{% macro server(m) %}{{ m.name }}{% endmacro %}\n", &[]), @r#"
     rosterd: invalid configuration
     error: Unknown tag
      --> templates/t:1:4
@@ -106,10 +106,10 @@ fn a_macro_of_tera_1_is_reported() {
     1 | {% macro server(m) %}{{ m.name }}{% endmacro %}
       |    ^^^^^
       |
-      = help: Tera 2 has components instead: {% component NAME(ARGUMENTS) %}
+      = help: Tera 2 has components instead: {% component NAME(ARGUMENTS) %}, {{ <NAME argument={1} /> }}; see docs/templates.md, "Coming from Tera 1 or Jinja"
 
     1 problem
-    ");
+    "#);
 }
 
 #[test]

@@ -222,6 +222,14 @@ fn values_of_the_wrong_type_are_reported() {
       |
       = help: write src = "haproxy.cfg.tera"
 
+    error: `make_dirs` must be true or false, not a string
+     --> rosterd.toml:8:13
+      |
+    8 | make_dirs = "yes"
+      |             ^^^^^
+      |
+      = help: write make_dirs = true
+
     error: an element of `check_cmd` must be a string, not a whole number
      --> rosterd.toml:9:22
       |
@@ -230,6 +238,6 @@ fn values_of_the_wrong_type_are_reported() {
       |
       = help: write check_cmd = ["haproxy", "-c", "-f", "{{ src }}"]
 
-    4 problems
+    5 problems
     "#);
 }

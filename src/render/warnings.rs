@@ -1,0 +1,51 @@
+//! What Tera accepts in a template and is rarely meant.
+
+use crate::config::{Problem, TemplateConfig, UnitPaths};
+
+use super::lex::comments;
+use super::source::Source;
+use super::syntax_hints::RAW;
+
+/// Every warning about a file of a template, in one line each.
+pub fn of_file(file: &Source, template: &TemplateConfig, unit: Option<(&str, &UnitPaths)>) -> Vec<String> {
+    let dests = unit.filter(|_| template.check.is_some()).map(|(_, dests)| literal_dests(file, template, dests));
+    let all = suspicious_comments(file).into_iter().chain(dests.into_iter().flatten());
+    all.map(|problem| problem.one_line()).collect()
+}
+
+/// Comments that look like text for another program, as `${#x}` of a shell does.
+fn suspicious_comments(file: &Source) -> Vec<Problem> {
+    let text = &*file.text;
+    let is_suspicious = |open: usize, end: usize| {
+        let before = text[..open].chars().next_back();
+        // A comment of several lines begins after white space or a tag.
+        let is_apart = before.is_none_or(|c| c.is_whitespace() || c == '}');
+        before == Some('$') || (!is_apart && text[open..end].contains('\n'))
+    };
+    let found = comments(text).into_iter().filter(|comment| is_suspicious(comment.start, comment.end));
+    found
+        .map(|comment| {
+            let lines = text[comment.clone()].matches('\n').count();
+            let until = if lines == 0 { String::new() } else { format!(", {lines} lines further") };
+            let message = format!("this {{# begins a comment: the text up to the next #}}{until} is left out");
+            file.problem(comment.start..comment.start + 2, message, Some(RAW.to_owned()))
+        })
+        .collect()
+}
+
+/// Destinations of the template's unit that are written out: the check would read the old file.
+fn literal_dests(file: &Source, template: &TemplateConfig, dests: &UnitPaths) -> Vec<Problem> {
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    let others = dests.iter().filter(|(name, _)| **name != template.name);
+    let found = others.filter_map(|(name, dest)| {
+        let dest = dest.to_str()?;
+        let (at, _) = file.text.match_indices(dest).find(|(at, _)| {
+            let (before, after) = (&file.text[..*at], &file.text[at + dest.len()..]);
+            !before.ends_with(is_path) && !after.starts_with(is_path)
+        })?;
+        let message = format!("the check of {} reads {dest} as it was before this change", template.name);
+        let hint = format!("write {{{{ staged['{name}'] }}}}: in the check, that is the new file");
+        Some(file.problem(at..at + dest.len(), message, Some(hint)))
+    });
+    found.collect()
+}
