@@ -269,7 +269,7 @@ impl Pass {
 
     fn report(&self, engine: &Engine, now: Moment) -> PassReport {
         let mut exit = if self.differs && self.request.detailed_exitcode { Exit::Differs } else { Exit::Done };
-        let mut files = Vec::new();
+        let (mut files, mut unchecked) = (Vec::new(), Vec::new());
         for (name, job) in &self.jobs {
             let template = engine.templates().get(name);
             let has_none = matches!(job, Job::Ended(FileResult::Held(_)));
@@ -288,6 +288,10 @@ impl Pass {
                 Job::Waiting | Job::Requested | Job::InFlight(_) | Job::Refused(_) => FileResult::Late,
             };
             exit = exit.worse(result.exit());
+            let has_check = template.is_some_and(|template| template.plan().config.check.is_some());
+            if has_check && matches!(result, FileResult::Published(Outcome::WouldReplace)) {
+                unchecked.push(Arc::clone(name));
+            }
             let dest = template.map(|template| template.plan().config.dest.clone()).unwrap_or_default();
             files.push((Arc::clone(name), dest, result));
         }
@@ -316,6 +320,6 @@ impl Pass {
         if !owed.is_empty() {
             exit = exit.worse(Exit::Failed);
         }
-        PassReport { exit, diff: self.diff.text(), files, holds, owed }
+        PassReport { exit, diff: self.diff.text(), files, unchecked, holds, owed }
     }
 }

@@ -156,6 +156,9 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
         emit(if unfinished.is_some() { Event::WriteUnfinished {} } else { Event::PassInterrupted {} });
         report.exit = Exit::Failed;
     }
+    if report.exit == Exit::Failed && !request.dry_run {
+        emit(Event::PassFailed {});
+    }
     emit(Event::PassFinished { exit: report.exit.code(), by: "command" });
     Ok((report.exit, report.diff))
 }

@@ -58,6 +58,8 @@ pub struct PassReport {
     pub diff: String,
     /// Each file: its template, its destination, and its result.
     pub files: Vec<(Arc<str>, PathBuf, FileResult)>,
+    /// The templates whose files would be written, and whose check was not run.
+    pub unchecked: Vec<Arc<str>>,
     /// Each hold: the roster or key, its path, the reason, and the number of members that are kept.
     pub holds: Vec<(Arc<str>, String, String, Option<usize>)>,
     /// Each reload that is still pending: the command, the templates, and its last error.
@@ -124,6 +126,9 @@ impl PassReport {
                 FileResult::Late => emit(Event::TemplateTimedOut { template, limit_s }),
                 FileResult::Paused => emit(Event::WritePaused { template, dest }),
             }
+        }
+        if !self.unchecked.is_empty() {
+            emit(Event::ChecksNotRun { templates: self.unchecked.clone() });
         }
         for (roster, path, reason, kept) in self.holds.iter().filter(|_| by_agent).cloned() {
             emit(Event::RosterHeld { roster, path, reason, kept });

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::unistd::Uid;
 use tokio::time::{Instant, sleep};
 
 use crate::decide::Event;
@@ -108,7 +109,8 @@ enum Attempt {
 }
 
 fn attempt(path: &Path) -> Result<Attempt, Fatal> {
-    let failed = |error: io::Error| unusable(format!("lock {}", path.display()), error);
+    let state_dir = path.parent().unwrap_or(path);
+    let failed = |error: io::Error| unusable(format!("lock {}", path.display()), state_dir, error);
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -126,6 +128,9 @@ fn attempt(path: &Path) -> Result<Attempt, Fatal> {
     if !is_named(&file, path).map_err(failed)? {
         return Ok(Attempt::Gone);
     }
+    if let Some((file, reason)) = not_owned(state_dir) {
+        emit(Event::StateNotOwned { file, reason });
+    }
     // A full disk may have no space for the pid, which only informs others.
     let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(Attempt::Locked(StateLock { file, path: path.to_owned() }))
@@ -133,12 +138,12 @@ fn attempt(path: &Path) -> Result<Attempt, Fatal> {
 
 fn prepare(state_dir: &Path) -> Result<(), Fatal> {
     let tried = || format!("use the state directory {}", state_dir.display());
-    create_directory(state_dir).map_err(|error| unusable(tried(), error))?;
+    create_directory(state_dir).map_err(|error| unusable(tried(), state_dir, error))?;
     if !state_dir.join(NAME).exists() {
         // No agent has locked the directory yet, so its name may not be durable.
-        sync_ancestors(state_dir).map_err(|error| unusable(tried(), error))?;
+        sync_ancestors(state_dir).map_err(|error| unusable(tried(), state_dir, error))?;
     }
-    let now = std::fs::metadata(state_dir).map_err(|error| unusable(tried(), error))?;
+    let now = std::fs::metadata(state_dir).map_err(|error| unusable(tried(), state_dir, error))?;
     if now.mode() & 0o002 != 0 {
         let message = format!(
             "{}: it is world-writable, so any user could change the agent's state (chmod 0700 {})",
@@ -150,11 +155,38 @@ fn prepare(state_dir: &Path) -> Result<(), Fatal> {
     Ok(())
 }
 
-fn unusable(tried: String, error: io::Error) -> Fatal {
+fn unusable(tried: String, state_dir: &Path, error: io::Error) -> Fatal {
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
     let setback = os_error(tried, error);
+    if let Some((_, reason)) = not_owned(state_dir).filter(|_| is_denied) {
+        return Fatal::new(Exit::Failed, setback.hint(reason).to_string());
+    }
     let way = "set another state_dir in [agent], or give the agent's user access to this one";
     let setback = if setback.hint.is_some() { setback } else { setback.hint(way) };
     Fatal::new(Exit::Failed, setback.to_string())
+}
+
+/// The first file of a state directory that belongs to another user than this process, and what to do; root may use
+/// all files. An agent that ran once as root leaves such files.
+fn not_owned(state_dir: &Path) -> Option<(PathBuf, String)> {
+    let own = Uid::effective();
+    let below = |directory: &Path| {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let mut all = vec![state_dir.to_owned()];
+    all.extend(below(state_dir));
+    all.extend(below(state_dir).iter().flat_map(|path| below(path)));
+    let owner = |path: &PathBuf| std::fs::symlink_metadata(path).ok().map(|found| found.uid());
+    let (path, uid) =
+        all.into_iter().find_map(|path| Some((path.clone(), owner(&path)?)).filter(|(_, uid)| *uid != own.as_raw()))?;
+    let reason = format!(
+        "{} belongs to uid {uid}, and rosterd runs as uid {own}: run `chown -R {own} {}` as root, and rosterd always as \
+         the same user",
+        path.display(),
+        state_dir.display()
+    );
+    (!own.is_root()).then_some((path, reason))
 }
 
 fn held(state_dir: &Path, path: &Path, holder: &str, wait: Duration) -> Fatal {

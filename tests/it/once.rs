@@ -284,3 +284,70 @@ fn check_is_offline_and_wrong_usage_exits_64() {
     site.run(&["--help"]).expect(0);
     site.run(&["-version"]).expect(0);
 }
+
+#[test]
+fn a_pass_that_fails_says_what_to_do_and_promises_no_retry() {
+    let site = Site::new(web!(
+        "",
+        r#"
+[[template]]
+src = "web"
+dest = "out/checked"
+check_cmd = "! grep bad {{ src }}"
+isolate = false
+
+[[template]]
+src = "web"
+dest = "out/reloaded"
+reload_cmd = "false"
+"#
+    ));
+    site.file("templates/web", "{% for m in web %}{{ m.name }}{% endfor %}").file("registry/services/web/bad", "");
+    // A dry run runs neither, and says so.
+    let diff = site.run(&["diff"]);
+    assert!(
+        diff.expect(2).stderr().contains("one may refuse these files: checked event=checks_not_run\n"),
+        "{}",
+        diff.stderr()
+    );
+    let pass = site.run(&["render"]);
+    let said = pass.expect(1).stderr();
+    for event in ["check_refused", "reload_failed", "pass_reload_pending", "pass_failed"] {
+        assert_eq!(
+            said.matches(&format!("event={event} ")).count() + said.matches(&format!("event={event}\n")).count(),
+            1,
+            "{said}"
+        );
+    }
+    assert!(said.contains("correct the cause and run rosterd render again") && !said.contains("retry_in_s"), "{said}");
+    site.remove("registry/services/web/bad").file("registry/services/web/good", "");
+    let said = site.run(&["render", "checked"]);
+    assert!(!said.expect(0).stderr().contains("pass_failed"), "{}", said.stderr());
+}
+
+#[test]
+fn check_warns_of_what_is_valid_and_rarely_meant() {
+    let site = Site::new(web!(
+        "",
+        r#"
+[[template]]
+src = "web"
+dest = "out/missing/web"
+check_cmd = "sh -n {{ dest }}"
+
+[[template]]
+src = "web"
+dest = "out/made/other"
+make_dirs = true
+check_cmd = "test -s $ROSTERD_SRC"
+"#
+    ));
+    site.file("templates/web", "a=${#x}\nb=1 #}\n");
+    let said = site.run(&["check"]).expect(0).stderr();
+    let wanted = ["check_cmd has no {{ src }}", "of dest does not exist", "this {# begins a comment"];
+    assert_eq!(said.matches("event=config_warning").count(), wanted.len(), "{said}");
+    for text in wanted {
+        assert_eq!(said.matches(text).count(), 1, "{text}: {said}");
+    }
+    assert!(said.contains("rosterd.toml:19: check_cmd") && said.contains("templates/web:1: this"), "{said}");
+}

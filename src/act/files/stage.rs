@@ -81,7 +81,15 @@ impl Permissions {
         fchown(file, self.uid.map(Uid::from_raw), self.gid.map(Gid::from_raw)).map_err(|errno| {
             let spell = |id: Option<u32>| id.map_or_else(|| "unchanged".to_owned(), |id| id.to_string());
             let (uid, gid) = (spell(self.uid), spell(self.gid));
-            os_error(format!("set owner {uid} and group {gid} on {}", path.display()), errno)
+            let setback = os_error(format!("set owner {uid} and group {gid} on {}", path.display()), errno);
+            let (own_uid, own_gid) = (Uid::effective(), Gid::effective());
+            if errno != Errno::EPERM || own_uid.is_root() {
+                return setback;
+            }
+            setback.hint(format!(
+                "only root can give a file to another user: set owner = {own_uid} and group = {own_gid} on the template, \
+                 so that rosterd's user owns the file, or run rosterd as root"
+            ))
         })
     }
 }
@@ -183,7 +191,17 @@ impl Staged {
             (created, _) => (created, None),
         };
         let path = elsewhere.as_ref().map_or(&place.directory_path, |(_, path)| path);
-        let (file, name) = created.map_err(|errno| os_error(format!("create a file in {}", path.display()), errno))?;
+        let (file, name) = created.map_err(|errno| {
+            let setback = os_error(format!("create a file in {}", path.display()), errno);
+            let uid = Uid::effective();
+            if !matches!(errno, Errno::EACCES | Errno::EPERM) || uid.is_root() {
+                return setback;
+            }
+            setback.hint(format!(
+                "rosterd runs as uid {uid}: let it write to the directory, or, if it may write the file itself, set \
+                 write = \"inplace\" on the template"
+            ))
+        })?;
         let mut staged = Self::new(place, name);
         staged.elsewhere = elsewhere;
         Ok((staged, file))

@@ -372,6 +372,13 @@ async fn without_permission_nothing_changes() {
     let before = identity(&template.dest);
     template.owner = Some(0);
     let message = bench.failure(&template, b"new", Stage::Write).await;
-    assert!(message.contains("set owner 0 and group") && message.contains("the agent runs as uid"), "{message}");
+    assert!(message.contains("set owner 0 and group"), "{message}");
+    let (uid, gid) = (nix::unistd::Uid::effective(), nix::unistd::Gid::effective());
+    assert!(message.contains(&format!("set owner = {uid} and group = {gid} on the template")), "{message}");
     assert_eq!(identity(&template.dest), before);
+    template.owner = None;
+    set_mode(bench.directory.path(), 0o500);
+    let message = bench.failure(&template, b"new", Stage::Write).await;
+    assert!(message.contains("create a file in") && message.contains("set write = \"inplace\""), "{message}");
+    set_mode(bench.directory.path(), 0o700);
 }

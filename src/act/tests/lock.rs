@@ -13,7 +13,7 @@ use crate::error::Exit;
 use crate::state::lock::StateLock;
 use tokio_util::sync::CancellationToken;
 
-use super::bench::{Bench, Ended, again, identity, is_again, is_root, mode, set_mode, until};
+use super::bench::{Bench, Ended, again, identity, is_again, is_root, mode, passes_again, set_mode, until};
 
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -176,4 +176,30 @@ async fn a_new_state_directory_is_synced_before_it_is_used() {
         directories.into_iter().any(|(path, _)| path.split_once('/').map_or("", |(_, below)| below) == below)
     };
     assert!(is_kept("a") && is_kept(""), "{trace}");
+}
+
+#[tokio::test]
+async fn state_that_root_left_is_told_with_the_command_that_returns_it() {
+    const NAME: &str = "act::tests::lock::state_that_root_left_is_told_with_the_command_that_returns_it";
+    const STATE: &str = "ROSTERD_TEST_STATE_OF_ROOT";
+    if !is_root() || is_again() {
+        let Some(state) = std::env::var_os(STATE).map(std::path::PathBuf::from) else { return };
+        let said = StateLock::acquire(&state, Duration::ZERO).await.unwrap_err().message;
+        let wanted =
+            format!("belongs to uid 0, and rosterd runs as uid 12345: run `chown -R 12345 {}`", state.display());
+        assert!(said.contains("Permission denied") && said.contains(&wanted), "{said}");
+        return;
+    }
+    let bench = Bench::new();
+    set_mode(bench.directory.path(), 0o755);
+    let (own, others) = (bench.path("own"), bench.path("others"));
+    for state in [&own, &others] {
+        drop(StateLock::acquire(state, Duration::ZERO).await.unwrap());
+    }
+    // Root rendered once where another user's agent runs.
+    std::os::unix::fs::chown(&others, Some(12345), Some(12345)).unwrap();
+    for state in [own, others] {
+        let state = format!("{STATE}={}", state.display());
+        passes_again(NAME, &["env", &state, "setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]);
+    }
 }

@@ -50,6 +50,8 @@ impl Engine {
         // The current configuration can have another command for its templates.
         self.reassign_reloads(now);
         if let ReloadOutcome::Failed(why) = ran {
+            // Nothing runs it again before this process ends.
+            let again = again.filter(|_| !self.stopping);
             let (command, reason, retry_in_s) = (reload.to_string(), why.clone(), again.map(seconds));
             events.push(Event::ReloadFailed { command, templates, reason, took_ms, retry_in_s });
             // During a pause nothing is restored. A later failure does that.
