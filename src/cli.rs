@@ -1,7 +1,7 @@
 //! The command line: parses it, runs the command, prints the error, and returns the exit code.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::{agent, config, log, watch};
 
 mod agent_commands;
 pub mod get;
+mod help;
 pub mod ls;
 mod spelling;
 mod status;
@@ -34,6 +35,7 @@ const LONGEST: Duration = Duration::from_hours(366 * 24);
 /// Keeps config files in step with the live membership in ZooKeeper.
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = help::MAIN)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -56,10 +58,13 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the agent: keep the files up to date until SIGTERM or SIGINT
+    #[command(after_help = help::RUN)]
     Run(RunArgs),
     /// Render the templates once, then exit (also: rosterd --once, --onetime)
+    #[command(after_help = help::RENDER)]
     Render(RenderArgs),
     /// Show what render would change, without writing anything
+    #[command(after_help = help::DIFF)]
     Diff(DiffArgs),
     /// Check the configuration and the templates without contacting a registry
     Check,
@@ -74,6 +79,7 @@ enum Command {
     /// Resume the replacement of files
     Resume(agent_commands::At),
     /// Print the members of a path
+    #[command(after_help = help::GET)]
     Get(get::GetArgs),
     /// List the nodes below a path, and how each is read as a member
     Ls(ls::LsArgs),
@@ -243,7 +249,9 @@ fn load(source: &ConfigSource) -> Result<Setup, Fatal> {
 }
 
 fn wrong_config(problems: &Problems) -> Fatal {
-    Fatal::new(Exit::Config, format!("invalid configuration\n{problems}"))
+    // See https://no-color.org.
+    let color = io::stderr().is_terminal() && set("NO_COLOR").is_none();
+    Fatal::new(Exit::Config, format!("invalid configuration\n{}", problems.draw(color)))
 }
 
 impl Global {

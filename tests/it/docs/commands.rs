@@ -54,6 +54,21 @@ fn every_command_and_option_is_in_the_reference_and_no_other() {
 }
 
 #[test]
+fn every_example_in_a_help_text_can_be_typed() {
+    let mut examples = 0;
+    for command in [vec![], vec!["run"], vec!["render"], vec!["diff"], vec!["get"]] {
+        for line in help(&command).lines().filter_map(|line| line.strip_prefix("  rosterd ")) {
+            let line = line.replace('\'', "");
+            let mut words: Vec<&str> = line.split(' ').collect();
+            words.insert(words.iter().position(|word| *word == "--").unwrap_or(words.len()), "--help");
+            assert!(rosterd(&words).status.success(), "{line}");
+            examples += 1;
+        }
+    }
+    assert!(examples > 10, "{examples}");
+}
+
+#[test]
 fn an_option_is_under_the_command_that_takes_it() {
     let general = options(&help(&[]));
     for command in ["render", "get"] {

@@ -1,0 +1,68 @@
+//! What follows the options in `--help`: examples and exit statuses. A test runs every example.
+
+/// For the program itself.
+pub const MAIN: &str = "\
+Examples:
+  rosterd check -c rosterd.toml
+  rosterd run -c rosterd.toml
+  rosterd get /services/web --registry zk://zk1:2181,zk2:2181
+  rosterd explain haproxy.cfg
+
+Exit status:
+   0  success, or nothing to do      5  another agent has locked the state directory
+   1  a step failed                 64  invalid usage
+   2  something differs (diff)      69  no agent answers
+   3  too few members, or held      78  invalid configuration or templates
+   4  the registry was not reached";
+
+/// For `run`.
+pub const RUN: &str = "\
+Examples:
+  rosterd run
+  rosterd run -c rosterd.toml -- haproxy -W -f /etc/haproxy/haproxy.cfg
+
+Exit status:
+   0  stopped by SIGTERM or SIGINT
+   5  another agent has locked the state directory
+  78  invalid configuration or templates";
+
+/// For `render`.
+pub const RENDER: &str = "\
+Examples:
+  rosterd render
+  rosterd render haproxy.cfg --diff
+  rosterd render --dry-run --detailed-exitcode
+
+Exit status:
+   0  every file is up to date
+   1  a render, check, write or reload failed
+   2  a file differed (--detailed-exitcode)
+   3  too few members, held, or paused
+   4  the registry was not reached in time
+  78  invalid configuration or templates";
+
+/// For `diff`.
+pub const DIFF: &str = "\
+Examples:
+  rosterd diff
+  rosterd diff haproxy.cfg --timeout 5s
+
+Exit status:
+   0  no file would change
+   1  a template cannot be rendered
+   2  a file would change
+   3  too few members, held, or paused
+   4  the registry was not reached in time
+  78  invalid configuration or templates";
+
+/// For `get`.
+pub const GET: &str = "\
+Examples:
+  rosterd get /services/web --min 2 --max 5
+  rosterd get '/services/*' --format json
+  rosterd get /services/web --quiet --timeout 10s --cache /var/cache/rosterd/web.json
+
+Exit status:
+   0  the members are on standard output
+   3  fewer members than --min: nothing is printed
+   4  the registry was not reached, and there is no usable cache";
