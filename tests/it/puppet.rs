@@ -60,6 +60,8 @@ fn a_manifest_gets_members_only_or_fails() {
 
     zookeeper.thaw(0);
     zookeeper.wait_ready();
+    // The session of the first client has expired.
+    let client = zookeeper.client("");
     for name in ["b:2", "c:3"] {
         client.remove(&format!("{path}/{name}"));
     }
