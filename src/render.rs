@@ -29,6 +29,7 @@ mod source;
 mod syntax_hints;
 #[cfg(test)]
 mod tests;
+mod units;
 mod uses;
 mod validate;
 mod value;
@@ -37,10 +38,12 @@ mod where_filter;
 
 pub use error::RenderError;
 pub use names::NameKind;
+pub use units::Unit;
 pub use where_filter::compile_where;
 
 use names::KnownNames;
 use source::{Source, SourceError, Sources};
+use units::{names_staged, units};
 use validate::Files;
 use value::ValueCache;
 
@@ -80,15 +83,6 @@ pub struct Library {
     host: tera::Value,
     vars: tera::Value,
     values: ValueCache,
-}
-
-/// A unit whose checks see its new files together.
-#[derive(Debug, Default)]
-pub struct Unit {
-    /// Its templates.
-    pub templates: Vec<Arc<TemplateConfig>>,
-    /// Their destinations.
-    pub dests: UnitPaths,
 }
 
 /// A compiled template. Each has its own Tera, so that two templates may use the same name for different components.
@@ -197,21 +191,6 @@ impl Library {
         needs
     }
 
-    /// The unit of a template, if a template or a check in it names files with `staged`.
-    pub fn unit(&self, template: &TemplateConfig) -> Option<&Unit> {
-        self.units.get(template.unit.as_ref()?)
-    }
-
-    /// The unit whose new files a template's check reads: the template or its `check_cmd` uses `staged`.
-    pub fn checked_with(&self, template: &TemplateConfig) -> Option<&Unit> {
-        self.unit(template).filter(|_| self.uses_staged(&template.src) || names_staged(template))
-    }
-
-    /// Whether a template names files of its unit with `staged`.
-    pub fn uses_staged(&self, src: &Path) -> bool {
-        self.entries.get(src).is_some_and(|entry| entry.uses_staged)
-    }
-
     /// The names that a template with `each` depends on, besides the members of its key.
     pub fn needs_per_key(&self, src: &Path) -> Needs {
         let mut needs =
@@ -276,23 +255,6 @@ impl Library {
         }
         context
     }
-}
-
-/// The units of these templates.
-fn units(templates: &[Arc<TemplateConfig>]) -> BTreeMap<Arc<str>, Unit> {
-    let mut units: BTreeMap<Arc<str>, Unit> = BTreeMap::new();
-    for template in templates {
-        let Some(name) = &template.unit else { continue };
-        let unit = units.entry(Arc::clone(name)).or_default();
-        unit.dests.insert(Arc::clone(&template.name), template.dest.clone());
-        unit.templates.push(Arc::clone(template));
-    }
-    units
-}
-
-/// Whether the check of a template names files of its unit with `staged`.
-fn names_staged(template: &TemplateConfig) -> bool {
-    template.check.as_ref().is_some_and(|check| check.staged().next().is_some())
 }
 
 /// `host` as templates see it.

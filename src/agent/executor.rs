@@ -8,15 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt as _;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::act::files;
-use crate::act::files::{Batch, BatchFile, RenderCopy, Rendered, Writer};
-use crate::config::{TemplateConfig, UnitPaths};
+use crate::act::files::{Batch, BatchFile, Writer};
+use crate::config::TemplateConfig;
 use crate::decide::event::Hex;
 use crate::decide::in_flight::PublicationId;
 use crate::decide::{
@@ -32,12 +30,11 @@ use crate::state::owned_files::OwnedFiles;
 
 pub mod diff_sink;
 pub mod file;
+mod render;
 
 pub use diff_sink::DiffSink;
 
-/// How long a rendering keeps its permit. A slower one continues without it, so that templates that never end do not
-/// block the others.
-const RENDER_TIMEOUT: Duration = Duration::from_millis(500);
+use render::render;
 
 /// Executes effects, each in a task of its own.
 #[derive(Debug)]
@@ -347,52 +344,4 @@ impl Executor {
         let tasks = self.tasks.clone();
         async move { tasks.wait().await }
     }
-}
-
-/// Renders with the destinations of the template's unit. The copy for the checks is rendered when the paths of the new
-/// files are known.
-async fn render(
-    library: &Arc<Library>,
-    renderers: &Arc<Semaphore>,
-    template: &Arc<TemplateConfig>,
-    snapshot: &Snapshot,
-    batch_file: &mut Option<BatchFile>,
-) -> Result<Rendered, String> {
-    let unit = library.unit(template).filter(|_| library.uses_staged(&template.src));
-    let dests = unit.map(|unit| Arc::new(unit.dests.clone()));
-    let copy = dests.is_some().then(|| {
-        let (library, renderers) = (Arc::clone(library), Arc::clone(renderers));
-        let (template, snapshot) = (Arc::clone(template), snapshot.clone());
-        RenderCopy(Box::new(|paths| {
-            async move { render_with(&library, &renderers, &template, snapshot, Some(paths), &mut None).await }.boxed()
-        }))
-    });
-    let bytes = render_with(library, renderers, template, snapshot.clone(), dests, batch_file).await?;
-    Ok(Rendered { bytes, copy })
-}
-
-/// Renders on a thread of its own, so that a slow template does not block others.
-async fn render_with(
-    library: &Arc<Library>,
-    renderers: &Semaphore,
-    template: &Arc<TemplateConfig>,
-    snapshot: Snapshot,
-    staged: Option<Arc<UnitPaths>>,
-    batch_file: &mut Option<BatchFile>,
-) -> Result<Vec<u8>, String> {
-    // The semaphore is never closed.
-    let permit = renderers.acquire().await.ok();
-    let (library, src) = (Arc::clone(library), template.src.clone());
-    let mut rendering = tokio::task::spawn_blocking(move || {
-        library.render(&src, &snapshot, staged.as_deref()).map_err(|why| why.to_string())
-    });
-    let rendered = if let Ok(rendered) = timeout(RENDER_TIMEOUT, &mut rendering).await {
-        rendered
-    } else {
-        drop(permit);
-        // The other files of its group do not wait for it either, unless they are a unit.
-        batch_file.take_if(|batch_file| !batch_file.is_all_or_nothing());
-        rendering.await
-    };
-    rendered.unwrap_or_else(|why| Err(format!("rendering {} failed: {why}", template.name)))
 }

@@ -58,6 +58,7 @@ pub async fn render(setup: Setup, request: PassRequest, alone: bool) -> Result<(
         return render_alone(setup, request, lock).await;
     };
     report.log(&request, true);
+    say_what_to_do(&report, &request);
     emit(Event::PassFinished { exit: report.exit.code(), by: "agent" });
     Ok((report.exit, report.diff))
 }
@@ -156,11 +157,16 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
         emit(if unfinished.is_some() { Event::WriteUnfinished {} } else { Event::PassInterrupted {} });
         report.exit = Exit::Failed;
     }
+    say_what_to_do(&report, &request);
+    emit(Event::PassFinished { exit: report.exit.code(), by: "command" });
+    Ok((report.exit, report.diff))
+}
+
+/// Says what a person does after a pass that failed.
+fn say_what_to_do(report: &PassReport, request: &PassRequest) {
     if report.exit == Exit::Failed && !request.dry_run {
         emit(Event::PassFailed {});
     }
-    emit(Event::PassFinished { exit: report.exit.code(), by: "command" });
-    Ok((report.exit, report.diff))
 }
 
 /// Runs until nothing more will be written. Then the pending reloads run, each with its own time limit, because the

@@ -33,15 +33,24 @@ fn suspicious_comments(file: &Source) -> Vec<Problem> {
         .collect()
 }
 
-/// Destinations of the template's unit that are written out: the check would read the old file.
+/// Destinations of the template's unit that are written out, whole or relative to the template's own: the check would
+/// read the old file.
 fn literal_dests(file: &Source, template: &TemplateConfig, dests: &UnitPaths) -> Vec<Problem> {
     let is_path = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
     let others = dests.iter().filter(|(name, _)| **name != template.name);
+    let directory = template.dest.parent();
+    let is_used = |at: usize, path: &str| {
+        let (before, after) = (&file.text[..at], &file.text[at + path.len()..]);
+        let is_note = before.rsplit('\n').next().is_some_and(|line| line.trim_start().starts_with('#'));
+        // staged['b.map']
+        let is_name = before.trim_end_matches(['\'', '"']).trim_end().ends_with('[');
+        !is_note && !is_name && !before.ends_with(is_path) && !after.starts_with(is_path)
+    };
     let found = others.filter_map(|(name, dest)| {
-        let dest = dest.to_str()?;
-        let (at, _) = file.text.match_indices(dest).find(|(at, _)| {
-            let (before, after) = (&file.text[..*at], &file.text[at + dest.len()..]);
-            !before.ends_with(is_path) && !after.starts_with(is_path)
+        let relative = directory.and_then(|directory| dest.strip_prefix(directory).ok()?.to_str());
+        let (at, dest) = dest.to_str().into_iter().chain(relative).find_map(|path| {
+            let (at, _) = file.text.match_indices(path).find(|(at, _)| is_used(*at, path))?;
+            Some((at, path))
         })?;
         let message = format!("the check of {} reads {dest} as it was before this change", template.name);
         let hint = format!("write {{{{ staged['{name}'] }}}}: in the check, that is the new file");

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::TemplateConfig;
-use crate::decide::{Failure, Outcome};
+use crate::decide::{Failure, Outcome, Stage};
 
 use super::answer::unit_failure;
 use super::batch_commit::BatchCommit;
@@ -94,7 +94,10 @@ impl BatchFile {
             let _ = sender.send(Arrival::ForCheck(Box::new((file, is_changed, answer))));
         }
         // The answer is missing only by a fault, which is logged.
-        answered.await.unwrap_or_else(|_| Err(unit_failure("", "its checks were not prepared")))
+        answered.await.unwrap_or_else(|_| {
+            let message = "the checks of its unit were not prepared".to_owned();
+            Err(Failure { stage: Stage::Unit, message })
+        })
     }
 
     /// Gives up the place without a file.

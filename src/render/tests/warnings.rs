@@ -53,7 +53,10 @@ fn a_destination_of_the_unit_that_a_checked_template_writes_out_causes_a_warning
          that is the new file)",
         ]
     );
-    for text in ["map({{ staged['b.map'] }})", "/etc/b.mapping", "/x/etc/b.map", "/etc/h.cfg"] {
+    assert_eq!(warned("include b.map;", both.0, both.1).len(), 1, "a path may be relative to the file that names it");
+    for text in
+        ["map({{ staged['b.map'] }})", "  # not in b.map", "b.map.old", "/etc/b.mapping", "/x/etc/b.map", "/etc/h.cfg"]
+    {
         assert_eq!(warned(text, both.0, both.1), [""; 0], "{text}");
     }
     for (check, unit) in [(None, both.1), (both.0, None)] {

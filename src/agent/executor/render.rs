@@ -1,0 +1,65 @@
+//! Renders templates on other threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::act::files::{BatchFile, RenderCopy, Rendered};
+use crate::config::{TemplateConfig, UnitPaths};
+use crate::decide::Snapshot;
+use crate::render::Library;
+
+/// How long a rendering keeps its permit. A slower one continues without it, so that templates that never end do not
+/// block the others.
+const RENDER_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Renders with the destinations of the template's unit. The copy for the checks is rendered when the paths of the new
+/// files are known.
+pub async fn render(
+    library: &Arc<Library>,
+    renderers: &Arc<Semaphore>,
+    template: &Arc<TemplateConfig>,
+    snapshot: &Snapshot,
+    batch_file: &mut Option<BatchFile>,
+) -> Result<Rendered, String> {
+    let unit = library.unit(template).filter(|_| library.uses_staged(&template.src));
+    let dests = unit.map(|unit| Arc::new(unit.dests.clone()));
+    let copy = dests.is_some().then(|| {
+        let (library, renderers) = (Arc::clone(library), Arc::clone(renderers));
+        let (template, snapshot) = (Arc::clone(template), snapshot.clone());
+        RenderCopy(Box::new(|paths| {
+            async move { render_with(&library, &renderers, &template, snapshot, Some(paths), &mut None).await }.boxed()
+        }))
+    });
+    let bytes = render_with(library, renderers, template, snapshot.clone(), dests, batch_file).await?;
+    Ok(Rendered { bytes, copy })
+}
+
+/// Renders on a thread of its own, so that a slow template does not block others.
+async fn render_with(
+    library: &Arc<Library>,
+    renderers: &Semaphore,
+    template: &Arc<TemplateConfig>,
+    snapshot: Snapshot,
+    staged: Option<Arc<UnitPaths>>,
+    batch_file: &mut Option<BatchFile>,
+) -> Result<Vec<u8>, String> {
+    // The semaphore is never closed.
+    let permit = renderers.acquire().await.ok();
+    let (library, src) = (Arc::clone(library), template.src.clone());
+    let mut rendering = tokio::task::spawn_blocking(move || {
+        library.render(&src, &snapshot, staged.as_deref()).map_err(|why| why.to_string())
+    });
+    let rendered = if let Ok(rendered) = timeout(RENDER_TIMEOUT, &mut rendering).await {
+        rendered
+    } else {
+        drop(permit);
+        // The other files of its group do not wait for it either, unless they are a unit.
+        batch_file.take_if(|batch_file| !batch_file.is_all_or_nothing());
+        rendering.await
+    };
+    rendered.unwrap_or_else(|why| Err(format!("rendering {} failed: {why}", template.name)))
+}
