@@ -210,8 +210,11 @@ pub struct ConnectRequest<'a> {
 /// Why no connection was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConnectError {
-    /// The server was not reached, or cannot serve: its name, and why.
+    /// The server was not reached, or cannot serve now: its name, and why.
     Unreachable(String),
+    /// It is no ZooKeeper server, or one of the two refuses the other's certificate: its name, and why. A retry would fail
+    /// in the same way.
+    Rejected(String),
     /// The session to resume has expired.
     SessionExpired,
     /// The server refused the credentials, or requires some: its name, and why.

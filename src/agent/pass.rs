@@ -191,6 +191,10 @@ impl Pass {
             (late || engine.unreachable().contains_key(registry))
                 && max_stale.zip(age).is_some_and(|(max, age)| age <= max)
         };
+        // The agent retries, so a pass that it makes waits for that.
+        let is_own = self.answer.is_none();
+        let is_unusable =
+            |name: &Arc<str>| is_own && engine.unreachable_of(name).is_some_and(|unreachable| unreachable.is_final);
         let is_busy = |other: &Template| other.is_searching() || other.is_in_flight();
         let (mut ready, mut patterns) = (BTreeSet::new(), Vec::new());
         for (name, job) in &mut self.jobs {
@@ -206,7 +210,12 @@ impl Pass {
                     *job = Job::Ended(FileResult::Published(outcome.clone()));
                 }
                 Job::Waiting => match readiness(engine, template, now, may_use_saved) {
-                    Readiness::Unreached(known) if late => *job = Job::Ended(FileResult::Unreached(known)),
+                    Readiness::Unreached(known) if known.keys().any(is_unusable) => {
+                        *job = Job::Ended(FileResult::Unreached { known, is_final: true });
+                    }
+                    Readiness::Unreached(known) if late => {
+                        *job = Job::Ended(FileResult::Unreached { known, is_final: false });
+                    }
                     Readiness::Held(needs) => *job = Job::Ended(FileResult::Held(needs)),
                     Readiness::Unreached(_) => {}
                     Readiness::Settling if !late => {}

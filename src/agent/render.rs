@@ -139,7 +139,7 @@ async fn render_alone(setup: Setup, request: PassRequest, lock: Option<StateLock
         request.reloads() && (request.names.is_empty() || request.names.iter().any(is_named))
     });
     let plan = setup.plan(&request.names);
-    let mut driver = Driver::new(&setup, inherited, RunMode::Once, request.reloads());
+    let mut driver = Driver::new(&setup, inherited, RunMode::Once { max_stale: request.max_stale }, request.reloads());
     if request.dry_run {
         // The engine publishes nothing, so that the pass only compares.
         driver.step(Input::Paused(driver.now() + MAX_DURATION));

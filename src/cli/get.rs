@@ -14,11 +14,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::decide::Event;
 use crate::error::Exit;
-use crate::log::{emit, plain};
+use crate::log::plain;
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{RegistryEvent, Update, View};
+use crate::model::registry_event::{Unreachable, Update, View};
 use crate::payload::{Payload, mask_credentials};
 use crate::watch::Registry;
 
@@ -103,7 +102,9 @@ struct Gathered {
     /// The current views of the paths that the registry has answered for.
     views: BTreeMap<Subject, View>,
     /// The last error, while the registry cannot be reached.
-    away: Option<String>,
+    away: Option<Unreachable>,
+    /// The last error that was reported during the wait.
+    reported: String,
 }
 
 /// Prints the members of the paths. Messages go to standard error. `out` gets nothing unless the exit code is 0.
@@ -151,7 +152,13 @@ async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
         while known.views.len() < count || !known.views.values().all(|view| answer::enough(args, view)) {
             // The registry has ended. Its last events remain valid.
             let Some(event) = told.recv().await else { break };
-            known.learn(event);
+            known.learn(event.update);
+            if known.away.as_ref().is_some_and(|away| away.is_final) {
+                break;
+            }
+            if !args.quiet {
+                known.report(args.timeout);
+            }
         }
     };
     // After the timeout, the answer is made from what is known.
@@ -164,7 +171,7 @@ async fn gather(args: &GetArgs, registry: Arc<dyn Registry>) -> Gathered {
 }
 
 impl Gathered {
-    fn learn(&mut self, RegistryEvent { registry, update }: RegistryEvent) {
+    fn learn(&mut self, update: Update) {
         match update {
             Update::Reset { subject, view, .. } => {
                 self.away = None;
@@ -179,11 +186,18 @@ impl Gathered {
             }
             // The views may be out of date until they are read again.
             Update::Suspended => self.views.clear(),
-            Update::Unreachable { reason } => {
+            Update::Unreachable(unreachable) => {
                 self.views.clear();
-                emit(Event::RegistryUnreachable { registry, reason: reason.clone() });
-                self.away = Some(reason);
+                self.away = Some(unreachable);
             }
+        }
+    }
+
+    /// Reports why the command waits, each reason once.
+    fn report(&mut self, limit: Duration) {
+        if let Some(away) = self.away.as_ref().filter(|away| away.reason != self.reported) {
+            say(&format!("{}; retrying for up to {}", away.reason, humantime::format_duration(limit)));
+            self.reported.clone_from(&away.reason);
         }
     }
 }

@@ -73,11 +73,25 @@ impl RegistryUrl {
 
 /// Parses the part after `zk://`.
 fn zookeeper(rest: &str, tls: bool) -> Result<RegistryUrl, ValueError> {
-    let (hosts, chroot) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    if hosts.contains('@') {
+    let without_schemes = rest.replace("zks://", "").replace("zk://", "");
+    let (hosts, chroot) = without_schemes.find('/').map_or((&*without_schemes, ""), |at| without_schemes.split_at(at));
+    let parts: Vec<(&str, &str)> =
+        without_schemes.split(',').map(|part| part.find('/').map_or((part, ""), |at| part.split_at(at))).collect();
+    if parts.iter().any(|(host, _)| host.contains('@')) {
         let hint = "put credentials in a separate file: auth = [{ scheme = \"digest\", file = \"zk.auth\" }]";
         // The message does not show the text, which most likely contains a password.
         return Err(ValueError::new("a server name contains an @", hint));
+    }
+    let scheme = if tls { "zks://" } else { "zk://" };
+    let repeated = match (chroot.contains(','), without_schemes != rest) {
+        (true, _) => Some("the chroot stands once, at the end".to_owned()),
+        (_, true) => Some(format!("{scheme} stands once, at the start")),
+        _ => None,
+    };
+    if let Some(message) = repeated {
+        let hosts: Vec<&str> = parts.iter().map(|(host, _)| *host).collect();
+        let chroot = parts.iter().map(|(_, path)| *path).find(|path| !path.is_empty()).unwrap_or_default();
+        return Err(ValueError::new(message, format!("write {scheme}{}{chroot}", hosts.join(","))));
     }
     let servers = hosts.split(',').map(|text| server(text, PORT)).collect::<Result<Vec<_>, _>>()?;
     let chroot = match chroot {

@@ -75,8 +75,13 @@ pub enum FileResult {
     Held(BTreeSet<Arc<str>>),
     /// The file of a key was requested, and the key does not exist.
     NoKey,
-    /// These rosters and keys could not be read in time. Each has the age of its saved members, if known.
-    Unreached(BTreeMap<Arc<str>, Option<Duration>>),
+    /// Rosters and keys could not be read.
+    Unreached {
+        /// Each with the age of its saved members, if known.
+        known: BTreeMap<Arc<str>, Option<Duration>>,
+        /// Because of a failure that a retry does not mend, instead of for lack of time.
+        is_final: bool,
+    },
     /// It did not finish in time.
     Late,
     /// Replacements were paused during the pass.
@@ -90,7 +95,7 @@ impl FileResult {
             Self::Published(Outcome::Failed(_) | Outcome::Abandoned) | Self::Late => Exit::Failed,
             Self::Published(_) | Self::Held(_) => Exit::Done,
             Self::NoKey | Self::Paused => Exit::Held,
-            Self::Unreached(_) => Exit::Unreached,
+            Self::Unreached { .. } => Exit::Unreached,
         }
     }
 }
@@ -110,8 +115,12 @@ impl PassReport {
                     let (each, key) = template.trim_end_matches(']').split_once('[').unwrap_or((&template, ""));
                     emit(Event::KeyMissing { template: Arc::from(each), key: key.to_owned() });
                 }
-                FileResult::Unreached(known) => {
-                    emit(Event::RegistryTimedOut { template: Arc::clone(&template), limit_s });
+                FileResult::Unreached { known, is_final } => {
+                    emit(if is_final {
+                        Event::RegistryUnusable { template: Arc::clone(&template) }
+                    } else {
+                        Event::RegistryTimedOut { template: Arc::clone(&template), limit_s }
+                    });
                     for (roster, age) in known {
                         let Some(max) = request.max_stale.map(humantime::format_duration) else { continue };
                         let reason = match age.map(|age| age.as_secs()) {

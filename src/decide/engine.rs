@@ -19,7 +19,7 @@ use super::template::Template;
 use super::view_cache::{ViewCache, ViewKey};
 use crate::config::{Reload, TemplateConfig};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{RegistryEvent, Update};
+use crate::model::registry_event::{RegistryEvent, Unreachable, Update};
 
 mod operator;
 mod per_key_files;
@@ -108,7 +108,10 @@ pub enum RunMode {
     /// Failures are retried.
     Continuous,
     /// A single pass: nothing is retried.
-    Once,
+    Once {
+        /// How old saved members may be that are used while a registry cannot be reached; `None` for not at all.
+        max_stale: Option<Duration>,
+    },
 }
 
 /// The decisions of an agent. It has no clock: every step is given the time.
@@ -125,7 +128,7 @@ pub struct Engine {
     origins: BTreeMap<Arc<str>, Arc<str>>,
     /// What the plan watches. Updates of anything else are outdated and are dropped.
     subjects: BTreeSet<ViewKey>,
-    unreachable: BTreeMap<Arc<str>, String>,
+    unreachable: BTreeMap<Arc<str>, Unreachable>,
     /// The saved state of an earlier run, without the rosters and keys that were saved again since.
     saved: SavedState,
     /// Updates that were not returned as effects yet.
@@ -248,10 +251,11 @@ impl Engine {
             return;
         }
         match &update {
-            Update::Unreachable { reason } => {
+            Update::Unreachable(unreachable) => {
                 // A registry repeats this once a minute, and so does the log.
-                self.unreachable.insert(Arc::clone(&registry), reason.clone());
-                events.push(Event::RegistryUnreachable { registry: Arc::clone(&registry), reason: reason.clone() });
+                self.unreachable.insert(Arc::clone(&registry), unreachable.clone());
+                let reason = unreachable.reason.clone();
+                events.push(Event::RegistryUnreachable { registry: Arc::clone(&registry), reason });
                 self.invalidate_views(now, &registry);
                 self.use_saved_for_unreachable(now, events);
             }
@@ -352,8 +356,15 @@ impl Engine {
         &self.pending_reloads
     }
 
+    /// Why the registry of a roster or key cannot be reached; `None` if it can.
+    pub fn unreachable_of(&self, name: &Arc<str>) -> Option<&Unreachable> {
+        let roster = self.rosters.get(name).map(|roster| &roster.config().registry);
+        let key = self.keys.get(name).map(|key| &key.config().registry);
+        self.unreachable.get(roster.or(key)?)
+    }
+
     /// The registries that cannot be reached, each with the reason.
-    pub fn unreachable(&self) -> &BTreeMap<Arc<str>, String> {
+    pub fn unreachable(&self) -> &BTreeMap<Arc<str>, Unreachable> {
         &self.unreachable
     }
 }

@@ -147,6 +147,7 @@ events! {
     PassInterrupted = pass_interrupted Warn "pass interrupted" {}
     PassAlone = pass_alone Warn "dry run is not using the running agent" { reason: String }
     TemplateTimedOut = template_timed_out Error "template timed out" { template: Name, limit_s: u64 }
+    RegistryUnusable = registry_unusable Error "registry cannot be used" { template: Name }
     RegistryTimedOut = registry_timed_out Error "no answer from the registry in time" { template: Name, limit_s: u64 }
     KeyMissing = key_missing Warn "key not found or has no members" { template: Name, key: String }
     PassFailed = pass_failed Warn "not everything is up to date; correct the cause and run rosterd render again" {}

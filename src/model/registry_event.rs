@@ -134,10 +134,24 @@ pub enum Update {
     /// the next `Reset`.
     Suspended,
     /// The registry cannot be reached. Every view of it is the last known one until its next `Reset`.
-    Unreachable {
-        /// What was tried, and what failed.
-        reason: String,
-    },
+    Unreachable(Unreachable),
+}
+
+/// Why a registry cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable {
+    /// What was tried, and what failed.
+    pub reason: String,
+    /// A retry would fail in the same way until somebody changes the registry or the configuration. A command that reads
+    /// once ends then; the agent retries all the same.
+    pub is_final: bool,
+}
+
+impl From<String> for Unreachable {
+    /// A failure that may pass.
+    fn from(reason: String) -> Self {
+        Self { reason, is_final: false }
+    }
 }
 
 /// An update and its origin.

@@ -69,7 +69,7 @@ impl Directory {
         let following = async {
             loop {
                 let reason = self.follow_until_error(&mut subjects, &events).await;
-                events.send_unreachable(reason).await;
+                events.send_unreachable(reason.into()).await;
                 sleep(RESTART_PAUSE).await;
             }
         };
@@ -121,7 +121,7 @@ impl Directory {
                         events.send_diff(&subject, diff).await;
                     }
                 }
-                Err(reason) => events.send_unreachable(reason).await,
+                Err(unreachable) => events.send_unreachable(unreachable).await,
             }
             tokio::select! {
                 Some(event) = fs_events.recv() => state.add_event(event),
@@ -151,7 +151,7 @@ impl Registry for Directory {
             let tree = Tree::new(self.root.clone());
             let tried = format!("read {path} in {}", self.root.display());
             let reading = tokio::task::spawn_blocking(move || {
-                tree.check_root()?;
+                tree.check_root().map_err(|unreachable| unreachable.reason)?;
                 tree.read(&path, if recursive { usize::MAX } else { 1 })
             });
             match reading.await {

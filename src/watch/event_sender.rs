@@ -1,12 +1,12 @@
 //! Sends the updates of one registry, in order.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{RegistryEvent, Update};
+use crate::model::registry_event::{RegistryEvent, Unreachable, Update};
 use crate::model::version::Versions;
 
 use super::cache::Diff;
@@ -22,8 +22,8 @@ const UNREACHABLE_INTERVAL: Duration = Duration::from_mins(1);
 pub struct EventSender {
     registry: Arc<str>,
     out: mpsc::Sender<RegistryEvent>,
-    /// When `Unreachable` was last sent, unless something was read since.
-    unreachable_sent: Mutex<Option<Instant>>,
+    /// When `Unreachable` was last sent and whether it was final, unless something was read since.
+    unreachable_sent: Mutex<Option<(Instant, bool)>>,
 }
 
 impl EventSender {
@@ -59,17 +59,13 @@ impl EventSender {
         self.send(Update::Suspended).await;
     }
 
-    /// Whether `Unreachable` was not sent within the last minute.
-    pub fn is_unreachable_due(&self) -> bool {
-        self.unreachable_sent().is_none_or(|sent| sent.elapsed() >= UNREACHABLE_INTERVAL)
-    }
-
-    /// Sends `Unreachable`, at most once a minute.
-    pub async fn send_unreachable(&self, reason: String) {
-        if self.is_unreachable_due() {
-            self.send(Update::Unreachable { reason }).await;
+    /// Sends `Unreachable`, at most once a minute, and at once if it has become final.
+    pub async fn send_unreachable(&self, unreachable: Unreachable) {
+        let (sent, is_final) = (*self.unreachable_sent(), unreachable.is_final);
+        if sent.is_none_or(|(at, was_final)| at.elapsed() >= UNREACHABLE_INTERVAL || is_final && !was_final) {
+            self.send(Update::Unreachable(unreachable)).await;
             // Only now: if the queue was full and this future was dropped, nothing was sent.
-            self.set_unreachable_sent(Some(Instant::now()));
+            *self.unreachable_sent() = Some((Instant::now(), is_final));
         }
     }
 
@@ -78,12 +74,8 @@ impl EventSender {
         let _ = self.out.send(RegistryEvent { registry: Arc::clone(&self.registry), update }).await;
     }
 
-    fn unreachable_sent(&self) -> Option<Instant> {
-        *self.unreachable_sent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set_unreachable_sent(&self, sent: Option<Instant>) {
-        *self.unreachable_sent.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+    fn unreachable_sent(&self) -> MutexGuard<'_, Option<(Instant, bool)>> {
+        self.unreachable_sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,6 +95,6 @@ impl EventPermit<'_> {
             Diff::Changes(changes) => Update::Changed { subject, changes, versions },
         };
         self.permit.send(RegistryEvent { registry: Arc::clone(&self.sender.registry), update });
-        self.sender.set_unreachable_sent(None);
+        *self.sender.unreachable_sent() = None;
     }
 }

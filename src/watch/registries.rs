@@ -169,7 +169,7 @@ async fn supervise(
             Err(error) => format!("the registry client failed: {error}"),
         };
         emit(Event::RegistryRestarted { registry: Arc::clone(&name), reason: reason.clone() });
-        let unreachable = RegistryEvent { registry: Arc::clone(&name), update: Update::Unreachable { reason } };
+        let unreachable = RegistryEvent { registry: Arc::clone(&name), update: Update::Unreachable(reason.into()) };
         // The receiver may be gone; the next iteration finds that out.
         let _ = out.send(unreachable).await;
         if stop.run_until_cancelled(tokio::time::sleep(RESTART_PAUSE)).await.is_none() {

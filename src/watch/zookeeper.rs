@@ -18,7 +18,7 @@ use crate::decide::Event;
 use crate::error::Setback;
 use crate::log::emit;
 use crate::model::node_path::NodePath;
-use crate::model::registry_event::RegistryEvent;
+use crate::model::registry_event::{RegistryEvent, Unreachable};
 use crate::zk::Connection;
 
 use super::event_sender::EventSender;
@@ -136,23 +136,23 @@ impl Client<'_> {
             Connected::Yes { connection, is_resumed, .. } => {
                 tracing::debug!(server = connection.server(), is_resumed, "connected");
                 if std::mem::take(&mut self.has_expired) {
-                    self.report_unreachable(&["the session expired"]).await;
+                    self.report_unreachable(&["the session expired"], false).await;
                 }
             }
             Connected::SessionExpired => {
                 self.session.skip_pause();
                 self.has_expired = true;
             }
-            Connected::No(reasons) => {
+            Connected::No { reasons, is_final } => {
                 let has_expired = std::mem::take(&mut self.has_expired);
-                if self.session.failed(Instant::now()) || has_expired {
+                if self.session.failed(Instant::now()) || has_expired || *is_final {
                     let facts = [
                         ("the session expired", has_expired),
                         ("could not establish a session with any server", self.lost.is_none()),
                     ];
                     let facts = facts.into_iter().filter(|(_, is_so)| *is_so).map(|(text, _)| text);
                     let parts: Vec<&str> = facts.chain(reasons.iter().map(String::as_str)).collect();
-                    self.report_unreachable(&parts).await;
+                    self.report_unreachable(&parts, *is_final).await;
                 }
             }
         }
@@ -177,15 +177,17 @@ impl Client<'_> {
         }
         let is_due = self.session.failed(now);
         let is_lost = matches!(end.error, ReadError::Lost(_));
+        let is_final = matches!(end.error, ReadError::Unusable(_) | ReadError::TooOld);
         self.lost = None;
         if is_due || !is_lost {
-            self.report_unreachable(&[&String::from(end.error)]).await;
+            self.report_unreachable(&[&String::from(end.error)], is_final).await;
         }
     }
 
-    async fn report_unreachable(&self, parts: &[&str]) {
+    async fn report_unreachable(&self, parts: &[&str], is_final: bool) {
         let parts: Vec<&str> = self.lost.as_deref().into_iter().chain(parts.iter().copied()).collect();
-        self.events.send_unreachable(format!("{}: {}", self.registry.config.url, parts.join("; "))).await;
+        let reason = format!("{}: {}", self.registry.config.url, parts.join("; "));
+        self.events.send_unreachable(Unreachable { reason, is_final }).await;
     }
 }
 

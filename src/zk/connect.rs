@@ -1,6 +1,7 @@
 //! Opens a connection: TCP, TLS, the session, authentication.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::connection::Connection;
 use super::jute::{Decoder, Encoder};
 use super::protocol::{OP_AUTH, OP_PING, OP_SASL, XID_AUTH, XID_PING};
 use super::transport::{Stream, Transport, TransportError};
-use super::{ConnectError, ConnectRequest, EventHandler, SaslResponder, Server, SessionId, tls};
+use super::{ConnectError, ConnectRequest, EventHandler, SaslResponder, Server, ServerError, SessionId, tls};
 
 /// How long an address may take to accept a TCP connection. The kernel accepts, however busy the server is, so this is
 /// short: an address that drops packets must not delay the others.
@@ -43,6 +44,15 @@ struct Connecting<'a> {
 impl Connecting<'_> {
     fn unreachable(&self, reason: &str) -> ConnectError {
         ConnectError::Unreachable(format!("{}: {reason}", self.server))
+    }
+
+    fn rejected(&self, reason: &str) -> ConnectError {
+        ConnectError::Rejected(format!("{}: {reason}", self.server))
+    }
+
+    fn tls_failed(&self, error: &io::Error) -> ConnectError {
+        let reason = format!("TLS: {}", tls::describe(error));
+        if tls::is_refusal(error) { self.rejected(&reason) } else { self.unreachable(&reason) }
     }
 
     fn auth_failed(&self, reason: &str) -> HandshakeError {
@@ -79,10 +89,9 @@ impl Connecting<'_> {
         };
         let handshake = async {
             let name = ServerName::try_from(self.server.host.clone())
-                .map_err(|_| self.unreachable("TLS: the host is not a valid DNS name or IP address"))?;
+                .map_err(|_| self.rejected("TLS: the host is not a valid DNS name or IP address"))?;
             let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
-            let connected = connector.connect(name, stream).await;
-            connected.map_err(|error| self.unreachable(&format!("TLS: {}", tls::describe(&error))))
+            connector.connect(name, stream).await.map_err(|error| self.tls_failed(&error))
         };
         Ok(Box::new(self.within(self.request.timeout, "no TLS handshake", handshake).await?))
     }
@@ -116,11 +125,11 @@ impl Connecting<'_> {
         let has_tls = self.request.tls.is_some();
         match error {
             // A server may refuse the client's certificate only after the handshake.
-            TransportError::Io(error) if has_tls => self.unreachable(&format!("TLS: {}", tls::describe(&error))),
+            TransportError::Io(error) if has_tls => self.tls_failed(&error),
             TransportError::Io(error) => self.unreachable(&format!("connected, but no session: {error}")),
-            TransportError::Malformed if has_tls => self.unreachable("not a ZooKeeper server: malformed reply"),
+            TransportError::Malformed if has_tls => self.rejected("not a ZooKeeper server: malformed reply"),
             TransportError::Malformed => {
-                self.unreachable("not a ZooKeeper server, or one that requires TLS (write zks://): malformed reply")
+                self.rejected("not a ZooKeeper server, or one that requires TLS (write zks://): malformed reply")
             }
             TransportError::Closed => self.unreachable(match self.request.session {
                 None if has_tls => {
@@ -178,7 +187,6 @@ impl Connecting<'_> {
             let body = match transport.reply(xid).await {
                 Ok(Ok(body)) => body,
                 Ok(Err(error)) => return Err(self.auth_failed(&format!("SASL credentials refused: {error}"))),
-                Err(TransportError::Closed) => return Err(self.auth_failed("SASL credentials refused")),
                 Err(error) => return Err(error.into()),
             };
             let response = respond(Decoder(&body).bytes()?);
@@ -207,7 +215,11 @@ impl Connecting<'_> {
         }
         match transport.reply(XID_PING).await? {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.auth_failed(&error.to_string())),
+            Err(ServerError::AuthRequired) if self.request.sasl.is_none() && self.request.auth.is_empty() => {
+                Err(self.auth_failed("requires authentication"))
+            }
+            Err(ServerError::AuthRequired) => Err(self.auth_failed("requires other credentials")),
+            Err(error) => Err(HandshakeError::Connect(self.unreachable(&error.to_string()))),
         }
     }
 }

@@ -13,6 +13,8 @@ pub enum ServerError {
     NoAuth,
     /// The server is too old to know the request.
     Unimplemented,
+    /// The server requires authentication, and closes the session.
+    AuthRequired,
     /// The server is overloaded.
     Throttled,
     /// The reply is larger than [`MAX_FRAME`]. It was skipped.
@@ -32,6 +34,7 @@ impl ServerError {
             -6 => Some(Self::Unimplemented),
             -101 => Some(Self::NoNode),
             -102 => Some(Self::NoAuth),
+            -124 => Some(Self::AuthRequired),
             -127 => Some(Self::Throttled),
             code => Some(Self::Other(code)),
         }
@@ -46,6 +49,7 @@ impl fmt::Display for ServerError {
                 f.write_str("not authorized: the node's ACL does not allow this agent's credentials to read it")
             }
             Self::Unimplemented => f.write_str("the server is too old for this request"),
+            Self::AuthRequired => f.write_str("the server requires authentication"),
             Self::Throttled => f.write_str("the server is overloaded and refused the request"),
             // Without the length: it differs with each change of the node, and the message would be logged each time.
             Self::TooLarge { .. } => write!(f, "the reply exceeds {} MiB", MAX_FRAME / 1024 / 1024),
@@ -77,7 +81,6 @@ fn meaning(code: i32) -> &'static str {
         -119 => "the server is read-only",
         -122 => "wrong session for an ephemeral node",
         -121 => "no such watch",
-        -124 => "SASL authentication required",
         _ => "unknown error",
     }
 }

@@ -185,7 +185,7 @@ async fn a_session_is_resumed_and_an_expired_one_is_reported() {
 
 #[tokio::test]
 async fn an_unusable_server_is_named() {
-    async fn refused(answer: &'static [u8]) -> String {
+    async fn failure(answer: &'static [u8]) -> (bool, String) {
         let server = server(move |mut peer| async move {
             peer.receive().await;
             peer.0.write_all(answer).await.unwrap();
@@ -194,21 +194,22 @@ async fn an_unusable_server_is_named() {
         })
         .await;
         match connect(&server, &REQUEST, ignore_events()).await {
-            Err(ConnectError::Unreachable(why)) if why.starts_with(&server.address.to_string()) => why,
+            Err(ConnectError::Unreachable(why)) if why.starts_with(&server.address.to_string()) => (false, why),
+            Err(ConnectError::Rejected(why)) if why.starts_with(&server.address.to_string()) => (true, why),
             Err(failure) => panic!("{failure:?}"),
             Ok(_) => panic!("connected"),
         }
     }
     let read_only = b"\0\0\0\x25\0\0\0\0\0\0\x27\x10\0\0\0\0\0\0\0\x01\0\0\0\x10................\x01";
-    for (answer, words) in [
-        (&b""[..], "connection closed before a session was granted"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not a ZooKeeper server"),
-        (b"\x15\x03\x03\0\x02\x02\x50", "write zks://"),
-        (b"\0\0\0\x04\0\0\0\0", "not a ZooKeeper server"),
-        (read_only, "read-only"),
+    for (answer, is_rejected, words) in [
+        (&b""[..], false, "connection closed before a session was granted"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", true, "not a ZooKeeper server"),
+        (b"\x15\x03\x03\0\x02\x02\x50", true, "write zks://"),
+        (b"\0\0\0\x04\0\0\0\0", true, "not a ZooKeeper server"),
+        (read_only, false, "read-only"),
     ] {
-        let why = refused(answer).await;
-        assert!(why.contains(words), "{why}");
+        let (rejected, why) = failure(answer).await;
+        assert!(rejected == is_rejected && why.contains(words), "{why}");
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -372,7 +373,8 @@ async fn authentication_comes_before_the_first_request() {
     };
     let auth: [(&str, &[u8]); 1] = [("digest", b"user:password")];
     let request = ConnectRequest { sasl: Some(&sasl), auth: &auth, ..REQUEST };
-    for (auth, ping, words) in [(0, 0, None), (-115, 0, Some("digest")), (0, -124, Some("SASL"))] {
+    for (auth, ping, words) in [(0, 0, None), (-115, 0, Some("digest")), (0, -124, Some("requires other credentials"))]
+    {
         let server = server(move |peer| greeted(peer, auth, ping)).await;
         match (connect(&server, &request, ignore_events()).await.err(), words) {
             (None, None) => {}

@@ -94,6 +94,16 @@ pub fn describe(error: &io::Error) -> String {
     }
 }
 
+/// Whether a retry would fail in the same way: a certificate or the protocol was refused.
+pub fn is_refusal(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    error.is_some_and(|error| match error {
+        Error::InvalidCertificate(_) | Error::InvalidMessage(_) | Error::PeerIncompatible(_) => true,
+        Error::AlertReceived(alert) => *alert != AlertDescription::InternalError,
+        _ => false,
+    })
+}
+
 fn describe_tls(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(wrong) => describe_certificate(wrong),

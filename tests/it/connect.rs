@@ -28,12 +28,25 @@ fn becomes(agent: &Agent, site: &Site, numbers: &[usize]) {
 /// Checks that a single pass cannot reach the registry, reports all of `words`, and touches no file.
 #[track_caller]
 fn is_not_reached(site: &Site, words: &[&str]) {
+    does_not_reach(site, "2s", words, |stderr, words| stderr.contains(words));
+}
+
+/// The same, at once instead of after the time limit, and each of `words` is said once.
+#[track_caller]
+fn is_refused(site: &Site, words: &[&str]) {
+    does_not_reach(site, "1h", words, |stderr, words| stderr.matches(words).count() == 1);
+}
+
+#[track_caller]
+fn does_not_reach(site: &Site, timeout: &str, words: &[&str], says: fn(&str, &str) -> bool) {
     site.file("out/list", "from before\n");
     let before = (site.fingerprint("out/list"), site.read("reloads"));
-    let pass = site.run(&["render", "--timeout", "2s"]);
-    pass.expect(4);
-    for words in words {
-        assert!(pass.stderr().contains(words), "{words:?} is not reported: {}", pass.stderr());
+    for args in [&["render"][..], &["get", "/services/x", "/services/y"]] {
+        let ended = site.run(&[args, &["--timeout", timeout]].concat());
+        let stderr = ended.expect(4).stderr();
+        for words in words {
+            assert!(says(&stderr, words), "{words:?}: {stderr}");
+        }
     }
     assert_eq!((site.fingerprint("out/list"), site.read("reloads")), before);
 }

@@ -135,7 +135,7 @@ fn a_key_that_never_had_enough_members_is_left_out() {
 #[test]
 fn a_stopped_pass_exits_1() {
     let site = site();
-    let mut pass = site.start_with(&["render", "--registry", "dir:nowhere", "--timeout", "1h"]);
+    let mut pass = site.start_with(&["render", "--registry", "zk://127.0.0.1:1", "--timeout", "1h"]);
     pass.says("registry unreachable");
     assert_eq!(pass.stop().code(), Some(1), "{:?}", pass.log());
     pass.says("pass interrupted");
@@ -146,13 +146,26 @@ fn an_unreachable_registry_exits_4_and_nothing_is_written() {
     let site = site();
     site.run(&["render"]).expect(0);
     let before = site.fingerprint("out/web");
-    for url in ["dir:nowhere", "zk://127.0.0.1:1"] {
-        let away = site.run(&["render", "--timeout", "300ms", "--registry", url]);
-        away.expect(4);
-        assert!(away.stderr().contains("registry unreachable; files stay as they are"), "{}", away.stderr());
-        let get = site.run(&["get", "/services/web", "--timeout", "300ms", "--registry", url]);
-        get.expect(4);
-        assert_eq!(get.stdout(), "");
+    // What a retry would not mend is not waited for.
+    site.file("file", "");
+    for (url, timeout, reason) in [
+        ("zk://127.0.0.1:1", "300ms", "Connection refused"),
+        ("dir:nowhere", "1h", "/nowhere does not exist; create it, or correct the registry's url"),
+        ("dir:file", "1h", "/file is not a directory"),
+    ] {
+        let words = |event| if timeout == "1h" { "event=registry_unusable" } else { event };
+        for args in [&["render"][..], &["render", "--dry-run"], &["diff"]] {
+            let away = site.run(&[args, &["--timeout", timeout, "--registry", url]].concat());
+            let stderr = away.expect(4).stderr();
+            assert!(stderr.contains("registry unreachable; files stay as they are"), "{stderr}");
+            assert!(stderr.contains(words("event=registry_timed_out")), "{stderr}");
+            assert_eq!(stderr.matches(reason).count(), 1, "{stderr}");
+        }
+        for args in [&["get", "/services/web", "/services/db"][..], &["ls"]] {
+            let away = site.run(&[args, &["--timeout", timeout, "--registry", url]].concat());
+            let stderr = away.expect(4).stderr();
+            assert_eq!((&*away.stdout(), stderr.matches(reason).count()), ("", 1), "{stderr}");
+        }
     }
     assert_eq!(site.fingerprint("out/web"), before);
 }

@@ -11,7 +11,7 @@ use crate::decide::slotted_member::to_json;
 use crate::decide::{RosterValue, SlottedMember, SlottedMembers};
 use crate::error::Exit;
 use crate::model::quarantine::is_breaking;
-use crate::model::registry_event::{Members, Seen, View};
+use crate::model::registry_event::{Members, Seen, Unreachable, View};
 use crate::payload::{DecodedChildren, Payload};
 
 use super::{Gathered, GetArgs, Output, Wanted, cache};
@@ -49,8 +49,9 @@ pub fn answer(args: &GetArgs, known: &Gathered, now: SystemTime) -> Answer {
     let mut exit = Exit::Done;
     let mut good: Vec<(&Wanted, RosterValue)> = Vec::new();
     let mut fresh = Vec::new();
+    let mut unreported = known.away.as_ref().filter(|away| away.reason != known.reported);
     for path in &args.paths {
-        match one(args, path, known, now, &mut notes) {
+        match one(args, path, known, now, &mut unreported, &mut notes) {
             Ok((value, source)) => {
                 if let Source::Registry(view) = source {
                     fresh.push((path, view));
@@ -78,12 +79,14 @@ enum Source<'v> {
     Cache,
 }
 
-/// The members of one path, or the exit code with the reason.
+/// The members of one path, or the exit code with the reason. `unreported` is why the registry cannot be reached, until
+/// that was reported.
 fn one<'v>(
     args: &GetArgs,
     path: &Wanted,
     known: &'v Gathered,
     now: SystemTime,
+    unreported: &mut Option<&Unreachable>,
     notes: &mut Vec<String>,
 ) -> Result<(RosterValue, Source<'v>), (Exit, String)> {
     let unknown = match known.views.get(&path.subject) {
@@ -100,9 +103,16 @@ fn one<'v>(
             return Ok((value, Source::Registry(view)));
         }
         None => {
-            let why = known.away.as_deref().unwrap_or("no error was reported");
-            let waited = humantime::format_duration(args.timeout);
-            (Exit::Unreached, format!("the registry did not answer within {waited} for {}: {why}", path.text))
+            let why = match &known.away {
+                Some(away) if away.is_final => format!("{} cannot be read", path.text),
+                _ => {
+                    let waited = humantime::format_duration(args.timeout);
+                    format!("the registry did not answer within {waited} for {}", path.text)
+                }
+            };
+            // Several paths have one reason, which is reported once.
+            let reason = unreported.take().map(|away| format!(": {}", away.reason)).unwrap_or_default();
+            (Exit::Unreached, why + &reason)
         }
     };
     let Some(file) = &args.cache else {

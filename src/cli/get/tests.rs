@@ -72,7 +72,7 @@ fn keyed(path: &str, keys: &[(&str, Seen<Members>)]) -> Update {
 }
 
 fn away() -> Update {
-    Update::Unreachable { reason: "connect to 127.0.0.1:1: connection refused".into() }
+    Update::Unreachable("connect to 127.0.0.1:1: connection refused".to_owned().into())
 }
 
 fn put(path: &str, name: &str) -> Update {
@@ -82,7 +82,8 @@ fn put(path: &str, name: &str) -> Update {
 
 /// Exit code, standard output, standard error.
 async fn asked(line: &str, script: Vec<Update>) -> (u8, String, String) {
-    let args = args(&format!("--timeout 100ms {line}"));
+    let timeout = if line.contains("--timeout") { "" } else { "--timeout 100ms" };
+    let args = args(&format!("{timeout} {line}"));
     let known = gather(&args, Arc::new(Script(script))).await;
     let answer = answer::answer(&args, &known, SystemTime::now());
     (answer.exit.code(), answer.out, answer.notes.join("\n"))
@@ -155,7 +156,8 @@ async fn min_0_allows_an_empty_list() {
 
 #[tokio::test]
 async fn an_unreachable_registry_exits_4_and_is_never_empty() {
-    let says = "the registry did not answer within 100ms for /s: connect to 127.0.0.1:1: connection refused";
+    // The reason was reported when the wait began.
+    let says = "the registry did not answer within 100ms for /s";
     for line in ["/s", "/s --min 0"] {
         assert_eq!(asked(line, vec![away()]).await, (4, String::new(), says.into()), "{line}");
         // Members that were seen before the connection was lost may be outdated.
@@ -165,6 +167,25 @@ async fn an_unreachable_registry_exits_4_and_is_never_empty() {
     assert_eq!(asked("/s", vec![]).await.0, 4);
     let back = vec![away(), reset("/s", names(&["a:1"]))];
     assert_eq!(asked("/s", back).await, (0, "a:1\n".into(), String::new()));
+}
+
+#[tokio::test]
+async fn a_failure_that_a_retry_does_not_mend_ends_the_wait_and_is_reported_once() {
+    let reason = "zk://a:1/x: the chroot /x does not exist".to_owned();
+    let missing = || vec![away(), Update::Unreachable(Unreachable { reason: reason.clone(), is_final: true })];
+    let both = args("/s /t --timeout 1h");
+    let known = gather(&both, Arc::new(Script(missing()))).await;
+    assert_eq!(known.reported, "connect to 127.0.0.1:1: connection refused");
+    let answer = answer::answer(&both, &known, SystemTime::now());
+    let notes = [format!("/s cannot be read: {reason}"), "/t cannot be read".into()];
+    assert_eq!((answer.exit, answer.notes), (Exit::Unreached, notes.to_vec()));
+    // A cached answer is used at once.
+    let folder = tempfile::tempdir().unwrap();
+    let cached = format!("/s --timeout 1h --cache {}", folder.path().join("cache").display());
+    assert_eq!(asked(&cached, vec![reset("/s", names(&["a:1"]))]).await.0, 0);
+    let (code, out, says) = asked(&cached, missing()).await;
+    assert_eq!((code, &*out), (0, "a:1\n"));
+    assert!(says.ends_with(&format!(": /s cannot be read: {reason}")), "{says}");
 }
 
 #[tokio::test]

@@ -38,6 +38,23 @@ fn exhibitor_urls_are_parsed() {
 }
 
 #[test]
+fn a_scheme_or_chroot_that_is_written_for_each_server_is_refused_with_the_right_url() {
+    let (chroot, scheme) = ("the chroot stands once, at the end", "zk:// stands once, at the start");
+    for (text, message, hint) in [
+        ("zk://a:2181/svc,b:2181/svc", chroot, "write zk://a:2181,b:2181/svc"),
+        ("zk://a/svc/x,b", chroot, "write zk://a,b/svc/x"),
+        ("zk://a/svc,zk://b/svc", chroot, "write zk://a,b/svc"),
+        ("zk://a,zk://b:1,zk://c/svc", scheme, "write zk://a,b:1,c/svc"),
+        ("zk://zk://a", scheme, "write zk://a"),
+    ] {
+        let wrong = RegistryUrl::parse(text, Path::new("/")).unwrap_err();
+        assert_eq!((&*wrong.message, wrong.hint.as_deref()), (message, Some(hint)), "{text}");
+    }
+    let wrong = RegistryUrl::parse("zks://a/svc,user:password@b/svc", Path::new("/")).unwrap_err();
+    assert_eq!(wrong.message, "a server name contains an @", "and the password is not shown");
+}
+
+#[test]
 fn registry_problems_are_reported() {
     for (text, want) in [
         ("", r#""" is not a valid registry URL"#),

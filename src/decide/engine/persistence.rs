@@ -35,12 +35,17 @@ impl Engine {
         self.keys.values_mut().filter(|key| key.config().registry == *registry).for_each(|it| it.connection_lost(now));
     }
 
-    /// Uses saved members of registries that cannot be reached. A single pass waits for the registry first.
+    /// Uses saved members of registries that cannot be reached. A single pass waits for the registry first, unless it
+    /// would wait in vain.
     pub fn use_saved_for_unreachable(&mut self, now: Moment, events: &mut Vec<Event>) {
-        if self.mode == RunMode::Continuous {
-            let away: Vec<Arc<str>> = self.unreachable.keys().cloned().collect();
-            self.use_saved_where(now, None, |registry| away.contains(registry), events);
-        }
+        let (is_continuous, max) = match self.mode {
+            RunMode::Continuous => (true, None),
+            RunMode::Once { max_stale: Some(max) } => (false, Some(max)),
+            RunMode::Once { max_stale: None } => return,
+        };
+        let unreachable = self.unreachable.clone();
+        let is_wanted = |registry: &Arc<str>| unreachable.get(registry).is_some_and(|it| is_continuous || it.is_final);
+        self.use_saved_where(now, max, is_wanted, events);
     }
 
     /// Uses saved members, at most `max` old, of everything that was never read.

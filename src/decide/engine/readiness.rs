@@ -55,11 +55,7 @@ impl Engine {
     fn not_ready_of(&self, template: &Template) -> NotReady {
         let config = &template.plan().config;
         let missing = template.missing(&self.rosters, &self.keys);
-        let is_away = |name: &Arc<str>| {
-            let roster = self.rosters.get(name).map(|roster| &roster.config().registry);
-            let key = self.keys.get(name).map(|key| &key.config().registry);
-            roster.or(key).is_some_and(|registry| self.unreachable.contains_key(registry))
-        };
+        let is_away = |name: &Arc<str>| self.unreachable_of(name).is_some();
         let is_left = self.paused.is_some() || (!missing.is_empty() && missing.iter().all(is_away));
         let existing_file =
             (is_left && config.pattern().is_none() && !template.is_in_flight()).then(|| config.dest.clone());

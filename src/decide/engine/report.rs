@@ -15,7 +15,7 @@ impl Engine {
     /// The current state.
     pub fn report(&self, now: Moment) -> Report {
         let registries = self.origins.iter().map(|(name, url)| {
-            let (reached, error) = (self.is_reached(name), self.unreachable.get(name).cloned());
+            let (reached, error) = (self.is_reached(name), self.unreachable.get(name).map(|it| it.reason.clone()));
             (Arc::clone(name), RegistryReport { url: Arc::clone(url), reached, error })
         });
         Report {

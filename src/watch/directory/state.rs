@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::node_path::{NodePath, Subject};
+use crate::model::registry_event::Unreachable;
 use crate::watch::Subjects;
 use crate::watch::cache::{CachedView, Diff};
 use crate::watch::dirty::DirtySet;
@@ -72,7 +73,7 @@ impl State {
     ///
     /// # Errors
     /// The root does not exist, or the process cannot read. Nothing is known of any node.
-    pub fn read(&mut self, wanted: &Subjects, is_resync: bool) -> Result<Vec<(Subject, Diff)>, String> {
+    pub fn read(&mut self, wanted: &Subjects, is_resync: bool) -> Result<Vec<(Subject, Diff)>, Unreachable> {
         self.subscriptions.retain(|subject, subscription| wanted.get(subject) == Some(&subscription.number));
         self.check_root()?;
         for (subject, number) in wanted {
@@ -108,7 +109,7 @@ impl State {
         if let Some(reason) = self.tree.take_failure() {
             self.forget_all();
             self.needs_watches = true;
-            return Err(format!("dir:{}: {reason}", self.tree.root().display()));
+            return Err(format!("dir:{}: {reason}", self.tree.root().display()).into());
         }
         // A missing node counts as absent only if the root exists. What was read while another directory took the
         // root's place belongs to neither of them. The next read, soon, sends everything again.
@@ -120,7 +121,7 @@ impl State {
     }
 
     /// Looks up the root. Returns whether it is another directory than before, of which nothing is watched yet.
-    fn check_root(&mut self) -> Result<bool, String> {
+    fn check_root(&mut self) -> Result<bool, Unreachable> {
         let root = self.tree.check_root().map(|metadata| (metadata.dev(), metadata.ino()));
         if root.as_ref().is_ok_and(|root| Some(root) == self.root.as_ref()) {
             return Ok(false);

@@ -2,7 +2,7 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Seen, Update, View};
+use crate::model::registry_event::{Seen, Unreachable, Update, View};
 
 #[tokio::test]
 async fn a_read_that_panics_is_reported_and_restarted() {
@@ -16,7 +16,9 @@ async fn a_read_that_panics_is_reported_and_restarted() {
     assert!(matches!(events.recv().await.unwrap().update, Update::Reset { .. }));
     directory.panics.store(true, Ordering::Relaxed);
     std::fs::create_dir(root.path().join("svc")).unwrap();
-    let Update::Unreachable { reason } = events.recv().await.unwrap().update else { panic!("not unreachable") };
+    let Update::Unreachable(Unreachable { reason, .. }) = events.recv().await.unwrap().update else {
+        panic!("not unreachable")
+    };
     assert!(reason.contains("the read failed unexpectedly"), "{reason}");
     let Update::Reset { view, .. } = events.recv().await.unwrap().update else { panic!("no reset") };
     assert_eq!(view, View::Members(Seen::Present([].into())));

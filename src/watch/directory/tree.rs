@@ -15,7 +15,7 @@ use nix::fcntl::OFlag;
 use crate::decide::Event;
 use crate::log::emit;
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Bytes, Members, Reading, Seen, View};
+use crate::model::registry_event::{Bytes, Members, Reading, Seen, Unreachable, View};
 use crate::text::backup::is_backup;
 use crate::watch::MAX_PATH_BYTES;
 use crate::watch::cache::{Patch, ViewUpdate};
@@ -78,16 +78,21 @@ impl Tree {
     ///
     /// # Errors
     /// It does not exist, or is not a directory. The text says what to do.
-    pub fn check_root(&self) -> Result<Metadata, String> {
+    pub fn check_root(&self) -> Result<Metadata, Unreachable> {
         let root = self.root.display();
-        match fs::metadata(&self.root) {
-            Ok(metadata) if metadata.is_dir() => Ok(metadata),
-            Ok(_) => Err(format!("dir:{root}: {root} is not a directory")),
-            Err(error) if is_missing(&error) => Err(format!(
-                "dir:{root}: the directory {root} does not exist; create it, or correct the registry's url"
-            )),
-            Err(error) => Err(format!("dir:{root}: the directory {root} cannot be accessed: {error}")),
-        }
+        let (reason, is_final) = match fs::metadata(&self.root) {
+            Ok(metadata) if metadata.is_dir() => return Ok(metadata),
+            Ok(_) => (format!("dir:{root}: {root} is not a directory"), true),
+            Err(error) if is_missing(&error) => {
+                let hint = "create it, or correct the registry's url";
+                (format!("dir:{root}: the directory {root} does not exist; {hint}"), true)
+            }
+            Err(error) => {
+                let is_final = error.kind() == ErrorKind::PermissionDenied;
+                (format!("dir:{root}: the directory {root} cannot be accessed: {error}"), is_final)
+            }
+        };
+        Err(Unreachable { reason, is_final })
     }
 
     /// The node that a change at a path on the disk concerns; `None` if there is none.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::error::Setback;
 use crate::model::node_path::NodePath;
+use crate::model::registry_event::Unreachable;
 use crate::watch::{BoxFuture, Node};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
@@ -45,7 +46,8 @@ async fn a_registry_that_fails_is_unreachable_and_restarted() {
     let watched: Arc<dyn Registry> = Arc::clone(&registry) as _;
     let supervising = tokio::spawn(supervise(watched, Arc::from("r"), receiver, out, stop.clone()));
     for words in ["on purpose", "ended unexpectedly"] {
-        let Some(RegistryEvent { update: Update::Unreachable { reason }, .. }) = events.recv().await else {
+        let Some(RegistryEvent { update: Update::Unreachable(Unreachable { reason, .. }), .. }) = events.recv().await
+        else {
             panic!("not reported as unreachable");
         };
         assert!(reason.contains(words), "{reason}");

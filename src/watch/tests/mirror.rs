@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::RegistryConfig;
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Members, Reading, Seen, Update, View};
+use crate::model::registry_event::{Members, Reading, Seen, Unreachable, Update, View};
 use crate::watch::Subjects;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -128,7 +128,7 @@ impl Received {
     fn apply(&mut self, update: Update) {
         match update {
             Update::Suspended => self.suspensions += 1,
-            Update::Unreachable { reason } => {
+            Update::Unreachable(Unreachable { reason, .. }) => {
                 self.is_unreachable = true;
                 self.unreachable_reasons.push(reason);
             }

@@ -24,26 +24,32 @@ pub enum Connected {
     },
     /// The previous session has expired, and everything has to be read again.
     SessionExpired,
-    /// No server gave a session: the reason of each.
-    No(Vec<String>),
+    /// No server gave a session.
+    No {
+        /// The reason of each.
+        reasons: Vec<String>,
+        /// A retry would fail in the same way: a server refused the credentials, or each is not the configured one.
+        is_final: bool,
+    },
 }
 
 /// Tries every address once.
 pub async fn connect(config: &RegistryConfig, servers: &mut Servers, session: &mut Session) -> Connected {
     let RegistryUrl::ZooKeeper { chroot, tls, .. } = &config.url else {
-        return Connected::No(vec![format!("{} is not a ZooKeeper URL", config.url)]);
+        return final_failure(format!("{} is not a ZooKeeper URL", config.url));
     };
     let files = config.tls.as_ref();
     let ca = files.and_then(|files| files.ca.as_deref());
     let identity = files.and_then(|files| files.identity.as_ref()).map(|(cert, key)| (cert.as_path(), key.as_path()));
     let tls = match tls.then(|| tls::client_config(ca, identity)).transpose() {
         Ok(tls) => tls,
-        Err(reason) => return Connected::No(vec![reason]),
+        Err(reason) => return final_failure(reason),
     };
     let (sasl, auth): (Vec<&Auth>, Vec<&Auth>) = config.auth.iter().partition(|auth| auth.is_sasl());
     let auth: Vec<(&str, &[u8])> = auth.into_iter().map(|auth| (&*auth.scheme, &*auth.secret)).collect();
     let resolved = servers.resolve().await;
     let mut reasons = resolved.failed;
+    let (mut are_refused, mut is_each_rejected) = (false, reasons.is_empty());
     for server in &resolved.servers {
         if session.drop_expired() {
             return Connected::SessionExpired;
@@ -51,7 +57,7 @@ pub async fn connect(config: &RegistryConfig, servers: &mut Servers, session: &m
         let tracker = Arc::<DirtyTracker>::default();
         let exchange = match sasl.first().map(|auth| DigestMd5::new(&auth.secret)).transpose() {
             Ok(exchange) => exchange,
-            Err(reason) => return Connected::No(vec![reason]),
+            Err(reason) => return Connected::No { reasons: vec![reason], is_final: false },
         };
         let respond = exchange.as_ref().map(|exchange| |challenge: &[u8]| exchange.respond(challenge));
         let request = ConnectRequest {
@@ -73,19 +79,28 @@ pub async fn connect(config: &RegistryConfig, servers: &mut Servers, session: &m
                 session.drop_id();
                 return Connected::SessionExpired;
             }
-            Err(ConnectError::Unreachable(reason)) => reasons.push(reason),
+            Err(ConnectError::Unreachable(reason)) => {
+                is_each_rejected = false;
+                reasons.push(reason);
+            }
+            Err(ConnectError::Rejected(reason)) => reasons.push(reason),
             Err(ConnectError::AuthFailed(reason)) => {
                 session.drop_id();
-                reasons.push(format!("{reason} ({})", credential_files(config)));
+                are_refused = true;
+                reasons.push(reason + &credential_files(config));
             }
         }
     }
-    Connected::No(reasons)
+    Connected::No { reasons, is_final: are_refused || is_each_rejected }
+}
+
+fn final_failure(reason: String) -> Connected {
+    Connected::No { reasons: vec![reason], is_final: true }
 }
 
 /// Where the refused credentials are from.
 fn credential_files(config: &RegistryConfig) -> String {
     let files: Vec<String> =
         config.auth.iter().map(|auth| format!("{} from {}", auth.scheme, auth.file.display())).collect();
-    if files.is_empty() { "the registry has no auth".into() } else { files.join(", ") }
+    if files.is_empty() { ", and the registry has no auth".into() } else { format!(" ({})", files.join(", ")) }
 }

@@ -26,7 +26,7 @@ pub async fn read(
     let connection = match connect(config, &mut Servers::new(config, state), &mut Session::default()).await {
         Connected::Yes { connection, .. } => connection,
         Connected::SessionExpired => return Err(setback("the session expired".into())),
-        Connected::No(reasons) => return Err(setback(reasons.join("; "))),
+        Connected::No { reasons, .. } => return Err(setback(reasons.join("; "))),
     };
     let mut lister = Lister { reader: Reader::new(connection.clone(), Mode::Plain), nodes_left: MAX_SUBJECT_NODES };
     let reading = async {

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::config::RegistryUrl;
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, Seen, Update, View};
+use crate::model::registry_event::{Change, Seen, Unreachable, Update, View};
 use crate::model::version::Versions;
 use fake::Fake;
 
@@ -52,7 +52,9 @@ impl Subscriber {
         let event = timeout(LONG, self.events.recv()).await.expect("an update in time").expect("the registry runs");
         match event.update {
             Update::Suspended => self.log.push("suspended".into()),
-            Update::Unreachable { reason: why } => self.log.push(format!("unreachable: {why}")),
+            Update::Unreachable(Unreachable { reason, is_final }) => {
+                self.log.push(format!("{}unreachable: {reason}", if is_final { "finally " } else { "" }));
+            }
             Update::Reset { subject, view, versions } => {
                 self.log.push(format!("reset {subject}"));
                 let members = match view {

@@ -3,9 +3,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
+use nix::sys::signal::Signal;
 use zookeeper_client::{Acl, AuthId, CreateMode, Permission};
 
-use super::{becomes, is_not_reached, site};
+use super::{becomes, is_refused, site};
 use crate::ensemble::{list, member};
 use crate::harness::site::Site;
 use crate::support::zookeeper::ZooKeeper;
@@ -54,7 +55,7 @@ fn sasl_accepts_only_the_right_password() {
 
     let wrong = site(&url, &with("sasl"));
     secret(&wrong, "rosterd:guessed\n");
-    is_not_reached(&wrong, &["SASL credentials refused", "zk.auth"]);
+    is_refused(&wrong, &["SASL credentials refused", "zk.auth"]);
 
     let without = site(&url, "");
     without.file("out/list", "from before\n");
@@ -73,7 +74,32 @@ fn a_server_without_sasl_is_reported() {
     let shared = ZooKeeper::shared();
     let site = site(&format!("zk://{}{}", shared.connect_string(), shared.chroot()), &with("sasl"));
     secret(&site, "rosterd:secret\n");
-    is_not_reached(&site, &["SASL"]);
+    is_refused(&site, &["SASL"]);
+}
+
+#[test]
+fn a_server_that_requires_authentication_says_so_and_the_agent_retries() {
+    let server = ZooKeeper::one_with("enforce.auth.enabled=true\nenforce.auth.schemes=digest", |_| {});
+    let url = format!("zk://{}", server.connect_string());
+    let words = "requires authentication, and the registry has no auth";
+    let without = site(&url, "");
+    is_refused(&without, &[words]);
+    let mut agent = without.start();
+    agent.says(words);
+    // The agent takes the credentials at a HUP.
+    secret(&without, "rosterd:secret\n");
+    let config = without.read("rosterd.toml");
+    without.file("rosterd.toml", &config.replace("session_timeout", &format!("{}\nsession_timeout", with("digest"))));
+    agent.signal(Signal::SIGHUP).says("/services/x has 0 members but needs at least 1: the path does not exist");
+    assert!(agent.stop().success());
+    // A server that requires another scheme.
+    let java = ["-Djava.security.auth.login.config={folder}/jaas.conf"];
+    let lines = "authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n\
+        enforce.auth.enabled=true\nenforce.auth.schemes=sasl";
+    let server = ZooKeeper::one_with_java(lines, &java, |folder| fs::write(folder.join("jaas.conf"), JAAS).unwrap());
+    let other = site(&format!("zk://{}", server.connect_string()), &with("digest"));
+    secret(&other, "rosterd:secret\n");
+    is_refused(&other, &["requires other credentials (digest from ", "zk.auth"]);
 }
 
 #[test]

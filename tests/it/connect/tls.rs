@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{AWAY, becomes, is_not_reached, site};
+use super::{AWAY, becomes, is_not_reached, is_refused, site};
 use crate::ensemble::{list, member};
 use crate::support::authority::{Authority, Valid};
 use crate::support::zookeeper::{ZooKeeper, free_port};
@@ -39,17 +39,14 @@ fn only_a_verified_server_is_used() {
     assert!(agent.stop().success());
 
     let other = Authority::new("other");
-    is_not_reached(
-        &site(&url, &tls(&other.ca())),
-        &["TLS: the server's certificate is not signed by a trusted authority"],
-    );
+    is_refused(&site(&url, &tls(&other.ca())), &["TLS: the server's certificate is not signed by a trusted authority"]);
     // Another server with the same name.
-    is_not_reached(
+    is_refused(
         &site(&url, &tls(&Authority::new("ca").ca())),
         &["TLS: the server's certificate names a trusted authority, but"],
     );
-    is_not_reached(&site(&url, ""), &["TLS: the server's certificate is not signed by a trusted authority"]);
-    is_not_reached(
+    is_refused(&site(&url, ""), &["TLS: the server's certificate is not signed by a trusted authority"]);
+    is_refused(
         &site(&format!("zks://localhost:{port}"), &ca),
         &["TLS: the server's certificate is not for localhost, but for 127.0.0.1, zk1.example.com"],
     );
@@ -104,7 +101,7 @@ fn a_renewed_certificate_is_used_and_an_expired_one_refused() {
     becomes(&agent, &running, &[1, 2]);
     assert!(agent.stop().success());
     // By now the server is fast enough for a single pass. Its first handshake may take seconds.
-    is_not_reached(&running, &[expired]);
+    is_refused(&running, &[expired]);
 }
 
 #[test]
@@ -122,8 +119,8 @@ fn a_client_certificate_is_sent_if_the_server_asks_for_it() {
     good.run(&["render"]).expect(0);
     assert_eq!(good.read("out/list"), list([1]));
 
-    is_not_reached(&site(&url, &format!("tls = {{ ca = \"{ca}\" }}")), &["TLS: ", "client certificate"]);
+    is_refused(&site(&url, &format!("tls = {{ ca = \"{ca}\" }}")), &["TLS: ", "client certificate"]);
     let other = Authority::new("other");
-    is_not_reached(&site(&url, &with(&other, Valid::Now)), &["TLS: ", "client certificate"]);
-    is_not_reached(&site(&url, &with(&authority, Valid::NoMore)), &["TLS: ", "client certificate"]);
+    is_refused(&site(&url, &with(&other, Valid::Now)), &["TLS: ", "client certificate"]);
+    is_refused(&site(&url, &with(&authority, Valid::NoMore)), &["TLS: ", "client certificate"]);
 }

@@ -198,7 +198,7 @@ impl Bench {
     }
 
     pub fn away(&mut self) {
-        self.registry_update(Update::Unreachable { reason: "zk://a is not reached".into() });
+        self.registry_update(Update::Unreachable("zk://a is not reached".to_owned().into()));
     }
 
     /// Advances the time, and wakes the engine whenever it asked for that.

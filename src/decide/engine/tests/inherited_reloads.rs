@@ -75,7 +75,7 @@ fn a_failed_inherited_reload_stays_pending() {
 #[test]
 fn a_pass_runs_inherited_reloads_with_its_own() {
     let plan = plan(vec![roster("web", web())], vec![], vec![template("a", &["web"], "R")]);
-    let mut bench = Bench::owing(RunMode::Once, plan, SavedState::new(), vec![owed("b", "R")]);
+    let mut bench = Bench::owing(RunMode::Once { max_stale: None }, plan, SavedState::new(), vec![owed("b", "R")]);
     assert!(bench.is_idle());
     bench.reset(&web(), present(&["x"]));
     bench.pass(seconds(30));

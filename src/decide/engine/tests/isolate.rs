@@ -385,7 +385,8 @@ fn no_member_is_retried_during_a_pause_or_a_single_pass() {
     assert_eq!(world.bench.probes.len(), 1);
 
     let plan = plan(vec![follows("web", 1)], Vec::new(), vec![checked(&["web"])]);
-    let bench = Bench::in_mode(crate::decide::RunMode::Once, plan, crate::decide::SavedState::new());
+    let bench =
+        Bench::in_mode(crate::decide::RunMode::Once { max_stale: None }, plan, crate::decide::SavedState::new());
     let mut world = World { bench, real: real(10, &[3]), refuses: any_bad, placed: Vec::new(), probes: 0 };
     world.bench.reset(&web(), view(&world.real));
     world.bench.pass(seconds(3));

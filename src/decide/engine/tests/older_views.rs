@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::{AboveMax, Bounds, KeyConfig, KeyFormat};
 use crate::decide::{Event, Input, Moment, Outcome, Plan, RunMode, SavedState};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, Seen, Update, View};
+use crate::model::registry_event::{Change, Seen, Unreachable, Update, View};
 
 use super::harness::{
     Bench, left, members, names, names_by_key, path, plan, present, put, roster, seconds, slots, template, versions,
@@ -412,7 +412,7 @@ fn the_data_of_a_key_is_saved() {
 fn a_single_pass_uses_only_saved_members_within_max_stale() {
     for (age, max, uses_saved) in [(Some(60), 3600, true), (Some(4000), 3600, false), (None, 3600, false)] {
         let recalled = aged(ended(&["a:1", "b:1"], Duration::ZERO), age.map(seconds));
-        let mut bench = Bench::in_mode(RunMode::Once, with_min(1), recalled);
+        let mut bench = Bench::in_mode(RunMode::Once { max_stale: None }, with_min(1), recalled);
         bench.away();
         bench.pass(seconds(30));
         assert!(bench.is_idle(), "saved members are not used before that is requested");
@@ -422,8 +422,17 @@ fn a_single_pass_uses_only_saved_members_within_max_stale() {
             assert_eq!(names(&bench.publish(Outcome::Replaced), "web"), ["a:1", "b:1"]);
         }
     }
+    // A failure that lasts is not waited for.
+    for (max_stale, is_final, uses_saved) in [(3600, true, true), (3600, false, false), (30, true, false)] {
+        let recalled = aged(ended(&["a:1", "b:1"], Duration::ZERO), Some(seconds(60)));
+        let mode = RunMode::Once { max_stale: Some(seconds(max_stale)) };
+        let mut bench = Bench::in_mode(mode, with_min(1), recalled);
+        bench.registry_update(Update::Unreachable(Unreachable { reason: "no chroot".into(), is_final }));
+        assert_eq!(!bench.is_idle(), uses_saved, "{max_stale} {is_final}");
+    }
     // A view that was received is not affected.
-    let mut bench = Bench::in_mode(RunMode::Once, with_min(3), ended(&["a:1", "b:1", "c:1"], seconds(1)));
+    let mut bench =
+        Bench::in_mode(RunMode::Once { max_stale: None }, with_min(3), ended(&["a:1", "b:1", "c:1"], seconds(1)));
     bench.reset(&web(), present(&["a:1"]));
     bench.publish(Outcome::Unchanged);
     bench.input(Input::UseSaved(seconds(3600)));

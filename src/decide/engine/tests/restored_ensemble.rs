@@ -161,7 +161,7 @@ impl World {
 
     fn away(&mut self) {
         self.told = None;
-        self.registry_update(Update::Unreachable { reason: "gone".into() });
+        self.registry_update(Update::Unreachable("gone".to_owned().into()));
     }
 
     fn pass(&mut self, time: Duration) {

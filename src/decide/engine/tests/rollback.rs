@@ -124,7 +124,7 @@ fn a_failed_rollback_keeps_the_files_and_retries_the_reload() {
 
 #[test]
 fn a_rollback_while_stopping_is_reloaded_at_once() {
-    for mode in [RunMode::Once, RunMode::Continuous] {
+    for mode in [RunMode::Once { max_stale: None }, RunMode::Continuous] {
         let mut templates = vec![back("a", Some("edge"), "ra"), back("b", Some("edge"), "rb")];
         for planned in &mut templates {
             Arc::make_mut(&mut planned.config).splay = seconds(600);

@@ -160,7 +160,7 @@ impl World {
                 };
                 self.input(Input::Registry(RegistryEvent {
                     registry: "default".into(),
-                    update: Update::Unreachable { reason: "gone".into() },
+                    update: Update::Unreachable("gone".to_owned().into()),
                 }));
             }
             Op::Pass(ms) => self.pass(Duration::from_millis(ms)),

@@ -126,7 +126,7 @@ impl World {
             Op::Resync => self.resync(),
             Op::Lose => {
                 self.connected = false;
-                self.registry_update(Update::Unreachable { reason: "gone".into() });
+                self.registry_update(Update::Unreachable("gone".to_owned().into()));
             }
             Op::Configure => self.input(Input::Configured(self.plan.clone())),
             Op::Kill => {

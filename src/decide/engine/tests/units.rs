@@ -298,7 +298,7 @@ fn a_single_pass_ignores_the_splay() {
     let mut planned = template("a", &["web"], "r");
     Arc::make_mut(&mut planned.config).splay = seconds(60);
     let plan = plan(vec![roster("web", web())], vec![], vec![planned]);
-    for mode in [RunMode::Once, RunMode::Continuous] {
+    for mode in [RunMode::Once { max_stale: None }, RunMode::Continuous] {
         let mut bench = Bench::in_mode(mode, plan.clone(), SavedState::new());
         bench.reset(&web(), present(&["a:1"]));
         bench.publish(Outcome::Replaced);

@@ -42,6 +42,8 @@ pub struct State {
     pub refuses: BTreeMap<(i32, String), (i32, usize)>,
     /// Wrong numbers of children.
     pub claimed_children: BTreeMap<String, i32>,
+    /// The error code of replies to pings; 0 for none.
+    pub ping_code: i32,
     /// Servers that close each connection at once.
     pub down: BTreeSet<String>,
     /// The number of connections so far, and the server of the last one.
@@ -270,7 +272,7 @@ impl State {
             let _ = client.send(Some(out.frame()));
         };
         if op == PING {
-            return send(reply(-2, self.zxid, 0));
+            return send(reply(-2, self.zxid, self.ping_code));
         }
         if self.disconnects_on.contains(&op) || op == CLOSE {
             self.requests.push((op, String::new()));

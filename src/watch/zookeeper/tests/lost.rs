@@ -234,3 +234,34 @@ async fn a_server_that_disconnects_on_a_read_is_retried_with_pauses() {
     fake.state().disconnects_on.clear();
     subscriber.becomes("/s", "a=1").await;
 }
+
+#[tokio::test]
+async fn a_failure_is_final_if_credentials_are_refused_or_no_server_is_the_right_one() {
+    let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let wrong = other.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = other.accept().await.unwrap();
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let fake = Fake::start().await;
+    fake.state().ping_code = -124;
+    let down = format!("127.0.0.1:{}", crate::support::zookeeper::free_port());
+    for (servers, is_final) in
+        [(vec![&wrong], true), (vec![&wrong, &down], false), (vec![&down], false), (vec![&fake.address, &down], true)]
+    {
+        let servers: Vec<String> = servers.into_iter().cloned().collect();
+        let url = RegistryUrl::ZooKeeper { servers: servers.clone(), chroot: None, tls: false };
+        let mut subscriber = Subscriber::follow(&fake, &["/s"], |registry| registry.config.url = url);
+        subscriber.receive().await;
+        let report = subscriber.log.remove(0);
+        assert_eq!(report.starts_with("finally unreachable: "), is_final, "{report}");
+        assert!(servers.iter().all(|server| report.contains(&format!("; {server}: "))), "{report}");
+    }
+    // All the same it is tried again.
+    let mut subscriber = Subscriber::follow(&fake, &["/s"], |_| {});
+    subscriber.receives("requires authentication, and the registry has no auth").await;
+    fake.state().ping_code = 0;
+    subscriber.receives("absent").await;
+}
