@@ -20,9 +20,9 @@ mod dubbo;
 mod field;
 mod hbase;
 mod kafka;
-
 mod nerve;
 mod nextdoor;
+mod not_a_member;
 mod patroni;
 mod serverset;
 mod solr;
@@ -32,6 +32,7 @@ mod tests;
 pub use children::{DecodedChildren, Difference};
 pub use credentials::mask_credentials;
 pub use custom::{Custom, FieldPath};
+pub use not_a_member::{NotAMember, decode_child};
 use serverset::Statuses;
 pub use serverset::Vector;
 
@@ -66,12 +67,11 @@ pub enum Format {
 
 /// The `payload` setting of a roster, or `--payload`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Payload {
-    /// Detect the format.
-    #[default]
-    Auto,
-    /// Use this format.
-    Fixed(Format),
+pub struct Payload {
+    /// The format; `None` to detect it.
+    pub format: Option<Format>,
+    /// Whether nodes with children, and empty persistent ones without a port, are members too.
+    pub every_child: bool,
 }
 
 /// The formats that have a name in the configuration and in `--payload`.
@@ -110,24 +110,35 @@ impl Payload {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         if name == "auto" {
-            return Some(Self::Auto);
+            return Some(Self::default());
         }
-        NAMED.iter().find(|(known, _)| *known == name).map(|(_, format)| Self::Fixed(format.clone()))
+        NAMED.iter().find(|(known, _)| *known == name).map(|(_, format)| format.clone().into())
+    }
+
+    /// Whether `every_child` makes a difference: the other formats tell by name or data what is a member.
+    #[must_use]
+    pub fn has_non_members(&self) -> bool {
+        matches!(self.format, None | Some(Format::Nextdoor | Format::HostPort))
+    }
+
+    fn leaves_out_non_members(&self) -> bool {
+        !self.every_child && self.has_non_members()
     }
 }
 
 impl From<Format> for Payload {
     fn from(format: Format) -> Self {
-        Self::Fixed(format)
+        Self { format: Some(format), every_child: false }
     }
 }
 
 impl fmt::Display for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Fixed(format) => format.fmt(f),
+        let format = self.format.as_ref().map_or_else(|| "auto".to_owned(), Format::to_string);
+        if self.every_child {
+            return write!(f, "{{ format = \"{format}\", every_child = true }}");
         }
+        f.write_str(&format)
     }
 }
 
@@ -150,6 +161,8 @@ pub enum DecodedNode {
     Vector(Vector),
     /// Neither: the format stores other nodes beside members, or the member is out of service.
     Other,
+    /// Not a member, whatever its data is.
+    NotAMember(NotAMember),
 }
 
 #[cfg(test)]
@@ -159,7 +172,7 @@ impl DecodedNode {
     pub fn member(self) -> Option<Member> {
         match self {
             Self::Member(member) => Some(member),
-            Self::Vector(_) | Self::Other => None,
+            Self::Vector(_) | Self::Other | Self::NotAMember(_) => None,
         }
     }
 }
@@ -176,7 +189,7 @@ enum Parsed {
 /// # Errors
 /// Why the node is quarantined: it is too large, unreadable or undecodable, or has a control character in it.
 pub fn decode(format: &Format, name: &str, reading: &Reading) -> Result<DecodedNode, Quarantine> {
-    let bytes = reading.as_ref().map_err(|why| Quarantine::Unreadable(why.to_string()))?;
+    let bytes = &reading.as_ref().map_err(|why| Quarantine::Unreadable(why.to_string()))?.data;
     let size = bytes.len().max(name.len());
     if size > MAX_DATA {
         return Err(Quarantine::TooLarge { bytes: size });

@@ -98,8 +98,8 @@ pub trait Registry: Send + Sync + 'static {
 /// A node as `ls` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its data.
-    pub data: Reading,
+    /// The node itself.
+    pub reading: Reading,
     /// Its children by name, sorted bytewise, or why they cannot be listed. Descendants of children are present only
     /// after a recursive read.
     pub children: Result<Vec<(String, Node)>, Arc<str>>,

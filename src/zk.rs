@@ -74,6 +74,13 @@ pub enum NodeEvent {
     ChildrenChanged,
 }
 
+impl NodeEvent {
+    /// Whether it changes the list of children of the node's parent.
+    pub fn changes_children(self) -> bool {
+        matches!(self, Self::Created | Self::Deleted)
+    }
+}
+
 /// A function that is called with each event and the path of its node within the chroot. It runs in the task of the
 /// connection, so it must not block.
 pub type EventHandler = Arc<dyn Fn(NodeEvent, &str) + Send + Sync>;

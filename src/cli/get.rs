@@ -46,7 +46,10 @@ pub struct GetArgs {
     pub format: Output,
     /// The payload format of the nodes, or auto to detect it
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
-    pub payload: Payload,
+    payload: Payload,
+    /// Take nodes with children, and empty persistent ones without a port, as members too
+    #[arg(long)]
+    every_child: bool,
     /// Wait for at least N members, but no longer than --timeout
     #[arg(long, value_name = "N")]
     pub wait_for: Option<usize>,
@@ -62,6 +65,12 @@ pub struct GetArgs {
     /// The maximum age of a cached answer
     #[arg(long, value_name = "DURATION", default_value = "48h", value_parser = humantime::parse_duration, requires = "cache")]
     pub cache_max_age: Duration,
+}
+
+impl GetArgs {
+    fn payload(&self) -> Payload {
+        Payload { every_child: self.every_child, ..self.payload.clone() }
+    }
 }
 
 /// A requested path.

@@ -10,7 +10,7 @@ use crate::error::Exit;
 use crate::log::plain;
 use crate::model::node_path::NodePath;
 use crate::model::registry_event::Reading;
-use crate::payload::{DecodedNode, Format, Payload, auto, decode, mask_credentials};
+use crate::payload::{DecodedNode, Format, Payload, auto, decode_child, mask_credentials};
 use crate::watch::{Node, Registry};
 
 use super::get::{payload, print, say};
@@ -32,10 +32,19 @@ pub struct LsArgs {
     pub recursive: bool,
     /// The payload format of the nodes, or auto to detect it
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = payload)]
-    pub payload: Payload,
+    payload: Payload,
+    /// Show nodes with children, and empty persistent ones without a port, as members too
+    #[arg(long)]
+    every_child: bool,
     /// How long to wait for the registry
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::timeout)]
     pub timeout: Duration,
+}
+
+impl LsArgs {
+    fn payload(&self) -> Payload {
+        Payload { every_child: self.every_child, ..self.payload.clone() }
+    }
 }
 
 fn path(text: &str) -> Result<NodePath, String> {
@@ -80,20 +89,13 @@ impl Tree<'_> {
     fn below(&mut self, node: &Node, depth: usize) {
         match &node.children {
             Ok(children) => {
-                // A node with children is not a member.
-                let is_leaf = |child: &Node| child.children.as_ref().map_or(true, Vec::is_empty);
-                let leaves = children.iter().filter(|(_, child)| is_leaf(child));
-                let format = match &self.args.payload {
-                    Payload::Fixed(format) => format.clone(),
-                    Payload::Auto => {
-                        let nodes =
-                            leaves.map(|(name, child)| (Arc::from(name.as_str()), child.data.clone())).collect();
-                        auto::detect(&nodes).unwrap_or(auto::FALLBACK)
-                    }
-                };
+                let payload = self.args.payload();
+                let nodes = || children.iter().map(|(name, child)| (Arc::from(name.as_str()), child.reading.clone()));
+                let format = payload.format.clone().or_else(|| auto::detect(&nodes().collect()));
+                let format = format.unwrap_or(auto::FALLBACK);
                 for (name, child) in children {
-                    let reading = is_leaf(child).then(|| as_member(&format, name, &child.data));
-                    self.line(depth, name, child, reading);
+                    let reading = as_member(&payload, &format, name, &child.reading);
+                    self.line(depth, name, child, Some(reading));
                     self.below(child, depth + 1);
                 }
             }
@@ -106,11 +108,11 @@ impl Tree<'_> {
     }
 
     fn line(&mut self, depth: usize, name: &str, node: &Node, reading: Option<String>) {
-        if node.data.is_err() {
+        if node.reading.is_err() {
             self.exit = Exit::Failed;
         }
         let name = format!("{}{}", "  ".repeat(depth), plain(name));
-        self.lines.push([name, shown(&node.data), reading.unwrap_or_default()]);
+        self.lines.push([name, shown(&node.reading), reading.unwrap_or_default()]);
     }
 
     fn text(&self) -> String {
@@ -130,10 +132,10 @@ impl Tree<'_> {
 }
 
 /// Data on one line: `-` for none, text with control characters escaped, other data as a byte string.
-fn shown(data: &Reading) -> String {
-    let bytes = match data {
-        Ok(bytes) if bytes.is_empty() => return "-".to_owned(),
-        Ok(bytes) => bytes,
+fn shown(reading: &Reading) -> String {
+    let bytes = match reading {
+        Ok(node) if node.data.is_empty() => return "-".to_owned(),
+        Ok(node) => &node.data,
         Err(why) => return format!("(cannot be read: {})", plain(why)),
     };
     let text = match std::str::from_utf8(bytes) {
@@ -148,10 +150,11 @@ fn shown(data: &Reading) -> String {
 }
 
 /// How a roster of the parent path reads the node.
-fn as_member(format: &Format, name: &str, data: &Reading) -> String {
-    let member = match decode(format, name, data) {
+fn as_member(payload: &Payload, format: &Format, name: &str, reading: &Reading) -> String {
+    let member = match decode_child(payload, format, name, reading) {
         Ok(DecodedNode::Member(member)) => member,
         Ok(DecodedNode::Vector(_) | DecodedNode::Other) => return format!("→ {format}: not a member"),
+        Ok(DecodedNode::NotAMember(why)) => return format!("→ not a member: {why}"),
         Err(why) => return format!("→ quarantined as {format}: {}", plain(&why.to_string())),
     };
     let fields = member.fields();

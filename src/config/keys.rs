@@ -76,9 +76,15 @@ pub const ROSTER: TableKeys = TableKeys {
     aliases: &[],
 };
 
+/// The keys of `payload = { … }` that name a field of JSON data.
+pub const PAYLOAD_FIELDS: [&str; 5] = ["host", "port", "id", "weight", "status"];
+
 /// `payload = { … }`.
-pub const PAYLOAD: TableKeys =
-    TableKeys { table: "[[roster]] payload", keys: &["host", "port", "id", "weight", "status"], aliases: &[] };
+pub const PAYLOAD: TableKeys = TableKeys {
+    table: "[[roster]] payload",
+    keys: &["format", "every_child", "host", "port", "id", "weight", "status"],
+    aliases: &[],
+};
 
 /// `wait = { … }`, as consul-template writes it.
 pub const WAIT: TableKeys = TableKeys { table: "[[roster]] wait", keys: &["min", "max"], aliases: &[] };

@@ -9,7 +9,7 @@ use crate::payload::{Custom, FieldPath, Format, Payload};
 use crate::text::nearest::nearest;
 
 use super::interpolate::Interpolation;
-use super::keys::{KEY, PAYLOAD, ROSTER, WAIT};
+use super::keys::{KEY, PAYLOAD, PAYLOAD_FIELDS, ROSTER, WAIT};
 use super::names::Names;
 use super::problem::ValueError;
 use super::registry::{DEFAULT_NAME, Registries};
@@ -217,13 +217,14 @@ fn bounds(table: &Table<'_>) -> Bounds {
     Bounds::new(min.unwrap_or(1), max, above.unwrap_or(AboveMax::Cut)).unwrap_or(Bounds::DEFAULT)
 }
 
-/// `payload = "nerve"`, or the fields of JSON data as `{ host = …, port = … }`.
+/// `payload = "nerve"`, `{ format = "nerve", … }`, or the fields of JSON data as `{ host = …, port = … }`.
 fn payload(value: &Value<'_>) -> Option<Payload> {
     if !matches!(value.raw(), DeValue::Table(_)) {
-        return Payload::parse(value.choice(&Payload::NAMES.map(|name| (name, name)))?);
+        return named_payload(value);
     }
     let example = "{ host = \"ip\", port = \"svc.port\" }";
     let table = value.table(&[&PAYLOAD], example)?;
+    let (format, every_child) = (table.get("format"), table.get("every_child"));
     let field = |key: &'static str| {
         let value = table.get(key)?;
         let text = value.text("\"svc.port\"")?;
@@ -238,11 +239,33 @@ fn payload(value: &Value<'_>) -> Option<Payload> {
         weight: field("weight"),
         status: field("status"),
     };
-    if !PAYLOAD.keys.iter().any(|key| table.get(key).is_some()) {
-        value.reject(ValueError::new("`payload` is a table that sets no field", format!("write payload = {example}")));
-        return None;
+    let has_fields = PAYLOAD_FIELDS.iter().any(|key| table.get(key).is_some());
+    match format.or(every_child) {
+        None if has_fields => return Some(Format::Custom(Arc::new(custom)).into()),
+        None => {
+            let message = "`payload` is a table that sets no field";
+            value.reject(ValueError::new(message, format!("write payload = {example}")));
+            return None;
+        }
+        Some(value) if has_fields => {
+            let message = format!("`{}` cannot be combined with fields of JSON data", value.key);
+            value.reject(ValueError::new(message, "write either format = \"…\" or the fields"));
+            return None;
+        }
+        Some(_) => {}
     }
-    Some(Payload::Fixed(Format::Custom(Arc::new(custom))))
+    let payload = format.map_or(Some(Payload::default()), |value| named_payload(&value))?;
+    let payload = Payload { every_child: every_child.and_then(|value| value.boolean()).unwrap_or(false), ..payload };
+    if let Some(value) = every_child.filter(|_| payload.every_child && !payload.has_non_members()) {
+        let message = "`every_child` has no effect with this format, which tells by itself what a member is";
+        value.reject(ValueError::new(message, "leave it out; it is for auto, nextdoor and hostport"));
+    }
+    Some(payload)
+}
+
+/// A format by its name.
+fn named_payload(value: &Value<'_>) -> Option<Payload> {
+    Payload::parse(value.choice(&Payload::NAMES.map(|name| (name, name)))?)
 }
 
 /// `wait = "200ms:2s"`, or consul-template's `{ min = …, max = … }`.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::model::node_path::NodePath;
 use crate::model::quarantine::Quarantine;
 use crate::model::version::Zxid;
-use crate::payload::Format;
+use crate::payload::{Format, NotAMember};
 
 mod schema;
 #[cfg(test)]
@@ -39,6 +39,7 @@ events! {
     StaleRefused = stale_refused Warn "last known-good members not used" { template: Name, roster: Name, reason: String }
     FormatChosen = format_chosen Info "format chosen" { roster: Name, path: NodePath, format: Format }
     MemberQuarantined = member_quarantined Warn "member quarantined" { roster: Name, path: NodePath, reason: Quarantine }
+    NotAMember = not_a_member Info "node is not a member; left out" { roster: Name, path: NodePath, reason: NotAMember }
 
     // Registries.
     RegistryUnreachable = registry_unreachable Warn "registry unreachable; files stay as they are" { registry: Name, reason: String }

@@ -21,6 +21,8 @@ pub enum Reason {
         min: usize,
         /// How many nodes are quarantined.
         quarantined: usize,
+        /// How many nodes are not members.
+        not_members: usize,
         /// How many members `where` excludes.
         filtered: usize,
         /// The path does not exist.
@@ -116,8 +118,9 @@ impl Reason {
             )
         };
         match self {
-            Self::BelowMin { have, min, quarantined, filtered, absent } => {
-                let rest = [(quarantined, "quarantined"), (filtered, "excluded by where")];
+            Self::BelowMin { have, min, quarantined, not_members, filtered, absent } => {
+                let none = if *not_members == 1 { "not a member" } else { "not members" };
+                let rest = [(quarantined, "quarantined"), (not_members, none), (filtered, "excluded by where")];
                 let rest = rest.iter().filter(|(count, _)| **count > 0).map(|(count, why)| format!("{count} {why}"));
                 let rest: Vec<String> = rest.collect();
                 let rest = if rest.is_empty() { String::new() } else { format!(" ({})", rest.join(", ")) };
@@ -150,7 +153,8 @@ impl Reason {
         }
     }
 
-    /// Whether it is the same as another one, apart from the version of an older ensemble, which changes constantly.
+    /// Whether it is the same as another one, apart from the version of an older ensemble, which changes constantly, and
+    /// from the nodes beside the members.
     pub fn is_repeat_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Older { lost, of, highest, .. }, Self::Older { lost: a, of: b, highest: c, .. }) => {
@@ -160,6 +164,13 @@ impl Reason {
                 Self::KeysGone { from, to, cause: KeyLossCause::Older { highest, .. } },
                 Self::KeysGone { from: a, to: b, cause: KeyLossCause::Older { highest: c, .. } },
             ) => (from, to, highest) == (a, b, c),
+            (Self::BelowMin { not_members, .. }, other @ Self::BelowMin { .. }) => {
+                let mut other = other.clone();
+                if let Self::BelowMin { not_members: its, .. } = &mut other {
+                    *its = *not_members;
+                }
+                *self == other
+            }
             _ => self == other,
         }
     }

@@ -8,15 +8,15 @@ use super::guard::LossGuard;
 use super::hold::Hold;
 use super::moment::Moment;
 use super::publication::SlottedMembers;
-use super::saved::{GuardHistory, SavedPath};
+use super::saved::{GuardHistory, SavedMember, SavedPath};
 use super::settle::Settle;
 use super::slot_assignment;
 use super::slots::ReservedSlots;
 use crate::config::RosterConfig;
 use crate::model::quarantine::Quarantine;
-use crate::model::registry_event::{Members, Reading, Seen};
+use crate::model::registry_event::{Members, NodeContent, Reading, Seen};
 use crate::model::version::{VersionTracker, Zxid};
-use crate::payload::{DecodedChildren, Format};
+use crate::payload::{DecodedChildren, Format, NotAMember};
 use evaluate::out_of_bounds;
 use observed::Observed;
 
@@ -56,7 +56,8 @@ impl MemberSet {
     /// `recent` says whether the guard compares the first view with them.
     pub fn from_saved(known: &SavedPath, config: &RosterConfig, host: &str, recent: bool) -> Self {
         let mut set = Self { version: VersionTracker::restored(known.version), ..Self::with(Observed::Unseen) };
-        let nodes = known.members.iter().map(|(name, kept)| (Arc::clone(name), Ok(Arc::clone(&kept.data))));
+        let node = |kept: &SavedMember| Ok(NodeContent::ephemeral(Arc::clone(&kept.data)));
+        let nodes = known.members.iter().map(|(name, kept)| (Arc::clone(name), node(kept)));
         let observed = Observed::read(&Seen::Present(nodes.collect()), config, None, None);
         let Some(members) = observed.members().filter(|members| out_of_bounds(members.len(), config).is_none()) else {
             return set;
@@ -207,7 +208,7 @@ impl MemberSet {
         // Nodes that give weights are saved with the members.
         let counts = |name| self.observed.children().is_some_and(|children| children.contains(name));
         let kept = nodes.into_iter().flatten().filter(|(name, _)| counts(name));
-        let kept = kept.filter_map(|(name, reading)| Some((name, reading.as_ref().ok()?)));
+        let kept = kept.filter_map(|(name, reading)| Some((name, &reading.as_ref().ok()?.data)));
         SavedPath::new(self.version.highest(), kept, self.good.as_deref().unwrap_or_default(), self.guard_history())
     }
 
@@ -240,6 +241,12 @@ impl MemberSet {
     /// The quarantined nodes, with the reasons.
     pub fn quarantined(&self) -> impl Iterator<Item = (&Arc<str>, &Quarantine)> {
         self.observed.children().into_iter().flat_map(|children| children.quarantined().iter())
+    }
+
+    /// The nodes that are not members, with the reasons.
+    pub fn not_members(&self) -> impl Iterator<Item = (&Arc<str>, NotAMember)> {
+        let children = self.observed.children().into_iter();
+        children.flat_map(|children| children.not_members().iter().map(|(name, why)| (name, *why)))
     }
 
     /// The format that `auto` has chosen, if it has.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::moment::Moment;
 use crate::config::{KeyConfig, Reload, RosterConfig, TemplateConfig};
 use crate::model::node_path::NodePath;
-use crate::payload::Format;
+use crate::payload::{Format, NotAMember};
 
 mod program;
 
@@ -80,6 +80,8 @@ pub struct RosterReport {
     pub duplicates: Vec<(NodePath, Arc<str>)>,
     /// The quarantined nodes.
     pub quarantined: Vec<(NodePath, Quarantine)>,
+    /// The nodes that are not members.
+    pub not_members: Vec<(NodePath, NotAMember)>,
     /// What the holds withhold and `accept` would admit.
     pub held_members: HeldView,
 }

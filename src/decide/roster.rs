@@ -47,7 +47,8 @@ pub struct Roster {
     /// Known-good members were loaded. Before that, members are not reported as changed.
     is_loaded: bool,
     hold: Option<Hold>,
-    quarantined: BTreeSet<(Arc<str>, Arc<str>)>,
+    /// The nodes that were reported as left out, by key and name.
+    left_out: BTreeSet<(Arc<str>, Arc<str>)>,
     /// The formats chosen by `auto` that were reported.
     reported_formats: BTreeSet<Format>,
     /// Keys that are left out because of their names, and whether that was reported.
@@ -88,7 +89,7 @@ impl Roster {
             value: None,
             is_loaded: false,
             hold: None,
-            quarantined: BTreeSet::new(),
+            left_out: BTreeSet::new(),
             reported_formats: BTreeSet::new(),
             invalid_keys: BTreeMap::new(),
             saved_slots: saved.map(SavedRoster::slots).unwrap_or_default(),

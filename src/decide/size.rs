@@ -72,5 +72,5 @@ impl Size {
 }
 
 fn bytes(reading: &Reading) -> usize {
-    reading.as_ref().map_or(0, |data| data.len())
+    reading.as_ref().map_or(0, |node| node.data.len())
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::registry_event::{Members, Reading};
+use crate::model::registry_event::{Members, NodeContent, NodeKind, Reading};
 use crate::payload::{Custom, DecodedChildren, DecodedNode, FieldPath, Format, Payload, decode, mask_credentials};
 use serde_json::Value;
 
@@ -13,10 +13,7 @@ use super::nodes::{is_breaking, nodes};
 fn formats() -> Vec<Format> {
     let path = |text: &str| FieldPath::parse(text).ok();
     let custom = Custom { host: path("host"), port: path("port"), weight: path("a.0"), ..Custom::default() };
-    let named = Payload::NAMES.iter().filter_map(|name| match Payload::parse(name) {
-        Some(Payload::Fixed(format)) => Some(format),
-        _ => None,
-    });
+    let named = Payload::NAMES.iter().filter_map(|name| Payload::parse(name)?.format);
     named.chain([Format::Custom(Arc::new(custom))]).collect()
 }
 
@@ -35,7 +32,7 @@ pub fn any(bytes: &[u8]) {
 }
 
 fn reads_or_refuses(format: &Format, name: &str, data: &[u8]) {
-    let reading: Reading = Ok(Arc::from(data));
+    let reading: Reading = Ok(NodeContent::ephemeral(data));
     match decode(format, name, &reading) {
         Ok(DecodedNode::Member(member)) => {
             let fields = member.fields();
@@ -47,28 +44,35 @@ fn reads_or_refuses(format: &Format, name: &str, data: &[u8]) {
             let is_free = matches!(format, Format::Nextdoor | Format::HostPort);
             assert!(is_free || fields.host.as_deref().is_some_and(is_host), "{format}: {fields:?}");
         }
-        Ok(DecodedNode::Vector(_) | DecodedNode::Other) => {}
+        Ok(DecodedNode::Vector(_) | DecodedNode::Other | DecodedNode::NotAMember(_)) => {}
         Err(why) => assert!(is_plain_text(&why.to_string()), "{why}"),
     }
 }
 
 /// Decoding the nodes one by one or together gives the same result.
 fn reads_alike(nodes: Vec<(String, Vec<u8>)>) {
-    let mut children = DecodedChildren::read(&Payload::Auto, None, &Members::new(), None);
+    let mut children = DecodedChildren::read(&Payload::default(), None, &Members::new(), None);
     let mut all = Members::new();
     for (name, data) in nodes {
         _ = mask_credentials(&name);
-        let (name, reading): (Arc<str>, Reading) = (Arc::from(name), Ok(Arc::from(data)));
+        let (name, reading): (Arc<str>, Reading) = (Arc::from(name), Ok(node(data)));
         children.put(&name, &reading);
         all.insert(name, reading);
     }
-    let again = DecodedChildren::read(&Payload::Auto, children.chosen(), &all, None);
+    let again = DecodedChildren::read(&Payload::default(), children.chosen(), &all, None);
     assert_eq!(again.members(), children.members());
     assert_eq!(again.quarantined(), children.quarantined());
+    assert_eq!(again.not_members(), children.not_members());
     for name in all.keys() {
         children.remove(name);
     }
-    assert!(children.members().is_empty() && children.quarantined().is_empty());
+    assert!(children.members().is_empty() && children.quarantined().is_empty() && children.not_members().is_empty());
+}
+
+/// A node of a kind that its data gives.
+fn node(data: Vec<u8>) -> NodeContent {
+    let kind = [NodeKind::Ephemeral, NodeKind::Persistent, NodeKind::Parent][data.len() % 3];
+    NodeContent { data: data.into(), kind }
 }
 
 fn is_plain_text(text: &str) -> bool {

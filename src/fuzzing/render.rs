@@ -1,5 +1,6 @@
 //! Any members in the shipped haproxy template and one that quotes nothing: exactly one line for each.
 
+use crate::model::registry_event::NodeContent;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -65,7 +66,7 @@ pub fn any(bytes: &[u8]) {
     let nodes = nodes(bytes);
     let payload = Payload::parse(&nodes[0].0);
     let nodes = nodes.into_iter().skip(usize::from(payload.is_some()));
-    let nodes = nodes.map(|(name, data)| (Arc::from(name), Ok(Arc::from(data)))).collect();
+    let nodes = nodes.map(|(name, data)| (Arc::from(name), Ok(NodeContent::ephemeral(data)))).collect();
     let children = DecodedChildren::read(&payload.unwrap_or_default(), None, &nodes, None);
     for (template, clean) in TEMPLATES.iter().zip(&*CLEAN) {
         let text = template.render(children.members());

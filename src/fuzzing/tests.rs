@@ -1,5 +1,6 @@
 //! The fuzz targets with random inputs, on a stable compiler. `make fuzz` runs the same functions for longer.
 
+use crate::model::registry_event::NodeContent;
 use std::fs;
 use std::path::Path;
 
@@ -217,7 +218,10 @@ fn every_seed_is_valid() {
     for seed in seeds("nodes") {
         let nodes = nodes::nodes(&seed);
         let payload = crate::payload::Payload::parse(&nodes[0].0).expect("a format's name");
-        let all = nodes[1..].iter().map(|(name, data)| (name.as_str().into(), Ok(data.as_slice().into()))).collect();
+        let all = nodes[1..]
+            .iter()
+            .map(|(name, data)| (name.as_str().into(), Ok(NodeContent::ephemeral(data.as_slice()))))
+            .collect();
         let children = crate::payload::DecodedChildren::read(&payload, None, &all, None);
         assert!(
             !children.members().is_empty() && children.quarantined().is_empty(),

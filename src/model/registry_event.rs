@@ -12,10 +12,37 @@ use super::version::Versions;
 /// The data of a node as stored.
 pub type Bytes = Arc<[u8]>;
 
-/// The data of an existing node, or why it cannot be read: an ACL, a file mode, a size.
-pub type Reading = Result<Bytes, Arc<str>>;
+/// An existing node as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeContent {
+    /// Its data.
+    pub data: Bytes,
+    /// What else decides whether it can be a member.
+    pub kind: NodeKind,
+}
 
-/// The members of one path by node name.
+/// The kinds of nodes. A directory registry has no ephemeral ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// It has no children, and is removed with the session of its writer or after a time.
+    Ephemeral,
+    /// It has no children, and stays until it is deleted.
+    Persistent,
+    /// It has children.
+    Parent,
+}
+
+impl NodeContent {
+    /// An ephemeral node. A node that was a member when it was saved is restored as one.
+    pub fn ephemeral(data: impl Into<Bytes>) -> Self {
+        Self { data: data.into(), kind: NodeKind::Ephemeral }
+    }
+}
+
+/// An existing node, or why it cannot be read: an ACL, a file mode, a size.
+pub type Reading = Result<NodeContent, Arc<str>>;
+
+/// The children of one path by node name: its members, and nodes that are none.
 pub type Members = BTreeMap<Arc<str>, Reading>;
 
 /// The state of a node according to an answer of the registry.
@@ -78,16 +105,16 @@ impl View {
 /// One difference from the previous view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A member joined, or its data changed.
+    /// A node joined or changed.
     Put {
         /// Its key, in a keyed subject.
         key: Option<Arc<str>>,
         /// The name of its node.
         name: Arc<str>,
-        /// Its data now.
+        /// The node now.
         reading: Reading,
     },
-    /// A member left.
+    /// A node left.
     Removed {
         /// Its key, in a keyed subject.
         key: Option<Arc<str>>,

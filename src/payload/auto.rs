@@ -8,12 +8,12 @@ use serde_json::Value;
 use super::field::{Object, host_and_port, sequence};
 use super::{Format, decode, nerve, patroni, serverset};
 use crate::model::quarantine::MAX_DATA;
-use crate::model::registry_event::{Members, Reading};
+use crate::model::registry_event::{Members, NodeKind, Reading};
 
 #[cfg(test)]
 mod tests;
 
-/// The format used if no node indicates one: every child is a member, and its name is its host.
+/// The format used if no node indicates one: the name of a member is its host.
 pub const FALLBACK: Format = Format::Nextdoor;
 
 /// The formats that can be detected, the most specific first. On a tie the earlier one wins.
@@ -49,8 +49,9 @@ pub fn detect_node(name: &str, reading: &Reading) -> Option<Format> {
 }
 
 fn position(name: &str, reading: &Reading) -> Option<usize> {
-    // A node that cannot be decoded indicates no format.
-    let bytes = reading.as_ref().ok().filter(|bytes| bytes.len().max(name.len()) <= MAX_DATA)?;
+    // A node that cannot be decoded, or that holds others, indicates no format.
+    let node = reading.as_ref().ok().filter(|node| node.kind != NodeKind::Parent)?;
+    let bytes = Some(&node.data).filter(|bytes| bytes.len().max(name.len()) <= MAX_DATA)?;
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     let data = match serde_json::from_str(text) {
         Ok(Value::Object(data)) => data,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::serverset::{Vector, Weights};
-use super::{DecodedNode, Format, Payload, auto, decode};
+use super::{DecodedNode, Format, NotAMember, Payload, auto, decode_child};
 use crate::model::member::Member;
 use crate::model::quarantine::Quarantine;
 use crate::model::registry_event::{Members, Reading};
@@ -12,7 +12,8 @@ use crate::model::registry_event::{Members, Reading};
 #[cfg(test)]
 mod tests;
 
-/// The decoded children of one path: members, quarantined nodes and weight vectors. Other nodes are ignored.
+/// The decoded children of one path: members, quarantined nodes, weight vectors, and nodes that are not members. Other
+/// nodes are ignored.
 ///
 /// A detected format does not change, whatever joins later: a node that does not fit is quarantined, and the others are
 /// not decoded again.
@@ -22,6 +23,7 @@ pub struct DecodedChildren {
     reader: Reader,
     members: BTreeMap<Arc<str>, Arc<Member>>,
     quarantined: BTreeMap<Arc<str>, Quarantine>,
+    not_members: BTreeMap<Arc<str>, NotAMember>,
     vectors: BTreeMap<Arc<str>, Vector>,
     /// The product of all vectors.
     weights: Weights,
@@ -52,15 +54,13 @@ impl DecodedChildren {
     /// keeps its allocation, so that equal views compare fast.
     #[must_use]
     pub fn read(payload: &Payload, chosen: Option<&Format>, nodes: &Members, before: Option<&Self>) -> Self {
-        let format = match payload {
-            Payload::Fixed(format) => Some(format.clone()),
-            Payload::Auto => chosen.cloned().or_else(|| auto::detect(nodes)),
-        };
+        let format = payload.format.as_ref().or(chosen).cloned().or_else(|| auto::detect(nodes));
         let mut children = Self {
             payload: payload.clone(),
             reader: format.map_or_else(|| Reader::Undecided(Members::new()), Reader::Format),
             members: BTreeMap::new(),
             quarantined: BTreeMap::new(),
+            not_members: BTreeMap::new(),
             vectors: BTreeMap::new(),
             weights: Weights::default(),
         };
@@ -88,21 +88,22 @@ impl DecodedChildren {
             *self = Self::read(&self.payload, Some(&format), &nodes, Some(self));
             return Difference::All;
         }
-        let before = (self.members.remove(name), self.quarantined.remove(name), self.vectors.remove(name));
+        let (known, vector) = (self.members.remove(name), self.vectors.remove(name));
+        let left_out = (self.quarantined.remove(name), self.not_members.remove(name));
         self.insert(name, reading);
-        if before.2.as_ref() != self.vectors.get(name) {
+        if vector.as_ref() != self.vectors.get(name) {
             self.apply_weights();
             return Difference::All;
         }
         self.apply_weight(name);
-        let (member, quarantined) = (self.members.get_mut(name), self.quarantined.get(name));
-        if let (Some(member), Some(known)) = (member, &before.0)
+        if let (Some(member), Some(known)) = (self.members.get_mut(name), &known)
             && member == known
         {
             *member = Arc::clone(known);
             return Difference::None;
         }
-        if before.0.as_ref() == self.members.get(name) && before.1.as_ref() == quarantined {
+        let now = (self.quarantined.get(name), self.not_members.get(name));
+        if known.as_ref() == self.members.get(name) && (left_out.0.as_ref(), left_out.1.as_ref()) == now {
             Difference::None
         } else {
             Difference::Node
@@ -118,11 +119,8 @@ impl DecodedChildren {
             self.apply_weights();
             return Difference::All;
         }
-        if self.members.remove(name).is_some() | self.quarantined.remove(name).is_some() {
-            Difference::Node
-        } else {
-            Difference::None
-        }
+        let is_left_out = self.quarantined.remove(name).is_some() | self.not_members.remove(name).is_some();
+        if self.members.remove(name).is_some() || is_left_out { Difference::Node } else { Difference::None }
     }
 
     /// The members, by node name.
@@ -137,6 +135,21 @@ impl DecodedChildren {
         &self.quarantined
     }
 
+    /// The nodes that are not members, with the reason.
+    #[must_use]
+    pub fn not_members(&self) -> &BTreeMap<Arc<str>, NotAMember> {
+        &self.not_members
+    }
+
+    /// Whether there are children, and none of them concerns members.
+    #[must_use]
+    pub fn has_only_non_members(&self) -> bool {
+        !self.not_members.is_empty()
+            && self.members.is_empty()
+            && self.quarantined.is_empty()
+            && self.vectors.is_empty()
+    }
+
     /// Whether the node is a member or a weight vector.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
@@ -146,8 +159,8 @@ impl DecodedChildren {
     /// The detected format; `None` unless `payload = "auto"` has detected one.
     #[must_use]
     pub fn chosen(&self) -> Option<&Format> {
-        match (&self.payload, &self.reader) {
-            (Payload::Auto, Reader::Format(format)) => Some(format),
+        match (&self.payload.format, &self.reader) {
+            (None, Reader::Format(format)) => Some(format),
             _ => None,
         }
     }
@@ -166,10 +179,11 @@ impl DecodedChildren {
         if let Reader::Undecided(nodes) = &mut self.reader {
             nodes.insert(Arc::clone(name), reading.clone());
         }
-        match decode(self.format(), name, reading) {
+        match decode_child(&self.payload, self.format(), name, reading) {
             Ok(DecodedNode::Member(member)) => _ = self.members.insert(Arc::clone(name), Arc::new(member)),
             Ok(DecodedNode::Vector(vector)) => _ = self.vectors.insert(Arc::clone(name), vector),
             Ok(DecodedNode::Other) => {}
+            Ok(DecodedNode::NotAMember(why)) => _ = self.not_members.insert(Arc::clone(name), why),
             Err(why) => _ = self.quarantined.insert(Arc::clone(name), why),
         }
     }

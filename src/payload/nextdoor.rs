@@ -11,7 +11,7 @@ use crate::model::member::Fields;
 #[cfg(test)]
 mod tests;
 
-/// Decodes a node. It never fails: every child is a member.
+/// Decodes a node. It never fails.
 pub fn decode(name: &str, bytes: &[u8]) -> Fields {
     let (host, port) = split_name(name);
     let (data, raw) = match std::str::from_utf8(bytes) {

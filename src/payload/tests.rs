@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::model::registry_event::NodeContent;
 
 /// Nodes as each system writes them.
 pub fn samples() -> Vec<(Format, Vec<(&'static str, &'static str)>)> {
@@ -55,7 +56,7 @@ fn each_format_has_one_name() {
 fn each_sample_is_decoded() {
     for (format, nodes) in samples() {
         for (name, data) in nodes {
-            let child = decode(&format, name, &Ok(Arc::from(data.as_bytes()))).unwrap();
+            let child = decode(&format, name, &Ok(NodeContent::ephemeral(data.as_bytes()))).unwrap();
             let is_vector = matches!(child, DecodedNode::Vector(_));
             assert_eq!(is_vector, name.starts_with("vector"), "{name}");
             if let Some(member) = child.member() {
@@ -70,7 +71,7 @@ fn the_size_of_a_members_name_and_data_is_limited() {
     for format in every_format() {
         let long = "a".repeat(MAX_DATA + 1);
         let size = Err(Quarantine::TooLarge { bytes: MAX_DATA + 1 });
-        assert_eq!(decode(&format, &long, &Ok(Arc::from(&b""[..]))), size);
-        assert_eq!(decode(&format, "a", &Ok(Arc::from(long.as_bytes()))), size);
+        assert_eq!(decode(&format, &long, &Ok(NodeContent::ephemeral(&b""[..]))), size);
+        assert_eq!(decode(&format, "a", &Ok(NodeContent::ephemeral(long.as_bytes()))), size);
     }
 }

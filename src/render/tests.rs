@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::decide::{RosterValue, SlottedMember};
+use crate::model::registry_event::NodeContent;
 use crate::payload::{Format, decode};
 
 mod guide;
@@ -67,7 +68,7 @@ fn problems(files: &[(&str, &str)]) -> String {
 
 fn seats(members: &[(&str, &str)]) -> RosterValue {
     let seats = members.iter().zip(0..).map(|((name, data), slot)| {
-        let member = decode(&Format::Nextdoor, name, &Ok(Arc::from(data.as_bytes())));
+        let member = decode(&Format::Nextdoor, name, &Ok(NodeContent::ephemeral(data.as_bytes())));
         SlottedMember { member: Arc::new(member.unwrap().member().unwrap()), slot }
     });
     RosterValue::List(seats.collect())

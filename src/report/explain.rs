@@ -11,7 +11,6 @@ use crate::decide::report::{
     HoldReport, KeyReport, MemberRef, Report, RosterReport, RosterValue, SlottedMember, TemplateReport, plural,
 };
 use crate::log::plain;
-use crate::payload::Payload;
 use crate::text::one_line;
 
 /// The maximum number of items in a list. `ls` has no limit.
@@ -113,6 +112,8 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
         let isolated = isolated.map(|it| format!("{}: {}", field(&member_name(&it.member)), field(&one_line(&it.why))));
         list(&mut out, &format!("left out of template {}, whose check refuses them", field(name)), isolated);
     }
+    let others = it.not_members.iter().map(|(path, why)| format!("{}: {why}", field(path.as_str())));
+    list(&mut out, "not members", others);
     let users = report.templates.iter().filter(|(_, template)| template.depends_on(&config.name));
     let users: Vec<&str> = users.map(|(name, _)| &**name).collect();
     if !users.is_empty() {
@@ -123,7 +124,7 @@ fn roster(report: &Report, it: &RosterReport, context: &Context) -> String {
 
 /// Writes the payload format, for each key if the keys differ.
 fn payload(out: &mut String, it: &RosterReport) {
-    let detected = if it.config.payload == Payload::Auto { " (detected)" } else { "" };
+    let detected = if it.config.payload.format.is_none() { " (detected)" } else { "" };
     if let [format] = it.formats.keys().collect::<Vec<_>>()[..] {
         let _ = writeln!(out, "  payload {format}{detected}");
         return;

@@ -117,6 +117,9 @@ pub struct RosterStatus {
     pub holds: Vec<HoldStatus>,
     /// The number of quarantined nodes.
     pub quarantined: usize,
+    /// The number of nodes that are not members.
+    #[serde(default)]
+    pub not_members: usize,
     /// The number of members that `where` excludes.
     pub filtered: usize,
     /// The number of these members for which `where` failed.
@@ -305,6 +308,7 @@ fn roster(it: &RosterReport, clock: &Clock) -> RosterStatus {
         hold: first.filter(|_| it.held).map(status),
         holds: it.holds.iter().map(status).collect(),
         quarantined: it.quarantined.len(),
+        not_members: it.not_members.len(),
         filtered: it.filtered.len(),
         filter_errors: it.filtered.iter().filter(|(_, error)| error.is_some()).count(),
         duplicates: it.duplicates.len(),

@@ -149,7 +149,8 @@ impl CachedView {
     pub fn is_too_large(&self) -> bool {
         fn size<'a>(groups: impl Iterator<Item = &'a Members>) -> (usize, usize) {
             groups.fold((0, 0), |(nodes, bytes), members| {
-                let data: usize = members.values().map(|reading| reading.as_ref().map_or(0, |data| data.len())).sum();
+                let data: usize =
+                    members.values().map(|reading| reading.as_ref().map_or(0, |node| node.data.len())).sum();
                 (nodes + members.len(), bytes + data)
             })
         }

@@ -75,7 +75,8 @@ impl DirtySet {
             Subject::Node(_) => self.all |= segments.is_empty(),
             Subject::Members(_) => match segments.as_slice() {
                 [] => self.record_top(event),
-                [name] => self.record_member(None, name, event),
+                [name] => self.record_member(None, name),
+                [name, _] if event.changes_children() => self.record_member(None, name),
                 _ => {}
             },
             Subject::Keyed { below, .. } => match segments.as_slice() {
@@ -116,15 +117,14 @@ impl DirtySet {
                     self.keys.insert(Arc::from(key));
                 }
             }
-            Some(1) => self.record_member(Some(key), rest[below.len()], event),
+            Some(1) => self.record_member(Some(key), rest[below.len()]),
+            Some(2) if event.changes_children() => self.record_member(Some(key), rest[below.len()]),
             Some(_) => {}
         }
     }
 
-    /// An event at a member. Changes of its children do not concern it.
-    fn record_member(&mut self, key: Option<&str>, name: &str, event: NodeEvent) {
-        if event != NodeEvent::ChildrenChanged {
-            self.members.insert(MemberId { key: key.map(Arc::from), name: Arc::from(name) });
-        }
+    /// An event at a member, or at a child of it: a node with children is not a member.
+    fn record_member(&mut self, key: Option<&str>, name: &str) {
+        self.members.insert(MemberId { key: key.map(Arc::from), name: Arc::from(name) });
     }
 }

@@ -133,7 +133,7 @@ fn a_failed_check_and_a_pending_reload_are_shown_with_their_output() {
     let site = site(1);
     let agent = up(&site);
     site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
-    site.file("registry/services/web/poison", "");
+    site.file("registry/services/web/poison", "-");
     // Both must be in one answer, because a retry may run between two.
     agent.until("a failed check", || {
         let text = explain(&site, "list");
@@ -325,7 +325,7 @@ fn a_monitoring_plugin_gets_one_line_and_its_exit_code() {
     let held = text.lines().find(|line| line.starts_with("  held since ")).unwrap();
     assert!(held.contains(" XST, ") && held.contains(" ago): ") && held.contains(" (in 1"), "{held}");
     site.run(&["accept", "web"]).expect(0);
-    site.file("registry/services/web/poison", "");
+    site.file("registry/services/web/poison", "-");
     agent.until("a failed check", || check(&site).0 == 2);
     let (_, said) = check(&site);
     assert!(

@@ -69,7 +69,7 @@ fn haproxy_accepts_its_file() {
     let odd = nodes(&[
         ("[2001:db8::1]:80", r#"{"weight": 0}"#),
         ("two words:80", ""),
-        ("no-port", ""),
+        ("no-port", "{\"zone\": 1}"),
         ("a:1", r#"{"weight": 999}"#),
     ]);
     let text = example.render_nodes(&odd, &Map::new());

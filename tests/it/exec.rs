@@ -52,7 +52,7 @@ fn site(config: &str) -> Site {
 }
 
 fn join(site: &Site, member: &str) {
-    site.file(&format!("registry/services/web/{member}"), "");
+    site.file(&format!("registry/services/web/{member}"), "-");
 }
 
 fn status(site: &Site) -> serde_json::Value {
@@ -292,7 +292,7 @@ fn another_command_waits_for_its_files() {
     join(&site, "b");
     says(&agent, &site, "started a hello\nterm\nstarted ab hello\n");
     assert_ne!(site.read("pid"), pid, "the old command was restarted for the changed file");
-    site.file("registry/services/more/c", "");
+    site.file("registry/services/more/c", "-");
     says(&agent, &site, "started a hello\nterm\nstarted ab hello\nterm\nstarted ab c\n");
     assert!(agent.stop().success());
 }

@@ -153,7 +153,7 @@ fn picky() -> Site {
     let site = Site::new(PICKY);
     site.file("templates/list.tera", "{% for m in web %}{{ m.name }}\n{% endfor %}");
     for name in ["a", "b", "c"] {
-        site.file(&format!("registry/services/web/{name}"), "");
+        site.file(&format!("registry/services/web/{name}"), "-");
     }
     site
 }
@@ -165,7 +165,7 @@ fn a_check_that_always_fails_excludes_no_member() {
     agent.says("event=file_written");
     // The existing content would not pass the check now either.
     site.file("broken", "");
-    site.file("registry/services/web/d", "");
+    site.file("registry/services/web/d", "-");
     agent.says("check failed; file unchanged");
     let told = template(&site);
     assert_eq!(told["left_out"], Value::Array(Vec::new()), "{told}");
@@ -180,7 +180,7 @@ fn after_a_restart_the_bad_member_is_found_again_and_the_file_unchanged() {
     let site = picky();
     let mut agent = site.start();
     agent.says("event=file_written");
-    site.file("registry/services/web/bad", "");
+    site.file("registry/services/web/bad", "-");
     agent.says("the check refuses it: bad: ");
     assert!(agent.stop().success());
     let before = site.fingerprint("out/list");
@@ -202,7 +202,7 @@ fn a_check_killed_by_a_signal_refuses_the_member() {
     let config = PICKY.replace("! grep bad {{ src }}\"", "! grep bad {{ src }} || kill -SEGV $$\"");
     assert_ne!(config, PICKY);
     site.configure(&config);
-    site.file("registry/services/web/bad", "");
+    site.file("registry/services/web/bad", "-");
     let agent = site.start();
     agent.says("the check refuses it: bad: ");
     agent.until("the others are served", || site.read("out/list") == "a\nb\nc\n");
@@ -217,7 +217,7 @@ fn a_pass_through_the_agent_waits_for_a_search_in_its_unit() {
     agent.until("both are written", || agent.said("event=file_written") == 2);
     for number in 0..3 {
         site.run(&["pause", "--for", "10m"]).expect(0);
-        site.file(&format!("registry/services/web/bad{number}"), "");
+        site.file(&format!("registry/services/web/bad{number}"), "-");
         site.run(&["resume"]).expect(0);
         site.run(&["render"]).expect(0);
         assert_eq!((site.read("out/list"), site.read("out/mate")), ("a\nb\nc\n".into(), "a\nb\nc\n".into()));

@@ -23,6 +23,7 @@ mod harness;
 mod isolate;
 mod last_good;
 mod main_job;
+mod not_members;
 mod once;
 mod puppet;
 mod quickstart;

@@ -22,7 +22,7 @@ fn site(more: &str) -> Site {
         let _ = write!(config, "[[template]]\nsrc = \"{n}.tera\"\ndest = \"out/{n}\"\n");
     }
     let site = Site::new(&format!("{config}{more}"));
-    site.file("registry/services/web/a", "");
+    site.file("registry/services/web/a", "-");
     for n in 0..TEMPLATES {
         site.file(&format!("templates/{n}.tera"), "{% for m in web %}{{ m.name }}{% endfor %}");
     }

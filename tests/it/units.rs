@@ -43,7 +43,7 @@ dest = "out/alone"
 fn site(config: &str) -> Site {
     let site = Site::new(config);
     site.file("templates/list", "{% for m in web %}{{ m.name }}\n{% endfor %}");
-    site.file("registry/services/web/a", "");
+    site.file("registry/services/web/a", "-");
     site
 }
 
@@ -73,7 +73,7 @@ fn a_failed_check_blocks_its_unit_and_no_other_template() {
     let site = site(EDGE);
     let agent = up(&site);
     let before = ["one", "two", "three"].map(|name| site.fingerprint(&format!("out/{name}")));
-    site.file("registry/services/web/poison", "");
+    site.file("registry/services/web/poison", "-");
     agent.until("the one outside is updated", || shows(&site, &["alone"], "a\npoison\n"));
     agent.says("check failed; file unchanged");
     agent.until("it is explained", || explained(&site, "one").contains("blocked by its unit"));
@@ -94,7 +94,7 @@ fn a_failed_check_blocks_its_unit_and_no_other_template() {
 fn an_isolated_member_is_excluded_from_its_whole_unit() {
     let site = site(&EDGE.replace("isolate = false\n", ""));
     let agent = up(&site);
-    site.file("registry/services/web/b", "").file("registry/services/web/poison", "");
+    site.file("registry/services/web/b", "-").file("registry/services/web/poison", "-");
     agent.until("the others are served", || shows(&site, &["one", "two", "three"], "a\nb\n"));
     agent.until("the one outside has all", || shows(&site, &["alone"], "a\nb\npoison\n"));
     assert!(explained(&site, "three").contains("poison"), "{}", explained(&site, "three"));
@@ -124,7 +124,7 @@ fn a_request_for_one_template_includes_its_unit() {
     assert!(through.expect(0).stderr().contains("by=agent"), "{}", through.stderr());
     assert!(shows(&site, &["one", "two", "three"], "a\n") && shows(&site, &["alone"], "by hand\n"));
     assert_eq!(count(&site, "reloads"), 2, "the reload was waited for");
-    site.file("registry/services/web/poison", "");
+    site.file("registry/services/web/poison", "-");
     agent.says("check failed; file unchanged");
     let failed = site.run(&["render", "three"]);
     assert!(failed.expect(1).stderr().contains("template two: check failed"), "{}", failed.stderr());
@@ -143,7 +143,7 @@ fn a_template_without_a_view_blocks_its_unit() {
     let pass = site.run(&["render", "one"]);
     assert!(pass.expect(3).stderr().contains("event=template_waiting template=one needs=db"), "{}", pass.stderr());
     assert!(!site.path("out/one").exists());
-    site.file("registry/services/db/x", "");
+    site.file("registry/services/db/x", "-");
     agent.until("all at once", || shows(&site, &ALL, "a\n") && shows(&site, &["db"], "1\n"));
 }
 
@@ -205,7 +205,7 @@ fn a_failed_reload_is_rolled_back_and_not_retried_until_a_change() {
     let site = site(BACK);
     let agent = site.start();
     agent.until("the first", || agent.said("event=reload_succeeded") == 1);
-    site.file("registry/services/web/poison", "");
+    site.file("registry/services/web/poison", "-");
     agent.says("event=rolled_back");
     agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 2);
     assert!(shows(&site, &["one", "two"], "a\n") && site.leftovers().is_empty());
@@ -217,7 +217,7 @@ fn a_failed_reload_is_rolled_back_and_not_retried_until_a_change() {
     assert!(asked.expect(1).stderr().contains("poison"), "{}", asked.stderr());
     assert!(shows(&site, &["one", "two"], "a\n") && site.read("reloads").lines().count() == 3);
     // Changed content is tried, and refused again.
-    site.file("registry/services/web/b", "");
+    site.file("registry/services/web/b", "-");
     agent.until("the change is tried", || agent.said("event=rolled_back") == 2);
     agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 3);
     assert_eq!(site.read("reloads").lines().skip(3).collect::<Vec<_>>(), ["a b poison a b poison ", "a a "]);
@@ -231,7 +231,7 @@ fn drift_of_a_rolled_back_unit_is_corrected_and_naming_it_retries_it() {
     let site = site(BACK);
     let mut agent = site.start();
     agent.until("the first", || agent.said("event=reload_succeeded") == 1);
-    site.file("registry/services/web/poison", "");
+    site.file("registry/services/web/poison", "-");
     agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 2);
     let edit = |agent: &Agent, name: &str| {
         let said = agent.said("event=rollback_reapplied");
@@ -264,7 +264,7 @@ fn a_corrected_reload_command_retries_the_failed_version() {
     let site = site(BACK);
     let agent = site.start();
     agent.until("the first", || agent.said("event=reload_succeeded") == 1);
-    site.file("registry/services/web/poison", "");
+    site.file("registry/services/web/poison", "-");
     agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 2);
     // A changed configuration, but of other templates.
     site.file("rosterd.toml", &site.read("rosterd.toml").replace("wait = \"10ms\"", "wait = \"20ms\""));
@@ -284,7 +284,7 @@ fn a_corrected_reload_command_retries_the_failed_version() {
 fn naming_a_file_in_a_single_pass_retries_it() {
     let site = site(BACK);
     site.run(&["render"]).expect(0);
-    site.file("registry/services/web/poison", "");
+    site.file("registry/services/web/poison", "-");
     let tries = || site.read("reloads").lines().filter(|line| line.contains("poison")).count();
     for (args, tried) in
         [(&["render"][..], 1), (&["render"], 1), (&["render", "--no-reload"], 1), (&["render", "two"], 2)]
@@ -307,7 +307,7 @@ fn naming_a_file_in_a_single_pass_retries_it() {
 fn a_single_pass_rolls_back_and_removes_a_new_file() {
     let site = site(BACK);
     site.run(&["render"]).expect(0);
-    site.remove("out/two").file("registry/services/web/poison", "");
+    site.remove("out/two").file("registry/services/web/poison", "-");
     let pass = site.run(&["render"]);
     assert!(pass.expect(1).stderr().contains("event=rolled_back"), "{}", pass.stderr());
     assert!(shows(&site, &["one"], "a\n") && !site.path("out/two").exists());
@@ -317,7 +317,7 @@ fn a_single_pass_rolls_back_and_removes_a_new_file() {
 #[test]
 fn without_earlier_files_nothing_is_rolled_back() {
     let site = site(BACK);
-    site.file("registry/services/web/poison", "");
+    site.file("registry/services/web/poison", "-");
     let pass = site.run(&["render"]);
     assert!(!pass.expect(1).stderr().contains("event=rolled_back"), "{}", pass.stderr());
     assert!(shows(&site, &["one", "two"], "a\npoison\n"), "software that never ran has no other file to start with");
@@ -358,7 +358,7 @@ on_reload_failure = "rollback"
     let mounted = site.fingerprint("out/mounted").0;
     let agent = site.start();
     agent.until("the first", || agent.said("event=reload_succeeded") == 1);
-    site.file("registry/services/web/poison", "");
+    site.file("registry/services/web/poison", "-");
     agent.says("event=rolled_back");
     agent.until("the old files are reloaded", || agent.said("event=reload_succeeded") == 2);
     assert!(shows(&site, &["target", "mounted"], "a\n"));
@@ -366,7 +366,7 @@ on_reload_failure = "rollback"
     fs::set_permissions(site.path("out/mounted"), Permissions::from_mode(0o600)).unwrap();
     agent.says("file changed by another process").says("event=rollback_reapplied");
     agent.until("that is reloaded", || agent.said("event=reload_succeeded") == 3);
-    site.remove("registry/services/web/poison").file("registry/services/web/b", "");
+    site.remove("registry/services/web/poison").file("registry/services/web/b", "-");
     agent.until("mended", || {
         shows(&site, &["target", "mounted"], "a\nb\n") && agent.said("event=reload_succeeded") == 4
     });

@@ -29,7 +29,7 @@ pub struct Answer {
 
 /// Whether a view has the members that `--wait-for` requires. For a path with `*`, all keys count together.
 pub fn enough(args: &GetArgs, view: &View) -> bool {
-    args.wait_for.is_none_or(|wanted| count(view, &args.payload) >= wanted)
+    args.wait_for.is_none_or(|wanted| count(view, &args.payload()) >= wanted)
 }
 
 fn count(view: &View, payload: &Payload) -> usize {
@@ -94,7 +94,7 @@ fn one<'v>(
             (Exit::Held, format!("{} cannot be read: {why}", path.text))
         }
         Some(view) => {
-            let found = count(view, &args.payload);
+            let found = count(view, &args.payload());
             if let Some(wanted) = args.wait_for.filter(|wanted| found < *wanted) {
                 let waited = humantime::format_duration(args.timeout);
                 notes.push(format!("{} has {found} of {wanted} members after {waited}", path.text));
@@ -141,6 +141,9 @@ fn judge(args: &GetArgs, path: &Wanted, view: &View, notes: &mut Vec<String>) ->
                     notes.push(format!("left out: {place}: its name contains a control character or a line break"));
                     continue;
                 }
+                if is_no_key(args, seen) {
+                    continue;
+                }
                 match seats(args, place.as_str(), seen, notes) {
                     Ok(seats) => {
                         map.insert(Arc::clone(key), seats);
@@ -158,22 +161,28 @@ fn judge(args: &GetArgs, path: &Wanted, view: &View, notes: &mut Vec<String>) ->
     }
 }
 
+/// Whether none of the children of a name below the `*` is a member.
+fn is_no_key(args: &GetArgs, seen: &Seen<Members>) -> bool {
+    let Seen::Present(members) = seen else { return false };
+    DecodedChildren::read(&args.payload(), None, members, None).has_only_non_members()
+}
+
 fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<String>) -> Result<SlottedMembers, String> {
-    let few = |have, quarantined, absent| {
-        Reason::BelowMin { have, min: args.min, quarantined, filtered: 0, absent }.describe(&place)
+    let few = |have, quarantined, not_members, absent| {
+        Reason::BelowMin { have, min: args.min, quarantined, not_members, filtered: 0, absent }.describe(&place)
     };
     let members = match seen {
         Seen::Present(members) => members,
         // The members are unknown, which is an error even with `--min 0`.
         Seen::Unreadable(why) => return Err(format!("{place} cannot be read: {why}")),
         Seen::Absent if args.min == 0 => return Ok(Arc::from([])),
-        Seen::Absent => return Err(few(0, 0, true)),
+        Seen::Absent => return Err(few(0, 0, 0, true)),
     };
-    let children = DecodedChildren::read(&args.payload, None, members, None);
+    let children = DecodedChildren::read(&args.payload(), None, members, None);
     let (valid, left_out) = (children.members(), children.quarantined());
     notes.extend(left_out.iter().map(|(name, why)| format!("left out: {place}/{name}: {why}")));
     if valid.len() < args.min {
-        return Err(few(valid.len(), left_out.len(), false));
+        return Err(few(valid.len(), left_out.len(), children.not_members().len(), false));
     }
     let max = args.max.map_or(usize::MAX, std::num::NonZeroUsize::get);
     // The members are sorted bytewise by name. Without a history, the slots are consecutive.
@@ -183,10 +192,9 @@ fn seats(args: &GetArgs, place: &str, seen: &Seen<Members>, notes: &mut Vec<Stri
 
 /// The nodes of a group without those that are left out; `None` if there are too few to be cached.
 fn valid_of(args: &GetArgs, members: &Members) -> Option<Members> {
-    let children = DecodedChildren::read(&args.payload, None, members, None);
+    let children = DecodedChildren::read(&args.payload(), None, members, None);
     let found = children.members().len();
-    let is_fit = |name: &Arc<str>| !children.quarantined().contains_key(name);
-    let fit = || members.iter().filter(|(name, _)| is_fit(name));
+    let fit = || members.iter().filter(|(name, _)| children.contains(name));
     (found > 0 && found >= args.min).then(|| fit().map(|(name, reading)| (Arc::clone(name), reading.clone())).collect())
 }
 

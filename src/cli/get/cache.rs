@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::model::registry_event::{Members, Seen, View};
+use crate::model::registry_event::{Members, NodeContent, Seen, View};
 
 use super::Wanted;
 
@@ -111,13 +111,14 @@ fn packed(view: &View, good: impl Fn(&Members) -> Option<Members>) -> Option<Wha
 
 fn pack(members: &Members) -> Nodes {
     let readable = |(name, reading): (&Arc<str>, &crate::model::registry_event::Reading)| {
-        reading.as_ref().ok().map(|bytes| (name.to_string(), STANDARD.encode(bytes)))
+        reading.as_ref().ok().map(|node| (name.to_string(), STANDARD.encode(&node.data)))
     };
     members.iter().filter_map(readable).collect()
 }
 
 fn unpack(nodes: Nodes) -> Option<Members> {
-    let one = |(name, data): (String, String)| Some((Arc::from(name), Ok(Arc::from(STANDARD.decode(data).ok()?))));
+    let node = |data: String| Some(NodeContent::ephemeral(STANDARD.decode(data).ok()?));
+    let one = |(name, data): (String, String)| Some((Arc::from(name), Ok(node(data)?)));
     nodes.into_iter().map(one).collect()
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::Setback;
 use crate::model::node_path::NodePath;
-use crate::model::registry_event::{Bytes, Change, Members, RegistryEvent, Seen};
+use crate::model::registry_event::{Bytes, Change, Members, NodeContent, RegistryEvent, Seen};
 use crate::model::version::Versions;
 use crate::watch::{BoxFuture, Node, Subjects};
 
@@ -51,7 +51,7 @@ fn data(text: &str) -> Bytes {
 }
 
 fn members(nodes: &[(&str, &str)]) -> Seen<Members> {
-    Seen::Present(nodes.iter().map(|(name, text)| (Arc::from(*name), Ok(data(text)))).collect())
+    Seen::Present(nodes.iter().map(|(name, text)| (Arc::from(*name), Ok(NodeContent::ephemeral(data(text))))).collect())
 }
 
 fn names(nodes: &[&str]) -> Seen<Members> {
@@ -76,7 +76,7 @@ fn away() -> Update {
 }
 
 fn put(path: &str, name: &str) -> Update {
-    let change = Change::Put { key: None, name: name.into(), reading: Ok(data("")) };
+    let change = Change::Put { key: None, name: name.into(), reading: Ok(NodeContent::ephemeral(data(""))) };
     Update::Changed { subject: Subject::parse(path).unwrap(), changes: vec![change], versions: Versions::new() }
 }
 

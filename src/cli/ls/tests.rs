@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::error::Setback;
-use crate::model::registry_event::RegistryEvent;
+use crate::model::registry_event::{NodeContent, NodeKind, RegistryEvent};
 use crate::watch::BoxFuture;
 
 /// A registry that gives the same answer to every question, or none.
@@ -31,15 +31,17 @@ impl Registry for Fixed {
 }
 
 fn node(data: &[u8], children: Vec<(&str, Node)>) -> Node {
-    let children = children.into_iter().map(|(name, node)| (name.to_owned(), node)).collect();
-    Node { data: Ok(Arc::from(data)), children: Ok(children) }
+    let children: Vec<_> = children.into_iter().map(|(name, node)| (name.to_owned(), node)).collect();
+    let kind = if children.is_empty() { NodeKind::Persistent } else { NodeKind::Parent };
+    Node { reading: Ok(NodeContent { data: data.into(), kind }), children: Ok(children) }
 }
 
 async fn listed(answer: Option<Result<Option<Node>, Setback>>) -> (u8, String) {
     let args = LsArgs {
         path: path("/services").unwrap(),
         recursive: true,
-        payload: Payload::Auto,
+        payload: Payload::default(),
+        every_child: false,
         timeout: Duration::from_millis(50),
     };
     let mut out = Vec::new();
@@ -62,8 +64,8 @@ async fn nodes_are_listed_with_their_data_and_decoded_member() {
     assert_eq!(code, 0);
     assert_snapshot!(out, @r#"
         /services             -
-          db                  -                                                                          → nextdoor: host db
-          web                 the web
+          db                  -                                                                          → not a member: it is persistent and empty, and its name has no port
+          web                 the web                                                                    → not a member: it has children of its own
             10.0.0.1:80       {"zone":"a","weight":5,"status":"up"}                                      → nextdoor: host 10.0.0.1 port 80 weight 5 status up
             [2001:db8::1]:80  -                                                                          → nextdoor: host 2001:db8::1 port 80
             bad\u{1b}[2J      \u{1b}]0;x\u{7}                                                            → quarantined as nextdoor: its name contains a control character or a line break
@@ -81,16 +83,16 @@ async fn nodes_of_a_path_share_one_format_and_passwords_are_hidden() {
     ];
     let top = node(
         b"",
-        vec![("pg", node(b"", vec![("pg1", node(pg, vec![])), ("x", node(b"", vec![]))])), ("set", node(b"", set))],
+        vec![("pg", node(b"", vec![("pg1", node(pg, vec![])), ("x", node(b"y", vec![]))])), ("set", node(b"", set))],
     );
     let (code, out) = listed(Some(Ok(Some(top)))).await;
     assert_eq!(code, 0);
     assert_snapshot!(out, @r#"
         /services     -
-          pg          -
+          pg          -                                                          → not a member: it has children of its own
             pg1       {"conn_url":"postgres://u:***@pg1/","state":"running"}     → patroni: host pg1 port 5432 status running
-            x         -                                                          → quarantined as patroni: it has no data
-          set         -
+            x         y                                                          → quarantined as patroni: its data is not JSON: expected value at line 1 column 1
+          set         -                                                          → not a member: it has children of its own
             member_1  {"status":"DEAD","serviceEndpoint":{"host":"a","port":1}}  → serverset: not a member
             vector_1  {"vector":[]}                                              → serverset: not a member
         "#);
@@ -98,7 +100,7 @@ async fn nodes_of_a_path_share_one_format_and_passwords_are_hidden() {
 
 #[tokio::test]
 async fn an_unreadable_path_is_reported_and_exits_1() {
-    let hidden = Node { data: Err("no permission".into()), children: Err("no permission\n".into()) };
+    let hidden = Node { reading: Err("no permission".into()), children: Err("no permission\n".into()) };
     let (code, out) = listed(Some(Ok(Some(node(b"", vec![("web", hidden)]))))).await;
     assert_eq!(code, 1);
     assert_snapshot!(out, @r"

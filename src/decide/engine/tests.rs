@@ -7,6 +7,7 @@ pub mod harness;
 mod inherited_reloads;
 mod isolate;
 mod member_events;
+mod non_members;
 mod older_views;
 mod per_key_files;
 mod program;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::model::node_path::NodePath;
 use crate::model::quarantine::Quarantine;
 use crate::model::version::Zxid;
-use crate::payload::Format;
+use crate::payload::{Format, NotAMember};
 
 /// How serious an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +85,7 @@ macro_rules! fields {
 }
 
 fields!(clone: bool, i32, u8, u32, u64, usize);
-fields!(to_string: &'static str, Arc<str>, String, NodePath, Format, Quarantine);
+fields!(to_string: &'static str, Arc<str>, String, NodePath, Format, NotAMember, Quarantine);
 
 /// Declares the events: `Variant = name Severity "message" { field: Type, … }`.
 macro_rules! events {

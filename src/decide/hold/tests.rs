@@ -2,14 +2,15 @@ use super::*;
 
 #[test]
 fn a_hold_is_described_in_plain_words() {
-    let below = |absent, quarantined| Reason::BelowMin { have: 0, min: 1, quarantined, filtered: 0, absent };
-    let filtered = Reason::BelowMin { have: 1, min: 2, quarantined: 1, filtered: 3, absent: false };
+    let below =
+        |absent, quarantined| Reason::BelowMin { have: 0, min: 1, quarantined, not_members: 0, filtered: 0, absent };
+    let filtered = Reason::BelowMin { have: 1, min: 2, quarantined: 1, not_members: 2, filtered: 3, absent: false };
     let path = "/services/x";
     let cases = [
         (below(true, 0), "/services/x has 0 members but needs at least 1: the path does not exist"),
         (below(false, 0), "/services/x has 0 members but needs at least 1"),
         (below(false, 2), "/services/x has 0 members but needs at least 1 (2 quarantined)"),
-        (filtered, "/services/x has 1 member but needs at least 2 (1 quarantined, 3 excluded by where)"),
+        (filtered, "/services/x has 1 member but needs at least 2 (1 quarantined, 2 not members, 3 excluded by where)"),
         (Reason::AboveMax { have: 9, max: 5 }, "/services/x has 9 members, but at most 5 are allowed (max)"),
         (
             Reason::Shrunk { from: 9, to: 2, percent: 50, until: Moment::START },

@@ -10,6 +10,8 @@ use crate::decide::hold::{Hold, Reason};
 use crate::decide::moment::Moment;
 use crate::decide::slots::Numbers;
 use crate::decide::{slot_assignment, slots};
+use crate::model::node_path::Subject;
+use crate::payload::DecodedChildren;
 
 /// The result of an evaluation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub enum Verdict {
         /// The reason is new, or differs in more than a version that changes constantly.
         new: bool,
     },
+    /// The name below the `*` is no key: it never had members, and no child of it is one.
+    NoKey,
 }
 
 impl MemberSet {
@@ -35,6 +39,10 @@ impl MemberSet {
     pub fn evaluate(&mut self, now: Moment, config: &RosterConfig, host: &str, saved: Option<&Numbers>) -> Verdict {
         self.settle.clear();
         (self.evaluated, self.accepted) = (true, false);
+        if self.is_no_key(config) {
+            self.hold = None;
+            return Verdict::NoKey;
+        }
         if let Some(reason) = self.objection(now, config) {
             let known = self.hold.take();
             let new = known.as_ref().is_none_or(|hold| !hold.reason.is_repeat_of(&reason));
@@ -89,6 +97,12 @@ impl MemberSet {
         Some(Reason::Shrunk { from, to: have, percent: config.guard.max_shrink_percent, until })
     }
 
+    fn is_no_key(&self, config: &RosterConfig) -> bool {
+        let is_keyed = matches!(config.subject, Subject::Keyed { .. });
+        let children = self.observed.children().filter(|_| is_keyed && self.good.is_none());
+        children.is_some_and(DecodedChildren::has_only_non_members)
+    }
+
     /// Adds the counts of other nodes on the path to a reason.
     fn with_the_rest(&self, reason: Reason) -> Reason {
         match reason {
@@ -96,6 +110,7 @@ impl MemberSet {
                 have,
                 min,
                 quarantined: self.quarantined().count(),
+                not_members: self.not_members().count(),
                 filtered: self.excluded().count(),
                 absent: self.observed.filtered().is_none(),
             },
@@ -125,7 +140,8 @@ impl MemberSet {
 pub fn out_of_bounds(have: usize, config: &RosterConfig) -> Option<Reason> {
     let bounds = config.bounds;
     if have < bounds.min() {
-        return Some(Reason::BelowMin { have, min: bounds.min(), quarantined: 0, filtered: 0, absent: false });
+        let min = bounds.min();
+        return Some(Reason::BelowMin { have, min, quarantined: 0, not_members: 0, filtered: 0, absent: false });
     }
     let max = bounds.max().filter(|max| bounds.above_max() == AboveMax::Hold && have > *max)?;
     Some(Reason::AboveMax { have, max })

@@ -21,7 +21,7 @@ pub enum Observed {
     /// The path exists, but cannot be read.
     Unreadable(Arc<str>),
     /// The path has these nodes.
-    Present(FilteredMembers),
+    Present(Box<FilteredMembers>),
 }
 
 impl Observed {
@@ -37,7 +37,8 @@ impl Observed {
             Seen::Unreadable(why) => Self::Unreadable(Arc::clone(why)),
             Seen::Present(nodes) => {
                 let children = DecodedChildren::read(&config.payload, chosen, nodes, before);
-                Self::Present(FilteredMembers::new(children, Size::from_nodes(nodes), config.filter.as_ref()))
+                let filtered = FilteredMembers::new(children, Size::from_nodes(nodes), config.filter.as_ref());
+                Self::Present(Box::new(filtered))
             }
         }
     }

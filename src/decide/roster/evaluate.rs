@@ -1,9 +1,10 @@
 //! Evaluates settled views, and derives what templates see.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{ParentState, Roster};
+use crate::config::RosterConfig;
 use crate::decide::event::Event;
 use crate::decide::hold::{Hold, Reason};
 use crate::decide::member_set::{MemberSet, Verdict};
@@ -88,15 +89,15 @@ impl Roster {
             let (roster, path) = (Arc::clone(&self.config.name), self.config.subject.members_of(key));
             events.push(Event::FormatChosen { roster, path, format: format.clone() });
         }
-        for (name, why) in members.quarantined() {
-            if self.quarantined.insert((Arc::clone(key), Arc::clone(name))) {
-                let (path, reason) = (self.config.subject.members_of(key).child(name), why.clone());
-                events.push(Event::MemberQuarantined { roster: Arc::clone(&self.config.name), path, reason });
+        let left_out = left_out(members, &self.config, key);
+        self.left_out.retain(|(of, name)| of != key || left_out.contains_key(name));
+        for (name, event) in left_out {
+            if self.left_out.insert((Arc::clone(key), name)) {
+                events.push(event);
             }
         }
-        let unfit: BTreeSet<&Arc<str>> = members.quarantined().map(|(name, _)| name).collect();
-        self.quarantined.retain(|(of, name)| of != key || unfit.contains(name));
         match verdict {
+            Verdict::NoKey => false,
             Verdict::Admit { changed, released } => {
                 self.admitted.insert(Arc::clone(key));
                 let forgotten = members.is_absent() && forgettable;
@@ -172,4 +173,17 @@ impl Roster {
             (None, None) => {}
         }
     }
+}
+
+/// The events of the nodes of a key that are left out, by name.
+fn left_out(members: &MemberSet, config: &RosterConfig, key: &str) -> BTreeMap<Arc<str>, Event> {
+    let (roster, path) = (&config.name, config.subject.members_of(key));
+    let quarantined = members.quarantined().map(|(name, reason)| {
+        let (roster, path, reason) = (Arc::clone(roster), path.child(name), reason.clone());
+        (Arc::clone(name), Event::MemberQuarantined { roster, path, reason })
+    });
+    let others = members.not_members().map(|(name, reason)| {
+        (Arc::clone(name), Event::NotAMember { roster: Arc::clone(roster), path: path.child(name), reason })
+    });
+    quarantined.chain(others).collect()
 }

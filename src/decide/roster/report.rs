@@ -11,7 +11,6 @@ use crate::decide::publication::RosterValue;
 use crate::decide::report::{HoldReport, RosterReport};
 use crate::model::node_path::NodePath;
 use crate::model::quarantine::Quarantine;
-use crate::payload::Payload;
 
 impl Roster {
     /// The state of the roster. `host` is this host's name, for `pick = "spread"`.
@@ -40,6 +39,7 @@ impl Roster {
             filtered: Vec::new(),
             duplicates: Vec::new(),
             quarantined: Vec::new(),
+            not_members: Vec::new(),
             held_members: kept_keys.iter().map(|key| (Arc::clone(key), None)).collect(),
             kept_keys,
         };
@@ -67,11 +67,7 @@ impl Roster {
 
     /// Adds the nodes of one path.
     fn report_path(&self, members: &MemberSet, path: &NodePath, report: &mut RosterReport) {
-        let format = match &self.config.payload {
-            Payload::Fixed(format) => Some(format),
-            Payload::Auto => members.chosen(),
-        };
-        if let Some(format) = format {
+        if let Some(format) = self.config.payload.format.as_ref().or(members.chosen()) {
             report.formats.entry(format.clone()).or_default().push(path.clone());
         }
         if let Some((count, duplicates)) = members.counts() {
@@ -80,5 +76,6 @@ impl Roster {
         }
         report.filtered.extend(members.excluded().map(|(name, why)| (path.child(name), why.map(str::to_owned))));
         report.quarantined.extend(members.quarantined().map(|(name, why)| (path.child(name), why.clone())));
+        report.not_members.extend(members.not_members().map(|(name, why)| (path.child(name), why)));
     }
 }

@@ -1,16 +1,17 @@
 use super::*;
+use crate::model::registry_event::NodeContent;
 use crate::payload::tests::samples;
 use std::sync::Arc;
 
 fn nodes(list: &[(&str, &str)]) -> Members {
-    list.iter().map(|(name, data)| (Arc::from(*name), Ok(Arc::from(data.as_bytes())))).collect()
+    list.iter().map(|(name, data)| (Arc::from(*name), Ok(NodeContent::ephemeral(data.as_bytes())))).collect()
 }
 
 #[test]
 fn each_format_is_detected() {
     for (format, nodes) in samples() {
         for (name, data) in &nodes {
-            let chosen = detect_node(name, &Ok(Arc::from(data.as_bytes())));
+            let chosen = detect_node(name, &Ok(NodeContent::ephemeral(data.as_bytes())));
             let told = if format == Format::HostPort { Format::Nextdoor } else { format.clone() };
             assert_eq!(chosen, Some(told), "{name} {data}");
         }
@@ -38,7 +39,7 @@ fn the_majority_of_nodes_decides_the_format() {
 #[test]
 fn an_undecodable_node_indicates_no_format() {
     assert_eq!(detect_node("h:1", &Err("no permission".into())), None);
-    assert_eq!(detect_node("h:1", &Ok(Arc::from(vec![b'x'; MAX_DATA + 1]))), None);
-    assert_eq!(detect_node("h:1", &Ok(Arc::from(&b"\xff"[..]))), Some(Format::Nextdoor));
-    assert_eq!(detect_node("h\u{2028}:1", &Ok(Arc::from(&b""[..]))), None);
+    assert_eq!(detect_node("h:1", &Ok(NodeContent::ephemeral(vec![b'x'; MAX_DATA + 1]))), None);
+    assert_eq!(detect_node("h:1", &Ok(NodeContent::ephemeral(&b"\xff"[..]))), Some(Format::Nextdoor));
+    assert_eq!(detect_node("h\u{2028}:1", &Ok(NodeContent::ephemeral(&b""[..]))), None);
 }

@@ -1,11 +1,12 @@
 use super::*;
+use crate::model::registry_event::NodeContent;
 
 fn nodes(list: &[(&str, &str)]) -> Members {
-    list.iter().map(|(name, data)| (Arc::from(*name), Ok(Arc::from(data.as_bytes())))).collect()
+    list.iter().map(|(name, data)| (Arc::from(*name), Ok(NodeContent::ephemeral(data.as_bytes())))).collect()
 }
 
 fn put(children: &mut DecodedChildren, name: &str, data: &str) -> bool {
-    children.put(&Arc::from(name), &Ok(Arc::from(data.as_bytes()))) != Difference::None
+    children.put(&Arc::from(name), &Ok(NodeContent::ephemeral(data.as_bytes()))) != Difference::None
 }
 
 fn remove(children: &mut DecodedChildren, name: &str) -> bool {
@@ -13,7 +14,7 @@ fn remove(children: &mut DecodedChildren, name: &str) -> bool {
 }
 
 fn auto(list: &[(&str, &str)]) -> DecodedChildren {
-    DecodedChildren::read(&Payload::Auto, None, &nodes(list), None)
+    DecodedChildren::read(&Payload::default(), None, &nodes(list), None)
 }
 
 fn weights(children: &DecodedChildren) -> Vec<f64> {
@@ -42,7 +43,8 @@ fn a_detected_format_does_not_change() {
     }
     assert_eq!(children.chosen(), Some(&Format::Nextdoor));
     assert_eq!(children.members().len(), 9);
-    let again = DecodedChildren::read(&Payload::Auto, children.chosen(), &nodes(&[("i_1", nerve)]), Some(&children));
+    let again =
+        DecodedChildren::read(&Payload::default(), children.chosen(), &nodes(&[("i_1", nerve)]), Some(&children));
     assert_eq!(again.chosen(), Some(&Format::Nextdoor));
 }
 
@@ -71,7 +73,7 @@ fn only_real_changes_are_reported() {
     assert_eq!((children.members().len(), children.quarantined().len()), (1, 1));
     assert!(remove(&mut children, &name));
     assert!(!remove(&mut children, &name));
-    let again = DecodedChildren::read(&Payload::Auto, None, &nodes(&[("h:2", "")]), Some(&children));
+    let again = DecodedChildren::read(&Payload::default(), None, &nodes(&[("h:2", "")]), Some(&children));
     assert!(Arc::ptr_eq(&again.members()["h:2"], &children.members()["h:2"]));
 }
 
@@ -105,7 +107,7 @@ fn weighing_many_members_with_many_vectors_is_linear() {
         [(format!("vector_{number}"), vector)]
     });
     let members = (0..9_000).map(|number| (format!("member_{number}"), ALIVE.to_owned()));
-    let all = all.chain(members).map(|(name, data)| (Arc::from(name), Ok(Arc::from(data.into_bytes()))));
+    let all = all.chain(members).map(|(name, data)| (Arc::from(name), Ok(NodeContent::ephemeral(data.into_bytes()))));
     let all: Members = all.collect();
     let began = std::time::Instant::now();
     let mut children = DecodedChildren::read(&Format::Serverset.into(), None, &all, None);

@@ -1,5 +1,6 @@
 //! Every example of the template guide has the output that the guide shows.
 
+use crate::model::registry_event::NodeContent;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -18,7 +19,7 @@ use crate::support::docs::{Block, blocks};
 fn seats(nodes: &Map<String, Value>) -> SlottedMembers {
     let decoded = nodes.iter().map(|(name, data)| {
         let bytes: Arc<[u8]> = serde_json::to_vec(data).unwrap().into();
-        Arc::new(decode(&Format::Nextdoor, name, &Ok(bytes)).unwrap().member().unwrap())
+        Arc::new(decode(&Format::Nextdoor, name, &Ok(NodeContent::ephemeral(bytes))).unwrap().member().unwrap())
     });
     decoded.zip(0..).map(|(member, slot)| SlottedMember { member, slot }).collect()
 }

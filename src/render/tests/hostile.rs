@@ -1,5 +1,6 @@
 //! Members that try to break out of their line.
 
+use crate::model::registry_event::NodeContent;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::support::examples::{
 
 /// The members that a format decodes from nodes, without quarantined ones.
 pub fn seats(format: &Format, nodes: &Nodes) -> RosterValue {
-    let nodes = nodes.iter().map(|(name, data)| (Arc::from(name.as_str()), Ok(Arc::from(&**data)))).collect();
+    let nodes =
+        nodes.iter().map(|(name, data)| (Arc::from(name.as_str()), Ok(NodeContent::ephemeral(&**data)))).collect();
     let children = DecodedChildren::read(&format.clone().into(), None, &nodes, None);
     let seated = |(member, slot): (&Arc<Member>, u32)| SlottedMember { member: Arc::clone(member), slot };
     RosterValue::List(children.members().values().zip(0..).map(seated).collect())

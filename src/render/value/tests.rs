@@ -1,9 +1,10 @@
 use super::*;
+use crate::model::registry_event::NodeContent;
 use crate::payload::{Format, decode};
 use serde_json::json as js;
 
 fn slotted(name: &str, data: &[u8], slot: u32) -> SlottedMember {
-    let member: Member = decode(&Format::Nextdoor, name, &Ok(Arc::from(data))).unwrap().member().unwrap();
+    let member: Member = decode(&Format::Nextdoor, name, &Ok(NodeContent::ephemeral(data))).unwrap().member().unwrap();
     SlottedMember { member: Arc::new(member), slot }
 }
 

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::*;
 use crate::load::host::Host;
+use crate::model::registry_event::NodeContent;
 use crate::payload::{Format, decode};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ fn written(text: &str) -> Where {
 }
 
 fn member(data: &str) -> Member {
-    decode(&Format::Nextdoor, "10.0.0.1:80", &Ok(Arc::from(data.as_bytes()))).unwrap().member().unwrap()
+    decode(&Format::Nextdoor, "10.0.0.1:80", &Ok(NodeContent::ephemeral(data.as_bytes()))).unwrap().member().unwrap()
 }
 
 #[test]

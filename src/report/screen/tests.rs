@@ -60,6 +60,7 @@ fn held(members: usize) -> RosterStatus {
         hold: Some(hold.clone()),
         holds: vec![hold],
         quarantined: 0,
+        not_members: 0,
         filtered: 0,
         filter_errors: 0,
         duplicates: 0,

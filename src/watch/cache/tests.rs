@@ -1,7 +1,8 @@
 use super::*;
+use crate::model::registry_event::NodeContent;
 
 fn members(list: &[(&str, &str)]) -> Members {
-    list.iter().map(|(name, data)| (Arc::from(*name), Ok(Arc::from(data.as_bytes())))).collect()
+    list.iter().map(|(name, data)| (Arc::from(*name), Ok(NodeContent::ephemeral(data.as_bytes())))).collect()
 }
 
 fn keyed(list: &[(&str, Seen<Members>)]) -> View {
@@ -62,7 +63,7 @@ fn a_patch_yields_only_the_changes() {
     cached.apply(ViewUpdate::Full(keyed(&[("k", Seen::Present(members(&[("a", "1")])))])));
     let patch = Patch {
         members: vec![
-            (member(Some("k"), "a"), Some(Ok(Arc::from(&b"1"[..])))),
+            (member(Some("k"), "a"), Some(Ok(NodeContent::ephemeral(&b"1"[..])))),
             (member(Some("k"), "b"), Some(Err("no".into()))),
             (member(Some("k"), "gone"), None),
         ],

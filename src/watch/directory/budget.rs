@@ -24,7 +24,7 @@ impl Budget {
 
     /// Spends what a node needs; `None` if that, or an earlier node, exceeds the budget.
     pub fn spend(&mut self, reading: &Reading) -> Option<()> {
-        let bytes = reading.as_ref().map_or(0, |data| data.len());
+        let bytes = reading.as_ref().map_or(0, |node| node.data.len());
         match (self.nodes.checked_sub(1), self.bytes.checked_sub(bytes)) {
             (Some(nodes), Some(bytes)) if !self.is_exceeded => {
                 (self.nodes, self.bytes) = (nodes, bytes);

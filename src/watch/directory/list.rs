@@ -18,12 +18,12 @@ impl Tree {
     }
 
     fn read_within(&self, path: &NodePath, depth: usize, nodes_left: &mut usize) -> Result<Option<Node>, String> {
-        let Some(data) = self.data(path) else {
+        let Some(reading) = self.node(path) else {
             return Ok(None);
         };
         let names = match if depth == 0 { Seen::Absent } else { self.names(path) } {
             Seen::Absent => Vec::new(),
-            Seen::Unreadable(reason) => return Ok(Some(Node { data, children: Err(reason) })),
+            Seen::Unreadable(reason) => return Ok(Some(Node { reading, children: Err(reason) })),
             Seen::Present(names) => names,
         };
         *nodes_left = nodes_left
@@ -36,12 +36,12 @@ impl Tree {
             let Some(node) = self.read_within(&child, depth, nodes_left)? else {
                 continue;
             };
-            match bytes_left.checked_sub(node.data.as_ref().map_or(0, |data| data.len())) {
+            match bytes_left.checked_sub(node.reading.as_ref().map_or(0, |node| node.data.len())) {
                 Some(rest) => bytes_left = rest,
-                None => return Ok(Some(Node { data, children: Err("too large: the data of the children".into()) })),
+                None => return Ok(Some(Node { reading, children: Err("too large: the data of the children".into()) })),
             }
             children.push((name, node));
         }
-        Ok(Some(Node { data, children: Ok(children) }))
+        Ok(Some(Node { reading, children: Ok(children) }))
     }
 }

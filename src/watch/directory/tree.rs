@@ -15,7 +15,7 @@ use nix::fcntl::OFlag;
 use crate::decide::Event;
 use crate::log::emit;
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Bytes, Members, Reading, Seen, Unreachable, View};
+use crate::model::registry_event::{Bytes, Members, NodeContent, NodeKind, Reading, Seen, Unreachable, View};
 use crate::text::backup::is_backup;
 use crate::watch::MAX_PATH_BYTES;
 use crate::watch::cache::{Patch, ViewUpdate};
@@ -183,7 +183,7 @@ impl Tree {
         let keys = dirty.keys.iter().map(|key| (Arc::clone(key), self.key(subject, key, &mut budget)));
         let member = |member: &MemberId| {
             let path = subject.members_of(member.key.as_deref().unwrap_or_default()).child(&member.name);
-            (member.clone(), self.data(&path))
+            (member.clone(), self.node(&path))
         };
         ViewUpdate::Partial(Patch { keys: keys.collect(), members: dirty.members.iter().map(member).collect() })
     }
@@ -191,9 +191,9 @@ impl Tree {
     fn read_all(&self, subject: &Subject) -> View {
         let mut budget = Budget::new(subject);
         match subject {
-            Subject::Node(path) => View::Node(match self.data(path) {
+            Subject::Node(path) => View::Node(match self.node(path) {
                 None => Seen::Absent,
-                Some(Ok(data)) => Seen::Present(data),
+                Some(Ok(node)) => Seen::Present(node.data),
                 Some(Err(reason)) => Seen::Unreadable(reason),
             }),
             Subject::Members(path) => View::Members(self.members(path, &mut budget)),
@@ -228,7 +228,7 @@ impl Tree {
         };
         let mut members = Members::new();
         for name in names {
-            if let Some(reading) = self.data(&path.child(&name)) {
+            if let Some(reading) = self.node(&path.child(&name)) {
                 if budget.spend(&reading).is_none() {
                     return budget.too_large(path);
                 }
@@ -253,22 +253,28 @@ impl Tree {
         }
     }
 
-    /// The data of a node; `None` if the node does not exist.
-    pub fn data(&self, path: &NodePath) -> Option<Reading> {
+    /// A node; `None` if it does not exist.
+    pub fn node(&self, path: &NodePath) -> Option<Reading> {
         let (disk_path, kind) = self.locate(path);
-        let (file, if_missing) = match kind {
+        let (file, kind, is_directory) = match kind {
             FileKind::Absent => return None,
             FileKind::Unreadable(reason) => return Some(Err(reason)),
-            FileKind::File => (disk_path, None),
-            FileKind::Directory => (disk_path.join(OWN_DATA), Some(Ok(Bytes::default()))),
+            FileKind::File => (disk_path, NodeKind::Persistent, false),
+            FileKind::Directory if self.has_children(&disk_path) => (disk_path.join(OWN_DATA), NodeKind::Parent, true),
+            FileKind::Directory => (disk_path.join(OWN_DATA), NodeKind::Persistent, true),
         };
+        // A directory without a file for its data has none.
+        let if_missing = is_directory.then(|| Ok(NodeContent { data: Bytes::default(), kind }));
         match self.file_kind(&file) {
             FileKind::Absent => if_missing,
             FileKind::Unreadable(reason) => Some(Err(reason)),
             FileKind::Directory => Some(Err(format!("{}: is a directory", file.display()).into())),
             FileKind::File => match read(&file) {
                 Err(error) if is_missing(&error) => if_missing,
-                read => Some(read.map_err(|error| self.describe(&file, &error))),
+                read => Some(match read {
+                    Ok(data) => Ok(NodeContent { data, kind }),
+                    Err(error) => Err(self.describe(&file, &error)),
+                }),
             },
         }
     }
@@ -338,6 +344,20 @@ impl Tree {
     fn log_skipped(&self, file: PathBuf, reason: &'static str) {
         if self.skipped.borrow_mut().insert(file.clone()) {
             emit(Event::NodeSkipped { file, reason });
+        }
+    }
+
+    /// Whether a directory has nodes in it.
+    fn has_children(&self, directory: &Path) -> bool {
+        let is_node = |entry: io::Result<fs::DirEntry>| {
+            entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(is_node_name))
+        };
+        match fs::read_dir(directory) {
+            Ok(mut entries) => entries.any(is_node),
+            Err(error) => {
+                self.describe(directory, &error);
+                false
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::RegistryConfig;
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Members, Reading, Seen, Unreachable, Update, View};
+use crate::model::registry_event::{Members, NodeKind, Reading, Seen, Unreachable, Update, View};
 use crate::watch::Subjects;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -81,7 +81,7 @@ impl Mirror {
         read(&self.received.lock().unwrap())
     }
 
-    /// The state of a subject in a line: `absent`, `unreadable: reason`, `a=1 b=2`, `k:(a=1) l:absent`, or `unknown`.
+    /// The state of a subject in a line: `absent`, `unreadable: reason`, `a=1 b/=2` (b has children), `k:(a=1) l:absent`, or `unknown`.
     pub fn line(&self, text: &str) -> String {
         self.received(|received| received.views.get(&subject(text)).map_or_else(|| "unknown".into(), line))
     }
@@ -178,9 +178,12 @@ fn seen_line<T>(seen: &Seen<T>, present: impl FnOnce(&T) -> String) -> String {
 }
 
 fn members_line(members: &Members) -> String {
-    let data = |reading: &Reading| match reading {
-        Ok(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Err(reason) => format!("!{reason}"),
+    let node = |name: &str, reading: &Reading| match reading {
+        Ok(node) => {
+            let parent = if node.kind == NodeKind::Parent { "/" } else { "" };
+            format!("{name}{parent}={}", String::from_utf8_lossy(&node.data))
+        }
+        Err(reason) => format!("{name}=!{reason}"),
     };
-    members.iter().map(|(name, reading)| format!("{name}={}", data(reading))).collect::<Vec<_>>().join(" ")
+    members.iter().map(|(name, reading)| node(name, reading)).collect::<Vec<_>>().join(" ")
 }

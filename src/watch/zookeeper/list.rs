@@ -51,11 +51,11 @@ impl Lister {
     /// Reads a node, and its descendants down to `depth`.
     async fn node(&mut self, path: &NodePath, depth: usize) -> Result<Option<Node>, ReadError> {
         let data = self.reader.data(std::slice::from_ref(path), MAX_PATH_BYTES).await?.unwrap_or_default().pop();
-        let Some((data, _)) = data.map(reading).transpose()?.flatten() else {
+        let Some((reading, _)) = data.map(reading).transpose()?.flatten() else {
             return Ok(None);
         };
         let children = self.children(path, depth).await?;
-        Ok(Some(Node { data, children }))
+        Ok(Some(Node { reading, children }))
     }
 
     fn children<'a>(&'a mut self, path: &'a NodePath, depth: usize) -> BoxFuture<'a, Result<Children, ReadError>> {
@@ -78,9 +78,9 @@ impl Lister {
             };
             let mut nodes = Vec::with_capacity(names.len());
             for ((name, path), data) in names.into_iter().zip(&paths).zip(data) {
-                if let Some((data, _)) = reading(data)? {
+                if let Some((reading, _)) = reading(data)? {
                     let children = self.children(path, depth - 1).await?;
-                    nodes.push((name, Node { data, children }));
+                    nodes.push((name, Node { reading, children }));
                 }
             }
             Ok(Ok(nodes))

@@ -44,7 +44,7 @@ pub struct ReadResult {
     pub update: ViewUpdate,
     /// The parents that were read, by key; the empty string is the one at the top.
     pub parents: Vec<(Arc<str>, Parent)>,
-    /// For each member read, the transaction that last changed its data.
+    /// For each member read, the transaction that last changed it.
     pub changed: Vec<(MemberId, Zxid)>,
 }
 
@@ -54,7 +54,7 @@ pub struct CachedSubject {
     /// The content.
     pub view: CachedView,
     parents: BTreeMap<Arc<str>, Parent>,
-    /// The last change of each member's data, by key and name.
+    /// The last change of each member, by key and name.
     changed: BTreeMap<Option<Arc<str>>, BTreeMap<Arc<str>, Zxid>>,
     /// Parents whose number of children differs from the number of known names.
     incomplete: BTreeSet<Arc<str>>,
@@ -140,7 +140,7 @@ impl CachedSubject {
         self.view.members(key).map(BTreeMap::len).or_else(keys) == children
     }
 
-    /// Whether this transaction was the last one to change a member's data when it was read.
+    /// Whether this transaction was the last one to change a member when it was read.
     pub fn is_unchanged(&self, member: &MemberId, changed: Zxid) -> bool {
         self.changed.get(&member.key).and_then(|names| names.get(&member.name)) == Some(&changed)
     }

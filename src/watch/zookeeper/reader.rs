@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::Reading;
+use crate::model::registry_event::{NodeContent, NodeKind, Reading};
 use crate::model::version::Zxid;
 use crate::watch::MAX_SUBJECT_NODES;
 use crate::watch::dirty::MemberId;
@@ -23,6 +23,12 @@ mod partial;
 
 /// How many requests are sent before their replies are awaited.
 const PIPELINE: usize = 200;
+
+/// With one-shot watches, the children of a node with more of them are not watched: each change would list them all.
+const MAX_WATCHED_CHILDREN: usize = 100;
+
+/// `ephemeralOwner` of a container node (`EphemeralType.CONTAINER_EPHEMERAL_OWNER`), which no session owns.
+const CONTAINER: i64 = i64::MIN;
 
 /// The child of the root that belongs to the ensemble itself. It is never a member.
 const SYSTEM_NODE: &str = "zookeeper";
@@ -236,6 +242,37 @@ impl Reader {
         Ok(all)
     }
 
+    /// With one-shot watches, also watches the children of persistent nodes, of which the watch on the data does not tell:
+    /// a first child ends a membership. Updates the stats of the nodes.
+    ///
+    /// # Errors
+    /// There is no reply.
+    async fn watch_children(&self, paths: &[NodePath], results: &mut [NodeResult]) -> Result<(), ReadError> {
+        if !self.sets_watches() {
+            return Ok(());
+        }
+        let is_watched =
+            |stat: &Stat| node_kind(stat) != NodeKind::Ephemeral && stat.num_children <= MAX_WATCHED_CHILDREN;
+        let nodes = paths.iter().zip(results);
+        let mut nodes: Vec<_> =
+            nodes.filter(|(_, result)| result.as_ref().is_ok_and(|(_, stat)| is_watched(stat))).collect();
+        for nodes in nodes.chunks_mut(PIPELINE) {
+            let requests = nodes.iter().map(|(path, _)| self.connection.children(path.as_str(), true));
+            let replies = join_all(requests).await;
+            for ((_, result), reply) in nodes.iter_mut().zip(replies) {
+                match (self.unpack(reply)?.0, &mut **result) {
+                    (Ok((_, newer)), Ok((_, stat))) => {
+                        (stat.num_children, stat.pzxid) = (newer.num_children, newer.pzxid);
+                    }
+                    (Err(ServerError::NoNode), result) => *result = Err(ServerError::NoNode),
+                    // Its children may not be listed.
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the data of nodes in one request, whatever its size.
     ///
     /// # Errors
@@ -257,16 +294,29 @@ impl Reader {
     }
 }
 
-/// The data of a node, and the transaction that last changed it; `None` if the node does not exist.
+/// A node, and the transaction that last changed it; `None` if the node does not exist.
 ///
 /// # Errors
 /// The result says nothing about the node: see [`node_error`].
 pub fn reading(result: NodeResult) -> Result<Option<(Reading, Zxid)>, ReadError> {
     match result {
-        Ok((data, stat)) => Ok(Some((Ok(data), stat.mzxid))),
+        Ok((data, stat)) => Ok(Some((Ok(NodeContent { data, kind: node_kind(&stat) }), last_change(&stat)))),
         Err(ServerError::NoNode) => Ok(None),
         Err(error) => Ok(Some((Err(node_error(error)?), Zxid::default()))),
     }
+}
+
+fn node_kind(stat: &Stat) -> NodeKind {
+    match stat {
+        Stat { num_children: 1.., .. } => NodeKind::Parent,
+        Stat { ephemeral_owner: 0 | CONTAINER, .. } => NodeKind::Persistent,
+        _ => NodeKind::Ephemeral,
+    }
+}
+
+/// The transaction that last changed the data of a node, or the list of its children.
+pub fn last_change(stat: &Stat) -> Zxid {
+    stat.mzxid.max(stat.pzxid)
 }
 
 /// Why a node cannot be read, if the error concerns the node: this session may not read it, or it is too large.

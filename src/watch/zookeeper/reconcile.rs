@@ -13,7 +13,7 @@ use crate::watch::dirty::{DirtySet, MemberId};
 use crate::zk::ServerError;
 
 use super::node_versions::{CachedSubject, Parent};
-use super::reader::{ReadError, Reader, list_path, member_path};
+use super::reader::{ReadError, Reader, last_change, list_path, member_path};
 
 #[cfg(test)]
 mod tests;
@@ -36,7 +36,7 @@ pub enum Item {
 pub enum ServerState {
     /// A parent; `None` if it cannot be read.
     Parent(Arc<str>, Option<Parent>),
-    /// A member, and the transaction that last changed its data; `Err` if it may not be read, `None` if it does not
+    /// A member, and the transaction that last changed it; `Err` if it may not be read, `None` if it does not
     /// exist.
     Member(MemberId, Option<Result<Zxid, ()>>),
 }
@@ -81,7 +81,7 @@ impl Reconciliation {
                 // A member that left meanwhile needs no check.
                 let members = cached.view.members(key.as_deref().unwrap_or_default());
                 let Some(reading) = members.and_then(|members| members.get(name)) else { continue };
-                bytes += reading.as_ref().map_or(0, |data| data.len());
+                bytes += reading.as_ref().map_or(0, |node| node.data.len());
             }
             let is_large =
                 matches!(&item, Item::Parent(key) if cached.parent(key).is_none_or(|parent| parent.has_large_data));
@@ -116,7 +116,7 @@ pub async fn check(
                 let path = list_path(subject, &key);
                 ServerState::Parent(key, stat.ok().map(|stat| reader.parent(&path, &stat)))
             }
-            Item::Member(member) => ServerState::Member(member, stat.ok().map(|stat| Ok(stat.mzxid))),
+            Item::Member(member) => ServerState::Member(member, stat.ok().map(|stat| Ok(last_change(&stat)))),
         });
     }
     for ((item, _), result) in small.into_iter().zip(data?) {
@@ -126,7 +126,7 @@ pub async fn check(
                 ServerState::Parent(key, Some(parent))
             }
             (Item::Parent(key), Err(_)) => ServerState::Parent(key, None),
-            (Item::Member(member), Ok((_, stat))) => ServerState::Member(member, Some(Ok(stat.mzxid))),
+            (Item::Member(member), Ok((_, stat))) => ServerState::Member(member, Some(Ok(last_change(&stat)))),
             (Item::Member(member), Err(ServerError::NoAuth)) => ServerState::Member(member, Some(Err(()))),
             (Item::Member(member), Err(_)) => ServerState::Member(member, None),
         });

@@ -117,7 +117,7 @@ impl Subscriber {
 }
 
 fn text(reading: &crate::model::registry_event::Reading) -> String {
-    reading.as_ref().map_or_else(ToString::to_string, |data| String::from_utf8_lossy(data).into_owned())
+    reading.as_ref().map_or_else(ToString::to_string, |node| String::from_utf8_lossy(&node.data).into_owned())
 }
 
 /// Waits until the server has received this many requests of a kind, and a little longer: there must be no more.

@@ -141,7 +141,7 @@ fn broken_servers_are_tried_at_most_once_a_second_and_cost_no_memory() {
         site.file(&format!("out/{name}"), "from before\n");
     }
     fs::create_dir_all(site.path("tree/services")).unwrap();
-    site.file("tree/services/one", "");
+    site.file("tree/services/one", "-");
     let before: Vec<_> = (0..servers.len()).map(|index| site.fingerprint(&format!("out/r{index}"))).collect();
     let agent = site.start();
     file_becomes(&agent, &site, "out/near", "one\n");
@@ -163,6 +163,6 @@ fn broken_servers_are_tried_at_most_once_a_second_and_cost_no_memory() {
         agent.says(&format!("registry=r{index}"));
         assert_eq!(&site.fingerprint(&format!("out/r{index}")), before);
     }
-    site.file("tree/services/two", "");
+    site.file("tree/services/two", "-");
     file_becomes(&agent, &site, "out/near", "one\ntwo\n");
 }

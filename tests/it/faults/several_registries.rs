@@ -46,9 +46,9 @@ fn follows(agent: &Agent, site: &Site, servers: &ZooKeeper, chroot: &str, round:
         let name = format!("r{round}c{change:03}");
         // Read before the change, because the agent may be fast.
         let [a, c] = ["out/a", "out/c"].map(|file| site.read(file) + &name + "\n");
-        client.put(&format!("/services/{name}"), b"");
+        client.put(&format!("/services/{name}"), b"-");
         let zookeeper = file_becomes(agent, site, "out/a", &a);
-        site.file(&format!("tree/services/{name}"), "");
+        site.file(&format!("tree/services/{name}"), "-");
         let directory = file_becomes(agent, site, "out/c", &c);
         (zookeeper, directory)
     });
@@ -64,9 +64,9 @@ fn follows(agent: &Agent, site: &Site, servers: &ZooKeeper, chroot: &str, round:
 fn a_refusing_registry_does_not_delay_others() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
-    shared.client(&chroot).put("/services/base", b"");
+    shared.client(&chroot).put("/services/base", b"-");
     let site = site(&format!("{}{chroot}", shared.connect_string()), &format!("127.0.0.1:{}", free_port()));
-    site.file("tree/services/base", "");
+    site.file("tree/services/base", "-");
     let agent = site.start();
     let first = file_becomes(&agent, &site, "out/a", "base\n");
     file_becomes(&agent, &site, "out/c", "base\n");
@@ -81,11 +81,11 @@ fn a_refusing_registry_does_not_delay_others() {
 fn a_frozen_registry_does_not_delay_others() {
     let shared = ZooKeeper::shared();
     let chroot = shared.chroot();
-    shared.client(&chroot).put("/services/base", b"");
+    shared.client(&chroot).put("/services/base", b"-");
     let other = ZooKeeper::one();
-    other.put_soon("/services/far", b"");
+    other.put_soon("/services/far", b"-");
     let site = site(&format!("{}{chroot}", shared.connect_string()), &other.connect_string());
-    site.file("tree/services/base", "");
+    site.file("tree/services/base", "-");
     // It is frozen when the agent starts: it accepts connections and never answers.
     other.freeze(0);
     let agent = site.start();
@@ -106,7 +106,7 @@ fn a_frozen_registry_does_not_delay_others() {
     assert_eq!(site.read("out/b"), "far\n");
     agent.until("the file of all", || site.read("out/all") == all(&site));
     other.thaw(0);
-    other.put_soon("/services/wide", b"");
+    other.put_soon("/services/wide", b"-");
     file_becomes(&agent, &site, "out/b", "far\nwide\n");
     agent.until("the file of all", || site.read("out/all") == all(&site));
 }

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use crate::decide::{Event, Input, Outcome, RosterValue};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, Members, Seen, View};
+use crate::model::registry_event::{Change, Members, NodeContent, Seen, View};
 use crate::payload::Format;
 
 use super::harness::{Bench, names, names_by_key, plan, present, put, roster, seconds, template, web};
 
 fn nodes(list: &[(&str, &str)]) -> Members {
-    list.iter().map(|(name, data)| (Arc::from(*name), Ok(Arc::from(data.as_bytes())))).collect()
+    list.iter().map(|(name, data)| (Arc::from(*name), Ok(NodeContent::ephemeral(data.as_bytes())))).collect()
 }
 
 fn with_data(name: &str, data: &str) -> Change {
-    Change::Put { key: None, name: Arc::from(name), reading: Ok(Arc::from(data.as_bytes())) }
+    Change::Put { key: None, name: Arc::from(name), reading: Ok(NodeContent::ephemeral(data.as_bytes())) }
 }
 
 /// The reports of formats and of excluded nodes.

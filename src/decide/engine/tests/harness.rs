@@ -12,7 +12,7 @@ use crate::decide::{
     Restoration, RosterValue, RunMode, SavedRoster, SavedState, SavedUpdate, TemplatePlan,
 };
 use crate::model::node_path::{NodePath, Subject};
-use crate::model::registry_event::{Change, Members, RegistryEvent, Seen, Update, View};
+use crate::model::registry_event::{Change, Members, NodeContent, RegistryEvent, Seen, Update, View};
 use crate::model::version::{Versions, Zxid};
 
 /// An engine under test. Publications and reloads stay open until the test answers them.
@@ -70,7 +70,7 @@ pub fn plan(rosters: Vec<RosterConfig>, keys: Vec<KeyConfig>, templates: Vec<Tem
 }
 
 pub fn members(names: &[&str]) -> Members {
-    names.iter().map(|name| (Arc::from(*name), Ok(Arc::from(&b""[..])))).collect()
+    names.iter().map(|name| (Arc::from(*name), Ok(NodeContent::ephemeral(&b""[..])))).collect()
 }
 
 pub fn present(names: &[&str]) -> View {
@@ -78,7 +78,7 @@ pub fn present(names: &[&str]) -> View {
 }
 
 pub fn put(name: &str) -> Change {
-    Change::Put { key: None, name: Arc::from(name), reading: Ok(Arc::from(&b""[..])) }
+    Change::Put { key: None, name: Arc::from(name), reading: Ok(NodeContent::ephemeral(&b""[..])) }
 }
 
 pub fn left(name: &str) -> Change {

@@ -8,7 +8,7 @@ use crate::decide::{
     Event, Failure, Input, Moment, Needs, Outcome, Plan, Publication, RosterValue, SlottedMember, Stage, TemplatePlan,
 };
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, Seen, View};
+use crate::model::registry_event::{Change, NodeContent, Seen, View};
 use proptest::prelude::*;
 
 use super::harness::{Bench, left, plan, roster, seconds, template, web};
@@ -71,7 +71,7 @@ impl World {
         let name = name(member);
         let change = if let Some(good) = good {
             self.real.insert(name.clone(), good);
-            Change::Put { key: None, name: Arc::from(name), reading: Ok(data(good)) }
+            Change::Put { key: None, name: Arc::from(name), reading: Ok(NodeContent::ephemeral(data(good))) }
         } else {
             self.real.remove(&name);
             left(&name)
@@ -155,7 +155,9 @@ fn with(plan: TemplatePlan, change: impl FnOnce(&mut crate::config::TemplateConf
 }
 
 fn view(real: &Real) -> View {
-    View::Members(Seen::Present(real.iter().map(|(name, good)| (Arc::from(&**name), Ok(data(*good)))).collect()))
+    View::Members(Seen::Present(
+        real.iter().map(|(name, good)| (Arc::from(&**name), Ok(NodeContent::ephemeral(data(*good))))).collect(),
+    ))
 }
 
 fn real(count: usize, bad: &[usize]) -> Real {
@@ -629,7 +631,12 @@ fn each_key_is_searched_by_itself() {
     let template = TemplatePlan { needs, ..checked(&[]) };
     let mut bench = Bench::new(plan(vec![config], Vec::new(), vec![template]));
     let list = |bad: &[usize]| {
-        Seen::Present(real(4, bad).iter().map(|(name, good)| (Arc::from(&**name), Ok(data(*good)))).collect())
+        Seen::Present(
+            real(4, bad)
+                .iter()
+                .map(|(name, good)| (Arc::from(&**name), Ok(NodeContent::ephemeral(data(*good)))))
+                .collect(),
+        )
     };
     let keys = BTreeMap::from([(Arc::from("a"), list(&[])), (Arc::from("b"), list(&[2]))]);
     bench.reset(&services, View::Keyed(Seen::Present(keys)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::decide::{Event, Outcome};
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Change, Seen, View};
+use crate::model::registry_event::{Change, NodeContent, Seen, View};
 
 use super::harness::*;
 
@@ -31,7 +31,8 @@ fn member_changes_are_reported_with_the_zxid() {
     bench.reset_at(present(&["a:1", "b:1"]), 7);
     assert_eq!(told(&mut bench), ["/services/web = 2 None"], "the first view is not a change");
     bench.publish(Outcome::Replaced);
-    let data = Change::Put { key: None, name: Arc::from("a:1"), reading: Ok(Arc::from(&b"{\"weight\":2}"[..])) };
+    let data =
+        Change::Put { key: None, name: Arc::from("a:1"), reading: Ok(NodeContent::ephemeral(&b"{\"weight\":2}"[..])) };
     bench.change_at(vec![put("c:1"), left("b:1"), data], 9);
     bench.pass(seconds(5));
     assert_eq!(told(&mut bench), ["/services/web: +c:1 -b:1 ~1 (2 @9)"]);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use crate::config::{AboveMax, Bounds, Order, Pick, RosterConfig, Wait};
 use crate::decide::{Input, Outcome, SavedState};
 use crate::model::filter::Filter;
-use crate::model::registry_event::{Change, Members, Reading, Seen, View};
+use crate::model::registry_event::{Change, Members, NodeContent, Reading, Seen, View};
 use proptest::prelude::*;
 
 use super::harness::{Bench, left, names, plan, present, put, roster, seconds, slots, template, web};
 
 fn node(name: &str, data: &str) -> (Arc<str>, Reading) {
-    (Arc::from(name), Ok(Arc::from(data.as_bytes())))
+    (Arc::from(name), Ok(NodeContent::ephemeral(data.as_bytes())))
 }
 
 fn nodes(all: &[(&str, &str)]) -> View {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::{AboveMax, Bounds, Guard};
 use crate::decide::{Effect, Failure, Input, Outcome, Publication, ReloadOutcome, RosterValue, SlottedMember, Stage};
-use crate::model::registry_event::{Change, RegistryEvent, Seen, Update, View};
+use crate::model::registry_event::{Change, NodeContent, RegistryEvent, Seen, Update, View};
 use crate::model::version::Versions;
 use proptest::prelude::*;
 
@@ -100,7 +100,8 @@ impl World {
 
     fn resync(&mut self) {
         self.connected = true;
-        let members = self.real.iter().map(|(name, data)| (Arc::from(*name), Ok(bytes(*data)))).collect();
+        let members =
+            self.real.iter().map(|(name, data)| (Arc::from(*name), Ok(NodeContent::ephemeral(bytes(*data))))).collect();
         let view = View::Members(Seen::Present(members));
         self.input(Input::Registry(RegistryEvent {
             registry: "default".into(),
@@ -171,7 +172,7 @@ impl World {
     }
 
     fn put(&mut self, which: usize) {
-        let (name, reading) = (Arc::from(NAMES[which]), Ok(bytes(self.real[NAMES[which]])));
+        let (name, reading) = (Arc::from(NAMES[which]), Ok(NodeContent::ephemeral(bytes(self.real[NAMES[which]]))));
         self.changed(vec![Change::Put { key: None, name, reading }]);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::RosterConfig;
 use crate::decide::Outcome;
 use crate::model::node_path::Subject;
-use crate::model::registry_event::{Bytes, Change, Members, Seen, Update, View};
+use crate::model::registry_event::{Bytes, Change, Members, NodeContent, Seen, Update, View};
 use crate::model::version::Versions;
 use crate::payload::Format;
 
@@ -24,11 +24,11 @@ fn data(bytes: usize) -> Bytes {
 }
 
 fn nodes(count: usize, each: usize) -> Seen<Members> {
-    Seen::Present((0..count).map(|number| (name(number), Ok(data(each)))).collect())
+    Seen::Present((0..count).map(|number| (name(number), Ok(NodeContent::ephemeral(data(each))))).collect())
 }
 
 fn put(key: &str, number: usize, each: usize) -> Change {
-    Change::Put { key: Some(Arc::from(key)), name: name(number), reading: Ok(data(each)) }
+    Change::Put { key: Some(Arc::from(key)), name: name(number), reading: Ok(NodeContent::ephemeral(data(each))) }
 }
 
 fn left(key: &str, number: usize) -> Change {

@@ -12,13 +12,14 @@ async fn an_event_concerns_only_the_subjects_at_and_above_its_path() {
         tracker.record(event, path);
         (0..6).filter(|id| !tracker.take(*id).is_empty()).collect::<Vec<Id>>()
     };
-    assert_eq!(dirty(NodeEvent::Created, "/a/b/c"), [2, 3]);
+    assert_eq!(dirty(NodeEvent::Created, "/a/b/c"), [1, 2, 3, 5]);
+    assert_eq!(dirty(NodeEvent::DataChanged, "/a/b/c"), [2, 3]);
     assert_eq!(dirty(NodeEvent::DataChanged, "/a/b"), [1, 5]);
     assert_eq!(dirty(NodeEvent::Created, "/ab"), [0, 4, 5]);
     assert_eq!(dirty(NodeEvent::ChildrenChanged, "/"), [0, 5]);
     assert_eq!(dirty(NodeEvent::Created, "/abc"), [0, 5]);
     tracker.untrack(2);
-    assert_eq!(dirty(NodeEvent::Created, "/a/b/c"), [3]);
+    assert_eq!(dirty(NodeEvent::DataChanged, "/a/b/c"), [3]);
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ impl Reader {
                 self.check_chroot().await?;
                 Ok(Seen::Absent)
             }
-            Some((Ok(bytes), _)) => Ok(Seen::Present(bytes)),
+            Some((Ok(node), _)) => Ok(Seen::Present(node.data)),
             Some((Err(reason), _)) => Ok(Seen::Unreadable(reason)),
         }
     }
@@ -81,9 +81,10 @@ impl Reader {
         collected: &mut Collected,
     ) -> Result<Seen<Members>, ReadError> {
         let paths: Vec<NodePath> = names.iter().map(|name| path.child(name)).collect();
-        let Some(data) = self.data(&paths, MAX_PATH_BYTES).await? else {
+        let Some(mut data) = self.data(&paths, MAX_PATH_BYTES).await? else {
             return Ok(Seen::Unreadable(too_many_bytes(path, MAX_PATH_BYTES)));
         };
+        self.watch_children(&paths, &mut data).await?;
         collected.members(None, names, data).map(Seen::Present)
     }
 
@@ -102,7 +103,7 @@ impl Reader {
         let (mut nodes, mut bytes) = (0, 0);
         for members in groups {
             nodes += members.len();
-            bytes += members.values().map(|reading| reading.as_ref().map_or(0, |data| data.len())).sum::<usize>();
+            bytes += members.values().map(|reading| reading.as_ref().map_or(0, |node| node.data.len())).sum::<usize>();
         }
         if nodes > MAX_SUBJECT_NODES {
             return Ok(Seen::Unreadable(too_many_nodes()));
@@ -136,7 +137,11 @@ impl Reader {
             Listing::Names(names, _) => names.iter().map(|name| path.child(name)).collect(),
             Listing::Absent(_) | Listing::Unreadable(_) => Vec::new(),
         });
-        let data = self.data(&wanted.collect::<Vec<_>>(), MAX_KEYED_BYTES).await?;
+        let wanted: Vec<NodePath> = wanted.collect();
+        let mut data = self.data(&wanted, MAX_KEYED_BYTES).await?;
+        if let Some(data) = &mut data {
+            self.watch_children(&wanted, data).await?;
+        }
         let mut data = data.map(Vec::into_iter);
         let mut read = Vec::with_capacity(keys.len());
         for (key, listing) in keys.into_iter().zip(listings) {

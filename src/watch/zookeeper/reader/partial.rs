@@ -121,9 +121,10 @@ impl Reader {
         collected.is_split = Chunks::default().next(&paths) < paths.len();
         // The members may still be too large together with the others; `CachedView::is_too_large` finds that.
         let (stats, data) = tokio::join!(stats, self.data(&paths, MAX_PATH_BYTES));
-        let Some(data) = data? else {
+        let Some(mut data) = data? else {
             return Ok(false);
         };
+        self.watch_children(&paths[small.len()..], &mut data[small.len()..]).await?;
         let mut data = data.into_iter();
         let mut seen = Vec::with_capacity(large.len() + small.len());
         for (key, reply) in stats {

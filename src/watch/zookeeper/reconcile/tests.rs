@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::registry_event::Members;
+use crate::model::registry_event::{Members, NodeContent};
 use crate::watch::cache::ViewUpdate;
 use crate::watch::zookeeper::node_versions::ReadResult;
 
@@ -9,7 +9,8 @@ fn member(name: &str) -> MemberId {
 
 /// Two members: `a`, last changed by 5, and `b`, not readable. The list of their parent last changed by 7.
 fn cached() -> CachedSubject {
-    let members: Members = [(Arc::from("a"), Ok(Arc::from(&b"1"[..]))), (Arc::from("b"), Err(Arc::from("no")))].into();
+    let members: Members =
+        [(Arc::from("a"), Ok(NodeContent::ephemeral(&b"1"[..]))), (Arc::from("b"), Err(Arc::from("no")))].into();
     let parent = Parent { version: Zxid(7), children: Some(2), has_large_data: false };
     let mut cached = CachedSubject::default();
     let sent = cached.apply(ReadResult {
@@ -62,7 +63,8 @@ fn each_node_is_checked_once_in_small_chunks() {
     assert!(Reconciliation::new(&CachedSubject::default()).is_none());
     let mut large = CachedSubject::default();
     let data: Arc<[u8]> = vec![0; MAX_CHUNK_BYTES / 2].into();
-    let members: Members = (0..5).map(|n| (n.to_string().into(), Ok(Arc::clone(&data)))).collect();
+    let members: Members =
+        (0..5).map(|n| (n.to_string().into(), Ok(NodeContent::ephemeral(Arc::clone(&data))))).collect();
     let view = View::Members(Seen::Present(members));
     large.apply(ReadResult { update: ViewUpdate::Full(view), parents: vec![], changed: vec![] });
     let mut check = Reconciliation::new(&large).unwrap();

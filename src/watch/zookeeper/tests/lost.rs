@@ -215,7 +215,8 @@ async fn with_one_shot_watches_a_resumed_session_is_read_once() {
     sleep(Duration::from_millis(50)).await;
     fake.cut(|state| state.put("/s/a", "2", false));
     subscriber.becomes("/s", "a=2").await;
-    stays_at(&fake, CHILDREN, 1).await;
+    // Those of the path, and of its only member.
+    stays_at(&fake, CHILDREN, 2).await;
 }
 
 #[tokio::test]
