@@ -1,15 +1,19 @@
 //! The first steps of a new user: the README's "Try it", exactly as written.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::site::{Agent, Site};
+use crate::support::docs::{Block, blocks};
 
-/// The files that exist when the README's first command is typed, and the README.
+/// The clone when the README's first command is typed, and the blocks of "Try it".
 struct Newcomer {
     site: Site,
-    readme: String,
+    blocks: Vec<Block>,
 }
 
 impl Newcomer {
@@ -20,22 +24,19 @@ impl Newcomer {
         for part in ["rosterd.toml", "registry", "templates"] {
             copy(&site, &format!("examples/quickstart/{part}"), clone);
         }
-        Self { site, readme: fs::read_to_string(clone.join("README.md")).unwrap() }
+        let blocks = blocks("README.md").into_iter().filter(|block| block.heading == "Try it").collect();
+        Self { site, blocks }
     }
 
-    /// The lines after this command in the README, up to the next command or the end of the block.
-    fn shown(&self, command: &str) -> Vec<&str> {
-        let lines = self.readme.lines().skip_while(|line| *line != format!("$ {command}")).skip(1);
-        let shown: Vec<&str> = lines.take_while(|line| !line.starts_with("```") && !line.starts_with("$ ")).collect();
-        assert!(!shown.is_empty(), "the README shows nothing after {command}");
-        shown
+    /// The blocks in this language, in their order.
+    fn shown(&self, language: &str) -> Vec<&str> {
+        self.blocks.iter().filter(|block| block.language == language).map(|block| block.text.as_str()).collect()
     }
 
     fn start(&self) -> Agent {
-        let command = "cargo run --release -- -c examples/quickstart/rosterd.toml run";
-        assert!(self.readme.contains(command));
-        let args: Vec<&str> = command.split(' ').skip_while(|word| *word != "--").skip(1).collect();
-        self.site.start_with(&args)
+        let args =
+            self.shown("sh")[0].strip_prefix("cargo run --release -- ").expect("the first block starts the agent");
+        self.site.start_with(&args.split_whitespace().collect::<Vec<_>>())
     }
 
     fn out(&self) -> String {
@@ -46,6 +47,62 @@ impl Newcomer {
     fn said(&self, agent: &Agent) -> Vec<String> {
         let root = self.site.path("");
         agent.log().iter().map(|line| timeless(line).replace(root.to_str().unwrap(), "/src/rosterd/")).collect()
+    }
+
+    fn program(&self, name: &str, script: &str) {
+        self.site.file(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(self.site.path(&format!("bin/{name}")), Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// A shell in the clone, in which `cargo run` runs the program that is already built. On a busy machine the agent
+    /// may need longer than the README's `sleep`, which therefore also waits until the agent has acted.
+    fn terminal(&self) -> Terminal {
+        let rosterd = env!("CARGO_BIN_EXE_rosterd");
+        self.program("cargo", &format!("while [ \"$1\" != -- ]; do shift; done; shift; exec {rosterd} \"$@\""));
+        let (home, path) = (self.site.path(""), std::env::var("PATH").unwrap());
+        let here = home.join("examples/quickstart");
+        let (members, file) = (here.join("registry/services/web"), here.join("out/web.cfg"));
+        let (members, file) = (members.display(), file.display());
+        let settled = format!(
+            "[ \"$(ls {members})\" = \"$(awk '$1 == \"server\" {{ print $3 }}' {file})\" ] || \
+             {rosterd} -c {}/rosterd.toml status | grep -q 'needs at least'",
+            here.display()
+        );
+        let wait = format!("tries=0; until [ $tries = 200 ] || {settled}; do sleep 0.1; tries=$((tries + 1)); done");
+        self.program("sleep", &format!("PATH={path}; sleep \"$1\"; {wait}"));
+        let mut shell = Command::new("sh");
+        shell.current_dir(&home).env("HOME", &home).env("PATH", format!("{}/bin:{path}", home.display()));
+        for name in ["ROSTERD_CONFIG", "ROSTERD_REGISTRY", "ROSTERD_LOG", "RUST_LOG"] {
+            shell.env_remove(name);
+        }
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let answers = BufReader::new(shell.stdout.take().unwrap());
+        Terminal { shell, answers }
+    }
+}
+
+/// A shell that reads what is pasted, as one block, from its input.
+struct Terminal {
+    shell: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Terminal {
+    /// Pastes a block, and returns what its commands print.
+    fn paste(&mut self, block: &str) -> String {
+        write!(self.shell.stdin.as_mut().unwrap(), "{block}\necho; echo end of block\n").unwrap();
+        let mut printed = String::new();
+        while !printed.ends_with("\nend of block\n") {
+            assert_ne!(self.answers.read_line(&mut printed).unwrap(), 0, "the shell has ended: {printed}");
+        }
+        printed.trim_end_matches("end of block\n").trim_end().to_owned()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
     }
 }
 
@@ -90,22 +147,11 @@ fn the_readme_is_correct() {
     let newcomer = Newcomer::new();
     let mut agent = newcomer.start();
     agent.says("event=reload_succeeded");
-    let said = newcomer.said(&agent);
-    let shown = newcomer.shown("cargo run --release -- -c examples/quickstart/rosterd.toml run");
-    assert_eq!(said, shown.into_iter().map(timeless).collect::<Vec<_>>());
+    let (pasted, shown) = (newcomer.shown("sh"), newcomer.shown("text"));
+    assert_eq!(newcomer.said(&agent), shown[0].lines().map(timeless).collect::<Vec<_>>());
 
-    // The commands of the README, run by the shell they are for.
-    let there = newcomer.site.path("examples/quickstart");
-    let type_in = |command: &str| {
-        assert!(newcomer.readme.contains(&format!("$ {command}\n")), "the README has no {command}");
-        let status = std::process::Command::new("sh").args(["-c", command]).current_dir(&there).status().unwrap();
-        assert!(status.success());
-    };
-    type_in("touch registry/services/web/10.0.0.3:8080");
-    agent.until("the new member", || newcomer.out().contains("10.0.0.3:8080"));
-    type_in("rm registry/services/web/10.0.0.2:8080");
-    agent.until("its removal", || !newcomer.out().contains("10.0.0.2:8080"));
-    assert_eq!(newcomer.out().lines().collect::<Vec<_>>(), newcomer.shown("cat out/web.cfg"));
+    let mut terminal = newcomer.terminal();
+    assert_eq!(terminal.paste(pasted[1]), shown[1].trim_end());
 
     let site = &newcomer.site;
     fs::write(site.path("examples/quickstart/registry/services/web/10.0.0.3:8080"), r#"{"zone": "us-west-2c"}"#)
@@ -119,11 +165,9 @@ fn the_readme_is_correct() {
     agent.until("an edited template", || newcomer.out().starts_with("# edited\n"));
 
     let before = site.fingerprint("examples/quickstart/out/web.cfg");
-    for member in ["10.0.0.1:8080", "10.0.0.3:8080"] {
-        site.remove(&format!("examples/quickstart/registry/services/web/{member}"));
-    }
-    let held = newcomer.readme.lines().find(|line| line.contains(" WARN roster or key held: ")).map(timeless).unwrap();
-    agent.says(&held);
+    let status = terminal.paste(pasted[2]);
+    assert!(status.contains("/services/web has 0 members but needs at least 1"), "{status}");
+    agent.says(&timeless(shown[2].trim_end()));
     assert_eq!(site.fingerprint("examples/quickstart/out/web.cfg"), before);
     assert!(agent.stop().success());
 }
